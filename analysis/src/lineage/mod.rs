@@ -1,0 +1,1 @@
+//! Family trees from declared lineage.

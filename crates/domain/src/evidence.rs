@@ -1,0 +1,181 @@
+//! Parent-child relations, and the evidence each edge carries.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// How a child was derived from a parent; the Hub's four terms and ours for a diff-vector transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    Finetune,
+    Adapter,
+    Quantized,
+    Merge,
+    Transfer,
+}
+
+impl Relation {
+    /// Every relation, in display order.
+    pub const ALL: [Self; 5] = [Self::Finetune, Self::Adapter, Self::Quantized, Self::Merge, Self::Transfer];
+
+    /// The Hub's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Finetune => "finetune",
+            Self::Adapter => "adapter",
+            Self::Quantized => "quantized",
+            Self::Merge => "merge",
+            Self::Transfer => "transfer",
+        }
+    }
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Relation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text.trim().to_ascii_lowercase().as_str() {
+            "finetune" | "finetuned" | "fine-tune" => Self::Finetune,
+            "adapter" | "peft" | "lora" => Self::Adapter,
+            "quantized" | "quantised" | "qtz" | "quantization" => Self::Quantized,
+            "merge" | "merged" => Self::Merge,
+            "transfer" => Self::Transfer,
+            other => {
+                return Err(format!("`{other}` is not a relation; expected finetune, adapter, quantized, merge or transfer"));
+            }
+        })
+    }
+}
+
+/// Where a piece of evidence comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The Hub's resolved `baseModels` field.
+    Api,
+    /// A typed or untyped `base_model:` tag.
+    Tag,
+    /// `base_model` in the card's front matter.
+    Card,
+    /// `base_model_name_or_path` of an adapter_config.json.
+    AdapterConfig,
+    /// A mergekit YAML embedded in the card.
+    MergeConfig,
+    /// An external table of edges.
+    Table,
+    /// A recipe executed by this registry.
+    Recipe,
+    /// Deduced from files, tags or config.
+    Inferred,
+    /// Computed from the weights.
+    Weights,
+    /// A person's correction.
+    Person,
+}
+
+impl Source {
+    /// The stored word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Tag => "tag",
+            Self::Card => "card",
+            Self::AdapterConfig => "adapter_config",
+            Self::MergeConfig => "merge_config",
+            Self::Table => "table",
+            Self::Recipe => "recipe",
+            Self::Inferred => "inferred",
+            Self::Weights => "weights",
+            Self::Person => "person",
+        }
+    }
+
+    /// A phrase for people: "declared in the card".
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Api => "resolved by the Hub",
+            Self::Tag => "declared in a tag",
+            Self::Card => "declared in the card",
+            Self::AdapterConfig => "named in adapter_config.json",
+            Self::MergeConfig => "named in the card's merge recipe",
+            Self::Table => "listed in an imported table",
+            Self::Recipe => "made here from a recipe",
+            Self::Inferred => "inferred from files and tags",
+            Self::Weights => "measured on the weights",
+            Self::Person => "stated by a person",
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [
+            Self::Api, Self::Tag, Self::Card, Self::AdapterConfig, Self::MergeConfig, Self::Table,
+            Self::Recipe, Self::Inferred, Self::Weights, Self::Person,
+        ]
+        .into_iter()
+        .find(|source| source.as_str() == text)
+        .ok_or_else(|| format!("`{text}` is not an evidence source"))
+    }
+}
+
+/// One reason to believe an edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub source: Source,
+    /// What exactly was seen, e.g. the id as written.
+    pub detail: String,
+    /// 0..=1.
+    pub confidence: f64,
+}
+
+/// Whether an edge takes part in family trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeStatus {
+    Accepted,
+    /// The model names itself.
+    RejectedSelf,
+    /// The edge would close a cycle.
+    RejectedCycle,
+}
+
+impl EdgeStatus {
+    /// The stored word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::RejectedSelf => "rejected_self",
+            Self::RejectedCycle => "rejected_cycle",
+        }
+    }
+
+    /// Reads the stored word; anything unknown counts as accepted.
+    pub fn from_stored(text: &str) -> Self {
+        match text {
+            "rejected_self" => Self::RejectedSelf,
+            "rejected_cycle" => Self::RejectedCycle,
+            _ => Self::Accepted,
+        }
+    }
+}
+
+/// "This model descends from that one", with its evidence; not yet checked against the forest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    pub parent: crate::RepoId,
+    /// The parent exactly as the source wrote it.
+    pub as_written: String,
+    pub relation: Relation,
+    pub status: EdgeStatus,
+    pub evidence: Vec<Evidence>,
+}

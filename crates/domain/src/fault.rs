@@ -1,0 +1,43 @@
+//! What every error of the house can say about itself, so HTTP and the CLI map it in one place each.
+
+use serde::Serialize;
+
+/// The broad kind of a failure; HTTP turns it into a status, the CLI into an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The request or file is malformed or contradicts itself (422, exit 1).
+    Invalid,
+    /// The named thing does not exist (404, exit 3).
+    NotFound,
+    /// The state of the registry forbids it (409, exit 4).
+    Conflict,
+    /// A limit was exceeded (413, exit 5).
+    TooLarge,
+    /// Understood but not supported, e.g. an opaque dtype (422, exit 5).
+    Unsupported,
+    /// A dependency is down; trying again may help (503, exit 6).
+    Unavailable,
+    /// Our own fault (500, exit 1).
+    Internal,
+}
+
+/// One of several faults found at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Item {
+    /// Where: a JSON pointer into the request, a file name or a tensor name.
+    pub pointer: String,
+    /// What was wrong and what would be right.
+    pub message: String,
+}
+
+/// An error with a stable code. Messages say what was wrong, where, and what would be right.
+pub trait Fault: std::error::Error {
+    /// Stable snake_case code; part of the public contract.
+    fn code(&self) -> &'static str;
+    /// The broad kind of failure.
+    fn class(&self) -> Class;
+    /// All faults found, when a check finds several at once.
+    fn items(&self) -> Vec<Item> {
+        Vec::new()
+    }
+}

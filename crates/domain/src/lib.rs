@@ -1,0 +1,19 @@
+//! The words every room shares: ids, digests, relations, evidence, metadata, limits, error classes.
+//!
+//! Knows no I/O and no framework.
+
+mod digest;
+mod evidence;
+mod fault;
+mod id;
+mod limits;
+mod metadata;
+mod path;
+
+pub use digest::Digest;
+pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};
+pub use fault::{Class, Fault, Item};
+pub use id::{BadRepoId, RepoId};
+pub use limits::Limits;
+pub use metadata::{DeclaredParent, Metadata, Note};
+pub use path::{BadPath, RelativePath};

@@ -1,0 +1,76 @@
+//! Every limit of the service, in one place.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits in force; shown at `/api/v1/limits` and by `stemma config show`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Longest safetensors header, bytes. Real models stay under 2 MB.
+    pub header_bytes: u64,
+    /// Most tensors in one checkpoint.
+    pub tensors: usize,
+    /// Longest tensor name, bytes.
+    pub tensor_name_bytes: usize,
+    /// Highest tensor rank.
+    pub rank: usize,
+    /// Largest single file, bytes.
+    pub file_bytes: u64,
+    /// Most files in one revision.
+    pub files: usize,
+    /// Longest README.md, bytes.
+    pub card_bytes: u64,
+    /// Longest config.json or adapter_config.json, bytes.
+    pub config_bytes: u64,
+    /// Longest model.safetensors.index.json, bytes.
+    pub index_bytes: u64,
+    /// Longest JSON or YAML request body, bytes.
+    pub body_bytes: usize,
+    /// Longest line of a JSONL dump, bytes.
+    pub row_bytes: usize,
+    /// Default page length.
+    pub page: u64,
+    /// Longest page.
+    pub page_max: u64,
+    /// Most models in one kinship matrix.
+    pub matrix: usize,
+    /// Most parents of one model.
+    pub parents: usize,
+    /// Most nodes one tree answer walks.
+    pub traversal: usize,
+    /// Most models in one merge.
+    pub merge_models: usize,
+    /// Most jobs waiting or running.
+    pub queued_jobs: u64,
+    /// Seconds a worker may be silent before its job is handed on.
+    pub lease_seconds: i64,
+    /// Times a job is tried.
+    pub attempts: i32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 8 << 20,
+            tensors: 100_000,
+            tensor_name_bytes: 512,
+            rank: 16,
+            file_bytes: 200_000_000_000,
+            files: 10_000,
+            card_bytes: 1 << 20,
+            config_bytes: 1 << 20,
+            index_bytes: 16 << 20,
+            body_bytes: 1 << 20,
+            row_bytes: 16 << 20,
+            page: 20,
+            page_max: 100,
+            matrix: 100,
+            parents: 64,
+            traversal: 50_000,
+            merge_models: 64,
+            queued_jobs: 1_000,
+            lease_seconds: 60,
+            attempts: 4,
+        }
+    }
+}

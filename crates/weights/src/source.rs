@@ -1,0 +1,69 @@
+//! [`TensorSource`]: the one shape every checkpoint has, stored or computed.
+
+use std::{collections::BTreeMap, io};
+
+use kernels::Dtype;
+
+use crate::Error;
+
+/// Name, format and shape of one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    pub name: String,
+    pub dtype: Dtype,
+    /// Row-major dimensions; empty for a scalar.
+    pub shape: Vec<u64>,
+}
+
+impl TensorInfo {
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+
+    /// Length of the stored bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.elements() * self.dtype.bits()).div_ceil(8)
+    }
+}
+
+/// A checkpoint: lists its tensors and reads any range of any of them. Nothing is ever loaded whole.
+pub trait TensorSource: Send + Sync {
+    /// All tensors, sorted by name, names unique.
+    fn tensors(&self) -> &[TensorInfo];
+
+    /// Reads `out.len()` stored bytes of tensor `index`, from `offset` bytes into it.
+    ///
+    /// # Errors
+    /// When the range leaves the tensor or the bytes cannot be read.
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), Error>;
+
+    /// Reads `out.len()` elements of tensor `index` as f32, from element `start` (f64 rounds to nearest).
+    ///
+    /// # Errors
+    /// As [`Self::read_bytes`], and when the dtype is not a float.
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error>;
+
+    /// The `__metadata__` map of the safetensors header.
+    fn metadata(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Position of a tensor by name.
+    fn position(&self, name: &str) -> Option<usize> {
+        self.tensors().binary_search_by(|info| info.name.as_str().cmp(name)).ok()
+    }
+}
+
+/// Random access to the bytes of one stored file: a local file, a blob, a remote range reader.
+#[allow(clippy::len_without_is_empty)]
+pub trait ReadAt: Send + Sync {
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// Fills `out` from `offset`.
+    ///
+    /// # Errors
+    /// Any I/O error; `UnexpectedEof` when the range leaves the file.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+}
