@@ -1,0 +1,145 @@
+//! RFC 9457 problem details: the one place where an error becomes an HTTP status.
+
+use std::fmt;
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    error::{JsonPayloadError, QueryPayloadError},
+    http::{StatusCode, header},
+};
+use domain::{Class, Fault, Item};
+use serde::Serialize;
+use ulid::Ulid;
+use utoipa::ToSchema;
+
+/// Handlers answer this.
+pub type Result<T> = std::result::Result<T, Problem>;
+
+/// One of several faults found at once.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ProblemItem {
+    /// Where: a JSON pointer, a file or a tensor.
+    pub pointer: String,
+    /// What was wrong and what would be right.
+    pub message: String,
+}
+
+/// `application/problem+json` body.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// Documentation of the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    /// What was wrong, where, what would be right.
+    pub detail: String,
+    /// Stable code.
+    pub code: String,
+    /// Id of this occurrence, also in the log.
+    pub instance: String,
+    /// Every fault, when several were found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemItem>,
+}
+
+/// The status of a class of failures.
+pub const fn status_of(class: Class) -> StatusCode {
+    match class {
+        Class::Invalid | Class::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        Class::NotFound => StatusCode::NOT_FOUND,
+        Class::Conflict => StatusCode::CONFLICT,
+        Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl Problem {
+    /// A problem with a status and code of its own.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("/docs/errors#{code}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            instance: Ulid::new().to_string(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// 404 for a named thing.
+    pub fn not_found(what: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} does not exist in this registry"))
+    }
+
+    /// 400 for a request that cannot be read.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    /// 422 listing every fault.
+    pub fn faults(code: &str, detail: impl Into<String>, items: Vec<Item>) -> Self {
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+        problem.errors =
+            items.into_iter().map(|item| ProblemItem { pointer: item.pointer, message: item.message }).collect();
+        problem
+    }
+}
+
+impl<F: Fault> From<F> for Problem {
+    fn from(fault: F) -> Self {
+        let mut problem = Self::faults(fault.code(), fault.to_string(), fault.items());
+        let status = status_of(fault.class());
+        problem.status = status.as_u16();
+        problem.title = status.canonical_reason().unwrap_or("Error").to_owned();
+        if fault.class() == Class::Internal {
+            tracing::error!(instance = %problem.instance, error = ?fault, "internal error {}: {fault}", problem.instance);
+            problem.detail = format!("something went wrong here; the log has it under {}", problem.instance);
+        }
+        problem
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned());
+        HttpResponse::build(self.status_code())
+            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+            .body(body)
+    }
+}
+
+/// Turns actix's JSON body errors into problems.
+pub fn json_error_handler(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+    let problem = match &error {
+        JsonPayloadError::Overflow { limit } | JsonPayloadError::OverflowKnownLength { limit, .. } => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the JSON body is over {limit} bytes"),
+        ),
+        JsonPayloadError::ContentType => Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content_type",
+            "send the body with Content-Type: application/json",
+        ),
+        other => Problem::bad_request(format!("the JSON body cannot be read: {other}")),
+    };
+    problem.into()
+}
+
+/// Turns actix's query string errors into problems.
+pub fn query_error_handler(error: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
+    Problem::bad_request(format!("the query string cannot be read: {error}")).into()
+}
