@@ -1,1 +1,16 @@
-//! Family trees from declared lineage.
+//! Family trees from declared lineage: claims read from metadata, and the forest they make.
+
+mod claims;
+mod forest;
+mod normalise;
+mod relation;
+mod tree;
+mod walk;
+
+#[cfg(test)]
+mod forest_tests;
+
+pub use claims::claims;
+pub use forest::{Family, Forest, ForestEdge, Link, Node};
+pub use normalise::normalise;
+pub use tree::{SubtreeOptions, Tree, TreeNode};

@@ -1,0 +1,204 @@
+//! The forest of all models: built once, cycles broken, one primary parent per model. No recursion anywhere.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{EdgeStatus, Relation};
+use petgraph::{
+    Direction,
+    algo::{kosaraju_scc, toposort},
+    graph::{DiGraph, EdgeIndex, NodeIndex},
+    visit::EdgeRef,
+};
+use serde::Serialize;
+
+/// A model as the forest knows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Node {
+    pub id: i64,
+    pub name: String,
+    /// Unix seconds.
+    pub created_at: Option<i64>,
+    /// Known only because a child names it.
+    pub ghost: bool,
+    pub downloads: i64,
+    pub license: Option<String>,
+}
+
+/// "child descends from parent".
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ForestEdge {
+    pub id: i64,
+    pub child: i64,
+    pub parent: i64,
+    pub relation: Relation,
+    pub status: EdgeStatus,
+}
+
+/// One step to a parent or child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// The model at the other end.
+    pub id: i64,
+    /// The edge walked.
+    pub edge: i64,
+    pub relation: Relation,
+    /// Whether the edge leads to the child's primary parent.
+    pub primary: bool,
+}
+
+/// A tree of primary parents with at least two models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Family {
+    pub root: i64,
+    /// Models, the root included.
+    pub size: usize,
+    /// Generations below the root.
+    pub depth: usize,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Edge {
+    pub id: i64,
+    pub relation: Relation,
+}
+
+/// All models and the accepted edges between them; edges run from parent to child and close no cycle.
+pub struct Forest {
+    pub(super) graph: DiGraph<Node, Edge>,
+    pub(super) index: HashMap<i64, NodeIndex>,
+    pub(super) primary: Vec<Option<EdgeIndex>>,
+    pub(super) root: Vec<NodeIndex>,
+    families: Vec<Family>,
+    rejected: Vec<i64>,
+}
+
+impl Forest {
+    /// Builds the forest; the result does not depend on the order of nodes or edges.
+    ///
+    /// Edges to unknown models, self-references and repeated pairs are left out. In each cycle the edges whose
+    /// parent is later (by creation, then name; undated models last) are rejected.
+    pub fn build(nodes: impl Iterator<Item = Node>, edges: impl Iterator<Item = ForestEdge>) -> Self {
+        let mut nodes: Vec<Node> = nodes.collect();
+        nodes.sort_unstable_by_key(|node| node.id);
+        nodes.dedup_by_key(|node| node.id);
+        let mut edges: Vec<ForestEdge> = edges.collect();
+        edges.sort_unstable_by_key(|edge| edge.id);
+
+        let mut graph = DiGraph::with_capacity(nodes.len(), edges.len());
+        let index: HashMap<i64, NodeIndex> =
+            nodes.into_iter().map(|node| (node.id, graph.add_node(node))).collect();
+        let mut pairs = HashSet::with_capacity(edges.len());
+        for edge in edges {
+            let (Some(&child), Some(&parent)) = (index.get(&edge.child), index.get(&edge.parent)) else {
+                continue;
+            };
+            if child != parent && edge.status != EdgeStatus::RejectedSelf && pairs.insert((child, parent)) {
+                graph.add_edge(parent, child, Edge { id: edge.id, relation: edge.relation });
+            }
+        }
+        let rejected = break_cycles(&mut graph);
+        let primary = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
+        let mut forest = Self { graph, index, primary, root: Vec::new(), families: Vec::new(), rejected };
+        forest.plant();
+        forest
+    }
+
+    /// Ids of edges left out because they close a cycle, ascending.
+    pub fn rejected_cycle_edges(&self) -> &[i64] {
+        &self.rejected
+    }
+
+    /// Number of models.
+    pub fn len(&self) -> usize {
+        self.graph.node_count()
+    }
+
+    /// Whether no model is known.
+    pub fn is_empty(&self) -> bool {
+        self.graph.node_count() == 0
+    }
+
+    /// Number of edges in use.
+    pub fn edge_count(&self) -> usize {
+        self.graph.edge_count()
+    }
+
+    /// A model by id.
+    pub fn node(&self, id: i64) -> Option<&Node> {
+        self.index.get(&id).map(|&at| &self.graph[at])
+    }
+
+    /// Families of two or more models, largest first.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// Finds every model's root and the families, walking parents before children.
+    fn plant(&mut self) {
+        self.root = self.graph.node_indices().collect();
+        let mut depth = vec![0_usize; self.graph.node_count()];
+        // Without cycles a topological order always exists.
+        let order = toposort(&self.graph, None).unwrap_or_default();
+        let mut trees: HashMap<NodeIndex, (usize, usize)> = HashMap::new();
+        for node in order {
+            if let Some(parent) = self.primary_of(node) {
+                self.root[node.index()] = self.root[parent.index()];
+                depth[node.index()] = depth[parent.index()] + 1;
+            }
+            let tree = trees.entry(self.root[node.index()]).or_default();
+            tree.0 += 1;
+            tree.1 = tree.1.max(depth[node.index()]);
+        }
+        let mut families: Vec<(Family, &str)> = trees
+            .into_iter()
+            .filter(|(_, (size, _))| *size > 1)
+            .map(|(root, (size, depth))| {
+                let root = &self.graph[root];
+                (Family { root: root.id, size, depth }, root.name.as_str())
+            })
+            .collect();
+        families.sort_unstable_by(|a, b| b.0.size.cmp(&a.0.size).then_with(|| a.1.cmp(b.1)));
+        self.families = families.into_iter().map(|(family, _)| family).collect();
+    }
+
+    pub(super) fn primary_of(&self, node: NodeIndex) -> Option<NodeIndex> {
+        let edge = self.primary[node.index()]?;
+        self.graph.edge_endpoints(edge).map(|(parent, _)| parent)
+    }
+}
+
+/// Rejects, in every strongly connected component, the edges that run from a later to an earlier model.
+/// What remains runs along one total order, so no cycle is left. Kosaraju's algorithm keeps its own stack.
+fn break_cycles(graph: &mut DiGraph<Node, Edge>) -> Vec<i64> {
+    let mut component = vec![0_usize; graph.node_count()];
+    for (number, members) in kosaraju_scc(&*graph).into_iter().enumerate() {
+        for node in members {
+            component[node.index()] = number;
+        }
+    }
+    let age = |node: NodeIndex| {
+        let node = &graph[node];
+        (node.created_at.unwrap_or(i64::MAX), node.name.as_str(), node.id)
+    };
+    let mut doomed: Vec<(EdgeIndex, i64)> = graph
+        .edge_references()
+        .filter(|edge| component[edge.source().index()] == component[edge.target().index()])
+        .filter(|edge| age(edge.source()) > age(edge.target()))
+        .map(|edge| (edge.id(), edge.weight().id))
+        .collect();
+    let drop: HashSet<EdgeIndex> = doomed.iter().map(|(index, _)| *index).collect();
+    graph.retain_edges(|_, edge| !drop.contains(&edge));
+    doomed.sort_unstable_by_key(|(_, id)| *id);
+    doomed.into_iter().map(|(_, id)| id).collect()
+}
+
+/// The edge to the parent a model hangs under: the most downloaded known one, ties by name.
+fn primary_edge(graph: &DiGraph<Node, Edge>, node: NodeIndex) -> Option<EdgeIndex> {
+    graph
+        .edges_directed(node, Direction::Incoming)
+        .min_by(|a, b| {
+            let [a, b] = [a, b].map(|edge| &graph[edge.source()]);
+            b.downloads.cmp(&a.downloads).then_with(|| (&a.name, a.id).cmp(&(&b.name, b.id)))
+        })
+        .map(|edge| edge.id())
+}

@@ -1,0 +1,127 @@
+//! Tests of the forest on small and very deep graphs.
+
+use domain::{EdgeStatus, Relation};
+
+use super::{Forest, ForestEdge, Node, SubtreeOptions};
+
+fn node(id: i64) -> Node {
+    Node { id, name: format!("org/m{id}"), created_at: Some(id), ghost: false, downloads: 0, license: None }
+}
+
+fn edge(child: i64, parent: i64) -> ForestEdge {
+    let (relation, status) = (Relation::Finetune, EdgeStatus::Accepted);
+    ForestEdge { id: child * 1_000_000 + parent, child, parent, relation, status }
+}
+
+fn forest(nodes: i64, edges: &[(i64, i64)]) -> Forest {
+    Forest::build((1..=nodes).map(node), edges.iter().map(|&(child, parent)| edge(child, parent)))
+}
+
+#[test]
+fn a_model_with_two_parents_hangs_under_the_most_downloaded_one() {
+    let mut nodes: Vec<Node> = (1..=3).map(node).collect();
+    nodes[1].downloads = 9;
+    let forest = Forest::build(nodes.into_iter(), [edge(3, 1), edge(3, 2)].into_iter());
+
+    assert_eq!(forest.primary_parent(3), Some(2));
+    assert_eq!(forest.parents(3).iter().map(|link| link.id).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(forest.children(1).iter().map(|link| link.primary).collect::<Vec<_>>(), [false]);
+    assert_eq!(forest.root_of(3), Some(2));
+    assert_eq!(forest.child_counts(2), [(Relation::Finetune, 1)]);
+}
+
+#[test]
+fn a_cycle_loses_the_edge_whose_parent_is_later_whatever_the_order() {
+    let mut edges = vec![edge(2, 1), edge(3, 2), edge(1, 3), edge(4, 3)];
+    let forward = Forest::build((1..=4).map(node), edges.clone().into_iter());
+    edges.reverse();
+    let backward = Forest::build((1..=4).rev().map(node), edges.into_iter());
+
+    for forest in [forward, backward] {
+        assert_eq!(forest.rejected_cycle_edges(), [1_000_003]);
+        assert_eq!(forest.path_from_root(4), [1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn an_edge_rejected_once_is_judged_anew() {
+    let mut once = edge(1, 3);
+    once.status = EdgeStatus::RejectedCycle;
+    let forest = Forest::build((1..=3).map(node), [once].into_iter());
+
+    assert!(forest.rejected_cycle_edges().is_empty());
+    assert_eq!(forest.primary_parent(1), Some(3));
+}
+
+#[test]
+fn edges_to_oneself_to_strangers_and_repeated_ones_are_left_out() {
+    let mut twin = edge(2, 1);
+    twin.id = 7;
+    let forest = Forest::build((1..=2).map(node), [edge(1, 1), edge(2, 99), edge(2, 1), twin].into_iter());
+
+    assert_eq!(forest.edge_count(), 1);
+    assert!(forest.rejected_cycle_edges().is_empty());
+}
+
+#[test]
+fn a_line_of_a_hundred_thousand_generations_is_walked_without_recursion() {
+    const N: i64 = 100_000;
+    let edges: Vec<(i64, i64)> = (2..=N).map(|child| (child, child - 1)).collect();
+    let forest = forest(N, &edges);
+
+    assert_eq!(forest.path_from_root(N).len(), N as usize);
+    assert_eq!(forest.longest_line().len(), N as usize);
+    assert_eq!(forest.ancestors(N, usize::MAX).len(), N as usize - 1);
+    assert_eq!(forest.merge_base(N, N / 2), Some(N / 2));
+    assert_eq!(forest.families()[0].depth, N as usize - 1);
+    let options = SubtreeOptions { down: usize::MAX, cap: usize::MAX, ..SubtreeOptions::default() };
+    let tree = forest.subtree(1, &options);
+    assert_eq!(tree.nodes.len(), N as usize);
+    assert!(serde_json::to_string(&tree).unwrap().len() > N as usize);
+}
+
+#[test]
+fn a_cycle_of_a_hundred_thousand_models_is_broken() {
+    const N: i64 = 100_000;
+    let mut edges: Vec<(i64, i64)> = (2..=N).map(|child| (child, child - 1)).collect();
+    edges.push((1, N));
+    let forest = forest(N, &edges);
+
+    assert_eq!(forest.rejected_cycle_edges().len(), 1);
+    assert_eq!(forest.root_of(N), Some(1));
+}
+
+#[test]
+fn a_tree_counts_what_it_hides() {
+    let forest = forest(7, &[(2, 1), (3, 1), (4, 2), (5, 2), (6, 4), (7, 1)]);
+    let tree = forest.subtree(2, &SubtreeOptions::default());
+
+    let names: Vec<_> = tree.nodes.iter().map(|node| (node.id, node.depth, node.hidden)).collect();
+    assert_eq!(names, [(1, 0, 2), (2, 1, 0), (4, 2, 1), (5, 2, 0)]);
+    assert_eq!(tree.focus, 1);
+    assert!(!tree.truncated);
+    assert!(tree.to_text().contains("org/m2 *"));
+
+    let cut = forest.subtree(1, &SubtreeOptions { down: 9, cap: 3, ..SubtreeOptions::default() });
+    assert_eq!((cut.nodes.len(), cut.truncated), (3, true));
+    assert!(forest.subtree(99, &SubtreeOptions::default()).nodes.is_empty());
+}
+
+#[test]
+fn common_ancestors_are_the_nearest_ones() {
+    let forest = forest(6, &[(2, 1), (3, 2), (4, 2), (5, 4)]);
+
+    assert_eq!(forest.merge_base(3, 5), Some(2));
+    assert_eq!(forest.merge_base(5, 4), Some(4));
+    assert_eq!(forest.merge_base(5, 6), None);
+    assert_eq!(forest.merge_base(5, 99), None);
+}
+
+#[test]
+fn families_are_sorted_by_size_and_leave_out_loners() {
+    let forest = forest(6, &[(2, 1), (4, 3), (5, 4)]);
+    let families: Vec<_> = forest.families().iter().map(|f| (f.root, f.size, f.depth)).collect();
+
+    assert_eq!(families, [(3, 3, 2), (1, 2, 1)]);
+    assert_eq!((forest.len(), forest.is_empty()), (6, false));
+}

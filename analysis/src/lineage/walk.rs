@@ -1,0 +1,166 @@
+//! Walks through the forest: parents, children, ancestors, descendants, roots, common ancestors.
+
+use std::collections::{HashSet, VecDeque};
+
+use domain::Relation;
+use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
+
+use super::forest::{Forest, Link};
+
+impl Forest {
+    /// Parents of a model, the primary one first, then by name.
+    pub fn parents(&self, id: i64) -> Vec<Link> {
+        let mut links = self.links(id, Direction::Incoming);
+        links.sort_by(|a, b| b.primary.cmp(&a.primary).then_with(|| self.name(a.id).cmp(self.name(b.id))));
+        links
+    }
+
+    /// Children of a model, most downloaded first, then by name.
+    pub fn children(&self, id: i64) -> Vec<Link> {
+        let mut links = self.links(id, Direction::Outgoing);
+        let rank = |link: &Link| std::cmp::Reverse(self.node(link.id).map_or(0, |node| node.downloads));
+        links.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| self.name(a.id).cmp(self.name(b.id))));
+        links
+    }
+
+    /// Up to `cap` ancestors over all edges, nearest first.
+    pub fn ancestors(&self, id: i64, cap: usize) -> Vec<i64> {
+        self.reach(id, Direction::Incoming, cap)
+    }
+
+    /// Up to `cap` descendants over all edges, nearest first.
+    pub fn descendants(&self, id: i64, cap: usize) -> Vec<i64> {
+        self.reach(id, Direction::Outgoing, cap)
+    }
+
+    /// The topmost model along primary parents; the model itself when it has none.
+    pub fn root_of(&self, id: i64) -> Option<i64> {
+        let at = *self.index.get(&id)?;
+        Some(self.graph[self.root[at.index()]].id)
+    }
+
+    /// The parent a model hangs under in tree views.
+    pub fn primary_parent(&self, id: i64) -> Option<i64> {
+        let parent = self.primary_of(*self.index.get(&id)?)?;
+        Some(self.graph[parent].id)
+    }
+
+    /// The model's line of primary parents, root first, the model last; empty when it is unknown.
+    pub fn path_from_root(&self, id: i64) -> Vec<i64> {
+        let mut path: Vec<i64> = self.line(id).into_iter().map(|node| self.graph[node].id).collect();
+        path.reverse();
+        path
+    }
+
+    /// How many children a model has by each relation; relations without children are left out.
+    pub fn child_counts(&self, id: i64) -> Vec<(Relation, usize)> {
+        let links = self.links(id, Direction::Outgoing);
+        let count = |relation| links.iter().filter(|link| link.relation == relation).count();
+        Relation::ALL
+            .into_iter()
+            .map(|relation| (relation, count(relation)))
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
+
+    /// The nearest model that both descend from, or one of the two when it is the other's ancestor.
+    ///
+    /// Of several, the one with the fewest steps to both together; ties by name.
+    pub fn merge_base(&self, a: i64, b: i64) -> Option<i64> {
+        let [a, b] = [self.distances(a)?, self.distances(b)?];
+        let steps: std::collections::HashMap<NodeIndex, usize> = b.into_iter().collect();
+        a.into_iter()
+            .filter_map(|(node, up)| steps.get(&node).map(|down| (up + down, node)))
+            .min_by_key(|&(distance, node)| (distance, &self.graph[node].name, self.graph[node].id))
+            .map(|(_, node)| self.graph[node].id)
+    }
+
+    /// A longest line of descent over all edges, oldest first.
+    pub fn longest_line(&self) -> Vec<i64> {
+        let order = petgraph::algo::toposort(&self.graph, None).unwrap_or_default();
+        let mut best: Vec<(usize, Option<NodeIndex>)> = vec![(0, None); self.graph.node_count()];
+        for &node in &order {
+            for child in self.graph.neighbors(node) {
+                let length = best[node.index()].0 + 1;
+                if length > best[child.index()].0 {
+                    best[child.index()] = (length, Some(node));
+                }
+            }
+        }
+        let mut at = order.into_iter().max_by_key(|node| (best[node.index()].0, std::cmp::Reverse(*node)));
+        let mut line = Vec::new();
+        while let Some(node) = at {
+            line.push(self.graph[node].id);
+            at = best[node.index()].1;
+        }
+        line.reverse();
+        line
+    }
+
+    /// The model and its primary parents, nearest first.
+    pub(super) fn line(&self, id: i64) -> Vec<NodeIndex> {
+        let mut at = self.index.get(&id).copied();
+        let mut line = Vec::new();
+        while let Some(node) = at {
+            line.push(node);
+            at = self.primary_of(node);
+        }
+        line
+    }
+
+    fn name(&self, id: i64) -> &str {
+        self.node(id).map_or("", |node| node.name.as_str())
+    }
+
+    fn links(&self, id: i64, direction: Direction) -> Vec<Link> {
+        let Some(&at) = self.index.get(&id) else { return Vec::new() };
+        self.graph
+            .edges_directed(at, direction)
+            .map(|edge| {
+                let other = if direction == Direction::Incoming { edge.source() } else { edge.target() };
+                Link {
+                    id: self.graph[other].id,
+                    edge: edge.weight().id,
+                    relation: edge.weight().relation,
+                    primary: self.primary[edge.target().index()] == Some(edge.id()),
+                }
+            })
+            .collect()
+    }
+
+    fn reach(&self, id: i64, direction: Direction, cap: usize) -> Vec<i64> {
+        let Some(&start) = self.index.get(&id) else { return Vec::new() };
+        let (mut seen, mut queue) = (HashSet::from([start]), VecDeque::from([start]));
+        let mut found = Vec::new();
+        while let Some(node) = queue.pop_front() {
+            let mut next: Vec<NodeIndex> =
+                self.graph.neighbors_directed(node, direction).filter(|next| !seen.contains(next)).collect();
+            next.sort_unstable_by_key(|next| self.graph[*next].id);
+            for next in next {
+                if found.len() >= cap {
+                    return found;
+                }
+                seen.insert(next);
+                found.push(self.graph[next].id);
+                queue.push_back(next);
+            }
+        }
+        found
+    }
+
+    /// The model and all its ancestors with their least number of steps.
+    fn distances(&self, id: i64) -> Option<Vec<(NodeIndex, usize)>> {
+        let start = *self.index.get(&id)?;
+        let (mut seen, mut found) = (HashSet::from([start]), vec![(start, 0)]);
+        let mut next = 0;
+        while let Some(&(node, steps)) = found.get(next) {
+            next += 1;
+            for parent in self.graph.neighbors_directed(node, Direction::Incoming) {
+                if seen.insert(parent) {
+                    found.push((parent, steps + 1));
+                }
+            }
+        }
+        Some(found)
+    }
+}
