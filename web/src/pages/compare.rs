@@ -1,0 +1,113 @@
+//! Two models side by side, tensor by tensor.
+
+use std::cmp::Ordering;
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::{Answer, Data};
+use crate::{
+    answer,
+    asked::Asked,
+    view::{self, ComparePage, Name, TensorDiff, encoded},
+};
+
+/// Rows shown; the API has all of them.
+const MOST_ROWS: usize = 1000;
+
+const COLUMNS: [(&str, &str); 6] = [
+    ("name", "Tensor"),
+    ("elements", "Weights"),
+    ("distance", "Relative L2"),
+    ("cosine", "Cosine"),
+    ("max", "Largest change"),
+    ("unchanged", "Unchanged share"),
+];
+
+#[derive(Template)]
+#[template(path = "pages/compare.html")]
+struct Page {
+    page: ComparePage,
+    columns: Vec<(&'static str, &'static str, bool)>,
+    address: String,
+    data: String,
+    left: u64,
+}
+
+impl Page {
+    /// Tensors that could not be compared, by reason.
+    fn lists(&self) -> Vec<(&'static str, &[String])> {
+        let all: [(_, &[String]); 3] = [
+            ("Only in the first", &self.page.only_a),
+            ("Only in the second", &self.page.only_b),
+            ("Different shapes", &self.page.shape_mismatches),
+        ];
+        all.into_iter().filter(|(_, names)| !names.is_empty()).collect()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pages/compare_choose.html")]
+struct Choose {
+    a: String,
+    b: String,
+}
+
+/// `GET /compare?a=&b=`: the form, or on to the comparison.
+pub async fn choose(request: HttpRequest) -> Answer {
+    let asked = Asked::read(request.query_string());
+    Ok(match (asked.get("a"), asked.get("b")) {
+        (Some(a), Some(b)) => answer::see_other(&Name::from(a).compare(&Name::from(b))),
+        _ => answer::ok(&Choose { a: asked.text("a"), b: asked.text("b") }),
+    })
+}
+
+/// `GET /compare/{a}...{b}?sort=`
+pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -> Answer {
+    let Some((a, b)) = spec.split_once("...").filter(|(a, b)| !a.is_empty() && !b.is_empty()) else {
+        return Ok(answer::not_found("A comparison has the address `/compare/org/a...org/b`."));
+    };
+    let mut page = match source.compare(a, b).await? {
+        view::Answer::Job(id) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
+        view::Answer::Ready(page) => *page,
+    };
+    let asked = Asked::read(request.query_string());
+    let sort = asked
+        .get("sort")
+        .and_then(|word| COLUMNS.iter().find(|(id, _)| *id == word))
+        .map_or("", |(id, _)| id);
+    order(&mut page.tensors, sort);
+    let left = page.tensors.len().saturating_sub(MOST_ROWS) as u64;
+    page.tensors.truncate(MOST_ROWS);
+    Ok(answer::ok(&Page {
+        columns: COLUMNS.map(|(id, label)| (id, label, id == sort)).to_vec(),
+        address: page.a.compare(&page.b),
+        data: format!("/api/v1/diff?a={}&b={}", page.a.query(), page.b.query()),
+        left,
+        page,
+    }))
+}
+
+/// What has changed most comes first; the name decides between equals.
+fn order(tensors: &mut [TensorDiff], sort: &str) {
+    let most = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => b.total_cmp(&a),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    };
+    let least = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    };
+    tensors.sort_by(|a, b| {
+        let by = match sort {
+            "name" => Ordering::Equal,
+            "elements" => b.elements.cmp(&a.elements),
+            "distance" => most(a.relative_l2, b.relative_l2),
+            "cosine" => least(a.cosine, b.cosine),
+            "max" => most(a.max_abs, b.max_abs),
+            "unchanged" => least(a.unchanged_share, b.unchanged_share),
+            _ => return Ordering::Equal,
+        };
+        by.then_with(|| a.name.cmp(&b.name))
+    });
+}

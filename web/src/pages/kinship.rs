@@ -1,0 +1,116 @@
+//! The kinship of several models as a table of shaded numbers.
+
+use actix_web::HttpRequest;
+use askama::Template;
+use domain::Item;
+
+use super::{Answer, Data};
+use crate::{
+    answer,
+    asked::Asked,
+    svg::heat::{self, Distance},
+    view::{self, Fraction, KinshipPage, KinshipQuery, MeasureCard, Name, encoded},
+};
+
+#[derive(Template)]
+#[template(path = "pages/kinship.html")]
+struct Page {
+    names: String,
+    base: String,
+    measures: Vec<(MeasureCard, bool)>,
+    report: Option<KinshipPage>,
+    rows: Vec<(Name, Vec<Shade>)>,
+    csv: String,
+    ramp: Vec<String>,
+    fault: Option<String>,
+    items: Vec<Item>,
+}
+
+/// One cell as drawn.
+struct Shade {
+    class: String,
+    text: String,
+    reason: String,
+}
+
+/// `GET /kinship?of=a&of=b&base=c&measure=cosine`; one `of` may hold several names, one a line.
+pub async fn show(source: Data, request: HttpRequest) -> Answer {
+    let asked = Asked::read(request.query_string());
+    let names: Vec<String> = asked
+        .all("of")
+        .iter()
+        .flat_map(|text| text.split([',', '\n', '\r', ' ']))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .take(100)
+        .map(str::to_owned)
+        .collect();
+    let measures = source.measures();
+    let first = measures.first().map_or("cosine", |measure| measure.id.as_str());
+    let measure = asked.get("measure").unwrap_or(first).to_owned();
+    let query = KinshipQuery { names, base: asked.get("base").map(str::to_owned), measure };
+    let mut page = Page {
+        names: query.names.join("\n"),
+        base: query.base.clone().unwrap_or_default(),
+        measures: measures
+            .into_iter()
+            .map(|card| (card.id == query.measure, card))
+            .map(|(on, card)| (card, on))
+            .collect(),
+        report: None,
+        rows: Vec::new(),
+        csv: csv(&query),
+        ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
+        fault: None,
+        items: Vec::new(),
+    };
+    match query.names.len() {
+        0 => return Ok(answer::ok(&page)),
+        1 => page.fault = Some("Name at least two models.".to_owned()),
+        _ => match source.kinship(&query).await {
+            Ok(view::Answer::Job(id)) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
+            Ok(view::Answer::Ready(report)) => {
+                page.rows = shades(&report);
+                page.report = Some(*report);
+                return Ok(answer::ok(&page));
+            }
+            Err(failure) => {
+                page.fault = Some(answer::told(&failure).to_owned());
+                page.items = failure.items;
+                return Ok(answer::page(answer::status(failure.class).0, &page));
+            }
+        },
+    }
+    Ok(answer::page(actix_web::http::StatusCode::UNPROCESSABLE_ENTITY, &page))
+}
+
+fn csv(query: &KinshipQuery) -> String {
+    let mut pairs: Vec<String> = query.names.iter().map(|name| format!("of={}", encoded(name))).collect();
+    pairs.extend(query.base.iter().map(|base| format!("base={}", encoded(base))));
+    pairs.push(format!("measure={}", encoded(&query.measure)));
+    pairs.push("format=csv".to_owned());
+    format!("/api/v1/kinship?{}", pairs.join("&"))
+}
+
+fn shades(report: &KinshipPage) -> Vec<(Name, Vec<Shade>)> {
+    let distance = if report.measure == "euclidean" { Distance::Yes } else { Distance::No };
+    let largest = report.matrix.iter().flatten().filter_map(|cell| cell.value).fold(0.0, f64::max);
+    let shade = |cell: &view::Cell| match cell.value {
+        Some(value) => Shade {
+            class: heat::class(value, largest, distance),
+            text: if value.abs() < 1000.0 { format!("{value:.3}") } else { Fraction(value).to_string() },
+            reason: String::new(),
+        },
+        None => Shade {
+            class: "hatched".to_owned(),
+            text: "n/a".to_owned(),
+            reason: cell.reason.clone().unwrap_or_else(|| "not comparable".to_owned()),
+        },
+    };
+    report
+        .models
+        .iter()
+        .cloned()
+        .zip(report.matrix.iter().map(|row| row.iter().map(shade).collect()))
+        .collect()
+}

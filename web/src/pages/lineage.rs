@@ -1,0 +1,66 @@
+//! The family tree around one model, as a picture and as a list.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::{Answer, Data, model};
+use crate::{
+    answer,
+    asked::Asked,
+    svg::tree::{self, Tree},
+    view::{Count, LicenceClass, LineagePage, LineageQuery, plural},
+};
+
+/// Generations below that can be asked for.
+const DEEPEST: u32 = 20;
+
+#[derive(Template)]
+#[template(path = "pages/lineage.html")]
+struct Page {
+    lineage: LineagePage,
+    tree: Tree,
+    legend: Vec<(&'static str, &'static str)>,
+    licences: [LicenceClass; 5],
+    ups: Vec<(&'static str, &'static str, bool)>,
+    downs: Vec<(u32, bool)>,
+    summary: String,
+}
+
+/// `GET /{org}/{name}/lineage?up=&down=`
+pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
+    let (org, name) = path.into_inner();
+    page(&source, &format!("{org}/{name}"), request.query_string()).await
+}
+
+/// The page of a name, whatever its shape.
+pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
+    let asked = Asked::read(query);
+    let up = asked.get("up").and_then(|word| word.parse().ok());
+    let down = asked.get("down").and_then(|word| word.parse().ok()).unwrap_or(LineageQuery::default().down);
+    let down = down.min(DEEPEST);
+    let Some(lineage) = source.lineage(name, LineageQuery { up, down }).await? else {
+        return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
+    };
+    if lineage.name.0 != name {
+        let tail = if query.is_empty() { "lineage".to_owned() } else { format!("lineage?{query}") };
+        return Ok(model::moved(&lineage.name.below(&tail)));
+    }
+    let tree = tree::layout(&lineage.nodes, lineage.focus);
+    let hidden: u64 = tree.steps.iter().map(|step| step.hidden).sum();
+    let drawn = plural(tree.nodes.len() as u64, "model", "models");
+    let summary = match hidden {
+        0 => format!("{drawn} drawn."),
+        more => format!("{drawn} drawn, {} more below them.", Count(more)),
+    };
+    let word = up.map_or_else(|| "all".to_owned(), |up: u32| up.to_string());
+    let ups = [("all", "to the root"), ("0", "none"), ("1", "1"), ("2", "2"), ("5", "5")];
+    Ok(answer::ok(&Page {
+        legend: tree::legend(),
+        licences: LicenceClass::ALL,
+        ups: ups.map(|(value, label)| (value, label, value == word)).to_vec(),
+        downs: [0, 1, 2, 3, 5, 10].map(|depth| (depth, depth == down)).to_vec(),
+        summary,
+        lineage,
+        tree,
+    }))
+}

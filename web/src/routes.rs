@@ -1,0 +1,42 @@
+//! Which address shows which page. Model pages have the Hub's own addresses, so they come last.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::{answer, assets, pages};
+
+/// Registers every page; expects `web::Data<dyn Source>` as app data. Call it after other rooms have registered
+/// theirs: `/{org}/{name}` takes what is left.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .route("/", web::get().to(pages::home::show))
+        .route("/static/{name}", web::get().to(assets::serve))
+        .route("/models", web::get().to(pages::models::list))
+        .route("/families", web::get().to(pages::families::list))
+        .route("/kinship", web::get().to(pages::kinship::show))
+        .route("/compare", web::get().to(pages::compare::choose))
+        .route("/compare/{spec:.*}", web::get().to(pages::compare::show))
+        .service(
+            web::resource("/merges/new")
+                .route(web::get().to(pages::merges::form))
+                .route(web::post().to(pages::merges::submit)),
+        )
+        .service(
+            web::resource("/transfers/new")
+                .route(web::get().to(pages::transfers::form))
+                .route(web::post().to(pages::transfers::submit)),
+        )
+        .route("/jobs", web::get().to(pages::jobs::list))
+        .route("/jobs/{id}", web::get().to(pages::jobs::show))
+        .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
+        .route("/{name}/tree/{revision}", web::get().to(pages::model::show))
+        .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))
+        .route("/{org}/{name}/lineage", web::get().to(pages::lineage::show))
+        .route("/{org}/{name}", web::get().to(pages::model::show))
+        .route("/{name}", web::get().to(pages::model::show))
+        .default_service(web::to(no_page));
+}
+
+/// The 404 page of an address nobody knows.
+pub async fn no_page(request: HttpRequest) -> HttpResponse {
+    answer::not_found(&format!("There is no page at `{}`.", request.path()))
+}

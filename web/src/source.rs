@@ -1,0 +1,83 @@
+//! The one door through which pages get their data; the binary implements it over store, jobs and analysis.
+
+use async_trait::async_trait;
+use domain::{Class, Fault, Item};
+
+use crate::view::{
+    Answer, ComparePage, Counts, FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery,
+    LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+};
+
+/// Why a page cannot be shown or a request is refused.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The broad kind; decides the HTTP status.
+    pub class: Class,
+    /// Stable code.
+    pub code: String,
+    /// What was wrong and what would be right.
+    pub detail: String,
+    /// All faults found at once.
+    pub items: Vec<Item>,
+}
+
+impl Failure {
+    /// A failure with one message.
+    pub fn new(class: Class, code: &str, detail: impl Into<String>) -> Self {
+        Self { class, code: code.to_owned(), detail: detail.into(), items: Vec::new() }
+    }
+
+    /// The named thing does not exist.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Class::NotFound, "not_found", detail)
+    }
+}
+
+impl<F: Fault> From<F> for Failure {
+    fn from(fault: F) -> Self {
+        Self {
+            class: fault.class(),
+            code: fault.code().to_owned(),
+            detail: fault.to_string(),
+            items: fault.items(),
+        }
+    }
+}
+
+/// What a page gets.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Everything the pages ask for. Names compare case-insensitively; lists are bounded by the implementation.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// The size of the catalogue.
+    async fn counts(&self) -> Result<Counts>;
+    /// Counts and the biggest families (about ten).
+    async fn home(&self) -> Result<HomePage>;
+    /// One page of search results.
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage>;
+    /// One model, at its latest revision or the one named (`main`, or a digest).
+    async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>>;
+    /// The tree around one model.
+    async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>>;
+    /// Families, largest first.
+    async fn families(&self) -> Result<Vec<FamilyRow>>;
+    /// The measures of kinship.
+    fn measures(&self) -> Vec<MeasureCard>;
+    /// The kinship of all pairs of the named models.
+    async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>>;
+    /// Two models side by side.
+    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>>;
+    /// The merge methods.
+    fn merge_methods(&self) -> Vec<MethodCard>;
+    /// Starts a merge; the id of its job, or every fault of the recipe at once.
+    async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String>;
+    /// Starts a transfer; the id of its job.
+    async fn submit_transfer(&self, form: &TransferForm) -> Result<String>;
+    /// Jobs, newest first, and the cursor of the next page.
+    async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)>;
+    /// One job.
+    async fn job(&self, id: &str) -> Result<Option<JobPage>>;
+    /// Asks a job to stop.
+    async fn cancel(&self, id: &str) -> Result<()>;
+}

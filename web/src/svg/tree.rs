@@ -1,0 +1,331 @@
+//! The tidy tree, left to right: every leaf gets a row of its own and a parent sits in the middle of its
+//! children, so nodes of one generation are at least one row apart. No recursion, same input, same picture.
+
+use std::collections::VecDeque;
+
+use super::shape;
+use crate::view::{Count, LineageNode, Name};
+
+/// Nodes drawn at most; the rest is counted.
+pub const MOST_NODES: usize = 300;
+const ROW: f64 = 40.0;
+const COLUMN: f64 = 270.0;
+const LEFT: f64 = 22.0;
+const TOP: f64 = 34.0;
+const LABEL: usize = 30;
+
+/// A node with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// Position in the page's list of nodes.
+    pub node: usize,
+    pub x: f64,
+    pub y: f64,
+    pub mark: &'static str,
+    /// Organisation with its slash.
+    pub org: String,
+    /// The name, shortened to fit the column.
+    pub label: String,
+    pub class: String,
+    /// Text for the tooltip and for screen readers.
+    pub title: String,
+    pub href: String,
+    pub letter: &'static str,
+}
+
+/// A line from parent to child.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    pub path: String,
+    pub class: &'static str,
+}
+
+/// "+N more" below a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct More {
+    pub x: f64,
+    pub y: f64,
+    pub text: String,
+    pub href: String,
+}
+
+/// One step of the nested list that says the same as the picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub node: usize,
+    pub hidden: u64,
+    /// A list of children follows.
+    pub opens: bool,
+    /// Lists that end after this item.
+    pub closes: usize,
+}
+
+/// The finished layout.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tree {
+    pub width: f64,
+    pub height: f64,
+    pub nodes: Vec<Placed>,
+    pub lines: Vec<Line>,
+    pub more: Vec<More>,
+    pub steps: Vec<Step>,
+}
+
+/// Lays out the nodes; a node whose parent does not stand before it counts as a root.
+pub fn layout(nodes: &[LineageNode], focus: usize) -> Tree {
+    let shape = Shape::of(nodes, focus);
+    let mut places = vec![Place::default(); nodes.len()];
+    let mut order = Vec::new();
+    let mut tree = Tree::default();
+    let mut rows = 0.0;
+    let mut stack: Vec<(usize, Visit)> = shape.roots.iter().rev().map(|&root| (root, Visit::Enter)).collect();
+    while let Some((at, visit)) = stack.pop() {
+        let children = &shape.children[at];
+        match visit {
+            Visit::Enter => {
+                places[at].depth = shape.parent[at].map_or(0, |parent| places[parent].depth + 1);
+                order.push(at);
+                tree.steps.push(Step {
+                    node: at,
+                    hidden: shape.hidden[at],
+                    opens: !children.is_empty(),
+                    closes: 0,
+                });
+                stack.push((at, Visit::Leave));
+                stack.extend(children.iter().rev().map(|&child| (child, Visit::Enter)));
+            }
+            Visit::Leave => {
+                if let (false, Some(last)) = (children.is_empty(), tree.steps.last_mut()) {
+                    last.closes += 1;
+                }
+                if children.is_empty() || shape.hidden[at] > 0 {
+                    places[at].row = rows;
+                    rows += 1.0;
+                }
+                let below = places[at].row;
+                let first = children.first().map_or(below, |&child| places[child].y);
+                let last = if shape.hidden[at] > 0 {
+                    below
+                } else {
+                    children.last().map_or(below, |&c| places[c].y)
+                };
+                places[at].y = (first + last) / 2.0;
+            }
+        }
+    }
+    for at in order {
+        draw(&mut tree, nodes, &shape, &places, at, focus);
+    }
+    let deepest =
+        tree.nodes.iter().map(|node| node.x).chain(tree.more.iter().map(|more| more.x)).fold(0.0, f64::max);
+    tree.width = deepest + COLUMN;
+    tree.height = TOP + rows.max(1.0) * ROW;
+    tree
+}
+
+#[derive(Clone, Copy)]
+enum Visit {
+    Enter,
+    Leave,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Place {
+    depth: usize,
+    /// In rows.
+    y: f64,
+    /// The row reserved for a leaf or for "+N more".
+    row: f64,
+}
+
+/// Which nodes are drawn, and their children in order.
+struct Shape {
+    roots: Vec<usize>,
+    parent: Vec<Option<usize>>,
+    children: Vec<Vec<usize>>,
+    hidden: Vec<u64>,
+}
+
+impl Shape {
+    fn of(nodes: &[LineageNode], focus: usize) -> Self {
+        let parent: Vec<Option<usize>> =
+            nodes.iter().enumerate().map(|(at, node)| node.parent.filter(|&parent| parent < at)).collect();
+        let mut all = vec![Vec::new(); nodes.len()];
+        let mut roots = Vec::new();
+        for (at, parent) in parent.iter().enumerate() {
+            match parent {
+                Some(parent) => all[*parent].push(at),
+                None => roots.push(at),
+            }
+        }
+        let drawn = choose(&parent, &all, &roots, focus);
+        let mut hidden: Vec<u64> = nodes.iter().map(|node| node.hidden).collect();
+        for (at, children) in all.iter_mut().enumerate() {
+            let before = children.len();
+            children.retain(|&child| drawn[child]);
+            hidden[at] = hidden[at].saturating_add((before - children.len()) as u64);
+        }
+        roots.retain(|&root| drawn[root]);
+        Self { roots, parent, children: all, hidden }
+    }
+}
+
+/// The way down to the focus first, then generation by generation.
+fn choose(parent: &[Option<usize>], children: &[Vec<usize>], roots: &[usize], focus: usize) -> Vec<bool> {
+    let mut drawn = vec![false; parent.len()];
+    let mut left = MOST_NODES;
+    let mut way = Vec::new();
+    let mut at = (focus < parent.len()).then_some(focus);
+    while let Some(node) = at {
+        way.push(node);
+        at = parent[node];
+    }
+    // From the root: a child must never be drawn without its parent.
+    for &node in way.iter().rev().take(left) {
+        drawn[node] = true;
+    }
+    left -= way.len().min(left);
+    let mut queue: VecDeque<usize> = roots.iter().copied().collect();
+    while let Some(node) = queue.pop_front() {
+        if !drawn[node] {
+            if left == 0 {
+                continue;
+            }
+            drawn[node] = true;
+            left -= 1;
+        }
+        queue.extend(&children[node]);
+    }
+    drawn
+}
+
+fn draw(tree: &mut Tree, nodes: &[LineageNode], shape: &Shape, places: &[Place], at: usize, focus: usize) {
+    let node = &nodes[at];
+    let across = |depth: usize| LEFT + depth as f64 * COLUMN;
+    let down = |row: f64| TOP / 2.0 + ROW * (row + 0.5);
+    let (x, y) = (across(places[at].depth), down(places[at].y));
+    let licence = node.licence_class();
+    let label = clip(node.name.short(), LABEL);
+    let mut class = format!("node {}", licence.class);
+    for (on, word) in [(node.ghost, " ghost"), (at == focus, " focus")] {
+        class.push_str(if on { word } else { "" });
+    }
+    let start =
+        x + 20.0 + 7.4 * label.chars().count().max(node.name.org().chars().count().min(LABEL) * 4 / 5) as f64;
+    let bend = across(places[at].depth + 1) - 48.0;
+    let line = |to: f64| {
+        let (start, end) = (start.min(bend), across(places[at].depth + 1) - 13.0);
+        format!(
+            "M{start:.0} {y:.1}H{bend:.0}C{:.0} {y:.1} {:.0} {to:.1} {end:.0} {to:.1}",
+            bend + 22.0,
+            bend + 12.0
+        )
+    };
+    for &child in &shape.children[at] {
+        let class = if nodes[child].inferred { "line inferred" } else { "line" };
+        tree.lines.push(Line { path: line(down(places[child].y)), class });
+    }
+    if shape.hidden[at] > 0 {
+        let to = down(places[at].row);
+        tree.lines.push(Line { path: line(to), class: "line inferred" });
+        let text = format!("+{} more", Count(shape.hidden[at]));
+        tree.more.push(More { x: across(places[at].depth + 1), y: to, text, href: more_href(&node.name) });
+    }
+    tree.nodes.push(Placed {
+        node: at,
+        x,
+        y,
+        mark: shape::mark(node.relation),
+        org: clip(node.name.org(), LABEL),
+        label,
+        class,
+        title: title(node),
+        href: node.name.href(),
+        letter: licence.letter,
+    });
+}
+
+/// Where the children that are not drawn can be seen: the tree around their parent.
+pub fn more_href(name: &Name) -> String {
+    name.below("lineage?up=0&down=2")
+}
+
+fn title(node: &LineageNode) -> String {
+    let relation = node.relation.map_or("root", |relation| relation.as_str());
+    let ghost = if node.ghost { ", only known by name" } else { "" };
+    format!("{} ({relation}, {}{ghost})", node.name, node.licence_class().meaning)
+}
+
+fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+/// The legend of the picture.
+pub fn legend() -> Vec<(&'static str, &'static str)> {
+    shape::legend()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(count: usize, parent: impl Fn(usize) -> usize) -> Vec<LineageNode> {
+        let node = |at: usize| LineageNode {
+            name: Name(format!("org/model-{at}")),
+            parent: (at > 0).then(|| parent(at)),
+            hidden: if at % 7 == 3 { 5 } else { 0 },
+            ..LineageNode::default()
+        };
+        (0..count).map(node).collect()
+    }
+
+    #[test]
+    fn no_two_nodes_touch_and_the_picture_is_always_the_same() {
+        for count in [1, 2, 17, 300, 1000] {
+            for parent in [|at: usize| at / 3, |at: usize| at - 1, |_: usize| 0, |at: usize| (at * 7919) % at]
+            {
+                let nodes = family(count, parent);
+                let tree = layout(&nodes, 0);
+
+                assert_eq!(tree, layout(&nodes, 0));
+                assert!(tree.nodes.len() <= MOST_NODES);
+                let mut spots: Vec<(f64, f64)> = tree.nodes.iter().map(|n| (n.x, n.y)).collect();
+                spots.extend(tree.more.iter().map(|m| (m.x, m.y)));
+                spots.sort_by(|a, b| a.partial_cmp(b).unwrap());
+                assert!(
+                    spots.windows(2).all(|w| w[0].0 != w[1].0 || w[1].1 - w[0].1 > ROW - 0.01),
+                    "{count}"
+                );
+                assert!(spots.iter().all(|spot| spot.0 < tree.width && spot.1 < tree.height));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_drawn_is_counted_and_the_focus_is_always_drawn() {
+        let nodes: Vec<LineageNode> =
+            family(1000, |_| 0).into_iter().map(|node| LineageNode { hidden: 0, ..node }).collect();
+
+        let tree = layout(&nodes, 999);
+
+        assert_eq!(tree.nodes.len(), MOST_NODES);
+        assert!(tree.nodes.iter().any(|node| node.node == 999));
+        assert_eq!(tree.more.len(), 1);
+        assert_eq!(tree.more[0].text, "+700 more");
+    }
+
+    #[test]
+    fn every_opened_list_is_closed() {
+        let tree = layout(&family(50, |at| at / 2), 0);
+        let opened = tree.steps.iter().filter(|step| step.opens).count();
+        assert_eq!(opened, tree.steps.iter().map(|step| step.closes).sum::<usize>());
+    }
+
+    #[test]
+    fn a_line_of_a_hundred_thousand_generations_does_not_overflow() {
+        assert_eq!(layout(&family(100_000, |at| at - 1), 0).nodes.len(), MOST_NODES);
+    }
+}

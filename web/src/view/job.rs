@@ -1,0 +1,100 @@
+//! Work in the background.
+
+use super::{Bytes, When};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JobState {
+    #[default]
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl JobState {
+    /// The stored word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads the stored word; anything unknown counts as queued.
+    pub fn read(word: &str) -> Self {
+        [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .unwrap_or_default()
+    }
+
+    /// Nothing more will happen.
+    pub const fn over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A result or an ingredient.
+#[derive(Debug, Clone, Default)]
+pub struct JobLink {
+    pub label: String,
+    /// An address on this site.
+    pub href: String,
+}
+
+/// One job in the list.
+#[derive(Debug, Clone, Default)]
+pub struct JobRow {
+    pub id: String,
+    pub kind: String,
+    pub state: JobState,
+    pub step: Option<String>,
+    pub done: u64,
+    /// Zero when not known yet.
+    pub total: u64,
+    pub created_at: i64,
+    pub finished_at: Option<i64>,
+}
+
+impl JobRow {
+    pub(crate) fn created(&self) -> When {
+        When(self.created_at)
+    }
+
+    /// Whole percent done; full when the job has succeeded.
+    pub(crate) fn percent(&self) -> u64 {
+        match self.total {
+            _ if self.state == JobState::Succeeded => 100,
+            0 => 0,
+            total => (u128::from(self.done.min(total)) * 100 / u128::from(total)) as u64,
+        }
+    }
+
+    /// `1.2 GiB of 3.4 GiB`.
+    pub(crate) fn amount(&self) -> String {
+        match self.total {
+            0 => "not yet known".to_owned(),
+            total => format!("{} of {}", Bytes(self.done.min(total)), Bytes(total)),
+        }
+    }
+}
+
+/// One job in full.
+#[derive(Debug, Clone, Default)]
+pub struct JobPage {
+    pub row: JobRow,
+    pub started_at: Option<i64>,
+    pub attempts: u64,
+    pub cancel_requested: bool,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub inputs: Vec<JobLink>,
+    pub outputs: Vec<JobLink>,
+    /// The request as text.
+    pub request: Option<String>,
+}

@@ -1,0 +1,50 @@
+//! How closely models are related, measured on their weights.
+
+use super::Name;
+
+/// One way of measuring.
+#[derive(Debug, Clone, Default)]
+pub struct MeasureCard {
+    pub id: String,
+    pub name: String,
+    pub formula: String,
+    pub reference: String,
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Default)]
+pub struct KinshipQuery {
+    pub names: Vec<String>,
+    pub base: Option<String>,
+    pub measure: String,
+}
+
+/// One pair.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    pub value: Option<f64>,
+    /// Why there is no value.
+    pub reason: Option<String>,
+}
+
+/// A tensor left out of the measurement.
+#[derive(Debug, Clone, Default)]
+pub struct Skipped {
+    pub tensor: String,
+    pub reason: String,
+}
+
+/// The matrix of all pairs.
+#[derive(Debug, Clone, Default)]
+pub struct KinshipPage {
+    pub models: Vec<Name>,
+    pub base: Option<Name>,
+    pub measure: String,
+    /// Row by row, in the order of `models`.
+    pub matrix: Vec<Vec<Cell>>,
+    /// Weights compared per pair.
+    pub elements: u64,
+    /// Tensors compared.
+    pub tensors: u64,
+    pub skipped: Vec<Skipped>,
+}

@@ -1,0 +1,65 @@
+//! A piece of a family tree, flat so that its depth cannot hurt.
+
+use domain::Relation;
+
+use super::{LicenceClass, Name, ParentLink};
+
+/// How much of the tree to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineageQuery {
+    /// Generations above; `None` means up to the root.
+    pub up: Option<u32>,
+    /// Generations below.
+    pub down: u32,
+}
+
+impl Default for LineageQuery {
+    fn default() -> Self {
+        Self { up: None, down: 1 }
+    }
+}
+
+/// One node; a parent always stands before its children.
+#[derive(Debug, Clone, Default)]
+pub struct LineageNode {
+    pub name: Name,
+    /// Position of the primary parent in the list; `None` for the topmost node.
+    pub parent: Option<usize>,
+    /// How it descends from that parent.
+    pub relation: Option<Relation>,
+    /// Only known by name.
+    pub ghost: bool,
+    /// The edge is inferred, not declared.
+    pub inferred: bool,
+    pub license: Option<String>,
+    /// Children that exist but are not in the list.
+    pub hidden: u64,
+}
+
+impl LineageNode {
+    pub(crate) fn licence_class(&self) -> LicenceClass {
+        LicenceClass::of(self.license.as_deref())
+    }
+}
+
+/// An edge kept out of the tree.
+#[derive(Debug, Clone)]
+pub struct RejectedEdge {
+    pub child: Name,
+    pub parent: Name,
+    pub relation: Relation,
+    pub reason: String,
+}
+
+/// The lineage of one model.
+#[derive(Debug, Clone, Default)]
+pub struct LineagePage {
+    pub name: Name,
+    /// The tree, a parent before its children.
+    pub nodes: Vec<LineageNode>,
+    /// Position of the model itself.
+    pub focus: usize,
+    /// The model's parents beyond the primary one.
+    pub other_parents: Vec<ParentLink>,
+    pub rejected: Vec<RejectedEdge>,
+}

@@ -1,0 +1,53 @@
+//! What one can ask to be made: merges and transfers.
+
+/// A parameter of a merge method.
+#[derive(Debug, Clone, Default)]
+pub struct ParamField {
+    pub name: String,
+    /// `number`, `share`, `flag`…
+    pub kind: String,
+    pub default: Option<String>,
+    /// The permitted values in words.
+    pub range: Option<String>,
+    /// Every model has its own value.
+    pub per_model: bool,
+}
+
+impl ParamField {
+    /// Default and range in words.
+    pub(crate) fn hint(&self) -> String {
+        let mut parts = vec![self.kind.clone()];
+        parts.extend(self.range.clone());
+        parts.push(
+            self.default.as_ref().map_or_else(|| "required".to_owned(), |value| format!("default {value}")),
+        );
+        parts.join(", ")
+    }
+}
+
+/// A merge method, described by its own registry entry.
+#[derive(Debug, Clone, Default)]
+pub struct MethodCard {
+    pub id: String,
+    pub name: String,
+    pub summary: String,
+    /// Address of the paper.
+    pub reference: String,
+    /// A base model is needed.
+    pub needs_base: bool,
+    /// How many models it takes, in words.
+    pub models: String,
+    pub params: Vec<ParamField>,
+}
+
+/// A transfer: target base + λ · (source tuned − source base).
+#[derive(Debug, Clone, Default)]
+pub struct TransferForm {
+    pub target_base: String,
+    pub source_base: String,
+    pub source_tuned: String,
+    /// As typed; checked by whoever runs it.
+    pub lambda: String,
+    /// Name of the model to be made.
+    pub output: String,
+}

@@ -1,0 +1,31 @@
+//! What the pages show: plain data with a face, no storage and no analysis behind it.
+
+mod compare;
+mod families;
+mod job;
+mod kinship;
+mod lineage;
+mod make;
+mod model;
+mod search;
+mod words;
+
+pub use compare::{ComparePage, FieldDiff, TensorDiff};
+pub use families::{FamilyRow, HomePage};
+pub use job::{JobLink, JobPage, JobRow, JobState};
+pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};
+pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
+pub use make::{MethodCard, ParamField, TransferForm};
+pub use model::{ChildGroup, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView};
+pub use search::{Counts, Found, SearchPage, SearchQuery, Sort};
+pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
+pub(crate) use words::{bytes, count, encoded, plural, when};
+
+/// A page that is either ready or being computed by a job.
+#[derive(Debug, Clone)]
+pub enum Answer<T> {
+    /// The page.
+    Ready(Box<T>),
+    /// The job that computes it; the reader is sent there.
+    Job(String),
+}

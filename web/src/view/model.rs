@@ -1,0 +1,170 @@
+//! Everything the page of one model shows.
+
+use domain::{EdgeStatus, Evidence, Note, Relation};
+
+use super::{Bytes, Count, LicenceClass, Name, Parameters, When};
+
+/// A parent, with the reasons to believe in it.
+#[derive(Debug, Clone)]
+pub struct ParentLink {
+    pub name: Name,
+    pub ghost: bool,
+    pub relation: Relation,
+    pub status: EdgeStatus,
+    /// The parent as its source wrote it.
+    pub as_written: String,
+    pub license: Option<String>,
+    pub evidence: Vec<Evidence>,
+}
+
+impl ParentLink {
+    pub(crate) fn accepted(&self) -> bool {
+        self.status == EdgeStatus::Accepted
+    }
+
+    /// Why the edge is left out of the tree.
+    pub(crate) fn rejection(&self) -> &'static str {
+        match self.status {
+            EdgeStatus::Accepted => "",
+            EdgeStatus::RejectedSelf => "left out: the model names itself as its parent",
+            EdgeStatus::RejectedCycle => "left out: this edge would close a circle of descent",
+        }
+    }
+
+    /// One sentence: how we know.
+    pub(crate) fn sentence(&self) -> String {
+        let verb = match self.relation {
+            Relation::Finetune => "Fine-tuned from this model",
+            Relation::Adapter => "An adapter for this model",
+            Relation::Quantized => "Quantised from this model",
+            Relation::Merge => "Merged from this model",
+            Relation::Transfer => "Carries a change transferred from this model",
+        };
+        let mut phrases: Vec<&str> = Vec::new();
+        for evidence in &self.evidence {
+            if !phrases.contains(&evidence.source.phrase()) {
+                phrases.push(evidence.source.phrase());
+            }
+        }
+        if phrases.is_empty() { format!("{verb}.") } else { format!("{verb}: {}.", phrases.join(", ")) }
+    }
+}
+
+/// How many children descend in one way.
+#[derive(Debug, Clone)]
+pub struct ChildGroup {
+    pub relation: Relation,
+    pub count: u64,
+}
+
+/// The stored state of a model's files.
+#[derive(Debug, Clone, Default)]
+pub struct RevisionView {
+    /// `sha256:…`
+    pub digest: String,
+    pub created_at: Option<i64>,
+}
+
+/// One stored file.
+#[derive(Debug, Clone, Default)]
+pub struct FileRow {
+    pub path: String,
+    pub size: u64,
+    /// `sha256:…`
+    pub digest: String,
+}
+
+impl FileRow {
+    pub(crate) fn size_text(&self) -> Bytes {
+        Bytes(self.size)
+    }
+
+    /// The first and telling part of the digest.
+    pub(crate) fn short_digest(&self) -> String {
+        self.digest.chars().take(19).collect()
+    }
+}
+
+/// Tensors of one number format.
+#[derive(Debug, Clone, Default)]
+pub struct DtypeRow {
+    pub dtype: String,
+    pub tensors: u64,
+    pub elements: u64,
+    pub bytes: u64,
+}
+
+/// One model.
+#[derive(Debug, Clone, Default)]
+pub struct ModelPage {
+    pub name: Name,
+    pub ghost: bool,
+    pub license: Option<String>,
+    pub pipeline_tag: Option<String>,
+    pub library: Option<String>,
+    pub architecture: Option<String>,
+    pub model_type: Option<String>,
+    pub parameters: Option<u64>,
+    pub downloads: Option<u64>,
+    pub likes: Option<u64>,
+    pub created_at: Option<i64>,
+    pub last_modified: Option<i64>,
+    pub languages: Vec<String>,
+    pub datasets: Vec<String>,
+    pub tags: Vec<String>,
+    /// The successor the author names.
+    pub new_version: Option<Name>,
+    /// From the root of the family to the primary parent.
+    pub path: Vec<Name>,
+    pub parents: Vec<ParentLink>,
+    pub children: Vec<ChildGroup>,
+    pub revision: Option<RevisionView>,
+    pub files: Vec<FileRow>,
+    pub dtypes: Vec<DtypeRow>,
+    /// The recipe this revision was made from, as text.
+    pub recipe: Option<String>,
+    /// Card body, Markdown.
+    pub card: Option<String>,
+    pub notes: Vec<Note>,
+}
+
+impl ModelPage {
+    pub(crate) fn licence_class(&self) -> LicenceClass {
+        LicenceClass::of(self.license.as_deref())
+    }
+
+    pub(crate) fn descendants(&self) -> u64 {
+        self.children.iter().map(|group| group.count).sum()
+    }
+
+    pub(crate) fn total_size(&self) -> Bytes {
+        Bytes(self.files.iter().map(|file| file.size).sum())
+    }
+
+    /// Known facts as label and text, in reading order; licence and task come first.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let count = |value: Option<u64>| value.map(|n| Count(n).to_string());
+        let date = |value: Option<i64>| value.map(|at| When(at).to_string());
+        let list = |items: &[String]| match items.len() {
+            0 => None,
+            1..=8 => Some(items.join(", ")),
+            more => Some(format!("{} and {} more", items[..8].join(", "), more - 8)),
+        };
+        [
+            ("Task", self.pipeline_tag.clone()),
+            ("Licence", self.license.clone()),
+            ("Parameters", self.parameters.map(|n| Parameters(n).to_string())),
+            ("Architecture", self.architecture.clone().or_else(|| self.model_type.clone())),
+            ("Training data", list(&self.datasets)),
+            ("Library", self.library.clone()),
+            ("Languages", list(&self.languages)),
+            ("Downloads", count(self.downloads)),
+            ("Likes", count(self.likes)),
+            ("Created", date(self.created_at)),
+            ("Changed", date(self.last_modified)),
+        ]
+        .into_iter()
+        .filter_map(|(label, value)| value.map(|value| (label, value)))
+        .collect()
+    }
+}

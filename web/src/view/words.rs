@@ -1,0 +1,281 @@
+//! Numbers, names and dates as people read them.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Percent-encodes one path segment or query value.
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// `noun` with an `s` unless there is exactly one.
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", Count(count), if count == 1 { one } else { many })
+}
+
+/// A model's name as written, and the addresses made from it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Name(pub String);
+
+impl Name {
+    /// The page of this model; every segment is percent-encoded, so no name can leave the site.
+    pub fn href(&self) -> String {
+        format!("/{}", self.path())
+    }
+
+    /// An address below the model's page, e.g. `lineage`.
+    pub fn below(&self, tail: &str) -> String {
+        format!("/{}/{tail}", self.path())
+    }
+
+    /// The name as a query value.
+    pub fn query(&self) -> String {
+        encoded(&self.0)
+    }
+
+    /// The comparison page of this model and another.
+    pub fn compare(&self, other: &Self) -> String {
+        format!("/compare/{}...{}", self.path(), other.path())
+    }
+
+    /// The organisation with its slash, or nothing.
+    pub fn org(&self) -> &str {
+        self.0.rfind('/').map_or("", |at| &self.0[..=at])
+    }
+
+    /// The part after the slash.
+    pub fn short(&self) -> &str {
+        self.0.rfind('/').map_or(self.0.as_str(), |at| &self.0[at + 1..])
+    }
+
+    fn path(&self) -> String {
+        self.0.split('/').filter(|part| !part.is_empty()).map(encoded).collect::<Vec<_>>().join("/")
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A whole number with thin spaces between thousands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Count(pub u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                f.write_str("\u{202f}")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// [`Count`] for templates, which pass references.
+pub fn count(value: &u64) -> Count {
+    Count(*value)
+}
+
+/// [`Bytes`] for templates.
+pub fn bytes(value: &u64) -> Bytes {
+    Bytes(*value)
+}
+
+/// [`When`] for templates.
+pub fn when(value: &i64) -> When {
+    When(*value)
+}
+
+/// A size in bytes, in binary units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        scaled(f, self.0, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"], "\u{202f}")
+    }
+}
+
+/// A number of weights: `8.03B`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Parameters(pub u64);
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        scaled(f, self.0, 1000.0, &["", "K", "M", "B", "T"], "")
+    }
+}
+
+fn scaled(f: &mut fmt::Formatter<'_>, value: u64, step: f64, units: &[&str], gap: &str) -> fmt::Result {
+    let mut rest = value as f64;
+    let mut unit = 0;
+    while rest >= step && unit + 1 < units.len() {
+        rest /= step;
+        unit += 1;
+    }
+    let digits = match rest {
+        _ if unit == 0 => 0,
+        small if small < 10.0 => 2,
+        middle if middle < 100.0 => 1,
+        _ => 0,
+    };
+    write!(f, "{rest:.digits$}{gap}{}", units[unit])
+}
+
+/// A share or score to four digits.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Fraction(pub f64);
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.abs() {
+            0.0 => f.write_str("0"),
+            tiny if tiny < 1e-4 => write!(f, "{:.2e}", self.0),
+            large if large >= 1e4 => write!(f, "{:.3e}", self.0),
+            _ => write!(f, "{:.4}", self.0),
+        }
+    }
+}
+
+/// A moment in unix seconds, shown in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct When(pub i64);
+
+impl When {
+    /// `2024-03-01T12:00:00Z`, for `<time datetime>`.
+    pub fn machine(&self) -> String {
+        let (year, month, day) = self.date();
+        let second = self.0.rem_euclid(86_400);
+        let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
+    }
+
+    /// Year, month and day of the proleptic Gregorian calendar (Hinnant's `civil_from_days`).
+    fn date(self) -> (i64, i64, i64) {
+        let days = self.0.div_euclid(86_400) + 719_468;
+        let era = days.div_euclid(146_097);
+        let of_era = days.rem_euclid(146_097);
+        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let shifted = (5 * of_year + 2) / 153;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        let year = year + era * 400 + i64::from(month <= 2);
+        (year, month, of_year - (153 * shifted + 2) / 5 + 1)
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (year, month, day) = self.date();
+        let month = usize::try_from(month - 1).ok().and_then(|at| MONTHS.get(at)).unwrap_or(&"?");
+        write!(f, "{day}\u{a0}{month}\u{a0}{year}")
+    }
+}
+
+/// A rough class of licences, shown as a letter so that colour never stands alone. Not legal advice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LicenceClass {
+    /// One letter.
+    pub letter: &'static str,
+    /// What the letter means.
+    pub meaning: &'static str,
+    /// The CSS class.
+    pub class: &'static str,
+}
+
+impl LicenceClass {
+    /// Every class, in the order of the legend.
+    pub const ALL: [Self; 5] = [
+        Self { letter: "P", meaning: "permissive licence", class: "lic-p" },
+        Self { letter: "S", meaning: "share-alike licence", class: "lic-s" },
+        Self { letter: "N", meaning: "non-commercial licence", class: "lic-n" },
+        Self { letter: "C", meaning: "custom licence", class: "lic-c" },
+        Self { letter: "?", meaning: "licence unknown", class: "lic-u" },
+    ];
+
+    /// The class of a licence identifier as the Hub writes it.
+    pub fn of(licence: Option<&str>) -> Self {
+        let licence = licence.unwrap_or_default().to_ascii_lowercase();
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| licence.starts_with(prefix));
+        let at = if licence.is_empty() || licence == "unknown" {
+            4
+        } else if licence.contains("-nc") {
+            2
+        } else if starts(&["gpl", "agpl", "lgpl", "cc-by-sa", "mpl", "epl", "eupl", "odbl"]) {
+            1
+        } else if starts(&[
+            "apache",
+            "mit",
+            "bsd",
+            "cc0",
+            "cc-by-4",
+            "cc-by-3",
+            "cc-by-2",
+            "isc",
+            "unlicense",
+            "wtfpl",
+            "pddl",
+            "zlib",
+            "bsl-1.0",
+            "afl",
+            "artistic",
+            "postgresql",
+        ]) {
+            0
+        } else {
+            3
+        };
+        Self::ALL[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_dates_read_like_a_book() {
+        assert_eq!(Count(1_234_567).to_string(), "1\u{202f}234\u{202f}567");
+        assert_eq!(Bytes(16_060_522_240).to_string(), "15.0\u{202f}GiB");
+        assert_eq!(Parameters(8_030_261_248).to_string(), "8.03B");
+        assert_eq!(When(0).machine(), "1970-01-01T00:00:00Z");
+        assert_eq!(When(1_709_251_199).to_string(), "29\u{a0}Feb\u{a0}2024");
+        assert_eq!(When(-1).machine(), "1969-12-31T23:59:59Z");
+        assert_eq!(Fraction(0.98765).to_string(), "0.9877");
+    }
+
+    #[test]
+    fn no_name_leaves_the_site() {
+        assert_eq!(Name::from("//evil.example/x").href(), "/evil.example/x");
+        assert_eq!(Name::from("a/<script>\"").href(), "/a/%3Cscript%3E%22");
+    }
+
+    #[test]
+    fn licences_fall_into_classes() {
+        let letter = |text: &str| LicenceClass::of(Some(text)).letter;
+        assert_eq!([letter("apache-2.0"), letter("cc-by-nc-4.0"), letter("gpl-3.0")], ["P", "N", "S"]);
+        assert_eq!([letter("llama3.1"), LicenceClass::of(None).letter], ["C", "?"]);
+    }
+}

@@ -1,0 +1,45 @@
+// Small comforts; every page works without them.
+"use strict";
+
+// `/` puts the cursor into the search box.
+document.addEventListener("keydown", (event) => {
+  const busy = event.target.closest("input, textarea, select, [contenteditable]");
+  const box = document.querySelector("input[type=search]");
+  if (event.key !== "/" || busy || !box || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  box.focus();
+  box.select();
+});
+
+// A running job reports as it goes; when it is over, the page is fetched anew.
+const job = document.querySelector("[data-events]");
+if (job) {
+  const show = (name, text) => {
+    const field = job.querySelector(`[data-field="${name}"]`);
+    if (field && text !== null && text !== undefined) field.textContent = text;
+  };
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const bytes = (n) => {
+    const unit = n > 0 ? Math.min(Math.floor(Math.log2(n) / 10), 4) : 0;
+    return `${(n / 1024 ** unit).toFixed(unit && 1)}\u202f${units[unit]}`;
+  };
+  const events = new EventSource(job.dataset.events);
+  const read = (event) => {
+    const { state, step, done, total } = JSON.parse(event.data);
+    if (["succeeded", "failed", "cancelled"].includes(state) || (state && state !== job.dataset.state)) {
+      events.close();
+      location.reload();
+      return;
+    }
+    show("step", step);
+    if (total > 0) {
+      const percent = Math.min(100, Math.floor((done / total) * 100));
+      job.querySelector("progress").value = percent;
+      show("percent", `${percent}%`);
+      show("amount", `${bytes(done)} of ${bytes(total)}`);
+    }
+  };
+  events.onmessage = read;
+  events.addEventListener("progress", read);
+}
+

@@ -1,0 +1,311 @@
+//! A source with a small family, for tests and for looking at the pages.
+
+use async_trait::async_trait;
+use domain::{Class, EdgeStatus, Evidence, Item, Note, Relation, Source as Seen};
+use web::{Failure, Result, Source, view::*};
+
+/// Text that would act if it were not escaped.
+pub const HOSTILE: &str = "<script>alert(1)</script>\" onmouseover=\"x";
+
+/// The fake; every text it gives carries `mark`.
+pub struct Fake {
+    pub mark: String,
+}
+
+impl Fake {
+    fn name(&self, text: &str) -> Name {
+        Name(format!("{text}{}", self.mark))
+    }
+
+    fn family(&self) -> FamilyRow {
+        let license = Some(format!("apache-2.0{}", self.mark));
+        FamilyRow { root: self.name("meta-llama/Llama-3.1-8B"), ghost: true, size: 32_481, depth: 9, license }
+    }
+
+    fn parent(&self, relation: Relation, status: EdgeStatus) -> ParentLink {
+        let seen = |source, detail: &str| Evidence {
+            source,
+            detail: format!("{detail}{}", self.mark),
+            confidence: 1.0,
+        };
+        ParentLink {
+            name: self.name("meta-llama/Llama-3.1-8B"),
+            ghost: false,
+            relation,
+            status,
+            as_written: self.mark.clone(),
+            license: Some("llama3.1".into()),
+            evidence: vec![
+                seen(Seen::Card, "meta-llama/Llama-3.1-8B"),
+                seen(Seen::Tag, "base_model:finetune:…"),
+            ],
+        }
+    }
+
+    fn job_row(&self, state: JobState) -> JobRow {
+        JobRow {
+            id: "01JD8Z".into(),
+            kind: format!("merge_models{}", self.mark),
+            state,
+            step: Some(format!("writing tensors{}", self.mark)),
+            done: 6 << 30,
+            total: 15 << 30,
+            created_at: 1_732_400_000,
+            finished_at: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Fake {
+    async fn counts(&self) -> Result<Counts> {
+        Ok(Counts { models: 1_860_411, ghosts: 21_345, edges: 901_223, with_weights: 12, jobs_queued: 1 })
+    }
+
+    async fn home(&self) -> Result<HomePage> {
+        Ok(HomePage { counts: self.counts().await?, families: vec![self.family(), self.family()] })
+    }
+
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage> {
+        let found = |text: &str, weights| Found {
+            name: self.name(text),
+            parent: Some((Relation::Finetune, self.name("meta-llama/Llama-3.1-8B"))),
+            parameters: Some(8_030_261_248),
+            license: Some(format!("apache-2.0{}", self.mark)),
+            pipeline_tag: Some(format!("text-generation{}", self.mark)),
+            library: Some("transformers".into()),
+            downloads: Some(1_234_567),
+            likes: Some(812),
+            created_at: Some(1_720_000_000),
+            has_weights: weights,
+            ghost: !weights,
+        };
+        let items = if query.text.as_deref() == Some("nothing") {
+            Vec::new()
+        } else {
+            vec![found("NousResearch/Hermes-3-Llama-3.1-8B", true), found("org/seen-only-by-name", false)]
+        };
+        Ok(SearchPage { items, next: Some(format!("n&{}", self.mark)) })
+    }
+
+    async fn model(&self, name: &str, _revision: Option<&str>) -> Result<Option<ModelPage>> {
+        if name.starts_with("no/") {
+            return Ok(None);
+        }
+        if name == "broken/store" {
+            return Err(Failure::new(Class::Internal, "io", "secret path"));
+        }
+        let digest = format!("sha256:{}", "3f9a".repeat(16));
+        let file =
+            |path: &str, size| FileRow { path: format!("{path}{}", self.mark), size, digest: digest.clone() };
+        let name = if name == "org/case" { "Org/Case" } else { name };
+        Ok(Some(ModelPage {
+            name: Name::from(name),
+            license: Some("llama3.1".into()),
+            pipeline_tag: Some(format!("text-generation{}", self.mark)),
+            library: Some("transformers".into()),
+            architecture: Some("LlamaForCausalLM".into()),
+            parameters: Some(8_030_261_248),
+            downloads: Some(1_234_567),
+            likes: Some(812),
+            created_at: Some(1_720_000_000),
+            last_modified: Some(1_730_000_000),
+            languages: vec!["en".into(), "de".into()],
+            datasets: vec![format!("org/data{}", self.mark)],
+            tags: vec![format!("llama-3{}", self.mark), "conversational".into()],
+            new_version: Some(self.name("org/newer")),
+            path: vec![self.name("meta-llama/Llama-3.1-8B")],
+            parents: vec![
+                self.parent(Relation::Finetune, EdgeStatus::Accepted),
+                self.parent(Relation::Merge, EdgeStatus::RejectedCycle),
+            ],
+            children: vec![
+                ChildGroup { relation: Relation::Finetune, count: 412 },
+                ChildGroup { relation: Relation::Quantized, count: 96 },
+            ],
+            revision: Some(RevisionView { digest: digest.clone(), created_at: Some(1_732_400_000) }),
+            files: vec![file("config.json", 812), file("model.safetensors", 16_060_522_240)],
+            dtypes: vec![DtypeRow {
+                dtype: "BF16".into(),
+                tensors: 291,
+                elements: 8_030_261_248,
+                bytes: 16_060_522_496,
+            }],
+            recipe: Some(format!("merge_method: ties{}", self.mark)),
+            card: Some(format!(
+                "# A card\n\nSome *text*, a table:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n{}",
+                self.mark
+            )),
+            notes: vec![Note { code: "not_an_id".into(), detail: format!("`my model`{}", self.mark) }],
+            ..ModelPage::default()
+        }))
+    }
+
+    async fn lineage(&self, name: &str, _query: LineageQuery) -> Result<Option<LineagePage>> {
+        if name.starts_with("no/") {
+            return Ok(None);
+        }
+        let parents = [None, Some(0), Some(1), Some(2), Some(2), Some(2), Some(2), Some(4), Some(4)];
+        let licences =
+            ["llama3.1", "apache-2.0", "", "cc-by-nc-4.0", "mit", "gpl-3.0", "llama3.1", "mit", "mit"];
+        let node = |at: usize| LineageNode {
+            name: if at == 2 {
+                Name::from(name)
+            } else {
+                self.name(&format!("some-org/Model-{at}-8B-Instruct"))
+            },
+            parent: parents[at],
+            relation: (at > 0).then(|| Relation::ALL[at % 5]),
+            ghost: at == 0,
+            inferred: at % 4 == 3,
+            license: Some(licences[at].to_owned()),
+            hidden: if at == 2 { 381 } else { 0 },
+        };
+        Ok(Some(LineagePage {
+            name: Name::from(name),
+            nodes: (0..parents.len()).map(node).collect(),
+            focus: 2,
+            other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
+            rejected: vec![RejectedEdge {
+                child: Name::from(name),
+                parent: self.name("a/b"),
+                relation: Relation::Finetune,
+                reason: format!("It would close a circle of descent.{}", self.mark),
+            }],
+        }))
+    }
+
+    async fn families(&self) -> Result<Vec<FamilyRow>> {
+        Ok(vec![self.family()])
+    }
+
+    fn measures(&self) -> Vec<MeasureCard> {
+        let measure = |id: &str, name: &str| MeasureCard {
+            id: id.into(),
+            name: format!("{name}{}", self.mark),
+            formula: "⟨a, b⟩ / ‖a‖‖b‖".into(),
+            reference: String::new(),
+        };
+        vec![measure("cosine", "Cosine"), measure("euclidean", "Euclidean distance")]
+    }
+
+    async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
+        if query.names.iter().any(|name| name == "slow/one") {
+            return Ok(Answer::Job("01JOB".into()));
+        }
+        let count = query.names.len();
+        let cell = |row: usize, column: usize| match (row, column) {
+            (0, 2) | (2, 0) => Cell { value: None, reason: Some(format!("other architecture{}", self.mark)) },
+            (r, c) => Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), reason: None },
+        };
+        Ok(Answer::Ready(Box::new(KinshipPage {
+            models: query.names.iter().map(|name| self.name(name)).collect(),
+            base: query.base.as_deref().map(|base| self.name(base)),
+            measure: query.measure.clone(),
+            matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
+            elements: 8_030_261_248,
+            tensors: 291,
+            skipped: vec![Skipped { tensor: self.mark.clone(), reason: self.mark.clone() }],
+        })))
+    }
+
+    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>> {
+        if a.starts_with("no/") {
+            return Err(Failure::not_found(format!("no model {a}{}", self.mark)));
+        }
+        let tensor = |at: u32| TensorDiff {
+            name: format!("model.layers.{at}.mlp.up_proj.weight{}", self.mark),
+            dtype_a: "BF16".into(),
+            dtype_b: if at == 1 { "F32".into() } else { "BF16".into() },
+            shape: vec![14_336, 4096],
+            elements: 58_720_256,
+            relative_l2: Some(0.01 * f64::from(at)),
+            cosine: Some(0.999),
+            max_abs: Some(3e-5),
+            unchanged_share: Some(0.25),
+            identical: at == 0,
+        };
+        Ok(Answer::Ready(Box::new(ComparePage {
+            a: self.name(a),
+            b: self.name(b),
+            verdict: format!("Same architecture; 4 of 5 tensors differ in value.{}", self.mark),
+            merge_base: Some(self.name("meta-llama/Llama-3.1-8B")),
+            fields: vec![
+                FieldDiff { field: "licence".into(), a: Some(self.mark.clone()), b: None },
+                FieldDiff {
+                    field: "task".into(),
+                    a: Some("text-generation".into()),
+                    b: Some("text-generation".into()),
+                },
+            ],
+            tensors: (0..5).map(tensor).collect(),
+            only_a: vec![self.mark.clone()],
+            only_b: Vec::new(),
+            shape_mismatches: vec![self.mark.clone()],
+        })))
+    }
+
+    fn merge_methods(&self) -> Vec<MethodCard> {
+        let param = |name: &str, per_model| ParamField {
+            name: name.into(),
+            kind: "number".into(),
+            default: Some("1".into()),
+            range: Some(format!("0 to 1{}", self.mark)),
+            per_model,
+        };
+        let method = |id: &str, name: &str, summary: &str| MethodCard {
+            id: id.into(),
+            name: format!("{name}{}", self.mark),
+            summary: summary.into(),
+            reference: "https://arxiv.org/abs/2306.01708".into(),
+            needs_base: id == "ties",
+            models: "two models or more".into(),
+            params: vec![param("weight", true), param("density", true), param("lambda", false)],
+        };
+        vec![
+            method("linear", "Linear", "The weighted mean of all models."),
+            method("slerp", "SLERP", "Along the arc between two models."),
+            method("ties", "TIES", "Trim each change, elect a sign, average what agrees."),
+        ]
+    }
+
+    async fn submit_merge(&self, yaml: &str, _output: &str) -> Result<String> {
+        if yaml.contains("bad") {
+            let item = Item { pointer: "/models/0".into(), message: format!("unknown model{}", self.mark) };
+            let mut failure = Failure::new(Class::Invalid, "bad_recipe", "The recipe has faults.");
+            failure.items.push(item);
+            return Err(failure);
+        }
+        Ok("01JOB".into())
+    }
+
+    async fn submit_transfer(&self, _form: &TransferForm) -> Result<String> {
+        Ok("01JOB".into())
+    }
+
+    async fn jobs(&self, _cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {
+        Ok((vec![self.job_row(JobState::Running), self.job_row(JobState::Failed)], None))
+    }
+
+    async fn job(&self, id: &str) -> Result<Option<JobPage>> {
+        let state = match id {
+            "none" => return Ok(None),
+            "failed" => JobState::Failed,
+            _ => JobState::Running,
+        };
+        Ok(Some(JobPage {
+            row: self.job_row(state),
+            started_at: Some(1_732_400_010),
+            attempts: 1,
+            error_code: Some("lost".into()),
+            error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
+            outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
+            request: Some(format!("merge_method: ties{}", self.mark)),
+            ..JobPage::default()
+        }))
+    }
+
+    async fn cancel(&self, _id: &str) -> Result<()> {
+        Ok(())
+    }
+}

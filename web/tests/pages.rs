@@ -1,0 +1,158 @@
+//! Every page over HTTP, with a source that lies as badly as it can.
+
+mod fake;
+
+use std::sync::Arc;
+
+use actix_web::{App, http::StatusCode, test, web::Data};
+use fake::{Fake, HOSTILE};
+
+const PAGES: [&str; 20] = [
+    "/",
+    "/models?search=<script>x</script>&sort=name&relation=merge&weights=yes&org=%22x",
+    "/models?search=nothing",
+    "/org/name",
+    "/gpt2",
+    "/org/name/tree/main",
+    "/org/name/lineage",
+    "/org/name/lineage?up=1&down=3",
+    "/families",
+    "/kinship",
+    "/kinship?of=a/b&of=c/d&of=e/f&base=g/h&measure=euclidean",
+    "/compare",
+    "/compare/a/b...c/d",
+    "/compare/a/b...c/d?sort=distance",
+    "/merges/new",
+    "/merges/new?method=ties&write=1&base=a/b&model.0=<script>&p.weight.0=0.5",
+    "/transfers/new?source_tuned=<script>",
+    "/jobs",
+    "/jobs/01JD8Z",
+    "/jobs/failed",
+];
+
+async fn ask(mark: &str, request: test::TestRequest) -> (StatusCode, String, String) {
+    let source: Arc<dyn web::Source> = Arc::new(Fake { mark: mark.to_owned() });
+    let app = test::init_service(App::new().app_data(Data::from(source)).configure(web::configure)).await;
+    let answer = test::call_service(&app, request.to_request()).await;
+    let status = answer.status();
+    let location =
+        answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    let policy = answer.headers().get("content-security-policy").cloned();
+    let body = String::from_utf8(test::read_body(answer).await.to_vec()).unwrap();
+    if body.starts_with("<!doctype") {
+        assert_eq!(policy.unwrap().to_str().unwrap(), web::CONTENT_SECURITY_POLICY);
+    }
+    (status, location, body)
+}
+
+async fn get(address: &str) -> (StatusCode, String, String) {
+    ask("", test::TestRequest::get().uri(&address.replace('<', "%3C").replace('>', "%3E"))).await
+}
+
+#[actix_web::test]
+async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
+    for address in PAGES {
+        let safe = address.replace('<', "%3C").replace('>', "%3E");
+
+        let (status, _, body) = ask(HOSTILE, test::TestRequest::get().uri(&safe)).await;
+
+        assert_eq!(status, StatusCode::OK, "{address}");
+        // The card is the one place where the words may stand as text; the sanitiser has its own test.
+        let bare = body.split("<div class=\"card\">").enumerate().map(|(at, part)| match at {
+            0 => part,
+            _ => part.split_once("</section>").map_or(part, |(_, after)| after),
+        });
+        assert!(!bare.collect::<String>().contains("\" onmouseover"), "{address}: {body}");
+        assert!(!body.contains("<script>"), "{address}: {body}");
+        assert_eq!(body.matches("<script").count(), 1, "{address}");
+        assert_eq!(body.matches("<h1").count(), 1, "{address}");
+        assert!(!body.contains(" style=") && !body.contains("javascript:"), "{address}");
+        for (open, close) in
+            [("<ul", "</ul>"), ("<li", "</li>"), ("<table", "</table>"), ("<section", "</section>")]
+        {
+            let opened =
+                [" ", ">"].map(|end| body.matches(&format!("{open}{end}")).count()).iter().sum::<usize>();
+            assert_eq!(opened, body.matches(close).count(), "{open} in {address}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn what_does_not_exist_is_a_page_too() {
+    for address in
+        ["/no/model", "/no/model/lineage", "/jobs/none", "/compare/x", "/compare/no/a...b/c", "/a/b/c/d/e"]
+    {
+        let (status, _, body) = get(address).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{address}");
+        assert!(body.contains("<h1>Not found</h1>"), "{address}");
+    }
+}
+
+#[actix_web::test]
+async fn our_own_faults_tell_no_secrets() {
+    let (status, _, body) = get("/broken/store").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!body.contains("secret"));
+}
+
+#[actix_web::test]
+async fn a_name_in_another_case_leads_to_the_name_as_written() {
+    let (status, location, _) = get("/org/case").await;
+    assert_eq!((status, location.as_str()), (StatusCode::PERMANENT_REDIRECT, "/Org/Case"));
+}
+
+#[actix_web::test]
+async fn slow_measurements_lead_to_their_job() {
+    let (status, location, _) = get("/kinship?of=slow/one&of=a/b").await;
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/jobs/01JOB"));
+}
+
+#[actix_web::test]
+async fn a_merge_is_started_by_a_form_of_this_site_only() {
+    let post = |yaml: &str| {
+        test::TestRequest::post().uri("/merges/new").set_payload(format!("yaml={yaml}&output=org/new"))
+    };
+
+    let (status, location, _) = ask("", post("merge_method")).await;
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/jobs/01JOB"));
+
+    let (status, ..) = ask("", post("merge_method").insert_header(("sec-fetch-site", "cross-site"))).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+
+    let (status, _, body) = ask(HOSTILE, post("bad")).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        body.contains("/models/0") && body.contains(">bad</textarea>") && !body.contains("<script>"),
+        "{body}"
+    );
+}
+
+#[actix_web::test]
+async fn a_job_is_stopped_by_a_form_of_this_site_only() {
+    let post = || test::TestRequest::post().uri("/jobs/01JD8Z/cancel");
+    assert_eq!(ask("", post()).await.0, StatusCode::SEE_OTHER);
+    assert_eq!(
+        ask("", post().insert_header(("origin", "https://evil.example"))).await.0,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[actix_web::test]
+async fn a_file_asked_by_its_hash_may_be_kept_for_ever() {
+    let (_, _, home) = get("/").await;
+    let address = home.split("href=\"").find(|part| part.starts_with("/static/stemma.css")).unwrap();
+    let address = address.split('"').next().unwrap().to_owned();
+
+    let source: Arc<dyn web::Source> = Arc::new(Fake { mark: String::new() });
+    let app = test::init_service(App::new().app_data(Data::from(source)).configure(web::configure)).await;
+    let answer = test::call_service(&app, test::TestRequest::get().uri(&address).to_request()).await;
+
+    assert!(answer.headers().get("cache-control").unwrap().to_str().unwrap().contains("immutable"));
+    assert_eq!(get("/static/other.css").await.0, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
+async fn a_running_job_reloads_without_a_script_and_an_ended_one_does_not() {
+    assert!(get("/jobs/01JD8Z").await.2.contains("http-equiv=\"refresh\""));
+    assert!(!get("/jobs/failed").await.2.contains("http-equiv=\"refresh\""));
+}
