@@ -1,5 +1,28 @@
 //! Numeric kernels, one meaning each. Never sees a model name; knows nothing of the other rooms.
+//!
+//! Reductions run in f64 over blocks of [`BLOCK`] elements whose partial results are combined in index
+//! order, so a result has the same bits on any number of threads.
 
+mod diff;
 pub mod dtype;
+mod elementwise;
+mod float;
+mod gram;
+pub mod kth;
+mod pair;
+mod random;
+mod reduce;
+mod small;
+mod stats;
 
+pub use diff::DiffSums;
 pub use dtype::Dtype;
+pub use elementwise::{add_scaled, low_rank_row, sub};
+pub use float::{decode, decode_f64, encode, encode_f64};
+pub use gram::Gram;
+pub use pair::{PairSums, pair_sums};
+pub use random::splitmix_unit;
+pub use stats::Stats;
+
+/// Elements in one reduction block.
+pub const BLOCK: usize = 65_536;

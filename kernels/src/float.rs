@@ -1,0 +1,170 @@
+//! Stored bytes to numbers and back. Little-endian, one rounding, ties to even.
+
+use half::{f16, slice::HalfFloatSliceExt};
+
+use crate::{
+    Dtype,
+    small::{E4M3, E4M3_VALUES, E5M2, E5M2_VALUES, Small},
+};
+
+/// Elements converted at a time where a stack buffer is needed.
+const CHUNK: usize = 256;
+
+/// Reads `out.len()` elements from little-endian `bytes`. F64 rounds to nearest.
+///
+/// The caller guarantees a float dtype and matching lengths; a dtype that is not a float reads as zeros.
+pub fn decode(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
+    check(dtype, bytes.len(), out.len());
+    match dtype {
+        Dtype::F8E4M3 => fill(out, bytes, |[code]| E4M3_VALUES[usize::from(code)]),
+        Dtype::F8E5M2 => fill(out, bytes, |[code]| E5M2_VALUES[usize::from(code)]),
+        Dtype::F16 => decode_f16(bytes, out),
+        Dtype::Bf16 => fill(out, bytes, |pair| f32::from_bits(u32::from(u16::from_le_bytes(pair)) << 16)),
+        Dtype::F32 => fill(out, bytes, f32::from_le_bytes),
+        Dtype::F64 => fill(out, bytes, |eight| f64::from_le_bytes(eight) as f32),
+        _ => out.fill(0.0),
+    }
+}
+
+/// As [`decode`], into f64 without any rounding.
+pub fn decode_f64(dtype: Dtype, bytes: &[u8], out: &mut [f64]) {
+    check(dtype, bytes.len(), out.len());
+    if dtype == Dtype::F64 {
+        return fill(out, bytes, f64::from_le_bytes);
+    }
+    let width = (dtype.bits() / 8) as usize;
+    let mut buffer = [0.0f32; CHUNK];
+    for (bytes, out) in bytes.chunks(CHUNK * width).zip(out.chunks_mut(CHUNK)) {
+        let buffer = &mut buffer[..out.len()];
+        decode(dtype, bytes, buffer);
+        fill_from(out, buffer, f64::from);
+    }
+}
+
+/// Writes `values` as little-endian bytes, rounding once, ties to even. Returns how many finite values
+/// left the range: they become infinite, or ±448 in `F8_E4M3`, which has no infinity.
+///
+/// The caller guarantees a float dtype and matching lengths; for other dtypes zeros are written.
+pub fn encode(dtype: Dtype, values: &[f32], out: &mut [u8]) -> u64 {
+    check(dtype, out.len(), values.len());
+    match dtype {
+        Dtype::F8E4M3 => encode_small(&E4M3, values, out),
+        Dtype::F8E5M2 => encode_small(&E5M2, values, out),
+        Dtype::F16 => encode_f16(values, out),
+        Dtype::Bf16 => encode_bf16(values, out),
+        Dtype::F32 => store(out, values, f32::to_le_bytes),
+        Dtype::F64 => store(out, values, |value| f64::from(value).to_le_bytes()),
+        _ => {
+            out.fill(0);
+            0
+        }
+    }
+}
+
+/// As [`encode`] for f64 values: still one rounding, never by way of a rounded f32.
+pub fn encode_f64(dtype: Dtype, values: &[f64], out: &mut [u8]) -> u64 {
+    check(dtype, out.len(), values.len());
+    match dtype {
+        Dtype::F64 => store(out, values, f64::to_le_bytes),
+        Dtype::F32 => {
+            let over = values.iter().map(|&x| u64::from(x.is_finite() && !(x as f32).is_finite())).sum();
+            store(out, values, |value| (value as f32).to_le_bytes());
+            over
+        }
+        _ => {
+            let width = (dtype.bits() / 8).max(1) as usize;
+            let mut buffer = [0.0f32; CHUNK];
+            let mut over = 0;
+            for (values, out) in values.chunks(CHUNK).zip(out.chunks_mut(CHUNK * width)) {
+                let buffer = &mut buffer[..values.len()];
+                fill_from(buffer, values, to_odd);
+                over += encode(dtype, buffer, out);
+            }
+            over
+        }
+    }
+}
+
+/// f64 to f32 rounding to odd, which keeps a later rounding to a narrower format exact.
+fn to_odd(value: f64) -> f32 {
+    let near = value as f32;
+    let back = f64::from(near);
+    if back == value || value.is_nan() || near.to_bits() & 1 == 1 {
+        return near;
+    }
+    let bits = near.to_bits();
+    f32::from_bits(if back.abs() > value.abs() { bits - 1 } else { bits + 1 })
+}
+
+fn check(dtype: Dtype, bytes: usize, elements: usize) {
+    debug_assert!(dtype.is_float(), "{dtype} is not a float the kernels read");
+    debug_assert_eq!(bytes as u64 * 8, elements as u64 * dtype.bits(), "bytes and elements must match");
+}
+
+fn fill<const N: usize, T>(out: &mut [T], bytes: &[u8], read: impl Fn([u8; N]) -> T) {
+    for (out, chunk) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *out = read(*chunk);
+    }
+}
+
+fn fill_from<S: Copy, T>(out: &mut [T], values: &[S], convert: impl Fn(S) -> T) {
+    for (out, &value) in out.iter_mut().zip(values) {
+        *out = convert(value);
+    }
+}
+
+fn store<const N: usize, S: Copy>(out: &mut [u8], values: &[S], write: impl Fn(S) -> [u8; N]) -> u64 {
+    for (chunk, &value) in out.as_chunks_mut::<N>().0.iter_mut().zip(values) {
+        *chunk = write(value);
+    }
+    0
+}
+
+fn decode_f16(bytes: &[u8], out: &mut [f32]) {
+    let mut buffer = [f16::ZERO; CHUNK];
+    for (bytes, out) in bytes.chunks(CHUNK * 2).zip(out.chunks_mut(CHUNK)) {
+        let buffer = &mut buffer[..out.len()];
+        fill(buffer, bytes, f16::from_le_bytes);
+        buffer.convert_to_f32_slice(out);
+    }
+}
+
+fn encode_f16(values: &[f32], out: &mut [u8]) -> u64 {
+    let mut buffer = [f16::ZERO; CHUNK];
+    let mut over = 0;
+    for (values, out) in values.chunks(CHUNK).zip(out.chunks_mut(CHUNK * 2)) {
+        let buffer = &mut buffer[..values.len()];
+        buffer.convert_from_f32_slice(values);
+        over += values.iter().zip(&*buffer).map(|(x, y)| u64::from(x.is_finite() & y.is_infinite())).sum::<u64>();
+        store(out, buffer, f16::to_le_bytes);
+    }
+    over
+}
+
+fn encode_bf16(values: &[f32], out: &mut [u8]) -> u64 {
+    let mut over = 0;
+    for (chunk, &value) in out.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+        let code = bf16_bits(value.to_bits());
+        over += u64::from((code & 0x7FFF == 0x7F80) & value.is_finite());
+        *chunk = code.to_le_bytes();
+    }
+    over
+}
+
+/// Nearest bf16, ties to even; a NaN stays one and keeps its payload's upper bits.
+fn bf16_bits(bits: u32) -> u16 {
+    let cut = (bits >> 16) as u16;
+    let nan = cut | if cut & 0x7F == 0 { 0x40 } else { 0 };
+    let rounded = (bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16;
+    if bits & 0x7FFF_FFFF > 0x7F80_0000 { nan } else { rounded }
+}
+
+fn encode_small(format: &Small, values: &[f32], out: &mut [u8]) -> u64 {
+    let mut over = 0;
+    for (out, &value) in out.iter_mut().zip(values) {
+        let (code, left) = format.narrow(value);
+        *out = code;
+        over += u64::from(left);
+    }
+    over
+}

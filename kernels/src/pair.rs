@@ -1,0 +1,104 @@
+//! The six sums from which every similarity of two vectors follows.
+
+use rayon::prelude::*;
+
+use crate::{
+    BLOCK,
+    reduce::{STRIP, dot, sum},
+};
+
+/// Sums over the elements of two vectors `a` and `b`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PairSums {
+    /// Elements seen.
+    pub n: u64,
+    /// Σ a·b.
+    pub ab: f64,
+    /// Σ a².
+    pub aa: f64,
+    /// Σ b².
+    pub bb: f64,
+    /// Σ a.
+    pub sa: f64,
+    /// Σ b.
+    pub sb: f64,
+}
+
+/// Variance below this share of the mean square is rounding noise, not spread.
+const FLAT: f64 = 1e-13;
+
+impl PairSums {
+    /// Adds the sums of further elements.
+    pub fn add(&mut self, other: &Self) {
+        self.n += other.n;
+        self.ab += other.ab;
+        self.aa += other.aa;
+        self.bb += other.bb;
+        self.sa += other.sa;
+        self.sb += other.sb;
+    }
+
+    /// Cosine similarity; `None` when a vector is zero or not finite.
+    pub fn cosine(&self) -> Option<f64> {
+        ratio(self.ab, self.aa, self.bb)
+    }
+
+    /// Pearson correlation; `None` when a vector is constant, empty or not finite.
+    pub fn pearson(&self) -> Option<f64> {
+        let n = self.n as f64;
+        let spread = |squares: f64, total: f64| squares - total * total / n;
+        let (a, b) = (spread(self.aa, self.sa), spread(self.bb, self.sb));
+        if self.n == 0 || a <= self.aa * FLAT || b <= self.bb * FLAT {
+            return None;
+        }
+        ratio(self.ab - self.sa * self.sb / n, a, b)
+    }
+
+    /// Euclidean distance ‖a − b‖.
+    pub fn euclidean(&self) -> f64 {
+        let squared = self.aa + self.bb - 2.0 * self.ab;
+        if squared.is_nan() { squared } else { squared.max(0.0).sqrt() }
+    }
+}
+
+fn ratio(product: f64, a: f64, b: f64) -> Option<f64> {
+    let norms = a.sqrt() * b.sqrt();
+    let value = product / norms;
+    (norms > 0.0 && norms.is_finite() && value.is_finite()).then(|| value.clamp(-1.0, 1.0))
+}
+
+/// The sums of two slices of one length (the shorter decides), in parallel, with the same bits on any
+/// number of threads.
+pub fn pair_sums(a: &[f32], b: &[f32]) -> PairSums {
+    debug_assert_eq!(a.len(), b.len(), "pair_sums wants slices of one length");
+    let n = a.len().min(b.len());
+    let partials: Vec<PairSums> =
+        a[..n].par_chunks(BLOCK).zip(b[..n].par_chunks(BLOCK)).map(|(a, b)| block_sums(a, b)).collect();
+    combine(&partials)
+}
+
+fn block_sums(a: &[f32], b: &[f32]) -> PairSums {
+    let mut total = PairSums { n: a.len() as u64, ..PairSums::default() };
+    for (a, b) in a.chunks(STRIP).zip(b.chunks(STRIP)) {
+        total.ab += dot(a, b);
+        total.aa += dot(a, a);
+        total.bb += dot(b, b);
+        total.sa += sum(a);
+        total.sb += sum(b);
+    }
+    total
+}
+
+/// Pairwise combination in index order.
+fn combine(partials: &[PairSums]) -> PairSums {
+    match partials {
+        [] => PairSums::default(),
+        [one] => *one,
+        many => {
+            let (left, right) = many.split_at(many.len().div_ceil(2));
+            let mut total = combine(left);
+            total.add(&combine(right));
+            total
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Sums of one cache-sized strip; every reduction of the crate is built from these two.
+
+/// Elements in one strip: two strips of f32 fit the first-level cache.
+pub(crate) const STRIP: usize = 4_096;
+
+const LANES: usize = 8;
+
+/// Σ aᵢbᵢ in f64; slices of one length.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    let mut lanes = [0.0f64; LANES];
+    for (x, y) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+    fold(lanes) + rest
+}
+
+/// Σ aᵢ in f64.
+pub(crate) fn sum(a: &[f32]) -> f64 {
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    let mut lanes = [0.0f64; LANES];
+    for x in chunks {
+        for lane in 0..LANES {
+            lanes[lane] += f64::from(x[lane]);
+        }
+    }
+    fold(lanes) + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
+}
+
+fn fold(l: [f64; LANES]) -> f64 {
+    ((l[0] + l[1]) + (l[2] + l[3])) + ((l[4] + l[5]) + (l[6] + l[7]))
+}
+
+/// Whether no element is NaN or infinite.
+pub(crate) fn all_finite(a: &[f32]) -> bool {
+    const EXPONENT: u32 = 0x7F80_0000;
+    a.iter().fold(0u32, |bad, x| bad | u32::from(x.to_bits() & EXPONENT == EXPONENT)) == 0
+}
