@@ -1,5 +1,7 @@
 //! Every page over HTTP, with a source that lies as badly as it can.
 
+#![allow(clippy::unwrap_used)]
+
 mod fake;
 
 use std::sync::Arc;
