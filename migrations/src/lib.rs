@@ -1,1 +1,38 @@
-//! migrations
+//! Schema migrations, one body for SQLite and PostgreSQL.
+//!
+//! Expand first, contract a release later: a running old binary must keep working on the new schema.
+
+mod m0001_models;
+mod m0002_revisions;
+mod m0003_jobs;
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+/// All migrations, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_models::Migration),
+            Box::new(m0002_revisions::Migration),
+            Box::new(m0003_jobs::Migration),
+        ]
+    }
+}
+
+/// Runs `sql` statement by statement, with the few words that differ between the databases filled in:
+/// `{pk}` a generated 64-bit key, `{bytewise}` the collation that orders text by its bytes.
+async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    let (pk, bytewise) = match manager.get_database_backend() {
+        sea_orm::DbBackend::Postgres => ("BIGSERIAL PRIMARY KEY", "COLLATE \"C\""),
+        _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", "COLLATE BINARY"),
+    };
+    let sql = sql.replace("{pk}", pk).replace("{bytewise}", bytewise);
+    for statement in sql.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}

@@ -1,1 +1,31 @@
-//! store
+//! The only room that speaks SQL and the only one that writes blobs.
+//!
+//! Metadata lives in SQLite or PostgreSQL, bytes in a local folder or an S3 bucket, named by digest.
+//! Every write is one statement or one transaction; forest writers take turns, jobs are claimed under fences.
+
+mod blobfile;
+mod blobs;
+mod connect;
+mod edges;
+mod error;
+mod imports;
+mod jobs;
+mod models;
+mod queue;
+mod revisions;
+mod rows;
+mod search;
+mod sql;
+mod upsert;
+
+pub use blobfile::BlobFile;
+pub use blobs::BlobWriter;
+pub use connect::Store;
+pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
+pub use error::{Error, Result};
+pub use jobs::{JobRow, NewJob};
+pub use models::{Counts, ModelRow};
+pub use queue::{Beat, JobProgress};
+pub use revisions::{FileRow, Publish, TensorRow};
+pub use search::{Page, SearchQuery, Sort};
+pub use upsert::Upserted;

@@ -1,0 +1,362 @@
+//! Bytes by digest: staged, hashed, then put under their own name, once and for good.
+
+use std::{
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use domain::Digest;
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{
+    ObjectStore, ObjectStoreExt as _, WriteMultipart, aws::AmazonS3Builder, memory::InMemory,
+    path::Path as Key,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use ulid::Ulid;
+
+use crate::{
+    BlobFile, Error, Result, Store,
+    rows::parsed,
+    sql::{self, MOST_KEYS, Params},
+};
+
+/// Bytes read or buffered at once.
+const BLOCK: usize = 1 << 20;
+
+/// Where blobs live.
+#[derive(Debug, Clone)]
+pub enum Blobs {
+    /// A folder of this machine.
+    Local(PathBuf),
+    /// A bucket, under a prefix.
+    Remote(Arc<dyn ObjectStore>, Key),
+}
+
+impl Blobs {
+    /// A folder, `s3://bucket/prefix`, or `memory://` for trials.
+    pub fn open(url: &str) -> Result<Self> {
+        if let Some(place) = url.strip_prefix("s3://") {
+            let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+            if bucket.is_empty() {
+                return Err(Error::BadUrl(format!("`{url}` names no bucket; use s3://bucket/prefix")));
+            }
+            let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
+            return Ok(Self::Remote(Arc::new(store), Key::from(prefix)));
+        }
+        if url == "memory://" {
+            return Ok(Self::Remote(Arc::new(InMemory::new()), Key::default()));
+        }
+        let folder = url.strip_prefix("file://").unwrap_or(url);
+        if folder.is_empty() || folder.contains("://") {
+            return Err(Error::BadUrl(format!(
+                "blob store `{url}` is not supported; use a folder or s3://bucket/prefix"
+            )));
+        }
+        let root = PathBuf::from(folder);
+        std::fs::create_dir_all(root.join("staging"))?;
+        std::fs::create_dir_all(root.join("blobs").join("sha256"))?;
+        Ok(Self::Local(root))
+    }
+
+    /// Whether the place can be used at all.
+    pub async fn check(&self) -> Result<()> {
+        match self {
+            Self::Local(root) => {
+                tokio::fs::metadata(root.join("staging")).await?;
+            }
+            Self::Remote(store, prefix) => {
+                store.list(Some(prefix)).next().await.transpose()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of a blob in a local folder.
+    pub fn file(root: &Path, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        root.join("blobs").join("sha256").join(&hex[..2]).join(hex)
+    }
+
+    /// The key of a blob in a bucket.
+    pub fn key(prefix: &Key, digest: &Digest) -> Key {
+        let hex = digest.hex();
+        prefix.clone().join("blobs").join("sha256").join(&hex[..2]).join(hex)
+    }
+
+    async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        match self {
+            Self::Local(root) => match tokio::fs::metadata(Self::file(root, digest)).await {
+                Ok(found) => Ok(Some(found.len())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Self::Remote(store, prefix) => match store.head(&Self::key(prefix, digest)).await {
+                Ok(found) => Ok(Some(found.size)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        match self {
+            Self::Local(root) => match tokio::fs::remove_file(Self::file(root, digest)).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+                _ => Ok(()),
+            },
+            Self::Remote(store, prefix) => match store.delete(&Self::key(prefix, digest)).await {
+                Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(error.into()),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// A blob being written. Nothing is visible before [`Self::finish`]; dropped unfinished, it leaves nothing.
+pub struct BlobWriter {
+    hash: Sha256,
+    length: u64,
+    place: Place,
+}
+
+enum Place {
+    Local { root: PathBuf, staged: Staged, file: tokio::fs::File },
+    Remote { store: Arc<dyn ObjectStore>, prefix: Key, staged: Key, upload: WriteMultipart },
+}
+
+/// A staging file that goes away with its owner.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+impl BlobWriter {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hash.update(bytes);
+        self.length += bytes.len() as u64;
+        match &mut self.place {
+            Place::Local { file, .. } => file.write_all(bytes).await?,
+            Place::Remote { upload, .. } => {
+                upload.wait_for_capacity(4).await?;
+                upload.write(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the blob under its digest, unless those bytes are there already; gives digest and length.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub async fn finish(self) -> Result<(Digest, u64)> {
+        let digest = Digest::from_bytes(self.hash.finalize().into());
+        match self.place {
+            Place::Local { root, staged, mut file } => {
+                file.flush().await?;
+                file.sync_all().await?;
+                drop(file);
+                tokio::task::spawn_blocking(move || settle(&root, &staged.0, &digest)).await??;
+            }
+            Place::Remote { store, prefix, staged, upload } => {
+                upload.finish().await?;
+                let key = Blobs::key(&prefix, &digest);
+                if store.head(&key).await.is_err() {
+                    // The name is the digest: whoever else writes it writes the same bytes.
+                    store.copy(&staged, &key).await?;
+                }
+                store.delete(&staged).await?;
+            }
+        }
+        Ok((digest, self.length))
+    }
+
+    /// Drops what was written.
+    ///
+    /// # Errors
+    /// When a bucket cannot be told.
+    pub async fn abort(self) -> Result<()> {
+        if let Place::Remote { upload, .. } = self.place {
+            upload.abort().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Links the staged file under its digest: read-only, create-only, durable.
+fn settle(root: &Path, staged: &Path, digest: &Digest) -> io::Result<()> {
+    let target = Blobs::file(root, digest);
+    let folder = target.parent().unwrap_or(root);
+    if !folder.exists() {
+        std::fs::create_dir_all(folder)?;
+        sync_folder(folder.parent().unwrap_or(root))?;
+    }
+    let mut permissions = std::fs::metadata(staged)?.permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(staged, permissions)?;
+    match std::fs::hard_link(staged, &target) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_folder(folder),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+impl Store {
+    /// Starts a blob.
+    ///
+    /// # Errors
+    /// When nothing can be staged.
+    pub async fn blob_writer(&self) -> Result<BlobWriter> {
+        let name = Ulid::generate().to_string();
+        let place = match self.blobs() {
+            Blobs::Local(root) => {
+                let path = root.join("staging").join(name);
+                let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(&path).await?;
+                file.set_max_buf_size(BLOCK);
+                Place::Local { root: root.clone(), staged: Staged(path), file }
+            }
+            Blobs::Remote(store, prefix) => {
+                let staged = prefix.clone().join("staging").join(name);
+                let upload = WriteMultipart::new_with_chunk_size(store.put_multipart(&staged).await?, 8 * BLOCK);
+                Place::Remote { store: Arc::clone(store), prefix: prefix.clone(), staged, upload }
+            }
+        };
+        Ok(BlobWriter { hash: Sha256::new(), length: 0, place })
+    }
+
+    /// Stores a local file; gives digest and length.
+    ///
+    /// # Errors
+    /// When it cannot be read or stored.
+    pub async fn put_file(&self, path: &Path) -> Result<(Digest, u64)> {
+        let mut file = tokio::fs::File::open(path).await?;
+        file.set_max_buf_size(BLOCK);
+        let mut writer = self.blob_writer().await?;
+        let mut block = vec![0; BLOCK];
+        loop {
+            match file.read(&mut block).await? {
+                0 => return writer.finish().await,
+                read => writer.write(&block[..read]).await?,
+            }
+        }
+    }
+
+    /// Stores bytes at hand; gives digest and length.
+    ///
+    /// # Errors
+    /// When they cannot be stored.
+    pub async fn put_bytes(&self, bytes: &[u8]) -> Result<(Digest, u64)> {
+        let mut writer = self.blob_writer().await?;
+        writer.write(bytes).await?;
+        writer.finish().await
+    }
+
+    /// Whether a blob is stored.
+    ///
+    /// # Errors
+    /// When the blob store cannot be asked.
+    pub async fn has(&self, digest: &Digest) -> Result<bool> {
+        Ok(self.blob_size(digest).await?.is_some())
+    }
+
+    /// Length of a blob, when it is stored.
+    ///
+    /// # Errors
+    /// When the blob store cannot be asked.
+    pub async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.blobs().size(digest).await
+    }
+
+    /// Opens a blob for random reads.
+    ///
+    /// # Errors
+    /// [`Error::BlobMissing`].
+    pub async fn open_blob(&self, digest: &Digest) -> Result<BlobFile> {
+        BlobFile::open(self.blobs(), digest, self.blob_size(digest).await?).await
+    }
+
+    /// Streams a range of a blob; the range is cut at its end.
+    ///
+    /// # Errors
+    /// [`Error::BlobMissing`].
+    pub async fn stream(&self, digest: &Digest, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let size = self.blob_size(digest).await?.ok_or(Error::BlobMissing(*digest))?;
+        let range = range.start.min(size)..range.end.min(size);
+        if range.is_empty() {
+            return Ok(futures::stream::empty().boxed());
+        }
+        match self.blobs() {
+            Blobs::Local(root) => {
+                let mut file = tokio::fs::File::open(Blobs::file(root, digest)).await?;
+                file.set_max_buf_size(BLOCK);
+                file.seek(io::SeekFrom::Start(range.start)).await?;
+                let rest = file.take(range.end - range.start);
+                Ok(futures::stream::try_unfold(rest, |mut rest| async move {
+                    let mut block = vec![0; BLOCK.min(usize::try_from(rest.limit()).unwrap_or(BLOCK))];
+                    let read = if block.is_empty() { 0 } else { rest.read(&mut block).await? };
+                    block.truncate(read);
+                    Ok((read > 0).then(|| (Bytes::from(block), rest)))
+                })
+                .boxed())
+            }
+            Blobs::Remote(store, prefix) => {
+                let options = object_store::GetOptions { range: Some(range.into()), ..Default::default() };
+                let found = store.get_opts(&Blobs::key(prefix, digest), options).await?;
+                Ok(found.into_stream().map_err(Error::from).boxed())
+            }
+        }
+    }
+
+    /// A small blob as text.
+    ///
+    /// # Errors
+    /// [`Error::BlobMissing`], [`Error::TextTooLong`] over `max` bytes, [`Error::NotText`].
+    pub async fn read_text(&self, digest: &Digest, max: u64) -> Result<String> {
+        let size = self.blob_size(digest).await?.ok_or(Error::BlobMissing(*digest))?;
+        if size > max {
+            return Err(Error::TextTooLong { digest: *digest, size, max });
+        }
+        let bytes: Vec<Bytes> = self.stream(digest, 0..size).await?.try_collect().await?;
+        String::from_utf8(bytes.concat()).map_err(|_| Error::NotText(*digest))
+    }
+
+    /// Removes those of `digests` that no file of any revision refers to; gives the number removed.
+    ///
+    /// # Errors
+    /// When database or blob store refuse; blobs then stay.
+    pub async fn delete_unreferenced(&self, digests: &[Digest]) -> Result<u64> {
+        // In the writers' turn: a publish either committed before, or looks for its blobs after.
+        let tx = self.begin_write().await?;
+        let mut removed = 0;
+        for digests in digests.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let sql = format!(
+                "SELECT DISTINCT digest FROM files WHERE digest IN {}",
+                params.list(digests.iter().map(ToString::to_string))
+            );
+            let rows = sql::all(&tx, &sql, params).await?;
+            let used = rows.iter().map(|row| parsed(row, "digest", "digest")).collect::<Result<Vec<Digest>>>()?;
+            for digest in digests.iter().filter(|digest| !used.contains(digest)) {
+                if self.has(digest).await? {
+                    self.blobs().remove(digest).await?;
+                    removed += 1;
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(removed)
+    }
+}

@@ -1,0 +1,164 @@
+//! [`Store`]: one database and one blob store, opened together.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use migrations::{Migrator, MigratorTrait as _};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::{
+    Error, Result,
+    blobs::Blobs,
+    rows::get,
+    sql::{self, Params},
+};
+
+/// Key of the advisory lock that forest writers hold on PostgreSQL.
+const WRITERS: i64 = 0x7374_656d_6d61_0001;
+/// Key of the advisory lock that migrations hold on PostgreSQL.
+const MIGRATIONS: i64 = 0x7374_656d_6d61_0002;
+
+/// The registry's storage; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: DatabaseConnection,
+    blobs: Blobs,
+}
+
+impl Store {
+    /// Opens `sqlite:///path?mode=rwc` or `postgres://…`, and a blob folder or `s3://bucket/prefix`
+    /// (credentials from the usual `AWS_…` variables). Call [`Self::migrate`] before first use.
+    ///
+    /// # Errors
+    /// [`Error::BadUrl`] for other schemes; whatever stops the connection.
+    pub async fn open(database_url: &str, blobs_url: &str) -> Result<Self> {
+        let sqlite = database_url.starts_with("sqlite:");
+        if !sqlite && !["postgres://", "postgresql://"].iter().any(|s| database_url.starts_with(s)) {
+            let scheme = database_url.split(':').next().unwrap_or_default();
+            return Err(Error::BadUrl(format!(
+                "database `{scheme}:…` is not supported; use sqlite:///path?mode=rwc or postgres://user@host/name"
+            )));
+        }
+        let mut options = ConnectOptions::new(database_url);
+        options.sqlx_logging(false).acquire_timeout(Duration::from_secs(30));
+        if sqlite {
+            let memory = database_url.contains(":memory:");
+            if !memory {
+                create_parent(database_url)?;
+            }
+            options.max_connections(if memory { 1 } else { 8 }).map_sqlx_sqlite_opts(|sqlite| {
+                sqlite
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(Duration::from_secs(20))
+                    .foreign_keys(true)
+            });
+        } else {
+            options.max_connections(16);
+        }
+        let db = Database::connect(options).await?;
+        Ok(Self { inner: Arc::new(Inner { db, blobs: Blobs::open(blobs_url)? }) })
+    }
+
+    /// Brings the schema up to date; safe when several processes start at once.
+    ///
+    /// # Errors
+    /// When a statement fails, or the schema is newer than this program.
+    pub async fn migrate(&self) -> Result<()> {
+        let turn = self.migration_turn().await?;
+        Migrator::up(self.db(), None).await?;
+        end_turn(turn).await
+    }
+
+    /// Undoes every migration: all metadata is lost, blobs stay.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn unmigrate(&self) -> Result<()> {
+        let turn = self.migration_turn().await?;
+        Migrator::down(self.db(), None).await?;
+        end_turn(turn).await
+    }
+
+    /// Answers when database and blob store can be used.
+    ///
+    /// # Errors
+    /// Whatever stands in the way.
+    pub async fn check(&self) -> Result<()> {
+        sql::one(self.db(), "SELECT value FROM counters WHERE name = 'changes'", Params::default()).await?;
+        self.blobs().check().await
+    }
+
+    /// A number that grows with every change of models or edges.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn change_counter(&self) -> Result<i64> {
+        let row =
+            sql::one(self.db(), "SELECT value FROM counters WHERE name = 'changes'", Params::default()).await?;
+        row.as_ref().map_or(Ok(0), |row| get(row, "value"))
+    }
+
+    pub(crate) fn db(&self) -> &DatabaseConnection {
+        &self.inner.db
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.inner.db.get_database_backend()
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
+    }
+
+    /// A transaction that no other forest writer overlaps, on either database.
+    pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = self.db().begin_with_options(options).await?;
+        if self.backend() == DbBackend::Postgres {
+            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({WRITERS})")).await?;
+        }
+        Ok(tx)
+    }
+
+    async fn migration_turn(&self) -> Result<Option<DatabaseTransaction>> {
+        if self.backend() != DbBackend::Postgres {
+            return Ok(None);
+        }
+        let turn = self.db().begin().await?;
+        turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATIONS})")).await?;
+        Ok(Some(turn))
+    }
+}
+
+async fn end_turn(turn: Option<DatabaseTransaction>) -> Result<()> {
+    match turn {
+        Some(turn) => Ok(turn.commit().await?),
+        None => Ok(()),
+    }
+}
+
+/// Counts a change, inside the transaction that makes it.
+pub async fn bump(tx: &DatabaseTransaction) -> Result<()> {
+    sql::run(tx, "UPDATE counters SET value = value + 1 WHERE name = 'changes'", Params::default()).await?;
+    Ok(())
+}
+
+fn create_parent(database_url: &str) -> Result<()> {
+    let path = database_url.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
+    let path = path.strip_prefix("//").unwrap_or(path);
+    match Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => Ok(std::fs::create_dir_all(parent)?),
+        None => Ok(()),
+    }
+}

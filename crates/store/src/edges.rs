@@ -1,0 +1,188 @@
+//! Edges between models, with their evidence; and the light rows the forest is built from.
+
+use domain::{EdgeStatus, Evidence, Relation};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
+use serde::Serialize;
+
+use crate::{
+    Result, Store,
+    connect::bump,
+    rows::{get, json, parsed, to_json},
+    sql::{self, MOST_KEYS, Params},
+};
+
+/// One edge, child to parent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EdgeRow {
+    pub id: i64,
+    pub child: i64,
+    pub parent: i64,
+    /// The parent as the first source wrote it.
+    pub as_written: String,
+    pub relation: Relation,
+    pub status: EdgeStatus,
+    pub evidence: Vec<Evidence>,
+}
+
+/// What the forest needs of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForestNodeRow {
+    pub id: i64,
+    pub name: String,
+    pub created_at: Option<i64>,
+    pub ghost: bool,
+    pub downloads: Option<i64>,
+    pub license: Option<String>,
+}
+
+/// What the forest needs of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForestEdgeRow {
+    pub id: i64,
+    pub child: i64,
+    pub parent: i64,
+    pub relation: Relation,
+    pub status: EdgeStatus,
+}
+
+const COLUMNS: &str = "id, child, parent, as_written, relation, status, evidence";
+
+impl Store {
+    /// Edges to the parents of `model`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn edges_of(&self, model: i64) -> Result<Vec<EdgeRow>> {
+        of_children(self.db(), &[model]).await
+    }
+
+    /// Edges from the children of `model`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn edges_to(&self, model: i64) -> Result<Vec<EdgeRow>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT {COLUMNS} FROM edges WHERE parent = {} ORDER BY id", params.add(model));
+        sql::all(self.db(), &sql, params).await?.iter().map(edge).collect()
+    }
+
+    /// Every model, as the forest needs it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn all_forest_nodes(&self) -> Result<Vec<ForestNodeRow>> {
+        let sql = "SELECT id, name, created_at, ghost, downloads, license FROM models ORDER BY id";
+        let rows = sql::all(self.db(), sql, Params::default()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ForestNodeRow {
+                    id: get(row, "id")?,
+                    name: get(row, "name")?,
+                    created_at: get(row, "created_at")?,
+                    ghost: get(row, "ghost")?,
+                    downloads: get(row, "downloads")?,
+                    license: get(row, "license")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Every edge, rejected ones included.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn all_forest_edges(&self) -> Result<Vec<ForestEdgeRow>> {
+        let sql = "SELECT id, child, parent, relation, status FROM edges ORDER BY id";
+        let rows = sql::all(self.db(), sql, Params::default()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ForestEdgeRow {
+                    id: get(row, "id")?,
+                    child: get(row, "child")?,
+                    parent: get(row, "parent")?,
+                    relation: parsed(row, "relation", "relation")?,
+                    status: EdgeStatus::from_stored(&get::<String>(row, "status")?),
+                })
+            })
+            .collect()
+    }
+
+    /// Writes down which edges take part in the forest.
+    ///
+    /// # Errors
+    /// When the database refuses; no edge is changed then.
+    pub async fn set_edge_status(&self, changes: &[(i64, EdgeStatus)]) -> Result<()> {
+        let tx = self.begin_write().await?;
+        for status in [EdgeStatus::Accepted, EdgeStatus::RejectedSelf, EdgeStatus::RejectedCycle] {
+            let ids: Vec<i64> = changes.iter().filter(|(_, to)| *to == status).map(|(id, _)| *id).collect();
+            for ids in ids.chunks(MOST_KEYS) {
+                let mut params = Params::default();
+                let sql = format!(
+                    "UPDATE edges SET status = {} WHERE id IN {}",
+                    params.add(status.as_str()),
+                    params.list(ids.iter().copied())
+                );
+                sql::run(&tx, &sql, params).await?;
+            }
+        }
+        bump(&tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn edge(row: &QueryResult) -> Result<EdgeRow> {
+    Ok(EdgeRow {
+        id: get(row, "id")?,
+        child: get(row, "child")?,
+        parent: get(row, "parent")?,
+        as_written: get(row, "as_written")?,
+        relation: parsed(row, "relation", "relation")?,
+        status: EdgeStatus::from_stored(&get::<String>(row, "status")?),
+        evidence: json(row, "evidence")?,
+    })
+}
+
+/// The edges of many children, by id.
+pub async fn of_children<C: ConnectionTrait>(db: &C, children: &[i64]) -> Result<Vec<EdgeRow>> {
+    let mut found = Vec::new();
+    for children in children.chunks(MOST_KEYS) {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM edges WHERE child IN {} ORDER BY id",
+            params.list(children.iter().copied())
+        );
+        for row in sql::all(db, &sql, params).await? {
+            found.push(edge(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Every edge with `model` at either end.
+pub async fn touching(tx: &DatabaseTransaction, model: i64) -> Result<Vec<EdgeRow>> {
+    let mut params = Params::default();
+    let at = params.add(model);
+    let sql = format!("SELECT {COLUMNS} FROM edges WHERE parent = {at} OR child = {at} ORDER BY id");
+    sql::all(tx, &sql, params).await?.iter().map(edge).collect()
+}
+
+/// Inserts edges or replaces relation, status and evidence of known ones.
+pub async fn write(tx: &DatabaseTransaction, edges: impl Iterator<Item = EdgeRow>) -> Result<()> {
+    let rows = edges
+        .map(|edge| {
+            Ok(vec![
+                edge.child.into(),
+                edge.parent.into(),
+                edge.as_written.into(),
+                edge.relation.as_str().into(),
+                edge.status.as_str().into(),
+                to_json(&edge.evidence)?.into(),
+            ])
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let columns = ["child", "parent", "as_written", "relation", "status", "evidence"];
+    let tail = "ON CONFLICT (child, parent) DO UPDATE SET relation = excluded.relation, \
+                status = excluded.status, evidence = excluded.evidence";
+    sql::insert(tx, "edges", &columns, rows, tail).await
+}

@@ -1,0 +1,93 @@
+//! Failures of the database and the blob store.
+
+use domain::{Class, Digest, Fault, Item};
+use sea_orm::DbErr;
+
+/// Results of this room.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Anything that can go wrong while storing or finding.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the database refused: {0}")]
+    Database(#[from] DbErr),
+    #[error("the blob store refused: {0}")]
+    BlobStore(#[from] object_store::Error),
+    #[error("the blob folder refused: {0}")]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
+    #[error("blob {0} is not stored; upload or import the file again")]
+    BlobMissing(Digest),
+    #[error("blob {digest} has {size} bytes; at most {max} are read as text")]
+    TextTooLong { digest: Digest, size: u64, max: u64 },
+    #[error("blob {0} is not UTF-8 text")]
+    NotText(Digest),
+    #[error("`{0}` is not a cursor of this list; pass `next` of the page before, unchanged and with the same sort")]
+    BadCursor(String),
+    #[error("Idempotency-Key `{0}` was used for a different request; choose another key")]
+    IdempotencyMismatch(String),
+    #[error("job {0} was handed to another worker or has ended; this result is dropped")]
+    LeaseLost(String),
+    #[error("{0}")]
+    BadUrl(String),
+    #[error("a stored {what} cannot be read back: {detail}")]
+    Stored { what: &'static str, detail: String },
+    #[error("a task stopped unexpectedly: {0}")]
+    Task(String),
+}
+
+impl Error {
+    /// A stored value that does not parse.
+    pub(crate) fn stored(what: &'static str, detail: impl std::fmt::Display) -> Self {
+        Self::Stored { what, detail: detail.to_string() }
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::BlobStore(_) => "blob_store",
+            Self::Io(_) => "blob_io",
+            Self::Weights(error) => error.code(),
+            Self::BlobMissing(_) => "blob_missing",
+            Self::TextTooLong { .. } => "text_too_long",
+            Self::NotText(_) => "not_text",
+            Self::BadCursor(_) => "bad_cursor",
+            Self::IdempotencyMismatch(_) => "idempotency_key_reused",
+            Self::LeaseLost(_) => "lease_lost",
+            Self::BadUrl(_) => "bad_store_url",
+            Self::Stored { .. } => "stored_value",
+            Self::Task(_) => "task_failed",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) | Self::BlobStore(_) => {
+                Class::Unavailable
+            }
+            Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::Unavailable,
+            Self::Weights(error) => error.class(),
+            Self::BlobMissing(_) => Class::NotFound,
+            Self::TextTooLong { .. } => Class::TooLarge,
+            Self::NotText(_) | Self::BadCursor(_) | Self::BadUrl(_) => Class::Invalid,
+            Self::IdempotencyMismatch(_) | Self::LeaseLost(_) => Class::Conflict,
+            Self::Database(_) | Self::Io(_) | Self::Stored { .. } | Self::Task(_) => Class::Internal,
+        }
+    }
+
+    fn items(&self) -> Vec<Item> {
+        match self {
+            Self::Weights(error) => error.items(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Task(error.to_string())
+    }
+}

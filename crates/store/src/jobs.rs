@@ -1,0 +1,162 @@
+//! Jobs as rows: queued once per idempotency key, listed newest first, cancelled.
+
+use sea_orm::QueryResult;
+use serde::Serialize;
+use serde_json::Value;
+use ulid::Ulid;
+
+use crate::{
+    Error, Page, Result, Store,
+    rows::{get, json, maybe_json, to_json},
+    sql::{self, Params},
+};
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobRow {
+    /// A ULID: sorts by time of queueing.
+    pub id: String,
+    pub kind: String,
+    /// queued, running, succeeded, failed or cancelled.
+    pub state: String,
+    pub payload: Value,
+    pub result: Option<Value>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub step: Option<String>,
+    pub done: i64,
+    pub total: i64,
+    /// How often a worker took it.
+    pub attempts: i32,
+    /// Grows with every claim; only the holder of the newest may write.
+    pub fence: i64,
+    pub idempotency_key: Option<String>,
+    pub created_at: i64,
+    pub started_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    pub cancel_requested: bool,
+}
+
+/// A job to queue.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    pub kind: String,
+    pub payload: Value,
+    /// Two requests with one key are one job.
+    pub idempotency_key: Option<String>,
+}
+
+/// Columns of a [`JobRow`].
+pub const COLUMNS: &str = "id, kind, state, payload, result, error_code, error_message, step, done, total, \
+    attempts, fence, idempotency_key, created_at, started_at, finished_at, cancel_requested";
+
+/// Reads a row of [`COLUMNS`].
+pub fn job(row: &QueryResult) -> Result<JobRow> {
+    Ok(JobRow {
+        id: get(row, "id")?,
+        kind: get(row, "kind")?,
+        state: get(row, "state")?,
+        payload: json(row, "payload")?,
+        result: maybe_json(row, "result")?,
+        error_code: get(row, "error_code")?,
+        error_message: get(row, "error_message")?,
+        step: get(row, "step")?,
+        done: get(row, "done")?,
+        total: get(row, "total")?,
+        attempts: get(row, "attempts")?,
+        fence: get(row, "fence")?,
+        idempotency_key: get(row, "idempotency_key")?,
+        created_at: get(row, "created_at")?,
+        started_at: get(row, "started_at")?,
+        finished_at: get(row, "finished_at")?,
+        cancel_requested: get(row, "cancel_requested")?,
+    })
+}
+
+impl Store {
+    /// Queues a job; `false` when its idempotency key already stands for the same request, whose job is
+    /// given then.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyMismatch`] when the key stands for another request.
+    pub async fn enqueue(&self, new: NewJob) -> Result<(JobRow, bool)> {
+        let mut params = Params::default();
+        let values = [
+            params.add(Ulid::generate().to_string()),
+            params.add(new.kind.as_str()),
+            params.add(to_json(&new.payload)?),
+            params.add(new.idempotency_key.clone()),
+        ];
+        let sql = format!(
+            "INSERT INTO jobs (id, kind, payload, idempotency_key, state, created_at)
+             VALUES ({}, 'queued', {})
+             ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
+            values.join(", "),
+            sql::now(self.backend())
+        );
+        if let Some(row) = sql::one(self.db(), &sql, params).await? {
+            return Ok((job(&row)?, true));
+        }
+        let key = new.idempotency_key.unwrap_or_default();
+        let mut params = Params::default();
+        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE idempotency_key = {}", params.add(key.as_str()));
+        match sql::one(self.db(), &sql, params).await?.as_ref().map(job).transpose()? {
+            Some(stored) if stored.kind == new.kind && stored.payload == new.payload => Ok((stored, false)),
+            _ => Err(Error::IdempotencyMismatch(key)),
+        }
+    }
+
+    /// A job by id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn job(&self, id: &str) -> Result<Option<JobRow>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = {}", params.add(sql::text(id)));
+        sql::one(self.db(), &sql, params).await?.as_ref().map(job).transpose()
+    }
+
+    /// One page of jobs, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn jobs(&self, cursor: Option<&str>, limit: u64, state: Option<&str>) -> Result<Page<JobRow>> {
+        let limit = limit.clamp(1, 10_000);
+        let mut params = Params::default();
+        let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE TRUE");
+        if let Some(cursor) = cursor {
+            let last: Ulid = cursor
+                .parse()
+                .map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
+            sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
+        }
+        if let Some(state) = state {
+            sql.push_str(&format!(" AND state = {}", params.add(sql::text(state))));
+        }
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
+        let rows = sql::all(self.db(), &sql, params).await?;
+        let mut items = rows.iter().map(job).collect::<Result<Vec<_>>>()?;
+        let more = items.len() as u64 > limit;
+        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = items.last().filter(|_| more).map(|last| last.id.clone());
+        Ok(Page { items, next })
+    }
+
+    /// Cancels a job: at once when it waits, at its next heartbeat when it runs. `false` when it is
+    /// unknown or has ended.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn cancel(&self, id: &str) -> Result<bool> {
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE jobs SET cancel_requested = TRUE,
+                 finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
+                 state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+             WHERE id = {} AND state IN ('queued', 'running')",
+            params.add(sql::text(id)),
+            now = sql::now(self.backend())
+        );
+        Ok(sql::run(self.db(), &sql, params).await? > 0)
+    }
+}

@@ -1,0 +1,257 @@
+//! Models as rows, found by name (in any case, through aliases) or by number.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{Digest, Note};
+use sea_orm::{ConnectionTrait, QueryResult};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    Result, Store,
+    rows::{get, json, maybe_digest, maybe_json, unsigned},
+    sql::{self, MOST_KEYS, Params},
+};
+
+/// A model: everything known of it besides files and edges.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelRow {
+    pub id: i64,
+    /// As its own source writes it.
+    pub name: String,
+    pub org: Option<String>,
+    /// Named as a parent but never imported.
+    pub ghost: bool,
+    pub author: Option<String>,
+    pub sha: Option<String>,
+    /// Unix seconds, as all times.
+    pub created_at: Option<i64>,
+    pub last_modified: Option<i64>,
+    pub downloads: Option<i64>,
+    pub likes: Option<i64>,
+    pub license: Option<String>,
+    pub pipeline_tag: Option<String>,
+    pub library: Option<String>,
+    pub model_type: Option<String>,
+    pub architecture: Option<String>,
+    pub parameters: Option<i64>,
+    pub tags: Vec<String>,
+    pub languages: Vec<String>,
+    pub datasets: Vec<String>,
+    /// Left out of search results.
+    pub card: Option<String>,
+    /// Left out of search results.
+    pub config: Option<Value>,
+    pub new_version: Option<String>,
+    pub has_weights: bool,
+    /// The current revision, for `files`, `tensors`, `checkpoint`.
+    pub revision: Option<i64>,
+    /// Content digest of the current revision.
+    pub digest: Option<Digest>,
+    pub ingested_at: i64,
+}
+
+/// Columns every list needs.
+pub const LIGHT: &str = "models.id, models.name, models.org, models.ghost, models.author, models.sha, \
+    models.created_at, models.last_modified, models.downloads, models.likes, models.license, \
+    models.pipeline_tag, models.library, models.model_type, models.architecture, models.parameters, \
+    models.tags, models.languages, models.datasets, models.new_version, models.has_weights, \
+    models.revision, models.digest, models.ingested_at";
+
+/// All columns.
+const FULL: &str = "models.card, models.config";
+
+/// Reads a row of [`LIGHT`], and of [`FULL`] when `full`.
+pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
+    Ok(ModelRow {
+        id: get(row, "id")?,
+        name: get(row, "name")?,
+        org: get(row, "org")?,
+        ghost: get(row, "ghost")?,
+        author: get(row, "author")?,
+        sha: get(row, "sha")?,
+        created_at: get(row, "created_at")?,
+        last_modified: get(row, "last_modified")?,
+        downloads: get(row, "downloads")?,
+        likes: get(row, "likes")?,
+        license: get(row, "license")?,
+        pipeline_tag: get(row, "pipeline_tag")?,
+        library: get(row, "library")?,
+        model_type: get(row, "model_type")?,
+        architecture: get(row, "architecture")?,
+        parameters: get(row, "parameters")?,
+        tags: json(row, "tags")?,
+        languages: json(row, "languages")?,
+        datasets: json(row, "datasets")?,
+        card: if full { get(row, "card")? } else { None },
+        config: if full { maybe_json(row, "config")? } else { None },
+        new_version: get(row, "new_version")?,
+        has_weights: get(row, "has_weights")?,
+        revision: get(row, "revision")?,
+        digest: maybe_digest(row, "digest")?,
+        ingested_at: get(row, "ingested_at")?,
+    })
+}
+
+/// How much the registry holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Without ghosts.
+    pub models: u64,
+    pub ghosts: u64,
+    pub edges: u64,
+    pub with_weights: u64,
+    pub jobs_queued: u64,
+}
+
+impl Store {
+    /// The model called `name`, in any case, under its present or an older name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn model_by_id(&self, name: &str) -> Result<Option<ModelRow>> {
+        let key = name.to_ascii_lowercase();
+        let places = resolve(self.db(), std::slice::from_ref(&key)).await?;
+        match places.get(&key).and_then(|place| place.id) {
+            Some(id) => self.model(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A model by number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn model(&self, id: i64) -> Result<Option<ModelRow>> {
+        Ok(self.models_by_ids(&[id]).await?.pop())
+    }
+
+    /// Models by number, in the order asked for; unknown numbers are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn models_by_ids(&self, ids: &[i64]) -> Result<Vec<ModelRow>> {
+        let mut found = HashMap::with_capacity(ids.len());
+        for ids in ids.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let sql = format!(
+                "SELECT {LIGHT}, {FULL} FROM models WHERE id IN {}",
+                params.list(ids.iter().copied())
+            );
+            for row in sql::all(self.db(), &sql, params).await? {
+                let row = model(&row, true)?;
+                found.insert(row.id, row);
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// What a reader should know about the model's metadata.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn notes_of(&self, model: i64) -> Result<Vec<Note>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT notes FROM models WHERE id = {}", params.add(model));
+        let row = sql::one(self.db(), &sql, params).await?;
+        row.as_ref().map_or_else(|| Ok(Vec::new()), |row| json(row, "notes"))
+    }
+
+    /// Totals for the front page.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count_models(&self) -> Result<Counts> {
+        let sql = "SELECT (SELECT COUNT(*) FROM models WHERE NOT ghost) AS models,
+                          (SELECT COUNT(*) FROM models WHERE ghost) AS ghosts,
+                          (SELECT COUNT(*) FROM edges WHERE status = 'accepted') AS edges,
+                          (SELECT COUNT(*) FROM models WHERE has_weights) AS with_weights,
+                          (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS jobs_queued";
+        let Some(row) = sql::one(self.db(), sql, Params::default()).await? else {
+            return Ok(Counts::default());
+        };
+        Ok(Counts {
+            models: unsigned(&row, "models")?,
+            ghosts: unsigned(&row, "ghosts")?,
+            edges: unsigned(&row, "edges")?,
+            with_weights: unsigned(&row, "with_weights")?,
+            jobs_queued: unsigned(&row, "jobs_queued")?,
+        })
+    }
+}
+
+/// Where a name leads after following aliases.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The key the name ends at.
+    pub key: String,
+    /// The row there, if there is one.
+    pub id: Option<i64>,
+}
+
+/// Follows `keys` to their rows. An imported model of that very name wins over an alias, an alias over a
+/// ghost. Renames of renames are followed, circles are cut.
+pub async fn resolve<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, Place>> {
+    const HOPS: usize = 8;
+    let mut places: HashMap<String, Place> =
+        keys.iter().map(|key| (key.clone(), Place { key: key.clone(), id: None })).collect();
+    let mut seen: HashMap<String, Option<(i64, bool)>> = HashMap::new();
+    let mut open: HashSet<String> = keys.iter().cloned().collect();
+    for _ in 0..HOPS {
+        if open.is_empty() {
+            break;
+        }
+        let wanted: Vec<String> =
+            places.values().filter(|p| !seen.contains_key(&p.key)).map(|p| p.key.clone()).collect();
+        let rows = ids_of(db, &wanted).await?;
+        for key in wanted {
+            let row = rows.get(&key).copied();
+            seen.insert(key, row);
+        }
+        let unreal: Vec<String> = open
+            .iter()
+            .map(|start| places[start].key.clone())
+            .filter(|key| !matches!(seen.get(key), Some(Some((_, false)))))
+            .collect();
+        let aliases = targets_of(db, &unreal).await?;
+        open.retain(|start| {
+            let Some(place) = places.get_mut(start) else { return false };
+            match aliases.get(&place.key) {
+                Some(target) if target != start => {
+                    place.key.clone_from(target);
+                    true
+                }
+                _ => false,
+            }
+        });
+    }
+    for place in places.values_mut() {
+        place.id = seen.get(&place.key).copied().flatten().map(|(id, _)| id);
+    }
+    Ok(places)
+}
+
+/// Number and ghost mark of each key that has a row.
+pub async fn ids_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, (i64, bool)>> {
+    let mut found = HashMap::with_capacity(keys.len());
+    for keys in keys.chunks(MOST_KEYS) {
+        let mut params = Params::default();
+        let sql = format!("SELECT id, key, ghost FROM models WHERE key IN {}", params.list(keys.to_vec()));
+        for row in sql::all(db, &sql, params).await? {
+            found.insert(get(&row, "key")?, (get(&row, "id")?, get(&row, "ghost")?));
+        }
+    }
+    Ok(found)
+}
+
+async fn targets_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, String>> {
+    let mut found = HashMap::new();
+    for keys in keys.chunks(MOST_KEYS) {
+        let mut params = Params::default();
+        let sql = format!("SELECT key, target FROM aliases WHERE key IN {}", params.list(keys.to_vec()));
+        for row in sql::all(db, &sql, params).await? {
+            found.insert(get(&row, "key")?, get(&row, "target")?);
+        }
+    }
+    Ok(found)
+}

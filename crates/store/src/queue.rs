@@ -1,0 +1,191 @@
+//! The worker's side of the queue: claims under a lease, heartbeats, ends — each one statement, each fenced.
+
+use sea_orm::{DatabaseTransaction, DbBackend};
+use serde_json::Value;
+
+use crate::{
+    Error, Result, Store,
+    jobs::{COLUMNS, JobRow, job},
+    rows::{get, to_json},
+    sql::{self, Params, text},
+};
+
+/// A job whose worker vanished this often is given up: it probably kills its workers.
+const MOST_CLAIMS: i32 = 8;
+
+/// How far a running job is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobProgress {
+    pub step: String,
+    pub done: i64,
+    pub total: i64,
+}
+
+/// What a worker hears when it reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// Go on; the lease is renewed.
+    Go,
+    /// Somebody asked to cancel: stop, then call `set_cancelled`.
+    Cancel,
+    /// The job belongs to another worker or has ended: stop and drop everything.
+    Lost,
+}
+
+impl Store {
+    /// Takes the oldest waiting job of these kinds, or one whose worker's lease ran out. Leases are
+    /// measured by the database's clock.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn claim(&self, kinds: &[&str], worker: &str, lease_seconds: i64) -> Result<Option<JobRow>> {
+        let now = sql::now(self.backend());
+        let skip = if self.backend() == DbBackend::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+        let mut params = Params::default();
+        let (worker, lease) = (params.add(worker), params.add(lease_seconds));
+        let kinds = if kinds.is_empty() { "(NULL)".to_owned() } else { params.list(kinds.iter().copied()) };
+        let sql = format!(
+            "UPDATE jobs SET state = 'running', worker = {worker}, lease_until = {now} + {lease},
+                 fence = fence + 1, attempts = attempts + 1, started_at = COALESCE(started_at, {now}),
+                 step = NULL, done = 0, total = 0
+             WHERE id = (
+                 SELECT id FROM jobs
+                 WHERE kind IN {kinds} AND NOT cancel_requested AND (
+                     (state = 'queued' AND run_after <= {now})
+                     OR (state = 'running' AND lease_until < {now} AND attempts < {MOST_CLAIMS}))
+                 ORDER BY id LIMIT 1 {skip})
+             RETURNING {COLUMNS}"
+        );
+        let claimed = sql::one(self.db(), &sql, params).await?;
+        if claimed.is_none() {
+            self.bury().await?;
+        }
+        claimed.as_ref().map(job).transpose()
+    }
+
+    /// Ends jobs whose worker vanished and that nobody should take again.
+    async fn bury(&self) -> Result<()> {
+        let sql = format!(
+            "UPDATE jobs SET finished_at = {now}, lease_until = NULL,
+                 state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'failed' END,
+                 error_code = CASE WHEN cancel_requested THEN error_code ELSE 'worker_vanished' END,
+                 error_message = CASE WHEN cancel_requested THEN error_message
+                     ELSE 'its worker vanished {MOST_CLAIMS} times; the job is given up' END
+             WHERE state = 'running' AND lease_until < {now}
+                 AND (cancel_requested OR attempts >= {MOST_CLAIMS})",
+            now = sql::now(self.backend())
+        );
+        sql::run(self.db(), &sql, Params::default()).await?;
+        Ok(())
+    }
+
+    /// Reports progress and renews the lease.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn heartbeat(
+        &self,
+        id: &str,
+        fence: i64,
+        progress: JobProgress,
+        lease_seconds: i64,
+    ) -> Result<Beat> {
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE jobs SET step = {}, done = {}, total = {}, lease_until = {} + {}
+             WHERE id = {} AND fence = {} AND state = 'running' RETURNING cancel_requested",
+            params.add(text(&progress.step)),
+            params.add(progress.done),
+            params.add(progress.total),
+            sql::now(self.backend()),
+            params.add(lease_seconds),
+            params.add(id),
+            params.add(fence)
+        );
+        Ok(match sql::one(self.db(), &sql, params).await? {
+            None => Beat::Lost,
+            Some(row) if get(&row, "cancel_requested")? => Beat::Cancel,
+            Some(_) => Beat::Go,
+        })
+    }
+
+    /// Records success.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] for a stale fence.
+    pub async fn finish(&self, id: &str, fence: i64, result: Value) -> Result<()> {
+        let mut params = Params::default();
+        let set = format!(
+            "state = 'succeeded', result = {}, error_code = NULL, error_message = NULL,
+             finished_at = {}, lease_until = NULL",
+            params.add(to_json(&result)?),
+            sql::now(self.backend())
+        );
+        self.end(id, fence, &set, params).await
+    }
+
+    /// Records failure; with `retry_after` the job waits that many seconds and is tried again.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] for a stale fence.
+    pub async fn fail(
+        &self,
+        id: &str,
+        fence: i64,
+        code: &str,
+        message: &str,
+        retry_after: Option<i64>,
+    ) -> Result<()> {
+        let now = sql::now(self.backend());
+        let mut params = Params::default();
+        let (code, message) = (params.add(text(code)), params.add(text(message)));
+        let state = match retry_after {
+            // A job somebody cancelled meanwhile is not tried again.
+            Some(seconds) => format!(
+                "state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
+                 finished_at = CASE WHEN cancel_requested THEN {now} ELSE NULL END,
+                 run_after = {now} + {}",
+                params.add(seconds)
+            ),
+            None => format!("state = 'failed', finished_at = {now}"),
+        };
+        let set = format!("{state}, error_code = {code}, error_message = {message}, lease_until = NULL");
+        self.end(id, fence, &set, params).await
+    }
+
+    /// Records that a running job stopped because somebody cancelled it.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] for a stale fence.
+    pub async fn set_cancelled(&self, id: &str, fence: i64) -> Result<()> {
+        let set =
+            format!("state = 'cancelled', finished_at = {}, lease_until = NULL", sql::now(self.backend()));
+        self.end(id, fence, &set, Params::default()).await
+    }
+
+    async fn end(&self, id: &str, fence: i64, set: &str, mut params: Params) -> Result<()> {
+        let sql = format!(
+            "UPDATE jobs SET {set} WHERE id = {} AND fence = {} AND state = 'running'",
+            params.add(id),
+            params.add(fence)
+        );
+        match sql::run(self.db(), &sql, params).await? {
+            0 => Err(Error::LeaseLost(id.to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Holds the job's row until the transaction ends, provided the fence is still the newest.
+pub async fn hold(tx: &DatabaseTransaction, id: &str, fence: i64) -> Result<()> {
+    let mut params = Params::default();
+    let sql = format!(
+        "UPDATE jobs SET fence = fence WHERE id = {} AND fence = {} AND state = 'running'",
+        params.add(id),
+        params.add(fence)
+    );
+    match sql::run(tx, &sql, params).await? {
+        0 => Err(Error::LeaseLost(id.to_owned())),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,282 @@
+//! Published revisions: all of one or nothing of it, under the job's fence when a job made it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use domain::{Claim, Digest, Limits, Metadata, RelativePath};
+use sea_orm::{DatabaseTransaction, QueryResult, Value as Sql};
+use serde::Serialize;
+use serde_json::Value;
+use weights::{Checkpoint, ReadAt};
+
+use crate::{
+    Error, ModelRow, Result, Store,
+    connect::bump,
+    models::ids_of,
+    queue,
+    rows::{get, json, maybe_json, parsed, signed, to_json, unsigned},
+    sql::{self, Params, wall_clock},
+    upsert::{revision_digest, write_models},
+};
+
+/// A file of a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileRow {
+    pub path: String,
+    pub size: u64,
+    pub digest: Digest,
+}
+
+/// A tensor of a revision.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TensorRow {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<u64>,
+    /// Of the stored bytes.
+    pub digest: Digest,
+    /// The file it lies in.
+    pub file: String,
+    /// First byte in the file.
+    pub offset_begin: u64,
+    /// One past the last byte in the file.
+    pub offset_end: u64,
+    /// Not-finite statistics are stored as none.
+    pub l2: Option<f64>,
+    pub mean: Option<f64>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    /// NaN and infinite elements.
+    pub nonfinite: u64,
+}
+
+/// Everything that becomes visible at once when a model is published.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    pub metadata: Metadata,
+    pub claims: Vec<Claim>,
+    pub files: Vec<FileRow>,
+    pub tensors: Vec<TensorRow>,
+    /// Recipe of a model made here, with its digest.
+    pub recipe: Option<(Digest, Value)>,
+    /// Job and fence of the worker that publishes.
+    pub fence: Option<(String, i64)>,
+}
+
+impl Store {
+    /// Publishes a revision in one transaction and makes it the model's current one. Publishing the same
+    /// files again only refreshes the metadata.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when the job was handed on, [`Error::BlobMissing`] when a file's bytes are not
+    /// stored; nothing is published then.
+    pub async fn publish(&self, publish: Publish) -> Result<ModelRow> {
+        let tx = self.begin_write().await?;
+        if let Some((job, fence)) = &publish.fence {
+            queue::hold(&tx, job, *fence).await?;
+        }
+        // Under the writers' turn, so that no clean-up removes a blob between this look and the commit.
+        let digests: HashSet<Digest> = publish.files.iter().map(|file| file.digest).collect();
+        for digest in digests {
+            if !self.has(&digest).await? {
+                return Err(Error::BlobMissing(digest));
+            }
+        }
+        let batch = [(publish.metadata, publish.claims)];
+        write_models(&tx, &batch).await?;
+        let key = batch[0].0.id.key();
+        let ids = ids_of(&tx, std::slice::from_ref(&key)).await?;
+        let (model, _) = ids.get(&key).ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?;
+        let digest = revision_digest(publish.files.iter().map(|file| (file.path.as_str(), file.digest)));
+        let (revision, new) = ensure_revision(&tx, *model, digest, publish.recipe.as_ref()).await?;
+        if new {
+            write_files(&tx, revision, &publish.files).await?;
+            write_tensors(&tx, revision, &publish.tensors).await?;
+        }
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE models SET revision = {}, digest = {}, has_weights = {} WHERE id = {}",
+            params.add(revision),
+            params.add(digest.to_string()),
+            params.add(!publish.tensors.is_empty()),
+            params.add(*model)
+        );
+        sql::run(&tx, &sql, params).await?;
+        bump(&tx).await?;
+        tx.commit().await?;
+        self.model(*model).await?.ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))
+    }
+
+    /// Files of a revision, by path.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn files(&self, revision: i64) -> Result<Vec<FileRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT path, size, digest FROM files WHERE revision = {} ORDER BY path",
+            params.add(revision)
+        );
+        let rows = sql::all(self.db(), &sql, params).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(FileRow {
+                    path: get(row, "path")?,
+                    size: unsigned(row, "size")?,
+                    digest: parsed(row, "digest", "digest")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Tensors of a revision, in the order they were published.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn tensors(&self, revision: i64) -> Result<Vec<TensorRow>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT * FROM tensors WHERE revision = {} ORDER BY position", params.add(revision));
+        sql::all(self.db(), &sql, params).await?.iter().map(tensor).collect()
+    }
+
+    /// Number of tensors of a revision.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn tensor_count(&self, revision: i64) -> Result<u64> {
+        let mut params = Params::default();
+        let sql = format!("SELECT COUNT(*) AS n FROM tensors WHERE revision = {}", params.add(revision));
+        sql::one(self.db(), &sql, params).await?.as_ref().map_or(Ok(0), |row| unsigned(row, "n"))
+    }
+
+    /// A recipe by digest.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn recipe(&self, digest: &Digest) -> Result<Option<Value>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT body FROM recipes WHERE digest = {}", params.add(digest.to_string()));
+        let row = sql::one(self.db(), &sql, params).await?;
+        row.as_ref().map_or(Ok(None), |row| maybe_json(row, "body"))
+    }
+
+    /// The recipe a revision was made from, for models made here.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn recipe_of(&self, revision: i64) -> Result<Option<Value>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT body FROM recipes JOIN revisions ON revisions.recipe = recipes.digest
+             WHERE revisions.id = {}",
+            params.add(revision)
+        );
+        let row = sql::one(self.db(), &sql, params).await?;
+        row.as_ref().map_or(Ok(None), |row| maybe_json(row, "body"))
+    }
+
+    /// The revision's checkpoint over its blobs; none when it holds no weights.
+    ///
+    /// # Errors
+    /// [`Error::BlobMissing`]; what is wrong with the files.
+    pub async fn checkpoint(&self, revision: i64, limits: &Limits) -> Result<Option<Checkpoint>> {
+        let mut named: Vec<(RelativePath, Arc<dyn ReadAt>)> = Vec::new();
+        for file in self.files(revision).await? {
+            let path = RelativePath::parse(&file.path).map_err(|error| Error::stored("path", error))?;
+            named.push((path, Arc::new(self.open_blob(&file.digest).await?)));
+        }
+        let limits = *limits;
+        Ok(tokio::task::spawn_blocking(move || weights::assemble(&named, &limits)).await??)
+    }
+}
+
+/// The row of this revision; `true` when it is new.
+async fn ensure_revision(
+    tx: &DatabaseTransaction,
+    model: i64,
+    digest: Digest,
+    recipe: Option<&(Digest, Value)>,
+) -> Result<(i64, bool)> {
+    if let Some((digest, body)) = recipe {
+        let row = vec![digest.to_string().into(), to_json(body)?.into()];
+        sql::insert(tx, "recipes", &["digest", "body"], vec![row], "ON CONFLICT (digest) DO NOTHING").await?;
+    }
+    let mut params = Params::default();
+    let sql = format!(
+        "INSERT INTO revisions (model, digest, created_at) VALUES ({}, {}, {})
+         ON CONFLICT (model, digest) DO NOTHING RETURNING id",
+        params.add(model),
+        params.add(digest.to_string()),
+        params.add(wall_clock())
+    );
+    let made = sql::one(tx, &sql, params).await?;
+    let new = made.is_some();
+    let mut params = Params::default();
+    let sql = format!(
+        "UPDATE revisions SET recipe = COALESCE({}, recipe) WHERE model = {} AND digest = {} RETURNING id",
+        params.add(recipe.map(|(digest, _)| digest.to_string())),
+        params.add(model),
+        params.add(digest.to_string())
+    );
+    let row = sql::one(tx, &sql, params).await?;
+    let row = row.ok_or_else(|| Error::stored("revision", format!("{digest} vanished")))?;
+    Ok((get(&row, "id")?, new))
+}
+
+async fn write_files(tx: &DatabaseTransaction, revision: i64, files: &[FileRow]) -> Result<()> {
+    let rows = files
+        .iter()
+        .map(|file| {
+            let digest = file.digest.to_string();
+            Ok(vec![revision.into(), file.path.as_str().into(), signed(file.size)?.into(), digest.into()])
+        })
+        .collect::<Result<Vec<_>>>()?;
+    sql::insert(tx, "files", &["revision", "path", "size", "digest"], rows, "").await
+}
+
+const TENSOR_COLUMNS: [&str; 14] = [
+    "revision", "position", "name", "dtype", "shape", "digest", "file", "offset_begin", "offset_end", "l2",
+    "mean", "min", "max", "nonfinite",
+];
+
+async fn write_tensors(tx: &DatabaseTransaction, revision: i64, tensors: &[TensorRow]) -> Result<()> {
+    let finite = |value: Option<f64>| Sql::from(value.filter(|value| value.is_finite()));
+    let rows = (0..)
+        .zip(tensors)
+        .map(|(position, tensor): (i64, _)| {
+            Ok(vec![
+                revision.into(),
+                position.into(),
+                sql::text(&tensor.name).into(),
+                tensor.dtype.as_str().into(),
+                to_json(&tensor.shape)?.into(),
+                tensor.digest.to_string().into(),
+                tensor.file.as_str().into(),
+                signed(tensor.offset_begin)?.into(),
+                signed(tensor.offset_end)?.into(),
+                finite(tensor.l2),
+                finite(tensor.mean),
+                finite(tensor.min),
+                finite(tensor.max),
+                signed(tensor.nonfinite)?.into(),
+            ])
+        })
+        .collect::<Result<Vec<_>>>()?;
+    sql::insert(tx, "tensors", &TENSOR_COLUMNS, rows, "").await
+}
+
+fn tensor(row: &QueryResult) -> Result<TensorRow> {
+    Ok(TensorRow {
+        name: get(row, "name")?,
+        dtype: get(row, "dtype")?,
+        shape: json(row, "shape")?,
+        digest: parsed(row, "digest", "digest")?,
+        file: get(row, "file")?,
+        offset_begin: unsigned(row, "offset_begin")?,
+        offset_end: unsigned(row, "offset_end")?,
+        l2: get(row, "l2")?,
+        mean: get(row, "mean")?,
+        min: get(row, "min")?,
+        max: get(row, "max")?,
+        nonfinite: unsigned(row, "nonfinite")?,
+    })
+}

@@ -1,0 +1,156 @@
+//! Finding models: filters and keyset pages.
+
+use domain::Relation;
+use sea_orm::Value;
+use serde::Serialize;
+
+use crate::{
+    Error, Result, Store,
+    models::{LIGHT, ModelRow, model},
+    sql::{self, Params, contains_pattern},
+};
+
+/// The order of a list; on a tie the row that came last goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// Most downloaded first.
+    #[default]
+    Downloads,
+    /// Newest first.
+    Created,
+    /// By name.
+    Name,
+    /// Most liked first.
+    Likes,
+}
+
+impl Sort {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Downloads => "downloads",
+            Self::Created => "created",
+            Self::Name => "name",
+            Self::Likes => "likes",
+        }
+    }
+
+    const fn expression(self) -> &'static str {
+        match self {
+            Self::Downloads => "COALESCE(downloads, -1)",
+            Self::Created => "COALESCE(created_at, -1)",
+            Self::Likes => "COALESCE(likes, -1)",
+            Self::Name => "key",
+        }
+    }
+}
+
+/// What to find. Ghosts are found too; they sort last except by name.
+#[derive(Debug, Clone, Default)]
+pub struct SearchQuery {
+    /// Words that all occur in the name.
+    pub text: Option<String>,
+    pub org: Option<String>,
+    pub license: Option<String>,
+    pub pipeline_tag: Option<String>,
+    pub library: Option<String>,
+    /// Models that are somebody's child by this relation.
+    pub relation: Option<Relation>,
+    pub has_weights: Option<bool>,
+    pub sort: Sort,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Page length; at least 1 is taken.
+    pub limit: u64,
+}
+
+/// Part of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Cursor of the next page; none on the last.
+    pub next: Option<String>,
+}
+
+impl Store {
+    /// One page of models; a row present throughout is listed exactly once over all pages. Cards and
+    /// configs are left out.
+    ///
+    /// # Errors
+    /// [`Error::BadCursor`]; when the database cannot be read.
+    pub async fn search(&self, query: SearchQuery) -> Result<Page<ModelRow>> {
+        let limit = query.limit.clamp(1, 10_000);
+        let mut params = Params::default();
+        let mut filters = filters(&query, &mut params);
+        let order = query.sort.expression();
+        if let Some(cursor) = &query.cursor {
+            filters.push(after(query.sort, cursor, &mut params)?);
+        }
+        let condition = if filters.is_empty() { String::new() } else { format!("WHERE {}", filters.join(" AND ")) };
+        let direction = if query.sort == Sort::Name { "ASC" } else { "DESC" };
+        let sql = format!(
+            "SELECT {LIGHT}, {order} AS sort_value, key FROM models {condition}
+             ORDER BY {order} {direction}, id {direction} LIMIT {}",
+            limit + 1
+        );
+        let mut rows = sql::all(self.db(), &sql, params).await?;
+        let more = rows.len() as u64 > limit;
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = match rows.last().filter(|_| more) {
+            None => None,
+            Some(last) if query.sort == Sort::Name => {
+                Some(format!("name.{}", last.try_get::<String>("", "key")?))
+            }
+            Some(last) => Some(format!(
+                "{}.{}.{}",
+                query.sort.word(),
+                last.try_get::<i64>("", "sort_value")?,
+                last.try_get::<i64>("", "id")?
+            )),
+        };
+        let items = rows.iter().map(|row| model(row, false)).collect::<Result<_>>()?;
+        Ok(Page { items, next })
+    }
+}
+
+fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
+    let mut filters = Vec::new();
+    for word in query.text.iter().flat_map(|text| text.split_whitespace()) {
+        let pattern = params.add(contains_pattern(&word.to_ascii_lowercase()));
+        filters.push(format!("key LIKE {pattern} ESCAPE '\\'"));
+    }
+    for (column, wanted) in [("org", &query.org), ("license", &query.license)] {
+        if let Some(wanted) = wanted {
+            filters.push(format!("lower({column}) = {}", params.add(wanted.to_lowercase())));
+        }
+    }
+    for (column, wanted) in [("pipeline_tag", &query.pipeline_tag), ("library", &query.library)] {
+        if let Some(wanted) = wanted {
+            filters.push(format!("{column} = {}", params.add(wanted.as_str())));
+        }
+    }
+    if let Some(relation) = query.relation {
+        let relation = params.add(relation.as_str());
+        filters.push(format!(
+            "EXISTS (SELECT 1 FROM edges WHERE edges.child = models.id
+             AND edges.relation = {relation} AND edges.status = 'accepted')"
+        ));
+    }
+    if let Some(wanted) = query.has_weights {
+        filters.push(format!("has_weights = {}", params.add(Value::from(wanted))));
+    }
+    filters
+}
+
+/// The condition "after this cursor".
+fn after(sort: Sort, cursor: &str, params: &mut Params) -> Result<String> {
+    let bad = || Error::BadCursor(cursor.chars().take(120).collect());
+    let position = cursor.strip_prefix(sort.word()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(bad)?;
+    if sort == Sort::Name {
+        return Ok(format!("key > {}", params.add(sql::text(position))));
+    }
+    let (value, id) = position.split_once('.').ok_or_else(bad)?;
+    let value = params.add(value.parse::<i64>().map_err(|_| bad())?);
+    let id = params.add(id.parse::<i64>().map_err(|_| bad())?);
+    let order = sort.expression();
+    Ok(format!("({order} < {value} OR ({order} = {value} AND id < {id}))"))
+}

@@ -1,0 +1,121 @@
+//! Small helpers over raw statements: numbered parameters, value rows, the database's clock.
+
+use std::fmt::Write as _;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
+
+use crate::Result;
+
+/// Collects parameters and hands out their `$n`.
+#[derive(Default)]
+pub struct Params(Vec<Value>);
+
+impl Params {
+    /// Adds a value; gives its placeholder.
+    pub fn add(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
+    }
+
+    /// `($1, $2, …)` over many values of one type.
+    pub fn list<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> String {
+        let marks: Vec<String> = values.into_iter().map(|value| self.add(value)).collect();
+        format!("({})", marks.join(", "))
+    }
+
+    /// The finished statement.
+    pub fn statement(self, backend: DbBackend, sql: impl Into<String>) -> Statement {
+        Statement::from_sql_and_values(backend, sql, self.0)
+    }
+}
+
+/// All rows of a query with parameters.
+pub async fn all<C: ConnectionTrait>(db: &C, sql: &str, params: Params) -> Result<Vec<QueryResult>> {
+    Ok(db.query_all_raw(params.statement(db.get_database_backend(), sql)).await?)
+}
+
+/// The first row of a query with parameters.
+pub async fn one<C: ConnectionTrait>(db: &C, sql: &str, params: Params) -> Result<Option<QueryResult>> {
+    Ok(db.query_one_raw(params.statement(db.get_database_backend(), sql)).await?)
+}
+
+/// Runs a statement; gives the number of rows it touched.
+pub async fn run<C: ConnectionTrait>(db: &C, sql: &str, params: Params) -> Result<u64> {
+    Ok(db.execute_raw(params.statement(db.get_database_backend(), sql)).await?.rows_affected())
+}
+
+/// Parameters one statement may carry; SQLite stops at 32,766.
+const MOST_PARAMETERS: usize = 16_000;
+
+/// Keys one `IN (…)` may list.
+pub const MOST_KEYS: usize = 1_000;
+
+/// Inserts `rows` with as few statements as the parameter limit allows. `tail` is the conflict clause.
+pub async fn insert(
+    tx: &DatabaseTransaction,
+    table: &str,
+    columns: &[&str],
+    rows: Vec<Vec<Value>>,
+    tail: &str,
+) -> Result<()> {
+    let per_statement = (MOST_PARAMETERS / columns.len()).max(1);
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let mut params = Params::default();
+        let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+        for (index, row) in rows.by_ref().take(per_statement).enumerate() {
+            let marks = params.list(row);
+            let _ = write!(sql, "{}{marks}", if index == 0 { "" } else { ", " });
+        }
+        let _ = write!(sql, " {tail}");
+        run(tx, &sql, params).await?;
+    }
+    Ok(())
+}
+
+/// The database's clock in unix seconds; leases never depend on a worker's own clock.
+pub fn now(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp())) AS BIGINT)",
+        _ => "CAST(strftime('%s', 'now') AS INTEGER)",
+    }
+}
+
+/// This machine's clock in unix seconds, for times that are only shown.
+pub fn wall_clock() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}
+
+/// Text as both databases accept it: PostgreSQL has no NUL in text.
+pub fn text(value: &str) -> String {
+    if value.contains('\0') { value.replace('\0', "") } else { value.to_owned() }
+}
+
+/// As [`text`], for optional columns.
+pub fn maybe_text(value: Option<&String>) -> Value {
+    value.map(|value| text(value)).into()
+}
+
+/// A pattern for `LIKE … ESCAPE '\'` that finds `needle` literally anywhere.
+pub fn contains_pattern(needle: &str) -> String {
+    let mut pattern = String::with_capacity(needle.len() + 2);
+    pattern.push('%');
+    for c in needle.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::contains_pattern;
+
+    #[test]
+    fn wildcards_in_a_search_text_are_literal() {
+        assert_eq!(contains_pattern(r"a_b%c\"), r"%a\_b\%c\\%");
+    }
+}

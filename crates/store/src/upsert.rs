@@ -1,0 +1,284 @@
+//! Writing metadata and edges in batches: nothing known is erased, evidence only grows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use domain::{Claim, Digest, EdgeStatus, Evidence, Metadata, Relation, RepoId};
+use sea_orm::{DatabaseTransaction, Value};
+
+use crate::{
+    Result, Store,
+    connect::bump,
+    edges::{self, EdgeRow},
+    models::{ids_of, resolve},
+    rows::to_json,
+    sql::{self, Params, maybe_text, text, wall_clock},
+};
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Upserted {
+    /// Models new to the registry, former ghosts included.
+    pub inserted: u64,
+    /// Models that were known.
+    pub updated: u64,
+    /// Distinct edges the batch states, new or known.
+    pub edges: u64,
+}
+
+impl Store {
+    /// Writes a batch of models and their parents in one transaction. Unknown parents become ghosts; a
+    /// field the batch does not know keeps its stored value; notes are replaced.
+    ///
+    /// # Errors
+    /// When the database refuses; nothing of the batch is stored then.
+    pub async fn upsert(&self, batch: &[(Metadata, Vec<Claim>)]) -> Result<Upserted> {
+        let tx = self.begin_write().await?;
+        let done = write_models(&tx, batch).await?;
+        bump(&tx).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
+
+    /// Writes edges between models, known or not, in one transaction; gives the number of distinct edges.
+    ///
+    /// # Errors
+    /// When the database refuses; nothing of the batch is stored then.
+    pub async fn add_edges(&self, edges: &[(RepoId, Claim)]) -> Result<u64> {
+        let tx = self.begin_write().await?;
+        let stated: Vec<(&RepoId, &Claim)> = edges.iter().map(|(child, claim)| (child, claim)).collect();
+        let count = write_edges(&tx, &stated).await?;
+        bump(&tx).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    /// Records that `from` is an older name of `to`. Edges to a ghost of that name move over.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn add_alias(&self, from: &RepoId, to: &RepoId) -> Result<()> {
+        let (old, new) = (from.key(), to.key());
+        if old == new {
+            return Ok(());
+        }
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "INSERT INTO aliases (key, target) VALUES ({}, {})
+             ON CONFLICT (key) DO UPDATE SET target = excluded.target",
+            params.add(old.as_str()),
+            params.add(new.as_str())
+        );
+        sql::run(&tx, &sql, params).await?;
+        if let Some((ghost, true)) = ids_of(&tx, std::slice::from_ref(&old)).await?.get(&old).copied() {
+            move_ghost(&tx, ghost, &old, to).await?;
+        }
+        bump(&tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Gives the edges of a ghost to the model its name now leads to, then drops the ghost.
+async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &RepoId) -> Result<()> {
+    let ids = ensure_models(tx, &[to]).await?;
+    let Some(target) = ids.get(&to.key()).copied().filter(|target| *target != ghost) else {
+        // The alias leads back to the ghost itself: a circle of names; the row stays.
+        tracing::debug!("alias `{old}` leads back to itself through `{to}`");
+        return Ok(());
+    };
+    let mut merged = BTreeMap::new();
+    for mut edge in edges::touching(tx, ghost).await? {
+        let end = if edge.parent == ghost { &mut edge.parent } else { &mut edge.child };
+        *end = target;
+        if edge.parent == edge.child {
+            edge.status = EdgeStatus::RejectedSelf;
+        }
+        merged.insert((edge.child, edge.parent), edge);
+    }
+    let children: Vec<i64> = merged.keys().map(|(child, _)| *child).collect();
+    for known in edges::of_children(tx, &children).await? {
+        if let Some(edge) = merged.get_mut(&(known.child, known.parent)) {
+            let moved = std::mem::replace(edge, known);
+            join(edge, moved.relation, moved.status, moved.evidence);
+        }
+    }
+    for sql in ["DELETE FROM edges WHERE child = $1 OR parent = $1", "DELETE FROM models WHERE id = $1"] {
+        let mut params = Params::default();
+        params.add(ghost);
+        sql::run(tx, sql, params).await?;
+    }
+    edges::write(tx, merged.into_values()).await
+}
+
+const COLUMNS: [&str; 23] = [
+    "key", "name", "org", "ghost", "author", "sha", "created_at", "last_modified", "downloads", "likes",
+    "license", "pipeline_tag", "library", "model_type", "architecture", "parameters", "languages",
+    "datasets", "tags", "new_version", "card", "config", "ingested_at",
+];
+
+/// The models of a batch, then their edges.
+pub async fn write_models(tx: &DatabaseTransaction, batch: &[(Metadata, Vec<Claim>)]) -> Result<Upserted> {
+    let keys: Vec<String> =
+        batch.iter().map(|(m, _)| m.id.key()).collect::<BTreeSet<_>>().into_iter().collect();
+    let before = ids_of(tx, &keys).await?;
+    let updated = before.values().filter(|(_, ghost)| !ghost).count() as u64;
+    let mut rest: Vec<&Metadata> = batch.iter().map(|(metadata, _)| metadata).collect();
+    while !rest.is_empty() {
+        // One statement may not touch a row twice; later rows of one model wait for the next round.
+        let mut seen = HashSet::new();
+        let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|m| seen.insert(m.id.key()));
+        write_metadata(tx, &now).await?;
+        rest = later;
+    }
+    let stated: Vec<(&RepoId, &Claim)> =
+        batch.iter().flat_map(|(m, claims)| claims.iter().map(move |claim| (&m.id, claim))).collect();
+    let edges = write_edges(tx, &stated).await?;
+    Ok(Upserted { inserted: keys.len() as u64 - updated, updated, edges })
+}
+
+async fn write_metadata(tx: &DatabaseTransaction, batch: &[&Metadata]) -> Result<()> {
+    let mut columns = COLUMNS.to_vec();
+    columns.push("notes");
+    let updates: Vec<String> = columns
+        .iter()
+        .filter(|column| **column != "key")
+        .map(|column| match *column {
+            "name" | "org" | "ghost" | "notes" | "ingested_at" => format!("{column} = excluded.{column}"),
+            "languages" | "datasets" | "tags" => format!(
+                "{column} = CASE WHEN excluded.{column} = '[]' THEN models.{column} ELSE excluded.{column} END"
+            ),
+            _ => format!("{column} = COALESCE(excluded.{column}, models.{column})"),
+        })
+        .collect();
+    let tail = format!("ON CONFLICT (key) DO UPDATE SET {}", updates.join(", "));
+    let now = wall_clock();
+    let rows = batch.iter().map(|metadata| row_of(metadata, now)).collect::<Result<Vec<_>>>()?;
+    sql::insert(tx, "models", &columns, rows, &tail).await
+}
+
+fn row_of(m: &Metadata, now: i64) -> Result<Vec<Value>> {
+    let config = m.config.as_ref().map(to_json).transpose()?;
+    Ok(vec![
+        m.id.key().into(),
+        m.id.as_str().into(),
+        m.id.org().map(str::to_owned).into(),
+        false.into(),
+        maybe_text(m.author.as_ref()),
+        maybe_text(m.sha.as_ref()),
+        m.created_at.into(),
+        m.last_modified.into(),
+        m.downloads.into(),
+        m.likes.into(),
+        maybe_text(m.license.as_ref()),
+        maybe_text(m.pipeline_tag.as_ref()),
+        maybe_text(m.library.as_ref()),
+        maybe_text(m.model_type.as_ref()),
+        maybe_text(m.architecture.as_ref()),
+        m.parameters.into(),
+        to_json(&m.languages)?.into(),
+        to_json(&m.datasets)?.into(),
+        to_json(&m.tags)?.into(),
+        maybe_text(m.new_version.as_ref()),
+        maybe_text(m.card.as_ref()),
+        config.into(),
+        now.into(),
+        to_json(&m.notes)?.into(),
+    ])
+}
+
+/// Rows for all `ids`, ghosts for the unknown; gives the row number behind each key, aliases followed.
+async fn ensure_models(tx: &DatabaseTransaction, ids: &[&RepoId]) -> Result<HashMap<String, i64>> {
+    let spelled: BTreeMap<String, &RepoId> = ids.iter().map(|id| (id.key(), *id)).collect();
+    let keys: Vec<String> = spelled.keys().cloned().collect();
+    let mut places = resolve(tx, &keys).await?;
+    let now = wall_clock();
+    let mut ghosts = BTreeMap::new();
+    for (key, place) in &places {
+        if place.id.is_none() {
+            let written = spelled.get(key).filter(|_| *key == place.key).map(|id| id.as_str());
+            let name = spelled.get(&place.key).map(|id| id.as_str()).or(written).unwrap_or(&place.key);
+            let org = name.split_once('/').map(|(org, _)| org.to_owned());
+            let row: Vec<Value> =
+                vec![place.key.clone().into(), name.into(), org.clone().into(), true.into(), org.into(), now.into()];
+            ghosts.insert(place.key.clone(), row);
+        }
+    }
+    if !ghosts.is_empty() {
+        let made: Vec<String> = ghosts.keys().cloned().collect();
+        let columns = ["key", "name", "org", "ghost", "author", "ingested_at"];
+        let tail = "ON CONFLICT (key) DO NOTHING";
+        sql::insert(tx, "models", &columns, ghosts.into_values().collect(), tail).await?;
+        let made = ids_of(tx, &made).await?;
+        for place in places.values_mut().filter(|place| place.id.is_none()) {
+            place.id = made.get(&place.key).map(|(id, _)| *id);
+        }
+    }
+    Ok(places.into_iter().filter_map(|(key, place)| Some((key, place.id?))).collect())
+}
+
+/// Merges `stated` into the stored edges; gives the number of distinct edges stated.
+async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> Result<u64> {
+    let named: Vec<&RepoId> = stated.iter().flat_map(|(child, claim)| [*child, &claim.parent]).collect();
+    let ids = ensure_models(tx, &named).await?;
+    let mut children: Vec<i64> = stated.iter().filter_map(|(child, _)| ids.get(&child.key()).copied()).collect();
+    children.sort_unstable();
+    children.dedup();
+    let mut known: BTreeMap<(i64, i64), EdgeRow> = edges::of_children(tx, &children)
+        .await?
+        .into_iter()
+        .map(|edge| ((edge.child, edge.parent), edge))
+        .collect();
+    let mut touched = BTreeSet::new();
+    for (child, claim) in stated {
+        let (Some(child), Some(parent)) = (ids.get(&child.key()), ids.get(&claim.parent.key())) else {
+            continue;
+        };
+        let pair = (*child, *parent);
+        let status = if child == parent { EdgeStatus::RejectedSelf } else { claim.status };
+        touched.insert(pair);
+        match known.get_mut(&pair) {
+            Some(edge) => join(edge, claim.relation, status, claim.evidence.clone()),
+            None => {
+                let mut edge = EdgeRow {
+                    id: 0,
+                    child: pair.0,
+                    parent: pair.1,
+                    as_written: text(&claim.as_written),
+                    relation: claim.relation,
+                    status,
+                    evidence: Vec::new(),
+                };
+                join(&mut edge, claim.relation, status, claim.evidence.clone());
+                known.insert(pair, edge);
+            }
+        }
+    }
+    let count = touched.len() as u64;
+    edges::write(tx, touched.iter().filter_map(|pair| known.remove(pair))).await?;
+    Ok(count)
+}
+
+/// Adds evidence by (source, detail); the relation follows the strongest evidence, the newest on a tie.
+fn join(edge: &mut EdgeRow, relation: Relation, status: EdgeStatus, evidence: Vec<Evidence>) {
+    let strength = |all: &[Evidence]| all.iter().map(|e| e.confidence).fold(0.0, f64::max);
+    if strength(&evidence) >= strength(&edge.evidence) {
+        edge.relation = relation;
+    }
+    if status == EdgeStatus::RejectedSelf {
+        edge.status = status;
+    }
+    for new in evidence {
+        match edge.evidence.iter_mut().find(|old| old.source == new.source && old.detail == new.detail) {
+            Some(old) => old.confidence = old.confidence.max(new.confidence),
+            None => edge.evidence.push(new),
+        }
+    }
+}
+
+/// The name of a set of files: what the revision is, whatever the model is called.
+pub fn revision_digest<'a>(files: impl Iterator<Item = (&'a str, Digest)>) -> Digest {
+    let sorted: BTreeMap<&str, Digest> = files.collect();
+    let lines: String = sorted.iter().map(|(path, digest)| format!("{path}\0{digest}\n")).collect();
+    Digest::of(lines.as_bytes())
+}
