@@ -1,0 +1,214 @@
+//! Model cards: YAML front matter and a Markdown body, read as tolerantly as people write them.
+
+use domain::{Limits, Note};
+use serde_json::{Map, Value};
+use serde_saphyr::{DuplicateKeyPolicy, Options};
+
+/// A README.md taken apart.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Card {
+    /// The front matter; empty when there is none or it cannot be read.
+    pub front: Map<String, Value>,
+    /// The Markdown below it.
+    pub body: String,
+    /// What was odd.
+    pub notes: Vec<Note>,
+}
+
+/// Reads a card. Never fails: what cannot be read becomes a note.
+///
+/// Tolerates a byte order mark, CRLF, blanks after the fences, tabs, repeated keys (the last one counts) and
+/// a missing closing fence; aliases and depth are bounded; `no`, `yes`, dates stay strings.
+pub fn parse(text: &str, limits: &Limits) -> Card {
+    let mut card = Card::default();
+    let max = usize::try_from(limits.card_bytes).unwrap_or(usize::MAX);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let cut = floor(text, max);
+    if cut < text.len() {
+        card.notes.push(note(
+            "card_truncated",
+            format!("the card has {} bytes; the first {cut} were read", text.len()),
+        ));
+    }
+    let text = text[..cut].replace("\r\n", "\n");
+    let Some((yaml, body)) = split(&text, &mut card.notes) else {
+        card.body = text;
+        return card;
+    };
+    card.body = body.to_owned();
+    match yaml_value(yaml) {
+        Ok(Value::Object(front)) => card.front = front,
+        Ok(Value::Null) => {}
+        Ok(_) => card.notes.push(note(
+            "card_front_matter",
+            "the front matter is not a mapping of keys to values".to_owned(),
+        )),
+        Err(reason) => {
+            card.notes.push(note("card_front_matter", format!("the front matter is not YAML: {reason}")))
+        }
+    }
+    card
+}
+
+/// The mergekit recipe a merge tool left in the card, if there is one.
+pub fn embedded_mergekit(body: &str) -> Option<String> {
+    let mut block: Option<(String, String)> = None;
+    for line in body.lines() {
+        let trimmed = line.trim();
+        let fence = ["```", "~~~"].into_iter().find(|fence| trimmed.starts_with(fence));
+        match (&mut block, fence) {
+            (None, Some(fence)) => block = Some((fence.to_owned(), String::new())),
+            (Some((open, text)), Some(fence))
+                if open == fence && trimmed.trim_matches(['`', '~']).is_empty() =>
+            {
+                if is_recipe(text) {
+                    return Some(std::mem::take(text));
+                }
+                block = None;
+            }
+            (Some((_, text)), _) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    block.filter(|(_, text)| is_recipe(text)).map(|(_, text)| text)
+}
+
+fn is_recipe(text: &str) -> bool {
+    let key = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
+    key("merge_method:") && (key("models:") || key("slices:") || key("- sources:") || key("- model:"))
+}
+
+/// Parses YAML within bounds; scalars that YAML 1.1 would bend (`no`, dates) stay strings.
+pub(crate) fn yaml_value(text: &str) -> Result<Value, String> {
+    let read = |text: &str| serde_saphyr::from_str_with_options::<Value>(text, options());
+    match read(text) {
+        Ok(value) => Ok(value),
+        // YAML forbids tabs in indentation, people use them.
+        Err(_) if text.contains('\t') => read(&text.replace('\t', "  ")).map_err(|error| brief(&error)),
+        Err(error) => Err(brief(&error)),
+    }
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        strict_booleans: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_depth: 64,
+            max_nodes: 100_000,
+            max_events: 200_000,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+        },
+    }
+}
+
+fn brief(error: &serde_saphyr::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+/// The text between the fences and the text after them.
+fn split<'a>(text: &'a str, notes: &mut Vec<Note>) -> Option<(&'a str, &'a str)> {
+    let (first, rest) = text.split_once('\n')?;
+    if first.trim_end() != "---" {
+        return None;
+    }
+    let mut at = 0;
+    for line in rest.split_inclusive('\n') {
+        if line.trim_end() == "---" {
+            return Some((&rest[..at], rest[at + line.len()..].trim_start_matches('\n')));
+        }
+        at += line.len();
+    }
+    notes.push(note("card_front_matter", "the front matter is not closed by a line `---`".to_owned()));
+    None
+}
+
+fn floor(text: &str, max: usize) -> usize {
+    if text.len() <= max {
+        return text.len();
+    }
+    (0..=max).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+pub(crate) fn note(code: &str, detail: String) -> Note {
+    Note { code: code.to_owned(), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Card {
+        parse(text, &Limits::default())
+    }
+
+    #[test]
+    fn marks_line_ends_and_blanks_do_not_hide_the_front_matter() {
+        let card = read("\u{feff}--- \r\nlicense: mit\r\nbase_model: a/b\r\n---  \r\n# Title\r\n");
+
+        assert_eq!(card.front["license"], "mit");
+        assert_eq!(card.front["base_model"], "a/b");
+        assert_eq!(card.body, "# Title\n");
+        assert!(card.notes.is_empty());
+    }
+
+    #[test]
+    fn norwegian_is_a_language_and_a_date_is_a_string() {
+        let card =
+            read("---\nlanguage:\n- no\n- en\ndate: 2024-01-02\nlicense: mit\nlicense: apache-2.0\n---\n");
+
+        assert_eq!(card.front["language"], serde_json::json!(["no", "en"]));
+        assert_eq!(card.front["date"], "2024-01-02");
+        assert_eq!(card.front["license"], "apache-2.0");
+    }
+
+    #[test]
+    fn broken_front_matter_becomes_a_note_and_the_body_stays() {
+        for text in ["---\na: [1\n---\nBody", "---\n- a\n- b\n---\nBody"] {
+            let card = read(text);
+            assert!(card.front.is_empty());
+            assert_eq!(card.body, "Body");
+            assert_eq!(card.notes[0].code, "card_front_matter");
+        }
+        assert_eq!(read("---\na: b\nBody").notes[0].code, "card_front_matter");
+        assert_eq!(read("# Plain").body, "# Plain");
+    }
+
+    #[test]
+    fn tabs_in_the_indentation_are_forgiven() {
+        assert_eq!(read("---\ntags:\n\t- a\n\t- b\n---\n").front["tags"], serde_json::json!(["a", "b"]));
+    }
+
+    #[test]
+    fn aliases_that_explode_are_refused() {
+        let mut yaml = "---\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for i in 1..12 {
+            let refs = vec![format!("*a{}", i - 1); 10].join(",");
+            yaml.push_str(&format!("a{i}: &a{i} [{refs}]\n"));
+        }
+        yaml.push_str("---\n");
+
+        assert_eq!(read(&yaml).notes[0].code, "card_front_matter");
+    }
+
+    #[test]
+    fn an_overlong_card_is_cut_at_a_character() {
+        let card = parse("ééééé", &Limits { card_bytes: 5, ..Limits::default() });
+
+        assert_eq!(card.body, "éé");
+        assert_eq!(card.notes[0].code, "card_truncated");
+    }
+
+    #[test]
+    fn the_merge_recipe_in_a_card_is_found() {
+        let body = "Text\n```python\nx\n```\n```yaml\nmodels:\n  - model: a/b\nmerge_method: ties\n```\n";
+
+        assert_eq!(embedded_mergekit(body).unwrap(), "models:\n  - model: a/b\nmerge_method: ties\n");
+        assert_eq!(embedded_mergekit("```yaml\nx: 1\n```"), None);
+    }
+}

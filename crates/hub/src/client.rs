@@ -1,0 +1,148 @@
+//! Reading from a Hub over HTTP: bounded in time and size, never led to another host.
+
+use std::time::Duration;
+
+use domain::{Limits, RepoId};
+use futures::StreamExt as _;
+use reqwest::{Client, StatusCode, Url, redirect::Policy};
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+const INFO_BYTES: u64 = 16 << 20;
+
+/// A client for one Hub.
+#[derive(Debug, Clone)]
+pub struct HubClient {
+    client: Client,
+    endpoint: Url,
+}
+
+impl HubClient {
+    /// A client for the Hub at `endpoint`, e.g. the Hub's own address or a mirror's.
+    ///
+    /// # Errors
+    /// When `endpoint` is no http(s) address.
+    pub fn new(endpoint: &str) -> Result<Self> {
+        let bad = || Error::BadEndpoint(endpoint.chars().take(200).collect());
+        let url = Url::parse(endpoint.trim_end_matches('/')).map_err(|_| bad())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(bad());
+        }
+        let home = url.clone();
+        let policy = Policy::custom(move |attempt| {
+            let same = attempt.url().host_str() == home.host_str()
+                && attempt.url().port_or_known_default() == home.port_or_known_default();
+            if same && attempt.previous().len() <= 5 { attempt.follow() } else { attempt.stop() }
+        });
+        let client = Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(60))
+            .redirect(policy)
+            .user_agent(concat!("stemma/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(Error::Unreachable)?;
+        Ok(Self { client, endpoint: url })
+    }
+
+    /// The Hub's record of a model; feed it to [`crate::metadata::from_api_row`].
+    ///
+    /// # Errors
+    /// When the model is unknown or the Hub cannot be reached.
+    pub async fn model_info(&self, id: &RepoId) -> Result<Value> {
+        let url = self.url(&format!("api/models/{id}"));
+        let bytes = self.get(&url, INFO_BYTES).await?.ok_or_else(|| Error::NoSuchModel(id.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::BadAnswer { url, reason: error.to_string() })
+    }
+
+    /// A model's README.md, `None` when it has none.
+    ///
+    /// # Errors
+    /// When the Hub cannot be reached or the card is over the limit.
+    pub async fn card(&self, id: &RepoId) -> Result<Option<String>> {
+        let url = self.url(&format!("{id}/raw/main/README.md"));
+        let bytes = self.get(&url, Limits::default().card_bytes).await?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.endpoint.as_str().trim_end_matches('/'))
+    }
+
+    async fn get(&self, url: &str, max: u64) -> Result<Option<Vec<u8>>> {
+        let answer = self.client.get(url).send().await.map_err(Error::Unreachable)?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
+            other => return Err(Error::Status { url: url.to_owned(), status: other.as_u16() }),
+        }
+        let mut body = Vec::new();
+        let mut stream = answer.bytes_stream();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(Error::Unreachable)?;
+            if (body.len() + chunk.len()) as u64 > max {
+                return Err(Error::AnswerTooLarge { url: url.to_owned(), max });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Some(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// Answers each connection with the next of `answers`, then closes.
+    fn serve(answers: &'static [&'static str]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                lines.map_while(std::result::Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        format!("http://{address}/")
+    }
+
+    fn id() -> RepoId {
+        RepoId::parse("a/b").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_record_and_a_missing_card_are_read() {
+        let hub = HubClient::new(&serve(&[
+            "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{\"id\":\"a/b\"}",
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        ]))
+        .unwrap();
+
+        assert_eq!(hub.model_info(&id()).await.unwrap()["id"], "a/b");
+        assert_eq!(hub.card(&id()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_another_host_is_not_followed() {
+        let hub = HubClient::new(&serve(&[
+            "HTTP/1.1 302 Found\r\nlocation: http://localhost.invalid/x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        ]))
+        .unwrap();
+
+        assert!(matches!(hub.model_info(&id()).await, Err(Error::Status { status: 302, .. })));
+    }
+
+    #[test]
+    fn only_web_addresses_are_endpoints() {
+        for bad in ["", "hub", "file:///x", "ftp://x/"] {
+            assert!(matches!(HubClient::new(bad), Err(Error::BadEndpoint(_))), "{bad}");
+        }
+    }
+}

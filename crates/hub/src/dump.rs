@@ -1,0 +1,113 @@
+//! Metadata dumps of any common shape, read one record at a time.
+
+mod csv_rows;
+mod input;
+mod json_rows;
+mod parquet_rows;
+mod shape;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use domain::{Limits, Metadata, Relation, RepoId};
+
+use crate::{Error, Result};
+
+/// What one record says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// A model.
+    Model(Metadata),
+    /// One parent of one child.
+    Edge { parent: RepoId, child: RepoId, relation: Relation },
+    /// A former or misspelt name and the present one.
+    Alias { from: RepoId, to: RepoId },
+}
+
+/// One record, or why it cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// 1-based line (JSONL, CSV) or record (JSON, Parquet).
+    pub position: u64,
+    pub outcome: std::result::Result<Entry, String>,
+}
+
+/// A record not read yet, so that skipping is cheap.
+struct Raw {
+    position: u64,
+    read: Box<dyn FnOnce() -> std::result::Result<Entry, String> + Send>,
+}
+
+type Rows = Box<dyn Iterator<Item = Raw> + Send>;
+
+/// An open dump.
+pub struct Dump {
+    rows: Rows,
+    total: u64,
+    read: Arc<AtomicU64>,
+    skip: u64,
+}
+
+/// Opens a dump and checks that it holds model metadata.
+///
+/// Formats by name: `.jsonl`, `.ndjson`, `.json` (a list, or a map of resolved ids), `.csv`, each also
+/// `.zst`, and `.parquet`. Records: models, edges (a parent and a child column) or aliases.
+///
+/// # Errors
+/// When the file cannot be read, has another format, or has none of the columns looked for.
+pub fn open(path: &Path, limits: &Limits) -> Result<Dump> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let plain = name.strip_suffix(".zst").unwrap_or(&name);
+    let extension = plain.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let label = path.display().to_string();
+    let io = |source| Error::Io { path: label.clone(), source };
+    let total = std::fs::metadata(path).map_err(io)?.len();
+    let read = Arc::new(AtomicU64::new(0));
+    let source = input::Source { path, label: &label, packed: plain.len() < name.len(), read: &read, limits };
+    let rows = match extension {
+        "jsonl" | "ndjson" => json_rows::lines(&source)?,
+        "json" => json_rows::document(&source)?,
+        "csv" => csv_rows::rows(&source)?,
+        "parquet" if !source.packed => parquet_rows::rows(&source, total)?,
+        _ => return Err(Error::UnknownFormat { path: label }),
+    };
+    Ok(Dump { rows, total, read, skip: 0 })
+}
+
+impl Dump {
+    /// Size of the file, bytes.
+    pub fn total_bytes(&self) -> u64 {
+        self.total
+    }
+
+    /// How much of the file was read so far, bytes.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed).min(self.total)
+    }
+
+    /// Leaves out everything up to and including `position`.
+    pub fn skip_to(&mut self, position: u64) {
+        self.skip = position;
+    }
+}
+
+impl Iterator for Dump {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        loop {
+            let raw = self.rows.next()?;
+            if raw.position > self.skip {
+                return Some(Row { position: raw.position, outcome: (raw.read)() });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

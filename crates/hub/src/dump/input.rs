@@ -1,0 +1,112 @@
+//! The bytes of a dump: counted, unpacked, bounded per record.
+
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use domain::Limits;
+
+use crate::{Error, Result};
+
+/// A dump to open.
+pub(super) struct Source<'a> {
+    pub path: &'a Path,
+    pub label: &'a str,
+    pub packed: bool,
+    pub read: &'a Arc<AtomicU64>,
+    pub limits: &'a Limits,
+}
+
+impl Source<'_> {
+    /// The unpacked bytes.
+    pub fn reader(&self) -> Result<Box<dyn BufRead + Send>> {
+        let io = |source| Error::Io { path: self.label.to_owned(), source };
+        let file = fs_err::File::open(self.path).map_err(io)?;
+        let counted = Counted { inner: file, read: Arc::clone(self.read) };
+        if self.packed {
+            return Ok(Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::new(counted).map_err(io)?)));
+        }
+        Ok(Box::new(BufReader::with_capacity(1 << 16, counted)))
+    }
+
+    /// The error for a file without metadata.
+    pub fn not_a_dump(&self, found: impl Into<String>) -> Error {
+        let found: String = found.into();
+        let found = if found.is_empty() { "nothing".to_owned() } else { found.chars().take(300).collect() };
+        Error::NotADump { path: self.label.to_owned(), found, wanted: super::shape::WANTED }
+    }
+}
+
+struct Counted<R> {
+    inner: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// Refuses to hand out more than an allowance that its owner renews for each record.
+pub(super) struct Rationed<R> {
+    pub inner: R,
+    pub left: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(io::Error::other("a record is longer than allowed"));
+        }
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let n = self.inner.read(&mut buffer[..room])?;
+        self.left.fetch_sub(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// One line of a text.
+pub(super) enum Line {
+    Text(Vec<u8>),
+    TooLong,
+}
+
+/// Reads the next line without its end; an overlong one is passed over without being kept.
+pub(super) fn next_line(reader: &mut dyn BufRead, max: usize) -> io::Result<Option<Line>> {
+    let mut line = Vec::new();
+    let (mut any, mut too_long) = (false, false);
+    loop {
+        let chunk = reader.fill_buf()?;
+        if chunk.is_empty() {
+            break;
+        }
+        any = true;
+        let end = chunk.iter().position(|&byte| byte == b'\n');
+        let (text, used) = end.map_or((chunk, chunk.len()), |at| (&chunk[..at], at + 1));
+        if line.len() + text.len() > max {
+            too_long = true;
+            line = Vec::new();
+        }
+        if !too_long {
+            line.extend_from_slice(text);
+        }
+        reader.consume(used);
+        if end.is_some() {
+            break;
+        }
+    }
+    Ok(match (any, too_long) {
+        (false, _) => None,
+        (true, true) => Some(Line::TooLong),
+        (true, false) => Some(Line::Text(line)),
+    })
+}

@@ -1,0 +1,154 @@
+//! Records of a Parquet file, through the record API.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+};
+
+use parquet::{
+    file::{reader::FileReader, serialized_reader::SerializedFileReader},
+    record::{Field, Row, reader::RowIter},
+    schema::types::Type,
+};
+use serde_json::{Map, Value};
+
+use super::{Raw, Rows, input::Source, shape::Shape};
+use crate::{Error, Result};
+
+/// Columns worth decoding; the rest of a file is left unread.
+const COLUMNS: [&str; 48] = [
+    "id",
+    "modelId",
+    "model_id",
+    "repo_id",
+    "model_name",
+    "selected_model",
+    "author",
+    "owner",
+    "sha",
+    "createdAt",
+    "created_at",
+    "lastModified",
+    "last_modified",
+    "downloads",
+    "likes",
+    "tags",
+    "license",
+    "pipeline_tag",
+    "pipelineTag",
+    "pipeline",
+    "library_name",
+    "libraryName",
+    "library",
+    "cardData",
+    "card_data",
+    "_card",
+    "card",
+    "readme",
+    "safetensors",
+    "gguf",
+    "parameters",
+    "siblings",
+    "files",
+    "config",
+    "baseModels",
+    "base_models",
+    "base_model",
+    "baseModel",
+    "parent_model",
+    "parent",
+    "child",
+    "Base Model",
+    "Derived Model",
+    "relation",
+    "Relation",
+    "from",
+    "to",
+    "base",
+];
+
+/// Each row a record, counted from 1.
+pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
+    let damaged = |reason: String| Error::Damaged { path: source.label.to_owned(), reason };
+    let file = fs_err::File::open(source.path)
+        .map_err(|error| Error::Io { path: source.label.to_owned(), source: error })?
+        .into_file();
+    // The decoder asserts on some damaged files; a broken dump must not take the process along.
+    let reader = guarded(|| SerializedFileReader::new(file)).map_err(damaged)?;
+    let meta = reader.metadata().file_metadata();
+    let count = u64::try_from(meta.num_rows()).unwrap_or_default();
+    let columns: Vec<String> =
+        meta.schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
+    let Some(shape) = Shape::of(columns.iter().map(String::as_str)) else {
+        return Err(source.not_a_dump(format!("the columns {}", columns.join(", "))));
+    };
+    let known = |field: &&Arc<Type>| COLUMNS.contains(&field.name());
+    let fields = meta.schema().get_fields().iter().filter(known).cloned().collect();
+    let projection = Type::group_type_builder(meta.schema().name()).with_fields(fields).build();
+    let projection = projection.map_err(|error| damaged(error.to_string()))?;
+    let mut rows =
+        guarded(|| RowIter::from_file_into(Box::new(reader)).project(Some(projection))).map_err(damaged)?;
+
+    let (read, mut position, mut failed) = (Arc::clone(source.read), 0, false);
+    Ok(Box::new(std::iter::from_fn(move || {
+        if failed {
+            return None;
+        }
+        position += 1;
+        let outcome = guarded(|| rows.next().transpose()).transpose()?;
+        failed = outcome.is_err();
+        read.store(total.saturating_mul(position.min(count)) / count.max(1), Ordering::Relaxed);
+        let convert = move || match outcome {
+            Ok(row) => shape.entry(object(&row)),
+            Err(reason) => Err(format!("the file cannot be decoded on: {reason}")),
+        };
+        Some(Raw { position, read: Box::new(convert) })
+    })))
+}
+
+fn guarded<T>(work: impl FnOnce() -> parquet::errors::Result<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err("its pages contradict its schema".to_owned()),
+    }
+}
+
+fn object(row: &Row) -> Map<String, Value> {
+    row.get_column_iter()
+        .map(|(name, field)| (name.clone(), value(field)))
+        .filter(|(_, value)| !value.is_null())
+        .collect()
+}
+
+fn value(field: &Field) -> Value {
+    match field {
+        Field::Bool(flag) => (*flag).into(),
+        Field::Byte(n) => (*n).into(),
+        Field::Short(n) => (*n).into(),
+        Field::Int(n) | Field::Date(n) | Field::TimeMillis(n) => (*n).into(),
+        Field::Long(n) | Field::TimeMicros(n) => (*n).into(),
+        Field::UByte(n) => (*n).into(),
+        Field::UShort(n) => (*n).into(),
+        Field::UInt(n) => (*n).into(),
+        Field::ULong(n) => (*n).into(),
+        Field::Float(x) => f64::from(*x).into(),
+        Field::Double(x) => (*x).into(),
+        Field::TimestampMillis(n) => n.div_euclid(1_000).into(),
+        Field::TimestampMicros(n) => n.div_euclid(1_000_000).into(),
+        Field::Str(text) => text.clone().into(),
+        Field::Bytes(bytes) => String::from_utf8_lossy(bytes.data()).into(),
+        Field::Group(row) => Value::Object(object(row)),
+        Field::ListInternal(list) => list.elements().iter().map(value).collect(),
+        Field::MapInternal(map) => map
+            .entries()
+            .iter()
+            .map(|(key, item)| (text_of(&value(key)), value(item)))
+            .collect::<Map<_, _>>()
+            .into(),
+        _ => Value::Null,
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

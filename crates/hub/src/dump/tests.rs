@@ -1,0 +1,230 @@
+//! Tests of the dump readers on generated files.
+
+use std::{io::Write as _, path::PathBuf, sync::Arc};
+
+use domain::{Limits, Relation};
+use parquet::{
+    data_type::{ByteArray, ByteArrayType, Int64Type},
+    file::writer::SerializedFileWriter,
+    schema::parser::parse_message_type,
+};
+
+use super::{Dump, Entry, Row, open};
+use crate::Error;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs_err::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn open(&self, name: &str, bytes: impl AsRef<[u8]>) -> crate::Result<Dump> {
+        open(&self.file(name, bytes), &Limits::default())
+    }
+
+    fn rows(&self, name: &str, bytes: impl AsRef<[u8]>) -> Vec<Row> {
+        self.open(name, bytes).unwrap().collect()
+    }
+}
+
+fn ids(rows: &[Row]) -> Vec<(u64, String)> {
+    let word = |row: &Row| match &row.outcome {
+        Ok(Entry::Model(metadata)) => metadata.id.to_string(),
+        Ok(Entry::Edge { parent, child, relation }) => format!("{parent} {relation} {child}"),
+        Ok(Entry::Alias { from, to }) => format!("{from} is {to}"),
+        Err(_) => "-".to_owned(),
+    };
+    rows.iter().map(|row| (row.position, word(row))).collect()
+}
+
+fn pairs(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
+    expected.iter().map(|&(position, text)| (position, text.to_owned())).collect()
+}
+
+#[test]
+fn lines_are_read_one_by_one_and_bad_ones_reported_with_their_number() {
+    let text = "{\"id\":\"a/b\"}\n\n{broken\n{\"id\":\"../x\"}\n\"c/d\"\n{\"parent\":\"a/b\",\"child\":\"e/f\",\"relation\":\"merge\"}\r\n{\"from\":\"old/x\",\"to\":\"new/x\"}";
+    let rows = Place::new().rows("x.jsonl", text);
+
+    let expected = [(1, "a/b"), (3, "-"), (4, "-"), (5, "c/d"), (6, "a/b merge e/f"), (7, "old/x is new/x")];
+    assert_eq!(ids(&rows), pairs(&expected));
+}
+
+#[test]
+fn an_overlong_line_is_passed_over() {
+    let place = Place::new();
+    let text = format!("{{\"id\":\"a/b\"}}\n{{\"id\":\"{}\"}}\n{{\"id\":\"c/d\"}}\n", "x".repeat(100));
+    let limits = Limits { row_bytes: 64, ..Limits::default() };
+
+    let rows: Vec<Row> = open(&place.file("x.ndjson", text), &limits).unwrap().collect();
+
+    assert_eq!(ids(&rows), pairs(&[(1, "a/b"), (2, "-"), (3, "c/d")]));
+    assert!(rows[1].outcome.as_ref().unwrap_err().contains("longer than 64"));
+}
+
+#[test]
+fn a_packed_dump_can_be_resumed_after_any_row() {
+    let text: String = (1..=50).map(|i| format!("{{\"id\":\"o/m{i}\"}}\n")).collect();
+    let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    let mut dump = Place::new().open("x.jsonl.zst", &packed).unwrap();
+
+    dump.skip_to(48);
+
+    assert_eq!(ids(&dump.by_ref().collect::<Vec<_>>()), pairs(&[(49, "o/m49"), (50, "o/m50")]));
+    assert_eq!((dump.bytes_read(), dump.total_bytes()), (packed.len() as u64, packed.len() as u64));
+}
+
+#[test]
+fn a_truncated_packed_dump_ends_with_a_reported_row() {
+    let text: String = (1..=5_000).map(|i| format!("{{\"id\":\"o/m{}\"}}\n", i * 7_919)).collect();
+    let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    let rows =
+        Place::new().open("x.jsonl.zst", &packed[..packed.len() / 2]).map(Iterator::collect::<Vec<Row>>);
+
+    match rows {
+        Ok(rows) => assert!(rows.last().unwrap().outcome.is_err()),
+        Err(error) => assert!(matches!(error, Error::Io { .. }), "{error}"),
+    }
+}
+
+#[test]
+fn documents_hold_lists_clusters_single_records_or_resolutions() {
+    let place = Place::new();
+
+    assert_eq!(
+        ids(&place.rows("a.json", r#"[{"id":"a/b"},{"id":"c/d"}]"#)),
+        pairs(&[(1, "a/b"), (2, "c/d")])
+    );
+    assert_eq!(
+        ids(&place.rows("b.json", r#"[["a/b","c/d"],["e/f"]]"#)),
+        pairs(&[(1, "a/b"), (2, "c/d"), (3, "e/f")])
+    );
+    assert_eq!(ids(&place.rows("c.json", r#"{"id":"a/b"}"#)), pairs(&[(1, "a/b")]));
+    let resolutions = r#"{"policy":{},"resolutions":{"x/y":{"fixed_hf_model_id":"X/Y"},
+        "old/m":{"fixed_hf_model_id":"new/m"},"gone/m":{"fixed_hf_model_id":null}}}"#;
+    assert_eq!(
+        ids(&place.rows("d.json", resolutions)),
+        pairs(&[(1, "X/Y"), (2, "old/m is new/m"), (3, "-")])
+    );
+}
+
+#[test]
+fn tables_of_models_and_of_edges_are_told_apart_by_their_columns() {
+    let place = Place::new();
+    let models = "modelId,createdAt,base_model\na/b,2024-07-23 15:36:34,c/d\nbad id,,\n";
+    let rows = place.rows("a.csv", models);
+    assert_eq!(ids(&rows), pairs(&[(2, "a/b"), (3, "-")]));
+    let Ok(Entry::Model(metadata)) = &rows[0].outcome else { panic!("a model was expected") };
+    assert_eq!(metadata.created_at, Some(1_721_748_994));
+    assert_eq!(metadata.parents[0].raw, "c/d");
+
+    let edges = "Base Model,Relation,Derived Model\nTiny_Base-1,qtz,The_Quant_1\na/b,,c/d\na/b,odd,c/d\n";
+    let rows = place.rows("b.csv", edges);
+    assert_eq!(
+        ids(&rows),
+        pairs(&[(2, "Tiny/Base-1 quantized The/Quant_1"), (3, "a/b finetune c/d"), (4, "-")])
+    );
+}
+
+#[test]
+fn a_quote_that_never_closes_does_not_fill_the_memory() {
+    let place = Place::new();
+    let text = format!("id\n\"a/b{}", "x".repeat(400_000));
+    let limits = Limits { row_bytes: 1_000, ..Limits::default() };
+
+    let rows: Vec<Row> = open(&place.file("x.csv", text), &limits).unwrap().collect();
+
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0].outcome.is_err());
+}
+
+#[test]
+fn files_without_metadata_are_refused_naming_what_was_looked_for() {
+    let place = Place::new();
+    for (name, text) in [
+        ("a.csv", "license_name,spdx_id\nMIT,MIT\n"),
+        ("a.jsonl", "{\"x\":1}\n"),
+        ("b.jsonl", ""),
+        ("a.json", "[]"),
+        ("b.json", "{\"x\":1}"),
+        ("c.json", "3"),
+    ] {
+        let error = place.open(name, text).err().unwrap();
+        assert!(matches!(error, Error::NotADump { .. }), "{name}: {error}");
+        assert!(error.to_string().contains("modelId"), "{error}");
+    }
+    assert!(matches!(place.open("a.xlsx", "PK").err(), Some(Error::UnknownFormat { .. })));
+    assert!(matches!(place.open("a.json", "{").err(), Some(Error::Damaged { .. })));
+    assert!(matches!(place.open("a.parquet", "PAR1").err(), Some(Error::Damaged { .. })));
+    assert!(matches!(open(&place.0.path().join("none.csv"), &Limits::default()), Err(Error::Io { .. })));
+}
+
+#[test]
+fn parquet_rows_carry_lists_structs_and_times() {
+    let parquet = parquet_file(
+        "message m { optional binary id (UTF8); optional int64 createdAt (TIMESTAMP(MICROS,false)); optional int64 downloads; }",
+        &["a/b", "c/d"],
+    );
+    let mut dump = Place::new().open("x.parquet", &parquet).unwrap();
+    let rows: Vec<Row> = dump.by_ref().collect();
+
+    assert_eq!(ids(&rows), pairs(&[(1, "a/b"), (2, "c/d")]));
+    let Ok(Entry::Model(metadata)) = &rows[0].outcome else { panic!("a model was expected") };
+    assert_eq!((metadata.created_at, metadata.downloads), (Some(1_700_000_000), Some(5)));
+    assert_eq!(dump.bytes_read(), dump.total_bytes());
+}
+
+#[test]
+fn a_damaged_parquet_file_never_panics() {
+    let place = Place::new();
+    let schema =
+        "message m { optional binary id (UTF8); optional int64 createdAt; optional int64 downloads; }";
+    let whole = parquet_file(schema, &["a/b", "c/d"]);
+    for at in (0..whole.len()).step_by(3) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        if let Ok(dump) = place.open("x.parquet", &bytes) {
+            assert!(dump.take(100).count() <= 100);
+        }
+    }
+}
+
+#[test]
+fn edges_have_a_default_relation() {
+    let rows = Place::new().rows("x.csv", "parent,child\na/b,c/d\n");
+    assert!(matches!(rows[0].outcome, Ok(Entry::Edge { relation: Relation::Finetune, .. })));
+}
+
+#[test]
+fn a_dump_may_travel_between_threads() {
+    let dump = Place::new().open("x.jsonl", "{\"id\":\"a/b\"}").unwrap();
+    assert_eq!(std::thread::spawn(move || dump.count()).join().unwrap(), 1);
+}
+
+fn parquet_file(schema: &str, names: &[&str]) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut out = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut out, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let levels = vec![1; names.len()];
+    let mut column = group.next_column().unwrap().unwrap();
+    let texts: Vec<ByteArray> = names.iter().map(|name| ByteArray::from(*name)).collect();
+    column.typed::<ByteArrayType>().write_batch(&texts, Some(&levels), None).unwrap();
+    column.close().unwrap();
+    for number in [1_700_000_000_000_000, 5] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&vec![number; names.len()], Some(&levels), None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    out.flush().unwrap();
+    out
+}

@@ -1,0 +1,60 @@
+//! What can go wrong between here and the Hub.
+
+use domain::{Class, Fault};
+
+/// A dump that cannot be opened or a Hub that does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path} cannot be read: {source}")]
+    Io { path: String, source: std::io::Error },
+    #[error(
+        "{path} is no metadata dump by its name; expected .jsonl, .ndjson, .json, .csv or .parquet, the first four also with .zst"
+    )]
+    UnknownFormat { path: String },
+    #[error("{path} holds no model metadata: found {found}; looked for {wanted}")]
+    NotADump { path: String, found: String, wanted: &'static str },
+    #[error("{path} is damaged: {reason}")]
+    Damaged { path: String, reason: String },
+    #[error("{path} unpacks to more than {max} bytes of JSON; write one record a line (.jsonl) instead")]
+    TooLarge { path: String, max: u64 },
+    #[error("`{0}` is no Hub address; expected http:// or https:// and a host")]
+    BadEndpoint(String),
+    #[error("the Hub has no model `{0}`, or it is private")]
+    NoSuchModel(String),
+    #[error("{url} answered {status}; expected 200")]
+    Status { url: String, status: u16 },
+    #[error("{url} answered more than {max} bytes")]
+    AnswerTooLarge { url: String, max: u64 },
+    #[error("{url} answered what is not JSON: {reason}")]
+    BadAnswer { url: String, reason: String },
+    #[error("the Hub cannot be reached: {0}")]
+    Unreachable(#[source] reqwest::Error),
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "dump_unreadable",
+            Self::UnknownFormat { .. } => "dump_format",
+            Self::NotADump { .. } => "not_a_dump",
+            Self::Damaged { .. } => "dump_damaged",
+            Self::TooLarge { .. } => "dump_too_large",
+            Self::BadEndpoint(_) => "bad_endpoint",
+            Self::NoSuchModel(_) => "hub_unknown_model",
+            Self::Status { .. } | Self::BadAnswer { .. } => "hub_answer",
+            Self::AnswerTooLarge { .. } => "hub_answer_too_large",
+            Self::Unreachable(_) => "hub_unreachable",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Class::NotFound,
+            Self::NoSuchModel(_) => Class::NotFound,
+            Self::TooLarge { .. } | Self::AnswerTooLarge { .. } => Class::TooLarge,
+            Self::UnknownFormat { .. } => Class::Unsupported,
+            Self::Status { .. } | Self::Unreachable(_) => Class::Unavailable,
+            _ => Class::Invalid,
+        }
+    }
+}

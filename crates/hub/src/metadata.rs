@@ -1,0 +1,234 @@
+//! Model metadata from the Hub's API rows and from checkpoint folders.
+
+mod fields;
+mod parents;
+
+use domain::{Limits, Metadata, RepoId};
+use serde_json::{Map, Value};
+
+use self::fields::{Fields, strings, timestamp};
+use crate::card::{self, Card, note};
+
+/// Most tags, files, languages or datasets kept of one model.
+const MOST: usize = 4_000;
+
+/// Reads one record of the Hub's API or of a dump of it.
+///
+/// Knows camelCase and snake_case names, `cardData` as object, JSON or YAML text, `siblings` as objects or
+/// as text, and the card's text in `_card`.
+///
+/// # Errors
+/// When the record has no valid id.
+pub fn from_api_row(row: &Value) -> Result<Metadata, String> {
+    let object = row.as_object().ok_or_else(|| format!("expected an object, got {}", kind(row)))?;
+    let fields = Fields(object);
+    let id = fields
+        .text(&["id", "modelId", "model_id", "repo_id", "model_name", "selected_model"])
+        .ok_or("the record has no id; expected `id` or `modelId`")?;
+    let mut metadata = Metadata::named(RepoId::parse(id.trim()).map_err(|error| error.to_string())?);
+    let limits = Limits::default();
+
+    let text = fields.text(&["_card", "card", "readme"]).map(|text| card::parse(text, &limits));
+    let mut card = text.unwrap_or_default();
+    if let Some(front) = card_data(&fields, &mut card) {
+        card.front = front;
+    }
+    if let Some(author) = fields.text(&["author", "owner"]) {
+        metadata.author = Some(author.to_owned());
+    }
+    metadata.sha = fields.owned(&["sha"]);
+    metadata.created_at = fields.get(&["createdAt", "created_at"]).and_then(timestamp);
+    metadata.last_modified = fields.get(&["lastModified", "last_modified"]).and_then(timestamp);
+    metadata.downloads = fields.count(&["downloads"]);
+    metadata.likes = fields.count(&["likes"]);
+    metadata.tags = fields.strings(&["tags"]);
+    metadata.license = fields.strings(&["license"]).into_iter().next();
+    metadata.pipeline_tag = fields.owned(&["pipeline_tag", "pipelineTag", "pipeline"]);
+    metadata.library = fields.owned(&["library_name", "libraryName", "library"]);
+    metadata.parameters = parameters(&fields);
+    metadata.files = files(&fields);
+    let config = fields.json(&["config"]).filter(Value::is_object);
+    apply_config(&mut metadata, config.as_ref());
+
+    parents::from_row(&mut metadata, &fields);
+    apply_card(&mut metadata, card);
+    if let Some(peft) = config.as_ref().and_then(|config| config.get("peft")) {
+        parents::from_adapter_config(&mut metadata, peft);
+    }
+    from_tags(&mut metadata);
+    cap(&mut metadata);
+    Ok(metadata)
+}
+
+/// Reads what a checkpoint folder says about itself. Faults become notes.
+pub fn from_checkpoint(
+    id: RepoId,
+    card: Option<&str>,
+    config: Option<&Value>,
+    adapter_config: Option<&Value>,
+    files: &[String],
+    limits: &Limits,
+) -> Metadata {
+    let mut metadata = Metadata::named(id);
+    metadata.files = files.to_vec();
+    apply_config(&mut metadata, config);
+    if let Some(text) = card {
+        apply_card(&mut metadata, card::parse(text, limits));
+    }
+    if let Some(adapter) = adapter_config {
+        parents::from_adapter_config(&mut metadata, adapter);
+        if metadata.library.is_none() {
+            metadata.library = Some("peft".to_owned());
+        }
+    }
+    from_tags(&mut metadata);
+    cap(&mut metadata);
+    metadata
+}
+
+/// Fills what is still unknown from the card.
+fn apply_card(metadata: &mut Metadata, card: Card) {
+    let fields = Fields(&card.front);
+    let licenses = fields.strings(&["license"]);
+    if licenses.len() > 1 {
+        let detail = format!(
+            "the card names {} licences; the first is shown: {}",
+            licenses.len(),
+            licenses.join(", ")
+        );
+        metadata.notes.push(note("several_licenses", detail.chars().take(300).collect()));
+    }
+    let fill = |slot: &mut Option<String>, value: Option<String>| {
+        if slot.is_none() {
+            *slot = value;
+        }
+    };
+    fill(&mut metadata.license, licenses.into_iter().next());
+    fill(&mut metadata.pipeline_tag, fields.owned(&["pipeline_tag"]));
+    fill(&mut metadata.library, fields.owned(&["library_name"]));
+    fill(&mut metadata.new_version, fields.owned(&["new_version"]));
+    metadata.languages = languages(fields.get(&["language", "languages"]));
+    metadata.datasets = fields.strings(&["datasets", "dataset"]);
+    for tag in fields.strings(&["tags"]) {
+        if metadata.tags.len() < MOST && !metadata.tags.contains(&tag) {
+            metadata.tags.push(tag);
+        }
+    }
+    if let Some(text) = fields.text(&["base_model_relation"]) {
+        match text.parse() {
+            Ok(relation) => metadata.declared_relation = Some(relation),
+            Err(reason) => metadata.notes.push(note("bad_relation", reason.chars().take(300).collect())),
+        }
+    }
+    parents::from_front_matter(metadata, &fields);
+    parents::from_recipe(metadata, &card.body);
+    metadata.notes.extend(card.notes);
+    let body = card.body.trim_end();
+    if !body.trim().is_empty() {
+        metadata.card = Some(body.to_owned());
+    }
+}
+
+fn apply_config(metadata: &mut Metadata, config: Option<&Value>) {
+    let Some(config) = config else { return };
+    let text =
+        |value: Option<&Value>| value.and_then(Value::as_str).map(|text| text.chars().take(200).collect());
+    metadata.model_type = text(config.get("model_type"));
+    metadata.architecture = text(config.get("architectures").and_then(|list| list.get(0)));
+    metadata.config = Some(config.clone());
+}
+
+/// What only the tags know.
+fn from_tags(metadata: &mut Metadata) {
+    let after = |prefix: &str| -> Vec<String> {
+        metadata.tags.iter().filter_map(|tag| tag.strip_prefix(prefix)).map(str::to_owned).collect()
+    };
+    if metadata.license.is_none() {
+        metadata.license = after("license:").into_iter().next();
+    }
+    if metadata.datasets.is_empty() {
+        metadata.datasets = after("dataset:");
+    }
+    if metadata.languages.is_empty() {
+        let code = |tag: &&String| tag.len() == 2 && tag.bytes().all(|byte| byte.is_ascii_lowercase());
+        metadata.languages = metadata.tags.iter().filter(code).cloned().collect();
+    }
+}
+
+fn card_data(fields: &Fields<'_>, card: &mut Card) -> Option<Map<String, Value>> {
+    let value = match fields.get(&["cardData", "card_data"])? {
+        Value::Object(front) => return Some(front.clone()),
+        Value::String(text) if text.trim().is_empty() => return None,
+        Value::String(text) => serde_json::from_str(text).or_else(|_| card::yaml_value(text)),
+        _ => return None,
+    };
+    match value {
+        Ok(Value::Object(front)) => Some(front),
+        Ok(_) => None,
+        Err(reason) => {
+            card.notes
+                .push(note("card_front_matter", format!("cardData is neither JSON nor YAML: {reason}")));
+            None
+        }
+    }
+}
+
+fn parameters(fields: &Fields<'_>) -> Option<i64> {
+    let of = |value: Value| -> Option<i64> {
+        let total = value.get("total").and_then(Value::as_i64);
+        total.or_else(|| {
+            let counts = value.get("parameters")?.as_object()?;
+            counts.values().filter_map(Value::as_i64).try_fold(0_i64, i64::checked_add)
+        })
+    };
+    let found = fields.json(&["safetensors"]).and_then(of).or_else(|| fields.json(&["gguf"]).and_then(of));
+    found.filter(|&count| count > 0).or_else(|| fields.count(&["parameters"]))
+}
+
+/// File names of `siblings`: objects with `rfilename`, plain names, or the text Python prints for them.
+fn files(fields: &Fields<'_>) -> Vec<String> {
+    let Some(Value::Array(list)) = fields.get(&["siblings", "files"]) else { return Vec::new() };
+    let name = |entry: &Value| -> Option<String> {
+        match entry {
+            Value::String(text) => Some(match text.split_once("rfilename='") {
+                Some((_, rest)) => rest.split('\'').next().unwrap_or(rest).to_owned(),
+                None => text.clone(),
+            }),
+            other => other.get("rfilename").and_then(Value::as_str).map(str::to_owned),
+        }
+    };
+    list.iter().filter_map(name).take(MOST).collect()
+}
+
+/// Languages as strings; YAML 1.1 readers turn Norwegian `no` into false.
+fn languages(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Bool(false)) => vec!["no".to_owned()],
+        Some(Value::Array(list)) => list.iter().flat_map(|item| languages(Some(item))).take(MOST).collect(),
+        Some(value) => strings(value),
+        None => Vec::new(),
+    }
+}
+
+fn cap(metadata: &mut Metadata) {
+    for list in [&mut metadata.tags, &mut metadata.languages, &mut metadata.datasets] {
+        let mut seen = std::collections::HashSet::new();
+        list.retain(|text| text.len() <= 300 && seen.insert(text.clone()));
+        list.truncate(MOST);
+    }
+    metadata.notes.truncate(100);
+}
+
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests;

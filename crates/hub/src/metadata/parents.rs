@@ -1,0 +1,97 @@
+//! Parents as each source names them, before normalisation.
+
+use domain::{DeclaredParent, Metadata, Relation, Source};
+use serde_json::Value;
+
+use super::fields::{Fields, strings};
+use crate::card;
+
+/// Raw parents kept per model; the lineage rules cut further.
+const MOST: usize = 500;
+
+/// `baseModels` and `base_model:` tags of an API row, and a flat `base_model` column.
+pub(super) fn from_row(metadata: &mut Metadata, fields: &Fields<'_>) {
+    if let Some(resolved) = fields.json(&["baseModels", "base_models"]) {
+        match resolved {
+            Value::Array(groups) => groups.iter().for_each(|group| from_base_models(metadata, group)),
+            group => from_base_models(metadata, &group),
+        }
+    }
+    for tag in metadata.tags.clone() {
+        let Some(rest) = tag.strip_prefix("base_model:") else { continue };
+        let typed = rest.split_once(':').and_then(|(word, id)| Some((word.parse::<Relation>().ok()?, id)));
+        match typed {
+            Some((relation, id)) => push(metadata, id, Some(relation), Source::Tag),
+            None => push(metadata, rest, None, Source::Tag),
+        }
+    }
+    for raw in fields.strings(&["base_model", "baseModel", "parent_model"]) {
+        push(metadata, &raw, None, Source::Table);
+    }
+}
+
+fn from_base_models(metadata: &mut Metadata, group: &Value) {
+    let relation = group.get("relation").and_then(Value::as_str).and_then(|word| word.parse().ok());
+    let models = group.get("models").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for id in models.iter().filter_map(|model| model.get("id").unwrap_or(model).as_str()) {
+        push(metadata, id, relation, Source::Api);
+    }
+}
+
+/// `base_model` of a card: text, a list, or a list with nulls and maps.
+pub(super) fn from_front_matter(metadata: &mut Metadata, fields: &Fields<'_>) {
+    let Some(value) = fields.get(&["base_model", "base_models"]) else { return };
+    match value {
+        Value::Array(list) => {
+            let named = |item: &Value| match item {
+                Value::Object(map) => {
+                    ["id", "name", "model"].iter().find_map(|key| map.get(*key)).map(strings)
+                }
+                other => Some(strings(other)),
+            };
+            for raw in list.iter().filter_map(named).flatten() {
+                push(metadata, &raw, None, Source::Card);
+            }
+        }
+        other => strings(other).iter().for_each(|raw| push(metadata, raw, None, Source::Card)),
+    }
+}
+
+/// `base_model_name_or_path` of an adapter_config.json.
+pub(super) fn from_adapter_config(metadata: &mut Metadata, config: &Value) {
+    if let Some(raw) = config.get("base_model_name_or_path").and_then(Value::as_str) {
+        push(metadata, raw, Some(Relation::Adapter), Source::AdapterConfig);
+    }
+}
+
+/// The models of a mergekit recipe embedded in the card, in its order; names that are no `org/name` are local.
+pub(super) fn from_recipe(metadata: &mut Metadata, body: &str) {
+    let Some(recipe) = card::embedded_mergekit(body).and_then(|text| card::yaml_value(&text).ok()) else {
+        return;
+    };
+    let mut raws: Vec<&str> = Vec::new();
+    let sources = list(&recipe, "slices").iter().flat_map(|slice| list(slice, "sources"));
+    for entry in list(&recipe, "models").iter().chain(sources) {
+        raws.extend(entry.get("model").and_then(Value::as_str));
+    }
+    raws.extend(recipe.get("base_model").and_then(Value::as_str));
+    for raw in raws {
+        // `model+adapter` applies an adapter first.
+        for part in raw.split('+').map(str::trim) {
+            if part.matches('/').count() == 1 && !part.starts_with(['.', '/', '~']) {
+                push(metadata, part, Some(Relation::Merge), Source::MergeConfig);
+            }
+        }
+    }
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn push(metadata: &mut Metadata, raw: &str, relation: Option<Relation>, source: Source) {
+    if !raw.trim().is_empty() && metadata.parents.len() < MOST {
+        let raw = raw.chars().take(500).collect();
+        metadata.parents.push(DeclaredParent { raw, relation, source });
+    }
+}
