@@ -1,1 +1,15 @@
-//! Black-box tests.
+//! Black-box harness: a real server process on either database, the tiny trained models, a real browser.
+//!
+//! Knows nothing of the rooms below: it starts the built `stemma` program and talks to it from outside.
+
+mod browser;
+mod database;
+mod files;
+mod program;
+mod zoo;
+
+pub use browser::Browser;
+pub use database::{Database, databases};
+pub use files::{root, rust_files};
+pub use program::{Server, client, program, stemma};
+pub use zoo::Zoo;

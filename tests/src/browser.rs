@@ -1,0 +1,164 @@
+//! Headless Chromium, driven over the WebDriver protocol.
+
+use std::{
+    ops::Deref,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use thirtyfour::{ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
+
+use crate::program::{client, printed_lines};
+
+const START: Duration = Duration::from_secs(30);
+const HEADLINE: &str = "was started successfully on port ";
+
+/// A browser window and the driver process behind it; derefs to the driver, so `goto`, `find` … are at hand.
+pub struct Browser {
+    driver: WebDriver,
+    process: Process,
+}
+
+impl Browser {
+    /// Opens a window of 1280 × 900 pixels.
+    ///
+    /// # Errors
+    /// When Chromium or its driver is missing or does not start.
+    pub async fn open() -> Result<Self> {
+        let (process, port) = Process::start()?;
+        let mut wanted = DesiredCapabilities::chrome();
+        // No sandbox: it cannot be set up by root in a container, and the pages are our own.
+        for flag in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,900",
+        ] {
+            wanted.add_arg(flag)?;
+        }
+        let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), wanted)
+            .client(client()?)
+            .connect()
+            .await
+            .context("Chromium cannot be started; install chromium, or run scripts/test")?;
+        Ok(Self { driver, process })
+    }
+
+    /// Sets the page area in CSS pixels, so that narrow screens can be tried.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn resize(&self, (width, height): (u32, u32)) -> Result<()> {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await
+    }
+
+    /// Pretends that the reader prefers `dark` or `light` colours.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn prefer_colours(&self, scheme: &str) -> Result<()> {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", features).await
+    }
+
+    /// Turns scripts off for the pages opened from now on.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn without_scripts(&self) -> Result<()> {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await
+    }
+
+    /// Writes what the window shows as PNG.
+    ///
+    /// # Errors
+    /// When the browser is gone or the file cannot be written.
+    pub async fn picture(&self, path: &Path) -> Result<()> {
+        Ok(fs_err::write(path, self.driver.screenshot_as_png().await?)?)
+    }
+
+    /// Closes the window and ends the driver.
+    ///
+    /// # Errors
+    /// When the browser is gone already.
+    pub async fn close(self) -> Result<()> {
+        let Self { driver, process } = self;
+        let closed = driver.quit().await;
+        drop(process);
+        Ok(closed?)
+    }
+
+    async fn devtools(&self, command: &str, parameters: serde_json::Value) -> Result<()> {
+        self.driver.cdp().send_raw(command, parameters).await?;
+        Ok(())
+    }
+}
+
+impl Deref for Browser {
+    type Target = WebDriver;
+
+    fn deref(&self) -> &WebDriver {
+        &self.driver
+    }
+}
+
+/// The driver process, ended when dropped.
+struct Process(Child);
+
+impl Process {
+    fn start() -> Result<(Self, u16)> {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("chromedriver cannot be started; install chromium-driver, or run scripts/test")?;
+        let lines = printed_lines(&mut child)?;
+        let process = Self(child);
+        let deadline = Instant::now() + START;
+        loop {
+            let line = lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+                .context("chromedriver named no port")?;
+            if let Some((_, port)) = line.split_once(HEADLINE) {
+                return Ok((process, port.trim_end_matches('.').parse()?));
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thirtyfour::By;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_shown_in_the_colours_and_the_width_asked_for() {
+        let browser = Browser::open().await.unwrap();
+
+        browser.prefer_colours("dark").await.unwrap();
+        browser.resize((360, 640)).await.unwrap();
+        browser.goto("data:text/html,<title>Leaf</title><h1>Stem</h1>").await.unwrap();
+        let heading = browser.find(By::Tag("h1")).await.unwrap().text().await.unwrap();
+        let script = "return [matchMedia('(prefers-color-scheme: dark)').matches, innerWidth]";
+        let seen: (bool, u32) = browser.execute(script, vec![]).await.unwrap().convert().unwrap();
+        browser.close().await.unwrap();
+
+        assert_eq!(heading, "Stem");
+        assert_eq!(seen, (true, 360));
+    }
+}

@@ -1,0 +1,155 @@
+//! House rules: dependencies between rooms go strictly down, frameworks stay in their rooms, files stay small.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+use stemma_tests::{root, rust_files};
+
+/// The house, as in ARCHITECTURE.md: package and floor.
+const FLOORS: &[(&str, u8)] = &[
+    ("stemma", 6),
+    ("stemma-tests", 6),
+    ("stemma-api", 5),
+    ("stemma-web", 5),
+    ("stemma-jobs", 4),
+    ("stemma-http", 4),
+    ("stemma-analysis", 3),
+    ("stemma-store", 3),
+    ("stemma-hub", 3),
+    ("stemma-weights", 2),
+    ("stemma-kernels", 1),
+    ("stemma-migrations", 1),
+    ("stemma-domain", 0),
+];
+
+/// Frameworks and the only packages that may name them.
+const KEPT_IN: &[(&str, &[&str])] = &[
+    ("actix-web", &["stemma", "stemma-api", "stemma-web", "stemma-http"]),
+    ("actix-multipart", &["stemma-api"]),
+    ("sea-orm", &["stemma-store", "stemma-migrations"]),
+    ("sea-orm-migration", &["stemma-store", "stemma-migrations"]),
+    ("reqwest", &["stemma-hub"]),
+];
+
+const LONGEST_FILE: usize = 500;
+
+/// What one package names in its manifest; tests' own dependencies are left out.
+struct Edge {
+    from: String,
+    to: String,
+}
+
+fn edges() -> (Vec<String>, Vec<Edge>) {
+    let answer = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let metadata: Value = serde_json::from_slice(&answer.stdout).unwrap();
+
+    let mut packages = Vec::new();
+    let mut edges = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let from = package["name"].as_str().unwrap();
+        packages.push(from.to_owned());
+        for dependency in package["dependencies"].as_array().unwrap() {
+            if dependency["kind"].as_str() != Some("dev") {
+                edges.push(Edge {
+                    from: from.to_owned(),
+                    to: dependency["name"].as_str().unwrap().to_owned(),
+                });
+            }
+        }
+    }
+    (packages, edges)
+}
+
+fn relative(path: &std::path::Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+#[test]
+fn every_room_has_a_floor() {
+    let (packages, _) = edges();
+
+    let homeless: Vec<_> =
+        packages.iter().filter(|name| !FLOORS.iter().any(|(known, _)| known == name)).collect();
+
+    assert!(homeless.is_empty(), "give these a floor here and in ARCHITECTURE.md: {homeless:?}");
+}
+
+#[test]
+fn dependencies_between_rooms_go_strictly_down() {
+    let floors: BTreeMap<_, _> = FLOORS.iter().copied().collect();
+    let (_, edges) = edges();
+
+    let wrong: Vec<String> = edges
+        .iter()
+        .filter_map(|edge| Some((edge, floors.get(edge.from.as_str())?, floors.get(edge.to.as_str())?)))
+        .filter(|(_, from, to)| from <= to)
+        .map(|(edge, from, to)| format!("{} (floor {from}) -> {} (floor {to})", edge.from, edge.to))
+        .collect();
+
+    assert!(wrong.is_empty(), "these arrows do not go down:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn frameworks_stay_in_their_rooms() {
+    let (_, edges) = edges();
+
+    let wrong: Vec<String> = edges
+        .iter()
+        .filter(|edge| edge.from != "stemma-tests")
+        .filter(|edge| {
+            KEPT_IN.iter().any(|(name, rooms)| edge.to == *name && !rooms.contains(&edge.from.as_str()))
+        })
+        .map(|edge| format!("{} names {}", edge.from, edge.to))
+        .collect();
+
+    assert!(wrong.is_empty(), "a framework left its room:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_source_file_is_too_long() {
+    let long: Vec<String> = rust_files(&root())
+        .unwrap()
+        .iter()
+        .map(|path| (path, fs_err::read_to_string(path).unwrap().lines().count()))
+        .filter(|(_, lines)| *lines > LONGEST_FILE)
+        .map(|(path, lines)| format!("{}: {lines} lines", relative(path)))
+        .collect();
+
+    assert!(long.is_empty(), "over {LONGEST_FILE} lines, split these by question:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_source_file_says_what_it_is() {
+    let silent: Vec<String> = rust_files(&root())
+        .unwrap()
+        .iter()
+        .filter(|path| !fs_err::read_to_string(path).unwrap().starts_with("//!"))
+        .map(|path| relative(path))
+        .collect();
+
+    assert!(silent.is_empty(), "no `//!` on the first line:\n{}", silent.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_to_do_in_the_code() {
+    let marks = ["todo", "unimplemented"].map(|word| format!("{word}!("));
+
+    let left: Vec<String> = rust_files(&root())
+        .unwrap()
+        .iter()
+        .filter(|path| {
+            let text = fs_err::read_to_string(path).unwrap();
+            marks.iter().any(|mark| text.contains(mark))
+        })
+        .map(|path| relative(path))
+        .collect();
+
+    assert!(left.is_empty(), "finish these:\n{}", left.join("\n"));
+}
