@@ -1,12 +1,35 @@
 //! Checkpoints in and out: everything that holds tensors is a [`TensorSource`].
+//!
+//! Files are read strictly: two readers must never disagree about one file. Nothing is loaded whole.
 
+mod baked;
+mod checkpoint;
+mod error;
+mod files;
+mod folder;
+pub mod header;
+mod index;
+pub mod json;
+mod layout;
+mod lora;
+mod range;
 mod source;
+mod survey;
+mod writer;
 
+pub use baked::Baked;
+pub use checkpoint::{Checkpoint, assemble};
+pub use error::Error;
+pub use files::{Bytes, LocalFile};
+pub use folder::{Folder, FolderFile};
+pub use header::Header;
+pub use kernels::{Dtype, Stats};
 pub use source::{ReadAt, TensorInfo, TensorSource};
+pub use survey::{TensorFacts, survey, tensor_digest};
+pub use writer::{Written, write_safetensors};
 
-/// Placeholder until the room's error enum is written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
+/// Short for this room's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Told the bytes just processed; an error stops the work.
+pub type Progress<'a> = &'a (dyn Fn(u64) -> Result<(), Error> + Sync);

@@ -1,0 +1,230 @@
+//! A base with a LoRA adapter applied: `W + s·B·A`, computed as it is read.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::Item;
+use serde_json::Value;
+
+use crate::{
+    Error, Result, TensorInfo, TensorSource,
+    lora::{Config, Part, part},
+    range::{decode_range, read_whole, slice_of},
+};
+
+/// What happens to one base tensor.
+enum Change {
+    Keep,
+    /// The adapter's tensor at this position stands in.
+    Replace(usize),
+    Add(Box<Delta>),
+}
+
+/// A low-rank change of a matrix of `rows × columns` elements in the base's own layout.
+struct Delta {
+    columns: usize,
+    scale: f64,
+    /// `rows × rank`.
+    left: Vec<f32>,
+    /// `rank × columns`.
+    right: Vec<f32>,
+    rank: usize,
+}
+
+/// A base with an adapter applied; a [`TensorSource`] with the base's names, shapes and dtypes. Values
+/// are computed in f64 and rounded once, the same however a tensor is cut into reads.
+pub struct Baked {
+    base: Arc<dyn TensorSource>,
+    adapter: Arc<dyn TensorSource>,
+    changes: Vec<Change>,
+}
+
+/// The factors of one module, by position in the adapter.
+#[derive(Default)]
+struct Pair {
+    down: Option<usize>,
+    up: Option<usize>,
+    embedding: bool,
+}
+
+impl Baked {
+    /// Matches the adapter's tensors with the base's and reads its small factors.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] with every reason why the adapter does not fit; read errors.
+    pub fn new(base: Arc<dyn TensorSource>, adapter: Arc<dyn TensorSource>, config: &Value) -> Result<Self> {
+        let at_config = |message| Item { pointer: "adapter_config.json".to_owned(), message };
+        let config = Config::read(config)
+            .map_err(|faults| Error::Adapter(faults.into_iter().map(at_config).collect()))?;
+        let mut faults = Vec::new();
+        let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
+        let mut changes: Vec<Change> = base.tensors().iter().map(|_| Change::Keep).collect();
+        for (index, info) in adapter.tensors().iter().enumerate() {
+            let mut fault = |message: &str| faults.push(Item { pointer: info.name.clone(), message: message.to_owned() });
+            if !info.dtype.is_float() {
+                fault("it is not stored as floats");
+                continue;
+            }
+            let (module, embedding, down) = match part(&info.name) {
+                Part::Down { module, embedding } => (module, embedding, true),
+                Part::Up { module, embedding } => (module, embedding, false),
+                Part::Whole { name } => {
+                    match replacement(&*base, &name, info) {
+                        Ok(target) => changes[target] = Change::Replace(index),
+                        Err(message) => fault(&message),
+                    }
+                    continue;
+                }
+                Part::Unknown => {
+                    fault("this kind of adapter tensor is not supported");
+                    continue;
+                }
+            };
+            let pair = pairs.entry(module).or_default();
+            pair.embedding |= embedding;
+            let slot = if down { &mut pair.down } else { &mut pair.up };
+            if slot.replace(index).is_some() {
+                fault("a second factor for the same module; only one adapter can be applied");
+            }
+        }
+        for (module, pair) in &pairs {
+            match delta(&*base, &*adapter, &config, module, pair)? {
+                Ok((target, delta)) => changes[target] = Change::Add(Box::new(delta)),
+                Err(message) => faults.push(Item { pointer: module.clone(), message }),
+            }
+        }
+        if adapter.tensors().is_empty() {
+            faults.push(Item { pointer: "adapter".to_owned(), message: "it holds no tensors".to_owned() });
+        }
+        if faults.is_empty() { Ok(Self { base, adapter, changes }) } else { Err(Error::Adapter(faults)) }
+    }
+
+    /// Elements `start..` of a changed tensor, before rounding.
+    fn values(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
+        let whose = |source: &dyn TensorSource, index: usize, out: &mut [f64]| -> Result<()> {
+            let dtype = source.tensors()[index].dtype;
+            let width = dtype.bits() / 8;
+            let mut bytes = vec![0; out.len() * width as usize];
+            source.read_bytes(index, start * width, &mut bytes)?;
+            kernels::decode_f64(dtype, &bytes, out);
+            Ok(())
+        };
+        match &self.changes[index] {
+            Change::Keep => whose(&*self.base, index, out),
+            Change::Replace(theirs) => whose(&*self.adapter, *theirs, out),
+            Change::Add(delta) => {
+                whose(&*self.base, index, out)?;
+                delta.add(start as usize, out);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Delta {
+    fn add(&self, start: usize, mut out: &mut [f64]) {
+        let (mut row, mut column) = (start / self.columns, start % self.columns);
+        while !out.is_empty() {
+            let (now, rest) = out.split_at_mut((self.columns - column).min(out.len()));
+            let left = &self.left[row * self.rank..(row + 1) * self.rank];
+            kernels::low_rank_row(now, self.scale, left, &self.right, self.columns, column);
+            (row, column, out) = (row + 1, 0, rest);
+        }
+    }
+}
+
+/// The base tensor that a whole tensor of the adapter replaces.
+fn replacement(base: &dyn TensorSource, name: &str, info: &TensorInfo) -> Result<usize, String> {
+    let target = base.position(name).ok_or_else(|| format!("the base has no tensor `{name}`"))?;
+    let theirs = &base.tensors()[target];
+    if theirs.shape != info.shape {
+        return Err(format!("its shape is {:?}, the base's `{name}` has {:?}", info.shape, theirs.shape));
+    }
+    if !theirs.dtype.is_float() {
+        return Err(format!("the base stores `{name}` as {}, which is not a float", theirs.dtype));
+    }
+    Ok(target)
+}
+
+/// The change one module's factors make; `Ok(Err)` says why they do not fit.
+fn delta(
+    base: &dyn TensorSource,
+    adapter: &dyn TensorSource,
+    config: &Config,
+    module: &str,
+    pair: &Pair,
+) -> Result<Result<(usize, Delta), String>> {
+    let (Some(down), Some(up)) = (pair.down, pair.up) else {
+        return Ok(Err("one of its factors A and B is missing".to_owned()));
+    };
+    let name = format!("{module}.weight");
+    let Some(target) = base.position(&name) else {
+        return Ok(Err(format!("the base has no tensor `{name}`")));
+    };
+    let (wide, tall) = (&adapter.tensors()[down], &adapter.tensors()[up]);
+    let info = &base.tensors()[target];
+    let rank = config.rank(module);
+    let flat = |info: &TensorInfo| (info.shape[0], info.shape[1..].iter().product::<u64>());
+    if wide.shape.len() < 2 || tall.shape.len() < 2 || info.shape.len() < 2 {
+        return Ok(Err("a factor or the base tensor is not a matrix".to_owned()));
+    }
+    let ((a_rank, inner), (outer, b_rank)) = (flat(wide), flat(tall));
+    if (a_rank, b_rank) != (rank, rank) {
+        return Ok(Err(format!("its factors have the ranks {a_rank} and {b_rank}; the configuration says {rank}")));
+    }
+    if !info.dtype.is_float() {
+        return Ok(Err(format!("the base stores `{name}` as {}, which is not a float", info.dtype)));
+    }
+    let swap = pair.embedding || config.transposed;
+    let want = if swap { (inner, outer) } else { (outer, inner) };
+    if flat(info) != want || (swap && info.shape.len() != 2) {
+        let message = format!("B·A makes {} × {}, the base's `{name}` is {:?}", want.0, want.1, info.shape);
+        return Ok(Err(message));
+    }
+    if info.elements() == 0 {
+        return Ok(Err(format!("the base's `{name}` has no elements")));
+    }
+    let (a, b) = (read_whole(adapter, down)?, read_whole(adapter, up)?);
+    let (left, right) = if swap {
+        (transpose(&a, inner as usize), transpose(&b, rank as usize))
+    } else {
+        (b, a)
+    };
+    let scale = config.scale(module);
+    Ok(Ok((target, Delta { columns: want.1 as usize, scale, left, right, rank: rank as usize })))
+}
+
+/// The transpose of a row-major matrix with rows of `width`.
+fn transpose(values: &[f32], width: usize) -> Vec<f32> {
+    let height = values.len() / width.max(1);
+    (0..values.len()).map(|i| values[(i % height) * width + i / height]).collect()
+}
+
+impl TensorSource for Baked {
+    fn tensors(&self) -> &[TensorInfo] {
+        self.base.tensors()
+    }
+
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        let info = slice_of(self.tensors(), index, offset, out.len())?;
+        if matches!(self.changes[index], Change::Keep) {
+            return self.base.read_bytes(index, offset, out);
+        }
+        let width = info.dtype.bits() / 8;
+        let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
+        let mut values = vec![0.0; (last - first) as usize];
+        self.values(index, first, &mut values)?;
+        let mut bytes = vec![0; values.len() * width as usize];
+        kernels::encode_f64(info.dtype, &values, &mut bytes);
+        let skip = (offset - first * width) as usize;
+        out.copy_from_slice(&bytes[skip..skip + out.len()]);
+        Ok(())
+    }
+
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error> {
+        decode_range(self, index, start, out)
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.base.metadata()
+    }
+}

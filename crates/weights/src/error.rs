@@ -1,0 +1,100 @@
+//! Why a checkpoint cannot be read, computed or written.
+
+use std::{io, path::PathBuf};
+
+use domain::{Class, Fault, Item};
+
+/// Everything that goes wrong in this room.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A file breaks a rule of its format, or a limit of this registry.
+    #[error("{file}: {message}")]
+    Malformed {
+        /// Stable code of the broken rule.
+        code: &'static str,
+        file: String,
+        message: String,
+    },
+    /// A file is longer than its limit.
+    #[error("{file} has {size} bytes; at most {limit} are accepted")]
+    TooLarge { file: String, size: u64, limit: u64 },
+    /// A folder holds more files than its limit.
+    #[error("{folder} holds more than {limit} files")]
+    TooManyFiles { folder: PathBuf, limit: usize },
+    /// A symbolic link or a special file where a plain one must be.
+    #[error("{path} is {kind}; only plain files and folders are read")]
+    NotPlain { path: PathBuf, kind: &'static str },
+    /// Numbers were asked of a format the kernels do not read.
+    #[error("tensor `{tensor}` is stored as {dtype}, which is not read as numbers; F8, F16, BF16, F32 and F64 are")]
+    UnsupportedDtype { tensor: String, dtype: kernels::Dtype },
+    /// A read left its tensor.
+    #[error("a read of `{tensor}` leaves the tensor: bytes {begin}..{end} of {size}")]
+    OutOfRange { tensor: String, begin: u64, end: u64, size: u64 },
+    /// No tensor has this position.
+    #[error("there is no tensor at position {index}; the checkpoint has {count}")]
+    NoTensor { index: usize, count: usize },
+    /// An adapter cannot be applied to its base; every reason at once.
+    #[error("the adapter cannot be applied to this base: {}", list(.0))]
+    Adapter(Vec<Item>),
+    /// The caller asked to stop.
+    #[error("stopped on request")]
+    Stopped,
+}
+
+fn list(items: &[Item]) -> String {
+    let shown = items.iter().take(5).map(|item| format!("{}: {}", item.pointer, item.message));
+    let mut text = shown.collect::<Vec<_>>().join("; ");
+    if items.len() > 5 {
+        text.push_str(&format!("; and {} more", items.len() - 5));
+    }
+    text
+}
+
+impl Error {
+    pub(crate) fn malformed(code: &'static str, file: &str, message: impl Into<String>) -> Self {
+        Self::Malformed { code, file: file.to_owned(), message: message.into() }
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io(source) if source.kind() == io::ErrorKind::NotFound => "not_found",
+            Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => "invalid_data",
+            Self::Io(_) => "io",
+            Self::Malformed { code, .. } => code,
+            Self::TooLarge { .. } => "file_too_large",
+            Self::TooManyFiles { .. } => "too_many_files",
+            Self::NotPlain { .. } => "not_a_plain_file",
+            Self::UnsupportedDtype { .. } => "unsupported_dtype",
+            Self::OutOfRange { .. } | Self::NoTensor { .. } => "out_of_range",
+            Self::Adapter(_) => "adapter_mismatch",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Io(source) if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
+            Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => Class::Invalid,
+            Self::Io(_) | Self::OutOfRange { .. } | Self::NoTensor { .. } => Class::Internal,
+            Self::Malformed { .. } | Self::NotPlain { .. } | Self::Adapter(_) => Class::Invalid,
+            Self::TooLarge { .. } | Self::TooManyFiles { .. } => Class::TooLarge,
+            Self::UnsupportedDtype { .. } => Class::Unsupported,
+            Self::Stopped => Class::Conflict,
+        }
+    }
+
+    fn items(&self) -> Vec<Item> {
+        match self {
+            Self::Adapter(items) => items.clone(),
+            Self::Malformed { file, message, .. } => {
+                vec![Item { pointer: file.clone(), message: message.clone() }]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The safetensors header, read by a strict pass of our own before anything trusts it.
+
+use std::{collections::BTreeMap, collections::HashSet, fmt, ops::Range};
+
+use domain::Limits;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+
+use crate::{
+    Error, ReadAt, Result, TensorInfo,
+    json::{self, Reason, Strings},
+    layout,
+};
+
+/// Bytes of the length field before the header.
+const PREFIX: u64 = 8;
+
+/// What one safetensors file holds, checked: the tensors fill the file without overlap, hole or rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Tensors sorted by name, each with its bytes in the file.
+    pub tensors: Vec<(TensorInfo, Range<u64>)>,
+    /// The `__metadata__` map.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A tensor as the header declares it, unchecked.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) dtype: String,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) offsets: (u64, u64),
+}
+
+struct Declared {
+    entries: Vec<Entry>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Header {
+    /// Reads and checks the header of `file`; `label` names the file in errors.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with the code of the broken rule; I/O errors.
+    pub fn read(file: &dyn ReadAt, label: &str, limits: &Limits) -> Result<Self> {
+        let size = file.len();
+        if size < PREFIX {
+            let message = format!("it has {size} bytes; a safetensors file begins with an 8-byte header length");
+            return Err(Error::malformed("header_too_short", label, message));
+        }
+        let mut prefix = [0; PREFIX as usize];
+        file.read_at(0, &mut prefix)?;
+        let length = u64::from_le_bytes(prefix);
+        if length > limits.header_bytes {
+            let message = format!("its header claims {length} bytes; at most {} are accepted", limits.header_bytes);
+            return Err(Error::malformed("header_too_large", label, message));
+        }
+        if length < 2 {
+            let message = format!("its header claims {length} bytes; the shortest, `{{}}`, has 2");
+            return Err(Error::malformed("header_too_short", label, message));
+        }
+        if length > size - PREFIX {
+            let message = format!("its header claims {length} bytes, but only {} follow", size - PREFIX);
+            return Err(Error::malformed("truncated", label, message));
+        }
+        let mut bytes = vec![0; length as usize];
+        file.read_at(PREFIX, &mut bytes)?;
+        if bytes.first() != Some(&b'{') {
+            return Err(Error::malformed("invalid_header", label, "its header does not begin with `{`"));
+        }
+        let reason = Reason::default();
+        let seed = Top { reason: &reason, limits };
+        let declared = json::parse(&bytes, label, "invalid_header", &reason, seed)?;
+        let start = PREFIX + length;
+        let tensors = layout::check(declared.entries, size - start, start, label, limits)?;
+        Ok(Self { tensors, metadata: declared.metadata })
+    }
+}
+
+struct Top<'a> {
+    reason: &'a Reason,
+    limits: &'a Limits,
+}
+
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = Declared;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Declared, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = Declared;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Declared, A::Error> {
+        let mut names = HashSet::new();
+        let mut entries = Vec::new();
+        let mut metadata = None;
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                let value = map.next_value_seed(Strings(self.reason))?;
+                json::set_once(self.reason, &mut metadata, &name, value)?;
+                continue;
+            }
+            if let Some(fault) = layout::name_fault(&name, self.limits.tensor_name_bytes) {
+                let message = format!("the tensor name `{}` is refused: {fault}", json::shown(&name));
+                return Err(self.reason.refuse("bad_tensor_name", message));
+            }
+            if entries.len() >= self.limits.tensors {
+                let message = format!("it declares more than {} tensors", self.limits.tensors);
+                return Err(self.reason.refuse("too_many_tensors", message));
+            }
+            if !names.insert(name.clone()) {
+                return Err(json::repeated(self.reason, &name));
+            }
+            entries.push(map.next_value_seed(OneEntry { reason: self.reason, name })?);
+        }
+        Ok(Declared { entries, metadata: metadata.unwrap_or_default().into_iter().collect() })
+    }
+}
+
+struct OneEntry<'a> {
+    reason: &'a Reason,
+    name: String,
+}
+
+impl<'de> DeserializeSeed<'de> for OneEntry<'_> {
+    type Value = Entry;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entry, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OneEntry<'_> {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with dtype, shape and data_offsets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let (mut dtype, mut shape, mut offsets) = (None, None, None);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "dtype" => json::set_once(self.reason, &mut dtype, &key, map.next_value::<String>()?)?,
+                "shape" => json::set_once(self.reason, &mut shape, &key, map.next_value::<Vec<u64>>()?)?,
+                "data_offsets" => json::set_once(self.reason, &mut offsets, &key, map.next_value::<(u64, u64)>()?)?,
+                other => {
+                    let message = format!(
+                        "tensor `{}` has the unknown field `{}`; dtype, shape and data_offsets are known",
+                        self.name,
+                        json::shown(other)
+                    );
+                    return Err(self.reason.refuse("unknown_field", message));
+                }
+            }
+        }
+        let of = format!("tensor `{}`", self.name);
+        Ok(Entry {
+            dtype: json::required(self.reason, dtype, "dtype", &of)?,
+            shape: json::required(self.reason, shape, "shape", &of)?,
+            offsets: json::required(self.reason, offsets, "data_offsets", &of)?,
+            name: self.name,
+        })
+    }
+}

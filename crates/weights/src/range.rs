@@ -1,0 +1,40 @@
+//! Ranges of tensors: bounds checked once, for every source of this room.
+
+use crate::{Error, Result, TensorInfo, TensorSource};
+
+/// The tensor at `index`, when `length` bytes at `offset` lie inside it.
+pub(crate) fn slice_of(tensors: &[TensorInfo], index: usize, offset: u64, length: usize) -> Result<&TensorInfo> {
+    let info = tensors.get(index).ok_or(Error::NoTensor { index, count: tensors.len() })?;
+    let (size, end) = (info.bytes(), offset.saturating_add(length as u64));
+    if end > size {
+        return Err(Error::OutOfRange { tensor: info.name.clone(), begin: offset, end, size });
+    }
+    Ok(info)
+}
+
+/// Elements of a float tensor by way of its stored bytes.
+pub(crate) fn decode_range<S: TensorSource + ?Sized>(
+    source: &S,
+    index: usize,
+    start: u64,
+    out: &mut [f32],
+) -> Result<()> {
+    let tensors = source.tensors();
+    let info = tensors.get(index).ok_or(Error::NoTensor { index, count: tensors.len() })?;
+    if !info.dtype.is_float() {
+        return Err(Error::UnsupportedDtype { tensor: info.name.clone(), dtype: info.dtype });
+    }
+    let width = info.dtype.bits() / 8;
+    let mut bytes = vec![0; out.len() * width as usize];
+    source.read_bytes(index, start.saturating_mul(width), &mut bytes)?;
+    kernels::decode(info.dtype, &bytes, out);
+    Ok(())
+}
+
+/// All elements of a small float tensor.
+pub(crate) fn read_whole(source: &dyn TensorSource, index: usize) -> Result<Vec<f32>> {
+    let info = slice_of(source.tensors(), index, 0, 0)?;
+    let mut values = vec![0.0; info.elements() as usize];
+    source.read_f32(index, 0, &mut values)?;
+    Ok(values)
+}

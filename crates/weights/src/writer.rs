@@ -1,0 +1,102 @@
+//! Streams any source out as one safetensors file.
+
+use std::io;
+
+use domain::Digest;
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Error, Progress, Result, TensorSource};
+
+/// Bytes read at a time; a whole number of reduction blocks in every dtype.
+pub(crate) const BLOCK_BYTES: u64 = 1 << 20;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Length of the file.
+    pub bytes: u64,
+    pub tensors: usize,
+    /// Digest of the whole file.
+    pub digest: Digest,
+}
+
+/// Writes `source` as a safetensors file: header, then the tensors in name order. Blocks are computed in
+/// parallel, a bounded number at a time, and written in order. `format: pt` is added to the metadata when
+/// the source names no format. `progress` is told the bytes of each block written.
+///
+/// # Errors
+/// What reading, writing or `progress` fails with; nothing marks the output complete then.
+pub fn write_safetensors(source: &dyn TensorSource, out: &mut dyn io::Write, progress: Progress<'_>) -> Result<Written> {
+    let mut out = Hashing { out, hash: Sha256::new(), bytes: 0 };
+    let header = header(source)?;
+    out.write(&(header.len() as u64).to_le_bytes())?;
+    out.write(&header)?;
+    let window = 2 * rayon::current_num_threads().max(1);
+    let mut blocks = blocks(source);
+    loop {
+        let next: Vec<_> = blocks.by_ref().take(window).collect();
+        if next.is_empty() {
+            break;
+        }
+        let read = |(index, offset, length): (usize, u64, usize)| -> Result<Vec<u8>> {
+            let mut bytes = vec![0; length];
+            source.read_bytes(index, offset, &mut bytes)?;
+            Ok(bytes)
+        };
+        let filled: Vec<Result<Vec<u8>>> = next.into_par_iter().map(read).collect();
+        for bytes in filled {
+            let bytes = bytes?;
+            out.write(&bytes)?;
+            progress(bytes.len() as u64)?;
+        }
+    }
+    out.out.flush()?;
+    let digest = Digest::from_bytes(out.hash.finalize().into());
+    Ok(Written { bytes: out.bytes, tensors: source.tensors().len(), digest })
+}
+
+/// Every block of every tensor, in order: tensor, offset, length.
+fn blocks(source: &dyn TensorSource) -> impl Iterator<Item = (usize, u64, usize)> + '_ {
+    source.tensors().iter().enumerate().flat_map(|(index, info)| {
+        let size = info.bytes();
+        (0..size.div_ceil(BLOCK_BYTES)).map(move |block| {
+            let offset = block * BLOCK_BYTES;
+            (index, offset, BLOCK_BYTES.min(size - offset) as usize)
+        })
+    })
+}
+
+/// The header's bytes, padded with spaces so that the data begins at a multiple of eight.
+fn header(source: &dyn TensorSource) -> Result<Vec<u8>> {
+    let mut metadata = source.metadata();
+    metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
+    let mut object = Map::new();
+    object.insert("__metadata__".to_owned(), metadata.into_iter().map(|(k, v)| (k, Value::String(v))).collect());
+    let mut cursor = 0u64;
+    for info in source.tensors() {
+        let end = cursor + info.bytes();
+        let entry = json!({"dtype": info.dtype.name(), "shape": info.shape, "data_offsets": [cursor, end]});
+        object.insert(info.name.clone(), entry);
+        cursor = end;
+    }
+    let mut bytes = serde_json::to_vec(&object).map_err(io::Error::from)?;
+    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    Ok(bytes)
+}
+
+struct Hashing<'a> {
+    out: &'a mut dyn io::Write,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.out.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
