@@ -49,7 +49,12 @@ impl weights::ReadAt for BlobFile {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.length);
         let Some(end) = end else {
-            let range = format!("blob {} has {} bytes; asked for {} at {offset}", self.digest, self.length, out.len());
+            let range = format!(
+                "blob {} has {} bytes; asked for {} at {offset}",
+                self.digest,
+                self.length,
+                out.len()
+            );
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, range));
         };
         if out.is_empty() {

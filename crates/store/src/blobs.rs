@@ -230,7 +230,8 @@ impl Store {
             }
             Blobs::Remote(store, prefix) => {
                 let staged = prefix.clone().join("staging").join(name);
-                let upload = WriteMultipart::new_with_chunk_size(store.put_multipart(&staged).await?, 8 * BLOCK);
+                let upload =
+                    WriteMultipart::new_with_chunk_size(store.put_multipart(&staged).await?, 8 * BLOCK);
                 Place::Remote { store: Arc::clone(store), prefix: prefix.clone(), staged, upload }
             }
         };
@@ -292,7 +293,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::BlobMissing`].
-    pub async fn stream(&self, digest: &Digest, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+    pub async fn stream(
+        &self,
+        digest: &Digest,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
         let size = self.blob_size(digest).await?.ok_or(Error::BlobMissing(*digest))?;
         let range = range.start.min(size)..range.end.min(size);
         if range.is_empty() {
@@ -348,7 +353,8 @@ impl Store {
                 params.list(digests.iter().map(ToString::to_string))
             );
             let rows = sql::all(&tx, &sql, params).await?;
-            let used = rows.iter().map(|row| parsed(row, "digest", "digest")).collect::<Result<Vec<Digest>>>()?;
+            let used =
+                rows.iter().map(|row| parsed(row, "digest", "digest")).collect::<Result<Vec<Digest>>>()?;
             for digest in digests.iter().filter(|digest| !used.contains(digest)) {
                 if self.has(digest).await? {
                     self.blobs().remove(digest).await?;

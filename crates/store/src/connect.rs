@@ -72,9 +72,9 @@ impl Store {
     /// # Errors
     /// When a statement fails, or the schema is newer than this program.
     pub async fn migrate(&self) -> Result<()> {
-        let turn = self.migration_turn().await?;
-        Migrator::up(self.db(), None).await?;
-        end_turn(turn).await
+        let turn = self.begin_alone(MIGRATIONS).await?;
+        Migrator::up(&turn, None).await?;
+        Ok(turn.commit().await?)
     }
 
     /// Undoes every migration: all metadata is lost, blobs stay.
@@ -82,9 +82,9 @@ impl Store {
     /// # Errors
     /// When a statement fails.
     pub async fn unmigrate(&self) -> Result<()> {
-        let turn = self.migration_turn().await?;
-        Migrator::down(self.db(), None).await?;
-        end_turn(turn).await
+        let turn = self.begin_alone(MIGRATIONS).await?;
+        Migrator::down(&turn, None).await?;
+        Ok(turn.commit().await?)
     }
 
     /// Answers when database and blob store can be used.
@@ -101,8 +101,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn change_counter(&self) -> Result<i64> {
-        let row =
-            sql::one(self.db(), "SELECT value FROM counters WHERE name = 'changes'", Params::default()).await?;
+        let row = sql::one(self.db(), "SELECT value FROM counters WHERE name = 'changes'", Params::default())
+            .await?;
         row.as_ref().map_or(Ok(0), |row| get(row, "value"))
     }
 
@@ -120,31 +120,20 @@ impl Store {
 
     /// A transaction that no other forest writer overlaps, on either database.
     pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction> {
+        self.begin_alone(WRITERS).await
+    }
+
+    /// A transaction that holds SQLite's write lock, or PostgreSQL's advisory lock `key`, from its start.
+    async fn begin_alone(&self, key: i64) -> Result<DatabaseTransaction> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         let tx = self.db().begin_with_options(options).await?;
         if self.backend() == DbBackend::Postgres {
-            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({WRITERS})")).await?;
+            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({key})")).await?;
         }
         Ok(tx)
-    }
-
-    async fn migration_turn(&self) -> Result<Option<DatabaseTransaction>> {
-        if self.backend() != DbBackend::Postgres {
-            return Ok(None);
-        }
-        let turn = self.db().begin().await?;
-        turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATIONS})")).await?;
-        Ok(Some(turn))
-    }
-}
-
-async fn end_turn(turn: Option<DatabaseTransaction>) -> Result<()> {
-    match turn {
-        Some(turn) => Ok(turn.commit().await?),
-        None => Ok(()),
     }
 }
 

@@ -23,7 +23,9 @@ pub enum Error {
     TextTooLong { digest: Digest, size: u64, max: u64 },
     #[error("blob {0} is not UTF-8 text")]
     NotText(Digest),
-    #[error("`{0}` is not a cursor of this list; pass `next` of the page before, unchanged and with the same sort")]
+    #[error(
+        "`{0}` is not a cursor of this list; pass `next` of the page before, unchanged and with the same sort"
+    )]
     BadCursor(String),
     #[error("Idempotency-Key `{0}` was used for a different request; choose another key")]
     IdempotencyMismatch(String),

@@ -125,9 +125,8 @@ impl Store {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE TRUE");
         if let Some(cursor) = cursor {
-            let last: Ulid = cursor
-                .parse()
-                .map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
+            let last: Ulid =
+                cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
         }
         if let Some(state) = state {

@@ -134,7 +134,8 @@ impl Store {
     /// When the database cannot be read.
     pub async fn tensors(&self, revision: i64) -> Result<Vec<TensorRow>> {
         let mut params = Params::default();
-        let sql = format!("SELECT * FROM tensors WHERE revision = {} ORDER BY position", params.add(revision));
+        let sql =
+            format!("SELECT * FROM tensors WHERE revision = {} ORDER BY position", params.add(revision));
         sql::all(self.db(), &sql, params).await?.iter().map(tensor).collect()
     }
 
@@ -234,8 +235,20 @@ async fn write_files(tx: &DatabaseTransaction, revision: i64, files: &[FileRow])
 }
 
 const TENSOR_COLUMNS: [&str; 14] = [
-    "revision", "position", "name", "dtype", "shape", "digest", "file", "offset_begin", "offset_end", "l2",
-    "mean", "min", "max", "nonfinite",
+    "revision",
+    "position",
+    "name",
+    "dtype",
+    "shape",
+    "digest",
+    "file",
+    "offset_begin",
+    "offset_end",
+    "l2",
+    "mean",
+    "min",
+    "max",
+    "nonfinite",
 ];
 
 async fn write_tensors(tx: &DatabaseTransaction, revision: i64, tensors: &[TensorRow]) -> Result<()> {

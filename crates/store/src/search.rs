@@ -85,7 +85,8 @@ impl Store {
         if let Some(cursor) = &query.cursor {
             filters.push(after(query.sort, cursor, &mut params)?);
         }
-        let condition = if filters.is_empty() { String::new() } else { format!("WHERE {}", filters.join(" AND ")) };
+        let condition =
+            if filters.is_empty() { String::new() } else { format!("WHERE {}", filters.join(" AND ")) };
         let direction = if query.sort == Sort::Name { "ASC" } else { "DESC" };
         let sql = format!(
             "SELECT {LIGHT}, {order} AS sort_value, key FROM models {condition}
@@ -144,7 +145,8 @@ fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
 /// The condition "after this cursor".
 fn after(sort: Sort, cursor: &str, params: &mut Params) -> Result<String> {
     let bad = || Error::BadCursor(cursor.chars().take(120).collect());
-    let position = cursor.strip_prefix(sort.word()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(bad)?;
+    let position =
+        cursor.strip_prefix(sort.word()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(bad)?;
     if sort == Sort::Name {
         return Ok(format!("key > {}", params.add(sql::text(position))));
     }

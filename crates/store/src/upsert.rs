@@ -112,9 +112,29 @@ async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &RepoId
 }
 
 const COLUMNS: [&str; 23] = [
-    "key", "name", "org", "ghost", "author", "sha", "created_at", "last_modified", "downloads", "likes",
-    "license", "pipeline_tag", "library", "model_type", "architecture", "parameters", "languages",
-    "datasets", "tags", "new_version", "card", "config", "ingested_at",
+    "key",
+    "name",
+    "org",
+    "ghost",
+    "author",
+    "sha",
+    "created_at",
+    "last_modified",
+    "downloads",
+    "likes",
+    "license",
+    "pipeline_tag",
+    "library",
+    "model_type",
+    "architecture",
+    "parameters",
+    "languages",
+    "datasets",
+    "tags",
+    "new_version",
+    "card",
+    "config",
+    "ingested_at",
 ];
 
 /// The models of a batch, then their edges.
@@ -199,8 +219,14 @@ async fn ensure_models(tx: &DatabaseTransaction, ids: &[&RepoId]) -> Result<Hash
             let written = spelled.get(key).filter(|_| *key == place.key).map(|id| id.as_str());
             let name = spelled.get(&place.key).map(|id| id.as_str()).or(written).unwrap_or(&place.key);
             let org = name.split_once('/').map(|(org, _)| org.to_owned());
-            let row: Vec<Value> =
-                vec![place.key.clone().into(), name.into(), org.clone().into(), true.into(), org.into(), now.into()];
+            let row: Vec<Value> = vec![
+                place.key.clone().into(),
+                name.into(),
+                org.clone().into(),
+                true.into(),
+                org.into(),
+                now.into(),
+            ];
             ghosts.insert(place.key.clone(), row);
         }
     }
@@ -221,7 +247,8 @@ async fn ensure_models(tx: &DatabaseTransaction, ids: &[&RepoId]) -> Result<Hash
 async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> Result<u64> {
     let named: Vec<&RepoId> = stated.iter().flat_map(|(child, claim)| [*child, &claim.parent]).collect();
     let ids = ensure_models(tx, &named).await?;
-    let mut children: Vec<i64> = stated.iter().filter_map(|(child, _)| ids.get(&child.key()).copied()).collect();
+    let mut children: Vec<i64> =
+        stated.iter().filter_map(|(child, _)| ids.get(&child.key()).copied()).collect();
     children.sort_unstable();
     children.dedup();
     let mut known: BTreeMap<(i64, i64), EdgeRow> = edges::of_children(tx, &children)

@@ -1,0 +1,138 @@
+//! Blobs: under their digest once, readable in any range, removed only when nothing refers to them.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
+
+use domain::{Digest, Limits};
+use futures::TryStreamExt as _;
+use store::{Error, FileRow, Publish, Store};
+use weights::ReadAt as _;
+
+use crate::common::{Db, db_test, named};
+
+db_test!(only_blobs_that_no_file_refers_to_are_removed, a_revision_without_weights_has_no_checkpoint);
+
+fn files_under(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_under(&path) } else { 1 }).sum()
+}
+
+async fn with_file(db: &Db, digest: Digest, size: u64) -> store::ModelRow {
+    let publish = Publish {
+        metadata: named("a/b"),
+        claims: vec![],
+        files: vec![FileRow { path: "a.txt".to_owned(), size, digest }],
+        tensors: vec![],
+        recipe: None,
+        fence: None,
+    };
+    db.store.publish(publish).await.unwrap()
+}
+
+async fn only_blobs_that_no_file_refers_to_are_removed(db: Db) {
+    let (used, size) = db.store.put_bytes(b"used").await.unwrap();
+    let (free, _) = db.store.put_bytes(b"free").await.unwrap();
+    with_file(&db, used, size).await;
+    let absent = Digest::of(b"absent");
+    assert_eq!(db.store.delete_unreferenced(&[used, free, absent, free]).await.unwrap(), 1);
+    assert!(db.store.has(&used).await.unwrap() && !db.store.has(&free).await.unwrap());
+}
+
+async fn a_revision_without_weights_has_no_checkpoint(db: Db) {
+    let (digest, size) = db.store.put_bytes(b"text").await.unwrap();
+    let row = with_file(&db, digest, size).await;
+    assert!(!row.has_weights);
+    assert!(db.store.checkpoint(row.revision.unwrap(), &Limits::default()).await.unwrap().is_none());
+}
+
+async fn round_trip(store: &Store) {
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    let mut writer = store.blob_writer().await.unwrap();
+    for chunk in bytes.chunks(100_001) {
+        writer.write(chunk).await.unwrap();
+    }
+    let (digest, size) = writer.finish().await.unwrap();
+    assert_eq!((digest, size), (Digest::of(&bytes), 3_000_000));
+    assert_eq!(store.put_bytes(&bytes).await.unwrap().0, digest);
+    assert_eq!(store.blob_size(&digest).await.unwrap(), Some(size));
+    for range in [0..size, 5..1_048_600, 2_999_999..9_000_000, 7..7, 4_000_000..5_000_000] {
+        let parts: Vec<_> = store.stream(&digest, range.clone()).await.unwrap().try_collect().await.unwrap();
+        let end = range.end.min(size) as usize;
+        assert_eq!(parts.concat(), bytes[(range.start as usize).min(end)..end], "{range:?}");
+    }
+    let blob = store.open_blob(&digest).await.unwrap();
+    let expected = bytes.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut out = vec![0; 1_000];
+        blob.read_at(1_234, &mut out).unwrap();
+        assert_eq!(out, expected[1_234..2_234]);
+        assert!(blob.read_at(2_999_500, &mut out).is_err() && blob.read_at(u64::MAX, &mut out).is_err());
+        assert_eq!(blob.len(), 3_000_000);
+    })
+    .await
+    .unwrap();
+    assert!(matches!(store.read_text(&digest, 10).await, Err(Error::TextTooLong { .. })));
+    assert!(matches!(store.read_text(&digest, size).await, Err(Error::NotText(_))));
+    let (text, _) = store.put_bytes("grüß".as_bytes()).await.unwrap();
+    assert_eq!(store.read_text(&text, 100).await.unwrap(), "grüß");
+    let (empty, length) = store.put_bytes(b"").await.unwrap();
+    assert_eq!((store.read_text(&empty, 0).await.unwrap().as_str(), length), ("", 0));
+    let absent = Digest::of(b"absent");
+    assert!(matches!(store.open_blob(&absent).await, Err(Error::BlobMissing(d)) if d == absent));
+}
+
+#[tokio::test]
+async fn bytes_in_a_folder_come_back_in_any_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+    round_trip(&store).await;
+    assert_eq!(files_under(&folder.path().join("staging")), 0);
+    assert_eq!(files_under(&folder.path().join("blobs")), 3);
+}
+
+#[tokio::test]
+async fn bytes_in_a_bucket_come_back_in_any_range() {
+    round_trip(&Store::open("sqlite::memory:", "memory://").await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_stored_blob_is_read_only_and_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+    let (digest, _) = store.put_bytes(b"first").await.unwrap();
+    let hex = digest.hex();
+    let path = folder.path().join("blobs/sha256").join(&hex[..2]).join(&hex);
+    let before = std::fs::metadata(&path).unwrap();
+    assert_eq!(before.permissions().mode() & 0o222, 0);
+    let source = folder.path().join("source");
+    std::fs::write(&source, b"first").unwrap();
+    assert_eq!(store.put_file(&source).await.unwrap(), (digest, 5));
+    let after = std::fs::metadata(&path).unwrap();
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+}
+
+#[tokio::test]
+async fn an_abandoned_blob_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+    for abort in [true, false] {
+        let mut writer = store.blob_writer().await.unwrap();
+        writer.write(b"half").await.unwrap();
+        if abort {
+            writer.abort().await.unwrap();
+        }
+    }
+    assert!(store.put_file(Path::new("/does/not/exist")).await.is_err());
+    assert_eq!(files_under(folder.path()), 0);
+}
+
+#[tokio::test]
+async fn other_places_are_refused_with_what_would_be_right() {
+    for (database, blobs) in
+        [("mysql://h/d", "/tmp/x"), ("sqlite::memory:", "gs://b"), ("sqlite::memory:", "s3://")]
+    {
+        let Err(Error::BadUrl(message)) = Store::open(database, blobs).await else {
+            panic!("{database} {blobs}")
+        };
+        assert!(message.contains("use "), "{message}");
+    }
+}

@@ -1,0 +1,168 @@
+//! The queue: one job per key, one holder per job, and a fence against the holder of yesterday.
+
+use std::{collections::HashSet, time::Duration};
+
+use serde_json::json;
+use store::{Beat, Error, JobProgress, JobRow, NewJob, Store};
+
+use crate::common::{Db, db_test};
+
+db_test!(
+    one_key_is_one_job_and_another_request_under_it_is_refused,
+    eight_workers_never_hold_one_job_twice,
+    an_expired_lease_hands_the_job_on_and_the_old_fence_is_worthless,
+    a_heartbeat_keeps_the_lease_and_carries_the_cancel,
+    a_waiting_job_is_cancelled_at_once,
+    a_failed_job_waits_before_it_is_tried_again,
+    a_job_whose_worker_keeps_vanishing_is_given_up,
+    jobs_are_listed_newest_first_in_pages,
+    an_import_goes_on_where_it_stopped,
+);
+
+fn job(key: Option<&str>) -> NewJob {
+    NewJob {
+        kind: "merge".to_owned(),
+        payload: json!({"b": 1, "a": 2}),
+        idempotency_key: key.map(str::to_owned),
+    }
+}
+
+async fn queue(store: &Store) -> JobRow {
+    store.enqueue(job(None)).await.unwrap().0
+}
+
+async fn take(store: &Store, lease: i64) -> Option<JobRow> {
+    store.claim(&["merge", "diff"], "worker", lease).await.unwrap()
+}
+
+async fn one_key_is_one_job_and_another_request_under_it_is_refused(db: Db) {
+    let posts: Vec<_> = (0..20)
+        .map(|_| {
+            let store = db.store.clone();
+            tokio::spawn(async move { store.enqueue(job(Some("k"))).await.unwrap() })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for post in posts {
+        answers.push(post.await.unwrap());
+    }
+    let ids: HashSet<&str> = answers.iter().map(|(row, _)| row.id.as_str()).collect();
+    assert_eq!((ids.len(), answers.iter().filter(|(_, created)| *created).count()), (1, 1));
+    let other = NewJob { payload: json!({"a": 3}), ..job(Some("k")) };
+    assert!(matches!(db.store.enqueue(other).await, Err(Error::IdempotencyMismatch(key)) if key == "k"));
+    let reordered = NewJob { payload: json!({"a": 2, "b": 1}), ..job(Some("k")) };
+    assert!(!db.store.enqueue(reordered).await.unwrap().1);
+}
+
+async fn eight_workers_never_hold_one_job_twice(db: Db) {
+    for _ in 0..60 {
+        queue(&db.store).await;
+    }
+    let workers: Vec<_> = (0..8)
+        .map(|n| {
+            let store = db.store.clone();
+            tokio::spawn(async move {
+                let mut held = Vec::new();
+                while let Some(row) = store.claim(&["merge"], &format!("w{n}"), 60).await.unwrap() {
+                    assert_eq!((row.fence, row.attempts, row.state.as_str()), (1, 1, "running"));
+                    store.finish(&row.id, row.fence, json!({"by": n})).await.unwrap();
+                    held.push(row.id);
+                }
+                held
+            })
+        })
+        .collect();
+    let mut held = Vec::new();
+    for worker in workers {
+        held.extend(worker.await.unwrap());
+    }
+    let distinct: HashSet<&String> = held.iter().collect();
+    assert_eq!((held.len(), distinct.len()), (60, 60));
+}
+
+async fn an_expired_lease_hands_the_job_on_and_the_old_fence_is_worthless(db: Db) {
+    queue(&db.store).await;
+    let old = take(&db.store, -1).await.unwrap();
+    let new = take(&db.store, 60).await.unwrap();
+    assert_eq!((new.id.as_str(), new.fence, new.attempts), (old.id.as_str(), old.fence + 1, 2));
+    assert!(take(&db.store, 60).await.is_none());
+    let (store, id, stale) = (&db.store, old.id.as_str(), old.fence);
+    assert!(matches!(store.finish(id, stale, json!(1)).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(store.fail(id, stale, "x", "y", None).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(store.set_cancelled(id, stale).await, Err(Error::LeaseLost(_))));
+    assert_eq!(store.heartbeat(id, stale, JobProgress::default(), 60).await.unwrap(), Beat::Lost);
+    store.finish(id, new.fence, json!({"ok": true})).await.unwrap();
+    let row = store.job(id).await.unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.result), ("succeeded", Some(json!({"ok": true}))));
+    assert!(row.finished_at.is_some() && take(store, 60).await.is_none());
+}
+
+async fn a_heartbeat_keeps_the_lease_and_carries_the_cancel(db: Db) {
+    queue(&db.store).await;
+    let row = take(&db.store, -1).await.unwrap();
+    let progress = JobProgress { step: "writing tensors".to_owned(), done: 3, total: 9 };
+    assert_eq!(db.store.heartbeat(&row.id, row.fence, progress.clone(), 60).await.unwrap(), Beat::Go);
+    assert!(take(&db.store, 60).await.is_none(), "the lease was renewed");
+    assert!(db.store.cancel(&row.id).await.unwrap());
+    assert_eq!(db.store.heartbeat(&row.id, row.fence, progress, 60).await.unwrap(), Beat::Cancel);
+    let seen = db.store.job(&row.id).await.unwrap().unwrap();
+    assert_eq!(
+        (seen.step.as_deref(), seen.done, seen.total, seen.cancel_requested),
+        (Some("writing tensors"), 3, 9, true)
+    );
+    db.store.set_cancelled(&row.id, row.fence).await.unwrap();
+    assert_eq!(db.store.job(&row.id).await.unwrap().unwrap().state, "cancelled");
+    assert!(!db.store.cancel(&row.id).await.unwrap());
+}
+
+async fn a_waiting_job_is_cancelled_at_once(db: Db) {
+    let row = queue(&db.store).await;
+    assert!(db.store.cancel(&row.id).await.unwrap());
+    let row = db.store.job(&row.id).await.unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.finished_at.is_some()), ("cancelled", true));
+    assert!(take(&db.store, 60).await.is_none());
+    assert!(!db.store.cancel("nothing").await.unwrap());
+}
+
+async fn a_failed_job_waits_before_it_is_tried_again(db: Db) {
+    queue(&db.store).await;
+    let row = take(&db.store, 60).await.unwrap();
+    db.store.fail(&row.id, row.fence, "upstream", "the hub is down", Some(1)).await.unwrap();
+    assert!(take(&db.store, 60).await.is_none());
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let again = take(&db.store, 60).await.unwrap();
+    assert_eq!((again.attempts, again.error_code.as_deref()), (2, Some("upstream")));
+    db.store.fail(&again.id, again.fence, "bad", "no", None).await.unwrap();
+    assert_eq!(db.store.job(&row.id).await.unwrap().unwrap().state, "failed");
+}
+
+async fn a_job_whose_worker_keeps_vanishing_is_given_up(db: Db) {
+    let row = queue(&db.store).await;
+    let mut claims = 0;
+    while take(&db.store, -1).await.is_some() {
+        claims += 1;
+    }
+    assert_eq!(claims, 8);
+    let row = db.store.job(&row.id).await.unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.error_code.as_deref()), ("failed", Some("worker_vanished")));
+}
+
+async fn jobs_are_listed_newest_first_in_pages(db: Db) {
+    for _ in 0..5 {
+        queue(&db.store).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let first = db.store.jobs(None, 3, Some("queued")).await.unwrap();
+    let second = db.store.jobs(first.next.as_deref(), 3, Some("queued")).await.unwrap();
+    let ids: Vec<String> = first.items.into_iter().chain(second.items).map(|row| row.id).collect();
+    assert!(ids.len() == 5 && ids.is_sorted_by(|a, b| a > b) && second.next.is_none());
+    assert!(db.store.jobs(None, 3, Some("failed")).await.unwrap().items.is_empty());
+    assert!(matches!(db.store.jobs(Some("' OR 1"), 3, None).await, Err(Error::BadCursor(_))));
+}
+
+async fn an_import_goes_on_where_it_stopped(db: Db) {
+    assert_eq!(db.store.import_position("dump").await.unwrap(), 0);
+    db.store.set_import_position("dump", 500).await.unwrap();
+    db.store.set_import_position("dump", 1_000).await.unwrap();
+    assert_eq!(db.store.import_position("dump").await.unwrap(), 1_000);
+}

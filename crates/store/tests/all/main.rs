@@ -1,0 +1,9 @@
+//! The store's promises, kept on SQLite and on PostgreSQL by one body of tests.
+
+mod blobs;
+mod common;
+mod jobs;
+mod models;
+mod names;
+mod revisions;
+mod schema;

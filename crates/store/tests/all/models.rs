@@ -1,0 +1,200 @@
+//! Models and edges: what an upsert adds, keeps and never erases; search.
+
+use std::collections::HashSet;
+
+use domain::{EdgeStatus, Note, Relation, Source};
+use store::{Error, SearchQuery, Sort};
+
+use crate::common::{Db, card_claim, claim, db_test, id, named};
+
+db_test!(
+    an_unknown_parent_is_a_ghost_until_it_is_imported,
+    what_a_later_source_does_not_know_stays_known,
+    evidence_from_several_sources_is_united,
+    one_batch_may_hold_a_model_twice_and_many_rows,
+    a_model_that_is_its_own_parent_is_rejected_as_such,
+    pages_follow_each_other_without_gap_or_repeat_while_rows_arrive,
+    filters_narrow_a_search_and_wildcards_are_literal,
+    a_cursor_of_another_list_is_refused,
+    concurrent_batches_of_the_same_models_both_succeed,
+    counts_and_forest_rows_follow_every_change,
+);
+
+async fn an_unknown_parent_is_a_ghost_until_it_is_imported(db: Db) {
+    let done = db.store.upsert(&[(named("a/child"), vec![card_claim("Meta/Base")])]).await.unwrap();
+    assert_eq!((done.inserted, done.updated, done.edges), (1, 0, 1));
+    let ghost = db.store.model_by_id("meta/base").await.unwrap().unwrap();
+    assert!(ghost.ghost);
+    assert_eq!(ghost.name, "Meta/Base");
+
+    let mut real = named("meta/Base");
+    real.downloads = Some(7);
+    let done = db.store.upsert(&[(real, vec![])]).await.unwrap();
+    assert_eq!((done.inserted, done.updated), (1, 0));
+    let row = db.store.model_by_id("META/BASE").await.unwrap().unwrap();
+    assert_eq!(
+        (row.id, row.ghost, row.name.as_str(), row.downloads),
+        (ghost.id, false, "meta/Base", Some(7))
+    );
+    let edges = db.store.edges_to(row.id).await.unwrap();
+    assert_eq!((edges.len(), edges[0].as_written.as_str()), (1, "Meta/Base"));
+}
+
+async fn what_a_later_source_does_not_know_stays_known(db: Db) {
+    let mut full = named("a/b");
+    full.license = Some("mit".to_owned());
+    full.tags = vec!["x".to_owned()];
+    full.card = Some("hello\0world".to_owned());
+    full.config = Some(serde_json::json!({"model_type": "llama"}));
+    full.notes = vec![Note { code: "odd".to_owned(), detail: "one".to_owned() }];
+    db.store.upsert(&[(full, vec![])]).await.unwrap();
+    let mut later = named("a/b");
+    later.downloads = Some(3);
+    let done = db.store.upsert(&[(later, vec![])]).await.unwrap();
+    assert_eq!((done.inserted, done.updated), (0, 1));
+    let row = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    assert_eq!((row.license.as_deref(), row.downloads), (Some("mit"), Some(3)));
+    assert_eq!((row.tags, row.card.as_deref()), (vec!["x".to_owned()], Some("helloworld")));
+    assert_eq!(row.config.unwrap()["model_type"], "llama");
+    assert!(db.store.notes_of(row.id).await.unwrap().is_empty(), "notes are replaced");
+}
+
+async fn evidence_from_several_sources_is_united(db: Db) {
+    let weak = claim("b/base", Relation::Finetune, Source::Inferred, 0.3);
+    let strong = claim("B/Base", Relation::Adapter, Source::AdapterConfig, 0.9);
+    let again = claim("b/base", Relation::Merge, Source::Inferred, 0.4);
+    for stated in [vec![weak], vec![strong], vec![again]] {
+        db.store.upsert(&[(named("a/b"), stated)]).await.unwrap();
+    }
+    db.store.add_edges(&[(id("A/B"), claim("b/base", Relation::Adapter, Source::Table, 0.9))]).await.unwrap();
+    let child = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    let edges = db.store.edges_of(child.id).await.unwrap();
+    assert_eq!(edges.len(), 1);
+    assert_eq!(edges[0].relation, Relation::Adapter);
+    let heard: Vec<_> = edges[0].evidence.iter().map(|e| (e.source, e.confidence)).collect();
+    assert_eq!(heard, [(Source::Inferred, 0.4), (Source::AdapterConfig, 0.9), (Source::Table, 0.9)]);
+}
+
+async fn one_batch_may_hold_a_model_twice_and_many_rows(db: Db) {
+    let mut batch: Vec<_> = (0..1_500)
+        .map(|n| (named(&format!("org/m{n}")), vec![card_claim(&format!("org/m{}", n / 2))]))
+        .collect();
+    let mut twice = named("ORG/m7");
+    twice.likes = Some(9);
+    batch.push((twice, vec![card_claim("org/other")]));
+    let done = db.store.upsert(&batch).await.unwrap();
+    assert_eq!((done.inserted, done.updated, done.edges), (1_500, 0, 1_501));
+    let row = db.store.model_by_id("org/m7").await.unwrap().unwrap();
+    assert_eq!((row.name.as_str(), row.likes), ("ORG/m7", Some(9)));
+    assert_eq!(db.store.edges_of(row.id).await.unwrap().len(), 2);
+    let ids: Vec<i64> = db.store.all_forest_nodes().await.unwrap().iter().rev().map(|node| node.id).collect();
+    let found: Vec<i64> = db.store.models_by_ids(&ids).await.unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(found, ids);
+}
+
+async fn a_model_that_is_its_own_parent_is_rejected_as_such(db: Db) {
+    db.store.upsert(&[(named("a/b"), vec![card_claim("A/B")])]).await.unwrap();
+    let row = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    assert_eq!(db.store.edges_of(row.id).await.unwrap()[0].status, EdgeStatus::RejectedSelf);
+}
+
+async fn pages_follow_each_other_without_gap_or_repeat_while_rows_arrive(db: Db) {
+    let batch: Vec<_> = (0..50)
+        .map(|n| {
+            let mut metadata = named(&format!("org/m{n:02}"));
+            metadata.downloads = (n % 3 > 0).then_some(n % 5);
+            metadata.created_at = Some(n % 4);
+            (metadata, vec![])
+        })
+        .collect();
+    db.store.upsert(&batch).await.unwrap();
+    let first: HashSet<i64> = db.store.all_forest_nodes().await.unwrap().iter().map(|node| node.id).collect();
+    for (round, sort) in [Sort::Downloads, Sort::Created, Sort::Likes, Sort::Name].into_iter().enumerate() {
+        let mut seen = Vec::new();
+        let mut cursor = None;
+        loop {
+            let query = SearchQuery { sort, cursor, limit: 7, ..SearchQuery::default() };
+            let page = db.store.search(query).await.unwrap();
+            seen.extend(page.items.iter().map(|row| row.id));
+            let mut newcomer = named(&format!("new/{round}-{}", seen.len()));
+            newcomer.downloads = Some(i64::try_from(seen.len() % 6).unwrap());
+            db.store.upsert(&[(newcomer, vec![])]).await.unwrap();
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let distinct: HashSet<i64> = seen.iter().copied().collect();
+        assert_eq!(distinct.len(), seen.len(), "{sort:?} repeats a row");
+        assert!(first.is_subset(&distinct), "{sort:?} leaves a row out");
+    }
+}
+
+async fn filters_narrow_a_search_and_wildcards_are_literal(db: Db) {
+    let mut one = named("Org/my_model-7B");
+    one.license = Some("MIT".to_owned());
+    one.library = Some("transformers".to_owned());
+    let two = named("org/myXmodel-13b");
+    db.store.upsert(&[(one, vec![card_claim("base/b")]), (two, vec![])]).await.unwrap();
+    let names = async |query: SearchQuery| -> Vec<String> {
+        let page = db.store.search(SearchQuery { limit: 10, ..query }).await.unwrap();
+        page.items.into_iter().map(|row| row.name).collect()
+    };
+    let any = SearchQuery::default;
+    assert_eq!(names(SearchQuery { text: Some("MY_ 7b".to_owned()), ..any() }).await, ["Org/my_model-7B"]);
+    assert!(names(SearchQuery { text: Some("100%".to_owned()), ..any() }).await.is_empty());
+    assert_eq!(names(SearchQuery { org: Some("ORG".to_owned()), ..any() }).await.len(), 2);
+    assert_eq!(names(SearchQuery { license: Some("mit".to_owned()), ..any() }).await.len(), 1);
+    assert_eq!(names(SearchQuery { library: Some("transformers".to_owned()), ..any() }).await.len(), 1);
+    assert_eq!(names(SearchQuery { relation: Some(Relation::Finetune), ..any() }).await, ["Org/my_model-7B"]);
+    assert!(names(SearchQuery { relation: Some(Relation::Merge), ..any() }).await.is_empty());
+    assert!(names(SearchQuery { has_weights: Some(true), ..any() }).await.is_empty());
+    assert_eq!(names(SearchQuery { has_weights: Some(false), ..any() }).await.len(), 3);
+}
+
+async fn a_cursor_of_another_list_is_refused(db: Db) {
+    for (sort, cursor) in [(Sort::Name, "downloads.1.2"), (Sort::Likes, "likes.x.2"), (Sort::Created, "")] {
+        let query = SearchQuery { sort, cursor: Some(cursor.to_owned()), limit: 5, ..SearchQuery::default() };
+        assert!(matches!(db.store.search(query).await, Err(Error::BadCursor(_))), "{cursor}");
+    }
+}
+
+async fn concurrent_batches_of_the_same_models_both_succeed(db: Db) {
+    let writers: Vec<_> = (0..8)
+        .map(|n| {
+            let store = db.store.clone();
+            tokio::spawn(async move {
+                for round in 0..5 {
+                    let mut models: Vec<_> = (0..20)
+                        .map(|m| (named(&format!("x/{m}")), vec![card_claim(&format!("p/{}", m + round))]))
+                        .collect();
+                    if n % 2 == 0 {
+                        models.reverse();
+                    }
+                    store.upsert(&models).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let counts = db.store.count_models().await.unwrap();
+    assert_eq!((counts.models, counts.ghosts, counts.edges), (20, 24, 100));
+}
+
+async fn counts_and_forest_rows_follow_every_change(db: Db) {
+    let before = db.store.change_counter().await.unwrap();
+    db.store.upsert(&[(named("a/b"), vec![card_claim("c/d")])]).await.unwrap();
+    let after = db.store.change_counter().await.unwrap();
+    assert!(after > before);
+    let edges = db.store.all_forest_edges().await.unwrap();
+    db.store.set_edge_status(&[(edges[0].id, EdgeStatus::RejectedCycle)]).await.unwrap();
+    assert!(db.store.change_counter().await.unwrap() > after);
+    assert_eq!(db.store.all_forest_edges().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
+    // Hearing of the edge again does not overrule the forest.
+    db.store.upsert(&[(named("a/b"), vec![card_claim("c/d")])]).await.unwrap();
+    assert_eq!(db.store.all_forest_edges().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
+    let counts = db.store.count_models().await.unwrap();
+    assert_eq!((counts.models, counts.ghosts, counts.edges, counts.with_weights), (1, 1, 0, 0));
+}

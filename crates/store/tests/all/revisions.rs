@@ -1,0 +1,109 @@
+//! Publishing: all or nothing, under the newest fence.
+
+use domain::{Digest, Metadata};
+use serde_json::json;
+use store::{Error, FileRow, NewJob, Publish, Store, TensorRow};
+
+use crate::common::{Db, card_claim, db_test, named};
+
+db_test!(
+    a_published_revision_reads_back_whole,
+    publishing_the_same_files_again_keeps_the_revision,
+    a_stale_fence_publishes_nothing,
+    a_missing_blob_publishes_nothing,
+    a_refused_row_takes_the_whole_revision_with_it,
+);
+
+async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
+    let (digest, size) = store.put_bytes(bytes).await.unwrap();
+    FileRow { path: path.to_owned(), size, digest }
+}
+
+fn tensor(name: &str) -> TensorRow {
+    TensorRow {
+        name: name.to_owned(),
+        dtype: "BF16".to_owned(),
+        shape: vec![2, 3],
+        digest: Digest::of(name.as_bytes()),
+        file: "model.safetensors".to_owned(),
+        offset_begin: 64,
+        offset_end: 76,
+        l2: Some(1.5),
+        mean: Some(f64::NAN),
+        min: Some(-1.0),
+        max: None,
+        nonfinite: 2,
+    }
+}
+
+fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
+    Publish {
+        metadata,
+        claims: vec![card_claim("b/base")],
+        files,
+        tensors: (0..2_500).map(|n| tensor(&format!("t{n}"))).collect(),
+        recipe: Some((Digest::of(b"recipe"), json!({"merge_method": "linear"}))),
+        fence: None,
+    }
+}
+
+async fn a_published_revision_reads_back_whole(db: Db) {
+    let files = vec![file(&db.store, "z.txt", b"z").await, file(&db.store, "README.md", b"card").await];
+    let row = db.store.publish(publish(named("a/b"), files.clone())).await.unwrap();
+    assert!(row.has_weights && row.digest.is_some());
+    let revision = row.revision.unwrap();
+    assert_eq!(db.store.files(revision).await.unwrap(), [files[1].clone(), files[0].clone()]);
+    let tensors = db.store.tensors(revision).await.unwrap();
+    assert_eq!((tensors.len() as u64, db.store.tensor_count(revision).await.unwrap()), (2_500, 2_500));
+    assert_eq!(tensors[2_499], TensorRow { mean: None, ..tensor("t2499") });
+    let recipe = Some(json!({"merge_method": "linear"}));
+    assert_eq!(db.store.recipe_of(revision).await.unwrap(), recipe);
+    assert_eq!(db.store.recipe(&Digest::of(b"recipe")).await.unwrap(), recipe);
+    assert_eq!(db.store.edges_of(row.id).await.unwrap().len(), 1);
+    assert_eq!(db.store.count_models().await.unwrap().with_weights, 1);
+}
+
+async fn publishing_the_same_files_again_keeps_the_revision(db: Db) {
+    let files = vec![file(&db.store, "a", b"a").await];
+    let first = db.store.publish(publish(named("a/b"), files.clone())).await.unwrap();
+    let again = db.store.publish(publish(named("a/b"), files)).await.unwrap();
+    assert_eq!(first.revision, again.revision);
+    let changed = vec![file(&db.store, "a", b"other").await];
+    let next = db.store.publish(publish(named("A/B"), changed)).await.unwrap();
+    assert_eq!(next.id, first.id);
+    assert!(next.revision != first.revision && next.digest != first.digest);
+    assert_eq!(db.store.tensor_count(first.revision.unwrap()).await.unwrap(), 2_500, "the old one stays");
+}
+
+async fn a_stale_fence_publishes_nothing(db: Db) {
+    let new = NewJob { kind: "merge".to_owned(), payload: json!({}), idempotency_key: None };
+    db.store.enqueue(new).await.unwrap();
+    let old = db.store.claim(&["merge"], "slow", -1).await.unwrap().unwrap();
+    let new = db.store.claim(&["merge"], "fast", 60).await.unwrap().unwrap();
+    let files = vec![file(&db.store, "a", b"a").await];
+    let before = db.store.change_counter().await.unwrap();
+    let stale = Publish { fence: Some((old.id.clone(), old.fence)), ..publish(named("a/b"), files.clone()) };
+    assert!(matches!(db.store.publish(stale).await, Err(Error::LeaseLost(_))));
+    assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
+    assert_eq!(db.store.change_counter().await.unwrap(), before);
+    let fresh = Publish { fence: Some((new.id.clone(), new.fence)), ..publish(named("a/b"), files) };
+    assert!(db.store.publish(fresh).await.unwrap().has_weights);
+}
+
+async fn a_missing_blob_publishes_nothing(db: Db) {
+    let ghost = FileRow { path: "a".to_owned(), size: 1, digest: Digest::of(b"never stored") };
+    let refused = db.store.publish(publish(named("a/b"), vec![ghost])).await;
+    assert!(matches!(refused, Err(Error::BlobMissing(_))));
+    assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
+}
+
+async fn a_refused_row_takes_the_whole_revision_with_it(db: Db) {
+    let twice = file(&db.store, "same", b"a").await;
+    let refused = db.store.publish(publish(named("a/b"), vec![twice.clone(), twice])).await;
+    assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
+    assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
+    assert!(db.store.all_forest_edges().await.unwrap().is_empty());
+    assert_eq!(db.store.recipe(&Digest::of(b"recipe")).await.unwrap(), None);
+    // The turn was given back: the next writer is not kept waiting.
+    db.store.upsert(&[(named("c/d"), vec![])]).await.unwrap();
+}
