@@ -1,3 +1,18 @@
 //! Family trees, kinship, diffs, merges and transfers. Pure: no I/O of its own, no clock, no async, no randomness.
 
+mod computed;
+pub mod diff;
+mod error;
+pub mod kinship;
 pub mod lineage;
+pub mod merge;
+pub mod recipe;
+#[cfg(test)]
+mod testing;
+pub mod transfer;
+
+pub use error::Error;
+pub use weights::{TensorInfo, TensorSource};
+
+/// Hears of progress: called with the bytes read since the last call. An error stops the work.
+pub type Progress<'a> = &'a (dyn Fn(u64) -> Result<(), Error> + Sync);

@@ -1,0 +1,150 @@
+//! Tensors that do not exist yet: element arithmetic in f64, one rounding, any byte range in bounded memory.
+
+use std::io;
+
+use kernels::Dtype;
+use rayon::prelude::*;
+use weights::{TensorInfo, TensorSource};
+
+/// Elements computed at a time; also the unit of parallel work.
+pub const BLOCK: usize = 65_536;
+
+/// A tensor source whose elements are computed. `fill` must give an element the same value in any block.
+pub trait Computed: Sync {
+    /// All tensors, sorted by name.
+    fn infos(&self) -> &[TensorInfo];
+
+    /// Computes elements `start..start + out.len()` of tensor `index`.
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error>;
+
+    /// Reads stored bytes of a tensor that is copied; `None` when it is computed.
+    fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>>;
+}
+
+/// An input or request that cannot be honoured while streaming.
+pub fn refused(message: String) -> weights::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message).into()
+}
+
+fn in_range<C: Computed + ?Sized>(
+    source: &C,
+    index: usize,
+    end: impl Fn(&TensorInfo) -> Option<bool>,
+) -> Result<&TensorInfo, weights::Error> {
+    let Some(info) = source.infos().get(index) else {
+        return Err(refused(format!("tensor {index} was asked for, there are {}", source.infos().len())));
+    };
+    match end(info) {
+        Some(true) => Ok(info),
+        _ => Err(refused(format!("a range past the end of tensor `{}` was asked for", info.name))),
+    }
+}
+
+/// [`TensorSource::read_bytes`] of a computed source.
+pub fn read_bytes<C: Computed + ?Sized>(
+    source: &C,
+    index: usize,
+    offset: u64,
+    out: &mut [u8],
+) -> Result<(), weights::Error> {
+    let len = out.len() as u64;
+    let info = in_range(source, index, |info| Some(offset.checked_add(len)? <= info.bytes()))?;
+    if out.is_empty() {
+        return Ok(());
+    }
+    if let Some(outcome) = source.copied(index, offset, out) {
+        return outcome;
+    }
+    let width = info.dtype.bits() / 8;
+    let (first, lead) = (offset / width, (offset % width) as usize);
+    let elements = (offset + len).div_ceil(width) - first;
+    let width = width as usize;
+    if lead == 0 && out.len().is_multiple_of(width) {
+        return encode_blocks(source, (index, info.dtype), first, out);
+    }
+    let mut whole = vec![0; elements as usize * width];
+    encode_blocks(source, (index, info.dtype), first, &mut whole)?;
+    out.copy_from_slice(&whole[lead..lead + out.len()]);
+    Ok(())
+}
+
+fn encode_blocks<C: Computed + ?Sized>(
+    source: &C,
+    (index, dtype): (usize, Dtype),
+    first: u64,
+    out: &mut [u8],
+) -> Result<(), weights::Error> {
+    let width = (dtype.bits() / 8) as usize;
+    out.par_chunks_mut(BLOCK * width).enumerate().try_for_each(|(at, bytes)| {
+        let mut values = vec![0.0; bytes.len() / width];
+        source.fill(index, first + (at * BLOCK) as u64, &mut values)?;
+        kernels::encode_f64(dtype, &values, bytes);
+        Ok(())
+    })
+}
+
+/// [`TensorSource::read_f32`] of a computed source: what decoding its bytes gives.
+pub fn read_f32<C: Computed + ?Sized>(
+    source: &C,
+    index: usize,
+    start: u64,
+    out: &mut [f32],
+) -> Result<(), weights::Error> {
+    let len = out.len() as u64;
+    let info = in_range(source, index, |info| Some(start.checked_add(len)? <= info.elements()))?;
+    if !info.dtype.is_float() {
+        return Err(refused(format!("tensor `{}` is {}, not a float tensor", info.name, info.dtype)));
+    }
+    let (dtype, width) = (info.dtype, info.dtype.bits() / 8);
+    let mut bytes = vec![0; BLOCK.min(out.len()) * width as usize];
+    for (at, values) in out.chunks_mut(BLOCK).enumerate() {
+        let bytes = &mut bytes[..values.len() * width as usize];
+        read_bytes(source, index, (start + (at * BLOCK) as u64) * width, bytes)?;
+        kernels::decode(dtype, bytes, values);
+    }
+    Ok(())
+}
+
+/// Reads elements exactly: f64 tensors keep their precision, all other floats widen.
+pub fn read_f64(
+    source: &dyn TensorSource,
+    index: usize,
+    start: u64,
+    out: &mut [f64],
+) -> Result<(), weights::Error> {
+    if source.tensors().get(index).is_some_and(|info| info.dtype == Dtype::F64) {
+        let mut bytes = vec![0; out.len() * 8];
+        source.read_bytes(index, start * 8, &mut bytes)?;
+        for (value, raw) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            *value = f64::from_le_bytes(*raw);
+        }
+        return Ok(());
+    }
+    let mut narrow = vec![0.0; out.len()];
+    source.read_f32(index, start, &mut narrow)?;
+    for (value, raw) in out.iter_mut().zip(narrow) {
+        *value = f64::from(raw);
+    }
+    Ok(())
+}
+
+/// Buffers a model can do without: recomputed from the config, absent from many checkpoints.
+pub fn is_buffer(name: &str) -> bool {
+    [".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", "position_ids"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+/// What to say about a shape that differs because the vocabularies do.
+pub fn vocabulary_hint(name: &str) -> &'static str {
+    let vocabulary = ["embed_tokens", "lm_head", "wte.", "word_embeddings", "embed_out"]
+        .iter()
+        .any(|part| name.contains(part));
+    if vocabulary { "; the vocabularies differ, resize one of them first" } else { "" }
+}
+
+/// The blocks of a tensor: first element and length of each.
+pub fn blocks(elements: u64) -> impl Iterator<Item = (u64, usize)> {
+    let step = BLOCK as u64;
+    (0..elements.div_ceil(step)).map(move |at| (at * step, (elements - at * step).min(step) as usize))
+}

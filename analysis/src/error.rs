@@ -1,0 +1,77 @@
+//! What can stop a computation of this room.
+
+use domain::{Class, Fault, Item};
+
+/// Most faults one error spells out in its message; all of them are in [`Fault::items`].
+const SPELLED: usize = 5;
+
+/// A failure of a kinship, diff, merge or transfer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading an input failed.
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
+    /// The recipe is not YAML.
+    #[error("the merge recipe is not valid YAML: {0}")]
+    Yaml(String),
+    /// Everything wrong with a recipe or its inputs, found in one go.
+    #[error("{}", spell(.0))]
+    Faults(Vec<Item>),
+    /// Fewer models than a comparison needs.
+    #[error("{needed} models or more are needed, {given} given")]
+    TooFewModels { needed: usize, given: usize },
+    /// Not one tensor can be compared.
+    #[error("no tensor can be compared: no name has the same shape and a float dtype everywhere ({hint})")]
+    NothingInCommon { hint: String },
+    /// The caller's progress hook asked to stop.
+    #[error("stopped: {0}")]
+    Stopped(String),
+}
+
+fn spell(items: &[Item]) -> String {
+    let line = |item: &Item| match item.pointer.as_str() {
+        "" => item.message.clone(),
+        pointer => format!("{pointer}: {}", item.message),
+    };
+    let mut text = items.iter().take(SPELLED).map(line).collect::<Vec<_>>().join("; ");
+    if items.len() > SPELLED {
+        text.push_str(&format!("; and {} more", items.len() - SPELLED));
+    }
+    text
+}
+
+impl Error {
+    /// One fault.
+    pub(crate) fn fault(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Faults(vec![Item { pointer: pointer.into(), message: message.into() }])
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Weights(error) => error.code(),
+            Self::Yaml(_) => "invalid_yaml",
+            Self::Faults(_) => "invalid_recipe",
+            Self::TooFewModels { .. } => "too_few_models",
+            Self::NothingInCommon { .. } => "nothing_in_common",
+            Self::Stopped(_) => "stopped",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Weights(error) => error.class(),
+            Self::Stopped(_) => Class::Conflict,
+            _ => Class::Invalid,
+        }
+    }
+
+    fn items(&self) -> Vec<Item> {
+        match self {
+            Self::Weights(error) => error.items(),
+            Self::Faults(items) => items.clone(),
+            _ => Vec::new(),
+        }
+    }
+}

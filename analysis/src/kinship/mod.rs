@@ -1,0 +1,215 @@
+//! Model kinship: how alike the weight deltas of several models are. Exact, one streamed pass over N+1 models.
+
+mod layers;
+mod measures;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kernels::Gram;
+use rayon::prelude::*;
+use weights::{TensorInfo, TensorSource};
+
+use crate::{
+    Error, Progress,
+    computed::{blocks, is_buffer, vocabulary_hint},
+};
+
+pub use layers::{Layer, number as layer_number};
+pub use measures::{MEASURES, Measure};
+pub use report::{Coverage, LayerReport, Matrix, Report, Skipped};
+
+/// Tensors whose sums are held at once before they are added up in order.
+const WINDOW: usize = 64;
+/// Blocks of one tensor in flight at once.
+const AHEAD: usize = 16;
+
+/// A checkpoint with the name the report gives it.
+#[derive(Clone)]
+pub struct Named {
+    pub label: String,
+    pub source: Arc<dyn TensorSource>,
+}
+
+struct Sums {
+    gram: Gram,
+    /// Squared norm of the base.
+    base: f64,
+}
+
+impl Sums {
+    fn new(models: usize) -> Self {
+        Self { gram: Gram::new(models), base: 0.0 }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.gram.merge(&other.gram);
+        self.base += other.base;
+    }
+}
+
+/// A tensor every model holds: its position in the base and in each model.
+struct Shared<'a> {
+    info: &'a TensorInfo,
+    base: usize,
+    models: Vec<usize>,
+}
+
+/// Kinship of `models`, deltas taken against `base`; without one only the Euclidean distance is defined.
+///
+/// # Errors
+/// Fewer than two models, no tensor in common, a read that fails, or `progress` asking to stop.
+pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -> Result<Report, Error> {
+    // Differences between models do not depend on the base, so any model can stand in for a missing one.
+    let reference = match (models, base) {
+        ([_, _, ..], Some(base)) => base,
+        ([first, _, ..], None) => first,
+        _ => return Err(Error::TooFewModels { needed: 2, given: models.len() }),
+    };
+    let (shared, mut skipped) = common(models, reference);
+    let mut total = Sums::new(models.len());
+    let mut layers: BTreeMap<Layer, Gram> = BTreeMap::new();
+    let mut compared = 0;
+    for window in shared.chunks(WINDOW) {
+        let sums: Vec<Sums> = window
+            .par_iter()
+            .map(|tensor| {
+                let sums = tensor_sums(models, reference, tensor)?;
+                progress(tensor.info.bytes() * (models.len() as u64 + u64::from(base.is_some())))?;
+                Ok::<_, Error>(sums)
+            })
+            .collect::<Result<_, _>>()?;
+        for (tensor, sums) in window.iter().zip(&sums) {
+            if let Some(reason) = not_finite(models, reference, sums) {
+                skipped.push(Skipped { tensor: tensor.info.name.clone(), reason });
+                continue;
+            }
+            compared += 1;
+            total.merge(sums);
+            let layer = layers.entry(Layer::of(&tensor.info.name)).or_insert_with(|| Gram::new(models.len()));
+            layer.merge(&sums.gram);
+        }
+    }
+    if compared == 0 {
+        let hint = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
+        return Err(Error::NothingInCommon { hint: hint.unwrap_or_else(|| "a checkpoint is empty".into()) });
+    }
+    let count = models.len();
+    let elements = total.gram.elements();
+    let all: u64 = reference.source.tensors().iter().map(TensorInfo::elements).sum();
+    let matrices = report::matrices(&total.gram, count, base.is_some());
+    let norms = || (0..count).map(|i| relative(total.gram.dot(i, i).sqrt(), total.base.sqrt())).collect();
+    Ok(Report {
+        models: models.iter().map(|m| m.label.clone()).collect(),
+        base: base.map(|b| b.label.clone()),
+        elements,
+        coverage: Coverage { compared, share: elements as f64 / (all.max(1)) as f64, skipped },
+        relative_norms: if base.is_some() { norms() } else { Vec::new() },
+        mean: report::means(&matrices),
+        layers: layers
+            .iter()
+            .map(|(layer, gram)| LayerReport {
+                layer: layer.label(),
+                elements: gram.elements(),
+                matrices: report::matrices(gram, count, base.is_some()),
+            })
+            .collect(),
+        matrices,
+    })
+}
+
+fn relative(delta: f64, base: f64) -> f64 {
+    if delta == 0.0 { 0.0 } else { delta / base }
+}
+
+/// Splits the union of all tensor names into those that can be compared and those that cannot.
+fn common<'a>(models: &[Named], reference: &'a Named) -> (Vec<Shared<'a>>, Vec<Skipped>) {
+    let (mut shared, mut skipped) = (Vec::new(), Vec::new());
+    for (base, info) in reference.source.tensors().iter().enumerate() {
+        match positions(models, reference, info) {
+            Ok(models) => shared.push(Shared { info, base, models }),
+            Err(reason) => skipped.push(Skipped { tensor: info.name.clone(), reason }),
+        }
+    }
+    let mut extra: BTreeMap<&str, &str> = BTreeMap::new();
+    for model in models {
+        for info in model.source.tensors() {
+            if reference.source.position(&info.name).is_none() {
+                extra.entry(&info.name).or_insert(&model.label);
+            }
+        }
+    }
+    let only = |(name, label): (&str, &str)| Skipped {
+        tensor: name.to_owned(),
+        reason: format!("`{label}` has it, `{}` does not", reference.label),
+    };
+    skipped.extend(extra.into_iter().map(only));
+    (shared, skipped)
+}
+
+fn positions(models: &[Named], reference: &Named, info: &TensorInfo) -> Result<Vec<usize>, String> {
+    if is_buffer(&info.name) {
+        return Err("a buffer, not a trained weight".into());
+    }
+    if !info.dtype.is_float() {
+        return Err(format!("{} is not a float dtype", info.dtype));
+    }
+    let find = |model: &Named| {
+        let at = model.source.position(&info.name).ok_or_else(|| format!("`{}` lacks it", model.label))?;
+        let other = &model.source.tensors()[at];
+        if other.shape != info.shape {
+            let hint = vocabulary_hint(&info.name);
+            return Err(format!(
+                "shape {:?} in `{}`, {:?} in `{}`{hint}",
+                info.shape, reference.label, other.shape, model.label
+            ));
+        }
+        if other.dtype.is_float() { Ok(at) } else { Err(format!("{} in `{}`", other.dtype, model.label)) }
+    };
+    models.iter().map(find).collect()
+}
+
+/// Sums of one tensor; blocks are added up in index order, so the bits do not depend on the thread count.
+fn tensor_sums(models: &[Named], reference: &Named, tensor: &Shared<'_>) -> Result<Sums, Error> {
+    let all: Vec<(u64, usize)> = blocks(tensor.info.elements()).collect();
+    let mut total = Sums::new(models.len());
+    for window in all.chunks(AHEAD) {
+        let partials: Vec<Sums> = window
+            .par_iter()
+            .map(|&(start, len)| block_sums(models, reference, tensor, (start, len)))
+            .collect::<Result<_, _>>()?;
+        partials.iter().for_each(|partial| total.merge(partial));
+    }
+    Ok(total)
+}
+
+fn block_sums(
+    models: &[Named],
+    reference: &Named,
+    tensor: &Shared<'_>,
+    (start, len): (u64, usize),
+) -> Result<Sums, weights::Error> {
+    let mut base = vec![0.0; len];
+    reference.source.read_f32(tensor.base, start, &mut base)?;
+    let mut deltas = vec![0.0; len * models.len()];
+    for ((model, &at), delta) in models.iter().zip(&tensor.models).zip(deltas.chunks_mut(len)) {
+        model.source.read_f32(at, start, delta)?;
+        for (value, base) in delta.iter_mut().zip(&base) {
+            *value -= base;
+        }
+    }
+    let mut sums = Sums::new(models.len());
+    sums.gram.add_block(&deltas.chunks(len).collect::<Vec<_>>());
+    sums.base = base.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+    Ok(sums)
+}
+
+fn not_finite(models: &[Named], reference: &Named, sums: &Sums) -> Option<String> {
+    let say = |label: &str| Some(format!("NaN or infinity in `{label}`"));
+    if !sums.base.is_finite() {
+        return say(&reference.label);
+    }
+    (0..models.len()).find(|&i| !sums.gram.dot(i, i).is_finite()).and_then(|i| say(&models[i].label))
+}

@@ -1,0 +1,56 @@
+//! Keys a mergekit YAML may hold, and the nearest one to a misspelt word.
+
+/// Top-level keys.
+pub const TOP: &[&str] = &[
+    "merge_method",
+    "models",
+    "slices",
+    "base_model",
+    "parameters",
+    "dtype",
+    "out_dtype",
+    "tokenizer_source",
+    "tokenizer",
+    "chat_template",
+    "modules",
+    "name",
+];
+/// Keys of an entry of `models`, and of `sources` in a slice.
+pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];
+/// Keys of a slice.
+pub const SLICE: &[&str] = &["sources", "base_model", "parameters", "residual_weight"];
+/// Keys of a filtered value.
+pub const FILTERED: &[&str] = &["filter", "value"];
+/// Parameters accepted everywhere without effect.
+pub const IGNORED: &[&str] = &["int8_mask"];
+
+/// "`wieght` is not known here; did you mean `weight`?"
+pub fn unknown(word: &str, known: &[&str]) -> String {
+    let clipped: String = word.chars().take(60).collect();
+    match nearest(&clipped, known) {
+        Some(near) => format!("`{clipped}` is not known here; did you mean `{near}`?"),
+        None => format!("`{clipped}` is not known here; expected one of {}", known.join(", ")),
+    }
+}
+
+/// The known word nearest to `word`, when it is near at all.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let fold = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let word = fold(word);
+    let near = known.iter().map(|known| (distance(&word, &fold(known)), *known)).min()?;
+    (near.0 <= 1 + word.len().max(near.1.len()) / 3).then_some(near.1)
+}
+
+/// Levenshtein distance in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,118 @@
+//! Parameter settings of a recipe: a scalar, a gradient over the layers, or a list of values filtered by tensor name.
+
+use std::collections::BTreeMap;
+
+use domain::Item;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::keys;
+
+/// Settings by parameter name.
+pub type Settings = BTreeMap<String, Setting>;
+
+/// A number, or one number a position along the layers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Curve {
+    Constant(f64),
+    Gradient(Vec<f64>),
+}
+
+impl Curve {
+    /// The value at `t` from 0 (first layer) to 1 (last).
+    fn at(&self, t: f64) -> f64 {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Gradient(values) => {
+                let last = values.len() - 1;
+                let place = t.clamp(0.0, 1.0) * last as f64;
+                let below = (place.floor() as usize).min(last);
+                let share = place - below as f64;
+                if share == 0.0 {
+                    values[below]
+                } else {
+                    (1.0 - share) * values[below] + share * values[(below + 1).min(last)]
+                }
+            }
+        }
+    }
+}
+
+/// A curve for the tensors whose name contains `filter`; no filter or `*` means all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Case {
+    pub filter: Option<String>,
+    pub value: Curve,
+}
+
+/// One setting: the first case that matches wins.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Setting {
+    cases: Vec<Case>,
+}
+
+impl Setting {
+    /// Value for a tensor at position `t`; `None` when no filter matches.
+    pub fn of(&self, tensor: &str, t: f64) -> Option<f64> {
+        let matches = |case: &&Case| case.filter.as_deref().is_none_or(|f| f == "*" || tensor.contains(f));
+        self.cases.iter().find(matches).map(|case| case.value.at(t))
+    }
+
+    /// Reads a setting as mergekit writes it; what is wrong goes to `faults`.
+    pub(super) fn read(value: &Value, pointer: &str, faults: &mut Vec<Item>) -> Option<Self> {
+        let mut fault = |pointer: String, message: String| faults.push(Item { pointer, message });
+        let filtered: Vec<&Value> = match value {
+            Value::Object(_) => vec![value],
+            Value::Array(items) if items.first().is_some_and(Value::is_object) => items.iter().collect(),
+            _ => {
+                let curve = curve(value).map_err(|message| fault(pointer.to_owned(), message)).ok()?;
+                return Some(Self { cases: vec![Case { filter: None, value: curve }] });
+            }
+        };
+        let mut cases = Vec::new();
+        for (at, item) in filtered.into_iter().enumerate() {
+            let pointer = format!("{pointer}/{at}");
+            let Some(fields) = item.as_object() else {
+                fault(pointer, "expected `{filter, value}` like its neighbours".into());
+                continue;
+            };
+            for key in fields.keys().filter(|key| !keys::FILTERED.contains(&key.as_str())) {
+                fault(pointer.clone(), keys::unknown(key, keys::FILTERED));
+            }
+            let filter = match fields.get("filter") {
+                None | Some(Value::Null) => None,
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(_) => {
+                    fault(format!("{pointer}/filter"), "expected part of a tensor name".into());
+                    continue;
+                }
+            };
+            match fields.get("value").map_or_else(|| Err("`value` is missing".into()), curve) {
+                Ok(value) => cases.push(Case { filter, value }),
+                Err(message) => fault(format!("{pointer}/value"), message),
+            }
+        }
+        Some(Self { cases })
+    }
+}
+
+fn curve(value: &Value) -> Result<Curve, String> {
+    match value {
+        Value::Array(items) if items.is_empty() => Err("a gradient needs one number or more".into()),
+        Value::Array(items) => Ok(Curve::Gradient(items.iter().map(number).collect::<Result<_, _>>()?)),
+        other => number(other).map(Curve::Constant),
+    }
+}
+
+fn number(value: &Value) -> Result<f64, String> {
+    let number = match value {
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        other => other.as_f64(),
+    };
+    number.filter(|n| n.is_finite()).ok_or_else(|| {
+        let shown: String = value.to_string().chars().take(40).collect();
+        format!("expected a number, a list of numbers or a list of `{{filter, value}}`, found {shown}")
+    })
+}

@@ -1,0 +1,164 @@
+//! The merged checkpoint: every element computed when it is read, scalars of a tensor computed once.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use weights::{TensorInfo, TensorSource};
+
+use super::{Combine, Method, Operands, blend::all_same, spec::Stored};
+use crate::computed::{self, Computed, blocks, read_f64, refused};
+
+/// How one output tensor is made.
+pub(super) enum Part {
+    Merged(Operands),
+    /// Equal in all inputs that hold it.
+    Copied(Vec<Stored>),
+}
+
+pub(super) struct Row {
+    info: TensorInfo,
+    part: Part,
+    /// Filled by the first read; held while it is computed, so it is computed once.
+    ready: Mutex<Option<Arc<dyn Combine>>>,
+    /// Whether the inputs of a copied tensor were found equal.
+    equal: Mutex<bool>,
+}
+
+impl Row {
+    pub(super) fn new(info: TensorInfo, part: Part) -> Self {
+        Self { info, part, ready: Mutex::new(None), equal: Mutex::new(false) }
+    }
+}
+
+/// A merge as a checkpoint. Any range of any tensor can be read in any order.
+pub struct MergeSource {
+    method: &'static dyn Method,
+    infos: Vec<TensorInfo>,
+    rows: Vec<Row>,
+}
+
+impl std::fmt::Debug for MergeSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MergeSource({}, {} tensors)", self.method.spec().id, self.rows.len())
+    }
+}
+
+impl MergeSource {
+    pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>) -> Self {
+        Self { method, infos: rows.iter().map(|row| row.info.clone()).collect(), rows }
+    }
+
+    fn combine(&self, row: &Row, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
+        let mut ready = row.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = &*ready {
+            return Ok(Arc::clone(ready));
+        }
+        let made = self.method.prepare(operands)?;
+        *ready = Some(Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+impl Computed for MergeSource {
+    fn infos(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
+        let row = &self.rows[index];
+        let Part::Merged(operands) = &row.part else {
+            return Err(refused(format!(
+                "tensor `{}` is {}, not a float tensor",
+                row.info.name, row.info.dtype
+            )));
+        };
+        let combine = self.combine(row, operands)?;
+        let read = |stored: &Stored| {
+            let mut values = vec![0.0; out.len()];
+            read_f64(&*stored.source, stored.index, start, &mut values).map(|()| values)
+        };
+        let models: Vec<Vec<f64>> = operands.models.iter().map(read).collect::<Result<_, _>>()?;
+        let base = operands.base.as_ref().map(read).transpose()?.unwrap_or_default();
+        let views: Vec<&[f64]> = models.iter().map(Vec::as_slice).collect();
+        combine.combine(start, &views, &base, out);
+        let labels = || operands.models.iter().chain(&operands.base).map(|stored| stored.label.as_str());
+        let values: Vec<&[f64]> =
+            views.iter().copied().chain((!base.is_empty()).then_some(&base[..])).collect();
+        keep_or_refuse_nonfinite(&row.info.name, start, (&values, labels()), out)
+    }
+
+    fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
+        let row = &self.rows[index];
+        let Part::Copied(held) = &row.part else { return None };
+        Some(must_be_equal(row, held).and_then(|()| held[0].source.read_bytes(held[0].index, offset, out)))
+    }
+}
+
+/// NaN and infinity pass when all inputs agree on them, e.g. a mask, and are an error otherwise.
+fn keep_or_refuse_nonfinite<'l>(
+    tensor: &str,
+    start: u64,
+    (values, labels): (&[&[f64]], impl Iterator<Item = &'l str>),
+    out: &mut [f64],
+) -> Result<(), weights::Error> {
+    let labels: Vec<&str> = labels.collect();
+    for (at, out) in out.iter_mut().enumerate() {
+        let Some(who) = values.iter().position(|of| !of[at].is_finite()) else { continue };
+        let first = values[0][at];
+        if !all_same(first, values.iter().map(|of| of[at])) {
+            let place = start + at as u64;
+            let found = values[who][at];
+            return Err(refused(format!(
+                "`{}` holds {found} in tensor `{tensor}` at element {place}",
+                labels[who]
+            )));
+        }
+        *out = first;
+    }
+    Ok(())
+}
+
+/// Integer tensors are never averaged: they must agree in every model.
+fn must_be_equal(row: &Row, held: &[Stored]) -> Result<(), weights::Error> {
+    let mut equal = row.equal.lock().unwrap_or_else(PoisonError::into_inner);
+    if *equal {
+        return Ok(());
+    }
+    let (first, others) = held.split_first().ok_or_else(|| refused("a tensor without inputs".into()))?;
+    for (start, len) in blocks(row.info.bytes()) {
+        let (mut ours, mut theirs) = (vec![0; len], vec![0; len]);
+        first.source.read_bytes(first.index, start, &mut ours)?;
+        for other in others {
+            other.source.read_bytes(other.index, start, &mut theirs)?;
+            if ours != theirs {
+                let (name, a, b) = (&row.info.name, &first.label, &other.label);
+                let dtype = row.info.dtype;
+                return Err(refused(format!(
+                    "{dtype} tensor `{name}` differs between `{a}` and `{b}`; it cannot be merged"
+                )));
+            }
+        }
+    }
+    *equal = true;
+    Ok(())
+}
+
+impl TensorSource for MergeSource {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
+        computed::read_bytes(self, index, offset, out)
+    }
+
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
+        computed::read_f32(self, index, start, out)
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("format".into(), "pt".into())])
+    }
+}

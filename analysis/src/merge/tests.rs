@@ -1,0 +1,283 @@
+//! Laws of every merge method, and each method against an independent reference.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::Fault;
+use kernels::Dtype;
+use weights::TensorSource;
+
+use super::{MergeSource, check, parse};
+use crate::{
+    Error,
+    testing::{Fixture, bytes, model, noise, same, values},
+};
+
+type Inputs = BTreeMap<String, Arc<dyn TensorSource>>;
+
+fn inputs(named: &[(&str, Fixture)]) -> Inputs {
+    named.iter().map(|(name, fixture)| ((*name).to_owned(), fixture.clone().share())).collect()
+}
+
+fn three() -> Inputs {
+    inputs(&[("o/base", model(1)), ("o/a", model(2)), ("o/b", model(3))])
+}
+
+fn merge(yaml: &str, inputs: &Inputs) -> MergeSource {
+    check(&parse(yaml).unwrap(), inputs).unwrap()
+}
+
+fn recipe(method: &str, weights: (f64, f64)) -> String {
+    let (a, b) = weights;
+    match method {
+        "slerp" => format!(
+            "{{merge_method: slerp, base_model: o/a, models: [{{model: o/a}}, {{model: o/b}}], parameters: {{t: {b}}}}}"
+        ),
+        _ => format!(
+            "{{merge_method: {method}, base_model: o/base, models: [{{model: o/a, parameters: {{weight: {a}}}}}, {{model: o/b, parameters: {{weight: {b}}}}}]}}"
+        ),
+    }
+}
+
+const ALL: [&str; 4] = ["linear", "slerp", "task_arithmetic", "ties"];
+
+#[test]
+fn merging_a_model_with_itself_gives_it_back_bit_for_bit() {
+    let own = || model(7).with("zero", Dtype::F32, &[2], &[-0.0, 1e-20]);
+    let twins = inputs(&[("o/base", own()), ("o/a", own()), ("o/b", own())]);
+    for method in ALL {
+        assert!(same(&merge(&recipe(method, (0.7, 0.3)), &twins), &own()), "{method}");
+    }
+}
+
+#[test]
+fn weights_of_one_and_zero_give_the_first_model_bit_for_bit() {
+    for method in ALL {
+        assert!(same(&merge(&recipe(method, (1.0, 0.0)), &three()), &model(2)), "{method}");
+    }
+}
+
+#[test]
+fn permuting_the_models_of_a_recipe_changes_nothing() {
+    for method in ["linear", "task_arithmetic", "ties"] {
+        let entry = |name, weight| format!("{{model: {name}, parameters: {{weight: {weight}}}}}");
+        let of = |list: [String; 3]| {
+            format!("{{merge_method: {method}, base_model: o/base, models: [{}]}}", list.join(", "))
+        };
+        let [a, b, c] = [entry("o/a", 0.3), entry("o/b", 0.5), entry("o/c", 0.9)];
+        let mut four = three();
+        four.insert("o/c".into(), model(4).share());
+
+        let one = merge(&of([a.clone(), b.clone(), c.clone()]), &four);
+        let other = merge(&of([c, a, b]), &four);
+
+        for index in 0..one.tensors().len() {
+            assert_eq!(bytes(&one, index), bytes(&other, index), "{method}");
+        }
+    }
+}
+
+#[test]
+fn any_range_on_any_number_of_threads_equals_the_whole() {
+    for method in ALL {
+        let whole = merge(&recipe(method, (0.4, 0.6)), &three());
+        let pieces = merge(&recipe(method, (0.4, 0.6)), &three());
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        for index in 0..whole.tensors().len() {
+            let expected = bytes(&whole, index);
+            let mut got = vec![0; expected.len()];
+            alone.install(|| {
+                for (at, piece) in got.chunks_mut(70_001).enumerate().rev() {
+                    pieces.read_bytes(index, (at * 70_001) as u64, piece).unwrap();
+                }
+            });
+            assert!(expected == got, "{method} {index}");
+        }
+    }
+}
+
+#[test]
+fn a_range_past_the_end_is_an_error() {
+    let merged = merge(&recipe("linear", (1.0, 1.0)), &three());
+    assert!(merged.read_bytes(0, 640 * 2 - 1, &mut [0; 2]).is_err());
+    assert!(merged.read_bytes(0, u64::MAX, &mut [0; 2]).is_err());
+    assert!(merged.read_f32(99, 0, &mut [0.0]).is_err());
+}
+
+#[test]
+fn task_arithmetic_is_a_linear_merge_with_the_base() {
+    let task = merge(&recipe("task_arithmetic", (0.5, 0.75)), &three());
+    let yaml = "{merge_method: linear, parameters: {normalize: false}, models: [
+        {model: o/base, parameters: {weight: -0.25}}, {model: o/a, parameters: {weight: 0.5}},
+        {model: o/b, parameters: {weight: 0.75}}]}";
+    assert!(same(&task, &merge(yaml, &three())));
+}
+
+#[test]
+fn linear_agrees_with_candle() {
+    use candle_core::{Device, Tensor};
+    let [a, b] = [2, 3].map(|seed| noise(seed + 1000, 600));
+    let tensor = |values: &[f64]| {
+        let stored: Vec<f64> = values.iter().map(|v| f64::from(*v as f32)).collect();
+        Tensor::from_vec(stored, (30, 20), &Device::Cpu).unwrap()
+    };
+    let sum = ((tensor(&a) * 0.3).unwrap() + (tensor(&b) * 0.9).unwrap()).unwrap();
+    let expected: Vec<f64> = (sum / 1.2).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+
+    let merged = merge(&recipe("linear", (0.3, 0.9)), &three());
+
+    for (got, expected) in values(&merged, "model.layers.0.self_attn.q_proj.weight").iter().zip(expected) {
+        assert!((f64::from(*got) - expected).abs() <= expected.abs() * 1e-7, "{got} {expected}");
+    }
+}
+
+#[test]
+fn slerp_follows_the_arc_between_orthogonal_tensors() {
+    let of = |values: &[f64]| Fixture::empty().with("w", Dtype::F32, &[2], values);
+    let pair = inputs(&[("o/a", of(&[2.0, 0.0])), ("o/b", of(&[0.0, 4.0]))]);
+
+    let half = values(&merge(&recipe("slerp", (0.5, 0.5)), &pair), "w");
+
+    assert!((half[0] - 2.0 * 0.5f32.sqrt()).abs() < 1e-6 && (half[1] - 4.0 * 0.5f32.sqrt()).abs() < 1e-6);
+}
+
+/// TIES by sorting, as the paper words it.
+fn naive_ties(base: &[f32], models: [(&[f32], f64); 2], density: f64) -> Vec<f64> {
+    let keep = ((density * base.len() as f64).floor() as usize).max(1);
+    let trimmed = models.map(|(model, weight)| {
+        let delta: Vec<f64> = model.iter().zip(base).map(|(m, b)| f64::from(*m) - f64::from(*b)).collect();
+        let mut order: Vec<usize> = (0..delta.len()).collect();
+        order.sort_by(|&i, &j| (delta[j] as f32).abs().total_cmp(&(delta[i] as f32).abs()).then(i.cmp(&j)));
+        let mut kept = vec![0.0; delta.len()];
+        order[..keep].iter().for_each(|&i| kept[i] = weight * delta[i]);
+        (kept, weight)
+    });
+    let element = |i: usize| {
+        let sign = if trimmed[0].0[i] + trimmed[1].0[i] >= 0.0 { 1.0 } else { -1.0 };
+        let agree = trimmed.iter().filter(|(kept, _)| kept[i] * sign > 0.0);
+        let (sum, weights) = agree.fold((0.0, 0.0), |(s, w), (kept, weight)| (s + kept[i], w + weight));
+        f64::from(base[i]) + if weights == 0.0 { 0.0 } else { sum / weights }
+    };
+    (0..base.len()).map(element).collect()
+}
+
+#[test]
+fn ties_agrees_with_a_naive_sort_even_where_magnitudes_are_equal() {
+    let coarse = |seed| noise(seed, 900).iter().map(|v| (v * 8.0).round() / 8.0).collect::<Vec<_>>();
+    let of = |seed| Fixture::empty().with("w", Dtype::Bf16, &[900], &coarse(seed));
+    let all = inputs(&[("o/base", of(1)), ("o/a", of(2)), ("o/b", of(3))]);
+    for density in [0.001, 0.05, 0.2, 0.5, 0.99] {
+        let yaml = recipe("ties", (0.4, 0.6)).replace(
+            "base_model",
+            &format!("dtype: float32, parameters: {{density: {density}, int8_mask: true}}, base_model"),
+        );
+        let [base, a, b] = ["o/base", "o/a", "o/b"].map(|name| values(&*all[name], "w"));
+
+        let got = values(&merge(&yaml, &all), "w");
+
+        for (i, expected) in naive_ties(&base, [(&a, 0.4), (&b, 0.6)], density).iter().enumerate() {
+            assert!(
+                (f64::from(got[i]) - expected).abs() <= expected.abs() * 1e-7 + 1e-12,
+                "{density} {i}: {} {expected}",
+                got[i]
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_and_filters_choose_a_value_by_layer_and_name() {
+    let of = |value: f64| {
+        (0..3).fold(Fixture::empty(), |f, i| {
+            f.with(&format!("layers.{i}.mlp"), Dtype::F32, &[1], &[value]).with(
+                &format!("layers.{i}.self_attn"),
+                Dtype::F32,
+                &[1],
+                &[value],
+            )
+        })
+    };
+    let pair = inputs(&[("o/a", of(1.0)), ("o/b", of(2.0))]);
+    let yaml = "
+merge_method: slerp
+base_model: o/a
+slices:
+  - sources:
+      - {model: o/a, layer_range: [0, 3]}
+      - {model: o/b, layer_range: [0, 3]}
+parameters:
+  t:
+    - filter: self_attn
+      value: [0, 0.5, 1]
+    - value: 0.25
+";
+    let merged = merge(yaml, &pair);
+
+    let attention: Vec<f32> = (0..3).map(|i| values(&merged, &format!("layers.{i}.self_attn"))[0]).collect();
+    assert_eq!(attention, [1.0, 1.5, 2.0]);
+    assert_eq!(values(&merged, "layers.2.mlp"), [1.25]);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_name() {
+    for (yaml, near) in [
+        ("{merge_method: lineer, models: [{model: o/a}]}", "`linear`"),
+        ("{merge_method: linear, modells: [], models: [{model: o/a}]}", "`models`"),
+        ("{merge_method: linear, models: [{model: o/a, parameters: {wieght: 1}}]}", "`weight`"),
+        ("{merge_method: ties, models: [{model: o/a}], parameters: {densty: 1}}", "`density`"),
+    ] {
+        let text = parse(yaml).unwrap_err().to_string();
+        assert!(text.contains(near), "{text}");
+    }
+    assert!(matches!(parse("a: [b"), Err(Error::Yaml(_))));
+}
+
+#[test]
+fn all_faults_are_listed_at_once() {
+    let odd = Fixture::empty().with("w", Dtype::F32, &[3], &[0.0; 3]).with("v", Dtype::F32, &[1], &[0.0]);
+    let plain = Fixture::empty().with("w", Dtype::F32, &[2], &[0.0; 2]);
+    let config =
+        parse("{merge_method: linear, models: [{model: o/a}, {model: o/b, parameters: {weight: 1}}]}")
+            .unwrap();
+
+    let items = check(&config, &inputs(&[("o/a", odd.clone()), ("o/b", plain.clone())])).unwrap_err().items();
+    let missing = check(&config, &inputs(&[("o/a", odd)])).unwrap_err().items();
+
+    let text = format!("{items:?}");
+    assert!(text.contains("[3] in `o/a`, [2] in `o/b`") && text.contains("missing in `o/b`"), "{text}");
+    assert!(text.contains("/models/0/parameters/weight"), "{text}");
+    let text = format!("{missing:?}");
+    assert!(
+        text.contains("model `o/b` is missing") && text.contains("/models/0/parameters/weight"),
+        "{text}"
+    );
+}
+
+#[test]
+fn weights_that_cancel_and_integers_that_differ_are_errors() {
+    let config = parse(&recipe("linear", (1.0, -1.0))).unwrap();
+    assert!(check(&config, &three()).unwrap_err().to_string().contains("sum to zero"));
+
+    let of = |byte| Fixture::empty().with_bytes("steps", Dtype::U8, &[1], vec![byte]);
+    let merged =
+        merge(&recipe("linear", (1.0, 1.0)), &inputs(&[("o/base", of(1)), ("o/a", of(1)), ("o/b", of(2))]));
+    assert!(merged.read_bytes(0, 0, &mut [0]).unwrap_err().to_string().contains("differs between"));
+}
+
+#[test]
+fn a_nan_in_one_input_is_an_error_that_names_it() {
+    let of = |value| Fixture::empty().with("w", Dtype::F32, &[2], &[1.0, value]);
+    let pair = inputs(&[("o/base", of(0.0)), ("o/a", of(1.0)), ("o/b", of(f64::NAN))]);
+    let text =
+        merge(&recipe("linear", (1.0, 1.0)), &pair).read_bytes(0, 0, &mut [0; 8]).unwrap_err().to_string();
+    assert!(text.contains("o/b") && text.contains("element 1"), "{text}");
+}
+
+#[test]
+fn equal_recipes_have_equal_documents_and_name_their_models() {
+    let one = parse(&recipe("ties", (0.5, 0.5))).unwrap();
+    let other = parse("{models: [{parameters: {weight: 0.5}, model: o/a}, {model: o/b, parameters: {weight: 0.5}}], base_model: o/base, merge_method: ties}").unwrap();
+    assert_eq!(one.canonical(), other.canonical());
+    assert_eq!(one.canonical().to_string(), other.canonical().to_string());
+    assert_eq!(one.model_refs(), ["o/a", "o/b", "o/base"]);
+    assert_eq!(one.merged_refs(), ["o/a", "o/b"]);
+}

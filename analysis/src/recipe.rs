@@ -1,0 +1,73 @@
+//! A derived model as a canonical document: its inputs pinned by digest, its own digest the name of the result.
+
+use std::collections::BTreeMap;
+
+use domain::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One input, pinned to its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    pub id: String,
+    /// `sha256:…` of the content.
+    pub digest: String,
+}
+
+/// How a model is computed from others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Recipe {
+    /// A merge; `config` is [`crate::merge::MergeConfig::canonical`], its model names are the keys of `inputs`.
+    Merge { config: Value, inputs: BTreeMap<String, Pinned> },
+    /// `target_base + lambda·(source_tuned − source_base)`.
+    Transfer { target_base: Pinned, source_base: Pinned, source_tuned: Pinned, lambda: f64 },
+    /// `tuned − base`.
+    Diff { tuned: Pinned, base: Pinned },
+}
+
+impl Recipe {
+    /// The document with all keys sorted.
+    pub fn canonical(&self) -> Value {
+        sorted(serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// Digest of the canonical document: same recipe and inputs, same digest.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.canonical().to_string().as_bytes())
+    }
+}
+
+/// `value` with the keys of every object in byte order.
+pub(crate) fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let ordered: BTreeMap<String, Value> = fields.into_iter().map(|(k, v)| (k, sorted(v))).collect();
+            Value::Object(ordered.into_iter().collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_depends_on_content_and_not_on_key_order() {
+        let pin = |digest: &str| {
+            BTreeMap::from([("a".to_owned(), Pinned { id: "o/a".into(), digest: digest.into() })])
+        };
+        let merge = |text: &str, digest| Recipe::Merge {
+            config: serde_json::from_str(text).unwrap(),
+            inputs: pin(digest),
+        };
+
+        let one = merge(r#"{"merge_method":"linear","models":[]}"#, "x");
+        let other = merge(r#"{"models":[],"merge_method":"linear"}"#, "x");
+
+        assert_eq!(one.digest(), other.digest());
+        assert_ne!(one.digest(), merge(r#"{"models":[],"merge_method":"linear"}"#, "y").digest());
+    }
+}
