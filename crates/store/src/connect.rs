@@ -147,7 +147,7 @@ fn create_parent(database_url: &str) -> Result<()> {
     let path = database_url.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
     let path = path.strip_prefix("//").unwrap_or(path);
     match Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => Ok(std::fs::create_dir_all(parent)?),
+        Some(parent) => Ok(fs_err::create_dir_all(parent)?),
         None => Ok(()),
     }
 }

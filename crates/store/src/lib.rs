@@ -3,8 +3,10 @@
 //! Metadata lives in SQLite or PostgreSQL, bytes in a local folder or an S3 bucket, named by digest.
 //! Every write is one statement or one transaction; forest writers take turns, jobs are claimed under fences.
 
+mod aliases;
 mod blobfile;
 mod blobs;
+mod blobwriter;
 mod connect;
 mod edges;
 mod error;
@@ -19,7 +21,7 @@ mod sql;
 mod upsert;
 
 pub use blobfile::BlobFile;
-pub use blobs::BlobWriter;
+pub use blobwriter::BlobWriter;
 pub use connect::Store;
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
 pub use error::{Error, Result};

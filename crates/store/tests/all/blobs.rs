@@ -12,7 +12,7 @@ use crate::common::{Db, db_test, named};
 db_test!(only_blobs_that_no_file_refers_to_are_removed, a_revision_without_weights_has_no_checkpoint);
 
 fn files_under(folder: &Path) -> usize {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| if path.is_dir() { files_under(&path) } else { 1 }).sum()
 }
 
@@ -101,12 +101,12 @@ async fn a_stored_blob_is_read_only_and_never_replaced() {
     let (digest, _) = store.put_bytes(b"first").await.unwrap();
     let hex = digest.hex();
     let path = folder.path().join("blobs/sha256").join(&hex[..2]).join(&hex);
-    let before = std::fs::metadata(&path).unwrap();
+    let before = fs_err::metadata(&path).unwrap();
     assert_eq!(before.permissions().mode() & 0o222, 0);
     let source = folder.path().join("source");
-    std::fs::write(&source, b"first").unwrap();
+    fs_err::write(&source, b"first").unwrap();
     assert_eq!(store.put_file(&source).await.unwrap(), (digest, 5));
-    let after = std::fs::metadata(&path).unwrap();
+    let after = fs_err::metadata(&path).unwrap();
     assert_eq!(before.modified().unwrap(), after.modified().unwrap());
 }
 

@@ -1,5 +1,7 @@
 //! The store's promises, kept on SQLite and on PostgreSQL by one body of tests.
 
+#![allow(clippy::unwrap_used)]
+
 mod blobs;
 mod common;
 mod jobs;

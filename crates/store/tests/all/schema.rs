@@ -37,6 +37,6 @@ async fn several_processes_may_migrate_at_once(db: Db) {
 
 async fn the_store_says_whether_it_can_be_used(db: Db) {
     db.store.check().await.unwrap();
-    std::fs::remove_dir_all(db.folder.path().join("blobs")).unwrap();
+    fs_err::remove_dir_all(db.folder.path().join("blobs")).unwrap();
     assert!(db.store.check().await.is_err());
 }
