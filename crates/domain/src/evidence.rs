@@ -48,7 +48,9 @@ impl FromStr for Relation {
             "merge" | "merged" => Self::Merge,
             "transfer" => Self::Transfer,
             other => {
-                return Err(format!("`{other}` is not a relation; expected finetune, adapter, quantized, merge or transfer"));
+                return Err(format!(
+                    "`{other}` is not a relation; expected finetune, adapter, quantized, merge or transfer"
+                ));
             }
         })
     }
@@ -119,8 +121,16 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, String> {
         [
-            Self::Api, Self::Tag, Self::Card, Self::AdapterConfig, Self::MergeConfig, Self::Table,
-            Self::Recipe, Self::Inferred, Self::Weights, Self::Person,
+            Self::Api,
+            Self::Tag,
+            Self::Card,
+            Self::AdapterConfig,
+            Self::MergeConfig,
+            Self::Table,
+            Self::Recipe,
+            Self::Inferred,
+            Self::Weights,
+            Self::Person,
         ]
         .into_iter()
         .find(|source| source.as_str() == text)

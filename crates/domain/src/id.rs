@@ -10,7 +10,9 @@ pub struct RepoId(String);
 
 /// A string that cannot name a repository.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a model id; expected `org/name` of letters, digits, `-`, `_` and `.`, at most 96 characters a part")]
+#[error(
+    "`{0}` is not a model id; expected `org/name` of letters, digits, `-`, `_` and `.`, at most 96 characters a part"
+)]
 pub struct BadRepoId(pub String);
 
 impl RepoId {

@@ -10,7 +10,7 @@ mod limits;
 mod metadata;
 mod path;
 
-pub use digest::Digest;
+pub use digest::{BadDigest, Digest};
 pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};
 pub use fault::{Class, Fault, Item};
 pub use id::{BadRepoId, RepoId};

@@ -50,9 +50,12 @@ fn fault(text: &str) -> Option<&'static str> {
     if text.contains('\\') || text.chars().any(char::is_control) {
         return Some("it holds a backslash or a control character");
     }
-    let bad_part =
-        |part: &str| part.is_empty() || part == "." || part == ".." || part.len() > 255 || part.ends_with([' ', '.']);
-    text.split('/').any(bad_part).then_some("a part is empty, `.`, `..`, over 255 bytes, or ends in a space or dot")
+    let bad_part = |part: &str| {
+        part.is_empty() || part == "." || part == ".." || part.len() > 255 || part.ends_with([' ', '.'])
+    };
+    text.split('/')
+        .any(bad_part)
+        .then_some("a part is empty, `.`, `..`, over 255 bytes, or ends in a space or dot")
 }
 
 impl fmt::Display for RelativePath {

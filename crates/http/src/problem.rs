@@ -64,7 +64,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             code: code.to_owned(),
-            instance: Ulid::new().to_string(),
+            instance: Ulid::generate().to_string(),
             errors: Vec::new(),
         }
     }
@@ -82,8 +82,10 @@ impl Problem {
     /// 422 listing every fault.
     pub fn faults(code: &str, detail: impl Into<String>, items: Vec<Item>) -> Self {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
-        problem.errors =
-            items.into_iter().map(|item| ProblemItem { pointer: item.pointer, message: item.message }).collect();
+        problem.errors = items
+            .into_iter()
+            .map(|item| ProblemItem { pointer: item.pointer, message: item.message })
+            .collect();
         problem
     }
 }
@@ -124,11 +126,13 @@ impl ResponseError for Problem {
 /// Turns actix's JSON body errors into problems.
 pub fn json_error_handler(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     let problem = match &error {
-        JsonPayloadError::Overflow { limit } | JsonPayloadError::OverflowKnownLength { limit, .. } => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("the JSON body is over {limit} bytes"),
-        ),
+        JsonPayloadError::Overflow { limit } | JsonPayloadError::OverflowKnownLength { limit, .. } => {
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("the JSON body is over {limit} bytes"),
+            )
+        }
         JsonPayloadError::ContentType => Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "content_type",

@@ -20,6 +20,7 @@ use crate::{Error, Result};
 
 /// What one record says.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a model, and entries do not pile up")]
 pub enum Entry {
     /// A model.
     Model(Metadata),

@@ -1,1 +1,30 @@
-//! jobs
+//! Everything that takes a while: ingest, dumps, merges, transfers, diffs, and the queue that runs them.
+//!
+//! Knows no HTTP. A job can run twice and publishes once: results go out under the fence of its claim.
+
+mod dump;
+mod error;
+mod forests;
+mod ingest;
+mod kinds;
+mod measure;
+mod operand;
+mod output;
+mod registry;
+mod submit;
+mod worker;
+
+pub use dump::{DumpReport, SkippedRow, import_dump};
+pub use error::Error;
+pub use forests::Forests;
+pub use ingest::{Incoming, Made, ingest_files, ingest_folder, ingest_made};
+pub use kinds::{DiffPayload, KINDS, Kind, MergePayload, TransferPayload};
+pub use measure::{KinshipQuery, compare, kinship};
+pub use operand::{Folders, Operand, open_operand};
+pub use output::{Derived, write_folder, write_scratch};
+pub use registry::Registry;
+pub use submit::{
+    DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_merge, plan_transfer,
+    submit_diff, submit_merge, submit_transfer,
+};
+pub use worker::{Pulse, run_worker};

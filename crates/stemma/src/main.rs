@@ -1,1 +1,33 @@
-fn main() {}
+//! The `stemma` program: command line, configuration, telemetry, wiring.
+
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod exit;
+mod output;
+mod serve;
+mod site;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("stemma: the async runtime cannot start: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let json = cli.json;
+    let outcome = runtime.block_on(commands::run(cli));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error, json),
+    }
+}

@@ -26,7 +26,10 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
         .map_err(|error| Error::Io { path: source.label.to_owned(), source: error })?
     {
         position += 1;
-        let Line::Text(bytes) = line else { break };
+        let Line::Text(bytes) = line else {
+            pending = Some(too_long(position, max));
+            break;
+        };
         if blank(&bytes) {
             continue;
         }
@@ -36,14 +39,13 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
         {
             return Err(source.not_a_dump(keys(object)));
         }
-        pending = Some((position, bytes));
+        pending = Some(line_row(position, bytes));
         break;
     }
     if position == 0 {
         return Err(source.not_a_dump("an empty file"));
     }
     let mut failed = false;
-    let first = pending.map(|(position, bytes)| line_row(position, bytes));
     let rest = std::iter::from_fn(move || {
         while !failed {
             position += 1;
@@ -51,9 +53,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
                 Ok(None) => None,
                 Ok(Some(Line::Text(bytes))) if blank(&bytes) => continue,
                 Ok(Some(Line::Text(bytes))) => Some(line_row(position, bytes)),
-                Ok(Some(Line::TooLong)) => {
-                    Some(fault(position, format!("the line is longer than {max} bytes")))
-                }
+                Ok(Some(Line::TooLong)) => Some(too_long(position, max)),
                 Err(error) => {
                     failed = true;
                     Some(fault(position, format!("the file cannot be read on: {error}")))
@@ -62,7 +62,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
         }
         None
     });
-    Ok(Box::new(first.into_iter().chain(rest)))
+    Ok(Box::new(pending.into_iter().chain(rest)))
 }
 
 /// A list of records, a single record, a map of resolved ids, or records one after the other.
@@ -150,6 +150,10 @@ fn line_row(position: u64, bytes: Vec<u8>) -> Raw {
         entry_of(value)
     };
     Raw { position, read: Box::new(read) }
+}
+
+fn too_long(position: u64, max: usize) -> Raw {
+    fault(position, format!("the line is longer than {max} bytes"))
 }
 
 fn fault(position: u64, reason: String) -> Raw {

@@ -1,8 +1,8 @@
 //! Tests of the dump readers on generated files.
 
-use std::{io::Write as _, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, io::Write as _, path::PathBuf, sync::Arc};
 
-use domain::{Limits, Relation};
+use domain::{Limits, Relation, Source};
 use parquet::{
     data_type::{ByteArray, ByteArrayType, Int64Type},
     file::writer::SerializedFileWriter,
@@ -60,13 +60,14 @@ fn lines_are_read_one_by_one_and_bad_ones_reported_with_their_number() {
 #[test]
 fn an_overlong_line_is_passed_over() {
     let place = Place::new();
-    let text = format!("{{\"id\":\"a/b\"}}\n{{\"id\":\"{}\"}}\n{{\"id\":\"c/d\"}}\n", "x".repeat(100));
+    let long = format!("{{\"id\":\"{}\"}}", "x".repeat(100));
+    let text = format!("{long}\n{{\"id\":\"a/b\"}}\n{long}\n{{\"id\":\"c/d\"}}\n");
     let limits = Limits { row_bytes: 64, ..Limits::default() };
 
     let rows: Vec<Row> = open(&place.file("x.ndjson", text), &limits).unwrap().collect();
 
-    assert_eq!(ids(&rows), pairs(&[(1, "a/b"), (2, "-"), (3, "c/d")]));
-    assert!(rows[1].outcome.as_ref().unwrap_err().contains("longer than 64"));
+    assert_eq!(ids(&rows), pairs(&[(1, "-"), (2, "a/b"), (3, "-"), (4, "c/d")]));
+    assert!(rows[2].outcome.as_ref().unwrap_err().contains("longer than 64"));
 }
 
 #[test]
@@ -200,6 +201,25 @@ fn a_damaged_parquet_file_never_panics() {
 fn edges_have_a_default_relation() {
     let rows = Place::new().rows("x.csv", "parent,child\na/b,c/d\n");
     assert!(matches!(rows[0].outcome, Ok(Entry::Edge { relation: Relation::Finetune, .. })));
+}
+
+#[test]
+fn the_demo_dump_names_the_same_parents_in_its_tags_and_in_base_models() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../stemma/demo/hub-models.jsonl.zst");
+    let mut edges = [Source::Api, Source::Tag].map(|source| (source, BTreeSet::new()));
+    let mut models = 0;
+    for row in open(&path, &Limits::default()).unwrap() {
+        let Ok(Entry::Model(metadata)) = row.outcome else { panic!("row {} is no model", row.position) };
+        models += 1;
+        for parent in metadata.parents {
+            let (_, set) = edges.iter_mut().find(|(source, _)| *source == parent.source).unwrap();
+            set.extend(parent.relation.map(|relation| (metadata.id.to_string(), parent.raw, relation)));
+        }
+    }
+
+    assert_eq!(models, 4_167);
+    assert_eq!(edges[0].1.len(), 5_201);
+    assert_eq!(edges[0].1, edges[1].1);
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! Bytes out: blobs by digest, files at the Hub's own addresses; ranges and entity tags.
+
+use std::ops::Range;
+
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::StatusCode, http::header, route, web};
+use domain::Digest;
+use futures::TryStreamExt;
+use http::{Problem, Result};
+use jobs::Registry;
+
+use crate::models::find;
+
+/// A blob by digest.
+#[utoipa::path(method(get, head), tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[route("/api/v1/blobs/{digest}", method = "GET", method = "HEAD")]
+pub async fn get_blob(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    digest: web::Path<String>,
+) -> Result<HttpResponse> {
+    let digest: Digest =
+        digest.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    let size = registry.store.blob_size(&digest).await?.ok_or_else(|| Problem::not_found(digest))?;
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    send(&request, &registry, response, digest, size).await
+}
+
+/// A file of a model, at the Hub's address.
+#[utoipa::path(method(get, head), tag = "files", params(("org" = String, Path), ("name" = String, Path), ("revision" = String, Path), ("path" = String, Path)), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[route("/{org}/{name}/resolve/{revision}/{path:.*}", method = "GET", method = "HEAD")]
+pub async fn resolve_file(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    path: web::Path<(String, String, String, String)>,
+) -> Result<HttpResponse> {
+    let (org, name, revision, path) = path.into_inner();
+    let row = find(&registry, &format!("{org}/{name}")).await?;
+    let current = row.digest.map(|d| d.hex()).unwrap_or_default();
+    if revision != "main" && revision.trim_start_matches("sha256:") != current {
+        return Err(Problem::not_found(format!("revision `{revision}` of `{}`", row.name)));
+    }
+    let files = match row.revision {
+        Some(id) => registry.store.files(id).await?,
+        None => Vec::new(),
+    };
+    let file = files
+        .into_iter()
+        .find(|file| file.path == path)
+        .ok_or_else(|| Problem::not_found(format!("file `{path}` in `{}`", row.name)))?;
+    let mut response = HttpResponse::Ok();
+    let safe: String = file.path.rsplit('/').next().unwrap_or("file").replace(['"', '\\'], "_");
+    response
+        .insert_header(("x-repo-commit", current))
+        .insert_header(("x-linked-size", file.size.to_string()))
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")));
+    send(&request, &registry, response, file.digest, file.size).await
+}
+
+async fn send(
+    request: &HttpRequest,
+    registry: &Registry,
+    mut response: HttpResponseBuilder,
+    digest: Digest,
+    size: u64,
+) -> Result<HttpResponse> {
+    let etag = http::strong_etag(digest.hex());
+    response
+        .insert_header((header::ETAG, etag.clone()))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // Ranges are counted in stored bytes, so the body must travel as it is.
+        .insert_header((header::CONTENT_ENCODING, "identity"))
+        .content_type("application/octet-stream");
+    if http::not_modified(request, &etag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let header_text = |name| request.headers().get(name).and_then(|v: &header::HeaderValue| v.to_str().ok());
+    let current = header_text(header::IF_RANGE).is_none_or(|tag| tag == etag);
+    let range = header_text(header::RANGE).filter(|_| current).and_then(|text| parse_range(text, size));
+    let range = match range {
+        None => 0..size,
+        Some(Err(())) => {
+            return Ok(response
+                .status(StatusCode::RANGE_NOT_SATISFIABLE)
+                .insert_header((header::CONTENT_RANGE, format!("bytes */{size}")))
+                .finish());
+        }
+        Some(Ok(range)) => {
+            response.status(StatusCode::PARTIAL_CONTENT).insert_header((
+                header::CONTENT_RANGE,
+                format!("bytes {}-{}/{size}", range.start, range.end - 1),
+            ));
+            range
+        }
+    };
+    response.no_chunking(range.end - range.start);
+    if request.method() == actix_web::http::Method::HEAD || range.is_empty() {
+        return Ok(response.body(actix_web::body::SizedStream::new(
+            range.end - range.start,
+            futures::stream::empty::<std::result::Result<web::Bytes, actix_web::Error>>(),
+        )));
+    }
+    let bytes = registry.store.stream(&digest, range.clone()).await?;
+    let bytes = bytes.map_err(|error| actix_web::error::ErrorInternalServerError(error.to_string()));
+    Ok(response.body(actix_web::body::SizedStream::new(range.end - range.start, bytes)))
+}
+
+/// One `bytes=` range; `None` for forms we answer with the whole file, as RFC 9110 allows.
+fn parse_range(text: &str, size: u64) -> Option<std::result::Result<Range<u64>, ()>> {
+    let spec = text.strip_prefix("bytes=")?;
+    if spec.contains(',') {
+        return None;
+    }
+    let (first, last) = spec.split_once('-')?;
+    let range = match (first.trim(), last.trim()) {
+        ("", suffix) => size.saturating_sub(suffix.parse().ok()?)..size,
+        (first, "") => first.parse().ok()?..size,
+        (first, last) => first.parse().ok()?..last.parse::<u64>().ok()?.saturating_add(1).min(size),
+    };
+    Some(if range.start < range.end { Ok(range) } else { Err(()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_range;
+
+    #[test]
+    fn ranges_are_cut_at_the_end_and_refused_beyond_it() {
+        assert_eq!(parse_range("bytes=0-3", 10), Some(Ok(0..4)));
+        assert_eq!(parse_range("bytes=4-", 10), Some(Ok(4..10)));
+        assert_eq!(parse_range("bytes=-3", 10), Some(Ok(7..10)));
+        assert_eq!(parse_range("bytes=8-99", 10), Some(Ok(8..10)));
+        assert_eq!(parse_range("bytes=10-", 10), Some(Err(())));
+        assert_eq!(parse_range("bytes=0-1,3-4", 10), None);
+        assert_eq!(parse_range("lines=0-1", 10), None);
+    }
+}

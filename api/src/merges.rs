@@ -1,0 +1,69 @@
+//! Merge methods and merges.
+
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use domain::RepoId;
+use http::{Problem, Result};
+use jobs::{Folders, MergeRequest, Registry};
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::jobs_api::{JobView, accepted, idempotency_key};
+
+/// Every merge method with its parameters.
+#[utoipa::path(tag = "merges", responses((status = 200, description = "methods with parameters, ranges and papers", body = Vec<Object>)))]
+#[get("/api/v1/merge-methods")]
+pub async fn list_methods() -> HttpResponse {
+    HttpResponse::Ok().json(analysis::merge::specs())
+}
+
+/// A merge to run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMerge {
+    /// mergekit YAML; models are ids of this registry.
+    pub config: String,
+    /// Id of the resulting model.
+    pub output: String,
+}
+
+/// Options of a merge.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MergeOptions {
+    /// Only check, listing every fault.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Queue a merge; everything knowable from headers is checked first.
+#[utoipa::path(tag = "merges", params(MergeOptions), request_body = NewMerge, responses((status = 202, body = JobView), (status = 200, description = "dry run: the recipe is sound", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/merges")]
+pub async fn create_merge(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    options: web::Query<MergeOptions>,
+    wanted: web::Json<NewMerge>,
+) -> Result<HttpResponse> {
+    let NewMerge { config, output } = wanted.into_inner();
+    if options.dry_run {
+        let plan = jobs::plan_merge(&registry, &config, Folders::Refused).await?;
+        let bytes: u64 = plan.source.tensors().iter().map(weights_bytes).sum();
+        return Ok(HttpResponse::Ok().json(json!({
+            "method": plan.method,
+            "recipe_digest": plan.recipe.digest(),
+            "tensors": plan.source.tensors().len(),
+            "bytes": bytes,
+        })));
+    }
+    let output = RepoId::parse(&output).map_err(|e| Problem::bad_request(e.to_string()))?;
+    let job =
+        jobs::submit_merge(&registry, MergeRequest { yaml: config, output, key: idempotency_key(&request)? })
+            .await?;
+    Ok(accepted(&job))
+}
+
+fn weights_bytes(info: &analysis::TensorInfo) -> u64 {
+    info.bytes()
+}

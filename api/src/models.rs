@@ -1,0 +1,341 @@
+//! Models: search, one model, its files and tensors.
+
+use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
+use domain::{Digest, Evidence, Note, Relation};
+use http::{Problem, Result};
+use jobs::Registry;
+use serde::{Deserialize, Serialize};
+use store::{ModelRow, SearchQuery, Sort};
+use utoipa::{IntoParams, ToSchema};
+
+/// A model in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelSummary {
+    pub id: String,
+    /// Named as a parent but never imported.
+    pub ghost: bool,
+    pub license: Option<String>,
+    pub pipeline_tag: Option<String>,
+    pub library: Option<String>,
+    pub architecture: Option<String>,
+    pub parameters: Option<i64>,
+    pub downloads: Option<i64>,
+    pub likes: Option<i64>,
+    /// Unix seconds.
+    pub created_at: Option<i64>,
+    pub has_weights: bool,
+    /// Content digest of the current revision.
+    #[schema(value_type = Option<String>)]
+    pub digest: Option<Digest>,
+}
+
+impl From<&ModelRow> for ModelSummary {
+    fn from(row: &ModelRow) -> Self {
+        Self {
+            id: row.name.clone(),
+            ghost: row.ghost,
+            license: row.license.clone(),
+            pipeline_tag: row.pipeline_tag.clone(),
+            library: row.library.clone(),
+            architecture: row.architecture.clone(),
+            parameters: row.parameters,
+            downloads: row.downloads,
+            likes: row.likes,
+            created_at: row.created_at,
+            has_weights: row.has_weights,
+            digest: row.digest,
+        }
+    }
+}
+
+/// A page of models.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelPage {
+    pub items: Vec<ModelSummary>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+}
+
+/// Search filters; all optional.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ModelFilter {
+    /// Part of the name.
+    pub search: Option<String>,
+    /// Organisation or user.
+    pub author: Option<String>,
+    pub license: Option<String>,
+    pub pipeline_tag: Option<String>,
+    pub library: Option<String>,
+    /// Models that are a child by this relation.
+    pub relation: Option<String>,
+    pub has_weights: Option<bool>,
+    /// downloads (default), created, likes or name.
+    pub sort: Option<String>,
+    /// 1 to 100, default 20.
+    pub limit: Option<u64>,
+    pub cursor: Option<String>,
+}
+
+/// List or search models.
+#[utoipa::path(tag = "models", params(ModelFilter), responses((status = 200, body = ModelPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models")]
+pub async fn list_models(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    filter: web::Query<ModelFilter>,
+) -> Result<HttpResponse> {
+    let filter = filter.into_inner();
+    let relation =
+        filter.relation.as_deref().map(str::parse::<Relation>).transpose().map_err(Problem::bad_request)?;
+    let sort = sort(filter.sort.as_deref())?;
+    let page = registry
+        .store
+        .search(SearchQuery {
+            text: filter.search,
+            org: filter.author,
+            license: filter.license,
+            pipeline_tag: filter.pipeline_tag,
+            library: filter.library,
+            relation,
+            has_weights: filter.has_weights,
+            sort,
+            cursor: filter.cursor,
+            limit: page_size(&registry, filter.limit)?,
+        })
+        .await?;
+    let body = ModelPage { items: page.items.iter().map(ModelSummary::from).collect(), next: page.next };
+    let mut response = HttpResponse::Ok();
+    if let Some(next) = &body.next {
+        let query: Vec<&str> = request
+            .query_string()
+            .split('&')
+            .filter(|part| !part.is_empty() && !part.starts_with("cursor="))
+            .collect();
+        let link = format!("</api/v1/models?{}&cursor={next}>; rel=\"next\"", query.join("&"));
+        response.insert_header((header::LINK, link.replace("?&", "?")));
+    }
+    Ok(response.json(body))
+}
+
+fn sort(word: Option<&str>) -> Result<Sort> {
+    Ok(match word {
+        None | Some("downloads") => Sort::Downloads,
+        Some("created") => Sort::Created,
+        Some("likes") => Sort::Likes,
+        Some("name") => Sort::Name,
+        Some(other) => {
+            return Err(Problem::bad_request(format!(
+                "cannot sort by `{other}`; use downloads, created, likes or name"
+            )));
+        }
+    })
+}
+
+/// A page length within the limits.
+pub fn page_size(registry: &Registry, wanted: Option<u64>) -> Result<u64> {
+    let max = registry.limits.page_max;
+    match wanted {
+        None => Ok(registry.limits.page),
+        Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+        Some(limit) => Err(Problem::bad_request(format!("limit is 1 to {max}, not {limit}"))),
+    }
+}
+
+/// A parent and why it is believed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ParentView {
+    pub id: String,
+    pub as_written: String,
+    /// finetune, adapter, quantized, merge or transfer.
+    #[schema(value_type = String)]
+    pub relation: Relation,
+    /// accepted, rejected_self or rejected_cycle.
+    pub status: String,
+    pub ghost: bool,
+    #[schema(value_type = Vec<Object>)]
+    pub evidence: Vec<Evidence>,
+}
+
+/// A model with its parents.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelDetail {
+    #[serde(flatten)]
+    pub summary: ModelSummary,
+    pub author: Option<String>,
+    pub sha: Option<String>,
+    /// Unix seconds.
+    pub last_modified: Option<i64>,
+    pub model_type: Option<String>,
+    pub tags: Vec<String>,
+    pub languages: Vec<String>,
+    pub datasets: Vec<String>,
+    pub new_version: Option<String>,
+    pub card: Option<String>,
+    #[schema(value_type = Object)]
+    pub config: Option<serde_json::Value>,
+    pub parents: Vec<ParentView>,
+    /// Direct children by relation.
+    #[schema(value_type = Object)]
+    pub children: serde_json::Value,
+    #[schema(value_type = Vec<Object>)]
+    pub notes: Vec<Note>,
+    /// Recipe of a model made here.
+    #[schema(value_type = Object)]
+    pub recipe: Option<serde_json::Value>,
+}
+
+/// Finds a model or answers 404.
+pub async fn find(registry: &Registry, id: &str) -> Result<ModelRow> {
+    registry.store.model_by_id(id).await?.ok_or_else(|| Problem::not_found(format!("model `{id}`")))
+}
+
+/// One model.
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = ModelDetail), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}")]
+pub async fn get_model(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (org, name) = path.into_inner();
+    let row = find(&registry, &format!("{org}/{name}")).await?;
+    let edges = registry.store.edges_of(row.id).await?;
+    let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
+    let known = registry.store.models_by_ids(&ids).await?;
+    let parents = edges
+        .into_iter()
+        .map(|edge| {
+            let parent = known.iter().find(|row| row.id == edge.parent);
+            ParentView {
+                id: parent.map_or_else(|| edge.as_written.clone(), |row| row.name.clone()),
+                ghost: parent.is_none_or(|row| row.ghost),
+                as_written: edge.as_written,
+                relation: edge.relation,
+                status: edge.status.as_str().to_owned(),
+                evidence: edge.evidence,
+            }
+        })
+        .collect();
+    let forest = registry.forests.current().await?;
+    let children: serde_json::Map<String, serde_json::Value> = forest
+        .child_counts(row.id)
+        .into_iter()
+        .map(|(relation, count)| (relation.to_string(), count.into()))
+        .collect();
+    let recipe = match row.revision {
+        Some(revision) => registry.store.recipe_of(revision).await?,
+        None => None,
+    };
+    let detail = ModelDetail {
+        summary: ModelSummary::from(&row),
+        parents,
+        children: children.into(),
+        notes: registry.store.notes_of(row.id).await?,
+        recipe,
+        author: row.author,
+        sha: row.sha,
+        last_modified: row.last_modified,
+        model_type: row.model_type,
+        tags: row.tags,
+        languages: row.languages,
+        datasets: row.datasets,
+        new_version: row.new_version,
+        card: row.card,
+        config: row.config,
+    };
+    let body = serde_json::to_vec(&detail).map_err(|e| Problem::bad_request(e.to_string()))?;
+    let etag = http::strong_etag(Digest::of(&body).hex());
+    if http::not_modified(&request, &etag) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
+    }
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).content_type("application/json").body(body))
+}
+
+/// A file of a revision.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FileView {
+    pub path: String,
+    pub size: u64,
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// Where it can be fetched.
+    pub url: String,
+}
+
+/// Files of the current revision.
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Vec<FileView>), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/files")]
+pub async fn list_files(
+    registry: web::Data<Registry>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (org, name) = path.into_inner();
+    let row = find(&registry, &format!("{org}/{name}")).await?;
+    let files = match row.revision {
+        Some(revision) => registry.store.files(revision).await?,
+        None => Vec::new(),
+    };
+    let views: Vec<FileView> = files
+        .into_iter()
+        .map(|file| FileView {
+            url: format!("/{}/resolve/main/{}", row.name, file.path),
+            path: file.path,
+            size: file.size,
+            digest: file.digest,
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(views))
+}
+
+/// A tensor of the current revision.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TensorView {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<u64>,
+    /// SHA-256 of the stored bytes.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    pub file: String,
+    /// Euclidean norm; null for dtypes that are not numbers.
+    pub l2: Option<f64>,
+    pub mean: Option<f64>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    /// NaN and infinite elements.
+    pub nonfinite: u64,
+}
+
+/// Tensors of the current revision, sorted by name.
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Vec<TensorView>), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/tensors")]
+pub async fn list_tensors(
+    registry: web::Data<Registry>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (org, name) = path.into_inner();
+    let row = find(&registry, &format!("{org}/{name}")).await?;
+    let tensors = match row.revision {
+        Some(revision) => registry.store.tensors(revision).await?,
+        None => Vec::new(),
+    };
+    let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
+    let views: Vec<TensorView> = tensors
+        .into_iter()
+        .map(|t| TensorView {
+            name: t.name,
+            dtype: t.dtype,
+            shape: t.shape,
+            digest: t.digest,
+            file: t.file,
+            l2: finite(t.l2),
+            mean: finite(t.mean),
+            min: finite(t.min),
+            max: finite(t.max),
+            nonfinite: t.nonfinite,
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(views))
+}

@@ -1,0 +1,81 @@
+//! Failures of ingest, measuring and jobs.
+
+use domain::{Class, Fault, Item};
+
+/// Anything that can stop an ingest, a measurement or a job.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
+    #[error(transparent)]
+    Analysis(#[from] analysis::Error),
+    #[error(transparent)]
+    Hub(#[from] hub::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("`{0}` is neither a model of this registry nor a checkpoint folder")]
+    UnknownModel(String),
+    #[error("`{0}` is known by its metadata only; its weights are needed here (import the checkpoint first)")]
+    NoWeights(String),
+    #[error("the folder holds no checkpoint, config.json or README.md: {0}")]
+    EmptyFolder(String),
+    #[error("`{0}` exists already; choose another name for the result")]
+    OutputExists(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("cancelled")]
+    Cancelled,
+    #[error("another worker took this job over")]
+    LeaseLost,
+    #[error("a task stopped unexpectedly: {0}")]
+    Task(String),
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Weights(error) => error.code(),
+            Self::Analysis(error) => error.code(),
+            Self::Hub(error) => error.code(),
+            Self::Io(_) => "io",
+            Self::UnknownModel(_) => "unknown_model",
+            Self::NoWeights(_) => "no_weights",
+            Self::EmptyFolder(_) => "empty_folder",
+            Self::OutputExists(_) => "output_exists",
+            Self::Invalid(_) => "invalid_request",
+            Self::Cancelled => "cancelled",
+            Self::LeaseLost => "lease_lost",
+            Self::Task(_) => "task_failed",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Store(error) => error.class(),
+            Self::Weights(error) => error.class(),
+            Self::Analysis(error) => error.class(),
+            Self::Hub(error) => error.class(),
+            Self::UnknownModel(_) => Class::NotFound,
+            Self::NoWeights(_) | Self::OutputExists(_) | Self::Cancelled | Self::LeaseLost => Class::Conflict,
+            Self::EmptyFolder(_) | Self::Invalid(_) => Class::Invalid,
+            Self::Io(_) | Self::Task(_) => Class::Internal,
+        }
+    }
+
+    fn items(&self) -> Vec<Item> {
+        match self {
+            Self::Weights(error) => error.items(),
+            Self::Analysis(error) => error.items(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Task(error.to_string())
+    }
+}

@@ -1,0 +1,232 @@
+//! Ingest of one checkpoint: stored and hashed, checked, surveyed, its parents claimed, published at once.
+
+use std::{path::Path, sync::Arc};
+
+use domain::{Claim, Digest, Metadata, RelativePath, RepoId};
+use serde_json::Value;
+use store::{FileRow, ModelRow, Publish, TensorRow};
+use weights::{Folder, ReadAt, TensorFacts, TensorSource};
+
+use crate::{Error, Registry};
+
+/// A file that is already a blob but not yet part of a model.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub path: RelativePath,
+    pub digest: Digest,
+    pub size: u64,
+}
+
+/// Lineage and fence of a model made here by a job.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    pub claims: Vec<Claim>,
+    pub recipe: Option<(Digest, Value)>,
+    pub fence: Option<(String, i64)>,
+}
+
+/// Ingests a local checkpoint folder as `id`. Headers are checked before a byte is stored.
+///
+/// # Errors
+/// What is wrong with the folder; nothing is left behind then.
+pub async fn ingest_folder(
+    registry: &Registry,
+    path: &Path,
+    id: &RepoId,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<ModelRow, Error> {
+    let incoming = store_folder(registry, path, progress).await?;
+    ingest_files(registry, id, incoming, Made::default()).await
+}
+
+/// Ingests a folder written here, with its recipe and lineage.
+///
+/// # Errors
+/// As [`ingest_folder`].
+pub async fn ingest_made(
+    registry: &Registry,
+    path: &Path,
+    id: &RepoId,
+    made: Made,
+) -> Result<ModelRow, Error> {
+    let incoming = store_folder(registry, path, &|_, _| {}).await?;
+    ingest_files(registry, id, incoming, made).await
+}
+
+async fn store_folder(
+    registry: &Registry,
+    path: &Path,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Vec<Incoming>, Error> {
+    let (at, limits) = (path.to_owned(), registry.limits);
+    let folder = tokio::task::spawn_blocking(move || -> Result<Folder, Error> {
+        let folder = Folder::open(&at, &limits)?;
+        let has_weights = folder.checkpoint(&limits)?.is_some();
+        if !has_weights && folder.config.is_none() && folder.readme.is_none() {
+            return Err(Error::EmptyFolder(at.display().to_string()));
+        }
+        Ok(folder)
+    })
+    .await??;
+    let total: u64 = folder.files.iter().map(|file| file.size).sum();
+    let mut incoming = Vec::with_capacity(folder.files.len());
+    let mut done = 0;
+    for file in &folder.files {
+        match registry.store.put_file(&file.at).await {
+            Ok((digest, size)) => incoming.push(Incoming { path: file.path.clone(), digest, size }),
+            Err(error) => {
+                discard(registry, &incoming).await;
+                return Err(error.into());
+            }
+        }
+        done += file.size;
+        progress(done, total);
+    }
+    Ok(incoming)
+}
+
+/// Publishes stored files as a revision of `id`; removes the blobs again when they do not make a model.
+///
+/// # Errors
+/// What is wrong with the files; nothing is left behind then.
+pub async fn ingest_files(
+    registry: &Registry,
+    id: &RepoId,
+    files: Vec<Incoming>,
+    made: Made,
+) -> Result<ModelRow, Error> {
+    let outcome = publish(registry, id, &files, made).await;
+    if outcome.is_err() {
+        discard(registry, &files).await;
+    }
+    let row = outcome?;
+    registry.forests.settle().await?;
+    Ok(row)
+}
+
+async fn discard(registry: &Registry, files: &[Incoming]) {
+    let digests: Vec<Digest> = files.iter().map(|file| file.digest).collect();
+    if let Err(error) = registry.store.delete_unreferenced(&digests).await {
+        tracing::warn!(%error, "blobs of a refused checkpoint could not be removed: {error}");
+    }
+}
+
+async fn publish(
+    registry: &Registry,
+    id: &RepoId,
+    files: &[Incoming],
+    made: Made,
+) -> Result<ModelRow, Error> {
+    let limits = registry.limits;
+    let text = |name: &str, max: u64| {
+        let found = files.iter().find(|file| file.path.as_str() == name).cloned();
+        async move {
+            match found {
+                Some(file) => registry.store.read_text(&file.digest, max).await.map(Some),
+                None => Ok(None),
+            }
+        }
+    };
+    let card = text("README.md", limits.card_bytes).await?;
+    let config = json(text("config.json", limits.config_bytes).await?, "config.json")?;
+    let adapter = json(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
+
+    let mut opened: Vec<(RelativePath, Arc<dyn ReadAt>)> = Vec::with_capacity(files.len());
+    for file in files {
+        opened.push((file.path.clone(), Arc::new(registry.store.open(&file.digest).await?)));
+    }
+    let (surveyed, shards) = tokio::task::spawn_blocking(move || survey(&opened, &limits)).await??;
+
+    let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();
+    let mut metadata = hub::metadata::from_checkpoint(
+        id.clone(),
+        card.as_deref(),
+        config.as_ref(),
+        adapter.as_ref(),
+        &names,
+        &limits,
+    );
+    if metadata.parameters.is_none() && !surveyed.is_empty() {
+        metadata.parameters = Some(
+            surveyed
+                .iter()
+                .map(|t| t.shape.iter().product::<u64>())
+                .sum::<u64>()
+                .try_into()
+                .unwrap_or(i64::MAX),
+        );
+    }
+    let claims = merge_claims(&mut metadata, made.claims);
+    let publish = Publish {
+        metadata,
+        claims,
+        files: files
+            .iter()
+            .map(|file| FileRow { path: file.path.as_str().to_owned(), size: file.size, digest: file.digest })
+            .collect(),
+        tensors: surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect(),
+        recipe: made.recipe,
+        fence: made.fence,
+    };
+    Ok(registry.store.publish(publish).await?)
+}
+
+/// What was computed here outweighs the card: a recipe's claims replace declared ones for the same parents.
+fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>) -> Vec<Claim> {
+    let (declared, notes) = analysis::lineage::claims(metadata);
+    metadata.notes.extend(notes);
+    let mut claims = made;
+    for claim in declared {
+        match claims.iter_mut().find(|known| known.parent.key() == claim.parent.key()) {
+            Some(known) => known.evidence.extend(claim.evidence),
+            None => claims.push(claim),
+        }
+    }
+    claims
+}
+
+type Shard = (String, std::ops::Range<u64>);
+
+fn survey(
+    files: &[(RelativePath, Arc<dyn ReadAt>)],
+    limits: &domain::Limits,
+) -> Result<(Vec<TensorFacts>, Vec<Shard>), Error> {
+    let Some(checkpoint) = weights::assemble(files, limits)? else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let facts = weights::survey(&checkpoint, &|_| Ok(()))?;
+    let shards = (0..checkpoint.tensors().len())
+        .map(|index| (checkpoint.shard_of(index).to_owned(), checkpoint.byte_range(index)))
+        .collect();
+    Ok((facts, shards))
+}
+
+fn tensor_row(facts: TensorFacts, (file, range): Shard) -> TensorRow {
+    let stats = facts.stats.as_ref();
+    TensorRow {
+        name: facts.name,
+        dtype: facts.dtype.name().to_owned(),
+        shape: facts.shape,
+        digest: facts.digest,
+        file,
+        offset_begin: range.start,
+        offset_end: range.end,
+        l2: stats.map(kernels_l2),
+        mean: stats.map(|s| s.mean()),
+        min: stats.map(|s| f64::from(s.min)),
+        max: stats.map(|s| f64::from(s.max)),
+        nonfinite: stats.map_or(0, |s| s.nans + s.infs),
+    }
+}
+
+fn kernels_l2(stats: &weights::Stats) -> f64 {
+    stats.l2()
+}
+
+fn json(text: Option<String>, file: &str) -> Result<Option<Value>, Error> {
+    text.map(|text| {
+        serde_json::from_str(&text)
+            .map_err(|error| Error::Invalid(format!("{file} is not valid JSON: {error}")))
+    })
+    .transpose()
+}

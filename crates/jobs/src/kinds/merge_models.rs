@@ -1,0 +1,36 @@
+//! Merges models as a mergekit YAML says and publishes the result.
+
+use domain::{Relation, RepoId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Kind, Run};
+use crate::{Error, output, submit::plan_merge};
+
+/// The kind.
+pub const MERGE_MODELS: Kind =
+    Kind { id: "merge_models", title: "Merge", run: |run| Box::pin(async move { merge(run).await }) };
+
+/// What a queued merge needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergePayload {
+    pub yaml: String,
+    pub output: RepoId,
+}
+
+async fn merge(run: Run) -> Result<Value, Error> {
+    let payload: MergePayload = run.payload()?;
+    let plan = plan_merge(&run.registry, &payload.yaml, crate::Folders::Refused).await?;
+    let made = output::Derived {
+        id: payload.output,
+        relation: Relation::Merge,
+        parents: plan.parents(),
+        heir: plan.heir.clone(),
+        recipe: plan.recipe.clone(),
+        recipe_file: Some(("mergekit_config.yml".to_owned(), payload.yaml)),
+        summary: format!("Merged by `{}`.", plan.method),
+        dtype: plan.dtype.clone(),
+    };
+    let row = output::publish_derived(&run, made, plan.source).await?;
+    Ok(json!({ "model": row.name, "digest": row.digest }))
+}

@@ -1,0 +1,46 @@
+//! The kinds of job: one file each, one line here.
+
+mod diff_models;
+mod merge_models;
+mod transfer_diff;
+
+use std::{future::Future, pin::Pin};
+
+use serde_json::Value;
+use store::JobRow;
+
+use crate::{Error, Registry, worker::Pulse};
+
+pub use diff_models::{DIFF_MODELS, DiffPayload};
+pub use merge_models::{MERGE_MODELS, MergePayload};
+pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
+
+/// A running job: its row, the registry, and the pulse that reports progress and hears of cancellation.
+pub struct Run {
+    pub registry: Registry,
+    pub job: JobRow,
+    pub pulse: Pulse,
+}
+
+type Outcome = Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>;
+
+/// One kind of job.
+pub struct Kind {
+    /// Verb and noun, stored with each job.
+    pub id: &'static str,
+    /// What people read.
+    pub title: &'static str,
+    pub run: fn(Run) -> Outcome,
+}
+
+/// Every kind of job.
+pub const KINDS: &[Kind] = &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS];
+
+impl Run {
+    /// The payload this kind stored when it was queued.
+    fn payload<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_value(self.job.payload.clone()).map_err(|error| {
+            Error::Invalid(format!("job {} holds a payload of another version: {error}", self.job.id))
+        })
+    }
+}

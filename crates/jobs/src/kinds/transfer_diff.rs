@@ -1,0 +1,44 @@
+//! Adds a fine-tune's diff vector to another base model and publishes the result (arXiv 2503.20110).
+
+use std::sync::Arc;
+
+use domain::{Relation, RepoId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Kind, Run};
+use crate::{Error, output, submit::plan_transfer};
+
+/// The kind.
+pub const TRANSFER_DIFF: Kind =
+    Kind { id: "transfer_diff", title: "Transfer", run: |run| Box::pin(async move { transfer(run).await }) };
+
+/// What a queued transfer needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferPayload {
+    pub target_base: String,
+    pub source_base: String,
+    pub source_tuned: String,
+    pub lambda: f64,
+    pub output: RepoId,
+}
+
+async fn transfer(run: Run) -> Result<Value, Error> {
+    let payload: TransferPayload = run.payload()?;
+    let plan = plan_transfer(&run.registry, &payload, crate::Folders::Refused).await?;
+    let made = output::Derived {
+        id: payload.output.clone(),
+        relation: Relation::Transfer,
+        parents: vec![plan.target.clone(), plan.tuned.clone()],
+        heir: plan.heir(),
+        recipe: plan.recipe.clone(),
+        recipe_file: None,
+        summary: format!(
+            "`{} + {} × ({} − {})`, computed here without training.",
+            payload.target_base, payload.lambda, payload.source_tuned, payload.source_base
+        ),
+        dtype: None,
+    };
+    let row = output::publish_derived(&run, made, Arc::clone(&plan.source)).await?;
+    Ok(json!({ "model": row.name, "digest": row.digest }))
+}

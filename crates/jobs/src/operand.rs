@@ -1,0 +1,124 @@
+//! A model as an operand: a registry id, or (on the command line) a checkpoint folder.
+
+use std::{path::Path, sync::Arc};
+
+use domain::{Digest, RepoId};
+use serde_json::Value;
+use weights::{Folder, TensorSource};
+
+use crate::{Error, Registry};
+
+/// A model opened for reading, with what its derived models inherit.
+#[derive(Clone)]
+pub struct Operand {
+    /// As the caller wrote it, without a revision.
+    pub label: String,
+    pub id: Option<RepoId>,
+    /// Digest of the revision, or of the stored tensors for a folder.
+    pub digest: Option<Digest>,
+    pub source: Arc<dyn TensorSource>,
+    pub config: Option<Value>,
+    pub license: Option<String>,
+    /// Tokenizer and generation files to carry over.
+    pub companions: Vec<Companion>,
+}
+
+/// A file a derived model inherits unchanged.
+#[derive(Clone, Debug)]
+pub struct Companion {
+    pub path: String,
+    pub from: CompanionFrom,
+}
+
+/// Where a companion's bytes are.
+#[derive(Clone, Debug)]
+pub enum CompanionFrom {
+    Blob(Digest, u64),
+    File(std::path::PathBuf),
+}
+
+const COMPANIONS: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "generation_config.json",
+];
+
+/// Opens `name`: a model of the registry, or a folder when `folders` says that paths are allowed.
+///
+/// # Errors
+/// [`Error::UnknownModel`], [`Error::NoWeights`], or what is wrong with the checkpoint.
+pub async fn open_operand(registry: &Registry, name: &str, folders: Folders) -> Result<Operand, Error> {
+    if folders == Folders::Allowed && Path::new(name).is_dir() {
+        return open_folder(registry, name).await;
+    }
+    let bare = name.split('@').next().unwrap_or(name);
+    let row = registry.store.model_by_id(bare).await?.filter(|row| !row.ghost);
+    let row = row.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
+    let revision = row.revision.ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let checkpoint = registry
+        .store
+        .checkpoint(revision, &registry.limits)
+        .await?
+        .ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let companions = registry
+        .store
+        .files(revision)
+        .await?
+        .into_iter()
+        .filter(|file| COMPANIONS.contains(&file.path.as_str()))
+        .map(|file| Companion { path: file.path, from: CompanionFrom::Blob(file.digest, file.size) })
+        .collect();
+    Ok(Operand {
+        label: row.name.clone(),
+        id: RepoId::parse(&row.name).ok(),
+        digest: row.digest,
+        source: Arc::new(checkpoint),
+        config: row.config,
+        license: row.license,
+        companions,
+    })
+}
+
+/// Whether a name may be a path of this machine; never for names that come over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folders {
+    Allowed,
+    Refused,
+}
+
+async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> {
+    let (path, limits) = (name.to_owned(), registry.limits);
+    tokio::task::spawn_blocking(move || {
+        let folder = Folder::open(Path::new(&path), &limits)?;
+        let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| Error::NoWeights(path.clone()))?;
+        let mut pin = String::new();
+        for index in 0..checkpoint.tensors().len() {
+            pin.push_str(&checkpoint.tensors()[index].name);
+            pin.push_str(&weights::tensor_digest(&checkpoint, index)?.to_string());
+        }
+        Ok(Operand {
+            label: path.clone(),
+            id: None,
+            digest: Some(Digest::of(pin.as_bytes())),
+            source: Arc::new(checkpoint),
+            config: folder.config.clone(),
+            license: None,
+            companions: folder
+                .files
+                .iter()
+                .filter(|file| COMPANIONS.contains(&file.path.as_str()))
+                .map(|file| Companion {
+                    path: file.path.as_str().to_owned(),
+                    from: CompanionFrom::File(file.at.clone()),
+                })
+                .collect(),
+        })
+    })
+    .await?
+}

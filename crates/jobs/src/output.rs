@@ -1,0 +1,209 @@
+//! Writing derived models: streamed to scratch, then published with their recipe, or left in a folder.
+
+use std::{path::Path, sync::Arc};
+
+use analysis::recipe::Recipe;
+use domain::{Claim, EdgeStatus, Evidence, Relation, RelativePath, RepoId, Source};
+use serde_json::{Value, json};
+use store::ModelRow;
+use tempfile::NamedTempFile;
+use weights::TensorSource;
+
+use crate::{
+    Error, Incoming, Made, Operand, Registry, ingest_files,
+    kinds::Run,
+    operand::{Companion, CompanionFrom},
+    worker::Pulse,
+};
+
+/// A model computed here, before it is written.
+pub struct Derived {
+    pub id: RepoId,
+    pub relation: Relation,
+    pub parents: Vec<Operand>,
+    /// Whose config, tokenizer and licence the result inherits.
+    pub heir: Operand,
+    pub recipe: Recipe,
+    /// A recipe file to publish beside the weights.
+    pub recipe_file: Option<(String, String)>,
+    /// One sentence for the card.
+    pub summary: String,
+    /// Output dtype when it differs from the heir's.
+    pub dtype: Option<String>,
+}
+
+impl Derived {
+    /// README.md of the result: Hub front matter, then how it was made.
+    pub fn card(&self) -> String {
+        let mut card = String::from("---\nlibrary_name: transformers\n");
+        if let Some(license) = &self.heir.license {
+            card.push_str(&format!("license: {license}\n"));
+        }
+        card.push_str("base_model:\n");
+        for parent in &self.parents {
+            card.push_str(&format!("- {}\n", parent.label));
+        }
+        if self.relation == Relation::Merge {
+            card.push_str("base_model_relation: merge\ntags:\n- merge\n- mergekit\n");
+        }
+        card.push_str(&format!("---\n# {}\n\n{}\n\n", self.id.name(), self.summary));
+        if let Some((_, text)) = &self.recipe_file {
+            card.push_str(&format!("```yaml\n{}\n```\n\n", text.trim_end()));
+        }
+        card.push_str(&format!("Recipe digest: `{}`\n", self.recipe.digest()));
+        card
+    }
+
+    /// config.json of the result.
+    pub fn config(&self) -> Option<Value> {
+        let mut config = self.heir.config.clone()?;
+        if let (Some(dtype), Some(fields)) = (&self.dtype, config.as_object_mut()) {
+            let dtype = dtype.trim_start_matches("torch.");
+            let key = if fields.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
+            fields.insert(key.to_owned(), json!(dtype));
+        }
+        Some(config)
+    }
+
+    fn texts(&self) -> Vec<(String, String)> {
+        let mut texts = vec![("README.md".to_owned(), self.card())];
+        if let Some(config) = self.config() {
+            texts.push(("config.json".to_owned(), format!("{config:#}\n")));
+        }
+        texts.push(("stemma_recipe.json".to_owned(), format!("{:#}\n", self.recipe.canonical())));
+        texts.extend(self.recipe_file.clone());
+        texts
+    }
+
+    /// Lineage and recipe of the result, for publishing it outside a job.
+    pub fn made(&self) -> Made {
+        Made {
+            claims: self.claims(),
+            recipe: Some((self.recipe.digest(), self.recipe.canonical())),
+            fence: None,
+        }
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let digest = self.recipe.digest();
+        self.parents
+            .iter()
+            .filter_map(|parent| {
+                Some(Claim {
+                    parent: parent.id.clone()?,
+                    as_written: parent.label.clone(),
+                    relation: self.relation,
+                    status: EdgeStatus::Accepted,
+                    evidence: vec![Evidence {
+                        source: Source::Recipe,
+                        detail: digest.to_string(),
+                        confidence: 1.0,
+                    }],
+                })
+            })
+            .collect()
+    }
+}
+
+/// Streams `source` into a scratch file; gives the file and its length in bytes.
+pub async fn write_scratch(
+    registry: &Registry,
+    source: Arc<dyn TensorSource>,
+    pulse: &Pulse,
+) -> Result<(NamedTempFile, u64), Error> {
+    let (scratch, pulse) = (registry.scratch.clone(), pulse.clone());
+    let total = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
+    pulse.begin("writing tensors", total);
+    let outcome = tokio::task::spawn_blocking(move || -> Result<_, Error> {
+        fs_err::create_dir_all(&scratch)?;
+        let mut file = NamedTempFile::new_in(&scratch)?;
+        {
+            let mut out = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
+            weights::write_safetensors(&*source, &mut out, &|bytes| pulse.advance(bytes))?;
+            std::io::Write::flush(&mut out)?;
+        }
+        let bytes = file.as_file().metadata()?.len();
+        Ok((file, bytes))
+    })
+    .await?;
+    outcome
+}
+
+/// Writes, stores and publishes a derived model under the job's fence.
+pub async fn publish_derived(
+    run: &Run,
+    derived: Derived,
+    source: Arc<dyn TensorSource>,
+) -> Result<ModelRow, Error> {
+    let registry = &run.registry;
+    let (file, _) = match write_scratch(registry, source, &run.pulse).await {
+        Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
+        other => other?,
+    };
+    run.pulse.begin("publishing", 1);
+    let mut incoming = Vec::new();
+    let (digest, size) = registry.store.put_file(file.path()).await?;
+    incoming.push(Incoming { path: path_of("model.safetensors")?, digest, size });
+    for (name, text) in derived.texts() {
+        let (digest, size) = registry.store.put_bytes(text.as_bytes()).await?;
+        incoming.push(Incoming { path: path_of(&name)?, digest, size });
+    }
+    for Companion { path, from } in &derived.heir.companions {
+        if let CompanionFrom::Blob(digest, size) = from {
+            incoming.push(Incoming { path: path_of(path)?, digest: *digest, size: *size });
+        }
+    }
+    let made = Made { fence: Some((run.job.id.clone(), run.job.fence)), ..derived.made() };
+    ingest_files(registry, &derived.id, incoming, made).await
+}
+
+/// Writes a derived model into a folder that must not hold a checkpoint yet.
+///
+/// # Errors
+/// When the folder is not empty or cannot be written.
+pub async fn write_folder(
+    registry: &Registry,
+    out: &Path,
+    derived: Derived,
+    source: Arc<dyn TensorSource>,
+    pulse: &Pulse,
+) -> Result<(), Error> {
+    if out.exists() && fs_err::read_dir(out)?.next().is_some() {
+        return Err(Error::OutputExists(out.display().to_string()));
+    }
+    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    fs_err::create_dir_all(parent)?;
+    let staging = tempfile::Builder::new().prefix(".stemma-").tempdir_in(parent)?;
+    let beside = Registry { scratch: staging.path().to_owned(), ..registry.clone() };
+    let (file, _) = write_scratch(&beside, source, pulse).await?;
+    let ready = staging.path().join("out");
+    fs_err::create_dir(&ready)?;
+    file.as_file().sync_all()?;
+    file.persist(ready.join("model.safetensors")).map_err(|error| error.error)?;
+    for (name, text) in derived.texts() {
+        fs_err::write(ready.join(name), text)?;
+    }
+    for Companion { path, from } in &derived.heir.companions {
+        match from {
+            CompanionFrom::File(at) => drop(fs_err::copy(at, ready.join(path))?),
+            CompanionFrom::Blob(digest, size) => {
+                fs_err::write(ready.join(path), registry.store.read_text(digest, *size).await?)?;
+            }
+        }
+    }
+    set_readable(&ready.join("model.safetensors"))?;
+    if out.exists() {
+        fs_err::remove_dir(out)?;
+    }
+    fs_err::rename(&ready, out)?;
+    Ok(())
+}
+
+fn set_readable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+}
+
+fn path_of(name: &str) -> Result<RelativePath, Error> {
+    RelativePath::parse(name).map_err(|error| Error::Invalid(error.to_string()))
+}

@@ -1,0 +1,37 @@
+//! What every operation needs at hand: the store, the limits, a scratch folder, the live forest.
+
+use std::{path::PathBuf, sync::Arc};
+
+use domain::Limits;
+use store::Store;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::Forests;
+
+/// Cheap to clone; one per process.
+#[derive(Clone)]
+pub struct Registry {
+    pub store: Store,
+    pub limits: Limits,
+    /// Scratch space on the same machine, for outputs before they become blobs.
+    pub scratch: PathBuf,
+    pub forests: Forests,
+    /// At most this many measurements read weights at once.
+    pub measuring: Arc<Semaphore>,
+    /// Rung when a job is queued here, so a worker in this process starts at once.
+    pub queued: Arc<Notify>,
+}
+
+impl Registry {
+    /// Wires a registry over an opened store.
+    pub fn new(store: Store, limits: Limits, scratch: PathBuf) -> Self {
+        Self {
+            forests: Forests::new(store.clone()),
+            store,
+            limits,
+            scratch,
+            measuring: Arc::new(Semaphore::new(2)),
+            queued: Arc::new(Notify::new()),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The worker loop: claims jobs under a lease, keeps their pulse, finishes or fails them under the fence.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{Class, Fault};
+use store::{Beat, JobProgress, JobRow};
+use tokio::{sync::watch, time};
+use ulid::Ulid;
+
+use crate::{
+    Error, KINDS, Registry,
+    kinds::{Kind, Run},
+};
+
+/// Progress of one running job and its stop sign; cheap to clone, safe to call from any thread.
+#[derive(Clone, Default)]
+pub struct Pulse {
+    inner: Arc<PulseState>,
+}
+
+#[derive(Default)]
+struct PulseState {
+    step: Mutex<String>,
+    done: AtomicU64,
+    total: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl Pulse {
+    /// Starts a step of `total` bytes.
+    pub fn begin(&self, step: &str, total: u64) {
+        if let Ok(mut current) = self.inner.step.lock() {
+            step.clone_into(&mut current);
+        }
+        self.inner.done.store(0, Ordering::Relaxed);
+        self.inner.total.store(total, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` more.
+    ///
+    /// # Errors
+    /// When the job was cancelled or taken over: stop here.
+    pub fn advance(&self, bytes: u64) -> Result<(), weights::Error> {
+        self.inner.done.fetch_add(bytes, Ordering::Relaxed);
+        if self.cancelled() { Err(weights::Error::Stopped) } else { Ok(()) }
+    }
+
+    /// Whether the job should stop.
+    pub fn cancelled(&self) -> bool {
+        self.inner.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Step, bytes done, bytes in all.
+    pub fn snapshot(&self) -> (String, u64, u64) {
+        let step = self.inner.step.lock().map(|s| s.clone()).unwrap_or_default();
+        (step, self.inner.done.load(Ordering::Relaxed), self.inner.total.load(Ordering::Relaxed))
+    }
+
+    fn stop(&self) {
+        self.inner.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs jobs until `shutdown` turns true; a job in hand is finished first.
+pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>) {
+    let name = format!("worker-{}", Ulid::generate());
+    let ids: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
+    while !*shutdown.borrow() {
+        match registry.store.claim(&ids, &name, registry.limits.lease_seconds).await {
+            Ok(Some(job)) => run_one(&registry, job).await,
+            Ok(None) => {
+                tokio::select! {
+                    () = registry.queued.notified() => {}
+                    () = time::sleep(Duration::from_secs(1)) => {}
+                    _ = shutdown.changed() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no job can be claimed: {error}");
+                time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
+async fn run_one(registry: &Registry, job: JobRow) {
+    let Some(kind) = KINDS.iter().find(|kind| kind.id == job.kind) else {
+        return;
+    };
+    tracing::info!(job = %job.id, kind = kind.id, "job {} starts: {}", job.id, kind.title);
+    let outcome = supervise(registry, kind, &job).await;
+    let stored = match outcome {
+        Ok(result) => registry.store.finish(&job.id, job.fence, result).await,
+        Err(Error::Cancelled) => registry.store.set_cancelled(&job.id, job.fence).await,
+        Err(Error::LeaseLost) => return,
+        Err(error) => {
+            tracing::warn!(job = %job.id, code = error.code(), "job {} failed: {error}", job.id);
+            let temporary = matches!(error.class(), Class::Unavailable);
+            let retry = (temporary && job.attempts < registry.limits.attempts)
+                .then(|| 1_i64 << job.attempts.clamp(0, 10));
+            registry.store.fail(&job.id, job.fence, error.code(), &error.to_string(), retry).await
+        }
+    };
+    if let Err(error) = stored {
+        tracing::warn!(job = %job.id, %error, "the end of job {} could not be recorded: {error}", job.id);
+    }
+}
+
+/// Runs the job beside its heartbeat; a lost lease or a cancel stops the work at its next block.
+async fn supervise(registry: &Registry, kind: &Kind, job: &JobRow) -> Result<serde_json::Value, Error> {
+    let pulse = Pulse::default();
+    let run = Run { registry: registry.clone(), job: job.clone(), pulse: pulse.clone() };
+    let mut work = tokio::spawn((kind.run)(run));
+    let mut beat = time::interval(Duration::from_millis(250));
+    let mut lost = false;
+    let mut told = (String::new(), u64::MAX, 0);
+    let mut since = 0;
+    loop {
+        tokio::select! {
+            outcome = &mut work => {
+                return match outcome {
+                    _ if lost => Err(Error::LeaseLost),
+                    Ok(Err(_)) | Err(_) if pulse.cancelled() => Err(Error::Cancelled),
+                    Ok(outcome) => outcome,
+                    Err(panic) => Err(panic.into()),
+                };
+            }
+            _ = beat.tick() => {
+                let now = pulse.snapshot();
+                since += 1;
+                if now == told && since < 20 {
+                    // An unchanged job is written down only often enough to hear of a cancel.
+                    if since % 4 != 0 { continue; }
+                }
+                since = 0;
+                told = now.clone();
+                let progress = JobProgress {
+                    step: now.0,
+                    done: i64::try_from(now.1).unwrap_or(i64::MAX),
+                    total: i64::try_from(now.2).unwrap_or(i64::MAX),
+                };
+                match registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await {
+                    Ok(Beat::Go) => {}
+                    Ok(Beat::Cancel) => pulse.stop(),
+                    Ok(Beat::Lost) => { lost = true; pulse.stop(); }
+                    Err(error) => tracing::warn!(%error, "heartbeat of job {} failed: {error}", job.id),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `stemma merge` and `stemma transfer`: a folder on disk, and a registered model when asked.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use domain::{Class, Relation, RepoId};
+use jobs::{Derived, Folders, Pulse, Registry, TransferPayload};
+
+use super::Context;
+use crate::{exit::Failure, output, wiring};
+
+/// Where a merge goes.
+pub struct Target {
+    pub out: Option<PathBuf>,
+    pub register: Option<String>,
+    pub dry_run: bool,
+}
+
+/// The operands of a transfer.
+pub struct Transfer {
+    pub from_base: String,
+    pub from_tuned: String,
+    pub to_base: String,
+    pub lambda: f64,
+}
+
+fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
+    let bad = |e: domain::BadRepoId| Failure::new("bad_id", Class::Invalid, e.to_string());
+    if let Some(id) = register {
+        return RepoId::parse(id).map_err(bad);
+    }
+    let name: String = out
+        .file_name()
+        .map(|n| n.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect())
+        .unwrap_or_else(|| "model".to_owned());
+    RepoId::parse(name.trim_matches('-')).or_else(|_| RepoId::parse("model")).map_err(bad)
+}
+
+/// Merges as the YAML file says.
+pub async fn merge(context: Context, config: &Path, target: Target) -> Result<(), Failure> {
+    let yaml = fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
+    let registry = wiring::open(&context.config).await?;
+    let plan = jobs::plan_merge(&registry, &yaml, Folders::Allowed).await?;
+    let bytes: u64 = plan.source.tensors().iter().map(analysis::TensorInfo::bytes).sum();
+    if target.dry_run {
+        let tensors = plan.source.tensors().len();
+        if context.json {
+            output::json(&serde_json::json!({ "method": plan.method, "tensors": tensors, "bytes": bytes,
+                "recipe_digest": plan.recipe.digest() }));
+        } else {
+            output::line(format!("{}: {tensors} tensors, {bytes} bytes, {}", plan.method, plan.recipe.digest()));
+        }
+        return Ok(());
+    }
+    let Some(out) = target.out else {
+        return Err(Failure::new("usage", Class::Invalid, "name the folder to write: stemma merge CONFIG.yml OUT"));
+    };
+    let derived = Derived {
+        id: id_for(target.register.as_deref(), &out)?,
+        relation: Relation::Merge,
+        parents: plan.operands.clone(),
+        heir: plan.heir.clone(),
+        recipe: plan.recipe.clone(),
+        recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
+        summary: format!("Merged by `{}`.", plan.method),
+        dtype: plan.dtype.clone(),
+    };
+    write(&context, &registry, Job { derived, source: plan.source, out: &out, register: target.register.is_some() })
+        .await
+}
+
+/// Transfers a fine-tune.
+pub async fn transfer(
+    context: Context,
+    wanted: Transfer,
+    out: &Path,
+    register: Option<String>,
+) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let id = id_for(register.as_deref(), out)?;
+    let payload = TransferPayload {
+        target_base: wanted.to_base,
+        source_base: wanted.from_base,
+        source_tuned: wanted.from_tuned,
+        lambda: wanted.lambda,
+        output: id.clone(),
+    };
+    let plan = jobs::plan_transfer(&registry, &payload, Folders::Allowed).await?;
+    let derived = Derived {
+        id,
+        relation: Relation::Transfer,
+        parents: vec![plan.target.clone(), plan.tuned.clone()],
+        heir: plan.heir(),
+        recipe: plan.recipe.clone(),
+        recipe_file: None,
+        summary: format!(
+            "`{} + {} × ({} − {})`, computed without training.",
+            plan.target.label, wanted.lambda, plan.tuned.label, plan.base.label
+        ),
+        dtype: None,
+    };
+    write(&context, &registry, Job { derived, source: plan.source, out, register: register.is_some() }).await
+}
+
+struct Job<'a> {
+    derived: Derived,
+    source: Arc<dyn analysis::TensorSource>,
+    out: &'a Path,
+    register: bool,
+}
+
+async fn write(context: &Context, registry: &Registry, job: Job<'_>) -> Result<(), Failure> {
+    let id = job.derived.id.clone();
+    let made = job.derived.made();
+    let pulse = Pulse::default();
+    let bar = output::bar(context.quiet, "writing");
+    let ticker = {
+        let (pulse, bar) = (pulse.clone(), bar.clone());
+        tokio::spawn(async move {
+            loop {
+                let (_, done, total) = pulse.snapshot();
+                bar.set_length(total);
+                bar.set_position(done);
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        })
+    };
+    let written = jobs::write_folder(registry, job.out, job.derived, job.source, &pulse).await;
+    ticker.abort();
+    bar.finish_and_clear();
+    written?;
+    let mut digest = None;
+    if job.register {
+        let row = jobs::ingest_made(registry, job.out, &id, made).await?;
+        digest = row.digest;
+    }
+    if context.json {
+        let registered = job.register.then(|| id.to_string());
+        output::json(&serde_json::json!({ "out": job.out, "registered": registered, "digest": digest }));
+    } else {
+        output::line(job.out.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `stemma import`.
+
+use std::path::PathBuf;
+
+use domain::{Class, RepoId};
+
+use super::Context;
+use crate::{cli::ImportCommand, exit::Failure, output, wiring};
+
+/// Runs an import.
+pub async fn run(context: Context, command: ImportCommand) -> Result<(), Failure> {
+    match command {
+        ImportCommand::Dir { path, id } => dir(context, path, &id).await,
+        ImportCommand::Dump { files } => dumps(context, files).await,
+    }
+}
+
+async fn dir(context: Context, path: PathBuf, id: &str) -> Result<(), Failure> {
+    let id = RepoId::parse(id).map_err(|e| Failure::new("bad_id", Class::Invalid, e.to_string()))?;
+    let registry = wiring::open(&context.config).await?;
+    let bar = output::bar(context.quiet, "storing");
+    let row = jobs::ingest_folder(&registry, &path, &id, &|done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })
+    .await?;
+    bar.finish_and_clear();
+    if context.json {
+        output::json(&serde_json::json!({ "id": row.name, "digest": row.digest, "has_weights": row.has_weights }));
+    } else {
+        let digest = row.digest.map(|d| d.to_string()).unwrap_or_default();
+        output::line(format!("{} {digest}", row.name));
+    }
+    Ok(())
+}
+
+async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let mut reports = Vec::new();
+    for file in files {
+        let bar = output::bar(context.quiet, "importing");
+        let report = jobs::import_dump(&registry, &file, &|_, done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })
+        .await?;
+        bar.finish_and_clear();
+        if !context.quiet {
+            for row in report.skipped_rows.iter().take(20) {
+                eprintln!("{}:{}: skipped: {}", report.file, row.line, row.reason);
+            }
+            if report.skipped > 20 {
+                eprintln!("{}: {} more rows skipped; --json lists them", report.file, report.skipped - 20);
+            }
+        }
+        if !context.json {
+            output::line(format!(
+                "{}: {} rows, {} models new, {} updated, {} edges, {} aliases, {} skipped",
+                report.file, report.rows, report.models_inserted, report.models_updated, report.edges,
+                report.aliases, report.skipped
+            ));
+        }
+        reports.push(report);
+    }
+    if context.json {
+        output::json(&reports);
+    }
+    Ok(())
+}

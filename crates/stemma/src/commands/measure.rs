@@ -1,0 +1,89 @@
+//! `stemma kinship` and `stemma diff`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use analysis::kinship::Report;
+use domain::Class;
+use jobs::{Folders, KinshipQuery, Pulse};
+
+use super::Context;
+use crate::{exit::Failure, output, wiring};
+
+/// Kinship matrix of ids or folders.
+pub async fn kinship(
+    context: Context,
+    models: Vec<String>,
+    base: Option<String>,
+    per_layer: bool,
+) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let report = jobs::kinship(&registry, KinshipQuery { models, base, folders: Folders::Allowed }).await?;
+    if context.json {
+        let mut body = serde_json::json!(report);
+        if let (false, Some(fields)) = (per_layer, body.as_object_mut()) {
+            fields.remove("layers");
+        }
+        output::json(&body);
+        return Ok(());
+    }
+    print_report(&report, per_layer);
+    Ok(())
+}
+
+fn print_report(report: &Report, per_layer: bool) {
+    for (measure, matrix) in &report.matrices {
+        output::line(measure);
+        for (name, row) in report.models.iter().zip(matrix) {
+            output::line(format!("  {name}\t{}", cells(row)));
+        }
+    }
+    if per_layer {
+        for layer in &report.layers {
+            for (measure, matrix) in &layer.matrices {
+                for (name, row) in report.models.iter().zip(matrix) {
+                    output::line(format!("layer {}\t{measure}\t{name}\t{}", layer.layer, cells(row)));
+                }
+            }
+        }
+    }
+}
+
+fn cells(row: &[Option<f64>]) -> String {
+    let cells: Vec<String> = row.iter().map(|v| v.map_or("-".to_owned(), |v| format!("{v:.4}"))).collect();
+    cells.join("\t")
+}
+
+/// Per-tensor comparison, and the diff itself with `--out`.
+pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let report = jobs::compare(&registry, a, b, Folders::Allowed).await?;
+    if context.json {
+        output::json(&report);
+    } else {
+        output::line(&report.verdict);
+        for t in &report.tensors {
+            let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.6}"));
+            output::line(format!(
+                "{}\trel_l2 {}\tcos {}\tmax {}\tunchanged {:.2}%",
+                t.name,
+                number(t.relative_l2),
+                number(t.cosine),
+                number(t.max_abs),
+                t.unchanged_share * 100.0
+            ));
+        }
+    }
+    let Some(out) = out else { return Ok(()) };
+    if out.exists() {
+        return Err(Failure::new("output_exists", Class::Conflict, format!("{} exists already", out.display())));
+    }
+    let tuned = jobs::open_operand(&registry, a, Folders::Allowed).await?;
+    let base = jobs::open_operand(&registry, b, Folders::Allowed).await?;
+    let source = Arc::new(analysis::diff::DiffSource::new(tuned.source, base.source)?);
+    let beside = out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let registry = jobs::Registry { scratch: beside, ..registry };
+    let (file, bytes) = jobs::write_scratch(&registry, source, &Pulse::default()).await?;
+    file.persist(&out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
+    eprintln!("wrote {} ({bytes} bytes)", out.display());
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! One file per group of commands.
+
+mod derive;
+mod import;
+mod measure;
+mod service;
+mod tree;
+
+use crate::{
+    cli::{Cli, Command, ConfigCommand},
+    config::Config,
+    exit::Failure,
+    output, wiring,
+};
+
+/// What every command needs.
+pub struct Context {
+    pub config: Config,
+    pub json: bool,
+    pub quiet: bool,
+}
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    let (config, figment) = Config::load(&cli.place)?;
+    let context = Context { config, json: cli.json, quiet: cli.quiet };
+    match cli.command {
+        Command::Openapi => {
+            output::json(&api::document());
+            Ok(())
+        }
+        Command::Config { command: ConfigCommand::Show } => {
+            service::show_config(&context, &figment);
+            Ok(())
+        }
+        Command::Demo { listen } => service::demo(context, cli.place.data.is_none(), &listen).await,
+        Command::Serve { listen, no_worker } => service::serve(context, listen, no_worker).await,
+        Command::Worker => service::worker(context).await,
+        Command::Migrate => wiring::open(&context.config).await.map(|_| output::line("schema is current")),
+        Command::Doctor => service::doctor(context).await,
+        Command::Import { command } => import::run(context, command).await,
+        Command::Tree { id, down, up, format } => tree::run(context, &id, up, down, format).await,
+        Command::Kinship { models, base, per_layer } => measure::kinship(context, models, base, per_layer).await,
+        Command::Diff { a, b, out } => measure::diff(context, &a, &b, out).await,
+        Command::Transfer { from_base, from_tuned, to_base, lambda, out, register } => {
+            let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };
+            derive::transfer(context, wanted, &out, register).await
+        }
+        Command::Merge { config, out, register, dry_run } => {
+            derive::merge(context, &config, derive::Target { out, register, dry_run }).await
+        }
+    }
+}

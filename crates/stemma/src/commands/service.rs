@@ -1,0 +1,101 @@
+//! `stemma demo`, `serve`, `worker`, `doctor`, `config show`.
+
+use figment::Figment;
+use tokio::sync::watch;
+
+use super::Context;
+use crate::{demo, exit::Failure, output, serve, wiring};
+
+/// Builds the demo registry when it is not there yet, then serves it.
+pub async fn demo(mut context: Context, default_place: bool, listen: &str) -> Result<(), Failure> {
+    if default_place && context.config.database.is_none() {
+        context.config.data = context.config.data.join("demo");
+    }
+    let registry = wiring::open(&context.config).await?;
+    demo::fill(&registry, context.quiet).await?;
+    serve::run(registry, listen, serve::Work::Inside).await
+}
+
+/// Serves.
+pub async fn serve(context: Context, listen: Option<String>, no_worker: bool) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let listen = listen.unwrap_or_else(|| context.config.listen.clone());
+    serve::run(registry, &listen, if no_worker { serve::Work::Elsewhere } else { serve::Work::Inside }).await
+}
+
+/// Runs jobs until told to stop.
+pub async fn worker(context: Context) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    serve::start_log();
+    let (stop, stopped) = watch::channel(false);
+    let work = tokio::spawn(jobs::run_worker(registry, stopped));
+    serve::until_signalled().await;
+    let _ = stop.send(true);
+    let _ = work.await;
+    Ok(())
+}
+
+/// Says what works and what does not.
+pub async fn doctor(context: Context) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    registry.store.check().await?;
+    let counts = registry.store.count_models().await?;
+    if context.json {
+        output::json(&serde_json::json!({ "database": "ok", "blobs": "ok", "models": counts.models,
+            "device": { "used": "cpu", "why": "this build computes on the CPU" } }));
+    } else {
+        output::line(format!("database  ok  {}", redact(&context.config.database_url())));
+        output::line(format!("blobs     ok  {}", context.config.blobs_url()));
+        output::line(format!("models    {} ({} with weights)", counts.models, counts.with_weights));
+        output::line("device    cpu (this build computes on the CPU)");
+    }
+    Ok(())
+}
+
+/// Prints each value with its source.
+pub fn show_config(context: &Context, figment: &Figment) {
+    let source = |key: &str| {
+        figment.find_metadata(key).map_or_else(
+            || "default".to_owned(),
+            |meta| match meta.name.as_ref() {
+                name if name.contains("Serialized") || name.contains("domain") => "flag or default".to_owned(),
+                name => name.to_owned(),
+            },
+        )
+    };
+    let config = &context.config;
+    let mut rows = vec![
+        ("data".to_owned(), config.data.display().to_string(), source("data")),
+        ("database".to_owned(), redact(&config.database_url()), source("database")),
+        ("blobs".to_owned(), config.blobs_url(), source("blobs")),
+        ("listen".to_owned(), config.listen.clone(), source("listen")),
+    ];
+    if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(config.limits) {
+        for (key, value) in limits {
+            let key = format!("limits.{key}");
+            rows.push((key.clone(), value.to_string(), source(&key)));
+        }
+    }
+    if context.json {
+        let map: serde_json::Map<_, _> = rows
+            .into_iter()
+            .map(|(key, value, source)| (key, serde_json::json!({ "value": value, "source": source })))
+            .collect();
+        output::json(&map);
+        return;
+    }
+    for (key, value, source) in rows {
+        output::line(format!("{key:28} {value:40} {source}"));
+    }
+}
+
+/// Hides the password of a database address.
+fn redact(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(start), Some(at)) => match url[start + 3..at].split_once(':') {
+            Some((user, _)) => format!("{}://{user}:***{}", &url[..start], &url[at..]),
+            None => url.to_owned(),
+        },
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,35 @@
+//! `stemma tree`.
+
+use analysis::lineage::SubtreeOptions;
+use domain::Class;
+
+use super::Context;
+use crate::{cli::TreeFormat, exit::Failure, output, wiring};
+
+/// Prints the tree around a model.
+pub async fn run(
+    context: Context,
+    id: &str,
+    up: Option<usize>,
+    down: Option<usize>,
+    format: TreeFormat,
+) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let Some(row) = registry.store.model_by_id(id).await? else {
+        return Err(Failure::new("unknown_model", Class::NotFound, format!("`{id}` is not in this registry")));
+    };
+    let forest = registry.forests.current().await?;
+    let options = SubtreeOptions {
+        up: up.unwrap_or(usize::MAX),
+        down: down.unwrap_or(usize::MAX),
+        cap: registry.limits.traversal,
+        ..SubtreeOptions::default()
+    };
+    let tree = forest.subtree(row.id, &options);
+    if context.json || format == TreeFormat::Json {
+        output::json(&tree);
+    } else {
+        output::line(tree.to_text().trim_end());
+    }
+    Ok(())
+}

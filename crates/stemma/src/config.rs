@@ -1,0 +1,77 @@
+//! Configuration: defaults < stemma.toml < environment (`STEMMA_…`) < flags, each value with its source.
+
+use std::path::PathBuf;
+
+use domain::{Class, Limits};
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{cli::Place, exit::Failure};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub data: PathBuf,
+    pub database: Option<String>,
+    pub blobs: Option<String>,
+    pub listen: String,
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("stemma-data"),
+            database: None,
+            blobs: None,
+            listen: "127.0.0.1:8080".to_owned(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Loads the configuration.
+    ///
+    /// # Errors
+    /// When a file or variable holds an unknown key or a wrong type.
+    pub fn load(place: &Place) -> Result<(Self, Figment), Failure> {
+        let file = place.config.clone().unwrap_or_else(|| PathBuf::from("stemma.toml"));
+        if place.config.is_some() && !file.is_file() {
+            return Err(Failure::new("config", Class::NotFound, format!("no configuration file {}", file.display())));
+        }
+        let mut figment = Figment::from(Serialized::defaults(Self::default()))
+            .merge(Toml::file(file))
+            .merge(Env::prefixed("STEMMA_").split("__").ignore(&["test_postgres"]));
+        let flags = [
+            ("data", place.data.as_ref().map(|p| p.display().to_string())),
+            ("database", place.database.clone()),
+            ("blobs", place.blobs.clone()),
+        ];
+        for (key, value) in flags {
+            if let Some(value) = value {
+                figment = figment.merge(Serialized::global(key, value));
+            }
+        }
+        let config = figment
+            .extract()
+            .map_err(|error| Failure::new("config", Class::Invalid, format!("the configuration is wrong: {error}")))?;
+        Ok((config, figment))
+    }
+
+    /// Database address in force.
+    pub fn database_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| {
+            format!("sqlite://{}?mode=rwc", self.data.join("stemma.sqlite").display())
+        })
+    }
+
+    /// Blob address in force.
+    pub fn blobs_url(&self) -> String {
+        self.blobs.clone().unwrap_or_else(|| self.data.join("blobs").display().to_string())
+    }
+}

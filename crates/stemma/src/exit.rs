@@ -1,0 +1,54 @@
+//! Errors to stderr and exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 refused, 6 unavailable.
+
+use std::process::ExitCode;
+
+use domain::{Class, Fault};
+use serde_json::json;
+
+/// Any failure of a command that carries a code.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: String,
+    pub class: Class,
+    pub message: String,
+    pub items: Vec<domain::Item>,
+}
+
+impl<F: Fault> From<F> for Failure {
+    fn from(fault: F) -> Self {
+        Self {
+            code: fault.code().to_owned(),
+            class: fault.class(),
+            message: fault.to_string(),
+            items: fault.items(),
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of the environment or the arguments.
+    pub fn new(code: &str, class: Class, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), class, message: message.into(), items: Vec::new() }
+    }
+}
+
+/// Prints the failure and gives its exit code.
+pub fn report(failure: &Failure, json: bool) -> ExitCode {
+    if json {
+        let errors: Vec<_> =
+            failure.items.iter().map(|i| json!({ "pointer": i.pointer, "message": i.message })).collect();
+        eprintln!("{}", json!({ "code": failure.code, "detail": failure.message, "errors": errors }));
+    } else {
+        eprintln!("error[{}]: {}", failure.code, failure.message);
+        for item in &failure.items {
+            eprintln!("  {}: {}", item.pointer, item.message);
+        }
+    }
+    ExitCode::from(match failure.class {
+        Class::Invalid | Class::Internal => 1,
+        Class::NotFound => 3,
+        Class::Conflict => 4,
+        Class::TooLarge | Class::Unsupported => 5,
+        Class::Unavailable => 6,
+    })
+}

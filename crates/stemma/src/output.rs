@@ -1,0 +1,26 @@
+//! Progress on stderr, data on stdout.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Prints one line of data.
+pub fn line(text: impl std::fmt::Display) {
+    // A closed pipe (`stemma tree … | head`) is no fault.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints one JSON document.
+pub fn json(value: &impl serde::Serialize) {
+    line(serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// A byte progress bar, hidden unless stderr is a terminal.
+pub fn bar(quiet: bool, what: &str) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style).with_message(what.to_owned())
+}

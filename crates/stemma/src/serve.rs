@@ -1,0 +1,115 @@
+//! The HTTP server: routes, telemetry, a worker inside, a clean end.
+
+use std::{io::Write as _, time::Instant};
+
+use actix_web::{
+    App, HttpServer,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::{Compress, Next, from_fn},
+    web,
+};
+use domain::Class;
+use jobs::Registry;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::sync::watch;
+
+use crate::{exit::Failure, site::Site};
+
+/// Who runs the jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    Inside,
+    Elsewhere,
+}
+
+/// Starts the log: text on stderr, level from `STEMMA_LOG` (default `info`).
+pub fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RUST_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,actix_server=warn,sqlx=warn,sea_orm_migration=warn"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Serves until SIGINT or SIGTERM; prints the address on stdout.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn run(registry: Registry, listen: &str, work: Work) -> Result<(), Failure> {
+    start_log();
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _ = metrics::set_global_recorder(recorder);
+    let (stop, stopped) = watch::channel(false);
+    let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
+
+    let limits = registry.limits;
+    let site = web::Data::from(Site::shared(registry.clone()));
+    let data = web::Data::new(registry);
+    let metrics_handle = web::Data::new(handle);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .app_data(site.clone())
+            .app_data(metrics_handle.clone())
+            .wrap(from_fn(measured))
+            .wrap(Compress::default())
+            .route("/metrics", web::get().to(metrics_text))
+            .configure(|cfg| api::configure(cfg, &limits))
+            .configure(::web::configure)
+    })
+    .client_request_timeout(std::time::Duration::from_secs(5))
+    .shutdown_timeout(20)
+    .bind(listen)
+    .map_err(|error| Failure::new("listen", Class::Unavailable, format!("cannot listen on {listen}: {error}")))?;
+    for address in server.addrs() {
+        let _ = writeln!(std::io::stdout().lock(), "listening on http://{address}");
+    }
+    let _ = std::io::stdout().flush();
+    server.run().await.map_err(|error| Failure::new("serve", Class::Internal, error.to_string()))?;
+    let _ = stop.send(true);
+    if let Some(worker) = worker {
+        let _ = worker.await;
+    }
+    Ok(())
+}
+
+/// Returns when the process is asked to stop.
+pub async fn until_signalled() {
+    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(term) => term,
+        Err(_) => return,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+}
+
+async fn metrics_text(handle: web::Data<PrometheusHandle>, registry: web::Data<Registry>) -> String {
+    if let Ok(counts) = registry.store.count_models().await {
+        #[allow(clippy::cast_precision_loss)]
+        let gauge = |name: &'static str, value: i64| metrics::gauge!(name).set(value as f64);
+        gauge("stemma_models", counts.models);
+        gauge("stemma_ghosts", counts.ghosts);
+        gauge("stemma_edges", counts.edges);
+        gauge("stemma_models_with_weights", counts.with_weights);
+        gauge("stemma_jobs_queued", counts.jobs_queued);
+    }
+    handle.render()
+}
+
+/// Counts and times every request under its route template, never its raw path.
+async fn measured(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let started = Instant::now();
+    let method = request.method().to_string();
+    let response = next.call(request).await?;
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("stemma_http_requests_total", "route" => route.clone(), "method" => method, "status" => status)
+        .increment(1);
+    metrics::histogram!("stemma_http_request_seconds", "route" => route).record(started.elapsed().as_secs_f64());
+    Ok(response)
+}

@@ -1,0 +1,58 @@
+//! Jobs as the pages show them.
+
+use ::web::view::{JobLink, JobPage, JobRow, JobState};
+use jobs::KINDS;
+use serde_json::Value;
+
+use super::count;
+
+/// One line of the list.
+pub fn row(job: &store::JobRow) -> JobRow {
+    let title = KINDS.iter().find(|kind| kind.id == job.kind).map_or(job.kind.as_str(), |kind| kind.title);
+    JobRow {
+        id: job.id.clone(),
+        kind: title.to_owned(),
+        state: JobState::read(&job.state),
+        step: job.step.clone(),
+        done: count(job.done),
+        total: count(job.total),
+        created_at: job.created_at,
+        finished_at: job.finished_at,
+    }
+}
+
+/// The whole job.
+pub fn page(job: &store::JobRow) -> JobPage {
+    JobPage {
+        row: row(job),
+        started_at: job.started_at,
+        attempts: u64::try_from(job.attempts).unwrap_or_default(),
+        cancel_requested: job.cancel_requested,
+        error_code: job.error_code.clone(),
+        error_message: job.error_message.clone(),
+        inputs: inputs(&job.payload),
+        outputs: job.result.as_ref().map(outputs).unwrap_or_default(),
+        request: Some(
+            job.payload.get("yaml").and_then(Value::as_str).map_or_else(|| format!("{:#}", job.payload), str::to_owned),
+        ),
+    }
+}
+
+fn inputs(payload: &Value) -> Vec<JobLink> {
+    ["target_base", "source_base", "source_tuned", "tuned", "base"]
+        .iter()
+        .filter_map(|key| payload.get(key)?.as_str())
+        .map(|name| JobLink { label: name.to_owned(), href: format!("/{name}") })
+        .collect()
+}
+
+fn outputs(result: &Value) -> Vec<JobLink> {
+    let mut links = Vec::new();
+    if let Some(model) = result.get("model").and_then(Value::as_str) {
+        links.push(JobLink { label: model.to_owned(), href: format!("/{model}") });
+    }
+    if let Some(blob) = result.get("blob").and_then(Value::as_str) {
+        links.push(JobLink { label: "diff.safetensors".to_owned(), href: format!("/api/v1/blobs/{blob}") });
+    }
+    links
+}

@@ -1,0 +1,125 @@
+//! What the pages show, drawn from the registry: the binary's side of `web::Source`.
+
+mod jobs_view;
+mod lineage;
+mod models;
+mod numbers;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::{Class, RepoId};
+use ::web::{
+    Failure, Source,
+    view::{
+        Answer, ComparePage, Counts, FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage,
+        LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+    },
+};
+use jobs::{MergeRequest, Registry, TransferPayload, TransferRequest};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// Pages over a registry.
+pub struct Site {
+    registry: Registry,
+}
+
+impl Site {
+    /// The site as the pages hold it.
+    pub fn shared(registry: Registry) -> Arc<dyn Source> {
+        Arc::new(Self { registry })
+    }
+}
+
+fn output_id(text: &str) -> Result<RepoId> {
+    RepoId::parse(text.trim()).map_err(|error| Failure::new(Class::Invalid, "bad_id", error.to_string()))
+}
+
+/// A stored signed number as the unsigned count it is.
+fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+#[async_trait]
+impl Source for Site {
+    async fn counts(&self) -> Result<Counts> {
+        let counts = self.registry.store.count_models().await?;
+        Ok(Counts {
+            models: count(counts.models),
+            ghosts: count(counts.ghosts),
+            edges: count(counts.edges),
+            with_weights: count(counts.with_weights),
+            jobs_queued: count(counts.jobs_queued),
+        })
+    }
+
+    async fn home(&self) -> Result<HomePage> {
+        Ok(HomePage { counts: self.counts().await?, families: lineage::families(&self.registry, 10).await? })
+    }
+
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage> {
+        models::search(&self.registry, query).await
+    }
+
+    async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
+        models::page(&self.registry, name, revision).await
+    }
+
+    async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {
+        lineage::page(&self.registry, name, query).await
+    }
+
+    async fn families(&self) -> Result<Vec<FamilyRow>> {
+        lineage::families(&self.registry, 200).await
+    }
+
+    fn measures(&self) -> Vec<MeasureCard> {
+        numbers::measures()
+    }
+
+    async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
+        numbers::kinship(&self.registry, query).await.map(|page| Answer::Ready(Box::new(page)))
+    }
+
+    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>> {
+        numbers::compare(&self.registry, a, b).await.map(|page| Answer::Ready(Box::new(page)))
+    }
+
+    fn merge_methods(&self) -> Vec<MethodCard> {
+        numbers::methods()
+    }
+
+    async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String> {
+        let request = MergeRequest { yaml: yaml.to_owned(), output: output_id(output)?, key: None };
+        Ok(jobs::submit_merge(&self.registry, request).await?.id)
+    }
+
+    async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
+        let lambda = form.lambda.trim().parse().map_err(|_| {
+            Failure::new(Class::Invalid, "bad_lambda", format!("`{}` is not a number; 1 adds the whole diff", form.lambda))
+        })?;
+        let payload = TransferPayload {
+            target_base: form.target_base.trim().to_owned(),
+            source_base: form.source_base.trim().to_owned(),
+            source_tuned: form.source_tuned.trim().to_owned(),
+            lambda,
+            output: output_id(&form.output)?,
+        };
+        Ok(jobs::submit_transfer(&self.registry, TransferRequest { payload, key: None }).await?.id)
+    }
+
+    async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {
+        let page = self.registry.store.jobs(cursor, self.registry.limits.page, None).await?;
+        Ok((page.items.iter().map(jobs_view::row).collect(), page.next))
+    }
+
+    async fn job(&self, id: &str) -> Result<Option<JobPage>> {
+        Ok(self.registry.store.job(id).await?.as_ref().map(jobs_view::page))
+    }
+
+    async fn cancel(&self, id: &str) -> Result<()> {
+        self.registry.store.cancel(id).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Search results and the page of one model.
+
+use std::collections::BTreeMap;
+
+use ::web::{
+    Failure,
+    view::{
+        ChildGroup, DtypeRow, FileRow, Found, ModelPage, Name, ParentLink, RevisionView, SearchPage, SearchQuery,
+        Sort,
+    },
+};
+use jobs::Registry;
+use store::ModelRow;
+
+use super::{Result, count};
+
+/// One page of results.
+pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPage> {
+    let page = registry
+        .store
+        .search(store::SearchQuery {
+            text: query.text.clone(),
+            org: query.org.clone(),
+            license: query.license.clone(),
+            pipeline_tag: query.pipeline_tag.clone(),
+            library: query.library.clone(),
+            relation: query.relation,
+            has_weights: query.has_weights,
+            sort: match query.sort {
+                Sort::Downloads => store::Sort::Downloads,
+                Sort::Likes => store::Sort::Likes,
+                Sort::Created => store::Sort::Created,
+                Sort::Name => store::Sort::Name,
+            },
+            cursor: query.cursor.clone(),
+            limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
+        })
+        .await?;
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    let items = page
+        .items
+        .iter()
+        .map(|row| Found {
+            name: Name(row.name.clone()),
+            ghost: row.ghost,
+            parent: forest.primary_parent(row.id).and_then(|parent| {
+                let link = forest.parents(row.id).into_iter().find(|link| link.id == parent)?;
+                Some((link.relation, Name(forest.node(parent)?.name.clone())))
+            }),
+            parameters: row.parameters.map(count),
+            license: row.license.clone(),
+            pipeline_tag: row.pipeline_tag.clone(),
+            library: row.library.clone(),
+            downloads: row.downloads.map(count),
+            likes: row.likes.map(count),
+            created_at: row.created_at,
+            has_weights: row.has_weights,
+        })
+        .collect();
+    Ok(SearchPage { items, next: page.next })
+}
+
+/// Everything about one model; `None` when there is no such model or revision.
+pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
+    let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
+    let current = row.digest.map(|digest| digest.hex());
+    let known = |wanted: &str| wanted == "main" || current.as_deref() == Some(wanted.trim_start_matches("sha256:"));
+    if revision.is_some_and(|wanted| !known(wanted)) {
+        return Ok(None);
+    }
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    let named = |id: i64| forest.node(id).map(|node| Name(node.name.clone()));
+    let mut path: Vec<Name> = forest.path_from_root(row.id).into_iter().filter_map(named).collect();
+    path.pop();
+    let children = forest
+        .child_counts(row.id)
+        .into_iter()
+        .map(|(relation, count)| ChildGroup { relation, count: count as u64 })
+        .filter(|group| group.count > 0)
+        .collect();
+    let (mut files, mut dtypes, mut recipe) = (Vec::new(), Vec::new(), None);
+    if let Some(id) = row.revision {
+        files = stored_files(registry, id).await?;
+        dtypes = dtype_rows(registry, id).await?;
+        recipe = registry.store.recipe_of(id).await?.map(|recipe| format!("{recipe:#}"));
+    }
+    Ok(Some(ModelPage {
+        parents: parents(registry, &row).await?,
+        notes: registry.store.notes_of(row.id).await?,
+        path,
+        children,
+        files,
+        dtypes,
+        recipe,
+        revision: row.digest.map(|digest| RevisionView { digest: digest.to_string(), created_at: row.ingested_at }),
+        name: Name(row.name),
+        ghost: row.ghost,
+        license: row.license,
+        pipeline_tag: row.pipeline_tag,
+        library: row.library,
+        architecture: row.architecture,
+        model_type: row.model_type,
+        parameters: row.parameters.map(count),
+        downloads: row.downloads.map(count),
+        likes: row.likes.map(count),
+        created_at: row.created_at,
+        last_modified: row.last_modified,
+        languages: row.languages,
+        datasets: row.datasets,
+        tags: row.tags,
+        new_version: row.new_version.map(Name),
+        card: row.card,
+    }))
+}
+
+/// A model's parents with their evidence.
+pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLink>> {
+    let edges = registry.store.edges_of(row.id).await?;
+    let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
+    let known = registry.store.models_by_ids(&ids).await?;
+    Ok(edges
+        .into_iter()
+        .map(|edge| {
+            let parent = known.iter().find(|row| row.id == edge.parent);
+            ParentLink {
+                name: Name(parent.map_or_else(|| edge.as_written.clone(), |row| row.name.clone())),
+                ghost: parent.is_none_or(|row| row.ghost),
+                relation: edge.relation,
+                status: edge.status,
+                as_written: edge.as_written,
+                license: parent.and_then(|row| row.license.clone()),
+                evidence: edge.evidence,
+            }
+        })
+        .collect())
+}
+
+async fn stored_files(registry: &Registry, revision: i64) -> Result<Vec<FileRow>> {
+    let files = registry.store.files(revision).await?;
+    Ok(files
+        .into_iter()
+        .map(|file| FileRow { path: file.path, size: file.size, digest: file.digest.to_string() })
+        .collect())
+}
+
+async fn dtype_rows(registry: &Registry, revision: i64) -> Result<Vec<DtypeRow>> {
+    let mut rows: BTreeMap<String, DtypeRow> = BTreeMap::new();
+    for tensor in registry.store.tensors(revision).await? {
+        let row = rows.entry(tensor.dtype.clone()).or_default();
+        row.dtype = tensor.dtype;
+        row.tensors += 1;
+        row.elements += tensor.shape.iter().product::<u64>();
+        row.bytes += tensor.offset_end - tensor.offset_begin;
+    }
+    Ok(rows.into_values().collect())
+}

@@ -1,0 +1,150 @@
+//! Measures, methods, kinship and comparison as the pages show them.
+
+use ::web::{
+    Failure,
+    view::{
+        Cell, ComparePage, FieldDiff, KinshipPage, KinshipQuery, MeasureCard, MethodCard, Name, ParamField, Skipped,
+        TensorDiff,
+    },
+};
+use analysis::kinship::MEASURES;
+use jobs::{Folders, Registry};
+use serde_json::Value;
+
+use super::Result;
+
+/// The measures slice as cards.
+pub fn measures() -> Vec<MeasureCard> {
+    MEASURES
+        .iter()
+        .map(|m| MeasureCard {
+            id: m.id.to_owned(),
+            name: m.name.to_owned(),
+            formula: m.formula.to_owned(),
+            reference: m.reference.to_owned(),
+        })
+        .collect()
+}
+
+/// The methods slice as cards.
+pub fn methods() -> Vec<MethodCard> {
+    let specs = serde_json::to_value(analysis::merge::specs()).unwrap_or_default();
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let plain = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    specs
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|spec| MethodCard {
+            id: text(spec, "id"),
+            name: text(spec, "name"),
+            summary: text(spec, "summary"),
+            reference: text(spec, "reference"),
+            needs_base: spec.get("base").and_then(Value::as_str) == Some("required"),
+            models: spec.get("models").and_then(plain).unwrap_or_default(),
+            params: spec
+                .get("params")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(|param| ParamField {
+                    name: text(param, "name"),
+                    kind: text(param, "kind"),
+                    default: param.get("default").and_then(plain),
+                    range: param.get("range").and_then(plain),
+                    per_model: param.get("per_model").and_then(Value::as_bool).unwrap_or_default(),
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// A matrix of one measure.
+pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPage> {
+    let wanted =
+        jobs::KinshipQuery { models: query.names.clone(), base: query.base.clone(), folders: Folders::Refused };
+    let report = jobs::kinship(registry, wanted).await.map_err(Failure::from)?;
+    let measure = if query.measure.is_empty() { "cosine".to_owned() } else { query.measure.clone() };
+    let missing = if report.base.is_none() && measure != "euclidean" {
+        "needs a base model: deltas are taken against it"
+    } else {
+        "undefined: one of the two equals the base"
+    };
+    let matrix = report.matrices.get(&measure).map(Vec::as_slice).unwrap_or_default();
+    let matrix: Vec<Vec<Cell>> = (0..report.models.len())
+        .map(|i| {
+            (0..report.models.len())
+                .map(|j| {
+                    let value = matrix.get(i).and_then(|row| row.get(j)).copied().flatten();
+                    Cell { value, reason: value.is_none().then(|| missing.to_owned()) }
+                })
+                .collect()
+        })
+        .collect();
+    Ok(KinshipPage {
+        models: report.models.into_iter().map(Name).collect(),
+        base: report.base.map(Name),
+        measure,
+        matrix,
+        elements: report.elements,
+        tensors: report.coverage.compared as u64,
+        skipped: report
+            .coverage
+            .skipped
+            .into_iter()
+            .map(|s| Skipped { tensor: s.tensor, reason: s.reason })
+            .collect(),
+    })
+}
+
+/// Two models side by side.
+pub async fn compare(registry: &Registry, a: &str, b: &str) -> Result<ComparePage> {
+    let report = jobs::compare(registry, a, b, Folders::Refused).await.map_err(Failure::from)?;
+    let (left, right) = (registry.store.model_by_id(a).await?, registry.store.model_by_id(b).await?);
+    let mut page = ComparePage {
+        verdict: report.verdict,
+        only_a: report.only_a,
+        only_b: report.only_b,
+        shape_mismatches: report.shape_mismatches.iter().map(ToString::to_string).collect(),
+        tensors: report
+            .tensors
+            .into_iter()
+            .map(|t| TensorDiff {
+                name: t.name,
+                dtype_a: t.dtype_a.to_string(),
+                dtype_b: t.dtype_b.to_string(),
+                shape: t.shape,
+                elements: t.elements,
+                relative_l2: t.relative_l2,
+                cosine: t.cosine,
+                max_abs: t.max_abs,
+                unchanged_share: Some(t.unchanged_share),
+                identical: t.identical,
+            })
+            .collect(),
+        ..ComparePage::default()
+    };
+    if let (Some(left), Some(right)) = (left, right) {
+        let forest = registry.forests.current().await.map_err(Failure::from)?;
+        page.merge_base =
+            forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| Name(n.name.clone()));
+        let parameters = |row: &store::ModelRow| row.parameters.map(|n| n.to_string());
+        page.fields = [
+            ("Licence", left.license.clone(), right.license.clone()),
+            ("Task", left.pipeline_tag.clone(), right.pipeline_tag.clone()),
+            ("Library", left.library.clone(), right.library.clone()),
+            ("Architecture", left.architecture.clone(), right.architecture.clone()),
+            ("Parameters", parameters(&left), parameters(&right)),
+        ]
+        .into_iter()
+        .map(|(field, a, b)| FieldDiff { field: field.to_owned(), a, b })
+        .collect();
+        page.a = Name(left.name);
+        page.b = Name(right.name);
+    }
+    Ok(page)
+}

@@ -1,0 +1,20 @@
+//! Opens the registry a configuration describes.
+
+use domain::Class;
+use jobs::Registry;
+use store::Store;
+
+use crate::{config::Config, exit::Failure};
+
+/// Opens (and migrates) the registry.
+///
+/// # Errors
+/// When the folder, the database or the blob store cannot be used.
+pub async fn open(config: &Config) -> Result<Registry, Failure> {
+    fs_err::create_dir_all(&config.data).map_err(|error| {
+        Failure::new("data_folder", Class::Unavailable, format!("the data folder cannot be made: {error}"))
+    })?;
+    let store = Store::open(&config.database_url(), &config.blobs_url()).await?;
+    store.migrate().await?;
+    Ok(Registry::new(store, config.limits, config.data.join("scratch")))
+}

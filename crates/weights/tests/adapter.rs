@@ -1,0 +1,99 @@
+//! LoRA adapters applied, against hand calculations.
+
+mod support;
+
+use std::sync::Arc;
+
+use domain::Fault;
+use serde_json::{Value, json};
+use support::{one, tensors};
+use weights::{Baked, Error, TensorSource};
+
+const P: &str = "base_model.model.";
+
+fn bake(base: &[(&str, &[u64], &[f32])], adapter: &[(&str, &[u64], &[f32])], config: &Value) -> Result<Baked, Error> {
+    let named: Vec<(String, &[u64], &[f32])> = adapter.iter().map(|(n, s, v)| (format!("{P}{n}"), *s, *v)).collect();
+    let named: Vec<(&str, &[u64], &[f32])> = named.iter().map(|(n, s, v)| (n.as_str(), *s, *v)).collect();
+    Baked::new(Arc::new(one(tensors(base))), Arc::new(one(tensors(&named))), config)
+}
+
+fn values(source: &dyn TensorSource, name: &str) -> Vec<f32> {
+    let index = source.position(name).unwrap();
+    let mut out = vec![0.0; source.tensors()[index].elements() as usize];
+    source.read_f32(index, 0, &mut out).unwrap();
+    out
+}
+
+// A = [[1,2,3]], B = [[10],[20]], so B·A = [[10,20,30],[20,40,60]].
+const A: (&str, &[u64], &[f32]) = ("q.lora_A.weight", &[1, 3], &[1.0, 2.0, 3.0]);
+const B: (&str, &[u64], &[f32]) = ("q.lora_B.weight", &[2, 1], &[10.0, 20.0]);
+const W: (&str, &[u64], &[f32]) = ("q.weight", &[2, 3], &[1.0; 6]);
+
+#[test]
+fn the_scaled_product_is_added_and_other_tensors_stay() {
+    let other: (&str, &[u64], &[f32]) = ("norm.weight", &[2], &[7.0, 8.0]);
+    let baked = bake(&[W, other], &[A, B], &json!({"peft_type": "LORA", "r": 1, "lora_alpha": 2})).unwrap();
+    assert_eq!(values(&baked, "q.weight"), [21.0, 41.0, 61.0, 41.0, 81.0, 121.0]);
+    assert_eq!(values(&baked, "norm.weight"), [7.0, 8.0]);
+}
+
+#[test]
+fn any_cut_of_a_read_gives_the_same_bytes() {
+    let baked = bake(&[W], &[A, B], &json!({"r": 1, "lora_alpha": 0.3})).unwrap();
+    let mut whole = [0; 24];
+    baked.read_bytes(0, 0, &mut whole).unwrap();
+    for begin in 0..24 {
+        for end in begin..=24 {
+            let mut part = vec![0; end - begin];
+            baked.read_bytes(0, begin as u64, &mut part).unwrap();
+            assert_eq!(part, whole[begin..end]);
+        }
+    }
+}
+
+#[test]
+fn patterns_and_rank_stabilisation_change_the_scale() {
+    let a: (&str, &[u64], &[f32]) = ("x.q.lora_A.weight", &[4, 1], &[1.0; 4]);
+    let b: (&str, &[u64], &[f32]) = ("x.q.lora_B.weight", &[1, 4], &[1.0; 4]);
+    let w: (&str, &[u64], &[f32]) = ("x.q.weight", &[1, 1], &[0.0]);
+    let scaled = |config: Value| values(&bake(&[w], &[a, b], &config).unwrap(), "x.q.weight")[0];
+    assert_eq!(scaled(json!({"r": 4, "lora_alpha": 8})), 8.0);
+    assert_eq!(scaled(json!({"r": 4, "lora_alpha": 8, "use_rslora": true})), 16.0);
+    assert_eq!(scaled(json!({"r": 8, "lora_alpha": 8, "rank_pattern": {"q": 4}})), 8.0);
+    assert_eq!(scaled(json!({"r": 4, "lora_alpha": 8, "alpha_pattern": {"x.q": 16}})), 16.0);
+    assert_eq!(scaled(json!({"r": 4, "lora_alpha": 8, "alpha_pattern": {"k": 16}})), 8.0);
+}
+
+#[test]
+fn transposed_bases_and_embeddings_take_the_transposed_product() {
+    let w: (&str, &[u64], &[f32]) = ("q.weight", &[3, 2], &[0.0; 6]);
+    let config = json!({"r": 1, "lora_alpha": 1, "fan_in_fan_out": true});
+    assert_eq!(values(&bake(&[w], &[A, B], &config).unwrap(), "q.weight"), [10.0, 20.0, 20.0, 40.0, 30.0, 60.0]);
+    let a: (&str, &[u64], &[f32]) = ("q.lora_embedding_A", &[2, 3], &[1.0, 2.0, 3.0, 0.0, 0.0, 1.0]);
+    let b: (&str, &[u64], &[f32]) = ("q.lora_embedding_B", &[2, 2], &[10.0, 1.0, 20.0, 2.0]);
+    let baked = bake(&[w], &[a, b], &json!({"r": 2, "lora_alpha": 2})).unwrap();
+    assert_eq!(values(&baked, "q.weight"), [10.0, 20.0, 20.0, 40.0, 31.0, 62.0]);
+}
+
+#[test]
+fn tensors_stored_whole_replace_the_base() {
+    let head: (&str, &[u64], &[f32]) = ("q.weight", &[2, 3], &[9.0; 6]);
+    assert_eq!(values(&bake(&[W], &[head], &json!({})).unwrap(), "q.weight"), [9.0; 6]);
+}
+
+#[test]
+fn every_reason_why_an_adapter_does_not_fit_is_told_at_once() {
+    let config = json!({"r": 1, "lora_alpha": 1});
+    let a: (&str, &[u64], &[f32]) = ("k.lora_A.weight", &[1, 3], &[1.0; 3]);
+    let v: (&str, &[u64], &[f32]) = ("v.lora_A.weight", &[1, 1], &[1.0]);
+    let v_b: (&str, &[u64], &[f32]) = ("v.lora_B.weight", &[1, 1], &[1.0]);
+    let error = bake(&[W], &[a, v, v_b], &config).err().unwrap();
+    assert_eq!(error.items().len(), 2, "{error}");
+    let wide: (&str, &[u64], &[f32]) = ("q.weight", &[3, 3], &[1.0; 9]);
+    assert_eq!(bake(&[wide], &[A, B], &config).err().unwrap().items().len(), 1);
+    assert_eq!(bake(&[W], &[A, B], &json!({"r": 2})).err().unwrap().items().len(), 1);
+    let dora = json!({"peft_type": "LOHA", "use_dora": true, "rank_pattern": {"(": 1}});
+    assert_eq!(bake(&[W], &[A, B], &dora).err().unwrap().items().len(), 3);
+    let magnitude: (&str, &[u64], &[f32]) = ("q.lora_magnitude_vector", &[2], &[1.0; 2]);
+    assert_eq!(bake(&[W], &[A, B, magnitude], &config).err().unwrap().code(), "adapter_mismatch");
+}

@@ -1,0 +1,160 @@
+//! Reductions and selections against the plain loops they stand for.
+
+use kernels::{DiffSums, Gram, PairSums, Stats, kth, pair_sums, splitmix_unit};
+use proptest::prelude::*;
+
+fn noise(key: u64, n: usize) -> Vec<f32> {
+    (0..n as u64).map(|i| (splitmix_unit(key, i) * 2.0 - 1.0) as f32).collect()
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-11 * (1.0 + a.abs().max(b.abs()))
+}
+
+fn naive(a: &[f32], b: &[f32]) -> PairSums {
+    let mut s = PairSums::default();
+    for (&a, &b) in a.iter().zip(b) {
+        let (a, b) = (f64::from(a), f64::from(b));
+        s.add(&PairSums { n: 1, ab: a * b, aa: a * a, bb: b * b, sa: a, sb: b });
+    }
+    s
+}
+
+fn same(a: &PairSums, b: &PairSums) -> bool {
+    a.n == b.n && close(a.ab, b.ab) && close(a.aa, b.aa) && close(a.bb, b.bb) && close(a.sa, b.sa) && close(a.sb, b.sb)
+}
+
+fn vectors(length: usize) -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
+    prop::collection::vec((-100f32..100.0, -100f32..100.0), 0..length).prop_map(|pairs| pairs.into_iter().unzip())
+}
+
+proptest! {
+    #[test]
+    fn pair_sums_are_the_naive_sums((a, b) in vectors(9_000)) {
+        prop_assert!(same(&pair_sums(&a, &b), &naive(&a, &b)));
+    }
+
+    #[test]
+    fn a_gram_matrix_holds_the_sums_of_every_pair((a, b) in vectors(9_000), cut in 0usize..9_000) {
+        let cut = cut.min(a.len());
+        let c: Vec<f32> = a.iter().map(|x| x * 0.5 + 1.0).collect();
+        let mut gram = Gram::new(3);
+        let mut rest = Gram::new(3);
+        gram.add_block(&[&a[..cut], &b[..cut], &c[..cut]]);
+        rest.add_block(&[&a[cut..], &b[cut..], &c[cut..]]);
+        gram.merge(&rest);
+        prop_assert_eq!(gram.elements(), a.len() as u64);
+        let all = [&a, &b, &c];
+        for i in 0..3 {
+            for j in 0..3 {
+                prop_assert!(same(&gram.pair(i, j), &naive(all[i], all[j])));
+            }
+        }
+    }
+
+    #[test]
+    fn the_kth_magnitude_is_the_one_sorting_finds(raw in prop::collection::vec(any::<f32>(), 1..400), few in 1u32..4, k in 1u64..400) {
+        // Coarse values make ties the normal case.
+        let values: Vec<f32> = raw.iter().map(|x| if x.is_nan() { 0.5 } else { f32::from_bits(x.to_bits() >> (8 * few) << (8 * few)) }).collect();
+        let mut sorted: Vec<f32> = values.iter().map(|x| x.abs()).collect();
+        sorted.sort_by(|x, y| y.total_cmp(x));
+        let found = kth::threshold(&values, k);
+        prop_assert_eq!(found.map(|t| t.value()), sorted.get(k as usize - 1).copied());
+        let Some(threshold) = found else { return Ok(()) };
+        prop_assert_eq!(threshold.above, sorted.iter().filter(|x| **x > threshold.value()).count() as u64);
+
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&i, &j| values[j].abs().total_cmp(&values[i].abs()).then(i.cmp(&j)));
+        let mut expected = vec![0.0f32; values.len()];
+        order[..k as usize].iter().for_each(|&i| expected[i] = values[i]);
+        let mut kept = values.clone();
+        let mut ties = threshold.ties(k);
+        prop_assert!(threshold.ties_in(&values) >= ties);
+        for block in kept.chunks_mut(7) {
+            threshold.keep(block, &mut ties);
+        }
+        prop_assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn statistics_cover_the_finite_values_and_count_the_others(raw in prop::collection::vec(any::<f32>(), 0..500)) {
+        let values: Vec<f32> = raw.into_iter().map(|x| if x.is_finite() { x % 1000.0 } else { x }).collect();
+        let mut stats = Stats::default();
+        for block in values.chunks(100) {
+            let mut one = Stats::default();
+            one.add_block(block);
+            stats.merge(&one);
+        }
+        let finite: Vec<f64> = values.iter().filter(|x| x.is_finite()).map(|x| f64::from(*x)).collect();
+        prop_assert_eq!(stats.n - stats.nans - stats.infs, finite.len() as u64);
+        prop_assert_eq!(stats.finite(), finite.len() == values.len());
+        prop_assert_eq!(stats.zeros, finite.iter().filter(|x| **x == 0.0).count() as u64);
+        let mean = finite.iter().sum::<f64>() / finite.len().max(1) as f64;
+        prop_assert!(close(stats.mean(), mean));
+        prop_assert!(close(stats.l2(), finite.iter().map(|x| x * x).sum::<f64>().sqrt()));
+        let range = finite.iter().copied().reduce(f64::min).zip(finite.iter().copied().reduce(f64::max));
+        prop_assert_eq!(stats.range(), range);
+    }
+
+    #[test]
+    fn difference_sums_are_the_naive_ones((a, mut b) in vectors(9_000), every in 1usize..5) {
+        b.iter_mut().zip(&a).step_by(every).for_each(|(b, a)| *b = *a);
+        let mut sums = DiffSums::default();
+        sums.add_block(&a, &b);
+        let gaps = a.iter().zip(&b).map(|(a, b)| f64::from(*a) - f64::from(*b));
+        prop_assert!(close(sums.diff_sq, gaps.clone().map(|x| x * x).sum()));
+        prop_assert_eq!(sums.max_abs, gaps.map(f64::abs).fold(0.0, f64::max));
+        prop_assert_eq!(sums.equal, a.iter().zip(&b).filter(|(a, b)| a == b).count() as u64);
+    }
+}
+
+#[test]
+fn sums_have_the_same_bits_on_any_number_of_threads() {
+    let (a, b) = (noise(1, 400_001), noise(2, 400_001));
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut gram = Gram::new(2);
+            gram.add_block(&[&a, &b]);
+            (pair_sums(&a, &b), gram)
+        })
+    };
+    assert_eq!(on(1), on(3));
+    assert_eq!(on(1), on(8));
+}
+
+#[test]
+fn one_block_gives_the_same_bits_as_a_pair_and_in_a_gram_matrix() {
+    let (a, b) = (noise(3, kernels::BLOCK), noise(4, kernels::BLOCK));
+    let mut gram = Gram::new(2);
+    gram.add_block(&[&a, &b]);
+    assert_eq!(gram.pair(0, 1), pair_sums(&a, &b));
+}
+
+#[test]
+fn similarities_of_known_vectors_are_known() {
+    let sums = pair_sums(&[3.0, 0.0], &[3.0, 4.0]);
+    assert_eq!(sums.cosine(), Some(0.6));
+    assert_eq!(sums.euclidean(), 4.0);
+    assert_eq!(pair_sums(&[1.0, 2.0, 3.0], &[-1.0, -3.0, -5.0]).pearson(), Some(-1.0));
+    assert_eq!(pair_sums(&[0.1; 999], &noise(5, 999)).pearson(), None, "a constant correlates with nothing");
+    assert_eq!(pair_sums(&[0.0; 4], &[1.0; 4]).cosine(), None);
+    assert_eq!(pair_sums(&[f32::NAN], &[1.0]).cosine(), None);
+    assert_eq!(pair_sums(&[], &[]).pearson(), None);
+    let a = noise(6, 10_000);
+    assert_eq!((pair_sums(&a, &a).cosine(), pair_sums(&a, &a).euclidean()), (Some(1.0), 0.0));
+}
+
+#[test]
+fn pairs_that_are_not_finite_are_counted_and_left_out() {
+    let mut sums = DiffSums::default();
+    sums.add_block(&[1.0, f32::NAN, 3.0, f32::INFINITY], &[1.0, f32::NAN, 5.0, 2.0]);
+    assert_eq!((sums.n, sums.equal, sums.nonfinite, sums.diff_sq, sums.max_abs), (4, 2, 2, 4.0, 2.0));
+}
+
+#[test]
+fn a_rank_nobody_holds_has_no_threshold() {
+    assert_eq!(kth::threshold(&[1.0, 2.0], 0), None);
+    assert_eq!(kth::threshold(&[1.0, 2.0], 3), None);
+    assert_eq!(kth::threshold(&[], 1), None);
+}
