@@ -135,7 +135,8 @@ fn encode_f16(values: &[f32], out: &mut [u8]) -> u64 {
     for (values, out) in values.chunks(CHUNK).zip(out.chunks_mut(CHUNK * 2)) {
         let buffer = &mut buffer[..values.len()];
         buffer.convert_from_f32_slice(values);
-        over += values.iter().zip(&*buffer).map(|(x, y)| u64::from(x.is_finite() & y.is_infinite())).sum::<u64>();
+        over +=
+            values.iter().zip(&*buffer).map(|(x, y)| u64::from(x.is_finite() & y.is_infinite())).sum::<u64>();
         store(out, buffer, f16::to_le_bytes);
     }
     over

@@ -112,7 +112,10 @@ impl Low {
     /// The exact magnitude; `None` when fewer elements were counted than in the first pass.
     pub fn threshold(&self) -> Option<Threshold> {
         let (slot, above) = find(&self.counts, self.bucket.rank)?;
-        Some(Threshold { value_bits: (self.bucket.high << 16) | slot as u32, above: self.bucket.above + above })
+        Some(Threshold {
+            value_bits: (self.bucket.high << 16) | slot as u32,
+            above: self.bucket.above + above,
+        })
     }
 }
 

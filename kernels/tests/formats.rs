@@ -59,7 +59,9 @@ fn every_code_of_sixteen_bits_or_fewer_comes_back_bit_for_bit() {
             let bytes = code.to_le_bytes();
             let value = decoded(dtype, &bytes);
             if dtype == Dtype::F16 && value[0].is_nan() {
-                assert!(f16::from_le_bytes([encoded(dtype, &value).0[0], encoded(dtype, &value).0[1]]).is_nan());
+                assert!(
+                    f16::from_le_bytes([encoded(dtype, &value).0[0], encoded(dtype, &value).0[1]]).is_nan()
+                );
             } else {
                 assert_eq!(encoded(dtype, &value), (bytes.to_vec(), 0), "{dtype} {code:#x}");
             }
@@ -83,7 +85,11 @@ fn infinities_and_nans_stay_what_they_are() {
     for dtype in FLOATS {
         let back = decoded(dtype, &encoded(dtype, &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]).0);
         assert!(back[0].is_nan(), "{dtype}");
-        let kept = if dtype == Dtype::F8E4M3 { back[1].is_nan() } else { back[1..] == [f32::INFINITY, f32::NEG_INFINITY] };
+        let kept = if dtype == Dtype::F8E4M3 {
+            back[1].is_nan()
+        } else {
+            back[1..] == [f32::INFINITY, f32::NEG_INFINITY]
+        };
         assert!(kept, "{dtype}: {back:?}");
     }
 }

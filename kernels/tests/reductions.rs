@@ -21,11 +21,17 @@ fn naive(a: &[f32], b: &[f32]) -> PairSums {
 }
 
 fn same(a: &PairSums, b: &PairSums) -> bool {
-    a.n == b.n && close(a.ab, b.ab) && close(a.aa, b.aa) && close(a.bb, b.bb) && close(a.sa, b.sa) && close(a.sb, b.sb)
+    a.n == b.n
+        && close(a.ab, b.ab)
+        && close(a.aa, b.aa)
+        && close(a.bb, b.bb)
+        && close(a.sa, b.sa)
+        && close(a.sb, b.sb)
 }
 
 fn vectors(length: usize) -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
-    prop::collection::vec((-100f32..100.0, -100f32..100.0), 0..length).prop_map(|pairs| pairs.into_iter().unzip())
+    prop::collection::vec((-100f32..100.0, -100f32..100.0), 0..length)
+        .prop_map(|pairs| pairs.into_iter().unzip())
 }
 
 proptest! {

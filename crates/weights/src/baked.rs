@@ -59,7 +59,8 @@ impl Baked {
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         let mut changes: Vec<Change> = base.tensors().iter().map(|_| Change::Keep).collect();
         for (index, info) in adapter.tensors().iter().enumerate() {
-            let mut fault = |message: &str| faults.push(Item { pointer: info.name.clone(), message: message.to_owned() });
+            let mut fault =
+                |message: &str| faults.push(Item { pointer: info.name.clone(), message: message.to_owned() });
             if !info.dtype.is_float() {
                 fault("it is not stored as floats");
                 continue;
@@ -169,7 +170,9 @@ fn delta(
     }
     let ((a_rank, inner), (outer, b_rank)) = (flat(wide), flat(tall));
     if (a_rank, b_rank) != (rank, rank) {
-        return Ok(Err(format!("its factors have the ranks {a_rank} and {b_rank}; the configuration says {rank}")));
+        return Ok(Err(format!(
+            "its factors have the ranks {a_rank} and {b_rank}; the configuration says {rank}"
+        )));
     }
     if !info.dtype.is_float() {
         return Ok(Err(format!("the base stores `{name}` as {}, which is not a float", info.dtype)));
@@ -184,11 +187,8 @@ fn delta(
         return Ok(Err(format!("the base's `{name}` has no elements")));
     }
     let (a, b) = (read_whole(adapter, down)?, read_whole(adapter, up)?);
-    let (left, right) = if swap {
-        (transpose(&a, inner as usize), transpose(&b, rank as usize))
-    } else {
-        (b, a)
-    };
+    let (left, right) =
+        if swap { (transpose(&a, inner as usize), transpose(&b, rank as usize)) } else { (b, a) };
     let scale = config.scale(module);
     Ok(Ok((target, Delta { columns: want.1 as usize, scale, left, right, rank: rank as usize })))
 }

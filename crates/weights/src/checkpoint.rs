@@ -94,21 +94,26 @@ fn agree(
     found: &BTreeMap<String, (TensorInfo, usize, Range<u64>)>,
 ) -> Result<()> {
     let shards = index.shards();
-    if let Some(missing) = shards.iter().find(|shard| !files.iter().any(|(label, _)| label == shard.as_str())) {
+    if let Some(missing) = shards.iter().find(|shard| !files.iter().any(|(label, _)| label == shard.as_str()))
+    {
         return Err(missing_shard(missing.as_str()));
     }
-    if let Some((extra, _)) = files.iter().find(|(label, _)| !shards.iter().any(|shard| shard.as_str() == label)) {
+    if let Some((extra, _)) =
+        files.iter().find(|(label, _)| !shards.iter().any(|shard| shard.as_str() == label))
+    {
         return Err(Error::malformed("unlisted_shard", extra, format!("{INDEX} does not name this file")));
     }
     for (tensor, shard) in &index.0 {
         match found.get(tensor) {
             Some((_, file, _)) if files[*file].0 == shard.as_str() => {}
             Some((_, file, _)) => {
-                let message = format!("tensor `{tensor}` is said to be in {shard} but is in {}", files[*file].0);
+                let message =
+                    format!("tensor `{tensor}` is said to be in {shard} but is in {}", files[*file].0);
                 return Err(Error::malformed("shard_mismatch", INDEX, message));
             }
             None => {
-                let message = format!("tensor `{}` is said to be in {shard} but is not", crate::json::shown(tensor));
+                let message =
+                    format!("tensor `{}` is said to be in {shard} but is not", crate::json::shown(tensor));
                 return Err(Error::malformed("shard_mismatch", INDEX, message));
             }
         }
@@ -155,7 +160,9 @@ impl TensorSource for Checkpoint {
 pub fn assemble(names: &[(RelativePath, Arc<dyn ReadAt>)], limits: &Limits) -> Result<Option<Checkpoint>> {
     let find = |wanted: &str| names.iter().find(|(name, _)| name.as_str() == wanted);
     let take = |wanted: &str| {
-        find(wanted).map(|(name, file)| (name.as_str().to_owned(), file.clone())).ok_or_else(|| missing_shard(wanted))
+        find(wanted)
+            .map(|(name, file)| (name.as_str().to_owned(), file.clone()))
+            .ok_or_else(|| missing_shard(wanted))
     };
     if let Some((_, file)) = find(INDEX) {
         let index = Index::parse(&read_all(&**file, INDEX, limits.index_bytes)?, limits)?;
@@ -171,10 +178,13 @@ pub fn assemble(names: &[(RelativePath, Arc<dyn ReadAt>)], limits: &Limits) -> R
     let chosen = match (series, top.as_slice()) {
         _ if top.contains(&"model.safetensors") => vec!["model.safetensors".to_owned()],
         (Some(count), _) if count as usize > limits.files => {
-            let message = format!("a series of {count} shards is longer than the {} files allowed", limits.files);
+            let message =
+                format!("a series of {count} shards is longer than the {} files allowed", limits.files);
             return Err(Error::malformed("too_many_shards", "model-*.safetensors", message));
         }
-        (Some(count), _) => (1..=count).map(|shard| format!("model-{shard:05}-of-{count:05}.safetensors")).collect(),
+        (Some(count), _) => {
+            (1..=count).map(|shard| format!("model-{shard:05}-of-{count:05}.safetensors")).collect()
+        }
         _ if top.contains(&"adapter_model.safetensors") => vec!["adapter_model.safetensors".to_owned()],
         (None, [only]) => vec![(*only).to_owned()],
         _ => return Ok(None),

@@ -28,7 +28,9 @@ pub enum Error {
     #[error("{path} is {kind}; only plain files and folders are read")]
     NotPlain { path: PathBuf, kind: &'static str },
     /// Numbers were asked of a format the kernels do not read.
-    #[error("tensor `{tensor}` is stored as {dtype}, which is not read as numbers; F8, F16, BF16, F32 and F64 are")]
+    #[error(
+        "tensor `{tensor}` is stored as {dtype}, which is not read as numbers; F8, F16, BF16, F32 and F64 are"
+    )]
     UnsupportedDtype { tensor: String, dtype: kernels::Dtype },
     /// A read left its tensor.
     #[error("a read of `{tensor}` leaves the tensor: bytes {begin}..{end} of {size}")]

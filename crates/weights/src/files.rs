@@ -26,7 +26,10 @@ impl LocalFile {
         let file = fs_err::File::open(path)?;
         let opened = file.metadata()?;
         if (opened.dev(), opened.ino()) != (seen.dev(), seen.ino()) {
-            return Err(Error::NotPlain { path: path.to_owned(), kind: "a file that was replaced while it was opened" });
+            return Err(Error::NotPlain {
+                path: path.to_owned(),
+                kind: "a file that was replaced while it was opened",
+            });
         }
         Ok(Self { file, len: opened.len() })
     }

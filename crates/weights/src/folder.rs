@@ -86,9 +86,8 @@ impl Folder {
     /// # Errors
     /// As [`assemble`].
     pub fn checkpoint(&self, limits: &Limits) -> Result<Option<Checkpoint>> {
-        let wanted = |file: &&FolderFile| {
-            file.path.as_str().ends_with(".safetensors") || file.path.as_str() == INDEX
-        };
+        let wanted =
+            |file: &&FolderFile| file.path.as_str().ends_with(".safetensors") || file.path.as_str() == INDEX;
         let opened = self.files.iter().filter(wanted).map(|file| {
             let opened: Arc<dyn ReadAt> = Arc::new(LocalFile::open(&file.at)?);
             Ok((file.path.clone(), opened))

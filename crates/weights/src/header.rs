@@ -44,14 +44,16 @@ impl Header {
     pub fn read(file: &dyn ReadAt, label: &str, limits: &Limits) -> Result<Self> {
         let size = file.len();
         if size < PREFIX {
-            let message = format!("it has {size} bytes; a safetensors file begins with an 8-byte header length");
+            let message =
+                format!("it has {size} bytes; a safetensors file begins with an 8-byte header length");
             return Err(Error::malformed("header_too_short", label, message));
         }
         let mut prefix = [0; PREFIX as usize];
         file.read_at(0, &mut prefix)?;
         let length = u64::from_le_bytes(prefix);
         if length > limits.header_bytes {
-            let message = format!("its header claims {length} bytes; at most {} are accepted", limits.header_bytes);
+            let message =
+                format!("its header claims {length} bytes; at most {} are accepted", limits.header_bytes);
             return Err(Error::malformed("header_too_large", label, message));
         }
         if length < 2 {
@@ -149,7 +151,9 @@ impl<'de> Visitor<'de> for OneEntry<'_> {
             match key.as_str() {
                 "dtype" => json::set_once(self.reason, &mut dtype, &key, map.next_value::<String>()?)?,
                 "shape" => json::set_once(self.reason, &mut shape, &key, map.next_value::<Vec<u64>>()?)?,
-                "data_offsets" => json::set_once(self.reason, &mut offsets, &key, map.next_value::<(u64, u64)>()?)?,
+                "data_offsets" => {
+                    json::set_once(self.reason, &mut offsets, &key, map.next_value::<(u64, u64)>()?)?
+                }
                 other => {
                     let message = format!(
                         "tensor `{}` has the unknown field `{}`; dtype, shape and data_offsets are known",

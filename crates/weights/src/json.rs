@@ -39,8 +39,9 @@ pub(crate) fn parse<'de, S: DeserializeSeed<'de>>(
     reason: &Reason,
     seed: S,
 ) -> Result<S::Value> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::malformed("not_utf8", file, format!("it is not UTF-8 after byte {}", error.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Error::malformed("not_utf8", file, format!("it is not UTF-8 after byte {}", error.valid_up_to()))
+    })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     seed.deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
@@ -70,7 +71,9 @@ struct Strict<'r> {
 impl Strict<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= DEPTH {
-            return Err(self.reason.refuse("too_deep", format!("it is nested more than {DEPTH} levels deep")));
+            return Err(self
+                .reason
+                .refuse("too_deep", format!("it is nested more than {DEPTH} levels deep")));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
@@ -186,7 +189,12 @@ impl<'de> Visitor<'de> for Strings<'_> {
 }
 
 /// Fails a parse that finds a second value for one field.
-pub(crate) fn set_once<T, E: serde::de::Error>(reason: &Reason, slot: &mut Option<T>, key: &str, value: T) -> Result<(), E> {
+pub(crate) fn set_once<T, E: serde::de::Error>(
+    reason: &Reason,
+    slot: &mut Option<T>,
+    key: &str,
+    value: T,
+) -> Result<(), E> {
     if slot.is_some() {
         return Err(repeated(reason, key));
     }
@@ -195,7 +203,12 @@ pub(crate) fn set_once<T, E: serde::de::Error>(reason: &Reason, slot: &mut Optio
 }
 
 /// A field that must be there.
-pub(crate) fn required<T, E: serde::de::Error>(reason: &Reason, slot: Option<T>, field: &str, of: &str) -> Result<T, E> {
+pub(crate) fn required<T, E: serde::de::Error>(
+    reason: &Reason,
+    slot: Option<T>,
+    field: &str,
+    of: &str,
+) -> Result<T, E> {
     slot.ok_or_else(|| reason.refuse("missing_field", format!("`{field}` is missing from {of}")))
 }
 
@@ -224,6 +237,9 @@ mod tests {
     #[test]
     fn a_plain_document_keeps_its_values() {
         let text = r#"{"a": [1, -2, 2.5, null, true], "b": {"c": "d"}}"#;
-        assert_eq!(strict(text.as_bytes(), "x", 1 << 20).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(
+            strict(text.as_bytes(), "x", 1 << 20).unwrap(),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
     }
 }

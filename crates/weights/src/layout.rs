@@ -5,11 +5,7 @@ use std::ops::Range;
 use domain::Limits;
 use kernels::Dtype;
 
-use crate::{
-    Error, Result, TensorInfo,
-    header::Entry,
-    json::shown,
-};
+use crate::{Error, Result, TensorInfo, header::Entry, json::shown};
 
 /// Largest dimension of a tensor without elements, where no byte count bounds it.
 const EMPTY_DIM: u64 = 1 << 32;
@@ -21,9 +17,13 @@ pub(crate) fn name_fault(name: &str, longest: usize) -> Option<String> {
     }
     let unfit = |c: char| !c.is_ascii_graphic() || matches!(c, '<' | '>' | '"' | '\'' | '`' | '&' | '\\');
     if let Some(c) = name.chars().find(|&c| unfit(c)) {
-        return Some(format!("it holds {c:?}; printable ASCII without blanks, quotes, `<`, `>`, `&` and backslash is allowed"));
+        return Some(format!(
+            "it holds {c:?}; printable ASCII without blanks, quotes, `<`, `>`, `&` and backslash is allowed"
+        ));
     }
-    name.split('/').any(|part| part == ".." || part == ".").then(|| "it holds a `.` or `..` path part".to_owned())
+    name.split('/')
+        .any(|part| part == ".." || part == ".")
+        .then(|| "it holds a `.` or `..` path part".to_owned())
 }
 
 /// Checks every entry and the layout of all of them over `data` bytes that begin at byte `start` of the file.
@@ -34,7 +34,8 @@ pub(crate) fn check(
     file: &str,
     limits: &Limits,
 ) -> Result<Vec<(TensorInfo, Range<u64>)>> {
-    let mut tensors = entries.into_iter().map(|entry| one(entry, file, limits)).collect::<Result<Vec<_>>>()?;
+    let mut tensors =
+        entries.into_iter().map(|entry| one(entry, file, limits)).collect::<Result<Vec<_>>>()?;
     tensors.sort_by_key(|(_, range)| (range.start, range.end));
     let (mut cursor, mut before) = (0, None::<(&str, &Range<u64>)>);
     for (info, range) in &tensors {
@@ -47,7 +48,8 @@ pub(crate) fn check(
             return Err(Error::malformed("overlap", file, format!("{place} while {previous}")));
         }
         if range.start > cursor {
-            let message = format!("{place} while {previous}: bytes {cursor}..{} belong to no tensor", range.start);
+            let message =
+                format!("{place} while {previous}: bytes {cursor}..{} belong to no tensor", range.start);
             return Err(Error::malformed("hole", file, message));
         }
         if range.end > data {
@@ -69,12 +71,16 @@ pub(crate) fn check(
 
 fn one(entry: Entry, file: &str, limits: &Limits) -> Result<(TensorInfo, Range<u64>)> {
     let Entry { name, dtype, shape, offsets: (begin, end) } = entry;
-    let refuse = |code, message: String| Err(Error::malformed(code, file, format!("tensor `{name}` {message}")));
+    let refuse =
+        |code, message: String| Err(Error::malformed(code, file, format!("tensor `{name}` {message}")));
     let Some(format) = Dtype::from_name(&dtype) else {
         return refuse("unknown_dtype", format!("has the unknown dtype `{}`", shown(&dtype)));
     };
     if shape.len() > limits.rank {
-        return refuse("rank_too_high", format!("has {} dimensions; at most {} are accepted", shape.len(), limits.rank));
+        return refuse(
+            "rank_too_high",
+            format!("has {} dimensions; at most {} are accepted", shape.len(), limits.rank),
+        );
     }
     let empty = shape.contains(&0);
     if empty && shape.iter().any(|&dim| dim > EMPTY_DIM) {
@@ -87,13 +93,17 @@ fn one(entry: Entry, file: &str, limits: &Limits) -> Result<(TensorInfo, Range<u
     };
     let bits = if empty { 0 } else { bits };
     if bits % 8 != 0 {
-        return refuse("misaligned_dtype", format!("takes {bits} bits of {dtype}, which is no whole number of bytes"));
+        return refuse(
+            "misaligned_dtype",
+            format!("takes {bits} bits of {dtype}, which is no whole number of bytes"),
+        );
     }
     if end < begin {
         return refuse("bad_offsets", format!("ends at {end}, before it begins at {begin}"));
     }
     if end - begin != bits / 8 {
-        let message = format!("takes {} bytes as {dtype} {shape:?}, but claims bytes {begin}..{end}", bits / 8);
+        let message =
+            format!("takes {} bytes as {dtype} {shape:?}, but claims bytes {begin}..{end}", bits / 8);
         return refuse("size_mismatch", message);
     }
     Ok((TensorInfo { name, dtype: format, shape }, begin..end))

@@ -79,7 +79,9 @@ impl Config {
         }
         let start = config.get("init_lora_weights").and_then(Value::as_str).unwrap_or_default();
         if ["pissa", "olora", "corda", "loftq"].iter().any(|word| start.starts_with(word)) {
-            faults.push(format!("init_lora_weights is {start}, which also changes the base; convert it to plain LoRA"));
+            faults.push(format!(
+                "init_lora_weights is {start}, which also changes the base; convert it to plain LoRA"
+            ));
         }
         let rank = match config.get("r") {
             None | Some(Value::Null) => 8,
@@ -99,7 +101,11 @@ impl Config {
         let ranks = patterns(config, "rank_pattern", &mut faults);
         let alphas = patterns(config, "alpha_pattern", &mut faults);
         let (rslora, transposed) = (flag("use_rslora"), flag("fan_in_fan_out"));
-        if faults.is_empty() { Ok(Self { rank, alpha, ranks, alphas, rslora, transposed }) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(Self { rank, alpha, ranks, alphas, rslora, transposed })
+        } else {
+            Err(faults)
+        }
     }
 
     /// The rank `module` should have.
@@ -130,7 +136,9 @@ fn patterns(config: &Value, key: &str, faults: &mut Vec<String>) -> Vec<(Regex, 
         match (Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")), number) {
             (Ok(regex), Some(number)) => read.push((regex, number)),
             (Err(_), _) => faults.push(format!("{key} holds `{pattern}`, which is not a regular expression")),
-            (_, None) => faults.push(format!("{key} gives `{pattern}` the value {value}; it must be above 0")),
+            (_, None) => {
+                faults.push(format!("{key} gives `{pattern}` the value {value}; it must be above 0"))
+            }
         }
     }
     read

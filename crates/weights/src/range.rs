@@ -3,7 +3,12 @@
 use crate::{Error, Result, TensorInfo, TensorSource};
 
 /// The tensor at `index`, when `length` bytes at `offset` lie inside it.
-pub(crate) fn slice_of(tensors: &[TensorInfo], index: usize, offset: u64, length: usize) -> Result<&TensorInfo> {
+pub(crate) fn slice_of(
+    tensors: &[TensorInfo],
+    index: usize,
+    offset: u64,
+    length: usize,
+) -> Result<&TensorInfo> {
     let info = tensors.get(index).ok_or(Error::NoTensor { index, count: tensors.len() })?;
     let (size, end) = (info.bytes(), offset.saturating_add(length as u64));
     if end > size {

@@ -35,7 +35,13 @@ pub fn tensor_digest(source: &dyn TensorSource, index: usize) -> Result<Digest> 
 pub fn survey(source: &dyn TensorSource, progress: Progress<'_>) -> Result<Vec<TensorFacts>> {
     let facts = |(index, info): (usize, &crate::TensorInfo)| {
         let (digest, stats) = read(source, index, info.dtype.is_float(), progress)?;
-        Ok(TensorFacts { name: info.name.clone(), dtype: info.dtype, shape: info.shape.clone(), digest, stats })
+        Ok(TensorFacts {
+            name: info.name.clone(),
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+            digest,
+            stats,
+        })
     };
     source.tensors().par_iter().enumerate().map(facts).collect()
 }

@@ -28,7 +28,11 @@ pub struct Written {
 ///
 /// # Errors
 /// What reading, writing or `progress` fails with; nothing marks the output complete then.
-pub fn write_safetensors(source: &dyn TensorSource, out: &mut dyn io::Write, progress: Progress<'_>) -> Result<Written> {
+pub fn write_safetensors(
+    source: &dyn TensorSource,
+    out: &mut dyn io::Write,
+    progress: Progress<'_>,
+) -> Result<Written> {
     let mut out = Hashing { out, hash: Sha256::new(), bytes: 0 };
     let header = header(source)?;
     out.write(&(header.len() as u64).to_le_bytes())?;
@@ -73,7 +77,10 @@ fn header(source: &dyn TensorSource) -> Result<Vec<u8>> {
     let mut metadata = source.metadata();
     metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
     let mut object = Map::new();
-    object.insert("__metadata__".to_owned(), metadata.into_iter().map(|(k, v)| (k, Value::String(v))).collect());
+    object.insert(
+        "__metadata__".to_owned(),
+        metadata.into_iter().map(|(k, v)| (k, Value::String(v))).collect(),
+    );
     let mut cursor = 0u64;
     for info in source.tensors() {
         let end = cursor + info.bytes();

@@ -11,8 +11,13 @@ use weights::{Baked, Error, TensorSource};
 
 const P: &str = "base_model.model.";
 
-fn bake(base: &[(&str, &[u64], &[f32])], adapter: &[(&str, &[u64], &[f32])], config: &Value) -> Result<Baked, Error> {
-    let named: Vec<(String, &[u64], &[f32])> = adapter.iter().map(|(n, s, v)| (format!("{P}{n}"), *s, *v)).collect();
+fn bake(
+    base: &[(&str, &[u64], &[f32])],
+    adapter: &[(&str, &[u64], &[f32])],
+    config: &Value,
+) -> Result<Baked, Error> {
+    let named: Vec<(String, &[u64], &[f32])> =
+        adapter.iter().map(|(n, s, v)| (format!("{P}{n}"), *s, *v)).collect();
     let named: Vec<(&str, &[u64], &[f32])> = named.iter().map(|(n, s, v)| (n.as_str(), *s, *v)).collect();
     Baked::new(Arc::new(one(tensors(base))), Arc::new(one(tensors(&named))), config)
 }
@@ -68,7 +73,10 @@ fn patterns_and_rank_stabilisation_change_the_scale() {
 fn transposed_bases_and_embeddings_take_the_transposed_product() {
     let w: (&str, &[u64], &[f32]) = ("q.weight", &[3, 2], &[0.0; 6]);
     let config = json!({"r": 1, "lora_alpha": 1, "fan_in_fan_out": true});
-    assert_eq!(values(&bake(&[w], &[A, B], &config).unwrap(), "q.weight"), [10.0, 20.0, 20.0, 40.0, 30.0, 60.0]);
+    assert_eq!(
+        values(&bake(&[w], &[A, B], &config).unwrap(), "q.weight"),
+        [10.0, 20.0, 20.0, 40.0, 30.0, 60.0]
+    );
     let a: (&str, &[u64], &[f32]) = ("q.lora_embedding_A", &[2, 3], &[1.0, 2.0, 3.0, 0.0, 0.0, 1.0]);
     let b: (&str, &[u64], &[f32]) = ("q.lora_embedding_B", &[2, 2], &[10.0, 1.0, 20.0, 2.0]);
     let baked = bake(&[w], &[a, b], &json!({"r": 2, "lora_alpha": 2})).unwrap();

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use domain::{Fault, Limits, RelativePath};
 use safetensors::SafeTensors;
 use support::{held, one, tensors};
-use weights::{Checkpoint, Error, Folder, LocalFile, ReadAt, TensorSource, assemble, survey, tensor_digest, write_safetensors};
+use weights::{
+    Checkpoint, Error, Folder, LocalFile, ReadAt, TensorSource, assemble, survey, tensor_digest,
+    write_safetensors,
+};
 
 type Files = Vec<(RelativePath, Arc<dyn ReadAt>)>;
 
@@ -16,12 +19,18 @@ fn repo(files: &[(&str, Vec<u8>)]) -> Files {
 }
 
 fn shards() -> [(&'static str, Vec<u8>); 2] {
-    [("one.safetensors", tensors(&[("a", &[1], &[1.0])])), ("two.safetensors", tensors(&[("b", &[1], &[2.0])]))]
+    [
+        ("one.safetensors", tensors(&[("a", &[1], &[1.0])])),
+        ("two.safetensors", tensors(&[("b", &[1], &[2.0])])),
+    ]
 }
 
 fn with_index(index: &str) -> Result<Option<Checkpoint>, Error> {
     let [one, two] = shards();
-    assemble(&repo(&[one, two, ("model.safetensors.index.json", index.as_bytes().to_vec())]), &Limits::default())
+    assemble(
+        &repo(&[one, two, ("model.safetensors.index.json", index.as_bytes().to_vec())]),
+        &Limits::default(),
+    )
 }
 
 #[test]
@@ -30,7 +39,10 @@ fn an_index_gathers_its_shards() {
     let checkpoint = with_index(index).unwrap().unwrap();
     let mut value = [0.0];
     checkpoint.read_f32(checkpoint.position("b").unwrap(), 0, &mut value).unwrap();
-    assert_eq!((value[0], checkpoint.shard_of(0), checkpoint.shard_of(1)), (2.0, "one.safetensors", "two.safetensors"));
+    assert_eq!(
+        (value[0], checkpoint.shard_of(0), checkpoint.shard_of(1)),
+        (2.0, "one.safetensors", "two.safetensors")
+    );
     assert_eq!(checkpoint.byte_range(1).end - checkpoint.byte_range(1).start, 4);
 }
 
@@ -66,24 +78,34 @@ fn a_file_the_index_does_not_name_is_refused_when_given() {
 fn the_weights_of_a_repository_are_found_by_name() {
     let a = || tensors(&[("a", &[1], &[1.0])]);
     let b = || tensors(&[("b", &[1], &[1.0])]);
-    let found = |files: &[(&str, Vec<u8>)]| {
-        let checkpoint = assemble(&repo(files), &Limits::default()).map_err(|error| error.code())?;
-        Ok::<_, &str>(checkpoint.map(|c| (0..c.tensors().len()).map(|i| c.shard_of(i).to_owned()).collect::<Vec<_>>().join(" ")))
-    };
+    let found =
+        |files: &[(&str, Vec<u8>)]| {
+            let checkpoint = assemble(&repo(files), &Limits::default()).map_err(|error| error.code())?;
+            Ok::<_, &str>(checkpoint.map(|c| {
+                (0..c.tensors().len()).map(|i| c.shard_of(i).to_owned()).collect::<Vec<_>>().join(" ")
+            }))
+        };
     let first = "model-00001-of-00002.safetensors";
     let second = "model-00002-of-00002.safetensors";
-    assert_eq!(found(&[("model.safetensors", a()), ("other.safetensors", b())]), Ok(Some("model.safetensors".into())));
+    assert_eq!(
+        found(&[("model.safetensors", a()), ("other.safetensors", b())]),
+        Ok(Some("model.safetensors".into()))
+    );
     assert_eq!(found(&[(second, b()), (first, a())]), Ok(Some(format!("{first} {second}"))));
     assert_eq!(found(&[(first, a())]), Err("missing_shard"));
     assert_eq!(found(&[(first, a()), (second, a())]), Err("duplicate_tensor"));
-    assert_eq!(found(&[("adapter_model.safetensors", a()), ("x.safetensors", b())]), Ok(Some("adapter_model.safetensors".into())));
+    assert_eq!(
+        found(&[("adapter_model.safetensors", a()), ("x.safetensors", b())]),
+        Ok(Some("adapter_model.safetensors".into()))
+    );
     assert_eq!(found(&[("sub/model.safetensors", a()), ("README.md", vec![])]), Ok(None));
     assert_eq!(found(&[("weights.safetensors", a())]), Ok(Some("weights.safetensors".into())));
 }
 
 #[test]
 fn reads_outside_a_tensor_and_of_opaque_formats_are_refused() {
-    let checkpoint = one(support::file(r#"{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}"#, &[1, 0, 0, 0]));
+    let checkpoint =
+        one(support::file(r#"{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}"#, &[1, 0, 0, 0]));
     assert_eq!(checkpoint.read_f32(0, 0, &mut [0.0]).unwrap_err().code(), "unsupported_dtype");
     assert_eq!(checkpoint.read_bytes(0, 1, &mut [0; 4]).unwrap_err().code(), "out_of_range");
     assert_eq!(checkpoint.read_bytes(0, u64::MAX, &mut [0; 4]).unwrap_err().code(), "out_of_range");
@@ -93,7 +115,12 @@ fn reads_outside_a_tensor_and_of_opaque_formats_are_refused() {
 #[test]
 fn what_is_written_the_safetensors_crate_reads_back() {
     let long: Vec<f32> = (0..600_000).map(|i| i as f32).collect();
-    let source = one(tensors(&[("z", &[2], &[1.0, f32::NAN]), ("m", &[600_000], &long), ("e", &[0, 3], &[]), ("a", &[], &[5.0])]));
+    let source = one(tensors(&[
+        ("z", &[2], &[1.0, f32::NAN]),
+        ("m", &[600_000], &long),
+        ("e", &[0, 3], &[]),
+        ("a", &[], &[5.0]),
+    ]));
     let mut out = Vec::new();
     let told = std::sync::atomic::AtomicU64::new(0);
     let count = |bytes| {
@@ -105,7 +132,10 @@ fn what_is_written_the_safetensors_crate_reads_back() {
     assert_eq!(told.into_inner(), 600_003 * 4);
     let read = SafeTensors::deserialize(&out).unwrap();
     assert_eq!(read.tensor("a").unwrap().data(), 5f32.to_le_bytes());
-    assert_eq!(read.tensor("m").unwrap().data(), long.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+    assert_eq!(
+        read.tensor("m").unwrap().data(),
+        long.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>()
+    );
     assert_eq!(read.tensor("e").unwrap().shape(), [0, 3]);
     let (_, header) = SafeTensors::read_metadata(&out).unwrap();
     assert_eq!(header.metadata().as_ref().unwrap()["format"], "pt");

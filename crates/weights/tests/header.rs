@@ -20,7 +20,8 @@ fn a_plain_file_is_read_and_its_tensors_come_sorted_with_absolute_ranges() {
     let bytes = tensors(&[("b", &[2], &[1.0, 2.0]), ("a", &[], &[3.0])]);
     let end = bytes.len() as u64;
     let header = Header::read(&Bytes(bytes), "x", &Limits::default()).unwrap();
-    let seen: Vec<_> = header.tensors.iter().map(|(info, range)| (info.name.as_str(), range.clone())).collect();
+    let seen: Vec<_> =
+        header.tensors.iter().map(|(info, range)| (info.name.as_str(), range.clone())).collect();
     assert_eq!(seen, [("a", end - 4..end), ("b", end - 12..end - 4)]);
 }
 
@@ -99,7 +100,19 @@ fn shapes_and_dtypes_that_cannot_be_are_refused() {
 
 #[test]
 fn names_that_could_harm_a_reader_are_refused() {
-    for bad in ["", "../../etc/passwd", "a/./b", r"a\u0000", r"a\n", "<script>", "a b", r"a\\b", "ü", "\u{feff}a", "a'b"] {
+    for bad in [
+        "",
+        "../../etc/passwd",
+        "a/./b",
+        r"a\u0000",
+        r"a\n",
+        "<script>",
+        "a b",
+        r"a\\b",
+        "ü",
+        "\u{feff}a",
+        "a'b",
+    ] {
         assert_eq!(with(&[entry(bad, "U8", "[1]", "[0,1]")], 1), "bad_tensor_name", "{bad:?}");
     }
     assert_eq!(with(&[entry(&"n".repeat(513), "U8", "[1]", "[0,1]")], 1), "bad_tensor_name");
@@ -119,7 +132,10 @@ fn headers_of_another_form_are_refused() {
     assert_eq!(verdict(file(&format!("{{\"a\":{}", "[".repeat(100_000)), b""), &limits), "invalid_header");
     assert_eq!(with(&[r#""__metadata__":{"k":1}"#.to_owned()], 0), "invalid_header");
     assert_eq!(with(&[r#""a":{"dtype":"U8","shape":[1]}"#.to_owned()], 1), "missing_field");
-    assert_eq!(with(&[r#""a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}"#.to_owned()], 1), "unknown_field");
+    assert_eq!(
+        with(&[r#""a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}"#.to_owned()], 1),
+        "unknown_field"
+    );
     let mut bytes = file("{\"a\"}", b"");
     bytes[10] = 0xFF;
     assert_eq!(verdict(bytes, &limits), "not_utf8");
