@@ -62,7 +62,9 @@ impl PairSums {
 }
 
 fn ratio(product: f64, a: f64, b: f64) -> Option<f64> {
-    let norms = a.sqrt() * b.sqrt();
+    // The root of the product is exact where a = b; apart only where the product leaves the range.
+    let squared = a * b;
+    let norms = if squared.is_normal() { squared.sqrt() } else { a.sqrt() * b.sqrt() };
     let value = product / norms;
     (norms > 0.0 && norms.is_finite() && value.is_finite()).then(|| value.clamp(-1.0, 1.0))
 }

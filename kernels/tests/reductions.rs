@@ -1,4 +1,5 @@
 //! Reductions and selections against the plain loops they stand for.
+#![allow(clippy::unwrap_used)]
 
 use kernels::{DiffSums, Gram, PairSums, Stats, kth, pair_sums, splitmix_unit};
 use proptest::prelude::*;

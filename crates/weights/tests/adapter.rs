@@ -1,4 +1,5 @@
 //! LoRA adapters applied, against hand calculations.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Shards, indexes, folders, and the way out again.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -167,13 +168,13 @@ fn a_survey_digests_stored_bytes_and_counts_what_is_not_finite() {
 #[test]
 fn a_folder_gives_its_documents_and_its_weights() {
     let home = tempfile::tempdir().unwrap();
-    let put = |name: &str, bytes: &[u8]| std::fs::write(home.path().join(name), bytes).unwrap();
+    let put = |name: &str, bytes: &[u8]| fs_err::write(home.path().join(name), bytes).unwrap();
     put("config.json", br#"{"model_type":"llama"}"#);
     put("README.md", b"# hello");
     put("tokenizer.json", b"{}");
     put("model.safetensors", &tensors(&[("a", &[1], &[1.0])]));
-    std::fs::create_dir_all(home.path().join(".git/objects")).unwrap();
-    std::fs::create_dir(home.path().join("onnx")).unwrap();
+    fs_err::create_dir_all(home.path().join(".git/objects")).unwrap();
+    fs_err::create_dir(home.path().join("onnx")).unwrap();
     put(".git/config", b"x");
     put("onnx/model.onnx", b"x");
     let limits = Limits::default();
@@ -194,12 +195,12 @@ fn symbolic_links_are_refused_as_file_in_a_folder_and_as_folder() {
     let home = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();
     let (real, link) = (outside.path().join("real.safetensors"), home.path().join("model.safetensors"));
-    std::fs::write(&real, tensors(&[("a", &[1], &[1.0])])).unwrap();
+    fs_err::write(&real, tensors(&[("a", &[1], &[1.0])])).unwrap();
     std::os::unix::fs::symlink(&real, &link).unwrap();
     assert!(LocalFile::open(&real).is_ok());
     assert_eq!(LocalFile::open(&link).unwrap_err().code(), "not_a_plain_file");
     assert_eq!(Folder::open(home.path(), &Limits::default()).unwrap_err().code(), "not_a_plain_file");
-    std::fs::remove_file(&link).unwrap();
+    fs_err::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(outside.path(), home.path().join("sub")).unwrap();
     assert_eq!(Folder::open(home.path(), &Limits::default()).unwrap_err().code(), "not_a_plain_file");
     assert_eq!(LocalFile::open(home.path()).unwrap_err().code(), "not_a_plain_file");

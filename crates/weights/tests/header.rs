@@ -1,4 +1,5 @@
 //! Every way a header can lie, and the code it is refused with.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
