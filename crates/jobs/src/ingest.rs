@@ -133,7 +133,7 @@ async fn publish(
 
     let mut opened: Vec<(RelativePath, Arc<dyn ReadAt>)> = Vec::with_capacity(files.len());
     for file in files {
-        opened.push((file.path.clone(), Arc::new(registry.store.open(&file.digest).await?)));
+        opened.push((file.path.clone(), Arc::new(registry.store.open_blob(&file.digest).await?)));
     }
     let (surveyed, shards) = tokio::task::spawn_blocking(move || survey(&opened, &limits)).await??;
 

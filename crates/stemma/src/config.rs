@@ -42,7 +42,11 @@ impl Config {
     pub fn load(place: &Place) -> Result<(Self, Figment), Failure> {
         let file = place.config.clone().unwrap_or_else(|| PathBuf::from("stemma.toml"));
         if place.config.is_some() && !file.is_file() {
-            return Err(Failure::new("config", Class::NotFound, format!("no configuration file {}", file.display())));
+            return Err(Failure::new(
+                "config",
+                Class::NotFound,
+                format!("no configuration file {}", file.display()),
+            ));
         }
         let mut figment = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
@@ -57,17 +61,17 @@ impl Config {
                 figment = figment.merge(Serialized::global(key, value));
             }
         }
-        let config = figment
-            .extract()
-            .map_err(|error| Failure::new("config", Class::Invalid, format!("the configuration is wrong: {error}")))?;
+        let config = figment.extract().map_err(|error| {
+            Failure::new("config", Class::Invalid, format!("the configuration is wrong: {error}"))
+        })?;
         Ok((config, figment))
     }
 
     /// Database address in force.
     pub fn database_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| {
-            format!("sqlite://{}?mode=rwc", self.data.join("stemma.sqlite").display())
-        })
+        self.database
+            .clone()
+            .unwrap_or_else(|| format!("sqlite://{}?mode=rwc", self.data.join("stemma.sqlite").display()))
     }
 
     /// Blob address in force.

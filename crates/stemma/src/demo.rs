@@ -24,7 +24,10 @@ macro_rules! full {
                 ("README.md", include_str!(concat!("../demo/zoo/", $id, "/README.md"))),
                 ("config.json", include_str!(concat!("../demo/zoo/", $id, "/config.json"))),
             ],
-            weights: ("model.safetensors", include_bytes!(concat!("../demo/zoo/", $id, "/model.safetensors.zst"))),
+            weights: (
+                "model.safetensors",
+                include_bytes!(concat!("../demo/zoo/", $id, "/model.safetensors.zst")),
+            ),
         }
     };
 }
@@ -73,7 +76,8 @@ pub async fn fill(registry: &Registry, quiet: bool) -> Result<(), Failure> {
         if registry.store.model_by_id(model.id).await?.is_some_and(|row| row.has_weights) {
             continue;
         }
-        let id = RepoId::parse(model.id).map_err(|e| Failure::new("bad_id", Class::Internal, e.to_string()))?;
+        let id =
+            RepoId::parse(model.id).map_err(|e| Failure::new("bad_id", Class::Internal, e.to_string()))?;
         let at = folder.path().join(model.id.replace('/', "-"));
         unpack(model, &at).map_err(io)?;
         jobs::ingest_folder(registry, &at, &id, &|_, _| {}).await?;

@@ -25,8 +25,9 @@ pub enum Work {
 
 /// Starts the log: text on stderr, level from `STEMMA_LOG` (default `info`).
 pub fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RUST_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,actix_server=warn,sqlx=warn,sea_orm_migration=warn"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,actix_server=warn,sqlx=warn,sea_orm_migration=warn")
+    });
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
@@ -60,7 +61,9 @@ pub async fn run(registry: Registry, listen: &str, work: Work) -> Result<(), Fai
     .client_request_timeout(std::time::Duration::from_secs(5))
     .shutdown_timeout(20)
     .bind(listen)
-    .map_err(|error| Failure::new("listen", Class::Unavailable, format!("cannot listen on {listen}: {error}")))?;
+    .map_err(|error| {
+        Failure::new("listen", Class::Unavailable, format!("cannot listen on {listen}: {error}"))
+    })?;
     for address in server.addrs() {
         let _ = writeln!(std::io::stdout().lock(), "listening on http://{address}");
     }
@@ -88,7 +91,7 @@ pub async fn until_signalled() {
 async fn metrics_text(handle: web::Data<PrometheusHandle>, registry: web::Data<Registry>) -> String {
     if let Ok(counts) = registry.store.count_models().await {
         #[allow(clippy::cast_precision_loss)]
-        let gauge = |name: &'static str, value: i64| metrics::gauge!(name).set(value as f64);
+        let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
         gauge("stemma_models", counts.models);
         gauge("stemma_ghosts", counts.ghosts);
         gauge("stemma_edges", counts.edges);
@@ -110,6 +113,7 @@ async fn measured(
     let status = response.status().as_u16().to_string();
     metrics::counter!("stemma_http_requests_total", "route" => route.clone(), "method" => method, "status" => status)
         .increment(1);
-    metrics::histogram!("stemma_http_request_seconds", "route" => route).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("stemma_http_request_seconds", "route" => route)
+        .record(started.elapsed().as_secs_f64());
     Ok(response)
 }

@@ -33,14 +33,17 @@ fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
     }
     let name: String = out
         .file_name()
-        .map(|n| n.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect())
+        .map(|n| {
+            n.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+        })
         .unwrap_or_else(|| "model".to_owned());
     RepoId::parse(name.trim_matches('-')).or_else(|_| RepoId::parse("model")).map_err(bad)
 }
 
 /// Merges as the YAML file says.
 pub async fn merge(context: Context, config: &Path, target: Target) -> Result<(), Failure> {
-    let yaml = fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
+    let yaml =
+        fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
     let registry = wiring::open(&context.config).await?;
     let plan = jobs::plan_merge(&registry, &yaml, Folders::Allowed).await?;
     let bytes: u64 = plan.source.tensors().iter().map(analysis::TensorInfo::bytes).sum();
@@ -50,12 +53,20 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
             output::json(&serde_json::json!({ "method": plan.method, "tensors": tensors, "bytes": bytes,
                 "recipe_digest": plan.recipe.digest() }));
         } else {
-            output::line(format!("{}: {tensors} tensors, {bytes} bytes, {}", plan.method, plan.recipe.digest()));
+            output::line(format!(
+                "{}: {tensors} tensors, {bytes} bytes, {}",
+                plan.method,
+                plan.recipe.digest()
+            ));
         }
         return Ok(());
     }
     let Some(out) = target.out else {
-        return Err(Failure::new("usage", Class::Invalid, "name the folder to write: stemma merge CONFIG.yml OUT"));
+        return Err(Failure::new(
+            "usage",
+            Class::Invalid,
+            "name the folder to write: stemma merge CONFIG.yml OUT",
+        ));
     };
     let derived = Derived {
         id: id_for(target.register.as_deref(), &out)?,
@@ -67,8 +78,12 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         summary: format!("Merged by `{}`.", plan.method),
         dtype: plan.dtype.clone(),
     };
-    write(&context, &registry, Job { derived, source: plan.source, out: &out, register: target.register.is_some() })
-        .await
+    write(
+        &context,
+        &registry,
+        Job { derived, source: plan.source, out: &out, register: target.register.is_some() },
+    )
+    .await
 }
 
 /// Transfers a fine-tune.

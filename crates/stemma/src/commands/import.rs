@@ -26,7 +26,9 @@ async fn dir(context: Context, path: PathBuf, id: &str) -> Result<(), Failure> {
     .await?;
     bar.finish_and_clear();
     if context.json {
-        output::json(&serde_json::json!({ "id": row.name, "digest": row.digest, "has_weights": row.has_weights }));
+        output::json(
+            &serde_json::json!({ "id": row.name, "digest": row.digest, "has_weights": row.has_weights }),
+        );
     } else {
         let digest = row.digest.map(|d| d.to_string()).unwrap_or_default();
         output::line(format!("{} {digest}", row.name));
@@ -56,8 +58,13 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
         if !context.json {
             output::line(format!(
                 "{}: {} rows, {} models new, {} updated, {} edges, {} aliases, {} skipped",
-                report.file, report.rows, report.models_inserted, report.models_updated, report.edges,
-                report.aliases, report.skipped
+                report.file,
+                report.rows,
+                report.models_inserted,
+                report.models_updated,
+                report.edges,
+                report.aliases,
+                report.skipped
             ));
         }
         reports.push(report);

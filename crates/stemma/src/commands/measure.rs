@@ -68,19 +68,24 @@ pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> R
                 t.name,
                 number(t.relative_l2),
                 number(t.cosine),
-                number(t.max_abs),
+                number(Some(t.max_abs)),
                 t.unchanged_share * 100.0
             ));
         }
     }
     let Some(out) = out else { return Ok(()) };
     if out.exists() {
-        return Err(Failure::new("output_exists", Class::Conflict, format!("{} exists already", out.display())));
+        return Err(Failure::new(
+            "output_exists",
+            Class::Conflict,
+            format!("{} exists already", out.display()),
+        ));
     }
     let tuned = jobs::open_operand(&registry, a, Folders::Allowed).await?;
     let base = jobs::open_operand(&registry, b, Folders::Allowed).await?;
     let source = Arc::new(analysis::diff::DiffSource::new(tuned.source, base.source)?);
-    let beside = out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let beside =
+        out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let registry = jobs::Registry { scratch: beside, ..registry };
     let (file, bytes) = jobs::write_scratch(&registry, source, &Pulse::default()).await?;
     file.persist(&out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;

@@ -40,7 +40,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor => service::doctor(context).await,
         Command::Import { command } => import::run(context, command).await,
         Command::Tree { id, down, up, format } => tree::run(context, &id, up, down, format).await,
-        Command::Kinship { models, base, per_layer } => measure::kinship(context, models, base, per_layer).await,
+        Command::Kinship { models, base, per_layer } => {
+            measure::kinship(context, models, base, per_layer).await
+        }
         Command::Diff { a, b, out } => measure::diff(context, &a, &b, out).await,
         Command::Transfer { from_base, from_tuned, to_base, lambda, out, register } => {
             let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };

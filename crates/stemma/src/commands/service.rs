@@ -58,7 +58,9 @@ pub fn show_config(context: &Context, figment: &Figment) {
         figment.find_metadata(key).map_or_else(
             || "default".to_owned(),
             |meta| match meta.name.as_ref() {
-                name if name.contains("Serialized") || name.contains("domain") => "flag or default".to_owned(),
+                name if name.contains("Serialized") || name.contains("domain") => {
+                    "flag or default".to_owned()
+                }
                 name => name.to_owned(),
             },
         )

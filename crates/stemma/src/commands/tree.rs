@@ -16,7 +16,11 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let Some(row) = registry.store.model_by_id(id).await? else {
-        return Err(Failure::new("unknown_model", Class::NotFound, format!("`{id}` is not in this registry")));
+        return Err(Failure::new(
+            "unknown_model",
+            Class::NotFound,
+            format!("`{id}` is not in this registry"),
+        ));
     };
     let forest = registry.forests.current().await?;
     let options = SubtreeOptions {

@@ -33,7 +33,10 @@ pub fn page(job: &store::JobRow) -> JobPage {
         inputs: inputs(&job.payload),
         outputs: job.result.as_ref().map(outputs).unwrap_or_default(),
         request: Some(
-            job.payload.get("yaml").and_then(Value::as_str).map_or_else(|| format!("{:#}", job.payload), str::to_owned),
+            job.payload
+                .get("yaml")
+                .and_then(Value::as_str)
+                .map_or_else(|| format!("{:#}", job.payload), str::to_owned),
         ),
     }
 }

@@ -7,15 +7,15 @@ mod numbers;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use domain::{Class, RepoId};
 use ::web::{
     Failure, Source,
     view::{
-        Answer, ComparePage, Counts, FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage,
-        LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+        Answer, ComparePage, Counts, FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery,
+        LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
     },
 };
+use async_trait::async_trait;
+use domain::{Class, RepoId};
 use jobs::{MergeRequest, Registry, TransferPayload, TransferRequest};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -46,11 +46,11 @@ impl Source for Site {
     async fn counts(&self) -> Result<Counts> {
         let counts = self.registry.store.count_models().await?;
         Ok(Counts {
-            models: count(counts.models),
-            ghosts: count(counts.ghosts),
-            edges: count(counts.edges),
-            with_weights: count(counts.with_weights),
-            jobs_queued: count(counts.jobs_queued),
+            models: counts.models,
+            ghosts: counts.ghosts,
+            edges: counts.edges,
+            with_weights: counts.with_weights,
+            jobs_queued: counts.jobs_queued,
         })
     }
 
@@ -97,7 +97,11 @@ impl Source for Site {
 
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
         let lambda = form.lambda.trim().parse().map_err(|_| {
-            Failure::new(Class::Invalid, "bad_lambda", format!("`{}` is not a number; 1 adds the whole diff", form.lambda))
+            Failure::new(
+                Class::Invalid,
+                "bad_lambda",
+                format!("`{}` is not a number; 1 adds the whole diff", form.lambda),
+            )
         })?;
         let payload = TransferPayload {
             target_base: form.target_base.trim().to_owned(),

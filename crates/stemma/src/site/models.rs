@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ::web::{
     Failure,
     view::{
-        ChildGroup, DtypeRow, FileRow, Found, ModelPage, Name, ParentLink, RevisionView, SearchPage, SearchQuery,
-        Sort,
+        ChildGroup, DtypeRow, FileRow, Found, ModelPage, Name, ParentLink, RevisionView, SearchPage,
+        SearchQuery, Sort,
     },
 };
 use jobs::Registry;
@@ -64,7 +64,8 @@ pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPa
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
     let current = row.digest.map(|digest| digest.hex());
-    let known = |wanted: &str| wanted == "main" || current.as_deref() == Some(wanted.trim_start_matches("sha256:"));
+    let known =
+        |wanted: &str| wanted == "main" || current.as_deref() == Some(wanted.trim_start_matches("sha256:"));
     if revision.is_some_and(|wanted| !known(wanted)) {
         return Ok(None);
     }
@@ -92,7 +93,9 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         files,
         dtypes,
         recipe,
-        revision: row.digest.map(|digest| RevisionView { digest: digest.to_string(), created_at: row.ingested_at }),
+        revision: row
+            .digest
+            .map(|digest| RevisionView { digest: digest.to_string(), created_at: Some(row.ingested_at) }),
         name: Name(row.name),
         ghost: row.ghost,
         license: row.license,

@@ -3,8 +3,8 @@
 use ::web::{
     Failure,
     view::{
-        Cell, ComparePage, FieldDiff, KinshipPage, KinshipQuery, MeasureCard, MethodCard, Name, ParamField, Skipped,
-        TensorDiff,
+        Cell, ComparePage, FieldDiff, KinshipPage, KinshipQuery, MeasureCard, MethodCard, Name, ParamField,
+        Skipped, TensorDiff,
     },
 };
 use analysis::kinship::MEASURES;
@@ -29,7 +29,8 @@ pub fn measures() -> Vec<MeasureCard> {
 /// The methods slice as cards.
 pub fn methods() -> Vec<MethodCard> {
     let specs = serde_json::to_value(analysis::merge::specs()).unwrap_or_default();
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let plain = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -44,10 +45,10 @@ pub fn methods() -> Vec<MethodCard> {
             name: text(spec, "name"),
             summary: text(spec, "summary"),
             reference: text(spec, "reference"),
-            needs_base: spec.get("base").and_then(Value::as_str) == Some("required"),
-            models: spec.get("models").and_then(plain).unwrap_or_default(),
+            needs_base: spec.get("base").and_then(Value::as_str).is_some_and(|word| word != "unused"),
+            models: spec.get("models").map(model_count).unwrap_or_default(),
             params: spec
-                .get("params")
+                .get("parameters")
                 .and_then(Value::as_array)
                 .into_iter()
                 .flatten()
@@ -63,10 +64,23 @@ pub fn methods() -> Vec<MethodCard> {
         .collect()
 }
 
+fn model_count(range: &Value) -> String {
+    let side = |key: &str| range.get(key).and_then(Value::as_u64);
+    match (side("min"), side("max")) {
+        (Some(min), Some(max)) if min == max => format!("{min}"),
+        (Some(min), Some(max)) => format!("{min} to {max}"),
+        (Some(min), None) => format!("{min} or more"),
+        _ => String::new(),
+    }
+}
+
 /// A matrix of one measure.
 pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPage> {
-    let wanted =
-        jobs::KinshipQuery { models: query.names.clone(), base: query.base.clone(), folders: Folders::Refused };
+    let wanted = jobs::KinshipQuery {
+        models: query.names.clone(),
+        base: query.base.clone(),
+        folders: Folders::Refused,
+    };
     let report = jobs::kinship(registry, wanted).await.map_err(Failure::from)?;
     let measure = if query.measure.is_empty() { "cosine".to_owned() } else { query.measure.clone() };
     let missing = if report.base.is_none() && measure != "euclidean" {
@@ -109,7 +123,11 @@ pub async fn compare(registry: &Registry, a: &str, b: &str) -> Result<ComparePag
         verdict: report.verdict,
         only_a: report.only_a,
         only_b: report.only_b,
-        shape_mismatches: report.shape_mismatches.iter().map(ToString::to_string).collect(),
+        shape_mismatches: report
+            .shape_mismatches
+            .iter()
+            .map(|m| format!("{}: {:?} against {:?}", m.name, m.shape_a, m.shape_b))
+            .collect(),
         tensors: report
             .tensors
             .into_iter()
@@ -121,7 +139,7 @@ pub async fn compare(registry: &Registry, a: &str, b: &str) -> Result<ComparePag
                 elements: t.elements,
                 relative_l2: t.relative_l2,
                 cosine: t.cosine,
-                max_abs: t.max_abs,
+                max_abs: Some(t.max_abs),
                 unchanged_share: Some(t.unchanged_share),
                 identical: t.identical,
             })

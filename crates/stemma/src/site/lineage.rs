@@ -1,0 +1,81 @@
+//! Family trees as the pages show them.
+
+use ::web::{
+    Failure,
+    view::{FamilyRow, LineageNode, LineagePage, LineageQuery, Name, RejectedEdge},
+};
+use analysis::lineage::SubtreeOptions;
+use domain::EdgeStatus;
+use jobs::Registry;
+
+use super::{Result, models};
+
+/// Most nodes one page gets; the drawing shows fewer.
+const NODES: usize = 2_000;
+
+/// The largest families.
+pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>> {
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    Ok(forest
+        .families()
+        .iter()
+        .take(most)
+        .filter(|family| family.size > 1)
+        .filter_map(|family| {
+            let root = forest.node(family.root)?;
+            Some(FamilyRow {
+                root: Name(root.name.clone()),
+                ghost: root.ghost,
+                size: family.size as u64,
+                depth: family.depth as u64,
+                license: root.license.clone(),
+            })
+        })
+        .collect())
+}
+
+/// The tree around one model.
+pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {
+    let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    let options = SubtreeOptions {
+        up: query.up.map_or(usize::MAX, |up| up as usize),
+        down: query.down as usize,
+        cap: NODES,
+        ..SubtreeOptions::default()
+    };
+    let tree = forest.subtree(row.id, &options);
+    let parents = models::parents(registry, &row).await?;
+    let primary = forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.clone());
+    let rejected = parents
+        .iter()
+        .filter(|parent| parent.status != EdgeStatus::Accepted)
+        .map(|parent| RejectedEdge {
+            child: Name(row.name.clone()),
+            parent: parent.name.clone(),
+            relation: parent.relation,
+            reason: match parent.status {
+                EdgeStatus::RejectedSelf => "the model names itself as its parent".to_owned(),
+                _ => "this edge would close a circle of descent".to_owned(),
+            },
+        })
+        .collect();
+    let other_parents = parents
+        .into_iter()
+        .filter(|parent| parent.status == EdgeStatus::Accepted && Some(&parent.name.0) != primary.as_ref())
+        .collect();
+    let nodes = tree
+        .nodes
+        .into_iter()
+        .map(|node| LineageNode {
+            name: Name(node.name),
+            parent: node.parent,
+            relation: node.relation,
+            ghost: node.ghost,
+            inferred: false,
+            license: node.license,
+            hidden: node.hidden as u64,
+        })
+        .collect();
+    Ok(Some(LineagePage { name: Name(row.name), nodes, focus: tree.focus, other_parents, rejected }))
+}
