@@ -9,11 +9,14 @@ use tokio::sync::Mutex;
 
 use crate::Error;
 
+/// A forest and the change counter it was built at.
+type Built = (i64, Arc<Forest>);
+
 /// Hands out the current forest; rebuilds it at most once per change of the registry.
 #[derive(Clone)]
 pub struct Forests {
     store: Store,
-    cached: Arc<Mutex<Option<(i64, Arc<Forest>)>>>,
+    cached: Arc<Mutex<Option<Built>>>,
 }
 
 impl Forests {

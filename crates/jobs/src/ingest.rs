@@ -211,16 +211,12 @@ fn tensor_row(facts: TensorFacts, (file, range): Shard) -> TensorRow {
         file,
         offset_begin: range.start,
         offset_end: range.end,
-        l2: stats.map(kernels_l2),
-        mean: stats.map(|s| s.mean()),
-        min: stats.map(|s| f64::from(s.min)),
-        max: stats.map(|s| f64::from(s.max)),
+        l2: stats.map(weights::Stats::l2),
+        mean: stats.map(weights::Stats::mean),
+        min: stats.and_then(|s| s.range()).map(|range| range.0),
+        max: stats.and_then(|s| s.range()).map(|range| range.1),
         nonfinite: stats.map_or(0, |s| s.nans + s.infs),
     }
-}
-
-fn kernels_l2(stats: &weights::Stats) -> f64 {
-    stats.l2()
 }
 
 fn json(text: Option<String>, file: &str) -> Result<Option<Value>, Error> {

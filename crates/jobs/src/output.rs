@@ -114,7 +114,7 @@ pub async fn write_scratch(
     let (scratch, pulse) = (registry.scratch.clone(), pulse.clone());
     let total = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
     pulse.begin("writing tensors", total);
-    let outcome = tokio::task::spawn_blocking(move || -> Result<_, Error> {
+    tokio::task::spawn_blocking(move || -> Result<_, Error> {
         fs_err::create_dir_all(&scratch)?;
         let mut file = NamedTempFile::new_in(&scratch)?;
         {
@@ -125,8 +125,7 @@ pub async fn write_scratch(
         let bytes = file.as_file().metadata()?.len();
         Ok((file, bytes))
     })
-    .await?;
-    outcome
+    .await?
 }
 
 /// Writes, stores and publishes a derived model under the job's fence.
