@@ -201,9 +201,10 @@ fn verdict(report: &DiffReport) -> String {
     let mut text = if identical == tensors {
         format!("All {tensors} tensors that both hold are identical, bit for bit")
     } else {
-        let size = relative_l2.map(|v| format!("; the difference is {:.3} % of the base's norm", v * 100.0));
+        let size = relative_l2
+            .map(|v| format!("; the difference is {:.3}\u{a0}% of the second model's norm", v * 100.0));
         format!(
-            "{} of {tensors} tensors differ{}, {:.1} % of the weights are unchanged",
+            "{} of {tensors} tensors differ{}, {:.1}\u{a0}% of the weights are unchanged",
             tensors - identical,
             size.unwrap_or_default(),
             unchanged_share * 100.0

@@ -135,14 +135,15 @@ pub async fn publish_derived(
     source: Arc<dyn TensorSource>,
 ) -> Result<ModelRow, Error> {
     let registry = &run.registry;
-    let (file, _) = match write_scratch(registry, source, &run.pulse).await {
+    let (file, bytes) = match write_scratch(registry, source, &run.pulse).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
-    run.pulse.begin("publishing", 1);
+    run.pulse.begin("publishing", bytes);
     let mut incoming = Vec::new();
     let (digest, size) = registry.store.put_file(file.path()).await?;
     incoming.push(Incoming { path: path_of("model.safetensors")?, digest, size });
+    run.pulse.advance(size)?;
     for (name, text) in derived.texts() {
         let (digest, size) = registry.store.put_bytes(text.as_bytes()).await?;
         incoming.push(Incoming { path: path_of(&name)?, digest, size });

@@ -127,7 +127,13 @@ async fn supervise(registry: &Registry, kind: &Kind, job: &JobRow) -> Result<ser
                 return match outcome {
                     _ if lost => Err(Error::LeaseLost),
                     Ok(Err(_)) | Err(_) if pulse.cancelled() => Err(Error::Cancelled),
-                    Ok(outcome) => outcome,
+                    Ok(outcome) => {
+                        // The last word on progress, so that a finished job does not look half done.
+                        if let Err(error) = report(registry, job, &pulse).await {
+                            tracing::warn!(%error, "the progress of job {} is not written: {error}", job.id);
+                        }
+                        outcome
+                    }
                     Err(panic) => Err(panic.into()),
                 };
             }
@@ -140,12 +146,7 @@ async fn supervise(registry: &Registry, kind: &Kind, job: &JobRow) -> Result<ser
                 }
                 since = 0;
                 told = now.clone();
-                let progress = JobProgress {
-                    step: now.0,
-                    done: i64::try_from(now.1).unwrap_or(i64::MAX),
-                    total: i64::try_from(now.2).unwrap_or(i64::MAX),
-                };
-                match registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await {
+                match report(registry, job, &pulse).await {
                     Ok(Beat::Go) => {}
                     Ok(Beat::Cancel) => pulse.stop(),
                     Ok(Beat::Lost) => { lost = true; pulse.stop(); }
@@ -154,4 +155,15 @@ async fn supervise(registry: &Registry, kind: &Kind, job: &JobRow) -> Result<ser
             }
         }
     }
+}
+
+/// Writes the progress down and renews the lease.
+async fn report(registry: &Registry, job: &JobRow, pulse: &Pulse) -> Result<Beat, store::Error> {
+    let (step, done, total) = pulse.snapshot();
+    let progress = JobProgress {
+        step,
+        done: i64::try_from(done).unwrap_or(i64::MAX),
+        total: i64::try_from(total).unwrap_or(i64::MAX),
+    };
+    registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await
 }

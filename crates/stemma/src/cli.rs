@@ -118,7 +118,8 @@ pub enum Command {
     },
     /// Merge models as a mergekit YAML says.
     Merge {
-        config: PathBuf,
+        #[arg(value_name = "CONFIG.yml")]
+        recipe: PathBuf,
         /// Folder to write.
         out: Option<PathBuf>,
         /// Also publish the result in the registry under this id.

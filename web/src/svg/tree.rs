@@ -1,5 +1,6 @@
 //! The tidy tree, left to right: every leaf gets a row of its own and a parent sits in the middle of its
-//! children, so nodes of one generation are at least one row apart. No recursion, same input, same picture.
+//! children, or near the first of very many, so nodes of one generation are at least one row apart. No
+//! recursion, same input, same picture.
 
 use std::collections::VecDeque;
 
@@ -9,10 +10,12 @@ use crate::view::{Count, LineageNode, Name};
 /// Nodes drawn at most; the rest is counted.
 pub const MOST_NODES: usize = 300;
 const ROW: f64 = 40.0;
-const COLUMN: f64 = 270.0;
+const COLUMN: f64 = 280.0;
 const LEFT: f64 = 22.0;
 const TOP: f64 = 34.0;
-const LABEL: usize = 30;
+const LABEL: usize = 26;
+/// Rows a parent may lie below its first child: the root of a wide family stays in sight.
+const DROP: f64 = 5.0;
 
 /// A node with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +112,7 @@ pub fn layout(nodes: &[LineageNode], focus: usize) -> Tree {
                 } else {
                     children.last().map_or(below, |&c| places[c].y)
                 };
-                places[at].y = (first + last) / 2.0;
+                places[at].y = ((first + last) / 2.0).min(first + DROP);
             }
         }
     }
@@ -210,7 +213,7 @@ fn draw(tree: &mut Tree, nodes: &[LineageNode], shape: &Shape, places: &[Place],
     for (on, word) in [(node.ghost, " ghost"), (at == focus, " focus")] {
         class.push_str(if on { word } else { "" });
     }
-    let letter = if at == focus { 8.8 } else { 7.4 };
+    let letter = if at == focus { 9.0 } else { 7.9 };
     let letters = label.chars().count().max(node.name.org().chars().count().min(LABEL) * 4 / 5);
     let start = x + 20.0 + letter * letters as f64;
     let bend = across(places[at].depth + 1) - 48.0;

@@ -48,8 +48,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };
             derive::transfer(context, wanted, &out, register).await
         }
-        Command::Merge { config, out, register, dry_run } => {
-            derive::merge(context, &config, derive::Target { out, register, dry_run }).await
+        Command::Merge { recipe, out, register, dry_run } => {
+            derive::merge(context, &recipe, derive::Target { out, register, dry_run }).await
         }
     }
 }
