@@ -17,6 +17,8 @@ pub enum Error {
     Io(#[from] std::io::Error),
     #[error("`{0}` is neither a model of this registry nor a checkpoint folder")]
     UnknownModel(String),
+    #[error("`{model}` has no revision `{revision}`; name one by its digest, or `main`")]
+    UnknownRevision { model: String, revision: String },
     #[error("`{0}` is known by its metadata only; its weights are needed here (import the checkpoint first)")]
     NoWeights(String),
     #[error("the folder holds no checkpoint, config.json or README.md: {0}")]
@@ -42,6 +44,7 @@ impl Fault for Error {
             Self::Hub(error) => error.code(),
             Self::Io(_) => "io",
             Self::UnknownModel(_) => "unknown_model",
+            Self::UnknownRevision { .. } => "unknown_revision",
             Self::NoWeights(_) => "no_weights",
             Self::EmptyFolder(_) => "empty_folder",
             Self::OutputExists(_) => "output_exists",
@@ -58,7 +61,7 @@ impl Fault for Error {
             Self::Weights(error) => error.class(),
             Self::Analysis(error) => error.class(),
             Self::Hub(error) => error.class(),
-            Self::UnknownModel(_) => Class::NotFound,
+            Self::UnknownModel(_) | Self::UnknownRevision { .. } => Class::NotFound,
             Self::NoWeights(_) | Self::OutputExists(_) | Self::Cancelled | Self::LeaseLost => Class::Conflict,
             Self::EmptyFolder(_) | Self::Invalid(_) => Class::Invalid,
             Self::Io(_) | Self::Task(_) => Class::Internal,

@@ -1,10 +1,15 @@
 //! Kinship and comparison of operands, off the async threads and a few at a time.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use analysis::{
     diff::DiffReport,
     kinship::{Named, Report},
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 
 use crate::{Error, Folders, Registry, open_operand};
 
@@ -29,6 +34,7 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
             registry.limits.matrix
         )));
     }
+    let turn = Turn::take(registry).await?;
     let mut named = Vec::with_capacity(count);
     for name in &query.models {
         let operand = open_operand(registry, name, query.folders).await?;
@@ -41,8 +47,7 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
         }
         None => None,
     };
-    let _permit = registry.measuring.acquire().await.map_err(|e| Error::Task(e.to_string()))?;
-    Ok(spawn_blocking(move || analysis::kinship::kinship(&named, base.as_ref(), &|_| Ok(()))).await??)
+    turn.run(move |go_on| analysis::kinship::kinship(&named, base.as_ref(), go_on)).await
 }
 
 /// Per-tensor comparison of two models.
@@ -50,8 +55,47 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
 /// # Errors
 /// As [`kinship`].
 pub async fn compare(registry: &Registry, a: &str, b: &str, folders: Folders) -> Result<DiffReport, Error> {
+    let turn = Turn::take(registry).await?;
     let a = open_operand(registry, a, folders).await?;
     let b = open_operand(registry, b, folders).await?;
-    let _permit = registry.measuring.acquire().await.map_err(|e| Error::Task(e.to_string()))?;
-    Ok(spawn_blocking(move || analysis::diff::compare(&*a.source, &*b.source, &|_| Ok(()))).await??)
+    turn.run(move |go_on| analysis::diff::compare(&*a.source, &*b.source, go_on)).await
+}
+
+/// One of the few places for work that reads weights while somebody waits for the answer.
+struct Turn(OwnedSemaphorePermit);
+
+/// Stops the work when whoever asked for it is gone.
+struct StopWhenDropped(Arc<AtomicBool>);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Turn {
+    async fn take(registry: &Registry) -> Result<Self, Error> {
+        let place = Arc::clone(&registry.measuring).acquire_owned().await;
+        place.map(Self).map_err(|error| Error::Task(error.to_string()))
+    }
+
+    /// The place is held until the work has really ended, not only until nobody waits any more.
+    async fn run<T, F>(self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&(dyn Fn(u64) -> Result<(), analysis::Error> + Sync)) -> Result<T, analysis::Error>
+            + Send
+            + 'static,
+    {
+        let gone = Arc::new(AtomicBool::new(false));
+        let _asking = StopWhenDropped(Arc::clone(&gone));
+        let outcome = spawn_blocking(move || {
+            let _place = self.0;
+            let go_on = |_| {
+                if gone.load(Ordering::Relaxed) { Err(weights::Error::Stopped.into()) } else { Ok(()) }
+            };
+            work(&go_on)
+        });
+        Ok(outcome.await??)
+    }
 }

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use domain::{Digest, RepoId};
 use serde_json::Value;
+use store::ModelRow;
 use weights::{Folder, TensorSource};
 
 use crate::{Error, Registry};
@@ -49,7 +50,10 @@ const COMPANIONS: [&str; 9] = [
     "generation_config.json",
 ];
 
-/// Opens `name`: a model of the registry, or a folder when `folders` says that paths are allowed.
+/// The name of the current revision.
+const MAIN: &str = "main";
+
+/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder when `folders` says that paths are allowed.
 ///
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::NoWeights`], or what is wrong with the checkpoint.
@@ -57,15 +61,20 @@ pub async fn open_operand(registry: &Registry, name: &str, folders: Folders) -> 
     if folders == Folders::Allowed && Path::new(name).is_dir() {
         return open_folder(registry, name).await;
     }
-    let bare = name.split('@').next().unwrap_or(name);
+    let (bare, revision) = name.split_once('@').unwrap_or((name, MAIN));
     let row = registry.store.model_by_id(bare).await?.filter(|row| !row.ghost);
     let row = row.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
-    let revision = row.revision.ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let current = row.revision.zip(row.digest).ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let (revision, digest) = match revision {
+        MAIN => current,
+        other => revision_named(registry, &row, other).await?,
+    };
     let checkpoint = registry
         .store
         .checkpoint(revision, &registry.limits)
         .await?
         .ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let config = if revision == current.0 { row.config } else { config_of(registry, revision).await? };
     let companions = registry
         .store
         .files(revision)
@@ -77,12 +86,30 @@ pub async fn open_operand(registry: &Registry, name: &str, folders: Folders) -> 
     Ok(Operand {
         label: row.name.clone(),
         id: RepoId::parse(&row.name).ok(),
-        digest: row.digest,
+        digest: Some(digest),
         source: Arc::new(checkpoint),
-        config: row.config,
+        config,
         license: row.license,
         companions,
     })
+}
+
+/// The revision somebody asked for by its digest, with or without `sha256:`.
+async fn revision_named(registry: &Registry, row: &ModelRow, wanted: &str) -> Result<(i64, Digest), Error> {
+    let unknown = || Error::UnknownRevision { model: row.name.clone(), revision: wanted.to_owned() };
+    let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    let digest: Digest = format!("sha256:{hex}").parse().map_err(|_| unknown())?;
+    let found = registry.store.revision_of(row.id, &digest).await?;
+    Ok((found.ok_or_else(unknown)?, digest))
+}
+
+async fn config_of(registry: &Registry, revision: i64) -> Result<Option<Value>, Error> {
+    let files = registry.store.files(revision).await?;
+    let Some(file) = files.iter().find(|file| file.path == "config.json") else { return Ok(None) };
+    let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|e| Error::Invalid(format!("config.json is not valid JSON: {e}")))
 }
 
 /// Whether a name may be a path of this machine; never for names that come over HTTP.

@@ -1,9 +1,11 @@
 //! Writing derived models: streamed to scratch, then published with their recipe, or left in a folder.
 
-use std::{path::Path, sync::Arc};
+use std::{io::Write as _, path::Path, sync::Arc};
 
 use analysis::recipe::Recipe;
 use domain::{Claim, EdgeStatus, Evidence, Relation, RelativePath, RepoId, Source};
+use futures::TryStreamExt as _;
+use serde::Serialize;
 use serde_json::{Value, json};
 use store::ModelRow;
 use tempfile::NamedTempFile;
@@ -32,21 +34,34 @@ pub struct Derived {
     pub dtype: Option<String>,
 }
 
+/// The card's YAML; written by a serialiser, since licence and names come from other people's cards.
+#[derive(Serialize)]
+struct FrontMatter<'a> {
+    library_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license: Option<&'a str>,
+    base_model: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_model_relation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<&'a str>,
+}
+
 impl Derived {
     /// README.md of the result: Hub front matter, then how it was made.
     pub fn card(&self) -> String {
-        let mut card = String::from("---\nlibrary_name: transformers\n");
-        if let Some(license) = &self.heir.license {
-            card.push_str(&format!("license: {license}\n"));
-        }
-        card.push_str("base_model:\n");
-        for parent in &self.parents {
-            card.push_str(&format!("- {}\n", parent.label));
-        }
-        if self.relation == Relation::Merge {
-            card.push_str("base_model_relation: merge\ntags:\n- merge\n- mergekit\n");
-        }
-        card.push_str(&format!("---\n# {}\n\n{}\n\n", self.id.name(), self.summary));
+        let merge = self.relation == Relation::Merge;
+        let front = FrontMatter {
+            library_name: "transformers",
+            license: self.heir.license.as_deref(),
+            base_model: self.parents.iter().map(|parent| parent.label.as_str()).collect(),
+            base_model_relation: merge.then_some("merge"),
+            tags: if merge { vec!["merge", "mergekit"] } else { Vec::new() },
+        };
+        // Strings and lists of strings always serialise.
+        let front = serde_saphyr::to_string(&front).unwrap_or_default();
+        let mut card =
+            format!("---\n{}\n---\n# {}\n\n{}\n\n", front.trim_end(), self.id.name(), self.summary);
         if let Some((_, text)) = &self.recipe_file {
             card.push_str(&format!("```yaml\n{}\n```\n\n", text.trim_end()));
         }
@@ -120,7 +135,7 @@ pub async fn write_scratch(
         {
             let mut out = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
             weights::write_safetensors(&*source, &mut out, &|bytes| pulse.advance(bytes))?;
-            std::io::Write::flush(&mut out)?;
+            out.flush()?;
         }
         let bytes = file.as_file().metadata()?.len();
         Ok((file, bytes))
@@ -187,7 +202,11 @@ pub async fn write_folder(
         match from {
             CompanionFrom::File(at) => drop(fs_err::copy(at, ready.join(path))?),
             CompanionFrom::Blob(digest, size) => {
-                fs_err::write(ready.join(path), registry.store.read_text(digest, *size).await?)?;
+                let mut file = fs_err::File::create(ready.join(path))?;
+                let mut bytes = registry.store.stream(digest, 0..*size).await?;
+                while let Some(block) = bytes.try_next().await? {
+                    file.write_all(&block)?;
+                }
             }
         }
     }

@@ -175,6 +175,20 @@ impl Store {
         row.as_ref().map_or(Ok(None), |row| maybe_json(row, "body"))
     }
 
+    /// The row of a model's revision with this digest, current or not.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn revision_of(&self, model: i64, digest: &Digest) -> Result<Option<i64>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT id FROM revisions WHERE model = {} AND digest = {}",
+            params.add(model),
+            params.add(digest.to_string())
+        );
+        sql::one(self.db(), &sql, params).await?.map(|row| get(&row, "id")).transpose()
+    }
+
     /// The revision's checkpoint over its blobs; none when it holds no weights.
     ///
     /// # Errors
