@@ -2,6 +2,7 @@
 
 use std::{
     ops::Deref,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -18,8 +19,9 @@ const HEADLINE: &str = "was started successfully on port ";
 
 /// A browser window and the driver process behind it; derefs to the driver, so `goto`, `find` … are at hand.
 pub struct Browser {
-    driver: WebDriver,
-    process: Process,
+    /// Taken only when the window closes.
+    driver: Option<WebDriver>,
+    _process: Process,
 }
 
 impl Browser {
@@ -36,6 +38,12 @@ impl Browser {
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",
+            // A page that still glides to a button moves it away from under the click.
+            "--force-prefers-reduced-motion",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
             "--window-size=1280,900",
         ] {
             wanted.add_arg(flag)?;
@@ -45,7 +53,7 @@ impl Browser {
             .connect()
             .await
             .context("Chromium cannot be started; install chromium, or run scripts/test")?;
-        Ok(Self { driver, process })
+        Ok(Self { driver: Some(driver), _process: process })
     }
 
     /// Sets the page area in CSS pixels, so that narrow screens can be tried.
@@ -79,22 +87,22 @@ impl Browser {
     /// # Errors
     /// When the browser is gone or the file cannot be written.
     pub async fn picture(&self, path: &Path) -> Result<()> {
-        Ok(fs_err::write(path, self.driver.screenshot_as_png().await?)?)
+        Ok(fs_err::write(path, self.screenshot_as_png().await?)?)
     }
 
     /// Closes the window and ends the driver.
     ///
     /// # Errors
     /// When the browser is gone already.
-    pub async fn close(self) -> Result<()> {
-        let Self { driver, process } = self;
-        let closed = driver.quit().await;
-        drop(process);
-        Ok(closed?)
+    pub async fn close(mut self) -> Result<()> {
+        match self.driver.take() {
+            Some(driver) => Ok(driver.quit().await?),
+            None => Ok(()),
+        }
     }
 
     async fn devtools(&self, command: &str, parameters: serde_json::Value) -> Result<()> {
-        self.driver.cdp().send_raw(command, parameters).await?;
+        self.cdp().send_raw(command, parameters).await?;
         Ok(())
     }
 }
@@ -103,11 +111,20 @@ impl Deref for Browser {
     type Target = WebDriver;
 
     fn deref(&self) -> &WebDriver {
-        &self.driver
+        self.driver.as_ref().expect("an open window")
     }
 }
 
-/// The driver process, ended when dropped.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // A driver that is dropped open would wait for an answer on the runtime that this drop blocks.
+        if let Some(driver) = self.driver.take() {
+            let _ = driver.leak();
+        }
+    }
+}
+
+/// The driver process and the browser it started, a process group ended when dropped.
 struct Process(Child);
 
 impl Process {
@@ -117,6 +134,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .context("chromedriver cannot be started; install chromium-driver, or run scripts/test")?;
         let lines = printed_lines(&mut child)?;
@@ -135,6 +153,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.id())]).status();
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

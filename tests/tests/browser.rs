@@ -1,0 +1,217 @@
+//! The pages in a real browser: readable at every width and in both colour schemes, working without scripts,
+//! asking nothing of other machines, and proof against what model repositories write.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use stemma_tests::{Browser, Server, Zoo, databases};
+use thirtyfour::By;
+
+const ENOUGH: Duration = Duration::from_secs(60);
+
+const HOSTILE: &str = r#"{"id":"evil/card","tags":["base_model:finetune:mandoc/scribe-v1","<script>window.caught=1</script>"],"cardData":{"license":"<img src=x onerror=window.caught=2>"},"card":"---\nlicense: mit\n---\n# Hi\n<script>window.caught=3</script><img src=x onerror=\"window.caught=4\"><a href=\"javascript:window.caught=5\">x</a>"}"#;
+
+/// A server with the tiny models and one hostile neighbour.
+async fn filled(database: &stemma_tests::Database) -> Result<Server> {
+    let (server, zoo) = (Server::start(database).await?, Zoo::unpack()?);
+    for id in zoo.ids()? {
+        run(server.stemma().args(["import", "dir"]).arg(zoo.path(&id)?).args(["--id", &id]))?;
+    }
+    let dump = server.data().join("hostile.jsonl");
+    fs_err::write(&dump, format!("{HOSTILE}\n"))?;
+    run(server.stemma().args(["import", "dump"]).arg(&dump))?;
+    Ok(server)
+}
+
+fn run(command: &mut std::process::Command) -> Result<()> {
+    let out = command.output()?;
+    ensure!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
+
+async fn text(browser: &Browser, selector: &str) -> Result<String> {
+    let found = browser.find(By::Css(selector)).await.with_context(|| format!("no {selector}"))?;
+    Ok(found.text().await?)
+}
+
+async fn fill(browser: &Browser, name: &str, value: &str) -> Result<()> {
+    let field = browser.find(By::Name(name)).await.with_context(|| format!("no field {name}"))?;
+    field.clear().await?;
+    Ok(field.send_keys(value).await?)
+}
+
+async fn press(browser: &Browser, label: &str) -> Result<()> {
+    let button = By::XPath(format!("//main//button[normalize-space()='{label}']"));
+    Ok(browser.find(button).await.with_context(|| format!("no button {label}"))?.click().await?)
+}
+
+/// Waits until the job page says how the job ended.
+async fn ended(browser: &Browser) -> Result<String> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let state = match browser.find(By::Css("[data-field=state]")).await {
+            Ok(element) => element.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        if matches!(state.as_str(), "succeeded" | "failed" | "cancelled") {
+            return Ok(state);
+        }
+        ensure!(Instant::now() < deadline, "the job page still says `{state}`");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
+    for database in databases() {
+        let (server, browser) = (filled(&database).await?, Browser::open().await?);
+
+        browser.goto(server.url("/")).await?;
+        fill(&browser, "search", "scribe-v1-de").await?;
+        press(&browser, "Search").await?;
+        browser.find(By::LinkText("mandoc/scribe-v1-de")).await?.click().await?;
+        ensure!(text(&browser, "h1").await? == "mandoc/scribe-v1-de");
+        ensure!(text(&browser, ".strip").await?.starts_with("mandoc/scribe-v1 ›"));
+
+        browser.find(By::LinkText("Family tree")).await?.click().await?;
+        let drawn: Vec<String> = browser.execute(LABELS, vec![]).await?.convert()?;
+        ensure!(
+            drawn == ["mandoc/scribe-v1", "mandoc/scribe-v1-de", "community/scribe-de-code"],
+            "{drawn:?}"
+        );
+        browser.find(By::Css("details.list summary")).await?.click().await?;
+        let listed: Vec<String> = browser.execute(LISTED, vec![]).await?.convert()?;
+        ensure!(listed == drawn, "the list {listed:?} says something else than the picture {drawn:?}");
+
+        let address = "/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&base=mandoc/scribe-v1";
+        browser.goto(server.url(address)).await?;
+        ensure!(text(&browser, "table.heat tbody tr:first-child td:nth-child(3)").await? == "0.378");
+        browser.goto(server.url("/compare/mandoc/scribe-v1-de...mandoc/scribe-v1")).await?;
+        ensure!(text(&browser, ".lead").await?.contains("39 of 39 tensors differ"));
+        ensure!(browser.find_all(By::Css("table.tensors tbody tr")).await?.len() == 39);
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+const LABELS: &str = "return [...document.querySelectorAll('figure.tree svg a g.node')].map(g => \
+    (g.querySelector('.org')?.textContent ?? '') + g.querySelector('.label').textContent)";
+const LISTED: &str =
+    "return [...document.querySelectorAll('details.list li > a:first-child')].map(a => a.textContent)";
+
+#[tokio::test]
+async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() -> Result<()> {
+    for database in databases() {
+        let (server, browser) = (filled(&database).await?, Browser::open().await?);
+
+        browser.goto(server.url("/transfers/new?source_tuned=mandoc/scribe-v1-de")).await?;
+        fill(&browser, "source_base", "mandoc/scribe-v1").await?;
+        fill(&browser, "target_base", "mandoc/scribe-v1.1").await?;
+        fill(&browser, "output", "tests/transferred").await?;
+        press(&browser, "Start the transfer").await?;
+        ensure!(ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
+
+        browser.without_scripts().await?;
+        browser.goto(server.url("/merges/new?method=linear")).await?;
+        for (name, value) in [
+            ("model.0", "mandoc/scribe-v1-de"),
+            ("p.weight.0", "0.5"),
+            ("model.1", "mandoc/scribe-v1-fr"),
+            ("p.weight.1", "0.5"),
+        ] {
+            fill(&browser, name, value).await?;
+        }
+        press(&browser, "Write the recipe").await?;
+        fill(&browser, "output", "tests/merged").await?;
+        press(&browser, "Start the merge").await?;
+        ensure!(ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
+        browser.find(By::LinkText("tests/merged")).await?.click().await?;
+        let page = text(&browser, "main").await?;
+        ensure!(page.contains("model.safetensors") && page.contains("mandoc/scribe-v1-fr"), "{page}");
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn faults_of_a_recipe_are_shown_beside_the_form_that_is_still_filled() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+
+    browser.goto(server.url("/merges/new")).await?;
+    fill(&browser, "yaml", "merge_method: liner\nmodels: [{model: no/where}]").await?;
+    fill(&browser, "output", "tests/never").await?;
+    press(&browser, "Start the merge").await?;
+
+    ensure!(text(&browser, "[role=alert]").await?.contains("linear"), "{}", text(&browser, "main").await?);
+    let kept = browser.find(By::Name("yaml")).await?.prop("value").await?.unwrap_or_default();
+    ensure!(kept.starts_with("merge_method: liner"), "{kept}");
+    browser.close().await
+}
+
+#[tokio::test]
+async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+    for width in [360, 1280] {
+        for scheme in ["light", "dark"] {
+            browser.resize((width, 800)).await?;
+            browser.prefer_colours(scheme).await?;
+            for page in PAGES {
+                browser.goto(server.url(page)).await?;
+                let seen: Value = browser.execute(LOOK, vec![]).await?.convert()?;
+                let wrong = |what: &str| format!("{page} at {width} px in {scheme}: {what}: {seen}");
+                ensure!(seen["width"].as_u64() <= Some(width.into()), "{}", wrong("wider than the window"));
+                ensure!(seen["foreign"] == json!([]), "{}", wrong("asks elsewhere"));
+                ensure!(seen["caught"] == Value::Null, "{}", wrong("a foreign script ran"));
+                ensure!(seen["headings"] == 1 && seen["main"] == 1, "{}", wrong("not one heading"));
+                ensure!(seen["contrast"].as_f64() >= Some(4.5), "{}", wrong("text too faint"));
+                ensure!(seen["unlabelled"] == 0, "{}", wrong("a field without a label"));
+            }
+        }
+    }
+    browser.close().await
+}
+
+const PAGES: [&str; 17] = [
+    "/",
+    "/models",
+    "/models?search=evil",
+    "/models?search=nothing-at-all",
+    "/evil/card",
+    "/evil/card/lineage",
+    "/mandoc/scribe-v1",
+    "/mandoc/scribe-v1/lineage?down=3",
+    "/families",
+    "/kinship",
+    "/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&of=papyrus/reed-v1&base=mandoc/scribe-v1",
+    "/compare",
+    "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1",
+    "/merges/new?method=ties",
+    "/transfers/new",
+    "/jobs",
+    "/no/such-model",
+];
+
+/// What can be measured of a page: its width, where it asked, whether a script ran, the faintest text.
+const LOOK: &str = r"
+const channel = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+const light = c => { const [r, g, b] = c.match(/[\d.]+/g).map(Number); return 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b); };
+const clear = c => c === 'transparent' || /, 0\)$/.test(c);
+const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (!clear(c)) return c; } return 'rgb(255, 255, 255)'; };
+let contrast = 21, faintest = '';
+for (const e of document.querySelectorAll('main *, header *, footer *')) {
+  if (e.closest('svg') || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility()) continue;
+  const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
+  const here = (a + 0.05) / (b + 0.05);
+  if (here < contrast) [contrast, faintest] = [here, e.outerHTML.slice(0, 80)];
+}
+return {
+  width: document.documentElement.scrollWidth,
+  foreign: performance.getEntriesByType('resource').map(r => r.name).filter(n => !n.startsWith(location.origin + '/') && !n.startsWith('data:')),
+  caught: window.caught ?? null,
+  headings: document.querySelectorAll('h1').length,
+  main: document.querySelectorAll('main').length,
+  unlabelled: [...document.querySelectorAll('input:not([type=hidden]), select, textarea')].filter(e => !e.labels.length).length,
+  contrast,
+  faintest,
+};";
