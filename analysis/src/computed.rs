@@ -1,6 +1,6 @@
 //! Tensors that do not exist yet: element arithmetic in f64, one rounding, any byte range in bounded memory.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use kernels::Dtype;
 use rayon::prelude::*;
@@ -78,8 +78,16 @@ fn encode_blocks<C: Computed + ?Sized>(
     out.par_chunks_mut(BLOCK * width).enumerate().try_for_each(|(at, bytes)| {
         let mut values = vec![0.0; bytes.len() / width];
         source.fill(index, first + (at * BLOCK) as u64, &mut values)?;
-        kernels::encode_f64(dtype, &values, bytes);
-        Ok(())
+        match kernels::encode_f64(dtype, &values, bytes) {
+            0 => Ok(()),
+            beyond => {
+                let name = source.infos().get(index).map_or("", |info| &info.name);
+                Err(refused(format!(
+                    "{beyond} values of tensor `{name}` leave the range of {dtype}; a wider number format \
+                     holds them, e.g. `dtype: bfloat16` or `float32`"
+                )))
+            }
+        }
     })
 }
 
@@ -133,6 +141,77 @@ pub fn is_buffer(name: &str) -> bool {
     [".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", "position_ids"]
         .iter()
         .any(|end| name.ends_with(end))
+}
+
+/// Name endings of tensors that only make sense together with their quantisation.
+const QUANTISED: [&str; 11] = [
+    ".qweight",
+    ".qzeros",
+    ".g_idx",
+    ".absmax",
+    ".quant_map",
+    ".quant_state.bitsandbytes__nf4",
+    ".quant_state.bitsandbytes__fp4",
+    ".SCB",
+    ".weight_packed",
+    ".weight_scale",
+    ".weight_scale_inv",
+];
+
+/// Whether a tensor belongs to a quantised layout, whose codes are not the weights themselves.
+pub fn is_quantised(name: &str) -> bool {
+    QUANTISED.iter().any(|end| name.ends_with(end))
+}
+
+/// A tensor of an opened checkpoint.
+#[derive(Clone)]
+pub struct Stored {
+    pub label: String,
+    pub source: Arc<dyn TensorSource>,
+    pub index: usize,
+}
+
+/// Integer tensors are never computed with: they must have the same bytes in every model.
+pub fn must_be_equal(held: &[Stored]) -> Result<(), weights::Error> {
+    let (first, others) = held.split_first().ok_or_else(|| refused("a tensor without inputs".into()))?;
+    let info = &first.source.tensors()[first.index];
+    for (start, len) in blocks(info.bytes()) {
+        let (mut ours, mut theirs) = (vec![0; len], vec![0; len]);
+        first.source.read_bytes(first.index, start, &mut ours)?;
+        for other in others {
+            other.source.read_bytes(other.index, start, &mut theirs)?;
+            if ours != theirs {
+                let (name, dtype, a, b) = (&info.name, info.dtype, &first.label, &other.label);
+                return Err(refused(format!(
+                    "{dtype} tensor `{name}` differs between `{a}` and `{b}`; it cannot be computed with"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// NaN and infinity pass when all inputs agree on them, e.g. a mask, and are an error otherwise.
+pub fn keep_or_refuse_nonfinite<'l>(
+    tensor: &str,
+    start: u64,
+    (values, labels): (&[&[f64]], impl Iterator<Item = &'l str>),
+    out: &mut [f64],
+) -> Result<(), weights::Error> {
+    let labels: Vec<&str> = labels.collect();
+    for (at, out) in out.iter_mut().enumerate() {
+        let Some(who) = values.iter().position(|of| !of[at].is_finite()) else { continue };
+        let first = values[0][at];
+        if values.iter().any(|of| of[at].to_bits() != first.to_bits()) {
+            let (place, found) = (start + at as u64, values[who][at]);
+            return Err(refused(format!(
+                "`{}` holds {found} in tensor `{tensor}` at element {place}",
+                labels[who]
+            )));
+        }
+        *out = first;
+    }
+    Ok(())
 }
 
 /// What to say about a shape that differs because the vocabularies do.

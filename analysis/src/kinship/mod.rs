@@ -8,13 +8,13 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use kernels::Gram;
+use kernels::{Dtype, Gram};
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
 use crate::{
     Error, Progress,
-    computed::{blocks, is_buffer, vocabulary_hint},
+    computed::{blocks, is_buffer, read_f64, vocabulary_hint},
 };
 
 pub use layers::{Layer, number as layer_number};
@@ -23,6 +23,10 @@ pub use report::{Coverage, LayerReport, Matrix, Report, Skipped};
 
 /// Tensors whose sums are held at once before they are added up in order.
 const WINDOW: usize = 64;
+/// Cells of all per-layer matrices together.
+const LAYER_CELLS: usize = 1 << 20;
+/// Tensors left out that are listed; the others are counted.
+const LISTED: usize = 1_000;
 /// Blocks of one tensor in flight at once.
 const AHEAD: usize = 16;
 
@@ -88,8 +92,11 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
             }
             compared += 1;
             total.merge(sums);
-            let layer = layers.entry(Layer::of(&tensor.info.name)).or_insert_with(|| Gram::new(models.len()));
-            layer.merge(&sums.gram);
+            let mut layer = Layer::of(&tensor.info.name);
+            if !layers.contains_key(&layer) && layers.len() >= most_layers(models.len()) {
+                layer = Layer::Other;
+            }
+            layers.entry(layer).or_insert_with(|| Gram::new(models.len())).merge(&sums.gram);
         }
     }
     if compared == 0 {
@@ -105,7 +112,7 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
         models: models.iter().map(|m| m.label.clone()).collect(),
         base: base.map(|b| b.label.clone()),
         elements,
-        coverage: Coverage { compared, share: elements as f64 / (all.max(1)) as f64, skipped },
+        coverage: Coverage::new((compared, elements as f64 / all.max(1) as f64), skipped),
         relative_norms: if base.is_some() { norms() } else { Vec::new() },
         mean: report::means(&matrices),
         layers: layers
@@ -120,8 +127,14 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
     })
 }
 
-fn relative(delta: f64, base: f64) -> f64 {
-    if delta == 0.0 { 0.0 } else { delta / base }
+fn relative(delta: f64, base: f64) -> Option<f64> {
+    let share = if delta == 0.0 { 0.0 } else { delta / base };
+    share.is_finite().then_some(share)
+}
+
+/// Layers told apart; tensor names decide how many there are, and each costs a matrix.
+fn most_layers(models: usize) -> usize {
+    (LAYER_CELLS / (models * models).max(1)).max(8)
 }
 
 /// Splits the union of all tensor names into those that can be compared and those that cannot.
@@ -192,12 +205,25 @@ fn block_sums(
     (start, len): (u64, usize),
 ) -> Result<Sums, weights::Error> {
     let mut base = vec![0.0; len];
-    reference.source.read_f32(tensor.base, start, &mut base)?;
-    let mut deltas = vec![0.0; len * models.len()];
-    for ((model, &at), delta) in models.iter().zip(&tensor.models).zip(deltas.chunks_mut(len)) {
-        model.source.read_f32(at, start, delta)?;
-        for (value, base) in delta.iter_mut().zip(&base) {
-            *value -= base;
+    let mut deltas = vec![0.0f32; len * models.len()];
+    let wide = |source: &dyn TensorSource, at: usize| source.tensors()[at].dtype == Dtype::F64;
+    if wide(&*reference.source, tensor.base)
+        || models.iter().zip(&tensor.models).any(|(model, &at)| wide(&*model.source, at))
+    {
+        // A small difference of two f64 would vanish if each were rounded before it is taken.
+        let mut exact = vec![0.0; len];
+        read_f64(&*reference.source, tensor.base, start, &mut exact)?;
+        let mut values = vec![0.0; len];
+        for ((model, &at), delta) in models.iter().zip(&tensor.models).zip(deltas.chunks_mut(len)) {
+            read_f64(&*model.source, at, start, &mut values)?;
+            delta.iter_mut().zip(values.iter().zip(&exact)).for_each(|(d, (v, b))| *d = (v - b) as f32);
+        }
+        base.iter_mut().zip(&exact).for_each(|(narrow, exact)| *narrow = *exact as f32);
+    } else {
+        reference.source.read_f32(tensor.base, start, &mut base)?;
+        for ((model, &at), delta) in models.iter().zip(&tensor.models).zip(deltas.chunks_mut(len)) {
+            model.source.read_f32(at, start, delta)?;
+            delta.iter_mut().zip(&base).for_each(|(value, base)| *value -= base);
         }
     }
     let mut sums = Sums::new(models.len());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernels::Gram;
 use serde::Serialize;
 
-use super::{MEASURES, Measure};
+use super::{LISTED, MEASURES, Measure};
 
 /// A symmetric matrix in model order; `null` where a measure is undefined.
 pub type Matrix = Vec<Vec<Option<f64>>>;
@@ -18,8 +18,9 @@ pub struct Report {
     /// Elements compared.
     pub elements: u64,
     pub coverage: Coverage,
-    /// `‖δi‖ / ‖base‖` over the compared tensors, in model order; empty without a base.
-    pub relative_norms: Vec<f64>,
+    /// `‖δi‖ / ‖base‖` over the compared tensors, in model order; empty without a base, `null` for one that
+    /// is zero.
+    pub relative_norms: Vec<Option<f64>>,
     /// By measure id.
     pub matrices: BTreeMap<String, Matrix>,
     /// Mean over all pairs, by measure id; `null` when no pair is defined.
@@ -35,6 +36,16 @@ pub struct Coverage {
     /// Share of the elements of all tensors that was compared, 0 to 1.
     pub share: f64,
     pub skipped: Vec<Skipped>,
+    /// Tensors left out beyond those listed in `skipped`.
+    pub skipped_more: usize,
+}
+
+impl Coverage {
+    pub(super) fn new((compared, share): (usize, f64), mut skipped: Vec<Skipped>) -> Self {
+        let skipped_more = skipped.len().saturating_sub(LISTED);
+        skipped.truncate(LISTED);
+        Self { compared, share, skipped, skipped_more }
+    }
 }
 
 /// A tensor left out.

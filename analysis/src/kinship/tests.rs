@@ -44,7 +44,7 @@ fn an_unchanged_model_has_no_angle() {
     assert_eq!(report.matrices["cosine"], [[None, None], [None, Some(1.0)]]);
     assert!(close(report.matrices["euclidean"][0][1], 3.0));
     assert_eq!(report.mean["cosine"], None);
-    assert_eq!(report.relative_norms[0], 0.0);
+    assert_eq!(report.relative_norms[0], Some(0.0));
 }
 
 #[test]

@@ -12,19 +12,20 @@ use weights::{TensorInfo, TensorSource};
 use super::{
     BaseNeed, Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
     source::{Part, Row},
-    spec::{Operands, Params, Stored},
+    spec::{Operands, Params},
 };
 use crate::{
     Error,
-    computed::{is_buffer, vocabulary_hint},
+    computed::{Stored, is_buffer, is_quantised, vocabulary_hint},
     kinship::layer_number,
 };
 
 /// Most faults reported; a wrong pairing of models has one a tensor.
 const REPORTED: usize = 200;
-/// Name endings of tensors that only make sense together with their quantisation.
-const QUANTISED: [&str; 6] =
-    [".qweight", ".qzeros", ".absmax", ".weight_scale", ".weight_scale_inv", ".quant_map"];
+/// A check that has found this many faults looks no further.
+const MOST_FAULTS: usize = 10_000;
+/// Where models with tied embeddings keep what others store as their head.
+const TIED: (&str, &[&str]) = ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
 
 /// The dtype a recipe word means.
 pub(super) fn dtype(word: &str) -> Option<Dtype> {
@@ -178,15 +179,19 @@ impl<'a> Job<'a> {
             let held: Vec<Stored> = sources
                 .iter()
                 .filter_map(|(label, source)| {
-                    let index = source.position(name)?;
+                    let index = source.position(name).or_else(|| tied(name, &***source))?;
                     Some(Stored { label: (*label).clone(), source: Arc::clone(source), index })
                 })
                 .collect();
+            if self.faults.len() > MOST_FAULTS {
+                break;
+            }
             let float = held.first().is_some_and(|held| info(held).dtype.is_float());
             let params =
                 if float { self.params(name, layers, members, &mut seen) } else { Params::default() };
             if let Some(part) = self.row(name, &held, sources.len(), members) {
-                rows.push(self.finish(part, params, &held));
+                let stored = TensorInfo { name: name.clone(), ..info(&held[0]).clone() };
+                rows.push(self.finish(part, params, stored));
             }
         }
         rows
@@ -196,7 +201,7 @@ impl<'a> Job<'a> {
     fn row(&mut self, name: &str, held: &[Stored], needed: usize, members: &Members<'_>) -> Option<Part> {
         let first = held.first()?;
         let info = info(first);
-        if QUANTISED.iter().any(|end| name.ends_with(end)) {
+        if is_quantised(name) {
             self.fault(
                 name,
                 format!("`{}` is quantised; merge the full-precision model instead", first.label),
@@ -204,7 +209,7 @@ impl<'a> Job<'a> {
             return None;
         }
         if held.len() < needed && is_buffer(name) {
-            return Some(Part::Copied(held.to_vec()));
+            return Some(Part::Copied(vec![first.clone()]));
         }
         let faults = self.faults.len();
         if held.len() < needed {
@@ -241,8 +246,7 @@ impl<'a> Job<'a> {
         }))
     }
 
-    fn finish(&self, part: Part, params: Params, held: &[Stored]) -> Row {
-        let stored = info(&held[0]);
+    fn finish(&self, part: Part, params: Params, stored: TensorInfo) -> Row {
         let wanted =
             self.config.out_dtype.as_ref().or(self.config.dtype.as_ref()).and_then(|word| dtype(word));
         let (part, dtype) = match part {
@@ -251,7 +255,7 @@ impl<'a> Job<'a> {
             }
             copied => (copied, stored.dtype),
         };
-        Row::new(TensorInfo { dtype, ..stored.clone() }, part)
+        Row::new(TensorInfo { dtype, ..stored }, part)
     }
 
     fn ranges(&mut self, layers: u64) {
@@ -325,6 +329,12 @@ fn resolve(spec: &ParamSpec, levels: &[&Settings], tensor: &str, t: f64) -> Opti
 
 fn info(stored: &Stored) -> &TensorInfo {
     &stored.source.tensors()[stored.index]
+}
+
+/// The embedding that stands in for a head that a model does not store.
+fn tied(name: &str, source: &dyn TensorSource) -> Option<usize> {
+    let (head, embeddings) = TIED;
+    (name == head).then(|| embeddings.iter().find_map(|embedding| source.position(embedding))).flatten()
 }
 
 fn layer_count<'n>(names: impl Iterator<Item = &'n String>) -> u64 {

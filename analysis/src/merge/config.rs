@@ -4,7 +4,7 @@ use domain::Item;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{BaseNeed, METHODS, Method, Setting, Settings, keys};
+use super::{BaseNeed, METHODS, Method, ParamSpec, Setting, Settings, keys};
 use crate::{Error, recipe::sorted};
 
 /// A merge recipe as written, whole-model merges only.
@@ -85,7 +85,7 @@ pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
     let Value::Object(top) = document else {
         return Err(Error::fault("", "a merge recipe is a mapping that starts with `merge_method`"));
     };
-    let mut reader = Reader { faults: Vec::new(), parameters: Vec::new() };
+    let mut reader = Reader { faults: Vec::new(), parameters: Vec::new(), ignored: Vec::new() };
     let config = reader.config(&top);
     if reader.faults.is_empty() { Ok(config) } else { Err(Error::Faults(reader.faults)) }
 }
@@ -93,7 +93,9 @@ pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
 struct Reader {
     faults: Vec<Item>,
     /// Parameters of the chosen method, or of all methods while it is unknown.
-    parameters: Vec<&'static str>,
+    parameters: Vec<&'static ParamSpec>,
+    /// Names accepted without effect.
+    ignored: Vec<&'static str>,
 }
 
 impl Reader {
@@ -138,6 +140,9 @@ impl Reader {
                 Vec::new()
             }
         };
+        let named: Vec<&str> =
+            models.iter().map(|entry| entry.model.as_str()).chain(base_model.as_deref()).collect();
+        let tokenizer_source = self.tokenizer(top, &named);
         MergeConfig {
             merge_method,
             models,
@@ -145,7 +150,7 @@ impl Reader {
             parameters: self.settings(top, ""),
             dtype: self.dtype(top, "dtype"),
             out_dtype: self.dtype(top, "out_dtype"),
-            tokenizer_source: self.tokenizer(top, base_model.as_deref()),
+            tokenizer_source,
             base_model,
         }
     }
@@ -153,9 +158,10 @@ impl Reader {
     fn method(&mut self, top: &Map<String, Value>) -> String {
         let ids: Vec<&str> = METHODS.iter().map(|m| m.spec().id).collect();
         let word = top.get("merge_method").and_then(Value::as_str).unwrap_or_default();
-        let known = METHODS.iter().filter(|m| m.spec().id == word || !ids.contains(&word));
-        self.parameters = known.flat_map(|m| m.spec().parameters.iter().map(|p| p.name)).collect();
-        self.parameters.extend(keys::IGNORED);
+        let known: Vec<_> =
+            METHODS.iter().map(|m| m.spec()).filter(|m| m.id == word || !ids.contains(&word)).collect();
+        self.parameters = known.iter().flat_map(|method| method.parameters).collect();
+        self.ignored = known.iter().flat_map(|method| method.ignored).chain(keys::IGNORED).copied().collect();
         if word.is_empty() {
             self.fault("/merge_method", format!("it must be one of {}", ids.join(", ")));
         } else if !ids.contains(&word) {
@@ -165,10 +171,9 @@ impl Reader {
     }
 
     fn unsupported(&mut self, top: &Map<String, Value>) {
-        for (key, message) in [
-            ("modules", "merging modules one by one is not supported; list whole models under `models`"),
-            ("tokenizer", "building a tokenizer is not supported; the models must share one vocabulary"),
-        ] {
+        for (key, message) in
+            [("modules", "merging modules one by one is not supported; list whole models under `models`")]
+        {
             if present(top, key).is_some() {
                 self.fault(&format!("/{key}"), message);
             }
@@ -178,15 +183,29 @@ impl Reader {
         }
     }
 
-    fn tokenizer(&mut self, top: &Map<String, Value>, base: Option<&str>) -> Option<String> {
-        let source = present(top, "tokenizer_source")?.as_str().unwrap_or_default();
-        if source == "base" || Some(source) == base {
-            return Some(source.to_owned());
+    /// `tokenizer_source`, or the source of a `tokenizer` that asks for nothing else.
+    fn tokenizer(&mut self, top: &Map<String, Value>, models: &[&str]) -> Option<String> {
+        let (pointer, source) = match (present(top, "tokenizer_source"), present(top, "tokenizer")) {
+            (Some(_), Some(_)) => {
+                self.fault("/tokenizer", "it excludes `tokenizer_source`; keep one of the two");
+                return None;
+            }
+            (Some(source), None) => ("/tokenizer_source", source),
+            (None, Some(Value::Object(fields))) => {
+                self.keys(fields, "/tokenizer", &["source"]);
+                ("/tokenizer/source", present(fields, "source").unwrap_or(&Value::Null))
+            }
+            (None, Some(_)) => {
+                self.fault("/tokenizer", "expected a mapping, e.g. `source: base`");
+                return None;
+            }
+            (None, None) => return None,
+        };
+        let word = source.as_str().unwrap_or_default();
+        if matches!(word, "base" | "union") || models.contains(&word) {
+            return Some(word.to_owned());
         }
-        self.fault(
-            "/tokenizer_source",
-            "only `base` is supported: the models must share the base model's vocabulary",
-        );
+        self.fault(pointer, "expected `base`, `union` or one of the models");
         None
     }
 
@@ -217,13 +236,14 @@ impl Reader {
             let name =
                 self.reference(fields.get("model").unwrap_or(&Value::Null), &format!("{pointer}/model"));
             let parameters = self.settings(fields, &pointer);
+            self.no_shared(&parameters, &pointer);
             entries.extend(name.map(|model| Entry { model, parameters, layer_range }));
         }
         entries
     }
 
     fn range(&mut self, value: &Value, pointer: &str) -> Option<LayerRange> {
-        let ends: Option<Vec<u64>> = value.as_array().map(|v| v.iter().filter_map(Value::as_u64).collect());
+        let ends: Option<Vec<u64>> = value.as_array().and_then(|v| v.iter().map(Value::as_u64).collect());
         if let Some([first, end]) = ends.as_deref() {
             return Some(LayerRange { first: *first, end: *end });
         }
@@ -244,29 +264,52 @@ impl Reader {
         let mut settings = Settings::new();
         for (name, value) in named {
             let pointer = format!("{pointer}/{name}");
-            if !self.parameters.contains(&name.as_str()) {
-                let message = keys::unknown(name, &self.parameters);
-                self.fault(&pointer, message);
-            } else if let Some(setting) = Setting::read(value, &pointer, &mut self.faults)
-                && !keys::IGNORED.contains(&name.as_str())
-            {
-                settings.insert(name.clone(), setting);
+            if self.parameters.iter().any(|known| known.name == name) {
+                let setting = Setting::read(value, &pointer, &mut self.faults);
+                settings.extend(setting.map(|setting| (name.clone(), setting)));
+            } else if keys::OFF.contains(&name.as_str()) {
+                if value != false {
+                    self.fault(&pointer, "only `false` is supported");
+                }
+            } else if !self.ignored.contains(&name.as_str()) {
+                let known: Vec<&str> = self.parameters.iter().map(|known| known.name).collect();
+                self.fault(&pointer, keys::unknown(name, &known));
             }
         }
         settings
     }
 
+    /// A parameter of the whole merge has no effect under one model, where it would look as if it had.
+    fn no_shared(&mut self, settings: &Settings, pointer: &str) {
+        let shared: Vec<&str> = self.parameters.iter().filter(|p| !p.per_model).map(|p| p.name).collect();
+        for name in settings.keys().filter(|name| shared.contains(&name.as_str())) {
+            let message = "it belongs to the whole merge: write it under the recipe's own `parameters`";
+            self.fault(&format!("{pointer}/parameters/{name}"), message);
+        }
+    }
+
     /// `org/name`, or mergekit's `{model: {path, revision}}` and `{path, revision}`.
     fn reference(&mut self, value: &Value, pointer: &str) -> Option<String> {
+        if let Some(fields) = value.as_object() {
+            let known = if fields.contains_key("model") { keys::REFERENCE } else { keys::MODEL };
+            self.keys(fields, pointer, known);
+        }
         let inner = value.get("model").unwrap_or(value);
         let name = match inner {
             Value::Null if pointer == "/base_model" => return None,
             Value::String(text) => text.trim().to_owned(),
             Value::Object(parts) => {
-                match (parts.get("path").and_then(Value::as_str), parts.get("revision")) {
-                    (Some(path), Some(Value::String(revision))) => format!("{path}@{revision}"),
-                    (Some(path), _) => path.to_owned(),
-                    _ => String::new(),
+                if value.get("model").is_some() {
+                    self.keys(parts, pointer, keys::MODEL);
+                }
+                let path = parts.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
+                match parts.get("revision") {
+                    None | Some(Value::Null) => path,
+                    Some(Value::String(revision)) => format!("{path}@{revision}"),
+                    Some(_) => {
+                        self.fault(&format!("{pointer}/revision"), "expected a text, in quotes");
+                        path
+                    }
                 }
             }
             _ => String::new(),

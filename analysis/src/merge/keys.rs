@@ -14,6 +14,8 @@ pub const TOP: &[&str] = &[
     "chat_template",
     "modules",
     "name",
+    "random_seed",
+    "trust_remote_code",
 ];
 /// Keys of an entry of `models`, and of `sources` in a slice.
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];
@@ -22,7 +24,12 @@ pub const SLICE: &[&str] = &["sources", "base_model", "parameters", "residual_we
 /// Keys of a filtered value.
 pub const FILTERED: &[&str] = &["filter", "value"];
 /// Parameters accepted everywhere without effect.
-pub const IGNORED: &[&str] = &["int8_mask"];
+pub const IGNORED: &[&str] = &["int8_mask", "embed_slerp"];
+/// Parameters accepted when they are switched off.
+pub const OFF: &[&str] = &["rescale"];
+/// Keys of a reference to a model, and of the model in it.
+pub const REFERENCE: &[&str] = &["model"];
+pub const MODEL: &[&str] = &["path", "revision"];
 
 /// "`wieght` is not known here; did you mean `weight`?"
 pub fn unknown(word: &str, known: &[&str]) -> String {

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::keys;
 
+/// Most filtered values of one setting; each is tried against every tensor.
+const MOST_CASES: usize = 256;
+
 /// Settings by parameter name.
 pub type Settings = BTreeMap<String, Setting>;
 
@@ -71,6 +74,10 @@ impl Setting {
                 return Some(Self { cases: vec![Case { filter: None, value: curve }] });
             }
         };
+        if filtered.len() > MOST_CASES {
+            fault(pointer.to_owned(), format!("{} filters; at most {MOST_CASES} are read", filtered.len()));
+            return None;
+        }
         let mut cases = Vec::new();
         for (at, item) in filtered.into_iter().enumerate() {
             let pointer = format!("{pointer}/{at}");

@@ -7,8 +7,8 @@ use std::{
 
 use weights::{TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands, blend::all_same, spec::Stored};
-use crate::computed::{self, Computed, blocks, read_f64, refused};
+use super::{Combine, Method, Operands};
+use crate::computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, read_f64, refused};
 
 /// How one output tensor is made.
 pub(super) enum Part {
@@ -29,6 +29,16 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(info: TensorInfo, part: Part) -> Self {
         Self { info, part, ready: Mutex::new(None), equal: Mutex::new(false) }
+    }
+
+    /// Compares the inputs of a copied tensor, once.
+    fn found_equal(&self, held: &[Stored]) -> Result<(), weights::Error> {
+        let mut equal = self.equal.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*equal {
+            must_be_equal(held)?;
+            *equal = true;
+        }
+        Ok(())
     }
 }
 
@@ -92,57 +102,8 @@ impl Computed for MergeSource {
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
         let row = &self.rows[index];
         let Part::Copied(held) = &row.part else { return None };
-        Some(must_be_equal(row, held).and_then(|()| held[0].source.read_bytes(held[0].index, offset, out)))
+        Some(row.found_equal(held).and_then(|()| held[0].source.read_bytes(held[0].index, offset, out)))
     }
-}
-
-/// NaN and infinity pass when all inputs agree on them, e.g. a mask, and are an error otherwise.
-fn keep_or_refuse_nonfinite<'l>(
-    tensor: &str,
-    start: u64,
-    (values, labels): (&[&[f64]], impl Iterator<Item = &'l str>),
-    out: &mut [f64],
-) -> Result<(), weights::Error> {
-    let labels: Vec<&str> = labels.collect();
-    for (at, out) in out.iter_mut().enumerate() {
-        let Some(who) = values.iter().position(|of| !of[at].is_finite()) else { continue };
-        let first = values[0][at];
-        if !all_same(first, values.iter().map(|of| of[at])) {
-            let place = start + at as u64;
-            let found = values[who][at];
-            return Err(refused(format!(
-                "`{}` holds {found} in tensor `{tensor}` at element {place}",
-                labels[who]
-            )));
-        }
-        *out = first;
-    }
-    Ok(())
-}
-
-/// Integer tensors are never averaged: they must agree in every model.
-fn must_be_equal(row: &Row, held: &[Stored]) -> Result<(), weights::Error> {
-    let mut equal = row.equal.lock().unwrap_or_else(PoisonError::into_inner);
-    if *equal {
-        return Ok(());
-    }
-    let (first, others) = held.split_first().ok_or_else(|| refused("a tensor without inputs".into()))?;
-    for (start, len) in blocks(row.info.bytes()) {
-        let (mut ours, mut theirs) = (vec![0; len], vec![0; len]);
-        first.source.read_bytes(first.index, start, &mut ours)?;
-        for other in others {
-            other.source.read_bytes(other.index, start, &mut theirs)?;
-            if ours != theirs {
-                let (name, a, b) = (&row.info.name, &first.label, &other.label);
-                let dtype = row.info.dtype;
-                return Err(refused(format!(
-                    "{dtype} tensor `{name}` differs between `{a}` and `{b}`; it cannot be merged"
-                )));
-            }
-        }
-    }
-    *equal = true;
-    Ok(())
 }
 
 impl TensorSource for MergeSource {

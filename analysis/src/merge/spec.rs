@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::computed::Stored;
 use serde::Serialize;
-use weights::TensorSource;
 
 /// A method as data: enough to draw its form, check a recipe and write its documentation.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -17,6 +17,9 @@ pub struct MethodSpec {
     /// Models merged, the base of a delta method not counted.
     pub models: ModelCount,
     pub parameters: &'static [ParamSpec],
+    /// Parameters that real recipes give this method although they mean nothing to it.
+    #[serde(skip)]
+    pub ignored: &'static [&'static str],
 }
 
 /// What `base_model` means to a method.
@@ -106,14 +109,6 @@ impl Params {
     pub fn each(&self, name: &str) -> Vec<f64> {
         self.models.iter().map(|of| of.get(name).copied().unwrap_or_default()).collect()
     }
-}
-
-/// One stored tensor of one input.
-#[derive(Clone)]
-pub struct Stored {
-    pub label: String,
-    pub source: Arc<dyn TensorSource>,
-    pub index: usize,
 }
 
 /// Everything a method gets for one tensor.

@@ -281,3 +281,84 @@ fn equal_recipes_have_equal_documents_and_name_their_models() {
     assert_eq!(one.model_refs(), ["o/a", "o/b", "o/base"]);
     assert_eq!(one.merged_refs(), ["o/a", "o/b"]);
 }
+
+fn faults(yaml: &str, inputs: &Inputs) -> String {
+    match parse(yaml).and_then(|config| check(&config, inputs)) {
+        Ok(_) => String::new(),
+        Err(error) => format!("{:?}", error.items()),
+    }
+}
+
+#[test]
+fn weights_that_cancel_up_to_rounding_are_a_fault() {
+    let entry = |at: &str, weight: f64| format!("{{model: o/{at}, parameters: {{weight: {weight}}}}}");
+    let models = [entry("base", 0.1), entry("a", 0.2), entry("b", -0.3)].join(", ");
+
+    let found = faults(&format!("{{merge_method: linear, models: [{models}]}}"), &three());
+
+    assert!(found.contains("sum to zero"), "{found}");
+}
+
+#[test]
+fn values_beyond_the_output_format_stop_the_merge() {
+    let big = || Fixture::empty().with("w", Dtype::F32, &[2], &[7e4, 1.0]);
+    let merged = merge(
+        "{merge_method: linear, dtype: float16, models: [{model: o/a, parameters: {weight: 1}}]}",
+        &inputs(&[("o/a", big())]),
+    );
+
+    let error = merged.read_bytes(0, 0, &mut [0; 4]).unwrap_err();
+
+    assert!(error.to_string().contains("1 values of tensor `w` leave the range of F16"), "{error}");
+}
+
+#[test]
+fn a_model_with_tied_embeddings_merges_with_one_that_stores_its_head() {
+    let untied = |seed| model(seed).with("lm_head.weight", Dtype::Bf16, &[40, 16], &noise(seed + 9, 640));
+    let both = inputs(&[("o/a", model(2)), ("o/b", untied(3))]);
+    let config = "{merge_method: linear, models: [{model: o/a, parameters: {weight: 1}}, {model: o/b, parameters: {weight: 0}}]}";
+
+    let merged = merge(config, &both);
+
+    assert_eq!(values(&merged, "lm_head.weight"), values(&model(2), "model.embed_tokens.weight"));
+}
+
+#[test]
+fn a_buffer_that_one_model_lacks_is_taken_from_the_first_that_holds_it() {
+    let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    let both = inputs(&[
+        ("o/a", model(2).with(name, Dtype::F32, &[2], &[1.0, 0.5])),
+        ("o/b", model(3)),
+        ("o/base", model(1)),
+    ]);
+
+    let merged = merge(&recipe("linear", (0.5, 0.5)), &both);
+
+    assert_eq!(values(&merged, name), [1.0, 0.5]);
+}
+
+#[test]
+fn settings_that_would_have_no_effect_are_faults_and_those_of_real_recipes_are_not() {
+    let of = |parameters: &str, more: &str| {
+        format!(
+            "{{merge_method: task_arithmetic, base_model: o/base, models: [{{model: o/a, parameters: {{{parameters}}}}}]{more}}}"
+        )
+    };
+    for (parameters, more, pointer) in [
+        ("weight: 1, normalize: true", "", "/models/0/parameters/normalize"),
+        ("weight: 1", ", parameters: {rescale: true}", "/parameters/rescale"),
+        ("weight: 1", ", tokenizer: {source: o/else}", "/tokenizer/source"),
+        ("weight: 1", ", tokenizer: {sauce: base}", "/tokenizer/sauce"),
+        ("weight: 1, wieght: 1", "", "/models/0/parameters/wieght"),
+    ] {
+        let found = faults(&of(parameters, more), &three());
+        assert!(found.contains(&format!("\"{pointer}\"")), "{parameters}{more}: {found}");
+    }
+    let real = ", parameters: {rescale: false, int8_mask: true}, tokenizer: {source: union}, random_seed: 1";
+    assert_eq!(faults(&of("weight: 1, density: 0.5", real), &three()), "");
+
+    let lora = "{merge_method: linear, models: [{model: {model: {path: o/a}, lora: {path: o/b}}, parameters: {weight: 1}}]}";
+    assert!(faults(lora, &three()).contains("lora"));
+    let range = "{merge_method: linear, slices: [{sources: [{model: o/a, layer_range: [0, x, 2], parameters: {weight: 1}}]}]}";
+    assert!(faults(range, &three()).contains("layer_range"));
+}

@@ -7,8 +7,11 @@ use weights::{TensorInfo, TensorSource};
 
 use crate::{
     Error,
-    computed::{self, Computed, read_f64, refused},
+    computed::{self, Computed, Stored, is_quantised, keep_or_refuse_nonfinite, must_be_equal, read_f64},
 };
+
+/// Most faults reported; a wrong pairing of models has one a tensor.
+const REPORTED: usize = 200;
 
 /// A fine-tune carried over to another base: tensors, shapes and dtypes of the target base.
 pub struct TransferSource {
@@ -49,8 +52,12 @@ impl TransferSource {
                         .push(Item { pointer: info.name.clone(), message: format!("the {role} {what}") }),
                 }
             }
+            if is_quantised(&info.name) {
+                let message = "quantised; transfer between full-precision models instead".into();
+                faults.push(Item { pointer: info.name.clone(), message });
+            }
             pairs.push(match found[..] {
-                [base, tuned] if info.dtype.is_float() => Some((base, tuned)),
+                [base, tuned] => Some((base, tuned)),
                 _ => None,
             });
         }
@@ -60,6 +67,12 @@ impl TransferSource {
                     "only the tuned model has it; the target base must have every tensor of the diff".into();
                 faults.push(Item { pointer: info.name.clone(), message });
             }
+        }
+        let more = faults.len().saturating_sub(REPORTED);
+        faults.truncate(REPORTED);
+        if more > 0 {
+            let message = format!("{more} more faults are not listed");
+            faults.push(Item { pointer: String::new(), message });
         }
         if faults.is_empty() {
             Ok(Self { target: target_base, base: source_base, tuned: source_tuned, lambda, pairs })
@@ -100,22 +113,34 @@ impl Computed for TransferSource {
         let (mut from, mut to) = (vec![0.0; out.len()], vec![0.0; out.len()]);
         read_f64(&*self.base, base, start, &mut from)?;
         read_f64(&*self.tuned, tuned, start, &mut to)?;
-        for (at, ((target, base), tuned)) in out.iter_mut().zip(from).zip(to).enumerate() {
-            if !(target.is_finite() && base.is_finite() && tuned.is_finite()) {
-                let name = &self.infos()[index].name;
-                return Err(refused(format!(
-                    "`{name}` holds NaN or infinity at element {}",
-                    start + at as u64
-                )));
-            }
-            *target = carry(*target, base, tuned, self.lambda);
+        let target = out.to_vec();
+        for ((target, base), tuned) in out.iter_mut().zip(&from).zip(&to) {
+            *target = carry(*target, *base, *tuned, self.lambda);
         }
-        Ok(())
+        let labels = ["the target base", "the source base", "the tuned model"];
+        let values: [&[f64]; 3] = [&target, &from, &to];
+        keep_or_refuse_nonfinite(&self.infos()[index].name, start, (&values, labels.into_iter()), out)
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
-        let unchanged = self.pairs[index].is_none() || self.lambda == 0.0;
-        unchanged.then(|| self.target.read_bytes(index, offset, out))
+        let copy = |out| self.target.read_bytes(index, offset, out);
+        match self.pairs[index] {
+            Some((base, tuned)) if !self.infos()[index].dtype.is_float() => {
+                let held = [
+                    ("the source base", &self.base, base),
+                    ("the tuned model", &self.tuned, tuned),
+                    ("the target base", &self.target, index),
+                ]
+                .map(|(label, source, index)| Stored {
+                    label: label.to_owned(),
+                    source: Arc::clone(source),
+                    index,
+                });
+                Some(must_be_equal(&held).and_then(|()| copy(out)))
+            }
+            Some(_) if self.lambda != 0.0 => None,
+            _ => Some(copy(out)),
+        }
     }
 }
 
@@ -190,5 +215,22 @@ mod tests {
         let error = TransferSource::new(of("w", 2), of("w", 3), of("v", 2), 1.0).err().unwrap();
 
         assert_eq!(error.items().len(), 3, "{error}");
+    }
+
+    #[test]
+    fn quantised_layouts_are_refused_and_integers_must_agree() {
+        let coded = || Fixture::empty().with_bytes("w.qweight", Dtype::I32, &[1], vec![1; 4]).share();
+        assert!(
+            TransferSource::new(coded(), coded(), coded(), 1.0)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("quantised")
+        );
+
+        let steps = |byte| Fixture::empty().with_bytes("steps", Dtype::I64, &[1], vec![byte; 8]).share();
+        let other = TransferSource::new(steps(1), steps(1), steps(2), 1.0).unwrap();
+        let error = other.read_bytes(0, 0, &mut [0; 8]).unwrap_err().to_string();
+        assert!(error.contains("`steps` differs between `the source base`"), "{error}");
     }
 }

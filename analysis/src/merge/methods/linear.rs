@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::task_arithmetic::NO_DIVISOR;
 use crate::merge::{
     BaseNeed, Combine, Kind, Method, MethodSpec, ModelCount, Operands, ParamSpec,
     blend::{all_same, sum},
@@ -35,6 +36,7 @@ const SPEC: MethodSpec = MethodSpec {
             help: "Divide by the sum of the weights.",
         },
     ],
+    ignored: &["density"],
 };
 
 impl Method for Linear {
@@ -43,8 +45,11 @@ impl Method for Linear {
     }
 
     fn fault(&self, params: &Params) -> Option<String> {
-        let total: f64 = params.each("weight").iter().sum();
-        (params.flag("normalize") && total == 0.0)
+        let weights = params.each("weight");
+        let total: f64 = weights.iter().sum();
+        let size: f64 = weights.iter().map(|weight| weight.abs()).sum();
+        // Weights such as 0.1, 0.2 and -0.3 cancel only up to rounding.
+        (params.flag("normalize") && total.abs() <= NO_DIVISOR * size)
             .then(|| "the weights sum to zero; change one, or set `normalize: false`".to_owned())
     }
 

@@ -32,6 +32,7 @@ const SPEC: MethodSpec = MethodSpec {
         range: Some((0.0, 1.0)),
         help: "0 gives the base model, 1 the other.",
     }],
+    ignored: &["weight", "density", "normalize"],
 };
 
 impl Method for Slerp {

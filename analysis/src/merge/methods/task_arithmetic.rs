@@ -49,6 +49,7 @@ const SPEC: MethodSpec = MethodSpec {
     base: BaseNeed::Delta,
     models: ModelCount { min: 1, max: None },
     parameters: &[WEIGHT, normalize(0.0), LAMBDA],
+    ignored: &["density"],
 };
 
 impl Method for TaskArithmetic {

@@ -7,11 +7,8 @@ use super::{
     trim::{Trim, magnitude},
 };
 use crate::{
-    computed::{blocks, read_f64},
-    merge::{
-        BaseNeed, Combine, Kind, Method, MethodSpec, ModelCount, Operands, ParamSpec, blend::around,
-        spec::Stored,
-    },
+    computed::{Stored, blocks, read_f64},
+    merge::{BaseNeed, Combine, Kind, Method, MethodSpec, ModelCount, Operands, ParamSpec, blend::around},
 };
 
 pub struct Ties;
@@ -36,6 +33,7 @@ const SPEC: MethodSpec = MethodSpec {
         normalize(1.0),
         LAMBDA,
     ],
+    ignored: &[],
 };
 
 impl Method for Ties {
