@@ -13,4 +13,4 @@ mod forest_tests;
 pub use claims::claims;
 pub use forest::{Family, Forest, ForestEdge, Link, Node};
 pub use normalise::normalise;
-pub use tree::{SubtreeOptions, Tree, TreeNode};
+pub use tree::{Relative, SubtreeOptions, Tree, TreeNode};

@@ -26,6 +26,15 @@ impl Default for SubtreeOptions {
     }
 }
 
+/// A relative that is not in the list of nodes by this edge.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Relative {
+    pub id: i64,
+    pub name: String,
+    pub ghost: bool,
+    pub relation: Relation,
+}
+
 /// A model in a tree.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TreeNode {
@@ -45,7 +54,7 @@ pub struct TreeNode {
     /// Children under it that are not in the list.
     pub hidden: usize,
     /// Parents beyond the primary one.
-    pub other_parents: Vec<Link>,
+    pub other_parents: Vec<Relative>,
 }
 
 /// Nodes in preorder: a parent stands before its children.
@@ -57,7 +66,7 @@ pub struct Tree {
     /// Whether the cap cut nodes off.
     pub truncated: bool,
     /// Children of the model that hang under another primary parent.
-    pub other_children: Vec<Link>,
+    pub other_children: Vec<Relative>,
 }
 
 impl Forest {
@@ -75,8 +84,8 @@ impl Forest {
             self.push(&mut tree, self.graph[node].id, parent);
         }
         tree.focus = tree.nodes.len().saturating_sub(1);
-        tree.other_children =
-            self.children(id).into_iter().filter(|link| !link.primary && wanted(link)).collect();
+        let others = self.children(id).into_iter().filter(|link| !link.primary && wanted(link));
+        tree.other_children = others.filter_map(|link| self.relative(link)).collect();
 
         let mut waiting: Vec<(i64, usize, usize)> = Vec::new();
         if !tree.nodes.is_empty() {
@@ -130,9 +139,14 @@ impl Forest {
             relation: primary.map(|link| link.relation),
             children,
             hidden: children,
-            other_parents: parents,
+            other_parents: parents.into_iter().filter_map(|link| self.relative(link)).collect(),
         });
         tree.nodes.len() - 1
+    }
+
+    fn relative(&self, link: Link) -> Option<Relative> {
+        let node = self.node(link.id)?;
+        Some(Relative { id: link.id, name: node.name.clone(), ghost: node.ghost, relation: link.relation })
     }
 }
 
@@ -147,9 +161,13 @@ impl Tree {
             let relation = node.relation.map(|relation| format!("  [{relation}]")).unwrap_or_default();
             let ghost = if node.ghost { "  (not here)" } else { "" };
             let more = if node.hidden > 0 { format!("  +{} more", node.hidden) } else { String::new() };
+            let others: Vec<&str> = node.other_parents.iter().take(3).map(|p| p.name.as_str()).collect();
             let others = match node.other_parents.len() {
                 0 => String::new(),
-                n => format!("  and {n} more parents"),
+                n if n > others.len() => {
+                    format!("  also from {} and {}", others.join(", "), n - others.len())
+                }
+                _ => format!("  also from {}", others.join(", ")),
             };
             let _ = writeln!(text, "{indent}{}{mark}{relation}{others}{ghost}{more}", node.name);
         }

@@ -14,8 +14,8 @@ const COLUMN: f64 = 280.0;
 const LEFT: f64 = 22.0;
 const TOP: f64 = 34.0;
 const LABEL: usize = 26;
-/// Rows a parent may lie below its first child: the root of a wide family stays in sight.
-const DROP: f64 = 5.0;
+/// Rows a node may lie below the top of its family: the root of a wide one stays in sight.
+const DROP: f64 = 4.0;
 
 /// A node with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +112,8 @@ pub fn layout(nodes: &[LineageNode], focus: usize) -> Tree {
                 } else {
                     children.last().map_or(below, |&c| places[c].y)
                 };
-                places[at].y = ((first + last) / 2.0).min(first + DROP);
+                places[at].top = children.first().map_or(below, |&child| places[child].top);
+                places[at].y = ((first + last) / 2.0).min(places[at].top + DROP);
             }
         }
     }
@@ -137,6 +138,8 @@ struct Place {
     depth: usize,
     /// In rows.
     y: f64,
+    /// The uppermost row of the node's family.
+    top: f64,
     /// The row reserved for a leaf or for "+N more".
     row: f64,
 }
@@ -213,7 +216,7 @@ fn draw(tree: &mut Tree, nodes: &[LineageNode], shape: &Shape, places: &[Place],
     for (on, word) in [(node.ghost, " ghost"), (at == focus, " focus")] {
         class.push_str(if on { word } else { "" });
     }
-    let letter = if at == focus { 9.0 } else { 7.9 };
+    let letter = if at == focus { 9.2 } else { 8.2 };
     let letters = label.chars().count().max(node.name.org().chars().count().min(LABEL) * 4 / 5);
     let start = x + 20.0 + letter * letters as f64;
     let bend = across(places[at].depth + 1) - 48.0;

@@ -1,0 +1,256 @@
+//! The same journey without a server: folders and dumps in, trees, numbers, diffs, transfers and merges out.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, Result, ensure};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use stemma_tests::{Database, Zoo, databases, stemma};
+use tempfile::TempDir;
+
+/// A registry of its own on one kind of database.
+struct Place {
+    data: TempDir,
+    database: Option<String>,
+}
+
+impl Place {
+    fn on(database: &Database) -> Result<Self> {
+        Ok(Self { data: TempDir::with_prefix("stemma-test-")?, database: database.fresh()? })
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = stemma(self.data.path());
+        if let Some(url) = &self.database {
+            command.args(["--database", url]);
+        }
+        command.args(words.split_whitespace());
+        command
+    }
+
+    /// Runs a command that must succeed and gives what it printed.
+    fn run(&self, words: &str) -> Result<String> {
+        let out = self.command(words).output()?;
+        ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
+        Ok(String::from_utf8(out.stdout)?)
+    }
+
+    fn json(&self, words: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.run(&format!("{words} --json"))?)?)
+    }
+
+    fn with_zoo(self, zoo: &Zoo) -> Result<Self> {
+        for id in zoo.ids()? {
+            let out = self.command("import dir").arg(zoo.path(&id)?).args(["--id", &id]).output()?;
+            ensure!(out.status.success(), "{id}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        Ok(self)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs_err::write(self.data.path().join(name), text)?)
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(fs_err::read(self.data.path().join(name))?)
+    }
+}
+
+#[test]
+fn a_derived_model_is_written_to_a_folder_and_registered_with_its_parents() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    for database in databases() {
+        let place = Place::on(&database)?.with_zoo(&zoo)?;
+
+        place.run(
+            "transfer --from-base mandoc/scribe-v1 --from-tuned mandoc/scribe-v1-de --to-base mandoc/scribe-v1.1 \
+             carried --register tests/carried",
+        )?;
+        place.write("soup.yml", SOUP)?;
+        place.run("merge soup.yml soup --register tests/soup")?;
+
+        for (folder, id, parents) in [
+            ("carried", "tests/carried", ["mandoc/scribe-v1-de", "mandoc/scribe-v1.1"]),
+            ("soup", "tests/soup", ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr"]),
+        ] {
+            for file in ["config.json", "tokenizer.json", "README.md", "stemma_recipe.json"] {
+                ensure!(place.data.path().join(folder).join(file).is_file(), "{folder} has no {file}");
+            }
+            let made = place.read(&format!("{folder}/model.safetensors"))?;
+            let like = fs_err::read(zoo.path("mandoc/scribe-v1")?.join("model.safetensors"))?;
+            same_layout(&made, &like)?;
+            let tree = place.run(&format!("tree {id}"))?;
+            ensure!(parents.iter().any(|parent| tree.contains(parent)), "{tree}");
+            let again = place.command("merge soup.yml").arg(folder).output()?;
+            ensure!(again.status.code() == Some(4), "a folder in use is not overwritten: {}", again.status);
+        }
+        let same = place.json("diff carried tests/carried")?;
+        ensure!(same["totals"]["relative_l2"] == 0.0, "{}", same["totals"]);
+    }
+    Ok(())
+}
+
+const SOUP: &str = "merge_method: linear\nmodels:\n  - model: mandoc/scribe-v1-de\n    parameters: {weight: 0.5}\n  \
+                    - model: mandoc/scribe-v1-fr\n    parameters: {weight: 0.5}\n";
+
+fn same_layout(a: &[u8], b: &[u8]) -> Result<()> {
+    let (a, b) = (SafeTensors::deserialize(a)?, SafeTensors::deserialize(b)?);
+    ensure!(a.len() == b.len(), "{} tensors against {}", a.len(), b.len());
+    for (name, left) in a.tensors() {
+        let right = b.tensor(&name)?;
+        ensure!(left.shape() == right.shape() && left.dtype() == right.dtype(), "{name} differs");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_model_merged_with_itself_comes_back_bit_for_bit() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
+    let own = zoo.path("mandoc/scribe-v1-de")?;
+    let entry = format!("  - model: {}\n    parameters: {{weight: 0.37}}\n", own.display());
+    place.write("twins.yml", &format!("merge_method: linear\nmodels:\n{entry}{entry}"))?;
+
+    place.run("merge twins.yml out")?;
+
+    let (made, own) = (place.read("out/model.safetensors")?, fs_err::read(own.join("model.safetensors"))?);
+    let (made, own) = (SafeTensors::deserialize(&made)?, SafeTensors::deserialize(&own)?);
+    for (name, view) in own.tensors() {
+        ensure!(made.tensor(&name)?.data() == view.data(), "{name} is not the same bytes");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_diff_is_written_and_adding_it_back_gives_the_fine_tune() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
+    let path = |id: &str| Ok::<_, anyhow::Error>(zoo.path(id)?.display().to_string());
+    let (tuned, base) = (path("mandoc/scribe-v1-de")?, path("mandoc/scribe-v1")?);
+
+    place.run(&format!("diff {tuned} {base} --out delta.safetensors"))?;
+
+    let delta = place.read("delta.safetensors")?;
+    let delta = SafeTensors::deserialize(&delta)?;
+    let [tuned, base] = [tuned, base].map(|at| fs_err::read(Path::new(&at).join("model.safetensors")));
+    let (tuned, base) = (tuned?, base?);
+    let (tuned, base) = (SafeTensors::deserialize(&tuned)?, SafeTensors::deserialize(&base)?);
+    ensure!(delta.len() == tuned.len());
+    for (name, view) in delta.tensors() {
+        let parts = view.data().as_chunks::<4>().0.iter().zip(bf16(base.tensor(&name)?.data()));
+        for ((raw, base), tuned) in parts.zip(bf16(tuned.tensor(&name)?.data())) {
+            let sum = f32::from_le_bytes(*raw) + base;
+            ensure!(
+                (sum - tuned).abs() <= 1e-6 * tuned.abs().max(base.abs()),
+                "{name}: {sum} against {tuned}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn bf16(bytes: &[u8]) -> Vec<f32> {
+    let wide = |raw: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*raw)) << 16);
+    bytes.as_chunks::<2>().0.iter().map(wide).collect()
+}
+
+#[test]
+fn a_sharded_checkpoint_is_the_same_model_as_a_whole_one() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
+    let whole = zoo.path("papyrus/reed-v1")?;
+    let sharded = place.data.path().join("sharded");
+    shard(&whole, &sharded)?;
+
+    place.run(&format!("import dir {} --id tests/sharded", sharded.display()))?;
+    let report = place.json(&format!("diff tests/sharded {}", whole.display()))?;
+
+    ensure!(report["totals"]["relative_l2"] == 0.0, "{}", report["totals"]);
+    ensure!(report["tensors"].as_array().is_some_and(|t| t.iter().all(|t| t["identical"] == true)));
+
+    fs_err::remove_file(sharded.join("model-00002-of-00002.safetensors"))?;
+    let out = place.command("import dir sharded --id tests/torn").output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(1) && said.contains("model-00002-of-00002.safetensors"), "{said}");
+    Ok(())
+}
+
+/// Cuts a checkpoint into two shards with an index.
+fn shard(whole: &Path, out: &Path) -> Result<()> {
+    fs_err::create_dir_all(out)?;
+    fs_err::copy(whole.join("config.json"), out.join("config.json"))?;
+    let bytes = fs_err::read(whole.join("model.safetensors"))?;
+    let tensors = SafeTensors::deserialize(&bytes)?;
+    let mut map = serde_json::Map::new();
+    for shard in 1..=2 {
+        let file = format!("model-{shard:05}-of-00002.safetensors");
+        let mine: Vec<_> = tensors
+            .tensors()
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| at % 2 + 1 == shard)
+            .map(|(_, t)| t)
+            .collect();
+        map.extend(mine.iter().map(|(name, _)| (name.clone(), Value::from(file.clone()))));
+        safetensors::serialize_to_file(mine, None, &out.join(&file))?;
+    }
+    let index = serde_json::json!({ "metadata": { "total_size": 0 }, "weight_map": map });
+    Ok(fs_err::write(out.join("model.safetensors.index.json"), index.to_string())?)
+}
+
+#[test]
+fn a_dump_with_bad_rows_is_imported_and_the_bad_rows_are_named() -> Result<()> {
+    for database in databases() {
+        let place = Place::on(&database)?;
+        place.write(
+            "models.jsonl",
+            concat!(
+                "{\"id\":\"a/base\",\"tags\":[\"license:mit\"]}\n",
+                "{\"id\":\"a/tuned\",\"cardData\":{\"base_model\":\"A/Base\"}}\n",
+                "not json\n",
+                "{\"id\":\"../etc/passwd\"}\n",
+                "{\"id\":\"a/loop\",\"tags\":[\"base_model:finetune:a/loop\"]}\n",
+                "{\"id\":\"a/one\",\"tags\":[\"base_model:finetune:a/two\"]}\n",
+                "{\"id\":\"a/two\",\"tags\":[\"base_model:finetune:a/one\",\"base_model:merge:gone/away\"]}\n",
+            ),
+        )?;
+        place.write("models.csv", "id,base_model,license\nb/child,a/base,mit\n,,\n")?;
+
+        let report = place.json("import dump models.jsonl models.csv")?;
+
+        ensure!(report[0]["rows"] == 7 && report[0]["skipped"] == 2, "{report}");
+        let lines: Vec<_> =
+            report[0]["skipped_rows"].as_array().into_iter().flatten().map(|r| &r["line"]).collect();
+        ensure!(lines == [3, 4], "{report}");
+        ensure!(report[1]["skipped"] == 1 && report[1]["models_inserted"] == 1, "{report}");
+        let tree = place.run("tree a/base")?;
+        ensure!(
+            tree.contains("a/tuned") && tree.contains("b/child"),
+            "another case is the same model: {tree}"
+        );
+        let tree = place.json("tree a/two")?;
+        ensure!(tree["nodes"].to_string().contains("gone/away"), "a missing parent is shown: {tree}");
+        let again = place.json("import dump models.jsonl")?;
+        ensure!(again[0]["models_inserted"] == 0, "a second import adds nothing: {again}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_command_answers_with_one_json_document() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
+    let place = place.with_zoo(&zoo)?;
+    place.write("soup.yml", SOUP)?;
+    for words in [
+        "tree mandoc/scribe-v1",
+        "kinship mandoc/scribe-v1-de mandoc/scribe-v1-fr --base mandoc/scribe-v1 --per-layer",
+        "diff mandoc/scribe-v1-de mandoc/scribe-v1",
+        "merge soup.yml --dry-run",
+        "openapi",
+        "doctor",
+        "config show",
+    ] {
+        place.json(words).with_context(|| format!("{words} prints something else"))?;
+    }
+    let out = place.command("tree no/where --json").output()?;
+    let problem: Value = serde_json::from_slice(&out.stderr)?;
+    ensure!(problem["code"] == "unknown_model" && out.stdout.is_empty(), "{problem}");
+    Ok(())
+}
