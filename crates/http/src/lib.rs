@@ -1,10 +1,12 @@
 //! What the API and the pages share at the HTTP edge: problem details, statuses, tags, origins.
 
+mod codes;
 mod etag;
 mod head;
 mod origin;
 mod problem;
 
+pub use codes::{CODES, Code};
 pub use etag::{not_modified, strong_etag};
 pub use head::{answer_head, asked_by_head};
 pub use origin::{refuse_cross_site, same_origin};
