@@ -2,17 +2,20 @@
 
 use std::ops::Range;
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::StatusCode, http::header, route, web};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder, get, http::StatusCode, http::header, routes, web,
+};
 use domain::Digest;
 use futures::TryStreamExt;
 use http::{Problem, Result};
 use jobs::Registry;
+use serde::Deserialize;
 
-use crate::models::find;
+use crate::models::{ModelPath, find};
 
 /// A blob by digest.
 #[utoipa::path(method(get, head), tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
-#[route("/api/v1/blobs/{digest}", method = "GET", method = "HEAD")]
+#[get("/api/v1/blobs/{digest}")]
 pub async fn get_blob(
     request: HttpRequest,
     registry: web::Data<Registry>,
@@ -26,16 +29,26 @@ pub async fn get_blob(
     send(&request, &registry, response, digest, size).await
 }
 
+/// Which file of which state of a model.
+#[derive(Debug, Deserialize)]
+pub struct Place {
+    revision: String,
+    path: String,
+}
+
 /// A file of a model, at the Hub's address.
-#[utoipa::path(method(get, head), tag = "files", params(("org" = String, Path), ("name" = String, Path), ("revision" = String, Path), ("path" = String, Path)), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
-#[route("/{org}/{name}/resolve/{revision}/{path:.*}", method = "GET", method = "HEAD")]
+#[utoipa::path(method(get, head), path = "/{org}/{name}/resolve/{revision}/{path}", tag = "files", params(("org" = String, Path), ("name" = String, Path), ("revision" = String, Path), ("path" = String, Path)), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[routes]
+#[get("/{org}/{name}/resolve/{revision}/{path:.*}")]
+#[get("/{name}/resolve/{revision}/{path:.*}")]
 pub async fn resolve_file(
     request: HttpRequest,
     registry: web::Data<Registry>,
-    path: web::Path<(String, String, String, String)>,
+    model: web::Path<ModelPath>,
+    place: web::Path<Place>,
 ) -> Result<HttpResponse> {
-    let (org, name, revision, path) = path.into_inner();
-    let row = find(&registry, &format!("{org}/{name}")).await?;
+    let row = find(&registry, &model.id()).await?;
+    let Place { revision, path } = place.into_inner();
     let current = row.digest.map(|d| d.hex()).unwrap_or_default();
     if revision != "main" && revision.trim_start_matches("sha256:") != current {
         return Err(Problem::not_found(format!("revision `{revision}` of `{}`", row.name)));
@@ -95,7 +108,7 @@ async fn send(
         }
     };
     response.no_chunking(range.end - range.start);
-    if request.method() == actix_web::http::Method::HEAD || range.is_empty() {
+    if http::asked_by_head(request) || range.is_empty() {
         return Ok(response.body(actix_web::body::SizedStream::new(
             range.end - range.start,
             futures::stream::empty::<std::result::Result<web::Bytes, actix_web::Error>>(),

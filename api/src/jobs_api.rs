@@ -1,9 +1,6 @@
-//! Jobs: list, look, follow by server-sent events, cancel.
-
-use std::time::Duration;
+//! Jobs: list, look, cancel.
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, web};
-use futures::stream;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
@@ -25,8 +22,10 @@ pub struct JobView {
     /// Bytes of the current step.
     pub total: i64,
     pub attempts: i32,
+    /// Up to a megabyte, so only the answer about one job holds it.
     #[schema(value_type = Object)]
-    pub request: serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<serde_json::Value>,
     #[schema(value_type = Object)]
     pub result: Option<serde_json::Value>,
     pub error_code: Option<String>,
@@ -48,7 +47,7 @@ impl From<JobRow> for JobView {
             done: row.done,
             total: row.total,
             attempts: row.attempts,
-            request: row.payload,
+            request: None,
             result: row.result,
             error_code: row.error_code,
             error: row.error_message,
@@ -57,6 +56,14 @@ impl From<JobRow> for JobView {
             finished_at: row.finished_at,
             device: "cpu",
         }
+    }
+}
+
+impl JobView {
+    /// The job with the request it was made from.
+    fn whole(mut row: JobRow) -> Self {
+        let request = Some(row.payload.take());
+        Self { request, ..Self::from(row) }
     }
 }
 
@@ -104,7 +111,8 @@ pub async fn list_jobs(registry: web::Data<Registry>, filter: web::Query<JobFilt
     Ok(HttpResponse::Ok().json(body))
 }
 
-async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
+/// Finds a job or answers 404.
+pub async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
     registry.store.job(id).await?.ok_or_else(|| Problem::not_found(format!("job `{id}`")))
 }
 
@@ -112,7 +120,7 @@ async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
 #[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 200, body = JobView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/jobs/{id}")]
 pub async fn get_job(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(JobView::from(find(&registry, &id).await?)))
+    Ok(HttpResponse::Ok().json(JobView::whole(find(&registry, &id).await?)))
 }
 
 /// Cancel a job; a running one stops at its next block.
@@ -122,64 +130,4 @@ pub async fn cancel_job(registry: web::Data<Registry>, id: web::Path<String>) ->
     find(&registry, &id).await?;
     registry.store.cancel(&id).await?;
     Ok(HttpResponse::Accepted().json(JobView::from(find(&registry, &id).await?)))
-}
-
-const POLL: Duration = Duration::from_millis(300);
-const LONGEST: u32 = 3_000;
-
-/// Progress of one job as server-sent events, until it ends.
-#[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 200, description = "text/event-stream of jobs", content_type = "text/event-stream", body = String), (status = 404, body = Problem, content_type = "application/problem+json")))]
-#[get("/api/v1/jobs/{id}/events")]
-pub async fn job_events(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
-    let id = id.into_inner();
-    find(&registry, &id).await?;
-    let start = Follow { registry, id, last: String::new(), turns: 0, over: false };
-    let events = stream::unfold(start, |mut follow| async move {
-        if follow.over {
-            return None;
-        }
-        let chunk = follow.next().await;
-        Some((Ok::<_, actix_web::Error>(web::Bytes::from(chunk)), follow))
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(events))
-}
-
-struct Follow {
-    registry: web::Data<Registry>,
-    id: String,
-    last: String,
-    turns: u32,
-    over: bool,
-}
-
-impl Follow {
-    /// Waits for the next change (or a keep-alive) and renders it.
-    async fn next(&mut self) -> String {
-        let mut quiet = 0;
-        loop {
-            if self.turns > 0 {
-                tokio::time::sleep(POLL).await;
-            }
-            self.turns += 1;
-            let Ok(Some(row)) = self.registry.store.job(&self.id).await else {
-                self.over = true;
-                return "event: gone\ndata: {}\n\n".to_owned();
-            };
-            let ended = !matches!(row.state.as_str(), "queued" | "running");
-            self.over = ended || self.turns > LONGEST;
-            let data = serde_json::to_string(&JobView::from(row)).unwrap_or_default();
-            if data != self.last {
-                self.last.clone_from(&data);
-                return format!("id: {}\ndata: {data}\n\n", self.turns);
-            }
-            quiet += 1;
-            if quiet > 40 || self.over {
-                return ": still here\n\n".to_owned();
-            }
-        }
-    }
 }

@@ -1,22 +1,27 @@
 //! The REST interface under `/api/v1`, its OpenAPI document, and file downloads at the Hub's addresses.
 
+mod contents;
 mod diffs;
 mod download;
+mod job_events;
 mod jobs_api;
 mod kinship;
 mod lineage;
 mod merges;
 mod models;
+mod nowhere;
 mod openapi;
 mod service;
 mod transfers;
 mod upload;
 
-use actix_web::web::{JsonConfig, QueryConfig, ServiceConfig};
+use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 
+pub use job_events::Leaving;
 pub use openapi::document;
 
-/// Registers every route; needs `web::Data<jobs::Registry>`.
+/// Registers every route; needs `web::Data<jobs::Registry>` and `web::Data<Leaving>`. Call it before the pages,
+/// which take what is left.
 pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
     cfg.app_data(JsonConfig::default().limit(limits.body_bytes).error_handler(http::json_error_handler))
         .app_data(QueryConfig::default().error_handler(http::query_error_handler))
@@ -25,8 +30,8 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(service::healthz)
         .service(service::limits)
         .service(models::list_models)
-        .service(models::list_files)
-        .service(models::list_tensors)
+        .service(contents::list_files)
+        .service(contents::list_tensors)
         .service(upload::upload_model)
         .service(lineage::get_lineage)
         .service(lineage::list_families)
@@ -38,10 +43,11 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(merges::create_merge)
         .service(transfers::create_transfer)
         .service(jobs_api::list_jobs)
-        .service(jobs_api::job_events)
+        .service(job_events::job_events)
         .service(jobs_api::get_job)
         .service(jobs_api::cancel_job)
         .service(download::get_blob)
         .service(download::resolve_file)
-        .service(openapi::swagger());
+        .service(openapi::swagger())
+        .service(web::resource(["/api", "/api/{tail:.*}"]).to(nowhere::nowhere));
 }

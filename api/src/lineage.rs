@@ -1,13 +1,14 @@
 //! Family trees: a model's lineage and the list of families.
 
 use actix_web::{HttpResponse, get, web};
-use analysis::lineage::SubtreeOptions;
+use analysis::lineage::{Forest, Link, SubtreeOptions};
+use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{find, page_size};
+use crate::models::{ModelPath, find, page_size};
 
 /// How much of the tree to answer.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -20,17 +21,76 @@ pub struct LineageQuery {
     pub up: Option<usize>,
 }
 
+/// An edge that is not part of the tree.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LinkView {
+    /// The model at the other end.
+    pub name: String,
+    /// finetune, adapter, quantized, merge or transfer.
+    #[schema(value_type = String)]
+    pub relation: Relation,
+}
+
+/// Links listed; of a famous ingredient there may be thousands.
+const LINKS: usize = 100;
+
+fn links(forest: &Forest, all: &[Link]) -> (Vec<LinkView>, usize) {
+    let named =
+        |link: &Link| Some(LinkView { name: forest.node(link.id)?.name.clone(), relation: link.relation });
+    (all.iter().take(LINKS).filter_map(named).collect(), all.len().saturating_sub(LINKS))
+}
+
+/// A model in a tree.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TreeNodeView {
+    pub name: String,
+    pub ghost: bool,
+    pub license: Option<String>,
+    pub downloads: i64,
+    /// Generations below the tree's first node.
+    pub depth: usize,
+    /// Position of the primary parent in the list.
+    pub parent: Option<usize>,
+    /// How it descends from its primary parent, shown or not.
+    #[schema(value_type = Option<String>)]
+    pub relation: Option<Relation>,
+    /// Children under it in the whole forest.
+    pub children: usize,
+    /// Children under it that are not in the list.
+    pub hidden: usize,
+    /// Parents beyond the primary one, at most 100.
+    pub other_parents: Vec<LinkView>,
+    pub other_parents_hidden: usize,
+}
+
+/// The tree around one model, a parent before its children.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LineageView {
+    pub nodes: Vec<TreeNodeView>,
+    /// Position of the model asked for.
+    pub focus: usize,
+    /// Whether the limit cut nodes off.
+    pub truncated: bool,
+    /// Children of the model that hang under another primary parent, at most 100.
+    pub other_children: Vec<LinkView>,
+    pub other_children_hidden: usize,
+}
+
 /// The tree around one model.
 #[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path), LineageQuery),
-    responses((status = 200, description = "nested tree", body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = LineageView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/lineage")]
 pub async fn get_lineage(
     registry: web::Data<Registry>,
-    path: web::Path<(String, String)>,
+    path: web::Path<ModelPath>,
     query: web::Query<LineageQuery>,
 ) -> Result<HttpResponse> {
-    let (org, name) = path.into_inner();
-    let row = find(&registry, &format!("{org}/{name}")).await?;
+    lineage_of(&registry, &path.id(), &query).await
+}
+
+/// The tree around the model called `id`.
+pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
     let forest = registry.forests.current().await?;
     let options = SubtreeOptions {
         up: query.up.unwrap_or(usize::MAX),
@@ -38,7 +98,31 @@ pub async fn get_lineage(
         cap: registry.limits.traversal,
         ..SubtreeOptions::default()
     };
-    Ok(HttpResponse::Ok().json(forest.subtree(row.id, &options)))
+    let tree = forest.subtree(row.id, &options);
+    let (other_children, other_children_hidden) = links(&forest, &tree.other_children);
+    let nodes = tree.nodes.into_iter().map(|node| {
+        let (other_parents, other_parents_hidden) = links(&forest, &node.other_parents);
+        TreeNodeView {
+            name: node.name,
+            ghost: node.ghost,
+            license: node.license,
+            downloads: node.downloads,
+            depth: node.depth,
+            parent: node.parent,
+            relation: node.relation,
+            children: node.children,
+            hidden: node.hidden,
+            other_parents,
+            other_parents_hidden,
+        }
+    });
+    Ok(HttpResponse::Ok().json(LineageView {
+        nodes: nodes.collect(),
+        focus: tree.focus,
+        truncated: tree.truncated,
+        other_children,
+        other_children_hidden,
+    }))
 }
 
 /// A family: a root and everything below it.

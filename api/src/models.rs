@@ -1,12 +1,17 @@
-//! Models: search, one model, its files and tensors.
+//! Models: search and one model.
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, get, http::header, routes, web};
 use domain::{Digest, Evidence, Note, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::{ModelRow, SearchQuery, Sort};
 use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    contents::{files_of, tensors_of},
+    lineage::lineage_of,
+};
 
 /// A model in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -191,16 +196,49 @@ pub async fn find(registry: &Registry, id: &str) -> Result<ModelRow> {
     registry.store.model_by_id(id).await?.ok_or_else(|| Problem::not_found(format!("model `{id}`")))
 }
 
+/// The part of an address that names a model; legacy ids such as `gpt2` have no organisation.
+#[derive(Debug, Deserialize)]
+pub struct ModelPath {
+    pub org: Option<String>,
+    pub name: String,
+}
+
+impl ModelPath {
+    /// The id as text.
+    pub fn id(&self) -> String {
+        self.org.as_ref().map_or_else(|| self.name.clone(), |org| format!("{org}/{}", self.name))
+    }
+}
+
 /// One model.
-#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = ModelDetail), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/models/{org}/{name}", tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = ModelDetail), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[routes]
 #[get("/api/v1/models/{org}/{name}")]
+#[get("/api/v1/models/{name}")]
 pub async fn get_model(
     request: HttpRequest,
     registry: web::Data<Registry>,
-    path: web::Path<(String, String)>,
+    path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
-    let (org, name) = path.into_inner();
-    let row = find(&registry, &format!("{org}/{name}")).await?;
+    if let Some(row) = registry.store.model_by_id(&path.id()).await? {
+        return detail(&request, &registry, row).await;
+    }
+    // `/models/gpt2/files` has the shape of `/models/{org}/{name}`; a model of that very name goes first.
+    match (path.org.as_deref(), path.name.as_str()) {
+        (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
+        _ => Err(Problem::not_found(format!("model `{}`", path.id()))),
+    }
+}
+
+fn asked<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
+    web::Query::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|error| Problem::bad_request(format!("the query string cannot be read: {error}")))
+}
+
+async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
     let edges = registry.store.edges_of(row.id).await?;
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
@@ -247,95 +285,8 @@ pub async fn get_model(
     };
     let body = serde_json::to_vec(&detail).map_err(|e| Problem::bad_request(e.to_string()))?;
     let etag = http::strong_etag(Digest::of(&body).hex());
-    if http::not_modified(&request, &etag) {
+    if http::not_modified(request, &etag) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
     }
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).content_type("application/json").body(body))
-}
-
-/// A file of a revision.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct FileView {
-    pub path: String,
-    pub size: u64,
-    #[schema(value_type = String)]
-    pub digest: Digest,
-    /// Where it can be fetched.
-    pub url: String,
-}
-
-/// Files of the current revision.
-#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Vec<FileView>), (status = 404, body = Problem, content_type = "application/problem+json")))]
-#[get("/api/v1/models/{org}/{name}/files")]
-pub async fn list_files(
-    registry: web::Data<Registry>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse> {
-    let (org, name) = path.into_inner();
-    let row = find(&registry, &format!("{org}/{name}")).await?;
-    let files = match row.revision {
-        Some(revision) => registry.store.files(revision).await?,
-        None => Vec::new(),
-    };
-    let views: Vec<FileView> = files
-        .into_iter()
-        .map(|file| FileView {
-            url: format!("/{}/resolve/main/{}", row.name, file.path),
-            path: file.path,
-            size: file.size,
-            digest: file.digest,
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(views))
-}
-
-/// A tensor of the current revision.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TensorView {
-    pub name: String,
-    pub dtype: String,
-    pub shape: Vec<u64>,
-    /// SHA-256 of the stored bytes.
-    #[schema(value_type = String)]
-    pub digest: Digest,
-    pub file: String,
-    /// Euclidean norm; null for dtypes that are not numbers.
-    pub l2: Option<f64>,
-    pub mean: Option<f64>,
-    pub min: Option<f64>,
-    pub max: Option<f64>,
-    /// NaN and infinite elements.
-    pub nonfinite: u64,
-}
-
-/// Tensors of the current revision, sorted by name.
-#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Vec<TensorView>), (status = 404, body = Problem, content_type = "application/problem+json")))]
-#[get("/api/v1/models/{org}/{name}/tensors")]
-pub async fn list_tensors(
-    registry: web::Data<Registry>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse> {
-    let (org, name) = path.into_inner();
-    let row = find(&registry, &format!("{org}/{name}")).await?;
-    let tensors = match row.revision {
-        Some(revision) => registry.store.tensors(revision).await?,
-        None => Vec::new(),
-    };
-    let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
-    let views: Vec<TensorView> = tensors
-        .into_iter()
-        .map(|t| TensorView {
-            name: t.name,
-            dtype: t.dtype,
-            shape: t.shape,
-            digest: t.digest,
-            file: t.file,
-            l2: finite(t.l2),
-            mean: finite(t.mean),
-            min: finite(t.min),
-            max: finite(t.max),
-            nonfinite: t.nonfinite,
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(views))
 }

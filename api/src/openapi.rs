@@ -1,6 +1,6 @@
 //! The OpenAPI document and its page at `/docs`.
 
-use utoipa::OpenApi;
+use utoipa::{OpenApi, openapi};
 use utoipa_swagger_ui::SwaggerUi;
 
 /// The document; every route is listed here.
@@ -17,8 +17,8 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::service::limits,
         crate::models::list_models,
         crate::models::get_model,
-        crate::models::list_files,
-        crate::models::list_tensors,
+        crate::contents::list_files,
+        crate::contents::list_tensors,
         crate::upload::upload_model,
         crate::lineage::get_lineage,
         crate::lineage::list_families,
@@ -30,7 +30,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::transfers::create_transfer,
         crate::jobs_api::list_jobs,
         crate::jobs_api::get_job,
-        crate::jobs_api::job_events,
+        crate::job_events::job_events,
         crate::jobs_api::cancel_job,
         crate::download::get_blob,
         crate::download::resolve_file,
@@ -39,8 +39,25 @@ use utoipa_swagger_ui::SwaggerUi;
 struct Document;
 
 /// The OpenAPI document.
-pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+pub fn document() -> openapi::OpenApi {
+    let mut document = Document::openapi();
+    let bare: Vec<(String, openapi::PathItem)> =
+        document.paths.paths.iter().filter_map(|(path, item)| bare(path, item)).collect();
+    document.paths.paths.extend(bare);
+    document
+}
+
+/// The address of a model without an organisation, such as `gpt2`, beside the one with.
+fn bare(path: &str, item: &openapi::PathItem) -> Option<(String, openapi::PathItem)> {
+    let (before, after) = path.split_once("{org}/{name}")?;
+    let mut item = item.clone();
+    for operation in [&mut item.get, &mut item.head, &mut item.post].into_iter().flatten() {
+        operation.operation_id = operation.operation_id.take().map(|id| format!("{id}_bare"));
+        if let Some(parameters) = &mut operation.parameters {
+            parameters.retain(|parameter| !matches!(parameter, openapi::RefOr::T(own) if own.name == "org"));
+        }
+    }
+    Some((format!("{before}{{name}}{after}"), item))
 }
 
 /// Swagger UI at `/docs`, the document at `/api/v1/openapi.json`; served from the binary.

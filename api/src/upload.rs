@@ -1,30 +1,34 @@
 //! `POST /api/v1/models/{org}/{name}`: upload a checkpoint folder as multipart parts, published at once or not at all.
 
-use actix_multipart::Multipart;
-use actix_web::{HttpResponse, http::StatusCode, http::header, post, web};
+use std::time::Duration;
+
+use actix_multipart::{Multipart, MultipartError};
+use actix_web::{HttpResponse, http::StatusCode, http::header, routes, web};
 use domain::{RelativePath, RepoId};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt as _};
 use http::{Problem, Result};
 use jobs::{Incoming, Made, Registry, ingest_files};
+use tokio::time::timeout;
 
-use crate::models::ModelSummary;
+use crate::models::{ModelPath, ModelSummary};
 
 /// Upload a checkpoint.
 ///
 /// Each part's file name is the file's path inside the repository (`config.json`, `README.md`,
 /// `model-00001-of-00002.safetensors` …). Parts are streamed to storage; nothing is kept when the
 /// files do not make a sound checkpoint.
-#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/models/{org}/{name}", tag = "models", params(("org" = String, Path), ("name" = String, Path)),
     request_body(content = Vec<u8>, content_type = "multipart/form-data"),
     responses((status = 201, body = ModelSummary), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[routes]
 #[post("/api/v1/models/{org}/{name}")]
+#[post("/api/v1/models/{name}")]
 pub async fn upload_model(
     registry: web::Data<Registry>,
-    path: web::Path<(String, String)>,
+    path: web::Path<ModelPath>,
     mut parts: Multipart,
 ) -> Result<HttpResponse> {
-    let (org, name) = path.into_inner();
-    let id = RepoId::parse(&format!("{org}/{name}")).map_err(|e| Problem::bad_request(e.to_string()))?;
+    let id = RepoId::parse(&path.id()).map_err(|e| Problem::bad_request(e.to_string()))?;
     let mut files = Vec::new();
     if let Err(problem) = receive(&registry, &mut parts, &mut files).await {
         let digests: Vec<_> = files.iter().map(|file| file.digest).collect();
@@ -38,10 +42,8 @@ pub async fn upload_model(
 }
 
 async fn receive(registry: &Registry, parts: &mut Multipart, files: &mut Vec<Incoming>) -> Result<()> {
-    let unreadable = |error: actix_multipart::MultipartError| {
-        Problem::bad_request(format!("the upload cannot be read: {error}; send multipart/form-data"))
-    };
-    while let Some(mut part) = parts.try_next().await.map_err(unreadable)? {
+    let idle = Duration::from_secs(registry.limits.upload_idle_seconds);
+    while let Some(mut part) = next(parts, idle).await? {
         let named = part.content_disposition().and_then(|d| d.get_filename().map(str::to_owned));
         let Some(file_name) = named else {
             return Err(Problem::bad_request(
@@ -58,12 +60,12 @@ async fn receive(registry: &Registry, parts: &mut Multipart, files: &mut Vec<Inc
         let mut writer = registry.store.blob_writer().await?;
         let mut length = 0_u64;
         loop {
-            let chunk = match part.try_next().await {
+            let chunk = match next(&mut part, idle).await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                Err(error) => {
+                Err(problem) => {
                     writer.abort().await?;
-                    return Err(unreadable(error));
+                    return Err(problem);
                 }
             };
             length += chunk.len() as u64;
@@ -80,6 +82,27 @@ async fn receive(registry: &Registry, parts: &mut Multipart, files: &mut Vec<Inc
         return Err(Problem::bad_request("the upload holds no files"));
     }
     Ok(())
+}
+
+/// The next part or chunk; a client that sends nothing for `idle` is given up.
+async fn next<T, S>(stream: &mut S, idle: Duration) -> Result<Option<T>>
+where
+    S: Stream<Item = std::result::Result<T, MultipartError>> + Unpin,
+{
+    match timeout(idle, stream.try_next()).await {
+        Ok(Ok(item)) => Ok(item),
+        Ok(Err(error)) => {
+            Err(Problem::bad_request(format!("the upload cannot be read: {error}; send multipart/form-data")))
+        }
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "upload_stalled",
+            format!(
+                "nothing arrived for {} seconds; nothing of the upload was kept, send it again",
+                idle.as_secs()
+            ),
+        )),
+    }
 }
 
 fn too_large(detail: String) -> Problem {

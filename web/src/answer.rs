@@ -3,8 +3,9 @@
 use std::fmt;
 
 use actix_web::{
-    HttpRequest, HttpResponse, ResponseError,
+    HttpResponse, ResponseError,
     http::{StatusCode, header},
+    web::Bytes,
 };
 use askama::Template;
 use domain::{Class, Item};
@@ -28,7 +29,10 @@ struct ErrorPage<'a> {
 pub fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
     match template.render() {
         Ok(html) => html_answer(status, html),
-        Err(_) => html_answer(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be drawn.".to_owned()),
+        Err(error) => {
+            let text = format!("The page could not be drawn; the log has it under {}.", http::logged(&error));
+            html_answer(StatusCode::INTERNAL_SERVER_ERROR, text)
+        }
     }
 }
 
@@ -52,32 +56,39 @@ pub fn see_other(address: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, address)).finish()
 }
 
-/// The status and title of a class of failure.
-pub fn status(class: Class) -> (StatusCode, &'static str) {
+const fn title(class: Class) -> &'static str {
     match class {
-        Class::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "This cannot be done as asked"),
-        Class::NotFound => (StatusCode::NOT_FOUND, "Not found"),
-        Class::Conflict => (StatusCode::CONFLICT, "This conflicts with what is there"),
-        Class::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
-        Class::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported"),
-        Class::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available just now"),
-        Class::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something broke here"),
+        Class::Invalid => "This cannot be done as asked",
+        Class::NotFound => "Not found",
+        Class::Conflict => "This conflicts with what is there",
+        Class::TooLarge => "Too large",
+        Class::Unsupported => "Not supported",
+        Class::Unavailable => "Not available just now",
+        Class::Internal => "Something broke here",
     }
 }
 
-/// What a reader may know of a failure: our own faults stay in the log.
-pub fn told(failure: &Failure) -> &str {
-    match failure.class {
-        Class::Internal => "The fault is on our side and has been written to the log. Trying again may help.",
-        _ => &failure.detail,
-    }
+/// The body of a form, or the page that says why it cannot be read.
+pub fn form(body: actix_web::Result<Bytes>) -> Result<Bytes, HttpResponse> {
+    body.map_err(|error| match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => error_page(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            title(Class::TooLarge),
+            "The form is longer than is accepted here. Shorten it and send it again.",
+        ),
+        _ => error_page(
+            StatusCode::BAD_REQUEST,
+            "The form cannot be read",
+            "Something went wrong while it was sent. Go back and send it again.",
+        ),
+    })
 }
 
 impl From<Failure> for HttpResponse {
     fn from(failure: Failure) -> Self {
-        let (code, title) = status(failure.class);
-        let items: &[Item] = if failure.class == Class::Internal { &[] } else { &failure.items };
-        page(code, &ErrorPage { status: code.as_u16(), title, detail: told(&failure), items })
+        let status = http::status_of(failure.class);
+        let (title, detail, items) = (title(failure.class), &failure.detail, &failure.items);
+        page(status, &ErrorPage { status: status.as_u16(), title, detail, items })
     }
 }
 
@@ -89,31 +100,12 @@ impl fmt::Display for Failure {
 
 impl ResponseError for Failure {
     fn status_code(&self) -> StatusCode {
-        status(self.class).0
+        http::status_of(self.class)
     }
 
     fn error_response(&self) -> HttpResponse {
         self.clone().into()
     }
-}
-
-/// `true` unless a browser says that another site sent the request.
-pub fn same_origin(request: &HttpRequest) -> bool {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = text("sec-fetch-site") {
-        return matches!(site, "same-origin" | "none");
-    }
-    text("origin")
-        .is_none_or(|origin| origin.split_once("://").is_some_and(|(_, rest)| Some(rest) == text("host")))
-}
-
-/// The refusal of a form sent from elsewhere.
-pub fn foreign_form() -> HttpResponse {
-    error_page(
-        StatusCode::FORBIDDEN,
-        "Form refused",
-        "The form was sent from another site. Open it here and send it again.",
-    )
 }
 
 fn html_answer(status: StatusCode, html: String) -> HttpResponse {
@@ -124,24 +116,4 @@ fn html_answer(status: StatusCode, html: String) -> HttpResponse {
         .insert_header((header::REFERRER_POLICY, "same-origin"))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .body(html)
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::same_origin;
-
-    #[test]
-    fn another_site_cannot_post_a_form() {
-        let request = |headers: &[(&'static str, &'static str)]| {
-            headers.iter().fold(TestRequest::post(), |r, h| r.insert_header(*h)).to_http_request()
-        };
-        assert!(!same_origin(&request(&[("sec-fetch-site", "cross-site")])));
-        assert!(!same_origin(&request(&[("sec-fetch-site", "same-site")])));
-        assert!(!same_origin(&request(&[("origin", "https://evil.example"), ("host", "localhost:8080")])));
-        assert!(!same_origin(&request(&[("origin", "null"), ("host", "localhost:8080")])));
-        assert!(same_origin(&request(&[("origin", "http://localhost:8080"), ("host", "localhost:8080")])));
-        assert!(same_origin(&request(&[])));
-    }
 }

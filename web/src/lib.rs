@@ -13,5 +13,5 @@ mod svg;
 pub mod view;
 
 pub use answer::{CONTENT_SECURITY_POLICY, error_page};
-pub use routes::{configure, no_page};
+pub use routes::{configure, configure_docs, no_page};
 pub use source::{Failure, Result, Source};

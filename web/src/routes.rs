@@ -36,6 +36,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .default_service(web::to(no_page));
 }
 
+/// Registers the pages below `/docs/`; call it before the room that has the rest of that address.
+pub fn configure_docs(config: &mut web::ServiceConfig) {
+    config.route("/docs/errors", web::get().to(pages::errors::list));
+}
+
 /// The 404 page of an address nobody knows.
 pub async fn no_page(request: HttpRequest) -> HttpResponse {
     answer::not_found(&format!("There is no page at `{}`.", request.path()))

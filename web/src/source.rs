@@ -15,16 +15,23 @@ pub struct Failure {
     pub class: Class,
     /// Stable code.
     pub code: String,
-    /// What was wrong and what would be right.
+    /// What was wrong and what would be right, fit for a reader.
     pub detail: String,
     /// All faults found at once.
     pub items: Vec<Item>,
 }
 
 impl Failure {
-    /// A failure with one message.
+    /// A failure with one message; a fault of our own goes to the log, and the reader gets its number.
     pub fn new(class: Class, code: &str, detail: impl Into<String>) -> Self {
-        Self { class, code: code.to_owned(), detail: detail.into(), items: Vec::new() }
+        let detail = match class {
+            Class::Internal => format!(
+                "The fault is on our side; the log has it under {}. Trying again may help.",
+                http::logged(&format_args!("{code}: {}", detail.into()))
+            ),
+            _ => detail.into(),
+        };
+        Self { class, code: code.to_owned(), detail, items: Vec::new() }
     }
 
     /// The named thing does not exist.
@@ -35,12 +42,8 @@ impl Failure {
 
 impl<F: Fault> From<F> for Failure {
     fn from(fault: F) -> Self {
-        Self {
-            class: fault.class(),
-            code: fault.code().to_owned(),
-            detail: fault.to_string(),
-            items: fault.items(),
-        }
+        let items = if fault.class() == Class::Internal { Vec::new() } else { fault.items() };
+        Self { items, ..Self::new(fault.class(), fault.code(), fault.to_string()) }
     }
 }
 

@@ -6,15 +6,24 @@ mod fake;
 
 use std::sync::Arc;
 
-use actix_web::{App, http::StatusCode, test, web::Data};
+use actix_web::{
+    App,
+    http::StatusCode,
+    middleware::from_fn,
+    test,
+    web::{Data, PayloadConfig},
+};
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 23] = [
     "/",
     "/models?search=<script>x</script>&sort=name&relation=merge&weights=yes&org=%22x",
     "/models?search=nothing",
     "/org/name",
     "/gpt2",
+    "/docs/errors",
+    "/gpt2/tree/main",
+    "/compare/gpt2...org/b",
     "/org/name/tree/main",
     "/org/name/lineage",
     "/org/name/lineage?up=1&down=3",
@@ -34,7 +43,13 @@ const PAGES: [&str; 20] = [
 
 async fn ask(mark: &str, request: test::TestRequest) -> (StatusCode, String, String) {
     let source: Arc<dyn web::Source> = Arc::new(Fake { mark: mark.to_owned() });
-    let app = test::init_service(App::new().app_data(Data::from(source)).configure(web::configure)).await;
+    let app = App::new()
+        .app_data(Data::from(source))
+        .app_data(PayloadConfig::new(10_000))
+        .wrap(from_fn(http::refuse_cross_site))
+        .configure(web::configure_docs)
+        .configure(web::configure);
+    let app = test::init_service(app).await;
     let answer = test::call_service(&app, request.to_request()).await;
     let status = answer.status();
     let location =
@@ -95,6 +110,9 @@ async fn our_own_faults_tell_no_secrets() {
     let (status, _, body) = get("/broken/store").await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!body.contains("secret"));
+    let instance =
+        body.split("the log has it under ").nth(1).and_then(|rest| rest.split('.').next()).unwrap();
+    assert_eq!(instance.len(), 26, "{body}");
 }
 
 #[actix_web::test]
@@ -157,4 +175,34 @@ async fn a_file_asked_by_its_hash_may_be_kept_for_ever() {
 async fn a_running_job_reloads_without_a_script_and_an_ended_one_does_not() {
     assert!(get("/jobs/01JD8Z").await.2.contains("http-equiv=\"refresh\""));
     assert!(!get("/jobs/failed").await.2.contains("http-equiv=\"refresh\""));
+}
+
+#[actix_web::test]
+async fn a_form_that_is_too_long_is_told_so() {
+    for address in ["/merges/new", "/transfers/new"] {
+        let long = format!("yaml={}&output=org/new", "x".repeat(20_000));
+
+        let (status, _, body) = ask("", test::TestRequest::post().uri(address).set_payload(long)).await;
+
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{address}");
+        assert!(body.contains("longer than is accepted"), "{body}");
+    }
+}
+
+#[actix_web::test]
+async fn links_and_commands_lead_to_what_is_there() {
+    let (_, _, model) = get("/org/name").await;
+    let (_, _, comparison) = get("/compare/a/b...c/d").await;
+
+    assert!(model.contains("curl -L") && !model.contains("hf download"), "{model}");
+    assert!(model.contains("<li>conversational</li>"), "{model}");
+    assert!(comparison.contains("\"/api/v1/diffs?a=a%2Fb&#38;b=c%2Fd\""), "{comparison}");
+}
+
+#[actix_web::test]
+async fn a_name_without_an_organisation_has_a_family_tree() {
+    let (status, _, body) = get("/distilgpt2/lineage").await;
+
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("Family tree of distilgpt2"), "{body}");
 }

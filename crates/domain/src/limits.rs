@@ -46,6 +46,8 @@ pub struct Limits {
     pub lease_seconds: i64,
     /// Times a job is tried.
     pub attempts: i32,
+    /// Seconds an upload may send nothing before it is given up.
+    pub upload_idle_seconds: u64,
 }
 
 impl Default for Limits {
@@ -71,6 +73,7 @@ impl Default for Limits {
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,
+            upload_idle_seconds: 30,
         }
     }
 }

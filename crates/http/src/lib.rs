@@ -1,9 +1,13 @@
 //! What the API and the pages share at the HTTP edge: problem details, statuses, tags, origins.
 
+mod codes;
 mod etag;
+mod head;
 mod origin;
 mod problem;
 
+pub use codes::{CODES, Code};
 pub use etag::{not_modified, strong_etag};
-pub use origin::same_origin;
-pub use problem::{Problem, Result, json_error_handler, query_error_handler, status_of};
+pub use head::{answer_head, asked_by_head};
+pub use origin::{refuse_cross_site, same_origin};
+pub use problem::{Problem, Result, json_error_handler, logged, query_error_handler, status_of};

@@ -55,6 +55,13 @@ pub const fn status_of(class: Class) -> StatusCode {
     }
 }
 
+/// Writes a fault of our own to the log and gives the id it stands under.
+pub fn logged(fault: &impl fmt::Display) -> String {
+    let instance = Ulid::generate().to_string();
+    tracing::error!(%instance, "internal error {instance}: {fault}");
+    instance
+}
+
 impl Problem {
     /// A problem with a status and code of its own.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
@@ -97,7 +104,7 @@ impl<F: Fault> From<F> for Problem {
         problem.status = status.as_u16();
         problem.title = status.canonical_reason().unwrap_or("Error").to_owned();
         if fault.class() == Class::Internal {
-            tracing::error!(instance = %problem.instance, error = ?fault, "internal error {}: {fault}", problem.instance);
+            problem.instance = logged(&fault);
             problem.detail = format!("something went wrong here; the log has it under {}", problem.instance);
         }
         problem

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use domain::{Class, Limits};
 use figment::{
     Figment,
-    providers::{Env, Format, Serialized, Toml},
+    providers::{Format, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
-use crate::{cli::Place, exit::Failure};
+use crate::{cli::Place, environment, exit::Failure};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct Config {
     pub database: Option<String>,
     pub blobs: Option<String>,
     pub listen: String,
+    /// What `serve` and `worker` log, as `level` or `target=level,…`.
+    pub log: String,
     pub limits: Limits,
 }
 
@@ -29,6 +32,7 @@ impl Default for Config {
             database: None,
             blobs: None,
             listen: "127.0.0.1:8080".to_owned(),
+            log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
             limits: Limits::default(),
         }
     }
@@ -38,7 +42,7 @@ impl Config {
     /// Loads the configuration.
     ///
     /// # Errors
-    /// When a file or variable holds an unknown key or a wrong type.
+    /// When the file holds an unknown key, or a value has a wrong type.
     pub fn load(place: &Place) -> Result<(Self, Figment), Failure> {
         let file = place.config.clone().unwrap_or_else(|| PathBuf::from("stemma.toml"));
         if place.config.is_some() && !file.is_file() {
@@ -50,7 +54,7 @@ impl Config {
         }
         let mut figment = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
-            .merge(Env::prefixed("STEMMA_").split("__").ignore(&["test_postgres"]));
+            .merge(environment::ours());
         let flags = [
             ("data", place.data.as_ref().map(|p| p.display().to_string())),
             ("database", place.database.clone()),
@@ -61,9 +65,11 @@ impl Config {
                 figment = figment.merge(Serialized::global(key, value));
             }
         }
-        let config = figment.extract().map_err(|error| {
+        let wrong = |error: &dyn std::fmt::Display| {
             Failure::new("config", Class::Invalid, format!("the configuration is wrong: {error}"))
-        })?;
+        };
+        let config: Self = figment.extract().map_err(|error| wrong(&error))?;
+        EnvFilter::try_new(&config.log).map_err(|error| wrong(&format!("log: {error}")))?;
         Ok((config, figment))
     }
 

@@ -2,10 +2,13 @@
 
 use std::{io::Write as _, path::Path};
 
-use domain::{Class, RepoId};
+use domain::{Class, Digest, RepoId};
 use jobs::Registry;
 
-use crate::{exit::Failure, output};
+use crate::{
+    exit::Failure,
+    output::{self, Progress},
+};
 
 const HUB_MODELS: &[u8] = include_bytes!("../demo/hub-models.jsonl.zst");
 const TOKENIZER: &[u8] = include_bytes!("../demo/zoo/tokenizer.json.zst");
@@ -53,24 +56,28 @@ const ZOO: &[TinyModel] = &[
     },
 ];
 
-/// Fills an empty registry; one that holds the demo already is left as it is.
+/// Fills a registry; one that holds the demo already is left as it is, an interrupted first run goes on.
 ///
 /// # Errors
 /// When the registry cannot be written.
-pub async fn fill(registry: &Registry, quiet: bool) -> Result<(), Failure> {
+pub async fn fill(registry: &Registry, data: &Path, progress: Progress) -> Result<(), Failure> {
     let io = |error: std::io::Error| Failure::new("io", Class::Internal, error.to_string());
     let folder = tempfile::tempdir().map_err(io)?;
-    if registry.store.count_models().await?.models == 0 {
-        let dump = folder.path().join("hub-models.jsonl.zst");
+    let mark = format!("demo {}", Digest::of(HUB_MODELS));
+    if registry.store.import_position(&mark).await? == 0 {
+        // An import goes on where it stopped when the file lies where it lay.
+        let dump = data.join("demo-hub-models.jsonl.zst");
         fs_err::write(&dump, HUB_MODELS).map_err(io)?;
-        let bar = output::bar(quiet, "real families");
+        let bar = output::bar(progress, "real families");
         let report = jobs::import_dump(registry, &dump, &|_, done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })
         .await?;
         bar.finish_and_clear();
-        eprintln!("{} real models, {} edges", report.models_inserted, report.edges);
+        registry.store.set_import_position(&mark, 1).await?;
+        fs_err::remove_file(&dump).map_err(io)?;
+        progress.tell(format_args!("{} real models, {} edges", report.models_inserted, report.edges));
     }
     for model in ZOO {
         if registry.store.model_by_id(model.id).await?.is_some_and(|row| row.has_weights) {
@@ -82,7 +89,7 @@ pub async fn fill(registry: &Registry, quiet: bool) -> Result<(), Failure> {
         unpack(model, &at).map_err(io)?;
         jobs::ingest_folder(registry, &at, &id, &|_, _| {}).await?;
         fs_err::remove_dir_all(&at).map_err(io)?;
-        eprintln!("{} with weights", model.id);
+        progress.tell(format_args!("{} with weights", model.id));
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use domain::{Class, Fault};
 use serde_json::json;
 
+use crate::output::Form;
+
 /// Any failure of a command that carries a code.
 #[derive(Debug)]
 pub struct Failure {
@@ -33,8 +35,8 @@ impl Failure {
 }
 
 /// Prints the failure and gives its exit code.
-pub fn report(failure: &Failure, json: bool) -> ExitCode {
-    if json {
+pub fn report(failure: &Failure, form: Form) -> ExitCode {
+    if form == Form::Json {
         let errors: Vec<_> =
             failure.items.iter().map(|i| json!({ "pointer": i.pointer, "message": i.message })).collect();
         eprintln!("{}", json!({ "code": failure.code, "detail": failure.message, "errors": errors }));

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+mod environment;
 mod exit;
 mod output;
 mod serve;
@@ -16,6 +17,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -23,11 +25,14 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let json = cli.json;
+    for (name, meant) in environment::slips(names.iter().filter_map(|name| name.to_str())) {
+        eprintln!("warning: the environment variable {name} is not used; did you mean {meant}?");
+    }
+    let form = if cli.json { output::Form::Json } else { output::Form::Text };
     let outcome = runtime.block_on(commands::run(cli));
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::report(&error, json),
+        Err(error) => exit::report(&error, form),
     }
 }

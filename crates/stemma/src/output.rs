@@ -4,6 +4,29 @@ use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// How results and failures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Json,
+}
+
+/// Whether stderr tells how far a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Shown,
+    Hidden,
+}
+
+impl Progress {
+    /// Prints a line of progress.
+    pub fn tell(self, text: impl std::fmt::Display) {
+        if self == Self::Shown {
+            eprintln!("{text}");
+        }
+    }
+}
+
 /// Prints one line of data.
 pub fn line(text: impl std::fmt::Display) {
     // A closed pipe (`stemma tree … | head`) is no fault.
@@ -16,8 +39,8 @@ pub fn json(value: &impl serde::Serialize) {
 }
 
 /// A byte progress bar, hidden unless stderr is a terminal.
-pub fn bar(quiet: bool, what: &str) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
+pub fn bar(progress: Progress, what: &str) -> ProgressBar {
+    if progress == Progress::Hidden || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")

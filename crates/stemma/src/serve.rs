@@ -6,6 +6,7 @@ use actix_web::{
     App, HttpServer,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
+    http::Method,
     middleware::{Compress, Next, from_fn},
     web,
 };
@@ -14,7 +15,7 @@ use jobs::Registry;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
-use crate::{exit::Failure, site::Site};
+use crate::{config::Config, exit::Failure, site::Site};
 
 /// Who runs the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +24,12 @@ pub enum Work {
     Elsewhere,
 }
 
-/// Starts the log: text on stderr, level from `STEMMA_LOG` (default `info`).
-pub fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("info,actix_server=warn,sqlx=warn,sea_orm_migration=warn")
-    });
+/// Seconds that requests under way get when the process is asked to stop.
+const LAST_SECONDS: u64 = 10;
+
+/// Starts the log: text on stderr, filtered as the configuration says.
+pub fn start_log(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
@@ -35,12 +37,13 @@ pub fn start_log() {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn run(registry: Registry, listen: &str, work: Work) -> Result<(), Failure> {
-    start_log();
+pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), Failure> {
+    start_log(&config.log);
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _ = metrics::set_global_recorder(recorder);
     let (stop, stopped) = watch::channel(false);
+    let leaving = web::Data::new(api::Leaving(stopped.clone()));
     let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
 
     let limits = registry.limits;
@@ -52,23 +55,38 @@ pub async fn run(registry: Registry, listen: &str, work: Work) -> Result<(), Fai
             .app_data(data.clone())
             .app_data(site.clone())
             .app_data(metrics_handle.clone())
-            .wrap(from_fn(measured))
+            .app_data(leaving.clone())
+            .app_data(web::PayloadConfig::new(limits.body_bytes))
+            // From the inside out: the last one sees a request first.
             .wrap(Compress::default())
+            .wrap(from_fn(http::answer_head))
+            .wrap(from_fn(http::refuse_cross_site))
+            .wrap(from_fn(measured))
             .route("/metrics", web::get().to(metrics_text))
+            .configure(::web::configure_docs)
             .configure(|cfg| api::configure(cfg, &limits))
             .configure(::web::configure)
     })
     .client_request_timeout(std::time::Duration::from_secs(5))
-    .shutdown_timeout(20)
-    .bind(listen)
+    .shutdown_timeout(LAST_SECONDS)
+    .disable_signals()
+    .bind(&config.listen)
     .map_err(|error| {
-        Failure::new("listen", Class::Unavailable, format!("cannot listen on {listen}: {error}"))
+        Failure::new("listen", Class::Unavailable, format!("cannot listen on {}: {error}", config.listen))
     })?;
     for address in server.addrs() {
         let _ = writeln!(std::io::stdout().lock(), "listening on http://{address}");
     }
     let _ = std::io::stdout().flush();
-    server.run().await.map_err(|error| Failure::new("serve", Class::Internal, error.to_string()))?;
+    let server = server.run();
+    let (handle, told) = (server.handle(), stop.clone());
+    tokio::spawn(async move {
+        until_signalled().await;
+        // First those that would otherwise hold the server up: followers of jobs, and the worker.
+        let _ = told.send(true);
+        handle.stop(true).await;
+    });
+    server.await.map_err(|error| Failure::new("serve", Class::Internal, error.to_string()))?;
     let _ = stop.send(true);
     if let Some(worker) = worker {
         let _ = worker.await;
@@ -78,9 +96,10 @@ pub async fn run(registry: Registry, listen: &str, work: Work) -> Result<(), Fai
 
 /// Returns when the process is asked to stop.
 pub async fn until_signalled() {
-    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(term) => term,
-        Err(_) => return,
+    let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let Ok(mut term) = term else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
     };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
@@ -101,13 +120,28 @@ async fn metrics_text(handle: web::Data<PrometheusHandle>, registry: web::Data<R
     handle.render()
 }
 
+/// The method as a label; a client must not be able to invent labels.
+fn method_label(method: &Method) -> &'static str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    let words = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known.iter().zip(words).find(|(known, _)| *known == method).map_or("other", |(_, word)| word)
+}
+
 /// Counts and times every request under its route template, never its raw path.
 async fn measured(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
-    let method = request.method().to_string();
+    let method = method_label(request.method());
     let response = next.call(request).await?;
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let status = response.status().as_u16().to_string();
@@ -116,4 +150,17 @@ async fn measured(
     metrics::histogram!("stemma_http_request_seconds", "route" => route)
         .record(started.elapsed().as_secs_f64());
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::Method;
+
+    use super::method_label;
+
+    #[test]
+    fn an_invented_method_is_counted_as_other() {
+        assert_eq!(method_label(&Method::HEAD), "HEAD");
+        assert_eq!(method_label(&Method::from_bytes(b"X7F3A").unwrap()), "other");
+    }
 }

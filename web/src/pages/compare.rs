@@ -82,7 +82,7 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
     Ok(answer::ok(&Page {
         columns: COLUMNS.map(|(id, label)| (id, label, id == sort)).to_vec(),
         address: page.a.compare(&page.b),
-        data: format!("/api/v1/diff?a={}&b={}", page.a.query(), page.b.query()),
+        data: format!("/api/v1/diffs?a={}&b={}", page.a.query(), page.b.query()),
         left,
         page,
     }))

@@ -75,9 +75,9 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
                 return Ok(answer::ok(&page));
             }
             Err(failure) => {
-                page.fault = Some(answer::told(&failure).to_owned());
+                page.fault = Some(failure.detail);
                 page.items = failure.items;
-                return Ok(answer::page(answer::status(failure.class).0, &page));
+                return Ok(answer::page(http::status_of(failure.class), &page));
             }
         },
     }

@@ -55,11 +55,11 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
 }
 
 /// `POST /merges/new`
-pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
-    if !answer::same_origin(&request) {
-        return Ok(answer::foreign_form());
-    }
-    let asked = Asked::body(&body.unwrap_or_default());
+pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+    let asked = match answer::form(body) {
+        Ok(bytes) => Asked::body(&bytes),
+        Err(refusal) => return Ok(refusal),
+    };
     let mut page = empty(source.merge_methods(), &asked);
     if page.yaml.is_empty() || page.output.is_empty() {
         page.fault = Some("A merge needs a recipe and the name of the new model.".to_owned());
@@ -68,9 +68,9 @@ pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<
     match source.submit_merge(&page.yaml, &page.output).await {
         Ok(job) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),
         Err(failure) => {
-            page.fault = Some(answer::told(&failure).to_owned());
+            page.fault = Some(failure.detail);
             page.items = failure.items;
-            Ok(answer::page(answer::status(failure.class).0, &page))
+            Ok(answer::page(http::status_of(failure.class), &page))
         }
     }
 }

@@ -1,11 +1,13 @@
 //! One model: what it is, where it comes from, what came of it, its files and its card.
 
-use actix_web::{HttpRequest, HttpResponse, http::header};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use askama::Template;
+use domain::Class;
 
 use super::{Answer, Data, lineage};
 use crate::{
     answer, card,
+    source::Failure,
     view::{ModelPage, Name},
 };
 
@@ -14,7 +16,7 @@ use crate::{
 struct Page {
     model: ModelPage,
     card: Option<String>,
-    commands: Vec<String>,
+    command: Option<String>,
 }
 
 /// `GET /{org}/{name}`, `/{org}/{name}/tree/{revision}` and the same for bare names.
@@ -35,9 +37,17 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     if model.name.0 != name && revision.is_none() {
         return Ok(moved(&model.name.href()));
     }
-    let card = model.card.as_deref().filter(|text| !text.trim().is_empty()).map(card::render);
-    let commands = commands(&model, &request);
-    Ok(answer::ok(&Page { model, card, commands }))
+    let card = match model.card.clone().filter(|text| !text.trim().is_empty()) {
+        // A long card takes a while to parse and to clean.
+        Some(text) => Some(
+            web::block(move || card::render(&text))
+                .await
+                .map_err(|error| Failure::new(Class::Internal, "task_failed", error.to_string()))?,
+        ),
+        None => None,
+    };
+    let command = command(&model, &request);
+    Ok(answer::ok(&Page { model, card, command }))
 }
 
 /// The lasting redirect to a name as its owner writes it.
@@ -45,22 +55,19 @@ pub fn moved(address: &str) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, address)).finish()
 }
 
-fn commands(model: &ModelPage, request: &HttpRequest) -> Vec<String> {
+/// How to fetch the weights, or another file when there are none.
+fn command(model: &ModelPage, request: &HttpRequest) -> Option<String> {
     let info = request.connection_info();
     let host = info.host();
-    let plain = host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'));
-    if model.files.is_empty() || !plain {
-        return Vec::new();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    if !host.chars().all(plain) {
+        return None;
     }
-    let site = format!("{}://{host}", info.scheme());
-    let mut lines = vec![format!("HF_ENDPOINT={site} hf download {}", shell(&model.name.0))];
     let wanted = ["model.safetensors", "config.json"];
     let file = wanted.iter().find_map(|want| model.files.iter().find(|file| file.path == *want));
-    if let Some(file) = file.or_else(|| model.files.first()) {
-        let path = resolve(&model.name, &file.path);
-        lines.push(format!("curl -L -C - -o {} {}", shell(&file.path), shell(&format!("{site}{path}"))));
-    }
-    lines
+    let file = file.or_else(|| model.files.first())?;
+    let address = format!("{}://{host}{}", info.scheme(), resolve(&model.name, &file.path));
+    Some(format!("curl -L -C - -o {} {}", shell(&file.path), shell(&address)))
 }
 
 /// The download address of a file.

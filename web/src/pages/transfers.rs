@@ -26,11 +26,11 @@ pub async fn form(request: HttpRequest) -> Answer {
 }
 
 /// `POST /transfers/new`
-pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
-    if !answer::same_origin(&request) {
-        return Ok(answer::foreign_form());
-    }
-    let form = read(&Asked::body(&body.unwrap_or_default()));
+pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+    let form = match answer::form(body) {
+        Ok(bytes) => read(&Asked::body(&bytes)),
+        Err(refusal) => return Ok(refusal),
+    };
     let needed = [&form.target_base, &form.source_base, &form.source_tuned, &form.output];
     if needed.iter().any(|field| field.is_empty()) {
         let fault = Some("Fill in all three models and the name of the new one.".to_owned());
@@ -39,8 +39,8 @@ pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<
     match source.submit_transfer(&form).await {
         Ok(job) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),
         Err(failure) => {
-            let fault = Some(answer::told(&failure).to_owned());
-            Ok(answer::page(answer::status(failure.class).0, &Page { form, fault, items: failure.items }))
+            let fault = Some(failure.detail);
+            Ok(answer::page(http::status_of(failure.class), &Page { form, fault, items: failure.items }))
         }
     }
 }

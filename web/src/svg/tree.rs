@@ -117,8 +117,9 @@ pub fn layout(nodes: &[LineageNode], focus: usize) -> Tree {
             }
         }
     }
+    let plan = Plan { nodes, shape: &shape, places: &places, focus };
     for at in order {
-        draw(&mut tree, nodes, &shape, &places, at, focus);
+        draw(&mut tree, &plan, at);
     }
     let deepest =
         tree.nodes.iter().map(|node| node.x).chain(tree.more.iter().map(|more| more.x)).fold(0.0, f64::max);
@@ -205,7 +206,16 @@ fn choose(parent: &[Option<usize>], children: &[Vec<usize>], roots: &[usize], fo
     drawn
 }
 
-fn draw(tree: &mut Tree, nodes: &[LineageNode], shape: &Shape, places: &[Place], at: usize, focus: usize) {
+/// What is drawn, and where.
+struct Plan<'a> {
+    nodes: &'a [LineageNode],
+    shape: &'a Shape,
+    places: &'a [Place],
+    focus: usize,
+}
+
+fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
+    let Plan { nodes, shape, places, focus } = *plan;
     let node = &nodes[at];
     let across = |depth: usize| LEFT + depth as f64 * COLUMN;
     let down = |row: f64| TOP / 2.0 + ROW * (row + 0.5);

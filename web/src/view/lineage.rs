@@ -59,7 +59,9 @@ pub struct LineagePage {
     pub nodes: Vec<LineageNode>,
     /// Position of the model itself.
     pub focus: usize,
-    /// The model's parents beyond the primary one.
+    /// The first of the model's parents beyond the primary one.
     pub other_parents: Vec<ParentLink>,
+    /// Parents that are not in the list.
+    pub other_parents_hidden: u64,
     pub rejected: Vec<RejectedEdge>,
 }

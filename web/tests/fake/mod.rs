@@ -89,7 +89,7 @@ impl Source for Fake {
     }
 
     async fn model(&self, name: &str, _revision: Option<&str>) -> Result<Option<ModelPage>> {
-        if name.starts_with("no/") {
+        if name.starts_with("no/") || name.ends_with("/lineage") {
             return Ok(None);
         }
         if name == "broken/store" {
@@ -166,6 +166,7 @@ impl Source for Fake {
             nodes: (0..parents.len()).map(node).collect(),
             focus: 2,
             other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
+            other_parents_hidden: 3,
             rejected: vec![RejectedEdge {
                 child: Name::from(name),
                 parent: self.name("a/b"),

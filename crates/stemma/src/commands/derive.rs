@@ -130,7 +130,7 @@ async fn write(context: &Context, registry: &Registry, job: Job<'_>) -> Result<(
     let id = job.derived.id.clone();
     let made = job.derived.made();
     let pulse = Pulse::default();
-    let bar = output::bar(context.quiet, "writing");
+    let bar = output::bar(context.progress, "writing");
     let ticker = {
         let (pulse, bar) = (pulse.clone(), bar.clone());
         tokio::spawn(async move {

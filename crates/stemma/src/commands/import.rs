@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use domain::{Class, RepoId};
 
 use super::Context;
-use crate::{cli::ImportCommand, exit::Failure, output, wiring};
+use crate::{
+    cli::ImportCommand,
+    exit::Failure,
+    output::{self, Progress},
+    wiring,
+};
 
 /// Runs an import.
 pub async fn run(context: Context, command: ImportCommand) -> Result<(), Failure> {
@@ -18,7 +23,7 @@ pub async fn run(context: Context, command: ImportCommand) -> Result<(), Failure
 async fn dir(context: Context, path: PathBuf, id: &str) -> Result<(), Failure> {
     let id = RepoId::parse(id).map_err(|e| Failure::new("bad_id", Class::Invalid, e.to_string()))?;
     let registry = wiring::open(&context.config).await?;
-    let bar = output::bar(context.quiet, "storing");
+    let bar = output::bar(context.progress, "storing");
     let row = jobs::ingest_folder(&registry, &path, &id, &|done, total| {
         bar.set_length(total);
         bar.set_position(done);
@@ -40,14 +45,14 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let mut reports = Vec::new();
     for file in files {
-        let bar = output::bar(context.quiet, "importing");
+        let bar = output::bar(context.progress, "importing");
         let report = jobs::import_dump(&registry, &file, &|_, done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })
         .await?;
         bar.finish_and_clear();
-        if !context.quiet {
+        if context.progress == Progress::Shown {
             for row in report.skipped_rows.iter().take(20) {
                 eprintln!("{}:{}: skipped: {}", report.file, row.line, row.reason);
             }

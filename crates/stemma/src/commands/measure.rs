@@ -9,35 +9,45 @@ use jobs::{Folders, KinshipQuery, Pulse};
 use super::Context;
 use crate::{exit::Failure, output, wiring};
 
+/// Whether every layer gets a matrix of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layers {
+    Together,
+    Each,
+}
+
+/// What to measure.
+pub struct Asked {
+    pub models: Vec<String>,
+    pub base: Option<String>,
+    pub layers: Layers,
+}
+
 /// Kinship matrix of ids or folders.
-pub async fn kinship(
-    context: Context,
-    models: Vec<String>,
-    base: Option<String>,
-    per_layer: bool,
-) -> Result<(), Failure> {
+pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
+    let Asked { models, base, layers } = asked;
     let registry = wiring::open(&context.config).await?;
     let report = jobs::kinship(&registry, KinshipQuery { models, base, folders: Folders::Allowed }).await?;
     if context.json {
         let mut body = serde_json::json!(report);
-        if let (false, Some(fields)) = (per_layer, body.as_object_mut()) {
+        if let (Layers::Together, Some(fields)) = (layers, body.as_object_mut()) {
             fields.remove("layers");
         }
         output::json(&body);
         return Ok(());
     }
-    print_report(&report, per_layer);
+    print_report(&report, layers);
     Ok(())
 }
 
-fn print_report(report: &Report, per_layer: bool) {
+fn print_report(report: &Report, layers: Layers) {
     for (measure, matrix) in &report.matrices {
         output::line(measure);
         for (name, row) in report.models.iter().zip(matrix) {
             output::line(format!("  {name}\t{}", cells(row)));
         }
     }
-    if per_layer {
+    if layers == Layers::Each {
         for layer in &report.layers {
             for (measure, matrix) in &layer.matrices {
                 for (name, row) in report.models.iter().zip(matrix) {

@@ -10,20 +10,23 @@ use crate::{
     cli::{Cli, Command, ConfigCommand},
     config::Config,
     exit::Failure,
-    output, wiring,
+    output::{self, Progress},
+    serve::Work,
+    wiring,
 };
 
 /// What every command needs.
 pub struct Context {
     pub config: Config,
     pub json: bool,
-    pub quiet: bool,
+    pub progress: Progress,
 }
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     let (config, figment) = Config::load(&cli.place)?;
-    let context = Context { config, json: cli.json, quiet: cli.quiet };
+    let progress = if cli.quiet { Progress::Hidden } else { Progress::Shown };
+    let context = Context { config, json: cli.json, progress };
     match cli.command {
         Command::Openapi => {
             output::json(&api::document());
@@ -33,15 +36,21 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             service::show_config(&context, &figment);
             Ok(())
         }
-        Command::Demo { listen } => service::demo(context, cli.place.data.is_none(), &listen).await,
-        Command::Serve { listen, no_worker } => service::serve(context, listen, no_worker).await,
+        Command::Demo { listen } => service::demo(context, &cli.place, listen).await,
+        Command::Serve { listen, no_worker } => {
+            let work = if no_worker { Work::Elsewhere } else { Work::Inside };
+            service::serve(context, listen, work).await
+        }
         Command::Worker => service::worker(context).await,
         Command::Migrate => wiring::open(&context.config).await.map(|_| output::line("schema is current")),
         Command::Doctor => service::doctor(context).await,
         Command::Import { command } => import::run(context, command).await,
-        Command::Tree { id, down, up, format } => tree::run(context, &id, up, down, format).await,
+        Command::Tree { id, down, up, format } => {
+            tree::run(context, tree::Asked { id, up, down, format }).await
+        }
         Command::Kinship { models, base, per_layer } => {
-            measure::kinship(context, models, base, per_layer).await
+            let layers = if per_layer { measure::Layers::Each } else { measure::Layers::Together };
+            measure::kinship(context, measure::Asked { models, base, layers }).await
         }
         Command::Diff { a, b, out } => measure::diff(context, &a, &b, out).await,
         Command::Transfer { from_base, from_tuned, to_base, lambda, out, register } => {

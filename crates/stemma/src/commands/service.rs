@@ -4,29 +4,32 @@ use figment::Figment;
 use tokio::sync::watch;
 
 use super::Context;
-use crate::{demo, exit::Failure, output, serve, wiring};
+use crate::{cli::Place, config::Config, demo, exit::Failure, output, serve, wiring};
 
 /// Builds the demo registry when it is not there yet, then serves it.
-pub async fn demo(mut context: Context, default_place: bool, listen: &str) -> Result<(), Failure> {
-    if default_place && context.config.database.is_none() {
-        context.config.data = context.config.data.join("demo");
+pub async fn demo(mut context: Context, place: &Place, listen: String) -> Result<(), Failure> {
+    let config = &mut context.config;
+    // The demo stays out of a registry that is in use, unless somebody says where it belongs.
+    if place.data.is_none() && config.data == Config::default().data && config.database.is_none() {
+        config.data = config.data.join("demo");
     }
-    let registry = wiring::open(&context.config).await?;
-    demo::fill(&registry, context.quiet).await?;
-    serve::run(registry, listen, serve::Work::Inside).await
+    config.listen = listen;
+    let registry = wiring::open(config).await?;
+    demo::fill(&registry, &config.data, context.progress).await?;
+    serve::run(registry, config, serve::Work::Inside).await
 }
 
 /// Serves.
-pub async fn serve(context: Context, listen: Option<String>, no_worker: bool) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
-    let listen = listen.unwrap_or_else(|| context.config.listen.clone());
-    serve::run(registry, &listen, if no_worker { serve::Work::Elsewhere } else { serve::Work::Inside }).await
+pub async fn serve(mut context: Context, listen: Option<String>, work: serve::Work) -> Result<(), Failure> {
+    let config = &mut context.config;
+    config.listen = listen.unwrap_or_else(|| config.listen.clone());
+    serve::run(wiring::open(config).await?, config, work).await
 }
 
 /// Runs jobs until told to stop.
 pub async fn worker(context: Context) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    serve::start_log();
+    serve::start_log(&context.config.log);
     let (stop, stopped) = watch::channel(false);
     let work = tokio::spawn(jobs::run_worker(registry, stopped));
     serve::until_signalled().await;
@@ -71,6 +74,7 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ("database".to_owned(), redact(&config.database_url()), source("database")),
         ("blobs".to_owned(), config.blobs_url(), source("blobs")),
         ("listen".to_owned(), config.listen.clone(), source("listen")),
+        ("log".to_owned(), config.log.clone(), source("log")),
     ];
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(config.limits) {
         for (key, value) in limits {

@@ -6,16 +6,19 @@ use domain::Class;
 use super::Context;
 use crate::{cli::TreeFormat, exit::Failure, output, wiring};
 
+/// Which model, how many generations around it (all unless given), and how to write it.
+pub struct Asked {
+    pub id: String,
+    pub up: Option<usize>,
+    pub down: Option<usize>,
+    pub format: TreeFormat,
+}
+
 /// Prints the tree around a model.
-pub async fn run(
-    context: Context,
-    id: &str,
-    up: Option<usize>,
-    down: Option<usize>,
-    format: TreeFormat,
-) -> Result<(), Failure> {
+pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
+    let Asked { id, up, down, format } = asked;
     let registry = wiring::open(&context.config).await?;
-    let Some(row) = registry.store.model_by_id(id).await? else {
+    let Some(row) = registry.store.model_by_id(&id).await? else {
         return Err(Failure::new(
             "unknown_model",
             Class::NotFound,

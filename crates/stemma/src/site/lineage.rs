@@ -13,6 +13,9 @@ use super::{Result, models};
 /// Most nodes one page gets; the drawing shows fewer.
 const NODES: usize = 2_000;
 
+/// Further parents listed.
+const PARENTS: usize = 100;
+
 /// The largest families.
 pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>> {
     let forest = registry.forests.current().await.map_err(Failure::from)?;
@@ -50,6 +53,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     let rejected = parents
         .iter()
         .filter(|parent| parent.status != EdgeStatus::Accepted)
+        .take(PARENTS)
         .map(|parent| RejectedEdge {
             child: Name(row.name.clone()),
             parent: parent.name.clone(),
@@ -60,10 +64,12 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
             },
         })
         .collect();
-    let other_parents = parents
+    let mut other_parents: Vec<_> = parents
         .into_iter()
         .filter(|parent| parent.status == EdgeStatus::Accepted && Some(&parent.name.0) != primary.as_ref())
         .collect();
+    let other_parents_hidden = other_parents.len().saturating_sub(PARENTS) as u64;
+    other_parents.truncate(PARENTS);
     let nodes = tree
         .nodes
         .into_iter()
@@ -77,5 +83,12 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
             hidden: node.hidden as u64,
         })
         .collect();
-    Ok(Some(LineagePage { name: Name(row.name), nodes, focus: tree.focus, other_parents, rejected }))
+    Ok(Some(LineagePage {
+        name: Name(row.name),
+        nodes,
+        focus: tree.focus,
+        other_parents,
+        other_parents_hidden,
+        rejected,
+    }))
 }

@@ -1,0 +1,191 @@
+//! What a model's current revision holds: its files and its tensors, page by page.
+
+use actix_web::{HttpResponse, get, web};
+use domain::Digest;
+use http::{Problem, Result};
+use jobs::Registry;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::models::{ModelPath, find};
+
+/// Which part of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Window {
+    /// 1 to 100, default 100.
+    pub limit: Option<u64>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// The rows after the cursor, and the cursor of the rows after those.
+fn cut<T>(rows: Vec<T>, window: &Window, max: u64, key: fn(&T) -> &str) -> Result<(Vec<T>, Option<String>)> {
+    let limit = match window.limit {
+        None => max,
+        Some(limit) if (1..=max).contains(&limit) => limit,
+        Some(limit) => return Err(Problem::bad_request(format!("limit is 1 to {max}, not {limit}"))),
+    };
+    let start = match &window.cursor {
+        None => 0,
+        Some(cursor) => match rows.iter().position(|row| key(row) == cursor) {
+            Some(last) => last + 1,
+            None => return Err(store::Error::BadCursor(cursor.chars().take(120).collect()).into()),
+        },
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() - start > limit;
+    let page: Vec<T> = rows.into_iter().skip(start).take(limit).collect();
+    let next = page.last().filter(|_| more).map(|last| key(last).to_owned());
+    Ok((page, next))
+}
+
+/// A file of a revision.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FileView {
+    pub path: String,
+    pub size: u64,
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// Where it can be fetched.
+    pub url: String,
+}
+
+/// A page of files.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FilePage {
+    pub items: Vec<FileView>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+}
+
+/// Files of the current revision.
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), Window), responses((status = 200, body = FilePage), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/files")]
+pub async fn list_files(
+    registry: web::Data<Registry>,
+    path: web::Path<ModelPath>,
+    window: web::Query<Window>,
+) -> Result<HttpResponse> {
+    files_of(&registry, &path.id(), &window).await
+}
+
+/// Files of the model called `id`.
+pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
+    let files = match row.revision {
+        Some(revision) => registry.store.files(revision).await?,
+        None => Vec::new(),
+    };
+    let (files, next) = cut(files, window, registry.limits.page_max, |file| &file.path)?;
+    let items = files
+        .into_iter()
+        .map(|file| FileView {
+            url: format!("/{}/resolve/main/{}", row.name, file.path),
+            path: file.path,
+            size: file.size,
+            digest: file.digest,
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(FilePage { items, next }))
+}
+
+/// A tensor of the current revision.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TensorView {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<u64>,
+    /// SHA-256 of the stored bytes.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    pub file: String,
+    /// Euclidean norm; null for dtypes that are not numbers.
+    pub l2: Option<f64>,
+    pub mean: Option<f64>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    /// NaN and infinite elements.
+    pub nonfinite: u64,
+}
+
+/// A page of tensors.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TensorPage {
+    pub items: Vec<TensorView>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+}
+
+/// Tensors of the current revision, sorted by name.
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), Window), responses((status = 200, body = TensorPage), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/tensors")]
+pub async fn list_tensors(
+    registry: web::Data<Registry>,
+    path: web::Path<ModelPath>,
+    window: web::Query<Window>,
+) -> Result<HttpResponse> {
+    tensors_of(&registry, &path.id(), &window).await
+}
+
+/// Tensors of the model called `id`.
+pub async fn tensors_of(registry: &Registry, id: &str, window: &Window) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
+    let tensors = match row.revision {
+        Some(revision) => registry.store.tensors(revision).await?,
+        None => Vec::new(),
+    };
+    let (tensors, next) = cut(tensors, window, registry.limits.page_max, |tensor| &tensor.name)?;
+    let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
+    let items = tensors
+        .into_iter()
+        .map(|t| TensorView {
+            name: t.name,
+            dtype: t.dtype,
+            shape: t.shape,
+            digest: t.digest,
+            file: t.file,
+            l2: finite(t.l2),
+            mean: finite(t.mean),
+            min: finite(t.min),
+            max: finite(t.max),
+            nonfinite: t.nonfinite,
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(TensorPage { items, next }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Window, cut};
+
+    #[test]
+    fn every_row_stands_on_exactly_one_page() {
+        let all: Vec<String> = ["b", "a", "d", "c", "e"].map(str::to_owned).to_vec();
+        let mut seen = Vec::new();
+        let mut cursor = None;
+        loop {
+            let window = Window { limit: Some(2), cursor: cursor.clone() };
+            let (page, next) = cut(all.clone(), &window, 100, |row| row).unwrap();
+            seen.extend(page);
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+
+        assert_eq!(seen, all);
+    }
+
+    #[test]
+    fn a_cursor_or_limit_of_nowhere_is_refused() {
+        for window in [
+            Window { limit: Some(0), cursor: None },
+            Window { limit: Some(101), cursor: None },
+            Window { limit: None, cursor: Some("x".to_owned()) },
+        ] {
+            assert!(cut(vec!["a".to_owned()], &window, 100, |row| row).is_err(), "{window:?}");
+        }
+    }
+}
