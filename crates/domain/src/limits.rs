@@ -46,6 +46,10 @@ pub struct Limits {
     pub lease_seconds: i64,
     /// Times a job is tried.
     pub attempts: i32,
+    /// Most bytes the pages of a Parquet dump held at once unpack to, and one row of a list column.
+    pub dump_page_bytes: u64,
+    /// Most items in one row of a list column of a Parquet dump.
+    pub dump_row_values: u64,
 }
 
 impl Default for Limits {
@@ -71,6 +75,8 @@ impl Default for Limits {
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,
+            dump_page_bytes: 256 << 20,
+            dump_row_values: 100_000,
         }
     }
 }
