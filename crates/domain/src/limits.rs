@@ -48,6 +48,10 @@ pub struct Limits {
     pub attempts: i32,
     /// Seconds an upload may send nothing before it is given up.
     pub upload_idle_seconds: u64,
+    /// Most bytes the pages of a Parquet dump held at once unpack to, and one row of a list column.
+    pub dump_page_bytes: u64,
+    /// Most items in one row of a list column of a Parquet dump.
+    pub dump_row_values: u64,
 }
 
 impl Default for Limits {
@@ -74,6 +78,8 @@ impl Default for Limits {
             lease_seconds: 60,
             attempts: 4,
             upload_idle_seconds: 30,
+            dump_page_bytes: 256 << 20,
+            dump_row_values: 100_000,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Model cards: YAML front matter and a Markdown body, read as tolerantly as people write them.
 
+mod scan;
+
 use domain::{Limits, Note};
 use serde_json::{Map, Value};
-use serde_saphyr::{DuplicateKeyPolicy, Options};
+use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
 /// A README.md taken apart.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,7 +20,8 @@ pub struct Card {
 /// Reads a card. Never fails: what cannot be read becomes a note.
 ///
 /// Tolerates a byte order mark, CRLF, blanks after the fences, tabs, repeated keys (the last one counts) and
-/// a missing closing fence; aliases and depth are bounded; `no`, `yes`, dates stay strings.
+/// a missing closing fence; aliases and depth are bounded; `no`, `yes`, dates stay strings; a number that is
+/// not finite is null. Front matter that is not YAML is read line by line for the keys that matter most.
 pub fn parse(text: &str, limits: &Limits) -> Card {
     let mut card = Card::default();
     let max = usize::try_from(limits.card_bytes).unwrap_or(usize::MAX);
@@ -36,18 +39,31 @@ pub fn parse(text: &str, limits: &Limits) -> Card {
         return card;
     };
     card.body = body.to_owned();
+    let (front, fault) = front_matter(yaml);
+    card.front = front;
+    card.notes.extend(fault);
+    card
+}
+
+/// Front matter as a mapping; what is no YAML is read line by line, which the note says.
+pub(crate) fn front_matter(yaml: &str) -> (Map<String, Value>, Option<Note>) {
     match yaml_value(yaml) {
-        Ok(Value::Object(front)) => card.front = front,
-        Ok(Value::Null) => {}
-        Ok(_) => card.notes.push(note(
-            "card_front_matter",
-            "the front matter is not a mapping of keys to values".to_owned(),
-        )),
+        Ok(Value::Object(front)) => (front, None),
+        Ok(Value::Null) => (Map::new(), None),
+        Ok(_) => {
+            let detail = "the front matter is not a mapping of keys to values".to_owned();
+            (Map::new(), Some(note("card_front_matter", detail)))
+        }
         Err(reason) => {
-            card.notes.push(note("card_front_matter", format!("the front matter is not YAML: {reason}")))
+            let front = scan::scan(yaml);
+            let mut detail = format!("the front matter is not YAML: {reason}");
+            if !front.is_empty() {
+                let keys: Vec<&str> = front.keys().map(String::as_str).collect();
+                detail.push_str(&format!("; read line by line instead: {}", keys.join(", ")));
+            }
+            (front, Some(note("card_front_matter", detail)))
         }
     }
-    card
 }
 
 /// The mergekit recipe a merge tool left in the card, if there is one.
@@ -96,6 +112,8 @@ fn options() -> Options {
     serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         strict_booleans: true,
+        // JSON has no NaN: one such metric becomes null and costs no other key.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
         budget: serde_saphyr::budget! {
             max_depth: 64,
@@ -177,6 +195,31 @@ mod tests {
         }
         assert_eq!(read("---\na: b\nBody").notes[0].code, "card_front_matter");
         assert_eq!(read("# Plain").body, "# Plain");
+    }
+
+    #[test]
+    fn a_number_that_is_none_costs_no_other_key() {
+        let card =
+            read("---\nbase_model: a/b\nmodel-index:\n- value: .nan\n- value: -.inf\n- value: 1e999\n---\n");
+
+        assert_eq!(card.front["base_model"], "a/b");
+        assert_eq!(card.front["model-index"][0]["value"], Value::Null);
+        assert!(card.notes.is_empty(), "{:?}", card.notes);
+    }
+
+    #[test]
+    fn one_bad_line_costs_no_other_key() {
+        let card = read("---\nlicense: mit\nbase_model:\n- a/b\ntitle: \"open\nwidget: a: b: [\n---\nBody");
+
+        assert_eq!(card.front["base_model"], serde_json::json!(["a/b"]));
+        assert_eq!(card.front["license"], "mit");
+        assert_eq!(card.notes[0].code, "card_front_matter");
+        assert!(
+            card.notes[0].detail.contains("line by line instead: license, base_model"),
+            "{:?}",
+            card.notes
+        );
+        assert_eq!(card.body, "Body");
     }
 
     #[test]

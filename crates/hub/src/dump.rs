@@ -3,6 +3,7 @@
 mod csv_rows;
 mod input;
 mod json_rows;
+mod parquet_cost;
 mod parquet_rows;
 mod shape;
 
@@ -67,7 +68,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<Dump> {
     let extension = plain.rsplit_once('.').map_or("", |(_, extension)| extension);
     let label = path.display().to_string();
     let io = |source| Error::Io { path: label.clone(), source };
-    let total = std::fs::metadata(path).map_err(io)?.len();
+    let total = fs_err::metadata(path).map_err(io)?.len();
     let read = Arc::new(AtomicU64::new(0));
     let source = input::Source { path, label: &label, packed: plain.len() < name.len(), read: &read, limits };
     let rows = match extension {

@@ -156,21 +156,18 @@ fn from_tags(metadata: &mut Metadata) {
 }
 
 fn card_data(fields: &Fields<'_>, card: &mut Card) -> Option<Map<String, Value>> {
-    let value = match fields.get(&["cardData", "card_data"])? {
+    let text = match fields.get(&["cardData", "card_data"])? {
         Value::Object(front) => return Some(front.clone()),
         Value::String(text) if text.trim().is_empty() => return None,
-        Value::String(text) => serde_json::from_str(text).or_else(|_| card::yaml_value(text)),
+        Value::String(text) => text,
         _ => return None,
     };
-    match value {
-        Ok(Value::Object(front)) => Some(front),
-        Ok(_) => None,
-        Err(reason) => {
-            card.notes
-                .push(note("card_front_matter", format!("cardData is neither JSON nor YAML: {reason}")));
-            None
-        }
+    if let Ok(value) = serde_json::from_str(text) {
+        return if let Value::Object(front) = value { Some(front) } else { None };
     }
+    let (front, fault) = card::front_matter(text);
+    card.notes.extend(fault);
+    (!front.is_empty()).then_some(front)
 }
 
 fn parameters(fields: &Fields<'_>) -> Option<i64> {

@@ -1,18 +1,23 @@
 //! Records of a Parquet file, through the record API.
 
 use std::{
+    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
 };
 
+use domain::Limits;
 use parquet::{
     file::{reader::FileReader, serialized_reader::SerializedFileReader},
-    record::{Field, Row, reader::RowIter},
-    schema::types::Type,
+    record::{
+        Field, Row,
+        reader::{ReaderIter, TreeBuilder},
+    },
+    schema::types::{SchemaDescPtr, SchemaDescriptor, Type},
 };
 use serde_json::{Map, Value};
 
-use super::{Raw, Rows, input::Source, shape::Shape};
+use super::{Raw, Rows, input::Source, parquet_cost, shape::Shape};
 use crate::{Error, Result};
 
 /// Columns worth decoding; the rest of a file is left unread.
@@ -67,12 +72,15 @@ const COLUMNS: [&str; 48] = [
     "base",
 ];
 
+/// Rows decoded at a time; of a list column each may hold the most items allowed.
+const BATCH: usize = 16;
+
 /// Each row a record, counted from 1.
 pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
     let damaged = |reason: String| Error::Damaged { path: source.label.to_owned(), reason };
-    let file = fs_err::File::open(source.path)
-        .map_err(|error| Error::Io { path: source.label.to_owned(), source: error })?
-        .into_file();
+    let io = |error| Error::Io { path: source.label.to_owned(), source: error };
+    let file = fs_err::File::open(source.path).map_err(io)?.into_file();
+    let pages = file.try_clone().map_err(io)?;
     // The decoder asserts on some damaged files; a broken dump must not take the process along.
     let reader = guarded(|| SerializedFileReader::new(file)).map_err(damaged)?;
     let meta = reader.metadata().file_metadata();
@@ -86,8 +94,10 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
     let fields = meta.schema().get_fields().iter().filter(known).cloned().collect();
     let projection = Type::group_type_builder(meta.schema().name()).with_fields(fields).build();
     let projection = projection.map_err(|error| damaged(error.to_string()))?;
-    let mut rows =
-        guarded(|| RowIter::from_file_into(Box::new(reader)).project(Some(projection))).map_err(damaged)?;
+    let schema = guarded(|| Ok(SchemaDescriptor::new(Arc::new(projection)))).map_err(damaged)?;
+    let mut groups =
+        Groups { pages, reader, schema: Arc::new(schema), limits: *source.limits, next: 0, open: None };
+    guarded(|| groups.advance()).map_err(damaged)?;
 
     let (read, mut position, mut failed) = (Arc::clone(source.read), 0, false);
     Ok(Box::new(std::iter::from_fn(move || {
@@ -95,7 +105,7 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
             return None;
         }
         position += 1;
-        let outcome = guarded(|| rows.next().transpose()).transpose()?;
+        let outcome = guarded(|| groups.row()).transpose()?;
         failed = outcome.is_err();
         read.store(total.saturating_mul(position.min(count)) / count.max(1), Ordering::Relaxed);
         let convert = move || match outcome {
@@ -104,6 +114,41 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
         };
         Some(Raw { position, read: Box::new(convert) })
     })))
+}
+
+/// Row groups decoded one after the other, each counted before.
+struct Groups {
+    pages: File,
+    reader: SerializedFileReader<File>,
+    schema: SchemaDescPtr,
+    limits: Limits,
+    next: usize,
+    open: Option<ReaderIter>,
+}
+
+impl Groups {
+    fn row(&mut self) -> parquet::errors::Result<Option<Row>> {
+        loop {
+            match self.open.as_mut().map(Iterator::next) {
+                None => return Ok(None),
+                Some(Some(row)) => return row.map(Some),
+                Some(None) => self.advance()?,
+            }
+        }
+    }
+
+    fn advance(&mut self) -> parquet::errors::Result<()> {
+        self.open = None;
+        if self.next < self.reader.num_row_groups() {
+            let group = self.reader.get_row_group(self.next)?;
+            parquet_cost::check(&self.pages, &*group, |name| COLUMNS.contains(&name), &self.limits)?;
+            let rows =
+                TreeBuilder::new().with_batch_size(BATCH).as_iter(Arc::clone(&self.schema), &*group)?;
+            self.open = Some(rows);
+            self.next += 1;
+        }
+        Ok(())
+    }
 }
 
 fn guarded<T>(work: impl FnOnce() -> parquet::errors::Result<T>) -> std::result::Result<T, String> {

@@ -198,6 +198,34 @@ fn a_damaged_parquet_file_never_panics() {
 }
 
 #[test]
+fn a_parquet_row_that_would_fill_the_memory_is_refused_unread() {
+    let place = Place::new();
+    let limits = Limits { dump_row_values: 1_000, ..Limits::default() };
+    let few = place.file("few.parquet", parquet_list(999));
+    let many = place.file("many.parquet", parquet_list(1_001));
+
+    let Ok(Entry::Model(metadata)) = open(&few, &limits).unwrap().next().unwrap().outcome else { panic!() };
+    let error = open(&many, &limits).err().unwrap().to_string();
+
+    assert_eq!(metadata.tags.len(), 1);
+    assert!(error.contains("a row holds 1001 items of `tags.list.element`; at most 1000"), "{error}");
+    let narrow = Limits { dump_page_bytes: 50 * 999, ..limits };
+    let error = open(&few, &narrow).err().unwrap().to_string();
+    assert!(error.contains("999 items of `tags.list.element` with 60 bytes each"), "{error}");
+}
+
+#[test]
+fn parquet_pages_that_unpack_to_too_much_are_refused_unread() {
+    let place = Place::new();
+    let limits = Limits { dump_page_bytes: 50, ..Limits::default() };
+    let path = place.file("x.parquet", parquet_list(10));
+
+    let error = open(&path, &limits).err().unwrap().to_string();
+
+    assert!(error.contains("bytes at a time; at most 50 are accepted"), "{error}");
+}
+
+#[test]
 fn edges_have_a_default_relation() {
     let rows = Place::new().rows("x.csv", "parent,child\na/b,c/d\n");
     assert!(matches!(rows[0].outcome, Ok(Entry::Edge { relation: Relation::Finetune, .. })));
@@ -246,5 +274,26 @@ fn parquet_file(schema: &str, names: &[&str]) -> Vec<u8> {
     group.close().unwrap();
     writer.close().unwrap();
     out.flush().unwrap();
+    out
+}
+
+/// One model with one tag of 60 bytes, written `items` times.
+fn parquet_list(items: usize) -> Vec<u8> {
+    let schema = "message m { required binary id (UTF8); optional group tags (LIST) { repeated group list { optional binary element (UTF8); } } }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut out = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut out, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&[ByteArray::from("a/b")], None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let tag = "t".repeat(60);
+    let tags = vec![ByteArray::from(tag.as_str()); items];
+    let repeated: Vec<i16> = (0..items).map(|at| i16::from(at > 0)).collect();
+    column.typed::<ByteArrayType>().write_batch(&tags, Some(&vec![3; items]), Some(&repeated)).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
     out
 }
