@@ -1,8 +1,10 @@
 //! Comparison of two models, and the diff vector as an artefact.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use http::{Problem, Result};
-use jobs::{DiffPayload, DiffRequest, Folders, Registry};
+use jobs::{Access, DiffPayload, DiffRequest, Registry};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,7 +23,7 @@ pub struct DiffQuery {
 #[utoipa::path(tag = "diffs", params(DiffQuery), responses((status = 200, description = "verdict and tensor table", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/diffs")]
 pub async fn get_diff(registry: web::Data<Registry>, query: web::Query<DiffQuery>) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(jobs::compare(&registry, &query.a, &query.b, Folders::Refused).await?))
+    Ok(HttpResponse::Ok().json(jobs::compare(&registry, &query.a, &query.b, &Access::registry()).await?))
 }
 
 /// Ask for `tuned − base` as a safetensors blob.
@@ -41,6 +43,9 @@ pub async fn create_diff(
     wanted: web::Json<NewDiff>,
 ) -> Result<HttpResponse> {
     let NewDiff { tuned, base } = wanted.into_inner();
-    let wanted = DiffRequest { payload: DiffPayload { tuned, base }, key: idempotency_key(&request)? };
+    let wanted = DiffRequest {
+        payload: DiffPayload { tuned, base, pins: BTreeMap::new() },
+        key: idempotency_key(&request)?,
+    };
     Ok(accepted(&jobs::submit_diff(&registry, wanted).await?))
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use analysis::kinship::{MEASURES, Report};
 use http::{Problem, Result};
-use jobs::{Folders, KinshipQuery, Registry};
+use jobs::{Access, KinshipQuery, Registry};
 use serde_json::json;
 
 /// Kinship of models against a base.
@@ -19,7 +19,7 @@ use serde_json::json;
 pub async fn get_kinship(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
         .map_err(|e| Problem::bad_request(e.to_string()))?;
-    let mut query = KinshipQuery { models: Vec::new(), base: None, folders: Folders::Refused };
+    let mut query = KinshipQuery { models: Vec::new(), base: None, access: Access::registry() };
     let (mut measure, mut per_layer, mut csv) = (None, false, false);
     for (key, value) in pairs.into_inner() {
         match key.as_str() {

@@ -1,7 +1,7 @@
 //! Family trees: a model's lineage and the list of families.
 
 use actix_web::{HttpResponse, get, web};
-use analysis::lineage::{Forest, Link, SubtreeOptions};
+use analysis::lineage::{Relative, SubtreeOptions};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -26,6 +26,7 @@ pub struct LineageQuery {
 pub struct LinkView {
     /// The model at the other end.
     pub name: String,
+    pub ghost: bool,
     /// finetune, adapter, quantized, merge or transfer.
     #[schema(value_type = String)]
     pub relation: Relation,
@@ -34,10 +35,10 @@ pub struct LinkView {
 /// Links listed; of a famous ingredient there may be thousands.
 const LINKS: usize = 100;
 
-fn links(forest: &Forest, all: &[Link]) -> (Vec<LinkView>, usize) {
-    let named =
-        |link: &Link| Some(LinkView { name: forest.node(link.id)?.name.clone(), relation: link.relation });
-    (all.iter().take(LINKS).filter_map(named).collect(), all.len().saturating_sub(LINKS))
+fn links(all: Vec<Relative>) -> (Vec<LinkView>, usize) {
+    let hidden = all.len().saturating_sub(LINKS);
+    let view = |link: Relative| LinkView { name: link.name, ghost: link.ghost, relation: link.relation };
+    (all.into_iter().take(LINKS).map(view).collect(), hidden)
 }
 
 /// A model in a tree.
@@ -99,9 +100,9 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
         ..SubtreeOptions::default()
     };
     let tree = forest.subtree(row.id, &options);
-    let (other_children, other_children_hidden) = links(&forest, &tree.other_children);
+    let (other_children, other_children_hidden) = links(tree.other_children);
     let nodes = tree.nodes.into_iter().map(|node| {
-        let (other_parents, other_parents_hidden) = links(&forest, &node.other_parents);
+        let (other_parents, other_parents_hidden) = links(node.other_parents);
         TreeNodeView {
             name: node.name,
             ghost: node.ghost,

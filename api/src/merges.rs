@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use domain::RepoId;
 use http::{Problem, Result};
-use jobs::{Folders, MergeRequest, Registry};
+use jobs::{Access, MergeRequest, Registry};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -48,7 +48,7 @@ pub async fn create_merge(
 ) -> Result<HttpResponse> {
     let NewMerge { config, output } = wanted.into_inner();
     if options.dry_run {
-        let plan = jobs::plan_merge(&registry, &config, Folders::Refused).await?;
+        let plan = jobs::plan_merge(&registry, &config, &Access::registry()).await?;
         let bytes: u64 = plan.source.tensors().iter().map(weights_bytes).sum();
         return Ok(HttpResponse::Ok().json(json!({
             "method": plan.method,

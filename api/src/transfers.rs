@@ -1,5 +1,7 @@
 //! Diff-vector transfers.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use domain::RepoId;
 use http::{Problem, Result};
@@ -42,6 +44,7 @@ pub async fn create_transfer(
         source_tuned: wanted.source_tuned,
         lambda: wanted.lambda,
         output: RepoId::parse(&wanted.output).map_err(|e| Problem::bad_request(e.to_string()))?,
+        pins: BTreeMap::new(),
     };
     let job = jobs::submit_transfer(&registry, TransferRequest { payload, key: idempotency_key(&request)? })
         .await?;

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, http::StatusCode, http::header, routes, web};
 use domain::{RelativePath, RepoId};
 use futures::{Stream, TryStreamExt as _};
 use http::{Problem, Result};
-use jobs::{Incoming, Made, Registry, ingest_files};
+use jobs::{Gathered, Incoming, Made, Registry, ingest_files};
 use tokio::time::timeout;
 
 use crate::models::{ModelPath, ModelSummary};
@@ -29,19 +29,19 @@ pub async fn upload_model(
     mut parts: Multipart,
 ) -> Result<HttpResponse> {
     let id = RepoId::parse(&path.id()).map_err(|e| Problem::bad_request(e.to_string()))?;
-    let mut files = Vec::new();
-    if let Err(problem) = receive(&registry, &mut parts, &mut files).await {
-        let digests: Vec<_> = files.iter().map(|file| file.digest).collect();
-        registry.store.delete_unreferenced(&digests).await?;
+    let mut gathered = Gathered::new();
+    if let Err(problem) = receive(&registry, &mut parts, &mut gathered).await {
+        gathered.discard(&registry).await;
         return Err(problem);
     }
-    let row = ingest_files(&registry, &id, files, Made::default()).await?;
+    let row = ingest_files(&registry, &id, gathered, Made::default()).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/models/{}", row.name)))
         .json(ModelSummary::from(&row)))
 }
 
-async fn receive(registry: &Registry, parts: &mut Multipart, files: &mut Vec<Incoming>) -> Result<()> {
+async fn receive(registry: &Registry, parts: &mut Multipart, gathered: &mut Gathered) -> Result<()> {
+    let Gathered { holder, files } = gathered;
     let idle = Duration::from_secs(registry.limits.upload_idle_seconds);
     while let Some(mut part) = next(parts, idle).await? {
         let named = part.content_disposition().and_then(|d| d.get_filename().map(str::to_owned));
@@ -57,7 +57,7 @@ async fn receive(registry: &Registry, parts: &mut Multipart, files: &mut Vec<Inc
         if files.len() >= registry.limits.files {
             return Err(too_large(format!("over {} files", registry.limits.files)));
         }
-        let mut writer = registry.store.blob_writer().await?;
+        let mut writer = registry.store.blob_writer(holder).await?;
         let mut length = 0_u64;
         loop {
             let chunk = match next(&mut part, idle).await {

@@ -163,8 +163,9 @@ async fn a_model_without_an_organisation_has_every_address() {
 async fn only_the_answer_about_one_job_holds_its_request() {
     let (_at, registry) = registry(Limits::default()).await;
     let app = service(&registry, watch::channel(false).1).await;
-    let new = NewJob { kind: "none".into(), payload: json!({"yaml": "long"}), idempotency_key: None };
-    let (job, _) = registry.store.enqueue(new).await.unwrap();
+    let new =
+        NewJob { kind: "none".into(), payload: json!({"yaml": "long"}), idempotency_key: None, output: None };
+    let (job, _) = registry.store.enqueue(new, 10).await.unwrap();
 
     let (_, list) = get(&app, "/api/v1/jobs").await;
     let (_, one) = get(&app, &format!("/api/v1/jobs/{}", job.id)).await;
@@ -179,8 +180,9 @@ async fn who_follows_a_job_is_let_go_when_the_server_stops() {
     let (_at, registry) = registry(Limits::default()).await;
     let (leave, leaving) = watch::channel(false);
     let app = service(&registry, leaving).await;
-    let new = NewJob { kind: "none".into(), payload: json!({"yaml": "long"}), idempotency_key: None };
-    let (job, _) = registry.store.enqueue(new).await.unwrap();
+    let new =
+        NewJob { kind: "none".into(), payload: json!({"yaml": "long"}), idempotency_key: None, output: None };
+    let (job, _) = registry.store.enqueue(new, 10).await.unwrap();
     let address = format!("/api/v1/jobs/{}/events", job.id);
     let answer = call_service(&app, TestRequest::get().uri(&address).to_request()).await;
 

@@ -5,6 +5,7 @@
 mod m0001_models;
 mod m0002_revisions;
 mod m0003_jobs;
+mod m0004_holds;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_models::Migration),
             Box::new(m0002_revisions::Migration),
             Box::new(m0003_jobs::Migration),
+            Box::new(m0004_holds::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use domain::{Claim, Digest, Metadata, RelativePath, RepoId};
 use serde_json::Value;
-use store::{FileRow, ModelRow, Publish, TensorRow};
+use store::{FileRow, Holder, ModelRow, Publish, TensorRow};
 use weights::{Folder, ReadAt, TensorFacts, TensorSource};
 
 use crate::{Error, Registry};
@@ -15,6 +15,36 @@ pub struct Incoming {
     pub path: RelativePath,
     pub digest: Digest,
     pub size: u64,
+}
+
+/// Files on their way to a model: stored, and held until they are published or discarded.
+#[derive(Debug)]
+pub struct Gathered {
+    pub holder: Holder,
+    pub files: Vec<Incoming>,
+}
+
+impl Gathered {
+    /// Nothing yet.
+    #[expect(clippy::new_without_default, reason = "every gathering has a holder of its own")]
+    pub fn new() -> Self {
+        Self { holder: Holder::new(), files: Vec::new() }
+    }
+
+    /// Removes what was stored, unless somebody else needs it; a failure is logged, the blobs stay then.
+    pub async fn discard(self, registry: &Registry) {
+        let digests: Vec<Digest> = self.files.iter().map(|file| file.digest).collect();
+        if let Err(error) = registry.store.discard(&self.holder, &digests).await {
+            tracing::warn!(%error, "blobs of a refused checkpoint could not be removed: {error}");
+        }
+    }
+
+    /// Lets go of the files without removing any.
+    async fn leave(self, registry: &Registry) {
+        if let Err(error) = registry.store.release(&self.holder).await {
+            tracing::warn!(%error, "published blobs stay pinned for a day: {error}");
+        }
+    }
 }
 
 /// Lineage and fence of a model made here by a job.
@@ -35,8 +65,8 @@ pub async fn ingest_folder(
     id: &RepoId,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<ModelRow, Error> {
-    let incoming = store_folder(registry, path, progress).await?;
-    ingest_files(registry, id, incoming, Made::default()).await
+    let gathered = store_folder(registry, path, progress).await?;
+    ingest_files(registry, id, gathered, Made::default()).await
 }
 
 /// Ingests a folder written here, with its recipe and lineage.
@@ -49,15 +79,15 @@ pub async fn ingest_made(
     id: &RepoId,
     made: Made,
 ) -> Result<ModelRow, Error> {
-    let incoming = store_folder(registry, path, &|_, _| {}).await?;
-    ingest_files(registry, id, incoming, made).await
+    let gathered = store_folder(registry, path, &|_, _| {}).await?;
+    ingest_files(registry, id, gathered, made).await
 }
 
 async fn store_folder(
     registry: &Registry,
     path: &Path,
     progress: &(dyn Fn(u64, u64) + Sync),
-) -> Result<Vec<Incoming>, Error> {
+) -> Result<Gathered, Error> {
     let (at, limits) = (path.to_owned(), registry.limits);
     let folder = tokio::task::spawn_blocking(move || -> Result<Folder, Error> {
         let folder = Folder::open(&at, &limits)?;
@@ -69,20 +99,22 @@ async fn store_folder(
     })
     .await??;
     let total: u64 = folder.files.iter().map(|file| file.size).sum();
-    let mut incoming = Vec::with_capacity(folder.files.len());
+    let mut gathered = Gathered::new();
     let mut done = 0;
     for file in &folder.files {
-        match registry.store.put_file(&file.at).await {
-            Ok((digest, size)) => incoming.push(Incoming { path: file.path.clone(), digest, size }),
+        match registry.store.put_file(&gathered.holder, &file.at).await {
+            Ok((digest, size)) => {
+                gathered.files.push(Incoming { path: file.path.clone(), digest, size });
+            }
             Err(error) => {
-                discard(registry, &incoming).await;
+                gathered.discard(registry).await;
                 return Err(error.into());
             }
         }
         done += file.size;
         progress(done, total);
     }
-    Ok(incoming)
+    Ok(gathered)
 }
 
 /// Publishes stored files as a revision of `id`; removes the blobs again when they do not make a model.
@@ -92,22 +124,23 @@ async fn store_folder(
 pub async fn ingest_files(
     registry: &Registry,
     id: &RepoId,
-    files: Vec<Incoming>,
+    gathered: Gathered,
     made: Made,
 ) -> Result<ModelRow, Error> {
-    let outcome = publish(registry, id, &files, made).await;
-    if outcome.is_err() {
-        discard(registry, &files).await;
-    }
-    let row = outcome?;
-    registry.forests.settle().await?;
-    Ok(row)
-}
-
-async fn discard(registry: &Registry, files: &[Incoming]) {
-    let digests: Vec<Digest> = files.iter().map(|file| file.digest).collect();
-    if let Err(error) = registry.store.delete_unreferenced(&digests).await {
-        tracing::warn!(%error, "blobs of a refused checkpoint could not be removed: {error}");
+    match publish(registry, id, &gathered.files, made).await {
+        Ok(row) => {
+            gathered.leave(registry).await;
+            registry.forests.settle().await?;
+            Ok(row)
+        }
+        Err(error) => {
+            match error {
+                // Whoever has the job now makes the very same files.
+                Error::Store(store::Error::LeaseLost(_)) => gathered.leave(registry).await,
+                _ => gathered.discard(registry).await,
+            }
+            Err(error)
+        }
     }
 }
 

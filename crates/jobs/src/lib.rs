@@ -17,10 +17,10 @@ mod worker;
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
 pub use forests::Forests;
-pub use ingest::{Incoming, Made, ingest_files, ingest_folder, ingest_made};
+pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{DiffPayload, KINDS, Kind, MergePayload, TransferPayload};
 pub use measure::{KinshipQuery, compare, kinship};
-pub use operand::{Folders, Operand, open_operand};
+pub use operand::{Access, Operand, open_operand};
 pub use output::{Derived, write_folder, write_scratch};
 pub use registry::Registry;
 pub use submit::{

@@ -11,7 +11,7 @@ use analysis::{
 };
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 
-use crate::{Error, Folders, Registry, open_operand};
+use crate::{Access, Error, Registry, open_operand};
 
 /// Which models to measure against which base.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct KinshipQuery {
     pub models: Vec<String>,
     /// Deltas are taken against it; without one only the Euclidean distance is defined.
     pub base: Option<String>,
-    pub folders: Folders,
+    pub access: Access,
 }
 
 /// Kinship of the named models.
@@ -37,12 +37,12 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
     let turn = Turn::take(registry).await?;
     let mut named = Vec::with_capacity(count);
     for name in &query.models {
-        let operand = open_operand(registry, name, query.folders).await?;
+        let operand = open_operand(registry, name, &query.access).await?;
         named.push(Named { label: operand.label, source: operand.source });
     }
     let base = match &query.base {
         Some(name) => {
-            let operand = open_operand(registry, name, query.folders).await?;
+            let operand = open_operand(registry, name, &query.access).await?;
             Some(Named { label: operand.label, source: operand.source })
         }
         None => None,
@@ -54,10 +54,10 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
 ///
 /// # Errors
 /// As [`kinship`].
-pub async fn compare(registry: &Registry, a: &str, b: &str, folders: Folders) -> Result<DiffReport, Error> {
+pub async fn compare(registry: &Registry, a: &str, b: &str, access: &Access) -> Result<DiffReport, Error> {
     let turn = Turn::take(registry).await?;
-    let a = open_operand(registry, a, folders).await?;
-    let b = open_operand(registry, b, folders).await?;
+    let a = open_operand(registry, a, access).await?;
+    let b = open_operand(registry, b, access).await?;
     turn.run(move |go_on| analysis::diff::compare(&*a.source, &*b.source, go_on)).await
 }
 

@@ -1,6 +1,6 @@
 //! A model as an operand: a registry id, or (on the command line) a checkpoint folder.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use domain::{Digest, RepoId};
 use serde_json::Value;
@@ -53,19 +53,23 @@ const COMPANIONS: [&str; 9] = [
 /// The name of the current revision.
 const MAIN: &str = "main";
 
-/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder when `folders` says that paths are allowed.
+/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder where `access` allows one.
 ///
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::NoWeights`], or what is wrong with the checkpoint.
-pub async fn open_operand(registry: &Registry, name: &str, folders: Folders) -> Result<Operand, Error> {
-    if folders == Folders::Allowed && Path::new(name).is_dir() {
+pub async fn open_operand(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    if *access == Access::Folders && Path::new(name).is_dir() {
         return open_folder(registry, name).await;
     }
     let (bare, revision) = name.split_once('@').unwrap_or((name, MAIN));
     let row = registry.store.model_by_id(bare).await?.filter(|row| !row.ghost);
     let row = row.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
     let current = row.revision.zip(row.digest).ok_or_else(|| Error::NoWeights(row.name.clone()))?;
-    let (revision, digest) = match revision {
+    let pinned = match access {
+        Access::Registry(pins) => pins.get(name).map(ToString::to_string),
+        Access::Folders => None,
+    };
+    let (revision, digest) = match pinned.as_deref().unwrap_or(revision) {
         MAIN => current,
         other => revision_named(registry, &row, other).await?,
     };
@@ -112,11 +116,37 @@ async fn config_of(registry: &Registry, revision: i64) -> Result<Option<Value>, 
         .map_err(|e| Error::Invalid(format!("config.json is not valid JSON: {e}")))
 }
 
-/// Whether a name may be a path of this machine; never for names that come over HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Folders {
-    Allowed,
-    Refused,
+/// What a name may stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Also a path of this machine; never for names that come over HTTP.
+    Folders,
+    /// Models of the registry only; a name listed here is that revision, whatever is current by now.
+    Registry(BTreeMap<String, Digest>),
+}
+
+impl Access {
+    /// Models of the registry as they are now.
+    pub fn registry() -> Self {
+        Self::Registry(BTreeMap::new())
+    }
+}
+
+impl Operand {
+    /// Digest of the companion called `path`; none when the model has no such file.
+    pub(crate) async fn companion_digest(&self, path: &str) -> Result<Option<Digest>, Error> {
+        let Some(companion) = self.companions.iter().find(|companion| companion.path == path) else {
+            return Ok(None);
+        };
+        match &companion.from {
+            CompanionFrom::Blob(digest, _) => Ok(Some(*digest)),
+            CompanionFrom::File(at) => {
+                let at = at.clone();
+                let bytes = tokio::task::spawn_blocking(move || fs_err::read(at)).await??;
+                Ok(Some(Digest::of(&bytes)))
+            }
+        }
+    }
 }
 
 async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> {

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use weights::TensorSource;
 
 use crate::{
-    Error, Incoming, Made, Operand, Registry, ingest_files,
+    Error, Gathered, Incoming, Made, Operand, Registry, ingest_files,
     kinds::Run,
     operand::{Companion, CompanionFrom},
     worker::Pulse,
@@ -155,21 +155,37 @@ pub async fn publish_derived(
         other => other?,
     };
     run.pulse.begin("publishing", bytes);
-    let mut incoming = Vec::new();
-    let (digest, size) = registry.store.put_file(file.path()).await?;
-    incoming.push(Incoming { path: path_of("model.safetensors")?, digest, size });
+    let mut gathered = Gathered::new();
+    if let Err(error) = gather(run, &derived, &file, &mut gathered).await {
+        gathered.discard(registry).await;
+        return Err(error);
+    }
+    let made = Made { fence: Some((run.job.id.clone(), run.job.fence)), ..derived.made() };
+    ingest_files(registry, &derived.id, gathered, made).await
+}
+
+/// Stores every file of a derived model.
+async fn gather(
+    run: &Run,
+    derived: &Derived,
+    weights: &NamedTempFile,
+    gathered: &mut Gathered,
+) -> Result<(), Error> {
+    let store = &run.registry.store;
+    let (digest, size) = store.put_file(&gathered.holder, weights.path()).await?;
+    gathered.files.push(Incoming { path: path_of("model.safetensors")?, digest, size });
     run.pulse.advance(size)?;
     for (name, text) in derived.texts() {
-        let (digest, size) = registry.store.put_bytes(text.as_bytes()).await?;
-        incoming.push(Incoming { path: path_of(&name)?, digest, size });
+        let (digest, size) = store.put_bytes(&gathered.holder, text.as_bytes()).await?;
+        gathered.files.push(Incoming { path: path_of(&name)?, digest, size });
     }
     for Companion { path, from } in &derived.heir.companions {
         if let CompanionFrom::Blob(digest, size) = from {
-            incoming.push(Incoming { path: path_of(path)?, digest: *digest, size: *size });
+            store.pin(&gathered.holder, digest).await?;
+            gathered.files.push(Incoming { path: path_of(path)?, digest: *digest, size: *size });
         }
     }
-    let made = Made { fence: Some((run.job.id.clone(), run.job.fence)), ..derived.made() };
-    ingest_files(registry, &derived.id, incoming, made).await
+    Ok(())
 }
 
 /// Writes a derived model into a folder that must not hold a checkpoint yet.

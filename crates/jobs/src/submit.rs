@@ -7,13 +7,13 @@ use analysis::{
     recipe::{Pinned, Recipe},
     transfer::TransferSource,
 };
-use domain::RepoId;
+use domain::{Digest, RepoId};
 use serde_json::{Value, json};
-use store::{JobRow, NewJob};
+use store::{JobRow, NewJob, PINS};
 use weights::TensorSource;
 
 use crate::{
-    Error, Folders, Operand, Registry,
+    Access, Error, Operand, Registry,
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload, TRANSFER_DIFF, TransferPayload},
     open_operand,
 };
@@ -44,7 +44,10 @@ pub struct DiffRequest {
 pub struct MergePlan {
     pub config: MergeConfig,
     pub method: String,
+    /// The models whose weights are in the result.
     pub operands: Vec<Operand>,
+    /// Everything opened, by the name the recipe gives it.
+    pub inputs: BTreeMap<String, Operand>,
     /// Whose config and tokenizer the result inherits.
     pub heir: Operand,
     pub recipe: Recipe,
@@ -83,12 +86,18 @@ fn pin(operand: &Operand) -> Pinned {
 ///
 /// # Errors
 /// Every fault of the recipe at once.
-pub async fn plan_merge(registry: &Registry, yaml: &str, folders: Folders) -> Result<MergePlan, Error> {
+pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Result<MergePlan, Error> {
     let config = analysis::merge::parse(yaml)?;
+    let (listed, most) = (config.models.len(), registry.limits.merge_models);
+    if listed > most {
+        let message = format!("{listed} models are listed; at most {most} are merged");
+        let item = domain::Item { pointer: "/models".to_owned(), message };
+        return Err(analysis::Error::Faults(vec![item]).into());
+    }
     let mut operands: BTreeMap<String, Operand> = BTreeMap::new();
     let mut missing = Vec::new();
     for name in config.model_refs() {
-        match open_operand(registry, &name, folders).await {
+        match open_operand(registry, &name, access).await {
             Ok(operand) => drop(operands.insert(name, operand)),
             Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_))) => missing.push(error),
             Err(error) => return Err(error),
@@ -101,8 +110,9 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, folders: Folders) -> Re
             .collect();
         return Err(analysis::Error::Faults(items).into());
     }
-    let inputs = operands.iter().map(|(name, o)| (name.clone(), Arc::clone(&o.source))).collect();
-    let source = analysis::merge::check(&config, &inputs)?;
+    let sources = operands.iter().map(|(name, o)| (name.clone(), Arc::clone(&o.source))).collect();
+    let source = analysis::merge::check(&config, &sources)?;
+    one_tokenizer(&config, &operands).await?;
     let heir_name = config.base_model.clone().or_else(|| config.model_refs().into_iter().next());
     let heir = heir_name
         .and_then(|name| operands.get(&name).cloned())
@@ -117,11 +127,36 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, folders: Folders) -> Re
         method: config.merge_method.clone(),
         dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
         operands: parents,
+        inputs: operands,
         heir,
         recipe,
         source: Arc::new(source),
         config,
     })
+}
+
+/// A recipe that asks for a tokenizer other than the heir's is honoured where all have the same one.
+async fn one_tokenizer(config: &MergeConfig, operands: &BTreeMap<String, Operand>) -> Result<(), Error> {
+    let Some(source) = config.tokenizer_source.as_deref().filter(|source| *source != "base") else {
+        return Ok(());
+    };
+    let mut seen: Option<(&str, Option<Digest>)> = None;
+    for (name, operand) in operands {
+        let digest = operand.companion_digest("tokenizer.json").await?;
+        match seen {
+            None => seen = Some((name, digest)),
+            Some((first, known)) if known != digest => {
+                let message = format!(
+                    "`{source}` needs one tokenizer in all models, and those of `{first}` and `{name}` differ; \
+                     only `base` is supported then"
+                );
+                let item = domain::Item { pointer: "/tokenizer_source".to_owned(), message };
+                return Err(analysis::Error::Faults(vec![item]).into());
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Checks a transfer against the headers of its three operands.
@@ -131,14 +166,14 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, folders: Folders) -> Re
 pub async fn plan_transfer(
     registry: &Registry,
     wanted: &TransferPayload,
-    folders: Folders,
+    access: &Access,
 ) -> Result<TransferPlan, Error> {
     if !wanted.lambda.is_finite() {
         return Err(Error::Invalid("lambda must be a finite number; 1 adds the whole diff".to_owned()));
     }
-    let target = open_operand(registry, &wanted.target_base, folders).await?;
-    let base = open_operand(registry, &wanted.source_base, folders).await?;
-    let tuned = open_operand(registry, &wanted.source_tuned, folders).await?;
+    let target = open_operand(registry, &wanted.target_base, access).await?;
+    let base = open_operand(registry, &wanted.source_base, access).await?;
+    let tuned = open_operand(registry, &wanted.source_tuned, access).await?;
     let source = TransferSource::new(
         Arc::clone(&target.source),
         Arc::clone(&base.source),
@@ -154,23 +189,47 @@ pub async fn plan_transfer(
     Ok(TransferPlan { target, tuned, base, recipe, source: Arc::new(source) })
 }
 
-async fn free_name(registry: &Registry, output: &RepoId) -> Result<(), Error> {
-    match registry.store.model_by_id(output.as_str()).await? {
-        Some(row) if row.has_weights => Err(Error::OutputExists(row.name)),
-        _ => Ok(()),
-    }
+/// A request for a job, before anything about it is checked.
+struct Wanted {
+    kind: &'static str,
+    payload: Value,
+    output: Option<RepoId>,
+    key: Option<String>,
 }
 
-async fn enqueue(
-    registry: &Registry,
-    kind: &str,
-    payload: Value,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (job, _) =
-        registry.store.enqueue(NewJob { kind: kind.to_owned(), payload, idempotency_key: key }).await?;
+/// Queues what `plan` finds possible. A request that is known by its key is answered with its job, whatever
+/// has become of its inputs and its output since.
+async fn submit<P>(registry: &Registry, wanted: Wanted, plan: P) -> Result<JobRow, Error>
+where
+    P: AsyncFnOnce() -> Result<BTreeMap<String, Digest>, Error>,
+{
+    let mut job = NewJob {
+        kind: wanted.kind.to_owned(),
+        payload: wanted.payload,
+        idempotency_key: wanted.key,
+        output: wanted.output.as_ref().map(RepoId::key),
+    };
+    if let Some(known) = registry.store.known(&job).await? {
+        return Ok(known);
+    }
+    let pins = plan().await?;
+    if let Some(output) = &wanted.output
+        && let Some(row) = registry.store.model_by_id(output.as_str()).await?
+        && row.has_weights
+    {
+        return Err(Error::OutputExists(row.name));
+    }
+    if let Some(fields) = job.payload.as_object_mut() {
+        fields.insert(PINS.to_owned(), json!(pins));
+    }
+    let (job, _) = registry.store.enqueue(job, registry.limits.queued_jobs).await?;
     registry.queued.notify_one();
     Ok(job)
+}
+
+/// What the operands were when the job was queued: a revision published meanwhile does not change the result.
+fn pins<'o>(operands: impl IntoIterator<Item = (&'o str, &'o Operand)>) -> BTreeMap<String, Digest> {
+    operands.into_iter().filter_map(|(name, operand)| Some((name.to_owned(), operand.digest?))).collect()
 }
 
 /// Checks and queues a merge.
@@ -178,10 +237,14 @@ async fn enqueue(
 /// # Errors
 /// As [`plan_merge`], and [`Error::OutputExists`].
 pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<JobRow, Error> {
-    plan_merge(registry, &request.yaml, Folders::Refused).await?;
-    free_name(registry, &request.output).await?;
-    let payload = json!(MergePayload { yaml: request.yaml, output: request.output });
-    enqueue(registry, MERGE_MODELS.id, payload, request.key).await
+    let MergeRequest { yaml, output, key } = request;
+    let payload = MergePayload { yaml: yaml.clone(), output: output.clone(), pins: BTreeMap::new() };
+    let wanted = Wanted { kind: MERGE_MODELS.id, payload: json!(payload), output: Some(output), key };
+    submit(registry, wanted, async || {
+        let plan = plan_merge(registry, &yaml, &Access::registry()).await?;
+        Ok(pins(plan.inputs.iter().map(|(name, operand)| (name.as_str(), operand))))
+    })
+    .await
 }
 
 /// Checks and queues a transfer.
@@ -189,9 +252,18 @@ pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<
 /// # Errors
 /// As [`plan_transfer`], and [`Error::OutputExists`].
 pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> Result<JobRow, Error> {
-    plan_transfer(registry, &request.payload, Folders::Refused).await?;
-    free_name(registry, &request.payload.output).await?;
-    enqueue(registry, TRANSFER_DIFF.id, json!(request.payload), request.key).await
+    let TransferRequest { payload, key } = request;
+    let wanted =
+        Wanted { kind: TRANSFER_DIFF.id, payload: json!(payload), output: Some(payload.output.clone()), key };
+    submit(registry, wanted, async || {
+        let plan = plan_transfer(registry, &payload, &Access::registry()).await?;
+        Ok(pins([
+            (payload.target_base.as_str(), &plan.target),
+            (payload.source_base.as_str(), &plan.base),
+            (payload.source_tuned.as_str(), &plan.tuned),
+        ]))
+    })
+    .await
 }
 
 /// Checks and queues a diff artefact.
@@ -199,8 +271,14 @@ pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> R
 /// # Errors
 /// Unknown models, or layouts without a common tensor.
 pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<JobRow, Error> {
-    let tuned = open_operand(registry, &request.payload.tuned, Folders::Refused).await?;
-    let base = open_operand(registry, &request.payload.base, Folders::Refused).await?;
-    analysis::diff::DiffSource::new(tuned.source, base.source)?;
-    enqueue(registry, DIFF_MODELS.id, json!(request.payload), request.key).await
+    let DiffRequest { payload, key } = request;
+    let wanted = Wanted { kind: DIFF_MODELS.id, payload: json!(payload), output: None, key };
+    submit(registry, wanted, async || {
+        let access = Access::registry();
+        let tuned = open_operand(registry, &payload.tuned, &access).await?;
+        let base = open_operand(registry, &payload.base, &access).await?;
+        analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
+        Ok(pins([(payload.tuned.as_str(), &tuned), (payload.base.as_str(), &base)]))
+    })
+    .await
 }

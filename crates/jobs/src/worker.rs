@@ -18,6 +18,9 @@ use crate::{
     kinds::{Kind, Run},
 };
 
+/// How long a job may go on after the process was told to end.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Progress of one running job and its stop sign; cheap to clone, safe to call from any thread.
 #[derive(Clone, Default)]
 pub struct Pulse {
@@ -67,13 +70,13 @@ impl Pulse {
     }
 }
 
-/// Runs jobs until `shutdown` turns true; a job in hand is finished first.
+/// Runs jobs until `shutdown` turns true; a job in hand then has a few seconds to end, and is given back.
 pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>) {
     let name = format!("worker-{}", Ulid::generate());
     let ids: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
     while !*shutdown.borrow() {
         match registry.store.claim(&ids, &name, registry.limits.lease_seconds).await {
-            Ok(Some(job)) => run_one(&registry, job).await,
+            Ok(Some(job)) => run_one(&registry, job, shutdown.clone()).await,
             Ok(None) => {
                 tokio::select! {
                     () = registry.queued.notified() => {}
@@ -83,28 +86,43 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
             }
             Err(error) => {
                 tracing::warn!(%error, "no job can be claimed: {error}");
-                time::sleep(Duration::from_secs(2)).await;
+                tokio::select! {
+                    () = time::sleep(Duration::from_secs(2)) => {}
+                    _ = shutdown.changed() => {}
+                }
             }
         }
     }
 }
 
-async fn run_one(registry: &Registry, job: JobRow) {
+/// Why a job was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Cancelled,
+    LeaseLost,
+    Shutdown,
+}
+
+async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<bool>) {
     let Some(kind) = KINDS.iter().find(|kind| kind.id == job.kind) else {
         return;
     };
     tracing::info!(job = %job.id, kind = kind.id, "job {} starts: {}", job.id, kind.title);
-    let outcome = supervise(registry, kind, &job).await;
-    let stored = match outcome {
-        Ok(result) => registry.store.finish(&job.id, job.fence, result).await,
-        Err(Error::Cancelled) => registry.store.set_cancelled(&job.id, job.fence).await,
-        Err(Error::LeaseLost) => return,
-        Err(error) => {
+    let (stop, outcome) = supervise(registry, kind, &job, shutdown).await;
+    let store = &registry.store;
+    let stored = match (stop, outcome) {
+        (Some(Stop::LeaseLost), _) | (_, Err(Error::Store(store::Error::LeaseLost(_)))) => return,
+        (_, Ok(result)) => store.finish(&job.id, job.fence, result).await,
+        (Some(Stop::Cancelled), Err(_)) | (_, Err(Error::Store(store::Error::Cancelled(_)))) => {
+            store.set_cancelled(&job.id, job.fence).await
+        }
+        (Some(Stop::Shutdown), Err(_)) => store.give_back(&job.id, job.fence).await,
+        (None, Err(error)) => {
             tracing::warn!(job = %job.id, code = error.code(), "job {} failed: {error}", job.id);
             let temporary = matches!(error.class(), Class::Unavailable);
             let retry = (temporary && job.attempts < registry.limits.attempts)
                 .then(|| 1_i64 << job.attempts.clamp(0, 10));
-            registry.store.fail(&job.id, job.fence, error.code(), &error.to_string(), retry).await
+            store.fail(&job.id, job.fence, error.code(), &error.to_string(), retry).await
         }
     };
     if let Err(error) = stored {
@@ -112,44 +130,50 @@ async fn run_one(registry: &Registry, job: JobRow) {
     }
 }
 
-/// Runs the job beside its heartbeat; a lost lease or a cancel stops the work at its next block.
-async fn supervise(registry: &Registry, kind: &Kind, job: &JobRow) -> Result<serde_json::Value, Error> {
+/// Runs the job beside its heartbeat; a lost lease, a cancel or the end of this process stops the work at its
+/// next block.
+async fn supervise(
+    registry: &Registry,
+    kind: &Kind,
+    job: &JobRow,
+    mut shutdown: watch::Receiver<bool>,
+) -> (Option<Stop>, Result<serde_json::Value, Error>) {
     let pulse = Pulse::default();
     let run = Run { registry: registry.clone(), job: job.clone(), pulse: pulse.clone() };
     let mut work = tokio::spawn((kind.run)(run));
     let mut beat = time::interval(Duration::from_millis(250));
-    let mut lost = false;
+    let mut stop = None;
     let mut told = (String::new(), u64::MAX, 0);
-    let mut since = 0;
+    let mut unchanged = 0;
+    let mut grace = std::pin::pin!(async {
+        let _ = shutdown.wait_for(|over| *over).await;
+        time::sleep(GRACE).await;
+    });
     loop {
         tokio::select! {
             outcome = &mut work => {
-                return match outcome {
-                    _ if lost => Err(Error::LeaseLost),
-                    Ok(Err(_)) | Err(_) if pulse.cancelled() => Err(Error::Cancelled),
-                    Ok(outcome) => {
-                        // The last word on progress, so that a finished job does not look half done.
-                        if let Err(error) = report(registry, job, &pulse).await {
-                            tracing::warn!(%error, "the progress of job {} is not written: {error}", job.id);
-                        }
-                        outcome
-                    }
-                    Err(panic) => Err(panic.into()),
-                };
+                // The last word on progress, so that a finished job does not look half done.
+                if let Err(error) = report(registry, job, &pulse).await {
+                    tracing::warn!(%error, "the progress of job {} is not written: {error}", job.id);
+                }
+                return (stop, outcome.unwrap_or_else(|panic| Err(panic.into())));
+            }
+            () = &mut grace, if stop.is_none() => {
+                stop = Some(Stop::Shutdown);
+                pulse.stop();
             }
             _ = beat.tick() => {
                 let now = pulse.snapshot();
-                since += 1;
-                if now == told && since < 20 {
-                    // An unchanged job is written down only often enough to hear of a cancel.
-                    if since % 4 != 0 { continue; }
+                unchanged = if now == told { unchanged + 1 } else { 0 };
+                told = now;
+                // An unchanged job is written down only often enough to hear of a cancel.
+                if unchanged % 4 != 0 {
+                    continue;
                 }
-                since = 0;
-                told = now.clone();
                 match report(registry, job, &pulse).await {
                     Ok(Beat::Go) => {}
-                    Ok(Beat::Cancel) => pulse.stop(),
-                    Ok(Beat::Lost) => { lost = true; pulse.stop(); }
+                    Ok(Beat::Cancel) => { stop = stop.or(Some(Stop::Cancelled)); pulse.stop(); }
+                    Ok(Beat::Lost) => { stop = Some(Stop::LeaseLost); pulse.stop(); }
                     Err(error) => tracing::warn!(%error, "heartbeat of job {} failed: {error}", job.id),
                 }
             }

@@ -15,11 +15,7 @@ use object_store::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::{
-    BlobFile, Error, Result, Store,
-    rows::parsed,
-    sql::{self, MOST_KEYS, Params},
-};
+use crate::{BlobFile, Error, Result, Store};
 
 /// Bytes read or buffered at once.
 pub const BLOCK: usize = 1 << 20;
@@ -99,7 +95,8 @@ impl Blobs {
         }
     }
 
-    async fn remove(&self, digest: &Digest) -> Result<()> {
+    /// Removes a blob that nobody needs; one that is gone already is no fault.
+    pub async fn remove(&self, digest: &Digest) -> Result<()> {
         match self {
             Self::Local(root) => match tokio::fs::remove_file(Self::file(root, digest)).await {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
@@ -185,33 +182,5 @@ impl Store {
         }
         let bytes: Vec<Bytes> = self.stream(digest, 0..size).await?.try_collect().await?;
         String::from_utf8(bytes.concat()).map_err(|_| Error::NotText(*digest))
-    }
-
-    /// Removes those of `digests` that no file of any revision refers to; gives the number removed.
-    ///
-    /// # Errors
-    /// When database or blob store refuse; blobs then stay.
-    pub async fn delete_unreferenced(&self, digests: &[Digest]) -> Result<u64> {
-        // In the writers' turn: a publish either committed before, or looks for its blobs after.
-        let tx = self.begin_write().await?;
-        let mut removed = 0;
-        for digests in digests.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT DISTINCT digest FROM files WHERE digest IN {}",
-                params.list(digests.iter().map(ToString::to_string))
-            );
-            let rows = sql::all(&tx, &sql, params).await?;
-            let used =
-                rows.iter().map(|row| parsed(row, "digest", "digest")).collect::<Result<Vec<Digest>>>()?;
-            for digest in digests.iter().filter(|digest| !used.contains(digest)) {
-                if self.has(digest).await? {
-                    self.blobs().remove(digest).await?;
-                    removed += 1;
-                }
-            }
-        }
-        tx.commit().await?;
-        Ok(removed)
     }
 }

@@ -13,12 +13,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use ulid::Ulid;
 
 use crate::{
-    Result, Store,
+    Holder, Result, Store,
     blobs::{BLOCK, Blobs},
 };
 
 /// A blob being written. Nothing is visible before [`Self::finish`]; dropped unfinished, it leaves nothing.
 pub struct BlobWriter {
+    owner: Store,
+    holder: Holder,
     hash: Sha256,
     length: u64,
     place: Place,
@@ -56,12 +58,14 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Puts the blob under its digest, unless those bytes are there already; gives digest and length.
+    /// Pins the blob for its holder and puts it under its digest, unless those bytes are there already; gives
+    /// digest and length.
     ///
     /// # Errors
     /// When it cannot be made durable.
     pub async fn finish(self) -> Result<(Digest, u64)> {
         let digest = Digest::from_bytes(self.hash.finalize().into());
+        self.owner.pin(&self.holder, &digest).await?;
         match self.place {
             Place::Local { root, staged, mut file } => {
                 file.flush().await?;
@@ -116,11 +120,11 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 impl Store {
-    /// Starts a blob.
+    /// Starts a blob for `holder`.
     ///
     /// # Errors
     /// When nothing can be staged.
-    pub async fn blob_writer(&self) -> Result<BlobWriter> {
+    pub async fn blob_writer(&self, holder: &Holder) -> Result<BlobWriter> {
         let name = Ulid::generate().to_string();
         let place = match self.blobs() {
             Blobs::Local(root) => {
@@ -136,17 +140,18 @@ impl Store {
                 Place::Remote { store: Arc::clone(store), prefix: prefix.clone(), staged, upload }
             }
         };
-        Ok(BlobWriter { hash: Sha256::new(), length: 0, place })
+        let (owner, holder) = (self.clone(), holder.clone());
+        Ok(BlobWriter { owner, holder, hash: Sha256::new(), length: 0, place })
     }
 
     /// Stores a local file; gives digest and length.
     ///
     /// # Errors
     /// When it cannot be read or stored.
-    pub async fn put_file(&self, path: &Path) -> Result<(Digest, u64)> {
+    pub async fn put_file(&self, holder: &Holder, path: &Path) -> Result<(Digest, u64)> {
         let mut file = tokio::fs::File::open(path).await?;
         file.set_max_buf_size(BLOCK);
-        let mut writer = self.blob_writer().await?;
+        let mut writer = self.blob_writer(holder).await?;
         let mut block = vec![0; BLOCK];
         loop {
             match file.read(&mut block).await? {
@@ -160,8 +165,8 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be stored.
-    pub async fn put_bytes(&self, bytes: &[u8]) -> Result<(Digest, u64)> {
-        let mut writer = self.blob_writer().await?;
+    pub async fn put_bytes(&self, holder: &Holder, bytes: &[u8]) -> Result<(Digest, u64)> {
+        let mut writer = self.blob_writer(holder).await?;
         writer.write(bytes).await?;
         writer.finish().await
     }

@@ -1,7 +1,7 @@
 //! Failures of the database and the blob store.
 
 use domain::{Class, Digest, Fault, Item};
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Results of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -29,6 +29,16 @@ pub enum Error {
     BadCursor(String),
     #[error("Idempotency-Key `{0}` was used for a different request; choose another key")]
     IdempotencyMismatch(String),
+    #[error("`{0}` is the output of another job that is not done; choose another name or wait for it")]
+    OutputQueued(String),
+    #[error("`{0}` was published meanwhile by somebody else; choose another name for the result")]
+    OutputTaken(String),
+    #[error("job {0} was cancelled before it could publish")]
+    Cancelled(String),
+    #[error("{most} jobs are waiting or running; try again when some are done")]
+    QueueFull { most: u64 },
+    #[error("a search has at most {words} words of {bytes} bytes in all")]
+    SearchTooLong { words: usize, bytes: usize },
     #[error("job {0} was handed to another worker or has ended; this result is dropped")]
     LeaseLost(String),
     #[error("{0}")]
@@ -58,6 +68,10 @@ impl Fault for Error {
             Self::NotText(_) => "not_text",
             Self::BadCursor(_) => "bad_cursor",
             Self::IdempotencyMismatch(_) => "idempotency_key_reused",
+            Self::OutputQueued(_) | Self::OutputTaken(_) => "output_exists",
+            Self::Cancelled(_) => "cancelled",
+            Self::QueueFull { .. } => "queue_full",
+            Self::SearchTooLong { .. } => "search_too_long",
             Self::LeaseLost(_) => "lease_lost",
             Self::BadUrl(_) => "bad_store_url",
             Self::Stored { .. } => "stored_value",
@@ -67,15 +81,20 @@ impl Fault for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) | Self::BlobStore(_) => {
-                Class::Unavailable
-            }
+            Self::Database(error) if passing(error) => Class::Unavailable,
+            Self::BlobStore(_) | Self::QueueFull { .. } => Class::Unavailable,
             Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::Unavailable,
             Self::Weights(error) => error.class(),
             Self::BlobMissing(_) => Class::NotFound,
             Self::TextTooLong { .. } => Class::TooLarge,
-            Self::NotText(_) | Self::BadCursor(_) | Self::BadUrl(_) => Class::Invalid,
-            Self::IdempotencyMismatch(_) | Self::LeaseLost(_) => Class::Conflict,
+            Self::NotText(_)
+            | Self::BadCursor(_)
+            | Self::BadUrl(_)
+            | Self::IdempotencyMismatch(_)
+            | Self::SearchTooLong { .. } => Class::Invalid,
+            Self::LeaseLost(_) | Self::OutputQueued(_) | Self::OutputTaken(_) | Self::Cancelled(_) => {
+                Class::Conflict
+            }
             Self::Database(_) | Self::Io(_) | Self::Stored { .. } | Self::Task(_) => Class::Internal,
         }
     }
@@ -91,5 +110,30 @@ impl Fault for Error {
 impl From<tokio::task::JoinError> for Error {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::Task(error.to_string())
+    }
+}
+
+/// Whether the database may answer the same statement a little later: busy, starting, failing over, cut off.
+fn passing(error: &DbErr) -> bool {
+    let runtime = match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return true,
+        DbErr::Exec(error) | DbErr::Query(error) => error,
+        _ => return false,
+    };
+    let RuntimeErr::SqlxError(error) = runtime else { return false };
+    match &**error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // SQLite: busy and locked, with their extended codes. PostgreSQL: connection and operator
+            // classes, serialisation failure, deadlock.
+            let sqlite = code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6));
+            let postgres = code.len() == 5
+                && (code.starts_with("08") || code.starts_with("57P0") || code == "40001" || code == "40P01");
+            if code.len() == 5 { postgres } else { sqlite }
+        }),
+        _ => false,
     }
 }

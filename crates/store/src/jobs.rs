@@ -44,7 +44,12 @@ pub struct NewJob {
     pub payload: Value,
     /// Two requests with one key are one job.
     pub idempotency_key: Option<String>,
+    /// Key of the model it will publish; no two jobs that are not done share one.
+    pub output: Option<String>,
 }
+
+/// Field of a payload that holds the digests its inputs had when it was queued.
+pub const PINS: &str = "pins";
 
 /// Columns of a [`JobRow`].
 pub const COLUMNS: &str = "id, kind, state, payload, result, error_code, error_message, step, done, total, \
@@ -75,34 +80,63 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
 
 impl Store {
     /// Queues a job; `false` when its idempotency key already stands for the same request, whose job is
-    /// given then.
+    /// given then. At most `most` jobs wait or run.
     ///
     /// # Errors
-    /// [`Error::IdempotencyMismatch`] when the key stands for another request.
-    pub async fn enqueue(&self, new: NewJob) -> Result<(JobRow, bool)> {
+    /// [`Error::IdempotencyMismatch`] when the key stands for another request, [`Error::OutputQueued`] when
+    /// another job that is not done has this output, [`Error::QueueFull`].
+    pub async fn enqueue(&self, new: NewJob, most: u64) -> Result<(JobRow, bool)> {
         let mut params = Params::default();
         let values = [
             params.add(Ulid::generate().to_string()),
             params.add(new.kind.as_str()),
             params.add(to_json(&new.payload)?),
             params.add(new.idempotency_key.clone()),
+            params.add(new.output.clone()),
         ];
+        // Columns take their types from the table only where a row is given as VALUES.
+        let text = |value: &String| format!("CAST({value} AS TEXT)");
         let sql = format!(
-            "INSERT INTO jobs (id, kind, payload, idempotency_key, state, created_at)
-             VALUES ({}, 'queued', {})
+            "INSERT INTO jobs (id, kind, payload, idempotency_key, output, state, created_at)
+             SELECT {}, 'queued', {}
+             WHERE (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running')) < {}
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
-            values.join(", "),
-            sql::now(self.backend())
+            values.iter().map(text).collect::<Vec<_>>().join(", "),
+            sql::now(self.backend()),
+            params.add(i64::try_from(most).unwrap_or(i64::MAX))
         );
-        if let Some(row) = sql::one(self.db(), &sql, params).await? {
-            return Ok((job(&row)?, true));
+        match sql::one(self.db(), &sql, params).await {
+            Ok(Some(row)) => return Ok((job(&row)?, true)),
+            Ok(None) => {}
+            // The key is tried first: whoever repeats a request hears of its own job, not of its output.
+            Err(Error::Database(error)) if unique(&error) => {
+                if let Some(known) = self.known(&new).await? {
+                    return Ok((known, false));
+                }
+                return Err(Error::OutputQueued(new.output.unwrap_or_default()));
+            }
+            Err(error) => return Err(error),
         }
-        let key = new.idempotency_key.unwrap_or_default();
+        match self.known(&new).await? {
+            Some(known) => Ok((known, false)),
+            None => Err(Error::QueueFull { most }),
+        }
+    }
+
+    /// The job that an idempotency key stands for already; none for a new key, or without one.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyMismatch`] when the key stands for another request.
+    pub async fn known(&self, new: &NewJob) -> Result<Option<JobRow>> {
+        let Some(key) = &new.idempotency_key else { return Ok(None) };
         let mut params = Params::default();
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE idempotency_key = {}", params.add(key.as_str()));
         match sql::one(self.db(), &sql, params).await?.as_ref().map(job).transpose()? {
-            Some(stored) if stored.kind == new.kind && stored.payload == new.payload => Ok((stored, false)),
-            _ => Err(Error::IdempotencyMismatch(key)),
+            Some(stored) if stored.kind == new.kind && request(&stored.payload) == request(&new.payload) => {
+                Ok(Some(stored))
+            }
+            Some(_) => Err(Error::IdempotencyMismatch(key.clone())),
+            None => Ok(None),
         }
     }
 
@@ -158,4 +192,17 @@ impl Store {
         );
         Ok(sql::run(self.db(), &sql, params).await? > 0)
     }
+}
+
+fn unique(error: &sea_orm::DbErr) -> bool {
+    matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+}
+
+/// What was asked for: a payload without the digests it was pinned to when it was queued.
+fn request(payload: &Value) -> Value {
+    let mut payload = payload.clone();
+    if let Some(fields) = payload.as_object_mut() {
+        fields.remove(PINS);
+    }
+    payload
 }

@@ -110,7 +110,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn model_by_id(&self, name: &str) -> Result<Option<ModelRow>> {
-        let key = name.to_ascii_lowercase();
+        let key = sql::text(name).to_ascii_lowercase();
         let places = resolve(self.db(), std::slice::from_ref(&key)).await?;
         match places.get(&key).and_then(|place| place.id) {
             Some(id) => self.model(id).await,

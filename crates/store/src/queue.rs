@@ -163,6 +163,16 @@ impl Store {
         self.end(id, fence, &set, Params::default()).await
     }
 
+    /// Gives a running job back unharmed, for a worker that has to stop: it waits again at once and the try
+    /// does not count.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] for a stale fence.
+    pub async fn give_back(&self, id: &str, fence: i64) -> Result<()> {
+        let set = "state = 'queued', attempts = attempts - 1, lease_until = NULL, worker = NULL";
+        self.end(id, fence, set, Params::default()).await
+    }
+
     async fn end(&self, id: &str, fence: i64, set: &str, mut params: Params) -> Result<()> {
         let sql = format!(
             "UPDATE jobs SET {set} WHERE id = {} AND fence = {} AND state = 'running'",
@@ -176,16 +186,19 @@ impl Store {
     }
 }
 
-/// Holds the job's row until the transaction ends, provided the fence is still the newest.
+/// Holds the job's row until the transaction ends, provided the fence is still the newest and nobody asked
+/// to cancel.
 pub async fn hold(tx: &DatabaseTransaction, id: &str, fence: i64) -> Result<()> {
     let mut params = Params::default();
     let sql = format!(
-        "UPDATE jobs SET fence = fence WHERE id = {} AND fence = {} AND state = 'running'",
+        "UPDATE jobs SET fence = fence WHERE id = {} AND fence = {} AND state = 'running'
+         RETURNING cancel_requested",
         params.add(id),
         params.add(fence)
     );
-    match sql::run(tx, &sql, params).await? {
-        0 => Err(Error::LeaseLost(id.to_owned())),
-        _ => Ok(()),
+    match sql::one(tx, &sql, params).await? {
+        None => Err(Error::LeaseLost(id.to_owned())),
+        Some(row) if get(&row, "cancel_requested")? => Err(Error::Cancelled(id.to_owned())),
+        Some(_) => Ok(()),
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     connect::bump,
     models::ids_of,
     queue,
+    republish::{earlier, forget},
     rows::{get, json, maybe_json, parsed, signed, to_json, unsigned},
     sql::{self, Params, wall_clock},
     upsert::{revision_digest, write_models},
@@ -67,8 +68,9 @@ impl Store {
     /// files again only refreshes the metadata.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`] when the job was handed on, [`Error::BlobMissing`] when a file's bytes are not
-    /// stored; nothing is published then.
+    /// [`Error::LeaseLost`] when the job was handed on, [`Error::Cancelled`], [`Error::BlobMissing`] when a
+    /// file's bytes are not stored, [`Error::OutputTaken`] when a job would replace weights that another recipe
+    /// or nobody's recipe made; nothing is published then.
     pub async fn publish(&self, publish: Publish) -> Result<ModelRow> {
         let tx = self.begin_write().await?;
         if let Some((job, fence)) = &publish.fence {
@@ -81,9 +83,16 @@ impl Store {
                 return Err(Error::BlobMissing(digest));
             }
         }
+        let key = publish.metadata.id.key();
+        if let Some(earlier) = earlier(&tx, &key).await? {
+            let own = publish.recipe.as_ref().map(|(digest, _)| *digest);
+            if publish.fence.is_some() && earlier.has_weights && earlier.recipe != own {
+                return Err(Error::OutputTaken(key));
+            }
+            forget(&tx, earlier.model).await?;
+        }
         let batch = [(publish.metadata, publish.claims)];
         write_models(&tx, &batch).await?;
-        let key = batch[0].0.id.key();
         let ids = ids_of(&tx, std::slice::from_ref(&key)).await?;
         let (model, _) = ids.get(&key).ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?;
         let digest = revision_digest(publish.files.iter().map(|file| (file.path.as_str(), file.digest)));

@@ -10,6 +10,11 @@ use crate::{
     sql::{self, Params, contains_pattern},
 };
 
+/// Words of one search; each is a pattern of its own.
+const MOST_WORDS: usize = 32;
+/// Bytes of one search.
+const MOST_BYTES: usize = 1_024;
+
 /// The order of a list; on a tie the row that came last goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
@@ -76,8 +81,12 @@ impl Store {
     /// configs are left out.
     ///
     /// # Errors
-    /// [`Error::BadCursor`]; when the database cannot be read.
+    /// [`Error::BadCursor`], [`Error::SearchTooLong`]; when the database cannot be read.
     pub async fn search(&self, query: SearchQuery) -> Result<Page<ModelRow>> {
+        let words = query.text.as_deref().unwrap_or_default();
+        if words.len() > MOST_BYTES || words.split_whitespace().count() > MOST_WORDS {
+            return Err(Error::SearchTooLong { words: MOST_WORDS, bytes: MOST_BYTES });
+        }
         let limit = query.limit.clamp(1, 10_000);
         let mut params = Params::default();
         let mut filters = filters(&query, &mut params);
@@ -116,17 +125,17 @@ impl Store {
 fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
     let mut filters = Vec::new();
     for word in query.text.iter().flat_map(|text| text.split_whitespace()) {
-        let pattern = params.add(contains_pattern(&word.to_ascii_lowercase()));
+        let pattern = params.add(contains_pattern(&sql::text(word).to_ascii_lowercase()));
         filters.push(format!("key LIKE {pattern} ESCAPE '\\'"));
     }
     for (column, wanted) in [("org", &query.org), ("license", &query.license)] {
         if let Some(wanted) = wanted {
-            filters.push(format!("lower({column}) = {}", params.add(wanted.to_lowercase())));
+            filters.push(format!("lower({column}) = {}", params.add(sql::text(wanted).to_lowercase())));
         }
     }
     for (column, wanted) in [("pipeline_tag", &query.pipeline_tag), ("library", &query.library)] {
         if let Some(wanted) = wanted {
-            filters.push(format!("{column} = {}", params.add(wanted.as_str())));
+            filters.push(format!("{column} = {}", params.add(sql::text(wanted))));
         }
     }
     if let Some(relation) = query.relation {

@@ -1,6 +1,8 @@
 //! Merges models as a mergekit YAML says and publishes the result.
 
-use domain::{Relation, RepoId};
+use std::collections::BTreeMap;
+
+use domain::{Digest, Relation, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,11 +18,15 @@ pub const MERGE_MODELS: Kind =
 pub struct MergePayload {
     pub yaml: String,
     pub output: RepoId,
+    /// Digests of the inputs when the job was queued.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, Digest>,
 }
 
 async fn merge(run: Run) -> Result<Value, Error> {
     let payload: MergePayload = run.payload()?;
-    let plan = plan_merge(&run.registry, &payload.yaml, crate::Folders::Refused).await?;
+    let plan =
+        plan_merge(&run.registry, &payload.yaml, &crate::Access::Registry(payload.pins.clone())).await?;
     let made = output::Derived {
         id: payload.output,
         relation: Relation::Merge,

@@ -1,8 +1,8 @@
 //! Adds a fine-tune's diff vector to another base model and publishes the result (arXiv 2503.20110).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{Relation, RepoId};
+use domain::{Digest, Relation, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -21,11 +21,14 @@ pub struct TransferPayload {
     pub source_tuned: String,
     pub lambda: f64,
     pub output: RepoId,
+    /// Digests of the inputs when the job was queued.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, Digest>,
 }
 
 async fn transfer(run: Run) -> Result<Value, Error> {
     let payload: TransferPayload = run.payload()?;
-    let plan = plan_transfer(&run.registry, &payload, crate::Folders::Refused).await?;
+    let plan = plan_transfer(&run.registry, &payload, &crate::Access::Registry(payload.pins.clone())).await?;
     let made = output::Derived {
         id: payload.output.clone(),
         relation: Relation::Transfer,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use analysis::kinship::Report;
 use domain::Class;
-use jobs::{Folders, KinshipQuery, Pulse};
+use jobs::{Access, KinshipQuery, Pulse};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
@@ -27,7 +27,7 @@ pub struct Asked {
 pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
     let Asked { models, base, layers } = asked;
     let registry = wiring::open(&context.config).await?;
-    let report = jobs::kinship(&registry, KinshipQuery { models, base, folders: Folders::Allowed }).await?;
+    let report = jobs::kinship(&registry, KinshipQuery { models, base, access: Access::Folders }).await?;
     if context.json {
         let mut body = serde_json::json!(report);
         if let (Layers::Together, Some(fields)) = (layers, body.as_object_mut()) {
@@ -66,7 +66,7 @@ fn cells(row: &[Option<f64>]) -> String {
 /// Per-tensor comparison, and the diff itself with `--out`.
 pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let report = jobs::compare(&registry, a, b, Folders::Allowed).await?;
+    let report = jobs::compare(&registry, a, b, &Access::Folders).await?;
     if context.json {
         output::json(&report);
     } else {
@@ -91,8 +91,8 @@ pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> R
             format!("{} exists already", out.display()),
         ));
     }
-    let tuned = jobs::open_operand(&registry, a, Folders::Allowed).await?;
-    let base = jobs::open_operand(&registry, b, Folders::Allowed).await?;
+    let tuned = jobs::open_operand(&registry, a, &Access::Folders).await?;
+    let base = jobs::open_operand(&registry, b, &Access::Folders).await?;
     let source = Arc::new(analysis::diff::DiffSource::new(tuned.source, base.source)?);
     let beside =
         out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);

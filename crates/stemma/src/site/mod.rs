@@ -109,6 +109,7 @@ impl Source for Site {
             source_tuned: form.source_tuned.trim().to_owned(),
             lambda,
             output: output_id(&form.output)?,
+            pins: std::collections::BTreeMap::new(),
         };
         Ok(jobs::submit_transfer(&self.registry, TransferRequest { payload, key: None }).await?.id)
     }

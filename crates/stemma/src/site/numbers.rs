@@ -8,7 +8,7 @@ use ::web::{
     },
 };
 use analysis::kinship::MEASURES;
-use jobs::{Folders, Registry};
+use jobs::{Access, Registry};
 use serde_json::Value;
 
 use super::Result;
@@ -79,7 +79,7 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
     let wanted = jobs::KinshipQuery {
         models: query.names.clone(),
         base: query.base.clone(),
-        folders: Folders::Refused,
+        access: Access::registry(),
     };
     let report = jobs::kinship(registry, wanted).await.map_err(Failure::from)?;
     let measure = if query.measure.is_empty() { "cosine".to_owned() } else { query.measure.clone() };
@@ -117,7 +117,7 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
 
 /// Two models side by side.
 pub async fn compare(registry: &Registry, a: &str, b: &str) -> Result<ComparePage> {
-    let report = jobs::compare(registry, a, b, Folders::Refused).await.map_err(Failure::from)?;
+    let report = jobs::compare(registry, a, b, &Access::registry()).await.map_err(Failure::from)?;
     let (left, right) = (registry.store.model_by_id(a).await?, registry.store.model_by_id(b).await?);
     let mut page = ComparePage {
         verdict: report.verdict,

@@ -4,12 +4,18 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use domain::{Digest, Limits};
 use futures::TryStreamExt as _;
-use store::{Error, FileRow, Publish, Store};
+use serde_json::json;
+use store::{Error, FileRow, Holder, NewJob, Publish, Store};
 use weights::ReadAt as _;
 
 use crate::common::{Db, db_test, named};
 
-db_test!(only_blobs_that_no_file_refers_to_are_removed, a_revision_without_weights_has_no_checkpoint);
+db_test!(
+    only_blobs_that_nobody_needs_are_removed,
+    a_blob_another_ingest_holds_stays,
+    the_result_of_a_job_stays,
+    a_revision_without_weights_has_no_checkpoint,
+);
 
 fn files_under(folder: &Path) -> usize {
     let entries = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -28,31 +34,68 @@ async fn with_file(db: &Db, digest: Digest, size: u64) -> store::ModelRow {
     db.store.publish(publish).await.unwrap()
 }
 
-async fn only_blobs_that_no_file_refers_to_are_removed(db: Db) {
-    let (used, size) = db.store.put_bytes(b"used").await.unwrap();
-    let (free, _) = db.store.put_bytes(b"free").await.unwrap();
+async fn only_blobs_that_nobody_needs_are_removed(db: Db) {
+    let (holder, done) = (Holder::new(), Holder::new());
+    let (used, size) = db.store.put_bytes(&done, b"used").await.unwrap();
+    let (free, _) = db.store.put_bytes(&holder, b"free").await.unwrap();
     with_file(&db, used, size).await;
+    db.store.release(&done).await.unwrap();
     let absent = Digest::of(b"absent");
-    assert_eq!(db.store.delete_unreferenced(&[used, free, absent, free]).await.unwrap(), 1);
+    assert_eq!(db.store.discard(&holder, &[used, free, absent, free]).await.unwrap(), 1);
     assert!(db.store.has(&used).await.unwrap() && !db.store.has(&free).await.unwrap());
 }
 
+async fn a_blob_another_ingest_holds_stays(db: Db) {
+    let (broken, sound) = (Holder::new(), Holder::new());
+    let (shared, size) = db.store.put_bytes(&sound, b"tokenizer").await.unwrap();
+    assert_eq!(db.store.put_bytes(&broken, b"tokenizer").await.unwrap().0, shared);
+
+    assert_eq!(db.store.discard(&broken, &[shared]).await.unwrap(), 0);
+    with_file(&db, shared, size).await;
+    db.store.release(&sound).await.unwrap();
+
+    assert_eq!(db.store.discard(&broken, &[shared]).await.unwrap(), 0);
+    assert!(db.store.has(&shared).await.unwrap());
+}
+
+async fn the_result_of_a_job_stays(db: Db) {
+    let new = NewJob { kind: "diff".into(), payload: json!({}), idempotency_key: None, output: None };
+    db.store.enqueue(new, 10).await.unwrap();
+    let job = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
+    let (holder, other) = (Holder::new(), Holder::new());
+    let (digest, _) = db.store.put_bytes(&holder, b"diff").await.unwrap();
+
+    db.store.keep_result((&job.id, job.fence), &digest).await.unwrap();
+    db.store.release(&holder).await.unwrap();
+
+    assert_eq!(db.store.put_bytes(&other, b"diff").await.unwrap().0, digest);
+    assert_eq!(db.store.discard(&other, &[digest]).await.unwrap(), 0);
+    let stale = db.store.keep_result((&job.id, job.fence - 1), &digest).await;
+    assert!(matches!(stale, Err(Error::LeaseLost(_))));
+}
+
 async fn a_revision_without_weights_has_no_checkpoint(db: Db) {
-    let (digest, size) = db.store.put_bytes(b"text").await.unwrap();
+    let (digest, size) = db.store.put_bytes(&Holder::new(), b"text").await.unwrap();
     let row = with_file(&db, digest, size).await;
     assert!(!row.has_weights);
     assert!(db.store.checkpoint(row.revision.unwrap(), &Limits::default()).await.unwrap().is_none());
 }
 
+async fn in_memory(blobs: &str) -> Store {
+    let store = Store::open("sqlite::memory:", blobs).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
 async fn round_trip(store: &Store) {
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
-    let mut writer = store.blob_writer().await.unwrap();
+    let mut writer = store.blob_writer(&Holder::new()).await.unwrap();
     for chunk in bytes.chunks(100_001) {
         writer.write(chunk).await.unwrap();
     }
     let (digest, size) = writer.finish().await.unwrap();
     assert_eq!((digest, size), (Digest::of(&bytes), 3_000_000));
-    assert_eq!(store.put_bytes(&bytes).await.unwrap().0, digest);
+    assert_eq!(store.put_bytes(&Holder::new(), &bytes).await.unwrap().0, digest);
     assert_eq!(store.blob_size(&digest).await.unwrap(), Some(size));
     for range in [0..size, 5..1_048_600, 2_999_999..9_000_000, 7..7, 4_000_000..5_000_000] {
         let parts: Vec<_> = store.stream(&digest, range.clone()).await.unwrap().try_collect().await.unwrap();
@@ -72,9 +115,9 @@ async fn round_trip(store: &Store) {
     .unwrap();
     assert!(matches!(store.read_text(&digest, 10).await, Err(Error::TextTooLong { .. })));
     assert!(matches!(store.read_text(&digest, size).await, Err(Error::NotText(_))));
-    let (text, _) = store.put_bytes("grüß".as_bytes()).await.unwrap();
+    let (text, _) = store.put_bytes(&Holder::new(), "grüß".as_bytes()).await.unwrap();
     assert_eq!(store.read_text(&text, 100).await.unwrap(), "grüß");
-    let (empty, length) = store.put_bytes(b"").await.unwrap();
+    let (empty, length) = store.put_bytes(&Holder::new(), b"").await.unwrap();
     assert_eq!((store.read_text(&empty, 0).await.unwrap().as_str(), length), ("", 0));
     let absent = Digest::of(b"absent");
     assert!(matches!(store.open_blob(&absent).await, Err(Error::BlobMissing(d)) if d == absent));
@@ -83,7 +126,7 @@ async fn round_trip(store: &Store) {
 #[tokio::test]
 async fn bytes_in_a_folder_come_back_in_any_range() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+    let store = in_memory(folder.path().to_str().unwrap()).await;
     round_trip(&store).await;
     assert_eq!(files_under(&folder.path().join("staging")), 0);
     assert_eq!(files_under(&folder.path().join("blobs")), 3);
@@ -91,21 +134,21 @@ async fn bytes_in_a_folder_come_back_in_any_range() {
 
 #[tokio::test]
 async fn bytes_in_a_bucket_come_back_in_any_range() {
-    round_trip(&Store::open("sqlite::memory:", "memory://").await.unwrap()).await;
+    round_trip(&in_memory("memory://").await).await;
 }
 
 #[tokio::test]
 async fn a_stored_blob_is_read_only_and_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-    let (digest, _) = store.put_bytes(b"first").await.unwrap();
+    let store = in_memory(folder.path().to_str().unwrap()).await;
+    let (digest, _) = store.put_bytes(&Holder::new(), b"first").await.unwrap();
     let hex = digest.hex();
     let path = folder.path().join("blobs/sha256").join(&hex[..2]).join(&hex);
     let before = fs_err::metadata(&path).unwrap();
     assert_eq!(before.permissions().mode() & 0o222, 0);
     let source = folder.path().join("source");
     fs_err::write(&source, b"first").unwrap();
-    assert_eq!(store.put_file(&source).await.unwrap(), (digest, 5));
+    assert_eq!(store.put_file(&Holder::new(), &source).await.unwrap(), (digest, 5));
     let after = fs_err::metadata(&path).unwrap();
     assert_eq!(before.modified().unwrap(), after.modified().unwrap());
 }
@@ -113,15 +156,15 @@ async fn a_stored_blob_is_read_only_and_never_replaced() {
 #[tokio::test]
 async fn an_abandoned_blob_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+    let store = in_memory(folder.path().to_str().unwrap()).await;
     for abort in [true, false] {
-        let mut writer = store.blob_writer().await.unwrap();
+        let mut writer = store.blob_writer(&Holder::new()).await.unwrap();
         writer.write(b"half").await.unwrap();
         if abort {
             writer.abort().await.unwrap();
         }
     }
-    assert!(store.put_file(Path::new("/does/not/exist")).await.is_err());
+    assert!(store.put_file(&Holder::new(), Path::new("/does/not/exist")).await.is_err());
     assert_eq!(files_under(folder.path()), 0);
 }
 

@@ -17,18 +17,24 @@ db_test!(
     a_job_whose_worker_keeps_vanishing_is_given_up,
     jobs_are_listed_newest_first_in_pages,
     an_import_goes_on_where_it_stopped,
+    two_jobs_that_are_not_done_never_share_an_output,
+    a_full_queue_takes_no_more,
+    a_job_given_back_waits_as_if_it_had_never_been_taken,
 );
+
+const MOST: u64 = 1_000;
 
 fn job(key: Option<&str>) -> NewJob {
     NewJob {
         kind: "merge".to_owned(),
         payload: json!({"b": 1, "a": 2}),
         idempotency_key: key.map(str::to_owned),
+        output: None,
     }
 }
 
 async fn queue(store: &Store) -> JobRow {
-    store.enqueue(job(None)).await.unwrap().0
+    store.enqueue(job(None), MOST).await.unwrap().0
 }
 
 async fn take(store: &Store, lease: i64) -> Option<JobRow> {
@@ -39,7 +45,7 @@ async fn one_key_is_one_job_and_another_request_under_it_is_refused(db: Db) {
     let posts: Vec<_> = (0..20)
         .map(|_| {
             let store = db.store.clone();
-            tokio::spawn(async move { store.enqueue(job(Some("k"))).await.unwrap() })
+            tokio::spawn(async move { store.enqueue(job(Some("k")), MOST).await.unwrap() })
         })
         .collect();
     let mut answers = Vec::new();
@@ -49,9 +55,11 @@ async fn one_key_is_one_job_and_another_request_under_it_is_refused(db: Db) {
     let ids: HashSet<&str> = answers.iter().map(|(row, _)| row.id.as_str()).collect();
     assert_eq!((ids.len(), answers.iter().filter(|(_, created)| *created).count()), (1, 1));
     let other = NewJob { payload: json!({"a": 3}), ..job(Some("k")) };
-    assert!(matches!(db.store.enqueue(other).await, Err(Error::IdempotencyMismatch(key)) if key == "k"));
+    assert!(
+        matches!(db.store.enqueue(other, MOST).await, Err(Error::IdempotencyMismatch(key)) if key == "k")
+    );
     let reordered = NewJob { payload: json!({"a": 2, "b": 1}), ..job(Some("k")) };
-    assert!(!db.store.enqueue(reordered).await.unwrap().1);
+    assert!(!db.store.enqueue(reordered, MOST).await.unwrap().1);
 }
 
 async fn eight_workers_never_hold_one_job_twice(db: Db) {
@@ -165,4 +173,38 @@ async fn an_import_goes_on_where_it_stopped(db: Db) {
     db.store.set_import_position("dump", 500).await.unwrap();
     db.store.set_import_position("dump", 1_000).await.unwrap();
     assert_eq!(db.store.import_position("dump").await.unwrap(), 1_000);
+}
+
+fn output(name: &str) -> NewJob {
+    NewJob { output: Some(name.to_owned()), ..job(None) }
+}
+
+async fn two_jobs_that_are_not_done_never_share_an_output(db: Db) {
+    let (first, _) = db.store.enqueue(output("a/b"), MOST).await.unwrap();
+    assert!(
+        matches!(db.store.enqueue(output("a/b"), MOST).await, Err(Error::OutputQueued(name)) if name == "a/b")
+    );
+    db.store.enqueue(output("a/c"), MOST).await.unwrap();
+    let taken = take(&db.store, 60).await.unwrap();
+    assert!(db.store.enqueue(output("a/b"), MOST).await.is_err());
+
+    db.store.finish(&taken.id, taken.fence, json!({})).await.unwrap();
+
+    assert_eq!(taken.id, first.id);
+    db.store.enqueue(output("a/b"), MOST).await.unwrap();
+}
+
+async fn a_full_queue_takes_no_more(db: Db) {
+    db.store.enqueue(job(Some("k")), 1).await.unwrap();
+    assert!(matches!(db.store.enqueue(job(None), 1).await, Err(Error::QueueFull { most: 1 })));
+    assert!(!db.store.enqueue(job(Some("k")), 1).await.unwrap().1, "a repeated request is still answered");
+}
+
+async fn a_job_given_back_waits_as_if_it_had_never_been_taken(db: Db) {
+    queue(&db.store).await;
+    let taken = take(&db.store, 60).await.unwrap();
+    db.store.give_back(&taken.id, taken.fence).await.unwrap();
+    let again = take(&db.store, 60).await.unwrap();
+    assert_eq!((&again.id, again.attempts), (&taken.id, 1));
+    assert!(matches!(db.store.give_back(&again.id, taken.fence).await, Err(Error::LeaseLost(_))));
 }

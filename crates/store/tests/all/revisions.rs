@@ -1,10 +1,10 @@
 //! Publishing: all or nothing, under the newest fence.
 
-use domain::{Digest, Metadata};
+use domain::{Digest, Metadata, Relation, Source};
 use serde_json::json;
-use store::{Error, FileRow, NewJob, Publish, Store, TensorRow};
+use store::{Error, FileRow, Holder, NewJob, Publish, Store, TensorRow};
 
-use crate::common::{Db, card_claim, db_test, named};
+use crate::common::{Db, card_claim, claim, db_test, named};
 
 db_test!(
     a_published_revision_reads_back_whole,
@@ -12,10 +12,13 @@ db_test!(
     a_stale_fence_publishes_nothing,
     a_missing_blob_publishes_nothing,
     a_refused_row_takes_the_whole_revision_with_it,
+    a_corrected_card_leaves_nothing_of_the_old_one_behind,
+    a_job_never_publishes_over_weights_of_another_origin,
+    a_cancelled_job_publishes_nothing,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
-    let (digest, size) = store.put_bytes(bytes).await.unwrap();
+    let (digest, size) = store.put_bytes(&Holder::new(), bytes).await.unwrap();
     FileRow { path: path.to_owned(), size, digest }
 }
 
@@ -76,8 +79,8 @@ async fn publishing_the_same_files_again_keeps_the_revision(db: Db) {
 }
 
 async fn a_stale_fence_publishes_nothing(db: Db) {
-    let new = NewJob { kind: "merge".to_owned(), payload: json!({}), idempotency_key: None };
-    db.store.enqueue(new).await.unwrap();
+    let new = NewJob { kind: "merge".to_owned(), payload: json!({}), idempotency_key: None, output: None };
+    db.store.enqueue(new, 10).await.unwrap();
     let old = db.store.claim(&["merge"], "slow", -1).await.unwrap().unwrap();
     let new = db.store.claim(&["merge"], "fast", 60).await.unwrap().unwrap();
     let files = vec![file(&db.store, "a", b"a").await];
@@ -106,4 +109,57 @@ async fn a_refused_row_takes_the_whole_revision_with_it(db: Db) {
     assert_eq!(db.store.recipe(&Digest::of(b"recipe")).await.unwrap(), None);
     // The turn was given back: the next writer is not kept waiting.
     db.store.upsert(&[(named("c/d"), vec![])]).await.unwrap();
+}
+
+async fn a_corrected_card_leaves_nothing_of_the_old_one_behind(db: Db) {
+    let tagged = claim("c/tagged", Relation::Finetune, Source::Tag, 0.9);
+    let known = Metadata { downloads: Some(7), ..named("a/b") };
+    db.store.upsert(&[(known, vec![tagged])]).await.unwrap();
+    let wrong = Metadata { license: Some("mit".into()), architecture: Some("Old".into()), ..named("a/b") };
+    let files = vec![file(&db.store, "README.md", b"wrong").await];
+    db.store.publish(publish(wrong, files)).await.unwrap();
+
+    let files = vec![file(&db.store, "README.md", b"right").await];
+    let right = Publish { claims: vec![card_claim("b/other")], ..publish(named("a/b"), files) };
+    let row = db.store.publish(right).await.unwrap();
+
+    assert_eq!((row.license, row.architecture, row.downloads), (None, None, Some(7)));
+    let edges = db.store.edges_of(row.id).await.unwrap();
+    let mut parents: Vec<&str> = edges.iter().map(|edge| edge.as_written.as_str()).collect();
+    parents.sort_unstable();
+    assert_eq!(parents, ["b/other", "c/tagged"]);
+}
+
+async fn running(store: &Store) -> (String, i64) {
+    let new = NewJob { kind: "merge".to_owned(), payload: json!({}), idempotency_key: None, output: None };
+    store.enqueue(new, 10).await.unwrap();
+    let job = store.claim(&["merge"], "worker", 60).await.unwrap().unwrap();
+    (job.id, job.fence)
+}
+
+async fn a_job_never_publishes_over_weights_of_another_origin(db: Db) {
+    let uploaded = vec![file(&db.store, "a", b"uploaded").await];
+    db.store.publish(Publish { recipe: None, ..publish(named("a/b"), uploaded) }).await.unwrap();
+    let fence = Some(running(&db.store).await);
+    let made = vec![file(&db.store, "a", b"made").await];
+
+    let refused =
+        db.store.publish(Publish { fence: fence.clone(), ..publish(named("a/b"), made.clone()) }).await;
+    assert!(matches!(refused, Err(Error::OutputTaken(name)) if name == "a/b"));
+
+    let own = Publish { fence, ..publish(named("a/own"), made) };
+    db.store.publish(own.clone()).await.unwrap();
+    db.store.publish(own).await.unwrap();
+}
+
+async fn a_cancelled_job_publishes_nothing(db: Db) {
+    let (job, fence) = running(&db.store).await;
+    db.store.cancel(&job).await.unwrap();
+    let files = vec![file(&db.store, "a", b"a").await];
+
+    let refused =
+        db.store.publish(Publish { fence: Some((job, fence)), ..publish(named("a/b"), files) }).await;
+
+    assert!(matches!(refused, Err(Error::Cancelled(_))));
+    assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
 }

@@ -1,0 +1,112 @@
+//! Blobs in the hands of an unfinished ingest or job: no clean-up takes them away under it.
+
+use domain::Digest;
+use ulid::Ulid;
+
+use crate::{
+    Error, Result, Store, queue,
+    rows::parsed,
+    sql::{self, MOST_KEYS, Params},
+};
+
+/// Seconds after which the pins of a holder that vanished no longer count.
+const LONGEST: i64 = 24 * 3_600;
+
+/// Somebody who is putting blobs together; one per ingest. Ends with [`Store::release`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder(String);
+
+impl Holder {
+    /// A holder of nothing yet.
+    #[expect(clippy::new_without_default, reason = "every holder is another one")]
+    pub fn new() -> Self {
+        Self(Ulid::generate().to_string())
+    }
+}
+
+impl Store {
+    /// Pins a blob, stored or about to be.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn pin(&self, holder: &Holder, digest: &Digest) -> Result<()> {
+        // In the writers' turn: a clean-up has either seen the pin or is over before the blob is put.
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "INSERT INTO pins (holder, digest, until) VALUES ({}, {}, {} + {LONGEST})
+             ON CONFLICT (holder, digest) DO UPDATE SET until = excluded.until",
+            params.add(holder.0.as_str()),
+            params.add(digest.to_string()),
+            sql::now(self.backend())
+        );
+        sql::run(&tx, &sql, params).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends a holder whose blobs are published, or left to another worker.
+    ///
+    /// # Errors
+    /// When the database refuses; the pins end by themselves then.
+    pub async fn release(&self, holder: &Holder) -> Result<()> {
+        self.discard(holder, &[]).await.map(drop)
+    }
+
+    /// Ends a holder and removes those of `digests` that nobody else needs: no file of a revision, no job's
+    /// result, no other holder. Gives the number removed.
+    ///
+    /// # Errors
+    /// When database or blob store refuse; blobs then stay.
+    pub async fn discard(&self, holder: &Holder, digests: &[Digest]) -> Result<u64> {
+        // In the writers' turn: a publish either committed before, or looks for its blobs after.
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "DELETE FROM pins WHERE holder = {} OR until < {}",
+            params.add(holder.0.as_str()),
+            sql::now(self.backend())
+        );
+        sql::run(&tx, &sql, params).await?;
+        let mut removed = 0;
+        for digests in digests.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let list = params.list(digests.iter().map(ToString::to_string));
+            let sql = format!(
+                "SELECT digest FROM files WHERE digest IN {list}
+                 UNION SELECT digest FROM job_blobs WHERE digest IN {list}
+                 UNION SELECT digest FROM pins WHERE digest IN {list}"
+            );
+            let rows = sql::all(&tx, &sql, params).await?;
+            let used =
+                rows.iter().map(|row| parsed(row, "digest", "digest")).collect::<Result<Vec<Digest>>>()?;
+            for digest in digests.iter().filter(|digest| !used.contains(digest)) {
+                if self.has(digest).await? {
+                    self.blobs().remove(digest).await?;
+                    removed += 1;
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(removed)
+    }
+
+    /// Keeps a blob as the result of a job, under the job's fence.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when the job was handed on, [`Error::BlobMissing`].
+    pub async fn keep_result(&self, (job, fence): (&str, i64), digest: &Digest) -> Result<()> {
+        let tx = self.begin_write().await?;
+        queue::hold(&tx, job, fence).await?;
+        if !self.has(digest).await? {
+            return Err(Error::BlobMissing(*digest));
+        }
+        let mut params = Params::default();
+        let sql = format!(
+            "INSERT INTO job_blobs (job, digest) VALUES ({}, {}) ON CONFLICT DO NOTHING",
+            params.add(job),
+            params.add(digest.to_string())
+        );
+        sql::run(&tx, &sql, params).await?;
+        Ok(tx.commit().await?)
+    }
+}
