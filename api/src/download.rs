@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::models::{ModelPath, find};
 
 /// A blob by digest.
-#[utoipa::path(method(get, head), tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/blobs/{digest}")]
 pub async fn get_blob(
     request: HttpRequest,
@@ -37,10 +37,10 @@ pub struct Place {
 }
 
 /// A file of a model, at the Hub's address.
-#[utoipa::path(method(get, head), path = "/{org}/{name}/resolve/{revision}/{path}", tag = "files", params(("org" = String, Path), ("name" = String, Path), ("revision" = String, Path), ("path" = String, Path)), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/{org}/{name}/resolve/{revision}/{path}", tag = "files", params(("org" = String, Path), ("name" = String, Path), ("revision" = String, Path), ("path" = String, Path)), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[routes]
 #[get("/{org}/{name}/resolve/{revision}/{path:.*}")]
-#[get("/{name}/resolve/{revision}/{path:.*}")]
+#[get("/{name}/resolve/{revision}/{path:.*}", guard = "http::may_be_a_model")]
 pub async fn resolve_file(
     request: HttpRequest,
     registry: web::Data<Registry>,

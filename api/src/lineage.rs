@@ -1,7 +1,7 @@
 //! Family trees: a model's lineage and the list of families.
 
 use actix_web::{HttpResponse, get, web};
-use analysis::lineage::{Forest, Link, SubtreeOptions};
+use analysis::lineage::{Forest, Link, SubtreeOptions, Tree};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -76,6 +76,36 @@ pub struct LineageView {
     pub other_children_hidden: usize,
 }
 
+impl LineageView {
+    /// A tree as it is answered, with names instead of this database's numbers.
+    pub fn of(forest: &Forest, tree: Tree) -> Self {
+        let (other_children, other_children_hidden) = links(forest, &tree.other_children);
+        let nodes = tree.nodes.into_iter().map(|node| {
+            let (other_parents, other_parents_hidden) = links(forest, &node.other_parents);
+            TreeNodeView {
+                name: node.name,
+                ghost: node.ghost,
+                license: node.license,
+                downloads: node.downloads,
+                depth: node.depth,
+                parent: node.parent,
+                relation: node.relation,
+                children: node.children,
+                hidden: node.hidden,
+                other_parents,
+                other_parents_hidden,
+            }
+        });
+        Self {
+            nodes: nodes.collect(),
+            focus: tree.focus,
+            truncated: tree.truncated,
+            other_children,
+            other_children_hidden,
+        }
+    }
+}
+
 /// The tree around one model.
 #[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path), LineageQuery),
     responses((status = 200, body = LineageView), (status = 404, body = Problem, content_type = "application/problem+json")))]
@@ -99,30 +129,7 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
         ..SubtreeOptions::default()
     };
     let tree = forest.subtree(row.id, &options);
-    let (other_children, other_children_hidden) = links(&forest, &tree.other_children);
-    let nodes = tree.nodes.into_iter().map(|node| {
-        let (other_parents, other_parents_hidden) = links(&forest, &node.other_parents);
-        TreeNodeView {
-            name: node.name,
-            ghost: node.ghost,
-            license: node.license,
-            downloads: node.downloads,
-            depth: node.depth,
-            parent: node.parent,
-            relation: node.relation,
-            children: node.children,
-            hidden: node.hidden,
-            other_parents,
-            other_parents_hidden,
-        }
-    });
-    Ok(HttpResponse::Ok().json(LineageView {
-        nodes: nodes.collect(),
-        focus: tree.focus,
-        truncated: tree.truncated,
-        other_children,
-        other_children_hidden,
-    }))
+    Ok(HttpResponse::Ok().json(LineageView::of(&forest, tree)))
 }
 
 /// A family: a root and everything below it.
