@@ -26,7 +26,7 @@ pub async fn get_blob(
     let size = registry.store.blob_size(&digest).await?.ok_or_else(|| Problem::not_found(digest))?;
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"));
-    send(&request, &registry, response, digest, size).await
+    send(&request, &registry, response, Blob { digest, size }).await
 }
 
 /// Which file of which state of a model.
@@ -67,16 +67,22 @@ pub async fn resolve_file(
         .insert_header(("x-repo-commit", current))
         .insert_header(("x-linked-size", file.size.to_string()))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")));
-    send(&request, &registry, response, file.digest, file.size).await
+    send(&request, &registry, response, Blob { digest: file.digest, size: file.size }).await
+}
+
+/// Stored bytes.
+struct Blob {
+    digest: Digest,
+    size: u64,
 }
 
 async fn send(
     request: &HttpRequest,
     registry: &Registry,
     mut response: HttpResponseBuilder,
-    digest: Digest,
-    size: u64,
+    blob: Blob,
 ) -> Result<HttpResponse> {
+    let Blob { digest, size } = blob;
     let etag = http::strong_etag(digest.hex());
     response
         .insert_header((header::ETAG, etag.clone()))
