@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::models::{ModelPath, find};
 
 /// A blob by digest.
-#[utoipa::path(method(get, head), tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/blobs/{digest}")]
 pub async fn get_blob(
     request: HttpRequest,
@@ -26,7 +26,7 @@ pub async fn get_blob(
     let size = registry.store.blob_size(&digest).await?.ok_or_else(|| Problem::not_found(digest))?;
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"));
-    send(&request, &registry, response, digest, size).await
+    send(&request, &registry, response, Blob { digest, size }).await
 }
 
 /// Which file of which state of a model.
@@ -37,10 +37,10 @@ pub struct Place {
 }
 
 /// A file of a model, at the Hub's address.
-#[utoipa::path(method(get, head), path = "/{org}/{name}/resolve/{revision}/{path}", tag = "files", params(("org" = String, Path), ("name" = String, Path), ("revision" = String, Path), ("path" = String, Path)), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/{org}/{name}/resolve/{revision}/{path}", tag = "files", params(("org" = String, Path), ("name" = String, Path), ("revision" = String, Path), ("path" = String, Path)), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[routes]
 #[get("/{org}/{name}/resolve/{revision}/{path:.*}")]
-#[get("/{name}/resolve/{revision}/{path:.*}")]
+#[get("/{name}/resolve/{revision}/{path:.*}", guard = "http::may_be_a_model")]
 pub async fn resolve_file(
     request: HttpRequest,
     registry: web::Data<Registry>,
@@ -67,16 +67,22 @@ pub async fn resolve_file(
         .insert_header(("x-repo-commit", current))
         .insert_header(("x-linked-size", file.size.to_string()))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")));
-    send(&request, &registry, response, file.digest, file.size).await
+    send(&request, &registry, response, Blob { digest: file.digest, size: file.size }).await
+}
+
+/// Stored bytes.
+struct Blob {
+    digest: Digest,
+    size: u64,
 }
 
 async fn send(
     request: &HttpRequest,
     registry: &Registry,
     mut response: HttpResponseBuilder,
-    digest: Digest,
-    size: u64,
+    blob: Blob,
 ) -> Result<HttpResponse> {
+    let Blob { digest, size } = blob;
     let etag = http::strong_etag(digest.hex());
     response
         .insert_header((header::ETAG, etag.clone()))

@@ -18,6 +18,7 @@ mod upload;
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 
 pub use job_events::Leaving;
+pub use lineage::LineageView;
 pub use openapi::document;
 
 /// Registers every route; needs `web::Data<jobs::Registry>` and `web::Data<Leaving>`. Call it before the pages,

@@ -1,7 +1,7 @@
 //! Family trees: a model's lineage and the list of families.
 
 use actix_web::{HttpResponse, get, web};
-use analysis::lineage::{Relative, SubtreeOptions};
+use analysis::lineage::{Relative, SubtreeOptions, Tree};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -77,6 +77,36 @@ pub struct LineageView {
     pub other_children_hidden: usize,
 }
 
+impl From<Tree> for LineageView {
+    /// A tree as it is answered, with names instead of this database's numbers.
+    fn from(tree: Tree) -> Self {
+        let (other_children, other_children_hidden) = links(tree.other_children);
+        let nodes = tree.nodes.into_iter().map(|node| {
+            let (other_parents, other_parents_hidden) = links(node.other_parents);
+            TreeNodeView {
+                name: node.name,
+                ghost: node.ghost,
+                license: node.license,
+                downloads: node.downloads,
+                depth: node.depth,
+                parent: node.parent,
+                relation: node.relation,
+                children: node.children,
+                hidden: node.hidden,
+                other_parents,
+                other_parents_hidden,
+            }
+        });
+        Self {
+            nodes: nodes.collect(),
+            focus: tree.focus,
+            truncated: tree.truncated,
+            other_children,
+            other_children_hidden,
+        }
+    }
+}
+
 /// The tree around one model.
 #[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path), LineageQuery),
     responses((status = 200, body = LineageView), (status = 404, body = Problem, content_type = "application/problem+json")))]
@@ -100,30 +130,7 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
         ..SubtreeOptions::default()
     };
     let tree = forest.subtree(row.id, &options);
-    let (other_children, other_children_hidden) = links(tree.other_children);
-    let nodes = tree.nodes.into_iter().map(|node| {
-        let (other_parents, other_parents_hidden) = links(node.other_parents);
-        TreeNodeView {
-            name: node.name,
-            ghost: node.ghost,
-            license: node.license,
-            downloads: node.downloads,
-            depth: node.depth,
-            parent: node.parent,
-            relation: node.relation,
-            children: node.children,
-            hidden: node.hidden,
-            other_parents,
-            other_parents_hidden,
-        }
-    });
-    Ok(HttpResponse::Ok().json(LineageView {
-        nodes: nodes.collect(),
-        focus: tree.focus,
-        truncated: tree.truncated,
-        other_children,
-        other_children_hidden,
-    }))
+    Ok(HttpResponse::Ok().json(LineageView::from(tree)))
 }
 
 /// A family: a root and everything below it.

@@ -64,3 +64,28 @@ fn bare(path: &str, item: &openapi::PathItem) -> Option<(String, openapi::PathIt
 pub fn swagger() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").url("/api/v1/openapi.json", document())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_bare_ids_have_every_address() {
+        let document = super::document();
+        let operations: Vec<_> = document
+            .paths
+            .paths
+            .values()
+            .flat_map(|item| [&item.get, &item.head, &item.post, &item.delete])
+            .flatten()
+            .map(|operation| operation.operation_id.clone().unwrap())
+            .collect();
+
+        let names: BTreeSet<_> = operations.iter().collect();
+
+        assert_eq!(names.len(), operations.len(), "{operations:?}");
+        for below in ["", "/files", "/tensors", "/lineage"] {
+            assert!(document.paths.paths.contains_key(&format!("/api/v1/models/{{name}}{below}")), "{below}");
+        }
+    }
+}

@@ -71,7 +71,7 @@ fn upload(address: &str) -> TestRequest {
 }
 
 fn staged(at: &TempDir) -> usize {
-    std::fs::read_dir(at.path().join("blobs/staging")).unwrap().count()
+    fs_err::read_dir(at.path().join("blobs/staging")).unwrap().count()
 }
 
 #[actix_web::test]

@@ -3,11 +3,13 @@
 mod codes;
 mod etag;
 mod head;
+mod names;
 mod origin;
 mod problem;
 
 pub use codes::{CODES, Code};
 pub use etag::{not_modified, strong_etag};
 pub use head::{answer_head, asked_by_head};
+pub use names::may_be_a_model;
 pub use origin::{refuse_cross_site, same_origin};
 pub use problem::{Problem, Result, json_error_handler, logged, query_error_handler, status_of};

@@ -121,6 +121,7 @@ pub enum Command {
         #[arg(value_name = "CONFIG.yml")]
         recipe: PathBuf,
         /// Folder to write.
+        #[arg(required_unless_present = "dry_run")]
         out: Option<PathBuf>,
         /// Also publish the result in the registry under this id.
         #[arg(long)]

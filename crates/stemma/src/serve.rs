@@ -1,6 +1,9 @@
 //! The HTTP server: routes, telemetry, a worker inside, a clean end.
 
-use std::{io::Write as _, time::Instant};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Instant,
+};
 
 use actix_web::{
     App, HttpServer,
@@ -30,7 +33,11 @@ const LAST_SECONDS: u64 = 10;
 /// Starts the log: text on stderr, filtered as the configuration says.
 pub fn start_log(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::new(filter);
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Serves until SIGINT or SIGTERM; prints the address on stdout.
@@ -72,7 +79,11 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     .disable_signals()
     .bind(&config.listen)
     .map_err(|error| {
-        Failure::new("listen", Class::Unavailable, format!("cannot listen on {}: {error}", config.listen))
+        let class = match error.kind() {
+            std::io::ErrorKind::InvalidInput => Class::Invalid,
+            _ => Class::Unavailable,
+        };
+        Failure::new("listen", class, format!("cannot listen on {}: {error}", config.listen))
     })?;
     for address in server.addrs() {
         let _ = writeln!(std::io::stdout().lock(), "listening on http://{address}");

@@ -112,7 +112,8 @@ pub struct Bytes(pub u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        scaled(f, self.0, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"], "\u{202f}")
+        let units = &["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+        scaled(f, self.0, &Scale { step: 1024.0, units, gap: "\u{202f}" })
     }
 }
 
@@ -122,11 +123,19 @@ pub struct Parameters(pub u64);
 
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        scaled(f, self.0, 1000.0, &["", "K", "M", "B", "T"], "")
+        scaled(f, self.0, &Scale { step: 1000.0, units: &["", "K", "M", "B", "T"], gap: "" })
     }
 }
 
-fn scaled(f: &mut fmt::Formatter<'_>, value: u64, step: f64, units: &[&str], gap: &str) -> fmt::Result {
+/// Units, each `step` times the one before, and what stands between number and unit.
+struct Scale {
+    step: f64,
+    units: &'static [&'static str],
+    gap: &'static str,
+}
+
+fn scaled(f: &mut fmt::Formatter<'_>, value: u64, scale: &Scale) -> fmt::Result {
+    let Scale { step, units, gap } = *scale;
     let mut rest = value as f64;
     let mut unit = 0;
     while rest >= step && unit + 1 < units.len() {

@@ -65,6 +65,10 @@ fn cells(row: &[Option<f64>]) -> String {
 
 /// Per-tensor comparison, and the diff itself with `--out`.
 pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> Result<(), Failure> {
+    if let Some(out) = out.as_ref().filter(|out| out.exists()) {
+        let told = format!("{} exists already; name a new file", out.display());
+        return Err(Failure::new("output_exists", Class::Conflict, told));
+    }
     let registry = wiring::open(&context.config).await?;
     let report = jobs::compare(&registry, a, b, &Access::Folders).await?;
     if context.json {
@@ -84,13 +88,6 @@ pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> R
         }
     }
     let Some(out) = out else { return Ok(()) };
-    if out.exists() {
-        return Err(Failure::new(
-            "output_exists",
-            Class::Conflict,
-            format!("{} exists already", out.display()),
-        ));
-    }
     let tuned = jobs::open_operand(&registry, a, &Access::Folders).await?;
     let base = jobs::open_operand(&registry, b, &Access::Folders).await?;
     let source = Arc::new(analysis::diff::DiffSource::new(tuned.source, base.source)?);
@@ -99,6 +96,6 @@ pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> R
     let registry = jobs::Registry { scratch: beside, ..registry };
     let (file, bytes) = jobs::write_scratch(&registry, source, &Pulse::default()).await?;
     file.persist(&out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
-    eprintln!("wrote {} ({bytes} bytes)", out.display());
+    context.progress.tell(format_args!("wrote {} ({bytes} bytes)", out.display()));
     Ok(())
 }

@@ -42,7 +42,15 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             service::serve(context, listen, work).await
         }
         Command::Worker => service::worker(context).await,
-        Command::Migrate => wiring::open(&context.config).await.map(|_| output::line("schema is current")),
+        Command::Migrate => {
+            wiring::open(&context.config).await?;
+            if context.json {
+                output::json(&serde_json::json!({ "schema": "current" }));
+            } else {
+                output::line("schema is current");
+            }
+            Ok(())
+        }
         Command::Doctor => service::doctor(context).await,
         Command::Import { command } => import::run(context, command).await,
         Command::Tree { id, down, up, format } => {

@@ -1,6 +1,6 @@
 //! `stemma demo`, `serve`, `worker`, `doctor`, `config show`.
 
-use figment::Figment;
+use figment::{Figment, Source};
 use tokio::sync::watch;
 
 use super::Context;
@@ -57,17 +57,7 @@ pub async fn doctor(context: Context) -> Result<(), Failure> {
 
 /// Prints each value with its source.
 pub fn show_config(context: &Context, figment: &Figment) {
-    let source = |key: &str| {
-        figment.find_metadata(key).map_or_else(
-            || "default".to_owned(),
-            |meta| match meta.name.as_ref() {
-                name if name.contains("Serialized") || name.contains("domain") => {
-                    "flag or default".to_owned()
-                }
-                name => name.to_owned(),
-            },
-        )
-    };
+    let source = |key: &str| source(figment, key);
     let config = &context.config;
     let mut rows = vec![
         ("data".to_owned(), config.data.display().to_string(), source("data")),
@@ -90,8 +80,24 @@ pub fn show_config(context: &Context, figment: &Figment) {
         output::json(&map);
         return;
     }
-    for (key, value, source) in rows {
-        output::line(format!("{key:28} {value:40} {source}"));
+    let width = |cell: fn(&(String, String, String)) -> &str| {
+        rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or_default()
+    };
+    let (keys, values) = (width(|row| &row.0), width(|row| &row.1));
+    for (key, value, source) in &rows {
+        output::line(format!("{key:keys$}  {value:values$}  {source}"));
+    }
+}
+
+/// What set a value: the default, a file, a variable of the environment or a flag.
+fn source(figment: &Figment, key: &str) -> String {
+    let Some(meta) = figment.find_metadata(key) else { return "default".to_owned() };
+    match &meta.source {
+        Some(Source::File(path)) => path.display().to_string(),
+        // Defaults and flags are both given in code: the first as the whole configuration, the second as a text.
+        Some(Source::Code(_)) if meta.name.contains("Config") => "default".to_owned(),
+        Some(Source::Code(_)) => format!("--{key}"),
+        _ => format!("STEMMA_{}", key.replace('.', "__").to_ascii_uppercase()),
     }
 }
 
@@ -103,5 +109,30 @@ fn redact(url: &str) -> String {
             None => url.to_owned(),
         },
         _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use figment::providers::{Format as _, Serialized, Toml};
+
+    use super::{Figment, redact, source};
+    use crate::config::Config;
+
+    #[test]
+    fn every_value_names_what_set_it() {
+        let figment = Figment::from(Serialized::defaults(Config::default()))
+            .merge(Toml::string("[limits]\npage = 7"))
+            .merge(Serialized::global("data", "elsewhere"));
+
+        assert_eq!(source(&figment, "listen"), "default");
+        assert_eq!(source(&figment, "limits.page_max"), "default");
+        assert_eq!(source(&figment, "data"), "--data");
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(redact("postgres://u:p@ss@host/db"), "postgres://u:***@host/db");
+        assert_eq!(redact("sqlite://x.sqlite"), "sqlite://x.sqlite");
     }
 }

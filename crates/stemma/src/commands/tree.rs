@@ -34,7 +34,7 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     };
     let tree = forest.subtree(row.id, &options);
     if context.json || format == TreeFormat::Json {
-        output::json(&tree);
+        output::json(&api::LineageView::from(tree));
     } else {
         output::line(tree.to_text().trim_end());
     }

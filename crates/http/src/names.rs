@@ -1,0 +1,44 @@
+//! First segments of this site's own addresses; they never stand for a model without an organisation.
+
+use actix_web::guard::GuardContext;
+
+const OWN: [&str; 14] = [
+    "api",
+    "compare",
+    "docs",
+    "families",
+    "healthz",
+    "jobs",
+    "kinship",
+    "livez",
+    "merges",
+    "metrics",
+    "models",
+    "readyz",
+    "static",
+    "transfers",
+];
+
+/// Guard: the first segment of the address may be a model's name.
+pub fn may_be_a_model(context: &GuardContext<'_>) -> bool {
+    let first = context.head().uri.path().split('/').nth(1).unwrap_or_default();
+    !OWN.contains(&first)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{guard::Guard as _, test::TestRequest};
+
+    use super::may_be_a_model;
+
+    #[test]
+    fn our_own_addresses_are_no_names_of_models() {
+        let may = |address: &str| {
+            let request = TestRequest::get().uri(address).to_srv_request();
+            may_be_a_model.check(&request.guard_ctx())
+        };
+
+        assert!(may("/gpt2/resolve/main/config.json"));
+        assert!(!may("/compare/resolve/a...b/c"));
+    }
+}
