@@ -68,25 +68,6 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Refuses to hand out more than an allowance that its owner renews for each record.
-pub(super) struct Rationed<R> {
-    pub inner: R,
-    pub left: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Rationed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(io::Error::other("a record is longer than allowed"));
-        }
-        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let n = self.inner.read(&mut buffer[..room])?;
-        self.left.fetch_sub(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
-}
-
 /// One line of a text.
 pub(super) enum Line {
     Text(Vec<u8>),

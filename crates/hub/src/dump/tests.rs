@@ -184,6 +184,21 @@ fn a_quote_that_never_closes_does_not_fill_the_memory() {
 }
 
 #[test]
+fn an_overlong_record_of_a_table_is_passed_over() {
+    let place = Place::new();
+    let long = "x\n".repeat(100);
+    let text = format!("id,\"base_model\"\r\n\r\na/b,\"c\"\"/\nd\"\n\"{long}\",1\nc/d,e\"f\n\"g/h\"");
+    let limits = Limits { row_bytes: 64, ..Limits::default() };
+
+    let rows: Vec<Row> = open(&place.file("x.csv", text), &limits).unwrap().collect();
+
+    assert_eq!(ids(&rows), pairs(&[(3, "a/b"), (5, "-"), (106, "c/d"), (107, "g/h")]));
+    assert!(rows[1].outcome.as_ref().unwrap_err().contains("longer than 64"));
+    let Ok(Entry::Model(metadata)) = &rows[0].outcome else { panic!("a model was expected") };
+    assert_eq!(metadata.parents[0].raw, "c\"/\nd");
+}
+
+#[test]
 fn files_without_metadata_are_refused_naming_what_was_looked_for() {
     let place = Place::new();
     for (name, text) in [
