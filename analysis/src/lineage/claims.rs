@@ -1,27 +1,28 @@
 //! Claims of descent from one model's metadata: which parents, how related, on what evidence.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::{Claim, DeclaredParent, EdgeStatus, Evidence, Limits, Metadata, Note, Relation, RepoId, Source};
 
 use super::{
     normalise::{from_local_path, modernise, normalise},
     relation::infer,
+    rename::{Resolved, former},
 };
 
 /// Reads every parent a model's metadata names.
 ///
 /// What the Hub resolved (`baseModels`, tags) comes first, then the card and tables, then files. A lower
-/// source adds parents only where it does not merely spell a renamed parent the old way; otherwise it adds
-/// evidence or a note. Relation: stated in the card, else by the Hub, else inferred.
-pub fn claims(metadata: &Metadata) -> (Vec<Claim>, Vec<Note>) {
+/// source adds evidence and parents; a name that merely spells a parent the Hub resolved the old way becomes
+/// a note. Relation: stated in the card, else by the Hub, else inferred.
+pub fn claims(metadata: &Metadata, limits: &Limits) -> (Vec<Claim>, Vec<Note>) {
     let mut draft = Draft { own: metadata.id.key(), ..Draft::default() };
     let mut declared: Vec<&DeclaredParent> = metadata.parents.iter().collect();
     declared.sort_by_key(|parent| rank(parent.source));
     for tier in declared.chunk_by(|a, b| tier(a.source) == tier(b.source)) {
         draft.read_tier(tier);
     }
-    draft.finish(metadata)
+    draft.finish(metadata, limits.parents)
 }
 
 /// A parent found so far; `stated` is the relation its best source gives.
@@ -56,19 +57,45 @@ impl Draft {
             seen.push(mark);
             ids.push((id, confidence, parent));
         }
-        let first = self.found.is_empty();
-        // A known parent this tier does not name was renamed: unknown names here may be its old ones.
-        let renamed =
-            self.found.iter().any(|known| !ids.iter().any(|(id, ..)| id.key() == known.parent.key()));
-        for (id, confidence, parent) in ids {
-            if first || !renamed || self.by_key.contains_key(&id.key()) || id.key() == self.own {
-                self.add(id, confidence, parent);
-            } else {
+        let old = self.former_names(&ids);
+        for (position, (id, confidence, parent)) in ids.into_iter().enumerate() {
+            if old.contains(&position) {
                 let detail =
                     format!("`{id}`, {}, is not among the parents the Hub resolved", parent.source.phrase());
                 self.note("unresolved_parent", detail);
+            } else {
+                self.add(id, confidence, parent);
             }
         }
+    }
+
+    /// Positions of names that only spell a renamed parent the old way: at most as many as the Hub resolved
+    /// parents that this tier does not name.
+    fn former_names(&self, ids: &[(RepoId, f64, &DeclaredParent)]) -> Vec<usize> {
+        let hub = |evidence: &Evidence| matches!(evidence.source, Source::Api | Source::Tag);
+        let named: HashSet<String> = ids.iter().map(|(id, ..)| id.key()).collect();
+        let unnamed: Vec<Resolved<'_>> = self
+            .found
+            .iter()
+            .filter(|found| found.evidence.iter().any(hub))
+            .filter(|found| found.parent.key() != self.own && !named.contains(&found.parent.key()))
+            .map(|found| Resolved { id: &found.parent, confirmed: !found.evidence.iter().all(hub) })
+            .collect();
+        let mut positions: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut unknown: Vec<&RepoId> = Vec::new();
+        for (position, (id, ..)) in ids.iter().enumerate() {
+            let key = id.key();
+            if key == self.own || self.by_key.contains_key(&key) {
+                continue;
+            }
+            let same = positions.entry(key).or_default();
+            if same.is_empty() {
+                unknown.push(id);
+            }
+            same.push(position);
+        }
+        let old = former(&unknown, &unnamed);
+        old.into_iter().filter_map(|at| positions.remove(&unknown[at].key())).flatten().collect()
     }
 
     fn identify(&mut self, parent: &DeclaredParent) -> Option<(RepoId, f64)> {
@@ -114,8 +141,7 @@ impl Draft {
         }
     }
 
-    fn finish(mut self, metadata: &Metadata) -> (Vec<Claim>, Vec<Note>) {
-        let most = Limits::default().parents;
+    fn finish(mut self, metadata: &Metadata, most: usize) -> (Vec<Claim>, Vec<Note>) {
         if self.found.len() > most {
             let detail = format!("{} parents are named; the first {most} are kept", self.found.len());
             self.note("too_many_parents", detail);
@@ -184,6 +210,10 @@ fn clip(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn claims(metadata: &Metadata) -> (Vec<Claim>, Vec<Note>) {
+        super::claims(metadata, &Limits::default())
+    }
+
     fn model(parents: &[(&str, Source, Option<Relation>)]) -> Metadata {
         let mut metadata = Metadata::named(RepoId::parse("me/child").unwrap());
         metadata.parents = parents
@@ -247,6 +277,45 @@ mod tests {
     }
 
     #[test]
+    fn without_the_hub_no_source_hides_another() {
+        let (claims, notes) = claims(&model(&[
+            ("org/base", Source::Card, None),
+            ("org/a", Source::MergeConfig, Some(Relation::Merge)),
+            ("org/b", Source::MergeConfig, Some(Relation::Merge)),
+            ("org/c", Source::AdapterConfig, Some(Relation::Adapter)),
+        ]));
+
+        assert_eq!(names(&claims), ["org/base", "org/a", "org/b", "org/c"]);
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+
+    #[test]
+    fn one_renamed_parent_hides_one_name_and_the_others_stay() {
+        let (claims, notes) = claims(&model(&[
+            ("zai-org/glm-4-9b", Source::Api, Some(Relation::Merge)),
+            ("x/gone", Source::Card, None),
+            ("THUDM/glm-4-9b", Source::Card, None),
+            ("y/gone-too", Source::Table, None),
+            ("THUDM/GLM-4-9b", Source::Table, None),
+        ]));
+
+        assert_eq!(names(&claims), ["zai-org/glm-4-9b", "x/gone", "y/gone-too"]);
+        assert!(notes.iter().all(|note| note.code == "unresolved_parent"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_recipe_adds_parents_to_those_the_card_confirmed() {
+        let (claims, _) = claims(&model(&[
+            ("meta-llama/Llama-3.1-8B", Source::Api, Some(Relation::Merge)),
+            ("meta-llama/Llama-3.1-8B", Source::Card, None),
+            ("meta-llama/Meta-Llama-3.1-8B", Source::MergeConfig, Some(Relation::Merge)),
+            ("org/other", Source::MergeConfig, Some(Relation::Merge)),
+        ]));
+
+        assert_eq!(names(&claims), ["meta-llama/Llama-3.1-8B", "org/other"]);
+    }
+
+    #[test]
     fn parents_the_hub_dropped_from_a_list_are_kept() {
         let (claims, _) = claims(&model(&[
             ("a/one", Source::Api, Some(Relation::Finetune)),
@@ -293,9 +362,9 @@ mod tests {
         let raws: Vec<String> = (0..100).map(|i| format!("org/p{i}")).collect();
         let parents: Vec<_> = raws.iter().map(|raw| (raw.as_str(), Source::Card, None)).collect();
 
-        let (claims, notes) = claims(&model(&parents));
+        let (claims, notes) = super::claims(&model(&parents), &Limits { parents: 7, ..Limits::default() });
 
-        assert_eq!(claims.len(), Limits::default().parents);
+        assert_eq!(claims.len(), 7);
         assert_eq!(notes[0].code, "too_many_parents");
     }
 }

@@ -4,6 +4,7 @@ mod claims;
 mod forest;
 mod normalise;
 mod relation;
+mod rename;
 mod tree;
 mod walk;
 

@@ -6,6 +6,7 @@ mod digest;
 mod evidence;
 mod fault;
 mod id;
+pub mod json;
 mod limits;
 mod metadata;
 mod path;

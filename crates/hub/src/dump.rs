@@ -2,6 +2,7 @@
 
 mod csv_rows;
 mod input;
+mod json_parts;
 mod json_rows;
 mod parquet_cost;
 mod parquet_rows;

@@ -15,8 +15,6 @@ pub enum Error {
     NotADump { path: String, found: String, wanted: &'static str },
     #[error("{path} is damaged: {reason}")]
     Damaged { path: String, reason: String },
-    #[error("{path} unpacks to more than {max} bytes of JSON; write one record a line (.jsonl) instead")]
-    TooLarge { path: String, max: u64 },
     #[error("`{0}` is no Hub address; expected http:// or https:// and a host")]
     BadEndpoint(String),
     #[error("the Hub has no model `{0}`, or it is private")]
@@ -38,7 +36,6 @@ impl Fault for Error {
             Self::UnknownFormat { .. } => "dump_format",
             Self::NotADump { .. } => "not_a_dump",
             Self::Damaged { .. } => "dump_damaged",
-            Self::TooLarge { .. } => "dump_too_large",
             Self::BadEndpoint(_) => "bad_endpoint",
             Self::NoSuchModel(_) => "hub_unknown_model",
             Self::Status { .. } | Self::BadAnswer { .. } => "hub_answer",
@@ -51,7 +48,7 @@ impl Fault for Error {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Class::NotFound,
             Self::NoSuchModel(_) => Class::NotFound,
-            Self::TooLarge { .. } | Self::AnswerTooLarge { .. } => Class::TooLarge,
+            Self::AnswerTooLarge { .. } => Class::TooLarge,
             Self::UnknownFormat { .. } => Class::Unsupported,
             Self::Status { .. } | Self::Unreachable(_) => Class::Unavailable,
             _ => Class::Invalid,

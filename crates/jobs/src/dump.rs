@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Metadata, RepoId, Source};
+use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Limits, Metadata, RepoId, Source};
 use hub::dump::{Entry, Row};
 use serde::Serialize;
 use store::Store;
@@ -72,7 +72,7 @@ pub async fn import_dump(
         report.rows += 1;
         batch.last = position;
         match outcome {
-            Ok(entry) => collect(&mut batch, entry),
+            Ok(entry) => collect(&mut batch, entry, &registry.limits),
             Err(reason) => skip(&mut report, position, reason),
         }
         if batch.len() >= BATCH {
@@ -87,10 +87,10 @@ pub async fn import_dump(
     Ok(report)
 }
 
-fn collect(batch: &mut Batch, entry: Entry) {
+fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) {
     match entry {
         Entry::Model(mut metadata) => {
-            let (claims, notes) = analysis::lineage::claims(&metadata);
+            let (claims, notes) = analysis::lineage::claims(&metadata, limits);
             metadata.notes.extend(notes);
             batch.models.push((metadata, claims));
         }

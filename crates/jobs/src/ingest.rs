@@ -189,7 +189,7 @@ async fn publish(
                 .unwrap_or(i64::MAX),
         );
     }
-    let claims = merge_claims(&mut metadata, made.claims);
+    let claims = merge_claims(&mut metadata, made.claims, &limits);
     let publish = Publish {
         metadata,
         claims,
@@ -205,8 +205,8 @@ async fn publish(
 }
 
 /// What was computed here outweighs the card: a recipe's claims replace declared ones for the same parents.
-fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>) -> Vec<Claim> {
-    let (declared, notes) = analysis::lineage::claims(metadata);
+fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>, limits: &domain::Limits) -> Vec<Claim> {
+    let (declared, notes) = analysis::lineage::claims(metadata, limits);
     metadata.notes.extend(notes);
     let mut claims = made;
     for claim in declared {

@@ -11,6 +11,10 @@ use crate::{
     range::{decode_range, read_whole, slice_of},
 };
 
+/// A rank up to which a factor may be wider than its matrix: adapters of all linear modules give a router of
+/// 8 rows the rank of the rest. Beyond it only the work grows.
+const FREE_RANK: u64 = 1_024;
+
 /// What happens to one base tensor.
 enum Change {
     Keep,
@@ -87,8 +91,9 @@ impl Baked {
                 fault("a second factor for the same module; only one adapter can be applied");
             }
         }
+        let fitting = Fitting { base: &*base, adapter: &*adapter, config: &config };
         for (module, pair) in &pairs {
-            match delta(&*base, &*adapter, &config, module, pair)? {
+            match fitting.delta(module, pair)? {
                 Ok((target, delta)) => changes[target] = Change::Add(Box::new(delta)),
                 Err(message) => faults.push(Item { pointer: module.clone(), message }),
             }
@@ -146,51 +151,63 @@ fn replacement(base: &dyn TensorSource, name: &str, info: &TensorInfo) -> Result
     Ok(target)
 }
 
-/// The change one module's factors make; `Ok(Err)` says why they do not fit.
-fn delta(
-    base: &dyn TensorSource,
-    adapter: &dyn TensorSource,
-    config: &Config,
-    module: &str,
-    pair: &Pair,
-) -> Result<Result<(usize, Delta), String>> {
-    let (Some(down), Some(up)) = (pair.down, pair.up) else {
-        return Ok(Err("one of its factors A and B is missing".to_owned()));
-    };
-    let name = format!("{module}.weight");
-    let Some(target) = base.position(&name) else {
-        return Ok(Err(format!("the base has no tensor `{name}`")));
-    };
-    let (wide, tall) = (&adapter.tensors()[down], &adapter.tensors()[up]);
-    let info = &base.tensors()[target];
-    let rank = config.rank(module);
-    let flat = |info: &TensorInfo| (info.shape[0], info.shape[1..].iter().product::<u64>());
-    if wide.shape.len() < 2 || tall.shape.len() < 2 || info.shape.len() < 2 {
-        return Ok(Err("a factor or the base tensor is not a matrix".to_owned()));
+/// An adapter being fitted to its base.
+struct Fitting<'a> {
+    base: &'a dyn TensorSource,
+    adapter: &'a dyn TensorSource,
+    config: &'a Config,
+}
+
+impl Fitting<'_> {
+    /// The change one module's factors make; `Ok(Err)` says why they do not fit.
+    fn delta(&self, module: &str, pair: &Pair) -> Result<Result<(usize, Delta), String>> {
+        let Self { base, adapter, config } = *self;
+        let (Some(down), Some(up)) = (pair.down, pair.up) else {
+            return Ok(Err("one of its factors A and B is missing".to_owned()));
+        };
+        let name = format!("{module}.weight");
+        let Some(target) = base.position(&name) else {
+            return Ok(Err(format!("the base has no tensor `{name}`")));
+        };
+        let (wide, tall) = (&adapter.tensors()[down], &adapter.tensors()[up]);
+        let info = &base.tensors()[target];
+        let rank = config.rank(module);
+        let flat = |info: &TensorInfo| (info.shape[0], info.shape[1..].iter().product::<u64>());
+        if wide.shape.len() < 2 || tall.shape.len() < 2 || info.shape.len() < 2 {
+            return Ok(Err("a factor or the base tensor is not a matrix".to_owned()));
+        }
+        let ((a_rank, inner), (outer, b_rank)) = (flat(wide), flat(tall));
+        if (a_rank, b_rank) != (rank, rank) {
+            return Ok(Err(format!(
+                "its factors have the ranks {a_rank} and {b_rank}; the configuration says {rank}"
+            )));
+        }
+        if !info.dtype.is_float() {
+            return Ok(Err(format!("the base stores `{name}` as {}, which is not a float", info.dtype)));
+        }
+        let swap = pair.embedding || config.transposed;
+        let want = if swap { (inner, outer) } else { (outer, inner) };
+        if flat(info) != want || (swap && info.shape.len() != 2) {
+            let message =
+                format!("B·A makes {} × {}, the base's `{name}` is {:?}", want.0, want.1, info.shape);
+            return Ok(Err(message));
+        }
+        let least = want.0.min(want.1);
+        if rank > least.max(FREE_RANK) {
+            return Ok(Err(format!(
+                "its rank is {rank}, but `{name}` has {} × {}; a rank above {least} says nothing more",
+                want.0, want.1
+            )));
+        }
+        if info.elements() == 0 {
+            return Ok(Err(format!("the base's `{name}` has no elements")));
+        }
+        let (a, b) = (read_whole(adapter, down)?, read_whole(adapter, up)?);
+        let (left, right) =
+            if swap { (transpose(&a, inner as usize), transpose(&b, rank as usize)) } else { (b, a) };
+        let scale = config.scale(module);
+        Ok(Ok((target, Delta { columns: want.1 as usize, scale, left, right, rank: rank as usize })))
     }
-    let ((a_rank, inner), (outer, b_rank)) = (flat(wide), flat(tall));
-    if (a_rank, b_rank) != (rank, rank) {
-        return Ok(Err(format!(
-            "its factors have the ranks {a_rank} and {b_rank}; the configuration says {rank}"
-        )));
-    }
-    if !info.dtype.is_float() {
-        return Ok(Err(format!("the base stores `{name}` as {}, which is not a float", info.dtype)));
-    }
-    let swap = pair.embedding || config.transposed;
-    let want = if swap { (inner, outer) } else { (outer, inner) };
-    if flat(info) != want || (swap && info.shape.len() != 2) {
-        let message = format!("B·A makes {} × {}, the base's `{name}` is {:?}", want.0, want.1, info.shape);
-        return Ok(Err(message));
-    }
-    if info.elements() == 0 {
-        return Ok(Err(format!("the base's `{name}` has no elements")));
-    }
-    let (a, b) = (read_whole(adapter, down)?, read_whole(adapter, up)?);
-    let (left, right) =
-        if swap { (transpose(&a, inner as usize), transpose(&b, rank as usize)) } else { (b, a) };
-    let scale = config.scale(module);
-    Ok(Ok((target, Delta { columns: want.1 as usize, scale, left, right, rank: rank as usize })))
 }
 
 /// The transpose of a row-major matrix with rows of `width`.

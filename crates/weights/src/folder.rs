@@ -60,7 +60,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::NotPlain`] for links and special files anywhere inside, file names that are no
-    /// [`RelativePath`], exceeded limits, documents that are not strict JSON or UTF-8.
+    /// [`RelativePath`], exceeded limits, configurations that are no JSON ([`json::config`]), a card that is not UTF-8.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let files = walk(path, limits)?;
         let document = |name: &str, limit: u64| -> Result<Option<Vec<u8>>> {
@@ -69,7 +69,7 @@ impl Folder {
         };
         let object = |name: &str| -> Result<Option<Value>> {
             let bytes = document(name, limits.config_bytes)?;
-            bytes.map(|bytes| json::strict(&bytes, name, limits.config_bytes)).transpose()
+            bytes.map(|bytes| json::config(&bytes, name, limits.config_bytes)).transpose()
         };
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes).map_err(|_| Error::malformed("not_utf8", "README.md", "it is not UTF-8"))

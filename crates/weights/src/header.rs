@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use crate::{
     Error, ReadAt, Result, TensorInfo,
-    json::{self, Reason, Strings},
+    json::{self, Document, Reason, Strings},
     layout,
 };
 
@@ -71,9 +71,10 @@ impl Header {
         }
         let reason = Reason::default();
         let seed = Top { reason: &reason, limits };
-        let declared = json::parse(&bytes, label, "invalid_header", &reason, seed)?;
+        let document = Document { bytes: &bytes, file: label, fallback: "invalid_header" };
+        let declared = json::parse(&document, &reason, seed)?;
         let start = PREFIX + length;
-        let tensors = layout::check(declared.entries, size - start, start, label, limits)?;
+        let tensors = layout::check(declared.entries, start..size, label, limits)?;
         Ok(Self { tensors, metadata: declared.metadata })
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::{
     Error, Result,
-    json::{self, Reason, Strings, shown},
+    json::{self, Document, Reason, Strings, shown},
 };
 
 /// The name of an index, and of the file in its errors.
@@ -24,7 +24,8 @@ impl Index {
             return Err(Error::TooLarge { file: INDEX.to_owned(), size, limit });
         }
         let reason = Reason::default();
-        let map = json::parse(bytes, INDEX, "invalid_index", &reason, Top(&reason))?;
+        let document = Document { bytes, file: INDEX, fallback: "invalid_index" };
+        let map = json::parse(&document, &reason, Top(&reason))?;
         let entry = |(tensor, shard): (String, String)| match RelativePath::parse(&shard) {
             Ok(path) => Ok((tensor, path)),
             Err(error) => {

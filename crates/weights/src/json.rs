@@ -31,34 +31,59 @@ impl Reason {
     }
 }
 
-/// Runs `seed` over all of `bytes`.
+/// A JSON file to parse.
+pub(crate) struct Document<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Its name in errors.
+    pub(crate) file: &'a str,
+    /// The code of errors that have no other.
+    pub(crate) fallback: &'static str,
+}
+
+/// Runs `seed` over all of a document.
 pub(crate) fn parse<'de, S: DeserializeSeed<'de>>(
-    bytes: &'de [u8],
-    file: &str,
-    fallback: &'static str,
+    document: &Document<'de>,
     reason: &Reason,
     seed: S,
 ) -> Result<S::Value> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        Error::malformed("not_utf8", file, format!("it is not UTF-8 after byte {}", error.valid_up_to()))
-    })?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut deserializer = serde_json::Deserializer::from_str(utf8(document.bytes, document.file)?);
     seed.deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| reason.explain(file, fallback, &error))
+        .map_err(|error| reason.explain(document.file, document.fallback, &error))
 }
 
-/// Parses a JSON document such as config.json; `label` names it in errors.
+fn utf8<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        Error::malformed("not_utf8", file, format!("it is not UTF-8 after byte {}", error.valid_up_to()))
+    })
+}
+
+/// Parses a configuration such as config.json; `label` names it in errors. As [`config_document`].
 ///
 /// # Errors
 /// `file_too_large` above `limit` bytes; `not_utf8`, `duplicate_key`, `too_deep` or `invalid_json`.
-pub fn strict(bytes: &[u8], label: &str, limit: u64) -> Result<Value> {
+pub fn config(bytes: &[u8], label: &str, limit: u64) -> Result<Value> {
     let size = bytes.len() as u64;
     if size > limit {
         return Err(Error::TooLarge { file: label.to_owned(), size, limit });
     }
+    labelled(utf8(bytes, label)?, label)
+}
+
+/// Parses the text of a configuration strictly, but for Python's `NaN`, `Infinity` and `-Infinity`: real
+/// configurations hold them, and they read as null.
+///
+/// # Errors
+/// `duplicate_key`, `too_deep` or `invalid_json`.
+pub fn config_document(text: &str) -> Result<Value> {
+    labelled(text, "the configuration")
+}
+
+fn labelled(text: &str, label: &str) -> Result<Value> {
+    let text = domain::json::without_bare_tokens(text);
+    let document = Document { bytes: text.as_bytes(), file: label, fallback: "invalid_json" };
     let reason = Reason::default();
-    parse(bytes, label, "invalid_json", &reason, Strict { reason: &reason, depth: 0 })
+    parse(&document, &reason, Strict { reason: &reason, depth: 0 })
 }
 
 /// Builds a [`Value`], refusing repeated keys and deep nesting.
@@ -219,7 +244,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> &'static str {
-        strict(text.as_bytes(), "config.json", 1 << 20).unwrap_err().code()
+        config(text.as_bytes(), "config.json", 1 << 20).unwrap_err().code()
     }
 
     #[test]
@@ -230,15 +255,27 @@ mod tests {
         assert_eq!(code("{\"a\": 1e999}"), "invalid_json");
         assert_eq!(code("{} {}"), "invalid_json");
         assert_eq!(code("\u{feff}{}"), "invalid_json");
-        assert_eq!(strict(b"\"\xff\"", "x", 9).unwrap_err().code(), "not_utf8");
-        assert_eq!(strict(b"{        }", "x", 9).unwrap_err().code(), "file_too_large");
+        assert_eq!(config(b"\"\xff\"", "x", 9).unwrap_err().code(), "not_utf8");
+        assert_eq!(config(b"{        }", "x", 9).unwrap_err().code(), "file_too_large");
+    }
+
+    #[test]
+    fn the_numbers_only_python_writes_are_null() {
+        let text = r#"{"time_step_limit": [0.0, Infinity], "x": {"y": -Infinity}, "NaN": NaN, "s": "a NaN"}"#;
+
+        let value = config_document(text).unwrap();
+
+        let expected = r#"{"time_step_limit": [0.0, null], "x": {"y": null}, "NaN": null, "s": "a NaN"}"#;
+        assert_eq!(value, serde_json::from_str::<Value>(expected).unwrap());
+        assert_eq!(config_document("{\"a\": NaN, \"a\": 1}").unwrap_err().code(), "duplicate_key");
+        assert_eq!(config_document("{\"a\": nan}").unwrap_err().code(), "invalid_json");
     }
 
     #[test]
     fn a_plain_document_keeps_its_values() {
         let text = r#"{"a": [1, -2, 2.5, null, true], "b": {"c": "d"}}"#;
         assert_eq!(
-            strict(text.as_bytes(), "x", 1 << 20).unwrap(),
+            config(text.as_bytes(), "x", 1 << 20).unwrap(),
             serde_json::from_str::<Value>(text).unwrap()
         );
     }

@@ -26,14 +26,14 @@ pub(crate) fn name_fault(name: &str, longest: usize) -> Option<String> {
         .then(|| "it holds a `.` or `..` path part".to_owned())
 }
 
-/// Checks every entry and the layout of all of them over `data` bytes that begin at byte `start` of the file.
+/// Checks every entry and the layout of all of them over the bytes `place` of the file.
 pub(crate) fn check(
     entries: Vec<Entry>,
-    data: u64,
-    start: u64,
+    place: Range<u64>,
     file: &str,
     limits: &Limits,
 ) -> Result<Vec<(TensorInfo, Range<u64>)>> {
+    let (start, data) = (place.start, place.end - place.start);
     let mut tensors =
         entries.into_iter().map(|entry| one(entry, file, limits)).collect::<Result<Vec<_>>>()?;
     tensors.sort_by_key(|(_, range)| (range.start, range.end));

@@ -23,6 +23,7 @@ pub use error::Error;
 pub use files::{Bytes, LocalFile};
 pub use folder::{Folder, FolderFile};
 pub use header::Header;
+pub use json::config_document;
 pub use kernels::{Dtype, Stats};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};

@@ -1,7 +1,15 @@
 //! adapter_config.json and the names of an adapter's tensors, as PEFT writes them.
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
+
+use crate::json::shown;
+
+/// Most patterns of one kind; real configurations name each module at most once.
+const PATTERNS: usize = 1_000;
+
+/// Largest compiled pattern, bytes; a short one with nested counts grows without bound.
+const PATTERN_BYTES: usize = 64 << 10;
 
 /// The prefix PEFT puts before every module name.
 const PREFIX: &str = "base_model.model.";
@@ -51,8 +59,8 @@ pub(crate) fn part(name: &str) -> Part {
 pub(crate) struct Config {
     rank: u64,
     alpha: f64,
-    ranks: Vec<(Regex, f64)>,
-    alphas: Vec<(Regex, f64)>,
+    ranks: Vec<(Pattern, f64)>,
+    alphas: Vec<(Pattern, f64)>,
     rslora: bool,
     /// Base weights are stored `[in, out]`.
     pub(crate) transposed: bool,
@@ -120,8 +128,48 @@ impl Config {
     }
 }
 
+/// A key of a pattern object: a regular expression for the end of a module's name.
+#[derive(Debug)]
+enum Pattern {
+    /// Without any sign but `.`, which stands for one byte as in an expression.
+    Name(String),
+    Expression(Regex),
+}
+
+impl Pattern {
+    fn read(text: &str) -> Result<Self, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        if !text.is_empty() && text.bytes().all(plain) {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        // Tensor names are ASCII; Unicode classes alone would take most of the allowance.
+        let built = RegexBuilder::new(&format!(r"^(?:.*\.)?(?:{text})$"))
+            .unicode(false)
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES)
+            .build();
+        match built {
+            Ok(regex) => Ok(Self::Expression(regex)),
+            Err(regex::Error::CompiledTooBig(_)) => Err("which is too large an expression".to_owned()),
+            Err(_) => Err("which is not a regular expression".to_owned()),
+        }
+    }
+
+    fn matches(&self, module: &str) -> bool {
+        match self {
+            Self::Expression(regex) => regex.is_match(module.as_bytes()),
+            Self::Name(name) => {
+                let Some(start) = module.len().checked_sub(name.len()) else { return false };
+                let (head, tail) = module.as_bytes().split_at(start);
+                let same = |(&wanted, &byte): (&u8, &u8)| wanted == byte || wanted == b'.';
+                head.last().is_none_or(|&byte| byte == b'.') && name.as_bytes().iter().zip(tail).all(same)
+            }
+        }
+    }
+}
+
 /// A pattern object: keys are regular expressions for the end of a module's name.
-fn patterns(config: &Value, key: &str, faults: &mut Vec<String>) -> Vec<(Regex, f64)> {
+fn patterns(config: &Value, key: &str, faults: &mut Vec<String>) -> Vec<(Pattern, f64)> {
     let map = match config.get(key) {
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Object(map)) => map,
@@ -130,20 +178,24 @@ fn patterns(config: &Value, key: &str, faults: &mut Vec<String>) -> Vec<(Regex, 
             return Vec::new();
         }
     };
+    if map.len() > PATTERNS {
+        faults.push(format!("{key} holds {} patterns; at most {PATTERNS} are accepted", map.len()));
+        return Vec::new();
+    }
     let mut read = Vec::new();
     for (pattern, value) in map {
         let number = value.as_f64().filter(|&n| n > 0.0 && (key != "rank_pattern" || n.fract() == 0.0));
-        match (Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")), number) {
-            (Ok(regex), Some(number)) => read.push((regex, number)),
-            (Err(_), _) => faults.push(format!("{key} holds `{pattern}`, which is not a regular expression")),
+        match (Pattern::read(pattern), number) {
+            (Ok(read_pattern), Some(number)) => read.push((read_pattern, number)),
+            (Err(reason), _) => faults.push(format!("{key} holds `{}`, {reason}", shown(pattern))),
             (_, None) => {
-                faults.push(format!("{key} gives `{pattern}` the value {value}; it must be above 0"))
+                faults.push(format!("{key} gives `{}` the value {value}; it must be above 0", shown(pattern)))
             }
         }
     }
     read
 }
 
-fn pick(patterns: &[(Regex, f64)], module: &str) -> Option<f64> {
-    patterns.iter().find(|(regex, _)| regex.is_match(module)).map(|(_, value)| *value)
+fn pick(patterns: &[(Pattern, f64)], module: &str) -> Option<f64> {
+    patterns.iter().find(|(pattern, _)| pattern.matches(module)).map(|(_, value)| *value)
 }

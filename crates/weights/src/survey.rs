@@ -24,7 +24,7 @@ pub struct TensorFacts {
 /// # Errors
 /// When the tensor cannot be read.
 pub fn tensor_digest(source: &dyn TensorSource, index: usize) -> Result<Digest> {
-    Ok(read(source, index, false, &|_| Ok(()))?.0)
+    Ok(read(source, index, Want::Digest, &|_| Ok(()))?.0)
 }
 
 /// Facts of every tensor, in the order of [`TensorSource::tensors`]. Tensors are read in parallel, a
@@ -34,7 +34,8 @@ pub fn tensor_digest(source: &dyn TensorSource, index: usize) -> Result<Digest> 
 /// When a tensor cannot be read, or `progress` asks to stop.
 pub fn survey(source: &dyn TensorSource, progress: Progress<'_>) -> Result<Vec<TensorFacts>> {
     let facts = |(index, info): (usize, &crate::TensorInfo)| {
-        let (digest, stats) = read(source, index, info.dtype.is_float(), progress)?;
+        let want = if info.dtype.is_float() { Want::Statistics } else { Want::Digest };
+        let (digest, stats) = read(source, index, want, progress)?;
         Ok(TensorFacts {
             name: info.name.clone(),
             dtype: info.dtype,
@@ -46,10 +47,17 @@ pub fn survey(source: &dyn TensorSource, progress: Progress<'_>) -> Result<Vec<T
     source.tensors().par_iter().enumerate().map(facts).collect()
 }
 
+/// What to compute of a tensor's bytes; statistics only of floats.
+#[derive(Clone, Copy, PartialEq)]
+enum Want {
+    Digest,
+    Statistics,
+}
+
 fn read(
     source: &dyn TensorSource,
     index: usize,
-    numbers: bool,
+    want: Want,
     progress: Progress<'_>,
 ) -> Result<(Digest, Option<Stats>)> {
     let info = slice_of(source.tensors(), index, 0, 0)?;
@@ -61,7 +69,7 @@ fn read(
         let part = &mut bytes[..BLOCK_BYTES.min(size - offset) as usize];
         source.read_bytes(index, offset, part)?;
         hash.update(&*part);
-        if numbers {
+        if want == Want::Statistics {
             values.resize((part.len() as u64 * 8 / info.dtype.bits()) as usize, 0.0);
             kernels::decode(info.dtype, part, &mut values);
             let mut block = Stats::default();
@@ -71,5 +79,5 @@ fn read(
         offset += part.len() as u64;
         progress(part.len() as u64)?;
     }
-    Ok((Digest::from_bytes(hash.finalize().into()), numbers.then_some(stats)))
+    Ok((Digest::from_bytes(hash.finalize().into()), (want == Want::Statistics).then_some(stats)))
 }

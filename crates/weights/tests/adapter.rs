@@ -71,6 +71,53 @@ fn patterns_and_rank_stabilisation_change_the_scale() {
 }
 
 #[test]
+fn a_pattern_cannot_take_the_memory() {
+    let refused = |config: Value| bake(&[W], &[A, B], &config).err().unwrap().to_string();
+
+    let nested = refused(json!({"r": 1, "rank_pattern": {"(?:(?:a{1000}){1000}){1000}": 1}}));
+    let many: serde_json::Map<String, Value> = (0..1_001).map(|i| (format!("m{i}"), json!(1))).collect();
+    let many = refused(json!({"r": 1, "alpha_pattern": many}));
+
+    assert!(nested.contains("too large an expression"), "{nested}");
+    assert!(many.contains("1001 patterns; at most 1000"), "{many}");
+}
+
+#[test]
+fn names_and_expressions_match_the_end_of_a_module() {
+    let a: (&str, &[u64], &[f32]) = ("m.0.q_proj.lora_A.weight", &[4, 1], &[1.0; 4]);
+    let b: (&str, &[u64], &[f32]) = ("m.0.q_proj.lora_B.weight", &[1, 4], &[1.0; 4]);
+    let w: (&str, &[u64], &[f32]) = ("m.0.q_proj.weight", &[1, 1], &[0.0]);
+
+    for (pattern, scale) in [
+        ("q_proj", 4.0),
+        ("0.q_proj", 4.0),
+        ("m.0.q_proj", 4.0),
+        ("m.0.q_pro.", 4.0),
+        ("_proj", 2.0),
+        ("x.m.0.q_proj", 2.0),
+        (r"m\.\d+\.\w+", 4.0),
+        (r"(q|k)_proj", 4.0),
+        (r"\w_pro", 2.0),
+    ] {
+        let config = json!({"r": 4, "lora_alpha": 8, "alpha_pattern": {pattern: 16}});
+        let baked = bake(&[w], &[a, b], &config).unwrap();
+        assert_eq!(values(&baked, "m.0.q_proj.weight"), [4.0 * scale], "{pattern}");
+    }
+}
+
+#[test]
+fn a_rank_that_only_costs_work_is_refused() {
+    let rank = 1_025;
+    let (a, b) = (vec![0.0; rank * 3], vec![0.0; rank * 2]);
+    let a: (&str, &[u64], &[f32]) = ("q.lora_A.weight", &[1_025, 3], &a);
+    let b: (&str, &[u64], &[f32]) = ("q.lora_B.weight", &[2, 1_025], &b);
+
+    let error = bake(&[W], &[a, b], &json!({"r": rank})).err().unwrap().to_string();
+
+    assert!(error.contains("its rank is 1025, but `q.weight` has 2 × 3"), "{error}");
+}
+
+#[test]
 fn transposed_bases_and_embeddings_take_the_transposed_product() {
     let w: (&str, &[u64], &[f32]) = ("q.weight", &[3, 2], &[0.0; 6]);
     let config = json!({"r": 1, "lora_alpha": 1, "fan_in_fan_out": true});

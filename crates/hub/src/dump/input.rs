@@ -13,6 +13,8 @@ use domain::Limits;
 
 use crate::{Error, Result};
 
+const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+
 /// A dump to open.
 pub(super) struct Source<'a> {
     pub path: &'a Path,
@@ -23,8 +25,19 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The unpacked bytes.
+    /// The unpacked bytes, without a byte order mark.
     pub fn reader(&self) -> Result<Box<dyn BufRead + Send>> {
+        let mut reader = self.unpacked()?;
+        let mut head = Vec::with_capacity(BOM.len());
+        let read = reader.by_ref().take(BOM.len() as u64).read_to_end(&mut head);
+        read.map_err(|source| Error::Io { path: self.label.to_owned(), source })?;
+        if head == BOM {
+            head.clear();
+        }
+        Ok(Box::new(io::Cursor::new(head).chain(reader)))
+    }
+
+    fn unpacked(&self) -> Result<Box<dyn BufRead + Send>> {
         let io = |source| Error::Io { path: self.label.to_owned(), source };
         let file = fs_err::File::open(self.path).map_err(io)?;
         let counted = Counted { inner: file, read: Arc::clone(self.read) };
@@ -51,25 +64,6 @@ impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.read.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
-}
-
-/// Refuses to hand out more than an allowance that its owner renews for each record.
-pub(super) struct Rationed<R> {
-    pub inner: R,
-    pub left: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Rationed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(io::Error::other("a record is longer than allowed"));
-        }
-        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let n = self.inner.read(&mut buffer[..room])?;
-        self.left.fetch_sub(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }

@@ -1,6 +1,6 @@
 //! Records of JSON Lines and of single JSON documents.
 
-use std::io::Read as _;
+use std::{io::BufRead, sync::atomic::Ordering};
 
 use domain::{Metadata, RepoId};
 use serde_json::{Map, Value};
@@ -8,12 +8,10 @@ use serde_json::{Map, Value};
 use super::{
     Entry, Raw, Rows,
     input::{Line, Source, next_line},
+    json_parts::{Fault, Part, Parts},
     shape::{Shape, entry_of},
 };
 use crate::{Error, Result};
-
-/// A JSON document must fit in memory; larger dumps come as lines.
-const DOCUMENT_BYTES: u64 = 256 << 20;
 
 /// One object a line.
 pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
@@ -33,7 +31,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
         if blank(&bytes) {
             continue;
         }
-        if let Ok(value) = serde_json::from_slice::<Value>(&bytes)
+        if let Ok(value) = value(&bytes)
             && let Some(object) = value.as_object()
             && Shape::of(object.keys().map(String::as_str)).is_none()
         {
@@ -65,88 +63,197 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
     Ok(Box::new(pending.into_iter().chain(rest)))
 }
 
-/// A list of records, a single record, a map of resolved ids, or records one after the other.
-pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
-    let mut text = Vec::new();
-    let read = source.reader()?.take(DOCUMENT_BYTES + 1).read_to_end(&mut text);
-    read.map_err(|error| Error::Io { path: source.label.to_owned(), source: error })?;
-    if text.len() as u64 > DOCUMENT_BYTES {
-        return Err(Error::TooLarge { path: source.label.to_owned(), max: DOCUMENT_BYTES });
-    }
-    let mut values = Vec::new();
-    for value in serde_json::Deserializer::from_slice(&text).into_iter::<Value>() {
-        values.push(
-            value.map_err(|error| Error::Damaged {
-                path: source.label.to_owned(),
-                reason: error.to_string(),
-            })?,
-        );
-    }
-    drop(text);
-    let values = match <[Value; 1]>::try_from(values) {
-        Ok([Value::Array(list)]) => flatten(list),
-        Ok([Value::Object(mut map)]) => match map.remove("resolutions") {
-            Some(Value::Object(resolutions)) => return Ok(resolved(resolutions)),
-            _ => match map.remove("models") {
-                Some(Value::Array(list)) if !map.contains_key("id") => list,
-                _ => vec![Value::Object(map)],
-            },
-        },
-        Ok(single) => Vec::from(single),
-        Err(values) => values,
-    };
-    match values.first() {
-        Some(Value::Object(first)) if Shape::of(first.keys().map(String::as_str)).is_none() => {
-            return Err(source.not_a_dump(keys(first)));
-        }
-        Some(Value::Object(_)) => {}
-        Some(Value::String(text)) if RepoId::parse(text.trim()).is_ok() => {}
-        other => return Err(source.not_a_dump(other.map_or("an empty document", crate::metadata::kind))),
-    }
-    let rows = values.into_iter().zip(1..);
-    Ok(Box::new(rows.map(|(value, position)| Raw { position, read: Box::new(|| entry_of(value)) })))
+/// What a document is, found on a first walk over it.
+enum Form {
+    /// A list of records, of ids, or of clusters of them.
+    List,
+    /// An object with such a list in `models`.
+    Models,
+    /// An object with ids and what they resolve to in `resolutions`.
+    Resolutions,
+    /// A record, or several one after the other.
+    Records,
 }
 
-/// Lists of ids may be grouped in clusters.
-fn flatten(list: Vec<Value>) -> Vec<Value> {
-    let open = |value| match value {
-        Value::Array(inner) => inner,
-        other => vec![other],
+/// A list of records, a single record, a map of resolved ids, or records one after the other.
+pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
+    let fault = |fault| match fault {
+        Fault::Io(error) => Error::Io { path: source.label.to_owned(), source: error },
+        Fault::Shape(reason) => Error::Damaged { path: source.label.to_owned(), reason },
     };
-    list.into_iter().flat_map(open).collect()
+    let open = || Ok::<_, Error>(Parts::new(source.reader()?, source.limits.row_bytes));
+    let form = form(&mut open()?).map_err(fault)?;
+    source.read.store(0, Ordering::Relaxed);
+    let mut records = Records { parts: open()?, form, nested: false };
+    records.enter().map_err(fault)?;
+    let first = records.next().map_err(fault)?;
+    if !matches!(records.form, Form::Resolutions) {
+        match &first {
+            None => return Err(source.not_a_dump("an empty document")),
+            Some(Record { value: Part::Text(text), .. }) => {
+                let value = value(text);
+                let reason = |error: serde_json::Error| fault(Fault::Shape(error.to_string()));
+                check_first(source, &value.map_err(reason)?)?;
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(rows(records, first, source.limits.row_bytes))
+}
+
+/// Walks over a whole document once, which also finds what is cut off or badly nested.
+fn form(parts: &mut Parts<Box<dyn BufRead + Send>>) -> std::result::Result<Form, Fault> {
+    let (mut resolutions, mut models, mut id) = (false, false, false);
+    let found = match parts.peek()? {
+        None => return Ok(Form::Records),
+        Some(b'[') => {
+            parts.mark(b'[')?;
+            let mut nested = false;
+            while parts.item(&mut nested)?.is_some() {}
+            Form::List
+        }
+        Some(b'{') => {
+            parts.mark(b'{')?;
+            while let Some(key) = parts.key()? {
+                let first = parts.peek()?;
+                match key.string().as_deref() {
+                    Some("resolutions") => resolutions = first == Some(b'{'),
+                    Some("models") => models = first == Some(b'['),
+                    Some("id") => id = true,
+                    _ => {}
+                }
+                parts.pass()?;
+                parts.separator(b'}')?;
+            }
+            match (resolutions, models && !id) {
+                (true, _) => Form::Resolutions,
+                (false, true) => Form::Models,
+                (false, false) => Form::Records,
+            }
+        }
+        Some(_) => {
+            parts.pass()?;
+            Form::Records
+        }
+    };
+    let mut alone = true;
+    while parts.peek()?.is_some() {
+        alone = false;
+        parts.pass()?;
+    }
+    Ok(if alone { found } else { Form::Records })
+}
+
+/// A record not parsed yet; `key` is the id it stands under.
+struct Record {
+    key: Option<Part>,
+    value: Part,
+}
+
+struct Records {
+    parts: Parts<Box<dyn BufRead + Send>>,
+    form: Form,
+    nested: bool,
+}
+
+impl Records {
+    /// Goes to where the records begin.
+    fn enter(&mut self) -> std::result::Result<(), Fault> {
+        let (name, open) = match self.form {
+            Form::Records => return Ok(()),
+            Form::List => return self.parts.mark(b'['),
+            Form::Models => ("models", b'['),
+            Form::Resolutions => ("resolutions", b'{'),
+        };
+        self.parts.mark(b'{')?;
+        while let Some(key) = self.parts.key()? {
+            if key.string().as_deref() == Some(name) && self.parts.peek()? == Some(open) {
+                return self.parts.mark(open);
+            }
+            self.parts.pass()?;
+            self.parts.separator(b'}')?;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> std::result::Result<Option<Record>, Fault> {
+        let plain = |value| Record { key: None, value };
+        match self.form {
+            Form::List | Form::Models => Ok(self.parts.item(&mut self.nested)?.map(plain)),
+            Form::Records if self.parts.peek()?.is_none() => Ok(None),
+            Form::Records => self.parts.part().map(|value| Some(plain(value))),
+            Form::Resolutions => {
+                let Some(key) = self.parts.key()? else { return Ok(None) };
+                let value = self.parts.part()?;
+                self.parts.separator(b'}')?;
+                Ok(Some(Record { key: Some(key), value }))
+            }
+        }
+    }
+}
+
+fn rows(mut records: Records, first: Option<Record>, max: usize) -> Rows {
+    let mut ahead = Some(Ok(first));
+    let records = std::iter::from_fn(move || match ahead.take().unwrap_or_else(|| records.next()) {
+        Ok(None) => {
+            ahead = Some(Ok(None));
+            None
+        }
+        Ok(Some(record)) => Some(Ok(record)),
+        Err(fault) => {
+            ahead = Some(Ok(None));
+            Some(Err(fault))
+        }
+    });
+    Box::new(records.zip(1..).map(move |(record, position)| match record {
+        Ok(record) => Raw { position, read: Box::new(move || record_entry(record, max)) },
+        Err(reason) => fault(position, reason.into()),
+    }))
+}
+
+fn record_entry(record: Record, max: usize) -> std::result::Result<Entry, String> {
+    let Part::Text(text) = record.value else { return Err(format!("the record is longer than {max} bytes")) };
+    let value = value(&text).map_err(|error| format!("the record is not JSON: {error}"))?;
+    match record.key {
+        None => entry_of(value),
+        Some(key) => resolved(&key.string().ok_or("the id is not JSON")?, &value),
+    }
+}
+
+fn check_first(source: &Source<'_>, value: &Value) -> Result<()> {
+    match value {
+        Value::Object(first) if Shape::of(first.keys().map(String::as_str)).is_none() => {
+            Err(source.not_a_dump(keys(first)))
+        }
+        Value::Object(_) => Ok(()),
+        Value::String(text) if RepoId::parse(text.trim()).is_ok() => Ok(()),
+        other => Err(source.not_a_dump(crate::metadata::kind(other))),
+    }
 }
 
 /// `{ "id as written": { "fixed_hf_model_id": "present id" or null } }`
-fn resolved(map: Map<String, Value>) -> Rows {
-    let read = |from: String, record: Value| -> std::result::Result<Entry, String> {
-        let target =
-            ["fixed_hf_model_id", "resolved_hf_id"].iter().find_map(|key| record.get(*key)?.as_str());
-        let target = target.or(record.as_str());
-        let Some(to) = target else {
-            return Err(format!("`{}` resolves to no model", from.chars().take(120).collect::<String>()));
-        };
-        let [from, to] = [from.as_str(), to].map(|text| RepoId::parse(text.trim()));
-        let (from, to) = (from.map_err(|error| error.to_string())?, to.map_err(|error| error.to_string())?);
-        // One key is one repository: then the record only says that it exists.
-        if from.key() == to.key() {
-            Ok(Entry::Model(Metadata::named(to)))
-        } else {
-            Ok(Entry::Alias { from, to })
-        }
+fn resolved(from: &str, record: &Value) -> std::result::Result<Entry, String> {
+    let target = ["fixed_hf_model_id", "resolved_hf_id"].iter().find_map(|key| record.get(*key)?.as_str());
+    let Some(to) = target.or(record.as_str()) else {
+        return Err(format!("`{}` resolves to no model", from.chars().take(120).collect::<String>()));
     };
-    let rows = map.into_iter().zip(1..);
-    Box::new(
-        rows.map(move |((from, record), position)| Raw {
-            position,
-            read: Box::new(move || read(from, record)),
-        }),
-    )
+    let [from, to] = [from, to].map(|text| RepoId::parse(text.trim()));
+    let (from, to) = (from.map_err(|error| error.to_string())?, to.map_err(|error| error.to_string())?);
+    // One key is one repository: then the record only says that it exists.
+    if from.key() == to.key() { Ok(Entry::Model(Metadata::named(to))) } else { Ok(Entry::Alias { from, to }) }
+}
+
+/// Parses a record; Python's `NaN` and infinities become null.
+fn value(text: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(text).or_else(|error| match std::str::from_utf8(text) {
+        Ok(text) => serde_json::from_str(&domain::json::without_bare_tokens(text)),
+        Err(_) => Err(error),
+    })
 }
 
 fn line_row(position: u64, bytes: Vec<u8>) -> Raw {
     let read = move || {
-        let value =
-            serde_json::from_slice(&bytes).map_err(|error| format!("the line is not JSON: {error}"))?;
+        let value = value(&bytes).map_err(|error| format!("the line is not JSON: {error}"))?;
         entry_of(value)
     };
     Raw { position, read: Box::new(read) }

@@ -117,6 +117,43 @@ fn documents_hold_lists_clusters_single_records_or_resolutions() {
 }
 
 #[test]
+fn a_bad_record_of_a_document_is_reported_and_the_rest_read() {
+    let place = Place::new();
+    let long = "x".repeat(100);
+    let text = format!(
+        r#"{{"n": 1, "models": [{{"id":"a/b","loss":NaN}}, {{"id":"{long}"}}, {{"id" 3}}, ["c/d"]]}}"#
+    );
+    let limits = Limits { row_bytes: 64, ..Limits::default() };
+
+    let rows: Vec<Row> = open(&place.file("a.json", text), &limits).unwrap().collect();
+
+    assert_eq!(ids(&rows), pairs(&[(1, "a/b"), (2, "-"), (3, "-"), (4, "c/d")]));
+    assert!(rows[1].outcome.as_ref().unwrap_err().contains("longer than 64"));
+    assert_eq!(
+        ids(&place.rows("b.json", "{\"id\":\"a/b\"} {\"id\":\"c/d\"}\n[]")),
+        pairs(&[(1, "a/b"), (2, "c/d"), (3, "-")])
+    );
+    for text in ["[{\"id\":\"a/b\"}", "[{\"id\":\"a/b\"}]]", "{\"models\":[1]", "[1 2]"] {
+        assert!(matches!(place.open("c.json", text).err(), Some(Error::Damaged { .. })), "{text}");
+    }
+}
+
+#[test]
+fn byte_order_marks_and_pythons_numbers_do_no_harm() {
+    let place = Place::new();
+    let marked = |text: &str| format!("\u{feff}{text}");
+
+    let lines = place
+        .rows("x.jsonl", marked("{\"id\":\"a/b\",\"x\":[NaN,-Infinity]}\n{\"id\":\"NaN/x\",\"y\":Infinity}"));
+    let document = place.rows("x.json", marked("[{\"id\":\"a/b\"}]"));
+    let table = place.rows("x.csv", marked("\"id\"\na/b\n"));
+
+    assert_eq!(ids(&lines), pairs(&[(1, "a/b"), (2, "NaN/x")]));
+    assert_eq!(ids(&document), pairs(&[(1, "a/b")]));
+    assert_eq!(ids(&table), pairs(&[(2, "a/b")]));
+}
+
+#[test]
 fn tables_of_models_and_of_edges_are_told_apart_by_their_columns() {
     let place = Place::new();
     let models = "modelId,createdAt,base_model\na/b,2024-07-23 15:36:34,c/d\nbad id,,\n";
@@ -144,6 +181,21 @@ fn a_quote_that_never_closes_does_not_fill_the_memory() {
 
     assert_eq!(rows.len(), 1);
     assert!(rows[0].outcome.is_err());
+}
+
+#[test]
+fn an_overlong_record_of_a_table_is_passed_over() {
+    let place = Place::new();
+    let long = "x\n".repeat(100);
+    let text = format!("id,\"base_model\"\r\n\r\na/b,\"c\"\"/\nd\"\n\"{long}\",1\nc/d,e\"f\n\"g/h\"");
+    let limits = Limits { row_bytes: 64, ..Limits::default() };
+
+    let rows: Vec<Row> = open(&place.file("x.csv", text), &limits).unwrap().collect();
+
+    assert_eq!(ids(&rows), pairs(&[(3, "a/b"), (5, "-"), (106, "c/d"), (107, "g/h")]));
+    assert!(rows[1].outcome.as_ref().unwrap_err().contains("longer than 64"));
+    let Ok(Entry::Model(metadata)) = &rows[0].outcome else { panic!("a model was expected") };
+    assert_eq!(metadata.parents[0].raw, "c\"/\nd");
 }
 
 #[test]
