@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
+use store::ModelRow;
 
 use crate::models::{ModelPath, find};
 
@@ -49,14 +50,8 @@ pub async fn resolve_file(
 ) -> Result<HttpResponse> {
     let row = find(&registry, &model.id()).await?;
     let Place { revision, path } = place.into_inner();
-    let current = row.digest.map(|d| d.hex()).unwrap_or_default();
-    if revision != "main" && revision.trim_start_matches("sha256:") != current {
-        return Err(Problem::not_found(format!("revision `{revision}` of `{}`", row.name)));
-    }
-    let files = match row.revision {
-        Some(id) => registry.store.files(id).await?,
-        None => Vec::new(),
-    };
+    let (id, commit) = revision_of(&registry, &row, &revision).await?;
+    let files = registry.store.files(id).await?;
     let file = files
         .into_iter()
         .find(|file| file.path == path)
@@ -64,10 +59,22 @@ pub async fn resolve_file(
     let mut response = HttpResponse::Ok();
     let safe: String = file.path.rsplit('/').next().unwrap_or("file").replace(['"', '\\'], "_");
     response
-        .insert_header(("x-repo-commit", current))
+        .insert_header(("x-repo-commit", commit.hex()))
         .insert_header(("x-linked-size", file.size.to_string()))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")));
     send(&request, &registry, response, Blob { digest: file.digest, size: file.size }).await
+}
+
+/// The revision called `main`, or named by its digest, current or not.
+async fn revision_of(registry: &Registry, row: &ModelRow, wanted: &str) -> Result<(i64, Digest)> {
+    let unknown = || Problem::not_found(format!("revision `{wanted}` of `{}`", row.name));
+    if wanted == "main" {
+        return row.revision.zip(row.digest).ok_or_else(unknown);
+    }
+    let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    let digest: Digest = format!("sha256:{hex}").parse().map_err(|_| unknown())?;
+    let id = registry.store.revision_of(row.id, &digest).await?.ok_or_else(unknown)?;
+    Ok((id, digest))
 }
 
 /// Stored bytes.

@@ -70,6 +70,7 @@ pub struct Forest {
     pub(super) root: Vec<NodeIndex>,
     families: Vec<Family>,
     rejected: Vec<i64>,
+    restated: Vec<(i64, EdgeStatus)>,
 }
 
 impl Forest {
@@ -88,7 +89,11 @@ impl Forest {
         let index: HashMap<i64, NodeIndex> =
             nodes.into_iter().map(|node| (node.id, graph.add_node(node))).collect();
         let mut pairs = HashSet::with_capacity(edges.len());
+        let mut doubted = HashSet::new();
         for edge in edges {
+            if edge.status == EdgeStatus::RejectedCycle {
+                doubted.insert(edge.id);
+            }
             let (Some(&child), Some(&parent)) = (index.get(&edge.child), index.get(&edge.parent)) else {
                 continue;
             };
@@ -97,8 +102,10 @@ impl Forest {
             }
         }
         let rejected = break_cycles(&mut graph);
+        let restated = restate(&rejected, &doubted);
         let primary = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
-        let mut forest = Self { graph, index, primary, root: Vec::new(), families: Vec::new(), rejected };
+        let mut forest =
+            Self { graph, index, primary, root: Vec::new(), families: Vec::new(), rejected, restated };
         forest.plant();
         forest
     }
@@ -106,6 +113,11 @@ impl Forest {
     /// Ids of edges left out because they close a cycle, ascending.
     pub fn rejected_cycle_edges(&self) -> &[i64] {
         &self.rejected
+    }
+
+    /// Edges whose stored status is no longer right, with the right one, ascending.
+    pub fn restated(&self) -> &[(i64, EdgeStatus)] {
+        &self.restated
     }
 
     /// Number of models.
@@ -165,6 +177,16 @@ impl Forest {
         let edge = self.primary[node.index()]?;
         self.graph.edge_endpoints(edge).map(|(parent, _)| parent)
     }
+}
+
+/// What differs between the edges that close a cycle and those stored as doing so.
+fn restate(rejected: &[i64], doubted: &HashSet<i64>) -> Vec<(i64, EdgeStatus)> {
+    let found: HashSet<i64> = rejected.iter().copied().collect();
+    let now = found.difference(doubted).map(|id| (*id, EdgeStatus::RejectedCycle));
+    let no_more = doubted.difference(&found).map(|id| (*id, EdgeStatus::Accepted));
+    let mut changes: Vec<_> = now.chain(no_more).collect();
+    changes.sort_unstable_by_key(|(id, _)| *id);
+    changes
 }
 
 /// Rejects, in every strongly connected component, the edges that run from a later to an earlier model.

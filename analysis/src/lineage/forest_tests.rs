@@ -51,6 +51,7 @@ fn an_edge_rejected_once_is_judged_anew() {
 
     assert!(forest.rejected_cycle_edges().is_empty());
     assert_eq!(forest.primary_parent(1), Some(3));
+    assert_eq!(forest.restated(), [(1_000_003, EdgeStatus::Accepted)]);
 }
 
 #[test]

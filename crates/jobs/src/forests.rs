@@ -1,9 +1,8 @@
 //! The live family forest of this process, rebuilt when the registry changed.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use analysis::lineage::{Forest, ForestEdge, Node};
-use domain::EdgeStatus;
 use store::Store;
 use tokio::sync::Mutex;
 
@@ -16,31 +15,69 @@ type Built = (i64, Arc<Forest>);
 #[derive(Clone)]
 pub struct Forests {
     store: Store,
-    cached: Arc<Mutex<Option<Built>>>,
+    cached: Arc<RwLock<Option<Built>>>,
+    /// Held by whoever rebuilds.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Forests {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, cached: Arc::default() }
+        Self { store, cached: Arc::default(), turn: Arc::default() }
     }
 
-    /// The forest of everything published so far.
+    /// The forest for readers: of everything published so far, or while that is being built the one before.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn current(&self) -> Result<Arc<Forest>, Error> {
-        let mut cached = self.cached.lock().await;
         let version = self.store.change_counter().await?;
-        if let Some((at, forest)) = cached.as_ref()
-            && *at == version
-        {
-            return Ok(Arc::clone(forest));
+        match self.cached() {
+            Some((at, forest)) if at == version || self.turn.try_lock().is_err() => Ok(forest),
+            _ => self.fresh().await,
         }
+    }
+
+    /// Writes down which edges close a cycle and which no longer do; readers see what was published before.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn settle(&self) -> Result<(), Error> {
+        let forest = self.fresh().await?;
+        if !forest.restated().is_empty() {
+            self.store.set_edge_status(forest.restated()).await?;
+        }
+        Ok(())
+    }
+
+    fn cached(&self) -> Option<Built> {
+        self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The forest of everything published so far. Built in a task of its own: whoever asked may go away.
+    async fn fresh(&self) -> Result<Arc<Forest>, Error> {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let _turn = this.turn.lock().await;
+            let version = this.store.change_counter().await?;
+            if let Some((at, forest)) = this.cached()
+                && at == version
+            {
+                return Ok(forest);
+            }
+            let forest = this.build().await?;
+            *this.cached.write().unwrap_or_else(PoisonError::into_inner) =
+                Some((version, Arc::clone(&forest)));
+            Ok(forest)
+        })
+        .await?
+    }
+
+    async fn build(&self) -> Result<Arc<Forest>, Error> {
         let nodes = self.store.all_forest_nodes().await?;
         let edges = self.store.all_forest_edges().await?;
         let forest = tokio::task::spawn_blocking(move || {
-            Arc::new(Forest::build(
+            Forest::build(
                 nodes.into_iter().map(|row| Node {
                     id: row.id,
                     name: row.name,
@@ -56,35 +93,9 @@ impl Forests {
                     relation: row.relation,
                     status: row.status,
                 }),
-            ))
+            )
         })
         .await?;
-        *cached = Some((version, Arc::clone(&forest)));
-        Ok(forest)
-    }
-
-    /// Writes down which edges close a cycle and which no longer do.
-    ///
-    /// # Errors
-    /// When the database cannot be read or written.
-    pub async fn settle(&self) -> Result<(), Error> {
-        let forest = self.current().await?;
-        let rejected: std::collections::HashSet<i64> =
-            forest.rejected_cycle_edges().iter().copied().collect();
-        let changes: Vec<(i64, EdgeStatus)> = self
-            .store
-            .all_forest_edges()
-            .await?
-            .into_iter()
-            .filter_map(|edge| match (edge.status, rejected.contains(&edge.id)) {
-                (EdgeStatus::Accepted, true) => Some((edge.id, EdgeStatus::RejectedCycle)),
-                (EdgeStatus::RejectedCycle, false) => Some((edge.id, EdgeStatus::Accepted)),
-                _ => None,
-            })
-            .collect();
-        if !changes.is_empty() {
-            self.store.set_edge_status(&changes).await?;
-        }
-        Ok(())
+        Ok(Arc::new(forest))
     }
 }

@@ -254,8 +254,7 @@ fn tensor_row(facts: TensorFacts, (file, range): Shard) -> TensorRow {
 
 fn json(text: Option<String>, file: &str) -> Result<Option<Value>, Error> {
     text.map(|text| {
-        serde_json::from_str(&text)
-            .map_err(|error| Error::Invalid(format!("{file} is not valid JSON: {error}")))
+        weights::config_document(&text).map_err(|error| Error::Invalid(format!("{file}: {error}")))
     })
     .transpose()
 }

@@ -34,4 +34,24 @@ impl Registry {
             queued: Arc::new(Notify::new()),
         }
     }
+
+    /// Clears away what processes that vanished left in scratch and staging; a failure is only logged.
+    pub async fn sweep(&self) {
+        let scratch = self.scratch.clone();
+        let swept =
+            tokio::task::spawn_blocking(
+                move || {
+                    if scratch.is_dir() { store::sweep_folder(&scratch) } else { Ok(0) }
+                },
+            );
+        let scratch = swept.await.map_err(crate::Error::from).and_then(|swept| Ok(swept?));
+        match (scratch, self.store.sweep().await) {
+            (Ok(0), Ok(0)) => {}
+            (Ok(scratch), Ok(staged)) => {
+                tracing::info!(scratch, staged, "cleared {scratch} scratch and {staged} staged files");
+            }
+            (Err(error), _) => tracing::warn!(%error, "scratch is not cleared: {error}"),
+            (_, Err(error)) => tracing::warn!(%error, "staging is not cleared: {error}"),
+        }
+    }
 }

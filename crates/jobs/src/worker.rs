@@ -72,6 +72,7 @@ impl Pulse {
 
 /// Runs jobs until `shutdown` turns true; a job in hand then has a few seconds to end, and is given back.
 pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>) {
+    registry.sweep().await;
     let name = format!("worker-{}", Ulid::generate());
     let ids: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
     while !*shutdown.borrow() {

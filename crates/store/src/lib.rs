@@ -23,6 +23,7 @@ mod sql;
 mod upsert;
 
 pub use blobfile::BlobFile;
+pub use blobs::sweep_folder;
 pub use blobwriter::BlobWriter;
 pub use connect::Store;
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};

@@ -179,3 +179,19 @@ async fn other_places_are_refused_with_what_would_be_right() {
         assert!(message.contains("use "), "{message}");
     }
 }
+
+#[tokio::test]
+async fn only_staged_files_that_nobody_has_touched_for_a_day_are_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = in_memory(folder.path().to_str().unwrap()).await;
+    let staging = folder.path().join("staging");
+    for (name, hours) in [("old", 25), ("new", 1)] {
+        let file = fs_err::File::create(staging.join(name)).unwrap();
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3_600);
+        file.set_modified(then).unwrap();
+    }
+
+    assert_eq!(store.sweep().await.unwrap(), 1);
+
+    assert!(staging.join("new").exists() && !staging.join("old").exists());
+}
