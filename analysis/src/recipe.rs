@@ -12,6 +12,9 @@ pub struct Pinned {
     pub id: String,
     /// `sha256:…` of the content.
     pub digest: String,
+    /// What an adapter is applied to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Box<Pinned>>,
 }
 
 /// How a model is computed from others.
@@ -57,7 +60,7 @@ mod tests {
     #[test]
     fn the_digest_depends_on_content_and_not_on_key_order() {
         let pin = |digest: &str| {
-            BTreeMap::from([("a".to_owned(), Pinned { id: "o/a".into(), digest: digest.into() })])
+            BTreeMap::from([("a".to_owned(), Pinned { id: "o/a".into(), digest: digest.into(), base: None })])
         };
         let merge = |text: &str, digest| Recipe::Merge {
             config: serde_json::from_str(text).unwrap(),

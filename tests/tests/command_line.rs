@@ -254,3 +254,43 @@ fn every_command_answers_with_one_json_document() -> Result<()> {
     ensure!(problem["code"] == "unknown_model" && out.stdout.is_empty(), "{problem}");
     Ok(())
 }
+
+#[test]
+fn an_adapter_is_measured_and_merged_as_its_base_with_it_applied() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
+    let place = place.with_zoo(&zoo)?;
+    let adapter = "community/scribe-es-lora";
+
+    let report = place.json(&format!("diff {adapter} mandoc/scribe-v1"))?;
+    let changed: Vec<&str> = report["tensors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|tensor| tensor["identical"] == false)
+        .filter_map(|tensor| tensor["name"].as_str())
+        .collect();
+    ensure!(
+        !changed.is_empty() && changed.iter().all(|n| n.contains("q_proj") || n.contains("v_proj")),
+        "{changed:?}"
+    );
+
+    place.write(
+        "baked.yml",
+        &format!("merge_method: linear\nmodels: [{{model: {adapter}, parameters: {{weight: 1}}}}]\n"),
+    )?;
+    place.run("merge baked.yml baked --register tests/baked")?;
+    let config: Value = serde_json::from_slice(&place.read("baked/config.json")?)?;
+    ensure!(config["architectures"][0] == "LlamaForCausalLM", "{config}");
+    for spelled in [adapter.to_owned(), format!("mandoc/scribe-v1+{adapter}")] {
+        let same = place.json(&format!("diff baked {spelled}"))?;
+        ensure!(same["totals"]["relative_l2"] == 0.0, "{spelled}: {}", same["totals"]);
+    }
+    let tree = place.run("tree tests/baked")?;
+    ensure!(tree.contains(adapter), "{tree}");
+
+    let alone = Place::on(&Database::Sqlite)?;
+    let out = alone.command("diff").arg(zoo.path(adapter)?).arg(zoo.path("mandoc/scribe-v1")?).output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(4) && said.contains("no_base"), "{said}");
+    Ok(())
+}

@@ -76,6 +76,7 @@ pub const CODES: &[Code] = &[
     code("misaligned_dtype", 422, "A tensor's elements do not fill whole bytes."),
     code("missing_field", 422, "A JSON object lacks a required field."),
     code("missing_shard", 422, "A shard that belongs to the checkpoint is not there."),
+    code("no_base", 409, "An adapter was named whose base is not here with weights."),
     code("no_weights", 409, "The model is known by its metadata only; its weights are needed."),
     code("not_a_dump", 422, "A file holds no model metadata."),
     code("not_a_plain_file", 422, "A link or a special file stands where a plain file must be."),

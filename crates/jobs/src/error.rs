@@ -19,6 +19,11 @@ pub enum Error {
     UnknownModel(String),
     #[error("`{model}` has no revision `{revision}`; name one by its digest, or `main`")]
     UnknownRevision { model: String, revision: String },
+    #[error(
+        "`{adapter}` is an adapter; its base `{base}` is not here with weights (import it first, or name one \
+         that is: base+adapter)"
+    )]
+    NoBase { adapter: String, base: String },
     #[error("`{0}` is known by its metadata only; its weights are needed here (import the checkpoint first)")]
     NoWeights(String),
     #[error("the folder holds no checkpoint, config.json or README.md: {0}")]
@@ -45,6 +50,7 @@ impl Fault for Error {
             Self::Io(_) => "io",
             Self::UnknownModel(_) => "unknown_model",
             Self::UnknownRevision { .. } => "unknown_revision",
+            Self::NoBase { .. } => "no_base",
             Self::NoWeights(_) => "no_weights",
             Self::EmptyFolder(_) => "empty_folder",
             Self::OutputExists(_) => "output_exists",
@@ -62,7 +68,11 @@ impl Fault for Error {
             Self::Analysis(error) => error.class(),
             Self::Hub(error) => error.class(),
             Self::UnknownModel(_) | Self::UnknownRevision { .. } => Class::NotFound,
-            Self::NoWeights(_) | Self::OutputExists(_) | Self::Cancelled | Self::LeaseLost => Class::Conflict,
+            Self::NoBase { .. }
+            | Self::NoWeights(_)
+            | Self::OutputExists(_)
+            | Self::Cancelled
+            | Self::LeaseLost => Class::Conflict,
             Self::EmptyFolder(_) | Self::Invalid(_) => Class::Invalid,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }

@@ -4,20 +4,27 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use domain::{Digest, RepoId};
 use serde_json::Value;
-use store::ModelRow;
+use store::{FileRow, ModelRow};
 use weights::{Folder, TensorSource};
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, adapter};
 
 /// A model opened for reading, with what its derived models inherit.
 #[derive(Clone)]
 pub struct Operand {
-    /// As the caller wrote it, without a revision.
+    /// As the caller wrote it.
+    pub asked: String,
+    /// Its name in the registry, or the path of its folder.
     pub label: String,
     pub id: Option<RepoId>,
     /// Digest of the revision, or of the stored tensors for a folder.
     pub digest: Option<Digest>,
+    /// Values of an adapter are those of its base with it applied.
     pub source: Arc<dyn TensorSource>,
+    /// The adapter's configuration, for one that is not applied yet.
+    pub(crate) adapter: Option<Value>,
+    /// What an adapter is applied to.
+    pub base: Option<Box<Operand>>,
     pub config: Option<Value>,
     pub license: Option<String>,
     /// Tokenizer and generation files to carry over.
@@ -53,11 +60,48 @@ const COMPANIONS: [&str; 9] = [
 /// The name of the current revision.
 const MAIN: &str = "main";
 
-/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder where `access` allows one.
+/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder where `access` allows
+/// one. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
 ///
 /// # Errors
-/// [`Error::UnknownModel`], [`Error::NoWeights`], or what is wrong with the checkpoint.
+/// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::NoWeights`], [`Error::NoBase`], or what is wrong
+/// with the checkpoint.
 pub async fn open_operand(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    let opened = open_stored(registry, name, access).await;
+    match (opened, name.split_once('+')) {
+        (Err(Error::UnknownModel(_)), Some((base, adapter))) => {
+            let base = open_whole(registry, base, access).await?;
+            let adapter = open_stored(registry, adapter, access).await?;
+            adapter::bake(adapter, base).await.map(|baked| Operand { label: name.to_owned(), ..baked })
+        }
+        (opened, _) => with_base(registry, opened?, access).await,
+    }
+}
+
+async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Result<Operand, Error> {
+    let Some(named) = operand.adapter.as_ref().map(adapter::base_of) else { return Ok(operand) };
+    let no_base = |base: &str| Error::NoBase { adapter: operand.label.clone(), base: base.to_owned() };
+    let named = named.ok_or_else(|| no_base("(none named)"))?;
+    match open_whole(registry, &named, access).await {
+        Ok(base) => adapter::bake(operand, base).await,
+        Err(Error::UnknownModel(_) | Error::NoWeights(_)) => Err(no_base(&named)),
+        Err(error) => Err(error),
+    }
+}
+
+/// A model that is no adapter itself.
+async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    let operand = open_stored(registry, name, access).await?;
+    match operand.adapter {
+        None => Ok(operand),
+        Some(_) => {
+            Err(Error::Invalid(format!("`{}` is an adapter; a whole model is needed as base", operand.label)))
+        }
+    }
+}
+
+/// A model as it is stored, adapters not applied.
+async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     if *access == Access::Folders && Path::new(name).is_dir() {
         return open_folder(registry, name).await;
     }
@@ -78,19 +122,24 @@ pub async fn open_operand(registry: &Registry, name: &str, access: &Access) -> R
         .checkpoint(revision, &registry.limits)
         .await?
         .ok_or_else(|| Error::NoWeights(row.name.clone()))?;
-    let config = if revision == current.0 { row.config } else { config_of(registry, revision).await? };
-    let companions = registry
-        .store
-        .files(revision)
-        .await?
+    let files = registry.store.files(revision).await?;
+    let config = match revision == current.0 {
+        true => row.config,
+        false => read_config(registry, &files, "config.json").await?,
+    };
+    let adapter = read_config(registry, &files, adapter::CONFIG).await?;
+    let companions = files
         .into_iter()
         .filter(|file| COMPANIONS.contains(&file.path.as_str()))
         .map(|file| Companion { path: file.path, from: CompanionFrom::Blob(file.digest, file.size) })
         .collect();
     Ok(Operand {
+        asked: name.to_owned(),
         label: row.name.clone(),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
+        adapter: adapter.filter(|_| adapter::holds_factors(&checkpoint)),
+        base: None,
         source: Arc::new(checkpoint),
         config,
         license: row.license,
@@ -107,13 +156,10 @@ async fn revision_named(registry: &Registry, row: &ModelRow, wanted: &str) -> Re
     Ok((found.ok_or_else(unknown)?, digest))
 }
 
-async fn config_of(registry: &Registry, revision: i64) -> Result<Option<Value>, Error> {
-    let files = registry.store.files(revision).await?;
-    let Some(file) = files.iter().find(|file| file.path == "config.json") else { return Ok(None) };
+async fn read_config(registry: &Registry, files: &[FileRow], name: &str) -> Result<Option<Value>, Error> {
+    let Some(file) = files.iter().find(|file| file.path == name) else { return Ok(None) };
     let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|e| Error::Invalid(format!("config.json is not valid JSON: {e}")))
+    weights::config_document(&text).map(Some).map_err(|error| Error::Invalid(format!("{name}: {error}")))
 }
 
 /// What a name may stand for.
@@ -160,8 +206,11 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
             pin.push_str(&weights::tensor_digest(&checkpoint, index)?.to_string());
         }
         Ok(Operand {
+            asked: path.clone(),
             label: path.clone(),
             id: None,
+            adapter: folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint)),
+            base: None,
             digest: Some(Digest::of(pin.as_bytes())),
             source: Arc::new(checkpoint),
             config: folder.config.clone(),

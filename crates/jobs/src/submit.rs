@@ -79,7 +79,11 @@ impl TransferPlan {
 }
 
 fn pin(operand: &Operand) -> Pinned {
-    Pinned { id: operand.label.clone(), digest: operand.digest.map(|d| d.to_string()).unwrap_or_default() }
+    Pinned {
+        id: operand.label.clone(),
+        digest: operand.digest.map(|d| d.to_string()).unwrap_or_default(),
+        base: operand.base.as_deref().map(|base| Box::new(pin(base))),
+    }
 }
 
 /// Reads and checks a merge recipe against the headers of its inputs.
@@ -99,7 +103,9 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Res
     for name in config.model_refs() {
         match open_operand(registry, &name, access).await {
             Ok(operand) => drop(operands.insert(name, operand)),
-            Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_))) => missing.push(error),
+            Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. })) => {
+                missing.push(error)
+            }
             Err(error) => return Err(error),
         }
     }
@@ -228,8 +234,16 @@ where
 }
 
 /// What the operands were when the job was queued: a revision published meanwhile does not change the result.
-fn pins<'o>(operands: impl IntoIterator<Item = (&'o str, &'o Operand)>) -> BTreeMap<String, Digest> {
-    operands.into_iter().filter_map(|(name, operand)| Some((name.to_owned(), operand.digest?))).collect()
+fn pins<'o>(operands: impl IntoIterator<Item = &'o Operand>) -> BTreeMap<String, Digest> {
+    let mut pins = BTreeMap::new();
+    for operand in operands {
+        let mut parts = Some(operand);
+        while let Some(part) = parts {
+            pins.extend(part.digest.map(|digest| (part.asked.clone(), digest)));
+            parts = part.base.as_deref();
+        }
+    }
+    pins
 }
 
 /// Checks and queues a merge.
@@ -242,7 +256,7 @@ pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<
     let wanted = Wanted { kind: MERGE_MODELS.id, payload: json!(payload), output: Some(output), key };
     submit(registry, wanted, async || {
         let plan = plan_merge(registry, &yaml, &Access::registry()).await?;
-        Ok(pins(plan.inputs.iter().map(|(name, operand)| (name.as_str(), operand))))
+        Ok(pins(plan.inputs.values()))
     })
     .await
 }
@@ -257,11 +271,7 @@ pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> R
         Wanted { kind: TRANSFER_DIFF.id, payload: json!(payload), output: Some(payload.output.clone()), key };
     submit(registry, wanted, async || {
         let plan = plan_transfer(registry, &payload, &Access::registry()).await?;
-        Ok(pins([
-            (payload.target_base.as_str(), &plan.target),
-            (payload.source_base.as_str(), &plan.base),
-            (payload.source_tuned.as_str(), &plan.tuned),
-        ]))
+        Ok(pins([&plan.target, &plan.base, &plan.tuned]))
     })
     .await
 }
@@ -278,7 +288,7 @@ pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<Jo
         let tuned = open_operand(registry, &payload.tuned, &access).await?;
         let base = open_operand(registry, &payload.base, &access).await?;
         analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
-        Ok(pins([(payload.tuned.as_str(), &tuned), (payload.base.as_str(), &base)]))
+        Ok(pins([&tuned, &base]))
     })
     .await
 }

@@ -1,0 +1,42 @@
+//! Adapters as operands: a LoRA applied to its base, read like any other model.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use weights::{Baked, TensorSource};
+
+use crate::{Error, Operand};
+
+/// The file that makes a folder an adapter.
+pub const CONFIG: &str = "adapter_config.json";
+
+/// Whether a checkpoint holds the factors of an adapter rather than a whole model that was trained with one.
+pub fn holds_factors(checkpoint: &dyn TensorSource) -> bool {
+    let factor =
+        |name: &str| [".lora_A.", ".lora_B.", ".lora_embedding_"].iter().any(|part| name.contains(part));
+    checkpoint.tensors().iter().any(|info| factor(&info.name))
+}
+
+/// The base that an adapter's configuration names.
+pub fn base_of(config: &Value) -> Option<String> {
+    config.get("base_model_name_or_path").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// `adapter` applied to `base`: a model with the base's tensors and configuration, and the adapter's name.
+pub async fn bake(adapter: Operand, base: Operand) -> Result<Operand, Error> {
+    let Some(config) = adapter.adapter else {
+        return Err(Error::Invalid(format!("`{}` is not an adapter", adapter.label)));
+    };
+    let (low, whole) = (Arc::clone(&adapter.source), Arc::clone(&base.source));
+    let baked = tokio::task::spawn_blocking(move || Baked::new(whole, low, &config)).await??;
+    let own_tokenizer = adapter.companions.iter().any(|file| file.path.starts_with("tokenizer"));
+    Ok(Operand {
+        source: Arc::new(baked),
+        adapter: None,
+        config: base.config.clone(),
+        license: adapter.license.or_else(|| base.license.clone()),
+        companions: if own_tokenizer { adapter.companions } else { base.companions.clone() },
+        base: Some(Box::new(base)),
+        ..adapter
+    })
+}
