@@ -69,9 +69,16 @@ impl Derived {
         card
     }
 
-    /// config.json of the result.
-    pub fn config(&self) -> Option<Value> {
+    /// config.json of the result, whose tensors are those of `source`.
+    pub fn config(&self, source: &dyn TensorSource) -> Option<Value> {
         let mut config = self.heir.config.clone()?;
+        // A head merged from models some of which tie theirs is a tensor of its own.
+        if source.position("lm_head.weight").is_some()
+            && config.get("tie_word_embeddings") == Some(&Value::Bool(true))
+            && let Some(fields) = config.as_object_mut()
+        {
+            fields.insert("tie_word_embeddings".to_owned(), json!(false));
+        }
         if let (Some(dtype), Some(fields)) = (&self.dtype, config.as_object_mut()) {
             let dtype = dtype.trim_start_matches("torch.");
             let key = if fields.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
@@ -80,9 +87,9 @@ impl Derived {
         Some(config)
     }
 
-    fn texts(&self) -> Vec<(String, String)> {
+    fn texts(&self, source: &dyn TensorSource) -> Vec<(String, String)> {
         let mut texts = vec![("README.md".to_owned(), self.card())];
-        if let Some(config) = self.config() {
+        if let Some(config) = self.config(source) {
             texts.push(("config.json".to_owned(), format!("{config:#}\n")));
         }
         texts.push(("stemma_recipe.json".to_owned(), format!("{:#}\n", self.recipe.canonical())));
@@ -150,13 +157,14 @@ pub async fn publish_derived(
     source: Arc<dyn TensorSource>,
 ) -> Result<ModelRow, Error> {
     let registry = &run.registry;
-    let (file, bytes) = match write_scratch(registry, source, &run.pulse).await {
+    let (file, bytes) = match write_scratch(registry, Arc::clone(&source), &run.pulse).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
     run.pulse.begin("publishing", bytes);
     let mut gathered = Gathered::new();
-    if let Err(error) = gather(run, &derived, &file, &mut gathered).await {
+    let texts = derived.texts(&*source);
+    if let Err(error) = gather(run, (&derived, texts), &file, &mut gathered).await {
         gathered.discard(registry).await;
         return Err(error);
     }
@@ -167,7 +175,7 @@ pub async fn publish_derived(
 /// Stores every file of a derived model.
 async fn gather(
     run: &Run,
-    derived: &Derived,
+    (derived, texts): (&Derived, Vec<(String, String)>),
     weights: &NamedTempFile,
     gathered: &mut Gathered,
 ) -> Result<(), Error> {
@@ -175,7 +183,7 @@ async fn gather(
     let (digest, size) = store.put_file(&gathered.holder, weights.path()).await?;
     gathered.files.push(Incoming { path: path_of("model.safetensors")?, digest, size });
     run.pulse.advance(size)?;
-    for (name, text) in derived.texts() {
+    for (name, text) in texts {
         let (digest, size) = store.put_bytes(&gathered.holder, text.as_bytes()).await?;
         gathered.files.push(Incoming { path: path_of(&name)?, digest, size });
     }
@@ -206,12 +214,12 @@ pub async fn write_folder(
     fs_err::create_dir_all(parent)?;
     let staging = tempfile::Builder::new().prefix(".stemma-").tempdir_in(parent)?;
     let beside = Registry { scratch: staging.path().to_owned(), ..registry.clone() };
-    let (file, _) = write_scratch(&beside, source, pulse).await?;
+    let (file, _) = write_scratch(&beside, Arc::clone(&source), pulse).await?;
     let ready = staging.path().join("out");
     fs_err::create_dir(&ready)?;
     file.as_file().sync_all()?;
     file.persist(ready.join("model.safetensors")).map_err(|error| error.error)?;
-    for (name, text) in derived.texts() {
+    for (name, text) in derived.texts(&*source) {
         fs_err::write(ready.join(name), text)?;
     }
     for Companion { path, from } in &derived.heir.companions {
