@@ -2,7 +2,7 @@
 
 use std::{io::BufRead, sync::atomic::Ordering};
 
-use domain::{Metadata, RepoId};
+use domain::{Limits, Metadata, RepoId};
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,7 +16,8 @@ use crate::{Error, Result};
 /// One object a line.
 pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
     let mut reader = source.reader()?;
-    let max = source.limits.row_bytes;
+    let limits = *source.limits;
+    let max = limits.row_bytes;
     let mut position = 0;
     let mut pending = None;
     // The first record that can be read decides whether this is a dump at all.
@@ -37,7 +38,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
         {
             return Err(source.not_a_dump(keys(object)));
         }
-        pending = Some(line_row(position, bytes));
+        pending = Some(line_row(position, bytes, limits));
         break;
     }
     if position == 0 {
@@ -50,7 +51,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
             return match next_line(&mut reader, max) {
                 Ok(None) => None,
                 Ok(Some(Line::Text(bytes))) if blank(&bytes) => continue,
-                Ok(Some(Line::Text(bytes))) => Some(line_row(position, bytes)),
+                Ok(Some(Line::Text(bytes))) => Some(line_row(position, bytes, limits)),
                 Ok(Some(Line::TooLong)) => Some(too_long(position, max)),
                 Err(error) => {
                     failed = true;
@@ -98,7 +99,7 @@ pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
             Some(_) => {}
         }
     }
-    Ok(rows(records, first, source.limits.row_bytes))
+    Ok(rows(records, first, *source.limits))
 }
 
 /// Walks over a whole document once, which also finds what is cut off or badly nested.
@@ -192,7 +193,7 @@ impl Records {
     }
 }
 
-fn rows(mut records: Records, first: Option<Record>, max: usize) -> Rows {
+fn rows(mut records: Records, first: Option<Record>, limits: Limits) -> Rows {
     let mut ahead = Some(Ok(first));
     let records = std::iter::from_fn(move || match ahead.take().unwrap_or_else(|| records.next()) {
         Ok(None) => {
@@ -206,16 +207,18 @@ fn rows(mut records: Records, first: Option<Record>, max: usize) -> Rows {
         }
     });
     Box::new(records.zip(1..).map(move |(record, position)| match record {
-        Ok(record) => Raw { position, read: Box::new(move || record_entry(record, max)) },
+        Ok(record) => Raw { position, read: Box::new(move || record_entry(record, &limits)) },
         Err(reason) => fault(position, reason.into()),
     }))
 }
 
-fn record_entry(record: Record, max: usize) -> std::result::Result<Entry, String> {
-    let Part::Text(text) = record.value else { return Err(format!("the record is longer than {max} bytes")) };
+fn record_entry(record: Record, limits: &Limits) -> std::result::Result<Entry, String> {
+    let Part::Text(text) = record.value else {
+        return Err(format!("the record is longer than {} bytes", limits.row_bytes));
+    };
     let value = value(&text).map_err(|error| format!("the record is not JSON: {error}"))?;
     match record.key {
-        None => entry_of(value),
+        None => entry_of(value, limits),
         Some(key) => resolved(&key.string().ok_or("the id is not JSON")?, &value),
     }
 }
@@ -251,10 +254,10 @@ fn value(text: &[u8]) -> serde_json::Result<Value> {
     })
 }
 
-fn line_row(position: u64, bytes: Vec<u8>) -> Raw {
+fn line_row(position: u64, bytes: Vec<u8>, limits: Limits) -> Raw {
     let read = move || {
         let value = value(&bytes).map_err(|error| format!("the line is not JSON: {error}"))?;
-        entry_of(value)
+        entry_of(value, &limits)
     };
     Raw { position, read: Box::new(read) }
 }
