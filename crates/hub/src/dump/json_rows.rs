@@ -85,7 +85,7 @@ pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
     let open = || Ok::<_, Error>(Parts::new(source.reader()?, source.limits.row_bytes));
     let form = form(&mut open()?).map_err(fault)?;
     source.read.store(0, Ordering::Relaxed);
-    let mut records = Records { parts: open()?, form, nested: false };
+    let mut records = Records { parts: open()?, form };
     records.enter().map_err(fault)?;
     let first = records.next().map_err(fault)?;
     if !matches!(records.form, Form::Resolutions) {
@@ -109,8 +109,7 @@ fn form(parts: &mut Parts<Box<dyn BufRead + Send>>) -> std::result::Result<Form,
         None => return Ok(Form::Records),
         Some(b'[') => {
             parts.mark(b'[')?;
-            let mut nested = false;
-            while parts.item(&mut nested)?.is_some() {}
+            while parts.item()?.is_some() {}
             Form::List
         }
         Some(b'{') => {
@@ -154,7 +153,6 @@ struct Record {
 struct Records {
     parts: Parts<Box<dyn BufRead + Send>>,
     form: Form,
-    nested: bool,
 }
 
 impl Records {
@@ -180,7 +178,7 @@ impl Records {
     fn next(&mut self) -> std::result::Result<Option<Record>, Fault> {
         let plain = |value| Record { key: None, value };
         match self.form {
-            Form::List | Form::Models => Ok(self.parts.item(&mut self.nested)?.map(plain)),
+            Form::List | Form::Models => Ok(self.parts.item()?.map(plain)),
             Form::Records if self.parts.peek()?.is_none() => Ok(None),
             Form::Records => self.parts.part().map(|value| Some(plain(value))),
             Form::Resolutions => {
