@@ -16,6 +16,7 @@ const INFO_BYTES: u64 = 16 << 20;
 pub struct HubClient {
     client: Client,
     endpoint: Url,
+    limits: Limits,
 }
 
 impl HubClient {
@@ -23,7 +24,7 @@ impl HubClient {
     ///
     /// # Errors
     /// When `endpoint` is no http(s) address.
-    pub fn new(endpoint: &str) -> Result<Self> {
+    pub fn new(endpoint: &str, limits: &Limits) -> Result<Self> {
         let bad = || Error::BadEndpoint(endpoint.chars().take(200).collect());
         let url = Url::parse(endpoint.trim_end_matches('/')).map_err(|_| bad())?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -42,7 +43,7 @@ impl HubClient {
             .user_agent(concat!("stemma/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(Error::Unreachable)?;
-        Ok(Self { client, endpoint: url })
+        Ok(Self { client, endpoint: url, limits: *limits })
     }
 
     /// The Hub's record of a model; feed it to [`crate::metadata::from_api_row`].
@@ -61,7 +62,7 @@ impl HubClient {
     /// When the Hub cannot be reached or the card is over the limit.
     pub async fn card(&self, id: &RepoId) -> Result<Option<String>> {
         let url = self.url(&format!("{id}/raw/main/README.md"));
-        let bytes = self.get(&url, Limits::default().card_bytes).await?;
+        let bytes = self.get(&url, self.limits.card_bytes).await?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
@@ -113,13 +114,17 @@ mod tests {
         format!("http://{address}/")
     }
 
+    fn hub(endpoint: &str) -> Result<HubClient> {
+        HubClient::new(endpoint, &Limits::default())
+    }
+
     fn id() -> RepoId {
         RepoId::parse("a/b").unwrap()
     }
 
     #[tokio::test]
     async fn a_record_and_a_missing_card_are_read() {
-        let hub = HubClient::new(&serve(&[
+        let hub = hub(&serve(&[
             "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{\"id\":\"a/b\"}",
             "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         ]))
@@ -131,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_redirect_to_another_host_is_not_followed() {
-        let hub = HubClient::new(&serve(&[
+        let hub = hub(&serve(&[
             "HTTP/1.1 302 Found\r\nlocation: http://localhost.invalid/x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         ]))
         .unwrap();
@@ -142,7 +147,7 @@ mod tests {
     #[test]
     fn only_web_addresses_are_endpoints() {
         for bad in ["", "hub", "file:///x", "ftp://x/"] {
-            assert!(matches!(HubClient::new(bad), Err(Error::BadEndpoint(_))), "{bad}");
+            assert!(matches!(hub(bad), Err(Error::BadEndpoint(_))), "{bad}");
         }
     }
 }

@@ -3,7 +3,7 @@
 mod fields;
 mod parents;
 
-use domain::{Limits, Metadata, RepoId};
+use domain::{Limits, Metadata, RepoId, Source};
 use serde_json::{Map, Value};
 
 use self::fields::{Fields, strings, timestamp};
@@ -19,16 +19,15 @@ const MOST: usize = 4_000;
 ///
 /// # Errors
 /// When the record has no valid id.
-pub fn from_api_row(row: &Value) -> Result<Metadata, String> {
+pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     let object = row.as_object().ok_or_else(|| format!("expected an object, got {}", kind(row)))?;
     let fields = Fields(object);
     let id = fields
         .text(&["id", "modelId", "model_id", "repo_id", "model_name", "selected_model"])
         .ok_or("the record has no id; expected `id` or `modelId`")?;
     let mut metadata = Metadata::named(RepoId::parse(id.trim()).map_err(|error| error.to_string())?);
-    let limits = Limits::default();
 
-    let text = fields.text(&["_card", "card", "readme"]).map(|text| card::parse(text, &limits));
+    let text = fields.text(&["_card", "card", "readme"]).map(|text| card::parse(text, limits));
     let mut card = text.unwrap_or_default();
     if let Some(front) = card_data(&fields, &mut card) {
         card.front = front;
@@ -60,22 +59,30 @@ pub fn from_api_row(row: &Value) -> Result<Metadata, String> {
     Ok(metadata)
 }
 
+/// What a checkpoint folder says about itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Folder<'a> {
+    /// README.md.
+    pub card: Option<&'a str>,
+    /// config.json.
+    pub config: Option<&'a Value>,
+    /// adapter_config.json.
+    pub adapter_config: Option<&'a Value>,
+    /// Every file's name.
+    pub files: &'a [String],
+}
+
 /// Reads what a checkpoint folder says about itself. Faults become notes.
-pub fn from_checkpoint(
-    id: RepoId,
-    card: Option<&str>,
-    config: Option<&Value>,
-    adapter_config: Option<&Value>,
-    files: &[String],
-    limits: &Limits,
-) -> Metadata {
+pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Metadata {
     let mut metadata = Metadata::named(id);
-    metadata.files = files.to_vec();
-    apply_config(&mut metadata, config);
-    if let Some(text) = card {
+    metadata.files = folder.files.to_vec();
+    apply_config(&mut metadata, folder.config);
+    if let Some(text) = folder.card {
         apply_card(&mut metadata, card::parse(text, limits));
+        // Nobody but the card's author wrote these tags.
+        parents::from_tags(&mut metadata, Source::Card);
     }
-    if let Some(adapter) = adapter_config {
+    if let Some(adapter) = folder.adapter_config {
         parents::from_adapter_config(&mut metadata, adapter);
         if metadata.library.is_none() {
             metadata.library = Some("peft".to_owned());

@@ -171,14 +171,13 @@ async fn publish(
     let (surveyed, shards) = tokio::task::spawn_blocking(move || survey(&opened, &limits)).await??;
 
     let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();
-    let mut metadata = hub::metadata::from_checkpoint(
-        id.clone(),
-        card.as_deref(),
-        config.as_ref(),
-        adapter.as_ref(),
-        &names,
-        &limits,
-    );
+    let folder = hub::metadata::Folder {
+        card: card.as_deref(),
+        config: config.as_ref(),
+        adapter_config: adapter.as_ref(),
+        files: &names,
+    };
+    let mut metadata = hub::metadata::from_checkpoint(id.clone(), &folder, &limits);
     if metadata.parameters.is_none() && !surveyed.is_empty() {
         metadata.parameters = Some(
             surveyed

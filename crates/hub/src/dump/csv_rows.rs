@@ -2,20 +2,21 @@
 
 use std::{
     io::{self, BufRead},
+    string::FromUtf8Error,
     sync::Arc,
 };
 
-use csv::{ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
 use super::{Raw, Rows, input::Source, shape::Shape};
-use crate::{Error, Result};
+use crate::Error;
 
 /// Each line a record; positions are line numbers, so the first record stands at 2.
-pub(super) fn rows(source: &Source<'_>) -> Result<Rows> {
+pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
     let io = |error| Error::Io { path: source.label.to_owned(), source: error };
     let damaged = |reason: String| Error::Damaged { path: source.label.to_owned(), reason };
-    let max = source.limits.row_bytes;
+    let limits = *source.limits;
+    let max = limits.row_bytes;
     let mut cutter = Cutter { reader: source.reader()?, max, line: 1 };
     let first = cutter.next().map_err(io)?.map_or_else(Vec::new, |cut| cut.text.unwrap_or_default());
     let header = fields(&first).map_err(|error| damaged(error.to_string()))?;
@@ -35,7 +36,7 @@ pub(super) fn rows(source: &Source<'_>) -> Result<Rows> {
             Ok(Some(Cut { line, text: Some(text) })) => {
                 let header = Arc::clone(&header);
                 let read = move || match fields(&text) {
-                    Ok(record) => shape.entry(object(&header, &record)),
+                    Ok(record) => shape.entry(object(&header, record), &limits),
                     Err(error) => Err(format!("the line cannot be read: {error}")),
                 };
                 Some(Raw { position: line, read: Box::new(read) })
@@ -51,17 +52,27 @@ pub(super) fn rows(source: &Source<'_>) -> Result<Rows> {
     })))
 }
 
-fn fields(text: &[u8]) -> csv::Result<StringRecord> {
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).buffer_capacity(text.len().max(1)).from_reader(text);
-    let mut record = StringRecord::new();
-    reader.read_record(&mut record)?;
-    Ok(record)
+/// The cells of one record.
+fn fields(text: &[u8]) -> Result<Vec<String>, FromUtf8Error> {
+    let (mut cells, mut cell, mut place) = (Vec::new(), Vec::new(), Place::Start);
+    for &byte in text {
+        match (place, byte) {
+            (Place::Start | Place::Plain | Place::Quote, b',') => {
+                cells.push(String::from_utf8(std::mem::take(&mut cell))?);
+            }
+            // The quotes around a cell; a doubled one inside arrives as `Quote` and is kept.
+            (Place::Start | Place::Quoted, b'"') => {}
+            _ => cell.push(byte),
+        }
+        place = place.after(byte);
+    }
+    cells.push(String::from_utf8(cell)?);
+    Ok(cells)
 }
 
-fn object(header: &[String], record: &StringRecord) -> Map<String, Value> {
-    let cells = header.iter().zip(record.iter()).filter(|(_, cell)| !cell.trim().is_empty());
-    cells.map(|(column, cell)| (column.clone(), Value::String(cell.to_owned()))).collect()
+fn object(header: &[String], record: Vec<String>) -> Map<String, Value> {
+    let cells = header.iter().cloned().zip(record).filter(|(_, cell)| !cell.trim().is_empty());
+    cells.map(|(column, cell)| (column, Value::String(cell))).collect()
 }
 
 /// A record's text, `None` when it was too long to keep, and the line it begins on.

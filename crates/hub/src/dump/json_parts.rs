@@ -47,12 +47,14 @@ impl Part {
 pub(super) struct Parts<R> {
     reader: R,
     max: usize,
+    /// Inside a list that is an item of the list being read.
+    nested: bool,
 }
 
 impl<R: BufRead> Parts<R> {
     /// Parts longer than `max` bytes are passed over.
     pub fn new(reader: R, max: usize) -> Self {
-        Self { reader, max }
+        Self { reader, max, nested: false }
     }
 
     /// The first byte of what comes next; `None` at the end.
@@ -140,22 +142,22 @@ impl<R: BufRead> Parts<R> {
         if self.inside()? == close { Ok(()) } else { self.mark(b',') }
     }
 
-    /// The next item of a list that was entered; a list inside it is opened once, `nested` tells so.
-    pub fn item(&mut self, nested: &mut bool) -> Result<Option<Part>> {
+    /// The next item of a list that was entered; a list inside it is opened, a list inside that is not.
+    pub fn item(&mut self) -> Result<Option<Part>> {
         loop {
-            match (self.inside()?, *nested) {
+            match (self.inside()?, self.nested) {
                 (b']', false) => {
                     self.mark(b']')?;
                     return Ok(None);
                 }
                 (b']', true) => {
                     self.mark(b']')?;
-                    *nested = false;
+                    self.nested = false;
                     self.separator(b']')?;
                 }
                 (b'[', false) => {
                     self.mark(b'[')?;
-                    *nested = true;
+                    self.nested = true;
                 }
                 _ => {
                     let part = self.part()?;
@@ -230,9 +232,9 @@ mod tests {
     }
 
     fn items(text: &str) -> Result<Vec<String>, String> {
-        let (mut parts, mut nested, mut found) = (parts(text, 20), false, Vec::new());
+        let (mut parts, mut found) = (parts(text, 20), Vec::new());
         parts.mark(b'[')?;
-        while let Some(part) = parts.item(&mut nested)? {
+        while let Some(part) = parts.item()? {
             found.push(match part {
                 Part::Text(text) => String::from_utf8(text).unwrap(),
                 Part::TooLong => "long".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::{io::BufRead, sync::atomic::Ordering};
 
-use domain::{Metadata, RepoId};
+use domain::{Limits, Metadata, RepoId};
 use serde_json::{Map, Value};
 
 use super::{
@@ -16,7 +16,8 @@ use crate::{Error, Result};
 /// One object a line.
 pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
     let mut reader = source.reader()?;
-    let max = source.limits.row_bytes;
+    let limits = *source.limits;
+    let max = limits.row_bytes;
     let mut position = 0;
     let mut pending = None;
     // The first record that can be read decides whether this is a dump at all.
@@ -37,7 +38,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
         {
             return Err(source.not_a_dump(keys(object)));
         }
-        pending = Some(line_row(position, bytes));
+        pending = Some(line_row(position, bytes, limits));
         break;
     }
     if position == 0 {
@@ -50,7 +51,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
             return match next_line(&mut reader, max) {
                 Ok(None) => None,
                 Ok(Some(Line::Text(bytes))) if blank(&bytes) => continue,
-                Ok(Some(Line::Text(bytes))) => Some(line_row(position, bytes)),
+                Ok(Some(Line::Text(bytes))) => Some(line_row(position, bytes, limits)),
                 Ok(Some(Line::TooLong)) => Some(too_long(position, max)),
                 Err(error) => {
                     failed = true;
@@ -84,7 +85,7 @@ pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
     let open = || Ok::<_, Error>(Parts::new(source.reader()?, source.limits.row_bytes));
     let form = form(&mut open()?).map_err(fault)?;
     source.read.store(0, Ordering::Relaxed);
-    let mut records = Records { parts: open()?, form, nested: false };
+    let mut records = Records { parts: open()?, form };
     records.enter().map_err(fault)?;
     let first = records.next().map_err(fault)?;
     if !matches!(records.form, Form::Resolutions) {
@@ -98,7 +99,7 @@ pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
             Some(_) => {}
         }
     }
-    Ok(rows(records, first, source.limits.row_bytes))
+    Ok(rows(records, first, *source.limits))
 }
 
 /// Walks over a whole document once, which also finds what is cut off or badly nested.
@@ -108,8 +109,7 @@ fn form(parts: &mut Parts<Box<dyn BufRead + Send>>) -> std::result::Result<Form,
         None => return Ok(Form::Records),
         Some(b'[') => {
             parts.mark(b'[')?;
-            let mut nested = false;
-            while parts.item(&mut nested)?.is_some() {}
+            while parts.item()?.is_some() {}
             Form::List
         }
         Some(b'{') => {
@@ -153,7 +153,6 @@ struct Record {
 struct Records {
     parts: Parts<Box<dyn BufRead + Send>>,
     form: Form,
-    nested: bool,
 }
 
 impl Records {
@@ -179,7 +178,7 @@ impl Records {
     fn next(&mut self) -> std::result::Result<Option<Record>, Fault> {
         let plain = |value| Record { key: None, value };
         match self.form {
-            Form::List | Form::Models => Ok(self.parts.item(&mut self.nested)?.map(plain)),
+            Form::List | Form::Models => Ok(self.parts.item()?.map(plain)),
             Form::Records if self.parts.peek()?.is_none() => Ok(None),
             Form::Records => self.parts.part().map(|value| Some(plain(value))),
             Form::Resolutions => {
@@ -192,7 +191,7 @@ impl Records {
     }
 }
 
-fn rows(mut records: Records, first: Option<Record>, max: usize) -> Rows {
+fn rows(mut records: Records, first: Option<Record>, limits: Limits) -> Rows {
     let mut ahead = Some(Ok(first));
     let records = std::iter::from_fn(move || match ahead.take().unwrap_or_else(|| records.next()) {
         Ok(None) => {
@@ -206,16 +205,18 @@ fn rows(mut records: Records, first: Option<Record>, max: usize) -> Rows {
         }
     });
     Box::new(records.zip(1..).map(move |(record, position)| match record {
-        Ok(record) => Raw { position, read: Box::new(move || record_entry(record, max)) },
+        Ok(record) => Raw { position, read: Box::new(move || record_entry(record, &limits)) },
         Err(reason) => fault(position, reason.into()),
     }))
 }
 
-fn record_entry(record: Record, max: usize) -> std::result::Result<Entry, String> {
-    let Part::Text(text) = record.value else { return Err(format!("the record is longer than {max} bytes")) };
+fn record_entry(record: Record, limits: &Limits) -> std::result::Result<Entry, String> {
+    let Part::Text(text) = record.value else {
+        return Err(format!("the record is longer than {} bytes", limits.row_bytes));
+    };
     let value = value(&text).map_err(|error| format!("the record is not JSON: {error}"))?;
     match record.key {
-        None => entry_of(value),
+        None => entry_of(value, limits),
         Some(key) => resolved(&key.string().ok_or("the id is not JSON")?, &value),
     }
 }
@@ -251,10 +252,10 @@ fn value(text: &[u8]) -> serde_json::Result<Value> {
     })
 }
 
-fn line_row(position: u64, bytes: Vec<u8>) -> Raw {
+fn line_row(position: u64, bytes: Vec<u8>, limits: Limits) -> Raw {
     let read = move || {
         let value = value(&bytes).map_err(|error| format!("the line is not JSON: {error}"))?;
-        entry_of(value)
+        entry_of(value, &limits)
     };
     Raw { position, read: Box::new(read) }
 }

@@ -95,8 +95,8 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
     let projection = Type::group_type_builder(meta.schema().name()).with_fields(fields).build();
     let projection = projection.map_err(|error| damaged(error.to_string()))?;
     let schema = guarded(|| Ok(SchemaDescriptor::new(Arc::new(projection)))).map_err(damaged)?;
-    let mut groups =
-        Groups { pages, reader, schema: Arc::new(schema), limits: *source.limits, next: 0, open: None };
+    let limits = *source.limits;
+    let mut groups = Groups { pages, reader, schema: Arc::new(schema), limits, next: 0, open: None };
     guarded(|| groups.advance()).map_err(damaged)?;
 
     let (read, mut position, mut failed) = (Arc::clone(source.read), 0, false);
@@ -109,7 +109,7 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
         failed = outcome.is_err();
         read.store(total.saturating_mul(position.min(count)) / count.max(1), Ordering::Relaxed);
         let convert = move || match outcome {
-            Ok(row) => shape.entry(object(&row)),
+            Ok(row) => shape.entry(object(&row), &limits),
             Err(reason) => Err(format!("the file cannot be decoded on: {reason}")),
         };
         Some(Raw { position, read: Box::new(convert) })

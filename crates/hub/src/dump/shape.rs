@@ -1,6 +1,6 @@
 //! What the records of a dump are, told by their columns.
 
-use domain::{Relation, RepoId};
+use domain::{Limits, Relation, RepoId};
 use serde_json::{Map, Value};
 
 use super::Entry;
@@ -39,9 +39,9 @@ impl Shape {
     }
 
     /// Reads a record.
-    pub fn entry(self, record: Map<String, Value>) -> Result<Entry, String> {
+    pub fn entry(self, record: Map<String, Value>, limits: &Limits) -> Result<Entry, String> {
         match self {
-            Self::Models => metadata::from_api_row(&Value::Object(record)).map(Entry::Model),
+            Self::Models => metadata::from_api_row(&Value::Object(record), limits).map(Entry::Model),
             Self::Aliases => Ok(Entry::Alias { from: id(&record, "from")?, to: id(&record, "to")? }),
             Self::Edges { parent, child } => {
                 let word = RELATIONS.iter().find_map(|key| record.get(*key)).and_then(Value::as_str);
@@ -56,10 +56,10 @@ impl Shape {
 }
 
 /// Reads a JSON object by its own keys.
-pub(super) fn entry_of(value: Value) -> Result<Entry, String> {
+pub(super) fn entry_of(value: Value, limits: &Limits) -> Result<Entry, String> {
     match value {
         Value::Object(record) => match Shape::of(record.keys().map(String::as_str)) {
-            Some(shape) => shape.entry(record),
+            Some(shape) => shape.entry(record, limits),
             None => Err(format!("the record has none of the fields looked for: {WANTED}")),
         },
         Value::String(text) => {

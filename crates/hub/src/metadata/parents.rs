@@ -17,16 +17,21 @@ pub(super) fn from_row(metadata: &mut Metadata, fields: &Fields<'_>) {
             group => from_base_models(metadata, &group),
         }
     }
+    from_tags(metadata, Source::Tag);
+    for raw in fields.get(&["base_model", "baseModel", "parent_model"]).map(names).unwrap_or_default() {
+        push(metadata, &raw, None, Source::Table);
+    }
+}
+
+/// `base_model:` tags, with or without a relation; `source` says whose tags they are.
+pub(super) fn from_tags(metadata: &mut Metadata, source: Source) {
     for tag in metadata.tags.clone() {
         let Some(rest) = tag.strip_prefix("base_model:") else { continue };
         let typed = rest.split_once(':').and_then(|(word, id)| Some((word.parse::<Relation>().ok()?, id)));
         match typed {
-            Some((relation, id)) => push(metadata, id, Some(relation), Source::Tag),
-            None => push(metadata, rest, None, Source::Tag),
+            Some((relation, id)) => push(metadata, id, Some(relation), source),
+            None => push(metadata, rest, None, source),
         }
-    }
-    for raw in fields.strings(&["base_model", "baseModel", "parent_model"]) {
-        push(metadata, &raw, None, Source::Table);
     }
 }
 
@@ -38,22 +43,25 @@ fn from_base_models(metadata: &mut Metadata, group: &Value) {
     }
 }
 
-/// `base_model` of a card: text, a list, or a list with nulls and maps.
+/// `base_model` of a card: text, a list, a map with a name, or a list with nulls and maps.
 pub(super) fn from_front_matter(metadata: &mut Metadata, fields: &Fields<'_>) {
-    let Some(value) = fields.get(&["base_model", "base_models"]) else { return };
+    for raw in fields.get(&["base_model", "base_models"]).map(names).unwrap_or_default() {
+        push(metadata, &raw, None, Source::Card);
+    }
+}
+
+/// The names a value holds; no id has a comma, so a text may hold several.
+fn names(value: &Value) -> Vec<String> {
     match value {
-        Value::Array(list) => {
-            let named = |item: &Value| match item {
-                Value::Object(map) => {
-                    ["id", "name", "model"].iter().find_map(|key| map.get(*key)).map(strings)
-                }
-                other => Some(strings(other)),
-            };
-            for raw in list.iter().filter_map(named).flatten() {
-                push(metadata, &raw, None, Source::Card);
-            }
+        Value::Array(list) => list.iter().flat_map(names).collect(),
+        Value::Object(map) => {
+            ["id", "name", "model"].iter().find_map(|key| map.get(*key)).map(strings).unwrap_or_default()
         }
-        other => strings(other).iter().for_each(|raw| push(metadata, raw, None, Source::Card)),
+        other => {
+            let texts = strings(other);
+            let parts = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+            parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        }
     }
 }
 
@@ -72,16 +80,27 @@ pub(super) fn from_recipe(metadata: &mut Metadata, body: &str) {
     let mut raws: Vec<&str> = Vec::new();
     let sources = list(&recipe, "slices").iter().flat_map(|slice| list(slice, "sources"));
     for entry in list(&recipe, "models").iter().chain(sources) {
-        raws.extend(entry.get("model").and_then(Value::as_str));
+        references(entry.get("model"), &mut raws);
     }
-    raws.extend(recipe.get("base_model").and_then(Value::as_str));
+    references(recipe.get("base_model"), &mut raws);
     for raw in raws {
-        // `model+adapter` applies an adapter first.
-        for part in raw.split('+').map(str::trim) {
+        // `model+adapter` applies an adapter first; `@` names a revision.
+        for part in raw.split('+').map(|part| part.split('@').next().unwrap_or(part).trim()) {
             if part.matches('/').count() == 1 && !part.starts_with(['.', '/', '~']) {
                 push(metadata, part, Some(Relation::Merge), Source::MergeConfig);
             }
         }
+    }
+}
+
+/// A reference of mergekit's: text, or an object with a `path`, a `model` or a `lora` to apply.
+fn references<'a>(value: Option<&'a Value>, raws: &mut Vec<&'a str>) {
+    match value {
+        Some(Value::String(text)) => raws.push(text),
+        Some(Value::Object(map)) => {
+            ["path", "model", "lora"].into_iter().for_each(|key| references(map.get(key), raws));
+        }
+        _ => {}
     }
 }
 

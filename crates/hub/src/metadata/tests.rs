@@ -1,9 +1,19 @@
 //! Tests of metadata reading.
 
 use domain::{Limits, Relation, RepoId, Source};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{from_api_row, from_checkpoint};
+use super::{Folder, from_checkpoint};
+
+fn from_api_row(row: &Value) -> Result<domain::Metadata, String> {
+    super::from_api_row(row, &Limits::default())
+}
+
+fn from_card(card: &str) -> Vec<(Source, Option<Relation>, String)> {
+    let folder = Folder { card: Some(card), ..Folder::default() };
+    let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
+    metadata.parents.into_iter().map(|parent| (parent.source, parent.relation, parent.raw)).collect()
+}
 
 #[test]
 fn an_api_row_is_read_in_camel_case() {
@@ -69,14 +79,13 @@ fn a_record_without_a_valid_id_is_refused_with_the_reason() {
 #[test]
 fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
     let card = "---\nbase_model: [a/x, b/y]\ntags: [merge]\n---\n```yaml\nmodels:\n  - model: a/x\n    parameters: {weight: 0.5}\n  - model: b/y+c/lora\n  - model: ./local\nmerge_method: linear\n```\n";
-    let metadata = from_checkpoint(
-        RepoId::parse("me/m").unwrap(),
-        Some(card),
-        Some(&json!({"model_type": "llama"})),
-        Some(&json!({"base_model_name_or_path": "a/x"})),
-        &["config.json".to_owned()],
-        &Limits::default(),
-    );
+    let folder = Folder {
+        card: Some(card),
+        config: Some(&json!({"model_type": "llama"})),
+        adapter_config: Some(&json!({"base_model_name_or_path": "a/x"})),
+        files: &["config.json".to_owned()],
+    };
+    let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
 
     let merged: Vec<_> =
         metadata.parents.iter().filter(|p| p.source == Source::MergeConfig).map(|p| p.raw.as_str()).collect();
@@ -85,4 +94,27 @@ fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
     assert_eq!(metadata.library.as_deref(), Some("peft"));
     assert_eq!(metadata.model_type.as_deref(), Some("llama"));
     assert_eq!(metadata.tags, ["merge"]);
+}
+
+#[test]
+fn a_recipe_names_revisions_and_objects() {
+    let parents = from_card(
+        "```yaml\nmodels:\n  - model: a/b@main\n  - model: {path: c/d, revision: x}\n  - model: {model: {path: e/f}, lora: {path: g/h}}\nbase_model: {path: i/j@refs/pr/1}\nmerge_method: ties\n```\n",
+    );
+
+    let raws: Vec<&str> = parents.iter().map(|(.., raw)| raw.as_str()).collect();
+    assert_eq!(raws, ["a/b", "c/d", "e/f", "g/h", "i/j"]);
+    assert!(
+        parents.iter().all(|parent| parent.0 == Source::MergeConfig && parent.1 == Some(Relation::Merge))
+    );
+}
+
+#[test]
+fn a_card_names_its_base_in_a_map_with_commas_or_in_a_tag() {
+    let card = |raw: &str| (Source::Card, None, raw.to_owned());
+
+    assert_eq!(from_card("---\nbase_model: {name: a/b}\n---\n"), [card("a/b")]);
+    assert_eq!(from_card("---\nbase_model: a/b, c/d,\n---\n"), [card("a/b"), card("c/d")]);
+    let tagged = from_card("---\ntags:\n- base_model:finetune:a/b\n- base_model:c/d\n- x\n---\n");
+    assert_eq!(tagged, [(Source::Card, Some(Relation::Finetune), "a/b".to_owned()), card("c/d")]);
 }
