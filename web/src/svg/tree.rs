@@ -226,9 +226,9 @@ fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
     for (on, word) in [(node.ghost, " ghost"), (at == focus, " focus")] {
         class.push_str(if on { word } else { "" });
     }
-    let letter = if at == focus { 9.2 } else { 8.2 };
-    let letters = label.chars().count().max(node.name.org().chars().count().min(LABEL) * 4 / 5);
-    let start = x + 20.0 + letter * letters as f64;
+    let bold = if at == focus { 1.12 } else { 1.0 };
+    let org = clip(node.name.org(), LABEL);
+    let start = x + 20.0 + (bold * width(&label)).max(0.8 * width(&org));
     let bend = across(places[at].depth + 1) - 48.0;
     let line = |to: f64| {
         let (start, end) = (start.min(bend), across(places[at].depth + 1) - 13.0);
@@ -253,13 +253,18 @@ fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
         x,
         y,
         mark: shape::mark(node.relation),
-        org: clip(node.name.org(), LABEL),
+        org,
         label,
         class,
         title: title(node),
         href: node.name.href(),
         letter: licence.letter,
     });
+}
+
+/// About how wide a label is set, erring to the wide side.
+fn width(label: &str) -> f64 {
+    label.chars().map(|c| if c.is_uppercase() || matches!(c, 'm' | 'w' | '_') { 10.4 } else { 7.9 }).sum()
 }
 
 /// Where the children that are not drawn can be seen: the tree around their parent.

@@ -16,7 +16,10 @@ pub struct ParamField {
 impl ParamField {
     /// Default and range in words.
     pub(crate) fn hint(&self) -> String {
-        let mut parts = vec![self.kind.clone()];
+        let mut parts = vec![match self.kind.as_str() {
+            "flag" => "true or false".to_owned(),
+            kind => kind.to_owned(),
+        }];
         parts.extend(self.range.clone());
         parts.push(
             self.default.as_ref().map_or_else(|| "required".to_owned(), |value| format!("default {value}")),

@@ -55,8 +55,13 @@ pub fn methods() -> Vec<MethodCard> {
                 .map(|param| ParamField {
                     name: text(param, "name"),
                     kind: text(param, "kind"),
-                    default: param.get("default").and_then(plain),
-                    range: param.get("range").and_then(plain),
+                    default: param.get("default").and_then(|default| match text(param, "kind").as_str() {
+                        "flag" => default.as_f64().map(|flag| (flag != 0.0).to_string()),
+                        _ => plain(default),
+                    }),
+                    range: param.get("range").and_then(|range| {
+                        Some(format!("usually {} to {}", range.get(0)?.as_f64()?, range.get(1)?.as_f64()?))
+                    }),
                     per_model: param.get("per_model").and_then(Value::as_bool).unwrap_or_default(),
                 })
                 .collect(),
