@@ -135,8 +135,9 @@ pub async fn ingest_files(
         }
         Err(error) => {
             match error {
-                // Whoever has the job now makes the very same files.
-                Error::Store(store::Error::LeaseLost(_)) => gathered.leave(registry).await,
+                // Whoever has the job now makes the very same files; what it does not publish is swept once the
+                // pins have run out.
+                Error::Store(store::Error::LeaseLost(_)) => {}
                 _ => gathered.discard(registry).await,
             }
             Err(error)

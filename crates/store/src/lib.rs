@@ -20,10 +20,10 @@ mod revisions;
 mod rows;
 mod search;
 mod sql;
+mod sweep;
 mod upsert;
 
 pub use blobfile::BlobFile;
-pub use blobs::sweep_folder;
 pub use blobwriter::BlobWriter;
 pub use connect::Store;
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
@@ -34,4 +34,5 @@ pub use pins::Holder;
 pub use queue::{Beat, JobProgress};
 pub use revisions::{FileRow, Publish, TensorRow};
 pub use search::{Page, SearchQuery, Sort};
+pub use sweep::sweep_folder;
 pub use upsert::Upserted;
