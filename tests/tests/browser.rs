@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use stemma_tests::{Browser, Server, Zoo, databases};
-use thirtyfour::By;
+use thirtyfour::{By, error::WebDriverResult};
 
-const ENOUGH: Duration = Duration::from_secs(60);
+const ENOUGH: Duration = Duration::from_secs(30);
 
 const HOSTILE: &str = r#"{"id":"evil/card","tags":["base_model:finetune:mandoc/scribe-v1","<script>window.caught=1</script>"],"cardData":{"license":"<img src=x onerror=window.caught=2>"},"card":"---\nlicense: mit\n---\n# Hi\n<script>window.caught=3</script><img src=x onerror=\"window.caught=4\"><a href=\"javascript:window.caught=5\">x</a>"}"#;
 
@@ -30,9 +30,28 @@ fn run(command: &mut std::process::Command) -> Result<()> {
     Ok(())
 }
 
+/// A page may be in the middle of giving way to the next one: what fails then is tried again for a while.
+async fn settled<T>(look: impl AsyncFn() -> WebDriverResult<T>) -> Result<T> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        match look().await {
+            Ok(seen) => return Ok(seen),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
 async fn text(browser: &Browser, selector: &str) -> Result<String> {
-    let found = browser.find(By::Css(selector)).await.with_context(|| format!("no {selector}"))?;
-    Ok(found.text().await?)
+    settled(async || browser.find(By::Css(selector)).await?.text().await)
+        .await
+        .with_context(|| format!("no {selector}"))
+}
+
+async fn follow(browser: &Browser, link: &str) -> Result<()> {
+    settled(async || browser.find(By::LinkText(link)).await?.click().await)
+        .await
+        .with_context(|| format!("no link {link}"))
 }
 
 async fn fill(browser: &Browser, name: &str, value: &str) -> Result<()> {
@@ -70,11 +89,11 @@ async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
         browser.goto(server.url("/")).await?;
         fill(&browser, "search", "scribe-v1-de").await?;
         press(&browser, "Search").await?;
-        browser.find(By::LinkText("mandoc/scribe-v1-de")).await?.click().await?;
-        ensure!(text(&browser, "h1").await? == "mandoc/scribe-v1-de");
+        follow(&browser, "mandoc/scribe-v1-de").await?;
+        ensure!(text(&browser, "h1.model").await? == "mandoc/scribe-v1-de");
         ensure!(text(&browser, ".strip").await?.starts_with("mandoc/scribe-v1 ›"));
 
-        browser.find(By::LinkText("Family tree")).await?.click().await?;
+        follow(&browser, "Family tree").await?;
         let drawn: Vec<String> = browser.execute(LABELS, vec![]).await?.convert()?;
         ensure!(
             drawn == ["mandoc/scribe-v1", "mandoc/scribe-v1-de", "community/scribe-de-code"],
@@ -126,7 +145,8 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
         fill(&browser, "output", "tests/merged").await?;
         press(&browser, "Start the merge").await?;
         ensure!(ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
-        browser.find(By::LinkText("tests/merged")).await?.click().await?;
+        follow(&browser, "tests/merged").await?;
+        ensure!(text(&browser, "h1.model").await? == "tests/merged");
         let page = text(&browser, "main").await?;
         ensure!(page.contains("model.safetensors") && page.contains("mandoc/scribe-v1-fr"), "{page}");
         browser.close().await?;

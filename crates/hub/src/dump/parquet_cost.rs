@@ -62,7 +62,8 @@ fn largest_page(file: &File, column: &ColumnChunkMetaData, max: u64) -> Result<u
         at += page.header_bytes;
         let mut size = page.unpacked_bytes.max(page.packed_bytes);
         // Only deflate's decoder ignores the size that the header names.
-        if matches!(column.compression(), Compression::GZIP(_)) && page.packed_bytes * DEFLATE_RATIO > max {
+        let may_lie = matches!(column.compression(), Compression::GZIP(_)) && size <= max;
+        if may_lie && page.packed_bytes.saturating_mul(DEFLATE_RATIO) > max {
             size = size.max(inflated(Window { file, at, left: page.packed_bytes }, max)?);
         }
         let kept = if page.is_dictionary { &mut dictionary } else { &mut data };
@@ -72,9 +73,17 @@ fn largest_page(file: &File, column: &ColumnChunkMetaData, max: u64) -> Result<u
     Ok(dictionary + data)
 }
 
+/// The inflated size, counted no further than just above `max`.
 fn inflated(packed: Window<'_>, max: u64) -> Result<u64> {
-    let unpacked = flate2::read::MultiGzDecoder::new(packed).take(max + 1);
-    Ok(std::io::copy(&mut { unpacked }, &mut std::io::sink())?)
+    let mut unpacked = flate2::read::MultiGzDecoder::new(packed);
+    let (mut buffer, mut size) = (vec![0; 1 << 16], 0);
+    while size <= max {
+        match unpacked.read(&mut buffer)? {
+            0 => break,
+            n => size += n as u64,
+        }
+    }
+    Ok(size)
 }
 
 /// Counts the items of each row of a list column and the longest each may be.
@@ -149,5 +158,25 @@ impl Read for Window<'_> {
         self.at += n as u64;
         self.left -= n as u64;
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::{Window, inflated};
+
+    #[test]
+    fn deflated_bytes_are_counted_and_not_kept() {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&vec![0; 1 << 20]).unwrap();
+        let packed = packed.finish().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&packed).unwrap();
+        let window = || Window { file: &file, at: 0, left: packed.len() as u64 };
+
+        assert_eq!(inflated(window(), 1 << 30).unwrap(), 1 << 20);
+        assert!((1_001..1 << 17).contains(&inflated(window(), 1_000).unwrap()));
     }
 }
