@@ -6,6 +6,7 @@ mod m0001_models;
 mod m0002_revisions;
 mod m0003_jobs;
 mod m0004_holds;
+mod m0005_totals;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_revisions::Migration),
             Box::new(m0003_jobs::Migration),
             Box::new(m0004_holds::Migration),
+            Box::new(m0005_totals::Migration),
         ]
     }
 }

@@ -32,6 +32,10 @@ pub struct Limits {
     pub page: u64,
     /// Longest page.
     pub page_max: u64,
+    /// Longest text or filter of one search, bytes.
+    pub search_bytes: usize,
+    /// Most words in the text of one search.
+    pub search_words: usize,
     /// Most models in one kinship matrix.
     pub matrix: usize,
     /// Most parents of one model.
@@ -70,6 +74,8 @@ impl Default for Limits {
             row_bytes: 16 << 20,
             page: 20,
             page_max: 100,
+            search_bytes: 1 << 10,
+            search_words: 32,
             matrix: 100,
             parents: 64,
             traversal: 50_000,

@@ -1,6 +1,12 @@
 //! Ingest of one checkpoint: stored and hashed, checked, surveyed, its parents claimed, published at once.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use domain::{Claim, Digest, Metadata, RelativePath, RepoId};
 use serde_json::Value;
@@ -135,8 +141,9 @@ pub async fn ingest_files(
         }
         Err(error) => {
             match error {
-                // Whoever has the job now makes the very same files.
-                Error::Store(store::Error::LeaseLost(_)) => gathered.leave(registry).await,
+                // Whoever has the job now makes the very same files; what it does not publish is swept once the
+                // pins have run out.
+                Error::Store(store::Error::LeaseLost(_)) => {}
                 _ => gathered.discard(registry).await,
             }
             Err(error)
@@ -168,7 +175,11 @@ async fn publish(
     for file in files {
         opened.push((file.path.clone(), Arc::new(registry.store.open_blob(&file.digest).await?)));
     }
-    let (surveyed, shards) = tokio::task::spawn_blocking(move || survey(&opened, &limits)).await??;
+    let wanted = Wanted::default();
+    let dropped = Arc::clone(&wanted.0);
+    let (surveyed, shards) =
+        tokio::task::spawn_blocking(move || survey(&opened, &limits, &dropped)).await??;
+    drop(wanted);
 
     let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();
     let folder = hub::metadata::Folder {
@@ -217,16 +228,28 @@ fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>, limits: &domain::Limi
     claims
 }
 
+/// Dropped with the ingest that waits for a survey, so that the thread that makes it stops too.
+#[derive(Default)]
+struct Wanted(Arc<AtomicBool>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 type Shard = (String, std::ops::Range<u64>);
 
 fn survey(
     files: &[(RelativePath, Arc<dyn ReadAt>)],
     limits: &domain::Limits,
+    dropped: &AtomicBool,
 ) -> Result<(Vec<TensorFacts>, Vec<Shard>), Error> {
     let Some(checkpoint) = weights::assemble(files, limits)? else {
         return Ok((Vec::new(), Vec::new()));
     };
-    let facts = weights::survey(&checkpoint, &|_| Ok(()))?;
+    let listen = |_| if dropped.load(Ordering::Relaxed) { Err(weights::Error::Stopped) } else { Ok(()) };
+    let facts = weights::survey(&checkpoint, &listen)?;
     let shards = (0..checkpoint.tensors().len())
         .map(|index| (checkpoint.shard_of(index).to_owned(), checkpoint.byte_range(index)))
         .collect();

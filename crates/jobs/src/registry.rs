@@ -25,6 +25,7 @@ pub struct Registry {
 impl Registry {
     /// Wires a registry over an opened store.
     pub fn new(store: Store, limits: Limits, scratch: PathBuf) -> Self {
+        let store = store.limited(limits);
         Self {
             forests: Forests::new(store.clone()),
             store,

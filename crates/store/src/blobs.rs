@@ -5,7 +5,6 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -184,39 +183,4 @@ impl Store {
         let bytes: Vec<Bytes> = self.stream(digest, 0..size).await?.try_collect().await?;
         String::from_utf8(bytes.concat()).map_err(|_| Error::NotText(*digest))
     }
-
-    /// Removes staged files of writers that vanished a day ago or earlier; gives their number. A bucket's
-    /// unfinished uploads are for its own lifecycle rule.
-    ///
-    /// # Errors
-    /// When the staging folder cannot be read.
-    pub async fn sweep(&self) -> Result<usize> {
-        match self.blobs() {
-            Blobs::Local(root) => {
-                let staging = root.join("staging");
-                tokio::task::spawn_blocking(move || Ok(sweep_folder(&staging)?)).await?
-            }
-            Blobs::Remote(..) => Ok(0),
-        }
-    }
-}
-
-/// Age from which an unfinished file has no owner any more.
-const ABANDONED: Duration = Duration::from_secs(24 * 3_600);
-
-/// Removes the files of `folder` that nobody has written to for a day.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn sweep_folder(folder: &Path) -> io::Result<usize> {
-    let mut removed = 0;
-    for entry in fs_err::read_dir(folder)? {
-        let entry = entry?;
-        let about = entry.metadata()?;
-        let idle = about.modified()?.elapsed().unwrap_or_default();
-        if about.is_file() && idle > ABANDONED && fs_err::remove_file(entry.path()).is_ok() {
-            removed += 1;
-        }
-    }
-    Ok(removed)
 }

@@ -1,7 +1,12 @@
 //! [`Store`]: one database and one blob store, opened together.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use domain::Limits;
 use migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
@@ -10,7 +15,7 @@ use sea_orm::{
 };
 
 use crate::{
-    Error, Result,
+    Counts, Error, Result,
     blobs::Blobs,
     rows::get,
     sql::{self, Params},
@@ -25,11 +30,13 @@ const MIGRATIONS: i64 = 0x7374_656d_6d61_0002;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    limits: Limits,
 }
 
 struct Inner {
     db: DatabaseConnection,
     blobs: Blobs,
+    counted: Mutex<Option<(i64, Counts)>>,
 }
 
 impl Store {
@@ -64,7 +71,14 @@ impl Store {
             options.max_connections(16);
         }
         let db = Database::connect(options).await?;
-        Ok(Self { inner: Arc::new(Inner { db, blobs: Blobs::open(blobs_url)? }) })
+        let inner = Inner { db, blobs: Blobs::open(blobs_url)?, counted: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner), limits: Limits::default() })
+    }
+
+    /// The same storage under these limits instead of the default ones.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Brings the schema up to date; safe when several processes start at once.
@@ -108,6 +122,15 @@ impl Store {
 
     pub(crate) fn db(&self) -> &DatabaseConnection {
         &self.inner.db
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Totals as of a value of the change counter.
+    pub(crate) fn counted(&self) -> &Mutex<Option<(i64, Counts)>> {
+        &self.inner.counted
     }
 
     pub(crate) fn backend(&self) -> DbBackend {

@@ -37,8 +37,8 @@ pub enum Error {
     Cancelled(String),
     #[error("{most} jobs are waiting or running; try again when some are done")]
     QueueFull { most: u64 },
-    #[error("a search has at most {words} words of {bytes} bytes in all")]
-    SearchTooLong { words: usize, bytes: usize },
+    #[error("a text of the search has {given} {unit}; at most {most} are taken (limit `{limit}`)")]
+    SearchTooLong { given: usize, unit: &'static str, most: usize, limit: &'static str },
     #[error("job {0} was handed to another worker or has ended; this result is dropped")]
     LeaseLost(String),
     #[error("{0}")]

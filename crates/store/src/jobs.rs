@@ -91,7 +91,7 @@ impl Store {
             params.add(Ulid::generate().to_string()),
             params.add(new.kind.as_str()),
             params.add(to_json(&new.payload)?),
-            params.add(new.idempotency_key.clone()),
+            params.add(sql::maybe_text(new.idempotency_key.as_ref())),
             params.add(new.output.clone()),
         ];
         // Columns take their types from the table only where a row is given as VALUES.
@@ -130,7 +130,8 @@ impl Store {
     pub async fn known(&self, new: &NewJob) -> Result<Option<JobRow>> {
         let Some(key) = &new.idempotency_key else { return Ok(None) };
         let mut params = Params::default();
-        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE idempotency_key = {}", params.add(key.as_str()));
+        let sql =
+            format!("SELECT {COLUMNS} FROM jobs WHERE idempotency_key = {}", params.add(sql::text(key)));
         match sql::one(self.db(), &sql, params).await?.as_ref().map(job).transpose()? {
             Some(stored) if stored.kind == new.kind && request(&stored.payload) == request(&new.payload) => {
                 Ok(Some(stored))

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Result, Store,
-    rows::{get, json, maybe_digest, maybe_json, unsigned},
+    rows::{get, json, maybe_digest, maybe_json},
     sql::{self, MOST_KEYS, Params},
 };
 
@@ -93,17 +93,6 @@ pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
     })
 }
 
-/// How much the registry holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Counts {
-    /// Without ghosts.
-    pub models: u64,
-    pub ghosts: u64,
-    pub edges: u64,
-    pub with_weights: u64,
-    pub jobs_queued: u64,
-}
-
 impl Store {
     /// The model called `name`, in any case, under its present or an older name.
     ///
@@ -155,28 +144,6 @@ impl Store {
         let sql = format!("SELECT notes FROM models WHERE id = {}", params.add(model));
         let row = sql::one(self.db(), &sql, params).await?;
         row.as_ref().map_or_else(|| Ok(Vec::new()), |row| json(row, "notes"))
-    }
-
-    /// Totals for the front page.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn count_models(&self) -> Result<Counts> {
-        let sql = "SELECT (SELECT COUNT(*) FROM models WHERE NOT ghost) AS models,
-                          (SELECT COUNT(*) FROM models WHERE ghost) AS ghosts,
-                          (SELECT COUNT(*) FROM edges WHERE status = 'accepted') AS edges,
-                          (SELECT COUNT(*) FROM models WHERE has_weights) AS with_weights,
-                          (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS jobs_queued";
-        let Some(row) = sql::one(self.db(), sql, Params::default()).await? else {
-            return Ok(Counts::default());
-        };
-        Ok(Counts {
-            models: unsigned(&row, "models")?,
-            ghosts: unsigned(&row, "ghosts")?,
-            edges: unsigned(&row, "edges")?,
-            with_weights: unsigned(&row, "with_weights")?,
-            jobs_queued: unsigned(&row, "jobs_queued")?,
-        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Blobs in the hands of an unfinished ingest or job: no clean-up takes them away under it.
 
 use domain::Digest;
+use sea_orm::DatabaseTransaction;
 use ulid::Ulid;
 
 use crate::{
@@ -61,12 +62,16 @@ impl Store {
         // In the writers' turn: a publish either committed before, or looks for its blobs after.
         let tx = self.begin_write().await?;
         let mut params = Params::default();
-        let sql = format!(
-            "DELETE FROM pins WHERE holder = {} OR until < {}",
-            params.add(holder.0.as_str()),
-            sql::now(self.backend())
-        );
+        // Expired pins of others stay: they are how a sweep knows which blobs to look at.
+        let sql = format!("DELETE FROM pins WHERE holder = {}", params.add(holder.0.as_str()));
         sql::run(&tx, &sql, params).await?;
+        let removed = self.remove_unneeded(&tx, digests).await?;
+        tx.commit().await?;
+        Ok(removed)
+    }
+
+    /// Removes those of `digests` that no file of a revision, no job's result and no living pin names.
+    pub(crate) async fn remove_unneeded(&self, tx: &DatabaseTransaction, digests: &[Digest]) -> Result<u64> {
         let mut removed = 0;
         for digests in digests.chunks(MOST_KEYS) {
             let mut params = Params::default();
@@ -74,9 +79,10 @@ impl Store {
             let sql = format!(
                 "SELECT digest FROM files WHERE digest IN {list}
                  UNION SELECT digest FROM job_blobs WHERE digest IN {list}
-                 UNION SELECT digest FROM pins WHERE digest IN {list}"
+                 UNION SELECT digest FROM pins WHERE digest IN {list} AND until >= {}",
+                sql::now(self.backend())
             );
-            let rows = sql::all(&tx, &sql, params).await?;
+            let rows = sql::all(tx, &sql, params).await?;
             let used =
                 rows.iter().map(|row| parsed(row, "digest", "digest")).collect::<Result<Vec<Digest>>>()?;
             for digest in digests.iter().filter(|digest| !used.contains(digest)) {
@@ -86,7 +92,6 @@ impl Store {
                 }
             }
         }
-        tx.commit().await?;
         Ok(removed)
     }
 

@@ -164,13 +164,19 @@ impl Store {
     }
 
     /// Gives a running job back unharmed, for a worker that has to stop: it waits again at once and the try
-    /// does not count.
+    /// does not count. One that somebody cancelled meanwhile has ended instead.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] for a stale fence.
     pub async fn give_back(&self, id: &str, fence: i64) -> Result<()> {
-        let set = "state = 'queued', attempts = attempts - 1, lease_until = NULL, worker = NULL";
-        self.end(id, fence, set, Params::default()).await
+        // No worker claims a cancelled job, so that a queued one would wait, and block its output, for ever.
+        let set = format!(
+            "state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
+             finished_at = CASE WHEN cancel_requested THEN {} ELSE NULL END,
+             attempts = attempts - 1, lease_until = NULL, worker = NULL",
+            sql::now(self.backend())
+        );
+        self.end(id, fence, &set, Params::default()).await
     }
 
     async fn end(&self, id: &str, fence: i64, set: &str, mut params: Params) -> Result<()> {

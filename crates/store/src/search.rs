@@ -1,6 +1,6 @@
 //! Finding models: filters and keyset pages.
 
-use domain::Relation;
+use domain::{Limits, Relation};
 use sea_orm::Value;
 use serde::Serialize;
 
@@ -9,11 +9,6 @@ use crate::{
     models::{LIGHT, ModelRow, model},
     sql::{self, Params, contains_pattern},
 };
-
-/// Words of one search; each is a pattern of its own.
-const MOST_WORDS: usize = 32;
-/// Bytes of one search.
-const MOST_BYTES: usize = 1_024;
 
 /// The order of a list; on a tie the row that came last goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,10 +78,7 @@ impl Store {
     /// # Errors
     /// [`Error::BadCursor`], [`Error::SearchTooLong`]; when the database cannot be read.
     pub async fn search(&self, query: SearchQuery) -> Result<Page<ModelRow>> {
-        let words = query.text.as_deref().unwrap_or_default();
-        if words.len() > MOST_BYTES || words.split_whitespace().count() > MOST_WORDS {
-            return Err(Error::SearchTooLong { words: MOST_WORDS, bytes: MOST_BYTES });
-        }
+        fits(&query, self.limits())?;
         let limit = query.limit.clamp(1, 10_000);
         let mut params = Params::default();
         let mut filters = filters(&query, &mut params);
@@ -120,6 +112,20 @@ impl Store {
         let items = rows.iter().map(|row| model(row, false)).collect::<Result<_>>()?;
         Ok(Page { items, next })
     }
+}
+
+fn fits(query: &SearchQuery, limits: &Limits) -> Result<()> {
+    let most = limits.search_bytes;
+    let parts = [&query.text, &query.org, &query.license, &query.pipeline_tag, &query.library];
+    if let Some(part) = parts.into_iter().flatten().find(|part| part.len() > most) {
+        return Err(Error::SearchTooLong { given: part.len(), unit: "bytes", most, limit: "search_bytes" });
+    }
+    let (given, most) =
+        (query.text.iter().flat_map(|text| text.split_whitespace()).count(), limits.search_words);
+    if given > most {
+        return Err(Error::SearchTooLong { given, unit: "words", most, limit: "search_words" });
+    }
+    Ok(())
 }
 
 fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {

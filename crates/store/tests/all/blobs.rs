@@ -4,6 +4,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use domain::{Digest, Limits};
 use futures::TryStreamExt as _;
+use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
 use store::{Error, FileRow, Holder, NewJob, Publish, Store};
 use weights::ReadAt as _;
@@ -13,6 +14,8 @@ use crate::common::{Db, db_test, named};
 db_test!(
     only_blobs_that_nobody_needs_are_removed,
     a_blob_another_ingest_holds_stays,
+    a_sweep_removes_the_blobs_of_an_ingest_that_died,
+    a_sweep_keeps_the_results_of_jobs_that_succeeded_and_no_others,
     the_result_of_a_job_stays,
     a_revision_without_weights_has_no_checkpoint,
 );
@@ -72,6 +75,52 @@ async fn the_result_of_a_job_stays(db: Db) {
     assert_eq!(db.store.discard(&other, &[digest]).await.unwrap(), 0);
     let stale = db.store.keep_result((&job.id, job.fence - 1), &digest).await;
     assert!(matches!(stale, Err(Error::LeaseLost(_))));
+}
+
+/// Lets a day pass for every pin.
+async fn let_pins_expire(db: &Db) {
+    let connection = Database::connect(&db.url).await.unwrap();
+    connection.execute_unprepared("UPDATE pins SET until = 0").await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn a_sweep_removes_the_blobs_of_an_ingest_that_died(db: Db) {
+    let (died, alive) = (Holder::new(), Holder::new());
+    let (lost, _) = db.store.put_bytes(&died, b"lost").await.unwrap();
+    let (published, size) = db.store.put_bytes(&died, b"published").await.unwrap();
+    with_file(&db, published, size).await;
+    let_pins_expire(&db).await;
+    let (held, _) = db.store.put_bytes(&alive, b"held").await.unwrap();
+    // Another ingest that ends meanwhile does not take the knowledge of the lost blob away.
+    db.store.discard(&Holder::new(), &[held]).await.unwrap();
+
+    assert_eq!(db.store.sweep().await.unwrap(), 1);
+
+    assert!(!db.store.has(&lost).await.unwrap());
+    assert!(db.store.has(&published).await.unwrap() && db.store.has(&held).await.unwrap());
+    assert_eq!(db.store.sweep().await.unwrap(), 0);
+}
+
+async fn a_sweep_keeps_the_results_of_jobs_that_succeeded_and_no_others(db: Db) {
+    let holder = Holder::new();
+    let mut kept = Vec::new();
+    for bytes in [b"good", b"lost"] {
+        let new = NewJob { kind: "diff".to_owned(), payload: json!({}), idempotency_key: None, output: None };
+        db.store.enqueue(new, 10).await.unwrap();
+        let job = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
+        let (digest, _) = db.store.put_bytes(&holder, bytes).await.unwrap();
+        db.store.keep_result((&job.id, job.fence), &digest).await.unwrap();
+        kept.push((job, digest));
+    }
+    db.store.release(&holder).await.unwrap();
+    let [(good, result), (bad, orphan)] = kept.try_into().unwrap();
+    db.store.finish(&good.id, good.fence, json!({})).await.unwrap();
+    assert_eq!(db.store.sweep().await.unwrap(), 0, "a running job keeps what it made");
+    db.store.fail(&bad.id, bad.fence, "x", "y", None).await.unwrap();
+
+    assert_eq!(db.store.sweep().await.unwrap(), 1);
+
+    assert!(db.store.has(&result).await.unwrap() && !db.store.has(&orphan).await.unwrap());
 }
 
 async fn a_revision_without_weights_has_no_checkpoint(db: Db) {

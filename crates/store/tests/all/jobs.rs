@@ -20,6 +20,7 @@ db_test!(
     two_jobs_that_are_not_done_never_share_an_output,
     a_full_queue_takes_no_more,
     a_job_given_back_waits_as_if_it_had_never_been_taken,
+    a_cancelled_job_given_back_has_ended_and_frees_its_output,
 );
 
 const MOST: u64 = 1_000;
@@ -207,4 +208,16 @@ async fn a_job_given_back_waits_as_if_it_had_never_been_taken(db: Db) {
     let again = take(&db.store, 60).await.unwrap();
     assert_eq!((&again.id, again.attempts), (&taken.id, 1));
     assert!(matches!(db.store.give_back(&again.id, taken.fence).await, Err(Error::LeaseLost(_))));
+}
+
+async fn a_cancelled_job_given_back_has_ended_and_frees_its_output(db: Db) {
+    db.store.enqueue(output("a/b"), MOST).await.unwrap();
+    let taken = take(&db.store, 60).await.unwrap();
+    db.store.cancel(&taken.id).await.unwrap();
+
+    db.store.give_back(&taken.id, taken.fence).await.unwrap();
+
+    let row = db.store.job(&taken.id).await.unwrap().unwrap();
+    assert_eq!((row.state.as_str(), row.finished_at.is_some()), ("cancelled", true));
+    assert!(db.store.enqueue(output("a/b"), MOST).await.unwrap().1);
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use domain::{EdgeStatus, Note, Relation, Source};
-use store::{Error, SearchQuery, Sort};
+use domain::{Class, EdgeStatus, Fault as _, Limits, Note, Relation, Source};
+use serde_json::Value;
+use store::{Error, NewJob, SearchQuery, Sort};
 
 use crate::common::{Db, card_claim, claim, db_test, id, named};
 
@@ -18,6 +19,8 @@ db_test!(
     a_cursor_of_another_list_is_refused,
     concurrent_batches_of_the_same_models_both_succeed,
     counts_and_forest_rows_follow_every_change,
+    a_search_over_a_limit_is_refused_by_its_name,
+    a_nul_in_what_was_asked_for_is_no_fault_of_the_database,
 );
 
 async fn an_unknown_parent_is_a_ghost_until_it_is_imported(db: Db) {
@@ -197,4 +200,50 @@ async fn counts_and_forest_rows_follow_every_change(db: Db) {
     assert_eq!(db.store.all_forest_edges().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
     let counts = db.store.count_models().await.unwrap();
     assert_eq!((counts.models, counts.ghosts, counts.edges, counts.with_weights), (1, 1, 0, 0));
+}
+
+async fn a_search_over_a_limit_is_refused_by_its_name(db: Db) {
+    let over =
+        |text: String, org: Option<String>| SearchQuery { text: Some(text), org, ..SearchQuery::default() };
+    for (query, limit) in [
+        (over("a ".repeat(1_000), None), "search_bytes"),
+        (over("w ".repeat(40), None), "search_words"),
+        (over("x".repeat(60_000), None), "search_bytes"),
+        (over(String::new(), Some("o".repeat(60_000))), "search_bytes"),
+    ] {
+        let refused = db.store.search(query).await.unwrap_err();
+
+        assert!(refused.class() == Class::Invalid && refused.to_string().contains(limit), "{refused}");
+    }
+    let wide = db.store.clone().limited(Limits { search_words: 50, ..Limits::default() });
+    wide.search(over("w ".repeat(40), None)).await.unwrap();
+}
+
+async fn a_nul_in_what_was_asked_for_is_no_fault_of_the_database(db: Db) {
+    db.store.upsert(&[(named("a/b"), vec![])]).await.unwrap();
+    let nul = || Some("a\0".to_owned());
+    let query = SearchQuery {
+        text: nul(),
+        org: nul(),
+        license: nul(),
+        pipeline_tag: nul(),
+        library: nul(),
+        ..SearchQuery::default()
+    };
+
+    assert!(db.store.search(query).await.unwrap().items.is_empty());
+    let cursor = SearchQuery {
+        sort: Sort::Name,
+        cursor: Some("name.\0".to_owned()),
+        limit: 5,
+        ..SearchQuery::default()
+    };
+    assert_eq!(db.store.search(cursor).await.unwrap().items.len(), 1);
+    assert!(db.store.model_by_id("a/b\0").await.unwrap().is_some());
+    assert!(db.store.job("\0").await.unwrap().is_none() && !db.store.cancel("\0").await.unwrap());
+    assert!(db.store.jobs(None, 5, Some("\0")).await.unwrap().items.is_empty());
+    let keyed =
+        || NewJob { kind: "k".to_owned(), payload: Value::Null, idempotency_key: nul(), output: None };
+    let (job, _) = db.store.enqueue(keyed(), 5).await.unwrap();
+    assert_eq!(db.store.known(&keyed()).await.unwrap(), Some(job));
 }

@@ -1,0 +1,89 @@
+//! Clearing away what processes that died left behind: staged files, and blobs that nothing came to name.
+
+use std::{io, path::Path, time::Duration};
+
+use futures::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
+use sea_orm::DatabaseTransaction;
+
+use crate::{
+    Result, Store,
+    blobs::Blobs,
+    rows::parsed,
+    sql::{self, Params, wall_clock},
+};
+
+/// Age from which an unfinished file has no owner any more.
+const ABANDONED: Duration = Duration::from_hours(24);
+
+impl Store {
+    /// Removes staged files of writers that vanished a day ago or earlier, blobs whose holders did, and results
+    /// of jobs that did not succeed; gives their number. Uploads that a bucket has not put together yet are for
+    /// its own lifecycle rule.
+    ///
+    /// # Errors
+    /// When database or blob store refuse.
+    pub async fn sweep(&self) -> Result<usize> {
+        let staged = match self.blobs() {
+            Blobs::Local(root) => {
+                let staging = root.join("staging");
+                tokio::task::spawn_blocking(move || sweep_folder(&staging)).await??
+            }
+            Blobs::Remote(store, prefix) => {
+                let limit = wall_clock() - i64::try_from(ABANDONED.as_secs()).unwrap_or(i64::MAX);
+                let mut removed = 0;
+                let mut objects = store.list(Some(&prefix.clone().join("staging")));
+                while let Some(object) = objects.try_next().await? {
+                    if object.last_modified.timestamp() < limit {
+                        store.delete(&object.location).await?;
+                        removed += 1;
+                    }
+                }
+                removed
+            }
+        };
+        // In the writers' turn: a publish either committed before, or looks for its blobs after.
+        let tx = self.begin_write().await?;
+        let orphans = orphans(&tx).await?;
+        let removed = self.remove_unneeded(&tx, &orphans).await?;
+        tx.commit().await?;
+        Ok(staged + usize::try_from(removed).unwrap_or(usize::MAX))
+    }
+}
+
+/// What nothing names any more on behalf of those who put it; others may need it still.
+async fn orphans(tx: &DatabaseTransaction) -> Result<Vec<domain::Digest>> {
+    use sea_orm::ConnectionTrait as _;
+    let expired =
+        format!("DELETE FROM pins WHERE until < {} RETURNING digest", sql::now(tx.get_database_backend()));
+    let unfinished =
+        "DELETE FROM job_blobs WHERE job IN (SELECT id FROM jobs WHERE state IN ('failed', 'cancelled'))
+         RETURNING digest";
+    let mut digests = Vec::new();
+    for sql in [expired.as_str(), unfinished] {
+        for row in sql::all(tx, sql, Params::default()).await? {
+            digests.push(parsed(&row, "digest", "digest")?);
+        }
+    }
+    digests.sort_unstable();
+    digests.dedup();
+    Ok(digests)
+}
+
+/// Removes the files of `folder` that nobody has written to for a day.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn sweep_folder(folder: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        // Its owner may finish, and take it away, at any moment.
+        let Ok(about) = entry.metadata() else { continue };
+        let idle = about.modified()?.elapsed().unwrap_or_default();
+        if about.is_file() && idle > ABANDONED && fs_err::remove_file(entry.path()).is_ok() {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
