@@ -12,6 +12,7 @@ pub mod kth;
 mod pair;
 mod random;
 mod reduce;
+mod sketch;
 mod small;
 mod stats;
 
@@ -22,6 +23,7 @@ pub use float::{decode, decode_f64, encode, encode_f64};
 pub use gram::Gram;
 pub use pair::{PairSums, pair_sums};
 pub use random::splitmix_unit;
+pub use sketch::Sketch;
 pub use stats::Stats;
 
 /// Elements in one reduction block.

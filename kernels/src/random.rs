@@ -2,11 +2,15 @@
 
 /// The uniform number in `0..1` at position `index` of the stream `key` (splitmix64, 53 bits).
 pub fn splitmix_unit(key: u64, index: u64) -> f64 {
+    (splitmix(key, index) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+/// The 64 random bits at position `index` of the stream `key` (splitmix64).
+pub(crate) fn splitmix(key: u64, index: u64) -> u64 {
     let mut z = key.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^= z >> 31;
-    (z >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]

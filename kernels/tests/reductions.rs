@@ -1,7 +1,7 @@
 //! Reductions and selections against the plain loops they stand for.
 #![allow(clippy::unwrap_used)]
 
-use kernels::{DiffSums, Gram, PairSums, Stats, kth, pair_sums, splitmix_unit};
+use kernels::{DiffSums, Gram, PairSums, Sketch, Stats, kth, pair_sums, splitmix_unit};
 use proptest::prelude::*;
 
 fn noise(key: u64, n: usize) -> Vec<f32> {
@@ -167,4 +167,67 @@ fn a_rank_nobody_holds_has_no_threshold() {
     assert_eq!(kth::threshold(&[1.0, 2.0], 0), None);
     assert_eq!(kth::threshold(&[1.0, 2.0], 3), None);
     assert_eq!(kth::threshold(&[], 1), None);
+}
+
+fn sketch(key: u64, values: &[f32], cells: usize) -> Sketch {
+    let mut sketch = Sketch::new(key, values.len() as u64, cells);
+    sketch.add_block(0, values);
+    sketch
+}
+
+fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn a_sketch_is_linear_and_does_not_depend_on_its_blocks() {
+    let a: Vec<f32> = (0..5_000).map(|i| (i % 17) as f32 - 8.0).collect();
+    let b: Vec<f32> = (0..5_000).map(|i| (i % 5) as f32).collect();
+    let both: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+
+    let (whole, other) = (sketch(7, &a, 256), sketch(7, &b, 256));
+    let mut pieces = Sketch::new(7, 5_000, 256);
+    for (at, block) in a.chunks(96).enumerate() {
+        pieces.add_block(at as u64 * 96, block);
+    }
+
+    assert_eq!(pieces, whole);
+    let difference: Vec<f64> = whole.cells().iter().zip(other.cells()).map(|(a, b)| a - b).collect();
+    assert_eq!(difference, sketch(7, &both, 256).cells());
+}
+
+#[test]
+fn a_short_vector_is_kept_whole() {
+    let (a, b) = (noise(1, 1_000), noise(2, 1_000));
+    let (x, y) = (sketch(9, &a, 1_024), sketch(9, &b, 1_024));
+    assert!(x.is_exact() && y.is_exact());
+    assert!(close(inner(x.cells(), y.cells()), pair_sums(&a, &b).ab));
+    assert!(sketch(9, &[], 1_024).cells().is_empty());
+}
+
+#[test]
+fn estimates_scatter_as_the_formula_says() {
+    const CELLS: usize = 1_024;
+    for share in [0.0, 0.3, 0.8] {
+        let (mut squares, mut expected) = (0.0, 0.0);
+        for seed in 0..60 {
+            let common = noise(seed, 40_000);
+            let mix = |own: u64| -> Vec<f32> {
+                noise(own, 40_000)
+                    .iter()
+                    .zip(&common)
+                    .map(|(own, c)| own * (1.0 - share) + c * share)
+                    .collect()
+            };
+            let (a, b) = (mix(seed + 1_000), mix(seed + 2_000));
+            let (x, y) = (sketch(seed, &a, CELLS), sketch(seed, &b, CELLS));
+            let norm = |s: &Sketch| inner(s.cells(), s.cells()).sqrt();
+            let estimate = inner(x.cells(), y.cells()) / (norm(&x) * norm(&y));
+            let exact = pair_sums(&a, &b).cosine().unwrap();
+            squares += (estimate - exact).powi(2) / 60.0;
+            expected += (1.0 - exact * exact) / f64::from(CELLS as u32).sqrt() / 60.0;
+        }
+        let ratio = squares.sqrt() / expected;
+        assert!((0.7..1.3).contains(&ratio), "{share}: {ratio}");
+    }
 }
