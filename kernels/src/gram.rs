@@ -23,6 +23,12 @@ impl Gram {
         Self { models, elements: 0, dots: vec![0.0; models * models], sums: vec![0.0; models] }
     }
 
+    /// From inner products (row-major, `j >= i` used) and sums known otherwise.
+    pub fn from_sums(elements: u64, dots: Vec<f64>, sums: Vec<f64>) -> Self {
+        debug_assert_eq!(dots.len(), sums.len() * sums.len(), "a square matrix");
+        Self { models: sums.len(), elements, dots, sums }
+    }
+
     /// Adds the next elements of every vector: one slice each, all of one length.
     /// Rows run in parallel; the bits do not depend on the number of threads, only on the order of blocks.
     pub fn add_block(&mut self, deltas: &[&[f32]]) {

@@ -7,6 +7,7 @@ mod m0002_revisions;
 mod m0003_jobs;
 mod m0004_holds;
 mod m0005_totals;
+mod m0006_sketches;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_jobs::Migration),
             Box::new(m0004_holds::Migration),
             Box::new(m0005_totals::Migration),
+            Box::new(m0006_sketches::Migration),
         ]
     }
 }

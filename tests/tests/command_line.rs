@@ -294,3 +294,34 @@ fn an_adapter_is_measured_and_merged_as_its_base_with_it_applied() -> Result<()>
     ensure!(out.status.code() == Some(4) && said.contains("no_base"), "{said}");
     Ok(())
 }
+
+#[test]
+fn kinship_from_sketches_is_within_its_error_of_the_exact_one_on_every_pair() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    for database in databases() {
+        let place = Place::on(&database)?.with_zoo(&zoo)?;
+        let ids: Vec<String> = zoo.ids()?.into_iter().filter(|id| id != "mandoc/scribe-v1").collect();
+        let words = format!("kinship {} --base mandoc/scribe-v1", ids.join(" "));
+
+        let exact = place.json(&words)?;
+        let estimate = place.json(&format!("{words} --estimate"))?;
+
+        ensure!(exact["exact"] == true && estimate["exact"] == false);
+        ensure!(exact["standard_errors"].is_null(), "{exact}");
+        for measure in ["cosine", "pearson", "euclidean"] {
+            for i in 0..ids.len() {
+                for j in 0..ids.len() {
+                    let of = |report: &Value, part: &str| report[part][measure][i][j].as_f64();
+                    let (value, sure) = (of(&estimate, "matrices"), of(&exact, "matrices"));
+                    let (value, sure) = (value.context("no estimate")?, sure.context("no exact value")?);
+                    let error = of(&estimate, "standard_errors").context("no error")?;
+                    let what =
+                        format!("{measure} of {} and {}: {value} ± {error}, exactly {sure}", ids[i], ids[j]);
+                    ensure!((value - sure).abs() <= 4.0 * error + 1e-6 * sure.abs(), "{what}");
+                    ensure!(measure == "euclidean" || error <= 0.005, "{what}");
+                }
+            }
+        }
+    }
+    Ok(())
+}

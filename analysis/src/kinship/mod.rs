@@ -3,6 +3,7 @@
 mod layers;
 mod measures;
 mod report;
+mod sketched;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::{
 pub use layers::{Layer, number as layer_number};
 pub use measures::{MEASURES, Measure};
 pub use report::{Coverage, LayerReport, Matrix, Report, Skipped};
+pub use sketched::{Sketched, SketchedTensor, estimate};
 
 /// Tensors whose sums are held at once before they are added up in order.
 const WINDOW: usize = 64;
@@ -111,10 +113,12 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
     Ok(Report {
         models: models.iter().map(|m| m.label.clone()).collect(),
         base: base.map(|b| b.label.clone()),
+        exact: true,
         elements,
         coverage: Coverage::new((compared, elements as f64 / all.max(1) as f64), skipped),
         relative_norms: if base.is_some() { norms() } else { Vec::new() },
         mean: report::means(&matrices),
+        standard_errors: BTreeMap::new(),
         layers: layers
             .iter()
             .map(|(layer, gram)| LayerReport {

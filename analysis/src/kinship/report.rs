@@ -15,6 +15,8 @@ pub type Matrix = Vec<Vec<Option<f64>>>;
 pub struct Report {
     pub models: Vec<String>,
     pub base: Option<String>,
+    /// Whether weights were read; an estimate from sketches otherwise.
+    pub exact: bool,
     /// Elements compared.
     pub elements: u64,
     pub coverage: Coverage,
@@ -25,6 +27,9 @@ pub struct Report {
     pub matrices: BTreeMap<String, Matrix>,
     /// Mean over all pairs, by measure id; `null` when no pair is defined.
     pub mean: BTreeMap<String, Option<f64>>,
+    /// Standard errors of `matrices`, by measure id; empty when exact.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub standard_errors: BTreeMap<String, Matrix>,
     pub layers: Vec<LayerReport>,
 }
 

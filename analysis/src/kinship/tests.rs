@@ -109,3 +109,54 @@ fn without_a_base_only_distance_is_defined_and_strangers_are_an_error() {
     assert!(kinship(&models[..1], None, &|_| Ok(())).is_err());
     assert!(kinship(&[named("a", of(&[1.0])), named("b", of(&values))], None, &|_| Ok(())).is_err());
 }
+
+mod sketched {
+    use std::collections::BTreeMap;
+
+    use domain::Fault as _;
+    use kernels::Sketch;
+
+    use crate::kinship::{Sketched, SketchedTensor, estimate};
+
+    fn model(label: &str, values: &[f32], cells: usize) -> Sketched {
+        let mut sketch = Sketch::new(1, values.len() as u64, cells);
+        sketch.add_block(0, values);
+        let tensor = SketchedTensor {
+            name: "w".into(),
+            shape: vec![values.len() as u64],
+            sum: values.iter().map(|v| f64::from(*v)).sum(),
+            nonfinite: values.iter().filter(|v| !v.is_finite()).count() as u64,
+            exact: sketch.is_exact(),
+            cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
+        };
+        Sketched { label: label.into(), tensors: BTreeMap::from([("w".into(), tensor)]) }
+    }
+
+    #[test]
+    fn small_tensors_are_kept_whole_and_their_kinship_is_exact() {
+        let base = model("base", &[0.0; 4], 64);
+        let models = [model("a", &[1.0, 2.0, 3.0, 4.0], 64), model("b", &[2.0, 1.0, 4.0, 3.0], 64)];
+
+        let report = estimate(&models, Some(&base)).unwrap();
+
+        for (id, value) in [("cosine", 28.0 / 30.0), ("pearson", 0.6), ("euclidean", 2.0)] {
+            assert!((report.matrices[id][0][1].unwrap() - value).abs() < 1e-12, "{id}");
+            assert_eq!(report.standard_errors[id][0][1], Some(0.0), "{id}");
+        }
+        assert!(!report.exact);
+    }
+
+    #[test]
+    fn models_that_share_too_little_are_refused_with_the_reason() {
+        let base = model("base", &[0.0; 4], 64);
+        let other = |values: &[f32]| [model("a", &[1.0; 4], 64), model("b", values, 64)];
+
+        for (values, reason) in
+            [(vec![1.0; 5], "shape [4] in `base`, [5] in `b`"), (vec![f32::NAN; 4], "NaN or infinity in `b`")]
+        {
+            let error = estimate(&other(&values), Some(&base)).unwrap_err();
+            assert_eq!(error.code(), "nothing_in_common");
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+}

@@ -36,6 +36,8 @@ pub struct Limits {
     pub search_bytes: usize,
     /// Most words in the text of one search.
     pub search_words: usize,
+    /// Numbers in the sketch of one tensor, a power of two; the standard error of a kinship falls with its root.
+    pub sketch_cells: usize,
     /// Most models in one kinship matrix.
     pub matrix: usize,
     /// Most parents of one model.
@@ -76,6 +78,7 @@ impl Default for Limits {
             page_max: 100,
             search_bytes: 1 << 10,
             search_words: 32,
+            sketch_cells: 4_096,
             matrix: 100,
             parents: 64,
             traversal: 50_000,

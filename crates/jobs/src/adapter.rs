@@ -12,9 +12,12 @@ pub const CONFIG: &str = "adapter_config.json";
 
 /// Whether a checkpoint holds the factors of an adapter rather than a whole model that was trained with one.
 pub fn holds_factors(checkpoint: &dyn TensorSource) -> bool {
-    let factor =
-        |name: &str| [".lora_A.", ".lora_B.", ".lora_embedding_"].iter().any(|part| name.contains(part));
-    checkpoint.tensors().iter().any(|info| factor(&info.name))
+    checkpoint.tensors().iter().any(|info| is_factor(&info.name))
+}
+
+/// Whether a tensor of this name is a factor of a low-rank change.
+pub fn is_factor(name: &str) -> bool {
+    [".lora_A.", ".lora_B.", ".lora_embedding_"].iter().any(|part| name.contains(part))
 }
 
 /// The base that an adapter's configuration names.

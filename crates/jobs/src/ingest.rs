@@ -10,7 +10,7 @@ use std::{
 
 use domain::{Claim, Digest, Metadata, RelativePath, RepoId};
 use serde_json::Value;
-use store::{FileRow, Holder, ModelRow, Publish, TensorRow};
+use store::{FileRow, Holder, ModelRow, Publish, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, TensorFacts, TensorSource};
 
 use crate::{Error, Registry};
@@ -207,6 +207,7 @@ async fn publish(
             .iter()
             .map(|file| FileRow { path: file.path.as_str().to_owned(), size: file.size, digest: file.digest })
             .collect(),
+        sketches: (0..).zip(&surveyed).filter_map(sketch_row).collect(),
         tensors: surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect(),
         recipe: made.recipe,
         fence: made.fence,
@@ -249,11 +250,22 @@ fn survey(
         return Ok((Vec::new(), Vec::new()));
     };
     let listen = |_| if dropped.load(Ordering::Relaxed) { Err(weights::Error::Stopped) } else { Ok(()) };
-    let facts = weights::survey(&checkpoint, &listen)?;
+    let facts = weights::survey(&checkpoint, limits.sketch_cells, &listen)?;
     let shards = (0..checkpoint.tensors().len())
         .map(|index| (checkpoint.shard_of(index).to_owned(), checkpoint.byte_range(index)))
         .collect();
     Ok((facts, shards))
+}
+
+fn sketch_row((position, facts): (i64, &TensorFacts)) -> Option<SketchRow> {
+    let sketch = facts.sketch.as_ref()?;
+    Some(SketchRow {
+        position,
+        scheme: weights::SCHEME,
+        exact: sketch.is_exact(),
+        sum: facts.stats.map(|stats| stats.sum)?,
+        cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
+    })
 }
 
 fn tensor_row(facts: TensorFacts, (file, range): Shard) -> TensorRow {

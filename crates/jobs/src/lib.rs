@@ -12,6 +12,7 @@ mod measure;
 mod operand;
 mod output;
 mod registry;
+mod sketches;
 mod submit;
 mod worker;
 
@@ -20,7 +21,7 @@ pub use error::Error;
 pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{DiffPayload, KINDS, Kind, MergePayload, TransferPayload};
-pub use measure::{KinshipQuery, compare, kinship};
+pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, open_operand};
 pub use output::{Derived, write_folder, write_scratch};
 pub use registry::Registry;

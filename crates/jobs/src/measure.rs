@@ -11,7 +11,7 @@ use analysis::{
 };
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 
-use crate::{Access, Error, Registry, open_operand};
+use crate::{Access, Error, Registry, open_operand, sketches::open_sketched};
 
 /// Which models to measure against which base.
 #[derive(Debug, Clone)]
@@ -20,6 +20,17 @@ pub struct KinshipQuery {
     /// Deltas are taken against it; without one only the Euclidean distance is defined.
     pub base: Option<String>,
     pub access: Access,
+    pub reading: Reading,
+}
+
+/// What a kinship is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// The weights: exact.
+    #[default]
+    Weights,
+    /// The stored sketches: an estimate with its standard error, without reading weights.
+    Sketches,
 }
 
 /// Kinship of the named models.
@@ -33,6 +44,9 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
             "kinship needs 2 to {} models, {count} given",
             registry.limits.matrix
         )));
+    }
+    if query.reading == Reading::Sketches {
+        return estimated(registry, &query).await;
     }
     let turn = Turn::take(registry).await?;
     let mut named = Vec::with_capacity(count);
@@ -48,6 +62,19 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
         None => None,
     };
     turn.run(move |go_on| analysis::kinship::kinship(&named, base.as_ref(), go_on)).await
+}
+
+async fn estimated(registry: &Registry, query: &KinshipQuery) -> Result<Report, Error> {
+    let turn = Turn::take(registry).await?;
+    let mut models = Vec::with_capacity(query.models.len());
+    for name in &query.models {
+        models.push(open_sketched(registry, name, &query.access).await?);
+    }
+    let base = match &query.base {
+        Some(name) => Some(open_sketched(registry, name, &query.access).await?),
+        None => None,
+    };
+    turn.run(move |_| analysis::kinship::estimate(&models, base.as_ref())).await
 }
 
 /// Per-tensor comparison of two models.

@@ -105,25 +105,14 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
     if *access == Access::Folders && Path::new(name).is_dir() {
         return open_folder(registry, name).await;
     }
-    let (bare, revision) = name.split_once('@').unwrap_or((name, MAIN));
-    let row = registry.store.model_by_id(bare).await?.filter(|row| !row.ghost);
-    let row = row.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
-    let current = row.revision.zip(row.digest).ok_or_else(|| Error::NoWeights(row.name.clone()))?;
-    let pinned = match access {
-        Access::Registry(pins) => pins.get(name).map(ToString::to_string),
-        Access::Folders => None,
-    };
-    let (revision, digest) = match pinned.as_deref().unwrap_or(revision) {
-        MAIN => current,
-        other => revision_named(registry, &row, other).await?,
-    };
+    let (row, revision, digest) = place(registry, name, access).await?;
     let checkpoint = registry
         .store
         .checkpoint(revision, &registry.limits)
         .await?
         .ok_or_else(|| Error::NoWeights(row.name.clone()))?;
     let files = registry.store.files(revision).await?;
-    let config = match revision == current.0 {
+    let config = match row.revision == Some(revision) {
         true => row.config,
         false => read_config(registry, &files, "config.json").await?,
     };
@@ -145,6 +134,39 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
         license: row.license,
         companions,
     })
+}
+
+/// The row of a model and the revision of it that `name` means here.
+async fn place(registry: &Registry, name: &str, access: &Access) -> Result<(ModelRow, i64, Digest), Error> {
+    let (bare, revision) = name.split_once('@').unwrap_or((name, MAIN));
+    let row = registry.store.model_by_id(bare).await?.filter(|row| !row.ghost);
+    let row = row.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
+    let current = row.revision.zip(row.digest).ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let pinned = match access {
+        Access::Registry(pins) => pins.get(name).map(ToString::to_string),
+        Access::Folders => None,
+    };
+    let (revision, digest) = match pinned.as_deref().unwrap_or(revision) {
+        MAIN => current,
+        other => revision_named(registry, &row, other).await?,
+    };
+    Ok((row, revision, digest))
+}
+
+/// Name and revision of a model of the registry; none for a folder, or for a name made of two.
+pub(crate) async fn revision(
+    registry: &Registry,
+    name: &str,
+    access: &Access,
+) -> Result<Option<(String, i64)>, Error> {
+    if *access == Access::Folders && Path::new(name).is_dir() {
+        return Ok(None);
+    }
+    match place(registry, name, access).await {
+        Ok((row, revision, _)) => Ok(Some((row.name, revision))),
+        Err(Error::UnknownModel(_)) if name.contains('+') => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The revision somebody asked for by its digest, with or without `sha256:`.

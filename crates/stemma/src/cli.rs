@@ -91,6 +91,9 @@ pub enum Command {
         base: Option<String>,
         #[arg(long)]
         per_layer: bool,
+        /// Estimate from stored sketches, with standard errors, without reading weights.
+        #[arg(long)]
+        estimate: bool,
     },
     /// Compare A with B tensor by tensor; `--out` writes A − B.
     Diff {

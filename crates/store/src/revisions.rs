@@ -15,6 +15,7 @@ use crate::{
     queue,
     republish::{earlier, forget},
     rows::{get, json, maybe_json, parsed, signed, to_json, unsigned},
+    sketches::{self, SketchRow},
     sql::{self, Params, wall_clock},
     upsert::{revision_digest, write_models},
 };
@@ -57,6 +58,8 @@ pub struct Publish {
     pub claims: Vec<Claim>,
     pub files: Vec<FileRow>,
     pub tensors: Vec<TensorRow>,
+    /// Sketches of float tensors, by position in `tensors`.
+    pub sketches: Vec<SketchRow>,
     /// Recipe of a model made here, with its digest.
     pub recipe: Option<(Digest, Value)>,
     /// Job and fence of the worker that publishes.
@@ -100,6 +103,7 @@ impl Store {
         if new {
             write_files(&tx, revision, &publish.files).await?;
             write_tensors(&tx, revision, &publish.tensors).await?;
+            sketches::write(&tx, revision, &publish.sketches).await?;
         }
         let mut params = Params::default();
         let sql = format!(

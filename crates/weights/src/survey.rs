@@ -1,11 +1,11 @@
-//! One pass over a checkpoint: the digest and the statistics of every tensor.
+//! One pass over a checkpoint: the digest, the statistics and the sketch of every tensor.
 
 use domain::Digest;
-use kernels::{Dtype, Stats};
+use kernels::{Dtype, Sketch, Stats};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Progress, Result, TensorSource, range::slice_of, writer::BLOCK_BYTES};
+use crate::{Progress, Result, TensorSource, range::slice_of, sketches::sketch_of, writer::BLOCK_BYTES};
 
 /// What is known of one tensor once it was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub struct TensorFacts {
     pub digest: Digest,
     /// Statistics of a float tensor.
     pub stats: Option<Stats>,
+    /// Sketch of a float tensor.
+    pub sketch: Option<Sketch>,
 }
 
 /// Digest of the stored bytes of one tensor.
@@ -27,57 +29,72 @@ pub fn tensor_digest(source: &dyn TensorSource, index: usize) -> Result<Digest> 
     Ok(read(source, index, Want::Digest, &|_| Ok(()))?.0)
 }
 
-/// Facts of every tensor, in the order of [`TensorSource::tensors`]. Tensors are read in parallel, a
-/// block of each thread at a time; `progress` is told the bytes of each block.
+/// Facts of every tensor, in the order of [`TensorSource::tensors`], with sketches of at most about
+/// `sketch_cells` numbers each. Tensors are read in parallel, a block of each thread at a time; `progress` is
+/// told the bytes of each block.
 ///
 /// # Errors
 /// When a tensor cannot be read, or `progress` asks to stop.
-pub fn survey(source: &dyn TensorSource, progress: Progress<'_>) -> Result<Vec<TensorFacts>> {
+pub fn survey(
+    source: &dyn TensorSource,
+    sketch_cells: usize,
+    progress: Progress<'_>,
+) -> Result<Vec<TensorFacts>> {
     let facts = |(index, info): (usize, &crate::TensorInfo)| {
-        let want = if info.dtype.is_float() { Want::Statistics } else { Want::Digest };
-        let (digest, stats) = read(source, index, want, progress)?;
+        let want = if info.dtype.is_float() { Want::Numbers { sketch_cells } } else { Want::Digest };
+        let (digest, numbers) = read(source, index, want, progress)?;
+        let (stats, sketch) = numbers.unzip();
         Ok(TensorFacts {
             name: info.name.clone(),
             dtype: info.dtype,
             shape: info.shape.clone(),
             digest,
             stats,
+            sketch,
         })
     };
     source.tensors().par_iter().enumerate().map(facts).collect()
 }
 
-/// What to compute of a tensor's bytes; statistics only of floats.
+/// What to compute of a tensor's bytes; numbers only of floats.
 #[derive(Clone, Copy, PartialEq)]
 enum Want {
     Digest,
-    Statistics,
+    Numbers { sketch_cells: usize },
 }
+
+type Numbers = (Stats, Sketch);
 
 fn read(
     source: &dyn TensorSource,
     index: usize,
     want: Want,
     progress: Progress<'_>,
-) -> Result<(Digest, Option<Stats>)> {
+) -> Result<(Digest, Option<Numbers>)> {
     let info = slice_of(source.tensors(), index, 0, 0)?;
-    let (size, mut hash, mut stats) = (info.bytes(), Sha256::new(), Stats::default());
+    let (size, mut hash) = (info.bytes(), Sha256::new());
+    let mut numbers = match want {
+        Want::Digest => None,
+        Want::Numbers { sketch_cells } => Some((Stats::default(), sketch_of(info, sketch_cells))),
+    };
     let mut bytes = vec![0; BLOCK_BYTES.min(size) as usize];
     let mut values = Vec::new();
-    let mut offset = 0;
+    let (mut offset, mut start) = (0, 0);
     while offset < size {
         let part = &mut bytes[..BLOCK_BYTES.min(size - offset) as usize];
         source.read_bytes(index, offset, part)?;
         hash.update(&*part);
-        if want == Want::Statistics {
+        if let Some((stats, sketch)) = &mut numbers {
             values.resize((part.len() as u64 * 8 / info.dtype.bits()) as usize, 0.0);
             kernels::decode(info.dtype, part, &mut values);
             let mut block = Stats::default();
             block.add_block(&values);
             stats.merge(&block);
+            sketch.add_block(start, &values);
+            start += values.len() as u64;
         }
         offset += part.len() as u64;
         progress(part.len() as u64)?;
     }
-    Ok((Digest::from_bytes(hash.finalize().into()), (want == Want::Statistics).then_some(stats)))
+    Ok((Digest::from_bytes(hash.finalize().into()), numbers))
 }

@@ -151,13 +151,13 @@ fn a_caller_that_stops_ends_the_work() {
     let source = one(tensors(&[("a", &[1], &[1.0])]));
     let stop = |_| Err(Error::Stopped);
     assert!(matches!(write_safetensors(&source, &mut Vec::new(), &stop), Err(Error::Stopped)));
-    assert!(matches!(survey(&source, &stop), Err(Error::Stopped)));
+    assert!(matches!(survey(&source, 64, &stop), Err(Error::Stopped)));
 }
 
 #[test]
 fn a_survey_digests_stored_bytes_and_counts_what_is_not_finite() {
     let source = one(tensors(&[("a", &[3], &[3.0, f32::NAN, -4.0])]));
-    let facts = survey(&source, &|_| Ok(())).unwrap().remove(0);
+    let facts = survey(&source, 64, &|_| Ok(())).unwrap().remove(0);
     let bytes: Vec<u8> = [3.0, f32::NAN, -4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     assert_eq!(facts.digest, domain::Digest::of(&bytes));
     assert_eq!(facts.digest, tensor_digest(&source, 0).unwrap());

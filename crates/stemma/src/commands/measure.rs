@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use analysis::kinship::Report;
 use domain::Class;
-use jobs::{Access, KinshipQuery, Pulse};
+use jobs::{Access, KinshipQuery, Pulse, Reading};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
@@ -21,13 +21,15 @@ pub struct Asked {
     pub models: Vec<String>,
     pub base: Option<String>,
     pub layers: Layers,
+    pub reading: Reading,
 }
 
 /// Kinship matrix of ids or folders.
 pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { models, base, layers } = asked;
+    let Asked { models, base, layers, reading } = asked;
     let registry = wiring::open(&context.config).await?;
-    let report = jobs::kinship(&registry, KinshipQuery { models, base, access: Access::Folders }).await?;
+    let query = KinshipQuery { models, base, access: Access::Folders, reading };
+    let report = jobs::kinship(&registry, query).await?;
     if context.json {
         let mut body = serde_json::json!(report);
         if let (Layers::Together, Some(fields)) = (layers, body.as_object_mut()) {
@@ -42,9 +44,15 @@ pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
 
 fn print_report(report: &Report, layers: Layers) {
     for (measure, matrix) in &report.matrices {
-        output::line(measure);
-        for (name, row) in report.models.iter().zip(matrix) {
-            output::line(format!("  {name}\t{}", cells(row)));
+        let errors = report.standard_errors.get(measure);
+        let note = if errors.is_some() { " (estimated)" } else { "" };
+        output::line(format!("{measure}{note}"));
+        for (at, (name, row)) in report.models.iter().zip(matrix).enumerate() {
+            let cells = match errors.and_then(|errors| errors.get(at)) {
+                Some(errors) => cells_with(row, errors),
+                None => cells(row),
+            };
+            output::line(format!("  {name}\t{cells}"));
         }
     }
     if layers == Layers::Each {
@@ -61,6 +69,14 @@ fn print_report(report: &Report, layers: Layers) {
 fn cells(row: &[Option<f64>]) -> String {
     let cells: Vec<String> = row.iter().map(|v| v.map_or("-".to_owned(), |v| format!("{v:.4}"))).collect();
     cells.join("\t")
+}
+
+fn cells_with(row: &[Option<f64>], errors: &[Option<f64>]) -> String {
+    let cell = |(value, error): (&Option<f64>, &Option<f64>)| match (value, error) {
+        (Some(value), Some(error)) => format!("{value:.4} ±{error:.4}"),
+        _ => "-".to_owned(),
+    };
+    row.iter().zip(errors).map(cell).collect::<Vec<_>>().join("\t")
 }
 
 /// Per-tensor comparison, and the diff itself with `--out`.

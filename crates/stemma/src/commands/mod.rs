@@ -56,9 +56,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
         }
-        Command::Kinship { models, base, per_layer } => {
+        Command::Kinship { models, base, per_layer, estimate } => {
             let layers = if per_layer { measure::Layers::Each } else { measure::Layers::Together };
-            measure::kinship(context, measure::Asked { models, base, layers }).await
+            let reading = if estimate { jobs::Reading::Sketches } else { jobs::Reading::Weights };
+            measure::kinship(context, measure::Asked { models, base, layers, reading }).await
         }
         Command::Diff { a, b, out } => measure::diff(context, &a, &b, out).await,
         Command::Transfer { from_base, from_tuned, to_base, lambda, out, register } => {

@@ -31,6 +31,7 @@ async fn with_file(db: &Db, digest: Digest, size: u64) -> store::ModelRow {
         claims: vec![],
         files: vec![FileRow { path: "a.txt".to_owned(), size, digest }],
         tensors: vec![],
+        sketches: vec![],
         recipe: None,
         fence: None,
     };

@@ -2,7 +2,7 @@
 
 use domain::{Digest, Metadata, Relation, Source};
 use serde_json::json;
-use store::{Error, FileRow, Holder, NewJob, Publish, Store, TensorRow};
+use store::{Error, FileRow, Holder, NewJob, Publish, SketchRow, Store, TensorRow};
 
 use crate::common::{Db, card_claim, claim, db_test, named};
 
@@ -39,12 +39,18 @@ fn tensor(name: &str) -> TensorRow {
     }
 }
 
+fn sketch(position: i64) -> SketchRow {
+    let cells = (0..4_096).map(|n| n as f32 * 0.5 - 7.0).collect();
+    SketchRow { position, scheme: 1, exact: false, sum: -0.25, cells }
+}
+
 fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
     Publish {
         metadata,
         claims: vec![card_claim("b/base")],
         files,
         tensors: (0..2_500).map(|n| tensor(&format!("t{n}"))).collect(),
+        sketches: vec![sketch(3)],
         recipe: Some((Digest::of(b"recipe"), json!({"merge_method": "linear"}))),
         fence: None,
     }
@@ -59,6 +65,9 @@ async fn a_published_revision_reads_back_whole(db: Db) {
     let tensors = db.store.tensors(revision).await.unwrap();
     assert_eq!((tensors.len() as u64, db.store.tensor_count(revision).await.unwrap()), (2_500, 2_500));
     assert_eq!(tensors[2_499], TensorRow { mean: None, ..tensor("t2499") });
+    let sketched = db.store.sketches(revision).await.unwrap();
+    assert_eq!((sketched.len(), sketched[0].name.as_str()), (1, "t3"));
+    assert_eq!(sketched[0].sketch, sketch(3));
     let recipe = Some(json!({"merge_method": "linear"}));
     assert_eq!(db.store.recipe_of(revision).await.unwrap(), recipe);
     assert_eq!(db.store.recipe(&Digest::of(b"recipe")).await.unwrap(), recipe);

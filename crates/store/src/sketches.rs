@@ -1,0 +1,96 @@
+//! Sketches of a revision's tensors: written when it is published, read instead of its weights.
+
+use sea_orm::{DatabaseTransaction, QueryResult};
+
+use crate::{
+    Error, Result, Store,
+    rows::{get, json, unsigned},
+    sql::{self, Params},
+};
+
+/// The sketch of one tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SketchRow {
+    /// Position of the tensor in its revision.
+    pub position: i64,
+    /// How it was made; sketches of different schemes do not compare.
+    pub scheme: i32,
+    /// Whether nothing was lost.
+    pub exact: bool,
+    /// Sum of the tensor's finite values.
+    pub sum: f64,
+    pub cells: Vec<f32>,
+}
+
+/// A tensor known by its sketch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SketchedTensor {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<u64>,
+    /// Values that are NaN or infinite.
+    pub nonfinite: u64,
+    pub sketch: SketchRow,
+}
+
+impl Store {
+    /// The sketched tensors of a revision, in its order; none for a revision published before there were
+    /// sketches.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn sketches(&self, revision: i64) -> Result<Vec<SketchedTensor>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT t.name AS name, t.dtype AS dtype, t.shape AS shape, t.nonfinite AS nonfinite,
+                 s.position AS position, s.scheme AS scheme, s.exact AS exact, s.sum AS sum, s.cells AS cells
+             FROM sketches s JOIN tensors t ON t.revision = s.revision AND t.position = s.position
+             WHERE s.revision = {} ORDER BY s.position",
+            params.add(revision)
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(sketched).collect()
+    }
+}
+
+fn sketched(row: &QueryResult) -> Result<SketchedTensor> {
+    let bytes: Vec<u8> = get(row, "cells")?;
+    let (cells, []) = bytes.as_chunks::<4>() else {
+        return Err(Error::stored("sketch", format!("{} bytes are no f32 numbers", bytes.len())));
+    };
+    Ok(SketchedTensor {
+        name: get(row, "name")?,
+        dtype: get(row, "dtype")?,
+        shape: json(row, "shape")?,
+        nonfinite: unsigned(row, "nonfinite")?,
+        sketch: SketchRow {
+            position: get(row, "position")?,
+            scheme: get(row, "scheme")?,
+            exact: get(row, "exact")?,
+            sum: get(row, "sum")?,
+            cells: cells.iter().map(|raw| f32::from_le_bytes(*raw)).collect(),
+        },
+    })
+}
+
+/// Rows written with one statement: each carries kilobytes.
+const AT_ONCE: usize = 100;
+
+/// Writes the sketches of a new revision.
+pub async fn write(tx: &DatabaseTransaction, revision: i64, sketches: &[SketchRow]) -> Result<()> {
+    for sketches in sketches.chunks(AT_ONCE) {
+        let row = |sketch: &SketchRow| {
+            let bytes: Vec<u8> = sketch.cells.iter().flat_map(|cell| cell.to_le_bytes()).collect();
+            vec![
+                revision.into(),
+                sketch.position.into(),
+                sketch.scheme.into(),
+                sketch.exact.into(),
+                sketch.sum.into(),
+                bytes.into(),
+            ]
+        };
+        let columns = ["revision", "position", "scheme", "exact", "sum", "cells"];
+        sql::insert(tx, "sketches", &columns, sketches.iter().map(row).collect(), "").await?;
+    }
+    Ok(())
+}
