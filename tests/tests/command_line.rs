@@ -206,6 +206,7 @@ fn a_dump_with_bad_rows_is_imported_and_the_bad_rows_are_named() -> Result<()> {
                 "{\"id\":\"a/tuned\",\"cardData\":{\"base_model\":\"A/Base\"}}\n",
                 "not json\n",
                 "{\"id\":\"../etc/passwd\"}\n",
+                "{\"id\":\"Jobs/x\"}\n",
                 "{\"id\":\"a/loop\",\"tags\":[\"base_model:finetune:a/loop\"]}\n",
                 "{\"id\":\"a/one\",\"tags\":[\"base_model:finetune:a/two\"]}\n",
                 "{\"id\":\"a/two\",\"tags\":[\"base_model:finetune:a/one\",\"base_model:merge:gone/away\"]}\n",
@@ -215,10 +216,10 @@ fn a_dump_with_bad_rows_is_imported_and_the_bad_rows_are_named() -> Result<()> {
 
         let report = place.json("import dump models.jsonl models.csv")?;
 
-        ensure!(report[0]["rows"] == 7 && report[0]["skipped"] == 2, "{report}");
+        ensure!(report[0]["rows"] == 8 && report[0]["skipped"] == 3, "{report}");
         let lines: Vec<_> =
             report[0]["skipped_rows"].as_array().into_iter().flatten().map(|r| &r["line"]).collect();
-        ensure!(lines == [3, 4], "{report}");
+        ensure!(lines == [3, 4, 5], "{report}");
         ensure!(report[1]["skipped"] == 1 && report[1]["models_inserted"] == 1, "{report}");
         let tree = place.run("tree a/base")?;
         ensure!(

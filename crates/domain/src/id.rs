@@ -15,7 +15,33 @@ pub struct RepoId(String);
 )]
 pub struct BadRepoId(pub String);
 
+/// First segments of the addresses that this service needs itself: no organisation or bare name is called so.
+pub const RESERVED: &[&str] = &[
+    "advisories",
+    "api",
+    "compare",
+    "docs",
+    "families",
+    "healthz",
+    "jobs",
+    "kinship",
+    "livez",
+    "merges",
+    "metrics",
+    "models",
+    "readyz",
+    "static",
+    "transfers",
+];
+
 impl RepoId {
+    /// Whether a model of this name would hide behind an address of our own.
+    pub fn is_reserved(&self) -> bool {
+        let first = self.key();
+        let first = first.split('/').next().unwrap_or_default();
+        RESERVED.contains(&first)
+    }
+
     /// Parses an id exactly; no trimming, no URL handling (that is `hub`'s work).
     ///
     /// # Errors

@@ -14,7 +14,7 @@ mod path;
 pub use digest::{BadDigest, Digest};
 pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};
 pub use fault::{Class, Fault, Item};
-pub use id::{BadRepoId, RepoId};
+pub use id::{BadRepoId, RESERVED, RepoId};
 pub use limits::Limits;
 pub use metadata::{DeclaredParent, Metadata, Note};
 pub use path::{BadPath, RelativePath};

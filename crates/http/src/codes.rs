@@ -89,6 +89,7 @@ pub const CODES: &[Code] = &[
     code("overlap", 422, "Two tensors of a safetensors file share bytes."),
     code("queue_full", 503, "As many jobs wait or run as the limit allows; try again later."),
     code("rank_too_high", 422, "A tensor has more dimensions than the limit."),
+    code("reserved_name", 422, "A model of this name would hide behind an address of this service."),
     code("search_too_long", 422, "The search has too many words, or too long ones."),
     code("serve", 500, "The server stopped on an error."),
     code("shard_mismatch", 422, "The index and the shards of a checkpoint contradict each other."),

@@ -2,27 +2,10 @@
 
 use actix_web::guard::GuardContext;
 
-const OWN: [&str; 14] = [
-    "api",
-    "compare",
-    "docs",
-    "families",
-    "healthz",
-    "jobs",
-    "kinship",
-    "livez",
-    "merges",
-    "metrics",
-    "models",
-    "readyz",
-    "static",
-    "transfers",
-];
-
 /// Guard: the first segment of the address may be a model's name.
 pub fn may_be_a_model(context: &GuardContext<'_>) -> bool {
     let first = context.head().uri.path().split('/').nth(1).unwrap_or_default();
-    !OWN.contains(&first)
+    !domain::RESERVED.contains(&first.to_ascii_lowercase().as_str())
 }
 
 #[cfg(test)]

@@ -72,6 +72,9 @@ pub async fn import_dump(
         report.rows += 1;
         batch.last = position;
         match outcome {
+            Ok(Entry::Model(metadata)) if metadata.id.is_reserved() => {
+                skip(&mut report, position, Error::ReservedName(metadata.id.to_string()).to_string());
+            }
             Ok(entry) => collect(&mut batch, entry, &registry.limits),
             Err(reason) => skip(&mut report, position, reason),
         }

@@ -28,6 +28,8 @@ pub enum Error {
     NoWeights(String),
     #[error("the folder holds no checkpoint, config.json or README.md: {0}")]
     EmptyFolder(String),
+    #[error("`{0}` would hide behind an address of this service; choose another organisation or name")]
+    ReservedName(String),
     #[error("`{0}` exists already; choose another name for the result")]
     OutputExists(String),
     #[error("{0}")]
@@ -53,6 +55,7 @@ impl Fault for Error {
             Self::NoBase { .. } => "no_base",
             Self::NoWeights(_) => "no_weights",
             Self::EmptyFolder(_) => "empty_folder",
+            Self::ReservedName(_) => "reserved_name",
             Self::OutputExists(_) => "output_exists",
             Self::Invalid(_) => "invalid_request",
             Self::Cancelled => "cancelled",
@@ -73,7 +76,7 @@ impl Fault for Error {
             | Self::OutputExists(_)
             | Self::Cancelled
             | Self::LeaseLost => Class::Conflict,
-            Self::EmptyFolder(_) | Self::Invalid(_) => Class::Invalid,
+            Self::EmptyFolder(_) | Self::ReservedName(_) | Self::Invalid(_) => Class::Invalid,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }

@@ -71,6 +71,7 @@ pub async fn ingest_folder(
     id: &RepoId,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<ModelRow, Error> {
+    not_reserved(id)?;
     let gathered = store_folder(registry, path, progress).await?;
     ingest_files(registry, id, gathered, Made::default()).await
 }
@@ -151,12 +152,18 @@ pub async fn ingest_files(
     }
 }
 
+/// Refuses names that this service needs for its own addresses.
+pub(crate) fn not_reserved(id: &RepoId) -> Result<(), Error> {
+    if id.is_reserved() { Err(Error::ReservedName(id.to_string())) } else { Ok(()) }
+}
+
 async fn publish(
     registry: &Registry,
     id: &RepoId,
     files: &[Incoming],
     made: Made,
 ) -> Result<ModelRow, Error> {
+    not_reserved(id)?;
     let limits = registry.limits;
     let text = |name: &str, max: u64| {
         let found = files.iter().find(|file| file.path.as_str() == name).cloned();

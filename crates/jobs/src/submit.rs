@@ -14,6 +14,7 @@ use weights::TensorSource;
 
 use crate::{
     Access, Error, Operand, Registry,
+    ingest::not_reserved,
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload, TRANSFER_DIFF, TransferPayload},
     open_operand,
 };
@@ -218,6 +219,7 @@ where
     if let Some(known) = registry.store.known(&job).await? {
         return Ok(known);
     }
+    wanted.output.as_ref().map_or(Ok(()), not_reserved)?;
     let pins = plan().await?;
     if let Some(output) = &wanted.output
         && let Some(row) = registry.store.model_by_id(output.as_str()).await?
