@@ -1,6 +1,6 @@
 //! The same journey without a server: folders and dumps in, trees, numbers, diffs, transfers and merges out.
 
-use std::{path::Path, process::Command};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use safetensors::SafeTensors;
@@ -128,6 +128,8 @@ fn a_diff_is_written_and_adding_it_back_gives_the_fine_tune() -> Result<()> {
 
     place.run(&format!("diff {tuned} {base} --out delta.safetensors"))?;
 
+    let about = fs_err::metadata(place.data.path().join("delta.safetensors"))?;
+    ensure!(about.permissions().mode() & 0o444 == 0o444, "others cannot read it");
     let delta = place.read("delta.safetensors")?;
     let delta = SafeTensors::deserialize(&delta)?;
     let [tuned, base] = [tuned, base].map(|at| fs_err::read(Path::new(&at).join("model.safetensors")));

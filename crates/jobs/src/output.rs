@@ -242,7 +242,11 @@ pub async fn write_folder(
     Ok(())
 }
 
-fn set_readable(path: &Path) -> std::io::Result<()> {
+/// Gives a file that was private while it was written the permissions of an ordinary one.
+///
+/// # Errors
+/// When the file is gone or not ours.
+pub fn set_readable(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o644))
 }

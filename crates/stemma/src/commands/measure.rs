@@ -112,6 +112,7 @@ pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> R
     let registry = jobs::Registry { scratch: beside, ..registry };
     let (file, bytes) = jobs::write_scratch(&registry, source, &Pulse::default()).await?;
     file.persist(&out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
+    jobs::set_readable(&out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
     context.progress.tell(format_args!("wrote {} ({bytes} bytes)", out.display()));
     Ok(())
 }
