@@ -130,6 +130,11 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
         fill(&browser, "output", "tests/transferred").await?;
         press(&browser, "Start the transfer").await?;
         ensure!(ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
+        browser.resize((360, 800)).await?;
+        browser.refresh().await?;
+        let seen: Value = browser.execute(LOOK, vec![]).await?.convert()?;
+        ensure!(seen["width"].as_u64() <= Some(360), "the job page is wider than a phone: {seen}");
+        browser.resize((1280, 900)).await?;
 
         browser.without_scripts().await?;
         browser.goto(server.url("/merges/new?method=linear")).await?;
@@ -227,6 +232,7 @@ for (const e of document.querySelectorAll('main *, header *, footer *')) {
 }
 return {
   width: document.documentElement.scrollWidth,
+  beyond: [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.scroll')).map(e => e.outerHTML.slice(0, 80)).slice(0, 3),
   foreign: performance.getEntriesByType('resource').map(r => r.name).filter(n => !n.startsWith(location.origin + '/') && !n.startsWith('data:')),
   caught: window.caught ?? null,
   headings: document.querySelectorAll('h1').length,

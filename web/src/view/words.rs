@@ -179,6 +179,11 @@ impl When {
         format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
     }
 
+    /// `12:00:00`, in UTC.
+    pub fn clock(&self) -> String {
+        self.machine()[11..19].to_owned()
+    }
+
     /// Year, month and day of the proleptic Gregorian calendar (Hinnant's `civil_from_days`).
     fn date(self) -> (i64, i64, i64) {
         let days = self.0.div_euclid(86_400) + 719_468;
