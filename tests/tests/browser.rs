@@ -55,14 +55,33 @@ async fn follow(browser: &Browser, link: &str) -> Result<()> {
 }
 
 async fn fill(browser: &Browser, name: &str, value: &str) -> Result<()> {
-    let field = browser.find(By::Name(name)).await.with_context(|| format!("no field {name}"))?;
-    field.clear().await?;
-    Ok(field.send_keys(value).await?)
+    settled(async || {
+        let field = browser.find(By::Name(name)).await?;
+        field.clear().await?;
+        field.send_keys(value).await
+    })
+    .await
+    .with_context(|| format!("no field {name}"))
 }
 
 async fn press(browser: &Browser, label: &str) -> Result<()> {
-    let button = By::XPath(format!("//main//button[normalize-space()='{label}']"));
-    Ok(browser.find(button).await.with_context(|| format!("no button {label}"))?.click().await?)
+    let button = format!("//main//button[normalize-space()='{label}']");
+    settled(async || browser.find(By::XPath(button.as_str())).await?.click().await)
+        .await
+        .with_context(|| format!("no button {label}"))
+}
+
+/// Waits until a page on which `selector` says `part` has taken the place of the one before.
+async fn arrived(browser: &Browser, selector: &str, part: &str) -> Result<()> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let seen = text(browser, selector).await?;
+        if seen.contains(part) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{selector} still says `{seen}`");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits until the job page says how the job ended.
@@ -90,10 +109,11 @@ async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
         fill(&browser, "search", "scribe-v1-de").await?;
         press(&browser, "Search").await?;
         follow(&browser, "mandoc/scribe-v1-de").await?;
-        ensure!(text(&browser, "h1.model").await? == "mandoc/scribe-v1-de");
+        arrived(&browser, "h1.model", "mandoc/scribe-v1-de").await?;
         ensure!(text(&browser, ".strip").await?.starts_with("mandoc/scribe-v1 ›"));
 
         follow(&browser, "Family tree").await?;
+        arrived(&browser, ".kicker", "Family tree").await?;
         let drawn: Vec<String> = browser.execute(LABELS, vec![]).await?.convert()?;
         ensure!(
             drawn == ["mandoc/scribe-v1", "mandoc/scribe-v1-de", "community/scribe-de-code"],
@@ -147,11 +167,12 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
             fill(&browser, name, value).await?;
         }
         press(&browser, "Write the recipe").await?;
+        arrived(&browser, "textarea[name=yaml]", "merge_method").await?;
         fill(&browser, "output", "tests/merged").await?;
         press(&browser, "Start the merge").await?;
         ensure!(ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
         follow(&browser, "tests/merged").await?;
-        ensure!(text(&browser, "h1.model").await? == "tests/merged");
+        arrived(&browser, "h1.model", "tests/merged").await?;
         let page = text(&browser, "main").await?;
         ensure!(page.contains("model.safetensors") && page.contains("mandoc/scribe-v1-fr"), "{page}");
         browser.close().await?;
