@@ -40,7 +40,21 @@ fn spell(items: &[Item]) -> String {
     text
 }
 
+/// Most faults reported; a wrong pairing of models has one a tensor.
+const REPORTED: usize = 200;
+
 impl Error {
+    /// Several faults; those beyond the first 200 are counted.
+    pub(crate) fn faults(mut items: Vec<Item>) -> Self {
+        let more = items.len().saturating_sub(REPORTED);
+        items.truncate(REPORTED);
+        if more > 0 {
+            let message = format!("{more} more faults are not listed");
+            items.push(Item { pointer: String::new(), message });
+        }
+        Self::Faults(items)
+    }
+
     /// One fault.
     pub(crate) fn fault(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Faults(vec![Item { pointer: pointer.into(), message: message.into() }])

@@ -25,8 +25,6 @@ pub use sketched::{Sketched, SketchedTensor, estimate};
 
 /// Tensors whose sums are held at once before they are added up in order.
 const WINDOW: usize = 64;
-/// Cells of all per-layer matrices together.
-const LAYER_CELLS: usize = 1 << 20;
 /// Tensors left out that are listed; the others are counted.
 const LISTED: usize = 1_000;
 /// Blocks of one tensor in flight at once.
@@ -76,7 +74,7 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
     };
     let (shared, mut skipped) = common(models, reference);
     let mut total = Sums::new(models.len());
-    let mut layers: BTreeMap<Layer, Gram> = BTreeMap::new();
+    let mut layers = report::Layers::new(models.len());
     let mut compared = 0;
     for window in shared.chunks(WINDOW) {
         let sums: Vec<Sums> = window
@@ -94,11 +92,7 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
             }
             compared += 1;
             total.merge(sums);
-            let mut layer = Layer::of(&tensor.info.name);
-            if !layers.contains_key(&layer) && layers.len() >= most_layers(models.len()) {
-                layer = Layer::Other;
-            }
-            layers.entry(layer).or_insert_with(|| Gram::new(models.len())).merge(&sums.gram);
+            layers.add(&tensor.info.name, &sums.gram);
         }
     }
     if compared == 0 {
@@ -119,14 +113,7 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
         relative_norms: if base.is_some() { norms() } else { Vec::new() },
         mean: report::means(&matrices),
         standard_errors: BTreeMap::new(),
-        layers: layers
-            .iter()
-            .map(|(layer, gram)| LayerReport {
-                layer: layer.label(),
-                elements: gram.elements(),
-                matrices: report::matrices(gram, count, base.is_some()),
-            })
-            .collect(),
+        layers: layers.reports(base.is_some()),
         matrices,
     })
 }
@@ -134,11 +121,6 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
 fn relative(delta: f64, base: f64) -> Option<f64> {
     let share = if delta == 0.0 { 0.0 } else { delta / base };
     share.is_finite().then_some(share)
-}
-
-/// Layers told apart; tensor names decide how many there are, and each costs a matrix.
-fn most_layers(models: usize) -> usize {
-    (LAYER_CELLS / (models * models).max(1)).max(8)
 }
 
 /// Splits the union of all tensor names into those that can be compared and those that cannot.

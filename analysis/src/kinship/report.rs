@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernels::Gram;
 use serde::Serialize;
 
-use super::{LISTED, MEASURES, Measure};
+use super::{LISTED, Layer, MEASURES, Measure};
 
 /// A symmetric matrix in model order; `null` where a measure is undefined.
 pub type Matrix = Vec<Vec<Option<f64>>>;
@@ -67,6 +67,41 @@ pub struct LayerReport {
     pub layer: String,
     pub elements: u64,
     pub matrices: BTreeMap<String, Matrix>,
+}
+
+/// Cells of all per-layer matrices together.
+const LAYER_CELLS: usize = 1 << 20;
+
+/// Inner products by layer. Tensor names decide how many layers there are and each costs a matrix, so beyond a
+/// bound they are counted as `other`.
+pub(super) struct Layers {
+    models: usize,
+    grams: BTreeMap<Layer, Gram>,
+}
+
+impl Layers {
+    pub(super) fn new(models: usize) -> Self {
+        Self { models, grams: BTreeMap::new() }
+    }
+
+    /// Adds the inner products of one tensor.
+    pub(super) fn add(&mut self, tensor: &str, gram: &Gram) {
+        let most = (LAYER_CELLS / (self.models * self.models).max(1)).max(8);
+        let mut layer = Layer::of(tensor);
+        if !self.grams.contains_key(&layer) && self.grams.len() >= most {
+            layer = Layer::Other;
+        }
+        self.grams.entry(layer).or_insert_with(|| Gram::new(self.models)).merge(gram);
+    }
+
+    pub(super) fn reports(&self, has_base: bool) -> Vec<LayerReport> {
+        let report = |(layer, gram): (&Layer, &Gram)| LayerReport {
+            layer: layer.label(),
+            elements: gram.elements(),
+            matrices: matrices(gram, self.models, has_base),
+        };
+        self.grams.iter().map(report).collect()
+    }
 }
 
 fn cell(measure: &Measure, gram: &Gram, i: usize, j: usize) -> Option<f64> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kernels::Gram;
 
-use super::{Coverage, Layer, LayerReport, Matrix, Report, Skipped, is_buffer, report};
+use super::{Coverage, Matrix, Report, Skipped, is_buffer, relative, report};
 use crate::Error;
 
 /// Least share of the elements that must be comparable; below it an estimate says little about the models.
@@ -56,7 +56,7 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
     };
     let count = models.len();
     let mut total = Sums { gram: Gram::new(count), spread: vec![0.0; count * count] };
-    let mut layers: BTreeMap<Layer, Gram> = BTreeMap::new();
+    let mut layers = report::Layers::new(count);
     let (mut skipped, mut compared, mut base_square) = (Vec::new(), 0, 0.0);
     for (name, tensor) in &reference.tensors {
         match row(models, reference, name, tensor) {
@@ -64,7 +64,7 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
             Ok(twins) => {
                 let gram = deltas(tensor, &twins, &mut total.spread);
                 total.gram.merge(&gram);
-                layers.entry(Layer::of(&tensor.name)).or_insert_with(|| Gram::new(count)).merge(&gram);
+                layers.add(&tensor.name, &gram);
                 base_square += square(&tensor.cells);
                 compared += 1;
             }
@@ -84,10 +84,7 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
         return Err(Error::NothingInCommon { hint });
     }
     let matrices = report::matrices(&total.gram, count, base.is_some());
-    let norm = |i: usize| {
-        let share = (total.gram.dot(i, i) / base_square).sqrt();
-        share.is_finite().then_some(share)
-    };
+    let norm = |i: usize| relative(total.gram.dot(i, i).sqrt(), base_square.sqrt());
     Ok(Report {
         models: models.iter().map(|model| model.label.clone()).collect(),
         base: base.map(|base| base.label.clone()),
@@ -97,14 +94,7 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
         relative_norms: if base.is_some() { (0..count).map(norm).collect() } else { Vec::new() },
         mean: report::means(&matrices),
         standard_errors: errors(&total, &matrices),
-        layers: layers
-            .iter()
-            .map(|(layer, gram)| LayerReport {
-                layer: layer.label(),
-                elements: gram.elements(),
-                matrices: report::matrices(gram, count, base.is_some()),
-            })
-            .collect(),
+        layers: layers.reports(base.is_some()),
         matrices,
     })
 }

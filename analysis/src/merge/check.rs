@@ -20,8 +20,6 @@ use crate::{
     kinship::layer_number,
 };
 
-/// Most faults reported; a wrong pairing of models has one a tensor.
-const REPORTED: usize = 200;
 /// A check that has found this many faults looks no further.
 const MOST_FAULTS: usize = 10_000;
 /// Where models with tied embeddings keep what others store as their head.
@@ -55,13 +53,7 @@ pub fn check(
     let mut job = Job { config, method, inputs, faults: Vec::new() };
     let members = job.members();
     let rows = if job.faults.is_empty() { job.rows(&members) } else { job.parameters(&members) };
-    let more = job.faults.len().saturating_sub(REPORTED);
-    job.faults.truncate(REPORTED);
-    if more > 0 {
-        job.faults
-            .push(Item { pointer: String::new(), message: format!("{more} more faults are not listed") });
-    }
-    if job.faults.is_empty() { Ok(MergeSource::new(method, rows)) } else { Err(Error::Faults(job.faults)) }
+    if job.faults.is_empty() { Ok(MergeSource::new(method, rows)) } else { Err(Error::faults(job.faults)) }
 }
 
 struct Job<'a> {

@@ -10,9 +10,6 @@ use crate::{
     computed::{self, Computed, Stored, is_quantised, keep_or_refuse_nonfinite, must_be_equal, read_f64},
 };
 
-/// Most faults reported; a wrong pairing of models has one a tensor.
-const REPORTED: usize = 200;
-
 /// A fine-tune carried over to another base: tensors, shapes and dtypes of the target base.
 pub struct TransferSource {
     target: Arc<dyn TensorSource>,
@@ -68,16 +65,10 @@ impl TransferSource {
                 faults.push(Item { pointer: info.name.clone(), message });
             }
         }
-        let more = faults.len().saturating_sub(REPORTED);
-        faults.truncate(REPORTED);
-        if more > 0 {
-            let message = format!("{more} more faults are not listed");
-            faults.push(Item { pointer: String::new(), message });
-        }
         if faults.is_empty() {
             Ok(Self { target: target_base, base: source_base, tuned: source_tuned, lambda, pairs })
         } else {
-            Err(Error::Faults(faults))
+            Err(Error::faults(faults))
         }
     }
 }

@@ -1,19 +1,16 @@
 //! Ingest of one checkpoint: stored and hashed, checked, surveyed, its parents claimed, published at once.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{path::Path, sync::Arc};
 
 use domain::{Claim, Digest, Metadata, RelativePath, RepoId};
 use serde_json::Value;
 use store::{FileRow, Holder, ModelRow, Publish, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, TensorFacts, TensorSource};
 
-use crate::{Error, Registry};
+use crate::{
+    Error, Registry,
+    asking::{Asking, Listener},
+};
 
 /// A file that is already a blob but not yet part of a model.
 #[derive(Debug, Clone)]
@@ -182,11 +179,11 @@ async fn publish(
     for file in files {
         opened.push((file.path.clone(), Arc::new(registry.store.open_blob(&file.digest).await?)));
     }
-    let wanted = Wanted::default();
-    let dropped = Arc::clone(&wanted.0);
+    let asking = Asking::default();
+    let listener = asking.listener();
     let (surveyed, shards) =
-        tokio::task::spawn_blocking(move || survey(&opened, &limits, &dropped)).await??;
-    drop(wanted);
+        tokio::task::spawn_blocking(move || survey(&opened, &limits, &listener)).await??;
+    drop(asking);
 
     let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();
     let folder = hub::metadata::Folder {
@@ -236,28 +233,17 @@ fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>, limits: &domain::Limi
     claims
 }
 
-/// Dropped with the ingest that waits for a survey, so that the thread that makes it stops too.
-#[derive(Default)]
-struct Wanted(Arc<AtomicBool>);
-
-impl Drop for Wanted {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 type Shard = (String, std::ops::Range<u64>);
 
 fn survey(
     files: &[(RelativePath, Arc<dyn ReadAt>)],
     limits: &domain::Limits,
-    dropped: &AtomicBool,
+    listener: &Listener,
 ) -> Result<(Vec<TensorFacts>, Vec<Shard>), Error> {
     let Some(checkpoint) = weights::assemble(files, limits)? else {
         return Ok((Vec::new(), Vec::new()));
     };
-    let listen = |_| if dropped.load(Ordering::Relaxed) { Err(weights::Error::Stopped) } else { Ok(()) };
-    let facts = weights::survey(&checkpoint, limits.sketch_cells, &listen)?;
+    let facts = weights::survey(&checkpoint, limits.sketch_cells, &|_| listener.go_on())?;
     let shards = (0..checkpoint.tensors().len())
         .map(|index| (checkpoint.shard_of(index).to_owned(), checkpoint.byte_range(index)))
         .collect();

@@ -3,6 +3,7 @@
 //! Knows no HTTP. A job can run twice and publishes once: results go out under the fence of its claim.
 
 mod adapter;
+mod asking;
 mod dump;
 mod error;
 mod forests;

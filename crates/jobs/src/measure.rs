@@ -1,9 +1,6 @@
 //! Kinship and comparison of operands, off the async threads and a few at a time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use analysis::{
     diff::DiffReport,
@@ -11,7 +8,7 @@ use analysis::{
 };
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 
-use crate::{Access, Error, Registry, open_operand, sketches::open_sketched};
+use crate::{Access, Error, Registry, asking::Asking, open_operand, sketches::open_sketched};
 
 /// Which models to measure against which base.
 #[derive(Debug, Clone)]
@@ -91,15 +88,6 @@ pub async fn compare(registry: &Registry, a: &str, b: &str, access: &Access) -> 
 /// One of the few places for work that reads weights while somebody waits for the answer.
 struct Turn(OwnedSemaphorePermit);
 
-/// Stops the work when whoever asked for it is gone.
-struct StopWhenDropped(Arc<AtomicBool>);
-
-impl Drop for StopWhenDropped {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Turn {
     async fn take(registry: &Registry) -> Result<Self, Error> {
         let place = Arc::clone(&registry.measuring).acquire_owned().await;
@@ -114,14 +102,11 @@ impl Turn {
             + Send
             + 'static,
     {
-        let gone = Arc::new(AtomicBool::new(false));
-        let _asking = StopWhenDropped(Arc::clone(&gone));
+        let asking = Asking::default();
+        let listener = asking.listener();
         let outcome = spawn_blocking(move || {
             let _place = self.0;
-            let go_on = |_| {
-                if gone.load(Ordering::Relaxed) { Err(weights::Error::Stopped.into()) } else { Ok(()) }
-            };
-            work(&go_on)
+            work(&|_| Ok(listener.go_on()?))
         });
         Ok(outcome.await??)
     }
