@@ -146,6 +146,12 @@ impl TensorSource for Checkpoint {
         decode_range(self, index, start, out)
     }
 
+    fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
+        slice_of(&self.tensors, index, offset, len).ok()?;
+        let (file, range) = &self.places[index];
+        self.files[*file].1.view(range.start + offset, len)
+    }
+
     fn metadata(&self) -> BTreeMap<String, String> {
         self.metadata.clone()
     }

@@ -76,6 +76,11 @@ impl ReadAt for Bytes {
         out.copy_from_slice(&self.0[begin..begin + out.len()]);
         Ok(())
     }
+
+    fn view(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let begin = usize::try_from(offset).ok()?;
+        self.0.get(begin..begin.checked_add(len)?)
+    }
 }
 
 fn within(len: u64, offset: u64, count: usize) -> io::Result<()> {

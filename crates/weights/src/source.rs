@@ -44,6 +44,12 @@ pub trait TensorSource: Send + Sync {
     /// As [`Self::read_bytes`], and when the dtype is not a float.
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error>;
 
+    /// `len` stored bytes of tensor `index` from `offset`, where they already lie in memory or are mapped: reading
+    /// them in place saves a copy. `None` where they must be read or computed, or leave the tensor.
+    fn view(&self, _index: usize, _offset: u64, _len: usize) -> Option<&[u8]> {
+        None
+    }
+
     /// The `__metadata__` map of the safetensors header.
     fn metadata(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
@@ -66,4 +72,9 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// Any I/O error; `UnexpectedEof` when the range leaves the file.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// `len` bytes from `offset` in place, for a file in memory or mapped; `None` where they must be read.
+    fn view(&self, _offset: u64, _len: usize) -> Option<&[u8]> {
+        None
+    }
 }
