@@ -1,6 +1,10 @@
 //! Stored bytes to numbers and back. Little-endian, one rounding, ties to even.
 
-use half::{f16, slice::HalfFloatSliceExt};
+use half::{
+    f16,
+    slice::{HalfBitsSliceExt, HalfFloatSliceExt},
+};
+use multiversion::multiversion;
 
 use crate::{
     Dtype,
@@ -19,7 +23,7 @@ pub fn decode(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
         Dtype::F8E4M3 => fill(out, bytes, |[code]| E4M3_VALUES[usize::from(code)]),
         Dtype::F8E5M2 => fill(out, bytes, |[code]| E5M2_VALUES[usize::from(code)]),
         Dtype::F16 => decode_f16(bytes, out),
-        Dtype::Bf16 => fill(out, bytes, |pair| f32::from_bits(u32::from(u16::from_le_bytes(pair)) << 16)),
+        Dtype::Bf16 => decode_bf16(bytes, out),
         Dtype::F32 => fill(out, bytes, f32::from_le_bytes),
         Dtype::F64 => fill(out, bytes, |eight| f64::from_le_bytes(eight) as f32),
         _ => out.fill(0.0),
@@ -101,18 +105,21 @@ fn check(dtype: Dtype, bytes: usize, elements: usize) {
     debug_assert_eq!(bytes as u64 * 8, elements as u64 * dtype.bits(), "bytes and elements must match");
 }
 
+#[inline(always)]
 fn fill<const N: usize, T>(out: &mut [T], bytes: &[u8], read: impl Fn([u8; N]) -> T) {
     for (out, chunk) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
         *out = read(*chunk);
     }
 }
 
+#[inline(always)]
 fn fill_from<S: Copy, T>(out: &mut [T], values: &[S], convert: impl Fn(S) -> T) {
     for (out, &value) in out.iter_mut().zip(values) {
         *out = convert(value);
     }
 }
 
+#[inline(always)]
 fn store<const N: usize, S: Copy>(out: &mut [u8], values: &[S], write: impl Fn(S) -> [u8; N]) -> u64 {
     for (chunk, &value) in out.as_chunks_mut::<N>().0.iter_mut().zip(values) {
         *chunk = write(value);
@@ -120,7 +127,17 @@ fn store<const N: usize, S: Copy>(out: &mut [u8], values: &[S], write: impl Fn(S
     0
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+fn decode_bf16(bytes: &[u8], out: &mut [f32]) {
+    fill(out, bytes, |pair| f32::from_bits(u32::from(u16::from_le_bytes(pair)) << 16));
+}
+
 fn decode_f16(bytes: &[u8], out: &mut [f32]) {
+    if cfg!(target_endian = "little")
+        && let Ok(codes) = bytemuck::try_cast_slice::<u8, u16>(bytes)
+    {
+        return codes.reinterpret_cast::<f16>().convert_to_f32_slice(out);
+    }
     let mut buffer = [f16::ZERO; CHUNK];
     for (bytes, out) in bytes.chunks(CHUNK * 2).zip(out.chunks_mut(CHUNK)) {
         let buffer = &mut buffer[..out.len()];

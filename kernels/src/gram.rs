@@ -1,13 +1,11 @@
 //! All inner products of several vectors in one pass.
 
-use rayon::prelude::*;
-
 use crate::{
+    deltas::{Stored, delta_sums},
     pair::PairSums,
-    reduce::{STRIP, dot, sum},
 };
 
-/// Inner products ⟨xᵢ, xⱼ⟩ and sums Σxᵢ of `m` vectors, gathered block by block.
+/// Inner products ⟨δᵢ, δⱼ⟩ and sums Σδᵢ of `m` deltas of one base, gathered block by block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gram {
     models: usize,
@@ -15,48 +13,47 @@ pub struct Gram {
     /// Row-major `m × m`; only `j >= i` is used.
     dots: Vec<f64>,
     sums: Vec<f64>,
+    base_square: f64,
 }
 
 impl Gram {
     /// For `models` vectors, none of whose elements has been seen.
     pub fn new(models: usize) -> Self {
-        Self { models, elements: 0, dots: vec![0.0; models * models], sums: vec![0.0; models] }
+        Self {
+            models,
+            elements: 0,
+            dots: vec![0.0; models * models],
+            sums: vec![0.0; models],
+            base_square: 0.0,
+        }
     }
 
     /// From inner products (row-major, `j >= i` used) and sums known otherwise.
     pub fn from_sums(elements: u64, dots: Vec<f64>, sums: Vec<f64>) -> Self {
         debug_assert_eq!(dots.len(), sums.len() * sums.len(), "a square matrix");
-        Self { models: sums.len(), elements, dots, sums }
+        Self { models: sums.len(), elements, dots, sums, base_square: 0.0 }
     }
 
-    /// Adds the next elements of every vector: one slice each, all of one length.
-    /// Rows run in parallel; the bits do not depend on the number of threads, only on the order of blocks.
-    pub fn add_block(&mut self, deltas: &[&[f32]]) {
-        debug_assert_eq!(deltas.len(), self.models, "one slice per model");
-        debug_assert!(deltas.windows(2).all(|pair| pair[0].len() == pair[1].len()), "slices of one length");
-        let n = deltas.iter().map(|delta| delta.len()).min().unwrap_or(0);
-        if n == 0 || deltas.len() != self.models {
+    /// Adds the next elements of the deltas `models − base`, one input a model, all of one length. Sequential: blocks
+    /// may be gathered by several threads and merged in index order, which gives the same bits on any number.
+    pub fn add_deltas(&mut self, base: Stored<'_>, models: &[Stored<'_>]) {
+        debug_assert_eq!(models.len(), self.models, "one input per model");
+        debug_assert!(models.iter().all(|model| model.elements() == base.elements()), "inputs of one length");
+        if models.len() != self.models || models.is_empty() {
             return;
         }
-        self.elements += n as u64;
-        self.dots.par_chunks_mut(self.models).zip(self.sums.par_iter_mut()).enumerate().for_each(
-            |(i, (row, total))| {
-                for begin in (0..n).step_by(STRIP) {
-                    let strip = begin..(begin + STRIP).min(n);
-                    let mine = &deltas[i][strip.clone()];
-                    *total += sum(mine);
-                    for (cell, other) in row[i..].iter_mut().zip(&deltas[i..]) {
-                        *cell += dot(mine, &other[strip.clone()]);
-                    }
-                }
-            },
-        );
+        let sums = delta_sums(base, models);
+        self.elements += base.elements() as u64;
+        self.base_square += sums.base;
+        self.dots.iter_mut().zip(&sums.dots).for_each(|(mine, theirs)| *mine += theirs);
+        self.sums.iter_mut().zip(&sums.sums).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// Adds what another gathered over further elements of the same vectors.
     pub fn merge(&mut self, other: &Self) {
         debug_assert_eq!(self.models, other.models, "Gram matrices of one size");
         self.elements += other.elements;
+        self.base_square += other.base_square;
         self.dots.iter_mut().zip(&other.dots).for_each(|(mine, theirs)| *mine += theirs);
         self.sums.iter_mut().zip(&other.sums).for_each(|(mine, theirs)| *mine += theirs);
     }
@@ -74,6 +71,11 @@ impl Gram {
     /// Σ xᵢ.
     pub fn sum(&self, i: usize) -> f64 {
         self.sums[i]
+    }
+
+    /// Σ base².
+    pub fn base_square(&self) -> f64 {
+        self.base_square
     }
 
     /// Elements seen of each vector.

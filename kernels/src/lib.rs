@@ -3,6 +3,7 @@
 //! Reductions run in f64 over blocks of [`BLOCK`] elements whose partial results are combined in index
 //! order, so a result has the same bits on any number of threads.
 
+mod deltas;
 mod diff;
 pub mod dtype;
 mod elementwise;
@@ -16,12 +17,13 @@ mod sketch;
 mod small;
 mod stats;
 
+pub use deltas::Stored;
 pub use diff::DiffSums;
 pub use dtype::Dtype;
 pub use elementwise::{add_scaled, low_rank_row, sub};
 pub use float::{decode, decode_f64, encode, encode_f64};
 pub use gram::Gram;
-pub use pair::{PairSums, pair_sums};
+pub use pair::PairSums;
 pub use random::splitmix_unit;
 pub use sketch::Sketch;
 pub use stats::Stats;

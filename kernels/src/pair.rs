@@ -1,12 +1,5 @@
 //! The six sums from which every similarity of two vectors follows.
 
-use rayon::prelude::*;
-
-use crate::{
-    BLOCK,
-    reduce::{STRIP, dot, sum},
-};
-
 /// Sums over the elements of two vectors `a` and `b`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PairSums {
@@ -67,40 +60,4 @@ fn ratio(product: f64, a: f64, b: f64) -> Option<f64> {
     let norms = if squared.is_normal() { squared.sqrt() } else { a.sqrt() * b.sqrt() };
     let value = product / norms;
     (norms > 0.0 && norms.is_finite() && value.is_finite()).then(|| value.clamp(-1.0, 1.0))
-}
-
-/// The sums of two slices of one length (the shorter decides), in parallel, with the same bits on any
-/// number of threads.
-pub fn pair_sums(a: &[f32], b: &[f32]) -> PairSums {
-    debug_assert_eq!(a.len(), b.len(), "pair_sums wants slices of one length");
-    let n = a.len().min(b.len());
-    let partials: Vec<PairSums> =
-        a[..n].par_chunks(BLOCK).zip(b[..n].par_chunks(BLOCK)).map(|(a, b)| block_sums(a, b)).collect();
-    combine(&partials)
-}
-
-fn block_sums(a: &[f32], b: &[f32]) -> PairSums {
-    let mut total = PairSums { n: a.len() as u64, ..PairSums::default() };
-    for (a, b) in a.chunks(STRIP).zip(b.chunks(STRIP)) {
-        total.ab += dot(a, b);
-        total.aa += dot(a, a);
-        total.bb += dot(b, b);
-        total.sa += sum(a);
-        total.sb += sum(b);
-    }
-    total
-}
-
-/// Pairwise combination in index order.
-fn combine(partials: &[PairSums]) -> PairSums {
-    match partials {
-        [] => PairSums::default(),
-        [one] => *one,
-        many => {
-            let (left, right) = many.split_at(many.len().div_ceil(2));
-            let mut total = combine(left);
-            total.add(&combine(right));
-            total
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Reductions and selections against the plain loops they stand for.
 #![allow(clippy::unwrap_used)]
 
-use kernels::{DiffSums, Gram, PairSums, Sketch, Stats, kth, pair_sums, splitmix_unit};
+use kernels::{DiffSums, Dtype, Gram, PairSums, Sketch, Stats, Stored, encode, kth, splitmix_unit};
 use proptest::prelude::*;
 
 fn noise(key: u64, n: usize) -> Vec<f32> {
@@ -19,6 +19,26 @@ fn naive(a: &[f32], b: &[f32]) -> PairSums {
         s.add(&PairSums { n: 1, ab: a * b, aa: a * a, bb: b * b, sa: a, sb: b });
     }
     s
+}
+
+fn bytes_of(dtype: Dtype, values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; values.len() * dtype.bits() as usize / 8];
+    encode(dtype, values, &mut bytes);
+    bytes
+}
+
+/// The Gram matrix of vectors: that of their deltas from zero.
+fn gram(vectors: &[&[f32]]) -> Gram {
+    let base = vec![0; vectors[0].len() * 4];
+    let bytes: Vec<Vec<u8>> = vectors.iter().map(|values| bytes_of(Dtype::F32, values)).collect();
+    let stored = |bytes| Stored { dtype: Dtype::F32, bytes };
+    let mut gram = Gram::new(vectors.len());
+    gram.add_deltas(stored(&base), &bytes.iter().map(|bytes| stored(bytes)).collect::<Vec<_>>());
+    gram
+}
+
+fn pair_sums(a: &[f32], b: &[f32]) -> PairSums {
+    gram(&[a, b]).pair(0, 1)
 }
 
 /// Sums whose terms cancel are only as exact as the terms are large, which Cauchy and Schwarz bound.
@@ -48,11 +68,8 @@ proptest! {
     fn a_gram_matrix_holds_the_sums_of_every_pair((a, b) in vectors(9_000), cut in 0usize..9_000) {
         let cut = cut.min(a.len());
         let c: Vec<f32> = a.iter().map(|x| x * 0.5 + 1.0).collect();
-        let mut gram = Gram::new(3);
-        let mut rest = Gram::new(3);
-        gram.add_block(&[&a[..cut], &b[..cut], &c[..cut]]);
-        rest.add_block(&[&a[cut..], &b[cut..], &c[cut..]]);
-        gram.merge(&rest);
+        let mut gram = gram(&[&a[..cut], &b[..cut], &c[..cut]]);
+        gram.merge(&self::gram(&[&a[cut..], &b[cut..], &c[cut..]]));
         prop_assert_eq!(gram.elements(), a.len() as u64);
         let all = [&a, &b, &c];
         for i in 0..3 {
@@ -118,27 +135,116 @@ proptest! {
     }
 }
 
+/// Deltas of models stored in each dtype against the naive sums of the decoded values.
 #[test]
-fn sums_have_the_same_bits_on_any_number_of_threads() {
-    let (a, b) = (noise(1, 400_001), noise(2, 400_001));
-    let on = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let mut gram = Gram::new(2);
-            gram.add_block(&[&a, &b]);
-            (pair_sums(&a, &b), gram)
-        })
-    };
-    assert_eq!(on(1), on(3));
-    assert_eq!(on(1), on(8));
+fn sums_of_deltas_in_any_dtypes_are_the_naive_ones() {
+    let formats = [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F64, Dtype::F8E4M3, Dtype::F8E5M2];
+    let length = kernels::BLOCK + 77;
+    let base = noise(1, length);
+    for of_base in formats {
+        for (first, second, third) in [(of_base, of_base, of_base), (Dtype::F16, Dtype::Bf16, of_base)] {
+            let tuned = |key: u64| -> Vec<f32> {
+                base.iter().zip(noise(key, length)).map(|(base, noise)| base + 0.05 * noise).collect()
+            };
+            let formats = [of_base, first, second, third];
+            let values = [base.clone(), tuned(2), tuned(3), tuned(4)];
+            let bytes: Vec<Vec<u8>> = formats.iter().zip(&values).map(|(d, v)| bytes_of(*d, v)).collect();
+            let decoded: Vec<Vec<f32>> = formats
+                .iter()
+                .zip(&bytes)
+                .map(|(dtype, bytes)| {
+                    let mut out = vec![0.0; length];
+                    kernels::decode(*dtype, bytes, &mut out);
+                    out
+                })
+                .collect();
+            for models in [2, 3] {
+                let stored: Vec<Stored<'_>> = formats
+                    .iter()
+                    .zip(&bytes)
+                    .map(|(dtype, bytes)| Stored { dtype: *dtype, bytes })
+                    .collect();
+                let mut gram = Gram::new(models);
+                gram.add_deltas(stored[0], &stored[1..=models]);
+                for i in 0..models {
+                    for j in i..models {
+                        let mut exact = PairSums::default();
+                        for (base, (a, b)) in
+                            decoded[0].iter().zip(decoded[i + 1].iter().zip(&decoded[j + 1]))
+                        {
+                            let (a, b) = (f64::from(*a) - f64::from(*base), f64::from(*b) - f64::from(*base));
+                            exact.add(&PairSums { n: 1, ab: a * b, aa: a * a, bb: b * b, sa: a, sb: b });
+                        }
+                        let got = gram.pair(i, j);
+                        let near = |x: f64, y: f64| (x - y).abs() < 1e-9;
+                        assert!(near(got.cosine().unwrap(), exact.cosine().unwrap()), "{formats:?} {i} {j}");
+                        assert!(
+                            near(got.pearson().unwrap(), exact.pearson().unwrap()),
+                            "{formats:?} {i} {j}"
+                        );
+                        assert!(
+                            near(
+                                got.euclidean() / exact.euclidean().max(1.0),
+                                exact.euclidean() / exact.euclidean().max(1.0)
+                            ),
+                            "{formats:?} {i} {j}"
+                        );
+                    }
+                }
+                let square: f64 = decoded[0].iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+                assert!((gram.base_square() / square - 1.0).abs() < 1e-6);
+            }
+        }
+    }
 }
 
 #[test]
-fn one_block_gives_the_same_bits_as_a_pair_and_in_a_gram_matrix() {
-    let (a, b) = (noise(3, kernels::BLOCK), noise(4, kernels::BLOCK));
+fn numbers_at_the_ends_of_the_f32_range_are_summed_all_the_same() {
+    for scale in [1e-30f32, 1e30] {
+        let values = |key| -> Vec<f32> { noise(key, kernels::BLOCK).iter().map(|x| x * scale).collect() };
+        let (base, a, b) = (values(1), values(2), values(3));
+        let bytes = [&base, &a, &b].map(|values| bytes_of(Dtype::F32, values));
+        let stored = |at: usize| Stored { dtype: Dtype::F32, bytes: &bytes[at] };
+        let mut gram = Gram::new(2);
+
+        gram.add_deltas(stored(0), &[stored(1), stored(2)]);
+
+        let delta = |values: &[f32]| -> Vec<f64> {
+            values.iter().zip(&base).map(|(x, base)| f64::from(*x) - f64::from(*base)).collect()
+        };
+        let (a, b) = (delta(&a), delta(&b));
+        let exact = inner(&a, &b) / (inner(&a, &a) * inner(&b, &b)).sqrt();
+        assert!((gram.pair(0, 1).cosine().unwrap() - exact).abs() < 1e-9, "{scale}");
+        assert!(gram.base_square() > 0.0 && gram.base_square().is_finite());
+    }
+}
+
+#[test]
+fn an_unchanged_model_has_a_delta_of_exactly_zero() {
+    let values = noise(1, kernels::BLOCK);
+    let bytes = [bytes_of(Dtype::Bf16, &values), bytes_of(Dtype::Bf16, &noise(2, kernels::BLOCK))];
+    let stored = |at: usize| Stored { dtype: Dtype::Bf16, bytes: &bytes[at] };
     let mut gram = Gram::new(2);
-    gram.add_block(&[&a, &b]);
-    assert_eq!(gram.pair(0, 1), pair_sums(&a, &b));
+
+    gram.add_deltas(stored(0), &[stored(0), stored(1)]);
+
+    assert_eq!((gram.dot(0, 0), gram.sum(0)), (0.0, 0.0));
+    assert_eq!(gram.pair(0, 1).cosine(), None);
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_not_summed_away() {
+    let mut values = noise(1, kernels::BLOCK);
+    values[7] = f32::NAN;
+    for (base, a) in [(noise(2, kernels::BLOCK), values.clone()), (values, noise(2, kernels::BLOCK))] {
+        let bytes = [bytes_of(Dtype::Bf16, &base), bytes_of(Dtype::Bf16, &a)];
+        let stored = |at: usize| Stored { dtype: Dtype::Bf16, bytes: &bytes[at] };
+        let mut gram = Gram::new(2);
+
+        gram.add_deltas(stored(0), &[stored(1), stored(1)]);
+
+        assert!(gram.dot(0, 1).is_nan());
+    }
 }
 
 #[test]

@@ -10,22 +10,20 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rayon::prelude::*;
+use kernels::Gram;
 use weights::{TensorInfo, TensorSource};
 
 use crate::{
     Error, Progress,
     computed::{is_buffer, vocabulary_hint},
 };
-use sums::{Shared, Sums, tensor_sums};
+use sums::{Operands, Shared, each_tensor};
 
 pub use layers::{Layer, number as layer_number};
 pub use measures::{MEASURES, Measure};
 pub use report::{Coverage, LayerReport, Matrix, Report, Skipped};
 pub use sketched::{Sketched, SketchedTensor, estimate};
 
-/// Tensors whose sums are held at once before they are added up in order.
-const WINDOW: usize = 64;
 /// Tensors left out that are listed; the others are counted.
 const LISTED: usize = 1_000;
 
@@ -48,37 +46,27 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
         _ => return Err(Error::TooFewModels { needed: 2, given: models.len() }),
     };
     let (shared, mut skipped) = common(models, reference);
-    let mut total = Sums::new(models.len());
+    let mut total = Gram::new(models.len());
     let mut layers = report::Layers::new(models.len());
     let mut compared = 0;
-    for window in shared.chunks(WINDOW) {
-        let sums: Vec<Sums> = window
-            .par_iter()
-            .map(|tensor| {
-                let sums = tensor_sums(models, reference, tensor)?;
-                progress(tensor.info.bytes() * (models.len() as u64 + u64::from(base.is_some())))?;
-                Ok::<_, Error>(sums)
-            })
-            .collect::<Result<_, _>>()?;
-        for (tensor, sums) in window.iter().zip(&sums) {
-            if let Some(reason) = not_finite(models, reference, sums) {
-                skipped.push(Skipped { tensor: tensor.info.name.clone(), reason });
-                continue;
-            }
-            compared += 1;
-            total.merge(sums);
-            layers.add(&tensor.info.name, &sums.gram);
+    each_tensor(&Operands { models, reference }, &shared, progress, |tensor, sums| {
+        if let Some(reason) = not_finite(models, reference, &sums) {
+            skipped.push(Skipped { tensor: tensor.info.name.clone(), reason });
+            return;
         }
-    }
+        compared += 1;
+        total.merge(&sums);
+        layers.add(&tensor.info.name, &sums);
+    })?;
     if compared == 0 {
         let hint = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
         return Err(Error::NothingInCommon { hint: hint.unwrap_or_else(|| "a checkpoint is empty".into()) });
     }
     let count = models.len();
-    let elements = total.gram.elements();
+    let elements = total.elements();
     let all: u64 = reference.source.tensors().iter().map(TensorInfo::elements).sum();
-    let matrices = report::matrices(&total.gram, count, base.is_some());
-    let norms = || (0..count).map(|i| relative(total.gram.dot(i, i).sqrt(), total.base.sqrt())).collect();
+    let matrices = report::matrices(&total, count, base.is_some());
+    let norms = || (0..count).map(|i| relative(total.dot(i, i).sqrt(), total.base_square().sqrt())).collect();
     Ok(Report {
         models: models.iter().map(|m| m.label.clone()).collect(),
         base: base.map(|b| b.label.clone()),
@@ -145,10 +133,10 @@ fn positions(models: &[Named], reference: &Named, info: &TensorInfo) -> Result<V
     models.iter().map(find).collect()
 }
 
-fn not_finite(models: &[Named], reference: &Named, sums: &Sums) -> Option<String> {
+fn not_finite(models: &[Named], reference: &Named, sums: &Gram) -> Option<String> {
     let say = |label: &str| Some(format!("NaN or infinity in `{label}`"));
-    if !sums.base.is_finite() {
+    if !sums.base_square().is_finite() {
         return say(&reference.label);
     }
-    (0..models.len()).find(|&i| !sums.gram.dot(i, i).is_finite()).and_then(|i| say(&models[i].label))
+    (0..models.len()).find(|&i| !sums.dot(i, i).is_finite()).and_then(|i| say(&models[i].label))
 }

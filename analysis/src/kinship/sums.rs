@@ -1,34 +1,18 @@
-//! Inner products of the deltas of one tensor, streamed block by block.
+//! Inner products of the deltas of every shared tensor, streamed in pieces.
 
-use kernels::{Dtype, Gram};
+use kernels::{Gram, Stored};
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
 use super::Named;
-use crate::{
-    Error,
-    computed::{blocks, read_f64},
-};
+use crate::{Error, Progress, computed::blocks};
 
-/// Blocks of one tensor in flight at once.
-const AHEAD: usize = 16;
-
-pub(super) struct Sums {
-    pub(super) gram: Gram,
-    /// Squared norm of the base.
-    pub(super) base: f64,
-}
-
-impl Sums {
-    pub(super) fn new(models: usize) -> Self {
-        Self { gram: Gram::new(models), base: 0.0 }
-    }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.gram.merge(&other.gram);
-        self.base += other.base;
-    }
-}
+/// Elements of one piece, the unit of parallel work.
+const PIECE: u64 = 1 << 20;
+/// Pieces in flight at once.
+const PIECES: usize = 64;
+/// Cells of all matrices in flight at once.
+const CELLS: usize = 1 << 21;
 
 /// A tensor every model holds: its position in the base and in each model.
 pub(super) struct Shared<'a> {
@@ -37,50 +21,104 @@ pub(super) struct Shared<'a> {
     pub(super) models: Vec<usize>,
 }
 
-/// Sums of one tensor; blocks are added up in index order, so the bits do not depend on the thread count.
-pub(super) fn tensor_sums(models: &[Named], reference: &Named, tensor: &Shared<'_>) -> Result<Sums, Error> {
-    let all: Vec<(u64, usize)> = blocks(tensor.info.elements()).collect();
-    let mut total = Sums::new(models.len());
-    for window in all.chunks(AHEAD) {
-        let partials: Vec<Sums> = window
-            .par_iter()
-            .map(|&(start, len)| block_sums(models, reference, tensor, (start, len)))
-            .collect::<Result<_, _>>()?;
-        partials.iter().for_each(|partial| total.merge(partial));
-    }
-    Ok(total)
+/// Models and the one they are compared with.
+pub(super) struct Operands<'a> {
+    pub(super) models: &'a [Named],
+    pub(super) reference: &'a Named,
 }
 
-fn block_sums(
-    models: &[Named],
-    reference: &Named,
-    tensor: &Shared<'_>,
-    (start, len): (u64, usize),
-) -> Result<Sums, weights::Error> {
-    let mut base = vec![0.0; len];
-    let mut deltas = vec![0.0f32; len * models.len()];
-    let wide = |source: &dyn TensorSource, at: usize| source.tensors()[at].dtype == Dtype::F64;
-    if wide(&*reference.source, tensor.base)
-        || models.iter().zip(&tensor.models).any(|(model, &at)| wide(&*model.source, at))
-    {
-        // A small difference of two f64 would vanish if each were rounded before it is taken.
-        let mut exact = vec![0.0; len];
-        read_f64(&*reference.source, tensor.base, start, &mut exact)?;
-        let mut values = vec![0.0; len];
-        for ((model, &at), delta) in models.iter().zip(&tensor.models).zip(deltas.chunks_mut(len)) {
-            read_f64(&*model.source, at, start, &mut values)?;
-            delta.iter_mut().zip(values.iter().zip(&exact)).for_each(|(d, (v, b))| *d = (v - b) as f32);
+/// Sums of each tensor, handed to `each` in order. Pieces are added up in index order, so the bits do not depend on
+/// the thread count; `progress` is told the bytes read.
+pub(super) fn each_tensor<'a>(
+    operands: &Operands<'_>,
+    tensors: &'a [Shared<'a>],
+    progress: Progress<'_>,
+    mut each: impl FnMut(&'a Shared<'a>, Gram),
+) -> Result<(), Error> {
+    let count = operands.models.len();
+    let mut pieces = tensors.iter().enumerate().flat_map(|(at, tensor)| {
+        let elements = tensor.info.elements();
+        // A tensor without elements still has its, empty, sums.
+        (0..elements.div_ceil(PIECE).max(1)).map(move |piece| {
+            let start = piece * PIECE;
+            Piece { tensor: at, start, len: PIECE.min(elements - start), last: start + PIECE >= elements }
+        })
+    });
+    let window = (CELLS / (count * count)).clamp(1, PIECES);
+    let mut total = Gram::new(count);
+    loop {
+        let next: Vec<Piece> = pieces.by_ref().take(window).collect();
+        if next.is_empty() {
+            return Ok(());
         }
-        base.iter_mut().zip(&exact).for_each(|(narrow, exact)| *narrow = *exact as f32);
-    } else {
-        reference.source.read_f32(tensor.base, start, &mut base)?;
-        for ((model, &at), delta) in models.iter().zip(&tensor.models).zip(deltas.chunks_mut(len)) {
-            model.source.read_f32(at, start, delta)?;
-            delta.iter_mut().zip(&base).for_each(|(value, base)| *value -= base);
+        let sums: Vec<Gram> = next
+            .par_iter()
+            .map_init(Buffers::default, |buffers, piece| {
+                let (sums, bytes) = piece_sums(operands, &tensors[piece.tensor], piece, buffers)?;
+                progress(bytes)?;
+                Ok::<_, Error>(sums)
+            })
+            .collect::<Result<_, _>>()?;
+        for (piece, sums) in next.iter().zip(&sums) {
+            total.merge(sums);
+            if piece.last {
+                each(&tensors[piece.tensor], std::mem::replace(&mut total, Gram::new(count)));
+            }
         }
     }
-    let mut sums = Sums::new(models.len());
-    sums.gram.add_block(&deltas.chunks(len).collect::<Vec<_>>());
-    sums.base = base.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
-    Ok(sums)
+}
+
+struct Piece {
+    tensor: usize,
+    start: u64,
+    len: u64,
+    last: bool,
+}
+
+/// One block of every input, kept from piece to piece: fresh memory for each would cost as much as the sums.
+#[derive(Default)]
+struct Buffers(Vec<Vec<u8>>);
+
+fn piece_sums(
+    operands: &Operands<'_>,
+    tensor: &Shared<'_>,
+    piece: &Piece,
+    buffers: &mut Buffers,
+) -> Result<(Gram, u64), weights::Error> {
+    let sources = std::iter::once((&*operands.reference.source, tensor.base))
+        .chain(operands.models.iter().zip(&tensor.models).map(|(model, &at)| (&*model.source, at)));
+    let sources: Vec<(&dyn TensorSource, usize)> = sources.collect();
+    buffers.0.resize_with(sources.len(), Vec::new);
+    let mut sums = Gram::new(operands.models.len());
+    let mut bytes = 0;
+    for (start, len) in blocks(piece.len) {
+        let inputs = sources
+            .iter()
+            .zip(&mut buffers.0)
+            .map(|(&(source, at), buffer)| stored(source, at, (piece.start + start, len), buffer))
+            .collect::<Result<Vec<Stored<'_>>, _>>()?;
+        bytes += inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>();
+        if let [base, models @ ..] = &inputs[..] {
+            sums.add_deltas(*base, models);
+        }
+    }
+    Ok((sums, bytes))
+}
+
+/// Stored elements, in place where they lie in memory.
+fn stored<'b>(
+    source: &'b dyn TensorSource,
+    index: usize,
+    (start, len): (u64, usize),
+    buffer: &'b mut Vec<u8>,
+) -> Result<Stored<'b>, weights::Error> {
+    let dtype = source.tensors()[index].dtype;
+    let width = dtype.bits() / 8;
+    let (offset, len) = (start * width, len * width as usize);
+    if let Some(bytes) = source.view(index, offset, len) {
+        return Ok(Stored { dtype, bytes });
+    }
+    buffer.resize(len, 0);
+    source.read_bytes(index, offset, buffer)?;
+    Ok(Stored { dtype, bytes: buffer })
 }
