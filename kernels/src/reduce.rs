@@ -1,4 +1,4 @@
-//! Sums of one cache-sized strip; every reduction of the crate is built from these two.
+//! Sums of one cache-sized strip; what the sums of differences are built from.
 
 /// Elements in one strip: two strips of f32 fit the first-level cache.
 pub(crate) const STRIP: usize = 4_096;
@@ -17,18 +17,6 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     }
     let rest: f64 = a_rest.iter().zip(b_rest).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
     fold(lanes) + rest
-}
-
-/// Σ aᵢ in f64.
-pub(crate) fn sum(a: &[f32]) -> f64 {
-    let (chunks, rest) = a.as_chunks::<LANES>();
-    let mut lanes = [0.0f64; LANES];
-    for x in chunks {
-        for lane in 0..LANES {
-            lanes[lane] += f64::from(x[lane]);
-        }
-    }
-    fold(lanes) + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
 }
 
 fn fold(l: [f64; LANES]) -> f64 {

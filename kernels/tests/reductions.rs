@@ -118,6 +118,12 @@ proptest! {
         prop_assert_eq!(stats.zeros, finite.iter().filter(|x| **x == 0.0).count() as u64);
         let mean = finite.iter().sum::<f64>() / finite.len().max(1) as f64;
         prop_assert!(close(stats.mean(), mean));
+        let moment = |power: i32| finite.iter().map(|x| (x - mean).powi(power)).sum::<f64>() / finite.len() as f64;
+        if finite.len() > 2 && moment(2) > 1.0 {
+            let near = |got: Option<f64>, want: f64| got.is_some_and(|got| (got - want).abs() < 1e-6 * (1.0 + want.abs()));
+            prop_assert!(near(stats.skewness(), moment(3) / moment(2).powf(1.5)));
+            prop_assert!(near(stats.kurtosis(), moment(4) / moment(2).powi(2) - 3.0));
+        }
         prop_assert!(close(stats.l2(), finite.iter().map(|x| x * x).sum::<f64>().sqrt()));
         let range = finite.iter().copied().reduce(f64::min).zip(finite.iter().copied().reduce(f64::max));
         prop_assert_eq!(stats.range(), range);

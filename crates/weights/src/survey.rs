@@ -56,6 +56,9 @@ pub fn survey(
     source.tensors().par_iter().enumerate().map(facts).collect()
 }
 
+/// Bytes of one step; whole groups of a sketch in every dtype.
+const PART_BYTES: usize = 16 << 10;
+
 /// What to compute of a tensor's bytes; numbers only of floats.
 #[derive(Clone, Copy, PartialEq)]
 enum Want {
@@ -77,24 +80,32 @@ fn read(
         Want::Digest => None,
         Want::Numbers { sketch_cells } => Some((Stats::default(), sketch_of(info, sketch_cells))),
     };
-    let mut bytes = vec![0; BLOCK_BYTES.min(size) as usize];
+    let mut buffer = Vec::new();
     let mut values = Vec::new();
     let (mut offset, mut start) = (0, 0);
     while offset < size {
-        let part = &mut bytes[..BLOCK_BYTES.min(size - offset) as usize];
-        source.read_bytes(index, offset, part)?;
-        hash.update(&*part);
-        if let Some((stats, sketch)) = &mut numbers {
-            values.resize((part.len() as u64 * 8 / info.dtype.bits()) as usize, 0.0);
-            kernels::decode(info.dtype, part, &mut values);
-            let mut block = Stats::default();
-            block.add_block(&values);
-            stats.merge(&block);
-            sketch.add_block(start, &values);
-            start += values.len() as u64;
+        let len = BLOCK_BYTES.min(size - offset) as usize;
+        let block = match source.view(index, offset, len) {
+            Some(bytes) => bytes,
+            None => {
+                buffer.resize(len, 0);
+                source.read_bytes(index, offset, &mut buffer)?;
+                &buffer[..]
+            }
+        };
+        // Hashed, decoded and summed while it is in the nearest caches.
+        for part in block.chunks(PART_BYTES) {
+            hash.update(part);
+            if let Some((stats, sketch)) = &mut numbers {
+                values.resize((part.len() as u64 * 8 / info.dtype.bits()) as usize, 0.0);
+                kernels::decode(info.dtype, part, &mut values);
+                stats.add_block(&values);
+                sketch.add_block(start, &values);
+                start += values.len() as u64;
+            }
         }
-        offset += part.len() as u64;
-        progress(part.len() as u64)?;
+        offset += len as u64;
+        progress(len as u64)?;
     }
     Ok((Digest::from_bytes(hash.finalize().into()), numbers))
 }
