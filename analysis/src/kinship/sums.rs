@@ -1,8 +1,8 @@
 //! Inner products of the deltas of every shared tensor, streamed in pieces.
 
-use kernels::{Gram, Stored};
+use kernels::{Dtype, Gram, Stored};
 use rayon::prelude::*;
-use weights::{TensorInfo, TensorSource};
+use weights::{TensorInfo, TensorSource, View};
 
 use super::Named;
 use crate::{Error, Progress, computed::blocks};
@@ -87,38 +87,58 @@ fn piece_sums(
 ) -> Result<(Gram, u64), weights::Error> {
     let sources = std::iter::once((&*operands.reference.source, tensor.base))
         .chain(operands.models.iter().zip(&tensor.models).map(|(model, &at)| (&*model.source, at)));
-    let sources: Vec<(&dyn TensorSource, usize)> = sources.collect();
-    buffers.0.resize_with(sources.len(), Vec::new);
+    let inputs: Vec<Input<'_>> = sources.map(|(source, index)| Input::new(source, index, piece)).collect();
+    buffers.0.resize_with(inputs.len(), Vec::new);
     let mut sums = Gram::new(operands.models.len());
     let mut bytes = 0;
-    for (start, len) in blocks(piece.len) {
-        let inputs = sources
+    for block in blocks(piece.len) {
+        let stored = inputs
             .iter()
             .zip(&mut buffers.0)
-            .map(|(&(source, at), buffer)| stored(source, at, (piece.start + start, len), buffer))
+            .map(|(input, buffer)| input.block(block, buffer))
             .collect::<Result<Vec<Stored<'_>>, _>>()?;
-        bytes += inputs.iter().map(|input| input.bytes.len() as u64).sum::<u64>();
-        if let [base, models @ ..] = &inputs[..] {
+        bytes += stored.iter().map(|stored| stored.bytes.len() as u64).sum::<u64>();
+        if let [base, models @ ..] = &stored[..] {
             sums.add_deltas(*base, models);
         }
     }
     Ok((sums, bytes))
 }
 
-/// Stored elements, in place where they lie in memory.
-fn stored<'b>(
-    source: &'b dyn TensorSource,
+/// One piece of one input.
+struct Input<'a> {
+    source: &'a dyn TensorSource,
     index: usize,
-    (start, len): (u64, usize),
-    buffer: &'b mut Vec<u8>,
-) -> Result<Stored<'b>, weights::Error> {
-    let dtype = source.tensors()[index].dtype;
-    let width = dtype.bits() / 8;
-    let (offset, len) = (start * width, len * width as usize);
-    if let Some(bytes) = source.view(index, offset, len) {
-        return Ok(Stored { dtype, bytes });
+    dtype: Dtype,
+    /// First byte of the piece.
+    begin: u64,
+    /// The piece in place, where it lies in memory.
+    view: Option<View<'a>>,
+}
+
+impl<'a> Input<'a> {
+    fn new(source: &'a dyn TensorSource, index: usize, piece: &Piece) -> Self {
+        let dtype = source.tensors()[index].dtype;
+        let width = dtype.bits() / 8;
+        let begin = piece.start * width;
+        Self { source, index, dtype, begin, view: source.view(index, begin, (piece.len * width) as usize) }
     }
-    buffer.resize(len, 0);
-    source.read_bytes(index, offset, buffer)?;
-    Ok(Stored { dtype, bytes: buffer })
+
+    fn block<'b>(
+        &'b self,
+        (start, len): (u64, usize),
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Stored<'b>, weights::Error> {
+        let width = self.dtype.bits() / 8;
+        let (from, len) = (start * width, len * width as usize);
+        let bytes = match self.view.as_ref().and_then(|view| view.get(from as usize..from as usize + len)) {
+            Some(bytes) => bytes,
+            None => {
+                buffer.resize(len, 0);
+                self.source.read_bytes(self.index, self.begin + from, buffer)?;
+                buffer
+            }
+        };
+        Ok(Stored { dtype: self.dtype, bytes })
+    }
 }

@@ -3,8 +3,10 @@
 use std::{fmt, fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 use domain::Digest;
+use memmap2::{Mmap, MmapOptions};
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
 use tokio::runtime::Handle;
+use weights::View;
 
 use crate::{Error, Result, blobs::Blobs};
 
@@ -72,4 +74,23 @@ impl weights::ReadAt for BlobFile {
             }
         }
     }
+    fn view(&self, offset: u64, len: usize) -> Option<View<'_>> {
+        let Bytes::Local(file) = &self.bytes else { return None };
+        let end = offset.checked_add(len as u64)?;
+        if len < MAPPED || end > self.length {
+            return None;
+        }
+        map(file, offset, len).ok().map(View::held)
+    }
 }
+
+/// Maps a part of a blob for reading.
+#[allow(unsafe_code)]
+fn map(file: &File, offset: u64, len: usize) -> io::Result<Mmap> {
+    // SAFETY: blobs are complete when they get their name, read-only from then on, and removed by unlinking alone,
+    // which leaves the mapped pages where they are.
+    unsafe { MmapOptions::new().offset(offset).len(len).populate().map(file) }
+}
+
+/// Shorter reads are copied: setting up a mapping takes longer.
+const MAPPED: usize = 256 << 10;

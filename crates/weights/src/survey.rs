@@ -85,8 +85,9 @@ fn read(
     let (mut offset, mut start) = (0, 0);
     while offset < size {
         let len = BLOCK_BYTES.min(size - offset) as usize;
-        let block = match source.view(index, offset, len) {
-            Some(bytes) => bytes,
+        let view = source.view(index, offset, len);
+        let block = match &view {
+            Some(view) => view,
             None => {
                 buffer.resize(len, 0);
                 source.read_bytes(index, offset, &mut buffer)?;
