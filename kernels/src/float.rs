@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Elements converted at a time where a stack buffer is needed.
-const CHUNK: usize = 256;
+const CHUNK: usize = 1_024;
 
 /// Reads `out.len()` elements from little-endian `bytes`. F64 rounds to nearest.
 ///
@@ -81,7 +81,7 @@ pub fn encode_f64(dtype: Dtype, values: &[f64], out: &mut [u8]) -> u64 {
             let mut over = 0;
             for (values, out) in values.chunks(CHUNK).zip(out.chunks_mut(CHUNK * width)) {
                 let buffer = &mut buffer[..values.len()];
-                fill_from(buffer, values, to_odd);
+                round_to_odd(values, buffer);
                 over += encode(dtype, buffer, out);
             }
             over
@@ -89,15 +89,21 @@ pub fn encode_f64(dtype: Dtype, values: &[f64], out: &mut [u8]) -> u64 {
     }
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn round_to_odd(values: &[f64], out: &mut [f32]) {
+    fill_from(out, values, to_odd);
+}
+
 /// f64 to f32 rounding to odd, which keeps a later rounding to a narrower format exact.
+#[inline(always)]
 fn to_odd(value: f64) -> f32 {
-    let near = value as f32;
-    let back = f64::from(near);
-    if back == value || value.is_nan() || near.to_bits() & 1 == 1 {
-        return near;
-    }
-    let bits = near.to_bits();
-    f32::from_bits(if back.abs() > value.abs() { bits - 1 } else { bits + 1 })
+    let bits = (value as f32).to_bits();
+    let back = f64::from(f32::from_bits(bits));
+    // An even result that was rounded moves one step back towards the value; comparisons with NaN are false.
+    let away = u32::from(back.abs() > value.abs());
+    let short = u32::from(back.abs() < value.abs());
+    let even = !bits & 1;
+    f32::from_bits(bits.wrapping_add(even & short).wrapping_sub(even & away))
 }
 
 fn check(dtype: Dtype, bytes: usize, elements: usize) {
@@ -159,17 +165,24 @@ fn encode_f16(values: &[f32], out: &mut [u8]) -> u64 {
     over
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 fn encode_bf16(values: &[f32], out: &mut [u8]) -> u64 {
-    let mut over = 0;
-    for (chunk, &value) in out.as_chunks_mut::<2>().0.iter_mut().zip(values) {
-        let code = bf16_bits(value.to_bits());
-        over += u64::from((code & 0x7FFF == 0x7F80) & value.is_finite());
-        *chunk = code.to_le_bytes();
+    let mut total = 0;
+    for (values, out) in values.chunks(CHUNK).zip(out.chunks_mut(CHUNK * 2)) {
+        // Counted in 32 bits a chunk: as wide as the values, so that counting fits the same vectors.
+        let mut over = 0u32;
+        for (chunk, &value) in out.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+            let code = bf16_bits(value.to_bits());
+            over += u32::from((code & 0x7FFF == 0x7F80) & value.is_finite());
+            *chunk = code.to_le_bytes();
+        }
+        total += u64::from(over);
     }
-    over
+    total
 }
 
 /// Nearest bf16, ties to even; a NaN stays one and keeps its payload's upper bits.
+#[inline(always)]
 fn bf16_bits(bits: u32) -> u16 {
     let cut = (bits >> 16) as u16;
     let nan = cut | if cut & 0x7F == 0 { 0x40 } else { 0 };
