@@ -106,7 +106,7 @@ pub const CODES: &[Code] = &[
     code("too_many_tensors", 422, "A checkpoint holds more tensors than the limit."),
     code("trailing_data", 422, "A safetensors file goes on after its last tensor."),
     code("truncated", 422, "A safetensors file ends before its last tensor does."),
-    code("unknown_dtype", 422, "A tensor's number format is not known."),
+    code("unknown_dtype", 422, "The number format of a tensor cannot be the name of one."),
     code("unknown_field", 422, "A header describes a tensor by a field that the format does not have."),
     code("unknown_model", 404, "The registry has no such model."),
     code("unknown_revision", 404, "The model has no such revision."),

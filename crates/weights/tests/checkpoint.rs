@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use domain::{Fault, Limits, RelativePath};
 use safetensors::SafeTensors;
-use support::{held, one, tensors};
+use support::{file, held, one, tensors};
 use weights::{
     Checkpoint, Error, Folder, LocalFile, ReadAt, TensorSource, assemble, survey, tensor_digest,
     write_safetensors,
@@ -204,4 +204,23 @@ fn symbolic_links_are_refused_as_file_in_a_folder_and_as_folder() {
     std::os::unix::fs::symlink(outside.path(), home.path().join("sub")).unwrap();
     assert_eq!(Folder::open(home.path(), &Limits::default()).unwrap_err().code(), "not_a_plain_file");
     assert_eq!(LocalFile::open(home.path()).unwrap_err().code(), "not_a_plain_file");
+}
+
+#[test]
+fn a_tensor_of_an_unknown_dtype_is_listed_copied_and_not_read_as_numbers() {
+    let header = r#"{"a":{"dtype":"F6_E9","shape":[4],"data_offsets":[0,3]},"b":{"dtype":"F4","shape":[2],"data_offsets":[3,4]}}"#;
+    let source = one(file(header, &[1, 2, 3, 4]));
+
+    let mut out = Vec::new();
+    write_safetensors(&source, &mut out, &|_| Ok(())).unwrap();
+    let again = one(out);
+    let facts = survey(&again, 64, &|_| Ok(())).unwrap();
+
+    let listed = &again.tensors()[0];
+    assert_eq!((listed.dtype.name(), listed.bytes(), &listed.shape[..]), ("F6_E9", 3, &[4][..]));
+    assert_eq!(again.tensors(), source.tensors());
+    assert_eq!(facts[0].digest, domain::Digest::of(&[1, 2, 3]));
+    assert!(facts[0].stats.is_none() && facts[0].sketch.is_none());
+    let refused = again.read_f32(0, 0, &mut [0.0; 4]).unwrap_err();
+    assert_eq!(refused.code(), "unsupported_dtype", "{refused}");
 }
