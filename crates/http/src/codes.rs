@@ -87,6 +87,11 @@ pub const CODES: &[Code] = &[
     code("out_of_range", 500, "A read left its tensor."),
     code("output_exists", 409, "The name of the result is taken."),
     code("overlap", 422, "Two tensors of a safetensors file share bytes."),
+    code(
+        "quantised_layout",
+        422,
+        "The weights are codes of a quantised layout, which are stored but not computed with.",
+    ),
     code("queue_full", 503, "As many jobs wait or run as the limit allows; try again later."),
     code("rank_too_high", 422, "A tensor has more dimensions than the limit."),
     code("reserved_name", 422, "A model of this name would hide behind an address of this service."),
@@ -114,5 +119,6 @@ pub const CODES: &[Code] = &[
     code("unsupported_dtype", 422, "A number format is stored and compared, but not computed with."),
     code("upload_stalled", 408, "Nothing of an upload arrived for too long; send it again."),
     code("usage", 422, "The command line is incomplete."),
+    code("weights_format", 422, "The weights are in a file of a format that is not read."),
     code("worker_vanished", 500, "The workers of a job vanished too often; it is given up."),
 ];

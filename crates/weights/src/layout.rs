@@ -77,7 +77,10 @@ fn one(entry: Entry, file: &str, limits: &Limits) -> Result<(TensorInfo, Range<u
         return refuse("bad_offsets", format!("ends at {end}, before it begins at {begin}"));
     }
     let Some(format) = Dtype::from_name(&dtype).or_else(|| Dtype::opaque(&dtype, end - begin)) else {
-        return refuse("unknown_dtype", format!("has the dtype `{}`, which is no name of one", shown(&dtype)));
+        return refuse(
+            "unknown_dtype",
+            format!("has the dtype `{}`, which is no name of one", shown(&dtype)),
+        );
     };
     if shape.len() > limits.rank {
         return refuse(
