@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use domain::{Digest, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
-use weights::{Folder, TensorSource};
+use weights::{Checkpoint, Folder, Scaled, TensorSource};
 
 use crate::{Error, Registry, adapter};
 
@@ -106,13 +106,11 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
         return open_folder(registry, name).await;
     }
     let (row, revision, digest) = place(registry, name, access).await?;
-    let checkpoint = registry
-        .store
-        .checkpoint(revision, &registry.limits)
-        .await?
-        .ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let checkpoint = registry.store.checkpoint(revision, &registry.limits).await?;
     let files = registry.store.files(revision).await?;
-    let config = match row.revision == Some(revision) {
+    let paths = files.iter().map(|file| file.path.as_str());
+    let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&row.name, paths))?;
+    let mut config = match row.revision == Some(revision) {
         true => row.config,
         false => read_config(registry, &files, "config.json").await?,
     };
@@ -129,11 +127,35 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
         digest: Some(digest),
         adapter: adapter.filter(|_| adapter::holds_factors(&checkpoint)),
         base: None,
-        source: Arc::new(checkpoint),
+        source: as_numbers(checkpoint, &mut config)?,
         config,
         license: row.license,
         companions,
     })
+}
+
+/// Why a repository without safetensors has no tensors to read.
+pub(crate) fn no_checkpoint<'n>(model: &str, files: impl Iterator<Item = &'n str>) -> Error {
+    weights::foreign_weights(files).map_or_else(|| Error::NoWeights(model.to_owned()), Error::from)
+}
+
+/// The tensors as numbers: codes with scales are read as what they stand for, and `config` says so; other codes
+/// are refused by the name of their layout.
+pub(crate) fn as_numbers(
+    checkpoint: Checkpoint,
+    config: &mut Option<Value>,
+) -> Result<Arc<dyn TensorSource>, Error> {
+    if let Some(told) = weights::quantisation(checkpoint.tensors(), config.as_ref()) {
+        return Err(weights::Error::from(told).into());
+    }
+    let checkpoint = Arc::new(checkpoint);
+    let Some(scaled) = Scaled::new(Arc::clone(&checkpoint) as Arc<dyn TensorSource>, config.as_ref())? else {
+        return Ok(checkpoint);
+    };
+    if let Some(fields) = config.as_mut().and_then(Value::as_object_mut) {
+        fields.shift_remove("quantization_config");
+    }
+    Ok(Arc::new(scaled))
 }
 
 /// The row of a model and the revision of it that `name` means here.
@@ -221,12 +243,17 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
     let (path, limits) = (name.to_owned(), registry.limits);
     tokio::task::spawn_blocking(move || {
         let folder = Folder::open(Path::new(&path), &limits)?;
-        let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| Error::NoWeights(path.clone()))?;
+        let paths = folder.files.iter().map(|file| file.path.as_str());
+        let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| no_checkpoint(&path, paths))?;
+        if let Some(told) = weights::quantisation(checkpoint.tensors(), folder.config.as_ref()) {
+            return Err(weights::Error::from(told).into());
+        }
         let mut pin = String::new();
         for index in 0..checkpoint.tensors().len() {
             pin.push_str(&checkpoint.tensors()[index].name);
             pin.push_str(&weights::tensor_digest(&checkpoint, index)?.to_string());
         }
+        let mut config = folder.config.clone();
         Ok(Operand {
             asked: path.clone(),
             label: path.clone(),
@@ -234,8 +261,8 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
             adapter: folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint)),
             base: None,
             digest: Some(Digest::of(pin.as_bytes())),
-            source: Arc::new(checkpoint),
-            config: folder.config.clone(),
+            source: as_numbers(checkpoint, &mut config)?,
+            config,
             license: None,
             companions: folder
                 .files
