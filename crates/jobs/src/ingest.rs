@@ -184,7 +184,8 @@ async fn publish(
     let listener = asking.listener();
     let described = config.clone();
     let Surveyed { facts: surveyed, shards, sketches, note } =
-        tokio::task::spawn_blocking(move || survey((&opened, described.as_ref()), &limits, &listener)).await??;
+        tokio::task::spawn_blocking(move || survey((&opened, described.as_ref()), &limits, &listener))
+            .await??;
     drop(asking);
 
     let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::{FileRow, ModelRow};
 use weights::{Checkpoint, Folder, Scaled, TensorSource};
 
-use crate::{Error, Registry, adapter};
+use crate::{Error, Registry, adapter, remote};
 
 /// A model opened for reading, with what its derived models inherit.
 #[derive(Clone)]
@@ -42,6 +42,7 @@ pub struct Companion {
 #[derive(Clone, Debug)]
 pub enum CompanionFrom {
     Blob(Digest, u64),
+    Hub(Arc<hub::RemoteFile>),
     File(std::path::PathBuf),
 }
 
@@ -57,11 +58,16 @@ const COMPANIONS: [&str; 9] = [
     "generation_config.json",
 ];
 
-/// The name of the current revision.
-const MAIN: &str = "main";
+/// Whether a file of this name goes with every model derived from its model.
+pub(crate) fn is_companion(path: &str) -> bool {
+    COMPANIONS.contains(&path)
+}
 
-/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder where `access` allows
-/// one. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
+/// The name of the current revision.
+pub(crate) const MAIN: &str = "main";
+
+/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, one of the configured Hub,
+/// `hub:org/name` or `hub:org/name@revision`, or a folder where `access` allows one. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
 ///
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::NoWeights`], [`Error::NoBase`], or what is wrong
@@ -105,6 +111,9 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
     if *access == Access::Folders && Path::new(name).is_dir() {
         return open_folder(registry, name).await;
     }
+    if name.starts_with(remote::PREFIX) {
+        return remote::open(registry, name, access).await;
+    }
     let (row, revision, digest) = place(registry, name, access).await?;
     let checkpoint = registry.store.checkpoint(revision, &registry.limits).await?;
     let files = registry.store.files(revision).await?;
@@ -117,7 +126,7 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
     let adapter = read_config(registry, &files, adapter::CONFIG).await?;
     let companions = files
         .into_iter()
-        .filter(|file| COMPANIONS.contains(&file.path.as_str()))
+        .filter(|file| is_companion(file.path.as_str()))
         .map(|file| Companion { path: file.path, from: CompanionFrom::Blob(file.digest, file.size) })
         .collect();
     Ok(Operand {
@@ -175,13 +184,14 @@ async fn place(registry: &Registry, name: &str, access: &Access) -> Result<(Mode
     Ok((row, revision, digest))
 }
 
-/// Name and revision of a model of the registry; none for a folder, or for a name made of two.
+/// Name and revision of a model of the registry; none for a folder, a model of the Hub, or for a name made of two.
 pub(crate) async fn revision(
     registry: &Registry,
     name: &str,
     access: &Access,
 ) -> Result<Option<(String, i64)>, Error> {
-    if *access == Access::Folders && Path::new(name).is_dir() {
+    let folder = *access == Access::Folders && Path::new(name).is_dir();
+    if folder || name.starts_with(remote::PREFIX) {
         return Ok(None);
     }
     match place(registry, name, access).await {
@@ -223,13 +233,15 @@ impl Access {
 }
 
 impl Operand {
-    /// Digest of the companion called `path`; none when the model has no such file.
-    pub(crate) async fn companion_digest(&self, path: &str) -> Result<Option<Digest>, Error> {
+    /// Digest of the companion called `path`, of at most `limit` bytes where it has to be fetched; none when the model
+    /// has no such file.
+    pub(crate) async fn companion_digest(&self, path: &str, limit: u64) -> Result<Option<Digest>, Error> {
         let Some(companion) = self.companions.iter().find(|companion| companion.path == path) else {
             return Ok(None);
         };
         match &companion.from {
             CompanionFrom::Blob(digest, _) => Ok(Some(*digest)),
+            CompanionFrom::Hub(file) => Ok(Some(Digest::of(&file.read_all(limit).await?))),
             CompanionFrom::File(at) => {
                 let at = at.clone();
                 let bytes = tokio::task::spawn_blocking(move || fs_err::read(at)).await??;
@@ -267,7 +279,7 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
             companions: folder
                 .files
                 .iter()
-                .filter(|file| COMPANIONS.contains(&file.path.as_str()))
+                .filter(|file| is_companion(file.path.as_str()))
                 .map(|file| Companion {
                     path: file.path.as_str().to_owned(),
                     from: CompanionFrom::File(file.at.clone()),

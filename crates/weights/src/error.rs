@@ -55,6 +55,25 @@ pub enum Error {
     Stopped,
 }
 
+/// Why a file that is no local one cannot be read; travels inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ReadFault {
+    /// Stable code.
+    pub code: &'static str,
+    pub class: Class,
+    pub message: String,
+}
+
+impl ReadFault {
+    fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::Io(source) => source.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
 fn list(items: &[Item]) -> String {
     let shown = items.iter().take(5).map(|item| format!("{}: {}", item.pointer, item.message));
     let mut text = shown.collect::<Vec<_>>().join("; ");
@@ -72,6 +91,9 @@ impl Error {
 
 impl Fault for Error {
     fn code(&self) -> &'static str {
+        if let Some(fault) = ReadFault::of(self) {
+            return fault.code;
+        }
         match self {
             Self::Io(source) if source.kind() == io::ErrorKind::NotFound => "not_found",
             Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => "invalid_data",
@@ -90,6 +112,9 @@ impl Fault for Error {
     }
 
     fn class(&self) -> Class {
+        if let Some(fault) = ReadFault::of(self) {
+            return fault.class;
+        }
         match self {
             Self::Io(source) if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
             Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => Class::Invalid,

@@ -22,7 +22,7 @@ mod writer;
 
 pub use baked::Baked;
 pub use checkpoint::{Checkpoint, assemble};
-pub use error::Error;
+pub use error::{Error, ReadFault};
 pub use files::{Bytes, LocalFile};
 pub use folder::{Folder, FolderFile};
 pub use header::Header;
@@ -33,7 +33,7 @@ pub use scaled::Scaled;
 pub use sketches::{SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};
-pub use writer::{Written, write_safetensors};
+pub use writer::{Written, write_checkpoint, write_safetensors};
 
 /// Short for this room's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
