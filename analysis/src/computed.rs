@@ -143,26 +143,6 @@ pub fn is_buffer(name: &str) -> bool {
         .any(|end| name.ends_with(end))
 }
 
-/// Name endings of tensors that only make sense together with their quantisation.
-const QUANTISED: [&str; 11] = [
-    ".qweight",
-    ".qzeros",
-    ".g_idx",
-    ".absmax",
-    ".quant_map",
-    ".quant_state.bitsandbytes__nf4",
-    ".quant_state.bitsandbytes__fp4",
-    ".SCB",
-    ".weight_packed",
-    ".weight_scale",
-    ".weight_scale_inv",
-];
-
-/// Whether a tensor belongs to a quantised layout, whose codes are not the weights themselves.
-pub fn is_quantised(name: &str) -> bool {
-    QUANTISED.iter().any(|end| name.ends_with(end))
-}
-
 /// A tensor of an opened checkpoint.
 #[derive(Clone)]
 pub struct Stored {

@@ -25,9 +25,39 @@ pub enum Dtype {
     F32,
     F64,
     C64,
+    /// A format this program does not know: kept and copied, never computed with.
+    Opaque(Opaque),
 }
 
-/// Every dtype with its safetensors name and width in bits.
+/// A number format known only by the word a header names it with, and the bytes one tensor takes in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Opaque {
+    /// ASCII, filled up with zeros.
+    word: [u8; Opaque::LONGEST],
+    bytes: u64,
+}
+
+impl Opaque {
+    /// Longest word, bytes.
+    pub const LONGEST: usize = 24;
+
+    fn new(name: &str, bytes: u64) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if name.is_empty() || name.len() > Self::LONGEST || !name.bytes().all(plain) {
+            return None;
+        }
+        let mut word = [0; Self::LONGEST];
+        word[..name.len()].copy_from_slice(name.as_bytes());
+        Some(Self { word, bytes })
+    }
+
+    fn name(&self) -> &str {
+        let end = self.word.iter().position(|&byte| byte == 0).unwrap_or(Self::LONGEST);
+        std::str::from_utf8(&self.word[..end]).unwrap_or("?")
+    }
+}
+
+/// Every known dtype with its safetensors name and width in bits.
 const TABLE: [(Dtype, &str, u64); 20] = [
     (Dtype::Bool, "BOOL", 8),
     (Dtype::U8, "U8", 8),
@@ -57,14 +87,31 @@ impl Dtype {
         TABLE.iter().find(|row| row.1 == name).map(|row| row.0)
     }
 
-    /// The safetensors header word, e.g. `BF16`.
-    pub fn name(self) -> &'static str {
-        TABLE.iter().find(|row| row.0 == self).map_or("?", |row| row.1)
+    /// The dtype of a header word that [`Self::from_name`] does not know, for a tensor of `bytes` bytes; `None` when
+    /// it cannot be a dtype: 1 to [`Opaque::LONGEST`] ASCII letters, digits and `_` are.
+    pub fn opaque(name: &str, bytes: u64) -> Option<Self> {
+        Opaque::new(name, bytes).map(Self::Opaque)
     }
 
-    /// Width of one element in bits.
+    /// The safetensors header word, e.g. `BF16`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Opaque(opaque) => opaque.name(),
+            known => TABLE.iter().find(|row| row.0 == *known).map_or("?", |row| row.1),
+        }
+    }
+
+    /// Width of one element in bits; 8 where it is not known.
     pub fn bits(self) -> u64 {
         TABLE.iter().find(|row| row.0 == self).map_or(8, |row| row.2)
+    }
+
+    /// Bytes that a tensor of `elements` elements takes.
+    pub fn bytes(self, elements: u64) -> u64 {
+        match self {
+            Self::Opaque(opaque) => opaque.bytes,
+            known => (elements * known.bits()).div_ceil(8),
+        }
     }
 
     /// Whether the kernels can read and write it as numbers (f8, f16, bf16, f32, f64).

@@ -19,7 +19,7 @@ mod stats;
 
 pub use deltas::Stored;
 pub use diff::DiffSums;
-pub use dtype::Dtype;
+pub use dtype::{Dtype, Opaque};
 pub use elementwise::{add_scaled, low_rank_row, sub};
 pub use float::{decode, decode_f64, encode, encode_f64};
 pub use gram::Gram;

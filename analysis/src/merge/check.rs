@@ -7,7 +7,7 @@ use std::{
 
 use domain::Item;
 use kernels::Dtype;
-use weights::{TensorInfo, TensorSource};
+use weights::{TensorInfo, TensorSource, is_quantised};
 
 use super::{
     BaseNeed, Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Error,
-    computed::{Stored, is_buffer, is_quantised, vocabulary_hint},
+    computed::{Stored, is_buffer, vocabulary_hint},
     kinship::layer_number,
 };
 

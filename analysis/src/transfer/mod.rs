@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::Item;
-use weights::{TensorInfo, TensorSource};
+use weights::{TensorInfo, TensorSource, is_quantised};
 
 use crate::{
     Error,
-    computed::{self, Computed, Stored, is_quantised, keep_or_refuse_nonfinite, must_be_equal, read_f64},
+    computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, read_f64},
 };
 
 /// A fine-tune carried over to another base: tensors, shapes and dtypes of the target base.

@@ -58,6 +58,18 @@ pub struct Limits {
     pub dump_page_bytes: u64,
     /// Most items in one row of a list column of a Parquet dump.
     pub dump_row_values: u64,
+    /// Largest file of an output, bytes; a larger tensor gets a file of its own.
+    pub shard_bytes: u64,
+    /// Bytes of a remote file fetched at once.
+    pub hub_block_bytes: u64,
+    /// Most bytes of remote files held in memory.
+    pub hub_cache_bytes: u64,
+    /// Longest remote file that is not weights, bytes.
+    pub hub_file_bytes: u64,
+    /// Times a request to the Hub is tried.
+    pub hub_tries: u32,
+    /// Longest wait before the next try that the Hub may ask for, seconds.
+    pub hub_wait_seconds: u64,
 }
 
 impl Default for Limits {
@@ -89,6 +101,12 @@ impl Default for Limits {
             upload_idle_seconds: 30,
             dump_page_bytes: 256 << 20,
             dump_row_values: 100_000,
+            shard_bytes: 5_000_000_000,
+            hub_block_bytes: 4 << 20,
+            hub_cache_bytes: 256 << 20,
+            hub_file_bytes: 64 << 20,
+            hub_tries: 5,
+            hub_wait_seconds: 60,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Reading from a Hub over HTTP: bounded in time and size, never led to another host.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{Limits, RepoId};
 use futures::StreamExt as _;
 use reqwest::{Client, StatusCode, Url, redirect::Policy};
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{Error, Result, address::Guard, cache::Cache};
 
 const INFO_BYTES: u64 = 16 << 20;
 
@@ -15,8 +15,11 @@ const INFO_BYTES: u64 = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct HubClient {
     client: Client,
+    /// Follows no redirect by itself.
+    files: Client,
     endpoint: Url,
     limits: Limits,
+    cache: Arc<Cache>,
 }
 
 impl HubClient {
@@ -36,14 +39,41 @@ impl HubClient {
                 && attempt.url().port_or_known_default() == home.port_or_known_default();
             if same && attempt.previous().len() <= 5 { attempt.follow() } else { attempt.stop() }
         });
-        let client = Client::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(60))
-            .redirect(policy)
-            .user_agent(concat!("stemma/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(Error::Unreachable)?;
-        Ok(Self { client, endpoint: url, limits: *limits })
+        let common = || {
+            let agent = concat!("stemma/", env!("CARGO_PKG_VERSION"));
+            Client::builder().connect_timeout(Duration::from_secs(10)).user_agent(agent)
+        };
+        let client = common().timeout(Duration::from_secs(60)).redirect(policy).build();
+        let guard = Guard { home: url.host_str().unwrap_or_default().to_owned() };
+        let files = common()
+            .read_timeout(Duration::from_secs(30))
+            .redirect(Policy::none())
+            .dns_resolver(guard)
+            .build();
+        let blocks = limits.hub_cache_bytes / limits.hub_block_bytes.max(1);
+        Ok(Self {
+            client: client.map_err(Error::Unreachable)?,
+            files: files.map_err(Error::Unreachable)?,
+            endpoint: url,
+            limits: *limits,
+            cache: Arc::new(Cache::new(usize::try_from(blocks).unwrap_or(usize::MAX))),
+        })
+    }
+
+    pub(crate) fn files(&self) -> &Client {
+        &self.files
+    }
+
+    pub(crate) fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// The Hub's record of a model; feed it to [`crate::metadata::from_api_row`].
@@ -51,9 +81,22 @@ impl HubClient {
     /// # Errors
     /// When the model is unknown or the Hub cannot be reached.
     pub async fn model_info(&self, id: &RepoId) -> Result<Value> {
-        let url = self.url(&format!("api/models/{id}"));
-        let bytes = self.get(&url, INFO_BYTES).await?.ok_or_else(|| Error::NoSuchModel(id.to_string()))?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::BadAnswer { url, reason: error.to_string() })
+        self.record(&self.url(&format!("api/models/{id}")), id).await
+    }
+
+    pub(crate) async fn record(&self, url: &str, id: &RepoId) -> Result<Value> {
+        let bytes = self.get(url, INFO_BYTES).await?.ok_or_else(|| Error::NoSuchModel(id.to_string()))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::BadAnswer { url: url.to_owned(), reason: error.to_string() })
+    }
+
+    /// An address of this Hub: parts, the id, parts; each part is escaped.
+    pub(crate) fn address(&self, before: &[&str], id: &RepoId, after: &[&str]) -> Url {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(before).extend(id.as_str().split('/')).extend(after);
+        }
+        url
     }
 
     /// A model's README.md, `None` when it has none.

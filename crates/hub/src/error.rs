@@ -25,6 +25,16 @@ pub enum Error {
     AnswerTooLarge { url: String, max: u64 },
     #[error("{url} answered what is not JSON: {reason}")]
     BadAnswer { url: String, reason: String },
+    #[error("{url} answered a web page where a file was expected; the Hub may ask for a login")]
+    WebPage { url: String },
+    #[error("{url} answered the whole file to a request for a part; a Hub that serves ranges is needed")]
+    NoRange { url: String },
+    #[error("{url} answered {reason}")]
+    BadPart { url: String, reason: String },
+    #[error("{url} has changed while it was read: {reason}")]
+    Changed { url: String, reason: String },
+    #[error("{url} leads to {to}, which is not followed: {reason}")]
+    Redirect { url: String, to: String, reason: &'static str },
     #[error("the Hub cannot be reached: {0}")]
     Unreachable(#[source] reqwest::Error),
 }
@@ -38,7 +48,12 @@ impl Fault for Error {
             Self::Damaged { .. } => "dump_damaged",
             Self::BadEndpoint(_) => "bad_endpoint",
             Self::NoSuchModel(_) => "hub_unknown_model",
-            Self::Status { .. } | Self::BadAnswer { .. } => "hub_answer",
+            Self::Status { .. } | Self::BadAnswer { .. } | Self::WebPage { .. } | Self::BadPart { .. } => {
+                "hub_answer"
+            }
+            Self::NoRange { .. } => "hub_no_range",
+            Self::Changed { .. } => "hub_changed",
+            Self::Redirect { .. } => "hub_redirect",
             Self::AnswerTooLarge { .. } => "hub_answer_too_large",
             Self::Unreachable(_) => "hub_unreachable",
         }
@@ -50,7 +65,13 @@ impl Fault for Error {
             Self::NoSuchModel(_) => Class::NotFound,
             Self::AnswerTooLarge { .. } => Class::TooLarge,
             Self::UnknownFormat { .. } => Class::Unsupported,
-            Self::Status { .. } | Self::Unreachable(_) => Class::Unavailable,
+            Self::Changed { .. } => Class::Conflict,
+            Self::Status { .. }
+            | Self::WebPage { .. }
+            | Self::NoRange { .. }
+            | Self::BadPart { .. }
+            | Self::Redirect { .. }
+            | Self::Unreachable(_) => Class::Unavailable,
             _ => Class::Invalid,
         }
     }

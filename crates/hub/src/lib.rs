@@ -1,15 +1,21 @@
-//! Everything that speaks the Hub's language: cards, API rows, metadata dumps, and an HTTP client.
+//! Everything that speaks the Hub's language: cards, API rows, metadata dumps, an HTTP client, and its files.
 //!
-//! Reads what others wrote and treats every string as hostile; knows no database and no weights.
+//! Reads what others wrote and treats every string as hostile; knows no database and nothing of what weights mean.
 
+mod address;
+mod cache;
 pub mod card;
 mod client;
 pub mod dump;
 mod error;
 pub mod metadata;
+mod remote;
+mod repository;
 
 pub use client::HubClient;
 pub use error::Error;
+pub use remote::RemoteFile;
+pub use repository::Repository;
 
 /// Results of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -47,8 +47,18 @@ fn measure(sources: &[Named], rounds: usize) -> Result<(), Box<dyn Error + Send 
     let (sum, kin) = (median(&mut sums), median(&mut measured));
     println!("threads                  {}", rayon::current_num_threads());
     println!("bytes                    {gigabytes:.2} GB of {} checkpoints", sources.len());
-    println!("plain sum of the bytes   {:.2} GB/s ({:.2}–{:.2})", gigabytes / sum, gigabytes / last(&sums), gigabytes / sums[0]);
-    println!("exact kinship            {:.2} GB/s ({:.2}–{:.2})", gigabytes / kin, gigabytes / last(&measured), gigabytes / measured[0]);
+    println!(
+        "plain sum of the bytes   {:.2} GB/s ({:.2}–{:.2})",
+        gigabytes / sum,
+        gigabytes / last(&sums),
+        gigabytes / sums[0]
+    );
+    println!(
+        "exact kinship            {:.2} GB/s ({:.2}–{:.2})",
+        gigabytes / kin,
+        gigabytes / last(&measured),
+        gigabytes / measured[0]
+    );
     println!("kinship ÷ plain sum      {:.2} of its rate", sum / kin);
     Ok(())
 }
@@ -67,7 +77,11 @@ fn plain_sum(sources: &[Named]) -> Result<u64, weights::Error> {
     let piece = |source: &Arc<dyn TensorSource>, index: usize, offset: u64| {
         let len = PIECE.min(source.tensors()[index].bytes() - offset) as usize;
         let words = |bytes: &[u8]| {
-            bytes.as_chunks::<8>().0.iter().fold(0u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)))
+            bytes
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .fold(0u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)))
         };
         if let Some(view) = source.view(index, offset, len) {
             return Ok(words(&view));
@@ -84,7 +98,9 @@ fn plain_sum(sources: &[Named]) -> Result<u64, weights::Error> {
     let sums: Vec<u64> = places
         .par_iter()
         .map(|&(index, offset)| {
-            sources.iter().try_fold(0u64, |sum, named| Ok(sum.wrapping_add(piece(&named.source, index, offset)?)))
+            sources
+                .iter()
+                .try_fold(0u64, |sum, named| Ok(sum.wrapping_add(piece(&named.source, index, offset)?)))
         })
         .collect::<Result<_, weights::Error>>()?;
     Ok(sums.into_iter().fold(0, u64::wrapping_add))

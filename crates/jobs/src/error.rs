@@ -26,6 +26,10 @@ pub enum Error {
     NoBase { adapter: String, base: String },
     #[error("`{0}` is known by its metadata only; its weights are needed here (import the checkpoint first)")]
     NoWeights(String),
+    #[error("`{0}` is on the Hub, and no Hub is configured here; set `hub` to its address (STEMMA_HUB)")]
+    NoHub(String),
+    #[error("`{0}` has changed on the Hub since the job was queued; name a commit: hub:org/name@COMMIT")]
+    HubMoved(String),
     #[error("the folder holds no checkpoint, config.json or README.md: {0}")]
     EmptyFolder(String),
     #[error("`{0}` would hide behind an address of this service; choose another organisation or name")]
@@ -54,6 +58,8 @@ impl Fault for Error {
             Self::UnknownRevision { .. } => "unknown_revision",
             Self::NoBase { .. } => "no_base",
             Self::NoWeights(_) => "no_weights",
+            Self::NoHub(_) => "no_hub",
+            Self::HubMoved(_) => "hub_changed",
             Self::EmptyFolder(_) => "empty_folder",
             Self::ReservedName(_) => "reserved_name",
             Self::OutputExists(_) => "output_exists",
@@ -73,6 +79,8 @@ impl Fault for Error {
             Self::UnknownModel(_) | Self::UnknownRevision { .. } => Class::NotFound,
             Self::NoBase { .. }
             | Self::NoWeights(_)
+            | Self::NoHub(_)
+            | Self::HubMoved(_)
             | Self::OutputExists(_)
             | Self::Cancelled
             | Self::LeaseLost => Class::Conflict,

@@ -2,10 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use domain::{Claim, Digest, Metadata, RelativePath, RepoId};
+use domain::{Claim, Digest, Metadata, Note, RelativePath, RepoId};
 use serde_json::Value;
 use store::{FileRow, Holder, ModelRow, Publish, SketchRow, TensorRow};
-use weights::{Folder, ReadAt, TensorFacts, TensorSource};
+use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 
 use crate::{
     Error, Registry,
@@ -97,7 +97,8 @@ async fn store_folder(
         let folder = Folder::open(&at, &limits)?;
         let has_weights = folder.checkpoint(&limits)?.is_some();
         if !has_weights && folder.config.is_none() && folder.readme.is_none() {
-            return Err(Error::EmptyFolder(at.display().to_string()));
+            let foreign = weights::foreign_weights(folder.files.iter().map(|file| file.path.as_str()));
+            return Err(foreign.map_or_else(|| Error::EmptyFolder(at.display().to_string()), Error::from));
         }
         Ok(folder)
     })
@@ -181,8 +182,10 @@ async fn publish(
     }
     let asking = Asking::default();
     let listener = asking.listener();
-    let (surveyed, shards) =
-        tokio::task::spawn_blocking(move || survey(&opened, &limits, &listener)).await??;
+    let described = config.clone();
+    let Surveyed { facts: surveyed, shards, sketches, note } =
+        tokio::task::spawn_blocking(move || survey((&opened, described.as_ref()), &limits, &listener))
+            .await??;
     drop(asking);
 
     let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();
@@ -193,6 +196,7 @@ async fn publish(
         files: &names,
     };
     let mut metadata = hub::metadata::from_checkpoint(id.clone(), &folder, &limits);
+    metadata.notes.extend(note);
     if metadata.parameters.is_none() && !surveyed.is_empty() {
         metadata.parameters = Some(
             surveyed
@@ -211,7 +215,7 @@ async fn publish(
             .iter()
             .map(|file| FileRow { path: file.path.as_str().to_owned(), size: file.size, digest: file.digest })
             .collect(),
-        sketches: (0..).zip(&surveyed).filter_map(sketch_row).collect(),
+        sketches,
         tensors: surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect(),
         recipe: made.recipe,
         fence: made.fence,
@@ -235,19 +239,45 @@ fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>, limits: &domain::Limi
 
 type Shard = (String, std::ops::Range<u64>);
 
+/// What one pass over the weights found.
+#[derive(Default)]
+struct Surveyed {
+    facts: Vec<TensorFacts>,
+    shards: Vec<Shard>,
+    sketches: Vec<SketchRow>,
+    note: Option<Note>,
+}
+
 fn survey(
-    files: &[(RelativePath, Arc<dyn ReadAt>)],
+    (files, config): (&[(RelativePath, Arc<dyn ReadAt>)], Option<&Value>),
     limits: &domain::Limits,
     listener: &Listener,
-) -> Result<(Vec<TensorFacts>, Vec<Shard>), Error> {
-    let Some(checkpoint) = weights::assemble(files, limits)? else {
-        return Ok((Vec::new(), Vec::new()));
+) -> Result<Surveyed, Error> {
+    let Some(checkpoint) = weights::assemble(files, limits)? else { return Ok(Surveyed::default()) };
+    let look = |source: &dyn TensorSource| {
+        weights::survey(source, limits.sketch_cells, &|_| listener.go_on()).map_err(Error::from)
     };
-    let facts = weights::survey(&checkpoint, limits.sketch_cells, &|_| listener.go_on())?;
+    let facts = look(&checkpoint)?;
     let shards = (0..checkpoint.tensors().len())
         .map(|index| (checkpoint.shard_of(index).to_owned(), checkpoint.byte_range(index)))
         .collect();
-    Ok((facts, shards))
+    let told = weights::quantisation(checkpoint.tensors(), config).map(weights::Error::from);
+    let source = Arc::new(checkpoint);
+    let scaled = match told {
+        Some(told) => Err(told),
+        None => Scaled::new(Arc::clone(&source) as Arc<dyn TensorSource>, config),
+    };
+    // A sketch is of the numbers that codes stand for, and of nothing where that is not known.
+    let (sketches, note) = match scaled {
+        Ok(None) => ((0..).zip(&facts).filter_map(sketch_row).collect(), None),
+        Ok(Some(numbers)) => {
+            let places = numbers.tensors().iter().filter_map(|info| source.position(&info.name));
+            let places = places.map(|place| i64::try_from(place).unwrap_or(i64::MAX));
+            (places.zip(&look(&numbers)?).filter_map(sketch_row).collect(), None)
+        }
+        Err(told) => (Vec::new(), Some(Note { code: "quantised".to_owned(), detail: told.to_string() })),
+    };
+    Ok(Surveyed { facts, shards, sketches, note })
 }
 
 fn sketch_row((position, facts): (i64, &TensorFacts)) -> Option<SketchRow> {

@@ -13,6 +13,7 @@ mod measure;
 mod operand;
 mod output;
 mod registry;
+mod remote;
 mod sketches;
 mod submit;
 mod worker;
@@ -24,7 +25,7 @@ pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_m
 pub use kinds::{DiffPayload, KINDS, Kind, MergePayload, TransferPayload};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, open_operand};
-pub use output::{Derived, set_readable, write_folder, write_scratch};
+pub use output::{Derived, persist, write_folder, write_scratch};
 pub use registry::Registry;
 pub use submit::{
     DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_merge, plan_transfer,

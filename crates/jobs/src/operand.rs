@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use domain::{Digest, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
-use weights::{Folder, TensorSource};
+use weights::{Checkpoint, Folder, Scaled, TensorSource};
 
-use crate::{Error, Registry, adapter};
+use crate::{Error, Registry, adapter, remote};
 
 /// A model opened for reading, with what its derived models inherit.
 #[derive(Clone)]
@@ -42,6 +42,7 @@ pub struct Companion {
 #[derive(Clone, Debug)]
 pub enum CompanionFrom {
     Blob(Digest, u64),
+    Hub(Arc<hub::RemoteFile>),
     File(std::path::PathBuf),
 }
 
@@ -57,11 +58,16 @@ const COMPANIONS: [&str; 9] = [
     "generation_config.json",
 ];
 
-/// The name of the current revision.
-const MAIN: &str = "main";
+/// Whether a file of this name goes with every model derived from its model.
+pub(crate) fn is_companion(path: &str) -> bool {
+    COMPANIONS.contains(&path)
+}
 
-/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder where `access` allows
-/// one. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
+/// The name of the current revision.
+pub(crate) const MAIN: &str = "main";
+
+/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, one of the configured Hub,
+/// `hub:org/name` or `hub:org/name@revision`, or a folder where `access` allows one. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
 ///
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::NoWeights`], [`Error::NoBase`], or what is wrong
@@ -105,21 +111,22 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
     if *access == Access::Folders && Path::new(name).is_dir() {
         return open_folder(registry, name).await;
     }
+    if name.starts_with(remote::PREFIX) {
+        return remote::open(registry, name, access).await;
+    }
     let (row, revision, digest) = place(registry, name, access).await?;
-    let checkpoint = registry
-        .store
-        .checkpoint(revision, &registry.limits)
-        .await?
-        .ok_or_else(|| Error::NoWeights(row.name.clone()))?;
+    let checkpoint = registry.store.checkpoint(revision, &registry.limits).await?;
     let files = registry.store.files(revision).await?;
-    let config = match row.revision == Some(revision) {
+    let paths = files.iter().map(|file| file.path.as_str());
+    let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&row.name, paths))?;
+    let mut config = match row.revision == Some(revision) {
         true => row.config,
         false => read_config(registry, &files, "config.json").await?,
     };
     let adapter = read_config(registry, &files, adapter::CONFIG).await?;
     let companions = files
         .into_iter()
-        .filter(|file| COMPANIONS.contains(&file.path.as_str()))
+        .filter(|file| is_companion(file.path.as_str()))
         .map(|file| Companion { path: file.path, from: CompanionFrom::Blob(file.digest, file.size) })
         .collect();
     Ok(Operand {
@@ -129,11 +136,35 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
         digest: Some(digest),
         adapter: adapter.filter(|_| adapter::holds_factors(&checkpoint)),
         base: None,
-        source: Arc::new(checkpoint),
+        source: as_numbers(checkpoint, &mut config)?,
         config,
         license: row.license,
         companions,
     })
+}
+
+/// Why a repository without safetensors has no tensors to read.
+pub(crate) fn no_checkpoint<'n>(model: &str, files: impl Iterator<Item = &'n str>) -> Error {
+    weights::foreign_weights(files).map_or_else(|| Error::NoWeights(model.to_owned()), Error::from)
+}
+
+/// The tensors as numbers: codes with scales are read as what they stand for, and `config` says so; other codes
+/// are refused by the name of their layout.
+pub(crate) fn as_numbers(
+    checkpoint: Checkpoint,
+    config: &mut Option<Value>,
+) -> Result<Arc<dyn TensorSource>, Error> {
+    if let Some(told) = weights::quantisation(checkpoint.tensors(), config.as_ref()) {
+        return Err(weights::Error::from(told).into());
+    }
+    let checkpoint = Arc::new(checkpoint);
+    let Some(scaled) = Scaled::new(Arc::clone(&checkpoint) as Arc<dyn TensorSource>, config.as_ref())? else {
+        return Ok(checkpoint);
+    };
+    if let Some(fields) = config.as_mut().and_then(Value::as_object_mut) {
+        fields.shift_remove("quantization_config");
+    }
+    Ok(Arc::new(scaled))
 }
 
 /// The row of a model and the revision of it that `name` means here.
@@ -153,13 +184,14 @@ async fn place(registry: &Registry, name: &str, access: &Access) -> Result<(Mode
     Ok((row, revision, digest))
 }
 
-/// Name and revision of a model of the registry; none for a folder, or for a name made of two.
+/// Name and revision of a model of the registry; none for a folder, a model of the Hub, or for a name made of two.
 pub(crate) async fn revision(
     registry: &Registry,
     name: &str,
     access: &Access,
 ) -> Result<Option<(String, i64)>, Error> {
-    if *access == Access::Folders && Path::new(name).is_dir() {
+    let folder = *access == Access::Folders && Path::new(name).is_dir();
+    if folder || name.starts_with(remote::PREFIX) {
         return Ok(None);
     }
     match place(registry, name, access).await {
@@ -201,13 +233,15 @@ impl Access {
 }
 
 impl Operand {
-    /// Digest of the companion called `path`; none when the model has no such file.
-    pub(crate) async fn companion_digest(&self, path: &str) -> Result<Option<Digest>, Error> {
+    /// Digest of the companion called `path`, of at most `limit` bytes where it has to be fetched; none when the model
+    /// has no such file.
+    pub(crate) async fn companion_digest(&self, path: &str, limit: u64) -> Result<Option<Digest>, Error> {
         let Some(companion) = self.companions.iter().find(|companion| companion.path == path) else {
             return Ok(None);
         };
         match &companion.from {
             CompanionFrom::Blob(digest, _) => Ok(Some(*digest)),
+            CompanionFrom::Hub(file) => Ok(Some(Digest::of(&file.read_all(limit).await?))),
             CompanionFrom::File(at) => {
                 let at = at.clone();
                 let bytes = tokio::task::spawn_blocking(move || fs_err::read(at)).await??;
@@ -221,12 +255,17 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
     let (path, limits) = (name.to_owned(), registry.limits);
     tokio::task::spawn_blocking(move || {
         let folder = Folder::open(Path::new(&path), &limits)?;
-        let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| Error::NoWeights(path.clone()))?;
+        let paths = folder.files.iter().map(|file| file.path.as_str());
+        let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| no_checkpoint(&path, paths))?;
+        if let Some(told) = weights::quantisation(checkpoint.tensors(), folder.config.as_ref()) {
+            return Err(weights::Error::from(told).into());
+        }
         let mut pin = String::new();
         for index in 0..checkpoint.tensors().len() {
             pin.push_str(&checkpoint.tensors()[index].name);
             pin.push_str(&weights::tensor_digest(&checkpoint, index)?.to_string());
         }
+        let mut config = folder.config.clone();
         Ok(Operand {
             asked: path.clone(),
             label: path.clone(),
@@ -234,13 +273,13 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
             adapter: folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint)),
             base: None,
             digest: Some(Digest::of(pin.as_bytes())),
-            source: Arc::new(checkpoint),
-            config: folder.config.clone(),
+            source: as_numbers(checkpoint, &mut config)?,
+            config,
             license: None,
             companions: folder
                 .files
                 .iter()
-                .filter(|file| COMPANIONS.contains(&file.path.as_str()))
+                .filter(|file| is_companion(file.path.as_str()))
                 .map(|file| Companion {
                     path: file.path.as_str().to_owned(),
                     from: CompanionFrom::File(file.at.clone()),

@@ -15,6 +15,7 @@ use crate::{
     Error, Gathered, Incoming, Made, Operand, Registry, ingest_files,
     kinds::Run,
     operand::{Companion, CompanionFrom},
+    remote,
     worker::Pulse,
 };
 
@@ -47,6 +48,11 @@ struct FrontMatter<'a> {
     tags: Vec<&'a str>,
 }
 
+/// The id of a model of the Hub without what marks it as one.
+fn bare(label: &str) -> &str {
+    label.strip_prefix(remote::PREFIX).unwrap_or(label)
+}
+
 impl Derived {
     /// README.md of the result: Hub front matter, then how it was made.
     pub fn card(&self) -> String {
@@ -54,7 +60,7 @@ impl Derived {
         let front = FrontMatter {
             library_name: "transformers",
             license: self.heir.license.as_deref(),
-            base_model: self.parents.iter().map(|parent| parent.label.as_str()).collect(),
+            base_model: self.parents.iter().map(|parent| bare(&parent.label)).collect(),
             base_model_relation: merge.then_some("merge"),
             tags: if merge { vec!["merge", "mergekit"] } else { Vec::new() },
         };
@@ -144,10 +150,44 @@ pub async fn write_scratch(
             weights::write_safetensors(&*source, &mut out, &|bytes| pulse.advance(bytes))?;
             out.flush()?;
         }
+        file.as_file().sync_all()?;
         let bytes = file.as_file().metadata()?.len();
         Ok((file, bytes))
     })
     .await?
+}
+
+/// Gives a scratch file its final name, at once and durably, with the permissions of an ordinary file.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn persist(file: NamedTempFile, out: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644))?;
+    file.persist(out).map_err(|error| error.error)?;
+    sync_folder(parent_of(out))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    fs_err::File::open(folder)?.sync_all()
+}
+
+/// Streams `source` into files of `folder`; gives their names.
+async fn write_weights(
+    registry: &Registry,
+    folder: &Path,
+    source: Arc<dyn TensorSource>,
+    pulse: &Pulse,
+) -> Result<Vec<String>, Error> {
+    let (folder, pulse, most) = (folder.to_owned(), pulse.clone(), registry.limits.shard_bytes);
+    let total = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
+    pulse.begin("writing tensors", total);
+    let write = move || weights::write_checkpoint(&*source, &folder, most, &|bytes| pulse.advance(bytes));
+    Ok(tokio::task::spawn_blocking(write).await??)
 }
 
 /// Writes, stores and publishes a derived model under the job's fence.
@@ -157,14 +197,16 @@ pub async fn publish_derived(
     source: Arc<dyn TensorSource>,
 ) -> Result<ModelRow, Error> {
     let registry = &run.registry;
-    let (file, bytes) = match write_scratch(registry, Arc::clone(&source), &run.pulse).await {
+    fs_err::create_dir_all(&registry.scratch)?;
+    let scratch = tempfile::tempdir_in(&registry.scratch)?;
+    let names = match write_weights(registry, scratch.path(), Arc::clone(&source), &run.pulse).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
-    run.pulse.begin("publishing", bytes);
+    run.pulse.begin("publishing", source.tensors().iter().map(weights::TensorInfo::bytes).sum());
     let mut gathered = Gathered::new();
     let texts = derived.texts(&*source);
-    if let Err(error) = gather(run, (&derived, texts), &file, &mut gathered).await {
+    if let Err(error) = gather(run, (&derived, texts), (scratch.path(), &names), &mut gathered).await {
         gathered.discard(registry).await;
         return Err(error);
     }
@@ -176,22 +218,32 @@ pub async fn publish_derived(
 async fn gather(
     run: &Run,
     (derived, texts): (&Derived, Vec<(String, String)>),
-    weights: &NamedTempFile,
+    (scratch, names): (&Path, &[String]),
     gathered: &mut Gathered,
 ) -> Result<(), Error> {
     let store = &run.registry.store;
-    let (digest, size) = store.put_file(&gathered.holder, weights.path()).await?;
-    gathered.files.push(Incoming { path: path_of("model.safetensors")?, digest, size });
-    run.pulse.advance(size)?;
+    for name in names {
+        let (digest, size) = store.put_file(&gathered.holder, &scratch.join(name)).await?;
+        gathered.files.push(Incoming { path: path_of(name)?, digest, size });
+        run.pulse.advance(size)?;
+    }
     for (name, text) in texts {
         let (digest, size) = store.put_bytes(&gathered.holder, text.as_bytes()).await?;
         gathered.files.push(Incoming { path: path_of(&name)?, digest, size });
     }
     for Companion { path, from } in &derived.heir.companions {
-        if let CompanionFrom::Blob(digest, size) = from {
-            store.pin(&gathered.holder, digest).await?;
-            gathered.files.push(Incoming { path: path_of(path)?, digest: *digest, size: *size });
-        }
+        let (digest, size) = match from {
+            CompanionFrom::Blob(digest, size) => {
+                store.pin(&gathered.holder, digest).await?;
+                (*digest, *size)
+            }
+            CompanionFrom::Hub(file) => {
+                let bytes = file.read_all(run.registry.limits.hub_file_bytes).await?;
+                store.put_bytes(&gathered.holder, &bytes).await?
+            }
+            CompanionFrom::File(_) => continue,
+        };
+        gathered.files.push(Incoming { path: path_of(path)?, digest, size });
     }
     Ok(())
 }
@@ -210,45 +262,46 @@ pub async fn write_folder(
     if out.exists() && fs_err::read_dir(out)?.next().is_some() {
         return Err(Error::OutputExists(out.display().to_string()));
     }
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let parent = parent_of(out);
     fs_err::create_dir_all(parent)?;
     let staging = tempfile::Builder::new().prefix(".stemma-").tempdir_in(parent)?;
-    let beside = Registry { scratch: staging.path().to_owned(), ..registry.clone() };
-    let (file, _) = write_scratch(&beside, Arc::clone(&source), pulse).await?;
     let ready = staging.path().join("out");
     fs_err::create_dir(&ready)?;
-    file.as_file().sync_all()?;
-    file.persist(ready.join("model.safetensors")).map_err(|error| error.error)?;
+    write_weights(registry, &ready, Arc::clone(&source), pulse).await?;
     for (name, text) in derived.texts(&*source) {
-        fs_err::write(ready.join(name), text)?;
+        durable(&ready.join(name), |file| file.write_all(text.as_bytes()))?;
     }
     for Companion { path, from } in &derived.heir.companions {
+        let at = ready.join(path);
         match from {
-            CompanionFrom::File(at) => drop(fs_err::copy(at, ready.join(path))?),
+            CompanionFrom::File(from) => {
+                let mut from = fs_err::File::open(from)?;
+                durable(&at, |file| std::io::copy(&mut from, file).map(drop))?;
+            }
+            CompanionFrom::Hub(from) => {
+                let bytes = from.read_all(registry.limits.hub_file_bytes).await?;
+                durable(&at, |file| file.write_all(&bytes))?;
+            }
             CompanionFrom::Blob(digest, size) => {
-                let mut file = fs_err::File::create(ready.join(path))?;
+                let mut file = fs_err::File::create_new(at)?;
                 let mut bytes = registry.store.stream(digest, 0..*size).await?;
                 while let Some(block) = bytes.try_next().await? {
                     file.write_all(&block)?;
                 }
+                file.sync_all()?;
             }
         }
     }
-    set_readable(&ready.join("model.safetensors"))?;
-    if out.exists() {
-        fs_err::remove_dir(out)?;
-    }
+    sync_folder(&ready)?;
+    // Takes the place of an empty folder at once: under the final name there is all or nothing.
     fs_err::rename(&ready, out)?;
-    Ok(())
+    Ok(sync_folder(parent)?)
 }
 
-/// Gives a file that was private while it was written the permissions of an ordinary one.
-///
-/// # Errors
-/// When the file is gone or not ours.
-pub fn set_readable(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+fn durable(path: &Path, write: impl FnOnce(&mut fs_err::File) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut file = fs_err::File::create_new(path)?;
+    write(&mut file)?;
+    file.sync_all()
 }
 
 fn path_of(name: &str) -> Result<RelativePath, Error> {

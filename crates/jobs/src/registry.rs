@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use domain::Limits;
+use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
@@ -13,6 +14,8 @@ use crate::Forests;
 pub struct Registry {
     pub store: Store,
     pub limits: Limits,
+    /// The Hub that `hub:org/name` stands for, when one is configured.
+    pub hub: Option<HubClient>,
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
     pub forests: Forests,
@@ -30,10 +33,17 @@ impl Registry {
             forests: Forests::new(store.clone()),
             store,
             limits,
+            hub: None,
             scratch,
             measuring: Arc::new(Semaphore::new(2)),
             queued: Arc::new(Notify::new()),
         }
+    }
+
+    /// The same with a Hub.
+    #[must_use]
+    pub fn with_hub(self, hub: Option<HubClient>) -> Self {
+        Self { hub, ..self }
     }
 
     /// Clears away what processes that vanished left in scratch and staging; a failure is only logged.

@@ -119,7 +119,7 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Res
     }
     let sources = operands.iter().map(|(name, o)| (name.clone(), Arc::clone(&o.source))).collect();
     let source = analysis::merge::check(&config, &sources)?;
-    one_tokenizer(&config, &operands).await?;
+    one_tokenizer(&config, &operands, registry.limits.hub_file_bytes).await?;
     let heir_name = config.base_model.clone().or_else(|| config.model_refs().into_iter().next());
     let heir = heir_name
         .and_then(|name| operands.get(&name).cloned())
@@ -143,13 +143,17 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Res
 }
 
 /// A recipe that asks for a tokenizer other than the heir's is honoured where all have the same one.
-async fn one_tokenizer(config: &MergeConfig, operands: &BTreeMap<String, Operand>) -> Result<(), Error> {
+async fn one_tokenizer(
+    config: &MergeConfig,
+    operands: &BTreeMap<String, Operand>,
+    limit: u64,
+) -> Result<(), Error> {
     let Some(source) = config.tokenizer_source.as_deref().filter(|source| *source != "base") else {
         return Ok(());
     };
     let mut seen: Option<(&str, Option<Digest>)> = None;
     for (name, operand) in operands {
-        let digest = operand.companion_digest("tokenizer.json").await?;
+        let digest = operand.companion_digest("tokenizer.json", limit).await?;
         match seen {
             None => seen = Some((name, digest)),
             Some((first, known)) if known != digest => {

@@ -115,6 +115,9 @@ pub enum Command {
         lambda: f64,
         /// Folder to write.
         out: PathBuf,
+        /// Largest file of weights, e.g. 5GB or 500MiB; more is cut into shards with an index [default: 5GB].
+        #[arg(long, value_parser = size)]
+        max_shard_size: Option<u64>,
         /// Also publish the result in the registry under this id.
         #[arg(long)]
         register: Option<String>,
@@ -126,6 +129,9 @@ pub enum Command {
         /// Folder to write.
         #[arg(required_unless_present = "dry_run")]
         out: Option<PathBuf>,
+        /// Largest file of weights, e.g. 5GB or 500MiB; more is cut into shards with an index [default: 5GB].
+        #[arg(long, value_parser = size)]
+        max_shard_size: Option<u64>,
         /// Also publish the result in the registry under this id.
         #[arg(long)]
         register: Option<String>,
@@ -135,6 +141,25 @@ pub enum Command {
     },
     /// Print the OpenAPI document.
     Openapi,
+}
+
+/// A number of bytes with a unit: B, KB, MB, GB, TB in thousands, KiB, MiB, GiB, TiB in 1,024.
+fn size(text: &str) -> Result<u64, String> {
+    let bad = || format!("`{text}` is no size; use a number above 0 with a unit, e.g. 5GB or 500MiB");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let base: u64 = if unit.contains('i') { 1_024 } else { 1_000 };
+    let power = match unit.as_str() {
+        "" | "b" => 0,
+        "kb" | "kib" => 1,
+        "mb" | "mib" => 2,
+        "gb" | "gib" => 3,
+        "tb" | "tib" => 4,
+        _ => return Err(bad()),
+    };
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    number.checked_mul(base.pow(power)).filter(|&bytes| bytes > 0).ok_or_else(bad)
 }
 
 #[derive(Debug, Subcommand)]
@@ -163,4 +188,19 @@ pub enum ImportCommand {
 pub enum TreeFormat {
     Text,
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_have_decimal_and_binary_units() {
+        for (text, bytes) in [("5GB", 5_000_000_000), ("500MiB", 500 << 20), ("7 kb", 7_000), ("12", 12)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "GB", "0GB", "-5GB", "5 pigs", "99999999999TB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
 }

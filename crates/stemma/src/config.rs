@@ -19,6 +19,8 @@ pub struct Config {
     pub data: PathBuf,
     pub database: Option<String>,
     pub blobs: Option<String>,
+    /// Address of the Hub that `hub:org/name` stands for; without one nothing is fetched from anywhere.
+    pub hub: Option<String>,
     pub listen: String,
     /// What `serve` and `worker` log, as `level` or `target=level,…`.
     pub log: String,
@@ -31,6 +33,7 @@ impl Default for Config {
             data: PathBuf::from("stemma-data"),
             database: None,
             blobs: None,
+            hub: None,
             listen: "127.0.0.1:8080".to_owned(),
             log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
             limits: Limits::default(),

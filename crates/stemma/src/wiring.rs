@@ -1,6 +1,7 @@
 //! Opens the registry a configuration describes.
 
 use domain::Class;
+use hub::HubClient;
 use jobs::Registry;
 use store::Store;
 
@@ -16,5 +17,7 @@ pub async fn open(config: &Config) -> Result<Registry, Failure> {
     })?;
     let store = Store::open(&config.database_url(), &config.blobs_url()).await?;
     store.migrate().await?;
-    Ok(Registry::new(store, config.limits, config.data.join("scratch")))
+    let hub = config.hub.as_deref().map(|address| HubClient::new(address, &config.limits)).transpose();
+    let hub = hub.map_err(jobs::Error::from)?;
+    Ok(Registry::new(store, config.limits, config.data.join("scratch")).with_hub(hub))
 }

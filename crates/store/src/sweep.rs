@@ -80,10 +80,22 @@ pub fn sweep_folder(folder: &Path) -> io::Result<usize> {
         let entry = entry?;
         // Its owner may finish, and take it away, at any moment.
         let Ok(about) = entry.metadata() else { continue };
-        let idle = about.modified()?.elapsed().unwrap_or_default();
-        if about.is_file() && idle > ABANDONED && fs_err::remove_file(entry.path()).is_ok() {
-            removed += 1;
+        let path = entry.path();
+        if idle(&path, &about) <= ABANDONED {
+            continue;
         }
+        let gone = if about.is_dir() { fs_err::remove_dir_all(&path) } else { fs_err::remove_file(&path) };
+        removed += usize::from(gone.is_ok());
     }
     Ok(removed)
+}
+
+/// How long nothing was written to a file, or to a folder and the files right in it.
+fn idle(path: &Path, about: &std::fs::Metadata) -> Duration {
+    let age = |about: &std::fs::Metadata| {
+        about.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default()
+    };
+    let inside = about.is_dir().then(|| fs_err::read_dir(path).ok()).flatten().into_iter().flatten();
+    let ages = inside.filter_map(|entry| entry.ok()?.metadata().ok()).map(|about| age(&about));
+    ages.fold(age(about), Duration::min)
 }

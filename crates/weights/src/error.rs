@@ -32,6 +32,15 @@ pub enum Error {
         "tensor `{tensor}` is stored as {dtype}, which is not read as numbers; F8, F16, BF16, F32 and F64 are"
     )]
     UnsupportedDtype { tensor: String, dtype: kernels::Dtype },
+    /// The weights are codes of a quantised layout.
+    #[error(
+        "tensor `{tensor}` shows that the weights are stored as {layout}; such codes are not computed with: name \
+         the model they were made from, or dequantise them first"
+    )]
+    Quantised { layout: String, tensor: String },
+    /// The weights are in a file of another format.
+    #[error("the weights are in `{file}`: {form}, which is not read; {advice}")]
+    Foreign { file: String, form: &'static str, advice: &'static str },
     /// A read left its tensor.
     #[error("a read of `{tensor}` leaves the tensor: bytes {begin}..{end} of {size}")]
     OutOfRange { tensor: String, begin: u64, end: u64, size: u64 },
@@ -44,6 +53,25 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("stopped on request")]
     Stopped,
+}
+
+/// Why a file that is no local one cannot be read; travels inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ReadFault {
+    /// Stable code.
+    pub code: &'static str,
+    pub class: Class,
+    pub message: String,
+}
+
+impl ReadFault {
+    fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::Io(source) => source.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
 }
 
 fn list(items: &[Item]) -> String {
@@ -63,6 +91,9 @@ impl Error {
 
 impl Fault for Error {
     fn code(&self) -> &'static str {
+        if let Some(fault) = ReadFault::of(self) {
+            return fault.code;
+        }
         match self {
             Self::Io(source) if source.kind() == io::ErrorKind::NotFound => "not_found",
             Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => "invalid_data",
@@ -72,6 +103,8 @@ impl Fault for Error {
             Self::TooManyFiles { .. } => "too_many_files",
             Self::NotPlain { .. } => "not_a_plain_file",
             Self::UnsupportedDtype { .. } => "unsupported_dtype",
+            Self::Quantised { .. } => "quantised_layout",
+            Self::Foreign { .. } => "weights_format",
             Self::OutOfRange { .. } | Self::NoTensor { .. } => "out_of_range",
             Self::Adapter(_) => "adapter_mismatch",
             Self::Stopped => "stopped",
@@ -79,13 +112,18 @@ impl Fault for Error {
     }
 
     fn class(&self) -> Class {
+        if let Some(fault) = ReadFault::of(self) {
+            return fault.class;
+        }
         match self {
             Self::Io(source) if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
             Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => Class::Invalid,
             Self::Io(_) | Self::OutOfRange { .. } | Self::NoTensor { .. } => Class::Internal,
             Self::Malformed { .. } | Self::NotPlain { .. } | Self::Adapter(_) => Class::Invalid,
             Self::TooLarge { .. } | Self::TooManyFiles { .. } => Class::TooLarge,
-            Self::UnsupportedDtype { .. } => Class::Unsupported,
+            Self::UnsupportedDtype { .. } | Self::Quantised { .. } | Self::Foreign { .. } => {
+                Class::Unsupported
+            }
             Self::Stopped => Class::Conflict,
         }
     }

@@ -73,8 +73,14 @@ fn one(entry: Entry, file: &str, limits: &Limits) -> Result<(TensorInfo, Range<u
     let Entry { name, dtype, shape, offsets: (begin, end) } = entry;
     let refuse =
         |code, message: String| Err(Error::malformed(code, file, format!("tensor `{name}` {message}")));
-    let Some(format) = Dtype::from_name(&dtype) else {
-        return refuse("unknown_dtype", format!("has the unknown dtype `{}`", shown(&dtype)));
+    if end < begin {
+        return refuse("bad_offsets", format!("ends at {end}, before it begins at {begin}"));
+    }
+    let Some(format) = Dtype::from_name(&dtype).or_else(|| Dtype::opaque(&dtype, end - begin)) else {
+        return refuse(
+            "unknown_dtype",
+            format!("has the dtype `{}`, which is no name of one", shown(&dtype)),
+        );
     };
     if shape.len() > limits.rank {
         return refuse(
@@ -92,14 +98,18 @@ fn one(entry: Entry, file: &str, limits: &Limits) -> Result<(TensorInfo, Range<u
         return refuse("bad_shape", format!("has more elements than can be counted: {shape:?}"));
     };
     let bits = if empty { 0 } else { bits };
+    if matches!(format, Dtype::Opaque(_)) {
+        // No format is narrower than a bit, so the file's length bounds the elements of every tensor.
+        if bits.div_ceil(64) > end - begin {
+            return refuse("size_mismatch", format!("has {} elements in {} bytes", bits / 8, end - begin));
+        }
+        return Ok((TensorInfo { name, dtype: format, shape }, begin..end));
+    }
     if bits % 8 != 0 {
         return refuse(
             "misaligned_dtype",
             format!("takes {bits} bits of {dtype}, which is no whole number of bytes"),
         );
-    }
-    if end < begin {
-        return refuse("bad_offsets", format!("ends at {end}, before it begins at {begin}"));
     }
     if end - begin != bits / 8 {
         let message =

@@ -12,7 +12,9 @@ mod index;
 pub mod json;
 mod layout;
 mod lora;
+mod quantised;
 mod range;
+mod scaled;
 mod sketches;
 mod source;
 mod survey;
@@ -21,17 +23,19 @@ mod writer;
 
 pub use baked::Baked;
 pub use checkpoint::{Checkpoint, assemble};
-pub use error::Error;
+pub use error::{Error, ReadFault};
 pub use files::{Bytes, LocalFile};
 pub use folder::{Folder, FolderFile};
 pub use header::Header;
 pub use json::config_document;
 pub use kernels::{Dtype, Stats};
+pub use quantised::{Quantisation, foreign_weights, is_quantised, quantisation};
+pub use scaled::Scaled;
 pub use sketches::{SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};
 pub use view::View;
-pub use writer::{Written, write_safetensors};
+pub use writer::{Written, write_checkpoint, write_safetensors};
 
 /// Short for this room's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

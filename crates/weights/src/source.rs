@@ -23,7 +23,7 @@ impl TensorInfo {
 
     /// Length of the stored bytes.
     pub fn bytes(&self) -> u64 {
-        (self.elements() * self.dtype.bits()).div_ceil(8)
+        self.dtype.bytes(self.elements())
     }
 }
 

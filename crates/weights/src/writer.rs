@@ -1,13 +1,13 @@
-//! Streams any source out as one safetensors file.
+//! Streams any source out as one safetensors file, or as a checkpoint of several.
 
-use std::io;
+use std::{io, ops::Range, path::Path};
 
 use domain::Digest;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, Progress, Result, TensorSource};
+use crate::{Error, Progress, Result, TensorInfo, TensorSource, index::INDEX};
 
 /// Bytes read at a time; a whole number of reduction blocks in every dtype.
 pub(crate) const BLOCK_BYTES: u64 = 1 << 20;
@@ -33,12 +33,74 @@ pub fn write_safetensors(
     out: &mut dyn io::Write,
     progress: Progress<'_>,
 ) -> Result<Written> {
+    write_part(source, 0..source.tensors().len(), out, progress)
+}
+
+/// Writes `source` as a checkpoint into `folder`: `model.safetensors`, or shards and their index where it has more
+/// than `most` bytes. Tensors are laid out in name order, so that the same source is cut the same way each time; a
+/// tensor is never cut. Gives the names of the files, all of them durable.
+///
+/// # Errors
+/// As [`write_safetensors`]; files of these names in the folder.
+pub fn write_checkpoint(
+    source: &dyn TensorSource,
+    folder: &Path,
+    most: u64,
+    progress: Progress<'_>,
+) -> Result<Vec<String>> {
+    let shards = shards(source.tensors(), most);
+    let mut names = Vec::with_capacity(shards.len() + 1);
+    let mut map = Map::new();
+    for (at, part) in shards.iter().enumerate() {
+        let name = match shards.len() {
+            1 => "model.safetensors".to_owned(),
+            count => format!("model-{:05}-of-{count:05}.safetensors", at + 1),
+        };
+        let mut out = io::BufWriter::with_capacity(1 << 20, fs_err::File::create_new(folder.join(&name))?);
+        write_part(source, part.clone(), &mut out, progress)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        map.extend(source.tensors()[part.clone()].iter().map(|info| (info.name.clone(), json!(name))));
+        names.push(name);
+    }
+    if shards.len() > 1 {
+        let total: u64 = source.tensors().iter().map(TensorInfo::bytes).sum();
+        let index = json!({"metadata": {"total_size": total}, "weight_map": map});
+        let mut out = fs_err::File::create_new(folder.join(INDEX))?;
+        io::Write::write_all(&mut out, format!("{index:#}\n").as_bytes())?;
+        out.sync_all()?;
+        names.push(INDEX.to_owned());
+    }
+    fs_err::File::open(folder)?.sync_all()?;
+    Ok(names)
+}
+
+/// The tensors of each file: as many in a row as have at most `most` bytes together, at least one.
+fn shards(tensors: &[TensorInfo], most: u64) -> Vec<Range<usize>> {
+    let (mut shards, mut begin, mut size) = (Vec::new(), 0, 0u64);
+    for (at, info) in tensors.iter().enumerate() {
+        if at > begin && size.saturating_add(info.bytes()) > most {
+            shards.push(begin..at);
+            (begin, size) = (at, 0);
+        }
+        size = size.saturating_add(info.bytes());
+    }
+    shards.push(begin..tensors.len());
+    shards
+}
+
+fn write_part(
+    source: &dyn TensorSource,
+    part: Range<usize>,
+    out: &mut dyn io::Write,
+    progress: Progress<'_>,
+) -> Result<Written> {
+    let tensors = part.len();
     let mut out = Hashing { out, hash: Sha256::new(), bytes: 0 };
-    let header = header(source)?;
+    let header = header(source, part.clone())?;
     out.write(&(header.len() as u64).to_le_bytes())?;
     out.write(&header)?;
     let window = 2 * rayon::current_num_threads().max(1);
-    let mut blocks = blocks(source);
+    let mut blocks = blocks(source, part);
     loop {
         let next: Vec<_> = blocks.by_ref().take(window).collect();
         if next.is_empty() {
@@ -58,13 +120,13 @@ pub fn write_safetensors(
     }
     out.out.flush()?;
     let digest = Digest::from_bytes(out.hash.finalize().into());
-    Ok(Written { bytes: out.bytes, tensors: source.tensors().len(), digest })
+    Ok(Written { bytes: out.bytes, tensors, digest })
 }
 
-/// Every block of every tensor, in order: tensor, offset, length.
-fn blocks(source: &dyn TensorSource) -> impl Iterator<Item = (usize, u64, usize)> + '_ {
-    source.tensors().iter().enumerate().flat_map(|(index, info)| {
-        let size = info.bytes();
+/// Every block of the tensors of a part, in order: tensor, offset, length.
+fn blocks(source: &dyn TensorSource, part: Range<usize>) -> impl Iterator<Item = (usize, u64, usize)> + '_ {
+    part.flat_map(|index| {
+        let size = source.tensors()[index].bytes();
         (0..size.div_ceil(BLOCK_BYTES)).map(move |block| {
             let offset = block * BLOCK_BYTES;
             (index, offset, BLOCK_BYTES.min(size - offset) as usize)
@@ -73,7 +135,7 @@ fn blocks(source: &dyn TensorSource) -> impl Iterator<Item = (usize, u64, usize)
 }
 
 /// The header's bytes, padded with spaces so that the data begins at a multiple of eight.
-fn header(source: &dyn TensorSource) -> Result<Vec<u8>> {
+fn header(source: &dyn TensorSource, part: Range<usize>) -> Result<Vec<u8>> {
     let mut metadata = source.metadata();
     metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
     let mut object = Map::new();
@@ -82,7 +144,7 @@ fn header(source: &dyn TensorSource) -> Result<Vec<u8>> {
         metadata.into_iter().map(|(k, v)| (k, Value::String(v))).collect(),
     );
     let mut cursor = 0u64;
-    for info in source.tensors() {
+    for info in &source.tensors()[part] {
         let end = cursor + info.bytes();
         let entry = json!({"dtype": info.dtype.name(), "shape": info.shape, "data_offsets": [cursor, end]});
         object.insert(info.name.clone(), entry);

@@ -111,8 +111,7 @@ pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> R
         out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let registry = jobs::Registry { scratch: beside, ..registry };
     let (file, bytes) = jobs::write_scratch(&registry, source, &Pulse::default()).await?;
-    file.persist(&out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
-    jobs::set_readable(&out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
+    jobs::persist(file, &out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
     context.progress.tell(format_args!("wrote {} ({bytes} bytes)", out.display()));
     Ok(())
 }

@@ -22,6 +22,15 @@ pub struct Context {
     pub progress: Progress,
 }
 
+impl Context {
+    /// The same with files of weights of at most this many bytes.
+    fn sharded(mut self, most: Option<u64>) -> Self {
+        let limits = &mut self.config.limits;
+        limits.shard_bytes = most.unwrap_or(limits.shard_bytes);
+        self
+    }
+}
+
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     let (config, figment) = Config::load(&cli.place)?;
@@ -62,11 +71,13 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             measure::kinship(context, measure::Asked { models, base, layers, reading }).await
         }
         Command::Diff { a, b, out } => measure::diff(context, &a, &b, out).await,
-        Command::Transfer { from_base, from_tuned, to_base, lambda, out, register } => {
+        Command::Transfer { from_base, from_tuned, to_base, lambda, out, max_shard_size, register } => {
+            let context = context.sharded(max_shard_size);
             let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };
             derive::transfer(context, wanted, &out, register).await
         }
-        Command::Merge { recipe, out, register, dry_run } => {
+        Command::Merge { recipe, out, max_shard_size, register, dry_run } => {
+            let context = context.sharded(max_shard_size);
             derive::merge(context, &recipe, derive::Target { out, register, dry_run }).await
         }
     }

@@ -63,6 +63,7 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ("data".to_owned(), config.data.display().to_string(), source("data")),
         ("database".to_owned(), redact(&config.database_url()), source("database")),
         ("blobs".to_owned(), config.blobs_url(), source("blobs")),
+        ("hub".to_owned(), redact(config.hub.as_deref().unwrap_or("none")), source("hub")),
         ("listen".to_owned(), config.listen.clone(), source("listen")),
         ("log".to_owned(), config.log.clone(), source("log")),
     ];

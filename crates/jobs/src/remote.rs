@@ -1,0 +1,71 @@
+//! A model of the configured Hub as an operand: nothing is downloaded but the ranges that are read.
+
+use std::sync::Arc;
+
+use domain::{RelativePath, RepoId};
+use hub::Repository;
+use serde_json::Value;
+use weights::ReadAt;
+
+use crate::{
+    Access, Error, Operand, Registry, adapter,
+    operand::{Companion, CompanionFrom, MAIN, as_numbers, is_companion, no_checkpoint},
+};
+
+/// What a name of a model on the Hub begins with.
+pub const PREFIX: &str = "hub:";
+
+/// Opens `hub:org/name` or `hub:org/name@revision` at the commit it has now.
+///
+/// # Errors
+/// [`Error::NoHub`], [`Error::HubMoved`], what the Hub answers, or what is wrong with the checkpoint.
+pub async fn open(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    let bare = name.strip_prefix(PREFIX).unwrap_or(name);
+    let (id, revision) = bare.split_once('@').unwrap_or((bare, MAIN));
+    let id = RepoId::parse(id).map_err(|_| Error::UnknownModel(name.to_owned()))?;
+    let hub = registry.hub.as_ref().ok_or_else(|| Error::NoHub(name.to_owned()))?;
+    let repository = hub.repository(&id, revision).await?;
+    if let Access::Registry(pins) = access
+        && pins.get(name).is_some_and(|pinned| *pinned != repository.digest)
+    {
+        return Err(Error::HubMoved(name.to_owned()));
+    }
+    let mut config = document(registry, &repository, "config.json").await?;
+    let adapter = document(registry, &repository, adapter::CONFIG).await?;
+    let license = hub::metadata::from_api_row(&repository.record, &registry.limits).ok();
+    let files: Vec<(RelativePath, Arc<hub::RemoteFile>)> =
+        repository.files.into_iter().map(|(path, file)| (path, Arc::new(file))).collect();
+    let weights = files.iter().filter(|(path, _)| {
+        path.as_str().ends_with(".safetensors") || path.as_str().ends_with(".index.json")
+    });
+    let named: Vec<(RelativePath, Arc<dyn ReadAt>)> =
+        weights.map(|(path, file)| (path.clone(), Arc::clone(file) as Arc<dyn ReadAt>)).collect();
+    let limits = registry.limits;
+    let checkpoint = tokio::task::spawn_blocking(move || weights::assemble(&named, &limits)).await??;
+    let paths = files.iter().map(|(path, _)| path.as_str());
+    let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(name, paths))?;
+    Ok(Operand {
+        asked: name.to_owned(),
+        label: format!("{PREFIX}{id}"),
+        id: Some(id),
+        digest: Some(repository.digest),
+        adapter: adapter.filter(|_| adapter::holds_factors(&checkpoint)),
+        base: None,
+        source: as_numbers(checkpoint, &mut config)?,
+        config,
+        license: license.and_then(|metadata| metadata.license),
+        companions: files
+            .into_iter()
+            .filter(|(path, _)| is_companion(path.as_str()))
+            .map(|(path, file)| Companion { path: path.as_str().to_owned(), from: CompanionFrom::Hub(file) })
+            .collect(),
+    })
+}
+
+async fn document(registry: &Registry, repository: &Repository, name: &str) -> Result<Option<Value>, Error> {
+    let Some(file) = repository.file(name) else { return Ok(None) };
+    let bytes = file.read_all(registry.limits.config_bytes).await?;
+    let bad = |error: &dyn std::fmt::Display| Error::Invalid(format!("{name}: {error}"));
+    let text = String::from_utf8(bytes).map_err(|error| bad(&error))?;
+    weights::config_document(&text).map(Some).map_err(|error| bad(&error))
+}

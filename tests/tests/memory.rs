@@ -1,0 +1,105 @@
+//! Memory is bounded by blocks and threads, not by a model: the program runs under a hard limit of its writable memory.
+
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Output},
+};
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use stemma_tests::stemma;
+use tempfile::TempDir;
+
+/// Writable memory of a process that reads checkpoints, KiB.
+const READING: u32 = 256 << 10;
+/// Writable memory of a process that refuses one, KiB: less than half the header refused.
+const REFUSING: u32 = 32 << 10;
+
+/// Bytes of one tensor of a sparse checkpoint, four times what the process may hold.
+const TENSOR: u64 = 1 << 30;
+
+/// The program on `data`, killed by its first allocation beyond `limit` KiB; pages of files are not counted.
+fn limited(data: &Path, limit: u32, words: &str) -> Result<Output> {
+    let inner = stemma(data);
+    let mut outer = Command::new("sh");
+    outer.args(["-c", &format!("ulimit -d {limit}; exec \"$0\" \"$@\"")]).arg(inner.get_program());
+    outer.args(inner.get_args()).args(words.split_whitespace()).current_dir(data);
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    Ok(outer.output()?)
+}
+
+/// A checkpoint of bf16 zeros whose file is all hole behind its header.
+fn sparse(folder: &Path, tensors: u64) -> Result<()> {
+    let mut entries = serde_json::Map::new();
+    for at in 0..tensors {
+        let place = [at * TENSOR, (at + 1) * TENSOR];
+        let entry =
+            serde_json::json!({"dtype": "BF16", "shape": [TENSOR / 8192, 4096], "data_offsets": place});
+        entries.insert(format!("model.layers.{at}.mlp.up_proj.weight"), entry);
+    }
+    let header = serde_json::to_vec(&entries)?;
+    fs_err::create_dir_all(folder)?;
+    let mut file = fs_err::File::create(folder.join("model.safetensors"))?;
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(&header)?;
+    Ok(file.set_len(8 + header.len() as u64 + tensors * TENSOR)?)
+}
+
+/// Size of the checkpoints in GiB; a debug build reads too slowly for one like those that are really about.
+fn size() -> u64 {
+    std::env::var("STEMMA_TEST_MEMORY_GIB").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
+
+#[test]
+fn checkpoints_larger_than_memory_are_measured_exactly_and_by_sketches() -> Result<()> {
+    let data = TempDir::with_prefix("stemma-test-")?;
+    sparse(&data.path().join("a"), size())?;
+    sparse(&data.path().join("b"), size())?;
+
+    for words in ["kinship a b --base a --json", "kinship a b --base a --estimate --json"] {
+        let out = limited(data.path(), READING, words)?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(out.status.success(), "{words}: {} {said}", out.status);
+        let report: Value = serde_json::from_slice(&out.stdout)?;
+        ensure!(report["matrices"]["euclidean"][0][1] == 0.0, "{words}: {report}");
+        ensure!(report["matrices"]["cosine"][0][1].is_null(), "{words}: a delta of zeros has no direction");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_header_beyond_the_limit_is_refused_without_being_read() -> Result<()> {
+    let data = TempDir::with_prefix("stemma-test-")?;
+    let folder = data.path().join("long");
+    fs_err::create_dir_all(&folder)?;
+    let mut file = fs_err::File::create(folder.join("model.safetensors"))?;
+    file.write_all(&80_000_000u64.to_le_bytes())?;
+    file.write_all(b"{")?;
+    file.set_len(100_000_000)?;
+
+    for words in ["import dir long --id tests/long", "diff long long"] {
+        let out = limited(data.path(), REFUSING, words)?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(
+            out.status.code() == Some(1) && said.starts_with("error[header_too_large]"),
+            "{words}: {said}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_limit_of_these_tests_bites() -> Result<()> {
+    let data = TempDir::with_prefix("stemma-test-")?;
+
+    let out = limited(data.path(), 1 << 10, "config show")?;
+
+    ensure!(!out.status.success(), "the program ran in a megabyte: {:?}", out.status);
+    Ok(())
+}
