@@ -2,7 +2,7 @@
 
 use kernels::{Dtype, Gram, Stored};
 use rayon::prelude::*;
-use weights::{TensorInfo, TensorSource, View};
+use weights::{TensorInfo, TensorSource};
 
 use super::Named;
 use crate::{Error, Progress, computed::blocks};
@@ -113,7 +113,7 @@ struct Input<'a> {
     /// First byte of the piece.
     begin: u64,
     /// The piece in place, where it lies in memory.
-    view: Option<View<'a>>,
+    view: Option<&'a [u8]>,
 }
 
 impl<'a> Input<'a> {
@@ -131,7 +131,7 @@ impl<'a> Input<'a> {
     ) -> Result<Stored<'b>, weights::Error> {
         let width = self.dtype.bits() / 8;
         let (from, len) = (start * width, len * width as usize);
-        let bytes = match self.view.as_ref().and_then(|view| view.get(from as usize..from as usize + len)) {
+        let bytes = match self.view.and_then(|view| view.get(from as usize..from as usize + len)) {
             Some(bytes) => bytes,
             None => {
                 buffer.resize(len, 0);

@@ -1,12 +1,17 @@
 //! Random reads of one blob, for the rooms that parse weights.
 
-use std::{fmt, fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
+use std::{
+    fmt,
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    sync::{Arc, OnceLock},
+};
 
 use domain::Digest;
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Advice, Mmap};
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
 use tokio::runtime::Handle;
-use weights::View;
 
 use crate::{Error, Result, blobs::Blobs};
 
@@ -18,7 +23,7 @@ pub struct BlobFile {
 }
 
 enum Bytes {
-    Local(File),
+    Local(File, OnceLock<Option<Mmap>>),
     Remote(Arc<dyn ObjectStore>, Key, Handle),
 }
 
@@ -33,7 +38,8 @@ impl BlobFile {
         let length = size.ok_or(Error::BlobMissing(*digest))?;
         let bytes = match blobs {
             Blobs::Local(root) => {
-                Bytes::Local(tokio::fs::File::open(Blobs::file(root, digest)).await?.into_std().await)
+                let file = tokio::fs::File::open(Blobs::file(root, digest)).await?.into_std().await;
+                Bytes::Local(file, OnceLock::new())
             }
             Blobs::Remote(store, prefix) => {
                 Bytes::Remote(Arc::clone(store), Blobs::key(prefix, digest), Handle::current())
@@ -63,7 +69,7 @@ impl weights::ReadAt for BlobFile {
             return Ok(());
         }
         match &self.bytes {
-            Bytes::Local(file) => file.read_exact_at(out, offset),
+            Bytes::Local(file, _) => file.read_exact_at(out, offset),
             Bytes::Remote(store, key, runtime) => {
                 let bytes = runtime.block_on(store.get_range(key, offset..end)).map_err(io::Error::other)?;
                 if bytes.len() != out.len() {
@@ -74,23 +80,26 @@ impl weights::ReadAt for BlobFile {
             }
         }
     }
-    fn view(&self, offset: u64, len: usize) -> Option<View<'_>> {
-        let Bytes::Local(file) = &self.bytes else { return None };
-        let end = offset.checked_add(len as u64)?;
-        if len < MAPPED || end > self.length {
-            return None;
-        }
-        map(file, offset, len).ok().map(View::held)
+    fn view(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let Bytes::Local(_, mapped) = &self.bytes else { return None };
+        let begin = usize::try_from(offset).ok()?;
+        mapped.get_or_init(|| self.map().ok()).as_ref()?.get(begin..begin.checked_add(len)?)
     }
 }
 
-/// Maps a part of a blob for reading.
-#[allow(unsafe_code)]
-fn map(file: &File, offset: u64, len: usize) -> io::Result<Mmap> {
-    // SAFETY: blobs are complete when they get their name, read-only from then on, and removed by unlinking alone,
-    // which leaves the mapped pages where they are.
-    unsafe { MmapOptions::new().offset(offset).len(len).populate().map(file) }
+impl BlobFile {
+    /// Maps the whole blob for reading; it takes address space, not memory.
+    #[allow(unsafe_code)]
+    fn map(&self) -> io::Result<Mmap> {
+        let Bytes::Local(file, _) = &self.bytes else { return Err(io::ErrorKind::Unsupported.into()) };
+        if file.metadata()?.len() != self.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: blobs are complete when they get their name, read-only from then on, and removed by unlinking
+        // alone, which leaves mapped pages where they are.
+        let mapped = unsafe { Mmap::map(file)? };
+        // Neighbours are read soon; a kernel that does not know the advice reads on demand.
+        let _ = mapped.advise(Advice::Sequential);
+        Ok(mapped)
+    }
 }
-
-/// Shorter reads are copied: setting up a mapping takes longer.
-const MAPPED: usize = 256 << 10;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use domain::{Limits, RelativePath};
 
 use crate::{
-    Error, Header, ReadAt, Result, TensorInfo, TensorSource, View,
+    Error, Header, ReadAt, Result, TensorInfo, TensorSource,
     files::read_all,
     index::{INDEX, Index},
     range::{decode_range, slice_of},
@@ -146,7 +146,7 @@ impl TensorSource for Checkpoint {
         decode_range(self, index, start, out)
     }
 
-    fn view(&self, index: usize, offset: u64, len: usize) -> Option<View<'_>> {
+    fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
         slice_of(&self.tensors, index, offset, len).ok()?;
         let (file, range) = &self.places[index];
         self.files[*file].1.view(range.start + offset, len)

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{Error, ReadAt, Result, View};
+use crate::{Error, ReadAt, Result};
 
 /// A plain local file, read by position and never mapped: a file cut short under us is an error, not a signal.
 #[derive(Debug)]
@@ -77,9 +77,9 @@ impl ReadAt for Bytes {
         Ok(())
     }
 
-    fn view(&self, offset: u64, len: usize) -> Option<View<'_>> {
+    fn view(&self, offset: u64, len: usize) -> Option<&[u8]> {
         let begin = usize::try_from(offset).ok()?;
-        Some(self.0.get(begin..begin.checked_add(len)?)?.into())
+        self.0.get(begin..begin.checked_add(len)?)
     }
 }
 

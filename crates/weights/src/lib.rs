@@ -18,7 +18,6 @@ mod scaled;
 mod sketches;
 mod source;
 mod survey;
-mod view;
 mod writer;
 
 pub use baked::Baked;
@@ -34,7 +33,6 @@ pub use scaled::Scaled;
 pub use sketches::{SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};
-pub use view::View;
 pub use writer::{Written, write_checkpoint, write_safetensors};
 
 /// Short for this room's results.

@@ -8,7 +8,7 @@ use std::{
 use kernels::Dtype;
 use serde_json::Value;
 
-use crate::{Error, Result, TensorInfo, TensorSource, View, quantised::position, range::slice_of};
+use crate::{Error, Result, TensorInfo, TensorSource, quantised::position, range::slice_of};
 
 /// Rows and columns that share a scale where config.json does not say.
 const BLOCK: [u64; 2] = [128, 128];
@@ -209,7 +209,7 @@ impl TensorSource for Scaled {
         if out.is_empty() { Ok(()) } else { self.fill(grid, start, out) }
     }
 
-    fn view(&self, index: usize, offset: u64, len: usize) -> Option<View<'_>> {
+    fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
         match self.parts.get(index)? {
             Part::Kept(at) => self.source.view(*at, offset, len),
             Part::Scaled(_) => None,

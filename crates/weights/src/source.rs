@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use kernels::Dtype;
 
-use crate::{Error, View};
+use crate::Error;
 
 /// Name, format and shape of one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +44,9 @@ pub trait TensorSource: Send + Sync {
     /// As [`Self::read_bytes`], and when the dtype is not a float.
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error>;
 
-    /// `len` stored bytes of tensor `index` from `offset`, where they already lie in memory or can be mapped: reading
-    /// them in place saves a copy. `None` where they must be read or computed, or leave the tensor. A mapping costs
-    /// as much as a small copy, so ask for as much at once as will be used.
-    fn view(&self, _index: usize, _offset: u64, _len: usize) -> Option<View<'_>> {
+    /// `len` stored bytes of tensor `index` from `offset`, where they already lie in memory or are mapped: reading
+    /// them in place saves a copy. `None` where they must be read or computed, or leave the tensor.
+    fn view(&self, _index: usize, _offset: u64, _len: usize) -> Option<&[u8]> {
         None
     }
 
@@ -75,7 +74,7 @@ pub trait ReadAt: Send + Sync {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
     /// `len` bytes from `offset` in place, for a file in memory or mapped; `None` where they must be read.
-    fn view(&self, _offset: u64, _len: usize) -> Option<View<'_>> {
+    fn view(&self, _offset: u64, _len: usize) -> Option<&[u8]> {
         None
     }
 }

@@ -85,9 +85,8 @@ fn read(
     let (mut offset, mut start) = (0, 0);
     while offset < size {
         let len = BLOCK_BYTES.min(size - offset) as usize;
-        let view = source.view(index, offset, len);
-        let block = match &view {
-            Some(view) => view,
+        let block = match source.view(index, offset, len) {
+            Some(bytes) => bytes,
             None => {
                 buffer.resize(len, 0);
                 source.read_bytes(index, offset, &mut buffer)?;
