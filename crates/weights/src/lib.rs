@@ -4,6 +4,7 @@
 
 mod baked;
 mod checkpoint;
+mod difference;
 mod error;
 mod files;
 mod folder;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use baked::Baked;
 pub use checkpoint::{Checkpoint, assemble};
+pub use difference::{Difference, is_difference};
 pub use error::Error;
 pub use files::{Bytes, LocalFile};
 pub use folder::{Folder, FolderFile};
