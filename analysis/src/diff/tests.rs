@@ -119,7 +119,7 @@ fn a_low_rank_difference_reads_back_close_to_the_dense_one() {
     let mut scratch = Vec::new();
 
     let (plan, energies) =
-        low_rank(&diff, (Rank::Energy { energy: 0.9, most: 1_000 }, Dtype::F32), &mut scratch, &|_| Ok(()))
+        low_rank(&diff, (Rank::Energy { energy: 0.5, most: 1_000 }, Dtype::F32), &mut scratch, &|_| Ok(()))
             .unwrap();
     let back = read_back(&plan.open(Arc::new(Bytes(scratch))));
 
@@ -129,7 +129,7 @@ fn a_low_rank_difference_reads_back_close_to_the_dense_one() {
     let square = |values: &[f32]| values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
     let lost: Vec<f32> = wanted.iter().zip(&got).map(|(a, b)| a - b).collect();
     let kept = 1.0 - square(&lost) / square(&wanted);
-    assert!((kept - energies.tensors[0].energy).abs() < 1e-5 && kept >= 0.9 - 1e-5, "{kept}");
+    assert!((kept - energies.tensors[0].energy).abs() < 1e-5 && kept >= 0.5 - 1e-5, "{kept}");
     assert!(energies.tensors[0].rank.is_some() && energies.tensors[1].rank.is_none());
 }
 
@@ -147,19 +147,27 @@ fn a_matrix_that_factors_would_not_shrink_stays_whole() {
 
 #[test]
 fn applying_a_stored_difference_gives_the_fine_tune_within_one_ulp() {
-    let (base, tuned) = (model(1), model(2));
+    let moved = |by: f64| {
+        let values: Vec<f64> =
+            noise(3, 90_000).into_iter().map(|v| v * (1.0 + by * (v * 1e3).sin())).collect();
+        Fixture::empty().with("w", Dtype::Bf16, &[300, 300], &values).with_bytes(
+            "n",
+            Dtype::I64,
+            &[1],
+            vec![7; 8],
+        )
+    };
+    let (base, tuned) = (moved(0.0), moved(0.3));
     let diff = DiffSource::new(tuned.clone().share(), base.clone().share()).unwrap();
 
     let applied = ApplySource::new(base.clone().share(), read_back(&diff), 1.0).unwrap();
 
-    for info in tuned.tensors().iter().filter(|info| info.dtype == Dtype::Bf16) {
-        for (got, wanted) in values(&applied, &info.name).iter().zip(values(&tuned, &info.name)) {
-            let ulp = f32::from_bits((wanted.to_bits() & 0x7F80_0000).max(0x0080_0000)) / 128.0;
-            assert!((got - wanted).abs() <= ulp, "{}: {got} against {wanted}", info.name);
-        }
+    for (got, wanted) in values(&applied, "w").iter().zip(values(&tuned, "w")) {
+        let ulp = f32::from_bits((wanted.to_bits() & 0x7F80_0000).max(0x0080_0000)) / 128.0;
+        assert!((got - wanted).abs() <= ulp, "{got} against {wanted}");
     }
     assert!(same(&ApplySource::new(base.clone().share(), read_back(&diff), 0.0).unwrap(), &base));
-    let other = Fixture::empty().with("w", Dtype::F32, &[1], &[1.0]).share();
+    let other = Fixture::empty().with("v", Dtype::F32, &[1], &[1.0]).share();
     let error = ApplySource::new(base.share(), other, 1.0).err().unwrap().to_string();
     assert!(error.contains("the base has no such tensor"), "{error}");
 }
