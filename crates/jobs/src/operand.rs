@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use domain::{Digest, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
-use weights::{Folder, TensorSource};
+use weights::{Checkpoint, Difference, Folder, LocalFile, TensorSource};
 
 use crate::{Error, Registry, adapter};
 
@@ -60,8 +60,8 @@ const COMPANIONS: [&str; 9] = [
 /// The name of the current revision.
 const MAIN: &str = "main";
 
-/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder where `access` allows
-/// one. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
+/// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, or a folder or a safetensors file where
+/// `access` allows one. A stored difference is opened as the dense one it stands for. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
 ///
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::NoWeights`], [`Error::NoBase`], or what is wrong
@@ -90,7 +90,7 @@ async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Re
 }
 
 /// A model that is no adapter itself.
-async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+pub(crate) async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     let operand = open_stored(registry, name, access).await?;
     match operand.adapter {
         None => Ok(operand),
@@ -101,9 +101,11 @@ async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<
 }
 
 /// A model as it is stored, adapters not applied.
-async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
-    if *access == Access::Folders && Path::new(name).is_dir() {
-        return open_folder(registry, name).await;
+pub(crate) async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    match access {
+        Access::Folders if Path::new(name).is_dir() => return open_folder(registry, name).await,
+        Access::Folders if is_file(name) => return open_file(registry, name).await,
+        _ => {}
     }
     let (row, revision, digest) = place(registry, name, access).await?;
     let checkpoint = registry
@@ -122,14 +124,16 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
         .filter(|file| COMPANIONS.contains(&file.path.as_str()))
         .map(|file| Companion { path: file.path, from: CompanionFrom::Blob(file.digest, file.size) })
         .collect();
+    let (adapter, limits) = (adapter.filter(|_| adapter::holds_factors(&checkpoint)), registry.limits);
+    let source = tokio::task::spawn_blocking(move || Difference::dense(Arc::new(checkpoint), &limits));
     Ok(Operand {
         asked: name.to_owned(),
         label: row.name.clone(),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
-        adapter: adapter.filter(|_| adapter::holds_factors(&checkpoint)),
+        adapter,
         base: None,
-        source: Arc::new(checkpoint),
+        source: source.await??,
         config,
         license: row.license,
         companions,
@@ -159,7 +163,7 @@ pub(crate) async fn revision(
     name: &str,
     access: &Access,
 ) -> Result<Option<(String, i64)>, Error> {
-    if *access == Access::Folders && Path::new(name).is_dir() {
+    if *access == Access::Folders && (Path::new(name).is_dir() || is_file(name)) {
         return Ok(None);
     }
     match place(registry, name, access).await {
@@ -222,19 +226,14 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
     tokio::task::spawn_blocking(move || {
         let folder = Folder::open(Path::new(&path), &limits)?;
         let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| Error::NoWeights(path.clone()))?;
-        let mut pin = String::new();
-        for index in 0..checkpoint.tensors().len() {
-            pin.push_str(&checkpoint.tensors()[index].name);
-            pin.push_str(&weights::tensor_digest(&checkpoint, index)?.to_string());
-        }
         Ok(Operand {
             asked: path.clone(),
             label: path.clone(),
             id: None,
             adapter: folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint)),
             base: None,
-            digest: Some(Digest::of(pin.as_bytes())),
-            source: Arc::new(checkpoint),
+            digest: Some(content(&checkpoint)?),
+            source: Difference::dense(Arc::new(checkpoint), &limits)?,
             config: folder.config.clone(),
             license: None,
             companions: folder
@@ -249,4 +248,40 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
         })
     })
     .await?
+}
+
+/// Whether `name` is a safetensors file of this machine, such as a stored difference.
+fn is_file(name: &str) -> bool {
+    name.ends_with(".safetensors") && Path::new(name).is_file()
+}
+
+async fn open_file(registry: &Registry, name: &str) -> Result<Operand, Error> {
+    let (path, limits) = (name.to_owned(), registry.limits);
+    tokio::task::spawn_blocking(move || {
+        let file = LocalFile::open(Path::new(&path))?;
+        let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
+        Ok(Operand {
+            asked: path.clone(),
+            label: path.clone(),
+            id: None,
+            adapter: None,
+            base: None,
+            digest: Some(content(&checkpoint)?),
+            source: Difference::dense(Arc::new(checkpoint), &limits)?,
+            config: None,
+            license: None,
+            companions: Vec::new(),
+        })
+    })
+    .await?
+}
+
+/// Digest of the names and stored bytes of all tensors.
+fn content(checkpoint: &Checkpoint) -> Result<Digest, Error> {
+    let mut pin = String::new();
+    for (index, info) in checkpoint.tensors().iter().enumerate() {
+        pin.push_str(&info.name);
+        pin.push_str(&weights::tensor_digest(checkpoint, index)?.to_string());
+    }
+    Ok(Digest::of(pin.as_bytes()))
 }

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use weights::TensorSource;
 
 use crate::{
-    Error, Gathered, Incoming, Made, Operand, Registry, ingest_files,
+    Error, Gathered, Incoming, Made, Operand, Registry, adapter, ingest_files,
     kinds::Run,
     operand::{Companion, CompanionFrom},
     worker::Pulse,
@@ -32,6 +32,8 @@ pub struct Derived {
     pub summary: String,
     /// Output dtype when it differs from the heir's.
     pub dtype: Option<String>,
+    /// adapter_config.json of a result that is an adapter; it takes the place of the heir's config.json.
+    pub adapter: Option<Value>,
 }
 
 /// The card's YAML; written by a serialiser, since licence and names come from other people's cards.
@@ -51,11 +53,15 @@ impl Derived {
     /// README.md of the result: Hub front matter, then how it was made.
     pub fn card(&self) -> String {
         let merge = self.relation == Relation::Merge;
+        // An adapter names what it is applied to, and nothing else.
+        let named = if self.adapter.is_some() { 1 } else { self.parents.len() };
         let front = FrontMatter {
-            library_name: "transformers",
+            library_name: if self.adapter.is_some() { "peft" } else { "transformers" },
             license: self.heir.license.as_deref(),
-            base_model: self.parents.iter().map(|parent| parent.label.as_str()).collect(),
-            base_model_relation: merge.then_some("merge"),
+            base_model: self.parents.iter().take(named).map(|parent| parent.label.as_str()).collect(),
+            base_model_relation: [Relation::Merge, Relation::Adapter]
+                .contains(&self.relation)
+                .then(|| self.relation.as_str()),
             tags: if merge { vec!["merge", "mergekit"] } else { Vec::new() },
         };
         // Strings and lists of strings always serialise.
@@ -87,11 +93,18 @@ impl Derived {
         Some(config)
     }
 
+    /// The file that holds the weights.
+    fn weights_file(&self) -> &'static str {
+        if self.adapter.is_some() { "adapter_model.safetensors" } else { "model.safetensors" }
+    }
+
     fn texts(&self, source: &dyn TensorSource) -> Vec<(String, String)> {
         let mut texts = vec![("README.md".to_owned(), self.card())];
-        if let Some(config) = self.config(source) {
-            texts.push(("config.json".to_owned(), format!("{config:#}\n")));
-        }
+        let config = match &self.adapter {
+            Some(adapter) => Some((adapter::CONFIG, adapter.clone())),
+            None => self.config(source).map(|config| ("config.json", config)),
+        };
+        texts.extend(config.map(|(name, config)| (name.to_owned(), format!("{config:#}\n"))));
         texts.push(("stemma_recipe.json".to_owned(), format!("{:#}\n", self.recipe.canonical())));
         texts.extend(self.recipe_file.clone());
         texts
@@ -181,7 +194,7 @@ async fn gather(
 ) -> Result<(), Error> {
     let store = &run.registry.store;
     let (digest, size) = store.put_file(&gathered.holder, weights.path()).await?;
-    gathered.files.push(Incoming { path: path_of("model.safetensors")?, digest, size });
+    gathered.files.push(Incoming { path: path_of(derived.weights_file())?, digest, size });
     run.pulse.advance(size)?;
     for (name, text) in texts {
         let (digest, size) = store.put_bytes(&gathered.holder, text.as_bytes()).await?;
@@ -218,7 +231,7 @@ pub async fn write_folder(
     let ready = staging.path().join("out");
     fs_err::create_dir(&ready)?;
     file.as_file().sync_all()?;
-    file.persist(ready.join("model.safetensors")).map_err(|error| error.error)?;
+    file.persist(ready.join(derived.weights_file())).map_err(|error| error.error)?;
     for (name, text) in derived.texts(&*source) {
         fs_err::write(ready.join(name), text)?;
     }
@@ -234,7 +247,7 @@ pub async fn write_folder(
             }
         }
     }
-    set_readable(&ready.join("model.safetensors"))?;
+    set_readable(&ready.join(derived.weights_file()))?;
     if out.exists() {
         fs_err::remove_dir(out)?;
     }

@@ -77,6 +77,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
         summary: format!("Merged by `{}`.", plan.method),
         dtype: plan.dtype.clone(),
+        adapter: None,
     };
     write(
         &context,
@@ -116,6 +117,7 @@ pub async fn transfer(
             plan.target.label, wanted.lambda, plan.tuned.label, plan.base.label
         ),
         dtype: None,
+        adapter: None,
     };
     write(&context, &registry, Job { derived, source: plan.source, out, register: register.is_some() }).await
 }
