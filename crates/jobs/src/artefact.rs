@@ -44,16 +44,18 @@ pub struct DiffForm {
 
 /// A checked form.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Form {
+pub enum Form {
     Dense,
     Sparse(f64),
     LowRank(Rank),
 }
 
 impl DiffForm {
+    /// The form and the number format.
+    ///
     /// # Errors
     /// [`Error::Invalid`] for an unknown word, an option of another form, or a value out of range.
-    pub(crate) fn check(&self, limits: &Limits) -> Result<(Form, Dtype), Error> {
+    pub fn check(&self, limits: &Limits) -> Result<(Form, Dtype), Error> {
         let invalid = |message: &str| Err(Error::Invalid(message.to_owned()));
         let form = match self.form.as_deref().unwrap_or("dense") {
             "dense" => Form::Dense,

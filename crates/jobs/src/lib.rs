@@ -22,7 +22,7 @@ mod worker;
 pub use adapters::{
     Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, submit_bake, submit_extract,
 };
-pub use artefact::{DiffFile, DiffForm, write_diff};
+pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
 pub use forests::Forests;
