@@ -1,7 +1,7 @@
 //! Truncated singular value decomposition by a randomised range finder (Halko, Martinsson and Tropp,
 //! arXiv 0909.4061).
 //!
-//! With k = rank + 10 columns, memory is 8·k·(rows + columns)·2 bytes and, for each thread, one row block (8 MiB or a
+//! With k = rank + 10 columns, memory is at most 24·k·(rows + columns) bytes and, for each thread, one row block (8 MiB or a
 //! row) with a partial product of 8·k·columns bytes; the matrix itself is read seven times and never held.
 
 use std::f64::consts::TAU;
