@@ -5,11 +5,13 @@ pub mod diff;
 mod error;
 pub mod kinship;
 pub mod lineage;
+pub mod lowrank;
 pub mod merge;
 pub mod recipe;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+mod trim;
 
 pub use error::Error;
 pub use weights::{TensorInfo, TensorSource};

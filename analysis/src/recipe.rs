@@ -27,6 +27,12 @@ pub enum Recipe {
     Transfer { target_base: Pinned, source_base: Pinned, source_tuned: Pinned, lambda: f64 },
     /// `tuned − base`.
     Diff { tuned: Pinned, base: Pinned },
+    /// `base + lambda·diff` with a stored difference.
+    ApplyDiff { base: Pinned, diff: Pinned, lambda: f64 },
+    /// A LoRA adapter made of `tuned − base`; `options` are rank or energy, patterns and number format.
+    ExtractAdapter { base: Pinned, tuned: Pinned, options: Value },
+    /// `base` with `scale` of `adapter` applied.
+    BakeAdapter { base: Pinned, adapter: Pinned, scale: f64 },
 }
 
 impl Recipe {

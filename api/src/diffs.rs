@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use http::{Problem, Result};
-use jobs::{Access, DiffPayload, DiffRequest, Registry};
+use jobs::{Access, DiffForm, DiffPayload, DiffRequest, Registry};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,9 +32,19 @@ pub async fn get_diff(registry: web::Data<Registry>, query: web::Query<DiffQuery
 pub struct NewDiff {
     pub tuned: String,
     pub base: String,
+    /// dense (default), sparse or low-rank.
+    pub form: Option<String>,
+    /// Share of the elements of each tensor that a sparse form keeps, the largest first; default 0.1.
+    pub density: Option<f64>,
+    /// Rank of a low-rank form; default 32.
+    pub rank: Option<usize>,
+    /// Or the share of each matrix's squared norm that its factors hold.
+    pub energy: Option<f64>,
+    /// float32 (default), float16, bfloat16 or float64.
+    pub dtype: Option<String>,
 }
 
-/// Queue a diff artefact; the job's result names the blob.
+/// Queue a diff artefact; the job's result names the blob and the captured energy.
 #[utoipa::path(tag = "diffs", request_body = NewDiff, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/diffs")]
 pub async fn create_diff(
@@ -42,9 +52,10 @@ pub async fn create_diff(
     registry: web::Data<Registry>,
     wanted: web::Json<NewDiff>,
 ) -> Result<HttpResponse> {
-    let NewDiff { tuned, base } = wanted.into_inner();
+    let NewDiff { tuned, base, form, density, rank, energy, dtype } = wanted.into_inner();
+    let form = DiffForm { form, density, rank, energy, dtype };
     let wanted = DiffRequest {
-        payload: DiffPayload { tuned, base, pins: BTreeMap::new() },
+        payload: DiffPayload { tuned, base, form, pins: BTreeMap::new() },
         key: idempotency_key(&request)?,
     };
     Ok(accepted(&jobs::submit_diff(&registry, wanted).await?))

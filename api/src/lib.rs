@@ -1,5 +1,6 @@
 //! The REST interface under `/api/v1`, its OpenAPI document, and file downloads at the Hub's addresses.
 
+mod adapters;
 mod contents;
 mod diffs;
 mod download;
@@ -40,6 +41,8 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(kinship::get_kinship)
         .service(diffs::get_diff)
         .service(diffs::create_diff)
+        .service(adapters::extract_adapter)
+        .service(adapters::bake_adapter)
         .service(merges::list_methods)
         .service(merges::create_merge)
         .service(transfers::create_transfer)

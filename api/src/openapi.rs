@@ -25,6 +25,8 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::kinship::get_kinship,
         crate::diffs::get_diff,
         crate::diffs::create_diff,
+        crate::adapters::extract_adapter,
+        crate::adapters::bake_adapter,
         crate::merges::list_methods,
         crate::merges::create_merge,
         crate::transfers::create_transfer,

@@ -1,9 +1,35 @@
-//! The difference of two checkpoints: as a table, and as a checkpoint of its own.
+//! The difference of two checkpoints: as a table, and as a checkpoint of its own, dense, sparse or of low rank.
 
+mod apply;
+mod low_rank;
 mod source;
+mod sparse;
 mod table;
 #[cfg(test)]
 mod tests;
 
+use serde::Serialize;
+
+pub use apply::ApplySource;
+pub use low_rank::low_rank;
 pub use source::DiffSource;
+pub use sparse::SparseSource;
 pub use table::{DiffReport, ShapeMismatch, TensorDiff, Totals, compare};
+
+/// How much of a difference a smaller form of it holds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Energies {
+    /// `Σ kept δ² / Σ δ²` over all tensors, 0 to 1; 1 when nothing differs.
+    pub energy: f64,
+    pub tensors: Vec<TensorEnergy>,
+}
+
+/// The same for one tensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TensorEnergy {
+    pub name: String,
+    pub energy: f64,
+    /// Rank of its factors; none where it is not stored as factors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+}

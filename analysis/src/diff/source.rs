@@ -50,10 +50,28 @@ impl DiffSource {
         Ok(Self { a, b, infos, pairs, left_out })
     }
 
+    /// The same difference, its tensors rounded to `dtype` instead of F32.
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    pub fn stored_as(mut self, dtype: Dtype) -> Result<Self, Error> {
+        float_only(dtype)?;
+        self.infos.iter_mut().for_each(|info| info.dtype = dtype);
+        Ok(self)
+    }
+
     /// Tensors that have no difference: only one side holds them, or in another shape, or as integers.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
+}
+
+/// Refuses a number format that the values of a difference cannot be stored in.
+pub(super) fn float_only(dtype: Dtype) -> Result<(), Error> {
+    if dtype.is_float() {
+        return Ok(());
+    }
+    Err(Error::fault("/dtype", format!("{dtype} is no float; F32, F16, BF16 and F64 hold a difference")))
 }
 
 impl Computed for DiffSource {
@@ -93,6 +111,7 @@ impl TensorSource for DiffSource {
     fn metadata(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
             ("content".into(), "difference".into()),
+            ("form".into(), "dense".into()),
             ("left_out".into(), self.left_out.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ")),
             ("left_out_count".into(), self.left_out.len().to_string()),
         ])

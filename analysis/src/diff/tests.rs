@@ -1,9 +1,16 @@
 //! The comparison table and the difference as a checkpoint.
 
-use kernels::Dtype;
+use std::sync::Arc;
 
-use super::{DiffSource, compare};
-use crate::testing::{Fixture, model, values};
+use domain::{Fault, Limits};
+use kernels::Dtype;
+use weights::{Bytes, Checkpoint, Difference, ReadAt, TensorSource};
+
+use super::{ApplySource, DiffSource, SparseSource, compare, low_rank};
+use crate::{
+    lowrank::Rank,
+    testing::{Fixture, bytes, model, noise, same, values},
+};
 
 #[test]
 fn a_model_compared_with_itself_is_identical() {
@@ -38,4 +45,167 @@ fn the_difference_is_a_checkpoint_of_f32_tensors() {
         assert_eq!(*got, tuned - base);
     }
     assert_eq!(diff.left_out(), ["model.steps"]);
+}
+
+fn planted() -> (Arc<DiffSource>, Fixture) {
+    let tuned = |seed| {
+        Fixture::empty().with("big.weight", Dtype::F32, &[300, 500], &noise(seed, 150_000)).with(
+            "norm.weight",
+            Dtype::Bf16,
+            &[24],
+            &noise(seed + 1, 24),
+        )
+    };
+    let diff = DiffSource::new(tuned(1).share(), tuned(2).share()).unwrap();
+    let dense = diff.tensors().iter().fold(Fixture::empty(), |dense, info| {
+        let values: Vec<f64> = values(&diff, &info.name).into_iter().map(f64::from).collect();
+        dense.with(&info.name, Dtype::F32, &info.shape, &values)
+    });
+    (Arc::new(diff), dense)
+}
+
+/// What a written file reads back as.
+fn read_back(source: &dyn TensorSource) -> Arc<dyn TensorSource> {
+    let mut file = Vec::new();
+    weights::write_safetensors(source, &mut file, &|_| Ok(())).unwrap();
+    let files: Vec<(String, Arc<dyn ReadAt>)> = vec![("diff.safetensors".into(), Arc::new(Bytes(file)))];
+    let limits = Limits::default();
+    let checkpoint = Checkpoint::open_files(files, None, &limits).unwrap();
+    Difference::dense(Arc::new(checkpoint), &limits).unwrap()
+}
+
+#[test]
+fn a_sparse_difference_keeps_the_largest_elements_and_reads_back_as_a_dense_one() {
+    let (diff, dense) = planted();
+
+    let sparse = SparseSource::new(Arc::clone(&diff), (0.1, Dtype::F32), &|_| Ok(())).unwrap();
+    let back = read_back(&sparse);
+
+    let energies = sparse.energies();
+    assert_eq!(back.tensors(), dense.tensors());
+    for (info, energy) in dense.tensors().iter().zip(&energies.tensors) {
+        let (wanted, got) = (values(&dense, &info.name), values(&*back, &info.name));
+        let kept = got.iter().filter(|v| **v != 0.0).count();
+        assert_eq!(kept, wanted.len() / 10, "{}", info.name);
+        let least = got.iter().filter(|v| **v != 0.0).fold(f32::MAX, |least, v| least.min(v.abs()));
+        assert!(wanted.iter().zip(&got).all(|(w, g)| if *g == 0.0 { w.abs() <= least } else { w == g }));
+        let square = |values: &[f32]| values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+        assert!((energy.energy - square(&got) / square(&wanted)).abs() < 1e-6, "{}", info.name);
+    }
+    assert!((0.3..1.0).contains(&energies.energy), "{}", energies.energy);
+}
+
+#[test]
+fn ties_of_a_sparse_difference_keep_the_lowest_indices_and_any_cut_reads_the_same() {
+    let of = |value: f64| Fixture::empty().with("w", Dtype::F32, &[70_000], &vec![value; 70_000]).share();
+    let diff = Arc::new(DiffSource::new(of(1.0), of(0.5)).unwrap());
+
+    let sparse = SparseSource::new(diff, (0.97, Dtype::Bf16), &|_| Ok(())).unwrap();
+
+    let index = sparse.position("w.indices").unwrap();
+    let whole = bytes(&sparse, index);
+    let expected: Vec<u8> = (0..67_900u32).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(whole, expected);
+    for (offset, len) in [(1, 10), (4 * 65_530 + 3, 90), (whole.len() - 7, 7)] {
+        let mut part = vec![0; len];
+        sparse.read_bytes(index, offset as u64, &mut part).unwrap();
+        assert_eq!(part, whole[offset..offset + len]);
+    }
+}
+
+#[test]
+fn a_low_rank_difference_reads_back_close_to_the_dense_one() {
+    let (diff, dense) = planted();
+    let mut scratch = Vec::new();
+
+    let (plan, energies) =
+        low_rank(&diff, (Rank::Energy { energy: 0.5, most: 1_000 }, Dtype::F32), &mut scratch, &|_| Ok(()))
+            .unwrap();
+    let back = read_back(&plan.open(Arc::new(Bytes(scratch))));
+
+    assert_eq!(back.tensors(), dense.tensors());
+    assert_eq!(values(&*back, "norm.weight"), values(&dense, "norm.weight"));
+    let (wanted, got) = (values(&dense, "big.weight"), values(&*back, "big.weight"));
+    let square = |values: &[f32]| values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+    let lost: Vec<f32> = wanted.iter().zip(&got).map(|(a, b)| a - b).collect();
+    let kept = 1.0 - square(&lost) / square(&wanted);
+    assert!((kept - energies.tensors[0].energy).abs() < 1e-5 && kept >= 0.5 - 1e-5, "{kept}");
+    assert!(energies.tensors[0].rank.is_some() && energies.tensors[1].rank.is_none());
+}
+
+#[test]
+fn a_matrix_that_factors_would_not_shrink_stays_whole() {
+    let (diff, dense) = planted();
+    let mut scratch = Vec::new();
+
+    let (plan, energies) =
+        low_rank(&diff, (Rank::Fixed(400), Dtype::F32), &mut scratch, &|_| Ok(())).unwrap();
+
+    assert!(same(&*read_back(&plan.open(Arc::new(Bytes(scratch)))), &dense));
+    assert_eq!((energies.energy, energies.tensors[0].rank), (1.0, None));
+}
+
+#[test]
+fn applying_a_stored_difference_gives_the_fine_tune_within_one_ulp() {
+    let moved = |by: f64| {
+        let values: Vec<f64> =
+            noise(3, 90_000).into_iter().map(|v| v * (1.0 + by * (v * 1e3).sin())).collect();
+        Fixture::empty().with("w", Dtype::Bf16, &[300, 300], &values).with_bytes(
+            "n",
+            Dtype::I64,
+            &[1],
+            vec![7; 8],
+        )
+    };
+    let (base, tuned) = (moved(0.0), moved(0.3));
+    let diff = DiffSource::new(tuned.clone().share(), base.clone().share()).unwrap();
+
+    let applied = ApplySource::new(base.clone().share(), read_back(&diff), 1.0).unwrap();
+
+    for (got, wanted) in values(&applied, "w").iter().zip(values(&tuned, "w")) {
+        let ulp = f32::from_bits((wanted.to_bits() & 0x7F80_0000).max(0x0080_0000)) / 128.0;
+        assert!((got - wanted).abs() <= ulp, "{got} against {wanted}");
+    }
+    assert!(same(&ApplySource::new(base.clone().share(), read_back(&diff), 0.0).unwrap(), &base));
+    let other = Fixture::empty().with("v", Dtype::F32, &[1], &[1.0]).share();
+    let error = ApplySource::new(base.share(), other, 1.0).err().unwrap().to_string();
+    assert!(error.contains("the base has no such tensor"), "{error}");
+}
+
+#[test]
+fn sparse_and_low_rank_forms_have_the_same_bytes_on_any_number_of_threads() {
+    let write = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let (diff, _) = planted();
+            let (mut sparse, mut factored, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+            let source = SparseSource::new(Arc::clone(&diff), (0.03, Dtype::F32), &|_| Ok(())).unwrap();
+            weights::write_safetensors(&source, &mut sparse, &|_| Ok(())).unwrap();
+            let (plan, _) = low_rank(&diff, (Rank::Fixed(7), Dtype::F32), &mut scratch, &|_| Ok(())).unwrap();
+            let source = plan.open(Arc::new(Bytes(scratch)));
+            weights::write_safetensors(&source, &mut factored, &|_| Ok(())).unwrap();
+            (sparse, factored)
+        })
+    };
+
+    let (one, three) = (write(1), write(3));
+
+    assert!(one == three, "the bytes differ");
+}
+
+#[test]
+fn requests_out_of_range_are_refused() {
+    let (diff, _) = planted();
+    let density = |density, dtype| SparseSource::new(Arc::clone(&diff), (density, dtype), &|_| Ok(())).err();
+    let rank = |rank| low_rank(&diff, (rank, Dtype::F32), &mut Vec::new(), &|_| Ok(())).err();
+
+    let refused = [
+        density(0.0, Dtype::F32),
+        density(f64::NAN, Dtype::F32),
+        density(0.1, Dtype::I64),
+        rank(Rank::Fixed(0)),
+        rank(Rank::Energy { energy: 1.5, most: 9 }),
+    ];
+
+    assert!(refused.iter().all(|error| error.as_ref().is_some_and(|e| e.code() == "invalid_recipe")));
 }

@@ -25,8 +25,8 @@ const MOST_FAULTS: usize = 10_000;
 /// Where models with tied embeddings keep what others store as their head.
 const TIED: (&str, &[&str]) = ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
 
-/// The dtype a recipe word means.
-pub(super) fn dtype(word: &str) -> Option<Dtype> {
+/// The dtype a recipe word means: `float32`, `float16`, `bfloat16` or `float64`.
+pub fn dtype(word: &str) -> Option<Dtype> {
     match word {
         "float64" => Some(Dtype::F64),
         "float32" => Some(Dtype::F32),

@@ -11,7 +11,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use check::check;
+pub use check::{check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, parse};
 pub use methods::METHODS;
 pub use setting::{Setting, Settings};

@@ -46,6 +46,8 @@ pub struct Limits {
     pub traversal: usize,
     /// Most models in one merge.
     pub merge_models: usize,
+    /// Highest rank of a low-rank diff or an extracted adapter.
+    pub low_rank: usize,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
     /// Seconds a worker may be silent before its job is handed on.
@@ -95,6 +97,7 @@ impl Default for Limits {
             parents: 64,
             traversal: 50_000,
             merge_models: 64,
+            low_rank: 1_024,
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,

@@ -17,6 +17,7 @@ const fn code(code: &'static str, status: u16, meaning: &'static str) -> Code {
 pub const CODES: &[Code] = &[
     code("adapter_mismatch", 422, "A LoRA adapter cannot be applied to its base; every reason is listed."),
     code("bad_cursor", 422, "The cursor is not one of this list; pass `next` of the page before, unchanged."),
+    code("bad_difference", 422, "A stored difference contradicts its own description."),
     code(
         "bad_endpoint",
         422,

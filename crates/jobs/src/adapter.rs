@@ -27,11 +27,17 @@ pub fn base_of(config: &Value) -> Option<String> {
 
 /// `adapter` applied to `base`: a model with the base's tensors and configuration, and the adapter's name.
 pub async fn bake(adapter: Operand, base: Operand) -> Result<Operand, Error> {
+    bake_scaled(adapter, base, 1.0).await
+}
+
+/// The same with `scale` of the adapter's change.
+pub async fn bake_scaled(adapter: Operand, base: Operand, scale: f64) -> Result<Operand, Error> {
     let Some(config) = adapter.adapter else {
         return Err(Error::Invalid(format!("`{}` is not an adapter", adapter.label)));
     };
     let (low, whole) = (Arc::clone(&adapter.source), Arc::clone(&base.source));
-    let baked = tokio::task::spawn_blocking(move || Baked::new(whole, low, &config)).await??;
+    let baked =
+        tokio::task::spawn_blocking(move || Baked::new(whole, low, &config)).await??.with_strength(scale);
     let own_tokenizer = adapter.companions.iter().any(|file| file.path.starts_with("tokenizer"));
     Ok(Operand {
         source: Arc::new(baked),

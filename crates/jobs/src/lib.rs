@@ -3,6 +3,8 @@
 //! Knows no HTTP. A job can run twice and publishes once: results go out under the fence of its claim.
 
 mod adapter;
+mod adapters;
+mod artefact;
 mod asking;
 mod dump;
 mod error;
@@ -18,11 +20,15 @@ mod sketches;
 mod submit;
 mod worker;
 
+pub use adapters::{
+    Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, submit_bake, submit_extract,
+};
+pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
 pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
-pub use kinds::{DiffPayload, KINDS, Kind, MergePayload, TransferPayload};
+pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, open_operand};
 pub use output::{Derived, persist, write_folder, write_scratch};

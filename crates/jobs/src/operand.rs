@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use domain::{Digest, RepoId};
+use domain::{Digest, Limits, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
-use weights::{Checkpoint, Folder, Scaled, TensorSource};
+use weights::{Checkpoint, Difference, Folder, LocalFile, Scaled, TensorSource};
 
 use crate::{Error, Registry, adapter, remote};
 
@@ -67,7 +67,9 @@ pub(crate) fn is_companion(path: &str) -> bool {
 pub(crate) const MAIN: &str = "main";
 
 /// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, one of the configured Hub,
-/// `hub:org/name` or `hub:org/name@revision`, or a folder where `access` allows one. An adapter is opened applied to the base that its configuration names; `base+adapter` names another.
+/// `hub:org/name` or `hub:org/name@revision`, or a folder or a safetensors file where `access` allows one. A stored
+/// difference is opened as the dense one it stands for. An adapter is opened applied to the base that its
+/// configuration names; `base+adapter` names another.
 ///
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::NoWeights`], [`Error::NoBase`], or what is wrong
@@ -96,7 +98,7 @@ async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Re
 }
 
 /// A model that is no adapter itself.
-async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+pub(crate) async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     let operand = open_stored(registry, name, access).await?;
     match operand.adapter {
         None => Ok(operand),
@@ -107,9 +109,11 @@ async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<
 }
 
 /// A model as it is stored, adapters not applied.
-async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
-    if *access == Access::Folders && Path::new(name).is_dir() {
-        return open_folder(registry, name).await;
+pub(crate) async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    match access {
+        Access::Folders if Path::new(name).is_dir() => return open_folder(registry, name).await,
+        Access::Folders if is_file(name) => return open_file(registry, name).await,
+        _ => {}
     }
     if name.starts_with(remote::PREFIX) {
         return remote::open(registry, name, access).await;
@@ -129,14 +133,20 @@ async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result
         .filter(|file| is_companion(file.path.as_str()))
         .map(|file| Companion { path: file.path, from: CompanionFrom::Blob(file.digest, file.size) })
         .collect();
+    let (adapter, limits) = (adapter.filter(|_| adapter::holds_factors(&checkpoint)), registry.limits);
+    let source = tokio::task::spawn_blocking(move || {
+        let source = as_numbers(checkpoint, &mut config, &limits)?;
+        Ok::<_, Error>((source, config))
+    });
+    let (source, config) = source.await??;
     Ok(Operand {
         asked: name.to_owned(),
         label: row.name.clone(),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
-        adapter: adapter.filter(|_| adapter::holds_factors(&checkpoint)),
+        adapter,
         base: None,
-        source: as_numbers(checkpoint, &mut config)?,
+        source,
         config,
         license: row.license,
         companions,
@@ -153,18 +163,28 @@ pub(crate) fn no_checkpoint<'n>(model: &str, files: impl Iterator<Item = &'n str
 pub(crate) fn as_numbers(
     checkpoint: Checkpoint,
     config: &mut Option<Value>,
+    limits: &Limits,
 ) -> Result<Arc<dyn TensorSource>, Error> {
-    if let Some(told) = weights::quantisation(checkpoint.tensors(), config.as_ref()) {
-        return Err(weights::Error::from(told).into());
+    refuse_quantised(&checkpoint, config.as_ref())?;
+    let checkpoint: Arc<dyn TensorSource> = Arc::new(checkpoint);
+    if weights::is_difference(&*checkpoint) {
+        return Ok(Difference::dense(checkpoint, limits)?);
     }
-    let checkpoint = Arc::new(checkpoint);
-    let Some(scaled) = Scaled::new(Arc::clone(&checkpoint) as Arc<dyn TensorSource>, config.as_ref())? else {
+    let Some(scaled) = Scaled::new(Arc::clone(&checkpoint), config.as_ref())? else {
         return Ok(checkpoint);
     };
     if let Some(fields) = config.as_mut().and_then(Value::as_object_mut) {
         fields.shift_remove("quantization_config");
     }
     Ok(Arc::new(scaled))
+}
+
+/// Names the layout of a checkpoint whose stored values are codes, not weights.
+fn refuse_quantised(checkpoint: &Checkpoint, config: Option<&Value>) -> Result<(), Error> {
+    match weights::quantisation(checkpoint.tensors(), config) {
+        Some(told) => Err(weights::Error::from(told).into()),
+        None => Ok(()),
+    }
 }
 
 /// The row of a model and the revision of it that `name` means here.
@@ -190,8 +210,8 @@ pub(crate) async fn revision(
     name: &str,
     access: &Access,
 ) -> Result<Option<(String, i64)>, Error> {
-    let folder = *access == Access::Folders && Path::new(name).is_dir();
-    if folder || name.starts_with(remote::PREFIX) {
+    let local = *access == Access::Folders && (Path::new(name).is_dir() || is_file(name));
+    if local || name.starts_with(remote::PREFIX) {
         return Ok(None);
     }
     match place(registry, name, access).await {
@@ -257,23 +277,18 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
         let folder = Folder::open(Path::new(&path), &limits)?;
         let paths = folder.files.iter().map(|file| file.path.as_str());
         let checkpoint = folder.checkpoint(&limits)?.ok_or_else(|| no_checkpoint(&path, paths))?;
-        if let Some(told) = weights::quantisation(checkpoint.tensors(), folder.config.as_ref()) {
-            return Err(weights::Error::from(told).into());
-        }
-        let mut pin = String::new();
-        for index in 0..checkpoint.tensors().len() {
-            pin.push_str(&checkpoint.tensors()[index].name);
-            pin.push_str(&weights::tensor_digest(&checkpoint, index)?.to_string());
-        }
+        let adapter = folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint));
         let mut config = folder.config.clone();
+        refuse_quantised(&checkpoint, config.as_ref())?;
+        let digest = Some(content(&checkpoint)?);
         Ok(Operand {
             asked: path.clone(),
             label: path.clone(),
             id: None,
-            adapter: folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint)),
+            adapter,
             base: None,
-            digest: Some(Digest::of(pin.as_bytes())),
-            source: as_numbers(checkpoint, &mut config)?,
+            digest,
+            source: as_numbers(checkpoint, &mut config, &limits)?,
             config,
             license: None,
             companions: folder
@@ -288,4 +303,40 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
         })
     })
     .await?
+}
+
+/// Whether `name` is a safetensors file of this machine, such as a stored difference.
+fn is_file(name: &str) -> bool {
+    name.ends_with(".safetensors") && Path::new(name).is_file()
+}
+
+async fn open_file(registry: &Registry, name: &str) -> Result<Operand, Error> {
+    let (path, limits) = (name.to_owned(), registry.limits);
+    tokio::task::spawn_blocking(move || {
+        let file = LocalFile::open(Path::new(&path))?;
+        let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
+        Ok(Operand {
+            asked: path.clone(),
+            label: path.clone(),
+            id: None,
+            adapter: None,
+            base: None,
+            digest: Some(content(&checkpoint)?),
+            source: Difference::dense(Arc::new(checkpoint), &limits)?,
+            config: None,
+            license: None,
+            companions: Vec::new(),
+        })
+    })
+    .await?
+}
+
+/// Digest of the names and stored bytes of all tensors.
+fn content(checkpoint: &Checkpoint) -> Result<Digest, Error> {
+    let mut pin = String::new();
+    for (index, info) in checkpoint.tensors().iter().enumerate() {
+        pin.push_str(&info.name);
+        pin.push_str(&weights::tensor_digest(checkpoint, index)?.to_string());
+    }
+    Ok(Digest::of(pin.as_bytes()))
 }

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use store::ModelRow;
 use tempfile::NamedTempFile;
-use weights::TensorSource;
+use weights::{Layout, TensorSource};
 
 use crate::{
-    Error, Gathered, Incoming, Made, Operand, Registry, ingest_files,
+    Error, Gathered, Incoming, Made, Operand, Registry, adapter, ingest_files,
     kinds::Run,
     operand::{Companion, CompanionFrom},
     remote,
@@ -33,6 +33,8 @@ pub struct Derived {
     pub summary: String,
     /// Output dtype when it differs from the heir's.
     pub dtype: Option<String>,
+    /// adapter_config.json of a result that is an adapter; it takes the place of the heir's config.json.
+    pub adapter: Option<Value>,
 }
 
 /// The card's YAML; written by a serialiser, since licence and names come from other people's cards.
@@ -57,11 +59,15 @@ impl Derived {
     /// README.md of the result: Hub front matter, then how it was made.
     pub fn card(&self) -> String {
         let merge = self.relation == Relation::Merge;
+        // An adapter names what it is applied to, and nothing else.
+        let named = if self.adapter.is_some() { 1 } else { self.parents.len() };
         let front = FrontMatter {
-            library_name: "transformers",
+            library_name: if self.adapter.is_some() { "peft" } else { "transformers" },
             license: self.heir.license.as_deref(),
-            base_model: self.parents.iter().map(|parent| bare(&parent.label)).collect(),
-            base_model_relation: merge.then_some("merge"),
+            base_model: self.parents.iter().take(named).map(|parent| bare(&parent.label)).collect(),
+            base_model_relation: [Relation::Merge, Relation::Adapter]
+                .contains(&self.relation)
+                .then(|| self.relation.as_str()),
             tags: if merge { vec!["merge", "mergekit"] } else { Vec::new() },
         };
         // Strings and lists of strings always serialise.
@@ -93,11 +99,21 @@ impl Derived {
         Some(config)
     }
 
+    /// How the weights are laid out in files; an adapter is always one.
+    fn layout(&self, registry: &Registry) -> Layout {
+        match self.adapter {
+            Some(_) => Layout { stem: "adapter_model", most: u64::MAX },
+            None => Layout { stem: "model", most: registry.limits.shard_bytes },
+        }
+    }
+
     fn texts(&self, source: &dyn TensorSource) -> Vec<(String, String)> {
         let mut texts = vec![("README.md".to_owned(), self.card())];
-        if let Some(config) = self.config(source) {
-            texts.push(("config.json".to_owned(), format!("{config:#}\n")));
-        }
+        let config = match &self.adapter {
+            Some(adapter) => Some((adapter::CONFIG, adapter.clone())),
+            None => self.config(source).map(|config| ("config.json", config)),
+        };
+        texts.extend(config.map(|(name, config)| (name.to_owned(), format!("{config:#}\n"))));
         texts.push(("stemma_recipe.json".to_owned(), format!("{:#}\n", self.recipe.canonical())));
         texts.extend(self.recipe_file.clone());
         texts
@@ -178,15 +194,15 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
 
 /// Streams `source` into files of `folder`; gives their names.
 async fn write_weights(
-    registry: &Registry,
     folder: &Path,
+    layout: Layout,
     source: Arc<dyn TensorSource>,
     pulse: &Pulse,
 ) -> Result<Vec<String>, Error> {
-    let (folder, pulse, most) = (folder.to_owned(), pulse.clone(), registry.limits.shard_bytes);
+    let (folder, pulse) = (folder.to_owned(), pulse.clone());
     let total = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
     pulse.begin("writing tensors", total);
-    let write = move || weights::write_checkpoint(&*source, &folder, most, &|bytes| pulse.advance(bytes));
+    let write = move || weights::write_checkpoint(&*source, &folder, layout, &|bytes| pulse.advance(bytes));
     Ok(tokio::task::spawn_blocking(write).await??)
 }
 
@@ -199,7 +215,8 @@ pub async fn publish_derived(
     let registry = &run.registry;
     fs_err::create_dir_all(&registry.scratch)?;
     let scratch = tempfile::tempdir_in(&registry.scratch)?;
-    let names = match write_weights(registry, scratch.path(), Arc::clone(&source), &run.pulse).await {
+    let layout = derived.layout(registry);
+    let names = match write_weights(scratch.path(), layout, Arc::clone(&source), &run.pulse).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
@@ -267,7 +284,8 @@ pub async fn write_folder(
     let staging = tempfile::Builder::new().prefix(".stemma-").tempdir_in(parent)?;
     let ready = staging.path().join("out");
     fs_err::create_dir(&ready)?;
-    write_weights(registry, &ready, Arc::clone(&source), pulse).await?;
+    let layout = derived.layout(registry);
+    write_weights(&ready, layout, Arc::clone(&source), pulse).await?;
     for (name, text) in derived.texts(&*source) {
         durable(&ready.join(name), |file| file.write_all(text.as_bytes()))?;
     }

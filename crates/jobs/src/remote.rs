@@ -44,14 +44,21 @@ pub async fn open(registry: &Registry, name: &str, access: &Access) -> Result<Op
     let checkpoint = tokio::task::spawn_blocking(move || weights::assemble(&named, &limits)).await??;
     let paths = files.iter().map(|(path, _)| path.as_str());
     let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(name, paths))?;
+    let adapter = adapter.filter(|_| adapter::holds_factors(&checkpoint));
+    let numbers = move || {
+        let source = as_numbers(checkpoint, &mut config, &limits)?;
+        Ok::<_, Error>((source, config))
+    };
+    // A stored difference is described by its tensors, which come over the network.
+    let (source, config) = tokio::task::spawn_blocking(numbers).await??;
     Ok(Operand {
         asked: name.to_owned(),
         label: format!("{PREFIX}{id}"),
         id: Some(id),
         digest: Some(repository.digest),
-        adapter: adapter.filter(|_| adapter::holds_factors(&checkpoint)),
+        adapter,
         base: None,
-        source: as_numbers(checkpoint, &mut config)?,
+        source,
         config,
         license: license.and_then(|metadata| metadata.license),
         companions: files

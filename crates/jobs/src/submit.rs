@@ -79,7 +79,7 @@ impl TransferPlan {
     }
 }
 
-fn pin(operand: &Operand) -> Pinned {
+pub(crate) fn pin(operand: &Operand) -> Pinned {
     Pinned {
         id: operand.label.clone(),
         digest: operand.digest.map(|d| d.to_string()).unwrap_or_default(),
@@ -201,16 +201,16 @@ pub async fn plan_transfer(
 }
 
 /// A request for a job, before anything about it is checked.
-struct Wanted {
-    kind: &'static str,
-    payload: Value,
-    output: Option<RepoId>,
-    key: Option<String>,
+pub(crate) struct Wanted {
+    pub(crate) kind: &'static str,
+    pub(crate) payload: Value,
+    pub(crate) output: Option<RepoId>,
+    pub(crate) key: Option<String>,
 }
 
 /// Queues what `plan` finds possible. A request that is known by its key is answered with its job, whatever
 /// has become of its inputs and its output since.
-async fn submit<P>(registry: &Registry, wanted: Wanted, plan: P) -> Result<JobRow, Error>
+pub(crate) async fn submit<P>(registry: &Registry, wanted: Wanted, plan: P) -> Result<JobRow, Error>
 where
     P: AsyncFnOnce() -> Result<BTreeMap<String, Digest>, Error>,
 {
@@ -240,7 +240,7 @@ where
 }
 
 /// What the operands were when the job was queued: a revision published meanwhile does not change the result.
-fn pins<'o>(operands: impl IntoIterator<Item = &'o Operand>) -> BTreeMap<String, Digest> {
+pub(crate) fn pins<'o>(operands: impl IntoIterator<Item = &'o Operand>) -> BTreeMap<String, Digest> {
     let mut pins = BTreeMap::new();
     for operand in operands {
         let mut parts = Some(operand);
@@ -285,11 +285,12 @@ pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> R
 /// Checks and queues a diff artefact.
 ///
 /// # Errors
-/// Unknown models, or layouts without a common tensor.
+/// Unknown models, layouts without a common tensor, or a form that contradicts itself.
 pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<JobRow, Error> {
     let DiffRequest { payload, key } = request;
     let wanted = Wanted { kind: DIFF_MODELS.id, payload: json!(payload), output: None, key };
     submit(registry, wanted, async || {
+        payload.form.check(&registry.limits)?;
         let access = Access::registry();
         let tuned = open_operand(registry, &payload.tuned, &access).await?;
         let base = open_operand(registry, &payload.base, &access).await?;

@@ -96,12 +96,24 @@ pub enum Command {
         estimate: bool,
     },
     /// Compare A with B tensor by tensor; `--out` writes A − B.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Diff {
-        a: String,
-        b: String,
+        #[arg(required = true)]
+        a: Option<String>,
+        #[arg(required = true)]
+        b: Option<String>,
         /// Write the diff vector A − B as safetensors.
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        form: DiffForm,
+        #[command(subcommand)]
+        command: Option<DiffCommand>,
+    },
+    /// LoRA adapters out of fine-tunes, and into a base.
+    Adapter {
+        #[command(subcommand)]
+        command: AdapterCommand,
     },
     /// target_base + lambda · (source_tuned − source_base).
     Transfer {
@@ -181,6 +193,88 @@ pub enum ImportCommand {
     Dump {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+}
+
+/// How `--out` stores the diff vector.
+#[derive(Debug, Args)]
+pub struct DiffForm {
+    /// dense, sparse or low-rank [default: dense].
+    #[arg(long, requires = "out")]
+    pub form: Option<String>,
+    /// Share of each tensor's elements that a sparse form keeps, the largest first [default: 0.1].
+    #[arg(long, requires = "out")]
+    pub density: Option<f64>,
+    #[command(flatten)]
+    pub rank: RankArgs,
+    /// float32, float16, bfloat16 or float64 [default: float32].
+    #[arg(long, requires = "out")]
+    pub dtype: Option<String>,
+}
+
+/// How large low-rank factors get.
+#[derive(Debug, Args)]
+pub struct RankArgs {
+    /// Singular values of each matrix [default: 32].
+    #[arg(long, conflicts_with = "energy")]
+    pub rank: Option<usize>,
+    /// Or as few as hold this share of its squared norm, e.g. 0.9.
+    #[arg(long)]
+    pub energy: Option<f64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DiffCommand {
+    /// BASE + scale · DIFF, for a DIFF that `stemma diff --out` wrote.
+    Apply {
+        base: String,
+        diff: String,
+        /// Folder to write.
+        out: PathBuf,
+        #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+        scale: f64,
+        /// Also publish the result in the registry under this id.
+        #[arg(long)]
+        register: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdapterCommand {
+    /// Make a LoRA adapter that turns the base into the tuned model as far as its rank allows.
+    Extract {
+        #[arg(long)]
+        base: String,
+        #[arg(long)]
+        tuned: String,
+        #[command(flatten)]
+        rank: RankArgs,
+        /// Only modules whose name this regular expression finds itself in.
+        #[arg(long)]
+        include: Option<String>,
+        /// No module whose name this regular expression finds itself in.
+        #[arg(long)]
+        exclude: Option<String>,
+        /// float32, float16, bfloat16 or float64 [default: float32].
+        #[arg(long)]
+        dtype: Option<String>,
+        /// Folder to write.
+        out: PathBuf,
+        /// Also publish the result in the registry under this id.
+        #[arg(long)]
+        register: Option<String>,
+    },
+    /// BASE + scale · ADAPTER as a whole model.
+    Bake {
+        base: String,
+        adapter: String,
+        /// Folder to write.
+        out: PathBuf,
+        #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+        scale: f64,
+        /// Also publish the result in the registry under this id.
+        #[arg(long)]
+        register: Option<String>,
     },
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 /// A rank up to which a factor may be wider than its matrix: adapters of all linear modules give a router of
 /// 8 rows the rank of the rest. Beyond it only the work grows.
-const FREE_RANK: u64 = 1_024;
+pub(crate) const FREE_RANK: u64 = 1_024;
 
 /// What happens to one base tensor.
 enum Change {
@@ -24,14 +24,14 @@ enum Change {
 }
 
 /// A low-rank change of a matrix of `rows × columns` elements in the base's own layout.
-struct Delta {
-    columns: usize,
-    scale: f64,
+pub(crate) struct Delta {
+    pub(crate) columns: usize,
+    pub(crate) scale: f64,
     /// `rows × rank`.
-    left: Vec<f32>,
+    pub(crate) left: Vec<f32>,
     /// `rank × columns`.
-    right: Vec<f32>,
-    rank: usize,
+    pub(crate) right: Vec<f32>,
+    pub(crate) rank: usize,
 }
 
 /// A base with an adapter applied; a [`TensorSource`] with the base's names, shapes and dtypes. Values
@@ -40,6 +40,8 @@ pub struct Baked {
     base: Arc<dyn TensorSource>,
     adapter: Arc<dyn TensorSource>,
     changes: Vec<Change>,
+    /// Strength of the whole adapter.
+    strength: f64,
 }
 
 /// The factors of one module, by position in the adapter.
@@ -101,7 +103,18 @@ impl Baked {
         if adapter.tensors().is_empty() {
             faults.push(Item { pointer: "adapter".to_owned(), message: "it holds no tensors".to_owned() });
         }
-        if faults.is_empty() { Ok(Self { base, adapter, changes }) } else { Err(Error::Adapter(faults)) }
+        if faults.is_empty() {
+            Ok(Self { base, adapter, changes, strength: 1.0 })
+        } else {
+            Err(Error::Adapter(faults))
+        }
+    }
+
+    /// The same with `strength` of the adapter: 0 gives the base, 1 the adapter as it is. Tensors stored whole are
+    /// interpolated.
+    #[must_use]
+    pub fn with_strength(self, strength: f64) -> Self {
+        Self { strength, ..self }
     }
 
     /// Elements `start..` of a changed tensor, before rounding.
@@ -116,10 +129,19 @@ impl Baked {
         };
         match &self.changes[index] {
             Change::Keep => whose(&*self.base, index, out),
-            Change::Replace(theirs) => whose(&*self.adapter, *theirs, out),
+            Change::Replace(theirs) if self.strength == 1.0 => whose(&*self.adapter, *theirs, out),
+            Change::Replace(theirs) => {
+                let mut base = vec![0.0; out.len()];
+                whose(&*self.base, index, &mut base)?;
+                whose(&*self.adapter, *theirs, out)?;
+                out.iter_mut()
+                    .zip(base)
+                    .for_each(|(value, base)| *value = base + self.strength * (*value - base));
+                Ok(())
+            }
             Change::Add(delta) => {
                 whose(&*self.base, index, out)?;
-                delta.add(start as usize, out);
+                delta.add((start as usize, self.strength), out);
                 Ok(())
             }
         }
@@ -127,12 +149,13 @@ impl Baked {
 }
 
 impl Delta {
-    fn add(&self, start: usize, mut out: &mut [f64]) {
+    /// Adds elements `start..` of the change, times `strength`, to `out`.
+    pub(crate) fn add(&self, (start, strength): (usize, f64), mut out: &mut [f64]) {
         let (mut row, mut column) = (start / self.columns, start % self.columns);
         while !out.is_empty() {
             let (now, rest) = out.split_at_mut((self.columns - column).min(out.len()));
             let left = &self.left[row * self.rank..(row + 1) * self.rank];
-            kernels::low_rank_row(now, self.scale, left, &self.right, self.columns, column);
+            kernels::low_rank_row(now, strength * self.scale, left, &self.right, self.columns, column);
             (row, column, out) = (row + 1, 0, rest);
         }
     }

@@ -4,6 +4,7 @@
 
 mod baked;
 mod checkpoint;
+mod difference;
 mod error;
 mod files;
 mod folder;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use baked::Baked;
 pub use checkpoint::{Checkpoint, assemble};
+pub use difference::{Difference, is_difference};
 pub use error::{Error, ReadFault};
 pub use files::{Bytes, LocalFile};
 pub use folder::{Folder, FolderFile};
@@ -33,7 +35,7 @@ pub use scaled::Scaled;
 pub use sketches::{SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};
-pub use writer::{Written, write_checkpoint, write_safetensors};
+pub use writer::{Layout, Written, write_checkpoint, write_safetensors};
 
 /// Short for this room's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -51,7 +51,8 @@ pub(crate) fn part(name: &str) -> Part {
     if name.contains("lora_") {
         return Part::Unknown;
     }
-    Part::Whole { name: name.replace(".modules_to_save.default.", ".").replace(".modules_to_save.", ".") }
+    let wrappers = [".modules_to_save.default.", ".modules_to_save.", ".base_layer."];
+    Part::Whole { name: wrappers.iter().fold(name.to_owned(), |name, wrapper| name.replace(wrapper, ".")) }
 }
 
 /// The part of adapter_config.json that decides the numbers.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, Progress, Result, TensorInfo, TensorSource, index::INDEX};
+use crate::{Error, Progress, Result, TensorInfo, TensorSource};
 
 /// Bytes read at a time; a whole number of reduction blocks in every dtype.
 pub(crate) const BLOCK_BYTES: u64 = 1 << 20;
@@ -36,8 +36,17 @@ pub fn write_safetensors(
     write_part(source, 0..source.tensors().len(), out, progress)
 }
 
-/// Writes `source` as a checkpoint into `folder`: `model.safetensors`, or shards and their index where it has more
-/// than `most` bytes. Tensors are laid out in name order, so that the same source is cut the same way each time; a
+/// How a checkpoint is laid out in files.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// Files are named after it: `model` or `adapter_model`.
+    pub stem: &'static str,
+    /// Bytes of tensors in one file.
+    pub most: u64,
+}
+
+/// Writes `source` as a checkpoint into `folder`: one file, or shards and their index where it has more bytes than
+/// the layout allows in one. Tensors are laid out in name order, so that the same source is cut the same way each time; a
 /// tensor is never cut. Gives the names of the files, all of them durable.
 ///
 /// # Errors
@@ -45,7 +54,7 @@ pub fn write_safetensors(
 pub fn write_checkpoint(
     source: &dyn TensorSource,
     folder: &Path,
-    most: u64,
+    Layout { stem, most }: Layout,
     progress: Progress<'_>,
 ) -> Result<Vec<String>> {
     let shards = shards(source.tensors(), most);
@@ -53,8 +62,8 @@ pub fn write_checkpoint(
     let mut map = Map::new();
     for (at, part) in shards.iter().enumerate() {
         let name = match shards.len() {
-            1 => "model.safetensors".to_owned(),
-            count => format!("model-{:05}-of-{count:05}.safetensors", at + 1),
+            1 => format!("{stem}.safetensors"),
+            count => format!("{stem}-{:05}-of-{count:05}.safetensors", at + 1),
         };
         let mut out = io::BufWriter::with_capacity(1 << 20, fs_err::File::create_new(folder.join(&name))?);
         write_part(source, part.clone(), &mut out, progress)?;
@@ -64,11 +73,12 @@ pub fn write_checkpoint(
     }
     if shards.len() > 1 {
         let total: u64 = source.tensors().iter().map(TensorInfo::bytes).sum();
+        let index_name = format!("{stem}.safetensors.index.json");
         let index = json!({"metadata": {"total_size": total}, "weight_map": map});
-        let mut out = fs_err::File::create_new(folder.join(INDEX))?;
+        let mut out = fs_err::File::create_new(folder.join(&index_name))?;
         io::Write::write_all(&mut out, format!("{index:#}\n").as_bytes())?;
         out.sync_all()?;
-        names.push(INDEX.to_owned());
+        names.push(index_name);
     }
     fs_err::File::open(folder)?.sync_all()?;
     Ok(names)

@@ -9,7 +9,7 @@ use domain::{Fault, Limits, RelativePath};
 use safetensors::SafeTensors;
 use support::{file, held, one, tensors};
 use weights::{
-    Checkpoint, Error, Folder, LocalFile, ReadAt, TensorSource, assemble, survey, tensor_digest,
+    Checkpoint, Error, Folder, Layout, LocalFile, ReadAt, TensorSource, assemble, survey, tensor_digest,
     write_checkpoint, write_safetensors,
 };
 
@@ -216,7 +216,8 @@ fn a_checkpoint_is_cut_into_shards_in_name_order_and_reads_back_the_same() {
     ]));
     let at = tempfile::tempdir().unwrap();
 
-    let names = write_checkpoint(&source, at.path(), 24, &|_| Ok(())).unwrap();
+    let names =
+        write_checkpoint(&source, at.path(), Layout { stem: "model", most: 24 }, &|_| Ok(())).unwrap();
     let again =
         Folder::open(at.path(), &Limits::default()).unwrap().checkpoint(&Limits::default()).unwrap().unwrap();
 
@@ -231,7 +232,10 @@ fn a_checkpoint_is_cut_into_shards_in_name_order_and_reads_back_the_same() {
     let index = fs_err::read_to_string(at.path().join("model.safetensors.index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_str(&index).unwrap();
     assert_eq!(index["metadata"]["total_size"], 64);
-    assert!(write_checkpoint(&source, at.path(), 24, &|_| Ok(())).is_err(), "nothing is written over");
+    assert!(
+        write_checkpoint(&source, at.path(), Layout { stem: "model", most: 24 }, &|_| Ok(())).is_err(),
+        "nothing is written over"
+    );
 }
 
 #[test]
@@ -239,7 +243,8 @@ fn a_small_checkpoint_is_one_file_without_an_index() {
     let source = one(tensors(&[("a", &[4], &[1.0; 4]), ("b", &[2], &[2.0; 2])]));
     let at = tempfile::tempdir().unwrap();
 
-    let names = write_checkpoint(&source, at.path(), 24, &|_| Ok(())).unwrap();
+    let names =
+        write_checkpoint(&source, at.path(), Layout { stem: "model", most: 24 }, &|_| Ok(())).unwrap();
 
     assert_eq!(names, ["model.safetensors"]);
     assert_eq!(fs_err::read_dir(at.path()).unwrap().count(), 1);

@@ -4,9 +4,9 @@ mod linear;
 mod slerp;
 mod task_arithmetic;
 mod ties;
-mod trim;
 
 use super::Method;
+use crate::trim;
 
 /// Every merge method.
 pub const METHODS: &[&dyn Method] =

@@ -1,14 +1,18 @@
 //! Stores the difference of two models as a safetensors artefact.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use domain::Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::Holder;
 
 use super::{Kind, Run};
-use crate::{Access, Error, open_operand, output};
+use crate::{
+    Access, Error,
+    artefact::{DiffFile, DiffForm, write_diff},
+    open_operand,
+};
 
 /// The kind.
 pub const DIFF_MODELS: Kind =
@@ -21,6 +25,9 @@ pub struct DiffPayload {
     pub tuned: String,
     /// The subtrahend.
     pub base: String,
+    /// How it is stored.
+    #[serde(flatten)]
+    pub form: DiffForm,
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Digest>,
@@ -30,8 +37,11 @@ async fn diff(run: Run) -> Result<Value, Error> {
     let payload: DiffPayload = run.payload()?;
     let tuned = open_operand(&run.registry, &payload.tuned, &Access::Registry(payload.pins.clone())).await?;
     let base = open_operand(&run.registry, &payload.base, &Access::Registry(payload.pins.clone())).await?;
-    let source = Arc::new(analysis::diff::DiffSource::new(tuned.source, base.source)?);
-    let (file, bytes) = output::write_scratch(&run.registry, source, &run.pulse).await?;
+    let written = write_diff(&run.registry, (&tuned, &base), &payload.form, &run.pulse).await;
+    let DiffFile { file, bytes, report } = match written {
+        Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
+        other => other?,
+    };
     let (store, holder) = (&run.registry.store, Holder::new());
     let (digest, _) = store.put_file(&holder, file.path()).await?;
     match store.keep_result((&run.job.id, run.job.fence), &digest).await {
@@ -41,5 +51,12 @@ async fn diff(run: Run) -> Result<Value, Error> {
             return Err(error.into());
         }
     }
-    Ok(json!({ "blob": digest, "bytes": bytes, "tuned": tuned.label, "base": base.label }))
+    let mut result = Map::from_iter([
+        ("blob".to_owned(), json!(digest)),
+        ("bytes".to_owned(), json!(bytes)),
+        ("tuned".to_owned(), json!(tuned.label)),
+        ("base".to_owned(), json!(base.label)),
+    ]);
+    result.extend(report);
+    Ok(Value::Object(result))
 }

@@ -36,6 +36,7 @@ async fn merge(run: Run) -> Result<Value, Error> {
         recipe_file: Some(("mergekit_config.yml".to_owned(), payload.yaml)),
         summary: format!("Merged by `{}`.", plan.method),
         dtype: plan.dtype.clone(),
+        adapter: None,
     };
     let row = output::publish_derived(&run, made, plan.source).await?;
     Ok(json!({ "model": row.name, "digest": row.digest }))

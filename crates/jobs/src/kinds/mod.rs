@@ -1,6 +1,8 @@
 //! The kinds of job: one file each, one line here.
 
+mod bake_adapter;
 mod diff_models;
+mod extract_adapter;
 mod merge_models;
 mod transfer_diff;
 
@@ -11,7 +13,9 @@ use store::JobRow;
 
 use crate::{Error, Registry, worker::Pulse};
 
+pub use bake_adapter::{BAKE_ADAPTER, BakePayload};
 pub use diff_models::{DIFF_MODELS, DiffPayload};
+pub use extract_adapter::{EXTRACT_ADAPTER, ExtractPayload};
 pub use merge_models::{MERGE_MODELS, MergePayload};
 pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
 
@@ -34,7 +38,7 @@ pub struct Kind {
 }
 
 /// Every kind of job.
-pub const KINDS: &[Kind] = &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS];
+pub const KINDS: &[Kind] = &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER];
 
 impl Run {
     /// The payload this kind stored when it was queued.

@@ -41,6 +41,7 @@ async fn transfer(run: Run) -> Result<Value, Error> {
             payload.target_base, payload.lambda, payload.source_tuned, payload.source_base
         ),
         dtype: None,
+        adapter: None,
     };
     let row = output::publish_derived(&run, made, Arc::clone(&plan.source)).await?;
     Ok(json!({ "model": row.name, "digest": row.digest }))

@@ -26,7 +26,8 @@ pub struct Transfer {
     pub lambda: f64,
 }
 
-fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
+/// The id a result is registered under, or would be.
+pub fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
     let bad = |e: domain::BadRepoId| Failure::new("bad_id", Class::Invalid, e.to_string());
     if let Some(id) = register {
         return RepoId::parse(id).map_err(bad);
@@ -77,6 +78,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
         summary: format!("Merged by `{}`.", plan.method),
         dtype: plan.dtype.clone(),
+        adapter: None,
     };
     write(
         &context,
@@ -116,22 +118,27 @@ pub async fn transfer(
             plan.target.label, wanted.lambda, plan.tuned.label, plan.base.label
         ),
         dtype: None,
+        adapter: None,
     };
     write(&context, &registry, Job { derived, source: plan.source, out, register: register.is_some() }).await
 }
 
-struct Job<'a> {
-    derived: Derived,
-    source: Arc<dyn analysis::TensorSource>,
-    out: &'a Path,
-    register: bool,
+/// A derived model and where it goes.
+pub struct Job<'a> {
+    pub derived: Derived,
+    pub source: Arc<dyn analysis::TensorSource>,
+    pub out: &'a Path,
+    pub register: bool,
 }
 
-async fn write(context: &Context, registry: &Registry, job: Job<'_>) -> Result<(), Failure> {
-    let id = job.derived.id.clone();
-    let made = job.derived.made();
+/// Runs `work` with a progress bar that follows its pulse.
+pub async fn shown<T>(
+    context: &Context,
+    what: &str,
+    work: impl AsyncFnOnce(&Pulse) -> Result<T, jobs::Error>,
+) -> Result<T, jobs::Error> {
     let pulse = Pulse::default();
-    let bar = output::bar(context.progress, "writing");
+    let bar = output::bar(context.progress, what);
     let ticker = {
         let (pulse, bar) = (pulse.clone(), bar.clone());
         tokio::spawn(async move {
@@ -143,20 +150,46 @@ async fn write(context: &Context, registry: &Registry, job: Job<'_>) -> Result<(
             }
         })
     };
-    let written = jobs::write_folder(registry, job.out, job.derived, job.source, &pulse).await;
+    let done = work(&pulse).await;
     ticker.abort();
     bar.finish_and_clear();
-    written?;
+    done
+}
+
+/// Writes the folder, and registers it when asked.
+pub async fn write(context: &Context, registry: &Registry, job: Job<'_>) -> Result<(), Failure> {
+    write_reported(context, registry, job, serde_json::Map::new()).await
+}
+
+/// The same, with more to tell in the JSON document.
+pub async fn write_reported(
+    context: &Context,
+    registry: &Registry,
+    job: Job<'_>,
+    mut report: serde_json::Map<String, serde_json::Value>,
+) -> Result<(), Failure> {
+    let Job { derived, source, out, register } = job;
+    let (id, made) = (derived.id.clone(), derived.made());
+    shown(context, "writing", async |pulse: &Pulse| {
+        jobs::write_folder(registry, out, derived, source, pulse).await
+    })
+    .await?;
     let mut digest = None;
-    if job.register {
-        let row = jobs::ingest_made(registry, job.out, &id, made).await?;
+    if register {
+        let row = jobs::ingest_made(registry, out, &id, made).await?;
         digest = row.digest;
     }
     if context.json {
-        let registered = job.register.then(|| id.to_string());
-        output::json(&serde_json::json!({ "out": job.out, "registered": registered, "digest": digest }));
+        let registered = register.then(|| id.to_string());
+        let told = [
+            ("out", serde_json::json!(out)),
+            ("registered", serde_json::json!(registered)),
+            ("digest", serde_json::json!(digest)),
+        ];
+        report.extend(told.map(|(name, value)| (name.to_owned(), value)));
+        output::json(&report);
     } else {
-        output::line(job.out.display());
+        output::line(out.display());
     }
     Ok(())
 }

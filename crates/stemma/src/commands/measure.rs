@@ -1,10 +1,7 @@
-//! `stemma kinship` and `stemma diff`.
-
-use std::{path::PathBuf, sync::Arc};
+//! `stemma kinship`.
 
 use analysis::kinship::Report;
-use domain::Class;
-use jobs::{Access, KinshipQuery, Pulse, Reading};
+use jobs::{Access, KinshipQuery, Reading};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
@@ -77,41 +74,4 @@ fn cells_with(row: &[Option<f64>], errors: &[Option<f64>]) -> String {
         _ => "-".to_owned(),
     };
     row.iter().zip(errors).map(cell).collect::<Vec<_>>().join("\t")
-}
-
-/// Per-tensor comparison, and the diff itself with `--out`.
-pub async fn diff(context: Context, a: &str, b: &str, out: Option<PathBuf>) -> Result<(), Failure> {
-    if let Some(out) = out.as_ref().filter(|out| out.exists()) {
-        let told = format!("{} exists already; name a new file", out.display());
-        return Err(Failure::new("output_exists", Class::Conflict, told));
-    }
-    let registry = wiring::open(&context.config).await?;
-    let report = jobs::compare(&registry, a, b, &Access::Folders).await?;
-    if context.json {
-        output::json(&report);
-    } else {
-        output::line(&report.verdict);
-        for t in &report.tensors {
-            let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.6}"));
-            output::line(format!(
-                "{}\trel_l2 {}\tcos {}\tmax {}\tunchanged {:.2}%",
-                t.name,
-                number(t.relative_l2),
-                number(t.cosine),
-                number(Some(t.max_abs)),
-                t.unchanged_share * 100.0
-            ));
-        }
-    }
-    let Some(out) = out else { return Ok(()) };
-    let tuned = jobs::open_operand(&registry, a, &Access::Folders).await?;
-    let base = jobs::open_operand(&registry, b, &Access::Folders).await?;
-    let source = Arc::new(analysis::diff::DiffSource::new(tuned.source, base.source)?);
-    let beside =
-        out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let registry = jobs::Registry { scratch: beside, ..registry };
-    let (file, bytes) = jobs::write_scratch(&registry, source, &Pulse::default()).await?;
-    jobs::persist(file, &out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
-    context.progress.tell(format_args!("wrote {} ({bytes} bytes)", out.display()));
-    Ok(())
 }

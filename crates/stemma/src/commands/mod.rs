@@ -1,6 +1,8 @@
 //! One file per group of commands.
 
+mod adapter;
 mod derive;
+mod diff;
 mod import;
 mod measure;
 mod service;
@@ -70,7 +72,12 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let reading = if estimate { jobs::Reading::Sketches } else { jobs::Reading::Weights };
             measure::kinship(context, measure::Asked { models, base, layers, reading }).await
         }
-        Command::Diff { a, b, out } => measure::diff(context, &a, &b, out).await,
+        Command::Diff { command: Some(command), .. } => diff::apply(context, command).await,
+        Command::Diff { a, b, out, form, command: None } => {
+            let models = [a, b].map(Option::unwrap_or_default);
+            diff::run(context, diff::Asked { models, out, form }).await
+        }
+        Command::Adapter { command } => adapter::run(context, command).await,
         Command::Transfer { from_base, from_tuned, to_base, lambda, out, max_shard_size, register } => {
             let context = context.sharded(max_shard_size);
             let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };

@@ -41,6 +41,12 @@ impl Trim {
         Ok(Self { threshold: threshold.value_bits, cutoff })
     }
 
+    /// How many of `elements` the share `density` keeps: the whole part, but at least one of any.
+    pub fn share(density: f64, elements: u64) -> u64 {
+        let keep = (density * elements as f64).floor() as u64;
+        keep.clamp(elements.min(1), elements)
+    }
+
     /// Whether the element of this magnitude at flat `index` is kept.
     pub fn keeps(self, magnitude: f32, index: u64) -> bool {
         let bits = magnitude.to_bits();

@@ -1,0 +1,13 @@
+//! Low-rank parts of a difference: truncated singular value decompositions of matrices that are only streamed.
+
+mod extract;
+mod matrix;
+mod spool;
+mod svd;
+#[cfg(test)]
+mod tests;
+
+pub use extract::{ExtractOptions, Extracted, Extraction, ModuleReport};
+pub use spool::{Plan, Spool, Spooled};
+pub use svd::{Factors, Rank};
+pub(crate) use svd::{share, truncate};

@@ -1,0 +1,135 @@
+//! Factors on their way into a checkpoint: written to a scratch file as they are found, read back from there.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use kernels::Dtype;
+use weights::{ReadAt, TensorInfo, TensorSource};
+
+use super::Factors;
+use crate::{Error, computed::refused};
+
+/// Where the bytes of one tensor are.
+enum Place {
+    Scratch(u64),
+    Copied(Arc<dyn TensorSource>, usize),
+}
+
+/// Takes tensors one at a time; their bytes go out at once, so memory does not grow with the result.
+pub struct Spool<'a> {
+    out: &'a mut dyn io::Write,
+    at: u64,
+    tensors: Vec<(TensorInfo, Place)>,
+}
+
+/// What a spool has taken, to be opened over the file it wrote.
+pub struct Plan {
+    tensors: Vec<(TensorInfo, Place)>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl<'a> Spool<'a> {
+    /// A spool that writes to `out` from its beginning.
+    pub fn new(out: &'a mut dyn io::Write) -> Self {
+        Self { out, at: 0, tensors: Vec::new() }
+    }
+
+    /// Adds `down` (`[rank, columns]`) and `up` (`[rows, rank]`) under the two names.
+    ///
+    /// # Errors
+    /// A failed write, and values beyond the range of `dtype`.
+    pub fn factors(&mut self, [down, up]: [String; 2], factors: &Factors, dtype: Dtype) -> Result<(), Error> {
+        let rank = factors.rank.max(1);
+        let sides = [
+            (down, [factors.rank, factors.down.len() / rank], &factors.down),
+            (up, [factors.up.len() / rank, factors.rank], &factors.up),
+        ];
+        for (name, shape, values) in sides {
+            let mut bytes = vec![0; values.len() * dtype.bits() as usize / 8];
+            let beyond = kernels::encode_f64(dtype, values, &mut bytes);
+            if beyond > 0 {
+                let message = format!(
+                    "{beyond} values of `{name}` leave the range of {dtype}; a wider number format holds them, \
+                     e.g. F32"
+                );
+                return Err(refused(message).into());
+            }
+            self.out.write_all(&bytes).map_err(weights::Error::from)?;
+            let info = TensorInfo { name, dtype, shape: shape.map(|dim| dim as u64).to_vec() };
+            self.tensors.push((info, Place::Scratch(self.at)));
+            self.at += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Adds a tensor of `source` as it is, under another name.
+    pub fn whole(&mut self, name: String, source: Arc<dyn TensorSource>, index: usize) {
+        let info = TensorInfo { name, ..source.tensors()[index].clone() };
+        self.tensors.push((info, Place::Copied(source, index)));
+    }
+
+    /// Everything taken.
+    ///
+    /// # Errors
+    /// When the last bytes cannot be written.
+    pub fn finish(mut self, metadata: BTreeMap<String, String>) -> Result<Plan, Error> {
+        self.out.flush().map_err(weights::Error::from)?;
+        self.tensors.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        Ok(Plan { tensors: self.tensors, metadata })
+    }
+}
+
+impl Plan {
+    /// The tensors, read from the file that the spool wrote.
+    pub fn open(self, file: Arc<dyn ReadAt>) -> Spooled {
+        let (infos, places) = self.tensors.into_iter().unzip();
+        Spooled { infos, places, file, metadata: self.metadata }
+    }
+}
+
+/// Spooled tensors as a checkpoint.
+pub struct Spooled {
+    infos: Vec<TensorInfo>,
+    places: Vec<Place>,
+    file: Arc<dyn ReadAt>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Spooled {
+    fn place(&self, index: usize, (offset, len): (u64, usize)) -> Result<&Place, weights::Error> {
+        let inside =
+            |info: &&TensorInfo| offset.checked_add(len as u64).is_some_and(|end| end <= info.bytes());
+        match self.infos.get(index).filter(inside) {
+            Some(_) => Ok(&self.places[index]),
+            None => Err(refused(format!("{len} bytes at {offset} of tensor {index} were asked for"))),
+        }
+    }
+}
+
+impl TensorSource for Spooled {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
+        match self.place(index, (offset, out.len()))? {
+            Place::Scratch(at) => Ok(self.file.read_at(at + offset, out)?),
+            Place::Copied(source, theirs) => source.read_bytes(*theirs, offset, out),
+        }
+    }
+
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
+        let dtype = self.infos.get(index).map_or(Dtype::F32, |info| info.dtype);
+        let width = dtype.bits() / 8;
+        if !dtype.is_float() {
+            return Err(refused(format!("tensor {index} is {dtype}, not a float tensor")));
+        }
+        let mut bytes = vec![0; out.len() * width as usize];
+        self.read_bytes(index, start.saturating_mul(width), &mut bytes)?;
+        kernels::decode(dtype, &bytes, out);
+        Ok(())
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.metadata.clone()
+    }
+}

@@ -1,0 +1,80 @@
+//! LoRA adapters made from fine-tunes, and baked into a base.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, post, web};
+use domain::RepoId;
+use http::{Problem, Result};
+use jobs::{BakePayload, ExtractPayload, Registry};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::jobs_api::{JobView, accepted, idempotency_key};
+
+/// A LoRA adapter that turns `base` into `tuned` as far as its rank allows.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewExtraction {
+    pub base: String,
+    pub tuned: String,
+    /// Most singular values of a module; 32 when neither this nor `energy` is given.
+    pub rank: Option<usize>,
+    /// Or the share of a module's squared change that its factors hold.
+    pub energy: Option<f64>,
+    /// Only modules whose name this regular expression finds itself in.
+    pub include: Option<String>,
+    /// No module whose name this regular expression finds itself in.
+    pub exclude: Option<String>,
+    /// Number format of the factors: float32 (default), float16, bfloat16 or float64.
+    pub dtype: Option<String>,
+    /// Id of the resulting adapter.
+    pub output: String,
+}
+
+/// `base + scale · adapter` as a whole model.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBake {
+    pub base: String,
+    pub adapter: String,
+    /// Strength of the adapter, default 1.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// Id of the resulting model.
+    pub output: String,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+fn id(text: &str) -> Result<RepoId> {
+    RepoId::parse(text).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+/// Queue the extraction of an adapter; the job's result tells the captured energy of each module.
+#[utoipa::path(tag = "adapters", request_body = NewExtraction, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/adapters/extract")]
+pub async fn extract_adapter(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    wanted: web::Json<NewExtraction>,
+) -> Result<HttpResponse> {
+    let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output } = wanted.into_inner();
+    let (output, pins) = (id(&output)?, BTreeMap::new());
+    let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output, pins };
+    Ok(accepted(&jobs::submit_extract(&registry, payload, idempotency_key(&request)?).await?))
+}
+
+/// Queue a bake; the adapter's fit is checked first.
+#[utoipa::path(tag = "adapters", request_body = NewBake, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/adapters/bake")]
+pub async fn bake_adapter(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    wanted: web::Json<NewBake>,
+) -> Result<HttpResponse> {
+    let NewBake { base, adapter, scale, output } = wanted.into_inner();
+    let payload = BakePayload { base, adapter, scale, output: id(&output)?, pins: BTreeMap::new() };
+    Ok(accepted(&jobs::submit_bake(&registry, payload, idempotency_key(&request)?).await?))
+}

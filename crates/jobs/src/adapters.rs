@@ -1,0 +1,228 @@
+//! Adapters made and used up: extracted from a fine-tune, baked into a base; and a stored difference applied.
+
+use std::sync::Arc;
+
+use analysis::{
+    diff::ApplySource,
+    lowrank::{ExtractOptions, Extraction, Plan},
+    recipe::Recipe,
+};
+use domain::{Relation, RepoId};
+use serde_json::{Map, Value, json};
+use store::JobRow;
+use tempfile::NamedTempFile;
+use weights::{LocalFile, TensorInfo, TensorSource};
+
+use crate::{
+    Access, Derived, Error, Operand, Registry, adapter,
+    artefact::{dtype_of, rank_of, spool},
+    kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
+    open_operand,
+    operand::{open_stored, open_whole},
+    submit::{Wanted, pin, pins, submit},
+    worker::Pulse,
+};
+
+/// Most modules named in a job's result; the file holds all of them.
+const NAMED: usize = 1_000;
+
+/// A checked extraction.
+pub struct ExtractPlan {
+    pub base: Operand,
+    pub tuned: Operand,
+    recipe: Recipe,
+    extraction: Extraction,
+}
+
+/// An adapter whose factors are in scratch, ready to publish.
+pub struct Adapter {
+    pub derived: Derived,
+    pub source: Arc<dyn TensorSource>,
+    /// Captured energy, in all and by module, and what became of the other modules.
+    pub report: Map<String, Value>,
+    _scratch: NamedTempFile,
+}
+
+/// A checked bake or a checked application of a difference, ready to stream.
+pub struct BakePlan {
+    pub derived: Derived,
+    pub source: Arc<dyn TensorSource>,
+    /// What was read, to be pinned.
+    inputs: [Operand; 2],
+}
+
+/// Checks an extraction against the headers of both models.
+///
+/// # Errors
+/// Unknown models, options out of range, and every mismatch of the layouts at once.
+pub async fn plan_extract(
+    registry: &Registry,
+    wanted: &ExtractPayload,
+    access: &Access,
+) -> Result<ExtractPlan, Error> {
+    let rank = rank_of(wanted.rank, wanted.energy, &registry.limits)?;
+    let dtype = dtype_of(wanted.dtype.as_deref())?;
+    let pattern = |text: &Option<String>| text.as_deref().map(ExtractOptions::pattern).transpose();
+    let options = ExtractOptions {
+        rank,
+        dtype,
+        include: pattern(&wanted.include)?,
+        exclude: pattern(&wanted.exclude)?,
+    };
+    let base = open_whole(registry, &wanted.base, access).await?;
+    let tuned = open_operand(registry, &wanted.tuned, access).await?;
+    let extraction = Extraction::new(Arc::clone(&base.source), Arc::clone(&tuned.source), options)?;
+    let asked = json!({
+        "rank": rank, "dtype": dtype.name(), "include": wanted.include, "exclude": wanted.exclude,
+    });
+    let recipe = Recipe::ExtractAdapter { base: pin(&base), tuned: pin(&tuned), options: asked };
+    Ok(ExtractPlan { base, tuned, recipe, extraction })
+}
+
+/// Decomposes what `plan` found; the factors go to scratch.
+///
+/// # Errors
+/// Nothing to extract, a head that only the fine-tune has, values that are not finite, failed reads and writes.
+pub async fn extract(
+    registry: &Registry,
+    plan: ExtractPlan,
+    id: RepoId,
+    pulse: &Pulse,
+) -> Result<Adapter, Error> {
+    let ExtractPlan { base, tuned, recipe, extraction } = plan;
+    pulse.begin("decomposing modules", base.source.tensors().iter().map(TensorInfo::bytes).sum());
+    let (pulse, folder, config) = (pulse.clone(), registry.scratch.clone(), base.config.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        spool(&folder, |out| Ok(extraction.run(config.as_ref(), out, &|bytes| Ok(pulse.advance(bytes)?))?))
+    });
+    let (scratch, made) = done.await??;
+    let report = Map::from_iter([
+        ("energy".to_owned(), json!(made.energy)),
+        ("modules".to_owned(), json!(made.modules.iter().take(NAMED).collect::<Vec<_>>())),
+        ("modules_to_save".to_owned(), json!(made.whole.iter().take(NAMED).collect::<Vec<_>>())),
+        ("unchanged".to_owned(), json!(made.unchanged)),
+    ]);
+    let mut config = made.config;
+    config.insert("base_model_name_or_path".to_owned(), json!(base.label));
+    let summary = format!(
+        "LoRA adapter extracted from `{}` for `{}`; its factors hold {:.2}\u{a0}% of the squared norm of the change.",
+        tuned.label,
+        base.label,
+        made.energy * 100.0
+    );
+    let heir = Operand { license: tuned.license.clone().or_else(|| base.license.clone()), ..tuned.clone() };
+    let derived = Derived {
+        id,
+        relation: Relation::Adapter,
+        parents: vec![base, tuned],
+        heir,
+        recipe,
+        recipe_file: None,
+        summary,
+        dtype: None,
+        adapter: Some(Value::Object(config)),
+    };
+    let source = opened(made.plan, &scratch)?;
+    Ok(Adapter { derived, source, report, _scratch: scratch })
+}
+
+fn opened(plan: Plan, scratch: &NamedTempFile) -> Result<Arc<dyn TensorSource>, Error> {
+    Ok(Arc::new(plan.open(Arc::new(LocalFile::open(scratch.path())?))))
+}
+
+/// Checks a bake: the adapter's factors against the base.
+///
+/// # Errors
+/// Unknown models, an operand that is no adapter, and every reason why it does not fit.
+pub async fn plan_bake(
+    registry: &Registry,
+    wanted: &BakePayload,
+    access: &Access,
+) -> Result<BakePlan, Error> {
+    if !wanted.scale.is_finite() {
+        return Err(Error::Invalid("scale must be a finite number; 1 applies the whole adapter".to_owned()));
+    }
+    let base = open_whole(registry, &wanted.base, access).await?;
+    let adapter = open_stored(registry, &wanted.adapter, access).await?;
+    let recipe = Recipe::BakeAdapter { base: pin(&base), adapter: pin(&adapter), scale: wanted.scale };
+    let baked = adapter::bake_scaled(adapter.clone(), base.clone(), wanted.scale).await?;
+    let source = Arc::clone(&baked.source);
+    let derived = Derived {
+        id: wanted.output.clone(),
+        relation: Relation::Finetune,
+        parents: vec![base.clone(), adapter.clone()],
+        heir: baked,
+        recipe,
+        recipe_file: None,
+        summary: format!("`{} + {} × {}`, the adapter baked in.", base.label, wanted.scale, adapter.label),
+        dtype: None,
+        adapter: None,
+    };
+    Ok(BakePlan { derived, source, inputs: [base, adapter] })
+}
+
+/// Checks `base + lambda·diff` for a stored difference.
+///
+/// # Errors
+/// Unknown models, an operand that is no difference, and every tensor that does not fit.
+pub async fn plan_apply(
+    registry: &Registry,
+    (base, diff): (&str, &str),
+    lambda: f64,
+    id: RepoId,
+) -> Result<BakePlan, Error> {
+    let base = open_operand(registry, base, &Access::Folders).await?;
+    let diff = open_operand(registry, diff, &Access::Folders).await?;
+    if !weights::is_difference(&*diff.source) {
+        return Err(Error::Invalid(format!("`{}` is not a stored difference", diff.label)));
+    }
+    let source = ApplySource::new(Arc::clone(&base.source), Arc::clone(&diff.source), lambda)?;
+    let derived = Derived {
+        id,
+        relation: Relation::Transfer,
+        parents: vec![base.clone()],
+        heir: base.clone(),
+        recipe: Recipe::ApplyDiff { base: pin(&base), diff: pin(&diff), lambda },
+        recipe_file: None,
+        summary: format!("`{} + {lambda} × {}`, computed without training.", base.label, diff.label),
+        dtype: None,
+        adapter: None,
+    };
+    Ok(BakePlan { derived, source: Arc::new(source), inputs: [base, diff] })
+}
+
+/// Checks and queues an extraction.
+///
+/// # Errors
+/// As [`plan_extract`], and [`Error::OutputExists`].
+pub async fn submit_extract(
+    registry: &Registry,
+    payload: ExtractPayload,
+    key: Option<String>,
+) -> Result<JobRow, Error> {
+    let (kind, output) = (EXTRACT_ADAPTER.id, Some(payload.output.clone()));
+    let wanted = Wanted { kind, payload: json!(payload), output, key };
+    submit(registry, wanted, async || {
+        let plan = plan_extract(registry, &payload, &Access::registry()).await?;
+        Ok(pins([&plan.base, &plan.tuned]))
+    })
+    .await
+}
+
+/// Checks and queues a bake.
+///
+/// # Errors
+/// As [`plan_bake`], and [`Error::OutputExists`].
+pub async fn submit_bake(
+    registry: &Registry,
+    payload: BakePayload,
+    key: Option<String>,
+) -> Result<JobRow, Error> {
+    let (kind, output) = (BAKE_ADAPTER.id, Some(payload.output.clone()));
+    let wanted = Wanted { kind, payload: json!(payload), output, key };
+    submit(registry, wanted, async || {
+        let plan = plan_bake(registry, &payload, &Access::registry()).await?;
+        Ok(pins(&plan.inputs))
+    })
+    .await
+}

@@ -1,0 +1,217 @@
+//! The difference of two operands as a file: dense, sparse or of low rank.
+
+use std::{io::Write as _, sync::Arc};
+
+use analysis::{
+    diff::{DiffSource, Energies, SparseSource, low_rank},
+    lowrank::Rank,
+    merge::dtype,
+};
+use domain::Limits;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
+use weights::{Dtype, LocalFile, TensorInfo, TensorSource};
+
+use crate::{Error, Operand, Registry, output, worker::Pulse};
+
+/// Most tensors named in a job's result; the file names all of them.
+const NAMED: usize = 1_000;
+/// Rank of factors when neither rank nor energy is asked for.
+const RANK: usize = 32;
+const DENSITY: f64 = 0.1;
+
+/// How a difference is to be stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiffForm {
+    /// `dense` (default), `sparse` or `low-rank`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
+    /// Share of the elements that a sparse form keeps, above 0 to 1; default 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density: Option<f64>,
+    /// Rank of a low-rank form; default 32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+    /// Or the share of the squared norm that it holds, above 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy: Option<f64>,
+    /// `float32` (default), `float16`, `bfloat16` or `float64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
+}
+
+/// A checked form.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    Dense,
+    Sparse(f64),
+    LowRank(Rank),
+}
+
+impl DiffForm {
+    /// The form and the number format.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an unknown word, an option of another form, or a value out of range.
+    pub fn check(&self, limits: &Limits) -> Result<(Form, Dtype), Error> {
+        let invalid = |message: &str| Err(Error::Invalid(message.to_owned()));
+        let form = match self.form.as_deref().unwrap_or("dense") {
+            "dense" => Form::Dense,
+            "sparse" => Form::Sparse(self.density.unwrap_or(DENSITY)),
+            "low-rank" => Form::LowRank(rank_of(self.rank, self.energy, limits)?),
+            other => {
+                return Err(Error::Invalid(format!("`{other}` is no form; dense, sparse and low-rank are")));
+            }
+        };
+        match form {
+            Form::Sparse(density) if !(density > 0.0 && density <= 1.0) => {
+                invalid("density must be above 0 and at most 1, e.g. 0.1")
+            }
+            Form::Sparse(_) | Form::Dense if self.rank.is_some() || self.energy.is_some() => {
+                invalid("rank and energy belong to the form low-rank")
+            }
+            Form::Dense | Form::LowRank(_) if self.density.is_some() => {
+                invalid("density belongs to the form sparse")
+            }
+            form => Ok((form, dtype_of(self.dtype.as_deref())?)),
+        }
+    }
+}
+
+/// The rank that a request asks for.
+pub(crate) fn rank_of(rank: Option<usize>, energy: Option<f64>, limits: &Limits) -> Result<Rank, Error> {
+    let most = limits.low_rank;
+    match (rank, energy) {
+        (Some(_), Some(_)) => Err(Error::Invalid("rank and energy exclude each other; name one".to_owned())),
+        (_, Some(energy)) if energy > 0.0 && energy <= 1.0 => Ok(Rank::Energy { energy, most }),
+        (_, Some(energy)) => {
+            Err(Error::Invalid(format!("energy is {energy}; it must be above 0 and at most 1, e.g. 0.9")))
+        }
+        (rank, None) => match rank.unwrap_or(RANK.min(most)) {
+            rank if (1..=most).contains(&rank) => Ok(Rank::Fixed(rank)),
+            rank => {
+                Err(Error::Invalid(format!("rank is {rank}; it must be a whole number from 1 to {most}")))
+            }
+        },
+    }
+}
+
+/// The number format that a request asks for; F32 without one.
+pub(crate) fn dtype_of(word: Option<&str>) -> Result<Dtype, Error> {
+    let word = word.unwrap_or("float32");
+    dtype(word).ok_or_else(|| {
+        Error::Invalid(format!("dtype is `{word}`; float32, float16, bfloat16 and float64 are known"))
+    })
+}
+
+/// A difference written to scratch.
+pub struct DiffFile {
+    pub file: NamedTempFile,
+    pub bytes: u64,
+    /// `form` and, where something is left out, the captured `energy` and `energies` by tensor.
+    pub report: Map<String, Value>,
+}
+
+/// Writes `tuned − base` in `form`.
+///
+/// # Errors
+/// As [`DiffForm::check`], no tensor in common, values that are not finite where they must be, and failed reads and
+/// writes.
+pub async fn write_diff(
+    registry: &Registry,
+    (tuned, base): (&Operand, &Operand),
+    form: &DiffForm,
+    pulse: &Pulse,
+) -> Result<DiffFile, Error> {
+    let (form, dtype) = form.check(&registry.limits)?;
+    let diff = DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
+    let total: u64 = diff.tensors().iter().map(TensorInfo::bytes).sum();
+    let (source, energies, _scratch): (Arc<dyn TensorSource>, _, _) = match form {
+        Form::Dense => (Arc::new(diff.stored_as(dtype)?), None, None),
+        Form::Sparse(density) => {
+            pulse.begin("ranking elements", total);
+            let pulse = pulse.clone();
+            let ranked = tokio::task::spawn_blocking(move || {
+                SparseSource::new(Arc::new(diff), (density, dtype), &|bytes| Ok(pulse.advance(bytes)?))
+            });
+            let source = ranked.await??;
+            let energies = source.energies();
+            (Arc::new(source), Some(energies), None)
+        }
+        Form::LowRank(rank) => {
+            pulse.begin("decomposing tensors", total);
+            let diff = Arc::new(diff.stored_as(dtype)?);
+            let (pulse, folder) = (pulse.clone(), registry.scratch.clone());
+            let factored = tokio::task::spawn_blocking(move || {
+                spool(&folder, |out| {
+                    Ok(low_rank(&diff, (rank, dtype), out, &|bytes| Ok(pulse.advance(bytes)?))?)
+                })
+            });
+            let (scratch, (plan, energies)) = factored.await??;
+            let file = Arc::new(LocalFile::open(scratch.path())?);
+            (Arc::new(plan.open(file)), Some(energies), Some(scratch))
+        }
+    };
+    let (file, bytes) = output::write_scratch(registry, source, pulse).await?;
+    Ok(DiffFile { file, bytes, report: report(form, energies) })
+}
+
+fn report(form: Form, energies: Option<Energies>) -> Map<String, Value> {
+    let word = match form {
+        Form::Dense => "dense",
+        Form::Sparse(_) => "sparse",
+        Form::LowRank(_) => "low-rank",
+    };
+    let mut report = Map::from_iter([("form".to_owned(), json!(word))]);
+    if let Some(Energies { energy, tensors }) = energies {
+        let named = tensors.into_iter().take(NAMED).map(|tensor| (tensor.name, json!(tensor.energy)));
+        report.insert("energy".to_owned(), json!(energy));
+        report.insert("energies".to_owned(), Value::Object(named.collect()));
+    }
+    report
+}
+
+/// Lets `fill` write a scratch file.
+pub(crate) fn spool<T>(
+    folder: &std::path::Path,
+    fill: impl FnOnce(&mut dyn std::io::Write) -> Result<T, Error>,
+) -> Result<(NamedTempFile, T), Error> {
+    fs_err::create_dir_all(folder)?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let filled = fill(&mut out)?;
+    out.flush()?;
+    drop(out);
+    Ok((file, filled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_that_contradicts_itself_is_refused() {
+        let limits = Limits::default();
+        let form = |form: &str| DiffForm { form: Some(form.to_owned()), ..DiffForm::default() };
+        let refused = [
+            form("thin"),
+            DiffForm { density: Some(0.5), ..DiffForm::default() },
+            DiffForm { density: Some(0.0), ..form("sparse") },
+            DiffForm { rank: Some(8), ..form("sparse") },
+            DiffForm { rank: Some(8), energy: Some(0.9), ..form("low-rank") },
+            DiffForm { rank: Some(0), ..form("low-rank") },
+            DiffForm { rank: Some(limits.low_rank + 1), ..form("low-rank") },
+            DiffForm { energy: Some(1.1), ..form("low-rank") },
+            DiffForm { dtype: Some("int8".to_owned()), ..DiffForm::default() },
+        ];
+
+        let told = refused.map(|form| form.check(&limits).is_err());
+
+        assert_eq!(told, [true; 9]);
+        assert_eq!(DiffForm::default().check(&limits).unwrap(), (Form::Dense, Dtype::F32));
+        let energy = DiffForm { energy: Some(0.9), ..form("low-rank") }.check(&limits).unwrap().0;
+        assert_eq!(energy, Form::LowRank(Rank::Energy { energy: 0.9, most: limits.low_rank }));
+    }
+}

@@ -1,0 +1,35 @@
+//! Bakes a LoRA adapter into a base and publishes the whole model.
+
+use std::collections::BTreeMap;
+
+use domain::{Digest, RepoId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Kind, Run};
+use crate::{Access, Error, adapters, output};
+
+/// The kind.
+pub const BAKE_ADAPTER: Kind =
+    Kind { id: "bake_adapter", title: "Adapter bake", run: |run| Box::pin(async move { bake(run).await }) };
+
+/// What a queued bake needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BakePayload {
+    pub base: String,
+    pub adapter: String,
+    /// Strength of the adapter; 1 applies it as it is.
+    pub scale: f64,
+    pub output: RepoId,
+    /// Digests of the inputs when the job was queued.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, Digest>,
+}
+
+async fn bake(run: Run) -> Result<Value, Error> {
+    let payload: BakePayload = run.payload()?;
+    let access = Access::Registry(payload.pins.clone());
+    let plan = adapters::plan_bake(&run.registry, &payload, &access).await?;
+    let row = output::publish_derived(&run, plan.derived, plan.source).await?;
+    Ok(json!({ "model": row.name, "digest": row.digest }))
+}

@@ -1,0 +1,91 @@
+//! `stemma diff`: the comparison of two models, their difference as a file, and a file applied to a base.
+
+use std::path::PathBuf;
+
+use analysis::diff::DiffReport;
+use domain::Class;
+use jobs::{Access, DiffFile, DiffForm, Pulse};
+
+use super::{
+    Context,
+    derive::{self, Job, id_for},
+};
+use crate::{
+    cli::{self, DiffCommand},
+    exit::Failure,
+    output, wiring,
+};
+
+/// What to compare, and where the difference goes.
+pub struct Asked {
+    pub models: [String; 2],
+    pub out: Option<PathBuf>,
+    pub form: cli::DiffForm,
+}
+
+/// Per-tensor comparison, and the diff itself with `--out`.
+pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
+    let Asked { models: [a, b], out, form } = asked;
+    if let Some(out) = out.as_ref().filter(|out| out.exists()) {
+        let told = format!("{} exists already; name a new file", out.display());
+        return Err(Failure::new("output_exists", Class::Conflict, told));
+    }
+    let registry = wiring::open(&context.config).await?;
+    let cli::DiffForm { form, density, rank, dtype } = form;
+    let form = DiffForm { form, density, rank: rank.rank, energy: rank.energy, dtype };
+    form.check(&registry.limits)?;
+    let report = jobs::compare(&registry, &a, &b, &Access::Folders).await?;
+    let Some(out) = out else {
+        print(&context, &report, None);
+        return Ok(());
+    };
+    let tuned = jobs::open_operand(&registry, &a, &Access::Folders).await?;
+    let base = jobs::open_operand(&registry, &b, &Access::Folders).await?;
+    let beside =
+        out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let registry = jobs::Registry { scratch: beside, ..registry };
+    let written = derive::shown(&context, "writing", async |pulse: &Pulse| {
+        jobs::write_diff(&registry, (&tuned, &base), &form, pulse).await
+    });
+    let written = written.await?;
+    print(&context, &report, Some(&written));
+    let DiffFile { file, bytes, .. } = written;
+    jobs::persist(file, &out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
+    context.progress.tell(format_args!("wrote {} ({bytes} bytes)", out.display()));
+    Ok(())
+}
+
+fn print(context: &Context, report: &DiffReport, written: Option<&DiffFile>) {
+    if context.json {
+        let mut body = serde_json::json!(report);
+        if let (Some(fields), Some(written)) = (body.as_object_mut(), written) {
+            fields.insert("written".to_owned(), serde_json::json!(written.report));
+        }
+        return output::json(&body);
+    }
+    output::line(&report.verdict);
+    for t in &report.tensors {
+        let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.6}"));
+        output::line(format!(
+            "{}\trel_l2 {}\tcos {}\tmax {}\tunchanged {:.2}%",
+            t.name,
+            number(t.relative_l2),
+            number(t.cosine),
+            number(Some(t.max_abs)),
+            t.unchanged_share * 100.0
+        ));
+    }
+    if let Some(energy) = written.and_then(|written| written.report.get("energy")?.as_f64()) {
+        output::line(format!("the file holds {:.2}% of the squared norm of the difference", energy * 100.0));
+    }
+}
+
+/// Adds a stored difference to a base.
+pub async fn apply(context: Context, command: DiffCommand) -> Result<(), Failure> {
+    let DiffCommand::Apply { base, diff, out, scale, register } = command;
+    let registry = wiring::open(&context.config).await?;
+    let id = id_for(register.as_deref(), &out)?;
+    let plan = jobs::plan_apply(&registry, (&base, &diff), scale, id).await?;
+    let job = Job { derived: plan.derived, source: plan.source, out: &out, register: register.is_some() };
+    derive::write(&context, &registry, job).await
+}

@@ -1,0 +1,259 @@
+//! A stored difference, sparse or of low rank, read as the dense one it stands for.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::Limits;
+use kernels::Dtype;
+use serde_json::Value;
+
+use crate::{
+    Error, Result, TensorInfo, TensorSource,
+    baked::{Delta, FREE_RANK},
+    json,
+    range::{decode_range, read_whole, slice_of},
+};
+
+/// Entries of a sparse tensor read at a time.
+const CHUNK: u64 = 65_536;
+const LABEL: &str = "the stored difference";
+
+/// Whether a checkpoint is the difference of two.
+pub fn is_difference(source: &dyn TensorSource) -> bool {
+    source.metadata().get("content").is_some_and(|content| content == "difference")
+}
+
+/// How one tensor is stored.
+enum Stored {
+    Whole(usize),
+    /// Positions of the indices, ascending, and of the values.
+    Sparse {
+        indices: usize,
+        values: usize,
+    },
+    /// The factors, held in memory like an adapter's.
+    LowRank(Delta),
+}
+
+/// The dense difference: names and shapes of the tensors it was taken of. What a sparse form left out is zero.
+pub struct Difference {
+    file: Arc<dyn TensorSource>,
+    infos: Vec<TensorInfo>,
+    stored: Vec<Stored>,
+}
+
+impl Difference {
+    /// `file` as it is, unless its metadata says that it is a sparse or low-rank difference.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn dense(file: Arc<dyn TensorSource>, limits: &Limits) -> Result<Arc<dyn TensorSource>> {
+        let form = file.metadata().remove("form");
+        match form.as_deref() {
+            Some("sparse" | "low-rank") if is_difference(&*file) => Ok(Arc::new(Self::new(file, limits)?)),
+            _ => Ok(file),
+        }
+    }
+
+    /// Reads the description in the metadata, the factors, and every index once.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] `bad_difference` when the tensors are not those described, or an index is out of order
+    /// or range; read errors.
+    pub fn new(file: Arc<dyn TensorSource>, limits: &Limits) -> Result<Self> {
+        let metadata = file.metadata();
+        let described = metadata.get("tensors").map_or("{}", String::as_str);
+        let described = json::config(described.as_bytes(), LABEL, limits.header_bytes)?;
+        let described = described.as_object().ok_or_else(|| refused("`tensors` must be a JSON object"))?;
+        let mut found: BTreeMap<String, (TensorInfo, Stored)> = BTreeMap::new();
+        let mut used = vec![false; file.tensors().len()];
+        for (name, about) in described {
+            let parts = ["indices", "values", "lora_A", "lora_B"];
+            let [indices, values, down, up] = parts.map(|end| file.position(&format!("{name}.{end}")));
+            let shape =
+                shape(about, limits).ok_or_else(|| refused(format!("`{name}` has no usable shape")))?;
+            let (stored, places) = match (indices, values, down, up) {
+                (Some(indices), Some(values), None, None) => {
+                    (Stored::Sparse { indices, values }, [indices, values])
+                }
+                (None, None, Some(down), Some(up)) => {
+                    (Stored::LowRank(factors(&*file, &shape, (down, up))?), [down, up])
+                }
+                _ => return Err(refused(format!("`{name}` needs indices and values, or two factors"))),
+            };
+            places.into_iter().for_each(|place| used[place] = true);
+            let dtype = file.tensors()[places[1]].dtype;
+            let info = TensorInfo { name: name.clone(), dtype, shape };
+            if let Stored::Sparse { .. } = stored {
+                check(&*file, &info, places)?;
+            }
+            found.insert(name.clone(), (info, stored));
+        }
+        for (index, info) in file.tensors().iter().enumerate().filter(|(index, _)| !used[*index]) {
+            if !info.dtype.is_float() {
+                return Err(refused(format!(
+                    "`{}` is {}, not described and no float",
+                    info.name, info.dtype
+                )));
+            }
+            if found.insert(info.name.clone(), (info.clone(), Stored::Whole(index))).is_some() {
+                return Err(refused(format!("`{}` is stored twice", info.name)));
+            }
+        }
+        let (infos, stored): (Vec<TensorInfo>, _) = found.into_values().unzip();
+        // A few described bytes could stand for any amount of work.
+        let size = infos.iter().fold(0u64, |size, info| size.saturating_add(info.bytes()));
+        if size > limits.file_bytes {
+            return Err(Error::TooLarge { file: LABEL.to_owned(), size, limit: limits.file_bytes });
+        }
+        Ok(Self { file, infos, stored })
+    }
+
+    fn values(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
+        match &self.stored[index] {
+            Stored::Whole(theirs) => read_f64(&*self.file, *theirs, start, out),
+            Stored::LowRank(delta) => {
+                out.fill(0.0);
+                delta.add((start as usize, 1.0), out);
+                Ok(())
+            }
+            Stored::Sparse { indices, values } => {
+                out.fill(0.0);
+                let end = start + out.len() as u64;
+                let from = self.lower_bound(*indices, start)?;
+                let to = self.lower_bound(*indices, end)?;
+                for first in (from..to).step_by(CHUNK as usize) {
+                    let count = CHUNK.min(to - first) as usize;
+                    let mut kept = vec![0.0; count];
+                    read_f64(&*self.file, *values, first, &mut kept)?;
+                    for (at, value) in
+                        read_indices(&*self.file, *indices, (first, count))?.into_iter().zip(kept)
+                    {
+                        let slot = at.checked_sub(start).and_then(|at| out.get_mut(at as usize));
+                        *slot.ok_or_else(|| refused("its indices changed while they were read"))? = value;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Entries with an index below `element`.
+    fn lower_bound(&self, indices: usize, element: u64) -> Result<u64> {
+        let (mut low, mut high) = (0, self.file.tensors()[indices].elements());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match read_indices(&*self.file, indices, (middle, 1))?.first() {
+                Some(&at) if at < element => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::malformed("bad_difference", LABEL, message)
+}
+
+/// The shape that the description gives a tensor.
+fn shape(about: &Value, limits: &Limits) -> Option<Vec<u64>> {
+    let dims = about.get("shape")?.as_array().filter(|dims| dims.len() <= limits.rank)?;
+    let dims: Vec<u64> = dims.iter().map(Value::as_u64).collect::<Option<_>>()?;
+    // Dtypes have up to 64 bits, and sizes are counted in bits.
+    dims.iter().try_fold(64u64, |size, &dim| size.checked_mul(dim.max(1)))?;
+    Some(dims)
+}
+
+/// The factors of a matrix of `shape`.
+fn factors(file: &dyn TensorSource, shape: &[u64], (down, up): (usize, usize)) -> Result<Delta> {
+    let (wide, tall) = (&file.tensors()[down], &file.tensors()[up]);
+    match (shape, wide.shape.as_slice(), tall.shape.as_slice()) {
+        (&[rows, columns], &[a, inner], &[outer, b])
+            if (a, inner, outer) == (b, columns, rows)
+                && a <= rows.min(columns).max(FREE_RANK)
+                && columns > 0
+                && wide.dtype.is_float()
+                && tall.dtype.is_float() =>
+        {
+            let (right, left) = (read_whole(file, down)?, read_whole(file, up)?);
+            Ok(Delta { columns: columns as usize, scale: 1.0, left, right, rank: a as usize })
+        }
+        _ => Err(refused(format!("`{}` and `{}` do not multiply to {shape:?}", tall.name, wide.name))),
+    }
+}
+
+/// Whether the indices of a sparse tensor ascend inside it and each has a value.
+fn check(file: &dyn TensorSource, info: &TensorInfo, [indices, values]: [usize; 2]) -> Result<()> {
+    let (places, kept) = (&file.tensors()[indices], &file.tensors()[values]);
+    let fits = places.shape == kept.shape && places.shape.len() == 1 && kept.dtype.is_float();
+    if !fits || !matches!(places.dtype, Dtype::U32 | Dtype::U64) {
+        let message = format!(
+            "`{}` is {} {:?} and `{}` {} {:?}; U32 or U64 and a float of one length are expected",
+            places.name, places.dtype, places.shape, kept.name, kept.dtype, kept.shape
+        );
+        return Err(refused(message));
+    }
+    let (count, elements, mut least) = (places.elements(), info.elements(), 0);
+    for first in (0..count).step_by(CHUNK as usize) {
+        for at in read_indices(file, indices, (first, CHUNK.min(count - first) as usize))? {
+            if at < least || at >= elements {
+                let message = format!(
+                    "`{}` holds {at} where {least} to {elements} (not included) must follow",
+                    places.name
+                );
+                return Err(refused(message));
+            }
+            least = at + 1;
+        }
+    }
+    Ok(())
+}
+
+fn read_indices(file: &dyn TensorSource, index: usize, (first, count): (u64, usize)) -> Result<Vec<u64>> {
+    let width = file.tensors()[index].dtype.bits() / 8;
+    let mut bytes = vec![0; count * width as usize];
+    file.read_bytes(index, first * width, &mut bytes)?;
+    Ok(match width {
+        4 => bytes.as_chunks::<4>().0.iter().map(|raw| u64::from(u32::from_le_bytes(*raw))).collect(),
+        _ => bytes.as_chunks::<8>().0.iter().map(|raw| u64::from_le_bytes(*raw)).collect(),
+    })
+}
+
+fn read_f64(file: &dyn TensorSource, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
+    let dtype = file.tensors()[index].dtype;
+    let width = dtype.bits() / 8;
+    let mut bytes = vec![0; out.len() * width as usize];
+    file.read_bytes(index, start * width, &mut bytes)?;
+    kernels::decode_f64(dtype, &bytes, out);
+    Ok(())
+}
+
+impl TensorSource for Difference {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<()> {
+        let info = slice_of(&self.infos, index, offset, out.len())?;
+        if let Stored::Whole(theirs) = self.stored[index] {
+            return self.file.read_bytes(theirs, offset, out);
+        }
+        let width = info.dtype.bits() / 8;
+        let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
+        let mut values = vec![0.0; (last - first) as usize];
+        self.values(index, first, &mut values)?;
+        let mut bytes = vec![0; values.len() * width as usize];
+        kernels::encode_f64(info.dtype, &values, &mut bytes);
+        let skip = (offset - first * width) as usize;
+        out.copy_from_slice(&bytes[skip..skip + out.len()]);
+        Ok(())
+    }
+
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {
+        decode_range(self, index, start, out)
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.file.metadata()
+    }
+}

@@ -1,0 +1,259 @@
+//! Differences and adapters as artefacts: written in every form, read back, applied, extracted and baked.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::Client;
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+use stemma_tests::{Server, Zoo, client, databases, stemma};
+use tempfile::TempDir;
+
+const ENOUGH: Duration = Duration::from_secs(120);
+const BASE: &str = "mandoc/scribe-v1";
+const TUNED: &str = "mandoc/scribe-v1-de";
+const LORA: &str = "community/scribe-es-lora";
+
+/// Runs a command that must succeed and gives what it printed.
+fn run(mut command: Command, words: &str) -> Result<String> {
+    let out = command.args(words.split_whitespace()).output()?;
+    ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
+    Ok(String::from_utf8(out.stdout)?)
+}
+
+fn read(command: Command, words: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&run(command, &format!("{words} --json"))?)?)
+}
+
+fn relative(report: &Value) -> Result<f64> {
+    report["totals"]["relative_l2"].as_f64().with_context(|| format!("no norm: {report}"))
+}
+
+/// `energy` of a file's own metadata.
+fn energy(bytes: &[u8]) -> Result<f64> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let metadata = header.metadata().as_ref().context("no metadata")?;
+    ensure!(metadata.get("content").is_some_and(|content| content == "difference"), "{metadata:?}");
+    Ok(metadata.get("energy").context("no energy")?.parse()?)
+}
+
+fn bf16(bytes: &[u8]) -> Vec<f32> {
+    let wide = |raw: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*raw)) << 16);
+    bytes.as_chunks::<2>().0.iter().map(wide).collect()
+}
+
+/// Every element of two bf16 checkpoints at most one unit in the last place apart.
+fn within_one_ulp(made: &Path, wanted: &Path) -> Result<()> {
+    let (made, wanted) = (fs_err::read(made)?, fs_err::read(wanted)?);
+    let (made, wanted) = (SafeTensors::deserialize(&made)?, SafeTensors::deserialize(&wanted)?);
+    ensure!(made.len() == wanted.len());
+    for (name, view) in wanted.tensors() {
+        for (got, wanted) in bf16(made.tensor(&name)?.data()).into_iter().zip(bf16(view.data())) {
+            let ulp = f32::from_bits((wanted.to_bits() & 0x7F80_0000).max(0x0080_0000)) / 128.0;
+            ensure!((got - wanted).abs() <= ulp, "{name}: {got} against {wanted}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_difference_is_written_in_every_form_and_read_as_the_dense_one_it_stands_for() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let on = || stemma(place.path());
+    let (base, tuned) = (zoo.path(BASE)?, zoo.path(TUNED)?);
+    let pair = format!("diff {} {}", tuned.display(), base.display());
+
+    run(on(), &format!("{pair} --out dense.safetensors"))?;
+    let sparse = read(on(), &format!("{pair} --out sparse.safetensors --form sparse --density 0.2"))?;
+    let factored = read(on(), &format!("{pair} --out low.safetensors --form low-rank --rank 12"))?;
+
+    for (file, report) in [("sparse.safetensors", &sparse), ("low.safetensors", &factored)] {
+        let held = energy(&fs_err::read(place.path().join(file))?)?;
+        ensure!(report["written"]["energy"].as_f64() == Some(held), "{file}: {held}");
+        let lost = relative(&read(on(), &format!("diff {file} dense.safetensors"))?)?;
+        ensure!((lost * lost - (1.0 - held)).abs() < 1e-6, "{file} holds {held} and misses {lost}");
+    }
+    run(on(), &format!("diff apply {} dense.safetensors back", base.display()))?;
+    within_one_ulp(&place.path().join("back/model.safetensors"), &tuned.join("model.safetensors"))?;
+
+    let sum = format!(
+        "merge_method: linear\nparameters: {{normalize: false}}\nmodels:\n  - model: {}\n    parameters: {{weight: 1}}\n  \
+         - model: low.safetensors\n    parameters: {{weight: 0.5}}\n",
+        base.display()
+    );
+    fs_err::write(place.path().join("sum.yml"), sum)?;
+    run(on(), "merge sum.yml summed")?;
+    run(on(), &format!("diff apply {} low.safetensors half --scale 0.5", base.display()))?;
+    ensure!(relative(&read(on(), "diff half summed")?)? == 0.0);
+
+    let out = on().args(["diff", "apply"]).arg(&base).arg(&tuned).arg("no").output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(1) && said.contains("not a stored difference"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn an_adapter_of_full_rank_is_the_fine_tune_and_baking_is_what_reading_an_adapter_does() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let on = || stemma(place.path());
+    let (base, tuned, lora) = (zoo.path(BASE)?, zoo.path(TUNED)?, zoo.path(LORA)?);
+    let extract =
+        |more: &str| format!("adapter extract --base {} --tuned {} {more}", base.display(), tuned.display());
+
+    let full = read(on(), &extract("full --rank 1000"))?;
+    let some = read(on(), &extract("some --energy 0.5 --include self_attn"))?;
+    run(on(), &format!("adapter bake {} full whole", base.display()))?;
+
+    ensure!(full["energy"].as_f64().is_some_and(|energy| energy > 1.0 - 1e-9), "{}", full["energy"]);
+    within_one_ulp(&place.path().join("whole/model.safetensors"), &tuned.join("model.safetensors"))?;
+    let modules = some["modules"].as_array().context("no modules")?;
+    ensure!(modules.len() == 16, "{} modules", modules.len());
+    for module in modules {
+        let held = module["energy"].as_f64().unwrap_or_default();
+        ensure!((0.5..1.0).contains(&held), "{module}");
+    }
+
+    run(on(), &format!("import dir {} --id {BASE}", base.display()))?;
+    run(on(), &format!("adapter bake {BASE} {} baked", lora.display()))?;
+    run(on(), &format!("adapter bake {BASE} {} none --scale 0", lora.display()))?;
+    ensure!(relative(&read(on(), &format!("diff baked {}", lora.display()))?)? == 0.0);
+    ensure!(relative(&read(on(), &format!("diff none {BASE}"))?)? == 0.0);
+    Ok(())
+}
+
+async fn get(client: &Client, server: &Server, path: &str) -> Result<Value> {
+    let answer = client.get(server.url(path)).send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    ensure!(status == 200, "{path}: {status} {text}");
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Posts a request for a job and gives the result it ends with.
+async fn job(client: &Client, server: &Server, path: &str, body: Value) -> Result<Value> {
+    let answer = client.post(server.url(path)).json(&body).send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    ensure!(status == 202, "{path}: {status} {text}");
+    let queued: Value = serde_json::from_str(&text)?;
+    let address = format!("/api/v1/jobs/{}", queued["id"].as_str().context("a job without an id")?);
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let mut job = get(client, server, &address).await?;
+        match job["state"].as_str() {
+            Some("queued" | "running") => ensure!(Instant::now() < deadline, "it does not end: {job}"),
+            Some("succeeded") => return Ok(job["result"].take()),
+            _ => anyhow::bail!("{job}\n{}", server.log_end()),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn diffs_and_adapters_are_made_by_jobs_and_know_their_parents() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        for id in [BASE, TUNED, LORA] {
+            run(server.stemma(), &format!("import dir {} --id {id}", zoo.path(id)?.display()))?;
+        }
+        a_smaller_diff_tells_what_it_holds(&client, &server).await?;
+        an_extracted_adapter_is_a_model(&client, &server).await?;
+        a_baked_adapter_is_a_whole_model(&client, &server).await?;
+        what_cannot_be_made_is_refused_before_it_is_queued(&client, &server).await?;
+    }
+    Ok(())
+}
+
+async fn a_smaller_diff_tells_what_it_holds(client: &Client, server: &Server) -> Result<()> {
+    let asked =
+        json!({ "tuned": TUNED, "base": BASE, "form": "sparse", "density": 0.1, "dtype": "bfloat16" });
+    let result = job(client, server, "/api/v1/diffs", asked).await?;
+
+    let blob = result["blob"].as_str().context("a diff without a blob")?;
+    let bytes = client.get(server.url(&format!("/api/v1/blobs/{blob}"))).send().await?.bytes().await?;
+    ensure!(result["energy"].as_f64() == Some(energy(&bytes)?), "{result}");
+    ensure!(result["energies"].as_object().is_some_and(|energies| energies.len() == 39), "{result}");
+    let file = SafeTensors::deserialize(&bytes)?;
+    let kept = file.tensor("model.layers.0.mlp.up_proj.weight.values")?;
+    ensure!(kept.shape() == [352 * 128 / 10] && kept.dtype() == safetensors::Dtype::BF16);
+    Ok(())
+}
+
+async fn parents(client: &Client, server: &Server, id: &str) -> Result<Vec<String>> {
+    let model = get(client, server, &format!("/api/v1/models/{id}")).await?;
+    ensure!(model["recipe"].is_object(), "{model}");
+    let ids = model["parents"].as_array().into_iter().flatten().filter_map(|p| p["id"].as_str());
+    let mut ids: Vec<String> = ids.map(str::to_owned).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+async fn an_extracted_adapter_is_a_model(client: &Client, server: &Server) -> Result<()> {
+    let asked = json!({ "base": BASE, "tuned": TUNED, "rank": 16, "output": "tests/german-lora" });
+    let result = job(client, server, "/api/v1/adapters/extract", asked).await?;
+
+    ensure!(result["energy"].as_f64().is_some_and(|energy| energy > 0.5), "{result}");
+    ensure!(parents(client, server, "tests/german-lora").await? == [BASE, TUNED]);
+    let files = get(client, server, "/api/v1/models/tests/german-lora/files").await?.to_string();
+    for name in ["adapter_config.json", "adapter_model.safetensors", "stemma_recipe.json", "README.md"] {
+        ensure!(files.contains(name), "{name} is missing: {files}");
+    }
+    let apart = |report: Value| relative(&report);
+    let far = apart(get(client, server, &format!("/api/v1/diffs?a={BASE}&b={TUNED}")).await?)?;
+    let near = apart(get(client, server, &format!("/api/v1/diffs?a=tests/german-lora&b={TUNED}")).await?)?;
+    ensure!(near < 0.7 * far, "the adapter is {near} away, the base {far}");
+    Ok(())
+}
+
+async fn a_baked_adapter_is_a_whole_model(client: &Client, server: &Server) -> Result<()> {
+    let asked = json!({ "base": BASE, "adapter": LORA, "output": "tests/spanish" });
+    job(client, server, "/api/v1/adapters/bake", asked).await?;
+
+    ensure!(parents(client, server, "tests/spanish").await? == [LORA, BASE]);
+    let report = get(client, server, &format!("/api/v1/diffs?a=tests/spanish&b={LORA}")).await?;
+    ensure!(relative(&report)? == 0.0, "{report}");
+    let config = client.get(server.url("/tests/spanish/resolve/main/config.json")).send().await?;
+    ensure!(config.json::<Value>().await?["architectures"][0] == "LlamaForCausalLM");
+    Ok(())
+}
+
+async fn what_cannot_be_made_is_refused_before_it_is_queued(client: &Client, server: &Server) -> Result<()> {
+    let refusals = [
+        ("diffs", json!({ "tuned": TUNED, "base": BASE, "form": "thin" }), 422),
+        ("diffs", json!({ "tuned": TUNED, "base": BASE, "form": "sparse", "density": 2 }), 422),
+        ("adapters/extract", json!({ "base": BASE, "tuned": TUNED, "rank": 0, "output": "t/x" }), 422),
+        ("adapters/extract", json!({ "base": BASE, "tuned": TUNED, "include": "(", "output": "t/x" }), 422),
+        ("adapters/extract", json!({ "base": LORA, "tuned": TUNED, "output": "t/x" }), 422),
+        ("adapters/bake", json!({ "base": BASE, "adapter": TUNED, "output": "t/x" }), 422),
+        ("adapters/bake", json!({ "base": BASE, "adapter": "no/where", "output": "t/x" }), 404),
+        ("adapters/bake", json!({ "base": BASE, "adapter": LORA, "output": TUNED }), 409),
+    ];
+    for (path, body, expected) in refusals {
+        let answer = client.post(server.url(&format!("/api/v1/{path}"))).json(&body).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status == expected, "{path} {body}: {status} {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_damaged_description_is_told_with_its_code() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let pair = format!("diff {} {}", zoo.path(TUNED)?.display(), zoo.path(BASE)?.display());
+    run(stemma(place.path()), &format!("{pair} --out sparse.safetensors --form sparse --density 0.01"))?;
+    let bytes = fs_err::read(place.path().join("sparse.safetensors"))?;
+    let needle = b"\\\"shape\\\":[2048,128]";
+    let at = bytes.windows(needle.len()).position(|found| found == needle).context("no shape")?;
+    let mut damaged = bytes;
+    damaged[at + needle.len() - 9..at + needle.len() - 5].copy_from_slice(b"1   ");
+
+    fs_err::write(place.path().join("damaged.safetensors"), damaged)?;
+    let out = stemma(place.path()).args(["diff", "damaged.safetensors", "sparse.safetensors"]).output()?;
+
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(1) && said.contains("error[bad_difference]"), "{said}");
+    Ok(())
+}
