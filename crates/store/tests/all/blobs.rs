@@ -252,7 +252,7 @@ fn a_folder_is_swept_when_nothing_in_it_was_touched_for_a_day() {
     for (name, hours) in [("dead", 25), ("alive", 1)] {
         fs_err::create_dir(scratch.path().join(name)).unwrap();
         let file = fs_err::File::create(scratch.path().join(name).join("shard")).unwrap();
-        let at = |hours| std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3_600);
+        let at = |hours: u64| std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3_600);
         file.set_modified(at(hours)).unwrap();
         fs_err::File::open(scratch.path().join(name)).unwrap().set_modified(at(25)).unwrap();
     }
