@@ -13,7 +13,8 @@ pub struct Repository {
     /// The Hub's record of the model.
     pub record: Value,
     pub files: Vec<(RelativePath, RemoteFile)>,
-    /// Of the names and the digests of all files, as the Hub states them.
+    /// Of the names and the digests of the files that are not for people only, as the Hub states them; of the commit
+    /// where it states none.
     pub digest: Digest,
 }
 
@@ -36,14 +37,17 @@ impl HubClient {
                 self.limits().files
             )));
         }
-        let (mut files, mut pin) = (Vec::with_capacity(listed.len()), format!("{id} {commit}"));
+        let (mut files, mut pin) = (Vec::with_capacity(listed.len()), id.to_string());
         for file in listed {
             let name = file.get("rfilename").and_then(Value::as_str).unwrap_or_default();
             let path = RelativePath::parse(name).map_err(|error| bad(error.to_string()))?;
             let size = file.get("size").and_then(Value::as_u64);
             let size = size.ok_or_else(|| bad(format!("`{path}` has no size")))?;
-            let content = file.pointer("/lfs/sha256").or_else(|| file.get("blobId")).and_then(Value::as_str);
-            pin.push_str(&format!("\n{path} {size} {}", content.unwrap_or_default()));
+            if !path.as_str().ends_with(".md") && path.as_str() != ".gitattributes" {
+                let content =
+                    file.pointer("/lfs/sha256").or_else(|| file.get("blobId")).and_then(Value::as_str);
+                pin.push_str(&format!("\n{path} {size} {}", content.unwrap_or(&commit)));
+            }
             let parts: Vec<&str> = path.as_str().split('/').collect();
             let at = self.address(&[], id, &[&["resolve", commit.as_str()], &parts[..]].concat());
             files.push((path, RemoteFile::new(self, at, size)));

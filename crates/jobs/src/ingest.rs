@@ -176,7 +176,7 @@ async fn publish(
     let config = json(text("config.json", limits.config_bytes).await?, "config.json")?;
     let adapter = json(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
 
-    let mut opened: Vec<(RelativePath, Arc<dyn ReadAt>)> = Vec::with_capacity(files.len());
+    let mut opened: Vec<Named> = Vec::with_capacity(files.len());
     for file in files {
         opened.push((file.path.clone(), Arc::new(registry.store.open_blob(&file.digest).await?)));
     }
@@ -237,6 +237,9 @@ fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>, limits: &domain::Limi
     claims
 }
 
+/// A stored file by its path in the repository.
+type Named = (RelativePath, Arc<dyn ReadAt>);
+
 type Shard = (String, std::ops::Range<u64>);
 
 /// What one pass over the weights found.
@@ -249,7 +252,7 @@ struct Surveyed {
 }
 
 fn survey(
-    (files, config): (&[(RelativePath, Arc<dyn ReadAt>)], Option<&Value>),
+    (files, config): (&[Named], Option<&Value>),
     limits: &domain::Limits,
     listener: &Listener,
 ) -> Result<Surveyed, Error> {

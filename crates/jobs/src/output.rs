@@ -220,7 +220,8 @@ pub async fn publish_derived(
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
-    run.pulse.begin("publishing", source.tensors().iter().map(weights::TensorInfo::bytes).sum());
+    let sizes = names.iter().map(|name| Ok(fs_err::metadata(scratch.path().join(name))?.len()));
+    run.pulse.begin("publishing", sizes.sum::<std::io::Result<u64>>()?);
     let mut gathered = Gathered::new();
     let texts = derived.texts(&*source);
     if let Err(error) = gather(run, (&derived, texts), (scratch.path(), &names), &mut gathered).await {

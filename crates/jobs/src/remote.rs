@@ -32,7 +32,7 @@ pub async fn open(registry: &Registry, name: &str, access: &Access) -> Result<Op
     }
     let mut config = document(registry, &repository, "config.json").await?;
     let adapter = document(registry, &repository, adapter::CONFIG).await?;
-    let license = hub::metadata::from_api_row(&repository.record, &registry.limits).ok();
+    let metadata = hub::metadata::from_api_row(&repository.record, &registry.limits).ok();
     let files: Vec<(RelativePath, Arc<hub::RemoteFile>)> =
         repository.files.into_iter().map(|(path, file)| (path, Arc::new(file))).collect();
     let weights = files.iter().filter(|(path, _)| {
@@ -60,7 +60,7 @@ pub async fn open(registry: &Registry, name: &str, access: &Access) -> Result<Op
         base: None,
         source,
         config,
-        license: license.and_then(|metadata| metadata.license),
+        license: metadata.and_then(|metadata| metadata.license),
         companions: files
             .into_iter()
             .filter(|(path, _)| is_companion(path.as_str()))

@@ -245,3 +245,19 @@ async fn only_staged_files_that_nobody_has_touched_for_a_day_are_swept() {
 
     assert!(staging.join("new").exists() && !staging.join("old").exists());
 }
+
+#[test]
+fn a_folder_is_swept_when_nothing_in_it_was_touched_for_a_day() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (name, hours) in [("dead", 25), ("alive", 1)] {
+        fs_err::create_dir(scratch.path().join(name)).unwrap();
+        let file = fs_err::File::create(scratch.path().join(name).join("shard")).unwrap();
+        let at = |hours: u64| std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3_600);
+        file.set_modified(at(hours)).unwrap();
+        fs_err::File::open(scratch.path().join(name)).unwrap().set_modified(at(25)).unwrap();
+    }
+
+    assert_eq!(store::sweep_folder(scratch.path()).unwrap(), 1);
+
+    assert!(scratch.path().join("alive/shard").exists() && !scratch.path().join("dead").exists());
+}
