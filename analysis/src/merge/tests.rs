@@ -1,28 +1,32 @@
-//! Laws of every merge method, and each method against an independent reference.
+//! Recipes: what they mean, what is refused, and the first methods against independent references.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use domain::Fault;
+use domain::{Fault, Limits};
 use kernels::Dtype;
 use weights::TensorSource;
 
-use super::{MergeSource, check, parse};
+use super::{Input, Inputs, MergeConfig, MergeSource, parse};
 use crate::{
     Error,
-    testing::{Fixture, bytes, model, noise, same, values},
+    testing::{Fixture, model, noise, same, values},
 };
 
-type Inputs = BTreeMap<String, Arc<dyn TensorSource>>;
+pub fn inputs(named: &[(&str, Fixture)]) -> Inputs {
+    let input = |fixture: &Fixture, name: &str| Input {
+        source: fixture.clone().share(),
+        content: format!("content of {name}"),
+    };
+    named.iter().map(|(name, fixture)| ((*name).to_owned(), input(fixture, name))).collect()
+}
 
-fn inputs(named: &[(&str, Fixture)]) -> Inputs {
-    named.iter().map(|(name, fixture)| ((*name).to_owned(), fixture.clone().share())).collect()
+pub fn check(config: &MergeConfig, inputs: &Inputs) -> Result<MergeSource, Error> {
+    super::check(config, inputs, &Limits::default())
 }
 
 fn three() -> Inputs {
     inputs(&[("o/base", model(1)), ("o/a", model(2)), ("o/b", model(3))])
 }
 
-fn merge(yaml: &str, inputs: &Inputs) -> MergeSource {
+pub fn merge(yaml: &str, inputs: &Inputs) -> MergeSource {
     check(&parse(yaml).unwrap(), inputs).unwrap()
 }
 
@@ -35,63 +39,6 @@ fn recipe(method: &str, weights: (f64, f64)) -> String {
         _ => format!(
             "{{merge_method: {method}, base_model: o/base, models: [{{model: o/a, parameters: {{weight: {a}}}}}, {{model: o/b, parameters: {{weight: {b}}}}}]}}"
         ),
-    }
-}
-
-const ALL: [&str; 4] = ["linear", "slerp", "task_arithmetic", "ties"];
-
-#[test]
-fn merging_a_model_with_itself_gives_it_back_bit_for_bit() {
-    let own = || model(7).with("zero", Dtype::F32, &[2], &[-0.0, 1e-20]);
-    let twins = inputs(&[("o/base", own()), ("o/a", own()), ("o/b", own())]);
-    for method in ALL {
-        assert!(same(&merge(&recipe(method, (0.7, 0.3)), &twins), &own()), "{method}");
-    }
-}
-
-#[test]
-fn weights_of_one_and_zero_give_the_first_model_bit_for_bit() {
-    for method in ALL {
-        assert!(same(&merge(&recipe(method, (1.0, 0.0)), &three()), &model(2)), "{method}");
-    }
-}
-
-#[test]
-fn permuting_the_models_of_a_recipe_changes_nothing() {
-    for method in ["linear", "task_arithmetic", "ties"] {
-        let entry = |name, weight| format!("{{model: {name}, parameters: {{weight: {weight}}}}}");
-        let of = |list: [String; 3]| {
-            format!("{{merge_method: {method}, base_model: o/base, models: [{}]}}", list.join(", "))
-        };
-        let [a, b, c] = [entry("o/a", 0.3), entry("o/b", 0.5), entry("o/c", 0.9)];
-        let mut four = three();
-        four.insert("o/c".into(), model(4).share());
-
-        let one = merge(&of([a.clone(), b.clone(), c.clone()]), &four);
-        let other = merge(&of([c, a, b]), &four);
-
-        for index in 0..one.tensors().len() {
-            assert_eq!(bytes(&one, index), bytes(&other, index), "{method}");
-        }
-    }
-}
-
-#[test]
-fn any_range_on_any_number_of_threads_equals_the_whole() {
-    for method in ALL {
-        let whole = merge(&recipe(method, (0.4, 0.6)), &three());
-        let pieces = merge(&recipe(method, (0.4, 0.6)), &three());
-        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        for index in 0..whole.tensors().len() {
-            let expected = bytes(&whole, index);
-            let mut got = vec![0; expected.len()];
-            alone.install(|| {
-                for (at, piece) in got.chunks_mut(70_001).enumerate().rev() {
-                    pieces.read_bytes(index, (at * 70_001) as u64, piece).unwrap();
-                }
-            });
-            assert!(expected == got, "{method} {index}");
-        }
     }
 }
 
@@ -170,7 +117,7 @@ fn ties_agrees_with_a_naive_sort_even_where_magnitudes_are_equal() {
             "base_model",
             &format!("dtype: float32, parameters: {{density: {density}, int8_mask: true}}, base_model"),
         );
-        let [base, a, b] = ["o/base", "o/a", "o/b"].map(|name| values(&*all[name], "w"));
+        let [base, a, b] = ["o/base", "o/a", "o/b"].map(|name| values(&*all[name].source, "w"));
 
         let got = values(&merge(&yaml, &all), "w");
 

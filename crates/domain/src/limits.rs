@@ -46,6 +46,8 @@ pub struct Limits {
     pub traversal: usize,
     /// Most models in one merge.
     pub merge_models: usize,
+    /// Most elements that a merge method holds whole for one tensor, where it cannot do without.
+    pub merge_held: u64,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
     /// Seconds a worker may be silent before its job is handed on.
@@ -83,6 +85,7 @@ impl Default for Limits {
             parents: 64,
             traversal: 50_000,
             merge_models: 64,
+            merge_held: 1 << 26,
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,

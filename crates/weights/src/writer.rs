@@ -44,6 +44,12 @@ pub fn write_safetensors(
         if next.is_empty() {
             break;
         }
+        let mut readied = None;
+        for (index, ..) in &next {
+            if readied.replace(*index) != Some(*index) {
+                source.ready(*index)?;
+            }
+        }
         let read = |(index, offset, length): (usize, u64, usize)| -> Result<Vec<u8>> {
             let mut bytes = vec![0; length];
             source.read_bytes(index, offset, &mut bytes)?;
