@@ -10,6 +10,7 @@ pub mod recipe;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+mod trim;
 
 pub use error::Error;
 pub use weights::{TensorInfo, TensorSource};

@@ -279,8 +279,9 @@ impl<'a> Job<'a> {
                 let (held, most) = (self.method.held(&operands), self.held);
                 if held > most {
                     let id = self.method.spec().id;
-                    let message =
-                        format!("`{id}` must hold {held} elements at once; at most {most} are held");
+                    let message = format!(
+                        "`{id}` must hold {held} numbers at once; at most {most} are held (`merge_held`)"
+                    );
                     self.fault(&stored.name, message);
                 }
                 (Part::Merged(operands), wanted.unwrap_or(stored.dtype))

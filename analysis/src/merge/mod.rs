@@ -14,11 +14,14 @@ mod operands;
 mod param;
 #[cfg(test)]
 mod references;
+#[cfg(test)]
+mod references_more;
 mod select;
 mod setting;
 mod source;
 mod sparse;
 mod spec;
+mod spectral;
 mod sphere;
 mod task_vectors;
 #[cfg(test)]

@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use domain::Digest;
 use rayon::prelude::*;
 
-use super::{methods::Trim, param::ParamSpec};
-use crate::computed::{BLOCK, Stored, read_f64};
+use super::param::ParamSpec;
+use crate::{
+    computed::{BLOCK, Stored, read_f64},
+    trim::Trim,
+};
 
 /// Parameters resolved for one tensor; a flag is 0 or 1, a choice the place of its word.
 #[derive(Debug, Clone, Default)]

@@ -3,11 +3,11 @@
 use kernels::kth::{High, Low, Threshold};
 use rayon::prelude::*;
 
-use super::{
-    methods::{Trim, magnitude},
-    operands::{Block, Operands},
+use super::operands::{Block, Operands};
+use crate::{
+    computed::blocks,
+    trim::{Trim, magnitude},
 };
-use crate::computed::blocks;
 
 /// What is ranked: tensors with the index that their first element has in the ranking, and the magnitudes of a
 /// block of one, a vector for each stream.

@@ -7,8 +7,11 @@ use std::{
 
 use weights::{TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands, methods::Trim, spec::Survey};
-use crate::computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused};
+use super::{Combine, Method, Operands, spec::Survey};
+use crate::{
+    computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused},
+    trim::Trim,
+};
 
 /// How one output tensor is made.
 pub(super) enum Part {

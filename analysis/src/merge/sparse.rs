@@ -4,11 +4,11 @@ use kernels::{keep_random, splitmix_unit};
 
 use super::{
     bits::Bits,
-    methods::{Trim, magnitude},
     operands::{Block, Operands, Params},
     param::ParamSpec,
     select::{kept, of_deltas, wanted},
 };
+use crate::trim::{Trim, magnitude};
 
 /// How a method chooses what it keeps of a delta. A density of 1 or more keeps all, one of 0 or less nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub trait Method: Send + Sync {
         None
     }
 
-    /// Elements of a tensor that must be in memory at once beside the blocks; bounded by
+    /// Numbers of 8 bytes that must be in memory at once for one tensor beside the blocks; bounded by
     /// [`domain::Limits::merge_held`].
     fn held(&self, _operands: &Operands) -> u64 {
         0
@@ -105,7 +105,7 @@ pub trait Method: Send + Sync {
 }
 
 /// What [`Method::survey`] found, for each tensor in its order.
-pub type Survey = Vec<Arc<[super::methods::Trim]>>;
+pub type Survey = Vec<Arc<[crate::trim::Trim]>>;
 
 /// A method ready for one tensor. An element's value must not depend on the block it is asked in.
 pub trait Combine: Send + Sync {

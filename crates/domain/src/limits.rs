@@ -46,7 +46,7 @@ pub struct Limits {
     pub traversal: usize,
     /// Most models in one merge.
     pub merge_models: usize,
-    /// Most elements that a merge method holds whole for one tensor, where it cannot do without.
+    /// Most numbers of 8 bytes that a merge method holds at once for one tensor, where it cannot do without.
     pub merge_held: u64,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
@@ -85,7 +85,7 @@ impl Default for Limits {
             parents: 64,
             traversal: 50_000,
             merge_models: 64,
-            merge_held: 1 << 26,
+            merge_held: 1 << 28,
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,

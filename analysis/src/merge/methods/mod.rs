@@ -4,11 +4,14 @@ mod arcee_fusion;
 mod breadcrumbs;
 mod breadcrumbs_ties;
 mod cabs;
+#[cfg(test)]
+pub(in crate::merge) mod clipped;
 mod consensus_ta;
 mod dare_linear;
 mod dare_ties;
 mod della;
 mod della_linear;
+mod iso_c;
 mod karcher;
 mod linear;
 mod localize_stitch;
@@ -25,11 +28,10 @@ mod sce;
 mod slerp;
 mod task_arithmetic;
 mod ties;
-mod trim;
+mod tsv_m;
+mod wudi;
 
 use super::Method;
-
-pub use trim::{Trim, magnitude};
 
 /// Every merge method.
 pub const METHODS: &[&dyn Method] = &[
@@ -57,4 +59,7 @@ pub const METHODS: &[&dyn Method] = &[
     &consensus_ta::ConsensusTa,
     &localize_stitch::LocalizeStitch,
     &magmax::MagMax,
+    &iso_c::IsoC,
+    &tsv_m::TsvM,
+    &wudi::Wudi,
 ];

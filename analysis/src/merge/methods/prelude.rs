@@ -2,7 +2,6 @@
 
 pub(in crate::merge) use std::sync::Arc;
 
-pub(in crate::merge) use super::{Trim, magnitude};
 pub(in crate::merge) use crate::{
     computed::refused,
     merge::{
@@ -12,10 +11,12 @@ pub(in crate::merge) use crate::{
         select::{Ranked, wanted},
         sparse::{DENSITY, EPSILON, GAMMA, RESCALE_MODE, SCOPE, Sparsifier, TRIM_SCOPE},
         spec::Survey,
+        spectral::{Dense, is_matrix, matrix, mean},
         sphere::{Blend, Common, Products, Vectors, geometry},
         task_vectors::{
             Consensus, DIVISOR, LAMBDA, NO_DIVISOR, NORMALIZE, RESCALE, TaskVectors, WEIGHT, ZERO_SIGN,
             model_wide,
         },
     },
+    trim::{Trim, magnitude},
 };
