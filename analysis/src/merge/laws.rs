@@ -7,7 +7,7 @@ use super::{
     BaseNeed, Inputs, Kind, Law, METHODS, MergeSource, MethodSpec,
     tests::{inputs, merge},
 };
-use crate::testing::{Fixture, bytes, noise, same};
+use crate::testing::{Fixture, bytes, noise, same, values};
 
 /// Values of parameters that make a method do more than by default.
 const BUSY: [(&str, &str); 12] = [
@@ -25,10 +25,10 @@ const BUSY: [(&str, &str); 12] = [
     ("mask_lambda", "0.3"),
 ];
 
-/// A model of several blocks and one of each shape that methods treat in their own way.
+/// A model of one tensor of each shape that methods treat in their own way.
 fn model(seed: u64) -> Fixture {
     Fixture::empty()
-        .with("layers.0.long", Dtype::Bf16, &[70_001], &noise(seed, 70_001))
+        .with("layers.0.rough", Dtype::Bf16, &[1_001], &noise(seed, 1_001))
         .with("layers.0.up_proj.weight", Dtype::F32, &[30, 23], &noise(seed + 1000, 690))
         .with("layers.1.conv.weight", Dtype::F32, &[3, 4, 5], &noise(seed + 2000, 60))
         .with("layers.1.scalar", Dtype::F32, &[], &[seed as f64 + 0.5])
@@ -36,13 +36,13 @@ fn model(seed: u64) -> Fixture {
         .with("none", Dtype::F32, &[0, 4], &[])
 }
 
-fn models(seeds: [u64; 4]) -> Inputs {
-    inputs(&[
-        ("o/base", model(seeds[0])),
-        ("o/a", model(seeds[1])),
-        ("o/b", model(seeds[2])),
-        ("o/c", model(seeds[3])),
-    ])
+/// With a tensor longer than a block.
+fn long(seed: u64) -> Fixture {
+    model(seed).with("long", Dtype::Bf16, &[70_001], &noise(seed, 70_001))
+}
+
+fn models(made: impl Fn(u64) -> Fixture) -> Inputs {
+    inputs(&[("o/base", made(1)), ("o/a", made(2)), ("o/b", made(3)), ("o/c", made(4))])
 }
 
 /// How many models a law is tried with.
@@ -140,7 +140,7 @@ fn a_weight_of_one_beside_none_gives_the_first_model_bit_for_bit() {
     for spec in METHODS.iter().map(|method| method.spec()) {
         if spec.laws.contains(&Law::FirstWeight) {
             let yaml = recipe(spec, &NAMES[..2], &[("weight.0", "1"), ("weight.1", "0")]);
-            assert!(same(&merge(&yaml, &models([1, 2, 3, 4])), &model(2)), "{yaml}");
+            assert!(same(&merge(&yaml, &models(model)), &model(2)), "{yaml}");
         }
     }
 }
@@ -155,8 +155,8 @@ fn listing_the_models_in_another_order_changes_nothing() {
         let places = ["weight.0", "weight.1", "weight.2"];
         let other: Vec<(&str, &str)> = (0..=last).map(|at| (places[at], weights[last - at].1)).collect();
 
-        let one = merge(&recipe(spec, names, &[&settings[..], &weights].concat()), &models([1, 2, 3, 4]));
-        let two = merge(&recipe(spec, &turned, &[&settings[..], &other].concat()), &models([1, 2, 3, 4]));
+        let one = merge(&recipe(spec, names, &[&settings[..], &weights].concat()), &models(model));
+        let two = merge(&recipe(spec, &turned, &[&settings[..], &other].concat()), &models(model));
 
         assert!(same(&one, &two), "{} {settings:?}", spec.id);
     }
@@ -169,8 +169,8 @@ fn a_method_without_symmetry_depends_on_the_order_or_takes_no_choice_of_it() {
             continue;
         }
         let settings = BUSY.to_vec();
-        let one = merge(&recipe(spec, &["o/a", "o/b"], &settings), &models([1, 2, 3, 4]));
-        let two = merge(&recipe(spec, &["o/b", "o/a"], &settings), &models([1, 2, 3, 4]));
+        let one = merge(&recipe(spec, &["o/a", "o/b"], &settings), &models(model));
+        let two = merge(&recipe(spec, &["o/b", "o/a"], &settings), &models(model));
 
         assert!(!same(&one, &two), "{} may promise symmetry", spec.id);
     }
@@ -182,7 +182,7 @@ fn any_range_on_any_number_of_threads_equals_the_whole() {
     let (alone, many) = (pool(1), pool(5));
     for (spec, settings) in all() {
         let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
-        let (whole, pieces) = (merge(&yaml, &models([1, 2, 3, 4])), merge(&yaml, &models([1, 2, 3, 4])));
+        let (whole, pieces) = (merge(&yaml, &models(long)), merge(&yaml, &models(long)));
         for index in 0..whole.tensors().len() {
             let expected = many.install(|| bytes(&whole, index));
             let mut got = vec![0; expected.len()];
@@ -203,12 +203,31 @@ fn read_backwards(source: &MergeSource, index: usize, out: &mut [u8]) {
 fn every_method_changes_something_and_answers_with_numbers() {
     for (spec, settings) in all() {
         let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
-        let merged = merge(&yaml, &models([1, 2, 3, 4]));
+        let merged = merge(&yaml, &models(model));
         let mut values = vec![0.0; 690];
         merged.read_f32(merged.position("layers.0.up_proj.weight").unwrap(), 0, &mut values).unwrap();
 
         assert!(values.iter().all(|value| value.is_finite()), "{yaml}");
         let plain = spec.id == "passthrough" && !scales(&settings);
         assert!(plain || !same(&merged, &model(1)) && !same(&merged, &model(2)), "{yaml}");
+    }
+}
+
+#[test]
+fn an_infinity_that_all_models_share_is_kept_and_spoils_nothing() {
+    let of = |seed: u64| {
+        let mut values = noise(seed, 21);
+        values[4] = f64::NEG_INFINITY;
+        values[9] = f64::NAN;
+        Fixture::empty().with("w", Dtype::F32, &[7, 3], &values)
+    };
+    let all_models = inputs(&[("o/base", of(1)), ("o/a", of(2)), ("o/b", of(3)), ("o/c", of(4))]);
+    for (spec, settings) in all() {
+        let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
+
+        let merged = values(&merge(&yaml, &all_models), "w");
+
+        assert!(merged[4] == f32::NEG_INFINITY && merged[9].is_nan(), "{yaml}");
+        assert_eq!(merged.iter().filter(|value| value.is_finite()).count(), 19, "{yaml}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use weights::{TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands, spec::Survey};
+use super::{Combine, Method, Operands};
 use crate::{
     computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused},
     trim::Trim,
@@ -61,7 +61,8 @@ pub struct MergeSource {
     /// The tensors prepared last. Nothing is computed under this lock: a thread that waited for it inside a
     /// parallel loop could be the one that has to finish the work.
     prepared: Mutex<VecDeque<Prepared>>,
-    survey: OnceLock<Option<Survey>>,
+    /// What the method found over all tensors, by tensor; empty for a method that does not look.
+    survey: OnceLock<BTreeMap<usize, Arc<[Trim]>>>,
     /// Most elements that prepared tensors hold together.
     held: u64,
 }
@@ -79,20 +80,20 @@ impl MergeSource {
         Self { method, infos, rows, prepared, survey, held }
     }
 
-    /// What the method found over all tensors, and the place of tensor `index` in it.
+    /// What the method found over all tensors for tensor `index`.
     fn surveyed(&self, index: usize) -> Result<Option<Arc<[Trim]>>, weights::Error> {
-        let merged = |row: &'_ Row| match &row.part {
-            Part::Merged(operands) => Some(operands.clone()),
-            Part::Copied(_) => None,
-        };
         if self.survey.get().is_none() {
-            let all: Vec<Operands> = self.rows.iter().filter_map(merged).collect();
-            let found = self.method.survey(&all.iter().collect::<Vec<_>>())?;
+            let merged = |(index, row): (usize, &'_ Row)| match &row.part {
+                Part::Merged(operands) => Some((index, operands.clone())),
+                Part::Copied(_) => None,
+            };
+            let (places, tensors): (Vec<usize>, Vec<Operands>) =
+                self.rows.iter().enumerate().filter_map(merged).unzip();
+            let found = self.method.survey(&tensors.iter().collect::<Vec<_>>())?;
             // Whoever comes second has found the same.
-            drop(self.survey.set(found));
+            drop(self.survey.set(places.into_iter().zip(found.unwrap_or_default()).collect()));
         }
-        let place = self.rows[..index].iter().filter(|row| matches!(row.part, Part::Merged(_))).count();
-        Ok(self.survey.get().and_then(Option::as_ref).and_then(|found| found.get(place).cloned()))
+        Ok(self.survey.get().and_then(|found| found.get(&index).cloned()))
     }
 
     fn combine(&self, index: usize, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {

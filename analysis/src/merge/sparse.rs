@@ -121,10 +121,11 @@ impl Sparsifier {
 
     /// Elements held at once: a row that is sorted, a bit or a factor an element.
     pub fn held(self, operands: &Operands) -> u64 {
-        let rows = operands.columns().max(operands.elements / 64);
+        let models = operands.models.len() as u64;
+        let rows = (models + 1) * operands.columns() + models * (operands.elements / 64);
         match self {
             Self::Middle if operands.params.chose(&SCOPE, "row") => rows,
-            Self::MagPrune if inverse(&operands.params) => operands.elements,
+            Self::MagPrune if inverse(&operands.params) => rows + models * operands.elements / 2,
             Self::MagPrune => rows,
             _ => 0,
         }

@@ -18,9 +18,11 @@ pub enum Vectors {
 }
 
 impl Vectors {
-    /// How many there are in a tensor.
-    pub fn count(self, operands: &Operands) -> u64 {
-        operands.elements / self.stride(operands).1
+    /// Numbers held at once by [`geometry`]: the products of every vector, and a row of every input.
+    pub fn held(self, operands: &Operands) -> u64 {
+        let models = operands.models.len() as u64;
+        let row = if self == Self::Rows { (models + 1) * operands.columns() } else { 0 };
+        (models + 1) * models * (operands.elements / self.stride(operands).1) + row
     }
 
     /// Elements from one of a vector to its next, and how many there are of a vector.
@@ -118,8 +120,8 @@ pub fn geometry(operands: &Operands, vectors: Vectors) -> Result<Geometry, weigh
     let part = |block: &Block| {
         let deltas = block.deltas();
         let views: Vec<&[f64]> = deltas.iter().map(Vec::as_slice).collect();
-        let bits = |of: &[f64]| of.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        let same = block.models.iter().all(|model| bits(model) == bits(&block.models[0]));
+        let first = || block.models[0].iter().map(|value| value.to_bits());
+        let same = block.models.iter().all(|model| model.iter().map(|value| value.to_bits()).eq(first()));
         let products = match vectors {
             Vectors::Whole => vec![Products::of(&views)],
             _ => (0..block.len() / length as usize)

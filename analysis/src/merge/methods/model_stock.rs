@@ -32,8 +32,7 @@ impl Method for ModelStock {
     }
 
     fn held(&self, operands: &Operands) -> u64 {
-        let count = operands.models.len() as u64;
-        vectors(&operands.params).count(operands) * count * count
+        vectors(&operands.params).held(operands)
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {

@@ -42,8 +42,7 @@ impl Method for Nuslerp {
     }
 
     fn held(&self, operands: &Operands) -> u64 {
-        // Four inner products and two factors a vector.
-        6 * vectors(&operands.params).count(operands)
+        vectors(&operands.params).held(operands)
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
