@@ -411,8 +411,10 @@ fn wudi_solves_the_normal_equations_of_its_loss() {
     let deltas = case.deltas();
 
     let got = case.run("wudi", &["", "", ""], "ridge: 0.000000001");
+    let held = case.run("wudi", &["", "", ""], "ridge: 1000000000");
 
-    let found: Vec<f64> = got.iter().zip(&case.base).map(|(y, b)| y - b).collect();
+    let apart = |made: &[f64]| made.iter().zip(&case.base).map(|(y, b)| y - b).collect::<Vec<_>>();
+    let found = apart(&got);
     let loss = |d: &[f64]| -> f64 {
         let one = |delta: &Vec<f64>| {
             let apart = plus(d, &scaled(delta, -1.0));
@@ -431,4 +433,6 @@ fn wudi_solves_the_normal_equations_of_its_loss() {
     }
     let sum = deltas.iter().fold(vec![0.0; ROWS * COLUMNS], |sum, d| plus(&sum, d));
     assert!(least < 0.9 * loss(&sum), "{least} {}", loss(&sum));
+    // Pulled hard enough, the answer is the sum itself.
+    assert!(apart(&held).iter().zip(&sum).all(|(d, sum)| (d - sum).abs() < 1e-6 * (1.0 + sum.abs())));
 }

@@ -1,7 +1,8 @@
 //! WUDI (arXiv 2503.08099): the delta that interferes least with the inputs each model's delta stands for.
 //!
 //! The paper descends on `Σ ‖(D − δ_i)·δ_iᵀ‖²/‖δ_i‖²`, which is quadratic: its minimum solves
-//! `D·ΣP_i = Σ δ_i·P_i` with `P_i = δ_iᵀδ_i/‖δ_i‖²`.
+//! `D·ΣP_i = Σ δ_i·P_i` with `P_i = δ_iᵀδ_i/‖δ_i‖²`. The paper starts at `Σ δ_i` and stops early; here a ridge pulls
+//! `D` to that sum, without which directions that hardly matter to any model grow without bound.
 
 use faer::{Mat, Side, prelude::Solve};
 
@@ -19,9 +20,9 @@ const SPEC: MethodSpec = MethodSpec {
     models: ModelCount::from(2),
     parameters: &[
         LAMBDA,
-        ParamSpec::number("ridge", "Added to the diagonal of the system, as share of its mean.")
-            .or(1e-6)
-            .usually(0.0, 0.01),
+        ParamSpec::number("ridge", "How strongly the solution is pulled to the sum of the deltas.")
+            .or(0.1)
+            .usually(0.001, 1.0),
     ],
     ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
@@ -38,8 +39,8 @@ impl Method for Wudi {
     }
 
     fn held(&self, operands: &Operands) -> u64 {
-        // A delta, both sides of the system and its factor, and the result.
-        if is_matrix(operands) { 4 * operands.elements + 3 * operands.columns().pow(2) } else { 0 }
+        // A delta, their sum, both sides of the system and its factor, and the result.
+        if is_matrix(operands) { 5 * operands.elements + 3 * operands.columns().pow(2) } else { 0 }
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
@@ -48,7 +49,8 @@ impl Method for Wudi {
             return Ok(mean(operands, lambda));
         }
         let (rows, columns) = sides(operands);
-        let (mut system, mut right) = (Mat::<f64>::zeros(columns, columns), Mat::<f64>::zeros(rows, columns));
+        let (mut sum, mut right) = (Mat::<f64>::zeros(rows, columns), Mat::<f64>::zeros(rows, columns));
+        let mut system = Mat::<f64>::zeros(columns, columns);
         let mut live = 0.0;
         for at in 0..operands.models.len() {
             let delta = matrix(operands, at)?;
@@ -58,14 +60,17 @@ impl Method for Wudi {
                 let projection = delta.transpose() * &delta * faer::Scale(1.0 / norm);
                 right += &delta * &projection;
                 system += projection;
+                sum += delta;
             }
         }
-        for at in 0..columns {
-            // The trace of every projection is 1.
-            system[(at, at)] += ridge * live / columns as f64;
-        }
         if live == 0.0 {
-            return Ok(Arc::new(Dense::new(&right, lambda)));
+            return Ok(Arc::new(Dense::new(&sum, lambda)));
+        }
+        // The trace of every projection is 1.
+        let pull = ridge * live / columns as f64;
+        right += sum * faer::Scale(pull);
+        for at in 0..columns {
+            system[(at, at)] += pull;
         }
         let factor = system.llt(Side::Lower).map_err(|_| {
             refused(format!("tensor `{}` has no solution; choose a larger `ridge`", operands.name))
