@@ -14,6 +14,11 @@ pub trait Computed: Sync {
     /// All tensors, sorted by name.
     fn infos(&self) -> &[TensorInfo];
 
+    /// Does what is done once a tensor before the parallel reading of its elements.
+    fn ready(&self, _index: usize) -> Result<(), weights::Error> {
+        Ok(())
+    }
+
     /// Computes elements `start..start + out.len()` of tensor `index`.
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error>;
 
@@ -75,6 +80,7 @@ fn encode_blocks<C: Computed + ?Sized>(
     out: &mut [u8],
 ) -> Result<(), weights::Error> {
     let width = (dtype.bits() / 8) as usize;
+    source.ready(index)?;
     out.par_chunks_mut(BLOCK * width).enumerate().try_for_each(|(at, bytes)| {
         let mut values = vec![0.0; bytes.len() / width];
         source.fill(index, first + (at * BLOCK) as u64, &mut values)?;
@@ -178,6 +184,10 @@ pub fn keep_or_refuse_nonfinite<'l>(
     (values, labels): (&[&[f64]], impl Iterator<Item = &'l str>),
     out: &mut [f64],
 ) -> Result<(), weights::Error> {
+    let infinite = |value: &&f64| !value.is_finite();
+    if values.iter().all(|of| of.iter().filter(infinite).count() == 0) {
+        return Ok(());
+    }
     let labels: Vec<&str> = labels.collect();
     for (at, out) in out.iter_mut().enumerate() {
         let Some(who) = values.iter().position(|of| !of[at].is_finite()) else { continue };

@@ -17,6 +17,16 @@ pub struct Pinned {
     pub base: Option<Box<Pinned>>,
 }
 
+impl Pinned {
+    /// What pins the content: the digest, and that of what an adapter is applied to.
+    pub fn content(&self) -> String {
+        match &self.base {
+            Some(base) => format!("{}+{}", self.digest, base.content()),
+            None => self.digest.clone(),
+        }
+    }
+}
+
 /// How a model is computed from others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -18,6 +18,16 @@ impl Trim {
     pub const KEEP_ALL: Self = Self { threshold: 0, cutoff: u64::MAX };
     pub const KEEP_NONE: Self = Self { threshold: u32::MAX, cutoff: 0 };
 
+    /// Keeps what is larger than `threshold` (f32 bits), and of what equals it the elements below index `cutoff`.
+    pub const fn new(threshold: u32, cutoff: u64) -> Self {
+        Self { threshold, cutoff }
+    }
+
+    /// The same elements where index 0 is what was index `offset`.
+    pub const fn from(self, offset: u64) -> Self {
+        Self { cutoff: self.cutoff.saturating_sub(offset), ..self }
+    }
+
     /// The `keep` largest elements, ties at the threshold by lowest index. `pass` runs over the delta once a call.
     pub fn largest<E>(keep: u64, mut pass: impl FnMut(&mut Feed<'_>) -> Result<(), E>) -> Result<Self, E> {
         let mut high = High::new();

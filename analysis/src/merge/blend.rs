@@ -1,22 +1,98 @@
-//! The one sum all linear methods share: `c_0·b + Σ c_i·x_i`, exact where the answer is an input.
+//! Weighted sums of a strip of elements, exact where the answer is an input.
 
-/// A weighted sum in f64. Terms of weight zero are not looked at, so a weight of (1, 0) gives the first input exactly.
-pub fn sum(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let live =
-        terms.filter(|(coefficient, _)| *coefficient != 0.0).map(|(coefficient, value)| coefficient * value);
-    live.reduce(|sum, term| sum + term).unwrap_or(0.0)
-}
+use super::Combine;
 
-/// Whether every value has the bits of `first`.
-pub fn all_same(first: f64, others: impl IntoIterator<Item = f64>) -> bool {
-    others.into_iter().all(|value| value.to_bits() == first.to_bits())
-}
+/// What a sum starts from: adding to it changes no value, not even the sign of a zero.
+pub const NOTHING: f64 = -0.0;
 
-/// `b + Σ c_i·(x_i − b)`, written as one sum; exactly `b` when no input differs from it.
-pub fn around(base: f64, inputs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    if all_same(base, inputs.clone().map(|(_, value)| value)) {
-        return base;
+/// `Σ c_i·x_i`. Terms of factor zero are not looked at, so factors of (1, 0) give the first input exactly.
+pub fn weighted<'x>(terms: impl Iterator<Item = (f64, &'x [f64])>, out: &mut [f64]) {
+    out.fill(NOTHING);
+    let mut live = false;
+    for (factor, values) in terms.filter(|(factor, _)| *factor != 0.0) {
+        live = true;
+        for (out, value) in out.iter_mut().zip(values) {
+            *out += factor * value;
+        }
     }
-    let moved: f64 = inputs.clone().map(|(coefficient, _)| coefficient).sum();
-    sum(std::iter::once((1.0 - moved, base)).chain(inputs))
+    if !live {
+        out.fill(0.0);
+    }
+}
+
+/// Puts `first` where all `others` have its bits: the mean of equal inputs is that input.
+pub fn keep_common<'x>(first: &[f64], others: impl Iterator<Item = &'x [f64]>, out: &mut [f64]) {
+    let mut differing = vec![0u64; first.len()];
+    for other in others {
+        for ((differing, first), other) in differing.iter_mut().zip(first).zip(other) {
+            *differing |= first.to_bits() ^ other.to_bits();
+        }
+    }
+    for ((out, first), differing) in out.iter_mut().zip(first).zip(differing) {
+        *out = if differing == 0 { *first } else { *out };
+    }
+}
+
+/// `b + Σ c_i·(x_i − b)`, written as one sum; exactly `b` where no input differs from it.
+pub fn around(base: &[f64], models: &[&[f64]], factors: &[f64], out: &mut [f64]) {
+    let rest = 1.0 - factors.iter().sum::<f64>();
+    let models = || models.iter().copied();
+    weighted(std::iter::once((rest, base)).chain(factors.iter().copied().zip(models())), out);
+    keep_common(base, models(), out);
+}
+
+/// [`around`] with a factor of its own for every element, those of one model after those of the one before.
+pub fn around_each(base: &[f64], models: &[&[f64]], factors: &[f64], out: &mut [f64]) {
+    let mut moved = vec![0.0; base.len()];
+    out.fill(NOTHING);
+    for (model, factors) in models.iter().zip(factors.chunks(base.len().max(1))) {
+        for (((out, moved), value), factor) in out.iter_mut().zip(&mut moved).zip(*model).zip(factors) {
+            *moved += factor;
+            *out = if *factor == 0.0 { *out } else { *out + factor * value };
+        }
+    }
+    for ((out, moved), base) in out.iter_mut().zip(moved).zip(base) {
+        let rest = 1.0 - moved;
+        *out = if rest == 0.0 { *out } else { rest * base + *out };
+    }
+    keep_common(base, models.iter().copied(), out);
+}
+
+/// `b + Σ c_i·(x_i − b)` with factors that a method computes for the elements `start..` of all models: those of
+/// one model after those of the one before, all 0 at first.
+pub struct Factored<F>(pub F);
+
+impl<F> Combine for Factored<F>
+where
+    F: Fn(u64, &Deltas<'_>, &mut [f64]) + Send + Sync,
+{
+    fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        let mut factors = vec![0.0; models.len() * base.len()];
+        (self.0)(start, &Deltas::new(models, base), &mut factors);
+        around_each(base, models, &factors, out);
+    }
+}
+
+/// Deltas of a strip, those of one model after those of the one before.
+pub struct Deltas<'a> {
+    base: &'a [f64],
+    values: Vec<f64>,
+}
+
+impl<'a> Deltas<'a> {
+    /// Of the models to the base.
+    pub fn new(models: &[&[f64]], base: &'a [f64]) -> Self {
+        let values = models.iter().flat_map(|model| model.iter().zip(base).map(|(m, b)| m - b)).collect();
+        Self { base, values }
+    }
+
+    /// Elements of the strip.
+    pub fn len(&self) -> usize {
+        self.base.len()
+    }
+
+    /// Every model's deltas.
+    pub fn each(&self) -> impl Iterator<Item = &[f64]> {
+        self.values.chunks(self.base.len().max(1))
+    }
 }

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use domain::Item;
+use domain::{Item, Limits};
 use kernels::Dtype;
 use weights::{TensorInfo, TensorSource, is_quantised};
 
 use super::{
     BaseNeed, Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
     source::{Part, Row},
-    spec::{Operands, Params},
+    spec::{Law, Operands, Params},
 };
 use crate::{
     Error,
@@ -36,30 +36,55 @@ pub fn dtype(word: &str) -> Option<Dtype> {
     }
 }
 
-/// Checks `config` against the opened inputs, by the names [`MergeConfig::model_refs`] gives.
+/// An opened input of a merge.
+#[derive(Clone)]
+pub struct Input {
+    pub source: Arc<dyn TensorSource>,
+    /// What pins its content, e.g. the digest of its revision; random masks are drawn from it.
+    pub content: String,
+}
+
+/// Opened inputs by the names that [`MergeConfig::model_refs`] gives.
+pub type Inputs = BTreeMap<String, Input>;
+
+/// Checks `config` against the opened inputs.
 ///
 /// # Errors
-/// [`Error::Faults`] with everything that is wrong: missing models, parameters and tensors, shapes, dtypes.
-pub fn check(
-    config: &MergeConfig,
-    inputs: &BTreeMap<String, Arc<dyn TensorSource>>,
-) -> Result<MergeSource, Error> {
+/// [`Error::Faults`] with everything that is wrong: missing models, parameters and tensors, shapes, dtypes, and
+/// tensors that the method would have to hold whole although `limits` forbid it.
+pub fn check(config: &MergeConfig, inputs: &Inputs, limits: &Limits) -> Result<MergeSource, Error> {
     let Some(method) = config.method() else {
         return Err(Error::fault(
             "/merge_method",
             format!("`{}` is not a merge method", config.merge_method),
         ));
     };
-    let mut job = Job { config, method, inputs, faults: Vec::new() };
+    check_method(method, config, inputs, limits)
+}
+
+/// [`check`] of a method that need not be in the methods slice.
+pub(super) fn check_method(
+    method: &'static dyn Method,
+    config: &MergeConfig,
+    inputs: &Inputs,
+    limits: &Limits,
+) -> Result<MergeSource, Error> {
+    let mut job = Job { config, method, inputs, held: limits.merge_held, faults: Vec::new() };
     let members = job.members();
     let rows = if job.faults.is_empty() { job.rows(&members) } else { job.parameters(&members) };
-    if job.faults.is_empty() { Ok(MergeSource::new(method, rows)) } else { Err(Error::faults(job.faults)) }
+    if job.faults.is_empty() {
+        Ok(MergeSource::new(method, rows, limits.merge_held))
+    } else {
+        Err(Error::faults(job.faults))
+    }
 }
 
 struct Job<'a> {
     config: &'a MergeConfig,
     method: &'static dyn Method,
-    inputs: &'a BTreeMap<String, Arc<dyn TensorSource>>,
+    inputs: &'a Inputs,
+    /// Most elements of one tensor held whole.
+    held: u64,
     faults: Vec<Item>,
 }
 
@@ -102,23 +127,23 @@ impl<'a> Job<'a> {
             }
         }
         let base = config.base_model.clone();
-        if base.is_none() && spec.base != BaseNeed::Unused {
+        if base.is_none() && matches!(spec.base, BaseNeed::Delta | BaseNeed::Endpoint) {
             self.fault("/base_model", format!("`{}` needs a base model", spec.id));
         }
         let mut merged: Vec<(String, Option<&Entry>)> =
             config.models.iter().map(|entry| (entry.model.clone(), Some(entry))).collect();
         match spec.base {
-            BaseNeed::Delta => merged.retain(|(name, _)| Some(name) != base.as_ref()),
+            BaseNeed::Delta | BaseNeed::Optional => merged.retain(|(name, _)| Some(name) != base.as_ref()),
             BaseNeed::Endpoint => {
                 // A model merged with itself is listed twice; otherwise the base is the end at t = 0.
                 let at = merged.iter().position(|(name, _)| Some(name) == base.as_ref());
                 let end = at.map(|at| merged.remove(at)).or_else(|| base.clone().map(|name| (name, None)));
                 merged.splice(0..0, end);
             }
-            // A fixed order of summation: permuting the list does not change a bit.
             BaseNeed::Unused => {}
         }
-        if spec.base != BaseNeed::Endpoint {
+        // A fixed order of summation: permuting the list does not change a bit.
+        if spec.laws.contains(&Law::Symmetry) {
             merged.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         let count = merged.len();
@@ -127,13 +152,14 @@ impl<'a> Job<'a> {
                 Some(max) if max == spec.models.min => format!("exactly {max}"),
                 _ => format!("{} or more", spec.models.min),
             };
-            let base = if spec.base == BaseNeed::Delta { " besides the base" } else { "" };
+            let delta = matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional);
+            let base = if delta && base.is_some() { " besides the base" } else { "" };
             self.fault("/models", format!("`{}` merges {wanted} models{base}, {count} given", spec.id));
         }
         let first = config.models.first().map(|entry| entry.model.clone());
         Members {
             merged,
-            delta_base: base.clone().filter(|_| spec.base == BaseNeed::Delta),
+            delta_base: base.clone().filter(|_| matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional)),
             reference: match spec.base {
                 BaseNeed::Unused => first,
                 _ => base.or(first),
@@ -147,7 +173,7 @@ impl<'a> Job<'a> {
             .all()
             .iter()
             .filter_map(|name| self.inputs.get(*name))
-            .flat_map(|source| source.tensors().iter().map(|info| info.name.clone()))
+            .flat_map(|input| input.source.tensors().iter().map(|info| info.name.clone()))
             .collect();
         let layers = layer_count(known.iter());
         let mut seen = BTreeSet::new();
@@ -160,7 +186,7 @@ impl<'a> Job<'a> {
     fn rows(&mut self, members: &Members<'_>) -> Vec<Row> {
         let names: Vec<&String> = members.all();
         let sources: Vec<(&String, &Arc<dyn TensorSource>)> =
-            names.iter().filter_map(|name| Some((*name, self.inputs.get(*name)?))).collect();
+            names.iter().filter_map(|name| Some((*name, &self.inputs.get(*name)?.source))).collect();
         let union: BTreeSet<&String> =
             sources.iter().flat_map(|(_, source)| source.tensors().iter().map(|info| &info.name)).collect();
         let layers = layer_count(union.iter().copied());
@@ -230,20 +256,35 @@ impl<'a> Job<'a> {
             return Some(Part::Copied(held.to_vec()));
         }
         let find = |label: &String| held.iter().find(|h| h.label == *label).cloned();
+        let content = |label: &String| self.inputs.get(label).map(|input| input.content.clone());
         Some(Part::Merged(Operands {
+            name: name.to_owned(),
+            shape: info.shape.clone(),
             models: members.merged.iter().filter_map(|(label, _)| find(label)).collect(),
+            contents: members.merged.iter().filter_map(|(label, _)| content(label)).collect(),
             base: members.delta_base.as_ref().and_then(find),
             elements: info.elements(),
             params: Params::default(),
+            seed: self.config.seed,
+            survey: None,
         }))
     }
 
-    fn finish(&self, part: Part, params: Params, stored: TensorInfo) -> Row {
+    fn finish(&mut self, part: Part, params: Params, stored: TensorInfo) -> Row {
         let wanted =
             self.config.out_dtype.as_ref().or(self.config.dtype.as_ref()).and_then(|word| dtype(word));
         let (part, dtype) = match part {
             Part::Merged(operands) => {
-                (Part::Merged(Operands { params, ..operands }), wanted.unwrap_or(stored.dtype))
+                let operands = Operands { params, ..operands };
+                let (held, most) = (self.method.held(&operands), self.held);
+                if held > most {
+                    let id = self.method.spec().id;
+                    let message = format!(
+                        "`{id}` must hold {held} numbers at once; at most {most} are held (`merge_held`)"
+                    );
+                    self.fault(&stored.name, message);
+                }
+                (Part::Merged(operands), wanted.unwrap_or(stored.dtype))
             }
             copied => (copied, stored.dtype),
         };
@@ -316,7 +357,7 @@ impl<'a> Job<'a> {
 }
 
 fn resolve(spec: &ParamSpec, levels: &[&Settings], tensor: &str, t: f64) -> Option<f64> {
-    levels.iter().find_map(|level| level.get(spec.name)?.of(tensor, t)).or(spec.default)
+    levels.iter().find_map(|level| level.get(spec.name)?.of(tensor, t)).or_else(|| spec.resolved_default())
 }
 
 fn info(stored: &Stored) -> &TensorInfo {

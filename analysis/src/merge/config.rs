@@ -20,6 +20,8 @@ pub struct MergeConfig {
     pub dtype: Option<String>,
     pub out_dtype: Option<String>,
     pub tokenizer_source: Option<String>,
+    /// Chooses the random masks of the methods that draw some.
+    pub seed: u64,
 }
 
 /// One model of a recipe.
@@ -63,7 +65,7 @@ impl MergeConfig {
     pub fn merged_refs(&self) -> Vec<String> {
         let base = self.base_model.as_ref();
         let keep = |name: &String| match self.base_need() {
-            BaseNeed::Delta => Some(name) != base,
+            BaseNeed::Delta | BaseNeed::Optional => Some(name) != base,
             BaseNeed::Endpoint => true,
             BaseNeed::Unused => self.models.iter().any(|entry| entry.model == *name),
         };
@@ -148,6 +150,7 @@ impl Reader {
             models,
             slice_parameters,
             parameters: self.settings(top, ""),
+            seed: self.seed(top),
             dtype: self.dtype(top, "dtype"),
             out_dtype: self.dtype(top, "out_dtype"),
             tokenizer_source,
@@ -209,6 +212,19 @@ impl Reader {
         None
     }
 
+    /// `seed`, or `random_seed` as mergekit's option is called.
+    fn seed(&mut self, top: &Map<String, Value>) -> u64 {
+        let Some((key, value)) =
+            ["seed", "random_seed"].iter().find_map(|key| Some((key, present(top, key)?)))
+        else {
+            return 0;
+        };
+        value.as_u64().unwrap_or_else(|| {
+            self.fault(&format!("/{key}"), "expected a whole number, 0 or more");
+            0
+        })
+    }
+
     fn dtype(&mut self, top: &Map<String, Value>, key: &str) -> Option<String> {
         let value = present(top, key)?;
         let word = value.as_str().unwrap_or_default().trim_start_matches("torch.");
@@ -264,8 +280,8 @@ impl Reader {
         let mut settings = Settings::new();
         for (name, value) in named {
             let pointer = format!("{pointer}/{name}");
-            if self.parameters.iter().any(|known| known.name == name) {
-                let setting = Setting::read(value, &pointer, &mut self.faults);
+            if let Some(spec) = self.parameters.iter().find(|known| known.name == name) {
+                let setting = Setting::read(value, spec, &pointer, &mut self.faults);
                 settings.extend(setting.map(|setting| (name.clone(), setting)));
             } else if keys::OFF.contains(&name.as_str()) {
                 if value != false {

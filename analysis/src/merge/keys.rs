@@ -14,6 +14,7 @@ pub const TOP: &[&str] = &[
     "chat_template",
     "modules",
     "name",
+    "seed",
     "random_seed",
     "trust_remote_code",
 ];

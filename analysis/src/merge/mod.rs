@@ -1,24 +1,40 @@
 //! Merging checkpoints as a mergekit YAML says; the result is computed while it is read.
 
+mod bits;
 mod blend;
 mod check;
 mod config;
+#[cfg(test)]
+mod goldens;
 mod keys;
+#[cfg(test)]
+mod laws;
 mod methods;
+mod operands;
+mod param;
+#[cfg(test)]
+mod references;
+#[cfg(test)]
+mod references_more;
+mod select;
 mod setting;
 mod source;
+mod sparse;
 mod spec;
+mod spectral;
+mod sphere;
+mod task_vectors;
 #[cfg(test)]
 mod tests;
 
-pub use check::{check, dtype};
+pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, parse};
 pub use methods::METHODS;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
-pub use spec::{BaseNeed, Kind, MethodSpec, ModelCount, ParamSpec};
+pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
 
-pub(crate) use spec::{Combine, Method, Operands};
+pub(crate) use spec::{Combine, Method, Operands, Params};
 
 /// Specification of every method, for APIs, forms and documentation.
 pub fn specs() -> Vec<&'static MethodSpec> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::Item;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::keys;
+use super::{Kind, ParamSpec, keys};
 
 /// Most filtered values of one setting; each is tried against every tensor.
 const MOST_CASES: usize = 256;
@@ -14,12 +14,26 @@ const MOST_CASES: usize = 256;
 /// Settings by parameter name.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// A number, or one number a position along the layers.
+/// A number, one number a position along the layers, or the word of a choice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Curve {
     Constant(f64),
     Gradient(Vec<f64>),
+    Choice(Chosen),
+}
+
+/// A word of a choice, written as that word.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chosen {
+    word: &'static str,
+    place: usize,
+}
+
+impl Serialize for Chosen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word)
+    }
 }
 
 impl Curve {
@@ -27,6 +41,7 @@ impl Curve {
     fn at(&self, t: f64) -> f64 {
         match self {
             Self::Constant(value) => *value,
+            Self::Choice(chosen) => chosen.place as f64,
             Self::Gradient(values) => {
                 let last = values.len() - 1;
                 let place = t.clamp(0.0, 1.0) * last as f64;
@@ -64,7 +79,13 @@ impl Setting {
     }
 
     /// Reads a setting as mergekit writes it; what is wrong goes to `faults`.
-    pub(super) fn read(value: &Value, pointer: &str, faults: &mut Vec<Item>) -> Option<Self> {
+    pub(super) fn read(
+        value: &Value,
+        spec: &'static ParamSpec,
+        pointer: &str,
+        faults: &mut Vec<Item>,
+    ) -> Option<Self> {
+        let curve = |value: &Value| curve(value, spec);
         let mut fault = |pointer: String, message: String| faults.push(Item { pointer, message });
         let filtered: Vec<&Value> = match value {
             Value::Object(_) => vec![value],
@@ -105,7 +126,12 @@ impl Setting {
     }
 }
 
-fn curve(value: &Value) -> Result<Curve, String> {
+fn curve(value: &Value, spec: &'static ParamSpec) -> Result<Curve, String> {
+    if spec.kind == Kind::Choice {
+        let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let place = spec.place(&word).ok_or_else(|| keys::unknown(&word, spec.choices))?;
+        return Ok(Curve::Choice(Chosen { word: spec.choices[place], place }));
+    }
     match value {
         Value::Array(items) if items.is_empty() => Err("a gradient needs one number or more".into()),
         Value::Array(items) => Ok(Curve::Gradient(items.iter().map(number).collect::<Result<_, _>>()?)),

@@ -1,14 +1,17 @@
 //! The merged checkpoint: every element computed when it is read, scalars of a tensor computed once.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use weights::{TensorInfo, TensorSource};
 
 use super::{Combine, Method, Operands};
-use crate::computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, read_f64, refused};
+use crate::{
+    computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused},
+    trim::Trim,
+};
 
 /// How one output tensor is made.
 pub(super) enum Part {
@@ -20,15 +23,13 @@ pub(super) enum Part {
 pub(super) struct Row {
     info: TensorInfo,
     part: Part,
-    /// Filled by the first read; held while it is computed, so it is computed once.
-    ready: Mutex<Option<Arc<dyn Combine>>>,
     /// Whether the inputs of a copied tensor were found equal.
     equal: Mutex<bool>,
 }
 
 impl Row {
     pub(super) fn new(info: TensorInfo, part: Part) -> Self {
-        Self { info, part, ready: Mutex::new(None), equal: Mutex::new(false) }
+        Self { info, part, equal: Mutex::new(false) }
     }
 
     /// Compares the inputs of a copied tensor, once.
@@ -42,11 +43,28 @@ impl Row {
     }
 }
 
+/// Elements combined at a time: a strip of every input stays in the first caches.
+const STRIP: usize = 4_096;
+
+/// A tensor that is ready to be combined.
+struct Prepared {
+    index: usize,
+    held: u64,
+    combine: Arc<dyn Combine>,
+}
+
 /// A merge as a checkpoint. Any range of any tensor can be read in any order.
 pub struct MergeSource {
     method: &'static dyn Method,
     infos: Vec<TensorInfo>,
     rows: Vec<Row>,
+    /// The tensors prepared last. Nothing is computed under this lock: a thread that waited for it inside a
+    /// parallel loop could be the one that has to finish the work.
+    prepared: Mutex<VecDeque<Prepared>>,
+    /// What the method found over all tensors, by tensor; empty for a method that does not look.
+    survey: OnceLock<BTreeMap<usize, Arc<[Trim]>>>,
+    /// Most elements that prepared tensors hold together.
+    held: u64,
 }
 
 impl std::fmt::Debug for MergeSource {
@@ -56,24 +74,62 @@ impl std::fmt::Debug for MergeSource {
 }
 
 impl MergeSource {
-    pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>) -> Self {
-        Self { method, infos: rows.iter().map(|row| row.info.clone()).collect(), rows }
+    pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>, held: u64) -> Self {
+        let infos = rows.iter().map(|row| row.info.clone()).collect();
+        let (prepared, survey) = (Mutex::default(), OnceLock::new());
+        Self { method, infos, rows, prepared, survey, held }
     }
 
-    fn combine(&self, row: &Row, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
-        let mut ready = row.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = &*ready {
-            return Ok(Arc::clone(ready));
+    /// What the method found over all tensors for tensor `index`.
+    fn surveyed(&self, index: usize) -> Result<Option<Arc<[Trim]>>, weights::Error> {
+        if self.survey.get().is_none() {
+            let merged = |(index, row): (usize, &'_ Row)| match &row.part {
+                Part::Merged(operands) => Some((index, operands.clone())),
+                Part::Copied(_) => None,
+            };
+            let (places, tensors): (Vec<usize>, Vec<Operands>) =
+                self.rows.iter().enumerate().filter_map(merged).unzip();
+            let found = self.method.survey(&tensors.iter().collect::<Vec<_>>())?;
+            // Whoever comes second has found the same.
+            drop(self.survey.set(places.into_iter().zip(found.unwrap_or_default()).collect()));
         }
-        let made = self.method.prepare(operands)?;
-        *ready = Some(Arc::clone(&made));
-        Ok(made)
+        Ok(self.survey.get().and_then(|found| found.get(&index).cloned()))
+    }
+
+    fn combine(&self, index: usize, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
+        let lock = || self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().iter().find(|known| known.index == index) {
+            return Ok(Arc::clone(&known.combine));
+        }
+        let combine = match self.surveyed(index)? {
+            None => self.method.prepare(operands)?,
+            survey => self.method.prepare(&Operands { survey, ..operands.clone() })?,
+        };
+        let mut prepared = lock();
+        prepared.push_front(Prepared {
+            index,
+            held: self.method.held(operands),
+            combine: Arc::clone(&combine),
+        });
+        // A writer has two blocks a thread under way, each perhaps of a tensor of its own.
+        prepared.truncate(2 * rayon::current_num_threads() + 2);
+        while prepared.len() > 1 && prepared.iter().map(|known| known.held).sum::<u64>() > self.held {
+            prepared.pop_back();
+        }
+        Ok(combine)
     }
 }
 
 impl Computed for MergeSource {
     fn infos(&self) -> &[TensorInfo] {
         &self.infos
+    }
+
+    fn ready(&self, index: usize) -> Result<(), weights::Error> {
+        match self.rows.get(index).map(|row| &row.part) {
+            Some(Part::Merged(operands)) => self.combine(index, operands).map(drop),
+            _ => Ok(()),
+        }
     }
 
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
@@ -84,19 +140,19 @@ impl Computed for MergeSource {
                 row.info.name, row.info.dtype
             )));
         };
-        let combine = self.combine(row, operands)?;
-        let read = |stored: &Stored| {
-            let mut values = vec![0.0; out.len()];
-            read_f64(&*stored.source, stored.index, start, &mut values).map(|()| values)
-        };
-        let models: Vec<Vec<f64>> = operands.models.iter().map(read).collect::<Result<_, _>>()?;
-        let base = operands.base.as_ref().map(read).transpose()?.unwrap_or_default();
-        let views: Vec<&[f64]> = models.iter().map(Vec::as_slice).collect();
-        combine.combine(start, &views, &base, out);
-        let labels = || operands.models.iter().chain(&operands.base).map(|stored| stored.label.as_str());
+        let combine = self.combine(index, operands)?;
+        let block = operands.read(start, out.len())?;
+        for (at, out) in out.chunks_mut(STRIP).enumerate() {
+            let place = at * STRIP..at * STRIP + out.len();
+            let models: Vec<&[f64]> = block.models.iter().map(|model| &model[place.clone()]).collect();
+            let base = block.base.get(place).unwrap_or_default();
+            combine.combine(start + (at * STRIP) as u64, &models, base, out);
+        }
+        let values: Vec<&[f64]> = block.models.iter().map(Vec::as_slice).collect();
         let values: Vec<&[f64]> =
-            views.iter().copied().chain((!base.is_empty()).then_some(&base[..])).collect();
-        keep_or_refuse_nonfinite(&row.info.name, start, (&values, labels()), out)
+            values.into_iter().chain((!block.base.is_empty()).then_some(&block.base[..])).collect();
+        let labels = operands.inputs().map(|stored| stored.label.as_str());
+        keep_or_refuse_nonfinite(&row.info.name, start, (&values, labels), out)
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
@@ -109,6 +165,10 @@ impl Computed for MergeSource {
 impl TensorSource for MergeSource {
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
+    }
+
+    fn ready(&self, index: usize) -> Result<(), weights::Error> {
+        Computed::ready(self, index)
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {

@@ -1,11 +1,15 @@
 //! What a merge method declares about itself, and what it must be able to do.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use crate::computed::Stored;
 use serde::Serialize;
 
-/// A method as data: enough to draw its form, check a recipe and write its documentation.
+pub use super::{
+    operands::{Operands, Params},
+    param::{DefaultValue, Kind, ParamSpec},
+};
+
+/// A method as data: enough to draw its form, check a recipe, test its laws and write its documentation.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct MethodSpec {
     pub id: &'static str,
@@ -20,6 +24,20 @@ pub struct MethodSpec {
     /// Parameters that real recipes give this method although they mean nothing to it.
     #[serde(skip)]
     pub ignored: &'static [&'static str],
+    /// What always holds; tested for every method.
+    #[serde(skip)]
+    pub laws: &'static [Law],
+}
+
+/// A promise of a method beyond those that all keep: any range on any number of threads equals the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Law {
+    /// Models that all equal the base are given back bit for bit, with any parameters.
+    Identity,
+    /// The order in which the models are listed means nothing.
+    Symmetry,
+    /// By default a model of weight 1 beside one of weight 0 is given back bit for bit.
+    FirstWeight,
 }
 
 /// What `base_model` means to a method.
@@ -30,6 +48,8 @@ pub enum BaseNeed {
     Unused,
     /// Deltas are taken against it.
     Delta,
+    /// Deltas are taken against it when the recipe names one.
+    Optional,
     /// It is one of the two ends.
     Endpoint,
 }
@@ -41,26 +61,16 @@ pub struct ModelCount {
     pub max: Option<usize>,
 }
 
-/// One parameter.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct ParamSpec {
-    pub name: &'static str,
-    pub kind: Kind,
-    /// Set once a model rather than once a merge.
-    pub per_model: bool,
-    /// Used when the recipe does not say; a flag is 0 or 1. `null`: the recipe must say.
-    pub default: Option<f64>,
-    /// Usual range for forms; values outside are allowed.
-    pub range: Option<(f64, f64)>,
-    pub help: &'static str,
-}
+impl ModelCount {
+    /// `min` models or more.
+    pub const fn from(min: usize) -> Self {
+        Self { min, max: None }
+    }
 
-/// Type of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Number,
-    Flag,
+    /// This many models, no more and no fewer.
+    pub const fn exactly(count: usize) -> Self {
+        Self { min: count, max: Some(count) }
+    }
 }
 
 /// A merge method; one file each in `methods/`.
@@ -73,49 +83,32 @@ pub trait Method: Send + Sync {
         None
     }
 
-    /// Computes the scalars of one tensor, reading the inputs in blocks.
+    /// Numbers of 8 bytes that must be in memory at once for one tensor beside the blocks; bounded by
+    /// [`domain::Limits::merge_held`].
+    fn held(&self, _operands: &Operands) -> u64 {
+        0
+    }
+
+    /// What has to be known of all tensors together, in their order, before the first is merged.
     ///
     /// # Errors
     /// When an input cannot be read.
+    fn survey(&self, _tensors: &[&Operands]) -> Result<Option<Survey>, weights::Error> {
+        Ok(None)
+    }
+
+    /// Computes the scalars of one tensor, reading the inputs in blocks.
+    ///
+    /// # Errors
+    /// When an input cannot be read, or the tensors have no answer, e.g. opposite directions.
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error>;
 }
+
+/// What [`Method::survey`] found, for each tensor in its order.
+pub type Survey = Vec<Arc<[crate::trim::Trim]>>;
 
 /// A method ready for one tensor. An element's value must not depend on the block it is asked in.
 pub trait Combine: Send + Sync {
     /// Combines elements `start..` of all models; `base` is empty when the method takes no deltas.
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]);
-}
-
-/// Parameters resolved for one tensor; a flag is 0 or 1.
-#[derive(Debug, Clone, Default)]
-pub struct Params {
-    pub global: BTreeMap<&'static str, f64>,
-    /// In model order.
-    pub models: Vec<BTreeMap<&'static str, f64>>,
-}
-
-impl Params {
-    /// A parameter of the whole merge.
-    pub fn number(&self, name: &str) -> f64 {
-        self.global.get(name).copied().unwrap_or_default()
-    }
-
-    /// A flag of the whole merge.
-    pub fn flag(&self, name: &str) -> bool {
-        self.number(name) != 0.0
-    }
-
-    /// A parameter of each model.
-    pub fn each(&self, name: &str) -> Vec<f64> {
-        self.models.iter().map(|of| of.get(name).copied().unwrap_or_default()).collect()
-    }
-}
-
-/// Everything a method gets for one tensor.
-pub struct Operands {
-    pub models: Vec<Stored>,
-    /// Present when the method takes deltas.
-    pub base: Option<Stored>,
-    pub elements: u64,
-    pub params: Params,
 }

@@ -1,28 +1,32 @@
-//! Laws of every merge method, and each method against an independent reference.
+//! Recipes: what they mean, what is refused, and the first methods against independent references.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use domain::Fault;
+use domain::{Fault, Limits};
 use kernels::Dtype;
 use weights::TensorSource;
 
-use super::{MergeSource, check, parse};
+use super::{Input, Inputs, MergeConfig, MergeSource, parse};
 use crate::{
     Error,
-    testing::{Fixture, bytes, model, noise, same, values},
+    testing::{Fixture, model, noise, same, values},
 };
 
-type Inputs = BTreeMap<String, Arc<dyn TensorSource>>;
+pub fn inputs(named: &[(&str, Fixture)]) -> Inputs {
+    let input = |fixture: &Fixture, name: &str| Input {
+        source: fixture.clone().share(),
+        content: format!("content of {name}"),
+    };
+    named.iter().map(|(name, fixture)| ((*name).to_owned(), input(fixture, name))).collect()
+}
 
-fn inputs(named: &[(&str, Fixture)]) -> Inputs {
-    named.iter().map(|(name, fixture)| ((*name).to_owned(), fixture.clone().share())).collect()
+pub fn check(config: &MergeConfig, inputs: &Inputs) -> Result<MergeSource, Error> {
+    super::check(config, inputs, &Limits::default())
 }
 
 fn three() -> Inputs {
     inputs(&[("o/base", model(1)), ("o/a", model(2)), ("o/b", model(3))])
 }
 
-fn merge(yaml: &str, inputs: &Inputs) -> MergeSource {
+pub fn merge(yaml: &str, inputs: &Inputs) -> MergeSource {
     check(&parse(yaml).unwrap(), inputs).unwrap()
 }
 
@@ -35,63 +39,6 @@ fn recipe(method: &str, weights: (f64, f64)) -> String {
         _ => format!(
             "{{merge_method: {method}, base_model: o/base, models: [{{model: o/a, parameters: {{weight: {a}}}}}, {{model: o/b, parameters: {{weight: {b}}}}}]}}"
         ),
-    }
-}
-
-const ALL: [&str; 4] = ["linear", "slerp", "task_arithmetic", "ties"];
-
-#[test]
-fn merging_a_model_with_itself_gives_it_back_bit_for_bit() {
-    let own = || model(7).with("zero", Dtype::F32, &[2], &[-0.0, 1e-20]);
-    let twins = inputs(&[("o/base", own()), ("o/a", own()), ("o/b", own())]);
-    for method in ALL {
-        assert!(same(&merge(&recipe(method, (0.7, 0.3)), &twins), &own()), "{method}");
-    }
-}
-
-#[test]
-fn weights_of_one_and_zero_give_the_first_model_bit_for_bit() {
-    for method in ALL {
-        assert!(same(&merge(&recipe(method, (1.0, 0.0)), &three()), &model(2)), "{method}");
-    }
-}
-
-#[test]
-fn permuting_the_models_of_a_recipe_changes_nothing() {
-    for method in ["linear", "task_arithmetic", "ties"] {
-        let entry = |name, weight| format!("{{model: {name}, parameters: {{weight: {weight}}}}}");
-        let of = |list: [String; 3]| {
-            format!("{{merge_method: {method}, base_model: o/base, models: [{}]}}", list.join(", "))
-        };
-        let [a, b, c] = [entry("o/a", 0.3), entry("o/b", 0.5), entry("o/c", 0.9)];
-        let mut four = three();
-        four.insert("o/c".into(), model(4).share());
-
-        let one = merge(&of([a.clone(), b.clone(), c.clone()]), &four);
-        let other = merge(&of([c, a, b]), &four);
-
-        for index in 0..one.tensors().len() {
-            assert_eq!(bytes(&one, index), bytes(&other, index), "{method}");
-        }
-    }
-}
-
-#[test]
-fn any_range_on_any_number_of_threads_equals_the_whole() {
-    for method in ALL {
-        let whole = merge(&recipe(method, (0.4, 0.6)), &three());
-        let pieces = merge(&recipe(method, (0.4, 0.6)), &three());
-        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        for index in 0..whole.tensors().len() {
-            let expected = bytes(&whole, index);
-            let mut got = vec![0; expected.len()];
-            alone.install(|| {
-                for (at, piece) in got.chunks_mut(70_001).enumerate().rev() {
-                    pieces.read_bytes(index, (at * 70_001) as u64, piece).unwrap();
-                }
-            });
-            assert!(expected == got, "{method} {index}");
-        }
     }
 }
 
@@ -170,7 +117,7 @@ fn ties_agrees_with_a_naive_sort_even_where_magnitudes_are_equal() {
             "base_model",
             &format!("dtype: float32, parameters: {{density: {density}, int8_mask: true}}, base_model"),
         );
-        let [base, a, b] = ["o/base", "o/a", "o/b"].map(|name| values(&*all[name], "w"));
+        let [base, a, b] = ["o/base", "o/a", "o/b"].map(|name| values(&*all[name].source, "w"));
 
         let got = values(&merge(&yaml, &all), "w");
 
@@ -361,4 +308,91 @@ fn settings_that_would_have_no_effect_are_faults_and_those_of_real_recipes_are_n
     assert!(faults(lora, &three()).contains("lora"));
     let range = "{merge_method: linear, slices: [{sources: [{model: o/a, layer_range: [0, x, 2], parameters: {weight: 1}}]}]}";
     assert!(faults(range, &three()).contains("layer_range"));
+}
+
+fn dare(seed: &str, names: [&str; 2]) -> String {
+    let entry = |name| format!("{{model: {name}, parameters: {{weight: 0.5, density: 0.5}}}}");
+    format!(
+        "{{merge_method: dare_linear, {seed}base_model: o/base, models: [{}, {}]}}",
+        entry(names[0]),
+        entry(names[1])
+    )
+}
+
+#[test]
+fn a_mask_depends_on_seed_and_content_and_not_on_what_a_model_is_called() {
+    let plain = merge(&dare("", ["o/a", "o/b"]), &three());
+    let mut renamed = three();
+    renamed.insert("z/other".into(), renamed["o/a"].clone());
+    let mut republished = three();
+    if let Some(input) = republished.get_mut("o/a") {
+        input.content = "another digest".into();
+    }
+
+    assert!(same(&plain, &merge(&dare("seed: 0, ", ["o/a", "o/b"]), &three())));
+    let weight = "model.layers.0.self_attn.q_proj.weight";
+    let other = values(&merge(&dare("", ["z/other", "o/b"]), &renamed), weight);
+    // The sum has another order, and may round differently.
+    for (a, b) in values(&plain, weight).iter().zip(other) {
+        assert!((a - b).abs() <= 1e-6 * a.abs(), "{a} {b}");
+    }
+    assert!(!same(&plain, &merge(&dare("seed: 1, ", ["o/a", "o/b"]), &three())));
+    assert!(!same(&plain, &merge(&dare("", ["o/a", "o/b"]), &republished)));
+}
+
+#[test]
+fn the_seed_is_always_in_the_document_and_must_be_a_whole_number() {
+    let seed =
+        |text: &str| parse(&dare(text, ["o/a", "o/b"])).map(|config| config.canonical()["seed"].clone());
+
+    assert_eq!(seed("").unwrap(), 0);
+    assert_eq!(seed("random_seed: 18446744073709551615, ").unwrap(), u64::MAX);
+    assert!(seed("seed: -1, ").unwrap_err().to_string().contains("/seed: expected a whole number"));
+}
+
+#[test]
+fn a_choice_takes_its_words_and_is_recorded_as_one() {
+    let of = |word: &str| {
+        format!(
+            "{{merge_method: nuslerp, models: [{{model: o/a}}, {{model: o/b}}], parameters: {{weight: 1, axis: {word}}}}}"
+        )
+    };
+
+    let config = parse(&of("[{filter: mlp, value: -1}, {value: flatten}]")).unwrap();
+
+    let cases = &config.canonical()["parameters"]["axis"];
+    assert_eq!([&cases[0]["value"], &cases[1]["value"]], ["-1", "flatten"]);
+    let fault = parse(&of("flaten")).unwrap_err().to_string();
+    assert!(
+        fault.contains("/parameters/axis: `flaten` is not known here; did you mean `flatten`?"),
+        "{fault}"
+    );
+    let specs = serde_json::to_value(super::specs()).unwrap();
+    let della = specs.as_array().unwrap().iter().find(|spec| spec["id"] == "della").unwrap();
+    let mode = della["parameters"].as_array().unwrap().iter().find(|p| p["name"] == "rescale_mode").unwrap();
+    assert_eq!(mode["default"], "l1");
+    assert_eq!(mode["choices"], serde_json::json!(["l1", "inverse_p"]));
+}
+
+#[test]
+fn a_matrix_too_large_to_be_held_is_a_fault_before_anything_is_read() {
+    let config =
+        parse("{merge_method: iso_c, base_model: o/base, models: [{model: o/a}, {model: o/b}]}").unwrap();
+    let limits = Limits { merge_held: 2_000, ..Limits::default() };
+
+    let found = super::check(&config, &three(), &limits).unwrap_err().items();
+
+    let faulty: Vec<&str> = found.iter().map(|item| item.pointer.as_str()).collect();
+    assert_eq!(faulty, ["model.layers.0.self_attn.q_proj.weight", "model.layers.1.mlp.up_proj.weight"]);
+    assert!(found[0].message.contains("must hold 2400 numbers at once; at most 2000"), "{found:?}");
+}
+
+#[test]
+fn probabilities_outside_zero_to_one_are_a_fault() {
+    let yaml = "{merge_method: della, base_model: o/base, models: [{model: o/a}], parameters: {weight: 1, density: 0.9}}";
+    assert!(
+        faults(yaml, &three()).contains("density` 0.9 with `epsilon` 0.15"),
+        "{}",
+        faults(yaml, &three())
+    );
 }

@@ -48,6 +48,8 @@ pub struct Limits {
     pub merge_models: usize,
     /// Highest rank of a low-rank diff or an extracted adapter.
     pub low_rank: usize,
+    /// Most numbers of 8 bytes that a merge method holds at once for one tensor, where it cannot do without.
+    pub merge_held: u64,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
     /// Seconds a worker may be silent before its job is handed on.
@@ -98,6 +100,7 @@ impl Default for Limits {
             traversal: 50_000,
             merge_models: 64,
             low_rank: 1_024,
+            merge_held: 1 << 28,
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use analysis::{
-    merge::MergeConfig,
+    merge::{Input, MergeConfig},
     recipe::{Pinned, Recipe},
     transfer::TransferSource,
 };
@@ -117,8 +117,11 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Res
             .collect();
         return Err(analysis::Error::Faults(items).into());
     }
-    let sources = operands.iter().map(|(name, o)| (name.clone(), Arc::clone(&o.source))).collect();
-    let source = analysis::merge::check(&config, &sources)?;
+    let opened = |(name, operand): (&String, &Operand)| {
+        let input = Input { source: Arc::clone(&operand.source), content: pin(operand).content() };
+        (name.clone(), input)
+    };
+    let source = analysis::merge::check(&config, &operands.iter().map(opened).collect(), &registry.limits)?;
     one_tokenizer(&config, &operands, registry.limits.hub_file_bytes).await?;
     let heir_name = config.base_model.clone().or_else(|| config.model_refs().into_iter().next());
     let heir = heir_name

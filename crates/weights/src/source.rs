@@ -44,6 +44,15 @@ pub trait TensorSource: Send + Sync {
     /// As [`Self::read_bytes`], and when the dtype is not a float.
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error>;
 
+    /// Does what is done once a tensor before any of it is read, so that threads reading it in parallel do not
+    /// each do it. Reading works without.
+    ///
+    /// # Errors
+    /// As [`Self::read_bytes`].
+    fn ready(&self, _index: usize) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// `len` stored bytes of tensor `index` from `offset`, where they already lie in memory or are mapped: reading
     /// them in place saves a copy. `None` where they must be read or computed, or leave the tensor.
     fn view(&self, _index: usize, _offset: u64, _len: usize) -> Option<&[u8]> {

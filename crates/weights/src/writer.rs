@@ -116,6 +116,12 @@ fn write_part(
         if next.is_empty() {
             break;
         }
+        let mut readied = None;
+        for (index, ..) in &next {
+            if readied.replace(*index) != Some(*index) {
+                source.ready(*index)?;
+            }
+        }
         let read = |(index, offset, length): (usize, u64, usize)| -> Result<Vec<u8>> {
             let mut bytes = vec![0; length];
             source.read_bytes(index, offset, &mut bytes)?;

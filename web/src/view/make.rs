@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Default)]
 pub struct ParamField {
     pub name: String,
-    /// `number`, `share`, `flag`…
+    /// `number`, `flag` or `choice`.
     pub kind: String,
     pub default: Option<String>,
     /// The permitted values in words.
@@ -16,10 +16,11 @@ pub struct ParamField {
 impl ParamField {
     /// Default and range in words.
     pub(crate) fn hint(&self) -> String {
-        let mut parts = vec![match self.kind.as_str() {
-            "flag" => "true or false".to_owned(),
-            kind => kind.to_owned(),
-        }];
+        let mut parts = match self.kind.as_str() {
+            "flag" => vec!["true or false".to_owned()],
+            "choice" => Vec::new(),
+            kind => vec![kind.to_owned()],
+        };
         parts.extend(self.range.clone());
         parts.push(
             self.default.as_ref().map_or_else(|| "required".to_owned(), |value| format!("default {value}")),

@@ -1,13 +1,6 @@
 //! Weighted average of whole models, "model soup" (arXiv 2203.05482): `Σ w·x`, over `Σ w` when normalised.
 
-use std::sync::Arc;
-
-use super::task_arithmetic::NO_DIVISOR;
-use crate::merge::{
-    BaseNeed, Combine, Kind, Method, MethodSpec, ModelCount, Operands, ParamSpec,
-    blend::{all_same, sum},
-    spec::Params,
-};
+use super::prelude::*;
 
 pub struct Linear;
 
@@ -17,26 +10,13 @@ const SPEC: MethodSpec = MethodSpec {
     summary: "Weighted average of whole models (model soup).",
     reference: "https://arxiv.org/abs/2203.05482",
     base: BaseNeed::Unused,
-    models: ModelCount { min: 1, max: None },
+    models: ModelCount::from(1),
     parameters: &[
-        ParamSpec {
-            name: "weight",
-            kind: Kind::Number,
-            per_model: true,
-            default: None,
-            range: Some((0.0, 1.0)),
-            help: "Share of this model.",
-        },
-        ParamSpec {
-            name: "normalize",
-            kind: Kind::Flag,
-            per_model: false,
-            default: Some(1.0),
-            range: None,
-            help: "Divide by the sum of the weights.",
-        },
+        ParamSpec::number("weight", "Share of this model.").per_model().usually(0.0, 1.0),
+        ParamSpec::flag("normalize", "Divide by the sum of the weights.").on(),
     ],
     ignored: &["density"],
+    laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };
 
 impl Method for Linear {
@@ -56,27 +36,11 @@ impl Method for Linear {
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let weights = operands.params.each("weight");
         let total: f64 = weights.iter().sum();
-        let normalize = operands.params.flag("normalize");
-        // A single live weight is exactly one after normalising.
-        let share = |weight: f64| if normalize { weight / total } else { weight };
-        Ok(Arc::new(Average { shares: weights.into_iter().map(share).collect(), normalize }))
-    }
-}
-
-struct Average {
-    shares: Vec<f64>,
-    normalize: bool,
-}
-
-impl Combine for Average {
-    fn combine(&self, _: u64, models: &[&[f64]], _: &[f64], out: &mut [f64]) {
-        for (at, out) in out.iter_mut().enumerate() {
-            let values = models.iter().map(|model| model[at]);
-            *out = if self.normalize && all_same(models[0][at], values.clone()) {
-                models[0][at]
-            } else {
-                sum(self.shares.iter().copied().zip(values))
-            };
+        if !operands.params.flag("normalize") {
+            return Ok(Arc::new(Blend::new(operands, Vectors::Whole, weights, Common::Blended)));
         }
+        // A single live weight is exactly one after normalising.
+        let shares = weights.into_iter().map(|weight| weight / total).collect();
+        Ok(Arc::new(Blend::new(operands, Vectors::Whole, shares, Common::Kept)))
     }
 }

@@ -1,14 +1,6 @@
 //! Spherical interpolation of two models, a whole tensor being one vector. Nearly parallel ones are interpolated linearly.
 
-use std::sync::Arc;
-
-use crate::{
-    computed::{blocks, read_f64},
-    merge::{
-        BaseNeed, Combine, Kind, Method, MethodSpec, ModelCount, Operands, ParamSpec,
-        blend::{all_same, sum},
-    },
-};
+use super::prelude::*;
 
 /// Cosine beyond which the arc is a line.
 const PARALLEL: f64 = 0.9995;
@@ -23,16 +15,10 @@ const SPEC: MethodSpec = MethodSpec {
     summary: "Spherical interpolation between two models; close relatives are interpolated linearly.",
     reference: "https://dl.acm.org/doi/10.1145/325165.325242",
     base: BaseNeed::Endpoint,
-    models: ModelCount { min: 2, max: Some(2) },
-    parameters: &[ParamSpec {
-        name: "t",
-        kind: Kind::Number,
-        per_model: false,
-        default: None,
-        range: Some((0.0, 1.0)),
-        help: "0 gives the base model, 1 the other.",
-    }],
+    models: ModelCount::exactly(2),
+    parameters: &[ParamSpec::number("t", "0 gives the base model, 1 the other.").usually(0.0, 1.0)],
     ignored: &["weight", "density", "normalize"],
+    laws: &[Law::Identity],
 };
 
 impl Method for Slerp {
@@ -42,50 +28,32 @@ impl Method for Slerp {
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let t = operands.params.number("t");
-        let ends = [t == 0.0, t == 1.0].contains(&true);
-        let cosine = if ends { 1.0 } else { cosine(operands)? };
-        if cosine.abs() <= PARALLEL {
-            let angle = cosine.acos();
-            let share = |part: f64| (part * angle).sin() / angle.sin();
-            return Ok(Arc::new(Interpolated { shares: [share(1.0 - t), share(t)], line: false }));
+        let whole = |shares: [f64; 2], common| Blend::new(operands, Vectors::Whole, shares.to_vec(), common);
+        if t == 0.0 || t == 1.0 {
+            return Ok(Arc::new(whole([1.0 - t, t], Common::Kept)));
         }
-        Ok(Arc::new(Interpolated { shares: [1.0 - t, t], line: true }))
+        let found = geometry(operands, Vectors::Whole)?;
+        let cosine = cosine(&found.products[0], ZERO_NORM);
+        let along = cosine.abs() > PARALLEL;
+        let common = if along { Common::Kept } else { Common::Blended };
+        Ok(Arc::new(whole(arc(t, if along { 1.0 } else { cosine }), common)))
     }
 }
 
-/// Cosine of the two tensors; 1 when either has no direction or is not finite.
-fn cosine(operands: &Operands) -> Result<f64, weights::Error> {
-    let [mut ab, mut aa, mut bb] = [0.0; 3];
-    for (start, len) in blocks(operands.elements) {
-        let [mut a, mut b] = [vec![0.0; len], vec![0.0; len]];
-        for (stored, values) in operands.models.iter().zip([&mut a, &mut b]) {
-            read_f64(&*stored.source, stored.index, start, values)?;
-        }
-        let pairs = || a.iter().zip(&b);
-        ab += pairs().map(|(a, b)| a * b).sum::<f64>();
-        aa += a.iter().map(|a| a * a).sum::<f64>();
-        bb += b.iter().map(|b| b * b).sum::<f64>();
-    }
-    let (a, b) = (f64::sqrt(aa), f64::sqrt(bb));
-    let directed = a > ZERO_NORM && b > ZERO_NORM && (a * b).is_finite();
-    Ok(if directed { (ab / a / b).clamp(-1.0, 1.0) } else { 1.0 })
+/// Cosine of the first two vectors; 1 when either has no direction.
+pub fn cosine(products: &Products, zero: f64) -> f64 {
+    let (a, b) = (products.norm(0), products.norm(1));
+    let directed = a > zero && b > zero && (a * b).is_finite();
+    if directed { (products.at(0, 1) / a / b).clamp(-1.0, 1.0) } else { 1.0 }
 }
 
-/// Two shares, and whether they lie on a line (then equal inputs are their own mean).
-struct Interpolated {
-    shares: [f64; 2],
-    line: bool,
-}
-
-impl Combine for Interpolated {
-    fn combine(&self, _: u64, models: &[&[f64]], _: &[f64], out: &mut [f64]) {
-        for (at, out) in out.iter_mut().enumerate() {
-            let values = models.iter().map(|model| model[at]);
-            *out = if self.line && all_same(models[0][at], values.clone()) {
-                models[0][at]
-            } else {
-                sum(self.shares.into_iter().zip(values))
-            };
-        }
+/// Shares of the two ends at `t` along the arc between vectors of this cosine.
+pub fn arc(t: f64, cosine: f64) -> [f64; 2] {
+    // Small angles are lost in the arc cosine, not in the sine of their half.
+    let angle = 2.0 * ((1.0 - cosine) / 2.0).sqrt().min(1.0).asin();
+    let sine = angle.sin();
+    if sine < 1e-8 {
+        return [1.0 - t, t];
     }
+    [((1.0 - t) * angle).sin() / sine, (t * angle).sin() / sine]
 }

@@ -45,7 +45,10 @@ pub fn methods() -> Vec<MethodCard> {
             name: text(spec, "name"),
             summary: text(spec, "summary"),
             reference: text(spec, "reference"),
-            needs_base: spec.get("base").and_then(Value::as_str).is_some_and(|word| word != "unused"),
+            needs_base: spec
+                .get("base")
+                .and_then(Value::as_str)
+                .is_some_and(|word| matches!(word, "delta" | "endpoint")),
             models: spec.get("models").map(model_count).unwrap_or_default(),
             params: spec
                 .get("parameters")
@@ -59,7 +62,8 @@ pub fn methods() -> Vec<MethodCard> {
                         "flag" => default.as_f64().map(|flag| (flag != 0.0).to_string()),
                         _ => plain(default),
                     }),
-                    range: param.get("range").and_then(|range| {
+                    range: words(param).or_else(|| {
+                        let range = param.get("range")?;
                         Some(format!("usually {} to {}", range.get(0)?.as_f64()?, range.get(1)?.as_f64()?))
                     }),
                     per_model: param.get("per_model").and_then(Value::as_bool).unwrap_or_default(),
@@ -67,6 +71,12 @@ pub fn methods() -> Vec<MethodCard> {
                 .collect(),
         })
         .collect()
+}
+
+/// The words of a choice.
+fn words(param: &Value) -> Option<String> {
+    let words: Vec<&str> = param.get("choices")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    Some(words.join(" or "))
 }
 
 fn model_count(range: &Value) -> String {

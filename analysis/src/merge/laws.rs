@@ -1,0 +1,233 @@
+//! What every merge method promises, tested for all of them from the methods slice.
+
+use kernels::Dtype;
+use weights::TensorSource;
+
+use super::{
+    BaseNeed, Inputs, Kind, Law, METHODS, MergeSource, MethodSpec,
+    tests::{inputs, merge},
+};
+use crate::testing::{Fixture, bytes, noise, same, values};
+
+/// Values of parameters that make a method do more than by default.
+const BUSY: [(&str, &str); 12] = [
+    ("weight", "0.7"),
+    ("t", "0.3"),
+    ("density", "0.4"),
+    ("gamma", "0.1"),
+    ("epsilon", "0.2"),
+    ("select_topk", "0.5"),
+    ("scale", "0.7"),
+    ("n", "2"),
+    ("m", "5"),
+    ("k", "1"),
+    ("lambda", "0.8"),
+    ("mask_lambda", "0.3"),
+];
+
+/// A model of one tensor of each shape that methods treat in their own way.
+fn model(seed: u64) -> Fixture {
+    Fixture::empty()
+        .with("layers.0.rough", Dtype::Bf16, &[1_001], &noise(seed, 1_001))
+        .with("layers.0.up_proj.weight", Dtype::F32, &[30, 23], &noise(seed + 1000, 690))
+        .with("layers.1.conv.weight", Dtype::F32, &[3, 4, 5], &noise(seed + 2000, 60))
+        .with("layers.1.scalar", Dtype::F32, &[], &[seed as f64 + 0.5])
+        .with("layers.1.thin.weight", Dtype::F32, &[7, 1], &noise(seed + 4000, 7))
+        .with("none", Dtype::F32, &[0, 4], &[])
+}
+
+/// With a tensor longer than a block.
+fn long(seed: u64) -> Fixture {
+    model(seed).with("long", Dtype::Bf16, &[70_001], &noise(seed, 70_001))
+}
+
+fn models(made: impl Fn(u64) -> Fixture) -> Inputs {
+    inputs(&[("o/base", made(1)), ("o/a", made(2)), ("o/b", made(3)), ("o/c", made(4))])
+}
+
+/// How many models a law is tried with.
+fn count(spec: &MethodSpec) -> usize {
+    spec.models.max.map_or(3, |max| max.min(3))
+}
+
+fn wants_base(spec: &MethodSpec) -> bool {
+    matches!(spec.base, BaseNeed::Delta | BaseNeed::Endpoint)
+}
+
+/// A recipe over the models named, every parameter without a default or in `settings` given.
+fn recipe(spec: &MethodSpec, names: &[&str], settings: &[(&str, &str)]) -> String {
+    let value = |name: &str| settings.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let given = |per_model: bool, at: usize| {
+        let own = spec.parameters.iter().filter(|param| param.per_model == per_model);
+        let lines = own.filter_map(|param| {
+            let fallback = param.default.is_none().then_some("0.5");
+            let each = value(&format!("{}.{at}", param.name)).or_else(|| value(param.name)).or(fallback)?;
+            Some(format!("{}: {each}", param.name))
+        });
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let entry =
+        |(at, name): (usize, &&str)| format!("{{model: {name}, parameters: {{{}}}}}", given(true, at));
+    let entries: Vec<String> = names.iter().enumerate().map(entry).collect();
+    let base = match spec.base {
+        BaseNeed::Endpoint => format!("base_model: {}, ", names[0]),
+        BaseNeed::Delta => "base_model: o/base, ".to_owned(),
+        _ => value("base").map(|base| format!("base_model: {base}, ")).unwrap_or_default(),
+    };
+    format!(
+        "{{merge_method: {}, {base}models: [{}], parameters: {{{}}}}}",
+        spec.id,
+        entries.join(", "),
+        given(false, 0)
+    )
+}
+
+/// Settings to try a method with: its defaults, all that is busy, and every choice and flag the other way.
+fn variants(spec: &MethodSpec) -> Vec<Vec<(&'static str, &'static str)>> {
+    let busy = || BUSY.to_vec();
+    let mut variants = vec![Vec::new(), busy()];
+    for param in spec.parameters {
+        match param.kind {
+            Kind::Choice => variants
+                .extend(param.choices[1..].iter().map(|word| [busy(), vec![(param.name, *word)]].concat())),
+            Kind::Flag => {
+                let off = param.resolved_default() == Some(1.0);
+                let other = if off { "false" } else { "true" };
+                variants.push([busy(), vec![(param.name, other)]].concat());
+            }
+            Kind::Number => {}
+        }
+    }
+    if spec.parameters.iter().any(|param| param.name == "nuslerp_row_wise") {
+        variants.push(vec![("nuslerp_flatten", "false"), ("nuslerp_row_wise", "true")]);
+    }
+    if spec.base == BaseNeed::Optional {
+        variants.push(vec![("base", "o/base")]);
+    }
+    variants
+}
+
+const NAMES: [&str; 3] = ["o/a", "o/b", "o/c"];
+
+fn all() -> impl Iterator<Item = (&'static MethodSpec, Vec<(&'static str, &'static str)>)> {
+    METHODS
+        .iter()
+        .map(|method| method.spec())
+        .flat_map(|spec| variants(spec).into_iter().map(move |settings| (spec, settings)))
+}
+
+/// Whether a method that takes no base is left to change what all models agree on.
+fn scales(settings: &[(&str, &str)]) -> bool {
+    let off = |name| settings.contains(&(name, "false"));
+    settings.iter().any(|(name, _)| *name == "scale") || off("normalize") || off("normalize_weights")
+}
+
+#[test]
+fn models_that_are_all_the_same_are_given_back_bit_for_bit() {
+    let own = || model(7).with("zero", Dtype::F32, &[2], &[-0.0, 1e-20]);
+    let twins = inputs(&[("o/base", own()), ("o/a", own()), ("o/b", own()), ("o/c", own())]);
+    for (spec, settings) in all().filter(|(spec, _)| spec.laws.contains(&Law::Identity)) {
+        let based = wants_base(spec) || settings.iter().any(|(name, _)| *name == "base");
+        if based || !scales(&settings) {
+            let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
+            assert!(same(&merge(&yaml, &twins), &own()), "{yaml}");
+        }
+    }
+}
+
+#[test]
+fn a_weight_of_one_beside_none_gives_the_first_model_bit_for_bit() {
+    for spec in METHODS.iter().map(|method| method.spec()) {
+        if spec.laws.contains(&Law::FirstWeight) {
+            let yaml = recipe(spec, &NAMES[..2], &[("weight.0", "1"), ("weight.1", "0")]);
+            assert!(same(&merge(&yaml, &models(model)), &model(2)), "{yaml}");
+        }
+    }
+}
+
+#[test]
+fn listing_the_models_in_another_order_changes_nothing() {
+    for (spec, settings) in all().filter(|(spec, _)| spec.laws.contains(&Law::Symmetry)) {
+        let names = &NAMES[..count(spec)];
+        let weights = [("weight.0", "0.3"), ("weight.1", "0.5"), ("weight.2", "0.9")];
+        let turned: Vec<&str> = names.iter().rev().copied().collect();
+        let last = names.len() - 1;
+        let places = ["weight.0", "weight.1", "weight.2"];
+        let other: Vec<(&str, &str)> = (0..=last).map(|at| (places[at], weights[last - at].1)).collect();
+
+        let one = merge(&recipe(spec, names, &[&settings[..], &weights].concat()), &models(model));
+        let two = merge(&recipe(spec, &turned, &[&settings[..], &other].concat()), &models(model));
+
+        assert!(same(&one, &two), "{} {settings:?}", spec.id);
+    }
+}
+
+#[test]
+fn a_method_without_symmetry_depends_on_the_order_or_takes_no_choice_of_it() {
+    for spec in METHODS.iter().map(|method| method.spec()) {
+        if spec.laws.contains(&Law::Symmetry) || spec.models.max == Some(1) || spec.id == "magmax" {
+            continue;
+        }
+        let settings = BUSY.to_vec();
+        let one = merge(&recipe(spec, &["o/a", "o/b"], &settings), &models(model));
+        let two = merge(&recipe(spec, &["o/b", "o/a"], &settings), &models(model));
+
+        assert!(!same(&one, &two), "{} may promise symmetry", spec.id);
+    }
+}
+
+#[test]
+fn any_range_on_any_number_of_threads_equals_the_whole() {
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let (alone, many) = (pool(1), pool(5));
+    for (spec, settings) in all() {
+        let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
+        let (whole, pieces) = (merge(&yaml, &models(long)), merge(&yaml, &models(long)));
+        for index in 0..whole.tensors().len() {
+            let expected = many.install(|| bytes(&whole, index));
+            let mut got = vec![0; expected.len()];
+            alone.install(|| read_backwards(&pieces, index, &mut got));
+            assert!(expected == got, "{yaml} {index}");
+        }
+    }
+}
+
+fn read_backwards(source: &MergeSource, index: usize, out: &mut [u8]) {
+    const PIECE: usize = 33_333;
+    for (at, piece) in out.chunks_mut(PIECE).enumerate().rev() {
+        source.read_bytes(index, (at * PIECE) as u64, piece).unwrap();
+    }
+}
+
+#[test]
+fn every_method_changes_something_and_answers_with_numbers() {
+    for (spec, settings) in all() {
+        let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
+        let merged = merge(&yaml, &models(model));
+        let mut values = vec![0.0; 690];
+        merged.read_f32(merged.position("layers.0.up_proj.weight").unwrap(), 0, &mut values).unwrap();
+
+        assert!(values.iter().all(|value| value.is_finite()), "{yaml}");
+        let plain = spec.id == "passthrough" && !scales(&settings);
+        assert!(plain || !same(&merged, &model(1)) && !same(&merged, &model(2)), "{yaml}");
+    }
+}
+
+#[test]
+fn an_infinity_that_all_models_share_is_kept_and_spoils_nothing() {
+    let of = |seed: u64| {
+        let mut values = noise(seed, 21);
+        values[4] = f64::NEG_INFINITY;
+        values[9] = f64::NAN;
+        Fixture::empty().with("w", Dtype::F32, &[7, 3], &values)
+    };
+    let all_models = inputs(&[("o/base", of(1)), ("o/a", of(2)), ("o/b", of(3)), ("o/c", of(4))]);
+    for (spec, settings) in all() {
+        let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
+
+        let merged = values(&merge(&yaml, &all_models), "w");
+
+        assert!(merged[4] == f32::NEG_INFINITY && merged[9].is_nan(), "{yaml}");
+        assert_eq!(merged.iter().filter(|value| value.is_finite()).count(), 19, "{yaml}");
+    }
+}

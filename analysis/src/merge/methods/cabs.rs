@@ -1,0 +1,114 @@
+//! CABS (arXiv 2503.01874): of every m elements each model keeps n, no two models the same ones while there are others.
+
+use super::prelude::*;
+use crate::merge::{bits::Bits, task_vectors::WEIGHT as FACTOR};
+
+/// Longest group: one is held at a time.
+const LONGEST: f64 = 4_096.0;
+
+pub struct Cabs;
+
+const SPEC: MethodSpec = MethodSpec {
+    id: "cabs",
+    name: "CABS",
+    summary: "Keeps n of every m elements of each delta, different ones for each model; the first listed chooses first.",
+    reference: "https://arxiv.org/abs/2503.01874",
+    base: BaseNeed::Delta,
+    models: ModelCount::from(1),
+    parameters: &[
+        FACTOR.or(1.0),
+        ParamSpec::number("n", "Elements kept of every group.").or(64.0).usually(1.0, 256.0),
+        ParamSpec::number("m", "Elements of a group.").or(256.0).usually(2.0, 4096.0),
+        LAMBDA,
+    ],
+    ignored: &["density", "normalize"],
+    laws: &[Law::Identity],
+};
+
+impl Method for Cabs {
+    fn spec(&self) -> &'static MethodSpec {
+        &SPEC
+    }
+
+    fn fault(&self, params: &Params) -> Option<String> {
+        let (n, m) = (params.number("n"), params.number("m"));
+        let whole = n.fract() == 0.0 && m.fract() == 0.0;
+        (!whole || n < 0.0 || m < 1.0 || n > m || m > LONGEST).then(|| {
+            format!(
+                "`n` {n} of `m` {m} cannot be kept; choose whole numbers, `n` up to `m`, `m` up to {LONGEST}"
+            )
+        })
+    }
+
+    fn held(&self, operands: &Operands) -> u64 {
+        operands.models.len() as u64 * operands.elements / 64
+    }
+
+    fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
+        let params = &operands.params;
+        let lambda = params.number("lambda");
+        let (n, m) = (params.number("n") as usize, params.number("m") as usize);
+        let masks = |block: &Block| {
+            let deltas = block.deltas();
+            let mut masks = vec![Vec::with_capacity(block.len()); deltas.len()];
+            for start in (0..block.len()).step_by(m) {
+                let end = (start + m).min(block.len());
+                let group: Vec<&[f64]> = deltas.iter().map(|delta| &delta[start..end]).collect();
+                masks.iter_mut().zip(choose(&group, n, m)).for_each(|(mask, chosen)| mask.extend(chosen));
+            }
+            masks.iter().map(|mask: &Vec<bool>| Bits::of(mask)).collect::<Vec<_>>()
+        };
+        // Runs of whole groups.
+        let parts = operands.each_run((64 * m) as u64, masks)?;
+        let mask = |at: usize| Bits::join(parts.iter().map(|part| part[at].clone()));
+        let masks: Vec<Bits> = (0..operands.models.len()).map(mask).collect();
+        let weights = params.each("weight");
+        Ok(Arc::new(Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
+            for ((factors, mask), weight) in factors.chunks_mut(deltas.len().max(1)).zip(&masks).zip(&weights)
+            {
+                for (index, factor) in (start..).zip(factors) {
+                    *factor = if mask.holds(index) { lambda * weight } else { 0.0 };
+                }
+            }
+        })))
+    }
+}
+
+/// What each model keeps of a group: its largest elements among those that no model before it keeps, then, when
+/// these run out, among the others. A group cut short by the end of the tensor keeps its share.
+fn choose(group: &[&[f64]], n: usize, m: usize) -> Vec<Vec<bool>> {
+    let len = group.first().map_or(0, |first| first.len());
+    let keep = (n * len).div_ceil(m);
+    let mut taken = vec![false; len];
+    let model = |delta: &&[f64]| {
+        let mut order: Vec<usize> = (0..len).collect();
+        order.sort_by(|a, b| taken[*a].cmp(&taken[*b]).then(delta[*b].abs().total_cmp(&delta[*a].abs())));
+        let mut chosen = vec![false; len];
+        for at in order.into_iter().take(keep) {
+            chosen[at] = true;
+            taken[at] = true;
+        }
+        chosen
+    };
+    group.iter().map(model).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_models_take_what_earlier_ones_left_and_share_when_nothing_is_left() {
+        let first = [4.0, -3.0, 2.0, 1.0];
+        let second = [9.0, 8.0, 1.0, -2.0];
+        let third = [1.0, -7.0, 6.0, 0.0];
+
+        let chosen = choose(&[&first, &second, &third], 2, 4);
+        let tail = choose(&[&first[..3], &second[..3]], 2, 4);
+
+        assert_eq!(chosen[0], [true, true, false, false]);
+        assert_eq!(chosen[1], [false, false, true, true]);
+        assert_eq!(chosen[2], [false, true, true, false]);
+        assert_eq!(tail, [[true, true, false], [true, false, true]]);
+    }
+}

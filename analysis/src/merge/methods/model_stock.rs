@@ -1,0 +1,70 @@
+//! Model Stock (arXiv 2403.19522): from the base towards the mean of the fine-tunes, as far as their deltas agree.
+
+use super::prelude::*;
+
+/// Product of norms below which deltas have no angle, and divisor below which there is no share.
+const NOTHING: f64 = 1e-6;
+
+pub struct ModelStock;
+
+const SPEC: MethodSpec = MethodSpec {
+    id: "model_stock",
+    name: "Model Stock",
+    summary: "Moves the base towards the mean of its fine-tunes, the further the more their deltas agree.",
+    reference: "https://arxiv.org/abs/2403.19522",
+    base: BaseNeed::Delta,
+    models: ModelCount::from(2),
+    parameters: &[
+        ParamSpec::flag("filter_wise", "Every row finds its own share."),
+        ParamSpec::flag(
+            "clamp_t",
+            "Keep the share between 0 and 1; off as mergekit, which may step backwards.",
+        )
+        .on(),
+    ],
+    ignored: &["weight", "density", "normalize"],
+    laws: &[Law::Identity, Law::Symmetry],
+};
+
+impl Method for ModelStock {
+    fn spec(&self) -> &'static MethodSpec {
+        &SPEC
+    }
+
+    fn held(&self, operands: &Operands) -> u64 {
+        vectors(&operands.params).held(operands)
+    }
+
+    fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
+        let vectors = vectors(&operands.params);
+        let found = geometry(operands, vectors)?;
+        let count = operands.models.len();
+        let clamp = operands.params.flag("clamp_t");
+        let share = |products: &Products| {
+            let t = share(products);
+            if clamp { t.clamp(0.0, 1.0) } else { t }
+        };
+        let factors = found
+            .products
+            .iter()
+            .flat_map(|products| std::iter::repeat_n(share(products) / count as f64, count))
+            .collect();
+        Ok(Arc::new(Blend::new(operands, vectors, factors, Common::Blended)))
+    }
+}
+
+fn vectors(params: &Params) -> Vectors {
+    if params.flag("filter_wise") { Vectors::Rows } else { Vectors::Whole }
+}
+
+/// Share of the mean of the fine-tunes: `t = N·c/(1 + (N−1)·c)`, c the mean cosine of their deltas.
+fn share(products: &Products) -> f64 {
+    let count = products.count();
+    let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
+    let cosine = |(i, j): (usize, usize)| {
+        (products.at(i, j) / (products.norm(i) * products.norm(j)).max(NOTHING)).clamp(-1.0, 1.0)
+    };
+    let mean = pairs.map(cosine).sum::<f64>() / (count * (count - 1) / 2) as f64;
+    let divisor = 1.0 + (count as f64 - 1.0) * mean;
+    if divisor.abs() < NOTHING { 0.0 } else { count as f64 * mean / divisor }
+}

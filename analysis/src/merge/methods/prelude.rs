@@ -1,0 +1,22 @@
+//! What a merge method needs at hand.
+
+pub(in crate::merge) use std::sync::Arc;
+
+pub(in crate::merge) use crate::{
+    computed::refused,
+    merge::{
+        BaseNeed, Combine, Law, Method, MethodSpec, ModelCount, Operands, ParamSpec, Params,
+        blend::{Deltas, Factored},
+        operands::Block,
+        select::{Ranked, wanted},
+        sparse::{DENSITY, EPSILON, GAMMA, RESCALE_MODE, SCOPE, Sparsifier, TRIM_SCOPE},
+        spec::Survey,
+        spectral::{Dense, is_matrix, matrix, mean},
+        sphere::{Blend, Common, Products, Vectors, geometry},
+        task_vectors::{
+            Consensus, DIVISOR, LAMBDA, NO_DIVISOR, NORMALIZE, RESCALE, TaskVectors, WEIGHT, ZERO_SIGN,
+            model_wide,
+        },
+    },
+    trim::{Trim, magnitude},
+};

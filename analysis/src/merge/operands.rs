@@ -1,0 +1,159 @@
+//! What a merge method gets for one tensor: the stored inputs, read in blocks, and resolved parameters.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::Digest;
+use rayon::prelude::*;
+
+use super::param::ParamSpec;
+use crate::{
+    computed::{BLOCK, Stored, read_f64},
+    trim::Trim,
+};
+
+/// Parameters resolved for one tensor; a flag is 0 or 1, a choice the place of its word.
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    pub global: BTreeMap<&'static str, f64>,
+    /// In model order.
+    pub models: Vec<BTreeMap<&'static str, f64>>,
+}
+
+impl Params {
+    /// A parameter of the whole merge.
+    pub fn number(&self, name: &str) -> f64 {
+        self.global.get(name).copied().unwrap_or_default()
+    }
+
+    /// A flag of the whole merge.
+    pub fn flag(&self, name: &str) -> bool {
+        self.number(name) != 0.0
+    }
+
+    /// Whether a choice of the whole merge fell on `word`; a choice the method does not have falls on none.
+    pub fn chose(&self, choice: &ParamSpec, word: &str) -> bool {
+        let place = self.global.get(choice.name).copied();
+        place.is_some() && place == choice.place(word).map(|place| place as f64)
+    }
+
+    /// A parameter of each model.
+    pub fn each(&self, name: &str) -> Vec<f64> {
+        self.models.iter().map(|of| of.get(name).copied().unwrap_or_default()).collect()
+    }
+}
+
+/// Everything a method gets for one tensor.
+#[derive(Clone)]
+pub struct Operands {
+    /// Name of the merged tensor.
+    pub name: String,
+    pub shape: Vec<u64>,
+    pub models: Vec<Stored>,
+    /// What each model's content is, the same wherever it is stored.
+    pub contents: Vec<String>,
+    /// Present when the method takes deltas.
+    pub base: Option<Stored>,
+    pub elements: u64,
+    pub params: Params,
+    pub seed: u64,
+    /// This tensor's part of the method's survey.
+    pub survey: Option<Arc<[Trim]>>,
+}
+
+/// Consecutive elements of every input.
+pub struct Block {
+    /// Flat index of the first.
+    pub start: u64,
+    pub models: Vec<Vec<f64>>,
+    /// Empty without a base.
+    pub base: Vec<f64>,
+}
+
+impl Block {
+    /// Elements of the block.
+    pub fn len(&self) -> usize {
+        self.models.first().map_or(0, Vec::len)
+    }
+
+    /// What model `at` is, less the base if there is one.
+    pub fn delta(&self, at: usize) -> Vec<f64> {
+        let model = &self.models[at];
+        if self.base.is_empty() {
+            return model.clone();
+        }
+        model.iter().zip(&self.base).map(|(model, base)| model - base).collect()
+    }
+
+    /// [`Self::delta`] of every model.
+    pub fn deltas(&self) -> Vec<Vec<f64>> {
+        (0..self.models.len()).map(|at| self.delta(at)).collect()
+    }
+}
+
+impl Operands {
+    /// The inputs: the models, then the base.
+    pub fn inputs(&self) -> impl Iterator<Item = &Stored> {
+        self.models.iter().chain(&self.base)
+    }
+
+    /// Length of the last axis; a scalar is a row of one.
+    pub fn columns(&self) -> u64 {
+        self.shape.last().copied().unwrap_or(1).max(1)
+    }
+
+    /// Reads elements `start..start + len` of every input.
+    pub fn read(&self, start: u64, len: usize) -> Result<Block, weights::Error> {
+        let read = |stored: &Stored| {
+            let mut values = vec![0.0; len];
+            read_f64(&*stored.source, stored.index, start, &mut values).map(|()| values)
+        };
+        let models = self.models.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Block { start, models, base: self.base.as_ref().map(read).transpose()?.unwrap_or_default() })
+    }
+
+    /// One result a block, in the order of the blocks.
+    pub fn each_block<T: Send>(&self, of: impl Fn(&Block) -> T + Sync) -> Result<Vec<T>, weights::Error> {
+        self.each_run(BLOCK as u64, of)
+    }
+
+    /// One result a block of whole rows; a row longer than a block is a block.
+    pub fn each_rows<T: Send>(&self, of: impl Fn(&Block) -> T + Sync) -> Result<Vec<T>, weights::Error> {
+        let columns = self.columns();
+        self.each_run(columns * (BLOCK as u64 / columns).max(1), of)
+    }
+
+    /// Like [`Self::read`] with 0 for what is not finite: such an element is kept or refused as it is, and must
+    /// not spoil what is computed from the others.
+    pub fn read_finite(&self, start: u64, len: usize) -> Result<Block, weights::Error> {
+        let mut block = self.read(start, len)?;
+        for value in block.models.iter_mut().chain([&mut block.base]).flatten() {
+            *value = if value.is_finite() { *value } else { 0.0 };
+        }
+        Ok(block)
+    }
+
+    /// One result a run of `step` elements, in the order of the runs.
+    pub fn each_run<T: Send>(
+        &self,
+        step: u64,
+        of: impl Fn(&Block) -> T + Sync,
+    ) -> Result<Vec<T>, weights::Error> {
+        let run = |at: u64| {
+            let len = (self.elements - at * step).min(step) as usize;
+            self.read_finite(at * step, len).map(|block| of(&block))
+        };
+        (0..self.elements.div_ceil(step)).into_par_iter().map(run).collect()
+    }
+
+    /// Key of the random numbers that `method` draws for model `at`: it depends on nothing but the method, the
+    /// seed, the model's content and the tensor's name.
+    pub fn key(&self, method: &str, at: usize) -> u64 {
+        let mut text = format!("mask/v1\0{method}\0").into_bytes();
+        text.extend(self.seed.to_le_bytes());
+        text.extend(self.contents.get(at).map_or("", String::as_str).bytes());
+        text.push(0);
+        text.extend(weights::canonical_name(&self.name).bytes());
+        // The hex digits spell the bytes from the first; the key takes the first as its lowest.
+        u64::from_str_radix(&Digest::of(&text).hex()[..16], 16).unwrap_or_default().swap_bytes()
+    }
+}

@@ -1,0 +1,267 @@
+//! Which elements of a delta are kept: by magnitude, from the middle, at random, or at random by rank.
+
+use kernels::{keep_random, splitmix_unit};
+
+use super::{
+    bits::Bits,
+    operands::{Block, Operands, Params},
+    param::ParamSpec,
+    select::{kept, of_deltas, wanted},
+};
+use crate::trim::{Trim, magnitude};
+
+/// How a method chooses what it keeps of a delta. A density of 1 or more keeps all, one of 0 or less nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sparsifier {
+    /// Everything is kept.
+    None,
+    /// The `density` largest elements.
+    Magnitude,
+    /// The `density` largest elements once the `gamma` largest of all are gone (Model Breadcrumbs).
+    Middle,
+    /// Each element with probability `density` (DARE).
+    Random,
+    /// Each with a probability from `density − epsilon` to `density + epsilon` by its rank in the row (DELLA).
+    MagPrune,
+}
+
+/// Share of a delta's elements kept.
+pub const DENSITY: ParamSpec =
+    ParamSpec::number("density", "Share of the delta's elements kept.").per_model().or(1.0).usually(0.0, 1.0);
+/// Share of the largest elements dropped.
+pub const GAMMA: ParamSpec = ParamSpec::number("gamma", "Share of the delta's largest elements dropped.")
+    .per_model()
+    .or(0.01)
+    .usually(0.0, 0.1);
+/// How far the probabilities of MagPrune reach from the density.
+pub const EPSILON: ParamSpec = ParamSpec::number(
+    "epsilon",
+    "How far the probability of keeping an element goes from the density, by rank.",
+)
+.per_model()
+.or(0.15)
+.usually(0.0, 0.3);
+/// What is ranked together by Breadcrumbs; the paper ranks rows.
+pub const SCOPE: ParamSpec =
+    ParamSpec::choice("scope", &["tensor", "row"], "What is ranked together: a whole tensor, or each row.");
+/// What is ranked together by TIES; the paper ranks the whole model.
+pub const TRIM_SCOPE: ParamSpec = ParamSpec::choice(
+    "trim_scope",
+    &["tensor", "model"],
+    "What is ranked together: each tensor, or all tensors of a model.",
+);
+/// How a sparse delta regains its size.
+pub const RESCALE_MODE: ParamSpec = ParamSpec::choice(
+    "rescale_mode",
+    &["l1", "inverse_p"],
+    "Rescale to the L1 norm from before, or divide each element by its probability of being kept.",
+);
+
+/// The elements kept of one model's delta.
+pub enum Kept {
+    All,
+    Nothing,
+    Largest(Trim),
+    /// Within the first, beyond the second.
+    Between(Trim, Trim),
+    Random {
+        key: u64,
+        share: f64,
+    },
+    Listed(Bits),
+    /// A factor an element, 0 for those dropped.
+    Scaled(Vec<f32>),
+}
+
+impl Kept {
+    /// Zeroes the factors of the elements `start..` that are dropped.
+    pub fn mask(&self, start: u64, delta: &[f64], factors: &mut [f64]) {
+        let mut choose = |keeps: &dyn Fn(f64, u64) -> bool| {
+            for ((index, factor), delta) in (start..).zip(factors.iter_mut()).zip(delta) {
+                *factor = if keeps(*delta, index) { *factor } else { 0.0 };
+            }
+        };
+        match self {
+            Self::All => {}
+            Self::Nothing => factors.fill(0.0),
+            Self::Largest(trim) => {
+                for ((index, factor), delta) in (start..).zip(factors).zip(delta) {
+                    *factor = if trim.keeps(magnitude(*delta), index) { *factor } else { 0.0 };
+                }
+            }
+            Self::Between(within, beyond) => choose(&|delta, index| {
+                let size = magnitude(delta);
+                within.keeps(size, index) && !beyond.keeps(size, index)
+            }),
+            Self::Random { key, share } => keep_random(*key, start, *share, factors),
+            Self::Listed(bits) => choose(&|_, index| bits.holds(index)),
+            Self::Scaled(scales) => {
+                let scales = &scales[start as usize..];
+                factors.iter_mut().zip(scales).for_each(|(factor, scale)| *factor *= f64::from(*scale));
+            }
+        }
+    }
+}
+
+impl Sparsifier {
+    /// What is wrong with the parameters.
+    pub fn fault(self, params: &Params) -> Option<String> {
+        if self != Self::MagPrune {
+            return None;
+        }
+        let outside = |(density, epsilon): (&f64, &f64)| {
+            *density > 0.0 && *density < 1.0 && (density - epsilon <= 0.0 || density + epsilon >= 1.0)
+        };
+        let (densities, epsilons) = (params.each("density"), params.each("epsilon"));
+        let (density, epsilon) = densities.iter().zip(&epsilons).find(|pair| outside(*pair))?;
+        Some(format!(
+            "`density` {density} with `epsilon` {epsilon} gives probabilities outside 0 to 1; choose a smaller `epsilon`"
+        ))
+    }
+
+    /// Elements held at once: a row that is sorted, a bit or a factor an element.
+    pub fn held(self, operands: &Operands) -> u64 {
+        let models = operands.models.len() as u64;
+        let rows = (models + 1) * operands.columns() + models * (operands.elements / 64);
+        match self {
+            Self::Middle if operands.params.chose(&SCOPE, "row") => rows,
+            Self::MagPrune if inverse(&operands.params) => rows + models * operands.elements / 2,
+            Self::MagPrune => rows,
+            _ => 0,
+        }
+    }
+
+    /// What is kept of every model's delta; `method` keys the random masks.
+    pub fn prepare(self, operands: &Operands, method: &str) -> Result<Vec<Kept>, weights::Error> {
+        let densities = match self {
+            Self::None => vec![1.0; operands.models.len()],
+            _ => operands.params.each("density"),
+        };
+        let mut found = match self {
+            Self::None => Vec::new(),
+            Self::Magnitude => match &operands.survey {
+                Some(trims) => trims.iter().copied().map(Kept::Largest).collect(),
+                None => {
+                    let keep = densities.iter().map(|density| kept(*density, operands.elements));
+                    operands.largest(&of_deltas, &wanted(keep))?.into_iter().map(Kept::Largest).collect()
+                }
+            },
+            Self::Middle if operands.params.chose(&SCOPE, "row") => rows(operands, &densities)?,
+            Self::Middle => middle(operands, &densities)?,
+            Self::Random => {
+                let key = |(at, share): (usize, &f64)| Kept::Random {
+                    key: operands.key(method, at),
+                    share: *share,
+                };
+                densities.iter().enumerate().map(key).collect()
+            }
+            Self::MagPrune => pruned(operands, &densities, method)?,
+        };
+        found.resize_with(densities.len(), || Kept::All);
+        for (found, density) in found.iter_mut().zip(densities) {
+            if density >= 1.0 && operands.survey.is_none() {
+                *found = Kept::All;
+            } else if density <= 0.0 {
+                *found = Kept::Nothing;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether what is kept is divided by its probability.
+pub fn inverse(params: &Params) -> bool {
+    params.flag("rescale") && params.chose(&RESCALE_MODE, "inverse_p")
+}
+
+/// Ranks from the largest: the first that is kept, and the first that is not any more.
+fn band(density: f64, gamma: f64, elements: u64) -> (u64, u64) {
+    let keep = kept(density, elements).min(elements);
+    let top = ((gamma.clamp(0.0, 1.0) * elements as f64).floor() as u64).min(elements - keep);
+    (top, top + keep)
+}
+
+fn middle(operands: &Operands, densities: &[f64]) -> Result<Vec<Kept>, weights::Error> {
+    let gammas = operands.params.each("gamma");
+    let bands = || densities.iter().zip(&gammas).map(|(d, g)| band(*d, *g, operands.elements));
+    let within = operands.largest(&of_deltas, &wanted(bands().map(|band| band.1)))?;
+    let beyond = operands.largest(&of_deltas, &wanted(bands().map(|band| band.0)))?;
+    Ok(within.into_iter().zip(beyond).map(|(within, beyond)| Kept::Between(within, beyond)).collect())
+}
+
+/// Indices of a row from the largest magnitude, equal ones by index.
+fn descending(row: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..row.len()).collect();
+    order.sort_by(|a, b| row[*b].abs().total_cmp(&row[*a].abs()));
+    order
+}
+
+fn rows(operands: &Operands, densities: &[f64]) -> Result<Vec<Kept>, weights::Error> {
+    let gammas = operands.params.each("gamma");
+    let columns = operands.columns() as usize;
+    let listed = |block: &Block| -> Vec<Bits> {
+        let model = |at: usize| {
+            let (first, end) = band(densities[at], gammas[at], columns as u64);
+            let mut bits = Vec::with_capacity(block.len());
+            for row in block.delta(at).chunks(columns) {
+                let mut kept = vec![false; row.len()];
+                descending(row)[first as usize..end as usize].iter().for_each(|at| kept[*at] = true);
+                bits.extend(kept);
+            }
+            Bits::of(&bits)
+        };
+        (0..block.models.len()).map(model).collect()
+    };
+    Ok(joined(operands.each_rows(listed)?).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect())
+}
+
+/// Parts of each model, in order, from the models of each part.
+fn joined<T>(parts: Vec<Vec<T>>) -> Vec<Vec<T>> {
+    let mut all: Vec<Vec<T>> = Vec::new();
+    for part in parts {
+        all.resize_with(part.len(), Vec::new);
+        all.iter_mut().zip(part).for_each(|(all, part)| all.push(part));
+    }
+    all
+}
+
+fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Vec<Kept>, weights::Error> {
+    let epsilons = operands.params.each("epsilon");
+    let keys: Vec<u64> = (0..densities.len()).map(|at| operands.key(method, at)).collect();
+    let columns = operands.columns() as usize;
+    let scales = |block: &Block| -> Vec<Vec<f32>> {
+        let model = |at: usize| {
+            let mut scales = Vec::with_capacity(block.len());
+            for row in block.delta(at).chunks(columns) {
+                let first = block.start + scales.len() as u64;
+                let mut scale = vec![0.0; row.len()];
+                for (rank, place) in ascending(row).into_iter().enumerate() {
+                    let share = if row.len() > 1 { rank as f64 / (row.len() - 1) as f64 } else { 0.5 };
+                    let p = densities[at] + epsilons[at] * (2.0 * share - 1.0);
+                    if splitmix_unit(keys[at], first + place as u64) < p {
+                        scale[place] = (1.0 / p) as f32;
+                    }
+                }
+                scales.extend(scale);
+            }
+            scales
+        };
+        (0..block.models.len()).map(model).collect()
+    };
+    if inverse(&operands.params) {
+        let parts = joined(operands.each_rows(scales)?);
+        return Ok(parts.into_iter().map(|parts| Kept::Scaled(parts.concat())).collect());
+    }
+    let listed = |block: &Block| -> Vec<Bits> {
+        let bits = |scales: Vec<f32>| Bits::of(&scales.iter().map(|s| *s != 0.0).collect::<Vec<_>>());
+        scales(block).into_iter().map(bits).collect()
+    };
+    Ok(joined(operands.each_rows(listed)?).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect())
+}
+
+/// Indices of a row from the smallest magnitude, equal ones by index.
+fn ascending(row: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..row.len()).collect();
+    order.sort_by(|a, b| row[*a].abs().total_cmp(&row[*b].abs()));
+    order
+}

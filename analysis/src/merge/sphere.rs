@@ -1,0 +1,245 @@
+//! Directions of tensors as vectors: inner products, angles, and blends with a factor a vector.
+
+use super::{
+    Combine,
+    blend::{around, around_each, keep_common, weighted},
+    operands::{Block, Operands},
+};
+
+/// What one vector of a tensor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vectors {
+    /// The whole tensor.
+    Whole,
+    /// Everything along the last axis.
+    Rows,
+    /// Everything along the first axis.
+    Columns,
+}
+
+impl Vectors {
+    /// Numbers held at once by [`geometry`]: the products of every vector, and a row of every input.
+    pub fn held(self, operands: &Operands) -> u64 {
+        let models = operands.models.len() as u64;
+        let row = if self == Self::Rows { (models + 1) * operands.columns() } else { 0 };
+        (models + 1) * models * (operands.elements / self.stride(operands).1) + row
+    }
+
+    /// Elements from one of a vector to its next, and how many there are of a vector.
+    fn stride(self, operands: &Operands) -> (u64, u64) {
+        let elements = operands.elements.max(1);
+        match self {
+            Self::Whole => (1, elements),
+            Self::Rows => (1, operands.columns()),
+            Self::Columns => {
+                let first = operands.shape.first().copied().unwrap_or(1).max(1);
+                (elements / first, first)
+            }
+        }
+    }
+}
+
+/// `Σ a·b` in a fixed order.
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// Inner products of all pairs of some vectors.
+#[derive(Debug, Clone)]
+pub struct Products {
+    count: usize,
+    sums: Vec<f64>,
+}
+
+impl Products {
+    /// No products yet.
+    pub fn new(count: usize) -> Self {
+        Self { count, sums: vec![0.0; count * count] }
+    }
+
+    /// Of vectors in memory.
+    pub fn of(vectors: &[&[f64]]) -> Self {
+        let mut products = Self::new(vectors.len());
+        for (i, a) in vectors.iter().enumerate() {
+            for (j, b) in vectors.iter().enumerate().skip(i) {
+                let sum = dot(a, b);
+                products.sums[i * vectors.len() + j] = sum;
+                products.sums[j * vectors.len() + i] = sum;
+            }
+        }
+        products
+    }
+
+    /// Adds those of the vectors' next elements.
+    pub fn add(&mut self, next: &Self) {
+        self.sums.iter_mut().zip(&next.sums).for_each(|(sum, next)| *sum += next);
+    }
+
+    /// `⟨x_i, x_j⟩`.
+    pub fn at(&self, i: usize, j: usize) -> f64 {
+        self.sums[i * self.count + j]
+    }
+
+    /// `‖x_i‖`.
+    pub fn norm(&self, i: usize) -> f64 {
+        self.at(i, i).sqrt()
+    }
+
+    /// Number of vectors.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// A tensor's inner products, vector by vector, and whether all models have the same bits.
+pub struct Geometry {
+    pub products: Vec<Products>,
+    pub same: bool,
+}
+
+struct Part {
+    products: Vec<Products>,
+    same: bool,
+}
+
+/// Inner products of the models' deltas, or of the models where there is no base.
+pub fn geometry(operands: &Operands, vectors: Vectors) -> Result<Geometry, weights::Error> {
+    let count = operands.models.len();
+    let (stride, length) = vectors.stride(operands);
+    if vectors == Vectors::Columns {
+        return columns(operands, (stride, length));
+    }
+    let part = |block: &Block| {
+        let deltas = block.deltas();
+        let views: Vec<&[f64]> = deltas.iter().map(Vec::as_slice).collect();
+        let first = || block.models[0].iter().map(|value| value.to_bits());
+        let same = block.models.iter().all(|model| model.iter().map(|value| value.to_bits()).eq(first()));
+        let products = match vectors {
+            Vectors::Whole => vec![Products::of(&views)],
+            _ => (0..block.len() / length as usize)
+                .map(|row| {
+                    let place = row * length as usize..(row + 1) * length as usize;
+                    Products::of(&views.iter().map(|view| &view[place.clone()]).collect::<Vec<_>>())
+                })
+                .collect(),
+        };
+        Part { products, same }
+    };
+    let parts = match vectors {
+        Vectors::Whole => operands.each_block(part)?,
+        _ => operands.each_rows(part)?,
+    };
+    let same = parts.iter().all(|part| part.same);
+    let all = parts.into_iter().flat_map(|part| part.products);
+    let products = match vectors {
+        Vectors::Rows => all.collect(),
+        _ => {
+            let mut total = Products::new(count);
+            all.for_each(|part| total.add(&part));
+            vec![total]
+        }
+    };
+    Ok(Geometry { products, same })
+}
+
+/// Columns are summed over blocks in order: they cross all of them.
+fn columns(operands: &Operands, (stride, length): (u64, u64)) -> Result<Geometry, weights::Error> {
+    let count = operands.models.len();
+    let mut found = Geometry { products: vec![Products::new(count); stride as usize], same: true };
+    let step = (crate::computed::BLOCK as u64).min(stride * length).max(1);
+    for at in 0..operands.elements.div_ceil(step) {
+        let block = operands.read_finite(at * step, (operands.elements - at * step).min(step) as usize)?;
+        let deltas = block.deltas();
+        for index in 0..block.len() {
+            let column = ((block.start + index as u64) % stride) as usize;
+            let next: Vec<&[f64]> = deltas.iter().map(|delta| &delta[index..=index]).collect();
+            found.products[column].add(&Products::of(&next));
+            let first = block.models[0][index].to_bits();
+            found.same &= block.models.iter().all(|model| model[index].to_bits() == first);
+        }
+    }
+    Ok(found)
+}
+
+/// `y = Σ c_i·x_i`, or `b + Σ c_i·(x_i − b)` with a base; the factors are those of the vector an element is in.
+pub struct Blend {
+    vectors: Vectors,
+    /// Elements from one of a vector to its next, and length of a vector.
+    shape: (u64, u64),
+    /// Of all models for the first vector, then for the next.
+    factors: Vec<f64>,
+    /// Where the models agree, they are the answer.
+    common: Common,
+}
+
+/// Whether elements that all models share are taken over as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Common {
+    Kept,
+    Blended,
+}
+
+impl Blend {
+    /// `factors`: of all models for the first vector, then for the next.
+    pub fn new(operands: &Operands, vectors: Vectors, factors: Vec<f64>, common: Common) -> Self {
+        Self { vectors, shape: vectors.stride(operands), factors, common }
+    }
+
+    /// The model at `at` as it is.
+    pub fn copy(operands: &Operands, at: usize) -> Self {
+        let factors = (0..operands.models.len()).map(|other| f64::from(u8::from(other == at))).collect();
+        Self::new(operands, Vectors::Whole, factors, Common::Kept)
+    }
+
+    fn whole(&self, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        if !base.is_empty() {
+            return around(base, models, &self.factors, out);
+        }
+        weighted(self.factors.iter().copied().zip(models.iter().copied()), out);
+    }
+
+    fn each(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        let vector = |index: u64| match self.vectors {
+            Vectors::Columns => index % self.shape.0,
+            _ => index / self.shape.1,
+        } as usize;
+        let count = models.len();
+        let factors: Vec<f64> = (0..count)
+            .flat_map(|model| {
+                (start..start + out.len() as u64).map(move |at| self.factors[vector(at) * count + model])
+            })
+            .collect();
+        if !base.is_empty() {
+            return around_each(base, models, &factors, out);
+        }
+        out.fill(0.0);
+        for (factors, model) in factors.chunks(out.len()).zip(models) {
+            for ((out, factor), value) in out.iter_mut().zip(factors).zip(*model) {
+                *out = if *factor == 0.0 { *out } else { *out + factor * value };
+            }
+        }
+    }
+}
+
+impl Combine for Blend {
+    fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        if out.is_empty() {
+            return;
+        }
+        match self.vectors {
+            Vectors::Whole => self.whole(models, base, out),
+            _ => self.each(start, models, base, out),
+        }
+        if self.common == Common::Kept {
+            keep_common(models[0], models.iter().copied(), out);
+        }
+    }
+}

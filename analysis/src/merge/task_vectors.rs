@@ -1,0 +1,254 @@
+//! Generalised task arithmetic: sparsify each delta, perhaps elect a sign an element, add what is left to the base.
+//!
+//! With `δ_i = x_i − b`, weights `w_i` and what a sparsifier keeps of `δ_i` written `δ̃_i`: `D = Σ w_i·δ̃_i`, with an
+//! election only over the models whose `w_i·δ̃_i` has the elected sign; `D` is divided by the sum of their weights
+//! when normalised, multiplied by `lambda` and added to `b`.
+
+use std::sync::Arc;
+
+use super::{
+    Combine, Method, MethodSpec, Operands, ParamSpec, Params,
+    blend::{around, around_each},
+    operands::Block,
+    select::{Ranked, kept, of_deltas, wanted},
+    sparse::{Kept, Sparsifier, TRIM_SCOPE, inverse},
+    spec::Survey,
+};
+
+/// Sum of weights below which it is not divided by, as share of what they are without their signs.
+pub const NO_DIVISOR: f64 = 1e-8;
+/// Norm below which a delta is not rescaled.
+const NO_NORM: f64 = 1e-7;
+
+pub const WEIGHT: ParamSpec =
+    ParamSpec::number("weight", "Factor of this model's delta.").per_model().usually(0.0, 1.0);
+pub const LAMBDA: ParamSpec =
+    ParamSpec::number("lambda", "Factor of the combined delta.").or(1.0).usually(0.0, 2.0);
+pub const NORMALIZE: ParamSpec =
+    ParamSpec::flag("normalize", "Divide the combined delta by the sum of the weights.");
+pub const RESCALE: ParamSpec = ParamSpec::flag("rescale", "Give each sparse delta the size from before.");
+pub const ZERO_SIGN: ParamSpec = ParamSpec::choice(
+    "zero_sign",
+    &["plus", "majority"],
+    "The sign elected where the votes cancel: plus, or the one most elements of the tensor have.",
+);
+pub const DIVISOR: ParamSpec = ParamSpec::choice(
+    "divisor",
+    &["signed", "abs"],
+    "What normalising divides by: the sum of the weights, or of what they are without their signs.",
+);
+
+/// A member of the family: little more than a declaration.
+pub struct TaskVectors {
+    pub spec: &'static MethodSpec,
+    pub sparsifier: Sparsifier,
+    pub consensus: Consensus,
+}
+
+/// Whether the models elect a sign an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consensus {
+    None,
+    Elected,
+}
+
+impl Method for TaskVectors {
+    fn spec(&self) -> &'static MethodSpec {
+        self.spec
+    }
+
+    fn fault(&self, params: &Params) -> Option<String> {
+        self.sparsifier.fault(params)
+    }
+
+    fn held(&self, operands: &Operands) -> u64 {
+        self.sparsifier.held(operands)
+    }
+
+    fn survey(&self, tensors: &[&Operands]) -> Result<Option<Survey>, weights::Error> {
+        match tensors.first() {
+            Some(first) if first.params.chose(&TRIM_SCOPE, "model") => model_wide(tensors).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
+        let params = &operands.params;
+        let kept = self.sparsifier.prepare(operands, self.spec.id)?;
+        let mut ready = Ready {
+            weights: params.each("weight"),
+            scales: vec![1.0; kept.len()],
+            kept,
+            consensus: self.consensus,
+            zero_is_minus: false,
+            absolute: params.chose(&DIVISOR, "abs"),
+            normalize: params.flag("normalize"),
+            lambda: params.number("lambda"),
+        };
+        if params.flag("rescale") {
+            ready.scales = ready.rescale(operands)?;
+        }
+        if params.chose(&ZERO_SIGN, "majority") {
+            let votes = operands.each_block(|block| ready.votes(block))?;
+            ready.zero_is_minus = votes.into_iter().sum::<i64>() < 0;
+        }
+        Ok(Arc::new(ready))
+    }
+}
+
+/// The largest elements of each model over all its tensors, for each tensor.
+pub fn model_wide(tensors: &[&Operands]) -> Result<Survey, weights::Error> {
+    let models = tensors.first().map_or(0, |first| first.models.len());
+    let mut keeps = vec![0; models];
+    let mut placed = Vec::new();
+    let mut offset = 0;
+    for tensor in tensors {
+        for (keep, density) in keeps.iter_mut().zip(tensor.params.each("density")) {
+            *keep += kept(density.min(1.0), tensor.elements);
+        }
+        placed.push((offset, *tensor));
+        offset += tensor.elements;
+    }
+    let trims = Ranked { tensors: &placed, magnitudes: &of_deltas }.largest(&wanted(keeps))?;
+    let own = |(offset, _): &(u64, &Operands)| trims.iter().map(|trim| trim.from(*offset)).collect();
+    Ok(placed.iter().map(own).collect())
+}
+
+struct Ready {
+    weights: Vec<f64>,
+    /// Factors that give sparse deltas their size back.
+    scales: Vec<f64>,
+    kept: Vec<Kept>,
+    consensus: Consensus,
+    zero_is_minus: bool,
+    absolute: bool,
+    normalize: bool,
+    lambda: f64,
+}
+
+impl Ready {
+    /// What normalising divides by, of weights that count.
+    fn share(&self, weight: f64) -> f64 {
+        if self.absolute { weight.abs() } else { weight }
+    }
+
+    /// L1 norm of each delta over that of what is kept of it; 1 where either is nearly 0, or where kept elements
+    /// were divided by their probabilities.
+    fn rescale(&self, operands: &Operands) -> Result<Vec<f64>, weights::Error> {
+        if inverse(&operands.params) {
+            let scale = |kept: &Kept| match kept {
+                Kept::Random { share, .. } => 1.0 / share,
+                _ => 1.0,
+            };
+            return Ok(self.kept.iter().map(scale).collect());
+        }
+        let norms = |block: &Block| -> Vec<(f64, f64)> {
+            let model = |(at, kept): (usize, &Kept)| {
+                let delta = block.delta(at);
+                let mut factors = vec![1.0; delta.len()];
+                kept.mask(block.start, &delta, &mut factors);
+                let whole: f64 = delta.iter().map(|delta| delta.abs()).sum();
+                let part = delta.iter().zip(factors).map(|(delta, factor)| (delta * factor).abs()).sum();
+                (whole, part)
+            };
+            self.kept.iter().enumerate().map(model).collect()
+        };
+        let mut total = vec![(0.0, 0.0); self.kept.len()];
+        for part in operands.each_block(norms)? {
+            for (total, part) in total.iter_mut().zip(part) {
+                *total = (total.0 + part.0, total.1 + part.1);
+            }
+        }
+        let scale = |(whole, part): (f64, f64)| {
+            if whole < NO_NORM || part < NO_NORM { 1.0 } else { whole / part }
+        };
+        Ok(total.into_iter().map(scale).collect())
+    }
+
+    /// Weighted factors of what is kept, those of one model after those of the one before.
+    fn factors(&self, start: u64, models: &[&[f64]], base: &[f64]) -> Vec<f64> {
+        let len = base.len();
+        let mut factors = vec![0.0; models.len() * len];
+        let mut delta = vec![0.0; len];
+        for (at, factors) in factors.chunks_mut(len.max(1)).enumerate() {
+            factors.fill(self.weights[at] * self.scales[at]);
+            if !matches!(self.kept[at], Kept::All) {
+                subtract(models[at], base, &mut delta);
+                self.kept[at].mask(start, &delta, factors);
+            }
+        }
+        factors
+    }
+
+    /// How many more elements elect plus than minus.
+    fn votes(&self, block: &Block) -> i64 {
+        let models: Vec<&[f64]> = block.models.iter().map(Vec::as_slice).collect();
+        let factors = self.factors(block.start, &models, &block.base);
+        let elected = election(&models, &block.base, &factors);
+        elected.iter().map(|sum| i64::from(*sum > 0.0) - i64::from(*sum < 0.0)).sum()
+    }
+
+    /// Drops the factors that do not agree with the elected sign, and gives the weights that do.
+    fn agree(&self, models: &[&[f64]], base: &[f64], factors: &mut [f64]) -> Vec<f64> {
+        let elected = election(models, base, factors);
+        let sign = |sum: f64| {
+            let minus = if sum == 0.0 { self.zero_is_minus } else { sum < 0.0 };
+            if minus { -1.0 } else { 1.0 }
+        };
+        let signs: Vec<f64> = elected.into_iter().map(sign).collect();
+        let mut totals = vec![0.0; base.len()];
+        for ((model, factors), weight) in models.iter().zip(factors.chunks_mut(base.len())).zip(&self.weights)
+        {
+            let share = self.share(*weight);
+            for ((((factor, model), base), sign), total) in
+                factors.iter_mut().zip(*model).zip(base).zip(&signs).zip(&mut totals)
+            {
+                let agrees = *factor * (model - base) * sign > 0.0;
+                *factor = if agrees { *factor } else { 0.0 };
+                *total += if agrees { share } else { 0.0 };
+            }
+        }
+        totals
+    }
+}
+
+fn subtract(model: &[f64], base: &[f64], delta: &mut [f64]) {
+    delta.iter_mut().zip(model).zip(base).for_each(|((delta, model), base)| *delta = model - base);
+}
+
+/// `Σ c_i·(x_i − b)`, whose sign is the elected one.
+fn election(models: &[&[f64]], base: &[f64], factors: &[f64]) -> Vec<f64> {
+    let mut sums = vec![0.0; base.len()];
+    for (model, factors) in models.iter().zip(factors.chunks(base.len().max(1))) {
+        for (((sum, model), base), factor) in sums.iter_mut().zip(*model).zip(base).zip(factors) {
+            *sum += factor * (model - base);
+        }
+    }
+    sums
+}
+
+impl Combine for Ready {
+    fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        let total: f64 = self.weights.iter().map(|weight| self.share(*weight)).sum();
+        let size: f64 = self.weights.iter().map(|weight| weight.abs()).sum();
+        let divides = self.normalize && total.abs() > NO_DIVISOR * size;
+        let divisor = if divides { total } else { 1.0 };
+        if self.consensus == Consensus::None && self.kept.iter().all(|kept| matches!(kept, Kept::All)) {
+            let factors: Vec<f64> = self.weights.iter().map(|w| self.lambda * (w / divisor)).collect();
+            return around(base, models, &factors, out);
+        }
+        let mut factors = self.factors(start, models, base);
+        if self.consensus == Consensus::Elected {
+            let totals = self.agree(models, base, &mut factors);
+            for factors in factors.chunks_mut(base.len().max(1)) {
+                for (factor, total) in factors.iter_mut().zip(&totals) {
+                    let divisor = if self.normalize && *total != 0.0 { *total } else { 1.0 };
+                    *factor = self.lambda * (*factor / divisor);
+                }
+            }
+        } else {
+            factors.iter_mut().for_each(|factor| *factor = self.lambda * (*factor / divisor));
+        }
+        around_each(base, models, &factors, out);
+    }
+}

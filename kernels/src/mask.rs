@@ -1,0 +1,34 @@
+//! Random masks from counters: whether an element is kept depends on the key and its index alone.
+
+use crate::random::splitmix;
+
+/// Numbers a draw can give.
+const DRAWS: f64 = (1u64 << 53) as f64;
+
+/// Zeroes `values[j]` unless the random number at `start + j` of the stream `key` is below `share`.
+pub fn keep_random(key: u64, start: u64, share: f64, values: &mut [f64]) {
+    // `u < share` for a draw `u` of 53 bits, without leaving the integers.
+    let below = (share.clamp(0.0, 1.0) * DRAWS).ceil() as u64;
+    for (index, value) in (start..).zip(values) {
+        *value = if splitmix(key, index) >> 11 < below { *value } else { 0.0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::splitmix_unit;
+
+    #[test]
+    fn a_mask_keeps_what_draws_a_number_below_the_share() {
+        for share in [0.0, 1e-3, 0.25, 0.5, 0.7, 1.0] {
+            let mut values = vec![1.0; 5_000];
+
+            keep_random(9, 77, share, &mut values);
+
+            for (at, value) in values.iter().enumerate() {
+                assert_eq!(*value == 1.0, splitmix_unit(9, 77 + at as u64) < share, "{share} {at}");
+            }
+        }
+    }
+}
