@@ -1,27 +1,37 @@
 //! Model kinship: how alike the weight deltas of several models are. Exact, one streamed pass over N+1 models.
 
+mod depth;
 mod layers;
 mod measures;
+mod modules;
+mod pairing;
+mod parity;
+#[cfg(test)]
+mod parts_tests;
 mod report;
+mod rows;
 mod sketched;
 mod sums;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use rayon::prelude::*;
-use weights::{TensorInfo, TensorSource};
+use weights::{TensorInfo, TensorSource, Vocabulary};
 
-use crate::{
-    Error, Progress,
-    computed::{is_buffer, vocabulary_hint},
-};
-use sums::{Shared, Sums, tensor_sums};
+use crate::{Error, Progress};
+use report::Tally;
+use sums::Sums;
 
 pub use layers::{Layer, number as layer_number};
 pub use measures::{MEASURES, Measure};
-pub use report::{Coverage, LayerReport, Matrix, Report, Skipped};
+pub use modules::Module;
+pub use parity::Parity;
+pub use report::{
+    Coverage, LayerReport, Matrix, ModuleReport, Report, RowRule, Skipped, TensorReport, VocabularyRows,
+};
+pub use rows::moved as tokens_moved;
 pub use sketched::{Sketched, SketchedTensor, estimate};
 
 /// Tensors whose sums are held at once before they are added up in order.
@@ -34,6 +44,8 @@ const LISTED: usize = 1_000;
 pub struct Named {
     pub label: String,
     pub source: Arc<dyn TensorSource>,
+    /// Its tokens, where they are known: rows of embeddings and heads are matched by them.
+    pub tokens: Option<Arc<Vocabulary>>,
 }
 
 /// Kinship of `models`, deltas taken against `base`; without one only the Euclidean distance is defined.
@@ -47,108 +59,39 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
         ([first, _, ..], None) => first,
         _ => return Err(Error::TooFewModels { needed: 2, given: models.len() }),
     };
-    let (shared, mut skipped) = common(models, reference);
-    let mut total = Sums::new(models.len());
-    let mut layers = report::Layers::new(models.len());
-    let mut compared = 0;
-    for window in shared.chunks(WINDOW) {
+    let mut paired = pairing::pair(models, reference);
+    let mut tally = Tally::new(models.len(), base.map(|base| base.label.as_str()));
+    for window in paired.pairs.chunks(WINDOW) {
         let sums: Vec<Sums> = window
             .par_iter()
-            .map(|tensor| {
-                let sums = tensor_sums(models, reference, tensor)?;
-                progress(tensor.info.bytes() * (models.len() as u64 + u64::from(base.is_some())))?;
+            .map(|pair| {
+                let sums = pair.sums(models, reference)?;
+                progress(pair.info().bytes() * (models.len() as u64 + u64::from(base.is_some())))?;
                 Ok::<_, Error>(sums)
             })
             .collect::<Result<_, _>>()?;
-        for (tensor, sums) in window.iter().zip(&sums) {
-            if let Some(reason) = not_finite(models, reference, sums) {
-                skipped.push(Skipped { tensor: tensor.info.name.clone(), reason });
-                continue;
+        for (pair, sums) in window.iter().zip(&sums) {
+            let tensor = &pair.info().name;
+            match pairing::not_finite(models, reference, sums) {
+                Some(reason) => {
+                    paired.vocabulary.retain(|rows| rows.tensor != *tensor);
+                    paired.skipped.push(Skipped { tensor: tensor.clone(), reason });
+                }
+                None => tally.add(tensor, &sums.gram, sums.base),
             }
-            compared += 1;
-            total.merge(sums);
-            layers.add(&tensor.info.name, &sums.gram);
         }
     }
-    if compared == 0 {
-        let hint = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
+    if tally.compared == 0 {
+        let hint = paired.skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
         return Err(Error::NothingInCommon { hint: hint.unwrap_or_else(|| "a checkpoint is empty".into()) });
     }
-    let count = models.len();
-    let elements = total.gram.elements();
     let all: u64 = reference.source.tensors().iter().map(TensorInfo::elements).sum();
-    let matrices = report::matrices(&total.gram, count, base.is_some());
-    let norms = || (0..count).map(|i| relative(total.gram.dot(i, i).sqrt(), total.base.sqrt())).collect();
-    Ok(Report {
-        models: models.iter().map(|m| m.label.clone()).collect(),
-        base: base.map(|b| b.label.clone()),
-        exact: true,
-        elements,
-        coverage: Coverage::new((compared, elements as f64 / all.max(1) as f64), skipped),
-        relative_norms: if base.is_some() { norms() } else { Vec::new() },
-        mean: report::means(&matrices),
-        standard_errors: BTreeMap::new(),
-        layers: layers.reports(base.is_some()),
-        matrices,
-    })
-}
-
-fn relative(delta: f64, base: f64) -> Option<f64> {
-    let share = if delta == 0.0 { 0.0 } else { delta / base };
-    share.is_finite().then_some(share)
-}
-
-/// Splits the union of all tensor names into those that can be compared and those that cannot.
-fn common<'a>(models: &[Named], reference: &'a Named) -> (Vec<Shared<'a>>, Vec<Skipped>) {
-    let (mut shared, mut skipped) = (Vec::new(), Vec::new());
-    for (base, info) in reference.source.tensors().iter().enumerate() {
-        match positions(models, reference, info) {
-            Ok(models) => shared.push(Shared { info, base, models }),
-            Err(reason) => skipped.push(Skipped { tensor: info.name.clone(), reason }),
-        }
-    }
-    let mut extra: BTreeMap<&str, &str> = BTreeMap::new();
-    for model in models {
-        for info in model.source.tensors() {
-            if reference.source.position(&info.name).is_none() {
-                extra.entry(&info.name).or_insert(&model.label);
-            }
-        }
-    }
-    let only = |(name, label): (&str, &str)| Skipped {
-        tensor: name.to_owned(),
-        reason: format!("`{label}` has it, `{}` does not", reference.label),
+    let share = tally.gram.elements() as f64 / all.max(1) as f64;
+    let coverage = Coverage {
+        depth: paired.depth,
+        vocabulary: paired.vocabulary,
+        ..Coverage::new((tally.compared, share), paired.skipped)
     };
-    skipped.extend(extra.into_iter().map(only));
-    (shared, skipped)
-}
-
-fn positions(models: &[Named], reference: &Named, info: &TensorInfo) -> Result<Vec<usize>, String> {
-    if is_buffer(&info.name) {
-        return Err("a buffer, not a trained weight".into());
-    }
-    if !info.dtype.is_float() {
-        return Err(format!("{} is not a float dtype", info.dtype));
-    }
-    let find = |model: &Named| {
-        let at = model.source.position(&info.name).ok_or_else(|| format!("`{}` lacks it", model.label))?;
-        let other = &model.source.tensors()[at];
-        if other.shape != info.shape {
-            let hint = vocabulary_hint(&info.name);
-            return Err(format!(
-                "shape {:?} in `{}`, {:?} in `{}`{hint}",
-                info.shape, reference.label, other.shape, model.label
-            ));
-        }
-        if other.dtype.is_float() { Ok(at) } else { Err(format!("{} in `{}`", other.dtype, model.label)) }
-    };
-    models.iter().map(find).collect()
-}
-
-fn not_finite(models: &[Named], reference: &Named, sums: &Sums) -> Option<String> {
-    let say = |label: &str| Some(format!("NaN or infinity in `{label}`"));
-    if !sums.base.is_finite() {
-        return say(&reference.label);
-    }
-    (0..models.len()).find(|&i| !sums.gram.dot(i, i).is_finite()).and_then(|i| say(&models[i].label))
+    let labels = models.iter().map(|m| m.label.clone()).collect();
+    Ok(tally.report((labels, base.map(|b| b.label.clone())), coverage))
 }

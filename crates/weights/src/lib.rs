@@ -16,6 +16,7 @@ mod range;
 mod sketches;
 mod source;
 mod survey;
+mod tokenizer;
 mod writer;
 
 pub use baked::Baked;
@@ -29,6 +30,7 @@ pub use kernels::{Dtype, Stats};
 pub use sketches::{SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};
+pub use tokenizer::Vocabulary;
 pub use writer::{Written, write_safetensors};
 
 /// Short for this room's results.
