@@ -102,7 +102,13 @@ async fn kinship_is_the_known_one(client: &Client, server: &Server) -> Result<()
         ("mandoc/scribe-v1-de", "papyrus/reed-v1", -0.014),
     ] {
         let path = format!("/api/v1/kinship?of={a}&of={b}&base=mandoc/scribe-v1");
-        let report = get(client, server, &path).await?;
+        let estimate = get(client, server, &path).await?;
+        ensure!(estimate["exact"] == false, "sketches answer first: {estimate}");
+        let error = estimate["standard_errors"]["cosine"][0][1].as_f64().context("no error")?;
+        ensure!((rounded(&estimate) - expected).abs() <= 4.0 * error + 5e-4, "{a} and {b}: {estimate}");
+
+        let report = get(client, server, &format!("{path}&exact=true")).await?;
+        ensure!(report["exact"] == true && report["standard_errors"].is_null(), "{report}");
         ensure!((rounded(&report) - expected).abs() < 1e-9, "{a} and {b}: {report}");
 
         let out = server.stemma().args(["--json", "kinship", a, b, "--base", "mandoc/scribe-v1"]).output()?;

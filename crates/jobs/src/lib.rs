@@ -15,6 +15,7 @@ mod output;
 mod registry;
 mod sketches;
 mod submit;
+mod tokens;
 mod worker;
 
 pub use dump::{DumpReport, SkippedRow, import_dump};
@@ -30,4 +31,5 @@ pub use submit::{
     DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_merge, plan_transfer,
     submit_diff, submit_merge, submit_transfer,
 };
+pub use tokens::MovedTokens;
 pub use worker::{Pulse, run_worker};

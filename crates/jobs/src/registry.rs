@@ -6,7 +6,7 @@ use domain::Limits;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::Forests;
+use crate::{Forests, tokens::MovedTokens};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Registry {
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
     pub forests: Forests,
+    /// Tokenizers found to give tokens other rows than others.
+    pub moved: MovedTokens,
     /// At most this many measurements read weights at once.
     pub measuring: Arc<Semaphore>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
@@ -31,6 +33,7 @@ impl Registry {
             store,
             limits,
             scratch,
+            moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),
             queued: Arc::new(Notify::new()),
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use analysis::kinship::Parity;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
@@ -89,11 +90,21 @@ pub enum Command {
         /// Base the deltas are taken against; without it only the Euclidean distance is defined.
         #[arg(long)]
         base: Option<String>,
+        /// Also a matrix for every layer.
         #[arg(long)]
         per_layer: bool,
+        /// Also a matrix for every kind of module: q, k, v, o, gate, up, down, norm, …
+        #[arg(long)]
+        per_module: bool,
+        /// Also a matrix for every tensor.
+        #[arg(long)]
+        per_tensor: bool,
         /// Estimate from stored sketches, with standard errors, without reading weights.
         #[arg(long)]
         estimate: bool,
+        /// reference (the cosine without its sign) or reference-split (also the mean of the tensors' values).
+        #[arg(long)]
+        parity: Option<Parity>,
     },
     /// Compare A with B tensor by tensor; `--out` writes A − B.
     Diff {

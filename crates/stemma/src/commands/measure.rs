@@ -1,48 +1,56 @@
 //! `stemma kinship` and `stemma diff`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use analysis::kinship::Report;
+use analysis::kinship::{Matrix, Parity, Report};
 use domain::Class;
 use jobs::{Access, KinshipQuery, Pulse, Reading};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
 
-/// Whether every layer gets a matrix of its own.
+/// Parts of the models that get matrices of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layers {
-    Together,
-    Each,
+pub enum Part {
+    Layer,
+    Module,
+    Tensor,
 }
 
 /// What to measure.
 pub struct Asked {
     pub models: Vec<String>,
     pub base: Option<String>,
-    pub layers: Layers,
+    pub parts: Vec<Part>,
     pub reading: Reading,
+    pub parity: Option<Parity>,
 }
 
 /// Kinship matrix of ids or folders.
 pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { models, base, layers, reading } = asked;
+    let Asked { models, base, parts, reading, parity } = asked;
     let registry = wiring::open(&context.config).await?;
-    let query = KinshipQuery { models, base, access: Access::Folders, reading };
+    let query = KinshipQuery { models, base, access: Access::Folders, reading, parity };
     let report = jobs::kinship(&registry, query).await?;
     if context.json {
         let mut body = serde_json::json!(report);
-        if let (Layers::Together, Some(fields)) = (layers, body.as_object_mut()) {
-            fields.remove("layers");
+        let fields = [
+            (Part::Layer, "layers"),
+            (Part::Module, "modules"),
+            (Part::Tensor, "tensors"),
+            (Part::Tensor, "tensors_more"),
+        ];
+        for (_, field) in fields.iter().filter(|(part, _)| !parts.contains(part)) {
+            body.as_object_mut().and_then(|body| body.remove(*field));
         }
         output::json(&body);
         return Ok(());
     }
-    print_report(&report, layers);
+    print_report(&report, &parts);
     Ok(())
 }
 
-fn print_report(report: &Report, layers: Layers) {
+fn print_report(report: &Report, parts: &[Part]) {
     for (measure, matrix) in &report.matrices {
         let errors = report.standard_errors.get(measure);
         let note = if errors.is_some() { " (estimated)" } else { "" };
@@ -55,13 +63,31 @@ fn print_report(report: &Report, layers: Layers) {
             output::line(format!("  {name}\t{cells}"));
         }
     }
-    if layers == Layers::Each {
-        for layer in &report.layers {
-            for (measure, matrix) in &layer.matrices {
-                for (name, row) in report.models.iter().zip(matrix) {
-                    output::line(format!("layer {}\t{measure}\t{name}\t{}", layer.layer, cells(row)));
-                }
+    let print = |part: String, matrices: &BTreeMap<String, Matrix>| {
+        for (measure, matrix) in matrices {
+            for (name, row) in report.models.iter().zip(matrix) {
+                output::line(format!("{part}\t{measure}\t{name}\t{}", cells(row)));
             }
+        }
+    };
+    for part in parts {
+        match part {
+            Part::Layer => {
+                report.layers.iter().for_each(|of| print(format!("layer {}", of.layer), &of.matrices));
+            }
+            Part::Module => {
+                report.modules.iter().for_each(|of| print(format!("module {}", of.module), &of.matrices));
+            }
+            Part::Tensor => report.tensors.iter().for_each(|of| print(of.tensor.clone(), &of.matrices)),
+        }
+    }
+    let coverage = &report.coverage;
+    for rows in coverage.vocabulary.iter().filter(|rows| rows.rows < rows.of) {
+        output::line(format!("{}: {} of {} rows compared", rows.tensor, rows.rows, rows.of));
+    }
+    if !coverage.depth.is_empty() {
+        for skipped in coverage.skipped.iter().take_while(|skipped| skipped.tensor.starts_with("layer")) {
+            output::line(format!("left out: {}: {}", skipped.tensor, skipped.reason));
         }
     }
 }
