@@ -1,15 +1,20 @@
 //! Model kinship: how alike the weight deltas of several models are. Exact, one streamed pass over N+1 models.
 
+mod closeness;
 mod depth;
 mod layers;
 mod measures;
 mod modules;
+mod nearest;
+#[cfg(test)]
+mod nearest_tests;
 mod pairing;
 mod parity;
 #[cfg(test)]
 mod parts_tests;
 mod report;
 mod rows;
+mod signature;
 mod sketched;
 mod sums;
 #[cfg(test)]
@@ -24,14 +29,17 @@ use crate::{Error, Progress};
 use report::Tally;
 use sums::Sums;
 
+pub use closeness::Closeness;
 pub use layers::{Layer, number as layer_number};
 pub use measures::{MEASURES, Measure};
 pub use modules::Module;
+pub use nearest::{Indexed, Near, Nearest, SignatureIndex};
 pub use parity::Parity;
 pub use report::{
     Coverage, LayerReport, Matrix, ModuleReport, Report, RowRule, Skipped, TensorReport, VocabularyRows,
 };
 pub use rows::moved as tokens_moved;
+pub use signature::{SIGNATURE_CELLS, SIGNATURE_SCHEME, Signature};
 pub use sketched::{Sketched, SketchedTensor, estimate};
 
 /// Tensors whose sums are held at once before they are added up in order.

@@ -25,8 +25,13 @@ pub struct SketchedTensor {
 }
 
 impl SketchedTensor {
-    fn elements(&self) -> u64 {
+    pub(super) fn elements(&self) -> u64 {
         self.shape.iter().product()
+    }
+
+    /// Squared norm, estimated.
+    pub(super) fn square(&self) -> f64 {
+        self.cells.iter().map(|cell| f64::from(*cell) * f64::from(*cell)).sum()
     }
 }
 
@@ -63,7 +68,7 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
             Err(reason) => skipped.push(Skipped { tensor: tensor.name.clone(), reason }),
             Ok(twins) => {
                 let gram = deltas(tensor, &twins, &mut spread);
-                tally.add(&tensor.name, &gram, square(&tensor.cells));
+                tally.add(&tensor.name, &gram, tensor.square());
             }
         }
     }
@@ -193,8 +198,4 @@ fn errors(gram: &Gram, spread: &[f64], matrices: &BTreeMap<String, Matrix>) -> B
         (id.clone(), matrix.iter().enumerate().map(row).collect())
     };
     matrices.iter().map(of).collect()
-}
-
-fn square(cells: &[f32]) -> f64 {
-    cells.iter().map(|cell| f64::from(*cell) * f64::from(*cell)).sum()
 }

@@ -27,7 +27,7 @@ pub use folder::{Folder, FolderFile};
 pub use header::Header;
 pub use json::config_document;
 pub use kernels::{Dtype, Stats};
-pub use sketches::{SCHEME, canonical_name, sketch_of};
+pub use sketches::{KeptSketch, SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};
 pub use tokenizer::Vocabulary;
