@@ -10,6 +10,7 @@ use weights::{Folder, ReadAt, TensorFacts, TensorSource};
 use crate::{
     Error, Registry,
     asking::{Asking, Listener},
+    relatives,
 };
 
 /// A file that is already a blob but not yet part of a model.
@@ -212,6 +213,7 @@ async fn publish(
             .map(|file| FileRow { path: file.path.as_str().to_owned(), size: file.size, digest: file.digest })
             .collect(),
         sketches: (0..).zip(&surveyed).filter_map(sketch_row).collect(),
+        signature: relatives::signature_of(&surveyed),
         tensors: surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect(),
         recipe: made.recipe,
         fence: made.fence,

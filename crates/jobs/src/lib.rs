@@ -13,6 +13,7 @@ mod measure;
 mod operand;
 mod output;
 mod registry;
+mod relatives;
 mod sketches;
 mod submit;
 mod tokens;
@@ -27,6 +28,7 @@ pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, open_operand};
 pub use output::{Derived, set_readable, write_folder, write_scratch};
 pub use registry::Registry;
+pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use submit::{
     DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_merge, plan_transfer,
     submit_diff, submit_merge, submit_transfer,

@@ -143,16 +143,16 @@ pub async fn compare(registry: &Registry, a: &str, b: &str, access: &Access) -> 
 }
 
 /// One of the few places for work that reads weights while somebody waits for the answer.
-struct Turn(OwnedSemaphorePermit);
+pub(crate) struct Turn(OwnedSemaphorePermit);
 
 impl Turn {
-    async fn take(registry: &Registry) -> Result<Self, Error> {
+    pub(crate) async fn take(registry: &Registry) -> Result<Self, Error> {
         let place = Arc::clone(&registry.measuring).acquire_owned().await;
         place.map(Self).map_err(|error| Error::Task(error.to_string()))
     }
 
     /// The place is held until the work has really ended, not only until nobody waits any more.
-    async fn run<T, F>(self, work: F) -> Result<T, Error>
+    pub(crate) async fn run<T, F>(self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&(dyn Fn(u64) -> Result<(), analysis::Error> + Sync)) -> Result<T, analysis::Error>

@@ -6,7 +6,7 @@ use domain::Limits;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, tokens::MovedTokens};
+use crate::{Forests, Relatives, tokens::MovedTokens};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -16,6 +16,7 @@ pub struct Registry {
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
     pub forests: Forests,
+    pub relatives: Relatives,
     /// Tokenizers found to give tokens other rows than others.
     pub moved: MovedTokens,
     /// At most this many measurements read weights at once.
@@ -30,6 +31,7 @@ impl Registry {
         let store = store.limited(limits);
         Self {
             forests: Forests::new(store.clone()),
+            relatives: Relatives::new(store.clone()),
             store,
             limits,
             scratch,

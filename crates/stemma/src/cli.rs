@@ -106,6 +106,12 @@ pub enum Command {
         #[arg(long)]
         parity: Option<Parity>,
     },
+    /// The models whose weights are nearest to a model (an id or a checkpoint folder).
+    Relatives {
+        id: String,
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        limit: u64,
+    },
     /// Compare A with B tensor by tensor; `--out` writes A − B.
     Diff {
         a: String,

@@ -1,10 +1,10 @@
-//! `stemma kinship` and `stemma diff`.
+//! `stemma kinship`, `stemma relatives` and `stemma diff`.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use analysis::kinship::{Matrix, Parity, Report};
 use domain::Class;
-use jobs::{Access, KinshipQuery, Pulse, Reading};
+use jobs::{Access, KinshipQuery, Pulse, Reading, RelativesQuery};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
@@ -103,6 +103,23 @@ fn cells_with(row: &[Option<f64>], errors: &[Option<f64>]) -> String {
         _ => "-".to_owned(),
     };
     row.iter().zip(errors).map(cell).collect::<Vec<_>>().join("\t")
+}
+
+/// The models whose weights are nearest to those of `model`.
+pub async fn relatives(context: Context, model: String, limit: u64) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let report = jobs::relatives(&registry, RelativesQuery { model, limit, access: Access::Folders }).await?;
+    if context.json {
+        output::json(&api::RelativesView::from(report));
+        return Ok(());
+    }
+    for relative in &report.relatives {
+        output::line(format!("{}\t{}", relative.model, relative.evidence));
+    }
+    let (found, searched, others) = (report.relatives.len(), report.searched, report.other_layouts);
+    output::line(format!("{found} of {searched} models; {others} of them have another layout"));
+    Ok(())
 }
 
 /// Per-tensor comparison, and the diff itself with `--out`.

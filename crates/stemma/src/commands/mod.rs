@@ -66,6 +66,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let reading = if estimate { jobs::Reading::Sketches } else { jobs::Reading::Weights };
             measure::kinship(context, measure::Asked { models, base, parts, reading, parity }).await
         }
+        Command::Relatives { id, limit } => measure::relatives(context, id, limit).await,
         Command::Diff { a, b, out } => measure::diff(context, &a, &b, out).await,
         Command::Transfer { from_base, from_tuned, to_base, lambda, out, register } => {
             let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };
