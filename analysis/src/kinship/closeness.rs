@@ -23,8 +23,10 @@ pub struct Closeness {
     pub share: f64,
 }
 
-/// Least cosine of fine-tunes of one base.
+/// Cosines of large fine-tunes of one base are above this, and those of independent models about zero.
 const FINE_TUNE: f64 = 0.99;
+/// Least cosine at which most of the weights have one origin.
+const DESCENT: f64 = 0.5;
 
 impl Closeness {
     /// Of models given by canonical name; none when a model has no matrix but zero.
@@ -68,9 +70,9 @@ impl Closeness {
     pub fn evidence(&self) -> String {
         let verdict = match self {
             Self { distance: 0.0, share: 1.0, .. } => "the same weights",
-            Self { cosine, .. } if *cosine >= FINE_TUNE => "as close as fine-tunes of one base",
-            Self { share, .. } if *share < 1.0 => "a part of the weights has one origin",
-            _ => "closer than chance, further than fine-tunes of one base",
+            Self { cosine, .. } if *cosine >= FINE_TUNE => "as close as fine-tunes of one base usually are",
+            Self { cosine, .. } if *cosine >= DESCENT => "one descends from the other, or both from a third",
+            _ => "closer than chance",
         };
         format!(
             "{verdict}: cosine {:.4} ± {:.4} over {} matrices with {:.0}\u{a0}% of the weights, {:.2}\u{a0}% of \
