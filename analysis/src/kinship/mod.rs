@@ -27,7 +27,7 @@ use weights::{TensorInfo, TensorSource, Vocabulary};
 
 use crate::{Error, Progress};
 use report::Tally;
-use sums::Sums;
+use sums::{Sums, tensor_sums};
 
 pub use closeness::Closeness;
 pub use layers::{Layer, number as layer_number};
@@ -68,37 +68,35 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
         _ => return Err(Error::TooFewModels { needed: 2, given: models.len() }),
     };
     let mut paired = pairing::pair(models, reference);
+    let mut skipped = std::mem::take(&mut paired.skipped);
     let mut tally = Tally::new(models.len(), base.map(|base| base.label.as_str()));
-    for window in paired.pairs.chunks(WINDOW) {
+    for window in paired.shared().chunks(WINDOW) {
         let sums: Vec<Sums> = window
             .par_iter()
-            .map(|pair| {
-                let sums = pair.sums(models, reference)?;
-                progress(pair.info().bytes() * (models.len() as u64 + u64::from(base.is_some())))?;
+            .map(|tensor| {
+                let sums = tensor_sums(&paired.models, &paired.reference, tensor)?;
+                progress(tensor.info.bytes() * (models.len() as u64 + u64::from(base.is_some())))?;
                 Ok::<_, Error>(sums)
             })
             .collect::<Result<_, _>>()?;
-        for (pair, sums) in window.iter().zip(&sums) {
-            let tensor = &pair.info().name;
+        for (tensor, sums) in window.iter().zip(&sums) {
             match pairing::not_finite(models, reference, sums) {
-                Some(reason) => {
-                    paired.vocabulary.retain(|rows| rows.tensor != *tensor);
-                    paired.skipped.push(Skipped { tensor: tensor.clone(), reason });
-                }
-                None => tally.add(tensor, &sums.gram, sums.base),
+                Some(reason) => skipped.push(Skipped { tensor: tensor.info.name.clone(), reason }),
+                None => tally.add(&tensor.info.name, &sums.gram, sums.base),
             }
         }
     }
     if tally.compared == 0 {
-        let hint = paired.skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
+        let hint = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
         return Err(Error::NothingInCommon { hint: hint.unwrap_or_else(|| "a checkpoint is empty".into()) });
     }
+    paired.vocabulary.retain(|rows| !skipped.iter().any(|skipped| skipped.tensor == rows.tensor));
     let all: u64 = reference.source.tensors().iter().map(TensorInfo::elements).sum();
     let share = tally.gram.elements() as f64 / all.max(1) as f64;
     let coverage = Coverage {
         depth: paired.depth,
         vocabulary: paired.vocabulary,
-        ..Coverage::new((tally.compared, share), paired.skipped)
+        ..Coverage::new((tally.compared, share), skipped)
     };
     let labels = models.iter().map(|m| m.label.clone()).collect();
     Ok(tally.report((labels, base.map(|b| b.label.clone())), coverage))

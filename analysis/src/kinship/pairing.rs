@@ -7,60 +7,48 @@ use weights::TensorInfo;
 use super::{
     Module, Named, Skipped, VocabularyRows,
     depth::Depths,
-    rows::{Match, Side, gathered, match_rows},
-    sums::{Shared, Sums, tensor_sums},
+    rows::{Match, Side, match_rows, reordered},
+    sums::{Shared, Sums},
 };
-use crate::{Error, computed::is_buffer};
-
-/// A tensor that all hold.
-pub(super) enum Pair<'a> {
-    Whole(Shared<'a>),
-    /// The matched rows of it, as checkpoints of that one tensor.
-    Rows {
-        reference: Named,
-        models: Vec<Named>,
-    },
-}
-
-impl Pair<'_> {
-    pub(super) fn info(&self) -> &TensorInfo {
-        match self {
-            Self::Whole(shared) => shared.info,
-            Self::Rows { reference, .. } => &reference.source.tensors()[0],
-        }
-    }
-
-    pub(super) fn sums(&self, models: &[Named], reference: &Named) -> Result<Sums, Error> {
-        match self {
-            Self::Whole(shared) => tensor_sums(models, reference, shared),
-            Self::Rows { reference, models } => {
-                let info = &reference.source.tensors()[0];
-                tensor_sums(models, reference, &Shared { info, base: 0, models: vec![0; models.len()] })
-            }
-        }
-    }
-}
+use crate::computed::is_buffer;
 
 /// The tensors of all checkpoints, paired or left out.
-#[derive(Default)]
-pub(super) struct Paired<'a> {
-    pub(super) pairs: Vec<Pair<'a>>,
+pub(super) struct Paired {
+    /// The reference and the models, with the rows of vocabularies matched.
+    pub(super) reference: Named,
+    pub(super) models: Vec<Named>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) vocabulary: Vec<VocabularyRows>,
     pub(super) depth: BTreeMap<String, u64>,
+    /// Where each paired tensor lies in the reference and in the models.
+    places: Vec<(usize, Vec<usize>)>,
+}
+
+impl Paired {
+    /// The tensors that all hold.
+    pub(super) fn shared(&self) -> Vec<Shared<'_>> {
+        let infos = self.reference.source.tensors();
+        let shared = |(base, at): &(usize, Vec<usize>)| Shared {
+            info: &infos[*base],
+            base: *base,
+            models: at.clone(),
+        };
+        self.places.iter().map(shared).collect()
+    }
 }
 
 /// Pairs the union of all tensor names.
-pub(super) fn pair<'a>(models: &[Named], reference: &'a Named) -> Paired<'a> {
-    let mut paired = Paired::default();
+pub(super) fn pair(models: &[Named], reference: &Named) -> Paired {
+    let mut matching = Matching::new(models, reference);
+    let mut skipped = Vec::new();
     let mut depths = Depths::new(names(reference), models.iter().map(names));
     for (base, info) in reference.source.tensors().iter().enumerate() {
         if depths.cut(&info.name) {
             continue;
         }
-        match positions(models, reference, info).and_then(|at| paired.add((models, reference), base, at)) {
+        match positions(models, reference, info).and_then(|at| matching.add(base, at)) {
             Ok(()) => {}
-            Err(reason) => paired.skipped.push(Skipped { tensor: info.name.clone(), reason }),
+            Err(reason) => skipped.push(Skipped { tensor: info.name.clone(), reason }),
         }
     }
     let mut extra: BTreeMap<&str, &str> = BTreeMap::new();
@@ -71,10 +59,17 @@ pub(super) fn pair<'a>(models: &[Named], reference: &'a Named) -> Paired<'a> {
             }
         }
     }
-    paired.skipped.extend(extra.into_iter().map(|(name, label)| only(name, label, &reference.label)));
-    paired.skipped.splice(0..0, depths.skipped());
-    paired.depth = depths.table();
-    paired
+    skipped.extend(extra.into_iter().map(|(name, label)| only(name, label, &reference.label)));
+    skipped.splice(0..0, depths.skipped());
+    let mut sides = matching.sides.iter().zip(&matching.rows).map(|(side, rows)| reordered(side, rows));
+    Paired {
+        reference: sides.next().unwrap_or_else(|| reference.clone()),
+        models: sides.collect(),
+        skipped,
+        vocabulary: matching.vocabulary,
+        depth: depths.table(),
+        places: matching.places,
+    }
 }
 
 /// A tensor that a model has and the reference lacks.
@@ -113,49 +108,56 @@ fn shapes((reference, info): (&Named, &TensorInfo), (model, other): (&Named, &Te
     format!("shape {:?} in `{}`, {:?} in `{}`", info.shape, reference.label, other.shape, model.label)
 }
 
-impl<'a> Paired<'a> {
+/// What has been paired so far.
+struct Matching<'a> {
+    /// The reference, then the models.
+    sides: Vec<&'a Named>,
+    /// Rows that each side's tensors are reduced to, by position.
+    rows: Vec<BTreeMap<usize, Vec<u64>>>,
+    vocabulary: Vec<VocabularyRows>,
+    places: Vec<(usize, Vec<usize>)>,
+}
+
+impl<'a> Matching<'a> {
+    fn new(models: &'a [Named], reference: &'a Named) -> Self {
+        let sides: Vec<&Named> = std::iter::once(reference).chain(models).collect();
+        let rows = vec![BTreeMap::new(); sides.len()];
+        Self { sides, rows, vocabulary: Vec::new(), places: Vec::new() }
+    }
+
     /// Pairs the tensor that lies at `base` in the reference and at `at` in the models.
-    fn add(
-        &mut self,
-        (models, reference): (&[Named], &'a Named),
-        base: usize,
-        at: Vec<usize>,
-    ) -> Result<(), String> {
-        let info = &reference.source.tensors()[base];
-        if !Module::is_vocabulary(&info.name) || info.shape.is_empty() {
-            self.pairs.push(Pair::Whole(Shared { info, base, models: at }));
-            return Ok(());
-        }
+    fn add(&mut self, base: usize, at: Vec<usize>) -> Result<(), String> {
         let held: Vec<(&Named, usize)> =
-            std::iter::once((reference, base)).chain(models.iter().zip(at.iter().copied())).collect();
-        let sides: Vec<Side<'_>> = held
-            .iter()
-            .map(|(model, at)| Side {
-                rows: model.source.tensors()[*at].shape.first().copied().unwrap_or_default(),
-                tokens: model.tokens.as_deref(),
-                label: &model.label,
-            })
-            .collect();
+            self.sides.iter().copied().zip(std::iter::once(base).chain(at.iter().copied())).collect();
+        let info_of = |(side, at): &(&'a Named, usize)| &side.source.tensors()[*at];
+        let info = &self.sides[0].source.tensors()[base];
+        let Some(&of) = info.shape.first().filter(|_| Module::is_vocabulary(&info.name)) else {
+            self.places.push((base, at));
+            return Ok(());
+        };
+        let side = |held: &(&'a Named, usize)| Side {
+            rows: info_of(held).shape.first().copied().unwrap_or_default(),
+            tokens: held.0.tokens.as_deref(),
+            label: &held.0.label,
+        };
+        let sides: Vec<Side<'_>> = held.iter().map(side).collect();
         let matched = match_rows(&sides).map_err(|reason| {
-            let differs = held.iter().find(|(model, at)| model.source.tensors()[*at].shape != info.shape);
-            let shapes =
-                differs.map(|(model, at)| shapes((reference, info), (model, &model.source.tensors()[*at])));
+            let other = held.iter().find(|held| info_of(held).shape != info.shape);
+            let shapes = other.map(|held| shapes((self.sides[0], info), (held.0, info_of(held))));
             shapes.map_or_else(|| reason.clone(), |shapes| format!("{shapes}; {reason}"))
         })?;
-        let rows = |rows, rule| VocabularyRows { tensor: info.name.clone(), rows, of: sides[0].rows, rule };
-        match matched {
-            Match::Whole(rule) => {
-                self.vocabulary.push(rows(sides[0].rows, rule));
-                self.pairs.push(Pair::Whole(Shared { info, base, models: at }));
-            }
+        let (rule, count) = match matched {
+            Match::Whole(rule) => (rule, of),
             Match::Rows(rule, matched) => {
-                self.vocabulary.push(rows(matched[0].len() as u64, rule));
-                let mut of = held.iter().zip(&matched).map(|((model, at), rows)| gathered(model, *at, rows));
-                if let Some(reference) = of.next() {
-                    self.pairs.push(Pair::Rows { reference, models: of.collect() });
+                let count = matched[0].len() as u64;
+                for ((rows, (_, at)), own) in self.rows.iter_mut().zip(&held).zip(matched) {
+                    rows.insert(*at, own);
                 }
+                (rule, count)
             }
-        }
+        };
+        self.vocabulary.push(VocabularyRows { tensor: info.name.clone(), rows: count, of, rule });
+        self.places.push((base, at));
         Ok(())
     }
 }

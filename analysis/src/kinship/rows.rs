@@ -1,6 +1,6 @@
 //! Embeddings and heads whose vocabularies differ: rows matched by token, each read where it stands.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use weights::{TensorInfo, TensorSource, Vocabulary};
 
@@ -82,35 +82,52 @@ pub fn moved(a: &Vocabulary, b: &Vocabulary) -> bool {
     shared * 2 < rows.len()
 }
 
-/// Some rows of one tensor of a checkpoint, in an order of our own, as a checkpoint that holds only them.
-struct Gathered {
+/// A checkpoint some of whose tensors are reduced to rows in an order of our own.
+struct Reordered {
     source: Arc<dyn TensorSource>,
-    index: usize,
-    infos: [TensorInfo; 1],
+    infos: Vec<TensorInfo>,
+    /// By position of the tensor.
+    rows: BTreeMap<usize, Rows>,
+}
+
+struct Rows {
     /// First row here and first row there of every stretch that is consecutive in both.
     runs: Vec<(u64, u64)>,
     /// Elements of one row.
     width: u64,
+    bytes_per_row: u64,
 }
 
-/// `model` reduced to `rows` of its tensor at `index`.
-pub(super) fn gathered(model: &Named, index: usize, rows: &[u64]) -> Named {
-    let mut info = model.source.tensors()[index].clone();
-    let width = info.shape.iter().skip(1).product();
-    if let Some(axis) = info.shape.first_mut() {
-        *axis = rows.len() as u64;
+/// `model` with the tensors at these positions reduced to these rows.
+pub(super) fn reordered(model: &Named, of: &BTreeMap<usize, Vec<u64>>) -> Named {
+    if of.is_empty() {
+        return model.clone();
     }
+    let mut infos = model.source.tensors().to_vec();
+    let mut rows = BTreeMap::new();
+    for (&index, wanted) in of {
+        let info = &mut infos[index];
+        let width = info.shape.iter().skip(1).product();
+        if let Some(axis) = info.shape.first_mut() {
+            *axis = wanted.len() as u64;
+        }
+        rows.insert(index, Rows { runs: runs(wanted), width, bytes_per_row: width * info.dtype.bits() / 8 });
+    }
+    let source = Arc::new(Reordered { source: Arc::clone(&model.source), infos, rows });
+    Named { source, ..model.clone() }
+}
+
+fn runs(rows: &[u64]) -> Vec<(u64, u64)> {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for (at, &row) in (0..).zip(rows) {
         if runs.last().is_none_or(|(first, there)| there + (at - first) != row) {
             runs.push((at, row));
         }
     }
-    let source = Arc::new(Gathered { source: Arc::clone(&model.source), index, infos: [info], runs, width });
-    Named { label: model.label.clone(), source, tokens: None }
+    runs
 }
 
-impl Gathered {
+impl Rows {
     /// Calls `read` with every consecutive stretch of `len` units from `start`: where it begins in the tensor, and
     /// which part of the request it is. A row has `per_row` units.
     fn stretches<E>(
@@ -132,34 +149,41 @@ impl Gathered {
         Ok(())
     }
 
-    fn bytes_per_row(&self) -> u64 {
-        self.width * self.infos[0].dtype.bits() / 8
+    /// Where a request of bytes begins in the tensor, if it lies in one stretch.
+    fn in_place(&self, offset: u64, len: usize) -> Option<u64> {
+        let mut begin = None;
+        let one = self.stretches((offset, len), self.bytes_per_row, |from, part| {
+            begin = Some(from);
+            if part.len() == len { Ok(()) } else { Err(()) }
+        });
+        one.ok().and(begin)
     }
 }
 
-impl TensorSource for Gathered {
+impl TensorSource for Reordered {
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
 
-    fn read_bytes(&self, _index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        self.stretches((offset, out.len()), self.bytes_per_row(), |from, part| {
-            self.source.read_bytes(self.index, from, &mut out[part])
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
+        let Some(rows) = self.rows.get(&index) else { return self.source.read_bytes(index, offset, out) };
+        rows.stretches((offset, out.len()), rows.bytes_per_row, |from, part| {
+            self.source.read_bytes(index, from, &mut out[part])
         })
     }
 
-    fn read_f32(&self, _index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        self.stretches((start, out.len()), self.width, |from, part| {
-            self.source.read_f32(self.index, from, &mut out[part])
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
+        let Some(rows) = self.rows.get(&index) else { return self.source.read_f32(index, start, out) };
+        rows.stretches((start, out.len()), rows.width, |from, part| {
+            self.source.read_f32(index, from, &mut out[part])
         })
     }
 
-    fn view(&self, _index: usize, offset: u64, len: usize) -> Option<&[u8]> {
-        let mut whole = None;
-        let outcome = self.stretches((offset, len), self.bytes_per_row(), |from, part| {
-            whole = Some(from);
-            if part.len() == len { Ok(()) } else { Err(()) }
-        });
-        outcome.ok().and(whole).and_then(|from| self.source.view(self.index, from, len))
+    fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
+        let offset = match self.rows.get(&index) {
+            Some(rows) => rows.in_place(offset, len)?,
+            None => offset,
+        };
+        self.source.view(index, offset, len)
     }
 }
