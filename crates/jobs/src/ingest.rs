@@ -205,6 +205,9 @@ async fn publish(
         );
     }
     let claims = merge_claims(&mut metadata, made.claims, &limits);
+    let sketches: Vec<SketchRow> = (0..).zip(&surveyed).filter_map(sketch_row).collect();
+    let tensors: Vec<TensorRow> =
+        surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect();
     let publish = Publish {
         metadata,
         claims,
@@ -212,9 +215,9 @@ async fn publish(
             .iter()
             .map(|file| FileRow { path: file.path.as_str().to_owned(), size: file.size, digest: file.digest })
             .collect(),
-        sketches: (0..).zip(&surveyed).filter_map(sketch_row).collect(),
-        signature: relatives::signature_of(&surveyed),
-        tensors: surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect(),
+        signature: relatives::signature_of(&tensors, &sketches),
+        sketches,
+        tensors,
         recipe: made.recipe,
         fence: made.fence,
     };

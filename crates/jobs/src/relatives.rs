@@ -8,15 +8,14 @@ use std::{
 use analysis::kinship::{Closeness, Indexed, Near, SIGNATURE_SCHEME, Signature, SignatureIndex};
 use domain::Digest;
 use serde::Serialize;
-use store::{SignatureRow, Store};
+use store::{SignatureRow, SketchRow, SketchedTensor, Store, TensorRow};
 use tokio::{sync::Mutex, task::spawn_blocking};
-use weights::TensorFacts;
 
 use crate::{
     Access, Error, Registry,
     measure::Turn,
     operand,
-    sketches::{Tensors, current, from_facts, open_sketched},
+    sketches::{Tensors, current, open_sketched},
 };
 
 /// Signatures read with one query.
@@ -123,10 +122,20 @@ impl Relatives {
     }
 }
 
-/// The signature to publish with tensors just surveyed; none where nothing was sketched.
-pub fn signature_of(surveyed: &[TensorFacts]) -> Option<SignatureRow> {
-    let sketched = surveyed.iter().any(|facts| facts.sketch.is_some());
-    sketched.then(|| row_of(from_facts(surveyed).as_ref()))
+/// The signature to publish with these tensors; none where nothing was sketched.
+pub fn signature_of(tensors: &[TensorRow], sketches: &[SketchRow]) -> Option<SignatureRow> {
+    let sketched = |sketch: &SketchRow| {
+        let tensor = tensors.get(usize::try_from(sketch.position).ok()?)?;
+        Some(SketchedTensor {
+            name: tensor.name.clone(),
+            dtype: tensor.dtype.clone(),
+            shape: tensor.shape.clone(),
+            nonfinite: tensor.nonfinite,
+            sketch: sketch.clone(),
+        })
+    };
+    let rows = sketches.iter().filter_map(sketched).collect();
+    (!sketches.is_empty()).then(|| row_of(current(rows).as_ref()))
 }
 
 /// A row that says so where there is no signature, so that none is looked for again.

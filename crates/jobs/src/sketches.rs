@@ -26,7 +26,7 @@ pub async fn open_sketched(registry: &Registry, name: &str, access: &Access) -> 
     let operand = open_operand(registry, name, access).await?;
     let (source, cells) = (operand.source, registry.limits.sketch_cells);
     let facts = tokio::task::spawn_blocking(move || weights::survey(&*source, cells, &|_| Ok(()))).await??;
-    let tensors = facts.iter().filter_map(surveyed).collect();
+    let tensors = facts.into_iter().filter_map(surveyed).collect();
     let sketched = Sketched { label: operand.label, tensors, moved_tokens: false };
     Ok(OpenSketched { sketched, tokenizer: operand.companions })
 }
@@ -69,17 +69,11 @@ fn stored(row: store::SketchedTensor) -> (String, SketchedTensor) {
     (canonical_name(&tensor.name).to_owned(), tensor)
 }
 
-/// Sketches of tensors just surveyed; none where they are an adapter's factors.
-pub fn from_facts(facts: &[TensorFacts]) -> Option<Tensors> {
-    let whole = !facts.iter().any(|facts| adapter::is_factor(&facts.name));
-    whole.then(|| facts.iter().filter_map(surveyed).collect())
-}
-
-fn surveyed(facts: &TensorFacts) -> Option<(String, SketchedTensor)> {
-    let (sketch, stats) = facts.sketch.as_ref().zip(facts.stats)?;
+fn surveyed(facts: TensorFacts) -> Option<(String, SketchedTensor)> {
+    let (sketch, stats) = facts.sketch.zip(facts.stats)?;
     let tensor = SketchedTensor {
-        name: facts.name.clone(),
-        shape: facts.shape.clone(),
+        name: facts.name,
+        shape: facts.shape,
         sum: stats.sum,
         nonfinite: stats.nans + stats.infs,
         exact: sketch.is_exact(),
