@@ -13,49 +13,16 @@ use serde_json::json;
 #[utoipa::path(tag = "kinship",
     params(("of" = Vec<String>, Query, description = "models, two or more"), ("base" = Option<String>, Query),
         ("measure" = Option<String>, Query, description = "cosine, pearson or euclidean"),
-        ("per_layer" = Option<bool>, Query),
-        ("exact" = Option<bool>, Query, description = "true reads the weights; false estimates from stored sketches, with standard errors"), ("format" = Option<String>, Query, description = "json or csv")),
+        ("per_layer" = Option<bool>, Query, description = "also a matrix for every layer, in `layers`"),
+        ("per_module" = Option<bool>, Query, description = "also a matrix for every kind of module (q, k, v, o, qkv, gate, up, down, norm, embed, head, …), in `modules`"),
+        ("per_tensor" = Option<bool>, Query, description = "also a matrix for every tensor, in `tensors`; `tensors_more` counts those beyond the bound"),
+        ("exact" = Option<bool>, Query, description = "true reads the weights; false estimates from sketches, with standard errors; without it, the stored sketches answer where every model has them and they cover 90 % of the weights, else the weights are read, and `exact` of the answer says which"),
+        ("parity" = Option<String>, Query, description = "reference: the cosine without its sign; reference_split: also the mean of the values of the tensors, weighted by their elements"),
+        ("format" = Option<String>, Query, description = "json or csv")),
     responses((status = 200, description = "matrices by measure", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/kinship")]
 pub async fn get_kinship(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
-    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
-        .map_err(|e| Problem::bad_request(e.to_string()))?;
-    let mut query = KinshipQuery {
-        models: Vec::new(),
-        base: None,
-        access: Access::registry(),
-        reading: Reading::Weights,
-    };
-    let (mut measure, mut per_layer, mut csv) = (None, false, false);
-    for (key, value) in pairs.into_inner() {
-        match key.as_str() {
-            "of" | "models" => {
-                query.models.extend(value.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()))
-            }
-            "base" => query.base = Some(value).filter(|v| !v.is_empty()),
-            "measure" => measure = Some(value).filter(|v| !v.is_empty()),
-            "per_layer" => per_layer = value != "false",
-            "exact" => {
-                query.reading = match value.as_str() {
-                    "true" | "" => Reading::Weights,
-                    "false" => Reading::Sketches,
-                    _ => return Err(Problem::bad_request("`exact` is true (read the weights) or false")),
-                }
-            }
-            "format" => csv = value == "csv",
-            other => {
-                return Err(Problem::bad_request(format!(
-                    "unknown parameter `{other}`; use of, base, measure, per_layer, exact, format"
-                )));
-            }
-        }
-    }
-    if let Some(word) = &measure
-        && !MEASURES.iter().any(|m| m.id == word)
-    {
-        let known: Vec<&str> = MEASURES.iter().map(|m| m.id).collect();
-        return Err(Problem::bad_request(format!("unknown measure `{word}`; use {}", known.join(", "))));
-    }
+    let Asked { query, measure, parts, csv } = asked(&request)?;
     let mut report = jobs::kinship(&registry, query).await?;
     if csv {
         let word = measure.as_deref().unwrap_or("cosine");
@@ -67,12 +34,79 @@ pub async fn get_kinship(request: HttpRequest, registry: web::Data<Registry>) ->
         report.standard_errors.retain(|id, _| id == word);
     }
     let mut body = json!(report);
-    if let Some(fields) = body.as_object_mut()
-        && !per_layer
-    {
-        fields.remove("layers");
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|field, _| {
+            !PARTS.iter().any(|(_, held)| held.contains(&field.as_str())) || parts.contains(&field.as_str())
+        });
     }
     Ok(HttpResponse::Ok().json(body))
+}
+
+/// Parameters that ask for parts of the models, and the fields they ask for.
+const PARTS: [(&str, &[&str]); 3] =
+    [("per_layer", &["layers"]), ("per_module", &["modules"]), ("per_tensor", &["tensors", "tensors_more"])];
+
+/// A question as the query string puts it.
+struct Asked {
+    query: KinshipQuery,
+    measure: Option<String>,
+    /// Fields of the answer that are there only when asked for.
+    parts: Vec<&'static str>,
+    csv: bool,
+}
+
+fn asked(request: &HttpRequest) -> Result<Asked> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+        .map_err(|e| Problem::bad_request(e.to_string()))?;
+    let query = KinshipQuery {
+        models: Vec::new(),
+        base: None,
+        access: Access::registry(),
+        reading: Reading::Stored,
+        parity: None,
+    };
+    let mut asked = Asked { query, measure: None, parts: Vec::new(), csv: false };
+    for (key, value) in pairs.into_inner() {
+        match key.as_str() {
+            "of" | "models" => {
+                let names = value.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+                asked.query.models.extend(names);
+            }
+            "base" => asked.query.base = Some(value).filter(|v| !v.is_empty()),
+            "measure" => asked.measure = Some(value).filter(|v| !v.is_empty()),
+            "exact" => {
+                asked.query.reading = match value.as_str() {
+                    "true" | "" => Reading::Weights,
+                    "false" => Reading::Sketches,
+                    _ => return Err(Problem::bad_request("`exact` is true (read the weights) or false")),
+                }
+            }
+            "parity" => {
+                let word = Some(value).filter(|v| !v.is_empty());
+                asked.query.parity =
+                    word.map(|word| word.parse()).transpose().map_err(Problem::bad_request)?;
+            }
+            "format" => asked.csv = value == "csv",
+            other => {
+                let Some((_, fields)) = PARTS.iter().find(|(parameter, _)| *parameter == other) else {
+                    return Err(Problem::bad_request(format!(
+                        "unknown parameter `{other}`; use of, base, measure, per_layer, per_module, per_tensor, \
+                         exact, parity, format"
+                    )));
+                };
+                if value != "false" {
+                    asked.parts.extend_from_slice(fields);
+                }
+            }
+        }
+    }
+    if let Some(word) = &asked.measure
+        && !MEASURES.iter().any(|m| m.id == word)
+    {
+        let known: Vec<&str> = MEASURES.iter().map(|m| m.id).collect();
+        return Err(Problem::bad_request(format!("unknown measure `{word}`; use {}", known.join(", "))));
+    }
+    Ok(asked)
 }
 
 fn to_csv(report: &Report, measure: &str) -> String {

@@ -12,6 +12,7 @@ mod merges;
 mod models;
 mod nowhere;
 mod openapi;
+mod relatives;
 mod service;
 mod transfers;
 mod upload;
@@ -21,6 +22,7 @@ use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 pub use job_events::Leaving;
 pub use lineage::LineageView;
 pub use openapi::document;
+pub use relatives::RelativesView;
 
 /// Registers every route; needs `web::Data<jobs::Registry>` and `web::Data<Leaving>`. Call it before the pages,
 /// which take what is left.
@@ -37,6 +39,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(upload::upload_model)
         .service(lineage::get_lineage)
         .service(lineage::list_families)
+        .service(relatives::get_relatives)
         .service(models::get_model)
         .service(kinship::get_kinship)
         .service(diffs::get_diff)

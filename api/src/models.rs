@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     contents::{files_of, tensors_of},
     lineage::lineage_of,
+    relatives::relatives_of,
 };
 
 /// A model in a list.
@@ -228,6 +229,7 @@ pub async fn get_model(
         (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "relatives") => relatives_of(&registry, bare, &asked(&request)?).await,
         _ => Err(Problem::not_found(format!("model `{}`", path.id()))),
     }
 }

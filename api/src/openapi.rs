@@ -23,6 +23,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::lineage::get_lineage,
         crate::lineage::list_families,
         crate::kinship::get_kinship,
+        crate::relatives::get_relatives,
         crate::diffs::get_diff,
         crate::diffs::create_diff,
         crate::adapters::extract_adapter,
@@ -86,7 +87,7 @@ mod tests {
         let names: BTreeSet<_> = operations.iter().collect();
 
         assert_eq!(names.len(), operations.len(), "{operations:?}");
-        for below in ["", "/files", "/tensors", "/lineage"] {
+        for below in ["", "/files", "/tensors", "/lineage", "/relatives"] {
             assert!(document.paths.paths.contains_key(&format!("/api/v1/models/{{name}}{below}")), "{below}");
         }
     }

@@ -8,6 +8,7 @@ mod m0003_jobs;
 mod m0004_holds;
 mod m0005_totals;
 mod m0006_sketches;
+mod m0007_signatures;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_holds::Migration),
             Box::new(m0005_totals::Migration),
             Box::new(m0006_sketches::Migration),
+            Box::new(m0007_signatures::Migration),
         ]
     }
 }

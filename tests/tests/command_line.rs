@@ -244,6 +244,7 @@ fn every_command_answers_with_one_json_document() -> Result<()> {
     for words in [
         "tree mandoc/scribe-v1",
         "kinship mandoc/scribe-v1-de mandoc/scribe-v1-fr --base mandoc/scribe-v1 --per-layer",
+        "relatives mandoc/scribe-v1-de --limit 3",
         "diff mandoc/scribe-v1-de mandoc/scribe-v1",
         "merge soup.yml --dry-run",
         "openapi",

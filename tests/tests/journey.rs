@@ -87,6 +87,8 @@ async fn weights_go_in_and_kinship_transfers_and_merges_come_out() -> Result<()>
             upload(&client, &server, &zoo, &id).await?;
         }
         kinship_is_the_known_one(&client, &server).await?;
+        kinship_has_parts_and_other_definitions(&client, &server).await?;
+        relatives_are_found_by_their_weights(&client, &server).await?;
         a_transfer_is_registered_with_its_parents(&client, &server, &zoo).await?;
         a_merge_of_two_is_registered(&client, &server).await?;
         merging_a_model_with_itself_gives_it_back(&client, &server).await?;
@@ -102,7 +104,13 @@ async fn kinship_is_the_known_one(client: &Client, server: &Server) -> Result<()
         ("mandoc/scribe-v1-de", "papyrus/reed-v1", -0.014),
     ] {
         let path = format!("/api/v1/kinship?of={a}&of={b}&base=mandoc/scribe-v1");
-        let report = get(client, server, &path).await?;
+        let estimate = get(client, server, &path).await?;
+        ensure!(estimate["exact"] == false, "sketches answer first: {estimate}");
+        let error = estimate["standard_errors"]["cosine"][0][1].as_f64().context("no error")?;
+        ensure!((rounded(&estimate) - expected).abs() <= 4.0 * error + 5e-4, "{a} and {b}: {estimate}");
+
+        let report = get(client, server, &format!("{path}&exact=true")).await?;
+        ensure!(report["exact"] == true && report["standard_errors"].is_null(), "{report}");
         ensure!((rounded(&report) - expected).abs() < 1e-9, "{a} and {b}: {report}");
 
         let out = server.stemma().args(["--json", "kinship", a, b, "--base", "mandoc/scribe-v1"]).output()?;
@@ -110,6 +118,36 @@ async fn kinship_is_the_known_one(client: &Client, server: &Server) -> Result<()
         let report: Value = serde_json::from_slice(&out.stdout)?;
         ensure!((rounded(&report) - expected).abs() < 1e-9, "command line: {report}");
     }
+    Ok(())
+}
+
+async fn kinship_has_parts_and_other_definitions(client: &Client, server: &Server) -> Result<()> {
+    let path = "/api/v1/kinship?of=mandoc/scribe-v1-de&of=papyrus/reed-v1&base=mandoc/scribe-v1&exact=true";
+    let report = get(client, server, &format!("{path}&per_module=true&per_tensor=true")).await?;
+    ensure!(report["layers"].is_null() && report["tensors"].as_array().is_some_and(|t| t.len() == 39));
+    let modules = report["modules"].as_array().into_iter().flatten().filter_map(|m| m["module"].as_str());
+    let modules: Vec<&str> = modules.collect();
+    ensure!(modules == ["embed", "q", "k", "v", "o", "gate", "up", "down", "norm", "head"], "{modules:?}");
+    ensure!(report["coverage"]["vocabulary"][0]["rule"] == "same_tokens", "{report}");
+
+    let unsigned = get(client, server, &format!("{path}&parity=reference")).await?;
+    ensure!(rounded(&report) < 0.0 && rounded(&unsigned) == -rounded(&report), "{unsigned}");
+    let answer = client.get(server.url(&format!("{path}&parity=cs"))).send().await?;
+    ensure!(answer.status() == 400, "{}", answer.status());
+    Ok(())
+}
+
+async fn relatives_are_found_by_their_weights(client: &Client, server: &Server) -> Result<()> {
+    for (model, nearest) in [
+        ("mandoc/scribe-v1-de", "community/scribe-de-code"),
+        ("papyrus/reed-v1", "community/mystery-de"),
+        ("community/scribe-es-lora", "mandoc/scribe-v1"),
+    ] {
+        let answer = get(client, server, &format!("/api/v1/models/{model}/relatives?limit=2")).await?;
+        ensure!(answer["relatives"][0]["model"] == nearest && answer["model"] == model, "{answer}");
+    }
+    let answer = client.get(server.url("/api/v1/models/mandoc/scribe-v1/relatives?limit=0")).send().await?;
+    ensure!(answer.status() == 400, "{}", answer.status());
     Ok(())
 }
 

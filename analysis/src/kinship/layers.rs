@@ -1,5 +1,7 @@
 //! Which part of a network a tensor belongs to, told from its name.
 
+use super::Module;
+
 /// A group of tensors, in reading order: embedding, layers, final norm, head, the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
@@ -16,15 +18,11 @@ impl Layer {
         if let Some(number) = number(name) {
             return Self::Number(number);
         }
-        let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-        if has(&["embed_out", "lm_head", "classifier", "score."]) {
-            Self::Head
-        } else if has(&["embed", "wte.", "wpe."]) {
-            Self::Embed
-        } else if has(&["norm", "ln_f"]) {
-            Self::Norm
-        } else {
-            Self::Other
+        match Module::of(name) {
+            Module::Head => Self::Head,
+            Module::Embed | Module::Position => Self::Embed,
+            Module::Norm => Self::Norm,
+            _ => Self::Other,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernels::Gram;
 use serde::Serialize;
 
-use super::{LISTED, Layer, MEASURES, Measure};
+use super::{LISTED, Layer, MEASURES, Measure, Module, Parity};
 
 /// A symmetric matrix in model order; `null` where a measure is undefined.
 pub type Matrix = Vec<Vec<Option<f64>>>;
@@ -30,7 +30,18 @@ pub struct Report {
     /// Standard errors of `matrices`, by measure id; empty when exact.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub standard_errors: BTreeMap<String, Matrix>,
+    /// Whose definitions `matrices` follow, where they are not ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parity: Option<Parity>,
     pub layers: Vec<LayerReport>,
+    /// By what the tensors do, in reading order.
+    pub modules: Vec<ModuleReport>,
+    pub tensors: Vec<TensorReport>,
+    /// Tensors compared beyond those listed in `tensors`.
+    pub tensors_more: usize,
+    /// Means of the values of the tensors, for [`Parity::ReferenceSplit`].
+    #[serde(skip)]
+    pub(super) split: BTreeMap<String, Matrix>,
 }
 
 /// What was compared and what was not.
@@ -43,21 +54,52 @@ pub struct Coverage {
     pub skipped: Vec<Skipped>,
     /// Tensors left out beyond those listed in `skipped`.
     pub skipped_more: usize,
+    /// Number of layers by model, where they differ.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub depth: BTreeMap<String, u64>,
+    /// How the rows of embeddings and heads were matched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vocabulary: Vec<VocabularyRows>,
 }
 
 impl Coverage {
     pub(super) fn new((compared, share): (usize, f64), mut skipped: Vec<Skipped>) -> Self {
         let skipped_more = skipped.len().saturating_sub(LISTED);
         skipped.truncate(LISTED);
-        Self { compared, share, skipped, skipped_more }
+        Self { compared, share, skipped, skipped_more, depth: BTreeMap::new(), vocabulary: Vec::new() }
     }
 }
 
-/// A tensor left out.
-#[derive(Debug, Clone, Serialize)]
+/// A tensor left out, or the layers that another model does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     pub tensor: String,
     pub reason: String,
+}
+
+/// The rows of one embedding or head that were compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VocabularyRows {
+    pub tensor: String,
+    /// Rows compared.
+    pub rows: u64,
+    /// Rows of the base.
+    pub of: u64,
+    pub rule: RowRule,
+}
+
+/// What makes two rows of a vocabulary the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowRule {
+    /// Their position, and the tokenizers agree that it is the same token.
+    SameTokens,
+    /// Their position; not every tokenizer is known.
+    Position,
+    /// Their token; the tokens that all share come first, in one order.
+    SharedPrefix,
+    /// Their token, wherever it stands.
+    Token,
 }
 
 /// Kinship within one layer.
@@ -69,39 +111,157 @@ pub struct LayerReport {
     pub matrices: BTreeMap<String, Matrix>,
 }
 
-/// Cells of all per-layer matrices together.
-const LAYER_CELLS: usize = 1 << 20;
-
-/// Inner products by layer. Tensor names decide how many layers there are and each costs a matrix, so beyond a
-/// bound they are counted as `other`.
-pub(super) struct Layers {
-    models: usize,
-    grams: BTreeMap<Layer, Gram>,
+/// Kinship within all modules of one kind.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModuleReport {
+    /// A label of [`Module`].
+    pub module: &'static str,
+    pub elements: u64,
+    pub matrices: BTreeMap<String, Matrix>,
 }
 
-impl Layers {
-    pub(super) fn new(models: usize) -> Self {
-        Self { models, grams: BTreeMap::new() }
+/// Kinship within one tensor.
+#[derive(Debug, Clone, Serialize)]
+pub struct TensorReport {
+    pub tensor: String,
+    /// A label of [`Module`].
+    pub module: &'static str,
+    pub elements: u64,
+    pub matrices: BTreeMap<String, Matrix>,
+}
+
+impl Report {
+    /// The same sums told as `parity` defines the measures.
+    #[must_use]
+    pub fn in_parity(mut self, parity: Parity) -> Self {
+        self.parity = Some(parity);
+        if parity == Parity::ReferenceSplit {
+            self.matrices = std::mem::take(&mut self.split);
+            self.standard_errors.clear();
+        }
+        let layers = self.layers.iter_mut().map(|layer| &mut layer.matrices);
+        let modules = self.modules.iter_mut().map(|module| &mut module.matrices);
+        let tensors = self.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
+        for matrices in layers.chain(modules).chain(tensors).chain([&mut self.matrices]) {
+            let cosines = matrices.get_mut("cosine").into_iter().flatten().flatten().flatten();
+            cosines.for_each(|value| *value = value.abs());
+        }
+        self.mean = means(&self.matrices);
+        self
+    }
+}
+
+/// Cells of all matrices of one kind of part together.
+const PART_CELLS: usize = 1 << 20;
+/// Tensors whose values are kept.
+const TENSORS: usize = 10_000;
+
+/// What is gathered of the compared tensors: inner products in total and by part. Tensor names decide how many
+/// parts there are and each costs a matrix, so they are bounded: further layers count as `other`, further
+/// tensors are only counted.
+pub(super) struct Tally {
+    pub(super) gram: Gram,
+    /// Squared norm of the base.
+    pub(super) base: f64,
+    pub(super) compared: usize,
+    has_base: bool,
+    layers: BTreeMap<Layer, Gram>,
+    modules: BTreeMap<Module, Gram>,
+    tensors: Vec<(String, Gram)>,
+    /// By measure and pair: Σ elements · value and Σ elements over the tensors where the value is defined.
+    split: Vec<Vec<(f64, f64)>>,
+}
+
+impl Tally {
+    pub(super) fn new(models: usize, base: Option<&str>) -> Self {
+        Self {
+            gram: Gram::new(models),
+            base: 0.0,
+            compared: 0,
+            has_base: base.is_some(),
+            layers: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            tensors: Vec::new(),
+            split: vec![vec![(0.0, 0.0); models * models]; MEASURES.len()],
+        }
     }
 
-    /// Adds the inner products of one tensor.
-    pub(super) fn add(&mut self, tensor: &str, gram: &Gram) {
-        let most = (LAYER_CELLS / (self.models * self.models).max(1)).max(8);
+    /// Adds the inner products of one tensor and the squared norm of the base's.
+    pub(super) fn add(&mut self, tensor: &str, gram: &Gram, base: f64) {
+        let models = self.gram.models();
+        let most = PART_CELLS / (models * models).max(1);
+        self.compared += 1;
+        self.gram.merge(gram);
+        self.base += base;
         let mut layer = Layer::of(tensor);
-        if !self.grams.contains_key(&layer) && self.grams.len() >= most {
+        if !self.layers.contains_key(&layer) && self.layers.len() >= most.max(8) {
             layer = Layer::Other;
         }
-        self.grams.entry(layer).or_insert_with(|| Gram::new(self.models)).merge(gram);
+        self.layers.entry(layer).or_insert_with(|| Gram::new(models)).merge(gram);
+        self.modules.entry(Module::of(tensor)).or_insert_with(|| Gram::new(models)).merge(gram);
+        if self.tensors.len() < most.clamp(8, TENSORS) {
+            self.tensors.push((tensor.to_owned(), gram.clone()));
+        }
+        let weight = gram.elements() as f64;
+        for (measure, sums) in MEASURES.iter().zip(&mut self.split) {
+            for (at, sum) in sums.iter_mut().enumerate() {
+                let (i, j) = (at / models, at % models);
+                if let Some(value) = cell(measure, gram, i.min(j), i.max(j)) {
+                    let value = if measure.id == "cosine" { value.abs() } else { value };
+                    *sum = (sum.0 + weight * value, sum.1 + weight);
+                }
+            }
+        }
     }
 
-    pub(super) fn reports(&self, has_base: bool) -> Vec<LayerReport> {
-        let report = |(layer, gram): (&Layer, &Gram)| LayerReport {
-            layer: layer.label(),
-            elements: gram.elements(),
-            matrices: matrices(gram, self.models, has_base),
+    /// The exact answer; an estimate adds its errors.
+    pub(super) fn report(self, (models, base): (Vec<String>, Option<String>), coverage: Coverage) -> Report {
+        let (count, has_base) = (models.len(), self.has_base);
+        let told = |gram: &Gram| (gram.elements(), matrices(gram, count, has_base));
+        let all = matrices(&self.gram, count, has_base);
+        let norm = |i| relative(self.gram.dot(i, i).sqrt(), self.base.sqrt());
+        let layer = |(layer, gram): (&Layer, &Gram)| {
+            let (elements, matrices) = told(gram);
+            LayerReport { layer: layer.label(), elements, matrices }
         };
-        self.grams.iter().map(report).collect()
+        let module = |(module, gram): (&Module, &Gram)| {
+            let (elements, matrices) = told(gram);
+            ModuleReport { module: module.label(), elements, matrices }
+        };
+        let tensor = |(name, gram): &(String, Gram)| {
+            let (elements, matrices) = told(gram);
+            TensorReport { tensor: name.clone(), module: Module::of(name).label(), elements, matrices }
+        };
+        let mean = |(sum, weight): &(f64, f64)| (*weight > 0.0).then(|| sum / weight);
+        let split = |(measure, sums): (&Measure, &Vec<(f64, f64)>)| {
+            let row = |row: &[(f64, f64)]| {
+                row.iter().map(|cell| mean(cell).filter(|_| has_base || !measure.needs_base)).collect()
+            };
+            (measure.id.to_owned(), sums.chunks(count).map(row).collect())
+        };
+        Report {
+            exact: true,
+            elements: self.gram.elements(),
+            coverage,
+            relative_norms: if has_base { (0..count).map(norm).collect() } else { Vec::new() },
+            mean: means(&all),
+            matrices: all,
+            standard_errors: BTreeMap::new(),
+            parity: None,
+            layers: self.layers.iter().map(layer).collect(),
+            modules: self.modules.iter().map(module).collect(),
+            tensors_more: self.compared - self.tensors.len(),
+            tensors: self.tensors.iter().map(tensor).collect(),
+            split: MEASURES.iter().zip(&self.split).map(split).collect(),
+            models,
+            base,
+        }
     }
+}
+
+fn relative(delta: f64, base: f64) -> Option<f64> {
+    let share = if delta == 0.0 { 0.0 } else { delta / base };
+    share.is_finite().then_some(share)
 }
 
 fn cell(measure: &Measure, gram: &Gram, i: usize, j: usize) -> Option<f64> {
@@ -114,7 +274,7 @@ fn cell(measure: &Measure, gram: &Gram, i: usize, j: usize) -> Option<f64> {
 }
 
 /// One matrix a measure; all `null` for a delta measure without a base.
-pub(super) fn matrices(gram: &Gram, models: usize, has_base: bool) -> BTreeMap<String, Matrix> {
+fn matrices(gram: &Gram, models: usize, has_base: bool) -> BTreeMap<String, Matrix> {
     let of = |measure: &Measure| -> Matrix {
         let defined = has_base || !measure.needs_base;
         let row = |i| (0..models).map(|j| cell(measure, gram, i, j).filter(|_| defined)).collect();
@@ -124,7 +284,7 @@ pub(super) fn matrices(gram: &Gram, models: usize, has_base: bool) -> BTreeMap<S
 }
 
 /// Mean over the pairs i < j that are defined.
-pub(super) fn means(matrices: &BTreeMap<String, Matrix>) -> BTreeMap<String, Option<f64>> {
+fn means(matrices: &BTreeMap<String, Matrix>) -> BTreeMap<String, Option<f64>> {
     let mean = |matrix: &Matrix| {
         let pairs = matrix.iter().enumerate().flat_map(|(i, row)| row[i + 1..].iter().flatten());
         let (sum, count) = pairs.fold((0.0, 0u32), |(sum, count), value| (sum + value, count + 1));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kernels::Gram;
 
-use super::{Coverage, Matrix, Report, Skipped, is_buffer, relative, report};
-use crate::Error;
+use super::{Coverage, Matrix, Module, Report, Skipped, depth::Depths, pairing::only, report::Tally};
+use crate::{Error, computed::is_buffer};
 
 /// Least share of the elements that must be comparable; below it an estimate says little about the models.
 const LEAST_COVERAGE: f64 = 0.9;
@@ -25,8 +25,13 @@ pub struct SketchedTensor {
 }
 
 impl SketchedTensor {
-    fn elements(&self) -> u64 {
+    pub(super) fn elements(&self) -> u64 {
         self.shape.iter().product()
+    }
+
+    /// Squared norm, estimated.
+    pub(super) fn square(&self) -> f64 {
+        self.cells.iter().map(|cell| f64::from(*cell) * f64::from(*cell)).sum()
     }
 }
 
@@ -35,13 +40,8 @@ impl SketchedTensor {
 pub struct Sketched {
     pub label: String,
     pub tensors: BTreeMap<String, SketchedTensor>,
-}
-
-/// Inner products of the deltas, and what decides how far off they may be.
-struct Sums {
-    gram: Gram,
-    /// Σ (‖aₜ‖‖bₜ‖)² / kₜ of each pair over the tensors that are not exact, row-major.
-    spread: Vec<f64>,
+    /// Whether its tokenizer gives tokens other rows than the base's, so that embeddings and heads do not compare.
+    pub moved_tokens: bool,
 }
 
 /// Estimates kinship as [`super::kinship`] computes it.
@@ -55,25 +55,36 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
         _ => return Err(Error::TooFewModels { needed: 2, given: models.len() }),
     };
     let count = models.len();
-    let mut total = Sums { gram: Gram::new(count), spread: vec![0.0; count * count] };
-    let mut layers = report::Layers::new(count);
-    let (mut skipped, mut compared, mut base_square) = (Vec::new(), 0, 0.0);
+    // Σ (‖aₜ‖‖bₜ‖)² / kₜ of each pair over the tensors that are not exact, row-major.
+    let mut spread = vec![0.0; count * count];
+    let mut tally = Tally::new(count, base.map(|base| base.label.as_str()));
+    let mut skipped = Vec::new();
+    let mut depths = Depths::new(names(reference), models.iter().map(names));
     for (name, tensor) in &reference.tensors {
+        if depths.cut(name) {
+            continue;
+        }
         match row(models, reference, name, tensor) {
             Err(reason) => skipped.push(Skipped { tensor: tensor.name.clone(), reason }),
             Ok(twins) => {
-                let gram = deltas(tensor, &twins, &mut total.spread);
-                total.gram.merge(&gram);
-                layers.add(&tensor.name, &gram);
-                base_square += square(&tensor.cells);
-                compared += 1;
+                let gram = deltas(tensor, &twins, &mut spread);
+                tally.add(&tensor.name, &gram, tensor.square());
             }
         }
     }
+    let mut extra: BTreeMap<&str, &str> = BTreeMap::new();
+    for (at, model) in models.iter().enumerate() {
+        for (name, tensor) in &model.tensors {
+            if !reference.tensors.contains_key(name) && !depths.beyond(at, name) {
+                extra.entry(&tensor.name).or_insert(&model.label);
+            }
+        }
+    }
+    skipped.extend(extra.into_iter().map(|(name, label)| only(name, label, &reference.label)));
+    skipped.splice(0..0, depths.skipped());
     let all: u64 = reference.tensors.values().map(SketchedTensor::elements).sum();
-    let elements = total.gram.elements();
-    let share = elements as f64 / all.max(1) as f64;
-    if compared == 0 || share < LEAST_COVERAGE {
+    let share = tally.gram.elements() as f64 / all.max(1) as f64;
+    if tally.compared == 0 || share < LEAST_COVERAGE {
         let first = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
         let hint = format!(
             "{:.0}\u{a0}% of the weights can be compared, {:.0}\u{a0}% are needed; {}",
@@ -83,20 +94,15 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
         );
         return Err(Error::NothingInCommon { hint });
     }
-    let matrices = report::matrices(&total.gram, count, base.is_some());
-    let norm = |i: usize| relative(total.gram.dot(i, i).sqrt(), base_square.sqrt());
-    Ok(Report {
-        models: models.iter().map(|model| model.label.clone()).collect(),
-        base: base.map(|base| base.label.clone()),
-        exact: false,
-        elements,
-        coverage: Coverage::new((compared, share), skipped),
-        relative_norms: if base.is_some() { (0..count).map(norm).collect() } else { Vec::new() },
-        mean: report::means(&matrices),
-        standard_errors: errors(&total, &matrices),
-        layers: layers.reports(base.is_some()),
-        matrices,
-    })
+    let coverage = Coverage { depth: depths.table(), ..Coverage::new((tally.compared, share), skipped) };
+    let labels = models.iter().map(|model| model.label.clone()).collect();
+    let gram = tally.gram.clone();
+    let report = tally.report((labels, base.map(|base| base.label.clone())), coverage);
+    Ok(Report { exact: false, standard_errors: errors(&gram, &spread, &report.matrices), ..report })
+}
+
+fn names(model: &Sketched) -> (&str, impl Iterator<Item = &str>) {
+    (&model.label, model.tensors.keys().map(String::as_str))
 }
 
 /// The same tensor in every model, or why it cannot be compared.
@@ -117,6 +123,12 @@ fn row<'m>(
         let other = model.tensors.get(name).ok_or_else(|| format!("`{}` lacks it", model.label))?;
         if other.nonfinite > 0 {
             return Err(not_finite(&model.label));
+        }
+        if model.moved_tokens && Module::is_vocabulary(name) {
+            return Err(format!(
+                "the tokenizers of `{}` and `{}` give tokens other rows; reading the weights matches them",
+                reference.label, model.label
+            ));
         }
         if other.cells.len() != tensor.cells.len() && other.shape == tensor.shape {
             let (ours, theirs) = (tensor.cells.len(), other.cells.len());
@@ -162,11 +174,11 @@ fn deltas(base: &SketchedTensor, twins: &[&SketchedTensor], spread: &mut [f64]) 
 
 /// Standard errors: `(1 − ρ²)/√k` of the angles, `d/√(2k)` of a distance, where `k` is the number of cells that
 /// one sketch of the whole model with the same scatter would have.
-fn errors(sums: &Sums, matrices: &BTreeMap<String, Matrix>) -> BTreeMap<String, Matrix> {
-    let count = sums.gram.models();
+fn errors(gram: &Gram, spread: &[f64], matrices: &BTreeMap<String, Matrix>) -> BTreeMap<String, Matrix> {
+    let count = gram.models();
     let one_over_k = |i: usize, j: usize| {
-        let energy = sums.gram.dot(i, i) * sums.gram.dot(j, j);
-        if energy > 0.0 { sums.spread[i * count + j] / energy } else { 0.0 }
+        let energy = gram.dot(i, i) * gram.dot(j, j);
+        if energy > 0.0 { spread[i * count + j] / energy } else { 0.0 }
     };
     let error = |id: &str, i: usize, j: usize, value: f64| {
         let scatter = match id {
@@ -186,8 +198,4 @@ fn errors(sums: &Sums, matrices: &BTreeMap<String, Matrix>) -> BTreeMap<String, 
         (id.clone(), matrix.iter().enumerate().map(row).collect())
     };
     matrices.iter().map(of).collect()
-}
-
-fn square(cells: &[f32]) -> f64 {
-    cells.iter().map(|cell| f64::from(*cell) * f64::from(*cell)).sum()
 }

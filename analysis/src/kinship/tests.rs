@@ -6,7 +6,7 @@ use super::{Named, kinship};
 use crate::testing::{Fixture, model, noise};
 
 fn named(label: &str, fixture: Fixture) -> Named {
-    Named { label: label.into(), source: fixture.share() }
+    Named { label: label.into(), source: fixture.share(), tokens: None }
 }
 
 fn of(values: &[f64]) -> Fixture {
@@ -129,7 +129,7 @@ mod sketched {
             exact: sketch.is_exact(),
             cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
         };
-        Sketched { label: label.into(), tensors: BTreeMap::from([("w".into(), tensor)]) }
+        Sketched { label: label.into(), tensors: BTreeMap::from([("w".into(), tensor)]), moved_tokens: false }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Limits {
     pub config_bytes: u64,
     /// Longest model.safetensors.index.json, bytes.
     pub index_bytes: u64,
+    /// Longest tokenizer.json or vocab.json that is read, bytes; of all models of one question eight times that.
+    pub tokenizer_bytes: u64,
     /// Longest JSON or YAML request body, bytes.
     pub body_bytes: usize,
     /// Longest line of a JSONL dump, bytes.
@@ -88,6 +90,7 @@ impl Default for Limits {
             card_bytes: 1 << 20,
             config_bytes: 1 << 20,
             index_bytes: 16 << 20,
+            tokenizer_bytes: 64 << 20,
             body_bytes: 1 << 20,
             row_bytes: 16 << 20,
             page: 20,

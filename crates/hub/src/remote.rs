@@ -77,6 +77,11 @@ impl RemoteFile {
         }
     }
 
+    /// Where it was asked for.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// The whole of a small file.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ async fn open(registry: &Registry, names: &[&String]) -> Result<Vec<Named>, Fail
     let mut sources = Vec::new();
     for name in names {
         let operand = open_operand(registry, name, &Access::registry()).await?;
-        sources.push(Named { label: operand.label, source: operand.source });
+        sources.push(Named { label: operand.label, source: operand.source, tokens: None });
     }
     Ok(sources)
 }

@@ -10,6 +10,7 @@ use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 use crate::{
     Error, Registry,
     asking::{Asking, Listener},
+    relatives,
 };
 
 /// A file that is already a blob but not yet part of a model.
@@ -208,6 +209,8 @@ async fn publish(
         );
     }
     let claims = merge_claims(&mut metadata, made.claims, &limits);
+    let tensors: Vec<TensorRow> =
+        surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect();
     let publish = Publish {
         metadata,
         claims,
@@ -215,8 +218,9 @@ async fn publish(
             .iter()
             .map(|file| FileRow { path: file.path.as_str().to_owned(), size: file.size, digest: file.digest })
             .collect(),
+        signature: relatives::signature_of(&tensors, &sketches),
         sketches,
-        tensors: surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect(),
+        tensors,
         recipe: made.recipe,
         fence: made.fence,
     };

@@ -15,9 +15,11 @@ mod measure;
 mod operand;
 mod output;
 mod registry;
+mod relatives;
 mod remote;
 mod sketches;
 mod submit;
+mod tokens;
 mod worker;
 
 pub use adapters::{
@@ -33,8 +35,10 @@ pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, open_operand};
 pub use output::{Derived, persist, write_folder, write_scratch};
 pub use registry::Registry;
+pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use submit::{
     DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_merge, plan_transfer,
     submit_diff, submit_merge, submit_transfer,
 };
+pub use tokens::MovedTokens;
 pub use worker::{Pulse, run_worker};

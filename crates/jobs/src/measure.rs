@@ -4,11 +4,17 @@ use std::sync::Arc;
 
 use analysis::{
     diff::DiffReport,
-    kinship::{Named, Report},
+    kinship::{Named, Parity, Report},
 };
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 
-use crate::{Access, Error, Registry, asking::Asking, open_operand, sketches::open_sketched};
+use crate::{
+    Access, Error, Registry,
+    asking::Asking,
+    open_operand,
+    sketches::{OpenSketched, open_sketched, stored_sketches},
+    tokens::Tokenizers,
+};
 
 /// Which models to measure against which base.
 #[derive(Debug, Clone)]
@@ -18,15 +24,19 @@ pub struct KinshipQuery {
     pub base: Option<String>,
     pub access: Access,
     pub reading: Reading,
+    /// Another tool's definitions instead of ours.
+    pub parity: Option<Parity>,
 }
 
 /// What a kinship is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reading {
-    /// The weights: exact.
+    /// The stored sketches where every model has them and they say enough, else the weights.
     #[default]
+    Stored,
+    /// The weights: exact.
     Weights,
-    /// The stored sketches: an estimate with its standard error, without reading weights.
+    /// Sketches: an estimate with its standard error. Those that are not stored are made on the spot.
     Sketches,
 }
 
@@ -42,35 +52,82 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
             registry.limits.matrix
         )));
     }
-    if query.reading == Reading::Sketches {
-        return estimated(registry, &query).await;
-    }
-    let turn = Turn::take(registry).await?;
-    let mut named = Vec::with_capacity(count);
-    for name in &query.models {
-        let operand = open_operand(registry, name, &query.access).await?;
-        named.push(Named { label: operand.label, source: operand.source });
-    }
-    let base = match &query.base {
-        Some(name) => {
-            let operand = open_operand(registry, name, &query.access).await?;
-            Some(Named { label: operand.label, source: operand.source })
+    let split = query.parity == Some(Parity::ReferenceSplit);
+    let report = match query.reading {
+        Reading::Sketches if split => {
+            return Err(Error::Invalid(
+                "a mean of the values of tensors has no standard error; reference_split reads the weights"
+                    .into(),
+            ));
         }
-        None => None,
+        Reading::Stored if !split => stored_or_exact(registry, &query).await?,
+        Reading::Sketches => {
+            let turn = Turn::take(registry).await?;
+            let mut opened = Vec::with_capacity(count + 1);
+            for name in query.models.iter().chain(&query.base) {
+                opened.push(open_sketched(registry, name, &query.access).await?);
+            }
+            let base = query.base.as_ref().and_then(|_| opened.pop());
+            estimated(registry, turn, (opened, base)).await?
+        }
+        _ => exact(registry, &query).await?,
     };
+    Ok(match query.parity {
+        Some(parity) => report.in_parity(parity),
+        None => report,
+    })
+}
+
+/// What the stored sketches say, or where they do not say enough, the weights.
+async fn stored_or_exact(registry: &Registry, query: &KinshipQuery) -> Result<Report, Error> {
+    let turn = Turn::take(registry).await?;
+    let mut opened = Vec::with_capacity(query.models.len() + 1);
+    for name in query.models.iter().chain(&query.base) {
+        match stored_sketches(registry, name, &query.access).await? {
+            Some(model) => opened.push(model),
+            None => {
+                drop(turn);
+                return exact(registry, query).await;
+            }
+        }
+    }
+    let base = query.base.as_ref().and_then(|_| opened.pop());
+    let too_little = match estimated(registry, turn, (opened, base)).await {
+        Err(error @ Error::Analysis(analysis::Error::NothingInCommon { .. })) => error,
+        answer => return answer,
+    };
+    match exact(registry, query).await {
+        Err(Error::NoWeights(_) | Error::Store(store::Error::BlobMissing(_))) => Err(too_little),
+        answer => answer,
+    }
+}
+
+async fn exact(registry: &Registry, query: &KinshipQuery) -> Result<Report, Error> {
+    let turn = Turn::take(registry).await?;
+    let mut tokenizers = Tokenizers::new(registry);
+    let mut named = Vec::with_capacity(query.models.len() + 1);
+    for name in query.models.iter().chain(&query.base) {
+        let operand = open_operand(registry, name, &query.access).await?;
+        let tokens = tokenizers.of(&operand.companions).await;
+        named.push(Named { label: operand.label, source: operand.source, tokens });
+    }
+    let base = query.base.as_ref().and_then(|_| named.pop());
     turn.run(move |go_on| analysis::kinship::kinship(&named, base.as_ref(), go_on)).await
 }
 
-async fn estimated(registry: &Registry, query: &KinshipQuery) -> Result<Report, Error> {
-    let turn = Turn::take(registry).await?;
-    let mut models = Vec::with_capacity(query.models.len());
-    for name in &query.models {
-        models.push(open_sketched(registry, name, &query.access).await?);
+async fn estimated(
+    registry: &Registry,
+    turn: Turn,
+    (mut models, base): (Vec<OpenSketched>, Option<OpenSketched>),
+) -> Result<Report, Error> {
+    let mut tokenizers = Tokenizers::new(registry);
+    let reference = base.as_ref().or(models.first());
+    let own = reference.map(|model| model.tokenizer.clone()).unwrap_or_default();
+    for model in &mut models {
+        model.sketched.moved_tokens = tokenizers.moved(&own, &model.tokenizer).await?;
     }
-    let base = match &query.base {
-        Some(name) => Some(open_sketched(registry, name, &query.access).await?),
-        None => None,
-    };
+    let models: Vec<_> = models.into_iter().map(|model| model.sketched).collect();
+    let base = base.map(|base| base.sketched);
     turn.run(move |_| analysis::kinship::estimate(&models, base.as_ref())).await
 }
 
@@ -86,16 +143,16 @@ pub async fn compare(registry: &Registry, a: &str, b: &str, access: &Access) -> 
 }
 
 /// One of the few places for work that reads weights while somebody waits for the answer.
-struct Turn(OwnedSemaphorePermit);
+pub(crate) struct Turn(OwnedSemaphorePermit);
 
 impl Turn {
-    async fn take(registry: &Registry) -> Result<Self, Error> {
+    pub(crate) async fn take(registry: &Registry) -> Result<Self, Error> {
         let place = Arc::clone(&registry.measuring).acquire_owned().await;
         place.map(Self).map_err(|error| Error::Task(error.to_string()))
     }
 
     /// The place is held until the work has really ended, not only until nobody waits any more.
-    async fn run<T, F>(self, work: F) -> Result<T, Error>
+    pub(crate) async fn run<T, F>(self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&(dyn Fn(u64) -> Result<(), analysis::Error> + Sync)) -> Result<T, analysis::Error>

@@ -7,7 +7,7 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::Forests;
+use crate::{Forests, Relatives, tokens::MovedTokens};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -19,6 +19,9 @@ pub struct Registry {
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
     pub forests: Forests,
+    pub relatives: Relatives,
+    /// Tokenizers found to give tokens other rows than others.
+    pub moved: MovedTokens,
     /// At most this many measurements read weights at once.
     pub measuring: Arc<Semaphore>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
@@ -31,10 +34,12 @@ impl Registry {
         let store = store.limited(limits);
         Self {
             forests: Forests::new(store.clone()),
+            relatives: Relatives::new(store.clone()),
             store,
             limits,
             hub: None,
             scratch,
+            moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),
             queued: Arc::new(Notify::new()),
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use analysis::kinship::Parity;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
@@ -89,11 +90,27 @@ pub enum Command {
         /// Base the deltas are taken against; without it only the Euclidean distance is defined.
         #[arg(long)]
         base: Option<String>,
+        /// Also a matrix for every layer.
         #[arg(long)]
         per_layer: bool,
+        /// Also a matrix for every kind of module: q, k, v, o, gate, up, down, norm, …
+        #[arg(long)]
+        per_module: bool,
+        /// Also a matrix for every tensor.
+        #[arg(long)]
+        per_tensor: bool,
         /// Estimate from stored sketches, with standard errors, without reading weights.
         #[arg(long)]
         estimate: bool,
+        /// reference (the cosine without its sign) or reference-split (also the mean of the tensors' values).
+        #[arg(long)]
+        parity: Option<Parity>,
+    },
+    /// The models whose weights are nearest to a model (an id or a checkpoint folder).
+    Relatives {
+        id: String,
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        limit: u64,
     },
     /// Compare A with B tensor by tensor; `--out` writes A − B.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

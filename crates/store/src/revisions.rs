@@ -15,6 +15,7 @@ use crate::{
     queue,
     republish::{earlier, forget},
     rows::{get, json, maybe_json, parsed, signed, to_json, unsigned},
+    signatures::{self, SignatureRow},
     sketches::{self, SketchRow},
     sql::{self, Params, wall_clock},
     upsert::{revision_digest, write_models},
@@ -60,6 +61,8 @@ pub struct Publish {
     pub tensors: Vec<TensorRow>,
     /// Sketches of float tensors, by position in `tensors`.
     pub sketches: Vec<SketchRow>,
+    /// What they amount to; none where there are no sketches.
+    pub signature: Option<SignatureRow>,
     /// Recipe of a model made here, with its digest.
     pub recipe: Option<(Digest, Value)>,
     /// Job and fence of the worker that publishes.
@@ -104,6 +107,9 @@ impl Store {
             write_files(&tx, revision, &publish.files).await?;
             write_tensors(&tx, revision, &publish.tensors).await?;
             sketches::write(&tx, revision, &publish.sketches).await?;
+            if let Some(signature) = &publish.signature {
+                signatures::write(&tx, revision, signature).await?;
+            }
         }
         let mut params = Params::default();
         let sql = format!(

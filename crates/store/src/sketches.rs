@@ -53,10 +53,6 @@ impl Store {
 }
 
 fn sketched(row: &QueryResult) -> Result<SketchedTensor> {
-    let bytes: Vec<u8> = get(row, "cells")?;
-    let (cells, []) = bytes.as_chunks::<4>() else {
-        return Err(Error::stored("sketch", format!("{} bytes are no f32 numbers", bytes.len())));
-    };
     Ok(SketchedTensor {
         name: get(row, "name")?,
         dtype: get(row, "dtype")?,
@@ -67,9 +63,23 @@ fn sketched(row: &QueryResult) -> Result<SketchedTensor> {
             scheme: get(row, "scheme")?,
             exact: get(row, "exact")?,
             sum: get(row, "sum")?,
-            cells: cells.iter().map(|raw| f32::from_le_bytes(*raw)).collect(),
+            cells: cells_of(row)?,
         },
     })
+}
+
+/// The column `cells`.
+pub fn cells_of(row: &QueryResult) -> Result<Vec<f32>> {
+    let bytes: Vec<u8> = get(row, "cells")?;
+    let (cells, []) = bytes.as_chunks::<4>() else {
+        return Err(Error::stored("sketch", format!("{} bytes are no f32 numbers", bytes.len())));
+    };
+    Ok(cells.iter().map(|raw| f32::from_le_bytes(*raw)).collect())
+}
+
+/// Cells as a column.
+pub fn bytes_of(cells: &[f32]) -> Vec<u8> {
+    cells.iter().flat_map(|cell| cell.to_le_bytes()).collect()
 }
 
 /// Rows written with one statement: each carries kilobytes.
@@ -79,14 +89,13 @@ const AT_ONCE: usize = 100;
 pub async fn write(tx: &DatabaseTransaction, revision: i64, sketches: &[SketchRow]) -> Result<()> {
     for sketches in sketches.chunks(AT_ONCE) {
         let row = |sketch: &SketchRow| {
-            let bytes: Vec<u8> = sketch.cells.iter().flat_map(|cell| cell.to_le_bytes()).collect();
             vec![
                 revision.into(),
                 sketch.position.into(),
                 sketch.scheme.into(),
                 sketch.exact.into(),
                 sketch.sum.into(),
-                bytes.into(),
+                bytes_of(&sketch.cells).into(),
             ]
         };
         let columns = ["revision", "position", "scheme", "exact", "sum", "cells"];

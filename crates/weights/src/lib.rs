@@ -19,6 +19,7 @@ mod scaled;
 mod sketches;
 mod source;
 mod survey;
+mod tokenizer;
 mod writer;
 
 pub use baked::Baked;
@@ -32,9 +33,10 @@ pub use json::config_document;
 pub use kernels::{Dtype, Stats};
 pub use quantised::{Quantisation, foreign_weights, is_quantised, quantisation};
 pub use scaled::Scaled;
-pub use sketches::{SCHEME, canonical_name, sketch_of};
+pub use sketches::{KeptSketch, SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest};
+pub use tokenizer::Vocabulary;
 pub use writer::{Layout, Written, write_checkpoint, write_safetensors};
 
 /// Short for this room's results.

@@ -88,6 +88,7 @@ fn csv(query: &KinshipQuery) -> String {
     let mut pairs: Vec<String> = query.names.iter().map(|name| format!("of={}", encoded(name))).collect();
     pairs.extend(query.base.iter().map(|base| format!("base={}", encoded(base))));
     pairs.push(format!("measure={}", encoded(&query.measure)));
+    pairs.push("exact=true".to_owned());
     pairs.push("format=csv".to_owned());
     format!("/api/v1/kinship?{}", pairs.join("&"))
 }

@@ -1,45 +1,55 @@
-//! `stemma kinship`.
+//! `stemma kinship` and `stemma relatives`.
 
-use analysis::kinship::Report;
-use jobs::{Access, KinshipQuery, Reading};
+use std::collections::BTreeMap;
+
+use analysis::kinship::{Matrix, Parity, Report};
+use jobs::{Access, KinshipQuery, Reading, RelativesQuery};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
 
-/// Whether every layer gets a matrix of its own.
+/// Parts of the models that get matrices of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layers {
-    Together,
-    Each,
+pub enum Part {
+    Layer,
+    Module,
+    Tensor,
 }
 
 /// What to measure.
 pub struct Asked {
     pub models: Vec<String>,
     pub base: Option<String>,
-    pub layers: Layers,
+    pub parts: Vec<Part>,
     pub reading: Reading,
+    pub parity: Option<Parity>,
 }
 
 /// Kinship matrix of ids or folders.
 pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { models, base, layers, reading } = asked;
+    let Asked { models, base, parts, reading, parity } = asked;
     let registry = wiring::open(&context.config).await?;
-    let query = KinshipQuery { models, base, access: Access::Folders, reading };
+    let query = KinshipQuery { models, base, access: Access::Folders, reading, parity };
     let report = jobs::kinship(&registry, query).await?;
     if context.json {
         let mut body = serde_json::json!(report);
-        if let (Layers::Together, Some(fields)) = (layers, body.as_object_mut()) {
-            fields.remove("layers");
+        let fields = [
+            (Part::Layer, "layers"),
+            (Part::Module, "modules"),
+            (Part::Tensor, "tensors"),
+            (Part::Tensor, "tensors_more"),
+        ];
+        for (_, field) in fields.iter().filter(|(part, _)| !parts.contains(part)) {
+            body.as_object_mut().and_then(|body| body.remove(*field));
         }
         output::json(&body);
         return Ok(());
     }
-    print_report(&report, layers);
+    print_report(&report, &parts);
     Ok(())
 }
 
-fn print_report(report: &Report, layers: Layers) {
+fn print_report(report: &Report, parts: &[Part]) {
     for (measure, matrix) in &report.matrices {
         let errors = report.standard_errors.get(measure);
         let note = if errors.is_some() { " (estimated)" } else { "" };
@@ -52,13 +62,31 @@ fn print_report(report: &Report, layers: Layers) {
             output::line(format!("  {name}\t{cells}"));
         }
     }
-    if layers == Layers::Each {
-        for layer in &report.layers {
-            for (measure, matrix) in &layer.matrices {
-                for (name, row) in report.models.iter().zip(matrix) {
-                    output::line(format!("layer {}\t{measure}\t{name}\t{}", layer.layer, cells(row)));
-                }
+    let print = |part: String, matrices: &BTreeMap<String, Matrix>| {
+        for (measure, matrix) in matrices {
+            for (name, row) in report.models.iter().zip(matrix) {
+                output::line(format!("{part}\t{measure}\t{name}\t{}", cells(row)));
             }
+        }
+    };
+    for part in parts {
+        match part {
+            Part::Layer => {
+                report.layers.iter().for_each(|of| print(format!("layer {}", of.layer), &of.matrices));
+            }
+            Part::Module => {
+                report.modules.iter().for_each(|of| print(format!("module {}", of.module), &of.matrices));
+            }
+            Part::Tensor => report.tensors.iter().for_each(|of| print(of.tensor.clone(), &of.matrices)),
+        }
+    }
+    let coverage = &report.coverage;
+    for rows in coverage.vocabulary.iter().filter(|rows| rows.rows < rows.of) {
+        output::line(format!("{}: {} of {} rows compared", rows.tensor, rows.rows, rows.of));
+    }
+    if !coverage.depth.is_empty() {
+        for skipped in coverage.skipped.iter().take_while(|skipped| skipped.tensor.starts_with("layer")) {
+            output::line(format!("left out: {}: {}", skipped.tensor, skipped.reason));
         }
     }
 }
@@ -74,4 +102,21 @@ fn cells_with(row: &[Option<f64>], errors: &[Option<f64>]) -> String {
         _ => "-".to_owned(),
     };
     row.iter().zip(errors).map(cell).collect::<Vec<_>>().join("\t")
+}
+
+/// The models whose weights are nearest to those of `model`.
+pub async fn relatives(context: Context, model: String, limit: u64) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let report = jobs::relatives(&registry, RelativesQuery { model, limit, access: Access::Folders }).await?;
+    if context.json {
+        output::json(&api::RelativesView::from(report));
+        return Ok(());
+    }
+    for relative in &report.relatives {
+        output::line(format!("{}\t{}", relative.model, relative.evidence));
+    }
+    let (found, searched, others) = (report.relatives.len(), report.searched, report.other_layouts);
+    output::line(format!("{found} of {searched} models; {others} of them have another layout"));
+    Ok(())
 }

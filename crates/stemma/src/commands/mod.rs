@@ -67,11 +67,17 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
         }
-        Command::Kinship { models, base, per_layer, estimate } => {
-            let layers = if per_layer { measure::Layers::Each } else { measure::Layers::Together };
+        Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
+            let flags = [
+                (per_layer, measure::Part::Layer),
+                (per_module, measure::Part::Module),
+                (per_tensor, measure::Part::Tensor),
+            ];
+            let parts = flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part).collect();
             let reading = if estimate { jobs::Reading::Sketches } else { jobs::Reading::Weights };
-            measure::kinship(context, measure::Asked { models, base, layers, reading }).await
+            measure::kinship(context, measure::Asked { models, base, parts, reading, parity }).await
         }
+        Command::Relatives { id, limit } => measure::relatives(context, id, limit).await,
         Command::Diff { command: Some(command), .. } => diff::apply(context, command).await,
         Command::Diff { a, b, out, form, command: None } => {
             let models = [a, b].map(Option::unwrap_or_default);

@@ -96,6 +96,7 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
         base: query.base.clone(),
         access: Access::registry(),
         reading: jobs::Reading::Weights,
+        parity: None,
     };
     let report = jobs::kinship(registry, wanted).await.map_err(Failure::from)?;
     let measure = if query.measure.is_empty() { "cosine".to_owned() } else { query.measure.clone() };

@@ -32,6 +32,7 @@ async fn with_file(db: &Db, digest: Digest, size: u64) -> store::ModelRow {
         files: vec![FileRow { path: "a.txt".to_owned(), size, digest }],
         tensors: vec![],
         sketches: vec![],
+        signature: None,
         recipe: None,
         fence: None,
     };

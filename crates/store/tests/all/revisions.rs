@@ -2,7 +2,9 @@
 
 use domain::{Digest, Metadata, Relation, Source};
 use serde_json::json;
-use store::{Error, FileRow, Holder, NewJob, Publish, SketchRow, Store, TensorRow};
+use store::{
+    CurrentRevision, Error, FileRow, Holder, NewJob, Publish, SignatureRow, SketchRow, Store, TensorRow,
+};
 
 use crate::common::{Db, card_claim, claim, db_test, named};
 
@@ -15,6 +17,7 @@ db_test!(
     a_corrected_card_leaves_nothing_of_the_old_one_behind,
     a_job_never_publishes_over_weights_of_another_origin,
     a_cancelled_job_publishes_nothing,
+    only_current_revisions_are_signed_and_old_ones_can_be_signed_later,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -44,6 +47,10 @@ fn sketch(position: i64) -> SketchRow {
     SketchRow { position, scheme: 1, exact: false, sum: -0.25, cells }
 }
 
+fn signature(value: f32) -> SignatureRow {
+    SignatureRow { scheme: 1, signature: Some((Digest::of(b"layout"), vec![value; 1_024])) }
+}
+
 fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
     Publish {
         metadata,
@@ -51,6 +58,7 @@ fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
         files,
         tensors: (0..2_500).map(|n| tensor(&format!("t{n}"))).collect(),
         sketches: vec![sketch(3)],
+        signature: Some(signature(0.5)),
         recipe: Some((Digest::of(b"recipe"), json!({"merge_method": "linear"}))),
         fence: None,
     }
@@ -171,4 +179,32 @@ async fn a_cancelled_job_publishes_nothing(db: Db) {
 
     assert!(matches!(refused, Err(Error::Cancelled(_))));
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
+}
+
+async fn only_current_revisions_are_signed_and_old_ones_can_be_signed_later(db: Db) {
+    let revision_of = async |name: &str, bytes: &[u8], signature: Option<SignatureRow>| {
+        let files = vec![file(&db.store, "a", bytes).await];
+        let row = db.store.publish(Publish { signature, ..publish(named(name), files) }).await.unwrap();
+        CurrentRevision { model: row.id, revision: row.revision.unwrap() }
+    };
+    let old = revision_of("a/b", b"one", Some(signature(1.0))).await;
+    let new = revision_of("a/b", b"two", Some(signature(2.0))).await;
+    let unsigned = revision_of("c/d", b"three", None).await;
+    let none = SignatureRow { scheme: 1, signature: None };
+    let without = revision_of("e/f", b"four", Some(none.clone())).await;
+
+    assert_eq!(db.store.signed_revisions(1).await.unwrap(), [new]);
+    assert_eq!(db.store.unsigned_revisions(1, 10).await.unwrap(), [unsigned.revision]);
+    assert_eq!(db.store.unsigned_revisions(2, 2).await.unwrap(), [new.revision, unsigned.revision]);
+    db.store.sign(&[(unsigned.revision, signature(3.0)), (new.revision, signature(4.0))]).await.unwrap();
+
+    assert_eq!(db.store.signed_revisions(1).await.unwrap(), [new, unsigned]);
+    assert!(db.store.unsigned_revisions(1, 10).await.unwrap().is_empty());
+    let wanted = [old, new, unsigned, without].map(|of| of.revision);
+    let kept = db.store.signatures(&wanted).await.unwrap();
+    assert_eq!(
+        kept,
+        wanted.into_iter().zip([signature(1.0), signature(4.0), signature(3.0), none]).collect::<Vec<_>>()
+    );
+    assert!(db.store.sign(&[(i64::MAX, signature(0.0))]).await.is_err());
 }

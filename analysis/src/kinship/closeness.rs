@@ -1,0 +1,141 @@
+//! How close two models are as they stand, from their sketches: no base is taken away.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{SketchedTensor, signature::matrices};
+
+/// Closeness of the matrices of two models; one that only one of them has counts as zero in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Closeness {
+    /// −1 to 1.
+    pub cosine: f64,
+    /// Of `cosine`.
+    pub standard_error: f64,
+    /// `‖a − b‖ / ‖a‖`.
+    pub distance: f64,
+    /// Of `distance`.
+    pub distance_error: f64,
+    /// Matrices that both have.
+    pub matrices: usize,
+    /// Share of the elements of the matrices of the first that lie in those, 0 to 1.
+    pub share: f64,
+}
+
+/// Cosines of large fine-tunes of one base are above this, and those of independent models about zero.
+const FINE_TUNE: f64 = 0.99;
+/// Least cosine at which most of the weights have one origin.
+const DESCENT: f64 = 0.5;
+
+impl Closeness {
+    /// Of models given by canonical name; none when a model has no matrix but zero.
+    pub fn of(a: &Tensors, b: &Tensors) -> Option<Self> {
+        let mut sums = Sums::default();
+        let (mut all, mut shared, mut count) = (0, 0, 0);
+        for (name, tensor) in matrices(a) {
+            all += tensor.elements();
+            match b.get(name).filter(|other| alike(tensor, other)) {
+                Some(other) => {
+                    sums.add(tensor, other);
+                    shared += tensor.elements();
+                    count += 1;
+                }
+                None => sums.alone((tensor.square(), 0.0), tensor),
+            }
+        }
+        for (name, tensor) in matrices(b) {
+            if !a.get(name).is_some_and(|other| alike(other, tensor)) {
+                sums.alone((0.0, tensor.square()), tensor);
+            }
+        }
+        let norms = (sums.aa * sums.bb).sqrt();
+        if norms <= 0.0 || !norms.is_finite() {
+            return None;
+        }
+        let cosine = (sums.ab / norms).clamp(-1.0, 1.0);
+        let distance = (sums.dd / sums.aa).sqrt();
+        let scatter = if sums.dd > 0.0 { sums.distance_spread / (sums.dd * sums.dd) } else { 0.0 };
+        Some(Self {
+            cosine,
+            standard_error: (1.0 - cosine * cosine).max(0.0) * (sums.spread / (norms * norms)).sqrt(),
+            distance,
+            distance_error: distance * (scatter / 2.0).sqrt(),
+            matrices: count,
+            share: shared as f64 / f64::max(all as f64, 1.0),
+        })
+    }
+
+    /// What the numbers say, in one sentence.
+    pub fn evidence(&self) -> String {
+        let verdict = match self {
+            Self { distance: 0.0, share: 1.0, .. } => "the same weights",
+            Self { cosine, .. } if *cosine >= FINE_TUNE => "as close as fine-tunes of one base usually are",
+            Self { cosine, .. } if *cosine >= DESCENT => "one descends from the other, or both from a third",
+            _ => "closer than chance",
+        };
+        format!(
+            "{verdict}: cosine {:.4} ± {:.4} over {} matrices with {:.0}\u{a0}% of the weights, {:.2}\u{a0}% of \
+             the norm apart",
+            self.cosine,
+            self.standard_error,
+            self.matrices,
+            self.share * 100.0,
+            self.distance * 100.0
+        )
+    }
+}
+
+type Tensors = BTreeMap<String, SketchedTensor>;
+
+/// Whether two sketches are of vectors with the same places; appended rows only add to one of them.
+fn alike(a: &SketchedTensor, b: &SketchedTensor) -> bool {
+    a.nonfinite == 0
+        && b.nonfinite == 0
+        && a.cells.len() == b.cells.len()
+        && a.exact == b.exact
+        && a.shape.get(1..) == b.shape.get(1..)
+}
+
+/// Sums over matrices; spreads are Σ (‖aₜ‖‖bₜ‖)² / kₜ and Σ ‖aₜ − bₜ‖⁴ / kₜ over those not kept whole.
+#[derive(Default)]
+struct Sums {
+    aa: f64,
+    bb: f64,
+    ab: f64,
+    dd: f64,
+    spread: f64,
+    distance_spread: f64,
+}
+
+impl Sums {
+    fn add(&mut self, a: &SketchedTensor, b: &SketchedTensor) {
+        let (mut ab, mut dd) = (0.0, 0.0);
+        for (a, b) in a.cells.iter().zip(&b.cells) {
+            let (a, b) = (f64::from(*a), f64::from(*b));
+            ab += a * b;
+            dd += (a - b) * (a - b);
+        }
+        let (aa, bb) = (a.square(), b.square());
+        self.ab += ab;
+        self.add_squares((aa, bb, dd));
+        if !a.exact {
+            let cells = a.cells.len() as f64;
+            self.spread += aa * bb / cells;
+            self.distance_spread += dd * dd / cells;
+        }
+    }
+
+    fn alone(&mut self, (aa, bb): (f64, f64), tensor: &SketchedTensor) {
+        self.add_squares((aa, bb, aa + bb));
+        if !tensor.exact {
+            self.distance_spread += (aa + bb) * (aa + bb) / tensor.cells.len() as f64;
+        }
+    }
+
+    fn add_squares(&mut self, (aa, bb, dd): (f64, f64, f64)) {
+        self.aa += aa;
+        self.bb += bb;
+        self.dd += dd;
+    }
+}

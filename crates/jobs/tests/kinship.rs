@@ -1,0 +1,265 @@
+//! Kinship and relatives of models of a registry: from sketches, from weights, and with other tokenizers.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write as _;
+
+use analysis::kinship::{Parity, Report, RowRule};
+use domain::{Fault as _, Limits, RepoId};
+use jobs::{Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, ingest_folder};
+use store::{SignatureRow, Store};
+use tempfile::TempDir;
+
+const EMBED: &str = "model.embed_tokens.weight";
+const MATRIX: &str = "model.layers.0.self_attn.q_proj.weight";
+
+/// A registry on SQLite; the folder goes with it.
+struct Place {
+    folder: TempDir,
+    registry: Registry,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
+        let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let registry = Registry::new(store, Limits::default(), at.join("scratch"));
+        Self { folder, registry }
+    }
+
+    /// Another process on the same registry.
+    fn another(&self) -> Registry {
+        Registry::new(self.registry.store.clone(), Limits::default(), self.folder.path().join("scratch"))
+    }
+
+    async fn ingest(&self, id: &str, model: &Model) {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("model.safetensors"), model.bytes()).unwrap();
+        if !model.tokens.is_empty() {
+            let mut vocab = String::new();
+            for (row, token) in model.tokens.iter().enumerate() {
+                let _ = write!(vocab, "{}\"{token}\": {row}", if row == 0 { "" } else { ", " });
+            }
+            let text =
+                format!("{{\"model\": {{\"type\": \"BPE\", \"vocab\": {{{vocab}}}, \"merges\": []}}}}");
+            fs_err::write(folder.path().join("tokenizer.json"), text).unwrap();
+        }
+        ingest_folder(&self.registry, folder.path(), &RepoId::parse(id).unwrap(), &|_, _| {}).await.unwrap();
+    }
+
+    async fn measure(&self, models: [&str; 2], reading: Reading) -> Result<Report, Error> {
+        let models = models.map(str::to_owned).to_vec();
+        let query = KinshipQuery {
+            models,
+            base: Some("t/base".into()),
+            access: Access::registry(),
+            reading,
+            parity: None,
+        };
+        jobs::kinship(&self.registry, query).await
+    }
+}
+
+/// A matrix, and an embedding two columns wide with its tokens.
+#[derive(Clone, Default)]
+struct Model {
+    tokens: Vec<String>,
+    embed: Vec<f32>,
+    matrix: Vec<f32>,
+}
+
+impl Model {
+    fn speaking(tokens: &[String], embed: Vec<f32>) -> Self {
+        Self { tokens: tokens.to_vec(), embed, matrix: vec![1.0; 4] }
+    }
+
+    fn of(matrix: Vec<f32>) -> Self {
+        Self { matrix, ..Self::default() }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let (embed, matrix) = (self.embed.len() * 4, self.matrix.len() * 4);
+        let rows = |values: &[f32]| values.len() / 2;
+        let mut header = format!(
+            "{{\"{MATRIX}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [{embed}, {}]}}",
+            rows(&self.matrix),
+            embed + matrix
+        );
+        if embed > 0 {
+            let _ = write!(
+                header,
+                ", \"{EMBED}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [0, {embed}]}}",
+                rows(&self.embed)
+            );
+        }
+        header.push('}');
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.into_bytes());
+        bytes.extend(self.embed.iter().chain(&self.matrix).flat_map(|value| value.to_le_bytes()));
+        bytes
+    }
+}
+
+/// Repeatable values between −1 and 1.
+fn noise(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn plus(base: &[f32], seed: u64, share: f32) -> Vec<f32> {
+    base.iter().zip(noise(seed, base.len())).map(|(base, noise)| base + share * noise).collect()
+}
+
+fn words(count: usize) -> Vec<String> {
+    (0..count).map(|at| format!("w{at}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_sketches_answer_even_when_the_weights_are_gone() {
+    let place = Place::new().await;
+    let base = noise(1, 200_000);
+    for (id, values) in [("t/base", base.clone()), ("t/a", plus(&base, 2, 0.1)), ("t/b", plus(&base, 3, 0.1))]
+    {
+        place.ingest(id, &Model::of(values)).await;
+    }
+    let exact = place.measure(["t/a", "t/b"], Reading::Weights).await.unwrap();
+
+    let first = place.measure(["t/a", "t/b"], Reading::Stored).await.unwrap();
+    fs_err::remove_dir_all(place.folder.path().join("blobs")).unwrap();
+    let without = place.measure(["t/a", "t/b"], Reading::Stored).await.unwrap();
+
+    assert!(exact.exact && !first.exact && !without.exact);
+    let value = |report: &Report| report.matrices["cosine"][0][1].unwrap();
+    let error = first.standard_errors["cosine"][0][1].unwrap();
+    assert!(
+        error > 0.0 && (value(&first) - value(&exact)).abs() < 4.0 * error,
+        "{} {}",
+        value(&first),
+        value(&exact)
+    );
+    assert_eq!(value(&first), value(&without));
+    let refused = place.measure(["t/a", "t/b"], Reading::Weights).await.unwrap_err();
+    assert_eq!(refused.code(), "blob_missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appended_tokens_are_too_much_for_sketches_so_the_weights_are_read() {
+    let place = Place::new().await;
+    let base = noise(1, 2_000);
+    place.ingest("t/base", &Model::speaking(&words(1_000), base.clone())).await;
+    let longer = |seed| [plus(&base, seed, 0.1), vec![9.0; 20]].concat();
+    place.ingest("t/a", &Model::speaking(&words(1_010), longer(2))).await;
+    place.ingest("t/b", &Model::speaking(&words(1_010), longer(3))).await;
+
+    let report = place.measure(["t/a", "t/b"], Reading::Stored).await.unwrap();
+    let estimate = place.measure(["t/a", "t/b"], Reading::Sketches).await.unwrap_err();
+
+    assert!(report.exact && report.coverage.skipped.is_empty());
+    let rows = &report.coverage.vocabulary[0];
+    assert_eq!((rows.rows, rows.of, rows.rule), (1_000, 1_000, RowRule::SharedPrefix));
+    assert_eq!(estimate.code(), "nothing_in_common");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_in_another_order_are_compared_by_token_and_never_row_by_row() {
+    let place = Place::new().await;
+    let base = noise(1, 2_000);
+    place.ingest("t/base", &Model::speaking(&words(1_000), base.clone())).await;
+    place.ingest("t/a", &Model::speaking(&words(1_000), plus(&base, 2, 0.1))).await;
+    let tuned = plus(&base, 3, 0.1);
+    let mut turned = words(1_000);
+    turned.rotate_left(7);
+    let mut rows = tuned.clone();
+    rows.rotate_left(14);
+    place.ingest("t/turned", &Model::speaking(&turned, rows)).await;
+    place.ingest("t/straight", &Model::speaking(&words(1_000), tuned)).await;
+
+    let turned = place.measure(["t/a", "t/turned"], Reading::Stored).await.unwrap();
+    let straight = place.measure(["t/a", "t/straight"], Reading::Weights).await.unwrap();
+    let again = place.measure(["t/a", "t/turned"], Reading::Sketches).await.unwrap_err();
+
+    assert!(turned.exact);
+    assert_eq!(turned.coverage.vocabulary[0].rule, RowRule::Token);
+    assert_eq!(turned.matrices, straight.matrices);
+    assert!(again.to_string().contains("give tokens other rows"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mean_over_tensors_reads_the_weights() {
+    let place = Place::new().await;
+    let base = noise(1, 200);
+    for (id, seed) in [("t/base", 5), ("t/a", 2), ("t/b", 3)] {
+        place.ingest(id, &Model::of(plus(&base, seed, 0.1))).await;
+    }
+    let query = |reading| KinshipQuery {
+        models: vec!["t/a".into(), "t/b".into()],
+        base: Some("t/base".into()),
+        access: Access::registry(),
+        reading,
+        parity: Some(Parity::ReferenceSplit),
+    };
+
+    let report = jobs::kinship(&place.registry, query(Reading::Stored)).await.unwrap();
+    let refused = jobs::kinship(&place.registry, query(Reading::Sketches)).await.unwrap_err();
+
+    assert!(report.exact && report.parity == Some(Parity::ReferenceSplit));
+    assert_eq!(refused.code(), "invalid_request");
+}
+
+async fn relatives(registry: &Registry, model: &str) -> Vec<String> {
+    let query = RelativesQuery { model: model.into(), limit: 5, access: Access::registry() };
+    let report = jobs::relatives(registry, query).await.unwrap();
+    report.relatives.into_iter().map(|relative| relative.model).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relatives_are_the_nearest_first_and_follow_every_change_in_every_process() {
+    let place = Place::new().await;
+    let base = noise(1, 20_000);
+    place.ingest("t/base", &Model::of(base.clone())).await;
+    for (id, seed, share) in [("t/far", 2, 0.3), ("t/near", 3, 0.01), ("t/middle", 4, 0.1)] {
+        place.ingest(id, &Model::of(plus(&base, seed, share))).await;
+    }
+    place.ingest("t/stranger", &Model::of(noise(9, 20_000))).await;
+    let other = place.another();
+
+    assert_eq!(relatives(&place.registry, "t/base").await, ["t/near", "t/middle", "t/far"]);
+    assert_eq!(relatives(&other, "t/base").await, ["t/near", "t/middle", "t/far"]);
+    assert!(relatives(&other, "t/stranger").await.is_empty());
+
+    place.ingest("t/twin", &Model::of(base.clone())).await;
+    place.ingest("t/near", &Model::of(noise(10, 20_000))).await;
+
+    assert_eq!(relatives(&other, "t/base").await, ["t/twin", "t/middle", "t/far"]);
+    let query = RelativesQuery { model: "t/twin".into(), limit: 1, access: Access::registry() };
+    let report = jobs::relatives(&other, query).await.unwrap();
+    assert_eq!((report.searched, report.other_layouts, report.relatives.len()), (5, 0, 1));
+    let twin = &report.relatives[0];
+    assert_eq!((twin.model.as_str(), twin.closeness.distance, twin.same_layout), ("t/base", 0.0, true));
+    assert!(twin.evidence.starts_with("the same weights"), "{}", twin.evidence);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_from_before_there_were_signatures_are_found_too() {
+    let place = Place::new().await;
+    let base = noise(1, 5_000);
+    place.ingest("t/base", &Model::of(base.clone())).await;
+    place.ingest("t/near", &Model::of(plus(&base, 3, 0.01))).await;
+    let store = &place.registry.store;
+    let near = store.model_by_id("t/near").await.unwrap().unwrap().revision.unwrap();
+    store.sign(&[(near, SignatureRow { scheme: 0, signature: None })]).await.unwrap();
+
+    let found = relatives(&place.registry, "t/base").await;
+
+    assert_eq!(found, ["t/near"]);
+    assert!(store.unsigned_revisions(1, 10).await.unwrap().is_empty());
+}

@@ -1,0 +1,32 @@
+//! One short vector a revision, from which nearest relatives are found.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const UP: &str = "
+CREATE TABLE signatures (
+    revision BIGINT PRIMARY KEY REFERENCES revisions (id) ON DELETE CASCADE,
+    scheme INTEGER NOT NULL,
+    layout TEXT NOT NULL,
+    cells BYTEA NOT NULL
+);
+";
+
+const DOWN: &str = "DROP TABLE signatures;";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
