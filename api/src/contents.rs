@@ -106,6 +106,12 @@ pub struct TensorView {
     pub mean: Option<f64>,
     pub min: Option<f64>,
     pub max: Option<f64>,
+    /// Population standard deviation.
+    pub std: Option<f64>,
+    pub skewness: Option<f64>,
+    /// Excess kurtosis: 0 for a normal distribution.
+    pub kurtosis: Option<f64>,
+    pub zeros: Option<u64>,
     /// NaN and infinite elements.
     pub nonfinite: u64,
 }
@@ -150,6 +156,10 @@ pub async fn tensors_of(registry: &Registry, id: &str, window: &Window) -> Resul
             mean: finite(t.mean),
             min: finite(t.min),
             max: finite(t.max),
+            std: finite(t.std),
+            skewness: finite(t.skewness),
+            kurtosis: finite(t.kurtosis),
+            zeros: t.zeros,
             nonfinite: t.nonfinite,
         })
         .collect();

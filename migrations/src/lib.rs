@@ -9,6 +9,7 @@ mod m0004_holds;
 mod m0005_totals;
 mod m0006_sketches;
 mod m0007_signatures;
+mod m0008_moments;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_totals::Migration),
             Box::new(m0006_sketches::Migration),
             Box::new(m0007_signatures::Migration),
+            Box::new(m0008_moments::Migration),
         ]
     }
 }

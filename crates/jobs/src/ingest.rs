@@ -312,6 +312,10 @@ fn tensor_row(facts: TensorFacts, (file, range): Shard) -> TensorRow {
         mean: stats.map(weights::Stats::mean),
         min: stats.and_then(|s| s.range()).map(|range| range.0),
         max: stats.and_then(|s| s.range()).map(|range| range.1),
+        std: stats.map(weights::Stats::std),
+        skewness: stats.and_then(weights::Stats::skewness),
+        kurtosis: stats.and_then(weights::Stats::kurtosis),
+        zeros: stats.map(|s| s.zeros),
         nonfinite: stats.map_or(0, |s| s.nans + s.infs),
     }
 }

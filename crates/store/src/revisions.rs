@@ -48,6 +48,12 @@ pub struct TensorRow {
     pub mean: Option<f64>,
     pub min: Option<f64>,
     pub max: Option<f64>,
+    /// Population standard deviation.
+    pub std: Option<f64>,
+    pub skewness: Option<f64>,
+    /// Excess kurtosis: 0 for a normal distribution.
+    pub kurtosis: Option<f64>,
+    pub zeros: Option<u64>,
     /// NaN and infinite elements.
     pub nonfinite: u64,
 }
@@ -267,7 +273,7 @@ async fn write_files(tx: &DatabaseTransaction, revision: i64, files: &[FileRow])
     sql::insert(tx, "files", &["revision", "path", "size", "digest"], rows, "").await
 }
 
-const TENSOR_COLUMNS: [&str; 14] = [
+const TENSOR_COLUMNS: [&str; 18] = [
     "revision",
     "position",
     "name",
@@ -281,6 +287,10 @@ const TENSOR_COLUMNS: [&str; 14] = [
     "mean",
     "min",
     "max",
+    "std",
+    "skewness",
+    "kurtosis",
+    "zeros",
     "nonfinite",
 ];
 
@@ -303,6 +313,10 @@ async fn write_tensors(tx: &DatabaseTransaction, revision: i64, tensors: &[Tenso
                 finite(tensor.mean),
                 finite(tensor.min),
                 finite(tensor.max),
+                finite(tensor.std),
+                finite(tensor.skewness),
+                finite(tensor.kurtosis),
+                tensor.zeros.map(signed).transpose()?.into(),
                 signed(tensor.nonfinite)?.into(),
             ])
         })
@@ -323,6 +337,10 @@ fn tensor(row: &QueryResult) -> Result<TensorRow> {
         mean: get(row, "mean")?,
         min: get(row, "min")?,
         max: get(row, "max")?,
+        std: get(row, "std")?,
+        skewness: get(row, "skewness")?,
+        kurtosis: get(row, "kurtosis")?,
+        zeros: get::<Option<i64>>(row, "zeros")?.map(|zeros| zeros.unsigned_abs()),
         nonfinite: unsigned(row, "nonfinite")?,
     })
 }

@@ -38,6 +38,10 @@ fn tensor(name: &str) -> TensorRow {
         mean: Some(f64::NAN),
         min: Some(-1.0),
         max: None,
+        std: Some(0.5),
+        skewness: None,
+        kurtosis: Some(-1.25),
+        zeros: Some(3),
         nonfinite: 2,
     }
 }

@@ -1,0 +1,35 @@
+//! Spread and shape of each tensor's values, beside their norm and range; null for those surveyed before.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const UP: &str = "
+ALTER TABLE tensors ADD COLUMN std DOUBLE PRECISION;
+ALTER TABLE tensors ADD COLUMN skewness DOUBLE PRECISION;
+ALTER TABLE tensors ADD COLUMN kurtosis DOUBLE PRECISION;
+ALTER TABLE tensors ADD COLUMN zeros BIGINT;
+";
+
+const DOWN: &str = "
+ALTER TABLE tensors DROP COLUMN std;
+ALTER TABLE tensors DROP COLUMN skewness;
+ALTER TABLE tensors DROP COLUMN kurtosis;
+ALTER TABLE tensors DROP COLUMN zeros;
+";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
