@@ -122,77 +122,84 @@ fn in_f64(base: Stored<'_>, models: &[Stored<'_>], range: std::ops::Range<usize>
 
 /// Two models: everything in registers, words straight from the inputs.
 fn pair(base: Stored<'_>, a: Stored<'_>, b: Stored<'_>, elements: usize) -> Sums {
+    let mut lanes = PairLanes::default();
     let same = base.dtype == a.dtype && a.dtype == b.dtype;
-    let (mut sums, done) = match base.dtype {
-        Dtype::Bf16 if same => pair_bf16(base.bytes, a.bytes, b.bytes),
-        Dtype::F32 if same => pair_f32(base.bytes, a.bytes, b.bytes),
-        _ => return pair_decoded(base, a, b, elements),
+    let done = match base.dtype {
+        Dtype::Bf16 if same => pair_bf16([base.bytes, a.bytes, b.bytes], &mut lanes),
+        Dtype::F32 if same => pair_f32([base.bytes, a.bytes, b.bytes], &mut lanes),
+        _ => pair_decoded([base, a, b], elements, &mut lanes),
     };
+    let mut sums = lanes.sums();
     if done < elements {
         sums.add(&in_f64(base, &[a, b], done..elements));
     }
     sums
 }
 
-/// Dtypes that no word can be split into, or that differ: by way of f32 strips.
-fn pair_decoded(base: Stored<'_>, a: Stored<'_>, b: Stored<'_>, elements: usize) -> Sums {
-    const LONG: usize = 2_048;
+/// Dtypes that no word can be split into, or that differ: by way of f32 strips. Gives the elements done.
+fn pair_decoded(inputs: [Stored<'_>; 3], elements: usize, lanes: &mut PairLanes) -> usize {
+    const LONG: usize = 1_024;
     let mut buffers = [[0.0f32; LONG]; 3];
-    let mut total = Sums::new(2);
-    for from in (0..elements).step_by(LONG) {
-        let count = LONG.min(elements - from);
-        for (stored, values) in [base, a, b].iter().zip(&mut buffers) {
-            decode(stored.dtype, stored.part(from, count).bytes, &mut values[..count]);
+    let whole = elements / LONG * LONG;
+    for from in (0..whole).step_by(LONG) {
+        for (stored, values) in inputs.iter().zip(&mut buffers) {
+            decode(stored.dtype, stored.part(from, LONG).bytes, values);
         }
-        let [base, a, b] = buffers.each_ref().map(|values| bytemuck::cast_slice(&values[..count]));
-        let (sums, done) = pair_f32(base, a, b);
-        total.add(&sums);
-        if done < count {
-            let part = |bytes| Stored { dtype: Dtype::F32, bytes };
-            total.add(&in_f64(part(base), &[part(a), part(b)], done..count));
-        }
+        pair_f32(buffers.each_ref().map(|values| bytemuck::cast_slice(values)), lanes);
     }
-    total
+    whole
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-fn pair_bf16(base: &[u8], a: &[u8], b: &[u8]) -> (Sums, usize) {
+fn pair_bf16(inputs: [&[u8]; 3], lanes: &mut PairLanes) -> usize {
     // A word holds two elements; sums do not mind which lane gets which, so nothing is shuffled.
     let split = |word: u32| [f32::from_bits(word << 16), f32::from_bits(word & 0xFFFF_0000)];
     if target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64")) {
-        pair_words([base, a, b], split, f64::mul_add)
+        pair_words(inputs, lanes, split, f64::mul_add)
     } else {
-        pair_words([base, a, b], split, |x, y, sum| x * y + sum)
+        pair_words(inputs, lanes, split, |x, y, sum| x * y + sum)
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-fn pair_f32(base: &[u8], a: &[u8], b: &[u8]) -> (Sums, usize) {
+fn pair_f32(inputs: [&[u8]; 3], lanes: &mut PairLanes) -> usize {
     let split = |word: u32| [f32::from_bits(word)];
     if target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64")) {
-        pair_words([base, a, b], split, f64::mul_add)
+        pair_words(inputs, lanes, split, f64::mul_add)
     } else {
-        pair_words([base, a, b], split, |x, y, sum| x * y + sum)
+        pair_words(inputs, lanes, split, |x, y, sum| x * y + sum)
     }
 }
 
 type Lanes = [f64; LANES];
 
-/// Sums over whole groups of words, each split into `K` elements, and how many elements those were. `fma` multiplies
+/// Running sums of a pair: ⟨a, b⟩, ⟨a, a⟩, ⟨b, b⟩, Σ a, Σ b, Σ base².
+#[derive(Clone, Copy, Default)]
+struct PairLanes([Lanes; 6]);
+
+impl PairLanes {
+    fn sums(self) -> Sums {
+        let [ab, aa, bb, sa, sb, base] = self.0.map(fold);
+        Sums { dots: vec![aa, ab, 0.0, bb], sums: vec![sa, sb], base }
+    }
+}
+
+/// Adds whole groups of words, each split into `K` elements; gives how many elements those were. `fma` multiplies
 /// two f32 and adds to an f64: fused or not, the product is exact, so the bits are the same.
 #[inline(always)]
 fn pair_words<const K: usize>(
-    [base, a, b]: [&[u8]; 3],
+    inputs: [&[u8]; 3],
+    lanes: &mut PairLanes,
     split: impl Fn(u32) -> [f32; K],
     fma: impl Fn(f64, f64, f64) -> f64,
-) -> (Sums, usize) {
+) -> usize {
     let groups = |bytes| -> &[[[[u8; 4]; LANES]; GROUP]] {
         let words = <[u8]>::as_chunks::<4>(bytes).0;
         words.as_chunks::<LANES>().0.as_chunks::<GROUP>().0
     };
-    let (base, a, b) = (groups(base), groups(a), groups(b));
+    let [base, a, b] = inputs.map(groups);
     let count = base.len().min(a.len()).min(b.len());
-    let [mut ab, mut aa, mut bb, mut sa, mut sb, mut norm] = [[0.0; LANES]; 6];
+    let [mut ab, mut aa, mut bb, mut sa, mut sb, mut norm] = lanes.0;
     for ((base, a), b) in base.iter().zip(a).zip(b) {
         let mut square = [0.0f32; LANES];
         for ((base, a), b) in base.iter().zip(a).zip(b) {
@@ -214,8 +221,8 @@ fn pair_words<const K: usize>(
             norm[lane] += f64::from(square[lane]);
         }
     }
-    let [ab, aa, bb, sa, sb, norm] = [ab, aa, bb, sa, sb, norm].map(fold);
-    (Sums { dots: vec![aa, ab, 0.0, bb], sums: vec![sa, sb], base: norm }, count * GROUP * LANES * K)
+    lanes.0 = [ab, aa, bb, sa, sb, norm];
+    count * GROUP * LANES * K
 }
 
 /// Pairwise, in one order. Kept apart from the loops that fill the lanes, which would otherwise be vectorised its way.

@@ -1,9 +1,6 @@
 //! Stored bytes to numbers and back. Little-endian, one rounding, ties to even.
 
-use half::{
-    f16,
-    slice::{HalfBitsSliceExt, HalfFloatSliceExt},
-};
+use half::{f16, slice::HalfFloatSliceExt};
 use multiversion::multiversion;
 
 use crate::{
@@ -138,18 +135,43 @@ fn decode_bf16(bytes: &[u8], out: &mut [f32]) {
     fill(out, bytes, |pair| f32::from_bits(u32::from(u16::from_le_bytes(pair)) << 16));
 }
 
+#[allow(unsafe_code)]
 fn decode_f16(bytes: &[u8], out: &mut [f32]) {
-    if cfg!(target_endian = "little")
-        && let Ok(codes) = bytemuck::try_cast_slice::<u8, u16>(bytes)
-    {
-        return codes.reinterpret_cast::<f16>().convert_to_f32_slice(out);
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { decode_f16_by_sixteen(bytes, out) };
+    } else if is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { decode_f16_by_eight(bytes, out) };
     }
-    let mut buffer = [f16::ZERO; CHUNK];
-    for (bytes, out) in bytes.chunks(CHUNK * 2).zip(out.chunks_mut(CHUNK)) {
-        let buffer = &mut buffer[..out.len()];
-        fill(buffer, bytes, f16::from_le_bytes);
-        buffer.convert_to_f32_slice(out);
+    fill(out, bytes, |pair| f16::from_le_bytes(pair).to_f32());
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn decode_f16_by_sixteen(bytes: &[u8], out: &mut [f32]) {
+    use std::arch::x86_64::{__m256i, __m512, _mm512_cvtph_ps};
+    let (sixteens, rest) = bytes.as_chunks::<32>();
+    let (wide, narrow) = out.as_chunks_mut::<16>();
+    for (codes, out) in sixteens.iter().zip(wide) {
+        let values = _mm512_cvtph_ps(bytemuck::cast::<[u8; 32], __m256i>(*codes));
+        *out = bytemuck::cast::<__m512, [f32; 16]>(values);
     }
+    fill(narrow, rest, |pair| f16::from_le_bytes(pair).to_f32());
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx,f16c")]
+fn decode_f16_by_eight(bytes: &[u8], out: &mut [f32]) {
+    use std::arch::x86_64::{__m128i, __m256, _mm256_cvtph_ps};
+    let (eights, rest) = bytes.as_chunks::<16>();
+    let (wide, narrow) = out.as_chunks_mut::<8>();
+    for (codes, out) in eights.iter().zip(wide) {
+        let values = _mm256_cvtph_ps(bytemuck::cast::<[u8; 16], __m128i>(*codes));
+        *out = bytemuck::cast::<__m256, [f32; 8]>(values);
+    }
+    fill(narrow, rest, |pair| f16::from_le_bytes(pair).to_f32());
 }
 
 fn encode_f16(values: &[f32], out: &mut [u8]) -> u64 {
