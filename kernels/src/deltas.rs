@@ -1,7 +1,7 @@
 //! Inner products of deltas straight from stored bytes: one pass over a base and the models tuned from it.
 //!
-//! A delta is taken in f32 and multiplied in f64, where the product of two f32 is exact. Its sum and the base's norm
-//! gather in f32 over a few elements before they go to f64. Short inputs, f64 inputs and values near the ends of the
+//! A delta is taken in f32 and multiplied in f64, where the product of two f32 is exact. The base's norm gathers in f32
+//! over a few elements before it goes to f64. Short inputs, f64 inputs and values near the ends of the
 //! f32 range are subtracted in f64 instead.
 
 use multiversion::{multiversion, target::target_cfg_f};
@@ -127,6 +127,8 @@ fn pair(base: Stored<'_>, a: Stored<'_>, b: Stored<'_>, elements: usize) -> Sums
     let done = match base.dtype {
         Dtype::Bf16 if same => pair_bf16([base.bytes, a.bytes, b.bytes], &mut lanes),
         Dtype::F32 if same => pair_f32([base.bytes, a.bytes, b.bytes], &mut lanes),
+        #[cfg(target_arch = "x86_64")]
+        Dtype::F16 if same && halves::supported() => halves::pair([base.bytes, a.bytes, b.bytes], &mut lanes),
         _ => pair_decoded([base, a, b], elements, &mut lanes),
     };
     let mut sums = lanes.sums();
@@ -223,6 +225,62 @@ fn pair_words<const K: usize>(
     }
     lanes.0 = [ab, aa, bb, sa, sb, norm];
     count * GROUP * LANES * K
+}
+
+/// Half floats by the processor's own conversion, which no portable loop becomes.
+#[cfg(target_arch = "x86_64")]
+mod halves {
+    use std::arch::x86_64::{__m256i, __m512, _mm512_cvtph_ps};
+
+    use super::{GROUP, LANES, PairLanes};
+
+    pub(super) fn supported() -> bool {
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
+    }
+
+    /// Adds whole groups; gives the elements done. Only where [`supported`].
+    #[allow(unsafe_code)]
+    pub(super) fn pair(inputs: [&[u8]; 3], lanes: &mut PairLanes) -> usize {
+        if !supported() {
+            return 0;
+        }
+        // SAFETY: the processor has what the function is compiled for.
+        unsafe { pair_with_avx512(inputs, lanes) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,fma")]
+    fn pair_with_avx512(inputs: [&[u8]; 3], lanes: &mut PairLanes) -> usize {
+        let wide = |codes: &[u8; 2 * LANES]| -> [f32; LANES] {
+            bytemuck::cast::<__m512, _>(_mm512_cvtph_ps(bytemuck::cast::<_, __m256i>(*codes)))
+        };
+        let groups = |bytes| -> &[[[u8; 2 * LANES]; GROUP]] {
+            <[u8]>::as_chunks::<{ 2 * LANES }>(bytes).0.as_chunks::<GROUP>().0
+        };
+        let [base, a, b] = inputs.map(groups);
+        let count = base.len().min(a.len()).min(b.len());
+        let [mut ab, mut aa, mut bb, mut sa, mut sb, mut norm] = lanes.0;
+        for ((base, a), b) in base.iter().zip(a).zip(b) {
+            let mut square = [0.0f32; LANES];
+            for ((base, a), b) in base.iter().zip(a).zip(b) {
+                let (base, a, b) = (wide(base), wide(a), wide(b));
+                for lane in 0..LANES {
+                    square[lane] += base[lane] * base[lane];
+                    let x = f64::from(a[lane] - base[lane]);
+                    let y = f64::from(b[lane] - base[lane]);
+                    ab[lane] = x.mul_add(y, ab[lane]);
+                    aa[lane] = x.mul_add(x, aa[lane]);
+                    bb[lane] = y.mul_add(y, bb[lane]);
+                    sa[lane] += x;
+                    sb[lane] += y;
+                }
+            }
+            for lane in 0..LANES {
+                norm[lane] += f64::from(square[lane]);
+            }
+        }
+        lanes.0 = [ab, aa, bb, sa, sb, norm];
+        count * GROUP * LANES
+    }
 }
 
 /// Pairwise, in one order. Kept apart from the loops that fill the lanes, which would otherwise be vectorised its way.
