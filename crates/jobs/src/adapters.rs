@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use weights::{LocalFile, TensorInfo, TensorSource};
 
 use crate::{
-    Access, Derived, Error, Operand, Registry, adapter,
+    Access, Derived, Error, Operand, Pin, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
     kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
     open_operand,
@@ -171,8 +171,8 @@ pub async fn plan_apply(
     lambda: f64,
     id: RepoId,
 ) -> Result<BakePlan, Error> {
-    let base = open_operand(registry, base, &Access::Folders).await?;
-    let diff = open_operand(registry, diff, &Access::Folders).await?;
+    let base = open_operand(registry, base, &Access::Folders(Pin::Content)).await?;
+    let diff = open_operand(registry, diff, &Access::Folders(Pin::Content)).await?;
     if !weights::is_difference(&*diff.source) {
         return Err(Error::Invalid(format!("`{}` is not a stored difference", diff.label)));
     }

@@ -32,7 +32,7 @@ pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
-pub use operand::{Access, Operand, open_operand};
+pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder, write_scratch};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};

@@ -111,8 +111,8 @@ pub(crate) async fn open_whole(registry: &Registry, name: &str, access: &Access)
 /// A model as it is stored, adapters not applied.
 pub(crate) async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     match access {
-        Access::Folders if Path::new(name).is_dir() => return open_folder(registry, name).await,
-        Access::Folders if is_file(name) => return open_file(registry, name).await,
+        Access::Folders(pin) if Path::new(name).is_dir() => return open_folder(registry, name, *pin).await,
+        Access::Folders(pin) if is_file(name) => return open_file(registry, name, *pin).await,
         _ => {}
     }
     if name.starts_with(remote::PREFIX) {
@@ -195,7 +195,7 @@ async fn place(registry: &Registry, name: &str, access: &Access) -> Result<(Mode
     let current = row.revision.zip(row.digest).ok_or_else(|| Error::NoWeights(row.name.clone()))?;
     let pinned = match access {
         Access::Registry(pins) => pins.get(name).map(ToString::to_string),
-        Access::Folders => None,
+        Access::Folders(_) => None,
     };
     let (revision, digest) = match pinned.as_deref().unwrap_or(revision) {
         MAIN => current,
@@ -210,7 +210,7 @@ pub(crate) async fn revision(
     name: &str,
     access: &Access,
 ) -> Result<Option<(String, i64)>, Error> {
-    let local = *access == Access::Folders && (Path::new(name).is_dir() || is_file(name));
+    let local = matches!(access, Access::Folders(_)) && (Path::new(name).is_dir() || is_file(name));
     if local || name.starts_with(remote::PREFIX) {
         return Ok(None);
     }
@@ -236,11 +236,20 @@ async fn read_config(registry: &Registry, files: &[FileRow], name: &str) -> Resu
     weights::config_document(&text).map(Some).map_err(|error| Error::Invalid(format!("{name}: {error}")))
 }
 
+/// Whether the digest of a checkpoint on this machine is needed, which costs a read of all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// For a recipe, which names its inputs by content.
+    Content,
+    /// To be looked at only.
+    Nothing,
+}
+
 /// What a name may stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
     /// Also a path of this machine; never for names that come over HTTP.
-    Folders,
+    Folders(Pin),
     /// Models of the registry only; a name listed here is that revision, whatever is current by now.
     Registry(BTreeMap<String, Digest>),
 }
@@ -271,7 +280,7 @@ impl Operand {
     }
 }
 
-async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> {
+async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operand, Error> {
     let (path, limits) = (name.to_owned(), registry.limits);
     tokio::task::spawn_blocking(move || {
         let folder = Folder::open(Path::new(&path), &limits)?;
@@ -280,7 +289,7 @@ async fn open_folder(registry: &Registry, name: &str) -> Result<Operand, Error> 
         let adapter = folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint));
         let mut config = folder.config.clone();
         refuse_quantised(&checkpoint, config.as_ref())?;
-        let digest = Some(content(&checkpoint)?);
+        let digest = content(&checkpoint, pin)?;
         Ok(Operand {
             asked: path.clone(),
             label: path.clone(),
@@ -310,7 +319,7 @@ fn is_file(name: &str) -> bool {
     name.ends_with(".safetensors") && Path::new(name).is_file()
 }
 
-async fn open_file(registry: &Registry, name: &str) -> Result<Operand, Error> {
+async fn open_file(registry: &Registry, name: &str, pin: Pin) -> Result<Operand, Error> {
     let (path, limits) = (name.to_owned(), registry.limits);
     tokio::task::spawn_blocking(move || {
         let file = LocalFile::open(Path::new(&path))?;
@@ -321,7 +330,7 @@ async fn open_file(registry: &Registry, name: &str) -> Result<Operand, Error> {
             id: None,
             adapter: None,
             base: None,
-            digest: Some(content(&checkpoint)?),
+            digest: content(&checkpoint, pin)?,
             source: Difference::dense(Arc::new(checkpoint), &limits)?,
             config: None,
             license: None,
@@ -331,12 +340,15 @@ async fn open_file(registry: &Registry, name: &str) -> Result<Operand, Error> {
     .await?
 }
 
-/// Digest of the names and stored bytes of all tensors.
-fn content(checkpoint: &Checkpoint) -> Result<Digest, Error> {
-    let mut pin = String::new();
-    for (index, info) in checkpoint.tensors().iter().enumerate() {
-        pin.push_str(&info.name);
-        pin.push_str(&weights::tensor_digest(checkpoint, index)?.to_string());
+/// Digest of the names and stored bytes of all tensors, where it is needed.
+fn content(checkpoint: &Checkpoint, wanted: Pin) -> Result<Option<Digest>, Error> {
+    if wanted == Pin::Nothing {
+        return Ok(None);
     }
-    Ok(Digest::of(pin.as_bytes()))
+    let mut pin = String::new();
+    for (info, digest) in checkpoint.tensors().iter().zip(weights::tensor_digests(checkpoint)?) {
+        pin.push_str(&info.name);
+        pin.push_str(&digest.to_string());
+    }
+    Ok(Some(Digest::of(pin.as_bytes())))
 }

@@ -35,7 +35,7 @@ pub use quantised::{Quantisation, foreign_weights, is_quantised, quantisation};
 pub use scaled::Scaled;
 pub use sketches::{KeptSketch, SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
-pub use survey::{TensorFacts, survey, tensor_digest};
+pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;
 pub use writer::{Layout, Written, write_checkpoint, write_safetensors};
 

@@ -29,6 +29,14 @@ pub fn tensor_digest(source: &dyn TensorSource, index: usize) -> Result<Digest> 
     Ok(read(source, index, Want::Digest, &|_| Ok(()))?.0)
 }
 
+/// Digests of the stored bytes of every tensor, in the order of [`TensorSource::tensors`]; read in parallel.
+///
+/// # Errors
+/// When a tensor cannot be read.
+pub fn tensor_digests(source: &dyn TensorSource) -> Result<Vec<Digest>> {
+    (0..source.tensors().len()).into_par_iter().map(|index| tensor_digest(source, index)).collect()
+}
+
 /// Facts of every tensor, in the order of [`TensorSource::tensors`], with sketches of at most about
 /// `sketch_cells` numbers each. Tensors are read in parallel, a block of each thread at a time; `progress` is
 /// told the bytes of each block.

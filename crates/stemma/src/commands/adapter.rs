@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jobs::{Access, Adapter, BakePayload, ExtractPayload, Pulse};
+use jobs::{Access, Adapter, BakePayload, ExtractPayload, Pin, Pulse};
 
 use super::{
     Context,
@@ -21,7 +21,7 @@ pub async fn run(context: Context, command: AdapterCommand) -> Result<(), Failur
             }
             let (rank, energy, pins) = (rank.rank, rank.energy, BTreeMap::new());
             let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output, pins };
-            let plan = jobs::plan_extract(&registry, &payload, &Access::Folders).await?;
+            let plan = jobs::plan_extract(&registry, &payload, &Access::Folders(Pin::Content)).await?;
             let made = derive::shown(&context, "decomposing", async |pulse: &Pulse| {
                 jobs::extract(&registry, plan, payload.output, pulse).await
             });
@@ -42,7 +42,7 @@ pub async fn run(context: Context, command: AdapterCommand) -> Result<(), Failur
         AdapterCommand::Bake { base, adapter, out, scale, register } => {
             let output = id_for(register.as_deref(), &out)?;
             let payload = BakePayload { base, adapter, scale, output, pins: BTreeMap::new() };
-            let plan = jobs::plan_bake(&registry, &payload, &Access::Folders).await?;
+            let plan = jobs::plan_bake(&registry, &payload, &Access::Folders(Pin::Content)).await?;
             let job =
                 Job { derived: plan.derived, source: plan.source, out: &out, register: register.is_some() };
             derive::write(&context, &registry, job).await

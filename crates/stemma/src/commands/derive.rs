@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{Class, Relation, RepoId};
-use jobs::{Access, Derived, Pulse, Registry, TransferPayload};
+use jobs::{Access, Derived, Pin, Pulse, Registry, TransferPayload};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
@@ -46,7 +46,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     let yaml =
         fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
     let registry = wiring::open(&context.config).await?;
-    let plan = jobs::plan_merge(&registry, &yaml, &Access::Folders).await?;
+    let plan = jobs::plan_merge(&registry, &yaml, &Access::Folders(Pin::Content)).await?;
     let bytes: u64 = plan.source.tensors().iter().map(analysis::TensorInfo::bytes).sum();
     if target.dry_run {
         let tensors = plan.source.tensors().len();
@@ -105,7 +105,7 @@ pub async fn transfer(
         output: id.clone(),
         pins: std::collections::BTreeMap::new(),
     };
-    let plan = jobs::plan_transfer(&registry, &payload, &Access::Folders).await?;
+    let plan = jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await?;
     let derived = Derived {
         id,
         relation: Relation::Transfer,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use analysis::diff::DiffReport;
 use domain::Class;
-use jobs::{Access, DiffFile, DiffForm, Pulse};
+use jobs::{Access, DiffFile, DiffForm, Pin, Pulse};
 
 use super::{
     Context,
@@ -34,13 +34,13 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     let cli::DiffForm { form, density, rank, dtype } = form;
     let form = DiffForm { form, density, rank: rank.rank, energy: rank.energy, dtype };
     form.check(&registry.limits)?;
-    let report = jobs::compare(&registry, &a, &b, &Access::Folders).await?;
+    let report = jobs::compare(&registry, &a, &b, &Access::Folders(Pin::Nothing)).await?;
     let Some(out) = out else {
         print(&context, &report, None);
         return Ok(());
     };
-    let tuned = jobs::open_operand(&registry, &a, &Access::Folders).await?;
-    let base = jobs::open_operand(&registry, &b, &Access::Folders).await?;
+    let tuned = jobs::open_operand(&registry, &a, &Access::Folders(Pin::Nothing)).await?;
+    let base = jobs::open_operand(&registry, &b, &Access::Folders(Pin::Nothing)).await?;
     let beside =
         out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let registry = jobs::Registry { scratch: beside, ..registry };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analysis::kinship::{Matrix, Parity, Report};
-use jobs::{Access, KinshipQuery, Reading, RelativesQuery};
+use jobs::{Access, KinshipQuery, Pin, Reading, RelativesQuery};
 
 use super::Context;
 use crate::{exit::Failure, output, wiring};
@@ -29,7 +29,7 @@ pub struct Asked {
 pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
     let Asked { models, base, parts, reading, parity } = asked;
     let registry = wiring::open(&context.config).await?;
-    let query = KinshipQuery { models, base, access: Access::Folders, reading, parity };
+    let query = KinshipQuery { models, base, access: Access::Folders(Pin::Nothing), reading, parity };
     let report = jobs::kinship(&registry, query).await?;
     if context.json {
         let mut body = serde_json::json!(report);
@@ -108,7 +108,9 @@ fn cells_with(row: &[Option<f64>], errors: &[Option<f64>]) -> String {
 pub async fn relatives(context: Context, model: String, limit: u64) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let report = jobs::relatives(&registry, RelativesQuery { model, limit, access: Access::Folders }).await?;
+    let report =
+        jobs::relatives(&registry, RelativesQuery { model, limit, access: Access::Folders(Pin::Nothing) })
+            .await?;
     if context.json {
         output::json(&api::RelativesView::from(report));
         return Ok(());
