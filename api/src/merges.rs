@@ -5,7 +5,6 @@ use domain::RepoId;
 use http::{Problem, Result};
 use jobs::{Access, MergeRequest, Registry};
 use serde::Deserialize;
-use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::jobs_api::{JobView, accepted, idempotency_key};
@@ -32,13 +31,13 @@ pub struct NewMerge {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct MergeOptions {
-    /// Only check, listing every fault.
+    /// Only check: every fault, or what the merge needs and gives.
     #[serde(default)]
     pub dry_run: bool,
 }
 
 /// Queue a merge; everything knowable from headers is checked first.
-#[utoipa::path(tag = "merges", params(MergeOptions), request_body = NewMerge, responses((status = 202, body = JobView), (status = 200, description = "dry run: the recipe is sound", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "merges", params(MergeOptions), request_body = NewMerge, responses((status = 202, body = JobView), (status = 200, description = "dry run of a sound recipe: tensors, bytes, memory, disk and warnings", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/merges")]
 pub async fn create_merge(
     request: HttpRequest,
@@ -49,21 +48,12 @@ pub async fn create_merge(
     let NewMerge { config, output } = wanted.into_inner();
     if options.dry_run {
         let plan = jobs::plan_merge(&registry, &config, &Access::registry()).await?;
-        let bytes: u64 = plan.source.tensors().iter().map(weights_bytes).sum();
-        return Ok(HttpResponse::Ok().json(json!({
-            "method": plan.method,
-            "recipe_digest": plan.recipe.digest(),
-            "tensors": plan.source.tensors().len(),
-            "bytes": bytes,
-        })));
+        // Once in scratch and once as blobs.
+        return Ok(HttpResponse::Ok().json(plan.forecast(2)));
     }
     let output = RepoId::parse(&output).map_err(|e| Problem::bad_request(e.to_string()))?;
     let job =
         jobs::submit_merge(&registry, MergeRequest { yaml: config, output, key: idempotency_key(&request)? })
             .await?;
     Ok(accepted(&job))
-}
-
-fn weights_bytes(info: &analysis::TensorInfo) -> u64 {
-    info.bytes()
 }

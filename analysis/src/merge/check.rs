@@ -10,14 +10,16 @@ use kernels::Dtype;
 use weights::{TensorInfo, TensorSource, is_quantised};
 
 use super::{
-    BaseNeed, Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
-    source::{Part, Row},
-    spec::{Law, Operands, Params},
+    Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
+    config::Group,
+    layout::{Place, Seat, Section, layer_count, stack},
+    members::Members,
+    source::{Outline, Part, Row},
+    spec::{Operands, Params},
 };
 use crate::{
     Error,
     computed::{Stored, is_buffer, vocabulary_hint},
-    kinship::layer_number,
 };
 
 /// A check that has found this many faults looks no further.
@@ -69,155 +71,228 @@ pub(super) fn check_method(
     inputs: &Inputs,
     limits: &Limits,
 ) -> Result<MergeSource, Error> {
-    let mut job = Job { config, method, inputs, held: limits.merge_held, faults: Vec::new() };
-    let members = job.members();
-    let rows = if job.faults.is_empty() { job.rows(&members) } else { job.parameters(&members) };
+    let mut job = Job::new((config, method), inputs, limits);
+    let present = job.models();
+    let groups = config.groups();
+    let members: Vec<Members<'_>> = groups.iter().map(|group| job.members(group)).collect();
+    let sections = if present { job.sections(&groups, &members) } else { Vec::new() };
+    let mut rows = Vec::new();
     if job.faults.is_empty() {
-        Ok(MergeSource::new(method, rows, limits.merge_held))
+        for ((group, members), section) in groups.iter().zip(&members).zip(sections) {
+            rows.extend(job.rows(&Scope { group, members, section }));
+        }
+    } else {
+        for (group, members) in groups.iter().zip(&members) {
+            job.parameters(group, members);
+        }
+    }
+    if job.faults.is_empty() {
+        rows.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok(MergeSource::new(method, rows, Outline { held: limits.merge_held, ..job.outline }))
     } else {
         Err(Error::faults(job.faults))
     }
 }
 
-struct Job<'a> {
-    config: &'a MergeConfig,
-    method: &'static dyn Method,
-    inputs: &'a Inputs,
-    /// Most elements of one tensor held whole.
-    held: u64,
+pub(super) struct Job<'a> {
+    pub config: &'a MergeConfig,
+    pub method: &'static dyn Method,
+    pub inputs: &'a Inputs,
+    limits: &'a Limits,
     faults: Vec<Item>,
+    outline: Outline,
+    /// Pointers of parameters that were told missing, and of warnings.
+    seen: BTreeSet<String>,
 }
 
-/// The models merged, in a fixed order, and whose tensors the result has.
-struct Members<'a> {
-    merged: Vec<(String, Option<&'a Entry>)>,
-    delta_base: Option<String>,
-    /// Base, else the first model: gives shapes and default dtypes.
-    reference: Option<String>,
-}
-
-impl Members<'_> {
-    fn all(&self) -> Vec<&String> {
-        let mut all: Vec<&String> = self.reference.iter().collect();
-        for name in self.delta_base.iter().chain(self.merged.iter().map(|(name, _)| name)) {
-            if !all.contains(&name) {
-                all.push(name);
-            }
-        }
-        all
-    }
+/// What a tensor is merged from.
+struct Scope<'a> {
+    group: &'a Group<'a>,
+    members: &'a Members<'a>,
+    section: Section,
 }
 
 impl<'a> Job<'a> {
-    fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+    fn new(
+        (config, method): (&'a MergeConfig, &'static dyn Method),
+        inputs: &'a Inputs,
+        limits: &'a Limits,
+    ) -> Self {
+        let (faults, outline, seen) = (Vec::new(), Outline::default(), BTreeSet::new());
+        Self { config, method, inputs, limits, faults, outline, seen }
+    }
+
+    pub fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         self.faults.push(Item { pointer: pointer.into(), message: message.into() });
     }
 
-    fn members(&mut self) -> Members<'a> {
+    /// Whether all models are there.
+    fn models(&mut self) -> bool {
         let config = self.config;
-        let spec = self.method.spec();
-        for name in config.model_refs() {
-            if !self.inputs.contains_key(&name) {
-                let at = config.models.iter().position(|entry| entry.model == name);
-                let pointer = at.map_or("/base_model".to_owned(), |at| format!("/models/{at}/model"));
+        let absent: Vec<String> =
+            config.model_refs().into_iter().filter(|name| !self.inputs.contains_key(name)).collect();
+        for name in &absent {
+            let groups = config.groups();
+            let place = groups.iter().find_map(|group| {
+                let at = group.sources.iter().position(|entry| entry.model == *name)?;
+                Some(format!("{}/{at}/model", group.pointer()))
+            });
+            self.fault(
+                place.unwrap_or_else(|| "/base_model".to_owned()),
+                format!("model `{name}` is missing: it could not be found among the inputs"),
+            );
+        }
+        absent.is_empty()
+    }
+
+    fn names(&self, label: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let tensors = self.inputs.get(label).map(|input| input.source.tensors());
+        tensors.unwrap_or_default().iter().map(|info| info.name.as_str())
+    }
+
+    /// The layers of the result that each group gives.
+    fn sections(&mut self, groups: &[Group<'_>], members: &[Members<'_>]) -> Vec<Section> {
+        let whole = self.config.slices.is_empty();
+        if !whole {
+            let labels = self.config.model_refs();
+            let stacks: BTreeSet<String> =
+                labels.iter().flat_map(|l| self.names(l)).filter_map(stack).collect();
+            if stacks.len() > 1 {
+                let found: Vec<String> = stacks.iter().map(|stack| format!("`{stack}`")).collect();
+                self.fault("/slices", format!("slices need one stack of layers, found {}", found.join(", ")));
+            }
+        }
+        let (mut first, mut sections) = (0u64, Vec::new());
+        for (at, (group, members)) in groups.iter().zip(members).enumerate() {
+            let layers = match whole {
+                true => layer_count(members.all().into_iter().flat_map(|seat| self.names(&seat.label))),
+                false => self.slice_layers(group, members),
+            };
+            let place = match (whole, at == 0, at + 1 == groups.len()) {
+                (true, ..) => Place::Whole,
+                (_, true, true) => Place::Only,
+                (_, true, false) => Place::First,
+                (_, false, true) => Place::Last,
+                (_, false, false) => Place::Middle,
+            };
+            sections.push(Section { first, layers, place });
+            first = first.saturating_add(layers);
+            let most = self.limits.merge_layers;
+            if !whole && first > most {
+                let message = format!(
+                    "the slices have {first} layers or more; at most {most} are written (`merge_layers`)"
+                );
+                self.fault("/slices", message);
+                break;
+            }
+            if !whole && let Some(seat) = &members.reference {
+                self.outline.layers.extend((0..layers).map(|layer| (seat.label.clone(), seat.first + layer)));
+            }
+        }
+        sections
+    }
+
+    /// Layers of one slice; all its sources must have as many.
+    fn slice_layers(&mut self, group: &Group<'_>, members: &Members<'_>) -> u64 {
+        let mut lengths: Vec<(String, u64)> = Vec::new();
+        for (at, entry) in group.sources.iter().enumerate() {
+            let layers = layer_count(self.names(&entry.model));
+            let (first, end) = entry.layer_range.map_or((0, layers), |range| (range.first, range.end));
+            if end > layers {
+                let pointer = format!("{}/{at}/layer_range", group.pointer());
                 self.fault(
                     pointer,
-                    format!("model `{name}` is missing: it could not be found among the inputs"),
+                    format!("[{first}, {end}] ends past the {layers} layers of `{}`", entry.model),
                 );
             }
+            lengths.push((
+                format!("`{}` {}", entry.model, end.saturating_sub(first)),
+                end.saturating_sub(first),
+            ));
         }
-        let base = config.base_model.clone();
-        if base.is_none() && matches!(spec.base, BaseNeed::Delta | BaseNeed::Endpoint) {
-            self.fault("/base_model", format!("`{}` needs a base model", spec.id));
+        let layers = lengths.first().map_or(0, |(_, length)| *length);
+        if lengths.iter().any(|(_, length)| *length != layers) {
+            let given: Vec<&str> = lengths.iter().map(|(told, _)| told.as_str()).collect();
+            let message =
+                format!("all sources of a slice must have equally many layers: {}", given.join(", "));
+            self.fault(group.pointer(), message);
+        } else if let Some(base) = &members.delta_base
+            && base.first.saturating_add(layers) > layer_count(self.names(&base.label))
+        {
+            let message = format!("its layers end before those of the sources in `{}`", group.pointer());
+            self.fault("/base_model", message);
         }
-        let mut merged: Vec<(String, Option<&Entry>)> =
-            config.models.iter().map(|entry| (entry.model.clone(), Some(entry))).collect();
-        match spec.base {
-            BaseNeed::Delta | BaseNeed::Optional => merged.retain(|(name, _)| Some(name) != base.as_ref()),
-            BaseNeed::Endpoint => {
-                // A model merged with itself is listed twice; otherwise the base is the end at t = 0.
-                let at = merged.iter().position(|(name, _)| Some(name) == base.as_ref());
-                let end = at.map(|at| merged.remove(at)).or_else(|| base.clone().map(|name| (name, None)));
-                merged.splice(0..0, end);
-            }
-            BaseNeed::Unused => {}
-        }
-        // A fixed order of summation: permuting the list does not change a bit.
-        if spec.laws.contains(&Law::Symmetry) {
-            merged.sort_by(|(a, _), (b, _)| a.cmp(b));
-        }
-        let count = merged.len();
-        if count < spec.models.min || spec.models.max.is_some_and(|max| count > max) {
-            let wanted = match spec.models.max {
-                Some(max) if max == spec.models.min => format!("exactly {max}"),
-                _ => format!("{} or more", spec.models.min),
-            };
-            let delta = matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional);
-            let base = if delta && base.is_some() { " besides the base" } else { "" };
-            self.fault("/models", format!("`{}` merges {wanted} models{base}, {count} given", spec.id));
-        }
-        let first = config.models.first().map(|entry| entry.model.clone());
-        Members {
-            merged,
-            delta_base: base.clone().filter(|_| matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional)),
-            reference: match spec.base {
-                BaseNeed::Unused => first,
-                _ => base.or(first),
-            },
+        layers
+    }
+
+    /// Parameter faults alone, for a recipe whose tensors cannot be told.
+    fn parameters(&mut self, group: &Group<'_>, members: &Members<'_>) {
+        let labels = members.all().into_iter().map(|seat| seat.label.as_str());
+        let known: BTreeSet<&str> = labels.flat_map(|label| self.names(label)).collect();
+        let layers = layer_count(known.iter().copied());
+        let scope = Scope { group, members, section: Section { first: 0, layers, place: Place::Whole } };
+        for name in known {
+            self.params(name, &scope);
         }
     }
 
-    /// Parameter faults alone, for a recipe whose models are not all there.
-    fn parameters(&mut self, members: &Members<'_>) -> Vec<Row> {
-        let known: BTreeSet<String> = members
+    fn rows(&mut self, scope: &Scope<'_>) -> Vec<Row> {
+        let (section, inputs) = (scope.section, self.inputs);
+        let sources: Vec<(&Seat, &Arc<dyn TensorSource>)> = scope
+            .members
             .all()
-            .iter()
-            .filter_map(|name| self.inputs.get(*name))
-            .flat_map(|input| input.source.tensors().iter().map(|info| info.name.clone()))
+            .into_iter()
+            .filter_map(|seat| Some((seat, &inputs.get(&seat.label)?.source)))
             .collect();
-        let layers = layer_count(known.iter());
-        let mut seen = BTreeSet::new();
-        for name in &known {
-            self.params(name, layers, members, &mut seen);
+        let mut union: BTreeSet<String> = sources
+            .iter()
+            .flat_map(|(seat, source)| {
+                source.tensors().iter().filter_map(|info| section.output(seat, &info.name))
+            })
+            .collect();
+        if section.place == Place::Last && self.needs_head(scope) {
+            union.insert(TIED.0.to_owned());
         }
-        Vec::new()
-    }
-
-    fn rows(&mut self, members: &Members<'_>) -> Vec<Row> {
-        let names: Vec<&String> = members.all();
-        let sources: Vec<(&String, &Arc<dyn TensorSource>)> =
-            names.iter().filter_map(|name| Some((*name, &self.inputs.get(*name)?.source))).collect();
-        let union: BTreeSet<&String> =
-            sources.iter().flat_map(|(_, source)| source.tensors().iter().map(|info| &info.name)).collect();
-        let layers = layer_count(union.iter().copied());
-        self.ranges(layers);
-        let mut seen = BTreeSet::new();
         let mut rows = Vec::new();
-        for name in union {
-            let held: Vec<Stored> = sources
+        for name in &union {
+            let held: Vec<(&Seat, Stored)> = sources
                 .iter()
-                .filter_map(|(label, source)| {
-                    let index = source.position(name).or_else(|| tied(name, &***source))?;
-                    Some(Stored { label: (*label).clone(), source: Arc::clone(source), index })
+                .filter_map(|(seat, source)| {
+                    let index =
+                        source.position(&section.input(seat, name)).or_else(|| tied(name, &***source))?;
+                    Some((*seat, Stored { label: seat.label.clone(), source: Arc::clone(source), index }))
                 })
                 .collect();
             if self.faults.len() > MOST_FAULTS {
                 break;
             }
-            let float = held.first().is_some_and(|held| info(held).dtype.is_float());
-            let params =
-                if float { self.params(name, layers, members, &mut seen) } else { Params::default() };
-            if let Some(part) = self.row(name, &held, sources.len(), members) {
-                let stored = TensorInfo { name: name.clone(), ..info(&held[0]).clone() };
+            let float = held.first().is_some_and(|(_, held)| info(held).dtype.is_float());
+            let params = if float { self.params(name, scope) } else { Params::default() };
+            if let Some(part) = self.row(name, &held, scope.members) {
+                let stored = TensorInfo { name: name.clone(), ..info(&held[0].1).clone() };
                 rows.push(self.finish(part, params, stored));
             }
         }
         rows
     }
 
+    /// Whether the head of the last slice is the embedding of a model that does not give the first.
+    fn needs_head(&self, scope: &Scope<'_>) -> bool {
+        let groups = self.config.groups();
+        let first: BTreeSet<&String> = groups
+            .first()
+            .into_iter()
+            .flat_map(|group| group.sources.iter().map(|entry| &entry.model))
+            .collect();
+        let last: BTreeSet<&String> = scope.group.sources.iter().map(|entry| &entry.model).collect();
+        let untied = |label: &&String| self.names(label).any(|name| name == TIED.0);
+        first != last || first.iter().any(untied)
+    }
+
     /// How one tensor is made, or the faults that forbid it.
-    fn row(&mut self, name: &str, held: &[Stored], needed: usize, members: &Members<'_>) -> Option<Part> {
-        let first = held.first()?;
+    fn row(&mut self, name: &str, seated: &[(&Seat, Stored)], members: &Members<'_>) -> Option<Part> {
+        let held: Vec<Stored> = seated.iter().map(|(_, stored)| stored.clone()).collect();
+        let (first, all) = (held.first()?, members.all());
         let info = info(first);
         if is_quantised(name) {
             self.fault(
@@ -226,13 +301,13 @@ impl<'a> Job<'a> {
             );
             return None;
         }
-        if held.len() < needed && is_buffer(name) {
+        if held.len() < all.len() && is_buffer(name) {
             return Some(Part::Copied(vec![first.clone()]));
         }
         let faults = self.faults.len();
-        if held.len() < needed {
-            let lacking = members.all().into_iter().filter(|label| held.iter().all(|h| h.label != **label));
-            let lacking: Vec<String> = lacking.map(|label| format!("`{label}`")).collect();
+        if held.len() < all.len() {
+            let lacking = all.into_iter().filter(|seat| seated.iter().all(|(held, _)| held != seat));
+            let lacking: Vec<String> = lacking.map(|seat| format!("`{}`", seat.label)).collect();
             self.fault(name, format!("missing in {}; every model must have it", lacking.join(", ")));
         }
         for other in &held[1..] {
@@ -253,15 +328,16 @@ impl<'a> Job<'a> {
             return None;
         }
         if !info.dtype.is_float() {
-            return Some(Part::Copied(held.to_vec()));
+            return Some(Part::Copied(held));
         }
-        let find = |label: &String| held.iter().find(|h| h.label == *label).cloned();
-        let content = |label: &String| self.inputs.get(label).map(|input| input.content.clone());
+        let find =
+            |seat: &Seat| seated.iter().find(|(held, _)| *held == seat).map(|(_, stored)| stored.clone());
+        let content = |seat: &Seat| self.inputs.get(&seat.label).map(|input| input.content.clone());
         Some(Part::Merged(Operands {
             name: name.to_owned(),
             shape: info.shape.clone(),
-            models: members.merged.iter().filter_map(|(label, _)| find(label)).collect(),
-            contents: members.merged.iter().filter_map(|(label, _)| content(label)).collect(),
+            models: members.merged.iter().filter_map(|(seat, _)| find(seat)).collect(),
+            contents: members.merged.iter().filter_map(|(seat, _)| content(seat)).collect(),
             base: members.delta_base.as_ref().and_then(find),
             elements: info.elements(),
             params: Params::default(),
@@ -276,7 +352,7 @@ impl<'a> Job<'a> {
         let (part, dtype) = match part {
             Part::Merged(operands) => {
                 let operands = Operands { params, ..operands };
-                let (held, most) = (self.method.held(&operands), self.held);
+                let (held, most) = (self.method.held(&operands), self.limits.merge_held);
                 if held > most {
                     let id = self.method.spec().id;
                     let message = format!(
@@ -291,68 +367,76 @@ impl<'a> Job<'a> {
         Row::new(TensorInfo { dtype, ..stored }, part)
     }
 
-    fn ranges(&mut self, layers: u64) {
-        for (at, entry) in self.config.models.iter().enumerate() {
-            if let Some(range) = entry.layer_range
-                && (range.first, range.end) != (0, layers)
-            {
-                let pointer = format!("/slices/0/sources/{at}/layer_range");
-                let given = format!("[{}, {}]", range.first, range.end);
-                self.fault(
-                    pointer,
-                    format!("only the whole range [0, {layers}] can be merged, {given} given"),
-                );
-            }
-        }
-    }
-
     /// Resolves all parameters for one tensor; a parameter that is missing is reported once.
-    fn params(
-        &mut self,
-        tensor: &str,
-        layers: u64,
-        members: &Members<'_>,
-        seen: &mut BTreeSet<String>,
-    ) -> Params {
-        let t = position(tensor, layers);
+    fn params(&mut self, tensor: &str, scope: &Scope<'_>) -> Params {
+        let (members, section) = (scope.members, scope.section);
+        let t = section.position(tensor);
         let mut params = Params { models: vec![BTreeMap::new(); members.merged.len()], ..Params::default() };
-        let shared = [&self.config.slice_parameters, &self.config.parameters];
+        let shared: Vec<&Settings> =
+            scope.group.parameters.into_iter().chain([&self.config.parameters]).collect();
         let mut missing = Vec::new();
+        let mut unusual = Vec::new();
         for spec in self.method.spec().parameters {
             if !spec.per_model {
+                let pointer = format!("/parameters/{}", spec.name);
                 match resolve(spec, &shared, tensor, t) {
-                    Some(value) => drop(params.global.insert(spec.name, value)),
-                    None => missing.push((format!("/parameters/{}", spec.name), spec.name, String::new())),
+                    Some(value) => {
+                        params.global.insert(spec.name, value);
+                        unusual.push((pointer, spec, value));
+                    }
+                    None => missing.push((pointer, spec.name, String::new())),
                 }
                 continue;
             }
-            for (at, (label, entry)) in members.merged.iter().enumerate() {
+            for (at, (seat, entry)) in members.merged.iter().enumerate() {
                 let own = entry.map(|entry| &entry.parameters);
-                let levels: Vec<&Settings> = own.into_iter().chain(shared).collect();
-                match resolve(spec, &levels, tensor, t) {
-                    Some(value) => drop(params.models[at].insert(spec.name, value)),
-                    None => {
-                        let place =
-                            entry.and_then(|e| self.config.models.iter().position(|o| std::ptr::eq(o, e)));
-                        let pointer = format!("/models/{}/parameters/{}", place.unwrap_or(at), spec.name);
-                        missing.push((pointer, spec.name, format!(" for `{label}`")));
+                let levels: Vec<&Settings> = own.into_iter().chain(shared.iter().copied()).collect();
+                let place = entry.and_then(|e| scope.group.sources.iter().position(|o| std::ptr::eq(o, e)));
+                let pointer =
+                    format!("{}/{}/parameters/{}", scope.group.pointer(), place.unwrap_or(at), spec.name);
+                match resolve(spec, &levels, &section.input(seat, tensor), t) {
+                    Some(value) => {
+                        params.models[at].insert(spec.name, value);
+                        unusual.push((pointer, spec, value));
                     }
+                    None => missing.push((pointer, spec.name, format!(" for `{}`", seat.label))),
                 }
             }
         }
         let complete = missing.is_empty();
         for (pointer, name, whom) in missing {
-            if seen.insert(pointer.clone()) {
+            if self.seen.insert(pointer.clone()) {
                 self.fault(pointer, format!("`{name}` is missing{whom}, first needed by tensor `{tensor}`"));
             }
         }
         if complete
             && let Some(fault) = self.method.fault(&params)
-            && seen.insert(fault.clone())
+            && self.seen.insert(fault.clone())
         {
             self.fault("/parameters", format!("{fault}, first at tensor `{tensor}`"));
         }
+        for (pointer, spec, value) in unusual {
+            if let Some((from, to)) = spec.range.filter(|(from, to)| value < *from || value > *to)
+                && self.seen.insert(pointer.clone())
+            {
+                let message =
+                    format!("{value} is outside the usual {from} to {to}, first at tensor `{tensor}`");
+                self.outline.warnings.push(Item { pointer, message });
+            }
+        }
+        self.warn_of_head(tensor, scope.group.sources, &shared);
         params
+    }
+
+    /// The head follows the layers, and yet takes the first value of a gradient, as mergekit has it.
+    fn warn_of_head(&mut self, tensor: &str, sources: &[Entry], shared: &[&Settings]) {
+        let own = sources.iter().map(|entry| &entry.parameters);
+        for (name, setting) in own.chain(shared.iter().copied()).flatten() {
+            if tensor == TIED.0 && setting.is_gradient() && self.seen.insert(format!("head/{name}")) {
+                let message = format!("`{tensor}` is outside the layers and takes the first value of a list");
+                self.outline.warnings.push(Item { pointer: format!("/parameters/{name}"), message });
+            }
+        }
     }
 }
 
@@ -368,17 +452,4 @@ fn info(stored: &Stored) -> &TensorInfo {
 fn tied(name: &str, source: &dyn TensorSource) -> Option<usize> {
     let (head, embeddings) = TIED;
     (name == head).then(|| embeddings.iter().find_map(|embedding| source.position(embedding))).flatten()
-}
-
-fn layer_count<'n>(names: impl Iterator<Item = &'n String>) -> u64 {
-    names.filter_map(|name| layer_number(name)).max().map_or(0, |last| last.saturating_add(1))
-}
-
-/// Place of a tensor along a gradient; 0 outside the layers, as mergekit has it.
-fn position(tensor: &str, layers: u64) -> f64 {
-    match layer_number(tensor) {
-        Some(_) if layers <= 1 => 1.0,
-        Some(layer) => layer as f64 / (layers - 1) as f64,
-        None => 0.0,
-    }
 }

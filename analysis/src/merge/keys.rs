@@ -22,6 +22,12 @@ pub const TOP: &[&str] = &[
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];
 /// Keys of a slice.
 pub const SLICE: &[&str] = &["sources", "base_model", "parameters", "residual_weight"];
+/// Keys of a module.
+pub const MODULE: &[&str] = &["models", "slices", "parameters"];
+/// Keys of a tokenizer.
+pub const TOKENIZER: &[&str] = &["source", "tokens", "pad_to_multiple_of"];
+/// Chat templates that mergekit knows by name.
+pub const TEMPLATES: &[&str] = &["alpaca", "chatml", "exaone", "llama3", "mistral"];
 /// Keys of a filtered value.
 pub const FILTERED: &[&str] = &["filter", "value"];
 /// Parameters accepted everywhere without effect.
@@ -29,7 +35,7 @@ pub const IGNORED: &[&str] = &["int8_mask", "embed_slerp"];
 /// Parameters accepted when they are switched off.
 pub const OFF: &[&str] = &["rescale"];
 /// Keys of a reference to a model, and of the model in it.
-pub const REFERENCE: &[&str] = &["model"];
+pub const REFERENCE: &[&str] = &["model", "lora", "override_architecture"];
 pub const MODEL: &[&str] = &["path", "revision"];
 
 /// "`wieght` is not known here; did you mean `weight`?"

@@ -9,9 +9,13 @@ mod goldens;
 mod keys;
 #[cfg(test)]
 mod laws;
+mod layout;
+mod members;
 mod methods;
 mod operands;
 mod param;
+mod reader;
+mod reference;
 #[cfg(test)]
 mod references;
 #[cfg(test)]
@@ -26,10 +30,15 @@ mod sphere;
 mod task_vectors;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_language;
+#[cfg(test)]
+mod tests_slices;
 
 pub use check::{Input, Inputs, check, dtype};
-pub use config::{Entry, LayerRange, MergeConfig, parse};
+pub use config::{Entry, LayerRange, MergeConfig, Slice};
 pub use methods::METHODS;
+pub use reader::parse;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};

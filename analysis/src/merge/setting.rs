@@ -14,13 +14,17 @@ const MOST_CASES: usize = 256;
 /// Settings by parameter name.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// A number, one number a position along the layers, or the word of a choice.
+/// A number or the word of a choice, or several of them placed along the layers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Curve {
     Constant(f64),
     Gradient(Vec<f64>),
+    /// Flags along the layers, each up to the next.
+    Flags(Vec<bool>),
     Choice(Chosen),
+    /// Words along the layers, each up to the next.
+    Choices(Vec<Chosen>),
 }
 
 /// A word of a choice, written as that word.
@@ -42,6 +46,8 @@ impl Curve {
         match self {
             Self::Constant(value) => *value,
             Self::Choice(chosen) => chosen.place as f64,
+            Self::Choices(words) => below(words, t).map_or(0.0, |chosen| chosen.place as f64),
+            Self::Flags(flags) => f64::from(u8::from(below(flags, t).is_some_and(|flag| *flag))),
             Self::Gradient(values) => {
                 let last = values.len() - 1;
                 let place = t.clamp(0.0, 1.0) * last as f64;
@@ -55,6 +61,11 @@ impl Curve {
             }
         }
     }
+}
+
+/// The one of several values placed along the layers that is at `t` or before it.
+fn below<T>(values: &[T], t: f64) -> Option<&T> {
+    values.get((t.clamp(0.0, 1.0) * values.len().saturating_sub(1) as f64).floor() as usize)
 }
 
 /// A curve for the tensors whose name contains `filter`; no filter or `*` means all.
@@ -76,6 +87,17 @@ impl Setting {
     pub fn of(&self, tensor: &str, t: f64) -> Option<f64> {
         let matches = |case: &&Case| case.filter.as_deref().is_none_or(|f| f == "*" || tensor.contains(f));
         self.cases.iter().find(matches).map(|case| case.value.at(t))
+    }
+
+    /// This one, and `next` for the tensors that none of its filters match.
+    pub(super) fn then(mut self, next: Self) -> Self {
+        self.cases.extend(next.cases);
+        self
+    }
+
+    /// Whether tensors that no layer holds get the first of several values.
+    pub(super) fn is_gradient(&self) -> bool {
+        self.cases.iter().any(|case| matches!(&case.value, Curve::Gradient(values) if values.len() > 1))
     }
 
     /// Reads a setting as mergekit writes it; what is wrong goes to `faults`.
@@ -128,15 +150,28 @@ impl Setting {
 
 fn curve(value: &Value, spec: &'static ParamSpec) -> Result<Curve, String> {
     if spec.kind == Kind::Choice {
-        let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let place = spec.place(&word).ok_or_else(|| keys::unknown(&word, spec.choices))?;
-        return Ok(Curve::Choice(Chosen { word: spec.choices[place], place }));
+        return match value {
+            Value::Array(items) if items.is_empty() => Err("a list needs one word or more".into()),
+            Value::Array(items) => {
+                Ok(Curve::Choices(items.iter().map(|v| chosen(v, spec)).collect::<Result<_, _>>()?))
+            }
+            word => chosen(word, spec).map(Curve::Choice),
+        };
     }
     match value {
         Value::Array(items) if items.is_empty() => Err("a gradient needs one number or more".into()),
+        Value::Array(items) if spec.kind == Kind::Flag && items.iter().all(Value::is_boolean) => {
+            Ok(Curve::Flags(items.iter().filter_map(Value::as_bool).collect()))
+        }
         Value::Array(items) => Ok(Curve::Gradient(items.iter().map(number).collect::<Result<_, _>>()?)),
         other => number(other).map(Curve::Constant),
     }
+}
+
+fn chosen(value: &Value, spec: &'static ParamSpec) -> Result<Chosen, String> {
+    let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let place = spec.place(&word).ok_or_else(|| keys::unknown(&word, spec.choices))?;
+    Ok(Chosen { word: spec.choices[place], place })
 }
 
 fn number(value: &Value) -> Result<f64, String> {

@@ -5,11 +5,12 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
+use domain::Item;
 use weights::{TensorInfo, TensorSource};
 
 use super::{Combine, Method, Operands};
 use crate::{
-    computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused},
+    computed::{self, BLOCK, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused},
     trim::Trim,
 };
 
@@ -30,6 +31,10 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(info: TensorInfo, part: Part) -> Self {
         Self { info, part, equal: Mutex::new(false) }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.info.name
     }
 
     /// Compares the inputs of a copied tensor, once.
@@ -63,8 +68,17 @@ pub struct MergeSource {
     prepared: Mutex<VecDeque<Prepared>>,
     /// What the method found over all tensors, by tensor; empty for a method that does not look.
     survey: OnceLock<BTreeMap<usize, Arc<[Trim]>>>,
+    outline: Outline,
+}
+
+/// What is known of a merge besides its tensors.
+#[derive(Debug, Default)]
+pub(super) struct Outline {
     /// Most elements that prepared tensors hold together.
-    held: u64,
+    pub held: u64,
+    pub warnings: Vec<Item>,
+    /// Model and layer whose settings each layer of the result has; empty where whole models are merged.
+    pub layers: Vec<(String, u64)>,
 }
 
 impl std::fmt::Debug for MergeSource {
@@ -74,10 +88,35 @@ impl std::fmt::Debug for MergeSource {
 }
 
 impl MergeSource {
-    pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>, held: u64) -> Self {
+    pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>, outline: Outline) -> Self {
         let infos = rows.iter().map(|row| row.info.clone()).collect();
         let (prepared, survey) = (Mutex::default(), OnceLock::new());
-        Self { method, infos, rows, prepared, survey, held }
+        Self { method, infos, rows, prepared, survey, outline }
+    }
+
+    /// What the recipe says that it probably does not mean.
+    pub fn warnings(&self) -> &[Item] {
+        &self.outline.warnings
+    }
+
+    /// Model and layer that each layer of the result comes from, of several merged models the reference; empty where
+    /// whole models are merged.
+    pub fn layers(&self) -> &[(String, u64)] {
+        &self.outline.layers
+    }
+
+    /// Bytes of memory that writing the result on `threads` threads stays below, files' own caches not counted.
+    pub fn memory(&self, threads: usize) -> u64 {
+        let operands = |row: &'_ Row| match &row.part {
+            Part::Merged(operands) => Some((operands.inputs().count(), self.method.held(operands))),
+            Part::Copied(_) => None,
+        };
+        let needs: Vec<(usize, u64)> = self.rows.iter().filter_map(operands).collect();
+        let inputs = needs.iter().map(|(inputs, _)| *inputs).max().unwrap_or_default() as u64;
+        let largest = needs.iter().map(|(_, held)| *held).max().unwrap_or_default();
+        let held = needs.iter().map(|(_, held)| *held).sum::<u64>().min(self.outline.held.max(largest));
+        // A thread that waits for the parts of one block may have begun another.
+        2 * threads as u64 * (inputs + 3) * BLOCK as u64 * 8 + held * 8
     }
 
     /// What the method found over all tensors for tensor `index`.
@@ -113,7 +152,7 @@ impl MergeSource {
         });
         // A writer has two blocks a thread under way, each perhaps of a tensor of its own.
         prepared.truncate(2 * rayon::current_num_threads() + 2);
-        while prepared.len() > 1 && prepared.iter().map(|known| known.held).sum::<u64>() > self.held {
+        while prepared.len() > 1 && prepared.iter().map(|known| known.held).sum::<u64>() > self.outline.held {
             prepared.pop_back();
         }
         Ok(combine)

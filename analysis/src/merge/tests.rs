@@ -305,7 +305,7 @@ fn settings_that_would_have_no_effect_are_faults_and_those_of_real_recipes_are_n
     assert_eq!(faults(&of("weight: 1, density: 0.5", real), &three()), "");
 
     let lora = "{merge_method: linear, models: [{model: {model: {path: o/a}, lora: {path: o/b}}, parameters: {weight: 1}}]}";
-    assert!(faults(lora, &three()).contains("lora"));
+    assert!(faults(lora, &three()).contains("model `o/a+o/b` is missing"));
     let range = "{merge_method: linear, slices: [{sources: [{model: o/a, layer_range: [0, x, 2], parameters: {weight: 1}}]}]}";
     assert!(faults(range, &three()).contains("layer_range"));
 }

@@ -48,6 +48,8 @@ pub struct Limits {
     pub traversal: usize,
     /// Most models in one merge.
     pub merge_models: usize,
+    /// Most layers of a model merged from slices.
+    pub merge_layers: u64,
     /// Highest rank of a low-rank diff or an extracted adapter.
     pub low_rank: usize,
     /// Most numbers of 8 bytes that a merge method holds at once for one tensor, where it cannot do without.
@@ -102,6 +104,7 @@ impl Default for Limits {
             parents: 64,
             traversal: 50_000,
             merge_models: 64,
+            merge_layers: 4_096,
             low_rank: 1_024,
             merge_held: 1 << 28,
             queued_jobs: 1_000,

@@ -8,8 +8,10 @@ mod artefact;
 mod asking;
 mod dump;
 mod error;
+mod forecast;
 mod forests;
 mod ingest;
+mod inherit;
 mod kinds;
 mod measure;
 mod operand;
@@ -28,6 +30,7 @@ pub use adapters::{
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
+pub use forecast::Forecast;
 pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload};
@@ -37,8 +40,8 @@ pub use output::{Derived, persist, write_folder, write_scratch};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use submit::{
-    DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_merge, plan_transfer,
-    submit_diff, submit_merge, submit_transfer,
+    DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_config, plan_merge,
+    plan_transfer, submit_diff, submit_merge, submit_transfer,
 };
 pub use tokens::MovedTokens;
 pub use worker::{Pulse, run_worker};

@@ -44,6 +44,8 @@ pub enum CompanionFrom {
     Blob(Digest, u64),
     Hub(Arc<hub::RemoteFile>),
     File(std::path::PathBuf),
+    /// Written here.
+    Text(String),
 }
 
 const COMPANIONS: [&str; 9] = [
@@ -270,6 +272,7 @@ impl Operand {
         };
         match &companion.from {
             CompanionFrom::Blob(digest, _) => Ok(Some(*digest)),
+            CompanionFrom::Text(text) => Ok(Some(Digest::of(text.as_bytes()))),
             CompanionFrom::Hub(file) => Ok(Some(Digest::of(&file.read_all(limit).await?))),
             CompanionFrom::File(at) => {
                 let at = at.clone();

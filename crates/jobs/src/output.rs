@@ -259,6 +259,7 @@ async fn gather(
                 let bytes = file.read_all(run.registry.limits.hub_file_bytes).await?;
                 store.put_bytes(&gathered.holder, &bytes).await?
             }
+            CompanionFrom::Text(text) => store.put_bytes(&gathered.holder, text.as_bytes()).await?,
             CompanionFrom::File(_) => continue,
         };
         gathered.files.push(Incoming { path: path_of(path)?, digest, size });
@@ -301,6 +302,7 @@ pub async fn write_folder(
                 let bytes = from.read_all(registry.limits.hub_file_bytes).await?;
                 durable(&at, |file| file.write_all(&bytes))?;
             }
+            CompanionFrom::Text(text) => durable(&at, |file| file.write_all(text.as_bytes()))?,
             CompanionFrom::Blob(digest, size) => {
                 let mut file = fs_err::File::create_new(at)?;
                 let mut bytes = registry.store.stream(digest, 0..*size).await?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use analysis::{
-    merge::{Input, MergeConfig},
+    merge::{Input, MergeConfig, MergeSource},
     recipe::{Pinned, Recipe},
     transfer::TransferSource,
 };
@@ -15,6 +15,7 @@ use weights::TensorSource;
 use crate::{
     Access, Error, Operand, Registry,
     ingest::not_reserved,
+    inherit::{fit_layers, set_template},
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload, TRANSFER_DIFF, TransferPayload},
     open_operand,
 };
@@ -53,7 +54,7 @@ pub struct MergePlan {
     pub heir: Operand,
     pub recipe: Recipe,
     pub dtype: Option<String>,
-    pub source: Arc<dyn TensorSource>,
+    pub source: Arc<MergeSource>,
 }
 
 impl MergePlan {
@@ -92,8 +93,20 @@ pub(crate) fn pin(operand: &Operand) -> Pinned {
 /// # Errors
 /// Every fault of the recipe at once.
 pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Result<MergePlan, Error> {
-    let config = analysis::merge::parse(yaml)?;
-    let (listed, most) = (config.models.len(), registry.limits.merge_models);
+    plan_config(registry, analysis::merge::parse(yaml)?, access).await
+}
+
+/// [`plan_merge`] of a recipe that is read already.
+///
+/// # Errors
+/// As [`plan_merge`].
+pub async fn plan_config(
+    registry: &Registry,
+    config: MergeConfig,
+    access: &Access,
+) -> Result<MergePlan, Error> {
+    let refs = config.model_refs();
+    let (listed, most) = (refs.len().max(config.widest()), registry.limits.merge_models);
     if listed > most {
         let message = format!("{listed} models are listed; at most {most} are merged");
         let item = domain::Item { pointer: "/models".to_owned(), message };
@@ -101,7 +114,7 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Res
     }
     let mut operands: BTreeMap<String, Operand> = BTreeMap::new();
     let mut missing = Vec::new();
-    for name in config.model_refs() {
+    for name in refs {
         match open_operand(registry, &name, access).await {
             Ok(operand) => drop(operands.insert(name, operand)),
             Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. })) => {
@@ -110,23 +123,33 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Res
             Err(error) => return Err(error),
         }
     }
-    if !missing.is_empty() {
-        let items = missing
-            .into_iter()
-            .map(|error| domain::Item { pointer: "/models".to_owned(), message: error.to_string() })
-            .collect();
-        return Err(analysis::Error::Faults(items).into());
-    }
     let opened = |(name, operand): (&String, &Operand)| {
         let input = Input { source: Arc::clone(&operand.source), content: pin(operand).content() };
         (name.clone(), input)
     };
-    let source = analysis::merge::check(&config, &operands.iter().map(opened).collect(), &registry.limits)?;
+    let inputs = operands.iter().map(opened).collect();
+    if !missing.is_empty() {
+        let mut items: Vec<domain::Item> = missing
+            .into_iter()
+            .map(|error| domain::Item { pointer: "/models".to_owned(), message: error.to_string() })
+            .collect();
+        // The check tells of missing models too, but not why they are missing.
+        if let Err(analysis::Error::Faults(more)) = analysis::merge::check(&config, &inputs, &registry.limits)
+        {
+            items.extend(more.into_iter().filter(|item| !item.message.ends_with("among the inputs")));
+        }
+        return Err(analysis::Error::Faults(items).into());
+    }
+    let source = analysis::merge::check(&config, &inputs, &registry.limits)?;
     one_tokenizer(&config, &operands, registry.limits.hub_file_bytes).await?;
-    let heir_name = config.base_model.clone().or_else(|| config.model_refs().into_iter().next());
-    let heir = heir_name
+    let mut heir = config
+        .heir()
         .and_then(|name| operands.get(&name).cloned())
         .ok_or_else(|| Error::Invalid("the recipe names no model".to_owned()))?;
+    fit_layers(&mut heir, &source, &operands);
+    if let Some(template) = &config.chat_template {
+        set_template(registry, &mut heir, template).await?;
+    }
     let recipe = Recipe::Merge {
         config: config.canonical(),
         inputs: operands.iter().map(|(name, o)| (name.clone(), pin(o))).collect(),

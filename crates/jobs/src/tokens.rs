@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -104,12 +103,7 @@ impl<'r> Tokenizers<'r> {
     async fn text(&mut self, files: &[Companion], name: &str) -> Result<Option<String>, Error> {
         let Some(file) = files.iter().find(|file| file.path == name) else { return Ok(None) };
         let most = self.bytes_left.min(self.registry.limits.tokenizer_bytes);
-        let text = match &file.from {
-            CompanionFrom::Blob(digest, _) => self.registry.store.read_text(digest, most).await?,
-            CompanionFrom::File(at) => read(at.clone(), most).await?,
-            CompanionFrom::Hub(file) => String::from_utf8(file.read_all(most).await?)
-                .map_err(|_| Error::Invalid(format!("{name} is not UTF-8")))?,
-        };
+        let text = file.text(self.registry, most).await?;
         self.bytes_left = self.bytes_left.saturating_sub(text.len() as u64);
         Ok(Some(text))
     }
@@ -121,18 +115,6 @@ async fn parsed(
     Ok(Some(tokio::task::spawn_blocking(parse).await??))
 }
 
-async fn read(at: PathBuf, most: u64) -> Result<String, Error> {
-    tokio::task::spawn_blocking(move || {
-        let size = fs_err::metadata(&at)?.len();
-        if size > most {
-            let file = at.display().to_string();
-            return Err(weights::Error::TooLarge { file, size, limit: most }.into());
-        }
-        Ok(fs_err::read_to_string(&at)?)
-    })
-    .await?
-}
-
 /// Marks the name of a file on this machine or on a Hub, whose content may change.
 const FILE: &str = "file:";
 
@@ -141,6 +123,7 @@ fn key(files: &[Companion]) -> Option<String> {
     let one = |name: &str| {
         files.iter().find(|file| file.path == name).map(|file| match &file.from {
             CompanionFrom::Blob(digest, _) => digest.to_string(),
+            CompanionFrom::Text(text) => domain::Digest::of(text.as_bytes()).to_string(),
             CompanionFrom::File(at) => format!("{FILE}{}", at.display()),
             CompanionFrom::Hub(file) => format!("{FILE}{}", file.url()),
         })

@@ -164,12 +164,31 @@ pub enum Command {
         /// Also publish the result in the registry under this id.
         #[arg(long)]
         register: Option<String>,
-        /// Check only, listing every fault.
+        /// Check only: every fault, or what the merge needs and gives.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        mergekit: MergekitOptions,
     },
     /// Print the OpenAPI document.
     Openapi,
+}
+
+/// Options as mergekit-yaml has them.
+#[derive(Debug, Args)]
+pub struct MergekitOptions {
+    /// Chooses the random masks, whatever the recipe's seed.
+    #[arg(long, alias = "seed")]
+    pub random_seed: Option<u64>,
+    /// `--max-shard-size` in mergekit's units: 5B are 5 billion bytes.
+    #[arg(long, value_parser = crate::mergekit::shard_size, conflicts_with = "max_shard_size")]
+    pub out_shard_size: Option<u64>,
+    /// Copy the tokenizer, as is done anyway.
+    #[arg(long, overrides_with = "no_copy_tokenizer")]
+    pub copy_tokenizer: bool,
+    /// Write no tokenizer.
+    #[arg(long)]
+    pub no_copy_tokenizer: bool,
 }
 
 /// A number of bytes with a unit: B, KB, MB, GB, TB in thousands, KiB, MiB, GiB, TiB in 1,024.

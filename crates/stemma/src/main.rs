@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod environment;
 mod exit;
+mod mergekit;
 mod output;
 mod serve;
 mod site;
@@ -13,10 +14,26 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            if error.kind() == ErrorKind::UnknownArgument
+                && std::env::args().any(|word| word == "merge")
+                && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+                && let Some(told) = mergekit::explained(option)
+            {
+                eprintln!("error: `{option}` of mergekit-yaml is not an option here: {told}");
+                return ExitCode::from(2);
+            }
+            error.exit();
+        }
+    };
     let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

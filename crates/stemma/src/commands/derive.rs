@@ -6,16 +6,17 @@ use std::{
 };
 
 use domain::{Class, Relation, RepoId};
-use jobs::{Access, Derived, Pin, Pulse, Registry, TransferPayload};
+use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry, TransferPayload};
 
 use super::Context;
-use crate::{exit::Failure, output, wiring};
+use crate::{cli::MergekitOptions, exit::Failure, output, wiring};
 
 /// Where a merge goes.
 pub struct Target {
     pub out: Option<PathBuf>,
     pub register: Option<String>,
     pub dry_run: bool,
+    pub mergekit: MergekitOptions,
 }
 
 /// The operands of a transfer.
@@ -46,19 +47,24 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     let yaml =
         fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
     let registry = wiring::open(&context.config).await?;
-    let plan = jobs::plan_merge(&registry, &yaml, &Access::Folders(Pin::Content)).await?;
-    let bytes: u64 = plan.source.tensors().iter().map(analysis::TensorInfo::bytes).sum();
+    let mut recipe = analysis::merge::parse(&yaml).map_err(jobs::Error::from)?;
+    let yaml = match target.mergekit.random_seed {
+        None => yaml,
+        Some(seed) => {
+            recipe.seed = seed;
+            format!("# Merged with --random-seed {seed}.\n{yaml}")
+        }
+    };
+    let mut plan = jobs::plan_config(&registry, recipe, &Access::Folders(Pin::Content)).await?;
+    if target.mergekit.no_copy_tokenizer {
+        plan.heir.companions.retain(|companion| companion.path == GENERATION);
+    }
     if target.dry_run {
-        let tensors = plan.source.tensors().len();
+        let forecast = plan.forecast(1 + u64::from(target.register.is_some()));
         if context.json {
-            output::json(&serde_json::json!({ "method": plan.method, "tensors": tensors, "bytes": bytes,
-                "recipe_digest": plan.recipe.digest() }));
+            output::json(&forecast);
         } else {
-            output::line(format!(
-                "{}: {tensors} tensors, {bytes} bytes, {}",
-                plan.method,
-                plan.recipe.digest()
-            ));
+            told(&forecast);
         }
         return Ok(());
     }
@@ -86,6 +92,18 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         Job { derived, source: plan.source, out: &out, register: target.register.is_some() },
     )
     .await
+}
+
+/// The one companion that is no part of a tokenizer.
+const GENERATION: &str = "generation_config.json";
+
+fn told(forecast: &Forecast) {
+    let Forecast { method, recipe_digest, tensors, bytes, memory_bytes, disk_bytes, .. } = forecast;
+    output::line(format!("{method}: {tensors} tensors, {bytes} bytes, {recipe_digest}"));
+    output::line(format!("needs {memory_bytes} bytes of memory and {disk_bytes} bytes of disk at most"));
+    for warning in &forecast.warnings {
+        output::line(format!("warning: {}: {}", warning.pointer, warning.message));
+    }
 }
 
 /// Transfers a fine-tune.

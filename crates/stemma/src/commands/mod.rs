@@ -89,9 +89,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };
             derive::transfer(context, wanted, &out, register).await
         }
-        Command::Merge { recipe, out, max_shard_size, register, dry_run } => {
-            let context = context.sharded(max_shard_size);
-            derive::merge(context, &recipe, derive::Target { out, register, dry_run }).await
+        Command::Merge { recipe, out, max_shard_size, register, dry_run, mergekit } => {
+            let context = context.sharded(max_shard_size.or(mergekit.out_shard_size));
+            derive::merge(context, &recipe, derive::Target { out, register, dry_run, mergekit }).await
         }
     }
 }

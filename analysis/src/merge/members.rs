@@ -1,0 +1,92 @@
+//! The models that are merged together, in a fixed order, and whose tensors the result has.
+
+use super::{BaseNeed, Entry, check::Job, config::Group, layout::Seat, spec::Law};
+
+/// The models of one group.
+pub(super) struct Members<'a> {
+    pub merged: Vec<(Seat, Option<&'a Entry>)>,
+    pub delta_base: Option<Seat>,
+    /// Base, else the first model: gives shapes and default dtypes.
+    pub reference: Option<Seat>,
+}
+
+impl Members<'_> {
+    /// Each once, the reference first.
+    pub fn all(&self) -> Vec<&Seat> {
+        let mut all: Vec<&Seat> = self.reference.iter().collect();
+        for seat in self.delta_base.iter().chain(self.merged.iter().map(|(seat, _)| seat)) {
+            if !all.contains(&seat) {
+                all.push(seat);
+            }
+        }
+        all
+    }
+}
+
+fn seat(entry: &Entry) -> Seat {
+    Seat { label: entry.model.clone(), first: entry.layer_range.map_or(0, |range| range.first) }
+}
+
+impl Job<'_> {
+    /// The members of a group; what is wrong with their number is a fault.
+    pub fn members<'g>(&mut self, group: &Group<'g>) -> Members<'g> {
+        let spec = self.method.spec();
+        if group.base.is_none() && matches!(spec.base, BaseNeed::Delta | BaseNeed::Endpoint) {
+            let slice = group.slice.map_or(String::new(), |at| format!("/slices/{at}"));
+            self.fault(format!("{slice}/base_model"), format!("`{}` needs a base model", spec.id));
+        }
+        let base = match spec.base {
+            BaseNeed::Unused => None,
+            _ => group.base.map(|name| self.base_seat(group, name)),
+        };
+        let is_base = |seat: &Seat| base.as_ref().is_some_and(|base| base.label == seat.label);
+        let mut merged: Vec<(Seat, Option<&Entry>)> =
+            group.sources.iter().map(|entry| (seat(entry), Some(entry))).collect();
+        match spec.base {
+            BaseNeed::Delta | BaseNeed::Optional => merged.retain(|(seat, _)| !is_base(seat)),
+            BaseNeed::Endpoint => {
+                // A model merged with itself is listed twice; otherwise the base is the end at t = 0.
+                let at = merged.iter().position(|(seat, _)| is_base(seat));
+                let end = at.map(|at| merged.remove(at)).or_else(|| base.clone().map(|seat| (seat, None)));
+                merged.splice(0..0, end);
+            }
+            BaseNeed::Unused => {}
+        }
+        // A fixed order of summation: permuting the list does not change a bit.
+        if spec.laws.contains(&Law::Symmetry) {
+            merged.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        let count = merged.len();
+        if count < spec.models.min || spec.models.max.is_some_and(|max| count > max) {
+            let wanted = match spec.models.max {
+                Some(max) if max == spec.models.min => format!("exactly {max}"),
+                _ => format!("{} or more", spec.models.min),
+            };
+            let delta = matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional);
+            let besides = if delta && base.is_some() { " besides the base" } else { "" };
+            self.fault(
+                group.pointer(),
+                format!("`{}` merges {wanted} models{besides}, {count} given", spec.id),
+            );
+        }
+        Members {
+            merged,
+            delta_base: base.clone().filter(|_| matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional)),
+            reference: base.or_else(|| group.sources.first().map(seat)),
+        }
+    }
+
+    /// A base that a slice does not list stands with the same layers as the models it lists.
+    fn base_seat(&mut self, group: &Group<'_>, name: &str) -> Seat {
+        let listed = group.sources.iter().find(|entry| entry.model == name).map(seat);
+        let mut firsts = group.sources.iter().map(|entry| seat(entry).first);
+        let first = firsts.next().unwrap_or_default();
+        if listed.is_none() && firsts.any(|other| other != first) {
+            let message = format!(
+                "its models start at different layers, so `{name}`, their base, must be listed with its `layer_range`"
+            );
+            self.fault(group.pointer(), message);
+        }
+        listed.unwrap_or_else(|| Seat { label: name.to_owned(), first })
+    }
+}

@@ -1,0 +1,324 @@
+//! Reading a mergekit YAML: every fault of the document at once, unknown keys among them.
+
+use domain::Item;
+use serde_json::{Map, Value};
+
+use super::{
+    Entry, LayerRange, METHODS, MergeConfig, ParamSpec, Setting, Settings, Slice, keys, reference::reference,
+};
+use crate::Error;
+
+/// Reads a mergekit YAML document.
+///
+/// # Errors
+/// [`Error::Yaml`], or every fault of the document at once; unknown keys are faults.
+pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
+    let document: Value = serde_saphyr::from_str(yaml).map_err(|error| Error::Yaml(error.to_string()))?;
+    let Value::Object(top) = document else {
+        return Err(Error::fault("", "a merge recipe is a mapping that starts with `merge_method`"));
+    };
+    let mut reader = Reader { faults: Vec::new(), parameters: Vec::new(), ignored: Vec::new() };
+    let config = reader.config(&top);
+    if reader.faults.is_empty() { Ok(config) } else { Err(Error::Faults(reader.faults)) }
+}
+
+struct Reader {
+    faults: Vec<Item>,
+    /// Parameters of the chosen method, or of all methods while it is unknown.
+    parameters: Vec<&'static ParamSpec>,
+    /// Names accepted without effect.
+    ignored: Vec<&'static str>,
+}
+
+impl Reader {
+    fn fault(&mut self, pointer: &str, message: impl Into<String>) {
+        self.faults.push(Item { pointer: pointer.to_owned(), message: message.into() });
+    }
+
+    fn reference(&mut self, value: &Value, pointer: &str) -> Option<String> {
+        reference(value, pointer, &mut self.faults)
+    }
+
+    fn keys(&mut self, fields: &Map<String, Value>, pointer: &str, known: &[&str]) {
+        for key in fields.keys().filter(|key| !known.contains(&key.as_str())) {
+            self.fault(&format!("{pointer}/{key}"), keys::unknown(key, known));
+        }
+    }
+
+    fn config(&mut self, top: &Map<String, Value>) -> MergeConfig {
+        self.keys(top, "", keys::TOP);
+        let mut config = MergeConfig { merge_method: self.method(top), ..MergeConfig::default() };
+        config.base_model = present(top, "base_model").and_then(|v| self.reference(v, "/base_model"));
+        let own = match self.module(top) {
+            Some(module) => {
+                if present(top, "models").or(present(top, "slices")).is_some() {
+                    self.fault("", "exactly one of `models`, `slices` and `modules` is needed");
+                }
+                self.models(module, "/modules/default", &mut config);
+                self.settings(module, "/modules/default")
+            }
+            None => {
+                self.models(top, "", &mut config);
+                Settings::new()
+            }
+        };
+        config.parameters = over(own, self.settings(top, ""));
+        config.seed = self.seed(top);
+        config.dtype = self.dtype(top, "dtype");
+        config.out_dtype = self.dtype(top, "out_dtype");
+        config.tokenizer_source = self.tokenizer(top, &config.model_refs());
+        config.chat_template = self.chat_template(top);
+        config
+    }
+
+    /// The one module of a recipe that is written with modules.
+    fn module<'v>(&mut self, top: &'v Map<String, Value>) -> Option<&'v Map<String, Value>> {
+        let modules = present(top, "modules")?;
+        let named = modules.as_object();
+        let module =
+            named.filter(|named| named.len() == 1).and_then(|named| named.get("default")?.as_object());
+        match module {
+            Some(module) => self.keys(module, "/modules/default", keys::MODULE),
+            None => {
+                let given: Vec<String> =
+                    named.into_iter().flat_map(|n| n.keys().map(|k| format!("`{k}`"))).collect();
+                let given = if given.is_empty() { "none".to_owned() } else { given.join(", ") };
+                let message = format!(
+                    "one module named `default` can be merged, {given} given; models are merged tensor by tensor \
+                     here, so list whole models under `models` and choose parts by `filter`"
+                );
+                self.fault("/modules", message);
+            }
+        }
+        module
+    }
+
+    /// `models` or `slices` of a recipe or a module.
+    fn models(&mut self, fields: &Map<String, Value>, at: &str, config: &mut MergeConfig) {
+        match (present(fields, "models"), present(fields, "slices"), present(fields, "modules")) {
+            (Some(list), None, None) => {
+                config.models = self.entries(list, &format!("{at}/models"));
+                for place in 0..config.models.len() {
+                    if config.models[place].layer_range.take().is_some() {
+                        let pointer = format!("{at}/models/{place}/layer_range");
+                        self.fault(&pointer, "`models` are merged whole; ranges of layers go under `slices`");
+                    }
+                }
+            }
+            (None, Some(list), None) => config.slices = self.slices(list, &format!("{at}/slices")),
+            // Its fault is told already.
+            (None, None, Some(_)) if at.is_empty() => {}
+            _ => self.fault(at, "exactly one of `models`, `slices` and `modules` is needed"),
+        }
+    }
+
+    fn slices(&mut self, list: &Value, pointer: &str) -> Vec<Slice> {
+        let Some(items) = list.as_array().filter(|items| !items.is_empty()) else {
+            self.fault(pointer, "expected a list of slices, each with `sources`");
+            return Vec::new();
+        };
+        let mut slices = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            let pointer = format!("{pointer}/{at}");
+            let Some(fields) = item.as_object() else {
+                self.fault(&pointer, "expected a mapping with `sources`");
+                continue;
+            };
+            self.keys(fields, &pointer, keys::SLICE);
+            let base = present(fields, "base_model");
+            slices.push(Slice {
+                sources: self
+                    .entries(fields.get("sources").unwrap_or(&Value::Null), &format!("{pointer}/sources")),
+                base_model: base.and_then(|v| self.reference(v, &format!("{pointer}/base_model"))),
+                parameters: self.settings(fields, &pointer),
+            });
+        }
+        slices
+    }
+
+    fn method(&mut self, top: &Map<String, Value>) -> String {
+        let ids: Vec<&str> = METHODS.iter().map(|m| m.spec().id).collect();
+        let word = top.get("merge_method").and_then(Value::as_str).unwrap_or_default();
+        let known: Vec<_> =
+            METHODS.iter().map(|m| m.spec()).filter(|m| m.id == word || !ids.contains(&word)).collect();
+        self.parameters = known.iter().flat_map(|method| method.parameters).collect();
+        self.ignored = known.iter().flat_map(|method| method.ignored).chain(keys::IGNORED).copied().collect();
+        if word.is_empty() {
+            self.fault("/merge_method", format!("it must be one of {}", ids.join(", ")));
+        } else if !ids.contains(&word) {
+            self.fault("/merge_method", keys::unknown(word, &ids));
+        }
+        word.to_owned()
+    }
+
+    /// A template that takes the place of the heir's.
+    fn chat_template(&mut self, top: &Map<String, Value>) -> Option<String> {
+        let template = present(top, "chat_template").filter(|template| *template != "auto")?;
+        match template.as_str() {
+            Some(text) if text.contains('{') => return Some(text.to_owned()),
+            Some(name) if keys::TEMPLATES.contains(&name) => {
+                let message =
+                    format!("the template called `{name}` is not kept here; give its text, or `auto`");
+                self.fault("/chat_template", message);
+            }
+            _ => self.fault(
+                "/chat_template",
+                "expected `auto`, which keeps the template of the base model, or a Jinja template",
+            ),
+        }
+        None
+    }
+
+    /// `tokenizer_source`, or the source of a `tokenizer` that asks for nothing else.
+    fn tokenizer(&mut self, top: &Map<String, Value>, models: &[String]) -> Option<String> {
+        let (pointer, source) = match (present(top, "tokenizer_source"), present(top, "tokenizer")) {
+            (Some(_), Some(_)) => {
+                self.fault("/tokenizer", "it excludes `tokenizer_source`; keep one of the two");
+                return None;
+            }
+            (Some(source), None) => ("/tokenizer_source", source),
+            (None, Some(Value::Object(fields))) => {
+                self.keys(fields, "/tokenizer", keys::TOKENIZER);
+                if present(fields, "tokens")
+                    .is_some_and(|tokens| tokens.as_object().is_none_or(|t| !t.is_empty()))
+                {
+                    self.fault("/tokenizer/tokens", "rows of single tokens cannot be chosen");
+                }
+                if present(fields, "pad_to_multiple_of").is_some() {
+                    self.fault(
+                        "/tokenizer/pad_to_multiple_of",
+                        "the rows are kept as they are, without padding",
+                    );
+                }
+                match present(fields, "source") {
+                    Some(source) => ("/tokenizer/source", source),
+                    None => return Some("union".to_owned()),
+                }
+            }
+            (None, Some(_)) => {
+                self.fault("/tokenizer", "expected a mapping, e.g. `source: base`");
+                return None;
+            }
+            (None, None) => return None,
+        };
+        let word = source.as_str().unwrap_or_default();
+        if matches!(word, "base" | "union") || models.iter().any(|model| model == word) {
+            return Some(word.to_owned());
+        }
+        self.fault(pointer, "expected `base`, `union` or one of the models");
+        None
+    }
+
+    /// `seed`, or `random_seed` as mergekit's option is called.
+    fn seed(&mut self, top: &Map<String, Value>) -> u64 {
+        let Some((key, value)) =
+            ["seed", "random_seed"].iter().find_map(|key| Some((key, present(top, key)?)))
+        else {
+            return 0;
+        };
+        value.as_u64().unwrap_or_else(|| {
+            self.fault(&format!("/{key}"), "expected a whole number, 0 or more");
+            0
+        })
+    }
+
+    fn dtype(&mut self, top: &Map<String, Value>, key: &str) -> Option<String> {
+        let value = present(top, key)?;
+        let word = value.as_str().unwrap_or_default().trim_start_matches("torch.");
+        if super::check::dtype(word).is_some() {
+            return Some(word.to_owned());
+        }
+        self.fault(&format!("/{key}"), "expected float32, float16, bfloat16 or float64");
+        None
+    }
+
+    fn entries(&mut self, list: &Value, pointer: &str) -> Vec<Entry> {
+        let Some(items) = list.as_array().filter(|items| !items.is_empty()) else {
+            self.fault(pointer, "expected a list of models, e.g. `- model: org/name`");
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            let pointer = format!("{pointer}/{at}");
+            let Some(fields) = item.as_object() else {
+                self.fault(&pointer, "expected a mapping, e.g. `model: org/name`");
+                continue;
+            };
+            self.keys(fields, &pointer, keys::ENTRY);
+            let layer_range = present(fields, "layer_range").and_then(|v| self.range(v, &pointer));
+            let model = fields.get("model").unwrap_or(&Value::Null);
+            let name = self.reference(model, &format!("{pointer}/model"));
+            let parameters = self.settings(fields, &pointer);
+            self.no_shared(&parameters, &pointer);
+            entries.extend(name.map(|model| Entry { model, parameters, layer_range }));
+        }
+        entries
+    }
+
+    fn range(&mut self, value: &Value, pointer: &str) -> Option<LayerRange> {
+        let ends: Option<Vec<u64>> = value.as_array().and_then(|v| v.iter().map(Value::as_u64).collect());
+        if let Some([first, end]) = ends.as_deref() {
+            if first < end {
+                return Some(LayerRange { first: *first, end: *end });
+            }
+            let message =
+                format!("[{first}, {end}] holds no layer; the second number is the first layer left out");
+            self.fault(&format!("{pointer}/layer_range"), message);
+            return None;
+        }
+        self.fault(&format!("{pointer}/layer_range"), "expected two layer numbers, e.g. `[0, 32]`");
+        None
+    }
+
+    fn settings(&mut self, fields: &Map<String, Value>, pointer: &str) -> Settings {
+        let pointer = format!("{pointer}/parameters");
+        let named = match present(fields, "parameters") {
+            None => return Settings::new(),
+            Some(Value::Object(named)) => named,
+            Some(_) => {
+                self.fault(&pointer, "expected a mapping of parameters, e.g. `weight: 0.5`");
+                return Settings::new();
+            }
+        };
+        let mut settings = Settings::new();
+        for (name, value) in named {
+            let pointer = format!("{pointer}/{name}");
+            if let Some(spec) = self.parameters.iter().find(|known| known.name == name) {
+                let setting = Setting::read(value, spec, &pointer, &mut self.faults);
+                settings.extend(setting.map(|setting| (name.clone(), setting)));
+            } else if keys::OFF.contains(&name.as_str()) {
+                if value != false {
+                    self.fault(&pointer, "only `false` is supported");
+                }
+            } else if !self.ignored.contains(&name.as_str()) {
+                let known: Vec<&str> = self.parameters.iter().map(|known| known.name).collect();
+                self.fault(&pointer, keys::unknown(name, &known));
+            }
+        }
+        settings
+    }
+
+    /// A parameter of the whole merge has no effect under one model, where it would look as if it had.
+    fn no_shared(&mut self, settings: &Settings, pointer: &str) {
+        let shared: Vec<&str> = self.parameters.iter().filter(|p| !p.per_model).map(|p| p.name).collect();
+        for name in settings.keys().filter(|name| shared.contains(&name.as_str())) {
+            let message = "it belongs to the whole merge: write it under the recipe's own `parameters`";
+            self.fault(&format!("{pointer}/parameters/{name}"), message);
+        }
+    }
+}
+
+/// Settings that fall through to those of the next level.
+fn over(mut first: Settings, then: Settings) -> Settings {
+    for (name, setting) in then {
+        match first.remove(&name) {
+            Some(own) => first.insert(name, own.then(setting)),
+            None => first.insert(name, setting),
+        };
+    }
+    first
+}
+
+fn present<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    fields.get(key).filter(|value| !value.is_null())
+}

@@ -1,0 +1,158 @@
+//! The configuration language: forms of every key, and what is read back from the canonical document.
+
+use domain::Fault;
+use proptest::prelude::*;
+
+use super::{METHODS, parse};
+
+fn told(yaml: &str) -> String {
+    parse(yaml).map_or_else(|error| format!("{:?}", error.items()), |_| String::new())
+}
+
+fn of(more: &str) -> String {
+    format!("{{merge_method: linear, models: [{{model: o/a, parameters: {{weight: 1}}}}], {more}}}")
+}
+
+#[test]
+fn a_module_named_default_is_the_whole_model_and_outranks_the_top_level() {
+    let module = "{merge_method: linear, parameters: {weight: 1}, modules: {default: {models: [{model: o/a}], parameters: {weight: [{filter: mlp, value: 2}]}}}}";
+    let plain = "{merge_method: linear, parameters: {weight: [{filter: mlp, value: 2}, {value: 1}]}, models: [{model: o/a}]}";
+
+    assert_eq!(parse(module).unwrap(), parse(plain).unwrap());
+    let towers = "{merge_method: linear, modules: {text: {models: []}, vision: {models: []}}}";
+    assert!(
+        told(towers).contains("named `default` can be merged, `text`, `vision` given"),
+        "{}",
+        told(towers)
+    );
+    let both = "{merge_method: linear, models: [{model: o/a}], modules: {default: {models: [{model: o/a}]}}}";
+    assert!(!told(both).is_empty());
+}
+
+#[test]
+fn a_model_is_named_in_any_of_mergekits_forms() {
+    for (written, name) in [
+        ("o/a", "o/a"),
+        ("o/a@main+o/l", "o/a@main+o/l"),
+        ("{path: o/a, revision: x}", "o/a@x"),
+        ("{model: o/a}", "o/a"),
+        ("{model: {path: o/a, revision: x}, lora: {path: o/l, revision: z}}", "o/a@x+o/l@z"),
+        ("{model: {path: o/a}, lora: null, override_architecture: null}", "o/a"),
+    ] {
+        let yaml =
+            format!("{{merge_method: linear, models: [{{model: {written}, parameters: {{weight: 1}}}}]}}");
+        assert_eq!(parse(&yaml).unwrap().model_refs(), [name], "{written}");
+    }
+    for (written, fault) in [
+        ("{model: {path: o/a, revison: x}}", "did you mean `revision`?"),
+        ("{path: o/a, revision: 1}", "in quotes"),
+        ("{model: o/a, override_architecture: Llama}", "cannot be chosen"),
+        ("{model: {path: ''}}", "expected a model"),
+        ("3", "expected a model"),
+    ] {
+        let yaml = format!("{{merge_method: linear, models: [{{model: {written}}}]}}");
+        assert!(told(&yaml).contains(fault), "{written}: {}", told(&yaml));
+    }
+}
+
+#[test]
+fn number_formats_are_taken_with_torchs_prefix() {
+    let config = parse(&of("dtype: torch.float32, out_dtype: torch.bfloat16")).unwrap();
+
+    assert_eq!((config.dtype.as_deref(), config.out_dtype.as_deref()), (Some("float32"), Some("bfloat16")));
+    assert!(told(&of("dtype: int8")).contains("/dtype"));
+}
+
+#[test]
+fn a_tokenizer_needs_no_source_and_a_template_needs_a_text() {
+    assert_eq!(parse(&of("tokenizer: {}")).unwrap().tokenizer_source.as_deref(), Some("union"));
+    assert_eq!(parse(&of("chat_template: auto")).unwrap().chat_template, None);
+    assert_eq!(parse(&of("chat_template: '{{ x }}'")).unwrap().chat_template.as_deref(), Some("{{ x }}"));
+    assert!(told(&of("chat_template: chatml")).contains("give its text"));
+    assert!(told(&of("chat_template: 3")).contains("Jinja"));
+    assert!(told(&of("tokenizer: {tokens: {x: {source: o/a}}}")).contains("/tokenizer/tokens"));
+}
+
+#[test]
+fn words_and_flags_along_the_layers_are_not_interpolated() {
+    let yaml = "{merge_method: nuslerp, models: [{model: o/a}, {model: o/b}], parameters: {weight: 1, axis: [flatten, '0'], nuslerp_flatten: [true, false]}}";
+
+    let config = parse(yaml).unwrap();
+
+    let at = |name: &str, t: f64| config.parameters[name].of("w", t);
+    assert_eq!([at("axis", 0.0), at("axis", 0.9)], [at("axis", 0.5); 2]);
+    assert_ne!(at("axis", 1.0), at("axis", 0.9));
+    assert_eq!([at("nuslerp_flatten", 0.9), at("nuslerp_flatten", 1.0)], [Some(1.0), Some(0.0)]);
+}
+
+fn number() -> impl Strategy<Value = String> {
+    (-300i32..300).prop_map(|n| format!("{}", f64::from(n) / 100.0))
+}
+
+fn setting() -> impl Strategy<Value = String> {
+    let list = prop::collection::vec(number(), 1..4).prop_map(|n| format!("[{}]", n.join(", ")));
+    let value = prop_oneof![number(), list];
+    let case = (prop::option::of("[a-z_.]{1,6}"), value.clone()).prop_map(|(filter, value)| {
+        let filter = filter.map_or(String::new(), |filter| format!("filter: '{filter}', "));
+        format!("{{{filter}value: {value}}}")
+    });
+    prop_oneof![value, prop::collection::vec(case, 1..3).prop_map(|cases| format!("[{}]", cases.join(", ")))]
+}
+
+fn entry(ranged: &'static str) -> impl Strategy<Value = String> {
+    ("[a-c]", setting()).prop_map(move |(name, weight)| {
+        format!("{{model: o/{name}, {ranged}parameters: {{weight: {weight}}}}}")
+    })
+}
+
+fn entries(ranged: &'static str) -> impl Strategy<Value = String> {
+    prop::collection::vec(entry(ranged), 1..4).prop_map(|entries| format!("[{}]", entries.join(", ")))
+}
+
+fn body() -> impl Strategy<Value = String> {
+    let slice =
+        (entries("layer_range: [1, 3], "), prop::option::of(setting())).prop_map(|(sources, weight)| {
+            let weight = weight.map_or(String::new(), |weight| format!(", parameters: {{weight: {weight}}}"));
+            format!("{{base_model: o/d, sources: {sources}{weight}}}")
+        });
+    let slices =
+        prop::collection::vec(slice, 1..3).prop_map(|slices| format!("slices: [{}]", slices.join(", ")));
+    prop_oneof![entries("").prop_map(|entries| format!("models: {entries}")), slices]
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
+        drop(parse(&text));
+    }
+
+    #[test]
+    fn no_value_of_any_key_makes_the_parser_panic(
+        key in prop::sample::select(super::keys::TOP),
+        value in prop_oneof![Just("[]"), Just("{}"), Just("[{}]"), Just("[[1]]"), Just("{default: 1}"), Just("-1"),
+            Just("[{sources: {}}]"), Just("{source: []}"), Just("{a: {value: []}}"), Just("'{'"), Just("[{model: {model: {}}}]")],
+    ) {
+        drop(parse(&format!("merge_method: slerp\n{key}: {value}\n")));
+        drop(parse(&format!("{key}: {value}\n")));
+    }
+
+    #[test]
+    fn the_canonical_document_is_read_back_as_the_same_recipe(
+        method in 0..METHODS.len(), body in body(), seed in any::<u64>(), weight in setting(),
+    ) {
+        let method = METHODS[method].spec();
+        let takes = method.parameters.iter().any(|known| known.name == "weight") || method.ignored.contains(&"weight");
+        prop_assume!(takes);
+        let yaml = format!(
+            "{{merge_method: {}, base_model: o/d, {body}, seed: {seed}, dtype: torch.bfloat16, parameters: {{weight: {weight}}}, chat_template: '{{{{x}}}}'}}",
+            method.id
+        );
+
+        let config = parse(&yaml).unwrap();
+
+        let printed = config.canonical().to_string();
+        let again = parse(&printed).unwrap();
+        prop_assert_eq!(&again, &config);
+        prop_assert_eq!(again.canonical().to_string(), printed);
+    }
+}

@@ -1,0 +1,55 @@
+//! What a merge will need and give, told without reading a weight.
+
+use std::collections::BTreeSet;
+
+use domain::{Digest, Item};
+use serde::Serialize;
+use weights::{TensorInfo, TensorSource as _};
+
+use crate::MergePlan;
+
+/// The answer to a dry run.
+#[derive(Debug, Serialize)]
+pub struct Forecast {
+    pub method: String,
+    pub recipe_digest: Digest,
+    pub tensors: usize,
+    /// Bytes of the tensors of the result.
+    pub bytes: u64,
+    /// Bytes of memory that the merge stays below on this machine, files' own caches not counted.
+    pub memory_bytes: u64,
+    /// Bytes of disk that the merge needs while it runs.
+    pub disk_bytes: u64,
+    /// Always empty: a recipe with faults is refused, and the refusal lists them.
+    pub faults: Vec<Item>,
+    pub warnings: Vec<Item>,
+}
+
+impl MergePlan {
+    /// What the merge needs when its weights are written `copies` times.
+    pub fn forecast(&self, copies: u64) -> Forecast {
+        let tensors = self.source.tensors();
+        let bytes: u64 = tensors.iter().map(TensorInfo::bytes).sum();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut warnings = self.source.warnings().to_vec();
+        warnings.extend(self.licences());
+        Forecast {
+            method: self.method.clone(),
+            recipe_digest: self.recipe.digest(),
+            tensors: tensors.len(),
+            bytes,
+            memory_bytes: self.source.memory(threads),
+            disk_bytes: bytes.saturating_mul(copies),
+            faults: Vec::new(),
+            warnings,
+        }
+    }
+
+    /// Models under different licences: the result has to keep to all of them.
+    fn licences(&self) -> Option<Item> {
+        let named: BTreeSet<&str> = self.inputs.values().filter_map(|o| o.license.as_deref()).collect();
+        let message =
+            || format!("the models have different licences: {}", Vec::from_iter(named.clone()).join(", "));
+        (named.len() > 1).then(|| Item { pointer: "/models".to_owned(), message: message() })
+    }
+}

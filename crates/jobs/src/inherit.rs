@@ -1,0 +1,88 @@
+//! What a merged model inherits besides weights: its configuration fitted to its layers, and its chat template.
+
+use std::collections::BTreeMap;
+
+use analysis::merge::MergeSource;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Error, Operand, Registry,
+    operand::{Companion, CompanionFrom},
+};
+
+/// What configurations call the number of layers.
+const COUNTS: [&str; 4] = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
+/// Fields with a value a layer.
+const LISTS: [&str; 3] = ["layer_types", "mlp_layer_types", "no_rope_layers"];
+const TEMPLATE: &str = "chat_template.jinja";
+const TOKENIZER: &str = "tokenizer_config.json";
+
+/// Gives the configuration of `heir` the layers of a model stacked from slices, each with the settings of the layer
+/// that it comes from.
+pub(crate) fn fit_layers(heir: &mut Operand, source: &MergeSource, inputs: &BTreeMap<String, Operand>) {
+    let layers = source.layers();
+    let Some(fields) = heir.config.as_mut().and_then(Value::as_object_mut).filter(|_| !layers.is_empty())
+    else {
+        return;
+    };
+    for name in COUNTS.into_iter().filter(|name| fields.contains_key(*name)).collect::<Vec<_>>() {
+        fields.insert(name.to_owned(), json!(layers.len()));
+    }
+    for name in LISTS.into_iter().filter(|name| fields.contains_key(*name)).collect::<Vec<_>>() {
+        let of = |(label, layer): &(String, u64)| {
+            let config = inputs.get(label)?.config.as_ref()?;
+            config.get(name)?.get(usize::try_from(*layer).ok()?).cloned()
+        };
+        if let Some(list) = layers.iter().map(of).collect::<Option<Vec<Value>>>() {
+            fields.insert(name.to_owned(), Value::Array(list));
+        }
+    }
+}
+
+/// Gives `heir` another chat template, in the file of its own and in the tokenizer's configuration.
+pub(crate) async fn set_template(
+    registry: &Registry,
+    heir: &mut Operand,
+    template: &str,
+) -> Result<(), Error> {
+    let known = heir.companions.iter().find(|companion| companion.path == TOKENIZER);
+    let mut written = vec![(TEMPLATE, template.to_owned())];
+    if let Some(known) = known {
+        let text = known.text(registry, registry.limits.config_bytes).await?;
+        let mut fields: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|error| Error::Invalid(format!("{TOKENIZER}: {error}")))?;
+        fields.insert("chat_template".to_owned(), json!(template));
+        written.push((TOKENIZER, format!("{:#}\n", Value::Object(fields))));
+    }
+    heir.companions.retain(|companion| written.iter().all(|(path, _)| companion.path != *path));
+    heir.companions.extend(
+        written
+            .into_iter()
+            .map(|(path, text)| Companion { path: path.to_owned(), from: CompanionFrom::Text(text) }),
+    );
+    Ok(())
+}
+
+impl Companion {
+    /// The file as text, of at most `most` bytes.
+    pub(crate) async fn text(&self, registry: &Registry, most: u64) -> Result<String, Error> {
+        match &self.from {
+            CompanionFrom::Blob(digest, _) => Ok(registry.store.read_text(digest, most).await?),
+            CompanionFrom::Text(text) => Ok(text.clone()),
+            CompanionFrom::Hub(file) => String::from_utf8(file.read_all(most).await?)
+                .map_err(|_| Error::Invalid(format!("{} is not UTF-8", self.path))),
+            CompanionFrom::File(at) => {
+                let at = at.clone();
+                tokio::task::spawn_blocking(move || {
+                    let size = fs_err::metadata(&at)?.len();
+                    if size > most {
+                        let file = at.display().to_string();
+                        return Err(weights::Error::TooLarge { file, size, limit: most }.into());
+                    }
+                    Ok(fs_err::read_to_string(&at)?)
+                })
+                .await?
+            }
+        }
+    }
+}
