@@ -365,17 +365,17 @@ fn info(stored: &Stored) -> &TensorInfo {
 }
 
 /// The embedding that stands in for a head that a model does not store.
-fn tied(name: &str, source: &dyn TensorSource) -> Option<usize> {
+pub(crate) fn tied(name: &str, source: &dyn TensorSource) -> Option<usize> {
     let (head, embeddings) = TIED;
     (name == head).then(|| embeddings.iter().find_map(|embedding| source.position(embedding))).flatten()
 }
 
-fn layer_count<'n>(names: impl Iterator<Item = &'n String>) -> u64 {
+pub(crate) fn layer_count<'n>(names: impl Iterator<Item = &'n String>) -> u64 {
     names.filter_map(|name| layer_number(name)).max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// Place of a tensor along a gradient; 0 outside the layers, as mergekit has it.
-fn position(tensor: &str, layers: u64) -> f64 {
+pub(crate) fn position(tensor: &str, layers: u64) -> f64 {
     match layer_number(tensor) {
         Some(_) if layers <= 1 => 1.0,
         Some(layer) => layer as f64 / (layers - 1) as f64,

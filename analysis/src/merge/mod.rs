@@ -34,6 +34,7 @@ pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
 
+pub(crate) use check::{layer_count, position, tied};
 pub(crate) use spec::{Combine, Method, Operands, Params};
 
 /// Specification of every method, for APIs, forms and documentation.
