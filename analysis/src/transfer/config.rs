@@ -58,7 +58,10 @@ const FIELDS: &[Field] = &[
     field(&["tie_word_embeddings"], Severity::Warning),
 ];
 
-/// Every field that differs; what no model has is not asked about.
+/// Fields whose absence is a value of its own; any other that a configuration lacks has its default.
+const SAYS_NONE: [&str; 2] = ["rope_scaling", "sliding_window"];
+
+/// Every field that differs.
 pub(super) fn differences(configs: Configs<'_>) -> Vec<Difference> {
     let all = [configs.target_base, configs.source_base, configs.source_tuned];
     let Some(all) = all.into_iter().collect::<Option<Vec<&Value>>>() else { return Vec::new() };
@@ -70,7 +73,10 @@ pub(super) fn differences(configs: Configs<'_>) -> Vec<Difference> {
     let differing = |field: &Field| {
         let values: Vec<Value> = all.iter().map(|config| of(config, field.names)).collect();
         let [target, base, tuned] = <[Value; 3]>::try_from(values).ok()?;
-        (!alike(&target, &base) || !alike(&base, &tuned)).then(|| Difference {
+        let none = SAYS_NONE.contains(&field.names[0]);
+        let pairs = [(&target, &base), (&base, &tuned), (&tuned, &target)];
+        let differ = |(a, b): (&Value, &Value)| !alike(a, b) && (none || !(a.is_null() || b.is_null()));
+        pairs.into_iter().any(differ).then(|| Difference {
             field: field.names[0].to_owned(),
             severity: field.severity,
             target_base: target,

@@ -1,6 +1,7 @@
 //! A rule of thumb over the numbers of a check. The thresholds are heuristic: only a run of the model can tell.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Difference, Measures, Neurons, Severity};
 
@@ -45,6 +46,9 @@ const ALONG: f64 = 0.3;
 /// Shares of neurons in place.
 const MOST: f64 = 0.95;
 const HALF: f64 = 0.5;
+
+/// Characters of a configuration's value in a reason.
+const SHOWN: usize = 60;
 
 /// All that speaks for or against, and the worst of it.
 pub(super) fn judge(
@@ -101,13 +105,15 @@ pub(super) fn judge(
             Severity::Error => Unlikely,
             Severity::Warning => Uncertain,
         };
-        say(
-            verdict,
-            format!(
-                "{field}: {target_base} in the target base, {source_base} in the source base, {source_tuned} in the tuned model"
-            ),
-        );
+        let [target, base, tuned] = [target_base, source_base, source_tuned].map(shown);
+        let place = "in target base, source base and tuned model";
+        say(verdict, format!("`{field}` differs: {target}, {base} and {tuned} {place}"));
     }
     let verdict = reasons.iter().map(|reason| reason.verdict).max().unwrap_or(Uncertain);
     (verdict, reasons)
+}
+
+/// The beginning of a value.
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(SHOWN).collect()
 }
