@@ -6,6 +6,8 @@ use domain::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::transfer::{AlignedRows, Options as TransferOptions};
+
 /// One input, pinned to its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
@@ -34,7 +36,16 @@ pub enum Recipe {
     /// A merge; `config` is [`crate::merge::MergeConfig::canonical`], its model names are the keys of `inputs`.
     Merge { config: Value, inputs: BTreeMap<String, Pinned> },
     /// `target_base + lambda·(source_tuned − source_base)`.
-    Transfer { target_base: Pinned, source_base: Pinned, source_tuned: Pinned, lambda: f64 },
+    Transfer {
+        target_base: Pinned,
+        source_base: Pinned,
+        source_tuned: Pinned,
+        #[serde(flatten)]
+        options: TransferOptions,
+        /// Embeddings and heads whose rows were matched by token.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rows: Vec<AlignedRows>,
+    },
     /// `tuned − base`.
     Diff { tuned: Pinned, base: Pinned },
     /// `base + lambda·diff` with a stored difference.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
+use analysis::transfer::{Options, Preset};
 use domain::RepoId;
 use http::{Problem, Result};
-use jobs::{Registry, TransferPayload, TransferRequest};
+use jobs::{Access, Registry, TransferPayload, TransferRequest};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::jobs_api::{JobView, accepted, idempotency_key};
 
@@ -18,23 +20,44 @@ pub struct NewTransfer {
     pub source_base: String,
     pub source_tuned: String,
     pub target_base: String,
-    /// Scale of the diff, default 1.
+    /// `diff_vector` (the default), `shadow_ft` or `chat_vector`.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub preset: Preset,
+    /// Share of the diff, 1 by default: a number, a list of numbers from the first layer to the last, or a list of
+    /// `{filter, value}`.
     #[serde(default = "one")]
-    pub lambda: f64,
+    #[schema(value_type = Object)]
+    pub lambda: Value,
+    /// Only tensors in whose name this regular expression is found.
+    pub include: Option<String>,
+    /// No tensor in whose name this regular expression is found.
+    pub exclude: Option<String>,
     /// Id of the resulting model.
     pub output: String,
 }
 
-const fn one() -> f64 {
-    1.0
+fn one() -> Value {
+    json!(1.0)
+}
+
+/// Options of a request for a transfer.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TransferQuery {
+    /// Only look at the weights: is it likely to work?
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Queue a transfer; shapes are checked first.
-#[utoipa::path(tag = "transfers", request_body = NewTransfer, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "transfers", params(TransferQuery), request_body = NewTransfer, responses((status = 202, body = JobView), (status = 200, description = "dry run: numbers over the weights with a heuristic verdict and its reasons", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/transfers")]
 pub async fn create_transfer(
     request: HttpRequest,
     registry: web::Data<Registry>,
+    options: web::Query<TransferQuery>,
     wanted: web::Json<NewTransfer>,
 ) -> Result<HttpResponse> {
     let wanted = wanted.into_inner();
@@ -42,10 +65,19 @@ pub async fn create_transfer(
         target_base: wanted.target_base,
         source_base: wanted.source_base,
         source_tuned: wanted.source_tuned,
-        lambda: wanted.lambda,
+        options: Options {
+            preset: wanted.preset,
+            lambda: wanted.lambda,
+            include: wanted.include,
+            exclude: wanted.exclude,
+        },
         output: RepoId::parse(&wanted.output).map_err(|e| Problem::bad_request(e.to_string()))?,
         pins: BTreeMap::new(),
     };
+    if options.dry_run {
+        let report = jobs::check_transfer(&registry, &payload, &Access::registry()).await?;
+        return Ok(HttpResponse::Ok().json(report));
+    }
     let job = jobs::submit_transfer(&registry, TransferRequest { payload, key: idempotency_key(&request)? })
         .await?;
     Ok(accepted(&job))

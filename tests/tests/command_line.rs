@@ -329,3 +329,68 @@ fn kinship_from_sketches_is_within_its_error_of_the_exact_one_on_every_pair() ->
     }
     Ok(())
 }
+
+/// A copy of a model with one more token, whose rows are all ones.
+fn with_token(from: &Path, to: &Path, token: &str) -> Result<()> {
+    fs_err::create_dir_all(to)?;
+    for file in ["README.md", "config.json"] {
+        fs_err::copy(from.join(file), to.join(file))?;
+    }
+    let mut tokenizer: Value = serde_json::from_slice(&fs_err::read(from.join("tokenizer.json"))?)?;
+    let added = tokenizer["added_tokens"].as_array_mut().context("added tokens")?;
+    added.push(serde_json::json!({ "id": 2048, "content": token, "special": true }));
+    fs_err::write(to.join("tokenizer.json"), tokenizer.to_string())?;
+    let bytes = fs_err::read(from.join("model.safetensors"))?;
+    let grown = SafeTensors::deserialize(&bytes)?.tensors().into_iter().map(|(name, view)| {
+        let (mut shape, mut data) = (view.shape().to_vec(), view.data().to_vec());
+        if name.contains("embed_tokens") || name.contains("lm_head") {
+            shape[0] += 1;
+            data.extend([0x80, 0x3f].repeat(shape[1]));
+        }
+        (name, (view.dtype(), shape, data))
+    });
+    let grown: Vec<_> = grown.collect();
+    let views = grown.iter().map(|(name, (dtype, shape, data))| {
+        Ok((name, safetensors::tensor::TensorView::new(*dtype, shape.clone(), data)?))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    Ok(fs_err::write(to.join("model.safetensors"), safetensors::serialize(views, None)?)?)
+}
+
+#[test]
+fn a_transfer_takes_an_added_token_along_or_keeps_the_target_as_it_is() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
+    let [base, target, tuned] =
+        ["mandoc/scribe-v1", "mandoc/scribe-v1.1", "mandoc/scribe-v1-de"].map(|id| zoo.path(id));
+    let (base, target, grown) = (base?, target?, place.data.path().join("grown"));
+    with_token(&tuned?, &grown, "<new>")?;
+    let operands = format!(
+        "transfer --from-base {} --from-tuned {} --to-base {}",
+        base.display(),
+        grown.display(),
+        target.display()
+    );
+
+    let report = place.json(&format!("{operands} --check"))?;
+    place.run(&format!("{operands} --lambda 0.5 carried"))?;
+    place.run(&format!("{operands} --preset shadow_ft shadowed"))?;
+
+    ensure!(report["rows"][0]["rows"] == 2049 && report["rows"][0]["in_source_base"] == 2048, "{report}");
+    ensure!(report["verdict"] == "likely works", "{report}");
+    let config = |name: &str| -> Result<Value> {
+        Ok(serde_json::from_slice(&place.read(&format!("{name}/config.json"))?)?)
+    };
+    ensure!(config("carried")?["vocab_size"] == 2049 && config("shadowed")?["vocab_size"] == 2048);
+    let carried = place.read("carried/model.safetensors")?;
+    let carried = SafeTensors::deserialize(&carried)?;
+    let table = carried.tensor("model.embed_tokens.weight")?;
+    ensure!(
+        table.shape() == [2049, 128] && table.data().ends_with(&[0x00, 0x3f].repeat(128)),
+        "half of ones"
+    );
+    ensure!(place.read("carried/tokenizer.json")? == place.read("grown/tokenizer.json")?);
+    ensure!(place.read("shadowed/tokenizer.json")? == fs_err::read(target.join("tokenizer.json"))?);
+    let recipe: Value = serde_json::from_slice(&place.read("shadowed/stemma_recipe.json")?)?;
+    ensure!(recipe["preset"] == "shadow_ft", "{recipe}");
+    Ok(())
+}

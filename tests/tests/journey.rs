@@ -160,6 +160,15 @@ async fn a_transfer_is_registered_with_its_parents(
         "source_base": "mandoc/scribe-v1", "source_tuned": "mandoc/scribe-v1-de",
         "target_base": "mandoc/scribe-v1.1", "output": "tests/german-1.1"
     });
+    let answer = client.post(server.url("/api/v1/transfers?dry_run=true")).json(&wanted).send().await?;
+    ensure!(answer.status() == 200, "{}", answer.status());
+    let report: Value = answer.json().await?;
+    ensure!(report["verdict"] == "likely works" && report["heuristic"] == true, "{report}");
+    ensure!(
+        report["model"]["relative_gap"].as_f64().is_some_and(|gap| (gap - 0.1085).abs() < 1e-4),
+        "{report}"
+    );
+
     let job = run(client, server, "/api/v1/transfers", &wanted).await?;
     ensure!(job["result"]["model"] == "tests/german-1.1", "{job}");
 

@@ -33,6 +33,7 @@ pub use layers::{Layer, number as layer_number};
 pub use measures::{MEASURES, Measure};
 pub use modules::Module;
 pub use nearest::{Indexed, Near, Nearest, SignatureIndex};
+pub(crate) use pairing::pair;
 pub use parity::Parity;
 pub use report::{
     Coverage, LayerReport, Matrix, ModuleReport, Report, RowRule, Skipped, TensorReport, VocabularyRows,
@@ -40,6 +41,7 @@ pub use report::{
 pub use rows::moved as tokens_moved;
 pub use signature::{SIGNATURE_CELLS, SIGNATURE_SCHEME, Signature};
 pub use sketched::{Sketched, SketchedTensor, estimate};
+pub(crate) use sums::Shared;
 
 /// Tensors left out that are listed; the others are counted.
 const LISTED: usize = 1_000;

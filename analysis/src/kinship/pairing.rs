@@ -14,12 +14,12 @@ use super::{
 use crate::computed::is_buffer;
 
 /// The tensors of all checkpoints, paired or left out.
-pub(super) struct Paired {
+pub(crate) struct Paired {
     /// The reference and the models, with the rows of vocabularies matched.
-    pub(super) reference: Named,
-    pub(super) models: Vec<Named>,
-    pub(super) skipped: Vec<Skipped>,
-    pub(super) vocabulary: Vec<VocabularyRows>,
+    pub(crate) reference: Named,
+    pub(crate) models: Vec<Named>,
+    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) vocabulary: Vec<VocabularyRows>,
     pub(super) depth: BTreeMap<String, u64>,
     /// Where each paired tensor lies in the reference and in the models.
     places: Vec<(usize, Vec<usize>)>,
@@ -27,7 +27,7 @@ pub(super) struct Paired {
 
 impl Paired {
     /// The tensors that all hold.
-    pub(super) fn shared(&self) -> Vec<Shared<'_>> {
+    pub(crate) fn shared(&self) -> Vec<Shared<'_>> {
         let infos = self.reference.source.tensors();
         let shared = |(base, at): &(usize, Vec<usize>)| Shared {
             info: &infos[*base],
@@ -39,7 +39,7 @@ impl Paired {
 }
 
 /// Pairs the union of all tensor names.
-pub(super) fn pair(models: &[Named], reference: &Named) -> Paired {
+pub(crate) fn pair(models: &[Named], reference: &Named) -> Paired {
     let mut matching = Matching::new(models, reference);
     let mut skipped = Vec::new();
     let mut depths = Depths::new(names(reference), models.iter().map(names));

@@ -15,10 +15,10 @@ const PIECES: usize = 64;
 const CELLS: usize = 1 << 21;
 
 /// A tensor every model holds: its position in the base and in each model.
-pub(super) struct Shared<'a> {
-    pub(super) info: &'a TensorInfo,
-    pub(super) base: usize,
-    pub(super) models: Vec<usize>,
+pub(crate) struct Shared<'a> {
+    pub(crate) info: &'a TensorInfo,
+    pub(crate) base: usize,
+    pub(crate) models: Vec<usize>,
 }
 
 /// Models and the one they are compared with.

@@ -449,7 +449,7 @@ fn info(stored: &Stored) -> &TensorInfo {
 }
 
 /// The embedding that stands in for a head that a model does not store.
-fn tied(name: &str, source: &dyn TensorSource) -> Option<usize> {
+pub(crate) fn tied(name: &str, source: &dyn TensorSource) -> Option<usize> {
     let (head, embeddings) = TIED;
     (name == head).then(|| embeddings.iter().find_map(|embedding| source.position(embedding))).flatten()
 }

@@ -63,11 +63,16 @@ impl Section {
 
     /// Place of a tensor along a gradient; 0 outside the layers, as mergekit has it.
     pub fn position(&self, output: &str) -> f64 {
-        match layer_number(output) {
-            Some(_) if self.layers <= 1 => 1.0,
-            Some(layer) => layer.saturating_sub(self.first) as f64 / (self.layers - 1) as f64,
-            None => 0.0,
-        }
+        position(layer_number(output).map(|layer| layer.saturating_sub(self.first)), self.layers)
+    }
+}
+
+/// Place of a layer along a gradient over `layers`; 0 outside the layers.
+pub(crate) fn position(layer: Option<u64>, layers: u64) -> f64 {
+    match layer {
+        Some(_) if layers <= 1 => 1.0,
+        Some(layer) => layer as f64 / (layers - 1) as f64,
+        None => 0.0,
     }
 }
 
@@ -92,6 +97,6 @@ pub(super) fn stack(name: &str) -> Option<String> {
 }
 
 /// Layers of a model whose tensors have these names.
-pub(super) fn layer_count<'n>(names: impl Iterator<Item = &'n str>) -> u64 {
+pub(crate) fn layer_count<'n>(names: impl Iterator<Item = &'n str>) -> u64 {
     names.filter_map(layer_number).max().map_or(0, |last| last.saturating_add(1))
 }

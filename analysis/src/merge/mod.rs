@@ -43,6 +43,8 @@ pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
 
+pub(crate) use check::tied;
+pub(crate) use layout::{layer_count, position};
 pub(crate) use spec::{Combine, Method, Operands, Params};
 
 /// Specification of every method, for APIs, forms and documentation.

@@ -101,7 +101,7 @@ impl Setting {
     }
 
     /// Reads a setting as mergekit writes it; what is wrong goes to `faults`.
-    pub(super) fn read(
+    pub(crate) fn read(
         value: &Value,
         spec: &'static ParamSpec,
         pointer: &str,

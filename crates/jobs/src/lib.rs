@@ -22,6 +22,7 @@ mod remote;
 mod sketches;
 mod submit;
 mod tokens;
+mod transfers;
 mod worker;
 
 pub use adapters::{
@@ -39,9 +40,7 @@ pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder, write_scratch};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
-pub use submit::{
-    DiffRequest, MergePlan, MergeRequest, TransferPlan, TransferRequest, plan_config, plan_merge,
-    plan_transfer, submit_diff, submit_merge, submit_transfer,
-};
+pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
 pub use tokens::MovedTokens;
+pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use worker::{Pulse, run_worker};

@@ -5,18 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use analysis::{
     merge::{Input, MergeConfig, MergeSource},
     recipe::{Pinned, Recipe},
-    transfer::TransferSource,
 };
 use domain::{Digest, RepoId};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
-use weights::TensorSource;
 
 use crate::{
     Access, Error, Operand, Registry,
     ingest::not_reserved,
     inherit::{fit_layers, set_template},
-    kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload, TRANSFER_DIFF, TransferPayload},
+    kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
     open_operand,
 };
 
@@ -25,13 +23,6 @@ use crate::{
 pub struct MergeRequest {
     pub yaml: String,
     pub output: RepoId,
-    pub key: Option<String>,
-}
-
-/// Ask for a transfer.
-#[derive(Debug, Clone)]
-pub struct TransferRequest {
-    pub payload: TransferPayload,
     pub key: Option<String>,
 }
 
@@ -61,22 +52,6 @@ impl MergePlan {
     /// The merged models, without the base unless it is merged itself.
     pub fn parents(&self) -> Vec<Operand> {
         self.operands.clone()
-    }
-}
-
-/// A checked transfer, ready to stream.
-pub struct TransferPlan {
-    pub target: Operand,
-    pub tuned: Operand,
-    pub base: Operand,
-    pub recipe: Recipe,
-    pub source: Arc<dyn TensorSource>,
-}
-
-impl TransferPlan {
-    /// The target's config with the tuned model's tokenizer, as the paper does it.
-    pub fn heir(&self) -> Operand {
-        Operand { companions: self.tuned.companions.clone(), ..self.target.clone() }
     }
 }
 
@@ -196,36 +171,6 @@ async fn one_tokenizer(
     Ok(())
 }
 
-/// Checks a transfer against the headers of its three operands.
-///
-/// # Errors
-/// Unknown models and every mismatch at once.
-pub async fn plan_transfer(
-    registry: &Registry,
-    wanted: &TransferPayload,
-    access: &Access,
-) -> Result<TransferPlan, Error> {
-    if !wanted.lambda.is_finite() {
-        return Err(Error::Invalid("lambda must be a finite number; 1 adds the whole diff".to_owned()));
-    }
-    let target = open_operand(registry, &wanted.target_base, access).await?;
-    let base = open_operand(registry, &wanted.source_base, access).await?;
-    let tuned = open_operand(registry, &wanted.source_tuned, access).await?;
-    let source = TransferSource::new(
-        Arc::clone(&target.source),
-        Arc::clone(&base.source),
-        Arc::clone(&tuned.source),
-        wanted.lambda,
-    )?;
-    let recipe = Recipe::Transfer {
-        target_base: pin(&target),
-        source_base: pin(&base),
-        source_tuned: pin(&tuned),
-        lambda: wanted.lambda,
-    };
-    Ok(TransferPlan { target, tuned, base, recipe, source: Arc::new(source) })
-}
-
 /// A request for a job, before anything about it is checked.
 pub(crate) struct Wanted {
     pub(crate) kind: &'static str,
@@ -289,21 +234,6 @@ pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<
     submit(registry, wanted, async || {
         let plan = plan_merge(registry, &yaml, &Access::registry()).await?;
         Ok(pins(plan.inputs.values()))
-    })
-    .await
-}
-
-/// Checks and queues a transfer.
-///
-/// # Errors
-/// As [`plan_transfer`], and [`Error::OutputExists`].
-pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> Result<JobRow, Error> {
-    let TransferRequest { payload, key } = request;
-    let wanted =
-        Wanted { kind: TRANSFER_DIFF.id, payload: json!(payload), output: Some(payload.output.clone()), key };
-    submit(registry, wanted, async || {
-        let plan = plan_transfer(registry, &payload, &Access::registry()).await?;
-        Ok(pins([&plan.target, &plan.base, &plan.tuned]))
     })
     .await
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use analysis::kinship::Parity;
+use analysis::{kinship::Parity, transfer::Preset};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
 #[derive(Debug, Parser)]
@@ -19,6 +20,36 @@ pub struct Cli {
     pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What of a diff is carried over.
+#[derive(Debug, Clone, Args)]
+pub struct TransferOptions {
+    /// diff_vector: all tensors, and the fine-tune's tokenizer; shadow_ft: only projections; chat_vector: as diff_vector
+    /// with lambda from 0.5 to 1.
+    #[arg(long, value_parser = preset, default_value = "diff_vector")]
+    pub preset: Preset,
+    /// A number, a list from the first layer to the last such as [0.5,1], or [{"filter":"mlp","value":0.5}].
+    #[arg(long, value_parser = lambda, default_value = "1.0", allow_hyphen_values = true)]
+    pub lambda: Value,
+    /// Only tensors in whose name this regular expression is found.
+    #[arg(long)]
+    pub include: Option<String>,
+    /// No tensor in whose name this regular expression is found.
+    #[arg(long)]
+    pub exclude: Option<String>,
+}
+
+fn preset(text: &str) -> Result<Preset, String> {
+    Preset::ALL.into_iter().find(|preset| preset.label() == text).ok_or_else(|| {
+        let known = Preset::ALL.map(Preset::label).join(", ");
+        format!("there are {known}")
+    })
+}
+
+fn lambda(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text)
+        .map_err(|_| "expected a number, a list of numbers or a list of {\"filter\", \"value\"}".to_owned())
 }
 
 /// Where the registry lives; flags outrank environment and configuration file.
@@ -140,10 +171,14 @@ pub enum Command {
         from_tuned: String,
         #[arg(long)]
         to_base: String,
-        #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-        lambda: f64,
+        #[command(flatten)]
+        options: TransferOptions,
         /// Folder to write.
-        out: PathBuf,
+        #[arg(required_unless_present = "check")]
+        out: Option<PathBuf>,
+        /// Only look at the weights: is it likely to work?
+        #[arg(long, conflicts_with_all = ["out", "register", "max_shard_size"])]
+        check: bool,
         /// Largest file of weights, e.g. 5GB or 500MiB; more is cut into shards with an index [default: 5GB].
         #[arg(long, value_parser = size)]
         max_shard_size: Option<u64>,

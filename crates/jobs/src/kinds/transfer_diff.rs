@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use analysis::transfer::Options;
 use domain::{Digest, Relation, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Kind, Run};
-use crate::{Error, output, submit::plan_transfer};
+use crate::{Error, output, plan_transfer};
 
 /// The kind.
 pub const TRANSFER_DIFF: Kind =
@@ -19,7 +20,9 @@ pub struct TransferPayload {
     pub target_base: String,
     pub source_base: String,
     pub source_tuned: String,
-    pub lambda: f64,
+    /// Preset, λ and patterns.
+    #[serde(flatten)]
+    pub options: Options,
     pub output: RepoId,
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -37,8 +40,12 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         recipe: plan.recipe.clone(),
         recipe_file: None,
         summary: format!(
-            "`{} + {} × ({} − {})`, computed here without training.",
-            payload.target_base, payload.lambda, payload.source_tuned, payload.source_base
+            "`{} + {} × ({} − {})` by `{}`, computed here without training.",
+            payload.target_base,
+            plan.options.lambda,
+            payload.source_tuned,
+            payload.source_base,
+            plan.options.preset
         ),
         dtype: None,
         adapter: None,

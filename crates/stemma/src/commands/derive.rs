@@ -1,4 +1,4 @@
-//! `stemma merge` and `stemma transfer`: a folder on disk, and a registered model when asked.
+//! `stemma merge`, and what it shares with other makers of models: a folder on disk, and a registered model when asked.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{Class, Relation, RepoId};
-use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry, TransferPayload};
+use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry};
 
 use super::Context;
 use crate::{cli::MergekitOptions, exit::Failure, output, wiring};
@@ -17,14 +17,6 @@ pub struct Target {
     pub register: Option<String>,
     pub dry_run: bool,
     pub mergekit: MergekitOptions,
-}
-
-/// The operands of a transfer.
-pub struct Transfer {
-    pub from_base: String,
-    pub from_tuned: String,
-    pub to_base: String,
-    pub lambda: f64,
 }
 
 /// The id a result is registered under, or would be.
@@ -104,41 +96,6 @@ fn told(forecast: &Forecast) {
     for warning in &forecast.warnings {
         output::line(format!("warning: {}: {}", warning.pointer, warning.message));
     }
-}
-
-/// Transfers a fine-tune.
-pub async fn transfer(
-    context: Context,
-    wanted: Transfer,
-    out: &Path,
-    register: Option<String>,
-) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
-    let id = id_for(register.as_deref(), out)?;
-    let payload = TransferPayload {
-        target_base: wanted.to_base,
-        source_base: wanted.from_base,
-        source_tuned: wanted.from_tuned,
-        lambda: wanted.lambda,
-        output: id.clone(),
-        pins: std::collections::BTreeMap::new(),
-    };
-    let plan = jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await?;
-    let derived = Derived {
-        id,
-        relation: Relation::Transfer,
-        parents: vec![plan.target.clone(), plan.tuned.clone()],
-        heir: plan.heir(),
-        recipe: plan.recipe.clone(),
-        recipe_file: None,
-        summary: format!(
-            "`{} + {} × ({} − {})`, computed without training.",
-            plan.target.label, wanted.lambda, plan.tuned.label, plan.base.label
-        ),
-        dtype: None,
-        adapter: None,
-    };
-    write(&context, &registry, Job { derived, source: plan.source, out, register: register.is_some() }).await
 }
 
 /// A derived model and where it goes.

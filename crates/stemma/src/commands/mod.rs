@@ -6,6 +6,7 @@ mod diff;
 mod import;
 mod measure;
 mod service;
+mod transfer;
 mod tree;
 
 use crate::{
@@ -84,10 +85,22 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             diff::run(context, diff::Asked { models, out, form }).await
         }
         Command::Adapter { command } => adapter::run(context, command).await,
-        Command::Transfer { from_base, from_tuned, to_base, lambda, out, max_shard_size, register } => {
+        Command::Transfer {
+            from_base,
+            from_tuned,
+            to_base,
+            options,
+            out,
+            check: _,
+            max_shard_size,
+            register,
+        } => {
             let context = context.sharded(max_shard_size);
-            let wanted = derive::Transfer { from_base, from_tuned, to_base, lambda };
-            derive::transfer(context, wanted, &out, register).await
+            let wanted = transfer::Transfer { from_base, from_tuned, to_base, options };
+            match out {
+                Some(out) => transfer::run(context, wanted, &out, register).await,
+                None => transfer::check(context, wanted).await,
+            }
         }
         Command::Merge { recipe, out, max_shard_size, register, dry_run, mergekit } => {
             let context = context.sharded(max_shard_size.or(mergekit.out_shard_size));

@@ -14,6 +14,7 @@ use ::web::{
         LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
     },
 };
+use analysis::transfer::Options;
 use async_trait::async_trait;
 use domain::{Class, RepoId};
 use jobs::{MergeRequest, Registry, TransferPayload, TransferRequest};
@@ -96,7 +97,7 @@ impl Source for Site {
     }
 
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
-        let lambda = form.lambda.trim().parse().map_err(|_| {
+        let lambda: f64 = form.lambda.trim().parse().map_err(|_| {
             Failure::new(
                 Class::Invalid,
                 "bad_lambda",
@@ -107,7 +108,7 @@ impl Source for Site {
             target_base: form.target_base.trim().to_owned(),
             source_base: form.source_base.trim().to_owned(),
             source_tuned: form.source_tuned.trim().to_owned(),
-            lambda,
+            options: Options { lambda: lambda.into(), ..Options::default() },
             output: output_id(&form.output)?,
             pins: std::collections::BTreeMap::new(),
         };

@@ -1,0 +1,152 @@
+//! Transfers asked for: checked against headers, queued, or looked at before they are made.
+
+use std::sync::Arc;
+
+use analysis::{
+    kinship::Named,
+    recipe::Recipe,
+    transfer::{self, AlignedRows, Configs, Operands, Options, Report, TransferSource},
+};
+use serde_json::{Value, json};
+use store::JobRow;
+use weights::TensorSource;
+
+use crate::{
+    Access, Error, Operand, Registry,
+    kinds::{TRANSFER_DIFF, TransferPayload},
+    measure::Turn,
+    open_operand,
+    submit::{Wanted, pin, pins, submit},
+    tokens::Tokenizers,
+};
+
+/// Ask for a transfer.
+#[derive(Debug, Clone)]
+pub struct TransferRequest {
+    pub payload: TransferPayload,
+    pub key: Option<String>,
+}
+
+/// A checked transfer, ready to stream.
+pub struct TransferPlan {
+    pub target: Operand,
+    pub tuned: Operand,
+    pub base: Operand,
+    /// In the form of the recipe.
+    pub options: Options,
+    pub recipe: Recipe,
+    pub source: Arc<dyn TensorSource>,
+    operands: Operands,
+    rows: Vec<AlignedRows>,
+}
+
+/// Fields of config.json that name rows of a vocabulary.
+const SPECIAL: [&str; 3] = ["bos_token_id", "eos_token_id", "pad_token_id"];
+
+impl TransferPlan {
+    /// The target, with the fine-tune's tokenizer where the preset takes it and what of the configuration goes with
+    /// other rows.
+    pub fn heir(&self) -> Operand {
+        if !self.options.preset.takes_tokenizer() {
+            return self.target.clone();
+        }
+        let config = self.target.config.clone().map(|config| self.for_rows(config));
+        Operand { companions: self.tuned.companions.clone(), config, ..self.target.clone() }
+    }
+
+    fn for_rows(&self, mut config: Value) -> Value {
+        let Some(rows) = self.rows.first() else { return config };
+        let tuned = self.tuned.config.as_ref();
+        let special = SPECIAL.map(|key| (key, tuned.and_then(|tuned| tuned.get(key)).cloned()));
+        if let Some(inner) = config.get_mut("text_config").and_then(Value::as_object_mut)
+            && inner.contains_key("vocab_size")
+        {
+            inner.insert("vocab_size".to_owned(), json!(rows.rows));
+        }
+        if let Some(fields) = config.as_object_mut() {
+            if fields.contains_key("vocab_size") {
+                fields.insert("vocab_size".to_owned(), json!(rows.rows));
+            }
+            let given = special.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+            fields.extend(given);
+        }
+        config
+    }
+}
+
+/// Checks a transfer against the headers of its three operands, and the tokens of a preset that takes the fine-tune's
+/// tokenizer.
+///
+/// # Errors
+/// Unknown models and every mismatch at once.
+pub async fn plan_transfer(
+    registry: &Registry,
+    wanted: &TransferPayload,
+    access: &Access,
+) -> Result<TransferPlan, Error> {
+    let options = wanted.options.canonical()?;
+    let target = open_operand(registry, &wanted.target_base, access).await?;
+    let base = open_operand(registry, &wanted.source_base, access).await?;
+    let tuned = open_operand(registry, &wanted.source_tuned, access).await?;
+    let mut tokenizers = Tokenizers::new(registry);
+    let mut named = async |operand: &Operand| Named {
+        label: operand.label.clone(),
+        source: Arc::clone(&operand.source),
+        tokens: match options.preset.takes_tokenizer() {
+            true => tokenizers.of(&operand.companions).await,
+            false => None,
+        },
+    };
+    let operands = Operands {
+        target_base: named(&target).await,
+        source_base: named(&base).await,
+        source_tuned: named(&tuned).await,
+    };
+    let source = TransferSource::new(operands.clone(), &options)?;
+    let rows = source.aligned().to_vec();
+    let recipe = Recipe::Transfer {
+        target_base: pin(&target),
+        source_base: pin(&base),
+        source_tuned: pin(&tuned),
+        options: options.clone(),
+        rows: rows.clone(),
+    };
+    Ok(TransferPlan { target, tuned, base, options, recipe, source: Arc::new(source), operands, rows })
+}
+
+/// Looks at the weights of a transfer's operands before it is made: whether it is likely to work.
+///
+/// # Errors
+/// As [`plan_transfer`], and when the weights cannot be read.
+pub async fn check_transfer(
+    registry: &Registry,
+    wanted: &TransferPayload,
+    access: &Access,
+) -> Result<Report, Error> {
+    let turn = Turn::take(registry).await?;
+    let plan = plan_transfer(registry, wanted, access).await?;
+    turn.run(move |go_on| {
+        let configs = Configs {
+            target_base: plan.target.config.as_ref(),
+            source_base: plan.base.config.as_ref(),
+            source_tuned: plan.tuned.config.as_ref(),
+        };
+        transfer::check(&plan.operands, &plan.options, configs, go_on)
+    })
+    .await
+}
+
+/// Checks and queues a transfer.
+///
+/// # Errors
+/// As [`plan_transfer`], and [`Error::OutputExists`].
+pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> Result<JobRow, Error> {
+    let TransferRequest { payload, key } = request;
+    let wanted =
+        Wanted { kind: TRANSFER_DIFF.id, payload: json!(payload), output: Some(payload.output.clone()), key };
+    submit(registry, wanted, async || {
+        let plan = plan_transfer(registry, &payload, &Access::registry()).await?;
+        Ok(pins([&plan.target, &plan.base, &plan.tuned]))
+    })
+    .await
+}

@@ -1,0 +1,106 @@
+//! `stemma transfer`: a fine-tune carried over to another base, or a look at whether that is likely to work.
+
+use std::path::Path;
+
+use analysis::transfer::{Options, Report};
+use domain::{Relation, RepoId};
+use jobs::{Access, Derived, Pin, TransferPayload};
+
+use super::{
+    Context,
+    derive::{Job, id_for, write},
+};
+use crate::{cli::TransferOptions, exit::Failure, output, wiring};
+
+/// The operands of a transfer, and what of the diff is carried over.
+pub struct Transfer {
+    pub from_base: String,
+    pub from_tuned: String,
+    pub to_base: String,
+    pub options: TransferOptions,
+}
+
+impl Transfer {
+    fn payload(self, output: RepoId) -> TransferPayload {
+        let TransferOptions { preset, lambda, include, exclude } = self.options;
+        TransferPayload {
+            target_base: self.to_base,
+            source_base: self.from_base,
+            source_tuned: self.from_tuned,
+            options: Options { preset, lambda, include, exclude },
+            output,
+            pins: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+/// Transfers a fine-tune.
+pub async fn run(
+    context: Context,
+    wanted: Transfer,
+    out: &Path,
+    register: Option<String>,
+) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let id = id_for(register.as_deref(), out)?;
+    let plan =
+        jobs::plan_transfer(&registry, &wanted.payload(id.clone()), &Access::Folders(Pin::Content)).await?;
+    let derived = Derived {
+        id,
+        relation: Relation::Transfer,
+        parents: vec![plan.target.clone(), plan.tuned.clone()],
+        heir: plan.heir(),
+        recipe: plan.recipe.clone(),
+        recipe_file: None,
+        summary: format!(
+            "`{} + {} × ({} − {})` by `{}`, computed without training.",
+            plan.target.label, plan.options.lambda, plan.tuned.label, plan.base.label, plan.options.preset
+        ),
+        dtype: None,
+        adapter: None,
+    };
+    write(&context, &registry, Job { derived, source: plan.source, out, register: register.is_some() }).await
+}
+
+/// Says whether a transfer is likely to work.
+pub async fn check(context: Context, wanted: Transfer) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let payload = wanted.payload(id_for(None, Path::new("model"))?);
+    let report = jobs::check_transfer(&registry, &payload, &Access::Folders(Pin::Nothing)).await?;
+    if context.json {
+        output::json(&report);
+    } else {
+        lines(&report).into_iter().for_each(output::line);
+    }
+    Ok(())
+}
+
+fn lines(report: &Report) -> Vec<String> {
+    let mut lines =
+        vec![format!("{} (heuristic: only a run of the models can tell)", report.verdict.label())];
+    let reasons =
+        report.reasons.iter().map(|reason| format!("  {}: {}", reason.verdict.label(), reason.message));
+    lines.extend(reasons);
+    let numbers = [
+        ("relative gap of the bases", report.model.relative_gap),
+        ("gap ratio", report.model.gap_ratio),
+        ("cosine of diff and gap", report.model.cosine),
+        ("norm of the diff / norm of the gap", report.model.delta_to_gap),
+        ("same signs in the largest tenth", report.model.sign_agreement),
+        ("neurons in place", report.neurons.share),
+    ];
+    for (name, number) in numbers {
+        let number = number.map_or_else(|| "undefined".to_owned(), |number| format!("{number:.4}"));
+        lines.push(format!("{name:<36}{number}"));
+    }
+    for rows in &report.rows {
+        lines.push(format!(
+            "{}: {} rows, {} of them in the target base, {} in the source base",
+            rows.tensor, rows.rows, rows.in_target_base, rows.in_source_base
+        ));
+    }
+    if !report.skipped.is_empty() {
+        lines.push(format!("{} tensors not measured", report.skipped.len()));
+    }
+    lines
+}
