@@ -6,10 +6,12 @@ mod browser;
 mod database;
 mod files;
 mod program;
+mod python;
 mod zoo;
 
 pub use browser::Browser;
 pub use database::{Database, databases};
 pub use files::{root, rust_files};
 pub use program::{Server, client, program, stemma};
+pub use python::python;
 pub use zoo::Zoo;
