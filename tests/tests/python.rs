@@ -31,7 +31,10 @@ fn merge(zoo: &Zoo, (place, name): (&Path, &str), (config, options): (&str, &[&s
 /// A folder that transformers loads whole, tokenizer and all, and that still knows the language it was trained on.
 fn loads_whole(seen: &Value) -> Result<()> {
     ensure!(seen["faults"] == serde_json::json!({}), "{seen}");
-    ensure!(seen["architecture"] == "LlamaForCausalLM" && seen["finite"] == true && seen["round_trip"] == true, "{seen}");
+    ensure!(
+        seen["architecture"] == "LlamaForCausalLM" && seen["finite"] == true && seen["round_trip"] == true,
+        "{seen}"
+    );
     ensure!(seen["vocabulary"] == 2048, "{seen}");
     Ok(())
 }
@@ -57,19 +60,26 @@ fn merges_and_transfers_load_in_transformers_unchanged() -> Result<()> {
     let ties = merge(&zoo, into("ties"), (signed, &[]))?;
     let moved = place.path().join("moved").display().to_string();
     let (base, tuned, target) = (at(BASE)?, at("mandoc/scribe-v1-de")?, at("mandoc/scribe-v1.1")?);
-    run(place.path(), &["transfer", "--from-base", &base, "--from-tuned", &tuned, "--to-base", &target, &moved])?;
+    run(
+        place.path(),
+        &["transfer", "--from-base", &base, "--from-tuned", &tuned, "--to-base", &target, &moved],
+    )?;
     let all = [&*linear, &shards, &deeper, &ties, &moved];
     let Some(seen) = python("load.py", &[&["model"], &all[..]].concat())? else { return Ok(()) };
 
     for folder in all {
         loads_whole(&seen[folder])?;
     }
-    for (folder, dtype) in [(&linear, "torch.bfloat16"), (&ties, "torch.float16"), (&moved, "torch.bfloat16")] {
+    for (folder, dtype) in [(&linear, "torch.bfloat16"), (&ties, "torch.float16"), (&moved, "torch.bfloat16")]
+    {
         ensure!(seen[folder]["dtypes"] == serde_json::json!([dtype]), "{folder}: {}", seen[folder]);
     }
     ensure!(seen[&*deeper]["layers"] == 5 && seen[&*linear]["layers"] == 4, "{seen}");
     ensure!(seen[&*shards]["loss"] == seen[&*linear]["loss"], "shards change nothing: {seen}");
-    ensure!(fs_err::read_dir(&shards)?.count() > fs_err::read_dir(&linear)?.count() + 1, "several shards and an index");
+    ensure!(
+        fs_err::read_dir(&shards)?.count() > fs_err::read_dir(&linear)?.count() + 1,
+        "several shards and an index"
+    );
     for folder in [&linear, &ties, &moved] {
         let (loss, chance) = (&seen[folder]["loss"], &seen[folder]["chance"]);
         let (loss, chance) = (loss.as_f64().context("loss")?, chance.as_f64().context("chance")?);
