@@ -10,9 +10,8 @@ use futures::TryStreamExt;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
-use store::ModelRow;
 
-use crate::models::{ModelPath, find};
+use crate::{hub, models::ModelPath};
 
 /// A blob by digest.
 #[utoipa::path(tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
@@ -48,33 +47,37 @@ pub async fn resolve_file(
     model: web::Path<ModelPath>,
     place: web::Path<Place>,
 ) -> Result<HttpResponse> {
-    let row = find(&registry, &model.id()).await?;
     let Place { revision, path } = place.into_inner();
-    let (id, commit) = revision_of(&registry, &row, &revision).await?;
-    let files = registry.store.files(id).await?;
-    let file = files
-        .into_iter()
-        .find(|file| file.path == path)
-        .ok_or_else(|| Problem::not_found(format!("file `{path}` in `{}`", row.name)))?;
+    send_file((&request, &registry), &model.id(), (&revision, &path)).await
+}
+
+/// A file of a model at a revision: a branch, a tag, a commit, or the digest of a content.
+///
+/// # Errors
+/// 404 with the Hub's code for what is missing.
+pub async fn send_file(
+    (request, registry): (&HttpRequest, &Registry),
+    id: &str,
+    (revision, path): (&str, &str),
+) -> Result<HttpResponse> {
+    let row = registry.store.model_by_id(id).await?.filter(|row| !row.ghost);
+    let row = row.ok_or_else(|| hub::missing_model(id))?;
+    if let Some(answer) = hub::moved(request, id, &row) {
+        return Ok(answer);
+    }
+    let name = revision.strip_prefix("refs/heads/").unwrap_or(revision);
+    let commit = registry.store.commit(row.id, name).await?;
+    let commit = commit.ok_or_else(|| hub::missing_revision(&row.name, revision))?;
+    let files = registry.store.files(commit.revision).await?;
+    let file = files.into_iter().find(|file| file.path == path);
+    let file = file.ok_or_else(|| hub::missing_entry(&row.name, path, &commit.oid))?;
     let mut response = HttpResponse::Ok();
     let safe: String = file.path.rsplit('/').next().unwrap_or("file").replace(['"', '\\'], "_");
     response
-        .insert_header(("x-repo-commit", commit.hex()))
+        .insert_header(("x-repo-commit", commit.oid))
         .insert_header(("x-linked-size", file.size.to_string()))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")));
-    send(&request, &registry, response, Blob { digest: file.digest, size: file.size }).await
-}
-
-/// The revision called `main`, or named by its digest, current or not.
-async fn revision_of(registry: &Registry, row: &ModelRow, wanted: &str) -> Result<(i64, Digest)> {
-    let unknown = || Problem::not_found(format!("revision `{wanted}` of `{}`", row.name));
-    if wanted == "main" {
-        return row.revision.zip(row.digest).ok_or_else(unknown);
-    }
-    let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
-    let digest: Digest = format!("sha256:{hex}").parse().map_err(|_| unknown())?;
-    let id = registry.store.revision_of(row.id, &digest).await?.ok_or_else(unknown)?;
-    Ok((id, digest))
+    send(request, registry, response, Blob { digest: file.digest, size: file.size }).await
 }
 
 /// Stored bytes.

@@ -4,6 +4,7 @@ mod adapters;
 mod contents;
 mod diffs;
 mod download;
+mod hub;
 mod job_events;
 mod jobs_api;
 mod kinship;
@@ -56,5 +57,6 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(download::get_blob)
         .service(download::resolve_file)
         .service(openapi::swagger())
+        .configure(hub::configure)
         .service(web::resource(["/api", "/api/{tail:.*}"]).to(nowhere::nowhere));
 }

@@ -109,6 +109,7 @@ pub async fn list_models(
             sort,
             cursor: filter.cursor,
             limit: page_size(&registry, filter.limit)?,
+            ..SearchQuery::default()
         })
         .await?;
     let body = ModelPage { items: page.items.iter().map(ModelSummary::from).collect(), next: page.next };

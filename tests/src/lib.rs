@@ -13,5 +13,5 @@ pub use browser::Browser;
 pub use database::{Database, databases};
 pub use files::{root, rust_files};
 pub use program::{Server, client, program, stemma};
-pub use python::python;
+pub use python::{hub_clients, python, tool};
 pub use zoo::Zoo;

@@ -1,6 +1,9 @@
 //! The Python programs of `tests/python`, run by an interpreter that has the libraries our users load models with.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -8,6 +11,31 @@ use serde_json::Value;
 /// The interpreter that `STEMMA_TEST_PYTHON` names; `scripts/test` makes one and sets it.
 fn interpreter() -> Option<PathBuf> {
     std::env::var_os("STEMMA_TEST_PYTHON").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// A program of `tests/python`.
+pub fn tool(interpreter: &Path, program: &str) -> Command {
+    let mut command = Command::new(interpreter);
+    command.arg(crate::root().join("tests/python").join(program));
+    command
+}
+
+/// Settings of a run.
+type Settings = &'static [(&'static str, &'static str)];
+
+/// Interpreters with versions of the Hub's client, newest first, and the settings to try each with; those that
+/// `STEMMA_TEST_HUB_CLIENTS` lists with `:` between.
+pub fn hub_clients() -> Vec<(PathBuf, Settings)> {
+    let listed = std::env::var("STEMMA_TEST_HUB_CLIENTS").unwrap_or_default();
+    let all: Vec<PathBuf> = listed.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+    if all.is_empty() {
+        eprintln!(
+            "The Hub's clients are left out: STEMMA_TEST_HUB_CLIENTS is not set; scripts/test installs them"
+        );
+    }
+    let newest = all.first().map(|path| (path.clone(), &[("HF_HUB_DISABLE_XET", "1")] as Settings));
+    let plain = all.into_iter().map(|path| (path, &[] as Settings));
+    plain.chain(newest).collect()
 }
 
 /// What a program of `tests/python` printed as JSON; none, with a word on stderr, where there is no interpreter.
@@ -19,8 +47,7 @@ pub fn python(program: &str, arguments: &[&str]) -> Result<Option<Value>> {
         eprintln!("Python is left out: STEMMA_TEST_PYTHON is not set; scripts/test makes an environment");
         return Ok(None);
     };
-    let out = Command::new(interpreter)
-        .arg(crate::root().join("tests/python").join(program))
+    let out = tool(&interpreter, program)
         .args(arguments)
         .envs([("HF_HUB_OFFLINE", "1"), ("TOKENIZERS_PARALLELISM", "false")])
         .output()

@@ -26,6 +26,8 @@ pub struct Limits {
     pub index_bytes: u64,
     /// Longest tokenizer.json or vocab.json that is read, bytes; of all models of one question eight times that.
     pub tokenizer_bytes: u64,
+    /// Large files up to this size come within a commit where the client could not send them otherwise, bytes.
+    pub inline_bytes: u64,
     /// Longest JSON or YAML request body, bytes.
     pub body_bytes: usize,
     /// Longest line of a JSONL dump, bytes.
@@ -93,6 +95,7 @@ impl Default for Limits {
             config_bytes: 1 << 20,
             index_bytes: 16 << 20,
             tokenizer_bytes: 64 << 20,
+            inline_bytes: 1 << 30,
             body_bytes: 1 << 20,
             row_bytes: 16 << 20,
             page: 20,

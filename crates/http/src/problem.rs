@@ -41,6 +41,20 @@ pub struct Problem {
     /// Every fault, when several were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemItem>,
+    /// `detail` under the name that the Hub's clients read.
+    pub error: String,
+    /// What the Hub's clients read from headers.
+    #[serde(skip)]
+    pub hub: Option<HubMarks>,
+}
+
+/// Headers by which the Hub's clients tell kinds of errors apart.
+#[derive(Debug, Clone)]
+pub struct HubMarks {
+    /// `X-Error-Code`.
+    pub code: &'static str,
+    /// `X-Repo-Commit`, where a miss may be remembered for that commit.
+    pub commit: Option<String>,
 }
 
 /// The status of a class of failures.
@@ -73,7 +87,16 @@ impl Problem {
             code: code.to_owned(),
             instance: Ulid::generate().to_string(),
             errors: Vec::new(),
+            error: String::new(),
+            hub: None,
         }
+    }
+
+    /// The same with the Hub's code for it.
+    #[must_use]
+    pub fn for_hub(mut self, code: &'static str, commit: Option<&str>) -> Self {
+        self.hub = Some(HubMarks { code, commit: commit.map(str::to_owned) });
+        self
     }
 
     /// 404 for a named thing.
@@ -123,10 +146,26 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let body = serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned());
-        HttpResponse::build(self.status_code())
+        let told = Self { error: self.detail.clone(), ..self.clone() };
+        let body = serde_json::to_string(&told).unwrap_or_else(|_| "{}".to_owned());
+        let line: String = self
+            .detail
+            .chars()
+            .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })
+            .take(1_000)
+            .collect();
+        let mut answer = HttpResponse::build(self.status_code());
+        answer
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-            .body(body)
+            .insert_header(("x-error-message", line))
+            .insert_header(("x-request-id", self.instance.as_str()));
+        if let Some(HubMarks { code, commit }) = &self.hub {
+            answer.insert_header(("x-error-code", *code));
+            if let Some(commit) = commit {
+                answer.insert_header(("x-repo-commit", commit.as_str()));
+            }
+        }
+        answer.body(body)
     }
 }
 

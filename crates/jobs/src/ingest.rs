@@ -4,14 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use domain::{Claim, Digest, Metadata, Note, RelativePath, RepoId};
 use serde_json::Value;
-use store::{FileRow, Holder, ModelRow, Publish, SketchRow, TensorRow};
+use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 
-use crate::{
-    Error, Registry,
-    asking::{Asking, Listener},
-    relatives,
-};
+use crate::{Error, Registry, asking::Asking, relatives};
 
 /// A file that is already a blob but not yet part of a model.
 #[derive(Debug, Clone)]
@@ -163,6 +159,50 @@ async fn publish(
     made: Made,
 ) -> Result<ModelRow, Error> {
     not_reserved(id)?;
+    let Described { mut metadata, config } = describe(registry, id, files).await?;
+    let asking = Asking::default();
+    let listener = asking.listener();
+    let looked = look(registry, (files, config), move |_| listener.go_on()).await?;
+    drop(asking);
+    metadata.notes.extend(looked.notes);
+    metadata.parameters = metadata.parameters.or(looked.parameters);
+    let claims = merge_claims(&mut metadata, made.claims, &registry.limits);
+    let publish = Publish {
+        metadata,
+        claims,
+        files: file_rows(files),
+        tensors: looked.tensors,
+        sketches: looked.sketches,
+        signature: looked.signature,
+        weights_of: None,
+        recipe: made.recipe,
+        fence: made.fence,
+        commit: NewCommit::default(),
+    };
+    Ok(registry.store.publish(publish).await?)
+}
+
+pub(crate) fn file_rows(files: &[Incoming]) -> Vec<FileRow> {
+    let row = |file: &Incoming| FileRow {
+        path: file.path.as_str().to_owned(),
+        size: file.size,
+        digest: file.digest,
+    };
+    files.iter().map(row).collect()
+}
+
+/// What the small files of a model say.
+pub(crate) struct Described {
+    pub(crate) metadata: Metadata,
+    pub(crate) config: Option<Value>,
+}
+
+/// Reads card, configuration and adapter configuration among stored files.
+pub(crate) async fn describe(
+    registry: &Registry,
+    id: &RepoId,
+    files: &[Incoming],
+) -> Result<Described, Error> {
     let limits = registry.limits;
     let text = |name: &str, max: u64| {
         let found = files.iter().find(|file| file.path.as_str() == name).cloned();
@@ -174,21 +214,8 @@ async fn publish(
         }
     };
     let card = text("README.md", limits.card_bytes).await?;
-    let config = json(text("config.json", limits.config_bytes).await?, "config.json")?;
+    let config = configuration(registry, files).await?;
     let adapter = json(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
-
-    let mut opened: Vec<Named> = Vec::with_capacity(files.len());
-    for file in files {
-        opened.push((file.path.clone(), Arc::new(registry.store.open_blob(&file.digest).await?)));
-    }
-    let asking = Asking::default();
-    let listener = asking.listener();
-    let described = config.clone();
-    let Surveyed { facts: surveyed, shards, sketches, note } =
-        tokio::task::spawn_blocking(move || survey((&opened, described.as_ref()), &limits, &listener))
-            .await??;
-    drop(asking);
-
     let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();
     let folder = hub::metadata::Folder {
         card: card.as_deref(),
@@ -196,39 +223,65 @@ async fn publish(
         adapter_config: adapter.as_ref(),
         files: &names,
     };
-    let mut metadata = hub::metadata::from_checkpoint(id.clone(), &folder, &limits);
-    metadata.notes.extend(note);
-    if metadata.parameters.is_none() && !surveyed.is_empty() {
-        metadata.parameters = Some(
-            surveyed
-                .iter()
-                .map(|t| t.shape.iter().product::<u64>())
-                .sum::<u64>()
-                .try_into()
-                .unwrap_or(i64::MAX),
-        );
+    let metadata = hub::metadata::from_checkpoint(id.clone(), &folder, &limits);
+    Ok(Described { metadata, config })
+}
+
+/// The config.json among stored files.
+pub(crate) async fn configuration(registry: &Registry, files: &[Incoming]) -> Result<Option<Value>, Error> {
+    match files.iter().find(|file| file.path.as_str() == "config.json") {
+        Some(file) => {
+            let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
+            json(Some(text), "config.json")
+        }
+        None => Ok(None),
     }
-    let claims = merge_claims(&mut metadata, made.claims, &limits);
-    let tensors: Vec<TensorRow> =
-        surveyed.into_iter().zip(shards).map(|(facts, shard)| tensor_row(facts, shard)).collect();
-    let publish = Publish {
-        metadata,
-        claims,
-        files: files
-            .iter()
-            .map(|file| FileRow { path: file.path.as_str().to_owned(), size: file.size, digest: file.digest })
-            .collect(),
-        signature: relatives::signature_of(&tensors, &sketches),
-        sketches,
+}
+
+/// What one look at the weights among stored files found.
+#[derive(Default)]
+pub(crate) struct Looked {
+    pub(crate) tensors: Vec<TensorRow>,
+    pub(crate) sketches: Vec<SketchRow>,
+    pub(crate) signature: Option<SignatureRow>,
+    /// Number of weights.
+    pub(crate) parameters: Option<i64>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Reads the weights among stored files once; `go_on` hears of the bytes read and may stop it.
+pub(crate) async fn look(
+    registry: &Registry,
+    (files, config): (&[Incoming], Option<Value>),
+    go_on: impl Fn(u64) -> Result<(), weights::Error> + Send + Sync + 'static,
+) -> Result<Looked, Error> {
+    let mut opened: Vec<Named> = Vec::with_capacity(files.len());
+    for file in files {
+        opened.push((file.path.clone(), Arc::new(registry.store.open_blob(&file.digest).await?)));
+    }
+    let limits = registry.limits;
+    let surveyed =
+        tokio::task::spawn_blocking(move || survey((&opened, config.as_ref()), &limits, &go_on)).await??;
+    let count = |facts: &TensorFacts| facts.shape.iter().product::<u64>();
+    let parameters = (!surveyed.facts.is_empty())
+        .then(|| surveyed.facts.iter().map(count).sum::<u64>().try_into().unwrap_or(i64::MAX));
+    let tensors: Vec<TensorRow> = surveyed
+        .facts
+        .into_iter()
+        .zip(surveyed.shards)
+        .map(|(facts, shard)| tensor_row(facts, shard))
+        .collect();
+    Ok(Looked {
+        signature: relatives::signature_of(&tensors, &surveyed.sketches),
         tensors,
-        recipe: made.recipe,
-        fence: made.fence,
-    };
-    Ok(registry.store.publish(publish).await?)
+        sketches: surveyed.sketches,
+        parameters,
+        notes: surveyed.note.into_iter().collect(),
+    })
 }
 
 /// What was computed here outweighs the card: a recipe's claims replace declared ones for the same parents.
-fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>, limits: &domain::Limits) -> Vec<Claim> {
+pub(crate) fn merge_claims(metadata: &mut Metadata, made: Vec<Claim>, limits: &domain::Limits) -> Vec<Claim> {
     let (declared, notes) = analysis::lineage::claims(metadata, limits);
     metadata.notes.extend(notes);
     let mut claims = made;
@@ -258,12 +311,11 @@ struct Surveyed {
 fn survey(
     (files, config): (&[Named], Option<&Value>),
     limits: &domain::Limits,
-    listener: &Listener,
+    go_on: &(dyn Fn(u64) -> Result<(), weights::Error> + Sync),
 ) -> Result<Surveyed, Error> {
     let Some(checkpoint) = weights::assemble(files, limits)? else { return Ok(Surveyed::default()) };
-    let look = |source: &dyn TensorSource| {
-        weights::survey(source, limits.sketch_cells, &|_| listener.go_on()).map_err(Error::from)
-    };
+    let look =
+        |source: &dyn TensorSource| weights::survey(source, limits.sketch_cells, go_on).map_err(Error::from);
     let facts = look(&checkpoint)?;
     let shards = (0..checkpoint.tensors().len())
         .map(|index| (checkpoint.shard_of(index).to_owned(), checkpoint.byte_range(index)))

@@ -22,6 +22,29 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make one and print it; it cannot be shown again.
+    Create {
+        /// Who it speaks for.
+        user: String,
+        /// What people recognise it by.
+        #[arg(long)]
+        label: Option<String>,
+        /// Let it read only.
+        #[arg(long)]
+        read_only: bool,
+        /// Days until it ends [default: never].
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// All of them, without their secrets.
+    List,
+    /// End one by its number.
+    Revoke { id: i64 },
+}
+
 /// What of a diff is carried over.
 #[derive(Debug, Clone, Args)]
 pub struct TransferOptions {
@@ -96,6 +119,11 @@ pub enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Personal access tokens, which name the author of a push.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
     },
     /// Bring models in.
     Import {

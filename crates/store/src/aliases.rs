@@ -43,7 +43,7 @@ impl Store {
 }
 
 /// Gives the edges of a ghost to the model its name now leads to, then drops the ghost.
-async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &RepoId) -> Result<()> {
+pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &RepoId) -> Result<()> {
     let ids = ensure_models(tx, &[to]).await?;
     let Some(target) = ids.get(&to.key()).copied().filter(|target| *target != ghost) else {
         // The alias leads back to the ghost itself: a circle of names; the row stays.

@@ -33,6 +33,12 @@ pub enum Error {
     OutputQueued(String),
     #[error("`{0}` was published meanwhile by somebody else; choose another name for the result")]
     OutputTaken(String),
+    #[error("`{0}` is the name of another model; choose another one")]
+    NameTaken(String),
+    #[error("the {kind} `{name}` exists already; choose another name or delete it first")]
+    RefExists { kind: &'static str, name: String },
+    #[error("branch `{branch}` has moved to {head} meanwhile; look at it and commit again")]
+    StaleParent { branch: String, head: String },
     #[error("job {0} was cancelled before it could publish")]
     Cancelled(String),
     #[error("{most} jobs are waiting or running; try again when some are done")]
@@ -69,6 +75,9 @@ impl Fault for Error {
             Self::BadCursor(_) => "bad_cursor",
             Self::IdempotencyMismatch(_) => "idempotency_key_reused",
             Self::OutputQueued(_) | Self::OutputTaken(_) => "output_exists",
+            Self::NameTaken(_) => "name_taken",
+            Self::RefExists { .. } => "ref_exists",
+            Self::StaleParent { .. } => "stale_parent",
             Self::Cancelled(_) => "cancelled",
             Self::QueueFull { .. } => "queue_full",
             Self::SearchTooLong { .. } => "search_too_long",
@@ -92,9 +101,13 @@ impl Fault for Error {
             | Self::BadUrl(_)
             | Self::IdempotencyMismatch(_)
             | Self::SearchTooLong { .. } => Class::Invalid,
-            Self::LeaseLost(_) | Self::OutputQueued(_) | Self::OutputTaken(_) | Self::Cancelled(_) => {
-                Class::Conflict
-            }
+            Self::LeaseLost(_)
+            | Self::OutputQueued(_)
+            | Self::OutputTaken(_)
+            | Self::NameTaken(_)
+            | Self::RefExists { .. }
+            | Self::StaleParent { .. }
+            | Self::Cancelled(_) => Class::Conflict,
             Self::Database(_) | Self::Io(_) | Self::Stored { .. } | Self::Task(_) => Class::Internal,
         }
     }

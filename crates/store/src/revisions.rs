@@ -2,14 +2,15 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use domain::{Claim, Digest, Limits, Metadata, RelativePath};
+use domain::{Claim, Digest, Limits, Metadata, Note, RelativePath};
 use sea_orm::{DatabaseTransaction, QueryResult, Value as Sql};
 use serde::Serialize;
 use serde_json::Value;
 use weights::{Checkpoint, ReadAt};
 
 use crate::{
-    Error, ModelRow, Result, Store,
+    Error, ModelRow, NewCommit, Result, Store,
+    commits::{self, MAIN},
     connect::bump,
     models::ids_of,
     queue,
@@ -69,9 +70,26 @@ pub struct Publish {
     pub sketches: Vec<SketchRow>,
     /// What they amount to; none where there are no sketches.
     pub signature: Option<SignatureRow>,
+    /// A revision with the same weight files, whose tensors and sketches are these too; then none are given.
+    pub weights_of: Option<i64>,
     /// Recipe of a model made here, with its digest.
     pub recipe: Option<(Digest, Value)>,
     /// Job and fence of the worker that publishes.
+    pub fence: Option<(String, i64)>,
+    pub commit: NewCommit,
+}
+
+/// What a look at the weights of a revision that is published already found.
+#[derive(Debug, Clone)]
+pub struct Attach {
+    pub revision: i64,
+    pub tensors: Vec<TensorRow>,
+    pub sketches: Vec<SketchRow>,
+    pub signature: Option<SignatureRow>,
+    /// Number of weights, where the metadata does not say it.
+    pub parameters: Option<i64>,
+    /// What a reader should know, added to the model's notes.
+    pub notes: Vec<Note>,
     pub fence: Option<(String, i64)>,
 }
 
@@ -84,6 +102,15 @@ impl Store {
     /// file's bytes are not stored, [`Error::OutputTaken`] when a job would replace weights that another recipe
     /// or nobody's recipe made; nothing is published then.
     pub async fn publish(&self, publish: Publish) -> Result<ModelRow> {
+        self.publish_commit(publish).await.map(|(row, _)| row)
+    }
+
+    /// [`Self::publish`] that also gives the id of the commit. On another branch than `main` the model's
+    /// metadata and current revision stay as they are.
+    ///
+    /// # Errors
+    /// As [`Self::publish`]; [`Error::StaleParent`].
+    pub async fn publish_commit(&self, publish: Publish) -> Result<(ModelRow, String)> {
         let tx = self.begin_write().await?;
         if let Some((job, fence)) = &publish.fence {
             queue::hold(&tx, job, *fence).await?;
@@ -96,39 +123,87 @@ impl Store {
             }
         }
         let key = publish.metadata.id.key();
-        if let Some(earlier) = earlier(&tx, &key).await? {
+        let current = publish.commit.branch == MAIN;
+        if let Some(earlier) = earlier(&tx, &key).await?.filter(|_| current) {
             let own = publish.recipe.as_ref().map(|(digest, _)| *digest);
             if publish.fence.is_some() && earlier.has_weights && earlier.recipe != own {
                 return Err(Error::OutputTaken(key));
             }
             forget(&tx, earlier.model).await?;
         }
-        let batch = [(publish.metadata, publish.claims)];
-        write_models(&tx, &batch).await?;
+        if current {
+            write_models(&tx, &[(publish.metadata, publish.claims)]).await?;
+        }
         let ids = ids_of(&tx, std::slice::from_ref(&key)).await?;
         let (model, _) = ids.get(&key).ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?;
         let digest = revision_digest(publish.files.iter().map(|file| (file.path.as_str(), file.digest)));
         let (revision, new) = ensure_revision(&tx, *model, digest, publish.recipe.as_ref()).await?;
         if new {
             write_files(&tx, revision, &publish.files).await?;
-            write_tensors(&tx, revision, &publish.tensors).await?;
-            sketches::write(&tx, revision, &publish.sketches).await?;
-            if let Some(signature) = &publish.signature {
-                signatures::write(&tx, revision, signature).await?;
+            let weights = (&*publish.tensors, &*publish.sketches, publish.signature.as_ref());
+            match publish.weights_of {
+                Some(known) => copy_weights(&tx, known, revision).await?,
+                None => write_weights(&tx, revision, weights).await?,
             }
+        }
+        let oid = commits::add(&tx, (*model, revision, digest), &publish.commit).await?;
+        if current {
+            let mut params = Params::default();
+            let revision = params.add(revision);
+            let sql = format!(
+                "UPDATE models SET revision = {revision}, digest = {},
+                     has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {revision})
+                 WHERE id = {}",
+                params.add(digest.to_string()),
+                params.add(*model)
+            );
+            sql::run(&tx, &sql, params).await?;
+        }
+        bump(&tx).await?;
+        tx.commit().await?;
+        let row = self.model(*model).await?;
+        Ok((row.ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?, oid))
+    }
+
+    /// Writes what was found in the weights of a published revision, once.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when the job was handed on, [`Error::Cancelled`]; when the database refuses.
+    pub async fn attach(&self, found: Attach) -> Result<()> {
+        let tx = self.begin_write().await?;
+        if let Some((job, fence)) = &found.fence {
+            queue::hold(&tx, job, *fence).await?;
         }
         let mut params = Params::default();
         let sql = format!(
-            "UPDATE models SET revision = {}, digest = {}, has_weights = {} WHERE id = {}",
-            params.add(revision),
-            params.add(digest.to_string()),
-            params.add(!publish.tensors.is_empty()),
-            params.add(*model)
+            "SELECT (SELECT COUNT(*) FROM tensors WHERE tensors.revision = revisions.id) AS known,
+                 models.id AS model, models.notes AS notes
+             FROM revisions LEFT JOIN models ON models.revision = revisions.id WHERE revisions.id = {}",
+            params.add(found.revision)
         );
-        sql::run(&tx, &sql, params).await?;
+        // A model that was deleted meanwhile needs nothing.
+        let Some(row) = sql::one(&tx, &sql, params).await? else { return Ok(()) };
+        if unsigned(&row, "known")? == 0 {
+            write_weights(&tx, found.revision, (&found.tensors, &found.sketches, found.signature.as_ref()))
+                .await?;
+        }
+        if let Some(model) = get::<Option<i64>>(&row, "model")? {
+            let mut notes: Vec<Note> = json(&row, "notes")?;
+            notes.extend(found.notes);
+            let mut params = Params::default();
+            let sql = format!(
+                "UPDATE models SET parameters = COALESCE(parameters, {}), notes = {},
+                     has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {})
+                 WHERE id = {}",
+                params.add(found.parameters),
+                params.add(to_json(&notes)?),
+                params.add(found.revision),
+                params.add(model)
+            );
+            sql::run(&tx, &sql, params).await?;
+        }
         bump(&tx).await?;
-        tx.commit().await?;
-        self.model(*model).await?.ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))
+        Ok(tx.commit().await?)
     }
 
     /// Files of a revision, by path.
@@ -260,6 +335,39 @@ async fn ensure_revision(
     let row = sql::one(tx, &sql, params).await?;
     let row = row.ok_or_else(|| Error::stored("revision", format!("{digest} vanished")))?;
     Ok((get(&row, "id")?, new))
+}
+
+/// Tensors of a revision with their sketches and what those amount to.
+async fn write_weights(
+    tx: &DatabaseTransaction,
+    revision: i64,
+    (tensors, sketches, signature): (&[TensorRow], &[SketchRow], Option<&SignatureRow>),
+) -> Result<()> {
+    write_tensors(tx, revision, tensors).await?;
+    sketches::write(tx, revision, sketches).await?;
+    match signature {
+        Some(signature) => signatures::write(tx, revision, signature).await,
+        None => Ok(()),
+    }
+}
+
+/// Gives a revision the tensors and sketches of another one.
+async fn copy_weights(tx: &DatabaseTransaction, known: i64, revision: i64) -> Result<()> {
+    for (table, columns) in [
+        ("tensors", &TENSOR_COLUMNS[1..]),
+        ("sketches", &sketches::COLUMNS[1..]),
+        ("signatures", &signatures::COLUMNS[1..]),
+    ] {
+        let columns = columns.join(", ");
+        let mut params = Params::default();
+        let (revision, known) = (params.add(revision), params.add(known));
+        let sql = format!(
+            "INSERT INTO {table} (revision, {columns})
+             SELECT CAST({revision} AS BIGINT), {columns} FROM {table} WHERE revision = {known}"
+        );
+        sql::run(tx, &sql, params).await?;
+    }
+    Ok(())
 }
 
 async fn write_files(tx: &DatabaseTransaction, revision: i64, files: &[FileRow]) -> Result<()> {

@@ -22,6 +22,8 @@ pub enum Sort {
     Name,
     /// Most liked first.
     Likes,
+    /// Last changed first.
+    Modified,
 }
 
 impl Sort {
@@ -31,6 +33,7 @@ impl Sort {
             Self::Created => "created",
             Self::Name => "name",
             Self::Likes => "likes",
+            Self::Modified => "modified",
         }
     }
 
@@ -39,6 +42,7 @@ impl Sort {
             Self::Downloads => "COALESCE(downloads, -1)",
             Self::Created => "COALESCE(created_at, -1)",
             Self::Likes => "COALESCE(likes, -1)",
+            Self::Modified => "COALESCE(last_modified, -1)",
             Self::Name => "key",
         }
     }
@@ -56,6 +60,14 @@ pub struct SearchQuery {
     /// Models that are somebody's child by this relation.
     pub relation: Option<Relation>,
     pub has_weights: Option<bool>,
+    /// Tags that the model has, all of them; a library, a task or a language counts as one.
+    pub tags: Vec<String>,
+    /// Datasets that the model names, all of them.
+    pub datasets: Vec<String>,
+    /// Parents that the model has, all of them, under their present names; by this relation where one is given.
+    pub child_of: Vec<(Option<Relation>, String)>,
+    /// Only models that are more than a name.
+    pub no_ghosts: bool,
     pub sort: Sort,
     /// `next` of the page before.
     pub cursor: Option<String>,
@@ -151,10 +163,38 @@ fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
              AND edges.relation = {relation} AND edges.status = 'accepted')"
         ));
     }
+    for tag in &query.tags {
+        let (word, item) = (params.add(sql::text(tag)), params.add(item_pattern(tag)));
+        filters.push(format!(
+            "(library = {word} OR pipeline_tag = {word} OR tags LIKE {item} ESCAPE '\\'
+              OR languages LIKE {item} ESCAPE '\\')"
+        ));
+    }
+    for dataset in &query.datasets {
+        filters.push(format!("datasets LIKE {} ESCAPE '\\'", params.add(item_pattern(dataset))));
+    }
+    for (relation, parent) in &query.child_of {
+        let key = params.add(sql::text(parent).to_ascii_lowercase());
+        let relation = relation.map_or_else(String::new, |relation| {
+            format!("AND edges.relation = {}", params.add(relation.as_str()))
+        });
+        filters.push(format!(
+            "EXISTS (SELECT 1 FROM edges JOIN models AS parents ON parents.id = edges.parent
+             WHERE edges.child = models.id AND parents.key = {key} AND edges.status = 'accepted' {relation})"
+        ));
+    }
+    if query.no_ghosts {
+        filters.push("NOT ghost".to_owned());
+    }
     if let Some(wanted) = query.has_weights {
         filters.push(format!("has_weights = {}", params.add(Value::from(wanted))));
     }
     filters
+}
+
+/// A `LIKE` pattern that finds an item of a list stored as JSON.
+fn item_pattern(item: &str) -> String {
+    contains_pattern(&serde_json::Value::from(sql::text(item)).to_string())
 }
 
 /// The condition "after this cursor".

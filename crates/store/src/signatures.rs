@@ -97,6 +97,9 @@ impl Store {
     }
 }
 
+/// Columns of the table.
+pub const COLUMNS: [&str; 4] = ["revision", "scheme", "layout", "cells"];
+
 fn signature(row: &QueryResult) -> Result<SignatureRow> {
     let layout: String = get(row, "layout")?;
     let signature = match layout.is_empty() {
@@ -113,8 +116,7 @@ pub async fn write(tx: &DatabaseTransaction, revision: i64, row: &SignatureRow) 
         None => (String::new(), Vec::new()),
     };
     let rows = vec![vec![revision.into(), row.scheme.into(), layout.into(), cells.into()]];
-    let columns = ["revision", "scheme", "layout", "cells"];
     let tail = "ON CONFLICT (revision) DO UPDATE
         SET scheme = excluded.scheme, layout = excluded.layout, cells = excluded.cells";
-    sql::insert(tx, "signatures", &columns, rows, tail).await
+    sql::insert(tx, "signatures", &COLUMNS, rows, tail).await
 }

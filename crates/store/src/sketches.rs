@@ -82,6 +82,9 @@ pub fn bytes_of(cells: &[f32]) -> Vec<u8> {
     cells.iter().flat_map(|cell| cell.to_le_bytes()).collect()
 }
 
+/// Columns of the table.
+pub const COLUMNS: [&str; 6] = ["revision", "position", "scheme", "exact", "sum", "cells"];
+
 /// Rows written with one statement: each carries kilobytes.
 const AT_ONCE: usize = 100;
 
@@ -98,8 +101,7 @@ pub async fn write(tx: &DatabaseTransaction, revision: i64, sketches: &[SketchRo
                 bytes_of(&sketch.cells).into(),
             ]
         };
-        let columns = ["revision", "position", "scheme", "exact", "sum", "cells"];
-        sql::insert(tx, "sketches", &columns, sketches.iter().map(row).collect(), "").await?;
+        sql::insert(tx, "sketches", &COLUMNS, sketches.iter().map(row).collect(), "").await?;
     }
     Ok(())
 }

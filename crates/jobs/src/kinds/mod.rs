@@ -4,6 +4,7 @@ mod bake_adapter;
 mod diff_models;
 mod extract_adapter;
 mod merge_models;
+mod survey_weights;
 mod transfer_diff;
 
 use std::{future::Future, pin::Pin};
@@ -17,6 +18,7 @@ pub use bake_adapter::{BAKE_ADAPTER, BakePayload};
 pub use diff_models::{DIFF_MODELS, DiffPayload};
 pub use extract_adapter::{EXTRACT_ADAPTER, ExtractPayload};
 pub use merge_models::{MERGE_MODELS, MergePayload};
+pub use survey_weights::{SURVEY_WEIGHTS, SurveyPayload};
 pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
 
 /// A running job: its row, the registry, and the pulse that reports progress and hears of cancellation.
@@ -38,7 +40,8 @@ pub struct Kind {
 }
 
 /// Every kind of job.
-pub const KINDS: &[Kind] = &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER];
+pub const KINDS: &[Kind] =
+    &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER, SURVEY_WEIGHTS];
 
 impl Run {
     /// The payload this kind stored when it was queued.

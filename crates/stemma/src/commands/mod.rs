@@ -6,6 +6,7 @@ mod diff;
 mod import;
 mod measure;
 mod service;
+mod token;
 mod transfer;
 mod tree;
 
@@ -64,6 +65,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Doctor => service::doctor(context).await,
+        Command::Token { command } => token::run(context, command).await,
         Command::Import { command } => import::run(context, command).await,
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await

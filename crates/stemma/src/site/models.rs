@@ -34,6 +34,7 @@ pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPa
             },
             cursor: query.cursor.clone(),
             limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
+            ..store::SearchQuery::default()
         })
         .await?;
     let forest = registry.forests.current().await.map_err(Failure::from)?;

@@ -35,6 +35,8 @@ async fn with_file(db: &Db, digest: Digest, size: u64) -> store::ModelRow {
         signature: None,
         recipe: None,
         fence: None,
+        weights_of: None,
+        commit: store::NewCommit::default(),
     };
     db.store.publish(publish).await.unwrap()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blobs;
+mod commits;
 mod common;
 mod jobs;
 mod models;

@@ -25,7 +25,7 @@ async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
     FileRow { path: path.to_owned(), size, digest }
 }
 
-fn tensor(name: &str) -> TensorRow {
+pub fn tensor(name: &str) -> TensorRow {
     TensorRow {
         name: name.to_owned(),
         dtype: "BF16".to_owned(),
@@ -46,12 +46,12 @@ fn tensor(name: &str) -> TensorRow {
     }
 }
 
-fn sketch(position: i64) -> SketchRow {
+pub fn sketch(position: i64) -> SketchRow {
     let cells = (0..4_096).map(|n| n as f32 * 0.5 - 7.0).collect();
     SketchRow { position, scheme: 1, exact: false, sum: -0.25, cells }
 }
 
-fn signature(value: f32) -> SignatureRow {
+pub fn signature(value: f32) -> SignatureRow {
     SignatureRow { scheme: 1, signature: Some((Digest::of(b"layout"), vec![value; 1_024])) }
 }
 
@@ -65,6 +65,8 @@ fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
         signature: Some(signature(0.5)),
         recipe: Some((Digest::of(b"recipe"), json!({"merge_method": "linear"}))),
         fence: None,
+        weights_of: None,
+        commit: store::NewCommit::default(),
     }
 }
 

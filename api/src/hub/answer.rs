@@ -1,0 +1,184 @@
+//! What the Hub's clients expect of answers: error codes in headers, dates, absolute addresses, pages by `Link`.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, StatusCode, header},
+    web::Payload,
+};
+use futures::StreamExt as _;
+use http::{Problem, Result};
+use jobs::Registry;
+use serde::{Serialize, de::DeserializeOwned};
+use store::{CommitRow, ModelRow};
+
+use super::{Answer, Call, address::Verb};
+
+/// 404 that the client raises as `RepositoryNotFoundError`.
+pub fn missing_model(id: &str) -> Problem {
+    Problem::not_found(format!("repository `{id}`")).for_hub("RepoNotFound", None)
+}
+
+/// 404 that the client raises as `RevisionNotFoundError`.
+pub fn missing_revision(id: &str, revision: &str) -> Problem {
+    Problem::not_found(format!("revision `{revision}` of `{id}`")).for_hub("RevisionNotFound", None)
+}
+
+/// 404 that the client raises as `EntryNotFoundError`, and remembers for that commit.
+pub fn missing_entry(id: &str, path: &str, commit: &str) -> Problem {
+    Problem::not_found(format!("file `{path}` in `{id}`")).for_hub("EntryNotFound", Some(commit))
+}
+
+/// 405.
+pub fn wrong_method(method: &Method, verb: Verb) -> Problem {
+    let detail = format!("{verb:?} does not answer {method}");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// 307 to the same address under the model's present name, when it was asked for under an older one.
+pub fn moved(request: &HttpRequest, asked: &str, row: &ModelRow) -> Option<HttpResponse> {
+    if row.name.eq_ignore_ascii_case(asked) {
+        return None;
+    }
+    let (path, rest) = (request.path(), request.query_string());
+    let place = path.find(asked)?;
+    let mut to = format!("{}{}{}", &path[..place], row.name, &path[place + asked.len()..]);
+    if !rest.is_empty() {
+        to = format!("{to}?{rest}");
+    }
+    Some(HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, to)).finish())
+}
+
+/// A repository that is there, or the answer to give instead.
+pub enum Found {
+    Here(Box<ModelRow>),
+    Elsewhere(HttpResponse),
+}
+
+/// The repository a call is about.
+///
+/// # Errors
+/// 404 `RepoNotFound`.
+pub async fn find(call: &Call<'_>) -> Result<Found> {
+    let row = call.registry.store.model_by_id(&call.id).await?.filter(|row| !row.ghost);
+    let row = row.ok_or_else(|| missing_model(&call.id))?;
+    Ok(match moved(call.request, &call.id, &row) {
+        Some(answer) => Found::Elsewhere(answer),
+        None => Found::Here(Box::new(row)),
+    })
+}
+
+/// The commit called `name` of a repository; none for `main` of one that is known by its metadata only.
+///
+/// # Errors
+/// 404 `RevisionNotFound`.
+pub async fn commit_of(registry: &Registry, row: &ModelRow, name: &str) -> Result<Option<CommitRow>> {
+    match registry.store.commit(row.id, name.strip_prefix("refs/heads/").unwrap_or(name)).await? {
+        Some(commit) => Ok(Some(commit)),
+        None if row.revision.is_none() && (name == store::MAIN || name == sha(row, None)) => Ok(None),
+        None => Err(missing_revision(&row.name, name)),
+    }
+}
+
+/// 40 hex digits for a state of a repository: the commit's, else what the Hub said, else made of the name.
+pub fn sha(row: &ModelRow, commit: Option<&CommitRow>) -> String {
+    let is_sha = |text: &&String| text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match (commit, row.sha.as_ref().filter(is_sha)) {
+        (Some(commit), _) => commit.oid.clone(),
+        (None, Some(known)) => known.clone(),
+        (None, None) => hex_of(&row.name.to_ascii_lowercase(), 40),
+    }
+}
+
+/// The first `digits` hex digits of a text's digest.
+pub fn hex_of(text: &str, digits: usize) -> String {
+    domain::Digest::of(text.as_bytes()).hex().chars().take(digits).collect()
+}
+
+/// Unix seconds as the clients parse them: with `Z`, never with an offset.
+pub fn date(seconds: i64) -> String {
+    let at = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let (day, clock) = (at.date(), at.time());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.000Z",
+        day.year().clamp(0, 9999),
+        u8::from(day.month()),
+        day.day(),
+        clock.hour(),
+        clock.minute(),
+        clock.second()
+    )
+}
+
+/// This service as the client calls it: scheme and host.
+pub fn here(request: &HttpRequest) -> String {
+    let info = request.connection_info();
+    format!("{}://{}", info.scheme(), info.host())
+}
+
+/// The query string, decoded, in order.
+pub fn query(request: &HttpRequest) -> Vec<(String, String)> {
+    let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    pairs.map(actix_web::web::Query::into_inner).unwrap_or_default()
+}
+
+/// A page of a list, with the address of the next one.
+pub fn page<T: Serialize>(request: &HttpRequest, items: &[T], next: Option<&str>) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    if let Some(next) = next {
+        let kept: Vec<&str> = request
+            .query_string()
+            .split('&')
+            .filter(|part| !part.is_empty() && !part.starts_with("cursor="))
+            .collect();
+        let query = [kept.join("&"), format!("cursor={next}")].join("&");
+        let link =
+            format!("<{}{}?{}>; rel=\"next\"", here(request), request.path(), query.trim_start_matches('&'));
+        answer.insert_header((header::LINK, link));
+    }
+    answer.json(items)
+}
+
+/// A JSON body within the limit.
+///
+/// # Errors
+/// 400 and 413.
+pub async fn body<T: DeserializeOwned>(call: &Call<'_>, payload: Payload) -> Result<T> {
+    let bytes = bytes(call, payload).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::bad_request(format!("the JSON body cannot be read: {error}")))
+}
+
+/// A body within the limit.
+///
+/// # Errors
+/// 413, and 400 when it ends too early.
+pub async fn bytes(call: &Call<'_>, mut payload: Payload) -> Result<Vec<u8>> {
+    let most = call.registry.limits.body_bytes;
+    let mut bytes = Vec::new();
+    while let Some(part) = payload.next().await {
+        let part = part.map_err(|error| Problem::bad_request(format!("the body ended early: {error}")))?;
+        if bytes.len() + part.len() > most {
+            let detail = format!("the body is over {most} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
+}
+
+impl Answer {
+    pub fn holds(self) -> bool {
+        self == Self::Yes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn dates_end_in_z_and_never_carry_an_offset() {
+        assert_eq!(date(1_767_323_045), "2026-01-02T03:04:05.000Z");
+        assert_eq!(date(i64::MAX), "1970-01-01T00:00:00.000Z");
+    }
+}

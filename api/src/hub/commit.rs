@@ -1,0 +1,272 @@
+//! Commits: what is to be sent how, and the commit itself, streamed to storage and applied at once.
+
+use actix_web::{HttpResponse, http::StatusCode, http::header, web::Payload};
+use domain::{Digest, RelativePath, RepoId};
+use futures::StreamExt as _;
+use http::{Problem, Result};
+use jobs::{Change, Gathered, Incoming, Push, Registry};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{BlobWriter, FileRow, NewCommit};
+use tokio::time::timeout;
+
+use super::{
+    Call,
+    answer::{self, Found, here, missing_model},
+    entries::{self, Kept},
+    ndjson::{Event, Reader},
+    who,
+};
+
+/// `POST …/preupload/REV`: which files go into the commit and which through LFS.
+///
+/// # Errors
+/// 404; 400 for a path that cannot be stored.
+pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Asked {
+        files: Vec<File>,
+    }
+    #[derive(Deserialize)]
+    struct File {
+        path: String,
+        size: u64,
+    }
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let asked: Asked = answer::body(call, payload).await?;
+    let branch = call.part(0).unwrap_or(store::MAIN);
+    let commit = answer::commit_of(call.registry, &row, branch).await?;
+    let (known, oids) = match &commit {
+        Some(commit) => {
+            let known = call.registry.store.files(commit.revision).await?;
+            let named: Vec<FileRow> = known
+                .iter()
+                .filter(|file| asked.files.iter().any(|f| f.path == file.path))
+                .cloned()
+                .collect();
+            let oids = entries::oids(call.registry, commit.revision, &named).await?;
+            (named, oids)
+        }
+        None => Default::default(),
+    };
+    let inline = inline_bytes(call);
+    let mut files = Vec::with_capacity(asked.files.len());
+    for File { path, size } in asked.files {
+        RelativePath::parse(&path).map_err(|error| Problem::bad_request(error.to_string()))?;
+        let lfs = entries::is_large(&path, size) == Kept::Lfs && size > inline;
+        let held = known.iter().find(|file| file.path == path);
+        // What the client compares with depends on the way it will send the file.
+        let oid = match (held, lfs) {
+            (Some(file), true) => Some(file.digest.hex()),
+            (Some(file), false) if entries::is_large(&path, file.size) == Kept::Git => {
+                oids.get(&path).cloned()
+            }
+            _ => None,
+        };
+        let mode = if lfs { "lfs" } else { "regular" };
+        files.push(json!({ "path": path, "uploadMode": mode, "shouldIgnore": false, "oid": oid }));
+    }
+    Ok(HttpResponse::Ok().json(json!({ "files": files })))
+}
+
+/// Large files up to this size are taken within the commit. Clients from 1.20 on send what goes through LFS to a
+/// store of another kind and do not fall back, and they do not say whether that is switched off.
+fn inline_bytes(call: &Call<'_>) -> u64 {
+    let agent = call.request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let version = agent.and_then(|text| text.split("hf_hub/").nth(1)).unwrap_or_default();
+    let mut numbers = version.split(['.', ';', ' ']).map_while(|part| part.parse::<u64>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= (1, 20) { call.registry.limits.inline_bytes } else { 0 }
+}
+
+/// `POST …/commit/BRANCH`: everything of it, or nothing.
+///
+/// # Errors
+/// 404, 412 when the branch has moved, 400 for what cannot be applied.
+pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+    if call.says("create_pr").holds() {
+        return Err(Problem::bad_request("this registry has no pull requests; commit to a branch"));
+    }
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let id = RepoId::parse(&row.name).map_err(|_| missing_model(&call.id))?;
+    let branch = call.rest.join("/");
+    let branch = branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned();
+    let author = who::author(call.request, call.registry).await?;
+    let mut body = Body::new(call.registry, NewCommit { branch, author, ..NewCommit::default() });
+    if let Err(problem) = body.receive(payload).await {
+        body.gathered.discard(call.registry).await;
+        return Err(problem);
+    }
+    let Body { changes, gathered, commit, .. } = body;
+    let push = Push { id, changes, gathered, commit };
+    let (row, oid) = jobs::push(call.registry, push).await.map_err(|error| {
+        let stale = matches!(error, jobs::Error::Store(store::Error::StaleParent { .. }));
+        let mut problem = Problem::from(error);
+        if stale {
+            problem.status = StatusCode::PRECONDITION_FAILED.as_u16();
+        } else if problem.status == StatusCode::UNPROCESSABLE_ENTITY.as_u16() {
+            problem.status = StatusCode::BAD_REQUEST.as_u16();
+        }
+        problem
+    })?;
+    let url = format!("{}/{}/commit/{oid}", here(call.request), row.name);
+    Ok(HttpResponse::Ok()
+        .json(json!({ "success": true, "commitOid": oid, "commitUrl": url, "hookOutput": "" })))
+}
+
+/// A commit body on its way in.
+struct Body<'a> {
+    registry: &'a Registry,
+    commit: NewCommit,
+    changes: Vec<Change>,
+    gathered: Gathered,
+    /// The content that is being written, and the one that awaits its line.
+    writer: Option<BlobWriter>,
+    written: u64,
+    content: Option<(Digest, u64)>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "key", content = "value", rename_all = "camelCase")]
+enum Line {
+    #[serde(rename_all = "camelCase")]
+    Header {
+        #[serde(default)]
+        summary: String,
+        #[serde(default)]
+        description: Option<String>,
+        parent_commit: Option<String>,
+    },
+    File {
+        path: String,
+        encoding: Option<String>,
+    },
+    LfsFile {
+        path: String,
+        oid: String,
+        size: Option<u64>,
+    },
+    DeletedFile {
+        path: String,
+    },
+    DeletedFolder {
+        path: String,
+    },
+}
+
+impl<'a> Body<'a> {
+    fn new(registry: &'a Registry, commit: NewCommit) -> Self {
+        Self {
+            registry,
+            commit,
+            changes: Vec::new(),
+            gathered: Gathered::new(),
+            writer: None,
+            written: 0,
+            content: None,
+        }
+    }
+
+    async fn receive(&mut self, mut payload: Payload) -> Result<()> {
+        let idle = std::time::Duration::from_secs(self.registry.limits.upload_idle_seconds);
+        let (mut reader, mut events) = (Reader::new(self.registry.limits.body_bytes), Vec::new());
+        let late =
+            || Problem::new(StatusCode::REQUEST_TIMEOUT, "upload_idle", "the commit stopped coming in");
+        while let Some(part) = timeout(idle, payload.next()).await.map_err(|_| late())? {
+            let part =
+                part.map_err(|error| Problem::bad_request(format!("the commit ended early: {error}")))?;
+            reader.feed(&part, &mut events).map_err(|bad| Problem::bad_request(bad.0))?;
+            self.take(&mut events).await?;
+        }
+        reader.finish(&mut events).map_err(|bad| Problem::bad_request(bad.0))?;
+        self.take(&mut events).await
+    }
+
+    async fn take(&mut self, events: &mut Vec<Event>) -> Result<()> {
+        for event in events.drain(..) {
+            match event {
+                Event::Content(bytes) => {
+                    let most = self.registry.limits.file_bytes;
+                    self.written += bytes.len() as u64;
+                    if self.written > most {
+                        let detail = format!("a file is over {most} bytes");
+                        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail));
+                    }
+                    self.open().await?.write(&bytes).await?;
+                }
+                Event::ContentEnd => {
+                    self.open().await?;
+                    if let Some(writer) = self.writer.take() {
+                        self.content = Some(writer.finish().await?);
+                    }
+                    self.written = 0;
+                }
+                Event::Line(line) => self.line(&line).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self) -> Result<&mut BlobWriter> {
+        if self.writer.is_none() {
+            self.writer = Some(self.registry.store.blob_writer(&self.gathered.holder).await?);
+        }
+        self.writer.as_mut().ok_or_else(|| Problem::bad_request("a content without a file"))
+    }
+
+    async fn line(&mut self, line: &[u8]) -> Result<()> {
+        let number = self.changes.len() + 1;
+        let bad = |error: serde_json::Error| {
+            Problem::bad_request(format!("operation {number} of the commit cannot be read: {error}"))
+        };
+        let document: Value = serde_json::from_slice(line).map_err(bad)?;
+        if self.changes.len() >= self.registry.limits.files {
+            return Err(Problem::bad_request(format!(
+                "over {} operations in one commit",
+                self.registry.limits.files
+            )));
+        }
+        let path = |text: &str| RelativePath::parse(text).map_err(|e| Problem::bad_request(e.to_string()));
+        match serde_json::from_value(document).map_err(bad)? {
+            Line::Header { summary, description, parent_commit } => {
+                self.commit.title = summary.chars().take(1_000).collect();
+                self.commit.message = description.unwrap_or_default().chars().take(100_000).collect();
+                self.commit.parent = parent_commit.filter(|parent| !parent.is_empty());
+            }
+            Line::File { path: name, encoding } => {
+                if encoding.as_deref().is_some_and(|word| word != "base64") {
+                    return Err(Problem::bad_request(format!("`{name}`: contents come as base64")));
+                }
+                let (digest, size) = self
+                    .content
+                    .take()
+                    .ok_or_else(|| Problem::bad_request(format!("`{name}` comes without content")))?;
+                let file = Incoming { path: path(&name)?, digest, size };
+                self.gathered.files.push(file.clone());
+                self.changes.push(Change::Put(file));
+            }
+            Line::LfsFile { path: name, oid, size } => {
+                let digest: Digest =
+                    oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+                let stored = self.registry.store.blob_size(&digest).await?;
+                let held = stored
+                    .ok_or_else(|| Problem::bad_request(format!("`{name}`: {oid} was not uploaded")))?;
+                if size.is_some_and(|size| size != held) {
+                    return Err(Problem::bad_request(format!("`{name}` has {held} bytes, not {size:?}")));
+                }
+                self.changes.push(Change::Put(Incoming { path: path(&name)?, digest, size: held }));
+            }
+            Line::DeletedFile { path: name } => self.changes.push(Change::Delete(path(&name)?)),
+            Line::DeletedFolder { path: name } => {
+                self.changes.push(Change::DeleteFolder(path(name.trim_end_matches('/'))?));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+//! One repository as the Hub describes it, with our lineage under a key of its own.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpResponse;
+use domain::{EdgeStatus, Relation};
+use http::{Problem, Result};
+use jobs::Registry;
+use serde_json::{Map, Value, json};
+use store::{CommitRow, EdgeRow, FileRow, MAIN, ModelRow};
+
+use super::{
+    Answer, Call,
+    answer::{self, Found, date, hex_of, sha},
+    entries,
+};
+
+/// Fields that `expand` may ask for.
+const FIELDS: [&str; 29] = [
+    "author",
+    "baseModels",
+    "cardData",
+    "childrenModelCount",
+    "config",
+    "createdAt",
+    "disabled",
+    "downloads",
+    "downloadsAllTime",
+    "evalResults",
+    "gated",
+    "gguf",
+    "inference",
+    "inferenceProviderMapping",
+    "lastModified",
+    "library_name",
+    "likes",
+    "mask_token",
+    "model-index",
+    "pipeline_tag",
+    "private",
+    "resourceGroup",
+    "safetensors",
+    "sha",
+    "siblings",
+    "spaces",
+    "stemma",
+    "tags",
+    "usedStorage",
+];
+
+/// Fields the Hub knows and this registry never has.
+const NEVER: [&str; 4] = ["transformersInfo", "trendingScore", "widgetData", "xetEnabled"];
+
+/// The model at `main`.
+///
+/// # Errors
+/// 404; 400 for a field that does not exist.
+pub async fn model_info(call: &Call<'_>) -> Result<HttpResponse> {
+    describe(call, MAIN).await
+}
+
+/// The model at a revision.
+///
+/// # Errors
+/// 404; 400 for a field that does not exist.
+pub async fn at_revision(call: &Call<'_>) -> Result<HttpResponse> {
+    let revision = call.part(0).ok_or_else(|| Problem::bad_request("name a revision"))?.to_owned();
+    describe(call, &revision).await
+}
+
+async fn describe(call: &Call<'_>, revision: &str) -> Result<HttpResponse> {
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let wanted = fields(&call.asked("expand"))?;
+    let commit = answer::commit_of(call.registry, &row, revision).await?;
+    let mut document = summary(&row);
+    details(call.registry, (&row, commit.as_ref()), call.says("blobs"), &mut document).await?;
+    Ok(HttpResponse::Ok().json(only(document, &wanted)))
+}
+
+/// The fields asked for by name; none asks for all.
+///
+/// # Errors
+/// 400 that lists what can be asked for.
+pub fn fields(asked: &[String]) -> Result<Vec<String>> {
+    let asked: Vec<String> =
+        asked.iter().flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect();
+    for field in &asked {
+        if !FIELDS.contains(&field.as_str()) && !NEVER.contains(&field.as_str()) {
+            let detail = format!("`{field}` cannot be expanded; expected one of {}", FIELDS.join(", "));
+            return Err(Problem::bad_request(detail));
+        }
+    }
+    Ok(asked)
+}
+
+/// A document with nothing but its ids and these fields.
+pub fn only(mut document: Map<String, Value>, wanted: &[String]) -> Map<String, Value> {
+    if !wanted.is_empty() {
+        document.retain(|name, _| matches!(name.as_str(), "_id" | "id") || wanted.contains(name));
+    }
+    document
+}
+
+/// What a list shows of a model.
+pub fn summary(row: &ModelRow) -> Map<String, Value> {
+    let document = json!({
+        "_id": hex_of(&row.name.to_ascii_lowercase(), 24),
+        "id": row.name,
+        "modelId": row.name,
+        "author": row.author.as_ref().or(row.org.as_ref()),
+        "private": false,
+        "gated": false,
+        "disabled": false,
+        "likes": row.likes.unwrap_or(0),
+        "downloads": row.downloads.unwrap_or(0),
+        "tags": row.tags,
+        "pipeline_tag": row.pipeline_tag,
+        "library_name": row.library,
+        "createdAt": date(row.created_at.unwrap_or(row.ingested_at)),
+        "lastModified": date(row.last_modified.unwrap_or(row.ingested_at)),
+        "sha": sha(row, None),
+    });
+    let mut document = if let Value::Object(document) = document { document } else { Map::new() };
+    document.retain(|_, value| !value.is_null());
+    document
+}
+
+async fn details(
+    registry: &Registry,
+    (row, commit): (&ModelRow, Option<&CommitRow>),
+    blobs: Answer,
+    document: &mut Map<String, Value>,
+) -> Result<()> {
+    let files = match commit {
+        Some(commit) => registry.store.files(commit.revision).await?,
+        None => Vec::new(),
+    };
+    let edges = registry.store.edges_of(row.id).await?;
+    let parents = parents(registry, &edges).await?;
+    let mut set = |name: &str, value: Value| drop(document.insert(name.to_owned(), value));
+    set("sha", sha(row, commit).into());
+    if let Some(commit) = commit {
+        set("lastModified", date(commit.created_at).into());
+    }
+    set("tags", tags(row, &edges, &parents).into());
+    set("cardData", card_data(row, &parents).into());
+    if let Some(config) = &row.config {
+        set("config", config_of(config));
+    }
+    set("siblings", siblings(registry, (commit, &files), blobs).await?.into());
+    set("spaces", json!([]));
+    set("usedStorage", files.iter().map(|file| file.size).sum::<u64>().into());
+    if let Some(safetensors) = safetensors(registry, commit).await? {
+        set("safetensors", safetensors);
+    }
+    if let Some((relation, _)) = parents.first() {
+        let same: Vec<Value> = parents
+            .iter()
+            .filter(|(other, _)| other == relation)
+            .map(|(_, id)| json!({ "_id": hex_of(&id.to_ascii_lowercase(), 24), "id": id }))
+            .collect();
+        set("baseModels", json!({ "relation": hub_word(*relation), "models": same }));
+    }
+    let mut children: BTreeMap<&str, usize> = BTreeMap::new();
+    for (relation, count) in registry.forests.current().await?.child_counts(row.id) {
+        *children.entry(hub_word(relation)).or_default() += count;
+    }
+    set("childrenModelCount", json!(children));
+    let edges: Vec<Value> = edges
+        .iter()
+        .map(|edge| {
+            json!({
+                "parent": edge.as_written, "relation": edge.relation, "status": edge.status.as_str(),
+                "evidence": edge.evidence,
+            })
+        })
+        .collect();
+    set(
+        "stemma",
+        json!({ "digest": row.digest, "parents": edges, "notes": registry.store.notes_of(row.id).await? }),
+    );
+    Ok(())
+}
+
+/// The Hub's word; it has none for a transfer, which is a finetune to it.
+const fn hub_word(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Transfer => Relation::Finetune.as_str(),
+        other => other.as_str(),
+    }
+}
+
+/// Accepted parents by their present names.
+async fn parents(registry: &Registry, edges: &[EdgeRow]) -> Result<Vec<(Relation, String)>> {
+    let accepted: Vec<&EdgeRow> = edges.iter().filter(|edge| edge.status == EdgeStatus::Accepted).collect();
+    let ids: Vec<i64> = accepted.iter().map(|edge| edge.parent).collect();
+    let known = registry.store.models_by_ids(&ids).await?;
+    let name = |edge: &EdgeRow| {
+        let row = known.iter().find(|row| row.id == edge.parent);
+        row.map_or_else(|| edge.as_written.clone(), |row| row.name.clone())
+    };
+    Ok(accepted.into_iter().map(|edge| (edge.relation, name(edge))).collect())
+}
+
+/// The model's own tags and those that the Hub derives.
+fn tags(row: &ModelRow, edges: &[EdgeRow], parents: &[(Relation, String)]) -> Vec<String> {
+    let mut tags = row.tags.clone();
+    let mut add = |tag: String| {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    };
+    row.library.iter().for_each(|library| add(library.clone()));
+    row.pipeline_tag.iter().for_each(|task| add(task.clone()));
+    if row.has_weights {
+        add("safetensors".to_owned());
+    }
+    row.languages.iter().for_each(|language| add(language.clone()));
+    row.datasets.iter().for_each(|dataset| add(format!("dataset:{dataset}")));
+    row.license.iter().for_each(|license| add(format!("license:{license}")));
+    let written =
+        edges.iter().filter(|edge| edge.status == EdgeStatus::Accepted).map(|edge| &edge.as_written);
+    for ((relation, id), written) in parents.iter().zip(written) {
+        for id in [id, written] {
+            add(format!("base_model:{id}"));
+            add(format!("base_model:{}:{id}", hub_word(*relation)));
+        }
+    }
+    tags
+}
+
+/// What the card's front matter says, as far as the registry reads it.
+fn card_data(row: &ModelRow, parents: &[(Relation, String)]) -> Map<String, Value> {
+    let mut card = Map::new();
+    let mut set = |name: &str, value: Value| drop(card.insert(name.to_owned(), value));
+    row.license.iter().for_each(|license| set("license", json!(license)));
+    row.library.iter().for_each(|library| set("library_name", json!(library)));
+    row.pipeline_tag.iter().for_each(|task| set("pipeline_tag", json!(task)));
+    row.new_version.iter().for_each(|id| set("new_version", json!(id)));
+    for (name, list) in [("language", &row.languages), ("datasets", &row.datasets), ("tags", &row.tags)] {
+        if !list.is_empty() {
+            set(name, json!(list));
+        }
+    }
+    match parents {
+        [] => {}
+        [(_, only)] => set("base_model", json!(only)),
+        several => set("base_model", several.iter().map(|(_, id)| id.clone()).collect()),
+    }
+    card
+}
+
+/// The few fields of config.json that the Hub shows.
+fn config_of(config: &Value) -> Value {
+    let shown = ["architectures", "model_type", "quantization_config", "tokenizer_config"];
+    let kept = shown.iter().filter_map(|name| Some(((*name).to_owned(), config.get(name)?.clone())));
+    Value::Object(kept.collect())
+}
+
+async fn siblings(
+    registry: &Registry,
+    (commit, files): (Option<&CommitRow>, &[FileRow]),
+    blobs: Answer,
+) -> Result<Vec<Value>> {
+    let Some(commit) = commit.filter(|_| blobs.holds()) else {
+        return Ok(files.iter().map(|file| json!({ "rfilename": file.path })).collect());
+    };
+    let oids = entries::oids(registry, commit.revision, files).await?;
+    let sibling = |file: &FileRow| {
+        let mut sibling =
+            json!({ "rfilename": file.path, "size": file.size, "blobId": oids.get(&file.path) });
+        if let (Some(lfs), Some(object)) = (entries::lfs(file, "sha256"), sibling.as_object_mut()) {
+            object.insert("lfs".to_owned(), lfs);
+        }
+        sibling
+    };
+    Ok(files.iter().map(sibling).collect())
+}
+
+/// Weights by dtype; none for a repository without, since half an answer breaks the client's parser.
+async fn safetensors(registry: &Registry, commit: Option<&CommitRow>) -> Result<Option<Value>> {
+    let Some(commit) = commit else { return Ok(None) };
+    let mut parameters: BTreeMap<String, u64> = BTreeMap::new();
+    for tensor in registry.store.tensors(commit.revision).await? {
+        *parameters.entry(tensor.dtype.clone()).or_default() += tensor.shape.iter().product::<u64>();
+    }
+    let total: u64 = parameters.values().sum();
+    Ok((!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total })))
+}

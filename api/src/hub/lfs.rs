@@ -1,0 +1,157 @@
+//! Large files before their commit: git LFS with its basic transfer.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, post, put, routes, web};
+use domain::Digest;
+use futures::StreamExt as _;
+use http::{Problem, Result};
+use jobs::Registry;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::Holder;
+use tokio::time::timeout;
+
+use super::answer::{here, missing_model};
+use crate::models::ModelPath;
+
+const MEDIA: &str = "application/vnd.git-lfs+json";
+
+/// What a client without Xet never asks for.
+pub fn no_xet() -> Problem {
+    Problem::not_found("Xet storage (set HF_HUB_DISABLE_XET=1 to send files of this size by LFS); it")
+}
+
+/// Which objects.
+#[derive(Debug, Deserialize)]
+pub struct Batch {
+    operation: String,
+    objects: Vec<Object>,
+}
+
+/// An object by SHA-256.
+#[derive(Debug, Deserialize)]
+pub struct Object {
+    oid: String,
+    size: u64,
+}
+
+/// Where to send objects, or fetch them from.
+#[routes]
+#[post("/{org}/{name}.git/info/lfs/objects/batch")]
+#[post("/{name}.git/info/lfs/objects/batch")]
+pub async fn batch(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    path: web::Path<ModelPath>,
+    body: web::Bytes,
+) -> Result<HttpResponse> {
+    let batch: Batch = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("the batch cannot be read: {error}")))?;
+    let row = registry.store.model_by_id(&path.id()).await?.filter(|row| !row.ghost);
+    row.ok_or_else(|| missing_model(&path.id()))?;
+    let mut objects = Vec::with_capacity(batch.objects.len());
+    for Object { oid, size } in batch.objects {
+        objects.push(match oid.parse::<Digest>() {
+            Ok(digest) => object(&request, &registry, (&batch.operation, digest, size)).await?,
+            Err(error) => {
+                json!({ "oid": oid, "size": size, "error": { "code": 422, "message": error.to_string() } })
+            }
+        });
+    }
+    let answer = json!({ "transfer": "basic", "objects": objects, "hash_algo": "sha256" });
+    Ok(HttpResponse::Ok().content_type(MEDIA).body(answer.to_string()))
+}
+
+async fn object(
+    request: &HttpRequest,
+    registry: &Registry,
+    (operation, digest, size): (&str, Digest, u64),
+) -> Result<Value> {
+    let (host, oid) = (here(request), digest.hex());
+    let stored = registry.store.blob_size(&digest).await?;
+    let link = |href: String| json!({ "href": href, "header": {} });
+    Ok(match (operation, stored) {
+        ("upload", Some(held)) if held == size => json!({ "oid": oid, "size": size }),
+        ("upload", _) if size > registry.limits.file_bytes => {
+            let message = format!("at most {} bytes are taken", registry.limits.file_bytes);
+            json!({ "oid": oid, "size": size, "error": { "code": 422, "message": message } })
+        }
+        ("upload", _) => json!({
+            "oid": oid, "size": size,
+            "actions": {
+                "upload": link(format!("{host}/api/lfs/{oid}/{size}")),
+                "verify": link(format!("{host}/api/lfs/verify")),
+            },
+        }),
+        (_, Some(held)) => json!({
+            "oid": oid, "size": held,
+            "actions": { "download": link(format!("{host}/api/v1/blobs/sha256:{oid}")) },
+        }),
+        (_, None) => {
+            json!({ "oid": oid, "size": size, "error": { "code": 404, "message": "not stored here" } })
+        }
+    })
+}
+
+/// Takes one object, streamed to storage and hashed on the way; kept for a day for the commit that names it.
+#[put("/api/lfs/{oid}/{size}")]
+pub async fn put(
+    registry: web::Data<Registry>,
+    place: web::Path<(String, u64)>,
+    mut payload: web::Payload,
+) -> Result<HttpResponse> {
+    let (oid, size) = place.into_inner();
+    let wanted: Digest = oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    if size > registry.limits.file_bytes {
+        let detail = format!("at most {} bytes are taken", registry.limits.file_bytes);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail));
+    }
+    let holder = Holder::new();
+    let mut writer = registry.store.blob_writer(&holder).await?;
+    let idle = std::time::Duration::from_secs(registry.limits.upload_idle_seconds);
+    let mut length = 0_u64;
+    let fault = loop {
+        match timeout(idle, payload.next()).await {
+            Ok(None) => break None,
+            Ok(Some(Ok(part))) => {
+                length += part.len() as u64;
+                if length > size {
+                    break Some(Problem::bad_request(format!(
+                        "more than the {size} bytes that were announced"
+                    )));
+                }
+                writer.write(&part).await?;
+            }
+            Ok(Some(Err(error))) => {
+                break Some(Problem::bad_request(format!("the upload ended early: {error}")));
+            }
+            Err(_) => {
+                let detail = format!("no byte for {} seconds", idle.as_secs());
+                break Some(Problem::new(StatusCode::REQUEST_TIMEOUT, "upload_idle", detail));
+            }
+        }
+    };
+    if let Some(problem) = fault {
+        writer.abort().await?;
+        return Err(problem);
+    }
+    let (digest, length) = writer.finish().await?;
+    if digest != wanted || length != size {
+        registry.store.discard(&holder, &[digest]).await?;
+        let detail = format!("{length} bytes with SHA-256 {} came, not {size} with {oid}", digest.hex());
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Whether an object is here as announced.
+#[post("/api/lfs/verify")]
+pub async fn verify(registry: web::Data<Registry>, object: web::Bytes) -> Result<HttpResponse> {
+    let object: Object = serde_json::from_slice(&object)
+        .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
+    let digest: Digest =
+        object.oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    match registry.store.blob_size(&digest).await? {
+        Some(held) if held == object.size => Ok(HttpResponse::Ok().content_type(MEDIA).body("{}")),
+        _ => Err(Problem::not_found(format!("object {}", object.oid))),
+    }
+}

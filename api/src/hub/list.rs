@@ -1,0 +1,78 @@
+//! `GET /api/models`: search as the Hub's clients ask for it.
+
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use domain::Relation;
+use http::{Problem, Result};
+use jobs::Registry;
+use store::{SearchQuery, Sort};
+
+use super::{
+    answer::{self, page},
+    info::{fields, only, summary},
+};
+
+/// Search; parameters that this registry has no answer for are left out of account, as the Hub does.
+#[get("/api/models")]
+pub async fn list_models(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
+    let asked = answer::query(&request);
+    let one = |name: &str| asked.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let all = |name: &str| -> Vec<String> {
+        let values = asked.iter().filter(|(key, _)| key == name);
+        values.flat_map(|(_, value)| value.split(',')).map(|value| value.trim().to_owned()).collect()
+    };
+    let wanted = fields(&all("expand"))?;
+    let max = registry.limits.page_max;
+    let limit = match one("limit").map(|text| text.parse::<u64>()) {
+        None => max,
+        Some(Ok(limit)) if limit > 0 => limit.min(max),
+        Some(_) => return Err(Problem::bad_request("`limit` is a number from 1 on")),
+    };
+    let mut query = SearchQuery {
+        text: one("search"),
+        org: one("author"),
+        pipeline_tag: one("pipeline_tag"),
+        sort: sort(one("sort").as_deref())?,
+        cursor: one("cursor"),
+        limit,
+        no_ghosts: true,
+        ..SearchQuery::default()
+    };
+    for filter in all("filter").into_iter().filter(|filter| !filter.is_empty()) {
+        narrow(&mut query, filter);
+    }
+    let found = registry.store.search(query).await?;
+    let items: Vec<_> = found.items.iter().map(|row| only(summary(row), &wanted)).collect();
+    Ok(page(&request, &items, found.next.as_deref()))
+}
+
+/// Puts one tag of the Hub where this registry keeps what it says.
+fn narrow(query: &mut SearchQuery, filter: String) {
+    let Some((kind, value)) = filter.split_once(':') else { return query.tags.push(filter) };
+    match kind {
+        "license" => query.license = Some(value.to_owned()),
+        "base_model" => {
+            let typed =
+                value.split_once(':').and_then(|(word, id)| Some((word.parse::<Relation>().ok()?, id)));
+            query.child_of.push(match typed {
+                Some((relation, id)) => (Some(relation), id.to_owned()),
+                None => (None, value.to_owned()),
+            });
+        }
+        "dataset" => query.datasets.push(value.to_owned()),
+        _ => query.tags.push(filter),
+    }
+}
+
+fn sort(word: Option<&str>) -> Result<Sort> {
+    Ok(match word {
+        None | Some("downloads" | "trendingScore" | "trending_score") => Sort::Downloads,
+        Some("likes") => Sort::Likes,
+        Some("createdAt" | "created_at") => Sort::Created,
+        Some("lastModified" | "last_modified") => Sort::Modified,
+        Some(other) => {
+            return Err(Problem::bad_request(format!(
+                "cannot sort by `{other}`; use downloads, likes, createdAt, lastModified or trendingScore"
+            )));
+        }
+    })
+}

@@ -1,0 +1,114 @@
+//! The Hub's own addresses, as its official clients use them: `HF_ENDPOINT` set to this service is all they need.
+
+mod address;
+mod answer;
+mod commit;
+mod content;
+mod entries;
+mod info;
+mod lfs;
+mod list;
+mod names;
+mod ndjson;
+mod repos;
+mod tree;
+mod who;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Payload, ServiceConfig},
+};
+use http::Result;
+use jobs::Registry;
+
+pub use answer::{missing_entry, missing_model, missing_revision, moved};
+
+use address::{Place, Verb};
+
+/// Registers the Hub's addresses under `/api` and the git LFS ones.
+pub fn configure(cfg: &mut ServiceConfig) {
+    cfg.service(who::whoami)
+        .service(who::agent_harnesses)
+        .service(list::list_models)
+        .service(repos::create)
+        .service(repos::delete)
+        .service(repos::rename)
+        .service(repos::validate_yaml)
+        .service(lfs::batch)
+        .service(lfs::put)
+        .service(lfs::verify)
+        .service(web::resource("/api/models/{tail:.*}").to(of_a_model));
+}
+
+/// Everything about one repository: the id may have one part or two, so the address is taken apart here.
+async fn of_a_model(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    tail: web::Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse> {
+    let registry = registry.get_ref();
+    let Place { id, verb, rest } = address::split(registry, &tail).await?;
+    let call = Call { request: &request, registry, id, rest };
+    match (request.method().as_str(), verb) {
+        ("GET", Verb::Info) => info::model_info(&call).await,
+        ("GET", Verb::Revision) => info::at_revision(&call).await,
+        ("GET", Verb::Tree) => tree::list(&call).await,
+        ("POST", Verb::PathsInfo) => tree::paths_info(&call, payload).await,
+        ("GET", Verb::Refs) => names::list(&call).await,
+        ("GET", Verb::Commits) => names::commits(&call).await,
+        ("POST", Verb::Branch) => names::create_branch(&call, payload).await,
+        ("DELETE", Verb::Branch) => names::delete_branch(&call).await,
+        ("POST", Verb::Tag) => names::create_tag(&call, payload).await,
+        ("DELETE", Verb::Tag) => names::delete_tag(&call).await,
+        ("GET", Verb::AuthCheck) => repos::auth_check(&call).await,
+        ("PUT", Verb::Settings) => repos::settings(&call).await,
+        ("POST", Verb::Preupload) => commit::preupload(&call, payload).await,
+        ("POST", Verb::Commit) => commit::commit(&call, payload).await,
+        ("GET", Verb::Resolve) => content::resolve(&call).await,
+        ("GET", Verb::SafetensorsMetadata) => content::safetensors_metadata(&call).await,
+        ("GET", Verb::XetWriteToken | Verb::XetReadToken) => Err(lfs::no_xet()),
+        (_, verb) => Err(answer::wrong_method(request.method(), verb)),
+    }
+}
+
+/// A request about one repository.
+struct Call<'a> {
+    request: &'a HttpRequest,
+    registry: &'a Registry,
+    /// The repository's id as asked for.
+    id: String,
+    /// What follows the verb, percent-decoded.
+    rest: Vec<String>,
+}
+
+impl Call<'_> {
+    /// A part of the address after the verb.
+    fn part(&self, index: usize) -> Option<&str> {
+        self.rest.get(index).map(String::as_str).filter(|part| !part.is_empty())
+    }
+
+    /// Values of a query parameter, in order.
+    fn asked(&self, name: &str) -> Vec<String> {
+        answer::query(self.request)
+            .into_iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// A query parameter as yes or no; older clients write `True`.
+    fn says(&self, name: &str) -> Answer {
+        match self.asked(name).last().map(|value| value.eq_ignore_ascii_case("true") || value == "1") {
+            Some(true) => Answer::Yes,
+            _ => Answer::No,
+        }
+    }
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+}

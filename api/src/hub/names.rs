@@ -1,0 +1,192 @@
+//! Branches, tags and history.
+
+use actix_web::{HttpResponse, http::header, web::Payload};
+use http::{Problem, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{CommitRow, MAIN, ModelRow, RefKind, RefRow};
+
+use super::{
+    Call,
+    answer::{self, Found, date, here, missing_revision},
+};
+
+/// Commits on one page.
+const PAGE: u64 = 50;
+
+/// `GET …/refs`.
+///
+/// # Errors
+/// 404.
+pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let refs = call.registry.store.refs(row.id).await?;
+    let of = |kind: RefKind, folder: &str| -> Vec<Value> {
+        refs.iter()
+            .filter(|one| one.kind == kind)
+            .map(|one| {
+                let full = format!("refs/{folder}/{}", one.name);
+                json!({ "name": one.name, "ref": full, "targetCommit": one.oid })
+            })
+            .collect()
+    };
+    let mut branches = of(RefKind::Branch, "heads");
+    if branches.is_empty() {
+        let target = answer::sha(&row, None);
+        branches.push(json!({ "name": MAIN, "ref": "refs/heads/main", "targetCommit": target }));
+    }
+    let tags = of(RefKind::Tag, "tags");
+    Ok(HttpResponse::Ok()
+        .json(json!({ "branches": branches, "converts": [], "tags": tags, "pullRequests": [] })))
+}
+
+/// `GET …/commits/REV`.
+///
+/// # Errors
+/// 404.
+pub async fn commits(call: &Call<'_>) -> Result<HttpResponse> {
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let revision = call.rest.join("/");
+    let Some(head) = answer::commit_of(call.registry, &row, &revision).await? else {
+        return Ok(answer::page(call.request, &[] as &[Value], None));
+    };
+    let skip = match call.asked("cursor").last() {
+        None => 0,
+        Some(text) => {
+            text.parse::<u64>().map_err(|_| Problem::bad_request("`cursor` is not one of this list"))?
+        }
+    };
+    let (found, total) = call.registry.store.history(row.id, &head.oid, (skip, PAGE)).await?;
+    let one = |commit: &CommitRow| {
+        let author = commit.author.as_deref().unwrap_or("stemma");
+        json!({
+            "id": commit.oid, "title": commit.title, "message": commit.message,
+            "authors": [{ "user": author }], "date": date(commit.created_at),
+        })
+    };
+    let items: Vec<Value> = found.iter().map(one).collect();
+    let next = (skip + PAGE < total).then(|| (skip + PAGE).to_string());
+    let mut answer = answer::page(call.request, &items, next.as_deref());
+    answer.headers_mut().insert(header::HeaderName::from_static("x-total-count"), total.into());
+    Ok(answer)
+}
+
+/// A repository that may be written to, and the name the address ends in.
+async fn target(call: &Call<'_>) -> Result<(Box<ModelRow>, String)> {
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(_) => return Err(answer::missing_model(&call.id)),
+    };
+    Ok((row, call.rest.join("/")))
+}
+
+/// A name that git takes too.
+fn sound(name: &str) -> Result<String> {
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let odd = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+    let fine = name.len() <= 255
+        && name.split('/').all(part)
+        && !name.contains(odd)
+        && !name.contains("..")
+        && !name.ends_with('.');
+    if fine {
+        return Ok(name.to_owned());
+    }
+    Err(Problem::bad_request(format!("`{name}` is not a name for a branch or tag")))
+}
+
+async fn start(call: &Call<'_>, row: &ModelRow, from: &str) -> Result<CommitRow> {
+    let commit = answer::commit_of(call.registry, row, from).await?;
+    commit.ok_or_else(|| missing_revision(&row.name, from))
+}
+
+/// `POST …/branch/NAME`.
+///
+/// # Errors
+/// 404 for a start that does not exist, 409 when the branch does.
+pub async fn create_branch(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Asked {
+        starting_point: Option<String>,
+    }
+    let (row, name) = target(call).await?;
+    let bytes = answer::bytes(call, payload).await?;
+    let asked: Asked = if bytes.is_empty() { Asked::default() } else { read(&bytes)? };
+    let from = start(call, &row, asked.starting_point.as_deref().unwrap_or(MAIN)).await?;
+    let new = RefRow { kind: RefKind::Branch, name: sound(&name)?, oid: from.oid };
+    call.registry.store.create_ref(row.id, &new).await?;
+    Ok(HttpResponse::Ok().json(json!({ "url": format!("{}/{}/tree/{name}", here(call.request), row.name) })))
+}
+
+/// `DELETE …/branch/NAME`.
+///
+/// # Errors
+/// 404 when there is none, 403 for `main`.
+pub async fn delete_branch(call: &Call<'_>) -> Result<HttpResponse> {
+    let (row, name) = target(call).await?;
+    if name == MAIN {
+        let detail = "the branch `main` cannot be deleted";
+        return Err(Problem::new(actix_web::http::StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    delete(call, &row, (RefKind::Branch, &name)).await
+}
+
+/// `POST …/tag/REV`.
+///
+/// # Errors
+/// 404 for a revision that does not exist, 409 when the tag does.
+pub async fn create_tag(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+    #[derive(Deserialize)]
+    struct Asked {
+        tag: String,
+    }
+    let (row, revision) = target(call).await?;
+    let asked: Asked = answer::body(call, payload).await?;
+    let from = start(call, &row, &revision).await?;
+    let new = RefRow { kind: RefKind::Tag, name: sound(&asked.tag)?, oid: from.oid };
+    call.registry.store.create_ref(row.id, &new).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// `DELETE …/tag/NAME`.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn delete_tag(call: &Call<'_>) -> Result<HttpResponse> {
+    let (row, name) = target(call).await?;
+    delete(call, &row, (RefKind::Tag, &name)).await
+}
+
+async fn delete(call: &Call<'_>, row: &ModelRow, what: (RefKind, &str)) -> Result<HttpResponse> {
+    if call.registry.store.delete_ref(row.id, what).await? {
+        return Ok(HttpResponse::Ok().json(json!({})));
+    }
+    Err(missing_revision(&row.name, what.1))
+}
+
+fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::bad_request(format!("the JSON body cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sound;
+
+    #[test]
+    fn names_are_those_that_git_takes() {
+        for good in ["main", "v1.0", "refs-pr", "feature/x"] {
+            assert!(sound(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/", "a//b", ".a", "a b", "a..b", "a~1", "x.lock", "a\n", "a."] {
+            assert!(sound(bad).is_err(), "{bad:?}");
+        }
+    }
+}

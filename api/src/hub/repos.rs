@@ -1,0 +1,138 @@
+//! Repositories as a whole: created, renamed, deleted, set up.
+
+use actix_web::{HttpRequest, HttpResponse, delete, http::StatusCode, post, web};
+use domain::RepoId;
+use http::{Problem, Result};
+use jobs::Registry;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Call,
+    answer::{self, Found, here, hex_of, missing_model},
+    who,
+};
+
+/// Which repository; clients leave the organisation out for the user's own.
+#[derive(Debug, Deserialize)]
+pub struct Named {
+    name: String,
+    organization: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+impl Named {
+    /// The id, under the user's own name when neither organisation nor slash is given.
+    async fn id(&self, request: &HttpRequest, registry: &Registry) -> Result<RepoId> {
+        models_only(self.kind.as_deref())?;
+        let org = match &self.organization {
+            Some(org) => Some(org.clone()),
+            None if self.name.contains('/') => None,
+            None => who::author(request, registry).await?,
+        };
+        let id = org.map_or_else(|| self.name.clone(), |org| format!("{org}/{}", self.name));
+        RepoId::parse(&id).map_err(|error| Problem::bad_request(error.to_string()))
+    }
+}
+
+fn models_only(kind: Option<&str>) -> Result<()> {
+    match kind {
+        None | Some("model") => Ok(()),
+        Some(other) => {
+            Err(Problem::bad_request(format!("this registry holds models, no repository of type `{other}`")))
+        }
+    }
+}
+
+/// Makes an empty repository.
+#[post("/api/repos/create")]
+pub async fn create(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    named: web::Json<Named>,
+) -> Result<HttpResponse> {
+    let id = named.id(&request, &registry).await?;
+    let author = who::author(&request, &registry).await?;
+    let told = |name: &str| json!({ "url": format!("{}/{name}", here(&request)), "name": name, "id": hex_of(&name.to_ascii_lowercase(), 24) });
+    match jobs::create_repository(&registry, &id, author).await {
+        Ok(row) => Ok(HttpResponse::Ok().json(told(&row.name))),
+        // The client reads the address of what is there from the refusal.
+        Err(jobs::Error::OutputExists(name)) => {
+            let mut body = told(&name);
+            body["error"] = format!("You already created this model repo: {name}").into();
+            Ok(HttpResponse::Conflict().json(body))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes a repository away.
+#[delete("/api/repos/delete")]
+pub async fn delete(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    named: web::Json<Named>,
+) -> Result<HttpResponse> {
+    let id = named.id(&request, &registry).await?;
+    let row = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
+    let row = row.filter(|row| row.name.eq_ignore_ascii_case(id.as_str()));
+    let row = row.ok_or_else(|| missing_model(id.as_str()))?;
+    registry.store.delete_model(row.id).await?;
+    registry.forests.settle().await?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// What is moved where.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Move {
+    from_repo: String,
+    to_repo: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// Gives a repository another name; the old one leads to it.
+#[post("/api/repos/move")]
+pub async fn rename(registry: web::Data<Registry>, asked: web::Json<Move>) -> Result<HttpResponse> {
+    models_only(asked.kind.as_deref())?;
+    let parse = |id: &str| RepoId::parse(id).map_err(|error| Problem::bad_request(error.to_string()));
+    let (from, to) = (parse(&asked.from_repo)?, parse(&asked.to_repo)?);
+    if to.is_reserved() {
+        return Err(jobs::Error::ReservedName(to.to_string()).into());
+    }
+    let row = registry.store.model_by_id(from.as_str()).await?.filter(|row| !row.ghost);
+    let row = row.filter(|row| row.name.eq_ignore_ascii_case(from.as_str()));
+    let row = row.ok_or_else(|| missing_model(from.as_str()))?;
+    registry.store.rename_model((row.id, &from), &to).await?;
+    registry.forests.settle().await?;
+    Ok(HttpResponse::Ok().json(json!({ "url": format!("/{to}") })))
+}
+
+/// What a card's front matter gets wrong; asked before every commit of a README.md.
+#[post("/api/validate-yaml")]
+pub async fn validate_yaml() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "errors": [], "warnings": [] }))
+}
+
+/// `GET …/auth-check`.
+///
+/// # Errors
+/// 404.
+pub async fn auth_check(call: &Call<'_>) -> Result<HttpResponse> {
+    Ok(match answer::find(call).await? {
+        Found::Here(_) => HttpResponse::Ok().json(json!({})),
+        Found::Elsewhere(answer) => answer,
+    })
+}
+
+/// `PUT …/settings`.
+///
+/// # Errors
+/// 501: every model of this registry is public.
+pub async fn settings(call: &Call<'_>) -> Result<HttpResponse> {
+    drop(answer::find(call).await?);
+    let detail = "every model of this registry is public and open; visibility and gates cannot be set";
+    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not_supported", detail))
+}

@@ -1,0 +1,57 @@
+//! Reads the weights of a pushed revision once: digests, statistics, sketches, what its files say wrong.
+
+use domain::{Fault as _, Note};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::Attach;
+
+use super::{Kind, Run};
+use crate::{
+    Error,
+    ingest::{Looked, look},
+    push::{incoming, weight_bytes},
+};
+
+/// The kind.
+pub const SURVEY_WEIGHTS: Kind = Kind {
+    id: "survey_weights",
+    title: "Weights survey",
+    run: |run| Box::pin(async move { survey(run).await }),
+};
+
+/// What a queued survey needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SurveyPayload {
+    /// For people.
+    pub model: String,
+    /// Row of the pushed revision.
+    pub revision: i64,
+}
+
+async fn survey(run: Run) -> Result<Value, Error> {
+    let payload: SurveyPayload = run.payload()?;
+    let files = incoming(&run.registry.store.files(payload.revision).await?)?;
+    run.pulse.begin("reading weights", weight_bytes(&files));
+    let pulse = run.pulse.clone();
+    let config = crate::ingest::configuration(&run.registry, &files).await.unwrap_or_default();
+    let looked = match look(&run.registry, (&files, config), move |bytes| pulse.advance(bytes)).await {
+        Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
+        // A push may be half of a checkpoint, or a broken one: the files are there, and the page says what is wrong.
+        Err(Error::Weights(fault)) => {
+            let note = Note { code: fault.code().to_owned(), detail: fault.to_string() };
+            Looked { notes: vec![note], ..Looked::default() }
+        }
+        other => other?,
+    };
+    let result = json!({
+        "model": payload.model,
+        "tensors": looked.tensors.len(),
+        "notes": looked.notes.clone(),
+    });
+    let fence = Some((run.job.id.clone(), run.job.fence));
+    let Looked { tensors, sketches, signature, parameters, notes } = looked;
+    let found = Attach { revision: payload.revision, tensors, sketches, signature, parameters, notes, fence };
+    run.registry.store.attach(found).await?;
+    run.registry.forests.settle().await?;
+    Ok(result)
+}

@@ -1,0 +1,256 @@
+//! Pushes: files put into or taken out of a branch, as one commit; the weights are looked at afterwards.
+
+use domain::{Digest, RelativePath, RepoId};
+use serde_json::json;
+use store::{CommitRow, FileRow, MAIN, ModelRow, NewCommit, NewJob, Publish};
+
+use crate::{
+    Error, Gathered, Incoming, Registry,
+    ingest::{Described, describe, file_rows, merge_claims, not_reserved},
+    kinds::{SURVEY_WEIGHTS, SurveyPayload},
+};
+
+/// One line of a commit.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A stored blob becomes this file.
+    Put(Incoming),
+    Delete(RelativePath),
+    /// Every file below it.
+    DeleteFolder(RelativePath),
+}
+
+/// A commit that is asked for.
+pub struct Push {
+    pub id: RepoId,
+    pub changes: Vec<Change>,
+    /// Blobs put for this push; released when it is done.
+    pub gathered: Gathered,
+    /// Its `parent` is what the client says it has seen.
+    pub commit: NewCommit,
+}
+
+/// Tries again when somebody else committed in between and the client did not say what it builds on.
+const TRIES: usize = 20;
+
+/// Makes an empty repository with a `main` branch.
+///
+/// # Errors
+/// [`Error::OutputExists`] when a model is called so.
+pub async fn create_repository(
+    registry: &Registry,
+    id: &RepoId,
+    author: Option<String>,
+) -> Result<ModelRow, Error> {
+    not_reserved(id)?;
+    if let Some(row) = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost) {
+        return Err(Error::OutputExists(row.name));
+    }
+    let title = "initial commit".to_owned();
+    let push = Push {
+        id: id.clone(),
+        changes: Vec::new(),
+        gathered: Gathered::new(),
+        commit: NewCommit { title, author, ..NewCommit::default() },
+    };
+    self::push(registry, push).await.map(|(row, _)| row)
+}
+
+/// Applies a push; gives the model and the commit's id. All of it is there at once, or nothing.
+///
+/// # Errors
+/// [`store::Error::StaleParent`] when the branch has moved from where the client saw it; what is wrong with the
+/// changes. Nothing is left behind then.
+pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String), Error> {
+    let mut tries = 0;
+    let done = loop {
+        tries += 1;
+        match apply(registry, &push).await {
+            Err(Error::Store(store::Error::StaleParent { .. }))
+                if push.commit.parent.is_none() && tries < TRIES => {}
+            other => break other,
+        }
+    };
+    match done {
+        Ok(done) => {
+            if let Err(error) = registry.store.release(&push.gathered.holder).await {
+                tracing::warn!(%error, "pushed blobs stay pinned for a day: {error}");
+            }
+            registry.forests.settle().await?;
+            Ok(done)
+        }
+        Err(error) => {
+            push.gathered.discard(registry).await;
+            Err(error)
+        }
+    }
+}
+
+async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), Error> {
+    not_reserved(&push.id)?;
+    let row = registry.store.model_by_id(push.id.as_str()).await?;
+    let branch = push.commit.branch.as_str();
+    let head = match &row {
+        Some(row) => registry.store.commit(row.id, branch).await?.filter(|_| row.revision.is_some()),
+        None => None,
+    };
+    if head.is_none() && branch != MAIN {
+        return Err(Error::UnknownRevision { model: push.id.to_string(), revision: branch.to_owned() });
+    }
+    let before = match &head {
+        Some(head) => registry.store.files(head.revision).await?,
+        None => Vec::new(),
+    };
+    let before = incoming(&before)?;
+    let files = changed(&before, &push.changes)?;
+    let most = registry.limits.files;
+    if files.len() > most {
+        return Err(Error::Invalid(format!(
+            "the repository would have {} files; at most {most} fit",
+            files.len()
+        )));
+    }
+    let id = row.as_ref().map_or_else(|| Ok(push.id.clone()), |row| RepoId::parse(&row.name));
+    let id = id.map_err(|error| Error::Invalid(error.to_string()))?;
+    let Described { mut metadata, .. } = describe(registry, &id, &files).await?;
+    let claims = merge_claims(&mut metadata, Vec::new(), &registry.limits);
+    let same = head.as_ref().filter(|_| weights(&before) == weights(&files));
+    let parent = push.commit.parent.clone().or_else(|| head.as_ref().map(|head| head.oid.clone()));
+    let publish = Publish {
+        metadata,
+        claims,
+        files: file_rows(&files),
+        tensors: Vec::new(),
+        sketches: Vec::new(),
+        signature: None,
+        weights_of: same.map(|head| head.revision),
+        recipe: None,
+        fence: None,
+        commit: NewCommit { parent, ..push.commit.clone() },
+    };
+    let (row, oid) = registry.store.publish_commit(publish).await?;
+    if same.is_none() && files.iter().any(is_weights) {
+        let made = registry.store.commit(row.id, &oid).await?;
+        ask_for_survey(registry, &row, made).await?;
+    }
+    Ok((row, oid))
+}
+
+async fn ask_for_survey(registry: &Registry, row: &ModelRow, made: Option<CommitRow>) -> Result<(), Error> {
+    let Some(made) = made else { return Ok(()) };
+    if registry.store.tensor_count(made.revision).await? > 0 {
+        return Ok(());
+    }
+    let payload = SurveyPayload { model: row.name.clone(), revision: made.revision };
+    let job = NewJob {
+        kind: SURVEY_WEIGHTS.id.to_owned(),
+        payload: json!(payload),
+        idempotency_key: None,
+        output: None,
+    };
+    // The files are committed whatever the queue says, and a survey is owed to them: it goes over the limit.
+    registry.store.enqueue(job, u64::MAX >> 1).await?;
+    registry.queued.notify_one();
+    Ok(())
+}
+
+/// Stored files as they come in.
+pub(crate) fn incoming(files: &[FileRow]) -> Result<Vec<Incoming>, Error> {
+    let one = |file: &FileRow| {
+        let path = RelativePath::parse(&file.path).map_err(|error| Error::Invalid(error.to_string()))?;
+        Ok(Incoming { path, digest: file.digest, size: file.size })
+    };
+    files.iter().map(one).collect()
+}
+
+fn is_weights(file: &Incoming) -> bool {
+    file.path.as_str().ends_with(".safetensors")
+}
+
+/// Bytes of all weight files.
+pub(crate) fn weight_bytes(files: &[Incoming]) -> u64 {
+    files.iter().filter(|file| is_weights(file)).map(|file| file.size).sum()
+}
+
+/// Everything that decides what the tensors of a checkpoint are.
+fn weights(files: &[Incoming]) -> Vec<(&str, Digest)> {
+    let decides = |file: &&Incoming| {
+        is_weights(file)
+            || matches!(file.path.file_name(), "config.json" | "adapter_config.json")
+            || file.path.as_str().ends_with(".safetensors.index.json")
+    };
+    let mut found: Vec<_> =
+        files.iter().filter(decides).map(|file| (file.path.as_str(), file.digest)).collect();
+    found.sort_unstable();
+    found
+}
+
+/// The files after the changes, in their order; by path.
+fn changed(before: &[Incoming], changes: &[Change]) -> Result<Vec<Incoming>, Error> {
+    let mut files: std::collections::BTreeMap<String, Incoming> =
+        before.iter().map(|file| (file.path.as_str().to_owned(), file.clone())).collect();
+    for change in changes {
+        match change {
+            Change::Put(file) => drop(files.insert(file.path.as_str().to_owned(), file.clone())),
+            Change::Delete(path) => {
+                if files.remove(path.as_str()).is_none() {
+                    return Err(Error::Invalid(format!("`{path}` cannot be deleted: there is no such file")));
+                }
+            }
+            Change::DeleteFolder(folder) => {
+                let below = format!("{}/", folder.as_str().trim_end_matches('/'));
+                files.retain(|path, _| !path.starts_with(&below));
+            }
+        }
+    }
+    for path in files.keys() {
+        if path.match_indices('/').any(|(at, _)| files.contains_key(&path[..at])) {
+            return Err(Error::Invalid(format!("`{path}` lies in a folder that is also a file")));
+        }
+    }
+    Ok(files.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, content: &str) -> Incoming {
+        let path = RelativePath::parse(path).unwrap();
+        Incoming { path, digest: Digest::of(content.as_bytes()), size: content.len() as u64 }
+    }
+
+    fn paths(files: &[Incoming]) -> Vec<&str> {
+        files.iter().map(|file| file.path.as_str()).collect()
+    }
+
+    #[test]
+    fn changes_apply_in_their_order() {
+        let before = [file("a", "1"), file("b/c", "2"), file("b/d", "3"), file("bc", "4")];
+        let folder = RelativePath::parse("b").unwrap();
+        let changes =
+            [Change::DeleteFolder(folder), Change::Put(file("b/e", "5")), Change::Put(file("a", "6"))];
+
+        let after = changed(&before, &changes).unwrap();
+
+        assert_eq!(paths(&after), ["a", "b/e", "bc"]);
+        assert_eq!(after[0].digest, Digest::of(b"6"));
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_deleted_and_a_file_is_no_folder() {
+        let missing = Change::Delete(RelativePath::parse("x").unwrap());
+        assert!(changed(&[], &[missing]).is_err());
+        assert!(changed(&[file("a", "1")], &[Change::Put(file("a/b", "2"))]).is_err());
+    }
+
+    #[test]
+    fn a_new_card_leaves_the_weights_as_they_are_and_a_new_config_does_not() {
+        let before = [file("config.json", "{}"), file("model.safetensors", "w"), file("README.md", "x")];
+        let card = changed(&before, &[Change::Put(file("README.md", "y"))]).unwrap();
+        let config = changed(&before, &[Change::Put(file("config.json", "[]"))]).unwrap();
+
+        assert!(weights(&before) != weights(&config));
+        assert!(weights(&before).iter().all(|one| weights(&card).contains(one)));
+    }
+}

@@ -1,0 +1,268 @@
+//! Commits of a repository, and the branches and tags that name them.
+
+use domain::Digest;
+use sea_orm::{DatabaseTransaction, QueryResult};
+use serde::Serialize;
+
+use crate::{
+    Error, Result, Store,
+    rows::{get, parsed, unsigned},
+    sql::{self, Params, wall_clock},
+};
+
+/// The branch that says what a model is.
+pub const MAIN: &str = "main";
+
+/// What a commit says about itself; the files come with [`crate::Publish`].
+#[derive(Debug, Clone)]
+pub struct NewCommit {
+    pub branch: String,
+    pub title: String,
+    pub message: String,
+    pub author: Option<String>,
+    /// The head of the branch that the commit builds on; anything goes when none is given.
+    pub parent: Option<String>,
+}
+
+impl Default for NewCommit {
+    fn default() -> Self {
+        Self {
+            branch: MAIN.to_owned(),
+            title: "Publish".to_owned(),
+            message: String::new(),
+            author: None,
+            parent: None,
+        }
+    }
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CommitRow {
+    /// 40 hex digits.
+    pub oid: String,
+    /// Row of the revision it shows.
+    #[serde(skip)]
+    pub revision: i64,
+    /// Content digest of that revision.
+    pub digest: Digest,
+    pub parent: Option<String>,
+    pub title: String,
+    pub message: String,
+    pub author: Option<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
+/// What kind of name a ref is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RefKind {
+    Branch,
+    Tag,
+}
+
+impl RefKind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Branch => "branch",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+/// A branch or tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefRow {
+    pub kind: RefKind,
+    pub name: String,
+    /// The commit it names.
+    pub oid: String,
+}
+
+const COLUMNS: &str = "commits.oid, commits.revision, revisions.digest, commits.parent, commits.title, \
+    commits.message, commits.author, commits.created_at";
+
+fn commit(row: &QueryResult) -> Result<CommitRow> {
+    Ok(CommitRow {
+        oid: get(row, "oid")?,
+        revision: get(row, "revision")?,
+        digest: parsed(row, "digest", "digest")?,
+        parent: get(row, "parent")?,
+        title: get(row, "title")?,
+        message: get(row, "message")?,
+        author: get(row, "author")?,
+        created_at: get(row, "created_at")?,
+    })
+}
+
+impl Store {
+    /// The commit that `name` stands for: a branch, a tag, a commit's 40 hex digits, or a revision's content
+    /// digest with or without `sha256:`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn commit(&self, model: i64, name: &str) -> Result<Option<CommitRow>> {
+        let mut params = Params::default();
+        let (model, text) = (params.add(model), params.add(sql::text(name)));
+        let digest = params.add(format!("sha256:{}", name.strip_prefix("sha256:").unwrap_or(name)));
+        // A branch goes before a tag, a tag before a commit, and the newest commit of a content before older ones.
+        let sql = format!(
+            "SELECT {COLUMNS},
+                 CASE WHEN named.kind = 'branch' THEN 0 WHEN named.kind = 'tag' THEN 1 ELSE 2 END AS place
+             FROM commits JOIN revisions ON revisions.id = commits.revision
+             LEFT JOIN refs AS named
+                 ON named.model = commits.model AND named.oid = commits.oid AND named.name = {text}
+             WHERE commits.model = {model}
+               AND (named.name IS NOT NULL OR commits.oid = {text} OR revisions.digest = {digest})
+             ORDER BY place, commits.id DESC LIMIT 1"
+        );
+        sql::one(self.db(), &sql, params).await?.as_ref().map(commit).transpose()
+    }
+
+    /// The history that ends in `oid`, newest first: `limit` commits after the first `skip`, and how many there
+    /// are in all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn history(
+        &self,
+        model: i64,
+        oid: &str,
+        (skip, limit): (u64, u64),
+    ) -> Result<(Vec<CommitRow>, u64)> {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let mut params = Params::default();
+        let (model, oid) = (params.add(model), params.add(oid));
+        let line = format!(
+            "WITH RECURSIVE line (oid, parent, depth) AS (
+                 SELECT oid, parent, 0 FROM commits WHERE model = {model} AND oid = {oid}
+                 UNION ALL
+                 SELECT commits.oid, commits.parent, line.depth + 1
+                 FROM line JOIN commits ON commits.model = {model} AND commits.oid = line.parent
+                 WHERE line.depth < 1000000
+             )"
+        );
+        let (skip, limit) = (params.add(signed(skip)), params.add(signed(limit)));
+        let sql = format!(
+            "{line} SELECT {COLUMNS}, (SELECT COUNT(*) FROM line) AS total
+             FROM line JOIN commits ON commits.model = {model} AND commits.oid = line.oid
+             JOIN revisions ON revisions.id = commits.revision
+             ORDER BY line.depth LIMIT {limit} OFFSET {skip}"
+        );
+        let rows = sql::all(self.db(), &sql, params).await?;
+        let total = rows.first().map_or(Ok(0), |row| unsigned(row, "total"))?;
+        Ok((rows.iter().map(commit).collect::<Result<_>>()?, total))
+    }
+
+    /// Branches and tags of a model, branches first, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn refs(&self, model: i64) -> Result<Vec<RefRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT kind, name, oid FROM refs WHERE model = {} ORDER BY kind, name",
+            params.add(model)
+        );
+        let read = |row: &QueryResult| {
+            let kind: String = get(row, "kind")?;
+            let kind = if kind == "tag" { RefKind::Tag } else { RefKind::Branch };
+            Ok(RefRow { kind, name: get(row, "name")?, oid: get(row, "oid")? })
+        };
+        sql::all(self.db(), &sql, params).await?.iter().map(read).collect()
+    }
+
+    /// Gives a commit a name that is not taken.
+    ///
+    /// # Errors
+    /// [`Error::RefExists`].
+    pub async fn create_ref(&self, model: i64, new: &RefRow) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "INSERT INTO refs (model, kind, name, oid) VALUES ({}, {}, {}, {}) ON CONFLICT DO NOTHING",
+            params.add(model),
+            params.add(new.kind.word()),
+            params.add(new.name.as_str()),
+            params.add(new.oid.as_str())
+        );
+        if sql::run(&tx, &sql, params).await? == 0 {
+            return Err(Error::RefExists { kind: new.kind.word(), name: new.name.clone() });
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Removes a branch or tag; `false` when there is none. The commits stay.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn delete_ref(&self, model: i64, (kind, name): (RefKind, &str)) -> Result<bool> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "DELETE FROM refs WHERE model = {} AND kind = {} AND name = {}",
+            params.add(model),
+            params.add(kind.word()),
+            params.add(name)
+        );
+        let removed = sql::run(&tx, &sql, params).await?;
+        tx.commit().await?;
+        Ok(removed > 0)
+    }
+}
+
+/// Adds a commit that shows `revision` and moves its branch there; gives the commit's id. A commit that changes
+/// nothing is the head it was made on.
+///
+/// # Errors
+/// [`Error::StaleParent`].
+pub async fn add(
+    tx: &DatabaseTransaction,
+    (model, revision, digest): (i64, i64, Digest),
+    new: &NewCommit,
+) -> Result<String> {
+    let mut params = Params::default();
+    let sql = format!(
+        "SELECT commits.oid, commits.revision FROM refs
+         JOIN commits ON commits.model = refs.model AND commits.oid = refs.oid
+         WHERE refs.model = {} AND refs.kind = 'branch' AND refs.name = {}",
+        params.add(model),
+        params.add(new.branch.as_str())
+    );
+    let head: Option<(String, i64)> = match sql::one(tx, &sql, params).await? {
+        Some(row) => Some((get(&row, "oid")?, get(&row, "revision")?)),
+        None => None,
+    };
+    if new.parent.is_some() && new.parent.as_ref() != head.as_ref().map(|(oid, _)| oid) {
+        let head = head.map_or_else(|| "nothing".to_owned(), |(oid, _)| oid);
+        return Err(Error::StaleParent { branch: new.branch.clone(), head });
+    }
+    if let Some((oid, shown)) = &head
+        && *shown == revision
+    {
+        return Ok(oid.clone());
+    }
+    let parent = head.map(|(oid, _)| oid);
+    let (title, message) = (sql::text(&new.title), sql::text(&new.message));
+    let now = wall_clock();
+    let author = new.author.as_deref().unwrap_or_default();
+    let said = format!("{model}\0{digest}\0{parent:?}\0{title}\0{message}\0{author}\0{now}");
+    let oid: String = Digest::of(said.as_bytes()).hex().chars().take(40).collect();
+    let row = vec![
+        model.into(),
+        oid.as_str().into(),
+        revision.into(),
+        parent.into(),
+        title.into(),
+        message.into(),
+        new.author.clone().into(),
+        now.into(),
+    ];
+    let columns = ["model", "oid", "revision", "parent", "title", "message", "author", "created_at"];
+    sql::insert(tx, "commits", &columns, vec![row], "ON CONFLICT (model, oid) DO NOTHING").await?;
+    let row = vec![model.into(), "branch".into(), new.branch.as_str().into(), oid.as_str().into()];
+    let tail = "ON CONFLICT (model, kind, name) DO UPDATE SET oid = excluded.oid";
+    sql::insert(tx, "refs", &["model", "kind", "name", "oid"], vec![row], tail).await?;
+    Ok(oid)
+}

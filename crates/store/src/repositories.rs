@@ -1,0 +1,93 @@
+//! Whole repositories: given another name, or taken away.
+
+use domain::RepoId;
+use sea_orm::DatabaseTransaction;
+
+use crate::{
+    Error, Result, Store,
+    aliases::move_ghost,
+    connect::bump,
+    models::ids_of,
+    republish::forget,
+    sql::{self, Params},
+};
+
+/// What hangs on the revisions of a model, the furthest first.
+const OF_REVISIONS: [&str; 4] = ["sketches", "signatures", "tensors", "files"];
+
+impl Store {
+    /// Gives a model another name; the old one stays as an alias. A ghost of the new name becomes the model.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`].
+    pub async fn rename_model(&self, (model, from): (i64, &RepoId), to: &RepoId) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let key = to.key();
+        match ids_of(&tx, std::slice::from_ref(&key)).await?.get(&key).copied() {
+            Some((id, _)) if id == model => {}
+            Some((ghost, true)) => move_ghost(&tx, ghost, &key, from).await?,
+            Some(_) => return Err(Error::NameTaken(to.to_string())),
+            None => {}
+        }
+        let mut params = Params::default();
+        let sql = format!("DELETE FROM aliases WHERE key = {}", params.add(key.as_str()));
+        sql::run(&tx, &sql, params).await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE models SET key = {}, name = {}, org = {} WHERE id = {}",
+            params.add(key.as_str()),
+            params.add(to.as_str()),
+            params.add(to.org().map(str::to_owned)),
+            params.add(model)
+        );
+        sql::run(&tx, &sql, params).await?;
+        if from.key() != key {
+            let row = vec![from.key().into(), key.into()];
+            let tail = "ON CONFLICT (key) DO UPDATE SET target = excluded.target";
+            sql::insert(&tx, "aliases", &["key", "target"], vec![row], tail).await?;
+        }
+        bump(&tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes a model away with its revisions. Where others name it as their parent a ghost stays behind; blobs
+    /// that nothing else needs go with the next sweep.
+    ///
+    /// # Errors
+    /// When the database refuses; nothing is taken away then.
+    pub async fn delete_model(&self, model: i64) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let revisions = "IN (SELECT id FROM revisions WHERE model = $1)";
+        // A pin that has run out is how a sweep knows which blobs to look at.
+        on(&tx, model, &format!(
+            "INSERT INTO pins (holder, digest, until)
+             SELECT DISTINCT 'deleted', digest, 0 FROM files WHERE revision {revisions} ON CONFLICT DO NOTHING"
+        ))
+        .await?;
+        for table in OF_REVISIONS {
+            on(&tx, model, &format!("DELETE FROM {table} WHERE revision {revisions}")).await?;
+        }
+        forget(&tx, model).await?;
+        for sql in [
+            "DELETE FROM refs WHERE model = $1",
+            "DELETE FROM commits WHERE model = $1",
+            "DELETE FROM edges WHERE child = $1",
+            "UPDATE models SET revision = NULL, digest = NULL, has_weights = FALSE, ghost = TRUE, sha = NULL,
+                 downloads = NULL, likes = NULL, created_at = NULL, last_modified = NULL, notes = '[]'
+             WHERE id = $1",
+            "DELETE FROM revisions WHERE model = $1",
+            "DELETE FROM models WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM edges WHERE parent = $1)",
+        ] {
+            on(&tx, model, sql).await?;
+        }
+        bump(&tx).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Runs a statement about one model.
+async fn on(tx: &DatabaseTransaction, model: i64, sql: &str) -> Result<()> {
+    let mut params = Params::default();
+    params.add(model);
+    sql::run(tx, sql, params).await.map(drop)
+}

@@ -1,0 +1,114 @@
+//! Personal access tokens: only their hashes are kept.
+
+use domain::Digest;
+use sea_orm::QueryResult;
+use serde::Serialize;
+
+use crate::{
+    Result, Store,
+    rows::get,
+    sql::{self, Params, wall_clock},
+};
+
+/// What a token lets its bearer do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    Read,
+    Write,
+}
+
+impl Scope {
+    /// The stored word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// A token without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenRow {
+    pub id: i64,
+    /// The user it speaks for.
+    pub owner: String,
+    pub label: String,
+    pub scope: Scope,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds; none lasts until it is revoked.
+    pub expires_at: Option<i64>,
+}
+
+fn token(row: &QueryResult) -> Result<TokenRow> {
+    let scope: String = get(row, "scope")?;
+    Ok(TokenRow {
+        id: get(row, "id")?,
+        owner: get(row, "owner")?,
+        label: get(row, "label")?,
+        scope: if scope == "write" { Scope::Write } else { Scope::Read },
+        created_at: get(row, "created_at")?,
+        expires_at: get(row, "expires_at")?,
+    })
+}
+
+const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at";
+
+impl Store {
+    /// Keeps a token by the hash of its secret.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn add_token(&self, secret: &str, new: &TokenRow) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let row = vec![
+            sql::text(&new.owner).into(),
+            sql::text(&new.label).into(),
+            Digest::of(secret.as_bytes()).hex().into(),
+            new.scope.word().into(),
+            wall_clock().into(),
+            new.expires_at.into(),
+        ];
+        let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
+        sql::insert(&tx, "tokens", &columns, vec![row], "").await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The living token with this secret.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn token(&self, secret: &str) -> Result<Option<TokenRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tokens WHERE hash = {} AND (expires_at IS NULL OR expires_at > {})",
+            params.add(Digest::of(secret.as_bytes()).hex()),
+            params.add(wall_clock())
+        );
+        sql::one(self.db(), &sql, params).await?.as_ref().map(token).transpose()
+    }
+
+    /// Every token, expired ones too, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM tokens ORDER BY id");
+        sql::all(self.db(), &sql, Params::default()).await?.iter().map(token).collect()
+    }
+
+    /// Ends a token; `false` when there is none of that number.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn revoke_token(&self, id: i64) -> Result<bool> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!("DELETE FROM tokens WHERE id = {}", params.add(id));
+        let removed = sql::run(&tx, &sql, params).await?;
+        tx.commit().await?;
+        Ok(removed > 0)
+    }
+}

@@ -1,0 +1,255 @@
+//! Commits, branches and tags; repositories renamed and taken away; tokens.
+
+use std::sync::Arc;
+
+use store::{Attach, Error, FileRow, Holder, NewCommit, Publish, RefKind, RefRow, Scope, Store, TokenRow};
+
+use crate::common::{Db, card_claim, db_test, id, named};
+
+db_test!(
+    every_publish_is_a_commit_and_the_same_content_is_none,
+    a_commit_on_a_branch_that_moved_is_refused,
+    of_two_commits_on_one_head_one_wins,
+    another_branch_leaves_the_model_as_it_is,
+    names_of_commits_are_taken_once_and_given_back,
+    weights_are_attached_once_and_taken_over_where_they_are_the_same,
+    a_renamed_model_is_found_by_both_names,
+    a_name_that_is_taken_is_not_given_again,
+    a_deleted_model_stays_behind_as_a_ghost_only_where_it_is_a_parent,
+    tokens_end_when_they_expire_or_are_revoked,
+);
+
+async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
+    let (digest, size) = store.put_bytes(&Holder::new(), bytes).await.unwrap();
+    FileRow { path: path.to_owned(), size, digest }
+}
+
+async fn publish(store: &Store, name: &str, (content, commit): (&str, NewCommit)) -> Result<String, Error> {
+    let files = vec![file(store, "notes.txt", content.as_bytes()).await];
+    let publish = Publish {
+        metadata: named(name),
+        claims: Vec::new(),
+        files,
+        tensors: Vec::new(),
+        sketches: Vec::new(),
+        signature: None,
+        weights_of: None,
+        recipe: None,
+        fence: None,
+        commit,
+    };
+    store.publish_commit(publish).await.map(|(_, oid)| oid)
+}
+
+fn titled(title: &str) -> NewCommit {
+    NewCommit { title: title.to_owned(), ..NewCommit::default() }
+}
+
+async fn model(store: &Store, name: &str) -> i64 {
+    store.model_by_id(name).await.unwrap().unwrap().id
+}
+
+async fn every_publish_is_a_commit_and_the_same_content_is_none(db: Db) {
+    let first = publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    let second = publish(&db.store, "a/b", ("2", titled("two"))).await.unwrap();
+    let again = publish(&db.store, "a/b", ("2", titled("three"))).await.unwrap();
+    let back = publish(&db.store, "a/b", ("1", titled("back"))).await.unwrap();
+    let model = model(&db.store, "a/b").await;
+
+    assert_eq!(again, second);
+    assert!(first.len() == 40 && first.bytes().all(|b| b.is_ascii_hexdigit()), "{first}");
+    let (all, total) = db.store.history(model, &back, (0, 10)).await.unwrap();
+    assert_eq!(total, 3);
+    assert_eq!(all.iter().map(|c| c.title.as_str()).collect::<Vec<_>>(), ["back", "two", "one"]);
+    assert_eq!(all[0].parent.as_ref(), Some(&second));
+    let (page, total) = db.store.history(model, &back, (1, 1)).await.unwrap();
+    assert_eq!((page[0].oid.as_str(), total), (second.as_str(), 3));
+    for name in ["main", &back] {
+        assert_eq!(db.store.commit(model, name).await.unwrap().unwrap().oid, back, "{name}");
+    }
+    let digest = all[1].digest;
+    for name in [digest.to_string(), digest.hex()] {
+        assert_eq!(db.store.commit(model, &name).await.unwrap().unwrap().oid, second, "{name}");
+    }
+    assert!(db.store.commit(model, "nothing").await.unwrap().is_none());
+}
+
+async fn a_commit_on_a_branch_that_moved_is_refused(db: Db) {
+    let first = publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    publish(&db.store, "a/b", ("2", titled("two"))).await.unwrap();
+    let seen = NewCommit { parent: Some(first), ..titled("late") };
+
+    let refused = publish(&db.store, "a/b", ("3", seen)).await;
+
+    assert!(matches!(refused, Err(Error::StaleParent { .. })), "{refused:?}");
+    let row = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    assert_eq!(db.store.commit(row.id, "main").await.unwrap().unwrap().title, "two");
+}
+
+async fn of_two_commits_on_one_head_one_wins(db: Db) {
+    let head = publish(&db.store, "a/b", ("0", titled("zero"))).await.unwrap();
+    let store = Arc::new(db.store.clone());
+    let tries: Vec<_> = (1..=4)
+        .map(|n| {
+            let (store, head) = (Arc::clone(&store), head.clone());
+            tokio::spawn(async move {
+                let commit = NewCommit { parent: Some(head), ..titled(&format!("try {n}")) };
+                publish(&store, "a/b", (&n.to_string(), commit)).await
+            })
+        })
+        .collect();
+
+    let mut won = 0;
+    for one in tries {
+        match one.await.unwrap() {
+            Ok(_) => won += 1,
+            Err(Error::StaleParent { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    assert_eq!(won, 1);
+}
+
+async fn another_branch_leaves_the_model_as_it_is(db: Db) {
+    let main = publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    let id = model(&db.store, "a/b").await;
+    let dev = RefRow { kind: RefKind::Branch, name: "dev".to_owned(), oid: main.clone() };
+    db.store.create_ref(id, &dev).await.unwrap();
+    let before = db.store.model_by_id("a/b").await.unwrap().unwrap();
+
+    let commit = NewCommit { branch: "dev".to_owned(), ..titled("there") };
+    let there = publish(&db.store, "a/b", ("2", commit)).await.unwrap();
+
+    let after = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    assert_eq!((after.revision, after.digest), (before.revision, before.digest));
+    assert_eq!(db.store.commit(id, "dev").await.unwrap().unwrap().oid, there);
+    assert_eq!(db.store.commit(id, "main").await.unwrap().unwrap().oid, main);
+    assert_eq!(db.store.history(id, &there, (0, 9)).await.unwrap().1, 2);
+}
+
+async fn names_of_commits_are_taken_once_and_given_back(db: Db) {
+    let oid = publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    let id = model(&db.store, "a/b").await;
+    let tag = RefRow { kind: RefKind::Tag, name: "v1".to_owned(), oid: oid.clone() };
+
+    db.store.create_ref(id, &tag).await.unwrap();
+
+    assert!(matches!(db.store.create_ref(id, &tag).await, Err(Error::RefExists { .. })));
+    assert_eq!(db.store.refs(id).await.unwrap().len(), 2);
+    assert_eq!(db.store.commit(id, "v1").await.unwrap().unwrap().oid, oid);
+    assert!(db.store.delete_ref(id, (RefKind::Tag, "v1")).await.unwrap());
+    assert!(!db.store.delete_ref(id, (RefKind::Tag, "v1")).await.unwrap());
+    assert!(db.store.commit(id, "v1").await.unwrap().is_none());
+}
+
+async fn weights_are_attached_once_and_taken_over_where_they_are_the_same(db: Db) {
+    publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    let row = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    let tensor = crate::revisions::tensor("w");
+    let found = Attach {
+        revision: row.revision.unwrap(),
+        tensors: vec![tensor.clone()],
+        sketches: vec![crate::revisions::sketch(0)],
+        signature: Some(crate::revisions::signature(0.5)),
+        parameters: Some(6),
+        notes: vec![domain::Note { code: "told".to_owned(), detail: "so".to_owned() }],
+        fence: None,
+    };
+
+    db.store.attach(found.clone()).await.unwrap();
+    db.store.attach(Attach { notes: Vec::new(), ..found }).await.unwrap();
+
+    let known = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    assert!(known.has_weights && known.parameters == Some(6));
+    assert_eq!(db.store.notes_of(known.id).await.unwrap().len(), 1);
+    assert_eq!(db.store.tensor_count(row.revision.unwrap()).await.unwrap(), 1);
+
+    let publish = Publish {
+        metadata: named("a/b"),
+        claims: Vec::new(),
+        files: vec![file(&db.store, "notes.txt", b"2").await],
+        tensors: Vec::new(),
+        sketches: Vec::new(),
+        signature: None,
+        weights_of: row.revision,
+        recipe: None,
+        fence: None,
+        commit: titled("card only"),
+    };
+    let next = db.store.publish(publish).await.unwrap();
+
+    assert!(next.has_weights && next.revision != row.revision);
+    let tensors = db.store.tensors(next.revision.unwrap()).await.unwrap();
+    assert_eq!((tensors.len(), tensors[0].name.as_str(), tensors[0].digest), (1, "w", tensor.digest));
+    assert_eq!(db.store.signatures(&[next.revision.unwrap()]).await.unwrap().len(), 1);
+}
+
+async fn a_renamed_model_is_found_by_both_names(db: Db) {
+    publish(&db.store, "a/old", ("1", titled("one"))).await.unwrap();
+    db.store.upsert(&[(named("c/child"), vec![card_claim("a/new")])]).await.unwrap();
+    let before = model(&db.store, "a/old").await;
+
+    db.store.rename_model((before, &id("a/old")), &id("a/New")).await.unwrap();
+
+    for name in ["a/old", "a/new"] {
+        let row = db.store.model_by_id(name).await.unwrap().unwrap();
+        assert_eq!((row.id, row.name.as_str(), row.ghost), (before, "a/New", false), "{name}");
+    }
+    let child = model(&db.store, "c/child").await;
+    assert_eq!(db.store.edges_of(child).await.unwrap()[0].parent, before, "the ghost became the model");
+}
+
+async fn a_name_that_is_taken_is_not_given_again(db: Db) {
+    publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
+    publish(&db.store, "a/c", ("1", titled("one"))).await.unwrap();
+    let first = model(&db.store, "a/b").await;
+
+    let refused = db.store.rename_model((first, &id("a/b")), &id("A/C")).await;
+
+    assert!(matches!(refused, Err(Error::NameTaken(_))), "{refused:?}");
+    assert_eq!(db.store.model_by_id("a/b").await.unwrap().unwrap().id, first);
+}
+
+async fn a_deleted_model_stays_behind_as_a_ghost_only_where_it_is_a_parent(db: Db) {
+    publish(&db.store, "a/parent", ("1", titled("one"))).await.unwrap();
+    publish(&db.store, "a/alone", ("2", titled("one"))).await.unwrap();
+    db.store.upsert(&[(named("c/child"), vec![card_claim("a/parent")])]).await.unwrap();
+    let (parent, alone) = (model(&db.store, "a/parent").await, model(&db.store, "a/alone").await);
+    let digest =
+        db.store.files(db.store.model(alone).await.unwrap().unwrap().revision.unwrap()).await.unwrap();
+
+    db.store.delete_model(parent).await.unwrap();
+    db.store.delete_model(alone).await.unwrap();
+
+    assert!(db.store.model_by_id("a/alone").await.unwrap().is_none());
+    let ghost = db.store.model_by_id("a/parent").await.unwrap().unwrap();
+    assert!(ghost.ghost && ghost.revision.is_none() && !ghost.has_weights);
+    assert!(db.store.refs(parent).await.unwrap().is_empty());
+    assert!(db.store.has(&digest[0].digest).await.unwrap(), "held by the upload still");
+    publish(&db.store, "a/parent", ("3", titled("again"))).await.unwrap();
+    assert!(!db.store.model_by_id("a/parent").await.unwrap().unwrap().ghost);
+}
+
+async fn tokens_end_when_they_expire_or_are_revoked(db: Db) {
+    let token = |expires_at| TokenRow {
+        id: 0,
+        owner: "alice".to_owned(),
+        label: "test".to_owned(),
+        scope: Scope::Write,
+        created_at: 0,
+        expires_at,
+    };
+    db.store.add_token("lasting", &token(None)).await.unwrap();
+    db.store.add_token("ended", &token(Some(1))).await.unwrap();
+
+    let known = db.store.token("lasting").await.unwrap().unwrap();
+
+    assert_eq!((known.owner.as_str(), known.scope), ("alice", Scope::Write));
+    assert!(db.store.token("ended").await.unwrap().is_none());
+    assert!(db.store.token("never made").await.unwrap().is_none());
+    assert_eq!(db.store.tokens().await.unwrap().len(), 2);
+    assert!(db.store.revoke_token(known.id).await.unwrap());
+    assert!(!db.store.revoke_token(known.id).await.unwrap());
+    assert!(db.store.token("lasting").await.unwrap().is_none());
+}

@@ -1,0 +1,259 @@
+"""What the Hub's official client does with a registry, call by call. HF_ENDPOINT and HF_TOKEN say where and who.
+
+    hub_client.py [FOLDER]     FOLDER is a checkpoint to push
+"""
+
+import io
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import huggingface_hub
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+api = HfApi()
+CHECKS = []
+
+
+def check(function):
+    CHECKS.append(function)
+    return function
+
+
+def refused(kind, call):
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"expected {kind.__name__}")
+
+
+USER = os.environ["HUB_USER"]
+REPO, PUSHED, FOLDER = f"{USER}/first", f"{USER}/pushed", None
+
+
+@check
+def who_am_i():
+    assert api.whoami()["name"] == USER
+
+
+@check
+def a_bad_token_is_refused():
+    # Clients of the 0.x line raise the HTTP library's own error here.
+    error = refused(Exception, lambda: api.whoami(token="stemma_wrong"))
+    assert error.response.status_code == 401, error
+
+
+@check
+def a_repository_is_created_once():
+    url = api.create_repo("first")
+    assert url.repo_id == REPO, url.repo_id
+    api.create_repo(REPO, exist_ok=True)
+    assert refused(HfHubHTTPError, lambda: api.create_repo(REPO)).response.status_code == 409
+    assert api.repo_exists(REPO) and not api.repo_exists(f"{USER}/none")
+
+
+@check
+def small_and_large_files_are_uploaded():
+    api.upload_file(path_or_fileobj=b'{"model_type": "llama"}', path_in_repo="config.json", repo_id=REPO)
+    big = os.urandom(12_000_000)
+    api.upload_file(path_or_fileobj=io.BytesIO(big), path_in_repo="data/big.bin", repo_id=REPO)
+    with tempfile.TemporaryDirectory() as place:
+        path = pathlib.Path(place, "x.bin")
+        path.write_bytes(big[:3_000_000])
+        api.upload_file(path_or_fileobj=path, path_in_repo="data/x.bin", repo_id=REPO)
+    got = hf_hub_download(REPO, "data/big.bin")
+    assert pathlib.Path(got).read_bytes() == big
+    assert pathlib.Path(hf_hub_download(REPO, "config.json")).read_bytes() == b'{"model_type": "llama"}'
+
+
+@check
+def the_same_file_again_is_no_new_commit():
+    before = api.model_info(REPO).sha
+    api.upload_file(path_or_fileobj=b'{"model_type": "llama"}', path_in_repo="config.json", repo_id=REPO)
+    assert api.model_info(REPO).sha == before
+
+
+@check
+def a_commit_adds_and_deletes_at_once():
+    operations = [
+        CommitOperationAdd("notes/a.txt", b"a"),
+        CommitOperationAdd("README.md", b"---\nlicense: mit\nbase_model: mandoc/scribe-v1\n---\n# First\n"),
+        CommitOperationDelete("data/x.bin"),
+    ]
+    done = api.create_commit(REPO, operations, commit_message="Several things", commit_description="At once.")
+    files = api.list_repo_files(REPO)
+    assert "notes/a.txt" in files and "data/x.bin" not in files, files
+    assert done.oid == api.model_info(REPO).sha and done.oid in done.commit_url
+
+
+@check
+def a_stale_parent_is_refused():
+    old = api.list_repo_commits(REPO)[-1].commit_id
+    add = [CommitOperationAdd("late.txt", b"late")]
+    error = refused(
+        HfHubHTTPError, lambda: api.create_commit(REPO, add, commit_message="late", parent_commit=old)
+    )
+    assert error.response.status_code == 412, error
+
+
+@check
+def history_tells_every_commit():
+    commits = api.list_repo_commits(REPO)
+    assert commits[0].title == "Several things" and commits[0].message.strip().startswith("At once"), commits[0]
+    assert commits[-1].title == "initial commit" and commits[0].authors == [USER]
+    assert len({commit.commit_id for commit in commits}) == len(commits)
+
+
+@check
+def model_info_says_what_the_card_says():
+    info = api.model_info(REPO, files_metadata=True)
+    assert info.card_data.license == "mit" and info.card_data.base_model == "mandoc/scribe-v1"
+    assert "base_model:finetune:mandoc/scribe-v1" in info.tags and "license:mit" in info.tags
+    by_name = {file.rfilename: file for file in info.siblings}
+    assert by_name["data/big.bin"].size == 12_000_000 and by_name["data/big.bin"].lfs.size == 12_000_000
+    assert by_name["config.json"].lfs is None and len(by_name["config.json"].blob_id) == 40
+    expanded = api.model_info(REPO, expand=["baseModels", "sha", "likes"])
+    parent = api.model_info("mandoc/scribe-v1", expand=["childrenModelCount"])
+    if hasattr(expanded, "base_models"):
+        assert expanded.base_models["models"][0]["id"] == "mandoc/scribe-v1", expanded.base_models
+        assert parent.children_model_count["finetune"] >= 1
+    assert refused(HfHubHTTPError, lambda: api.model_info(REPO, expand=["nonsense"])).response.status_code == 400
+
+
+@check
+def what_is_missing_is_told_apart():
+    refused(RepositoryNotFoundError, lambda: api.model_info(f"{USER}/none"))
+    refused(RevisionNotFoundError, lambda: api.model_info(REPO, revision="none"))
+    refused(EntryNotFoundError, lambda: hf_hub_download(REPO, "none.json"))
+    refused(RepositoryNotFoundError, lambda: hf_hub_download(f"{USER}/none", "x"))
+    assert not api.file_exists(REPO, "none.json") and api.file_exists(REPO, "config.json")
+    assert not api.revision_exists(REPO, "none") and api.revision_exists(REPO, "main")
+
+
+@check
+def trees_are_listed_flat_deep_and_from_a_folder():
+    flat = [entry.path for entry in api.list_repo_tree(REPO)]
+    assert flat[:2] == ["data", "notes"] and "README.md" in flat, flat
+    deep = {entry.path: entry for entry in api.list_repo_tree(REPO, recursive=True, expand=True)}
+    assert deep["data/big.bin"].lfs.sha256 and deep["notes/a.txt"].last_commit.title == "Several things"
+    assert [entry.path for entry in api.list_repo_tree(REPO, "notes")] == ["notes/a.txt"]
+    refused(EntryNotFoundError, lambda: list(api.list_repo_tree(REPO, "nowhere")))
+    found = api.get_paths_info(REPO, ["config.json", "data", "none"])
+    assert sorted(entry.path for entry in found) == ["config.json", "data"]
+
+
+@check
+def branches_and_tags_come_and_go():
+    api.create_branch(REPO, branch="dev")
+    api.create_tag(REPO, tag="v1", tag_message="One")
+    assert refused(HfHubHTTPError, lambda: api.create_branch(REPO, branch="dev")).response.status_code == 409
+    main = api.model_info(REPO).sha
+    api.upload_file(path_or_fileobj=b"dev", path_in_repo="dev.txt", repo_id=REPO, revision="dev")
+    refs = api.list_repo_refs(REPO)
+    heads = {branch.name: branch.target_commit for branch in refs.branches}
+    assert heads["main"] == main and heads["dev"] != main
+    assert [tag.name for tag in refs.tags] == ["v1"] and refs.tags[0].target_commit == main
+    assert api.file_exists(REPO, "dev.txt", revision="dev") and not api.file_exists(REPO, "dev.txt")
+    assert api.model_info(REPO, revision="v1").sha == main
+    api.delete_tag(REPO, tag="v1")
+    api.delete_branch(REPO, branch="dev")
+    refs = api.list_repo_refs(REPO)
+    assert [branch.name for branch in refs.branches] == ["main"] and not refs.tags
+
+
+@check
+def a_checkpoint_is_pushed_and_loads_as_it_was():
+    api.create_repo(PUSHED)
+    api.upload_folder(folder_path=FOLDER, repo_id=PUSHED, commit_message="Push a checkpoint")
+    place = snapshot_download(PUSHED)
+    for path in pathlib.Path(FOLDER).rglob("*"):
+        if path.is_file():
+            copy = pathlib.Path(place, path.relative_to(FOLDER))
+            assert copy.read_bytes() == path.read_bytes(), path
+    only = snapshot_download(PUSHED, allow_patterns=["*.json"], local_dir=tempfile.mkdtemp())
+    assert not list(pathlib.Path(only).glob("*.safetensors"))
+    api.upload_folder(folder_path=FOLDER, repo_id=PUSHED, commit_message="Again")
+    assert [commit.title for commit in api.list_repo_commits(PUSHED)][0] == "Push a checkpoint"
+
+
+@check
+def the_header_of_weights_is_read_by_range():
+    metadata = api.get_safetensors_metadata(PUSHED)
+    assert sum(metadata.parameter_count.values()) > 100_000
+    assert refused(Exception, lambda: api.get_safetensors_metadata(REPO))
+
+
+@check
+def a_card_is_loaded_and_changed():
+    card = ModelCard.load(PUSHED)
+    card.data.tags = ["pushed-by-test"]
+    # `push_to_hub` of a card asks a fixed address in clients before 2.0, wherever the registry is.
+    api.upload_file(path_or_fileobj=str(card).encode(), path_in_repo="README.md", repo_id=PUSHED)
+    assert "pushed-by-test" in api.model_info(PUSHED).tags
+
+
+@check
+def models_are_listed_by_page_author_tag_and_parent():
+    mine = {model.id for model in api.list_models(author=USER)}
+    assert mine == {REPO, PUSHED}, mine
+    assert REPO in {model.id for model in api.list_models(search="first")}
+    assert REPO in {model.id for model in api.list_models(filter="base_model:mandoc/scribe-v1")}
+    assert REPO in {model.id for model in api.list_models(filter="base_model:finetune:mandoc/scribe-v1")}
+    assert PUSHED in {model.id for model in api.list_models(filter=["pushed-by-test"])}
+    assert REPO in {model.id for model in api.list_models(filter="license:mit", sort="created_at")}
+    several = [model.id for model in api.list_models(limit=150)]
+    assert len(several) == len(set(several)) == 150
+    assert all(model.sha for model in api.list_models(author=USER, full=True))
+
+
+@check
+def files_and_folders_are_deleted():
+    api.delete_file("config.json", REPO)
+    api.delete_folder("notes", REPO)
+    files = api.list_repo_files(REPO)
+    assert "config.json" not in files and not any(file.startswith("notes/") for file in files), files
+
+
+@check
+def a_repository_moves_and_the_old_name_leads_to_it():
+    api.move_repo(REPO, f"{USER}/second")
+    assert api.model_info(REPO).id == f"{USER}/second"
+    assert pathlib.Path(hf_hub_download(REPO, "README.md")).read_bytes().startswith(b"---")
+
+
+@check
+def a_repository_is_deleted():
+    api.delete_repo(f"{USER}/second")
+    refused(RepositoryNotFoundError, lambda: api.model_info(f"{USER}/second"))
+    refused(RepositoryNotFoundError, lambda: api.delete_repo(f"{USER}/second"))
+    api.delete_repo(f"{USER}/second", missing_ok=True)
+
+
+@check
+def reading_needs_no_token():
+    anonymous = HfApi(token=False)
+    assert anonymous.model_info(PUSHED).id == PUSHED
+    hf_hub_download(PUSHED, "config.json", token=False, cache_dir=tempfile.mkdtemp())
+
+
+if __name__ == "__main__":
+    FOLDER = sys.argv[1]
+    told = {"version": huggingface_hub.__version__, "failed": {}, "passed": []}
+    for one in CHECKS:
+        try:
+            one()
+            told["passed"].append(one.__name__)
+        except Exception as error:  # Every check is told, whatever the one before did.
+            told["failed"][one.__name__] = f"{type(error).__name__}: {error}"
+    json.dump(told, sys.stdout)
