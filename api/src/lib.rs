@@ -5,6 +5,7 @@ mod contents;
 mod diffs;
 mod download;
 mod hub;
+mod imports;
 mod job_events;
 mod jobs_api;
 mod kinship;
@@ -49,6 +50,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(adapters::bake_adapter)
         .service(merges::list_methods)
         .service(merges::create_merge)
+        .service(imports::create_import)
         .service(transfers::create_transfer)
         .service(jobs_api::list_jobs)
         .service(job_events::job_events)

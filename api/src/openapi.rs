@@ -30,6 +30,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::adapters::bake_adapter,
         crate::merges::list_methods,
         crate::merges::create_merge,
+        crate::imports::create_import,
         crate::transfers::create_transfer,
         crate::jobs_api::list_jobs,
         crate::jobs_api::get_job,

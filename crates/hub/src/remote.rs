@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use domain::Fault as _;
+use domain::{Digest, Fault as _};
 use futures::StreamExt as _;
 use reqwest::{
     Response, StatusCode, Url,
@@ -43,6 +43,7 @@ pub struct RemoteFile {
     client: HubClient,
     url: Url,
     len: u64,
+    stated: Option<Digest>,
     number: u64,
     seen: Mutex<Seen>,
     runtime: Handle,
@@ -71,10 +72,33 @@ impl RemoteFile {
             client: client.clone(),
             url,
             len,
+            stated: None,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             seen: Mutex::default(),
             runtime: Handle::current(),
         }
+    }
+
+    /// The same with the digest that the Hub states for it.
+    #[must_use]
+    pub(crate) fn stating(self, stated: Option<Digest>) -> Self {
+        Self { stated, ..self }
+    }
+
+    /// The digest that the Hub states for it; it states none for small files.
+    pub const fn stated(&self) -> Option<Digest> {
+        self.stated
+    }
+
+    /// Bytes `from..to`, read again from where it broke off when a connection does.
+    ///
+    /// # Errors
+    /// What reading fails with; [`Error::BadPart`] for bytes past the end.
+    pub async fn part(&self, from: u64, to: u64) -> Result<Vec<u8>> {
+        if from > to || to > self.len {
+            return Err(self.bad("no such bytes"));
+        }
+        self.range(from, to).await
     }
 
     /// Where it was asked for.

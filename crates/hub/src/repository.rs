@@ -50,7 +50,9 @@ impl HubClient {
             }
             let parts: Vec<&str> = path.as_str().split('/').collect();
             let at = self.address(&[], id, &[&["resolve", commit.as_str()], &parts[..]].concat());
-            files.push((path, RemoteFile::new(self, at, size)));
+            let stated = file.pointer("/lfs/sha256").or_else(|| file.pointer("/lfs/oid"));
+            let stated = stated.and_then(Value::as_str).and_then(|text| text.parse().ok());
+            files.push((path, RemoteFile::new(self, at, size).stating(stated)));
         }
         Ok(Repository { commit, record, files, digest: Digest::of(pin.as_bytes()) })
     }

@@ -288,6 +288,18 @@ pub enum ImportCommand {
         #[arg(long)]
         id: String,
     },
+    /// Models of the configured Hub, or of another Stemma that it is.
+    Hub {
+        /// org/name, or org/name@revision.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// none: what the card and the Hub say; headers: shapes too; full: all files.
+        #[arg(long, default_value = "full")]
+        weights: jobs::Take,
+        /// Generations of declared parents to bring in too.
+        #[arg(long, default_value_t = 0)]
+        parents: u32,
+    },
     /// Bulk metadata: JSONL, CSV, JSON or Parquet with the Hub's field names.
     Dump {
         #[arg(required = true)]

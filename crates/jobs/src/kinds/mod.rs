@@ -3,6 +3,7 @@
 mod bake_adapter;
 mod diff_models;
 mod extract_adapter;
+mod import_model;
 mod merge_models;
 mod survey_weights;
 mod transfer_diff;
@@ -17,6 +18,7 @@ use crate::{Error, Registry, worker::Pulse};
 pub use bake_adapter::{BAKE_ADAPTER, BakePayload};
 pub use diff_models::{DIFF_MODELS, DiffPayload};
 pub use extract_adapter::{EXTRACT_ADAPTER, ExtractPayload};
+pub use import_model::IMPORT_MODEL;
 pub use merge_models::{MERGE_MODELS, MergePayload};
 pub use survey_weights::{SURVEY_WEIGHTS, SurveyPayload};
 pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
@@ -41,7 +43,7 @@ pub struct Kind {
 
 /// Every kind of job.
 pub const KINDS: &[Kind] =
-    &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER, SURVEY_WEIGHTS];
+    &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER, SURVEY_WEIGHTS, IMPORT_MODEL];
 
 impl Run {
     /// The payload this kind stored when it was queued.

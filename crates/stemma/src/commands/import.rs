@@ -16,6 +16,7 @@ use crate::{
 pub async fn run(context: Context, command: ImportCommand) -> Result<(), Failure> {
     match command {
         ImportCommand::Dir { path, id } => dir(context, path, &id).await,
+        ImportCommand::Hub { ids, weights, parents } => mirror(context, ids, (weights, parents)).await,
         ImportCommand::Dump { files } => dumps(context, files).await,
     }
 }
@@ -37,6 +38,38 @@ async fn dir(context: Context, path: PathBuf, id: &str) -> Result<(), Failure> {
     } else {
         let digest = row.digest.map(|d| d.to_string()).unwrap_or_default();
         output::line(format!("{} {digest}", row.name));
+    }
+    Ok(())
+}
+
+async fn mirror(
+    context: Context,
+    ids: Vec<String>,
+    (take, parents): (jobs::Take, u32),
+) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let mut done = Vec::new();
+    for asked in ids {
+        let wanted = jobs::Mirror { model: asked, take, parents };
+        let bar = output::bar(context.progress, "fetching");
+        let advance = |got: u64, total: u64| {
+            bar.set_length(total);
+            bar.set_position(got);
+            Ok(())
+        };
+        let mirrored = jobs::mirror(&registry, &wanted, &advance).await?;
+        bar.finish_and_clear();
+        if !context.json {
+            for model in &mirrored {
+                let fetched = format!("{} files fetched, {} were here", model.fetched, model.known);
+                let fault = model.fault.as_ref().map_or_else(String::new, |fault| format!(": {fault}"));
+                output::line(format!("{} {} ({fetched}){fault}", model.id, model.commit));
+            }
+        }
+        done.extend(mirrored);
+    }
+    if context.json {
+        output::json(&done);
     }
     Ok(())
 }

@@ -1,0 +1,38 @@
+//! Models of the configured Hub, brought in by a job.
+
+use actix_web::{HttpRequest, HttpResponse, post, web};
+use http::{Problem, Result};
+use jobs::{Mirror, Registry, Take};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::jobs_api::{JobView, accepted, idempotency_key};
+
+/// A model to bring in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewImport {
+    /// Id on the configured Hub, with `@revision` where it is not `main`.
+    pub model: String,
+    /// none, headers or full (default).
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub weights: Take,
+    /// Generations of declared parents that come with it; default 0.
+    #[serde(default)]
+    pub parents: u32,
+}
+
+/// Queue the import of a model from the configured Hub.
+#[utoipa::path(tag = "models", request_body = NewImport, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/imports")]
+pub async fn create_import(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    wanted: web::Json<NewImport>,
+) -> Result<HttpResponse> {
+    let NewImport { model, weights, parents } = wanted.into_inner();
+    let key = idempotency_key(&request)?;
+    let job = jobs::submit_mirror(&registry, &Mirror { model, take: weights, parents }, key).await?;
+    Ok(accepted(&job))
+}

@@ -1,0 +1,330 @@
+//! Mirroring: models of the configured Hub brought in, with as much of their weights as is wanted.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    str::FromStr,
+};
+
+use domain::{Digest, Metadata, RelativePath, RepoId};
+use hub::{HubClient, RemoteFile, Repository};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{JobRow, NewJob};
+use weights::ReadAt as _;
+
+use crate::{
+    Error, Gathered, Incoming, Made, Registry, ingest::not_reserved, ingest_files, kinds::IMPORT_MODEL,
+    operand::MAIN,
+};
+
+/// How much of a model is brought in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// What the card, the configuration and the Hub say.
+    None,
+    /// That, and the number of weights from the headers of the weight files, read by ranges.
+    Headers,
+    /// Every file.
+    #[default]
+    Full,
+}
+
+impl FromStr for Take {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "headers" => Ok(Self::Headers),
+            "full" => Ok(Self::Full),
+            other => Err(format!("`{other}` is not one of none, headers, full")),
+        }
+    }
+}
+
+/// A model to bring in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Mirror {
+    /// `org/name` or `org/name@revision`.
+    pub model: String,
+    pub take: Take,
+    /// Generations of declared parents that come with it.
+    pub parents: u32,
+}
+
+/// A model that was brought in.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mirrored {
+    pub id: String,
+    /// The Hub's commit.
+    pub commit: String,
+    pub digest: Option<Digest>,
+    /// Files that came over the network.
+    pub fetched: usize,
+    /// Files whose bytes were stored here already.
+    pub known: usize,
+    /// Why a parent could not be brought in; the model that was asked for fails as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// Hears of the bytes fetched of a model and of those there are; an error stops the import.
+pub type Advance<'a> = &'a (dyn Fn(u64, u64) -> Result<(), weights::Error> + Sync);
+
+/// Most models that one import brings in with their parents.
+const MOST: usize = 1_000;
+
+/// Queues a mirror; gives its job.
+///
+/// # Errors
+/// [`Error::NoHub`], or what is wrong with the name.
+pub async fn submit_mirror(
+    registry: &Registry,
+    wanted: &Mirror,
+    key: Option<String>,
+) -> Result<JobRow, Error> {
+    let (id, _) = named(&wanted.model)?;
+    not_reserved(&id)?;
+    endpoint(registry, &wanted.model)?;
+    let job = NewJob {
+        kind: IMPORT_MODEL.id.to_owned(),
+        payload: json!(wanted),
+        idempotency_key: key,
+        output: None,
+    };
+    let (row, _) = registry.store.enqueue(job, registry.limits.queued_jobs).await?;
+    registry.queued.notify_one();
+    Ok(row)
+}
+
+/// Brings a model in, then its declared parents that are known by name only, generation by generation.
+///
+/// # Errors
+/// [`Error::NoHub`]; what the Hub answers for the model asked for. Faults of parents are in the report.
+pub async fn mirror(
+    registry: &Registry,
+    wanted: &Mirror,
+    advance: Advance<'_>,
+) -> Result<Vec<Mirrored>, Error> {
+    let hub = endpoint(registry, &wanted.model)?;
+    let (id, revision) = named(&wanted.model)?;
+    let mut seen = BTreeSet::from([id.key()]);
+    let mut open = VecDeque::from([(id, revision, 0)]);
+    let mut done = Vec::new();
+    while let Some((id, revision, generation)) = open.pop_front() {
+        let one = bring(registry, hub, (&id, &revision, wanted.take), advance).await;
+        let (mirrored, parents) = match one {
+            Ok(one) => one,
+            Err(error @ Error::Weights(weights::Error::Stopped)) => return Err(error),
+            Err(error) if generation == 0 => return Err(error),
+            Err(error) => {
+                let fault = Some(error.to_string());
+                let id = id.to_string();
+                (
+                    Mirrored { id, commit: String::new(), digest: None, fetched: 0, known: 0, fault },
+                    Vec::new(),
+                )
+            }
+        };
+        done.push(mirrored);
+        if generation == wanted.parents {
+            continue;
+        }
+        for parent in parents {
+            let here = registry.store.model_by_id(parent.as_str()).await?.is_some_and(|row| !row.ghost);
+            if !here && seen.len() < MOST && seen.insert(parent.key()) {
+                open.push_back((parent, MAIN.to_owned(), generation + 1));
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a HubClient, Error> {
+    registry.hub.as_ref().ok_or_else(|| Error::NoHub(model.to_owned()))
+}
+
+fn named(model: &str) -> Result<(RepoId, String), Error> {
+    let (id, revision) = model.split_once('@').unwrap_or((model, MAIN));
+    let id = RepoId::parse(id).map_err(|error| Error::Invalid(error.to_string()))?;
+    Ok((id, revision.to_owned()))
+}
+
+/// Brings one model in; gives its declared parents too.
+async fn bring(
+    registry: &Registry,
+    hub: &HubClient,
+    (id, revision, take): (&RepoId, &str, Take),
+    advance: Advance<'_>,
+) -> Result<(Mirrored, Vec<RepoId>), Error> {
+    not_reserved(id)?;
+    let repository = hub.repository(id, revision).await?;
+    let told = hub::metadata::from_api_row(&repository.record, &registry.limits).map_err(Error::Invalid)?;
+    let told = Metadata { id: id.clone(), sha: Some(repository.commit.clone()), ..told };
+    let mut counts = (0, 0);
+    let mut said = described(registry, id, &repository).await?;
+    match take {
+        Take::None => {}
+        Take::Headers => said.parameters = headers(registry, &repository).await?.or(said.parameters),
+        Take::Full => counts = fetch(registry, id, (&repository, advance)).await?,
+    }
+    let mut parents = Vec::new();
+    // What the files say first, then what the Hub knows besides: a field that one leaves out stays as it is.
+    for metadata in [said, told] {
+        let (claims, notes) = analysis::lineage::claims(&metadata, &registry.limits);
+        let mut metadata = metadata;
+        metadata.notes.extend(notes);
+        parents.extend(claims.iter().map(|claim| claim.parent.clone()));
+        registry.store.upsert(&[(metadata, claims)]).await?;
+    }
+    registry.forests.settle().await?;
+    let row = registry.store.model_by_id(id.as_str()).await?;
+    let mirrored = Mirrored {
+        id: id.to_string(),
+        commit: repository.commit,
+        digest: row.and_then(|row| row.digest),
+        fetched: counts.0,
+        known: counts.1,
+        fault: None,
+    };
+    Ok((mirrored, parents))
+}
+
+/// What card and configurations of a repository say.
+async fn described(registry: &Registry, id: &RepoId, repository: &Repository) -> Result<Metadata, Error> {
+    let limits = &registry.limits;
+    let text = async |name: &str, most: u64| -> Result<Option<String>, Error> {
+        match repository.file(name) {
+            Some(file) => Ok(String::from_utf8(file.read_all(most).await?).ok()),
+            None => Ok(None),
+        }
+    };
+    let document = |text: Option<String>, name: &str| {
+        let read = text.map(|text| weights::config_document(&text)).transpose();
+        read.map_err(|error| Error::Invalid(format!("{name} of `{id}`: {error}")))
+    };
+    let card = text("README.md", limits.card_bytes).await?;
+    let config = document(text("config.json", limits.config_bytes).await?, "config.json")?;
+    let adapter = document(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
+    let files: Vec<String> = repository.files.iter().map(|(path, _)| path.as_str().to_owned()).collect();
+    let folder = hub::metadata::Folder {
+        card: card.as_deref(),
+        config: config.as_ref(),
+        adapter_config: adapter.as_ref(),
+        files: &files,
+    };
+    Ok(hub::metadata::from_checkpoint(id.clone(), &folder, limits))
+}
+
+/// The number of weights, from the headers alone; none where there are no weight files.
+async fn headers(registry: &Registry, repository: &Repository) -> Result<Option<i64>, Error> {
+    let mut total = 0_u64;
+    let mut any = false;
+    for (path, file) in &repository.files {
+        if !path.as_str().ends_with(".safetensors") || file.len() < 8 {
+            continue;
+        }
+        let length = file.part(0, 8).await?;
+        let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
+        if length > registry.limits.header_bytes || length > file.len() - 8 {
+            return Err(Error::Invalid(format!("`{path}` has a header of {length} bytes")));
+        }
+        let header: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(&file.part(8, 8 + length).await?)
+                .map_err(|error| Error::Invalid(format!("the header of `{path}` cannot be read: {error}")))?;
+        for (name, tensor) in header {
+            let shape = tensor.get("shape").and_then(serde_json::Value::as_array);
+            if let Some(shape) = shape.filter(|_| name != "__metadata__") {
+                any = true;
+                let sizes = shape.iter().map(|size| size.as_u64().unwrap_or(0));
+                total = total.saturating_add(sizes.fold(1, u64::saturating_mul));
+            }
+        }
+    }
+    Ok(any.then(|| i64::try_from(total).unwrap_or(i64::MAX)))
+}
+
+/// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files.
+async fn fetch(
+    registry: &Registry,
+    id: &RepoId,
+    (repository, advance): (&Repository, Advance<'_>),
+) -> Result<(usize, usize), Error> {
+    let total = repository.files.iter().map(|(_, file)| file.len()).sum();
+    let mut gathered = Gathered::new();
+    let (mut got, mut counts) = (0, (0, 0));
+    for (path, file) in &repository.files {
+        let start = got;
+        let taken = one_file(registry, (&gathered, file), &mut |bytes| {
+            got += bytes;
+            advance(got, total)
+        })
+        .await;
+        match taken {
+            Ok((digest, true)) => {
+                counts.1 += 1;
+                gathered.files.push(Incoming { path: path.clone(), digest, size: file.len() });
+            }
+            Ok((digest, false)) => {
+                counts.0 += 1;
+                gathered.files.push(Incoming { path: path.clone(), digest, size: file.len() });
+            }
+            Err(error) => {
+                // What came whole stays pinned for a day: the next try does not fetch it again.
+                return Err(error);
+            }
+        }
+        got = start + file.len();
+        advance(got, total)?;
+    }
+    check_paths(&gathered)?;
+    ingest_files(registry, id, gathered, Made::default()).await?;
+    Ok(counts)
+}
+
+/// A file's digest, and whether its bytes were here.
+async fn one_file(
+    registry: &Registry,
+    (gathered, file): (&Gathered, &RemoteFile),
+    advance: &mut (dyn FnMut(u64) -> Result<(), weights::Error> + Send),
+) -> Result<(Digest, bool), Error> {
+    let store = &registry.store;
+    if let Some(stated) = file.stated() {
+        store.pin(&gathered.holder, &stated).await?;
+        if store.blob_size(&stated).await? == Some(file.len()) {
+            return Ok((stated, true));
+        }
+    }
+    let mut writer = store.blob_writer(&gathered.holder).await?;
+    let step = registry.limits.hub_block_bytes.max(1);
+    let mut at = 0;
+    while at < file.len() {
+        let to = (at + step).min(file.len());
+        let block = match file.part(at, to).await {
+            Ok(block) => block,
+            Err(error) => {
+                writer.abort().await?;
+                return Err(error.into());
+            }
+        };
+        writer.write(&block).await?;
+        advance(to - at)?;
+        at = to;
+    }
+    let (digest, _) = writer.finish().await?;
+    if let Some(stated) = file.stated().filter(|stated| *stated != digest) {
+        store.discard(&gathered.holder, &[digest]).await?;
+        return Err(Error::Invalid(format!("{}: {digest} came, the Hub states {stated}", file.url())));
+    }
+    Ok((digest, false))
+}
+
+/// Two files of one path would hide each other.
+fn check_paths(gathered: &Gathered) -> Result<(), Error> {
+    let mut seen: BTreeSet<&RelativePath> = BTreeSet::new();
+    match gathered.files.iter().find(|file| !seen.insert(&file.path)) {
+        Some(twice) => Err(Error::Invalid(format!("the Hub lists `{}` twice", twice.path))),
+        None => Ok(()),
+    }
+}
