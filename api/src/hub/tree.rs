@@ -181,22 +181,19 @@ async fn last_commits(
     items: &mut [Value],
 ) -> Result<()> {
     let (history, _) = registry.store.history(row.id, &commit.oid, (0, LOOK_BACK)).await?;
-    let mut open: BTreeMap<usize, (String, String)> = BTreeMap::new();
+    let mut open: BTreeMap<usize, String> = BTreeMap::new();
     let path_of = |item: &Value| item["path"].as_str().unwrap_or_default().to_owned();
     let mut last = history.first();
     for (place, one) in history.iter().enumerate() {
         let files = registry.store.files(one.revision).await?;
         if place == 0 {
-            open = items
-                .iter()
-                .enumerate()
-                .map(|(at, item)| (at, state(&files, &path_of(item))))
-                .map(|(at, state)| (at, (String::new(), state)))
-                .collect();
+            for (at, item) in items.iter().enumerate() {
+                open.insert(at, state(&files, &path_of(item)));
+            }
         }
         let moved: Vec<usize> = open
             .iter()
-            .filter(|(at, (_, known))| state(&files, &path_of(&items[**at])) != *known)
+            .filter(|(at, known)| state(&files, &path_of(&items[**at])) != **known)
             .map(|(at, _)| *at)
             .collect();
         for at in moved {
@@ -247,11 +244,14 @@ mod tests {
     }
 
     fn paths(entries: &[Entry]) -> Vec<&str> {
-        let path = |entry| match entry {
-            &Entry::File(ref file) => file.path.as_str(),
-            Entry::Folder(path, _) => path.as_str(),
-        };
-        entries.iter().map(path).collect()
+        let mut paths = Vec::new();
+        for entry in entries {
+            paths.push(match entry {
+                Entry::File(file) => file.path.as_str(),
+                Entry::Folder(path, _) => path.as_str(),
+            });
+        }
+        paths
     }
 
     #[test]

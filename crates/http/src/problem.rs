@@ -41,11 +41,9 @@ pub struct Problem {
     /// Every fault, when several were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemItem>,
-    /// `detail` under the name that the Hub's clients read.
-    pub error: String,
     /// What the Hub's clients read from headers.
     #[serde(skip)]
-    pub hub: Option<HubMarks>,
+    pub hub: Option<Box<HubMarks>>,
 }
 
 /// Headers by which the Hub's clients tell kinds of errors apart.
@@ -87,7 +85,6 @@ impl Problem {
             code: code.to_owned(),
             instance: Ulid::generate().to_string(),
             errors: Vec::new(),
-            error: String::new(),
             hub: None,
         }
     }
@@ -95,7 +92,7 @@ impl Problem {
     /// The same with the Hub's code for it.
     #[must_use]
     pub fn for_hub(mut self, code: &'static str, commit: Option<&str>) -> Self {
-        self.hub = Some(HubMarks { code, commit: commit.map(str::to_owned) });
+        self.hub = Some(Box::new(HubMarks { code, commit: commit.map(str::to_owned) }));
         self
     }
 
@@ -146,8 +143,11 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let told = Self { error: self.detail.clone(), ..self.clone() };
-        let body = serde_json::to_string(&told).unwrap_or_else(|_| "{}".to_owned());
+        let mut body = serde_json::to_value(self).unwrap_or_default();
+        if let Some(members) = body.as_object_mut() {
+            // The Hub's clients read this name.
+            members.insert("error".to_owned(), self.detail.clone().into());
+        }
         let line: String = self
             .detail
             .chars()
@@ -159,13 +159,13 @@ impl ResponseError for Problem {
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .insert_header(("x-error-message", line))
             .insert_header(("x-request-id", self.instance.as_str()));
-        if let Some(HubMarks { code, commit }) = &self.hub {
-            answer.insert_header(("x-error-code", *code));
-            if let Some(commit) = commit {
+        if let Some(marks) = &self.hub {
+            answer.insert_header(("x-error-code", marks.code));
+            if let Some(commit) = &marks.commit {
                 answer.insert_header(("x-repo-commit", commit.as_str()));
             }
         }
-        answer.body(body)
+        answer.body(body.to_string())
     }
 }
 
