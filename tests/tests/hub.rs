@@ -93,3 +93,18 @@ async fn a_push_is_looked_at_and_answers_kinship_without_another_import() -> Res
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn many_clients_push_at_once_and_nothing_is_lost_or_torn() -> Result<()> {
+    let Some((interpreter, _)) = hub_clients().into_iter().next() else { return Ok(()) };
+    for database in databases() {
+        let (server, home) = (Server::start(&database).await?, TempDir::with_prefix("stemma-test-")?);
+        let token = run(server.stemma(), &["token", "create", "crowd"])?;
+        let mut crowd = tool(&interpreter, "hub_crowd.py");
+        crowd.env("HF_ENDPOINT", server.url("")).env("HF_TOKEN", token.trim());
+        crowd.env("HF_HOME", home.path()).env("HUB_USER", "crowd");
+
+        run(crowd, &[]).with_context(|| format!("{database:?}: {}", server.log_end()))?;
+    }
+    Ok(())
+}
