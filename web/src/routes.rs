@@ -25,6 +25,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(web::get().to(pages::transfers::form))
                 .route(web::post().to(pages::transfers::submit)),
         )
+        .service(
+            web::resource("/login")
+                .route(web::get().to(pages::login::form))
+                .route(web::post().to(pages::login::submit)),
+        )
+        .route("/logout", web::post().to(pages::login::leave))
         .route("/jobs", web::get().to(pages::jobs::list))
         .route("/jobs/{id}", web::get().to(pages::jobs::show))
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))

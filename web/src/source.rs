@@ -53,6 +53,9 @@ pub type Result<T> = std::result::Result<T, Failure>;
 /// Everything the pages ask for. Names compare case-insensitively; lists are bounded by the implementation.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
+    /// Whether this is the secret of a living access token.
+    async fn is_token(&self, secret: &str) -> Result<bool>;
+
     /// The size of the catalogue.
     async fn counts(&self) -> Result<Counts>;
     /// Counts and the biggest families (about ten).

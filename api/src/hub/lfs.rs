@@ -48,10 +48,17 @@ pub async fn batch(
         .map_err(|error| Problem::bad_request(format!("the batch cannot be read: {error}")))?;
     let row = registry.store.model_by_id(&path.id()).await?.filter(|row| !row.ghost);
     row.ok_or_else(|| missing_model(&path.id()))?;
+    // The client sends objects without its token.
+    let key = match http::bearer(&request, &registry.store).await? {
+        Some(token) if batch.operation == "upload" => {
+            format!("?key={}", registry.store.upload_key(&token.owner).await?)
+        }
+        _ => String::new(),
+    };
     let mut objects = Vec::with_capacity(batch.objects.len());
     for Object { oid, size } in batch.objects {
         objects.push(match oid.parse::<Digest>() {
-            Ok(digest) => object(&request, &registry, (&batch.operation, digest, size)).await?,
+            Ok(digest) => object((&request, &registry), (&batch.operation, digest, size), &key).await?,
             Err(error) => {
                 json!({ "oid": oid, "size": size, "error": { "code": 422, "message": error.to_string() } })
             }
@@ -62,9 +69,9 @@ pub async fn batch(
 }
 
 async fn object(
-    request: &HttpRequest,
-    registry: &Registry,
+    (request, registry): (&HttpRequest, &Registry),
     (operation, digest, size): (&str, Digest, u64),
+    key: &str,
 ) -> Result<Value> {
     let (host, oid) = (here(request), digest.hex());
     let stored = registry.store.blob_size(&digest).await?;
@@ -78,8 +85,8 @@ async fn object(
         ("upload", _) => json!({
             "oid": oid, "size": size,
             "actions": {
-                "upload": link(format!("{host}/api/lfs/{oid}/{size}")),
-                "verify": link(format!("{host}/api/lfs/verify")),
+                "upload": link(format!("{host}/api/lfs/{oid}/{size}{key}")),
+                "verify": link(format!("{host}/api/lfs/verify{key}")),
             },
         }),
         (_, Some(held)) => json!({

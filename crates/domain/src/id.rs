@@ -26,6 +26,8 @@ pub const RESERVED: &[&str] = &[
     "jobs",
     "kinship",
     "livez",
+    "login",
+    "logout",
     "merges",
     "metrics",
     "models",

@@ -116,6 +116,7 @@ pub const CODES: &[Code] = &[
     code("stored_value", 500, "A stored value cannot be read back."),
     code("task_failed", 500, "A task stopped unexpectedly."),
     code("text_too_long", 413, "A text file is longer than its limit."),
+    code("token_needed", 401, "This registry asks for an access token here; sign in or send one."),
     code("too_deep", 422, "A JSON document is nested too deeply."),
     code("too_few_models", 422, "A comparison needs more models."),
     code("too_large", 413, "An upload is over a limit."),

@@ -7,6 +7,7 @@ use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
 };
+use http::Door;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -22,6 +23,10 @@ pub struct Config {
     /// Address of the Hub that `hub:org/name` stands for; without one nothing is fetched from anywhere.
     pub hub: Option<String>,
     pub listen: String,
+    /// Who may read: `anyone` who reaches the service, or the bearer of a `token`.
+    pub reads: Door,
+    /// Who may change something.
+    pub writes: Door,
     /// What `serve` and `worker` log, as `level` or `target=level,…`.
     pub log: String,
     pub limits: Limits,
@@ -35,6 +40,8 @@ impl Default for Config {
             blobs: None,
             hub: None,
             listen: "127.0.0.1:8080".to_owned(),
+            reads: Door::default(),
+            writes: Door::default(),
             log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
             limits: Limits::default(),
         }

@@ -14,6 +14,7 @@ use actix_web::{
     web,
 };
 use domain::Class;
+use http::Gate;
 use jobs::Registry;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
@@ -55,18 +56,22 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
 
     let limits = registry.limits;
     let site = web::Data::from(Site::shared(registry.clone()));
+    let gate = Gate { store: registry.store.clone(), reads: config.reads, writes: config.writes };
+    let gate = web::Data::new(gate);
     let data = web::Data::new(registry);
     let metrics_handle = web::Data::new(handle);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
             .app_data(site.clone())
+            .app_data(gate.clone())
             .app_data(metrics_handle.clone())
             .app_data(leaving.clone())
             .app_data(web::PayloadConfig::new(limits.body_bytes))
             // From the inside out: the last one sees a request first.
             .wrap(Compress::default())
             .wrap(from_fn(http::answer_head))
+            .wrap(from_fn(http::authorise))
             .wrap(from_fn(http::refuse_cross_site))
             .wrap(from_fn(measured))
             .route("/metrics", web::get().to(metrics_text))

@@ -3,6 +3,7 @@
 use domain::Digest;
 use sea_orm::QueryResult;
 use serde::Serialize;
+use ulid::Ulid;
 
 use crate::{
     Result, Store,
@@ -54,6 +55,9 @@ fn token(row: &QueryResult) -> Result<TokenRow> {
     })
 }
 
+/// The label of an upload's key.
+const UPLOAD: &str = "upload";
+
 const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at";
 
 impl Store {
@@ -74,6 +78,35 @@ impl Store {
         let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
         sql::insert(&tx, "tokens", &columns, vec![row], "").await?;
         Ok(tx.commit().await?)
+    }
+
+    /// A key that lets one client upload for a day, for addresses that are asked without its token.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn upload_key(&self, owner: &str) -> Result<String> {
+        // 160 random bits.
+        let key = format!("{}{}", Ulid::generate(), Ulid::generate());
+        let end = wall_clock() + 86_400;
+        let new = TokenRow {
+            id: 0,
+            owner: owner.to_owned(),
+            label: UPLOAD.to_owned(),
+            scope: Scope::Write,
+            created_at: 0,
+            expires_at: Some(end),
+        };
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "DELETE FROM tokens WHERE label = {} AND expires_at < {}",
+            params.add(UPLOAD),
+            params.add(wall_clock())
+        );
+        sql::run(&tx, &sql, params).await?;
+        tx.commit().await?;
+        self.add_token(&key, &new).await?;
+        Ok(key)
     }
 
     /// The living token with this secret.

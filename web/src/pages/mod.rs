@@ -7,6 +7,7 @@ pub mod home;
 pub mod jobs;
 pub mod kinship;
 pub mod lineage;
+pub mod login;
 pub mod merges;
 pub mod model;
 pub mod models;

@@ -58,6 +58,10 @@ impl Fake {
 
 #[async_trait]
 impl Source for Fake {
+    async fn is_token(&self, secret: &str) -> Result<bool> {
+        Ok(secret == "right")
+    }
+
     async fn counts(&self) -> Result<Counts> {
         Ok(Counts { models: 1_860_411, ghosts: 21_345, edges: 901_223, with_weights: 12, jobs_queued: 1 })
     }

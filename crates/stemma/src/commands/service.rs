@@ -65,6 +65,8 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ("blobs".to_owned(), config.blobs_url(), source("blobs")),
         ("hub".to_owned(), redact(config.hub.as_deref().unwrap_or("none")), source("hub")),
         ("listen".to_owned(), config.listen.clone(), source("listen")),
+        ("reads".to_owned(), door(config.reads).to_owned(), source("reads")),
+        ("writes".to_owned(), door(config.writes).to_owned(), source("writes")),
         ("log".to_owned(), config.log.clone(), source("log")),
     ];
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(config.limits) {
@@ -87,6 +89,13 @@ pub fn show_config(context: &Context, figment: &Figment) {
     let (keys, values) = (width(|row| &row.0), width(|row| &row.1));
     for (key, value, source) in &rows {
         output::line(format!("{key:keys$}  {value:values$}  {source}"));
+    }
+}
+
+const fn door(door: http::Door) -> &'static str {
+    match door {
+        http::Door::Anyone => "anyone",
+        http::Door::Token => "token",
     }
 }
 

@@ -44,6 +44,10 @@ fn count(value: i64) -> u64 {
 
 #[async_trait]
 impl Source for Site {
+    async fn is_token(&self, secret: &str) -> Result<bool> {
+        Ok(self.registry.store.token(secret).await?.is_some())
+    }
+
     async fn counts(&self) -> Result<Counts> {
         let counts = self.registry.store.count_models().await?;
         Ok(Counts {

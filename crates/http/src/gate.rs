@@ -1,0 +1,133 @@
+//! Who may do what: the one place that decides whether a request is let in.
+
+use actix_web::{
+    HttpMessage as _, HttpRequest, ResponseError as _,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{StatusCode, header},
+    middleware::Next,
+    web,
+};
+use serde::{Deserialize, Serialize};
+use store::{Scope, Store, TokenRow};
+
+use crate::Problem;
+
+/// The cookie that holds a browser's token.
+pub const COOKIE: &str = "stemma_token";
+
+/// What the Hub's clients take for a token that is no good, word for word.
+const BAD_TOKEN: &str = "Invalid credentials in Authorization header";
+
+/// Who is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Door {
+    /// Everybody who reaches the service.
+    #[default]
+    Anyone,
+    /// The bearer of a token.
+    Token,
+}
+
+/// The rules in force; app data of the service.
+#[derive(Clone)]
+pub struct Gate {
+    pub store: Store,
+    pub reads: Door,
+    pub writes: Door,
+}
+
+/// Addresses that answer whatever the rules are: signs of life, the way in, and what its page needs.
+fn always_open(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/healthz" | "/login" | "/logout") || path.starts_with("/static/")
+}
+
+/// The token that a request carries: as `Authorization: Bearer`, in the cookie of a browser that signed in, or, for
+/// an upload that was announced, in its address.
+fn secret(request: &HttpRequest) -> Option<String> {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(text) = given {
+        return text.strip_prefix("Bearer ").map(|text| text.trim().to_owned());
+    }
+    if request.path().starts_with("/api/lfs/") {
+        let key = request.query_string().split('&').find_map(|part| part.strip_prefix("key="));
+        return key.map(str::to_owned);
+    }
+    request.cookie(COOKIE).map(|cookie| cookie.value().to_owned())
+}
+
+/// The living token that a request carries; none for a request without one.
+///
+/// # Errors
+/// 401 for a token that is unknown, revoked or expired.
+pub async fn bearer(request: &HttpRequest, store: &Store) -> Result<Option<TokenRow>, Problem> {
+    if let Some(known) = request.extensions().get::<TokenRow>() {
+        return Ok(Some(known.clone()));
+    }
+    let Some(secret) = secret(request) else { return Ok(None) };
+    store.token(&secret).await?.map(Some).ok_or_else(bad_token)
+}
+
+/// 401 for a token that is no good, or for none where one is needed.
+pub fn bad_token() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "bad_token", BAD_TOKEN)
+}
+
+async fn admit(request: &HttpRequest, gate: &Gate) -> Result<(), Problem> {
+    let (door, needed) = match request.method().is_safe() {
+        true => (gate.reads, Scope::Read),
+        false => (gate.writes.max(gate.reads), Scope::Write),
+    };
+    if door == Door::Anyone || always_open(request.path()) {
+        return Ok(());
+    }
+    match bearer(request, &gate.store).await? {
+        Some(token) if token.scope >= needed => {
+            request.extensions_mut().insert(token);
+            Ok(())
+        }
+        Some(_) => {
+            let detail = "this token may only read; ask for one that may write";
+            Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
+        }
+        None => {
+            let detail = "a token is needed here: send Authorization: Bearer …, or sign in at /login";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "token_needed", detail))
+        }
+    }
+}
+
+impl Door {
+    /// The stricter of two.
+    fn max(self, other: Self) -> Self {
+        if other == Self::Token { other } else { self }
+    }
+}
+
+/// Middleware: lets a request in, or refuses it; a browser is shown the way in.
+///
+/// # Errors
+/// Those of the service behind it.
+pub async fn authorise<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let Some(gate) = request.app_data::<web::Data<Gate>>().cloned() else {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    };
+    match admit(request.request(), &gate).await {
+        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Err(problem) => {
+            let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+            let browser = accepts.is_some_and(|text| text.contains("text/html"));
+            let unknown = problem.status == StatusCode::UNAUTHORIZED.as_u16();
+            let answer = if browser && unknown {
+                actix_web::HttpResponse::SeeOther().insert_header((header::LOCATION, "/login")).finish()
+            } else {
+                problem.error_response()
+            };
+            Ok(request.into_response(answer).map_into_right_body())
+        }
+    }
+}
