@@ -128,7 +128,8 @@ async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
         let pair = "table.heat tbody tr:first-child td:nth-child(3)";
         ensure!(text(&browser, pair).await?.contains('±'), "sketches answer first");
         follow(&browser, "Read the weights for the exact numbers").await?;
-        arrived(&browser, pair, "0.378").await?;
+        arrived(&browser, "main", "compared, exactly").await?;
+        ensure!(text(&browser, pair).await? == "0.378");
         browser.goto(server.url("/compare/mandoc/scribe-v1-de...mandoc/scribe-v1")).await?;
         ensure!(text(&browser, ".lead").await?.contains("39 of 39 tensors differ"));
         ensure!(browser.find_all(By::Css("table.tensors tbody tr")).await?.len() == 39);
