@@ -1,12 +1,12 @@
 //! Inner products of deltas straight from stored bytes: one pass over a base and the models tuned from it.
 //!
-//! A delta is taken in f32 and multiplied in f64, where the product of two f32 is exact. The base's norm gathers in f32
-//! over a few elements before it goes to f64. Short inputs, f64 inputs and values near the ends of the
-//! f32 range are subtracted in f64 instead.
+//! A delta is taken in f32 and multiplied in f64, where the product of two f32 is exact (pairs of half floats: see
+//! `halves`). The base's norm gathers in f32 over a few elements before it goes to f64. Short inputs, f64 inputs and
+//! values near the ends of the f32 range are subtracted in f64 instead.
 
 use multiversion::{multiversion, target::target_cfg_f};
 
-use crate::{Dtype, decode, decode_f64};
+use crate::{Dtype, decode, decode_f64, halves};
 
 /// Stored elements of one vector.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ const FAINT: f64 = 1e-30;
 /// Elements of each vector held as numbers at a time; those of a few models fit the first-level cache.
 const STRIP: usize = 256;
 /// f64 lanes of the fused pair kernel.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 /// Words a lane adds up in f32 before it goes to f64.
 const GROUP: usize = 4;
 
@@ -127,8 +127,7 @@ fn pair(base: Stored<'_>, a: Stored<'_>, b: Stored<'_>, elements: usize) -> Sums
     let done = match base.dtype {
         Dtype::Bf16 if same => pair_bf16([base.bytes, a.bytes, b.bytes], &mut lanes),
         Dtype::F32 if same => pair_f32([base.bytes, a.bytes, b.bytes], &mut lanes),
-        #[cfg(target_arch = "x86_64")]
-        Dtype::F16 if same && halves::supported() => halves::pair([base.bytes, a.bytes, b.bytes], &mut lanes),
+        Dtype::F16 if same => halves::pair([base.bytes, a.bytes, b.bytes], &mut lanes),
         _ => pair_decoded([base, a, b], elements, &mut lanes),
     };
     let mut sums = lanes.sums();
@@ -173,11 +172,11 @@ fn pair_f32(inputs: [&[u8]; 3], lanes: &mut PairLanes) -> usize {
     }
 }
 
-type Lanes = [f64; LANES];
+pub(crate) type Lanes = [f64; LANES];
 
 /// Running sums of a pair: ⟨a, b⟩, ⟨a, a⟩, ⟨b, b⟩, Σ a, Σ b, Σ base².
 #[derive(Clone, Copy, Default)]
-struct PairLanes([Lanes; 6]);
+pub(crate) struct PairLanes(pub [Lanes; 6]);
 
 impl PairLanes {
     fn sums(self) -> Sums {
@@ -225,62 +224,6 @@ fn pair_words<const K: usize>(
     }
     lanes.0 = [ab, aa, bb, sa, sb, norm];
     count * GROUP * LANES * K
-}
-
-/// Half floats by the processor's own conversion, which no portable loop becomes.
-#[cfg(target_arch = "x86_64")]
-mod halves {
-    use std::arch::x86_64::{__m256i, __m512, _mm512_cvtph_ps};
-
-    use super::{GROUP, LANES, PairLanes};
-
-    pub(super) fn supported() -> bool {
-        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
-    }
-
-    /// Adds whole groups; gives the elements done. Only where [`supported`].
-    #[allow(unsafe_code)]
-    pub(super) fn pair(inputs: [&[u8]; 3], lanes: &mut PairLanes) -> usize {
-        if !supported() {
-            return 0;
-        }
-        // SAFETY: the processor has what the function is compiled for.
-        unsafe { pair_with_avx512(inputs, lanes) }
-    }
-
-    #[target_feature(enable = "avx512f,avx512dq,fma")]
-    fn pair_with_avx512(inputs: [&[u8]; 3], lanes: &mut PairLanes) -> usize {
-        let wide = |codes: &[u8; 2 * LANES]| -> [f32; LANES] {
-            bytemuck::cast::<__m512, _>(_mm512_cvtph_ps(bytemuck::cast::<_, __m256i>(*codes)))
-        };
-        let groups = |bytes| -> &[[[u8; 2 * LANES]; GROUP]] {
-            <[u8]>::as_chunks::<{ 2 * LANES }>(bytes).0.as_chunks::<GROUP>().0
-        };
-        let [base, a, b] = inputs.map(groups);
-        let count = base.len().min(a.len()).min(b.len());
-        let [mut ab, mut aa, mut bb, mut sa, mut sb, mut norm] = lanes.0;
-        for ((base, a), b) in base.iter().zip(a).zip(b) {
-            let mut square = [0.0f32; LANES];
-            for ((base, a), b) in base.iter().zip(a).zip(b) {
-                let (base, a, b) = (wide(base), wide(a), wide(b));
-                for lane in 0..LANES {
-                    square[lane] += base[lane] * base[lane];
-                    let x = f64::from(a[lane] - base[lane]);
-                    let y = f64::from(b[lane] - base[lane]);
-                    ab[lane] = x.mul_add(y, ab[lane]);
-                    aa[lane] = x.mul_add(x, aa[lane]);
-                    bb[lane] = y.mul_add(y, bb[lane]);
-                    sa[lane] += x;
-                    sb[lane] += y;
-                }
-            }
-            for lane in 0..LANES {
-                norm[lane] += f64::from(square[lane]);
-            }
-        }
-        lanes.0 = [ab, aa, bb, sa, sb, norm];
-        count * GROUP * LANES
-    }
 }
 
 /// Pairwise, in one order. Kept apart from the loops that fill the lanes, which would otherwise be vectorised its way.

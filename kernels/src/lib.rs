@@ -9,6 +9,7 @@ pub mod dtype;
 mod elementwise;
 mod float;
 mod gram;
+mod halves;
 pub mod kth;
 mod mask;
 mod pair;

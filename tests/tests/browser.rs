@@ -125,7 +125,11 @@ async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
 
         let address = "/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&base=mandoc/scribe-v1";
         browser.goto(server.url(address)).await?;
-        ensure!(text(&browser, "table.heat tbody tr:first-child td:nth-child(3)").await? == "0.378");
+        let pair = "table.heat tbody tr:first-child td:nth-child(3)";
+        ensure!(text(&browser, pair).await?.contains('±'), "sketches answer first");
+        follow(&browser, "Read the weights for the exact numbers").await?;
+        arrived(&browser, "main", "compared, exactly").await?;
+        ensure!(text(&browser, pair).await? == "0.378");
         browser.goto(server.url("/compare/mandoc/scribe-v1-de...mandoc/scribe-v1")).await?;
         ensure!(text(&browser, ".lead").await?.contains("39 of 39 tensors differ"));
         ensure!(browser.find_all(By::Css("table.tensors tbody tr")).await?.len() == 39);

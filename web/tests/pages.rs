@@ -122,6 +122,19 @@ async fn a_name_in_another_case_leads_to_the_name_as_written() {
 }
 
 #[actix_web::test]
+async fn an_estimate_shows_its_error_and_leads_to_the_exact_numbers() {
+    let question = "/kinship?of=a%2Fb&of=c%2Fd&base=g%2Fh&measure=cosine";
+
+    let (_, _, estimate) = get(question).await;
+    let (_, _, exact) = get(&format!("{question}&exact=true")).await;
+
+    let link = format!("{}&amp;exact=true\"", question.replace('&', "&amp;"));
+    assert!(estimate.contains("0.730<small>± 0.004</small>") && estimate.contains("estimated from sketches"));
+    assert!(estimate.replace("&#38;", "&amp;").contains(&link), "{estimate}");
+    assert!(exact.contains("0.730</td>") && !exact.contains('±') && exact.contains("compared, exactly"));
+}
+
+#[actix_web::test]
 async fn slow_measurements_lead_to_their_job() {
     let (status, location, _) = get("/kinship?of=slow/one&of=a/b").await;
     assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/jobs/01JOB"));

@@ -21,6 +21,8 @@ struct Page {
     report: Option<KinshipPage>,
     rows: Vec<(Name, Vec<Shade>)>,
     csv: String,
+    /// Where the same is read from the weights.
+    exact: String,
     ramp: Vec<String>,
     fault: Option<String>,
     items: Vec<Item>,
@@ -30,10 +32,13 @@ struct Page {
 struct Shade {
     class: String,
     text: String,
+    /// `± …` of an estimate.
+    error: String,
     reason: String,
 }
 
-/// `GET /kinship?of=a&of=b&base=c&measure=cosine`; one `of` may hold several names, one a line.
+/// `GET /kinship?of=a&of=b&base=c&measure=cosine`; one `of` may hold several names, one a line. `exact=true` reads the
+/// weights even where sketches answer.
 pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
     let names: Vec<String> = asked
@@ -48,7 +53,8 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let measures = source.measures();
     let first = measures.first().map_or("cosine", |measure| measure.id.as_str());
     let measure = asked.get("measure").unwrap_or(first).to_owned();
-    let query = KinshipQuery { names, base: asked.get("base").map(str::to_owned), measure };
+    let exact = asked.get("exact") == Some("true");
+    let query = KinshipQuery { names, base: asked.get("base").map(str::to_owned), measure, exact };
     let mut page = Page {
         names: query.names.join("\n"),
         base: query.base.clone().unwrap_or_default(),
@@ -59,7 +65,8 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             .collect(),
         report: None,
         rows: Vec::new(),
-        csv: csv(&query),
+        csv: format!("/api/v1/kinship?{}&format=csv", question(&query)),
+        exact: format!("/kinship?{}", question(&KinshipQuery { exact: true, ..query.clone() })),
         ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
         fault: None,
         items: Vec::new(),
@@ -84,27 +91,33 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     Ok(answer::page(actix_web::http::StatusCode::UNPROCESSABLE_ENTITY, &page))
 }
 
-fn csv(query: &KinshipQuery) -> String {
+/// The query string that asks `query` again.
+fn question(query: &KinshipQuery) -> String {
     let mut pairs: Vec<String> = query.names.iter().map(|name| format!("of={}", encoded(name))).collect();
     pairs.extend(query.base.iter().map(|base| format!("base={}", encoded(base))));
     pairs.push(format!("measure={}", encoded(&query.measure)));
-    pairs.push("exact=true".to_owned());
-    pairs.push("format=csv".to_owned());
-    format!("/api/v1/kinship?{}", pairs.join("&"))
+    if query.exact {
+        pairs.push("exact=true".to_owned());
+    }
+    pairs.join("&")
 }
 
 fn shades(report: &KinshipPage) -> Vec<(Name, Vec<Shade>)> {
     let distance = if report.measure == "euclidean" { Distance::Yes } else { Distance::No };
     let largest = report.matrix.iter().flatten().filter_map(|cell| cell.value).fold(0.0, f64::max);
+    let written =
+        |value: f64| if value.abs() < 1000.0 { format!("{value:.3}") } else { Fraction(value).to_string() };
     let shade = |cell: &view::Cell| match cell.value {
         Some(value) => Shade {
             class: heat::class(value, largest, distance),
-            text: if value.abs() < 1000.0 { format!("{value:.3}") } else { Fraction(value).to_string() },
+            text: written(value),
+            error: cell.error.map(|error| format!("± {}", written(error))).unwrap_or_default(),
             reason: String::new(),
         },
         None => Shade {
             class: "hatched".to_owned(),
             text: "n/a".to_owned(),
+            error: String::new(),
             reason: cell.reason.clone().unwrap_or_else(|| "not comparable".to_owned()),
         },
     };

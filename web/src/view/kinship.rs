@@ -1,4 +1,4 @@
-//! How closely models are related, measured on their weights.
+//! How closely models are related, estimated from sketches or measured on the weights.
 
 use super::Name;
 
@@ -17,12 +17,16 @@ pub struct KinshipQuery {
     pub names: Vec<String>,
     pub base: Option<String>,
     pub measure: String,
+    /// Whether to read the weights; stored sketches answer first otherwise.
+    pub exact: bool,
 }
 
 /// One pair.
 #[derive(Debug, Clone, Default)]
 pub struct Cell {
     pub value: Option<f64>,
+    /// Standard error of an estimate.
+    pub error: Option<f64>,
     /// Why there is no value.
     pub reason: Option<String>,
 }
@@ -40,6 +44,8 @@ pub struct KinshipPage {
     pub models: Vec<Name>,
     pub base: Option<Name>,
     pub measure: String,
+    /// Whether weights were read.
+    pub exact: bool,
     /// Row by row, in the order of `models`.
     pub matrix: Vec<Vec<Cell>>,
     /// Weights compared per pair.

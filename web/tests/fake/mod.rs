@@ -200,13 +200,19 @@ impl Source for Fake {
         }
         let count = query.names.len();
         let cell = |row: usize, column: usize| match (row, column) {
-            (0, 2) | (2, 0) => Cell { value: None, reason: Some(format!("other architecture{}", self.mark)) },
-            (r, c) => Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), reason: None },
+            (0, 2) | (2, 0) => {
+                Cell { reason: Some(format!("other architecture{}", self.mark)), ..Cell::default() }
+            }
+            (r, c) => {
+                let error = (r != c && !query.exact).then_some(0.0042);
+                Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
+            }
         };
         Ok(Answer::Ready(Box::new(KinshipPage {
             models: query.names.iter().map(|name| self.name(name)).collect(),
             base: query.base.as_deref().map(|base| self.name(base)),
             measure: query.measure.clone(),
+            exact: query.exact,
             matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
             elements: 8_030_261_248,
             tensors: 291,

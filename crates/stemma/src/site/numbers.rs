@@ -95,7 +95,7 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
         models: query.names.clone(),
         base: query.base.clone(),
         access: Access::registry(),
-        reading: jobs::Reading::Weights,
+        reading: if query.exact { jobs::Reading::Weights } else { jobs::Reading::Stored },
         parity: None,
     };
     let report = jobs::kinship(registry, wanted).await.map_err(Failure::from)?;
@@ -105,13 +105,19 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
     } else {
         "undefined: one of the two equals the base"
     };
+    let errors = report.standard_errors.get(&measure).map(Vec::as_slice).unwrap_or_default();
     let matrix = report.matrices.get(&measure).map(Vec::as_slice).unwrap_or_default();
+    let at = |matrix: &[Vec<Option<f64>>], i: usize, j: usize| {
+        matrix.get(i).and_then(|row| row.get(j).copied()?)
+    };
     let matrix: Vec<Vec<Cell>> = (0..report.models.len())
         .map(|i| {
             (0..report.models.len())
                 .map(|j| {
-                    let value = matrix.get(i).and_then(|row| row.get(j)).copied().flatten();
-                    Cell { value, reason: value.is_none().then(|| missing.to_owned()) }
+                    let value = at(matrix, i, j);
+                    // A model differs from itself by nothing, without an error.
+                    let error = at(errors, i, j).filter(|_| i != j);
+                    Cell { value, error, reason: value.is_none().then(|| missing.to_owned()) }
                 })
                 .collect()
         })
@@ -120,6 +126,7 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
         models: report.models.into_iter().map(Name).collect(),
         base: report.base.map(Name),
         measure,
+        exact: report.exact,
         matrix,
         elements: report.elements,
         tensors: report.coverage.compared as u64,
