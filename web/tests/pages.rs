@@ -207,7 +207,7 @@ async fn links_and_commands_lead_to_what_is_there() {
     let (_, _, model) = get("/org/name").await;
     let (_, _, comparison) = get("/compare/a/b...c/d").await;
 
-    assert!(model.contains("curl -L") && !model.contains("hf download"), "{model}");
+    assert!(model.contains("curl -L") && model.contains("hf download org/name"), "{model}");
     assert!(model.contains("<li>conversational</li>"), "{model}");
     assert!(comparison.contains("\"/api/v1/diffs?a=a%2Fb&#38;b=c%2Fd\""), "{comparison}");
 }

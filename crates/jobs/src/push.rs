@@ -115,6 +115,9 @@ async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), E
     let Described { mut metadata, .. } = describe(registry, &id, &files).await?;
     let claims = merge_claims(&mut metadata, Vec::new(), &registry.limits);
     let same = head.as_ref().filter(|_| weights(&before) == weights(&files));
+    if same.is_some() {
+        metadata.parameters = metadata.parameters.or(row.as_ref().and_then(|row| row.parameters));
+    }
     let parent = push.commit.parent.clone().or_else(|| head.as_ref().map(|head| head.oid.clone()));
     let publish = Publish {
         metadata,

@@ -16,7 +16,7 @@ use crate::{
 struct Page {
     model: ModelPage,
     card: Option<String>,
-    command: Option<String>,
+    commands: Vec<(&'static str, String)>,
 }
 
 /// `GET /{org}/{name}`, `/{org}/{name}/tree/{revision}` and the same for bare names.
@@ -46,8 +46,8 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         ),
         None => None,
     };
-    let command = command(&model, &request);
-    Ok(answer::ok(&Page { model, card, command }))
+    let commands = commands(&model, &request);
+    Ok(answer::ok(&Page { model, card, commands }))
 }
 
 /// The lasting redirect to a name as its owner writes it.
@@ -55,25 +55,40 @@ pub fn moved(address: &str) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, address)).finish()
 }
 
-/// How to fetch the weights, or another file when there are none.
-fn command(model: &ModelPage, request: &HttpRequest) -> Option<String> {
+/// Ready-made commands that fetch the model from here.
+fn commands(model: &ModelPage, request: &HttpRequest) -> Vec<(&'static str, String)> {
     let info = request.connection_info();
-    let host = info.host();
+    let (scheme, host) = (info.scheme(), info.host());
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if !host.chars().all(plain) {
-        return None;
+        return Vec::new();
     }
     let wanted = ["model.safetensors", "config.json"];
     let file = wanted.iter().find_map(|want| model.files.iter().find(|file| file.path == *want));
-    let file = file.or_else(|| model.files.first())?;
-    let address = format!("{}://{host}{}", info.scheme(), resolve(&model.name, &file.path));
-    Some(format!("curl -L -C - -o {} {}", shell(&file.path), shell(&address)))
+    let Some(file) = file.or_else(|| model.files.first()) else { return Vec::new() };
+    let revision = model.at.as_deref().unwrap_or("main");
+    let (endpoint, id) = (format!("HF_ENDPOINT={scheme}://{host}"), shell(&model.name.0));
+    let option = model.at.as_ref().map_or_else(String::new, |at| format!(" --revision {}", shell(at)));
+    let mut commands = vec![("The whole model", format!("{endpoint} hf download {id}{option}"))];
+    if model.files.iter().any(|file| file.path == "config.json") {
+        let argument = model.at.as_ref().map_or_else(String::new, |at| format!(", revision={at:?}"));
+        let code = format!("AutoModel.from_pretrained({:?}{argument})", model.name.0);
+        let code = format!("from transformers import AutoModel; model = {code}");
+        commands.push(("In Python", format!("{endpoint} python -i -c {}", shell(&code))));
+    }
+    let address = format!("{scheme}://{host}{}", resolve_at(&model.name, (revision, &file.path)));
+    commands.push(("One file", format!("curl -L -C - -o {} {}", shell(&file.path), shell(&address))));
+    commands
 }
 
-/// The download address of a file.
-pub(crate) fn resolve(name: &Name, path: &str) -> String {
+/// The download address of a file of the model that is shown.
+pub(crate) fn resolve(model: &ModelPage, path: &str) -> String {
+    resolve_at(&model.name, (model.at.as_deref().unwrap_or("main"), path))
+}
+
+fn resolve_at(name: &Name, (revision, path): (&str, &str)) -> String {
     let segments: Vec<String> = path.split('/').map(crate::view::encoded).collect();
-    name.below(&format!("resolve/main/{}", segments.join("/")))
+    name.below(&format!("resolve/{}/{}", crate::view::encoded(revision), segments.join("/")))
 }
 
 fn shell(text: &str) -> String {

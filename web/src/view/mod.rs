@@ -16,7 +16,7 @@ pub use job::{JobLink, JobPage, JobRow, JobState};
 pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};
 pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
 pub use make::{MethodCard, ParamField, TransferForm};
-pub use model::{ChildGroup, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView};
+pub use model::{ChildGroup, CommitView, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView};
 pub use search::{Counts, Found, SearchPage, SearchQuery, Sort};
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
 pub(crate) use words::{bytes, count, encoded, plural, when};

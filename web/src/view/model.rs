@@ -65,6 +65,33 @@ pub struct RevisionView {
     pub created_at: Option<i64>,
 }
 
+/// A commit of the model's history.
+#[derive(Debug, Clone, Default)]
+pub struct CommitView {
+    /// 40 hex digits.
+    pub oid: String,
+    pub title: String,
+    pub author: Option<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Branches and tags that name it.
+    pub names: Vec<String>,
+    /// Whether it is the one that is shown.
+    pub shown: bool,
+}
+
+impl CommitView {
+    /// The model at this commit.
+    pub(crate) fn href(&self, of: &Name) -> String {
+        of.below(&format!("tree/{}", self.oid))
+    }
+
+    /// The first and telling part of its id.
+    pub(crate) fn short(&self) -> String {
+        self.oid.chars().take(8).collect()
+    }
+}
+
 /// One stored file.
 #[derive(Debug, Clone, Default)]
 pub struct FileRow {
@@ -119,6 +146,12 @@ pub struct ModelPage {
     pub parents: Vec<ParentLink>,
     pub children: Vec<ChildGroup>,
     pub revision: Option<RevisionView>,
+    /// The latest commits up to the one shown, newest first.
+    pub history: Vec<CommitView>,
+    /// How many there are in all.
+    pub commits: u64,
+    /// The revision asked for, where it is not the current one.
+    pub at: Option<String>,
     pub files: Vec<FileRow>,
     pub dtypes: Vec<DtypeRow>,
     /// The recipe this revision was made from, as text.
@@ -131,6 +164,15 @@ pub struct ModelPage {
 impl ModelPage {
     pub(crate) fn licence_class(&self) -> LicenceClass {
         LicenceClass::of(self.license.as_deref())
+    }
+
+    /// How many commits there are, and how many of them are shown.
+    pub(crate) fn commit_count(&self) -> String {
+        let all = super::plural(self.commits, "commit", "commits");
+        match self.history.len() as u64 == self.commits {
+            true => format!("{all}."),
+            false => format!("{all}, the latest {} of them:", self.history.len()),
+        }
     }
 
     pub(crate) fn descendants(&self) -> u64 {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use ::web::{
     Failure,
     view::{
-        ChildGroup, DtypeRow, FileRow, Found, ModelPage, Name, ParentLink, RevisionView, SearchPage,
-        SearchQuery, Sort,
+        ChildGroup, CommitView, DtypeRow, FileRow, Found, ModelPage, Name, ParentLink, RevisionView,
+        SearchPage, SearchQuery, Sort,
     },
 };
 use jobs::Registry;
-use store::ModelRow;
+use store::{CommitRow, ModelRow};
 
 use super::{Result, count};
 
@@ -64,12 +64,13 @@ pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPa
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
-    let current = row.digest.map(|digest| digest.hex());
-    let known =
-        |wanted: &str| wanted == "main" || current.as_deref() == Some(wanted.trim_start_matches("sha256:"));
-    if revision.is_some_and(|wanted| !known(wanted)) {
+    let wanted = revision.unwrap_or(store::MAIN);
+    let commit = registry.store.commit(row.id, wanted).await?;
+    if commit.is_none() && wanted != store::MAIN {
         return Ok(None);
     }
+    let at =
+        commit.as_ref().filter(|commit| Some(commit.revision) != row.revision).map(|_| wanted.to_owned());
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let named = |id: i64| forest.node(id).map(|node| Name(node.name.clone()));
     let mut path: Vec<Name> = forest.path_from_root(row.id).into_iter().filter_map(named).collect();
@@ -81,7 +82,8 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         .filter(|group| group.count > 0)
         .collect();
     let (mut files, mut dtypes, mut recipe) = (Vec::new(), Vec::new(), None);
-    if let Some(id) = row.revision {
+    let (history, commits) = history(registry, row.id, commit.as_ref()).await?;
+    if let Some(id) = commit.as_ref().map(|commit| commit.revision) {
         files = stored_files(registry, id).await?;
         dtypes = dtype_rows(registry, id).await?;
         recipe = registry.store.recipe_of(id).await?.map(|recipe| format!("{recipe:#}"));
@@ -94,9 +96,13 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         files,
         dtypes,
         recipe,
-        revision: row
-            .digest
-            .map(|digest| RevisionView { digest: digest.to_string(), created_at: Some(row.ingested_at) }),
+        revision: commit.map(|commit| RevisionView {
+            digest: commit.digest.to_string(),
+            created_at: Some(commit.created_at),
+        }),
+        history,
+        commits,
+        at,
         name: Name(row.name),
         ghost: row.ghost,
         license: row.license,
@@ -115,6 +121,29 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         new_version: row.new_version.map(Name),
         card: row.card,
     }))
+}
+
+/// Commits that a page shows.
+const SHOWN: u64 = 20;
+
+/// The latest commits up to one, and how many there are in all.
+async fn history(
+    registry: &Registry,
+    model: i64,
+    shown: Option<&CommitRow>,
+) -> Result<(Vec<CommitView>, u64)> {
+    let Some(shown) = shown else { return Ok((Vec::new(), 0)) };
+    let (commits, total) = registry.store.history(model, &shown.oid, (0, SHOWN)).await?;
+    let refs = registry.store.refs(model).await?;
+    let view = |commit: CommitRow| CommitView {
+        names: refs.iter().filter(|name| name.oid == commit.oid).map(|name| name.name.clone()).collect(),
+        shown: commit.oid == shown.oid,
+        oid: commit.oid,
+        title: commit.title,
+        author: commit.author,
+        created_at: commit.created_at,
+    };
+    Ok((commits.into_iter().map(view).collect(), total))
 }
 
 /// A model's parents with their evidence.
