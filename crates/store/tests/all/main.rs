@@ -9,3 +9,4 @@ mod models;
 mod names;
 mod revisions;
 mod schema;
+mod searches;
