@@ -21,7 +21,7 @@ pub struct SuggestionsOf {
 
 /// Partners to merge a model with, the one of lowest kinship first, from stored sketches.
 ///
-/// Only models with the tensors of the base, in its shapes, that descend from it or are near it by their weights. The
+/// Only models with the tensors of the base, in its shapes, that are near it by their weights. The
 /// `caveat` of the answer is meant: kinship is a hint, not a measurement of quality.
 #[utoipa::path(tag = "kinship", params(("org" = String, Path), ("name" = String, Path), SuggestionsOf),
     responses((status = 200, description = "`suggestions` with `model`, `kinship`, `standard_error`, `relative_norm`, `declared` and `reason`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]

@@ -70,6 +70,22 @@ impl Server {
     pub async fn start(on: &Database) -> Result<Self> {
         let data = TempDir::with_prefix("stemma-test-")?;
         let database = on.fresh()?;
+        Self::on(data, database).await
+    }
+
+    /// Kills the server and starts another one on the same registry.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart(&mut self) -> Result<()> {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let data = std::mem::replace(&mut self.data, TempDir::with_prefix("stemma-test-")?);
+        *self = Self::on(data, self.database.take()).await?;
+        Ok(())
+    }
+
+    async fn on(data: TempDir, database: Option<String>) -> Result<Self> {
         let log = data.path().join("server.log");
         let mut command = stemma(data.path());
         if let Some(url) = &database {

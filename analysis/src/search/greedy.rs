@@ -67,12 +67,10 @@ impl Greedy {
         }
         let top = &ranked[..self.best.len()];
         let pairs = (0..top.len()).flat_map(|a| (a + 1..top.len()).map(move |b| (top[a], top[b])));
-        let mut wanted = Vec::new();
-        for pair in pairs {
-            self.propose(basis, pair, &mut wanted, "a pair of the best");
-        }
+        let mut wanted: Vec<Proposal> =
+            pairs.filter_map(|pair| self.propose(basis, pair, "a pair of the best")).collect();
         if let Some(pair) = self.furthest(basis, top[0]) {
-            self.propose(basis, pair, &mut wanted, "the best with its lowest kinship");
+            wanted.extend(self.propose(basis, pair, "the best with its lowest kinship"));
         }
         self.pool.truncate(self.told + left);
         wanted.truncate(left);
@@ -117,14 +115,14 @@ impl Greedy {
     }
 
     /// Adds the merge of a better and a worse member, unless there is one like it.
-    fn propose(&mut self, basis: &Basis, (a, b): (usize, usize), wanted: &mut Vec<Proposal>, reason: &str) {
+    fn propose(&mut self, basis: &Basis, (a, b): (usize, usize), reason: &str) -> Option<Proposal> {
         let t = basis.config.share();
         let mixed = |(a, b): (&f64, &f64)| (1.0 - t) * a + t * b;
         let shares: Vec<f64> = self.pool[a].shares.iter().zip(&self.pool[b].shares).map(mixed).collect();
         let alike = |member: &Member| member.shares.iter().zip(&shares).all(|(x, y)| (x - y).abs() <= SAME);
         let known = basis.config.method == SearchMethod::Linear && self.pool.iter().any(alike);
         if known || self.merged((a, b)) {
-            return;
+            return None;
         }
         let about = json!({
             "reason": reason,
@@ -140,8 +138,8 @@ impl Greedy {
                 "parameters": { "t": t },
             }),
         };
-        wanted.push(Proposal { recipe: basis.finished(recipe), model: None, about });
         self.pool.push(Member { shares, score: Vec::new(), parents: Some((a, b)) });
+        Some(Proposal { recipe: basis.finished(recipe), model: None, about })
     }
 
     fn name(&self, basis: &Basis, member: usize) -> String {

@@ -89,7 +89,7 @@ pub async fn list_candidates(
     asked: web::Query<PageOf>,
 ) -> Result<HttpResponse> {
     let limit = page_size(&registry, asked.limit)?;
-    if registry.store.search(&id).await?.is_none() {
+    if registry.store.recipe_search(&id).await?.is_none() {
         return Err(jobs::Error::UnknownSearch(id.into_inner()).into());
     }
     let page = registry.store.candidates(&id, asked.cursor.as_deref(), limit).await?;

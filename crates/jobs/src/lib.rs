@@ -43,8 +43,8 @@ pub use output::{Derived, persist, write_folder, write_scratch};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use searches::{
-    Ending, Pending, Scores, SearchReport, create_search, end_search, merge_candidate, read_search,
-    search_report, tell,
+    Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
+    tell,
 };
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, suggest};

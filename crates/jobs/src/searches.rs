@@ -17,9 +17,6 @@ use crate::{
     submit_merge,
 };
 
-/// Scores of candidates by number.
-pub type Scores = Vec<(u64, f64)>;
-
 /// Where a search stands.
 #[derive(Debug, Clone)]
 pub struct SearchReport {
@@ -150,7 +147,7 @@ fn item(pointer: &str, message: String) -> Item {
 }
 
 async fn found(registry: &Registry, id: &str) -> Result<SearchRow, Error> {
-    registry.store.search(id).await?.ok_or_else(|| Error::UnknownSearch(id.to_owned()))
+    registry.store.recipe_search(id).await?.ok_or_else(|| Error::UnknownSearch(id.to_owned()))
 }
 
 /// Where the search called `id` stands; one that has all scores of its generation is moved on first.
@@ -223,7 +220,7 @@ async fn missing(registry: &Registry, basis: &Basis, candidate: &CandidateRow) -
 /// # Errors
 /// [`Error::BadSearch`] for scores that are no numbers or contradict each other; unknown candidates, scores other than
 /// before, and a search that has ended.
-pub async fn tell(registry: &Registry, id: &str, scores: &Scores) -> Result<SearchReport, Error> {
+pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Result<SearchReport, Error> {
     let mut faults = Vec::new();
     for (at, (number, score)) in scores.iter().enumerate() {
         if !score.is_finite() {

@@ -1,12 +1,15 @@
 //! Partners to merge a model with: relatives of one base whose deltas point elsewhere.
 
-use analysis::kinship::{Signature, estimate};
+use std::collections::{BTreeMap, HashSet};
+
+use analysis::kinship::{Matrix, Signature, Sketched, estimate};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use crate::{
     Access, Error, Registry,
     measure::Turn,
-    sketches::{OpenSketched, open_sketched, stored_sketches},
+    sketches::{Tensors, open_sketched, stored_sketches},
 };
 
 /// What every answer has to say.
@@ -52,75 +55,75 @@ pub struct Suggestion {
     pub reason: String,
 }
 
-/// Partners for a model among those of the same tensors that are near the base by their weights or descend from it.
+/// Partners for a model among those of the same tensors that are near the base by their weights.
 /// Nothing but stored sketches is read, unless the model or the base has none.
 ///
 /// # Errors
 /// Unknown models, models without weights, or layouts that cannot be compared.
 pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggestions, Error> {
-    let turn = Turn::take(registry).await?;
-    let own = open_sketched(registry, &query.model, &query.access).await?.sketched;
-    let base = open_sketched(registry, &query.base, &query.access).await?.sketched;
-    let shapes = |tensors: &crate::sketches::Tensors| -> Vec<(String, Vec<u64>)> {
-        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
-    };
-    let wanted = shapes(&base.tensors);
+    let _turn = Turn::take(registry).await?;
+    let mut own = open_sketched(registry, &query.model, &query.access).await?.sketched;
+    let mut base = open_sketched(registry, &query.base, &query.access).await?.sketched;
+    let (model, base_label, wanted) = (own.label.clone(), base.label.clone(), shapes(&base.tensors));
     if shapes(&own.tensors) != wanted {
-        let (model, base) = (&own.label, &base.label);
-        return Err(Error::Invalid(format!("`{model}` and `{base}` do not have the same tensors")));
+        return Err(Error::Invalid(format!("`{model}` and `{base_label}` do not have the same tensors")));
     }
+    let mut suggestions = Vec::new();
+    for (id, declared) in near(registry, &base, query.limit.saturating_mul(LOOKED_AT)).await? {
+        let Some(row) = registry.store.model(id).await?.filter(|row| row.name != model) else { continue };
+        // One at a time: the sketches of a model are megabytes.
+        let stored = stored_sketches(registry, &row.name, &Access::registry()).await?;
+        let Some(other) = stored.map(|stored| stored.sketched) else { continue };
+        if shapes(&other.tensors) != wanted {
+            continue;
+        }
+        let estimated = spawn_blocking(move || {
+            let pair = [own, other];
+            let report = estimate(&pair, Some(&base));
+            let [own, _] = pair;
+            (report, own, base)
+        });
+        let report;
+        (report, own, base) = estimated.await?;
+        let report = match report {
+            Ok(report) => report,
+            Err(analysis::Error::NothingInCommon { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let cell = |matrices: &BTreeMap<String, Matrix>| matrices.get("cosine").and_then(|m| m[0][1]);
+        // A model that is the base, value for value, has no delta to merge.
+        let Some(kinship) = cell(&report.matrices) else { continue };
+        suggestions.push(Suggestion {
+            model: row.name,
+            kinship,
+            standard_error: cell(&report.standard_errors).unwrap_or_default(),
+            relative_norm: report.relative_norms.get(1).copied().flatten().unwrap_or_default(),
+            declared,
+            reason: reason(kinship, declared),
+        });
+    }
+    suggestions.sort_by(|a, b| a.kinship.total_cmp(&b.kinship).then_with(|| a.model.cmp(&b.model)));
+    suggestions.truncate(query.limit);
+    Ok(Suggestions { model, base: base_label, caveat: CAVEAT, suggestions })
+}
+
+/// Models of the layout of `base` that are nearest to it by their weights, and whether their lineage leads to it.
+async fn near(registry: &Registry, base: &Sketched, most: usize) -> Result<Vec<(i64, bool)>, Error> {
     let signature = Signature::of(&base.tensors)
         .ok_or_else(|| Error::Invalid(format!("`{}` has no matrix to compare", base.label)))?;
-    let index = registry.relatives.current().await?;
-    let most = query.limit.saturating_mul(LOOKED_AT);
-    let near = index.nearest(&signature, most, None).near;
     let place = registry.store.model_by_id(&base.label).await?.map(|row| row.id);
+    let index = registry.relatives.current().await?;
+    let nearest = spawn_blocking(move || index.nearest(&signature, most, place)).await?;
     let forest = registry.forests.current().await?;
     let below = place.map(|id| forest.descendants(id, registry.limits.traversal)).unwrap_or_default();
-    let declared: std::collections::HashSet<i64> = below.into_iter().collect();
-    let mut ids: Vec<i64> = near.iter().filter(|near| near.same_layout).map(|near| near.of.model).collect();
-    ids.retain(|id| Some(*id) != place);
-    let rows = registry.store.models_by_ids(&ids).await?;
-    let mut found: Vec<(OpenSketched, bool)> = Vec::new();
-    for row in rows.iter().filter(|row| row.name != own.label) {
-        let Some(other) = stored_sketches(registry, &row.name, &Access::registry()).await? else { continue };
-        if shapes(&other.sketched.tensors) == wanted {
-            found.push((other, declared.contains(&row.id)));
-        }
-    }
-    let (model, of) = (own.label.clone(), base.label.clone());
-    let limit = query.limit;
-    let suggestions = turn
-        .run(move |_| {
-            let mut suggestions = Vec::new();
-            for (other, declared) in found {
-                let pair = [own.clone(), other.sketched];
-                let report = match estimate(&pair, Some(&base)) {
-                    Ok(report) => report,
-                    Err(analysis::Error::NothingInCommon { .. }) => continue,
-                    Err(error) => return Err(error),
-                };
-                let cell = |matrices: &std::collections::BTreeMap<String, analysis::kinship::Matrix>| {
-                    matrices.get("cosine").and_then(|matrix| matrix[0][1])
-                };
-                // A model that is the base, value for value, has no delta to merge.
-                let Some(kinship) = cell(&report.matrices) else { continue };
-                let [_, other] = pair;
-                suggestions.push(Suggestion {
-                    model: other.label,
-                    kinship,
-                    standard_error: cell(&report.standard_errors).unwrap_or_default(),
-                    relative_norm: report.relative_norms.get(1).copied().flatten().unwrap_or_default(),
-                    declared,
-                    reason: reason(kinship, declared),
-                });
-            }
-            suggestions.sort_by(|a, b| a.kinship.total_cmp(&b.kinship).then_with(|| a.model.cmp(&b.model)));
-            suggestions.truncate(limit);
-            Ok(suggestions)
-        })
-        .await?;
-    Ok(Suggestions { model, base: of, caveat: CAVEAT, suggestions })
+    let below: HashSet<i64> = below.into_iter().collect();
+    let alike = nearest.near.into_iter().filter(|near| near.same_layout);
+    Ok(alike.map(|near| (near.of.model, below.contains(&near.of.model))).collect())
+}
+
+/// Names and shapes of all tensors.
+fn shapes(tensors: &Tensors) -> Vec<(String, Vec<u64>)> {
+    tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
 }
 
 fn reason(kinship: f64, declared: bool) -> String {

@@ -142,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn search(&self, id: &str) -> Result<Option<SearchRow>> {
+    pub async fn recipe_search(&self, id: &str) -> Result<Option<SearchRow>> {
         let mut params = Params::default();
         let sql = format!("SELECT {COLUMNS} FROM searches WHERE id = {}", params.add(sql::text(id)));
         sql::one(self.db(), &sql, params).await?.as_ref().map(search).transpose()

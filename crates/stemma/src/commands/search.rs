@@ -19,15 +19,15 @@ pub async fn run(context: Context, command: SearchCommand) -> Result<(), Failure
             show(&context, report);
         }
         SearchCommand::List { limit, cursor } => {
-            let page = registry.store.searches(cursor.as_deref(), limit).await.map_err(jobs::Error::from)?;
+            let page = registry.store.searches(cursor.as_deref(), limit).await?;
             list(&context, page);
         }
         SearchCommand::Show { id, history } => {
             let report = jobs::search_report(&registry, &id).await?;
-            if history {
-                return tell_history(&context, &registry, &id).await;
+            match history {
+                true => show_history(&context, &registry, &id).await?,
+                false => show(&context, report),
             }
-            show(&context, report);
         }
         SearchCommand::Ask { id } => {
             let pending = SearchView::from(jobs::search_report(&registry, &id).await?).pending;
@@ -110,12 +110,11 @@ fn list(context: &Context, page: store::Page<store::SearchRow>) {
     }
 }
 
-async fn tell_history(context: &Context, registry: &Registry, id: &str) -> Result<(), Failure> {
+async fn show_history(context: &Context, registry: &Registry, id: &str) -> Result<(), Failure> {
     let mut all: Vec<CandidateView> = Vec::new();
     let mut cursor = None;
     loop {
-        let page = registry.store.candidates(id, cursor.as_deref(), registry.limits.page_max).await;
-        let page = page.map_err(jobs::Error::from)?;
+        let page = registry.store.candidates(id, cursor.as_deref(), registry.limits.page_max).await?;
         all.extend(page.items.into_iter().map(CandidateView::from));
         cursor = page.next;
         if cursor.is_none() {

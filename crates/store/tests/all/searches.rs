@@ -35,7 +35,7 @@ async fn created(store: &Store, lower: &str) -> SearchRow {
         candidates: proposed(&["s/m-1", "s/m-2", "s/m-3"]),
     };
     store.create_search(new).await.unwrap();
-    store.search(&id).await.unwrap().unwrap()
+    store.recipe_search(&id).await.unwrap().unwrap()
 }
 
 async fn a_search_is_read_back_with_its_first_candidates(db: Db) {
@@ -49,7 +49,7 @@ async fn a_search_is_read_back_with_its_first_candidates(db: Db) {
     let numbers: Vec<u64> = candidates.iter().map(|candidate| candidate.number).collect();
     assert_eq!(numbers, [1, 2, 3]);
     assert_eq!(candidates[1].model, "s/m-2");
-    assert_eq!(db.store.search("nowhere").await.unwrap(), None);
+    assert_eq!(db.store.recipe_search("nowhere").await.unwrap(), None);
 }
 
 async fn a_score_told_again_is_no_change_and_another_one_is_refused(db: Db) {
@@ -73,7 +73,7 @@ async fn scores_are_written_all_or_none(db: Db) {
     let told = db.store.score(&row.id, &[(1, 0.5), (9, 0.5)]).await;
 
     assert!(matches!(told, Err(Error::NoCandidate { number: 9, .. })), "{told:?}");
-    assert_eq!(db.store.search(&row.id).await.unwrap().unwrap().scored, 0);
+    assert_eq!(db.store.recipe_search(&row.id).await.unwrap().unwrap().scored, 0);
 }
 
 async fn of_many_who_move_a_generation_on_one_does(db: Db) {
@@ -91,7 +91,7 @@ async fn of_many_who_move_a_generation_on_one_does(db: Db) {
         moved += u32::from(step.await.unwrap());
     }
 
-    let after = db.store.search(&row.id).await.unwrap().unwrap();
+    let after = db.store.recipe_search(&row.id).await.unwrap().unwrap();
     assert_eq!((moved, after.generation, after.proposed), (1, 1, 5));
     let numbers: Vec<u64> =
         db.store.generation(&row.id, 1).await.unwrap().iter().map(|candidate| candidate.number).collect();
@@ -108,7 +108,7 @@ async fn an_ended_search_takes_no_scores_and_does_not_move_on(db: Db) {
     assert!(!db.store.advance(&row, &json!(1), Step::Finish("done".to_owned())).await.unwrap());
     assert!(matches!(db.store.score(&row.id, &[(2, 0.5)]).await, Err(Error::SearchEnded(_))));
     db.store.score(&row.id, &[(1, 0.5)]).await.unwrap();
-    let after = db.store.search(&row.id).await.unwrap().unwrap();
+    let after = db.store.recipe_search(&row.id).await.unwrap().unwrap();
     assert_eq!((after.state.as_str(), after.reason.as_deref()), ("cancelled", Some("enough")));
     assert!(after.finished_at.is_some());
 }
