@@ -15,7 +15,9 @@ mod models;
 mod nowhere;
 mod openapi;
 mod relatives;
+mod searches;
 mod service;
+mod suggestions;
 mod transfers;
 mod upload;
 
@@ -25,6 +27,7 @@ pub use job_events::Leaving;
 pub use lineage::LineageView;
 pub use openapi::document;
 pub use relatives::RelativesView;
+pub use searches::{CandidateView, SearchView};
 
 /// Registers every route; needs `web::Data<jobs::Registry>` and `web::Data<Leaving>`. Call it before the pages,
 /// which take what is left.
@@ -42,6 +45,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(lineage::get_lineage)
         .service(lineage::list_families)
         .service(relatives::get_relatives)
+        .service(suggestions::get_suggestions)
         .service(models::get_model)
         .service(kinship::get_kinship)
         .service(diffs::get_diff)
@@ -52,6 +56,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(merges::create_merge)
         .service(imports::create_import)
         .service(transfers::create_transfer)
+        .configure(searches::configure)
         .service(jobs_api::list_jobs)
         .service(job_events::job_events)
         .service(jobs_api::get_job)

@@ -24,6 +24,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::lineage::list_families,
         crate::kinship::get_kinship,
         crate::relatives::get_relatives,
+        crate::suggestions::get_suggestions,
         crate::diffs::get_diff,
         crate::diffs::create_diff,
         crate::adapters::extract_adapter,
@@ -32,6 +33,14 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::merges::create_merge,
         crate::imports::create_import,
         crate::transfers::create_transfer,
+        crate::searches::list_searches,
+        crate::searches::create_search,
+        crate::searches::get_search,
+        crate::searches::cancel_search,
+        crate::searches::finish_search,
+        crate::searches::list_candidates,
+        crate::searches::tell_scores,
+        crate::searches::merge_candidate,
         crate::jobs_api::list_jobs,
         crate::jobs_api::get_job,
         crate::job_events::job_events,
@@ -88,7 +97,7 @@ mod tests {
         let names: BTreeSet<_> = operations.iter().collect();
 
         assert_eq!(names.len(), operations.len(), "{operations:?}");
-        for below in ["", "/files", "/tensors", "/lineage", "/relatives"] {
+        for below in ["", "/files", "/tensors", "/lineage", "/relatives", "/merge-suggestions"] {
             assert!(document.paths.paths.contains_key(&format!("/api/v1/models/{{name}}{below}")), "{below}");
         }
     }

@@ -78,6 +78,22 @@ impl Server {
     pub async fn start_with(on: &Database, settings: &[(&str, &str)]) -> Result<Self> {
         let data = TempDir::with_prefix("stemma-test-")?;
         let database = on.fresh()?;
+        Self::on((data, database), settings).await
+    }
+
+    /// Kills the server and starts another one on the same registry.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart(&mut self) -> Result<()> {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let data = std::mem::replace(&mut self.data, TempDir::with_prefix("stemma-test-")?);
+        *self = Self::on((data, self.database.take()), &[]).await?;
+        Ok(())
+    }
+
+    async fn on((data, database): (TempDir, Option<String>), settings: &[(&str, &str)]) -> Result<Self> {
         let log = data.path().join("server.log");
         let mut command = stemma(data.path());
         if let Some(url) = &database {

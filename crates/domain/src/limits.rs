@@ -56,6 +56,10 @@ pub struct Limits {
     pub low_rank: usize,
     /// Most numbers of 8 bytes that a merge method holds at once for one tensor, where it cannot do without.
     pub merge_held: u64,
+    /// Most numbers that a search for a merge recipe varies.
+    pub search_values: usize,
+    /// Most candidates that a search for a merge recipe proposes.
+    pub search_candidates: u64,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
     /// Seconds a worker may be silent before its job is handed on.
@@ -110,6 +114,8 @@ impl Default for Limits {
             merge_layers: 4_096,
             low_rank: 1_024,
             merge_held: 1 << 28,
+            search_values: 128,
+            search_candidates: 10_000,
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,

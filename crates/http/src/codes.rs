@@ -16,6 +16,7 @@ const fn code(code: &'static str, status: u16, meaning: &'static str) -> Code {
 /// All of them, by name.
 pub const CODES: &[Code] = &[
     code("adapter_mismatch", 422, "A LoRA adapter cannot be applied to its base; every reason is listed."),
+    code("already_scored", 409, "The candidate has another score already; a score is final."),
     code("bad_cursor", 422, "The cursor is not one of this list; pass `next` of the page before, unchanged."),
     code("bad_difference", 422, "A stored difference contradicts its own description."),
     code(
@@ -71,6 +72,7 @@ pub const CODES: &[Code] = &[
     code("invalid_json", 422, "A file is not valid JSON."),
     code("invalid_recipe", 422, "A recipe or its inputs have faults; every one is listed."),
     code("invalid_request", 422, "The request contradicts itself or leaves a range."),
+    code("invalid_search", 422, "A search for a recipe, or scores for it, have faults; every one is listed."),
     code("invalid_yaml", 422, "A merge recipe is not valid YAML."),
     code("io", 500, "Reading or writing failed on our side."),
     code("lease_lost", 409, "Another worker took the job over."),
@@ -107,6 +109,7 @@ pub const CODES: &[Code] = &[
     code("rank_too_high", 422, "A tensor has more dimensions than the limit."),
     code("ref_exists", 409, "A branch or tag of this name exists already."),
     code("reserved_name", 422, "A model of this name would hide behind an address of this service."),
+    code("search_ended", 409, "The search for a recipe has ended and takes no more scores."),
     code("search_too_long", 422, "The search has too many words, or too long ones."),
     code("serve", 500, "The server stopped on an error."),
     code("shard_mismatch", 422, "The index and the shards of a checkpoint contradict each other."),
@@ -125,10 +128,12 @@ pub const CODES: &[Code] = &[
     code("too_many_tensors", 422, "A checkpoint holds more tensors than the limit."),
     code("trailing_data", 422, "A safetensors file goes on after its last tensor."),
     code("truncated", 422, "A safetensors file ends before its last tensor does."),
+    code("unknown_candidate", 404, "The search has no candidate of this number."),
     code("unknown_dtype", 422, "The number format of a tensor cannot be the name of one."),
     code("unknown_field", 422, "A header describes a tensor by a field that the format does not have."),
     code("unknown_model", 404, "The registry has no such model."),
     code("unknown_revision", 404, "The model has no such revision."),
+    code("unknown_search", 404, "The registry has no such search for a recipe."),
     code("unlisted_shard", 422, "A shard is there that the index does not name."),
     code("unsupported_dtype", 422, "A number format is stored and compared, but not computed with."),
     code("upload_idle", 408, "An upload stopped coming in and was given up."),

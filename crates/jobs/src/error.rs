@@ -36,6 +36,11 @@ pub enum Error {
     ReservedName(String),
     #[error("`{0}` exists already; choose another name for the result")]
     OutputExists(String),
+    #[error("there is no search `{0}`; list them to see those that are there")]
+    UnknownSearch(String),
+    /// Everything wrong with a search or with scores for it.
+    #[error("{}", told(.0))]
+    BadSearch(Vec<Item>),
     #[error("{0}")]
     Invalid(String),
     #[error("cancelled")]
@@ -44,6 +49,17 @@ pub enum Error {
     LeaseLost,
     #[error("a task stopped unexpectedly: {0}")]
     Task(String),
+}
+
+/// The first of the faults, and how many more there are.
+fn told(items: &[Item]) -> String {
+    let told = |item: &Item| format!("{}: {}", item.pointer, item.message);
+    let first = items.first().map(told).unwrap_or_default();
+    let first = first.trim_start_matches(": ");
+    match items.len() {
+        0 | 1 => first.to_owned(),
+        count => format!("{first}; and {} more", count - 1),
+    }
 }
 
 impl Fault for Error {
@@ -63,6 +79,8 @@ impl Fault for Error {
             Self::EmptyFolder(_) => "empty_folder",
             Self::ReservedName(_) => "reserved_name",
             Self::OutputExists(_) => "output_exists",
+            Self::UnknownSearch(_) => "unknown_search",
+            Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
@@ -76,7 +94,7 @@ impl Fault for Error {
             Self::Weights(error) => error.class(),
             Self::Analysis(error) => error.class(),
             Self::Hub(error) => error.class(),
-            Self::UnknownModel(_) | Self::UnknownRevision { .. } => Class::NotFound,
+            Self::UnknownModel(_) | Self::UnknownRevision { .. } | Self::UnknownSearch(_) => Class::NotFound,
             Self::NoBase { .. }
             | Self::NoWeights(_)
             | Self::NoHub(_)
@@ -84,7 +102,9 @@ impl Fault for Error {
             | Self::OutputExists(_)
             | Self::Cancelled
             | Self::LeaseLost => Class::Conflict,
-            Self::EmptyFolder(_) | Self::ReservedName(_) | Self::Invalid(_) => Class::Invalid,
+            Self::EmptyFolder(_) | Self::ReservedName(_) | Self::BadSearch(_) | Self::Invalid(_) => {
+                Class::Invalid
+            }
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }
@@ -93,6 +113,7 @@ impl Fault for Error {
         match self {
             Self::Weights(error) => error.items(),
             Self::Analysis(error) => error.items(),
+            Self::BadSearch(items) => items.clone(),
             _ => Vec::new(),
         }
     }

@@ -21,8 +21,10 @@ mod push;
 mod registry;
 mod relatives;
 mod remote;
+mod searches;
 mod sketches;
 mod submit;
+mod suggest;
 mod tokens;
 mod transfers;
 mod worker;
@@ -44,7 +46,12 @@ pub use output::{Derived, persist, write_folder, write_scratch};
 pub use push::{Change, Push, create_repository, push};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
+pub use searches::{
+    Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
+    tell,
+};
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
+pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use worker::{Pulse, run_worker};

@@ -233,6 +233,20 @@ pub enum Command {
         #[command(flatten)]
         mergekit: MergekitOptions,
     },
+    /// Search for a merge recipe: candidates are proposed, you score them.
+    Search {
+        #[command(subcommand)]
+        command: SearchCommand,
+    },
+    /// Partners to merge a model with, by kinship: a hint, not a measurement of quality.
+    Suggest {
+        model: String,
+        /// The base that deltas are taken against.
+        #[arg(long)]
+        base: String,
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        limit: u64,
+    },
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -271,6 +285,47 @@ fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| bad())?;
     number.checked_mul(base.pow(power)).filter(|&bytes| bytes > 0).ok_or_else(bad)
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SearchCommand {
+    /// Begin a search as a YAML file says.
+    New {
+        #[arg(value_name = "CONFIG.yml")]
+        config: PathBuf,
+    },
+    /// Searches, newest first.
+    List {
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        limit: u64,
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// How far a search is, and its best candidate.
+    Show {
+        id: String,
+        /// Every candidate instead, in the order of proposal.
+        #[arg(long)]
+        history: bool,
+    },
+    /// The recipes that wait for a score.
+    Ask { id: String },
+    /// Tell scores.
+    Tell {
+        id: String,
+        #[arg(required = true, value_name = "CANDIDATE=SCORE", value_parser = score)]
+        scores: Vec<(u64, f64)>,
+    },
+    /// End a search that has found enough.
+    Finish { id: String },
+    /// Give a search up; what it found is kept.
+    Cancel { id: String },
+}
+
+fn score(text: &str) -> Result<(u64, f64), String> {
+    let parsed =
+        text.split_once('=').and_then(|(number, score)| Some((number.parse().ok()?, score.parse().ok()?)));
+    parsed.ok_or_else(|| "expected CANDIDATE=SCORE, e.g. 3=0.71".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -45,6 +45,12 @@ pub enum Error {
     QueueFull { most: u64 },
     #[error("a text of the search has {given} {unit}; at most {most} are taken (limit `{limit}`)")]
     SearchTooLong { given: usize, unit: &'static str, most: usize, limit: &'static str },
+    #[error("search {search} has no candidate {number}; `ask` lists those that wait for a score")]
+    NoCandidate { search: String, number: u64 },
+    #[error("candidate {number} has the score {known} already and cannot be given {given}; a score is final")]
+    Scored { number: u64, known: f64, given: f64 },
+    #[error("search {0} has ended and takes no more scores; create another one")]
+    SearchEnded(String),
     #[error("job {0} was handed to another worker or has ended; this result is dropped")]
     LeaseLost(String),
     #[error("{0}")]
@@ -81,6 +87,9 @@ impl Fault for Error {
             Self::Cancelled(_) => "cancelled",
             Self::QueueFull { .. } => "queue_full",
             Self::SearchTooLong { .. } => "search_too_long",
+            Self::NoCandidate { .. } => "unknown_candidate",
+            Self::Scored { .. } => "already_scored",
+            Self::SearchEnded(_) => "search_ended",
             Self::LeaseLost(_) => "lease_lost",
             Self::BadUrl(_) => "bad_store_url",
             Self::Stored { .. } => "stored_value",
@@ -94,7 +103,8 @@ impl Fault for Error {
             Self::BlobStore(_) | Self::QueueFull { .. } => Class::Unavailable,
             Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::Unavailable,
             Self::Weights(error) => error.class(),
-            Self::BlobMissing(_) => Class::NotFound,
+            Self::BlobMissing(_) | Self::NoCandidate { .. } => Class::NotFound,
+            Self::Scored { .. } | Self::SearchEnded(_) => Class::Conflict,
             Self::TextTooLong { .. } => Class::TooLarge,
             Self::NotText(_)
             | Self::BadCursor(_)

@@ -5,6 +5,7 @@ mod derive;
 mod diff;
 mod import;
 mod measure;
+mod search;
 mod service;
 mod token;
 mod transfer;
@@ -80,6 +81,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let reading = if estimate { jobs::Reading::Sketches } else { jobs::Reading::Weights };
             measure::kinship(context, measure::Asked { models, base, parts, reading, parity }).await
         }
+        Command::Search { command } => search::run(context, command).await,
+        Command::Suggest { model, base, limit } => search::suggest(context, (model, base), limit).await,
         Command::Relatives { id, limit } => measure::relatives(context, id, limit).await,
         Command::Diff { command: Some(command), .. } => diff::apply(context, command).await,
         Command::Diff { a, b, out, form, command: None } => {

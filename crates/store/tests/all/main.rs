@@ -10,3 +10,4 @@ mod models;
 mod names;
 mod revisions;
 mod schema;
+mod searches;

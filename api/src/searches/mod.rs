@@ -1,0 +1,124 @@
+//! Searches for merge recipes: create, ask, tell, end.
+
+mod views;
+
+use actix_web::{
+    HttpRequest, HttpResponse, delete, get,
+    http::header,
+    post,
+    web::{self, ServiceConfig},
+};
+use analysis::search::SearchConfig;
+use http::{Problem, Result};
+use jobs::{Ending, Registry};
+
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    models::page_size,
+};
+use views::{CandidatePage, NewScores, PageOf, SearchPage};
+pub use views::{CandidateView, SearchView};
+
+/// Registers every route of searches.
+pub fn configure(cfg: &mut ServiceConfig) {
+    cfg.service(list_searches)
+        .service(create_search)
+        .service(get_search)
+        .service(cancel_search)
+        .service(finish_search)
+        .service(list_candidates)
+        .service(tell_scores)
+        .service(merge_candidate);
+}
+
+/// Searches, newest first.
+#[utoipa::path(tag = "searches", params(PageOf), responses((status = 200, body = SearchPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/searches")]
+pub async fn list_searches(registry: web::Data<Registry>, asked: web::Query<PageOf>) -> Result<HttpResponse> {
+    let limit = page_size(&registry, asked.limit)?;
+    let page = registry.store.searches(asked.cursor.as_deref(), limit).await?;
+    let items = page.items.into_iter().map(SearchView::from).collect();
+    Ok(HttpResponse::Ok().json(SearchPage { items, next: page.next }))
+}
+
+/// Begin a search for a merge recipe; models and configuration are checked first, and every fault is listed.
+///
+/// The body holds `strategy` (`greedy` or `cma_es`), `method`, `models`, and what docs/searching.md lists beside them.
+/// Nothing is evaluated here: score the candidates in `pending` and tell the scores.
+#[utoipa::path(tag = "searches", request_body = Object, responses((status = 201, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/searches")]
+pub async fn create_search(
+    registry: web::Data<Registry>,
+    wanted: web::Json<SearchConfig>,
+) -> Result<HttpResponse> {
+    let report = jobs::create_search(&registry, wanted.into_inner()).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, format!("/api/v1/searches/{}", report.row.id)))
+        .json(SearchView::from(report)))
+}
+
+/// A search: how far it is, the best so far, and the candidates that wait for a score.
+#[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/searches/{id}")]
+pub async fn get_search(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().json(SearchView::from(jobs::search_report(&registry, &id).await?)))
+}
+
+/// Cancel a search; what it found is kept.
+#[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[delete("/api/v1/searches/{id}")]
+pub async fn cancel_search(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+    let report = jobs::end_search(&registry, &id, Ending::Cancel).await?;
+    Ok(HttpResponse::Ok().json(SearchView::from(report)))
+}
+
+/// Finish a search before it would end by itself.
+#[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/searches/{id}/finish")]
+pub async fn finish_search(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+    let report = jobs::end_search(&registry, &id, Ending::Finish).await?;
+    Ok(HttpResponse::Ok().json(SearchView::from(report)))
+}
+
+/// Every candidate that a search proposed, in order.
+#[utoipa::path(tag = "searches", params(("id" = String, Path), PageOf), responses((status = 200, body = CandidatePage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/searches/{id}/candidates")]
+pub async fn list_candidates(
+    registry: web::Data<Registry>,
+    id: web::Path<String>,
+    asked: web::Query<PageOf>,
+) -> Result<HttpResponse> {
+    let limit = page_size(&registry, asked.limit)?;
+    if registry.store.recipe_search(&id).await?.is_none() {
+        return Err(jobs::Error::UnknownSearch(id.into_inner()).into());
+    }
+    let page = registry.store.candidates(&id, asked.cursor.as_deref(), limit).await?;
+    let items = page.items.into_iter().map(CandidateView::from).collect();
+    Ok(HttpResponse::Ok().json(CandidatePage { items, next: page.next }))
+}
+
+/// Tell scores, all or none; with the last one of a generation the next begins. A score told again is no change.
+#[utoipa::path(tag = "searches", params(("id" = String, Path)), request_body = NewScores, responses((status = 200, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/searches/{id}/scores")]
+pub async fn tell_scores(
+    registry: web::Data<Registry>,
+    id: web::Path<String>,
+    told: web::Json<NewScores>,
+) -> Result<HttpResponse> {
+    let scores: Vec<(u64, f64)> =
+        told.into_inner().scores.into_iter().map(|told| (told.candidate, told.score)).collect();
+    Ok(HttpResponse::Ok().json(SearchView::from(jobs::tell(&registry, &id, &scores).await?)))
+}
+
+/// Queue the merge of a candidate; the result is called `model` of the candidate.
+#[utoipa::path(tag = "searches", params(("id" = String, Path), ("number" = u64, Path)), responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/searches/{id}/candidates/{number}/merge")]
+pub async fn merge_candidate(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    path: web::Path<(String, u64)>,
+) -> Result<HttpResponse> {
+    let (id, number) = path.into_inner();
+    let job = jobs::merge_candidate(&registry, (&id, number), idempotency_key(&request)?).await?;
+    Ok(accepted(&job))
+}

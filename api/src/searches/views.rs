@@ -1,0 +1,141 @@
+//! Searches and candidates as REST and the command line show them.
+
+use jobs::{Pending, SearchReport};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{CandidateRow, SearchRow};
+use utoipa::{IntoParams, ToSchema};
+
+/// A page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageOf {
+    pub limit: Option<u64>,
+    pub cursor: Option<String>,
+}
+
+/// A search for a merge recipe.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchView {
+    pub id: String,
+    /// As it was asked for, defaults included.
+    #[schema(value_type = Object)]
+    pub config: Value,
+    /// running, finished or cancelled.
+    pub state: String,
+    /// Why it ended.
+    pub reason: Option<String>,
+    /// From 0 on.
+    pub generation: u64,
+    /// Candidates so far.
+    pub proposed: u64,
+    /// Of them, those with a score.
+    pub scored: u64,
+    /// Unix seconds.
+    pub created_at: i64,
+    pub finished_at: Option<i64>,
+    /// The candidate with the best score; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<CandidateView>,
+    /// Candidates that wait for a score; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Vec<CandidateView>>,
+}
+
+/// A candidate of a search.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CandidateView {
+    /// From 1 on, in the order of proposal.
+    pub candidate: u64,
+    pub generation: u64,
+    /// mergekit YAML, complete.
+    pub recipe: String,
+    /// What its merge is to be called, or the model that it is already.
+    pub model: String,
+    /// Why it was proposed: `reason`, and of a greedy merge `parents` and their `kinship`.
+    #[schema(value_type = Object)]
+    pub about: Value,
+    pub score: Option<f64>,
+    /// Unix seconds.
+    pub scored_at: Option<i64>,
+    /// Merges of this search that the recipe builds on and that are not in the registry yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+impl From<SearchRow> for SearchView {
+    fn from(mut row: SearchRow) -> Self {
+        Self {
+            config: row.basis.get_mut("config").map(Value::take).unwrap_or_default(),
+            id: row.id,
+            state: row.state,
+            reason: row.reason,
+            generation: row.generation,
+            proposed: row.proposed,
+            scored: row.scored,
+            created_at: row.created_at,
+            finished_at: row.finished_at,
+            best: None,
+            pending: None,
+        }
+    }
+}
+
+impl From<SearchReport> for SearchView {
+    fn from(report: SearchReport) -> Self {
+        let pending = report.pending.into_iter().map(CandidateView::from).collect();
+        let best = report.best.map(CandidateView::from);
+        Self { best, pending: Some(pending), ..Self::from(report.row) }
+    }
+}
+
+impl From<CandidateRow> for CandidateView {
+    fn from(row: CandidateRow) -> Self {
+        Self {
+            candidate: row.number,
+            generation: row.generation,
+            recipe: row.recipe,
+            model: row.model,
+            about: row.about,
+            score: row.score,
+            scored_at: row.scored_at,
+            missing: Vec::new(),
+        }
+    }
+}
+
+impl From<Pending> for CandidateView {
+    fn from(pending: Pending) -> Self {
+        Self { missing: pending.missing, ..Self::from(pending.candidate) }
+    }
+}
+
+/// A page of searches.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchPage {
+    pub items: Vec<SearchView>,
+    pub next: Option<String>,
+}
+
+/// A page of candidates.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CandidatePage {
+    pub items: Vec<CandidateView>,
+    pub next: Option<String>,
+}
+
+/// Scores of candidates.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewScores {
+    pub scores: Vec<NewScore>,
+}
+
+/// The score of one candidate, a finite number.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewScore {
+    pub candidate: u64,
+    pub score: f64,
+}

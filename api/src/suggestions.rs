@@ -1,0 +1,43 @@
+//! `GET /api/v1/models/{org}/{name}/merge-suggestions`: partners to merge a model with, by kinship.
+
+use actix_web::{HttpResponse, get, web};
+use http::{Problem, Result};
+use jobs::{Access, Registry, SuggestQuery};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::models::{ModelPath, page_size};
+
+/// Which base deltas are taken against, and how many partners to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SuggestionsOf {
+    /// The base that the partners share with the model.
+    pub base: String,
+    /// 1 to 100, default 20.
+    pub limit: Option<u64>,
+}
+
+/// Partners to merge a model with, the one of lowest kinship first, from stored sketches.
+///
+/// Only models with the tensors of the base, in its shapes, that are near it by their weights. The
+/// `caveat` of the answer is meant: kinship is a hint, not a measurement of quality.
+#[utoipa::path(tag = "kinship", params(("org" = String, Path), ("name" = String, Path), SuggestionsOf),
+    responses((status = 200, description = "`suggestions` with `model`, `kinship`, `standard_error`, `relative_norm`, `declared` and `reason`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/merge-suggestions")]
+pub async fn get_suggestions(
+    registry: web::Data<Registry>,
+    path: web::Path<ModelPath>,
+    asked: web::Query<SuggestionsOf>,
+) -> Result<HttpResponse> {
+    suggestions_of(&registry, &path.id(), &asked).await
+}
+
+/// Partners for the model called `id`.
+pub async fn suggestions_of(registry: &Registry, id: &str, asked: &SuggestionsOf) -> Result<HttpResponse> {
+    let limit = usize::try_from(page_size(registry, asked.limit)?).unwrap_or(20);
+    let query =
+        SuggestQuery { model: id.to_owned(), base: asked.base.clone(), limit, access: Access::registry() };
+    Ok(HttpResponse::Ok().json(jobs::suggest(registry, query).await?))
+}

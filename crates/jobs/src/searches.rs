@@ -1,0 +1,278 @@
+//! Searches for merge recipes: checked when they are created, moved on when a generation has all its scores.
+//!
+//! Scores are durable before anything follows from them, and what follows is computed from stored state alone, so a
+//! search interrupted anywhere goes on with the same candidates.
+
+use analysis::{
+    merge::parse,
+    search::{Basis, Better, Next, Proposal, Search, SearchConfig, Strategy, layers},
+};
+use domain::{Fault as _, Item, RepoId};
+use serde_json::{Value, json};
+use store::{CandidateRow, JobRow, NewCandidate, NewSearch, SearchRow, Step};
+use ulid::Ulid;
+
+use crate::{
+    Access, Error, KinshipQuery, MergeRequest, Reading, Registry, kinship, open_operand, plan_config,
+    submit_merge,
+};
+
+/// Where a search stands.
+#[derive(Debug, Clone)]
+pub struct SearchReport {
+    pub row: SearchRow,
+    pub best: Option<CandidateRow>,
+    /// Candidates that wait for a score; none once the search has ended.
+    pub pending: Vec<Pending>,
+}
+
+/// A candidate that waits for a score.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    pub candidate: CandidateRow,
+    /// Merges of this search that its recipe builds on and that are not in the registry yet.
+    pub missing: Vec<String>,
+}
+
+/// How a caller ends a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Finish,
+    Cancel,
+}
+
+/// Reads a search from YAML.
+///
+/// # Errors
+/// [`Error::BadSearch`] with the first thing that is not as it must be.
+pub fn read_search(yaml: &str) -> Result<SearchConfig, Error> {
+    serde_saphyr::from_str(yaml).map_err(|error| Error::BadSearch(vec![item("", error.to_string())]))
+}
+
+/// Checks and stores a search.
+///
+/// # Errors
+/// [`Error::BadSearch`] with every fault of the configuration and of its models; whatever stops their kinship.
+pub async fn create_search(registry: &Registry, mut config: SearchConfig) -> Result<SearchReport, Error> {
+    let id = Ulid::generate().to_string();
+    let output = config.output.get_or_insert_with(|| format!("searches/{}", id.to_ascii_lowercase())).clone();
+    let mut faults = config.faults(&registry.limits);
+    if let Err(error) = RepoId::parse(&config.output_of(registry.limits.search_candidates)) {
+        faults.push(item("/output", format!("{output}: {error}")));
+    }
+    let listed = config.models.len() <= registry.limits.merge_models;
+    let layers = match listed && !config.models.is_empty() {
+        true => model_faults(registry, &config, &mut faults).await?,
+        false => None,
+    };
+    if let Some(layers) = layers {
+        faults.extend(config.layer_faults(layers, &registry.limits));
+    }
+    let Some(layers) = layers.filter(|_| faults.is_empty()) else {
+        return Err(Error::BadSearch(faults));
+    };
+    let products = match (config.strategy, &config.base) {
+        (Strategy::Greedy, Some(base)) => products(registry, &config.models, base).await?,
+        _ => Vec::new(),
+    };
+    let lower = config.better == Better::Lower;
+    let basis = Basis { config, layers, products };
+    let (search, proposals) = Search::start(&basis);
+    let new = NewSearch {
+        id: id.clone(),
+        basis: json!(basis),
+        progress: json!(search),
+        lower,
+        candidates: candidates(&basis, 0, proposals),
+    };
+    registry.store.create_search(new).await?;
+    search_report(registry, &id).await
+}
+
+/// What is wrong with the models, and their layers: they must be here, and have the same tensors as the base.
+async fn model_faults(
+    registry: &Registry,
+    config: &SearchConfig,
+    faults: &mut Vec<Item>,
+) -> Result<Option<u64>, Error> {
+    let models: Vec<Value> = config.models.iter().map(|model| json!({ "model": model })).collect();
+    let mut probe = json!({ "merge_method": "linear", "models": models, "parameters": { "weight": 1 } });
+    if let Some(base) = &config.base {
+        probe["merge_method"] = json!("task_arithmetic");
+        probe["base_model"] = json!(base);
+    }
+    let access = Access::registry();
+    let planned = match parse(&probe.to_string()) {
+        Ok(recipe) => plan_config(registry, recipe, &access).await.map(drop),
+        Err(error) => Err(error.into()),
+    };
+    match planned {
+        Ok(()) => {
+            let first = open_operand(registry, &config.models[0], &access).await?;
+            Ok(Some(layers(&*first.source)))
+        }
+        Err(Error::Analysis(error)) if !error.items().is_empty() => {
+            faults.extend(error.items());
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Inner products of the deltas, from sketches where they are stored.
+async fn products(registry: &Registry, models: &[String], base: &str) -> Result<Vec<Vec<f64>>, Error> {
+    let query = KinshipQuery {
+        models: models.to_vec(),
+        base: Some(base.to_owned()),
+        access: Access::registry(),
+        reading: Reading::Stored,
+        parity: None,
+    };
+    let report = kinship(registry, query).await?;
+    let cosines = report.matrices.get("cosine").map(Vec::as_slice).unwrap_or_default();
+    Ok(Basis::products(cosines, &report.relative_norms))
+}
+
+fn candidates(basis: &Basis, before: u64, proposals: Vec<Proposal>) -> Vec<NewCandidate> {
+    let candidate = |(number, proposal): (u64, Proposal)| NewCandidate {
+        recipe: proposal.yaml(),
+        model: proposal.model.unwrap_or_else(|| basis.config.output_of(number)),
+        about: proposal.about,
+    };
+    (before + 1..).zip(proposals).map(candidate).collect()
+}
+
+fn item(pointer: &str, message: String) -> Item {
+    Item { pointer: pointer.to_owned(), message }
+}
+
+async fn found(registry: &Registry, id: &str) -> Result<SearchRow, Error> {
+    registry.store.recipe_search(id).await?.ok_or_else(|| Error::UnknownSearch(id.to_owned()))
+}
+
+/// Where the search called `id` stands; one that has all scores of its generation is moved on first.
+///
+/// # Errors
+/// [`Error::UnknownSearch`]; when the database cannot be read.
+pub async fn search_report(registry: &Registry, id: &str) -> Result<SearchReport, Error> {
+    let (row, waiting) = moved_on(registry, id).await?;
+    let best = registry.store.best_candidate(&row).await?;
+    let basis: Basis = read(&row.basis)?;
+    let mut pending = Vec::with_capacity(waiting.len());
+    for candidate in waiting {
+        let missing = missing(registry, &basis, &candidate).await?;
+        pending.push(Pending { candidate, missing });
+    }
+    Ok(SearchReport { row, best, pending })
+}
+
+/// The search, and the candidates that wait for a score, after every step that its scores allow.
+async fn moved_on(registry: &Registry, id: &str) -> Result<(SearchRow, Vec<CandidateRow>), Error> {
+    loop {
+        let row = found(registry, id).await?;
+        if row.state != "running" {
+            return Ok((row, Vec::new()));
+        }
+        let generation = registry.store.generation(id, row.generation).await?;
+        let scores: Vec<f64> = generation.iter().filter_map(|candidate| candidate.score).collect();
+        if scores.len() < generation.len() {
+            let waiting = generation.into_iter().filter(|candidate| candidate.score.is_none());
+            return Ok((row, waiting.collect()));
+        }
+        let (basis, mut search): (Basis, Search) = (read(&row.basis)?, read(&row.progress)?);
+        let stepped = tokio::task::spawn_blocking(move || {
+            let next = search.tell(&basis, &scores);
+            (basis, search, next)
+        });
+        let (basis, search, next) = stepped.await?;
+        let step = match next {
+            Next::Propose(proposals) => Step::Propose(candidates(&basis, row.proposed, proposals)),
+            Next::Done(reason) => Step::Finish(reason),
+        };
+        // Whoever else moved it on meanwhile came to the same candidates.
+        registry.store.advance(&row, &json!(search), step).await?;
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(stored: &Value) -> Result<T, Error> {
+    serde_json::from_value(stored.clone())
+        .map_err(|error| store::Error::Stored { what: "search", detail: error.to_string() }.into())
+}
+
+/// The merges of this search that a recipe names and that have no weights here.
+async fn missing(registry: &Registry, basis: &Basis, candidate: &CandidateRow) -> Result<Vec<String>, Error> {
+    let mut missing = Vec::new();
+    for name in parse(&candidate.recipe)?.model_refs() {
+        let given = basis.config.models.contains(&name) || basis.config.base.as_ref() == Some(&name);
+        if given {
+            continue;
+        }
+        let row = registry.store.model_by_id(&name).await?;
+        if !row.is_some_and(|row| row.has_weights) {
+            missing.push(name);
+        }
+    }
+    Ok(missing)
+}
+
+/// Takes scores of candidates, all or none. A score told again is no change.
+///
+/// # Errors
+/// [`Error::BadSearch`] for scores that are no numbers or contradict each other; unknown candidates, scores other than
+/// before, and a search that has ended.
+pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Result<SearchReport, Error> {
+    let mut faults = Vec::new();
+    for (at, (number, score)) in scores.iter().enumerate() {
+        if !score.is_finite() {
+            faults.push(item(
+                &format!("/scores/{at}/score"),
+                format!("{score} is no score; a finite number is"),
+            ));
+        }
+        if scores[..at].iter().any(|(other, told)| other == number && told != score) {
+            let message = format!("candidate {number} is given two scores");
+            faults.push(item(&format!("/scores/{at}/candidate"), message));
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Error::BadSearch(faults));
+    }
+    found(registry, id).await?;
+    registry.store.score(id, scores).await?;
+    search_report(registry, id).await
+}
+
+/// Ends a search; one that has ended stays as it is.
+///
+/// # Errors
+/// [`Error::UnknownSearch`]; when the database refuses.
+pub async fn end_search(registry: &Registry, id: &str, ending: Ending) -> Result<SearchReport, Error> {
+    found(registry, id).await?;
+    let (state, reason) = match ending {
+        Ending::Finish => ("finished", "finished on request"),
+        Ending::Cancel => ("cancelled", "cancelled on request"),
+    };
+    registry.store.end_search(id, state, reason).await?;
+    search_report(registry, id).await
+}
+
+/// Queues the merge of a candidate under the name that the search gave it.
+///
+/// # Errors
+/// Unknown searches and candidates, a candidate that is a model already, and as [`submit_merge`].
+pub async fn merge_candidate(
+    registry: &Registry,
+    (id, number): (&str, u64),
+    key: Option<String>,
+) -> Result<JobRow, Error> {
+    let row = found(registry, id).await?;
+    let candidate = registry.store.candidate(id, number).await?;
+    let unknown = || store::Error::NoCandidate { search: id.to_owned(), number };
+    let candidate = candidate.ok_or_else(unknown)?;
+    let basis: Basis = read(&row.basis)?;
+    if basis.config.models.contains(&candidate.model) {
+        return Err(Error::OutputExists(candidate.model));
+    }
+    let output = RepoId::parse(&candidate.model).map_err(|error| Error::Invalid(error.to_string()))?;
+    submit_merge(registry, MergeRequest { yaml: candidate.recipe, output, key }).await
+}

@@ -1,0 +1,141 @@
+//! Partners to merge a model with: relatives of one base whose deltas point elsewhere.
+
+use std::collections::{BTreeMap, HashSet};
+
+use analysis::kinship::{Matrix, Signature, Sketched, estimate};
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    Access, Error, Registry,
+    measure::Turn,
+    sketches::{Tensors, open_sketched, stored_sketches},
+};
+
+/// What every answer has to say.
+pub const CAVEAT: &str = "kinship is a hint, not a measurement of quality";
+
+/// Kinship from which greedy merging stalls, by arXiv 2410.12613.
+const ALIKE: f64 = 0.9;
+/// Kinship below which deltas cancel more than chance would have it.
+const OPPOSED: f64 = -0.1;
+/// Models near the base that are looked at for each that is wanted.
+const LOOKED_AT: usize = 4;
+
+/// Whose partners, against which base, and how many of them.
+#[derive(Debug, Clone)]
+pub struct SuggestQuery {
+    pub model: String,
+    pub base: String,
+    pub limit: usize,
+    pub access: Access,
+}
+
+/// Partners for a model, the one of lowest kinship first.
+#[derive(Debug, Clone, Serialize)]
+pub struct Suggestions {
+    pub model: String,
+    pub base: String,
+    pub caveat: &'static str,
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// A model to merge with.
+#[derive(Debug, Clone, Serialize)]
+pub struct Suggestion {
+    pub model: String,
+    /// Cosine of the two deltas against the base, −1 to 1.
+    pub kinship: f64,
+    /// Of `kinship`.
+    pub standard_error: f64,
+    /// `‖delta‖ / ‖base‖` of this model.
+    pub relative_norm: f64,
+    /// Whether its declared lineage leads to the base; otherwise only its weights are near.
+    pub declared: bool,
+    pub reason: String,
+}
+
+/// Partners for a model among those of the same tensors that are near the base by their weights.
+/// Nothing but stored sketches is read, unless the model or the base has none.
+///
+/// # Errors
+/// Unknown models, models without weights, or layouts that cannot be compared.
+pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggestions, Error> {
+    let _turn = Turn::take(registry).await?;
+    let mut own = open_sketched(registry, &query.model, &query.access).await?.sketched;
+    let mut base = open_sketched(registry, &query.base, &query.access).await?.sketched;
+    let (model, base_label, wanted) = (own.label.clone(), base.label.clone(), shapes(&base.tensors));
+    if shapes(&own.tensors) != wanted {
+        return Err(Error::Invalid(format!("`{model}` and `{base_label}` do not have the same tensors")));
+    }
+    let mut suggestions = Vec::new();
+    for (id, declared) in near(registry, &base, query.limit.saturating_mul(LOOKED_AT)).await? {
+        let Some(row) = registry.store.model(id).await?.filter(|row| row.name != model) else { continue };
+        // One at a time: the sketches of a model are megabytes.
+        let stored = stored_sketches(registry, &row.name, &Access::registry()).await?;
+        let Some(other) = stored.map(|stored| stored.sketched) else { continue };
+        if shapes(&other.tensors) != wanted {
+            continue;
+        }
+        let estimated = spawn_blocking(move || {
+            let pair = [own, other];
+            let report = estimate(&pair, Some(&base));
+            let [own, _] = pair;
+            (report, own, base)
+        });
+        let report;
+        (report, own, base) = estimated.await?;
+        let report = match report {
+            Ok(report) => report,
+            Err(analysis::Error::NothingInCommon { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let cell = |matrices: &BTreeMap<String, Matrix>| matrices.get("cosine").and_then(|m| m[0][1]);
+        // A model that is the base, value for value, has no delta to merge.
+        let Some(kinship) = cell(&report.matrices) else { continue };
+        suggestions.push(Suggestion {
+            model: row.name,
+            kinship,
+            standard_error: cell(&report.standard_errors).unwrap_or_default(),
+            relative_norm: report.relative_norms.get(1).copied().flatten().unwrap_or_default(),
+            declared,
+            reason: reason(kinship, declared),
+        });
+    }
+    suggestions.sort_by(|a, b| a.kinship.total_cmp(&b.kinship).then_with(|| a.model.cmp(&b.model)));
+    suggestions.truncate(query.limit);
+    Ok(Suggestions { model, base: base_label, caveat: CAVEAT, suggestions })
+}
+
+/// Models of the layout of `base` that are nearest to it by their weights, and whether their lineage leads to it.
+async fn near(registry: &Registry, base: &Sketched, most: usize) -> Result<Vec<(i64, bool)>, Error> {
+    let signature = Signature::of(&base.tensors)
+        .ok_or_else(|| Error::Invalid(format!("`{}` has no matrix to compare", base.label)))?;
+    let place = registry.store.model_by_id(&base.label).await?.map(|row| row.id);
+    let index = registry.relatives.current().await?;
+    let nearest = spawn_blocking(move || index.nearest(&signature, most, place)).await?;
+    let forest = registry.forests.current().await?;
+    let below = place.map(|id| forest.descendants(id, registry.limits.traversal)).unwrap_or_default();
+    let below: HashSet<i64> = below.into_iter().collect();
+    let alike = nearest.near.into_iter().filter(|near| near.same_layout);
+    Ok(alike.map(|near| (near.of.model, below.contains(&near.of.model))).collect())
+}
+
+/// Names and shapes of all tensors.
+fn shapes(tensors: &Tensors) -> Vec<(String, Vec<u64>)> {
+    tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
+}
+
+fn reason(kinship: f64, declared: bool) -> String {
+    let what = if kinship >= ALIKE {
+        "the deltas are nearly the same, so that a merge adds little"
+    } else if kinship <= OPPOSED {
+        "the deltas oppose each other, so that a merge takes back part of both"
+    } else if kinship < 0.5 {
+        "the deltas are largely independent, so that a merge may join both"
+    } else {
+        "the deltas share much and differ in part"
+    };
+    let whence = if declared { "descends from the base" } else { "is near the base by its weights" };
+    format!("{what}; it {whence} and has the same tensors")
+}

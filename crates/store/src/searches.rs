@@ -1,0 +1,356 @@
+//! Searches for merge recipes as rows: created with their first candidates, scored, and moved on one generation at a
+//! time.
+
+use sea_orm::{DatabaseTransaction, QueryResult};
+use serde::Serialize;
+use serde_json::Value;
+use ulid::Ulid;
+
+use crate::{
+    Error, Page, Result, Store,
+    rows::{get, json, to_json, unsigned},
+    sql::{self, Params},
+};
+
+/// A search.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SearchRow {
+    /// A ULID: sorts by time of creation.
+    pub id: String,
+    /// What it rests on, unchanged since it was created.
+    pub basis: Value,
+    /// The state of its strategy before the candidates of `generation` were scored.
+    pub progress: Value,
+    /// Whether the lowest score is the best.
+    pub lower: bool,
+    /// running, finished or cancelled.
+    pub state: String,
+    /// Why it ended.
+    pub reason: Option<String>,
+    pub generation: u64,
+    /// Candidates so far.
+    pub proposed: u64,
+    /// Of them, those with a score.
+    pub scored: u64,
+    pub created_at: i64,
+    pub finished_at: Option<i64>,
+}
+
+/// A candidate of a search.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CandidateRow {
+    /// From 1 on, in the order of proposal.
+    pub number: u64,
+    pub generation: u64,
+    /// mergekit YAML.
+    pub recipe: String,
+    /// What its merge is to be called, or the model that it is already.
+    pub model: String,
+    pub about: Value,
+    pub score: Option<f64>,
+    pub scored_at: Option<i64>,
+}
+
+/// A candidate to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCandidate {
+    pub recipe: String,
+    pub model: String,
+    pub about: Value,
+}
+
+/// A search to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSearch {
+    /// A ULID.
+    pub id: String,
+    pub basis: Value,
+    pub progress: Value,
+    pub lower: bool,
+    pub candidates: Vec<NewCandidate>,
+}
+
+/// What follows a generation whose candidates all have scores.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    Propose(Vec<NewCandidate>),
+    /// The search is finished, and why.
+    Finish(String),
+}
+
+const COLUMNS: &str = "id, basis, progress, lower, state, reason, generation, created_at, finished_at,
+    (SELECT COUNT(*) FROM candidates WHERE search = searches.id) AS proposed,
+    (SELECT COUNT(score) FROM candidates WHERE search = searches.id) AS scored";
+
+const CANDIDATE: &str = "number, generation, recipe, model, about, score, scored_at";
+
+fn search(row: &QueryResult) -> Result<SearchRow> {
+    Ok(SearchRow {
+        id: get(row, "id")?,
+        basis: json(row, "basis")?,
+        progress: json(row, "progress")?,
+        lower: get(row, "lower")?,
+        state: get(row, "state")?,
+        reason: get(row, "reason")?,
+        generation: unsigned(row, "generation")?,
+        proposed: unsigned(row, "proposed")?,
+        scored: unsigned(row, "scored")?,
+        created_at: get(row, "created_at")?,
+        finished_at: get(row, "finished_at")?,
+    })
+}
+
+fn candidate(row: &QueryResult) -> Result<CandidateRow> {
+    Ok(CandidateRow {
+        number: unsigned(row, "number")?,
+        generation: unsigned(row, "generation")?,
+        recipe: get(row, "recipe")?,
+        model: get(row, "model")?,
+        about: json(row, "about")?,
+        score: get(row, "score")?,
+        scored_at: get(row, "scored_at")?,
+    })
+}
+
+fn wide(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Store {
+    /// Writes a search with its first candidates.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn create_search(&self, new: NewSearch) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "INSERT INTO searches (id, basis, progress, lower, state, generation, created_at)
+             VALUES ({}, {}, {}, {}, 'running', 0, {})",
+            params.add(new.id.as_str()),
+            params.add(to_json(&new.basis)?),
+            params.add(to_json(&new.progress)?),
+            params.add(new.lower),
+            sql::now(self.backend())
+        );
+        sql::run(&tx, &sql, params).await?;
+        write(&tx, (&new.id, 0), 1, &new.candidates).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// A search by id.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn recipe_search(&self, id: &str) -> Result<Option<SearchRow>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT {COLUMNS} FROM searches WHERE id = {}", params.add(sql::text(id)));
+        sql::one(self.db(), &sql, params).await?.as_ref().map(search).transpose()
+    }
+
+    /// One page of searches, newest first.
+    ///
+    /// # Errors
+    /// [`Error::BadCursor`]; when the database cannot be read.
+    pub async fn searches(&self, cursor: Option<&str>, limit: u64) -> Result<Page<SearchRow>> {
+        let limit = limit.clamp(1, 10_000);
+        let mut params = Params::default();
+        let mut sql = format!("SELECT {COLUMNS} FROM searches WHERE TRUE");
+        if let Some(cursor) = cursor {
+            let last: Ulid = cursor.parse().map_err(|_| bad(cursor))?;
+            sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
+        }
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
+        let rows = sql::all(self.db(), &sql, params).await?;
+        let items = rows.iter().map(search).collect::<Result<Vec<_>>>()?;
+        Ok(page(items, limit, |row| row.id.clone()))
+    }
+
+    /// One page of the candidates of a search, in the order of proposal.
+    ///
+    /// # Errors
+    /// [`Error::BadCursor`]; when the database cannot be read.
+    pub async fn candidates(
+        &self,
+        search: &str,
+        cursor: Option<&str>,
+        limit: u64,
+    ) -> Result<Page<CandidateRow>> {
+        let limit = limit.clamp(1, 10_000);
+        let after: i64 = cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(|_| bad(cursor)))?;
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {CANDIDATE} FROM candidates WHERE search = {} AND number > {} ORDER BY number LIMIT {}",
+            params.add(sql::text(search)),
+            params.add(after),
+            limit + 1
+        );
+        let rows = sql::all(self.db(), &sql, params).await?;
+        let items = rows.iter().map(candidate).collect::<Result<Vec<_>>>()?;
+        Ok(page(items, limit, |row| row.number.to_string()))
+    }
+
+    /// The candidates of one generation, in the order of proposal.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn generation(&self, search: &str, generation: u64) -> Result<Vec<CandidateRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {CANDIDATE} FROM candidates WHERE search = {} AND generation = {} ORDER BY number",
+            params.add(sql::text(search)),
+            params.add(wide(generation))
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(candidate).collect()
+    }
+
+    /// One candidate.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn candidate(&self, search: &str, number: u64) -> Result<Option<CandidateRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {CANDIDATE} FROM candidates WHERE search = {} AND number = {}",
+            params.add(sql::text(search)),
+            params.add(wide(number))
+        );
+        sql::one(self.db(), &sql, params).await?.as_ref().map(candidate).transpose()
+    }
+
+    /// The candidate with the best score, the first of several.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn best_candidate(&self, row: &SearchRow) -> Result<Option<CandidateRow>> {
+        let mut params = Params::default();
+        let order = if row.lower { "ASC" } else { "DESC" };
+        let sql = format!(
+            "SELECT {CANDIDATE} FROM candidates WHERE search = {} AND score IS NOT NULL
+             ORDER BY score {order}, number LIMIT 1",
+            params.add(row.id.as_str())
+        );
+        sql::one(self.db(), &sql, params).await?.as_ref().map(candidate).transpose()
+    }
+
+    /// Writes scores, all or none; one that a candidate has already is no change.
+    ///
+    /// # Errors
+    /// [`Error::NoCandidate`], [`Error::Scored`] for another score than before, [`Error::SearchEnded`].
+    pub async fn score(&self, search: &str, scores: &[(u64, f64)]) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!("SELECT state FROM searches WHERE id = {}", params.add(sql::text(search)));
+        let state: Option<String> =
+            sql::one(&tx, &sql, params).await?.as_ref().map(|row| get(row, "state")).transpose()?;
+        let now = sql::now(self.backend());
+        for (number, score) in scores {
+            let mut params = Params::default();
+            let place = format!(
+                "search = {} AND number = {}",
+                params.add(sql::text(search)),
+                params.add(wide(*number))
+            );
+            let known = sql::one(&tx, &format!("SELECT score FROM candidates WHERE {place}"), params).await?;
+            let known: Option<Option<f64>> = known.as_ref().map(|row| get(row, "score")).transpose()?;
+            match known {
+                None => return Err(Error::NoCandidate { search: search.to_owned(), number: *number }),
+                Some(Some(known)) if known.to_bits() == score.to_bits() => continue,
+                Some(Some(known)) => return Err(Error::Scored { number: *number, known, given: *score }),
+                Some(None) if state.as_deref() != Some("running") => {
+                    return Err(Error::SearchEnded(search.to_owned()));
+                }
+                Some(None) => {}
+            }
+            let mut params = Params::default();
+            let sql = format!(
+                "UPDATE candidates SET score = {}, scored_at = {now} WHERE search = {} AND number = {}",
+                params.add(*score),
+                params.add(sql::text(search)),
+                params.add(wide(*number))
+            );
+            sql::run(&tx, &sql, params).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Moves a search on from the generation that `row` is at; `false` when somebody else did, or it has ended.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn advance(&self, row: &SearchRow, progress: &Value, step: Step) -> Result<bool> {
+        let now = sql::now(self.backend());
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let progress = params.add(to_json(progress)?);
+        let set = match &step {
+            Step::Propose(_) => "generation = generation + 1".to_owned(),
+            Step::Finish(reason) => {
+                format!("state = 'finished', finished_at = {now}, reason = {}", params.add(sql::text(reason)))
+            }
+        };
+        let sql = format!(
+            "UPDATE searches SET progress = {progress}, {set}
+             WHERE id = {} AND generation = {} AND state = 'running'",
+            params.add(row.id.as_str()),
+            params.add(wide(row.generation))
+        );
+        if sql::run(&tx, &sql, params).await? == 0 {
+            return Ok(false);
+        }
+        if let Step::Propose(candidates) = &step {
+            write(&tx, (&row.id, row.generation + 1), row.proposed + 1, candidates).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Ends a running search as `finished` or `cancelled`; `false` when it is unknown or has ended.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn end_search(&self, id: &str, state: &str, reason: &str) -> Result<bool> {
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE searches SET state = {}, reason = {}, finished_at = {}
+             WHERE id = {} AND state = 'running'",
+            params.add(state),
+            params.add(sql::text(reason)),
+            sql::now(self.backend()),
+            params.add(sql::text(id))
+        );
+        Ok(sql::run(self.db(), &sql, params).await? > 0)
+    }
+}
+
+fn bad(cursor: &str) -> Error {
+    Error::BadCursor(cursor.chars().take(120).collect())
+}
+
+fn page<T>(mut items: Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Page<T> {
+    let more = items.len() as u64 > limit;
+    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = items.last().filter(|_| more).map(cursor);
+    Page { items, next }
+}
+
+async fn write(
+    tx: &DatabaseTransaction,
+    (search, generation): (&str, u64),
+    first: u64,
+    candidates: &[NewCandidate],
+) -> Result<()> {
+    let row = |(number, candidate): (u64, &NewCandidate)| {
+        Ok(vec![
+            search.into(),
+            wide(number).into(),
+            wide(generation).into(),
+            sql::text(&candidate.recipe).into(),
+            sql::text(&candidate.model).into(),
+            to_json(&candidate.about)?.into(),
+        ])
+    };
+    let rows = (first..).zip(candidates).map(row).collect::<Result<_>>()?;
+    sql::insert(tx, "candidates", &["search", "number", "generation", "recipe", "model", "about"], rows, "")
+        .await
+}
