@@ -32,7 +32,7 @@ pub async fn get_diff(registry: web::Data<Registry>, query: web::Query<DiffQuery
 pub struct NewDiff {
     pub tuned: String,
     pub base: String,
-    /// dense (default), sparse or low-rank.
+    /// dense (default), sparse, low-rank or bitdelta.
     pub form: Option<String>,
     /// Share of the elements of each tensor that a sparse form keeps, the largest first; default 0.1.
     pub density: Option<f64>,

@@ -70,8 +70,11 @@ fn a_difference_is_written_in_every_form_and_read_as_the_dense_one_it_stands_for
     run(on(), &format!("{pair} --out dense.safetensors"))?;
     let sparse = read(on(), &format!("{pair} --out sparse.safetensors --form sparse --density 0.2"))?;
     let factored = read(on(), &format!("{pair} --out low.safetensors --form low-rank --rank 12"))?;
+    let signs = read(on(), &format!("{pair} --out signs.safetensors --form bitdelta"))?;
 
-    for (file, report) in [("sparse.safetensors", &sparse), ("low.safetensors", &factored)] {
+    let forms =
+        [("sparse.safetensors", &sparse), ("low.safetensors", &factored), ("signs.safetensors", &signs)];
+    for (file, report) in forms {
         let held = energy(&fs_err::read(place.path().join(file))?)?;
         ensure!(report["written"]["energy"].as_f64() == Some(held), "{file}: {held}");
         let lost = relative(&read(on(), &format!("diff {file} dense.safetensors"))?)?;

@@ -1,7 +1,8 @@
-//! The difference of two checkpoints: as a table, and as a checkpoint of its own, dense, sparse or of low rank.
+//! The difference of two checkpoints: as a table, and as a checkpoint of its own, dense, sparse, of low rank or as signs.
 
 mod apply;
 mod low_rank;
+mod signs;
 mod source;
 mod sparse;
 mod table;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use apply::ApplySource;
 pub use low_rank::low_rank;
+pub use signs::SignSource;
 pub use source::DiffSource;
 pub use sparse::SparseSource;
 pub use table::{DiffReport, ShapeMismatch, TensorDiff, Totals, compare};

@@ -6,7 +6,7 @@ use domain::{Fault, Limits};
 use kernels::Dtype;
 use weights::{Bytes, Checkpoint, Difference, ReadAt, TensorSource};
 
-use super::{ApplySource, DiffSource, SparseSource, compare, low_rank};
+use super::{ApplySource, DiffSource, SignSource, SparseSource, compare, low_rank};
 use crate::{
     lowrank::Rank,
     testing::{Fixture, bytes, model, noise, same, values},
@@ -131,6 +131,32 @@ fn a_low_rank_difference_reads_back_close_to_the_dense_one() {
     let kept = 1.0 - square(&lost) / square(&wanted);
     assert!((kept - energies.tensors[0].energy).abs() < 1e-5 && kept >= 0.5 - 1e-5, "{kept}");
     assert!(energies.tensors[0].rank.is_some() && energies.tensors[1].rank.is_none());
+}
+
+#[test]
+fn a_bitdelta_difference_is_every_sign_with_the_mean_magnitude_of_its_matrix() {
+    let of = |values: &[f64]| Fixture::empty().with("w", Dtype::F32, &[3, 5], values);
+    let mut moved = noise(6, 15);
+    moved[4] = 0.0;
+    let tuned = of(&moved).with("norm", Dtype::F32, &[2], &[1.0, -2.0]);
+    let base = of(&[0.0; 15]).with("norm", Dtype::F32, &[2], &[0.0; 2]);
+    let diff = DiffSource::new(tuned.clone().share(), base.share()).unwrap();
+
+    let packed = SignSource::new(diff, Dtype::F32, &|_| Ok(())).unwrap();
+    let back = read_back(&packed);
+
+    let wanted: Vec<f64> = values(&tuned, "w").into_iter().map(f64::from).collect();
+    let size = (wanted.iter().map(|v| v.abs()).sum::<f64>() / 15.0) as f32;
+    let got = values(&*back, "w");
+    assert!(got.iter().zip(&wanted).all(|(got, v)| *got == if *v < 0.0 { -size } else { size }), "{got:?}");
+    assert_eq!(values(&*back, "norm"), [1.0, -2.0]);
+    let lost: f64 = wanted.iter().zip(&got).map(|(v, got)| (v - f64::from(*got)).powi(2)).sum();
+    let whole: f64 = wanted.iter().map(|v| v * v).sum();
+    let energy = packed.energies().tensors.iter().find(|of| of.name == "w").unwrap().energy;
+    assert!((energy - (1.0 - lost / whole)).abs() < 1e-9, "{energy}");
+    let mut part = [0.0; 4];
+    back.read_f32(back.position("w").unwrap(), 6, &mut part).unwrap();
+    assert_eq!(part, got[6..10]);
 }
 
 #[test]

@@ -106,10 +106,10 @@ pub(super) struct Job<'a> {
 }
 
 /// What a tensor is merged from.
-struct Scope<'a> {
+pub(super) struct Scope<'a> {
     group: &'a Group<'a>,
-    members: &'a Members<'a>,
-    section: Section,
+    pub members: &'a Members<'a>,
+    pub section: Section,
 }
 
 impl<'a> Job<'a> {
@@ -124,6 +124,13 @@ impl<'a> Job<'a> {
 
     pub fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         self.faults.push(Item { pointer: pointer.into(), message: message.into() });
+    }
+
+    /// A fault that many tensors share, told the first time.
+    pub fn once(&mut self, what: &str, message: String) {
+        if self.seen.insert(what.to_owned()) {
+            self.fault("/models", message);
+        }
     }
 
     /// Whether all models are there.
@@ -268,7 +275,7 @@ impl<'a> Job<'a> {
             }
             let float = held.first().is_some_and(|(_, held)| info(held).dtype.is_float());
             let params = if float { self.params(name, scope) } else { Params::default() };
-            if let Some(part) = self.row(name, &held, scope.members) {
+            if let Some(part) = self.row(name, &held, scope) {
                 let stored = TensorInfo { name: name.clone(), ..info(&held[0].1).clone() };
                 rows.push(self.finish(part, params, stored));
             }
@@ -290,15 +297,13 @@ impl<'a> Job<'a> {
     }
 
     /// How one tensor is made, or the faults that forbid it.
-    fn row(&mut self, name: &str, seated: &[(&Seat, Stored)], members: &Members<'_>) -> Option<Part> {
+    fn row(&mut self, name: &str, seated: &[(&Seat, Stored)], scope: &Scope<'_>) -> Option<Part> {
+        let members = scope.members;
         let held: Vec<Stored> = seated.iter().map(|(_, stored)| stored.clone()).collect();
         let (first, all) = (held.first()?, members.all());
         let info = info(first);
         if is_quantised(name) {
-            self.fault(
-                name,
-                format!("`{}` is quantised; merge the full-precision model instead", first.label),
-            );
+            self.fault(name, format!("quantised in {}; merge full-precision models instead", listed(&held)));
             return None;
         }
         if held.len() < all.len() && is_buffer(name) {
@@ -330,19 +335,21 @@ impl<'a> Job<'a> {
         if !info.dtype.is_float() {
             return Some(Part::Copied(held));
         }
+        let beside = self.beside(&TensorInfo { name: name.to_owned(), ..info.clone() }, scope);
         let find =
             |seat: &Seat| seated.iter().find(|(held, _)| *held == seat).map(|(_, stored)| stored.clone());
         let content = |seat: &Seat| self.inputs.get(&seat.label).map(|input| input.content.clone());
         Some(Part::Merged(Operands {
             name: name.to_owned(),
             shape: info.shape.clone(),
-            models: members.merged.iter().filter_map(|(seat, _)| find(seat)).collect(),
+            models: members.merged.iter().filter_map(|(seat, _)| find(seat)).chain(beside.along).collect(),
             contents: members.merged.iter().filter_map(|(seat, _)| content(seat)).collect(),
             base: members.delta_base.as_ref().and_then(find),
             elements: info.elements(),
             params: Params::default(),
             seed: self.config.seed,
             survey: None,
+            grams: beside.grams,
         }))
     }
 
@@ -442,6 +449,11 @@ impl<'a> Job<'a> {
 
 fn resolve(spec: &ParamSpec, levels: &[&Settings], tensor: &str, t: f64) -> Option<f64> {
     levels.iter().find_map(|level| level.get(spec.name)?.of(tensor, t)).or_else(|| spec.resolved_default())
+}
+
+fn listed(held: &[Stored]) -> String {
+    let labels: BTreeSet<String> = held.iter().map(|stored| format!("`{}`", stored.label)).collect();
+    labels.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn info(stored: &Stored) -> &TensorInfo {

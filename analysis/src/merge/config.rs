@@ -37,6 +37,13 @@ pub struct Entry {
     pub layer_range: Option<LayerRange>,
 }
 
+impl Entry {
+    /// Parameters that name a file, and the file.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter().filter_map(|(name, setting)| Some((name.as_str(), setting.file()?)))
+    }
+}
+
 /// Layers of several models merged into the next layers of the result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Slice {
@@ -117,6 +124,14 @@ impl MergeConfig {
             }
         }
         refs
+    }
+
+    /// Every file named beside a model, each once.
+    pub fn file_refs(&self) -> Vec<String> {
+        let groups = self.groups();
+        let named = groups.iter().flat_map(|group| group.sources).flat_map(Entry::files);
+        let files: std::collections::BTreeSet<&str> = named.map(|(_, file)| file).collect();
+        files.into_iter().map(str::to_owned).collect()
     }
 
     /// The models whose weights end up in the result, each once: without the base of a delta method.

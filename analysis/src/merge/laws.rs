@@ -42,7 +42,39 @@ fn long(seed: u64) -> Fixture {
 }
 
 fn models(made: impl Fn(u64) -> Fixture) -> Inputs {
-    inputs(&[("o/base", made(1)), ("o/a", made(2)), ("o/b", made(3)), ("o/c", made(4))])
+    with_files(inputs(&[("o/base", made(1)), ("o/a", made(2)), ("o/b", made(3)), ("o/c", made(4))]))
+}
+
+/// Beside every model a file of importances and one of Gram matrices, named after it.
+fn with_files(models: Inputs) -> Inputs {
+    let mut all = models.clone();
+    for (at, (name, model)) in models.iter().enumerate() {
+        let (mut importance, mut gram) = (Fixture::empty(), Fixture::empty());
+        for info in model.source.tensors().iter().filter(|info| info.dtype.is_float()) {
+            let seed = 50 + at as u64;
+            let values: Vec<f64> =
+                noise(seed, info.elements() as usize).into_iter().map(|value| value.abs()).collect();
+            importance = importance.with(&info.name, Dtype::F32, &info.shape, &values);
+            if let [_, columns] = info.shape[..] {
+                gram =
+                    gram.with(&info.name, Dtype::F32, &[columns, columns], &spread(seed, columns as usize));
+            }
+        }
+        let names = ["importance", "gram"].map(|what| format!("{name}.{what}"));
+        all.extend(inputs(&[(names[0].as_str(), importance), (names[1].as_str(), gram)]));
+    }
+    all
+}
+
+/// A symmetric matrix whose diagonal outweighs the rest.
+pub fn spread(seed: u64, side: usize) -> Vec<f64> {
+    let values = noise(seed, side * side);
+    let entry = |at: usize| {
+        let (row, column) = (at / side, at % side);
+        let across = values[at] + values[column * side + row];
+        if row == column { side as f64 + across.abs() } else { 0.005 * across }
+    };
+    (0..side * side).map(entry).collect()
 }
 
 /// How many models a law is tried with.
@@ -60,6 +92,9 @@ fn recipe(spec: &MethodSpec, names: &[&str], settings: &[(&str, &str)]) -> Strin
     let given = |per_model: bool, at: usize| {
         let own = spec.parameters.iter().filter(|param| param.per_model == per_model);
         let lines = own.filter_map(|param| {
+            if param.kind == Kind::File {
+                return Some(format!("{0}: {1}.{0}", param.name, names[at]));
+            }
             let fallback = param.default.is_none().then_some("0.5");
             let each = value(&format!("{}.{at}", param.name)).or_else(|| value(param.name)).or(fallback)?;
             Some(format!("{}: {each}", param.name))
@@ -95,7 +130,7 @@ fn variants(spec: &MethodSpec) -> Vec<Vec<(&'static str, &'static str)>> {
                 let other = if off { "false" } else { "true" };
                 variants.push([busy(), vec![(param.name, other)]].concat());
             }
-            Kind::Number => {}
+            Kind::Number | Kind::File => {}
         }
     }
     if spec.parameters.iter().any(|param| param.name == "nuslerp_row_wise") {
@@ -125,7 +160,7 @@ fn scales(settings: &[(&str, &str)]) -> bool {
 #[test]
 fn models_that_are_all_the_same_are_given_back_bit_for_bit() {
     let own = || model(7).with("zero", Dtype::F32, &[2], &[-0.0, 1e-20]);
-    let twins = inputs(&[("o/base", own()), ("o/a", own()), ("o/b", own()), ("o/c", own())]);
+    let twins = with_files(inputs(&[("o/base", own()), ("o/a", own()), ("o/b", own()), ("o/c", own())]));
     for (spec, settings) in all().filter(|(spec, _)| spec.laws.contains(&Law::Identity)) {
         let based = wants_base(spec) || settings.iter().any(|(name, _)| *name == "base");
         if based || !scales(&settings) {
@@ -221,7 +256,7 @@ fn an_infinity_that_all_models_share_is_kept_and_spoils_nothing() {
         values[9] = f64::NAN;
         Fixture::empty().with("w", Dtype::F32, &[7, 3], &values)
     };
-    let all_models = inputs(&[("o/base", of(1)), ("o/a", of(2)), ("o/b", of(3)), ("o/c", of(4))]);
+    let all_models = with_files(inputs(&[("o/base", of(1)), ("o/a", of(2)), ("o/b", of(3)), ("o/c", of(4))]));
     for (spec, settings) in all() {
         let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
 

@@ -1,5 +1,6 @@
 //! Merging checkpoints as a mergekit YAML says; the result is computed while it is read.
 
+mod beside;
 mod bits;
 mod blend;
 mod check;
@@ -18,6 +19,8 @@ mod reader;
 mod reference;
 #[cfg(test)]
 mod references;
+#[cfg(test)]
+mod references_files;
 #[cfg(test)]
 mod references_more;
 mod select;

@@ -1,15 +1,12 @@
 //! What a merge method gets for one tensor: the stored inputs, read in blocks, and resolved parameters.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use domain::Digest;
 use rayon::prelude::*;
 
-use super::param::ParamSpec;
-use crate::{
-    computed::{BLOCK, Stored, read_f64},
-    trim::Trim,
-};
+use super::{param::ParamSpec, spec::Found};
+use crate::computed::{BLOCK, Stored, read_f64};
 
 /// Parameters resolved for one tensor; a flag is 0 or 1, a choice the place of its word.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +45,7 @@ pub struct Operands {
     /// Name of the merged tensor.
     pub name: String,
     pub shape: Vec<u64>,
+    /// The models, and after them what is read along with each of them, such as its importances.
     pub models: Vec<Stored>,
     /// What each model's content is, the same wherever it is stored.
     pub contents: Vec<String>,
@@ -57,7 +55,9 @@ pub struct Operands {
     pub params: Params,
     pub seed: u64,
     /// This tensor's part of the method's survey.
-    pub survey: Option<Arc<[Trim]>>,
+    pub survey: Option<Found>,
+    /// Of each model the Gram matrix that a file holds beside this tensor; empty without.
+    pub grams: Vec<Stored>,
 }
 
 /// Consecutive elements of every input.

@@ -26,6 +26,8 @@ pub enum Kind {
     Number,
     Flag,
     Choice,
+    /// A model, folder or file with more tensors of the same names.
+    File,
 }
 
 /// A default value.
@@ -57,6 +59,11 @@ impl ParamSpec {
     pub const fn choice(name: &'static str, words: &'static [&'static str], help: &'static str) -> Self {
         let first = Some(DefaultValue::Word(words[0]));
         Self { choices: words, default: first, ..Self::new(name, Kind::Choice, help) }
+    }
+
+    /// A file that the recipe must name for every model.
+    pub const fn file(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, Kind::File, help).per_model()
     }
 
     /// With a default.

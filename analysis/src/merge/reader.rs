@@ -63,6 +63,8 @@ impl Reader {
             }
         };
         config.parameters = over(own, self.settings(top, ""));
+        let slices = config.slices.iter().map(|slice| &slice.parameters);
+        self.no_file(slices.chain([&config.parameters]));
         config.seed = self.seed(top);
         config.dtype = self.dtype(top, "dtype");
         config.out_dtype = self.dtype(top, "out_dtype");
@@ -304,6 +306,14 @@ impl Reader {
         for name in settings.keys().filter(|name| shared.contains(&name.as_str())) {
             let message = "it belongs to the whole merge: write it under the recipe's own `parameters`";
             self.fault(&format!("{pointer}/parameters/{name}"), message);
+        }
+    }
+
+    /// A file belongs to one model.
+    fn no_file<'s>(&mut self, shared: impl Iterator<Item = &'s Settings>) {
+        for (name, _) in shared.flatten().filter(|(_, setting)| setting.file().is_some()) {
+            let message = "every model has a file of its own: write it under the model's `parameters`";
+            self.fault(&format!("/parameters/{name}"), message);
         }
     }
 }

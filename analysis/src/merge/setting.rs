@@ -25,6 +25,8 @@ pub enum Curve {
     Choice(Chosen),
     /// Words along the layers, each up to the next.
     Choices(Vec<Chosen>),
+    /// Name of a file.
+    File(String),
 }
 
 /// A word of a choice, written as that word.
@@ -46,6 +48,8 @@ impl Curve {
         match self {
             Self::Constant(value) => *value,
             Self::Choice(chosen) => chosen.place as f64,
+            // A file is opened by its name and has no number.
+            Self::File(_) => 0.0,
             Self::Choices(words) => below(words, t).map_or(0.0, |chosen| chosen.place as f64),
             Self::Flags(flags) => f64::from(u8::from(below(flags, t).is_some_and(|flag| *flag))),
             Self::Gradient(values) => {
@@ -87,6 +91,14 @@ impl Setting {
     pub fn of(&self, tensor: &str, t: f64) -> Option<f64> {
         let matches = |case: &&Case| case.filter.as_deref().is_none_or(|f| f == "*" || tensor.contains(f));
         self.cases.iter().find(matches).map(|case| case.value.at(t))
+    }
+
+    /// The file that is named, the same for all tensors.
+    pub(super) fn file(&self) -> Option<&str> {
+        match self.cases.as_slice() {
+            [Case { filter: None, value: Curve::File(name) }] => Some(name),
+            _ => None,
+        }
     }
 
     /// This one, and `next` for the tensors that none of its filters match.
@@ -144,6 +156,13 @@ impl Setting {
                 Err(message) => fault(format!("{pointer}/value"), message),
             }
         }
+        if spec.kind == Kind::File && !matches!(cases.as_slice(), [Case { filter: None, .. }]) {
+            fault(
+                pointer.to_owned(),
+                "one file holds all tensors of a model; name it without filters".into(),
+            );
+            return None;
+        }
         Some(Self { cases })
     }
 }
@@ -157,6 +176,12 @@ fn curve(value: &Value, spec: &'static ParamSpec) -> Result<Curve, String> {
             }
             word => chosen(word, spec).map(Curve::Choice),
         };
+    }
+    if spec.kind == Kind::File {
+        let name = value.as_str().map(str::trim).filter(|name| !name.is_empty());
+        let named =
+            name.ok_or_else(|| "expected one name of a model, folder or safetensors file".to_owned())?;
+        return Ok(Curve::File(named.to_owned()));
     }
     match value {
         Value::Array(items) if items.is_empty() => Err("a gradient needs one number or more".into()),

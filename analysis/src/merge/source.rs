@@ -8,11 +8,8 @@ use std::{
 use domain::Item;
 use weights::{TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands};
-use crate::{
-    computed::{self, BLOCK, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused},
-    trim::Trim,
-};
+use super::{Combine, Method, Operands, spec::Found};
+use crate::computed::{self, BLOCK, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused};
 
 /// How one output tensor is made.
 pub(super) enum Part {
@@ -67,7 +64,7 @@ pub struct MergeSource {
     /// parallel loop could be the one that has to finish the work.
     prepared: Mutex<VecDeque<Prepared>>,
     /// What the method found over all tensors, by tensor; empty for a method that does not look.
-    survey: OnceLock<BTreeMap<usize, Arc<[Trim]>>>,
+    survey: OnceLock<BTreeMap<usize, Found>>,
     outline: Outline,
 }
 
@@ -120,7 +117,7 @@ impl MergeSource {
     }
 
     /// What the method found over all tensors for tensor `index`.
-    fn surveyed(&self, index: usize) -> Result<Option<Arc<[Trim]>>, weights::Error> {
+    fn surveyed(&self, index: usize) -> Result<Option<Found>, weights::Error> {
         if self.survey.get().is_none() {
             let merged = |(index, row): (usize, &'_ Row)| match &row.part {
                 Part::Merged(operands) => Some((index, operands.clone())),
@@ -187,7 +184,9 @@ impl Computed for MergeSource {
             let base = block.base.get(place).unwrap_or_default();
             combine.combine(start + (at * STRIP) as u64, &models, base, out);
         }
-        let values: Vec<&[f64]> = block.models.iter().map(Vec::as_slice).collect();
+        // What a file beside a model holds is no value of the result.
+        let merged = operands.contents.len();
+        let values: Vec<&[f64]> = block.models.iter().take(merged).map(Vec::as_slice).collect();
         let values: Vec<&[f64]> =
             values.into_iter().chain((!block.base.is_empty()).then_some(&block.base[..])).collect();
         let labels = operands.inputs().map(|stored| stored.label.as_str());

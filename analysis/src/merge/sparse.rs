@@ -7,6 +7,7 @@ use super::{
     operands::{Block, Operands, Params},
     param::ParamSpec,
     select::{kept, of_deltas, wanted},
+    spec::Found,
 };
 use crate::trim::{Trim, magnitude};
 
@@ -55,6 +56,13 @@ pub const RESCALE_MODE: ParamSpec = ParamSpec::choice(
     "rescale_mode",
     &["l1", "inverse_p"],
     "Rescale to the L1 norm from before, or divide each element by its probability of being kept.",
+);
+
+/// Which size a sparse delta regains.
+pub const RESCALE_NORM: ParamSpec = ParamSpec::choice(
+    "rescale_norm",
+    &["l1", "l2", "linf"],
+    "The norm that rescaling gives back: L1, L2 or the largest magnitude.",
 );
 
 /// The elements kept of one model's delta.
@@ -140,8 +148,8 @@ impl Sparsifier {
         let mut found = match self {
             Self::None => Vec::new(),
             Self::Magnitude => match &operands.survey {
-                Some(trims) => trims.iter().copied().map(Kept::Largest).collect(),
-                None => {
+                Some(Found::Trims(trims)) => trims.iter().copied().map(Kept::Largest).collect(),
+                _ => {
                     let keep = densities.iter().map(|density| kept(*density, operands.elements));
                     operands.largest(&of_deltas, &wanted(keep))?.into_iter().map(Kept::Largest).collect()
                 }

@@ -83,6 +83,11 @@ pub trait Method: Send + Sync {
         None
     }
 
+    /// What the files named beside the models hold; a method that has them says so with a [`Kind::File`] parameter.
+    fn beside(&self) -> Beside {
+        Beside::Nothing
+    }
+
     /// Numbers of 8 bytes that must be in memory at once for one tensor beside the blocks; bounded by
     /// [`domain::Limits::merge_held`].
     fn held(&self, _operands: &Operands) -> u64 {
@@ -105,7 +110,27 @@ pub trait Method: Send + Sync {
 }
 
 /// What [`Method::survey`] found, for each tensor in its order.
-pub type Survey = Vec<Arc<[crate::trim::Trim]>>;
+pub type Survey = Vec<Found>;
+
+/// What is known of one tensor, or of all of them together.
+#[derive(Clone)]
+pub enum Found {
+    /// The elements kept of each model.
+    Trims(Arc<[crate::trim::Trim]>),
+    /// A factor of what is added.
+    Scale(f64),
+}
+
+/// What a file named beside a model must hold for one of its tensors, under the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing is looked for.
+    Nothing,
+    /// A tensor of the same shape, read along with the model.
+    Alike,
+    /// For a matrix a square one with a side of its columns, in the files of all models or of none.
+    Gram,
+}
 
 /// A method ready for one tensor. An element's value must not depend on the block it is asked in.
 pub trait Combine: Send + Sync {

@@ -11,8 +11,8 @@ use super::{
     blend::{around, around_each},
     operands::Block,
     select::{Ranked, kept, of_deltas, wanted},
-    sparse::{Kept, Sparsifier, TRIM_SCOPE, inverse},
-    spec::Survey,
+    sparse::{Kept, RESCALE_NORM, Sparsifier, TRIM_SCOPE, inverse},
+    spec::{Found, Survey},
 };
 
 /// Sum of weights below which it is not divided by, as share of what they are without their signs.
@@ -36,6 +36,12 @@ pub const DIVISOR: ParamSpec = ParamSpec::choice(
     "divisor",
     &["signed", "abs"],
     "What normalising divides by: the sum of the weights, or of what they are without their signs.",
+);
+
+pub const ELECTION: ParamSpec = ParamSpec::choice(
+    "election",
+    &["sum", "count"],
+    "What elects the sign of an element: the sum of the weighted deltas, or how many have it.",
 );
 
 /// A member of the family: little more than a declaration.
@@ -81,6 +87,7 @@ impl Method for TaskVectors {
             kept,
             consensus: self.consensus,
             zero_is_minus: false,
+            by_count: params.chose(&ELECTION, "count"),
             absolute: params.chose(&DIVISOR, "abs"),
             normalize: params.flag("normalize"),
             lambda: params.number("lambda"),
@@ -110,7 +117,8 @@ pub fn model_wide(tensors: &[&Operands]) -> Result<Survey, weights::Error> {
         offset += tensor.elements;
     }
     let trims = Ranked { tensors: &placed, magnitudes: &of_deltas }.largest(&wanted(keeps))?;
-    let own = |(offset, _): &(u64, &Operands)| trims.iter().map(|trim| trim.from(*offset)).collect();
+    let own =
+        |(offset, _): &(u64, &Operands)| Found::Trims(trims.iter().map(|trim| trim.from(*offset)).collect());
     Ok(placed.iter().map(own).collect())
 }
 
@@ -121,6 +129,7 @@ struct Ready {
     kept: Vec<Kept>,
     consensus: Consensus,
     zero_is_minus: bool,
+    by_count: bool,
     absolute: bool,
     normalize: bool,
     lambda: f64,
@@ -132,7 +141,7 @@ impl Ready {
         if self.absolute { weight.abs() } else { weight }
     }
 
-    /// L1 norm of each delta over that of what is kept of it; 1 where either is nearly 0, or where kept elements
+    /// Norm of each delta over that of what is kept of it; 1 where either is nearly 0, or where kept elements
     /// were divided by their probabilities.
     fn rescale(&self, operands: &Operands) -> Result<Vec<f64>, weights::Error> {
         if inverse(&operands.params) {
@@ -142,24 +151,25 @@ impl Ready {
             };
             return Ok(self.kept.iter().map(scale).collect());
         }
+        let norm = Norm::of(&operands.params);
         let norms = |block: &Block| -> Vec<(f64, f64)> {
             let model = |(at, kept): (usize, &Kept)| {
                 let delta = block.delta(at);
                 let mut factors = vec![1.0; delta.len()];
                 kept.mask(block.start, &delta, &mut factors);
-                let whole: f64 = delta.iter().map(|delta| delta.abs()).sum();
-                let part = delta.iter().zip(factors).map(|(delta, factor)| (delta * factor).abs()).sum();
-                (whole, part)
+                let whole = norm.partial(delta.iter().copied());
+                (whole, norm.partial(delta.iter().zip(factors).map(|(delta, factor)| delta * factor)))
             };
             self.kept.iter().enumerate().map(model).collect()
         };
         let mut total = vec![(0.0, 0.0); self.kept.len()];
         for part in operands.each_block(norms)? {
             for (total, part) in total.iter_mut().zip(part) {
-                *total = (total.0 + part.0, total.1 + part.1);
+                *total = (norm.joined(total.0, part.0), norm.joined(total.1, part.1));
             }
         }
         let scale = |(whole, part): (f64, f64)| {
+            let (whole, part) = (norm.size(whole), norm.size(part));
             if whole < NO_NORM || part < NO_NORM { 1.0 } else { whole / part }
         };
         Ok(total.into_iter().map(scale).collect())
@@ -184,13 +194,25 @@ impl Ready {
     fn votes(&self, block: &Block) -> i64 {
         let models: Vec<&[f64]> = block.models.iter().map(Vec::as_slice).collect();
         let factors = self.factors(block.start, &models, &block.base);
-        let elected = election(&models, &block.base, &factors);
+        let elected = self.election(&models, &block.base, &factors);
         elected.iter().map(|sum| i64::from(*sum > 0.0) - i64::from(*sum < 0.0)).sum()
+    }
+
+    /// `Σ c_i·(x_i − b)`, or how many more of its terms are positive than negative: its sign is the elected one.
+    fn election(&self, models: &[&[f64]], base: &[f64], factors: &[f64]) -> Vec<f64> {
+        let mut sums = vec![0.0; base.len()];
+        for (model, factors) in models.iter().zip(factors.chunks(base.len().max(1))) {
+            for (((sum, model), base), factor) in sums.iter_mut().zip(*model).zip(base).zip(factors) {
+                let vote = factor * (model - base);
+                *sum += if self.by_count && vote != 0.0 { vote.signum() } else { vote };
+            }
+        }
+        sums
     }
 
     /// Drops the factors that do not agree with the elected sign, and gives the weights that do.
     fn agree(&self, models: &[&[f64]], base: &[f64], factors: &mut [f64]) -> Vec<f64> {
-        let elected = election(models, base, factors);
+        let elected = self.election(models, base, factors);
         let sign = |sum: f64| {
             let minus = if sum == 0.0 { self.zero_is_minus } else { sum < 0.0 };
             if minus { -1.0 } else { 1.0 }
@@ -216,15 +238,41 @@ fn subtract(model: &[f64], base: &[f64], delta: &mut [f64]) {
     delta.iter_mut().zip(model).zip(base).for_each(|((delta, model), base)| *delta = model - base);
 }
 
-/// `Σ c_i·(x_i − b)`, whose sign is the elected one.
-fn election(models: &[&[f64]], base: &[f64], factors: &[f64]) -> Vec<f64> {
-    let mut sums = vec![0.0; base.len()];
-    for (model, factors) in models.iter().zip(factors.chunks(base.len().max(1))) {
-        for (((sum, model), base), factor) in sums.iter_mut().zip(*model).zip(base).zip(factors) {
-            *sum += factor * (model - base);
+/// A norm whose parts are combined block by block.
+#[derive(Clone, Copy)]
+enum Norm {
+    L1,
+    L2,
+    Linf,
+}
+
+impl Norm {
+    fn of(params: &Params) -> Self {
+        if params.chose(&RESCALE_NORM, "l2") {
+            Self::L2
+        } else if params.chose(&RESCALE_NORM, "linf") {
+            Self::Linf
+        } else {
+            Self::L1
         }
     }
-    sums
+
+    /// What a block adds.
+    fn partial(self, values: impl Iterator<Item = f64>) -> f64 {
+        match self {
+            Self::L1 => values.map(f64::abs).sum(),
+            Self::L2 => values.map(|value| value * value).sum(),
+            Self::Linf => values.map(f64::abs).fold(0.0, f64::max),
+        }
+    }
+
+    fn joined(self, a: f64, b: f64) -> f64 {
+        if matches!(self, Self::Linf) { a.max(b) } else { a + b }
+    }
+
+    fn size(self, total: f64) -> f64 {
+        if matches!(self, Self::L2) { total.sqrt() } else { total }
+    }
 }
 
 impl Combine for Ready {

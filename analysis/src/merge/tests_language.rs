@@ -137,6 +137,26 @@ proptest! {
     }
 
     #[test]
+    fn a_recipe_with_a_few_wrong_bytes_is_read_or_told_what_is_wrong_where(
+        body in body(), cuts in prop::collection::vec((any::<prop::sample::Index>(), "[a-z{}:,'\\[\\]0-9 ]{0,3}"), 1..4),
+    ) {
+        let mut yaml = format!("{{merge_method: linear, {body}, seed: 3, dtype: bfloat16}}");
+        for (at, text) in cuts {
+            let at = at.index(yaml.len());
+            yaml.replace_range(at..=at, &text);
+        }
+
+        match parse(&yaml) {
+            Ok(config) => prop_assert_eq!(&parse(&config.canonical().to_string()).unwrap(), &config),
+            Err(crate::Error::Yaml(told)) => prop_assert!(told.contains("line"), "{}: {}", yaml, told),
+            Err(error) => {
+                let items = domain::Fault::items(&error);
+                prop_assert!(!items.is_empty() && items.iter().all(|item| !item.message.is_empty()), "{}", yaml);
+            }
+        }
+    }
+
+    #[test]
     fn the_canonical_document_is_read_back_as_the_same_recipe(
         method in 0..METHODS.len(), body in body(), seed in any::<u64>(), weight in setting(),
     ) {

@@ -1,9 +1,9 @@
-//! The difference of two operands as a file: dense, sparse or of low rank.
+//! The difference of two operands as a file: dense, sparse, of low rank or as signs.
 
 use std::{io::Write as _, sync::Arc};
 
 use analysis::{
-    diff::{DiffSource, Energies, SparseSource, low_rank},
+    diff::{DiffSource, Energies, SignSource, SparseSource, low_rank},
     lowrank::Rank,
     merge::dtype,
 };
@@ -25,7 +25,7 @@ const DENSITY: f64 = 0.1;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiffForm {
-    /// `dense` (default), `sparse` or `low-rank`.
+    /// `dense` (default), `sparse`, `low-rank` or `bitdelta`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<String>,
     /// Share of the elements that a sparse form keeps, above 0 to 1; default 0.1.
@@ -48,6 +48,7 @@ pub enum Form {
     Dense,
     Sparse(f64),
     LowRank(Rank),
+    BitDelta,
 }
 
 impl DiffForm {
@@ -61,18 +62,22 @@ impl DiffForm {
             "dense" => Form::Dense,
             "sparse" => Form::Sparse(self.density.unwrap_or(DENSITY)),
             "low-rank" => Form::LowRank(rank_of(self.rank, self.energy, limits)?),
+            "bitdelta" => Form::BitDelta,
             other => {
-                return Err(Error::Invalid(format!("`{other}` is no form; dense, sparse and low-rank are")));
+                let message = format!("`{other}` is no form; dense, sparse, low-rank and bitdelta are");
+                return Err(Error::Invalid(message));
             }
         };
         match form {
             Form::Sparse(density) if !(density > 0.0 && density <= 1.0) => {
                 invalid("density must be above 0 and at most 1, e.g. 0.1")
             }
-            Form::Sparse(_) | Form::Dense if self.rank.is_some() || self.energy.is_some() => {
+            Form::Sparse(_) | Form::Dense | Form::BitDelta
+                if self.rank.is_some() || self.energy.is_some() =>
+            {
                 invalid("rank and energy belong to the form low-rank")
             }
-            Form::Dense | Form::LowRank(_) if self.density.is_some() => {
+            Form::Dense | Form::LowRank(_) | Form::BitDelta if self.density.is_some() => {
                 invalid("density belongs to the form sparse")
             }
             form => Ok((form, dtype_of(self.dtype.as_deref())?)),
@@ -140,6 +145,16 @@ pub async fn write_diff(
             let energies = source.energies();
             (Arc::new(source), Some(energies), None)
         }
+        Form::BitDelta => {
+            pulse.begin("measuring tensors", total);
+            let pulse = pulse.clone();
+            let measured = tokio::task::spawn_blocking(move || {
+                SignSource::new(diff, dtype, &|bytes| Ok(pulse.advance(bytes)?))
+            });
+            let source = measured.await??;
+            let energies = source.energies();
+            (Arc::new(source), Some(energies), None)
+        }
         Form::LowRank(rank) => {
             pulse.begin("decomposing tensors", total);
             let diff = Arc::new(diff.stored_as(dtype)?);
@@ -163,6 +178,7 @@ fn report(form: Form, energies: Option<Energies>) -> Map<String, Value> {
         Form::Dense => "dense",
         Form::Sparse(_) => "sparse",
         Form::LowRank(_) => "low-rank",
+        Form::BitDelta => "bitdelta",
     };
     let mut report = Map::from_iter([("form".to_owned(), json!(word))]);
     if let Some(Energies { energy, tensors }) = energies {

@@ -6,7 +6,7 @@ use analysis::{
     merge::{Input, MergeConfig, MergeSource},
     recipe::{Pinned, Recipe},
 };
-use domain::{Digest, RepoId};
+use domain::{Digest, Fault as _, RepoId};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
@@ -89,9 +89,11 @@ pub async fn plan_config(
     }
     let mut operands: BTreeMap<String, Operand> = BTreeMap::new();
     let mut missing = Vec::new();
-    for name in refs {
+    let files = config.file_refs();
+    for name in refs.iter().chain(&files).cloned() {
         match open_operand(registry, &name, access).await {
             Ok(operand) => drop(operands.insert(name, operand)),
+            Err(error) if error.code() == "quantised_layout" => missing.push(error),
             Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. })) => {
                 missing.push(error)
             }
@@ -116,7 +118,10 @@ pub async fn plan_config(
         return Err(analysis::Error::Faults(items).into());
     }
     let source = analysis::merge::check(&config, &inputs, &registry.limits)?;
-    one_tokenizer(&config, &operands, registry.limits.hub_file_bytes).await?;
+    // A file beside a model has no tokenizer.
+    let models = operands.iter().filter(|(name, _)| refs.contains(name));
+    let models = models.map(|(name, operand)| (name.clone(), operand.clone())).collect();
+    one_tokenizer(&config, &models, registry.limits.hub_file_bytes).await?;
     let mut heir = config
         .heir()
         .and_then(|name| operands.get(&name).cloned())

@@ -365,7 +365,7 @@ pub enum ImportCommand {
 /// How `--out` stores the diff vector.
 #[derive(Debug, Args)]
 pub struct DiffForm {
-    /// dense, sparse or low-rank [default: dense].
+    /// dense, sparse, low-rank or bitdelta [default: dense].
     #[arg(long, requires = "out")]
     pub form: Option<String>,
     /// Share of each tensor's elements that a sparse form keeps, the largest first [default: 0.1].

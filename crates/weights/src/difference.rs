@@ -1,4 +1,4 @@
-//! A stored difference, sparse or of low rank, read as the dense one it stands for.
+//! A stored difference, sparse, of low rank or as signs, read as the dense one it stands for.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,6 +30,11 @@ enum Stored {
         indices: usize,
         values: usize,
     },
+    /// Positions of the signs, a bit each, and of their one size.
+    Signs {
+        signs: usize,
+        scale: usize,
+    },
     /// The factors, held in memory like an adapter's.
     LowRank(Delta),
 }
@@ -42,14 +47,16 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// `file` as it is, unless its metadata says that it is a sparse or low-rank difference.
+    /// `file` as it is, unless its metadata says that it is a difference in a smaller form.
     ///
     /// # Errors
     /// As [`Self::new`].
     pub fn dense(file: Arc<dyn TensorSource>, limits: &Limits) -> Result<Arc<dyn TensorSource>> {
         let form = file.metadata().remove("form");
         match form.as_deref() {
-            Some("sparse" | "low-rank") if is_difference(&*file) => Ok(Arc::new(Self::new(file, limits)?)),
+            Some("sparse" | "low-rank" | "bitdelta") if is_difference(&*file) => {
+                Ok(Arc::new(Self::new(file, limits)?))
+            }
             _ => Ok(file),
         }
     }
@@ -67,18 +74,27 @@ impl Difference {
         let mut found: BTreeMap<String, (TensorInfo, Stored)> = BTreeMap::new();
         let mut used = vec![false; file.tensors().len()];
         for (name, about) in described {
-            let parts = ["indices", "values", "lora_A", "lora_B"];
-            let [indices, values, down, up] = parts.map(|end| file.position(&format!("{name}.{end}")));
+            let parts = ["indices", "values", "lora_A", "lora_B", "signs", "scale"];
+            let [indices, values, down, up, signs, scale] =
+                parts.map(|end| file.position(&format!("{name}.{end}")));
             let shape =
                 shape(about, limits).ok_or_else(|| refused(format!("`{name}` has no usable shape")))?;
-            let (stored, places) = match (indices, values, down, up) {
-                (Some(indices), Some(values), None, None) => {
+            let (stored, places) = match ((indices, values), (down, up), (signs, scale)) {
+                ((Some(indices), Some(values)), (None, None), (None, None)) => {
                     (Stored::Sparse { indices, values }, [indices, values])
                 }
-                (None, None, Some(down), Some(up)) => {
+                ((None, None), (Some(down), Some(up)), (None, None)) => {
                     (Stored::LowRank(factors(&*file, &shape, (down, up))?), [down, up])
                 }
-                _ => return Err(refused(format!("`{name}` needs indices and values, or two factors"))),
+                ((None, None), (None, None), (Some(signs), Some(scale))) => {
+                    check_signs(&*file, &shape, [signs, scale])?;
+                    (Stored::Signs { signs, scale }, [signs, scale])
+                }
+                _ => {
+                    let message =
+                        format!("`{name}` needs indices and values, two factors, or signs and a scale");
+                    return Err(refused(message));
+                }
             };
             places.into_iter().for_each(|place| used[place] = true);
             let dtype = file.tensors()[places[1]].dtype;
@@ -114,6 +130,18 @@ impl Difference {
             Stored::LowRank(delta) => {
                 out.fill(0.0);
                 delta.add((start as usize, 1.0), out);
+                Ok(())
+            }
+            Stored::Signs { signs, scale } => {
+                let mut size = [0.0];
+                read_f64(&*self.file, *scale, 0, &mut size)?;
+                let end = (start + out.len() as u64).div_ceil(8);
+                let mut bytes = vec![0; (end - start / 8) as usize];
+                self.file.read_bytes(*signs, start / 8, &mut bytes)?;
+                for (at, out) in (start as usize % 8..).zip(out) {
+                    let minus = (bytes[at / 8] >> (at % 8)) & 1 == 1;
+                    *out = if minus { -size[0] } else { size[0] };
+                }
                 Ok(())
             }
             Stored::Sparse { indices, values } => {
@@ -180,6 +208,20 @@ fn factors(file: &dyn TensorSource, shape: &[u64], (down, up): (usize, usize)) -
         }
         _ => Err(refused(format!("`{}` and `{}` do not multiply to {shape:?}", tall.name, wide.name))),
     }
+}
+
+/// Whether there is a bit for every element, and one size.
+fn check_signs(file: &dyn TensorSource, shape: &[u64], [signs, scale]: [usize; 2]) -> Result<()> {
+    let (bits, size) = (&file.tensors()[signs], &file.tensors()[scale]);
+    let bytes = shape.iter().product::<u64>().div_ceil(8);
+    let fits = bits.dtype == Dtype::U8 && bits.shape == [bytes] && size.shape == [1] && size.dtype.is_float();
+    if fits {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "`{}` is {} {:?} and `{}` {} {:?}; U8 [{bytes}] and a float [1] are expected",
+        bits.name, bits.dtype, bits.shape, size.name, size.dtype, size.shape
+    )))
 }
 
 /// Whether the indices of a sparse tensor ascend inside it and each has a value.

@@ -12,7 +12,7 @@ const SPEC: MethodSpec = MethodSpec {
     reference: "https://arxiv.org/abs/2312.06795",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
-    parameters: &[WEIGHT, DENSITY, GAMMA, NORMALIZE, RESCALE, LAMBDA, SCOPE],
+    parameters: &[WEIGHT, DENSITY, GAMMA, NORMALIZE, RESCALE, RESCALE_NORM, LAMBDA, SCOPE],
     ignored: &[],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };

@@ -12,7 +12,7 @@ const SPEC: MethodSpec = MethodSpec {
     reference: "https://arxiv.org/abs/2406.11617",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
-    parameters: &[WEIGHT, DENSITY, EPSILON, NORMALIZE, RESCALE.on(), RESCALE_MODE, LAMBDA],
+    parameters: &[WEIGHT, DENSITY, EPSILON, NORMALIZE, RESCALE.on(), RESCALE_MODE, RESCALE_NORM, LAMBDA],
     ignored: &[],
     laws: &[Law::Identity, Law::Symmetry, Law::FirstWeight],
 };

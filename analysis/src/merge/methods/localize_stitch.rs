@@ -27,7 +27,10 @@ impl Method for LocalizeStitch {
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
-        let trims = operands.survey.clone().unwrap_or_default();
+        let trims = match &operands.survey {
+            Some(Found::Trims(trims)) => Arc::clone(trims),
+            _ => Arc::default(),
+        };
         Ok(Arc::new(Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
             let mut counts = vec![0.0; deltas.len()];
             for ((factors, delta), trim) in

@@ -11,6 +11,8 @@ mod dare_linear;
 mod dare_ties;
 mod della;
 mod della_linear;
+mod emr;
+mod importance_weighted;
 mod iso_c;
 mod karcher;
 mod linear;
@@ -24,6 +26,7 @@ mod passthrough;
 mod prelude;
 mod ram;
 mod ramplus_tl;
+mod regmean;
 mod sce;
 mod slerp;
 mod task_arithmetic;
@@ -61,4 +64,7 @@ pub const METHODS: &[&dyn Method] = &[
     &iso_c::IsoC,
     &tsv_m::TsvM,
     &wudi::Wudi,
+    &emr::Emr,
+    &importance_weighted::ImportanceWeighted,
+    &regmean::RegMean,
 ];
