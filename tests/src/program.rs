@@ -68,6 +68,14 @@ impl Server {
     /// When the program ends early, prints no address, or does not answer in time; the end of its log is in the
     /// message.
     pub async fn start(on: &Database) -> Result<Self> {
+        Self::start_with(on, &[]).await
+    }
+
+    /// The same with more arguments to `serve`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(on: &Database, more: &[&str]) -> Result<Self> {
         let data = TempDir::with_prefix("stemma-test-")?;
         let database = on.fresh()?;
         let log = data.path().join("server.log");
@@ -77,6 +85,7 @@ impl Server {
         }
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(fs_err::File::create(&log)?.into_parts().0)
             .spawn()

@@ -56,6 +56,8 @@ pub struct Limits {
     pub merge_held: u64,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
+    /// Most connections that follow jobs at once.
+    pub event_listeners: usize,
     /// Seconds a worker may be silent before its job is handed on.
     pub lease_seconds: i64,
     /// Times a job is tried.
@@ -108,6 +110,7 @@ impl Default for Limits {
             low_rank: 1_024,
             merge_held: 1 << 28,
             queued_jobs: 1_000,
+            event_listeners: 256,
             lease_seconds: 60,
             attempts: 4,
             upload_idle_seconds: 30,

@@ -38,6 +38,8 @@ pub enum Error {
     OutputExists(String),
     #[error("{0}")]
     Invalid(String),
+    #[error("{0} connections follow jobs already; ask for the job itself, or again in a moment")]
+    TooManyListeners(usize),
     #[error("cancelled")]
     Cancelled,
     #[error("another worker took this job over")]
@@ -64,6 +66,7 @@ impl Fault for Error {
             Self::ReservedName(_) => "reserved_name",
             Self::OutputExists(_) => "output_exists",
             Self::Invalid(_) => "invalid_request",
+            Self::TooManyListeners(_) => "too_many_listeners",
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
             Self::Task(_) => "task_failed",
@@ -85,6 +88,7 @@ impl Fault for Error {
             | Self::Cancelled
             | Self::LeaseLost => Class::Conflict,
             Self::EmptyFolder(_) | Self::ReservedName(_) | Self::Invalid(_) => Class::Invalid,
+            Self::TooManyListeners(_) => Class::Unavailable,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }

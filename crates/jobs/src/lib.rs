@@ -14,6 +14,7 @@ mod ingest;
 mod inherit;
 mod kinds;
 mod measure;
+mod meter;
 mod operand;
 mod output;
 mod registry;
@@ -23,7 +24,9 @@ mod sketches;
 mod submit;
 mod tokens;
 mod transfers;
+mod watched;
 mod worker;
+mod workplace;
 
 pub use adapters::{
     Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, submit_bake, submit_extract,
@@ -37,10 +40,11 @@ pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_m
 pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, Pin, open_operand};
-pub use output::{Derived, persist, write_folder, write_scratch};
+pub use output::{Derived, persist, write_folder};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use worker::{Pulse, run_worker};
+pub use workplace::Workplace;
