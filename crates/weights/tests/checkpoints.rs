@@ -154,7 +154,7 @@ fn what_is_not_what_the_journal_says_is_written_anew() {
     whole(&source, &wanted);
     let first = "model-00001-of-00002.safetensors";
     type Spoil = fn(&Place);
-    let spoils: [(&str, Spoil); 6] = [
+    let spoils: [(&str, Spoil); 7] = [
         ("a byte of a tensor", |place| {
             let path = place.folder.join("model-00001-of-00002.safetensors");
             let mut bytes = fs_err::read(&path).unwrap();
@@ -175,6 +175,11 @@ fn what_is_not_what_the_journal_says_is_written_anew() {
         }),
         ("a file gone", |place| {
             fs_err::remove_file(place.folder.join("model-00001-of-00002.safetensors")).unwrap();
+        }),
+        ("a journal that goes on", |place| {
+            let text = fs_err::read_to_string(&place.journal).unwrap();
+            let last = text.lines().last().unwrap();
+            fs_err::write(&place.journal, format!("{text}{}", format!("{last}\n").repeat(9))).unwrap();
         }),
         ("a journal that is none", |place| fs_err::write(&place.journal, b"\xFF\n{}").unwrap()),
         ("a file nobody asked for", |place| fs_err::write(place.folder.join("more"), b"x").unwrap()),
