@@ -252,19 +252,16 @@ pub async fn write_folder(
     fs_err::create_dir_all(parent)?;
     let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let place = Workplace::at(&parent.join(format!(".stemma-{name}")))?;
-    match fill(registry, &place, (derived, source), pulse).await {
-        Ok(kept) => {
-            // Takes the place of an empty folder at once: under the final name there is all or nothing.
-            fs_err::rename(place.out(), out)?;
-            place.remove()?;
-            sync_folder(parent)?;
-            Ok(kept)
-        }
-        Err(error) => {
-            place.remove()?;
-            Err(error)
-        }
-    }
+    let filled = fill(registry, &place, (derived, source), pulse).await.and_then(|told| {
+        // Takes the place of an empty folder at once: under the final name there is all or nothing.
+        fs_err::rename(place.out(), out)?;
+        Ok(told)
+    });
+    let removed = place.remove();
+    let told = filled?;
+    removed?;
+    sync_folder(parent)?;
+    Ok(told)
 }
 
 /// Writes every file of a derived model.
