@@ -1,12 +1,17 @@
 //! Progress of one job as server-sent events, until the job or the server ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use actix_web::{HttpResponse, get, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
+use domain::Digest;
 use futures::stream;
 use http::{Problem, Result};
 use jobs::Registry;
-use tokio::{sync::watch, time::timeout};
+use store::JobRow;
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::timeout,
+};
 
 use crate::jobs_api::{JobView, find};
 
@@ -24,18 +29,30 @@ impl Leaving {
     }
 }
 
-/// Progress of one job as server-sent events, until it ends.
-#[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 200, description = "text/event-stream of jobs", content_type = "text/event-stream", body = String), (status = 404, body = Problem, content_type = "application/problem+json")))]
+/// Progress of one job as server-sent events, until it ends. Whoever comes back with `Last-Event-ID` hears only of
+/// what has changed since, and is answered 204 when nothing will any more.
+#[utoipa::path(tag = "jobs", params(("id" = String, Path), ("last-event-id" = Option<String>, Header)), responses((status = 204, description = "The job has ended as told"), (status = 503, body = Problem, content_type = "application/problem+json"), (status = 200, description = "text/event-stream of jobs", content_type = "text/event-stream", body = String), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/jobs/{id}/events")]
 pub async fn job_events(
     registry: web::Data<Registry>,
     leaving: web::Data<Leaving>,
     id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse> {
     let id = id.into_inner();
-    find(&registry, &id).await?;
+    let row = find(&registry, &id).await?;
+    let told = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
+    let told = told.unwrap_or_default().to_owned();
+    if row.over() && told == event(row).0 {
+        // A browser that is answered so does not come back.
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let Ok(place) = Arc::clone(&registry.following).try_acquire_owned() else {
+        let most = registry.limits.event_listeners;
+        return Err(jobs::Error::TooManyListeners(most).into());
+    };
     let leaving = leaving.get_ref().clone();
-    let start = Follow { registry, leaving, id, last: String::new(), turns: 0, over: false };
+    let start = Follow { registry, leaving, id, last: told, turns: 0, over: false, _place: place };
     let events = stream::unfold(start, |mut follow| async move {
         if follow.over {
             return None;
@@ -50,13 +67,21 @@ pub async fn job_events(
         .streaming(events))
 }
 
+/// Id and data of the event that tells of a job as it is: the same job, the same id, whichever process tells.
+fn event(row: JobRow) -> (String, String) {
+    let data = serde_json::to_string(&JobView::from(row)).unwrap_or_default();
+    (Digest::of(data.as_bytes()).hex()[..16].to_owned(), data)
+}
+
 struct Follow {
     registry: web::Data<Registry>,
     leaving: Leaving,
     id: String,
+    /// Id of the last event told.
     last: String,
     turns: u32,
     over: bool,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Follow {
@@ -73,12 +98,11 @@ impl Follow {
                 self.over = true;
                 return "event: gone\ndata: {}\n\n".to_owned();
             };
-            let ended = !matches!(row.state.as_str(), "queued" | "running");
-            self.over = ended || self.turns > LONGEST;
-            let data = serde_json::to_string(&JobView::from(row)).unwrap_or_default();
-            if data != self.last {
-                self.last.clone_from(&data);
-                return format!("id: {}\ndata: {data}\n\n", self.turns);
+            self.over = row.over() || self.turns > LONGEST;
+            let (id, data) = event(row);
+            if id != self.last {
+                self.last.clone_from(&id);
+                return format!("id: {id}\ndata: {data}\n\n");
             }
             quiet += 1;
             if quiet > 40 || self.over {

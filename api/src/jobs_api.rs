@@ -21,6 +21,10 @@ pub struct JobView {
     pub done: i64,
     /// Bytes of the current step.
     pub total: i64,
+    /// Bytes a second of late.
+    pub rate: Option<i64>,
+    /// Seconds until the current step ends at this rate.
+    pub eta: Option<i64>,
     pub attempts: i32,
     /// Up to a megabyte, so only the answer about one job holds it.
     #[schema(value_type = Object)]
@@ -40,6 +44,8 @@ pub struct JobView {
 impl From<JobRow> for JobView {
     fn from(row: JobRow) -> Self {
         Self {
+            rate: row.rate,
+            eta: row.eta(),
             id: row.id,
             kind: row.kind,
             state: row.state,

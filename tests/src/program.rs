@@ -71,14 +71,20 @@ impl Server {
         Self::start_with(on, &[]).await
     }
 
+    /// The same with more arguments to `serve`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(on: &Database, more: &[&str]) -> Result<Self> {
+        Self::on((TempDir::with_prefix("stemma-test-")?, on.fresh()?), (more, &[])).await
+    }
+
     /// The same with environment variables set.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub async fn start_with(on: &Database, settings: &[(&str, &str)]) -> Result<Self> {
-        let data = TempDir::with_prefix("stemma-test-")?;
-        let database = on.fresh()?;
-        Self::on((data, database), settings).await
+    pub async fn start_set(on: &Database, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::on((TempDir::with_prefix("stemma-test-")?, on.fresh()?), (&[], settings)).await
     }
 
     /// Kills the server and starts another one on the same registry.
@@ -89,11 +95,14 @@ impl Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let data = std::mem::replace(&mut self.data, TempDir::with_prefix("stemma-test-")?);
-        *self = Self::on((data, self.database.take()), &[]).await?;
+        *self = Self::on((data, self.database.take()), (&[], &[])).await?;
         Ok(())
     }
 
-    async fn on((data, database): (TempDir, Option<String>), settings: &[(&str, &str)]) -> Result<Self> {
+    async fn on(
+        (data, database): (TempDir, Option<String>),
+        (more, settings): (&[&str], &[(&str, &str)]),
+    ) -> Result<Self> {
         let log = data.path().join("server.log");
         let mut command = stemma(data.path());
         if let Some(url) = &database {
@@ -101,6 +110,7 @@ impl Server {
         }
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(more)
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(fs_err::File::create(&log)?.into_parts().0)

@@ -31,7 +31,7 @@ async fn without_a_setting_everybody_may_read_and_write() -> Result<()> {
 
 #[tokio::test]
 async fn writing_can_be_left_to_those_with_a_token() -> Result<()> {
-    let server = Server::start_with(&Database::Sqlite, &[("STEMMA_WRITES", "token")]).await?;
+    let server = Server::start_set(&Database::Sqlite, &[("STEMMA_WRITES", "token")]).await?;
     let client = client()?;
     let (writer, reader) = (token(&server, &[])?, token(&server, &["--read-only"])?);
 
@@ -57,7 +57,7 @@ async fn writing_can_be_left_to_those_with_a_token() -> Result<()> {
 #[tokio::test]
 async fn a_browser_signs_in_with_a_token_where_reading_needs_one() -> Result<()> {
     let settings = [("STEMMA_READS", "token")];
-    let (server, client) = (Server::start_with(&Database::Sqlite, &settings).await?, client()?);
+    let (server, client) = (Server::start_set(&Database::Sqlite, &settings).await?, client()?);
     let secret = token(&server, &["--read-only"])?;
     let page = async |cookie: &str| {
         let request = client.get(server.url("/models")).header(header::ACCEPT, "text/html");

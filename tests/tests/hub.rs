@@ -23,7 +23,7 @@ async fn drive(
 ) -> Result<Value> {
     let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
     // Reading is open to all here, writing to those with a token: uploads of large files need it too.
-    let server = Server::start_with(database, &[("STEMMA_WRITES", "token")]).await?;
+    let server = Server::start_set(database, &[("STEMMA_WRITES", "token")]).await?;
     for id in ["mandoc/scribe-v1", "mandoc/scribe-v1-de"] {
         let folder = zoo.path(id)?.display().to_string();
         run(server.stemma(), &["import", "dir", &folder, "--id", id, "--quiet"])?;

@@ -102,6 +102,25 @@ async fn a_request_repeated_under_its_key_is_answered_with_its_job_for_good() ->
 }
 
 #[tokio::test]
+async fn a_chat_template_asked_for_is_in_the_model_that_a_job_makes() -> Result<()> {
+    for database in databases() {
+        let site = Site::on(&database).await?;
+        let template = "{% for message in messages %}<{{ message.role }}>{{ message.content }}{% endfor %}";
+        let mut body = soup("tests/talk");
+        let config = format!("{}chat_template: '{template}'\n", body["config"].as_str().unwrap_or_default());
+        body["config"] = json!(config);
+
+        let (_, job) = site.post("/api/v1/merges", "talk", &body).await?;
+        let job = site.ended(&job).await?;
+
+        ensure!(job["state"] == "succeeded", "{job}");
+        let written = site.bytes("/tests/talk/resolve/main/chat_template.jinja").await?;
+        ensure!(written == (200, template.as_bytes().to_vec()), "{written:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_many_requests_for_one_output_one_is_queued() -> Result<()> {
     for database in databases() {
         let site = Site::on(&database).await?;

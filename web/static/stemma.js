@@ -25,7 +25,7 @@ if (job) {
   };
   const events = new EventSource(job.dataset.events);
   const read = (event) => {
-    const { state, step, done, total } = JSON.parse(event.data);
+    const { state, step, done, total, rate, eta } = JSON.parse(event.data);
     if (["succeeded", "failed", "cancelled"].includes(state) || (state && state !== job.dataset.state)) {
       events.close();
       location.reload();
@@ -37,6 +37,10 @@ if (job) {
       job.querySelector("progress").value = percent;
       show("percent", `${percent}%`);
       show("amount", `${bytes(done)} of ${bytes(total)}`);
+      const [h, m, s] = [Math.floor(eta / 3600), Math.floor(eta / 60) % 60, eta % 60];
+      const left = h ? `${h} h ${m} min` : m ? `${m} min ${s} s` : `${s} s`;
+      const known = eta !== null && eta !== undefined;
+      if (rate !== null && rate !== undefined) show("pace", `${bytes(rate)} a second${known ? `, ${left} left` : ""}`);
     }
   };
   events.onmessage = read;

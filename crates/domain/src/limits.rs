@@ -62,6 +62,8 @@ pub struct Limits {
     pub search_candidates: u64,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
+    /// Most connections that follow jobs at once.
+    pub event_listeners: usize,
     /// Seconds a worker may be silent before its job is handed on.
     pub lease_seconds: i64,
     /// Times a job is tried.
@@ -117,6 +119,7 @@ impl Default for Limits {
             search_values: 128,
             search_candidates: 10_000,
             queued_jobs: 1_000,
+            event_listeners: 256,
             lease_seconds: 60,
             attempts: 4,
             upload_idle_seconds: 30,

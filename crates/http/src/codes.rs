@@ -124,6 +124,11 @@ pub const CODES: &[Code] = &[
     code("too_few_models", 422, "A comparison needs more models."),
     code("too_large", 413, "An upload is over a limit."),
     code("too_many_files", 413, "A folder holds more files than the limit."),
+    code(
+        "too_many_listeners",
+        503,
+        "As many connections follow jobs as are allowed; ask for the job itself.",
+    ),
     code("too_many_shards", 422, "A checkpoint claims more shards than the limit."),
     code("too_many_tensors", 422, "A checkpoint holds more tensors than the limit."),
     code("trailing_data", 422, "A safetensors file goes on after its last tensor."),

@@ -1,19 +1,20 @@
 //! The difference of two operands as a file: dense, sparse, of low rank or as signs.
 
-use std::{io::Write as _, sync::Arc};
+use std::{io::Write as _, path::PathBuf, sync::Arc};
 
 use analysis::{
     diff::{DiffSource, Energies, SignSource, SparseSource, low_rank},
     lowrank::Rank,
     merge::dtype,
+    recipe::Recipe,
 };
 use domain::Limits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
-use weights::{Dtype, LocalFile, TensorInfo, TensorSource};
+use weights::{Dtype, Layout, LocalFile, TensorInfo, TensorSource};
 
-use crate::{Error, Operand, Registry, output, worker::Pulse};
+use crate::{Error, Operand, Registry, Workplace, submit::pin, worker::Pulse};
 
 /// Most tensors named in a job's result; the file names all of them.
 const NAMED: usize = 1_000;
@@ -111,10 +112,12 @@ pub(crate) fn dtype_of(word: Option<&str>) -> Result<Dtype, Error> {
     })
 }
 
-/// A difference written to scratch.
+/// A difference written to its workplace.
 pub struct DiffFile {
-    pub file: NamedTempFile,
+    pub file: PathBuf,
     pub bytes: u64,
+    /// Bytes that an earlier attempt had written.
+    pub kept: u64,
     /// `form` and, where something is left out, the captured `energy` and `energies` by tensor.
     pub report: Map<String, Value>,
 }
@@ -125,12 +128,14 @@ pub struct DiffFile {
 /// As [`DiffForm::check`], no tensor in common, values that are not finite where they must be, and failed reads and
 /// writes.
 pub async fn write_diff(
-    registry: &Registry,
+    (registry, place): (&Registry, &Workplace),
     (tuned, base): (&Operand, &Operand),
-    form: &DiffForm,
+    asked: &DiffForm,
     pulse: &Pulse,
 ) -> Result<DiffFile, Error> {
-    let (form, dtype) = form.check(&registry.limits)?;
+    let (form, dtype) = asked.check(&registry.limits)?;
+    let recipe = Recipe::Diff { tuned: pin(tuned), base: pin(base) };
+    let identity = format!("{} {}", recipe.digest(), json!(asked));
     let diff = DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
     let total: u64 = diff.tensors().iter().map(TensorInfo::bytes).sum();
     let (source, energies, _scratch): (Arc<dyn TensorSource>, _, _) = match form {
@@ -169,8 +174,11 @@ pub async fn write_diff(
             (Arc::new(plan.open(file)), Some(energies), Some(scratch))
         }
     };
-    let (file, bytes) = output::write_scratch(registry, source, pulse).await?;
-    Ok(DiffFile { file, bytes, report: report(form, energies) })
+    let layout = Layout { stem: "diff", most: u64::MAX };
+    let kept = place.write((source, layout), identity, pulse).await?.kept;
+    let file = place.out().join("diff.safetensors");
+    let bytes = fs_err::metadata(&file)?.len();
+    Ok(DiffFile { file, bytes, kept, report: report(form, energies) })
 }
 
 fn report(form: Form, energies: Option<Energies>) -> Map<String, Value> {

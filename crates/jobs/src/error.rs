@@ -43,6 +43,8 @@ pub enum Error {
     BadSearch(Vec<Item>),
     #[error("{0}")]
     Invalid(String),
+    #[error("{0} connections follow jobs already; ask for the job itself, or again in a moment")]
+    TooManyListeners(usize),
     #[error("cancelled")]
     Cancelled,
     #[error("another worker took this job over")]
@@ -82,6 +84,7 @@ impl Fault for Error {
             Self::UnknownSearch(_) => "unknown_search",
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
+            Self::TooManyListeners(_) => "too_many_listeners",
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
             Self::Task(_) => "task_failed",
@@ -105,6 +108,7 @@ impl Fault for Error {
             Self::EmptyFolder(_) | Self::ReservedName(_) | Self::BadSearch(_) | Self::Invalid(_) => {
                 Class::Invalid
             }
+            Self::TooManyListeners(_) => Class::Unavailable,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }

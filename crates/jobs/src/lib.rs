@@ -14,6 +14,7 @@ mod ingest;
 mod inherit;
 mod kinds;
 mod measure;
+mod meter;
 mod mirror;
 mod operand;
 mod output;
@@ -27,7 +28,9 @@ mod submit;
 mod suggest;
 mod tokens;
 mod transfers;
+mod watched;
 mod worker;
+mod workplace;
 
 pub use adapters::{
     Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, submit_bake, submit_extract,
@@ -42,7 +45,7 @@ pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayl
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
-pub use output::{Derived, persist, write_folder, write_scratch};
+pub use output::{Derived, persist, write_folder};
 pub use push::{Change, Push, create_repository, push};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
@@ -55,3 +58,4 @@ pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use worker::{Pulse, run_worker};
+pub use workplace::Workplace;

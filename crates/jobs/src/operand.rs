@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::{FileRow, ModelRow};
 use weights::{Checkpoint, Difference, Folder, LocalFile, Scaled, TensorSource};
 
-use crate::{Error, Registry, adapter, remote};
+use crate::{Error, Registry, adapter, remote, watched::Watched};
 
 /// A model opened for reading, with what its derived models inherit.
 #[derive(Clone)]
@@ -112,6 +112,13 @@ pub(crate) async fn open_whole(registry: &Registry, name: &str, access: &Access)
 
 /// A model as it is stored, adapters not applied.
 pub(crate) async fn open_stored(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    let opened = open_unwatched(registry, name, access).await?;
+    let Some(pulse) = registry.pulse.clone() else { return Ok(opened) };
+    let source = Arc::new(Watched { source: opened.source, pulse });
+    Ok(Operand { source, ..opened })
+}
+
+async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     match access {
         Access::Folders(pin) if Path::new(name).is_dir() => return open_folder(registry, name, *pin).await,
         Access::Folders(pin) if is_file(name) => return open_file(registry, name, *pin).await,

@@ -6,13 +6,11 @@ use analysis::recipe::Recipe;
 use domain::{Claim, EdgeStatus, Evidence, Relation, RelativePath, RepoId, Source};
 use futures::TryStreamExt as _;
 use serde::Serialize;
-use serde_json::{Value, json};
-use store::ModelRow;
-use tempfile::NamedTempFile;
+use serde_json::{Map, Value, json};
 use weights::{Layout, TensorSource};
 
 use crate::{
-    Error, Gathered, Incoming, Made, Operand, Registry, adapter, ingest_files,
+    Error, Gathered, Incoming, Made, Operand, Registry, Workplace, adapter, ingest_files,
     kinds::Run,
     operand::{Companion, CompanionFrom},
     remote,
@@ -149,38 +147,12 @@ impl Derived {
     }
 }
 
-/// Streams `source` into a scratch file; gives the file and its length in bytes.
-pub async fn write_scratch(
-    registry: &Registry,
-    source: Arc<dyn TensorSource>,
-    pulse: &Pulse,
-) -> Result<(NamedTempFile, u64), Error> {
-    let (scratch, pulse) = (registry.scratch.clone(), pulse.clone());
-    let total = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
-    pulse.begin("writing tensors", total);
-    tokio::task::spawn_blocking(move || -> Result<_, Error> {
-        fs_err::create_dir_all(&scratch)?;
-        let mut file = NamedTempFile::new_in(&scratch)?;
-        {
-            let mut out = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
-            weights::write_safetensors(&*source, &mut out, &|bytes| pulse.advance(bytes))?;
-            out.flush()?;
-        }
-        file.as_file().sync_all()?;
-        let bytes = file.as_file().metadata()?.len();
-        Ok((file, bytes))
-    })
-    .await?
-}
-
-/// Gives a scratch file its final name, at once and durably, with the permissions of an ordinary file.
+/// Gives a file of scratch its final name, at once and durably.
 ///
 /// # Errors
 /// When the file system refuses.
-pub fn persist(file: NamedTempFile, out: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644))?;
-    file.persist(out).map_err(|error| error.error)?;
+pub fn persist(file: &Path, out: &Path) -> std::io::Result<()> {
+    fs_err::rename(file, out)?;
     sync_folder(parent_of(out))
 }
 
@@ -192,44 +164,36 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 
-/// Streams `source` into files of `folder`; gives their names.
-async fn write_weights(
-    folder: &Path,
-    layout: Layout,
-    source: Arc<dyn TensorSource>,
-    pulse: &Pulse,
-) -> Result<Vec<String>, Error> {
-    let (folder, pulse) = (folder.to_owned(), pulse.clone());
-    let total = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
-    pulse.begin("writing tensors", total);
-    let write = move || weights::write_checkpoint(&*source, &folder, layout, &|bytes| pulse.advance(bytes));
-    Ok(tokio::task::spawn_blocking(write).await??)
-}
-
-/// Writes, stores and publishes a derived model under the job's fence.
+/// Writes, stores and publishes a derived model under the job's fence; gives the job's result.
 pub async fn publish_derived(
     run: &Run,
     derived: Derived,
     source: Arc<dyn TensorSource>,
-) -> Result<ModelRow, Error> {
+) -> Result<Map<String, Value>, Error> {
     let registry = &run.registry;
-    fs_err::create_dir_all(&registry.scratch)?;
-    let scratch = tempfile::tempdir_in(&registry.scratch)?;
-    let layout = derived.layout(registry);
-    let names = match write_weights(scratch.path(), layout, Arc::clone(&source), &run.pulse).await {
+    let place = run.workplace()?;
+    let laid = (Arc::clone(&source), derived.layout(registry));
+    let done = match place.write(laid, derived.recipe.digest().to_string(), &run.pulse).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
-    let sizes = names.iter().map(|name| Ok(fs_err::metadata(scratch.path().join(name))?.len()));
+    run.told_kept(done.kept);
+    let (names, out) = (done.names, place.out());
+    let sizes = names.iter().map(|name| Ok(fs_err::metadata(out.join(name))?.len()));
     run.pulse.begin("publishing", sizes.sum::<std::io::Result<u64>>()?);
     let mut gathered = Gathered::new();
     let texts = derived.texts(&*source);
-    if let Err(error) = gather(run, (&derived, texts), (scratch.path(), &names), &mut gathered).await {
+    if let Err(error) = gather(run, (&derived, texts), (&out, &names), &mut gathered).await {
         gathered.discard(registry).await;
         return Err(error);
     }
     let made = Made { fence: Some((run.job.id.clone(), run.job.fence)), ..derived.made() };
-    ingest_files(registry, &derived.id, gathered, made).await
+    let row = ingest_files(registry, &derived.id, gathered, made).await?;
+    Ok(Map::from_iter([
+        ("model".to_owned(), json!(row.name)),
+        ("digest".to_owned(), json!(row.digest)),
+        ("resumed_bytes".to_owned(), json!(done.kept)),
+    ]))
 }
 
 /// Stores every file of a derived model.
@@ -267,7 +231,10 @@ async fn gather(
     Ok(())
 }
 
-/// Writes a derived model into a folder that must not hold a checkpoint yet.
+/// Writes a derived model into a folder that must not hold a checkpoint yet. Until it is whole it lies beside that
+/// folder; where a process was killed, the next one that is asked for the same goes on.
+///
+/// Gives the bytes that another process had written.
 ///
 /// # Errors
 /// When the folder is not empty or cannot be written.
@@ -277,17 +244,36 @@ pub async fn write_folder(
     derived: Derived,
     source: Arc<dyn TensorSource>,
     pulse: &Pulse,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     if out.exists() && fs_err::read_dir(out)?.next().is_some() {
         return Err(Error::OutputExists(out.display().to_string()));
     }
     let parent = parent_of(out);
     fs_err::create_dir_all(parent)?;
-    let staging = tempfile::Builder::new().prefix(".stemma-").tempdir_in(parent)?;
-    let ready = staging.path().join("out");
-    fs_err::create_dir(&ready)?;
-    let layout = derived.layout(registry);
-    write_weights(&ready, layout, Arc::clone(&source), pulse).await?;
+    let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let place = Workplace::at(&parent.join(format!(".stemma-{name}")))?;
+    let filled = fill(registry, &place, (derived, source), pulse).await.and_then(|told| {
+        // Takes the place of an empty folder at once: under the final name there is all or nothing.
+        fs_err::rename(place.out(), out)?;
+        Ok(told)
+    });
+    let removed = place.remove();
+    let told = filled?;
+    removed?;
+    sync_folder(parent)?;
+    Ok(told)
+}
+
+/// Writes every file of a derived model.
+async fn fill(
+    registry: &Registry,
+    place: &Workplace,
+    (derived, source): (Derived, Arc<dyn TensorSource>),
+    pulse: &Pulse,
+) -> Result<u64, Error> {
+    let ready = place.out();
+    let laid = (Arc::clone(&source), derived.layout(registry));
+    let kept = place.write(laid, derived.recipe.digest().to_string(), pulse).await?.kept;
     for (name, text) in derived.texts(&*source) {
         durable(&ready.join(name), |file| file.write_all(text.as_bytes()))?;
     }
@@ -314,9 +300,7 @@ pub async fn write_folder(
         }
     }
     sync_folder(&ready)?;
-    // Takes the place of an empty folder at once: under the final name there is all or nothing.
-    fs_err::rename(&ready, out)?;
-    Ok(sync_folder(parent)?)
+    Ok(kept)
 }
 
 fn durable(path: &Path, write: impl FnOnce(&mut fs_err::File) -> std::io::Result<()>) -> std::io::Result<()> {

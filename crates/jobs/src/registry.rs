@@ -7,7 +7,7 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, Relatives, tokens::MovedTokens};
+use crate::{Forests, Pulse, Relatives, tokens::MovedTokens, workplace};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -24,6 +24,10 @@ pub struct Registry {
     pub moved: MovedTokens,
     /// At most this many measurements read weights at once.
     pub measuring: Arc<Semaphore>,
+    /// At most this many connections follow jobs at once.
+    pub following: Arc<Semaphore>,
+    /// The job that works with this registry: what it opened is no longer read once it is stopped.
+    pub pulse: Option<Pulse>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
     pub queued: Arc<Notify>,
 }
@@ -41,6 +45,8 @@ impl Registry {
             scratch,
             moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),
+            following: Arc::new(Semaphore::new(limits.event_listeners)),
+            pulse: None,
             queued: Arc::new(Notify::new()),
         }
     }
@@ -51,8 +57,25 @@ impl Registry {
         Self { hub, ..self }
     }
 
+    /// Removes the scratch folder of a job that has ended; those of others wait for their next attempt.
+    pub(crate) async fn clear_job(&self, job: &str) {
+        let over = match self.store.job(job).await {
+            Ok(row) => row.is_some_and(|row| row.over()),
+            Err(error) => {
+                tracing::warn!(%error, "scratch of job {job} is kept: {error}");
+                false
+            }
+        };
+        if over && let Err(error) = workplace::clear(&self.scratch, job) {
+            tracing::warn!(%error, "scratch of job {job} is not cleared: {error}");
+        }
+    }
+
     /// Clears away what processes that vanished left in scratch and staging; a failure is only logged.
     pub async fn sweep(&self) {
+        for job in workplace::jobs_in(&self.scratch) {
+            self.clear_job(&job).await;
+        }
         let scratch = self.scratch.clone();
         let swept =
             tokio::task::spawn_blocking(

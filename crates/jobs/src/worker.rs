@@ -10,16 +10,23 @@ use std::{
 
 use domain::{Class, Fault};
 use store::{Beat, JobProgress, JobRow};
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 use ulid::Ulid;
 
 use crate::{
     Error, KINDS, Registry,
     kinds::{Kind, Run},
+    meter::Meter,
 };
 
 /// How long a job may go on after the process was told to end, and then again for its present block.
 const GRACE: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
+
+/// How often a worker clears away what others left.
+const SWEEP: Duration = Duration::from_hours(1);
 
 /// Progress of one running job and its stop sign; cheap to clone, safe to call from any thread.
 #[derive(Clone, Default)]
@@ -32,6 +39,7 @@ struct PulseState {
     step: Mutex<String>,
     done: AtomicU64,
     total: AtomicU64,
+    kept: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -42,7 +50,22 @@ impl Pulse {
             step.clone_into(&mut current);
         }
         self.inner.done.store(0, Ordering::Relaxed);
+        self.inner.kept.store(0, Ordering::Relaxed);
         self.inner.total.store(total, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` that an earlier attempt had done.
+    ///
+    /// # Errors
+    /// As [`Self::advance`].
+    pub fn keep(&self, bytes: u64) -> Result<(), weights::Error> {
+        self.inner.kept.fetch_add(bytes, Ordering::Relaxed);
+        self.advance(bytes)
+    }
+
+    /// Bytes of the step that an earlier attempt had done.
+    pub fn kept(&self) -> u64 {
+        self.inner.kept.load(Ordering::Relaxed)
     }
 
     /// Counts `bytes` more.
@@ -65,7 +88,7 @@ impl Pulse {
         (step, self.inner.done.load(Ordering::Relaxed), self.inner.total.load(Ordering::Relaxed))
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.inner.stopped.store(true, Ordering::Relaxed);
     }
 }
@@ -75,7 +98,12 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
     registry.sweep().await;
     let name = format!("worker-{}", Ulid::generate());
     let ids: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
+    let mut swept = Instant::now();
     while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
+        if swept.elapsed() > SWEEP {
+            registry.sweep().await;
+            swept = Instant::now();
+        }
         match registry.store.claim(&ids, &name, registry.limits.lease_seconds).await {
             Ok(Some(job)) => run_one(&registry, job, shutdown.clone()).await,
             Ok(None) => {
@@ -129,6 +157,7 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
     if let Err(error) = stored {
         tracing::warn!(job = %job.id, %error, "the end of job {} could not be recorded: {error}", job.id);
     }
+    registry.clear_job(&job.id).await;
 }
 
 /// Runs the job beside its heartbeat; a lost lease, a cancel or the end of this process stops the work at its
@@ -140,12 +169,14 @@ async fn supervise(
     mut shutdown: watch::Receiver<bool>,
 ) -> (Option<Stop>, Result<serde_json::Value, Error>) {
     let pulse = Pulse::default();
-    let run = Run { registry: registry.clone(), job: job.clone(), pulse: pulse.clone() };
+    let own = Registry { pulse: Some(pulse.clone()), ..registry.clone() };
+    let run = Run { registry: own, job: job.clone(), pulse: pulse.clone() };
     let mut work = tokio::spawn((kind.run)(run));
     let mut beat = time::interval(Duration::from_millis(250));
     let mut stop = None;
     let mut told = (String::new(), u64::MAX, 0);
     let mut unchanged = 0;
+    let (begun, mut meter) = (Instant::now(), Meter::default());
     let mut leaving = shutdown.clone();
     let mut grace = std::pin::pin!(async {
         let _ = shutdown.wait_for(|over| *over).await;
@@ -156,11 +187,12 @@ async fn supervise(
         time::sleep(2 * GRACE).await;
     });
     let mut dropped = false;
+    let mut patience = begun + 2 * GRACE;
     loop {
         tokio::select! {
             outcome = &mut work => {
                 // The last word on progress, so that a finished job does not look half done.
-                if let Err(error) = report(registry, job, &pulse).await {
+                if let Err(error) = report(registry, job, (&pulse, None)).await {
                     tracing::warn!(%error, "the progress of job {} is not written: {error}", job.id);
                 }
                 return (stop, outcome.unwrap_or_else(|panic| Err(panic.into())));
@@ -174,17 +206,27 @@ async fn supervise(
                 dropped = true;
                 work.abort();
             }
+            () = time::sleep_until(patience), if stop == Some(Stop::Cancelled) && !dropped => {
+                dropped = true;
+                work.abort();
+            }
             _ = beat.tick() => {
                 let now = pulse.snapshot();
+                let rate = meter.rate(begun.elapsed(), &now.0, now.1.saturating_sub(pulse.kept()));
                 unchanged = if now == told { unchanged + 1 } else { 0 };
                 told = now;
                 // An unchanged job is written down only often enough to hear of a cancel.
                 if unchanged % 4 != 0 {
                     continue;
                 }
-                match report(registry, job, &pulse).await {
+                match report(registry, job, (&pulse, rate)).await {
                     Ok(Beat::Go) => {}
-                    Ok(Beat::Cancel) => { stop = stop.or(Some(Stop::Cancelled)); pulse.stop(); }
+                    Ok(Beat::Cancel) => {
+                        if stop.is_none() {
+                            (stop, patience) = (Some(Stop::Cancelled), Instant::now() + GRACE);
+                        }
+                        pulse.stop();
+                    }
                     Ok(Beat::Lost) => { stop = Some(Stop::LeaseLost); pulse.stop(); }
                     Err(error) => tracing::warn!(%error, "heartbeat of job {} failed: {error}", job.id),
                 }
@@ -194,12 +236,17 @@ async fn supervise(
 }
 
 /// Writes the progress down and renews the lease.
-async fn report(registry: &Registry, job: &JobRow, pulse: &Pulse) -> Result<Beat, store::Error> {
+async fn report(
+    registry: &Registry,
+    job: &JobRow,
+    (pulse, rate): (&Pulse, Option<u64>),
+) -> Result<Beat, store::Error> {
     let (step, done, total) = pulse.snapshot();
     let progress = JobProgress {
         step,
         done: i64::try_from(done).unwrap_or(i64::MAX),
         total: i64::try_from(total).unwrap_or(i64::MAX),
+        rate: rate.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX)),
     };
     registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await
 }

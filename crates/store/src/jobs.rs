@@ -26,6 +26,8 @@ pub struct JobRow {
     pub step: Option<String>,
     pub done: i64,
     pub total: i64,
+    /// Bytes a second of late, once that can be told.
+    pub rate: Option<i64>,
     /// How often a worker took it.
     pub attempts: i32,
     /// Grows with every claim; only the holder of the newest may write.
@@ -35,6 +37,19 @@ pub struct JobRow {
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub cancel_requested: bool,
+}
+
+impl JobRow {
+    /// Whether nothing more will happen.
+    pub fn over(&self) -> bool {
+        !matches!(self.state.as_str(), "queued" | "running")
+    }
+
+    /// Seconds until the present step ends at the present rate.
+    pub fn eta(&self) -> Option<i64> {
+        let rate = self.rate.filter(|rate| *rate > 0 && self.state == "running" && self.total > 0)?;
+        Some(self.total.saturating_sub(self.done).max(0) / rate)
+    }
 }
 
 /// A job to queue.
@@ -53,7 +68,7 @@ pub const PINS: &str = "pins";
 
 /// Columns of a [`JobRow`].
 pub const COLUMNS: &str = "id, kind, state, payload, result, error_code, error_message, step, done, total, \
-    attempts, fence, idempotency_key, created_at, started_at, finished_at, cancel_requested";
+    rate, attempts, fence, idempotency_key, created_at, started_at, finished_at, cancel_requested";
 
 /// Reads a row of [`COLUMNS`].
 pub fn job(row: &QueryResult) -> Result<JobRow> {
@@ -68,6 +83,7 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
         step: get(row, "step")?,
         done: get(row, "done")?,
         total: get(row, "total")?,
+        rate: get(row, "rate")?,
         attempts: get(row, "attempts")?,
         fence: get(row, "fence")?,
         idempotency_key: get(row, "idempotency_key")?,

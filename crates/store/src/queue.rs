@@ -19,6 +19,8 @@ pub struct JobProgress {
     pub step: String,
     pub done: i64,
     pub total: i64,
+    /// Bytes a second.
+    pub rate: Option<i64>,
 }
 
 /// What a worker hears when it reports.
@@ -47,7 +49,7 @@ impl Store {
         let sql = format!(
             "UPDATE jobs SET state = 'running', worker = {worker}, lease_until = {now} + {lease},
                  fence = fence + 1, attempts = attempts + 1, started_at = COALESCE(started_at, {now}),
-                 step = NULL, done = 0, total = 0
+                 step = NULL, done = 0, total = 0, rate = NULL
              WHERE id = (
                  SELECT id FROM jobs
                  WHERE kind IN {kinds} AND NOT cancel_requested AND (
@@ -92,11 +94,12 @@ impl Store {
     ) -> Result<Beat> {
         let mut params = Params::default();
         let sql = format!(
-            "UPDATE jobs SET step = {}, done = {}, total = {}, lease_until = {} + {}
+            "UPDATE jobs SET step = {}, done = {}, total = {}, rate = {}, lease_until = {} + {}
              WHERE id = {} AND fence = {} AND state = 'running' RETURNING cancel_requested",
             params.add(text(&progress.step)),
             params.add(progress.done),
             params.add(progress.total),
+            params.add(progress.rate),
             sql::now(self.backend()),
             params.add(lease_seconds),
             params.add(id),

@@ -4,6 +4,7 @@
 
 mod baked;
 mod checkpoint;
+mod checkpoints;
 mod difference;
 mod error;
 mod files;
@@ -24,6 +25,7 @@ mod writer;
 
 pub use baked::Baked;
 pub use checkpoint::{Checkpoint, assemble};
+pub use checkpoints::{Checkpointed, Layout, Place, Step, write_checkpoint};
 pub use difference::{Difference, is_difference};
 pub use error::{Error, ReadFault};
 pub use files::{Bytes, LocalFile};
@@ -37,7 +39,7 @@ pub use sketches::{KeptSketch, SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;
-pub use writer::{Layout, Written, write_checkpoint, write_safetensors};
+pub use writer::{Written, write_safetensors};
 
 /// Short for this room's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -9,8 +9,8 @@ use domain::{Fault, Limits, RelativePath};
 use safetensors::SafeTensors;
 use support::{file, held, one, tensors};
 use weights::{
-    Checkpoint, Error, Folder, Layout, LocalFile, ReadAt, TensorSource, assemble, survey, tensor_digest,
-    write_checkpoint, write_safetensors,
+    Checkpoint, Error, Folder, LocalFile, ReadAt, TensorSource, assemble, survey, tensor_digest,
+    write_safetensors,
 };
 
 type Files = Vec<(RelativePath, Arc<dyn ReadAt>)>;
@@ -204,50 +204,6 @@ fn symbolic_links_are_refused_as_file_in_a_folder_and_as_folder() {
     std::os::unix::fs::symlink(outside.path(), home.path().join("sub")).unwrap();
     assert_eq!(Folder::open(home.path(), &Limits::default()).unwrap_err().code(), "not_a_plain_file");
     assert_eq!(LocalFile::open(home.path()).unwrap_err().code(), "not_a_plain_file");
-}
-
-#[test]
-fn a_checkpoint_is_cut_into_shards_in_name_order_and_reads_back_the_same() {
-    let source = one(tensors(&[
-        ("a", &[4], &[1.0; 4]),
-        ("b", &[2], &[2.0; 2]),
-        ("c", &[9], &[3.0; 9]),
-        ("d", &[1], &[4.0]),
-    ]));
-    let at = tempfile::tempdir().unwrap();
-
-    let names =
-        write_checkpoint(&source, at.path(), Layout { stem: "model", most: 24 }, &|_| Ok(())).unwrap();
-    let again =
-        Folder::open(at.path(), &Limits::default()).unwrap().checkpoint(&Limits::default()).unwrap().unwrap();
-
-    let shard = |n| format!("model-{n:05}-of-00003.safetensors");
-    assert_eq!(names, [shard(1), shard(2), shard(3), "model.safetensors.index.json".to_owned()]);
-    let places: Vec<_> = (0..4).map(|tensor| again.shard_of(tensor).to_owned()).collect();
-    assert_eq!(places, [shard(1), shard(1), shard(2), shard(3)]);
-    assert_eq!(again.tensors(), source.tensors());
-    for tensor in 0..4 {
-        assert_eq!(tensor_digest(&again, tensor).unwrap(), tensor_digest(&source, tensor).unwrap());
-    }
-    let index = fs_err::read_to_string(at.path().join("model.safetensors.index.json")).unwrap();
-    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
-    assert_eq!(index["metadata"]["total_size"], 64);
-    assert!(
-        write_checkpoint(&source, at.path(), Layout { stem: "model", most: 24 }, &|_| Ok(())).is_err(),
-        "nothing is written over"
-    );
-}
-
-#[test]
-fn a_small_checkpoint_is_one_file_without_an_index() {
-    let source = one(tensors(&[("a", &[4], &[1.0; 4]), ("b", &[2], &[2.0; 2])]));
-    let at = tempfile::tempdir().unwrap();
-
-    let names =
-        write_checkpoint(&source, at.path(), Layout { stem: "model", most: 24 }, &|_| Ok(())).unwrap();
-
-    assert_eq!(names, ["model.safetensors"]);
-    assert_eq!(fs_err::read_dir(at.path()).unwrap().count(), 1);
 }
 
 #[test]

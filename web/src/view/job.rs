@@ -57,6 +57,10 @@ pub struct JobRow {
     pub done: u64,
     /// Zero when not known yet.
     pub total: u64,
+    /// Bytes a second of late.
+    pub rate: Option<u64>,
+    /// Seconds until the step ends.
+    pub eta: Option<u64>,
     pub created_at: i64,
     pub finished_at: Option<i64>,
 }
@@ -81,6 +85,20 @@ impl JobRow {
             0 => "not yet known".to_owned(),
             total => format!("{} of {}", Bytes(self.done.min(total)), Bytes(total)),
         }
+    }
+}
+
+impl JobRow {
+    /// `12.0 MiB a second, 3 min 20 s left`; empty while nothing is known.
+    pub(crate) fn pace(&self) -> String {
+        let left = |eta: u64| match (eta / 3600, eta / 60 % 60, eta % 60) {
+            (0, 0, seconds) => format!(", {seconds} s left"),
+            (0, minutes, seconds) => format!(", {minutes} min {seconds} s left"),
+            (hours, minutes, _) => format!(", {hours} h {minutes} min left"),
+        };
+        let rate = self.rate.filter(|_| self.state == JobState::Running);
+        rate.map(|rate| format!("{} a second{}", Bytes(rate), self.eta.map(left).unwrap_or_default()))
+            .unwrap_or_default()
     }
 }
 

@@ -50,6 +50,8 @@ impl Fake {
             step: Some(format!("writing tensors{}", self.mark)),
             done: 6 << 30,
             total: 15 << 30,
+            rate: Some(48 << 20),
+            eta: Some(192),
             created_at: 1_732_400_000,
             finished_at: None,
         }

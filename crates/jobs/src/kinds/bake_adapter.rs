@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Kind, Run};
 use crate::{Access, Error, adapters, output};
@@ -30,6 +30,5 @@ async fn bake(run: Run) -> Result<Value, Error> {
     let payload: BakePayload = run.payload()?;
     let access = Access::Registry(payload.pins.clone());
     let plan = adapters::plan_bake(&run.registry, &payload, &access).await?;
-    let row = output::publish_derived(&run, plan.derived, plan.source).await?;
-    Ok(json!({ "model": row.name, "digest": row.digest }))
+    Ok(Value::Object(output::publish_derived(&run, plan.derived, plan.source).await?))
 }

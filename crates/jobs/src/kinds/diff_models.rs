@@ -37,13 +37,15 @@ async fn diff(run: Run) -> Result<Value, Error> {
     let payload: DiffPayload = run.payload()?;
     let tuned = open_operand(&run.registry, &payload.tuned, &Access::Registry(payload.pins.clone())).await?;
     let base = open_operand(&run.registry, &payload.base, &Access::Registry(payload.pins.clone())).await?;
-    let written = write_diff(&run.registry, (&tuned, &base), &payload.form, &run.pulse).await;
-    let DiffFile { file, bytes, report } = match written {
+    let place = run.workplace()?;
+    let written = write_diff((&run.registry, &place), (&tuned, &base), &payload.form, &run.pulse).await;
+    let DiffFile { file, bytes, report, kept } = match written {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
+    run.told_kept(kept);
     let (store, holder) = (&run.registry.store, Holder::new());
-    let (digest, _) = store.put_file(&holder, file.path()).await?;
+    let (digest, _) = store.put_file(&holder, &file).await?;
     match store.keep_result((&run.job.id, run.job.fence), &digest).await {
         Ok(()) => store.release(&holder).await?,
         Err(error) => {
@@ -56,6 +58,7 @@ async fn diff(run: Run) -> Result<Value, Error> {
         ("bytes".to_owned(), json!(bytes)),
         ("tuned".to_owned(), json!(tuned.label)),
         ("base".to_owned(), json!(base.label)),
+        ("resumed_bytes".to_owned(), json!(kept)),
     ]);
     result.extend(report);
     Ok(Value::Object(result))

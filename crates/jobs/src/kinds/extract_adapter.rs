@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Kind, Run};
 use crate::{Access, Error, adapters, output};
@@ -44,9 +44,8 @@ async fn extract(run: Run) -> Result<Value, Error> {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
     };
-    let row = output::publish_derived(&run, made.derived, made.source).await?;
+    let published = output::publish_derived(&run, made.derived, made.source).await?;
     let mut result = made.report;
-    result.insert("model".to_owned(), json!(row.name));
-    result.insert("digest".to_owned(), json!(row.digest));
+    result.extend(published);
     Ok(Value::Object(result))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{Digest, Relation, RepoId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Kind, Run};
 use crate::{Error, output, submit::plan_merge};
@@ -38,6 +38,5 @@ async fn merge(run: Run) -> Result<Value, Error> {
         dtype: plan.dtype.clone(),
         adapter: None,
     };
-    let row = output::publish_derived(&run, made, plan.source).await?;
-    Ok(json!({ "model": row.name, "digest": row.digest }))
+    Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
 }

@@ -13,7 +13,7 @@ use std::{future::Future, pin::Pin};
 use serde_json::Value;
 use store::JobRow;
 
-use crate::{Error, Registry, worker::Pulse};
+use crate::{Error, Registry, Workplace, worker::Pulse, workplace::JOB};
 
 pub use bake_adapter::{BAKE_ADAPTER, BakePayload};
 pub use diff_models::{DIFF_MODELS, DiffPayload};
@@ -46,6 +46,19 @@ pub const KINDS: &[Kind] =
     &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER, SURVEY_WEIGHTS, IMPORT_MODEL];
 
 impl Run {
+    /// Where the output is written; as the last attempt left it, where that was on this machine.
+    pub(crate) fn workplace(&self) -> Result<Workplace, Error> {
+        Ok(Workplace::at(&self.registry.scratch.join(format!("{JOB}{}", self.job.id)))?)
+    }
+
+    /// Logs what an earlier attempt has saved this one.
+    pub(crate) fn told_kept(&self, bytes: u64) {
+        if bytes > 0 {
+            let job = &self.job.id;
+            tracing::info!(job, bytes, "job {job} went on after {bytes} bytes that an earlier attempt wrote");
+        }
+    }
+
     /// The payload this kind stored when it was queued.
     fn payload<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_value(self.job.payload.clone()).map_err(|error| {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use analysis::transfer::Options;
 use domain::{Digest, Relation, RepoId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Kind, Run};
 use crate::{Error, output, plan_transfer};
@@ -50,6 +50,5 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         dtype: None,
         adapter: None,
     };
-    let row = output::publish_derived(&run, made, Arc::clone(&plan.source)).await?;
-    Ok(json!({ "model": row.name, "digest": row.digest }))
+    Ok(Value::Object(output::publish_derived(&run, made, Arc::clone(&plan.source)).await?))
 }

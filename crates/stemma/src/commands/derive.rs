@@ -145,10 +145,13 @@ pub async fn write_reported(
 ) -> Result<(), Failure> {
     let Job { derived, source, out, register } = job;
     let (id, made) = (derived.id.clone(), derived.made());
-    shown(context, "writing", async |pulse: &Pulse| {
+    let kept = shown(context, "writing", async |pulse: &Pulse| {
         jobs::write_folder(registry, out, derived, source, pulse).await
     })
     .await?;
+    if kept > 0 {
+        context.progress.tell(format_args!("went on after {kept} bytes that were there already"));
+    }
     let mut digest = None;
     if register {
         let row = jobs::ingest_made(registry, out, &id, made).await?;
@@ -160,6 +163,7 @@ pub async fn write_reported(
             ("out", serde_json::json!(out)),
             ("registered", serde_json::json!(registered)),
             ("digest", serde_json::json!(digest)),
+            ("resumed_bytes", serde_json::json!(kept)),
         ];
         report.extend(told.map(|(name, value)| (name.to_owned(), value)));
         output::json(&report);

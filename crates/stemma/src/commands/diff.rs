@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use analysis::diff::DiffReport;
 use domain::Class;
-use jobs::{Access, DiffFile, DiffForm, Pin, Pulse};
+use jobs::{Access, DiffFile, DiffForm, Pin, Pulse, Workplace};
 
 use super::{
     Context,
@@ -43,14 +43,17 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     let base = jobs::open_operand(&registry, &b, &Access::Folders(Pin::Nothing)).await?;
     let beside =
         out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    // Folders are read here without digests of their content, so that nothing could tell what a journal belongs to.
+    let io = |e: std::io::Error| Failure::new("io", Class::Internal, e.to_string());
+    let place = Workplace::new_in(&beside).map_err(io)?;
     let registry = jobs::Registry { scratch: beside, ..registry };
     let written = derive::shown(&context, "writing", async |pulse: &Pulse| {
-        jobs::write_diff(&registry, (&tuned, &base), &form, pulse).await
+        jobs::write_diff((&registry, &place), (&tuned, &base), &form, pulse).await
     });
     let written = written.await?;
     print(&context, &report, Some(&written));
     let DiffFile { file, bytes, .. } = written;
-    jobs::persist(file, &out).map_err(|e| Failure::new("io", Class::Internal, e.to_string()))?;
+    jobs::persist(&file, &out).map_err(io)?;
     context.progress.tell(format_args!("wrote {} ({bytes} bytes)", out.display()));
     Ok(())
 }

@@ -16,6 +16,8 @@ pub fn row(job: &store::JobRow) -> JobRow {
         step: job.step.clone(),
         done: count(job.done),
         total: count(job.total),
+        rate: job.rate.map(count),
+        eta: job.eta().map(count),
         created_at: job.created_at,
         finished_at: job.finished_at,
     }

@@ -109,7 +109,7 @@ async fn an_expired_lease_hands_the_job_on_and_the_old_fence_is_worthless(db: Db
 async fn a_heartbeat_keeps_the_lease_and_carries_the_cancel(db: Db) {
     queue(&db.store).await;
     let row = take(&db.store, -1).await.unwrap();
-    let progress = JobProgress { step: "writing tensors".to_owned(), done: 3, total: 9 };
+    let progress = JobProgress { step: "writing tensors".to_owned(), done: 3, total: 9, rate: Some(2) };
     assert_eq!(db.store.heartbeat(&row.id, row.fence, progress.clone(), 60).await.unwrap(), Beat::Go);
     assert!(take(&db.store, 60).await.is_none(), "the lease was renewed");
     assert!(db.store.cancel(&row.id).await.unwrap());

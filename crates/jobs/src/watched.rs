@@ -1,0 +1,90 @@
+//! A source that stops being read once its job is stopped, whatever it is read for.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use weights::{Error, TensorInfo, TensorSource};
+
+use crate::worker::Pulse;
+
+/// Passes every read on until the pulse is stopped.
+pub(crate) struct Watched {
+    pub(crate) source: Arc<dyn TensorSource>,
+    pub(crate) pulse: Pulse,
+}
+
+impl Watched {
+    fn go_on(&self) -> Result<(), Error> {
+        if self.pulse.cancelled() { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+impl TensorSource for Watched {
+    fn tensors(&self) -> &[TensorInfo] {
+        self.source.tensors()
+    }
+
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.go_on()?;
+        self.source.read_bytes(index, offset, out)
+    }
+
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error> {
+        self.go_on()?;
+        self.source.read_f32(index, start, out)
+    }
+
+    fn ready(&self, index: usize) -> Result<(), Error> {
+        self.go_on()?;
+        self.source.ready(index)
+    }
+
+    fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
+        // A read tells that the job is stopped.
+        if self.pulse.cancelled() { None } else { self.source.view(index, offset, len) }
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.source.metadata()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.source.position(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Zeros(Vec<TensorInfo>);
+
+    impl TensorSource for Zeros {
+        fn tensors(&self) -> &[TensorInfo] {
+            &self.0
+        }
+
+        fn read_bytes(&self, _: usize, _: u64, out: &mut [u8]) -> Result<(), Error> {
+            out.fill(0);
+            Ok(())
+        }
+
+        fn read_f32(&self, _: usize, _: u64, out: &mut [f32]) -> Result<(), Error> {
+            out.fill(0.0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_block_is_read_once_the_job_is_stopped() {
+        let info = TensorInfo { name: "a".to_owned(), dtype: weights::Dtype::F32, shape: vec![4] };
+        let pulse = Pulse::default();
+        let watched = Watched { source: Arc::new(Zeros(vec![info])), pulse: pulse.clone() };
+        assert!(watched.read_bytes(0, 0, &mut [1; 4]).is_ok());
+
+        pulse.stop();
+
+        assert!(matches!(watched.read_bytes(0, 0, &mut [1; 4]), Err(Error::Stopped)));
+        assert!(matches!(watched.read_f32(0, 0, &mut [1.0]), Err(Error::Stopped)));
+        assert!(matches!(watched.ready(0), Err(Error::Stopped)));
+    }
+}

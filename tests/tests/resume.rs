@@ -1,0 +1,172 @@
+//! What a killed process was computing is gone on with, and its bytes are those of one that was left alone.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use stemma_tests::{Server, client, databases, stemma};
+use tempfile::TempDir;
+
+const ENOUGH: Duration = Duration::from_secs(240);
+const TENSORS: u64 = 24;
+/// Elements of a tensor.
+const ELEMENTS: u64 = 1 << 20;
+
+/// A checkpoint of F32 tensors, each of one value that grows from `first`.
+fn checkpoint(folder: &Path, first: f32) -> Result<()> {
+    let mut entries = serde_json::Map::new();
+    let mut data = Vec::new();
+    for at in 0..TENSORS {
+        let place = [at * ELEMENTS * 4, (at + 1) * ELEMENTS * 4];
+        let entry = json!({"dtype": "F32", "shape": [ELEMENTS / 1024, 1024], "data_offsets": place});
+        entries.insert(format!("model.layers.{at:02}.weight"), entry);
+        data.extend((0..ELEMENTS).flat_map(|_| (first + at as f32).to_le_bytes()));
+    }
+    let header = serde_json::to_vec(&entries)?;
+    fs_err::create_dir_all(folder)?;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend(data);
+    fs_err::write(folder.join("model.safetensors"), bytes)?;
+    Ok(fs_err::write(folder.join("config.json"), b"{}")?)
+}
+
+fn recipe(models: [&str; 2]) -> String {
+    let [a, b] = models;
+    format!(
+        "merge_method: slerp\nbase_model: {a}\nparameters: {{t: 0.3}}\nmodels:\n  - model: {a}\n  - model: {b}\n"
+    )
+}
+
+/// Ends a process without warning once a journal in `folder` names some tensors; fails when it ends before.
+fn kill_in_the_middle(mut child: Child, folder: &Path) -> Result<()> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        if journals(folder)?.iter().any(|journal| journal.lines().count() > 4) {
+            child.kill()?;
+            let status = child.wait()?;
+            ensure!(status.code().is_none(), "it had ended before it was killed: {status}");
+            return Ok(());
+        }
+        ensure!(child.try_wait()?.is_none(), "it ended before it was killed");
+        ensure!(Instant::now() < deadline, "nothing is written");
+        std::thread::yield_now();
+    }
+}
+
+fn journals(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).into_iter().flatten() {
+        let journal = entry?.path().join("journal.jsonl");
+        found.extend(fs_err::read_to_string(journal));
+    }
+    Ok(found)
+}
+
+fn quiet(mut command: Command) -> Result<Child> {
+    Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+}
+
+fn files(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let read = |entry: std::io::Result<fs_err::DirEntry>| {
+        let path = entry?.path();
+        Ok((path.strip_prefix(folder)?.to_owned(), fs_err::read(&path)?))
+    };
+    let mut files = fs_err::read_dir(folder)?.map(read).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
+}
+
+#[test]
+fn a_merge_into_the_same_folder_goes_on_where_it_was_killed() -> Result<()> {
+    let place = TempDir::with_prefix("stemma-test-")?;
+    let at = place.path();
+    checkpoint(&at.join("a"), 1.0)?;
+    checkpoint(&at.join("b"), 2.0)?;
+    fs_err::write(at.join("merge.yml"), recipe(["a", "b"]))?;
+    let merge = |out: &str| {
+        let mut command = stemma(at);
+        command.args(["merge", "merge.yml", out, "--max-shard-size", "20000000", "--json"]);
+        command
+    };
+    fs_err::create_dir_all(at.join("made"))?;
+
+    kill_in_the_middle(quiet(merge("made/out"))?, &at.join("made"))?;
+    ensure!(!at.join("made/out").exists(), "half a model has its final name");
+    let again = merge("made/out").output()?;
+    ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    ensure!(merge("calm/out").output()?.status.success());
+
+    let told: Value = serde_json::from_slice(&again.stdout)?;
+    ensure!(told["resumed_bytes"].as_u64() >= Some(3 * ELEMENTS * 4), "{told}");
+    ensure!(files(&at.join("made/out"))? == files(&at.join("calm/out"))?, "other bytes");
+    ensure!(fs_err::read_dir(at.join("made"))?.count() == 1, "scratch is left");
+    Ok(())
+}
+
+async fn get(server: &Server, path: &str) -> Result<Value> {
+    Ok(client()?.get(server.url(path)).send().await?.json().await?)
+}
+
+async fn queued(server: &Server, output: &str) -> Result<String> {
+    let body = json!({ "config": recipe(["tests/a", "tests/b"]), "output": output });
+    let answer = client()?.post(server.url("/api/v1/merges")).json(&body).send().await?;
+    let job: Value = answer.json().await?;
+    Ok(job["id"].as_str().with_context(|| job.to_string())?.to_owned())
+}
+
+async fn ended(server: &Server, job: &str) -> Result<Value> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let row = get(server, &format!("/api/v1/jobs/{job}")).await?;
+        if !matches!(row["state"].as_str(), Some("queued" | "running")) {
+            return Ok(row);
+        }
+        ensure!(Instant::now() < deadline, "{row}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_worker_was_killed_goes_on_with_its_tensors() -> Result<()> {
+    for database in databases() {
+        let server = Server::start_with(&database, &["--no-worker"]).await?;
+        for (id, first) in [("a", 1.0), ("b", 2.0)] {
+            checkpoint(&server.data().join(id), first)?;
+            let out = server.stemma().args(["import", "dir", id, "--id", &format!("tests/{id}")]).output()?;
+            ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
+        let scratch = server.data().join("scratch");
+        let worker = || {
+            let mut command = server.stemma();
+            command.arg("worker").env("STEMMA_LIMITS__LEASE_SECONDS", "2");
+            quiet(command)
+        };
+
+        let job = queued(&server, "tests/made").await?;
+        kill_in_the_middle(worker()?, &scratch)?;
+        let mut second = worker()?;
+        let made = ended(&server, &job).await?;
+        let calm = queued(&server, "tests/calm").await?;
+        let calm = ended(&server, &calm).await?;
+        second.kill()?;
+        second.wait()?;
+
+        ensure!(made["state"] == "succeeded" && made["attempts"] == 2, "{made}");
+        ensure!(made["result"]["resumed_bytes"].as_u64() >= Some(3 * ELEMENTS * 4), "{made}");
+        ensure!(calm["result"]["resumed_bytes"] == 0, "{calm}");
+        let weights = async |id: &str| {
+            let files = get(&server, &format!("/api/v1/models/tests/{id}/files")).await?;
+            let all = files.as_array().or(files["items"].as_array()).cloned().unwrap_or_default();
+            let weights = all.into_iter().find(|file| file["path"] == "model.safetensors");
+            Ok::<_, anyhow::Error>(weights.context("no weights")?["digest"].clone())
+        };
+        ensure!(weights("made").await? == weights("calm").await?, "other bytes");
+        ensure!(fs_err::read_dir(&scratch)?.count() == 0, "scratch is left");
+    }
+    Ok(())
+}
