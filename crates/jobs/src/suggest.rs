@@ -69,7 +69,8 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
         return Err(Error::Invalid(format!("`{model}` and `{base_label}` do not have the same tensors")));
     }
     let mut suggestions = Vec::new();
-    for (id, declared) in near(registry, &base, query.limit.saturating_mul(LOOKED_AT)).await? {
+    let relatives = near(registry, &base, query.limit.saturating_mul(LOOKED_AT)).await?;
+    for (id, declared) in relatives {
         let Some(row) = registry.store.model(id).await?.filter(|row| row.name != model) else { continue };
         // One at a time: the sketches of a model are megabytes.
         let stored = stored_sketches(registry, &row.name, &Access::registry()).await?;
@@ -93,13 +94,14 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
         let cell = |matrices: &BTreeMap<String, Matrix>| matrices.get("cosine").and_then(|m| m[0][1]);
         // A model that is the base, value for value, has no delta to merge.
         let Some(kinship) = cell(&report.matrices) else { continue };
+        let whence = if declared { "descends from the base" } else { "is near the base by its weights" };
         suggestions.push(Suggestion {
             model: row.name,
             kinship,
             standard_error: cell(&report.standard_errors).unwrap_or_default(),
             relative_norm: report.relative_norms.get(1).copied().flatten().unwrap_or_default(),
             declared,
-            reason: reason(kinship, declared),
+            reason: format!("{}; it {whence} and has the same tensors", reason(kinship)),
         });
     }
     suggestions.sort_by(|a, b| a.kinship.total_cmp(&b.kinship).then_with(|| a.model.cmp(&b.model)));
@@ -126,8 +128,8 @@ fn shapes(tensors: &Tensors) -> Vec<(String, Vec<u64>)> {
     tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
 }
 
-fn reason(kinship: f64, declared: bool) -> String {
-    let what = if kinship >= ALIKE {
+fn reason(kinship: f64) -> &'static str {
+    if kinship >= ALIKE {
         "the deltas are nearly the same, so that a merge adds little"
     } else if kinship <= OPPOSED {
         "the deltas oppose each other, so that a merge takes back part of both"
@@ -135,7 +137,5 @@ fn reason(kinship: f64, declared: bool) -> String {
         "the deltas are largely independent, so that a merge may join both"
     } else {
         "the deltas share much and differ in part"
-    };
-    let whence = if declared { "descends from the base" } else { "is near the base by its weights" };
-    format!("{what}; it {whence} and has the same tensors")
+    }
 }
