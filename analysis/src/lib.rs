@@ -8,9 +8,11 @@ pub mod lineage;
 pub mod lowrank;
 pub mod merge;
 pub mod recipe;
+mod reseated;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+pub mod transplant;
 mod trim;
 
 pub use error::Error;

@@ -15,6 +15,7 @@ mod openapi;
 mod relatives;
 mod service;
 mod transfers;
+mod transplants;
 mod upload;
 
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
@@ -49,6 +50,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(merges::list_methods)
         .service(merges::create_merge)
         .service(transfers::create_transfer)
+        .service(transplants::create_transplant)
         .service(jobs_api::list_jobs)
         .service(job_events::job_events)
         .service(jobs_api::get_job)

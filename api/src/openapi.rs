@@ -31,6 +31,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::merges::list_methods,
         crate::merges::create_merge,
         crate::transfers::create_transfer,
+        crate::transplants::create_transplant,
         crate::jobs_api::list_jobs,
         crate::jobs_api::get_job,
         crate::job_events::job_events,

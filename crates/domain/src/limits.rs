@@ -54,6 +54,12 @@ pub struct Limits {
     pub low_rank: usize,
     /// Most numbers of 8 bytes that a merge method holds at once for one tensor, where it cannot do without.
     pub merge_held: u64,
+    /// Most rows of a table of tokens that a merge or a transplant makes.
+    pub vocabulary_rows: u64,
+    /// Most numbers of 8 bytes that a transplant holds at once, coefficients of its rows among them.
+    pub transplant_held: u64,
+    /// Most rows that one row of a transplant is made of.
+    pub transplant_terms: usize,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
     /// Seconds a worker may be silent before its job is handed on.
@@ -107,6 +113,9 @@ impl Default for Limits {
             merge_layers: 4_096,
             low_rank: 1_024,
             merge_held: 1 << 28,
+            vocabulary_rows: 4_000_000,
+            transplant_held: 1 << 26,
+            transplant_terms: 1_024,
             queued_jobs: 1_000,
             lease_seconds: 60,
             attempts: 4,

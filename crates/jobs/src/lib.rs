@@ -20,9 +20,12 @@ mod registry;
 mod relatives;
 mod remote;
 mod sketches;
+mod stages;
 mod submit;
 mod tokens;
 mod transfers;
+mod transplants;
+mod vocabulary;
 mod worker;
 
 pub use adapters::{
@@ -34,13 +37,17 @@ pub use error::Error;
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
-pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload};
+pub use kinds::{
+    BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload, TransplantPayload,
+};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder, write_scratch};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
-pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
+pub use stages::plan_stages;
+pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_merge, submit_diff, submit_merge};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
+pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
 pub use worker::{Pulse, run_worker};

@@ -5,6 +5,7 @@ mod diff_models;
 mod extract_adapter;
 mod merge_models;
 mod transfer_diff;
+mod transplant_tokenizer;
 
 use std::{future::Future, pin::Pin};
 
@@ -18,6 +19,7 @@ pub use diff_models::{DIFF_MODELS, DiffPayload};
 pub use extract_adapter::{EXTRACT_ADAPTER, ExtractPayload};
 pub use merge_models::{MERGE_MODELS, MergePayload};
 pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
+pub use transplant_tokenizer::{TRANSPLANT_TOKENIZER, TransplantPayload};
 
 /// A running job: its row, the registry, and the pulse that reports progress and hears of cancellation.
 pub struct Run {
@@ -38,7 +40,8 @@ pub struct Kind {
 }
 
 /// Every kind of job.
-pub const KINDS: &[Kind] = &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER];
+pub const KINDS: &[Kind] =
+    &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER, TRANSPLANT_TOKENIZER];
 
 impl Run {
     /// The payload this kind stored when it was queued.
