@@ -209,7 +209,11 @@ pub fn vocabulary_hint(name: &str) -> &'static str {
     let vocabulary = ["embed_tokens", "lm_head", "wte.", "word_embeddings", "embed_out"]
         .iter()
         .any(|part| name.contains(part));
-    if vocabulary { "; the vocabularies differ, resize one of them first" } else { "" }
+    if vocabulary {
+        "; the vocabularies differ: `tokenizer_source: base` or `union` matches rows by token"
+    } else {
+        ""
+    }
 }
 
 /// The blocks of a tensor: first element and length of each.

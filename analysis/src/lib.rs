@@ -8,10 +8,12 @@ pub mod lineage;
 pub mod lowrank;
 pub mod merge;
 pub mod recipe;
+mod reseated;
 pub mod search;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+pub mod transplant;
 mod trim;
 
 pub use error::Error;

@@ -6,7 +6,10 @@ use domain::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::transfer::{AlignedRows, Options as TransferOptions};
+use crate::{
+    transfer::{AlignedRows, Options as TransferOptions},
+    transplant::Options as TransplantOptions,
+};
 
 /// One input, pinned to its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct Pinned {
     /// What an adapter is applied to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Box<Pinned>>,
+    /// The canonical recipe of an input that is computed itself; its digest is that of the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Value>,
 }
 
 impl Pinned {
@@ -54,6 +60,8 @@ pub enum Recipe {
     ExtractAdapter { base: Pinned, tuned: Pinned, options: Value },
     /// `base` with `scale` of `adapter` applied.
     BakeAdapter { base: Pinned, adapter: Pinned, scale: f64 },
+    /// The weights of `recipient` with the tokenizer of `donor`.
+    TransplantTokenizer { recipient: Pinned, donor: Pinned, options: TransplantOptions },
 }
 
 impl Recipe {
@@ -87,7 +95,10 @@ mod tests {
     #[test]
     fn the_digest_depends_on_content_and_not_on_key_order() {
         let pin = |digest: &str| {
-            BTreeMap::from([("a".to_owned(), Pinned { id: "o/a".into(), digest: digest.into(), base: None })])
+            BTreeMap::from([(
+                "a".to_owned(),
+                Pinned { id: "o/a".into(), digest: digest.into(), base: None, recipe: None },
+            )])
         };
         let merge = |text: &str, digest| Recipe::Merge {
             config: serde_json::from_str(text).unwrap(),

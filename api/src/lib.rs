@@ -19,6 +19,7 @@ mod searches;
 mod service;
 mod suggestions;
 mod transfers;
+mod transplants;
 mod upload;
 
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
@@ -57,6 +58,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(imports::create_import)
         .service(transfers::create_transfer)
         .configure(searches::configure)
+        .service(transplants::create_transplant)
         .service(jobs_api::list_jobs)
         .service(job_events::job_events)
         .service(jobs_api::get_job)

@@ -41,6 +41,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::searches::list_candidates,
         crate::searches::tell_scores,
         crate::searches::merge_candidate,
+        crate::transplants::create_transplant,
         crate::jobs_api::list_jobs,
         crate::jobs_api::get_job,
         crate::job_events::job_events,

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{BaseNeed, METHODS, Method, Settings};
+use super::{BaseNeed, METHODS, Method, Settings, TokenizerChoice};
 use crate::recipe::sorted;
 
 /// A merge recipe; a single module is taken for the whole model.
@@ -20,7 +20,11 @@ pub struct MergeConfig {
     /// `float32`, `float16`, `bfloat16` or `float64`, without `torch.`.
     pub dtype: Option<String>,
     pub out_dtype: Option<String>,
+    /// `base`, `union` or a model: whose tokenizer the result has.
     pub tokenizer_source: Option<String>,
+    /// The same with more than a source; excludes `tokenizer_source`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<TokenizerChoice>,
     /// A Jinja template; `None` keeps that of the heir.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<String>,
@@ -151,6 +155,20 @@ impl MergeConfig {
     /// Whose configuration and tokenizer the result inherits: the base, else the model listed first.
     pub fn heir(&self) -> Option<String> {
         self.base_model.clone().or_else(|| self.model_refs().into_iter().next())
+    }
+
+    /// What is asked of the tokenizer; none where the rows of all models are taken as they stand.
+    pub fn tokenizer_choice(&self) -> Option<TokenizerChoice> {
+        let source = self.tokenizer_source.clone();
+        self.tokenizer
+            .clone()
+            .or_else(|| Some(TokenizerChoice { source: source?, ..TokenizerChoice::default() }))
+    }
+
+    /// The model whose tokenizer is taken, or extended to a union.
+    pub fn tokenizer_model(&self) -> Option<String> {
+        let source = self.tokenizer_choice().map(|choice| choice.source);
+        source.filter(|source| !["base", "union"].contains(&source.as_str())).or_else(|| self.heir())
     }
 
     /// Most models merged into one tensor.

@@ -30,6 +30,7 @@ mod sparse;
 mod spec;
 mod spectral;
 mod sphere;
+mod stages;
 mod task_vectors;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,10 @@ mod tests;
 mod tests_language;
 #[cfg(test)]
 mod tests_slices;
+#[cfg(test)]
+mod tests_tokenizer;
+mod tokenizer;
+mod vocabulary;
 
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, Slice};
@@ -45,6 +50,9 @@ pub use reader::parse;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
+pub use stages::{Stage, parse_stages};
+pub use tokenizer::{TokenRule, TokenSource, TokenizerChoice};
+pub use vocabulary::{Aligned, Tokens, align, is_table, table_rows};
 
 pub(crate) use check::tied;
 pub(crate) use layout::{layer_count, position};

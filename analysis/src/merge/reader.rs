@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Entry, LayerRange, METHODS, MergeConfig, ParamSpec, Setting, Settings, Slice, keys, reference::reference,
+    tokenizer,
 };
 use crate::Error;
 
@@ -14,12 +15,19 @@ use crate::Error;
 /// [`Error::Yaml`], or every fault of the document at once; unknown keys are faults.
 pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
     let document: Value = serde_saphyr::from_str(yaml).map_err(|error| Error::Yaml(error.to_string()))?;
-    let Value::Object(top) = document else {
-        return Err(Error::fault("", "a merge recipe is a mapping that starts with `merge_method`"));
-    };
+    let (config, faults) = read(&document);
+    if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
+}
+
+/// One document of a recipe, and what is wrong with it.
+pub(super) fn read(document: &Value) -> (MergeConfig, Vec<Item>) {
     let mut reader = Reader { faults: Vec::new(), parameters: Vec::new(), ignored: Vec::new() };
-    let config = reader.config(&top);
-    if reader.faults.is_empty() { Ok(config) } else { Err(Error::Faults(reader.faults)) }
+    let Value::Object(top) = document else {
+        reader.fault("", "a merge recipe is a mapping that starts with `merge_method`");
+        return (MergeConfig::default(), reader.faults);
+    };
+    let config = reader.config(top);
+    (config, reader.faults)
 }
 
 struct Reader {
@@ -68,7 +76,8 @@ impl Reader {
         config.seed = self.seed(top);
         config.dtype = self.dtype(top, "dtype");
         config.out_dtype = self.dtype(top, "out_dtype");
-        config.tokenizer_source = self.tokenizer(top, &config.model_refs());
+        (config.tokenizer_source, config.tokenizer) =
+            tokenizer::read(top, &config.model_refs(), &mut self.faults);
         config.chat_template = self.chat_template(top);
         config
     }
@@ -168,46 +177,6 @@ impl Reader {
                 "expected `auto`, which keeps the template of the base model, or a Jinja template",
             ),
         }
-        None
-    }
-
-    /// `tokenizer_source`, or the source of a `tokenizer` that asks for nothing else.
-    fn tokenizer(&mut self, top: &Map<String, Value>, models: &[String]) -> Option<String> {
-        let (pointer, source) = match (present(top, "tokenizer_source"), present(top, "tokenizer")) {
-            (Some(_), Some(_)) => {
-                self.fault("/tokenizer", "it excludes `tokenizer_source`; keep one of the two");
-                return None;
-            }
-            (Some(source), None) => ("/tokenizer_source", source),
-            (None, Some(Value::Object(fields))) => {
-                self.keys(fields, "/tokenizer", keys::TOKENIZER);
-                if present(fields, "tokens")
-                    .is_some_and(|tokens| tokens.as_object().is_none_or(|t| !t.is_empty()))
-                {
-                    self.fault("/tokenizer/tokens", "rows of single tokens cannot be chosen");
-                }
-                if present(fields, "pad_to_multiple_of").is_some() {
-                    self.fault(
-                        "/tokenizer/pad_to_multiple_of",
-                        "the rows are kept as they are, without padding",
-                    );
-                }
-                match present(fields, "source") {
-                    Some(source) => ("/tokenizer/source", source),
-                    None => return Some("union".to_owned()),
-                }
-            }
-            (None, Some(_)) => {
-                self.fault("/tokenizer", "expected a mapping, e.g. `source: base`");
-                return None;
-            }
-            (None, None) => return None,
-        };
-        let word = source.as_str().unwrap_or_default();
-        if matches!(word, "base" | "union") || models.iter().any(|model| model == word) {
-            return Some(word.to_owned());
-        }
-        self.fault(pointer, "expected `base`, `union` or one of the models");
         None
     }
 

@@ -163,7 +163,11 @@ impl Computed for MergeSource {
 
     fn ready(&self, index: usize) -> Result<(), weights::Error> {
         match self.rows.get(index).map(|row| &row.part) {
-            Some(Part::Merged(operands)) => self.combine(index, operands).map(drop),
+            Some(Part::Merged(operands)) => {
+                // Inputs that are computed themselves are made ready before many threads read them.
+                operands.inputs().try_for_each(|stored| stored.source.ready(stored.index))?;
+                self.combine(index, operands).map(drop)
+            }
             _ => Ok(()),
         }
     }

@@ -70,7 +70,6 @@ fn a_tokenizer_needs_no_source_and_a_template_needs_a_text() {
     assert_eq!(parse(&of("chat_template: '{{ x }}'")).unwrap().chat_template.as_deref(), Some("{{ x }}"));
     assert!(told(&of("chat_template: chatml")).contains("give its text"));
     assert!(told(&of("chat_template: 3")).contains("Jinja"));
-    assert!(told(&of("tokenizer: {tokens: {x: {source: o/a}}}")).contains("/tokenizer/tokens"));
 }
 
 #[test]

@@ -60,6 +60,12 @@ pub struct Limits {
     pub search_values: usize,
     /// Most candidates that a search for a merge recipe proposes.
     pub search_candidates: u64,
+    /// Most rows of a table of tokens that a merge or a transplant makes.
+    pub vocabulary_rows: u64,
+    /// Most numbers of 8 bytes that a transplant holds at once, coefficients of its rows among them.
+    pub transplant_held: u64,
+    /// Most rows that one row of a transplant is made of.
+    pub transplant_terms: usize,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
     /// Most connections that follow jobs at once.
@@ -118,6 +124,9 @@ impl Default for Limits {
             merge_held: 1 << 28,
             search_values: 128,
             search_candidates: 10_000,
+            vocabulary_rows: 4_000_000,
+            transplant_held: 1 << 26,
+            transplant_terms: 1_024,
             queued_jobs: 1_000,
             event_listeners: 256,
             lease_seconds: 60,

@@ -14,6 +14,8 @@ pub struct Forecast {
     pub method: String,
     pub recipe_digest: Digest,
     pub tensors: usize,
+    /// Rows of the tables of tokens; null for a model without one.
+    pub vocabulary: Option<u64>,
     /// Bytes of the tensors of the result.
     pub bytes: u64,
     /// Bytes of memory that the merge stays below on this machine, files' own caches not counted.
@@ -30,15 +32,15 @@ impl MergePlan {
     pub fn forecast(&self, copies: u64) -> Forecast {
         let tensors = self.source.tensors();
         let bytes: u64 = tensors.iter().map(TensorInfo::bytes).sum();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut warnings = self.source.warnings().to_vec();
+        let mut warnings = self.warnings.clone();
         warnings.extend(self.licences());
         Forecast {
             method: self.method.clone(),
             recipe_digest: self.recipe.digest(),
             tensors: tensors.len(),
             bytes,
-            memory_bytes: self.source.memory(threads),
+            vocabulary: self.vocabulary,
+            memory_bytes: self.memory(),
             disk_bytes: bytes.saturating_mul(copies),
             faults: Vec::new(),
             warnings,

@@ -24,10 +24,13 @@ mod relatives;
 mod remote;
 mod searches;
 mod sketches;
+mod stages;
 mod submit;
 mod suggest;
 mod tokens;
 mod transfers;
+mod transplants;
+mod vocabulary;
 mod watched;
 mod worker;
 mod workplace;
@@ -41,7 +44,9 @@ pub use error::Error;
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
-pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload};
+pub use kinds::{
+    BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload, TransplantPayload,
+};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
@@ -53,9 +58,11 @@ pub use searches::{
     Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
     tell,
 };
+pub use stages::plan_stages;
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
+pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
 pub use worker::{Pulse, run_worker};
 pub use workplace::Workplace;

@@ -270,26 +270,6 @@ impl Access {
     }
 }
 
-impl Operand {
-    /// Digest of the companion called `path`, of at most `limit` bytes where it has to be fetched; none when the model
-    /// has no such file.
-    pub(crate) async fn companion_digest(&self, path: &str, limit: u64) -> Result<Option<Digest>, Error> {
-        let Some(companion) = self.companions.iter().find(|companion| companion.path == path) else {
-            return Ok(None);
-        };
-        match &companion.from {
-            CompanionFrom::Blob(digest, _) => Ok(Some(*digest)),
-            CompanionFrom::Text(text) => Ok(Some(Digest::of(text.as_bytes()))),
-            CompanionFrom::Hub(file) => Ok(Some(Digest::of(&file.read_all(limit).await?))),
-            CompanionFrom::File(at) => {
-                let at = at.clone();
-                let bytes = tokio::task::spawn_blocking(move || fs_err::read(at)).await??;
-                Ok(Some(Digest::of(&bytes)))
-            }
-        }
-    }
-}
-
 async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operand, Error> {
     let (path, limits) = (name.to_owned(), registry.limits);
     tokio::task::spawn_blocking(move || {

@@ -81,20 +81,7 @@ impl Derived {
 
     /// config.json of the result, whose tensors are those of `source`.
     pub fn config(&self, source: &dyn TensorSource) -> Option<Value> {
-        let mut config = self.heir.config.clone()?;
-        // A head merged from models some of which tie theirs is a tensor of its own.
-        if source.position("lm_head.weight").is_some()
-            && config.get("tie_word_embeddings") == Some(&Value::Bool(true))
-            && let Some(fields) = config.as_object_mut()
-        {
-            fields.insert("tie_word_embeddings".to_owned(), json!(false));
-        }
-        if let (Some(dtype), Some(fields)) = (&self.dtype, config.as_object_mut()) {
-            let dtype = dtype.trim_start_matches("torch.");
-            let key = if fields.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
-            fields.insert(key.to_owned(), json!(dtype));
-        }
-        Some(config)
+        Some(fitted(self.heir.config.clone()?, self.dtype.as_deref(), source))
     }
 
     /// How the weights are laid out in files; an adapter is always one.
@@ -145,6 +132,23 @@ impl Derived {
             })
             .collect()
     }
+}
+
+/// The configuration of a model with the tensors of `source` and of this number format, where it is not its heir's.
+pub(crate) fn fitted(mut config: Value, dtype: Option<&str>, source: &dyn TensorSource) -> Value {
+    // A head merged from models some of which tie theirs is a tensor of its own.
+    if source.position("lm_head.weight").is_some()
+        && config.get("tie_word_embeddings") == Some(&Value::Bool(true))
+        && let Some(fields) = config.as_object_mut()
+    {
+        fields.insert("tie_word_embeddings".to_owned(), json!(false));
+    }
+    if let (Some(dtype), Some(fields)) = (dtype, config.as_object_mut()) {
+        let dtype = dtype.trim_start_matches("torch.");
+        let key = if fields.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
+        fields.insert(key.to_owned(), json!(dtype));
+    }
+    config
 }
 
 /// Gives a file of scratch its final name, at once and durably.

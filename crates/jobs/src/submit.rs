@@ -3,19 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use analysis::{
-    merge::{Input, MergeConfig, MergeSource},
+    merge::{MergeConfig, MergeSource, Stage},
     recipe::{Pinned, Recipe},
 };
-use domain::{Digest, Fault as _, RepoId};
+use domain::{Digest, Item, RepoId};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
 use crate::{
     Access, Error, Operand, Registry,
     ingest::not_reserved,
-    inherit::{fit_layers, set_template},
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
     open_operand,
+    stages::plan_stages,
 };
 
 /// Ask for a merge.
@@ -39,13 +39,18 @@ pub struct MergePlan {
     pub method: String,
     /// The models whose weights are in the result.
     pub operands: Vec<Operand>,
-    /// Everything opened, by the name the recipe gives it.
+    /// Every model opened, by the name the recipe gives it.
     pub inputs: BTreeMap<String, Operand>,
     /// Whose config and tokenizer the result inherits.
     pub heir: Operand,
     pub recipe: Recipe,
     pub dtype: Option<String>,
     pub source: Arc<MergeSource>,
+    /// Rows of the tables of tokens.
+    pub vocabulary: Option<u64>,
+    pub warnings: Vec<Item>,
+    /// Bytes of memory that the merges behind its inputs need besides its own, on this machine.
+    pub behind: u64,
 }
 
 impl MergePlan {
@@ -60,6 +65,7 @@ pub(crate) fn pin(operand: &Operand) -> Pinned {
         id: operand.label.clone(),
         digest: operand.digest.map(|d| d.to_string()).unwrap_or_default(),
         base: operand.base.as_deref().map(|base| Box::new(pin(base))),
+        recipe: None,
     }
 }
 
@@ -68,10 +74,10 @@ pub(crate) fn pin(operand: &Operand) -> Pinned {
 /// # Errors
 /// Every fault of the recipe at once.
 pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Result<MergePlan, Error> {
-    plan_config(registry, analysis::merge::parse(yaml)?, access).await
+    plan_stages(registry, analysis::merge::parse_stages(yaml)?, access).await
 }
 
-/// [`plan_merge`] of a recipe that is read already.
+/// [`plan_merge`] of a recipe of one document that is read already.
 ///
 /// # Errors
 /// As [`plan_merge`].
@@ -80,100 +86,8 @@ pub async fn plan_config(
     config: MergeConfig,
     access: &Access,
 ) -> Result<MergePlan, Error> {
-    let refs = config.model_refs();
-    let (listed, most) = (refs.len().max(config.widest()), registry.limits.merge_models);
-    if listed > most {
-        let message = format!("{listed} models are listed; at most {most} are merged");
-        let item = domain::Item { pointer: "/models".to_owned(), message };
-        return Err(analysis::Error::Faults(vec![item]).into());
-    }
-    let mut operands: BTreeMap<String, Operand> = BTreeMap::new();
-    let mut missing = Vec::new();
-    let files = config.file_refs();
-    for name in refs.iter().chain(&files).cloned() {
-        match open_operand(registry, &name, access).await {
-            Ok(operand) => drop(operands.insert(name, operand)),
-            Err(error) if error.code() == "quantised_layout" => missing.push(error),
-            Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. })) => {
-                missing.push(error)
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let opened = |(name, operand): (&String, &Operand)| {
-        let input = Input { source: Arc::clone(&operand.source), content: pin(operand).content() };
-        (name.clone(), input)
-    };
-    let inputs = operands.iter().map(opened).collect();
-    if !missing.is_empty() {
-        let mut items: Vec<domain::Item> = missing
-            .into_iter()
-            .map(|error| domain::Item { pointer: "/models".to_owned(), message: error.to_string() })
-            .collect();
-        // The check tells of missing models too, but not why they are missing.
-        if let Err(analysis::Error::Faults(more)) = analysis::merge::check(&config, &inputs, &registry.limits)
-        {
-            items.extend(more.into_iter().filter(|item| !item.message.ends_with("among the inputs")));
-        }
-        return Err(analysis::Error::Faults(items).into());
-    }
-    let source = analysis::merge::check(&config, &inputs, &registry.limits)?;
-    // A file beside a model has no tokenizer.
-    let models = operands.iter().filter(|(name, _)| refs.contains(name));
-    let models = models.map(|(name, operand)| (name.clone(), operand.clone())).collect();
-    one_tokenizer(&config, &models, registry.limits.hub_file_bytes).await?;
-    let mut heir = config
-        .heir()
-        .and_then(|name| operands.get(&name).cloned())
-        .ok_or_else(|| Error::Invalid("the recipe names no model".to_owned()))?;
-    fit_layers(&mut heir, &source, &operands);
-    if let Some(template) = &config.chat_template {
-        set_template(registry, &mut heir, template).await?;
-    }
-    let recipe = Recipe::Merge {
-        config: config.canonical(),
-        inputs: operands.iter().map(|(name, o)| (name.clone(), pin(o))).collect(),
-    };
-    let merged = config.merged_refs();
-    let parents = merged.iter().filter_map(|name| operands.get(name).cloned()).collect();
-    Ok(MergePlan {
-        method: config.merge_method.clone(),
-        dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
-        operands: parents,
-        inputs: operands,
-        heir,
-        recipe,
-        source: Arc::new(source),
-        config,
-    })
-}
-
-/// A recipe that asks for a tokenizer other than the heir's is honoured where all have the same one.
-async fn one_tokenizer(
-    config: &MergeConfig,
-    operands: &BTreeMap<String, Operand>,
-    limit: u64,
-) -> Result<(), Error> {
-    let Some(source) = config.tokenizer_source.as_deref().filter(|source| *source != "base") else {
-        return Ok(());
-    };
-    let mut seen: Option<(&str, Option<Digest>)> = None;
-    for (name, operand) in operands {
-        let digest = operand.companion_digest("tokenizer.json", limit).await?;
-        match seen {
-            None => seen = Some((name, digest)),
-            Some((first, known)) if known != digest => {
-                let message = format!(
-                    "`{source}` needs one tokenizer in all models, and those of `{first}` and `{name}` differ; \
-                     only `base` is supported then"
-                );
-                let item = domain::Item { pointer: "/tokenizer_source".to_owned(), message };
-                return Err(analysis::Error::Faults(vec![item]).into());
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
+    let stage = Stage { name: None, config, pointer: String::new() };
+    plan_stages(registry, vec![stage], access).await
 }
 
 /// A request for a job, before anything about it is checked.

@@ -14,7 +14,7 @@ use crate::{
     operand::{Companion, CompanionFrom},
 };
 
-const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
 const VOCAB: &str = "vocab.json";
 const ADDED: &str = "added_tokens.json";
 
@@ -119,7 +119,7 @@ async fn parsed(
 const FILE: &str = "file:";
 
 /// Names what a vocabulary is read from; none when there is nothing to read.
-fn key(files: &[Companion]) -> Option<String> {
+pub(crate) fn key(files: &[Companion]) -> Option<String> {
     let one = |name: &str| {
         files.iter().find(|file| file.path == name).map(|file| match &file.from {
             CompanionFrom::Blob(digest, _) => digest.to_string(),

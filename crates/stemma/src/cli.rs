@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use analysis::{kinship::Parity, transfer::Preset};
+use analysis::{kinship::Parity, transfer::Preset, transplant::Fill};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
@@ -73,6 +73,20 @@ fn preset(text: &str) -> Result<Preset, String> {
 fn lambda(text: &str) -> Result<Value, String> {
     serde_json::from_str(text)
         .map_err(|_| "expected a number, a list of numbers or a list of {\"filter\", \"value\"}".to_owned())
+}
+
+/// How a transplant makes the rows of tokens that the recipient lacks.
+#[derive(Debug, Clone, Args)]
+pub struct TransplantOptions {
+    /// omp: put together from shared tokens; mean: the mean of their rows; zero.
+    #[arg(long, default_value = "omp")]
+    pub fill: Fill,
+    /// Most shared tokens that one row is put together from.
+    #[arg(long, default_value_t = analysis::transplant::TERMS)]
+    pub k: usize,
+    /// Shared tokens looked at for a row [default: all]; fewer take less time and may give another result.
+    #[arg(long)]
+    pub candidates: Option<usize>,
 }
 
 /// Where the registry lives; flags outrank environment and configuration file.
@@ -207,6 +221,21 @@ pub enum Command {
         /// Only look at the weights: is it likely to work?
         #[arg(long, conflicts_with_all = ["out", "register", "max_shard_size"])]
         check: bool,
+        /// Largest file of weights, e.g. 5GB or 500MiB; more is cut into shards with an index [default: 5GB].
+        #[arg(long, value_parser = size)]
+        max_shard_size: Option<u64>,
+        /// Also publish the result in the registry under this id.
+        #[arg(long)]
+        register: Option<String>,
+    },
+    /// The weights of RECIPIENT with the tokenizer of DONOR.
+    Transplant {
+        recipient: String,
+        donor: String,
+        /// Folder to write.
+        out: PathBuf,
+        #[command(flatten)]
+        options: TransplantOptions,
         /// Largest file of weights, e.g. 5GB or 500MiB; more is cut into shards with an index [default: 5GB].
         #[arg(long, value_parser = size)]
         max_shard_size: Option<u64>,

@@ -21,6 +21,7 @@ mod sketches;
 mod source;
 mod survey;
 mod tokenizer;
+mod tokenizer_json;
 mod writer;
 
 pub use baked::Baked;
@@ -39,6 +40,7 @@ pub use sketches::{KeptSketch, SCHEME, canonical_name, sketch_of};
 pub use source::{ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;
+pub use tokenizer_json::{CannotGrow, Tokenizer};
 pub use writer::{Written, write_safetensors};
 
 /// Short for this room's results.

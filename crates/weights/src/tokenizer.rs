@@ -60,6 +60,20 @@ impl Vocabulary {
         self.0.get(token).copied()
     }
 
+    /// The row after the last one that has a token.
+    pub fn next_row(&self) -> u32 {
+        self.0.values().max().map_or(0, |row| row.saturating_add(1))
+    }
+
+    pub(crate) fn insert(&mut self, token: &str, row: u32) {
+        self.0.insert(token.to_owned(), row);
+    }
+
+    /// Every token with its row, in no order.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.0.iter().map(|(token, row)| (token.as_str(), *row))
+    }
+
     /// One token of every row that has any, in the order of the rows.
     pub fn rows(&self) -> Vec<(u32, &str)> {
         let mut rows: Vec<(u32, &str)> = self.0.iter().map(|(token, row)| (*row, token.as_str())).collect();

@@ -7,6 +7,7 @@ mod import_model;
 mod merge_models;
 mod survey_weights;
 mod transfer_diff;
+mod transplant_tokenizer;
 
 use std::{future::Future, pin::Pin};
 
@@ -22,6 +23,7 @@ pub use import_model::IMPORT_MODEL;
 pub use merge_models::{MERGE_MODELS, MergePayload};
 pub use survey_weights::{SURVEY_WEIGHTS, SurveyPayload};
 pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
+pub use transplant_tokenizer::{TRANSPLANT_TOKENIZER, TransplantPayload};
 
 /// A running job: its row, the registry, and the pulse that reports progress and hears of cancellation.
 pub struct Run {
@@ -43,7 +45,16 @@ pub struct Kind {
 
 /// Every kind of job.
 pub const KINDS: &[Kind] =
-    &[MERGE_MODELS, TRANSFER_DIFF, DIFF_MODELS, EXTRACT_ADAPTER, BAKE_ADAPTER, SURVEY_WEIGHTS, IMPORT_MODEL];
+    &[
+        MERGE_MODELS,
+        TRANSFER_DIFF,
+        DIFF_MODELS,
+        EXTRACT_ADAPTER,
+        BAKE_ADAPTER,
+        TRANSPLANT_TOKENIZER,
+        SURVEY_WEIGHTS,
+        IMPORT_MODEL,
+    ];
 
 impl Run {
     /// Where the output is written; as the last attempt left it, where that was on this machine.

@@ -39,15 +39,15 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     let yaml =
         fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
     let registry = wiring::open(&context.config).await?;
-    let mut recipe = analysis::merge::parse(&yaml).map_err(jobs::Error::from)?;
+    let mut stages = analysis::merge::parse_stages(&yaml).map_err(jobs::Error::from)?;
     let yaml = match target.mergekit.random_seed {
         None => yaml,
         Some(seed) => {
-            recipe.seed = seed;
+            stages.iter_mut().for_each(|stage| stage.config.seed = seed);
             format!("# Merged with --random-seed {seed}.\n{yaml}")
         }
     };
-    let mut plan = jobs::plan_config(&registry, recipe, &Access::Folders(Pin::Content)).await?;
+    let mut plan = jobs::plan_stages(&registry, stages, &Access::Folders(Pin::Content)).await?;
     if target.mergekit.no_copy_tokenizer {
         plan.heir.companions.retain(|companion| companion.path == GENERATION);
     }
@@ -90,9 +90,13 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
 const GENERATION: &str = "generation_config.json";
 
 fn told(forecast: &Forecast) {
-    let Forecast { method, recipe_digest, tensors, bytes, memory_bytes, disk_bytes, .. } = forecast;
+    let Forecast { method, recipe_digest, tensors, bytes, memory_bytes, disk_bytes, vocabulary, .. } =
+        forecast;
     output::line(format!("{method}: {tensors} tensors, {bytes} bytes, {recipe_digest}"));
     output::line(format!("needs {memory_bytes} bytes of memory and {disk_bytes} bytes of disk at most"));
+    if let Some(rows) = vocabulary {
+        output::line(format!("a vocabulary of {rows} rows"));
+    }
     for warning in &forecast.warnings {
         output::line(format!("warning: {}: {}", warning.pointer, warning.message));
     }

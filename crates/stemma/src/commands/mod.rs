@@ -9,6 +9,7 @@ mod search;
 mod service;
 mod token;
 mod transfer;
+mod transplant;
 mod tree;
 
 use crate::{
@@ -106,6 +107,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
                 Some(out) => transfer::run(context, wanted, &out, register).await,
                 None => transfer::check(context, wanted).await,
             }
+        }
+        Command::Transplant { recipient, donor, out, options, max_shard_size, register } => {
+            let asked = transplant::Asked { recipient, donor, options };
+            transplant::run(context.sharded(max_shard_size), asked, &out, register).await
         }
         Command::Merge { recipe, out, max_shard_size, register, dry_run, mergekit } => {
             let context = context.sharded(max_shard_size.or(mergekit.out_shard_size));

@@ -1,0 +1,66 @@
+//! Tokenizer transplants.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, post, web};
+use analysis::transplant::{Fill, Options, TERMS};
+use domain::RepoId;
+use http::{Problem, Result};
+use jobs::{Access, Registry, TransplantPayload};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::jobs_api::{JobView, accepted, idempotency_key};
+
+/// The recipient's weights with the donor's tokenizer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTransplant {
+    pub recipient: String,
+    pub donor: String,
+    /// `omp` (the default), `mean` or `zero`: what tokens get that the recipient lacks.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub fill: Fill,
+    /// Most shared tokens that one row is put together from, 64 by default.
+    pub k: Option<usize>,
+    /// Shared tokens looked at for a row, all by default; fewer take less time and may give another result.
+    pub candidates: Option<usize>,
+    /// Id of the resulting model.
+    pub output: String,
+}
+
+/// Options of a request for a transplant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TransplantQuery {
+    /// Only check: every fault, or how many tokens are shared and new.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Queue a tokenizer transplant; tables and tokenizers are checked first.
+#[utoipa::path(tag = "transplants", params(TransplantQuery), request_body = NewTransplant, responses((status = 202, body = JobView), (status = 200, description = "dry run: rows, shared and new tokens, and warnings", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/transplants")]
+pub async fn create_transplant(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    options: web::Query<TransplantQuery>,
+    wanted: web::Json<NewTransplant>,
+) -> Result<HttpResponse> {
+    let NewTransplant { recipient, donor, fill, k, candidates, output } = wanted.into_inner();
+    let payload = TransplantPayload {
+        recipient,
+        donor,
+        options: Options { fill, k: k.unwrap_or(TERMS), candidates },
+        output: RepoId::parse(&output).map_err(|e| Problem::bad_request(e.to_string()))?,
+        pins: BTreeMap::new(),
+    };
+    if options.dry_run {
+        let plan = jobs::plan_transplant(&registry, &payload, &Access::registry()).await?;
+        return Ok(HttpResponse::Ok().json(plan.report()));
+    }
+    let job = jobs::submit_transplant(&registry, payload, idempotency_key(&request)?).await?;
+    Ok(accepted(&job))
+}

@@ -1,0 +1,49 @@
+//! Gives a model another model's tokenizer and publishes the result (arXiv 2506.06607).
+
+use std::collections::BTreeMap;
+
+use analysis::transplant::Options;
+use domain::{Digest, RepoId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Kind, Run};
+use crate::{Access, Error, output, plan_transplant, solve_transplant};
+
+/// The kind.
+pub const TRANSPLANT_TOKENIZER: Kind = Kind {
+    id: "transplant_tokenizer",
+    title: "Tokenizer transplant",
+    run: |run| Box::pin(async move { transplant(run).await }),
+};
+
+/// What a queued transplant needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransplantPayload {
+    /// Whose weights the result has.
+    pub recipient: String,
+    /// Whose tokenizer the result has.
+    pub donor: String,
+    /// How new rows are made.
+    #[serde(flatten)]
+    pub options: Options,
+    pub output: RepoId,
+    /// Digests of the inputs when the job was queued.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, Digest>,
+}
+
+async fn transplant(run: Run) -> Result<Value, Error> {
+    let payload: TransplantPayload = run.payload()?;
+    let plan = plan_transplant(&run.registry, &payload, &Access::Registry(payload.pins.clone())).await?;
+    let report = plan.report();
+    let (derived, source) = match solve_transplant(plan, &run.pulse).await {
+        Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
+        other => other?,
+    };
+    let mut told = output::publish_derived(&run, derived, source).await?;
+    told.insert("rows".to_owned(), json!(report.rows));
+    told.insert("shared".to_owned(), json!(report.shared));
+    told.insert("new".to_owned(), json!(report.new));
+    Ok(Value::Object(told))
+}

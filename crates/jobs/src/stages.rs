@@ -1,0 +1,242 @@
+//! Merge recipes against the models they name: stage by stage, each a model that later ones read while it is computed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use analysis::{
+    merge::{Input, Inputs, MergeConfig, Stage, is_table, table_rows},
+    recipe::{Pinned, Recipe},
+};
+use domain::{Fault as _, Item};
+
+use crate::{
+    Access, Error, MergePlan, Operand, Registry,
+    inherit::{fit_layers, set_template},
+    open_operand,
+    output::fitted,
+    submit::pin,
+    vocabulary::{Retokenized, retokenize},
+};
+
+/// Checks the stages of a recipe, the result last. No stage is written but the result: what reads an earlier one has
+/// it computed.
+///
+/// # Errors
+/// Every fault of every stage at once.
+pub async fn plan_stages(
+    registry: &Registry,
+    mut stages: Vec<Stage>,
+    access: &Access,
+) -> Result<MergePlan, Error> {
+    let most = registry.limits.merge_models;
+    if stages.len() > most {
+        let message =
+            format!("{} documents are given; at most {most} are read (`merge_models`)", stages.len());
+        return Err(refused(vec![Item { pointer: String::new(), message }]));
+    }
+    let Some(result) = stages.pop() else {
+        return Err(Error::Invalid("the recipe is empty".to_owned()));
+    };
+    let mut planner =
+        Planner { registry, access, opened: BTreeMap::new(), made: BTreeMap::new(), faulty: BTreeSet::new() };
+    let mut faults = Vec::new();
+    for Stage { name, config, pointer } in stages {
+        let name = name.unwrap_or_default();
+        match planner.plan(config).await {
+            Ok(plan) => drop(planner.made.insert(name, plan)),
+            Err(Error::Analysis(analysis::Error::Faults(found))) => {
+                faults.extend(found.into_iter().map(|item| at(&pointer, item)));
+                planner.faulty.insert(name);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    match planner.plan(result.config).await {
+        Ok(plan) if faults.is_empty() => Ok(plan),
+        Ok(_) => Err(refused(faults)),
+        Err(Error::Analysis(analysis::Error::Faults(found))) => {
+            faults.extend(found.into_iter().map(|item| at(&result.pointer, item)));
+            Err(refused(faults))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn at(pointer: &str, item: Item) -> Item {
+    Item { pointer: format!("{pointer}{}", item.pointer), message: item.message }
+}
+
+fn refused(faults: Vec<Item>) -> Error {
+    analysis::Error::Faults(faults).into()
+}
+
+struct Planner<'a> {
+    registry: &'a Registry,
+    access: &'a Access,
+    /// Models, each opened once however many stages name it.
+    opened: BTreeMap<String, Operand>,
+    /// Earlier stages by name.
+    made: BTreeMap<String, MergePlan>,
+    /// Earlier stages that have faults.
+    faulty: BTreeSet<String>,
+}
+
+impl Planner<'_> {
+    /// Checks one document against its models and the stages before it.
+    async fn plan(&mut self, config: MergeConfig) -> Result<MergePlan, Error> {
+        let (registry, refs) = (self.registry, config.model_refs());
+        let (listed, most) = (refs.len().max(config.widest()), registry.limits.merge_models);
+        if listed > most {
+            let message = format!("{listed} models are listed; at most {most} are merged");
+            return Err(refused(vec![Item { pointer: "/models".to_owned(), message }]));
+        }
+        let files = config.file_refs();
+        let named: Vec<String> = refs.iter().chain(&files).cloned().collect();
+        let (operands, mut faults) = self.operands(&named).await?;
+        let inputs: Inputs = operands.iter().map(|(name, o)| (name.clone(), self.input(name, o))).collect();
+        let complete = named.iter().all(|name| operands.contains_key(name));
+        // A file beside a model has no tokenizer.
+        let models = operands.iter().filter(|(name, _)| refs.contains(name));
+        let models = models.map(|(name, operand)| (name.clone(), operand.clone())).collect();
+        let retokenized = match complete {
+            true => retokenize(registry, &config, &models, inputs).await?,
+            false => Retokenized::of(inputs),
+        };
+        let aligned = retokenized.faults.is_empty();
+        faults.extend(retokenized.faults.iter().cloned());
+        let source = match analysis::merge::check(&config, &retokenized.inputs, &registry.limits) {
+            Ok(source) if faults.is_empty() && complete => source,
+            Ok(_) => return Err(refused(faults)),
+            Err(analysis::Error::Faults(found)) => {
+                // The check tells of missing models too, but not why; and of tables that could not be aligned.
+                let told = |item: &Item| {
+                    (complete || !item.message.ends_with("among the inputs"))
+                        && (aligned || !is_table(&item.pointer))
+                };
+                faults.extend(found.into_iter().filter(told));
+                return Err(refused(faults));
+            }
+            Err(other) => return Err(other.into()),
+        };
+        let mut heir = config
+            .heir()
+            .and_then(|name| operands.get(&name).cloned())
+            .ok_or_else(|| Error::Invalid("the recipe names no model".to_owned()))?;
+        fit_layers(&mut heir, &source, &operands);
+        let warnings = source.warnings().iter().chain(&retokenized.warnings).cloned().collect();
+        retokenized.fit(registry, &mut heir).await?;
+        if let Some(template) = &config.chat_template {
+            set_template(registry, &mut heir, template).await?;
+        }
+        let recipe = Recipe::Merge {
+            config: config.canonical(),
+            inputs: operands.iter().map(|(name, o)| (name.clone(), self.pinned(name, o))).collect(),
+        };
+        let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.made.get(name)).collect();
+        Ok(MergePlan {
+            method: config.merge_method.clone(),
+            dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
+            operands: self.parents(&config, &operands),
+            behind: stages.iter().map(|stage| stage.memory()).fold(0, u64::saturating_add),
+            inputs: self.models(operands),
+            heir,
+            recipe,
+            vocabulary: table_rows(&source),
+            source: Arc::new(source),
+            warnings,
+            config,
+        })
+    }
+
+    /// Models and earlier stages by name, and why others are missing.
+    async fn operands(&mut self, refs: &[String]) -> Result<(BTreeMap<String, Operand>, Vec<Item>), Error> {
+        let (mut operands, mut faults) = (BTreeMap::new(), Vec::new());
+        for name in refs {
+            if self.faulty.contains(name) {
+                continue;
+            }
+            if let Some(stage) = self.made.get(name) {
+                operands.insert(name.clone(), stage.as_operand(name));
+                continue;
+            }
+            if !self.opened.contains_key(name) {
+                match open_operand(self.registry, name, self.access).await {
+                    Ok(operand) => drop(self.opened.insert(name.clone(), operand)),
+                    Err(error) if error.code() == "quantised_layout" => {
+                        faults.push(Item { pointer: "/models".to_owned(), message: error.to_string() });
+                    }
+                    Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. })) => {
+                        faults.push(Item { pointer: "/models".to_owned(), message: error.to_string() });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            operands.extend(self.opened.get(name).map(|operand| (name.clone(), operand.clone())));
+        }
+        Ok((operands, faults))
+    }
+
+    fn input(&self, name: &str, operand: &Operand) -> Input {
+        Input { source: Arc::clone(&operand.source), content: self.pinned(name, operand).content() }
+    }
+
+    fn pinned(&self, name: &str, operand: &Operand) -> Pinned {
+        let recipe = self.made.get(name).map(|stage| stage.recipe.canonical());
+        Pinned { recipe, ..pin(operand) }
+    }
+
+    /// The models whose weights are in the result, those behind its stages among them.
+    fn parents(&self, config: &MergeConfig, operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
+        let mut parents: Vec<Operand> = Vec::new();
+        for name in config.merged_refs() {
+            let behind: Vec<&Operand> = match self.made.get(&name) {
+                Some(stage) => stage.operands.iter().collect(),
+                None => operands.get(&name).into_iter().collect(),
+            };
+            for operand in behind {
+                if parents.iter().all(|known| known.asked != operand.asked) {
+                    parents.push(operand.clone());
+                }
+            }
+        }
+        parents
+    }
+
+    /// All models that must be there, also for the stages.
+    fn models(&self, operands: BTreeMap<String, Operand>) -> BTreeMap<String, Operand> {
+        let mut models = BTreeMap::new();
+        for (name, operand) in operands {
+            match self.made.get(&name) {
+                Some(stage) => models.extend(stage.inputs.iter().map(|(name, o)| (name.clone(), o.clone()))),
+                None => drop(models.insert(name, operand)),
+            }
+        }
+        models
+    }
+}
+
+impl MergePlan {
+    /// Bytes of memory that the merge needs on this machine, with what is behind it.
+    pub(crate) fn memory(&self) -> u64 {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        self.source.memory(threads).saturating_add(self.behind)
+    }
+
+    /// The result as a model for other merges.
+    fn as_operand(&self, name: &str) -> Operand {
+        let config = self.heir.config.clone();
+        Operand {
+            asked: name.to_owned(),
+            label: name.to_owned(),
+            id: None,
+            digest: Some(self.recipe.digest()),
+            source: Arc::clone(&self.source) as _,
+            config: config.map(|config| fitted(config, self.dtype.as_deref(), &*self.source)),
+            adapter: None,
+            base: None,
+            ..self.heir.clone()
+        }
+    }
+}

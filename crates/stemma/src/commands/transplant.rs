@@ -1,0 +1,55 @@
+//! `stemma transplant`: a model with another model's tokenizer.
+
+use std::path::Path;
+
+use analysis::transplant::Options;
+use jobs::{Access, Pin, TransplantPayload};
+use serde_json::{Map, json};
+
+use super::{
+    Context,
+    derive::{Job, id_for, shown, write_reported},
+};
+use crate::{cli::TransplantOptions, exit::Failure, wiring};
+
+/// The two models and how rows are made.
+pub struct Asked {
+    pub recipient: String,
+    pub donor: String,
+    pub options: TransplantOptions,
+}
+
+/// Transplants a tokenizer.
+pub async fn run(
+    context: Context,
+    asked: Asked,
+    out: &Path,
+    register: Option<String>,
+) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let TransplantOptions { fill, k, candidates } = asked.options;
+    let payload = TransplantPayload {
+        recipient: asked.recipient,
+        donor: asked.donor,
+        options: Options { fill, k, candidates },
+        output: id_for(register.as_deref(), out)?,
+        pins: std::collections::BTreeMap::new(),
+    };
+    let plan = jobs::plan_transplant(&registry, &payload, &Access::Folders(Pin::Content)).await?;
+    let report = plan.report();
+    for warning in &report.warnings {
+        context.progress.tell(format_args!("warning: {}", warning.message));
+    }
+    let (derived, source) =
+        shown(&context, "putting tokens together", async |pulse| jobs::solve_transplant(plan, pulse).await)
+            .await?;
+    let told = [
+        ("rows", json!(report.rows)),
+        ("shared", json!(report.shared)),
+        ("new", json!(report.new)),
+        ("warnings", json!(report.warnings)),
+    ];
+    let told: Map<_, _> = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let job = Job { derived, source, out, register: register.is_some() };
+    write_reported(&context, &registry, job, told).await
+}
