@@ -16,6 +16,7 @@ mod kinds;
 mod measure;
 mod operand;
 mod output;
+mod recover;
 mod registry;
 mod relatives;
 mod remote;
@@ -38,6 +39,7 @@ pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayl
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder, write_scratch};
+pub use recover::recover;
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
