@@ -22,6 +22,10 @@ const GROWTH: f64 = 1.0;
 /// Log-odds that a card's claim gives, after everything else.
 const CLAIM: f64 = 0.7;
 
+/// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the
+/// former: siblings have steps in common.
+const CONTAINED: f64 = 0.85;
+
 /// All that was learnt of the whole collection.
 pub(super) struct Known<'a> {
     pub(super) subjects: &'a [Subject],
@@ -38,7 +42,7 @@ pub(super) fn resolve(known: &Known<'_>, family: &[usize], progress: Progress<'_
     let mut settled: Vec<usize> = Vec::new();
     while let Some(reference) = reference(known, family, &settled) {
         let Some(measured) =
-            measure((reference, family), (known.subjects, known.facts), known.relations, progress)?
+            measure((reference, family, &settled), (known.subjects, known.facts), known.relations, progress)?
         else {
             break;
         };
@@ -118,6 +122,7 @@ impl Structure<'_> {
             outward_of(&fixed, &steps)
         };
         edges.extend(below);
+        self.lift(&mut edges);
         let mut found: Found = Vec::new();
         for (child, parent, direction) in edges {
             let rivals = core.iter().copied().filter(|&other| other != child && other != parent);
@@ -225,6 +230,20 @@ impl Structure<'_> {
             let Some((_, one, host)) = best else { return below };
             core.retain(|other| *other != one);
             below.push((one, host, 0.9));
+        }
+    }
+
+    /// Hands a child on to its grandparent where it does not contain its parent's own step: the two are siblings.
+    fn lift(&self, edges: &mut [(usize, usize, f64)]) {
+        for at in 0..edges.len() {
+            for _ in 0..edges.len() {
+                let (child, parent, _) = edges[at];
+                let above = edges.iter().find(|edge| edge.0 == parent).map(|edge| edge.1);
+                let Some(above) = above.filter(|&above| self.measured.contains(child, (parent, above)) < CONTAINED) else {
+                    break;
+                };
+                edges[at].1 = above;
+            }
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Measured {
 /// Reads every member once, each thread a block of each at a time. Members that lack tensors of the reference are
 /// left out.
 pub(super) fn measure(
-    (reference, family): (usize, &[usize]),
+    (reference, family, settled): (usize, &[usize], &[usize]),
     (subjects, facts): (&[Subject], &[Option<Facts>]),
     relations: &Relations,
     progress: Progress<'_>,
@@ -43,6 +43,10 @@ pub(super) fn measure(
         let (Some(theirs), Some(relation)) = (&facts[member], relations.get(reference, member)) else {
             continue;
         };
+        // Layers that repeat would stand in for the model they were taken from; they are attached to it later.
+        if theirs.layers != own.layers && !settled.contains(&member) {
+            continue;
+        }
         let place = own.tensors.iter().map(|tensor| {
             let layer = match tensor.layer {
                 Some(layer) => Some((*relation.layers.get(layer as usize)?)?),
@@ -138,10 +142,6 @@ impl Part {
 }
 
 impl Measured {
-    pub(super) fn place(&self, model: usize) -> Option<usize> {
-        self.members.iter().position(|member| *member == model)
-    }
-
     pub(super) fn matrices(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().filter(|part| part.matrix)
     }
@@ -182,6 +182,14 @@ impl Measured {
         let mean = gains.iter().sum::<f64>() / n;
         let spread = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
         if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
+    }
+
+    /// How much of the step from `root` to `parent` is in `child`: the regression of its own step on that one.
+    pub(super) fn contains(&self, child: usize, (parent, root): (usize, usize)) -> f64 {
+        let dot = |i, j| self.dot(i, j);
+        let common = dot(child, parent) - dot(child, root) - dot(root, parent) + dot(root, root);
+        let step = dot(parent, parent) - 2.0 * dot(parent, root) + dot(root, root);
+        if step > 0.0 { common / step } else { 1.0 }
     }
 
     pub(super) fn elements(&self) -> u64 {
