@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Score below which hidden units are not the same in the same order, for models that are related all the same.
-const UNALIGNED: f64 = 6.0;
+pub(super) const UNALIGNED: f64 = 6.0;
 /// Changed matrices whose rank is looked at.
 const DECOMPOSED: usize = 3;
 /// Share of the smaller side of a matrix that a low-rank change may have.

@@ -53,9 +53,7 @@ pub(super) struct Facts {
 /// Surveys a model; every thread holds one block at a time.
 pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts, Error> {
     let source = &*subject.source;
-    let heard = |bytes| {
-        progress(bytes).map_err(|_| weights::Error::Stopped)
-    };
+    let heard = |bytes| progress(bytes).map_err(|_| weights::Error::Stopped);
     let digests = source.tensors().par_iter().enumerate().map(|(index, info)| {
         let digest = weights::tensor_digest(source, index)?;
         heard(info.bytes())?;

@@ -10,7 +10,7 @@ use super::{
     mixture::{Mixture, mixture},
     tree::{rooted, spanning, total},
 };
-use crate::{Error, Progress};
+use crate::{Error, Progress, kinship::Module};
 
 /// Odds of four to one, below which a direction is a guess.
 const KNOWN: f64 = 0.8;
@@ -98,7 +98,8 @@ impl Structure<'_> {
             .iter()
             .filter(|&&one| !is_fixed(one))
             .filter_map(|&one| {
-                let alike: Vec<usize> = originals.iter().copied().filter(|&other| depth(other) == depth(one)).collect();
+                let alike: Vec<usize> =
+                    originals.iter().copied().filter(|&other| depth(other) == depth(one)).collect();
                 mixture(measured, one, (&alike, self.facts(one)?.precision))
             })
             .collect();
@@ -233,34 +234,35 @@ impl Structure<'_> {
         }
     }
 
-    /// Hands a child on to its grandparent where it does not contain its parent's own step: the two are siblings.
+    /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
+    /// are siblings. Where units are in another order steps do not compare.
     fn lift(&self, edges: &mut [(usize, usize, f64)]) {
         for at in 0..edges.len() {
             for _ in 0..edges.len() {
                 let (child, parent, _) = edges[at];
                 let above = edges.iter().find(|edge| edge.0 == parent).map(|edge| edge.1);
-                let Some(above) = above.filter(|&above| self.measured.contains(child, (parent, above)) < CONTAINED) else {
+                let Some(above) = above else { break };
+                let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
+                if !fewer
+                    && (!self.aligned(child, parent)
+                        || self.measured.contains(child, (parent, above)) >= CONTAINED)
+                {
                     break;
-                };
+                }
                 edges[at].1 = above;
             }
         }
+    }
+
+    fn aligned(&self, a: usize, b: usize) -> bool {
+        let relation = self.known.relations.get(self.measured.members[a], self.measured.members[b]);
+        relation.and_then(|relation| relation.units).is_none_or(|score| score >= edges::UNALIGNED)
     }
 
     /// Log-odds that `a` is the parent of `b`, from the two alone.
     fn cue(&self, a: usize, b: usize) -> f64 {
         let mut odds = GROWTH * (edges::growth(self.measured, (a, b)) / 3.0).clamp(-1.0, 1.0);
         if let (Some(first), Some(second)) = (self.facts(a), self.facts(b)) {
-            let rows = |facts: &Facts| {
-                facts.columns.as_ref().map_or(0, |_| {
-                    facts
-                        .tensors
-                        .iter()
-                        .find(|t| t.module == crate::kinship::Module::Embed)
-                        .and_then(|t| t.shape.first().copied())
-                        .unwrap_or(0)
-                })
-            };
             odds += VOCABULARY * (rows(second) as f64 - rows(first) as f64).clamp(-1.0, 1.0);
             // A deeper model that another covers was stacked from it.
             odds += VOCABULARY * (second.layers as f64 - first.layers as f64).clamp(-1.0, 1.0);
@@ -270,6 +272,12 @@ impl Structure<'_> {
         };
         odds + CLAIM * (f64::from(u8::from(claims(b, a))) - f64::from(u8::from(claims(a, b))))
     }
+}
+
+/// Tokens of the embedding.
+fn rows(facts: &Facts) -> u64 {
+    let embedding = facts.tensors.iter().find(|tensor| tensor.module == Module::Embed);
+    embedding.and_then(|tensor| tensor.shape.first().copied()).unwrap_or(0)
 }
 
 /// Directs steps away from what is settled.

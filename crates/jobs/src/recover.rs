@@ -95,7 +95,8 @@ fn holds_weights(folder: &Path) -> Result<bool, Error> {
 }
 
 async fn opened(registry: &Registry, place: Place) -> Result<Subject, Error> {
-    let name = place.path.as_ref().map_or_else(|| place.id.clone(), |path| path.to_string_lossy().into_owned());
+    let name =
+        place.path.as_ref().map_or_else(|| place.id.clone(), |path| path.to_string_lossy().into_owned());
     let operand = operand::open_stored(registry, &name, &Access::Folders(Pin::Nothing)).await?;
     let claims = match &place.path {
         Some(path) => {

@@ -100,7 +100,11 @@ fn dot(report: &Report) -> String {
             let weight = parent.weight.map_or(String::new(), |weight| format!(" {weight:.3}"));
             let style = if parent.direction == Direction::Guessed { ", style=dashed" } else { "" };
             let label = quoted(&format!("{}{weight}", parent.relation.as_str()));
-            lines.push_str(&format!("  {} -> {} [label={label}{style}];\n", quoted(&parent.id), quoted(&model.id)));
+            lines.push_str(&format!(
+                "  {} -> {} [label={label}{style}];\n",
+                quoted(&parent.id),
+                quoted(&model.id)
+            ));
         }
     }
     lines.push('}');
