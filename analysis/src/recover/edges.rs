@@ -228,7 +228,7 @@ impl Edge<'_> {
                 format!("the parent rounded to fewer bits: {:.2} of one rounding apart", copy.score)
             }
             _ => format!(
-                "the parent on a coarser grid: its values take fewer levels, the difference is flat ({:.2})",
+                "the parent on a coarser grid: its values take fewer levels (score {:.2})",
                 copy.score
             ),
         };
