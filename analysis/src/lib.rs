@@ -8,6 +8,7 @@ pub mod lineage;
 pub mod lowrank;
 pub mod merge;
 pub mod recipe;
+pub mod recover;
 mod reseated;
 pub mod search;
 #[cfg(test)]

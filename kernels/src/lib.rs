@@ -3,6 +3,7 @@
 //! Reductions run in f64 over blocks of [`BLOCK`] elements whose partial results are combined in index
 //! order, so a result has the same bits on any number of threads.
 
+mod contrast;
 mod deltas;
 mod diff;
 pub mod dtype;
@@ -19,6 +20,7 @@ mod sketch;
 mod small;
 mod stats;
 
+pub use contrast::Contrast;
 pub use deltas::Stored;
 pub use diff::DiffSums;
 pub use dtype::{Dtype, Opaque};

@@ -19,6 +19,7 @@ mod mirror;
 mod operand;
 mod output;
 mod push;
+mod recover;
 mod registry;
 mod relatives;
 mod remote;
@@ -52,6 +53,7 @@ pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder};
 pub use push::{Change, Push, create_repository, push};
+pub use recover::recover;
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use searches::{

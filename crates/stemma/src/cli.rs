@@ -156,6 +156,16 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = TreeFormat::Text)]
         format: TreeFormat,
     },
+    /// Who descends from whom, recovered from weights: checkpoint folders, folders of them, ids.
+    Lineage {
+        #[arg(required = true, value_name = "DIR")]
+        models: Vec<String>,
+        #[arg(long, value_enum, default_value_t = LineageFormat::Text)]
+        format: LineageFormat,
+        /// Also every pair of models of one shape without a common origin.
+        #[arg(long)]
+        unrelated: bool,
+    },
     /// Kinship of models (ids or checkpoint folders).
     Kinship {
         #[arg(required = true, num_args = 2..)]
@@ -477,6 +487,12 @@ pub enum AdapterCommand {
 pub enum TreeFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LineageFormat {
+    Text,
+    Dot,
 }
 
 #[cfg(test)]

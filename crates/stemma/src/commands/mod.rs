@@ -4,6 +4,7 @@ mod adapter;
 mod derive;
 mod diff;
 mod import;
+mod lineage;
 mod measure;
 mod search;
 mod service;
@@ -71,6 +72,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import { command } => import::run(context, command).await,
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
+        }
+        Command::Lineage { models, format, unrelated } => {
+            let listing = if unrelated { lineage::Listing::All } else { lineage::Listing::Related };
+            lineage::run(context, lineage::Asked { models, format, listing }).await
         }
         Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
             let flags = [

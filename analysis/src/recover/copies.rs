@@ -1,0 +1,107 @@
+//! Copies: the same values, the same in another number format, or rounded to a grid.
+
+use super::{Subject, facts::Facts, measured::Measured, report::Kind};
+
+/// Between the flatness of a uniform difference (1.8, what rounding to a grid leaves) and of a normal one (2.8).
+const FLAT: f64 = 2.3;
+/// A rounding to floats of few bits leaves at most about this many times its expected energy.
+const ROUNDINGS: f64 = 2.0;
+/// Values of a row that repeat, in a copy on a grid against its original; early steps of training are flat too, but do
+/// not change that number.
+const FEWER_LEVELS: f64 = 2.0;
+/// Distinct values in a row as a share of those of the original, for codes of four bits and fewer.
+const FEW_LEVELS: f64 = 0.6;
+
+/// A member that is a copy of another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copy {
+    pub(super) child: usize,
+    pub(super) parent: usize,
+    pub(super) kind: Kind,
+    /// Probability of this direction.
+    pub(super) direction: f64,
+    /// The number that decided, by kind.
+    pub(super) score: f64,
+}
+
+/// Every member that is a copy, each of the nearest original.
+pub(super) fn copies(measured: &Measured, subjects: &[Subject], facts: &[Option<Facts>]) -> Vec<Copy> {
+    let mut found: Vec<Copy> = Vec::new();
+    for child in 0..measured.members.len() {
+        let of = |parent: usize| {
+            let copy = copy(measured, (child, parent), subjects, facts)?;
+            Some((measured.apart(child, parent), copy))
+        };
+        let best = (0..measured.members.len()).filter(|&parent| parent != child).filter_map(of);
+        if let Some((_, copy)) = best.min_by(|a, b| a.0.total_cmp(&b.0)) {
+            found.push(copy);
+        }
+    }
+    // A copy of a copy is one of the original where that explains it as well.
+    let is_copy = |member: usize| found.iter().any(|copy| copy.child == member);
+    let settled: Vec<Copy> = found
+        .iter()
+        .map(|copy| {
+            let mut originals =
+                (0..measured.members.len()).filter(|&other| other != copy.child && !is_copy(other));
+            match originals.find_map(|parent| {
+                self::copy(measured, (copy.child, parent), subjects, facts).filter(|_| is_copy(copy.parent))
+            }) {
+                Some(direct) => direct,
+                None => *copy,
+            }
+        })
+        .collect();
+    settled
+}
+
+fn copy(
+    measured: &Measured,
+    (child, parent): (usize, usize),
+    subjects: &[Subject],
+    facts: &[Option<Facts>],
+) -> Option<Copy> {
+    let subject = |member: usize| subjects.get(measured.members[member]);
+    let (mine, theirs) =
+        (facts[measured.members[child]].as_ref()?, facts[measured.members[parent]].as_ref()?);
+    let apart = measured.apart(child, parent);
+    let made = |kind, direction, score| Some(Copy { child, parent, kind, direction, score });
+    if mine.layers != theirs.layers || mine.elements != theirs.elements {
+        return None;
+    }
+    let widest = measured.rounding(parent, mine.format.max(theirs.format));
+    if apart == 0.0 || (mine.format != theirs.format && apart <= widest) {
+        let finer = |facts: &Facts| facts.format.saturating_sub(facts.precision);
+        if mine.format != theirs.format {
+            // Values that need fewer bits than their format has came from a narrower one.
+            return if finer(mine) > finer(theirs) { made(Kind::Cast, 0.99, 0.0) } else { None };
+        }
+        let (own, other) = (subject(child)?, subject(parent)?);
+        let claims = |a: &Subject, b: &Subject| a.claims.iter().any(|claim| super::names(&b.id, claim));
+        let rank = |a: &Subject, b: &Subject| (claims(a, b), a.id.len(), a.id.clone());
+        return if rank(own, other) > rank(other, own) { made(Kind::Duplicate, 0.5, 0.0) } else { None };
+    }
+    let rounding = measured.rounding(parent, mine.precision);
+    if mine.precision < theirs.precision && apart < ROUNDINGS * rounding {
+        let kind = if mine.precision < 7 { Kind::Quantized } else { Kind::Cast };
+        return made(kind, 0.99, apart / rounding);
+    }
+    let missing = |facts: &Facts| 1.0 - facts.levels;
+    if missing(mine) < FEWER_LEVELS * missing(theirs).max(0.005) {
+        return None;
+    }
+    let contrast = measured.contrast(child, parent);
+    let flatness = contrast.flatness / contrast.chunks.max(1) as f64;
+    let equal = contrast.equal as f64 / contrast.n.max(1) as f64;
+    // A difference of mostly nothing has no shape of its own.
+    if contrast.chunks > 0 && flatness < FLAT && equal < 0.9 {
+        return made(Kind::Quantized, 0.98, flatness);
+    }
+    let eighth = apart / measured.rounding(parent, 3);
+    let near = apart < 0.1 * measured.dot(parent, parent);
+    if near && mine.levels < FEW_LEVELS * theirs.levels && (0.3..ROUNDINGS).contains(&eighth) {
+        return made(Kind::Quantized, 0.98, eighth);
+    }
+    (near && mine.levels < FEW_LEVELS * theirs.levels).then_some(())?;
+    made(Kind::Quantized, 0.95, mine.levels / theirs.levels)
+}

@@ -1,0 +1,305 @@
+//! One edge: what relation it is, and the sentences that say why.
+
+use super::{
+    Direction, Evidence, Kind, Parent, Subject, copies::Copy, family::Known, measured::Measured,
+    mixture::Mixture, probe::log10_tail,
+};
+use crate::{
+    Error, Progress,
+    diff::DiffSource,
+    kinship::Module,
+    lowrank::{Rank, truncate},
+};
+
+/// Score below which hidden units are not the same in the same order, for models that are related all the same.
+pub(super) const UNALIGNED: f64 = 6.0;
+/// Changed matrices whose rank is looked at.
+const DECOMPOSED: usize = 3;
+/// Share of the smaller side of a matrix that a low-rank change may have.
+const LOW_RANK: usize = 4;
+/// Energy left, in roundings, below which a decomposition is complete; and above which a change is seen at all.
+const COMPLETE: f64 = 2.5;
+const SEEN: f64 = 10.0;
+
+/// A child and one of its parents, as members of what was measured.
+pub(super) struct Edge<'a> {
+    pub(super) known: &'a Known<'a>,
+    pub(super) measured: &'a Measured,
+    pub(super) child: usize,
+    pub(super) parent: usize,
+}
+
+/// How many standard errors over the matrices ‖θ_b‖² exceeds ‖θ_a‖², as a share of the step between them.
+pub(super) fn growth(measured: &Measured, (a, b): (usize, usize)) -> f64 {
+    let shares: Vec<f64> = measured
+        .matrices()
+        .filter_map(|part| {
+            let apart = part.apart(a, b);
+            (apart > 0.0).then(|| {
+                let (a, b) = (part.gram.dot(a, a), part.gram.dot(b, b));
+                (b - a) / (apart * (a + b)).sqrt()
+            })
+        })
+        .collect();
+    let n = shares.len() as f64;
+    if n < 2.0 {
+        return 0.0;
+    }
+    let mean = shares.iter().sum::<f64>() / n;
+    let spread = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
+}
+
+impl Edge<'_> {
+    fn models(&self) -> (usize, usize) {
+        (self.measured.members[self.child], self.measured.members[self.parent])
+    }
+
+    fn id(&self, member: usize) -> &str {
+        &self.known.subjects[self.measured.members[member]].id
+    }
+
+    fn evidence(&self, (method, score): (&'static str, f64), sentence: String) -> Evidence {
+        Evidence {
+            method,
+            score: if score.is_finite() { score } else { 0.0 },
+            standard_error: None,
+            log10_p: None,
+            tensors: self.measured.parts.len(),
+            parameters: self.measured.elements(),
+            sentence,
+        }
+    }
+
+    /// The relation of a step of training.
+    pub(super) fn kind(&self, progress: Progress<'_>) -> Result<(Kind, Vec<Evidence>), Error> {
+        let (child, parent) = self.models();
+        let mut evidence = self.related();
+        let parts = &self.measured.parts;
+        let apart: f64 = self.measured.apart(self.child, self.parent);
+        let share =
+            (apart / parts.iter().map(|part| part.gram.dot(self.parent, self.parent)).sum::<f64>()).sqrt();
+        evidence.push(
+            self.evidence(("distance", share), format!("the step is {:.3} % of the weights", share * 100.0)),
+        );
+        let changed = |part: &&super::measured::Part| part.apart(self.child, self.parent) > 0.0;
+        let kept = parts.len() - parts.iter().filter(changed).count();
+        if kept > 0 {
+            let said = format!("{kept} of {} tensors are unchanged", parts.len());
+            evidence.push(self.evidence(("frozen_tensors", kept as f64 / parts.len() as f64), said));
+        }
+        let layers = |model: usize| self.known.facts[model].as_ref().map_or(0, |facts| facts.layers);
+        let (own, theirs) = (layers(child), layers(parent));
+        if own != theirs {
+            let kind = if own < theirs { Kind::Pruned } else { Kind::Extended };
+            let said = format!("{own} layers, each matching one of the parent's {theirs}");
+            evidence.push(self.evidence(("layers", own as f64 - theirs as f64), said));
+            return Ok((kind, evidence));
+        }
+        let relation = self.known.relations.get(child, parent);
+        let units = relation.and_then(|relation| relation.units);
+        let columns = relation.and_then(|relation| relation.columns);
+        if let (Some(units), Some(columns)) = (units, columns)
+            && units < UNALIGNED
+            && columns > UNALIGNED
+        {
+            let said = format!(
+                "hidden units are in another order ({units:.1}), the residual stream is not ({columns:.0})"
+            );
+            evidence.push(self.evidence(("permutation", units), said));
+            return Ok((Kind::Permuted, evidence));
+        }
+        if let Some(found) = self.low_rank(progress)? {
+            evidence.push(found);
+            return Ok((Kind::Adapter, evidence));
+        }
+        Ok((Kind::Finetune, evidence))
+    }
+
+    /// Evidence that the change is an adapter baked in: only matrices within layers, each of low rank up to rounding.
+    fn low_rank(&self, progress: Progress<'_>) -> Result<Option<Evidence>, Error> {
+        let (child, parent) = self.models();
+        let changed: Vec<_> =
+            self.measured.parts.iter().filter(|part| part.apart(self.child, self.parent) > 0.0).collect();
+        let inner = |part: &&super::measured::Part| {
+            part.matrix
+                && part.role.contains('#')
+                && !matches!(part.module, Module::Norm | Module::Embed | Module::Head)
+        };
+        if changed.is_empty() || !changed.iter().all(|part| inner(&part)) {
+            return Ok(None);
+        }
+        let (own, theirs) = (&self.known.subjects[child], &self.known.subjects[parent]);
+        let Ok(delta) = DiffSource::new(own.source.clone(), theirs.source.clone()) else { return Ok(None) };
+        let precision = self.known.facts[child].as_ref().map_or(23, |facts| facts.precision);
+        let roles: Vec<&str> = changed.iter().map(|part| part.role.as_str()).collect();
+        let Some(facts) = &self.known.facts[child] else { return Ok(None) };
+        let (mut looked, mut ranks) = (0, Vec::new());
+        for tensor in facts
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.shape.len() == 2 && roles.contains(&tensor.role.as_str()))
+        {
+            let name = &own.source.tensors()[tensor.index].name;
+            let infos = crate::computed::Computed::infos(&delta);
+            let Some(at) = infos.iter().position(|info| info.name == *name) else { continue };
+            let least = tensor.shape[0].min(tensor.shape[1]) as usize;
+            let most = (least / LOW_RANK).max(1);
+            let Some(factors) = truncate(&delta, at, Rank::Fixed(most), progress)? else { continue };
+            let relative = 3.0 / (8.0 * std::f64::consts::LN_2) / 12.0 * 0.25f64.powi(precision as i32);
+            let square: f64 = self
+                .measured
+                .parts
+                .iter()
+                .filter(|part| part.role == tensor.role)
+                .map(|part| part.gram.dot(self.child, self.child))
+                .sum::<f64>()
+                / self.measured.parts.iter().filter(|part| part.role == tensor.role).count().max(1) as f64;
+            let rounding = relative * square + 1e-12 * square;
+            if factors.norm_sq == 0.0 {
+                continue;
+            }
+            looked += 1;
+            if factors.norm_sq < SEEN * rounding || factors.norm_sq - factors.captured() > COMPLETE * rounding
+            {
+                return Ok(None);
+            }
+            let seen = factors.singular.iter().filter(|s| **s * **s > rounding / least as f64 * 4.0).count();
+            ranks.push(seen);
+            if looked == DECOMPOSED {
+                break;
+            }
+        }
+        let Some(rank) = ranks.iter().max() else { return Ok(None) };
+        let said = format!(
+            "only {} of {} tensors changed, by matrices of rank {rank} up to rounding",
+            changed.len(),
+            self.measured.parts.len()
+        );
+        Ok(Some(self.evidence(("low_rank", *rank as f64), said)))
+    }
+
+    /// That the two have a common origin at all.
+    fn related(&self) -> Vec<Evidence> {
+        let (child, parent) = self.models();
+        let Some(relation) = self.known.relations.get(child, parent) else { return Vec::new() };
+        let score = relation.units.unwrap_or(0.0).max(relation.columns.unwrap_or(0.0));
+        let said = format!(
+            "of one origin: permutation test {score:.0} standard deviations out, p = 10^{:.0}",
+            relation.log10_p
+        );
+        let found = self.evidence(("permutation_test", score), said);
+        vec![Evidence { standard_error: Some(1.0), log10_p: Some(relation.log10_p), ..found }]
+    }
+
+    /// That this is the nearest model by description length, against the next one.
+    pub(super) fn nearest(&self, (rival, z): (usize, f64)) -> Evidence {
+        let bits = |other| self.measured.bits(self.child, other);
+        let said = format!(
+            "told from `{}` in {:.2} bits a weight, from `{}` in {:.2}",
+            self.id(self.parent),
+            bits(self.parent),
+            self.id(rival),
+            bits(rival)
+        );
+        let found = self.evidence(("description_length", z), said);
+        Evidence { standard_error: Some(1.0), log10_p: Some(log10_tail(z)), ..found }
+    }
+
+    /// Whether norms grew, which training does.
+    pub(super) fn growth(&self) -> Option<Evidence> {
+        let t = growth(self.measured, (self.parent, self.child));
+        let said = if t > 0.0 {
+            "norms grow along the edge"
+        } else {
+            "norms shrink along the edge, which speaks against it"
+        };
+        let found = self.evidence(("norm_growth", t), said.to_owned());
+        (t != 0.0).then_some(Evidence { standard_error: Some(1.0), ..found })
+    }
+
+    pub(super) fn copied(&self, copy: &Copy) -> Evidence {
+        let said = match copy.kind {
+            Kind::Duplicate => "every value is the same; which came first cannot be told".to_owned(),
+            Kind::Cast if copy.score == 0.0 => {
+                "every value is the same, in a wider format than it needs".to_owned()
+            }
+            Kind::Cast => {
+                format!("the parent rounded to fewer bits: {:.2} of one rounding apart", copy.score)
+            }
+            _ => format!(
+                "the parent on a coarser grid: its values take fewer levels (score {:.2})",
+                copy.score
+            ),
+        };
+        self.evidence(("grid", copy.score), said)
+    }
+
+    pub(super) fn mixed(&self, mixture: &Mixture) -> Evidence {
+        let terms: Vec<String> = mixture
+            .parents
+            .iter()
+            .map(|(parent, weight)| format!("{weight:+.3} `{}`", self.id(*parent)))
+            .collect();
+        let said = format!(
+            "equals {} up to {:.2} roundings; {:.1} % of the distance to the nearest is left",
+            terms.join(" "),
+            mixture.roundings,
+            mixture.residual * 100.0
+        );
+        self.evidence(("weighted_sum", mixture.roundings), said)
+    }
+}
+
+/// The base of an adapter that is not applied, and what contradicts it. Factors say which shapes they fit, not which of
+/// several models of those shapes they were trained on; that is the configuration's word.
+pub(super) fn adapter(
+    subjects: &[Subject],
+    at: usize,
+    roots: &[usize],
+) -> Result<(Vec<Parent>, Option<String>), Error> {
+    let subject = &subjects[at];
+    let Some(config) = &subject.adapter else { return Ok((Vec::new(), None)) };
+    let fits = |other: &Subject| {
+        other.adapter.is_none()
+            && weights::Baked::new(other.source.clone(), subject.source.clone(), config).is_ok()
+    };
+    let parent = |other: &Subject, confidence: f64, sentence: String| Parent {
+        id: other.id.clone(),
+        relation: Kind::Adapter,
+        weight: None,
+        confidence,
+        direction: Direction::Known,
+        evidence: vec![Evidence {
+            method: "adapter_shapes",
+            score: 1.0,
+            standard_error: None,
+            log10_p: None,
+            tensors: subject.source.tensors().len(),
+            parameters: subject.source.tensors().iter().map(weights::TensorInfo::elements).sum(),
+            sentence,
+        }],
+    };
+    for claim in &subject.claims {
+        let Some(other) =
+            subjects.iter().find(|other| other.id != subject.id && super::names(&other.id, claim))
+        else {
+            continue;
+        };
+        if fits(other) {
+            let said = "its factors fit; the configuration claims it, the weights cannot tell".to_owned();
+            return Ok((vec![parent(other, 0.6, said)], None));
+        }
+        let fault = format!("`{claim}` is named as base, but the adapter's factors do not fit it");
+        return Ok((Vec::new(), Some(fault)));
+    }
+    let fitting: Vec<&Subject> =
+        roots.iter().map(|&root| &subjects[root]).filter(|other| fits(other)).collect();
+    Ok(match fitting[..] {
+        [] => (Vec::new(), None),
+        [first, ..] => {
+            let said = format!("its factors fit this root; {} roots fit", fitting.len());
+            (vec![parent(first, 0.3 / fitting.len() as f64, said)], None)
+        }
+    })
+}

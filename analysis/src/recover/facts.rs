@@ -1,0 +1,195 @@
+//! What one pass over a model tells: its tensors by role, their digests, the precision used, and its probes.
+
+use domain::Digest;
+use kernels::Dtype;
+use rayon::prelude::*;
+use weights::{TensorSource, canonical_name};
+
+use super::{Subject, probe::Probe};
+use crate::{
+    Error, Progress,
+    computed::is_buffer,
+    kinship::{Module, layer_number},
+};
+
+/// Elements of a matrix that are looked at for precision and levels.
+const SAMPLE: u64 = 1 << 16;
+/// Longest piece of a row whose distinct values are counted.
+const ROW: usize = 256;
+/// Share of the elements that must be representable with fewer bits.
+const REPRESENTED: f64 = 0.99;
+
+/// A float tensor by its place in the network.
+#[derive(Debug, Clone)]
+pub(super) struct Tensor {
+    /// The canonical name with `#` for the number of the layer.
+    pub(super) role: String,
+    pub(super) layer: Option<u64>,
+    pub(super) index: usize,
+    pub(super) shape: Vec<u64>,
+    pub(super) dtype: Dtype,
+    pub(super) digest: Digest,
+    pub(super) module: Module,
+}
+
+/// All that is kept of a model once it was read.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) tensors: Vec<Tensor>,
+    pub(super) layers: u64,
+    pub(super) elements: u64,
+    /// Bits after the leading one that 99 % of the elements need.
+    pub(super) precision: u32,
+    /// Bits after the leading one that its number format has.
+    pub(super) format: u32,
+    /// Distinct values in a piece of a row, as a share, 0 to 1.
+    pub(super) levels: f64,
+    /// Hidden units of each layer.
+    pub(super) units: Vec<Option<Probe>>,
+    /// Columns of the embedding.
+    pub(super) columns: Option<Probe>,
+}
+
+/// Surveys a model; every thread holds one block at a time.
+pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts, Error> {
+    let source = &*subject.source;
+    let heard = |bytes| progress(bytes).map_err(|_| weights::Error::Stopped);
+    let digests = source.tensors().par_iter().enumerate().map(|(index, info)| {
+        let digest = weights::tensor_digest(source, index)?;
+        heard(info.bytes())?;
+        Ok(digest)
+    });
+    let digests: Vec<Digest> = digests.collect::<Result<_, weights::Error>>()?;
+    let mut tensors: Vec<Tensor> = Vec::new();
+    for (index, info) in source.tensors().iter().enumerate() {
+        if info.dtype.is_float() && !is_buffer(&info.name) && info.elements() > 0 {
+            let (role, layer) = role(&info.name);
+            let module = Module::of(&info.name);
+            let (shape, dtype, digest) = (info.shape.clone(), info.dtype, digests[index]);
+            tensors.push(Tensor { role, layer, index, shape, dtype, digest, module });
+        }
+    }
+    let embedding = tensors.iter().find(|tensor| tensor.module == Module::Embed).map(|tensor| tensor.digest);
+    // A head tied to the embedding is the embedding.
+    tensors.retain(|tensor| tensor.module != Module::Head || Some(tensor.digest) != embedding);
+    let layers = tensors
+        .iter()
+        .filter_map(|tensor| tensor.layer)
+        .max()
+        .map_or(0, |last| last.saturating_add(1).min(tensors.len() as u64));
+    let grain =
+        tensors.par_iter().filter(|tensor| tensor.shape.len() == 2).map(|tensor| grain(source, tensor));
+    let mut total = Grain::default();
+    grain.collect::<Result<Vec<_>, _>>()?.iter().for_each(|part| total.add(part));
+    let width = tensors
+        .iter()
+        .find(|tensor| tensor.module == Module::Embed)
+        .and_then(|tensor| tensor.shape.get(1).copied());
+    let units = (0..layers).into_par_iter().map(|layer| {
+        let mut inside =
+            tensors.iter().filter(|tensor| tensor.layer == Some(layer) && tensor.shape.len() == 2);
+        let wanted = [Module::Up, Module::Gate, Module::GateUp];
+        let best = wanted.iter().find_map(|kind| inside.clone().find(|tensor| tensor.module == *kind));
+        let best = best.or_else(|| inside.next());
+        best.map(|tensor| Probe::units(source, tensor, width)).transpose()
+    });
+    let units = units.collect::<Result<_, _>>()?;
+    let embed = tensors.iter().find(|tensor| tensor.module == Module::Embed && tensor.shape.len() == 2);
+    let columns = embed.map(|tensor| Probe::columns(source, tensor)).transpose()?;
+    let elements = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
+    let format =
+        tensors.iter().filter(|tensor| tensor.shape.len() == 2).map(|tensor| mantissa(tensor.dtype)).max();
+    let format = format.unwrap_or(23);
+    Ok(Facts {
+        layers,
+        elements,
+        precision: total.precision().min(format),
+        format,
+        levels: total.levels(),
+        units,
+        columns,
+        tensors,
+    })
+}
+
+/// Bits after the leading one of a number format.
+fn mantissa(dtype: Dtype) -> u32 {
+    match dtype {
+        Dtype::F64 | Dtype::F32 => 23,
+        Dtype::F16 => 10,
+        Dtype::Bf16 => 7,
+        Dtype::F8E4M3 | Dtype::F6E2M3 => 3,
+        _ => 2,
+    }
+}
+
+/// The canonical name without the wrappers that some files lack, and its layer.
+fn role(name: &str) -> (String, Option<u64>) {
+    let mut name = canonical_name(name);
+    for prefix in ["model.language_model.", "language_model.model.", "model.", "transformer."] {
+        name = name.strip_prefix(prefix).unwrap_or(name);
+    }
+    let layer = layer_number(name);
+    let Some(number) = layer else { return (name.to_owned(), None) };
+    let number = number.to_string();
+    let mut found = false;
+    let mut masked = |part| {
+        if !found && part == number {
+            found = true;
+            "#"
+        } else {
+            part
+        }
+    };
+    (name.split('.').map(&mut masked).collect::<Vec<_>>().join("."), layer)
+}
+
+/// How fine the numbers of some elements are.
+#[derive(Default)]
+struct Grain {
+    /// Elements by the bits after the leading one that they need.
+    needed: [u64; 24],
+    pieces: u64,
+    distinct: f64,
+}
+
+impl Grain {
+    fn add(&mut self, other: &Self) {
+        self.needed.iter_mut().zip(other.needed).for_each(|(mine, theirs)| *mine += theirs);
+        self.pieces += other.pieces;
+        self.distinct += other.distinct;
+    }
+
+    fn precision(&self) -> u32 {
+        let all: u64 = self.needed.iter().sum();
+        let mut seen = 0;
+        let enough = self.needed.iter().position(|count| {
+            seen += count;
+            seen as f64 >= REPRESENTED * all as f64
+        });
+        enough.unwrap_or(23) as u32
+    }
+
+    fn levels(&self) -> f64 {
+        if self.pieces == 0 { 1.0 } else { self.distinct / self.pieces as f64 }
+    }
+}
+
+fn grain(source: &dyn TensorSource, tensor: &Tensor) -> Result<Grain, weights::Error> {
+    let all: u64 = tensor.shape.iter().product();
+    let mut values = vec![0.0f32; SAMPLE.min(all) as usize];
+    source.read_f32(tensor.index, 0, &mut values)?;
+    let mut grain = Grain::default();
+    for value in &values {
+        let mantissa = value.to_bits() & 0x7F_FFFF;
+        grain.needed[if mantissa == 0 { 0 } else { 23 - mantissa.trailing_zeros() as usize }] += 1;
+    }
+    let row = usize::try_from(tensor.shape[1]).unwrap_or(ROW).clamp(1, ROW);
+    for piece in values.chunks_exact_mut(row).filter(|piece| piece.len() >= 16) {
+        piece.sort_by(f32::total_cmp);
+        let distinct = 1 + piece.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        grain.pieces += 1;
+        grain.distinct += distinct as f64 / piece.len() as f64;
+    }
+    Ok(grain)
+}

@@ -1,0 +1,303 @@
+//! The structure of one family: copies and merges first, then the tree of what is left.
+
+use super::{
+    Direction, Kind, Parent, Subject,
+    cluster::Relations,
+    copies::{Copy, copies},
+    edges,
+    facts::Facts,
+    measured::{Measured, measure},
+    mixture::{Mixture, mixture},
+    tree::{rooted, spanning, total},
+};
+use crate::{Error, Progress, kinship::Module};
+
+/// Odds of four to one, below which a direction is a guess.
+const KNOWN: f64 = 0.8;
+/// Log-odds of a direction that a larger vocabulary gives: rows are added, hardly ever taken away.
+const VOCABULARY: f64 = 2.0;
+/// Largest log-odds that the growth of norms gives: training adds steps that are nearly orthogonal to the weights, but
+/// weight decay can hide it.
+const GROWTH: f64 = 1.0;
+/// Log-odds that a card's claim gives, after everything else.
+const CLAIM: f64 = 0.7;
+
+/// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the
+/// former: siblings have steps in common.
+const CONTAINED: f64 = 0.85;
+
+/// All that was learnt of the whole collection.
+pub(super) struct Known<'a> {
+    pub(super) subjects: &'a [Subject],
+    pub(super) facts: &'a [Option<Facts>],
+    pub(super) relations: &'a Relations,
+}
+
+/// Parents by model, for those that have any.
+type Found = Vec<(usize, Vec<Parent>)>;
+
+/// Resolves a family: the largest layout first, other layouts as descendants of it.
+pub(super) fn resolve(known: &Known<'_>, family: &[usize], progress: Progress<'_>) -> Result<Found, Error> {
+    let mut found: Found = Vec::new();
+    let mut settled: Vec<usize> = Vec::new();
+    while let Some(reference) = reference(known, family, &settled) {
+        let Some(measured) =
+            measure((reference, family, &settled), (known.subjects, known.facts), known.relations, progress)?
+        else {
+            break;
+        };
+        found.extend(Structure { known, measured: &measured }.parents(&settled, progress)?);
+        settled.extend(
+            measured.members.iter().copied().filter(|member| !settled.contains(member)).collect::<Vec<_>>(),
+        );
+    }
+    Ok(found)
+}
+
+/// The first member of the most common layout among those not settled; a shallow one among equals, for deeper ones
+/// cover it.
+fn reference(known: &Known<'_>, family: &[usize], settled: &[usize]) -> Option<usize> {
+    let open = || family.iter().copied().filter(|member| !settled.contains(member));
+    let layout = |member: usize| {
+        known.facts[member].as_ref().map_or((0, 0), |facts| (facts.layers, facts.tensors.len()))
+    };
+    open().max_by_key(|&member| {
+        let alike = open().filter(|&other| layout(other) == layout(member)).count();
+        (alike, std::cmp::Reverse(member))
+    })
+}
+
+struct Structure<'a> {
+    known: &'a Known<'a>,
+    measured: &'a Measured,
+}
+
+impl Structure<'_> {
+    fn facts(&self, member: usize) -> Option<&Facts> {
+        self.known.facts[self.measured.members[member]].as_ref()
+    }
+
+    fn subject(&self, member: usize) -> &Subject {
+        &self.known.subjects[self.measured.members[member]]
+    }
+
+    /// Parents of the members that have not been settled in another layout.
+    fn parents(&self, settled: &[usize], progress: Progress<'_>) -> Result<Found, Error> {
+        let measured = self.measured;
+        let all = measured.members.len();
+        let fixed: Vec<usize> =
+            (0..all).filter(|&member| settled.contains(&measured.members[member])).collect();
+        let is_fixed = |member: usize| settled.contains(&measured.members[member]);
+        let mut copies: Vec<Copy> = copies(measured, self.known.subjects, self.known.facts);
+        let originals: Vec<usize> =
+            (0..all).filter(|&one| !copies.iter().any(|copy| copy.child == one)).collect();
+        copies.retain(|copy| !is_fixed(copy.child));
+        let fixed: Vec<usize> = fixed.into_iter().filter(|one| originals.contains(one)).collect();
+        let depth = |one: usize| self.facts(one).map_or(0, |facts| facts.layers);
+        let mixtures: Vec<Mixture> = originals
+            .iter()
+            .filter(|&&one| !is_fixed(one))
+            .filter_map(|&one| {
+                let alike: Vec<usize> =
+                    originals.iter().copied().filter(|&other| depth(other) == depth(one)).collect();
+                mixture(measured, one, (&alike, self.facts(one)?.precision))
+            })
+            .collect();
+        let mut core: Vec<usize> = originals
+            .iter()
+            .copied()
+            .filter(|&one| !mixtures.iter().any(|mixture| mixture.child == one))
+            .collect();
+        let below = self.below_merges(&mut core, (&mixtures, &fixed));
+        let steps = spanning(&core, &fixed, |i, j| measured.bits(i, j));
+        let burden = |node: usize| {
+            let hung = copies.iter().filter(|copy| copy.parent == node).count();
+            hung + mixtures
+                .iter()
+                .filter(|mixture| mixture.parents.first().is_some_and(|(first, _)| *first == node))
+                .count()
+        };
+        let mut edges: Vec<(usize, usize, f64)> = if fixed.is_empty() {
+            rooted(&core, &steps, burden, |i, j| self.cue(i, j)).parents
+        } else {
+            outward_of(&fixed, &steps)
+        };
+        edges.extend(below);
+        self.lift(&mut edges);
+        let mut found: Found = Vec::new();
+        for (child, parent, direction) in edges {
+            let rivals = core.iter().copied().filter(|&other| other != child && other != parent);
+            let rivals = rivals.filter(|&other| {
+                steps.iter().all(|step| step.ends != (child, other) && step.ends != (other, child))
+            });
+            let rival = rivals.min_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
+            let edge = edges::Edge { known: self.known, measured, child, parent };
+            let (kind, mut evidence) = edge.kind(progress)?;
+            let mut confidence = direction;
+            if let Some(rival) = rival {
+                let z = measured.nearer(child, (parent, rival));
+                confidence *= 1.0 - 10f64.powf(super::probe::log10_tail(z));
+                evidence.insert(0, edge.nearest((rival, z)));
+            }
+            evidence.extend(edge.growth());
+            found.push((
+                measured.members[child],
+                vec![Parent {
+                    id: self.subject(parent).id.clone(),
+                    relation: kind,
+                    weight: None,
+                    confidence: round(confidence),
+                    direction: if direction >= KNOWN { Direction::Known } else { Direction::Guessed },
+                    evidence,
+                }],
+            ));
+        }
+        for copy in &copies {
+            let edge = edges::Edge { known: self.known, measured, child: copy.child, parent: copy.parent };
+            found.push((
+                measured.members[copy.child],
+                vec![Parent {
+                    id: self.subject(copy.parent).id.clone(),
+                    relation: copy.kind,
+                    weight: None,
+                    confidence: copy.direction,
+                    direction: if copy.direction >= KNOWN { Direction::Known } else { Direction::Guessed },
+                    evidence: vec![edge.copied(copy)],
+                }],
+            ));
+        }
+        let root =
+            core.iter().copied().find(|&one| found.iter().all(|(child, _)| *child != measured.members[one]));
+        for mixture in &mixtures {
+            // Task arithmetic subtracts the base as often as it adds fine-tunes of it.
+            let is_base = |&(parent, weight): &(usize, f64)| {
+                weight < 0.0 && (Some(parent) == root || mixture.parents.len() > 2)
+            };
+            let parents = mixture.parents.iter().filter(|parent| !is_base(parent));
+            let parents = parents.map(|&(parent, weight)| Parent {
+                id: self.subject(parent).id.clone(),
+                relation: Kind::Merge,
+                weight: Some(round(weight)),
+                confidence: 0.98,
+                direction: Direction::Known,
+                evidence: vec![
+                    edges::Edge { known: self.known, measured, child: mixture.child, parent }.mixed(mixture),
+                ],
+            });
+            found.push((measured.members[mixture.child], parents.collect()));
+        }
+        Ok(found)
+    }
+
+    /// Takes out of the core what was trained from a merge: a model whose place in the tree costs more bits than its
+    /// step from the merge.
+    fn below_merges(
+        &self,
+        core: &mut Vec<usize>,
+        (mixtures, fixed): (&[Mixture], &[usize]),
+    ) -> Vec<(usize, usize, f64)> {
+        let mut below: Vec<(usize, usize, f64)> = Vec::new();
+        let bits = |i: usize, j: usize| self.measured.bits(i, j);
+        loop {
+            let ancestor = |one: usize, of: usize| {
+                let mut queue = vec![of];
+                while let Some(node) = queue.pop() {
+                    if node == one {
+                        return true;
+                    }
+                    queue.extend(below.iter().filter(|edge| edge.0 == node).map(|edge| edge.1));
+                    let merge = mixtures.iter().find(|mixture| mixture.child == node);
+                    queue.extend(
+                        merge.into_iter().flat_map(|merge| merge.parents.iter().map(|parent| parent.0)),
+                    );
+                }
+                false
+            };
+            let hosts: Vec<usize> =
+                mixtures.iter().map(|mixture| mixture.child).chain(below.iter().map(|edge| edge.0)).collect();
+            let whole = total(&spanning(core, fixed, bits));
+            let gain = |&one: &usize| {
+                let host = hosts.iter().copied().filter(|&host| !ancestor(one, host));
+                let host = host.min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
+                let rest: Vec<usize> = core.iter().copied().filter(|&other| other != one).collect();
+                let gain = whole - total(&spanning(&rest, fixed, bits)) - bits(one, host);
+                (gain > 0.0 && rest.len() > 1).then_some((gain, one, host))
+            };
+            let best = core
+                .iter()
+                .filter(|one| !fixed.contains(one))
+                .filter_map(gain)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((_, one, host)) = best else { return below };
+            core.retain(|other| *other != one);
+            below.push((one, host, 0.9));
+        }
+    }
+
+    /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
+    /// are siblings. Where units are in another order steps do not compare.
+    fn lift(&self, edges: &mut [(usize, usize, f64)]) {
+        for at in 0..edges.len() {
+            for _ in 0..edges.len() {
+                let (child, parent, _) = edges[at];
+                let above = edges.iter().find(|edge| edge.0 == parent).map(|edge| edge.1);
+                let Some(above) = above else { break };
+                let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
+                if !fewer
+                    && (!self.aligned(child, parent)
+                        || self.measured.contains(child, (parent, above)) >= CONTAINED)
+                {
+                    break;
+                }
+                edges[at].1 = above;
+            }
+        }
+    }
+
+    fn aligned(&self, a: usize, b: usize) -> bool {
+        let relation = self.known.relations.get(self.measured.members[a], self.measured.members[b]);
+        relation.and_then(|relation| relation.units).is_none_or(|score| score >= edges::UNALIGNED)
+    }
+
+    /// Log-odds that `a` is the parent of `b`, from the two alone.
+    fn cue(&self, a: usize, b: usize) -> f64 {
+        let mut odds = GROWTH * (edges::growth(self.measured, (a, b)) / 3.0).clamp(-1.0, 1.0);
+        if let (Some(first), Some(second)) = (self.facts(a), self.facts(b)) {
+            odds += VOCABULARY * (rows(second) as f64 - rows(first) as f64).clamp(-1.0, 1.0);
+            // A deeper model that another covers was stacked from it.
+            odds += VOCABULARY * (second.layers as f64 - first.layers as f64).clamp(-1.0, 1.0);
+        }
+        let claims = |one: usize, other: usize| {
+            self.subject(one).claims.iter().any(|claim| super::names(&self.subject(other).id, claim))
+        };
+        odds + CLAIM * (f64::from(u8::from(claims(b, a))) - f64::from(u8::from(claims(a, b))))
+    }
+}
+
+/// Tokens of the embedding.
+fn rows(facts: &Facts) -> u64 {
+    let embedding = facts.tensors.iter().find(|tensor| tensor.module == Module::Embed);
+    embedding.and_then(|tensor| tensor.shape.first().copied()).unwrap_or(0)
+}
+
+/// Directs steps away from what is settled.
+fn outward_of(fixed: &[usize], steps: &[super::tree::Step]) -> Vec<(usize, usize, f64)> {
+    let mut reached = fixed.to_vec();
+    let mut edges = Vec::new();
+    while let Some((parent, child)) = steps.iter().find_map(|step| {
+        let (a, b) = step.ends;
+        match (reached.contains(&a), reached.contains(&b)) {
+            (true, false) => Some((a, b)),
+            (false, true) => Some((b, a)),
+            _ => None,
+        }
+    }) {
+        reached.push(child);
+        edges.push((child, parent, 0.9));
+    }
+    edges
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}

@@ -1,0 +1,205 @@
+//! Exact inner products of all models over the tensors of one, and how their elements differ.
+
+use kernels::{Contrast, Dtype, Gram, Stored};
+use rayon::prelude::*;
+
+use super::{Subject, cluster::Relations, facts::Facts};
+use crate::{Error, Progress, computed::blocks, kinship::Module};
+
+/// Blocks of a tensor whose elements are told apart; the others only count in the inner products.
+const LOOKED_AT: u64 = 16;
+
+/// A tensor that all members hold.
+pub(super) struct Part {
+    pub(super) role: String,
+    pub(super) module: Module,
+    pub(super) elements: u64,
+    /// Of two dimensions: what regressions run over.
+    pub(super) matrix: bool,
+    /// Whether its stored bytes are the same, by pair of members.
+    digests: Vec<domain::Digest>,
+    pub(super) gram: Gram,
+    contrasts: Vec<Contrast>,
+}
+
+/// Models measured in the coordinates of the first.
+pub(super) struct Measured {
+    pub(super) members: Vec<usize>,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Reads every member once, each thread a block of each at a time. Members that lack tensors of the reference are
+/// left out.
+pub(super) fn measure(
+    (reference, family, settled): (usize, &[usize], &[usize]),
+    (subjects, facts): (&[Subject], &[Option<Facts>]),
+    relations: &Relations,
+    progress: Progress<'_>,
+) -> Result<Option<Measured>, Error> {
+    let Some(own) = &facts[reference] else { return Ok(None) };
+    let mut members = vec![reference];
+    let mut places: Vec<Vec<usize>> = vec![(0..own.tensors.len()).collect()];
+    for &member in family.iter().filter(|&&member| member != reference) {
+        let (Some(theirs), Some(relation)) = (&facts[member], relations.get(reference, member)) else {
+            continue;
+        };
+        // Layers that repeat would stand in for the model they were taken from; they are attached to it later.
+        if theirs.layers != own.layers && !settled.contains(&member) {
+            continue;
+        }
+        let place = own.tensors.iter().map(|tensor| {
+            let layer = match tensor.layer {
+                Some(layer) => Some((*relation.layers.get(layer as usize)?)?),
+                None => None,
+            };
+            let fits = |other: &&super::facts::Tensor| {
+                other.role == tensor.role
+                    && other.layer == layer
+                    && other.shape.len() == tensor.shape.len()
+                    && other.shape.get(1..) == tensor.shape.get(1..)
+                    && (other.shape.first() == tensor.shape.first() || Module::is_vocabulary(&tensor.role))
+            };
+            theirs.tensors.iter().position(|other| fits(&other))
+        });
+        let place: Vec<usize> = place.map(|at| at.unwrap_or(usize::MAX)).collect();
+        let lacking = place
+            .iter()
+            .zip(&own.tensors)
+            .filter(|(at, tensor)| **at == usize::MAX && tensor.layer.is_some());
+        if lacking.count() == 0 {
+            members.push(member);
+            places.push(place);
+        }
+    }
+    let precision: Vec<u32> =
+        members.iter().map(|&m| facts[m].as_ref().map_or(23, |facts| facts.precision)).collect();
+    let kept: Vec<usize> =
+        (0..own.tensors.len()).filter(|&at| places.iter().all(|place| place[at] != usize::MAX)).collect();
+    let parts = kept.par_iter().map(|&at| {
+        let tensors: Vec<_> = members
+            .iter()
+            .zip(&places)
+            .filter_map(|(&m, place)| facts[m].as_ref()?.tensors.get(place[at]))
+            .collect();
+        let sources: Vec<_> = members.iter().map(|&m| &*subjects[m].source).collect();
+        let elements = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).min().unwrap_or(0);
+        let count = tensors.len();
+        let mut gram = Gram::new(count);
+        let mut contrasts = vec![Contrast::default(); count * count];
+        let stride = elements.div_ceil(kernels::BLOCK as u64).div_ceil(LOOKED_AT).max(1);
+        let mut raw: Vec<Vec<u8>> = vec![Vec::new(); count];
+        let mut values: Vec<Vec<f32>> = vec![Vec::new(); count];
+        for (number, (start, len)) in blocks(elements).enumerate() {
+            for ((source, tensor), bytes) in sources.iter().zip(&tensors).zip(&mut raw) {
+                let width = tensor.dtype.bits() / 8;
+                bytes.resize(len * width as usize, 0);
+                source.read_bytes(tensor.index, start * width, bytes)?;
+                progress(bytes.len() as u64)?;
+            }
+            let zeros = vec![0; len * 4];
+            let stored: Vec<Stored<'_>> = raw
+                .iter()
+                .zip(&tensors)
+                .map(|(bytes, tensor)| Stored { dtype: tensor.dtype, bytes })
+                .collect();
+            gram.add_deltas(Stored { dtype: Dtype::F32, bytes: &zeros }, &stored);
+            if !(number as u64).is_multiple_of(stride) {
+                continue;
+            }
+            for ((values, bytes), tensor) in values.iter_mut().zip(&raw).zip(&tensors) {
+                values.resize(len, 0.0);
+                kernels::decode(tensor.dtype, bytes, values);
+            }
+            for i in 0..count {
+                for j in i + 1..count {
+                    let bits = precision[i].min(precision[j]).max(7);
+                    contrasts[i * count + j].add(&values[i], &values[j], bits);
+                }
+            }
+        }
+        let (role, matrix) = (own.tensors[at].role.clone(), own.tensors[at].shape.len() == 2);
+        let digests = tensors.iter().map(|tensor| tensor.digest).collect();
+        Ok(Part { role, module: own.tensors[at].module, elements, matrix, digests, gram, contrasts })
+    });
+    let parts: Vec<Part> = parts.collect::<Result<_, Error>>()?;
+    Ok((!parts.is_empty()).then_some(Measured { members, parts }))
+}
+
+impl Part {
+    pub(super) fn contrast(&self, i: usize, j: usize) -> Contrast {
+        let count = self.digests.len();
+        self.contrasts[i.min(j) * count + i.max(j)]
+    }
+
+    /// ‖θᵢ − θⱼ‖².
+    pub(super) fn apart(&self, i: usize, j: usize) -> f64 {
+        let contrast = self.contrast(i, j);
+        if contrast.bits == 0.0 && (self.digests[i] == self.digests[j] || contrast.n == self.elements) {
+            return 0.0;
+        }
+        (self.gram.dot(i, i) + self.gram.dot(j, j) - 2.0 * self.gram.dot(i, j)).max(0.0)
+    }
+}
+
+impl Measured {
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.matrix)
+    }
+
+    /// ⟨θᵢ, θⱼ⟩ over the matrices.
+    pub(super) fn dot(&self, i: usize, j: usize) -> f64 {
+        self.matrices().map(|part| part.gram.dot(i, j)).sum()
+    }
+
+    /// ‖θᵢ − θⱼ‖² over all tensors.
+    pub(super) fn apart(&self, i: usize, j: usize) -> f64 {
+        self.parts.iter().map(|part| part.apart(i, j)).sum()
+    }
+
+    /// Counts over all matrices.
+    pub(super) fn contrast(&self, i: usize, j: usize) -> Contrast {
+        let mut all = Contrast::default();
+        self.matrices().for_each(|part| all.merge(&part.contrast(i, j)));
+        all
+    }
+
+    /// Bits an element that tell one model once the other is known.
+    pub(super) fn bits(&self, i: usize, j: usize) -> f64 {
+        let all = self.contrast(i, j);
+        all.bits / all.n.max(1) as f64
+    }
+
+    /// How many standard errors over the tensors `i` is told by fewer bits from `j` than from `k`.
+    pub(super) fn nearer(&self, i: usize, (j, k): (usize, usize)) -> f64 {
+        let gains: Vec<f64> = self
+            .matrices()
+            .map(|part| {
+                let (a, b) = (part.contrast(i, j), part.contrast(i, k));
+                b.bits / b.n.max(1) as f64 - a.bits / a.n.max(1) as f64
+            })
+            .collect();
+        let n = gains.len() as f64;
+        let mean = gains.iter().sum::<f64>() / n;
+        let spread = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+        if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
+    }
+
+    /// How much of the step from `root` to `parent` is in `child`: the regression of its own step on that one.
+    pub(super) fn contains(&self, child: usize, (parent, root): (usize, usize)) -> f64 {
+        let dot = |i, j| self.dot(i, j);
+        let common = dot(child, parent) - dot(child, root) - dot(root, parent) + dot(root, root);
+        let step = dot(parent, parent) - 2.0 * dot(parent, root) + dot(root, root);
+        if step > 0.0 { common / step } else { 1.0 }
+    }
+
+    pub(super) fn elements(&self) -> u64 {
+        self.parts.iter().map(|part| part.elements).sum()
+    }
+
+    /// Energy of rounding the matrices of a member once to numbers of `precision` bits after the leading one.
+    pub(super) fn rounding(&self, i: usize, precision: u32) -> f64 {
+        // E u²/x² over mantissas spread evenly in their logarithm is 3 / (8 ln 2) · 2^(−2·precision); a rounding costs u²/12.
+        let relative = 3.0 / (8.0 * std::f64::consts::LN_2) / 12.0;
+        self.dot(i, i) * relative * 0.25f64.powi(precision as i32)
+    }
+}

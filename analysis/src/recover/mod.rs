@@ -1,0 +1,140 @@
+//! Lineage recovered from weights: who descends from whom, by what, and how sure that is. No card is believed.
+//!
+//! Models of one origin are found by permutation tests, then measured exactly against each other; copies, merges and
+//! steps of training are told apart by the residuals they leave, and the tree is directed last.
+
+mod cluster;
+mod copies;
+mod edges;
+mod facts;
+mod family;
+mod measured;
+mod mixture;
+mod probe;
+mod report;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use weights::TensorSource;
+
+use crate::{Error, Progress};
+use cluster::Relations;
+use facts::Facts;
+
+pub use report::{Direction, Evidence, Kind, Model, Parent, Report, Unrelated};
+
+/// A model whose origin is asked for.
+#[derive(Clone)]
+pub struct Subject {
+    pub id: String,
+    pub path: Option<String>,
+    /// Its tensors; the factors, for an adapter.
+    pub source: Arc<dyn TensorSource>,
+    /// The configuration of an adapter that is not applied to its base.
+    pub adapter: Option<Value>,
+    /// Bases that its card or configuration names.
+    pub claims: Vec<String>,
+}
+
+/// Recovers the lineage of a collection. Every checkpoint is read a few times, and held a block a thread at a time;
+/// beside that a few MiB are kept for each layer of each model.
+///
+/// # Errors
+/// Fewer than two models, a read that fails, or `progress` asking to stop.
+pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, Error> {
+    if subjects.len() < 2 {
+        return Err(Error::TooFewModels { needed: 2, given: subjects.len() });
+    }
+    let gather = |subject: &Subject| match subject.adapter {
+        Some(_) => Ok(None),
+        None => facts::gather(subject, progress).map(Some),
+    };
+    let facts: Vec<Option<Facts>> = subjects.iter().map(gather).collect::<Result<_, _>>()?;
+    let whole: Vec<usize> = (0..subjects.len()).filter(|&at| facts[at].is_some()).collect();
+    let relations = Relations::test(&facts);
+    let families = relations.families(&whole);
+    let mut parents: Vec<Vec<Parent>> = vec![Vec::new(); subjects.len()];
+    let known = family::Known { subjects, facts: &facts, relations: &relations };
+    for family in &families {
+        for (child, of) in family::resolve(&known, family, progress)? {
+            parents[child] = of;
+        }
+    }
+    let roots: Vec<usize> = whole.iter().copied().filter(|&at| parents[at].is_empty()).collect();
+    let mut adapters = Vec::new();
+    for at in (0..subjects.len()).filter(|&at| facts[at].is_none()) {
+        let (found, fault) = edges::adapter(subjects, at, &roots)?;
+        parents[at].extend(found);
+        adapters.push((at, fault));
+    }
+    let models = (0..subjects.len()).map(|at| {
+        let subject = &subjects[at];
+        let fault = adapters.iter().find(|(adapter, _)| *adapter == at).and_then(|(_, fault)| fault.clone());
+        Model {
+            id: subject.id.clone(),
+            path: subject.path.clone(),
+            contradiction: fault.or_else(|| contradiction(&known, at, &parents)),
+            parents: parents[at].clone(),
+            claimed: subject.claims.clone(),
+        }
+    });
+    let models = models.collect();
+    let unrelated = whole.iter().flat_map(|&i| whole.iter().map(move |&j| (i, j))).filter(|(i, j)| i < j);
+    let unrelated = unrelated.filter_map(|(i, j)| {
+        let relation = relations.get(i, j)?;
+        let score = relation.units?;
+        let apart = !families.iter().any(|family| family.contains(&i) && family.contains(&j));
+        let (a, b) = (subjects[i].id.clone(), subjects[j].id.clone());
+        apart.then_some(Unrelated { a, b, score, log10_p: relation.log10_p })
+    });
+    let unrelated = unrelated.collect();
+    let named = |family: &Vec<usize>| {
+        let mut family = family.clone();
+        family.sort_by_key(|&at| (!parents[at].is_empty(), at));
+        family.iter().map(|&at| subjects[at].id.clone()).collect()
+    };
+    Ok(Report { families: families.iter().map(named).collect(), models, unrelated })
+}
+
+/// Whether a card's `claim` means the model called `id`, which may be a path.
+pub(crate) fn names(id: &str, claim: &str) -> bool {
+    let claim = claim.trim_matches('/');
+    let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
+    !claim.is_empty() && (id == claim || ends(id, claim) || ends(claim, id))
+}
+
+/// What a model's card says that its weights exclude.
+fn contradiction(known: &family::Known<'_>, at: usize, parents: &[Vec<Parent>]) -> Option<String> {
+    let subject = &known.subjects[at];
+    known.facts[at].as_ref()?;
+    subject.claims.iter().find_map(|claim| {
+        let mut named =
+            (0..known.subjects.len()).filter(|&other| other != at && names(&known.subjects[other].id, claim));
+        let other = named.next().filter(|&other| known.facts[other].is_some())?;
+        if known.relations.related(at, other) {
+            return None;
+        }
+        let really = match parents[at].first() {
+            Some(parent) => format!("its weights descend from `{}`", parent.id),
+            None => "its weights descend from no model here".to_owned(),
+        };
+        let test = match known.relations.get(at, other).and_then(|relation| relation.units) {
+            Some(z) => {
+                format!("no common origin, permutation test {z:.1}, where related models score far above 10")
+            }
+            None => "their shapes have nothing in common".to_owned(),
+        };
+        // Models linked only through a third are one family all the same.
+        let linked = known.relations.families(
+            &(0..known.subjects.len()).filter(|&one| known.facts[one].is_some()).collect::<Vec<_>>(),
+        );
+        if linked.iter().any(|family| family.contains(&at) && family.contains(&other)) {
+            return None;
+        }
+        Some(format!("`{claim}` is named as base, but {really} ({test})"))
+    })
+}

@@ -1,0 +1,179 @@
+//! Families of random models: the answer at several sizes of the steps.
+
+use kernels::Dtype;
+
+use super::*;
+use crate::testing::Fixture;
+
+const WIDTH: usize = 48;
+const HIDDEN: usize = 132;
+const LAYERS: usize = 3;
+
+/// A model as values by tensor.
+#[derive(Clone)]
+struct Weights(Vec<(String, [u64; 2], Vec<f64>)>);
+
+fn gaussian(seed: u64, len: usize) -> Vec<f64> {
+    let unit = |at| kernels::splitmix_unit(seed, at);
+    let one = |at: u64| {
+        (-2.0 * (1.0 - unit(2 * at)).ln()).sqrt() * (std::f64::consts::TAU * unit(2 * at + 1)).cos()
+    };
+    (0..len as u64).map(one).collect()
+}
+
+impl Weights {
+    fn random(seed: u64) -> Self {
+        let mut shapes = vec![("model.embed_tokens.weight".to_owned(), [200, WIDTH])];
+        for layer in 0..LAYERS {
+            let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+            shapes.extend(["self_attn.q_proj", "self_attn.o_proj"].map(|part| (name(part), [WIDTH, WIDTH])));
+            shapes.extend(["mlp.up_proj", "mlp.gate_proj"].map(|part| (name(part), [HIDDEN, WIDTH])));
+            shapes.push((name("mlp.down_proj"), [WIDTH, HIDDEN]));
+        }
+        let tensors = shapes.into_iter().zip(seed * 1_000..).map(|((name, [rows, columns]), seed)| {
+            (name, [rows as u64, columns as u64], gaussian(seed, rows * columns))
+        });
+        Self(tensors.collect())
+    }
+
+    /// A step of training of this size: heavy-tailed, as some rows are hardly touched.
+    fn trained(&self, seed: u64, size: f64) -> Self {
+        let step = Self::random(seed);
+        let mut tuned = self.clone();
+        for ((_, shape, values), (_, _, step)) in tuned.0.iter_mut().zip(&step.0) {
+            let columns = shape[1] as usize;
+            for (at, (value, step)) in values.iter_mut().zip(step).enumerate() {
+                let strength = (1.2 * gaussian(seed + 7, at / columns + 1)[at / columns]).exp() / 2.05;
+                *value += size * strength * step;
+            }
+        }
+        tuned
+    }
+
+    fn mixed(parts: &[(&Self, f64)]) -> Self {
+        let mut sum = parts[0].0.clone();
+        for (at, (_, _, values)) in sum.0.iter_mut().enumerate() {
+            for (element, value) in values.iter_mut().enumerate() {
+                *value = parts.iter().map(|(weights, weight)| weight * weights.0[at].2[element]).sum();
+            }
+        }
+        sum
+    }
+
+    fn quantised(&self, levels: f64) -> Self {
+        let mut coarse = self.clone();
+        for (_, shape, values) in &mut coarse.0 {
+            for row in values.chunks_mut(shape[1] as usize) {
+                let step = row.iter().fold(0.0f64, |most, value| most.max(value.abs())) / levels;
+                row.iter_mut().for_each(|value| *value = (*value / step).round() * step);
+            }
+        }
+        coarse
+    }
+
+    fn permuted(&self) -> Self {
+        let mut other = self.clone();
+        for (name, shape, values) in &mut other.0 {
+            let columns = shape[1] as usize;
+            if name.contains("up_proj") || name.contains("gate_proj") {
+                values.rotate_left(40 * columns);
+            } else if name.contains("down_proj") {
+                values.chunks_mut(columns).for_each(|row| row.rotate_left(40));
+            }
+        }
+        other
+    }
+
+    fn stored(&self, id: &str, dtype: Dtype) -> Subject {
+        let add = |fixture: Fixture, (name, shape, values): &(String, [u64; 2], Vec<f64>)| {
+            fixture.with(name, dtype, shape, values)
+        };
+        let source = self.0.iter().fold(Fixture::empty(), add).share();
+        Subject { id: id.into(), path: None, source, adapter: None, claims: Vec::new() }
+    }
+}
+
+fn asked(subjects: &[Subject]) -> Report {
+    recover(subjects, &|_| Ok(())).unwrap()
+}
+
+fn parents<'r>(report: &'r Report, id: &str) -> Vec<(&'r str, Kind)> {
+    let model = report.models.iter().find(|model| model.id == id).unwrap();
+    model.parents.iter().map(|parent| (parent.id.as_str(), parent.relation)).collect()
+}
+
+#[test]
+fn a_chain_a_merge_and_copies_are_told_apart_at_every_size_of_step() {
+    for (size, dtype) in [(0.1, Dtype::Bf16), (0.02, Dtype::Bf16), (0.01, Dtype::F32), (0.001, Dtype::F32)] {
+        let base = Weights::random(1);
+        let [a, b, c] = [10, 20, 30].map(|seed| base.trained(seed, size));
+        let deeper = a.trained(40, size);
+        let merge = Weights::mixed(&[(&b, 0.7), (&c, 0.3)]);
+        let subjects = [
+            base.stored("base", dtype),
+            a.stored("a", dtype),
+            b.stored("b", dtype),
+            c.stored("c", dtype),
+            deeper.stored("deeper", dtype),
+            merge.stored("merge", dtype),
+            b.quantised(7.0).stored("b-int4", dtype),
+            c.stored("c-again", dtype),
+        ];
+
+        let report = asked(&subjects);
+
+        assert_eq!(parents(&report, "base"), [], "{size}");
+        for child in ["a", "b", "c"] {
+            assert_eq!(parents(&report, child), [("base", Kind::Finetune)], "{size} {child}");
+        }
+        assert_eq!(parents(&report, "deeper"), [("a", Kind::Finetune)], "{size}");
+        let mut merged = parents(&report, "merge");
+        merged.sort_by_key(|parent| parent.0);
+        assert_eq!(merged, [("b", Kind::Merge), ("c", Kind::Merge)], "{size}");
+        assert_eq!(parents(&report, "b-int4"), [("b", Kind::Quantized)], "{size}");
+        assert_eq!(parents(&report, "c-again"), [("c", Kind::Duplicate)], "{size}");
+    }
+}
+
+#[test]
+fn strangers_of_one_shape_stay_apart_and_a_false_claim_is_contradicted() {
+    let (base, stranger) = (Weights::random(1), Weights::random(2));
+    let mut liar = stranger.trained(5, 0.05).stored("org/liar", Dtype::Bf16);
+    liar.claims = vec!["base".into()];
+    let subjects = [base.stored("org/base", Dtype::Bf16), stranger.stored("org/stranger", Dtype::Bf16), liar];
+
+    let report = asked(&subjects);
+
+    assert_eq!(report.families.len(), 2);
+    assert!(report.models[2].contradiction.as_deref().is_some_and(|said| said.contains("`base`")));
+    assert!(report.models[..2].iter().all(|model| model.contradiction.is_none()));
+    assert_eq!(report.unrelated.len(), 2);
+}
+
+#[test]
+fn hidden_units_in_another_order_are_seen_through() {
+    let base = Weights::random(1);
+    let tuned = base.trained(3, 0.05);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        tuned.stored("tuned", Dtype::F32),
+        base.trained(4, 0.05).stored("other", Dtype::F32),
+        tuned.permuted().trained(9, 0.002).stored("hidden", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "hidden"), [("tuned", Kind::Permuted)]);
+}
+
+#[test]
+fn the_answer_has_the_same_bits_on_any_number_of_threads() {
+    let base = Weights::random(1);
+    let subjects = [base.stored("a", Dtype::Bf16), base.trained(3, 0.05).stored("b", Dtype::Bf16)];
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        serde_json::to_string(&pool.install(|| asked(&subjects))).unwrap()
+    };
+
+    assert_eq!(with(1), with(4));
+}

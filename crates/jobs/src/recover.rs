@@ -1,0 +1,143 @@
+//! Lineage recovered from weights, for folders and models of the registry.
+
+use std::path::{Path, PathBuf};
+
+use analysis::recover::{Report, Subject};
+use domain::RepoId;
+use weights::Folder;
+
+use crate::{
+    Access, Error, Pin, Registry, adapter,
+    measure::Turn,
+    operand::{self, Operand},
+};
+
+/// How deep below a named folder checkpoints are looked for.
+const DEPTH: usize = 3;
+
+/// A model to be opened: what to call it, and where it is.
+struct Place {
+    id: String,
+    path: Option<PathBuf>,
+}
+
+/// Recovers the lineage of `names`: checkpoint folders, folders that contain some up to three levels down, and models
+/// of the registry. Cards are read only to say what they claim.
+///
+/// # Errors
+/// Fewer than two or too many models, names that are neither, checkpoints that cannot be read.
+pub async fn recover(registry: &Registry, names: &[String]) -> Result<Report, Error> {
+    let turn = Turn::take(registry).await?;
+    let mut places = Vec::new();
+    for name in names {
+        let path = Path::new(name);
+        if !path.is_dir() {
+            places.push(Place { id: name.clone(), path: None });
+            continue;
+        }
+        let path = path.to_owned();
+        places.extend(tokio::task::spawn_blocking(move || found(&path)).await??);
+    }
+    places.sort_by(|a, b| (&a.id, &a.path).cmp(&(&b.id, &b.path)));
+    places.dedup_by(|a, b| a.path == b.path && a.id == b.id);
+    let (most, given) = (registry.limits.matrix, places.len());
+    if given > most {
+        return Err(Error::Invalid(format!("lineage takes up to {most} models, {given} given")));
+    }
+    let mut subjects = Vec::with_capacity(given);
+    for place in places {
+        subjects.push(opened(registry, place).await?);
+    }
+    turn.run(move |go_on| analysis::recover::recover(&subjects, go_on)).await
+}
+
+/// The checkpoints at and below `root`, called by their path from it.
+fn found(root: &Path) -> Result<Vec<Place>, Error> {
+    if holds_weights(root)? {
+        let id = root.file_name().map_or_else(|| root.to_string_lossy(), |name| name.to_string_lossy());
+        return Ok(vec![Place { id: id.into_owned(), path: Some(root.to_owned()) }]);
+    }
+    let (mut found, mut level) = (Vec::new(), vec![root.to_owned()]);
+    for _ in 0..DEPTH {
+        let mut below = Vec::new();
+        for folder in level {
+            for entry in fs_err::read_dir(&folder)? {
+                let entry = entry?;
+                let path = entry.path();
+                if !entry.file_type()?.is_dir() {
+                    continue;
+                }
+                if holds_weights(&path)? {
+                    let id = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+                    found.push(Place { id, path: Some(path) });
+                } else {
+                    below.push(path);
+                }
+            }
+        }
+        level = below;
+    }
+    if found.is_empty() {
+        let shown = root.display();
+        return Err(Error::Invalid(format!("`{shown}` holds no safetensors up to {DEPTH} levels down")));
+    }
+    Ok(found)
+}
+
+fn holds_weights(folder: &Path) -> Result<bool, Error> {
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|end| end == "safetensors") && entry.file_type()?.is_file() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn opened(registry: &Registry, place: Place) -> Result<Subject, Error> {
+    let name =
+        place.path.as_ref().map_or_else(|| place.id.clone(), |path| path.to_string_lossy().into_owned());
+    let operand = operand::open_stored(registry, &name, &Access::Folders(Pin::Nothing)).await?;
+    let claims = match &place.path {
+        Some(path) => {
+            let (path, limits) = (path.clone(), registry.limits);
+            tokio::task::spawn_blocking(move || claims(&path, &limits)).await??
+        }
+        None => stored_claims(registry, &operand).await?,
+    };
+    let path = place.path.map(|path| path.to_string_lossy().into_owned());
+    Ok(Subject { id: place.id, path, source: operand.source, adapter: operand.adapter, claims })
+}
+
+/// The bases that a folder's card and configuration name.
+fn claims(path: &Path, limits: &domain::Limits) -> Result<Vec<String>, Error> {
+    let folder = Folder::open(path, limits)?;
+    let files: Vec<String> = folder.files.iter().map(|file| file.path.as_str().to_owned()).collect();
+    let told = hub::metadata::Folder {
+        card: folder.readme.as_deref(),
+        config: folder.config.as_ref(),
+        adapter_config: folder.adapter_config.as_ref(),
+        files: &files,
+    };
+    let Ok(id) = RepoId::parse("local/model") else { return Ok(Vec::new()) };
+    let mut claims: Vec<String> = Vec::new();
+    for parent in hub::metadata::from_checkpoint(id, &told, limits).parents {
+        if !claims.contains(&parent.raw) {
+            claims.push(parent.raw);
+        }
+    }
+    Ok(claims)
+}
+
+/// The parents that the registry holds for a model, and the base that an adapter's configuration names.
+async fn stored_claims(registry: &Registry, operand: &Operand) -> Result<Vec<String>, Error> {
+    let mut claims: Vec<String> = operand.adapter.as_ref().and_then(adapter::base_of).into_iter().collect();
+    if let Some(row) = registry.store.model_by_id(&operand.label).await? {
+        for edge in registry.store.edges_of(row.id).await? {
+            if !claims.contains(&edge.as_written) {
+                claims.push(edge.as_written);
+            }
+        }
+    }
+    Ok(claims)
+}
