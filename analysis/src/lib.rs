@@ -3,15 +3,19 @@
 mod computed;
 pub mod diff;
 mod error;
+pub mod export;
 pub mod kinship;
+pub mod licence;
 pub mod lineage;
 pub mod lowrank;
 pub mod merge;
 pub mod recipe;
 #[cfg(test)]
 mod testing;
+pub mod traits;
 pub mod transfer;
 mod trim;
+pub mod versions;
 
 pub use error::Error;
 pub use weights::{TensorInfo, TensorSource};

@@ -13,6 +13,7 @@ mod models;
 mod nowhere;
 mod openapi;
 mod relatives;
+mod reports;
 mod service;
 mod transfers;
 mod upload;
@@ -23,6 +24,7 @@ pub use job_events::Leaving;
 pub use lineage::LineageView;
 pub use openapi::document;
 pub use relatives::RelativesView;
+pub use reports::LicenceView;
 
 /// Registers every route; needs `web::Data<jobs::Registry>` and `web::Data<Leaving>`. Call it before the pages,
 /// which take what is left.
@@ -40,6 +42,9 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(lineage::get_lineage)
         .service(lineage::list_families)
         .service(relatives::get_relatives)
+        .service(reports::get_licence)
+        .service(reports::get_versions)
+        .service(reports::get_report)
         .service(models::get_model)
         .service(kinship::get_kinship)
         .service(diffs::get_diff)

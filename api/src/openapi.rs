@@ -24,6 +24,9 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::lineage::list_families,
         crate::kinship::get_kinship,
         crate::relatives::get_relatives,
+        crate::reports::get_licence,
+        crate::reports::get_versions,
+        crate::reports::get_report,
         crate::diffs::get_diff,
         crate::diffs::create_diff,
         crate::adapters::extract_adapter,
@@ -87,7 +90,7 @@ mod tests {
         let names: BTreeSet<_> = operations.iter().collect();
 
         assert_eq!(names.len(), operations.len(), "{operations:?}");
-        for below in ["", "/files", "/tensors", "/lineage", "/relatives"] {
+        for below in ["", "/files", "/tensors", "/lineage", "/relatives", "/licence", "/versions"] {
             assert!(document.paths.paths.contains_key(&format!("/api/v1/models/{{name}}{below}")), "{below}");
         }
     }

@@ -16,13 +16,16 @@ mod kinds;
 mod measure;
 mod operand;
 mod output;
+mod pedigrees;
 mod registry;
 mod relatives;
 mod remote;
+mod reports;
 mod sketches;
 mod submit;
 mod tokens;
 mod transfers;
+mod versions;
 mod worker;
 
 pub use adapters::{
@@ -38,9 +41,12 @@ pub use kinds::{BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayl
 pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder, write_scratch};
+pub use pedigrees::{licence_of, pedigree};
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
+pub use reports::{Report, Reports, Subject, Table, report};
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
+pub use versions::{Versions, versions};
 pub use worker::{Pulse, run_worker};

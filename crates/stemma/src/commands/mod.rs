@@ -5,6 +5,7 @@ mod derive;
 mod diff;
 mod import;
 mod measure;
+mod report;
 mod service;
 mod transfer;
 mod tree;
@@ -68,6 +69,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
         }
+        Command::Licence { id } => report::licence(context, &id).await,
+        Command::Versions { id } => report::versions(context, &id).await,
+        Command::Report { subject, format } => report::report(context, subject, format).await,
         Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
             let flags = [
                 (per_layer, measure::Part::Layer),
