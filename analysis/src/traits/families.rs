@@ -82,13 +82,14 @@ pub fn families(forest: &Forest) -> Families {
     let mut most: Vec<(String, u64)> = below.into_iter().map(|(id, count)| (name(id), count)).collect();
     most.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     most.truncate(LISTED);
-    let joined = [(true, false), (false, false), (true, true), (false, true)];
+    let joined =
+        [false, true].into_iter().flat_map(|ghosts| [true, false].map(|merges| Joined { merges, ghosts }));
     Families {
         models: forest.nodes().filter(|node| !node.ghost).count() as u64,
         ghosts: forest.nodes().filter(|node| node.ghost).count() as u64,
         edges: descents.len() as u64,
         relations,
-        components: joined.map(|(merges, ghosts)| component(forest, &descents, [merges, ghosts])).to_vec(),
+        components: joined.map(|joined| component(forest, &descents, joined)).collect(),
         sizes,
         depths,
         parents,
@@ -107,8 +108,16 @@ pub fn families(forest: &Forest) -> Families {
     }
 }
 
+/// What joins models into a component.
+#[derive(Clone, Copy)]
+struct Joined {
+    merges: bool,
+    ghosts: bool,
+}
+
 /// Weakly connected components by union-find.
-fn component(forest: &Forest, descents: &[(i64, i64, Relation)], [merges, ghosts]: [bool; 2]) -> Component {
+fn component(forest: &Forest, descents: &[(i64, i64, Relation)], joined: Joined) -> Component {
+    let Joined { merges, ghosts } = joined;
     let index: HashMap<i64, usize> = forest
         .nodes()
         .filter(|node| ghosts || !node.ghost)
