@@ -49,6 +49,12 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
     graph.extend(
         agents.into_iter().map(|org| json!({ "@id": agent(org), "@type": "prov:Agent", "rdfs:label": org })),
     );
+    // Beside the models, not around them: an id on the outermost object would make the whole a named graph.
+    graph.push(json!({
+        "@id": "urn:stemma:lineage",
+        "stemma:focus": pedigree.models.first().map(|model| json!({ "@id": purl::bare(model) })),
+        "stemma:truncated": pedigree.truncated,
+    }));
     json!({
         "@context": {
             "prov": "http://www.w3.org/ns/prov#",
@@ -57,9 +63,6 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
             "dcterms": "http://purl.org/dc/terms/",
             "stemma": "urn:stemma:terms:",
         },
-        "@id": "urn:stemma:lineage",
-        "stemma:focus": pedigree.models.first().map(|model| json!({ "@id": purl::bare(model) })),
-        "stemma:truncated": pedigree.truncated,
         "@graph": graph,
     })
 }
