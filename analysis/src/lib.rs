@@ -3,7 +3,9 @@
 mod computed;
 pub mod diff;
 mod error;
+pub mod export;
 pub mod kinship;
+pub mod licence;
 pub mod lineage;
 pub mod lowrank;
 pub mod merge;
@@ -13,9 +15,11 @@ mod reseated;
 pub mod search;
 #[cfg(test)]
 mod testing;
+pub mod traits;
 pub mod transfer;
 pub mod transplant;
 mod trim;
+pub mod versions;
 
 pub use error::Error;
 pub use weights::{TensorInfo, TensorSource};

@@ -15,6 +15,7 @@ mod models;
 mod nowhere;
 mod openapi;
 mod relatives;
+mod reports;
 mod searches;
 mod service;
 mod suggestions;
@@ -28,6 +29,7 @@ pub use job_events::Leaving;
 pub use lineage::LineageView;
 pub use openapi::document;
 pub use relatives::RelativesView;
+pub use reports::LicenceView;
 pub use searches::{CandidateView, SearchView};
 
 /// Registers every route; needs `web::Data<jobs::Registry>` and `web::Data<Leaving>`. Call it before the pages,
@@ -47,6 +49,9 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(lineage::list_families)
         .service(relatives::get_relatives)
         .service(suggestions::get_suggestions)
+        .service(reports::get_licence)
+        .service(reports::get_versions)
+        .service(reports::get_report)
         .service(models::get_model)
         .service(kinship::get_kinship)
         .service(diffs::get_diff)

@@ -1,7 +1,10 @@
 //! Family trees: a model's lineage and the list of families.
 
-use actix_web::{HttpResponse, get, web};
-use analysis::lineage::{Relative, SubtreeOptions, Tree};
+use actix_web::{HttpResponse, get, http::header, web};
+use analysis::{
+    export::Format,
+    lineage::{Relative, SubtreeOptions, Tree},
+};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -19,6 +22,9 @@ pub struct LineageQuery {
     pub down: Option<usize>,
     /// Generations above it, default all.
     pub up: Option<usize>,
+    /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, dot, graphml,
+    /// newick, prov, cyclonedx, spdx.
+    pub format: Option<String>,
 }
 
 /// An edge that is not part of the tree.
@@ -122,6 +128,9 @@ pub async fn get_lineage(
 /// The tree around the model called `id`.
 pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
+    if let Some(word) = query.format.as_deref().filter(|word| *word != "json") {
+        return export(registry, &row, (word, query)).await;
+    }
     let forest = registry.forests.current().await?;
     let options = SubtreeOptions {
         up: query.up.unwrap_or(usize::MAX),
@@ -131,6 +140,26 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
     };
     let tree = forest.subtree(row.id, &options);
     Ok(HttpResponse::Ok().json(LineageView::from(tree)))
+}
+
+async fn export(
+    registry: &Registry,
+    row: &store::ModelRow,
+    (word, query): (&str, &LineageQuery),
+) -> Result<HttpResponse> {
+    let Some(format) = Format::of(word) else {
+        let known = Format::ALL.map(Format::label).join(", ");
+        return Err(Problem::bad_request(format!("format is json, {known}, not `{word}`")));
+    };
+    let reach = (query.up.unwrap_or(usize::MAX), query.down.unwrap_or(1));
+    let pedigree = jobs::pedigree(registry, row, reach).await?;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    let name: String = row.name.chars().map(plain).collect();
+    let name = format!("attachment; filename=\"{name}.{}\"", format.extension());
+    Ok(HttpResponse::Ok()
+        .content_type(format.media_type())
+        .insert_header((header::CONTENT_DISPOSITION, name))
+        .body(analysis::export::write(&pedigree, format)))
 }
 
 /// A family: a root and everything below it.

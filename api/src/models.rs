@@ -12,6 +12,7 @@ use crate::{
     contents::{files_of, tensors_of},
     lineage::lineage_of,
     relatives::relatives_of,
+    reports::{licence_of, versions_of},
     suggestions::suggestions_of,
 };
 
@@ -231,6 +232,8 @@ pub async fn get_model(
         (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "licence") => licence_of(&registry, bare).await,
+        (Some(bare), "versions") => versions_of(&registry, bare).await,
         (Some(bare), "relatives") => relatives_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "merge-suggestions") => suggestions_of(&registry, bare, &asked(&request)?).await,
         _ => Err(Problem::not_found(format!("model `{}`", path.id()))),

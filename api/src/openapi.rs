@@ -25,6 +25,9 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::kinship::get_kinship,
         crate::relatives::get_relatives,
         crate::suggestions::get_suggestions,
+        crate::reports::get_licence,
+        crate::reports::get_versions,
+        crate::reports::get_report,
         crate::diffs::get_diff,
         crate::diffs::create_diff,
         crate::adapters::extract_adapter,
@@ -98,7 +101,9 @@ mod tests {
         let names: BTreeSet<_> = operations.iter().collect();
 
         assert_eq!(names.len(), operations.len(), "{operations:?}");
-        for below in ["", "/files", "/tensors", "/lineage", "/relatives", "/merge-suggestions"] {
+        let parts =
+            ["/files", "/tensors", "/lineage", "/relatives", "/merge-suggestions", "/licence", "/versions"];
+        for below in [""].into_iter().chain(parts) {
             assert!(document.paths.paths.contains_key(&format!("/api/v1/models/{{name}}{below}")), "{below}");
         }
     }

@@ -2,6 +2,7 @@
 
 mod claims;
 mod forest;
+mod neighbourhood;
 mod normalise;
 mod relation;
 mod rename;
@@ -13,5 +14,6 @@ mod forest_tests;
 
 pub use claims::claims;
 pub use forest::{Family, Forest, ForestEdge, Link, Node};
+pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::normalise;
 pub use tree::{Relative, SubtreeOptions, Tree, TreeNode};

@@ -48,6 +48,16 @@ pub struct Limits {
     pub parents: usize,
     /// Most nodes one tree answer walks.
     pub traversal: usize,
+    /// Most models in one export of a family tree.
+    pub export_models: usize,
+    /// Most rows in one list of a report.
+    pub report_rows: usize,
+    /// Most pairs of models compared for each class of kin.
+    pub report_pairs: usize,
+    /// Most characters of a model's record that are compared.
+    pub report_text: usize,
+    /// Most models, and most revisions of one, along a line of versions.
+    pub version_line: usize,
     /// Most models in one merge.
     pub merge_models: usize,
     /// Most layers of a model merged from slices.
@@ -118,6 +128,11 @@ impl Default for Limits {
             matrix: 100,
             parents: 64,
             traversal: 50_000,
+            export_models: 5_000,
+            report_rows: 1_000,
+            report_pairs: 400,
+            report_text: 4_096,
+            version_line: 64,
             merge_models: 64,
             merge_layers: 4_096,
             low_rank: 1_024,

@@ -7,7 +7,7 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, Pulse, Relatives, tokens::MovedTokens, workplace};
+use crate::{Forests, Pulse, Relatives, Reports, tokens::MovedTokens, workplace};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Registry {
     pub scratch: PathBuf,
     pub forests: Forests,
     pub relatives: Relatives,
+    /// The last report on each subject.
+    pub reports: Reports,
     /// Tokenizers found to give tokens other rows than others.
     pub moved: MovedTokens,
     /// At most this many measurements read weights at once.
@@ -39,6 +41,7 @@ impl Registry {
         Self {
             forests: Forests::new(store.clone()),
             relatives: Relatives::new(store.clone()),
+            reports: Reports::default(),
             store,
             limits,
             hub: None,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use analysis::{kinship::Parity, transfer::Preset, transplant::Fill};
+use analysis::{export::Format, kinship::Parity, transfer::Preset, transplant::Fill};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jobs::Subject;
 use serde_json::Value;
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
@@ -165,6 +166,17 @@ pub enum Command {
         /// Also every pair of models of one shape without a common origin.
         #[arg(long)]
         unrelated: bool,
+    },
+    /// A model's licence against those of all its ancestors. Indicative only.
+    Licence { id: String },
+    /// Versions derived from what changed along a model's line of descent.
+    Versions { id: String },
+    /// Statistics of the whole registry: traits, mutation, drift, families, licences or names.
+    Report {
+        #[arg(value_parser = subject)]
+        subject: Subject,
+        #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+        format: ReportFormat,
     },
     /// Kinship of models (ids or checkpoint folders).
     Kinship {
@@ -487,6 +499,44 @@ pub enum AdapterCommand {
 pub enum TreeFormat {
     Text,
     Json,
+    /// Every model and edge with its evidence, as JSON.
+    Graph,
+    Dot,
+    Graphml,
+    Newick,
+    /// W3C PROV-O as JSON-LD.
+    Prov,
+    /// CycloneDX ML-BOM 1.6.
+    Cyclonedx,
+    /// SPDX 3.0.1 with the AI profile.
+    Spdx,
+}
+
+impl TreeFormat {
+    /// The export it asks for; none for our own two.
+    pub const fn export(self) -> Option<Format> {
+        Some(match self {
+            Self::Text | Self::Json => return None,
+            Self::Graph => Format::Graph,
+            Self::Dot => Format::Dot,
+            Self::Graphml => Format::GraphMl,
+            Self::Newick => Format::Newick,
+            Self::Prov => Format::Prov,
+            Self::Cyclonedx => Format::CycloneDx,
+            Self::Spdx => Format::Spdx,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Text,
+    Json,
+    Csv,
+}
+
+fn subject(text: &str) -> Result<Subject, String> {
+    Subject::of(text).ok_or_else(|| format!("there are {}", Subject::ALL.map(Subject::label).join(", ")))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

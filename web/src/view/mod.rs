@@ -2,6 +2,7 @@
 
 mod compare;
 mod families;
+mod heritage;
 mod job;
 mod kinship;
 mod lineage;
@@ -12,6 +13,7 @@ mod words;
 
 pub use compare::{ComparePage, FieldDiff, TensorDiff};
 pub use families::{FamilyRow, HomePage};
+pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};
 pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};

@@ -2,7 +2,7 @@
 
 use domain::{EdgeStatus, Evidence, Note, Relation};
 
-use super::{Bytes, Count, LicenceClass, Name, Parameters, When};
+use super::{Bytes, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When};
 
 /// A parent, with the reasons to believe in it.
 #[derive(Debug, Clone)]
@@ -159,6 +159,9 @@ pub struct ModelPage {
     /// Card body, Markdown.
     pub card: Option<String>,
     pub notes: Vec<Note>,
+    pub heritage: LicenceHeritage,
+    /// Along the line of descent, the oldest first.
+    pub versions: Vec<VersionRow>,
 }
 
 impl ModelPage {

@@ -143,6 +143,32 @@ impl Source for Fake {
                 self.mark
             )),
             notes: vec![Note { code: "not_an_id".into(), detail: format!("`my model`{}", self.mark) }],
+            heritage: LicenceHeritage {
+                asks: vec!["its own terms go along word by word".into()],
+                conflicts: vec![LicenceConflict {
+                    ancestor: self.name("org/root"),
+                    licence: format!("gemma{}", self.mark),
+                    reason: "The ancestor's own terms have to go along.".into(),
+                    path: vec![self.name("org/root"), self.name("org/middle"), Name::from(name)],
+                    dropped_by: Some(self.name("org/middle")),
+                }],
+                conflicts_hidden: 3,
+                tensions: vec![LicenceTension {
+                    parents: vec![self.name("org/a"), self.name("org/b")],
+                    licences: format!("gemma, llama3{}", self.mark),
+                }],
+                stated: 4,
+                unstated: 1,
+            },
+            versions: ["1.0.0", "1.1.0"]
+                .map(|version| VersionRow {
+                    version: version.into(),
+                    name: self.name("org/root"),
+                    stated: Some(format!("v7{}", self.mark)),
+                    changes: vec![("weights".into(), format!("9 of 10 tensors changed{}", self.mark))],
+                    silent: version == "1.1.0",
+                })
+                .to_vec(),
             ..ModelPage::default()
         }))
     }

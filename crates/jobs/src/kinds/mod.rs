@@ -44,17 +44,16 @@ pub struct Kind {
 }
 
 /// Every kind of job.
-pub const KINDS: &[Kind] =
-    &[
-        MERGE_MODELS,
-        TRANSFER_DIFF,
-        DIFF_MODELS,
-        EXTRACT_ADAPTER,
-        BAKE_ADAPTER,
-        TRANSPLANT_TOKENIZER,
-        SURVEY_WEIGHTS,
-        IMPORT_MODEL,
-    ];
+pub const KINDS: &[Kind] = &[
+    MERGE_MODELS,
+    TRANSFER_DIFF,
+    DIFF_MODELS,
+    EXTRACT_ADAPTER,
+    BAKE_ADAPTER,
+    TRANSPLANT_TOKENIZER,
+    SURVEY_WEIGHTS,
+    IMPORT_MODEL,
+];
 
 impl Run {
     /// Where the output is written; as the last attempt left it, where that was on this machine.

@@ -6,6 +6,7 @@ mod diff;
 mod import;
 mod lineage;
 mod measure;
+mod report;
 mod search;
 mod service;
 mod token;
@@ -77,6 +78,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let listing = if unrelated { lineage::Listing::All } else { lineage::Listing::Related };
             lineage::run(context, lineage::Asked { models, format, listing }).await
         }
+        Command::Licence { id } => report::licence(context, &id).await,
+        Command::Versions { id } => report::versions(context, &id).await,
+        Command::Report { subject, format } => report::report(context, subject, format).await,
         Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
             let flags = [
                 (per_layer, measure::Part::Layer),

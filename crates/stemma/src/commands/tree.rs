@@ -25,13 +25,14 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
             format!("`{id}` is not in this registry"),
         ));
     };
+    let (up, down) = (up.unwrap_or(usize::MAX), down.unwrap_or(usize::MAX));
+    if let Some(format) = format.export() {
+        let pedigree = jobs::pedigree(&registry, &row, (up, down)).await?;
+        output::raw(&analysis::export::write(&pedigree, format));
+        return Ok(());
+    }
     let forest = registry.forests.current().await?;
-    let options = SubtreeOptions {
-        up: up.unwrap_or(usize::MAX),
-        down: down.unwrap_or(usize::MAX),
-        cap: registry.limits.traversal,
-        ..SubtreeOptions::default()
-    };
+    let options = SubtreeOptions { up, down, cap: registry.limits.traversal, ..SubtreeOptions::default() };
     let tree = forest.subtree(row.id, &options);
     if context.json || format == TreeFormat::Json {
         output::json(&api::LineageView::from(tree));

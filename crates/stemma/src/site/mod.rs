@@ -1,5 +1,6 @@
 //! What the pages show, drawn from the registry: the binary's side of `web::Source`.
 
+mod heritage;
 mod jobs_view;
 mod lineage;
 mod models;

@@ -12,7 +12,7 @@ use ::web::{
 use jobs::Registry;
 use store::{CommitRow, ModelRow};
 
-use super::{Result, count};
+use super::{Result, count, heritage};
 
 /// One page of results.
 pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPage> {
@@ -91,6 +91,8 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     Ok(Some(ModelPage {
         parents: parents(registry, &row).await?,
         notes: registry.store.notes_of(row.id).await?,
+        heritage: heritage::licence(registry, &row).await?,
+        versions: heritage::versions(registry, &row).await?,
         path,
         children,
         files,

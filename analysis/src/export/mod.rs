@@ -1,0 +1,97 @@
+//! Family trees in other tools' formats: graph drawings, phylogenetics, provenance and bills of materials.
+
+mod cyclonedx;
+mod dot;
+mod graphml;
+mod newick;
+mod pedigree;
+mod prov;
+mod purl;
+mod spdx;
+#[cfg(test)]
+mod tests;
+
+pub use pedigree::{Descent, Model, Pedigree};
+
+/// A format to write a pedigree in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Every model and edge with its evidence, as JSON.
+    Graph,
+    Dot,
+    GraphMl,
+    Newick,
+    /// W3C PROV-O as JSON-LD.
+    Prov,
+    /// CycloneDX ML-BOM 1.6 of the model and its ancestors.
+    CycloneDx,
+    /// SPDX 3.0.1 with the AI profile.
+    Spdx,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Graph, Self::Dot, Self::GraphMl, Self::Newick, Self::Prov, Self::CycloneDx, Self::Spdx];
+
+    /// The word that asks for it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::Dot => "dot",
+            Self::GraphMl => "graphml",
+            Self::Newick => "newick",
+            Self::Prov => "prov",
+            Self::CycloneDx => "cyclonedx",
+            Self::Spdx => "spdx",
+        }
+    }
+
+    /// Its media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Graph => "application/json",
+            Self::Dot => "text/vnd.graphviz; charset=utf-8",
+            Self::GraphMl => "application/graphml+xml",
+            Self::Newick => "text/x-nh; charset=utf-8",
+            Self::Prov => "application/ld+json",
+            Self::CycloneDx => "application/vnd.cyclonedx+json; version=1.6",
+            Self::Spdx => "application/spdx+json",
+        }
+    }
+
+    /// The end of a file's name.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Graph => "graph.json",
+            Self::Dot => "dot",
+            Self::GraphMl => "graphml",
+            Self::Newick => "nwk",
+            Self::Prov => "prov.jsonld",
+            Self::CycloneDx => "cdx.json",
+            Self::Spdx => "spdx.json",
+        }
+    }
+
+    /// The format of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.label() == word)
+    }
+}
+
+/// Writes a pedigree; the same pedigree gives the same bytes.
+pub fn write(pedigree: &Pedigree, format: Format) -> String {
+    match format {
+        Format::Graph => pretty(&serde_json::json!(pedigree)),
+        Format::Dot => dot::write(pedigree),
+        Format::GraphMl => graphml::write(pedigree),
+        Format::Newick => newick::write(pedigree),
+        Format::Prov => pretty(&prov::document(pedigree)),
+        Format::CycloneDx => pretty(&cyclonedx::document(pedigree)),
+        Format::Spdx => pretty(&spdx::document(pedigree)),
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,48 @@
+//! Newick: the tree of primary parents that the model stands in. No lengths are written, for none are measured.
+
+use super::pedigree::Pedigree;
+
+pub(super) fn write(pedigree: &Pedigree) -> String {
+    let mut parent: Vec<Option<usize>> = vec![None; pedigree.models.len()];
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); pedigree.models.len()];
+    for edge in pedigree.edges.iter().filter(|edge| edge.primary) {
+        parent[edge.child] = Some(edge.parent);
+        children[edge.parent].push(edge.child);
+    }
+    let mut root = 0;
+    while let Some(above) = parent.get(root).copied().flatten() {
+        root = above;
+    }
+    let mut text = String::new();
+    // Each model is met twice: before its children and after them.
+    let mut waiting: Vec<(usize, bool)> = vec![(root, false)];
+    if pedigree.models.is_empty() {
+        waiting.clear();
+    }
+    while let Some((at, done)) = waiting.pop() {
+        if !done && text.ends_with([')', '\'']) {
+            text.push(',');
+        }
+        if done || children[at].is_empty() {
+            if done {
+                text.push(')');
+            }
+            text.push_str(&label(&pedigree.models[at].name));
+        } else {
+            text.push('(');
+            waiting.push((at, true));
+            waiting.extend(children[at].iter().rev().map(|&child| (child, false)));
+        }
+    }
+    if pedigree.truncated {
+        text.push_str("[cut at the limit]");
+    }
+    text.push_str(";\n");
+    text
+}
+
+/// A quoted label; a quote in it is doubled.
+fn label(name: &str) -> String {
+    let clean: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("'{}'", clean.replace('\'', "''"))
+}

@@ -1,0 +1,237 @@
+//! A model's licence against those of all its ancestors, with the way each obligation takes down to it.
+
+use std::collections::HashMap;
+
+use domain::Relation;
+use serde::Serialize;
+
+use super::{
+    rules::{Judgement, Rule, Verdict, judge},
+    table::{Family, Obligation, lookup},
+};
+use crate::lineage::{Forest, Node, Reach};
+
+/// A parent's licence beside the model's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judged {
+    pub parent: String,
+    pub ghost: bool,
+    pub relation: Relation,
+    pub licence: Option<String>,
+    pub verdict: Verdict,
+    pub rule: Rule,
+    pub reason: &'static str,
+}
+
+/// What an ancestor's licence asks, and what became of it on the way down.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Carried {
+    pub ancestor: String,
+    pub licence: String,
+    pub family: Family,
+    pub obligations: Vec<Obligation>,
+    pub verdict: Verdict,
+    pub rule: Rule,
+    pub reason: &'static str,
+    /// A shortest way from the ancestor down to the model, both included.
+    pub path: Vec<String>,
+    /// The first model on it whose licence drops what the ancestor's asks.
+    pub dropped_by: Option<String>,
+}
+
+/// Two ancestors whose licences each have to be the child's licence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tension {
+    pub parents: [String; 2],
+    pub licences: [String; 2],
+}
+
+/// Everything to be said of a model's licence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LicencePath {
+    pub model: String,
+    pub licence: Option<String>,
+    pub spdx: Option<&'static str>,
+    /// The id leaves open which version or variant SPDX would name.
+    pub approximate: bool,
+    pub family: Family,
+    pub obligations: Vec<Obligation>,
+    pub parents: Vec<Judged>,
+    /// Ancestors with a licence, nearest first.
+    pub ancestors: Vec<Carried>,
+    /// How many of the ancestors are in conflict.
+    pub conflicts: usize,
+    pub tensions: Vec<Tension>,
+    /// Ancestors that state no licence.
+    pub unstated: usize,
+    /// Whether the cap left ancestors out.
+    pub truncated: bool,
+}
+
+/// Judges a model against at most `cap` ancestors over all edges, merges included. `None` for an unknown model.
+pub fn licence_path(forest: &Forest, id: i64, cap: usize) -> Option<LicencePath> {
+    let node = forest.node(id)?;
+    let own = node.license.as_deref();
+    let parents: Vec<Judged> = forest
+        .parents(id)
+        .into_iter()
+        .filter_map(|link| {
+            let parent = forest.node(link.id)?;
+            let Judgement { verdict, rule } = judge(parent.license.as_deref(), own);
+            Some(Judged {
+                parent: parent.name.clone(),
+                ghost: parent.ghost,
+                relation: link.relation,
+                licence: parent.license.clone(),
+                verdict,
+                rule,
+                reason: rule.sentence(),
+            })
+        })
+        .collect();
+    let around = forest.neighbourhood(id, Reach { up: usize::MAX, down: 0, cap });
+    let mut below: HashMap<usize, usize> = HashMap::new();
+    // Nearest first: the child a model is first met under lies on a shortest way.
+    for step in &around.edges {
+        below.entry(step.parent).or_insert(step.child);
+    }
+    let named = |at: usize| forest.node(around.models[at]);
+    let (mut ancestors, mut unstated) = (Vec::new(), 0);
+    for at in 1..around.models.len() {
+        let Some(ancestor) = named(at) else { continue };
+        let Some(licence) = ancestor.license.clone() else {
+            unstated += 1;
+            continue;
+        };
+        let mut way: Vec<&Node> = vec![ancestor];
+        let mut place = at;
+        while let Some(&next) = below.get(&place) {
+            way.extend(named(next));
+            place = next;
+            if place == 0 {
+                break;
+            }
+        }
+        ancestors.push(carried(licence, &way, own));
+    }
+    let licence = own.and_then(lookup);
+    Some(LicencePath {
+        model: node.name.clone(),
+        licence: node.license.clone(),
+        spdx: licence.and_then(|licence| licence.spdx),
+        approximate: licence.is_some_and(|licence| licence.approximate),
+        family: licence.map_or(Family::Undetermined, |licence| licence.family),
+        obligations: licence.map_or_else(Vec::new, |licence| licence.obligations.to_vec()),
+        tensions: tensions(&parents),
+        parents,
+        conflicts: ancestors.iter().filter(|carried| carried.verdict == Verdict::Conflict).count(),
+        ancestors,
+        unstated,
+        truncated: around.truncated,
+    })
+}
+
+fn carried(licence: String, way: &[&Node], own: Option<&str>) -> Carried {
+    let Judgement { verdict, rule } = judge(Some(&licence), own);
+    let drops = |node: &&&Node| judge(Some(&licence), node.license.as_deref()).verdict == Verdict::Conflict;
+    let known = lookup(&licence);
+    Carried {
+        ancestor: way[0].name.clone(),
+        family: known.map_or(Family::Undetermined, |licence| licence.family),
+        obligations: known.map_or_else(Vec::new, |licence| licence.obligations.to_vec()),
+        verdict,
+        rule,
+        reason: rule.sentence(),
+        path: way.iter().map(|node| node.name.clone()).collect(),
+        dropped_by: way[1..].iter().find(drops).map(|node| node.name.clone()),
+        licence,
+    }
+}
+
+/// Pairs of parents of which each wants its own licence carried on; one pair for each two licences.
+pub(super) fn tensions(parents: &[Judged]) -> Vec<Tension> {
+    let demanding: Vec<(&str, String)> = parents
+        .iter()
+        .filter_map(|parent| {
+            let licence = lookup(parent.licence.as_deref()?)?;
+            let demands = licence.asks(Obligation::ShareAlike) || licence.asks(Obligation::OwnTerms);
+            demands.then(|| (parent.parent.as_str(), licence.id.to_owned()))
+        })
+        .collect();
+    let mut found: Vec<Tension> = Vec::new();
+    for (at, (one, first)) in demanding.iter().enumerate() {
+        for (other, second) in &demanding[at + 1..] {
+            let mut pair = [(first.clone(), *one), (second.clone(), *other)];
+            pair.sort();
+            let licences = [pair[0].0.clone(), pair[1].0.clone()];
+            if first != second && !found.iter().any(|tension| tension.licences == licences) {
+                found.push(Tension { parents: [pair[0].1.to_owned(), pair[1].1.to_owned()], licences });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::EdgeStatus;
+
+    use super::*;
+    use crate::lineage::ForestEdge;
+
+    fn forest(licences: &[Option<&str>], edges: &[(i64, i64)]) -> Forest {
+        let nodes = (1..).zip(licences).map(|(id, licence)| Node {
+            id,
+            name: format!("org/m{id}"),
+            created_at: Some(id),
+            ghost: false,
+            downloads: 0,
+            license: licence.map(str::to_owned),
+        });
+        let edges = (1..).zip(edges).map(|(id, &(child, parent))| ForestEdge {
+            id,
+            child,
+            parent,
+            relation: Relation::Merge,
+            status: EdgeStatus::Accepted,
+        });
+        Forest::build(nodes, edges)
+    }
+
+    #[test]
+    fn an_obligation_dropped_on_the_way_is_found_with_who_dropped_it() {
+        let forest = forest(&[Some("llama3"), Some("mit"), Some("apache-2.0")], &[(2, 1), (3, 2)]);
+
+        let path = licence_path(&forest, 3, 100).unwrap();
+
+        assert_eq!(path.parents[0].verdict, Verdict::Compatible);
+        assert_eq!(path.conflicts, 1);
+        let root = &path.ancestors[1];
+        assert_eq!(root.path, ["org/m1", "org/m2", "org/m3"]);
+        assert_eq!((root.rule, root.dropped_by.as_deref()), (Rule::OwnTerms, Some("org/m2")));
+    }
+
+    #[test]
+    fn parents_that_each_want_their_own_licence_are_a_tension() {
+        let forest = forest(
+            &[Some("llama3"), Some("gemma"), Some("llama3"), Some("mit"), None],
+            &[(5, 1), (5, 2), (5, 3), (5, 4)],
+        );
+
+        let path = licence_path(&forest, 5, 100).unwrap();
+
+        assert_eq!(path.tensions.len(), 1);
+        assert_eq!(path.tensions[0].licences, ["gemma", "llama3"]);
+        assert!(path.parents.iter().all(|parent| parent.verdict == Verdict::Missing));
+    }
+
+    #[test]
+    fn ancestors_beyond_the_cap_are_said_to_be_missing() {
+        let forest = forest(&[Some("mit"), Some("mit"), Some("mit")], &[(2, 1), (3, 2)]);
+
+        let path = licence_path(&forest, 3, 2).unwrap();
+
+        assert_eq!(path.ancestors.len(), 1);
+        assert!(path.truncated);
+    }
+}

@@ -1,0 +1,176 @@
+//! Whether a child's licence keeps what its parent's asks: one verdict and the rule that gave it.
+
+use serde::Serialize;
+
+use super::table::{Licence, Obligation, lookup};
+
+/// What is to be said of a parent's and a child's licence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Same,
+    Compatible,
+    Conflict,
+    Undetermined,
+    Missing,
+}
+
+impl Verdict {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 5] =
+        [Self::Same, Self::Compatible, Self::Conflict, Self::Undetermined, Self::Missing];
+
+    /// The word as JSON and CSV have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Compatible => "compatible",
+            Self::Conflict => "conflict",
+            Self::Undetermined => "undetermined",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// The rule that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    NotStated,
+    SameLicence,
+    SameUnnamed,
+    Unnamed,
+    NoDerivatives,
+    OwnTerms,
+    ShareAlike,
+    NonCommercial,
+    UseLimits,
+    NothingDropped,
+}
+
+impl Rule {
+    /// The word as JSON and CSV have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotStated => "not_stated",
+            Self::SameLicence => "same_licence",
+            Self::SameUnnamed => "same_unnamed",
+            Self::Unnamed => "unnamed",
+            Self::NoDerivatives => "no_derivatives",
+            Self::OwnTerms => "own_terms",
+            Self::ShareAlike => "share_alike",
+            Self::NonCommercial => "non_commercial",
+            Self::UseLimits => "use_limits",
+            Self::NothingDropped => "nothing_dropped",
+        }
+    }
+
+    /// The rule in a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NotStated => "One of the two states no licence.",
+            Self::SameLicence => "Both carry the same licence.",
+            Self::SameUnnamed => {
+                "Both carry a licence without a name of its own; whether it is one and the same is open."
+            }
+            Self::Unnamed => "One of the two carries a licence that no rule is known for.",
+            Self::NoDerivatives => "The ancestor's licence lets nothing derived be passed on.",
+            Self::OwnTerms => {
+                "The ancestor's own terms have to go along, and the child carries another licence."
+            }
+            Self::ShareAlike => "The ancestor's licence has to be carried on, and the child carries another.",
+            Self::NonCommercial => "The ancestor forbids commercial use, and the child's licence does not.",
+            Self::UseLimits => "The ancestor forbids some uses, and the child's licence does not.",
+            Self::NothingDropped => "The child's licence drops nothing that the ancestor's asks.",
+        }
+    }
+}
+
+/// A verdict with its rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub rule: Rule,
+}
+
+/// Judges a child's licence against an ancestor's, both as the Hub writes them. Attribution is not judged: no
+/// licence id says whether a card names the authors.
+pub fn judge(parent: Option<&str>, child: Option<&str>) -> Judgement {
+    let stated =
+        |id: Option<&str>| id.map(str::trim).filter(|id| !id.is_empty()).map(str::to_ascii_lowercase);
+    let (verdict, rule) = match (stated(parent), stated(child)) {
+        (Some(parent), Some(child)) => between(&parent, &child),
+        _ => (Verdict::Missing, Rule::NotStated),
+    };
+    Judgement { verdict, rule }
+}
+
+fn between(parent: &str, child: &str) -> (Verdict, Rule) {
+    let named = |id: &str| lookup(id).filter(|licence| !matches!(licence.id, "other" | "unknown"));
+    let (known, heir) = (named(parent), named(child));
+    if parent == child {
+        return match known {
+            Some(licence) if licence.asks(Obligation::NoDerivatives) => {
+                (Verdict::Conflict, Rule::NoDerivatives)
+            }
+            Some(_) => (Verdict::Same, Rule::SameLicence),
+            None => (Verdict::Same, Rule::SameUnnamed),
+        };
+    }
+    let (Some(known), Some(heir)) = (known, heir) else { return (Verdict::Undetermined, Rule::Unnamed) };
+    match broken(known, heir) {
+        Some(rule) => (Verdict::Conflict, rule),
+        None => (Verdict::Compatible, Rule::NothingDropped),
+    }
+}
+
+/// The first rule of the ancestor's licence that another licence breaks.
+fn broken(parent: &Licence, child: &Licence) -> Option<Rule> {
+    let dropped = |obligation| parent.asks(obligation) && !child.asks(obligation);
+    [
+        (parent.asks(Obligation::NoDerivatives), Rule::NoDerivatives),
+        (parent.asks(Obligation::OwnTerms), Rule::OwnTerms),
+        (parent.asks(Obligation::ShareAlike), Rule::ShareAlike),
+        (dropped(Obligation::NonCommercial), Rule::NonCommercial),
+        (dropped(Obligation::UseLimits), Rule::UseLimits),
+    ]
+    .into_iter()
+    .find(|(broken, _)| *broken)
+    .map(|(_, rule)| rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(parent: &str, child: &str) -> (Verdict, Rule) {
+        let Judgement { verdict, rule } = judge(Some(parent), Some(child));
+        (verdict, rule)
+    }
+
+    #[test]
+    fn what_an_ancestor_asks_must_be_kept() {
+        assert_eq!(judged("llama3", "apache-2.0"), (Verdict::Conflict, Rule::OwnTerms));
+        assert_eq!(judged("llama3", "llama3.1"), (Verdict::Conflict, Rule::OwnTerms));
+        assert_eq!(judged("gpl-3.0", "mit"), (Verdict::Conflict, Rule::ShareAlike));
+        assert_eq!(judged("cc-by-nc-4.0", "apache-2.0"), (Verdict::Conflict, Rule::NonCommercial));
+        assert_eq!(judged("cc-by-nc-4.0", "cc-by-nc-sa-4.0"), (Verdict::Compatible, Rule::NothingDropped));
+        assert_eq!(judged("openrail", "mit"), (Verdict::Conflict, Rule::UseLimits));
+        assert_eq!(judged("cc-by-nd-4.0", "cc-by-nd-4.0"), (Verdict::Conflict, Rule::NoDerivatives));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_judged() {
+        assert_eq!(judged("other", "mit"), (Verdict::Undetermined, Rule::Unnamed));
+        assert_eq!(judged("my-licence", "mit"), (Verdict::Undetermined, Rule::Unnamed));
+        assert_eq!(judged("other", "other"), (Verdict::Same, Rule::SameUnnamed));
+        assert_eq!(judge(None, Some("mit")).verdict, Verdict::Missing);
+        assert_eq!(judge(Some(" "), Some("mit")).verdict, Verdict::Missing);
+    }
+
+    #[test]
+    fn case_makes_no_other_licence() {
+        assert_eq!(judged("Apache-2.0", "apache-2.0"), (Verdict::Same, Rule::SameLicence));
+        assert_eq!(judged("MIT", "Apache-2.0"), (Verdict::Compatible, Rule::NothingDropped));
+    }
+}

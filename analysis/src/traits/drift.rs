@@ -1,0 +1,246 @@
+//! Directed drift: which values of a trait give way to which, and the order that explains most of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::Relation;
+use serde::Serialize;
+
+use super::table::{Trait, TraitTable};
+
+/// Values put in order at most; of more, those with the most changes.
+const ORDERED: usize = 40;
+
+/// Passes of the local search; each moves what improves, so few are needed.
+const PASSES: usize = 100;
+
+/// How often one value took another's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transition {
+    pub from: String,
+    pub to: String,
+    pub count: u64,
+    /// How often it went the other way.
+    pub back: u64,
+}
+
+/// The drift of one trait.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Drift {
+    #[serde(rename = "trait")]
+    pub kind: Trait,
+    /// Edges of which both ends report the trait and differ.
+    pub changed: u64,
+    /// Values, sources first.
+    pub order: Vec<String>,
+    /// Whether rarer values were left out of the order.
+    pub truncated: bool,
+    /// Net transitions between ordered values that go forward in the order.
+    pub forward: u64,
+    /// All net transitions between ordered values.
+    pub net: u64,
+    /// Weight of the forward ones as a share of the weight of all, 0 to 1; none without any.
+    pub explained: Option<f64>,
+    /// Most frequent first.
+    pub transitions: Vec<Transition>,
+}
+
+/// The drift of a trait over all edges; lists at most `most` transitions.
+///
+/// For each value a child adds, every value of its parent gives way to it; for each value it drops, that one gives way
+/// to every value of the child. The order maximises the net weight that runs forward, by moving single values until
+/// nothing improves.
+pub fn drift(table: &TraitTable, descents: &[(i64, i64, Relation)], (kind, most): (Trait, usize)) -> Drift {
+    let (mut counts, mut changed) = (HashMap::<(u32, u32), u64>::new(), 0);
+    for &(child, parent, _) in descents {
+        let (Some(own), Some(theirs)) = (table.of(child, kind), table.of(parent, kind)) else { continue };
+        if own.is_empty() || theirs.is_empty() || own == theirs {
+            continue;
+        }
+        changed += 1;
+        for (from, to) in steps(theirs, own) {
+            *counts.entry((from, to)).or_default() += 1;
+        }
+    }
+    let mut named: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for ((from, to), count) in counts {
+        named.insert((table.word(from), table.word(to)), count);
+    }
+    let mut volume: BTreeMap<&str, u64> = BTreeMap::new();
+    for ((from, to), count) in &named {
+        *volume.entry(from).or_default() += count;
+        *volume.entry(to).or_default() += count;
+    }
+    let mut values: Vec<(&str, u64)> = volume.into_iter().collect();
+    values.sort_by(|a, b| b.1.cmp(&a.1));
+    let truncated = values.len() > ORDERED;
+    let values: Vec<&str> = values.into_iter().take(ORDERED).map(|(value, _)| value).collect();
+    let weight = |from: &str, to: &str| named.get(&(from, to)).copied().unwrap_or_default();
+    let net: Vec<Vec<i64>> = values
+        .iter()
+        .map(|from| {
+            values.iter().map(|to| weight(from, to).cast_signed() - weight(to, from).cast_signed()).collect()
+        })
+        .collect();
+    let order = order(&net);
+    let (mut forward, mut all, mut gained, mut total) = (0, 0, 0, 0);
+    for (at, &from) in order.iter().enumerate() {
+        for &to in &order[at + 1..] {
+            let weight = net[from][to];
+            if weight != 0 {
+                all += 1;
+                total += weight.abs();
+                forward += u64::from(weight > 0);
+                gained += weight.max(0);
+            }
+        }
+    }
+    let mut transitions: Vec<Transition> = named
+        .iter()
+        .map(|(&(from, to), &count)| Transition {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            count,
+            back: weight(to, from),
+        })
+        .collect();
+    transitions.sort_by(|a, b| b.count.cmp(&a.count));
+    transitions.truncate(most);
+    Drift {
+        kind,
+        changed,
+        order: order.into_iter().map(|at| values[at].to_owned()).collect(),
+        truncated,
+        forward,
+        net: all,
+        explained: (total > 0).then(|| gained as f64 / total as f64),
+        transitions,
+    }
+}
+
+/// The ordered pairs that one edge counts, each once.
+fn steps(parent: &[u32], child: &[u32]) -> Vec<(u32, u32)> {
+    let has = |set: &[u32], word: u32| set.binary_search(&word).is_ok();
+    let mut pairs = Vec::new();
+    for &added in child.iter().filter(|&&word| !has(parent, word)) {
+        pairs.extend(parent.iter().map(|&old| (old, added)));
+    }
+    for &dropped in parent.iter().filter(|&&word| !has(child, word)) {
+        pairs.extend(child.iter().map(|&new| (dropped, new)));
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+/// An order of `0..net.len()` that no move of one value improves; `net[a][b]` is what is won by a before b.
+fn order(net: &[Vec<i64>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..net.len()).collect();
+    order.sort_by_key(|&at| (-net[at].iter().sum::<i64>(), at));
+    for _ in 0..PASSES {
+        let mut moved = false;
+        for value in 0..net.len() {
+            let Some(from) = order.iter().position(|&other| other == value) else { continue };
+            order.remove(from);
+            // What is won when the value stands before the one at `place`, against standing first.
+            let (mut won, mut best, mut here) = (0, (0, 0), 0);
+            for place in 0..=order.len() {
+                if place == from {
+                    here = won;
+                }
+                if won > best.0 {
+                    best = (won, place);
+                }
+                if let Some(&passed) = order.get(place) {
+                    won += net[passed][value] - net[value][passed];
+                }
+            }
+            let place = if best.0 > here { best.1 } else { from };
+            moved |= place != from;
+            order.insert(place, value);
+        }
+        if !moved {
+            break;
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::table::Card, *};
+
+    fn licences(words: &[&str]) -> TraitTable {
+        let mut table = TraitTable::default();
+        for (model, word) in (1..).zip(words) {
+            table.add(
+                model,
+                Card::default(),
+                |kind| if kind == Trait::Licence { vec![*word] } else { Vec::new() },
+            );
+        }
+        table
+    }
+
+    #[test]
+    fn what_gives_way_stands_before_what_takes_its_place() {
+        let table = licences(&["llama3", "apache-2.0", "mit", "llama3", "apache-2.0"]);
+        let edges: Vec<_> = [(2, 1), (3, 2), (3, 1), (5, 4), (1, 2)]
+            .map(|(child, parent)| (child, parent, Relation::Finetune))
+            .to_vec();
+
+        let drift = drift(&table, &edges, (Trait::Licence, 10));
+
+        assert_eq!(drift.order, ["llama3", "apache-2.0", "mit"]);
+        assert_eq!((drift.forward, drift.net, drift.explained), (3, 3, Some(1.0)));
+        let first = &drift.transitions[0];
+        assert_eq!(
+            (first.from.as_str(), first.to.as_str(), first.count, first.back),
+            ("llama3", "apache-2.0", 2, 1)
+        );
+    }
+
+    #[test]
+    fn a_circle_is_cut_where_it_is_thinnest() {
+        let net = vec![vec![0, 5, -1], vec![-5, 0, 5], vec![1, -5, 0]];
+
+        assert_eq!(order(&net), [0, 1, 2]);
+    }
+
+    #[test]
+    fn no_move_of_one_value_improves_the_order() {
+        let size = 12;
+        let mut state = 7_u64;
+        let mut net = vec![vec![0_i64; size]; size];
+        for a in 0..size {
+            for b in a + 1..size {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                net[a][b] = i64::try_from(state >> 58).unwrap() - 32;
+                net[b][a] = -net[a][b];
+            }
+        }
+        let score = |order: &[usize]| -> i64 {
+            order
+                .iter()
+                .enumerate()
+                .flat_map(|(at, &a)| order[at + 1..].iter().map(move |&b| (a, b)))
+                .map(|(a, b)| net[a][b])
+                .sum()
+        };
+
+        let found = order(&net);
+
+        for from in 0..size {
+            for to in 0..size {
+                let mut other = found.clone();
+                let value = other.remove(from);
+                other.insert(to, value);
+                assert!(score(&other) <= score(&found), "{from} to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_edge_counts_each_pair_once() {
+        assert_eq!(steps(&[1, 2], &[2, 3]), [(1, 2), (1, 3), (2, 3)]);
+    }
+}

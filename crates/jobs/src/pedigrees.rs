@@ -1,0 +1,95 @@
+//! A model with its relatives and the evidence between them, ready to be exported or judged.
+
+use std::collections::HashMap;
+
+use analysis::{
+    export::{Descent, Model, Pedigree},
+    licence::{LicencePath, licence_path},
+    lineage::Reach,
+};
+use domain::Evidence;
+use store::ModelRow;
+
+use crate::{Error, Registry};
+
+/// The relatives of `row` that `up` and `down` generations reach, at most `export_models` of them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn pedigree(
+    registry: &Registry,
+    row: &ModelRow,
+    (up, down): (usize, usize),
+) -> Result<Pedigree, Error> {
+    let forest = registry.forests.current().await?;
+    let around = forest.neighbourhood(row.id, Reach { up, down, cap: registry.limits.export_models });
+    let rows = registry.store.light_models(&around.models).await?;
+    let known: HashMap<i64, &ModelRow> = rows.iter().map(|row| (row.id, row)).collect();
+    let children: Vec<i64> = around.edges.iter().map(|step| around.models[step.child]).collect();
+    let mut children = children;
+    children.dedup();
+    let mut evidence: HashMap<i64, Vec<Evidence>> = registry
+        .store
+        .edges_of_many(&children)
+        .await?
+        .into_iter()
+        .map(|edge| (edge.id, edge.evidence))
+        .collect();
+    Ok(Pedigree {
+        models: around
+            .models
+            .iter()
+            .map(|id| match known.get(id) {
+                Some(row) => described(row),
+                // Removed since the forest was built: its name is still known.
+                None => Model {
+                    name: forest.node(*id).map(|node| node.name.clone()).unwrap_or_default(),
+                    ghost: true,
+                    ..Model::default()
+                },
+            })
+            .collect(),
+        ancestors: around.ancestors,
+        edges: around
+            .edges
+            .iter()
+            .map(|step| Descent {
+                child: step.child,
+                parent: step.parent,
+                relation: step.relation,
+                primary: step.primary,
+                evidence: evidence.remove(&step.edge).unwrap_or_default(),
+            })
+            .collect(),
+        truncated: around.truncated,
+        as_of: rows.iter().map(|row| row.ingested_at).max().unwrap_or_default(),
+    })
+}
+
+fn described(row: &ModelRow) -> Model {
+    Model {
+        name: row.name.clone(),
+        ghost: row.ghost,
+        author: row.author.clone(),
+        licence: row.license.clone(),
+        task: row.pipeline_tag.clone(),
+        library: row.library.clone(),
+        model_type: row.model_type.clone(),
+        architecture: row.architecture.clone(),
+        parameters: row.parameters,
+        downloads: row.downloads,
+        created_at: row.created_at,
+        commit: row.sha.clone(),
+        digest: row.digest.map(|digest| digest.to_string()),
+    }
+}
+
+/// A model's licence against those of its ancestors; a model newer than the forest has none yet.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn licence_of(registry: &Registry, row: &ModelRow) -> Result<LicencePath, Error> {
+    let forest = registry.forests.current().await?;
+    let path = licence_path(&forest, row.id, registry.limits.report_rows);
+    path.ok_or_else(|| Error::UnknownModel(row.name.clone()))
+}

@@ -1,0 +1,217 @@
+//! Reports over the whole registry: models are read page by page, and only words, numbers and edges stay.
+
+mod tables;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use analysis::{
+    licence::{LicenceSurvey, survey},
+    traits::{
+        Card, CardDrift, Drift, Families, Likeness, MutationRate, Trait, TraitTable, card_drift, drift,
+        families, mutation, pairs, similarity,
+    },
+    versions::{Naming, NamingSurvey},
+};
+use serde::Serialize;
+use store::ModelRow;
+use tokio::sync::Mutex;
+
+use crate::{Error, Registry};
+
+pub use tables::Table;
+
+/// Models read at once.
+const PAGE: u64 = 5_000;
+
+/// Of samples and resamples: fixed, so that one registry has one report.
+const SEED: u64 = 20_250_812;
+
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// How alike relatives are.
+    Traits,
+    Mutation,
+    Drift,
+    Families,
+    Licences,
+    Names,
+}
+
+impl Subject {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Traits, Self::Mutation, Self::Drift, Self::Families, Self::Licences, Self::Names];
+
+    /// The word that asks for it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Traits => "traits",
+            Self::Mutation => "mutation",
+            Self::Drift => "drift",
+            Self::Families => "families",
+            Self::Licences => "licences",
+            Self::Names => "names",
+        }
+    }
+
+    /// The subject of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|subject| subject.label() == word)
+    }
+}
+
+/// How many models report a trait at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    #[serde(rename = "trait")]
+    pub kind: Trait,
+    pub models: u64,
+    pub reporting: u64,
+}
+
+/// A finished report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Report {
+    Traits(Likeness),
+    Mutation { coverage: Vec<Coverage>, rates: Vec<MutationRate> },
+    Drift { traits: Vec<Drift>, cards: Vec<CardDrift> },
+    Families(Families),
+    Licences(LicenceSurvey),
+    Names(Naming),
+}
+
+/// The last report on each subject with the change counter it was made at.
+#[derive(Clone, Default)]
+pub struct Reports {
+    made: Arc<RwLock<HashMap<Subject, (i64, Arc<Report>)>>>,
+    /// Held by whoever makes one: a report reads every model.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Reports {
+    fn made(&self, subject: Subject, version: i64) -> Option<Arc<Report>> {
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        made.get(&subject).filter(|(at, _)| *at == version).map(|(_, report)| Arc::clone(report))
+    }
+}
+
+/// The report on a subject, made again when the registry changed since. Whoever asked may go away meanwhile.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn report(registry: &Registry, subject: Subject) -> Result<Arc<Report>, Error> {
+    let registry = registry.clone();
+    tokio::spawn(async move {
+        let version = registry.store.change_counter().await?;
+        if let Some(report) = registry.reports.made(subject, version) {
+            return Ok(report);
+        }
+        let _turn = registry.reports.turn.lock().await;
+        let version = registry.store.change_counter().await?;
+        if let Some(report) = registry.reports.made(subject, version) {
+            return Ok(report);
+        }
+        let report = Arc::new(make(&registry, subject).await?);
+        let mut made = registry.reports.made.write().unwrap_or_else(PoisonError::into_inner);
+        made.insert(subject, (version, Arc::clone(&report)));
+        Ok(report)
+    })
+    .await?
+}
+
+async fn make(registry: &Registry, subject: Subject) -> Result<Report, Error> {
+    let forest = registry.forests.current().await?;
+    let limits = registry.limits;
+    match subject {
+        Subject::Families => {
+            Ok(tokio::task::spawn_blocking(move || Report::Families(families(&forest))).await?)
+        }
+        Subject::Licences => {
+            Ok(tokio::task::spawn_blocking(move || Report::Licences(survey(&forest, limits.report_rows)))
+                .await?)
+        }
+        Subject::Names => {
+            let mut names = NamingSurvey::default();
+            forest.nodes().filter(|node| !node.ghost).for_each(|node| names.add(&node.name));
+            Ok(Report::Names(names.finish(limits.report_rows)))
+        }
+        Subject::Mutation | Subject::Drift => {
+            let table = table(registry).await?;
+            let made = move || {
+                let edges = forest.descents();
+                if subject == Subject::Drift {
+                    let of = |kind| drift(&table, &edges, (kind, limits.report_rows));
+                    return Report::Drift {
+                        traits: Trait::ALL.map(of).to_vec(),
+                        cards: card_drift(&table, &edges),
+                    };
+                }
+                let models = table.len() as u64;
+                let coverage = |kind| Coverage { kind, models, reporting: table.reporting(kind) };
+                Report::Mutation {
+                    coverage: Trait::ALL.map(coverage).to_vec(),
+                    rates: mutation(&table, &edges),
+                }
+            };
+            Ok(tokio::task::spawn_blocking(made).await?)
+        }
+        Subject::Traits => {
+            let classes = pairs(&forest, limits.report_pairs, SEED);
+            let mut ids: Vec<i64> =
+                classes.iter().flat_map(|class| class.pairs.iter().flat_map(|&(a, b)| [a, b])).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let rows = registry.store.light_models(&ids).await?;
+            let texts = rows.iter().map(|row| (row.id, record(row, limits.report_text))).collect();
+            let made = move || Report::Traits(similarity(&classes, &texts, SEED));
+            Ok(tokio::task::spawn_blocking(made).await?)
+        }
+    }
+}
+
+async fn table(registry: &Registry) -> Result<TraitTable, Error> {
+    let mut table = TraitTable::default();
+    let mut after = i64::MIN;
+    loop {
+        let rows = registry.store.trait_rows(after, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(table) };
+        after = last.id;
+        for row in &rows {
+            let card = Card { characters: row.card_characters, generated: row.card_generated };
+            table.add(row.id, card, |kind| match kind {
+                Trait::Licence => row.license.as_deref().into_iter().collect(),
+                Trait::Task => row.pipeline_tag.as_deref().into_iter().collect(),
+                Trait::Library => row.library.as_deref().into_iter().collect(),
+                Trait::Architecture => row.model_type.as_deref().into_iter().collect(),
+                Trait::Language => row.languages.iter().map(String::as_str).collect(),
+                Trait::Dataset => row.datasets.iter().map(String::as_str).collect(),
+            });
+        }
+    }
+}
+
+/// A model's record as the text that is compared, cut at `most` characters.
+fn record(row: &ModelRow, most: usize) -> String {
+    let record = serde_json::json!({
+        "id": row.name,
+        "author": row.author,
+        "created_at": row.created_at,
+        "downloads": row.downloads,
+        "library_name": row.library,
+        "likes": row.likes,
+        "pipeline_tag": row.pipeline_tag,
+        "license": row.license,
+        "model_type": row.model_type,
+        "architecture": row.architecture,
+        "parameters": row.parameters,
+        "languages": row.languages,
+        "datasets": row.datasets,
+        "tags": row.tags,
+    });
+    record.to_string().chars().take(most).collect()
+}

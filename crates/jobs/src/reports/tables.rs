@@ -1,0 +1,177 @@
+//! Reports as tables, for CSV and for the terminal.
+
+use analysis::traits::Interval;
+
+use super::Report;
+
+/// Columns and rows of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    pub columns: Vec<&'static str>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn new<const N: usize>(columns: [&'static str; N], rows: impl Iterator<Item = [String; N]>) -> Self {
+        Self { columns: columns.to_vec(), rows: rows.map(|row| row.to_vec()).collect() }
+    }
+
+    /// RFC 4180, with a head. A text that a spreadsheet would take for a formula gets a quote before it.
+    pub fn csv(&self) -> String {
+        let mut text = self.columns.join(",");
+        text.push_str("\r\n");
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+            text.push_str(&cells.join(","));
+            text.push_str("\r\n");
+        }
+        text
+    }
+
+    /// Aligned columns under their head.
+    pub fn aligned(&self) -> String {
+        let head: Vec<String> = self.columns.iter().map(|&column| column.to_owned()).collect();
+        let width = |at: usize| {
+            self.rows
+                .iter()
+                .chain([&head])
+                .filter_map(|row| row.get(at))
+                .map(|cell| cell.chars().count())
+                .max()
+        };
+        let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
+        let mut text = String::new();
+        for row in [&head].into_iter().chain(&self.rows) {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| {
+                    let clean: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                    format!("{clean:width$}")
+                })
+                .collect();
+            text.push_str(cells.join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn escaped(cell: &str) -> String {
+    let number = cell.parse::<f64>().is_ok();
+    let formula = !number && cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+}
+
+fn maybe(value: Option<f64>) -> String {
+    value.map(|value| format!("{value:.4}")).unwrap_or_default()
+}
+
+fn bounds(interval: Option<Interval>) -> [String; 3] {
+    let of = |part: fn(Interval) -> f64| maybe(interval.map(part));
+    [of(|i| i.mean), of(|i| i.low), of(|i| i.high)]
+}
+
+impl Report {
+    /// The report's main list.
+    pub fn table(&self) -> Table {
+        match self {
+            Self::Traits(likeness) => Table::new(
+                [
+                    "class",
+                    "pairs",
+                    "tf_idf",
+                    "low",
+                    "high",
+                    "levenshtein",
+                    "levenshtein_low",
+                    "levenshtein_high",
+                ],
+                likeness.classes.iter().map(|class| {
+                    let ([a, b, c], [d, e, f]) = (bounds(class.tf_idf), bounds(class.levenshtein));
+                    [class.class.as_str().to_owned(), class.pairs.to_string(), a, b, c, d, e, f]
+                }),
+            ),
+            Self::Mutation { rates, .. } => Table::new(
+                ["trait", "relation", "edges", "both", "changed", "rate"],
+                rates.iter().map(|rate| {
+                    let counts = [rate.edges, rate.both, rate.changed].map(|n| n.to_string());
+                    let [edges, both, changed] = counts;
+                    [
+                        rate.kind.as_str().to_owned(),
+                        rate.relation.to_owned(),
+                        edges,
+                        both,
+                        changed,
+                        maybe(rate.rate),
+                    ]
+                }),
+            ),
+            Self::Drift { traits, .. } => Table::new(
+                ["trait", "from", "to", "count", "back"],
+                traits.iter().flat_map(|drift| {
+                    drift.transitions.iter().map(|step| {
+                        let [count, back] = [step.count, step.back].map(|n| n.to_string());
+                        [drift.kind.as_str().to_owned(), step.from.clone(), step.to.clone(), count, back]
+                    })
+                }),
+            ),
+            Self::Families(families) => {
+                let counts = |what: &'static str, counts: &std::collections::BTreeMap<u64, u64>| {
+                    counts
+                        .iter()
+                        .map(|(n, count)| [what.to_owned(), n.to_string(), count.to_string()])
+                        .collect::<Vec<_>>()
+                };
+                let all = [
+                    counts("size", &families.sizes),
+                    counts("depth", &families.depths),
+                    counts("parents", &families.parents),
+                ];
+                Table::new(["what", "value", "count"], all.into_iter().flatten())
+            }
+            Self::Licences(survey) => Table::new(
+                ["child", "parent", "relation", "child_licence", "parent_licence", "rule"],
+                survey.conflicts.iter().map(|conflict| {
+                    [
+                        conflict.child.clone(),
+                        conflict.parent.clone(),
+                        conflict.relation.to_string(),
+                        conflict.child_licence.clone(),
+                        conflict.parent_licence.clone(),
+                        conflict.rule.as_str().to_owned(),
+                    ]
+                }),
+            ),
+            Self::Names(naming) => Table::new(
+                ["pattern", "names"],
+                naming.top.iter().map(|(pattern, names)| [pattern.clone(), names.to_string()]),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_would_break_out_or_compute_are_quoted() {
+        let table = Table::new(
+            ["a", "b"],
+            [["=1+1".to_owned(), "x,\"y\"\nz".to_owned()], ["-0.5".to_owned(), "@sum".to_owned()]]
+                .into_iter(),
+        );
+
+        assert_eq!(table.csv(), "a,b\r\n'=1+1,\"x,\"\"y\"\"\nz\"\r\n-0.5,'@sum\r\n");
+    }
+
+    #[test]
+    fn columns_are_aligned_by_characters() {
+        let rows = [["ä".to_owned(), "x".to_owned()], ["long".to_owned(), "y".to_owned()]];
+        let table = Table::new(["a", "b"], rows.into_iter());
+
+        assert_eq!(table.aligned(), "a     b\nä     x\nlong  y\n");
+    }
+}

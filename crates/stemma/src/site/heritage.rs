@@ -1,0 +1,64 @@
+//! Licence and versions of a model as its page shows them.
+
+use ::web::view::{LicenceConflict, LicenceHeritage, LicenceTension, Name, VersionRow};
+use analysis::licence::Verdict;
+use jobs::Registry;
+use store::ModelRow;
+
+use super::Result;
+
+/// Conflicts, tensions and releases listed.
+const LISTED: usize = 20;
+
+/// The model's licence against those of its ancestors.
+pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHeritage> {
+    let Ok(path) = jobs::licence_of(registry, row).await else { return Ok(LicenceHeritage::default()) };
+    let conflicts = path.ancestors.iter().filter(|ancestor| ancestor.verdict == Verdict::Conflict);
+    Ok(LicenceHeritage {
+        asks: path.obligations.iter().map(|obligation| obligation.phrase().to_owned()).collect(),
+        conflicts: conflicts
+            .take(LISTED)
+            .map(|ancestor| LicenceConflict {
+                ancestor: Name(ancestor.ancestor.clone()),
+                licence: ancestor.licence.clone(),
+                reason: ancestor.reason.to_owned(),
+                path: ancestor.path.iter().cloned().map(Name).collect(),
+                dropped_by: ancestor.dropped_by.clone().map(Name),
+            })
+            .collect(),
+        conflicts_hidden: path.conflicts.saturating_sub(LISTED) as u64,
+        tensions: path
+            .tensions
+            .iter()
+            .take(LISTED)
+            .map(|tension| LicenceTension {
+                parents: tension.parents.iter().cloned().map(Name).collect(),
+                licences: tension.licences.join(", "),
+            })
+            .collect(),
+        stated: path.ancestors.len() as u64,
+        unstated: path.unstated as u64,
+    })
+}
+
+/// The last releases of the model's line.
+pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<Vec<VersionRow>> {
+    let versions = jobs::versions(registry, row).await?;
+    let skip = versions.line.len().saturating_sub(LISTED);
+    Ok(versions
+        .line
+        .into_iter()
+        .skip(skip)
+        .map(|release| VersionRow {
+            version: release.version.to_string(),
+            name: Name(release.named.model),
+            stated: release.stated,
+            changes: release
+                .changes
+                .into_iter()
+                .map(|change| (change.part.as_str().to_owned(), change.detail))
+                .collect(),
+            silent: release.silent,
+        })
+        .collect())
+}
