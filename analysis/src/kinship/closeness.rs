@@ -29,6 +29,11 @@ const FINE_TUNE: f64 = 0.99;
 const DESCENT: f64 = 0.5;
 
 impl Closeness {
+    /// Whether most of the weights of the two have one origin.
+    pub fn one_origin(&self) -> bool {
+        self.cosine >= DESCENT
+    }
+
     /// Of models given by canonical name; none when a model has no matrix but zero.
     pub fn of(a: &Tensors, b: &Tensors) -> Option<Self> {
         let mut sums = Sums::default();

@@ -105,8 +105,7 @@ pub async fn tell_scores(
     id: web::Path<String>,
     told: web::Json<NewScores>,
 ) -> Result<HttpResponse> {
-    let scores: Vec<(u64, f64)> =
-        told.into_inner().scores.into_iter().map(|told| (told.candidate, told.score)).collect();
+    let scores: Vec<(u64, f64)> = told.scores.iter().map(|told| (told.candidate, told.score)).collect();
     Ok(HttpResponse::Ok().json(SearchView::from(jobs::tell(&registry, &id, &scores).await?)))
 }
 

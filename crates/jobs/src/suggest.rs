@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use analysis::kinship::{Matrix, Signature, Sketched, estimate};
+use analysis::kinship::{Closeness, Matrix, Signature, Sketched, estimate};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
@@ -59,7 +59,7 @@ pub struct Suggestion {
 /// Nothing but stored sketches is read, unless the model or the base has none.
 ///
 /// # Errors
-/// Unknown models, models without weights, or layouts that cannot be compared.
+/// Unknown models, models without weights, and a model that has other tensors than the base or was not made from it.
 pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggestions, Error> {
     let _turn = Turn::take(registry).await?;
     let mut own = open_sketched(registry, &query.model, &query.access).await?.sketched;
@@ -68,6 +68,11 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
     if shapes(&own.tensors) != wanted {
         return Err(Error::Invalid(format!("`{model}` and `{base_label}` do not have the same tensors")));
     }
+    if !kin(&base, &own) {
+        return Err(Error::Invalid(format!(
+            "by their weights `{model}` was not made from `{base_label}`; name the base that it was made from"
+        )));
+    }
     let mut suggestions = Vec::new();
     let relatives = near(registry, &base, query.limit.saturating_mul(LOOKED_AT)).await?;
     for (id, declared) in relatives {
@@ -75,7 +80,7 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
         // One at a time: the sketches of a model are megabytes.
         let stored = stored_sketches(registry, &row.name, &Access::registry()).await?;
         let Some(other) = stored.map(|stored| stored.sketched) else { continue };
-        if shapes(&other.tensors) != wanted {
+        if shapes(&other.tensors) != wanted || !kin(&base, &other) {
             continue;
         }
         let estimated = spawn_blocking(move || {
@@ -121,6 +126,11 @@ async fn near(registry: &Registry, base: &Sketched, most: usize) -> Result<Vec<(
     let below: HashSet<i64> = below.into_iter().collect();
     let alike = nearest.near.into_iter().filter(|near| near.same_layout);
     Ok(alike.map(|near| (near.of.model, below.contains(&near.of.model))).collect())
+}
+
+/// Whether most of the weights of the two have one origin.
+fn kin(base: &Sketched, other: &Sketched) -> bool {
+    Closeness::of(&base.tensors, &other.tensors).is_some_and(|closeness| closeness.one_origin())
 }
 
 /// Names and shapes of all tensors.

@@ -343,7 +343,7 @@ pub enum SearchCommand {
     /// Begin a search as a YAML file says.
     New {
         #[arg(value_name = "CONFIG.yml")]
-        config: PathBuf,
+        wanted: PathBuf,
     },
     /// Searches, newest first.
     List {

@@ -14,8 +14,8 @@ use crate::{cli::SearchCommand, exit::Failure, output, wiring};
 pub async fn run(context: Context, command: SearchCommand) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     match command {
-        SearchCommand::New { config } => {
-            let report = jobs::create_search(&registry, read(&config)?).await?;
+        SearchCommand::New { wanted } => {
+            let report = jobs::create_search(&registry, read(&wanted)?).await?;
             show(&context, report);
         }
         SearchCommand::List { limit, cursor } => {
