@@ -10,7 +10,7 @@ mod m0005_totals;
 mod m0006_sketches;
 mod m0007_signatures;
 mod m0008_moments;
-mod m0011_rates;
+mod m0011_provenance;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -30,7 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_sketches::Migration),
             Box::new(m0007_signatures::Migration),
             Box::new(m0008_moments::Migration),
-            Box::new(m0011_rates::Migration),
+            Box::new(m0011_provenance::Migration),
         ]
     }
 }

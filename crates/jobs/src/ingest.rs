@@ -56,6 +56,7 @@ impl Gathered {
 pub struct Made {
     pub claims: Vec<Claim>,
     pub recipe: Option<(Digest, Value)>,
+    pub provenance: Option<Value>,
     pub fence: Option<(String, i64)>,
 }
 
@@ -222,6 +223,7 @@ async fn publish(
         sketches,
         tensors,
         recipe: made.recipe,
+        provenance: made.provenance,
         fence: made.fence,
     };
     Ok(registry.store.publish(publish).await?)

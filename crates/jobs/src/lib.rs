@@ -17,6 +17,7 @@ mod measure;
 mod meter;
 mod operand;
 mod output;
+mod provenance;
 mod registry;
 mod relatives;
 mod remote;

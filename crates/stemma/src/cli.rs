@@ -114,6 +114,8 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = TreeFormat::Text)]
         format: TreeFormat,
     },
+    /// How a model that was made here was made: recipe, inputs, tensors, warnings, times (JSON).
+    Provenance { id: String },
     /// Kinship of models (ids or checkpoint folders).
     Kinship {
         #[arg(required = true, num_args = 2..)]

@@ -68,6 +68,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
         }
+        Command::Provenance { id } => tree::provenance(context, &id).await,
         Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
             let flags = [
                 (per_layer, measure::Part::Layer),
