@@ -10,7 +10,8 @@ mod m0005_totals;
 mod m0006_sketches;
 mod m0007_signatures;
 mod m0008_moments;
-mod m0011_provenance;
+mod m0011_rates;
+mod m0013_provenance;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -30,7 +31,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_sketches::Migration),
             Box::new(m0007_signatures::Migration),
             Box::new(m0008_moments::Migration),
-            Box::new(m0011_provenance::Migration),
+            Box::new(m0011_rates::Migration),
+            Box::new(m0013_provenance::Migration),
         ]
     }
 }

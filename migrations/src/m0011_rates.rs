@@ -1,4 +1,4 @@
-//! How products were made, and how fast jobs are.
+//! How fast jobs are.
 
 use sea_orm_migration::prelude::*;
 
@@ -7,14 +7,9 @@ pub struct Migration;
 
 const UP: &str = "
 ALTER TABLE jobs ADD COLUMN rate BIGINT;
-CREATE TABLE provenance (
-    revision BIGINT PRIMARY KEY REFERENCES revisions (id),
-    body TEXT NOT NULL
-);
 ";
 
 const DOWN: &str = "
-DROP TABLE provenance;
 ALTER TABLE jobs DROP COLUMN rate;
 ";
 
