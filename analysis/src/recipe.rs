@@ -70,6 +70,28 @@ impl Recipe {
         sorted(serde_json::to_value(self).unwrap_or_default())
     }
 
+    /// What the model is computed from, by role or by the name the recipe gives it.
+    pub fn inputs(&self) -> Vec<(&str, &Pinned)> {
+        match self {
+            Self::Merge { inputs, .. } => {
+                inputs.iter().map(|(name, pinned)| (name.as_str(), pinned)).collect()
+            }
+            Self::Transfer { target_base, source_base, source_tuned, .. } => vec![
+                ("target_base", target_base),
+                ("source_base", source_base),
+                ("source_tuned", source_tuned),
+            ],
+            Self::Diff { tuned, base } | Self::ExtractAdapter { base, tuned, .. } => {
+                vec![("base", base), ("tuned", tuned)]
+            }
+            Self::ApplyDiff { base, diff, .. } => vec![("base", base), ("diff", diff)],
+            Self::BakeAdapter { base, adapter, .. } => vec![("base", base), ("adapter", adapter)],
+            Self::TransplantTokenizer { recipient, donor, .. } => {
+                vec![("recipient", recipient), ("donor", donor)]
+            }
+        }
+    }
+
     /// Digest of the canonical document: same recipe and inputs, same digest.
     pub fn digest(&self) -> Digest {
         Digest::of(self.canonical().to_string().as_bytes())

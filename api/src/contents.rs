@@ -91,6 +91,30 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
     Ok(HttpResponse::Ok().json(FilePage { items, next }))
 }
 
+/// How the current revision was made, where it was made here: recipe, inputs by digest, what methods tell of each
+/// tensor, warnings, and what it took.
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/provenance")]
+pub async fn get_provenance(
+    registry: web::Data<Registry>,
+    path: web::Path<ModelPath>,
+) -> Result<HttpResponse> {
+    provenance_of(&registry, &path.id()).await
+}
+
+/// The record of the model called `id`.
+pub async fn provenance_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
+    let record = match row.revision {
+        Some(revision) => registry.store.provenance_of(revision).await?,
+        None => None,
+    };
+    match record {
+        Some(record) => Ok(HttpResponse::Ok().json(record)),
+        None => Err(Problem::not_found(format!("a record of how `{id}` was made"))),
+    }
+}
+
 /// A tensor of the current revision.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TensorView {

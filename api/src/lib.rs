@@ -44,6 +44,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(models::list_models)
         .service(contents::list_files)
         .service(contents::list_tensors)
+        .service(contents::get_provenance)
         .service(upload::upload_model)
         .service(lineage::get_lineage)
         .service(lineage::list_families)

@@ -9,7 +9,7 @@ use store::{ModelRow, SearchQuery, Sort};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    contents::{files_of, tensors_of},
+    contents::{files_of, provenance_of, tensors_of},
     lineage::lineage_of,
     relatives::relatives_of,
     reports::{licence_of, versions_of},
@@ -231,6 +231,7 @@ pub async fn get_model(
     match (path.org.as_deref(), path.name.as_str()) {
         (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "provenance") => provenance_of(&registry, bare).await,
         (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "licence") => licence_of(&registry, bare).await,
         (Some(bare), "versions") => versions_of(&registry, bare).await,

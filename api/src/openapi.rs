@@ -19,6 +19,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::models::get_model,
         crate::contents::list_files,
         crate::contents::list_tensors,
+        crate::contents::get_provenance,
         crate::upload::upload_model,
         crate::lineage::get_lineage,
         crate::lineage::list_families,

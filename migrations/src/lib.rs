@@ -13,6 +13,7 @@ mod m0008_moments;
 mod m0009_commits;
 mod m0011_rates;
 mod m0012_searches;
+mod m0013_provenance;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_commits::Migration),
             Box::new(m0011_rates::Migration),
             Box::new(m0012_searches::Migration),
+            Box::new(m0013_provenance::Migration),
         ]
     }
 }

@@ -36,11 +36,17 @@ fn limited(data: &Path, limit: u32, words: &str) -> Result<Output> {
 
 /// A checkpoint of bf16 zeros whose file is all hole behind its header.
 fn sparse(folder: &Path, tensors: u64) -> Result<()> {
+    zeros(folder, tensors, ("BF16", TENSOR / 2))
+}
+
+/// The same of any number format of `elements` a tensor, a multiple of 4,096.
+fn zeros(folder: &Path, tensors: u64, (dtype, elements): (&str, u64)) -> Result<()> {
+    let bytes = elements * if dtype == "F32" { 4 } else { 2 };
     let mut entries = serde_json::Map::new();
     for at in 0..tensors {
-        let place = [at * TENSOR, (at + 1) * TENSOR];
+        let place = [at * bytes, (at + 1) * bytes];
         let entry =
-            serde_json::json!({"dtype": "BF16", "shape": [TENSOR / 8192, 4096], "data_offsets": place});
+            serde_json::json!({"dtype": dtype, "shape": [elements / 4096, 4096], "data_offsets": place});
         entries.insert(format!("model.layers.{at}.mlp.up_proj.weight"), entry);
     }
     let header = serde_json::to_vec(&entries)?;
@@ -48,7 +54,7 @@ fn sparse(folder: &Path, tensors: u64) -> Result<()> {
     let mut file = fs_err::File::create(folder.join("model.safetensors"))?;
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(&header)?;
-    Ok(file.set_len(8 + header.len() as u64 + tensors * TENSOR)?)
+    Ok(file.set_len(8 + header.len() as u64 + tensors * bytes)?)
 }
 
 /// Size of the checkpoints in GiB; a debug build reads too slowly for one like those that are really about.
@@ -69,6 +75,31 @@ fn checkpoints_larger_than_memory_are_measured_exactly_and_by_sketches() -> Resu
         let report: Value = serde_json::from_slice(&out.stdout)?;
         ensure!(report["matrices"]["euclidean"][0][1] == 0.0, "{words}: {report}");
         ensure!(report["matrices"]["cosine"][0][1].is_null(), "{words}: a delta of zeros has no direction");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_tensor_larger_than_memory_is_merged_in_one_pass_and_in_several() -> Result<()> {
+    let data = TempDir::with_prefix("stemma-test-")?;
+    for model in ["a", "b"] {
+        zeros(&data.path().join(model), 1, ("F32", 72 << 20))?;
+    }
+    for (method, parameters, base) in
+        [("linear", "{weight: 0.5}", ""), ("ties", "{weight: 0.5, density: 0.5}", "base_model: a\n")]
+    {
+        let entry = |model: &str| format!("  - model: {model}\n    parameters: {parameters}\n");
+        let models = if base.is_empty() { format!("{}{}", entry("a"), entry("b")) } else { entry("b") };
+        let recipe = format!("merge_method: {method}\n{base}models:\n{models}");
+        fs_err::write(data.path().join("merge.yml"), recipe)?;
+
+        let out = limited(data.path(), READING, &format!("merge merge.yml {method}"))?;
+
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(out.status.success(), "{method}: {} {said}", out.status);
+        let written = fs_err::metadata(data.path().join(method).join("model.safetensors"))?.len();
+        ensure!(written > 288 << 20, "{method}: {written} bytes");
+        fs_err::remove_dir_all(data.path().join(method))?;
     }
     Ok(())
 }

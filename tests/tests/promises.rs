@@ -121,6 +121,44 @@ async fn a_chat_template_asked_for_is_in_the_model_that_a_job_makes() -> Result<
 }
 
 #[tokio::test]
+async fn what_a_job_makes_has_a_record_of_how_it_was_made() -> Result<()> {
+    for database in databases() {
+        let site = Site::on(&database).await?;
+        let config = "merge_method: slerp\nbase_model: mandoc/scribe-v1\nparameters: {t: 0.4}\nmodels:\n  \
+                      - model: mandoc/scribe-v1\n  - model: mandoc/scribe-v1-de\n";
+        let mut records = Vec::new();
+        for output in ["tests/first", "tests/second"] {
+            let (_, job) =
+                site.post("/api/v1/merges", output, &json!({ "config": config, "output": output })).await?;
+            let job = site.ended(&job).await?;
+            ensure!(job["state"] == "succeeded", "{job}");
+            let (status, record) = site.get(&format!("/api/v1/models/{output}/provenance")).await?;
+            ensure!(status == 200, "{record}");
+            records.push(record);
+        }
+
+        let record = &records[0];
+        ensure!(record["method"]["id"] == "slerp" && record["seed"] == 0, "{record}");
+        let inputs = record["inputs"].as_array().context("no inputs")?;
+        ensure!(inputs.len() == 2 && inputs.iter().all(|input| input["root"].is_string()), "{inputs:?}");
+        let branches: Vec<&Value> =
+            record["tensors"].as_array().into_iter().flatten().map(|tensor| &tensor["branch"]).collect();
+        ensure!(branches.iter().any(|branch| *branch == "spherical"), "{branches:?}");
+        ensure!(record["run"]["wall_seconds"].as_f64() > Some(0.0), "{record}");
+        for field in ["recipe", "recipe_digest", "inputs", "output", "tensors", "warnings", "engine"] {
+            ensure!(records[0][field] == records[1][field] && !record[field].is_null(), "{field}");
+        }
+        let (_, page) = site.bytes("/tests/first").await?;
+        ensure!(String::from_utf8_lossy(&page).contains("How it was made"));
+        let told = site.server.stemma().args(["provenance", "tests/first"]).output()?;
+        ensure!(serde_json::from_slice::<Value>(&told.stdout)? == *record);
+        let (status, _) = site.get("/api/v1/models/mandoc/scribe-v1/provenance").await?;
+        ensure!(status == 404, "{status}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_many_requests_for_one_output_one_is_queued() -> Result<()> {
     for database in databases() {
         let site = Site::on(&database).await?;

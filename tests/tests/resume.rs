@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const ENOUGH: Duration = Duration::from_secs(240);
 const TENSORS: u64 = 24;
 /// Elements of a tensor.
-const ELEMENTS: u64 = 1 << 20;
+const ELEMENTS: u64 = 1 << 18;
 
 /// A checkpoint of F32 tensors, each of one value that grows from `first`.
 fn checkpoint(folder: &Path, first: f32) -> Result<()> {
@@ -90,7 +90,7 @@ fn a_merge_into_the_same_folder_goes_on_where_it_was_killed() -> Result<()> {
     fs_err::write(at.join("merge.yml"), recipe(["a", "b"]))?;
     let merge = |out: &str| {
         let mut command = stemma(at);
-        command.args(["merge", "merge.yml", out, "--max-shard-size", "20000000", "--json"]);
+        command.args(["merge", "merge.yml", out, "--max-shard-size", "5000000", "--json"]);
         command
     };
     fs_err::create_dir_all(at.join("made"))?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::Item;
-use weights::{TensorInfo, TensorSource};
+use weights::{Account, TensorInfo, TensorSource};
 
 use super::{Combine, Method, Operands, spec::Found};
 use crate::computed::{self, BLOCK, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused};
@@ -66,6 +66,8 @@ pub struct MergeSource {
     /// What the method found over all tensors, by tensor; empty for a method that does not look.
     survey: OnceLock<BTreeMap<usize, Found>>,
     outline: Outline,
+    /// How each tensor was made, of those prepared.
+    accounts: Mutex<BTreeMap<usize, Account>>,
 }
 
 /// What is known of a merge besides its tensors.
@@ -88,7 +90,7 @@ impl MergeSource {
     pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>, outline: Outline) -> Self {
         let infos = rows.iter().map(|row| row.info.clone()).collect();
         let (prepared, survey) = (Mutex::default(), OnceLock::new());
-        Self { method, infos, rows, prepared, survey, outline }
+        Self { method, infos, rows, prepared, survey, outline, accounts: Mutex::default() }
     }
 
     /// What the recipe says that it probably does not mean.
@@ -141,6 +143,10 @@ impl MergeSource {
             None => self.method.prepare(operands)?,
             survey => self.method.prepare(&Operands { survey, ..operands.clone() })?,
         };
+        let account = combine.account();
+        if !account.is_empty() {
+            self.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(index, account);
+        }
         let mut prepared = lock();
         prepared.push_front(Prepared {
             index,
@@ -211,6 +217,15 @@ impl TensorSource for MergeSource {
 
     fn ready(&self, index: usize) -> Result<(), weights::Error> {
         Computed::ready(self, index)
+    }
+
+    fn account(&self, index: usize) -> Account {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.get(&index).cloned().unwrap_or_default()
+    }
+
+    fn cautions(&self) -> Vec<Item> {
+        self.outline.warnings.clone()
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {

@@ -136,4 +136,9 @@ pub enum Beside {
 pub trait Combine: Send + Sync {
     /// Combines elements `start..` of all models; `base` is empty when the method takes no deltas.
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]);
+
+    /// What is worth a record of how this tensor is combined.
+    fn account(&self) -> weights::Account {
+        weights::Account::new()
+    }
 }

@@ -178,6 +178,7 @@ pub struct Blend {
     factors: Vec<f64>,
     /// Where the models agree, they are the answer.
     common: Common,
+    account: weights::Account,
 }
 
 /// Whether elements that all models share are taken over as they are.
@@ -190,7 +191,14 @@ pub enum Common {
 impl Blend {
     /// `factors`: of all models for the first vector, then for the next.
     pub fn new(operands: &Operands, vectors: Vectors, factors: Vec<f64>, common: Common) -> Self {
-        Self { vectors, shape: vectors.stride(operands), factors, common }
+        Self { vectors, shape: vectors.stride(operands), factors, common, account: weights::Account::new() }
+    }
+
+    /// The same with a fact for the record.
+    #[must_use]
+    pub fn told(mut self, name: &str, fact: impl Into<serde_json::Value>) -> Self {
+        self.account.insert(name.to_owned(), fact.into());
+        self
     }
 
     /// The model at `at` as it is.
@@ -230,6 +238,10 @@ impl Blend {
 }
 
 impl Combine for Blend {
+    fn account(&self) -> weights::Account {
+        self.account.clone()
+    }
+
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
         if out.is_empty() {
             return;

@@ -91,6 +91,7 @@ impl Method for TaskVectors {
             absolute: params.chose(&DIVISOR, "abs"),
             normalize: params.flag("normalize"),
             lambda: params.number("lambda"),
+            sparse: (self.sparsifier != Sparsifier::None).then(|| params.each("density")),
         };
         if params.flag("rescale") {
             ready.scales = ready.rescale(operands)?;
@@ -133,6 +134,8 @@ struct Ready {
     absolute: bool,
     normalize: bool,
     lambda: f64,
+    /// Share of each delta that is kept, where some may be dropped.
+    sparse: Option<Vec<f64>>,
 }
 
 impl Ready {
@@ -276,6 +279,13 @@ impl Norm {
 }
 
 impl Combine for Ready {
+    fn account(&self) -> weights::Account {
+        let Some(shares) = &self.sparse else { return weights::Account::new() };
+        let (shares, scales) = (shares.iter().map(|share| share.clamp(0.0, 1.0)), &self.scales);
+        let facts = [("density", shares.collect::<Vec<f64>>().into()), ("rescale", scales.clone().into())];
+        facts.into_iter().map(|(name, fact): (&str, serde_json::Value)| (name.to_owned(), fact)).collect()
+    }
+
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
         let total: f64 = self.weights.iter().map(|weight| self.share(*weight)).sum();
         let size: f64 = self.weights.iter().map(|weight| weight.abs()).sum();

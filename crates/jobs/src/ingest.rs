@@ -52,6 +52,7 @@ impl Gathered {
 pub struct Made {
     pub claims: Vec<Claim>,
     pub recipe: Option<(Digest, Value)>,
+    pub provenance: Option<Value>,
     pub fence: Option<(String, i64)>,
 }
 
@@ -176,6 +177,7 @@ async fn publish(
         signature: looked.signature,
         weights_of: None,
         recipe: made.recipe,
+        provenance: made.provenance,
         fence: made.fence,
         commit: NewCommit::default(),
     };

@@ -19,6 +19,7 @@ mod mirror;
 mod operand;
 mod output;
 mod pedigrees;
+mod provenance;
 mod push;
 mod recover;
 mod registry;

@@ -21,7 +21,7 @@ impl Meter {
             step.clone_into(&mut self.step);
             self.seen.clear();
         }
-        while self.seen.len() > 1 && self.seen.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) > WINDOW)
+        while self.seen.len() > 1 && self.seen.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= WINDOW)
         {
             self.seen.pop_front();
         }

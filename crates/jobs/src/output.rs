@@ -13,6 +13,7 @@ use crate::{
     Error, Gathered, Incoming, Made, Operand, Registry, Workplace, adapter, ingest_files,
     kinds::Run,
     operand::{Companion, CompanionFrom},
+    provenance::{self, Effort},
     remote,
     worker::Pulse,
 };
@@ -109,6 +110,7 @@ impl Derived {
         Made {
             claims: self.claims(),
             recipe: Some((self.recipe.digest(), self.recipe.canonical())),
+            provenance: None,
             fence: None,
         }
     }
@@ -174,7 +176,7 @@ pub async fn publish_derived(
     derived: Derived,
     source: Arc<dyn TensorSource>,
 ) -> Result<Map<String, Value>, Error> {
-    let registry = &run.registry;
+    let (registry, effort) = (&run.registry, Effort::begin());
     let place = run.workplace()?;
     let laid = (Arc::clone(&source), derived.layout(registry));
     let done = match place.write(laid, derived.recipe.digest().to_string(), &run.pulse).await {
@@ -182,6 +184,7 @@ pub async fn publish_derived(
         other => other?,
     };
     run.told_kept(done.kept);
+    let record = provenance::record(registry, &derived.recipe, (&*source, &done), &effort).await?;
     let (names, out) = (done.names, place.out());
     let sizes = names.iter().map(|name| Ok(fs_err::metadata(out.join(name))?.len()));
     run.pulse.begin("publishing", sizes.sum::<std::io::Result<u64>>()?);
@@ -191,7 +194,8 @@ pub async fn publish_derived(
         gathered.discard(registry).await;
         return Err(error);
     }
-    let made = Made { fence: Some((run.job.id.clone(), run.job.fence)), ..derived.made() };
+    let fence = Some((run.job.id.clone(), run.job.fence));
+    let made = Made { fence, provenance: Some(record), ..derived.made() };
     let row = ingest_files(registry, &derived.id, gathered, made).await?;
     Ok(Map::from_iter([
         ("model".to_owned(), json!(row.name)),
@@ -238,7 +242,7 @@ async fn gather(
 /// Writes a derived model into a folder that must not hold a checkpoint yet. Until it is whole it lies beside that
 /// folder; where a process was killed, the next one that is asked for the same goes on.
 ///
-/// Gives the bytes that another process had written.
+/// Gives the record of how it was made.
 ///
 /// # Errors
 /// When the folder is not empty or cannot be written.
@@ -248,7 +252,7 @@ pub async fn write_folder(
     derived: Derived,
     source: Arc<dyn TensorSource>,
     pulse: &Pulse,
-) -> Result<u64, Error> {
+) -> Result<Value, Error> {
     if out.exists() && fs_err::read_dir(out)?.next().is_some() {
         return Err(Error::OutputExists(out.display().to_string()));
     }
@@ -274,10 +278,11 @@ async fn fill(
     place: &Workplace,
     (derived, source): (Derived, Arc<dyn TensorSource>),
     pulse: &Pulse,
-) -> Result<u64, Error> {
-    let ready = place.out();
+) -> Result<Value, Error> {
+    let (ready, effort) = (place.out(), Effort::begin());
     let laid = (Arc::clone(&source), derived.layout(registry));
-    let kept = place.write(laid, derived.recipe.digest().to_string(), pulse).await?.kept;
+    let done = place.write(laid, derived.recipe.digest().to_string(), pulse).await?;
+    let record = provenance::record(registry, &derived.recipe, (&*source, &done), &effort).await?;
     for (name, text) in derived.texts(&*source) {
         durable(&ready.join(name), |file| file.write_all(text.as_bytes()))?;
     }
@@ -304,7 +309,7 @@ async fn fill(
         }
     }
     sync_folder(&ready)?;
-    Ok(kept)
+    Ok(record)
 }
 
 fn durable(path: &Path, write: impl FnOnce(&mut fs_err::File) -> std::io::Result<()>) -> std::io::Result<()> {

@@ -128,6 +128,7 @@ async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), E
         signature: None,
         weights_of: same.map(|head| head.revision),
         recipe: None,
+        provenance: None,
         fence: None,
         commit: NewCommit { parent, ..push.commit.clone() },
     };

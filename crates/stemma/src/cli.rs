@@ -178,6 +178,8 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
+    /// How a model that was made here was made: recipe, inputs, tensors, warnings, times (JSON).
+    Provenance { id: String },
     /// Kinship of models (ids or checkpoint folders).
     Kinship {
         #[arg(required = true, num_args = 2..)]

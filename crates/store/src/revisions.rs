@@ -74,6 +74,8 @@ pub struct Publish {
     pub weights_of: Option<i64>,
     /// Recipe of a model made here, with its digest.
     pub recipe: Option<(Digest, Value)>,
+    /// How a model made here was made.
+    pub provenance: Option<Value>,
     /// Job and fence of the worker that publishes.
     pub fence: Option<(String, i64)>,
     pub commit: NewCommit,
@@ -145,6 +147,11 @@ impl Store {
                 Some(known) => copy_weights(&tx, known, revision).await?,
                 None => write_weights(&tx, revision, weights).await?,
             }
+        }
+        if let Some(body) = &publish.provenance {
+            let row = vec![revision.into(), to_json(body)?.into()];
+            let on = "ON CONFLICT (revision) DO UPDATE SET body = excluded.body";
+            sql::insert(&tx, "provenance", &["revision", "body"], vec![row], on).await?;
         }
         let oid = commits::add(&tx, (*model, revision, digest), &publish.commit).await?;
         if current {
@@ -271,6 +278,17 @@ impl Store {
              WHERE revisions.id = {}",
             params.add(revision)
         );
+        let row = sql::one(self.db(), &sql, params).await?;
+        row.as_ref().map_or(Ok(None), |row| maybe_json(row, "body"))
+    }
+
+    /// How a revision that was made here was made.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn provenance_of(&self, revision: i64) -> Result<Option<Value>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT body FROM provenance WHERE revision = {}", params.add(revision));
         let row = sql::one(self.db(), &sql, params).await?;
         row.as_ref().map_or(Ok(None), |row| maybe_json(row, "body"))
     }

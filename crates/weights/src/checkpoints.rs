@@ -19,7 +19,7 @@ use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    LocalFile, ReadAt, Result, TensorInfo, TensorSource,
+    Account, LocalFile, ReadAt, Result, TensorInfo, TensorSource,
     writer::{BLOCK_BYTES, header, shards, write_body},
 };
 
@@ -59,6 +59,8 @@ pub struct Checkpointed {
     pub names: Vec<String>,
     /// Digest of the bytes of each tensor, in the order of the source.
     pub digests: Vec<Digest>,
+    /// How each was made, in the same order.
+    pub accounts: Vec<Account>,
     /// Bytes of the tensors that an earlier attempt had finished.
     pub kept: u64,
 }
@@ -76,6 +78,8 @@ struct Title {
 struct Entry {
     tensor: String,
     digest: Digest,
+    #[serde(default, skip_serializing_if = "Account::is_empty")]
+    account: Account,
 }
 
 /// Writes `source` into `place`: one file, or shards and their index where it has more bytes than the layout allows in
@@ -90,12 +94,13 @@ pub fn write_checkpoint(
     progress: &(dyn Fn(Step) -> Result<()> + Sync),
 ) -> Result<Checkpointed> {
     let plan = Plan::new(source, place)?;
-    let mut digests = plan.title.read(&place.journal);
-    digests.truncate(source.tensors().len());
-    digests.truncate(plan.verified(&digests, progress)?);
-    let done = digests.len();
+    let mut entries = plan.title.read(&place.journal);
+    entries.truncate(source.tensors().len());
+    let digests: Vec<Digest> = entries.iter().map(|entry| entry.digest).collect();
+    entries.truncate(plan.verified(&digests, progress)?);
+    let done = entries.len();
     plan.clear(done)?;
-    let mut journal = plan.title.begin(&place.journal, source.tensors().iter().zip(&digests))?;
+    let mut journal = plan.title.begin(&place.journal, &entries)?;
     for shard in &plan.shards {
         let rest = done.clamp(shard.tensors.start, shard.tensors.end)..shard.tensors.end;
         let mut file = OpenOptions::new().create(true).append(true).open(&shard.path)?;
@@ -103,14 +108,14 @@ pub fn write_checkpoint(
             file.set_len(0)?;
             file.write_all(&header(source, shard.tensors.clone())?)?;
         }
-        let left = source.tensors()[rest.clone()].iter();
         let mut out = Journaled {
             out: io::BufWriter::with_capacity(1 << 20, file),
-            left,
+            source,
+            left: rest.clone(),
             missing: 0,
             hash: None,
             journal: &mut journal,
-            digests: &mut digests,
+            entries: &mut entries,
         };
         out.next()?;
         write_body(source, rest, &mut out, &|bytes| progress(Step::Written(bytes)))?;
@@ -118,7 +123,8 @@ pub fn write_checkpoint(
     }
     let names = plan.finish()?;
     let kept = source.tensors()[..done].iter().map(TensorInfo::bytes).sum();
-    Ok(Checkpointed { names, digests, kept })
+    let (digests, accounts) = entries.into_iter().map(|entry| (entry.digest, entry.account)).unzip();
+    Ok(Checkpointed { names, digests, accounts, kept })
 }
 
 /// One file of a checkpoint.
@@ -242,27 +248,23 @@ fn digest_of(file: &LocalFile, range: Range<u64>) -> Option<Digest> {
 }
 
 impl Title {
-    /// The digests that a journal of this title holds; none where it is missing or another's. A line cut short ends it.
-    fn read(&self, path: &Path) -> Vec<Digest> {
+    /// What a journal of this title holds; none where it is missing or another's. A line cut short ends it.
+    fn read(&self, path: &Path) -> Vec<Entry> {
         let Ok(file) = File::open(path) else { return Vec::new() };
         let mut lines = io::BufReader::new(file).lines().map_while(Result::ok);
         let title = lines.next().and_then(|line| serde_json::from_str::<Self>(&line).ok());
         if title.as_ref() != Some(self) {
             return Vec::new();
         }
-        lines.map_while(|line| Some(serde_json::from_str::<Entry>(&line).ok()?.digest)).collect()
+        lines.map_while(|line| serde_json::from_str(&line).ok()).collect()
     }
 
     /// Puts a journal of these entries in the place of the one there was, open for more.
-    fn begin<'t>(
-        &self,
-        path: &Path,
-        entries: impl Iterator<Item = (&'t TensorInfo, &'t Digest)>,
-    ) -> Result<File> {
+    fn begin(&self, path: &Path, entries: &[Entry]) -> Result<File> {
         let fresh = path.with_extension("new");
         let mut text = line(self)?;
-        for (info, digest) in entries {
-            text.push_str(&line(&Entry { tensor: info.name.clone(), digest: *digest })?);
+        for entry in entries {
+            text.push_str(&line(entry)?);
         }
         let mut file = File::create(&fresh)?;
         file.write_all(text.as_bytes())?;
@@ -276,36 +278,40 @@ fn line(of: &impl Serialize) -> io::Result<String> {
 }
 
 /// Passes the bytes of consecutive tensors on, and writes each into the journal once it has left this process.
-struct Journaled<'a, I> {
+struct Journaled<'a> {
     out: io::BufWriter<File>,
-    left: I,
+    source: &'a dyn TensorSource,
+    left: Range<usize>,
     /// Bytes of the present tensor that are still to come.
     missing: u64,
-    /// Name of the present tensor, and its bytes so far.
-    hash: Option<(String, Sha256)>,
+    /// The present tensor, and its bytes so far.
+    hash: Option<(usize, Sha256)>,
     journal: &'a mut File,
-    digests: &'a mut Vec<Digest>,
+    entries: &'a mut Vec<Entry>,
 }
 
-impl<'a, 't, I: Iterator<Item = &'t TensorInfo>> Journaled<'a, I> {
+impl Journaled<'_> {
     /// Ends the present tensor, and those without bytes that follow it.
     fn next(&mut self) -> io::Result<()> {
         while self.missing == 0 {
-            if let Some((tensor, hash)) = self.hash.take() {
+            if let Some((index, hash)) = self.hash.take() {
                 let digest = Digest::from_bytes(hash.finalize().into());
                 self.out.flush()?;
-                self.journal.write_all(line(&Entry { tensor, digest })?.as_bytes())?;
-                self.digests.push(digest);
+                let (tensor, account) =
+                    (self.source.tensors()[index].name.clone(), self.source.account(index));
+                let entry = Entry { tensor, digest, account };
+                self.journal.write_all(line(&entry)?.as_bytes())?;
+                self.entries.push(entry);
             }
-            let Some(info) = self.left.next() else { break };
-            self.missing = info.bytes();
-            self.hash = Some((info.name.clone(), Sha256::new()));
+            let Some(index) = self.left.next() else { break };
+            self.missing = self.source.tensors()[index].bytes();
+            self.hash = Some((index, Sha256::new()));
         }
         Ok(())
     }
 }
 
-impl<'t, I: Iterator<Item = &'t TensorInfo>> Write for Journaled<'_, I> {
+impl Write for Journaled<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let here = usize::try_from(self.missing).unwrap_or(usize::MAX).min(bytes.len());
         let bytes = &bytes[..here];

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
+use domain::Item;
 use kernels::Dtype;
 
 use crate::Error;
@@ -26,6 +27,9 @@ impl TensorInfo {
         self.dtype.bytes(self.elements())
     }
 }
+
+/// Facts of how one tensor was made, by name, such as `kept` or `t`.
+pub type Account = serde_json::Map<String, serde_json::Value>;
 
 /// A checkpoint: lists its tensors and reads any range of any of them. Nothing is ever loaded whole.
 pub trait TensorSource: Send + Sync {
@@ -57,6 +61,17 @@ pub trait TensorSource: Send + Sync {
     /// them in place saves a copy. `None` where they must be read or computed, or leave the tensor.
     fn view(&self, _index: usize, _offset: u64, _len: usize) -> Option<&[u8]> {
         None
+    }
+
+    /// How tensor `index` was made, as far as that is worth a record: what it says must not depend on threads or blocks.
+    /// Asked once the tensor has been read.
+    fn account(&self, _index: usize) -> Account {
+        Account::new()
+    }
+
+    /// What whoever made the source should know of it as a whole.
+    fn cautions(&self) -> Vec<Item> {
+        Vec::new()
     }
 
     /// The `__metadata__` map of the safetensors header.

@@ -156,6 +156,8 @@ pub struct ModelPage {
     pub dtypes: Vec<DtypeRow>,
     /// The recipe this revision was made from, as text.
     pub recipe: Option<String>,
+    /// How it was made, as label and text in reading order; empty for what was not made here.
+    pub made: Vec<(&'static str, String)>,
     /// Card body, Markdown.
     pub card: Option<String>,
     pub notes: Vec<Note>,

@@ -44,12 +44,10 @@ impl Method for ModelStock {
             let t = share(products);
             if clamp { t.clamp(0.0, 1.0) } else { t }
         };
-        let factors = found
-            .products
-            .iter()
-            .flat_map(|products| std::iter::repeat_n(share(products) / count as f64, count))
-            .collect();
-        Ok(Arc::new(Blend::new(operands, vectors, factors, Common::Blended)))
+        let shares: Vec<f64> = found.products.iter().map(share).collect();
+        let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+        let factors = shares.into_iter().flat_map(|t| std::iter::repeat_n(t / count as f64, count)).collect();
+        Ok(Arc::new(Blend::new(operands, vectors, factors, Common::Blended).told("t", mean)))
     }
 }
 

@@ -36,7 +36,9 @@ impl Method for Slerp {
         let cosine = cosine(&found.products[0], ZERO_NORM);
         let along = cosine.abs() > PARALLEL;
         let common = if along { Common::Kept } else { Common::Blended };
-        Ok(Arc::new(whole(arc(t, if along { 1.0 } else { cosine }), common)))
+        let blend = whole(arc(t, if along { 1.0 } else { cosine }), common);
+        let branch = if along { "linear" } else { "spherical" };
+        Ok(Arc::new(blend.told("branch", branch).told("cosine", cosine)))
     }
 }
 

@@ -149,16 +149,18 @@ pub async fn write_reported(
 ) -> Result<(), Failure> {
     let Job { derived, source, out, register } = job;
     let (id, made) = (derived.id.clone(), derived.made());
-    let kept = shown(context, "writing", async |pulse: &Pulse| {
+    let record = shown(context, "writing", async |pulse: &Pulse| {
         jobs::write_folder(registry, out, derived, source, pulse).await
     })
     .await?;
+    let kept = record["run"]["resumed_bytes"].as_u64().unwrap_or_default();
     if kept > 0 {
         context.progress.tell(format_args!("went on after {kept} bytes that were there already"));
     }
     let mut digest = None;
     if register {
-        let row = jobs::ingest_made(registry, out, &id, made).await?;
+        let row =
+            jobs::ingest_made(registry, out, &id, jobs::Made { provenance: Some(record), ..made }).await?;
         digest = row.digest;
     }
     if context.json {

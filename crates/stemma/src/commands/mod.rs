@@ -81,6 +81,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Licence { id } => report::licence(context, &id).await,
         Command::Versions { id } => report::versions(context, &id).await,
         Command::Report { subject, format } => report::report(context, subject, format).await,
+        Command::Provenance { id } => tree::provenance(context, &id).await,
         Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
             let flags = [
                 (per_layer, measure::Part::Layer),

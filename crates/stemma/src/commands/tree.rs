@@ -1,4 +1,4 @@
-//! `stemma tree`.
+//! `stemma tree` and `stemma provenance`: where a model comes from.
 
 use analysis::lineage::SubtreeOptions;
 use domain::Class;
@@ -12,6 +12,22 @@ pub struct Asked {
     pub up: Option<usize>,
     pub down: Option<usize>,
     pub format: TreeFormat,
+}
+
+/// Prints how a model was made.
+pub async fn provenance(context: Context, id: &str) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let row = registry.store.model_by_id(id).await?;
+    let record = match row.and_then(|row| row.revision) {
+        Some(revision) => registry.store.provenance_of(revision).await?,
+        None => None,
+    };
+    let Some(record) = record else {
+        let told = format!("nothing is known here of how `{id}` was made");
+        return Err(Failure::new("not_found", Class::NotFound, told));
+    };
+    output::json(&record);
+    Ok(())
 }
 
 /// Prints the tree around a model.

@@ -10,6 +10,7 @@ use ::web::{
     },
 };
 use jobs::Registry;
+use serde_json::Value;
 use store::{CommitRow, ModelRow};
 
 use super::{Result, count, heritage};
@@ -81,12 +82,13 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         .map(|(relation, count)| ChildGroup { relation, count: count as u64 })
         .filter(|group| group.count > 0)
         .collect();
-    let (mut files, mut dtypes, mut recipe) = (Vec::new(), Vec::new(), None);
+    let (mut files, mut dtypes, mut recipe, mut made) = (Vec::new(), Vec::new(), None, Vec::new());
     let (history, commits) = history(registry, row.id, commit.as_ref()).await?;
     if let Some(id) = commit.as_ref().map(|commit| commit.revision) {
         files = stored_files(registry, id).await?;
         dtypes = dtype_rows(registry, id).await?;
         recipe = registry.store.recipe_of(id).await?.map(|recipe| format!("{recipe:#}"));
+        made = registry.store.provenance_of(id).await?.map(|record| told(&record)).unwrap_or_default();
     }
     Ok(Some(ModelPage {
         parents: parents(registry, &row).await?,
@@ -105,6 +107,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         history,
         commits,
         at,
+        made,
         name: Name(row.name),
         ghost: row.ghost,
         license: row.license,
@@ -146,6 +149,54 @@ async fn history(
         created_at: commit.created_at,
     };
     Ok((commits.into_iter().map(view).collect(), total))
+}
+
+/// The record of how a model was made, in short.
+fn told(record: &Value) -> Vec<(&'static str, String)> {
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) if items.is_empty() => None,
+        other => Some(other.to_string()),
+    };
+    let listed = |key: &str, of: &dyn Fn(&Value) -> String| -> Option<String> {
+        let items: Vec<String> = record[key].as_array()?.iter().map(of).collect();
+        (!items.is_empty()).then(|| items.join("; "))
+    };
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let seconds = |key: &str| record["run"][key].as_f64().map(|seconds| format!("{seconds:.1} s"));
+    let branches = record["tensors"].as_array().map(|tensors| {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        tensors
+            .iter()
+            .filter_map(|tensor| tensor["branch"].as_str())
+            .for_each(|branch| *counts.entry(branch).or_default() += 1);
+        counts
+            .into_iter()
+            .map(|(branch, count)| format!("{branch}: {count} tensors"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    });
+    let version = record["method"]["version"].to_string();
+    [
+        ("Method", text(&record["method"]["id"]).map(|id| format!("{id}, version {version}"))),
+        ("Seed", text(&record["seed"])),
+        ("Engine", text(&record["engine"]["version"]).map(|version| format!("stemma {version}"))),
+        (
+            "Inputs",
+            listed("inputs", &|input| format!("{} {}", word(&input["model"]), word(&input["digest"]))),
+        ),
+        ("Recipe digest", text(&record["recipe_digest"])),
+        ("Root of the tensors", text(&record["output"]["root"])),
+        ("Branches", branches.filter(|text| !text.is_empty())),
+        ("Warnings", listed("warnings", &|item| word(&item["message"]))),
+        ("Device", text(&record["run"]["device"])),
+        ("Time", seconds("wall_seconds")),
+        ("Processor time", seconds("process_cpu_seconds")),
+    ]
+    .into_iter()
+    .filter_map(|(label, text)| Some((label, text?)))
+    .collect()
 }
 
 /// A model's parents with their evidence.

@@ -34,6 +34,7 @@ async fn with_file(db: &Db, digest: Digest, size: u64) -> store::ModelRow {
         sketches: vec![],
         signature: None,
         recipe: None,
+        provenance: None,
         fence: None,
         weights_of: None,
         commit: store::NewCommit::default(),

@@ -35,6 +35,7 @@ async fn publish(store: &Store, name: &str, (content, commit): (&str, NewCommit)
         signature: None,
         weights_of: None,
         recipe: None,
+        provenance: None,
         fence: None,
         commit,
     };
@@ -174,6 +175,7 @@ async fn weights_are_attached_once_and_taken_over_where_they_are_the_same(db: Db
         signature: None,
         weights_of: row.revision,
         recipe: None,
+        provenance: None,
         fence: None,
         commit: titled("card only"),
     };

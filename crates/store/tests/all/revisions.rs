@@ -64,6 +64,7 @@ fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
         sketches: vec![sketch(3)],
         signature: Some(signature(0.5)),
         recipe: Some((Digest::of(b"recipe"), json!({"merge_method": "linear"}))),
+        provenance: None,
         fence: None,
         weights_of: None,
         commit: store::NewCommit::default(),
