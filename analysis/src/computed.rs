@@ -1,6 +1,6 @@
 //! Tensors that do not exist yet: element arithmetic in f64, one rounding, any byte range in bounded memory.
 
-use std::{io, sync::Arc};
+use std::{cell::Cell, io, sync::Arc};
 
 use kernels::Dtype;
 use rayon::prelude::*;
@@ -8,6 +8,9 @@ use weights::{TensorInfo, TensorSource};
 
 /// Elements computed at a time; also the unit of parallel work.
 pub const BLOCK: usize = 65_536;
+
+/// Elements read at a time where several inputs are combined: all of them stay in the second-level cache.
+pub const CHUNK: usize = 16_384;
 
 /// A tensor source whose elements are computed. `fill` must give an element the same value in any block.
 pub trait Computed: Sync {
@@ -22,6 +25,18 @@ pub trait Computed: Sync {
     /// Computes elements `start..start + out.len()` of tensor `index`.
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error>;
 
+    /// Computes what [`Self::fill`] does, rounded to the tensor's dtype; gives how many values left its range.
+    fn encode(
+        &self,
+        index: usize,
+        start: u64,
+        (dtype, out): (Dtype, &mut [u8]),
+    ) -> Result<u64, weights::Error> {
+        let mut values = vec![0.0; out.len() / (dtype.bits() / 8) as usize];
+        self.fill(index, start, &mut values)?;
+        Ok(kernels::encode_f64(dtype, &values, out))
+    }
+
     /// Reads stored bytes of a tensor that is copied; `None` when it is computed.
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>>;
 }
@@ -31,13 +46,13 @@ pub fn refused(message: String) -> weights::Error {
     io::Error::new(io::ErrorKind::InvalidData, message).into()
 }
 
-fn in_range<C: Computed + ?Sized>(
-    source: &C,
+fn in_range(
+    infos: &[TensorInfo],
     index: usize,
     end: impl Fn(&TensorInfo) -> Option<bool>,
 ) -> Result<&TensorInfo, weights::Error> {
-    let Some(info) = source.infos().get(index) else {
-        return Err(refused(format!("tensor {index} was asked for, there are {}", source.infos().len())));
+    let Some(info) = infos.get(index) else {
+        return Err(refused(format!("tensor {index} was asked for, there are {}", infos.len())));
     };
     match end(info) {
         Some(true) => Ok(info),
@@ -53,7 +68,7 @@ pub fn read_bytes<C: Computed + ?Sized>(
     out: &mut [u8],
 ) -> Result<(), weights::Error> {
     let len = out.len() as u64;
-    let info = in_range(source, index, |info| Some(offset.checked_add(len)? <= info.bytes()))?;
+    let info = in_range(source.infos(), index, |info| Some(offset.checked_add(len)? <= info.bytes()))?;
     if out.is_empty() {
         return Ok(());
     }
@@ -82,9 +97,7 @@ fn encode_blocks<C: Computed + ?Sized>(
     let width = (dtype.bits() / 8) as usize;
     source.ready(index)?;
     out.par_chunks_mut(BLOCK * width).enumerate().try_for_each(|(at, bytes)| {
-        let mut values = vec![0.0; bytes.len() / width];
-        source.fill(index, first + (at * BLOCK) as u64, &mut values)?;
-        match kernels::encode_f64(dtype, &values, bytes) {
+        match source.encode(index, first + (at * BLOCK) as u64, (dtype, bytes))? {
             0 => Ok(()),
             beyond => {
                 let name = source.infos().get(index).map_or("", |info| &info.name);
@@ -105,7 +118,7 @@ pub fn read_f32<C: Computed + ?Sized>(
     out: &mut [f32],
 ) -> Result<(), weights::Error> {
     let len = out.len() as u64;
-    let info = in_range(source, index, |info| Some(start.checked_add(len)? <= info.elements()))?;
+    let info = in_range(source.infos(), index, |info| Some(start.checked_add(len)? <= info.elements()))?;
     if !info.dtype.is_float() {
         return Err(refused(format!("tensor `{}` is {}, not a float tensor", info.name, info.dtype)));
     }
@@ -119,6 +132,11 @@ pub fn read_f32<C: Computed + ?Sized>(
     Ok(())
 }
 
+thread_local! {
+    /// Bytes of one read, kept for the next: memory fresh from the system costs more than what is read into it.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Reads elements exactly: f64 tensors keep their precision, all other floats widen.
 pub fn read_f64(
     source: &dyn TensorSource,
@@ -126,20 +144,43 @@ pub fn read_f64(
     start: u64,
     out: &mut [f64],
 ) -> Result<(), weights::Error> {
-    if source.tensors().get(index).is_some_and(|info| info.dtype == Dtype::F64) {
-        let mut bytes = vec![0; out.len() * 8];
-        source.read_bytes(index, start * 8, &mut bytes)?;
-        for (value, raw) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
-            *value = f64::from_le_bytes(*raw);
-        }
-        return Ok(());
+    read_checked((source, index), start, out).map(drop)
+}
+
+/// As [`read_f64`]; tells whether all elements are finite.
+pub fn read_checked(
+    (source, index): (&dyn TensorSource, usize),
+    start: u64,
+    out: &mut [f64],
+) -> Result<bool, weights::Error> {
+    let mut buffer = SPARE.take();
+    let finite = stored(source, index, (start, out.len()), &mut buffer)
+        .map(|values| kernels::wide::widen(values, out));
+    SPARE.set(buffer);
+    finite
+}
+
+/// Stored elements `start..start + len` of a float tensor: in place where they lie in memory, else read into `buffer`.
+pub fn stored<'a>(
+    source: &'a dyn TensorSource,
+    index: usize,
+    (start, len): (u64, usize),
+    buffer: &'a mut Vec<u8>,
+) -> Result<kernels::Stored<'a>, weights::Error> {
+    let info =
+        in_range(source.tensors(), index, |info| Some(start.checked_add(len as u64)? <= info.elements()))?;
+    let dtype = info.dtype;
+    if !dtype.is_float() {
+        return Err(refused(format!("tensor `{}` is {dtype}, not a float tensor", info.name)));
     }
-    let mut narrow = vec![0.0; out.len()];
-    source.read_f32(index, start, &mut narrow)?;
-    for (value, raw) in out.iter_mut().zip(narrow) {
-        *value = f64::from(raw);
+    let width = dtype.bits() / 8;
+    let (offset, size) = (start * width, len * width as usize);
+    if let Some(bytes) = source.view(index, offset, size) {
+        return Ok(kernels::Stored { dtype, bytes });
     }
-    Ok(())
+    buffer.resize(size, 0);
+    source.read_bytes(index, offset, buffer)?;
+    Ok(kernels::Stored { dtype, bytes: buffer })
 }
 
 /// Buffers a model can do without: recomputed from the config, absent from many checkpoints.

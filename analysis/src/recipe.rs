@@ -22,7 +22,7 @@ pub struct Pinned {
     pub base: Option<Box<Pinned>>,
     /// The canonical recipe of an input that is computed itself; its digest is that of the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipe: Option<Value>,
+    pub recipe: Option<Box<Value>>,
 }
 
 impl Pinned {

@@ -28,6 +28,11 @@ impl Trim {
         Self { cutoff: self.cutoff.saturating_sub(offset), ..self }
     }
 
+    /// Magnitude of the last element kept, as f32 bits, and the index below which elements of exactly that are kept.
+    pub const fn bounds(self) -> (u32, u64) {
+        (self.threshold, self.cutoff)
+    }
+
     /// The `keep` largest elements, ties at the threshold by lowest index. `pass` runs over the delta once a call.
     pub fn largest<E>(keep: u64, mut pass: impl FnMut(&mut Feed<'_>) -> Result<(), E>) -> Result<Self, E> {
         let mut high = High::new();

@@ -36,7 +36,8 @@ pub struct Threshold {
     pub above: u64,
 }
 
-fn magnitude(value: f32) -> u32 {
+#[inline(always)]
+pub(crate) fn magnitude(value: f32) -> u32 {
     value.to_bits() & 0x7FFF_FFFF
 }
 

@@ -4,6 +4,7 @@
 //! order, so a result has the same bits on any number of threads.
 
 mod contrast;
+pub mod bracket;
 mod deltas;
 mod diff;
 pub mod dtype;
@@ -14,11 +15,14 @@ mod halves;
 pub mod kth;
 mod mask;
 mod pair;
+pub mod prune;
 mod random;
 mod reduce;
 mod sketch;
 mod small;
 mod stats;
+pub mod task;
+pub mod wide;
 
 pub use contrast::Contrast;
 pub use deltas::Stored;

@@ -1,11 +1,14 @@
 //! Random masks from counters: whether an element is kept depends on the key and its index alone.
 
+use multiversion::multiversion;
+
 use crate::random::splitmix;
 
 /// Numbers a draw can give.
 const DRAWS: f64 = (1u64 << 53) as f64;
 
 /// Zeroes `values[j]` unless the random number at `start + j` of the stream `key` is below `share`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn keep_random(key: u64, start: u64, share: f64, values: &mut [f64]) {
     // `u < share` for a draw `u` of 53 bits, without leaving the integers.
     let below = (share.clamp(0.0, 1.0) * DRAWS).ceil() as u64;

@@ -1,11 +1,13 @@
 //! Counter-based random numbers: any position of a stream without the ones before it.
 
 /// The uniform number in `0..1` at position `index` of the stream `key` (splitmix64, 53 bits).
+#[inline]
 pub fn splitmix_unit(key: u64, index: u64) -> f64 {
     (splitmix(key, index) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
 /// The 64 random bits at position `index` of the stream `key` (splitmix64).
+#[inline(always)]
 pub(crate) fn splitmix(key: u64, index: u64) -> u64 {
     let mut z = key.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

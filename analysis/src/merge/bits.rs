@@ -40,6 +40,11 @@ impl Bits {
         self.words.truncate(self.len.div_ceil(64) as usize);
     }
 
+    /// Zeroes the factors of the elements `start..` whose bit is not set.
+    pub fn mask(&self, start: u64, factors: &mut [f64]) {
+        kernels::task::keep_listed(&self.words, start, factors);
+    }
+
     /// The bit at `index`.
     pub fn holds(&self, index: u64) -> bool {
         self.words[(index / 64) as usize] >> (index % 64) & 1 == 1

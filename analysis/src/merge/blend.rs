@@ -1,5 +1,7 @@
 //! Weighted sums of a strip of elements, exact where the answer is an input.
 
+use kernels::task::{Strip, add_deltas};
+
 use super::Combine;
 
 /// What a sum starts from: adding to it changes no value, not even the sign of a zero.
@@ -41,23 +43,6 @@ pub fn around(base: &[f64], models: &[&[f64]], factors: &[f64], out: &mut [f64])
     keep_common(base, models(), out);
 }
 
-/// [`around`] with a factor of its own for every element, those of one model after those of the one before.
-pub fn around_each(base: &[f64], models: &[&[f64]], factors: &[f64], out: &mut [f64]) {
-    let mut moved = vec![0.0; base.len()];
-    out.fill(NOTHING);
-    for (model, factors) in models.iter().zip(factors.chunks(base.len().max(1))) {
-        for (((out, moved), value), factor) in out.iter_mut().zip(&mut moved).zip(*model).zip(factors) {
-            *moved += factor;
-            *out = if *factor == 0.0 { *out } else { *out + factor * value };
-        }
-    }
-    for ((out, moved), base) in out.iter_mut().zip(moved).zip(base) {
-        let rest = 1.0 - moved;
-        *out = if rest == 0.0 { *out } else { rest * base + *out };
-    }
-    keep_common(base, models.iter().copied(), out);
-}
-
 /// `b + Σ c_i·(x_i − b)` with factors that a method computes for the elements `start..` of all models: those of
 /// one model after those of the one before, all 0 at first.
 pub struct Factored<F>(pub F);
@@ -69,7 +54,7 @@ where
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
         let mut factors = vec![0.0; models.len() * base.len()];
         (self.0)(start, &Deltas::new(models, base), &mut factors);
-        around_each(base, models, &factors, out);
+        add_deltas(Strip { base, models }, &factors, out);
     }
 }
 
@@ -82,7 +67,10 @@ pub struct Deltas<'a> {
 impl<'a> Deltas<'a> {
     /// Of the models to the base.
     pub fn new(models: &[&[f64]], base: &'a [f64]) -> Self {
-        let values = models.iter().flat_map(|model| model.iter().zip(base).map(|(m, b)| m - b)).collect();
+        let mut values = vec![0.0; models.len() * base.len()];
+        for (delta, model) in values.chunks_mut(base.len().max(1)).zip(models) {
+            kernels::wide::subtract(model, base, delta);
+        }
         Self { base, values }
     }
 

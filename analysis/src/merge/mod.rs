@@ -31,6 +31,7 @@ mod spec;
 mod spectral;
 mod sphere;
 mod stages;
+mod strips;
 mod task_vectors;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use domain::Digest;
 use rayon::prelude::*;
 
 use super::{param::ParamSpec, spec::Found};
-use crate::computed::{BLOCK, Stored, read_f64};
+use crate::computed::{CHUNK, Stored, read_checked};
 
 /// Parameters resolved for one tensor; a flag is 0 or 1, a choice the place of its word.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +81,9 @@ impl Block {
         if self.base.is_empty() {
             return model.clone();
         }
-        model.iter().zip(&self.base).map(|(model, base)| model - base).collect()
+        let mut delta = vec![0.0; model.len()];
+        kernels::wide::subtract(model, &self.base, &mut delta);
+        delta
     }
 
     /// [`Self::delta`] of every model.
@@ -101,33 +103,40 @@ impl Operands {
         self.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// Reads elements `start..start + len` of every input.
-    pub fn read(&self, start: u64, len: usize) -> Result<Block, weights::Error> {
-        let read = |stored: &Stored| {
+    /// Elements `start..start + len` of every input, and whether all are finite.
+    fn read_all(&self, start: u64, len: usize) -> Result<(Block, bool), weights::Error> {
+        let mut finite = true;
+        let mut read = |stored: &Stored| -> Result<Vec<f64>, weights::Error> {
             let mut values = vec![0.0; len];
-            read_f64(&*stored.source, stored.index, start, &mut values).map(|()| values)
+            finite &= read_checked((&*stored.source, stored.index), start, &mut values)?;
+            Ok(values)
         };
-        let models = self.models.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Block { start, models, base: self.base.as_ref().map(read).transpose()?.unwrap_or_default() })
+        let models = self.models.iter().map(&mut read).collect::<Result<_, _>>()?;
+        let base = self.base.as_ref().map(read).transpose()?.unwrap_or_default();
+        Ok((Block { start, models, base }, finite))
     }
 
     /// One result a block, in the order of the blocks.
     pub fn each_block<T: Send>(&self, of: impl Fn(&Block) -> T + Sync) -> Result<Vec<T>, weights::Error> {
-        self.each_run(BLOCK as u64, of)
+        self.each_run(CHUNK as u64, of)
     }
 
     /// One result a block of whole rows; a row longer than a block is a block.
     pub fn each_rows<T: Send>(&self, of: impl Fn(&Block) -> T + Sync) -> Result<Vec<T>, weights::Error> {
         let columns = self.columns();
-        self.each_run(columns * (BLOCK as u64 / columns).max(1), of)
+        self.each_run(columns * (CHUNK as u64 / columns).max(1), of)
     }
 
-    /// Like [`Self::read`] with 0 for what is not finite: such an element is kept or refused as it is, and must
+    /// Reads elements `start..start + len` of every input, 0 for what is not finite: such an element is kept or refused as it is, and must
     /// not spoil what is computed from the others.
     pub fn read_finite(&self, start: u64, len: usize) -> Result<Block, weights::Error> {
-        let mut block = self.read(start, len)?;
-        for value in block.models.iter_mut().chain([&mut block.base]).flatten() {
-            *value = if value.is_finite() { *value } else { 0.0 };
+        let (mut block, finite) = self.read_all(start, len)?;
+        if !finite {
+            block
+                .models
+                .iter_mut()
+                .chain([&mut block.base])
+                .for_each(|values| kernels::wide::zero_nonfinite(values));
         }
         Ok(block)
     }

@@ -1,13 +1,14 @@
-//! The k largest magnitudes of streams over one tensor or many, by histograms counted in parallel.
+//! The k largest magnitudes of streams over one tensor or many: a sample says about where the last of them lies, one
+//! pass finds it exactly, in parallel.
 
-use kernels::kth::{High, Low, Threshold};
+use kernels::{
+    bracket::{Bracket, Range},
+    kth::{High, Low, Threshold},
+};
 use rayon::prelude::*;
 
 use super::operands::{Block, Operands};
-use crate::{
-    computed::blocks,
-    trim::{Trim, magnitude},
-};
+use crate::{computed::CHUNK, trim::Trim};
 
 /// What is ranked: tensors with the index that their first element has in the ranking, and the magnitudes of a
 /// block of one, a vector for each stream.
@@ -23,41 +24,69 @@ pub struct Wanted {
     pub keep: u64,
 }
 
+/// Chunks that a sample has at least and at most, and the share of all of them that is enough in between.
+const SAMPLE: (usize, usize, usize) = (4, 64, 16);
+
+/// Standard deviations of a rank in the sample on either side of the range that is counted.
+const SPREAD: f64 = 4.0;
+
+/// Chunks counted into one bracket at most: fewer than 2³² elements.
+const SHARE: usize = 1 << 17;
+
 /// The `keep` of every stream, in order.
 pub fn wanted(keep: impl IntoIterator<Item = u64>) -> Vec<Wanted> {
     keep.into_iter().enumerate().map(|(stream, keep)| Wanted { stream, keep }).collect()
 }
 
+/// What elements are ranked by.
+pub fn sizes(values: &[f64]) -> Vec<f32> {
+    let mut sizes = vec![0.0; values.len()];
+    kernels::wide::magnitudes(values, &mut sizes);
+    sizes
+}
+
 /// Magnitudes of the deltas: a stream a model.
 pub fn of_deltas(block: &Block) -> Vec<Vec<f32>> {
-    block.deltas().iter().map(|delta| delta.iter().copied().map(magnitude).collect()).collect()
+    (0..block.models.len()).map(|at| sizes(&block.delta(at))).collect()
+}
+
+/// Where a wanted rank was found.
+#[derive(Clone)]
+struct Found {
+    threshold: Threshold,
+    /// Elements exactly at the threshold, where they were counted.
+    ties: Option<u64>,
+    /// Of them those in each chunk, where they were counted.
+    by_chunk: Option<Vec<u64>>,
 }
 
 type Place<'a> = (u64, &'a Operands, u64, usize);
 
 impl Ranked<'_> {
     fn places(&self) -> Vec<Place<'_>> {
-        self.tensors
-            .iter()
-            .flat_map(|&(offset, tensor)| {
-                blocks(tensor.elements).map(move |(start, len)| (offset, tensor, start, len))
-            })
-            .collect()
+        let step = CHUNK as u64;
+        let mut places = Vec::new();
+        for &(offset, tensor) in self.tensors {
+            places.extend(
+                (0..tensor.elements.div_ceil(step))
+                    .map(|at| (offset, tensor, at * step, (tensor.elements - at * step).min(step) as usize)),
+            );
+        }
+        places
     }
 
     fn streams(&self, (_, tensor, start, len): Place<'_>) -> Result<Vec<Vec<f32>>, weights::Error> {
         Ok((self.magnitudes)(&tensor.read_finite(start, len)?))
     }
 
-    /// Counts all blocks, each thread its own share of them; counts do not depend on who counted.
-    fn count<C: Send>(
+    /// One result a share of the chunks, in order; what is counted does not depend on who counted.
+    fn shares<C: Send>(
         &self,
+        places: &[Place<'_>],
         fresh: impl Fn() -> C + Sync,
         add: impl Fn(&mut C, Vec<Vec<f32>>) + Sync,
-        merge: impl Fn(&mut C, C),
-    ) -> Result<C, weights::Error> {
-        let places = self.places();
-        let share = places.len().div_ceil(rayon::current_num_threads()).max(1);
+    ) -> Result<Vec<C>, weights::Error> {
+        let share = places.len().div_ceil(rayon::current_num_threads()).clamp(1, SHARE);
         let count = |share: &[Place<'_>]| {
             let mut counts = fresh();
             for place in share {
@@ -65,66 +94,120 @@ impl Ranked<'_> {
             }
             Ok(counts)
         };
-        let counted: Vec<C> = places.par_chunks(share).map(count).collect::<Result<_, weights::Error>>()?;
-        let mut total = fresh();
-        counted.into_iter().for_each(|counts| merge(&mut total, counts));
-        Ok(total)
+        places.par_chunks(share).map(count).collect()
+    }
+
+    /// About where each wanted rank lies; `None` for one that is 0 or beyond the elements there are.
+    fn ranges(&self, places: &[Place<'_>], wanted: &[Wanted]) -> Result<Vec<Option<Range>>, weights::Error> {
+        let all: u64 = places.iter().map(|place| place.3 as u64).sum();
+        let (least, most, part) = SAMPLE;
+        let sampled = (places.len() / part).clamp(least, most).min(places.len()).max(1);
+        let taken: Vec<Place<'_>> =
+            (0..sampled).filter_map(|at| places.get(at * places.len() / sampled).copied()).collect();
+        let read: Vec<Vec<Vec<f32>>> =
+            taken.par_iter().map(|place| self.streams(*place)).collect::<Result<_, weights::Error>>()?;
+        let whole = taken.len() == places.len();
+        let range = |want: &Wanted| {
+            if want.keep == 0 || want.keep > all {
+                return None;
+            }
+            let mut bits: Vec<u32> = read
+                .iter()
+                .flat_map(|streams| &streams[want.stream])
+                .map(|value| value.abs().to_bits())
+                .collect();
+            let rank = want.keep as f64 / all as f64 * bits.len() as f64;
+            let slack = if whole { 0.0 } else { SPREAD * rank.sqrt() + 1.0 };
+            let mut at = |rank: f64| {
+                let place = (rank.round().max(1.0) as usize - 1).min(bits.len() - 1);
+                *bits.select_nth_unstable_by(place, |a, b| b.cmp(a)).1
+            };
+            Some(Range::new(at(rank + slack), at(rank), at(rank - slack)))
+        };
+        Ok(wanted.iter().map(range).collect())
+    }
+
+    fn find(&self, places: &[Place<'_>], wanted: &[Wanted]) -> Result<Vec<Option<Found>>, weights::Error> {
+        let ranges = self.ranges(places, wanted)?;
+        let fresh = || ranges.iter().map(|range| (range.map(Bracket::new), Vec::new())).collect::<Vec<_>>();
+        let counted = self.shares(places, fresh, |counts, values| {
+            for ((bracket, ties), want) in counts.iter_mut().zip(wanted) {
+                ties.extend(bracket.as_mut().map(|bracket| bracket.add_block(&values[want.stream])));
+            }
+        })?;
+        let found = |(at, want): (usize, &Wanted)| {
+            let Some(range) = ranges[at] else { return Ok(None) };
+            let parts: Vec<&Bracket> = counted.iter().filter_map(|part| part[at].0.as_ref()).collect();
+            let Some((threshold, ties)) = Bracket::threshold(&parts, want.keep) else {
+                return self.search(places, *want);
+            };
+            let guessed = threshold.value_bits == range.guess();
+            let by_chunk = || counted.iter().flat_map(|part| part[at].1.iter().copied()).collect();
+            Ok(Some(Found { threshold, ties: Some(ties), by_chunk: guessed.then(by_chunk) }))
+        };
+        wanted.iter().enumerate().map(found).collect()
+    }
+
+    /// A rank that the sample misjudged: by histograms of all magnitudes, in two passes.
+    fn search(&self, places: &[Place<'_>], want: Wanted) -> Result<Option<Found>, weights::Error> {
+        let high = self.shares(places, High::new, |high, values| high.add_block(&values[want.stream]))?;
+        let high = high.into_iter().reduce(|mut all, more| {
+            all.merge(&more);
+            all
+        });
+        let Some(bucket) = high.and_then(|high| high.bucket_for(want.keep)) else { return Ok(None) };
+        let low =
+            self.shares(places, || Low::new(bucket), |low, values| low.add_block(&values[want.stream]))?;
+        let low = low.into_iter().reduce(|mut all, more| {
+            all.merge(&more);
+            all
+        });
+        let threshold = low.and_then(|low| low.threshold());
+        Ok(threshold.map(|threshold| Found { threshold, ties: None, by_chunk: None }))
     }
 
     /// The magnitude of each wanted rank; `None` where it is 0 or beyond the elements there are.
     pub fn thresholds(&self, wanted: &[Wanted]) -> Result<Vec<Option<Threshold>>, weights::Error> {
-        let streams = wanted.iter().map(|want| want.stream + 1).max().unwrap_or_default();
-        let high = self.count(
-            || vec![High::new(); streams],
-            |high, values| high.iter_mut().zip(values).for_each(|(high, values)| high.add_block(&values)),
-            |high, more| high.iter_mut().zip(more).for_each(|(high, more)| high.merge(&more)),
-        )?;
-        let buckets: Vec<_> = wanted.iter().map(|want| high[want.stream].bucket_for(want.keep)).collect();
-        let low = self.count(
-            || buckets.iter().map(|bucket| bucket.map(Low::new)).collect::<Vec<_>>(),
-            |low, values| {
-                for (low, want) in low.iter_mut().zip(wanted) {
-                    low.iter_mut().for_each(|low| low.add_block(&values[want.stream]));
-                }
-            },
-            |low, more| {
-                for (low, more) in low.iter_mut().zip(more) {
-                    low.iter_mut().zip(more).for_each(|(low, more)| low.merge(&more));
-                }
-            },
-        )?;
-        Ok(low.into_iter().map(|low| low.and_then(|low| low.threshold())).collect())
+        let found = self.find(&self.places(), wanted)?;
+        Ok(found.into_iter().map(|found| found.map(|found| found.threshold)).collect())
     }
 
     /// The elements that are the largest of their stream, ties at the threshold by lowest index.
     pub fn largest(&self, wanted: &[Wanted]) -> Result<Vec<Trim>, weights::Error> {
-        let thresholds = self.thresholds(wanted)?;
         let places = self.places();
-        let ties = |streams: &[Vec<f32>]| -> Vec<u64> {
-            let each = wanted.iter().zip(&thresholds);
-            each.map(|(want, found)| found.map_or(0, |found| found.ties_in(&streams[want.stream]))).collect()
+        let found = self.find(&places, wanted)?;
+        let trim = |(want, found): (&Wanted, Option<Found>)| match found {
+            Some(found) => self.cut(&places, *want, found),
+            None if want.keep == 0 => Ok(Trim::KEEP_NONE),
+            None => Ok(Trim::KEEP_ALL),
         };
-        let counted: Vec<Vec<u64>> = places
-            .par_iter()
-            .map(|place| self.streams(*place).map(|streams| ties(&streams)))
-            .collect::<Result<_, weights::Error>>()?;
-        let trim = |(at, want): (usize, &Wanted)| {
-            let Some(found) = thresholds[at] else {
-                return Ok(if want.keep == 0 { Trim::KEEP_NONE } else { Trim::KEEP_ALL });
-            };
-            let mut left = found.ties(want.keep);
-            for (place, counts) in places.iter().zip(&counted) {
-                if counts[at] >= left {
-                    let values = &self.streams(*place)?[want.stream];
-                    let tied = values.iter().enumerate().filter(|(_, v)| v.to_bits() == found.value_bits);
-                    let last = tied.take(left as usize).last().map_or(0, |(at, _)| at as u64 + 1);
-                    return Ok(Trim::new(found.value_bits, place.0 + place.2 + last));
-                }
-                left -= counts[at];
+        wanted.iter().zip(found).map(trim).collect()
+    }
+
+    /// Of the elements at the threshold as many as are wanted, the first by index.
+    fn cut(&self, places: &[Place<'_>], want: Wanted, found: Found) -> Result<Trim, weights::Error> {
+        let Found { threshold, ties, by_chunk } = found;
+        let mut left = threshold.ties(want.keep);
+        if ties == Some(left) {
+            return Ok(Trim::new(threshold.value_bits, u64::MAX));
+        }
+        let count = |place: &Place<'_>| -> Result<u64, weights::Error> {
+            Ok(threshold.ties_in(&self.streams(*place)?[want.stream]))
+        };
+        let by_chunk = match by_chunk {
+            Some(counts) => counts,
+            None => places.par_iter().map(count).collect::<Result<_, _>>()?,
+        };
+        for (place, ties) in places.iter().zip(by_chunk) {
+            if ties >= left {
+                let values = &self.streams(*place)?[want.stream];
+                let tied = values.iter().enumerate().filter(|(_, v)| v.to_bits() == threshold.value_bits);
+                let last = tied.take(left as usize).last().map_or(0, |(at, _)| at as u64 + 1);
+                return Ok(Trim::new(threshold.value_bits, place.0 + place.2 + last));
             }
-            Ok(Trim::KEEP_ALL)
-        };
-        wanted.iter().enumerate().map(trim).collect()
+            left -= ties;
+        }
+        Ok(Trim::KEEP_ALL)
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
 };
 
 use domain::Item;
+use kernels::Dtype;
 use weights::{Account, TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands, spec::Found};
-use crate::computed::{self, BLOCK, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal, refused};
+use super::{Combine, Method, Operands, spec::Found, strips::Merging};
+use crate::computed::{self, BLOCK, Computed, Stored, must_be_equal, refused};
 
 /// How one output tensor is made.
 pub(super) enum Part {
@@ -44,9 +45,6 @@ impl Row {
         Ok(())
     }
 }
-
-/// Elements combined at a time: a strip of every input stays in the first caches.
-const STRIP: usize = 4_096;
 
 /// A tensor that is ready to be combined.
 struct Prepared {
@@ -115,7 +113,9 @@ impl MergeSource {
         let largest = needs.iter().map(|(_, held)| *held).max().unwrap_or_default();
         let held = needs.iter().map(|(_, held)| *held).sum::<u64>().min(self.outline.held.max(largest));
         // A thread that waits for the parts of one block may have begun another.
-        2 * threads as u64 * (inputs + 3) * BLOCK as u64 * 8 + held * 8
+        let (blocks, counters) = ((inputs + 3) * BLOCK as u64 * 8, 2 * inputs << 20);
+        let sample = (inputs + 1) << 22;
+        2 * threads as u64 * (blocks + counters) + sample + held * 8
     }
 
     /// What the method found over all tensors for tensor `index`.
@@ -132,6 +132,17 @@ impl MergeSource {
             drop(self.survey.set(places.into_iter().zip(found.unwrap_or_default()).collect()));
         }
         Ok(self.survey.get().and_then(|found| found.get(&index).cloned()))
+    }
+
+    fn merging(&self, index: usize) -> Result<Merging<'_>, weights::Error> {
+        let row = &self.rows[index];
+        let Part::Merged(operands) = &row.part else {
+            return Err(refused(format!(
+                "tensor `{}` is {}, not a float tensor",
+                row.info.name, row.info.dtype
+            )));
+        };
+        Ok(Merging { operands, combine: self.combine(index, operands)? })
     }
 
     fn combine(&self, index: usize, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
@@ -179,28 +190,11 @@ impl Computed for MergeSource {
     }
 
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
-        let row = &self.rows[index];
-        let Part::Merged(operands) = &row.part else {
-            return Err(refused(format!(
-                "tensor `{}` is {}, not a float tensor",
-                row.info.name, row.info.dtype
-            )));
-        };
-        let combine = self.combine(index, operands)?;
-        let block = operands.read(start, out.len())?;
-        for (at, out) in out.chunks_mut(STRIP).enumerate() {
-            let place = at * STRIP..at * STRIP + out.len();
-            let models: Vec<&[f64]> = block.models.iter().map(|model| &model[place.clone()]).collect();
-            let base = block.base.get(place).unwrap_or_default();
-            combine.combine(start + (at * STRIP) as u64, &models, base, out);
-        }
-        // What a file beside a model holds is no value of the result.
-        let merged = operands.contents.len();
-        let values: Vec<&[f64]> = block.models.iter().take(merged).map(Vec::as_slice).collect();
-        let values: Vec<&[f64]> =
-            values.into_iter().chain((!block.base.is_empty()).then_some(&block.base[..])).collect();
-        let labels = operands.inputs().map(|stored| stored.label.as_str());
-        keep_or_refuse_nonfinite(&row.info.name, start, (&values, labels), out)
+        self.merging(index)?.fill(start, out)
+    }
+
+    fn encode(&self, index: usize, start: u64, out: (Dtype, &mut [u8])) -> Result<u64, weights::Error> {
+        self.merging(index)?.encode(start, out)
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {

@@ -1,6 +1,11 @@
 //! Which elements of a delta are kept: by magnitude, from the middle, at random, or at random by rank.
 
-use kernels::{keep_random, splitmix_unit};
+use kernels::{
+    keep_random,
+    prune::{Row, Slope},
+    splitmix_unit,
+    task::{drop_largest, keep_largest},
+};
 
 use super::{
     bits::Bits,
@@ -9,7 +14,7 @@ use super::{
     select::{kept, of_deltas, wanted},
     spec::Found,
 };
-use crate::trim::{Trim, magnitude};
+use crate::trim::Trim;
 
 /// How a method chooses what it keeps of a delta. A density of 1 or more keeps all, one of 0 or less nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,25 +89,17 @@ pub enum Kept {
 impl Kept {
     /// Zeroes the factors of the elements `start..` that are dropped.
     pub fn mask(&self, start: u64, delta: &[f64], factors: &mut [f64]) {
-        let mut choose = |keeps: &dyn Fn(f64, u64) -> bool| {
-            for ((index, factor), delta) in (start..).zip(factors.iter_mut()).zip(delta) {
-                *factor = if keeps(*delta, index) { *factor } else { 0.0 };
-            }
-        };
+        let bounds = |trim: &Trim| trim.from(start).bounds();
         match self {
             Self::All => {}
             Self::Nothing => factors.fill(0.0),
-            Self::Largest(trim) => {
-                for ((index, factor), delta) in (start..).zip(factors).zip(delta) {
-                    *factor = if trim.keeps(magnitude(*delta), index) { *factor } else { 0.0 };
-                }
+            Self::Largest(trim) => keep_largest(bounds(trim), delta, factors),
+            Self::Between(within, beyond) => {
+                keep_largest(bounds(within), delta, factors);
+                drop_largest(bounds(beyond), delta, factors);
             }
-            Self::Between(within, beyond) => choose(&|delta, index| {
-                let size = magnitude(delta);
-                within.keeps(size, index) && !beyond.keeps(size, index)
-            }),
             Self::Random { key, share } => keep_random(*key, start, *share, factors),
-            Self::Listed(bits) => choose(&|_, index| bits.holds(index)),
+            Self::Listed(bits) => bits.mask(start, factors),
             Self::Scaled(scales) => {
                 let scales = &scales[start as usize..];
                 factors.iter_mut().zip(scales).for_each(|(factor, scale)| *factor *= f64::from(*scale));
@@ -192,9 +189,11 @@ fn band(density: f64, gamma: f64, elements: u64) -> (u64, u64) {
 fn middle(operands: &Operands, densities: &[f64]) -> Result<Vec<Kept>, weights::Error> {
     let gammas = operands.params.each("gamma");
     let bands = || densities.iter().zip(&gammas).map(|(d, g)| band(*d, *g, operands.elements));
-    let within = operands.largest(&of_deltas, &wanted(bands().map(|band| band.1)))?;
-    let beyond = operands.largest(&of_deltas, &wanted(bands().map(|band| band.0)))?;
-    Ok(within.into_iter().zip(beyond).map(|(within, beyond)| Kept::Between(within, beyond)).collect())
+    let within = wanted(bands().map(|band| band.1));
+    let beyond = wanted(bands().map(|band| band.0));
+    let found = operands.largest(&of_deltas, &[within, beyond].concat())?;
+    let (within, beyond) = found.split_at(densities.len());
+    Ok(within.iter().zip(beyond).map(|(within, beyond)| Kept::Between(*within, *beyond)).collect())
 }
 
 /// Indices of a row from the largest magnitude, equal ones by index.
@@ -235,36 +234,47 @@ fn joined<T>(parts: Vec<Vec<T>>) -> Vec<Vec<T>> {
 
 fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Vec<Kept>, weights::Error> {
     let epsilons = operands.params.each("epsilon");
+    let slope = |at: usize| Slope { density: densities[at], epsilon: epsilons[at] };
     let keys: Vec<u64> = (0..densities.len()).map(|at| operands.key(method, at)).collect();
     let columns = operands.columns() as usize;
-    let scales = |block: &Block| -> Vec<Vec<f32>> {
-        let model = |at: usize| {
-            let mut scales = Vec::with_capacity(block.len());
-            for row in block.delta(at).chunks(columns) {
-                let first = block.start + scales.len() as u64;
-                let mut scale = vec![0.0; row.len()];
-                for (rank, place) in ascending(row).into_iter().enumerate() {
-                    let share = if row.len() > 1 { rank as f64 / (row.len() - 1) as f64 } else { 0.5 };
-                    let p = densities[at] + epsilons[at] * (2.0 * share - 1.0);
-                    if splitmix_unit(keys[at], first + place as u64) < p {
-                        scale[place] = (1.0 / p) as f32;
-                    }
-                }
-                scales.extend(scale);
-            }
-            scales
-        };
-        (0..block.models.len()).map(model).collect()
-    };
     if inverse(&operands.params) {
+        let scales = |block: &Block| -> Vec<Vec<f32>> {
+            let model = |at| scales(block.delta(at).chunks(columns), slope(at), (keys[at], block.start));
+            (0..block.models.len()).map(model).collect()
+        };
         let parts = joined(operands.each_rows(scales)?);
         return Ok(parts.into_iter().map(|parts| Kept::Scaled(parts.concat())).collect());
     }
     let listed = |block: &Block| -> Vec<Bits> {
-        let bits = |scales: Vec<f32>| Bits::of(&scales.iter().map(|s| *s != 0.0).collect::<Vec<_>>());
-        scales(block).into_iter().map(bits).collect()
+        let mut room = Row::default();
+        let model = |at: usize| {
+            let mut kept = Vec::with_capacity(block.len());
+            for row in block.delta(at).chunks(columns) {
+                let first = block.start + kept.len() as u64;
+                room.prune(row, slope(at), (keys[at], first), &mut kept);
+            }
+            Bits::of(&kept)
+        };
+        (0..block.models.len()).map(model).collect()
     };
     Ok(joined(operands.each_rows(listed)?).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect())
+}
+
+/// One over the probability of each element that is kept, 0 for the others.
+fn scales<'r>(rows: impl Iterator<Item = &'r [f64]>, slope: Slope, (key, start): (u64, u64)) -> Vec<f32> {
+    let mut scales = Vec::new();
+    for row in rows {
+        let first = start + scales.len() as u64;
+        let mut scale = vec![0.0; row.len()];
+        for (rank, place) in ascending(row).into_iter().enumerate() {
+            let p = slope.probability(rank, row.len());
+            if splitmix_unit(key, first + place as u64) < p {
+                scale[place] = (1.0 / p) as f32;
+            }
+        }
+        scales.extend(scale);
+    }
+    scales
 }
 
 /// Indices of a row from the smallest magnitude, equal ones by index.

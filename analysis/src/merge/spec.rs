@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kernels::wide::Common;
 use serde::Serialize;
 
 pub use super::{
@@ -141,4 +142,18 @@ pub trait Combine: Send + Sync {
     fn account(&self) -> weights::Account {
         weights::Account::new()
     }
+
+    /// The same as one weighted sum, where all elements have the same factors: it is taken from the stored bytes.
+    fn sum(&self) -> Option<Sum> {
+        None
+    }
+}
+
+/// `Σ c·x`, or `b + Σ c·(x − b)` with a base.
+#[derive(Debug, Clone)]
+pub struct Sum {
+    /// Of all models.
+    pub factors: Vec<f64>,
+    /// What is given where all inputs agree; with a base always that.
+    pub common: Common,
 }

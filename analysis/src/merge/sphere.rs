@@ -1,9 +1,17 @@
 //! Directions of tensors as vectors: inner products, angles, and blends with a factor a vector.
 
+pub use kernels::wide::Common;
+use kernels::{
+    task::{Strip, add_deltas},
+    wide::dot,
+};
+
 use super::{
     Combine,
-    blend::{around, around_each, keep_common, weighted},
+    blend::{around, keep_common, weighted},
     operands::{Block, Operands},
+    spec::Sum,
+    strips::STRIP,
 };
 
 /// What one vector of a tensor is.
@@ -37,19 +45,6 @@ impl Vectors {
             }
         }
     }
-}
-
-/// `Σ a·b` in a fixed order.
-pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    const LANES: usize = 8;
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    lanes.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
 }
 
 /// Inner products of all pairs of some vectors.
@@ -118,12 +113,13 @@ pub fn geometry(operands: &Operands, vectors: Vectors) -> Result<Geometry, weigh
         return columns(operands, (stride, length));
     }
     let part = |block: &Block| {
-        let deltas = block.deltas();
-        let views: Vec<&[f64]> = deltas.iter().map(Vec::as_slice).collect();
+        let deltas = if block.base.is_empty() { Vec::new() } else { block.deltas() };
+        let vectors_of = if block.base.is_empty() { &block.models } else { &deltas };
+        let views: Vec<&[f64]> = vectors_of.iter().map(Vec::as_slice).collect();
         let first = || block.models[0].iter().map(|value| value.to_bits());
         let same = block.models.iter().all(|model| model.iter().map(|value| value.to_bits()).eq(first()));
         let products = match vectors {
-            Vectors::Whole => vec![Products::of(&views)],
+            Vectors::Whole => vec![strips(&views)],
             _ => (0..block.len() / length as usize)
                 .map(|row| {
                     let place = row * length as usize..(row + 1) * length as usize;
@@ -148,6 +144,17 @@ pub fn geometry(operands: &Operands, vectors: Vectors) -> Result<Geometry, weigh
         }
     };
     Ok(Geometry { products, same })
+}
+
+/// Inner products strip by strip, so that every vector's stays in the first-level cache for all of its products.
+fn strips(views: &[&[f64]]) -> Products {
+    let len = views.first().map_or(0, |view| view.len());
+    let mut total = Products::new(views.len());
+    for from in (0..len).step_by(STRIP) {
+        let place = from..(from + STRIP).min(len);
+        total.add(&Products::of(&views.iter().map(|view| &view[place.clone()]).collect::<Vec<_>>()));
+    }
+    total
 }
 
 /// Columns are summed over blocks in order: they cross all of them.
@@ -179,13 +186,6 @@ pub struct Blend {
     /// Where the models agree, they are the answer.
     common: Common,
     account: weights::Account,
-}
-
-/// Whether elements that all models share are taken over as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Common {
-    Kept,
-    Blended,
 }
 
 impl Blend {
@@ -226,7 +226,7 @@ impl Blend {
             })
             .collect();
         if !base.is_empty() {
-            return around_each(base, models, &factors, out);
+            return add_deltas(Strip { base, models }, &factors, out);
         }
         out.fill(0.0);
         for (factors, model) in factors.chunks(out.len()).zip(models) {
@@ -253,5 +253,8 @@ impl Combine for Blend {
         if self.common == Common::Kept {
             keep_common(models[0], models.iter().copied(), out);
         }
+    }
+    fn sum(&self) -> Option<Sum> {
+        (self.vectors == Vectors::Whole).then(|| Sum { factors: self.factors.clone(), common: self.common })
     }
 }

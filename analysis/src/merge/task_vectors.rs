@@ -6,13 +6,16 @@
 
 use std::sync::Arc;
 
+use kernels::task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, norms, votes};
+
 use super::{
     Combine, Method, MethodSpec, Operands, ParamSpec, Params,
-    blend::{around, around_each},
+    blend::around,
     operands::Block,
     select::{Ranked, kept, of_deltas, wanted},
     sparse::{Kept, RESCALE_NORM, Sparsifier, TRIM_SCOPE, inverse},
-    spec::{Found, Survey},
+    spec::{Found, Sum, Survey},
+    sphere::Common,
 };
 
 /// Sum of weights below which it is not divided by, as share of what they are without their signs.
@@ -86,7 +89,7 @@ impl Method for TaskVectors {
             scales: vec![1.0; kept.len()],
             kept,
             consensus: self.consensus,
-            zero_is_minus: false,
+            zero: ZeroSign::Plus,
             by_count: params.chose(&ELECTION, "count"),
             absolute: params.chose(&DIVISOR, "abs"),
             normalize: params.flag("normalize"),
@@ -98,7 +101,9 @@ impl Method for TaskVectors {
         }
         if params.chose(&ZERO_SIGN, "majority") {
             let votes = operands.each_block(|block| ready.votes(block))?;
-            ready.zero_is_minus = votes.into_iter().sum::<i64>() < 0;
+            if votes.into_iter().sum::<i64>() < 0 {
+                ready.zero = ZeroSign::Minus;
+            }
         }
         Ok(Arc::new(ready))
     }
@@ -129,7 +134,7 @@ struct Ready {
     scales: Vec<f64>,
     kept: Vec<Kept>,
     consensus: Consensus,
-    zero_is_minus: bool,
+    zero: ZeroSign,
     by_count: bool,
     absolute: bool,
     normalize: bool,
@@ -160,8 +165,7 @@ impl Ready {
                 let delta = block.delta(at);
                 let mut factors = vec![1.0; delta.len()];
                 kept.mask(block.start, &delta, &mut factors);
-                let whole = norm.partial(delta.iter().copied());
-                (whole, norm.partial(delta.iter().zip(factors).map(|(delta, factor)| delta * factor)))
+                norm.partial(&delta, &factors)
             };
             self.kept.iter().enumerate().map(model).collect()
         };
@@ -181,12 +185,12 @@ impl Ready {
     /// Weighted factors of what is kept, those of one model after those of the one before.
     fn factors(&self, start: u64, models: &[&[f64]], base: &[f64]) -> Vec<f64> {
         let len = base.len();
-        let mut factors = vec![0.0; models.len() * len];
         let mut delta = vec![0.0; len];
+        let mut factors = vec![0.0; models.len() * len];
         for (at, factors) in factors.chunks_mut(len.max(1)).enumerate() {
             factors.fill(self.weights[at] * self.scales[at]);
             if !matches!(self.kept[at], Kept::All) {
-                subtract(models[at], base, &mut delta);
+                kernels::wide::subtract(models[at], base, &mut delta);
                 self.kept[at].mask(start, &delta, factors);
             }
         }
@@ -197,48 +201,22 @@ impl Ready {
     fn votes(&self, block: &Block) -> i64 {
         let models: Vec<&[f64]> = block.models.iter().map(Vec::as_slice).collect();
         let factors = self.factors(block.start, &models, &block.base);
-        let elected = self.election(&models, &block.base, &factors);
-        elected.iter().map(|sum| i64::from(*sum > 0.0) - i64::from(*sum < 0.0)).sum()
+        let mut sums = vec![0.0; block.len()];
+        votes(self.by(), Strip { base: &block.base, models: &models }, &factors, &mut sums);
+        sums.iter().map(|sum| i64::from(*sum > 0.0) - i64::from(*sum < 0.0)).sum()
     }
 
-    /// `Σ c_i·(x_i − b)`, or how many more of its terms are positive than negative: its sign is the elected one.
-    fn election(&self, models: &[&[f64]], base: &[f64], factors: &[f64]) -> Vec<f64> {
-        let mut sums = vec![0.0; base.len()];
-        for (model, factors) in models.iter().zip(factors.chunks(base.len().max(1))) {
-            for (((sum, model), base), factor) in sums.iter_mut().zip(*model).zip(base).zip(factors) {
-                let vote = factor * (model - base);
-                *sum += if self.by_count && vote != 0.0 { vote.signum() } else { vote };
-            }
-        }
-        sums
+    /// What the combined delta is divided by where no election decides.
+    fn divisor(&self) -> f64 {
+        let total: f64 = self.weights.iter().map(|weight| self.share(*weight)).sum();
+        let size: f64 = self.weights.iter().map(|weight| weight.abs()).sum();
+        if self.normalize && total.abs() > NO_DIVISOR * size { total } else { 1.0 }
     }
 
-    /// Drops the factors that do not agree with the elected sign, and gives the weights that do.
-    fn agree(&self, models: &[&[f64]], base: &[f64], factors: &mut [f64]) -> Vec<f64> {
-        let elected = self.election(models, base, factors);
-        let sign = |sum: f64| {
-            let minus = if sum == 0.0 { self.zero_is_minus } else { sum < 0.0 };
-            if minus { -1.0 } else { 1.0 }
-        };
-        let signs: Vec<f64> = elected.into_iter().map(sign).collect();
-        let mut totals = vec![0.0; base.len()];
-        for ((model, factors), weight) in models.iter().zip(factors.chunks_mut(base.len())).zip(&self.weights)
-        {
-            let share = self.share(*weight);
-            for ((((factor, model), base), sign), total) in
-                factors.iter_mut().zip(*model).zip(base).zip(&signs).zip(&mut totals)
-            {
-                let agrees = *factor * (model - base) * sign > 0.0;
-                *factor = if agrees { *factor } else { 0.0 };
-                *total += if agrees { share } else { 0.0 };
-            }
-        }
-        totals
+    /// What elects the sign.
+    const fn by(&self) -> By {
+        if self.by_count { By::Count } else { By::Sum }
     }
-}
-
-fn subtract(model: &[f64], base: &[f64], delta: &mut [f64]) {
-    delta.iter_mut().zip(model).zip(base).for_each(|((delta, model), base)| *delta = model - base);
 }
 
 /// A norm whose parts are combined block by block.
@@ -260,12 +238,15 @@ impl Norm {
         }
     }
 
-    /// What a block adds.
-    fn partial(self, values: impl Iterator<Item = f64>) -> f64 {
+    /// What a block adds, before and after the factors.
+    fn partial(self, delta: &[f64], factors: &[f64]) -> (f64, f64) {
+        let kept = delta.iter().zip(factors).map(|(delta, factor)| delta * factor);
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum();
+        let largest = |values: &mut dyn Iterator<Item = f64>| values.map(f64::abs).fold(0.0, f64::max);
         match self {
-            Self::L1 => values.map(f64::abs).sum(),
-            Self::L2 => values.map(|value| value * value).sum(),
-            Self::Linf => values.map(f64::abs).fold(0.0, f64::max),
+            Self::L1 => norms(delta, factors),
+            Self::L2 => (squares(&mut delta.iter().copied()), squares(&mut kept.into_iter())),
+            Self::Linf => (largest(&mut delta.iter().copied()), largest(&mut kept.into_iter())),
         }
     }
 
@@ -287,26 +268,29 @@ impl Combine for Ready {
     }
 
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
-        let total: f64 = self.weights.iter().map(|weight| self.share(*weight)).sum();
-        let size: f64 = self.weights.iter().map(|weight| weight.abs()).sum();
-        let divides = self.normalize && total.abs() > NO_DIVISOR * size;
-        let divisor = if divides { total } else { 1.0 };
-        if self.consensus == Consensus::None && self.kept.iter().all(|kept| matches!(kept, Kept::All)) {
-            let factors: Vec<f64> = self.weights.iter().map(|w| self.lambda * (w / divisor)).collect();
+        if let Some(Sum { factors, .. }) = self.sum() {
             return around(base, models, &factors, out);
         }
+        let strip = Strip { base, models };
         let mut factors = self.factors(start, models, base);
         if self.consensus == Consensus::Elected {
-            let totals = self.agree(models, base, &mut factors);
-            for factors in factors.chunks_mut(base.len().max(1)) {
-                for (factor, total) in factors.iter_mut().zip(&totals) {
-                    let divisor = if self.normalize && *total != 0.0 { *total } else { 1.0 };
-                    *factor = self.lambda * (*factor / divisor);
-                }
-            }
+            let shares: Vec<f64> = self.weights.iter().map(|weight| self.share(*weight)).collect();
+            let divisor = if self.normalize { Divisor::Agreeing } else { Divisor::One };
+            let (by, zero, scale) = (self.by(), self.zero, self.lambda);
+            let election = Election { shares: &shares, by, divisor, zero, scale };
+            elect(strip, election, &mut factors);
         } else {
+            let divisor = self.divisor();
             factors.iter_mut().for_each(|factor| *factor = self.lambda * (*factor / divisor));
         }
-        around_each(base, models, &factors, out);
+        add_deltas(strip, &factors, out);
+    }
+
+    fn sum(&self) -> Option<Sum> {
+        let plain =
+            self.consensus == Consensus::None && self.kept.iter().all(|kept| matches!(kept, Kept::All));
+        let divisor = self.divisor();
+        let factors = || self.weights.iter().map(|weight| self.lambda * (weight / divisor)).collect();
+        plain.then(|| Sum { factors: factors(), common: Common::Kept })
     }
 }

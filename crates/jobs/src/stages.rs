@@ -183,7 +183,7 @@ impl Planner<'_> {
     }
 
     fn pinned(&self, name: &str, operand: &Operand) -> Pinned {
-        let recipe = self.made.get(name).map(|stage| stage.recipe.canonical());
+        let recipe = self.made.get(name).map(|stage| Box::new(stage.recipe.canonical()));
         Pinned { recipe, ..pin(operand) }
     }
 

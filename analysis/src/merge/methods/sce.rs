@@ -1,6 +1,7 @@
 //! SCE (arXiv 2408.07990): select the elements that vary most, calculate a weight a model, erase minority signs.
 
 use super::prelude::*;
+use crate::merge::select::sizes;
 
 /// What mergekit takes for nothing, in absolute terms.
 const LEGACY: f64 = 1e-6;
@@ -61,7 +62,7 @@ impl Method for Sce {
             {
                 for (at, factor) in factors.iter_mut().enumerate() {
                     let agrees = if sum[at] >= 0.0 { delta[at] > 0.0 } else { delta[at] < 0.0 };
-                    *factor = if agrees && kept[at] { *weight } else { 0.0 };
+                    *factor = if agrees { *weight * kept[at] } else { 0.0 };
                     totals[at] += *factor;
                 }
             }
@@ -76,24 +77,15 @@ impl Method for Sce {
 }
 
 /// Population variance of the deltas at each element.
-fn variances(deltas: &[&[f64]]) -> Vec<f64> {
-    let count = deltas.len() as f64;
-    let mut means = vec![0.0; deltas.first().map_or(0, |first| first.len())];
-    for delta in deltas {
-        means.iter_mut().zip(*delta).for_each(|(mean, delta)| *mean += delta / count);
-    }
-    let mut variances = vec![0.0; means.len()];
-    for delta in deltas {
-        for ((variance, delta), mean) in variances.iter_mut().zip(*delta).zip(&means) {
-            *variance += (delta - mean).powi(2) / count;
-        }
-    }
-    variances
-}
-
 fn block_variances(block: &Block) -> Vec<f64> {
     let deltas = block.deltas();
     variances(&deltas.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn variances(deltas: &[&[f64]]) -> Vec<f64> {
+    let mut found = vec![0.0; deltas.first().map_or(0, |first| first.len())];
+    kernels::task::variances(deltas, &mut found);
+    found
 }
 
 /// The elements that vary most; `None` keeps all.
@@ -104,13 +96,17 @@ fn selected(operands: &Operands, share: f64) -> Result<Option<Trim>, weights::Er
     let varying = |block: &Block| block_variances(block).iter().filter(|v| **v > 0.0).count() as u64;
     let varying: u64 = operands.each_block(varying)?.into_iter().sum();
     let keep = (share.max(0.0) * varying as f64).floor() as u64;
-    let magnitudes = |block: &Block| vec![block_variances(block).into_iter().map(magnitude).collect()];
+    let magnitudes = |block: &Block| vec![sizes(&block_variances(block))];
     Ok(operands.largest(&magnitudes, &wanted([keep]))?.first().copied())
 }
 
-fn keeps(start: u64, deltas: &[&[f64]], selected: Option<Trim>) -> Vec<bool> {
-    let Some(trim) = selected else { return vec![true; deltas.first().map_or(0, |first| first.len())] };
-    (start..).zip(variances(deltas)).map(|(index, variance)| trim.keeps(magnitude(variance), index)).collect()
+/// 1 for each element that is selected, 0 for the others.
+fn keeps(start: u64, deltas: &[&[f64]], selected: Option<Trim>) -> Vec<f64> {
+    let mut kept = vec![1.0; deltas.first().map_or(0, |first| first.len())];
+    if let Some(trim) = selected {
+        kernels::task::keep_largest(trim.from(start).bounds(), &variances(deltas), &mut kept);
+    }
+    kept
 }
 
 /// `Σ δ²` of what is kept of each model.
@@ -118,7 +114,8 @@ fn squares(block: &Block, selected: Option<Trim>) -> Vec<f64> {
     let deltas = block.deltas();
     let kept = keeps(block.start, &deltas.iter().map(Vec::as_slice).collect::<Vec<_>>(), selected);
     let model = |delta: &Vec<f64>| {
-        delta.iter().zip(&kept).map(|(delta, kept)| if *kept { delta * delta } else { 0.0 }).sum()
+        let part: Vec<f64> = delta.iter().zip(&kept).map(|(delta, kept)| delta * kept).collect();
+        kernels::wide::dot(&part, &part)
     };
     deltas.iter().map(model).collect()
 }

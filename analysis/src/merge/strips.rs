@@ -1,0 +1,159 @@
+//! Combining a tensor chunk by chunk: inputs read into buffers that a thread keeps, then widened, combined and rounded
+//! strip by strip while they are in the nearest caches.
+
+use std::{cell::Cell, ops::Range, sync::Arc};
+
+use kernels::{
+    Dtype, Stored,
+    wide::{Common, Term, weighted_sum, widen},
+};
+
+use super::{Combine, Operands, spec::Sum};
+use crate::computed::{self, CHUNK, keep_or_refuse_nonfinite};
+
+/// Elements combined at a time.
+pub const STRIP: usize = 1_024;
+
+/// What one thread keeps from one chunk to the next.
+#[derive(Default)]
+struct Buffers {
+    bytes: Vec<Vec<u8>>,
+    wide: Wide,
+}
+
+/// A strip of every input, and of the result.
+#[derive(Default)]
+struct Wide {
+    inputs: Vec<Vec<f64>>,
+    out: Vec<f64>,
+}
+
+thread_local! {
+    static SPARE: Cell<Buffers> = Cell::default();
+}
+
+/// One tensor of a merge.
+pub struct Merging<'a> {
+    pub operands: &'a Operands,
+    pub combine: Arc<dyn Combine>,
+}
+
+impl Merging<'_> {
+    /// Computes elements `start..start + out.len()`.
+    pub fn fill(&self, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
+        self.chunks(start, out.len(), |wide, chunk| {
+            let out = &mut out[chunk.place.clone()];
+            self.strips(chunk, wide, |place, values| out[place].copy_from_slice(values))
+        })
+    }
+
+    /// Computes the elements from `start` as `dtype`; gives how many left its range.
+    pub fn encode(&self, start: u64, (dtype, out): (Dtype, &mut [u8])) -> Result<u64, weights::Error> {
+        let width = (dtype.bits() / 8) as usize;
+        let sum = self.combine.sum();
+        let mut beyond = 0;
+        self.chunks(start, out.len() / width, |wide, chunk| {
+            let out = &mut out[chunk.place.start * width..chunk.place.end * width];
+            let summed = sum.as_ref().and_then(|sum| {
+                let (terms, common) = terms(sum, &chunk.inputs, self.operands.models.len());
+                weighted_sum(&terms, common, (dtype, &mut *out))
+            });
+            if let Some(over) = summed {
+                beyond += over;
+                return Ok(());
+            }
+            self.strips(chunk, wide, |place, values| {
+                let out = &mut out[place.start * width..place.end * width];
+                beyond += kernels::encode_f64(dtype, values, out);
+            })
+        })?;
+        Ok(beyond)
+    }
+
+    fn chunks(
+        &self,
+        start: u64,
+        len: usize,
+        mut each: impl FnMut(&mut Wide, Chunk<'_>) -> Result<(), weights::Error>,
+    ) -> Result<(), weights::Error> {
+        // Taken out while it is used: a source may read another merge on the same thread.
+        let mut spare = SPARE.take();
+        let mut work = || -> Result<(), weights::Error> {
+            for from in (0..len).step_by(CHUNK) {
+                let place = from..(from + CHUNK).min(len);
+                let Buffers { bytes, wide } = &mut spare;
+                bytes.resize_with(self.operands.inputs().count(), Vec::new);
+                let range = (start + from as u64, place.len());
+                let inputs = self
+                    .operands
+                    .inputs()
+                    .zip(bytes)
+                    .map(|(input, buffer)| computed::stored(&*input.source, input.index, range, buffer));
+                let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+                each(wide, Chunk { start: range.0, place, inputs })?;
+            }
+            Ok(())
+        };
+        let outcome = work();
+        SPARE.set(spare);
+        outcome
+    }
+
+    fn strips(
+        &self,
+        chunk: Chunk<'_>,
+        wide: &mut Wide,
+        mut take: impl FnMut(Range<usize>, &[f64]),
+    ) -> Result<(), weights::Error> {
+        let len = chunk.place.len();
+        wide.inputs.resize_with(chunk.inputs.len(), || vec![0.0; STRIP]);
+        wide.out.resize(STRIP, 0.0);
+        for from in (0..len).step_by(STRIP) {
+            let place = from..(from + STRIP).min(len);
+            let mut finite = true;
+            for (input, values) in chunk.inputs.iter().zip(&mut wide.inputs) {
+                finite &= widen(part(*input, place.clone()), &mut values[..place.len()]);
+            }
+            let inputs = wide.inputs.iter().take(chunk.inputs.len());
+            let views: Vec<&[f64]> = inputs.map(|values| &values[..place.len()]).collect();
+            let (models, base) = views.split_at(self.operands.models.len());
+            let base = base.first().copied().unwrap_or_default();
+            let (start, out) = (chunk.start + from as u64, &mut wide.out[..place.len()]);
+            self.combine.combine(start, models, base, out);
+            if !finite {
+                let labels = self.operands.inputs().map(|stored| stored.label.as_str());
+                // What a file beside a model holds is no value of the result.
+                let merged = self.operands.contents.len();
+                let (beside, base) = views.split_at(self.operands.models.len());
+                let values: Vec<&[f64]> = beside.iter().take(merged).chain(base).copied().collect();
+                keep_or_refuse_nonfinite(&self.operands.name, start, (&values[..], labels), out)?;
+            }
+            take(place, out);
+        }
+        Ok(())
+    }
+}
+
+/// Elements of all inputs, the models' before the base's.
+struct Chunk<'a> {
+    /// Flat index of the first.
+    start: u64,
+    /// Where they go in what was asked for.
+    place: Range<usize>,
+    inputs: Vec<Stored<'a>>,
+}
+
+fn part(stored: Stored<'_>, place: Range<usize>) -> Stored<'_> {
+    let width = (stored.dtype.bits() / 8) as usize;
+    Stored { bytes: &stored.bytes[place.start * width..place.end * width], ..stored }
+}
+
+/// The terms of `Σ c·x`, or of `b + Σ c·(x − b)` written as one sum.
+fn terms<'a>(sum: &Sum, inputs: &[Stored<'a>], models: usize) -> (Vec<Term<'a>>, Common) {
+    let (models, base) = inputs.split_at(models);
+    let rest = 1.0 - sum.factors.iter().sum::<f64>();
+    let own = base.iter().map(|base| Term { factor: rest, values: *base });
+    let others =
+        sum.factors.iter().zip(models).map(|(factor, values)| Term { factor: *factor, values: *values });
+    (own.chain(others).collect(), if base.is_empty() { sum.common } else { Common::Kept })
+}

@@ -1,0 +1,238 @@
+//! Task vectors added to a base: `b + Σ c·(x − b)` with a factor for every element, after an election of signs if asked.
+
+use multiversion::multiversion;
+
+/// Elements of a tile: its arrays stay in the first-level cache.
+const TILE: usize = 256;
+
+/// Consecutive elements of a base and the models tuned from it, in f64, all of one length.
+#[derive(Debug, Clone, Copy)]
+pub struct Strip<'a> {
+    pub base: &'a [f64],
+    pub models: &'a [&'a [f64]],
+}
+
+/// How factors are divided before they are used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Divisor {
+    /// Not at all.
+    One,
+    /// By the sum of the shares of the models that agree at an element, where it is not 0.
+    Agreeing,
+}
+
+/// What elects the sign of an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// `Σ c·(x − b)`.
+    Sum,
+    /// How many of its terms are positive, and how many negative.
+    Count,
+}
+
+impl By {
+    #[inline(always)]
+    fn vote(self, term: f64) -> f64 {
+        match self {
+            Self::Sum => term,
+            Self::Count if term == 0.0 => 0.0,
+            Self::Count => term.signum(),
+        }
+    }
+}
+
+/// The sign that wins where the votes cancel out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZeroSign {
+    Plus,
+    Minus,
+}
+
+/// An election at every element. Models whose own term has another sign are left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Election<'a> {
+    /// What each model's part is divided by when it alone agrees.
+    pub shares: &'a [f64],
+    pub by: By,
+    pub divisor: Divisor,
+    pub zero: ZeroSign,
+    /// Factor of what is left.
+    pub scale: f64,
+}
+
+/// Writes `b + Σ c·(x − b)` as one sum over the inputs; exactly `b` where no input differs from it. `factors` are
+/// those of one model after those of the one before.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn add_deltas(strip: Strip<'_>, factors: &[f64], out: &mut [f64]) {
+    let len = strip.base.len();
+    for from in (0..len).step_by(TILE) {
+        let place = from..(from + TILE).min(len);
+        let of = |model: usize| &factors[model * len..(model + 1) * len][place.clone()];
+        add_tile(strip, place.clone(), of, &mut out[place.clone()]);
+    }
+}
+
+#[inline(always)]
+fn add_tile<'f>(
+    strip: Strip<'_>,
+    place: std::ops::Range<usize>,
+    factors: impl Fn(usize) -> &'f [f64],
+    out: &mut [f64],
+) {
+    let base = &strip.base[place.clone()];
+    let (mut moved, mut differing) = ([0.0f64; TILE], [0u64; TILE]);
+    // Adding to -0 changes no value, not even the sign of a zero.
+    out.fill(-0.0);
+    for (model, values) in strip.models.iter().enumerate() {
+        let terms = factors(model).iter().zip(&values[place.clone()]).zip(base);
+        for (((factor, value), base), (out, (moved, differing))) in
+            terms.zip(out.iter_mut().zip(moved.iter_mut().zip(&mut differing)))
+        {
+            *moved += factor;
+            *out = if *factor == 0.0 { *out } else { *out + factor * value };
+            *differing |= value.to_bits() ^ base.to_bits();
+        }
+    }
+    for ((out, base), (moved, differing)) in out.iter_mut().zip(base).zip(moved.iter().zip(&differing)) {
+        let rest = 1.0 - moved;
+        let sum = if rest == 0.0 { *out } else { rest * base + *out };
+        *out = if *differing == 0 { *base } else { sum };
+    }
+}
+
+/// Replaces the factors of every element by those that count after the election.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn elect(strip: Strip<'_>, election: Election<'_>, factors: &mut [f64]) {
+    let len = strip.base.len();
+    for from in (0..len).step_by(TILE) {
+        let place = from..(from + TILE).min(len);
+        let base = &strip.base[place.clone()];
+        let (mut signs, mut totals) = ([0.0f64; TILE], [0.0f64; TILE]);
+        for (model, values) in strip.models.iter().enumerate() {
+            let factors = &factors[model * len..(model + 1) * len][place.clone()];
+            for (((sum, value), base), factor) in
+                signs.iter_mut().zip(&values[place.clone()]).zip(base).zip(factors)
+            {
+                *sum += election.by.vote(factor * (value - base));
+            }
+        }
+        for sign in &mut signs {
+            let minus = if *sign == 0.0 { election.zero == ZeroSign::Minus } else { *sign < 0.0 };
+            *sign = if minus { -1.0 } else { 1.0 };
+        }
+        for (model, values) in strip.models.iter().enumerate() {
+            let share = election.shares[model];
+            let factors = &mut factors[model * len..(model + 1) * len][place.clone()];
+            let terms = factors.iter_mut().zip(&values[place.clone()]).zip(base);
+            for (((factor, value), base), (sign, total)) in terms.zip(signs.iter().zip(&mut totals)) {
+                let agrees = *factor * (value - base) * sign > 0.0;
+                *factor = if agrees { *factor } else { 0.0 };
+                *total += if agrees { share } else { 0.0 };
+            }
+        }
+        for total in &mut totals {
+            let divides = election.divisor == Divisor::Agreeing && *total != 0.0;
+            *total = if divides { *total } else { 1.0 };
+        }
+        for model in 0..strip.models.len() {
+            let factors = &mut factors[model * len..(model + 1) * len][place.clone()];
+            if election.divisor == Divisor::Agreeing {
+                factors.iter_mut().zip(&totals).for_each(|(factor, total)| *factor /= total);
+            }
+            factors.iter_mut().for_each(|factor| *factor *= election.scale);
+        }
+    }
+}
+
+/// The votes at every element, whose sign is the elected one; slices of one length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn votes(by: By, strip: Strip<'_>, factors: &[f64], sums: &mut [f64]) {
+    sums.fill(0.0);
+    for (values, factors) in strip.models.iter().zip(factors.chunks(strip.base.len().max(1))) {
+        for (((sum, value), base), factor) in sums.iter_mut().zip(*values).zip(strip.base).zip(factors) {
+            *sum += by.vote(factor * (value - base));
+        }
+    }
+}
+
+/// Zeroes the factors of deltas that a threshold drops: kept are magnitudes above `threshold` (f32 bits), and of those
+/// at it the first `cutoff` elements.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn keep_largest((threshold, cutoff): (u32, u64), delta: &[f64], factors: &mut [f64]) {
+    let cutoff = cutoff.min(u64::from(u32::MAX)) as u32;
+    for ((index, delta), factor) in (0u32..).zip(delta).zip(factors) {
+        let keeps = keeps((threshold, cutoff), *delta, index);
+        *factor = if keeps { *factor } else { 0.0 };
+    }
+}
+
+/// As [`keep_largest`], zeroing what is kept instead.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn drop_largest((threshold, cutoff): (u32, u64), delta: &[f64], factors: &mut [f64]) {
+    let cutoff = cutoff.min(u64::from(u32::MAX)) as u32;
+    for ((index, delta), factor) in (0u32..).zip(delta).zip(factors) {
+        let keeps = keeps((threshold, cutoff), *delta, index);
+        *factor = if keeps { 0.0 } else { *factor };
+    }
+}
+
+#[inline(always)]
+fn keeps((threshold, cutoff): (u32, u32), delta: f64, index: u32) -> bool {
+    let bits = if delta.is_nan() { 0 } else { (delta.abs() as f32).to_bits() };
+    (bits > threshold) | ((bits == threshold) & (index < cutoff))
+}
+
+/// `Σ |δ|` and `Σ |c·δ|` in a fixed order.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn norms(delta: &[f64], factors: &[f64]) -> (f64, f64) {
+    const LANES: usize = 16;
+    let (mut whole, mut part) = ([0.0; LANES], [0.0; LANES]);
+    let ((deltas, delta_rest), (factors, factor_rest)) =
+        (delta.as_chunks::<LANES>(), factors.as_chunks::<LANES>());
+    for (delta, factor) in deltas.iter().zip(factors) {
+        for lane in 0..LANES {
+            whole[lane] += delta[lane].abs();
+            part[lane] += (delta[lane] * factor[lane]).abs();
+        }
+    }
+    let mut sums = (whole.iter().sum::<f64>(), part.iter().sum::<f64>());
+    for (delta, factor) in delta_rest.iter().zip(factor_rest) {
+        sums = (sums.0 + delta.abs(), sums.1 + (delta * factor).abs());
+    }
+    sums
+}
+
+/// Zeroes the factors of the elements `start..` whose bit is not set in `words`, the lowest bit of a word first.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn keep_listed(words: &[u64], start: u64, factors: &mut [f64]) {
+    let (first, shift) = ((start / 64) as usize, start % 64);
+    let word = |at: usize| words.get(at).copied().unwrap_or_default();
+    for (at, factors) in (first..).zip(factors.chunks_mut(64)) {
+        // The upper part of a word, then the lower part of the next; a shift by 64 in two steps.
+        let bits = word(at) >> shift | word(at + 1) << 1 << (63 - shift);
+        for (place, factor) in (0u64..).zip(factors) {
+            *factor = if bits >> place & 1 == 1 { *factor } else { 0.0 };
+        }
+    }
+}
+
+/// Population variance of several values at every element; slices of one length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn variances(values: &[&[f64]], out: &mut [f64]) {
+    let count = values.len() as f64;
+    let len = out.len();
+    for from in (0..len).step_by(TILE) {
+        let place = from..(from + TILE).min(len);
+        let out = &mut out[place.clone()];
+        let mut means = [0.0f64; TILE];
+        for values in values {
+            means.iter_mut().zip(&values[place.clone()]).for_each(|(mean, value)| *mean += value / count);
+        }
+        out.fill(0.0);
+        for values in values {
+            for ((variance, value), mean) in out.iter_mut().zip(&values[place.clone()]).zip(&means) {
+                *variance += (value - mean) * (value - mean) / count;
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Strips of elements in f64: taken from stored bytes without rounding, summed, and rounded once at the end.
+
+use multiversion::multiversion;
+
+use crate::{Dtype, decode_f64, deltas::Stored, encode_f64};
+
+/// Elements of a tile: its arrays stay in the first-level cache.
+const TILE: usize = 512;
+
+/// One input of a weighted sum.
+#[derive(Debug, Clone, Copy)]
+pub struct Term<'a> {
+    pub factor: f64,
+    pub values: Stored<'a>,
+}
+
+/// What a weighted sum gives where all its inputs have the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Common {
+    /// That input.
+    Kept,
+    /// Their sum, like anywhere else.
+    Blended,
+}
+
+/// Reads `out.len()` elements without rounding; tells whether all are finite. The caller guarantees a float dtype and
+/// matching lengths.
+pub fn widen(values: Stored<'_>, out: &mut [f64]) -> bool {
+    match values.dtype {
+        Dtype::Bf16 => widen_bf16(values.bytes, out),
+        Dtype::F32 => widen_f32(values.bytes, out),
+        dtype => decode_f64(dtype, values.bytes, out),
+    }
+    all_finite(out)
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn all_finite(values: &[f64]) -> bool {
+    const EXPONENT: u64 = 0x7FF0_0000_0000_0000;
+    values.iter().fold(0u64, |bad, value| bad | u64::from(value.to_bits() & EXPONENT == EXPONENT)) == 0
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn widen_bf16(bytes: &[u8], out: &mut [f64]) {
+    for (out, code) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+        *out = from_bf16(*code);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn widen_f32(bytes: &[u8], out: &mut [f64]) {
+    for (out, code) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *out = f64::from(f32::from_le_bytes(*code));
+    }
+}
+
+#[inline(always)]
+fn from_bf16(code: [u8; 2]) -> f64 {
+    f64::from(f32::from_bits(u32::from(u16::from_le_bytes(code)) << 16))
+}
+
+/// `Σ c·x` over the terms in their order, written as `dtype`: f64 arithmetic and one rounding. Terms of factor zero
+/// are not added, so that factors of (1, 0) give the first input exactly; without any other the sum is 0. Gives how
+/// many finite values left the range of the dtype, as [`encode_f64`] does; `None` when an input is not finite, and
+/// then what was written means nothing. The caller guarantees float dtypes and matching lengths.
+pub fn weighted_sum(terms: &[Term<'_>], common: Common, (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+    let width = (dtype.bits() / 8) as usize;
+    let narrow = terms.iter().all(|term| term.values.dtype == Dtype::Bf16);
+    let nothing = terms.iter().all(|term| term.factor == 0.0);
+    let mut tile = Tile { sums: [0.0; TILE], first: [0.0; TILE], differing: [0; TILE] };
+    let mut beyond = 0;
+    for (at, out) in out.chunks_mut(TILE * width).enumerate() {
+        let len = out.len() / width;
+        let finite = match narrow {
+            true => add_bf16(terms, at * TILE, (&mut tile, len)),
+            false => add_wide(terms, at * TILE, (&mut tile, len)),
+        };
+        if !finite {
+            return None;
+        }
+        if nothing {
+            tile.sums.fill(0.0);
+        }
+        if common == Common::Kept {
+            keep_first(&mut tile);
+        }
+        beyond += encode_f64(dtype, &tile.sums[..len], out);
+    }
+    Some(beyond)
+}
+
+/// Sums of a few elements, the first input, and where the bits of the others differ from it.
+struct Tile {
+    sums: [f64; TILE],
+    first: [f64; TILE],
+    differing: [u32; TILE],
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn keep_first(tile: &mut Tile) {
+    for ((sum, first), differing) in tile.sums.iter_mut().zip(&tile.first).zip(&tile.differing) {
+        *sum = if *differing == 0 { *first } else { *sum };
+    }
+}
+
+/// Sums the elements `from..from + len` of all terms; tells whether all are finite.
+fn add_wide(terms: &[Term<'_>], from: usize, (tile, len): (&mut Tile, usize)) -> bool {
+    let mut values = [0.0; TILE];
+    tile.sums.fill(-0.0);
+    tile.differing.fill(0);
+    let mut finite = true;
+    for (place, term) in terms.iter().enumerate() {
+        finite &= widen(term.values.part(from, len), &mut values[..len]);
+        if place == 0 {
+            tile.first = values;
+        }
+        add_term(term.factor, &values, tile);
+    }
+    finite
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn add_term(factor: f64, values: &[f64; TILE], tile: &mut Tile) {
+    for ((differing, value), first) in tile.differing.iter_mut().zip(values).zip(&tile.first) {
+        let bits = value.to_bits() ^ first.to_bits();
+        *differing |= (bits | bits >> 32) as u32;
+    }
+    if factor != 0.0 {
+        tile.sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+    }
+}
+
+#[inline(always)]
+fn codes<'a>(term: &Term<'a>, from: usize, len: usize) -> &'a [[u8; 2]] {
+    term.values.bytes[from * 2..(from + len) * 2].as_chunks::<2>().0
+}
+
+/// [`add_wide`] of bf16 terms, without the detour over an array of f64 for each.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn add_bf16(terms: &[Term<'_>], from: usize, (tile, len): (&mut Tile, usize)) -> bool {
+    const EXPONENT: u16 = 0x7F80;
+    let (sums, differing) = (&mut tile.sums[..len], &mut tile.differing[..len]);
+    sums.fill(-0.0);
+    differing.fill(0);
+    let mut bad = 0u16;
+    let Some(first) = terms.first().map(|term| codes(term, from, len)) else { return true };
+    for (wide, code) in tile.first.iter_mut().zip(first) {
+        *wide = from_bf16(*code);
+    }
+    for term in terms {
+        let codes = codes(term, from, len);
+        for ((code, first), differing) in codes.iter().zip(first).zip(differing.iter_mut()) {
+            let code = u16::from_le_bytes(*code);
+            bad |= u16::from(code & EXPONENT == EXPONENT);
+            *differing |= u32::from(code ^ u16::from_le_bytes(*first));
+        }
+        if term.factor != 0.0 {
+            sums.iter_mut().zip(codes).for_each(|(sum, code)| *sum += term.factor * from_bf16(*code));
+        }
+    }
+    bad == 0
+}
+
+/// `Σ a·b` in a fixed order; slices of one length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 32;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// `out = a − b`; slices of one length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn subtract(a: &[f64], b: &[f64], out: &mut [f64]) {
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        *out = a - b;
+    }
+}
+
+/// Puts 0 where a value is not finite.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn zero_nonfinite(values: &mut [f64]) {
+    for value in values {
+        *value = if value.is_finite() { *value } else { 0.0 };
+    }
+}
+
+/// What elements are ranked by: magnitudes in f32; NaN ranks as zero.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn magnitudes(values: &[f64], out: &mut [f32]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = if value.is_nan() { 0.0 } else { value.abs() as f32 };
+    }
+}

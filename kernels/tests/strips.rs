@@ -1,0 +1,184 @@
+//! The kernels of merging against plain loops.
+
+use kernels::{
+    Dtype, Stored, encode_f64,
+    task::{By, self, Divisor, Election, Strip, ZeroSign},
+    wide::{Common, Term, dot, weighted_sum},
+};
+use proptest::prelude::*;
+
+/// Longer than a tile, and no whole number of them.
+const LEN: usize = 1_100;
+
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![-2.0f64..2.0, Just(0.0), Just(-0.0), Just(0.5), -1e-6f64..1e-6]
+}
+
+fn values() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(value(), LEN)
+}
+
+fn stored(dtype: Dtype, values: &[f64]) -> (Vec<u8>, Vec<f64>) {
+    let mut bytes = vec![0; values.len() * (dtype.bits() / 8) as usize];
+    encode_f64(dtype, values, &mut bytes);
+    let mut read = vec![0.0; values.len()];
+    kernels::decode_f64(dtype, &bytes, &mut read);
+    (bytes, read)
+}
+
+fn sum_of(factors: &[f64], inputs: &[Vec<f64>], common: Common) -> Vec<f64> {
+    let element = |at: usize| {
+        if common == Common::Kept && inputs.iter().all(|x| x[at].to_bits() == inputs[0][at].to_bits()) {
+            return inputs[0][at];
+        }
+        let live = factors.iter().zip(inputs).filter(|(factor, _)| **factor != 0.0);
+        live.map(|(factor, x)| factor * x[at]).reduce(|sum, term| sum + term).unwrap_or(0.0)
+    };
+    (0..inputs[0].len()).map(element).collect()
+}
+
+fn strip_of(inputs: &[Vec<f64>]) -> (Vec<&[f64]>, &[f64]) {
+    (inputs[1..].iter().map(Vec::as_slice).collect(), &inputs[0])
+}
+
+fn added(inputs: &[Vec<f64>], factors: &[Vec<f64>]) -> Vec<f64> {
+    let element = |at: usize| {
+        let base = inputs[0][at];
+        let models = || inputs[1..].iter().zip(factors).map(|(x, factors)| (x[at], factors[at]));
+        if models().all(|(x, _)| x.to_bits() == base.to_bits()) {
+            return base;
+        }
+        let terms = models().filter(|(_, factor)| *factor != 0.0).map(|(x, factor)| factor * x);
+        let sum = terms.fold(-0.0, |sum, term| sum + term);
+        let rest = 1.0 - models().map(|(_, factor)| factor).sum::<f64>();
+        if rest == 0.0 { sum } else { rest * base + sum }
+    };
+    (0..inputs[0].len()).map(element).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_weighted_sum_of_stored_bytes_is_that_of_the_numbers(
+        inputs in prop::collection::vec(values(), 1..5),
+        factors in prop::collection::vec(prop_oneof![-1.0f64..2.0, Just(0.0), Just(1.0)], 5),
+        dtype in prop_oneof![Just(Dtype::Bf16), Just(Dtype::F16), Just(Dtype::F32), Just(Dtype::F64)],
+        out in prop_oneof![Just(Dtype::Bf16), Just(Dtype::F32), Just(Dtype::F64)],
+        twins in any::<bool>(),
+        kept in any::<bool>(),
+    ) {
+        let mut made: Vec<_> = inputs.iter().map(|values| stored(dtype, values)).collect();
+        if twins {
+            made = vec![made[0].clone(); made.len()];
+        }
+        let common = if kept { Common::Kept } else { Common::Blended };
+        let term = |(made, factor): (&(Vec<u8>, Vec<f64>), &f64)| -> (Vec<u8>, f64) { (made.0.clone(), *factor) };
+        let held: Vec<_> = made.iter().zip(&factors).map(term).collect();
+        let terms: Vec<_> = held
+            .iter()
+            .map(|(bytes, factor)| Term { factor: *factor, values: Stored { dtype, bytes } })
+            .collect();
+        let mut got = vec![0; LEN * (out.bits() / 8) as usize];
+
+        let beyond = weighted_sum(&terms, common, (out, &mut got));
+
+        let read: Vec<Vec<f64>> = made.into_iter().map(|made| made.1).collect();
+        let (expected, _) = stored(out, &sum_of(&factors[..read.len()], &read, common));
+        prop_assert_eq!(beyond, Some(0));
+        prop_assert!(got == expected);
+    }
+
+    #[test]
+    fn deltas_are_added_as_in_a_plain_loop(
+        inputs in prop::collection::vec(values(), 2..5),
+        factors in prop::collection::vec(prop::collection::vec(prop_oneof![-1.0f64..2.0, Just(0.0)], LEN), 4),
+    ) {
+        let (models, base) = strip_of(&inputs);
+        let flat = factors[..models.len()].concat();
+        let mut got = vec![0.0; LEN];
+
+        task::add_deltas(Strip { base, models: &models }, &flat, &mut got);
+
+        let expected = added(&inputs, &factors);
+        prop_assert!(got.iter().zip(&expected).all(|(got, expected)| got.to_bits() == expected.to_bits()));
+    }
+
+    #[test]
+    fn an_election_keeps_what_has_the_sign_of_the_sum(
+        inputs in prop::collection::vec(values(), 2..5),
+        weights in prop::collection::vec(0.1f64..2.0, 4),
+        divides in any::<bool>(),
+        minus in any::<bool>(),
+    ) {
+        let (models, base) = strip_of(&inputs);
+        let mut factors: Vec<f64> = weights[..models.len()].iter().flat_map(|w| vec![*w; LEN]).collect();
+        let election = Election {
+            by: By::Sum,
+            shares: &weights,
+            divisor: if divides { Divisor::Agreeing } else { Divisor::One },
+            zero: if minus { ZeroSign::Minus } else { ZeroSign::Plus },
+            scale: 0.5,
+        };
+
+        task::elect(Strip { base, models: &models }, election, &mut factors);
+
+        for at in 0..LEN {
+            let term = |model: usize| weights[model] * (models[model][at] - base[at]);
+            let sum = (0..models.len()).fold(0.0, |sum, model| sum + term(model));
+            let sign = if sum < 0.0 || sum == 0.0 && minus { -1.0 } else { 1.0 };
+            let agrees = |model: usize| term(model) * sign > 0.0;
+            let total: f64 = (0..models.len()).filter(|model| agrees(*model)).map(|model| weights[model]).sum();
+            for model in 0..models.len() {
+                let divisor = if divides && total != 0.0 { total } else { 1.0 };
+                let expected = if agrees(model) { weights[model] / divisor * 0.5 } else { 0.0 };
+                prop_assert_eq!(factors[model * LEN + at], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_bits_masks_from_any_element(
+        words in prop::collection::vec(any::<u64>(), 20),
+        start in 0usize..150,
+    ) {
+        let mut factors = vec![1.0; LEN];
+
+        task::keep_listed(&words, start as u64, &mut factors);
+
+        for (at, factor) in factors.iter().enumerate() {
+            let index = start + at;
+            prop_assert_eq!(*factor == 1.0, words[index / 64] >> (index % 64) & 1 == 1);
+        }
+    }
+
+    #[test]
+    fn inner_products_variances_and_norms_are_those_of_plain_loops(a in values(), b in values(), c in values()) {
+        let mut found = vec![0.0; LEN];
+        task::variances(&[&a, &b, &c], &mut found);
+        let (whole, part) = task::norms(&a, &b);
+
+        let near = |got: f64, expected: f64| (got - expected).abs() <= 1e-9 * (1.0 + expected.abs());
+        prop_assert!(near(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum()));
+        prop_assert!(near(whole, a.iter().map(|a| a.abs()).sum()));
+        prop_assert!(near(part, a.iter().zip(&b).map(|(a, b)| (a * b).abs()).sum()));
+        for at in 0..LEN {
+            let mean = (a[at] + b[at] + c[at]) / 3.0;
+            let expected = [a[at], b[at], c[at]].iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 3.0;
+            prop_assert!(near(found[at], expected));
+        }
+    }
+}
+
+#[test]
+fn an_input_that_is_not_finite_is_told_and_a_value_out_of_range_counted() {
+    let (large, _) = stored(Dtype::Bf16, &[1e5, -1e5, 1.0]);
+    let (strange, _) = stored(Dtype::Bf16, &[1.0, f64::NAN, 1.0]);
+    let term = |bytes| Term { factor: 2.0, values: Stored { dtype: Dtype::Bf16, bytes } };
+    let mut out = [0; 6];
+
+    let beyond = weighted_sum(&[term(&large)], Common::Blended, (Dtype::F16, &mut out));
+    let refused = weighted_sum(&[term(&large), term(&strange)], Common::Blended, (Dtype::F16, &mut out));
+
+    assert_eq!((beyond, refused), (Some(2), None));
+}
