@@ -3,8 +3,8 @@
 //! Reductions run in f64 over blocks of [`BLOCK`] elements whose partial results are combined in index
 //! order, so a result has the same bits on any number of threads.
 
-mod contrast;
 pub mod bracket;
+mod contrast;
 mod deltas;
 mod diff;
 pub mod dtype;

@@ -2,7 +2,7 @@
 
 use kernels::{
     Dtype, Stored, encode_f64,
-    task::{By, self, Divisor, Election, Strip, ZeroSign},
+    task::{self, By, Divisor, Election, Strip, ZeroSign},
     wide::{Common, Term, dot, weighted_sum},
 };
 use proptest::prelude::*;

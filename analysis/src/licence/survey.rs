@@ -91,7 +91,7 @@ pub fn survey(forest: &Forest, most: usize) -> LicenceSurvey {
         .into_iter()
         .map(|((parent, child), (rule, edges))| PairCount { parent, child, rule, edges })
         .collect();
-    pairs.sort_by(|a, b| b.edges.cmp(&a.edges));
+    pairs.sort_by_key(|pair| std::cmp::Reverse(pair.edges));
     let truncated = conflicts.len() > most || pairs.len() > most;
     conflicts.truncate(most);
     pairs.truncate(most);

@@ -339,7 +339,7 @@ impl<'a> Job<'a> {
         let find =
             |seat: &Seat| seated.iter().find(|(held, _)| *held == seat).map(|(_, stored)| stored.clone());
         let content = |seat: &Seat| self.inputs.get(&seat.label).map(|input| input.content.clone());
-        Some(Part::Merged(Operands {
+        Some(Part::Merged(Box::new(Operands {
             name: name.to_owned(),
             shape: info.shape.clone(),
             models: members.merged.iter().filter_map(|(seat, _)| find(seat)).chain(beside.along).collect(),
@@ -350,7 +350,7 @@ impl<'a> Job<'a> {
             seed: self.config.seed,
             survey: None,
             grams: beside.grams,
-        }))
+        })))
     }
 
     fn finish(&mut self, part: Part, params: Params, stored: TensorInfo) -> Row {
@@ -358,7 +358,7 @@ impl<'a> Job<'a> {
             self.config.out_dtype.as_ref().or(self.config.dtype.as_ref()).and_then(|word| dtype(word));
         let (part, dtype) = match part {
             Part::Merged(operands) => {
-                let operands = Operands { params, ..operands };
+                let operands = Operands { params, ..*operands };
                 let (held, most) = (self.method.held(&operands), self.limits.merge_held);
                 if held > most {
                     let id = self.method.spec().id;
@@ -367,7 +367,7 @@ impl<'a> Job<'a> {
                     );
                     self.fault(&stored.name, message);
                 }
-                (Part::Merged(operands), wanted.unwrap_or(stored.dtype))
+                (Part::Merged(Box::new(operands)), wanted.unwrap_or(stored.dtype))
             }
             copied => (copied, stored.dtype),
         };

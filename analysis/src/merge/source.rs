@@ -14,7 +14,7 @@ use crate::computed::{self, BLOCK, Computed, Stored, must_be_equal, refused};
 
 /// How one output tensor is made.
 pub(super) enum Part {
-    Merged(Operands),
+    Merged(Box<Operands>),
     /// Equal in all inputs that hold it.
     Copied(Vec<Stored>),
 }
@@ -113,7 +113,7 @@ impl MergeSource {
         let largest = needs.iter().map(|(_, held)| *held).max().unwrap_or_default();
         let held = needs.iter().map(|(_, held)| *held).sum::<u64>().min(self.outline.held.max(largest));
         // A thread that waits for the parts of one block may have begun another.
-        let (blocks, counters) = ((inputs + 3) * BLOCK as u64 * 8, 2 * inputs << 20);
+        let (blocks, counters) = ((inputs + 3) * BLOCK as u64 * 8, (2 * inputs) << 20);
         let sample = (inputs + 1) << 22;
         2 * threads as u64 * (blocks + counters) + sample + held * 8
     }
@@ -122,7 +122,7 @@ impl MergeSource {
     fn surveyed(&self, index: usize) -> Result<Option<Found>, weights::Error> {
         if self.survey.get().is_none() {
             let merged = |(index, row): (usize, &'_ Row)| match &row.part {
-                Part::Merged(operands) => Some((index, operands.clone())),
+                Part::Merged(operands) => Some((index, (**operands).clone())),
                 Part::Copied(_) => None,
             };
             let (places, tensors): (Vec<usize>, Vec<Operands>) =

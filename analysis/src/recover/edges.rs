@@ -126,7 +126,7 @@ impl Edge<'_> {
                 && part.role.contains('#')
                 && !matches!(part.module, Module::Norm | Module::Embed | Module::Head)
         };
-        if changed.is_empty() || !changed.iter().all(|part| inner(&part)) {
+        if changed.is_empty() || !changed.iter().all(inner) {
             return Ok(None);
         }
         let (own, theirs) = (&self.known.subjects[child], &self.known.subjects[parent]);

@@ -238,7 +238,7 @@ impl SearchConfig {
 
     /// Groups of layers with numbers of their own.
     pub(super) fn groups(&self, layers: u64) -> usize {
-        let groups = if self.layer_granularity == 0 { 1 } else { layers / self.layer_granularity };
+        let groups = layers.checked_div(self.layer_granularity).unwrap_or(1);
         usize::try_from(groups.max(1)).unwrap_or(usize::MAX)
     }
 

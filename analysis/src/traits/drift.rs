@@ -71,7 +71,7 @@ pub fn drift(table: &TraitTable, descents: &[(i64, i64, Relation)], (kind, most)
         *volume.entry(to).or_default() += count;
     }
     let mut values: Vec<(&str, u64)> = volume.into_iter().collect();
-    values.sort_by(|a, b| b.1.cmp(&a.1));
+    values.sort_by_key(|value| std::cmp::Reverse(value.1));
     let truncated = values.len() > ORDERED;
     let values: Vec<&str> = values.into_iter().take(ORDERED).map(|(value, _)| value).collect();
     let weight = |from: &str, to: &str| named.get(&(from, to)).copied().unwrap_or_default();
@@ -103,7 +103,7 @@ pub fn drift(table: &TraitTable, descents: &[(i64, i64, Relation)], (kind, most)
             back: weight(to, from),
         })
         .collect();
-    transitions.sort_by(|a, b| b.count.cmp(&a.count));
+    transitions.sort_by_key(|transition| std::cmp::Reverse(transition.count));
     transitions.truncate(most);
     Drift {
         kind,
@@ -138,7 +138,7 @@ fn order(net: &[Vec<i64>]) -> Vec<usize> {
     order.sort_by_key(|&at| (-net[at].iter().sum::<i64>(), at));
     for _ in 0..PASSES {
         let mut moved = false;
-        for value in 0..net.len() {
+        for (value, own) in net.iter().enumerate() {
             let Some(from) = order.iter().position(|&other| other == value) else { continue };
             order.remove(from);
             // What is won when the value stands before the one at `place`, against standing first.
@@ -151,7 +151,7 @@ fn order(net: &[Vec<i64>]) -> Vec<usize> {
                     best = (won, place);
                 }
                 if let Some(&passed) = order.get(place) {
-                    won += net[passed][value] - net[value][passed];
+                    won += net[passed][value] - own[passed];
                 }
             }
             let place = if best.0 > here { best.1 } else { from };
@@ -211,12 +211,10 @@ mod tests {
         let size = 12;
         let mut state = 7_u64;
         let mut net = vec![vec![0_i64; size]; size];
-        for a in 0..size {
-            for b in a + 1..size {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                net[a][b] = i64::try_from(state >> 58).unwrap() - 32;
-                net[b][a] = -net[a][b];
-            }
+        for (a, b) in (0..size).flat_map(|a| (a + 1..size).map(move |b| (a, b))) {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            net[a][b] = i64::try_from(state >> 58).unwrap() - 32;
+            net[b][a] = -net[a][b];
         }
         let score = |order: &[usize]| -> i64 {
             order

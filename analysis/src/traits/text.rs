@@ -21,7 +21,7 @@ pub(super) fn tf_idf(texts: &[&str]) -> Vec<Weights> {
         }
     }
     let mut ranked: Vec<(&str, u64, u64)> = totals.into_iter().map(|(term, (n, df))| (term, n, df)).collect();
-    ranked.sort_by(|a, b| b.1.cmp(&a.1));
+    ranked.sort_by_key(|item| std::cmp::Reverse(item.1));
     ranked.truncate(VOCABULARY);
     let documents = texts.len() as f64;
     let vocabulary: HashMap<&str, (u32, f64)> = (0_u32..)

@@ -121,7 +121,7 @@ pub fn changes(before: &State, after: &State, relation: Option<Relation>) -> Vec
     .into_iter()
     .flatten()
     .collect();
-    found.sort_by(|a, b| b.level.cmp(&a.level));
+    found.sort_by_key(|change| std::cmp::Reverse(change.level));
     found
 }
 

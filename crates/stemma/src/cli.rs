@@ -1,11 +1,17 @@
 //! The command line.
 
+mod artefacts;
+mod formats;
+
 use std::path::PathBuf;
 
-use analysis::{export::Format, kinship::Parity, transfer::Preset, transplant::Fill};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use analysis::{kinship::Parity, transfer::Preset, transplant::Fill};
+use clap::{Args, Parser, Subcommand};
 use jobs::Subject;
 use serde_json::Value;
+
+pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
+pub use formats::{LineageFormat, ReportFormat, TreeFormat, subject};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
 #[derive(Debug, Parser)]
@@ -413,138 +419,6 @@ pub enum ImportCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-}
-
-/// How `--out` stores the diff vector.
-#[derive(Debug, Args)]
-pub struct DiffForm {
-    /// dense, sparse, low-rank or bitdelta [default: dense].
-    #[arg(long, requires = "out")]
-    pub form: Option<String>,
-    /// Share of each tensor's elements that a sparse form keeps, the largest first [default: 0.1].
-    #[arg(long, requires = "out")]
-    pub density: Option<f64>,
-    #[command(flatten)]
-    pub rank: RankArgs,
-    /// float32, float16, bfloat16 or float64 [default: float32].
-    #[arg(long, requires = "out")]
-    pub dtype: Option<String>,
-}
-
-/// How large low-rank factors get.
-#[derive(Debug, Args)]
-pub struct RankArgs {
-    /// Singular values of each matrix [default: 32].
-    #[arg(long, conflicts_with = "energy")]
-    pub rank: Option<usize>,
-    /// Or as few as hold this share of its squared norm, e.g. 0.9.
-    #[arg(long)]
-    pub energy: Option<f64>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum DiffCommand {
-    /// BASE + scale · DIFF, for a DIFF that `stemma diff --out` wrote.
-    Apply {
-        base: String,
-        diff: String,
-        /// Folder to write.
-        out: PathBuf,
-        #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-        scale: f64,
-        /// Also publish the result in the registry under this id.
-        #[arg(long)]
-        register: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum AdapterCommand {
-    /// Make a LoRA adapter that turns the base into the tuned model as far as its rank allows.
-    Extract {
-        #[arg(long)]
-        base: String,
-        #[arg(long)]
-        tuned: String,
-        #[command(flatten)]
-        rank: RankArgs,
-        /// Only modules whose name this regular expression finds itself in.
-        #[arg(long)]
-        include: Option<String>,
-        /// No module whose name this regular expression finds itself in.
-        #[arg(long)]
-        exclude: Option<String>,
-        /// float32, float16, bfloat16 or float64 [default: float32].
-        #[arg(long)]
-        dtype: Option<String>,
-        /// Folder to write.
-        out: PathBuf,
-        /// Also publish the result in the registry under this id.
-        #[arg(long)]
-        register: Option<String>,
-    },
-    /// BASE + scale · ADAPTER as a whole model.
-    Bake {
-        base: String,
-        adapter: String,
-        /// Folder to write.
-        out: PathBuf,
-        #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-        scale: f64,
-        /// Also publish the result in the registry under this id.
-        #[arg(long)]
-        register: Option<String>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TreeFormat {
-    Text,
-    Json,
-    /// Every model and edge with its evidence, as JSON.
-    Graph,
-    Dot,
-    Graphml,
-    Newick,
-    /// W3C PROV-O as JSON-LD.
-    Prov,
-    /// CycloneDX ML-BOM 1.6.
-    Cyclonedx,
-    /// SPDX 3.0.1 with the AI profile.
-    Spdx,
-}
-
-impl TreeFormat {
-    /// The export it asks for; none for our own two.
-    pub const fn export(self) -> Option<Format> {
-        Some(match self {
-            Self::Text | Self::Json => return None,
-            Self::Graph => Format::Graph,
-            Self::Dot => Format::Dot,
-            Self::Graphml => Format::GraphMl,
-            Self::Newick => Format::Newick,
-            Self::Prov => Format::Prov,
-            Self::Cyclonedx => Format::CycloneDx,
-            Self::Spdx => Format::Spdx,
-        })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    Text,
-    Json,
-    Csv,
-}
-
-fn subject(text: &str) -> Result<Subject, String> {
-    Subject::of(text).ok_or_else(|| format!("there are {}", Subject::ALL.map(Subject::label).join(", ")))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LineageFormat {
-    Text,
-    Dot,
 }
 
 #[cfg(test)]

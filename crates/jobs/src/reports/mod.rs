@@ -85,10 +85,13 @@ pub enum Report {
     Names(Naming),
 }
 
+/// Reports by what they are about, with the state of the registry they were made of.
+type Made = HashMap<Subject, (i64, Arc<Report>)>;
+
 /// The last report on each subject with the change counter it was made at.
 #[derive(Clone, Default)]
 pub struct Reports {
-    made: Arc<RwLock<HashMap<Subject, (i64, Arc<Report>)>>>,
+    made: Arc<RwLock<Made>>,
     /// Held by whoever makes one: a report reads every model.
     turn: Arc<Mutex<()>>,
 }

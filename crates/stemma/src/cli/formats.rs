@@ -1,0 +1,56 @@
+//! How answers can be written.
+
+use analysis::export::Format;
+use clap::ValueEnum;
+use jobs::Subject;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TreeFormat {
+    Text,
+    Json,
+    /// Every model and edge with its evidence, as JSON.
+    Graph,
+    Dot,
+    Graphml,
+    Newick,
+    /// W3C PROV-O as JSON-LD.
+    Prov,
+    /// CycloneDX ML-BOM 1.6.
+    Cyclonedx,
+    /// SPDX 3.0.1 with the AI profile.
+    Spdx,
+}
+
+impl TreeFormat {
+    /// The export it asks for; none for our own two.
+    pub const fn export(self) -> Option<Format> {
+        Some(match self {
+            Self::Text | Self::Json => return None,
+            Self::Graph => Format::Graph,
+            Self::Dot => Format::Dot,
+            Self::Graphml => Format::GraphMl,
+            Self::Newick => Format::Newick,
+            Self::Prov => Format::Prov,
+            Self::Cyclonedx => Format::CycloneDx,
+            Self::Spdx => Format::Spdx,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Text,
+    Json,
+    Csv,
+}
+
+/// What a report is about.
+pub fn subject(text: &str) -> Result<Subject, String> {
+    Subject::of(text).ok_or_else(|| format!("there are {}", Subject::ALL.map(Subject::label).join(", ")))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LineageFormat {
+    Text,
+    Dot,
+}
