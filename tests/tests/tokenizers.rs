@@ -227,7 +227,7 @@ fn faults_of_all_documents_are_told_at_once() -> Result<()> {
         linear(&base, Path::new("no/how"), "").replacen("merge_method", "name: two\nmerge_method", 1);
     let last = "merge_method: linear\nmodels: [{model: one}, {model: two}, {model: neither}]\nparameters: {weight: 1}\n";
 
-    recipe(place.path(), &[first, second, last].join("---\n"))?;
+    recipe(place.path(), &[first.as_str(), &second, last].join("---\n"))?;
     let told = refused(stemma(place.path()), "merge recipe.yml out")?;
 
     for part in ["/0/models: `no/where`", "/1/models: `no/how`", "/2/models: `neither`"] {
