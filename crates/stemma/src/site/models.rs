@@ -164,6 +164,9 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
         (!items.is_empty()).then(|| items.join("; "))
     };
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    // The record itself has them whole.
+    let digest =
+        |value: &Value| value.as_str().map(|text| format!("{}…", text.chars().take(19).collect::<String>()));
     let seconds = |key: &str| record["run"][key].as_f64().map(|seconds| format!("{seconds:.1} s"));
     let branches = record["tensors"].as_array().map(|tensors| {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -184,10 +187,12 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
         ("Engine", text(&record["engine"]["version"]).map(|version| format!("stemma {version}"))),
         (
             "Inputs",
-            listed("inputs", &|input| format!("{} {}", word(&input["model"]), word(&input["digest"]))),
+            listed("inputs", &|input| {
+                format!("{} {}", word(&input["model"]), digest(&input["digest"]).unwrap_or_default())
+            }),
         ),
-        ("Recipe digest", text(&record["recipe_digest"])),
-        ("Root of the tensors", text(&record["output"]["root"])),
+        ("Recipe digest", digest(&record["recipe_digest"])),
+        ("Root of the tensors", digest(&record["output"]["root"])),
         ("Branches", branches.filter(|text| !text.is_empty())),
         ("Warnings", listed("warnings", &|item| word(&item["message"]))),
         ("Device", text(&record["run"]["device"])),
