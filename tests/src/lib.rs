@@ -7,6 +7,7 @@ mod database;
 mod files;
 mod program;
 mod python;
+mod rest;
 mod zoo;
 
 pub use browser::Browser;
@@ -14,4 +15,5 @@ pub use database::{Database, databases};
 pub use files::{root, rust_files};
 pub use program::{Server, client, program, stemma};
 pub use python::{hub_clients, python, tool};
+pub use rest::{get, job};
 pub use zoo::Zoo;

@@ -1,19 +1,14 @@
 //! Differences and adapters as artefacts: written in every form, read back, applied, extracted and baked.
 
-use std::{
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Client;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, client, databases, stemma};
+use stemma_tests::{Server, Zoo, client, databases, get, job, stemma};
 use tempfile::TempDir;
 
-const ENOUGH: Duration = Duration::from_secs(120);
 const BASE: &str = "mandoc/scribe-v1";
 const TUNED: &str = "mandoc/scribe-v1-de";
 const LORA: &str = "community/scribe-es-lora";
@@ -126,32 +121,6 @@ fn an_adapter_of_full_rank_is_the_fine_tune_and_baking_is_what_reading_an_adapte
     ensure!(relative(&read(on(), &format!("diff baked {}", lora.display()))?)? == 0.0);
     ensure!(relative(&read(on(), &format!("diff none {BASE}"))?)? == 0.0);
     Ok(())
-}
-
-async fn get(client: &Client, server: &Server, path: &str) -> Result<Value> {
-    let answer = client.get(server.url(path)).send().await?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    ensure!(status == 200, "{path}: {status} {text}");
-    Ok(serde_json::from_str(&text)?)
-}
-
-/// Posts a request for a job and gives the result it ends with.
-async fn job(client: &Client, server: &Server, path: &str, body: Value) -> Result<Value> {
-    let answer = client.post(server.url(path)).json(&body).send().await?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    ensure!(status == 202, "{path}: {status} {text}");
-    let queued: Value = serde_json::from_str(&text)?;
-    let address = format!("/api/v1/jobs/{}", queued["id"].as_str().context("a job without an id")?);
-    let deadline = Instant::now() + ENOUGH;
-    loop {
-        let mut job = get(client, server, &address).await?;
-        match job["state"].as_str() {
-            Some("queued" | "running") => ensure!(Instant::now() < deadline, "it does not end: {job}"),
-            Some("succeeded") => return Ok(job["result"].take()),
-            _ => anyhow::bail!("{job}\n{}", server.log_end()),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 #[tokio::test]

@@ -3,17 +3,15 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Client;
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, client, databases, stemma};
+use stemma_tests::{Server, Zoo, client, databases, get, job, stemma};
 use tempfile::TempDir;
 
-const ENOUGH: Duration = Duration::from_secs(120);
 const BASE: &str = "mandoc/scribe-v1";
 const GERMAN: &str = "mandoc/scribe-v1-de";
 const FRENCH: &str = "mandoc/scribe-v1-fr";
@@ -269,32 +267,6 @@ fn a_transplant_keeps_shared_rows_and_is_the_same_on_any_number_of_threads() -> 
     let made = read(&at("one/stemma_recipe.json"))?;
     ensure!(made["kind"] == "transplant_tokenizer" && made["options"]["k"] == 8, "{made}");
     Ok(())
-}
-
-async fn get(client: &Client, server: &Server, path: &str) -> Result<Value> {
-    let answer = client.get(server.url(path)).send().await?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    ensure!(status == 200, "{path}: {status} {text}");
-    Ok(serde_json::from_str(&text)?)
-}
-
-/// Posts a request for a job and gives the result it ends with.
-async fn job(client: &Client, server: &Server, path: &str, body: Value) -> Result<Value> {
-    let answer = client.post(server.url(path)).json(&body).send().await?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    ensure!(status == 202, "{path}: {status} {text}");
-    let queued: Value = serde_json::from_str(&text)?;
-    let address = format!("/api/v1/jobs/{}", queued["id"].as_str().context("a job without an id")?);
-    let deadline = Instant::now() + ENOUGH;
-    loop {
-        let mut job = get(client, server, &address).await?;
-        match job["state"].as_str() {
-            Some("queued" | "running") => ensure!(Instant::now() < deadline, "it does not end: {job}"),
-            Some("succeeded") => return Ok(job["result"].take()),
-            _ => anyhow::bail!("{job}\n{}", server.log_end()),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 async fn parents(client: &Client, server: &Server, id: &str) -> Result<Vec<String>> {

@@ -143,8 +143,15 @@ pub fn page<T: Serialize>(request: &HttpRequest, items: &[T], next: Option<&str>
 /// # Errors
 /// 400 and 413.
 pub async fn body<T: DeserializeOwned>(call: &Call<'_>, payload: Payload) -> Result<T> {
-    let bytes = bytes(call, payload).await?;
-    serde_json::from_slice(&bytes)
+    read(&bytes(call, payload).await?)
+}
+
+/// A JSON body that has come in.
+///
+/// # Errors
+/// 400.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
         .map_err(|error| Problem::bad_request(format!("the JSON body cannot be read: {error}")))
 }
 

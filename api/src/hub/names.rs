@@ -118,7 +118,7 @@ pub async fn create_branch(call: &Call<'_>, payload: Payload) -> Result<HttpResp
     }
     let (row, name) = target(call).await?;
     let bytes = answer::bytes(call, payload).await?;
-    let asked: Asked = if bytes.is_empty() { Asked::default() } else { read(&bytes)? };
+    let asked: Asked = if bytes.is_empty() { Asked::default() } else { answer::read(&bytes)? };
     let from = start(call, &row, asked.starting_point.as_deref().unwrap_or(MAIN)).await?;
     let new = RefRow { kind: RefKind::Branch, name: sound(&name)?, oid: from.oid };
     call.registry.store.create_ref(row.id, &new).await?;
@@ -169,11 +169,6 @@ async fn delete(call: &Call<'_>, row: &ModelRow, what: (RefKind, &str)) -> Resul
         return Ok(HttpResponse::Ok().json(json!({})));
     }
     Err(missing_revision(&row.name, what.1))
-}
-
-fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::bad_request(format!("the JSON body cannot be read: {error}")))
 }
 
 #[cfg(test)]

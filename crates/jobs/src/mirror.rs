@@ -261,20 +261,10 @@ async fn fetch(
             advance(got, total)
         })
         .await;
-        match taken {
-            Ok((digest, true)) => {
-                counts.1 += 1;
-                gathered.files.push(Incoming { path: path.clone(), digest, size: file.len() });
-            }
-            Ok((digest, false)) => {
-                counts.0 += 1;
-                gathered.files.push(Incoming { path: path.clone(), digest, size: file.len() });
-            }
-            Err(error) => {
-                // What came whole stays pinned for a day: the next try does not fetch it again.
-                return Err(error);
-            }
-        }
+        // What came whole stays pinned for a day when a file fails: the next try does not fetch it again.
+        let (digest, known) = taken?;
+        *(if known { &mut counts.1 } else { &mut counts.0 }) += 1;
+        gathered.files.push(Incoming { path: path.clone(), digest, size: file.len() });
         got = start + file.len();
         advance(got, total)?;
     }
