@@ -15,5 +15,5 @@ pub use database::{Database, databases};
 pub use files::{root, rust_files};
 pub use program::{Server, client, program, stemma};
 pub use python::{hub_clients, python, tool};
-pub use rest::{get, job};
+pub use rest::{answer, ended, get, job};
 pub use zoo::Zoo;

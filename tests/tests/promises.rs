@@ -1,14 +1,10 @@
 //! Promises over HTTP: a request repeated is one job, a digest seen once always gives the same bytes, and what
 //! one client does wrong harms nobody else.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result, ensure};
-use reqwest::{Client, RequestBuilder, multipart};
+use reqwest::{Client, multipart};
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, client, databases};
-
-const ENOUGH: Duration = Duration::from_secs(60);
+use stemma_tests::{Server, Zoo, answer, client, databases, ended};
 
 struct Site {
     server: Server,
@@ -55,23 +51,8 @@ impl Site {
     }
 
     async fn ended(&self, job: &Value) -> Result<Value> {
-        let path = format!("/api/v1/jobs/{}", job["id"].as_str().context("a job without an id")?);
-        let deadline = Instant::now() + ENOUGH;
-        loop {
-            let (_, job) = self.get(&path).await?;
-            if !matches!(job["state"].as_str(), Some("queued" | "running")) {
-                return Ok(job);
-            }
-            ensure!(Instant::now() < deadline, "{job}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        ended(&self.client, &self.server, job["id"].as_str().context("a job without an id")?).await
     }
-}
-
-async fn answer(request: RequestBuilder) -> Result<(u16, Value)> {
-    let answer = request.send().await?;
-    let (status, text) = (answer.status().as_u16(), answer.text().await?);
-    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
 fn soup(output: &str) -> Value {

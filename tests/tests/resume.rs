@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use stemma_tests::{Server, client, databases, stemma};
+use stemma_tests::{Server, client, databases, ended, get, stemma};
 use tempfile::TempDir;
 
 const ENOUGH: Duration = Duration::from_secs(240);
@@ -108,10 +108,6 @@ fn a_merge_into_the_same_folder_goes_on_where_it_was_killed() -> Result<()> {
     Ok(())
 }
 
-async fn get(server: &Server, path: &str) -> Result<Value> {
-    Ok(client()?.get(server.url(path)).send().await?.json().await?)
-}
-
 async fn queued(server: &Server, output: &str) -> Result<String> {
     let body = json!({ "config": recipe(["tests/a", "tests/b"]), "output": output });
     let answer = client()?.post(server.url("/api/v1/merges")).json(&body).send().await?;
@@ -119,16 +115,14 @@ async fn queued(server: &Server, output: &str) -> Result<String> {
     Ok(job["id"].as_str().with_context(|| job.to_string())?.to_owned())
 }
 
-async fn ended(server: &Server, job: &str) -> Result<Value> {
+/// Waits until nothing is left in a folder: a worker tidies up after its job is seen to have ended.
+async fn emptied(folder: &Path) -> Result<()> {
     let deadline = Instant::now() + ENOUGH;
-    loop {
-        let row = get(server, &format!("/api/v1/jobs/{job}")).await?;
-        if !matches!(row["state"].as_str(), Some("queued" | "running")) {
-            return Ok(row);
-        }
-        ensure!(Instant::now() < deadline, "{row}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    while fs_err::read_dir(folder)?.count() > 0 {
+        ensure!(Instant::now() < deadline, "scratch is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    Ok(())
 }
 
 #[tokio::test]
@@ -140,7 +134,7 @@ async fn a_job_whose_worker_was_killed_goes_on_with_its_tensors() -> Result<()> 
             let out = server.stemma().args(["import", "dir", id, "--id", &format!("tests/{id}")]).output()?;
             ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         }
-        let scratch = server.data().join("scratch");
+        let (client, scratch) = (client()?, server.data().join("scratch"));
         let worker = || {
             let mut command = server.stemma();
             command.arg("worker").env("STEMMA_LIMITS__LEASE_SECONDS", "2");
@@ -150,9 +144,10 @@ async fn a_job_whose_worker_was_killed_goes_on_with_its_tensors() -> Result<()> 
         let job = queued(&server, "tests/made").await?;
         kill_in_the_middle(worker()?, &scratch)?;
         let mut second = worker()?;
-        let made = ended(&server, &job).await?;
+        let made = ended(&client, &server, &job).await?;
         let calm = queued(&server, "tests/calm").await?;
-        let calm = ended(&server, &calm).await?;
+        let calm = ended(&client, &server, &calm).await?;
+        emptied(&scratch).await?;
         second.kill()?;
         second.wait()?;
 
@@ -160,13 +155,12 @@ async fn a_job_whose_worker_was_killed_goes_on_with_its_tensors() -> Result<()> 
         ensure!(made["result"]["resumed_bytes"].as_u64() >= Some(3 * ELEMENTS * 4), "{made}");
         ensure!(calm["result"]["resumed_bytes"] == 0, "{calm}");
         let weights = async |id: &str| {
-            let files = get(&server, &format!("/api/v1/models/tests/{id}/files")).await?;
+            let files = get(&client, &server, &format!("/api/v1/models/tests/{id}/files")).await?;
             let all = files.as_array().or(files["items"].as_array()).cloned().unwrap_or_default();
             let weights = all.into_iter().find(|file| file["path"] == "model.safetensors");
             Ok::<_, anyhow::Error>(weights.context("no weights")?["digest"].clone())
         };
         ensure!(weights("made").await? == weights("calm").await?, "other bytes");
-        ensure!(fs_err::read_dir(&scratch)?.count() == 0, "scratch is left");
     }
     Ok(())
 }

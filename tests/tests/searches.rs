@@ -1,13 +1,10 @@
 //! Searches for recipes over REST and the command line: asked, told, killed, gone on with; and partners suggested.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result, ensure};
-use reqwest::{Client, RequestBuilder};
+use reqwest::Client;
 use serde_json::{Value, json};
-use stemma_tests::{Database, Server, Zoo, client, databases};
+use stemma_tests::{Database, Server, Zoo, answer, client, databases, ended};
 
-const ENOUGH: Duration = Duration::from_secs(60);
 const BASE: &str = "mandoc/scribe-v1";
 const MODELS: [&str; 3] = ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr", "community/scribe-de-code"];
 
@@ -66,23 +63,8 @@ impl Site {
     }
 
     async fn ended(&self, job: &Value) -> Result<Value> {
-        let path = format!("/api/v1/jobs/{}", job["id"].as_str().context("a job without an id")?);
-        let deadline = Instant::now() + ENOUGH;
-        loop {
-            let (_, job) = self.get(&path).await?;
-            if !matches!(job["state"].as_str(), Some("queued" | "running")) {
-                return Ok(job);
-            }
-            ensure!(Instant::now() < deadline, "{job}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        ended(&self.client, &self.server, job["id"].as_str().context("a job without an id")?).await
     }
-}
-
-async fn answer(request: RequestBuilder) -> Result<(u16, Value)> {
-    let answer = request.send().await?;
-    let (status, text) = (answer.status().as_u16(), answer.text().await?);
-    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }
 
 fn pending(search: &Value) -> Vec<Value> {
