@@ -2,7 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use divan::{Bencher, black_box, counter::BytesCount};
-use kernels::{DiffSums, Dtype, Gram, Sketch, Stats, Stored, kth};
+use kernels::{
+    DiffSums, Dtype, Gram, Sketch, Stats, Stored,
+    bracket::{Bracket, Range},
+    kth,
+    prune::{Row, Slope},
+    task::{self, By, Divisor, Election, ZeroSign},
+    wide::{Common, Term, weighted_sum},
+};
 
 /// Bytes of one input: three of them leave any cache.
 const INPUT: usize = 96 << 20;
@@ -133,4 +140,81 @@ fn kth_magnitude(bencher: Bencher<'_, '_>) {
     let values = values(0);
     let keep = values.len() as u64 / 5;
     bencher.counter(BytesCount::new(INPUT)).bench_local(|| black_box(kth::threshold(&values, keep)));
+}
+
+#[divan::bench(args = [Dtype::Bf16, Dtype::F16, Dtype::F32])]
+fn weighted_sum_of_3(bencher: Bencher<'_, '_>, dtype: Dtype) {
+    let inputs = [0, 1, 2].map(|key| weights(key, dtype));
+    let size = dtype.bits() as usize / 8;
+    let mut out = vec![0; BLOCK * size];
+    bencher.counter(BytesCount::new(inputs.iter().map(Vec::len).sum::<usize>())).bench_local(|| {
+        for at in (0..inputs[0].len()).step_by(BLOCK * size) {
+            let end = inputs[0].len().min(at + BLOCK * size);
+            let terms = inputs
+                .each_ref()
+                .map(|bytes| Term { factor: 0.3, values: Stored { dtype, bytes: &bytes[at..end] } });
+            black_box(weighted_sum(&terms, Common::Blended, (dtype, &mut out[..end - at])));
+        }
+    });
+}
+
+#[divan::bench]
+fn random_mask(bencher: Bencher<'_, '_>) {
+    let mut values: Vec<f64> = values(0).into_iter().map(f64::from).collect();
+    bencher.counter(BytesCount::new(8 * values.len())).bench_local(|| {
+        kernels::keep_random(1, 0, 0.5, &mut values);
+        black_box(&values);
+    });
+}
+
+#[divan::bench]
+fn bracketed_threshold(bencher: Bencher<'_, '_>) {
+    let values = values(0);
+    bencher.counter(BytesCount::new(INPUT)).bench_local(|| {
+        let mut bracket = Bracket::new(Range::new(0, 0x3C00_0000, u32::MAX >> 1));
+        values.chunks(BLOCK).for_each(|block| {
+            bracket.add_block(block);
+        });
+        black_box(bracket)
+    });
+}
+
+#[divan::bench]
+fn elected_sum_of_3(bencher: Bencher<'_, '_>) {
+    let inputs =
+        [0, 1, 2, 3].map(|key| values(key).into_iter().take(INPUT / 16).map(f64::from).collect::<Vec<f64>>());
+    let election = Election {
+        shares: &[1.0; 3],
+        by: By::Sum,
+        divisor: Divisor::Agreeing,
+        zero: ZeroSign::Plus,
+        scale: 1.0,
+    };
+    let (mut factors, mut out) = (vec![0.0; 3 * BLOCK], vec![0.0; BLOCK]);
+    bencher.counter(BytesCount::new(8 * inputs.iter().map(Vec::len).sum::<usize>())).bench_local(|| {
+        for at in (0..inputs[0].len()).step_by(BLOCK) {
+            let place = at..inputs[0].len().min(at + BLOCK);
+            let [base, models @ ..] = inputs.each_ref().map(|values| &values[place.clone()]);
+            let strip = task::Strip { base, models: &models };
+            let factors = &mut factors[..3 * place.len()];
+            factors.fill(1.0);
+            task::elect(strip, election, factors);
+            task::add_deltas(strip, factors, &mut out[..place.len()]);
+        }
+        black_box(&out);
+    });
+}
+
+#[divan::bench]
+fn pruned_rows(bencher: Bencher<'_, '_>) {
+    let values: Vec<f64> = values(0).into_iter().take(INPUT / 16).map(f64::from).collect();
+    let slope = Slope { density: 0.5, epsilon: 0.15 };
+    bencher.counter(BytesCount::new(8 * values.len())).bench_local(|| {
+        let (mut row, mut kept) = (Row::default(), Vec::new());
+        for values in values.chunks(4_096) {
+            kept.clear();
+            row.prune(values, slope, (1, 0), &mut kept);
+        }
+        black_box(&kept);
+    });
 }

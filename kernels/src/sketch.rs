@@ -14,8 +14,12 @@ pub struct Sketch {
     key: u64,
     /// Whether every group of neighbours has a row of its own, so that nothing is lost.
     exact: bool,
-    /// `rows × LANES`.
+    /// `rows × LANES`, those of one block after those of another.
     cells: Vec<f64>,
+    /// Elements of a block, a multiple of [`LANES`].
+    block: u64,
+    /// Sum of the finite values of each block; none for a vector that is not divided.
+    sums: Vec<f64>,
 }
 
 impl Sketch {
@@ -23,21 +27,52 @@ impl Sketch {
     ///
     /// The standard error of an estimated inner product ⟨a, b⟩ is about ‖a‖·‖b‖ / √cells.
     pub fn new(key: u64, elements: u64, most: usize) -> Self {
-        let groups = elements.div_ceil(LANES as u64);
+        let exact = Self::fits(elements, most);
         let rows = (most / LANES).max(1).next_power_of_two() as u64;
-        let exact = groups <= rows;
-        let rows = if exact { groups } else { rows };
-        Self { key, exact, cells: vec![0.0; rows as usize * LANES] }
+        let rows = if exact { elements.div_ceil(LANES as u64) } else { rows };
+        Self { key, exact, cells: vec![0.0; rows as usize * LANES], block: u64::MAX, sums: Vec::new() }
+    }
+
+    /// For a vector of `elements` divided into blocks of `block` elements, a multiple of 32, each of which gets a
+    /// sketch of its own of about `cells` cells. Vectors of one key that differ in length have the sketches of the
+    /// blocks before in common.
+    pub fn in_blocks(key: u64, elements: u64, (block, cells): (u64, usize)) -> Self {
+        debug_assert!(block.is_multiple_of(LANES as u64), "blocks are whole groups");
+        let count = elements.div_ceil(block.max(1)) as usize;
+        let rows = (cells / LANES).max(1).next_power_of_two();
+        Self { key, exact: false, cells: vec![0.0; count * rows * LANES], block, sums: vec![0.0; count] }
+    }
+
+    /// Whether [`Self::new`] keeps `elements` whole in about `most` cells.
+    pub fn fits(elements: u64, most: usize) -> bool {
+        elements.div_ceil(LANES as u64) <= (most / LANES).max(1).next_power_of_two() as u64
     }
 
     /// Adds the elements from `start`, a multiple of 32; those that are not finite count as zero.
     pub fn add_block(&mut self, start: u64, values: &[f32]) {
         debug_assert!(start.is_multiple_of(LANES as u64), "blocks start at whole groups");
-        let first = start / LANES as u64;
-        let rows = self.cells.as_chunks_mut::<LANES>().0;
         // Exact sketches are read in order; the others by the upper half of the hash.
         let place = if self.exact { Place::InOrder } else { Place::Hashed };
-        scatter(rows, (self.key, first, place), values);
+        let share = self.cells.len() / self.sums.len().max(1);
+        let (mut start, mut values) = (start, values);
+        while !values.is_empty() {
+            let block = start / self.block;
+            let room = usize::try_from((block + 1).saturating_mul(self.block) - start).unwrap_or(usize::MAX);
+            let (now, later) = values.split_at(room.min(values.len()));
+            let Some(cells) = self.cells.chunks_mut(share.max(1)).nth(block as usize) else { return };
+            scatter(cells.as_chunks_mut::<LANES>().0, (self.key, start / LANES as u64, place), now);
+            if let Some(sum) = self.sums.get_mut(block as usize) {
+                *sum +=
+                    now.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value)).sum::<f64>();
+            }
+            start += now.len() as u64;
+            values = later;
+        }
+    }
+
+    /// Sum of the finite values of each block; empty for a vector that is not divided.
+    pub fn block_sums(&self) -> &[f64] {
+        &self.sums
     }
 
     /// Whether inner products of such sketches are those of the vectors.

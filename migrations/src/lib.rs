@@ -11,6 +11,7 @@ mod m0006_sketches;
 mod m0007_signatures;
 mod m0008_moments;
 mod m0009_commits;
+mod m0010_sketch_blocks;
 mod m0011_rates;
 mod m0012_searches;
 mod m0013_provenance;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_signatures::Migration),
             Box::new(m0008_moments::Migration),
             Box::new(m0009_commits::Migration),
+            Box::new(m0010_sketch_blocks::Migration),
             Box::new(m0011_rates::Migration),
             Box::new(m0012_searches::Migration),
             Box::new(m0013_provenance::Migration),

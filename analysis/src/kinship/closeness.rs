@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{SketchedTensor, signature::matrices};
+use super::{Module, SketchedTensor, overlap::Overlap, signature::matrices};
 
 /// Closeness of the matrices of two models; one that only one of them has counts as zero in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -40,17 +40,30 @@ impl Closeness {
         let (mut all, mut shared, mut count) = (0, 0, 0);
         for (name, tensor) in matrices(a) {
             all += tensor.elements();
-            match b.get(name).filter(|other| alike(tensor, other)) {
-                Some(other) => {
-                    sums.add(tensor, other);
-                    shared += tensor.elements();
+            match b.get(name).and_then(|other| alike(name, [tensor, other])) {
+                Some(overlap) => {
+                    sums.add(&overlap);
+                    shared += overlap.elements;
                     count += 1;
+                    let tail = |at: usize, tensor: &SketchedTensor| {
+                        let mut covered = 0.0;
+                        overlap.each((at, at), |cells, _| {
+                            covered += cells.iter().map(|cell| cell * cell).sum::<f64>()
+                        });
+                        if overlap.elements < tensor.elements() {
+                            (tensor.square() - covered).max(0.0)
+                        } else {
+                            0.0
+                        }
+                    };
+                    let tails = (tail(0, tensor), b.get(name).map_or(0.0, |other| tail(1, other)));
+                    sums.alone(tails, tensor);
                 }
                 None => sums.alone((tensor.square(), 0.0), tensor),
             }
         }
         for (name, tensor) in matrices(b) {
-            if !a.get(name).is_some_and(|other| alike(other, tensor)) {
+            if a.get(name).and_then(|other| alike(name, [other, tensor])).is_none() {
                 sums.alone((0.0, tensor.square()), tensor);
             }
         }
@@ -93,13 +106,10 @@ impl Closeness {
 
 type Tensors = BTreeMap<String, SketchedTensor>;
 
-/// Whether two sketches are of vectors with the same places; appended rows only add to one of them.
-fn alike(a: &SketchedTensor, b: &SketchedTensor) -> bool {
-    a.nonfinite == 0
-        && b.nonfinite == 0
-        && a.cells.len() == b.cells.len()
-        && a.exact == b.exact
-        && a.shape.get(1..) == b.shape.get(1..)
+/// What two sketches have in common; appended rows only add to one of them.
+fn alike(name: &str, [a, b]: [&SketchedTensor; 2]) -> Option<Overlap> {
+    let rows = a.shape == b.shape || Module::is_vocabulary(name);
+    (rows && a.nonfinite == 0 && b.nonfinite == 0).then(|| Overlap::of(&[a, b]))?
 }
 
 /// Sums over matrices; spreads are Σ (‖aₜ‖‖bₜ‖)² / kₜ and Σ ‖aₜ − bₜ‖⁴ / kₜ over those not kept whole.
@@ -114,21 +124,22 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, a: &SketchedTensor, b: &SketchedTensor) {
-        let (mut ab, mut dd) = (0.0, 0.0);
-        for (a, b) in a.cells.iter().zip(&b.cells) {
-            let (a, b) = (f64::from(*a), f64::from(*b));
-            ab += a * b;
-            dd += (a - b) * (a - b);
-        }
-        let (aa, bb) = (a.square(), b.square());
-        self.ab += ab;
-        self.add_squares((aa, bb, dd));
-        if !a.exact {
-            let cells = a.cells.len() as f64;
-            self.spread += aa * bb / cells;
-            self.distance_spread += dd * dd / cells;
-        }
+    fn add(&mut self, overlap: &Overlap) {
+        overlap.each((0, 1), |a, b| {
+            let (mut aa, mut bb, mut ab, mut dd) = (0.0, 0.0, 0.0, 0.0);
+            for (a, b) in a.iter().zip(b) {
+                aa += a * a;
+                bb += b * b;
+                ab += a * b;
+                dd += (a - b) * (a - b);
+            }
+            self.ab += ab;
+            self.add_squares((aa, bb, dd));
+            if !overlap.exact {
+                self.spread += aa * bb / a.len() as f64;
+                self.distance_spread += dd * dd / a.len() as f64;
+            }
+        });
     }
 
     fn alone(&mut self, (aa, bb): (f64, f64), tensor: &SketchedTensor) {

@@ -8,6 +8,7 @@ mod modules;
 mod nearest;
 #[cfg(test)]
 mod nearest_tests;
+mod overlap;
 mod pairing;
 mod parity;
 #[cfg(test)]

@@ -23,6 +23,7 @@ fn sketched(name: &str, shape: &[u64], values: &[f64]) -> (String, SketchedTenso
         sum: values.iter().sum(),
         nonfinite: 0,
         exact: sketch.is_exact(),
+        block_sums: sketch.block_sums().to_vec(),
         cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
     };
     (name.to_owned(), tensor)

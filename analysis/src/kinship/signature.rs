@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::Digest;
-use weights::KeptSketch;
 
-use super::{Module, SketchedTensor};
+use super::{Module, SketchedTensor, overlap::kept};
 use crate::computed::is_buffer;
 
 /// The way signatures are made; those of different schemes do not compare.
@@ -39,13 +38,9 @@ impl Signature {
             layout.push_str(&format!("{name} {:?}\n", &tensor.shape[rows..]));
             let norm = tensor.square().sqrt();
             if norm > 0.0 && tensor.nonfinite == 0 {
-                let kept = KeptSketch {
-                    name: &tensor.name,
-                    elements: tensor.elements(),
-                    exact: tensor.exact,
-                    cells: &tensor.cells,
-                };
-                sum.iter_mut().zip(kept.folded(SIGNATURE_CELLS)?).for_each(|(sum, cell)| *sum += cell / norm);
+                sum.iter_mut()
+                    .zip(kept(tensor).folded(SIGNATURE_CELLS)?)
+                    .for_each(|(sum, cell)| *sum += cell / norm);
             }
         }
         let norm = sum.iter().map(|cell| cell * cell).sum::<f64>().sqrt();

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use kernels::Gram;
+use weights::BLOCK_ROWS;
 
-use super::{Coverage, Matrix, Module, Report, Skipped, depth::Depths, pairing::only, report::Tally};
+use super::{
+    Coverage, Matrix, Module, Report, Skipped, depth::Depths, overlap::Overlap, pairing::only, report::Tally,
+};
 use crate::{Error, computed::is_buffer};
 
 /// Least share of the elements that must be comparable; below it an estimate says little about the models.
@@ -21,6 +24,8 @@ pub struct SketchedTensor {
     pub nonfinite: u64,
     /// Whether the sketch holds every value.
     pub exact: bool,
+    /// Sums of the blocks of 1,024 rows that have cells of their own; none for a tensor that is not divided.
+    pub block_sums: Vec<f64>,
     pub cells: Vec<f32>,
 }
 
@@ -66,9 +71,10 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
         }
         match row(models, reference, name, tensor) {
             Err(reason) => skipped.push(Skipped { tensor: tensor.name.clone(), reason }),
-            Ok(twins) => {
-                let gram = deltas(tensor, &twins, &mut spread);
-                tally.add(&tensor.name, &gram, tensor.square());
+            Ok(Common { overlap, square, beyond }) => {
+                let gram = deltas(&overlap, &mut spread);
+                tally.add(&tensor.name, &gram, square);
+                skipped.extend(beyond.map(|reason| Skipped { tensor: tensor.name.clone(), reason }));
             }
         }
     }
@@ -105,13 +111,22 @@ fn names(model: &Sketched) -> (&str, impl Iterator<Item = &str>) {
     (&model.label, model.tensors.keys().map(String::as_str))
 }
 
+/// What a tensor has in common in all models; the base is the first of the overlap.
+struct Common {
+    overlap: Overlap,
+    /// Squared norm of the base's part.
+    square: f64,
+    /// What of it is left out.
+    beyond: Option<String>,
+}
+
 /// The same tensor in every model, or why it cannot be compared.
-fn row<'m>(
-    models: &'m [Sketched],
+fn row(
+    models: &[Sketched],
     reference: &Sketched,
     name: &str,
     tensor: &SketchedTensor,
-) -> Result<Vec<&'m SketchedTensor>, String> {
+) -> Result<Common, String> {
     if is_buffer(&tensor.name) {
         return Err("a buffer, not a trained weight".into());
     }
@@ -119,7 +134,8 @@ fn row<'m>(
     if tensor.nonfinite > 0 {
         return Err(not_finite(&reference.label));
     }
-    let twin = |model: &'m Sketched| {
+    let twin = |model| {
+        let model: &Sketched = model;
         let other = model.tensors.get(name).ok_or_else(|| format!("`{}` lacks it", model.label))?;
         if other.nonfinite > 0 {
             return Err(not_finite(&model.label));
@@ -130,46 +146,71 @@ fn row<'m>(
                 reference.label, model.label
             ));
         }
-        if other.cells.len() != tensor.cells.len() && other.shape == tensor.shape {
-            let (ours, theirs) = (tensor.cells.len(), other.cells.len());
-            return Err(format!(
-                "{ours} cells in the sketch of `{}`, {theirs} in that of `{}`; import one of them again",
-                reference.label, model.label
-            ));
-        }
-        if other.shape != tensor.shape {
-            return Err(format!(
+        let shapes = || {
+            let [ours, theirs] = [(tensor, reference), (other, model)];
+            format!(
                 "shape {:?} in `{}`, {:?} in `{}`",
-                tensor.shape, reference.label, other.shape, model.label
-            ));
+                ours.0.shape, ours.1.label, theirs.0.shape, theirs.1.label
+            )
+        };
+        match other.shape == tensor.shape || Module::is_vocabulary(name) && other.shape.len() == 2 {
+            true => Ok((other, shapes())),
+            false => Err(shapes()),
         }
-        Ok(other)
     };
-    models.iter().map(twin).collect()
+    let twins = models.iter().map(twin).collect::<Result<Vec<_>, _>>()?;
+    let tensors: Vec<&SketchedTensor> =
+        [tensor].into_iter().chain(twins.iter().map(|(other, _)| *other)).collect();
+    let differing = || twins.iter().find(|(other, _)| other.shape != tensor.shape).map(|(_, shapes)| shapes);
+    let overlap = Overlap::of(&tensors).ok_or_else(|| match differing() {
+        Some(shapes) => format!("{shapes}; they have no {BLOCK_ROWS} rows in common"),
+        None => "the sketches are laid out differently; import one of the models again".to_owned(),
+    })?;
+    let mut square = 0.0;
+    overlap.each((0, 0), |cells, _| square += dot(cells, cells));
+    let beyond = differing().map(|shapes| {
+        let (compared, all) = (overlap.elements, tensor.elements());
+        match compared < all {
+            true => {
+                format!("{shapes}; {} of its {all} values are left out: sketches end there", all - compared)
+            }
+            false => format!("{shapes}; the rows beyond the base's are left out"),
+        }
+    });
+    Ok(Common { overlap, square, beyond })
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Inner products of the deltas of one tensor.
-fn deltas(base: &SketchedTensor, twins: &[&SketchedTensor], spread: &mut [f64]) -> Gram {
-    let deltas: Vec<Vec<f64>> = twins
-        .iter()
-        .map(|twin| twin.cells.iter().zip(&base.cells).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect())
-        .collect();
-    let count = twins.len();
+fn deltas(overlap: &Overlap, spread: &mut [f64]) -> Gram {
+    let (Some((base, cells)), Some((base_sum, sums))) =
+        (overlap.cells.split_first(), overlap.sums.split_first())
+    else {
+        return Gram::new(0);
+    };
+    let minus = |cells: &Vec<f64>| cells.iter().zip(base).map(|(a, b)| a - b).collect();
+    let deltas: Vec<Vec<f64>> = cells.iter().map(minus).collect();
+    let count = deltas.len();
     let mut dots = vec![0.0; count * count];
-    for i in 0..count {
-        for j in i..count {
-            dots[i * count + j] = deltas[i].iter().zip(&deltas[j]).map(|(a, b)| a * b).sum();
-        }
-    }
-    if !base.exact {
+    for from in (0..base.len()).step_by(overlap.share.max(1)) {
+        let part = |delta: usize| {
+            let cells: &[f64] = &deltas[delta];
+            &cells[from..cells.len().min(from + overlap.share)]
+        };
+        let squares: Vec<f64> = (0..count).map(|at| dot(part(at), part(at))).collect();
         for i in 0..count {
-            for j in 0..count {
-                spread[i * count + j] += dots[i * count + i] * dots[j * count + j] / base.cells.len() as f64;
+            for j in i..count {
+                dots[i * count + j] += if i == j { squares[i] } else { dot(part(i), part(j)) };
+            }
+            for j in (0..count).filter(|_| !overlap.exact) {
+                spread[i * count + j] += squares[i] * squares[j] / overlap.share as f64;
             }
         }
     }
-    let sums = twins.iter().map(|twin| twin.sum - base.sum).collect();
-    Gram::from_sums(base.elements(), dots, sums)
+    Gram::from_sums(overlap.elements, dots, sums.iter().map(|sum| sum - base_sum).collect())
 }
 
 /// Standard errors: `(1 − ρ²)/√k` of the angles, `d/√(2k)` of a distance, where `k` is the number of cells that

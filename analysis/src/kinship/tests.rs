@@ -127,6 +127,7 @@ mod sketched {
             sum: values.iter().map(|v| f64::from(*v)).sum(),
             nonfinite: values.iter().filter(|v| !v.is_finite()).count() as u64,
             exact: sketch.is_exact(),
+            block_sums: sketch.block_sums().to_vec(),
             cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
         };
         Sketched { label: label.into(), tensors: BTreeMap::from([("w".into(), tensor)]), moved_tokens: false }

@@ -348,6 +348,7 @@ fn sketch_row((position, facts): (i64, &TensorFacts)) -> Option<SketchRow> {
         scheme: weights::SCHEME,
         exact: sketch.is_exact(),
         sum: facts.stats.map(|stats| stats.sum)?,
+        block_sums: sketch.block_sums().to_vec(),
         cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
     })
 }

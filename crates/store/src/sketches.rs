@@ -19,6 +19,8 @@ pub struct SketchRow {
     pub exact: bool,
     /// Sum of the tensor's finite values.
     pub sum: f64,
+    /// Sums of each block of rows that has cells of its own; none for a tensor that is not divided.
+    pub block_sums: Vec<f64>,
     pub cells: Vec<f32>,
 }
 
@@ -43,7 +45,8 @@ impl Store {
         let mut params = Params::default();
         let sql = format!(
             "SELECT t.name AS name, t.dtype AS dtype, t.shape AS shape, t.nonfinite AS nonfinite,
-                 s.position AS position, s.scheme AS scheme, s.exact AS exact, s.sum AS sum, s.cells AS cells
+                 s.position AS position, s.scheme AS scheme, s.exact AS exact, s.sum AS sum, s.block_sums AS block_sums,
+                 s.cells AS cells
              FROM sketches s JOIN tensors t ON t.revision = s.revision AND t.position = s.position
              WHERE s.revision = {} ORDER BY s.position",
             params.add(revision)
@@ -63,6 +66,7 @@ fn sketched(row: &QueryResult) -> Result<SketchedTensor> {
             scheme: get(row, "scheme")?,
             exact: get(row, "exact")?,
             sum: get(row, "sum")?,
+            block_sums: sums_of(row)?,
             cells: cells_of(row)?,
         },
     })
@@ -77,13 +81,21 @@ pub fn cells_of(row: &QueryResult) -> Result<Vec<f32>> {
     Ok(cells.iter().map(|raw| f32::from_le_bytes(*raw)).collect())
 }
 
+fn sums_of(row: &QueryResult) -> Result<Vec<f64>> {
+    let bytes: Option<Vec<u8>> = get(row, "block_sums")?;
+    let (sums, []) = bytes.as_deref().unwrap_or_default().as_chunks::<8>() else {
+        return Err(Error::stored("sketch", "sums that are no f64 numbers"));
+    };
+    Ok(sums.iter().map(|raw| f64::from_le_bytes(*raw)).collect())
+}
+
 /// Cells as a column.
 pub fn bytes_of(cells: &[f32]) -> Vec<u8> {
     cells.iter().flat_map(|cell| cell.to_le_bytes()).collect()
 }
 
 /// Columns of the table.
-pub const COLUMNS: [&str; 6] = ["revision", "position", "scheme", "exact", "sum", "cells"];
+pub const COLUMNS: [&str; 7] = ["revision", "position", "scheme", "exact", "sum", "block_sums", "cells"];
 
 /// Rows written with one statement: each carries kilobytes.
 const AT_ONCE: usize = 100;
@@ -98,6 +110,9 @@ pub async fn write(tx: &DatabaseTransaction, revision: i64, sketches: &[SketchRo
                 sketch.scheme.into(),
                 sketch.exact.into(),
                 sketch.sum.into(),
+                (!sketch.block_sums.is_empty())
+                    .then(|| sketch.block_sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())
+                    .into(),
                 bytes_of(&sketch.cells).into(),
             ]
         };

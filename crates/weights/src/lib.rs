@@ -36,7 +36,7 @@ pub use json::config_document;
 pub use kernels::{Dtype, Stats};
 pub use quantised::{Quantisation, foreign_weights, is_quantised, quantisation};
 pub use scaled::Scaled;
-pub use sketches::{KeptSketch, SCHEME, canonical_name, sketch_of};
+pub use sketches::{BLOCK_ROWS, KeptSketch, SCHEME, canonical_name, sketch_of};
 pub use source::{Account, ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;

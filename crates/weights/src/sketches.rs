@@ -6,17 +6,33 @@ use kernels::Sketch;
 use crate::TensorInfo;
 
 /// The way sketches are made; those of different schemes do not compare.
-pub const SCHEME: i32 = 1;
+pub const SCHEME: i32 = 2;
 
 /// Embeddings and heads are few and often hold most of what a fine-tune changed, so they decide the error.
 const VOCABULARY: usize = 8;
+/// Rows of a vocabulary with a sketch of their own, so that one with rows appended compares in those before.
+pub const BLOCK_ROWS: u64 = 1_024;
+/// Cells of such a sketch at least.
+const LEAST_CELLS: usize = 1_024;
+/// Rows that only vocabularies have.
+const MANY_ROWS: u64 = 30_000;
 
-/// An empty sketch for a tensor, of at most about `most` cells, and eight times that for one that is shaped like
-/// a vocabulary (many more rows than columns).
+/// An empty sketch for a tensor, of at most about `most` cells. One that is shaped like a vocabulary (many more rows
+/// than columns) gets eight times that, or a thousand for every 1,024 rows where that is more, in blocks of 1,024 rows.
 pub fn sketch_of(info: &TensorInfo, most: usize) -> Sketch {
-    let tall = matches!(info.shape[..], [rows, columns] if rows >= columns.saturating_mul(6));
-    let most = if tall { most.saturating_mul(VOCABULARY) } else { most };
-    Sketch::new(key(&info.name), info.elements(), most)
+    let (key, elements) = (key(&info.name), info.elements());
+    let most_of_many = most.saturating_mul(VOCABULARY);
+    match info.shape[..] {
+        [rows, columns] if columns > 0 && (rows >= columns.saturating_mul(6) || rows >= MANY_ROWS) => {
+            if Sketch::fits(elements, most_of_many) {
+                return Sketch::new(key, elements, most_of_many);
+            }
+            let blocks = usize::try_from(rows.div_ceil(BLOCK_ROWS)).unwrap_or(usize::MAX);
+            let cells = (most_of_many / blocks).max(LEAST_CELLS);
+            Sketch::in_blocks(key, elements, (BLOCK_ROWS.saturating_mul(columns), cells))
+        }
+        _ => Sketch::new(key, elements, most),
+    }
 }
 
 /// The name all spellings of one tensor share.
@@ -38,6 +54,8 @@ pub struct KeptSketch<'a> {
     pub elements: u64,
     /// Whether it holds every value.
     pub exact: bool,
+    /// Blocks of rows that have cells of their own; none for a tensor that is not divided.
+    pub blocks: usize,
     pub cells: &'a [f32],
 }
 
@@ -46,24 +64,54 @@ impl KeptSketch<'_> {
     /// for a tensor that fits whole. None when fewer cells are kept.
     pub fn folded(&self, most: usize) -> Option<Vec<f64>> {
         if self.exact {
-            let (key, elements) = (key(self.name), self.elements);
-            let values = self.cells.get(..usize::try_from(elements).ok()?)?;
-            // Signing twice gives the values back.
-            let mut values_again = Sketch::new(key, elements, values.len());
-            values_again.add_block(0, values);
-            let values: Vec<f32> = values_again.cells()[..values.len()].iter().map(|v| *v as f32).collect();
-            let mut folded = Sketch::new(key, elements, most);
-            folded.add_block(0, &values);
+            let mut folded = Sketch::new(key(self.name), self.elements, most);
+            folded.add_block(0, &self.values()?);
             return Some(folded.cells().to_vec());
         }
-        if self.cells.len() < most {
+        if self.cells.len() / self.blocks.max(1) < most {
             return None;
         }
         let mut folded = vec![0.0; most];
-        for block in self.cells.chunks(most) {
-            folded.iter_mut().zip(block).for_each(|(sum, cell)| *sum += f64::from(*cell));
+        for part in self.cells.chunks(most) {
+            folded.iter_mut().zip(part).for_each(|(sum, cell)| *sum += f64::from(*cell));
         }
         Some(folded)
+    }
+
+    /// The values of a tensor that was kept whole.
+    pub fn values(&self) -> Option<Vec<f32>> {
+        let values = self.cells.get(..usize::try_from(self.elements).ok().filter(|_| self.exact)?)?;
+        // Signing twice gives the values back.
+        let mut again = Sketch::new(key(self.name), self.elements, values.len());
+        again.add_block(0, values);
+        Some(again.cells()[..values.len()].iter().map(|value| *value as f32).collect())
+    }
+
+    /// Cells of one block, or of the whole where it is not divided.
+    pub fn share(&self) -> usize {
+        self.cells.len() / self.blocks.max(1)
+    }
+
+    /// The sketch of the first `elements` in blocks of `block` elements with `cells` cells each, a power of two of at
+    /// least 32. None when its own blocks are others or have fewer cells, or end in the middle of the last one asked.
+    pub fn start(&self, elements: u64, (block, cells): (u64, usize)) -> Option<Vec<f64>> {
+        let count = usize::try_from(elements.div_ceil(block)).ok()?;
+        if self.exact {
+            let mut start = Sketch::in_blocks(key(self.name), elements, (block, cells));
+            start.add_block(0, self.values()?.get(..usize::try_from(elements).ok()?)?);
+            return Some(start.cells().to_vec());
+        }
+        let (own, whole) = (self.share(), elements == self.elements || elements.is_multiple_of(block));
+        if own < cells || !whole || self.elements.div_ceil(block) != self.blocks.max(1) as u64 {
+            return None;
+        }
+        let mut start = vec![0.0; count * cells];
+        for (folded, own) in start.chunks_mut(cells).zip(self.cells.chunks(own)) {
+            for part in own.chunks(cells) {
+                folded.iter_mut().zip(part).for_each(|(sum, cell)| *sum += f64::from(*cell));
+            }
+        }
+        Some(start)
     }
 }
 
@@ -71,6 +119,44 @@ impl KeptSketch<'_> {
 mod tests {
     use super::*;
     use crate::Dtype;
+
+    fn kept<'a>(sketch: &Sketch, elements: u64, cells: &'a [f32]) -> KeptSketch<'a> {
+        let (exact, blocks) = (sketch.is_exact(), sketch.block_sums().len());
+        KeptSketch { name: "w", elements, exact, blocks, cells }
+    }
+
+    #[test]
+    fn a_vocabulary_with_rows_appended_has_the_start_of_its_sketch_in_common() {
+        let made = |rows: u64, most| {
+            let info = TensorInfo { name: "w".into(), dtype: Dtype::F32, shape: vec![rows, 32] };
+            let mut sketch = sketch_of(&info, most);
+            let values: Vec<f32> = (0..rows * 32).map(|at| (at % 1_013) as f32 - 500.0).collect();
+            // Parts that end in the middle of blocks.
+            let (first, second) = values.split_at(1_000 * 32);
+            sketch.add_block(0, first);
+            sketch.add_block(first.len() as u64, second);
+            let cells: Vec<f32> = sketch.cells().iter().map(|cell| *cell as f32).collect();
+            (sketch, cells, values)
+        };
+        let common = 2 * BLOCK_ROWS * 32;
+        let start = |(sketch, cells, values): &(Sketch, Vec<f32>, Vec<f32>), asked| {
+            kept(sketch, values.len() as u64, cells).start(common, (BLOCK_ROWS * 32, asked))
+        };
+
+        let (short, long, whole) = (made(2_500, 256), made(2_900, 256), made(2_500, 1 << 14));
+
+        assert!(whole.0.is_exact() && !short.0.is_exact() && !long.0.is_exact());
+        assert_eq!(short.0.block_sums().len(), 3);
+        assert_eq!(short.0.block_sums()[..2], long.0.block_sums()[..2]);
+        for asked in [1_024, 256] {
+            let first = start(&short, asked).unwrap();
+            assert_eq!(first.len(), 2 * asked);
+            assert_eq!(Some(&first), start(&long, asked).as_ref());
+            assert_eq!(Some(&first), start(&whole, asked).as_ref());
+        }
+        assert_eq!(start(&short, 4_096), None);
+        assert_eq!(kept(&short.0, 80_000, &short.1).start(70_000, (BLOCK_ROWS * 32, 256)), None);
+    }
 
     #[test]
     fn a_folded_sketch_is_the_one_with_fewer_cells() {
@@ -86,7 +172,7 @@ mod tests {
         for (most, exact) in [(4_096, false), (1_024, false), (8_192, true)] {
             let sketch = made(most);
             let cells: Vec<f32> = sketch.cells().iter().map(|cell| *cell as f32).collect();
-            let kept = KeptSketch { name: "w", elements: 5_000, exact: sketch.is_exact(), cells: &cells };
+            let kept = kept(&sketch, 5_000, &cells);
             assert_eq!(sketch.is_exact(), exact, "{most}");
             assert_eq!(kept.folded(1_024).unwrap(), small.cells(), "{most}");
             assert_eq!(kept.folded(1 << 14).is_none(), !exact, "{most}");

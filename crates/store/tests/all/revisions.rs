@@ -48,7 +48,7 @@ pub fn tensor(name: &str) -> TensorRow {
 
 pub fn sketch(position: i64) -> SketchRow {
     let cells = (0..4_096).map(|n| n as f32 * 0.5 - 7.0).collect();
-    SketchRow { position, scheme: 1, exact: false, sum: -0.25, cells }
+    SketchRow { position, scheme: 1, exact: false, sum: -0.25, block_sums: vec![0.5, -0.75], cells }
 }
 
 pub fn signature(value: f32) -> SignatureRow {

@@ -1,0 +1,29 @@
+//! Sums of the blocks of rows that a sketch of a vocabulary is divided into.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const UP: &str = "
+ALTER TABLE sketches ADD COLUMN block_sums BYTEA;
+";
+
+const DOWN: &str = "
+ALTER TABLE sketches DROP COLUMN block_sums;
+";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
