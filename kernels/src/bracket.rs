@@ -89,20 +89,28 @@ fn count(Range { low, guess, high }: Range, magnitudes: &[f32], counts: &mut [u3
             let bits = magnitude(chunk[lane]);
             above[lane] += u32::from(bits > high);
             equal[lane] += u32::from(bits == guess);
-            within |= u32::from(bits >= low) & u32::from(bits <= high);
+            // Where numbers are coarse many equal the guess; those were counted just now.
+            within |= u32::from(bits >= low) & u32::from(bits <= high) & u32::from(bits != guess);
         }
         if within != 0 {
-            chunk.iter().for_each(|value| tally(magnitude(*value)));
+            chunk.iter().map(|value| magnitude(*value)).filter(|bits| *bits != guess).for_each(&mut tally);
         }
     }
     for value in rest {
         let bits = magnitude(*value);
         above[0] += u32::from(bits > high);
-        equal[0] += u32::from(bits == guess);
-        tally(bits);
+        if bits == guess {
+            equal[0] += 1;
+        } else {
+            tally(bits);
+        }
     }
-    let sum = |lanes: [u32; LANES]| lanes.into_iter().map(u64::from).sum();
-    (sum(above), sum(equal))
+    let sum = |lanes: [u32; LANES]| lanes.into_iter().map(u64::from).sum::<u64>();
+    let equal = sum(equal);
+    if let Some(count) = guess.checked_sub(low).and_then(|slot| counts.get_mut(slot as usize)) {
+        *count += equal as u32;
+    }
+    (sum(above), equal)
 }
 
 #[cfg(test)]

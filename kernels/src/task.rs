@@ -210,7 +210,15 @@ pub fn keep_listed(words: &[u64], start: u64, factors: &mut [f64]) {
     for (at, factors) in (first..).zip(factors.chunks_mut(64)) {
         // The upper part of a word, then the lower part of the next; a shift by 64 in two steps.
         let bits = word(at) >> shift | word(at + 1) << 1 << (63 - shift);
-        for (place, factor) in (0u64..).zip(factors) {
+        let (octets, rest) = factors.as_chunks_mut::<8>();
+        let whole = octets.len();
+        for (at, octet) in octets.iter_mut().enumerate() {
+            let byte = bits >> (8 * at);
+            for (lane, factor) in octet.iter_mut().enumerate() {
+                *factor = if byte & 1 << lane != 0 { *factor } else { 0.0 };
+            }
+        }
+        for (place, factor) in (8 * whole..).zip(rest) {
             *factor = if bits >> place & 1 == 1 { *factor } else { 0.0 };
         }
     }

@@ -191,6 +191,25 @@ pub fn zero_nonfinite(values: &mut [f64]) {
     }
 }
 
+/// Magnitudes of `a − b` as [`magnitudes`] gives them of the difference in f64, straight from stored bf16: the
+/// difference of two of them rounds to the same f32 either way. Tells whether all values are finite; what was written
+/// means nothing otherwise. `None` for other dtypes. Inputs and `out` of one length.
+pub fn magnitudes_apart(a: Stored<'_>, b: Stored<'_>, out: &mut [f32]) -> Option<bool> {
+    (a.dtype == Dtype::Bf16 && b.dtype == Dtype::Bf16).then(|| apart_bf16(a.bytes, b.bytes, out))
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn apart_bf16(a: &[u8], b: &[u8], out: &mut [f32]) -> bool {
+    const EXPONENT: u32 = 0x7F80_0000;
+    let mut bad = 0;
+    for ((out, a), b) in out.iter_mut().zip(a.as_chunks::<2>().0).zip(b.as_chunks::<2>().0) {
+        let [a, b] = [a, b].map(|code| u32::from(u16::from_le_bytes(*code)) << 16);
+        bad |= u32::from(a & EXPONENT == EXPONENT) | u32::from(b & EXPONENT == EXPONENT);
+        *out = (f32::from_bits(a) - f32::from_bits(b)).abs();
+    }
+    bad == 0
+}
+
 /// What elements are ranked by: magnitudes in f32; NaN ranks as zero.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn magnitudes(values: &[f64], out: &mut [f32]) {

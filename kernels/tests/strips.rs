@@ -3,7 +3,7 @@
 use kernels::{
     Dtype, Stored, encode_f64,
     task::{self, By, Divisor, Election, Strip, ZeroSign},
-    wide::{Common, Term, dot, weighted_sum},
+    wide::{Common, Term, dot, magnitudes, magnitudes_apart, weighted_sum},
 };
 use proptest::prelude::*;
 
@@ -167,6 +167,35 @@ proptest! {
             let expected = [a[at], b[at], c[at]].iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 3.0;
             prop_assert!(near(found[at], expected));
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn magnitudes_straight_from_bf16_are_those_by_way_of_f64(
+        codes in prop::collection::vec((any::<u16>(), any::<u16>()), 1..200),
+    ) {
+        let bytes = |of: fn(&(u16, u16)) -> u16| codes.iter().flat_map(|pair| of(pair).to_le_bytes()).collect::<Vec<u8>>();
+        let (a, b) = (bytes(|pair| pair.0), bytes(|pair| pair.1));
+        let [left, right] = [&a, &b].map(|bytes| Stored { dtype: Dtype::Bf16, bytes });
+        let wide = |bytes: &[u8]| {
+            let mut values = vec![0.0; codes.len()];
+            kernels::decode_f64(Dtype::Bf16, bytes, &mut values);
+            values
+        };
+
+        let mut found = vec![0.0; codes.len()];
+        let finite = magnitudes_apart(left, right, &mut found);
+
+        let (x, y) = (wide(&a), wide(&b));
+        prop_assert_eq!(finite, Some(x.iter().chain(&y).all(|value| value.is_finite())));
+        if finite == Some(true) {
+            let delta: Vec<f64> = x.iter().zip(&y).map(|(x, y)| x - y).collect();
+            let mut expected = vec![0.0; codes.len()];
+            magnitudes(&delta, &mut expected);
+            prop_assert_eq!(found, expected);
+        }
+        prop_assert_eq!(magnitudes_apart(Stored { dtype: Dtype::F16, ..left }, right, &mut [0.0]), None);
     }
 }
 

@@ -1,20 +1,35 @@
 //! The k largest magnitudes of streams over one tensor or many: a sample says about where the last of them lies, one
 //! pass finds it exactly, in parallel.
 
+use std::cell::Cell;
+
 use kernels::{
+    Dtype,
     bracket::{Bracket, Range},
     kth::{High, Low, Threshold},
+    wide::magnitudes_apart,
 };
 use rayon::prelude::*;
 
 use super::operands::{Block, Operands};
-use crate::{computed::CHUNK, trim::Trim};
+use crate::{
+    computed::{self, CHUNK, Stored},
+    trim::Trim,
+};
 
-/// What is ranked: tensors with the index that their first element has in the ranking, and the magnitudes of a
-/// block of one, a vector for each stream.
+/// What is ranked: tensors with the index that their first element has in the ranking, and what of them.
 pub struct Ranked<'a> {
     pub tensors: &'a [(u64, &'a Operands)],
-    pub magnitudes: &'a (dyn Fn(&Block) -> Vec<Vec<f32>> + Sync),
+    pub by: By<'a>,
+}
+
+/// What elements are ranked by.
+#[derive(Clone, Copy)]
+pub enum By<'a> {
+    /// Magnitudes of the deltas: a stream a model.
+    Deltas,
+    /// The magnitudes of a block, a vector for each stream.
+    Of(&'a (dyn Fn(&Block) -> Vec<Vec<f32>> + Sync)),
 }
 
 /// The largest `keep` of a stream.
@@ -45,9 +60,34 @@ pub fn sizes(values: &[f64]) -> Vec<f32> {
     sizes
 }
 
-/// Magnitudes of the deltas: a stream a model.
-pub fn of_deltas(block: &Block) -> Vec<Vec<f32>> {
-    (0..block.models.len()).map(|at| sizes(&block.delta(at))).collect()
+/// Of the deltas of bf16 models against a bf16 base; `None` for others, or when a value is not finite.
+fn straight(operands: &Operands, range: (u64, usize)) -> Result<Option<Vec<Vec<f32>>>, weights::Error> {
+    let bf16 = |stored: &Stored| {
+        stored.source.tensors().get(stored.index).is_some_and(|info| info.dtype == Dtype::Bf16)
+    };
+    let Some(base) = operands.base.as_ref().filter(|_| operands.inputs().all(bf16)) else { return Ok(None) };
+    let (mut ours, mut theirs) = SPARE.take();
+    let streams = || {
+        let base = computed::stored(&*base.source, base.index, range, &mut ours)?;
+        let mut streams = Vec::with_capacity(operands.models.len());
+        for model in &operands.models {
+            let model = computed::stored(&*model.source, model.index, range, &mut theirs)?;
+            let mut sizes = vec![0.0; range.1];
+            if magnitudes_apart(model, base, &mut sizes) != Some(true) {
+                return Ok(None);
+            }
+            streams.push(sizes);
+        }
+        Ok(Some(streams))
+    };
+    let streams = { streams }();
+    SPARE.set((ours, theirs));
+    streams
+}
+
+thread_local! {
+    /// Bytes of a base and of a model, kept from one chunk to the next.
+    static SPARE: Cell<(Vec<u8>, Vec<u8>)> = Cell::default();
 }
 
 /// Where a wanted rank was found.
@@ -76,7 +116,16 @@ impl Ranked<'_> {
     }
 
     fn streams(&self, (_, tensor, start, len): Place<'_>) -> Result<Vec<Vec<f32>>, weights::Error> {
-        Ok((self.magnitudes)(&tensor.read_finite(start, len)?))
+        if matches!(self.by, By::Deltas)
+            && let Some(streams) = straight(tensor, (start, len))?
+        {
+            return Ok(streams);
+        }
+        let block = tensor.read_finite(start, len)?;
+        Ok(match self.by {
+            By::Deltas => (0..block.models.len()).map(|at| sizes(&block.delta(at))).collect(),
+            By::Of(magnitudes) => magnitudes(&block),
+        })
     }
 
     /// One result a share of the chunks, in order; what is counted does not depend on who counted.
@@ -213,12 +262,8 @@ impl Ranked<'_> {
 
 impl Operands {
     /// The largest magnitudes of this tensor's streams.
-    pub fn largest(
-        &self,
-        magnitudes: &(dyn Fn(&Block) -> Vec<Vec<f32>> + Sync),
-        wanted: &[Wanted],
-    ) -> Result<Vec<Trim>, weights::Error> {
-        Ranked { tensors: &[(0, self)], magnitudes }.largest(wanted)
+    pub fn largest(&self, by: By<'_>, wanted: &[Wanted]) -> Result<Vec<Trim>, weights::Error> {
+        Ranked { tensors: &[(0, self)], by }.largest(wanted)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     bits::Bits,
     operands::{Block, Operands, Params},
     param::ParamSpec,
-    select::{kept, of_deltas, wanted},
+    select::{By, kept, wanted},
     spec::Found,
 };
 use crate::trim::Trim;
@@ -148,7 +148,7 @@ impl Sparsifier {
                 Some(Found::Trims(trims)) => trims.iter().copied().map(Kept::Largest).collect(),
                 _ => {
                     let keep = densities.iter().map(|density| kept(*density, operands.elements));
-                    operands.largest(&of_deltas, &wanted(keep))?.into_iter().map(Kept::Largest).collect()
+                    operands.largest(By::Deltas, &wanted(keep))?.into_iter().map(Kept::Largest).collect()
                 }
             },
             Self::Middle if operands.params.chose(&SCOPE, "row") => rows(operands, &densities)?,
@@ -191,7 +191,7 @@ fn middle(operands: &Operands, densities: &[f64]) -> Result<Vec<Kept>, weights::
     let bands = || densities.iter().zip(&gammas).map(|(d, g)| band(*d, *g, operands.elements));
     let within = wanted(bands().map(|band| band.1));
     let beyond = wanted(bands().map(|band| band.0));
-    let found = operands.largest(&of_deltas, &[within, beyond].concat())?;
+    let found = operands.largest(By::Deltas, &[within, beyond].concat())?;
     let (within, beyond) = found.split_at(densities.len());
     Ok(within.iter().zip(beyond).map(|(within, beyond)| Kept::Between(*within, *beyond)).collect())
 }

@@ -12,7 +12,7 @@ use super::{
     Combine, Method, MethodSpec, Operands, ParamSpec, Params,
     blend::around,
     operands::Block,
-    select::{Ranked, kept, of_deltas, wanted},
+    select::{self, Ranked, kept, wanted},
     sparse::{Kept, RESCALE_NORM, Sparsifier, TRIM_SCOPE, inverse},
     spec::{Found, Sum, Survey},
     sphere::Common,
@@ -122,7 +122,7 @@ pub fn model_wide(tensors: &[&Operands]) -> Result<Survey, weights::Error> {
         placed.push((offset, *tensor));
         offset += tensor.elements;
     }
-    let trims = Ranked { tensors: &placed, magnitudes: &of_deltas }.largest(&wanted(keeps))?;
+    let trims = Ranked { tensors: &placed, by: select::By::Deltas }.largest(&wanted(keeps))?;
     let own =
         |(offset, _): &(u64, &Operands)| Found::Trims(trims.iter().map(|trim| trim.from(*offset)).collect());
     Ok(placed.iter().map(own).collect())

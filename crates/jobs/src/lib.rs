@@ -6,6 +6,7 @@ mod adapter;
 mod adapters;
 mod artefact;
 mod asking;
+mod contents;
 mod dump;
 mod error;
 mod forecast;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::{FileRow, ModelRow};
 use weights::{Checkpoint, Difference, Folder, LocalFile, Scaled, TensorSource};
 
-use crate::{Error, Registry, adapter, remote, watched::Watched};
+use crate::{Error, Registry, adapter, contents::Contents, remote, watched::Watched};
 
 /// A model opened for reading, with what its derived models inherit.
 #[derive(Clone)]
@@ -271,7 +271,7 @@ impl Access {
 }
 
 async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operand, Error> {
-    let (path, limits) = (name.to_owned(), registry.limits);
+    let (path, limits, contents) = (name.to_owned(), registry.limits, registry.contents.clone());
     tokio::task::spawn_blocking(move || {
         let folder = Folder::open(Path::new(&path), &limits)?;
         let paths = folder.files.iter().map(|file| file.path.as_str());
@@ -279,7 +279,8 @@ async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operan
         let adapter = folder.adapter_config.clone().filter(|_| adapter::holds_factors(&checkpoint));
         let mut config = folder.config.clone();
         refuse_quantised(&checkpoint, config.as_ref())?;
-        let digest = content(&checkpoint, pin)?;
+        let weights: Vec<&Path> = folder.of_weights().map(|file| file.at.as_path()).collect();
+        let digest = content(&checkpoint, pin, (&contents, &weights))?;
         Ok(Operand {
             asked: path.clone(),
             label: path.clone(),
@@ -310,7 +311,7 @@ fn is_file(name: &str) -> bool {
 }
 
 async fn open_file(registry: &Registry, name: &str, pin: Pin) -> Result<Operand, Error> {
-    let (path, limits) = (name.to_owned(), registry.limits);
+    let (path, limits, contents) = (name.to_owned(), registry.limits, registry.contents.clone());
     tokio::task::spawn_blocking(move || {
         let file = LocalFile::open(Path::new(&path))?;
         let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
@@ -320,7 +321,7 @@ async fn open_file(registry: &Registry, name: &str, pin: Pin) -> Result<Operand,
             id: None,
             adapter: None,
             base: None,
-            digest: content(&checkpoint, pin)?,
+            digest: content(&checkpoint, pin, (&contents, &[Path::new(&path)]))?,
             source: Difference::dense(Arc::new(checkpoint), &limits)?,
             config: None,
             license: None,
@@ -331,14 +332,21 @@ async fn open_file(registry: &Registry, name: &str, pin: Pin) -> Result<Operand,
 }
 
 /// Digest of the names and stored bytes of all tensors, where it is needed.
-fn content(checkpoint: &Checkpoint, wanted: Pin) -> Result<Option<Digest>, Error> {
+fn content(
+    checkpoint: &Checkpoint,
+    wanted: Pin,
+    (contents, files): (&Contents, &[&Path]),
+) -> Result<Option<Digest>, Error> {
     if wanted == Pin::Nothing {
         return Ok(None);
     }
-    let mut pin = String::new();
-    for (info, digest) in checkpoint.tensors().iter().zip(weights::tensor_digests(checkpoint)?) {
-        pin.push_str(&info.name);
-        pin.push_str(&digest.to_string());
-    }
-    Ok(Some(Digest::of(pin.as_bytes())))
+    let compute = || {
+        let mut pin = String::new();
+        for (info, digest) in checkpoint.tensors().iter().zip(weights::tensor_digests(checkpoint)?) {
+            pin.push_str(&info.name);
+            pin.push_str(&digest.to_string());
+        }
+        Ok(Digest::of(pin.as_bytes()))
+    };
+    contents.digest(files, compute).map(Some)
 }

@@ -7,7 +7,7 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, Pulse, Relatives, Reports, tokens::MovedTokens, workplace};
+use crate::{Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub struct Registry {
     pub hub: Option<HubClient>,
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
+    /// Digests of checkpoints on this machine.
+    pub contents: Contents,
     pub forests: Forests,
     pub relatives: Relatives,
     /// The last report on each subject.
@@ -45,6 +47,7 @@ impl Registry {
             store,
             limits,
             hub: None,
+            contents: Contents::new(scratch.with_file_name("contents")),
             scratch,
             moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),

@@ -86,13 +86,18 @@ impl Folder {
     /// # Errors
     /// As [`assemble`].
     pub fn checkpoint(&self, limits: &Limits) -> Result<Option<Checkpoint>> {
-        let wanted =
-            |file: &&FolderFile| file.path.as_str().ends_with(".safetensors") || file.path.as_str() == INDEX;
-        let opened = self.files.iter().filter(wanted).map(|file| {
+        let opened = self.of_weights().map(|file| {
             let opened: Arc<dyn ReadAt> = Arc::new(LocalFile::open(&file.at)?);
             Ok((file.path.clone(), opened))
         });
         assemble(&opened.collect::<Result<Vec<_>>>()?, limits)
+    }
+
+    /// The files that a checkpoint is read from.
+    pub fn of_weights(&self) -> impl Iterator<Item = &FolderFile> {
+        let wanted =
+            |file: &&FolderFile| file.path.as_str().ends_with(".safetensors") || file.path.as_str() == INDEX;
+        self.files.iter().filter(wanted)
     }
 }
 

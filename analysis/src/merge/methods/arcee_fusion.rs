@@ -47,7 +47,7 @@ impl Method for ArceeFusion {
         let last = operands.elements.saturating_sub(1);
         let quartiles = [0.25, 0.5, 0.75].map(|q| operands.elements - (q * last as f64).floor() as u64);
         let wanted: Vec<_> = quartiles.iter().map(|keep| wanted([*keep])[0]).collect();
-        let found = Ranked { tensors: &[(0, operands)], magnitudes: &ranked }.thresholds(&wanted)?;
+        let found = Ranked { tensors: &[(0, operands)], by: By::Of(&ranked) }.thresholds(&wanted)?;
         let quartiles: Vec<f64> = found.iter().map(|at| at.map_or(0.0, |at| f64::from(at.value()))).collect();
         let threshold = quartiles[1] + 1.5 * (quartiles[2] - quartiles[0]);
         Ok(Arc::new(Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {

@@ -8,7 +8,7 @@ pub(in crate::merge) use crate::{
         BaseNeed, Combine, Law, Method, MethodSpec, ModelCount, Operands, ParamSpec, Params,
         blend::{Deltas, Factored},
         operands::Block,
-        select::{Ranked, wanted},
+        select::{By, Ranked, wanted},
         sparse::{DENSITY, EPSILON, GAMMA, RESCALE_MODE, RESCALE_NORM, SCOPE, Sparsifier, TRIM_SCOPE},
         spec::{Beside, Found, Survey},
         spectral::{Dense, is_matrix, matrix, mean},

@@ -97,7 +97,7 @@ fn selected(operands: &Operands, share: f64) -> Result<Option<Trim>, weights::Er
     let varying: u64 = operands.each_block(varying)?.into_iter().sum();
     let keep = (share.max(0.0) * varying as f64).floor() as u64;
     let magnitudes = |block: &Block| vec![sizes(&block_variances(block))];
-    Ok(operands.largest(&magnitudes, &wanted([keep]))?.first().copied())
+    Ok(operands.largest(By::Of(&magnitudes), &wanted([keep]))?.first().copied())
 }
 
 /// 1 for each element that is selected, 0 for the others.
