@@ -33,7 +33,7 @@ pub struct Written {
 /// What reading, writing or `progress` fails with; nothing marks the output complete then.
 pub fn write_safetensors(
     source: &dyn TensorSource,
-    out: &mut dyn io::Write,
+    out: &mut (dyn io::Write + Send),
     progress: Progress<'_>,
 ) -> Result<Written> {
     write_part(source, 0..source.tensors().len(), out, progress)
@@ -56,7 +56,7 @@ pub(crate) fn shards(tensors: &[TensorInfo], most: u64) -> Vec<Range<usize>> {
 fn write_part(
     source: &dyn TensorSource,
     part: Range<usize>,
-    out: &mut dyn io::Write,
+    out: &mut (dyn io::Write + Send),
     progress: Progress<'_>,
 ) -> Result<Written> {
     let tensors = part.len();
@@ -69,39 +69,54 @@ fn write_part(
     Ok(Written { bytes: out.bytes, tensors, digest })
 }
 
-/// Writes the bytes of the tensors of a part, one after the other.
+/// Writes the bytes of the tensors of a part, one after the other: some blocks are written while the next are computed.
 pub(crate) fn write_body(
     source: &dyn TensorSource,
     part: Range<usize>,
-    out: &mut dyn io::Write,
+    out: &mut (dyn io::Write + Send),
     progress: Progress<'_>,
 ) -> Result<()> {
     let window = 2 * rayon::current_num_threads().max(1);
     let mut blocks = blocks(source, part);
+    let (mut ready, mut written): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
     loop {
         let next: Vec<_> = blocks.by_ref().take(window).collect();
-        if next.is_empty() {
-            break;
+        if next.is_empty() && ready.is_empty() {
+            return Ok(());
         }
-        let mut readied = None;
-        for (index, ..) in &next {
-            if readied.replace(*index) != Some(*index) {
-                source.ready(*index)?;
+        let write = || -> Result<()> {
+            for bytes in &ready {
+                out.write_all(bytes)?;
+                progress(bytes.len() as u64)?;
             }
-        }
-        let read = |(index, offset, length): (usize, u64, usize)| -> Result<Vec<u8>> {
-            let mut bytes = vec![0; length];
-            source.read_bytes(index, offset, &mut bytes)?;
-            Ok(bytes)
+            Ok(())
         };
-        let filled: Vec<Result<Vec<u8>>> = next.into_par_iter().map(read).collect();
-        for bytes in filled {
-            let bytes = bytes?;
-            out.write_all(&bytes)?;
-            progress(bytes.len() as u64)?;
+        let compute = || compute(source, next, &mut written);
+        let (wrote, computed) = rayon::join(write, compute);
+        wrote?;
+        written.append(&mut ready);
+        ready = computed?;
+    }
+}
+
+/// Blocks of tensors in order, in memory taken from `spare` where it holds some.
+fn compute(
+    source: &dyn TensorSource,
+    blocks: Vec<(usize, u64, usize)>,
+    spare: &mut Vec<Vec<u8>>,
+) -> Result<Vec<Vec<u8>>> {
+    let mut readied = None;
+    for (index, ..) in &blocks {
+        if readied.replace(*index) != Some(*index) {
+            source.ready(*index)?;
         }
     }
-    Ok(())
+    let with_room = blocks.into_iter().map(|block| (block, spare.pop().unwrap_or_default()));
+    let fill = |((index, offset, length), mut bytes): ((usize, u64, usize), Vec<u8>)| {
+        bytes.resize(length, 0);
+        source.read_bytes(index, offset, &mut bytes).map(|()| bytes)
+    };
+    with_room.collect::<Vec<_>>().into_par_iter().map(fill).collect()
 }
 
 /// Every block of the tensors of a part, in order: tensor, offset, length.
@@ -141,7 +156,7 @@ pub(crate) fn header(source: &dyn TensorSource, part: Range<usize>) -> Result<Ve
 }
 
 struct Hashing<'a> {
-    out: &'a mut dyn io::Write,
+    out: &'a mut (dyn io::Write + Send),
     hash: Sha256,
     bytes: u64,
 }
