@@ -25,16 +25,10 @@ impl Slope {
         self.density + self.epsilon * (2.0 * share - 1.0)
     }
 
-    /// Whether the draw is below the probabilities of all these ranks, or of none of them; `None` when it depends.
-    fn decides(self, draw: f64, (first, last): (usize, usize), len: usize) -> Option<bool> {
+    /// The smallest and the largest probability of these ranks.
+    fn between(self, (first, last): (usize, usize), len: usize) -> [f64; 2] {
         let (a, b) = (self.probability(first, len), self.probability(last, len));
-        if draw < a.min(b) {
-            Some(true)
-        } else if draw >= a.max(b) {
-            Some(false)
-        } else {
-            None
-        }
+        [a.min(b), a.max(b)]
     }
 }
 
@@ -44,6 +38,9 @@ pub struct Row {
     magnitudes: Vec<u64>,
     /// How many elements have smaller classes.
     smaller: Vec<u32>,
+    /// Of each class that has elements: below the first a draw keeps any of them, from the second on none.
+    bounds: Vec<[f64; 2]>,
+    draws: Vec<f64>,
 }
 
 impl Row {
@@ -53,7 +50,7 @@ impl Row {
         let len = row.len();
         self.magnitudes.clear();
         self.magnitudes.extend(row.iter().map(|value| value.abs().to_bits()));
-        let top = self.magnitudes.iter().copied().max().unwrap_or_default() >> BELOW;
+        let top = largest(&self.magnitudes) >> BELOW;
         let floor = top.saturating_sub(CLASSES as u64 - 1);
         let class = |bits: u64| (bits >> BELOW).saturating_sub(floor) as usize;
         self.smaller.clear();
@@ -64,14 +61,34 @@ impl Row {
         for at in 0..CLASSES {
             self.smaller[at + 1] += self.smaller[at];
         }
-        let all = (0, len.saturating_sub(1));
-        for (place, bits) in self.magnitudes.iter().enumerate() {
-            let draw = splitmix_unit(key, start + place as u64);
-            let class = class(*bits);
-            let ranks = (self.smaller[class] as usize, self.smaller[class + 1] as usize - 1);
-            let known = slope.decides(draw, all, len).or_else(|| slope.decides(draw, ranks, len));
-            kept.push(known.unwrap_or_else(|| draw < slope.probability(rank(&self.magnitudes, place), len)));
+        self.bounds.clear();
+        self.bounds.extend(self.smaller.array_windows().map(|[from, to]| {
+            let ranks = (*from as usize, *to as usize);
+            if ranks.0 < ranks.1 { slope.between((ranks.0, ranks.1 - 1), len) } else { [0.0; 2] }
+        }));
+        self.draws.resize(len, 0.0);
+        draw((key, start), &mut self.draws);
+        for (place, (bits, draw)) in self.magnitudes.iter().zip(&self.draws).enumerate() {
+            let [all, none] = self.bounds[class(*bits)];
+            let depends = (*draw >= all) & (*draw < none);
+            kept.push(match depends {
+                true => *draw < slope.probability(rank(&self.magnitudes, place), len),
+                false => *draw < all,
+            });
         }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn largest(magnitudes: &[u64]) -> u64 {
+    magnitudes.iter().copied().fold(0, u64::max)
+}
+
+/// The numbers of a stream from `start` on.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn draw((key, start): (u64, u64), draws: &mut [f64]) {
+    for (draw, at) in draws.iter_mut().zip(start..) {
+        *draw = splitmix_unit(key, at);
     }
 }
 

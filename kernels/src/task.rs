@@ -144,6 +144,38 @@ pub fn elect(strip: Strip<'_>, election: Election<'_>, factors: &mut [f64]) {
     }
 }
 
+/// Factors of deltas by SCE's rule, models one after the other: `w·k` where the delta has the sign of the plain sum of all
+/// (a sum of 0 is positive), over the sum of these, or over `floor` where that is larger; by 1 where both are 0. `kept` is
+/// 1 or 0 an element; all of `deltas` and `factors` have its length a model.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn share_out((deltas, weights): (&[f64], &[f64]), kept: &[f64], floor: f64, factors: &mut [f64]) {
+    let len = kept.len();
+    for from in (0..len).step_by(TILE) {
+        let place = from..(from + TILE).min(len);
+        let (kept, size) = (&kept[place.clone()], place.len());
+        let of = |model: usize| model * len + place.start..model * len + place.end;
+        let (mut sums, mut totals) = ([0.0f64; TILE], [0.0f64; TILE]);
+        for model in 0..weights.len() {
+            sums.iter_mut().zip(&deltas[of(model)]).for_each(|(sum, delta)| *sum += delta);
+        }
+        for (model, weight) in weights.iter().enumerate() {
+            let (deltas, factors) = (&deltas[of(model)][..size], &mut factors[of(model)][..size]);
+            for at in 0..size {
+                let agrees = (sums[at] >= 0.0) & (deltas[at] > 0.0) | (sums[at] < 0.0) & (deltas[at] < 0.0);
+                factors[at] = if agrees { weight * kept[at] } else { 0.0 };
+                totals[at] += factors[at];
+            }
+        }
+        for total in &mut totals {
+            *total = total.max(floor);
+            *total = if *total == 0.0 { 1.0 } else { *total };
+        }
+        for model in 0..weights.len() {
+            factors[of(model)].iter_mut().zip(&totals).for_each(|(factor, total)| *factor /= total);
+        }
+    }
+}
+
 /// The votes at every element, whose sign is the elected one; slices of one length.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn votes(by: By, strip: Strip<'_>, factors: &[f64], sums: &mut [f64]) {
@@ -158,28 +190,41 @@ pub fn votes(by: By, strip: Strip<'_>, factors: &[f64], sums: &mut [f64]) {
 /// Zeroes the factors of deltas that a threshold drops: kept are magnitudes above `threshold` (f32 bits), and of those
 /// at it the first `cutoff` elements.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
-pub fn keep_largest((threshold, cutoff): (u32, u64), delta: &[f64], factors: &mut [f64]) {
-    let cutoff = cutoff.min(u64::from(u32::MAX)) as u32;
-    for ((index, delta), factor) in (0u32..).zip(delta).zip(factors) {
-        let keeps = keeps((threshold, cutoff), *delta, index);
-        *factor = if keeps { *factor } else { 0.0 };
-    }
+pub fn keep_largest(bounds: (u32, u64), delta: &[f64], factors: &mut [f64]) {
+    by_threshold(bounds, (delta, factors), |keeps, factor| if keeps { factor } else { 0.0 });
 }
 
 /// As [`keep_largest`], zeroing what is kept instead.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
-pub fn drop_largest((threshold, cutoff): (u32, u64), delta: &[f64], factors: &mut [f64]) {
-    let cutoff = cutoff.min(u64::from(u32::MAX)) as u32;
-    for ((index, delta), factor) in (0u32..).zip(delta).zip(factors) {
-        let keeps = keeps((threshold, cutoff), *delta, index);
-        *factor = if keeps { 0.0 } else { *factor };
-    }
+pub fn drop_largest(bounds: (u32, u64), delta: &[f64], factors: &mut [f64]) {
+    by_threshold(bounds, (delta, factors), |keeps, factor| if keeps { 0.0 } else { factor });
 }
 
 #[inline(always)]
-fn keeps((threshold, cutoff): (u32, u32), delta: f64, index: u32) -> bool {
-    let bits = if delta.is_nan() { 0 } else { (delta.abs() as f32).to_bits() };
-    (bits > threshold) | ((bits == threshold) & (index < cutoff))
+fn by_threshold(
+    (threshold, cutoff): (u32, u64),
+    (delta, factors): (&[f64], &mut [f64]),
+    then: impl Fn(bool, f64) -> f64,
+) {
+    const LANES: usize = 16;
+    let keeps = |delta: f64, before: bool| {
+        let bits = if delta.is_nan() { 0 } else { (delta.abs() as f32).to_bits() };
+        (bits > threshold) | ((bits == threshold) & before)
+    };
+    let (deltas, delta_rest) = delta.as_chunks::<LANES>();
+    let (chunks, rest) = factors.as_chunks_mut::<LANES>();
+    let mut left = cutoff;
+    for (delta, factors) in deltas.iter().zip(chunks) {
+        // How many of these lanes lie before the cutoff.
+        let before = left.min(LANES as u64) as u32;
+        left -= u64::from(before);
+        for lane in 0..LANES {
+            factors[lane] = then(keeps(delta[lane], (lane as u32) < before), factors[lane]);
+        }
+    }
+    for (at, (delta, factor)) in delta_rest.iter().zip(rest).enumerate() {
+        *factor = then(keeps(*delta, (at as u64) < left), *factor);
+    }
 }
 
 /// `Σ |δ|` and `Σ |c·δ|` in a fixed order.

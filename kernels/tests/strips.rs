@@ -138,6 +138,47 @@ proptest! {
     }
 
     #[test]
+    fn what_agrees_with_the_sum_shares_out_the_weight(
+        a in values(), b in values(), c in values(),
+        weights in prop::array::uniform3(0.0f64..1.0),
+        kept in prop::collection::vec(prop_oneof![Just(0.0), Just(1.0)], LEN),
+        floor in prop_oneof![Just(0.0), Just(0.4)],
+    ) {
+        let deltas = [a, b, c];
+        let mut factors = vec![0.0; 3 * LEN];
+
+        task::share_out((&deltas.concat(), &weights), &kept, floor, &mut factors);
+
+        for at in 0..LEN {
+            let sum = deltas.iter().fold(0.0, |sum, delta| sum + delta[at]);
+            let agrees = |model: usize| if sum >= 0.0 { deltas[model][at] > 0.0 } else { deltas[model][at] < 0.0 };
+            let own: Vec<f64> = (0..3).map(|model| if agrees(model) { weights[model] * kept[at] } else { 0.0 }).collect();
+            let total = own.iter().sum::<f64>().max(floor);
+            for model in 0..3 {
+                let expected = own[model] / if total == 0.0 { 1.0 } else { total };
+                prop_assert!((factors[model * LEN + at] - expected).abs() <= 1e-15);
+            }
+        }
+    }
+
+    #[test]
+    fn a_threshold_keeps_what_is_larger_and_the_first_of_what_is_at_it(
+        delta in values(), cutoff in prop_oneof![0u64..1_200, Just(u64::MAX)], at in 0usize..LEN,
+    ) {
+        let bits = |value: f64| (value.abs() as f32).to_bits();
+        let threshold = bits(delta[at]);
+        let (mut kept, mut dropped) = (vec![2.0; LEN], vec![2.0; LEN]);
+
+        task::keep_largest((threshold, cutoff), &delta, &mut kept);
+        task::drop_largest((threshold, cutoff), &delta, &mut dropped);
+
+        for (at, value) in delta.iter().enumerate() {
+            let keeps = bits(*value) > threshold || bits(*value) == threshold && (at as u64) < cutoff;
+            prop_assert_eq!((kept[at], dropped[at]), if keeps { (2.0, 0.0) } else { (0.0, 2.0) });
+        }
+    }
+
+    #[test]
     fn a_list_of_bits_masks_from_any_element(
         words in prop::collection::vec(any::<u64>(), 20),
         start in 0usize..150,

@@ -79,6 +79,11 @@ impl<'a> Deltas<'a> {
         self.base.len()
     }
 
+    /// Those of one model after those of the one before.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
     /// Every model's deltas.
     pub fn each(&self) -> impl Iterator<Item = &[f64]> {
         self.values.chunks(self.base.len().max(1))

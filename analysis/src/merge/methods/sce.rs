@@ -53,25 +53,12 @@ impl Method for Sce {
         Ok(Arc::new(Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
             let each: Vec<&[f64]> = deltas.each().collect();
             let kept = keeps(start, &each, selected);
-            let mut sum = vec![0.0; deltas.len()];
-            for delta in &each {
-                sum.iter_mut().zip(*delta).for_each(|(sum, delta)| *sum += delta);
-            }
-            let mut totals = vec![0.0; deltas.len()];
-            for ((factors, delta), weight) in factors.chunks_mut(deltas.len().max(1)).zip(&each).zip(&weights)
-            {
-                for (at, factor) in factors.iter_mut().enumerate() {
-                    let agrees = if sum[at] >= 0.0 { delta[at] > 0.0 } else { delta[at] < 0.0 };
-                    *factor = if agrees { *weight * kept[at] } else { 0.0 };
-                    totals[at] += *factor;
-                }
-            }
-            for factors in factors.chunks_mut(deltas.len().max(1)) {
-                for (factor, total) in factors.iter_mut().zip(&totals) {
-                    let floor = if legacy { total.max(LEGACY) } else { *total };
-                    *factor /= if floor == 0.0 { 1.0 } else { floor };
-                }
-            }
+            kernels::task::share_out(
+                (deltas.values(), &weights),
+                &kept,
+                if legacy { LEGACY } else { 0.0 },
+                factors,
+            );
         })))
     }
 }
