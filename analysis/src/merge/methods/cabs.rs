@@ -66,9 +66,8 @@ impl Method for Cabs {
         Ok(Arc::new(Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
             for ((factors, mask), weight) in factors.chunks_mut(deltas.len().max(1)).zip(&masks).zip(&weights)
             {
-                for (index, factor) in (start..).zip(factors) {
-                    *factor = if mask.holds(index) { lambda * weight } else { 0.0 };
-                }
+                factors.fill(lambda * weight);
+                mask.mask(start, factors);
             }
         })))
     }
@@ -80,13 +79,20 @@ fn choose(group: &[&[f64]], n: usize, m: usize) -> Vec<Vec<bool>> {
     let len = group.first().map_or(0, |first| first.len());
     let keep = (n * len).div_ceil(m);
     let mut taken = vec![false; len];
+    let mut order: Vec<(u64, u32)> = Vec::with_capacity(len);
     let model = |delta: &&[f64]| {
-        let mut order: Vec<usize> = (0..len).collect();
-        order.sort_by(|a, b| taken[*a].cmp(&taken[*b]).then(delta[*b].abs().total_cmp(&delta[*a].abs())));
+        order.clear();
+        // The bits of magnitudes order like them; the largest come first, those that are taken last.
+        let key =
+            |(delta, taken): (&f64, &bool)| u64::from(*taken) << 63 | (!delta.to_bits() & u64::MAX >> 1);
+        order.extend(delta.iter().zip(&taken).map(key).zip(0..));
+        if keep < len && keep > 0 {
+            order.select_nth_unstable(keep - 1);
+        }
         let mut chosen = vec![false; len];
-        for at in order.into_iter().take(keep) {
-            chosen[at] = true;
-            taken[at] = true;
+        for (_, at) in order.iter().take(keep) {
+            chosen[*at as usize] = true;
+            taken[*at as usize] = true;
         }
         chosen
     };
