@@ -14,6 +14,7 @@ mod m0009_commits;
 mod m0011_rates;
 mod m0012_searches;
 mod m0013_provenance;
+mod m0014_verdicts;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_rates::Migration),
             Box::new(m0012_searches::Migration),
             Box::new(m0013_provenance::Migration),
+            Box::new(m0014_verdicts::Migration),
         ]
     }
 }

@@ -44,6 +44,22 @@ fn a_cycle_loses_the_edge_whose_parent_is_later_whatever_the_order() {
 }
 
 #[test]
+fn a_proposal_yields_to_what_is_declared_and_a_persons_no_is_no_edge() {
+    let with = |child, parent, status| ForestEdge { status, ..edge(child, parent) };
+    let (proposed, rejected) = (EdgeStatus::Proposed, EdgeStatus::RejectedPerson);
+    let edges = [edge(2, 1), with(1, 2, proposed), with(3, 2, rejected), with(3, 1, proposed), edge(3, 4)];
+    let forest = Forest::build((1..=4).map(node), edges.into_iter());
+
+    assert_eq!(forest.primary_parent(2), Some(1));
+    assert_eq!(forest.parents(3).iter().map(|link| (link.id, link.proposed)).collect::<Vec<_>>(), [
+        (4, false),
+        (1, true)
+    ]);
+    assert!(forest.restated().is_empty() && forest.parents(1).is_empty());
+    assert!(forest.declares(3, 4) && !forest.declares(3, 1));
+}
+
+#[test]
 fn an_edge_rejected_once_is_judged_anew() {
     let mut once = edge(1, 3);
     once.status = EdgeStatus::RejectedCycle;

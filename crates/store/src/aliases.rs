@@ -66,7 +66,14 @@ pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &Re
             join(edge, moved.relation, moved.status, moved.evidence);
         }
     }
-    for sql in ["DELETE FROM edges WHERE child = $1 OR parent = $1", "DELETE FROM models WHERE id = $1"] {
+    let mut params = Params::default();
+    let sql = format!("UPDATE decisions SET parent = {} WHERE parent = {}", params.add(target), params.add(ghost));
+    sql::run(tx, &sql, params).await?;
+    for sql in [
+        "DELETE FROM edges WHERE child = $1 OR parent = $1",
+        "DELETE FROM verdicts WHERE child = $1 OR parent = $1",
+        "DELETE FROM models WHERE id = $1",
+    ] {
         let mut params = Params::default();
         params.add(ghost);
         sql::run(tx, sql, params).await?;

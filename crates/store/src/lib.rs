@@ -31,6 +31,7 @@ mod sql;
 mod sweep;
 mod tokens;
 mod upsert;
+mod verdicts;
 
 pub use blobfile::BlobFile;
 pub use blobwriter::BlobWriter;
@@ -52,3 +53,4 @@ pub use sketches::{SketchRow, SketchedTensor};
 pub use sweep::sweep_folder;
 pub use tokens::{Scope, TokenRow};
 pub use upsert::Upserted;
+pub use verdicts::{Findings, VerdictRow, VerdictWord, WeightEdge};
