@@ -51,10 +51,10 @@ fn a_proposal_yields_to_what_is_declared_and_a_persons_no_is_no_edge() {
     let forest = Forest::build((1..=4).map(node), edges.into_iter());
 
     assert_eq!(forest.primary_parent(2), Some(1));
-    assert_eq!(forest.parents(3).iter().map(|link| (link.id, link.proposed)).collect::<Vec<_>>(), [
-        (4, false),
-        (1, true)
-    ]);
+    assert_eq!(
+        forest.parents(3).iter().map(|link| (link.id, link.proposed)).collect::<Vec<_>>(),
+        [(4, false), (1, true)]
+    );
     assert!(forest.restated().is_empty() && forest.parents(1).is_empty());
     assert!(forest.declares(3, 4) && !forest.declares(3, 1));
 }

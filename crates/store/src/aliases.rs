@@ -67,7 +67,8 @@ pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &Re
         }
     }
     let mut params = Params::default();
-    let sql = format!("UPDATE decisions SET parent = {} WHERE parent = {}", params.add(target), params.add(ghost));
+    let sql =
+        format!("UPDATE decisions SET parent = {} WHERE parent = {}", params.add(target), params.add(ghost));
     sql::run(tx, &sql, params).await?;
     for sql in [
         "DELETE FROM edges WHERE child = $1 OR parent = $1",

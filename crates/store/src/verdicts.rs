@@ -201,9 +201,9 @@ async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<boo
     let mut looked: Vec<i64> = children.iter().copied().chain([found.model]).collect();
     looked.sort_unstable();
     looked.dedup();
-    let known = edges::of_children(tx, &looked).await?.into_iter().chain(edges::touching(tx, found.model).await?);
-    let before: BTreeMap<(i64, i64), EdgeRow> =
-        known.map(|edge| ((edge.child, edge.parent), edge)).collect();
+    let known =
+        edges::of_children(tx, &looked).await?.into_iter().chain(edges::touching(tx, found.model).await?);
+    let before: BTreeMap<(i64, i64), EdgeRow> = known.map(|edge| ((edge.child, edge.parent), edge)).collect();
     let mut after = before.clone();
     for edge in after.values_mut() {
         let replaced = edge.child == found.model
