@@ -4,6 +4,7 @@ mod adapters;
 mod contents;
 mod diffs;
 mod download;
+mod edges;
 mod hub;
 mod imports;
 mod job_events;
@@ -25,6 +26,7 @@ mod upload;
 
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 
+pub use edges::{ContradictionView, EdgeList};
 pub use job_events::Leaving;
 pub use lineage::LineageView;
 pub use openapi::document;
@@ -46,6 +48,9 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(contents::list_tensors)
         .service(contents::get_provenance)
         .service(upload::upload_model)
+        .service(edges::list_edges)
+        .service(edges::decide_edge)
+        .service(edges::list_contradictions)
         .service(lineage::get_lineage)
         .service(lineage::list_families)
         .service(relatives::get_relatives)

@@ -15,7 +15,8 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 24] = [
+    "/contradictions",
     "/",
     "/models?search=<script>x</script>&sort=name&relation=merge&weights=yes&org=%22x",
     "/models?search=nothing",
@@ -168,6 +169,23 @@ async fn a_job_is_stopped_by_a_form_of_this_site_only() {
         ask("", post().insert_header(("origin", "https://evil.example"))).await.0,
         StatusCode::FORBIDDEN
     );
+}
+
+#[actix_web::test]
+async fn a_decision_about_an_edge_leads_back_to_the_model_and_a_verdict_is_a_word_and_a_mark() {
+    let post = |word: &str| {
+        let form = format!("model=org/name&parent=a/b&decision={word}&reason=mine");
+        test::TestRequest::post().uri("/edges").set_payload(form)
+    };
+
+    let (status, location, _) = ask("", post("reject")).await;
+    let (refused, ..) = ask("", post("burn")).await;
+    let (foreign, ..) = ask("", post("reject").insert_header(("sec-fetch-site", "cross-site"))).await;
+    let (_, _, model) = get("/org/name").await;
+
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/org/name"));
+    assert_eq!((refused, foreign), (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::FORBIDDEN));
+    assert!(model.contains("✓ Verified by the weights") && model.contains("✗ Contradicted"), "{model}");
 }
 
 #[actix_web::test]

@@ -39,6 +39,16 @@ impl Fake {
                 seen(Seen::Card, "meta-llama/Llama-3.1-8B"),
                 seen(Seen::Tag, "base_model:finetune:…"),
             ],
+            verdict: Some(VerdictMark {
+                contradicted: status != EdgeStatus::Accepted,
+                sentence: format!("cosine 0.0012{}", self.mark),
+            }),
+            decisions: vec![DecisionMark {
+                word: "confirmed",
+                person: format!("ann{}", self.mark),
+                reason: format!("I made it{}", self.mark),
+                decided_at: 1_732_400_000,
+            }],
         }
     }
 
@@ -190,6 +200,7 @@ impl Source for Fake {
             relation: (at > 0).then(|| Relation::ALL[at % 5]),
             ghost: at == 0,
             inferred: at % 4 == 3,
+            contradicted: at == 5,
             license: Some(licences[at].to_owned()),
             hidden: if at == 2 { 381 } else { 0 },
         };
@@ -346,5 +357,22 @@ impl Source for Fake {
 
     async fn cancel(&self, _id: &str) -> Result<()> {
         Ok(())
+    }
+
+    async fn contradictions(&self, _cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {
+        let row = ContradictionRow {
+            model: self.name("org/liar"),
+            base: self.name("org/base"),
+            instead: Some(self.name("org/other")),
+            sentence: format!("the weights have no common origin{}", self.mark),
+        };
+        Ok((vec![row], Some(format!("7&{}", self.mark))))
+    }
+
+    async fn decide(&self, form: &EdgeForm, _person: &str) -> Result<()> {
+        match form.decision.as_str() {
+            "confirm" | "reject" | "add" => Ok(()),
+            other => Err(Failure::new(Class::Invalid, "invalid_request", format!("`{other}`{}", self.mark))),
+        }
     }
 }

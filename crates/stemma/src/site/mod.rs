@@ -5,14 +5,16 @@ mod jobs_view;
 mod lineage;
 mod models;
 mod numbers;
+mod trust;
 
 use std::sync::Arc;
 
 use ::web::{
     Failure, Source,
     view::{
-        Answer, ComparePage, Counts, FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery,
-        LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+        Answer, ComparePage, ContradictionRow, Counts, EdgeForm, FamilyRow, HomePage, JobPage, JobRow,
+        KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage,
+        SearchQuery, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -132,5 +134,13 @@ impl Source for Site {
     async fn cancel(&self, id: &str) -> Result<()> {
         self.registry.store.cancel(id).await?;
         Ok(())
+    }
+
+    async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {
+        trust::contradictions(&self.registry, cursor).await
+    }
+
+    async fn decide(&self, form: &EdgeForm, person: &str) -> Result<()> {
+        trust::decide(&self.registry, form, person).await
     }
 }
