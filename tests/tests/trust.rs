@@ -102,8 +102,8 @@ async fn people_correct_edges_and_the_tree_follows() -> Result<()> {
         };
         ensure!(root().await? == BASE);
 
-        let form = [("model", FALSE), ("parent", BASE), ("decision", "reject"), ("reason", "never was")];
-        let answer = client.post(server.url("/edges")).form(&form).send().await?;
+        let form = format!("model={FALSE}&parent={BASE}&decision=reject&reason=never+was");
+        let answer = client.post(server.url("/edges")).body(form).send().await?;
         ensure!(answer.status() == 303, "{}", answer.text().await?);
         let path = format!("/api/v1/models/{FALSE}/edges/confirm");
         let body = json!({ "parent": STRANGER, "reason": "trained here" });
