@@ -1,6 +1,7 @@
 //! The REST interface under `/api/v1`, its OpenAPI document, and file downloads at the Hub's addresses.
 
 mod adapters;
+mod advisories;
 mod contents;
 mod diffs;
 mod download;
@@ -48,6 +49,13 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(contents::list_tensors)
         .service(contents::get_provenance)
         .service(upload::upload_model)
+        .service(advisories::list_advisories)
+        .service(advisories::file_advisory)
+        .service(advisories::get_feed)
+        .service(advisories::get_advisory)
+        .service(advisories::withdraw_advisory)
+        .service(advisories::get_model_advisories)
+        .service(advisories::get_model_feed)
         .service(edges::list_edges)
         .service(edges::decide_edge)
         .service(edges::list_contradictions)

@@ -9,6 +9,7 @@ use store::{ModelRow, SearchQuery, Sort};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    advisories::{advisories_of, feed_of},
     contents::{files_of, provenance_of, tensors_of},
     edges::{VerdictView, edges_of},
     lineage::lineage_of,
@@ -235,6 +236,9 @@ pub async fn get_model(
         (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "provenance") => provenance_of(&registry, bare).await,
+        (Some(bare), "advisories") => advisories_of(&registry, bare).await,
+        (Some(bare), "advisories.atom") => feed_of(&request, &registry, (bare, "atom")).await,
+        (Some(bare), "advisories.json") => feed_of(&request, &registry, (bare, "json")).await,
         (Some(bare), "edges") => edges_of(&registry, bare).await,
         (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "licence") => licence_of(&registry, bare).await,

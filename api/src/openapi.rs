@@ -21,6 +21,13 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::contents::list_tensors,
         crate::contents::get_provenance,
         crate::upload::upload_model,
+        crate::advisories::list_advisories,
+        crate::advisories::file_advisory,
+        crate::advisories::get_feed,
+        crate::advisories::get_advisory,
+        crate::advisories::withdraw_advisory,
+        crate::advisories::get_model_advisories,
+        crate::advisories::get_model_feed,
         crate::edges::list_edges,
         crate::edges::decide_edge,
         crate::edges::list_contradictions,
@@ -106,6 +113,7 @@ mod tests {
 
         assert_eq!(names.len(), operations.len(), "{operations:?}");
         let parts = [
+            "/advisories",
             "/files",
             "/tensors",
             "/edges",

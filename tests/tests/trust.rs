@@ -131,3 +131,58 @@ async fn people_correct_edges_and_the_tree_follows() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_advisory_reaches_every_descendant_until_it_is_withdrawn() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        registry(&client, &server, &zoo).await?;
+        let grandchild = "community/scribe-de-code";
+        upload(&client, &server, &zoo, (grandchild, Card::Kept)).await?;
+        let of = async |id: &str| -> Result<Vec<Value>> {
+            let list = get(&client, &server, &format!("/api/v1/models/{id}/advisories")).await?;
+            Ok(list["items"].as_array().context("no list")?.clone())
+        };
+
+        let body = json!({
+            "model": BASE, "kind": "recall", "severity": "high", "summary": "Leaks <secrets>",
+            "details": "Stop using it.", "link": "https://example.org/why",
+        });
+        let answer = client.post(server.url("/api/v1/advisories")).json(&body).send().await?;
+        ensure!(answer.status() == 201, "{}", answer.text().await?);
+        let filed: Value = serde_json::from_str(&answer.text().await?)?;
+        let id = filed["id"].as_str().context("no id")?.to_owned();
+
+        let told = of(grandchild).await?;
+        ensure!(told.len() == 1 && told[0]["through"] == BASE, "{told:?}");
+        ensure!(told[0]["path"] == json!([BASE, TRUE, grandchild]), "{told:?}");
+        let told = of(SILENT).await?;
+        ensure!(told.len() == 1 && told[0]["by_weights"] == true, "known by its weights alone: {told:?}");
+        ensure!(of(STRANGER).await?.is_empty());
+        let first = get(&client, &server, &format!("/api/v1/advisories/{id}?limit=2")).await?;
+        let next = first["next"].as_str().context("no more")?;
+        let rest = get(&client, &server, &format!("/api/v1/advisories/{id}?cursor={next}")).await?;
+        let count = |page: &Value| page["affected_models"].as_array().map_or(0, Vec::len);
+        ensure!(first["affected_models"][0]["model"] == BASE && count(&first) == 2, "{first}");
+        ensure!(first["affected_total"] == 5 && count(&rest) == 3, "{first} {rest}");
+        let shown = page(&client, &server, &format!("/{grandchild}")).await?;
+        ensure!(shown.contains("through ancestor") && shown.contains(BASE), "{shown}");
+        let atom = page(&client, &server, "/api/v1/advisories.atom").await?;
+        ensure!(atom.contains("Leaks &lt;secrets&gt;") && atom.contains(&id), "{atom}");
+        let feed = get(&client, &server, &format!("/api/v1/models/{grandchild}/advisories.json")).await?;
+        ensure!(feed["items"].as_array().is_some_and(|items| items.len() == 1), "{feed}");
+
+        let out =
+            server.stemma().args(["advisory", "withdraw", &id, "--reason", "fixed", "--json"]).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+
+        ensure!(of(grandchild).await?.is_empty());
+        let listed = get(&client, &server, "/api/v1/advisories").await?;
+        ensure!(listed["items"][0]["database_specific"]["withdrawn_reason"] == "fixed", "{listed}");
+        let bad = json!({ "model": BASE, "kind": "recall", "severity": "high", "summary": "x", "link": "javascript:1" });
+        let answer = client.post(server.url("/api/v1/advisories")).json(&bad).send().await?;
+        ensure!(answer.status() == 422, "{}", answer.text().await?);
+    }
+    Ok(())
+}

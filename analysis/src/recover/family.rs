@@ -215,10 +215,13 @@ impl Structure<'_> {
         let bits = |i: usize, j: usize| self.measured.bits(i, j);
         loop {
             let ancestor = |one: usize, of: usize| {
-                let mut queue = vec![of];
+                let (mut queue, mut seen) = (vec![of], vec![false; self.measured.members.len()]);
                 while let Some(node) = queue.pop() {
                     if node == one {
                         return true;
+                    }
+                    if std::mem::replace(&mut seen[node], true) {
+                        continue;
                     }
                     queue.extend(below.iter().filter(|edge| edge.0 == node).map(|edge| edge.1));
                     let merge = mixtures.iter().find(|mixture| mixture.child == node);

@@ -96,6 +96,19 @@ fn a_stranger_and_an_uncle_are_contradicted_with_what_is_there_instead() {
 }
 
 #[test]
+fn four_models_of_which_each_is_the_sum_of_the_others_are_no_merges() {
+    let base = Weights::random(1);
+    let [a, b] = [10, 20].map(|seed| base.trained(seed, 0.05));
+    let transferred = Weights::mixed(&[(&a, 1.0), (&b, 1.0), (&base, -1.0)]);
+    let all = [(&base, "base"), (&a, "a"), (&b, "b"), (&transferred, "transferred")];
+    let models = all.map(|(weights, id)| sketched(&weights.stored(id, Dtype::Bf16), &[]));
+
+    let found = recover_sketched(models.into()).unwrap();
+
+    assert!(found.report.models.iter().flat_map(|model| &model.parents).all(|p| p.relation != Kind::Merge));
+}
+
+#[test]
 fn the_same_values_in_another_order_are_no_contradiction() {
     let found = family();
 

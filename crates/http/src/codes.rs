@@ -134,6 +134,7 @@ pub const CODES: &[Code] = &[
     code("too_many_tensors", 422, "A checkpoint holds more tensors than the limit."),
     code("trailing_data", 422, "A safetensors file goes on after its last tensor."),
     code("truncated", 422, "A safetensors file ends before its last tensor does."),
+    code("unknown_advisory", 404, "There is no advisory of this id."),
     code("unknown_candidate", 404, "The search has no candidate of this number."),
     code("unknown_dtype", 422, "The number format of a tensor cannot be the name of one."),
     code("unknown_edge", 404, "There is no edge to this parent to confirm or to reject."),

@@ -4,6 +4,7 @@
 
 mod adapter;
 mod adapters;
+mod advisories;
 mod artefact;
 mod asking;
 mod dump;
@@ -44,6 +45,10 @@ mod workplace;
 
 pub use adapters::{
     Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, submit_bake, submit_extract,
+};
+pub use advisories::{
+    Affected, AffectedModel, Filing, Threat, advisories, advisories_of, advisory, affected, file_advisory,
+    withdraw_advisory,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use dump::{DumpReport, SkippedRow, import_dump};

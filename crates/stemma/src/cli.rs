@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
 pub use formats::{LineageFormat, ReportFormat, TreeFormat, subject};
-pub use trust::{EdgeCommand, Stated};
+pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
 #[derive(Debug, Parser)]
@@ -178,6 +178,11 @@ pub enum Command {
         /// Also every pair of models of one shape without a common origin.
         #[arg(long)]
         unrelated: bool,
+    },
+    /// What is wrong with models, carried down the tree.
+    Advisory {
+        #[command(subcommand)]
+        command: AdvisoryCommand,
     },
     /// Claims of descent that the weights contradict.
     Contradictions {

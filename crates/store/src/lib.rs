@@ -3,6 +3,7 @@
 //! Metadata lives in SQLite or PostgreSQL, bytes in a local folder or an S3 bucket, named by digest.
 //! Every write is one statement or one transaction; forest writers take turns, jobs are claimed under fences.
 
+mod advisories;
 mod aliases;
 mod blobfile;
 mod blobs;
@@ -34,6 +35,7 @@ mod tokens;
 mod upsert;
 mod verdicts;
 
+pub use advisories::{AdvisoryKind, AdvisoryRow, NewAdvisory, Severity};
 pub use blobfile::BlobFile;
 pub use blobwriter::BlobWriter;
 pub use commits::{CommitRow, MAIN, NewCommit, RefKind, RefRow};

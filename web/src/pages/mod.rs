@@ -1,5 +1,6 @@
 //! One file per page: reads the address, asks the source, fills the template.
 
+pub mod advisories;
 pub mod compare;
 pub mod edges;
 pub mod errors;

@@ -1,5 +1,6 @@
 //! What the pages show: plain data with a face, no storage and no analysis behind it.
 
+mod advisory;
 mod compare;
 mod families;
 mod heritage;
@@ -12,6 +13,7 @@ mod search;
 mod trust;
 mod words;
 
+pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
 pub use compare::{ComparePage, FieldDiff, TensorDiff};
 pub use families::{FamilyRow, HomePage};
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};

@@ -2,7 +2,9 @@
 
 use domain::{EdgeStatus, Evidence, Note, Relation};
 
-use super::{Bytes, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When};
+use super::{
+    AdvisoryNotice, Bytes, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When,
+};
 
 /// A parent, with the reasons to believe in it.
 #[derive(Debug, Clone)]
@@ -189,6 +191,8 @@ pub struct ModelPage {
     /// Card body, Markdown.
     pub card: Option<String>,
     pub notes: Vec<Note>,
+    /// What warns of it, the most severe first.
+    pub advisories: Vec<AdvisoryNotice>,
     pub heritage: LicenceHeritage,
     /// Along the line of descent, the oldest first.
     pub versions: Vec<VersionRow>,

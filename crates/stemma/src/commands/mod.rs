@@ -1,6 +1,7 @@
 //! One file per group of commands.
 
 mod adapter;
+mod advisory;
 mod derive;
 mod diff;
 mod import;
@@ -80,6 +81,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             let listing = if unrelated { lineage::Listing::All } else { lineage::Listing::Related };
             lineage::run(context, lineage::Asked { models, format, listing }).await
         }
+        Command::Advisory { command } => advisory::run(context, command).await,
         Command::Contradictions { limit, cursor } => trust::contradictions(context, limit, cursor).await,
         Command::Edge { command } => trust::edge(context, command).await,
         Command::Licence { id } => report::licence(context, &id).await,

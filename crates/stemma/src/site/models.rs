@@ -13,7 +13,7 @@ use jobs::Registry;
 use serde_json::Value;
 use store::{CommitRow, ModelRow};
 
-use super::{Result, count, heritage, trust};
+use super::{Result, advisories, count, heritage, trust};
 
 /// One page of results.
 pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPage> {
@@ -92,6 +92,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     }
     Ok(Some(ModelPage {
         parents: parents(registry, &row).await?,
+        advisories: advisories::notices(registry, &row).await?,
         notes: registry.store.notes_of(row.id).await?,
         heritage: heritage::licence(registry, &row).await?,
         versions: heritage::versions(registry, &row).await?,

@@ -1,9 +1,9 @@
 //! Edges that weights propose, verdicts on claims, and what people decide about both.
 
-use domain::{EdgeStatus, Relation, Source};
+use domain::{Digest, EdgeStatus, Relation, Source};
 use store::{
-    Decision, EdgeRow, Error, Findings, NewCommit, NewDecision, Publish, Store, VerdictRow, VerdictWord,
-    WeightEdge,
+    AdvisoryKind, Decision, EdgeRow, Error, Findings, NewAdvisory, NewCommit, NewDecision, Publish, Severity,
+    Store, VerdictRow, VerdictWord, WeightEdge,
 };
 
 use crate::common::{Db, card_claim, db_test, id, named};
@@ -14,6 +14,8 @@ db_test!(
     a_person_outranks_cards_and_machines_and_every_decision_is_kept,
     contradictions_come_in_pages_until_a_person_settles_them,
     an_edge_that_nobody_declared_can_only_be_added,
+    advisories_are_withdrawn_and_never_deleted,
+    an_advisory_about_a_digest_finds_whoever_has_it,
 );
 
 /// A model with a revision, whatever it holds.
@@ -188,4 +190,59 @@ async fn an_edge_that_nobody_declared_can_only_be_added(db: Db) {
     assert!(matches!(confirmed, Err(Error::NoEdge(_))) && matches!(own, Err(Error::OwnParent(_))));
     let edges = db.store.edges_of(child).await.unwrap();
     assert_eq!((edges.len(), edges[0].status), (1, EdgeStatus::Accepted));
+}
+
+fn advisory(model: Option<i64>, digest: Option<Digest>) -> NewAdvisory {
+    NewAdvisory {
+        model,
+        digest,
+        kind: AdvisoryKind::Recall,
+        severity: Severity::High,
+        summary: "leaks".into(),
+        details: "all of it".into(),
+        link: Some("https://example.org".into()),
+        person: "ann".into(),
+    }
+}
+
+async fn advisories_are_withdrawn_and_never_deleted(db: Db) {
+    let (model, _) = published(&db, "t/base", &[]).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(db.store.file_advisory(&advisory(Some(model), None)).await.unwrap());
+    }
+    ids.sort();
+
+    assert!(db.store.withdraw_advisory(&ids[1], ("bob", "a mistake")).await.unwrap());
+    assert!(db.store.withdraw_advisory(&ids[1], ("eve", "mine")).await.unwrap());
+    let missing = db.store.withdraw_advisory("STM-0", ("bob", "")).await.unwrap();
+
+    let row = db.store.advisory(&ids[1]).await.unwrap().unwrap();
+    assert!(!missing && row.withdrawn_at.is_some());
+    assert_eq!(
+        (row.withdrawn_by.as_deref(), row.withdrawn_reason.as_deref()),
+        (Some("bob"), Some("a mistake"))
+    );
+    let first = db.store.advisories(None, 2).await.unwrap();
+    let last = db.store.advisories(first.next.as_deref(), 2).await.unwrap();
+    let listed: Vec<_> = first.items.iter().chain(&last.items).map(|row| row.id.clone()).collect();
+    assert_eq!(listed, [ids[2].clone(), ids[1].clone(), ids[0].clone()]);
+    assert!(last.next.is_none() && db.store.advisories(Some("7"), 2).await.is_err());
+    let about = db.store.advisories_about(&[model]).await.unwrap();
+    assert_eq!(
+        about.iter().map(|(_, row)| row.id.clone()).collect::<Vec<_>>(),
+        [ids[2].clone(), ids[0].clone()]
+    );
+}
+
+async fn an_advisory_about_a_digest_finds_whoever_has_it(db: Db) {
+    let (model, _) = published(&db, "t/base", &[]).await;
+    let digest = db.store.model(model).await.unwrap().unwrap().digest.unwrap();
+    db.store.file_advisory(&advisory(None, Some(digest))).await.unwrap();
+    db.store.file_advisory(&advisory(None, Some(Digest::of(b"elsewhere")))).await.unwrap();
+
+    let about = db.store.advisories_about(&[model, model + 1_000]).await.unwrap();
+
+    assert_eq!(about.iter().map(|(about, _)| *about).collect::<Vec<_>>(), [model]);
+    assert_eq!(db.store.models_with(&digest).await.unwrap(), [model]);
 }
