@@ -1,6 +1,6 @@
 //! Everything above or below some models over all edges, and the ways there.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 use petgraph::{Direction, visit::EdgeRef};
 
@@ -57,8 +57,8 @@ impl Forest {
         let mut place: HashMap<i64, usize> = HashMap::new();
         let mut queue = VecDeque::new();
         for &id in starts.iter().filter(|id| self.index.contains_key(id)) {
-            if !place.contains_key(&id) {
-                place.insert(id, models.len());
+            if let Entry::Vacant(free) = place.entry(id) {
+                free.insert(models.len());
                 queue.push_back(models.len());
                 models.push(Reached { id, from: None, proposed: false });
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use analysis::{
     kinship::Signature,
     lineage::Forest,
-    recover::{Direction, Parent, Recovered, Stored, StoredTensor, Verdict, recover_sketched},
+    recover::{Direction, Kind, Parent, Recovered, Stored, StoredTensor, Verdict, recover_sketched},
 };
 use domain::{EdgeStatus, Source};
 use serde::Serialize;
@@ -299,7 +299,7 @@ fn findings(
 fn sentence(parent: &Parent) -> String {
     let mut said: Vec<String> = vec![format!("{} by its weights", parent.relation.as_str())];
     said.extend(parent.evidence.iter().map(|evidence| evidence.sentence.clone()));
-    if parent.direction == Direction::Guessed {
+    if parent.direction == Direction::Guessed && parent.relation != Kind::Duplicate {
         said.push("which of the two came first is a guess".to_owned());
     }
     said.join("; ")
