@@ -1,9 +1,11 @@
 //! The REST interface under `/api/v1`, its OpenAPI document, and file downloads at the Hub's addresses.
 
 mod adapters;
+mod advisories;
 mod contents;
 mod diffs;
 mod download;
+mod edges;
 mod hub;
 mod imports;
 mod job_events;
@@ -25,6 +27,7 @@ mod upload;
 
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 
+pub use edges::{ContradictionView, EdgeList};
 pub use job_events::Leaving;
 pub use lineage::LineageView;
 pub use openapi::document;
@@ -46,6 +49,16 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(contents::list_tensors)
         .service(contents::get_provenance)
         .service(upload::upload_model)
+        .service(advisories::list_advisories)
+        .service(advisories::file_advisory)
+        .service(advisories::get_feed)
+        .service(advisories::get_advisory)
+        .service(advisories::withdraw_advisory)
+        .service(advisories::get_model_advisories)
+        .service(advisories::get_model_feed)
+        .service(edges::list_edges)
+        .service(edges::decide_edge)
+        .service(edges::list_contradictions)
         .service(lineage::get_lineage)
         .service(lineage::list_families)
         .service(relatives::get_relatives)

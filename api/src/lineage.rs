@@ -1,5 +1,7 @@
 //! Family trees: a model's lineage and the list of families.
 
+use std::collections::HashSet;
+
 use actix_web::{HttpResponse, get, http::header, web};
 use analysis::{
     export::Format,
@@ -9,6 +11,7 @@ use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
+use store::VerdictWord;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::models::{ModelPath, find, page_size};
@@ -36,6 +39,8 @@ pub struct LinkView {
     /// finetune, adapter, quantized, merge or transfer.
     #[schema(value_type = String)]
     pub relation: Relation,
+    /// Whether nobody but the weights says so.
+    pub proposed: bool,
 }
 
 /// Links listed; of a famous ingredient there may be thousands.
@@ -43,7 +48,8 @@ const LINKS: usize = 100;
 
 fn links(all: Vec<Relative>) -> (Vec<LinkView>, usize) {
     let hidden = all.len().saturating_sub(LINKS);
-    let view = |link: Relative| LinkView { name: link.name, ghost: link.ghost, relation: link.relation };
+    let view =
+        |Relative { name, ghost, relation, proposed, .. }| LinkView { name, ghost, relation, proposed };
     (all.into_iter().take(LINKS).map(view).collect(), hidden)
 }
 
@@ -61,6 +67,10 @@ pub struct TreeNodeView {
     /// How it descends from its primary parent, shown or not.
     #[schema(value_type = Option<String>)]
     pub relation: Option<Relation>,
+    /// Whether nobody but the weights says so.
+    pub proposed: bool,
+    /// Whether the weights contradict that it descends from its primary parent.
+    pub contradicted: bool,
     /// Children under it in the whole forest.
     pub children: usize,
     /// Children under it that are not in the list.
@@ -97,6 +107,8 @@ impl From<Tree> for LineageView {
                 depth: node.depth,
                 parent: node.parent,
                 relation: node.relation,
+                proposed: node.proposed,
+                contradicted: false,
                 children: node.children,
                 hidden: node.hidden,
                 other_parents,
@@ -139,7 +151,16 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
         ..SubtreeOptions::default()
     };
     let tree = forest.subtree(row.id, &options);
-    Ok(HttpResponse::Ok().json(LineageView::from(tree)))
+    let ids: Vec<i64> = tree.nodes.iter().map(|node| node.id).collect();
+    let verdicts = registry.store.verdicts_of(&ids).await?;
+    let against = verdicts.iter().filter(|row| row.verdict == VerdictWord::Contradicted);
+    let against: HashSet<(i64, i64)> = against.map(|row| (row.child, row.parent)).collect();
+    let mut view = LineageView::from(tree);
+    for (id, node) in ids.iter().zip(&mut view.nodes) {
+        let parent = forest.primary_parent(*id);
+        node.contradicted = parent.is_some_and(|parent| against.contains(&(*id, parent)));
+    }
+    Ok(HttpResponse::Ok().json(view))
 }
 
 async fn export(

@@ -9,7 +9,9 @@ use store::{ModelRow, SearchQuery, Sort};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    advisories::{advisories_of, feed_of},
     contents::{files_of, provenance_of, tensors_of},
+    edges::{VerdictView, edges_of},
     lineage::lineage_of,
     relatives::relatives_of,
     reports::{licence_of, versions_of},
@@ -160,11 +162,13 @@ pub struct ParentView {
     /// finetune, adapter, quantized, merge or transfer.
     #[schema(value_type = String)]
     pub relation: Relation,
-    /// accepted, rejected_self or rejected_cycle.
+    /// accepted, proposed, rejected_self, rejected_cycle or rejected_person.
     pub status: String,
     pub ghost: bool,
     #[schema(value_type = Vec<Object>)]
     pub evidence: Vec<Evidence>,
+    /// What the weights say of it, where it is claimed and they say anything.
+    pub verdict: Option<VerdictView>,
 }
 
 /// A model with its parents.
@@ -232,6 +236,10 @@ pub async fn get_model(
         (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "provenance") => provenance_of(&registry, bare).await,
+        (Some(bare), "advisories") => advisories_of(&registry, bare).await,
+        (Some(bare), "advisories.atom") => feed_of(&request, &registry, (bare, "atom")).await,
+        (Some(bare), "advisories.json") => feed_of(&request, &registry, (bare, "json")).await,
+        (Some(bare), "edges") => edges_of(&registry, bare).await,
         (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "licence") => licence_of(&registry, bare).await,
         (Some(bare), "versions") => versions_of(&registry, bare).await,
@@ -251,6 +259,7 @@ async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Re
     let edges = registry.store.edges_of(row.id).await?;
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
+    let mut verdicts = registry.store.verdicts_of(&[row.id]).await?;
     let parents = edges
         .into_iter()
         .map(|edge| {
@@ -262,6 +271,10 @@ async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Re
                 relation: edge.relation,
                 status: edge.status.as_str().to_owned(),
                 evidence: edge.evidence,
+                verdict: verdicts
+                    .extract_if(.., |row| row.parent == edge.parent)
+                    .next()
+                    .map(VerdictView::from),
             }
         })
         .collect();

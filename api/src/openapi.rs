@@ -21,6 +21,16 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::contents::list_tensors,
         crate::contents::get_provenance,
         crate::upload::upload_model,
+        crate::advisories::list_advisories,
+        crate::advisories::file_advisory,
+        crate::advisories::get_feed,
+        crate::advisories::get_advisory,
+        crate::advisories::withdraw_advisory,
+        crate::advisories::get_model_advisories,
+        crate::advisories::get_model_feed,
+        crate::edges::list_edges,
+        crate::edges::decide_edge,
+        crate::edges::list_contradictions,
         crate::lineage::get_lineage,
         crate::lineage::list_families,
         crate::kinship::get_kinship,
@@ -102,8 +112,17 @@ mod tests {
         let names: BTreeSet<_> = operations.iter().collect();
 
         assert_eq!(names.len(), operations.len(), "{operations:?}");
-        let parts =
-            ["/files", "/tensors", "/lineage", "/relatives", "/merge-suggestions", "/licence", "/versions"];
+        let parts = [
+            "/advisories",
+            "/files",
+            "/tensors",
+            "/edges",
+            "/lineage",
+            "/relatives",
+            "/merge-suggestions",
+            "/licence",
+            "/versions",
+        ];
         for below in [""].into_iter().chain(parts) {
             assert!(document.paths.paths.contains_key(&format!("/api/v1/models/{{name}}{below}")), "{below}");
         }

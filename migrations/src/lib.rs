@@ -15,6 +15,8 @@ mod m0010_sketch_blocks;
 mod m0011_rates;
 mod m0012_searches;
 mod m0013_provenance;
+mod m0014_verdicts;
+mod m0015_advisories;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -39,6 +41,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_rates::Migration),
             Box::new(m0012_searches::Migration),
             Box::new(m0013_provenance::Migration),
+            Box::new(m0014_verdicts::Migration),
+            Box::new(m0015_advisories::Migration),
         ]
     }
 }

@@ -47,6 +47,14 @@ async fn writing_can_be_left_to_those_with_a_token() -> Result<()> {
     ensure!(create(&client, &server, ("mine", Some(&writer))).await?.status() == 200);
     ensure!(client.get(server.url("/alice/mine")).send().await?.status() == 200, "named after its user");
 
+    let filing = json!({ "model": "alice/mine", "kind": "defect", "severity": "low", "summary": "odd" });
+    let file = || client.post(server.url("/api/v1/advisories")).json(&filing);
+    ensure!(
+        file().send().await?.status() == 401 && file().bearer_auth(&reader).send().await?.status() == 403
+    );
+    let filed: Value = file().bearer_auth(&writer).send().await?.json().await?;
+    ensure!(filed["database_specific"]["filed_by"] == "alice (command line)", "{filed}");
+
     let revoked = server.stemma().args(["token", "revoke", "1"]).output()?;
     ensure!(revoked.status.success());
     let late = create(&client, &server, ("late", Some(&writer))).await?;

@@ -185,6 +185,32 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
 }
 
 #[tokio::test]
+async fn an_advisory_that_is_filed_stands_on_the_page_of_a_grandchild() -> Result<()> {
+    for database in databases() {
+        let (server, browser) = (filled(&database).await?, Browser::open().await?);
+        browser.without_scripts().await?;
+
+        browser.goto(server.url("/advisories?model=mandoc/scribe-v1")).await?;
+        fill(&browser, "summary", "Trained on leaked mail").await?;
+        fill(&browser, "details", "Do not use it.").await?;
+        press(&browser, "File the advisory").await?;
+        arrived(&browser, "h1", "Trained on leaked mail").await?;
+        ensure!(text(&browser, "main").await?.contains("community/scribe-de-code"));
+        browser.goto(server.url("/community/scribe-de-code")).await?;
+
+        let notice = text(&browser, "p.notice.bad").await?;
+        ensure!(notice.contains("Trained on leaked mail"), "{notice}");
+        ensure!(notice.contains("through ancestor mandoc/scribe-v1"), "{notice}");
+        ensure!(
+            notice.contains("mandoc/scribe-v1 › mandoc/scribe-v1-de › community/scribe-de-code"),
+            "{notice}"
+        );
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn faults_of_a_recipe_are_shown_beside_the_form_that_is_still_filled() -> Result<()> {
     let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
 
@@ -222,7 +248,10 @@ async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> R
     browser.close().await
 }
 
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 20] = [
+    "/contradictions",
+    "/advisories",
+    "/community/mystery-de",
     "/",
     "/models",
     "/models?search=evil",

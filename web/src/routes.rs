@@ -12,6 +12,15 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/static/{name}", web::get().to(assets::serve))
         .route("/models", web::get().to(pages::models::list))
         .route("/families", web::get().to(pages::families::list))
+        .service(
+            web::resource("/advisories")
+                .route(web::get().to(pages::advisories::list))
+                .route(web::post().to(pages::advisories::file)),
+        )
+        .route("/advisories/{id}", web::get().to(pages::advisories::show))
+        .route("/advisories/{id}/withdraw", web::post().to(pages::advisories::withdraw))
+        .route("/contradictions", web::get().to(pages::edges::contradictions))
+        .route("/edges", web::post().to(pages::edges::decide))
         .route("/kinship", web::get().to(pages::kinship::show))
         .route("/compare", web::get().to(pages::compare::choose))
         .route("/compare/{spec:.*}", web::get().to(pages::compare::show))

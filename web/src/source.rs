@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use domain::{Class, Fault, Item};
 
 use crate::view::{
-    Answer, ComparePage, Counts, FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery,
-    LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+    AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
+    FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
+    MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -86,4 +87,16 @@ pub trait Source: Send + Sync + 'static {
     async fn job(&self, id: &str) -> Result<Option<JobPage>>;
     /// Asks a job to stop.
     async fn cancel(&self, id: &str) -> Result<()>;
+    /// Claims that the weights contradict, the latest first, and the cursor of the next page.
+    async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)>;
+    /// Writes down what `person` says of an edge.
+    async fn decide(&self, form: &EdgeForm, person: &str) -> Result<()>;
+    /// Advisories, the latest first, and the cursor of the next page.
+    async fn advisories(&self, cursor: Option<&str>) -> Result<(Vec<AdvisoryRow>, Option<String>)>;
+    /// One advisory with a page of those that it reaches.
+    async fn advisory(&self, id: &str, cursor: Option<&str>) -> Result<Option<AdvisoryPage>>;
+    /// Files an advisory in a person's name; its id.
+    async fn file_advisory(&self, form: &AdvisoryForm, person: &str) -> Result<String>;
+    /// Withdraws an advisory, by person and reason.
+    async fn withdraw_advisory(&self, id: &str, by: (&str, &str)) -> Result<()>;
 }

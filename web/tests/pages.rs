@@ -15,7 +15,12 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 28] = [
+    "/advisories",
+    "/advisories?model=<script>",
+    "/advisories/STM-1",
+    "/advisories/STM-2",
+    "/contradictions",
     "/",
     "/models?search=<script>x</script>&sort=name&relation=merge&weights=yes&org=%22x",
     "/models?search=nothing",
@@ -168,6 +173,40 @@ async fn a_job_is_stopped_by_a_form_of_this_site_only() {
         ask("", post().insert_header(("origin", "https://evil.example"))).await.0,
         StatusCode::FORBIDDEN
     );
+}
+
+#[actix_web::test]
+async fn an_advisory_is_filed_and_withdrawn_by_forms_and_shown_with_the_way_it_came() {
+    let post = |path: &str, form: &str| test::TestRequest::post().uri(path).set_payload(form.to_owned());
+
+    let (status, location, _) = ask("", post("/advisories", "model=org/a&summary=Leaks")).await;
+    let (refused, _, again) = ask(HOSTILE, post("/advisories", "model=org/a&link=<script>")).await;
+    let (withdrawn, ..) = ask("", post("/advisories/STM-1/withdraw", "reason=wrong")).await;
+    let (missing, ..) = get("/advisories/none").await;
+    let (_, _, model) = get("/org/name").await;
+
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/advisories/STM-1"));
+    assert_eq!((refused, withdrawn), (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::SEE_OTHER));
+    assert!(again.contains("value=\"org/a\"") && !again.contains("<script>"), "{again}");
+    assert_eq!(missing, StatusCode::NOT_FOUND);
+    assert!(model.contains("through ancestor <a href=\"/org/a\">"), "{model}");
+}
+
+#[actix_web::test]
+async fn a_decision_about_an_edge_leads_back_to_the_model_and_a_verdict_is_a_word_and_a_mark() {
+    let post = |word: &str| {
+        let form = format!("model=org/name&parent=a/b&decision={word}&reason=mine");
+        test::TestRequest::post().uri("/edges").set_payload(form)
+    };
+
+    let (status, location, _) = ask("", post("reject")).await;
+    let (refused, ..) = ask("", post("burn")).await;
+    let (foreign, ..) = ask("", post("reject").insert_header(("sec-fetch-site", "cross-site"))).await;
+    let (_, _, model) = get("/org/name").await;
+
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/org/name"));
+    assert_eq!((refused, foreign), (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::FORBIDDEN));
+    assert!(model.contains("✓ Verified by the weights") && model.contains("✗ Contradicted"), "{model}");
 }
 
 #[actix_web::test]

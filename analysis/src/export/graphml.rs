@@ -61,7 +61,7 @@ pub(super) fn write(pedigree: &Pedigree) -> String {
 }
 
 /// Text for content and attributes; characters that XML 1.0 has no way to write become spaces.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

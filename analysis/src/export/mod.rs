@@ -1,5 +1,6 @@
 //! Family trees in other tools' formats: graph drawings, phylogenetics, provenance and bills of materials.
 
+mod advisory;
 mod cyclonedx;
 mod dot;
 mod graphml;
@@ -11,6 +12,7 @@ mod spdx;
 #[cfg(test)]
 mod tests;
 
+pub use advisory::{Advisory, Feed, atom, json_feed, osv};
 pub use pedigree::{Descent, Model, Pedigree};
 
 /// A format to write a pedigree in.

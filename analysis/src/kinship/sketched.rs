@@ -30,12 +30,12 @@ pub struct SketchedTensor {
 }
 
 impl SketchedTensor {
-    pub(super) fn elements(&self) -> u64 {
+    pub(crate) fn elements(&self) -> u64 {
         self.shape.iter().product()
     }
 
     /// Squared norm, estimated.
-    pub(super) fn square(&self) -> f64 {
+    pub(crate) fn square(&self) -> f64 {
         self.cells.iter().map(|cell| f64::from(*cell) * f64::from(*cell)).sum()
     }
 }

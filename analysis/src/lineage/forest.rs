@@ -44,6 +44,8 @@ pub struct Link {
     pub relation: Relation,
     /// Whether the edge leads to the child's primary parent.
     pub primary: bool,
+    /// Whether nobody but the weights says so.
+    pub proposed: bool,
 }
 
 /// A tree of primary parents with at least two models.
@@ -60,6 +62,7 @@ pub struct Family {
 pub(super) struct Edge {
     pub id: i64,
     pub relation: Relation,
+    pub proposed: bool,
 }
 
 /// All models and the accepted edges between them; edges run from parent to child and close no cycle.
@@ -77,7 +80,8 @@ impl Forest {
     /// Builds the forest; the result does not depend on the order of nodes or edges.
     ///
     /// Edges to unknown models, self-references and repeated pairs are left out. In each cycle the edges whose
-    /// parent is later (by creation, then name; undated models last) are rejected.
+    /// parent is later (by creation, then name; undated models last) are rejected; before that, what only the weights
+    /// propose in it is left out.
     pub fn build(nodes: impl Iterator<Item = Node>, edges: impl Iterator<Item = ForestEdge>) -> Self {
         let mut nodes: Vec<Node> = nodes.collect();
         nodes.sort_unstable_by_key(|node| node.id);
@@ -97,10 +101,13 @@ impl Forest {
             let (Some(&child), Some(&parent)) = (index.get(&edge.child), index.get(&edge.parent)) else {
                 continue;
             };
-            if child != parent && edge.status != EdgeStatus::RejectedSelf && pairs.insert((child, parent)) {
-                graph.add_edge(parent, child, Edge { id: edge.id, relation: edge.relation });
+            let barred = matches!(edge.status, EdgeStatus::RejectedSelf | EdgeStatus::RejectedPerson);
+            if child != parent && !barred && pairs.insert((child, parent)) {
+                let proposed = edge.status == EdgeStatus::Proposed;
+                graph.add_edge(parent, child, Edge { id: edge.id, relation: edge.relation, proposed });
             }
         }
+        leave_out_proposals(&mut graph);
         let rejected = break_cycles(&mut graph);
         let restated = restate(&rejected, &doubted);
         let primary = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
@@ -189,15 +196,34 @@ fn restate(rejected: &[i64], doubted: &HashSet<i64>) -> Vec<(i64, EdgeStatus)> {
     changes
 }
 
-/// Rejects, in every strongly connected component, the edges that run from a later to an earlier model.
-/// What remains runs along one total order, so no cycle is left. Kosaraju's algorithm keeps its own stack.
-fn break_cycles(graph: &mut DiGraph<Node, Edge>) -> Vec<i64> {
+/// The number of each model's strongly connected component.
+fn components(graph: &DiGraph<Node, Edge>) -> Vec<usize> {
     let mut component = vec![0_usize; graph.node_count()];
-    for (number, members) in kosaraju_scc(&*graph).into_iter().enumerate() {
+    for (number, members) in kosaraju_scc(graph).into_iter().enumerate() {
         for node in members {
             component[node.index()] = number;
         }
     }
+    component
+}
+
+/// A proposal never breaks what somebody declared: in a cycle it goes first.
+fn leave_out_proposals(graph: &mut DiGraph<Node, Edge>) {
+    if !graph.edge_weights().any(|edge| edge.proposed) {
+        return;
+    }
+    let component = components(graph);
+    graph.retain_edges(|graph, edge| {
+        let ends = graph.edge_endpoints(edge);
+        let circling = ends.is_some_and(|(a, b)| component[a.index()] == component[b.index()]);
+        !(circling && graph[edge].proposed)
+    });
+}
+
+/// Rejects, in every strongly connected component, the edges that run from a later to an earlier model.
+/// What remains runs along one total order, so no cycle is left. Kosaraju's algorithm keeps its own stack.
+fn break_cycles(graph: &mut DiGraph<Node, Edge>) -> Vec<i64> {
+    let component = components(graph);
     let age = |node: NodeIndex| {
         let node = &graph[node];
         (node.created_at.unwrap_or(i64::MAX), node.name.as_str(), node.id)
@@ -214,13 +240,17 @@ fn break_cycles(graph: &mut DiGraph<Node, Edge>) -> Vec<i64> {
     doomed.into_iter().map(|(_, id)| id).collect()
 }
 
-/// The edge to the parent a model hangs under: the most downloaded known one, ties by name.
+/// The edge to the parent a model hangs under: a declared one before a proposed one, then the most downloaded known
+/// one, ties by name.
 fn primary_edge(graph: &DiGraph<Node, Edge>, node: NodeIndex) -> Option<EdgeIndex> {
     graph
         .edges_directed(node, Direction::Incoming)
         .min_by(|a, b| {
+            let proposed = a.weight().proposed.cmp(&b.weight().proposed);
             let [a, b] = [a, b].map(|edge| &graph[edge.source()]);
-            b.downloads.cmp(&a.downloads).then_with(|| (&a.name, a.id).cmp(&(&b.name, b.id)))
+            proposed
+                .then_with(|| b.downloads.cmp(&a.downloads))
+                .then_with(|| (&a.name, a.id).cmp(&(&b.name, b.id)))
         })
         .map(|edge| edge.id())
 }

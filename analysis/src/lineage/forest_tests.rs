@@ -2,7 +2,7 @@
 
 use domain::{EdgeStatus, Relation};
 
-use super::{Forest, ForestEdge, Node, SubtreeOptions};
+use super::{Forest, ForestEdge, Node, SubtreeOptions, Toward};
 
 fn node(id: i64) -> Node {
     Node { id, name: format!("org/m{id}"), created_at: Some(id), ghost: false, downloads: 0, license: None }
@@ -41,6 +41,37 @@ fn a_cycle_loses_the_edge_whose_parent_is_later_whatever_the_order() {
         assert_eq!(forest.rejected_cycle_edges(), [1_000_003]);
         assert_eq!(forest.path_from_root(4), [1, 2, 3, 4]);
     }
+}
+
+#[test]
+fn a_proposal_yields_to_what_is_declared_and_a_persons_no_is_no_edge() {
+    let with = |child, parent, status| ForestEdge { status, ..edge(child, parent) };
+    let (proposed, rejected) = (EdgeStatus::Proposed, EdgeStatus::RejectedPerson);
+    let edges = [edge(2, 1), with(1, 2, proposed), with(3, 2, rejected), with(3, 1, proposed), edge(3, 4)];
+    let forest = Forest::build((1..=4).map(node), edges.into_iter());
+
+    assert_eq!(forest.primary_parent(2), Some(1));
+    assert_eq!(
+        forest.parents(3).iter().map(|link| (link.id, link.proposed)).collect::<Vec<_>>(),
+        [(4, false), (1, true)]
+    );
+    assert!(forest.restated().is_empty() && forest.parents(1).is_empty());
+    assert!(forest.declares(3, 4) && !forest.declares(3, 1));
+}
+
+#[test]
+fn a_walk_reaches_all_descendants_by_the_fewest_steps_and_tells_the_way() {
+    let proposed = ForestEdge { status: EdgeStatus::Proposed, ..edge(5, 4) };
+    let edges = [edge(2, 1), edge(3, 2), edge(3, 1), edge(4, 3), proposed];
+    let forest = Forest::build((1..=6).map(node), edges.into_iter());
+
+    let (down, up) =
+        (forest.walk(&[1, 1, 99], Toward::Descendants, 100), forest.walk(&[5], Toward::Ancestors, 3));
+
+    assert_eq!(down.models.iter().map(|reached| reached.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(down.path(4), [1, 3, 4, 5]);
+    assert!(down.models[4].proposed && !down.models[3].proposed && !down.truncated);
+    assert_eq!((up.path(2), up.truncated), (vec![5, 4, 3], true));
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct Relative {
     pub name: String,
     pub ghost: bool,
     pub relation: Relation,
+    /// Whether nobody but the weights says so.
+    pub proposed: bool,
 }
 
 /// A model in a tree.
@@ -49,6 +51,8 @@ pub struct TreeNode {
     pub parent: Option<usize>,
     /// How it descends from its primary parent, shown or not.
     pub relation: Option<Relation>,
+    /// Whether nobody but the weights says so.
+    pub proposed: bool,
     /// Children under it in the whole forest.
     pub children: usize,
     /// Children under it that are not in the list.
@@ -137,6 +141,7 @@ impl Forest {
             depth,
             parent,
             relation: primary.map(|link| link.relation),
+            proposed: primary.is_some_and(|link| link.proposed),
             children,
             hidden: children,
             other_parents: parents.into_iter().filter_map(|link| self.relative(link)).collect(),
@@ -146,7 +151,8 @@ impl Forest {
 
     fn relative(&self, link: Link) -> Option<Relative> {
         let node = self.node(link.id)?;
-        Some(Relative { id: link.id, name: node.name.clone(), ghost: node.ghost, relation: link.relation })
+        let Link { id, relation, proposed, .. } = link;
+        Some(Relative { id, name: node.name.clone(), ghost: node.ghost, relation, proposed })
     }
 }
 
@@ -158,7 +164,8 @@ impl Tree {
             // Deep lines stay readable: indentation stops growing after 40 generations.
             let indent = "  ".repeat(node.depth.min(40));
             let mark = if at == self.focus { " *" } else { "" };
-            let relation = node.relation.map(|relation| format!("  [{relation}]")).unwrap_or_default();
+            let guess = if node.proposed { ", by its weights" } else { "" };
+            let relation = node.relation.map(|relation| format!("  [{relation}{guess}]")).unwrap_or_default();
             let ghost = if node.ghost { "  (not here)" } else { "" };
             let more = if node.hidden > 0 { format!("  +{} more", node.hidden) } else { String::new() };
             let others: Vec<&str> = node.other_parents.iter().take(3).map(|p| p.name.as_str()).collect();

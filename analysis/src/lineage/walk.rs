@@ -63,6 +63,22 @@ impl Forest {
             .collect()
     }
 
+    /// Whether somebody declared that `id` descends from `ancestor`, over any number of generations.
+    pub fn declares(&self, id: i64, ancestor: i64) -> bool {
+        let (mut seen, mut open) = (HashSet::from([id]), vec![id]);
+        while let Some(at) = open.pop() {
+            for link in self.links(at, Direction::Incoming).into_iter().filter(|link| !link.proposed) {
+                if link.id == ancestor {
+                    return true;
+                }
+                if seen.insert(link.id) {
+                    open.push(link.id);
+                }
+            }
+        }
+        false
+    }
+
     /// The nearest model that both descend from, or one of the two when it is the other's ancestor.
     ///
     /// Of several, the one with the fewest steps to both together; ties by name.
@@ -123,6 +139,7 @@ impl Forest {
                     edge: edge.weight().id,
                     relation: edge.weight().relation,
                     primary: self.primary[edge.target().index()] == Some(edge.id()),
+                    proposed: edge.weight().proposed,
                 }
             })
             .collect()

@@ -16,6 +16,8 @@ pub(super) struct Relation {
     pub(super) layers: Vec<Option<u64>>,
     /// log₁₀ of the chance of scores like these for unrelated models, for the better test of the two.
     pub(super) log10_p: f64,
+    /// Cosine of the weights, where the sketches were compared and not the units.
+    pub(super) cosine: Option<f64>,
 }
 
 impl Relation {
@@ -45,7 +47,7 @@ impl Relation {
         }
         let columns = a.columns.as_ref().zip(b.columns.as_ref()).and_then(|(a, b)| a.score(b));
         let log10_p = columns.map_or(log10_p, |z| log10_p.min(log10_tail(z) + 2f64.log10()));
-        Self { units, columns, layers, log10_p }
+        Self { units, columns, layers, log10_p, cosine: None }
     }
 }
 
@@ -64,11 +66,18 @@ pub(super) struct Relations {
 impl Relations {
     /// Tests every ordered pair; none of models that are only adapters.
     pub(super) fn test(facts: &[Option<Facts>]) -> Self {
-        let models = facts.len();
+        Self::by(facts.len(), |(i, j), threshold| {
+            Some(Relation::of(facts[i].as_ref()?, facts[j].as_ref()?, threshold))
+        })
+    }
+
+    /// Asks `test` of every ordered pair of so many models; it hears the log₁₀ of the chance below which a pair is
+    /// related.
+    pub(super) fn by(models: usize, test: impl Fn((usize, usize), f64) -> Option<Relation>) -> Self {
         let threshold = (FALSE_POSITIVE / (models * models).max(1) as f64).log10();
         let pair = |at: usize| {
             let (i, j) = (at / models, at % models);
-            (i != j).then(|| Some(Relation::of(facts[i].as_ref()?, facts[j].as_ref()?, threshold))).flatten()
+            (i != j).then(|| test((i, j), threshold)).flatten()
         };
         Self { models, pairs: (0..models * models).map(pair).collect(), threshold }
     }

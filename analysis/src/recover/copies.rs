@@ -78,7 +78,7 @@ fn copy(
         }
         let (own, other) = (subject(child)?, subject(parent)?);
         let claims = |a: &Subject, b: &Subject| a.claims.iter().any(|claim| super::names(&b.id, claim));
-        let rank = |a: &Subject, b: &Subject| (claims(a, b), a.id.len(), a.id.clone());
+        let rank = |a: &Subject, b: &Subject| (claims(a, b), a.order, a.id.len(), a.id.clone());
         return if rank(own, other) > rank(other, own) { made(Kind::Duplicate, 0.5, 0.0) } else { None };
     }
     let rounding = measured.rounding(parent, mine.precision);

@@ -184,11 +184,21 @@ impl Edge<'_> {
         let (child, parent) = self.models();
         let Some(relation) = self.known.relations.get(child, parent) else { return Vec::new() };
         let score = relation.units.unwrap_or(0.0).max(relation.columns.unwrap_or(0.0));
-        let said = format!(
-            "of one origin: permutation test {score:.0} standard deviations out, p = 10^{:.0}",
-            relation.log10_p
-        );
-        let found = self.evidence(("permutation_test", score), said);
+        let p = relation.log10_p;
+        let found = match relation.cosine {
+            Some(cosine) => {
+                let said = format!(
+                    "of one origin: the cosine of the weights is {cosine:.4}, p = 10^{p:.0} for strangers"
+                );
+                self.evidence(("cosine", cosine), said)
+            }
+            None => {
+                let said = format!(
+                    "of one origin: permutation test {score:.0} standard deviations out, p = 10^{p:.0}"
+                );
+                self.evidence(("permutation_test", score), said)
+            }
+        };
         vec![Evidence { standard_error: Some(1.0), log10_p: Some(relation.log10_p), ..found }]
     }
 

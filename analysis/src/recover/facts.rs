@@ -69,14 +69,8 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
             tensors.push(Tensor { role, layer, index, shape, dtype, digest, module });
         }
     }
-    let embedding = tensors.iter().find(|tensor| tensor.module == Module::Embed).map(|tensor| tensor.digest);
-    // A head tied to the embedding is the embedding.
-    tensors.retain(|tensor| tensor.module != Module::Head || Some(tensor.digest) != embedding);
-    let layers = tensors
-        .iter()
-        .filter_map(|tensor| tensor.layer)
-        .max()
-        .map_or(0, |last| last.saturating_add(1).min(tensors.len() as u64));
+    untie(&mut tensors);
+    let layers = depth(&tensors);
     let grain =
         tensors.par_iter().filter(|tensor| tensor.shape.len() == 2).map(|tensor| grain(source, tensor));
     let mut total = Grain::default();
@@ -97,9 +91,7 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
     let embed = tensors.iter().find(|tensor| tensor.module == Module::Embed && tensor.shape.len() == 2);
     let columns = embed.map(|tensor| Probe::columns(source, tensor)).transpose()?;
     let elements = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
-    let format =
-        tensors.iter().filter(|tensor| tensor.shape.len() == 2).map(|tensor| mantissa(tensor.dtype)).max();
-    let format = format.unwrap_or(23);
+    let format = format(&tensors);
     Ok(Facts {
         layers,
         elements,
@@ -112,8 +104,26 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
     })
 }
 
+/// Leaves out a head that is tied to the embedding.
+pub(super) fn untie(tensors: &mut Vec<Tensor>) {
+    let embedding = tensors.iter().find(|tensor| tensor.module == Module::Embed).map(|tensor| tensor.digest);
+    tensors.retain(|tensor| tensor.module != Module::Head || Some(tensor.digest) != embedding);
+}
+
+/// Number of layers.
+pub(super) fn depth(tensors: &[Tensor]) -> u64 {
+    let last = tensors.iter().filter_map(|tensor| tensor.layer).max();
+    last.map_or(0, |last| last.saturating_add(1).min(tensors.len() as u64))
+}
+
+/// Bits after the leading one of the widest format among the matrices.
+pub(super) fn format(tensors: &[Tensor]) -> u32 {
+    let matrices = tensors.iter().filter(|tensor| tensor.shape.len() == 2);
+    matrices.map(|tensor| mantissa(tensor.dtype)).max().unwrap_or(23)
+}
+
 /// Bits after the leading one of a number format.
-fn mantissa(dtype: Dtype) -> u32 {
+pub(super) fn mantissa(dtype: Dtype) -> u32 {
     match dtype {
         Dtype::F64 | Dtype::F32 => 23,
         Dtype::F16 => 10,
@@ -124,7 +134,7 @@ fn mantissa(dtype: Dtype) -> u32 {
 }
 
 /// The canonical name without the wrappers that some files lack, and its layer.
-fn role(name: &str) -> (String, Option<u64>) {
+pub(super) fn role(name: &str) -> (String, Option<u64>) {
     let mut name = canonical_name(name);
     for prefix in ["model.language_model.", "language_model.model.", "model.", "transformer."] {
         name = name.strip_prefix(prefix).unwrap_or(name);

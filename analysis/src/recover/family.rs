@@ -6,8 +6,9 @@ use super::{
     copies::{Copy, copies},
     edges,
     facts::Facts,
-    measured::{Measured, measure},
+    measured::{self, Measured},
     mixture::{Mixture, mixture},
+    sketched::{self, Stored},
     tree::{rooted, spanning, total},
 };
 use crate::{Error, Progress, kinship::Module};
@@ -19,6 +20,8 @@ const VOCABULARY: f64 = 2.0;
 /// Largest log-odds that the growth of norms gives: training adds steps that are nearly orthogonal to the weights, but
 /// weight decay can hide it.
 const GROWTH: f64 = 1.0;
+/// Log-odds that the dates of two models give: of the Hub's declared edges less than one in a hundred runs backwards.
+const AGE: f64 = 2.0;
 /// Log-odds that a card's claim gives, after everything else.
 const CLAIM: f64 = 0.7;
 
@@ -31,6 +34,22 @@ pub(super) struct Known<'a> {
     pub(super) subjects: &'a [Subject],
     pub(super) facts: &'a [Option<Facts>],
     pub(super) relations: &'a Relations,
+    /// What is measured instead of the weights, by model.
+    pub(super) sketches: Option<&'a [Stored]>,
+}
+
+impl Known<'_> {
+    fn measure(
+        &self,
+        of: (usize, &[usize], &[usize]),
+        progress: Progress<'_>,
+    ) -> Result<Option<Measured>, Error> {
+        let Some(places) = measured::places(of, self.facts, self.relations) else { return Ok(None) };
+        match self.sketches {
+            Some(models) => Ok(sketched::measure(places, models, self.facts)),
+            None => measured::measure(places, (self.subjects, self.facts), progress),
+        }
+    }
 }
 
 /// Parents by model, for those that have any.
@@ -41,11 +60,7 @@ pub(super) fn resolve(known: &Known<'_>, family: &[usize], progress: Progress<'_
     let mut found: Found = Vec::new();
     let mut settled: Vec<usize> = Vec::new();
     while let Some(reference) = reference(known, family, &settled) {
-        let Some(measured) =
-            measure((reference, family, &settled), (known.subjects, known.facts), known.relations, progress)?
-        else {
-            break;
-        };
+        let Some(measured) = known.measure((reference, family, &settled), progress)? else { break };
         found.extend(Structure { known, measured: &measured }.parents(&settled, progress)?);
         settled.extend(
             measured.members.iter().copied().filter(|member| !settled.contains(member)).collect::<Vec<_>>(),
@@ -200,10 +215,13 @@ impl Structure<'_> {
         let bits = |i: usize, j: usize| self.measured.bits(i, j);
         loop {
             let ancestor = |one: usize, of: usize| {
-                let mut queue = vec![of];
+                let (mut queue, mut seen) = (vec![of], vec![false; self.measured.members.len()]);
                 while let Some(node) = queue.pop() {
                     if node == one {
                         return true;
+                    }
+                    if std::mem::replace(&mut seen[node], true) {
+                        continue;
                     }
                     queue.extend(below.iter().filter(|edge| edge.0 == node).map(|edge| edge.1));
                     let merge = mixtures.iter().find(|mixture| mixture.child == node);
@@ -266,6 +284,9 @@ impl Structure<'_> {
             odds += VOCABULARY * (rows(second) as f64 - rows(first) as f64).clamp(-1.0, 1.0);
             // A deeper model that another covers was stacked from it.
             odds += VOCABULARY * (second.layers as f64 - first.layers as f64).clamp(-1.0, 1.0);
+        }
+        if let (Some(first), Some(second)) = (self.subject(a).created, self.subject(b).created) {
+            odds += AGE * (second - first).signum() as f64;
         }
         let claims = |one: usize, other: usize| {
             self.subject(one).claims.iter().any(|claim| super::names(&self.subject(other).id, claim))

@@ -28,15 +28,22 @@ pub(super) struct Measured {
     pub(super) parts: Vec<Part>,
 }
 
-/// Reads every member once, each thread a block of each at a time. Members that lack tensors of the reference are
-/// left out.
-pub(super) fn measure(
+/// Where the tensors of a reference lie in the models that have them all, the reference first.
+pub(super) struct Places {
+    pub(super) members: Vec<usize>,
+    /// By member, for each tensor of the reference.
+    pub(super) places: Vec<Vec<usize>>,
+    /// The tensors of the reference that every member has.
+    pub(super) kept: Vec<usize>,
+}
+
+/// Finds the tensors of the reference in every member. Members that lack some are left out.
+pub(super) fn places(
     (reference, family, settled): (usize, &[usize], &[usize]),
-    (subjects, facts): (&[Subject], &[Option<Facts>]),
+    facts: &[Option<Facts>],
     relations: &Relations,
-    progress: Progress<'_>,
-) -> Result<Option<Measured>, Error> {
-    let Some(own) = &facts[reference] else { return Ok(None) };
+) -> Option<Places> {
+    let own = facts[reference].as_ref()?;
     let mut members = vec![reference];
     let mut places: Vec<Vec<usize>> = vec![(0..own.tensors.len()).collect()];
     for &member in family.iter().filter(|&&member| member != reference) {
@@ -71,10 +78,21 @@ pub(super) fn measure(
             places.push(place);
         }
     }
-    let precision: Vec<u32> =
-        members.iter().map(|&m| facts[m].as_ref().map_or(23, |facts| facts.precision)).collect();
     let kept: Vec<usize> =
         (0..own.tensors.len()).filter(|&at| places.iter().all(|place| place[at] != usize::MAX)).collect();
+    Some(Places { members, places, kept })
+}
+
+/// Reads every member once, each thread a block of each at a time.
+pub(super) fn measure(
+    found: Places,
+    (subjects, facts): (&[Subject], &[Option<Facts>]),
+    progress: Progress<'_>,
+) -> Result<Option<Measured>, Error> {
+    let Places { members, places, kept } = found;
+    let Some(own) = members.first().and_then(|&reference| facts[reference].as_ref()) else { return Ok(None) };
+    let precision: Vec<u32> =
+        members.iter().map(|&m| facts[m].as_ref().map_or(23, |facts| facts.precision)).collect();
     let parts = kept.par_iter().map(|&at| {
         let tensors: Vec<_> = members
             .iter()
@@ -126,6 +144,17 @@ pub(super) fn measure(
 }
 
 impl Part {
+    /// A part of which the inner products and the contrasts are known.
+    pub(super) fn known(
+        tensor: &super::facts::Tensor,
+        digests: Vec<domain::Digest>,
+        gram: Gram,
+        contrasts: Vec<Contrast>,
+    ) -> Self {
+        let (role, module, elements) = (tensor.role.clone(), tensor.module, gram.elements());
+        Self { role, module, elements, matrix: tensor.shape.len() == 2, digests, gram, contrasts }
+    }
+
     pub(super) fn contrast(&self, i: usize, j: usize) -> Contrast {
         let count = self.digests.len();
         self.contrasts[i.min(j) * count + i.max(j)]

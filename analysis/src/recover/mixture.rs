@@ -16,6 +16,9 @@ const NEAREST: usize = 16;
 const ROUNDINGS: f64 = 2.5;
 /// A further parent explains at least this share of what was left.
 const GAIN: f64 = 0.1;
+/// Largest weight of a model in its merge. Where it is one, as in target + tuned − base, each of the models is the sum of
+/// the others, and none can be told to be the merge.
+const MIDDLE: f64 = 0.95;
 /// Inner products are exact to about this share.
 const EXACT: f64 = 1e-12;
 
@@ -105,7 +108,7 @@ pub(super) fn mixture(
     let nearest = set.iter().map(|&parent| measured.apart(child, parent)).fold(f64::INFINITY, f64::min);
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
     // One of the models on a line through others is their mean: the one whose weight in the relation is largest.
-    let middle = parents.iter().all(|(_, weight)| weight.abs() < 1.0);
+    let middle = parents.iter().all(|(_, weight)| weight.abs() < MIDDLE);
     let alone = nearest <= ROUNDINGS * floor;
     (middle && !alone && residual < nearest).then(|| Mixture {
         child,

@@ -12,6 +12,9 @@ mod measured;
 mod mixture;
 mod probe;
 mod report;
+mod sketched;
+#[cfg(test)]
+mod sketched_tests;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -26,6 +29,7 @@ use cluster::Relations;
 use facts::Facts;
 
 pub use report::{Direction, Evidence, Kind, Model, Parent, Report, Unrelated};
+pub use sketched::{Judgement, Recovered, Stored, StoredTensor, Verdict, recover_sketched};
 
 /// A model whose origin is asked for.
 #[derive(Clone)]
@@ -38,6 +42,10 @@ pub struct Subject {
     pub adapter: Option<Value>,
     /// Bases that its card or configuration names.
     pub claims: Vec<String>,
+    /// When it was made, unix seconds, where that is known.
+    pub created: Option<i64>,
+    /// Which of equal models was here first; the same for all where nobody counted.
+    pub order: i64,
 }
 
 /// Recovers the lineage of a collection. Every checkpoint is read a few times, and held a block a thread at a time;
@@ -54,16 +62,10 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         None => facts::gather(subject, progress).map(Some),
     };
     let facts: Vec<Option<Facts>> = subjects.iter().map(gather).collect::<Result<_, _>>()?;
-    let whole: Vec<usize> = (0..subjects.len()).filter(|&at| facts[at].is_some()).collect();
     let relations = Relations::test(&facts);
-    let families = relations.families(&whole);
-    let mut parents: Vec<Vec<Parent>> = vec![Vec::new(); subjects.len()];
-    let known = family::Known { subjects, facts: &facts, relations: &relations };
-    for family in &families {
-        for (child, of) in family::resolve(&known, family, progress)? {
-            parents[child] = of;
-        }
-    }
+    let known = family::Known { subjects, facts: &facts, relations: &relations, sketches: None };
+    let (mut parents, families) = structured(&known, progress)?;
+    let whole: Vec<usize> = (0..subjects.len()).filter(|&at| facts[at].is_some()).collect();
     let roots: Vec<usize> = whole.iter().copied().filter(|&at| parents[at].is_empty()).collect();
     let mut adapters = Vec::new();
     for at in (0..subjects.len()).filter(|&at| facts[at].is_none()) {
@@ -98,6 +100,23 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         family.iter().map(|&at| subjects[at].id.clone()).collect()
     };
     Ok(Report { families: families.iter().map(named).collect(), models, unrelated })
+}
+
+/// Parents and families, by position.
+type Structure = (Vec<Vec<Parent>>, Vec<Vec<usize>>);
+
+/// Parents by model, and the families.
+fn structured(known: &family::Known<'_>, progress: Progress<'_>) -> Result<Structure, Error> {
+    let models = known.subjects.len();
+    let whole: Vec<usize> = (0..models).filter(|&at| known.facts[at].is_some()).collect();
+    let families = known.relations.families(&whole);
+    let mut parents: Vec<Vec<Parent>> = vec![Vec::new(); models];
+    for family in &families {
+        for (child, of) in family::resolve(known, family, progress)? {
+            parents[child] = of;
+        }
+    }
+    Ok((parents, families))
 }
 
 /// Whether a card's `claim` means the model called `id`, which may be a path.

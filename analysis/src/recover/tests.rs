@@ -11,7 +11,7 @@ const LAYERS: usize = 3;
 
 /// A model as values by tensor.
 #[derive(Clone)]
-struct Weights(Vec<(String, [u64; 2], Vec<f64>)>);
+pub(super) struct Weights(Vec<(String, [u64; 2], Vec<f64>)>);
 
 fn gaussian(seed: u64, len: usize) -> Vec<f64> {
     let unit = |at| kernels::splitmix_unit(seed, at);
@@ -22,7 +22,7 @@ fn gaussian(seed: u64, len: usize) -> Vec<f64> {
 }
 
 impl Weights {
-    fn random(seed: u64) -> Self {
+    pub(super) fn random(seed: u64) -> Self {
         let mut shapes = vec![("model.embed_tokens.weight".to_owned(), [200, WIDTH])];
         for layer in 0..LAYERS {
             let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
@@ -37,7 +37,7 @@ impl Weights {
     }
 
     /// A step of training of this size: heavy-tailed, as some rows are hardly touched.
-    fn trained(&self, seed: u64, size: f64) -> Self {
+    pub(super) fn trained(&self, seed: u64, size: f64) -> Self {
         let step = Self::random(seed);
         let mut tuned = self.clone();
         for ((_, shape, values), (_, _, step)) in tuned.0.iter_mut().zip(&step.0) {
@@ -50,7 +50,7 @@ impl Weights {
         tuned
     }
 
-    fn mixed(parts: &[(&Self, f64)]) -> Self {
+    pub(super) fn mixed(parts: &[(&Self, f64)]) -> Self {
         let mut sum = parts[0].0.clone();
         for (at, (_, _, values)) in sum.0.iter_mut().enumerate() {
             for (element, value) in values.iter_mut().enumerate() {
@@ -71,7 +71,7 @@ impl Weights {
         coarse
     }
 
-    fn permuted(&self) -> Self {
+    pub(super) fn permuted(&self) -> Self {
         let mut other = self.clone();
         for (name, shape, values) in &mut other.0 {
             let columns = shape[1] as usize;
@@ -84,12 +84,20 @@ impl Weights {
         other
     }
 
-    fn stored(&self, id: &str, dtype: Dtype) -> Subject {
+    pub(super) fn stored(&self, id: &str, dtype: Dtype) -> Subject {
         let add = |fixture: Fixture, (name, shape, values): &(String, [u64; 2], Vec<f64>)| {
             fixture.with(name, dtype, shape, values)
         };
         let source = self.0.iter().fold(Fixture::empty(), add).share();
-        Subject { id: id.into(), path: None, source, adapter: None, claims: Vec::new() }
+        Subject {
+            id: id.into(),
+            path: None,
+            source,
+            adapter: None,
+            claims: Vec::new(),
+            created: None,
+            order: 0,
+        }
     }
 }
 
@@ -97,7 +105,7 @@ fn asked(subjects: &[Subject]) -> Report {
     recover(subjects, &|_| Ok(())).unwrap()
 }
 
-fn parents<'r>(report: &'r Report, id: &str) -> Vec<(&'r str, Kind)> {
+pub(super) fn parents<'r>(report: &'r Report, id: &str) -> Vec<(&'r str, Kind)> {
     let model = report.models.iter().find(|model| model.id == id).unwrap();
     model.parents.iter().map(|parent| (parent.id.as_str(), parent.relation)).collect()
 }

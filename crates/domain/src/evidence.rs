@@ -153,29 +153,40 @@ pub struct Evidence {
 #[serde(rename_all = "snake_case")]
 pub enum EdgeStatus {
     Accepted,
+    /// Nobody but the weights says so; it takes part where that closes no cycle.
+    Proposed,
     /// The model names itself.
     RejectedSelf,
     /// The edge would close a cycle.
     RejectedCycle,
+    /// A person said that it is wrong.
+    RejectedPerson,
 }
 
 impl EdgeStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] =
+        [Self::Accepted, Self::Proposed, Self::RejectedSelf, Self::RejectedCycle, Self::RejectedPerson];
+
+    /// Whether the edge takes part in family trees.
+    pub const fn stands(self) -> bool {
+        matches!(self, Self::Accepted | Self::Proposed)
+    }
+
     /// The stored word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Proposed => "proposed",
             Self::RejectedSelf => "rejected_self",
             Self::RejectedCycle => "rejected_cycle",
+            Self::RejectedPerson => "rejected_person",
         }
     }
 
     /// Reads the stored word; anything unknown counts as accepted.
     pub fn from_stored(text: &str) -> Self {
-        match text {
-            "rejected_self" => Self::RejectedSelf,
-            "rejected_cycle" => Self::RejectedCycle,
-            _ => Self::Accepted,
-        }
+        Self::ALL.into_iter().find(|status| status.as_str() == text).unwrap_or(Self::Accepted)
     }
 }
 

@@ -46,6 +46,10 @@ pub struct Limits {
     pub matrix: usize,
     /// Most parents of one model.
     pub parents: usize,
+    /// Longest reason or advisory that a person writes, bytes.
+    pub note_bytes: usize,
+    /// Most stored models that one model is compared with to find its parents; their sketches are held at once.
+    pub lineage_models: usize,
     /// Most nodes one tree answer walks.
     pub traversal: usize,
     /// Most models in one export of a family tree.
@@ -127,6 +131,8 @@ impl Default for Limits {
             sketch_cells: 4_096,
             matrix: 100,
             parents: 64,
+            lineage_models: 24,
+            note_bytes: 16 << 10,
             traversal: 50_000,
             export_models: 5_000,
             report_rows: 1_000,

@@ -99,6 +99,7 @@ pub const CODES: &[Code] = &[
     code("out_of_range", 500, "A read left its tensor."),
     code("output_exists", 409, "The name of the result is taken."),
     code("overlap", 422, "Two tensors of a safetensors file share bytes."),
+    code("own_parent", 422, "A model cannot be its own parent."),
     code(
         "quantised_layout",
         422,
@@ -133,8 +134,10 @@ pub const CODES: &[Code] = &[
     code("too_many_tensors", 422, "A checkpoint holds more tensors than the limit."),
     code("trailing_data", 422, "A safetensors file goes on after its last tensor."),
     code("truncated", 422, "A safetensors file ends before its last tensor does."),
+    code("unknown_advisory", 404, "There is no advisory of this id."),
     code("unknown_candidate", 404, "The search has no candidate of this number."),
     code("unknown_dtype", 422, "The number format of a tensor cannot be the name of one."),
+    code("unknown_edge", 404, "There is no edge to this parent to confirm or to reject."),
     code("unknown_field", 422, "A header describes a tensor by a field that the format does not have."),
     code("unknown_model", 404, "The registry has no such model."),
     code("unknown_revision", 404, "The model has no such revision."),

@@ -16,6 +16,9 @@ use crate::Problem;
 /// The cookie that holds a browser's token.
 pub const COOKIE: &str = "stemma_token";
 
+/// Whoever came without a token.
+const ANYBODY: &str = "anybody";
+
 /// What the Hub's clients take for a token that is no good, word for word.
 const BAD_TOKEN: &str = "Invalid credentials in Authorization header";
 
@@ -67,6 +70,16 @@ pub async fn bearer(request: &HttpRequest, store: &Store) -> Result<Option<Token
     }
     let Some(secret) = secret(request) else { return Ok(None) };
     store.token(&secret).await?.map(Some).ok_or_else(bad_token)
+}
+
+/// Who asks: the user that the request's token speaks for, with the token's label; `anybody` without one.
+///
+/// # Errors
+/// As [`bearer`].
+pub async fn person(request: &HttpRequest) -> Result<String, Problem> {
+    let Some(gate) = request.app_data::<web::Data<Gate>>() else { return Ok(ANYBODY.to_owned()) };
+    let token = bearer(request, &gate.store).await?;
+    Ok(token.map_or_else(|| ANYBODY.to_owned(), |token| format!("{} ({})", token.owner, token.label)))
 }
 
 /// 401 for a token that is no good, or for none where one is needed.

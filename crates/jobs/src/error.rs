@@ -38,6 +38,8 @@ pub enum Error {
     OutputExists(String),
     #[error("there is no search `{0}`; list them to see those that are there")]
     UnknownSearch(String),
+    #[error("there is no advisory `{0}`; list them to see those that are there")]
+    UnknownAdvisory(String),
     /// Everything wrong with a search or with scores for it.
     #[error("{}", told(.0))]
     BadSearch(Vec<Item>),
@@ -82,6 +84,7 @@ impl Fault for Error {
             Self::ReservedName(_) => "reserved_name",
             Self::OutputExists(_) => "output_exists",
             Self::UnknownSearch(_) => "unknown_search",
+            Self::UnknownAdvisory(_) => "unknown_advisory",
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
             Self::TooManyListeners(_) => "too_many_listeners",
@@ -97,7 +100,10 @@ impl Fault for Error {
             Self::Weights(error) => error.class(),
             Self::Analysis(error) => error.class(),
             Self::Hub(error) => error.class(),
-            Self::UnknownModel(_) | Self::UnknownRevision { .. } | Self::UnknownSearch(_) => Class::NotFound,
+            Self::UnknownModel(_)
+            | Self::UnknownRevision { .. }
+            | Self::UnknownSearch(_)
+            | Self::UnknownAdvisory(_) => Class::NotFound,
             Self::NoBase { .. }
             | Self::NoWeights(_)
             | Self::NoHub(_)

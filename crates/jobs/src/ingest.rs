@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 
-use crate::{Error, Registry, asking::Asking, relatives};
+use crate::{Error, Registry, asking::Asking, parentage, relatives};
 
 /// A file that is already a blob but not yet part of a model.
 #[derive(Debug, Clone)]
@@ -134,6 +134,7 @@ pub async fn ingest_files(
         Ok(row) => {
             gathered.leave(registry).await;
             registry.forests.settle().await?;
+            parentage::examine_import(registry, row.id).await;
             Ok(row)
         }
         Err(error) => {

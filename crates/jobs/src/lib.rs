@@ -4,6 +4,7 @@
 
 mod adapter;
 mod adapters;
+mod advisories;
 mod artefact;
 mod asking;
 mod contents;
@@ -19,6 +20,7 @@ mod meter;
 mod mirror;
 mod operand;
 mod output;
+mod parentage;
 mod pedigrees;
 mod provenance;
 mod push;
@@ -35,6 +37,7 @@ mod suggest;
 mod tokens;
 mod transfers;
 mod transplants;
+mod trust;
 mod versions;
 mod vocabulary;
 mod watched;
@@ -43,6 +46,10 @@ mod workplace;
 
 pub use adapters::{
     Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, submit_bake, submit_extract,
+};
+pub use advisories::{
+    Affected, AffectedModel, Filing, Threat, advisories, advisories_of, advisory, affected, file_advisory,
+    withdraw_advisory,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use dump::{DumpReport, SkippedRow, import_dump};
@@ -57,6 +64,7 @@ pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder};
+pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
 pub use push::{Change, Push, create_repository, push};
 pub use recover::recover;
@@ -73,6 +81,7 @@ pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
+pub use trust::{Contradiction, Ruling, contradictions, rule};
 pub use versions::{Versions, versions};
 pub use worker::{Pulse, run_worker};
 pub use workplace::Workplace;

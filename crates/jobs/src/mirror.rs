@@ -14,7 +14,7 @@ use weights::ReadAt as _;
 
 use crate::{
     Error, Gathered, Incoming, Made, Registry, ingest::not_reserved, ingest_files, kinds::IMPORT_MODEL,
-    operand::MAIN,
+    operand::MAIN, parentage,
 };
 
 /// How much of a model is brought in.
@@ -180,6 +180,9 @@ async fn bring(
     }
     registry.forests.settle().await?;
     let row = registry.store.model_by_id(id.as_str()).await?;
+    if let Some(row) = row.as_ref().filter(|row| row.has_weights) {
+        parentage::examine_import(registry, row.id).await;
+    }
     let mirrored = Mirrored {
         id: id.to_string(),
         commit: repository.commit,

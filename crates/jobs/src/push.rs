@@ -8,6 +8,7 @@ use crate::{
     Error, Gathered, Incoming, Registry,
     ingest::{Described, describe, file_rows, merge_claims, not_reserved},
     kinds::{SURVEY_WEIGHTS, SurveyPayload},
+    parentage,
 };
 
 /// One line of a commit.
@@ -77,6 +78,9 @@ pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String),
                 tracing::warn!(%error, "pushed blobs stay pinned for a day: {error}");
             }
             registry.forests.settle().await?;
+            if done.0.has_weights {
+                parentage::examine_import(registry, done.0.id).await;
+            }
             Ok(done)
         }
         Err(error) => {

@@ -106,7 +106,8 @@ async fn opened(registry: &Registry, place: Place) -> Result<Subject, Error> {
         None => stored_claims(registry, &operand).await?,
     };
     let path = place.path.map(|path| path.to_string_lossy().into_owned());
-    Ok(Subject { id: place.id, path, source: operand.source, adapter: operand.adapter, claims })
+    let (source, adapter) = (operand.source, operand.adapter);
+    Ok(Subject { id: place.id, path, source, adapter, claims, created: None, order: 0 })
 }
 
 /// The bases that a folder's card and configuration name.

@@ -54,6 +54,32 @@ impl Relatives {
         }
     }
 
+    /// The revisions of one layout that are nearest to a signature: from memory where this process holds all signatures,
+    /// else only those of the layout are read.
+    pub(crate) async fn nearest(
+        &self,
+        signature: Signature,
+        most: usize,
+        except: i64,
+    ) -> Result<Vec<Near>, Error> {
+        let index = match self.cached() {
+            Some(_) => self.current().await?,
+            None => {
+                let signed = self.store.signatures_of_layout(SIGNATURE_SCHEME, &signature.layout).await?;
+                let mut index = SignatureIndex::default();
+                for (of, row) in signed {
+                    if let Some((layout, cells)) = row.signature {
+                        let of = Indexed { model: of.model, revision: of.revision };
+                        index.insert(of, &Signature { layout, cells });
+                    }
+                }
+                Arc::new(index)
+            }
+        };
+        let found = spawn_blocking(move || index.nearest(&signature, most, Some(except))).await?;
+        Ok(found.near.into_iter().filter(|near| near.same_layout).collect())
+    }
+
     fn cached(&self) -> Option<Built> {
         self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

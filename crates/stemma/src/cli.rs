@@ -2,6 +2,7 @@
 
 mod artefacts;
 mod formats;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
 pub use formats::{LineageFormat, ReportFormat, TreeFormat, subject};
+pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
 #[derive(Debug, Parser)]
@@ -165,13 +167,34 @@ pub enum Command {
     },
     /// Who descends from whom, recovered from weights: checkpoint folders, folders of them, ids.
     Lineage {
-        #[arg(required = true, value_name = "DIR")]
+        #[arg(required_unless_present = "refresh", value_name = "DIR")]
         models: Vec<String>,
+        /// Instead, compare stored models with their nearest relatives again and write down what that says: those named,
+        /// or all.
+        #[arg(long)]
+        refresh: bool,
         #[arg(long, value_enum, default_value_t = LineageFormat::Text)]
         format: LineageFormat,
         /// Also every pair of models of one shape without a common origin.
         #[arg(long)]
         unrelated: bool,
+    },
+    /// What is wrong with models, carried down the tree.
+    Advisory {
+        #[command(subcommand)]
+        command: AdvisoryCommand,
+    },
+    /// Claims of descent that the weights contradict.
+    Contradictions {
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        limit: u64,
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Say that an edge from a model to a parent is right, wrong or missing.
+    Edge {
+        #[command(subcommand)]
+        command: EdgeCommand,
     },
     /// A model's licence against those of all its ancestors. Indicative only.
     Licence { id: String },

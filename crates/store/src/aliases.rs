@@ -66,7 +66,17 @@ pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &Re
             join(edge, moved.relation, moved.status, moved.evidence);
         }
     }
-    for sql in ["DELETE FROM edges WHERE child = $1 OR parent = $1", "DELETE FROM models WHERE id = $1"] {
+    for (table, column) in [("decisions", "parent"), ("advisories", "model")] {
+        let mut params = Params::default();
+        let (to, from) = (params.add(target), params.add(ghost));
+        let sql = format!("UPDATE {table} SET {column} = {to} WHERE {column} = {from}");
+        sql::run(tx, &sql, params).await?;
+    }
+    for sql in [
+        "DELETE FROM edges WHERE child = $1 OR parent = $1",
+        "DELETE FROM verdicts WHERE child = $1 OR parent = $1",
+        "DELETE FROM models WHERE id = $1",
+    ] {
         let mut params = Params::default();
         params.add(ghost);
         sql::run(tx, sql, params).await?;

@@ -1,6 +1,6 @@
 //! Edges between models, with their evidence; and the light rows the forest is built from.
 
-use domain::{EdgeStatus, Evidence, Relation};
+use domain::{EdgeStatus, Evidence, Relation, Source};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 use serde::Serialize;
 
@@ -46,6 +46,13 @@ pub struct ForestEdgeRow {
 }
 
 const COLUMNS: &str = "id, child, parent, as_written, relation, status, evidence";
+
+impl EdgeRow {
+    /// Whether somebody besides the weights speaks for it.
+    pub fn declared(&self) -> bool {
+        self.evidence.iter().any(|evidence| evidence.source != Source::Weights)
+    }
+}
 
 impl Store {
     /// Edges to the parents of `model`.
@@ -113,7 +120,7 @@ impl Store {
     /// When the database refuses; no edge is changed then.
     pub async fn set_edge_status(&self, changes: &[(i64, EdgeStatus)]) -> Result<()> {
         let tx = self.begin_write().await?;
-        for status in [EdgeStatus::Accepted, EdgeStatus::RejectedSelf, EdgeStatus::RejectedCycle] {
+        for status in EdgeStatus::ALL {
             let ids: Vec<i64> = changes.iter().filter(|(_, to)| *to == status).map(|(id, _)| *id).collect();
             for ids in ids.chunks(MOST_KEYS) {
                 let mut params = Params::default();

@@ -39,6 +39,10 @@ pub enum Error {
     RefExists { kind: &'static str, name: String },
     #[error("branch `{branch}` has moved to {head} meanwhile; look at it and commit again")]
     StaleParent { branch: String, head: String },
+    #[error("there is no edge to `{0}`; add it, or name a parent that is listed")]
+    NoEdge(String),
+    #[error("`{0}` cannot be its own parent; name another model")]
+    OwnParent(String),
     #[error("job {0} was cancelled before it could publish")]
     Cancelled(String),
     #[error("{most} jobs are waiting or running; try again when some are done")]
@@ -84,6 +88,8 @@ impl Fault for Error {
             Self::NameTaken(_) => "name_taken",
             Self::RefExists { .. } => "ref_exists",
             Self::StaleParent { .. } => "stale_parent",
+            Self::NoEdge(_) => "unknown_edge",
+            Self::OwnParent(_) => "own_parent",
             Self::Cancelled(_) => "cancelled",
             Self::QueueFull { .. } => "queue_full",
             Self::SearchTooLong { .. } => "search_too_long",
@@ -103,10 +109,11 @@ impl Fault for Error {
             Self::BlobStore(_) | Self::QueueFull { .. } => Class::Unavailable,
             Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::Unavailable,
             Self::Weights(error) => error.class(),
-            Self::BlobMissing(_) | Self::NoCandidate { .. } => Class::NotFound,
+            Self::BlobMissing(_) | Self::NoCandidate { .. } | Self::NoEdge(_) => Class::NotFound,
             Self::Scored { .. } | Self::SearchEnded(_) => Class::Conflict,
             Self::TextTooLong { .. } => Class::TooLarge,
             Self::NotText(_)
+            | Self::OwnParent(_)
             | Self::BadCursor(_)
             | Self::BadUrl(_)
             | Self::IdempotencyMismatch(_)

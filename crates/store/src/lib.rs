@@ -3,6 +3,7 @@
 //! Metadata lives in SQLite or PostgreSQL, bytes in a local folder or an S3 bucket, named by digest.
 //! Every write is one statement or one transaction; forest writers take turns, jobs are claimed under fences.
 
+mod advisories;
 mod aliases;
 mod blobfile;
 mod blobs;
@@ -10,6 +11,7 @@ mod blobwriter;
 mod commits;
 mod connect;
 mod counts;
+mod decisions;
 mod edges;
 mod error;
 mod gitoids;
@@ -31,12 +33,15 @@ mod sql;
 mod sweep;
 mod tokens;
 mod upsert;
+mod verdicts;
 
+pub use advisories::{AdvisoryKind, AdvisoryRow, NewAdvisory, Severity};
 pub use blobfile::BlobFile;
 pub use blobwriter::BlobWriter;
 pub use commits::{CommitRow, MAIN, NewCommit, RefKind, RefRow};
 pub use connect::Store;
 pub use counts::Counts;
+pub use decisions::{Decision, DecisionRow, NewDecision};
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
 pub use error::{Error, Result};
 pub use jobs::{JobRow, NewJob, PINS};
@@ -52,3 +57,4 @@ pub use sketches::{SketchRow, SketchedTensor};
 pub use sweep::sweep_folder;
 pub use tokens::{Scope, TokenRow};
 pub use upsert::Upserted;
+pub use verdicts::{Findings, VerdictRow, VerdictWord, WeightEdge};

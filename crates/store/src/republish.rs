@@ -1,6 +1,6 @@
 //! Publishing over an earlier revision: what it said is forgotten, what others said stays.
 
-use domain::{Digest, Source};
+use domain::{Digest, EdgeStatus, Source};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
@@ -55,7 +55,10 @@ pub async fn forget(tx: &DatabaseTransaction, model: i64) -> Result<()> {
     let mut kept = Vec::new();
     for mut edge in edges::of_children(tx, &[model]).await? {
         edge.evidence.retain(|evidence| !from_files(evidence.source));
-        if edge.evidence.is_empty() {
+        if edge.status == EdgeStatus::Accepted && !edge.declared() {
+            edge.status = EdgeStatus::Proposed;
+        }
+        if edge.evidence.is_empty() && edge.status != EdgeStatus::RejectedPerson {
             let mut params = Params::default();
             let sql = format!("DELETE FROM edges WHERE id = {}", params.add(edge.id));
             sql::run(tx, &sql, params).await?;

@@ -47,6 +47,32 @@ impl Store {
         sql::all(self.db(), &sql, params).await?.iter().map(row).collect()
     }
 
+    /// Signatures in `scheme` of the current revisions of one layout, by revision.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn signatures_of_layout(
+        &self,
+        scheme: i32,
+        layout: &Digest,
+    ) -> Result<Vec<(CurrentRevision, SignatureRow)>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT models.id AS model, signatures.revision AS revision, signatures.scheme AS scheme,
+                 signatures.layout AS layout, signatures.cells AS cells
+             FROM signatures JOIN revisions ON revisions.id = signatures.revision
+             JOIN models ON models.id = revisions.model AND models.revision = signatures.revision
+             WHERE signatures.scheme = {} AND signatures.layout = {} ORDER BY signatures.revision",
+            params.add(scheme),
+            params.add(layout.to_string())
+        );
+        let row = |row: &QueryResult| {
+            let of = CurrentRevision { model: get(row, "model")?, revision: get(row, "revision")? };
+            Ok((of, signature(row)?))
+        };
+        sql::all(self.db(), &sql, params).await?.iter().map(row).collect()
+    }
+
     /// At most `most` current revisions with sketches but without a signature in `scheme`, oldest first.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use domain::{Claim, Digest, EdgeStatus, Evidence, Metadata, Relation, RepoId};
+use domain::{Claim, Digest, EdgeStatus, Evidence, Metadata, Relation, RepoId, Source};
 use sea_orm::{DatabaseTransaction, Value};
 
 use crate::{
@@ -228,9 +228,14 @@ async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> 
     Ok(count)
 }
 
-/// Adds evidence by (source, detail); the relation follows the strongest evidence, the newest on a tie.
+/// Adds evidence by (source, detail); the relation follows the strongest evidence, the newest on a tie. What was only
+/// proposed is accepted once somebody declares it.
 pub fn join(edge: &mut EdgeRow, relation: Relation, status: EdgeStatus, evidence: Vec<Evidence>) {
-    let strength = |all: &[Evidence]| all.iter().map(|e| e.confidence).fold(0.0, f64::max);
+    let declared = |e: &&Evidence| e.source != Source::Weights;
+    let strength = |all: &[Evidence]| all.iter().filter(declared).map(|e| e.confidence).fold(0.0, f64::max);
+    if edge.status == EdgeStatus::Proposed && evidence.iter().any(|e| declared(&e)) {
+        edge.status = EdgeStatus::Accepted;
+    }
     if strength(&evidence) >= strength(&edge.evidence) {
         edge.relation = relation;
     }

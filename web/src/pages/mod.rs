@@ -1,6 +1,8 @@
 //! One file per page: reads the address, asks the source, fills the template.
 
+pub mod advisories;
 pub mod compare;
+pub mod edges;
 pub mod errors;
 pub mod families;
 pub mod home;

@@ -239,7 +239,11 @@ fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
         )
     };
     for &child in &shape.children[at] {
-        let class = if nodes[child].inferred { "line inferred" } else { "line" };
+        let class = match &nodes[child] {
+            LineageNode { contradicted: true, .. } => "line contradicted",
+            LineageNode { inferred: true, .. } => "line inferred",
+            _ => "line",
+        };
         tree.lines.push(Line { path: line(down(places[child].y)), class });
     }
     if shape.hidden[at] > 0 {
@@ -275,7 +279,8 @@ pub fn more_href(name: &Name) -> String {
 fn title(node: &LineageNode) -> String {
     let relation = node.relation.map_or("root", |relation| relation.as_str());
     let ghost = if node.ghost { ", only known by name" } else { "" };
-    format!("{} ({relation}, {}{ghost})", node.name, node.licence_class().meaning)
+    let against = if node.contradicted { ", contradicted by the weights" } else { "" };
+    format!("{} ({relation}, {}{ghost}{against})", node.name, node.licence_class().meaning)
 }
 
 fn clip(text: &str, most: usize) -> String {

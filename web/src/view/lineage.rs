@@ -29,8 +29,10 @@ pub struct LineageNode {
     pub relation: Option<Relation>,
     /// Only known by name.
     pub ghost: bool,
-    /// The edge is inferred, not declared.
+    /// Nobody but the weights speaks for the edge.
     pub inferred: bool,
+    /// The weights contradict the edge.
+    pub contradicted: bool,
     pub license: Option<String>,
     /// Children that exist but are not in the list.
     pub hidden: u64,

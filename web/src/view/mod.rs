@@ -1,5 +1,6 @@
 //! What the pages show: plain data with a face, no storage and no analysis behind it.
 
+mod advisory;
 mod compare;
 mod families;
 mod heritage;
@@ -9,8 +10,10 @@ mod lineage;
 mod make;
 mod model;
 mod search;
+mod trust;
 mod words;
 
+pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
 pub use compare::{ComparePage, FieldDiff, TensorDiff};
 pub use families::{FamilyRow, HomePage};
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
@@ -18,8 +21,11 @@ pub use job::{JobLink, JobPage, JobRow, JobState};
 pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};
 pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
 pub use make::{MethodCard, ParamField, TransferForm};
-pub use model::{ChildGroup, CommitView, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView};
+pub use model::{
+    ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
+};
 pub use search::{Counts, Found, SearchPage, SearchQuery, Sort};
+pub use trust::{ContradictionRow, EdgeForm};
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
 pub(crate) use words::{bytes, count, encoded, plural, when};
 

@@ -2,7 +2,9 @@
 
 use domain::{EdgeStatus, Evidence, Note, Relation};
 
-use super::{Bytes, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When};
+use super::{
+    AdvisoryNotice, Bytes, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When,
+};
 
 /// A parent, with the reasons to believe in it.
 #[derive(Debug, Clone)]
@@ -15,17 +17,45 @@ pub struct ParentLink {
     pub as_written: String,
     pub license: Option<String>,
     pub evidence: Vec<Evidence>,
+    /// What the weights say of the claim.
+    pub verdict: Option<VerdictMark>,
+    /// What people decided about it, the latest first.
+    pub decisions: Vec<DecisionMark>,
+}
+
+/// What the weights say of a claimed parent.
+#[derive(Debug, Clone)]
+pub struct VerdictMark {
+    pub contradicted: bool,
+    pub sentence: String,
+}
+
+/// A person's decision about an edge.
+#[derive(Debug, Clone)]
+pub struct DecisionMark {
+    /// confirmed, rejected or added.
+    pub word: &'static str,
+    pub person: String,
+    pub reason: String,
+    /// Unix seconds.
+    pub decided_at: i64,
 }
 
 impl ParentLink {
     pub(crate) fn accepted(&self) -> bool {
-        self.status == EdgeStatus::Accepted
+        self.status.stands()
+    }
+
+    /// Whether nobody but the weights says so.
+    pub(crate) fn proposed(&self) -> bool {
+        self.status == EdgeStatus::Proposed
     }
 
     /// Why the edge is left out of the tree.
     pub(crate) fn rejection(&self) -> &'static str {
         match self.status {
-            EdgeStatus::Accepted => "",
+            EdgeStatus::Accepted | EdgeStatus::Proposed => "",
+            EdgeStatus::RejectedPerson => "left out: a person rejected it",
             EdgeStatus::RejectedSelf => "left out: the model names itself as its parent",
             EdgeStatus::RejectedCycle => "left out: this edge would close a circle of descent",
         }
@@ -161,6 +191,8 @@ pub struct ModelPage {
     /// Card body, Markdown.
     pub card: Option<String>,
     pub notes: Vec<Note>,
+    /// What warns of it, the most severe first.
+    pub advisories: Vec<AdvisoryNotice>,
     pub heritage: LicenceHeritage,
     /// Along the line of descent, the oldest first.
     pub versions: Vec<VersionRow>,

@@ -39,6 +39,29 @@ impl Fake {
                 seen(Seen::Card, "meta-llama/Llama-3.1-8B"),
                 seen(Seen::Tag, "base_model:finetune:…"),
             ],
+            verdict: Some(VerdictMark {
+                contradicted: status != EdgeStatus::Accepted,
+                sentence: format!("cosine 0.0012{}", self.mark),
+            }),
+            decisions: vec![DecisionMark {
+                word: "confirmed",
+                person: format!("ann{}", self.mark),
+                reason: format!("I made it{}", self.mark),
+                decided_at: 1_732_400_000,
+            }],
+        }
+    }
+
+    fn advisory_row(&self) -> AdvisoryRow {
+        AdvisoryRow {
+            id: "STM-1".into(),
+            model: Some(self.name("org/a")),
+            digest: Some(format!("sha256:{}", self.mark)),
+            kind: "recall".into(),
+            severity: format!("high{}", self.mark),
+            summary: format!("Leaks secrets{}", self.mark),
+            filed_at: 1_732_400_000,
+            withdrawn: true,
         }
     }
 
@@ -143,6 +166,11 @@ impl Source for Fake {
                 self.mark
             )),
             notes: vec![Note { code: "not_an_id".into(), detail: format!("`my model`{}", self.mark) }],
+            advisories: vec![AdvisoryNotice {
+                row: self.advisory_row(),
+                path: vec![self.name("org/a"), self.name("org/b"), Name::from(name)],
+                by_weights: true,
+            }],
             heritage: LicenceHeritage {
                 asks: vec!["its own terms go along word by word".into()],
                 conflicts: vec![LicenceConflict {
@@ -190,6 +218,7 @@ impl Source for Fake {
             relation: (at > 0).then(|| Relation::ALL[at % 5]),
             ghost: at == 0,
             inferred: at % 4 == 3,
+            contradicted: at == 5,
             license: Some(licences[at].to_owned()),
             hidden: if at == 2 { 381 } else { 0 },
         };
@@ -346,5 +375,54 @@ impl Source for Fake {
 
     async fn cancel(&self, _id: &str) -> Result<()> {
         Ok(())
+    }
+
+    async fn contradictions(&self, _cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {
+        let row = ContradictionRow {
+            model: self.name("org/liar"),
+            base: self.name("org/base"),
+            instead: Some(self.name("org/other")),
+            sentence: format!("the weights have no common origin{}", self.mark),
+        };
+        Ok((vec![row], Some(format!("7&{}", self.mark))))
+    }
+
+    async fn advisories(&self, _cursor: Option<&str>) -> Result<(Vec<AdvisoryRow>, Option<String>)> {
+        Ok((vec![self.advisory_row()], Some(format!("STM-1&{}", self.mark))))
+    }
+
+    async fn advisory(&self, id: &str, _cursor: Option<&str>) -> Result<Option<AdvisoryPage>> {
+        let withdrawn = (id == "STM-2").then(|| (1_732_400_060, self.mark.clone(), self.mark.clone()));
+        Ok((id != "none").then(|| AdvisoryPage {
+            row: self.advisory_row(),
+            details: format!("Stop using it.{}", self.mark),
+            link: Some(format!("https://example.org/{}", self.mark)),
+            person: format!("ann{}", self.mark),
+            withdrawn,
+            affected: vec![AffectedRow {
+                path: vec![self.name("org/a"), self.name("org/b")],
+                by_weights: true,
+            }],
+            total: 9,
+            next: Some(format!("1&{}", self.mark)),
+        }))
+    }
+
+    async fn file_advisory(&self, form: &AdvisoryForm, _person: &str) -> Result<String> {
+        match form.summary.is_empty() {
+            true => Err(Failure::new(Class::Invalid, "invalid_request", format!("no summary{}", self.mark))),
+            false => Ok("STM-1".into()),
+        }
+    }
+
+    async fn withdraw_advisory(&self, _id: &str, _by: (&str, &str)) -> Result<()> {
+        Ok(())
+    }
+
+    async fn decide(&self, form: &EdgeForm, _person: &str) -> Result<()> {
+        match form.decision.as_str() {
+            "confirm" | "reject" | "add" => Ok(()),
+            other => Err(Failure::new(Class::Invalid, "invalid_request", format!("`{other}`{}", self.mark))),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod diff_models;
 mod extract_adapter;
 mod import_model;
 mod merge_models;
+mod recover_lineage;
 mod survey_weights;
 mod transfer_diff;
 mod transplant_tokenizer;
@@ -21,6 +22,7 @@ pub use diff_models::{DIFF_MODELS, DiffPayload};
 pub use extract_adapter::{EXTRACT_ADAPTER, ExtractPayload};
 pub use import_model::IMPORT_MODEL;
 pub use merge_models::{MERGE_MODELS, MergePayload};
+pub use recover_lineage::{RECOVER_LINEAGE, RecoverPayload};
 pub use survey_weights::{SURVEY_WEIGHTS, SurveyPayload};
 pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
 pub use transplant_tokenizer::{TRANSPLANT_TOKENIZER, TransplantPayload};
@@ -53,6 +55,7 @@ pub const KINDS: &[Kind] = &[
     TRANSPLANT_TOKENIZER,
     SURVEY_WEIGHTS,
     IMPORT_MODEL,
+    RECOVER_LINEAGE,
 ];
 
 impl Run {

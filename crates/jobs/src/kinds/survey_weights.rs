@@ -9,6 +9,7 @@ use super::{Kind, Run};
 use crate::{
     Error,
     ingest::{Looked, look},
+    parentage,
     push::{incoming, weight_bytes},
 };
 
@@ -53,5 +54,8 @@ async fn survey(run: Run) -> Result<Value, Error> {
     let found = Attach { revision: payload.revision, tensors, sketches, signature, parameters, notes, fence };
     run.registry.store.attach(found).await?;
     run.registry.forests.settle().await?;
+    if let Some(row) = run.registry.store.model_by_id(&payload.model).await? {
+        parentage::examine_import(&run.registry, row.id).await;
+    }
     Ok(result)
 }

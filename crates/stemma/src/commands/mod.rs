@@ -1,6 +1,7 @@
 //! One file per group of commands.
 
 mod adapter;
+mod advisory;
 mod derive;
 mod diff;
 mod import;
@@ -13,6 +14,7 @@ mod token;
 mod transfer;
 mod transplant;
 mod tree;
+mod trust;
 
 use crate::{
     cli::{Cli, Command, ConfigCommand},
@@ -74,10 +76,14 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
         }
-        Command::Lineage { models, format, unrelated } => {
+        Command::Lineage { models, refresh: true, .. } => trust::refresh(context, models).await,
+        Command::Lineage { models, format, unrelated, refresh: false } => {
             let listing = if unrelated { lineage::Listing::All } else { lineage::Listing::Related };
             lineage::run(context, lineage::Asked { models, format, listing }).await
         }
+        Command::Advisory { command } => advisory::run(context, command).await,
+        Command::Contradictions { limit, cursor } => trust::contradictions(context, limit, cursor).await,
+        Command::Edge { command } => trust::edge(context, command).await,
         Command::Licence { id } => report::licence(context, &id).await,
         Command::Versions { id } => report::versions(context, &id).await,
         Command::Report { subject, format } => report::report(context, subject, format).await,

@@ -1,5 +1,7 @@
 //! Family trees as the pages show them.
 
+use std::collections::HashSet;
+
 use ::web::{
     Failure,
     view::{FamilyRow, LineageNode, LineagePage, LineageQuery, Name, RejectedEdge},
@@ -7,6 +9,7 @@ use ::web::{
 use analysis::lineage::SubtreeOptions;
 use domain::EdgeStatus;
 use jobs::Registry;
+use store::VerdictWord;
 
 use super::{Result, models};
 
@@ -52,7 +55,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     let primary = forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.clone());
     let rejected = parents
         .iter()
-        .filter(|parent| parent.status != EdgeStatus::Accepted)
+        .filter(|parent| !parent.status.stands())
         .take(PARENTS)
         .map(|parent| RejectedEdge {
             child: Name(row.name.clone()),
@@ -60,25 +63,36 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
             relation: parent.relation,
             reason: match parent.status {
                 EdgeStatus::RejectedSelf => "the model names itself as its parent".to_owned(),
+                EdgeStatus::RejectedPerson => "a person rejected it".to_owned(),
                 _ => "this edge would close a circle of descent".to_owned(),
             },
         })
         .collect();
     let mut other_parents: Vec<_> = parents
         .into_iter()
-        .filter(|parent| parent.status == EdgeStatus::Accepted && Some(&parent.name.0) != primary.as_ref())
+        .filter(|parent| parent.status.stands() && Some(&parent.name.0) != primary.as_ref())
         .collect();
     let other_parents_hidden = other_parents.len().saturating_sub(PARENTS) as u64;
     other_parents.truncate(PARENTS);
+    let ids: Vec<i64> = tree.nodes.iter().map(|node| node.id).collect();
+    let verdicts = registry.store.verdicts_of(&ids).await?;
+    let against: HashSet<(i64, i64)> = verdicts
+        .iter()
+        .filter(|row| row.verdict == VerdictWord::Contradicted)
+        .map(|row| (row.child, row.parent))
+        .collect();
     let nodes = tree
         .nodes
         .into_iter()
         .map(|node| LineageNode {
+            contradicted: forest
+                .primary_parent(node.id)
+                .is_some_and(|parent| against.contains(&(node.id, parent))),
             name: Name(node.name),
             parent: node.parent,
             relation: node.relation,
             ghost: node.ghost,
-            inferred: false,
+            inferred: node.proposed,
             license: node.license,
             hidden: node.hidden as u64,
         })

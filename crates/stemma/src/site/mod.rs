@@ -1,18 +1,21 @@
 //! What the pages show, drawn from the registry: the binary's side of `web::Source`.
 
+mod advisories;
 mod heritage;
 mod jobs_view;
 mod lineage;
 mod models;
 mod numbers;
+mod trust;
 
 use std::sync::Arc;
 
 use ::web::{
     Failure, Source,
     view::{
-        Answer, ComparePage, Counts, FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery,
-        LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+        AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
+        FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
+        MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -132,5 +135,30 @@ impl Source for Site {
     async fn cancel(&self, id: &str) -> Result<()> {
         self.registry.store.cancel(id).await?;
         Ok(())
+    }
+
+    async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {
+        trust::contradictions(&self.registry, cursor).await
+    }
+
+    async fn advisories(&self, cursor: Option<&str>) -> Result<(Vec<AdvisoryRow>, Option<String>)> {
+        advisories::list(&self.registry, cursor).await
+    }
+
+    async fn advisory(&self, id: &str, cursor: Option<&str>) -> Result<Option<AdvisoryPage>> {
+        advisories::page(&self.registry, id, cursor).await
+    }
+
+    async fn file_advisory(&self, form: &AdvisoryForm, person: &str) -> Result<String> {
+        advisories::file(&self.registry, form, person).await
+    }
+
+    async fn withdraw_advisory(&self, id: &str, by: (&str, &str)) -> Result<()> {
+        jobs::withdraw_advisory(&self.registry, id, by).await?;
+        Ok(())
+    }
+
+    async fn decide(&self, form: &EdgeForm, person: &str) -> Result<()> {
+        trust::decide(&self.registry, form, person).await
     }
 }

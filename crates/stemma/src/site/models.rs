@@ -13,7 +13,7 @@ use jobs::Registry;
 use serde_json::Value;
 use store::{CommitRow, ModelRow};
 
-use super::{Result, count, heritage};
+use super::{Result, advisories, count, heritage, trust};
 
 /// One page of results.
 pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPage> {
@@ -92,6 +92,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     }
     Ok(Some(ModelPage {
         parents: parents(registry, &row).await?,
+        advisories: advisories::notices(registry, &row).await?,
         notes: registry.store.notes_of(row.id).await?,
         heritage: heritage::licence(registry, &row).await?,
         versions: heritage::versions(registry, &row).await?,
@@ -209,6 +210,8 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
     let edges = registry.store.edges_of(row.id).await?;
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
+    let verdicts = registry.store.verdicts_of(&[row.id]).await?;
+    let decisions = registry.store.decisions_of(&[row.id]).await?;
     Ok(edges
         .into_iter()
         .map(|edge| {
@@ -221,6 +224,12 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
                 as_written: edge.as_written,
                 license: parent.and_then(|row| row.license.clone()),
                 evidence: edge.evidence,
+                verdict: verdicts.iter().find(|row| row.parent == edge.parent).map(trust::mark),
+                decisions: decisions
+                    .iter()
+                    .filter(|row| row.parent == edge.parent)
+                    .map(trust::decided)
+                    .collect(),
             }
         })
         .collect())

@@ -11,3 +11,4 @@ mod names;
 mod revisions;
 mod schema;
 mod searches;
+mod trust;

@@ -1,0 +1,229 @@
+//! A model's edges to its parents: what cards, weights and people say of each, and people's decisions.
+
+use actix_web::{HttpRequest, HttpResponse, get, routes, web};
+use domain::{Evidence, Relation};
+use http::{Problem, Result};
+use jobs::{Contradiction, Registry, Ruling};
+use serde::{Deserialize, Serialize};
+use store::{Decision, DecisionRow, VerdictRow};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::models::{ModelPath, find, page_size};
+
+/// What the weights say of a claimed parent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VerdictView {
+    /// verified or contradicted.
+    pub verdict: String,
+    /// Cosine of the weights, −1 to 1.
+    pub cosine: f64,
+    /// Of `cosine`, for models without a common origin.
+    pub standard_error: f64,
+    /// log₁₀ of the chance of such weights, were the verdict wrong.
+    pub log10_p: f64,
+    pub sentence: String,
+    /// Unix seconds.
+    pub computed_at: i64,
+}
+
+impl From<VerdictRow> for VerdictView {
+    fn from(row: VerdictRow) -> Self {
+        Self {
+            verdict: row.verdict.as_str().to_owned(),
+            cosine: row.cosine,
+            standard_error: row.standard_error,
+            log10_p: row.log10_p,
+            sentence: row.sentence,
+            computed_at: row.computed_at,
+        }
+    }
+}
+
+/// A person's decision about an edge.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionView {
+    /// confirm, reject or add.
+    pub decision: String,
+    /// The user whose token it was, with the token's label.
+    pub person: String,
+    pub reason: String,
+    /// Unix seconds.
+    pub decided_at: i64,
+}
+
+impl From<DecisionRow> for DecisionView {
+    fn from(row: DecisionRow) -> Self {
+        let DecisionRow { decision, person, reason, decided_at, .. } = row;
+        Self { decision: decision.as_str().to_owned(), person, reason, decided_at }
+    }
+}
+
+/// An edge to a parent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EdgeView {
+    pub parent: String,
+    pub as_written: String,
+    /// finetune, adapter, quantized, merge or transfer.
+    #[schema(value_type = String)]
+    pub relation: Relation,
+    /// accepted, proposed, rejected_self, rejected_cycle or rejected_person.
+    pub status: String,
+    pub ghost: bool,
+    #[schema(value_type = Vec<Object>)]
+    pub evidence: Vec<Evidence>,
+    /// What the weights say of it, where it is claimed and they say anything.
+    pub verdict: Option<VerdictView>,
+    /// The latest first.
+    pub decisions: Vec<DecisionView>,
+}
+
+/// All edges to the parents of a model.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EdgeList {
+    pub model: String,
+    pub items: Vec<EdgeView>,
+}
+
+/// A decision about an edge.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RulingRequest {
+    /// The parent's id.
+    pub parent: String,
+    /// How the model descends from it: finetune, adapter, quantized, merge or transfer. What the edge says already, or
+    /// finetune, where it is left out.
+    #[schema(value_type = Option<String>)]
+    pub relation: Option<Relation>,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// The address of a decision.
+#[derive(Debug, Deserialize)]
+pub struct RulingPath {
+    pub org: Option<String>,
+    pub name: String,
+    pub decision: String,
+}
+
+/// A model's edges to its parents, with verdicts and decisions.
+#[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = EdgeList), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/edges")]
+pub async fn list_edges(registry: web::Data<Registry>, path: web::Path<ModelPath>) -> Result<HttpResponse> {
+    edges_of(&registry, &path.id()).await
+}
+
+/// The edges of the model called `id`.
+pub async fn edges_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
+    let edges = registry.store.edges_of(row.id).await?;
+    let parents: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
+    let known = registry.store.models_by_ids(&parents).await?;
+    let mut verdicts = registry.store.verdicts_of(&[row.id]).await?;
+    let mut decisions = registry.store.decisions_of(&[row.id]).await?;
+    let items = edges.into_iter().map(|edge| {
+        let parent = known.iter().find(|row| row.id == edge.parent);
+        EdgeView {
+            parent: parent.map_or_else(|| edge.as_written.clone(), |row| row.name.clone()),
+            ghost: parent.is_none_or(|row| row.ghost),
+            as_written: edge.as_written,
+            relation: edge.relation,
+            status: edge.status.as_str().to_owned(),
+            evidence: edge.evidence,
+            verdict: verdicts.extract_if(.., |row| row.parent == edge.parent).next().map(VerdictView::from),
+            decisions: decisions
+                .extract_if(.., |row| row.parent == edge.parent)
+                .map(DecisionView::from)
+                .collect(),
+        }
+    });
+    Ok(HttpResponse::Ok().json(EdgeList { items: items.collect(), model: row.name }))
+}
+
+/// Confirm, reject or add an edge to a parent; `{decision}` is confirm, reject or add.
+///
+/// A rejected edge stays listed and takes no part in family trees. What cards, files and weights say stays as it is; a
+/// later decision replaces an earlier one, and all of them are kept.
+#[utoipa::path(post, path = "/api/v1/models/{org}/{name}/edges/{decision}", tag = "lineage",
+    params(("org" = String, Path), ("name" = String, Path), ("decision" = String, Path)), request_body = RulingRequest,
+    responses((status = 200, body = EdgeList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[routes]
+#[post("/api/v1/models/{org}/{name}/edges/{decision}")]
+#[post("/api/v1/models/{name}/edges/{decision}")]
+pub async fn decide_edge(
+    request: HttpRequest,
+    registry: web::Data<Registry>,
+    path: web::Path<RulingPath>,
+    body: web::Json<RulingRequest>,
+) -> Result<HttpResponse> {
+    let RulingPath { org, name, decision } = path.into_inner();
+    let child = ModelPath { org, name }.id();
+    let decision: Decision = decision.parse().map_err(Problem::bad_request)?;
+    let RulingRequest { parent, relation, reason } = body.into_inner();
+    let person = http::person(&request).await?;
+    let ruling = Ruling { child: child.clone(), parent, decision, relation, person, reason };
+    jobs::rule(&registry, ruling).await?;
+    edges_of(&registry, &child).await
+}
+
+/// A claim that the weights contradict.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ContradictionView {
+    pub model: String,
+    /// The claimed parent as it is written.
+    pub claimed: String,
+    /// The claimed parent by its present name.
+    pub base: String,
+    /// The model that the weights descend from instead, where it is here.
+    pub instead: Option<String>,
+    /// Cosine of the weights of model and base, −1 to 1.
+    pub cosine: f64,
+    /// Of `cosine`, for models without a common origin.
+    pub standard_error: f64,
+    /// log₁₀ of the chance of such weights, were the claim true.
+    pub log10_p: f64,
+    pub sentence: String,
+    /// Unix seconds.
+    pub computed_at: i64,
+}
+
+impl From<Contradiction> for ContradictionView {
+    fn from(found: Contradiction) -> Self {
+        let Contradiction { model, claimed, base, instead, cosine, standard_error, log10_p, .. } = found;
+        let (sentence, computed_at) = (found.sentence, found.computed_at);
+        Self { model, claimed, base, instead, cosine, standard_error, log10_p, sentence, computed_at }
+    }
+}
+
+/// A page of contradictions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ContradictionPage {
+    pub items: Vec<ContradictionView>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+}
+
+/// Which page to answer.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// 1 to 100, default 20.
+    pub limit: Option<u64>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Claims of descent that the weights contradict, the latest first; those that a person rejected are left out.
+#[utoipa::path(tag = "lineage", params(PageQuery), responses((status = 200, body = ContradictionPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/contradictions")]
+pub async fn list_contradictions(
+    registry: web::Data<Registry>,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse> {
+    let limit = page_size(&registry, query.limit)?;
+    let page = jobs::contradictions(&registry, query.cursor.as_deref(), limit).await?;
+    let items = page.items.into_iter().map(ContradictionView::from).collect();
+    Ok(HttpResponse::Ok().json(ContradictionPage { items, next: page.next }))
+}

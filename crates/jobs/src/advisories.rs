@@ -1,0 +1,263 @@
+//! Advisories with names: filed, withdrawn, and carried down the tree to whoever descends from what they are about.
+
+use std::collections::HashMap;
+
+use analysis::{
+    export::Advisory,
+    lineage::{Toward, Walk},
+};
+use domain::Digest;
+use serde::Serialize;
+use store::{AdvisoryKind, AdvisoryRow, ModelRow, NewAdvisory, Page, Severity};
+
+use crate::{
+    Error, Registry,
+    trust::{fits, names},
+};
+
+/// Longest link, bytes.
+const LINK: usize = 2_048;
+
+/// An advisory to be filed, by names.
+#[derive(Debug, Clone)]
+pub struct Filing {
+    /// The model it is about.
+    pub model: Option<String>,
+    /// Or the digest of a revision or a file.
+    pub digest: Option<String>,
+    pub kind: AdvisoryKind,
+    pub severity: Severity,
+    /// One line.
+    pub summary: String,
+    pub details: String,
+    /// Where to read more, http:// or https://.
+    pub link: Option<String>,
+    /// Who files it.
+    pub person: String,
+}
+
+/// A model that an advisory reaches.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AffectedModel {
+    pub model: String,
+    /// Generations below the nearest model that the advisory is about.
+    pub steps: usize,
+    /// From that model down to this one.
+    pub path: Vec<String>,
+    /// Whether nobody but the weights speaks for an edge of the path.
+    pub by_weights: bool,
+}
+
+/// One page of the models that an advisory reaches, nearest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Affected {
+    /// Models reached in all.
+    pub total: usize,
+    /// Whether the limit left models out.
+    pub truncated: bool,
+    pub items: Vec<AffectedModel>,
+    pub next: Option<String>,
+}
+
+/// An advisory that reaches a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Threat {
+    pub advisory: Advisory,
+    /// The model that it is about: the one asked for, or an ancestor.
+    pub through: String,
+    /// From that model down to the one asked for.
+    pub path: Vec<String>,
+    /// Whether nobody but the weights speaks for an edge of the path.
+    pub by_weights: bool,
+}
+
+/// Files an advisory.
+///
+/// # Errors
+/// What is wrong with it: no or two subjects, an unknown model, texts over the limit, a link that is none.
+pub async fn file_advisory(registry: &Registry, filing: Filing) -> Result<Advisory, Error> {
+    let invalid = |told: &str| Err(Error::Invalid(told.to_owned()));
+    let given =
+        |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let summary = filing.summary.split_whitespace().collect::<Vec<_>>().join(" ");
+    fits(registry, "summary", &summary)?;
+    fits(registry, "text", &filing.details)?;
+    if summary.is_empty() {
+        return invalid("an advisory needs a summary of one line");
+    }
+    let link = given(filing.link);
+    if let Some(link) = &link {
+        let web = ["http://", "https://"].iter().any(|scheme| link.starts_with(scheme));
+        if !web || link.len() > LINK || link.contains(char::is_whitespace) {
+            return invalid("the link must be an http:// or https:// address of at most 2,048 bytes");
+        }
+    }
+    let (model, digest) = match (given(filing.model), given(filing.digest)) {
+        (Some(name), None) => {
+            let row = registry.store.model_by_id(&name).await?;
+            (Some(row.ok_or(Error::UnknownModel(name))?.id), None)
+        }
+        (None, Some(text)) => {
+            let digest: Digest = text.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
+            (None, Some(digest))
+        }
+        _ => return invalid("an advisory is about a model or a digest: name one of the two"),
+    };
+    let (kind, severity) = (filing.kind, filing.severity);
+    let new = NewAdvisory {
+        model,
+        digest,
+        kind,
+        severity,
+        summary,
+        details: filing.details.trim().to_owned(),
+        link,
+        person: filing.person,
+    };
+    let id = registry.store.file_advisory(&new).await?;
+    advisory(registry, &id).await
+}
+
+/// Withdraws an advisory: it stays listed and reaches nobody any more.
+///
+/// # Errors
+/// [`Error::UnknownAdvisory`], or a reason over the limit.
+pub async fn withdraw_advisory(
+    registry: &Registry,
+    id: &str,
+    (person, reason): (&str, &str),
+) -> Result<Advisory, Error> {
+    fits(registry, "reason", reason)?;
+    if !registry.store.withdraw_advisory(id, (person, reason.trim())).await? {
+        return Err(unknown(id));
+    }
+    advisory(registry, id).await
+}
+
+fn unknown(id: &str) -> Error {
+    Error::UnknownAdvisory(id.chars().take(60).collect())
+}
+
+async fn row_of(registry: &Registry, id: &str) -> Result<AdvisoryRow, Error> {
+    registry.store.advisory(id).await?.ok_or_else(|| unknown(id))
+}
+
+/// One advisory.
+///
+/// # Errors
+/// [`Error::UnknownAdvisory`].
+pub async fn advisory(registry: &Registry, id: &str) -> Result<Advisory, Error> {
+    let row = row_of(registry, id).await?;
+    let names = names(registry, row.model.as_slice()).await?;
+    Ok(named(row, &names))
+}
+
+/// One page of advisories, the latest first.
+///
+/// # Errors
+/// A cursor of another list; when the database cannot be read.
+pub async fn advisories(
+    registry: &Registry,
+    cursor: Option<&str>,
+    limit: u64,
+) -> Result<Page<Advisory>, Error> {
+    let page = registry.store.advisories(cursor, limit).await?;
+    let ids: Vec<i64> = page.items.iter().filter_map(|row| row.model).collect();
+    let names = names(registry, &ids).await?;
+    Ok(Page { items: page.items.into_iter().map(|row| named(row, &names)).collect(), next: page.next })
+}
+
+fn named(row: AdvisoryRow, names: &HashMap<i64, String>) -> Advisory {
+    Advisory {
+        // A model that was deleted since has no name any more.
+        model: row.model.map(|id| names.get(&id).cloned().unwrap_or_else(|| "a deleted model".to_owned())),
+        digest: row.digest.map(|digest| digest.to_string()),
+        id: row.id,
+        kind: row.kind.as_str().to_owned(),
+        severity: row.severity.as_str().to_owned(),
+        summary: row.summary,
+        details: row.details,
+        link: row.link,
+        person: row.person,
+        filed_at: row.filed_at,
+        withdrawn_at: row.withdrawn_at,
+        withdrawn_by: row.withdrawn_by,
+        withdrawn_reason: row.withdrawn_reason,
+    }
+}
+
+/// One page of the models that an advisory reaches: those that it is about and all their descendants, also by edges
+/// that only the weights know. None for a withdrawn one.
+///
+/// # Errors
+/// [`Error::UnknownAdvisory`], a cursor that is none.
+pub async fn affected(
+    registry: &Registry,
+    id: &str,
+    (cursor, limit): (Option<&str>, u64),
+) -> Result<Affected, Error> {
+    let row = row_of(registry, id).await?;
+    let begin: usize = match cursor {
+        None => 0,
+        Some(text) => text.parse().map_err(|_| store::Error::BadCursor(text.chars().take(120).collect()))?,
+    };
+    let mut about: Vec<i64> = row.model.into_iter().collect();
+    if let Some(digest) = &row.digest {
+        about.extend(registry.store.models_with(digest).await?);
+    }
+    if row.withdrawn_at.is_some() {
+        about.clear();
+    }
+    let forest = registry.forests.current().await?;
+    let walk = forest.walk(&about, Toward::Descendants, registry.limits.traversal);
+    let total = walk.models.len();
+    let end = begin.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(total);
+    let name = |id: &i64| forest.node(*id).map(|node| node.name.clone()).unwrap_or_default();
+    let items = (begin..end).map(|at| {
+        let path: Vec<String> = walk.path(at).iter().map(name).collect();
+        let model = path.last().cloned().unwrap_or_default();
+        AffectedModel { model, steps: path.len() - 1, path, by_weights: walk.models[at].proposed }
+    });
+    let next = (end < total).then(|| end.to_string());
+    Ok(Affected { total, truncated: walk.truncated, items: items.collect(), next })
+}
+
+/// The advisories in force that reach a model, its own and those about ancestors, the most severe first; at most
+/// `report_rows`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Vec<Threat>, Error> {
+    let forest = registry.forests.current().await?;
+    let walk = forest.walk(&[row.id], Toward::Ancestors, registry.limits.traversal);
+    // A model newer than the forest has no ancestors yet.
+    let mut about: Vec<i64> = walk.models.iter().map(|reached| reached.id).collect();
+    if about.is_empty() {
+        about.push(row.id);
+    }
+    let mut found = registry.store.advisories_about(&about).await?;
+    found.sort_by(|a, b| b.1.severity.cmp(&a.1.severity).then_with(|| b.1.id.cmp(&a.1.id)));
+    found.truncate(registry.limits.report_rows);
+    let mut ids: Vec<i64> =
+        found.iter().flat_map(|(about, row)| [Some(*about), row.model]).flatten().collect();
+    ids.extend(found.iter().flat_map(|(about, _)| way(&walk, *about).0));
+    ids.push(row.id);
+    let names = names(registry, &ids).await?;
+    let threats = found.into_iter().map(|(about, row_found)| {
+        let (path, by_weights) = way(&walk, about);
+        let name = |id: &i64| names.get(id).cloned().unwrap_or_default();
+        let path: Vec<String> = path.iter().map(name).collect();
+        Threat { advisory: named(row_found, &names), through: name(&about), path, by_weights }
+    });
+    Ok(threats.collect())
+}
+
+/// The way from an ancestor down to where a walk began, and whether it rests on the weights alone.
+fn way(walk: &Walk, ancestor: i64) -> (Vec<i64>, bool) {
+    let Some(at) = walk.models.iter().position(|reached| reached.id == ancestor) else {
+        return (vec![ancestor], false);
+    };
+    let mut path = walk.path(at);
+    path.reverse();
+    (path, walk.models[at].proposed)
+}

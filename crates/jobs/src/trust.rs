@@ -1,0 +1,115 @@
+//! What people and weights say of edges, with names instead of this database's numbers.
+
+use std::collections::HashMap;
+
+use domain::{Relation, RepoId};
+use serde::Serialize;
+use store::{Decision, NewDecision, Page, VerdictRow};
+
+use crate::{Error, Registry};
+
+/// A claim that the weights contradict.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contradiction {
+    pub model: String,
+    /// The claimed parent as it is written.
+    pub claimed: String,
+    /// The claimed parent by its present name.
+    pub base: String,
+    /// The model that the weights descend from instead.
+    pub instead: Option<String>,
+    /// Of the weights of model and base, −1 to 1.
+    pub cosine: f64,
+    /// Of `cosine`, for models without a common origin.
+    pub standard_error: f64,
+    /// log₁₀ of the chance of such weights, were the claim true.
+    pub log10_p: f64,
+    /// What the weights say.
+    pub sentence: String,
+    /// Unix seconds.
+    pub computed_at: i64,
+}
+
+/// One page of contradicted claims that nobody has settled yet, the latest first.
+///
+/// # Errors
+/// A cursor of another list; when the database cannot be read.
+pub async fn contradictions(
+    registry: &Registry,
+    cursor: Option<&str>,
+    limit: u64,
+) -> Result<Page<Contradiction>, Error> {
+    let page = registry.store.contradictions(cursor, limit).await?;
+    let ids: Vec<i64> = page
+        .items
+        .iter()
+        .flat_map(|row| [Some(row.child), Some(row.parent), row.instead])
+        .flatten()
+        .collect();
+    let names = names(registry, &ids).await?;
+    let name = |id: i64| names.get(&id).cloned();
+    let named = |row: VerdictRow| {
+        Some(Contradiction {
+            model: name(row.child)?,
+            base: name(row.parent)?,
+            claimed: row.claimed,
+            instead: row.instead.and_then(name),
+            cosine: row.cosine,
+            standard_error: row.standard_error,
+            log10_p: row.log10_p,
+            sentence: row.sentence,
+            computed_at: row.computed_at,
+        })
+    };
+    Ok(Page { items: page.items.into_iter().filter_map(named).collect(), next: page.next })
+}
+
+/// Names of models by number.
+pub(crate) async fn names(registry: &Registry, ids: &[i64]) -> Result<HashMap<i64, String>, Error> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let rows = registry.store.light_models(&ids).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
+}
+
+/// What a person says of an edge, by names.
+#[derive(Debug, Clone)]
+pub struct Ruling {
+    pub child: String,
+    pub parent: String,
+    pub decision: Decision,
+    /// How the child descends from the parent; what the edge says where it is not given.
+    pub relation: Option<Relation>,
+    /// Who says so.
+    pub person: String,
+    pub reason: String,
+}
+
+/// Writes a ruling down; the forest follows it.
+///
+/// # Errors
+/// Unknown models, edges that are not there, a reason over the limit.
+pub async fn rule(registry: &Registry, ruling: Ruling) -> Result<(), Error> {
+    fits(registry, "reason", &ruling.reason)?;
+    let row = registry.store.model_by_id(&ruling.child).await?;
+    let child = row.ok_or_else(|| Error::UnknownModel(ruling.child.clone()))?.id;
+    let parent = RepoId::parse(ruling.parent.trim()).map_err(|error| Error::Invalid(error.to_string()))?;
+    let Ruling { decision, relation, person, reason, .. } = ruling;
+    registry
+        .store
+        .decide(&NewDecision { child, parent, decision, relation, person, reason: reason.trim().to_owned() })
+        .await?;
+    registry.forests.settle().await
+}
+
+/// Refuses a text that is over the limit.
+pub(crate) fn fits(registry: &Registry, what: &str, given: &str) -> Result<(), Error> {
+    let most = registry.limits.note_bytes;
+    match given.len() {
+        length if length <= most => Ok(()),
+        length => Err(Error::Invalid(format!(
+            "the {what} has {length} bytes; at most {most} are taken (limit `note_bytes`)"
+        ))),
+    }
+}

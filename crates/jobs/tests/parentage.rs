@@ -1,0 +1,155 @@
+//! Parents proposed from stored sketches, and verdicts on what cards claim.
+
+#![allow(clippy::unwrap_used)]
+
+use domain::{EdgeStatus, Limits, RepoId, Source};
+use jobs::{Registry, ingest_folder};
+use store::{Store, VerdictRow, VerdictWord};
+use tempfile::TempDir;
+
+const SIDE: usize = 96;
+const MATRICES: usize = 4;
+
+/// A registry on SQLite; the folder goes with it.
+struct Place {
+    _folder: TempDir,
+    registry: Registry,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
+        let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let registry = Registry::new(store, Limits::default(), at.join("scratch"));
+        Self { _folder: folder, registry }
+    }
+
+    async fn ingest(&self, id: &str, weights: &[f32], claim: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("model.safetensors"), bytes(weights)).unwrap();
+        let base = claim.map_or(String::new(), |base| format!("base_model: {base}\n"));
+        fs_err::write(folder.path().join("README.md"), format!("---\nlicense: mit\n{base}---\n")).unwrap();
+        ingest_folder(&self.registry, folder.path(), &RepoId::parse(id).unwrap(), &|_, _| {}).await.unwrap();
+    }
+
+    /// Parents of a model that nobody but the weights names.
+    async fn proposed(&self, id: &str) -> Vec<String> {
+        let store = &self.registry.store;
+        let row = store.model_by_id(id).await.unwrap().unwrap();
+        let edges = store.edges_of(row.id).await.unwrap();
+        let proposed = edges.into_iter().filter(|edge| edge.status == EdgeStatus::Proposed);
+        proposed.map(|edge| edge.as_written).collect()
+    }
+
+    async fn verdicts(&self, id: &str) -> Vec<VerdictRow> {
+        let row = self.registry.store.model_by_id(id).await.unwrap().unwrap();
+        self.registry.store.verdicts_of(&[row.id]).await.unwrap()
+    }
+}
+
+/// Square matrices in two layers, as a safetensors file.
+fn bytes(weights: &[f32]) -> Vec<u8> {
+    let size = SIDE * SIDE * 4;
+    let entry = |at: usize| {
+        let part = ["up_proj", "down_proj"][at % 2];
+        format!(
+            "\"model.layers.{}.mlp.{part}.weight\": {{\"dtype\": \"F32\", \"shape\": [{SIDE}, {SIDE}], \
+             \"data_offsets\": [{}, {}]}}",
+            at / 2,
+            at * size,
+            (at + 1) * size
+        )
+    };
+    let header = format!("{{{}}}", (0..MATRICES).map(entry).collect::<Vec<_>>().join(", "));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.into_bytes());
+    bytes.extend(weights.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
+/// Repeatable values between −1 and 1.
+fn noise(seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..MATRICES * SIDE * SIDE).map(|_| next()).collect()
+}
+
+fn trained(base: &[f32], seed: u64) -> Vec<f32> {
+    base.iter().zip(noise(seed)).map(|(base, step)| base + 0.05 * step).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_are_verified_or_contradicted_and_strangers_left_alone() {
+    let place = Place::new().await;
+    let (base, stranger) = (noise(1), noise(2));
+    place.ingest("t/base", &base, None).await;
+    place.ingest("t/stranger", &stranger, None).await;
+
+    place.ingest("t/true", &trained(&base, 3), Some("t/base")).await;
+    place.ingest("t/false", &trained(&stranger, 4), Some("t/base")).await;
+
+    let verified = &place.verdicts("t/true").await[0];
+    assert_eq!((verified.verdict, verified.claimed.as_str()), (VerdictWord::Verified, "t/base"));
+    let contradicted = &place.verdicts("t/false").await[0];
+    let really = place.registry.store.model_by_id("t/stranger").await.unwrap().unwrap();
+    assert_eq!((contradicted.verdict, contradicted.instead), (VerdictWord::Contradicted, Some(really.id)));
+    assert!(contradicted.log10_p < -6.0 && contradicted.sentence.contains("t/stranger"), "{contradicted:?}");
+    assert_eq!(place.proposed("t/false").await, ["t/stranger"]);
+    assert!(place.proposed("t/stranger").await.is_empty() && place.verdicts("t/stranger").await.is_empty());
+    let listed = place.registry.store.contradictions(None, 10).await.unwrap();
+    assert_eq!(listed.items.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_that_comes_last_is_the_parent_of_what_is_there_and_a_new_look_changes_nothing() {
+    let place = Place::new().await;
+    let base = noise(1);
+    place.ingest("t/one", &trained(&base, 3), None).await;
+    place.ingest("t/two", &trained(&base, 4), None).await;
+    place.ingest("t/claims", &trained(&base, 5), Some("t/base")).await;
+    let (before, unseen) = (place.proposed("t/two").await, place.verdicts("t/claims").await);
+
+    place.ingest("t/base", &base, None).await;
+
+    for child in ["t/one", "t/two"] {
+        assert_eq!(place.proposed(child).await, ["t/base"], "{child}, before {before:?}");
+    }
+    assert!(unseen.is_empty());
+    assert_eq!(place.verdicts("t/claims").await[0].verdict, VerdictWord::Verified);
+    assert!(place.proposed("t/base").await.is_empty());
+    let counter = place.registry.store.change_counter().await.unwrap();
+    jobs::examine_all(&place.registry, &[], &|_| {}).await.unwrap();
+    assert_eq!(place.registry.store.change_counter().await.unwrap(), counter, "nothing new is found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_weights_under_the_same_name_take_back_what_the_old_ones_said() {
+    let place = Place::new().await;
+    let base = noise(1);
+    place.ingest("t/base", &base, None).await;
+    place.ingest("t/one", &trained(&base, 3), Some("t/base")).await;
+    let row = place.registry.store.model_by_id("t/one").await.unwrap().unwrap();
+    let before = place.registry.store.edges_of(row.id).await.unwrap();
+
+    place.ingest("t/one", &noise(7), Some("t/base")).await;
+
+    let by_weights = |edges: &[store::EdgeRow]| {
+        edges
+            .iter()
+            .flat_map(|edge| &edge.evidence)
+            .filter(|evidence| evidence.source == Source::Weights)
+            .count()
+    };
+    let after = place.registry.store.edges_of(row.id).await.unwrap();
+    assert_eq!((by_weights(&before), by_weights(&after)), (1, 0));
+    assert_eq!(after[0].status, EdgeStatus::Accepted, "what the card declares stays");
+    assert_eq!(place.verdicts("t/one").await[0].verdict, VerdictWord::Contradicted);
+}

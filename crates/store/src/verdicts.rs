@@ -1,0 +1,261 @@
+//! What the weights say of lineage: edges that machines propose and may replace, and verdicts on claimed parents.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    str::FromStr,
+};
+
+use domain::{EdgeStatus, Evidence, Relation, Source};
+use sea_orm::{DatabaseTransaction, QueryResult};
+use serde::Serialize;
+
+use crate::{
+    Error, Page, Result, Store,
+    connect::bump,
+    edges::{self, EdgeRow},
+    rows::{get, parsed},
+    sql::{self, MOST_KEYS, Params, text, wall_clock},
+};
+
+/// Whether the weights agree with a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictWord {
+    Verified,
+    Contradicted,
+}
+
+impl VerdictWord {
+    /// The stored word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Contradicted => "contradicted",
+        }
+    }
+}
+
+impl FromStr for VerdictWord {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Verified, Self::Contradicted]
+            .into_iter()
+            .find(|verdict| verdict.as_str() == word)
+            .ok_or_else(|| format!("`{word}` is no verdict"))
+    }
+}
+
+/// A verdict on one claimed parent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerdictRow {
+    /// Larger for later ones; given by the database.
+    pub id: i64,
+    pub child: i64,
+    /// The parent that is claimed.
+    pub parent: i64,
+    pub verdict: VerdictWord,
+    /// The claim as it is written.
+    pub claimed: String,
+    /// The model that the weights descend from instead.
+    pub instead: Option<i64>,
+    /// Of the weights of the two.
+    pub cosine: f64,
+    /// Of `cosine`, for models without a common origin.
+    pub standard_error: f64,
+    /// log₁₀ of the chance of such weights, were the verdict wrong.
+    pub log10_p: f64,
+    /// What the weights say.
+    pub sentence: String,
+    /// Unix seconds; given by the store.
+    pub computed_at: i64,
+}
+
+/// An edge that the weights propose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightEdge {
+    pub child: i64,
+    pub parent: i64,
+    /// The parent's name.
+    pub name: String,
+    pub relation: Relation,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// What the weights say.
+    pub sentence: String,
+}
+
+/// All that was found for one model at one revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    pub model: i64,
+    pub revision: i64,
+    /// The models it was compared with: what was found between them before is replaced.
+    pub among: Vec<i64>,
+    /// To its parents, and from its children.
+    pub edges: Vec<WeightEdge>,
+    /// On its claims.
+    pub verdicts: Vec<VerdictRow>,
+}
+
+const COLUMNS: &str = "id, child, parent, verdict, claimed, instead, cosine, standard_error, log10_p, sentence, \
+                       computed_at";
+
+impl Store {
+    /// Writes down what the weights say of a model in place of what they said before; declared evidence and people's
+    /// decisions stay. `false` when the model has another revision meanwhile: nothing is written then.
+    ///
+    /// # Errors
+    /// When the database refuses; nothing is changed then.
+    pub async fn record_findings(&self, found: &Findings) -> Result<bool> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT id FROM models WHERE id = {} AND revision = {}",
+            params.add(found.model),
+            params.add(found.revision)
+        );
+        if sql::one(&tx, &sql, params).await?.is_none() {
+            return Ok(false);
+        }
+        if replace_edges(&tx, found).await? {
+            bump(&tx).await?;
+        }
+        let mut params = Params::default();
+        let sql = format!("DELETE FROM verdicts WHERE child = {}", params.add(found.model));
+        sql::run(&tx, &sql, params).await?;
+        let columns: Vec<&str> = COLUMNS.split(", ").skip(1).collect();
+        let now = wall_clock();
+        let row = |row: &VerdictRow| {
+            vec![
+                found.model.into(),
+                row.parent.into(),
+                row.verdict.as_str().into(),
+                text(&row.claimed).into(),
+                row.instead.into(),
+                row.cosine.into(),
+                row.standard_error.into(),
+                row.log10_p.into(),
+                text(&row.sentence).into(),
+                now.into(),
+            ]
+        };
+        let rows: Vec<_> = found.verdicts.iter().map(row).collect();
+        sql::insert(&tx, "verdicts", &columns, rows, "ON CONFLICT (child, parent) DO NOTHING").await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Verdicts on the claims of some models, by claimed parent.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn verdicts_of(&self, children: &[i64]) -> Result<Vec<VerdictRow>> {
+        let mut found = Vec::new();
+        for keys in children.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let sql = format!(
+                "SELECT {COLUMNS} FROM verdicts WHERE child IN {} ORDER BY child, parent",
+                params.list(keys.iter().copied())
+            );
+            for row in sql::all(self.db(), &sql, params).await? {
+                found.push(verdict(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// One page of claims that the weights contradict, the latest first; those that a person rejected are settled and
+    /// left out.
+    ///
+    /// # Errors
+    /// A cursor of another list; when the database cannot be read.
+    pub async fn contradictions(&self, cursor: Option<&str>, limit: u64) -> Result<Page<VerdictRow>> {
+        let limit = limit.clamp(1, 10_000);
+        let mut params = Params::default();
+        let mut sql = format!(
+            "SELECT {COLUMNS} FROM verdicts WHERE verdict = {} AND NOT EXISTS (SELECT 1 FROM edges
+                 WHERE edges.child = verdicts.child AND edges.parent = verdicts.parent
+                   AND edges.status = 'rejected_person')",
+            params.add(VerdictWord::Contradicted.as_str())
+        );
+        if let Some(cursor) = cursor {
+            let last: i64 =
+                cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
+            sql.push_str(&format!(" AND id < {}", params.add(last)));
+        }
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
+        let rows = sql::all(self.db(), &sql, params).await?;
+        let mut items = rows.iter().map(verdict).collect::<Result<Vec<_>>>()?;
+        let more = items.len() as u64 > limit;
+        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+        Ok(Page { items, next })
+    }
+}
+
+/// Takes away what the weights said before and puts in what they say now; tells whether anything changed.
+async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<bool> {
+    let among: HashSet<i64> = found.among.iter().copied().collect();
+    let children: HashSet<i64> = found.edges.iter().map(|edge| edge.child).collect();
+    let mut looked: Vec<i64> = children.iter().copied().chain([found.model]).collect();
+    looked.sort_unstable();
+    looked.dedup();
+    let known =
+        edges::of_children(tx, &looked).await?.into_iter().chain(edges::touching(tx, found.model).await?);
+    let before: BTreeMap<(i64, i64), EdgeRow> = known.map(|edge| ((edge.child, edge.parent), edge)).collect();
+    let mut after = before.clone();
+    for edge in after.values_mut() {
+        let replaced = edge.child == found.model
+            || (edge.parent == found.model && among.contains(&edge.child))
+            || (children.contains(&edge.child) && among.contains(&edge.parent));
+        if replaced {
+            edge.evidence.retain(|evidence| evidence.source != Source::Weights);
+        }
+    }
+    for new in &found.edges {
+        let edge = after.entry((new.child, new.parent)).or_insert_with(|| EdgeRow {
+            id: 0,
+            child: new.child,
+            parent: new.parent,
+            as_written: text(&new.name),
+            relation: new.relation,
+            status: EdgeStatus::Proposed,
+            evidence: Vec::new(),
+        });
+        if edge.status == EdgeStatus::Proposed && !edge.declared() {
+            edge.relation = new.relation;
+        }
+        let (detail, confidence) = (text(&new.sentence), new.confidence);
+        edge.evidence.push(Evidence { source: Source::Weights, detail, confidence });
+    }
+    let settled = |edge: &EdgeRow| edge.status == EdgeStatus::RejectedPerson;
+    let (kept, gone): (Vec<EdgeRow>, Vec<EdgeRow>) =
+        after.into_values().partition(|edge| !edge.evidence.is_empty() || settled(edge));
+    let changed: Vec<EdgeRow> =
+        kept.into_iter().filter(|edge| before.get(&(edge.child, edge.parent)) != Some(edge)).collect();
+    let any = !changed.is_empty() || !gone.is_empty();
+    for gone in gone {
+        let mut params = Params::default();
+        let sql = format!("DELETE FROM edges WHERE id = {}", params.add(gone.id));
+        sql::run(tx, &sql, params).await?;
+    }
+    edges::write(tx, changed.into_iter()).await?;
+    Ok(any)
+}
+
+fn verdict(row: &QueryResult) -> Result<VerdictRow> {
+    Ok(VerdictRow {
+        id: get(row, "id")?,
+        child: get(row, "child")?,
+        parent: get(row, "parent")?,
+        verdict: parsed(row, "verdict", "verdict")?,
+        claimed: get(row, "claimed")?,
+        instead: get(row, "instead")?,
+        cosine: get(row, "cosine")?,
+        standard_error: get(row, "standard_error")?,
+        log10_p: get(row, "log10_p")?,
+        sentence: get(row, "sentence")?,
+        computed_at: get(row, "computed_at")?,
+    })
+}

@@ -1,0 +1,47 @@
+//! Advisories about models and digests.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const UP: &str = "
+CREATE TABLE advisories (
+    id TEXT {bytewise} PRIMARY KEY,
+    model BIGINT,
+    digest TEXT,
+    kind TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    details TEXT NOT NULL,
+    link TEXT,
+    person TEXT NOT NULL,
+    filed_at BIGINT NOT NULL,
+    withdrawn_at BIGINT,
+    withdrawn_by TEXT,
+    withdrawn_reason TEXT
+);
+CREATE INDEX advisories_by_model ON advisories (model);
+CREATE INDEX advisories_by_digest ON advisories (digest);
+CREATE INDEX revisions_by_digest ON revisions (digest);
+";
+
+const DOWN: &str = "
+DROP INDEX revisions_by_digest;
+DROP TABLE advisories;
+";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}

@@ -1,0 +1,91 @@
+//! Advisories: the list with its form, one of them with those it reaches, and its withdrawal.
+
+use actix_web::{HttpRequest, http::StatusCode, web};
+use askama::Template;
+use domain::Item;
+
+use super::{Answer, Data, edges::person};
+use crate::{
+    answer,
+    asked::Asked,
+    view::{AdvisoryForm, AdvisoryPage, AdvisoryRow, KINDS, SEVERITIES, encoded},
+};
+
+#[derive(Template)]
+#[template(path = "pages/advisories.html")]
+struct List {
+    rows: Vec<AdvisoryRow>,
+    next: Option<String>,
+    form: AdvisoryForm,
+    fault: Option<String>,
+    items: Vec<Item>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/advisory.html")]
+struct One {
+    page: AdvisoryPage,
+    next: Option<String>,
+}
+
+/// `GET /advisories?cursor=&model=`
+pub async fn list(source: Data, request: HttpRequest) -> Answer {
+    let asked = Asked::read(request.query_string());
+    let form = AdvisoryForm { model: asked.text("model"), ..AdvisoryForm::default() };
+    let (rows, next) = source.advisories(asked.get("cursor")).await?;
+    let next = next.map(|cursor| format!("/advisories?cursor={}", encoded(&cursor)));
+    Ok(answer::ok(&List { rows, next, form, fault: None, items: Vec::new() }))
+}
+
+/// `POST /advisories`
+pub async fn file(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
+    let asked = match answer::form(body) {
+        Ok(bytes) => Asked::body(&bytes),
+        Err(refusal) => return Ok(refusal),
+    };
+    let text = |key: &str| asked.text(key);
+    let form = AdvisoryForm {
+        model: text("model"),
+        digest: text("digest"),
+        kind: text("kind"),
+        severity: text("severity"),
+        summary: text("summary"),
+        details: text("details"),
+        link: text("link"),
+    };
+    match source.file_advisory(&form, &person(&request).await?).await {
+        Ok(id) => Ok(answer::see_other(&format!("/advisories/{}", encoded(&id)))),
+        Err(failure) => {
+            let (rows, next, fault) = (Vec::new(), None, Some(failure.detail));
+            let page = List { rows, next, form, fault, items: failure.items };
+            let status = http::status_of(failure.class);
+            let status =
+                if status == StatusCode::NOT_FOUND { StatusCode::UNPROCESSABLE_ENTITY } else { status };
+            Ok(answer::page(status, &page))
+        }
+    }
+}
+
+/// `GET /advisories/{id}?cursor=`
+pub async fn show(source: Data, request: HttpRequest, id: web::Path<String>) -> Answer {
+    let asked = Asked::read(request.query_string());
+    let Some(page) = source.advisory(&id, asked.get("cursor")).await? else {
+        return Ok(answer::not_found(&format!("There is no advisory `{id}`.")));
+    };
+    let next = page.next.as_ref().map(|cursor| format!("{}?cursor={}", page.row.href(), encoded(cursor)));
+    Ok(answer::ok(&One { page, next }))
+}
+
+/// `POST /advisories/{id}/withdraw`
+pub async fn withdraw(
+    source: Data,
+    request: HttpRequest,
+    (id, body): (web::Path<String>, actix_web::Result<web::Bytes>),
+) -> Answer {
+    let asked = match answer::form(body) {
+        Ok(bytes) => Asked::body(&bytes),
+        Err(refusal) => return Ok(refusal),
+    };
+    source.withdraw_advisory(&id, (&person(&request).await?, &asked.text("reason"))).await?;
+    Ok(answer::see_other(&format!("/advisories/{}", encoded(&id))))
+}
