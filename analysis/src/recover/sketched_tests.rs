@@ -20,6 +20,7 @@ fn sketched(subject: &Subject, claims: &[&str]) -> Stored {
                 sum: stats.sum,
                 nonfinite: 0,
                 exact: sketch.is_exact(),
+                block_sums: sketch.block_sums().to_vec(),
                 cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
             },
             dtype: facts.dtype,
