@@ -23,6 +23,14 @@ impl Params {
         format!("({})", marks.join(", "))
     }
 
+    /// `(?, ?, …)`, which SQLite numbers itself. It looks up every name among all the others, so that the time of a
+    /// statement with thousands of `$n` grows with their square; nothing else may be added to such a statement.
+    fn unnamed(&mut self, values: impl IntoIterator<Item = Value>) -> String {
+        let before = self.0.len();
+        self.0.extend(values);
+        format!("({})", vec!["?"; self.0.len() - before].join(", "))
+    }
+
     /// The finished statement.
     pub fn statement(self, backend: DbBackend, sql: impl Into<String>) -> Statement {
         Statement::from_sql_and_values(backend, sql, self.0)
@@ -64,7 +72,10 @@ pub async fn insert(
         let mut params = Params::default();
         let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
         for (index, row) in rows.by_ref().take(per_statement).enumerate() {
-            let marks = params.list(row);
+            let marks = match tx.get_database_backend() {
+                DbBackend::Sqlite => params.unnamed(row),
+                _ => params.list(row),
+            };
             let _ = write!(sql, "{}{marks}", if index == 0 { "" } else { ", " });
         }
         let _ = write!(sql, " {tail}");
