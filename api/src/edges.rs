@@ -215,7 +215,7 @@ pub struct PageQuery {
     pub cursor: Option<String>,
 }
 
-/// Claims of descent that the weights contradict, the latest first; those that a person rejected are left out.
+/// Claims of descent that the weights contradict, the latest first; those about which a person decided are left out.
 #[utoipa::path(tag = "lineage", params(PageQuery), responses((status = 200, body = ContradictionPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/contradictions")]
 pub async fn list_contradictions(

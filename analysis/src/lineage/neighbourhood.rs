@@ -105,11 +105,13 @@ impl Forest {
         (found, true)
     }
 
-    /// Every edge in use as child, parent and relation, by the number of the edge.
+    /// Every declared edge in use as child, parent and relation, by the number of the edge; statistics leave out what only
+    /// the weights propose.
     pub fn descents(&self) -> Vec<(i64, i64, Relation)> {
         let mut edges: Vec<_> = self
             .graph
             .edge_references()
+            .filter(|edge| !edge.weight().proposed)
             .map(|edge| {
                 let [child, parent] = [edge.target(), edge.source()].map(|node| self.graph[node].id);
                 (edge.weight().id, (child, parent, edge.weight().relation))

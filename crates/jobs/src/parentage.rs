@@ -56,6 +56,10 @@ pub async fn examine_import(registry: &Registry, model: i64) {
         if children.len() > CHILDREN {
             return ask(registry, model).await;
         }
+        if children.len() > 1 {
+            // One look at all signatures serves every child.
+            registry.relatives.current().await?;
+        }
         for child in children {
             examine(registry, child).await?;
         }

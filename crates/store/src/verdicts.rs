@@ -165,8 +165,8 @@ impl Store {
         Ok(found)
     }
 
-    /// One page of claims that the weights contradict, the latest first; those that a person rejected are settled and
-    /// left out.
+    /// One page of claims that the weights contradict, the latest first; those about which a person decided are
+    /// settled and left out.
     ///
     /// # Errors
     /// A cursor of another list; when the database cannot be read.
@@ -174,9 +174,8 @@ impl Store {
         let limit = limit.clamp(1, 10_000);
         let mut params = Params::default();
         let mut sql = format!(
-            "SELECT {COLUMNS} FROM verdicts WHERE verdict = {} AND NOT EXISTS (SELECT 1 FROM edges
-                 WHERE edges.child = verdicts.child AND edges.parent = verdicts.parent
-                   AND edges.status = 'rejected_person')",
+            "SELECT {COLUMNS} FROM verdicts WHERE verdict = {} AND NOT EXISTS (SELECT 1 FROM decisions
+                 WHERE decisions.child = verdicts.child AND decisions.parent = verdicts.parent)",
             params.add(VerdictWord::Contradicted.as_str())
         );
         if let Some(cursor) = cursor {
