@@ -9,7 +9,10 @@ use store::Store;
 
 use crate::{Error, Registry};
 
-const BATCH: usize = 500;
+/// Rows of one transaction, each of which waits for the disk once; fewer where their cards are long.
+const BATCH: usize = 4_000;
+/// Bytes of cards in one transaction.
+const BATCH_BYTES: usize = 16 << 20;
 /// Skipped rows are all counted, and this many are kept for the report.
 const REPORTED: usize = 1_000;
 
@@ -42,11 +45,13 @@ struct Batch {
     edges: Vec<(RepoId, Claim)>,
     aliases: Vec<(RepoId, RepoId)>,
     last: u64,
+    /// Bytes of the models' cards.
+    bytes: usize,
 }
 
 impl Batch {
-    fn len(&self) -> usize {
-        self.models.len() + self.edges.len() + self.aliases.len()
+    fn is_full(&self) -> bool {
+        self.models.len() + self.edges.len() + self.aliases.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 }
 
@@ -78,7 +83,7 @@ pub async fn import_dump(
             Ok(entry) => collect(&mut batch, entry, &registry.limits),
             Err(reason) => skip(&mut report, position, reason),
         }
-        if batch.len() >= BATCH {
+        if batch.is_full() {
             flush(&registry.store, &key, &mut batch, &mut report).await?;
             progress(report.rows, dump.bytes_read(), total);
         }
@@ -95,6 +100,7 @@ fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) {
         Entry::Model(mut metadata) => {
             let (claims, notes) = analysis::lineage::claims(&metadata, limits);
             metadata.notes.extend(notes);
+            batch.bytes += metadata.card.as_ref().map_or(0, String::len);
             batch.models.push((metadata, claims));
         }
         Entry::Edge { parent, child, relation } => {
@@ -121,7 +127,7 @@ fn skip(report: &mut DumpReport, line: u64, reason: String) {
 }
 
 async fn flush(store: &Store, key: &str, batch: &mut Batch, report: &mut DumpReport) -> Result<(), Error> {
-    let Batch { models, edges, aliases, last } = std::mem::take(batch);
+    let Batch { models, edges, aliases, last, .. } = std::mem::take(batch);
     if !models.is_empty() {
         match store.upsert(&models).await {
             Ok(done) => {

@@ -157,7 +157,7 @@ pub async fn of_children<C: ConnectionTrait>(db: &C, children: &[i64]) -> Result
         let mut params = Params::default();
         let sql = format!(
             "SELECT {COLUMNS} FROM edges WHERE child IN {} ORDER BY id",
-            params.list(children.iter().copied())
+            params.in_order(db, children.iter().copied())
         );
         for row in sql::all(db, &sql, params).await? {
             found.push(edge(&row)?);

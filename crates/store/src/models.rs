@@ -203,7 +203,8 @@ pub async fn ids_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashM
     let mut found = HashMap::with_capacity(keys.len());
     for keys in keys.chunks(MOST_KEYS) {
         let mut params = Params::default();
-        let sql = format!("SELECT id, key, ghost FROM models WHERE key IN {}", params.list(keys.to_vec()));
+        let sql =
+            format!("SELECT id, key, ghost FROM models WHERE key IN {}", params.in_order(db, keys.to_vec()));
         for row in sql::all(db, &sql, params).await? {
             found.insert(get(&row, "key")?, (get(&row, "id")?, get(&row, "ghost")?));
         }
@@ -215,7 +216,8 @@ async fn targets_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashM
     let mut found = HashMap::new();
     for keys in keys.chunks(MOST_KEYS) {
         let mut params = Params::default();
-        let sql = format!("SELECT key, target FROM aliases WHERE key IN {}", params.list(keys.to_vec()));
+        let sql =
+            format!("SELECT key, target FROM aliases WHERE key IN {}", params.in_order(db, keys.to_vec()));
         for row in sql::all(db, &sql, params).await? {
             found.insert(get(&row, "key")?, get(&row, "target")?);
         }

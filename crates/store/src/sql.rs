@@ -23,11 +23,19 @@ impl Params {
         format!("({})", marks.join(", "))
     }
 
-    /// `(?, ?, …)`, which SQLite numbers itself. It looks up every name among all the others, so that the time of a
-    /// statement with thousands of `$n` grows with their square; nothing else may be added to such a statement.
-    fn unnamed(&mut self, values: impl IntoIterator<Item = Value>) -> String {
+    /// As [`Self::list`], in a statement whose parameters are all added this way and stand in the order in which they
+    /// are added. SQLite numbers them itself then: it would look up every name among all others, so that the time of
+    /// a statement with thousands of them grows with their square.
+    pub fn in_order<V: Into<Value>>(
+        &mut self,
+        db: &impl ConnectionTrait,
+        values: impl IntoIterator<Item = V>,
+    ) -> String {
+        if db.get_database_backend() != DbBackend::Sqlite {
+            return self.list(values);
+        }
         let before = self.0.len();
-        self.0.extend(values);
+        self.0.extend(values.into_iter().map(Into::into));
         format!("({})", vec!["?"; self.0.len() - before].join(", "))
     }
 
@@ -72,10 +80,7 @@ pub async fn insert(
         let mut params = Params::default();
         let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
         for (index, row) in rows.by_ref().take(per_statement).enumerate() {
-            let marks = match tx.get_database_backend() {
-                DbBackend::Sqlite => params.unnamed(row),
-                _ => params.list(row),
-            };
+            let marks = params.in_order(tx, row);
             let _ = write!(sql, "{}{marks}", if index == 0 { "" } else { ", " });
         }
         let _ = write!(sql, " {tail}");
