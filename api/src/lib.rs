@@ -1,6 +1,7 @@
 //! The REST interface under `/api/v1`, its OpenAPI document, and file downloads at the Hub's addresses.
 
 mod adapters;
+mod compare;
 mod contents;
 mod diffs;
 mod download;
@@ -45,6 +46,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(contents::list_files)
         .service(contents::list_tensors)
         .service(contents::get_provenance)
+        .service(compare::compare_revisions)
         .service(upload::upload_model)
         .service(lineage::get_lineage)
         .service(lineage::list_families)

@@ -72,6 +72,6 @@ pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
-pub use versions::{Versions, versions};
+pub use versions::{Versions, version_step, versions};
 pub use worker::{Pulse, run_worker};
 pub use workplace::Workplace;
