@@ -57,7 +57,7 @@ pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder};
 pub use pedigrees::{licence_of, pedigree};
-pub use push::{Change, Push, create_repository, push};
+pub use push::{Change, Push, card_notes, create_repository, push};
 pub use recover::recover;
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
