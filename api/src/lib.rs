@@ -2,6 +2,7 @@
 
 mod adapters;
 mod advisories;
+mod compare;
 mod contents;
 mod diffs;
 mod download;
@@ -48,6 +49,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(contents::list_files)
         .service(contents::list_tensors)
         .service(contents::get_provenance)
+        .service(compare::compare_revisions)
         .service(upload::upload_model)
         .service(advisories::list_advisories)
         .service(advisories::file_advisory)

@@ -20,6 +20,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::contents::list_files,
         crate::contents::list_tensors,
         crate::contents::get_provenance,
+        crate::compare::compare_revisions,
         crate::upload::upload_model,
         crate::advisories::list_advisories,
         crate::advisories::file_advisory,

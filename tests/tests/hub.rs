@@ -109,3 +109,22 @@ async fn many_clients_push_at_once_and_nothing_is_lost_or_torn() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_card_whose_front_matter_cannot_be_read_is_refused_before_it_is_committed() -> Result<()> {
+    let server = Server::start(&Database::Sqlite).await?;
+    let client = stemma_tests::client()?;
+    let check = async |content: &str| -> Result<(u16, Value)> {
+        let body = serde_json::json!({ "content": content, "repoType": "model" });
+        let answer = client.post(server.url("/api/validate-yaml")).json(&body).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await?))
+    };
+
+    let (good, fine) = check("---\nlicense: mit\n---\n# Card\n").await?;
+    let (bad, told) = check("---\nlicense: [mit\n---\n# Card\n").await?;
+
+    ensure!(good == 200 && fine == serde_json::json!({ "errors": [], "warnings": [] }), "{fine}");
+    let message = told["errors"][0]["message"].as_str().unwrap_or_default();
+    ensure!(bad == 400 && message.contains("front matter"), "{bad} {told}");
+    Ok(())
+}

@@ -219,6 +219,37 @@ async fn a_revision_stays_what_it_was_after_another_took_its_place() -> Result<(
 }
 
 #[tokio::test]
+async fn two_revisions_are_compared_by_files_and_tensors() -> Result<()> {
+    for database in databases() {
+        let site = Site::on(&database).await?;
+        let path = "/api/v1/models/mandoc/scribe-v1-de";
+        let (_, before) = site.get(path).await?;
+        let old = before["digest"].as_str().context("no digest")?.to_owned();
+        let card = b"---\nlicense: mit\n---\n";
+        let (status, _) =
+            site.upload("mandoc/scribe-v1-de", "mandoc/scribe-v1", Some(("README.md", card))).await?;
+        ensure!(status == 201);
+
+        let (status, told) = site.get(&format!("{path}/compare/{old}...main")).await?;
+        let (_, same) = site.get(&format!("{path}/compare/main...main")).await?;
+        let (missing, problem) = site.get(&format!("{path}/compare/main...nowhere")).await?;
+        let (odd, _) = site.get(&format!("{path}/compare/main")).await?;
+
+        ensure!(status == 200, "{told}");
+        let changed = told["files"]["changed"].as_array().context("no files")?;
+        ensure!(changed.contains(&json!("model.safetensors")), "{told}");
+        ensure!(
+            told["tensors"]["differing"].as_u64() > Some(0) && !told["step"]["level"].is_null(),
+            "{told}"
+        );
+        ensure!(same["tensors"]["differing"] == 0 && same["tensors"]["same"].as_u64() > Some(0), "{same}");
+        ensure!(same["files"]["differing"] == 0 && same["step"]["level"].is_null(), "{same}");
+        ensure!(missing == 404 && problem["code"] == "unknown_revision" && odd == 400, "{odd} {problem}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn another_site_cannot_make_a_browser_change_the_registry() -> Result<()> {
     let site = Site::on(&stemma_tests::Database::Sqlite).await?;
     for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://elsewhere.example")] {

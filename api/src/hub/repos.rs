@@ -110,10 +110,27 @@ pub async fn rename(registry: web::Data<Registry>, asked: web::Json<Move>) -> Re
     Ok(HttpResponse::Ok().json(json!({ "url": format!("/{to}") })))
 }
 
-/// What a card's front matter gets wrong; asked before every commit of a README.md.
+/// A card that is about to be committed.
+#[derive(Debug, Deserialize)]
+pub struct Draft {
+    content: String,
+}
+
+/// What a card's front matter gets wrong; asked before every commit of a README.md. Front matter that cannot be read
+/// is a 400, which keeps the client from committing; a body over the limit goes unlooked at.
 #[post("/api/validate-yaml")]
-pub async fn validate_yaml() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "errors": [], "warnings": [] }))
+pub async fn validate_yaml(
+    registry: web::Data<Registry>,
+    draft: std::result::Result<web::Json<Draft>, actix_web::Error>,
+) -> HttpResponse {
+    let notes = draft.map(|draft| jobs::card_notes(&draft.content, &registry.limits)).unwrap_or_default();
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        notes.into_iter().partition(|note| note.code == "card_front_matter");
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let told = |notes: Vec<domain::Note>| -> Vec<_> {
+        notes.into_iter().map(|note| json!({ "message": note.detail })).collect()
+    };
+    HttpResponse::build(status).json(json!({ "errors": told(errors), "warnings": told(warnings) }))
 }
 
 /// `GET …/auth-check`.

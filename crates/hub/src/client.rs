@@ -4,12 +4,24 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Limits, RepoId};
 use futures::StreamExt as _;
-use reqwest::{Client, StatusCode, Url, redirect::Policy};
+use reqwest::{Client, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
 use serde_json::Value;
 
 use crate::{Error, Result, address::Guard, cache::Cache};
 
 const INFO_BYTES: u64 = 16 << 20;
+/// Milliseconds before the second try; doubled from try to try.
+const PAUSE: u64 = 250;
+
+/// How long to wait after so many tries where the Hub does not say.
+pub(crate) fn pause(tried: u32) -> Duration {
+    Duration::from_millis(PAUSE << tried.saturating_sub(1).min(8))
+}
+
+/// The seconds after which the Hub wants to be asked again, where it says.
+pub(crate) fn retry_after(answer: &Response) -> Option<u64> {
+    answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+}
 
 /// A client for one Hub.
 #[derive(Debug, Clone)]
@@ -113,8 +125,25 @@ impl HubClient {
         format!("{}/{path}", self.endpoint.as_str().trim_end_matches('/'))
     }
 
+    /// The first answer that is not "later", or the last one there is.
+    async fn answer(&self, url: &str) -> Result<Response> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let last = tried >= self.limits.hub_tries;
+            let answer = self.client.get(url).send().await.map_err(Error::Unreachable)?;
+            let status = answer.status();
+            let later = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+            let wait = retry_after(&answer);
+            if last || !later || wait.is_some_and(|long| long > self.limits.hub_wait_seconds) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(wait.map_or_else(|| pause(tried), Duration::from_secs)).await;
+        }
+    }
+
     async fn get(&self, url: &str, max: u64) -> Result<Option<Vec<u8>>> {
-        let answer = self.client.get(url).send().await.map_err(Error::Unreachable)?;
+        let answer = self.answer(url).await?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),

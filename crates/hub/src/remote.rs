@@ -15,7 +15,6 @@ use reqwest::{
     Response, StatusCode, Url,
     header::{
         ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_RANGE, LOCATION, RANGE,
-        RETRY_AFTER,
     },
 };
 use tokio::runtime::Handle;
@@ -25,6 +24,7 @@ use crate::{
     Error, HubClient, Result,
     address::admits,
     cache::{Block, Key},
+    client::{pause, retry_after},
 };
 
 /// What is asked for first: the headers of most files fit, and little is wasted where they do not.
@@ -33,8 +33,6 @@ const HEAD: u64 = 100_000;
 const HEAD_BLOCK: u64 = u64::MAX;
 /// Redirects followed in a row.
 const HOPS: usize = 5;
-/// Milliseconds before the second try; doubled from try to try.
-const PAUSE: u64 = 250;
 
 /// A file behind HTTP ranges. It must stay what it was at the first read: length and entity tag are checked with
 /// every answer. Reads block, and must not be made on a thread that runs async tasks.
@@ -139,8 +137,7 @@ impl RemoteFile {
                 Ok(()) if got.len() as u64 == to - from => {}
                 Ok(()) => return Err(self.bad("fewer bytes than it was asked for")),
                 Err(Failed::Now(_, wait)) if tried < self.client.limits().hub_tries => {
-                    let pause = Duration::from_millis(PAUSE << (tried - 1).min(8));
-                    tokio::time::sleep(wait.unwrap_or(pause)).await;
+                    tokio::time::sleep(wait.unwrap_or_else(|| pause(tried))).await;
                 }
                 Err(Failed::For(error) | Failed::Now(error, _)) => return Err(error),
             }
@@ -212,8 +209,7 @@ impl RemoteFile {
     }
 
     fn later(&self, answer: &Response) -> Result<Response, Failed> {
-        let seconds = header(answer.headers(), RETRY_AFTER).and_then(|text| text.trim().parse().ok());
-        match seconds {
+        match retry_after(answer) {
             Some(long) if long > self.client.limits().hub_wait_seconds => {
                 Err(Failed::For(self.status(answer)))
             }

@@ -1,6 +1,6 @@
 //! Pushes: files put into or taken out of a branch, as one commit; the weights are looked at afterwards.
 
-use domain::{Digest, RelativePath, RepoId};
+use domain::{Digest, Limits, Note, RelativePath, RepoId};
 use serde_json::json;
 use store::{CommitRow, FileRow, MAIN, ModelRow, NewCommit, NewJob, Publish};
 
@@ -217,6 +217,11 @@ fn changed(before: &[Incoming], changes: &[Change]) -> Result<Vec<Incoming>, Err
         }
     }
     Ok(files.into_values().collect())
+}
+
+/// What is odd about a card that is about to be pushed.
+pub fn card_notes(text: &str, limits: &Limits) -> Vec<Note> {
+    hub::card::parse(text, limits).notes
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use analysis::versions::{Named, Release, State, Tensor, release};
 use domain::{Digest, Relation};
 use serde::Serialize;
-use store::ModelRow;
+use store::{CommitRow, ModelRow};
 
 use crate::{Error, Registry};
 
@@ -61,6 +61,22 @@ pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<Versions, E
     }
     let version = line.last().map(|release| release.version.to_string()).unwrap_or_default();
     Ok(Versions { model: row.name.clone(), version, line, truncated })
+}
+
+/// How one revision of a model follows another: the parts that changed and how far the change reaches. Its version is
+/// counted from 1.0.0 for `from`.
+///
+/// # Errors
+/// When the database or a stored configuration cannot be read.
+pub async fn version_step(
+    registry: &Registry,
+    row: &ModelRow,
+    (from, to): (&CommitRow, &CommitRow),
+) -> Result<Release, Error> {
+    let before = state_of(registry, row, Some(from.revision)).await?;
+    let after = state_of(registry, row, Some(to.revision)).await?;
+    let first = release(None, named(row, Some(from.digest)), (&before, None));
+    Ok(release(Some((&first, &before)), named(row, Some(to.digest)), (&after, None)))
 }
 
 fn primary_relation(forest: &analysis::lineage::Forest, id: i64) -> Option<Relation> {
