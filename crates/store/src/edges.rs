@@ -54,6 +54,9 @@ impl EdgeRow {
     }
 }
 
+/// Rows of the whole table read at a time.
+const PART: usize = 10_000;
+
 impl Store {
     /// Edges to the parents of `model`.
     ///
@@ -78,20 +81,18 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn all_forest_nodes(&self) -> Result<Vec<ForestNodeRow>> {
-        let sql = "SELECT id, name, created_at, ghost, downloads, license FROM models ORDER BY id";
-        let rows = sql::all(self.db(), sql, Params::default()).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ForestNodeRow {
-                    id: get(row, "id")?,
-                    name: get(row, "name")?,
-                    created_at: get(row, "created_at")?,
-                    ghost: get(row, "ghost")?,
-                    downloads: get(row, "downloads")?,
-                    license: get(row, "license")?,
-                })
+        let columns = "id, name, created_at, ghost, downloads, license FROM models";
+        self.all_by_id(columns, |row| {
+            Ok(ForestNodeRow {
+                id: get(row, "id")?,
+                name: get(row, "name")?,
+                created_at: get(row, "created_at")?,
+                ghost: get(row, "ghost")?,
+                downloads: get(row, "downloads")?,
+                license: get(row, "license")?,
             })
-            .collect()
+        })
+        .await
     }
 
     /// Every edge, rejected ones included.
@@ -99,19 +100,35 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn all_forest_edges(&self) -> Result<Vec<ForestEdgeRow>> {
-        let sql = "SELECT id, child, parent, relation, status FROM edges ORDER BY id";
-        let rows = sql::all(self.db(), sql, Params::default()).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ForestEdgeRow {
-                    id: get(row, "id")?,
-                    child: get(row, "child")?,
-                    parent: get(row, "parent")?,
-                    relation: parsed(row, "relation", "relation")?,
-                    status: EdgeStatus::from_stored(&get::<String>(row, "status")?),
-                })
+        self.all_by_id("id, child, parent, relation, status FROM edges", |row| {
+            Ok(ForestEdgeRow {
+                id: get(row, "id")?,
+                child: get(row, "child")?,
+                parent: get(row, "parent")?,
+                relation: parsed(row, "relation", "relation")?,
+                status: EdgeStatus::from_stored(&get::<String>(row, "status")?),
             })
-            .collect()
+        })
+        .await
+    }
+
+    /// All rows of a table in the order of their ids, a part at a time: a row takes many times the memory of what is
+    /// made of it.
+    async fn all_by_id<T>(&self, columns: &str, of: impl Fn(&QueryResult) -> Result<T>) -> Result<Vec<T>> {
+        let (mut all, mut after) = (Vec::new(), -1i64);
+        loop {
+            let mut params = Params::default();
+            let (from, most) = (params.add(after), params.add(PART as i64));
+            let sql = format!("SELECT {columns} WHERE id > {from} ORDER BY id LIMIT {most}");
+            let rows = sql::all(self.db(), &sql, params).await?;
+            for row in &rows {
+                all.push(of(row)?);
+            }
+            match rows.last() {
+                Some(last) if rows.len() == PART => after = get(last, "id")?,
+                _ => return Ok(all),
+            }
+        }
     }
 
     /// Writes down which edges take part in the forest.
