@@ -10,4 +10,5 @@ mod tests;
 pub use extract::{ExtractOptions, Extracted, Extraction, ModuleReport};
 pub use spool::{Plan, Spool, Spooled};
 pub use svd::{Factors, Rank};
-pub(crate) use svd::{share, truncate};
+pub(crate) use extract::is_linear;
+pub(crate) use svd::{overlap, share, truncate};
