@@ -74,7 +74,8 @@ impl DiffForm {
                 Form::SkillPack(SkillPack { rank: self.rank, most, density, dtype })
             }
             other => {
-                let message = format!("`{other}` is no form; dense, sparse, low-rank, bitdelta and skillpack-rtn are");
+                let message =
+                    format!("`{other}` is no form; dense, sparse, low-rank, bitdelta and skillpack-rtn are");
                 return Err(Error::Invalid(message));
             }
         };

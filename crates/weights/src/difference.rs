@@ -7,9 +7,9 @@ use kernels::Dtype;
 use serde_json::Value;
 
 use crate::{
-    Error, Result, TensorInfo, TensorSource,
+    Error, Packing, Result, TensorInfo, TensorSource,
     baked::{Delta, FREE_RANK},
-    Packing, json,
+    json,
     range::{decode_range, read_whole, slice_of},
 };
 

@@ -34,9 +34,11 @@ impl Packing {
     /// Bytes of codes and number of scales.
     pub fn sizes(&self) -> [usize; 2] {
         let bytes = |bits: usize, len: usize| (len * bits).div_ceil(8);
-        let codes = self.bands().into_iter().zip([8, 4, 2]).map(|(components, bits)| {
-            components * (bytes(bits, self.columns) + bytes(bits, self.rows))
-        });
+        let codes = self
+            .bands()
+            .into_iter()
+            .zip([8, 4, 2])
+            .map(|(components, bits)| components * (bytes(bits, self.columns) + bytes(bits, self.rows)));
         let scales = self.rank * (self.columns.div_ceil(GROUP) + self.rows.div_ceil(GROUP));
         [codes.sum(), scales]
     }
@@ -160,7 +162,8 @@ mod tests {
             2..12 => 1.0 / 7.0,
             _ => 1.0 / 1.5,
         };
-        let close = |got: f32, wanted: f64, component| (f64::from(got) - wanted).abs() <= step(component) / 1.999;
+        let close =
+            |got: f32, wanted: f64, component| (f64::from(got) - wanted).abs() <= step(component) / 1.999;
         assert!((0..down.len()).all(|i| close(back_down[i], down[i], i / 257)));
         assert!((0..up.len()).all(|i| close(back_up[i], up[i], i % 60)));
     }
