@@ -1,0 +1,197 @@
+// Runs the kernels of kernels/cuda on this processor, one launch after another, as told on the standard input: the threads of
+// a block are fibres that take turns at every barrier. Says whether a kernel is right, not how fast it is or whether its
+// threads race. `kernels.inc` names the sources' entries.
+#include <ucontext.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __shared__ static
+#define __align__(n) alignas(n)
+
+struct Place {
+    unsigned x, y, z;
+};
+static Place threadIdx, blockIdx, gridDim;
+
+using std::fabs;
+using std::fma;
+using std::fmax;
+using std::fmin;
+template <typename T> static T min(T a, T b) { return b < a ? b : a; }
+template <typename T> static T max(T a, T b) { return a < b ? b : a; }
+template <typename To, typename From> static To same_bits(From from) {
+    To to;
+    static_assert(sizeof to == sizeof from, "as many bits");
+    memcpy(&to, &from, sizeof to);
+    return to;
+}
+static unsigned __float_as_uint(float x) { return same_bits<unsigned>(x); }
+static float __uint_as_float(unsigned x) { return same_bits<float>(x); }
+static long long __double_as_longlong(double x) { return same_bits<long long>(x); }
+static double __longlong_as_double(long long x) { return same_bits<double>(x); }
+static double __dadd_rn(double a, double b) { return a + b; }
+static double __dsub_rn(double a, double b) { return a - b; }
+static double __dmul_rn(double a, double b) { return a * b; }
+template <typename T> static T atomicAdd(T* at, T value) {
+    T before = *at;
+    *at += value;
+    return before;
+}
+
+static ucontext_t scheduler;
+
+struct Fibre {
+    ucontext_t context;
+    std::vector<char> stack;
+    bool over;
+};
+static std::vector<Fibre> fibres;
+static unsigned running;
+static std::vector<unsigned> waiting;
+
+static void __syncthreads() {
+    waiting[running] += 1;
+    swapcontext(&fibres[running].context, &scheduler);
+}
+
+#include "kernels.inc"
+
+static const unsigned WIDTH = THREADS;
+static void (*body)(const uint64_t*);
+static const uint64_t* arguments;
+
+template <typename T> static T argument(uint64_t slot) {
+    if constexpr (std::is_pointer_v<T>) return reinterpret_cast<T>(slot);
+    else if constexpr (std::is_same_v<T, double>) return same_bits<double>(slot);
+    else return static_cast<T>(slot);
+}
+
+template <typename... A, size_t... I>
+static void call(void (*entry)(A...), const uint64_t* slots, std::index_sequence<I...>) {
+    entry(argument<A>(slots[I])...);
+}
+
+template <auto entry> struct Caller;
+template <typename... A, void (*entry)(A...)> struct Caller<entry> {
+    static const unsigned count = sizeof...(A);
+    static void run(const uint64_t* slots) { call(entry, slots, std::index_sequence_for<A...>{}); }
+};
+
+struct Entry {
+    const char* name;
+    unsigned arguments;
+    void (*run)(const uint64_t*);
+};
+#define ENTRY(name) {#name, Caller<&name>::count, &Caller<&name>::run},
+static const Entry entries[] = {KERNEL_ENTRIES};
+
+static void fibre() {
+    for (;;) {
+        body(arguments);
+        fibres[running].over = true;
+        swapcontext(&fibres[running].context, &scheduler);
+    }
+}
+
+// One block: every thread runs to its next barrier before any goes on.
+static bool block() {
+    for (auto& fibre : fibres) fibre.over = false;
+    waiting.assign(WIDTH, 0);
+    for (unsigned left = WIDTH; left > 0;) {
+        for (running = 0; running < WIDTH; running++) {
+            if (fibres[running].over) continue;
+            threadIdx = {running, 0, 0};
+            swapcontext(&scheduler, &fibres[running].context);
+            left -= fibres[running].over;
+        }
+        for (unsigned thread = 1; thread < WIDTH; thread++) {
+            if (waiting[thread] != waiting[0]) return false;
+        }
+    }
+    return true;
+}
+
+static void take(void* into, size_t bytes) {
+    if (bytes && fread(into, bytes, 1, stdin) != 1) exit(0);
+}
+
+static uint64_t number() {
+    uint64_t value;
+    take(&value, sizeof value);
+    return value;
+}
+
+static void answer(const std::string& text) {
+    uint64_t length = text.size();
+    fwrite(&length, sizeof length, 1, stdout);
+    fwrite(text.data(), 1, length, stdout);
+    fflush(stdout);
+}
+
+static std::string launch() {
+    std::string name(number(), ' ');
+    take(&name[0], name.size());
+    Place grid{(unsigned)number(), (unsigned)number(), 1};
+    std::vector<uint64_t> slots(number());
+    take(slots.data(), slots.size() * sizeof slots[0]);
+    for (auto& entry : entries) {
+        if (name != entry.name) continue;
+        if (entry.arguments != slots.size()) return name + " takes " + std::to_string(entry.arguments) + " arguments";
+        body = entry.run;
+        arguments = slots.data();
+        gridDim = grid;
+        for (unsigned y = 0; y < grid.y; y++) {
+            for (unsigned x = 0; x < grid.x; x++) {
+                blockIdx = {x, y, 0};
+                if (!block()) return "threads of " + name + " wait at different barriers";
+            }
+        }
+        return "";
+    }
+    return "no kernel " + name;
+}
+
+int main() {
+    fibres.resize(WIDTH);
+    for (auto& made : fibres) {
+        made.stack.resize(256 << 10);
+        getcontext(&made.context);
+        made.context.uc_stack.ss_sp = made.stack.data();
+        made.context.uc_stack.ss_size = made.stack.size();
+        made.context.uc_link = nullptr;
+        makecontext(&made.context, fibre, 0);
+    }
+    for (;;) {
+        switch (number()) {
+            case 0: {
+                // A card aligns what it allocates like this.
+                void* made = aligned_alloc(256, number());
+                uint64_t address = reinterpret_cast<uint64_t>(made);
+                answer(std::string(reinterpret_cast<char*>(&address), sizeof address));
+                break;
+            }
+            case 1: free(reinterpret_cast<void*>(number())); break;
+            case 2: {
+                void* at = reinterpret_cast<void*>(number());
+                take(at, number());
+                break;
+            }
+            case 3: {
+                const char* at = reinterpret_cast<const char*>(number());
+                answer(std::string(at, number()));
+                break;
+            }
+            case 4: answer(launch()); break;
+            default: return 1;
+        }
+    }
+}
