@@ -33,6 +33,9 @@ pub enum Declined {
 
 /// A device.
 pub trait Device: Send + Sync {
+    /// What keeps it from computing, in words.
+    fn fault(&self) -> Option<String>;
+
     /// Sums of the deltas `inputs[1..] − inputs[0]`.
     ///
     /// # Errors

@@ -50,12 +50,6 @@ impl Gpu {
         &self.card
     }
 
-    /// What ended the use of the card, while it is not used.
-    pub fn fault(&self) -> Option<Fault> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last.clone()
-    }
-
     /// The session in use, or a new one where the last has failed.
     fn session(&self) -> Result<Arc<Session>, Declined> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,6 +104,11 @@ fn bytes(inputs: &Streamed<'_>) -> u64 {
 }
 
 impl Device for Gpu {
+    fn fault(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last.as_ref().map(Fault::to_string)
+    }
+
     fn delta_sums(&self, inputs: Streamed<'_>) -> Result<Gram, Declined> {
         if bytes(&inputs) < LEAST_MEASURED {
             return Err(Declined::Unfit);

@@ -1,6 +1,8 @@
 //! A card that is none: the kernels of `kernels/cuda`, compiled for this processor, in a process of their own.
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub mod faulty;
+
 use std::{
     fmt::Write as _,
     io::{BufReader, BufWriter, Read as _, Write as _},

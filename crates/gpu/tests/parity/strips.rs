@@ -28,7 +28,9 @@ fn inputs() -> Inputs {
         // Every fifth element is the base's in all models.
         base.iter().zip(other).enumerate().map(|(at, (b, x))| if at % 5 == 0 { *b } else { x }).collect()
     };
-    let factors = (0..MODELS * LEN).map(|at| [0.0, 1.0, 0.3, -0.7, 0.5][(at * 31 + at / 97) % 5]).collect();
+    // Now and then no model counts.
+    let factor = |at: usize| if at % LEN % 3 == 1 { 0.0 } else { [0.0, 1.0, 0.3, -0.7, 0.5][(at * 31 + at / 97) % 5] };
+    let factors = (0..MODELS * LEN).map(factor).collect();
     Inputs { models: (1..=MODELS as u64).map(model).collect(), base, factors }
 }
 
