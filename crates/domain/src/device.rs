@@ -1,5 +1,7 @@
 //! What something was computed on, and why.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What was used and why, for people.
@@ -9,4 +11,10 @@ pub struct Used {
     pub used: String,
     /// The card's name, or why it was the processor.
     pub why: String,
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.used, self.why)
+    }
 }

@@ -173,7 +173,7 @@ async fn measured(
 /// Looks for a device and logs what was found.
 pub fn tell_device(devices: &jobs::Devices) {
     let device = devices.present();
-    tracing::info!(device = device.used, "computes on {}: {}", device.used, device.why);
+    tracing::info!(device = device.used, "computes on {device}");
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub async fn doctor(context: Context) -> Result<(), Failure> {
         output::line(format!("database  ok  {}", redact(&context.config.database_url())));
         output::line(format!("blobs     ok  {}", context.config.blobs_url()));
         output::line(format!("models    {} ({} with weights)", counts.models, counts.with_weights));
-        output::line(format!("device    {} ({})", device.used, device.why));
+        output::line(format!("device    {device}"));
     }
     Ok(())
 }
