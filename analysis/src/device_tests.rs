@@ -140,7 +140,9 @@ fn named(label: &str, source: Arc<dyn TensorSource>) -> Named {
 fn family() -> [Named; 3] {
     let of = |seed: u64| {
         let long = (1 << 20) + 77;
-        model(seed).with("model.layers.0.mlp.up_proj.weight", Dtype::Bf16, &[long as u64], &noise(seed, long)).share()
+        model(seed)
+            .with("model.layers.0.mlp.up_proj.weight", Dtype::Bf16, &[long as u64], &noise(seed, long))
+            .share()
     };
     [named("base", of(1)), named("a", of(2)), named("b", of(3))]
 }

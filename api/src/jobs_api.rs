@@ -44,7 +44,8 @@ pub struct JobView {
 
 impl From<JobRow> for JobView {
     fn from(row: JobRow) -> Self {
-        let device = row.result.as_ref().and_then(|result| result["device"]["used"].as_str()).unwrap_or("cpu");
+        let device =
+            row.result.as_ref().and_then(|result| result["device"]["used"].as_str()).unwrap_or("cpu");
         Self {
             device: device.to_owned(),
             rate: row.rate,

@@ -30,7 +30,10 @@ fn the_doctor_tells_the_device_and_why() -> Result<()> {
         ensure!(exit == Some(0) && card["device"] == auto["device"], "{card}");
     } else {
         let why = auto["device"]["why"].as_str().context("no reason")?;
-        ensure!(exit == Some(6) && card["code"] == "device" && card.to_string().contains(why), "{card} {why}");
+        ensure!(
+            exit == Some(6) && card["code"] == "device" && card.to_string().contains(why),
+            "{card} {why}"
+        );
     }
     ensure!(wrong == Some(1) && refused["code"] == "config", "{wrong:?} {refused}");
     ensure!(refused.to_string().contains("use auto, cpu or gpu"), "{refused}");

@@ -111,7 +111,11 @@ impl Call {
         let mut end = 0;
         for (place, _) in &self.held {
             if let Some(at) = host[end..place.start].iter().position(|byte| *byte != GAP) {
-                return Err(Fault::Driver(format!("{} wrote outside of its slices, at {}", kernel.0, end + at)));
+                return Err(Fault::Driver(format!(
+                    "{} wrote outside of its slices, at {}",
+                    kernel.0,
+                    end + at
+                )));
             }
             end = place.end;
         }

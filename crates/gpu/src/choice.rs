@@ -63,12 +63,14 @@ pub fn find(choice: Choice, platform: Box<dyn Platform>, limits: &Limits) -> Res
     if choice == Choice::Cpu {
         return Ok(Found { gpu: None, why: "the configuration asks for the processor".to_owned() });
     }
-    let opened = platform.cards().and_then(|cards| best(&cards)).and_then(|card| Gpu::open(platform, card, *limits));
+    let opened =
+        platform.cards().and_then(|cards| best(&cards)).and_then(|card| Gpu::open(platform, card, *limits));
     match opened {
         Ok(gpu) => {
             let card = gpu.card();
             let (name, memory, driver) = (&card.name, card.memory >> 30, card.driver);
-            let why = format!("{name}, {memory} GiB, driver for CUDA {}.{}", driver / 1000, driver % 1000 / 10);
+            let why =
+                format!("{name}, {memory} GiB, driver for CUDA {}.{}", driver / 1000, driver % 1000 / 10);
             Ok(Found { gpu: Some(Arc::new(gpu)), why })
         }
         Err(fault) if choice == Choice::Gpu => Err(fault),
@@ -98,13 +100,11 @@ mod tests {
 
     #[test]
     fn the_card_with_the_most_memory_of_the_able_ones_is_taken() {
-        let cards = [card("old", (7, 5), 48 << 30), card("small", (8, 6), 24 << 30), card("large", (9, 0), 80 << 30)];
+        let cards =
+            [card("old", (7, 5), 48 << 30), card("small", (8, 6), 24 << 30), card("large", (9, 0), 80 << 30)];
 
         assert_eq!(best(&cards).unwrap().name, "large");
-        assert_eq!(
-            best(&cards[..1]),
-            Err(Fault::OldCard { name: "old".to_owned(), capability: (7, 5) })
-        );
+        assert_eq!(best(&cards[..1]), Err(Fault::OldCard { name: "old".to_owned(), capability: (7, 5) }));
         assert_eq!(best(&[]), Err(Fault::NoCard));
     }
 

@@ -12,8 +12,8 @@ use std::{
 
 use cudarc::{
     driver::{
-        CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PinnedHostSlice, PushKernelArg,
-        sys,
+        CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PinnedHostSlice,
+        PushKernelArg, sys,
     },
     nvrtc::Ptx,
 };
@@ -62,7 +62,8 @@ impl Platform for Cuda {
 
 /// The library panics where the driver lacks a function; that is a failure like any other.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Fault::Driver("it lacks a function".to_owned())))
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Fault::Driver("it lacks a function".to_owned())))
 }
 
 fn driver(error: DriverError) -> Fault {
@@ -124,7 +125,11 @@ impl Driver for Opened {
         let card = stream.alloc_zeros(bytes).map_err(memory)?;
         let mut host = pinned(&self.context, bytes).map_err(memory)?;
         host.as_mut_slice().map_err(driver)?.fill(0);
-        Ok(Box::new(CudaLane { held: Some(Held { card, host, stream }), entries: Arc::clone(&self.entries), lost: Vec::new() }))
+        Ok(Box::new(CudaLane {
+            held: Some(Held { card, host, stream }),
+            entries: Arc::clone(&self.entries),
+            lost: Vec::new(),
+        }))
     }
 }
 

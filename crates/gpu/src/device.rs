@@ -58,7 +58,10 @@ impl Gpu {
         }
         if state.failures >= REOPENED {
             let fault = state.last.as_ref().map(Fault::to_string).unwrap_or_default();
-            return Err(Declined::Failed(format!("{}: {fault}; it is left alone until a restart", self.card.name)));
+            return Err(Declined::Failed(format!(
+                "{}: {fault}; it is left alone until a restart",
+                self.card.name
+            )));
         }
         match session(&*self.platform, &self.card, &self.limits) {
             Ok(opened) => {

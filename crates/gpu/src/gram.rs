@@ -93,7 +93,8 @@ impl<'a> Plan<'a> {
             }
             (rest, at) = (after, place.end);
         }
-        let read = tasks.into_par_iter().try_for_each(|(input, from, bytes)| (self.inputs.read)(input, from, bytes));
+        let read =
+            tasks.into_par_iter().try_for_each(|(input, from, bytes)| (self.inputs.read)(input, from, bytes));
         if read == ControlFlow::Break(()) {
             return Err(Trouble::Stopped);
         }
@@ -104,7 +105,8 @@ impl<'a> Plan<'a> {
         let places = [Argument::At(0), Argument::At(self.table.start)];
         let models = Argument::U32(u32::try_from(self.models).map_err(|_| Trouble::Unfit)?);
         let (elements, out) = (Argument::U64(part.len as u64), Argument::At(self.out.start));
-        let (pair, gram) = ([places[0], places[1], elements, out], [places[0], places[1], models, elements, out]);
+        let (pair, gram) =
+            ([places[0], places[1], elements, out], [places[0], places[1], models, elements, out]);
         let arguments: &[Argument] = if self.sums == PAIR_SUMS { &pair } else { &gram };
         let blocks = part.len.div_ceil(SPAN) * self.tiles;
         let grid = (u32::try_from(blocks).map_err(|_| Trouble::Unfit)?, 1);
@@ -172,7 +174,9 @@ impl<'a> Plan<'a> {
 
 /// Top left cells of the tiles, as the kernel numbers them.
 fn corners(models: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..models).step_by(TILE).flat_map(move |row| (row..models).step_by(TILE).map(move |column| (row, column)))
+    (0..models)
+        .step_by(TILE)
+        .flat_map(move |row| (row..models).step_by(TILE).map(move |column| (row, column)))
 }
 
 struct Block {

@@ -52,8 +52,7 @@ pub struct Kernel {
     pub agreement: Agreement,
 }
 
-const FLOATS: &[Dtype] =
-    &[Dtype::F8E4M3, Dtype::F8E5M2, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
+const FLOATS: &[Dtype] = &[Dtype::F8E4M3, Dtype::F8E5M2, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 const NARROW: &[Dtype] = &[Dtype::F8E4M3, Dtype::F8E5M2, Dtype::F16, Dtype::Bf16, Dtype::F32];
 
 const fn bits(entry: &'static str, source: &'static str, processor: &'static str) -> Kernel {

@@ -27,7 +27,8 @@ impl Room {
         if blending < Self::LEAST {
             return None;
         }
-        let whole = |bytes: u64| usize::try_from(bytes).ok().map(|bytes| bytes / Places::ALIGNED * Places::ALIGNED);
+        let whole =
+            |bytes: u64| usize::try_from(bytes).ok().map(|bytes| bytes / Places::ALIGNED * Places::ALIGNED);
         Some(Self { measuring: whole(measuring)?, blending: whole(blending)? })
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn weighted_sum(
     }
     let widths: usize = inputs.inputs.iter().chain([&dtype]).map(width).sum();
     let gaps = (codes.len() + 3) * Places::ALIGNED + codes.len() * 24;
-    let together = (lane.host().len().saturating_sub(gaps) / widths / TURN * TURN).min(elements.next_multiple_of(TURN));
+    let together =
+        (lane.host().len().saturating_sub(gaps) / widths / TURN * TURN).min(elements.next_multiple_of(TURN));
     if together < LEAST.min(elements) {
         return Err(Trouble::Unfit);
     }

@@ -71,7 +71,8 @@ impl Family {
         let mut sums = Gram::new(self.dtypes.len() - 1);
         for from in (0..self.elements).step_by(BLOCK) {
             let len = BLOCK.min(self.elements - from);
-            let inputs: Vec<Stored<'_>> = (0..self.dtypes.len()).map(|input| self.part(input, from, len)).collect();
+            let inputs: Vec<Stored<'_>> =
+                (0..self.dtypes.len()).map(|input| self.part(input, from, len)).collect();
             sums.add_deltas(inputs[0], &inputs[1..]);
         }
         sums
@@ -142,7 +143,8 @@ fn a_card_that_keeps_failing_is_left_alone_and_says_why() {
 
     let reasons: Vec<_> = (0..4).map(|_| family.sums_on(&*device).unwrap_err()).collect();
 
-    let failed = |text: &str| Declined::Failed(format!("Emulated card: the driver failed: an illegal address{text}"));
+    let failed =
+        |text: &str| Declined::Failed(format!("Emulated card: the driver failed: an illegal address{text}"));
     assert_eq!(reasons[..3], [failed(""), failed(""), failed("")]);
     assert_eq!(reasons[3], failed("; it is left alone until a restart"));
 }

@@ -48,6 +48,11 @@ fn the_carried_code_has_every_kernel() {
         let source = SOURCES.iter().find(|source| source.name == kernel.source).unwrap();
 
         let entry = format!(".entry {}(", kernel.entry);
-        assert!(source.ptx.contains(&entry), "{} is not in {}.ptx; run scripts/ptx", kernel.entry, source.name);
+        assert!(
+            source.ptx.contains(&entry),
+            "{} is not in {}.ptx; run scripts/ptx",
+            kernel.entry,
+            source.name
+        );
     }
 }

@@ -38,7 +38,10 @@ struct Done {
 impl Devices {
     /// Looks with `look` when a device is first wanted.
     pub fn new(look: impl Fn() -> Found + Send + Sync + 'static) -> Self {
-        Self { search: Arc::new(Search { look: Box::new(look), found: OnceLock::new() }), done: Arc::default() }
+        Self {
+            search: Arc::new(Search { look: Box::new(look), found: OnceLock::new() }),
+            done: Arc::default(),
+        }
     }
 
     /// The same device for another piece of work.
@@ -168,7 +171,11 @@ mod tests {
         let devices = Devices::new(|| (Some(Arc::new(Failing::default())), "card".to_owned()));
         let ask = |devices: &Devices| {
             let device = devices.device().unwrap();
-            drop(device.delta_sums(Streamed { inputs: &[], elements: 0, read: &|_, _, _| std::ops::ControlFlow::Continue(()) }));
+            drop(device.delta_sums(Streamed {
+                inputs: &[],
+                elements: 0,
+                read: &|_, _, _| std::ops::ControlFlow::Continue(()),
+            }));
         };
         let (first, second, third) = (devices.afresh(), devices.afresh(), devices.afresh());
 

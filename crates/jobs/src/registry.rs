@@ -7,7 +7,9 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Devices, Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace};
+use crate::{
+    Devices, Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace,
+};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]

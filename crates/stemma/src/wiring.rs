@@ -34,7 +34,11 @@ fn devices(config: &Config) -> Result<Devices, Failure> {
     let found = |found: gpu::Found| (found.gpu.map(|gpu| gpu as Arc<dyn Device>), found.why);
     if choice == gpu::Choice::Gpu {
         let card = look().map_err(|fault| {
-            Failure::new("device", Class::Unavailable, format!("`device = gpu`, but {fault}; `auto` goes on without"))
+            Failure::new(
+                "device",
+                Class::Unavailable,
+                format!("`device = gpu`, but {fault}; `auto` goes on without"),
+            )
         })?;
         return Ok(Devices::new(move || found(card.clone())));
     }

@@ -102,12 +102,16 @@ static void fibre() {
     }
 }
 
+// Whether the last thread goes first: what threads do between two barriers must not depend on it.
+static bool backwards;
+
 // One block: every thread runs to its next barrier before any goes on.
 static bool block() {
     for (auto& fibre : fibres) fibre.over = false;
     waiting.assign(WIDTH, 0);
     for (unsigned left = WIDTH; left > 0;) {
-        for (running = 0; running < WIDTH; running++) {
+        for (unsigned turn = 0; turn < WIDTH; turn++) {
+            running = backwards ? WIDTH - 1 - turn : turn;
             if (fibres[running].over) continue;
             threadIdx = {running, 0, 0};
             swapcontext(&scheduler, &fibres[running].context);
@@ -149,6 +153,7 @@ static std::string launch() {
         body = entry.run;
         arguments = slots.data();
         gridDim = grid;
+        backwards = !backwards;
         for (unsigned y = 0; y < grid.y; y++) {
             for (unsigned x = 0; x < grid.x; x++) {
                 blockIdx = {x, y, 0};

@@ -22,17 +22,27 @@ fn values() -> Vec<f64> {
     for dtype in [Dtype::F8E4M3, Dtype::F8E5M2, Dtype::F16, Dtype::Bf16] {
         let bytes: Vec<u8> = match width(dtype) {
             1 => (0..=255).collect(),
-            _ => (0..=65_535u16).step_by(13).flat_map(|code| [code, code ^ 1]).flat_map(u16::to_le_bytes).collect(),
+            _ => (0..=65_535u16)
+                .step_by(13)
+                .flat_map(|code| [code, code ^ 1])
+                .flat_map(u16::to_le_bytes)
+                .collect(),
         };
         let mut values = vec![0.0; bytes.len() / width(dtype)];
         kernels::decode_f64(dtype, &bytes, &mut values);
         codes.extend(&values);
         codes.extend(values.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0));
     }
-    let near = codes.iter().flat_map(|value| [*value, value * (1.0 + 1e-12), value * (1.0 - 1e-12), value * 1.3]);
+    let near =
+        codes.iter().flat_map(|value| [*value, value * (1.0 + 1e-12), value * (1.0 - 1e-12), value * 1.3]);
     let mut all: Vec<f64> = near.collect();
     all.extend([1e39, -1e39, 1e-46, -1e-300, f64::MAX, f64::INFINITY, f64::NEG_INFINITY]);
-    all.extend([f64::NAN, -f64::NAN, f64::from_bits(0x7FF0_0000_2000_0001), f64::from_bits(0xFFF4_5678_9ABC_DEF0)]);
+    all.extend([
+        f64::NAN,
+        -f64::NAN,
+        f64::from_bits(0x7FF0_0000_2000_0001),
+        f64::from_bits(0xFFF4_5678_9ABC_DEF0),
+    ]);
     all
 }
 
@@ -62,21 +72,26 @@ pub fn compare(mut case: Case<'_>) -> Result<(), String> {
         }
         "encode_f32" => {
             let mut values: Vec<f32> = values().into_iter().map(|value| value as f32).collect();
-            values.extend(patterns(Dtype::F32).as_chunks::<4>().0.iter().map(|bits| f32::from_le_bytes(*bits)));
+            values
+                .extend(patterns(Dtype::F32).as_chunks::<4>().0.iter().map(|bits| f32::from_le_bytes(*bits)));
             let mut expected = vec![0; values.len() * width(dtype)];
             let beyond = kernels::encode(dtype, &values, &mut expected);
             encoded(&mut case, (bytes_of_f32(&values), values.len()), (&expected, beyond))
         }
         "encode_f64" => {
             let mut values = values();
-            values.extend(patterns(Dtype::F64).as_chunks::<8>().0.iter().map(|bits| f64::from_le_bytes(*bits)));
+            values
+                .extend(patterns(Dtype::F64).as_chunks::<8>().0.iter().map(|bits| f64::from_le_bytes(*bits)));
             let mut expected = vec![0; values.len() * width(dtype)];
             let beyond = kernels::encode_f64(dtype, &values, &mut expected);
             encoded(&mut case, (bytes_of(&values), values.len()), (&expected, beyond))
         }
         "delta_encode" => {
             let numbers = values();
-            let (a, b) = (super::stored(Dtype::F32, &numbers), super::stored(dtype, &super::weights(1, numbers.len())));
+            let (a, b) = (
+                super::stored(Dtype::F32, &numbers),
+                super::stored(dtype, &super::weights(1, numbers.len())),
+            );
             let read = |dtype, bytes: &[u8]| {
                 let mut values = vec![0.0; numbers.len()];
                 kernels::decode_f64(dtype, bytes, &mut values);
@@ -110,7 +125,11 @@ pub fn compare(mut case: Case<'_>) -> Result<(), String> {
     }
 }
 
-fn encoded(case: &mut Case<'_>, (values, len): (Vec<u8>, usize), (codes, beyond): (&[u8], u64)) -> Result<(), String> {
+fn encoded(
+    case: &mut Case<'_>,
+    (values, len): (Vec<u8>, usize),
+    (codes, beyond): (&[u8], u64),
+) -> Result<(), String> {
     let mut call = Call::new();
     call.argument(super::codes(case.dtype)).bytes(values);
     call.bytes(vec![0; codes.len()]);

@@ -81,7 +81,10 @@ fn deltas(mut case: Case<'_>, models: usize) -> Result<(), String> {
             (expected.sum(1), long(1)),
             (expected.base_square(), expected.base_square()),
         ];
-        return wanted.into_iter().zip(got).try_for_each(|((wanted, size), got)| case.close("a sum", (got, wanted, size)));
+        return wanted
+            .into_iter()
+            .zip(got)
+            .try_for_each(|((wanted, size), got)| case.close("a sum", (got, wanted, size)));
     }
     for (tile, (row, column)) in [(0, 0), (0, 4), (4, 4)].into_iter().enumerate() {
         let got = &got[tile * 21..(tile + 1) * 21];
@@ -124,9 +127,14 @@ fn stats(mut case: Case<'_>) -> Result<(), String> {
         (expected.nans as f64, 1e-9),
         (expected.infs as f64, 1e-9),
     ];
-    wanted.into_iter().zip(&total).try_for_each(|((wanted, size), got)| case.close("a moment", (*got, wanted, size)))?;
+    wanted
+        .into_iter()
+        .zip(&total)
+        .try_for_each(|((wanted, size), got)| case.close("a moment", (*got, wanted, size)))?;
     let (low, high) = expected.range().unwrap();
-    let ends = rows.chunks(9).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), row| (low.min(row[7]), high.max(row[8])));
+    let ends = rows
+        .chunks(9)
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), row| (low.min(row[7]), high.max(row[8])));
     case.close("the least", (ends.0, low, 1e-9))?;
     case.close("the most", (ends.1, high, 1e-9))
 }
@@ -140,8 +148,11 @@ fn sketch(case: &mut Case<'_>, (block, cells, groups): (u64, usize, u64)) -> Res
     let mut read = vec![0.0; LEN];
     kernels::decode(case.dtype, &bytes, &mut read);
     let whole = block == LEN as u64;
-    let mut expected =
-        if whole { Sketch::new(KEY, block, cells) } else { Sketch::in_blocks(KEY, LEN as u64, (block, cells)) };
+    let mut expected = if whole {
+        Sketch::new(KEY, block, cells)
+    } else {
+        Sketch::in_blocks(KEY, LEN as u64, (block, cells))
+    };
     expected.add_block(0, &read);
     assert!(!expected.is_exact());
 
@@ -149,7 +160,9 @@ fn sketch(case: &mut Case<'_>, (block, cells, groups): (u64, usize, u64)) -> Res
     let per_block = cells * 8;
     let mut call = Call::new();
     call.argument(codes(case.dtype)).bytes(bytes);
-    call.argument(count(LEN)).argument(Argument::U64(block.next_multiple_of(32))).argument(Argument::U64(KEY));
+    call.argument(count(LEN))
+        .argument(Argument::U64(block.next_multiple_of(32)))
+        .argument(Argument::U64(KEY));
     call.argument(Argument::U32(cells as u32 / 32)).argument(Argument::U64(groups));
     call.bytes(vec![0; (blocks * parts) as usize * per_block]);
     let made = case.run_entry("sketch_parts", &call, (parts as u32, blocks as u32))?;
@@ -196,8 +209,14 @@ fn selection(mut case: Case<'_>) -> Result<(), String> {
             call.argument(Argument::U32(prefix_shift)).argument(Argument::U32(prefix));
             call.bytes(vec![0; 2_048 * 8]);
             let got = case.run(&call, (7, 1))?;
-            let counts: Vec<u64> =
-                got.last().unwrap().as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+            let counts: Vec<u64> = got
+                .last()
+                .unwrap()
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|bytes| u64::from_le_bytes(*bytes))
+                .collect();
             let mut slot = digits as usize - 1;
             while counts[slot] < rank {
                 rank -= counts[slot];

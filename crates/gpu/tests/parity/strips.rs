@@ -29,7 +29,8 @@ fn inputs() -> Inputs {
         base.iter().zip(other).enumerate().map(|(at, (b, x))| if at % 5 == 0 { *b } else { x }).collect()
     };
     // Now and then no model counts.
-    let factor = |at: usize| if at % LEN % 3 == 1 { 0.0 } else { [0.0, 1.0, 0.3, -0.7, 0.5][(at * 31 + at / 97) % 5] };
+    let factor =
+        |at: usize| if at % LEN % 3 == 1 { 0.0 } else { [0.0, 1.0, 0.3, -0.7, 0.5][(at * 31 + at / 97) % 5] };
     let factors = (0..MODELS * LEN).map(factor).collect();
     Inputs { models: (1..=MODELS as u64).map(model).collect(), base, factors }
 }
@@ -91,7 +92,8 @@ fn single(mut case: Case<'_>) -> Result<(), String> {
         }
         "zero_nonfinite" | "magnitudes" => {
             let mut values = a.clone();
-            (values[5], values[6], values[7], values[8]) = (f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e300);
+            (values[5], values[6], values[7], values[8]) =
+                (f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e300);
             call.bytes(bytes_of(&values));
             if case.kernel.entry == "magnitudes" {
                 let mut out = vec![0.0; LEN];
@@ -106,7 +108,8 @@ fn single(mut case: Case<'_>) -> Result<(), String> {
         "keep_largest" | "drop_largest" => {
             let (threshold, cutoff) = (0.5f32.to_bits(), 40_000);
             out.copy_from_slice(&factors[..LEN]);
-            let step = if case.kernel.entry == "keep_largest" { task::keep_largest } else { task::drop_largest };
+            let step =
+                if case.kernel.entry == "keep_largest" { task::keep_largest } else { task::drop_largest };
             step((threshold, cutoff), a, &mut out);
             call.argument(Argument::U32(threshold)).argument(Argument::U64(cutoff)).bytes(bytes_of(a));
             call.bytes(bytes_of(&factors[..LEN]));
@@ -180,7 +183,10 @@ fn several(mut case: Case<'_>) -> Result<(), String> {
             call.bytes(bytes_of(&flat));
             call.bytes(bytes_of(&factors));
             call.bytes(bytes_of(&shares));
-            call.argument(models).argument(Argument::U32(flags)).argument(Argument::F64(0.9)).argument(count(LEN));
+            call.argument(models)
+                .argument(Argument::U32(flags))
+                .argument(Argument::F64(0.9))
+                .argument(count(LEN));
             let got = case.run(&call, grid(LEN))?;
             same(&format!("the factor, flags {flags},"), &got[2], &bytes_of(&expected), 8)
         }),
@@ -225,8 +231,7 @@ fn several(mut case: Case<'_>) -> Result<(), String> {
 fn spans(mut case: Case<'_>) -> Result<(), String> {
     let (a, b) = (strip(40, LEN), strip(41, LEN));
     let two = case.kernel.entry == "norms";
-    let (first, second) =
-        if two { task::norms(&a, &b) } else { (wide::dot(&a, &b), 0.0) };
+    let (first, second) = if two { task::norms(&a, &b) } else { (wide::dot(&a, &b), 0.0) };
     let spans = LEN.div_ceil(16_384);
     let mut call = Call::new();
     call.bytes(bytes_of(&a));
@@ -249,8 +254,11 @@ fn prune(mut case: Case<'_>) -> Result<(), String> {
         (1_500, Slope { density: 0.7, epsilon: -0.3 }),
     ] {
         let (rows, key, start) = (9, 17, 1_000);
-        let values: Vec<f64> =
-            strip(50, rows * len).into_iter().zip(0..).map(|(x, at)| if at % 11 == 0 { x * 1e-9 } else { x }).collect();
+        let values: Vec<f64> = strip(50, rows * len)
+            .into_iter()
+            .zip(0..)
+            .map(|(x, at)| if at % 11 == 0 { x * 1e-9 } else { x })
+            .collect();
         let mut expected = Vec::new();
         for (at, row) in values.chunks(len).enumerate() {
             Row::default().prune(row, slope, (key, start + (at * len) as u64), &mut expected);
@@ -258,7 +266,9 @@ fn prune(mut case: Case<'_>) -> Result<(), String> {
         let expected: Vec<u8> = expected.into_iter().map(u8::from).collect();
         let mut call = Call::new();
         call.bytes(bytes_of(&values));
-        call.argument(count(len)).argument(Argument::F64(slope.density)).argument(Argument::F64(slope.epsilon));
+        call.argument(count(len))
+            .argument(Argument::F64(slope.density))
+            .argument(Argument::F64(slope.epsilon));
         call.argument(Argument::U64(key)).argument(Argument::U64(start)).bytes(vec![9; rows * len]);
         let got = case.run(&call, (rows as u32, 1))?;
         same(&format!("the mask of rows of {len}"), &got[1], &expected, 1)?;
@@ -292,7 +302,10 @@ fn weighted(mut case: Case<'_>) -> Result<(), String> {
         let terms: Vec<Term<'_>> = held
             .iter()
             .zip(factors)
-            .map(|((bytes, dtype), factor)| Term { factor: factor * scale, values: Stored { dtype: *dtype, bytes } })
+            .map(|((bytes, dtype), factor)| Term {
+                factor: factor * scale,
+                values: Stored { dtype: *dtype, bytes },
+            })
             .collect();
         let mut expected = vec![0; LEN * width(out)];
         let beyond = wide::weighted_sum(&terms, common, (out, &mut expected));
