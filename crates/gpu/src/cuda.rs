@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -55,7 +58,8 @@ impl Platform for Cuda {
                     entries.insert(kernel.entry, module.load_function(kernel.entry).map_err(driver)?);
                 }
             }
-            Ok(Box::new(Opened { context, entries: Arc::new(entries) }) as Box<dyn Driver>)
+            let (entries, stuck) = (Arc::new(entries), Arc::default());
+            Ok(Box::new(Opened { context, entries, stuck }) as Box<dyn Driver>)
         })
     }
 }
@@ -112,6 +116,8 @@ type Entries = BTreeMap<&'static str, CudaFunction>;
 struct Opened {
     context: Arc<CudaContext>,
     entries: Arc<Entries>,
+    /// Whether a lane has waited in vain.
+    stuck: Arc<AtomicBool>,
 }
 
 impl Driver for Opened {
@@ -128,6 +134,7 @@ impl Driver for Opened {
         Ok(Box::new(CudaLane {
             held: Some(Held { card, host, stream }),
             entries: Arc::clone(&self.entries),
+            stuck: Arc::clone(&self.stuck),
             lost: Vec::new(),
         }))
     }
@@ -145,6 +152,7 @@ struct Held {
 }
 
 struct CudaLane {
+    stuck: Arc<AtomicBool>,
     /// None once the card has not answered in time: what it may still write to is never given back.
     held: Option<Held>,
     entries: Arc<Entries>,
@@ -191,7 +199,8 @@ impl Lane for CudaLane {
         let event = self.held()?.stream.record_event(None).map_err(driver)?;
         while !event.try_is_complete().map_err(driver)? {
             let waited = started.elapsed();
-            if waited > DEADLINE {
+            if waited > DEADLINE || self.stuck.load(Ordering::Relaxed) {
+                self.stuck.store(true, Ordering::Relaxed);
                 // Giving it back would wait for the card, perhaps for ever.
                 std::mem::forget((self.held.take(), event));
                 return Err(Fault::Timeout { seconds: DEADLINE.as_secs() });

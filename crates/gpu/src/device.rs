@@ -87,7 +87,9 @@ impl Gpu {
         // Others on the same session report the same failure.
         if state.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session)) {
             state.session = None;
-            state.failures += 1;
+            // A card that does not answer would keep whoever opens it waiting, too.
+            let stuck = matches!(fault, Fault::Timeout { .. });
+            state.failures = if stuck { REOPENED } else { state.failures + 1 };
             state.last = Some(fault.clone());
         }
         Declined::Failed(format!("{}: {fault}", self.card.name))

@@ -197,7 +197,8 @@ fn width(dtype: &Dtype) -> usize {
 
 /// Sums of the deltas of all inputs to the first.
 pub(crate) fn delta_sums(lanes: &mut Pair, inputs: Streamed<'_>) -> Result<Gram, Trouble> {
-    let plan = Plan::new(inputs, lanes[0].host().len())?;
+    let room = lanes.iter_mut().map(|lane| lane.host().len()).min();
+    let plan = Plan::new(inputs, room.unwrap_or_default())?;
     let outcome = stream(&plan, lanes);
     if outcome.is_err() {
         // What was started before must not touch the lanes of whoever has them next.

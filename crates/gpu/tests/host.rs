@@ -116,7 +116,7 @@ fn a_sum_that_fails_half_way_leaves_nothing_behind_and_the_card_is_opened_anew()
         (Step::Upload, lost()),
         (Step::Launch, Fault::Launch { kernel: "delta_pair_bf16".into(), reason: "no".into() }),
         (Step::Download, lost()),
-        (Step::Finish, Fault::Timeout { seconds: 120 }),
+        (Step::Finish, lost()),
     ] {
         let failures = Failures::default();
         let device = card(Faulty(failures.clone()));
@@ -147,6 +147,19 @@ fn a_card_that_keeps_failing_is_left_alone_and_says_why() {
         |text: &str| Declined::Failed(format!("Emulated card: the driver failed: an illegal address{text}"));
     assert_eq!(reasons[..3], [failed(""), failed(""), failed("")]);
     assert_eq!(reasons[3], failed("; it is left alone until a restart"));
+}
+
+#[test]
+fn a_card_that_does_not_answer_is_left_alone() {
+    let failures = Failures::default();
+    let device = card(Faulty(failures.clone()));
+    let family = Family::new(&[Dtype::Bf16; 3], 22 * BLOCK);
+    failures.expect(Step::Finish, 1, Fault::Timeout { seconds: 120 });
+
+    let reasons = [family.sums_on(&*device).unwrap_err(), family.sums_on(&*device).unwrap_err()];
+
+    let failed = |text: &str| Declined::Failed(format!("Emulated card: the card did not finish within 120 s{text}"));
+    assert_eq!(reasons, [failed(""), failed("; it is left alone until a restart")]);
 }
 
 #[test]

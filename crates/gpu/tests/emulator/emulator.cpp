@@ -80,18 +80,26 @@ static void call(void (*entry)(A...), const uint64_t* slots, std::index_sequence
     entry(argument<A>(slots[I])...);
 }
 
+// A card takes as many bytes of an argument as the kernel says, whatever was passed.
+template <typename T> static char kind() {
+    if constexpr (std::is_pointer_v<T>) return 'p';
+    else if constexpr (std::is_same_v<T, double>) return 'd';
+    else if constexpr (sizeof(T) == 8) return 'l';
+    else return 'i';
+}
+
 template <auto entry> struct Caller;
 template <typename... A, void (*entry)(A...)> struct Caller<entry> {
-    static const unsigned count = sizeof...(A);
+    static std::string kinds() { return {kind<A>()...}; }
     static void run(const uint64_t* slots) { call(entry, slots, std::index_sequence_for<A...>{}); }
 };
 
 struct Entry {
     const char* name;
-    unsigned arguments;
+    std::string (*kinds)();
     void (*run)(const uint64_t*);
 };
-#define ENTRY(name) {#name, Caller<&name>::count, &Caller<&name>::run},
+#define ENTRY(name) {#name, &Caller<&name>::kinds, &Caller<&name>::run},
 static const Entry entries[] = {KERNEL_ENTRIES};
 
 static void fibre() {
@@ -145,11 +153,13 @@ static std::string launch() {
     std::string name(number(), ' ');
     take(&name[0], name.size());
     Place grid{(unsigned)number(), (unsigned)number(), 1};
-    std::vector<uint64_t> slots(number());
+    std::string kinds(number(), ' ');
+    take(&kinds[0], kinds.size());
+    std::vector<uint64_t> slots(kinds.size());
     take(slots.data(), slots.size() * sizeof slots[0]);
     for (auto& entry : entries) {
         if (name != entry.name) continue;
-        if (entry.arguments != slots.size()) return name + " takes " + std::to_string(entry.arguments) + " arguments";
+        if (entry.kinds() != kinds) return name + " takes " + entry.kinds() + ", not " + kinds;
         body = entry.run;
         arguments = slots.data();
         gridDim = grid;

@@ -154,9 +154,19 @@ impl Lane for EmulatedLane {
                 Argument::F64(value) => value.to_bits(),
             })
             .collect();
+        let kinds: String = launch
+            .arguments
+            .iter()
+            .map(|argument| match argument {
+                Argument::At(_) => 'p',
+                Argument::U32(_) => 'i',
+                Argument::U64(_) => 'l',
+                Argument::F64(_) => 'd',
+            })
+            .collect();
         let mut process = self.process.lock().unwrap();
         process.tell(&[4, launch.entry.len() as u64], launch.entry.as_bytes())?;
-        process.tell(&[u64::from(launch.grid.0), u64::from(launch.grid.1), slots.len() as u64], &[])?;
+        process.tell(&[u64::from(launch.grid.0), u64::from(launch.grid.1), kinds.len() as u64], kinds.as_bytes())?;
         process.tell(&slots, &[])?;
         let said = String::from_utf8(process.answer()?).unwrap();
         if said.is_empty() { Ok(()) } else { Err(Fault::Driver(said)) }
