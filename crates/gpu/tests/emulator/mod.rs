@@ -15,36 +15,45 @@ use std::{
 use gpu::{Argument, Card, Driver, Fault, KERNELS, Lane, Launch, Platform, SOURCES};
 use tempfile::TempDir;
 
+/// A file of this folder compiled with the kernels into a program or library.
+fn compiled(source: &str, (name, more): (&str, &[&str])) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut included = String::new();
+    for source in SOURCES {
+        writeln!(included, "#include \"{}.cu\"", source.name).unwrap();
+    }
+    let entries: Vec<String> = KERNELS.iter().map(|kernel| format!("ENTRY({})", kernel.entry)).collect();
+    writeln!(included, "#define KERNEL_ENTRIES {}", entries.join(" ")).unwrap();
+    fs_err::write(folder.path().join("kernels.inc"), included).unwrap();
+    let (here, program) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.path().join(name));
+    let outcome = Command::new("c++")
+        .args(["-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-w"])
+        .args(more)
+        .arg("-I")
+        .arg(here.join("../../kernels/cuda"))
+        .arg("-I")
+        .arg(folder.path())
+        .arg("-o")
+        .arg(&program)
+        .arg(here.join("tests/emulator").join(source))
+        .output()
+        .unwrap();
+    assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+    (folder, program)
+}
+
 /// The compiled emulator.
 fn program() -> &'static Path {
     static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, program) = BUILT.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let mut included = String::new();
-        for source in SOURCES {
-            writeln!(included, "#include \"{}.cu\"", source.name).unwrap();
-        }
-        let entries: Vec<String> = KERNELS.iter().map(|kernel| format!("ENTRY({})", kernel.entry)).collect();
-        writeln!(included, "#define KERNEL_ENTRIES {}", entries.join(" ")).unwrap();
-        fs_err::write(folder.path().join("kernels.inc"), included).unwrap();
-        let (here, program) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.path().join("emulator"));
-        let compiled = Command::new("c++")
-            .args(["-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-w"])
-            // A load that is not aligned would end the work of a card.
-            .args(["-fsanitize=alignment,bounds,shift", "-fno-sanitize-recover=all"])
-            .arg("-I")
-            .arg(here.join("../../kernels/cuda"))
-            .arg("-I")
-            .arg(folder.path())
-            .arg("-o")
-            .arg(&program)
-            .arg(here.join("tests/emulator/emulator.cpp"))
-            .output()
-            .unwrap();
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        (folder, program)
-    });
-    program
+    // A load that is not aligned would end the work of a card.
+    let more = ["-fsanitize=alignment,bounds,shift", "-fno-sanitize-recover=all"];
+    &BUILT.get_or_init(|| compiled("emulator.cpp", ("emulator", &more))).1
+}
+
+/// The folder of a driver for the emulated card.
+pub fn driver() -> &'static Path {
+    static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    BUILT.get_or_init(|| compiled("libcuda.cpp", ("libcuda.so.1", &["-shared", "-fPIC"]))).0.path()
 }
 
 struct Process {
