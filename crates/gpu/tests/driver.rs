@@ -130,7 +130,13 @@ fn without_memory() {
     let found = find(Choice::Auto, Box::new(Cuda), &Limits::default()).unwrap();
 
     assert!(found.gpu.is_none());
-    assert!(found.why.ends_with("bytes are not to be had on the card: the driver failed: out of memory (CUDA_ERROR_STUB)"), "{}", found.why);
+    assert!(
+        found.why.ends_with(
+            "bytes are not to be had on the card: the driver failed: out of memory (CUDA_ERROR_STUB)"
+        ),
+        "{}",
+        found.why
+    );
 }
 
 #[test]

@@ -158,7 +158,8 @@ fn a_card_that_does_not_answer_is_left_alone() {
 
     let reasons = [family.sums_on(&*device).unwrap_err(), family.sums_on(&*device).unwrap_err()];
 
-    let failed = |text: &str| Declined::Failed(format!("Emulated card: the card did not finish within 120 s{text}"));
+    let failed =
+        |text: &str| Declined::Failed(format!("Emulated card: the card did not finish within 120 s{text}"));
     assert_eq!(reasons, [failed(""), failed("; it is left alone until a restart")]);
 }
 

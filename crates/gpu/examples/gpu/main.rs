@@ -1,7 +1,9 @@
-//! Checks and measures the kernels on the card of this machine: `gpu parity [FIRST]`, `gpu rates [MIB]`.
+//! Checks and measures the kernels on the card of this machine: `gpu parity [FIRST]`, `gpu rates [MIB]`,
+//! `gpu streamed [MIB]`.
 //!
-//! `parity` compares every kernel with the processor, with FIRST for one dtype each. `rates` prints Markdown: every kernel
-//! beside a copy on the card, and kinship and a merge from memory beside the copy to the card and the processor.
+//! `parity` compares every kernel with the processor, with FIRST for one dtype each. The others print Markdown: `rates` every
+//! kernel beside a copy on the card, `streamed` kinship and a merge from memory beside the copy to the card and the
+//! processor.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../tests/parity/mod.rs"]
@@ -11,14 +13,18 @@ mod rates;
 
 mod streamed;
 
-use std::{error::Error, time::Instant};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use gpu::{Cuda, Driver, KERNELS, Lane, Platform};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// Times a kernel is launched in a row.
+/// Times a kernel is launched in a row at most, and for how long.
 const LAUNCHES: u32 = 20;
+const LONG_ENOUGH: Duration = Duration::from_millis(200);
 
 fn main() -> Outcome {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +44,9 @@ fn main() -> Outcome {
         ["parity", _] => compare(&*driver, Extent::First),
         ["rates"] => measure(&*driver, 1 << 30),
         ["rates", mib] => measure(&*driver, mib.parse::<usize>()? << 20),
-        _ => Err("usage: gpu parity [FIRST] | gpu rates [MIB]".into()),
+        ["streamed"] => stream(&*driver, 1 << 30),
+        ["streamed", mib] => stream(&*driver, mib.parse::<usize>()? << 20),
+        _ => Err("usage: gpu parity [FIRST] | gpu rates [MIB] | gpu streamed [MIB]".into()),
     }
 }
 
@@ -76,12 +84,16 @@ fn rate(
     measured.call.send(lane)?;
     measured.call.launch(lane, launch)?;
     lane.finish()?;
-    let started = Instant::now();
-    for _ in 0..LAUNCHES {
-        measured.call.launch(lane, launch)?;
+    let (started, mut launches) = (Instant::now(), 0);
+    while launches < LAUNCHES && started.elapsed() < LONG_ENOUGH {
+        // Four at a time are under way, so that starting them costs nothing.
+        for _ in 0..4 {
+            measured.call.launch(lane, launch)?;
+        }
+        launches += 4;
+        lane.finish()?;
     }
-    lane.finish()?;
-    Ok(measured.bytes as f64 * f64::from(LAUNCHES) / started.elapsed().as_secs_f64())
+    Ok(measured.bytes as f64 * f64::from(launches) / started.elapsed().as_secs_f64())
 }
 
 fn measure(driver: &dyn Driver, budget: usize) -> Outcome {
@@ -95,8 +107,11 @@ fn measure(driver: &dyn Driver, budget: usize) -> Outcome {
         println!("| `{}` | {:.0} | {:.2} |", kernel.entry, rate / 1e9, rate / copied);
     }
     let again = rate(&mut *lane, (copy, &rates::measured(copy, budget)))?;
-    println!("\nThe copy before: {:.0} GB/s, after: {:.0} GB/s.\n", copied / 1e9, again / 1e9);
-    let ways = streamed::ways(&mut *lane, budget)?;
-    drop(lane);
+    println!("\nThe copy before: {:.0} GB/s, after: {:.0} GB/s.", copied / 1e9, again / 1e9);
+    Ok(())
+}
+
+fn stream(driver: &dyn Driver, budget: usize) -> Outcome {
+    let ways = streamed::ways(&mut *driver.lane(budget)?, budget)?;
     streamed::measure(ways, budget)
 }

@@ -175,7 +175,10 @@ impl Lane for EmulatedLane {
             .collect();
         let mut process = self.process.lock().unwrap();
         process.tell(&[4, launch.entry.len() as u64], launch.entry.as_bytes())?;
-        process.tell(&[u64::from(launch.grid.0), u64::from(launch.grid.1), kinds.len() as u64], kinds.as_bytes())?;
+        process.tell(
+            &[u64::from(launch.grid.0), u64::from(launch.grid.1), kinds.len() as u64],
+            kinds.as_bytes(),
+        )?;
         process.tell(&slots, &[])?;
         let said = String::from_utf8(process.answer()?).unwrap();
         if said.is_empty() { Ok(()) } else { Err(Fault::Driver(said)) }
