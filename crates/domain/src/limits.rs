@@ -102,6 +102,8 @@ pub struct Limits {
     pub hub_cache_bytes: u64,
     /// Longest remote file that is not weights, bytes.
     pub hub_file_bytes: u64,
+    /// Most bytes of a graphics card's memory in use, and as many of pinned memory on this side.
+    pub device_bytes: u64,
     /// Times a request to the Hub is tried.
     pub hub_tries: u32,
     /// Longest wait before the next try that the Hub may ask for, seconds.
@@ -159,6 +161,7 @@ impl Default for Limits {
             hub_block_bytes: 4 << 20,
             hub_cache_bytes: 256 << 20,
             hub_file_bytes: 64 << 20,
+            device_bytes: 1 << 30,
             hub_tries: 5,
             hub_wait_seconds: 60,
         }

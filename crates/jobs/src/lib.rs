@@ -8,6 +8,7 @@ mod advisories;
 mod artefact;
 mod asking;
 mod contents;
+mod devices;
 mod dump;
 mod error;
 mod forecast;
@@ -52,6 +53,7 @@ pub use advisories::{
     withdraw_advisory,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
+pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
 pub use forecast::Forecast;

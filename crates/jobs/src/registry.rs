@@ -7,7 +7,9 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace};
+use crate::{
+    Devices, Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace,
+};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub struct Registry {
     pub measuring: Arc<Semaphore>,
     /// At most this many connections follow jobs at once.
     pub following: Arc<Semaphore>,
+    /// What computes beside the processor.
+    pub devices: Devices,
     /// The job that works with this registry: what it opened is no longer read once it is stopped.
     pub pulse: Option<Pulse>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
@@ -52,6 +56,7 @@ impl Registry {
             moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),
             following: Arc::new(Semaphore::new(limits.event_listeners)),
+            devices: Devices::default(),
             pulse: None,
             queued: Arc::new(Notify::new()),
         }
@@ -61,6 +66,12 @@ impl Registry {
     #[must_use]
     pub fn with_hub(self, hub: Option<HubClient>) -> Self {
         Self { hub, ..self }
+    }
+
+    /// The same with other devices.
+    #[must_use]
+    pub fn with_devices(self, devices: Devices) -> Self {
+        Self { devices, ..self }
     }
 
     /// Removes the scratch folder of a job that has ended; those of others wait for their next attempt.

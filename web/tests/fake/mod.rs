@@ -270,6 +270,7 @@ impl Source for Fake {
             base: query.base.as_deref().map(|base| self.name(base)),
             measure: query.measure.clone(),
             exact: query.exact,
+            device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
             matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
             elements: 8_030_261_248,
             tensors: 291,
@@ -368,6 +369,7 @@ impl Source for Fake {
             error_code: Some("lost".into()),
             error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
             outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
+            device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
             ..JobPage::default()
         }))
