@@ -10,7 +10,7 @@ use serde_json::Value;
 use store::{AdvisoryKind, Severity};
 use utoipa::ToSchema;
 
-use crate::{
+use crate::{seen::Seen, 
     edges::PageQuery,
     models::{ModelPath, find, page_size},
 };
@@ -112,7 +112,7 @@ pub struct ThreatList {
 #[utoipa::path(tag = "advisories", params(PageQuery), responses((status = 200, body = AdvisoryPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories")]
 pub async fn list_advisories(
-    registry: web::Data<Registry>,
+    registry: Seen,
     query: web::Query<PageQuery>,
 ) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
@@ -126,7 +126,7 @@ pub async fn list_advisories(
 #[post("/api/v1/advisories")]
 pub async fn file_advisory(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     body: web::Json<AdvisoryRequest>,
 ) -> Result<HttpResponse> {
     let AdvisoryRequest { model, digest, kind, severity, summary, details, link } = body.into_inner();
@@ -142,7 +142,7 @@ pub async fn file_advisory(
 #[utoipa::path(tag = "advisories", params(("id" = String, Path), PageQuery), responses((status = 200, body = AdvisoryDetail), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories/{id}")]
 pub async fn get_advisory(
-    registry: web::Data<Registry>,
+    registry: Seen,
     id: web::Path<String>,
     query: web::Query<PageQuery>,
 ) -> Result<HttpResponse> {
@@ -162,7 +162,7 @@ pub async fn get_advisory(
 #[post("/api/v1/advisories/{id}/withdraw")]
 pub async fn withdraw_advisory(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     id: web::Path<String>,
     body: web::Json<WithdrawalRequest>,
 ) -> Result<HttpResponse> {
@@ -175,7 +175,7 @@ pub async fn withdraw_advisory(
 #[utoipa::path(tag = "advisories", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = ThreatList), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/advisories")]
 pub async fn get_model_advisories(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
     advisories_of(&registry, &path.id()).await
@@ -199,7 +199,7 @@ pub async fn advisories_of(registry: &Registry, id: &str) -> Result<HttpResponse
 #[get("/api/v1/advisories.{form}")]
 pub async fn get_feed(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     form: web::Path<String>,
 ) -> Result<HttpResponse> {
     let page = jobs::advisories(&registry, None, registry.limits.page_max).await?;
@@ -211,7 +211,7 @@ pub async fn get_feed(
 #[get("/api/v1/models/{org}/{name}/advisories.{form}")]
 pub async fn get_model_feed(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<(String, String, String)>,
 ) -> Result<HttpResponse> {
     let (org, name, form) = path.into_inner();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::{CommitRow, ModelRow};
 use utoipa::ToSchema;
 
-use crate::models::find;
+use crate::{seen::Seen, models::find};
 
 /// Names that one side has and the other has not, or has otherwise.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -54,7 +54,7 @@ pub struct ComparedPath {
 #[get("/api/v1/models/{org}/{name}/compare/{range:.*}")]
 #[get("/api/v1/models/{name}/compare/{range:.*}")]
 pub async fn compare_revisions(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ComparedPath>,
 ) -> Result<HttpResponse> {
     let path = path.into_inner();

@@ -7,7 +7,7 @@ use jobs::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, find};
+use crate::{seen::Seen, models::{ModelPath, find}};
 
 /// Which part of a list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -64,7 +64,7 @@ pub struct FilePage {
 #[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), Window), responses((status = 200, body = FilePage), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/files")]
 pub async fn list_files(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     window: web::Query<Window>,
 ) -> Result<HttpResponse> {
@@ -96,7 +96,7 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
 #[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/provenance")]
 pub async fn get_provenance(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
     provenance_of(&registry, &path.id()).await
@@ -152,7 +152,7 @@ pub struct TensorPage {
 #[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), Window), responses((status = 200, body = TensorPage), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/tensors")]
 pub async fn list_tensors(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     window: web::Query<Window>,
 ) -> Result<HttpResponse> {

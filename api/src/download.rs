@@ -11,14 +11,14 @@ use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
 
-use crate::{hub, models::ModelPath};
+use crate::{seen::Seen, hub, models::ModelPath};
 
 /// A blob by digest.
 #[utoipa::path(tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/blobs/{digest}")]
 pub async fn get_blob(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     digest: web::Path<String>,
 ) -> Result<HttpResponse> {
     let digest: Digest =
@@ -43,7 +43,7 @@ pub struct Place {
 #[get("/{name}/resolve/{revision}/{path:.*}", guard = "http::may_be_a_model")]
 pub async fn resolve_file(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     model: web::Path<ModelPath>,
     place: web::Path<Place>,
 ) -> Result<HttpResponse> {

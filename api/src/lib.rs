@@ -20,6 +20,7 @@ mod openapi;
 mod relatives;
 mod reports;
 mod searches;
+mod seen;
 mod service;
 mod suggestions;
 mod transfers;

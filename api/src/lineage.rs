@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::VerdictWord;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, find, page_size};
+use crate::{seen::Seen, models::{ModelPath, find, page_size}};
 
 /// How much of the tree to answer.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -130,7 +130,7 @@ impl From<Tree> for LineageView {
     responses((status = 200, body = LineageView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/lineage")]
 pub async fn get_lineage(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     query: web::Query<LineageQuery>,
 ) -> Result<HttpResponse> {
@@ -205,7 +205,7 @@ pub struct FamilyQuery {
 #[utoipa::path(tag = "lineage", params(FamilyQuery), responses((status = 200, body = Vec<FamilyView>)))]
 #[get("/api/v1/families")]
 pub async fn list_families(
-    registry: web::Data<Registry>,
+    registry: Seen,
     query: web::Query<FamilyQuery>,
 ) -> Result<HttpResponse> {
     let limit = usize::try_from(page_size(&registry, query.limit)?).unwrap_or(20);

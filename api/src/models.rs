@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::{ModelRow, SearchQuery, Sort};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
+use crate::{seen::Seen, 
     advisories::{advisories_of, feed_of},
     contents::{files_of, provenance_of, tensors_of},
     edges::{VerdictView, edges_of},
@@ -93,7 +93,7 @@ pub struct ModelFilter {
 #[get("/api/v1/models")]
 pub async fn list_models(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     filter: web::Query<ModelFilter>,
 ) -> Result<HttpResponse> {
     let filter = filter.into_inner();
@@ -225,7 +225,7 @@ impl ModelPath {
 #[get("/api/v1/models/{name}")]
 pub async fn get_model(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
     if let Some(row) = registry.store.model_by_id(&path.id()).await? {

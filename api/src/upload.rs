@@ -10,7 +10,7 @@ use http::{Problem, Result};
 use jobs::{Gathered, Incoming, Made, Registry, ingest_files};
 use tokio::time::timeout;
 
-use crate::models::{ModelPath, ModelSummary};
+use crate::{seen::Seen, models::{ModelPath, ModelSummary}};
 
 /// Upload a checkpoint.
 ///
@@ -24,7 +24,7 @@ use crate::models::{ModelPath, ModelSummary};
 #[post("/api/v1/models/{org}/{name}")]
 #[post("/api/v1/models/{name}")]
 pub async fn upload_model(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     mut parts: Multipart,
 ) -> Result<HttpResponse> {

@@ -1,7 +1,9 @@
 //! The one door through which pages get their data; the binary implements it over store, jobs and analysis.
 
 use async_trait::async_trait;
-use domain::{Class, Fault, Item};
+use std::sync::Arc;
+
+use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
     AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
@@ -54,6 +56,9 @@ pub type Result<T> = std::result::Result<T, Failure>;
 /// Everything the pages ask for. Names compare case-insensitively; lists are bounded by the implementation.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
+    /// The same as `viewer` may see it.
+    fn seen_by(&self, viewer: Viewer) -> Arc<dyn Source>;
+
     /// Whether this is the secret of a living access token.
     async fn is_token(&self, secret: &str) -> Result<bool>;
 

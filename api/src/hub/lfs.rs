@@ -11,7 +11,7 @@ use store::Holder;
 use tokio::time::timeout;
 
 use super::answer::{here, missing_model};
-use crate::models::ModelPath;
+use crate::{seen::Seen, models::ModelPath};
 
 const MEDIA: &str = "application/vnd.git-lfs+json";
 
@@ -40,7 +40,7 @@ pub struct Object {
 #[post("/{name}.git/info/lfs/objects/batch")]
 pub async fn batch(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     body: web::Bytes,
 ) -> Result<HttpResponse> {
@@ -102,7 +102,7 @@ async fn object(
 /// Takes one object, streamed to storage and hashed on the way; kept for a day for the commit that names it.
 #[put("/api/lfs/{oid}/{size}")]
 pub async fn put(
-    registry: web::Data<Registry>,
+    registry: Seen,
     place: web::Path<(String, u64)>,
     mut payload: web::Payload,
 ) -> Result<HttpResponse> {
@@ -152,7 +152,7 @@ pub async fn put(
 
 /// Whether an object is here as announced.
 #[post("/api/lfs/verify")]
-pub async fn verify(registry: web::Data<Registry>, object: web::Bytes) -> Result<HttpResponse> {
+pub async fn verify(registry: Seen, object: web::Bytes) -> Result<HttpResponse> {
     let object: Object = serde_json::from_slice(&object)
         .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
     let digest: Digest =

@@ -1,19 +1,19 @@
 //! `GET /api/models`: search as the Hub's clients ask for it.
 
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get};
 use domain::Relation;
 use http::{Problem, Result};
-use jobs::Registry;
 use store::{SearchQuery, Sort};
 
 use super::{
     answer::{self, page},
     info::{fields, only, summary},
 };
+use crate::seen::Seen;
 
 /// Search; parameters that this registry has no answer for are left out of account, as the Hub does.
 #[get("/api/models")]
-pub async fn list_models(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
+pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let asked = answer::query(&request);
     let one = |name: &str| asked.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let all = |name: &str| -> Vec<String> {

@@ -25,6 +25,8 @@ pub use answer::{missing_entry, missing_model, missing_revision, moved};
 
 use address::{Place, Verb};
 
+use crate::seen::Seen;
+
 /// Registers the Hub's addresses under `/api` and the git LFS ones.
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.service(who::whoami)
@@ -43,11 +45,11 @@ pub fn configure(cfg: &mut ServiceConfig) {
 /// Everything about one repository: the id may have one part or two, so the address is taken apart here.
 async fn of_a_model(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     tail: web::Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse> {
-    let registry = registry.get_ref();
+    let registry = &*registry;
     let Place { id, verb, rest } = address::split(registry, &tail).await?;
     let call = Call { request: &request, registry, id, rest };
     match (request.method().as_str(), verb) {

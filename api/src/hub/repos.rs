@@ -12,6 +12,7 @@ use super::{
     answer::{self, Found, here, hex_of, missing_model},
     who,
 };
+use crate::seen::Seen;
 
 /// Which repository; clients leave the organisation out for the user's own.
 #[derive(Debug, Deserialize)]
@@ -49,7 +50,7 @@ fn models_only(kind: Option<&str>) -> Result<()> {
 #[post("/api/repos/create")]
 pub async fn create(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     named: web::Json<Named>,
 ) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
@@ -71,7 +72,7 @@ pub async fn create(
 #[delete("/api/repos/delete")]
 pub async fn delete(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     named: web::Json<Named>,
 ) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
@@ -95,7 +96,7 @@ pub struct Move {
 
 /// Gives a repository another name; the old one leads to it.
 #[post("/api/repos/move")]
-pub async fn rename(registry: web::Data<Registry>, asked: web::Json<Move>) -> Result<HttpResponse> {
+pub async fn rename(registry: Seen, asked: web::Json<Move>) -> Result<HttpResponse> {
     models_only(asked.kind.as_deref())?;
     let parse = |id: &str| RepoId::parse(id).map_err(|error| Problem::bad_request(error.to_string()));
     let (from, to) = (parse(&asked.from_repo)?, parse(&asked.to_repo)?);
@@ -120,7 +121,7 @@ pub struct Draft {
 /// is a 400, which keeps the client from committing; a body over the limit goes unlooked at.
 #[post("/api/validate-yaml")]
 pub async fn validate_yaml(
-    registry: web::Data<Registry>,
+    registry: Seen,
     draft: std::result::Result<web::Json<Draft>, actix_web::Error>,
 ) -> HttpResponse {
     let notes = draft.map(|draft| jobs::card_notes(&draft.content, &registry.limits)).unwrap_or_default();

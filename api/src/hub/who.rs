@@ -1,10 +1,12 @@
 //! Who is asking.
 
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get};
 use http::Result;
 use jobs::Registry;
 use serde_json::json;
 use store::Scope;
+
+use crate::seen::Seen;
 
 /// The name a commit carries.
 pub async fn author(request: &HttpRequest, registry: &Registry) -> Result<Option<String>> {
@@ -13,7 +15,7 @@ pub async fn author(request: &HttpRequest, registry: &Registry) -> Result<Option
 
 /// The user behind the token.
 #[get("/api/whoami-v2")]
-pub async fn whoami(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
+pub async fn whoami(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let token = http::bearer(&request, &registry.store).await?.ok_or_else(http::bad_token)?;
     let role = if token.scope == Scope::Write { "write" } else { "read" };
     Ok(HttpResponse::Ok().json(json!({

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use domain::{Claim, Digest, Metadata, Note, RelativePath, RepoId};
+use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId};
 use serde_json::Value;
 use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
@@ -130,6 +130,11 @@ pub async fn ingest_files(
     gathered: Gathered,
     made: Made,
 ) -> Result<ModelRow, Error> {
+    if let Err(refused) = registry.store.may(Act::Write, id.as_str()).await {
+        gathered.discard(registry).await;
+        return Err(refused.into());
+    }
+    let registry = &registry.unveiled();
     match publish(registry, id, &gathered.files, made).await {
         Ok(row) => {
             gathered.leave(registry).await;

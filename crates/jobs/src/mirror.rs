@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use domain::{Digest, Metadata, RelativePath, RepoId};
+use domain::{Act, Digest, Metadata, RelativePath, RepoId};
 use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -87,6 +87,7 @@ pub async fn submit_mirror(
     let (id, _) = named(&wanted.model)?;
     not_reserved(&id)?;
     endpoint(registry, &wanted.model)?;
+    registry.store.may(Act::Write, id.as_str()).await?;
     let job = NewJob {
         kind: IMPORT_MODEL.id.to_owned(),
         payload: json!(wanted),

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use domain::Limits;
+use domain::{Limits, Viewer};
 use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
@@ -61,6 +61,22 @@ impl Registry {
     #[must_use]
     pub fn with_hub(self, hub: Option<HubClient>) -> Self {
         Self { hub, ..self }
+    }
+
+    /// The same registry as `viewer` may see it.
+    #[must_use]
+    pub fn seen_by(&self, viewer: Viewer) -> Self {
+        self.through(self.store.seen_by(viewer))
+    }
+
+    /// The same registry with nothing hidden, for the work behind a request that was let in.
+    #[must_use]
+    pub(crate) fn unveiled(&self) -> Self {
+        self.through(self.store.unveiled())
+    }
+
+    fn through(&self, store: Store) -> Self {
+        Self { forests: self.forests.seen_through(store.clone()), store, ..self.clone() }
     }
 
     /// Removes the scratch folder of a job that has ended; those of others wait for their next attempt.

@@ -3,6 +3,8 @@
 //! Metadata lives in SQLite or PostgreSQL, bytes in a local folder or an S3 bucket, named by digest.
 //! Every write is one statement or one transaction; forest writers take turns, jobs are claimed under fences.
 
+mod access;
+mod accounts;
 mod advisories;
 mod aliases;
 mod blobfile;
@@ -15,6 +17,7 @@ mod decisions;
 mod edges;
 mod error;
 mod gitoids;
+mod grants;
 mod imports;
 mod jobs;
 mod models;
@@ -35,6 +38,7 @@ mod tokens;
 mod upsert;
 mod verdicts;
 
+pub use accounts::{AccountKind, AccountRow, MemberRow};
 pub use advisories::{AdvisoryKind, AdvisoryRow, NewAdvisory, Severity};
 pub use blobfile::BlobFile;
 pub use blobwriter::BlobWriter;
@@ -44,6 +48,7 @@ pub use counts::Counts;
 pub use decisions::{Decision, DecisionRow, NewDecision};
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
 pub use error::{Error, Result};
+pub use grants::{GrantRow, GrantState, Openness};
 pub use jobs::{JobRow, NewJob, PINS};
 pub use models::ModelRow;
 pub use pins::Holder;

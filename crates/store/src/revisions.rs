@@ -154,6 +154,17 @@ impl Store {
             sql::insert(&tx, "provenance", &["revision", "body"], vec![row], on).await?;
         }
         let oid = commits::add(&tx, (*model, revision, digest), &publish.commit).await?;
+        if let Some((job, _)) = &publish.fence {
+            // What a private job makes is private until somebody opens it.
+            let mut params = Params::default();
+            let sql = format!(
+                "UPDATE models SET private = TRUE WHERE id = {} AND revision IS NULL
+                 AND EXISTS (SELECT 1 FROM jobs WHERE id = {} AND private)",
+                params.add(*model),
+                params.add(job.as_str())
+            );
+            sql::run(&tx, &sql, params).await?;
+        }
         if current {
             let mut params = Params::default();
             let revision = params.add(revision);

@@ -20,7 +20,7 @@ use ::web::{
 };
 use analysis::transfer::Options;
 use async_trait::async_trait;
-use domain::{Class, RepoId};
+use domain::{Class, RepoId, Viewer};
 use jobs::{MergeRequest, Registry, TransferPayload, TransferRequest};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -48,6 +48,10 @@ fn count(value: i64) -> u64 {
 
 #[async_trait]
 impl Source for Site {
+    fn seen_by(&self, viewer: Viewer) -> Arc<dyn Source> {
+        Self::shared(self.registry.seen_by(viewer))
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(self.registry.store.token(secret).await?.is_some())
     }
