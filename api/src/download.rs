@@ -5,7 +5,7 @@ use std::ops::Range;
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder, get, http::StatusCode, http::header, routes, web,
 };
-use domain::Digest;
+use domain::{Act, Digest};
 use futures::TryStreamExt;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -24,8 +24,13 @@ pub async fn get_blob(
     let digest: Digest =
         digest.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
     let size = registry.store.blob_size(&digest).await?.ok_or_else(|| Problem::not_found(digest))?;
+    if !registry.store.may_have(&digest).await? {
+        return Err(Problem::not_found(digest));
+    }
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    // What somebody with a name was given, a cache must not give to others.
+    let whose = if registry.store.viewer().name.is_some() { "private" } else { "public" };
+    response.insert_header((header::CACHE_CONTROL, format!("{whose}, max-age=31536000, immutable")));
     send(&request, &registry, response, Blob { digest, size }).await
 }
 
@@ -65,6 +70,7 @@ pub async fn send_file(
     if let Some(answer) = hub::moved(request, id, &row) {
         return Ok(answer);
     }
+    registry.store.may_with(Act::Read, &row).await?;
     let name = revision.strip_prefix("refs/heads/").unwrap_or(revision);
     let commit = registry.store.commit(row.id, name).await?;
     let commit = commit.ok_or_else(|| hub::missing_revision(&row.name, revision))?;

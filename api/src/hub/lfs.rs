@@ -1,7 +1,7 @@
 //! Large files before their commit: git LFS with its basic transfer.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, post, put, routes, web};
-use domain::Digest;
+use domain::{Act, Digest};
 use futures::StreamExt as _;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -47,7 +47,9 @@ pub async fn batch(
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the batch cannot be read: {error}")))?;
     let row = registry.store.model_by_id(&path.id()).await?.filter(|row| !row.ghost);
-    row.ok_or_else(|| missing_model(&path.id()))?;
+    let row = row.ok_or_else(|| missing_model(&path.id()))?;
+    let act = if batch.operation == "upload" { Act::Write } else { Act::Read };
+    registry.store.may_with(act, &row).await?;
     // The client sends objects without its token.
     let key = match http::bearer(&request, &registry.store).await? {
         Some(token) if batch.operation == "upload" => {
@@ -74,7 +76,11 @@ async fn object(
     key: &str,
 ) -> Result<Value> {
     let (host, oid) = (here(request), digest.hex());
-    let stored = registry.store.blob_size(&digest).await?;
+    let stored = match registry.store.blob_size(&digest).await? {
+        // To somebody who may not have it, it is as if it were not here: their own copy has to come.
+        Some(size) if registry.store.may_have(&digest).await? => Some(size),
+        _ => None,
+    };
     let link = |href: String| json!({ "href": href, "header": {} });
     Ok(match (operation, stored) {
         ("upload", Some(held)) if held == size => json!({ "oid": oid, "size": size }),
@@ -112,7 +118,7 @@ pub async fn put(
         let detail = format!("at most {} bytes are taken", registry.limits.file_bytes);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail));
     }
-    let holder = Holder::new();
+    let holder = Holder::upload_of(registry.store.viewer().name.as_deref());
     let mut writer = registry.store.blob_writer(&holder).await?;
     let idle = std::time::Duration::from_secs(registry.limits.upload_idle_seconds);
     let mut length = 0_u64;

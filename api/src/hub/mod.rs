@@ -1,5 +1,6 @@
 //! The Hub's own addresses, as its official clients use them: `HF_ENDPOINT` set to this service is all they need.
 
+mod access;
 mod address;
 mod answer;
 mod commit;
@@ -32,6 +33,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
     cfg.service(who::whoami)
         .service(who::agent_harnesses)
         .service(list::list_models)
+        .service(access::ask_at_the_page)
         .service(repos::create)
         .service(repos::delete)
         .service(repos::rename)
@@ -64,7 +66,9 @@ async fn of_a_model(
         ("POST", Verb::Tag) => names::create_tag(&call, payload).await,
         ("DELETE", Verb::Tag) => names::delete_tag(&call).await,
         ("GET", Verb::AuthCheck) => repos::auth_check(&call).await,
-        ("PUT", Verb::Settings) => repos::settings(&call).await,
+        ("PUT", Verb::Settings) => repos::settings(&call, payload).await,
+        ("GET" | "POST", Verb::AccessRequest) => access::requests(&call, payload).await,
+        ("POST", Verb::AskAccess) => access::ask(&call).await,
         ("POST", Verb::Preupload) => commit::preupload(&call, payload).await,
         ("POST", Verb::Commit) => commit::commit(&call, payload).await,
         ("GET", Verb::Resolve) => content::resolve(&call).await,

@@ -1,11 +1,17 @@
 //! Repositories as a whole: created, renamed, deleted, set up.
 
-use actix_web::{HttpRequest, HttpResponse, delete, http::StatusCode, post, web};
-use domain::RepoId;
+use actix_web::{
+    HttpRequest, HttpResponse, delete,
+    http::StatusCode,
+    post,
+    web::{self, Payload},
+};
+use domain::{Act, Gating, RepoId};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use store::{NewCommit, Openness};
 
 use super::{
     Call,
@@ -21,6 +27,41 @@ pub struct Named {
     organization: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    #[serde(flatten)]
+    openness: Asked,
+}
+
+/// How open a repository is to be, in the words of older and newer clients.
+#[derive(Debug, Default, Deserialize)]
+pub struct Asked {
+    private: Option<bool>,
+    visibility: Option<String>,
+    gated: Option<Value>,
+}
+
+impl Asked {
+    fn read(&self) -> Result<Openness> {
+        let private = match self.visibility.as_deref() {
+            None => self.private,
+            Some("private") => Some(true),
+            Some("public") => Some(false),
+            Some(other) => {
+                let detail = format!("the visibility `{other}` is not one of public, private");
+                return Err(Problem::bad_request(detail));
+            }
+        };
+        let gated = match &self.gated {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(false)) => Some(None),
+            Some(Value::String(word)) if word == Gating::Auto.as_str() => Some(Some(Gating::Auto)),
+            Some(Value::String(word)) if word == Gating::Manual.as_str() => Some(Some(Gating::Manual)),
+            Some(other) => {
+                let detail = format!("`gated` is auto, manual or false, not {other}");
+                return Err(Problem::bad_request(detail));
+            }
+        };
+        Ok(Openness { private, gated })
+    }
 }
 
 impl Named {
@@ -56,7 +97,9 @@ pub async fn create(
     let id = named.id(&request, &registry).await?;
     let author = who::author(&request, &registry).await?;
     let told = |name: &str| json!({ "url": format!("{}/{name}", here(&request)), "name": name, "id": hex_of(&name.to_ascii_lowercase(), 24) });
-    match jobs::create_repository(&registry, &id, author).await {
+    let founds_private = named.openness.read()?.private == Some(true);
+    let first = NewCommit { author, founds_private, ..NewCommit::default() };
+    match jobs::create_repository(&registry, &id, first).await {
         Ok(row) => Ok(HttpResponse::Ok().json(told(&row.name))),
         // The client reads the address of what is there from the refusal.
         Err(jobs::Error::OutputExists(name)) => {
@@ -79,6 +122,7 @@ pub async fn delete(
     let row = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
     let row = row.filter(|row| row.name.eq_ignore_ascii_case(id.as_str()));
     let row = row.ok_or_else(|| missing_model(id.as_str()))?;
+    registry.store.may_with(Act::Govern, &row).await?;
     registry.store.delete_model(row.id).await?;
     registry.forests.settle().await?;
     Ok(HttpResponse::Ok().json(json!({})))
@@ -106,6 +150,8 @@ pub async fn rename(registry: Seen, asked: web::Json<Move>) -> Result<HttpRespon
     let row = registry.store.model_by_id(from.as_str()).await?.filter(|row| !row.ghost);
     let row = row.filter(|row| row.name.eq_ignore_ascii_case(from.as_str()));
     let row = row.ok_or_else(|| missing_model(from.as_str()))?;
+    registry.store.may_with(Act::Govern, &row).await?;
+    registry.store.may(if row.private { Act::Close } else { Act::Write }, to.as_str()).await?;
     registry.store.rename_model((row.id, &from), &to).await?;
     registry.forests.settle().await?;
     Ok(HttpResponse::Ok().json(json!({ "url": format!("/{to}") })))
@@ -145,12 +191,19 @@ pub async fn auth_check(call: &Call<'_>) -> Result<HttpResponse> {
     })
 }
 
-/// `PUT …/settings`.
+/// `PUT …/settings`: who sees it, and who gets at its files.
 ///
 /// # Errors
-/// 501: every model of this registry is public.
-pub async fn settings(call: &Call<'_>) -> Result<HttpResponse> {
-    drop(answer::find(call).await?);
-    let detail = "every model of this registry is public and open; visibility and gates cannot be set";
-    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not_supported", detail))
+/// 404; 403 for whoever is no administrator of its namespace; 400 for settings that are none.
+pub async fn settings(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let wanted = answer::body::<Asked>(call, payload).await?.read()?;
+    let closes = wanted.private == Some(true) || wanted.gated.flatten().is_some();
+    let act = if closes { Act::Close } else { Act::Govern };
+    call.registry.store.may_with(act, &row).await?;
+    call.registry.store.set_openness(row.id, wanted).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
 }

@@ -17,6 +17,11 @@ pub async fn author(request: &HttpRequest, registry: &Registry) -> Result<Option
 #[get("/api/whoami-v2")]
 pub async fn whoami(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let token = http::bearer(&request, &registry.store).await?.ok_or_else(http::bad_token)?;
+    let orgs = registry.store.memberships(&token.owner).await?;
+    let orgs: Vec<_> = orgs
+        .iter()
+        .map(|one| json!({ "type": "org", "name": one.org, "fullname": one.org, "roleInOrg": one.role }))
+        .collect();
     let role = if token.scope == Scope::Write { "write" } else { "read" };
     Ok(HttpResponse::Ok().json(json!({
         "type": "user",
@@ -25,7 +30,7 @@ pub async fn whoami(request: HttpRequest, registry: Seen) -> Result<HttpResponse
         "fullname": token.owner,
         "isPro": false,
         "canPay": false,
-        "orgs": [],
+        "orgs": orgs,
         "auth": {
             "type": "access_token",
             "accessToken": { "displayName": token.label, "role": role },

@@ -37,14 +37,15 @@ const TRIES: usize = 20;
 /// Makes an empty repository with a `main` branch.
 ///
 /// # Errors
-/// [`Error::OutputExists`] when a model is called so.
+/// [`Error::OutputExists`] when a model is called so; where the viewer may not.
 pub async fn create_repository(
     registry: &Registry,
     id: &RepoId,
-    author: Option<String>,
+    first: NewCommit,
 ) -> Result<ModelRow, Error> {
     not_reserved(id)?;
-    registry.store.may(Act::Write, id.as_str()).await?;
+    let act = if first.founds_private { Act::Close } else { Act::Write };
+    registry.store.may(act, id.as_str()).await?;
     if let Some(row) = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost) {
         return Err(Error::OutputExists(row.name));
     }
@@ -53,7 +54,7 @@ pub async fn create_repository(
         id: id.clone(),
         changes: Vec::new(),
         gathered: Gathered::new(),
-        commit: NewCommit { title, author, ..NewCommit::default() },
+        commit: NewCommit { title, ..first },
     };
     self::push(registry, push).await.map(|(row, _)| row)
 }

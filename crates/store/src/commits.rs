@@ -22,6 +22,8 @@ pub struct NewCommit {
     pub author: Option<String>,
     /// The head of the branch that the commit builds on; anything goes when none is given.
     pub parent: Option<String>,
+    /// Whether a model that it is the first commit of is private.
+    pub founds_private: bool,
 }
 
 impl Default for NewCommit {
@@ -32,6 +34,7 @@ impl Default for NewCommit {
             message: String::new(),
             author: None,
             parent: None,
+            founds_private: false,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A source with a small family, for tests and for looking at the pages.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use domain::{Class, EdgeStatus, Evidence, Item, Note, Relation, Source as Seen};
+use domain::{Class, EdgeStatus, Evidence, Item, Note, Relation, Source as Seen, Viewer};
 use web::{Failure, Result, Source, view::*};
 
 /// Text that would act if it were not escaped.
@@ -83,6 +85,10 @@ impl Fake {
 
 #[async_trait]
 impl Source for Fake {
+    fn seen_by(&self, _: Viewer) -> Arc<dyn Source> {
+        Arc::new(Self { mark: self.mark.clone() })
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(secret == "right")
     }

@@ -7,6 +7,7 @@ mod diff;
 mod import;
 mod lineage;
 mod measure;
+mod people;
 mod report;
 mod search;
 mod service;
@@ -72,6 +73,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Doctor => service::doctor(context).await,
         Command::Token { command } => token::run(context, command).await,
+        Command::User { command } => people::user(context, command).await,
+        Command::Org { command } => people::org(context, command).await,
+        Command::Access { command } => people::access(context, command).await,
         Command::Import { command } => import::run(context, command).await,
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
