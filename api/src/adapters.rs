@@ -9,7 +9,10 @@ use jobs::{BakePayload, ExtractPayload};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{seen::Seen, jobs_api::{JobView, accepted, idempotency_key}};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// A LoRA adapter that turns `base` into `tuned` as far as its rank allows.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -10,9 +10,10 @@ use serde_json::Value;
 use store::{AdvisoryKind, Severity};
 use utoipa::ToSchema;
 
-use crate::{seen::Seen, 
+use crate::{
     edges::PageQuery,
     models::{ModelPath, find, page_size},
+    seen::Seen,
 };
 
 /// An advisory to be filed.
@@ -111,10 +112,7 @@ pub struct ThreatList {
 /// Advisories, the latest first, withdrawn ones included.
 #[utoipa::path(tag = "advisories", params(PageQuery), responses((status = 200, body = AdvisoryPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories")]
-pub async fn list_advisories(
-    registry: Seen,
-    query: web::Query<PageQuery>,
-) -> Result<HttpResponse> {
+pub async fn list_advisories(registry: Seen, query: web::Query<PageQuery>) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
     let page = jobs::advisories(&registry, query.cursor.as_deref(), limit).await?;
     Ok(HttpResponse::Ok()
@@ -174,10 +172,7 @@ pub async fn withdraw_advisory(
 /// The advisories in force that reach a model, its own and its ancestors'.
 #[utoipa::path(tag = "advisories", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = ThreatList), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/advisories")]
-pub async fn get_model_advisories(
-    registry: Seen,
-    path: web::Path<ModelPath>,
-) -> Result<HttpResponse> {
+pub async fn get_model_advisories(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
     advisories_of(&registry, &path.id()).await
 }
 
@@ -197,11 +192,7 @@ pub async fn advisories_of(registry: &Registry, id: &str) -> Result<HttpResponse
 /// The last 100 advisories as a feed: `advisories.atom` or `advisories.json`.
 #[utoipa::path(tag = "advisories", params(("form" = String, Path, description = "atom or json")), responses((status = 200, description = "an Atom or JSON feed"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories.{form}")]
-pub async fn get_feed(
-    request: HttpRequest,
-    registry: Seen,
-    form: web::Path<String>,
-) -> Result<HttpResponse> {
+pub async fn get_feed(request: HttpRequest, registry: Seen, form: web::Path<String>) -> Result<HttpResponse> {
     let page = jobs::advisories(&registry, None, registry.limits.page_max).await?;
     feed(&request, "Advisories", (&form, &page.items))
 }

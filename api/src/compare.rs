@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::{CommitRow, ModelRow};
 use utoipa::ToSchema;
 
-use crate::{seen::Seen, models::find};
+use crate::{models::find, seen::Seen};
 
 /// Names that one side has and the other has not, or has otherwise.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -53,10 +53,7 @@ pub struct ComparedPath {
 #[routes]
 #[get("/api/v1/models/{org}/{name}/compare/{range:.*}")]
 #[get("/api/v1/models/{name}/compare/{range:.*}")]
-pub async fn compare_revisions(
-    registry: Seen,
-    path: web::Path<ComparedPath>,
-) -> Result<HttpResponse> {
+pub async fn compare_revisions(registry: Seen, path: web::Path<ComparedPath>) -> Result<HttpResponse> {
     let path = path.into_inner();
     let id = path.org.map_or_else(|| path.name.clone(), |org| format!("{org}/{}", path.name));
     let bad =

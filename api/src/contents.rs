@@ -7,7 +7,10 @@ use jobs::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, models::{ModelPath, find}};
+use crate::{
+    models::{ModelPath, find},
+    seen::Seen,
+};
 
 /// Which part of a list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -95,10 +98,7 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
 /// tensor, warnings, and what it took.
 #[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/provenance")]
-pub async fn get_provenance(
-    registry: Seen,
-    path: web::Path<ModelPath>,
-) -> Result<HttpResponse> {
+pub async fn get_provenance(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
     provenance_of(&registry, &path.id()).await
 }
 

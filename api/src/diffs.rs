@@ -8,7 +8,10 @@ use jobs::{Access, DiffForm, DiffPayload, DiffRequest};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, jobs_api::{JobView, accepted, idempotency_key}};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// Which two models.
 #[derive(Debug, Deserialize, IntoParams)]

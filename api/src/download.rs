@@ -11,7 +11,7 @@ use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
 
-use crate::{seen::Seen, hub, models::ModelPath};
+use crate::{hub, models::ModelPath, seen::Seen};
 
 /// A blob by digest.
 #[utoipa::path(tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]

@@ -6,7 +6,10 @@ use jobs::{Mirror, Take};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{seen::Seen, jobs_api::{JobView, accepted, idempotency_key}};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// A model to bring in.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{seen::Seen, jobs_api::{JobView, find}};
+use crate::{
+    jobs_api::{JobView, find},
+    seen::Seen,
+};
 
 const POLL: Duration = Duration::from_millis(300);
 const LONGEST: u32 = 3_000;

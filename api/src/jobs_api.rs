@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::JobRow;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, models::page_size};
+use crate::{models::page_size, seen::Seen};
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]

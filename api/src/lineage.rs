@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use store::VerdictWord;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, models::{ModelPath, find, page_size}};
+use crate::{
+    models::{ModelPath, find, page_size},
+    seen::Seen,
+};
 
 /// How much of the tree to answer.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -204,10 +207,7 @@ pub struct FamilyQuery {
 /// The largest families.
 #[utoipa::path(tag = "lineage", params(FamilyQuery), responses((status = 200, body = Vec<FamilyView>)))]
 #[get("/api/v1/families")]
-pub async fn list_families(
-    registry: Seen,
-    query: web::Query<FamilyQuery>,
-) -> Result<HttpResponse> {
+pub async fn list_families(registry: Seen, query: web::Query<FamilyQuery>) -> Result<HttpResponse> {
     let limit = usize::try_from(page_size(&registry, query.limit)?).unwrap_or(20);
     let forest = registry.forests.current().await?;
     let families: Vec<FamilyView> = forest

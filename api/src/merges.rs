@@ -7,7 +7,10 @@ use jobs::{Access, MergeRequest};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, jobs_api::{JobView, accepted, idempotency_key}};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// Every merge method with its parameters.
 #[utoipa::path(tag = "merges", responses((status = 200, description = "methods with parameters, ranges and papers", body = Vec<Object>)))]

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::{ModelRow, SearchQuery, Sort};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, 
+use crate::{
     advisories::{advisories_of, feed_of},
     contents::{files_of, provenance_of, tensors_of},
     edges::{VerdictView, edges_of},
     lineage::lineage_of,
     relatives::relatives_of,
     reports::{licence_of, versions_of},
+    seen::Seen,
     suggestions::suggestions_of,
 };
 

@@ -7,7 +7,10 @@ use jobs::{Access, Registry, RelativesQuery, RelativesReport};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, models::{ModelPath, page_size}};
+use crate::{
+    models::{ModelPath, page_size},
+    seen::Seen,
+};
 
 /// How many relatives to list.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -25,7 +25,8 @@ impl FromRequest for Seen {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         async move {
-            let whole = request.app_data::<web::Data<Registry>>().ok_or_else(|| Problem::not_found("this"))?;
+            let whole =
+                request.app_data::<web::Data<Registry>>().ok_or_else(|| Problem::not_found("this"))?;
             Ok(Self(whole.seen_by(http::viewer(&request).await?)))
         }
         .boxed_local()

@@ -6,7 +6,10 @@ use jobs::{Access, Registry, SuggestQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{seen::Seen, models::{ModelPath, page_size}};
+use crate::{
+    models::{ModelPath, page_size},
+    seen::Seen,
+};
 
 /// Which base deltas are taken against, and how many partners to list.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -11,7 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, jobs_api::{JobView, accepted, idempotency_key}};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// `target_base + lambda · (source_tuned − source_base)`.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -10,7 +10,10 @@ use jobs::{Access, TransplantPayload};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, jobs_api::{JobView, accepted, idempotency_key}};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// The recipient's weights with the donor's tokenizer.
 #[derive(Debug, Deserialize, ToSchema)]

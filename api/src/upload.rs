@@ -10,7 +10,10 @@ use http::{Problem, Result};
 use jobs::{Gathered, Incoming, Made, Registry, ingest_files};
 use tokio::time::timeout;
 
-use crate::{seen::Seen, models::{ModelPath, ModelSummary}};
+use crate::{
+    models::{ModelPath, ModelSummary},
+    seen::Seen,
+};
 
 /// Upload a checkpoint.
 ///

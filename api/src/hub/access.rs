@@ -85,11 +85,7 @@ async fn list(call: &Call<'_>, row: &ModelRow, state: GrantState) -> Result<Http
     Ok(HttpResponse::Ok().json(told.collect::<Vec<_>>()))
 }
 
-async fn decide(
-    call: &Call<'_>,
-    (row, word): (&ModelRow, &str),
-    asked: Decision,
-) -> Result<HttpResponse> {
+async fn decide(call: &Call<'_>, (row, word): (&ModelRow, &str), asked: Decision) -> Result<HttpResponse> {
     let store = &call.registry.store;
     let state = match asked.status.as_deref() {
         _ if word == "grant" => Some(GrantState::Accepted),
@@ -108,7 +104,8 @@ async fn decide(
         }
         (None, None) => None,
     };
-    let person = person.ok_or_else(|| Problem::bad_request("name the `user`, or a `requestId` of the lists"))?;
+    let person =
+        person.ok_or_else(|| Problem::bad_request("name the `user`, or a `requestId` of the lists"))?;
     let by = store.viewer().name.clone();
     store.decide_access((row.id, &person), state, by.as_deref()).await?;
     Ok(HttpResponse::Ok().json(json!({})))

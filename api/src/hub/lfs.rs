@@ -11,7 +11,7 @@ use store::Holder;
 use tokio::time::timeout;
 
 use super::answer::{here, missing_model};
-use crate::{seen::Seen, models::ModelPath};
+use crate::{models::ModelPath, seen::Seen};
 
 const MEDIA: &str = "application/vnd.git-lfs+json";
 

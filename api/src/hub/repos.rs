@@ -89,11 +89,7 @@ fn models_only(kind: Option<&str>) -> Result<()> {
 
 /// Makes an empty repository.
 #[post("/api/repos/create")]
-pub async fn create(
-    request: HttpRequest,
-    registry: Seen,
-    named: web::Json<Named>,
-) -> Result<HttpResponse> {
+pub async fn create(request: HttpRequest, registry: Seen, named: web::Json<Named>) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
     let author = who::author(&request, &registry).await?;
     let told = |name: &str| json!({ "url": format!("{}/{name}", here(&request)), "name": name, "id": hex_of(&name.to_ascii_lowercase(), 24) });
@@ -113,11 +109,7 @@ pub async fn create(
 
 /// Takes a repository away.
 #[delete("/api/repos/delete")]
-pub async fn delete(
-    request: HttpRequest,
-    registry: Seen,
-    named: web::Json<Named>,
-) -> Result<HttpResponse> {
+pub async fn delete(request: HttpRequest, registry: Seen, named: web::Json<Named>) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
     let row = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
     let row = row.filter(|row| row.name.eq_ignore_ascii_case(id.as_str()));

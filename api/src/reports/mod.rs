@@ -7,7 +7,10 @@ use jobs::{Registry, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{seen::Seen, models::{ModelPath, find}};
+use crate::{
+    models::{ModelPath, find},
+    seen::Seen,
+};
 
 /// How to write a report.
 #[derive(Debug, Deserialize, IntoParams)]

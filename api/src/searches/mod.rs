@@ -12,9 +12,10 @@ use analysis::search::SearchConfig;
 use http::{Problem, Result};
 use jobs::Ending;
 
-use crate::{seen::Seen, 
+use crate::{
     jobs_api::{JobView, accepted, idempotency_key},
     models::page_size,
+    seen::Seen,
 };
 use views::{CandidatePage, NewScores, PageOf, SearchPage};
 pub use views::{CandidateView, SearchView};
@@ -47,10 +48,7 @@ pub async fn list_searches(registry: Seen, asked: web::Query<PageOf>) -> Result<
 /// Nothing is evaluated here: score the candidates in `pending` and tell the scores.
 #[utoipa::path(tag = "searches", request_body = Object, responses((status = 201, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches")]
-pub async fn create_search(
-    registry: Seen,
-    wanted: web::Json<SearchConfig>,
-) -> Result<HttpResponse> {
+pub async fn create_search(registry: Seen, wanted: web::Json<SearchConfig>) -> Result<HttpResponse> {
     let report = jobs::create_search(&registry, wanted.into_inner()).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/searches/{}", report.row.id)))

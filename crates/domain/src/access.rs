@@ -180,8 +180,13 @@ mod tests {
         let gated = Thing { gated: true, ..open };
         let granted = Thing { granted: true, ..gated };
         let private = Thing { private: true, ..open };
-        let viewers =
-            [Viewer::default(), member(Role::Read), member(Role::Write), member(Role::Admin), Viewer::house()];
+        let viewers = [
+            Viewer::default(),
+            member(Role::Read),
+            member(Role::Write),
+            member(Role::Admin),
+            Viewer::house(),
+        ];
 
         let told = |thing| viewers.each_ref().map(|viewer| of(thing, viewer));
 

@@ -117,7 +117,8 @@ impl Store {
             Some(row) => self.may_with(act, &row).await,
             None => {
                 let namespace = name.split_once('/').map(|(org, _)| org);
-                let thing = Thing { namespace, claimed: self.is_claimed(namespace).await?, ..Thing::default() };
+                let thing =
+                    Thing { namespace, claimed: self.is_claimed(namespace).await?, ..Thing::default() };
                 self.viewer().may(act, &thing).map_err(|refusal| refused(refusal, (act, name)))
             }
         }
@@ -165,7 +166,7 @@ impl Store {
         Some(match viewer.roles.is_empty() {
             true => "NOT models.private".to_owned(),
             false => format!(
-                "(NOT models.private OR lower(models.org) IN {})",
+                "(NOT models.private OR lower(COALESCE(models.org, '')) IN {})",
                 params.list(viewer.roles.keys().map(String::as_str))
             ),
         })
@@ -214,7 +215,7 @@ impl Store {
         let mut open = vec!["(NOT models.private AND models.gated IS NULL)".to_owned()];
         if !viewer.roles.is_empty() {
             let own = params.list(viewer.roles.keys().map(String::as_str));
-            open.push(format!("lower(models.org) IN {own}"));
+            open.push(format!("lower(COALESCE(models.org, '')) IN {own}"));
         }
         if let Some(name) = self.owner() {
             open.push(format!(
@@ -230,7 +231,8 @@ impl Store {
             "SELECT 1 FROM files JOIN revisions ON revisions.id = files.revision
              JOIN models ON models.id = revisions.model WHERE files.digest = {wanted}"
         );
-        let made = format!("SELECT 1 FROM job_blobs JOIN jobs ON jobs.id = job_blobs.job WHERE digest = {wanted}");
+        let made =
+            format!("SELECT 1 FROM job_blobs JOIN jobs ON jobs.id = job_blobs.job WHERE digest = {wanted}");
         let sql = format!(
             "SELECT 1 AS open WHERE EXISTS ({held} AND ({open}))
                  OR EXISTS ({made} AND {work})

@@ -74,7 +74,9 @@ impl Store {
     pub async fn add_account(&self, new: &AccountRow) -> Result<()> {
         let tx = self.begin_write().await?;
         let key = new.name.to_ascii_lowercase();
-        if of_name(&tx, &key).await?.is_some() || (new.kind == AccountKind::Org && has_tokens(&tx, &key).await?) {
+        if of_name(&tx, &key).await?.is_some()
+            || (new.kind == AccountKind::Org && has_tokens(&tx, &key).await?)
+        {
             return Err(Error::NameTaken(new.name.clone()));
         }
         let row = vec![

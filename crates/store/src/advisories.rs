@@ -232,7 +232,9 @@ impl Store {
         found.sort_by(|a, b| (&b.1.id, b.0).cmp(&(&a.1.id, a.0)));
         found.dedup();
         let hidden = self.hidden().await?;
-        found.retain(|(about, row)| !hidden.contains(about) && row.model.is_none_or(|id| !hidden.contains(&id)));
+        found.retain(|(about, row)| {
+            !hidden.contains(about) && row.model.is_none_or(|id| !hidden.contains(&id))
+        });
         Ok(found)
     }
 

@@ -43,7 +43,9 @@ pub enum Error {
     Hidden(String),
     #[error("the files of `{0}` are only for those who were let in; ask for access with your token")]
     Gated(String),
-    #[error("`{name}` is in a namespace with an owner; a token of somebody with the role {role} there is needed")]
+    #[error(
+        "`{name}` is in a namespace with an owner; a token of somebody with the role {role} there is needed"
+    )]
     NotYours { name: String, role: Role },
     #[error("there is no organisation `{0}`; create it first")]
     NoOrg(String),

@@ -119,7 +119,8 @@ impl Store {
             params.add(model),
             params.add(key)
         );
-        let known: Option<String> = sql::one(&tx, &sql, params).await?.map(|row| get(&row, "state")).transpose()?;
+        let known: Option<String> =
+            sql::one(&tx, &sql, params).await?.map(|row| get(&row, "state")).transpose()?;
         tx.commit().await?;
         Ok(known.and_then(|word| GrantState::of(&word)).unwrap_or(state))
     }

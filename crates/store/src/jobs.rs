@@ -157,7 +157,9 @@ impl Store {
         let row = sql::one(self.db(), &sql, params).await?;
         let open = row.as_ref().map_or(Ok(true), |row| get(row, "open"))?;
         match row.as_ref().map(job).transpose()? {
-            Some(stored) if open && stored.kind == new.kind && request(&stored.payload) == request(&new.payload) => {
+            Some(stored)
+                if open && stored.kind == new.kind && request(&stored.payload) == request(&new.payload) =>
+            {
                 Ok(Some(stored))
             }
             Some(_) => Err(Error::IdempotencyMismatch(key.clone())),

@@ -91,8 +91,12 @@ pub async fn access(context: Context, command: AccessCommand) -> Result<(), Fail
             }
             rows.iter().for_each(|one| output::line(&one.person));
         }
-        AccessCommand::Grant { id, user } => decide(&context, &store, (&id, &user, GrantState::Accepted)).await?,
-        AccessCommand::Revoke { id, user } => decide(&context, &store, (&id, &user, GrantState::Rejected)).await?,
+        AccessCommand::Grant { id, user } => {
+            decide(&context, &store, (&id, &user, GrantState::Accepted)).await?
+        }
+        AccessCommand::Revoke { id, user } => {
+            decide(&context, &store, (&id, &user, GrantState::Rejected)).await?
+        }
     }
     Ok(())
 }
@@ -122,11 +126,7 @@ async fn of_kind(store: &Store, (name, kind): (&str, AccountKind)) -> Result<(),
     }
 }
 
-async fn remove(
-    context: &Context,
-    store: &Store,
-    (name, kind): (&str, AccountKind),
-) -> Result<(), Failure> {
+async fn remove(context: &Context, store: &Store, (name, kind): (&str, AccountKind)) -> Result<(), Failure> {
     of_kind(store, (name, kind)).await?;
     store.remove_account(name).await?;
     done(context, json!({ "removed": name }));
