@@ -88,6 +88,16 @@ impl RemoteFile {
         self.stated
     }
 
+    /// The entity tag that the Hub gave it, once something of it was read.
+    pub fn tag(&self) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).tag.clone()
+    }
+
+    /// Takes the file for the one that had this tag when it was read before; for any, without one.
+    pub fn expect_tag(&self, tag: Option<String>) {
+        self.remember(|seen| seen.tag = tag);
+    }
+
     /// Bytes `from..to`, read again from where it broke off when a connection does.
     ///
     /// # Errors

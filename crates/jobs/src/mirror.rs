@@ -290,21 +290,55 @@ async fn one_file(
             return Ok((stated, true));
         }
     }
-    let mut writer = store.blob_writer(&gathered.holder).await?;
-    let step = registry.limits.hub_block_bytes.max(1);
-    let mut at = 0;
-    while at < file.len() {
+    let mut writer = match file.stated() {
+        // Its digest says in the end whether what an earlier try left was of the same file.
+        Some(stated) => store.blob_writer_again(&gathered.holder, &stated).await?,
+        None => store.blob_writer(&gathered.holder).await?,
+    };
+    if writer.length() > file.len() {
+        writer.restart().await?;
+    }
+    let (step, mut at) = (registry.limits.hub_block_bytes.max(1), writer.length());
+    let mut resumed = at > 0;
+    file.expect_tag(writer.noted());
+    if resumed {
+        tracing::info!(url = file.url(), bytes = at, "{} is gone on with after {at} bytes", file.url());
+    }
+    let mut noted = writer.noted();
+    let mut moved = advance(at);
+    while at < file.len() && moved.is_ok() {
         let to = (at + step).min(file.len());
-        let block = match file.part(at, to).await {
-            Ok(block) => block,
-            Err(error) => {
+        match file.part(at, to).await {
+            Ok(block) => {
+                if noted.is_none()
+                    && let Some(tag) = file.tag()
+                {
+                    writer.note(&tag)?;
+                    noted = Some(tag);
+                }
+                resumed = false;
+                writer.write(&block).await?;
+                moved = advance(to - at);
+                at = to;
+            }
+            Err(hub::Error::Changed { .. }) if resumed => {
+                writer.restart().await?;
+                file.expect_tag(None);
+                (at, resumed, noted) = (0, false, None);
+            }
+            Err(error @ hub::Error::Changed { .. }) => {
                 writer.abort().await?;
                 return Err(error.into());
             }
-        };
-        writer.write(&block).await?;
-        advance(to - at)?;
-        at = to;
+            Err(error) => {
+                writer.leave().await?;
+                return Err(error.into());
+            }
+        }
+    }
+    if let Err(stopped) = moved {
+        writer.leave().await?;
+        return Err(stopped.into());
     }
     let (digest, _) = writer.finish().await?;
     if let Some(stated) = file.stated().filter(|stated| *stated != digest) {
