@@ -18,6 +18,7 @@ mod models;
 mod nowhere;
 mod openapi;
 mod relatives;
+mod relay;
 mod reports;
 mod searches;
 mod seen;
@@ -26,6 +27,7 @@ mod suggestions;
 mod transfers;
 mod transplants;
 mod upload;
+mod watches;
 
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 
@@ -78,6 +80,9 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(merges::list_methods)
         .service(merges::create_merge)
         .service(imports::create_import)
+        .service(watches::list_watches)
+        .service(watches::create_watch)
+        .service(watches::remove_watch)
         .service(transfers::create_transfer)
         .configure(searches::configure)
         .service(transplants::create_transplant)

@@ -9,6 +9,7 @@ use store::{GrantState, ModelRow};
 
 use super::{
     Call,
+    address::Verb,
     answer::{self, Found, date, hex_of, missing_model},
 };
 use crate::{models::ModelPath, seen::Seen};
@@ -20,7 +21,13 @@ pub async fn ask_at_the_page(
     registry: Seen,
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
-    let call = Call { request: &request, registry: &registry, id: path.id(), rest: Vec::new() };
+    let call = Call {
+        request: &request,
+        registry: &registry,
+        id: path.id(),
+        verb: Verb::AskAccess,
+        rest: Vec::new(),
+    };
     ask(&call).await
 }
 

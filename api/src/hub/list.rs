@@ -41,7 +41,16 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
         narrow(&mut query, filter);
     }
     let found = registry.store.search(query).await?;
-    let items: Vec<_> = found.items.iter().map(|row| only(summary(row), &wanted)).collect();
+    let ids: Vec<i64> = found.items.iter().map(|row| row.id).collect();
+    let mut heads = registry.store.heads(&ids).await?;
+    let mut item = |row: &store::ModelRow| {
+        let mut told = summary(row);
+        if let Some(head) = heads.remove(&row.id) {
+            told.insert("sha".to_owned(), head.into());
+        }
+        only(told, &wanted)
+    };
+    let items: Vec<_> = found.items.iter().map(&mut item).collect();
     Ok(page(&request, &items, found.next.as_deref()))
 }
 

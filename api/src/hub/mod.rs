@@ -53,7 +53,7 @@ async fn of_a_model(
 ) -> Result<HttpResponse> {
     let registry = &*registry;
     let Place { id, verb, rest } = address::split(registry, &tail).await?;
-    let call = Call { request: &request, registry, id, rest };
+    let call = Call { request: &request, registry, id, verb, rest };
     match (request.method().as_str(), verb) {
         ("GET", Verb::Info) => info::model_info(&call).await,
         ("GET", Verb::Revision) => info::at_revision(&call).await,
@@ -84,6 +84,7 @@ struct Call<'a> {
     registry: &'a Registry,
     /// The repository's id as asked for.
     id: String,
+    verb: Verb,
     /// What follows the verb, percent-decoded.
     rest: Vec<String>,
 }

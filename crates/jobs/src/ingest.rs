@@ -54,6 +54,7 @@ pub struct Made {
     pub recipe: Option<(Digest, Value)>,
     pub provenance: Option<Value>,
     pub fence: Option<(String, i64)>,
+    pub commit: NewCommit,
 }
 
 /// Ingests a local checkpoint folder as `id`. Headers are checked before a byte is stored.
@@ -185,7 +186,7 @@ async fn publish(
         recipe: made.recipe,
         provenance: made.provenance,
         fence: made.fence,
-        commit: NewCommit::default(),
+        commit: made.commit,
     };
     Ok(registry.store.publish(publish).await?)
 }

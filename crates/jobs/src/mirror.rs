@@ -2,14 +2,15 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    fmt,
     str::FromStr,
 };
 
-use domain::{Act, Digest, Metadata, RelativePath, RepoId};
+use domain::{Act, Digest, Gating, Metadata, RelativePath, RepoId};
 use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use store::{JobRow, NewJob};
+use serde_json::{Value, json};
+use store::{JobRow, NewCommit, NewJob, Openness};
 use weights::ReadAt as _;
 
 use crate::{
@@ -28,6 +29,16 @@ pub enum Take {
     /// Every file.
     #[default]
     Full,
+}
+
+impl fmt::Display for Take {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Headers => "headers",
+            Self::Full => "full",
+        })
+    }
 }
 
 impl FromStr for Take {
@@ -142,7 +153,7 @@ pub async fn mirror(
     Ok(done)
 }
 
-fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a HubClient, Error> {
+pub(crate) fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a HubClient, Error> {
     registry.hub.as_ref().ok_or_else(|| Error::NoHub(model.to_owned()))
 }
 
@@ -163,6 +174,7 @@ async fn bring(
     let repository = hub.repository(id, revision).await?;
     let told = hub::metadata::from_api_row(&repository.record, &registry.limits).map_err(Error::Invalid)?;
     let told = Metadata { id: id.clone(), sha: Some(repository.commit.clone()), ..told };
+    keep_closed(registry, id, &repository.record).await?;
     let mut counts = (0, 0);
     let mut said = described(registry, id, &repository).await?;
     match take {
@@ -273,7 +285,11 @@ async fn fetch(
         advance(got, total)?;
     }
     check_paths(&gathered)?;
-    ingest_files(registry, id, gathered, Made::default()).await?;
+    // The commit is the Hub's own, so that who names it there finds it here.
+    let oid = Some(repository.commit.clone()).filter(|oid| is_commit(oid));
+    let title = if oid.is_some() { "Import from the Hub" } else { "Publish" }.to_owned();
+    let commit = NewCommit { oid, title, ..NewCommit::default() };
+    ingest_files(registry, id, gathered, Made { commit, ..Made::default() }).await?;
     Ok(counts)
 }
 
@@ -346,6 +362,30 @@ async fn one_file(
         return Err(Error::Invalid(format!("{}: {digest} came, the Hub states {stated}", file.url())));
     }
     Ok((digest, false))
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What is private or gated at the Hub, and comes by the operator's token, is so here.
+async fn keep_closed(registry: &Registry, id: &RepoId, record: &Value) -> Result<(), Error> {
+    let gated = match record.get("gated") {
+        Some(Value::String(word)) if word == Gating::Auto.as_str() => Some(Gating::Auto),
+        Some(Value::String(_) | Value::Bool(true)) => Some(Gating::Manual),
+        _ => None,
+    };
+    let private = record.get("private").and_then(Value::as_bool) == Some(true);
+    if !private && gated.is_none() {
+        return Ok(());
+    }
+    // Closed before anything but its name is there.
+    registry.store.upsert(&[(Metadata::named(id.clone()), Vec::new())]).await?;
+    if let Some(row) = registry.store.model_by_id(id.as_str()).await? {
+        let wanted = Openness { private: private.then_some(true), gated: gated.map(Some) };
+        registry.store.set_openness(row.id, wanted).await?;
+    }
+    Ok(())
 }
 
 /// Two files of one path would hide each other.

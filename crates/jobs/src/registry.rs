@@ -7,7 +7,15 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace};
+use crate::{Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace};
+
+/// What is brought in from the Hub without an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulling {
+    Nothing,
+    /// Models that are asked for and are not here.
+    Missing,
+}
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -16,6 +24,10 @@ pub struct Registry {
     pub limits: Limits,
     /// The Hub that `hub:org/name` stands for, when one is configured.
     pub hub: Option<HubClient>,
+    /// What is brought in from there unasked.
+    pub pulling: Pulling,
+    /// What is on its way from there.
+    pub pulls: Pulls,
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
     /// Digests of checkpoints on this machine.
@@ -47,6 +59,8 @@ impl Registry {
             store,
             limits,
             hub: None,
+            pulling: Pulling::Nothing,
+            pulls: Pulls::default(),
             contents: Contents::new(scratch.with_file_name("contents")),
             scratch,
             moved: MovedTokens::default(),
@@ -57,10 +71,10 @@ impl Registry {
         }
     }
 
-    /// The same with a Hub.
+    /// The same with a Hub, and what is brought in from there unasked.
     #[must_use]
-    pub fn with_hub(self, hub: Option<HubClient>) -> Self {
-        Self { hub, ..self }
+    pub fn with_hub(self, hub: Option<HubClient>, pulling: Pulling) -> Self {
+        Self { hub, pulling, ..self }
     }
 
     /// The same registry as `viewer` may see it.

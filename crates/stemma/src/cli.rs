@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
 pub use formats::{LineageFormat, ReportFormat, TreeFormat, subject};
-pub use people::{AccessCommand, OrgCommand, TokenCommand, UserCommand};
+pub use people::{AccessCommand, OrgCommand, TokenCommand, UserCommand, WatchCommand};
 pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
@@ -146,6 +146,11 @@ pub enum Command {
     Import {
         #[command(subcommand)]
         command: ImportCommand,
+    },
+    /// Authors of the Hub whose models are brought in as they appear and change.
+    Watch {
+        #[command(subcommand)]
+        command: WatchCommand,
     },
     /// The family tree around a model.
     Tree {
@@ -422,8 +427,11 @@ pub enum ImportCommand {
     /// Models of the configured Hub, or of another Stemma that it is.
     Hub {
         /// org/name, or org/name@revision.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "author")]
         ids: Vec<String>,
+        /// And what of this user's or organisation's models is new or has changed.
+        #[arg(long)]
+        author: Option<String>,
         /// none: what the card and the Hub say; headers: shapes too; full: all files.
         #[arg(long, default_value = "full")]
         weights: jobs::Take,

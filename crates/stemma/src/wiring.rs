@@ -2,7 +2,7 @@
 
 use domain::Class;
 use hub::HubClient;
-use jobs::Registry;
+use jobs::{Pulling, Registry};
 use store::Store;
 
 use crate::{config::Config, exit::Failure};
@@ -18,6 +18,10 @@ pub async fn open(config: &Config) -> Result<Registry, Failure> {
     let store = Store::open(&config.database_url(), &config.blobs_url()).await?;
     store.migrate().await?;
     let hub = config.hub.as_deref().map(|address| HubClient::new(address, &config.limits)).transpose();
-    let hub = hub.map_err(jobs::Error::from)?;
-    Ok(Registry::new(store, config.limits, config.data.join("scratch")).with_hub(hub))
+    let hub = match (hub.map_err(jobs::Error::from)?, &config.hub_token) {
+        (Some(client), Some(token)) => Some(client.bearing(token.expose()).map_err(jobs::Error::from)?),
+        (hub, _) => hub,
+    };
+    let pull = if config.pull { Pulling::Missing } else { Pulling::Nothing };
+    Ok(Registry::new(store, config.limits, config.data.join("scratch")).with_hub(hub, pull))
 }

@@ -37,6 +37,7 @@ mod sweep;
 mod tokens;
 mod upsert;
 mod verdicts;
+mod watches;
 
 pub use accounts::{AccountKind, AccountRow, MemberRow};
 pub use advisories::{AdvisoryKind, AdvisoryRow, NewAdvisory, Severity};
@@ -63,3 +64,4 @@ pub use sweep::sweep_folder;
 pub use tokens::{Scope, TokenRow};
 pub use upsert::Upserted;
 pub use verdicts::{Findings, VerdictRow, VerdictWord, WeightEdge};
+pub use watches::WatchRow;

@@ -115,6 +115,25 @@ pub enum AccessCommand {
     Revoke { id: String, user: String },
 }
 
+/// What to do with watches.
+#[derive(Debug, Subcommand)]
+pub enum WatchCommand {
+    /// Watch a user or an organisation of the configured Hub.
+    Add {
+        author: String,
+        /// none: what the card and the Hub say; headers: shapes too; full: all files.
+        #[arg(long, default_value = "full")]
+        weights: jobs::Take,
+        /// Generations of declared parents to bring in too.
+        #[arg(long, default_value_t = 0)]
+        parents: u32,
+    },
+    /// Everybody who is watched.
+    List,
+    /// Stop; what was brought in stays.
+    Remove { author: String },
+}
+
 fn state(text: &str) -> Result<GrantState, String> {
     GrantState::of(text).ok_or_else(|| format!("`{text}` is not one of pending, accepted, rejected"))
 }

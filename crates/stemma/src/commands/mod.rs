@@ -16,6 +16,7 @@ mod transfer;
 mod transplant;
 mod tree;
 mod trust;
+mod watch;
 
 use crate::{
     cli::{Cli, Command, ConfigCommand},
@@ -77,6 +78,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Org { command } => people::org(context, command).await,
         Command::Access { command } => people::access(context, command).await,
         Command::Import { command } => import::run(context, command).await,
+        Command::Watch { command } => watch::run(context, command).await,
         Command::Tree { id, down, up, format } => {
             tree::run(context, tree::Asked { id, up, down, format }).await
         }
