@@ -5,6 +5,7 @@ use domain::Digest;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
+use store::{ShapeRow, TensorRow};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -116,14 +117,14 @@ pub async fn provenance_of(registry: &Registry, id: &str) -> Result<HttpResponse
 }
 
 /// A tensor of the current revision.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct TensorView {
     pub name: String,
     pub dtype: String,
     pub shape: Vec<u64>,
-    /// SHA-256 of the stored bytes.
-    #[schema(value_type = String)]
-    pub digest: Digest,
+    /// SHA-256 of the stored bytes; null, as all numbers are, where only headers were imported.
+    #[schema(value_type = Option<String>)]
+    pub digest: Option<Digest>,
     pub file: String,
     /// Euclidean norm; null for dtypes that are not numbers.
     pub l2: Option<f64>,
@@ -137,7 +138,36 @@ pub struct TensorView {
     pub kurtosis: Option<f64>,
     pub zeros: Option<u64>,
     /// NaN and infinite elements.
-    pub nonfinite: u64,
+    pub nonfinite: Option<u64>,
+}
+
+impl From<TensorRow> for TensorView {
+    fn from(t: TensorRow) -> Self {
+        let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
+        Self {
+            name: t.name,
+            dtype: t.dtype,
+            shape: t.shape,
+            digest: Some(t.digest),
+            file: t.file,
+            l2: finite(t.l2),
+            mean: finite(t.mean),
+            min: finite(t.min),
+            max: finite(t.max),
+            std: finite(t.std),
+            skewness: finite(t.skewness),
+            kurtosis: finite(t.kurtosis),
+            zeros: t.zeros,
+            nonfinite: Some(t.nonfinite),
+        }
+    }
+}
+
+impl From<ShapeRow> for TensorView {
+    fn from(row: ShapeRow) -> Self {
+        let ShapeRow { name, dtype, shape, file, .. } = row;
+        Self { name, dtype, shape, file, ..Self::default() }
+    }
 }
 
 /// A page of tensors.
@@ -162,31 +192,11 @@ pub async fn list_tensors(
 /// Tensors of the model called `id`.
 pub async fn tensors_of(registry: &Registry, id: &str, window: &Window) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
-    let tensors = match row.revision {
-        Some(revision) => registry.store.tensors(revision).await?,
-        None => Vec::new(),
+    let tensors: Vec<TensorView> = match row.revision {
+        Some(revision) => registry.store.tensors(revision).await?.into_iter().map(TensorView::from).collect(),
+        None => registry.store.shapes_of(row.id).await?.into_iter().map(TensorView::from).collect(),
     };
-    let (tensors, next) = cut(tensors, window, registry.limits.page_max, |tensor| &tensor.name)?;
-    let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
-    let items = tensors
-        .into_iter()
-        .map(|t| TensorView {
-            name: t.name,
-            dtype: t.dtype,
-            shape: t.shape,
-            digest: t.digest,
-            file: t.file,
-            l2: finite(t.l2),
-            mean: finite(t.mean),
-            min: finite(t.min),
-            max: finite(t.max),
-            std: finite(t.std),
-            skewness: finite(t.skewness),
-            kurtosis: finite(t.kurtosis),
-            zeros: t.zeros,
-            nonfinite: t.nonfinite,
-        })
-        .collect();
+    let (items, next) = cut(tensors, window, registry.limits.page_max, |tensor| &tensor.name)?;
     Ok(HttpResponse::Ok().json(TensorPage { items, next }))
 }
 

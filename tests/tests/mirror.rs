@@ -74,6 +74,20 @@ async fn metadata_and_headers_come_without_weights() -> Result<()> {
     ensure!(tuned["architecture"] == "LlamaForCausalLM" && !tuned["card"].is_null(), "{tuned}");
     let base = get(format!("/api/v1/models/{BASE}")).await?;
     ensure!(base["has_weights"] == false && base["parameters"].as_u64() > Some(1_000_000), "{base}");
+    let known = get(format!("/api/v1/models/{BASE}/tensors")).await?;
+    let whole: Value =
+        client.get(origin.url(&format!("/api/v1/models/{BASE}/tensors"))).send().await?.json().await?;
+    let shapes = |page: &Value| -> Vec<String> {
+        let tensors = page["items"].as_array().cloned().unwrap_or_default();
+        let mut lines: Vec<String> =
+            tensors.iter().map(|one| format!("{} {} {}", one["name"], one["dtype"], one["shape"])).collect();
+        lines.sort();
+        lines
+    };
+    ensure!(shapes(&known).len() > 10 && shapes(&known) == shapes(&whole), "{known}");
+    ensure!(known["items"][0]["digest"].is_null(), "{known}");
+    let page = client.get(mirror.url(&format!("/{BASE}"))).send().await?.text().await?;
+    ensure!(page.contains("<h2>Tensors</h2>"), "{page}");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use domain::{Class, Fault, Item, Viewer};
 use crate::view::{
     AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
     FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-    MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+    MethodCard, ModelPage, RevisionsPage, SearchPage, SearchQuery, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -70,6 +70,8 @@ pub trait Source: Send + Sync + 'static {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage>;
     /// One model, at its latest revision or the one named (`main`, or a digest).
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>>;
+    /// Two revisions of a model side by side, each a branch, a tag, a commit or a digest.
+    async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>>;
     /// The tree around one model.
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>>;
     /// Families, largest first.

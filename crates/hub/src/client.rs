@@ -253,6 +253,23 @@ mod tests {
     }
 
     #[test]
+    fn the_token_goes_to_the_hub_alone_and_is_never_printed() {
+        let hub = hub("https://hub.example/").unwrap().bearing("secret-word").unwrap();
+        let sent = |to: &str| {
+            let to = Url::parse(to).unwrap();
+            let request = hub.signed(hub.files().get(to.clone()), &to).build().unwrap();
+            request.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
+        };
+
+        assert_eq!(sent("https://hub.example/a/b").as_deref(), Some("Bearer secret-word"));
+        for other in ["https://cdn.example/a", "http://hub.example/a", "https://hub.example:8443/a"] {
+            assert_eq!(sent(other), None, "{other}");
+        }
+        assert!(!format!("{hub:?}").contains("secret-word"), "{hub:?}");
+        assert!(matches!(hub.bearing("a\nb"), Err(Error::BadToken)));
+    }
+
+    #[test]
     fn only_web_addresses_are_endpoints() {
         for bad in ["", "hub", "file:///x", "ftp://x/"] {
             assert!(matches!(hub(bad), Err(Error::BadEndpoint(_))), "{bad}");

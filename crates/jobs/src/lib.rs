@@ -30,6 +30,7 @@ mod registry;
 mod relatives;
 mod remote;
 mod reports;
+mod revisions;
 mod searches;
 mod sketches;
 mod stages;
@@ -75,6 +76,7 @@ pub use recover::recover;
 pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use reports::{Report, Reports, Subject, Table, report};
+pub use revisions::{RevisionDiff, compare_revisions};
 pub use searches::{
     Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
     tell,

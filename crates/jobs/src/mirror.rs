@@ -10,7 +10,7 @@ use domain::{Act, Digest, Gating, Metadata, RelativePath, RepoId};
 use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{JobRow, NewCommit, NewJob, Openness};
+use store::{JobRow, NewCommit, NewJob, Openness, ShapeRow};
 use weights::ReadAt as _;
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 pub enum Take {
     /// What the card, the configuration and the Hub say.
     None,
-    /// That, and the number of weights from the headers of the weight files, read by ranges.
+    /// That, and names and shapes of the tensors from the headers of the weight files, read by ranges.
     Headers,
     /// Every file.
     #[default]
@@ -175,11 +175,14 @@ async fn bring(
     let told = hub::metadata::from_api_row(&repository.record, &registry.limits).map_err(Error::Invalid)?;
     let told = Metadata { id: id.clone(), sha: Some(repository.commit.clone()), ..told };
     keep_closed(registry, id, &repository.record).await?;
-    let mut counts = (0, 0);
+    let (mut counts, mut shapes) = ((0, 0), Vec::new());
     let mut said = described(registry, id, &repository).await?;
     match take {
         Take::None => {}
-        Take::Headers => said.parameters = headers(registry, &repository).await?.or(said.parameters),
+        Take::Headers => {
+            shapes = headers(registry, &repository).await?;
+            said.parameters = weights_in(&shapes).or(said.parameters);
+        }
         Take::Full => counts = fetch(registry, id, (&repository, advance)).await?,
     }
     let mut parents = Vec::new();
@@ -193,6 +196,9 @@ async fn bring(
     }
     registry.forests.settle().await?;
     let row = registry.store.model_by_id(id.as_str()).await?;
+    if let Some(row) = row.as_ref().filter(|_| !shapes.is_empty()) {
+        registry.store.set_shapes(row.id, &shapes).await?;
+    }
     if let Some(row) = row.as_ref().filter(|row| row.has_weights) {
         parentage::examine_import(registry, row.id).await;
     }
@@ -233,10 +239,9 @@ async fn described(registry: &Registry, id: &RepoId, repository: &Repository) ->
     Ok(hub::metadata::from_checkpoint(id.clone(), &folder, limits))
 }
 
-/// The number of weights, from the headers alone; none where there are no weight files.
-async fn headers(registry: &Registry, repository: &Repository) -> Result<Option<i64>, Error> {
-    let mut total = 0_u64;
-    let mut any = false;
+/// The tensors, from the headers alone.
+async fn headers(registry: &Registry, repository: &Repository) -> Result<Vec<ShapeRow>, Error> {
+    let mut found = Vec::new();
     for (path, file) in &repository.files {
         if !path.as_str().ends_with(".safetensors") || file.len() < 8 {
             continue;
@@ -246,19 +251,30 @@ async fn headers(registry: &Registry, repository: &Repository) -> Result<Option<
         if length > registry.limits.header_bytes || length > file.len() - 8 {
             return Err(Error::Invalid(format!("`{path}` has a header of {length} bytes")));
         }
-        let header: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&file.part(8, 8 + length).await?)
-                .map_err(|error| Error::Invalid(format!("the header of `{path}` cannot be read: {error}")))?;
-        for (name, tensor) in header {
-            let shape = tensor.get("shape").and_then(serde_json::Value::as_array);
-            if let Some(shape) = shape.filter(|_| name != "__metadata__") {
-                any = true;
-                let sizes = shape.iter().map(|size| size.as_u64().unwrap_or(0));
-                total = total.saturating_add(sizes.fold(1, u64::saturating_mul));
-            }
+        let header: serde_json::Map<String, Value> = serde_json::from_slice(&file.part(8, 8 + length).await?)
+            .map_err(|error| Error::Invalid(format!("the header of `{path}` cannot be read: {error}")))?;
+        let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__");
+        found.extend(tensors.filter_map(|(name, tensor)| {
+            let sizes = tensor.get("shape")?.as_array()?.iter().map(|size| size.as_u64().unwrap_or(0));
+            let (dtype, shape) = (tensor.get("dtype")?.as_str()?.to_owned(), sizes.collect());
+            let place = |at: usize| tensor.get("data_offsets")?.get(at)?.as_u64();
+            let bytes = place(1)?.saturating_sub(place(0)?);
+            Some(ShapeRow { name, dtype, shape, bytes, file: path.as_str().to_owned() })
+        }));
+        let most = registry.limits.tensors;
+        if found.len() > most {
+            return Err(Error::Invalid(format!("`{path}` has more tensors than are read ({most})")));
         }
     }
-    Ok(any.then(|| i64::try_from(total).unwrap_or(i64::MAX)))
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// The number of weights; none where there are no tensors.
+fn weights_in(shapes: &[ShapeRow]) -> Option<i64> {
+    let sizes = shapes.iter().map(|one| one.shape.iter().copied().fold(1, u64::saturating_mul));
+    let total = sizes.fold(0, u64::saturating_add);
+    (!shapes.is_empty()).then(|| i64::try_from(total).unwrap_or(i64::MAX))
 }
 
 /// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files.

@@ -13,6 +13,7 @@ pub mod login;
 pub mod merges;
 pub mod model;
 pub mod models;
+pub mod revisions;
 pub mod transfers;
 
 use std::{ops::Deref, sync::Arc};

@@ -6,6 +6,7 @@ mod jobs_view;
 mod lineage;
 mod models;
 mod numbers;
+mod revisions;
 mod trust;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use ::web::{
     view::{
         AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
         FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
-        MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+        MeasureCard, MethodCard, ModelPage, RevisionsPage, SearchPage, SearchQuery, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -77,6 +78,10 @@ impl Source for Site {
 
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
         models::page(&self.registry, name, revision).await
+    }
+
+    async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>> {
+        revisions::page(&self.registry, name, range).await
     }
 
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {

@@ -1,4 +1,4 @@
-//! Authors of the Hub whose new and changed models are brought in.
+//! Authors of the Hub whose models are brought in; tensors known by their headers alone.
 
 use sea_orm_migration::prelude::*;
 
@@ -14,9 +14,15 @@ CREATE TABLE watches (
     created_at BIGINT NOT NULL,
     checked_at BIGINT
 );
+
+CREATE TABLE shapes (
+    model BIGINT PRIMARY KEY REFERENCES models (id),
+    body TEXT NOT NULL
+);
 ";
 
 const DOWN: &str = "
+DROP TABLE shapes;
 DROP TABLE watches;
 ";
 
