@@ -15,6 +15,7 @@ use crate::{
     lineage::lineage_of,
     relatives::relatives_of,
     reports::{licence_of, versions_of},
+    seen::Seen,
     suggestions::suggestions_of,
 };
 
@@ -93,7 +94,7 @@ pub struct ModelFilter {
 #[get("/api/v1/models")]
 pub async fn list_models(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     filter: web::Query<ModelFilter>,
 ) -> Result<HttpResponse> {
     let filter = filter.into_inner();
@@ -225,7 +226,7 @@ impl ModelPath {
 #[get("/api/v1/models/{name}")]
 pub async fn get_model(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
     if let Some(row) = registry.store.model_by_id(&path.id()).await? {

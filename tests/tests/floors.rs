@@ -155,3 +155,24 @@ fn nothing_is_left_to_do_in_the_code() {
 
     assert!(left.is_empty(), "finish these:\n{}", left.join("\n"));
 }
+
+#[test]
+fn handlers_and_pages_get_the_registry_only_as_whoever_asks_may_see_it() {
+    let whole = ["Data<Registry>", "Data<dyn Source>", "Data<dyn source::Source>"];
+    let takes = |path: &std::path::Path| {
+        let text = fs_err::read_to_string(path).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.into_iter().any(|line| whole.iter().any(|word| line.contains(word)))
+    };
+
+    let doors: Vec<String> = rust_files(&root())
+        .unwrap()
+        .iter()
+        .filter(|path| {
+            ["api/src/", "web/src/"].iter().any(|room| relative(path).starts_with(room)) && takes(path)
+        })
+        .map(|path| relative(path))
+        .collect();
+
+    assert_eq!(doors, ["api/src/seen.rs", "web/src/pages/mod.rs"]);
+}

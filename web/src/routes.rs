@@ -45,6 +45,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
         .route("/{name}/tree/{revision}", web::get().to(pages::model::show))
         .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))
+        .route("/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
+        .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/lineage", web::get().to(pages::lineage::show))
         .route("/{org}/{name}", web::get().to(pages::model::show))
         .route("/{name}", web::get().to(pages::model::show))

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 30] = [
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",
@@ -30,6 +30,8 @@ const PAGES: [&str; 28] = [
     "/gpt2/tree/main",
     "/compare/gpt2...org/b",
     "/org/name/tree/main",
+    "/org/name/compare/main...abc",
+    "/gpt2/compare/v1...v2",
     "/org/name/lineage",
     "/org/name/lineage?up=1&down=3",
     "/families",
@@ -101,9 +103,16 @@ async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
 
 #[actix_web::test]
 async fn what_does_not_exist_is_a_page_too() {
-    for address in
-        ["/no/model", "/no/model/lineage", "/jobs/none", "/compare/x", "/compare/no/a...b/c", "/a/b/c/d/e"]
-    {
+    for address in [
+        "/no/model",
+        "/no/model/lineage",
+        "/jobs/none",
+        "/compare/x",
+        "/compare/no/a...b/c",
+        "/no/model/compare/a...b",
+        "/org/name/compare/x",
+        "/a/b/c/d/e",
+    ] {
         let (status, _, body) = get(address).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{address}");
         assert!(body.contains("<h1>Not found</h1>"), "{address}");

@@ -2,6 +2,7 @@
 //!
 //! Knows no I/O and no framework.
 
+mod access;
 mod device;
 mod digest;
 mod evidence;
@@ -12,6 +13,7 @@ mod limits;
 mod metadata;
 mod path;
 
+pub use access::{Act, Gating, Refusal, Role, Thing, Viewer};
 pub use device::Used;
 pub use digest::{BadDigest, Digest};
 pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};

@@ -110,8 +110,7 @@ impl Derived {
         Made {
             claims: self.claims(),
             recipe: Some((self.recipe.digest(), self.recipe.canonical())),
-            provenance: None,
-            fence: None,
+            ..Made::default()
         }
     }
 

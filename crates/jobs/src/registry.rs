@@ -2,14 +2,22 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use domain::Limits;
+use domain::{Limits, Viewer};
 use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    Devices, Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace,
+    Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace,
 };
+
+/// What is brought in from the Hub without an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulling {
+    Nothing,
+    /// Models that are asked for and are not here.
+    Missing,
+}
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -18,6 +26,10 @@ pub struct Registry {
     pub limits: Limits,
     /// The Hub that `hub:org/name` stands for, when one is configured.
     pub hub: Option<HubClient>,
+    /// What is brought in from there unasked.
+    pub pulling: Pulling,
+    /// What is on its way from there.
+    pub pulls: Pulls,
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
     /// Digests of checkpoints on this machine.
@@ -51,6 +63,8 @@ impl Registry {
             store,
             limits,
             hub: None,
+            pulling: Pulling::Nothing,
+            pulls: Pulls::default(),
             contents: Contents::new(scratch.with_file_name("contents")),
             scratch,
             moved: MovedTokens::default(),
@@ -62,10 +76,26 @@ impl Registry {
         }
     }
 
-    /// The same with a Hub.
+    /// The same with a Hub, and what is brought in from there unasked.
     #[must_use]
-    pub fn with_hub(self, hub: Option<HubClient>) -> Self {
-        Self { hub, ..self }
+    pub fn with_hub(self, hub: Option<HubClient>, pulling: Pulling) -> Self {
+        Self { hub, pulling, ..self }
+    }
+
+    /// The same registry as `viewer` may see it.
+    #[must_use]
+    pub fn seen_by(&self, viewer: Viewer) -> Self {
+        self.through(self.store.seen_by(viewer))
+    }
+
+    /// The same registry with nothing hidden, for the work behind a request that was let in.
+    #[must_use]
+    pub(crate) fn unveiled(&self) -> Self {
+        self.through(self.store.unveiled())
+    }
+
+    fn through(&self, store: Store) -> Self {
+        Self { forests: self.forests.seen_through(store.clone()), store, ..self.clone() }
     }
 
     /// The same with other devices.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::Class;
 use hub::HubClient;
-use jobs::{Devices, Registry};
+use jobs::{Devices, Pulling, Registry};
 use kernels::device::Device;
 use store::Store;
 
@@ -21,8 +21,12 @@ pub async fn open(config: &Config) -> Result<Registry, Failure> {
     let store = Store::open(&config.database_url(), &config.blobs_url()).await?;
     store.migrate().await?;
     let hub = config.hub.as_deref().map(|address| HubClient::new(address, &config.limits)).transpose();
-    let hub = hub.map_err(jobs::Error::from)?;
-    let registry = Registry::new(store, config.limits, config.data.join("scratch")).with_hub(hub);
+    let hub = match (hub.map_err(jobs::Error::from)?, &config.hub_token) {
+        (Some(client), Some(token)) => Some(client.bearing(token.expose()).map_err(jobs::Error::from)?),
+        (hub, _) => hub,
+    };
+    let pull = if config.pull { Pulling::Missing } else { Pulling::Nothing };
+    let registry = Registry::new(store, config.limits, config.data.join("scratch")).with_hub(hub, pull);
     Ok(registry.with_devices(devices(config)?))
 }
 

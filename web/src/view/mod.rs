@@ -9,6 +9,7 @@ mod kinship;
 mod lineage;
 mod make;
 mod model;
+mod revisions;
 mod search;
 mod trust;
 mod words;
@@ -24,6 +25,7 @@ pub use make::{MethodCard, ParamField, TransferForm};
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };
+pub use revisions::{Differing, NameList, RevisionsPage};
 pub use search::{Counts, Found, SearchPage, SearchQuery, Sort};
 pub use trust::{ContradictionRow, EdgeForm};
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};

@@ -1,7 +1,9 @@
 //! A source with a small family, for tests and for looking at the pages.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use domain::{Class, EdgeStatus, Evidence, Item, Note, Relation, Source as Seen};
+use domain::{Class, EdgeStatus, Evidence, Item, Note, Relation, Source as Seen, Viewer};
 use web::{Failure, Result, Source, view::*};
 
 /// Text that would act if it were not escaped.
@@ -83,6 +85,10 @@ impl Fake {
 
 #[async_trait]
 impl Source for Fake {
+    fn seen_by(&self, _: Viewer) -> Arc<dyn Source> {
+        Arc::new(Self { mark: self.mark.clone() })
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(secret == "right")
     }
@@ -276,6 +282,28 @@ impl Source for Fake {
             tensors: 291,
             skipped: vec![Skipped { tensor: self.mark.clone(), reason: self.mark.clone() }],
         })))
+    }
+
+    async fn revisions(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
+        if name.starts_with("no/") {
+            return Ok(None);
+        }
+        let commit = |oid: &str| CommitView {
+            oid: format!("{oid}{}", self.mark),
+            title: format!("Retrain{}", self.mark),
+            ..CommitView::default()
+        };
+        let marked = |text: &str| format!("{text}{}", self.mark);
+        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
+        Ok(Some(RevisionsPage {
+            name: self.name(name),
+            from: commit(from),
+            to: commit(to),
+            verdict: marked("The change is minor."),
+            changes: vec![(marked("weights"), marked("one tensor"))],
+            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
+            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
+        }))
     }
 
     async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>> {

@@ -67,6 +67,12 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ("database".to_owned(), redact(&config.database_url()), source("database")),
         ("blobs".to_owned(), config.blobs_url(), source("blobs")),
         ("hub".to_owned(), redact(config.hub.as_deref().unwrap_or("none")), source("hub")),
+        (
+            "hub_token".to_owned(),
+            config.hub_token.as_ref().map_or("none", |_| "***").to_owned(),
+            source("hub_token"),
+        ),
+        ("pull".to_owned(), config.pull.to_string(), source("pull")),
         ("listen".to_owned(), config.listen.clone(), source("listen")),
         ("reads".to_owned(), door(config.reads).to_owned(), source("reads")),
         ("writes".to_owned(), door(config.writes).to_owned(), source("writes")),

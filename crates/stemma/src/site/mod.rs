@@ -6,6 +6,7 @@ mod jobs_view;
 mod lineage;
 mod models;
 mod numbers;
+mod revisions;
 mod trust;
 
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use ::web::{
     view::{
         AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
         FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
-        MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+        MeasureCard, MethodCard, ModelPage, RevisionsPage, SearchPage, SearchQuery, TransferForm,
     },
 };
 use analysis::transfer::Options;
 use async_trait::async_trait;
-use domain::{Class, RepoId};
+use domain::{Class, RepoId, Viewer};
 use jobs::{MergeRequest, Registry, TransferPayload, TransferRequest};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -48,6 +49,10 @@ fn count(value: i64) -> u64 {
 
 #[async_trait]
 impl Source for Site {
+    fn seen_by(&self, viewer: Viewer) -> Arc<dyn Source> {
+        Self::shared(self.registry.seen_by(viewer))
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(self.registry.store.token(secret).await?.is_some())
     }
@@ -73,6 +78,10 @@ impl Source for Site {
 
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
         models::page(&self.registry, name, revision).await
+    }
+
+    async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>> {
+        revisions::page(&self.registry, name, range).await
     }
 
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {
