@@ -2,6 +2,7 @@
 
 mod adapters;
 mod advisories;
+mod catalogue;
 mod compare;
 mod contents;
 mod diffs;
@@ -45,7 +46,8 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(service::readyz)
         .service(service::healthz)
         .service(service::limits)
-        .service(models::list_models)
+        .service(catalogue::list_models)
+        .service(catalogue::typeahead)
         .service(contents::list_files)
         .service(contents::list_tensors)
         .service(contents::get_provenance)

@@ -17,6 +17,7 @@ mod m0012_searches;
 mod m0013_provenance;
 mod m0014_verdicts;
 mod m0015_advisories;
+mod m0016_touched;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_provenance::Migration),
             Box::new(m0014_verdicts::Migration),
             Box::new(m0015_advisories::Migration),
+            Box::new(m0016_touched::Migration),
         ]
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use stemma_tests::{Browser, Server, Zoo, databases};
-use thirtyfour::{By, error::WebDriverResult};
+use thirtyfour::{By, Key, error::WebDriverResult};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
@@ -138,6 +138,53 @@ async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
     Ok(())
 }
 
+/// What the list below the search box offers, and which of it is chosen.
+const OFFERED: &str = "return [document.querySelector('#suggestions').hidden, \
+    [...document.querySelectorAll('#suggestions li')].map(li => (li.ariaSelected === 'true' ? '>' : '') + li.dataset.name)]";
+
+/// Waits until the search box offers this.
+async fn offered(browser: &Browser, want: (bool, &[&str])) -> Result<()> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let seen: (bool, Vec<String>) = browser.execute(OFFERED, vec![]).await?.convert()?;
+        if seen.0 == want.0 && (want.0 || seen.1 == want.1) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{seen:?} is not {want:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_search_box_offers_names_to_the_keyboard_and_works_without_scripts() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+
+    browser.goto(server.url("/search")).await?;
+    browser.find(By::Tag("body")).await?.send_keys("/").await?;
+    let field = browser.find(By::Name("search")).await?;
+    ensure!(browser.active_element().await?.attr("name").await?.as_deref() == Some("search"));
+    field.send_keys("scribe-v1-").await?;
+    offered(&browser, (false, &["mandoc/scribe-v1-fr", "mandoc/scribe-v1-de"])).await?;
+    field.send_keys(Key::Down + Key::Down).await?;
+    offered(&browser, (false, &["mandoc/scribe-v1-fr", ">mandoc/scribe-v1-de"])).await?;
+    field.send_keys(Key::Escape + "").await?;
+    offered(&browser, (true, &[])).await?;
+    field.send_keys(Key::Down + Key::Down).await?;
+    field.send_keys(Key::Enter + "").await?;
+    arrived(&browser, "h1.model", "mandoc/scribe-v1-de").await?;
+
+    browser.without_scripts().await?;
+    browser.goto(server.url("/")).await?;
+    fill(&browser, "search", "scribe").await?;
+    press(&browser, "Search").await?;
+    arrived(&browser, ".order", "6 models").await?;
+    follow(&browser, "adapter").await?;
+    arrived(&browser, ".order", "1 model").await?;
+    ensure!(text(&browser, ".chips").await?.contains("adapter"));
+    ensure!(text(&browser, ".results").await?.contains("community/scribe-es-lora"));
+    browser.close().await
+}
+
 const LABELS: &str = "return [...document.querySelectorAll('figure.tree svg a g.node')].map(g => \
     (g.querySelector('.org')?.textContent ?? '') + g.querySelector('.label').textContent)";
 const LISTED: &str =
@@ -248,7 +295,8 @@ async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> R
     browser.close().await
 }
 
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
+    "/search?search=scribe&relation=finetune&weights=yes",
     "/contradictions",
     "/advisories",
     "/community/mystery-de",

@@ -11,6 +11,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/", web::get().to(pages::home::show))
         .route("/static/{name}", web::get().to(assets::serve))
         .route("/models", web::get().to(pages::models::list))
+        .route("/search", web::get().to(pages::models::list))
+        .route("/search/suggest", web::get().to(pages::models::suggest))
         .route("/families", web::get().to(pages::families::list))
         .service(
             web::resource("/advisories")

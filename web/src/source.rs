@@ -6,7 +6,7 @@ use domain::{Class, Fault, Item};
 use crate::view::{
     AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
     FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-    MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+    MethodCard, ModelPage, Name, SearchPage, SearchQuery, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -63,6 +63,8 @@ pub trait Source: Send + Sync + 'static {
     async fn home(&self) -> Result<HomePage>;
     /// One page of search results.
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage>;
+    /// Names that begin with a text or hold it, the most fitting first.
+    async fn suggest(&self, text: &str) -> Result<Vec<Name>>;
     /// One model, at its latest revision or the one named (`main`, or a digest).
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>>;
     /// The tree around one model.

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 30] = [
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",
@@ -24,6 +24,8 @@ const PAGES: [&str; 28] = [
     "/",
     "/models?search=<script>x</script>&sort=name&relation=merge&weights=yes&org=%22x",
     "/models?search=nothing",
+    "/search?search=x&architecture=llama&tag=a&tag=%3Cscript%3E&author=o&sort=likes&cursor=n",
+    "/search?size=1b-4b&weights=no",
     "/org/name",
     "/gpt2",
     "/docs/errors",
@@ -86,7 +88,7 @@ async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
         });
         assert!(!bare.collect::<String>().contains("\" onmouseover"), "{address}: {body}");
         assert!(!body.contains("<script>"), "{address}: {body}");
-        assert_eq!(body.matches("<script").count(), 1, "{address}");
+        assert_eq!(body.matches("<script").count(), 2, "{address}");
         assert_eq!(body.matches("<h1").count(), 1, "{address}");
         assert!(!body.contains(" style=") && !body.contains("javascript:"), "{address}");
         for (open, close) in

@@ -66,6 +66,7 @@ pub const CODES: &[Code] = &[
     code("hub_unknown_model", 404, "The Hub has no such model, or it is private."),
     code("hub_unreachable", 503, "The Hub cannot be reached."),
     code("idempotency_key_reused", 422, "The Idempotency-Key was used for another request."),
+    code("index_pending", 503, "The search index is still being read in, and only it can answer; ask again."),
     code("invalid_data", 422, "A file holds what it must not."),
     code("invalid_header", 422, "A safetensors header is not the JSON expected."),
     code("invalid_index", 422, "The index of a checkpoint is not the JSON expected."),

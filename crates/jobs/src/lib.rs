@@ -7,9 +7,11 @@ mod adapters;
 mod advisories;
 mod artefact;
 mod asking;
+mod catalogue;
 mod contents;
 mod dump;
 mod error;
+mod find;
 mod forecast;
 mod forests;
 mod ingest;
@@ -52,8 +54,10 @@ pub use advisories::{
     withdraw_advisory,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
+pub use catalogue::Catalogue;
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
+pub use find::{FindQuery, Finds, find, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};

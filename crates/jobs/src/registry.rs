@@ -7,7 +7,9 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace};
+use crate::{
+    Catalogue, Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace,
+};
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -21,6 +23,8 @@ pub struct Registry {
     /// Digests of checkpoints on this machine.
     pub contents: Contents,
     pub forests: Forests,
+    /// The index behind search.
+    pub catalogue: Catalogue,
     pub relatives: Relatives,
     /// The last report on each subject.
     pub reports: Reports,
@@ -42,6 +46,7 @@ impl Registry {
         let store = store.limited(limits);
         Self {
             forests: Forests::new(store.clone()),
+            catalogue: Catalogue::new(store.clone()),
             relatives: Relatives::new(store.clone()),
             reports: Reports::default(),
             store,

@@ -24,7 +24,8 @@ pub use make::{MethodCard, ParamField, TransferForm};
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };
-pub use search::{Counts, Found, SearchPage, SearchQuery, Sort};
+pub(crate) use search::facet_label;
+pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
 pub use trust::{ContradictionRow, EdgeForm};
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
 pub(crate) use words::{bytes, count, encoded, plural, when};

@@ -114,7 +114,13 @@ impl Source for Fake {
         } else {
             vec![found("NousResearch/Hermes-3-Llama-3.1-8B", true), found("org/seen-only-by-name", false)]
         };
-        Ok(SearchPage { items, next: Some(format!("n&{}", self.mark)) })
+        let values = vec![(format!("llama{}", self.mark), 31_204), ("qwen2".to_owned(), 17)];
+        let facets = FACETS.map(|(facet, _)| FacetGroup { facet, values: values.clone() }).to_vec();
+        Ok(SearchPage { items, next: Some(format!("n&{}", self.mark)), total: Some(31_221), facets })
+    }
+
+    async fn suggest(&self, text: &str) -> Result<Vec<Name>> {
+        Ok(vec![self.name(&format!("org/{text}-7b"))])
     }
 
     async fn model(&self, name: &str, _revision: Option<&str>) -> Result<Option<ModelPage>> {

@@ -6,6 +6,7 @@ mod jobs_view;
 mod lineage;
 mod models;
 mod numbers;
+mod search;
 mod trust;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use ::web::{
     view::{
         AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
         FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
-        MeasureCard, MethodCard, ModelPage, SearchPage, SearchQuery, TransferForm,
+        MeasureCard, MethodCard, ModelPage, Name, SearchPage, SearchQuery, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -68,7 +69,11 @@ impl Source for Site {
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage> {
-        models::search(&self.registry, query).await
+        search::page(&self.registry, query).await
+    }
+
+    async fn suggest(&self, text: &str) -> Result<Vec<Name>> {
+        search::suggest(&self.registry, text).await
     }
 
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
