@@ -79,7 +79,7 @@ impl Catalogue {
                 return Ok(Some(followed.await??));
             }
         }
-        let anew = tokio::spawn(async move { this.read(turn).await.inspect_err(|error| log(error)) });
+        let anew = tokio::spawn(async move { this.read(turn).await.inspect_err(log) });
         Ok(Some(if small { anew.await?? } else { held.index }))
     }
 
