@@ -3,6 +3,7 @@
 mod adapters;
 mod advisories;
 mod catalogue;
+mod children;
 mod compare;
 mod contents;
 mod diffs;
@@ -64,6 +65,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(edges::decide_edge)
         .service(edges::list_contradictions)
         .service(lineage::get_lineage)
+        .service(children::get_children)
         .service(lineage::list_families)
         .service(relatives::get_relatives)
         .service(suggestions::get_suggestions)

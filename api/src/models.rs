@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     advisories::{advisories_of, feed_of},
+    children::children_of,
     contents::{files_of, provenance_of, tensors_of},
     edges::{VerdictView, edges_of},
     lineage::lineage_of,
@@ -154,6 +155,7 @@ pub async fn get_model(
         (Some(bare), "advisories.atom") => feed_of(&request, &registry, (bare, "atom")).await,
         (Some(bare), "advisories.json") => feed_of(&request, &registry, (bare, "json")).await,
         (Some(bare), "edges") => edges_of(&registry, bare).await,
+        (Some(bare), "children") => children_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "licence") => licence_of(&registry, bare).await,
         (Some(bare), "versions") => versions_of(&registry, bare).await,

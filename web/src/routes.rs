@@ -13,6 +13,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/models", web::get().to(pages::models::list))
         .route("/search", web::get().to(pages::models::list))
         .route("/search/suggest", web::get().to(pages::models::suggest))
+        .route("/atlas", web::get().to(pages::atlas::show))
         .route("/families", web::get().to(pages::families::list))
         .service(
             web::resource("/advisories")
@@ -47,6 +48,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
         .route("/{name}/tree/{revision}", web::get().to(pages::model::show))
         .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))
+        .route("/{org}/{name}/children", web::get().to(pages::children::show))
+        .route("/{org}/{name}/icicle", web::get().to(pages::icicle::show))
         .route("/{org}/{name}/lineage", web::get().to(pages::lineage::show))
         .route("/{org}/{name}", web::get().to(pages::model::show))
         .route("/{name}", web::get().to(pages::model::show))

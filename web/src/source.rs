@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use domain::{Class, Fault, Item};
 
 use crate::view::{
-    AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
-    FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-    MethodCard, ModelPage, Name, SearchPage, SearchQuery, TransferForm,
+    AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
+    ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
+    KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
+    SearchPage, SearchQuery, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -71,6 +72,12 @@ pub trait Source: Send + Sync + 'static {
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>>;
     /// Families, largest first.
     async fn families(&self) -> Result<Vec<FamilyRow>>;
+    /// The children of one model.
+    async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>>;
+    /// A model with everything below it: so many generations, and branches of at least one in so many models.
+    async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>>;
+    /// All families, or some of them by their place.
+    async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage>;
     /// The measures of kinship.
     fn measures(&self) -> Vec<MeasureCard>;
     /// The kinship of all pairs of the named models.

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 30] = [
+const PAGES: [&str; 37] = [
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",
@@ -35,6 +35,13 @@ const PAGES: [&str; 30] = [
     "/org/name/lineage",
     "/org/name/lineage?up=1&down=3",
     "/families",
+    "/atlas",
+    "/atlas?from=1&to=900",
+    "/org/name/icicle",
+    "/gpt2/icicle",
+    "/org/name/children",
+    "/org/name/children?relation=merge&search=%3Cscript%3E&cursor=1.2",
+    "/gpt2/children?relation=adapter",
     "/kinship",
     "/kinship?of=a/b&of=c/d&of=e/f&base=g/h&measure=euclidean",
     "/compare",

@@ -71,6 +71,8 @@ pub struct Forest {
     pub(super) index: HashMap<i64, NodeIndex>,
     pub(super) primary: Vec<Option<EdgeIndex>>,
     pub(super) root: Vec<NodeIndex>,
+    /// Models below each by first parents, itself among them.
+    pub(super) below: Vec<u32>,
     families: Vec<Family>,
     rejected: Vec<i64>,
     restated: Vec<(i64, EdgeStatus)>,
@@ -111,8 +113,16 @@ impl Forest {
         let rejected = break_cycles(&mut graph);
         let restated = restate(&rejected, &doubted);
         let primary = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
-        let mut forest =
-            Self { graph, index, primary, root: Vec::new(), families: Vec::new(), rejected, restated };
+        let mut forest = Self {
+            graph,
+            index,
+            primary,
+            root: Vec::new(),
+            below: Vec::new(),
+            families: Vec::new(),
+            rejected,
+            restated,
+        };
         forest.plant();
         forest
     }
@@ -159,6 +169,12 @@ impl Forest {
         // Without cycles a topological order always exists.
         let order = toposort(&self.graph, None).unwrap_or_default();
         let mut trees: HashMap<NodeIndex, (usize, usize)> = HashMap::new();
+        self.below = vec![1; self.graph.node_count()];
+        for &node in order.iter().rev() {
+            if let Some(parent) = self.primary_of(node) {
+                self.below[parent.index()] += self.below[node.index()];
+            }
+        }
         for node in order {
             if let Some(parent) = self.primary_of(node) {
                 self.root[node.index()] = self.root[parent.index()];

@@ -115,6 +115,15 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
     Ok(Finds { rows, next: next.map(|after| after.cursor(order)), total: Some(total), facets })
 }
 
+/// The place in a list of children that a cursor names: downloads and number of the last one.
+///
+/// # Errors
+/// [`store::Error::BadCursor`].
+pub fn kin_cursor(cursor: &str) -> Result<(i64, i64), Error> {
+    let place = cursor.split_once('.').and_then(|(value, id)| Some((value.parse().ok()?, id.parse().ok()?)));
+    place.ok_or_else(|| store::Error::BadCursor(cursor.chars().take(120).collect()).into())
+}
+
 /// Models whose names begin with a text or hold it, the most fitting first; none while there is no index yet.
 ///
 /// # Errors

@@ -57,7 +57,7 @@ pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use catalogue::Catalogue;
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
-pub use find::{FindQuery, Finds, find, typeahead};
+pub use find::{FindQuery, Finds, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};

@@ -1,11 +1,14 @@
 //! One file per page: reads the address, asks the source, fills the template.
 
 pub mod advisories;
+pub mod atlas;
+pub mod children;
 pub mod compare;
 pub mod edges;
 pub mod errors;
 pub mod families;
 pub mod home;
+pub mod icicle;
 pub mod jobs;
 pub mod kinship;
 pub mod lineage;

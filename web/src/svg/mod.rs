@@ -1,5 +1,8 @@
 //! Pictures drawn on the server.
 
 pub mod heat;
+pub mod icicle;
+pub mod plot;
 mod shape;
 pub mod tree;
+pub mod treemap;

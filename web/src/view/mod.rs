@@ -3,6 +3,7 @@
 mod advisory;
 mod compare;
 mod families;
+mod family;
 mod heritage;
 mod job;
 mod kinship;
@@ -16,6 +17,9 @@ mod words;
 pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
 pub use compare::{ComparePage, FieldDiff, TensorDiff};
 pub use families::{FamilyRow, HomePage};
+pub use family::{
+    AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice,
+};
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};

@@ -234,6 +234,7 @@ impl Source for Fake {
             focus: 2,
             other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
             other_parents_hidden: 3,
+            groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
             rejected: vec![RejectedEdge {
                 child: Name::from(name),
                 parent: self.name("a/b"),
@@ -245,6 +246,57 @@ impl Source for Fake {
 
     async fn families(&self) -> Result<Vec<FamilyRow>> {
         Ok(vec![self.family()])
+    }
+
+    async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>> {
+        let row = |relation| ChildRow {
+            name: self.name("org/child"),
+            relation,
+            ghost: true,
+            inferred: true,
+            elsewhere: true,
+            license: Some(self.mark.clone()),
+            downloads: 77,
+            below: 12,
+        };
+        Ok((!name.starts_with("no/")).then(|| ChildrenPage {
+            name: Name::from(name),
+            groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
+            items: query.relation.map_or(Vec::new(), |relation| vec![row(relation)]),
+            total: 1,
+            next: Some(format!("7.7&{}", self.mark)),
+        }))
+    }
+
+    async fn family(&self, name: &str, _detail: (usize, u64)) -> Result<Option<Family>> {
+        let slice = |depth, start, size| FamilySlice {
+            name: self.name(&format!("org/branch-{depth}")),
+            ghost: depth == 1,
+            relation: (depth > 0).then_some(Relation::Merge),
+            depth,
+            start,
+            size,
+            small: (20, size / 2, start + size / 2),
+        };
+        Ok((!name.starts_with("no/")).then(|| Family {
+            name: Name::from(name),
+            path: vec![self.name("org/root")],
+            size: 9_000,
+            slices: vec![slice(0, 0, 9_000), slice(1, 0, 4_000), slice(2, 0, 1_000)],
+        }))
+    }
+
+    async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage> {
+        let range = AtlasTile::Range { from: 1, to: 900, models: 2_000, sizes: (9, 2) };
+        Ok(AtlasPage {
+            families: 900,
+            models: 34_000,
+            singletons: 1_100_000,
+            from: query.from,
+            to: query.to.unwrap_or(900),
+            tiles: vec![AtlasTile::Family(self.family()), range],
+            sizes: vec![(2, 3, 700), (4, 7, 200)],
+        })
     }
 
     fn measures(&self) -> Vec<MeasureCard> {

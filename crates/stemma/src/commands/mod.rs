@@ -73,8 +73,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor => service::doctor(context).await,
         Command::Token { command } => token::run(context, command).await,
         Command::Import { command } => import::run(context, command).await,
-        Command::Tree { id, down, up, format } => {
-            tree::run(context, tree::Asked { id, up, down, format }).await
+        Command::Tree { id, down, up, limit, format } => {
+            tree::run(context, tree::Asked { id, limit, up, down, format }).await
         }
         Command::Lineage { models, refresh: true, .. } => trust::refresh(context, models).await,
         Command::Lineage { models, format, unrelated, refresh: false } => {

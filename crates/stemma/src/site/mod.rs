@@ -1,6 +1,7 @@
 //! What the pages show, drawn from the registry: the binary's side of `web::Source`.
 
 mod advisories;
+mod family;
 mod heritage;
 mod jobs_view;
 mod lineage;
@@ -14,9 +15,10 @@ use std::sync::Arc;
 use ::web::{
     Failure, Source,
     view::{
-        AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
-        FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
-        MeasureCard, MethodCard, ModelPage, Name, SearchPage, SearchQuery, TransferForm,
+        AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
+        ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
+        KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
+        SearchPage, SearchQuery, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -86,6 +88,18 @@ impl Source for Site {
 
     async fn families(&self) -> Result<Vec<FamilyRow>> {
         lineage::families(&self.registry, 200).await
+    }
+
+    async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>> {
+        family::children(&self.registry, name, query).await
+    }
+
+    async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>> {
+        family::family(&self.registry, name, detail).await
+    }
+
+    async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage> {
+        family::atlas(&self.registry, query).await
     }
 
     fn measures(&self) -> Vec<MeasureCard> {
