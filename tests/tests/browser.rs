@@ -295,7 +295,18 @@ async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> R
     browser.close().await
 }
 
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 32] = [
+    "/atlas",
+    "/mandoc/scribe-v1/icicle",
+    "/mandoc/scribe-v1/children",
+    "/mandoc/scribe-v1/children?search=none-of-them",
+    "/reports",
+    "/reports/traits",
+    "/reports/mutation",
+    "/reports/drift",
+    "/reports/families",
+    "/reports/licences",
+    "/reports/names",
     "/search?search=scribe&relation=finetune&weights=yes",
     "/contradictions",
     "/advisories",

@@ -43,6 +43,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(web::post().to(pages::login::submit)),
         )
         .route("/logout", web::post().to(pages::login::leave))
+        .route("/reports", web::get().to(pages::reports::list))
+        .route("/reports/{subject}", web::get().to(pages::reports::show))
         .route("/jobs", web::get().to(pages::jobs::list))
         .route("/jobs/{id}", web::get().to(pages::jobs::show))
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))

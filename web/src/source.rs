@@ -7,7 +7,7 @@ use crate::view::{
     AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
     ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
     KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
-    SearchPage, SearchQuery, TransferForm,
+    ReportAnswer, ReportCard, SearchPage, SearchQuery, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -78,6 +78,10 @@ pub trait Source: Send + Sync + 'static {
     async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>>;
     /// All families, or some of them by their place.
     async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage>;
+    /// The reports there are.
+    fn reports(&self) -> Vec<ReportCard>;
+    /// A report by its word, however the registry stands; nobody waits long for it.
+    async fn report(&self, word: &str) -> Result<Option<ReportAnswer>>;
     /// The measures of kinship.
     fn measures(&self) -> Vec<MeasureCard>;
     /// The kinship of all pairs of the named models.

@@ -94,3 +94,7 @@ for (const box of document.querySelectorAll("input[data-suggest]")) {
     }
   });
 }
+
+// What is still being made is asked for again after so many seconds.
+const again = document.querySelector("[data-again]");
+if (again) setTimeout(() => location.reload(), 1000 * again.dataset.again);

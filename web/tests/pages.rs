@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 37] = [
+const PAGES: [&str; 40] = [
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",
@@ -35,6 +35,9 @@ const PAGES: [&str; 37] = [
     "/org/name/lineage",
     "/org/name/lineage?up=1&down=3",
     "/families",
+    "/reports",
+    "/reports/drift",
+    "/reports/pending",
     "/atlas",
     "/atlas?from=1&to=900",
     "/org/name/icicle",
@@ -110,9 +113,17 @@ async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
 
 #[actix_web::test]
 async fn what_does_not_exist_is_a_page_too() {
-    for address in
-        ["/no/model", "/no/model/lineage", "/jobs/none", "/compare/x", "/compare/no/a...b/c", "/a/b/c/d/e"]
-    {
+    for address in [
+        "/no/model",
+        "/no/model/lineage",
+        "/no/model/icicle",
+        "/no/model/children",
+        "/reports/none",
+        "/jobs/none",
+        "/compare/x",
+        "/compare/no/a...b/c",
+        "/a/b/c/d/e",
+    ] {
         let (status, _, body) = get(address).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{address}");
         assert!(body.contains("<h1>Not found</h1>"), "{address}");

@@ -110,6 +110,7 @@ pub const CODES: &[Code] = &[
     code("random", 500, "The system gives no random numbers."),
     code("rank_too_high", 422, "A tensor has more dimensions than the limit."),
     code("ref_exists", 409, "A branch or tag of this name exists already."),
+    code("report_pending", 503, "The report is still being made for the first time; ask again in a moment."),
     code("reserved_name", 422, "A model of this name would hide behind an address of this service."),
     code("search_ended", 409, "The search for a recipe has ended and takes no more scores."),
     code("search_too_long", 422, "The search has too many words, or too long ones."),

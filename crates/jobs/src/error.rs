@@ -49,6 +49,8 @@ pub enum Error {
     TooManyListeners(usize),
     #[error("the search index is still being read in; ask again in a moment")]
     IndexPending,
+    #[error("the report is still being made; ask again in a moment")]
+    ReportPending,
     #[error("cancelled")]
     Cancelled,
     #[error("another worker took this job over")]
@@ -91,6 +93,7 @@ impl Fault for Error {
             Self::Invalid(_) => "invalid_request",
             Self::TooManyListeners(_) => "too_many_listeners",
             Self::IndexPending => "index_pending",
+            Self::ReportPending => "report_pending",
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
             Self::Task(_) => "task_failed",
@@ -117,7 +120,7 @@ impl Fault for Error {
             Self::EmptyFolder(_) | Self::ReservedName(_) | Self::BadSearch(_) | Self::Invalid(_) => {
                 Class::Invalid
             }
-            Self::TooManyListeners(_) | Self::IndexPending => Class::Unavailable,
+            Self::TooManyListeners(_) | Self::IndexPending | Self::ReportPending => Class::Unavailable,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }

@@ -74,7 +74,7 @@ pub use push::{Change, Push, card_notes, create_repository, push};
 pub use recover::recover;
 pub use registry::Registry;
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
-pub use reports::{Report, Reports, Subject, Table, report};
+pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
 pub use searches::{
     Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
     tell,

@@ -16,6 +16,7 @@ pub mod login;
 pub mod merges;
 pub mod model;
 pub mod models;
+pub mod reports;
 pub mod transfers;
 
 use actix_web::{HttpResponse, web};

@@ -37,10 +37,10 @@ pub struct Value {
 }
 
 /// Where bars begin, and the longest of them.
-pub const LEFT: f64 = 210.0;
+pub const LEFT: f64 = 250.0;
 pub const LONGEST: f64 = 330.0;
 pub const ROW: f64 = 26.0;
-const LABEL: usize = 30;
+const LABEL: usize = 32;
 
 /// How values become lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

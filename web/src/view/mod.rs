@@ -10,6 +10,7 @@ mod kinship;
 mod lineage;
 mod make;
 mod model;
+mod report;
 mod search;
 mod trust;
 mod words;
@@ -28,11 +29,13 @@ pub use make::{MethodCard, ParamField, TransferForm};
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };
+pub use report::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection};
 pub(crate) use search::facet_label;
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
 pub use trust::{ContradictionRow, EdgeForm};
+pub use words::plural;
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
-pub(crate) use words::{bytes, count, encoded, plural, when};
+pub(crate) use words::{bytes, count, encoded, when};
 
 /// A page that is either ready or being computed by a job.
 #[derive(Debug, Clone)]

@@ -299,6 +299,36 @@ impl Source for Fake {
         })
     }
 
+    fn reports(&self) -> Vec<ReportCard> {
+        vec![ReportCard { id: "drift", title: "Drift", question: "Which way?" }]
+    }
+
+    async fn report(&self, word: &str) -> Result<Option<ReportAnswer>> {
+        let card = self.reports().remove(0);
+        let interval = Some((0.3, 0.5));
+        let bar = ReportBar { label: self.mark.clone(), value: 0.4, text: self.mark.clone(), interval };
+        let section = ReportSection {
+            title: format!("Drift{}", self.mark),
+            text: self.mark.clone(),
+            formula: "a / b",
+            bars: vec![bar],
+            columns: vec!["From", "To", "Model"],
+            rows: vec![vec![
+                ReportCell::Text(self.mark.clone()),
+                ReportCell::Number("7".into()),
+                ReportCell::Model(self.name("a/b")),
+            ]],
+            ..ReportSection::default()
+        };
+        Ok(match word {
+            "none" => None,
+            "pending" => Some(ReportAnswer::Pending(card)),
+            _ => {
+                Some(ReportAnswer::Ready(Box::new(ReportPage { card, stale: true, sections: vec![section] })))
+            }
+        })
+    }
+
     fn measures(&self) -> Vec<MeasureCard> {
         let measure = |id: &str, name: &str| MeasureCard {
             id: id.into(),

@@ -7,6 +7,7 @@ mod jobs_view;
 mod lineage;
 mod models;
 mod numbers;
+mod reports;
 mod search;
 mod trust;
 
@@ -18,7 +19,7 @@ use ::web::{
         AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
         ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
         KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
-        SearchPage, SearchQuery, TransferForm,
+        ReportAnswer, ReportCard, SearchPage, SearchQuery, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -100,6 +101,14 @@ impl Source for Site {
 
     async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage> {
         family::atlas(&self.registry, query).await
+    }
+
+    fn reports(&self) -> Vec<ReportCard> {
+        reports::cards()
+    }
+
+    async fn report(&self, word: &str) -> Result<Option<ReportAnswer>> {
+        reports::page(&self.registry, word).await
     }
 
     fn measures(&self) -> Vec<MeasureCard> {
