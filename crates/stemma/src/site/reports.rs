@@ -123,7 +123,7 @@ fn traits(likeness: &Likeness) -> Vec<ReportSection> {
 fn mutation(rates: &[MutationRate]) -> Vec<ReportSection> {
     let bar = |rate: &MutationRate| {
         let value = rate.rate?;
-        let label = format!("{}", rate.kind.as_str());
+        let label = rate.kind.as_str().to_owned();
         Some(ReportBar { label, value, text: share(value), interval: None })
     };
     let row = |rate: &MutationRate| {
