@@ -7,7 +7,7 @@ use crate::view::{
     AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
     ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
     KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
-    ReportAnswer, ReportCard, SearchPage, SearchQuery, TransferForm,
+    ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -86,8 +86,8 @@ pub trait Source: Send + Sync + 'static {
     fn measures(&self) -> Vec<MeasureCard>;
     /// The kinship of all pairs of the named models.
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>>;
-    /// Two models side by side.
-    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>>;
+    /// Two models side by side, also against their nearest common ancestor where that is asked for.
+    async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>>;
     /// The merge methods.
     fn merge_methods(&self) -> Vec<MethodCard>;
     /// Starts a merge; the id of its job, or every fault of the recipe at once.

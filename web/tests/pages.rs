@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 40] = [
+const PAGES: [&str; 42] = [
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",
@@ -50,6 +50,8 @@ const PAGES: [&str; 40] = [
     "/compare",
     "/compare/a/b...c/d",
     "/compare/a/b...c/d?sort=distance",
+    "/compare/a/b...c/d?view=base",
+    "/compare/a/b...c/d?module=up&layer=%3Cscript%3E&sort=cosine",
     "/merges/new",
     "/merges/new?method=ties&write=1&base=a/b&model.0=<script>&p.weight.0=0.5",
     "/transfers/new?source_tuned=<script>",

@@ -43,6 +43,7 @@ mod trust;
 mod versions;
 mod vocabulary;
 mod watched;
+mod wording;
 mod worker;
 mod workplace;
 
@@ -87,5 +88,6 @@ pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
 pub use trust::{Contradiction, Ruling, contradictions, rule};
 pub use versions::{Versions, version_step, versions};
+pub use wording::{Wording, wording};
 pub use worker::{Pulse, run_worker};
 pub use workplace::Workplace;

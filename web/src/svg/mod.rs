@@ -1,5 +1,6 @@
 //! Pictures drawn on the server.
 
+pub mod changes;
 pub mod heat;
 pub mod icicle;
 pub mod plot;

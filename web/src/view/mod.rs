@@ -16,7 +16,9 @@ mod trust;
 mod words;
 
 pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
-pub use compare::{ComparePage, FieldDiff, TensorDiff};
+pub use compare::{
+    ComparePage, FieldDiff, FileDiff, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,
+};
 pub use families::{FamilyRow, HomePage};
 pub use family::{
     AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice,

@@ -365,7 +365,7 @@ impl Source for Fake {
         })))
     }
 
-    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>> {
+    async fn compare(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
         if a.starts_with("no/") {
             return Err(Failure::not_found(format!("no model {a}{}", self.mark)));
         }
@@ -380,7 +380,15 @@ impl Source for Fake {
             max_abs: Some(3e-5),
             unchanged_share: Some(0.25),
             identical: at == 0,
+            module: ["up", "down"][at as usize % 2].into(),
+            module_rank: (at % 2) as u8,
+            layer: format!("{at}{}", self.mark),
+            layer_rank: at.into(),
         };
+        let field = FieldDiff { field: self.mark.clone(), a: Some(self.mark.clone()), b: None };
+        let three =
+            ThreeWayTensor { name: self.mark.clone(), changes: [Some(0.1), None], changed: [true, false] };
+        let three = ThreeWay { base: self.name("org/base"), tensors: vec![three] };
         Ok(Answer::Ready(Box::new(ComparePage {
             a: self.name(a),
             b: self.name(b),
@@ -395,6 +403,16 @@ impl Source for Fake {
                 },
             ],
             tensors: (0..5).map(tensor).collect(),
+            config: vec![field],
+            config_same: 20,
+            files: vec![FileDiff { path: self.mark.clone(), word: "differs" }],
+            vocabulary: Some(VocabularyDiff {
+                tokens: [9, 9],
+                same: 7,
+                moved: 1,
+                only: [(1, vec![self.mark.clone()]), (1, vec![self.mark.clone()])],
+            }),
+            three_way: (sides == Sides::Three).then_some(three),
             only_a: vec![self.mark.clone()],
             only_b: Vec::new(),
             shape_mismatches: vec![self.mark.clone()],

@@ -1,6 +1,7 @@
 //! What the pages show, drawn from the registry: the binary's side of `web::Source`.
 
 mod advisories;
+mod compare;
 mod family;
 mod heritage;
 mod jobs_view;
@@ -19,7 +20,7 @@ use ::web::{
         AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
         ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
         KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
-        ReportAnswer, ReportCard, SearchPage, SearchQuery, TransferForm,
+        ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -119,8 +120,8 @@ impl Source for Site {
         numbers::kinship(&self.registry, query).await.map(|page| Answer::Ready(Box::new(page)))
     }
 
-    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>> {
-        numbers::compare(&self.registry, a, b).await.map(|page| Answer::Ready(Box::new(page)))
+    async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
+        compare::page(&self.registry, pair, sides).await.map(|page| Answer::Ready(Box::new(page)))
     }
 
     fn merge_methods(&self) -> Vec<MethodCard> {
