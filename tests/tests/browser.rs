@@ -95,7 +95,7 @@ async fn ended(browser: &Browser) -> Result<String> {
         if matches!(state.as_str(), "succeeded" | "failed" | "cancelled") {
             return Ok(state);
         }
-        ensure!(Instant::now() < deadline, "the job page still says `{state}`");
+        ensure!(Instant::now() < deadline, "the job page still says `{state}`: {}", text(browser, "main").await?);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -229,6 +229,55 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
         browser.close().await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_recipe_is_checked_while_it_is_written_and_partners_are_at_hand() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+
+    browser
+        .goto(server.url("/merges/new?method=linear&base=mandoc/scribe-v1&model.0=mandoc/scribe-v1-de"))
+        .await?;
+    browser.find(By::Css("a[aria-label='add mandoc/scribe-v1-fr']")).await?.click().await?;
+    settled(async || {
+        let field = browser.find(By::Name("p.weight.0")).await?;
+        field.send_keys("0.5" + Key::Tab).await
+    })
+    .await?;
+    arrived(&browser, "#check", "weight").await?;
+    browser.find(By::Name("p.weight.1")).await?.send_keys("0.5" + Key::Tab).await?;
+    arrived(&browser, "#check", "can be carried out").await?;
+    fill(&browser, "yaml", "merge_method: liner\nmodels: [{model: no/where}]").await?;
+    arrived(&browser, "#check", "linear").await?;
+
+    browser.without_scripts().await?;
+    browser.goto(server.url("/merges/new")).await?;
+    let recipe =
+        "merge_method: linear\nmodels:\n  - {model: mandoc/scribe-v1-de, parameters: {weight: 0.25}}\n";
+    fill(&browser, "yaml", recipe).await?;
+    press(&browser, "Check").await?;
+    arrived(&browser, "#check", "Tensors").await?;
+    press(&browser, "Read it into the form").await?;
+    settled(async || browser.find(By::Name("p.weight.0")).await?.prop("value").await).await?;
+    let weight = browser.find(By::Name("p.weight.0")).await?.prop("value").await?;
+    ensure!(weight.as_deref() == Some("0.25"), "{weight:?}");
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_cell_of_the_map_of_changes_narrows_the_tensors() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+    let rows = "table.tensors tbody tr";
+
+    browser.goto(server.url("/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base")).await?;
+    ensure!(text(&browser, "main").await?.contains("both: 39"), "{}", text(&browser, "main").await?);
+    ensure!(text(&browser, "main").await?.contains("tokens: "), "the tokenizers are not compared");
+    browser.find(By::Css(".changes a[aria-label^='q, layer 1:']")).await?.click().await?;
+    arrived(&browser, ".chips", "q, layer 1").await?;
+
+    ensure!(browser.find_all(By::Css(rows)).await?.len() == 1);
+    ensure!(text(&browser, rows).await?.contains("layers.1.self_attn.q_proj"));
+    browser.close().await
 }
 
 #[tokio::test]

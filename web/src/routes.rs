@@ -32,6 +32,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(web::get().to(pages::merges::form))
                 .route(web::post().to(pages::merges::submit)),
         )
+        .route("/merges/check", web::post().to(pages::merges::check))
         .service(
             web::resource("/transfers/new")
                 .route(web::get().to(pages::transfers::form))

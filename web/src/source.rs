@@ -6,8 +6,8 @@ use domain::{Class, Fault, Item};
 use crate::view::{
     AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
     ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
-    KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
-    ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
+    KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
+    Name, Partners, RecipeForm, ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -90,6 +90,12 @@ pub trait Source: Send + Sync + 'static {
     async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>>;
     /// The merge methods.
     fn merge_methods(&self) -> Vec<MethodCard>;
+    /// A recipe as the fields of the form, where it has no more than they can hold.
+    fn read_recipe(&self, yaml: &str) -> Result<RecipeForm>;
+    /// What a recipe needs and gives, or every fault of it.
+    async fn check_merge(&self, yaml: &str) -> Result<MergeCheck>;
+    /// With whom a model can be merged, against a base or its own parent.
+    async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners>;
     /// Starts a merge; the id of its job, or every fault of the recipe at once.
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String>;
     /// Starts a transfer; the id of its job.

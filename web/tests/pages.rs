@@ -188,6 +188,27 @@ async fn a_merge_is_started_by_a_form_of_this_site_only() {
 }
 
 #[actix_web::test]
+async fn a_recipe_is_checked_and_read_into_the_form_without_being_started() {
+    let post = |path: &str, form: &str| test::TestRequest::post().uri(path).set_payload(form.to_owned());
+
+    let (checked, _, page) = ask(HOSTILE, post("/merges/new", "yaml=bad&do=check")).await;
+    let (live, _, fragment) = ask("", post("/merges/check", "yaml=merge_method")).await;
+    let (read, location, _) = ask("", post("/merges/new", "yaml=merge_method&do=read")).await;
+    let (refused, _, told) = ask(HOSTILE, post("/merges/new", "yaml=slices&do=read")).await;
+    let (_, _, form) = get("/merges/new?method=ties&base=o/b&model.0=o/x&p.weight.0=0.5").await;
+
+    assert_eq!((checked, live, read), (StatusCode::OK, StatusCode::OK, StatusCode::SEE_OTHER));
+    assert!(page.contains("/models/0") && !page.contains("<script>"), "{page}");
+    assert!(fragment.contains("can be carried out") && !fragment.contains("<html"), "{fragment}");
+    assert!(location.starts_with("/merges/new?method=ties&write=1&base=o%2Fb&model.0=o%2Fx"), "{location}");
+    assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(told.contains("no place") && !told.contains("<script>"), "{told}");
+    let add =
+        "method=ties&#38;base=o%2Fb&#38;p.weight.0=0.5&#38;model.0=o%2Fx&#38;model.1=o%2Fpartner#models";
+    assert!(form.contains(add) && form.contains("0.120 ± 0.010"), "{form}");
+}
+
+#[actix_web::test]
 async fn a_job_is_stopped_by_a_form_of_this_site_only() {
     let post = || test::TestRequest::post().uri("/jobs/01JD8Z/cancel");
     assert_eq!(ask("", post()).await.0, StatusCode::SEE_OTHER);

@@ -27,7 +27,7 @@ pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow}
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};
 pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
-pub use make::{MethodCard, ParamField, TransferForm};
+pub use make::{MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferForm};
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };

@@ -443,6 +443,50 @@ impl Source for Fake {
         ]
     }
 
+    fn read_recipe(&self, yaml: &str) -> Result<RecipeForm> {
+        match yaml.contains("slices") {
+            true => Err(Failure::new(Class::Invalid, "invalid_request", format!("no place{}", self.mark))),
+            false => Ok(RecipeForm {
+                method: "ties".into(),
+                base: Some("o/b".into()),
+                models: vec![("o/x".into(), vec![("weight".into(), "0.5".into())])],
+                ..RecipeForm::default()
+            }),
+        }
+    }
+
+    async fn check_merge(&self, yaml: &str) -> Result<MergeCheck> {
+        let item = |at: &str| Item { pointer: at.into(), message: format!("unknown model{}", self.mark) };
+        Ok(match yaml.contains("bad") {
+            true => MergeCheck {
+                fault: Some(format!("The recipe has faults{}", self.mark)),
+                items: vec![item("/models/0")],
+                ..MergeCheck::default()
+            },
+            false => MergeCheck {
+                facts: vec![("Size", format!("15 GiB{}", self.mark))],
+                warnings: vec![item("/models")],
+                ..MergeCheck::default()
+            },
+        })
+    }
+
+    async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners> {
+        let partner = Partner {
+            name: self.name("o/partner"),
+            kinship: "0.120 ± 0.010".into(),
+            reason: format!("apart{}", self.mark),
+        };
+        Ok(Partners {
+            model: Name::from(model),
+            base: Name::from(base.unwrap_or("o/parent")),
+            caveat: "a hint",
+            suggested: vec![partner],
+            compatible: vec![self.name("o/partner")],
+            note: Some(self.mark.clone()),
+        })
+    }
+
     async fn submit_merge(&self, yaml: &str, _output: &str) -> Result<String> {
         if yaml.contains("bad") {
             let item = Item { pointer: "/models/0".into(), message: format!("unknown model{}", self.mark) };

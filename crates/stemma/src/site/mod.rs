@@ -6,6 +6,7 @@ mod family;
 mod heritage;
 mod jobs_view;
 mod lineage;
+mod merging;
 mod models;
 mod numbers;
 mod reports;
@@ -19,8 +20,8 @@ use ::web::{
     view::{
         AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
         ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
-        KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MethodCard, ModelPage, Name,
-        ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
+        KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
+        Name, Partners, RecipeForm, ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -126,6 +127,18 @@ impl Source for Site {
 
     fn merge_methods(&self) -> Vec<MethodCard> {
         numbers::methods()
+    }
+
+    fn read_recipe(&self, yaml: &str) -> Result<RecipeForm> {
+        merging::read(yaml)
+    }
+
+    async fn check_merge(&self, yaml: &str) -> Result<MergeCheck> {
+        merging::check(&self.registry, yaml).await
+    }
+
+    async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners> {
+        merging::partners(&self.registry, model, base).await
     }
 
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String> {
