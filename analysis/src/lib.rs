@@ -1,5 +1,6 @@
 //! Family trees, kinship, diffs, merges and transfers. Pure: no I/O of its own, no clock, no async, no randomness.
 
+pub mod catalogue;
 mod computed;
 #[cfg(test)]
 mod device_tests;

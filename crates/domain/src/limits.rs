@@ -52,6 +52,10 @@ pub struct Limits {
     pub lineage_models: usize,
     /// Most nodes one tree answer walks.
     pub traversal: usize,
+    /// Nodes of a tree answer unless it is asked for another number.
+    pub tree_nodes: usize,
+    /// Most nodes of a tree answer.
+    pub tree_nodes_max: usize,
     /// Most models in one export of a family tree.
     pub export_models: usize,
     /// Most rows in one list of a report.
@@ -142,6 +146,8 @@ impl Default for Limits {
             lineage_models: 24,
             note_bytes: 16 << 10,
             traversal: 50_000,
+            tree_nodes: 500,
+            tree_nodes_max: 5_000,
             export_models: 5_000,
             report_rows: 1_000,
             report_pairs: 400,

@@ -8,7 +8,8 @@ use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace,
+    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens,
+    workplace,
 };
 
 /// What is brought in from the Hub without an import.
@@ -35,6 +36,8 @@ pub struct Registry {
     /// Digests of checkpoints on this machine.
     pub contents: Contents,
     pub forests: Forests,
+    /// The index behind search.
+    pub catalogue: Catalogue,
     pub relatives: Relatives,
     /// The last report on each subject.
     pub reports: Reports,
@@ -58,6 +61,7 @@ impl Registry {
         let store = store.limited(limits);
         Self {
             forests: Forests::new(store.clone()),
+            catalogue: Catalogue::new(store.clone()),
             relatives: Relatives::new(store.clone()),
             reports: Reports::default(),
             store,
@@ -95,7 +99,9 @@ impl Registry {
     }
 
     fn through(&self, store: Store) -> Self {
-        Self { forests: self.forests.seen_through(store.clone()), store, ..self.clone() }
+        let (forests, catalogue) =
+            (self.forests.seen_through(store.clone()), self.catalogue.seen_through(store.clone()));
+        Self { forests, catalogue, store, ..self.clone() }
     }
 
     /// The same with other devices.

@@ -56,6 +56,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     let leaving = web::Data::new(api::Leaving(stopped.clone()));
     let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
 
+    let catalogue = registry.catalogue.clone();
+    tokio::spawn(async move { catalogue.current().await.map(drop) });
     let limits = registry.limits;
     let site = web::Data::from(Site::shared(registry.clone()));
     let gate = Gate { store: registry.store.clone(), reads: config.reads, writes: config.writes };
