@@ -1,5 +1,4 @@
 //! The NVIDIA driver, opened when the program runs.
-#![allow(unsafe_code)]
 
 use std::{
     collections::BTreeMap,
@@ -77,11 +76,13 @@ fn driver(error: DriverError) -> Fault {
     Fault::Driver(format!("{} ({})", text(error.error_string()), text(error.error_name())))
 }
 
+#[allow(unsafe_code)]
 fn present() -> bool {
     // SAFETY: the library is only opened and closed again; its initialisers are the driver's own.
     unsafe { sys::is_culib_present() }
 }
 
+#[allow(unsafe_code)]
 fn version() -> Result<i32, Fault> {
     let mut version = 0;
     // SAFETY: the driver writes one integer, which outlives the call.
@@ -89,6 +90,7 @@ fn version() -> Result<i32, Fault> {
     Ok(version)
 }
 
+#[allow(unsafe_code)]
 fn card(ordinal: usize, version: i32) -> Result<Card, Fault> {
     use cudarc::driver::result::device;
     let attribute = |of| {
@@ -140,6 +142,7 @@ impl Driver for Opened {
     }
 }
 
+#[allow(unsafe_code)]
 fn pinned(context: &Arc<CudaContext>, bytes: usize) -> Result<PinnedHostSlice<u8>, DriverError> {
     // SAFETY: every byte is written before any is read.
     unsafe { context.alloc_pinned_with_flags(bytes, 0) }
@@ -222,6 +225,7 @@ fn outside() -> Fault {
     Fault::Driver("a copy leaves the lane".to_owned())
 }
 
+#[allow(unsafe_code)]
 fn start(
     stream: &CudaStream,
     (entry, card): (&CudaFunction, &mut CudaSlice<u8>),

@@ -21,6 +21,10 @@ const TILE: usize = 4;
 const TILE_SUMS: usize = TILE * TILE + TILE + 1;
 /// Sums of a pair: ⟨a, b⟩, ⟨a, a⟩, ⟨b, b⟩, Σ a, Σ b, Σ base².
 const PAIR_SUMS: usize = 6;
+/// Parts that the inputs are cut into where they are long enough, so that reading, copying and computing overlap.
+const PARTS: usize = 8;
+/// Blocks of a part at least, where there are as many.
+const LEAST_BLOCKS: usize = 16;
 /// Elements read by one task.
 const TASK: usize = 4 * BLOCK;
 
@@ -62,7 +66,7 @@ impl<'a> Plan<'a> {
         let table_and_gaps = (inputs.inputs.len() + 2) * Places::ALIGNED;
         let blocks = room.saturating_sub(table_and_gaps) / per_block;
         let wanted = usize::try_from(inputs.elements.div_ceil(BLOCK as u64)).unwrap_or(usize::MAX);
-        let elements = blocks.min(wanted.max(1)) * BLOCK;
+        let elements = blocks.min(wanted.div_ceil(PARTS).max(LEAST_BLOCKS)).min(wanted.max(1)) * BLOCK;
         if elements == 0 {
             return Err(Trouble::Unfit);
         }
