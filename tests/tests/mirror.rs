@@ -271,3 +271,32 @@ async fn a_token_opens_what_is_private_upstream_and_it_stays_private_here() -> R
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_the_operators_token_opens_is_not_passed_on_to_everybody() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    let (origin, ..) = origin(&zoo).await?;
+    let words = |words: &[&str]| run(origin.stemma(), words);
+    let token = words(&["token", "create", "mandoc"])?["token"].as_str().context("no token")?.to_owned();
+    words(&["access", "set", TUNED, "--private"])?;
+    words(&["access", "set", BASE, "--gate", "manual"])?;
+    for database in databases() {
+        let settings = [("STEMMA_PULL", "true"), ("STEMMA_HUB_TOKEN", token.as_str())];
+        let mirror = before(&origin.url(""), &database, &settings).await?;
+        let client = client()?;
+        let ask = async |id: &str| -> Result<(u16, String)> {
+            let path = format!("/{id}/resolve/main/config.json");
+            let answer = client.get(mirror.url(&path)).send().await?;
+            let code = answer.headers().get("x-error-code").map(|code| code.to_str().map(str::to_owned));
+            Ok((answer.status().as_u16(), code.transpose()?.unwrap_or_default()))
+        };
+
+        let (private, gated) = (ask(TUNED).await?, ask(BASE).await?);
+
+        ensure!(private == (404, "RepoNotFound".to_owned()), "{private:?}");
+        ensure!(gated == (403, "GatedRepo".to_owned()), "{gated:?}");
+        ensure!(ask(TUNED).await?.0 == 404);
+        ensure!(client.get(mirror.url(&format!("/api/models/{BASE}"))).send().await?.status() == 200);
+    }
+    Ok(())
+}

@@ -384,21 +384,26 @@ fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// What is private or gated at the Hub, and comes by the operator's token, is so here.
-async fn keep_closed(registry: &Registry, id: &RepoId, record: &Value) -> Result<(), Error> {
+/// How a model is closed at the Hub; nothing inside for one that is open.
+pub(crate) fn openness(record: &Value) -> Openness {
     let gated = match record.get("gated") {
-        Some(Value::String(word)) if word == Gating::Auto.as_str() => Some(Gating::Auto),
-        Some(Value::String(_) | Value::Bool(true)) => Some(Gating::Manual),
+        Some(Value::String(word)) if word == Gating::Auto.as_str() => Some(Some(Gating::Auto)),
+        Some(Value::String(_) | Value::Bool(true)) => Some(Some(Gating::Manual)),
         _ => None,
     };
-    let private = record.get("private").and_then(Value::as_bool) == Some(true);
-    if !private && gated.is_none() {
+    let private = record.get("private").and_then(Value::as_bool).filter(|private| *private);
+    Openness { private, gated }
+}
+
+/// What is private or gated at the Hub, and comes by the operator's token, is so here.
+async fn keep_closed(registry: &Registry, id: &RepoId, record: &Value) -> Result<(), Error> {
+    let wanted = openness(record);
+    if wanted == Openness::default() {
         return Ok(());
     }
     // Closed before anything but its name is there.
     registry.store.upsert(&[(Metadata::named(id.clone()), Vec::new())]).await?;
     if let Some(row) = registry.store.model_by_id(id.as_str()).await? {
-        let wanted = Openness { private: private.then_some(true), gated: gated.map(Some) };
         registry.store.set_openness(row.id, wanted).await?;
     }
     Ok(())

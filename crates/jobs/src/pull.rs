@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{Error, Mirror, Pulling, Registry, Take, kinds::IMPORT_MODEL, operand::MAIN};
+use crate::{Error, Mirror, Pulling, Registry, Take, kinds::IMPORT_MODEL, mirror::openness, operand::MAIN};
 
 /// How long what the Hub said of a model holds, and how soon its import is asked for again.
 const HOLDS: Duration = Duration::from_secs(60);
@@ -99,6 +99,10 @@ pub async fn pull(registry: &Registry, name: &str, revision: &str) -> Result<Pul
     if fresh == Fresh::Yes {
         queue(registry, &id).await?;
     }
+    let closed = openness(&repository.record);
+    if closed.private.is_some() {
+        return Ok(Pulled::Nowhere);
+    }
     let bytes: u64 = repository.files.iter().map(|(_, file)| weights::ReadAt::len(file)).sum();
     let patience =
         if bytes > registry.limits.hub_cache_bytes { 0 } else { registry.limits.pull_wait_seconds };
@@ -109,7 +113,8 @@ pub async fn pull(registry: &Registry, name: &str, revision: &str) -> Result<Pul
             return Ok(Pulled::Here(Box::new(row)));
         }
         if Instant::now() >= end {
-            return Ok(Pulled::Coming(repository));
+            // The operator's token opens it, and whoever asks may not be let in: that is decided once it is here.
+            return Ok(if closed.gated.is_some() { Pulled::Nowhere } else { Pulled::Coming(repository) });
         }
         sleep(LOOK).await;
     }

@@ -238,14 +238,14 @@ impl Store {
     pub async fn blob_writer_again(&self, holder: &Holder, expected: &Digest) -> Result<BlobWriter> {
         let Blobs::Local(root) = self.blobs() else { return self.blob_writer(holder).await };
         let path = root.join("staging").join(format!("{}.part", expected.hex()));
-        let open = || fs_err::OpenOptions::new().create(true).read(true).write(true).open(&path);
-        let (lock, file) = (open()?, open()?);
-        // Whoever held it before may have settled it between the two calls.
+        let lock = fs_err::OpenOptions::new().create(true).read(true).write(true).open(&path)?;
+        let held = lock.file().try_lock().is_ok();
+        // Whoever held it before may have settled it between the two calls; from here on only this writer does.
         let same = fs_err::metadata(&path).and_then(|now| Ok(now.ino() == lock.metadata()?.ino()));
-        if lock.file().try_lock().is_err() || !same.unwrap_or_default() {
+        if !held || !same.unwrap_or_default() {
             return self.blob_writer(holder).await;
         }
-        let mut file = tokio::fs::File::from_std(file.into_parts().0);
+        let mut file = tokio::fs::File::from_std(lock.try_clone()?.into_parts().0);
         file.set_max_buf_size(BLOCK);
         let (mut hash, mut length, mut block) = (Sha256::new(), 0, vec![0; BLOCK]);
         loop {

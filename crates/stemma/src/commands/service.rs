@@ -23,7 +23,12 @@ pub async fn demo(mut context: Context, place: &Place, listen: String) -> Result
 pub async fn serve(mut context: Context, listen: Option<String>, work: serve::Work) -> Result<(), Failure> {
     let config = &mut context.config;
     config.listen = listen.unwrap_or_else(|| config.listen.clone());
-    serve::run(wiring::open(config).await?, config, work).await
+    let registry = wiring::open(config).await?;
+    let guarded = [config.reads, config.writes].contains(&http::Door::Token);
+    if guarded && registry.store.tokens().await?.is_empty() {
+        eprintln!("nobody has a token yet; `stemma user add NAME --admin` prints one, once");
+    }
+    serve::run(registry, config, work).await
 }
 
 /// Runs jobs until told to stop.
