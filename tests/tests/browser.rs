@@ -328,6 +328,7 @@ async fn faults_of_a_recipe_are_shown_beside_the_form_that_is_still_filled() -> 
 #[tokio::test]
 async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> Result<()> {
     let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+    let axe = axe()?;
     for width in [360, 1280] {
         for scheme in ["light", "dark"] {
             browser.resize((width, 800)).await?;
@@ -342,13 +343,40 @@ async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> R
                 ensure!(seen["headings"] == 1 && seen["main"] == 1, "{}", wrong("not one heading"));
                 ensure!(seen["contrast"].as_f64() >= Some(4.5), "{}", wrong("text too faint"));
                 ensure!(seen["unlabelled"] == 0, "{}", wrong("a field without a label"));
+                if let Some(axe) = axe.as_deref().filter(|_| width == 1280) {
+                    let found = faults(&browser, axe).await?;
+                    ensure!(found.is_empty(), "{page} in {scheme} is not accessible: {found:#?}");
+                }
             }
         }
     }
     browser.close().await
 }
 
-const PAGES: [&str; 32] = [
+/// The accessibility rules of axe-core, where `STEMMA_TEST_AXE` names its script, as `scripts/test` sees to.
+fn axe() -> Result<Option<String>> {
+    match std::env::var("STEMMA_TEST_AXE") {
+        Ok(path) if !path.is_empty() => Ok(Some(fs_err::read_to_string(path)?)),
+        _ => {
+            eprintln!("axe is left out: STEMMA_TEST_AXE is not set; scripts/test fetches it");
+            Ok(None)
+        }
+    }
+}
+
+/// What axe finds wrong with the page that is shown: rule and the first element.
+async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
+    browser.execute(axe, vec![]).await?;
+    let run = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }).then(found => \
+        done(found.violations.map(rule => [rule.id, rule.nodes[0].html.slice(0, 200)])), error => done([['axe', String(error)]]))";
+    Ok(browser.execute_async(run, vec![]).await?.convert()?)
+}
+
+const PAGES: [&str; 36] = [
+    "/login",
+    "/docs/errors",
+    "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base&module=q&layer=1",
+    "/merges/new?method=ties&write=1&base=mandoc/scribe-v1&model.0=mandoc/scribe-v1-de&model.1=mandoc/scribe-v1-fr",
     "/atlas",
     "/mandoc/scribe-v1/icicle",
     "/mandoc/scribe-v1/children",

@@ -14,16 +14,19 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// Where the text beside the bar begins.
+    /// Where the text beside the bar begins, from the beginning of the bar.
     pub fn end(&self) -> f64 {
-        LEFT + self.width.max(self.whisker.map_or(0.0, |(_, high)| high)) + 7.0
+        self.width.max(self.whisker.map_or(0.0, |(_, high)| high)) + 7.0
     }
 }
 
 /// Bars below each other.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plot {
+    pub width: f64,
     pub height: f64,
+    /// Where bars begin.
+    pub left: f64,
     pub bars: Vec<Bar>,
 }
 
@@ -36,11 +39,13 @@ pub struct Value {
     pub interval: Option<(f64, f64)>,
 }
 
-/// Where bars begin, and the longest of them.
-pub const LEFT: f64 = 250.0;
-pub const LONGEST: f64 = 330.0;
-pub const ROW: f64 = 26.0;
+/// The longest bar, and the room beside it for its text.
+const LONGEST: f64 = 260.0;
+const TEXT: f64 = 130.0;
+const ROW: f64 = 26.0;
+/// Letters of a label, and their width.
 const LABEL: usize = 32;
+const LETTER: f64 = 7.4;
 
 /// How values become lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +75,10 @@ pub fn bars(values: &[Value], scale: Scale) -> Plot {
         whisker: value.interval.map(|(low, high)| (across(low), across(high))),
         title: format!("{}: {}", value.label, value.text),
     };
-    Plot { height: values.len() as f64 * ROW + 4.0, bars: values.iter().enumerate().map(bar).collect() }
+    let bars: Vec<Bar> = values.iter().enumerate().map(bar).collect();
+    let longest = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
+    let left = longest as f64 * LETTER + 16.0;
+    Plot { width: left + LONGEST + TEXT, height: values.len() as f64 * ROW + 4.0, left, bars }
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ pub async fn atlas(registry: &Registry, query: AtlasQuery) -> Result<AtlasPage> 
         .collect();
     let band = |at: usize| (families[at].size as u64).ilog2();
     let rest = from + shown..to;
-    let bands = !rest.is_empty() && band(rest.start) != band(rest.end - 1);
+    let bands = !rest.is_empty() && (from == 0 || band(rest.start) != band(rest.end - 1));
     let part = rest.len().div_ceil(TILES.1).max(2);
     let mut start = rest.start;
     while start < to {
