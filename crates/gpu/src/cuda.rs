@@ -22,15 +22,22 @@ use cudarc::{
 
 use crate::{Argument, Card, Driver, Fault, KERNELS, Lane, Launch, Platform, SOURCES};
 
-/// Longest time that all work of a lane may take.
-const DEADLINE: Duration = Duration::from_secs(120);
 /// Time in which work is waited for without sleeping.
 const AWAKE: Duration = Duration::from_millis(2);
 const NAP: Duration = Duration::from_micros(50);
 
 /// Cards of this machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Cuda;
+#[derive(Debug, Clone, Copy)]
+pub struct Cuda {
+    /// Longest time that all work of a lane may take.
+    pub deadline: Duration,
+}
+
+impl Default for Cuda {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(120) }
+    }
+}
 
 impl Platform for Cuda {
     fn cards(&self) -> Result<Vec<Card>, Fault> {
@@ -57,8 +64,8 @@ impl Platform for Cuda {
                     entries.insert(kernel.entry, module.load_function(kernel.entry).map_err(driver)?);
                 }
             }
-            let (entries, stuck) = (Arc::new(entries), Arc::default());
-            Ok(Box::new(Opened { context, entries, stuck }) as Box<dyn Driver>)
+            let patience = Patience { deadline: self.deadline, stuck: Arc::default() };
+            Ok(Box::new(Opened { context, entries: Arc::new(entries), patience }) as Box<dyn Driver>)
         })
     }
 }
@@ -118,8 +125,21 @@ type Entries = BTreeMap<&'static str, CudaFunction>;
 struct Opened {
     context: Arc<CudaContext>,
     entries: Arc<Entries>,
-    /// Whether a lane has waited in vain.
+    patience: Patience,
+}
+
+/// How long lanes wait for the card.
+#[derive(Clone)]
+struct Patience {
+    deadline: Duration,
+    /// Whether a lane has waited in vain; the others then do not wait at all.
     stuck: Arc<AtomicBool>,
+}
+
+impl Patience {
+    fn fault(&self) -> Fault {
+        Fault::Timeout { seconds: self.deadline.as_secs() }
+    }
 }
 
 impl Driver for Opened {
@@ -136,7 +156,7 @@ impl Driver for Opened {
         Ok(Box::new(CudaLane {
             held: Some(Held { card, host, stream }),
             entries: Arc::clone(&self.entries),
-            stuck: Arc::clone(&self.stuck),
+            patience: self.patience.clone(),
             lost: Vec::new(),
         }))
     }
@@ -155,7 +175,7 @@ struct Held {
 }
 
 struct CudaLane {
-    stuck: Arc<AtomicBool>,
+    patience: Patience,
     /// None once the card has not answered in time: what it may still write to is never given back.
     held: Option<Held>,
     entries: Arc<Entries>,
@@ -165,7 +185,7 @@ struct CudaLane {
 
 impl CudaLane {
     fn held(&mut self) -> Result<&mut Held, Fault> {
-        self.held.as_mut().ok_or(Fault::Timeout { seconds: DEADLINE.as_secs() })
+        self.held.as_mut().ok_or_else(|| self.patience.fault())
     }
 }
 
@@ -202,11 +222,11 @@ impl Lane for CudaLane {
         let event = self.held()?.stream.record_event(None).map_err(driver)?;
         while !event.try_is_complete().map_err(driver)? {
             let waited = started.elapsed();
-            if waited > DEADLINE || self.stuck.load(Ordering::Relaxed) {
-                self.stuck.store(true, Ordering::Relaxed);
+            if waited > self.patience.deadline || self.patience.stuck.load(Ordering::Relaxed) {
+                self.patience.stuck.store(true, Ordering::Relaxed);
                 // Giving it back would wait for the card, perhaps for ever.
                 std::mem::forget((self.held.take(), event));
-                return Err(Fault::Timeout { seconds: DEADLINE.as_secs() });
+                return Err(self.patience.fault());
             }
             if waited > AWAKE { thread::sleep(NAP) } else { thread::yield_now() }
         }

@@ -34,7 +34,7 @@ pub async fn open(config: &Config) -> Result<Registry, Failure> {
 fn devices(config: &Config) -> Result<Devices, Failure> {
     let choice = config.device.parse().unwrap_or_default();
     let limits = config.limits;
-    let look = move || gpu::find(choice, Box::new(gpu::Cuda), &limits);
+    let look = move || gpu::find(choice, Box::new(gpu::Cuda::default()), &limits);
     let found = |found: gpu::Found| (found.gpu.map(|gpu| gpu as Arc<dyn Device>), found.why);
     if choice == gpu::Choice::Gpu {
         let card = look().map_err(|fault| {

@@ -28,8 +28,8 @@ const LONG_ENOUGH: Duration = Duration::from_millis(200);
 
 fn main() -> Outcome {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let card = Cuda.cards()?.into_iter().next().ok_or("no card")?;
-    let driver = Cuda.open(&card)?;
+    let card = Cuda::default().cards()?.into_iter().next().ok_or("no card")?;
+    let driver = Cuda::default().open(&card)?;
     println!(
         "{}, {} GiB, compute capability {}.{}, driver for CUDA {}.{}\n",
         card.name,

@@ -130,7 +130,7 @@ impl Family {
 
 pub fn measure((there, back): (f64, f64), budget: usize) -> Outcome {
     println!("To the card {:.1} GB/s, back {:.1} GB/s, from pinned memory.\n", there / 1e9, back / 1e9);
-    let gpu = gpu::find(Choice::Gpu, Box::new(Cuda), &Limits::default())?.gpu.ok_or("no card")?;
+    let gpu = gpu::find(Choice::Gpu, Box::new(Cuda::default()), &Limits::default())?.gpu.ok_or("no card")?;
     println!(
         "| from memory | card GB/s | of the way there | processor GB/s | card : processor |\n|---|---|---|---|---|"
     );

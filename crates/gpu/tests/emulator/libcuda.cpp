@@ -1,6 +1,7 @@
 // The emulated card behind the interface of the NVIDIA driver, so that the code that talks to a driver is run too. As little of
 // it as that code calls. Work of a stream is done when somebody waits for it, as late as a real card might. STUB_CUDA_FAIL, as
-// `NAME:NTH:CODE`, makes the nth call of a function fail; code 700 then stays until the context is given back.
+// `NAME:NTH:CODE`, makes the nth call of a function fail; code 700 then stays until the context is given back. With code 0 the
+// work that the call starts never ends, and whoever waits for it without asking ends the process.
 #include "machine.hpp"
 
 #include <deque>
@@ -14,6 +15,8 @@ enum { SUCCESS = 0, INVALID = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_READY =
 struct Stream {
     std::deque<std::function<Result()>> work;
     uint64_t begun = 0, done = 0;
+    // The piece of work that never ends, counted from 1.
+    uint64_t endless = 0;
 };
 struct Event {
     Stream* stream = nullptr;
@@ -28,6 +31,7 @@ static std::map<uint64_t, size_t> card_memory, host_memory;
 static std::map<std::string, long> calls;
 static int contexts = 0;
 static Result poison = SUCCESS;
+static bool never_ends = false;
 
 static Result enter(const char* name) {
     if (poison) return poison;
@@ -37,6 +41,7 @@ static Result enter(const char* name) {
     if (++calls[name] != atol(plan.c_str() + first + 1)) return SUCCESS;
     Result code = atoi(plan.c_str() + second + 1);
     if (code == ILLEGAL_ADDRESS) poison = code;
+    if (code == SUCCESS) never_ends = true;
     return code;
 }
 
@@ -50,9 +55,12 @@ static bool inside(const std::map<uint64_t, size_t>& memory, uint64_t at, size_t
 static void begin(Stream* stream, std::function<Result()> work) {
     stream->work.push_back(std::move(work));
     stream->begun += 1;
+    if (never_ends && !stream->endless) stream->endless = stream->begun;
+    never_ends = false;
 }
 
 static Result do_one(Stream* stream) {
+    if (stream->endless == stream->done + 1) return NOT_READY;
     auto work = std::move(stream->work.front());
     stream->work.pop_front();
     stream->done += 1;
@@ -63,7 +71,9 @@ static Result do_one(Stream* stream) {
 
 static Result finish(Stream* stream, uint64_t upto) {
     while (stream && stream->done < upto) {
-        if (Result result = do_one(stream)) return result;
+        Result result = do_one(stream);
+        if (result == NOT_READY) abort();
+        if (result) return result;
     }
     return poison;
 }
