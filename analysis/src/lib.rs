@@ -1,6 +1,9 @@
 //! Family trees, kinship, diffs, merges and transfers. Pure: no I/O of its own, no clock, no async, no randomness.
 
+pub mod catalogue;
 mod computed;
+#[cfg(test)]
+mod device_tests;
 /// Raised when the numbers that a method gives for the same recipe change.
 pub const METHODS_VERSION: u32 = 1;
 

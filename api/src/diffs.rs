@@ -35,11 +35,11 @@ pub async fn get_diff(registry: Seen, query: web::Query<DiffQuery>) -> Result<Ht
 pub struct NewDiff {
     pub tuned: String,
     pub base: String,
-    /// dense (default), sparse, low-rank or bitdelta.
+    /// dense (default), sparse, low-rank, bitdelta or skillpack-rtn.
     pub form: Option<String>,
     /// Share of the elements of each tensor that a sparse form keeps, the largest first; default 0.1.
     pub density: Option<f64>,
-    /// Rank of a low-rank form; default 32.
+    /// Rank of a low-rank form, default 32, or of a skillpack-rtn, default a quarter of each matrix's smaller side.
     pub rank: Option<usize>,
     /// Or the share of each matrix's squared norm that its factors hold.
     pub energy: Option<f64>,

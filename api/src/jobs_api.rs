@@ -38,12 +38,16 @@ pub struct JobView {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
-    pub device: &'static str,
+    /// What computed it: `cpu`, `gpu`, or `gpu and cpu`; its result says why.
+    pub device: String,
 }
 
 impl From<JobRow> for JobView {
     fn from(row: JobRow) -> Self {
+        let device =
+            row.result.as_ref().and_then(|result| result["device"]["used"].as_str()).unwrap_or("cpu");
         Self {
+            device: device.to_owned(),
             rate: row.rate,
             eta: row.eta(),
             id: row.id,
@@ -60,7 +64,6 @@ impl From<JobRow> for JobView {
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
-            device: "cpu",
         }
     }
 }

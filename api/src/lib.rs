@@ -2,6 +2,8 @@
 
 mod adapters;
 mod advisories;
+mod catalogue;
+mod children;
 mod compare;
 mod contents;
 mod diffs;
@@ -48,7 +50,8 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(service::readyz)
         .service(service::healthz)
         .service(service::limits)
-        .service(models::list_models)
+        .service(catalogue::list_models)
+        .service(catalogue::typeahead)
         .service(contents::list_files)
         .service(contents::list_tensors)
         .service(contents::get_provenance)
@@ -65,6 +68,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(edges::decide_edge)
         .service(edges::list_contradictions)
         .service(lineage::get_lineage)
+        .service(children::get_children)
         .service(lineage::list_families)
         .service(relatives::get_relatives)
         .service(suggestions::get_suggestions)

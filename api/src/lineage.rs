@@ -1,11 +1,11 @@
 //! Family trees: a model's lineage and the list of families.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use actix_web::{HttpResponse, get, http::header, web};
 use analysis::{
     export::Format,
-    lineage::{Relative, SubtreeOptions, Tree},
+    lineage::{Forest, Relative, SubtreeOptions, Tree},
 };
 use domain::Relation;
 use http::{Problem, Result};
@@ -28,6 +28,9 @@ pub struct LineageQuery {
     pub down: Option<usize>,
     /// Generations above it, default all.
     pub up: Option<usize>,
+    /// Most models in the tree, 500 unless given, at most 5,000; of children the most downloaded stay. The rest is counted
+    /// in `hidden`, and listed page by page at `…/children`.
+    pub limit: Option<usize>,
     /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, dot, graphml,
     /// newick, prov, cyclonedx, spdx.
     pub format: Option<String>,
@@ -91,9 +94,25 @@ pub struct LineageView {
     pub focus: usize,
     /// Whether the limit cut nodes off.
     pub truncated: bool,
+    /// Models below the one asked for by first parents.
+    pub descendants: u64,
+    /// Its children by relation, over all edges.
+    #[schema(value_type = Object)]
+    pub children: BTreeMap<&'static str, usize>,
     /// Children of the model that hang under another primary parent, at most 100.
     pub other_children: Vec<LinkView>,
     pub other_children_hidden: usize,
+}
+
+impl LineageView {
+    /// The same with how many models are below the one asked for.
+    #[must_use]
+    pub fn of(mut self, forest: &Forest, model: i64) -> Self {
+        self.descendants = forest.family_size(model).saturating_sub(1);
+        let counts = forest.child_counts(model).into_iter();
+        self.children = counts.map(|(relation, count)| (relation.as_str(), count)).collect();
+        self
+    }
 }
 
 impl From<Tree> for LineageView {
@@ -122,6 +141,8 @@ impl From<Tree> for LineageView {
             nodes: nodes.collect(),
             focus: tree.focus,
             truncated: tree.truncated,
+            descendants: 0,
+            children: BTreeMap::new(),
             other_children,
             other_children_hidden,
         }
@@ -147,10 +168,14 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
         return export(registry, &row, (word, query)).await;
     }
     let forest = registry.forests.current().await?;
+    let (cap, most) = (query.limit.unwrap_or(registry.limits.tree_nodes), registry.limits.tree_nodes_max);
+    if !(1..=most).contains(&cap) {
+        return Err(Problem::bad_request(format!("limit is 1 to {most}, not {cap}")));
+    }
     let options = SubtreeOptions {
         up: query.up.unwrap_or(usize::MAX),
         down: query.down.unwrap_or(1),
-        cap: registry.limits.traversal,
+        cap,
         ..SubtreeOptions::default()
     };
     let tree = forest.subtree(row.id, &options);
@@ -158,7 +183,7 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
     let verdicts = registry.store.verdicts_of(&ids).await?;
     let against = verdicts.iter().filter(|row| row.verdict == VerdictWord::Contradicted);
     let against: HashSet<(i64, i64)> = against.map(|row| (row.child, row.parent)).collect();
-    let mut view = LineageView::from(tree);
+    let mut view = LineageView::from(tree).of(&forest, row.id);
     for (id, node) in ids.iter().zip(&mut view.nodes) {
         let parent = forest.primary_parent(*id);
         node.contradicted = parent.is_some_and(|parent| against.contains(&(*id, parent)));

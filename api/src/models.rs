@@ -1,15 +1,16 @@
-//! Models: search and one model.
+//! One model, and how it is shown in lists.
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header, routes, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, routes, web};
 use domain::{Digest, Evidence, Note, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use store::{ModelRow, SearchQuery, Sort};
-use utoipa::{IntoParams, ToSchema};
+use store::ModelRow;
+use utoipa::ToSchema;
 
 use crate::{
     advisories::{advisories_of, feed_of},
+    children::children_of,
     contents::{files_of, provenance_of, tensors_of},
     edges::{VerdictView, edges_of},
     lineage::lineage_of,
@@ -57,92 +58,6 @@ impl From<&ModelRow> for ModelSummary {
             digest: row.digest,
         }
     }
-}
-
-/// A page of models.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ModelPage {
-    pub items: Vec<ModelSummary>,
-    /// Pass as `cursor` for the next page.
-    pub next: Option<String>,
-}
-
-/// Search filters; all optional.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ModelFilter {
-    /// Part of the name.
-    pub search: Option<String>,
-    /// Organisation or user.
-    pub author: Option<String>,
-    pub license: Option<String>,
-    pub pipeline_tag: Option<String>,
-    pub library: Option<String>,
-    /// Models that are a child by this relation.
-    pub relation: Option<String>,
-    pub has_weights: Option<bool>,
-    /// downloads (default), created, likes or name.
-    pub sort: Option<String>,
-    /// 1 to 100, default 20.
-    pub limit: Option<u64>,
-    pub cursor: Option<String>,
-}
-
-/// List or search models.
-#[utoipa::path(tag = "models", params(ModelFilter), responses((status = 200, body = ModelPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-#[get("/api/v1/models")]
-pub async fn list_models(
-    request: HttpRequest,
-    registry: Seen,
-    filter: web::Query<ModelFilter>,
-) -> Result<HttpResponse> {
-    let filter = filter.into_inner();
-    let relation =
-        filter.relation.as_deref().map(str::parse::<Relation>).transpose().map_err(Problem::bad_request)?;
-    let sort = sort(filter.sort.as_deref())?;
-    let page = registry
-        .store
-        .search(SearchQuery {
-            text: filter.search,
-            org: filter.author,
-            license: filter.license,
-            pipeline_tag: filter.pipeline_tag,
-            library: filter.library,
-            relation,
-            has_weights: filter.has_weights,
-            sort,
-            cursor: filter.cursor,
-            limit: page_size(&registry, filter.limit)?,
-            ..SearchQuery::default()
-        })
-        .await?;
-    let body = ModelPage { items: page.items.iter().map(ModelSummary::from).collect(), next: page.next };
-    let mut response = HttpResponse::Ok();
-    if let Some(next) = &body.next {
-        let query: Vec<&str> = request
-            .query_string()
-            .split('&')
-            .filter(|part| !part.is_empty() && !part.starts_with("cursor="))
-            .collect();
-        let link = format!("</api/v1/models?{}&cursor={next}>; rel=\"next\"", query.join("&"));
-        response.insert_header((header::LINK, link.replace("?&", "?")));
-    }
-    Ok(response.json(body))
-}
-
-fn sort(word: Option<&str>) -> Result<Sort> {
-    Ok(match word {
-        None | Some("downloads") => Sort::Downloads,
-        Some("created") => Sort::Created,
-        Some("likes") => Sort::Likes,
-        Some("name") => Sort::Name,
-        Some(other) => {
-            return Err(Problem::bad_request(format!(
-                "cannot sort by `{other}`; use downloads, created, likes or name"
-            )));
-        }
-    })
 }
 
 /// A page length within the limits.
@@ -241,6 +156,7 @@ pub async fn get_model(
         (Some(bare), "advisories.atom") => feed_of(&request, &registry, (bare, "atom")).await,
         (Some(bare), "advisories.json") => feed_of(&request, &registry, (bare, "json")).await,
         (Some(bare), "edges") => edges_of(&registry, bare).await,
+        (Some(bare), "children") => children_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "licence") => licence_of(&registry, bare).await,
         (Some(bare), "versions") => versions_of(&registry, bare).await,

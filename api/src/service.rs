@@ -1,6 +1,6 @@
 //! Liveness, readiness and the limits in force.
 
-use actix_web::{HttpResponse, Responder, get};
+use actix_web::{HttpResponse, Responder, get, web};
 use jobs::Registry;
 use serde_json::json;
 
@@ -28,7 +28,9 @@ pub async fn healthz(registry: Seen) -> impl Responder {
 }
 
 async fn ready(registry: &Registry) -> HttpResponse {
-    let device = json!({ "used": "cpu", "why": "this build computes on the CPU" });
+    let devices = registry.devices.clone();
+    // Looking for a device the first time takes a driver a while.
+    let device = web::block(move || devices.present()).await.ok();
     match registry.store.check().await {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ok", "store": "ok", "device": device })),
         Err(error) => HttpResponse::ServiceUnavailable()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use stemma_tests::{Browser, Server, Zoo, databases};
-use thirtyfour::{By, error::WebDriverResult};
+use thirtyfour::{By, Key, error::WebDriverResult};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
@@ -95,7 +95,11 @@ async fn ended(browser: &Browser) -> Result<String> {
         if matches!(state.as_str(), "succeeded" | "failed" | "cancelled") {
             return Ok(state);
         }
-        ensure!(Instant::now() < deadline, "the job page still says `{state}`");
+        ensure!(
+            Instant::now() < deadline,
+            "the job page still says `{state}`: {}",
+            text(browser, "main").await?
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -136,6 +140,53 @@ async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
         browser.close().await?;
     }
     Ok(())
+}
+
+/// What the list below the search box offers, and which of it is chosen.
+const OFFERED: &str = "return [document.querySelector('#suggestions').hidden, \
+    [...document.querySelectorAll('#suggestions li')].map(li => (li.ariaSelected === 'true' ? '>' : '') + li.dataset.name)]";
+
+/// Waits until the search box offers this.
+async fn offered(browser: &Browser, want: (bool, &[&str])) -> Result<()> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let seen: (bool, Vec<String>) = browser.execute(OFFERED, vec![]).await?.convert()?;
+        if seen.0 == want.0 && (want.0 || seen.1 == want.1) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{seen:?} is not {want:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_search_box_offers_names_to_the_keyboard_and_works_without_scripts() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+
+    browser.goto(server.url("/search")).await?;
+    browser.find(By::Tag("body")).await?.send_keys("/").await?;
+    let field = browser.find(By::Name("search")).await?;
+    ensure!(browser.active_element().await?.attr("name").await?.as_deref() == Some("search"));
+    field.send_keys("scribe-v1-").await?;
+    offered(&browser, (false, &["mandoc/scribe-v1-fr", "mandoc/scribe-v1-de"])).await?;
+    field.send_keys(Key::Down + Key::Down).await?;
+    offered(&browser, (false, &["mandoc/scribe-v1-fr", ">mandoc/scribe-v1-de"])).await?;
+    field.send_keys(Key::Escape + "").await?;
+    offered(&browser, (true, &[])).await?;
+    field.send_keys(Key::Down + Key::Down).await?;
+    field.send_keys(Key::Enter + "").await?;
+    arrived(&browser, "h1.model", "mandoc/scribe-v1-de").await?;
+
+    browser.without_scripts().await?;
+    browser.goto(server.url("/")).await?;
+    fill(&browser, "search", "scribe").await?;
+    press(&browser, "Search").await?;
+    arrived(&browser, ".order", "6 models").await?;
+    follow(&browser, "adapter").await?;
+    arrived(&browser, ".order", "1 model").await?;
+    ensure!(text(&browser, ".chips").await?.contains("adapter"));
+    ensure!(text(&browser, ".results").await?.contains("community/scribe-es-lora"));
+    browser.close().await
 }
 
 const LABELS: &str = "return [...document.querySelectorAll('figure.tree svg a g.node')].map(g => \
@@ -185,6 +236,55 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
 }
 
 #[tokio::test]
+async fn a_recipe_is_checked_while_it_is_written_and_partners_are_at_hand() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+
+    browser
+        .goto(server.url("/merges/new?method=linear&base=mandoc/scribe-v1&model.0=mandoc/scribe-v1-de"))
+        .await?;
+    browser.find(By::Css("a[aria-label='add mandoc/scribe-v1-fr']")).await?.click().await?;
+    settled(async || {
+        let field = browser.find(By::Name("p.weight.0")).await?;
+        field.send_keys("0.5" + Key::Tab).await
+    })
+    .await?;
+    arrived(&browser, "#check", "weight").await?;
+    browser.find(By::Name("p.weight.1")).await?.send_keys("0.5" + Key::Tab).await?;
+    arrived(&browser, "#check", "can be carried out").await?;
+    fill(&browser, "yaml", "merge_method: liner\nmodels: [{model: no/where}]").await?;
+    arrived(&browser, "#check", "linear").await?;
+
+    browser.without_scripts().await?;
+    browser.goto(server.url("/merges/new")).await?;
+    let recipe =
+        "merge_method: linear\nmodels:\n  - {model: mandoc/scribe-v1-de, parameters: {weight: 0.25}}\n";
+    fill(&browser, "yaml", recipe).await?;
+    press(&browser, "Check").await?;
+    arrived(&browser, "#check", "Tensors").await?;
+    press(&browser, "Read it into the form").await?;
+    settled(async || browser.find(By::Name("p.weight.0")).await?.prop("value").await).await?;
+    let weight = browser.find(By::Name("p.weight.0")).await?.prop("value").await?;
+    ensure!(weight.as_deref() == Some("0.25"), "{weight:?}");
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_cell_of_the_map_of_changes_narrows_the_tensors() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+    let rows = "table.tensors tbody tr";
+
+    browser.goto(server.url("/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base")).await?;
+    ensure!(text(&browser, "main").await?.contains("both: 39"), "{}", text(&browser, "main").await?);
+    ensure!(text(&browser, "main").await?.contains("tokens: "), "the tokenizers are not compared");
+    browser.find(By::Css(".changes a[aria-label^='q, layer 1:']")).await?.click().await?;
+    arrived(&browser, ".chips", "q, layer 1").await?;
+
+    ensure!(browser.find_all(By::Css(rows)).await?.len() == 1);
+    ensure!(text(&browser, rows).await?.contains("layers.1.self_attn.q_proj"));
+    browser.close().await
+}
+
+#[tokio::test]
 async fn an_advisory_that_is_filed_stands_on_the_page_of_a_grandchild() -> Result<()> {
     for database in databases() {
         let (server, browser) = (filled(&database).await?, Browser::open().await?);
@@ -228,6 +328,7 @@ async fn faults_of_a_recipe_are_shown_beside_the_form_that_is_still_filled() -> 
 #[tokio::test]
 async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> Result<()> {
     let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+    let axe = axe()?;
     for width in [360, 1280] {
         for scheme in ["light", "dark"] {
             browser.resize((width, 800)).await?;
@@ -242,13 +343,52 @@ async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> R
                 ensure!(seen["headings"] == 1 && seen["main"] == 1, "{}", wrong("not one heading"));
                 ensure!(seen["contrast"].as_f64() >= Some(4.5), "{}", wrong("text too faint"));
                 ensure!(seen["unlabelled"] == 0, "{}", wrong("a field without a label"));
+                if let Some(axe) = axe.as_deref().filter(|_| width == 1280) {
+                    let found = faults(&browser, axe).await?;
+                    ensure!(found.is_empty(), "{page} in {scheme} is not accessible: {found:#?}");
+                }
             }
         }
     }
     browser.close().await
 }
 
-const PAGES: [&str; 20] = [
+/// The accessibility rules of axe-core, where `STEMMA_TEST_AXE` names its script, as `scripts/test` sees to.
+fn axe() -> Result<Option<String>> {
+    match std::env::var("STEMMA_TEST_AXE") {
+        Ok(path) if !path.is_empty() => Ok(Some(fs_err::read_to_string(path)?)),
+        _ => {
+            eprintln!("axe is left out: STEMMA_TEST_AXE is not set; scripts/test fetches it");
+            Ok(None)
+        }
+    }
+}
+
+/// What axe finds wrong with the page that is shown: rule and the first element.
+async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
+    browser.execute(axe, vec![]).await?;
+    let run = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }).then(found => \
+        done(found.violations.map(rule => [rule.id, rule.nodes[0].html.slice(0, 200)])), error => done([['axe', String(error)]]))";
+    Ok(browser.execute_async(run, vec![]).await?.convert()?)
+}
+
+const PAGES: [&str; 36] = [
+    "/login",
+    "/docs/errors",
+    "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base&module=q&layer=1",
+    "/merges/new?method=ties&write=1&base=mandoc/scribe-v1&model.0=mandoc/scribe-v1-de&model.1=mandoc/scribe-v1-fr",
+    "/atlas",
+    "/mandoc/scribe-v1/icicle",
+    "/mandoc/scribe-v1/children",
+    "/mandoc/scribe-v1/children?search=none-of-them",
+    "/reports",
+    "/reports/traits",
+    "/reports/mutation",
+    "/reports/drift",
+    "/reports/families",
+    "/reports/licences",
+    "/reports/names",
+    "/search?search=scribe&relation=finetune&weights=yes",
     "/contradictions",
     "/advisories",
     "/community/mystery-de",

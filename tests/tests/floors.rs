@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("stemma-store", 3),
     ("stemma-hub", 3),
     ("stemma-weights", 2),
+    ("stemma-gpu", 2),
     ("stemma-kernels", 1),
     ("stemma-migrations", 1),
     ("stemma-domain", 0),
@@ -31,6 +32,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("sea-orm", &["stemma-store", "stemma-migrations"]),
     ("sea-orm-migration", &["stemma-store", "stemma-migrations"]),
     ("reqwest", &["stemma-hub"]),
+    ("cudarc", &["stemma-gpu"]),
 ];
 
 const LONGEST_FILE: usize = 500;

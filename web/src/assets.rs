@@ -4,6 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 
 const STYLE: &str = include_str!("../static/stemma.css");
 const SCRIPT: &str = include_str!("../static/stemma.js");
+// htmx 2.0.11, unchanged; its licence lies beside it.
+const HTMX: &str = include_str!("../static/htmx.min.js");
 const ICON: &str = include_str!("../static/stemma.svg");
 
 struct Asset {
@@ -13,13 +15,19 @@ struct Asset {
     hash: u64,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset { name: "stemma.css", text: STYLE, mime: "text/css; charset=utf-8", hash: fnv(STYLE.as_bytes()) },
     Asset {
         name: "stemma.js",
         text: SCRIPT,
         mime: "text/javascript; charset=utf-8",
         hash: fnv(SCRIPT.as_bytes()),
+    },
+    Asset {
+        name: "htmx.min.js",
+        text: HTMX,
+        mime: "text/javascript; charset=utf-8",
+        hash: fnv(HTMX.as_bytes()),
     },
     Asset { name: "stemma.svg", text: ICON, mime: "image/svg+xml", hash: fnv(ICON.as_bytes()) },
 ];

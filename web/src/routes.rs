@@ -11,6 +11,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/", web::get().to(pages::home::show))
         .route("/static/{name}", web::get().to(assets::serve))
         .route("/models", web::get().to(pages::models::list))
+        .route("/search", web::get().to(pages::models::list))
+        .route("/search/suggest", web::get().to(pages::models::suggest))
+        .route("/atlas", web::get().to(pages::atlas::show))
         .route("/families", web::get().to(pages::families::list))
         .service(
             web::resource("/advisories")
@@ -29,6 +32,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(web::get().to(pages::merges::form))
                 .route(web::post().to(pages::merges::submit)),
         )
+        .route("/merges/check", web::post().to(pages::merges::check))
         .service(
             web::resource("/transfers/new")
                 .route(web::get().to(pages::transfers::form))
@@ -40,6 +44,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(web::post().to(pages::login::submit)),
         )
         .route("/logout", web::post().to(pages::login::leave))
+        .route("/reports", web::get().to(pages::reports::list))
+        .route("/reports/{subject}", web::get().to(pages::reports::show))
         .route("/jobs", web::get().to(pages::jobs::list))
         .route("/jobs/{id}", web::get().to(pages::jobs::show))
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
@@ -47,6 +53,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))
         .route("/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
+        .route("/{org}/{name}/children", web::get().to(pages::children::show))
+        .route("/{org}/{name}/icicle", web::get().to(pages::icicle::show))
         .route("/{org}/{name}/lineage", web::get().to(pages::lineage::show))
         .route("/{org}/{name}", web::get().to(pages::model::show))
         .route("/{name}", web::get().to(pages::model::show))

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
-    AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
-    FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-    MethodCard, ModelPage, RevisionsPage, SearchPage, SearchQuery, TransferForm,
+    AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
+    ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
+    KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
+    Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
+    TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -68,6 +70,8 @@ pub trait Source: Send + Sync + 'static {
     async fn home(&self) -> Result<HomePage>;
     /// One page of search results.
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage>;
+    /// Names that begin with a text or hold it, the most fitting first.
+    async fn suggest(&self, text: &str) -> Result<Vec<Name>>;
     /// One model, at its latest revision or the one named (`main`, or a digest).
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>>;
     /// Two revisions of a model side by side, each a branch, a tag, a commit or a digest.
@@ -76,14 +80,30 @@ pub trait Source: Send + Sync + 'static {
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>>;
     /// Families, largest first.
     async fn families(&self) -> Result<Vec<FamilyRow>>;
+    /// The children of one model.
+    async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>>;
+    /// A model with everything below it: so many generations, and branches of at least one in so many models.
+    async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>>;
+    /// All families, or some of them by their place.
+    async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage>;
+    /// The reports there are.
+    fn reports(&self) -> Vec<ReportCard>;
+    /// A report by its word, however the registry stands; nobody waits long for it.
+    async fn report(&self, word: &str) -> Result<Option<ReportAnswer>>;
     /// The measures of kinship.
     fn measures(&self) -> Vec<MeasureCard>;
     /// The kinship of all pairs of the named models.
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>>;
-    /// Two models side by side.
-    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>>;
+    /// Two models side by side, also against their nearest common ancestor where that is asked for.
+    async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>>;
     /// The merge methods.
     fn merge_methods(&self) -> Vec<MethodCard>;
+    /// A recipe as the fields of the form, where it has no more than they can hold.
+    fn read_recipe(&self, yaml: &str) -> Result<RecipeForm>;
+    /// What a recipe needs and gives, or every fault of it.
+    async fn check_merge(&self, yaml: &str) -> Result<MergeCheck>;
+    /// With whom a model can be merged, against a base or its own parent.
+    async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners>;
     /// Starts a merge; the id of its job, or every fault of the recipe at once.
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String>;
     /// Starts a transfer; the id of its job.

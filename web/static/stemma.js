@@ -47,3 +47,54 @@ if (job) {
   events.addEventListener("progress", read);
 }
 
+
+// The search box offers names while one types: arrows choose, Enter goes there, Escape closes the list.
+for (const box of document.querySelectorAll("input[data-suggest]")) {
+  const list = document.getElementById(box.dataset.suggest);
+  let chosen = -1;
+  const options = () => [...list.querySelectorAll("[role=option]")];
+  const choose = (at) => {
+    chosen = at;
+    options().forEach((option, place) => option.setAttribute("aria-selected", place === at));
+    if (at < 0) box.removeAttribute("aria-activedescendant");
+    else box.setAttribute("aria-activedescendant", options()[at].id);
+  };
+  const open = (shown) => {
+    list.hidden = !shown;
+    box.setAttribute("aria-expanded", shown);
+    choose(-1);
+  };
+  const take = (option) => {
+    location.assign(option.dataset.href);
+  };
+  for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-controls", list.id]]) {
+    box.setAttribute(name, value);
+  }
+  open(false);
+  list.addEventListener("htmx:afterSwap", () => open(document.activeElement === box && options().length > 0));
+  list.addEventListener("mousedown", (event) => event.preventDefault());
+  list.addEventListener("click", (event) => {
+    const option = event.target.closest("[role=option]");
+    if (option) take(option);
+  });
+  box.addEventListener("blur", () => open(false));
+  box.addEventListener("keydown", (event) => {
+    const count = options().length;
+    if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault();
+      open(false);
+    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && count > 0) {
+      event.preventDefault();
+      const next = event.key === "ArrowDown" ? chosen + 1 : chosen < 0 ? count - 1 : chosen - 1;
+      if (list.hidden) open(true);
+      choose(next >= count ? -1 : next);
+    } else if (event.key === "Enter" && !list.hidden && chosen >= 0) {
+      event.preventDefault();
+      take(options()[chosen]);
+    }
+  });
+}
+
+// What is still being made is asked for again after so many seconds.
+const again = document.querySelector("[data-again]");
+if (again) setTimeout(() => location.reload(), 1000 * again.dataset.again);

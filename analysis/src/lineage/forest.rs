@@ -75,6 +75,8 @@ pub struct Forest {
     pub(super) index: Arc<HashMap<i64, NodeIndex>>,
     pub(super) primary: Arc<Vec<Option<EdgeIndex>>>,
     pub(super) root: Arc<Vec<NodeIndex>>,
+    /// Models below each by first parents, itself among them.
+    pub(super) below: Arc<Vec<u32>>,
     families: Arc<Vec<Family>>,
     rejected: Arc<Vec<i64>>,
     restated: Arc<Vec<(i64, EdgeStatus)>>,
@@ -122,6 +124,7 @@ impl Forest {
             index: Arc::new(index),
             primary: Arc::new(primary),
             root: Arc::default(),
+            below: Arc::default(),
             families: Arc::default(),
             rejected: Arc::new(rejected),
             restated: Arc::new(restated),
@@ -197,6 +200,13 @@ impl Forest {
         // Without cycles a topological order always exists.
         let order = toposort(&*self.graph, None).unwrap_or_default();
         let mut trees: HashMap<NodeIndex, (usize, usize)> = HashMap::new();
+        let mut below = vec![1; self.graph.node_count()];
+        for &node in order.iter().rev() {
+            if let Some(parent) = self.primary_of(node) {
+                below[parent.index()] += below[node.index()];
+            }
+        }
+        self.below = Arc::new(below);
         for node in order {
             if let Some(parent) = self.primary_of(node) {
                 root[node.index()] = root[parent.index()];

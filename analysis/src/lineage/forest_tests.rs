@@ -2,7 +2,7 @@
 
 use domain::{EdgeStatus, Relation};
 
-use super::{Forest, ForestEdge, Node, SubtreeOptions, Toward};
+use super::{Forest, ForestEdge, KinQuery, Node, SubtreeOptions, Toward};
 
 fn node(id: i64) -> Node {
     Node { id, name: format!("org/m{id}"), created_at: Some(id), ghost: false, downloads: 0, license: None }
@@ -170,4 +170,59 @@ fn families_are_sorted_by_size_and_leave_out_loners() {
 
     assert_eq!(families, [(3, 3, 2), (1, 2, 1)]);
     assert_eq!((forest.len(), forest.is_empty()), (6, false));
+}
+
+#[test]
+fn slices_of_a_family_cover_every_model_once() {
+    let edges: Vec<(i64, i64)> = (2..=500).map(|child| (child, (child / 3).max(1))).collect();
+    let forest = forest(500, &edges);
+
+    for (levels, least) in [(20, 1), (20, 10), (3, 1), (0, 1)] {
+        let slices = forest.slices(1, (levels, least));
+
+        assert_eq!(slices[0].size, 500);
+        let hidden: u64 = slices.iter().map(|slice| slice.small.models).sum();
+        assert_eq!(slices.len() as u64 + hidden, 500, "{levels} levels from {least} on");
+        for (at, slice) in slices.iter().enumerate() {
+            assert!(at == 0 || slice.size >= least && slice.depth <= levels);
+            assert_eq!(forest.family_size(slice.id), slice.size);
+            let own: Vec<_> = slices.iter().filter(|child| child.parent == Some(at)).collect();
+            let inside: u64 = own.iter().map(|child| child.size).sum::<u64>() + slice.small.models;
+            assert_eq!(inside + 1, slice.size);
+            let mut next = slice.start;
+            for child in own {
+                assert_eq!((child.start, child.depth), (next, slice.depth + 1));
+                next += child.size;
+            }
+            assert_eq!(slice.small.start, next);
+        }
+    }
+    assert!(forest.slices(999, (5, 1)).is_empty());
+}
+
+#[test]
+fn children_come_page_by_page_and_are_found_by_name_and_relation() {
+    let mut nodes: Vec<Node> = (1..=40).map(node).collect();
+    nodes.iter_mut().for_each(|node| node.downloads = node.id % 7);
+    let relation = |child: i64| Relation::ALL[(child % 2) as usize];
+    let edges = (2..=40).map(|child| ForestEdge { relation: relation(child), ..edge(child, 1) });
+    let forest = Forest::build(nodes.into_iter(), edges);
+    let mut want: Vec<i64> = (2..=40).filter(|child| child % 2 == 1).collect();
+    want.sort_by_key(|child| std::cmp::Reverse((child % 7, *child)));
+
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let query = KinQuery { relation: Some(Relation::Adapter), after, limit: 6, ..KinQuery::default() };
+        let page = forest.kin(1, &query);
+        assert_eq!(page.total, want.len() as u64);
+        found.extend(page.links.iter().map(|link| link.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+
+    assert_eq!(found, want);
+    let named = forest.kin(1, &KinQuery { text: "ORG/M3".to_owned(), limit: 99, ..KinQuery::default() });
+    assert_eq!(named.total, 11);
 }

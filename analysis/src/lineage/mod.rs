@@ -2,11 +2,13 @@
 
 mod claims;
 mod forest;
+mod kin;
 mod neighbourhood;
 mod normalise;
 mod reach;
 mod relation;
 mod rename;
+mod slices;
 mod tree;
 mod walk;
 
@@ -15,7 +17,9 @@ mod forest_tests;
 
 pub use claims::claims;
 pub use forest::{Family, Forest, ForestEdge, Link, Node};
+pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::normalise;
 pub use reach::{Reached, Toward, Walk};
+pub use slices::{Slice, Small};
 pub use tree::{Relative, SubtreeOptions, Tree, TreeNode};

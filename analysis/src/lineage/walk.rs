@@ -128,7 +128,7 @@ impl Forest {
         self.node(id).map_or("", |node| node.name.as_str())
     }
 
-    fn links(&self, id: i64, direction: Direction) -> Vec<Link> {
+    pub(super) fn links(&self, id: i64, direction: Direction) -> Vec<Link> {
         let Some(&at) = self.index.get(&id) else { return Vec::new() };
         self.graph
             .edges_directed(at, direction)

@@ -21,7 +21,8 @@ pub struct ReportQuery {
     pub format: Option<String>,
 }
 
-/// One of the reports: traits, mutation, drift, families, licences or names.
+/// One of the reports: traits, mutation, drift, families, licences or names. Of a large registry that has changed, the
+/// last one while a new one is being made.
 #[utoipa::path(tag = "reports", params(("subject" = String, Path), ReportQuery),
     responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/reports/{subject}")]
@@ -35,14 +36,18 @@ pub async fn get_report(
         let asked: String = subject.chars().take(40).collect();
         return Err(Problem::not_found(format!("the report `{asked}` (there are {known})")));
     };
+    let made = || async {
+        let found = jobs::report_at_hand(&registry, subject).await?;
+        found.map(|(report, _)| report).ok_or(jobs::Error::ReportPending)
+    };
     match query.format.as_deref() {
-        None | Some("json") => Ok(HttpResponse::Ok().json(&*jobs::report(&registry, subject).await?)),
+        None | Some("json") => Ok(HttpResponse::Ok().json(&*made().await?)),
         Some("csv") => {
             let name = format!("attachment; filename=\"{}.csv\"", subject.label());
             Ok(HttpResponse::Ok()
                 .content_type("text/csv; charset=utf-8")
                 .insert_header((header::CONTENT_DISPOSITION, name))
-                .body(jobs::report(&registry, subject).await?.table().csv()))
+                .body(made().await?.table().csv()))
         }
         Some(other) => Err(Problem::bad_request(format!("format is json or csv, not `{other}`"))),
     }

@@ -19,6 +19,7 @@ pub struct BadRepoId(pub String);
 pub const RESERVED: &[&str] = &[
     "advisories",
     "api",
+    "atlas",
     "compare",
     "contradictions",
     "docs",
@@ -34,6 +35,8 @@ pub const RESERVED: &[&str] = &[
     "metrics",
     "models",
     "readyz",
+    "reports",
+    "search",
     "static",
     "transfers",
 ];

@@ -3,6 +3,7 @@
 //! Knows no I/O and no framework.
 
 mod access;
+mod device;
 mod digest;
 mod evidence;
 mod fault;
@@ -13,6 +14,7 @@ mod metadata;
 mod path;
 
 pub use access::{Act, Gating, Refusal, Role, Thing, Viewer};
+pub use device::Used;
 pub use digest::{BadDigest, Digest};
 pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};
 pub use fault::{Class, Fault, Item};

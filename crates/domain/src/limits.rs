@@ -52,6 +52,10 @@ pub struct Limits {
     pub lineage_models: usize,
     /// Most nodes one tree answer walks.
     pub traversal: usize,
+    /// Nodes of a tree answer unless it is asked for another number.
+    pub tree_nodes: usize,
+    /// Most nodes of a tree answer.
+    pub tree_nodes_max: usize,
     /// Most models in one export of a family tree.
     pub export_models: usize,
     /// Most rows in one list of a report.
@@ -102,6 +106,8 @@ pub struct Limits {
     pub hub_cache_bytes: u64,
     /// Longest remote file that is not weights, bytes.
     pub hub_file_bytes: u64,
+    /// Most bytes of a graphics card's memory in use, and as many of pinned memory on this side.
+    pub device_bytes: u64,
     /// Seconds between two looks at an author who is watched.
     pub watch_seconds: u64,
     /// Most models of one author that are looked at.
@@ -140,6 +146,8 @@ impl Default for Limits {
             lineage_models: 24,
             note_bytes: 16 << 10,
             traversal: 50_000,
+            tree_nodes: 500,
+            tree_nodes_max: 5_000,
             export_models: 5_000,
             report_rows: 1_000,
             report_pairs: 400,
@@ -165,6 +173,7 @@ impl Default for Limits {
             hub_block_bytes: 4 << 20,
             hub_cache_bytes: 256 << 20,
             hub_file_bytes: 64 << 20,
+            device_bytes: 1 << 30,
             watch_seconds: 3_600,
             watch_models: 10_000,
             pull_wait_seconds: 20,

@@ -41,6 +41,8 @@ pub struct Metadata {
     pub model_type: Option<String>,
     /// First entry of `architectures`, e.g. `LlamaForCausalLM`.
     pub architecture: Option<String>,
+    /// Number format of most weights, as safetensors has it, e.g. `BF16`.
+    pub dtype: Option<String>,
     /// Number of weights.
     pub parameters: Option<i64>,
     pub languages: Vec<String>,
@@ -77,6 +79,7 @@ impl Metadata {
             library: None,
             model_type: None,
             architecture: None,
+            dtype: None,
             parameters: None,
             languages: Vec::new(),
             datasets: Vec::new(),

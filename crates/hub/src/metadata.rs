@@ -45,6 +45,7 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     metadata.pipeline_tag = fields.owned(&["pipeline_tag", "pipelineTag", "pipeline"]);
     metadata.library = fields.owned(&["library_name", "libraryName", "library"]);
     metadata.parameters = parameters(&fields);
+    metadata.dtype = dtype(&fields);
     metadata.files = files(&fields);
     let config = fields.json(&["config"]).filter(Value::is_object);
     apply_config(&mut metadata, config.as_ref());
@@ -142,6 +143,19 @@ fn apply_config(metadata: &mut Metadata, config: Option<&Value>) {
         |value: Option<&Value>| value.and_then(Value::as_str).map(|text| text.chars().take(200).collect());
     metadata.model_type = text(config.get("model_type"));
     metadata.architecture = text(config.get("architectures").and_then(|list| list.get(0)));
+    let word = config.get("dtype").or_else(|| config.get("torch_dtype")).and_then(Value::as_str);
+    let format = match word.map(|word| word.trim_start_matches("torch.")) {
+        Some("bfloat16") => Some("BF16"),
+        Some("float16" | "half") => Some("F16"),
+        Some("float32" | "float") => Some("F32"),
+        Some("float64" | "double") => Some("F64"),
+        Some("float8_e4m3fn") => Some("F8_E4M3"),
+        Some("float8_e5m2") => Some("F8_E5M2"),
+        Some("int8") => Some("I8"),
+        Some("uint8") => Some("U8"),
+        _ => None,
+    };
+    metadata.dtype = metadata.dtype.take().or(format.map(str::to_owned));
     metadata.config = Some(config.clone());
 }
 
@@ -187,6 +201,15 @@ fn parameters(fields: &Fields<'_>) -> Option<i64> {
     };
     let found = fields.json(&["safetensors"]).and_then(of).or_else(|| fields.json(&["gguf"]).and_then(of));
     found.filter(|&count| count > 0).or_else(|| fields.count(&["parameters"]))
+}
+
+/// The number format that most weights have, the first of several by name.
+fn dtype(fields: &Fields<'_>) -> Option<String> {
+    let found = fields.json(&["safetensors"])?;
+    let counts = found.get("parameters")?.as_object()?;
+    let counts = counts.iter().filter_map(|(format, count)| Some((count.as_i64()?, format)));
+    let most = counts.filter(|(_, format)| format.len() <= 16);
+    most.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1))).map(|(_, format)| format.clone())
 }
 
 /// File names of `siblings`: objects with `rfilename`, plain names, or the text Python prints for them.

@@ -49,6 +49,10 @@ pub enum Error {
     Invalid(String),
     #[error("{0} connections follow jobs already; ask for the job itself, or again in a moment")]
     TooManyListeners(usize),
+    #[error("the search index is still being read in; ask again in a moment")]
+    IndexPending,
+    #[error("the report is still being made; ask again in a moment")]
+    ReportPending,
     #[error("cancelled")]
     Cancelled,
     #[error("another worker took this job over")]
@@ -91,6 +95,8 @@ impl Fault for Error {
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
             Self::TooManyListeners(_) => "too_many_listeners",
+            Self::IndexPending => "index_pending",
+            Self::ReportPending => "report_pending",
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
             Self::Task(_) => "task_failed",
@@ -118,7 +124,7 @@ impl Fault for Error {
             Self::EmptyFolder(_) | Self::ReservedName(_) | Self::BadSearch(_) | Self::Invalid(_) => {
                 Class::Invalid
             }
-            Self::TooManyListeners(_) => Class::Unavailable,
+            Self::TooManyListeners(_) | Self::IndexPending | Self::ReportPending => Class::Unavailable,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }

@@ -7,9 +7,12 @@ mod adapters;
 mod advisories;
 mod artefact;
 mod asking;
+mod catalogue;
 mod contents;
+mod devices;
 mod dump;
 mod error;
+mod find;
 mod forecast;
 mod forests;
 mod ingest;
@@ -44,6 +47,7 @@ mod versions;
 mod vocabulary;
 mod watch;
 mod watched;
+mod wording;
 mod worker;
 mod workplace;
 
@@ -55,8 +59,11 @@ pub use advisories::{
     withdraw_advisory,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
+pub use catalogue::Catalogue;
+pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
+pub use find::{FindQuery, Finds, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use hub::Repository as Coming;
@@ -75,7 +82,7 @@ pub use push::{Change, Push, card_notes, create_repository, push};
 pub use recover::recover;
 pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
-pub use reports::{Report, Reports, Subject, Table, report};
+pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
 pub use revisions::{RevisionDiff, compare_revisions};
 pub use searches::{
     Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
@@ -83,12 +90,13 @@ pub use searches::{
 };
 pub use stages::plan_stages;
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
-pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, suggest};
+pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
 pub use trust::{Contradiction, Ruling, contradictions, rule};
 pub use versions::{Versions, version_step, versions};
 pub use watch::{WatchPayload, changed_models, unwatch, watch};
+pub use wording::{Wording, wording};
 pub use worker::{Pulse, run_worker};
 pub use workplace::Workplace;

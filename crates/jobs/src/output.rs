@@ -200,6 +200,7 @@ pub async fn publish_derived(
         ("model".to_owned(), json!(row.name)),
         ("digest".to_owned(), json!(row.digest)),
         ("resumed_bytes".to_owned(), json!(done.kept)),
+        ("device".to_owned(), json!(registry.devices.told())),
     ]))
 }
 

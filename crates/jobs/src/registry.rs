@@ -7,7 +7,10 @@ use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace};
+use crate::{
+    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens,
+    workplace,
+};
 
 /// What is brought in from the Hub without an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct Registry {
     /// Digests of checkpoints on this machine.
     pub contents: Contents,
     pub forests: Forests,
+    /// The index behind search.
+    pub catalogue: Catalogue,
     pub relatives: Relatives,
     /// The last report on each subject.
     pub reports: Reports,
@@ -42,6 +47,8 @@ pub struct Registry {
     pub measuring: Arc<Semaphore>,
     /// At most this many connections follow jobs at once.
     pub following: Arc<Semaphore>,
+    /// What computes beside the processor.
+    pub devices: Devices,
     /// The job that works with this registry: what it opened is no longer read once it is stopped.
     pub pulse: Option<Pulse>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
@@ -54,6 +61,7 @@ impl Registry {
         let store = store.limited(limits);
         Self {
             forests: Forests::new(store.clone()),
+            catalogue: Catalogue::new(store.clone()),
             relatives: Relatives::new(store.clone()),
             reports: Reports::default(),
             store,
@@ -66,6 +74,7 @@ impl Registry {
             moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),
             following: Arc::new(Semaphore::new(limits.event_listeners)),
+            devices: Devices::default(),
             pulse: None,
             queued: Arc::new(Notify::new()),
         }
@@ -90,7 +99,15 @@ impl Registry {
     }
 
     fn through(&self, store: Store) -> Self {
-        Self { forests: self.forests.seen_through(store.clone()), store, ..self.clone() }
+        let (forests, catalogue) =
+            (self.forests.seen_through(store.clone()), self.catalogue.seen_through(store.clone()));
+        Self { forests, catalogue, store, ..self.clone() }
+    }
+
+    /// The same with other devices.
+    #[must_use]
+    pub fn with_devices(self, devices: Devices) -> Self {
+        Self { devices, ..self }
     }
 
     /// Removes the scratch folder of a job that has ended; those of others wait for their next attempt.

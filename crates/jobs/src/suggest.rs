@@ -114,6 +114,16 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
     Ok(Suggestions { model, base: base_label, caveat: CAVEAT, suggestions })
 }
 
+/// Models of the same tensors as one whose weights have something in common with its, the nearest first.
+///
+/// # Errors
+/// Unknown models, and models without weights.
+pub async fn mates(registry: &Registry, model: &str, most: usize) -> Result<Vec<String>, Error> {
+    let own = open_sketched(registry, model, &Access::registry()).await?.sketched;
+    let ids: Vec<i64> = near(registry, &own, most).await?.into_iter().map(|(id, _)| id).collect();
+    Ok(registry.store.light_models(&ids).await?.into_iter().map(|row| row.name).collect())
+}
+
 /// Models of the layout of `base` that are nearest to it by their weights, and whether their lineage leads to it.
 async fn near(registry: &Registry, base: &Sketched, most: usize) -> Result<Vec<(i64, bool)>, Error> {
     let signature = Signature::of(&base.tensors)

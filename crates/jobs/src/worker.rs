@@ -181,7 +181,7 @@ async fn supervise(
     mut shutdown: watch::Receiver<bool>,
 ) -> (Option<Stop>, Result<serde_json::Value, Error>) {
     let pulse = Pulse::default();
-    let own = Registry { pulse: Some(pulse.clone()), ..registry.clone() };
+    let own = Registry { pulse: Some(pulse.clone()), devices: registry.devices.afresh(), ..registry.clone() };
     let run = Run { registry: own, job: job.clone(), pulse: pulse.clone() };
     let mut work = tokio::spawn((kind.run)(run));
     let mut beat = time::interval(Duration::from_millis(250));

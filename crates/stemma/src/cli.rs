@@ -161,6 +161,9 @@ pub enum Command {
         /// Generations above [default: all].
         #[arg(long)]
         up: Option<usize>,
+        /// Most models shown, up to 50,000 [default: 5000].
+        #[arg(long)]
+        limit: Option<usize>,
         #[arg(long, value_enum, default_value_t = TreeFormat::Text)]
         format: TreeFormat,
     },

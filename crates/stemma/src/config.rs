@@ -31,6 +31,9 @@ pub struct Config {
     pub reads: Door,
     /// Who may change something.
     pub writes: Door,
+    /// What computes: a graphics card where there is one (`auto`), the processor (`cpu`), or a card and nothing else
+    /// (`gpu`).
+    pub device: String,
     /// What `serve` and `worker` log, as `level` or `target=level,…`.
     pub log: String,
     pub limits: Limits,
@@ -66,6 +69,7 @@ impl Default for Config {
             listen: "127.0.0.1:8080".to_owned(),
             reads: Door::default(),
             writes: Door::default(),
+            device: gpu::Choice::default().to_string(),
             log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
             limits: Limits::default(),
         }
@@ -103,6 +107,7 @@ impl Config {
             Failure::new("config", Class::Invalid, format!("the configuration is wrong: {error}"))
         };
         let config: Self = figment.extract().map_err(|error| wrong(&error))?;
+        config.device.parse::<gpu::Choice>().map_err(|error| wrong(&format!("device: {error}")))?;
         EnvFilter::try_new(&config.log).map_err(|error| wrong(&format!("log: {error}")))?;
         Ok((config, figment))
     }

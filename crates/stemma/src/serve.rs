@@ -47,6 +47,8 @@ pub fn start_log(filter: &str) {
 /// When the address cannot be bound.
 pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), Failure> {
     start_log(&config.log);
+    let devices = registry.devices.clone();
+    tokio::task::spawn_blocking(move || tell_device(&devices));
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _ = metrics::set_global_recorder(recorder);
@@ -54,6 +56,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     let leaving = web::Data::new(api::Leaving(stopped.clone()));
     let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
 
+    let catalogue = registry.catalogue.clone();
+    tokio::spawn(async move { catalogue.current().await.map(drop) });
     let limits = registry.limits;
     let site = web::Data::from(Site::shared(registry.clone()));
     let gate = Gate { store: registry.store.clone(), reads: config.reads, writes: config.writes };
@@ -166,6 +170,12 @@ async fn measured(
     metrics::histogram!("stemma_http_request_seconds", "route" => route)
         .record(started.elapsed().as_secs_f64());
     Ok(response)
+}
+
+/// Looks for a device and logs what was found.
+pub fn tell_device(devices: &jobs::Devices) {
+    let device = devices.present();
+    tracing::info!(device = device.used, "computes on {device}");
 }
 
 #[cfg(test)]

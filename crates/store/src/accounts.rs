@@ -127,7 +127,7 @@ impl Store {
             params.add(key.as_str());
             removed = sql::run(&tx, sql, params).await?;
         }
-        bump(&tx).await?;
+        bump(&tx, &[]).await?;
         tx.commit().await?;
         Ok(removed > 0)
     }
@@ -145,7 +145,7 @@ impl Store {
         let row = vec![org.into(), new.person.to_ascii_lowercase().into(), new.role.as_str().into()];
         let tail = "ON CONFLICT (org, person) DO UPDATE SET role = excluded.role";
         sql::insert(&tx, "members", &["org", "person", "role"], vec![row], tail).await?;
-        bump(&tx).await?;
+        bump(&tx, &[]).await?;
         Ok(tx.commit().await?)
     }
 
@@ -162,7 +162,7 @@ impl Store {
             params.add(sql::text(person).to_ascii_lowercase())
         );
         let removed = sql::run(&tx, &sql, params).await?;
-        bump(&tx).await?;
+        bump(&tx, &[]).await?;
         tx.commit().await?;
         Ok(removed > 0)
     }

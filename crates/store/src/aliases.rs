@@ -33,22 +33,23 @@ impl Store {
             params.add(new.as_str())
         );
         sql::run(&tx, &sql, params).await?;
+        let mut touched = Vec::new();
         if let Some((ghost, true)) = ids_of(&tx, std::slice::from_ref(&old)).await?.get(&old).copied() {
-            move_ghost(&tx, ghost, &old, to).await?;
+            touched = move_ghost(&tx, ghost, &old, to).await?;
         }
-        bump(&tx).await?;
+        bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// Gives the edges of a ghost to the model its name now leads to, then drops the ghost.
-pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &RepoId) -> Result<()> {
+/// Gives the edges of a ghost to the model its name now leads to, then drops the ghost; the models that this touched.
+pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &RepoId) -> Result<Vec<i64>> {
     let ids = ensure_models(tx, &[to]).await?;
     let Some(target) = ids.get(&to.key()).copied().filter(|target| *target != ghost) else {
         // The alias leads back to the ghost itself: a circle of names; the row stays.
         tracing::debug!("alias `{old}` leads back to itself through `{to}`");
-        return Ok(());
+        return Ok(ids.into_values().collect());
     };
     let mut merged = BTreeMap::new();
     for mut edge in edges::touching(tx, ghost).await? {
@@ -59,7 +60,7 @@ pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &Re
         }
         merged.insert((edge.child, edge.parent), edge);
     }
-    let children: Vec<i64> = merged.keys().map(|(child, _)| *child).collect();
+    let mut children: Vec<i64> = merged.keys().map(|(child, _)| *child).collect();
     for known in edges::of_children(tx, &children).await? {
         if let Some(edge) = merged.get_mut(&(known.child, known.parent)) {
             let moved = std::mem::replace(edge, known);
@@ -81,5 +82,7 @@ pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &Re
         params.add(ghost);
         sql::run(tx, sql, params).await?;
     }
-    edges::write(tx, merged.into_values()).await
+    edges::write(tx, merged.into_values()).await?;
+    children.extend([ghost, target]);
+    Ok(children)
 }

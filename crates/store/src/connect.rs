@@ -20,6 +20,7 @@ use crate::{
     blobs::Blobs,
     rows::get,
     sql::{self, Params},
+    touched,
 };
 
 /// Key of the advisory lock that forest writers hold on PostgreSQL.
@@ -170,10 +171,11 @@ impl Store {
     }
 }
 
-/// Counts a change, inside the transaction that makes it.
-pub async fn bump(tx: &DatabaseTransaction) -> Result<()> {
-    sql::run(tx, "UPDATE counters SET value = value + 1 WHERE name = 'changes'", Params::default()).await?;
-    Ok(())
+/// Counts a change, inside the transaction that makes it, and notes the models whose rows or edges it touched.
+pub async fn bump(tx: &DatabaseTransaction, models: &[i64]) -> Result<()> {
+    let counted = "UPDATE counters SET value = value + 1 WHERE name = 'changes' RETURNING value";
+    let Some(row) = sql::one(tx, counted, Params::default()).await? else { return Ok(()) };
+    touched::note(tx, get(&row, "value")?, models).await
 }
 
 fn create_parent(database_url: &str) -> Result<()> {

@@ -133,7 +133,7 @@ impl Store {
             wall_clock().into(),
         ];
         sql::insert(&tx, "decisions", &columns, vec![row], "").await?;
-        bump(&tx).await?;
+        bump(&tx, &[new.child, parent]).await?;
         Ok(tx.commit().await?)
     }
 

@@ -149,19 +149,22 @@ impl Store {
     /// When the database refuses; no edge is changed then.
     pub async fn set_edge_status(&self, changes: &[(i64, EdgeStatus)]) -> Result<()> {
         let tx = self.begin_write().await?;
+        let mut touched = Vec::new();
         for status in EdgeStatus::ALL {
             let ids: Vec<i64> = changes.iter().filter(|(_, to)| *to == status).map(|(id, _)| *id).collect();
             for ids in ids.chunks(MOST_KEYS) {
                 let mut params = Params::default();
                 let sql = format!(
-                    "UPDATE edges SET status = {} WHERE id IN {}",
+                    "UPDATE edges SET status = {} WHERE id IN {} RETURNING child",
                     params.add(status.as_str()),
                     params.list(ids.iter().copied())
                 );
-                sql::run(&tx, &sql, params).await?;
+                for row in sql::all(&tx, &sql, params).await? {
+                    touched.push(get(&row, "child")?);
+                }
             }
         }
-        bump(&tx).await?;
+        bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -90,7 +90,7 @@ impl Store {
         }
         let sql = format!("UPDATE models SET {} WHERE id = {}", set.join(", "), params.add(model));
         sql::run(&tx, &sql, params).await?;
-        bump(&tx).await?;
+        bump(&tx, &[model]).await?;
         Ok(tx.commit().await?)
     }
 

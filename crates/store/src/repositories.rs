@@ -23,9 +23,10 @@ impl Store {
     pub async fn rename_model(&self, (model, from): (i64, &RepoId), to: &RepoId) -> Result<()> {
         let tx = self.begin_write().await?;
         let key = to.key();
+        let mut touched = vec![model];
         match ids_of(&tx, std::slice::from_ref(&key)).await?.get(&key).copied() {
             Some((id, _)) if id == model => {}
-            Some((ghost, true)) => move_ghost(&tx, ghost, &key, from).await?,
+            Some((ghost, true)) => touched.append(&mut move_ghost(&tx, ghost, &key, from).await?),
             Some(_) => return Err(Error::NameTaken(to.to_string())),
             None => {}
         }
@@ -46,7 +47,7 @@ impl Store {
             let tail = "ON CONFLICT (key) DO UPDATE SET target = excluded.target";
             sql::insert(&tx, "aliases", &["key", "target"], vec![row], tail).await?;
         }
-        bump(&tx).await?;
+        bump(&tx, &touched).await?;
         Ok(tx.commit().await?)
     }
 
@@ -84,7 +85,7 @@ impl Store {
         ] {
             on(&tx, model, sql).await?;
         }
-        bump(&tx).await?;
+        bump(&tx, &[model]).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -133,8 +133,9 @@ impl Store {
             }
             forget(&tx, earlier.model).await?;
         }
+        let mut touched = Vec::new();
         if current {
-            write_models(&tx, &[(publish.metadata, publish.claims)]).await?;
+            touched = write_models(&tx, &[(publish.metadata, publish.claims)]).await?.1;
         }
         let ids = ids_of(&tx, std::slice::from_ref(&key)).await?;
         let (model, _) = ids.get(&key).ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?;
@@ -160,14 +161,17 @@ impl Store {
             let revision = params.add(revision);
             let sql = format!(
                 "UPDATE models SET revision = {revision}, digest = {},
-                     has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {revision})
+                     has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {revision}),
+                     dtype = COALESCE({}, dtype)
                  WHERE id = {}",
                 params.add(digest.to_string()),
+                dtype_of(&revision),
                 params.add(*model)
             );
             sql::run(&tx, &sql, params).await?;
         }
-        bump(&tx).await?;
+        touched.push(*model);
+        bump(&tx, &touched).await?;
         tx.commit().await?;
         let row = self.model(*model).await?;
         Ok((row.ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?, oid))
@@ -195,22 +199,24 @@ impl Store {
             write_weights(&tx, found.revision, (&found.tensors, &found.sketches, found.signature.as_ref()))
                 .await?;
         }
-        if let Some(model) = get::<Option<i64>>(&row, "model")? {
+        let model = get::<Option<i64>>(&row, "model")?;
+        if let Some(model) = model {
             let mut notes: Vec<Note> = json(&row, "notes")?;
             notes.extend(found.notes);
             let mut params = Params::default();
+            let (parameters, notes) = (params.add(found.parameters), params.add(to_json(&notes)?));
+            let revision = params.add(found.revision);
             let sql = format!(
-                "UPDATE models SET parameters = COALESCE(parameters, {}), notes = {},
-                     has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {})
+                "UPDATE models SET parameters = COALESCE(parameters, {parameters}), notes = {notes},
+                     has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {revision}),
+                     dtype = COALESCE({}, dtype)
                  WHERE id = {}",
-                params.add(found.parameters),
-                params.add(to_json(&notes)?),
-                params.add(found.revision),
+                dtype_of(&revision),
                 params.add(model)
             );
             sql::run(&tx, &sql, params).await?;
         }
-        bump(&tx).await?;
+        bump(&tx, model.as_slice()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -339,6 +345,14 @@ async fn found_private(
         params.add(job)
     );
     sql::run(tx, &sql, params).await.map(drop)
+}
+
+/// The number format of most of a revision's weights, as SQL; `revision` is the mark of a parameter.
+fn dtype_of(revision: &str) -> String {
+    format!(
+        "(SELECT tensors.dtype FROM tensors WHERE tensors.revision = {revision} GROUP BY tensors.dtype
+          ORDER BY SUM(tensors.offset_end - tensors.offset_begin) DESC, tensors.dtype LIMIT 1)"
+    )
 }
 
 /// The row of this revision; `true` when it is new.

@@ -90,7 +90,7 @@ impl Store {
     /// # Errors
     /// [`Error::BadCursor`], [`Error::SearchTooLong`]; when the database cannot be read.
     pub async fn search(&self, query: SearchQuery) -> Result<Page<ModelRow>> {
-        fits(&query, self.limits())?;
+        query.fits(self.limits())?;
         let limit = query.limit.clamp(1, 10_000);
         let mut params = Params::default();
         let mut filters = filters(&query, &mut params);
@@ -127,18 +127,29 @@ impl Store {
     }
 }
 
-fn fits(query: &SearchQuery, limits: &Limits) -> Result<()> {
-    let most = limits.search_bytes;
-    let parts = [&query.text, &query.org, &query.license, &query.pipeline_tag, &query.library];
-    if let Some(part) = parts.into_iter().flatten().find(|part| part.len() > most) {
-        return Err(Error::SearchTooLong { given: part.len(), unit: "bytes", most, limit: "search_bytes" });
+impl SearchQuery {
+    /// Whether its texts are short enough.
+    ///
+    /// # Errors
+    /// [`Error::SearchTooLong`].
+    pub fn fits(&self, limits: &Limits) -> Result<()> {
+        let most = limits.search_bytes;
+        let parts = [&self.text, &self.org, &self.license, &self.pipeline_tag, &self.library];
+        if let Some(part) = parts.into_iter().flatten().chain(&self.tags).find(|part| part.len() > most) {
+            return Err(Error::SearchTooLong {
+                given: part.len(),
+                unit: "bytes",
+                most,
+                limit: "search_bytes",
+            });
+        }
+        let words = self.text.iter().flat_map(|text| text.split_whitespace()).count() + self.tags.len();
+        let (given, most) = (words, limits.search_words);
+        if given > most {
+            return Err(Error::SearchTooLong { given, unit: "words", most, limit: "search_words" });
+        }
+        Ok(())
     }
-    let (given, most) =
-        (query.text.iter().flat_map(|text| text.split_whitespace()).count(), limits.search_words);
-    if given > most {
-        return Err(Error::SearchTooLong { given, unit: "words", most, limit: "search_words" });
-    }
-    Ok(())
 }
 
 fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {

@@ -33,8 +33,8 @@ impl Store {
     /// When the database refuses; nothing of the batch is stored then.
     pub async fn upsert(&self, batch: &[(Metadata, Vec<Claim>)]) -> Result<Upserted> {
         let tx = self.begin_write().await?;
-        let done = write_models(&tx, batch).await?;
-        bump(&tx).await?;
+        let (done, touched) = write_models(&tx, batch).await?;
+        bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(done)
     }
@@ -46,14 +46,14 @@ impl Store {
     pub async fn add_edges(&self, edges: &[(RepoId, Claim)]) -> Result<u64> {
         let tx = self.begin_write().await?;
         let stated: Vec<(&RepoId, &Claim)> = edges.iter().map(|(child, claim)| (child, claim)).collect();
-        let count = write_edges(&tx, &stated).await?;
-        bump(&tx).await?;
+        let (count, touched) = write_edges(&tx, &stated).await?;
+        bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(count)
     }
 }
 
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "key",
     "name",
     "org",
@@ -69,6 +69,7 @@ const COLUMNS: [&str; 23] = [
     "library",
     "model_type",
     "architecture",
+    "dtype",
     "parameters",
     "languages",
     "datasets",
@@ -79,8 +80,11 @@ const COLUMNS: [&str; 23] = [
     "ingested_at",
 ];
 
-/// The models of a batch, then their edges.
-pub async fn write_models(tx: &DatabaseTransaction, batch: &[(Metadata, Vec<Claim>)]) -> Result<Upserted> {
+/// The models of a batch, then their edges; also gives the numbers of the models and of the ends of the edges.
+pub async fn write_models(
+    tx: &DatabaseTransaction,
+    batch: &[(Metadata, Vec<Claim>)],
+) -> Result<(Upserted, Vec<i64>)> {
     let keys: Vec<String> =
         batch.iter().map(|(m, _)| m.id.key()).collect::<BTreeSet<_>>().into_iter().collect();
     let before = ids_of(tx, &keys).await?;
@@ -95,8 +99,9 @@ pub async fn write_models(tx: &DatabaseTransaction, batch: &[(Metadata, Vec<Clai
     }
     let stated: Vec<(&RepoId, &Claim)> =
         batch.iter().flat_map(|(m, claims)| claims.iter().map(move |claim| (&m.id, claim))).collect();
-    let edges = write_edges(tx, &stated).await?;
-    Ok(Upserted { inserted: keys.len() as u64 - updated, updated, edges })
+    let (edges, mut touched) = write_edges(tx, &stated).await?;
+    touched.extend(ids_of(tx, &keys).await?.into_values().map(|(id, _)| id));
+    Ok((Upserted { inserted: keys.len() as u64 - updated, updated, edges }, touched))
 }
 
 async fn write_metadata(tx: &DatabaseTransaction, batch: &[&Metadata]) -> Result<()> {
@@ -137,6 +142,7 @@ fn row_of(m: &Metadata, now: i64) -> Result<Vec<Value>> {
         maybe_text(m.library.as_ref()),
         maybe_text(m.model_type.as_ref()),
         maybe_text(m.architecture.as_ref()),
+        maybe_text(m.dtype.as_ref()),
         m.parameters.into(),
         to_json(&m.languages)?.into(),
         to_json(&m.datasets)?.into(),
@@ -185,8 +191,8 @@ pub async fn ensure_models(tx: &DatabaseTransaction, ids: &[&RepoId]) -> Result<
     Ok(places.into_iter().filter_map(|(key, place)| Some((key, place.id?))).collect())
 }
 
-/// Merges `stated` into the stored edges; gives the number of distinct edges stated.
-async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> Result<u64> {
+/// Merges `stated` into the stored edges; gives the number of distinct edges stated and those of their ends.
+async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> Result<(u64, Vec<i64>)> {
     let named: Vec<&RepoId> = stated.iter().flat_map(|(child, claim)| [*child, &claim.parent]).collect();
     let ids = ensure_models(tx, &named).await?;
     let mut children: Vec<i64> =
@@ -225,7 +231,7 @@ async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> 
     }
     let count = touched.len() as u64;
     edges::write(tx, touched.iter().filter_map(|pair| known.remove(pair))).await?;
-    Ok(count)
+    Ok((count, ids.into_values().collect()))
 }
 
 /// Adds evidence by (source, detail); the relation follows the strongest evidence, the newest on a tie. What was only

@@ -118,8 +118,9 @@ impl Store {
         if sql::one(&tx, &sql, params).await?.is_none() {
             return Ok(false);
         }
-        if replace_edges(&tx, found).await? {
-            bump(&tx).await?;
+        let touched = replace_edges(&tx, found).await?;
+        if !touched.is_empty() {
+            bump(&tx, &touched).await?;
         }
         let mut params = Params::default();
         let sql = format!("DELETE FROM verdicts WHERE child = {}", params.add(found.model));
@@ -202,8 +203,8 @@ fn concerns(row: &VerdictRow, models: &HashSet<i64>) -> bool {
     [Some(row.child), Some(row.parent), row.instead].into_iter().flatten().any(|id| models.contains(&id))
 }
 
-/// Takes away what the weights said before and puts in what they say now; tells whether anything changed.
-async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<bool> {
+/// Takes away what the weights said before and puts in what they say now; gives the children whose edges changed.
+async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<Vec<i64>> {
     let among: HashSet<i64> = found.among.iter().copied().collect();
     let children: HashSet<i64> = found.edges.iter().map(|edge| edge.child).collect();
     let mut looked: Vec<i64> = children.iter().copied().chain([found.model]).collect();
@@ -242,14 +243,14 @@ async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<boo
         after.into_values().partition(|edge| !edge.evidence.is_empty() || settled(edge));
     let changed: Vec<EdgeRow> =
         kept.into_iter().filter(|edge| before.get(&(edge.child, edge.parent)) != Some(edge)).collect();
-    let any = !changed.is_empty() || !gone.is_empty();
+    let touched = changed.iter().chain(&gone).map(|edge| edge.child).collect();
     for gone in gone {
         let mut params = Params::default();
         let sql = format!("DELETE FROM edges WHERE id = {}", params.add(gone.id));
         sql::run(tx, &sql, params).await?;
     }
     edges::write(tx, changed.into_iter()).await?;
-    Ok(any)
+    Ok(touched)
 }
 
 fn verdict(row: &QueryResult) -> Result<VerdictRow> {

@@ -9,7 +9,8 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    view::{self, ComparePage, Name, TensorDiff, encoded},
+    svg::changes::{self, Map},
+    view::{self, ComparePage, Name, Sides, TensorDiff, encoded},
 };
 
 /// Rows shown; the API has all of them.
@@ -30,6 +31,11 @@ struct Page {
     page: ComparePage,
     columns: Vec<(&'static str, &'static str, bool)>,
     address: String,
+    /// The address with what stands before `sort=`.
+    sorting: String,
+    /// What the table is narrowed to.
+    narrowed: Option<String>,
+    map: Map,
     data: String,
     left: u64,
 }
@@ -67,21 +73,37 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
     let Some((a, b)) = spec.split_once("...").filter(|(a, b)| !a.is_empty() && !b.is_empty()) else {
         return Ok(answer::not_found("A comparison has the address `/compare/org/a...org/b`."));
     };
-    let mut page = match source.compare(a, b).await? {
+    let asked = Asked::read(request.query_string());
+    let three = asked.get("view") == Some("base");
+    let sides = if three { Sides::Three } else { Sides::Two };
+    let mut page = match source.compare((a, b), sides).await? {
         view::Answer::Job(id) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
         view::Answer::Ready(page) => *page,
     };
-    let asked = Asked::read(request.query_string());
     let sort = asked
         .get("sort")
         .and_then(|word| COLUMNS.iter().find(|(id, _)| *id == word))
         .map_or("", |(id, _)| id);
+    let address = page.a.compare(&page.b);
+    let (module, layer) = (asked.text("module"), asked.text("layer"));
+    let query = if three { format!("{address}?view=base&") } else { format!("{address}?") };
+    let map = changes::layout(&page.tensors, (&module, &layer), &query);
+    let narrowed = !module.is_empty() || !layer.is_empty();
+    let fits = |own: &str, wanted: &str| wanted.is_empty() || own == wanted;
+    page.tensors.retain(|tensor| fits(&tensor.module, &module) && fits(&tensor.layer, &layer));
+    let narrowing = match narrowed {
+        true => format!("module={}&layer={}&", encoded(&module), encoded(&layer)),
+        false => String::new(),
+    };
     order(&mut page.tensors, sort);
     let left = page.tensors.len().saturating_sub(MOST_ROWS) as u64;
     page.tensors.truncate(MOST_ROWS);
     Ok(answer::ok(&Page {
         columns: COLUMNS.map(|(id, label)| (id, label, id == sort)).to_vec(),
-        address: page.a.compare(&page.b),
+        sorting: format!("{query}{narrowing}"),
+        narrowed: narrowed.then(|| format!("{module}, layer {layer}")),
+        map,
+        address,
         data: format!("/api/v1/diffs?a={}&b={}", page.a.query(), page.b.query()),
         left,
         page,

@@ -1,11 +1,14 @@
 //! One file per page: reads the address, asks the source, fills the template.
 
 pub mod advisories;
+pub mod atlas;
+pub mod children;
 pub mod compare;
 pub mod edges;
 pub mod errors;
 pub mod families;
 pub mod home;
+pub mod icicle;
 pub mod jobs;
 pub mod kinship;
 pub mod lineage;
@@ -13,6 +16,7 @@ pub mod login;
 pub mod merges;
 pub mod model;
 pub mod models;
+pub mod reports;
 pub mod revisions;
 pub mod transfers;
 

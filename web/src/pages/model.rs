@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data, lineage};
+use super::{Answer, Data, children, icicle, lineage};
 use crate::{
     answer, card,
     source::Failure,
@@ -29,8 +29,12 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     };
     let Some(model) = source.model(&name, revision).await? else {
         // `/gpt2/lineage` has the shape of `/{org}/{name}`.
-        if part("name") == "lineage" && !part("org").is_empty() {
-            return lineage::page(&source, part("org"), request.query_string()).await;
+        let (bare, query) = (part("org"), request.query_string());
+        match part("name") {
+            "lineage" if !bare.is_empty() => return lineage::page(&source, bare, query).await,
+            "children" if !bare.is_empty() => return children::page(&source, bare, query).await,
+            "icicle" if !bare.is_empty() => return icicle::page(&source, bare, query).await,
+            _ => {}
         }
         return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
     };

@@ -19,3 +19,15 @@ pub fn legend() -> Vec<(&'static str, &'static str)> {
     let relations = Relation::ALL.map(|relation| (mark(Some(relation)), relation.as_str()));
     std::iter::once((mark(None), "root")).chain(relations).collect()
 }
+
+/// The mark of a relation as a letter of a text.
+pub fn symbol(relation: Option<Relation>) -> &'static str {
+    match relation {
+        None => "✦",
+        Some(Relation::Finetune) => "●",
+        Some(Relation::Adapter) => "◆",
+        Some(Relation::Quantized) => "■",
+        Some(Relation::Merge) => "▲",
+        Some(Relation::Transfer) => "▶",
+    }
+}

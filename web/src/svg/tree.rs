@@ -271,9 +271,9 @@ fn width(label: &str) -> f64 {
     label.chars().map(|c| if c.is_uppercase() || matches!(c, 'm' | 'w' | '_') { 10.4 } else { 7.9 }).sum()
 }
 
-/// Where the children that are not drawn can be seen: the tree around their parent.
+/// Where the children that are not drawn can be seen and searched.
 pub fn more_href(name: &Name) -> String {
-    name.below("lineage?up=0&down=2")
+    name.below("children")
 }
 
 fn title(node: &LineageNode) -> String {

@@ -2,6 +2,14 @@
 
 use super::{Count, Fraction, Name};
 
+/// How many models a comparison sets side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sides {
+    Two,
+    /// The two and their nearest common ancestor.
+    Three,
+}
+
 /// One metadata field of both models.
 #[derive(Debug, Clone, Default)]
 pub struct FieldDiff {
@@ -30,6 +38,12 @@ pub struct TensorDiff {
     /// Share of weights that are equal, 0..=1.
     pub unchanged_share: Option<f64>,
     pub identical: bool,
+    /// The kind of module, as `q` or `norm`, and its place among the kinds.
+    pub module: String,
+    pub module_rank: u8,
+    /// The number of the layer or the part, as `embed`, and its place in reading order.
+    pub layer: String,
+    pub layer_rank: i64,
 }
 
 impl TensorDiff {
@@ -57,6 +71,67 @@ impl TensorDiff {
     }
 }
 
+/// A file of both models or of one.
+#[derive(Debug, Clone, Default)]
+pub struct FileDiff {
+    pub path: String,
+    /// `the same`, `differs`, `only in the first` or `only in the second`.
+    pub word: &'static str,
+}
+
+/// The vocabularies of both models.
+#[derive(Debug, Clone, Default)]
+pub struct VocabularyDiff {
+    pub tokens: [u64; 2],
+    /// Tokens of both in one row, and in different rows.
+    pub same: u64,
+    pub moved: u64,
+    /// Tokens of one alone: how many, and the first of them.
+    pub only: [(u64, Vec<String>); 2],
+}
+
+/// A tensor of both models beside their common ancestor's.
+#[derive(Debug, Clone, Default)]
+pub struct ThreeWayTensor {
+    pub name: String,
+    /// Relative change of the first and of the second; 0 where nothing changed.
+    pub changes: [Option<f64>; 2],
+    /// Changed in the first, in the second.
+    pub changed: [bool; 2],
+}
+
+impl ThreeWayTensor {
+    /// Who changed it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self.changed {
+            [true, true] => "both",
+            [true, false] => "the first",
+            [false, true] => "the second",
+            [false, false] => "neither",
+        }
+    }
+
+    pub(crate) fn numbers(&self) -> [String; 2] {
+        self.changes.map(|change| change.map_or_else(|| "–".to_owned(), |value| Fraction(value).to_string()))
+    }
+}
+
+/// Both models against their nearest common ancestor.
+#[derive(Debug, Clone, Default)]
+pub struct ThreeWay {
+    pub base: Name,
+    pub tensors: Vec<ThreeWayTensor>,
+}
+
+impl ThreeWay {
+    /// Tensors that neither, the first, the second or both changed.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, Count)> {
+        ["neither", "the first", "the second", "both"]
+            .map(|word| (word, Count(self.tensors.iter().filter(|t| t.word() == word).count() as u64)))
+            .to_vec()
+    }
+}
+
 /// The comparison of two models.
 #[derive(Debug, Clone, Default)]
 pub struct ComparePage {
@@ -67,6 +142,12 @@ pub struct ComparePage {
     /// The nearest common ancestor.
     pub merge_base: Option<Name>,
     pub fields: Vec<FieldDiff>,
+    /// Values of the configuration that differ, and how many are the same.
+    pub config: Vec<FieldDiff>,
+    pub config_same: u64,
+    pub files: Vec<FileDiff>,
+    pub vocabulary: Option<VocabularyDiff>,
+    pub three_way: Option<ThreeWay>,
     pub tensors: Vec<TensorDiff>,
     pub only_a: Vec<String>,
     pub only_b: Vec<String>,

@@ -2,7 +2,7 @@
 
 use domain::Relation;
 
-use super::{LicenceClass, Name, ParentLink};
+use super::{ChildGroup, LicenceClass, Name, ParentLink};
 
 /// How much of the tree to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,4 +66,12 @@ pub struct LineagePage {
     /// Parents that are not in the list.
     pub other_parents_hidden: u64,
     pub rejected: Vec<RejectedEdge>,
+    /// The model's children by relation, drawn or not.
+    pub groups: Vec<ChildGroup>,
+}
+
+impl LineagePage {
+    pub(crate) fn children(&self) -> u64 {
+        self.groups.iter().map(|group| group.count).sum()
+    }
 }

@@ -1,5 +1,9 @@
 //! What one can ask to be made: merges and transfers.
 
+use domain::Item;
+
+use super::Name;
+
 /// A parameter of a merge method.
 #[derive(Debug, Clone, Default)]
 pub struct ParamField {
@@ -54,4 +58,51 @@ pub struct TransferForm {
     pub lambda: String,
     /// Name of the model to be made.
     pub output: String,
+}
+
+/// A recipe as the fields of the form.
+#[derive(Debug, Clone, Default)]
+pub struct RecipeForm {
+    pub method: String,
+    pub base: Option<String>,
+    pub dtype: Option<String>,
+    /// Models with parameters of their own.
+    pub models: Vec<(String, Vec<(String, String)>)>,
+    pub params: Vec<(String, String)>,
+}
+
+/// What a check of a recipe finds before any weight is read.
+#[derive(Debug, Clone, Default)]
+pub struct MergeCheck {
+    /// Why it cannot be carried out.
+    pub fault: Option<String>,
+    /// Every fault at once.
+    pub items: Vec<Item>,
+    /// What it needs and gives, as label and text.
+    pub facts: Vec<(&'static str, String)>,
+    pub warnings: Vec<Item>,
+}
+
+/// A model to merge with.
+#[derive(Debug, Clone, Default)]
+pub struct Partner {
+    pub name: Name,
+    /// With its standard error.
+    pub kinship: String,
+    pub reason: String,
+}
+
+/// With whom a model can be merged.
+#[derive(Debug, Clone, Default)]
+pub struct Partners {
+    pub model: Name,
+    /// The base that kinship is measured against.
+    pub base: Name,
+    pub caveat: &'static str,
+    /// The one of lowest kinship first.
+    pub suggested: Vec<Partner>,
+    /// Models of the same tensors whose weights are related.
+    pub compatible: Vec<Name>,
+    /// Why there is nothing to suggest.
+    pub note: Option<String>,
 }

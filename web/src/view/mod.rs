@@ -3,33 +3,43 @@
 mod advisory;
 mod compare;
 mod families;
+mod family;
 mod heritage;
 mod job;
 mod kinship;
 mod lineage;
 mod make;
 mod model;
+mod report;
 mod revisions;
 mod search;
 mod trust;
 mod words;
 
 pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
-pub use compare::{ComparePage, FieldDiff, TensorDiff};
+pub use compare::{
+    ComparePage, FieldDiff, FileDiff, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,
+};
 pub use families::{FamilyRow, HomePage};
+pub use family::{
+    AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice,
+};
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};
 pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
-pub use make::{MethodCard, ParamField, TransferForm};
+pub use make::{MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferForm};
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };
+pub use report::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection};
 pub use revisions::{Differing, NameList, RevisionsPage};
-pub use search::{Counts, Found, SearchPage, SearchQuery, Sort};
+pub(crate) use search::facet_label;
+pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
 pub use trust::{ContradictionRow, EdgeForm};
+pub use words::plural;
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
-pub(crate) use words::{bytes, count, encoded, plural, when};
+pub(crate) use words::{bytes, count, encoded, when};
 
 /// A page that is either ready or being computed by a job.
 #[derive(Debug, Clone)]

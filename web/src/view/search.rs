@@ -24,17 +24,19 @@ pub struct Counts {
 pub enum Sort {
     #[default]
     Downloads,
-    Likes,
     Created,
+    Likes,
+    Parameters,
     Name,
 }
 
 impl Sort {
     /// Every order with its word and label.
-    pub const ALL: [(Self, &'static str, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Downloads, "downloads", "most downloads"),
-        (Self::Likes, "likes", "most likes"),
         (Self::Created, "created", "newest"),
+        (Self::Likes, "likes", "most likes"),
+        (Self::Parameters, "parameters", "most weights"),
         (Self::Name, "name", "name"),
     ];
 
@@ -49,19 +51,54 @@ impl Sort {
     }
 }
 
+/// What results can be narrowed by: the parameter of the address, and its title.
+pub const FACETS: [(&str, &str); 8] = [
+    ("relation", "Descends by"),
+    ("architecture", "Architecture"),
+    ("size", "Size"),
+    ("dtype", "Number format"),
+    ("license", "Licence"),
+    ("task", "Task"),
+    ("library", "Library"),
+    ("weights", "Weights"),
+];
+
+/// A value of a facet as people read it.
+pub(crate) fn facet_label(facet: &str, value: &str) -> String {
+    let text = match (facet, value) {
+        ("size", "under-100m") => "under 100M",
+        ("size", "100m-1b") => "100M to 1B",
+        ("size", "1b-4b") => "1B to 4B",
+        ("size", "4b-10b") => "4B to 10B",
+        ("size", "10b-40b") => "10B to 40B",
+        ("size", "over-40b") => "40B and more",
+        ("weights", "yes") => "stored here",
+        ("weights", "no") => "not here",
+        (_, value) => value,
+    };
+    text.to_owned()
+}
+
 /// One search, as the address states it.
 #[derive(Debug, Clone, Default)]
 pub struct SearchQuery {
     pub text: Option<String>,
     pub org: Option<String>,
-    pub license: Option<String>,
-    pub pipeline_tag: Option<String>,
-    pub library: Option<String>,
-    pub relation: Option<Relation>,
-    pub has_weights: Option<bool>,
+    pub tags: Vec<String>,
+    /// Values of [`FACETS`] by parameter.
+    pub picks: Vec<(&'static str, String)>,
     pub sort: Sort,
     pub cursor: Option<String>,
     pub limit: u32,
+}
+
+/// How many models have each value of a facet.
+#[derive(Debug, Clone, Default)]
+pub struct FacetGroup {
+    /// The parameter of [`FACETS`].
+    pub facet: &'static str,
+    /// The most frequent values first.
+    pub values: Vec<(String, u64)>,
 }
 
 /// One page of results.
@@ -70,6 +107,10 @@ pub struct SearchPage {
     pub items: Vec<Found>,
     /// Cursor of the next page.
     pub next: Option<String>,
+    /// Models on all pages, where that is known.
+    pub total: Option<u64>,
+    /// Facets that any of the models have.
+    pub facets: Vec<FacetGroup>,
 }
 
 /// One model among the results.

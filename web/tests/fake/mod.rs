@@ -120,7 +120,13 @@ impl Source for Fake {
         } else {
             vec![found("NousResearch/Hermes-3-Llama-3.1-8B", true), found("org/seen-only-by-name", false)]
         };
-        Ok(SearchPage { items, next: Some(format!("n&{}", self.mark)) })
+        let values = vec![(format!("llama{}", self.mark), 31_204), ("qwen2".to_owned(), 17)];
+        let facets = FACETS.map(|(facet, _)| FacetGroup { facet, values: values.clone() }).to_vec();
+        Ok(SearchPage { items, next: Some(format!("n&{}", self.mark)), total: Some(31_221), facets })
+    }
+
+    async fn suggest(&self, text: &str) -> Result<Vec<Name>> {
+        Ok(vec![self.name(&format!("org/{text}-7b"))])
     }
 
     async fn model(&self, name: &str, _revision: Option<&str>) -> Result<Option<ModelPage>> {
@@ -234,6 +240,7 @@ impl Source for Fake {
             focus: 2,
             other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
             other_parents_hidden: 3,
+            groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
             rejected: vec![RejectedEdge {
                 child: Name::from(name),
                 parent: self.name("a/b"),
@@ -245,6 +252,87 @@ impl Source for Fake {
 
     async fn families(&self) -> Result<Vec<FamilyRow>> {
         Ok(vec![self.family()])
+    }
+
+    async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>> {
+        let row = |relation| ChildRow {
+            name: self.name("org/child"),
+            relation,
+            ghost: true,
+            inferred: true,
+            elsewhere: true,
+            license: Some(self.mark.clone()),
+            downloads: 77,
+            below: 12,
+        };
+        Ok((!name.starts_with("no/")).then(|| ChildrenPage {
+            name: Name::from(name),
+            groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
+            items: query.relation.map_or(Vec::new(), |relation| vec![row(relation)]),
+            total: 1,
+            next: Some(format!("7.7&{}", self.mark)),
+        }))
+    }
+
+    async fn family(&self, name: &str, _detail: (usize, u64)) -> Result<Option<Family>> {
+        let slice = |depth, start, size| FamilySlice {
+            name: self.name(&format!("org/branch-{depth}")),
+            ghost: depth == 1,
+            relation: (depth > 0).then_some(Relation::Merge),
+            depth,
+            start,
+            size,
+            small: (20, size / 2, start + size / 2),
+        };
+        Ok((!name.starts_with("no/")).then(|| Family {
+            name: Name::from(name),
+            path: vec![self.name("org/root")],
+            size: 9_000,
+            slices: vec![slice(0, 0, 9_000), slice(1, 0, 4_000), slice(2, 0, 1_000)],
+        }))
+    }
+
+    async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage> {
+        let range = AtlasTile::Range { from: 1, to: 900, models: 2_000, sizes: (9, 2) };
+        Ok(AtlasPage {
+            families: 900,
+            models: 34_000,
+            singletons: 1_100_000,
+            from: query.from,
+            to: query.to.unwrap_or(900),
+            tiles: vec![AtlasTile::Family(self.family()), range],
+            sizes: vec![(2, 3, 700), (4, 7, 200)],
+        })
+    }
+
+    fn reports(&self) -> Vec<ReportCard> {
+        vec![ReportCard { id: "drift", title: "Drift", question: "Which way?" }]
+    }
+
+    async fn report(&self, word: &str) -> Result<Option<ReportAnswer>> {
+        let card = self.reports().remove(0);
+        let interval = Some((0.3, 0.5));
+        let bar = ReportBar { label: self.mark.clone(), value: 0.4, text: self.mark.clone(), interval };
+        let section = ReportSection {
+            title: format!("Drift{}", self.mark),
+            text: self.mark.clone(),
+            formula: "a / b",
+            bars: vec![bar],
+            columns: vec!["From", "To", "Model"],
+            rows: vec![vec![
+                ReportCell::Text(self.mark.clone()),
+                ReportCell::Number("7".into()),
+                ReportCell::Model(self.name("a/b")),
+            ]],
+            ..ReportSection::default()
+        };
+        Ok(match word {
+            "none" => None,
+            "pending" => Some(ReportAnswer::Pending(card)),
+            _ => {
+                Some(ReportAnswer::Ready(Box::new(ReportPage { card, stale: true, sections: vec![section] })))
+            }
+        })
     }
 
     fn measures(&self) -> Vec<MeasureCard> {
@@ -276,6 +364,7 @@ impl Source for Fake {
             base: query.base.as_deref().map(|base| self.name(base)),
             measure: query.measure.clone(),
             exact: query.exact,
+            device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
             matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
             elements: 8_030_261_248,
             tensors: 291,
@@ -305,7 +394,7 @@ impl Source for Fake {
         }))
     }
 
-    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>> {
+    async fn compare(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
         if a.starts_with("no/") {
             return Err(Failure::not_found(format!("no model {a}{}", self.mark)));
         }
@@ -320,7 +409,15 @@ impl Source for Fake {
             max_abs: Some(3e-5),
             unchanged_share: Some(0.25),
             identical: at == 0,
+            module: ["up", "down"][at as usize % 2].into(),
+            module_rank: (at % 2) as u8,
+            layer: format!("{at}{}", self.mark),
+            layer_rank: at.into(),
         };
+        let field = FieldDiff { field: self.mark.clone(), a: Some(self.mark.clone()), b: None };
+        let three =
+            ThreeWayTensor { name: self.mark.clone(), changes: [Some(0.1), None], changed: [true, false] };
+        let three = ThreeWay { base: self.name("org/base"), tensors: vec![three] };
         Ok(Answer::Ready(Box::new(ComparePage {
             a: self.name(a),
             b: self.name(b),
@@ -335,6 +432,16 @@ impl Source for Fake {
                 },
             ],
             tensors: (0..5).map(tensor).collect(),
+            config: vec![field],
+            config_same: 20,
+            files: vec![FileDiff { path: self.mark.clone(), word: "differs" }],
+            vocabulary: Some(VocabularyDiff {
+                tokens: [9, 9],
+                same: 7,
+                moved: 1,
+                only: [(1, vec![self.mark.clone()]), (1, vec![self.mark.clone()])],
+            }),
+            three_way: (sides == Sides::Three).then_some(three),
             only_a: vec![self.mark.clone()],
             only_b: Vec::new(),
             shape_mismatches: vec![self.mark.clone()],
@@ -363,6 +470,50 @@ impl Source for Fake {
             method("slerp", "SLERP", "Along the arc between two models."),
             method("ties", "TIES", "Trim each change, elect a sign, average what agrees."),
         ]
+    }
+
+    fn read_recipe(&self, yaml: &str) -> Result<RecipeForm> {
+        match yaml.contains("slices") {
+            true => Err(Failure::new(Class::Invalid, "invalid_request", format!("no place{}", self.mark))),
+            false => Ok(RecipeForm {
+                method: "ties".into(),
+                base: Some("o/b".into()),
+                models: vec![("o/x".into(), vec![("weight".into(), "0.5".into())])],
+                ..RecipeForm::default()
+            }),
+        }
+    }
+
+    async fn check_merge(&self, yaml: &str) -> Result<MergeCheck> {
+        let item = |at: &str| Item { pointer: at.into(), message: format!("unknown model{}", self.mark) };
+        Ok(match yaml.contains("bad") {
+            true => MergeCheck {
+                fault: Some(format!("The recipe has faults{}", self.mark)),
+                items: vec![item("/models/0")],
+                ..MergeCheck::default()
+            },
+            false => MergeCheck {
+                facts: vec![("Size", format!("15 GiB{}", self.mark))],
+                warnings: vec![item("/models")],
+                ..MergeCheck::default()
+            },
+        })
+    }
+
+    async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners> {
+        let partner = Partner {
+            name: self.name("o/partner"),
+            kinship: "0.120 ± 0.010".into(),
+            reason: format!("apart{}", self.mark),
+        };
+        Ok(Partners {
+            model: Name::from(model),
+            base: Name::from(base.unwrap_or("o/parent")),
+            caveat: "a hint",
+            suggested: vec![partner],
+            compatible: vec![self.name("o/partner")],
+            note: Some(self.mark.clone()),
+        })
     }
 
     async fn submit_merge(&self, yaml: &str, _output: &str) -> Result<String> {
@@ -396,6 +547,7 @@ impl Source for Fake {
             error_code: Some("lost".into()),
             error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
             outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
+            device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
             ..JobPage::default()
         }))

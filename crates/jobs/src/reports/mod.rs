@@ -5,6 +5,7 @@ mod tables;
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use analysis::{
@@ -25,6 +26,10 @@ pub use tables::Table;
 
 /// Models read at once.
 const PAGE: u64 = 5_000;
+
+/// How long somebody waits for a report, and the size of a registry from which nobody does when there is an older one.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LARGE: usize = 100_000;
 
 /// Of samples and resamples: fixed, so that one registry has one report.
 const SEED: u64 = 20_250_812;
@@ -127,6 +132,38 @@ pub async fn report(registry: &Registry, subject: Subject) -> Result<Arc<Report>
         Ok(report)
     })
     .await?
+}
+
+/// The report on a subject without a long wait, and whether the registry changed since it was made: the last one while a
+/// new one is being made, none while that is the first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn report_at_hand(
+    registry: &Registry,
+    subject: Subject,
+) -> Result<Option<(Arc<Report>, bool)>, Error> {
+    let (version, hidden) = basis(registry).await?;
+    let last = {
+        let made = registry.reports.made.read().unwrap_or_else(PoisonError::into_inner);
+        // An older report may count what is hidden now.
+        let last = made.get(&subject).filter(|((_, theirs), _)| *theirs == hidden);
+        last.map(|((at, _), report)| (Arc::clone(report), *at != version))
+    };
+    if last.as_ref().is_some_and(|(_, stale)| !stale) {
+        return Ok(last);
+    }
+    // Another report is being made already: this one would only queue up behind it.
+    if last.is_some() && registry.reports.turn.try_lock().is_err() {
+        return Ok(last);
+    }
+    let (making, large) = (registry.clone(), registry.forests.current().await?.len() > LARGE);
+    let new = tokio::spawn(async move { report(&making, subject).await });
+    let patience = if last.is_some() && large { Duration::ZERO } else { PATIENCE };
+    match tokio::time::timeout(patience, new).await {
+        Ok(report) => Ok(Some((report??, false))),
+        Err(_) => Ok(last),
+    }
 }
 
 async fn basis(registry: &Registry) -> Result<Basis, Error> {

@@ -79,8 +79,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Access { command } => people::access(context, command).await,
         Command::Import { command } => import::run(context, command).await,
         Command::Watch { command } => watch::run(context, command).await,
-        Command::Tree { id, down, up, format } => {
-            tree::run(context, tree::Asked { id, up, down, format }).await
+        Command::Tree { id, down, up, limit, format } => {
+            tree::run(context, tree::Asked { id, limit, up, down, format }).await
         }
         Command::Lineage { models, refresh: true, .. } => trust::refresh(context, models).await,
         Command::Lineage { models, format, unrelated, refresh: false } => {

@@ -9,6 +9,8 @@ use crate::{cli::TreeFormat, exit::Failure, output, wiring};
 /// Which model, how many generations around it (all unless given), and how to write it.
 pub struct Asked {
     pub id: String,
+    /// Most models.
+    pub limit: Option<usize>,
     pub up: Option<usize>,
     pub down: Option<usize>,
     pub format: TreeFormat,
@@ -32,7 +34,7 @@ pub async fn provenance(context: Context, id: &str) -> Result<(), Failure> {
 
 /// Prints the tree around a model.
 pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { id, up, down, format } = asked;
+    let Asked { id, limit, up, down, format } = asked;
     let registry = wiring::open(&context.config).await?;
     let Some(row) = registry.store.model_by_id(&id).await? else {
         return Err(Failure::new(
@@ -48,10 +50,11 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
         return Ok(());
     }
     let forest = registry.forests.current().await?;
-    let options = SubtreeOptions { up, down, cap: registry.limits.traversal, ..SubtreeOptions::default() };
+    let cap = limit.unwrap_or(registry.limits.tree_nodes_max).clamp(1, registry.limits.traversal);
+    let options = SubtreeOptions { up, down, cap, ..SubtreeOptions::default() };
     let tree = forest.subtree(row.id, &options);
     if context.json || format == TreeFormat::Json {
-        output::json(&api::LineageView::from(tree));
+        output::json(&api::LineageView::from(tree).of(&forest, row.id));
     } else {
         output::line(tree.to_text().trim_end());
     }

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use ::web::{
     Failure,
-    view::{FamilyRow, LineageNode, LineagePage, LineageQuery, Name, RejectedEdge},
+    view::{ChildGroup, FamilyRow, LineageNode, LineagePage, LineageQuery, Name, RejectedEdge},
 };
-use analysis::lineage::SubtreeOptions;
+use analysis::lineage::{Family, Forest, SubtreeOptions};
 use domain::EdgeStatus;
 use jobs::Registry;
 use store::VerdictWord;
@@ -27,17 +27,26 @@ pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>
         .iter()
         .take(most)
         .filter(|family| family.size > 1)
-        .filter_map(|family| {
-            let root = forest.node(family.root)?;
-            Some(FamilyRow {
-                root: Name(root.name.clone()),
-                ghost: root.ghost,
-                size: family.size as u64,
-                depth: family.depth as u64,
-                license: root.license.clone(),
-            })
-        })
+        .filter_map(|family| row(&forest, family))
         .collect())
+}
+
+/// A family as a row.
+pub fn row(forest: &Forest, family: &Family) -> Option<FamilyRow> {
+    let root = forest.node(family.root)?;
+    Some(FamilyRow {
+        root: Name(root.name.clone()),
+        ghost: root.ghost,
+        size: family.size as u64,
+        depth: family.depth as u64,
+        license: root.license.clone(),
+    })
+}
+
+/// A model's children by relation.
+pub fn groups(forest: &Forest, model: i64) -> Vec<ChildGroup> {
+    let counts = forest.child_counts(model).into_iter();
+    counts.map(|(relation, count)| ChildGroup { relation, count: count as u64 }).collect()
 }
 
 /// The tree around one model.
@@ -104,5 +113,6 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         other_parents,
         other_parents_hidden,
         rejected,
+        groups: groups(&forest, row.id),
     }))
 }

@@ -1,12 +1,17 @@
 //! What the pages show, drawn from the registry: the binary's side of `web::Source`.
 
 mod advisories;
+mod compare;
+mod family;
 mod heritage;
 mod jobs_view;
 mod lineage;
+mod merging;
 mod models;
 mod numbers;
+mod reports;
 mod revisions;
+mod search;
 mod trust;
 
 use std::sync::Arc;
@@ -14,9 +19,11 @@ use std::sync::Arc;
 use ::web::{
     Failure, Source,
     view::{
-        AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, ComparePage, ContradictionRow, Counts, EdgeForm,
-        FamilyRow, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
-        MeasureCard, MethodCard, ModelPage, RevisionsPage, SearchPage, SearchQuery, TransferForm,
+        AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
+        ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
+        KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
+        Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
+        TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -73,7 +80,11 @@ impl Source for Site {
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage> {
-        models::search(&self.registry, query).await
+        search::page(&self.registry, query).await
+    }
+
+    async fn suggest(&self, text: &str) -> Result<Vec<Name>> {
+        search::suggest(&self.registry, text).await
     }
 
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
@@ -92,6 +103,26 @@ impl Source for Site {
         lineage::families(&self.registry, 200).await
     }
 
+    async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>> {
+        family::children(&self.registry, name, query).await
+    }
+
+    async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>> {
+        family::family(&self.registry, name, detail).await
+    }
+
+    async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage> {
+        family::atlas(&self.registry, query).await
+    }
+
+    fn reports(&self) -> Vec<ReportCard> {
+        reports::cards()
+    }
+
+    async fn report(&self, word: &str) -> Result<Option<ReportAnswer>> {
+        reports::page(&self.registry, word).await
+    }
+
     fn measures(&self) -> Vec<MeasureCard> {
         numbers::measures()
     }
@@ -100,12 +131,24 @@ impl Source for Site {
         numbers::kinship(&self.registry, query).await.map(|page| Answer::Ready(Box::new(page)))
     }
 
-    async fn compare(&self, a: &str, b: &str) -> Result<Answer<ComparePage>> {
-        numbers::compare(&self.registry, a, b).await.map(|page| Answer::Ready(Box::new(page)))
+    async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
+        compare::page(&self.registry, pair, sides).await.map(|page| Answer::Ready(Box::new(page)))
     }
 
     fn merge_methods(&self) -> Vec<MethodCard> {
         numbers::methods()
+    }
+
+    fn read_recipe(&self, yaml: &str) -> Result<RecipeForm> {
+        merging::read(yaml)
+    }
+
+    async fn check_merge(&self, yaml: &str) -> Result<MergeCheck> {
+        merging::check(&self.registry, yaml).await
+    }
+
+    async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners> {
+        merging::partners(&self.registry, model, base).await
     }
 
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String> {

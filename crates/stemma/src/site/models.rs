@@ -1,66 +1,16 @@
-//! Search results and the page of one model.
+//! The page of one model.
 
 use std::collections::BTreeMap;
 
 use ::web::{
     Failure,
-    view::{
-        ChildGroup, CommitView, DtypeRow, FileRow, Found, ModelPage, Name, ParentLink, RevisionView,
-        SearchPage, SearchQuery, Sort,
-    },
+    view::{ChildGroup, CommitView, DtypeRow, FileRow, ModelPage, Name, ParentLink, RevisionView},
 };
 use jobs::Registry;
 use serde_json::Value;
 use store::{CommitRow, ModelRow};
 
 use super::{Result, advisories, count, heritage, trust};
-
-/// One page of results.
-pub async fn search(registry: &Registry, query: &SearchQuery) -> Result<SearchPage> {
-    let page = registry
-        .store
-        .search(store::SearchQuery {
-            text: query.text.clone(),
-            org: query.org.clone(),
-            license: query.license.clone(),
-            pipeline_tag: query.pipeline_tag.clone(),
-            library: query.library.clone(),
-            relation: query.relation,
-            has_weights: query.has_weights,
-            sort: match query.sort {
-                Sort::Downloads => store::Sort::Downloads,
-                Sort::Likes => store::Sort::Likes,
-                Sort::Created => store::Sort::Created,
-                Sort::Name => store::Sort::Name,
-            },
-            cursor: query.cursor.clone(),
-            limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
-            ..store::SearchQuery::default()
-        })
-        .await?;
-    let forest = registry.forests.current().await.map_err(Failure::from)?;
-    let items = page
-        .items
-        .iter()
-        .map(|row| Found {
-            name: Name(row.name.clone()),
-            ghost: row.ghost,
-            parent: forest.primary_parent(row.id).and_then(|parent| {
-                let link = forest.parents(row.id).into_iter().find(|link| link.id == parent)?;
-                Some((link.relation, Name(forest.node(parent)?.name.clone())))
-            }),
-            parameters: row.parameters.map(count),
-            license: row.license.clone(),
-            pipeline_tag: row.pipeline_tag.clone(),
-            library: row.library.clone(),
-            downloads: row.downloads.map(count),
-            likes: row.likes.map(count),
-            created_at: row.created_at,
-            has_weights: row.has_weights,
-        })
-        .collect();
-    Ok(SearchPage { items, next: page.next })
-}
 
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {

@@ -1,11 +1,8 @@
-//! Measures, methods, kinship and comparison as the pages show them.
+//! Measures, methods and kinship as the pages show them.
 
 use ::web::{
     Failure,
-    view::{
-        Cell, ComparePage, FieldDiff, KinshipPage, KinshipQuery, MeasureCard, MethodCard, Name, ParamField,
-        Skipped, TensorDiff,
-    },
+    view::{Cell, KinshipPage, KinshipQuery, MeasureCard, MethodCard, Name, ParamField, Skipped},
 };
 use analysis::kinship::MEASURES;
 use jobs::{Access, Registry};
@@ -127,6 +124,7 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
         base: report.base.map(Name),
         measure,
         exact: report.exact,
+        device: report.device.as_ref().map(ToString::to_string),
         matrix,
         elements: report.elements,
         tensors: report.coverage.compared as u64,
@@ -137,56 +135,4 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
             .map(|s| Skipped { tensor: s.tensor, reason: s.reason })
             .collect(),
     })
-}
-
-/// Two models side by side.
-pub async fn compare(registry: &Registry, a: &str, b: &str) -> Result<ComparePage> {
-    let report = jobs::compare(registry, a, b, &Access::registry()).await.map_err(Failure::from)?;
-    let (left, right) = (registry.store.model_by_id(a).await?, registry.store.model_by_id(b).await?);
-    let mut page = ComparePage {
-        verdict: report.verdict,
-        only_a: report.only_a,
-        only_b: report.only_b,
-        shape_mismatches: report
-            .shape_mismatches
-            .iter()
-            .map(|m| format!("{}: {:?} against {:?}", m.name, m.shape_a, m.shape_b))
-            .collect(),
-        tensors: report
-            .tensors
-            .into_iter()
-            .map(|t| TensorDiff {
-                name: t.name,
-                dtype_a: t.dtype_a.to_string(),
-                dtype_b: t.dtype_b.to_string(),
-                shape: t.shape,
-                elements: t.elements,
-                relative_l2: t.relative_l2,
-                cosine: t.cosine,
-                max_abs: Some(t.max_abs),
-                unchanged_share: Some(t.unchanged_share),
-                identical: t.identical,
-            })
-            .collect(),
-        ..ComparePage::default()
-    };
-    if let (Some(left), Some(right)) = (left, right) {
-        let forest = registry.forests.current().await.map_err(Failure::from)?;
-        page.merge_base =
-            forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| Name(n.name.clone()));
-        let parameters = |row: &store::ModelRow| row.parameters.map(|n| n.to_string());
-        page.fields = [
-            ("Licence", left.license.clone(), right.license.clone()),
-            ("Task", left.pipeline_tag.clone(), right.pipeline_tag.clone()),
-            ("Library", left.library.clone(), right.library.clone()),
-            ("Architecture", left.architecture.clone(), right.architecture.clone()),
-            ("Parameters", parameters(&left), parameters(&right)),
-        ]
-        .into_iter()
-        .map(|(field, a, b)| FieldDiff { field: field.to_owned(), a, b })
-        .collect();
-        page.a = Name(left.name);
-        page.b = Name(right.name);
-    }
-    Ok(page)
 }

@@ -20,6 +20,7 @@ db_test!(
     concurrent_batches_of_the_same_models_both_succeed,
     counts_and_forest_rows_follow_every_change,
     a_search_over_a_limit_is_refused_by_its_name,
+    a_change_is_remembered_by_the_models_it_touched,
     a_nul_in_what_was_asked_for_is_no_fault_of_the_database,
 );
 
@@ -246,4 +247,34 @@ async fn a_nul_in_what_was_asked_for_is_no_fault_of_the_database(db: Db) {
         || NewJob { kind: "k".to_owned(), payload: Value::Null, idempotency_key: nul(), output: None };
     let (job, _) = db.store.enqueue(keyed(), 5).await.unwrap();
     assert_eq!(db.store.known(&keyed()).await.unwrap(), Some(job));
+}
+
+async fn a_change_is_remembered_by_the_models_it_touched(db: Db) {
+    let from = db.store.change_counter().await.unwrap();
+    db.store
+        .upsert(&[(named("a/child"), vec![card_claim("b/base")]), (named("c/other"), vec![])])
+        .await
+        .unwrap();
+    let middle = db.store.change_counter().await.unwrap();
+    let id = |name: &'static str| async { db.store.model_by_id(name).await.unwrap().unwrap().id };
+    let (child, base, other) = (id("a/child").await, id("b/base").await, id("c/other").await);
+    db.store.delete_model(other).await.unwrap();
+    let end = db.store.change_counter().await.unwrap();
+
+    let mut want = vec![child, base, other];
+    want.sort_unstable();
+    assert_eq!(db.store.touched((from, end)).await.unwrap(), Some(want));
+    assert_eq!(db.store.touched((middle, end)).await.unwrap(), Some(vec![other]));
+    assert_eq!(db.store.touched((end, end)).await.unwrap(), Some(vec![]));
+    assert_eq!(db.store.touched((from, end + 1)).await.unwrap(), None, "a change that nobody noted");
+    let mut kinds: Vec<_> = db
+        .store
+        .catalogue_rows(i64::MIN, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.key, row.relations))
+        .collect();
+    kinds.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(kinds, [("a/child".to_owned(), vec![Relation::Finetune]), ("b/base".to_owned(), vec![])]);
 }

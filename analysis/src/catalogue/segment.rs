@@ -1,0 +1,268 @@
+//! Models as columns: one number, word or mark of every model after the other.
+
+use domain::Relation;
+use rayon::slice::ParallelSliceMut as _;
+
+use super::{
+    entry::Entry,
+    facet::{Facet, size_class},
+    grams::Grams,
+    lines::{Lines, Words},
+    order::Order,
+};
+
+/// Facets whose values are words.
+const WORDED: usize = 5;
+
+/// Some models, ready to be searched; about 200 bytes of memory each.
+pub struct Segment {
+    pub(super) ids: Vec<i64>,
+    pub(super) keys: Lines,
+    grams: Grams,
+    /// Positions by name, and by the part of the name after the organisation.
+    pub(super) by_key: Vec<u32>,
+    pub(super) by_short: Vec<u32>,
+    orgs: Words,
+    org: Vec<u32>,
+    words: [Words; WORDED],
+    worded: [Vec<u32>; WORDED],
+    size: Vec<u8>,
+    relations: Vec<u8>,
+    weights: Vec<u8>,
+    parameters: Vec<i64>,
+    /// Downloads, likes, created, modified: one more than the value, 0 where it is unknown.
+    numbers: [Vec<u32>; 4],
+    tag_words: Words,
+    tags: Vec<u32>,
+    tag_ends: Vec<u32>,
+}
+
+/// Takes models in ascending order of their numbers.
+#[derive(Default)]
+pub struct SegmentBuilder {
+    ids: Vec<i64>,
+    keys: Lines,
+    orgs: Words,
+    org: Vec<u32>,
+    words: [Words; WORDED],
+    worded: [Vec<u32>; WORDED],
+    size: Vec<u8>,
+    relations: Vec<u8>,
+    weights: Vec<u8>,
+    parameters: Vec<i64>,
+    numbers: [Vec<u32>; 4],
+    tag_words: Words,
+    tags: Vec<u32>,
+    tag_ends: Vec<u32>,
+}
+
+/// The column of a facet whose values are words.
+const fn worded(facet: Facet) -> Option<usize> {
+    match facet {
+        Facet::Architecture => Some(0),
+        Facet::Dtype => Some(1),
+        Facet::Licence => Some(2),
+        Facet::Task => Some(3),
+        Facet::Library => Some(4),
+        Facet::Relation | Facet::Size | Facet::Weights => None,
+    }
+}
+
+fn packed(value: Option<i64>) -> u32 {
+    let room = |value: i64| u32::try_from(value.clamp(0, i64::from(u32::MAX - 1)) + 1).unwrap_or(u32::MAX);
+    value.map_or(0, room)
+}
+
+/// Tags that say what other columns say better.
+fn told_elsewhere(tag: &str) -> bool {
+    tag.starts_with("base_model:") || tag.starts_with("region:")
+}
+
+impl SegmentBuilder {
+    /// Adds a model.
+    pub fn add(&mut self, entry: &Entry<'_>) {
+        self.ids.push(entry.id);
+        self.keys.push(entry.key);
+        self.org.push(self.orgs.intern(&entry.org.unwrap_or_default().to_lowercase()));
+        for (facet, value) in [
+            (Facet::Architecture, entry.architecture),
+            (Facet::Dtype, entry.dtype),
+            (Facet::Licence, entry.licence),
+            (Facet::Task, entry.task),
+            (Facet::Library, entry.library),
+        ] {
+            if let Some(at) = worded(facet) {
+                let number = self.words[at].intern(&facet.normal(value.unwrap_or_default()));
+                self.worded[at].push(number);
+            }
+        }
+        let size = entry.parameters.map_or(0, |parameters| size_class(parameters) + 1);
+        self.size.push(u8::try_from(size).unwrap_or(0));
+        let mark = |all: u8, relation: &Relation| {
+            all | Relation::ALL.iter().position(|known| known == relation).map_or(0, |at| 1 << at)
+        };
+        self.relations.push(entry.relations.iter().fold(0, mark));
+        self.weights.push(1 + u8::from(entry.weights));
+        self.parameters.push(entry.parameters.unwrap_or(-1));
+        let numbers = [entry.downloads, entry.likes, entry.created_at, entry.last_modified];
+        for (column, value) in self.numbers.iter_mut().zip(numbers) {
+            column.push(packed(value));
+        }
+        let start = self.tags.len();
+        let words = entry.tags.iter().chain(entry.languages).map(String::as_str);
+        for word in words.chain(entry.library).chain(entry.task).filter(|word| !told_elsewhere(word)) {
+            let number = self.tag_words.intern(word);
+            if !self.tags[start..].contains(&number) {
+                self.tags.push(number);
+            }
+        }
+        self.tag_ends.push(u32::try_from(self.tags.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Models added.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Sorts the names and writes the postings.
+    pub fn finish(mut self) -> Segment {
+        self.shrink();
+        let keys = self.keys;
+        let all: Vec<u32> = (0..).take(keys.len()).collect();
+        let mut by_key = all.clone();
+        by_key.par_sort_unstable_by(|&a, &b| keys.get(a as usize).cmp(keys.get(b as usize)));
+        let mut by_short = all;
+        by_short.par_sort_unstable_by_key(|&at| (short(keys.get(at as usize)), at));
+        Segment {
+            grams: Grams::of(&keys),
+            ids: self.ids,
+            keys,
+            by_key,
+            by_short,
+            orgs: self.orgs,
+            org: self.org,
+            words: self.words,
+            worded: self.worded,
+            size: self.size,
+            relations: self.relations,
+            weights: self.weights,
+            parameters: self.parameters,
+            numbers: self.numbers,
+            tag_words: self.tag_words,
+            tags: self.tags,
+            tag_ends: self.tag_ends,
+        }
+    }
+
+    fn shrink(&mut self) {
+        self.ids.shrink_to_fit();
+        self.keys.shrink();
+        self.parameters.shrink_to_fit();
+        self.orgs.shrink();
+        self.tag_words.shrink();
+        let columns = [&mut self.org, &mut self.tags, &mut self.tag_ends];
+        for column in columns.into_iter().chain(&mut self.worded).chain(&mut self.numbers) {
+            column.shrink_to_fit();
+        }
+        for column in [&mut self.size, &mut self.relations, &mut self.weights] {
+            column.shrink_to_fit();
+        }
+    }
+}
+
+/// The name after the organisation.
+pub(super) fn short(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(_, name)| name)
+}
+
+impl Segment {
+    /// Models in it.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Memory that its columns take, bytes.
+    pub fn bytes(&self) -> usize {
+        let words: usize = self.words.iter().chain([&self.orgs, &self.tag_words]).map(Words::bytes).sum();
+        let columns = [&self.by_key, &self.by_short, &self.org, &self.tags, &self.tag_ends];
+        let numbers: usize = columns
+            .into_iter()
+            .chain(&self.worded)
+            .chain(&self.numbers)
+            .map(|column| column.capacity() * 4)
+            .sum();
+        let marks: usize =
+            [&self.size, &self.relations, &self.weights].into_iter().map(|column| column.capacity()).sum();
+        let wide = (self.ids.capacity() + self.parameters.capacity()) * 8;
+        self.keys.bytes() + self.grams.bytes() + words + numbers + marks + wide
+    }
+
+    /// The position of a model.
+    pub(super) fn position(&self, id: i64) -> Option<usize> {
+        self.ids.binary_search(&id).ok()
+    }
+
+    pub(super) fn key(&self, at: usize) -> &str {
+        self.keys.get(at)
+    }
+
+    /// Names that may hold a word of three letters or more, ascending.
+    pub(super) fn holding(&self, word: &str) -> Option<Vec<u32>> {
+        self.grams.candidates(word)
+    }
+
+    pub(super) fn org_number(&self, org: &str) -> Option<u32> {
+        self.orgs.find(org)
+    }
+
+    pub(super) fn org(&self, at: usize) -> u32 {
+        self.org[at]
+    }
+
+    pub(super) fn tag_number(&self, tag: &str) -> Option<u32> {
+        self.tag_words.find(tag)
+    }
+
+    pub(super) fn tags(&self, at: usize) -> &[u32] {
+        let start = at.checked_sub(1).map_or(0, |before| self.tag_ends[before] as usize);
+        &self.tags[start..self.tag_ends[at] as usize]
+    }
+
+    /// The value of a facet, 0 for unknown; relations are one bit each.
+    pub(super) fn value(&self, facet: Facet, at: usize) -> u32 {
+        match (worded(facet), facet) {
+            (Some(column), _) => self.worded[column][at],
+            (None, Facet::Relation) => self.relations[at].into(),
+            (None, Facet::Size) => self.size[at].into(),
+            (None, _) => self.weights[at].into(),
+        }
+    }
+
+    /// The words of a facet, where its values are words.
+    pub(super) fn words(&self, facet: Facet) -> Option<&Words> {
+        worded(facet).map(|column| &self.words[column])
+    }
+
+    /// What a model is ordered by; −1 where it is unknown.
+    pub(super) fn rank(&self, order: Order, at: usize) -> i64 {
+        let column = match order {
+            Order::Downloads => 0,
+            Order::Likes => 1,
+            Order::Created => 2,
+            Order::Modified => 3,
+            Order::Parameters => return self.parameters[at],
+            Order::Name => return 0,
+        };
+        i64::from(self.numbers[column][at]) - 1
+    }
+}

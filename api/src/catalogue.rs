@@ -1,0 +1,194 @@
+//! Finding models: the list with filters and counts, and names for what is typed.
+
+use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
+use analysis::catalogue::{Facet, Order, SIZES};
+use domain::Relation;
+use http::{Problem, Result};
+use jobs::FindQuery;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    models::{ModelSummary, page_size},
+    seen::Seen,
+};
+
+/// Values listed of each facet.
+const VALUES: usize = 50;
+
+/// How many models have a value.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FacetValue {
+    pub value: String,
+    pub count: u64,
+}
+
+/// One side of the models found, the most frequent values first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FacetView {
+    /// The parameter that narrows by it: relation, architecture, size, dtype, license, task, library or weights.
+    pub facet: String,
+    /// At most 50; each counts the models that pass all other parameters and have this value.
+    pub values: Vec<FacetValue>,
+}
+
+/// A page of models.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelPage {
+    pub items: Vec<ModelSummary>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+    /// Models on all pages; null for a moment after a start.
+    pub total: Option<u64>,
+    /// Where `facets=true` asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facets: Option<Vec<FacetView>>,
+}
+
+/// Search filters; all optional.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ModelFilter {
+    /// Words that all occur in the name.
+    pub search: Option<String>,
+    /// Organisation or user.
+    pub author: Option<String>,
+    /// Tags, languages, tasks or libraries, with commas between; a model has all of them.
+    pub tag: Option<String>,
+    pub license: Option<String>,
+    /// `model_type` of the configuration, such as `llama`.
+    pub architecture: Option<String>,
+    /// The Hub's `pipeline_tag`.
+    pub task: Option<String>,
+    /// The same as `task`.
+    pub pipeline_tag: Option<String>,
+    pub library: Option<String>,
+    /// Models that are a child by this relation.
+    pub relation: Option<String>,
+    /// Number format of most weights, such as BF16.
+    pub dtype: Option<String>,
+    /// under-100m, 100m-1b, 1b-4b, 4b-10b, 10b-40b or over-40b weights.
+    pub size: Option<String>,
+    /// yes or no: whether the weights are stored here.
+    pub weights: Option<String>,
+    /// The same as `weights`, as true or false.
+    pub has_weights: Option<bool>,
+    /// downloads (default), created, modified, likes, parameters or name.
+    pub sort: Option<String>,
+    /// Whether to count the values of every facet.
+    pub facets: Option<bool>,
+    /// 1 to 100, default 20.
+    pub limit: Option<u64>,
+    pub cursor: Option<String>,
+}
+
+fn order(word: Option<&str>) -> Result<Order> {
+    let Some(word) = word else { return Ok(Order::default()) };
+    Order::ALL.into_iter().find(|order| order.as_str() == word).ok_or_else(|| {
+        let known = Order::ALL.map(Order::as_str).join(", ");
+        Problem::bad_request(format!("cannot sort by `{word}`; use one of {known}"))
+    })
+}
+
+/// The values of facets that a request asks for, checked where there are few.
+fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
+    if let Some(word) = &filter.relation {
+        word.parse::<Relation>().map_err(Problem::bad_request)?;
+    }
+    let sizes = SIZES.map(|(word, _)| word);
+    if let Some(word) = filter.size.as_deref().filter(|word| !sizes.contains(word)) {
+        return Err(Problem::bad_request(format!("`{word}` is no size; use one of {}", sizes.join(", "))));
+    }
+    let weights = match (filter.weights.as_deref(), filter.has_weights) {
+        (None, None) => None,
+        (Some("yes"), _) | (None, Some(true)) => Some("yes".to_owned()),
+        (Some("no"), _) | (None, Some(false)) => Some("no".to_owned()),
+        (Some(other), _) => {
+            return Err(Problem::bad_request(format!("weights is yes or no, not `{other}`")));
+        }
+    };
+    let relation = filter.relation.as_deref().and_then(|word| word.parse::<Relation>().ok());
+    let all = [
+        (Facet::Relation, relation.map(|relation| relation.to_string())),
+        (Facet::Architecture, filter.architecture.clone()),
+        (Facet::Size, filter.size.clone()),
+        (Facet::Dtype, filter.dtype.clone()),
+        (Facet::Licence, filter.license.clone()),
+        (Facet::Task, filter.task.clone().or_else(|| filter.pipeline_tag.clone())),
+        (Facet::Library, filter.library.clone()),
+        (Facet::Weights, weights),
+    ];
+    Ok(all
+        .into_iter()
+        .filter_map(|(facet, value)| Some((facet, value?)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect())
+}
+
+/// List or search models.
+#[utoipa::path(tag = "models", params(ModelFilter), responses((status = 200, body = ModelPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models")]
+pub async fn list_models(
+    request: HttpRequest,
+    registry: Seen,
+    filter: web::Query<ModelFilter>,
+) -> Result<HttpResponse> {
+    let filter = filter.into_inner();
+    let tags =
+        filter.tag.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|tag| !tag.is_empty());
+    let counted = filter.facets == Some(true);
+    let query = FindQuery {
+        picks: picks(&filter)?,
+        tags: tags.map(str::to_owned).collect(),
+        order: order(filter.sort.as_deref())?,
+        limit: page_size(&registry, filter.limit)?,
+        values: if counted { VALUES } else { 0 },
+        text: filter.search,
+        org: filter.author,
+        cursor: filter.cursor,
+    };
+    let found = jobs::find(&registry, query).await?;
+    let facets = found.facets.into_iter().map(|counts| FacetView {
+        facet: counts.facet.as_str().to_owned(),
+        values: counts.values.into_iter().map(|(value, count)| FacetValue { value, count }).collect(),
+    });
+    let body = ModelPage {
+        items: found.rows.iter().map(ModelSummary::from).collect(),
+        next: found.next,
+        total: found.total,
+        facets: counted.then(|| facets.collect()),
+    };
+    let mut response = HttpResponse::Ok();
+    if let Some(next) = &body.next {
+        let query: Vec<&str> = request
+            .query_string()
+            .split('&')
+            .filter(|part| !part.is_empty() && !part.starts_with("cursor="))
+            .collect();
+        let link = format!("</api/v1/models?{}&cursor={next}>; rel=\"next\"", query.join("&"));
+        response.insert_header((header::LINK, link.replace("?&", "?")));
+    }
+    Ok(response.json(body))
+}
+
+/// What is typed so far.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Typed {
+    /// The beginning or a part of a name.
+    pub q: String,
+    /// 1 to 100, default 10.
+    pub limit: Option<u64>,
+}
+
+/// Models whose names begin with a text, then those that hold it; the most downloaded first.
+#[utoipa::path(tag = "models", params(Typed), responses((status = 200, body = Vec<ModelSummary>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/typeahead")]
+pub async fn typeahead(registry: Seen, typed: web::Query<Typed>) -> Result<HttpResponse> {
+    let most = page_size(&registry, Some(typed.limit.unwrap_or(10)))?;
+    let rows = jobs::typeahead(&registry, &typed.q, usize::try_from(most).unwrap_or(10)).await?;
+    let found: Vec<ModelSummary> = rows.iter().map(ModelSummary::from).collect();
+    Ok(HttpResponse::Ok().json(found))
+}

@@ -1,0 +1,107 @@
+//! The children of a model, page by page: of a famous one there are tens of thousands.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, get, web};
+use analysis::lineage::KinQuery;
+use domain::Relation;
+use http::{Problem, Result};
+use jobs::Registry;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    models::{ModelPath, find, page_size},
+    seen::Seen,
+};
+
+/// Which children.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ChildrenQuery {
+    /// finetune, adapter, quantized, merge or transfer.
+    pub relation: Option<String>,
+    /// A part of the name.
+    pub search: Option<String>,
+    /// 1 to 100, default 20.
+    pub limit: Option<u64>,
+    pub cursor: Option<String>,
+}
+
+/// A child and how it descends.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChildView {
+    pub id: String,
+    #[schema(value_type = String)]
+    pub relation: Relation,
+    /// Whether it hangs under this parent in family trees.
+    pub primary: bool,
+    /// Whether nobody but the weights says so.
+    pub proposed: bool,
+    pub ghost: bool,
+    pub license: Option<String>,
+    pub downloads: i64,
+    /// Models below it by first parents.
+    pub descendants: u64,
+}
+
+/// A page of children, the most downloaded first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChildPage {
+    pub items: Vec<ChildView>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+    /// Children on all pages.
+    pub total: u64,
+    /// All children of the model by relation.
+    #[schema(value_type = Object)]
+    pub relations: BTreeMap<&'static str, usize>,
+}
+
+/// The children of one model.
+#[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path), ChildrenQuery),
+    responses((status = 200, body = ChildPage), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/children")]
+pub async fn get_children(
+    registry: Seen,
+    path: web::Path<ModelPath>,
+    query: web::Query<ChildrenQuery>,
+) -> Result<HttpResponse> {
+    children_of(&registry, &path.id(), &query).await
+}
+
+/// The children of the model called `id`.
+pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
+    let limit = page_size(registry, query.limit)?;
+    let relation = query.relation.as_deref().filter(|word| !word.is_empty());
+    let wanted = KinQuery {
+        relation: relation.map(str::parse).transpose().map_err(Problem::bad_request)?,
+        text: query.search.clone().unwrap_or_default(),
+        after: query.cursor.as_deref().map(jobs::kin_cursor).transpose()?,
+        limit: usize::try_from(limit).unwrap_or(20),
+    };
+    let forest = registry.forests.current().await?;
+    let kin = forest.kin(row.id, &wanted);
+    let view = |link: &analysis::lineage::Link| {
+        let node = forest.node(link.id)?;
+        Some(ChildView {
+            id: node.name.clone(),
+            relation: link.relation,
+            primary: link.primary,
+            proposed: link.proposed,
+            ghost: node.ghost,
+            license: node.license.clone(),
+            downloads: node.downloads,
+            descendants: forest.family_size(link.id).saturating_sub(1),
+        })
+    };
+    let counts = forest.child_counts(row.id).into_iter();
+    Ok(HttpResponse::Ok().json(ChildPage {
+        items: kin.links.iter().filter_map(view).collect(),
+        next: kin.next.map(|(downloads, id)| format!("{downloads}.{id}")),
+        total: kin.total,
+        relations: counts.map(|(relation, count)| (relation.as_str(), count)).collect(),
+    }))
+}

@@ -1,0 +1,179 @@
+//! The live search index of this process: read once, then kept up with what each change touched.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use analysis::catalogue::{Entry, Index, Segment, SegmentBuilder};
+use store::{CatalogueRow, Store};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::Error;
+
+/// Models read at once.
+const PART: u32 = 10_000;
+/// Touched models that may lie over a base of any size, and of a large one the share of it.
+const FRESH: (usize, usize) = (20_000, 4);
+/// A base of up to this many models is read anew while the reader waits.
+const SMALL: usize = 100_000;
+/// How long the first reader waits for the first index.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// An index, the change counter it was built at, and the touched models as they are now.
+#[derive(Clone)]
+struct Held {
+    version: i64,
+    index: Arc<Index>,
+    fresh: Arc<BTreeMap<i64, Option<CatalogueRow>>>,
+}
+
+/// Hands out the current index; nobody waits while a large one is read anew.
+#[derive(Clone)]
+pub struct Catalogue {
+    store: Store,
+    /// Decides which models are shown.
+    eyes: Store,
+    held: Arc<RwLock<Option<Held>>>,
+    /// Held by whoever brings it up to date.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Catalogue {
+    /// An index of `store`, not read yet.
+    pub fn new(store: Store) -> Self {
+        Self { eyes: store.clone(), store, held: Arc::default(), turn: Arc::default() }
+    }
+
+    /// The same index without what is hidden through `eyes`.
+    #[must_use]
+    pub fn seen_through(&self, eyes: Store) -> Self {
+        Self { eyes, ..self.clone() }
+    }
+
+    /// The index of everything published so far, or while that is being read the one before; none while the very first
+    /// one is being read.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn current(&self) -> Result<Option<Arc<Index>>, Error> {
+        let Some(index) = self.latest().await? else { return Ok(None) };
+        let hidden = self.eyes.hidden().await?;
+        Ok(Some(if hidden.is_empty() { index } else { Arc::new(index.without(&hidden)) }))
+    }
+
+    async fn latest(&self) -> Result<Option<Arc<Index>>, Error> {
+        let version = self.store.change_counter().await?;
+        let Some(held) = self.held() else {
+            let this = self.clone();
+            // In a task of its own: whoever asked may go away.
+            let first = tokio::spawn(async move {
+                let turn = Arc::clone(&this.turn).lock_owned().await;
+                match this.held() {
+                    Some(held) => Ok(held.index),
+                    None => this.read(turn).await,
+                }
+            });
+            return match tokio::time::timeout(PATIENCE, first).await {
+                Ok(index) => Ok(Some(index??)),
+                Err(_) => Ok(None),
+            };
+        };
+        if held.version == version {
+            return Ok(Some(held.index));
+        }
+        let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return Ok(Some(held.index)) };
+        let (this, small) = (self.clone(), held.index.len() < SMALL);
+        if let Some(ids) = self.store.touched((held.version, version)).await? {
+            let most = FRESH.0.max(held.index.base().len() / FRESH.1);
+            if held.fresh.len() + ids.len() <= most {
+                let before = held.clone();
+                let followed = tokio::spawn(async move { this.follow(turn, (before, version), &ids).await });
+                return Ok(Some(followed.await??));
+            }
+        }
+        let anew = tokio::spawn(async move { this.read(turn).await.inspect_err(log) });
+        Ok(Some(if small { anew.await?? } else { held.index }))
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hold(&self, held: Held) -> Arc<Index> {
+        let index = Arc::clone(&held.index);
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        index
+    }
+
+    /// Reads every model.
+    async fn read(&self, _turn: OwnedMutexGuard<()>) -> Result<Arc<Index>, Error> {
+        // Read first: what changes meanwhile is touched again.
+        let version = self.store.change_counter().await?;
+        let (mut builder, mut after) = (SegmentBuilder::default(), i64::MIN);
+        loop {
+            let rows = self.store.catalogue_rows(after, PART).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            rows.iter().for_each(|row| builder.add(&entry(row)));
+        }
+        let index = tokio::task::spawn_blocking(move || {
+            let empty = SegmentBuilder::default().finish();
+            Index::new(Arc::new(builder.finish()), empty, &BTreeSet::new())
+        })
+        .await?;
+        tracing::info!(models = index.len(), bytes = index.bytes(), "search index of {} models", index.len());
+        Ok(self.hold(Held { version, index: Arc::new(index), fresh: Arc::default() }))
+    }
+
+    /// Lays what was touched since over the same base.
+    async fn follow(
+        &self,
+        _turn: OwnedMutexGuard<()>,
+        (before, version): (Held, i64),
+        touched: &[i64],
+    ) -> Result<Arc<Index>, Error> {
+        let mut fresh = (*before.fresh).clone();
+        fresh.extend(touched.iter().map(|id| (*id, None)));
+        for row in self.store.catalogue_rows_of(touched).await? {
+            fresh.insert(row.id, Some(row));
+        }
+        let base: Arc<Segment> = Arc::clone(before.index.base());
+        let built = tokio::task::spawn_blocking(move || {
+            let mut builder = SegmentBuilder::default();
+            fresh.values().flatten().for_each(|row| builder.add(&entry(row)));
+            let touched: BTreeSet<i64> = fresh.keys().copied().collect();
+            (Index::new(base, builder.finish(), &touched), fresh)
+        });
+        let (index, fresh) = built.await?;
+        Ok(self.hold(Held { version, index: Arc::new(index), fresh: Arc::new(fresh) }))
+    }
+}
+
+fn log(error: &Error) {
+    tracing::warn!(%error, "the search index is not read anew: {error}");
+}
+
+fn entry(row: &CatalogueRow) -> Entry<'_> {
+    Entry {
+        id: row.id,
+        key: &row.key,
+        ghost: row.ghost,
+        weights: row.has_weights,
+        org: row.org.as_deref(),
+        licence: row.license.as_deref(),
+        task: row.pipeline_tag.as_deref(),
+        library: row.library.as_deref(),
+        architecture: row.model_type.as_deref().or(row.architecture.as_deref()),
+        dtype: row.dtype.as_deref(),
+        parameters: row.parameters,
+        downloads: row.downloads,
+        likes: row.likes,
+        created_at: row.created_at,
+        last_modified: row.last_modified,
+        tags: &row.tags,
+        languages: &row.languages,
+        relations: &row.relations,
+    }
+}

@@ -1,0 +1,137 @@
+//! Finding models through the index, or through the database while there is none yet.
+
+use analysis::catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted};
+use store::{ModelRow, SearchQuery, Sort};
+
+use crate::{Error, Registry};
+
+/// What to find.
+#[derive(Debug, Clone, Default)]
+pub struct FindQuery {
+    /// Words that all occur in the name.
+    pub text: Option<String>,
+    pub org: Option<String>,
+    /// Values of facets, at most one of each.
+    pub picks: Vec<(Facet, String)>,
+    /// Tags that the model has, all of them; a library, a task or a language counts as one.
+    pub tags: Vec<String>,
+    pub order: Order,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    pub limit: u64,
+    /// Values listed of each facet.
+    pub values: usize,
+}
+
+/// A page of models.
+#[derive(Debug, Clone)]
+pub struct Finds {
+    pub rows: Vec<ModelRow>,
+    pub next: Option<String>,
+    /// Models on all pages; unknown until the index is there.
+    pub total: Option<u64>,
+    /// Empty until the index is there.
+    pub facets: Vec<FacetCounts>,
+}
+
+impl FindQuery {
+    fn picked(&self, facet: Facet) -> Option<String> {
+        self.picks.iter().find(|(known, _)| *known == facet).map(|(_, value)| value.clone())
+    }
+
+    /// The same question to the database, which knows fewer facets and orders.
+    fn plain(&self) -> SearchQuery {
+        SearchQuery {
+            text: self.text.clone(),
+            org: self.org.clone(),
+            license: self.picked(Facet::Licence),
+            pipeline_tag: self.picked(Facet::Task),
+            library: self.picked(Facet::Library),
+            relation: self.picked(Facet::Relation).and_then(|word| word.parse().ok()),
+            has_weights: self.picked(Facet::Weights).map(|word| word == "yes"),
+            tags: self.tags.clone(),
+            sort: match self.order {
+                Order::Downloads | Order::Parameters => Sort::Downloads,
+                Order::Created => Sort::Created,
+                Order::Modified => Sort::Modified,
+                Order::Likes => Sort::Likes,
+                Order::Name => Sort::Name,
+            },
+            cursor: self.cursor.clone(),
+            limit: self.limit,
+            ..SearchQuery::default()
+        }
+    }
+
+    /// Whether only the index can answer.
+    fn needs_index(&self) -> bool {
+        let narrow =
+            |(facet, _): &(Facet, String)| matches!(facet, Facet::Architecture | Facet::Size | Facet::Dtype);
+        self.order == Order::Parameters || self.picks.iter().any(narrow)
+    }
+}
+
+/// One page of models with the counts of every facet.
+///
+/// # Errors
+/// [`store::Error::BadCursor`], [`store::Error::SearchTooLong`]; [`Error::IndexPending`] where only the index could
+/// answer; when the database cannot be read.
+pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error> {
+    let plain = query.plain();
+    plain.fits(&registry.limits)?;
+    let most = registry.limits.search_bytes;
+    if let Some((_, value)) = query.picks.iter().find(|(_, value)| value.len() > most) {
+        let given = value.len();
+        return Err(store::Error::SearchTooLong { given, unit: "bytes", most, limit: "search_bytes" }.into());
+    }
+    let Some(index) = registry.catalogue.current().await? else {
+        if query.needs_index() {
+            return Err(Error::IndexPending);
+        }
+        let page = registry.store.search(plain).await?;
+        return Ok(Finds { rows: page.items, next: page.next, total: None, facets: Vec::new() });
+    };
+    let order = query.order;
+    let after = match &query.cursor {
+        None => None,
+        Some(cursor) => {
+            let bad = || store::Error::BadCursor(cursor.chars().take(120).collect());
+            Some(After::read(cursor, order).ok_or_else(bad)?)
+        }
+    };
+    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX).clamp(1, 10_000);
+    let answer = tokio::task::spawn_blocking(move || {
+        let filter = Filter::default()
+            .text(query.text.as_deref().unwrap_or_default())
+            .org(query.org.as_deref())
+            .tags(&query.tags);
+        let filter =
+            query.picks.iter().fold(filter, |filter, (facet, value)| filter.pick(*facet, Some(value)));
+        index.search(&filter, &Wanted { order, after, limit, values: query.values })
+    })
+    .await?;
+    let Answer { ids, total, next, facets } = answer;
+    let rows = registry.store.light_models(&ids).await?;
+    Ok(Finds { rows, next: next.map(|after| after.cursor(order)), total: Some(total), facets })
+}
+
+/// The place in a list of children that a cursor names: downloads and number of the last one.
+///
+/// # Errors
+/// [`store::Error::BadCursor`].
+pub fn kin_cursor(cursor: &str) -> Result<(i64, i64), Error> {
+    let place = cursor.split_once('.').and_then(|(value, id)| Some((value.parse().ok()?, id.parse().ok()?)));
+    place.ok_or_else(|| store::Error::BadCursor(cursor.chars().take(120).collect()).into())
+}
+
+/// Models whose names begin with a text or hold it, the most fitting first; none while there is no index yet.
+///
+/// # Errors
+/// [`store::Error::SearchTooLong`]; when the database cannot be read.
+pub async fn typeahead(registry: &Registry, text: &str, most: usize) -> Result<Vec<ModelRow>, Error> {
+    let (text, most) = (text.to_owned(), most.min(100));
+    SearchQuery { text: Some(text.clone()), ..SearchQuery::default() }.fits(&registry.limits)?;
+    let Some(index) = registry.catalogue.current().await? else { return Ok(Vec::new()) };
+    let ids = tokio::task::spawn_blocking(move || index.suggest(&text, most)).await?;
+    Ok(registry.store.light_models(&ids).await?)
+}

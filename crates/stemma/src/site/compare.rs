@@ -1,0 +1,200 @@
+//! Two models side by side as the pages show them: metadata, configuration, tokenizer, files, tensors.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ::web::{
+    Failure,
+    view::{
+        ComparePage, FieldDiff, FileDiff, Name, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,
+    },
+};
+use analysis::{
+    diff::DiffReport,
+    kinship::{Layer, Module},
+};
+use jobs::{Access, Registry, Wording};
+use serde_json::Value;
+use store::ModelRow;
+
+use super::Result;
+
+/// Values of a configuration that are looked at, and characters of one that are shown.
+const VALUES: usize = 2_000;
+const SHOWN: usize = 120;
+
+/// Two models side by side.
+pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Result<ComparePage> {
+    let report = jobs::compare(registry, a, b, &Access::registry()).await.map_err(Failure::from)?;
+    let (left, right) = (registry.store.model_by_id(a).await?, registry.store.model_by_id(b).await?);
+    let mut page = ComparePage {
+        verdict: report.verdict.clone(),
+        only_a: report.only_a.clone(),
+        only_b: report.only_b.clone(),
+        shape_mismatches: report
+            .shape_mismatches
+            .iter()
+            .map(|m| format!("{}: {:?} against {:?}", m.name, m.shape_a, m.shape_b))
+            .collect(),
+        tensors: report.tensors.iter().map(tensor).collect(),
+        ..ComparePage::default()
+    };
+    let (Some(left), Some(right)) = (left, right) else { return Ok(page) };
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    let ancestor =
+        forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| n.name.clone());
+    if let (Sides::Three, Some(base)) = (sides, &ancestor) {
+        page.three_way = Some(three_way(registry, (&left.name, &right.name), base).await?);
+    }
+    page.merge_base = ancestor.map(Name);
+    page.fields = fields(&left, &right);
+    (page.config, page.config_same) = config(&left, &right);
+    page.files = files(registry, &left, &right).await?;
+    page.vocabulary = jobs::wording(registry, [&left, &right]).await?.map(vocabulary);
+    page.a = Name(left.name);
+    page.b = Name(right.name);
+    Ok(page)
+}
+
+fn tensor(t: &analysis::diff::TensorDiff) -> TensorDiff {
+    let (module, layer) = (Module::of(&t.name), Layer::of(&t.name));
+    TensorDiff {
+        name: t.name.clone(),
+        dtype_a: t.dtype_a.clone(),
+        dtype_b: t.dtype_b.clone(),
+        shape: t.shape.clone(),
+        elements: t.elements,
+        relative_l2: t.relative_l2,
+        cosine: t.cosine,
+        max_abs: Some(t.max_abs),
+        unchanged_share: Some(t.unchanged_share),
+        identical: t.identical,
+        module: module.label().to_owned(),
+        module_rank: module as u8,
+        layer: layer.label(),
+        layer_rank: match layer {
+            Layer::Embed => -1,
+            Layer::Number(number) => i64::try_from(number).unwrap_or(i64::MAX - 3),
+            Layer::Norm => i64::MAX - 2,
+            Layer::Head => i64::MAX - 1,
+            Layer::Other => i64::MAX,
+        },
+    }
+}
+
+/// What each of the two changed since a common ancestor; an ancestor without weights is a failure that says so.
+async fn three_way(registry: &Registry, (a, b): (&str, &str), base: &str) -> Result<ThreeWay> {
+    let mut changes: BTreeMap<String, ThreeWayTensor> = BTreeMap::new();
+    for (side, model) in [a, b].into_iter().enumerate() {
+        // The ancestor may be one of the two: it has changed nothing since itself.
+        if model == base {
+            continue;
+        }
+        let report: DiffReport = jobs::compare(registry, model, base, &Access::registry()).await?;
+        for tensor in report.tensors {
+            let row = changes.entry(tensor.name.clone()).or_insert_with(|| ThreeWayTensor {
+                name: tensor.name.clone(),
+                changes: [Some(0.0); 2],
+                changed: [false; 2],
+            });
+            row.changed[side] = !tensor.identical && tensor.unchanged_share < 1.0;
+            row.changes[side] = if row.changed[side] { tensor.relative_l2 } else { Some(0.0) };
+        }
+    }
+    Ok(ThreeWay { base: Name::from(base), tensors: changes.into_values().collect() })
+}
+
+fn fields(left: &ModelRow, right: &ModelRow) -> Vec<FieldDiff> {
+    let listed = |items: &[String]| (!items.is_empty()).then(|| items.join(", ").chars().take(300).collect());
+    let tags = |row: &ModelRow| {
+        let plain: Vec<String> = row.tags.iter().filter(|tag| !tag.contains(':')).cloned().collect();
+        listed(&plain)
+    };
+    let number = |value: Option<i64>| value.map(|n| n.to_string());
+    let both = |of: &dyn Fn(&ModelRow) -> Option<String>| (of(left), of(right));
+    let date = |value: Option<i64>| value.map(|at| ::web::view::When(at).to_string());
+    let all = [
+        ("Licence", both(&|row| row.license.clone())),
+        ("Task", both(&|row| row.pipeline_tag.clone())),
+        ("Library", both(&|row| row.library.clone())),
+        ("Architecture", both(&|row| row.architecture.clone())),
+        ("Parameters", both(&|row| number(row.parameters))),
+        ("Languages", both(&|row| listed(&row.languages))),
+        ("Training data", both(&|row| listed(&row.datasets))),
+        ("Tags", both(&tags)),
+        ("Downloads", both(&|row| number(row.downloads))),
+        ("Created", both(&|row| date(row.created_at))),
+    ];
+    all.into_iter()
+        .filter(|(_, (a, b))| a.is_some() || b.is_some())
+        .map(|(field, (a, b))| FieldDiff { field: field.to_owned(), a, b })
+        .collect()
+}
+
+/// The values of a configuration by their path.
+fn flat(config: Option<&Value>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut open: Vec<(String, &Value)> = config.map(|value| (String::new(), value)).into_iter().collect();
+    while let Some((path, value)) = open.pop() {
+        match value {
+            Value::Object(fields) if found.len() < VALUES => {
+                let dot = if path.is_empty() { "" } else { "." };
+                open.extend(fields.iter().map(|(key, value)| (format!("{path}{dot}{key}"), value)));
+            }
+            other => {
+                found.insert(path, other.to_string());
+            }
+        }
+    }
+    found
+}
+
+fn config(left: &ModelRow, right: &ModelRow) -> (Vec<FieldDiff>, u64) {
+    let (a, b) = (flat(left.config.as_ref()), flat(right.config.as_ref()));
+    let mut paths: Vec<&String> = a.keys().chain(b.keys()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let short = |text: &String| match text.chars().count() > SHOWN {
+        true => text.chars().take(SHOWN).chain(['…']).collect(),
+        false => text.clone(),
+    };
+    let (same, differing): (Vec<&String>, Vec<&String>) =
+        paths.into_iter().partition(|path| a.get(*path) == b.get(*path));
+    let field = |path: &String| FieldDiff {
+        field: path.clone(),
+        a: a.get(path).map(short),
+        b: b.get(path).map(short),
+    };
+    (differing.into_iter().map(field).collect(), same.len() as u64)
+}
+
+async fn files(registry: &Registry, left: &ModelRow, right: &ModelRow) -> Result<Vec<FileDiff>> {
+    let (Some(a), Some(b)) = (left.revision, right.revision) else { return Ok(Vec::new()) };
+    let (a, b) = (registry.store.files(a).await?, registry.store.files(b).await?);
+    let known: HashMap<&str, &domain::Digest> =
+        b.iter().map(|file| (file.path.as_str(), &file.digest)).collect();
+    let mut all: Vec<FileDiff> = a
+        .iter()
+        .map(|file| FileDiff {
+            path: file.path.clone(),
+            word: match known.get(file.path.as_str()) {
+                None => "only in the first",
+                Some(digest) if **digest == file.digest => "the same",
+                Some(_) => "differs",
+            },
+        })
+        .collect();
+    let mine: Vec<&str> = a.iter().map(|file| file.path.as_str()).collect();
+    let others = b.iter().filter(|file| !mine.contains(&file.path.as_str()));
+    all.extend(others.map(|file| FileDiff { path: file.path.clone(), word: "only in the second" }));
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(all)
+}
+
+fn vocabulary(wording: Wording) -> VocabularyDiff {
+    VocabularyDiff {
+        tokens: wording.tokens.map(|count| count as u64),
+        same: wording.same as u64,
+        moved: wording.moved as u64,
+        only: wording.only.map(|(count, named)| (count as u64, named)),
+    }
+}

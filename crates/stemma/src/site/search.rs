@@ -1,0 +1,78 @@
+//! Search results and suggestions as the pages show them.
+
+use ::web::{
+    Failure,
+    view::{FACETS, FacetGroup, Found, Name, SearchPage, SearchQuery, Sort},
+};
+use analysis::catalogue::{Facet, Order};
+use jobs::{FindQuery, Registry};
+
+use super::{Result, count};
+
+/// Values listed of each facet.
+const VALUES: usize = 10;
+/// Names suggested.
+const NAMES: usize = 8;
+
+fn facet(word: &str) -> Option<Facet> {
+    Facet::ALL.into_iter().find(|facet| facet.as_str() == word)
+}
+
+/// One page of results.
+pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage> {
+    let picks = query.picks.iter().filter_map(|(word, value)| Some((facet(word)?, value.clone())));
+    let wanted = FindQuery {
+        text: query.text.clone(),
+        org: query.org.clone(),
+        tags: query.tags.clone(),
+        picks: picks.collect(),
+        order: match query.sort {
+            Sort::Downloads => Order::Downloads,
+            Sort::Created => Order::Created,
+            Sort::Likes => Order::Likes,
+            Sort::Parameters => Order::Parameters,
+            Sort::Name => Order::Name,
+        },
+        cursor: query.cursor.clone(),
+        limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
+        values: VALUES,
+    };
+    let found = jobs::find(registry, wanted).await?;
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    let items = found
+        .rows
+        .iter()
+        .map(|row| Found {
+            name: Name(row.name.clone()),
+            ghost: row.ghost,
+            parent: forest.primary_parent(row.id).and_then(|parent| {
+                let link = forest.parents(row.id).into_iter().find(|link| link.id == parent)?;
+                Some((link.relation, Name(forest.node(parent)?.name.clone())))
+            }),
+            parameters: row.parameters.map(count),
+            license: row.license.clone(),
+            pipeline_tag: row.pipeline_tag.clone(),
+            library: row.library.clone(),
+            downloads: row.downloads.map(count),
+            likes: row.likes.map(count),
+            created_at: row.created_at,
+            has_weights: row.has_weights,
+        })
+        .collect();
+    let group = |counts: analysis::catalogue::FacetCounts| {
+        let known = FACETS.into_iter().find(|(word, _)| *word == counts.facet.as_str())?;
+        Some(FacetGroup { facet: known.0, values: counts.values })
+    };
+    Ok(SearchPage {
+        items,
+        next: found.next,
+        total: found.total,
+        facets: found.facets.into_iter().filter_map(group).collect(),
+    })
+}
+
+/// Names for what is typed.
+pub async fn suggest(registry: &Registry, text: &str) -> Result<Vec<Name>> {
+    let rows = jobs::typeahead(registry, text, NAMES).await?;
+    Ok(rows.into_iter().map(|row| Name(row.name)).collect())
+}

@@ -1,0 +1,117 @@
+//! Large families: trees that stay small, children page by page, and all of a family on one screen.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use stemma_tests::{Server, client, databases, get};
+
+const CHILDREN: usize = 1_300;
+
+/// A root with many children of two kinds, one of which has children of its own, beside two small families.
+fn fill(server: &Server) -> Result<()> {
+    let mut rows = vec![
+        json!({ "id": "big/root", "license": "mit" }),
+        json!({ "id": "small/root" }),
+        json!({ "id": "small/child", "tags": ["base_model:finetune:small/root"] }),
+        json!({ "id": "lone/wolf" }),
+    ];
+    rows.extend((0..CHILDREN).map(|at| {
+        let kind = ["finetune", "quantized"][at % 2];
+        json!({ "id": format!("many/child-{at}"), "downloads": at % 50, "tags": [format!("base_model:{kind}:big/root")] })
+    }));
+    rows.extend((0..300).map(
+        |at| json!({ "id": format!("many/grandchild-{at}"), "tags": ["base_model:adapter:many/child-7"] }),
+    ));
+    let dump = server.data().join("families.jsonl");
+    fs_err::write(&dump, rows.iter().map(|row| format!("{row}\n")).collect::<String>())?;
+    let out = server.stemma().args(["import", "dump"]).arg(&dump).output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tree_of_a_famous_root_is_cut_and_says_what_is_left() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        fill(&server)?;
+
+        let tree = get(&client, &server, "/api/v1/models/big/root/lineage?down=5").await?;
+        let few = get(&client, &server, "/api/v1/models/big/root/lineage?limit=10").await?;
+        let refused = client.get(server.url("/api/v1/models/big/root/lineage?limit=999999")).send().await?;
+        let told = server.stemma().args(["tree", "big/root", "--limit", "20"]).output()?;
+
+        let nodes = |tree: &Value| tree["nodes"].as_array().map(Vec::len);
+        ensure!(nodes(&tree) == Some(500) && nodes(&few) == Some(10), "{:?}", nodes(&tree));
+        ensure!(
+            tree["truncated"] == true && tree["descendants"] == CHILDREN + 300,
+            "{}",
+            tree["descendants"]
+        );
+        ensure!(tree["children"] == json!({ "finetune": 650, "quantized": 650 }), "{}", tree["children"]);
+        ensure!(few["nodes"][0]["hidden"] == CHILDREN - 9, "{}", few["nodes"][0]);
+        ensure!(refused.status() == 400, "{}", refused.status());
+        ensure!(String::from_utf8_lossy(&told.stdout).lines().count() == 21);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_child_is_listed_once_page_by_page_and_found_by_its_name() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        fill(&server)?;
+
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/api/v1/models/big/root/children?relation=quantized&limit=100{cursor}");
+            let page = get(&client, &server, &path).await?;
+            ensure!(page["total"] == 650 && page["relations"]["finetune"] == 650, "{page}");
+            let items = page["items"].as_array().context("no items")?;
+            found.extend(items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)));
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let named = get(&client, &server, "/api/v1/models/big/root/children?search=CHILD-12").await?;
+
+        ensure!(found.len() == 650 && found.iter().collect::<BTreeSet<_>>().len() == 650);
+        ensure!(named["total"] == 111, "{}", named["total"]);
+        let seventh =
+            get(&client, &server, "/api/v1/models/big/root/children?search=child-7&limit=100").await?;
+        let item =
+            seventh["items"].as_array().and_then(|all| all.iter().find(|item| item["id"] == "many/child-7"));
+        ensure!(item.context("no child-7")?["descendants"] == 300);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_whole_family_and_all_families_fit_on_one_page() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        fill(&server)?;
+        let page = async |path: &str| -> Result<String> {
+            let answer = client.get(server.url(path)).send().await?;
+            ensure!(answer.status() == 200, "{path}: {}", answer.status());
+            Ok(answer.text().await?)
+        };
+
+        let family = page("/big/root/icicle").await?;
+        let branch = page("/many/child-7/icicle").await?;
+        let atlas = page("/atlas").await?;
+        let children = page("/big/root/children?relation=quantized&search=child-77").await?;
+
+        let boxes = family.matches("class=\"bar rel-").count();
+        ensure!(boxes < 700 && family.len() < 400_000, "{boxes} boxes in {} bytes", family.len());
+        ensure!(family.contains("/many/child-7/icicle") && family.contains("bar strip"), "no strip");
+        ensure!(branch.contains("href=\"/big/root/icicle\""), "the way back is missing");
+        ensure!(
+            atlas.contains("/big/root/icicle") && atlas.contains("2\u{202f}families")
+                || atlas.contains("2 families"),
+            "{atlas}"
+        );
+        ensure!(atlas.contains("1 model has no relatives"), "{atlas}");
+        ensure!(children.contains("many/child-77<") && !children.contains("many/child-8<"), "{children}");
+    }
+    Ok(())
+}

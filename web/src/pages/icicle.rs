@@ -1,0 +1,48 @@
+//! A whole family on one screen; a click comes nearer, and every step has an address.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use super::{Answer, Data, model};
+use crate::{
+    answer,
+    svg::icicle::{self, Icicle, LEVELS, WIDTH},
+    view::{Count, Family, plural},
+};
+
+#[derive(Template)]
+#[template(path = "pages/icicle.html")]
+struct Page {
+    family: Family,
+    icicle: Icicle,
+    width: f64,
+    summary: String,
+}
+
+/// `GET /{org}/{name}/icicle`
+pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
+    let (org, name) = path.into_inner();
+    page(&source, &format!("{org}/{name}"), request.query_string()).await
+}
+
+/// The page of a name, whatever its shape.
+pub async fn page(source: &Data, name: &str, _query: &str) -> Answer {
+    let Some(family) = source.family(name, (LEVELS, icicle::HEIGHT as u64)).await? else {
+        return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
+    };
+    if family.name.0 != name {
+        return Ok(model::moved(&family.name.below("icicle")));
+    }
+    let icicle = icicle::layout(&family);
+    let drawn = family.slices.len() as u64;
+    let summary = match family.size - drawn.min(family.size) {
+        0 => format!("{}, all drawn.", plural(family.size, "model", "models")),
+        _ => {
+            let least = icicle::least(family.size);
+            let boxes = plural(drawn, "branch has", "branches have");
+            let all = plural(family.size, "model", "models");
+            format!("{all}; {boxes} a box, those of fewer than {} models are hatched.", Count(least.max(2)))
+        }
+    };
+    Ok(answer::ok(&Page { icicle, width: WIDTH, summary, family }))
+}

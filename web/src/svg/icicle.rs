@@ -1,0 +1,196 @@
+//! A family as an icicle: generations from left to right, the height of a box is the number of models in it. What is
+//! lower than a pixel is a hatched strip with its count.
+
+use super::shape;
+use crate::view::{Count, Family, FamilySlice, Name, plural};
+
+pub const WIDTH: f64 = 1080.0;
+/// The height of a large family; also how many boxes one generation has at most.
+pub const HEIGHT: f64 = 640.0;
+/// Generations shown below the first.
+pub const LEVELS: usize = 7;
+/// A box needs this height for a label.
+const LINE: f64 = 16.0;
+const LOWEST: f64 = 110.0;
+
+/// A model with everything below it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+    pub class: String,
+    pub label: String,
+    pub title: String,
+    pub href: String,
+}
+
+/// A row of the table that says the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub name: Name,
+    pub href: String,
+    pub depth: usize,
+    pub relation: &'static str,
+    pub size: u64,
+    /// Models that are only counted.
+    pub small: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Icicle {
+    pub height: f64,
+    pub bars: Vec<Bar>,
+    pub strips: Vec<Bar>,
+    pub rows: Vec<Row>,
+}
+
+/// Rows of the table.
+const ROWS: usize = 200;
+
+/// The smallest branch that gets a box of its own, in models.
+pub fn least(size: u64) -> u64 {
+    size.div_ceil(HEIGHT as u64).max(1)
+}
+
+/// Lays a family out; the first slice is its root.
+pub fn layout(family: &Family) -> Icicle {
+    let size = family.size.max(1) as f64;
+    let height = (size * 26.0).clamp(LOWEST, HEIGHT);
+    let scale = height / size;
+    let deepest = family.slices.iter().map(|slice| slice.depth + usize::from(slice.small.1 > 0)).max();
+    let column = WIDTH / (deepest.unwrap_or(0).min(LEVELS + 1) + 1) as f64;
+    let mut icicle = Icicle { height, ..Icicle::default() };
+    for (at, slice) in family.slices.iter().enumerate() {
+        let place = |depth: usize, start: u64, models: u64| {
+            (depth as f64 * column, start as f64 * scale, models as f64 * scale)
+        };
+        let (x, y, high) = place(slice.depth, slice.start, slice.size);
+        let relation = slice.relation.map_or("root", |relation| relation.as_str());
+        let below = slice.size - 1;
+        let href = match (at, below) {
+            (0, _) | (_, 0) => slice.name.href(),
+            _ => slice.name.below("icicle"),
+        };
+        icicle.bars.push(Bar {
+            x,
+            y,
+            width: column,
+            height: high,
+            class: class(slice),
+            label: label(slice, (column, high)),
+            title: format!("{} ({relation}, {} below)", slice.name, plural(below, "model", "models")),
+            href: href.clone(),
+        });
+        if icicle.rows.len() < ROWS {
+            icicle.rows.push(Row {
+                name: slice.name.clone(),
+                href,
+                depth: slice.depth,
+                relation,
+                size: slice.size,
+                small: slice.small.1,
+            });
+        }
+        let (branches, models, start) = slice.small;
+        let (x, y, high) = place(slice.depth + 1, start, models);
+        if models > 0 && high >= 1.0 && slice.depth <= LEVELS {
+            let text = format!("{} more", Count(models));
+            icicle.strips.push(Bar {
+                x,
+                y,
+                width: column,
+                height: high,
+                class: "strip".to_owned(),
+                label: if high >= LINE { fitted(&text, column) } else { String::new() },
+                title: format!("{text}, in {} of {}", plural(branches, "branch", "branches"), slice.name),
+                href: slice.name.below("children"),
+            });
+        }
+    }
+    icicle
+}
+
+fn class(slice: &FamilySlice) -> String {
+    let relation = slice.relation.map_or("root", |relation| relation.as_str());
+    format!("bar rel-{relation}{}", if slice.ghost { " ghost" } else { "" })
+}
+
+fn label(slice: &FamilySlice, (width, height): (f64, f64)) -> String {
+    if height < LINE {
+        return String::new();
+    }
+    let below = if slice.size > 1 { format!(" · {}", Count(slice.size)) } else { String::new() };
+    fitted(&format!("{} {}{below}", shape::symbol(slice.relation), slice.name.short()), width)
+}
+
+/// A text cut to the width of a box, or nothing where little would be left.
+fn fitted(text: &str, width: f64) -> String {
+    let room = ((width - 10.0) / 7.1).max(0.0) as usize;
+    match text.chars().count() {
+        count if count <= room => text.to_owned(),
+        _ if room < 4 => String::new(),
+        _ => text.chars().take(room - 1).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A root with a hundred thousand models below, in two branches and many small ones.
+    fn family() -> Family {
+        let slice = |name: &str, (depth, start, size): (usize, u64, u64), small| FamilySlice {
+            name: Name::from(name),
+            depth,
+            start,
+            size,
+            small,
+            ..FamilySlice::default()
+        };
+        let slices = vec![
+            slice("o/root", (0, 0, 100_000), (30_000, 39_999, 60_000)),
+            slice("o/large", (1, 0, 50_000), (49_999, 49_999, 0)),
+            slice("o/small", (1, 50_000, 10_000), (9_999, 9_999, 50_000)),
+        ];
+        Family { name: Name::from("o/root"), size: 100_000, slices, ..Family::default() }
+    }
+
+    #[test]
+    fn boxes_and_strips_of_a_generation_fill_their_parent_without_overlap() {
+        let icicle = layout(&family());
+
+        let mut column: Vec<&Bar> =
+            icicle.bars.iter().chain(&icicle.strips).filter(|bar| bar.x == icicle.bars[1].x).collect();
+        column.sort_by(|a, b| a.y.total_cmp(&b.y));
+        assert_eq!(column.len(), 3);
+        assert!(column.windows(2).all(|pair| (pair[0].y + pair[0].height - pair[1].y).abs() < 1e-6));
+        assert!(icicle.bars.iter().all(|bar| bar.y + bar.height <= icicle.height + 1e-6));
+        assert!(icicle.strips.iter().any(|strip| strip.label.contains("more")));
+    }
+
+    #[test]
+    fn what_is_clicked_comes_nearer_and_a_leaf_opens_its_page() {
+        let mut family = family();
+        family.slices.push(FamilySlice {
+            name: Name::from("o/leaf"),
+            depth: 1,
+            size: 1,
+            ..FamilySlice::default()
+        });
+
+        let icicle = layout(&family);
+
+        assert_eq!(icicle.bars[1].href, "/o/large/icicle");
+        assert_eq!(icicle.bars[3].href, "/o/leaf");
+        assert_eq!(icicle.strips[0].href, "/o/root/children");
+    }
+
+    #[test]
+    fn a_box_is_at_least_a_pixel_high() {
+        for size in [1, 639, 640, 641, 100_000, 2_000_000] {
+            assert!(least(size) as f64 * HEIGHT / size as f64 >= 1.0);
+        }
+    }
+}

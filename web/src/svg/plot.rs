@@ -1,0 +1,104 @@
+//! Bars and intervals: plots small enough to be read as text beside their table.
+
+/// A bar along the horizontal, in shares of the plot's width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    pub label: String,
+    /// The value as people read it.
+    pub text: String,
+    pub y: f64,
+    pub width: f64,
+    /// The ends of an interval around the value, where there is one.
+    pub whisker: Option<(f64, f64)>,
+    pub title: String,
+}
+
+impl Bar {
+    /// Where the text beside the bar begins, from the beginning of the bar.
+    pub fn end(&self) -> f64 {
+        self.width.max(self.whisker.map_or(0.0, |(_, high)| high)) + 7.0
+    }
+}
+
+/// Bars below each other.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plot {
+    pub width: f64,
+    pub height: f64,
+    /// Where bars begin.
+    pub left: f64,
+    pub bars: Vec<Bar>,
+}
+
+/// A value to draw.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Value {
+    pub label: String,
+    pub value: f64,
+    pub text: String,
+    pub interval: Option<(f64, f64)>,
+}
+
+/// The longest bar, and the room beside it for its text.
+const LONGEST: f64 = 260.0;
+const TEXT: f64 = 130.0;
+const ROW: f64 = 26.0;
+/// Letters of a label, and their width.
+const LABEL: usize = 32;
+const LETTER: f64 = 7.4;
+
+/// How values become lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    Linear,
+    /// By the logarithm of one more than the value, for counts of many sizes.
+    Log,
+}
+
+/// Lays bars out; the longest fills the width.
+pub fn bars(values: &[Value], scale: Scale) -> Plot {
+    let length = |value: f64| match scale {
+        Scale::Linear => value.max(0.0),
+        Scale::Log => value.max(0.0).ln_1p(),
+    };
+    let ends = values.iter().flat_map(|value| [Some(value.value), value.interval.map(|(_, high)| high)]);
+    let most = ends.flatten().map(length).fold(0.0, f64::max).max(1e-12);
+    let across = |value: f64| length(value) / most * LONGEST;
+    let bar = |(at, value): (usize, &Value)| Bar {
+        label: match value.label.chars().count() {
+            count if count <= LABEL => value.label.clone(),
+            _ => value.label.chars().take(LABEL - 1).chain(['…']).collect(),
+        },
+        text: value.text.clone(),
+        y: at as f64 * ROW,
+        width: across(value.value).max(if value.value > 0.0 { 1.0 } else { 0.0 }),
+        whisker: value.interval.map(|(low, high)| (across(low), across(high))),
+        title: format!("{}: {}", value.label, value.text),
+    };
+    let bars: Vec<Bar> = values.iter().enumerate().map(bar).collect();
+    let longest = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
+    let left = longest as f64 * LETTER + 16.0;
+    Plot { width: left + LONGEST + TEXT, height: values.len() as f64 * ROW + 4.0, left, bars }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_bar_fills_the_plot_and_none_leaves_it() {
+        let value =
+            |value: f64, interval| Value { label: "x".repeat(99), value, interval, ..Value::default() };
+        for scale in [Scale::Linear, Scale::Log] {
+            let values =
+                [value(0.0, None), value(3.0, Some((2.0, 9.0))), value(1e9, None), value(-1.0, None)];
+
+            let plot = bars(&values, scale);
+
+            let widths: Vec<f64> = plot.bars.iter().map(|bar| bar.width).collect();
+            assert!((widths[2] - LONGEST).abs() < 1e-9 && widths[0] == 0.0 && widths[3] == 0.0, "{widths:?}");
+            assert!(widths[1] >= 1.0 && plot.bars[1].whisker.unwrap().1 >= plot.bars[1].whisker.unwrap().0);
+            assert!(plot.bars.iter().all(|bar| bar.y < plot.height && bar.label.chars().count() <= LABEL));
+        }
+    }
+}

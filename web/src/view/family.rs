@@ -1,0 +1,116 @@
+//! A family by size: its branches, the children of one model, and all families at once.
+
+use domain::Relation;
+
+use super::{ChildGroup, FamilyRow, LicenceClass, Name};
+
+/// A branch of a family; sizes and starts are numbers of models.
+#[derive(Debug, Clone, Default)]
+pub struct FamilySlice {
+    pub name: Name,
+    pub ghost: bool,
+    /// How it descends from its primary parent; none for a root.
+    pub relation: Option<Relation>,
+    /// Generations below the first.
+    pub depth: usize,
+    /// Models before it in its generation.
+    pub start: u64,
+    /// Models below it, itself among them.
+    pub size: u64,
+    /// Children that are only counted: branches, models in them, and models before them.
+    pub small: (u64, u64, u64),
+}
+
+/// A model with everything below it.
+#[derive(Debug, Clone, Default)]
+pub struct Family {
+    pub name: Name,
+    /// From the root of the family to the primary parent.
+    pub path: Vec<Name>,
+    /// Models below it, itself among them.
+    pub size: u64,
+    /// The model itself first, a parent before its children.
+    pub slices: Vec<FamilySlice>,
+}
+
+/// Which children to list.
+#[derive(Debug, Clone, Default)]
+pub struct ChildrenQuery {
+    pub relation: Option<Relation>,
+    /// A part of the name.
+    pub text: String,
+    pub cursor: Option<String>,
+    pub limit: u32,
+}
+
+/// A child of a model.
+#[derive(Debug, Clone)]
+pub struct ChildRow {
+    pub name: Name,
+    pub relation: Relation,
+    pub ghost: bool,
+    /// Nobody but the weights says so.
+    pub inferred: bool,
+    /// Another parent is the one it hangs under in trees.
+    pub elsewhere: bool,
+    pub license: Option<String>,
+    pub downloads: u64,
+    /// Models below it.
+    pub below: u64,
+}
+
+impl ChildRow {
+    pub(crate) fn licence_class(&self) -> LicenceClass {
+        LicenceClass::of(self.license.as_deref())
+    }
+}
+
+/// The children of one model.
+#[derive(Debug, Clone, Default)]
+pub struct ChildrenPage {
+    pub name: Name,
+    /// All its children.
+    pub groups: Vec<ChildGroup>,
+    pub items: Vec<ChildRow>,
+    /// Children that are found, on all pages.
+    pub total: u64,
+    /// Cursor of the next page.
+    pub next: Option<String>,
+}
+
+/// Which families to show, by their place in the list from the largest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AtlasQuery {
+    pub from: usize,
+    /// The place after the last; none for all.
+    pub to: Option<usize>,
+}
+
+/// A tile of the atlas.
+#[derive(Debug, Clone)]
+pub enum AtlasTile {
+    Family(FamilyRow),
+    /// Families from one place to before another, with the models in them and the sizes of the first and the last.
+    Range {
+        from: usize,
+        to: usize,
+        models: u64,
+        sizes: (u64, u64),
+    },
+}
+
+/// All families, or some of them.
+#[derive(Debug, Clone, Default)]
+pub struct AtlasPage {
+    /// Families there are.
+    pub families: u64,
+    /// Models in them.
+    pub models: u64,
+    /// Models without relatives.
+    pub singletons: u64,
+    pub from: usize,
+    pub to: usize,
+    pub tiles: Vec<AtlasTile>,
+    /// Families by size: the smallest and the largest size, and how many.
+    pub sizes: Vec<(u64, u64, u64)>,
+}
