@@ -100,6 +100,10 @@ async fn nobody_but_members_hears_of_a_private_model_on_any_address() -> Result<
             .chain(["/mandoc/scribe-v1/lineage", "/api/models", "/api/models/mandoc/scribe-v1"])
             .chain(["/api/v1/models/mandoc/scribe-v1/lineage", "/api/v1/models/mandoc/scribe-v1/relatives"])
             .chain(["/api/v1/models/mandoc/scribe-v1/lineage?format=dot", "/api/v1/models/mandoc/scribe-v1"])
+            .chain(["/api/v1/models/mandoc/scribe-v1/merge-suggestions?base=mandoc/scribe-v1"])
+            .chain(["/api/v1/typeahead?q=scribe", "/api/v1/models?facets=true", "/models?search=scribe"])
+            .chain(["/api/v1/reports/names", "/api/v1/reports/families", "/api/v1/reports/licences"])
+            .chain(["/api/models?filter=base_model:mandoc/scribe-v1", "/api/models?search=scribe&full=true"])
             .map(|path| (path.to_owned(), false));
         let own = [
             format!("/{CLOSED}"),

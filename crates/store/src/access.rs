@@ -9,9 +9,10 @@ use std::{
 };
 
 use domain::{Act, Digest, Refusal, Role, Thing, Viewer};
+use sea_orm::DatabaseTransaction;
 
 use crate::{
-    Error, ModelRow, Result, Store, TokenRow,
+    Error, ModelRow, NewCommit, Result, Store, TokenRow,
     models::resolve,
     rows::get,
     sql::{self, Params},
@@ -242,6 +243,24 @@ impl Store {
         );
         Ok(sql::one(self.db(), &sql, params).await?.is_some())
     }
+}
+
+/// Hides a model that begins with this revision where the commit asks for it, or a private job made it.
+pub async fn found_private(
+    tx: &DatabaseTransaction,
+    model: i64,
+    (fence, commit): (Option<&(String, i64)>, &NewCommit),
+) -> Result<()> {
+    let mut params = Params::default();
+    let job = fence.map(|(job, _)| job.clone());
+    let sql = format!(
+        "UPDATE models SET private = TRUE WHERE id = {} AND revision IS NULL
+         AND ({} OR EXISTS (SELECT 1 FROM jobs WHERE id = {} AND private))",
+        params.add(model),
+        params.add(commit.founds_private),
+        params.add(job)
+    );
+    sql::run(tx, &sql, params).await.map(drop)
 }
 
 fn refused(refusal: Refusal, (act, name): (Act, &str)) -> Error {

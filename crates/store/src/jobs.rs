@@ -7,6 +7,7 @@ use ulid::Ulid;
 
 use crate::{
     Error, Page, Result, Store,
+    discretion::text_of,
     rows::{get, json, maybe_json, to_json},
     sql::{self, Params},
 };
@@ -177,7 +178,8 @@ impl Store {
         if let Some(only) = self.visible_work(&mut params) {
             sql.push_str(&format!(" AND {only}"));
         }
-        sql::one(self.db(), &sql, params).await?.as_ref().map(job).transpose()
+        let found = sql::all(self.db(), &sql, params).await?.iter().map(job).collect::<Result<_>>()?;
+        Ok(self.discreet(found, said).await?.pop())
     }
 
     /// One page of jobs, newest first.
@@ -205,7 +207,7 @@ impl Store {
         let more = items.len() as u64 > limit;
         items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = items.last().filter(|_| more).map(|last| last.id.clone());
-        Ok(Page { items, next })
+        Ok(Page { items: self.discreet(items, said).await?, next })
     }
 
     /// Cancels a job: at once when it waits, at its next heartbeat when it runs. `false` when it is
@@ -225,6 +227,12 @@ impl Store {
         );
         Ok(sql::run(self.db(), &sql, params).await? > 0)
     }
+}
+
+/// Everything that a job says in words.
+fn said(job: &JobRow) -> String {
+    let words = text_of(&job.payload, job.result.as_ref());
+    format!("{words} {}", job.error_message.as_deref().unwrap_or_default())
 }
 
 /// Whether what a job publishes, or the one model that it is about, is private.

@@ -15,6 +15,7 @@ mod commits;
 mod connect;
 mod counts;
 mod decisions;
+mod discretion;
 mod edges;
 mod error;
 mod gitoids;

@@ -8,6 +8,7 @@ use ulid::Ulid;
 
 use crate::{
     Error, Page, Result, Store,
+    discretion::text_of,
     rows::{get, json, to_json, unsigned},
     sql::{self, Params},
 };
@@ -150,7 +151,8 @@ impl Store {
         if let Some(only) = self.visible_work(&mut params) {
             sql.push_str(&format!(" AND {only}"));
         }
-        sql::one(self.db(), &sql, params).await?.as_ref().map(search).transpose()
+        let found = sql::all(self.db(), &sql, params).await?.iter().map(search).collect::<Result<_>>()?;
+        Ok(self.discreet(found, |row: &SearchRow| text_of(&row.basis, None)).await?.pop())
     }
 
     /// One page of searches, newest first.
@@ -171,7 +173,8 @@ impl Store {
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
         let items = rows.iter().map(search).collect::<Result<Vec<_>>>()?;
-        Ok(page(items, limit, |row| row.id.clone()))
+        let Page { items, next } = page(items, limit, |row| row.id.clone());
+        Ok(Page { items: self.discreet(items, |row| text_of(&row.basis, None)).await?, next })
     }
 
     /// One page of the candidates of a search, in the order of proposal.

@@ -133,6 +133,12 @@ async fn a_job_that_met_a_private_model_is_its_askers_alone(db: Db) {
     }
     assert_eq!(db.store.seen_by(member(Role::Read)).jobs(None, 9, None).await.unwrap().items.len(), 2);
     assert!(db.store.job(&owed.id).await.unwrap().is_some(), "the house sees all");
+    let older = NewJob { payload: json!({"yaml": "model: A/Open\n"}), ..job() };
+    let (older, _) = db.store.enqueue(older, 9).await.unwrap();
+    assert!(nobody.job(&older.id).await.unwrap().is_some());
+    hide(&db, "a/open").await;
+    assert!(nobody.job(&older.id).await.unwrap().is_none(), "it speaks of a model that was closed since");
+    assert_eq!(nobody.jobs(None, 9, None).await.unwrap().items.len(), 1);
 }
 
 async fn an_account_has_a_name_of_its_own(db: Db) {

@@ -1,0 +1,146 @@
+//! The longest pages of the fake.
+
+use domain::{Class, EdgeStatus, Note, Relation};
+use web::{Failure, Result, view::*};
+
+use super::Fake;
+
+impl Fake {
+    pub fn model_page(&self, name: &str) -> Result<Option<ModelPage>> {
+        if name.starts_with("no/") || name.ends_with("/lineage") {
+            return Ok(None);
+        }
+        if name == "broken/store" {
+            return Err(Failure::new(Class::Internal, "io", "secret path"));
+        }
+        let digest = format!("sha256:{}", "3f9a".repeat(16));
+        let file =
+            |path: &str, size| FileRow { path: format!("{path}{}", self.mark), size, digest: digest.clone() };
+        let name = if name == "org/case" { "Org/Case" } else { name };
+        Ok(Some(ModelPage {
+            name: Name::from(name),
+            license: Some("llama3.1".into()),
+            pipeline_tag: Some(format!("text-generation{}", self.mark)),
+            library: Some("transformers".into()),
+            architecture: Some("LlamaForCausalLM".into()),
+            parameters: Some(8_030_261_248),
+            downloads: Some(1_234_567),
+            likes: Some(812),
+            created_at: Some(1_720_000_000),
+            last_modified: Some(1_730_000_000),
+            languages: vec!["en".into(), "de".into()],
+            datasets: vec![format!("org/data{}", self.mark)],
+            tags: vec![format!("llama-3{}", self.mark), "conversational".into()],
+            new_version: Some(self.name("org/newer")),
+            path: vec![self.name("meta-llama/Llama-3.1-8B")],
+            parents: vec![
+                self.parent(Relation::Finetune, EdgeStatus::Accepted),
+                self.parent(Relation::Merge, EdgeStatus::RejectedCycle),
+            ],
+            children: vec![
+                ChildGroup { relation: Relation::Finetune, count: 412 },
+                ChildGroup { relation: Relation::Quantized, count: 96 },
+            ],
+            revision: Some(RevisionView { digest: digest.clone(), created_at: Some(1_732_400_000) }),
+            files: vec![file("config.json", 812), file("model.safetensors", 16_060_522_240)],
+            dtypes: vec![DtypeRow {
+                dtype: "BF16".into(),
+                tensors: 291,
+                elements: 8_030_261_248,
+                bytes: 16_060_522_496,
+            }],
+            recipe: Some(format!("merge_method: ties{}", self.mark)),
+            card: Some(format!(
+                "# A card\n\nSome *text*, a table:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n{}",
+                self.mark
+            )),
+            notes: vec![Note { code: "not_an_id".into(), detail: format!("`my model`{}", self.mark) }],
+            advisories: vec![AdvisoryNotice {
+                row: self.advisory_row(),
+                path: vec![self.name("org/a"), self.name("org/b"), Name::from(name)],
+                by_weights: true,
+            }],
+            heritage: LicenceHeritage {
+                asks: vec!["its own terms go along word by word".into()],
+                conflicts: vec![LicenceConflict {
+                    ancestor: self.name("org/root"),
+                    licence: format!("gemma{}", self.mark),
+                    reason: "The ancestor's own terms have to go along.".into(),
+                    path: vec![self.name("org/root"), self.name("org/middle"), Name::from(name)],
+                    dropped_by: Some(self.name("org/middle")),
+                }],
+                conflicts_hidden: 3,
+                tensions: vec![LicenceTension {
+                    parents: vec![self.name("org/a"), self.name("org/b")],
+                    licences: format!("gemma, llama3{}", self.mark),
+                }],
+                stated: 4,
+                unstated: 1,
+            },
+            versions: ["1.0.0", "1.1.0"]
+                .map(|version| VersionRow {
+                    version: version.into(),
+                    name: self.name("org/root"),
+                    stated: Some(format!("v7{}", self.mark)),
+                    changes: vec![("weights".into(), format!("9 of 10 tensors changed{}", self.mark))],
+                    silent: version == "1.1.0",
+                })
+                .to_vec(),
+            ..ModelPage::default()
+        }))
+    }
+
+    pub fn compare_page(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
+        if a.starts_with("no/") {
+            return Err(Failure::not_found(format!("no model {a}{}", self.mark)));
+        }
+        let tensor = |at: u32| TensorDiff {
+            name: format!("model.layers.{at}.mlp.up_proj.weight{}", self.mark),
+            dtype_a: "BF16".into(),
+            dtype_b: if at == 1 { "F32".into() } else { "BF16".into() },
+            shape: vec![14_336, 4096],
+            elements: 58_720_256,
+            relative_l2: Some(0.01 * f64::from(at)),
+            cosine: Some(0.999),
+            max_abs: Some(3e-5),
+            unchanged_share: Some(0.25),
+            identical: at == 0,
+            module: ["up", "down"][at as usize % 2].into(),
+            module_rank: (at % 2) as u8,
+            layer: format!("{at}{}", self.mark),
+            layer_rank: at.into(),
+        };
+        let field = FieldDiff { field: self.mark.clone(), a: Some(self.mark.clone()), b: None };
+        let three =
+            ThreeWayTensor { name: self.mark.clone(), changes: [Some(0.1), None], changed: [true, false] };
+        let three = ThreeWay { base: self.name("org/base"), tensors: vec![three] };
+        Ok(Answer::Ready(Box::new(ComparePage {
+            a: self.name(a),
+            b: self.name(b),
+            verdict: format!("Same architecture; 4 of 5 tensors differ in value.{}", self.mark),
+            merge_base: Some(self.name("meta-llama/Llama-3.1-8B")),
+            fields: vec![
+                FieldDiff { field: "licence".into(), a: Some(self.mark.clone()), b: None },
+                FieldDiff {
+                    field: "task".into(),
+                    a: Some("text-generation".into()),
+                    b: Some("text-generation".into()),
+                },
+            ],
+            tensors: (0..5).map(tensor).collect(),
+            config: vec![field],
+            config_same: 20,
+            files: vec![FileDiff { path: self.mark.clone(), word: "differs" }],
+            vocabulary: Some(VocabularyDiff {
+                tokens: [9, 9],
+                same: 7,
+                moved: 1,
+                only: [(1, vec![self.mark.clone()]), (1, vec![self.mark.clone()])],
+            }),
+            three_way: (sides == Sides::Three).then_some(three),
+            only_a: vec![self.mark.clone()],
+            only_b: Vec::new(),
+            shape_mismatches: vec![self.mark.clone()],
+        })))
+    }
+}
