@@ -1,6 +1,11 @@
 //! Tensors that do not exist yet: element arithmetic in f64, one rounding, any byte range in bounded memory.
 
-use std::{cell::Cell, io, sync::Arc};
+use std::{
+    cell::Cell,
+    io,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use kernels::Dtype;
 use rayon::prelude::*;
@@ -35,6 +40,16 @@ pub trait Computed: Sync {
         let mut values = vec![0.0; out.len() / (dtype.bits() / 8) as usize];
         self.fill(index, start, &mut values)?;
         Ok(kernels::encode_f64(dtype, &values, out))
+    }
+
+    /// Does what [`Self::encode`] does on a device; `None` where none does.
+    fn encode_elsewhere(
+        &self,
+        _index: usize,
+        _start: u64,
+        _out: (Dtype, &mut [u8]),
+    ) -> Option<Result<u64, weights::Error>> {
+        None
     }
 
     /// Reads stored bytes of a tensor that is copied; `None` when it is computed.
@@ -96,17 +111,21 @@ fn encode_blocks<C: Computed + ?Sized>(
 ) -> Result<(), weights::Error> {
     let width = (dtype.bits() / 8) as usize;
     source.ready(index)?;
-    out.par_chunks_mut(BLOCK * width).enumerate().try_for_each(|(at, bytes)| {
-        match source.encode(index, first + (at * BLOCK) as u64, (dtype, bytes))? {
-            0 => Ok(()),
-            beyond => {
-                let name = source.infos().get(index).map_or("", |info| &info.name);
-                Err(refused(format!(
-                    "{beyond} values of tensor `{name}` leave the range of {dtype}; a wider number format \
-                     holds them, e.g. `dtype: bfloat16` or `float32`"
-                )))
-            }
+    let within = |beyond| match beyond {
+        0 => Ok(()),
+        beyond => {
+            let name = source.infos().get(index).map_or("", |info| &info.name);
+            Err(refused(format!(
+                "{beyond} values of tensor `{name}` leave the range of {dtype}; a wider number format \
+                 holds them, e.g. `dtype: bfloat16` or `float32`"
+            )))
         }
+    };
+    if let Some(outcome) = source.encode_elsewhere(index, first, (dtype, out)) {
+        return outcome.and_then(within);
+    }
+    out.par_chunks_mut(BLOCK * width).enumerate().try_for_each(|(at, bytes)| {
+        within(source.encode(index, first + (at * BLOCK) as u64, (dtype, bytes))?)
     })
 }
 
@@ -181,6 +200,30 @@ pub fn stored<'a>(
     buffer.resize(size, 0);
     source.read_bytes(index, offset, buffer)?;
     Ok(kernels::Stored { dtype, bytes: buffer })
+}
+
+/// Reads stored bytes of a tensor for a device, which keeps them in memory of its own. A failure is left in `failed`.
+pub fn read_for_device<E: From<weights::Error>>(
+    (source, index): (&dyn TensorSource, usize),
+    start: u64,
+    out: &mut [u8],
+    failed: &Mutex<Option<E>>,
+) -> ControlFlow<()> {
+    let offset = start * (source.tensors()[index].dtype.bits() / 8);
+    let outcome = match source.view(index, offset, out.len()) {
+        Some(bytes) => {
+            out.copy_from_slice(bytes);
+            Ok(())
+        }
+        None => source.read_bytes(index, offset, out),
+    };
+    match outcome {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+            ControlFlow::Break(())
+        }
+    }
 }
 
 /// Buffers a model can do without: recomputed from the config, absent from many checkpoints.

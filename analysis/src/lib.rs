@@ -2,6 +2,8 @@
 
 pub mod catalogue;
 mod computed;
+#[cfg(test)]
+mod device_tests;
 /// Raised when the numbers that a method gives for the same recipe change.
 pub const METHODS_VERSION: u32 = 1;
 

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use domain::RepoId;
 use http::{Problem, Result};
-use jobs::{BakePayload, ExtractPayload, Registry};
+use jobs::{BakePayload, ExtractPayload};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::jobs_api::{JobView, accepted, idempotency_key};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// A LoRA adapter that turns `base` into `tuned` as far as its rank allows.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -57,7 +60,7 @@ fn id(text: &str) -> Result<RepoId> {
 #[post("/api/v1/adapters/extract")]
 pub async fn extract_adapter(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     wanted: web::Json<NewExtraction>,
 ) -> Result<HttpResponse> {
     let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output } = wanted.into_inner();
@@ -71,7 +74,7 @@ pub async fn extract_adapter(
 #[post("/api/v1/adapters/bake")]
 pub async fn bake_adapter(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     wanted: web::Json<NewBake>,
 ) -> Result<HttpResponse> {
     let NewBake { base, adapter, scale, output } = wanted.into_inner();

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     edges::PageQuery,
     models::{ModelPath, find, page_size},
+    seen::Seen,
 };
 
 /// An advisory to be filed.
@@ -111,10 +112,7 @@ pub struct ThreatList {
 /// Advisories, the latest first, withdrawn ones included.
 #[utoipa::path(tag = "advisories", params(PageQuery), responses((status = 200, body = AdvisoryPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories")]
-pub async fn list_advisories(
-    registry: web::Data<Registry>,
-    query: web::Query<PageQuery>,
-) -> Result<HttpResponse> {
+pub async fn list_advisories(registry: Seen, query: web::Query<PageQuery>) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
     let page = jobs::advisories(&registry, query.cursor.as_deref(), limit).await?;
     Ok(HttpResponse::Ok()
@@ -126,7 +124,7 @@ pub async fn list_advisories(
 #[post("/api/v1/advisories")]
 pub async fn file_advisory(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     body: web::Json<AdvisoryRequest>,
 ) -> Result<HttpResponse> {
     let AdvisoryRequest { model, digest, kind, severity, summary, details, link } = body.into_inner();
@@ -142,7 +140,7 @@ pub async fn file_advisory(
 #[utoipa::path(tag = "advisories", params(("id" = String, Path), PageQuery), responses((status = 200, body = AdvisoryDetail), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories/{id}")]
 pub async fn get_advisory(
-    registry: web::Data<Registry>,
+    registry: Seen,
     id: web::Path<String>,
     query: web::Query<PageQuery>,
 ) -> Result<HttpResponse> {
@@ -162,7 +160,7 @@ pub async fn get_advisory(
 #[post("/api/v1/advisories/{id}/withdraw")]
 pub async fn withdraw_advisory(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     id: web::Path<String>,
     body: web::Json<WithdrawalRequest>,
 ) -> Result<HttpResponse> {
@@ -174,10 +172,7 @@ pub async fn withdraw_advisory(
 /// The advisories in force that reach a model, its own and its ancestors'.
 #[utoipa::path(tag = "advisories", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = ThreatList), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/advisories")]
-pub async fn get_model_advisories(
-    registry: web::Data<Registry>,
-    path: web::Path<ModelPath>,
-) -> Result<HttpResponse> {
+pub async fn get_model_advisories(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
     advisories_of(&registry, &path.id()).await
 }
 
@@ -197,11 +192,7 @@ pub async fn advisories_of(registry: &Registry, id: &str) -> Result<HttpResponse
 /// The last 100 advisories as a feed: `advisories.atom` or `advisories.json`.
 #[utoipa::path(tag = "advisories", params(("form" = String, Path, description = "atom or json")), responses((status = 200, description = "an Atom or JSON feed"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories.{form}")]
-pub async fn get_feed(
-    request: HttpRequest,
-    registry: web::Data<Registry>,
-    form: web::Path<String>,
-) -> Result<HttpResponse> {
+pub async fn get_feed(request: HttpRequest, registry: Seen, form: web::Path<String>) -> Result<HttpResponse> {
     let page = jobs::advisories(&registry, None, registry.limits.page_max).await?;
     feed(&request, "Advisories", (&form, &page.items))
 }
@@ -211,7 +202,7 @@ pub async fn get_feed(
 #[get("/api/v1/models/{org}/{name}/advisories.{form}")]
 pub async fn get_model_feed(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<(String, String, String)>,
 ) -> Result<HttpResponse> {
     let (org, name, form) = path.into_inner();

@@ -4,11 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use analysis::catalogue::{Facet, Order, SIZES};
 use domain::Relation;
 use http::{Problem, Result};
-use jobs::{FindQuery, Registry};
+use jobs::FindQuery;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelSummary, page_size};
+use crate::{
+    models::{ModelSummary, page_size},
+    seen::Seen,
+};
 
 /// Values listed of each facet.
 const VALUES: usize = 50;
@@ -128,7 +131,7 @@ fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
 #[get("/api/v1/models")]
 pub async fn list_models(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     filter: web::Query<ModelFilter>,
 ) -> Result<HttpResponse> {
     let filter = filter.into_inner();
@@ -183,7 +186,7 @@ pub struct Typed {
 /// Models whose names begin with a text, then those that hold it; the most downloaded first.
 #[utoipa::path(tag = "models", params(Typed), responses((status = 200, body = Vec<ModelSummary>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/typeahead")]
-pub async fn typeahead(registry: web::Data<Registry>, typed: web::Query<Typed>) -> Result<HttpResponse> {
+pub async fn typeahead(registry: Seen, typed: web::Query<Typed>) -> Result<HttpResponse> {
     let most = page_size(&registry, Some(typed.limit.unwrap_or(10)))?;
     let rows = jobs::typeahead(&registry, &typed.q, usize::try_from(most).unwrap_or(10)).await?;
     let found: Vec<ModelSummary> = rows.iter().map(ModelSummary::from).collect();

@@ -10,7 +10,10 @@ use jobs::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, find, page_size};
+use crate::{
+    models::{ModelPath, find, page_size},
+    seen::Seen,
+};
 
 /// Which children.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -61,7 +64,7 @@ pub struct ChildPage {
     responses((status = 200, body = ChildPage), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/children")]
 pub async fn get_children(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     query: web::Query<ChildrenQuery>,
 ) -> Result<HttpResponse> {

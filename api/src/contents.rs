@@ -5,9 +5,13 @@ use domain::Digest;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
+use store::{ShapeRow, TensorRow};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, find};
+use crate::{
+    models::{ModelPath, find},
+    seen::Seen,
+};
 
 /// Which part of a list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -64,7 +68,7 @@ pub struct FilePage {
 #[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), Window), responses((status = 200, body = FilePage), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/files")]
 pub async fn list_files(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     window: web::Query<Window>,
 ) -> Result<HttpResponse> {
@@ -95,10 +99,7 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
 /// tensor, warnings, and what it took.
 #[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/provenance")]
-pub async fn get_provenance(
-    registry: web::Data<Registry>,
-    path: web::Path<ModelPath>,
-) -> Result<HttpResponse> {
+pub async fn get_provenance(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
     provenance_of(&registry, &path.id()).await
 }
 
@@ -116,14 +117,14 @@ pub async fn provenance_of(registry: &Registry, id: &str) -> Result<HttpResponse
 }
 
 /// A tensor of the current revision.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct TensorView {
     pub name: String,
     pub dtype: String,
     pub shape: Vec<u64>,
-    /// SHA-256 of the stored bytes.
-    #[schema(value_type = String)]
-    pub digest: Digest,
+    /// SHA-256 of the stored bytes; null, as all numbers are, where only headers were imported.
+    #[schema(value_type = Option<String>)]
+    pub digest: Option<Digest>,
     pub file: String,
     /// Euclidean norm; null for dtypes that are not numbers.
     pub l2: Option<f64>,
@@ -137,7 +138,36 @@ pub struct TensorView {
     pub kurtosis: Option<f64>,
     pub zeros: Option<u64>,
     /// NaN and infinite elements.
-    pub nonfinite: u64,
+    pub nonfinite: Option<u64>,
+}
+
+impl From<TensorRow> for TensorView {
+    fn from(t: TensorRow) -> Self {
+        let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
+        Self {
+            name: t.name,
+            dtype: t.dtype,
+            shape: t.shape,
+            digest: Some(t.digest),
+            file: t.file,
+            l2: finite(t.l2),
+            mean: finite(t.mean),
+            min: finite(t.min),
+            max: finite(t.max),
+            std: finite(t.std),
+            skewness: finite(t.skewness),
+            kurtosis: finite(t.kurtosis),
+            zeros: t.zeros,
+            nonfinite: Some(t.nonfinite),
+        }
+    }
+}
+
+impl From<ShapeRow> for TensorView {
+    fn from(row: ShapeRow) -> Self {
+        let ShapeRow { name, dtype, shape, file, .. } = row;
+        Self { name, dtype, shape, file, ..Self::default() }
+    }
 }
 
 /// A page of tensors.
@@ -152,7 +182,7 @@ pub struct TensorPage {
 #[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), Window), responses((status = 200, body = TensorPage), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/tensors")]
 pub async fn list_tensors(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     window: web::Query<Window>,
 ) -> Result<HttpResponse> {
@@ -162,31 +192,11 @@ pub async fn list_tensors(
 /// Tensors of the model called `id`.
 pub async fn tensors_of(registry: &Registry, id: &str, window: &Window) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
-    let tensors = match row.revision {
-        Some(revision) => registry.store.tensors(revision).await?,
-        None => Vec::new(),
+    let tensors: Vec<TensorView> = match row.revision {
+        Some(revision) => registry.store.tensors(revision).await?.into_iter().map(TensorView::from).collect(),
+        None => registry.store.shapes_of(row.id).await?.into_iter().map(TensorView::from).collect(),
     };
-    let (tensors, next) = cut(tensors, window, registry.limits.page_max, |tensor| &tensor.name)?;
-    let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
-    let items = tensors
-        .into_iter()
-        .map(|t| TensorView {
-            name: t.name,
-            dtype: t.dtype,
-            shape: t.shape,
-            digest: t.digest,
-            file: t.file,
-            l2: finite(t.l2),
-            mean: finite(t.mean),
-            min: finite(t.min),
-            max: finite(t.max),
-            std: finite(t.std),
-            skewness: finite(t.skewness),
-            kurtosis: finite(t.kurtosis),
-            zeros: t.zeros,
-            nonfinite: t.nonfinite,
-        })
-        .collect();
+    let (items, next) = cut(tensors, window, registry.limits.page_max, |tensor| &tensor.name)?;
     Ok(HttpResponse::Ok().json(TensorPage { items, next }))
 }
 

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use http::{Problem, Result};
-use jobs::{Access, DiffForm, DiffPayload, DiffRequest, Registry};
+use jobs::{Access, DiffForm, DiffPayload, DiffRequest};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::jobs_api::{JobView, accepted, idempotency_key};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// Which two models.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -22,7 +25,7 @@ pub struct DiffQuery {
 /// Per-tensor comparison of `a` and `b`.
 #[utoipa::path(tag = "diffs", params(DiffQuery), responses((status = 200, description = "verdict and tensor table", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/diffs")]
-pub async fn get_diff(registry: web::Data<Registry>, query: web::Query<DiffQuery>) -> Result<HttpResponse> {
+pub async fn get_diff(registry: Seen, query: web::Query<DiffQuery>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(jobs::compare(&registry, &query.a, &query.b, &Access::registry()).await?))
 }
 
@@ -32,11 +35,11 @@ pub async fn get_diff(registry: web::Data<Registry>, query: web::Query<DiffQuery
 pub struct NewDiff {
     pub tuned: String,
     pub base: String,
-    /// dense (default), sparse, low-rank or bitdelta.
+    /// dense (default), sparse, low-rank, bitdelta or skillpack-rtn.
     pub form: Option<String>,
     /// Share of the elements of each tensor that a sparse form keeps, the largest first; default 0.1.
     pub density: Option<f64>,
-    /// Rank of a low-rank form; default 32.
+    /// Rank of a low-rank form, default 32, or of a skillpack-rtn, default a quarter of each matrix's smaller side.
     pub rank: Option<usize>,
     /// Or the share of each matrix's squared norm that its factors hold.
     pub energy: Option<f64>,
@@ -49,7 +52,7 @@ pub struct NewDiff {
 #[post("/api/v1/diffs")]
 pub async fn create_diff(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     wanted: web::Json<NewDiff>,
 ) -> Result<HttpResponse> {
     let NewDiff { tuned, base, form, density, rank, energy, dtype } = wanted.into_inner();

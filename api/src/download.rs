@@ -5,27 +5,37 @@ use std::ops::Range;
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder, get, http::StatusCode, http::header, routes, web,
 };
-use domain::Digest;
+use domain::{Act, Digest};
 use futures::TryStreamExt;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
 
-use crate::{hub, models::ModelPath};
+use crate::{
+    hub,
+    models::ModelPath,
+    relay::{self, Brought},
+    seen::Seen,
+};
 
 /// A blob by digest.
 #[utoipa::path(tag = "files", params(("digest" = String, Path, description = "sha256:<hex>")), responses((status = 200, description = "bytes"), (status = 206, description = "a range"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/blobs/{digest}")]
 pub async fn get_blob(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     digest: web::Path<String>,
 ) -> Result<HttpResponse> {
     let digest: Digest =
         digest.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
     let size = registry.store.blob_size(&digest).await?.ok_or_else(|| Problem::not_found(digest))?;
+    if !registry.store.may_have(&digest).await? {
+        return Err(Problem::not_found(digest));
+    }
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    // What somebody with a name was given, a cache must not give to others.
+    let whose = if registry.store.viewer().name.is_some() { "private" } else { "public" };
+    response.insert_header((header::CACHE_CONTROL, format!("{whose}, max-age=31536000, immutable")));
     send(&request, &registry, response, Blob { digest, size }).await
 }
 
@@ -43,7 +53,7 @@ pub struct Place {
 #[get("/{name}/resolve/{revision}/{path:.*}", guard = "http::may_be_a_model")]
 pub async fn resolve_file(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     model: web::Path<ModelPath>,
     place: web::Path<Place>,
 ) -> Result<HttpResponse> {
@@ -60,38 +70,69 @@ pub async fn send_file(
     id: &str,
     (revision, path): (&str, &str),
 ) -> Result<HttpResponse> {
-    let row = registry.store.model_by_id(id).await?.filter(|row| !row.ghost);
-    let row = row.ok_or_else(|| hub::missing_model(id))?;
+    let row = match relay::bring(registry, id, revision).await? {
+        Brought::Here(row) => *row,
+        Brought::Coming(coming) => return relay::file((request, registry), (id, path), coming).await,
+    };
     if let Some(answer) = hub::moved(request, id, &row) {
         return Ok(answer);
     }
+    registry.store.may_with(Act::Read, &row).await?;
     let name = revision.strip_prefix("refs/heads/").unwrap_or(revision);
     let commit = registry.store.commit(row.id, name).await?;
     let commit = commit.ok_or_else(|| hub::missing_revision(&row.name, revision))?;
     let files = registry.store.files(commit.revision).await?;
     let file = files.into_iter().find(|file| file.path == path);
     let file = file.ok_or_else(|| hub::missing_entry(&row.name, path, &commit.oid))?;
-    let mut response = HttpResponse::Ok();
-    let safe: String = file.path.rsplit('/').next().unwrap_or("file").replace(['"', '\\'], "_");
-    response
-        .insert_header(("x-repo-commit", commit.oid))
-        .insert_header(("x-linked-size", file.size.to_string()))
-        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")));
+    let response = headers((&file.path, &commit.oid), file.size);
     send(request, registry, response, Blob { digest: file.digest, size: file.size }).await
 }
 
-/// Stored bytes.
-struct Blob {
-    digest: Digest,
-    size: u64,
+/// What a file of a repository at a commit is sent with.
+pub fn headers((path, commit): (&str, &str), size: u64) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    let safe: String = path.rsplit('/').next().unwrap_or("file").replace(['"', '\\'], "_");
+    response
+        .insert_header(("x-repo-commit", commit))
+        .insert_header(("x-linked-size", size.to_string()))
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{safe}\"")));
+    response
+}
+
+/// Bytes by their digest.
+pub struct Blob {
+    pub digest: Digest,
+    pub size: u64,
+}
+
+/// How a request for bytes is answered.
+pub enum Reply {
+    /// Without any of them.
+    Whole(HttpResponse),
+    /// With this range of them.
+    Body(HttpResponseBuilder, Range<u64>),
 }
 
 async fn send(
     request: &HttpRequest,
     registry: &Registry,
-    mut response: HttpResponseBuilder,
+    response: HttpResponseBuilder,
     blob: Blob,
 ) -> Result<HttpResponse> {
+    let digest = blob.digest;
+    match reply(request, response, blob) {
+        Reply::Whole(answer) => Ok(answer),
+        Reply::Body(mut response, range) => {
+            let length = range.end - range.start;
+            let bytes = registry.store.stream(&digest, range).await?;
+            let bytes = bytes.map_err(|error| actix_web::error::ErrorInternalServerError(error.to_string()));
+            Ok(response.body(actix_web::body::SizedStream::new(length, bytes)))
+        }
+    }
+}
+
+/// Headers, ranges and conditions of an answer with bytes.
+pub fn reply(request: &HttpRequest, mut response: HttpResponseBuilder, blob: Blob) -> Reply {
     let Blob { digest, size } = blob;
     let etag = http::strong_etag(digest.hex());
     response
@@ -102,7 +143,7 @@ async fn send(
         .insert_header((header::CONTENT_ENCODING, "identity"))
         .content_type("application/octet-stream");
     if http::not_modified(request, &etag) {
-        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+        return Reply::Whole(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let header_text = |name| request.headers().get(name).and_then(|v: &header::HeaderValue| v.to_str().ok());
     let current = header_text(header::IF_RANGE).is_none_or(|tag| tag == etag);
@@ -110,10 +151,12 @@ async fn send(
     let range = match range {
         None => 0..size,
         Some(Err(())) => {
-            return Ok(response
-                .status(StatusCode::RANGE_NOT_SATISFIABLE)
-                .insert_header((header::CONTENT_RANGE, format!("bytes */{size}")))
-                .finish());
+            return Reply::Whole(
+                response
+                    .status(StatusCode::RANGE_NOT_SATISFIABLE)
+                    .insert_header((header::CONTENT_RANGE, format!("bytes */{size}")))
+                    .finish(),
+            );
         }
         Some(Ok(range)) => {
             response.status(StatusCode::PARTIAL_CONTENT).insert_header((
@@ -125,14 +168,12 @@ async fn send(
     };
     response.no_chunking(range.end - range.start);
     if http::asked_by_head(request) || range.is_empty() {
-        return Ok(response.body(actix_web::body::SizedStream::new(
+        return Reply::Whole(response.body(actix_web::body::SizedStream::new(
             range.end - range.start,
             futures::stream::empty::<std::result::Result<web::Bytes, actix_web::Error>>(),
         )));
     }
-    let bytes = registry.store.stream(&digest, range.clone()).await?;
-    let bytes = bytes.map_err(|error| actix_web::error::ErrorInternalServerError(error.to_string()));
-    Ok(response.body(actix_web::body::SizedStream::new(range.end - range.start, bytes)))
+    Reply::Body(response, range)
 }
 
 /// One `bytes=` range; `None` for forms we answer with the whole file, as RFC 9110 allows.

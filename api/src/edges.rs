@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use store::{Decision, DecisionRow, VerdictRow};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, find, page_size};
+use crate::{
+    models::{ModelPath, find, page_size},
+    seen::Seen,
+};
 
 /// What the weights say of a claimed parent.
 #[derive(Debug, Serialize, ToSchema)]
@@ -110,7 +113,7 @@ pub struct RulingPath {
 #[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = EdgeList), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/edges")]
-pub async fn list_edges(registry: web::Data<Registry>, path: web::Path<ModelPath>) -> Result<HttpResponse> {
+pub async fn list_edges(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
     edges_of(&registry, &path.id()).await
 }
 
@@ -153,7 +156,7 @@ pub async fn edges_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
 #[post("/api/v1/models/{name}/edges/{decision}")]
 pub async fn decide_edge(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<RulingPath>,
     body: web::Json<RulingRequest>,
 ) -> Result<HttpResponse> {
@@ -218,10 +221,7 @@ pub struct PageQuery {
 /// Claims of descent that the weights contradict, the latest first; those about which a person decided are left out.
 #[utoipa::path(tag = "lineage", params(PageQuery), responses((status = 200, body = ContradictionPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/contradictions")]
-pub async fn list_contradictions(
-    registry: web::Data<Registry>,
-    query: web::Query<PageQuery>,
-) -> Result<HttpResponse> {
+pub async fn list_contradictions(registry: Seen, query: web::Query<PageQuery>) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
     let page = jobs::contradictions(&registry, query.cursor.as_deref(), limit).await?;
     let items = page.items.into_iter().map(ContradictionView::from).collect();

@@ -2,11 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use http::{Problem, Result};
-use jobs::{Mirror, Registry, Take};
+use jobs::{Mirror, Take};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::jobs_api::{JobView, accepted, idempotency_key};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// A model to bring in.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,7 +31,7 @@ pub struct NewImport {
 #[post("/api/v1/imports")]
 pub async fn create_import(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     wanted: web::Json<NewImport>,
 ) -> Result<HttpResponse> {
     let NewImport { model, weights, parents } = wanted.into_inner();

@@ -6,14 +6,16 @@ use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use domain::Digest;
 use futures::stream;
 use http::{Problem, Result};
-use jobs::Registry;
 use store::JobRow;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::timeout,
 };
 
-use crate::jobs_api::{JobView, find};
+use crate::{
+    jobs_api::{JobView, find},
+    seen::Seen,
+};
 
 const POLL: Duration = Duration::from_millis(300);
 const LONGEST: u32 = 3_000;
@@ -34,7 +36,7 @@ impl Leaving {
 #[utoipa::path(tag = "jobs", params(("id" = String, Path), ("last-event-id" = Option<String>, Header)), responses((status = 204, description = "The job has ended as told"), (status = 503, body = Problem, content_type = "application/problem+json"), (status = 200, description = "text/event-stream of jobs", content_type = "text/event-stream", body = String), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/jobs/{id}/events")]
 pub async fn job_events(
-    registry: web::Data<Registry>,
+    registry: Seen,
     leaving: web::Data<Leaving>,
     id: web::Path<String>,
     request: HttpRequest,
@@ -74,7 +76,7 @@ fn event(row: JobRow) -> (String, String) {
 }
 
 struct Follow {
-    registry: web::Data<Registry>,
+    registry: Seen,
     leaving: Leaving,
     id: String,
     /// Id of the last event told.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::JobRow;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::page_size;
+use crate::{models::page_size, seen::Seen};
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,12 +38,16 @@ pub struct JobView {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
-    pub device: &'static str,
+    /// What computed it: `cpu`, `gpu`, or `gpu and cpu`; its result says why.
+    pub device: String,
 }
 
 impl From<JobRow> for JobView {
     fn from(row: JobRow) -> Self {
+        let device =
+            row.result.as_ref().and_then(|result| result["device"]["used"].as_str()).unwrap_or("cpu");
         Self {
+            device: device.to_owned(),
             rate: row.rate,
             eta: row.eta(),
             id: row.id,
@@ -60,7 +64,6 @@ impl From<JobRow> for JobView {
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
-            device: "cpu",
         }
     }
 }
@@ -110,7 +113,7 @@ pub struct JobFilter {
 /// Jobs, newest first.
 #[utoipa::path(tag = "jobs", params(JobFilter), responses((status = 200, body = JobPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/jobs")]
-pub async fn list_jobs(registry: web::Data<Registry>, filter: web::Query<JobFilter>) -> Result<HttpResponse> {
+pub async fn list_jobs(registry: Seen, filter: web::Query<JobFilter>) -> Result<HttpResponse> {
     let limit = page_size(&registry, filter.limit)?;
     let page = registry.store.jobs(filter.cursor.as_deref(), limit, filter.state.as_deref()).await?;
     let body = JobPage { items: page.items.into_iter().map(JobView::from).collect(), next: page.next };
@@ -125,14 +128,14 @@ pub async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
 /// One job.
 #[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 200, body = JobView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/jobs/{id}")]
-pub async fn get_job(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+pub async fn get_job(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(JobView::whole(find(&registry, &id).await?)))
 }
 
 /// Cancel a job; a running one stops at its next block.
 #[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 202, body = JobView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[delete("/api/v1/jobs/{id}")]
-pub async fn cancel_job(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+pub async fn cancel_job(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     find(&registry, &id).await?;
     registry.store.cancel(&id).await?;
     Ok(HttpResponse::Accepted().json(JobView::from(find(&registry, &id).await?)))

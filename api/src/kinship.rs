@@ -3,8 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use analysis::kinship::{MEASURES, Report};
 use http::{Problem, Result};
-use jobs::{Access, KinshipQuery, Reading, Registry};
+use jobs::{Access, KinshipQuery, Reading};
 use serde_json::json;
+
+use crate::seen::Seen;
 
 /// Kinship of models against a base.
 ///
@@ -21,7 +23,7 @@ use serde_json::json;
         ("format" = Option<String>, Query, description = "json or csv")),
     responses((status = 200, description = "matrices by measure", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/kinship")]
-pub async fn get_kinship(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
+pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let Asked { query, measure, parts, csv } = asked(&request)?;
     let mut report = jobs::kinship(&registry, query).await?;
     if csv {

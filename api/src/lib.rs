@@ -20,13 +20,16 @@ mod models;
 mod nowhere;
 mod openapi;
 mod relatives;
+mod relay;
 mod reports;
 mod searches;
+mod seen;
 mod service;
 mod suggestions;
 mod transfers;
 mod transplants;
 mod upload;
+mod watches;
 
 use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
 
@@ -81,6 +84,9 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(merges::list_methods)
         .service(merges::create_merge)
         .service(imports::create_import)
+        .service(watches::list_watches)
+        .service(watches::create_watch)
+        .service(watches::remove_watch)
         .service(transfers::create_transfer)
         .configure(searches::configure)
         .service(transplants::create_transplant)

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use store::VerdictWord;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, find, page_size};
+use crate::{
+    models::{ModelPath, find, page_size},
+    seen::Seen,
+};
 
 /// How much of the tree to answer.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -151,7 +154,7 @@ impl From<Tree> for LineageView {
     responses((status = 200, body = LineageView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/lineage")]
 pub async fn get_lineage(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     query: web::Query<LineageQuery>,
 ) -> Result<HttpResponse> {
@@ -229,10 +232,7 @@ pub struct FamilyQuery {
 /// The largest families.
 #[utoipa::path(tag = "lineage", params(FamilyQuery), responses((status = 200, body = Vec<FamilyView>)))]
 #[get("/api/v1/families")]
-pub async fn list_families(
-    registry: web::Data<Registry>,
-    query: web::Query<FamilyQuery>,
-) -> Result<HttpResponse> {
+pub async fn list_families(registry: Seen, query: web::Query<FamilyQuery>) -> Result<HttpResponse> {
     let limit = usize::try_from(page_size(&registry, query.limit)?).unwrap_or(20);
     let forest = registry.forests.current().await?;
     let families: Vec<FamilyView> = forest

@@ -3,11 +3,14 @@
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use domain::RepoId;
 use http::{Problem, Result};
-use jobs::{Access, MergeRequest, Registry};
+use jobs::{Access, MergeRequest};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::jobs_api::{JobView, accepted, idempotency_key};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// Every merge method with its parameters.
 #[utoipa::path(tag = "merges", responses((status = 200, description = "methods with parameters, ranges and papers", body = Vec<Object>)))]
@@ -41,7 +44,7 @@ pub struct MergeOptions {
 #[post("/api/v1/merges")]
 pub async fn create_merge(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     options: web::Query<MergeOptions>,
     wanted: web::Json<NewMerge>,
 ) -> Result<HttpResponse> {

@@ -16,6 +16,7 @@ use crate::{
     lineage::lineage_of,
     relatives::relatives_of,
     reports::{licence_of, versions_of},
+    seen::Seen,
     suggestions::suggestions_of,
 };
 
@@ -140,7 +141,7 @@ impl ModelPath {
 #[get("/api/v1/models/{name}")]
 pub async fn get_model(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
     if let Some(row) = registry.store.model_by_id(&path.id()).await? {

@@ -7,7 +7,10 @@ use jobs::{Access, Registry, RelativesQuery, RelativesReport};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, page_size};
+use crate::{
+    models::{ModelPath, page_size},
+    seen::Seen,
+};
 
 /// How many relatives to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -83,7 +86,7 @@ impl From<RelativesReport> for RelativesView {
     responses((status = 200, body = RelativesView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/relatives")]
 pub async fn get_relatives(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     asked: web::Query<RelativesLimit>,
 ) -> Result<HttpResponse> {

@@ -4,6 +4,8 @@ use actix_web::{HttpResponse, Responder, get, web};
 use jobs::Registry;
 use serde_json::json;
 
+use crate::seen::Seen;
+
 /// The process runs.
 #[utoipa::path(tag = "service", responses((status = 200, description = "alive")))]
 #[get("/livez")]
@@ -14,19 +16,21 @@ pub async fn livez() -> impl Responder {
 /// Database, blob store and device are usable.
 #[utoipa::path(tag = "service", responses((status = 200, description = "ready"), (status = 503, description = "a part is down")))]
 #[get("/readyz")]
-pub async fn readyz(registry: web::Data<Registry>) -> impl Responder {
+pub async fn readyz(registry: Seen) -> impl Responder {
     ready(&registry).await
 }
 
 /// Alias of `/readyz`.
 #[utoipa::path(tag = "service", responses((status = 200, description = "ready"), (status = 503, description = "a part is down")))]
 #[get("/healthz")]
-pub async fn healthz(registry: web::Data<Registry>) -> impl Responder {
+pub async fn healthz(registry: Seen) -> impl Responder {
     ready(&registry).await
 }
 
 async fn ready(registry: &Registry) -> HttpResponse {
-    let device = json!({ "used": "cpu", "why": "this build computes on the CPU" });
+    let devices = registry.devices.clone();
+    // Looking for a device the first time takes a driver a while.
+    let device = web::block(move || devices.present()).await.ok();
     match registry.store.check().await {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ok", "store": "ok", "device": device })),
         Err(error) => HttpResponse::ServiceUnavailable()
@@ -37,6 +41,6 @@ async fn ready(registry: &Registry) -> HttpResponse {
 /// Every limit in force.
 #[utoipa::path(tag = "service", responses((status = 200, description = "limits by name")))]
 #[get("/api/v1/limits")]
-pub async fn limits(registry: web::Data<Registry>) -> impl Responder {
+pub async fn limits(registry: Seen) -> impl Responder {
     HttpResponse::Ok().json(registry.limits)
 }

@@ -6,7 +6,10 @@ use jobs::{Access, Registry, SuggestQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::models::{ModelPath, page_size};
+use crate::{
+    models::{ModelPath, page_size},
+    seen::Seen,
+};
 
 /// Which base deltas are taken against, and how many partners to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -27,7 +30,7 @@ pub struct SuggestionsOf {
     responses((status = 200, description = "`suggestions` with `model`, `kinship`, `standard_error`, `relative_norm`, `declared` and `reason`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/merge-suggestions")]
 pub async fn get_suggestions(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     asked: web::Query<SuggestionsOf>,
 ) -> Result<HttpResponse> {

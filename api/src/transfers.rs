@@ -6,12 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, post, web};
 use analysis::transfer::{Options, Preset};
 use domain::RepoId;
 use http::{Problem, Result};
-use jobs::{Access, Registry, TransferPayload, TransferRequest};
+use jobs::{Access, TransferPayload, TransferRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::jobs_api::{JobView, accepted, idempotency_key};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// `target_base + lambda · (source_tuned − source_base)`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -56,7 +59,7 @@ pub struct TransferQuery {
 #[post("/api/v1/transfers")]
 pub async fn create_transfer(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     options: web::Query<TransferQuery>,
     wanted: web::Json<NewTransfer>,
 ) -> Result<HttpResponse> {

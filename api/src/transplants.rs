@@ -6,11 +6,14 @@ use actix_web::{HttpRequest, HttpResponse, post, web};
 use analysis::transplant::{Fill, Options, TERMS};
 use domain::RepoId;
 use http::{Problem, Result};
-use jobs::{Access, Registry, TransplantPayload};
+use jobs::{Access, TransplantPayload};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::jobs_api::{JobView, accepted, idempotency_key};
+use crate::{
+    jobs_api::{JobView, accepted, idempotency_key},
+    seen::Seen,
+};
 
 /// The recipient's weights with the donor's tokenizer.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -45,7 +48,7 @@ pub struct TransplantQuery {
 #[post("/api/v1/transplants")]
 pub async fn create_transplant(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     options: web::Query<TransplantQuery>,
     wanted: web::Json<NewTransplant>,
 ) -> Result<HttpResponse> {

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::{HttpResponse, http::StatusCode, http::header, routes, web};
-use domain::{RelativePath, RepoId};
+use domain::{Act, RelativePath, RepoId};
 use futures::{Stream, TryStreamExt as _};
 use http::{Problem, Result};
 use jobs::{Gathered, Incoming, Made, Registry, ingest_files};
 use tokio::time::timeout;
 
-use crate::models::{ModelPath, ModelSummary};
+use crate::{
+    models::{ModelPath, ModelSummary},
+    seen::Seen,
+};
 
 /// Upload a checkpoint.
 ///
@@ -24,11 +27,12 @@ use crate::models::{ModelPath, ModelSummary};
 #[post("/api/v1/models/{org}/{name}")]
 #[post("/api/v1/models/{name}")]
 pub async fn upload_model(
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     mut parts: Multipart,
 ) -> Result<HttpResponse> {
     let id = RepoId::parse(&path.id()).map_err(|e| Problem::bad_request(e.to_string()))?;
+    registry.store.may(Act::Write, id.as_str()).await?;
     let mut gathered = Gathered::new();
     if let Err(problem) = receive(&registry, &mut parts, &mut gathered).await {
         gathered.discard(&registry).await;

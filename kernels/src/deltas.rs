@@ -54,15 +54,24 @@ impl Sums {
 
     /// Whether f32 may have overflowed, or lost what lies near its smallest numbers.
     fn doubtful(&self, elements: usize) -> bool {
-        let models = self.sums.len();
-        let sound = |square: f64| square.is_finite() && square > elements as f64 * FAINT;
-        let zero = |square: f64, sum: f64| square == 0.0 && sum == 0.0;
-        let model = |i: usize| {
-            let square = self.dots[i * models + i];
-            sound(square) || zero(square, self.sums[i])
-        };
-        !(sound(self.base) && (0..models).all(model))
+        !precise(elements, (&self.dots, &self.sums), self.base)
     }
+}
+
+/// Whether sums over `elements` whose deltas were taken in f32 are as good as those taken in f64.
+pub(crate) fn enough(elements: usize, sums: (&[f64], &[f64]), base: f64) -> bool {
+    elements >= SHORT && precise(elements, sums, base)
+}
+
+fn precise(elements: usize, (dots, sums): (&[f64], &[f64]), base: f64) -> bool {
+    let models = sums.len();
+    let sound = |square: f64| square.is_finite() && square > elements as f64 * FAINT;
+    let zero = |square: f64, sum: f64| square == 0.0 && sum == 0.0;
+    let model = |i: usize| {
+        let square = dots[i * models + i];
+        sound(square) || zero(square, sums[i])
+    };
+    sound(base) && (0..models).all(model)
 }
 
 /// Inputs shorter than this are subtracted in f64: little work, and no averaging of roundings.

@@ -1,7 +1,7 @@
 //! All inner products of several vectors in one pass.
 
 use crate::{
-    deltas::{Stored, delta_sums},
+    deltas::{Stored, delta_sums, enough},
     pair::PairSums,
 };
 
@@ -47,6 +47,23 @@ impl Gram {
         self.base_square += sums.base;
         self.dots.iter_mut().zip(&sums.dots).for_each(|(mine, theirs)| *mine += theirs);
         self.sums.iter_mut().zip(&sums.sums).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
+    /// Adds what was summed elsewhere over the next `elements` of the deltas: inner products (row-major, `j >= i`
+    /// used), sums, and Σ base². False, and nothing is added, where the f32 in which deltas are taken may not have
+    /// sufficed or the sums do not fit; [`Self::add_deltas`] then says what they are.
+    pub fn add_summed(&mut self, elements: u64, (dots, sums): (&[f64], &[f64]), base_square: f64) -> bool {
+        if dots.len() != self.dots.len() || sums.len() != self.sums.len() {
+            return false;
+        }
+        if !enough(elements as usize, (dots, sums), base_square) {
+            return false;
+        }
+        self.elements += elements;
+        self.base_square += base_square;
+        self.dots.iter_mut().zip(dots).for_each(|(mine, theirs)| *mine += theirs);
+        self.sums.iter_mut().zip(sums).for_each(|(mine, theirs)| *mine += theirs);
+        true
     }
 
     /// Adds what another gathered over further elements of the same vectors.

@@ -6,6 +6,7 @@
 pub mod bracket;
 mod contrast;
 mod deltas;
+pub mod device;
 mod diff;
 pub mod dtype;
 mod elementwise;

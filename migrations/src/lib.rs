@@ -18,6 +18,8 @@ mod m0013_provenance;
 mod m0014_verdicts;
 mod m0015_advisories;
 mod m0016_touched;
+mod m0017_access;
+mod m0018_hub;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -45,6 +47,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_verdicts::Migration),
             Box::new(m0015_advisories::Migration),
             Box::new(m0016_touched::Migration),
+            Box::new(m0017_access::Migration),
+            Box::new(m0018_hub::Migration),
         ]
     }
 }

@@ -66,15 +66,22 @@ fn a_difference_is_written_in_every_form_and_read_as_the_dense_one_it_stands_for
     let sparse = read(on(), &format!("{pair} --out sparse.safetensors --form sparse --density 0.2"))?;
     let factored = read(on(), &format!("{pair} --out low.safetensors --form low-rank --rank 12"))?;
     let signs = read(on(), &format!("{pair} --out signs.safetensors --form bitdelta"))?;
+    let packed = read(on(), &format!("{pair} --out packed.safetensors --form skillpack-rtn"))?;
 
-    let forms =
-        [("sparse.safetensors", &sparse), ("low.safetensors", &factored), ("signs.safetensors", &signs)];
+    let forms = [
+        ("sparse.safetensors", &sparse),
+        ("low.safetensors", &factored),
+        ("signs.safetensors", &signs),
+        ("packed.safetensors", &packed),
+    ];
     for (file, report) in forms {
         let held = energy(&fs_err::read(place.path().join(file))?)?;
         ensure!(report["written"]["energy"].as_f64() == Some(held), "{file}: {held}");
         let lost = relative(&read(on(), &format!("diff {file} dense.safetensors"))?)?;
         ensure!((lost * lost - (1.0 - held)).abs() < 1e-6, "{file} holds {held} and misses {lost}");
     }
+    let bytes = |file: &str| fs_err::metadata(place.path().join(file)).map(|about| about.len());
+    ensure!(5 * bytes("packed.safetensors")? < bytes("dense.safetensors")?);
     run(on(), &format!("diff apply {} dense.safetensors back", base.display()))?;
     within_one_ulp(&place.path().join("back/model.safetensors"), &tuned.join("model.safetensors"))?;
 

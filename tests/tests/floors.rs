@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("stemma-store", 3),
     ("stemma-hub", 3),
     ("stemma-weights", 2),
+    ("stemma-gpu", 2),
     ("stemma-kernels", 1),
     ("stemma-migrations", 1),
     ("stemma-domain", 0),
@@ -31,6 +32,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("sea-orm", &["stemma-store", "stemma-migrations"]),
     ("sea-orm-migration", &["stemma-store", "stemma-migrations"]),
     ("reqwest", &["stemma-hub"]),
+    ("cudarc", &["stemma-gpu"]),
 ];
 
 const LONGEST_FILE: usize = 500;
@@ -152,4 +154,25 @@ fn nothing_is_left_to_do_in_the_code() {
         .collect();
 
     assert!(left.is_empty(), "finish these:\n{}", left.join("\n"));
+}
+
+#[test]
+fn handlers_and_pages_get_the_registry_only_as_whoever_asks_may_see_it() {
+    let whole = ["Data<Registry>", "Data<dyn Source>", "Data<dyn source::Source>"];
+    let takes = |path: &std::path::Path| {
+        let text = fs_err::read_to_string(path).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.into_iter().any(|line| whole.iter().any(|word| line.contains(word)))
+    };
+
+    let doors: Vec<String> = rust_files(&root())
+        .unwrap()
+        .iter()
+        .filter(|path| {
+            ["api/src/", "web/src/"].iter().any(|room| relative(path).starts_with(room)) && takes(path)
+        })
+        .map(|path| relative(path))
+        .collect();
+
+    assert_eq!(doors, ["api/src/seen.rs", "web/src/pages/mod.rs"]);
 }

@@ -96,6 +96,27 @@ async fn a_push_is_looked_at_and_answers_kinship_without_another_import() -> Res
 }
 
 #[tokio::test]
+async fn private_and_gated_models_are_those_of_the_official_clients() -> Result<()> {
+    for database in databases() {
+        for (interpreter, settings) in hub_clients() {
+            let (server, home) = (Server::start(&database).await?, TempDir::with_prefix("stemma-test-")?);
+            run(server.stemma(), &["org", "create", "acme"])?;
+            let alice = run(server.stemma(), &["user", "add", "alice"])?;
+            let bob = run(server.stemma(), &["token", "create", "bob"])?;
+            run(server.stemma(), &["org", "add", "acme", "alice", "--role", "admin"])?;
+            let mut client = tool(&interpreter, "hub_access.py");
+            client.env("HF_ENDPOINT", server.url("")).env("HF_TOKEN", alice.trim());
+            client.env("HF_HOME", home.path()).env("OTHER_TOKEN", bob.trim());
+            client.envs(settings.iter().copied());
+
+            run(client, &[])
+                .with_context(|| format!("{interpreter:?} on {database:?}: {}", server.log_end()))?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn many_clients_push_at_once_and_nothing_is_lost_or_torn() -> Result<()> {
     let Some((interpreter, _)) = hub_clients().into_iter().next() else { return Ok(()) };
     for database in databases() {

@@ -1,7 +1,11 @@
 //! One Stemma mirrors another over a connection that misbehaves: it ends right or with the documented error, and
 //! leaves nothing torn.
 
-use std::{path::Path, process::Output, time::Duration};
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -125,6 +129,82 @@ async fn a_cut_connection_is_resumed_at_the_byte_it_broke_off() -> Result<()> {
             asked[1].contains("\nrange: bytes=100000-") && asked[1].contains("\nif-range: "),
             "{asked:?}"
         );
+    }
+    Ok(())
+}
+
+/// Bytes of the weights that lie half fetched in a registry.
+fn half_fetched(data: &Path) -> u64 {
+    let entries = fs_err::read_dir(data.join("blobs/staging")).into_iter().flatten().filter_map(Result::ok);
+    let parts = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "part"));
+    parts.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+}
+
+#[tokio::test]
+async fn a_download_goes_on_where_a_killed_process_left_it() -> Result<()> {
+    let (origin, digest) = origin().await?;
+    let slow: Spoil = |_, answer| Answer { pause: Duration::from_millis(20), ..answer };
+    for database in databases() {
+        let mirror = Server::start(&database).await?;
+        let proxy = Proxy::start(&origin.url(""), (WEIGHTS, slow))?;
+        let import = || {
+            let mut command = mirror.stemma();
+            command.env("STEMMA_HUB", proxy.address()).env("STEMMA_LIMITS__HUB_BLOCK_BYTES", "65536");
+            command.args(["import", "hub", MODEL, "--json", "--quiet"]);
+            command
+        };
+
+        let mut first = import().stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        while half_fetched(mirror.data()) < 300_000 {
+            ensure!(first.try_wait()?.is_none(), "it ended before it was killed");
+            std::thread::yield_now();
+        }
+        first.kill()?;
+        first.wait()?;
+        let (left, before) = (half_fetched(mirror.data()), proxy.asked().len());
+        proxy.heal();
+        let told = told(&import().output()?)?;
+
+        ensure!(told[0]["digest"] == digest, "{told}");
+        let asked = &proxy.asked()[before];
+        ensure!(asked.contains(&format!("\nrange: bytes={left}-")), "{left} were there: {asked}");
+        ensure!(asked.contains("\nif-range: "), "{asked}");
+        staged(mirror.data())?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_file_that_has_changed_since_is_fetched_anew() -> Result<()> {
+    let (origin, digest) = origin().await?;
+    let cut: Spoil = |n, answer| match n {
+        0 => answer,
+        _ => Answer::empty("404 Not Found", ""),
+    };
+    let other: Spoil = |n, answer| match n {
+        0 => answer.with("etag", |_| "\"another\"".to_owned()),
+        _ => answer,
+    };
+    for database in databases() {
+        let mirror = Server::start(&database).await?;
+        let run = |hub: &Proxy| -> Result<Output> {
+            let mut command = mirror.stemma();
+            command.env("STEMMA_HUB", hub.address()).env("STEMMA_LIMITS__HUB_BLOCK_BYTES", "65536");
+            Ok(command.args(["import", "hub", MODEL, "--json", "--quiet"]).output()?)
+        };
+        let proxy = Proxy::start(&origin.url(""), (WEIGHTS, cut))?;
+        ensure!(!run(&proxy)?.status.success() && half_fetched(mirror.data()) == 65_536);
+        let proxy = Proxy::start(&origin.url(""), (WEIGHTS, other))?;
+
+        let told = told(&run(&proxy)?)?;
+
+        ensure!(told[0]["digest"] == digest, "{told}");
+        let asked = proxy.asked();
+        ensure!(
+            asked[0].contains("\nrange: bytes=65536-") && asked[1].contains("\nrange: bytes=0-"),
+            "{asked:?}"
+        );
+        staged(mirror.data())?;
     }
     Ok(())
 }

@@ -60,6 +60,7 @@ const fn title(class: Class) -> &'static str {
     match class {
         Class::Invalid => "This cannot be done as asked",
         Class::NotFound => "Not found",
+        Class::Forbidden => "Not yours to do",
         Class::Conflict => "This conflicts with what is there",
         Class::TooLarge => "Too large",
         Class::Unsupported => "Not supported",

@@ -51,6 +51,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
         .route("/{name}/tree/{revision}", web::get().to(pages::model::show))
         .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))
+        .route("/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
+        .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/children", web::get().to(pages::children::show))
         .route("/{org}/{name}/icicle", web::get().to(pages::icicle::show))
         .route("/{org}/{name}/lineage", web::get().to(pages::lineage::show))

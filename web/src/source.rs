@@ -1,13 +1,16 @@
 //! The one door through which pages get their data; the binary implements it over store, jobs and analysis.
 
 use async_trait::async_trait;
-use domain::{Class, Fault, Item};
+use std::sync::Arc;
+
+use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
     AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
     ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
     KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
-    Name, Partners, RecipeForm, ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
+    Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
+    TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -55,6 +58,9 @@ pub type Result<T> = std::result::Result<T, Failure>;
 /// Everything the pages ask for. Names compare case-insensitively; lists are bounded by the implementation.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
+    /// The same as `viewer` may see it.
+    fn seen_by(&self, viewer: Viewer) -> Arc<dyn Source>;
+
     /// Whether this is the secret of a living access token.
     async fn is_token(&self, secret: &str) -> Result<bool>;
 
@@ -68,6 +74,8 @@ pub trait Source: Send + Sync + 'static {
     async fn suggest(&self, text: &str) -> Result<Vec<Name>>;
     /// One model, at its latest revision or the one named (`main`, or a digest).
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>>;
+    /// Two revisions of a model side by side, each a branch, a tag, a commit or a digest.
+    async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>>;
     /// The tree around one model.
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>>;
     /// Families, largest first.

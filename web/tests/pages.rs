@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 42] = [
+const PAGES: [&str; 44] = [
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",
@@ -32,6 +32,8 @@ const PAGES: [&str; 42] = [
     "/gpt2/tree/main",
     "/compare/gpt2...org/b",
     "/org/name/tree/main",
+    "/org/name/compare/main...abc",
+    "/gpt2/compare/v1...v2",
     "/org/name/lineage",
     "/org/name/lineage?up=1&down=3",
     "/families",
@@ -124,6 +126,8 @@ async fn what_does_not_exist_is_a_page_too() {
         "/jobs/none",
         "/compare/x",
         "/compare/no/a...b/c",
+        "/no/model/compare/a...b",
+        "/org/name/compare/x",
         "/a/b/c/d/e",
     ] {
         let (status, _, body) = get(address).await;

@@ -1,7 +1,7 @@
 //! A large segment with a small fresh one over it, and answers drawn from both.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -54,9 +54,10 @@ type Found = Arc<[Matches; 2]>;
 /// All models of a registry at one moment.
 pub struct Index {
     base: Arc<Segment>,
-    fresh: Segment,
-    /// Models of the base that were touched since: the fresh segment has them, or nobody.
-    dead: Bits,
+    fresh: Arc<Segment>,
+    /// Models that are left out, by segment: those of the base that were touched since, which the fresh one has or nobody,
+    /// and those that are hidden.
+    dead: [Bits; 2],
     living: usize,
     found: Mutex<VecDeque<(Filter, Found)>>,
 }
@@ -64,13 +65,27 @@ pub struct Index {
 impl Index {
     /// Lays `fresh` over `base`; the models in `touched` count as the fresh segment has them.
     pub fn new(base: Arc<Segment>, fresh: Segment, touched: &BTreeSet<i64>) -> Self {
-        let mut dead = Bits::new(base.len());
+        let (mut dead, hidden) = (Bits::new(base.len()), Bits::new(fresh.len()));
         let mut gone = 0;
         for at in touched.iter().filter_map(|id| base.position(*id)) {
             dead.set(at);
             gone += 1;
         }
         let living = base.len() - gone + fresh.len();
+        Self { base, fresh: Arc::new(fresh), dead: [dead, hidden], living, found: Mutex::default() }
+    }
+
+    /// The same without some models.
+    #[must_use]
+    pub fn without(&self, hidden: &HashSet<i64>) -> Self {
+        let (mut dead, mut living) = (self.dead.clone(), self.living);
+        for (segment, dead) in self.segments().into_iter().zip(&mut dead) {
+            for at in hidden.iter().filter_map(|id| segment.position(*id)) {
+                living -= usize::from(!dead.has(at));
+                dead.set(at);
+            }
+        }
+        let (base, fresh) = (Arc::clone(&self.base), Arc::clone(&self.fresh));
         Self { base, fresh, dead, living, found: Mutex::default() }
     }
 
@@ -91,7 +106,7 @@ impl Index {
 
     /// Memory that it takes, bytes, without what is kept of past filters.
     pub fn bytes(&self) -> usize {
-        self.base.bytes() + self.fresh.bytes() + self.dead.bytes()
+        self.base.bytes() + self.fresh.bytes() + self.dead.iter().map(Bits::bytes).sum::<usize>()
     }
 
     /// One page, the number of all, and the counts of every facet.
@@ -123,8 +138,9 @@ impl Index {
         if text.is_empty() || most == 0 {
             return Vec::new();
         }
-        let mut ranks = suggest(&self.base, (&text, most), &self.dead);
-        ranks.extend(suggest(&self.fresh, (&text, most), &Bits::default()));
+        let parts = self.segments().into_iter().zip(&self.dead);
+        let mut ranks: Vec<_> =
+            parts.flat_map(|(segment, dead)| suggest(segment, (&text, most), dead)).collect();
         ranks.sort_unstable_by(|a, b| b.cmp(a));
         ranks.truncate(most);
         ranks.into_iter().map(|(_, _, id)| id).collect()
@@ -141,10 +157,9 @@ impl Index {
         if let Some(found) = known(&self.found.lock().unwrap_or_else(PoisonError::into_inner)) {
             return found;
         }
-        let found = Arc::new([
-            Matches::of(&self.base, filter, &self.dead),
-            Matches::of(&self.fresh, filter, &Bits::default()),
-        ]);
+        let [base, fresh] = &self.dead;
+        let found =
+            Arc::new([Matches::of(&self.base, filter, base), Matches::of(&self.fresh, filter, fresh)]);
         let mut kept = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if known(&kept).is_none() {
             kept.truncate(KEPT - 1);

@@ -87,7 +87,8 @@ fn limit(rank: Rank, shape: &[u64]) -> Option<Rank> {
     }
 }
 
-fn norm(diff: &DiffSource, index: usize, progress: Progress<'_>) -> Result<f64, Error> {
+/// `‖Δ‖²` of one tensor.
+pub(super) fn norm(diff: &DiffSource, index: usize, progress: Progress<'_>) -> Result<f64, Error> {
     let mut sum = 0.0;
     for (start, len) in blocks(diff.infos()[index].elements()) {
         progress(0)?;

@@ -1,8 +1,9 @@
-//! The difference of two checkpoints: as a table, and as a checkpoint of its own, dense, sparse, of low rank or as signs.
+//! The difference of two checkpoints: as a table, and as a checkpoint of its own, dense, sparse, of low rank, packed or as signs.
 
 mod apply;
 mod low_rank;
 mod signs;
+mod skillpack;
 mod source;
 mod sparse;
 mod table;
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub use apply::ApplySource;
 pub use low_rank::low_rank;
 pub use signs::SignSource;
+pub use skillpack::{SkillPack, skillpack};
 pub use source::DiffSource;
 pub use sparse::SparseSource;
 pub use table::{DiffReport, ShapeMismatch, TensorDiff, Totals, compare};

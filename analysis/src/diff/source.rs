@@ -60,6 +60,13 @@ impl DiffSource {
         Ok(self)
     }
 
+    /// The difference of the tensors that `wanted` says yes to.
+    pub(super) fn only(&self, wanted: impl Fn(&TensorInfo) -> bool) -> Self {
+        let kept = self.infos.iter().zip(&self.pairs).filter(|(info, _)| wanted(info));
+        let (infos, pairs) = kept.map(|(info, pair)| (info.clone(), *pair)).unzip();
+        Self { a: Arc::clone(&self.a), b: Arc::clone(&self.b), infos, pairs, left_out: self.left_out.clone() }
+    }
+
     /// Tensors that have no difference: only one side holds them, or in another shape, or as integers.
     pub fn left_out(&self) -> &[String] {
         &self.left_out

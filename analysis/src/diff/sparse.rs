@@ -87,6 +87,11 @@ impl SparseSource {
         }
     }
 
+    /// Of each tensor `Σ kept δ²` and `Σ δ²`.
+    pub(super) fn squares(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.kept.iter().map(|kept| (kept.captured, kept.norm_sq))
+    }
+
     /// Calls `each` with the index and value of the kept elements from the `first`-th on, at most `count`.
     fn walk(
         &self,

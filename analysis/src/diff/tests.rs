@@ -6,7 +6,7 @@ use domain::{Fault, Limits};
 use kernels::Dtype;
 use weights::{Bytes, Checkpoint, Difference, ReadAt, TensorSource};
 
-use super::{ApplySource, DiffSource, SignSource, SparseSource, compare, low_rank};
+use super::{ApplySource, DiffSource, SignSource, SkillPack, SparseSource, compare, low_rank, skillpack};
 use crate::{
     lowrank::Rank,
     testing::{Fixture, bytes, model, noise, same, values},
@@ -157,6 +157,44 @@ fn a_bitdelta_difference_is_every_sign_with_the_mean_magnitude_of_its_matrix() {
     let mut part = [0.0; 4];
     back.read_f32(back.position("w").unwrap(), 6, &mut part).unwrap();
     assert_eq!(part, got[6..10]);
+}
+
+#[test]
+fn a_pack_quantises_linear_layers_prunes_tables_and_leaves_the_rest_whole() {
+    let layer = noise(6, 96 * 160);
+    let table = noise(7, 400);
+    let tuned = Fixture::empty()
+        .with("embed.weight", Dtype::F32, &[40, 10], &table)
+        .with("layer.weight", Dtype::F32, &[96, 160], &layer)
+        .with("norm.weight", Dtype::F32, &[2], &[1.0, -2.0]);
+    let base = Fixture::empty()
+        .with("embed.weight", Dtype::F32, &[40, 10], &[0.0; 400])
+        .with("layer.weight", Dtype::F32, &[96, 160], &[0.0; 96 * 160])
+        .with("norm.weight", Dtype::F32, &[2], &[0.0; 2]);
+    let diff = Arc::new(DiffSource::new(tuned.clone().share(), base.share()).unwrap());
+    let asked = |rank| SkillPack { rank: Some(rank), most: 1_024, density: 0.25, dtype: Dtype::F32 };
+    let pack = |rank| {
+        let mut scratch = Vec::new();
+        let (plan, energies) = skillpack(&diff, asked(rank), &mut scratch, &|_| Ok(())).unwrap();
+        (read_back(&plan.open(Arc::new(Bytes(scratch)))), energies)
+    };
+
+    let (small, energies) = pack(24);
+    let (large, _) = pack(96);
+
+    let lost = |back: &dyn TensorSource, name: &str| {
+        let (wanted, got) = (values(&tuned, name), values(back, name));
+        let square = |v: f32| f64::from(v).powi(2);
+        let lost: f64 = wanted.iter().zip(&got).map(|(a, b)| square(a - b)).sum();
+        lost / wanted.iter().map(|v| square(*v)).sum::<f64>()
+    };
+    for of in &energies.tensors {
+        assert!((1.0 - of.energy - lost(&*small, &of.name)).abs() < 1e-6, "{}", of.name);
+    }
+    assert_eq!(energies.tensors.iter().map(|of| of.rank).collect::<Vec<_>>(), [None, Some(24), None]);
+    assert!(lost(&*large, "layer.weight") < lost(&*small, "layer.weight"));
+    assert_eq!(values(&*small, "embed.weight").iter().filter(|value| **value != 0.0).count(), 100);
+    assert_eq!(values(&*small, "norm.weight"), [1.0, -2.0]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use kernels::device::Device;
 use weights::{TensorInfo, TensorSource, Vocabulary};
 
 use crate::{Error, Progress};
@@ -61,6 +62,19 @@ pub struct Named {
 /// # Errors
 /// Fewer than two models, no tensor in common, a read that fails, or `progress` asking to stop.
 pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -> Result<Report, Error> {
+    kinship_on(None, models, base, progress)
+}
+
+/// As [`kinship`], large tensors on a device where it can.
+///
+/// # Errors
+/// As [`kinship`].
+pub fn kinship_on(
+    device: Option<&dyn Device>,
+    models: &[Named],
+    base: Option<&Named>,
+    progress: Progress<'_>,
+) -> Result<Report, Error> {
     // Differences between models do not depend on the base, so any model can stand in for a missing one.
     let reference = match (models, base) {
         ([_, _, ..], Some(base)) => base,
@@ -70,7 +84,7 @@ pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -
     let mut paired = pairing::pair(models, reference);
     let mut skipped = std::mem::take(&mut paired.skipped);
     let mut tally = Tally::new(models.len(), base.map(|base| base.label.as_str()));
-    let operands = Operands { models: &paired.models, reference: &paired.reference };
+    let operands = Operands { models: &paired.models, reference: &paired.reference, device };
     each_tensor(&operands, &paired.shared(), progress, |tensor, sums| {
         match pairing::not_finite(models, reference, &sums) {
             Some(reason) => skipped.push(Skipped { tensor: tensor.info.name.clone(), reason }),

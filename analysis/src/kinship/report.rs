@@ -30,6 +30,9 @@ pub struct Report {
     /// Standard errors of `matrices`, by measure id; empty when exact.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub standard_errors: BTreeMap<String, Matrix>,
+    /// What the weights were computed on, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<domain::Used>,
     /// Whose definitions `matrices` follow, where they are not ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parity: Option<Parity>,
@@ -247,6 +250,7 @@ impl Tally {
             mean: means(&all),
             matrices: all,
             standard_errors: BTreeMap::new(),
+            device: None,
             parity: None,
             layers: self.layers.iter().map(layer).collect(),
             modules: self.modules.iter().map(module).collect(),

@@ -1,14 +1,27 @@
 //! Inner products of the deltas of every shared tensor, streamed in pieces.
 
-use kernels::{Dtype, Gram, Stored};
+use std::{
+    ops::ControlFlow,
+    sync::{Mutex, PoisonError},
+};
+
+use kernels::{
+    Dtype, Gram, Stored,
+    device::{Declined, Device, Streamed},
+};
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
 use super::Named;
-use crate::{Error, Progress, computed::blocks};
+use crate::{
+    Error, Progress,
+    computed::{blocks, read_for_device},
+};
 
 /// Elements of one piece, the unit of parallel work.
 const PIECE: u64 = 1 << 20;
+/// Elements of a tensor that is worth the way to a device.
+const LONG: u64 = 1 << 20;
 /// Pieces in flight at once.
 const PIECES: usize = 64;
 /// Cells of all matrices in flight at once.
@@ -25,11 +38,74 @@ pub(crate) struct Shared<'a> {
 pub(super) struct Operands<'a> {
     pub(super) models: &'a [Named],
     pub(super) reference: &'a Named,
+    /// Computes what it can of the sums.
+    pub(super) device: Option<&'a dyn Device>,
 }
 
-/// Sums of each tensor, handed to `each` in order. Pieces are added up in index order, so the bits do not depend on
-/// the thread count; `progress` is told the bytes read.
+impl Operands<'_> {
+    /// Every source with the place in it of a tensor, the reference first.
+    fn places(&self, tensor: &Shared<'_>) -> Vec<(&dyn TensorSource, usize)> {
+        let models = self.models.iter().zip(&tensor.models).map(|(model, &at)| (&*model.source, at));
+        std::iter::once((&*self.reference.source, tensor.base)).chain(models).collect()
+    }
+}
+
+/// Sums of each tensor, handed to `each` in order; `progress` is told the bytes read.
 pub(super) fn each_tensor<'a>(
+    operands: &Operands<'_>,
+    tensors: &'a [Shared<'a>],
+    progress: Progress<'_>,
+    mut each: impl FnMut(&'a Shared<'a>, Gram),
+) -> Result<(), Error> {
+    let Some(device) = operands.device else {
+        return on_processor(operands, tensors, progress, each);
+    };
+    let long = |tensor: &Shared<'_>| tensor.info.elements() >= LONG;
+    for run in tensors.chunk_by(|one, next| !long(one) && !long(next)) {
+        let sums = match run {
+            [tensor] if long(tensor) => on_device(operands, tensor, device, progress)?,
+            _ => None,
+        };
+        match sums {
+            Some(sums) => each(&run[0], sums),
+            None => on_processor(operands, run, progress, &mut each)?,
+        }
+    }
+    Ok(())
+}
+
+/// Sums of one tensor from a device; `None` where it does not compute them.
+fn on_device(
+    operands: &Operands<'_>,
+    tensor: &Shared<'_>,
+    device: &dyn Device,
+    progress: Progress<'_>,
+) -> Result<Option<Gram>, Error> {
+    let places = operands.places(tensor);
+    let dtypes: Vec<Dtype> = places.iter().map(|(source, at)| source.tensors()[*at].dtype).collect();
+    let failed = Mutex::new(None);
+    let read = |input: usize, start: u64, bytes: &mut [u8]| {
+        read_for_device(places[input], start, bytes, &failed)?;
+        progress(bytes.len() as u64).map_or_else(
+            |error| {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                ControlFlow::Break(())
+            },
+            ControlFlow::Continue,
+        )
+    };
+    let streamed = Streamed { inputs: &dtypes, elements: tensor.info.elements(), read: &read };
+    match device.delta_sums(streamed) {
+        Ok(sums) => Ok(Some(sums)),
+        Err(Declined::Stopped) => {
+            failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(None), Err)
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Pieces are added up in index order, so the bits do not depend on the thread count.
+fn on_processor<'a>(
     operands: &Operands<'_>,
     tensors: &'a [Shared<'a>],
     progress: Progress<'_>,
@@ -85,9 +161,9 @@ fn piece_sums(
     piece: &Piece,
     buffers: &mut Buffers,
 ) -> Result<(Gram, u64), weights::Error> {
-    let sources = std::iter::once((&*operands.reference.source, tensor.base))
-        .chain(operands.models.iter().zip(&tensor.models).map(|(model, &at)| (&*model.source, at)));
-    let inputs: Vec<Input<'_>> = sources.map(|(source, index)| Input::new(source, index, piece)).collect();
+    let places = operands.places(tensor);
+    let inputs: Vec<Input<'_>> =
+        places.into_iter().map(|(source, index)| Input::new(source, index, piece)).collect();
     buffers.0.resize_with(inputs.len(), Vec::new);
     let mut sums = Gram::new(operands.models.len());
     let mut bytes = 0;

@@ -1,6 +1,9 @@
 //! The forest of all models: built once, cycles broken, one primary parent per model. No recursion anywhere.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use domain::{EdgeStatus, Relation};
 use petgraph::{
@@ -65,17 +68,20 @@ pub(super) struct Edge {
     pub proposed: bool,
 }
 
-/// All models and the accepted edges between them; edges run from parent to child and close no cycle.
+/// All models and the accepted edges between them; edges run from parent to child and close no cycle. Cheap to clone.
+#[derive(Clone)]
 pub struct Forest {
-    pub(super) graph: DiGraph<Node, Edge>,
-    pub(super) index: HashMap<i64, NodeIndex>,
-    pub(super) primary: Vec<Option<EdgeIndex>>,
-    pub(super) root: Vec<NodeIndex>,
+    pub(super) graph: Arc<DiGraph<Node, Edge>>,
+    pub(super) index: Arc<HashMap<i64, NodeIndex>>,
+    pub(super) primary: Arc<Vec<Option<EdgeIndex>>>,
+    pub(super) root: Arc<Vec<NodeIndex>>,
     /// Models below each by first parents, itself among them.
-    pub(super) below: Vec<u32>,
-    families: Vec<Family>,
-    rejected: Vec<i64>,
-    restated: Vec<(i64, EdgeStatus)>,
+    pub(super) below: Arc<Vec<u32>>,
+    families: Arc<Vec<Family>>,
+    rejected: Arc<Vec<i64>>,
+    restated: Arc<Vec<(i64, EdgeStatus)>>,
+    /// Models shown as somebody else, by number.
+    veiled: HashMap<i64, Node>,
 }
 
 impl Forest {
@@ -114,17 +120,42 @@ impl Forest {
         let restated = restate(&rejected, &doubted);
         let primary = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
         let mut forest = Self {
-            graph,
-            index,
-            primary,
-            root: Vec::new(),
-            below: Vec::new(),
-            families: Vec::new(),
-            rejected,
-            restated,
+            graph: Arc::new(graph),
+            index: Arc::new(index),
+            primary: Arc::new(primary),
+            root: Arc::default(),
+            below: Arc::default(),
+            families: Arc::default(),
+            rejected: Arc::new(rejected),
+            restated: Arc::new(restated),
+            veiled: HashMap::new(),
         };
         forest.plant();
         forest
+    }
+
+    /// The same forest with `hidden` models as ghosts of which nothing but their place is told.
+    #[must_use]
+    pub fn veiled(&self, hidden: impl IntoIterator<Item = i64>) -> Self {
+        let ghost = |id: i64| Node {
+            id,
+            name: format!("private model {id}"),
+            created_at: None,
+            ghost: true,
+            downloads: 0,
+            license: None,
+        };
+        Self { veiled: hidden.into_iter().map(|id| (id, ghost(id))).collect(), ..self.clone() }
+    }
+
+    /// Whether nothing but its place is told of a model.
+    pub fn is_veiled(&self, id: i64) -> bool {
+        self.veiled.contains_key(&id)
+    }
+
+    /// A model of the graph as it is shown.
+    pub(super) fn shown<'a>(&'a self, node: &'a Node) -> &'a Node {
+        self.veiled.get(&node.id).unwrap_or(node)
     }
 
     /// Ids of edges left out because they close a cycle, ascending.
@@ -154,7 +185,7 @@ impl Forest {
 
     /// A model by id.
     pub fn node(&self, id: i64) -> Option<&Node> {
-        self.index.get(&id).map(|&at| &self.graph[at])
+        self.index.get(&id).map(|&at| self.shown(&self.graph[at]))
     }
 
     /// Families of two or more models, largest first.
@@ -164,23 +195,24 @@ impl Forest {
 
     /// Finds every model's root and the families, walking parents before children.
     fn plant(&mut self) {
-        self.root = self.graph.node_indices().collect();
+        let mut root: Vec<NodeIndex> = self.graph.node_indices().collect();
         let mut depth = vec![0_usize; self.graph.node_count()];
         // Without cycles a topological order always exists.
-        let order = toposort(&self.graph, None).unwrap_or_default();
+        let order = toposort(&*self.graph, None).unwrap_or_default();
         let mut trees: HashMap<NodeIndex, (usize, usize)> = HashMap::new();
-        self.below = vec![1; self.graph.node_count()];
+        let mut below = vec![1; self.graph.node_count()];
         for &node in order.iter().rev() {
             if let Some(parent) = self.primary_of(node) {
-                self.below[parent.index()] += self.below[node.index()];
+                below[parent.index()] += below[node.index()];
             }
         }
+        self.below = Arc::new(below);
         for node in order {
             if let Some(parent) = self.primary_of(node) {
-                self.root[node.index()] = self.root[parent.index()];
+                root[node.index()] = root[parent.index()];
                 depth[node.index()] = depth[parent.index()] + 1;
             }
-            let tree = trees.entry(self.root[node.index()]).or_default();
+            let tree = trees.entry(root[node.index()]).or_default();
             tree.0 += 1;
             tree.1 = tree.1.max(depth[node.index()]);
         }
@@ -193,7 +225,8 @@ impl Forest {
             })
             .collect();
         families.sort_unstable_by(|a, b| b.0.size.cmp(&a.0.size).then_with(|| a.1.cmp(b.1)));
-        self.families = families.into_iter().map(|(family, _)| family).collect();
+        self.families = Arc::new(families.into_iter().map(|(family, _)| family).collect());
+        self.root = Arc::new(root);
     }
 
     pub(super) fn primary_of(&self, node: NodeIndex) -> Option<NodeIndex> {

@@ -113,6 +113,20 @@ fn a_line_of_a_hundred_thousand_generations_is_walked_without_recursion() {
 }
 
 #[test]
+fn of_a_veiled_model_nothing_but_its_place_is_told() {
+    let forest = forest(3, &[(2, 1), (3, 2)]);
+
+    let veiled = forest.veiled([2]);
+
+    let tree = veiled.subtree(1, &SubtreeOptions { down: 9, ..SubtreeOptions::default() });
+    let names: Vec<_> = tree.nodes.iter().map(|node| (node.name.as_str(), node.ghost)).collect();
+    assert_eq!(names, [("org/m1", false), ("private model 2", true), ("org/m3", false)]);
+    assert_eq!(veiled.nodes().filter(|node| node.name.contains("m2")).count(), 0);
+    assert_eq!(veiled.node(2).unwrap().created_at, None);
+    assert_eq!(forest.node(2).unwrap().name, "org/m2", "the forest itself stays as it is");
+}
+
+#[test]
 fn a_cycle_of_a_hundred_thousand_models_is_broken() {
     const N: i64 = 100_000;
     let mut edges: Vec<(i64, i64)> = (2..=N).map(|child| (child, child - 1)).collect();

@@ -123,6 +123,6 @@ impl Forest {
 
     /// Every model, by its number.
     pub fn nodes(&self) -> impl Iterator<Item = &super::Node> {
-        self.graph.node_weights()
+        self.graph.node_weights().map(|node| self.shown(node))
     }
 }

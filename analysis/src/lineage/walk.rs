@@ -93,7 +93,7 @@ impl Forest {
 
     /// A longest line of descent over all edges, oldest first.
     pub fn longest_line(&self) -> Vec<i64> {
-        let order = petgraph::algo::toposort(&self.graph, None).unwrap_or_default();
+        let order = petgraph::algo::toposort(&*self.graph, None).unwrap_or_default();
         let mut best: Vec<(usize, Option<NodeIndex>)> = vec![(0, None); self.graph.node_count()];
         for &node in &order {
             for child in self.graph.neighbors(node) {

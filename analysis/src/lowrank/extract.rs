@@ -309,7 +309,7 @@ fn is_input_table(name: &str) -> bool {
 }
 
 /// The weight of a linear layer; embedding tables and heads are stored whole.
-fn is_linear(info: &TensorInfo) -> bool {
+pub(crate) fn is_linear(info: &TensorInfo) -> bool {
     let table = ["embed", "lm_head", "wte.", "wpe."].iter().any(|part| info.name.contains(part));
     info.shape.len() == 2 && info.name.ends_with(".weight") && !table
 }

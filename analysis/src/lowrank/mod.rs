@@ -7,7 +7,8 @@ mod svd;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use extract::is_linear;
 pub use extract::{ExtractOptions, Extracted, Extraction, ModuleReport};
 pub use spool::{Plan, Spool, Spooled};
 pub use svd::{Factors, Rank};
-pub(crate) use svd::{share, truncate};
+pub(crate) use svd::{overlap, share, truncate};

@@ -53,11 +53,20 @@ impl<'a> Spool<'a> {
                 );
                 return Err(refused(message).into());
             }
-            self.out.write_all(&bytes).map_err(weights::Error::from)?;
-            let info = TensorInfo { name, dtype, shape: shape.map(|dim| dim as u64).to_vec() };
-            self.tensors.push((info, Place::Scratch(self.at)));
-            self.at += bytes.len() as u64;
+            let shape = shape.map(|dim| dim as u64).to_vec();
+            self.bytes(TensorInfo { name, dtype, shape }, &bytes)?;
         }
+        Ok(())
+    }
+
+    /// Adds a tensor by its stored bytes.
+    ///
+    /// # Errors
+    /// A failed write.
+    pub(crate) fn bytes(&mut self, info: TensorInfo, bytes: &[u8]) -> Result<(), Error> {
+        self.out.write_all(bytes).map_err(weights::Error::from)?;
+        self.tensors.push((info, Place::Scratch(self.at)));
+        self.at += bytes.len() as u64;
         Ok(())
     }
 

@@ -105,6 +105,29 @@ pub(crate) fn truncate(
     Matrix::of(source, index).map(|matrix| decompose(&matrix, rank, progress)).transpose()
 }
 
+/// `⟨Δ, up·down⟩` and `‖up·down‖²_F` of the two-dimensional tensor `index`, for factors near its own.
+///
+/// # Errors
+/// Read errors, a tensor that is no matrix, or `progress` asking to stop.
+pub(crate) fn overlap(
+    (source, index): (&dyn Computed, usize),
+    (rank, down, up): (usize, &[f32], &[f32]),
+    progress: Progress<'_>,
+) -> Result<[f64; 2], Error> {
+    let matrix = Matrix::of(source, index)
+        .ok_or_else(|| refused(format!("tensor {index} is no matrix that factors could be compared with")))?;
+    let (rows, columns) = (matrix.rows, matrix.columns);
+    let right = Mat::from_fn(columns, rank, |column, at| f64::from(down[at * columns + column]));
+    let left = Mat::from_fn(rows, rank, |row, at| f64::from(up[row * rank + at]));
+    let product = matrix.times(right.as_ref(), progress)?;
+    let dot = |a: &Mat<f64>, b: &Mat<f64>| -> f64 {
+        let columns = a.col_iter().zip(b.col_iter());
+        columns.map(|(a, b)| a.iter().zip(b.iter()).map(|(a, b)| a * b).sum::<f64>()).sum()
+    };
+    let [inner, outer] = [right.transpose() * &right, left.transpose() * &left];
+    Ok([dot(&product, &left), dot(&inner, &outer)])
+}
+
 pub(super) fn decompose(matrix: &Matrix<'_>, rank: Rank, progress: Progress<'_>) -> Result<Factors, Error> {
     let norm_sq = matrix.norm_sq(progress)?;
     let full = matrix.rows.min(matrix.columns);

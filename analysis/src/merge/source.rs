@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::Item;
-use kernels::Dtype;
+use kernels::{Dtype, device::Device};
 use weights::{Account, TensorInfo, TensorSource};
 
 use super::{Combine, Method, Operands, spec::Found, strips::Merging};
@@ -66,6 +66,8 @@ pub struct MergeSource {
     outline: Outline,
     /// How each tensor was made, of those prepared.
     accounts: Mutex<BTreeMap<usize, Account>>,
+    /// Computes what it can of the tensors, with the same bits.
+    device: Option<Arc<dyn Device>>,
 }
 
 /// What is known of a merge besides its tensors.
@@ -88,7 +90,13 @@ impl MergeSource {
     pub(super) fn new(method: &'static dyn Method, rows: Vec<Row>, outline: Outline) -> Self {
         let infos = rows.iter().map(|row| row.info.clone()).collect();
         let (prepared, survey) = (Mutex::default(), OnceLock::new());
-        Self { method, infos, rows, prepared, survey, outline, accounts: Mutex::default() }
+        Self { method, infos, rows, prepared, survey, outline, accounts: Mutex::default(), device: None }
+    }
+
+    /// The same, computed on a device where it can be.
+    #[must_use]
+    pub fn on(self, device: Option<Arc<dyn Device>>) -> Self {
+        Self { device, ..self }
     }
 
     /// What the recipe says that it probably does not mean.
@@ -195,6 +203,17 @@ impl Computed for MergeSource {
 
     fn encode(&self, index: usize, start: u64, out: (Dtype, &mut [u8])) -> Result<u64, weights::Error> {
         self.merging(index)?.encode(start, out)
+    }
+
+    fn encode_elsewhere(
+        &self,
+        index: usize,
+        start: u64,
+        out: (Dtype, &mut [u8]),
+    ) -> Option<Result<u64, weights::Error>> {
+        let device = self.device.as_deref()?;
+        // What cannot be merged says so on the way that the processor takes.
+        self.merging(index).ok()?.encode_on(device, start, out)
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {

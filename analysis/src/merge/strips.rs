@@ -1,10 +1,15 @@
 //! Combining a tensor chunk by chunk: inputs read into buffers that a thread keeps, then widened, combined and rounded
 //! strip by strip while they are in the nearest caches.
 
-use std::{cell::Cell, ops::Range, sync::Arc};
+use std::{
+    cell::Cell,
+    ops::Range,
+    sync::{Arc, Mutex},
+};
 
 use kernels::{
     Dtype, Stored,
+    device::{Declined, Device, Streamed},
     wide::{Common, Term, weighted_sum, widen},
 };
 
@@ -68,6 +73,35 @@ impl Merging<'_> {
             })
         })?;
         Ok(beyond)
+    }
+
+    /// As [`Self::encode`], on a device; `None` where none does.
+    pub fn encode_on(
+        &self,
+        device: &dyn Device,
+        start: u64,
+        (dtype, out): (Dtype, &mut [u8]),
+    ) -> Option<Result<u64, weights::Error>> {
+        let sum = self.combine.sum()?;
+        let inputs: Vec<_> = self.operands.inputs().collect();
+        // The base comes first in the sum and last among the inputs.
+        let models = self.operands.models.len();
+        let order: Vec<usize> = (models..inputs.len()).chain(0..models).collect();
+        let dtypes: Vec<Dtype> =
+            order.iter().map(|&at| inputs[at].source.tensors()[inputs[at].index].dtype).collect();
+        let (factors, common) = factors(&sum, inputs.len() > models);
+        let elements = (out.len() as u64 * 8) / dtype.bits();
+        let failed = Mutex::new(None);
+        let read = |input: usize, from: u64, bytes: &mut [u8]| {
+            let stored = inputs[order[input]];
+            computed::read_for_device((&*stored.source, stored.index), start + from, bytes, &failed)
+        };
+        let streamed = Streamed { inputs: &dtypes, elements, read: &read };
+        match device.weighted_sum(streamed, (&factors, common), (dtype, out)) {
+            Ok(beyond) => beyond.map(Ok),
+            Err(Declined::Stopped) => failed.into_inner().ok().flatten().map(Err),
+            Err(_) => None,
+        }
     }
 
     fn chunks(
@@ -148,12 +182,18 @@ fn part(stored: Stored<'_>, place: Range<usize>) -> Stored<'_> {
     Stored { bytes: &stored.bytes[place.start * width..place.end * width], ..stored }
 }
 
-/// The terms of `Σ c·x`, or of `b + Σ c·(x − b)` written as one sum.
+/// Factors of `Σ c·x`, or of `b + Σ c·(x − b)` written as one sum, where the base comes first.
+fn factors(sum: &Sum, has_base: bool) -> (Vec<f64>, Common) {
+    let rest = 1.0 - sum.factors.iter().sum::<f64>();
+    let own = has_base.then_some(rest);
+    let common = if has_base { Common::Kept } else { sum.common };
+    (own.into_iter().chain(sum.factors.iter().copied()).collect(), common)
+}
+
+/// The terms of such a sum.
 fn terms<'a>(sum: &Sum, inputs: &[Stored<'a>], models: usize) -> (Vec<Term<'a>>, Common) {
     let (models, base) = inputs.split_at(models);
-    let rest = 1.0 - sum.factors.iter().sum::<f64>();
-    let own = base.iter().map(|base| Term { factor: rest, values: *base });
-    let others =
-        sum.factors.iter().zip(models).map(|(factor, values)| Term { factor: *factor, values: *values });
-    (own.chain(others).collect(), if base.is_empty() { sum.common } else { Common::Kept })
+    let (factors, common) = factors(sum, !base.is_empty());
+    let term = |(factor, values): (f64, &Stored<'a>)| Term { factor, values: *values };
+    (factors.into_iter().zip(base.iter().chain(models)).map(term).collect(), common)
 }

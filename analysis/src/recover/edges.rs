@@ -1,8 +1,13 @@
 //! One edge: what relation it is, and the sentences that say why.
 
 use super::{
-    Direction, Evidence, Kind, Parent, Subject, copies::Copy, family::Known, measured::Measured,
-    mixture::Mixture, probe::log10_tail,
+    Direction, Evidence, Kind, Parent, Subject,
+    copies::Copy,
+    family::Known,
+    measured::Measured,
+    mixture::{Mixture, Proof},
+    probe::log10_tail,
+    samples::Inherited,
 };
 use crate::{
     Error, Progress,
@@ -245,19 +250,41 @@ impl Edge<'_> {
         self.evidence(("grid", copy.score), said)
     }
 
+    /// That the child took over what its parent has beside the models it was made of.
+    pub(super) fn inherited(&self, Inherited { share, error, .. }: Inherited) -> Evidence {
+        let said = format!(
+            "it holds the rounding of `{}`: {share:.2} ± {error:.2} of it, where another model holds none",
+            self.id(self.parent)
+        );
+        Evidence { standard_error: Some(error), ..self.evidence(("inherited_rounding", share), said) }
+    }
+
     pub(super) fn mixed(&self, mixture: &Mixture) -> Evidence {
         let terms: Vec<String> = mixture
             .parents
             .iter()
             .map(|(parent, weight)| format!("{weight:+.3} `{}`", self.id(*parent)))
             .collect();
-        let said = format!(
-            "equals {} up to {:.2} roundings; {:.1} % of the distance to the nearest is left",
-            terms.join(" "),
-            mixture.roundings,
-            mixture.residual * 100.0
-        );
-        self.evidence(("weighted_sum", mixture.roundings), said)
+        match mixture.proof {
+            Proof::Sum { roundings, residual } => {
+                let said = format!(
+                    "equals {} up to {roundings:.2} roundings; {:.1} % of the distance to the nearest is left",
+                    terms.join(" "),
+                    residual * 100.0
+                );
+                self.evidence(("weighted_sum", roundings), said)
+            }
+            Proof::Elements { base, explained } => {
+                let said = format!(
+                    "{:.1} % of the elements are those of `{}` or that with some of the changes of {}, within one \
+                     rounding",
+                    explained * 100.0,
+                    self.id(base),
+                    terms.join(" ")
+                );
+                self.evidence(("elected_elements", explained), said)
+            }
+        }
     }
 }
 

@@ -1,17 +1,26 @@
 //! The structure of one family: copies and merges first, then the tree of what is left.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
 use super::{
     Direction, Kind, Parent, Subject,
     cluster::Relations,
     copies::{Copy, copies},
     edges,
+    elected::elected,
     facts::Facts,
     measured::{self, Measured},
-    mixture::{Mixture, mixture},
+    mixture::{Mixture, Proof, mixture},
+    samples::{Inherited, Samples},
     sketched::{self, Stored},
     tree::{rooted, spanning, total},
 };
 use crate::{Error, Progress, kinship::Module};
+
+/// A child, its parent, and the probability of that direction.
+type Step = (usize, usize, f64);
 
 /// Odds of four to one, below which a direction is a guess.
 const KNOWN: f64 = 0.8;
@@ -28,6 +37,11 @@ const CLAIM: f64 = 0.7;
 /// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the
 /// former: siblings have steps in common.
 const CONTAINED: f64 = 0.85;
+
+/// Standard errors by which one merge's rounding is held rather than another's.
+const CLEARLY: f64 = 3.0;
+/// Probability of an edge that an inherited rounding gives: nothing but descent explains it.
+const INHERITED: f64 = 0.99;
 
 /// All that was learnt of the whole collection.
 pub(super) struct Known<'a> {
@@ -109,21 +123,30 @@ impl Structure<'_> {
         copies.retain(|copy| !is_fixed(copy.child));
         let fixed: Vec<usize> = fixed.into_iter().filter(|one| originals.contains(one)).collect();
         let depth = |one: usize| self.facts(one).map_or(0, |facts| facts.layers);
-        let mixtures: Vec<Mixture> = originals
+        let precision = (0..all).map(|one| self.facts(one).map_or(23, |facts| facts.precision)).collect();
+        let samples = &Samples::of(measured, precision);
+        let alike = |one: usize| -> Vec<usize> {
+            originals.iter().copied().filter(|&other| depth(other) == depth(one)).collect()
+        };
+        let mut mixtures: Vec<Mixture> = originals
             .iter()
             .filter(|&&one| !is_fixed(one))
-            .filter_map(|&one| {
-                let alike: Vec<usize> =
-                    originals.iter().copied().filter(|&other| depth(other) == depth(one)).collect();
-                mixture(measured, one, (&alike, self.facts(one)?.precision))
-            })
+            .filter_map(|&one| mixture((measured, samples), one, (&alike(one), self.facts(one)?.precision)))
             .collect();
+        let open: Vec<usize> = originals
+            .iter()
+            .copied()
+            .filter(|&one| !is_fixed(one) && !mixtures.iter().any(|mixture| mixture.child == one))
+            .collect();
+        let elected = open.par_iter().filter_map(|&one| elected(measured, samples, (one, &alike(one))));
+        add(&mut mixtures, elected.collect());
         let mut core: Vec<usize> = originals
             .iter()
             .copied()
             .filter(|&one| !mixtures.iter().any(|mixture| mixture.child == one))
             .collect();
-        let below = self.below_merges(&mut core, (&mixtures, &fixed));
+        let mut below = self.below_copies(&mut core, (&copies, &fixed), samples);
+        self.below_merges((&mut core, &mut below), (&mixtures, &fixed), samples);
         let steps = spanning(&core, &fixed, |i, j| measured.bits(i, j));
         let burden = |node: usize| {
             let hung = copies.iter().filter(|copy| copy.parent == node).count();
@@ -132,7 +155,7 @@ impl Structure<'_> {
                 .filter(|mixture| mixture.parents.first().is_some_and(|(first, _)| *first == node))
                 .count()
         };
-        let mut edges: Vec<(usize, usize, f64)> = if fixed.is_empty() {
+        let mut edges: Vec<Step> = if fixed.is_empty() {
             rooted(&core, &steps, burden, |i, j| self.cue(i, j)).parents
         } else {
             outward_of(&fixed, &steps)
@@ -155,6 +178,17 @@ impl Structure<'_> {
                 evidence.insert(0, edge.nearest((rival, z)));
             }
             evidence.extend(edge.growth());
+            let told = match mixtures.iter().find(|mixture| mixture.child == parent) {
+                Some(merge) => merge.inherited((measured, samples), child),
+                None => copies
+                    .iter()
+                    .find(|copy| copy.child == parent)
+                    .and_then(|copy| samples.inherits((child, copy.child), |_| vec![(copy.parent, 1.0)])),
+            };
+            if let Some(told) = told.filter(|told| told.held() == Some(true)) {
+                evidence.insert(0, edge.inherited(told));
+                confidence = INHERITED;
+            }
             found.push((
                 measured.members[child],
                 vec![Parent {
@@ -204,14 +238,44 @@ impl Structure<'_> {
         Ok(found)
     }
 
+    /// Takes out of the core what was trained from a copy, whose rounding it holds.
+    fn below_copies(
+        &self,
+        core: &mut Vec<usize>,
+        (copies, fixed): (&[Copy], &[usize]),
+        samples: &Samples,
+    ) -> Vec<Step> {
+        let mut below = Vec::new();
+        core.retain(|&one| {
+            let holds = |copy: &&Copy| {
+                let told = samples.inherits((one, copy.child), |_| vec![(copy.parent, 1.0)]);
+                copy.parent != one && told.and_then(Inherited::held) == Some(true)
+            };
+            let open = !fixed.contains(&one);
+            let copy = copies.iter().find(|copy| open && self.aligned(one, copy.child) && holds(copy));
+            below.extend(copy.map(|copy| (one, copy.child, INHERITED)));
+            copy.is_none()
+        });
+        below
+    }
+
     /// Takes out of the core what was trained from a merge: a model whose place in the tree costs more bits than its
     /// step from the merge.
     fn below_merges(
         &self,
-        core: &mut Vec<usize>,
+        (core, below): (&mut Vec<usize>, &mut Vec<Step>),
         (mixtures, fixed): (&[Mixture], &[usize]),
-    ) -> Vec<(usize, usize, f64)> {
-        let mut below: Vec<(usize, usize, f64)> = Vec::new();
+        samples: &Samples,
+    ) {
+        // What the merges' own roundings say of the models that may be below them.
+        let told: BTreeMap<(usize, usize), Inherited> = core
+            .iter()
+            .flat_map(|&one| mixtures.iter().map(move |merge| (one, merge)))
+            .filter(|(one, merge)| self.aligned(*one, merge.child))
+            .filter_map(|(one, merge)| {
+                Some(((one, merge.child), merge.inherited((self.measured, samples), one)?))
+            })
+            .collect();
         let bits = |i: usize, j: usize| self.measured.bits(i, j);
         loop {
             let ancestor = |one: usize, of: usize| {
@@ -225,9 +289,7 @@ impl Structure<'_> {
                     }
                     queue.extend(below.iter().filter(|edge| edge.0 == node).map(|edge| edge.1));
                     let merge = mixtures.iter().find(|mixture| mixture.child == node);
-                    queue.extend(
-                        merge.into_iter().flat_map(|merge| merge.parents.iter().map(|parent| parent.0)),
-                    );
+                    queue.extend(merge.into_iter().flat_map(Mixture::ingredients));
                 }
                 false
             };
@@ -235,10 +297,25 @@ impl Structure<'_> {
                 mixtures.iter().map(|mixture| mixture.child).chain(below.iter().map(|edge| edge.0)).collect();
             let whole = total(&spanning(core, fixed, bits));
             let gain = |&one: &usize| {
-                let host = hosts.iter().copied().filter(|&host| !ancestor(one, host));
-                let host = host.min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
+                let told = |host: &usize| told.get(&(one, *host)).copied();
+                let held = |host: &usize| told(host).and_then(Inherited::held);
+                let open = hosts.iter().copied().filter(|&host| !ancestor(one, host));
+                let least = open.clone().map(|host| bits(one, host)).min_by(f64::total_cmp)?;
+                let possible = open.filter(|host| held(host) != Some(false));
+                let nearest = possible.clone().min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
+                // Of several merges it holds the rounding of one, if of any.
+                let share = |host: usize| told(&host).map_or(f64::NEG_INFINITY, |told| told.share);
+                let most = possible.max_by(|&a, &b| share(a).total_cmp(&share(b)))?;
+                let apart = told(&most).zip(told(&nearest)).is_some_and(|(most, nearest)| {
+                    most.share - nearest.share > CLEARLY * most.error.hypot(nearest.error)
+                });
+                let host = if apart || held(&most) == Some(true) { most } else { nearest };
                 let rest: Vec<usize> = core.iter().copied().filter(|&other| other != one).collect();
-                let gain = whole - total(&spanning(&rest, fixed, bits)) - bits(one, host);
+                let near = |&other: &usize| bits(one, other) >= bits(one, host);
+                if held(&host) == Some(true) && rest.iter().all(near) {
+                    return (rest.len() > 1).then_some((f64::INFINITY, one, host));
+                }
+                let gain = whole - total(&spanning(&rest, fixed, bits)) - least;
                 (gain > 0.0 && rest.len() > 1).then_some((gain, one, host))
             };
             let best = core
@@ -246,7 +323,7 @@ impl Structure<'_> {
                 .filter(|one| !fixed.contains(one))
                 .filter_map(gain)
                 .max_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((_, one, host)) = best else { return below };
+            let Some((_, one, host)) = best else { return };
             core.retain(|other| *other != one);
             below.push((one, host, 0.9));
         }
@@ -254,7 +331,7 @@ impl Structure<'_> {
 
     /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
     /// are siblings. Where units are in another order steps do not compare.
-    fn lift(&self, edges: &mut [(usize, usize, f64)]) {
+    fn lift(&self, edges: &mut [Step]) {
         for at in 0..edges.len() {
             for _ in 0..edges.len() {
                 let (child, parent, _) = edges[at];
@@ -295,6 +372,26 @@ impl Structure<'_> {
     }
 }
 
+/// Adds the merges that explain most of their elements first; none of a model that is part of its own parts.
+fn add(mixtures: &mut Vec<Mixture>, mut elected: Vec<Mixture>) {
+    let explained = |mixture: &Mixture| match mixture.proof {
+        Proof::Sum { .. } => 1.0,
+        Proof::Elements { explained, .. } => explained,
+    };
+    elected.sort_by(|a, b| explained(b).total_cmp(&explained(a)).then(a.child.cmp(&b.child)));
+    for merge in elected {
+        let (mut queue, mut seen) = (merge.ingredients().collect::<Vec<_>>(), BTreeSet::new());
+        while let Some(node) = queue.pop() {
+            let above = mixtures.iter().find(|mixture| mixture.child == node).filter(|_| seen.insert(node));
+            queue.extend(above.into_iter().flat_map(Mixture::ingredients));
+            seen.insert(node);
+        }
+        if !seen.contains(&merge.child) {
+            mixtures.push(merge);
+        }
+    }
+}
+
 /// Tokens of the embedding.
 fn rows(facts: &Facts) -> u64 {
     let embedding = facts.tensors.iter().find(|tensor| tensor.module == Module::Embed);
@@ -302,7 +399,7 @@ fn rows(facts: &Facts) -> u64 {
 }
 
 /// Directs steps away from what is settled.
-fn outward_of(fixed: &[usize], steps: &[super::tree::Step]) -> Vec<(usize, usize, f64)> {
+fn outward_of(fixed: &[usize], steps: &[super::tree::Step]) -> Vec<Step> {
     let mut reached = fixed.to_vec();
     let mut edges = Vec::new();
     while let Some((parent, child)) = steps.iter().find_map(|step| {

@@ -8,6 +8,11 @@ use crate::{Error, Progress, computed::blocks, kinship::Module};
 
 /// Blocks of a tensor whose elements are told apart; the others only count in the inner products.
 const LOOKED_AT: u64 = 16;
+/// Elements of all tensors that are kept for each model, and the fewest of one.
+const SAMPLED: usize = 1 << 18;
+const LEAST_SAMPLED: usize = 256;
+/// Inner products are exact to about this share.
+pub(super) const EXACT: f64 = 1e-12;
 
 /// A tensor that all members hold.
 pub(super) struct Part {
@@ -20,6 +25,8 @@ pub(super) struct Part {
     digests: Vec<domain::Digest>,
     pub(super) gram: Gram,
     contrasts: Vec<Contrast>,
+    /// Some elements, by member; none where only sketches are known.
+    pub(super) samples: Vec<Vec<f32>>,
 }
 
 /// Models measured in the coordinates of the first.
@@ -93,6 +100,7 @@ pub(super) fn measure(
     let Some(own) = members.first().and_then(|&reference| facts[reference].as_ref()) else { return Ok(None) };
     let precision: Vec<u32> =
         members.iter().map(|&m| facts[m].as_ref().map_or(23, |facts| facts.precision)).collect();
+    let share = (SAMPLED / kept.len().max(1)).max(LEAST_SAMPLED);
     let parts = kept.par_iter().map(|&at| {
         let tensors: Vec<_> = members
             .iter()
@@ -105,6 +113,8 @@ pub(super) fn measure(
         let mut gram = Gram::new(count);
         let mut contrasts = vec![Contrast::default(); count * count];
         let stride = elements.div_ceil(kernels::BLOCK as u64).div_ceil(LOOKED_AT).max(1);
+        let looked_at = elements.div_ceil(kernels::BLOCK as u64).div_ceil(stride).max(1) as usize;
+        let mut samples: Vec<Vec<f32>> = vec![Vec::new(); count];
         let mut raw: Vec<Vec<u8>> = vec![Vec::new(); count];
         let mut values: Vec<Vec<f32>> = vec![Vec::new(); count];
         for (number, (start, len)) in blocks(elements).enumerate() {
@@ -128,6 +138,10 @@ pub(super) fn measure(
                 values.resize(len, 0.0);
                 kernels::decode(tensor.dtype, bytes, values);
             }
+            let apart = (len * looked_at).div_ceil(share).max(1);
+            for (sample, values) in samples.iter_mut().zip(&values) {
+                sample.extend(values.iter().step_by(apart));
+            }
             for i in 0..count {
                 for j in i + 1..count {
                     let bits = precision[i].min(precision[j]).max(7);
@@ -137,7 +151,8 @@ pub(super) fn measure(
         }
         let (role, matrix) = (own.tensors[at].role.clone(), own.tensors[at].shape.len() == 2);
         let digests = tensors.iter().map(|tensor| tensor.digest).collect();
-        Ok(Part { role, module: own.tensors[at].module, elements, matrix, digests, gram, contrasts })
+        let module = own.tensors[at].module;
+        Ok(Part { role, module, elements, matrix, digests, gram, contrasts, samples })
     });
     let parts: Vec<Part> = parts.collect::<Result<_, Error>>()?;
     Ok((!parts.is_empty()).then_some(Measured { members, parts }))
@@ -152,7 +167,8 @@ impl Part {
         contrasts: Vec<Contrast>,
     ) -> Self {
         let (role, module, elements) = (tensor.role.clone(), tensor.module, gram.elements());
-        Self { role, module, elements, matrix: tensor.shape.len() == 2, digests, gram, contrasts }
+        let matrix = tensor.shape.len() == 2;
+        Self { role, module, elements, matrix, digests, gram, contrasts, samples: Vec::new() }
     }
 
     pub(super) fn contrast(&self, i: usize, j: usize) -> Contrast {

@@ -5,7 +5,10 @@
 
 use faer::{Mat, linalg::solvers::Solve as _};
 
-use super::measured::Measured;
+use super::{
+    measured::{EXACT, Measured, Part},
+    samples::{Inherited, Samples},
+};
 
 /// Most parents of one merge.
 const PARENTS: usize = 8;
@@ -19,8 +22,8 @@ const GAIN: f64 = 0.1;
 /// Largest weight of a model in its merge. Where it is one, as in target + tuned − base, each of the models is the sum of
 /// the others, and none can be told to be the merge.
 const MIDDLE: f64 = 0.95;
-/// Inner products are exact to about this share.
-const EXACT: f64 = 1e-12;
+/// By how much more of its elements the result of a transfer is the rounded sum of the other three than each of them is.
+const ROUNDED: f64 = 0.01;
 
 /// Weights of the parents of one merge, by member.
 #[derive(Debug, Clone)]
@@ -28,10 +31,42 @@ pub(super) struct Mixture {
     pub(super) child: usize,
     /// Members with their weights over all matrices.
     pub(super) parents: Vec<(usize, f64)>,
-    /// `residual² / rounding²`.
-    pub(super) roundings: f64,
-    /// Residual as a share of the distance to the nearest parent.
-    pub(super) residual: f64,
+    pub(super) proof: Proof,
+}
+
+/// How a merge is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Proof {
+    /// A weighted sum: `residual² / rounding²`, and the residual as a share of the distance to the nearest parent.
+    Sum { roundings: f64, residual: f64 },
+    /// Element by element the base or a sum of changes to it: the share of the elements that are.
+    Elements { base: usize, explained: f64 },
+}
+
+impl Mixture {
+    /// All models it was made of.
+    pub(super) fn ingredients(&self) -> impl Iterator<Item = usize> {
+        let base = match self.proof {
+            Proof::Sum { .. } => None,
+            Proof::Elements { base, .. } => Some(base),
+        };
+        self.parents.iter().map(|(parent, _)| *parent).chain(base)
+    }
+
+    /// How much of its rounding is in `other`, as [`Samples::inherits`] tells.
+    pub(super) fn inherited(
+        &self,
+        (measured, samples): (&Measured, &Samples),
+        other: usize,
+    ) -> Option<Inherited> {
+        let Proof::Sum { .. } = self.proof else { return None };
+        let set: Vec<usize> = self.parents.iter().map(|(parent, _)| *parent).collect();
+        let parts: Vec<&Part> = measured.matrices().collect();
+        samples.inherits((other, self.child), |matrix| {
+            let (weights, _) = fit(|i, j| parts[matrix].gram.dot(i, j), self.child, &set);
+            set.iter().copied().zip(weights).collect()
+        })
+    }
 }
 
 /// What least squares leaves of `child` over `parents`, matrix by matrix.
@@ -69,7 +104,7 @@ fn fit(dot: impl Fn(usize, usize) -> f64, child: usize, parents: &[usize]) -> (V
 
 /// The sum that `child` is, if it is one.
 pub(super) fn mixture(
-    measured: &Measured,
+    (measured, samples): (&Measured, &Samples),
     child: usize,
     (candidates, precision): (&[usize], u32),
 ) -> Option<Mixture> {
@@ -108,12 +143,22 @@ pub(super) fn mixture(
     let nearest = set.iter().map(|&parent| measured.apart(child, parent)).fold(f64::INFINITY, f64::min);
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
     // One of the models on a line through others is their mean: the one whose weight in the relation is largest.
-    let middle = parents.iter().all(|(_, weight)| weight.abs() < MIDDLE);
+    let middle = parents.iter().all(|(_, weight)| weight.abs() < MIDDLE)
+        || samples.rounded(child, &parents).is_some_and(|(own, best)| own > best + ROUNDED);
     let alone = nearest <= ROUNDINGS * floor;
-    (middle && !alone && residual < nearest).then(|| Mixture {
+    let proof = Proof::Sum { roundings: residual / floor, residual: (residual / nearest).sqrt() };
+    (middle && !alone && residual < nearest && !chosen(measured, child, &parents)).then_some(Mixture {
         child,
         parents,
-        roundings: residual / floor,
-        residual: (residual / nearest).sqrt(),
+        proof,
     })
+}
+
+/// Whether the sum only takes each matrix from one model or another, and some are the same in all of them: two children
+/// of `child`, each with other frozen tensors, look like that too.
+fn chosen(measured: &Measured, child: usize, parents: &[(usize, f64)]) -> bool {
+    let same = |part: &Part, parent: usize| part.apart(child, parent) == 0.0;
+    let some = |part: &Part| parents.iter().any(|(parent, _)| same(part, *parent));
+    let all = |part: &Part| parents.iter().all(|(parent, _)| same(part, *parent));
+    measured.matrices().all(some) && measured.matrices().any(all)
 }

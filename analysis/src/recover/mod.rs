@@ -6,12 +6,14 @@
 mod cluster;
 mod copies;
 mod edges;
+mod elected;
 mod facts;
 mod family;
 mod measured;
 mod mixture;
 mod probe;
 mod report;
+mod samples;
 mod sketched;
 #[cfg(test)]
 mod sketched_tests;

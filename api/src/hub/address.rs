@@ -16,6 +16,8 @@ pub enum Verb {
     Tag,
     AuthCheck,
     Settings,
+    AccessRequest,
+    AskAccess,
     Preupload,
     Commit,
     Resolve,
@@ -24,7 +26,7 @@ pub enum Verb {
     XetReadToken,
 }
 
-const VERBS: [(&str, Verb); 15] = [
+const VERBS: [(&str, Verb); 17] = [
     ("revision", Verb::Revision),
     ("tree", Verb::Tree),
     ("paths-info", Verb::PathsInfo),
@@ -34,6 +36,8 @@ const VERBS: [(&str, Verb); 15] = [
     ("tag", Verb::Tag),
     ("auth-check", Verb::AuthCheck),
     ("settings", Verb::Settings),
+    ("user-access-request", Verb::AccessRequest),
+    ("ask-access", Verb::AskAccess),
     ("preupload", Verb::Preupload),
     ("commit", Verb::Commit),
     ("resolve", Verb::Resolve),

@@ -12,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use store::{CommitRow, ModelRow};
 
 use super::{Answer, Call, address::Verb};
+use crate::relay::{self, Brought};
 
 /// 404 that the client raises as `RepositoryNotFoundError`.
 pub fn missing_model(id: &str) -> Problem {
@@ -59,11 +60,34 @@ pub enum Found {
 /// # Errors
 /// 404 `RepoNotFound`.
 pub async fn find(call: &Call<'_>) -> Result<Found> {
-    let row = call.registry.store.model_by_id(&call.id).await?.filter(|row| !row.ghost);
-    let row = row.ok_or_else(|| missing_model(&call.id))?;
+    let row = match present(call).await? {
+        Found::Here(row) => row,
+        elsewhere => return Ok(elsewhere),
+    };
     Ok(match moved(call.request, &call.id, &row) {
         Some(answer) => Found::Elsewhere(answer),
-        None => Found::Here(Box::new(row)),
+        None => Found::Here(row),
+    })
+}
+
+/// A repository; for readers, one that is not here is brought in where that is wanted, and described by the Hub
+/// meanwhile.
+async fn present(call: &Call<'_>) -> Result<Found> {
+    let reads = call.request.method() == Method::GET || call.verb == Verb::PathsInfo;
+    if !reads {
+        let row = call.registry.store.model_by_id(&call.id).await?.filter(|row| !row.ghost);
+        return row.map(|row| Found::Here(Box::new(row))).ok_or_else(|| missing_model(&call.id));
+    }
+    let revision = match call.verb {
+        Verb::Revision | Verb::Tree | Verb::PathsInfo => call.part(0).unwrap_or(store::MAIN),
+        _ => store::MAIN,
+    };
+    Ok(match (relay::bring(call.registry, &call.id, revision).await?, call.verb) {
+        (Brought::Here(row), _) => Found::Here(row),
+        (Brought::Coming(coming), Verb::Info | Verb::Revision) => {
+            Found::Elsewhere(HttpResponse::Ok().json(&coming.record))
+        }
+        (Brought::Coming(_), _) => Found::Elsewhere(relay::not_yet(&call.id)),
     })
 }
 

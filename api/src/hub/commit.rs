@@ -1,7 +1,7 @@
 //! Commits: what is to be sent how, and the commit itself, streamed to storage and applied at once.
 
 use actix_web::{HttpResponse, http::StatusCode, http::header, web::Payload};
-use domain::{Digest, RelativePath, RepoId};
+use domain::{Act, Digest, RelativePath, RepoId};
 use futures::StreamExt as _;
 use http::{Problem, Result};
 use jobs::{Change, Gathered, Incoming, Push, Registry};
@@ -36,6 +36,7 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
         Found::Here(row) => row,
         Found::Elsewhere(answer) => return Ok(answer),
     };
+    call.registry.store.may_with(Act::Write, &row).await?;
     let asked: Asked = answer::body(call, payload).await?;
     let branch = call.part(0).unwrap_or(store::MAIN);
     let commit = answer::commit_of(call.registry, &row, branch).await?;
@@ -94,6 +95,7 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
         Found::Here(row) => row,
         Found::Elsewhere(answer) => return Ok(answer),
     };
+    call.registry.store.may_with(Act::Write, &row).await?;
     let id = RepoId::parse(&row.name).map_err(|_| missing_model(&call.id))?;
     let branch = call.rest.join("/");
     let branch = branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned();
@@ -254,7 +256,10 @@ impl<'a> Body<'a> {
             Line::LfsFile { path: name, oid, size } => {
                 let digest: Digest =
                     oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
-                let stored = self.registry.store.blob_size(&digest).await?;
+                let stored = match self.registry.store.may_have(&digest).await? {
+                    true => self.registry.store.blob_size(&digest).await?,
+                    false => None,
+                };
                 let held = stored
                     .ok_or_else(|| Problem::bad_request(format!("`{name}`: {oid} was not uploaded")))?;
                 if size.is_some_and(|size| size != held) {

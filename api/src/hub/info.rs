@@ -111,8 +111,8 @@ pub fn summary(row: &ModelRow) -> Map<String, Value> {
         "id": row.name,
         "modelId": row.name,
         "author": row.author.as_ref().or(row.org.as_ref()),
-        "private": false,
-        "gated": false,
+        "private": row.private,
+        "gated": row.gated.map_or(Value::Bool(false), |gate| gate.as_str().into()),
         "disabled": false,
         "likes": row.likes.unwrap_or(0),
         "downloads": row.downloads.unwrap_or(0),
@@ -145,7 +145,7 @@ async fn details(
     if let Some(commit) = commit {
         set("lastModified", date(commit.created_at).into());
     }
-    set("tags", tags(row, &edges, &parents).into());
+    set("tags", tags(row, &parents).into());
     set("cardData", card_data(row, &parents).into());
     if let Some(config) = &row.config {
         set("config", config_of(config));
@@ -156,11 +156,11 @@ async fn details(
     if let Some(safetensors) = safetensors(registry, commit).await? {
         set("safetensors", safetensors);
     }
-    if let Some((relation, _)) = parents.first() {
+    if let Some((relation, ..)) = parents.first() {
         let same: Vec<Value> = parents
             .iter()
-            .filter(|(other, _)| other == relation)
-            .map(|(_, id)| json!({ "_id": hex_of(&id.to_ascii_lowercase(), 24), "id": id }))
+            .filter(|(other, ..)| other == relation)
+            .map(|(_, id, _)| json!({ "_id": hex_of(&id.to_ascii_lowercase(), 24), "id": id }))
             .collect();
         set("baseModels", json!({ "relation": hub_word(*relation), "models": same }));
     }
@@ -193,20 +193,23 @@ const fn hub_word(relation: Relation) -> &'static str {
     }
 }
 
-/// Accepted parents by their present names.
-async fn parents(registry: &Registry, edges: &[EdgeRow]) -> Result<Vec<(Relation, String)>> {
+/// Accepted parents by how the model descends from them: their present names, and those that the model writes.
+type Parents = Vec<(Relation, String, String)>;
+
+/// Hidden parents are left out.
+async fn parents(registry: &Registry, edges: &[EdgeRow]) -> Result<Parents> {
     let accepted: Vec<&EdgeRow> = edges.iter().filter(|edge| edge.status == EdgeStatus::Accepted).collect();
     let ids: Vec<i64> = accepted.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
-    let name = |edge: &EdgeRow| {
-        let row = known.iter().find(|row| row.id == edge.parent);
-        row.map_or_else(|| edge.as_written.clone(), |row| row.name.clone())
+    let named = |edge: &EdgeRow| {
+        let row = known.iter().find(|row| row.id == edge.parent)?;
+        Some((edge.relation, row.name.clone(), edge.as_written.clone()))
     };
-    Ok(accepted.into_iter().map(|edge| (edge.relation, name(edge))).collect())
+    Ok(accepted.into_iter().filter_map(named).collect())
 }
 
 /// The model's own tags and those that the Hub derives.
-fn tags(row: &ModelRow, edges: &[EdgeRow], parents: &[(Relation, String)]) -> Vec<String> {
+fn tags(row: &ModelRow, parents: &Parents) -> Vec<String> {
     let mut tags = row.tags.clone();
     let mut add = |tag: String| {
         if !tags.contains(&tag) {
@@ -221,9 +224,7 @@ fn tags(row: &ModelRow, edges: &[EdgeRow], parents: &[(Relation, String)]) -> Ve
     row.languages.iter().for_each(|language| add(language.clone()));
     row.datasets.iter().for_each(|dataset| add(format!("dataset:{dataset}")));
     row.license.iter().for_each(|license| add(format!("license:{license}")));
-    let written =
-        edges.iter().filter(|edge| edge.status == EdgeStatus::Accepted).map(|edge| &edge.as_written);
-    for ((relation, id), written) in parents.iter().zip(written) {
+    for (relation, id, written) in parents {
         for id in [id, written] {
             add(format!("base_model:{id}"));
             add(format!("base_model:{}:{id}", hub_word(*relation)));
@@ -233,7 +234,7 @@ fn tags(row: &ModelRow, edges: &[EdgeRow], parents: &[(Relation, String)]) -> Ve
 }
 
 /// What the card's front matter says, as far as the registry reads it.
-fn card_data(row: &ModelRow, parents: &[(Relation, String)]) -> Map<String, Value> {
+fn card_data(row: &ModelRow, parents: &Parents) -> Map<String, Value> {
     let mut card = Map::new();
     let mut set = |name: &str, value: Value| drop(card.insert(name.to_owned(), value));
     row.license.iter().for_each(|license| set("license", json!(license)));
@@ -245,10 +246,10 @@ fn card_data(row: &ModelRow, parents: &[(Relation, String)]) -> Map<String, Valu
             set(name, json!(list));
         }
     }
-    match parents {
+    match &parents[..] {
         [] => {}
-        [(_, only)] => set("base_model", json!(only)),
-        several => set("base_model", several.iter().map(|(_, id)| id.clone()).collect()),
+        [(_, only, _)] => set("base_model", json!(only)),
+        several => set("base_model", several.iter().map(|(_, id, _)| id.clone()).collect()),
     }
     card
 }

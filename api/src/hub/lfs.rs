@@ -1,7 +1,7 @@
 //! Large files before their commit: git LFS with its basic transfer.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, post, put, routes, web};
-use domain::Digest;
+use domain::{Act, Digest};
 use futures::StreamExt as _;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -11,7 +11,7 @@ use store::Holder;
 use tokio::time::timeout;
 
 use super::answer::{here, missing_model};
-use crate::models::ModelPath;
+use crate::{models::ModelPath, seen::Seen};
 
 const MEDIA: &str = "application/vnd.git-lfs+json";
 
@@ -40,14 +40,16 @@ pub struct Object {
 #[post("/{name}.git/info/lfs/objects/batch")]
 pub async fn batch(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<ModelPath>,
     body: web::Bytes,
 ) -> Result<HttpResponse> {
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the batch cannot be read: {error}")))?;
     let row = registry.store.model_by_id(&path.id()).await?.filter(|row| !row.ghost);
-    row.ok_or_else(|| missing_model(&path.id()))?;
+    let row = row.ok_or_else(|| missing_model(&path.id()))?;
+    let act = if batch.operation == "upload" { Act::Write } else { Act::Read };
+    registry.store.may_with(act, &row).await?;
     // The client sends objects without its token.
     let key = match http::bearer(&request, &registry.store).await? {
         Some(token) if batch.operation == "upload" => {
@@ -74,7 +76,11 @@ async fn object(
     key: &str,
 ) -> Result<Value> {
     let (host, oid) = (here(request), digest.hex());
-    let stored = registry.store.blob_size(&digest).await?;
+    let stored = match registry.store.blob_size(&digest).await? {
+        // To somebody who may not have it, it is as if it were not here: their own copy has to come.
+        Some(size) if registry.store.may_have(&digest).await? => Some(size),
+        _ => None,
+    };
     let link = |href: String| json!({ "href": href, "header": {} });
     Ok(match (operation, stored) {
         ("upload", Some(held)) if held == size => json!({ "oid": oid, "size": size }),
@@ -102,7 +108,7 @@ async fn object(
 /// Takes one object, streamed to storage and hashed on the way; kept for a day for the commit that names it.
 #[put("/api/lfs/{oid}/{size}")]
 pub async fn put(
-    registry: web::Data<Registry>,
+    registry: Seen,
     place: web::Path<(String, u64)>,
     mut payload: web::Payload,
 ) -> Result<HttpResponse> {
@@ -112,7 +118,7 @@ pub async fn put(
         let detail = format!("at most {} bytes are taken", registry.limits.file_bytes);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail));
     }
-    let holder = Holder::new();
+    let holder = Holder::upload_of(registry.store.viewer().name.as_deref());
     let mut writer = registry.store.blob_writer(&holder).await?;
     let idle = std::time::Duration::from_secs(registry.limits.upload_idle_seconds);
     let mut length = 0_u64;
@@ -152,7 +158,7 @@ pub async fn put(
 
 /// Whether an object is here as announced.
 #[post("/api/lfs/verify")]
-pub async fn verify(registry: web::Data<Registry>, object: web::Bytes) -> Result<HttpResponse> {
+pub async fn verify(registry: Seen, object: web::Bytes) -> Result<HttpResponse> {
     let object: Object = serde_json::from_slice(&object)
         .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
     let digest: Digest =

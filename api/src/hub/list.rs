@@ -1,19 +1,19 @@
 //! `GET /api/models`: search as the Hub's clients ask for it.
 
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get};
 use domain::Relation;
 use http::{Problem, Result};
-use jobs::Registry;
 use store::{SearchQuery, Sort};
 
 use super::{
     answer::{self, page},
     info::{fields, only, summary},
 };
+use crate::seen::Seen;
 
 /// Search; parameters that this registry has no answer for are left out of account, as the Hub does.
 #[get("/api/models")]
-pub async fn list_models(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
+pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let asked = answer::query(&request);
     let one = |name: &str| asked.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let all = |name: &str| -> Vec<String> {
@@ -41,7 +41,16 @@ pub async fn list_models(request: HttpRequest, registry: web::Data<Registry>) ->
         narrow(&mut query, filter);
     }
     let found = registry.store.search(query).await?;
-    let items: Vec<_> = found.items.iter().map(|row| only(summary(row), &wanted)).collect();
+    let ids: Vec<i64> = found.items.iter().map(|row| row.id).collect();
+    let mut heads = registry.store.heads(&ids).await?;
+    let mut item = |row: &store::ModelRow| {
+        let mut told = summary(row);
+        if let Some(head) = heads.remove(&row.id) {
+            told.insert("sha".to_owned(), head.into());
+        }
+        only(told, &wanted)
+    };
+    let items: Vec<_> = found.items.iter().map(&mut item).collect();
     Ok(page(&request, &items, found.next.as_deref()))
 }
 

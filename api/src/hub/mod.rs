@@ -1,5 +1,6 @@
 //! The Hub's own addresses, as its official clients use them: `HF_ENDPOINT` set to this service is all they need.
 
+mod access;
 mod address;
 mod answer;
 mod commit;
@@ -25,11 +26,14 @@ pub use answer::{missing_entry, missing_model, missing_revision, moved};
 
 use address::{Place, Verb};
 
+use crate::seen::Seen;
+
 /// Registers the Hub's addresses under `/api` and the git LFS ones.
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.service(who::whoami)
         .service(who::agent_harnesses)
         .service(list::list_models)
+        .service(access::ask_at_the_page)
         .service(repos::create)
         .service(repos::delete)
         .service(repos::rename)
@@ -43,13 +47,13 @@ pub fn configure(cfg: &mut ServiceConfig) {
 /// Everything about one repository: the id may have one part or two, so the address is taken apart here.
 async fn of_a_model(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     tail: web::Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse> {
-    let registry = registry.get_ref();
+    let registry = &*registry;
     let Place { id, verb, rest } = address::split(registry, &tail).await?;
-    let call = Call { request: &request, registry, id, rest };
+    let call = Call { request: &request, registry, id, verb, rest };
     match (request.method().as_str(), verb) {
         ("GET", Verb::Info) => info::model_info(&call).await,
         ("GET", Verb::Revision) => info::at_revision(&call).await,
@@ -62,7 +66,9 @@ async fn of_a_model(
         ("POST", Verb::Tag) => names::create_tag(&call, payload).await,
         ("DELETE", Verb::Tag) => names::delete_tag(&call).await,
         ("GET", Verb::AuthCheck) => repos::auth_check(&call).await,
-        ("PUT", Verb::Settings) => repos::settings(&call).await,
+        ("PUT", Verb::Settings) => repos::settings(&call, payload).await,
+        ("GET" | "POST", Verb::AccessRequest) => access::requests(&call, payload).await,
+        ("POST", Verb::AskAccess) => access::ask(&call).await,
         ("POST", Verb::Preupload) => commit::preupload(&call, payload).await,
         ("POST", Verb::Commit) => commit::commit(&call, payload).await,
         ("GET", Verb::Resolve) => content::resolve(&call).await,
@@ -78,6 +84,7 @@ struct Call<'a> {
     registry: &'a Registry,
     /// The repository's id as asked for.
     id: String,
+    verb: Verb,
     /// What follows the verb, percent-decoded.
     rest: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! Branches, tags and history.
 
 use actix_web::{HttpResponse, http::header, web::Payload};
+use domain::Act;
 use http::{Problem, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -83,6 +84,7 @@ async fn target(call: &Call<'_>) -> Result<(Box<ModelRow>, String)> {
         Found::Here(row) => row,
         Found::Elsewhere(_) => return Err(answer::missing_model(&call.id)),
     };
+    call.registry.store.may_with(Act::Write, &row).await?;
     Ok((row, call.rest.join("/")))
 }
 

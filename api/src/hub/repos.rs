@@ -1,17 +1,24 @@
 //! Repositories as a whole: created, renamed, deleted, set up.
 
-use actix_web::{HttpRequest, HttpResponse, delete, http::StatusCode, post, web};
-use domain::RepoId;
+use actix_web::{
+    HttpRequest, HttpResponse, delete,
+    http::StatusCode,
+    post,
+    web::{self, Payload},
+};
+use domain::{Act, Gating, RepoId};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use store::{NewCommit, Openness};
 
 use super::{
     Call,
     answer::{self, Found, here, hex_of, missing_model},
     who,
 };
+use crate::seen::Seen;
 
 /// Which repository; clients leave the organisation out for the user's own.
 #[derive(Debug, Deserialize)]
@@ -20,6 +27,41 @@ pub struct Named {
     organization: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    #[serde(flatten)]
+    openness: Asked,
+}
+
+/// How open a repository is to be, in the words of older and newer clients.
+#[derive(Debug, Default, Deserialize)]
+pub struct Asked {
+    private: Option<bool>,
+    visibility: Option<String>,
+    gated: Option<Value>,
+}
+
+impl Asked {
+    fn read(&self) -> Result<Openness> {
+        let private = match self.visibility.as_deref() {
+            None => self.private,
+            Some("private") => Some(true),
+            Some("public") => Some(false),
+            Some(other) => {
+                let detail = format!("the visibility `{other}` is not one of public, private");
+                return Err(Problem::bad_request(detail));
+            }
+        };
+        let gated = match &self.gated {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(false)) => Some(None),
+            Some(Value::String(word)) if word == Gating::Auto.as_str() => Some(Some(Gating::Auto)),
+            Some(Value::String(word)) if word == Gating::Manual.as_str() => Some(Some(Gating::Manual)),
+            Some(other) => {
+                let detail = format!("`gated` is auto, manual or false, not {other}");
+                return Err(Problem::bad_request(detail));
+            }
+        };
+        Ok(Openness { private, gated })
+    }
 }
 
 impl Named {
@@ -47,15 +89,13 @@ fn models_only(kind: Option<&str>) -> Result<()> {
 
 /// Makes an empty repository.
 #[post("/api/repos/create")]
-pub async fn create(
-    request: HttpRequest,
-    registry: web::Data<Registry>,
-    named: web::Json<Named>,
-) -> Result<HttpResponse> {
+pub async fn create(request: HttpRequest, registry: Seen, named: web::Json<Named>) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
     let author = who::author(&request, &registry).await?;
     let told = |name: &str| json!({ "url": format!("{}/{name}", here(&request)), "name": name, "id": hex_of(&name.to_ascii_lowercase(), 24) });
-    match jobs::create_repository(&registry, &id, author).await {
+    let founds_private = named.openness.read()?.private == Some(true);
+    let first = NewCommit { author, founds_private, ..NewCommit::default() };
+    match jobs::create_repository(&registry, &id, first).await {
         Ok(row) => Ok(HttpResponse::Ok().json(told(&row.name))),
         // The client reads the address of what is there from the refusal.
         Err(jobs::Error::OutputExists(name)) => {
@@ -69,15 +109,12 @@ pub async fn create(
 
 /// Takes a repository away.
 #[delete("/api/repos/delete")]
-pub async fn delete(
-    request: HttpRequest,
-    registry: web::Data<Registry>,
-    named: web::Json<Named>,
-) -> Result<HttpResponse> {
+pub async fn delete(request: HttpRequest, registry: Seen, named: web::Json<Named>) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
     let row = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
     let row = row.filter(|row| row.name.eq_ignore_ascii_case(id.as_str()));
     let row = row.ok_or_else(|| missing_model(id.as_str()))?;
+    registry.store.may_with(Act::Govern, &row).await?;
     registry.store.delete_model(row.id).await?;
     registry.forests.settle().await?;
     Ok(HttpResponse::Ok().json(json!({})))
@@ -95,7 +132,7 @@ pub struct Move {
 
 /// Gives a repository another name; the old one leads to it.
 #[post("/api/repos/move")]
-pub async fn rename(registry: web::Data<Registry>, asked: web::Json<Move>) -> Result<HttpResponse> {
+pub async fn rename(registry: Seen, asked: web::Json<Move>) -> Result<HttpResponse> {
     models_only(asked.kind.as_deref())?;
     let parse = |id: &str| RepoId::parse(id).map_err(|error| Problem::bad_request(error.to_string()));
     let (from, to) = (parse(&asked.from_repo)?, parse(&asked.to_repo)?);
@@ -105,6 +142,8 @@ pub async fn rename(registry: web::Data<Registry>, asked: web::Json<Move>) -> Re
     let row = registry.store.model_by_id(from.as_str()).await?.filter(|row| !row.ghost);
     let row = row.filter(|row| row.name.eq_ignore_ascii_case(from.as_str()));
     let row = row.ok_or_else(|| missing_model(from.as_str()))?;
+    registry.store.may_with(Act::Govern, &row).await?;
+    registry.store.may(if row.private { Act::Close } else { Act::Write }, to.as_str()).await?;
     registry.store.rename_model((row.id, &from), &to).await?;
     registry.forests.settle().await?;
     Ok(HttpResponse::Ok().json(json!({ "url": format!("/{to}") })))
@@ -120,7 +159,7 @@ pub struct Draft {
 /// is a 400, which keeps the client from committing; a body over the limit goes unlooked at.
 #[post("/api/validate-yaml")]
 pub async fn validate_yaml(
-    registry: web::Data<Registry>,
+    registry: Seen,
     draft: std::result::Result<web::Json<Draft>, actix_web::Error>,
 ) -> HttpResponse {
     let notes = draft.map(|draft| jobs::card_notes(&draft.content, &registry.limits)).unwrap_or_default();
@@ -144,12 +183,19 @@ pub async fn auth_check(call: &Call<'_>) -> Result<HttpResponse> {
     })
 }
 
-/// `PUT …/settings`.
+/// `PUT …/settings`: who sees it, and who gets at its files.
 ///
 /// # Errors
-/// 501: every model of this registry is public.
-pub async fn settings(call: &Call<'_>) -> Result<HttpResponse> {
-    drop(answer::find(call).await?);
-    let detail = "every model of this registry is public and open; visibility and gates cannot be set";
-    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "not_supported", detail))
+/// 404; 403 for whoever is no administrator of its namespace; 400 for settings that are none.
+pub async fn settings(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let wanted = answer::body::<Asked>(call, payload).await?.read()?;
+    let closes = wanted.private == Some(true) || wanted.gated.flatten().is_some();
+    let act = if closes { Act::Close } else { Act::Govern };
+    call.registry.store.may_with(act, &row).await?;
+    call.registry.store.set_openness(row.id, wanted).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
 }

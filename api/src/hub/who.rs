@@ -1,10 +1,12 @@
 //! Who is asking.
 
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get};
 use http::Result;
 use jobs::Registry;
 use serde_json::json;
 use store::Scope;
+
+use crate::seen::Seen;
 
 /// The name a commit carries.
 pub async fn author(request: &HttpRequest, registry: &Registry) -> Result<Option<String>> {
@@ -13,8 +15,13 @@ pub async fn author(request: &HttpRequest, registry: &Registry) -> Result<Option
 
 /// The user behind the token.
 #[get("/api/whoami-v2")]
-pub async fn whoami(request: HttpRequest, registry: web::Data<Registry>) -> Result<HttpResponse> {
+pub async fn whoami(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let token = http::bearer(&request, &registry.store).await?.ok_or_else(http::bad_token)?;
+    let orgs = registry.store.memberships(&token.owner).await?;
+    let orgs: Vec<_> = orgs
+        .iter()
+        .map(|one| json!({ "type": "org", "name": one.org, "fullname": one.org, "roleInOrg": one.role }))
+        .collect();
     let role = if token.scope == Scope::Write { "write" } else { "read" };
     Ok(HttpResponse::Ok().json(json!({
         "type": "user",
@@ -23,7 +30,7 @@ pub async fn whoami(request: HttpRequest, registry: web::Data<Registry>) -> Resu
         "fullname": token.owner,
         "isPro": false,
         "canPay": false,
-        "orgs": [],
+        "orgs": orgs,
         "auth": {
             "type": "access_token",
             "accessToken": { "displayName": token.label, "role": role },

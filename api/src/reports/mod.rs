@@ -7,7 +7,10 @@ use jobs::{Registry, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::models::{ModelPath, find};
+use crate::{
+    models::{ModelPath, find},
+    seen::Seen,
+};
 
 /// How to write a report.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -24,7 +27,7 @@ pub struct ReportQuery {
     responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/reports/{subject}")]
 pub async fn get_report(
-    registry: web::Data<Registry>,
+    registry: Seen,
     subject: web::Path<String>,
     query: web::Query<ReportQuery>,
 ) -> Result<HttpResponse> {
@@ -170,7 +173,7 @@ impl From<analysis::licence::LicencePath> for LicenceView {
 #[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = LicenceView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/licence")]
-pub async fn get_licence(registry: web::Data<Registry>, path: web::Path<ModelPath>) -> Result<HttpResponse> {
+pub async fn get_licence(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
     licence_of(&registry, &path.id()).await
 }
 
@@ -184,7 +187,7 @@ pub async fn licence_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
 #[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/versions")]
-pub async fn get_versions(registry: web::Data<Registry>, path: web::Path<ModelPath>) -> Result<HttpResponse> {
+pub async fn get_versions(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
     versions_of(&registry, &path.id()).await
 }
 

@@ -10,11 +10,12 @@ use actix_web::{
 };
 use analysis::search::SearchConfig;
 use http::{Problem, Result};
-use jobs::{Ending, Registry};
+use jobs::Ending;
 
 use crate::{
     jobs_api::{JobView, accepted, idempotency_key},
     models::page_size,
+    seen::Seen,
 };
 use views::{CandidatePage, NewScores, PageOf, SearchPage};
 pub use views::{CandidateView, SearchView};
@@ -34,7 +35,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
 /// Searches, newest first.
 #[utoipa::path(tag = "searches", params(PageOf), responses((status = 200, body = SearchPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/searches")]
-pub async fn list_searches(registry: web::Data<Registry>, asked: web::Query<PageOf>) -> Result<HttpResponse> {
+pub async fn list_searches(registry: Seen, asked: web::Query<PageOf>) -> Result<HttpResponse> {
     let limit = page_size(&registry, asked.limit)?;
     let page = registry.store.searches(asked.cursor.as_deref(), limit).await?;
     let items = page.items.into_iter().map(SearchView::from).collect();
@@ -47,10 +48,7 @@ pub async fn list_searches(registry: web::Data<Registry>, asked: web::Query<Page
 /// Nothing is evaluated here: score the candidates in `pending` and tell the scores.
 #[utoipa::path(tag = "searches", request_body = Object, responses((status = 201, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches")]
-pub async fn create_search(
-    registry: web::Data<Registry>,
-    wanted: web::Json<SearchConfig>,
-) -> Result<HttpResponse> {
+pub async fn create_search(registry: Seen, wanted: web::Json<SearchConfig>) -> Result<HttpResponse> {
     let report = jobs::create_search(&registry, wanted.into_inner()).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/searches/{}", report.row.id)))
@@ -60,14 +58,14 @@ pub async fn create_search(
 /// A search: how far it is, the best so far, and the candidates that wait for a score.
 #[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/searches/{id}")]
-pub async fn get_search(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+pub async fn get_search(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(SearchView::from(jobs::search_report(&registry, &id).await?)))
 }
 
 /// Cancel a search; what it found is kept.
 #[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[delete("/api/v1/searches/{id}")]
-pub async fn cancel_search(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+pub async fn cancel_search(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     let report = jobs::end_search(&registry, &id, Ending::Cancel).await?;
     Ok(HttpResponse::Ok().json(SearchView::from(report)))
 }
@@ -75,7 +73,7 @@ pub async fn cancel_search(registry: web::Data<Registry>, id: web::Path<String>)
 /// Finish a search before it would end by itself.
 #[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches/{id}/finish")]
-pub async fn finish_search(registry: web::Data<Registry>, id: web::Path<String>) -> Result<HttpResponse> {
+pub async fn finish_search(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     let report = jobs::end_search(&registry, &id, Ending::Finish).await?;
     Ok(HttpResponse::Ok().json(SearchView::from(report)))
 }
@@ -84,7 +82,7 @@ pub async fn finish_search(registry: web::Data<Registry>, id: web::Path<String>)
 #[utoipa::path(tag = "searches", params(("id" = String, Path), PageOf), responses((status = 200, body = CandidatePage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/searches/{id}/candidates")]
 pub async fn list_candidates(
-    registry: web::Data<Registry>,
+    registry: Seen,
     id: web::Path<String>,
     asked: web::Query<PageOf>,
 ) -> Result<HttpResponse> {
@@ -101,7 +99,7 @@ pub async fn list_candidates(
 #[utoipa::path(tag = "searches", params(("id" = String, Path)), request_body = NewScores, responses((status = 200, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches/{id}/scores")]
 pub async fn tell_scores(
-    registry: web::Data<Registry>,
+    registry: Seen,
     id: web::Path<String>,
     told: web::Json<NewScores>,
 ) -> Result<HttpResponse> {
@@ -114,7 +112,7 @@ pub async fn tell_scores(
 #[post("/api/v1/searches/{id}/candidates/{number}/merge")]
 pub async fn merge_candidate(
     request: HttpRequest,
-    registry: web::Data<Registry>,
+    registry: Seen,
     path: web::Path<(String, u64)>,
 ) -> Result<HttpResponse> {
     let (id, number) = path.into_inner();

@@ -9,6 +9,8 @@ pub enum Class {
     Invalid,
     /// The named thing does not exist (404, exit 3).
     NotFound,
+    /// Only others may do it (403, exit 4).
+    Forbidden,
     /// The state of the registry forbids it (409, exit 4).
     Conflict,
     /// A limit was exceeded (413, exit 5).

@@ -2,6 +2,8 @@
 //!
 //! Knows no I/O and no framework.
 
+mod access;
+mod device;
 mod digest;
 mod evidence;
 mod fault;
@@ -11,6 +13,8 @@ mod limits;
 mod metadata;
 mod path;
 
+pub use access::{Act, Gating, Refusal, Role, Thing, Viewer};
+pub use device::Used;
 pub use digest::{BadDigest, Digest};
 pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};
 pub use fault::{Class, Fault, Item};

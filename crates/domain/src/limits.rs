@@ -106,6 +106,14 @@ pub struct Limits {
     pub hub_cache_bytes: u64,
     /// Longest remote file that is not weights, bytes.
     pub hub_file_bytes: u64,
+    /// Most bytes of a graphics card's memory in use, and as many of pinned memory on this side.
+    pub device_bytes: u64,
+    /// Seconds between two looks at an author who is watched.
+    pub watch_seconds: u64,
+    /// Most models of one author that are looked at.
+    pub watch_models: usize,
+    /// Seconds that whoever asks for a model waits while it is brought in from the Hub.
+    pub pull_wait_seconds: u64,
     /// Times a request to the Hub is tried.
     pub hub_tries: u32,
     /// Longest wait before the next try that the Hub may ask for, seconds.
@@ -165,6 +173,10 @@ impl Default for Limits {
             hub_block_bytes: 4 << 20,
             hub_cache_bytes: 256 << 20,
             hub_file_bytes: 64 << 20,
+            device_bytes: 1 << 30,
+            watch_seconds: 3_600,
+            watch_models: 10_000,
+            pull_wait_seconds: 20,
             hub_tries: 5,
             hub_wait_seconds: 60,
         }

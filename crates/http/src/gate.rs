@@ -8,6 +8,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
+use domain::Viewer;
 use serde::{Deserialize, Serialize};
 use store::{Scope, Store, TokenRow};
 
@@ -80,6 +81,25 @@ pub async fn person(request: &HttpRequest) -> Result<String, Problem> {
     let Some(gate) = request.app_data::<web::Data<Gate>>() else { return Ok(ANYBODY.to_owned()) };
     let token = bearer(request, &gate.store).await?;
     Ok(token.map_or_else(|| ANYBODY.to_owned(), |token| format!("{} ({})", token.owner, token.label)))
+}
+
+/// With whose eyes a request looks at the registry; a token that is no good lends none.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn viewer(request: &HttpRequest) -> Result<Viewer, Problem> {
+    if let Some(known) = request.extensions().get::<Viewer>() {
+        return Ok(known.clone());
+    }
+    let Some(gate) = request.app_data::<web::Data<Gate>>() else { return Ok(Viewer::default()) };
+    let viewer = match bearer(request, &gate.store).await {
+        Ok(Some(token)) => gate.store.viewer_of(&token).await?,
+        Ok(None) => Viewer::default(),
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => Viewer::default(),
+        Err(problem) => return Err(problem),
+    };
+    request.extensions_mut().insert(viewer.clone());
+    Ok(viewer)
 }
 
 /// 401 for a token that is no good, or for none where one is needed.

@@ -10,7 +10,7 @@ mod problem;
 
 pub use codes::{CODES, Code};
 pub use etag::{not_modified, strong_etag};
-pub use gate::{COOKIE, Door, Gate, authorise, bad_token, bearer, person};
+pub use gate::{COOKIE, Door, Gate, authorise, bad_token, bearer, person, viewer};
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;
 pub use origin::{refuse_cross_site, same_origin};

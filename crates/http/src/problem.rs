@@ -12,6 +12,9 @@ use serde::Serialize;
 use ulid::Ulid;
 use utoipa::ToSchema;
 
+/// The code of a refusal that the Hub's clients tell from others.
+const GATED: &str = "gated";
+
 /// Handlers answer this.
 pub type Result<T> = std::result::Result<T, Problem>;
 
@@ -60,6 +63,7 @@ pub const fn status_of(class: Class) -> StatusCode {
     match class {
         Class::Invalid | Class::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
         Class::NotFound => StatusCode::NOT_FOUND,
+        Class::Forbidden => StatusCode::FORBIDDEN,
         Class::Conflict => StatusCode::CONFLICT,
         Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -123,6 +127,9 @@ impl<F: Fault> From<F> for Problem {
         let status = status_of(fault.class());
         problem.status = status.as_u16();
         problem.title = status.canonical_reason().unwrap_or("Error").to_owned();
+        if fault.code() == GATED {
+            problem = problem.for_hub("GatedRepo", None);
+        }
         if fault.class() == Class::Internal {
             problem.instance = logged(&fault);
             problem.detail = format!("something went wrong here; the log has it under {}", problem.instance);

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Limits, RepoId};
 use futures::StreamExt as _;
-use reqwest::{Client, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER},
+    redirect::Policy,
+};
 use serde_json::Value;
 
 use crate::{Error, Result, address::Guard, cache::Cache};
@@ -32,6 +36,8 @@ pub struct HubClient {
     endpoint: Url,
     limits: Limits,
     cache: Arc<Cache>,
+    /// Goes to the endpoint alone.
+    token: Option<HeaderValue>,
 }
 
 impl HubClient {
@@ -69,7 +75,30 @@ impl HubClient {
             endpoint: url,
             limits: *limits,
             cache: Arc::new(Cache::new(usize::try_from(blocks).unwrap_or(usize::MAX))),
+            token: None,
         })
+    }
+
+    /// The same with an access token, which is sent to this Hub and to nobody that it leads to.
+    ///
+    /// # Errors
+    /// [`Error::BadToken`] for what no header can hold.
+    pub fn bearing(self, token: &str) -> Result<Self> {
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| Error::BadToken)?;
+        // Neither a log nor a debugger's output shows it then.
+        value.set_sensitive(true);
+        Ok(Self { token: Some(value), ..self })
+    }
+
+    /// The request with the token, where it goes to this Hub.
+    pub(crate) fn signed(&self, request: RequestBuilder, url: &Url) -> RequestBuilder {
+        match &self.token {
+            Some(token) if url.origin() == self.endpoint.origin() => {
+                request.header(AUTHORIZATION, token.clone())
+            }
+            _ => request,
+        }
     }
 
     pub(crate) fn files(&self) -> &Client {
@@ -126,12 +155,14 @@ impl HubClient {
     }
 
     /// The first answer that is not "later", or the last one there is.
-    async fn answer(&self, url: &str) -> Result<Response> {
+    pub(crate) async fn answer(&self, url: &str) -> Result<Response> {
         let mut tried = 0;
+        let at = Url::parse(url).map_err(|_| Error::BadEndpoint(url.to_owned()))?;
         loop {
             tried += 1;
             let last = tried >= self.limits.hub_tries;
-            let answer = self.client.get(url).send().await.map_err(Error::Unreachable)?;
+            let request = self.signed(self.client.get(at.clone()), &at);
+            let answer = request.send().await.map_err(Error::Unreachable)?;
             let status = answer.status();
             let later = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
             let wait = retry_after(&answer);
@@ -149,6 +180,11 @@ impl HubClient {
             StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
             other => return Err(Error::Status { url: url.to_owned(), status: other.as_u16() }),
         }
+        self.body(answer, (url, max)).await.map(Some)
+    }
+
+    /// The body of an answer of at most `max` bytes.
+    pub(crate) async fn body(&self, answer: Response, (url, max): (&str, u64)) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         let mut stream = answer.bytes_stream();
         while let Some(chunk) = stream.next().await {
@@ -158,7 +194,7 @@ impl HubClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Some(body))
+        Ok(body)
     }
 }
 
@@ -214,6 +250,23 @@ mod tests {
         .unwrap();
 
         assert!(matches!(hub.model_info(&id()).await, Err(Error::Status { status: 302, .. })));
+    }
+
+    #[test]
+    fn the_token_goes_to_the_hub_alone_and_is_never_printed() {
+        let hub = hub("https://hub.example/").unwrap().bearing("secret-word").unwrap();
+        let sent = |to: &str| {
+            let to = Url::parse(to).unwrap();
+            let request = hub.signed(hub.files().get(to.clone()), &to).build().unwrap();
+            request.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned())
+        };
+
+        assert_eq!(sent("https://hub.example/a/b").as_deref(), Some("Bearer secret-word"));
+        for other in ["https://cdn.example/a", "http://hub.example/a", "https://hub.example:8443/a"] {
+            assert_eq!(sent(other), None, "{other}");
+        }
+        assert!(!format!("{hub:?}").contains("secret-word"), "{hub:?}");
+        assert!(matches!(hub.bearing("a\nb"), Err(Error::BadToken)));
     }
 
     #[test]

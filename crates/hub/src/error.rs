@@ -17,6 +17,8 @@ pub enum Error {
     Damaged { path: String, reason: String },
     #[error("`{0}` is no Hub address; expected http:// or https:// and a host")]
     BadEndpoint(String),
+    #[error("the token for the Hub holds what no header can; give it as it was printed")]
+    BadToken,
     #[error("the Hub has no model `{0}`, or it is private")]
     NoSuchModel(String),
     #[error("{url} answered {status}; expected 200")]
@@ -47,6 +49,7 @@ impl Fault for Error {
             Self::NotADump { .. } => "not_a_dump",
             Self::Damaged { .. } => "dump_damaged",
             Self::BadEndpoint(_) => "bad_endpoint",
+            Self::BadToken => "bad_hub_token",
             Self::NoSuchModel(_) => "hub_unknown_model",
             Self::Status { .. } | Self::BadAnswer { .. } | Self::WebPage { .. } | Self::BadPart { .. } => {
                 "hub_answer"

@@ -8,12 +8,14 @@ pub mod card;
 mod client;
 pub mod dump;
 mod error;
+mod listing;
 pub mod metadata;
 mod remote;
 mod repository;
 
 pub use client::HubClient;
 pub use error::Error;
+pub use listing::Listed;
 pub use remote::RemoteFile;
 pub use repository::Repository;
 

@@ -83,9 +83,24 @@ impl RemoteFile {
         Self { stated, ..self }
     }
 
+    /// Its length, bytes.
+    pub const fn size(&self) -> u64 {
+        self.len
+    }
+
     /// The digest that the Hub states for it; it states none for small files.
     pub const fn stated(&self) -> Option<Digest> {
         self.stated
+    }
+
+    /// The entity tag that the Hub gave it, once something of it was read.
+    pub fn tag(&self) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).tag.clone()
+    }
+
+    /// Takes the file for the one that had this tag when it was read before; for any, without one.
+    pub fn expect_tag(&self, tag: Option<String>) {
+        self.remember(|seen| seen.tag = tag);
     }
 
     /// Bytes `from..to`, read again from where it broke off when a connection does.
@@ -167,8 +182,8 @@ impl RemoteFile {
         let mut url = seen.place.clone().unwrap_or_else(|| self.url.clone());
         for _ in 0..=HOPS {
             let bytes = format!("bytes={}-{}", range.start, range.end - 1);
-            let mut request =
-                self.client.files().get(url.clone()).header(RANGE, bytes).header(ACCEPT_ENCODING, "identity");
+            let request = self.client.files().get(url.clone()).header(RANGE, bytes);
+            let mut request = self.client.signed(request, &url).header(ACCEPT_ENCODING, "identity");
             if let Some(tag) = seen.tag.as_ref().filter(|tag| !tag.starts_with("W/")) {
                 request = request.header(IF_RANGE, tag);
             }

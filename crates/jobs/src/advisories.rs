@@ -128,6 +128,7 @@ pub async fn withdraw_advisory(
     (person, reason): (&str, &str),
 ) -> Result<Advisory, Error> {
     fits(registry, "reason", reason)?;
+    row_of(registry, id).await?;
     if !registry.store.withdraw_advisory(id, (person, reason.trim())).await? {
         return Err(unknown(id));
     }
@@ -139,7 +140,11 @@ fn unknown(id: &str) -> Error {
 }
 
 async fn row_of(registry: &Registry, id: &str) -> Result<AdvisoryRow, Error> {
-    registry.store.advisory(id).await?.ok_or_else(|| unknown(id))
+    let row = registry.store.advisory(id).await?.ok_or_else(|| unknown(id))?;
+    match row.model {
+        Some(model) if registry.store.hidden().await?.contains(&model) => Err(unknown(id)),
+        _ => Ok(row),
+    }
 }
 
 /// One advisory.
@@ -245,7 +250,10 @@ pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Vec<Th
     let names = names(registry, &ids).await?;
     let threats = found.into_iter().map(|(about, row_found)| {
         let (path, by_weights) = way(&walk, about);
-        let name = |id: &i64| names.get(id).cloned().unwrap_or_default();
+        let name = |id: &i64| {
+            let known = forest.node(*id).map(|node| &node.name);
+            names.get(id).or(known).cloned().unwrap_or_default()
+        };
         let path: Vec<String> = path.iter().map(name).collect();
         Threat { advisory: named(row_found, &names), through: name(&about), path, by_weights }
     });

@@ -1,9 +1,9 @@
-//! The difference of two operands as a file: dense, sparse, of low rank or as signs.
+//! The difference of two operands as a file: dense, sparse, of low rank, packed or as signs.
 
 use std::{io::Write as _, path::PathBuf, sync::Arc};
 
 use analysis::{
-    diff::{DiffSource, Energies, SignSource, SparseSource, low_rank},
+    diff::{DiffSource, Energies, SignSource, SkillPack, SparseSource, low_rank, skillpack},
     lowrank::Rank,
     merge::dtype,
     recipe::Recipe,
@@ -26,13 +26,13 @@ const DENSITY: f64 = 0.1;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiffForm {
-    /// `dense` (default), `sparse`, `low-rank` or `bitdelta`.
+    /// `dense` (default), `sparse`, `low-rank`, `bitdelta` or `skillpack-rtn`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<String>,
-    /// Share of the elements that a sparse form keeps, above 0 to 1; default 0.1.
+    /// Share of the elements that a sparse form keeps, or a pack of embedding tables; above 0 to 1, default 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub density: Option<f64>,
-    /// Rank of a low-rank form; default 32.
+    /// Rank of a low-rank form, default 32, or of a pack, default a quarter of each matrix's smaller side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
     /// Or the share of the squared norm that it holds, above 0 to 1.
@@ -50,6 +50,7 @@ pub enum Form {
     Sparse(f64),
     LowRank(Rank),
     BitDelta,
+    SkillPack(SkillPack),
 }
 
 impl DiffForm {
@@ -64,22 +65,36 @@ impl DiffForm {
             "sparse" => Form::Sparse(self.density.unwrap_or(DENSITY)),
             "low-rank" => Form::LowRank(rank_of(self.rank, self.energy, limits)?),
             "bitdelta" => Form::BitDelta,
+            "skillpack-rtn" => {
+                if self.rank.is_some() {
+                    rank_of(self.rank, None, limits)?;
+                }
+                let (most, density) = (limits.low_rank, self.density.unwrap_or(DENSITY));
+                let dtype = dtype_of(self.dtype.as_deref())?;
+                Form::SkillPack(SkillPack { rank: self.rank, most, density, dtype })
+            }
             other => {
-                let message = format!("`{other}` is no form; dense, sparse, low-rank and bitdelta are");
+                let message =
+                    format!("`{other}` is no form; dense, sparse, low-rank, bitdelta and skillpack-rtn are");
                 return Err(Error::Invalid(message));
             }
         };
         match form {
-            Form::Sparse(density) if !(density > 0.0 && density <= 1.0) => {
+            Form::Sparse(density) | Form::SkillPack(SkillPack { density, .. })
+                if !(density > 0.0 && density <= 1.0) =>
+            {
                 invalid("density must be above 0 and at most 1, e.g. 0.1")
             }
             Form::Sparse(_) | Form::Dense | Form::BitDelta
                 if self.rank.is_some() || self.energy.is_some() =>
             {
-                invalid("rank and energy belong to the form low-rank")
+                invalid("rank and energy belong to the form low-rank, and rank to skillpack-rtn")
+            }
+            Form::SkillPack(_) if self.energy.is_some() => {
+                invalid("energy belongs to the form low-rank; skillpack-rtn takes a rank")
             }
             Form::Dense | Form::LowRank(_) | Form::BitDelta if self.density.is_some() => {
-                invalid("density belongs to the form sparse")
+                invalid("density belongs to the forms sparse and skillpack-rtn")
             }
             form => Ok((form, dtype_of(self.dtype.as_deref())?)),
         }
@@ -160,13 +175,16 @@ pub async fn write_diff(
             let energies = source.energies();
             (Arc::new(source), Some(energies), None)
         }
-        Form::LowRank(rank) => {
+        Form::LowRank(_) | Form::SkillPack(_) => {
             pulse.begin("decomposing tensors", total);
             let diff = Arc::new(diff.stored_as(dtype)?);
             let (pulse, folder) = (pulse.clone(), registry.scratch.clone());
             let factored = tokio::task::spawn_blocking(move || {
-                spool(&folder, |out| {
-                    Ok(low_rank(&diff, (rank, dtype), out, &|bytes| Ok(pulse.advance(bytes)?))?)
+                let progress = |bytes| Ok(pulse.advance(bytes)?);
+                spool(&folder, |out| match form {
+                    Form::SkillPack(asked) => Ok(skillpack(&diff, asked, out, &progress)?),
+                    Form::LowRank(rank) => Ok(low_rank(&diff, (rank, dtype), out, &progress)?),
+                    form => Err(Error::Invalid(format!("{form:?} has no factors"))),
                 })
             });
             let (scratch, (plan, energies)) = factored.await??;
@@ -187,6 +205,7 @@ fn report(form: Form, energies: Option<Energies>) -> Map<String, Value> {
         Form::Sparse(_) => "sparse",
         Form::LowRank(_) => "low-rank",
         Form::BitDelta => "bitdelta",
+        Form::SkillPack(_) => "skillpack-rtn",
     };
     let mut report = Map::from_iter([("form".to_owned(), json!(word))]);
     if let Some(Energies { energy, tensors }) = energies {
@@ -224,6 +243,9 @@ mod tests {
             DiffForm { density: Some(0.5), ..DiffForm::default() },
             DiffForm { density: Some(0.0), ..form("sparse") },
             DiffForm { rank: Some(8), ..form("sparse") },
+            DiffForm { density: Some(1.5), ..form("skillpack-rtn") },
+            DiffForm { energy: Some(0.5), ..form("skillpack-rtn") },
+            DiffForm { rank: Some(limits.low_rank + 1), ..form("skillpack-rtn") },
             DiffForm { rank: Some(8), energy: Some(0.9), ..form("low-rank") },
             DiffForm { rank: Some(0), ..form("low-rank") },
             DiffForm { rank: Some(limits.low_rank + 1), ..form("low-rank") },
@@ -233,7 +255,7 @@ mod tests {
 
         let told = refused.map(|form| form.check(&limits).is_err());
 
-        assert_eq!(told, [true; 9]);
+        assert_eq!(told, [true; 12]);
         assert_eq!(DiffForm::default().check(&limits).unwrap(), (Form::Dense, Dtype::F32));
         let energy = DiffForm { energy: Some(0.9), ..form("low-rank") }.check(&limits).unwrap().0;
         assert_eq!(energy, Form::LowRank(Rank::Energy { energy: 0.9, most: limits.low_rank }));

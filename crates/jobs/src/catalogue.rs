@@ -33,6 +33,8 @@ struct Held {
 #[derive(Clone)]
 pub struct Catalogue {
     store: Store,
+    /// Decides which models are shown.
+    eyes: Store,
     held: Arc<RwLock<Option<Held>>>,
     /// Held by whoever brings it up to date.
     turn: Arc<Mutex<()>>,
@@ -41,7 +43,13 @@ pub struct Catalogue {
 impl Catalogue {
     /// An index of `store`, not read yet.
     pub fn new(store: Store) -> Self {
-        Self { store, held: Arc::default(), turn: Arc::default() }
+        Self { eyes: store.clone(), store, held: Arc::default(), turn: Arc::default() }
+    }
+
+    /// The same index without what is hidden through `eyes`.
+    #[must_use]
+    pub fn seen_through(&self, eyes: Store) -> Self {
+        Self { eyes, ..self.clone() }
     }
 
     /// The index of everything published so far, or while that is being read the one before; none while the very first
@@ -50,6 +58,12 @@ impl Catalogue {
     /// # Errors
     /// When the database cannot be read.
     pub async fn current(&self) -> Result<Option<Arc<Index>>, Error> {
+        let Some(index) = self.latest().await? else { return Ok(None) };
+        let hidden = self.eyes.hidden().await?;
+        Ok(Some(if hidden.is_empty() { index } else { Arc::new(index.without(&hidden)) }))
+    }
+
+    async fn latest(&self) -> Result<Option<Arc<Index>>, Error> {
         let version = self.store.change_counter().await?;
         let Some(held) = self.held() else {
             let this = self.clone();

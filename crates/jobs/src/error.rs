@@ -38,6 +38,8 @@ pub enum Error {
     OutputExists(String),
     #[error("there is no search `{0}`; list them to see those that are there")]
     UnknownSearch(String),
+    #[error("nobody watches `{0}` here; list the watches to see those that are there")]
+    UnknownWatch(String),
     #[error("there is no advisory `{0}`; list them to see those that are there")]
     UnknownAdvisory(String),
     /// Everything wrong with a search or with scores for it.
@@ -88,6 +90,7 @@ impl Fault for Error {
             Self::ReservedName(_) => "reserved_name",
             Self::OutputExists(_) => "output_exists",
             Self::UnknownSearch(_) => "unknown_search",
+            Self::UnknownWatch(_) => "unknown_watch",
             Self::UnknownAdvisory(_) => "unknown_advisory",
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
@@ -109,6 +112,7 @@ impl Fault for Error {
             Self::UnknownModel(_)
             | Self::UnknownRevision { .. }
             | Self::UnknownSearch(_)
+            | Self::UnknownWatch(_)
             | Self::UnknownAdvisory(_) => Class::NotFound,
             Self::NoBase { .. }
             | Self::NoWeights(_)

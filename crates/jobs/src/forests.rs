@@ -15,6 +15,8 @@ type Built = (i64, Arc<Forest>);
 #[derive(Clone)]
 pub struct Forests {
     store: Store,
+    /// Decides which models are shown.
+    eyes: Store,
     cached: Arc<RwLock<Option<Built>>>,
     /// Held by whoever rebuilds.
     turn: Arc<Mutex<()>>,
@@ -23,7 +25,13 @@ pub struct Forests {
 impl Forests {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, cached: Arc::default(), turn: Arc::default() }
+        Self { eyes: store.clone(), store, cached: Arc::default(), turn: Arc::default() }
+    }
+
+    /// The same forests, with what is hidden through `eyes` as nameless ghosts.
+    #[must_use]
+    pub fn seen_through(&self, eyes: Store) -> Self {
+        Self { eyes, ..self.clone() }
     }
 
     /// The forest for readers: of everything published so far, or while that is being built the one before.
@@ -31,6 +39,12 @@ impl Forests {
     /// # Errors
     /// When the database cannot be read.
     pub async fn current(&self) -> Result<Arc<Forest>, Error> {
+        let forest = self.latest().await?;
+        let hidden = self.eyes.hidden().await?;
+        Ok(if hidden.is_empty() { forest } else { Arc::new(forest.veiled(hidden)) })
+    }
+
+    async fn latest(&self) -> Result<Arc<Forest>, Error> {
         let version = self.store.change_counter().await?;
         match self.cached() {
             Some((at, forest)) if at == version || self.turn.try_lock().is_err() => Ok(forest),

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use domain::{Claim, Digest, Metadata, Note, RelativePath, RepoId};
+use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId};
 use serde_json::Value;
 use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
@@ -54,6 +54,7 @@ pub struct Made {
     pub recipe: Option<(Digest, Value)>,
     pub provenance: Option<Value>,
     pub fence: Option<(String, i64)>,
+    pub commit: NewCommit,
 }
 
 /// Ingests a local checkpoint folder as `id`. Headers are checked before a byte is stored.
@@ -130,6 +131,11 @@ pub async fn ingest_files(
     gathered: Gathered,
     made: Made,
 ) -> Result<ModelRow, Error> {
+    if let Err(refused) = registry.store.may(Act::Write, id.as_str()).await {
+        gathered.discard(registry).await;
+        return Err(refused.into());
+    }
+    let registry = &registry.unveiled();
     match publish(registry, id, &gathered.files, made).await {
         Ok(row) => {
             gathered.leave(registry).await;
@@ -180,7 +186,7 @@ async fn publish(
         recipe: made.recipe,
         provenance: made.provenance,
         fence: made.fence,
-        commit: NewCommit::default(),
+        commit: made.commit,
     };
     Ok(registry.store.publish(publish).await?)
 }

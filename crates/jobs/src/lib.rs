@@ -9,6 +9,7 @@ mod artefact;
 mod asking;
 mod catalogue;
 mod contents;
+mod devices;
 mod dump;
 mod error;
 mod find;
@@ -25,12 +26,14 @@ mod output;
 mod parentage;
 mod pedigrees;
 mod provenance;
+mod pull;
 mod push;
 mod recover;
 mod registry;
 mod relatives;
 mod remote;
 mod reports;
+mod revisions;
 mod searches;
 mod sketches;
 mod stages;
@@ -42,6 +45,7 @@ mod transplants;
 mod trust;
 mod versions;
 mod vocabulary;
+mod watch;
 mod watched;
 mod wording;
 mod worker;
@@ -56,11 +60,13 @@ pub use advisories::{
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use catalogue::Catalogue;
+pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
 pub use find::{FindQuery, Finds, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
+pub use hub::Repository as Coming;
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{
     BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload, TransplantPayload,
@@ -71,11 +77,13 @@ pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder};
 pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
+pub use pull::{Pulled, Pulls, pull};
 pub use push::{Change, Push, card_notes, create_repository, push};
 pub use recover::recover;
-pub use registry::Registry;
+pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
+pub use revisions::{RevisionDiff, compare_revisions};
 pub use searches::{
     Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
     tell,
@@ -88,6 +96,7 @@ pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
 pub use trust::{Contradiction, Ruling, contradictions, rule};
 pub use versions::{Versions, version_step, versions};
+pub use watch::{WatchPayload, changed_models, unwatch, watch};
 pub use wording::{Wording, wording};
 pub use worker::{Pulse, run_worker};
 pub use workplace::Workplace;

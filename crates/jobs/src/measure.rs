@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use analysis::{
+    Progress,
     diff::DiffReport,
     kinship::{Named, Parity, Report},
 };
@@ -112,7 +113,14 @@ async fn exact(registry: &Registry, query: &KinshipQuery) -> Result<Report, Erro
         named.push(Named { label: operand.label, source: operand.source, tokens });
     }
     let base = query.base.as_ref().and_then(|_| named.pop());
-    turn.run(move |go_on| analysis::kinship::kinship(&named, base.as_ref(), go_on)).await
+    let devices = registry.devices.afresh();
+    let measure = move |go_on: Progress<'_>| {
+        let device = devices.device();
+        let mut report = analysis::kinship::kinship_on(device.as_deref(), &named, base.as_ref(), go_on)?;
+        report.device = Some(devices.told());
+        Ok(report)
+    };
+    turn.run(measure).await
 }
 
 async fn estimated(

@@ -2,14 +2,15 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    fmt,
     str::FromStr,
 };
 
-use domain::{Digest, Metadata, RelativePath, RepoId};
+use domain::{Act, Digest, Gating, Metadata, RelativePath, RepoId};
 use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use store::{JobRow, NewJob};
+use serde_json::{Value, json};
+use store::{JobRow, NewCommit, NewJob, Openness, ShapeRow};
 use weights::ReadAt as _;
 
 use crate::{
@@ -23,11 +24,21 @@ use crate::{
 pub enum Take {
     /// What the card, the configuration and the Hub say.
     None,
-    /// That, and the number of weights from the headers of the weight files, read by ranges.
+    /// That, and names and shapes of the tensors from the headers of the weight files, read by ranges.
     Headers,
     /// Every file.
     #[default]
     Full,
+}
+
+impl fmt::Display for Take {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Headers => "headers",
+            Self::Full => "full",
+        })
+    }
 }
 
 impl FromStr for Take {
@@ -87,6 +98,7 @@ pub async fn submit_mirror(
     let (id, _) = named(&wanted.model)?;
     not_reserved(&id)?;
     endpoint(registry, &wanted.model)?;
+    registry.store.may(Act::Write, id.as_str()).await?;
     let job = NewJob {
         kind: IMPORT_MODEL.id.to_owned(),
         payload: json!(wanted),
@@ -141,7 +153,7 @@ pub async fn mirror(
     Ok(done)
 }
 
-fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a HubClient, Error> {
+pub(crate) fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a HubClient, Error> {
     registry.hub.as_ref().ok_or_else(|| Error::NoHub(model.to_owned()))
 }
 
@@ -162,11 +174,15 @@ async fn bring(
     let repository = hub.repository(id, revision).await?;
     let told = hub::metadata::from_api_row(&repository.record, &registry.limits).map_err(Error::Invalid)?;
     let told = Metadata { id: id.clone(), sha: Some(repository.commit.clone()), ..told };
-    let mut counts = (0, 0);
+    keep_closed(registry, id, &repository.record).await?;
+    let (mut counts, mut shapes) = ((0, 0), Vec::new());
     let mut said = described(registry, id, &repository).await?;
     match take {
         Take::None => {}
-        Take::Headers => said.parameters = headers(registry, &repository).await?.or(said.parameters),
+        Take::Headers => {
+            shapes = headers(registry, &repository).await?;
+            said.parameters = weights_in(&shapes).or(said.parameters);
+        }
         Take::Full => counts = fetch(registry, id, (&repository, advance)).await?,
     }
     let mut parents = Vec::new();
@@ -180,6 +196,9 @@ async fn bring(
     }
     registry.forests.settle().await?;
     let row = registry.store.model_by_id(id.as_str()).await?;
+    if let Some(row) = row.as_ref().filter(|_| !shapes.is_empty()) {
+        registry.store.set_shapes(row.id, &shapes).await?;
+    }
     if let Some(row) = row.as_ref().filter(|row| row.has_weights) {
         parentage::examine_import(registry, row.id).await;
     }
@@ -220,10 +239,9 @@ async fn described(registry: &Registry, id: &RepoId, repository: &Repository) ->
     Ok(hub::metadata::from_checkpoint(id.clone(), &folder, limits))
 }
 
-/// The number of weights, from the headers alone; none where there are no weight files.
-async fn headers(registry: &Registry, repository: &Repository) -> Result<Option<i64>, Error> {
-    let mut total = 0_u64;
-    let mut any = false;
+/// The tensors, from the headers alone.
+async fn headers(registry: &Registry, repository: &Repository) -> Result<Vec<ShapeRow>, Error> {
+    let mut found = Vec::new();
     for (path, file) in &repository.files {
         if !path.as_str().ends_with(".safetensors") || file.len() < 8 {
             continue;
@@ -233,19 +251,30 @@ async fn headers(registry: &Registry, repository: &Repository) -> Result<Option<
         if length > registry.limits.header_bytes || length > file.len() - 8 {
             return Err(Error::Invalid(format!("`{path}` has a header of {length} bytes")));
         }
-        let header: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&file.part(8, 8 + length).await?)
-                .map_err(|error| Error::Invalid(format!("the header of `{path}` cannot be read: {error}")))?;
-        for (name, tensor) in header {
-            let shape = tensor.get("shape").and_then(serde_json::Value::as_array);
-            if let Some(shape) = shape.filter(|_| name != "__metadata__") {
-                any = true;
-                let sizes = shape.iter().map(|size| size.as_u64().unwrap_or(0));
-                total = total.saturating_add(sizes.fold(1, u64::saturating_mul));
-            }
+        let header: serde_json::Map<String, Value> = serde_json::from_slice(&file.part(8, 8 + length).await?)
+            .map_err(|error| Error::Invalid(format!("the header of `{path}` cannot be read: {error}")))?;
+        let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__");
+        found.extend(tensors.filter_map(|(name, tensor)| {
+            let sizes = tensor.get("shape")?.as_array()?.iter().map(|size| size.as_u64().unwrap_or(0));
+            let (dtype, shape) = (tensor.get("dtype")?.as_str()?.to_owned(), sizes.collect());
+            let place = |at: usize| tensor.get("data_offsets")?.get(at)?.as_u64();
+            let bytes = place(1)?.saturating_sub(place(0)?);
+            Some(ShapeRow { name, dtype, shape, bytes, file: path.as_str().to_owned() })
+        }));
+        let most = registry.limits.tensors;
+        if found.len() > most {
+            return Err(Error::Invalid(format!("`{path}` has more tensors than are read ({most})")));
         }
     }
-    Ok(any.then(|| i64::try_from(total).unwrap_or(i64::MAX)))
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// The number of weights; none where there are no tensors.
+fn weights_in(shapes: &[ShapeRow]) -> Option<i64> {
+    let sizes = shapes.iter().map(|one| one.shape.iter().copied().fold(1, u64::saturating_mul));
+    let total = sizes.fold(0, u64::saturating_add);
+    (!shapes.is_empty()).then(|| i64::try_from(total).unwrap_or(i64::MAX))
 }
 
 /// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files.
@@ -272,7 +301,11 @@ async fn fetch(
         advance(got, total)?;
     }
     check_paths(&gathered)?;
-    ingest_files(registry, id, gathered, Made::default()).await?;
+    // The commit is the Hub's own, so that who names it there finds it here.
+    let oid = Some(repository.commit.clone()).filter(|oid| is_commit(oid));
+    let title = if oid.is_some() { "Import from the Hub" } else { "Publish" }.to_owned();
+    let commit = NewCommit { oid, title, ..NewCommit::default() };
+    ingest_files(registry, id, gathered, Made { commit, ..Made::default() }).await?;
     Ok(counts)
 }
 
@@ -289,21 +322,55 @@ async fn one_file(
             return Ok((stated, true));
         }
     }
-    let mut writer = store.blob_writer(&gathered.holder).await?;
-    let step = registry.limits.hub_block_bytes.max(1);
-    let mut at = 0;
-    while at < file.len() {
+    let mut writer = match file.stated() {
+        // Its digest says in the end whether what an earlier try left was of the same file.
+        Some(stated) => store.blob_writer_again(&gathered.holder, &stated).await?,
+        None => store.blob_writer(&gathered.holder).await?,
+    };
+    if writer.length() > file.len() {
+        writer.restart().await?;
+    }
+    let (step, mut at) = (registry.limits.hub_block_bytes.max(1), writer.length());
+    let mut resumed = at > 0;
+    file.expect_tag(writer.noted());
+    if resumed {
+        tracing::info!(url = file.url(), bytes = at, "{} is gone on with after {at} bytes", file.url());
+    }
+    let mut noted = writer.noted();
+    let mut moved = advance(at);
+    while at < file.len() && moved.is_ok() {
         let to = (at + step).min(file.len());
-        let block = match file.part(at, to).await {
-            Ok(block) => block,
-            Err(error) => {
+        match file.part(at, to).await {
+            Ok(block) => {
+                if noted.is_none()
+                    && let Some(tag) = file.tag()
+                {
+                    writer.note(&tag)?;
+                    noted = Some(tag);
+                }
+                resumed = false;
+                writer.write(&block).await?;
+                moved = advance(to - at);
+                at = to;
+            }
+            Err(hub::Error::Changed { .. }) if resumed => {
+                writer.restart().await?;
+                file.expect_tag(None);
+                (at, resumed, noted) = (0, false, None);
+            }
+            Err(error @ hub::Error::Changed { .. }) => {
                 writer.abort().await?;
                 return Err(error.into());
             }
-        };
-        writer.write(&block).await?;
-        advance(to - at)?;
-        at = to;
+            Err(error) => {
+                writer.leave().await?;
+                return Err(error.into());
+            }
+        }
+    }
+    if let Err(stopped) = moved {
+        writer.leave().await?;
+        return Err(stopped.into());
     }
     let (digest, _) = writer.finish().await?;
     if let Some(stated) = file.stated().filter(|stated| *stated != digest) {
@@ -311,6 +378,35 @@ async fn one_file(
         return Err(Error::Invalid(format!("{}: {digest} came, the Hub states {stated}", file.url())));
     }
     Ok((digest, false))
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// How a model is closed at the Hub; nothing inside for one that is open.
+pub(crate) fn openness(record: &Value) -> Openness {
+    let gated = match record.get("gated") {
+        Some(Value::String(word)) if word == Gating::Auto.as_str() => Some(Some(Gating::Auto)),
+        Some(Value::String(_) | Value::Bool(true)) => Some(Some(Gating::Manual)),
+        _ => None,
+    };
+    let private = record.get("private").and_then(Value::as_bool).filter(|private| *private);
+    Openness { private, gated }
+}
+
+/// What is private or gated at the Hub, and comes by the operator's token, is so here.
+async fn keep_closed(registry: &Registry, id: &RepoId, record: &Value) -> Result<(), Error> {
+    let wanted = openness(record);
+    if wanted == Openness::default() {
+        return Ok(());
+    }
+    // Closed before anything but its name is there.
+    registry.store.upsert(&[(Metadata::named(id.clone()), Vec::new())]).await?;
+    if let Some(row) = registry.store.model_by_id(id.as_str()).await? {
+        registry.store.set_openness(row.id, wanted).await?;
+    }
+    Ok(())
 }
 
 /// Two files of one path would hide each other.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use domain::{Digest, Limits, RepoId};
+use domain::{Act, Digest, Limits, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
 use weights::{Checkpoint, Difference, Folder, LocalFile, Scaled, TensorSource};
@@ -128,6 +128,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         return remote::open(registry, name, access).await;
     }
     let (row, revision, digest) = place(registry, name, access).await?;
+    registry.store.may_with(Act::Read, &row).await?;
     let checkpoint = registry.store.checkpoint(revision, &registry.limits).await?;
     let files = registry.store.files(revision).await?;
     let paths = files.iter().map(|file| file.path.as_str());

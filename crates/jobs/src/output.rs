@@ -110,8 +110,7 @@ impl Derived {
         Made {
             claims: self.claims(),
             recipe: Some((self.recipe.digest(), self.recipe.canonical())),
-            provenance: None,
-            fence: None,
+            ..Made::default()
         }
     }
 
@@ -201,6 +200,7 @@ pub async fn publish_derived(
         ("model".to_owned(), json!(row.name)),
         ("digest".to_owned(), json!(row.digest)),
         ("resumed_bytes".to_owned(), json!(done.kept)),
+        ("device".to_owned(), json!(registry.devices.told())),
     ]))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use analysis::recipe::{Pinned, Recipe};
-use domain::Digest;
+use domain::{Digest, Used};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use weights::{Checkpointed, TensorSource};
@@ -22,10 +22,11 @@ impl Effort {
     }
 
     /// Times in seconds and memory in bytes; both of the whole process, where the system tells them.
-    fn told(&self, kept: u64) -> Value {
+    fn told(&self, kept: u64, device: &Used) -> Value {
         let cpu = cpu_seconds().zip(self.cpu).map(|(now, then)| now - then);
         json!({
-            "device": "cpu",
+            "device": device.used,
+            "device_reason": device.why,
             "threads": std::thread::available_parallelism().map_or(1, usize::from),
             "wall_seconds": self.begun.elapsed().as_secs_f64(),
             "process_cpu_seconds": cpu,
@@ -73,7 +74,7 @@ pub(crate) async fn record(
         "output": { "root": root(names.zip(done.digests.iter().copied())), "bytes": bytes },
         "tensors": tensors,
         "warnings": source.cautions(),
-        "run": effort.told(done.kept),
+        "run": effort.told(done.kept, &registry.devices.told()),
     }))
 }
 

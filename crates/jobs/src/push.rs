@@ -1,6 +1,6 @@
 //! Pushes: files put into or taken out of a branch, as one commit; the weights are looked at afterwards.
 
-use domain::{Digest, Limits, Note, RelativePath, RepoId};
+use domain::{Act, Digest, Limits, Note, RelativePath, RepoId};
 use serde_json::json;
 use store::{CommitRow, FileRow, MAIN, ModelRow, NewCommit, NewJob, Publish};
 
@@ -37,13 +37,15 @@ const TRIES: usize = 20;
 /// Makes an empty repository with a `main` branch.
 ///
 /// # Errors
-/// [`Error::OutputExists`] when a model is called so.
+/// [`Error::OutputExists`] when a model is called so; where the viewer may not.
 pub async fn create_repository(
     registry: &Registry,
     id: &RepoId,
-    author: Option<String>,
+    first: NewCommit,
 ) -> Result<ModelRow, Error> {
     not_reserved(id)?;
+    let act = if first.founds_private { Act::Close } else { Act::Write };
+    registry.store.may(act, id.as_str()).await?;
     if let Some(row) = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost) {
         return Err(Error::OutputExists(row.name));
     }
@@ -52,7 +54,7 @@ pub async fn create_repository(
         id: id.clone(),
         changes: Vec::new(),
         gathered: Gathered::new(),
-        commit: NewCommit { title, author, ..NewCommit::default() },
+        commit: NewCommit { title, ..first },
     };
     self::push(registry, push).await.map(|(row, _)| row)
 }
@@ -60,9 +62,14 @@ pub async fn create_repository(
 /// Applies a push; gives the model and the commit's id. All of it is there at once, or nothing.
 ///
 /// # Errors
-/// [`store::Error::StaleParent`] when the branch has moved from where the client saw it; what is wrong with the
+/// Where the viewer may not write; [`store::Error::StaleParent`] when the branch has moved from where the client saw it; what is wrong with the
 /// changes. Nothing is left behind then.
 pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String), Error> {
+    if let Err(refused) = registry.store.may(Act::Write, push.id.as_str()).await {
+        push.gathered.discard(registry).await;
+        return Err(refused.into());
+    }
+    let registry = &registry.unveiled();
     let mut tries = 0;
     let done = loop {
         tries += 1;

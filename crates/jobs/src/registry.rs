@@ -2,14 +2,23 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use domain::Limits;
+use domain::{Limits, Viewer};
 use hub::HubClient;
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    Catalogue, Forests, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens, workplace,
+    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens,
+    workplace,
 };
+
+/// What is brought in from the Hub without an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulling {
+    Nothing,
+    /// Models that are asked for and are not here.
+    Missing,
+}
 
 /// Cheap to clone; one per process.
 #[derive(Clone)]
@@ -18,6 +27,10 @@ pub struct Registry {
     pub limits: Limits,
     /// The Hub that `hub:org/name` stands for, when one is configured.
     pub hub: Option<HubClient>,
+    /// What is brought in from there unasked.
+    pub pulling: Pulling,
+    /// What is on its way from there.
+    pub pulls: Pulls,
     /// Scratch space on the same machine, for outputs before they become blobs.
     pub scratch: PathBuf,
     /// Digests of checkpoints on this machine.
@@ -34,6 +47,8 @@ pub struct Registry {
     pub measuring: Arc<Semaphore>,
     /// At most this many connections follow jobs at once.
     pub following: Arc<Semaphore>,
+    /// What computes beside the processor.
+    pub devices: Devices,
     /// The job that works with this registry: what it opened is no longer read once it is stopped.
     pub pulse: Option<Pulse>,
     /// Rung when a job is queued here, so a worker in this process starts at once.
@@ -52,20 +67,47 @@ impl Registry {
             store,
             limits,
             hub: None,
+            pulling: Pulling::Nothing,
+            pulls: Pulls::default(),
             contents: Contents::new(scratch.with_file_name("contents")),
             scratch,
             moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),
             following: Arc::new(Semaphore::new(limits.event_listeners)),
+            devices: Devices::default(),
             pulse: None,
             queued: Arc::new(Notify::new()),
         }
     }
 
-    /// The same with a Hub.
+    /// The same with a Hub, and what is brought in from there unasked.
     #[must_use]
-    pub fn with_hub(self, hub: Option<HubClient>) -> Self {
-        Self { hub, ..self }
+    pub fn with_hub(self, hub: Option<HubClient>, pulling: Pulling) -> Self {
+        Self { hub, pulling, ..self }
+    }
+
+    /// The same registry as `viewer` may see it.
+    #[must_use]
+    pub fn seen_by(&self, viewer: Viewer) -> Self {
+        self.through(self.store.seen_by(viewer))
+    }
+
+    /// The same registry with nothing hidden, for the work behind a request that was let in.
+    #[must_use]
+    pub(crate) fn unveiled(&self) -> Self {
+        self.through(self.store.unveiled())
+    }
+
+    fn through(&self, store: Store) -> Self {
+        let (forests, catalogue) =
+            (self.forests.seen_through(store.clone()), self.catalogue.seen_through(store.clone()));
+        Self { forests, catalogue, store, ..self.clone() }
+    }
+
+    /// The same with other devices.
+    #[must_use]
+    pub fn with_devices(self, devices: Devices) -> Self {
+        Self { devices, ..self }
     }
 
     /// Removes the scratch folder of a job that has ended; those of others wait for their next attempt.

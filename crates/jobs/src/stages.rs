@@ -107,7 +107,7 @@ impl Planner<'_> {
         let aligned = retokenized.faults.is_empty();
         faults.extend(retokenized.faults.iter().cloned());
         let source = match analysis::merge::check(&config, &retokenized.inputs, &registry.limits) {
-            Ok(source) if faults.is_empty() && complete => source,
+            Ok(source) if faults.is_empty() && complete => source.on(registry.devices.device()),
             Ok(_) => return Err(refused(faults)),
             Err(analysis::Error::Faults(found)) => {
                 // The check tells of missing models too, but not why; and of tables that could not be aligned.

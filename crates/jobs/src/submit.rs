@@ -6,7 +6,7 @@ use analysis::{
     merge::{MergeConfig, MergeSource, Stage},
     recipe::{Pinned, Recipe},
 };
-use domain::{Digest, Item, RepoId};
+use domain::{Act, Digest, Item, RepoId};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
@@ -114,7 +114,14 @@ where
         return Ok(known);
     }
     wanted.output.as_ref().map_or(Ok(()), not_reserved)?;
+    if let Some(output) = &wanted.output {
+        registry.store.may(Act::Write, output.as_str()).await?;
+    }
     let pins = plan().await?;
+    if let (Some(output), true) = (&wanted.output, registry.store.met_private()) {
+        // The result is private too, and somebody must be able to see it.
+        registry.store.may(Act::Close, output.as_str()).await?;
+    }
     if let Some(output) = &wanted.output
         && let Some(row) = registry.store.model_by_id(output.as_str()).await?
         && row.has_weights

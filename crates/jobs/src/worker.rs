@@ -20,10 +20,14 @@ use crate::{
     Error, KINDS, Registry,
     kinds::{Kind, Run},
     meter::Meter,
+    watch::look_around,
 };
 
 /// How long a job may go on after the process was told to end, and then again for its present block.
 const GRACE: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
+
+/// Seconds between two questions whether a look at a watched author is due.
+const LOOK: u64 = 10;
 
 /// How often a worker clears away what others left.
 const SWEEP: Duration = Duration::from_hours(1);
@@ -99,10 +103,18 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
     let name = format!("worker-{}", Ulid::generate());
     let ids: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
     let mut swept = Instant::now();
+    let look = Duration::from_secs(registry.limits.watch_seconds.clamp(1, LOOK));
+    let mut looked: Option<Instant> = None;
     while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
         if swept.elapsed() > SWEEP {
             registry.sweep().await;
             swept = Instant::now();
+        }
+        if looked.is_none_or(|at| at.elapsed() >= look) {
+            if let Err(error) = look_around(&registry).await {
+                tracing::warn!(%error, "watched authors are not looked at: {error}");
+            }
+            looked = Some(Instant::now());
         }
         match registry.store.claim(&ids, &name, registry.limits.lease_seconds).await {
             Ok(Some(job)) => run_one(&registry, job, shutdown.clone()).await,
@@ -169,7 +181,7 @@ async fn supervise(
     mut shutdown: watch::Receiver<bool>,
 ) -> (Option<Stop>, Result<serde_json::Value, Error>) {
     let pulse = Pulse::default();
-    let own = Registry { pulse: Some(pulse.clone()), ..registry.clone() };
+    let own = Registry { pulse: Some(pulse.clone()), devices: registry.devices.afresh(), ..registry.clone() };
     let run = Run { registry: own, job: job.clone(), pulse: pulse.clone() };
     let mut work = tokio::spawn((kind.run)(run));
     let mut beat = time::interval(Duration::from_millis(250));

@@ -2,6 +2,7 @@
 
 mod artefacts;
 mod formats;
+mod people;
 mod trust;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
 pub use formats::{LineageFormat, ReportFormat, TreeFormat, subject};
+pub use people::{AccessCommand, OrgCommand, TokenCommand, UserCommand, WatchCommand};
 pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
@@ -29,29 +31,6 @@ pub struct Cli {
     pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// What to do with tokens.
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Make one and print it; it cannot be shown again.
-    Create {
-        /// Who it speaks for.
-        user: String,
-        /// What people recognise it by.
-        #[arg(long)]
-        label: Option<String>,
-        /// Let it read only.
-        #[arg(long)]
-        read_only: bool,
-        /// Days until it ends [default: never].
-        #[arg(long)]
-        days: Option<u32>,
-    },
-    /// All of them, without their secrets.
-    List,
-    /// End one by its number.
-    Revoke { id: i64 },
 }
 
 /// What of a diff is carried over.
@@ -148,10 +127,30 @@ pub enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// Users of the registry.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Organisations and their members.
+    Org {
+        #[command(subcommand)]
+        command: OrgCommand,
+    },
+    /// Private and gated models.
+    Access {
+        #[command(subcommand)]
+        command: AccessCommand,
+    },
     /// Bring models in.
     Import {
         #[command(subcommand)]
         command: ImportCommand,
+    },
+    /// Authors of the Hub whose models are brought in as they appear and change.
+    Watch {
+        #[command(subcommand)]
+        command: WatchCommand,
     },
     /// The family tree around a model.
     Tree {
@@ -431,8 +430,11 @@ pub enum ImportCommand {
     /// Models of the configured Hub, or of another Stemma that it is.
     Hub {
         /// org/name, or org/name@revision.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "author")]
         ids: Vec<String>,
+        /// And what of this user's or organisation's models is new or has changed.
+        #[arg(long)]
+        author: Option<String>,
         /// none: what the card and the Hub say; headers: shapes too; full: all files.
         #[arg(long, default_value = "full")]
         weights: jobs::Take,

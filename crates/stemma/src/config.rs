@@ -1,6 +1,6 @@
 //! Configuration: defaults < stemma.toml < environment (`STEMMA_…`) < flags, each value with its source.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use domain::{Class, Limits};
 use figment::{
@@ -22,14 +22,39 @@ pub struct Config {
     pub blobs: Option<String>,
     /// Address of the Hub that `hub:org/name` stands for; without one nothing is fetched from anywhere.
     pub hub: Option<String>,
+    /// Token for that Hub, sent to its address alone.
+    pub hub_token: Option<Secret>,
+    /// Whether a model asked for at the Hub's own addresses is brought in when it is not here.
+    pub pull: bool,
     pub listen: String,
     /// Who may read: `anyone` who reaches the service, or the bearer of a `token`.
     pub reads: Door,
     /// Who may change something.
     pub writes: Door,
+    /// What computes: a graphics card where there is one (`auto`), the processor (`cpu`), or a card and nothing else
+    /// (`gpu`).
+    pub device: String,
     /// What `serve` and `worker` log, as `level` or `target=level,…`.
     pub log: String,
     pub limits: Limits,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// For whoever needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 impl Default for Config {
@@ -39,9 +64,12 @@ impl Default for Config {
             database: None,
             blobs: None,
             hub: None,
+            hub_token: None,
+            pull: false,
             listen: "127.0.0.1:8080".to_owned(),
             reads: Door::default(),
             writes: Door::default(),
+            device: gpu::Choice::default().to_string(),
             log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
             limits: Limits::default(),
         }
@@ -79,6 +107,7 @@ impl Config {
             Failure::new("config", Class::Invalid, format!("the configuration is wrong: {error}"))
         };
         let config: Self = figment.extract().map_err(|error| wrong(&error))?;
+        config.device.parse::<gpu::Choice>().map_err(|error| wrong(&format!("device: {error}")))?;
         EnvFilter::try_new(&config.log).map_err(|error| wrong(&format!("log: {error}")))?;
         Ok((config, figment))
     }

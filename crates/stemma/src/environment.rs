@@ -8,8 +8,21 @@ const PREFIX: &str = "STEMMA_";
 
 /// What the variables may be called, without the prefix and in lower case.
 fn keys() -> Vec<String> {
-    let mut keys =
-        ["data", "database", "blobs", "hub", "listen", "log", "reads", "writes"].map(str::to_owned).to_vec();
+    let mut keys = [
+        "data",
+        "database",
+        "blobs",
+        "hub",
+        "hub_token",
+        "listen",
+        "device",
+        "log",
+        "pull",
+        "reads",
+        "writes",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(Limits::default()) {
         keys.extend(limits.keys().map(|key| format!("limits__{key}")));
     }

@@ -49,7 +49,7 @@ pub fn report(failure: &Failure, form: Form) -> ExitCode {
     ExitCode::from(match failure.class {
         Class::Invalid | Class::Internal => 1,
         Class::NotFound => 3,
-        Class::Conflict => 4,
+        Class::Forbidden | Class::Conflict => 4,
         Class::TooLarge | Class::Unsupported => 5,
         Class::Unavailable => 6,
     })

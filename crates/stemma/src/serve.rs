@@ -47,6 +47,8 @@ pub fn start_log(filter: &str) {
 /// When the address cannot be bound.
 pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), Failure> {
     start_log(&config.log);
+    let devices = registry.devices.clone();
+    tokio::task::spawn_blocking(move || tell_device(&devices));
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _ = metrics::set_global_recorder(recorder);
@@ -168,6 +170,12 @@ async fn measured(
     metrics::histogram!("stemma_http_request_seconds", "route" => route)
         .record(started.elapsed().as_secs_f64());
     Ok(response)
+}
+
+/// Looks for a device and logs what was found.
+pub fn tell_device(devices: &jobs::Devices) {
+    let device = devices.present();
+    tracing::info!(device = device.used, "computes on {device}");
 }
 
 #[cfg(test)]

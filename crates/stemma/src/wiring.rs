@@ -1,8 +1,11 @@
 //! Opens the registry a configuration describes.
 
+use std::sync::Arc;
+
 use domain::Class;
 use hub::HubClient;
-use jobs::Registry;
+use jobs::{Devices, Pulling, Registry};
+use kernels::device::Device;
 use store::Store;
 
 use crate::{config::Config, exit::Failure};
@@ -18,6 +21,30 @@ pub async fn open(config: &Config) -> Result<Registry, Failure> {
     let store = Store::open(&config.database_url(), &config.blobs_url()).await?;
     store.migrate().await?;
     let hub = config.hub.as_deref().map(|address| HubClient::new(address, &config.limits)).transpose();
-    let hub = hub.map_err(jobs::Error::from)?;
-    Ok(Registry::new(store, config.limits, config.data.join("scratch")).with_hub(hub))
+    let hub = match (hub.map_err(jobs::Error::from)?, &config.hub_token) {
+        (Some(client), Some(token)) => Some(client.bearing(token.expose()).map_err(jobs::Error::from)?),
+        (hub, _) => hub,
+    };
+    let pull = if config.pull { Pulling::Missing } else { Pulling::Nothing };
+    let registry = Registry::new(store, config.limits, config.data.join("scratch")).with_hub(hub, pull);
+    Ok(registry.with_devices(devices(config)?))
+}
+
+/// The devices that the configuration asks for; a card is looked for when it is first wanted, or now where it must be there.
+fn devices(config: &Config) -> Result<Devices, Failure> {
+    let choice = config.device.parse().unwrap_or_default();
+    let limits = config.limits;
+    let look = move || gpu::find(choice, Box::new(gpu::Cuda), &limits);
+    let found = |found: gpu::Found| (found.gpu.map(|gpu| gpu as Arc<dyn Device>), found.why);
+    if choice == gpu::Choice::Gpu {
+        let card = look().map_err(|fault| {
+            Failure::new(
+                "device",
+                Class::Unavailable,
+                format!("`device = gpu`, but {fault}; `auto` goes on without"),
+            )
+        })?;
+        return Ok(Devices::new(move || found(card.clone())));
+    }
+    Ok(Devices::new(move || look().map_or_else(|fault| (None, fault.to_string()), found)))
 }

@@ -200,6 +200,8 @@ impl Store {
         let more = items.len() as u64 > limit;
         items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = items.last().filter(|_| more).map(|last| last.id.clone());
+        let hidden = self.hidden().await?;
+        items.retain(|row| row.model.is_none_or(|model| !hidden.contains(&model)));
         Ok(Page { items, next })
     }
 
@@ -229,6 +231,10 @@ impl Store {
         }
         found.sort_by(|a, b| (&b.1.id, b.0).cmp(&(&a.1.id, a.0)));
         found.dedup();
+        let hidden = self.hidden().await?;
+        found.retain(|(about, row)| {
+            !hidden.contains(about) && row.model.is_none_or(|id| !hidden.contains(&id))
+        });
         Ok(found)
     }
 

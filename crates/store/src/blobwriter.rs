@@ -1,7 +1,8 @@
 //! Writing blobs: staged, hashed, then put under their own name, once and for good.
 
 use std::{
-    io,
+    io::{self, SeekFrom},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +10,7 @@ use std::{
 use domain::Digest;
 use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart, path::Path as Key};
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use ulid::Ulid;
 
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
     blobs::{BLOCK, Blobs},
 };
 
-/// A blob being written. Nothing is visible before [`Self::finish`]; dropped unfinished, it leaves nothing.
+/// A blob being written. Nothing is visible before [`Self::finish`]; dropped unfinished, it leaves nothing, or what the
+/// next writer of the same goes on with.
 pub struct BlobWriter {
     owner: Store,
     holder: Holder,
@@ -31,13 +33,39 @@ enum Place {
     Remote { store: Arc<dyn ObjectStore>, prefix: Key, staged: Key, upload: WriteMultipart },
 }
 
-/// A staging file that goes away with its owner.
-struct Staged(PathBuf);
+/// A staging file.
+enum Staged {
+    /// Goes away with its owner.
+    Own(PathBuf),
+    /// Stays until it is settled or dropped on purpose, for the next who writes the same; held while it is written.
+    Kept { path: PathBuf, _lock: fs_err::File },
+}
+
+impl Staged {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(path) | Self::Kept { path, .. } => path,
+        }
+    }
+
+    fn remove(&self) {
+        drop(fs_err::remove_file(self.path()));
+        drop(fs_err::remove_file(note(self.path())));
+    }
+}
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        drop(fs_err::remove_file(&self.0));
+        let empty = || fs_err::metadata(self.path()).is_ok_and(|about| about.len() == 0);
+        if matches!(self, Self::Own(_)) || empty() {
+            self.remove();
+        }
     }
+}
+
+/// Where is noted what the bytes of a kept file are of.
+fn note(path: &Path) -> PathBuf {
+    path.with_extension("note")
 }
 
 impl BlobWriter {
@@ -58,6 +86,58 @@ impl BlobWriter {
         Ok(())
     }
 
+    /// Bytes written so far, those of an earlier writer included.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What an earlier writer noted of the bytes that are there.
+    pub fn noted(&self) -> Option<String> {
+        match &self.place {
+            Place::Local { staged: staged @ Staged::Kept { .. }, .. } if self.length > 0 => {
+                fs_err::read_to_string(note(staged.path())).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes of what the bytes are, for whoever goes on with them.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note(&self, text: &str) -> Result<()> {
+        if let Place::Local { staged: staged @ Staged::Kept { .. }, .. } = &self.place {
+            fs_err::write(note(staged.path()), text)?;
+        }
+        Ok(())
+    }
+
+    /// Begins anew: the bytes so far are of something else.
+    ///
+    /// # Errors
+    /// When the staging file refuses.
+    pub async fn restart(&mut self) -> Result<()> {
+        if let Place::Local { file, .. } = &mut self.place {
+            file.flush().await?;
+            file.set_len(0).await?;
+            file.seek(SeekFrom::Start(0)).await?;
+        }
+        (self.hash, self.length) = (Sha256::new(), 0);
+        Ok(())
+    }
+
+    /// Leaves what was written to the next who writes the same; a bucket keeps nothing.
+    ///
+    /// # Errors
+    /// When it cannot be written out, or a bucket cannot be told.
+    pub async fn leave(mut self) -> Result<()> {
+        if let Place::Local { file, .. } = &mut self.place {
+            file.flush().await?;
+            return Ok(());
+        }
+        self.abort().await
+    }
+
     /// Pins the blob for its holder and puts it under its digest, unless those bytes are there already; gives
     /// digest and length.
     ///
@@ -71,7 +151,12 @@ impl BlobWriter {
                 file.flush().await?;
                 file.sync_all().await?;
                 drop(file);
-                tokio::task::spawn_blocking(move || settle(&root, &staged.0, &digest)).await??;
+                let settled = move || {
+                    let settled = settle(&root, staged.path(), &digest);
+                    staged.remove();
+                    settled
+                };
+                tokio::task::spawn_blocking(settled).await??;
             }
             Place::Remote { store, prefix, staged, upload } => {
                 upload.finish().await?;
@@ -91,8 +176,9 @@ impl BlobWriter {
     /// # Errors
     /// When a bucket cannot be told.
     pub async fn abort(self) -> Result<()> {
-        if let Place::Remote { upload, .. } = self.place {
-            upload.abort().await?;
+        match self.place {
+            Place::Local { staged, .. } => staged.remove(),
+            Place::Remote { upload, .. } => upload.abort().await?,
         }
         Ok(())
     }
@@ -131,7 +217,7 @@ impl Store {
                 let path = root.join("staging").join(name);
                 let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(&path).await?;
                 file.set_max_buf_size(BLOCK);
-                Place::Local { root: root.clone(), staged: Staged(path), file }
+                Place::Local { root: root.clone(), staged: Staged::Own(path), file }
             }
             Blobs::Remote(store, prefix) => {
                 let staged = prefix.clone().join("staging").join(name);
@@ -142,6 +228,38 @@ impl Store {
         };
         let (owner, holder) = (self.clone(), holder.clone());
         Ok(BlobWriter { owner, holder, hash: Sha256::new(), length: 0, place })
+    }
+
+    /// Starts the blob that `expected` is the digest of, where the last writer of it in a local folder broke off, in
+    /// this process or one that was killed; anew while somebody else writes it, and in a bucket.
+    ///
+    /// # Errors
+    /// When nothing can be staged.
+    pub async fn blob_writer_again(&self, holder: &Holder, expected: &Digest) -> Result<BlobWriter> {
+        let Blobs::Local(root) = self.blobs() else { return self.blob_writer(holder).await };
+        let path = root.join("staging").join(format!("{}.part", expected.hex()));
+        let lock = fs_err::OpenOptions::new().create(true).read(true).write(true).open(&path)?;
+        let held = lock.file().try_lock().is_ok();
+        // Whoever held it before may have settled it between the two calls; from here on only this writer does.
+        let same = fs_err::metadata(&path).and_then(|now| Ok(now.ino() == lock.metadata()?.ino()));
+        if !held || !same.unwrap_or_default() {
+            return self.blob_writer(holder).await;
+        }
+        let mut file = tokio::fs::File::from_std(lock.try_clone()?.into_parts().0);
+        file.set_max_buf_size(BLOCK);
+        let (mut hash, mut length, mut block) = (Sha256::new(), 0, vec![0; BLOCK]);
+        loop {
+            match file.read(&mut block).await? {
+                0 => break,
+                read => {
+                    hash.update(&block[..read]);
+                    length += read as u64;
+                }
+            }
+        }
+        let staged = Staged::Kept { path, _lock: lock };
+        let place = Place::Local { root: root.clone(), staged, file };
+        Ok(BlobWriter { owner: self.clone(), holder: holder.clone(), hash, length, place })
     }
 
     /// Stores a local file; gives digest and length.

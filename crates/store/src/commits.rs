@@ -1,5 +1,7 @@
 //! Commits of a repository, and the branches and tags that name them.
 
+use std::collections::HashMap;
+
 use domain::Digest;
 use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use crate::{
     Error, Result, Store,
     rows::{get, parsed, unsigned},
-    sql::{self, Params, wall_clock},
+    sql::{self, MOST_KEYS, Params, wall_clock},
 };
 
 /// The branch that says what a model is.
@@ -22,6 +24,10 @@ pub struct NewCommit {
     pub author: Option<String>,
     /// The head of the branch that the commit builds on; anything goes when none is given.
     pub parent: Option<String>,
+    /// Its id, 40 hex digits, where it was made elsewhere.
+    pub oid: Option<String>,
+    /// Whether a model that it is the first commit of is private.
+    pub founds_private: bool,
 }
 
 impl Default for NewCommit {
@@ -32,6 +38,8 @@ impl Default for NewCommit {
             message: String::new(),
             author: None,
             parent: None,
+            oid: None,
+            founds_private: false,
         }
     }
 }
@@ -118,6 +126,26 @@ impl Store {
              ORDER BY place, commits.id DESC LIMIT 1"
         );
         sql::one(self.db(), &sql, params).await?.as_ref().map(commit).transpose()
+    }
+
+    /// The commits that `main` of some models is at, by model.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn heads(&self, models: &[i64]) -> Result<HashMap<i64, String>> {
+        let mut found = HashMap::with_capacity(models.len());
+        for models in models.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let sql = format!(
+                "SELECT model, oid FROM refs WHERE kind = 'branch' AND name = {} AND model IN {}",
+                params.add(MAIN),
+                params.list(models.iter().copied())
+            );
+            for row in sql::all(self.db(), &sql, params).await? {
+                found.insert(get(&row, "model")?, get(&row, "oid")?);
+            }
+        }
+        Ok(found)
     }
 
     /// The history that ends in `oid`, newest first: `limit` commits after the first `skip`, and how many there
@@ -240,6 +268,7 @@ pub async fn add(
     }
     if let Some((oid, shown)) = &head
         && *shown == revision
+        && new.oid.as_ref().is_none_or(|wanted| wanted == oid)
     {
         return Ok(oid.clone());
     }
@@ -248,7 +277,8 @@ pub async fn add(
     let now = wall_clock();
     let author = new.author.as_deref().unwrap_or_default();
     let said = format!("{model}\0{digest}\0{parent:?}\0{title}\0{message}\0{author}\0{now}");
-    let oid: String = Digest::of(said.as_bytes()).hex().chars().take(40).collect();
+    let made = || Digest::of(said.as_bytes()).hex().chars().take(40).collect();
+    let oid: String = new.oid.clone().unwrap_or_else(made);
     let row = vec![
         model.into(),
         oid.as_str().into(),

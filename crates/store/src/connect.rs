@@ -16,6 +16,7 @@ use sea_orm::{
 
 use crate::{
     Counts, Error, Result,
+    access::Eyes,
     blobs::Blobs,
     rows::get,
     sql::{self, Params},
@@ -32,6 +33,7 @@ const MIGRATIONS: i64 = 0x7374_656d_6d61_0002;
 pub struct Store {
     inner: Arc<Inner>,
     limits: Limits,
+    eyes: Arc<Eyes>,
 }
 
 struct Inner {
@@ -73,7 +75,7 @@ impl Store {
         }
         let db = Database::connect(options).await?;
         let inner = Inner { db, blobs: Blobs::open(blobs_url)?, counted: Mutex::default() };
-        Ok(Self { inner: Arc::new(inner), limits: Limits::default() })
+        Ok(Self { inner: Arc::new(inner), limits: Limits::default(), eyes: Arc::new(Eyes::house()) })
     }
 
     /// The same storage under these limits instead of the default ones.
@@ -123,6 +125,14 @@ impl Store {
 
     pub(crate) fn db(&self) -> &DatabaseConnection {
         &self.inner.db
+    }
+
+    pub(crate) fn eyes(&self) -> &Eyes {
+        &self.eyes
+    }
+
+    pub(crate) fn with_eyes(&self, eyes: Eyes) -> Self {
+        Self { eyes: Arc::new(eyes), ..self.clone() }
     }
 
     pub(crate) const fn limits(&self) -> &Limits {

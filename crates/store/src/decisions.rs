@@ -154,6 +154,8 @@ impl Store {
                 found.push(decision(&row)?);
             }
         }
+        let hidden = self.hidden().await?;
+        found.retain(|row| !hidden.contains(&row.parent));
         Ok(found)
     }
 }

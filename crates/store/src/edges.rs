@@ -63,7 +63,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn edges_of(&self, model: i64) -> Result<Vec<EdgeRow>> {
-        of_children(self.db(), &[model]).await
+        self.unnamed(of_children(self.db(), &[model]).await?).await
     }
 
     /// Edges from the children of `model`.
@@ -73,7 +73,19 @@ impl Store {
     pub async fn edges_to(&self, model: i64) -> Result<Vec<EdgeRow>> {
         let mut params = Params::default();
         let sql = format!("SELECT {COLUMNS} FROM edges WHERE parent = {} ORDER BY id", params.add(model));
-        sql::all(self.db(), &sql, params).await?.iter().map(edge).collect()
+        let edges = sql::all(self.db(), &sql, params).await?.iter().map(edge).collect::<Result<_>>()?;
+        self.unnamed(edges).await
+    }
+
+    /// The edges without those of hidden children, and without what is said of hidden parents.
+    pub(crate) async fn unnamed(&self, mut edges: Vec<EdgeRow>) -> Result<Vec<EdgeRow>> {
+        let hidden = self.hidden().await?;
+        edges.retain(|edge| !hidden.contains(&edge.child));
+        for edge in edges.iter_mut().filter(|edge| hidden.contains(&edge.parent)) {
+            edge.as_written = format!("private model {}", edge.parent);
+            edge.evidence.clear();
+        }
+        Ok(edges)
     }
 
     /// Every model, as the forest needs it.

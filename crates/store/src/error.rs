@@ -1,6 +1,6 @@
 //! Failures of the database and the blob store.
 
-use domain::{Class, Digest, Fault, Item};
+use domain::{Class, Digest, Fault, Item, Role};
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Results of this room.
@@ -39,6 +39,16 @@ pub enum Error {
     RefExists { kind: &'static str, name: String },
     #[error("branch `{branch}` has moved to {head} meanwhile; look at it and commit again")]
     StaleParent { branch: String, head: String },
+    #[error("model `{0}` does not exist in this registry")]
+    Hidden(String),
+    #[error("the files of `{0}` are only for those who were let in; ask for access with your token")]
+    Gated(String),
+    #[error(
+        "`{name}` is in a namespace with an owner; a token of somebody with the role {role} there is needed"
+    )]
+    NotYours { name: String, role: Role },
+    #[error("there is no organisation `{0}`; create it first")]
+    NoOrg(String),
     #[error("there is no edge to `{0}`; add it, or name a parent that is listed")]
     NoEdge(String),
     #[error("`{0}` cannot be its own parent; name another model")]
@@ -88,6 +98,10 @@ impl Fault for Error {
             Self::NameTaken(_) => "name_taken",
             Self::RefExists { .. } => "ref_exists",
             Self::StaleParent { .. } => "stale_parent",
+            Self::Hidden(_) => "unknown_model",
+            Self::Gated(_) => "gated",
+            Self::NotYours { .. } => "not_yours",
+            Self::NoOrg(_) => "unknown_org",
             Self::NoEdge(_) => "unknown_edge",
             Self::OwnParent(_) => "own_parent",
             Self::Cancelled(_) => "cancelled",
@@ -109,7 +123,12 @@ impl Fault for Error {
             Self::BlobStore(_) | Self::QueueFull { .. } => Class::Unavailable,
             Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::Unavailable,
             Self::Weights(error) => error.class(),
-            Self::BlobMissing(_) | Self::NoCandidate { .. } | Self::NoEdge(_) => Class::NotFound,
+            Self::BlobMissing(_)
+            | Self::NoCandidate { .. }
+            | Self::NoEdge(_)
+            | Self::Hidden(_)
+            | Self::NoOrg(_) => Class::NotFound,
+            Self::Gated(_) | Self::NotYours { .. } => Class::Forbidden,
             Self::Scored { .. } | Self::SearchEnded(_) => Class::Conflict,
             Self::TextTooLong { .. } => Class::TooLarge,
             Self::NotText(_)

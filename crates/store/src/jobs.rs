@@ -109,12 +109,17 @@ impl Store {
             params.add(to_json(&new.payload)?),
             params.add(sql::maybe_text(new.idempotency_key.as_ref())),
             params.add(new.output.clone()),
+            params.add(self.owner()),
         ];
+        let private = match self.eyes().met_private() {
+            true => "TRUE".to_owned(),
+            false => concerns_private(&new, &mut params),
+        };
         // Columns take their types from the table only where a row is given as VALUES.
         let text = |value: &String| format!("CAST({value} AS TEXT)");
         let sql = format!(
-            "INSERT INTO jobs (id, kind, payload, idempotency_key, output, state, created_at)
-             SELECT {}, 'queued', {}
+            "INSERT INTO jobs (id, kind, payload, idempotency_key, output, owner, private, state, created_at)
+             SELECT {}, {private}, 'queued', {}
              WHERE (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running')) < {}
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
             values.iter().map(text).collect::<Vec<_>>().join(", "),
@@ -146,10 +151,15 @@ impl Store {
     pub async fn known(&self, new: &NewJob) -> Result<Option<JobRow>> {
         let Some(key) = &new.idempotency_key else { return Ok(None) };
         let mut params = Params::default();
-        let sql =
-            format!("SELECT {COLUMNS} FROM jobs WHERE idempotency_key = {}", params.add(sql::text(key)));
-        match sql::one(self.db(), &sql, params).await?.as_ref().map(job).transpose()? {
-            Some(stored) if stored.kind == new.kind && request(&stored.payload) == request(&new.payload) => {
+        let key_is = params.add(sql::text(key));
+        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let sql = format!("SELECT {COLUMNS}, {open} AS open FROM jobs WHERE idempotency_key = {key_is}");
+        let row = sql::one(self.db(), &sql, params).await?;
+        let open = row.as_ref().map_or(Ok(true), |row| get(row, "open"))?;
+        match row.as_ref().map(job).transpose()? {
+            Some(stored)
+                if open && stored.kind == new.kind && request(&stored.payload) == request(&new.payload) =>
+            {
                 Ok(Some(stored))
             }
             Some(_) => Err(Error::IdempotencyMismatch(key.clone())),
@@ -163,7 +173,10 @@ impl Store {
     /// When the database cannot be read.
     pub async fn job(&self, id: &str) -> Result<Option<JobRow>> {
         let mut params = Params::default();
-        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = {}", params.add(sql::text(id)));
+        let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = {}", params.add(sql::text(id)));
+        if let Some(only) = self.visible_work(&mut params) {
+            sql.push_str(&format!(" AND {only}"));
+        }
         sql::one(self.db(), &sql, params).await?.as_ref().map(job).transpose()
     }
 
@@ -179,6 +192,9 @@ impl Store {
             let last: Ulid =
                 cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
+        }
+        if let Some(only) = self.visible_work(&mut params) {
+            sql.push_str(&format!(" AND {only}"));
         }
         if let Some(state) = state {
             sql.push_str(&format!(" AND state = {}", params.add(sql::text(state))));
@@ -209,6 +225,17 @@ impl Store {
         );
         Ok(sql::run(self.db(), &sql, params).await? > 0)
     }
+}
+
+/// Whether what a job publishes, or the one model that it is about, is private.
+fn concerns_private(new: &NewJob, params: &mut Params) -> String {
+    let about = new.payload.get("model").and_then(Value::as_str);
+    let about = about.map(|name| name.split('@').next().unwrap_or(name).to_ascii_lowercase());
+    let keys: Vec<String> = new.output.iter().cloned().chain(about).map(|key| sql::text(&key)).collect();
+    if keys.is_empty() {
+        return "FALSE".to_owned();
+    }
+    format!("EXISTS (SELECT 1 FROM models WHERE private AND key IN {})", params.list(keys))
 }
 
 fn unique(error: &sea_orm::DbErr) -> bool {

@@ -3,6 +3,8 @@
 //! Metadata lives in SQLite or PostgreSQL, bytes in a local folder or an S3 bucket, named by digest.
 //! Every write is one statement or one transaction; forest writers take turns, jobs are claimed under fences.
 
+mod access;
+mod accounts;
 mod advisories;
 mod aliases;
 mod blobfile;
@@ -16,6 +18,7 @@ mod decisions;
 mod edges;
 mod error;
 mod gitoids;
+mod grants;
 mod imports;
 mod jobs;
 mod models;
@@ -28,6 +31,7 @@ mod revisions;
 mod rows;
 mod search;
 mod searches;
+mod shapes;
 mod signatures;
 mod sketches;
 mod sql;
@@ -36,7 +40,9 @@ mod tokens;
 mod touched;
 mod upsert;
 mod verdicts;
+mod watches;
 
+pub use accounts::{AccountKind, AccountRow, MemberRow};
 pub use advisories::{AdvisoryKind, AdvisoryRow, NewAdvisory, Severity};
 pub use blobfile::BlobFile;
 pub use blobwriter::BlobWriter;
@@ -47,6 +53,7 @@ pub use counts::Counts;
 pub use decisions::{Decision, DecisionRow, NewDecision};
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
 pub use error::{Error, Result};
+pub use grants::{GrantRow, GrantState, Openness};
 pub use jobs::{JobRow, NewJob, PINS};
 pub use models::ModelRow;
 pub use pins::Holder;
@@ -55,9 +62,11 @@ pub use reports::{RevisionRow, TraitRow};
 pub use revisions::{Attach, FileRow, Publish, TensorRow};
 pub use search::{Page, SearchQuery, Sort};
 pub use searches::{CandidateRow, NewCandidate, NewSearch, SearchRow, Step};
+pub use shapes::ShapeRow;
 pub use signatures::{CurrentRevision, SignatureRow};
 pub use sketches::{SketchRow, SketchedTensor};
 pub use sweep::sweep_folder;
 pub use tokens::{Scope, TokenRow};
 pub use upsert::Upserted;
 pub use verdicts::{Findings, VerdictRow, VerdictWord, WeightEdge};
+pub use watches::WatchRow;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use domain::{Digest, Note};
+use domain::{Digest, Gating, Note};
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde::Serialize;
 use serde_json::Value;
@@ -49,6 +49,10 @@ pub struct ModelRow {
     /// Content digest of the current revision.
     pub digest: Option<Digest>,
     pub ingested_at: i64,
+    /// Only members of its namespace see it.
+    pub private: bool,
+    /// Its files are only for those who were let in.
+    pub gated: Option<Gating>,
 }
 
 /// Columns every list needs.
@@ -56,7 +60,7 @@ pub const LIGHT: &str = "models.id, models.name, models.org, models.ghost, model
     models.created_at, models.last_modified, models.downloads, models.likes, models.license, \
     models.pipeline_tag, models.library, models.model_type, models.architecture, models.parameters, \
     models.tags, models.languages, models.datasets, models.new_version, models.has_weights, \
-    models.revision, models.digest, models.ingested_at";
+    models.revision, models.digest, models.ingested_at, models.private, models.gated";
 
 /// All columns.
 const FULL: &str = "models.card, models.config";
@@ -90,6 +94,11 @@ pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
         revision: get(row, "revision")?,
         digest: maybe_digest(row, "digest")?,
         ingested_at: get(row, "ingested_at")?,
+        private: get(row, "private")?,
+        gated: get::<Option<String>>(row, "gated")?.map(|word| match word.as_str() {
+            "auto" => Gating::Auto,
+            _ => Gating::Manual,
+        }),
     })
 }
 
@@ -123,12 +132,12 @@ impl Store {
         let mut found = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(MOST_KEYS) {
             let mut params = Params::default();
-            let sql = format!(
-                "SELECT {LIGHT}, {FULL} FROM models WHERE id IN {}",
-                params.list(ids.iter().copied())
-            );
+            let list = params.list(ids.iter().copied());
+            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+            let sql = format!("SELECT {LIGHT}, {FULL} FROM models WHERE id IN {list} {visible}");
             for row in sql::all(self.db(), &sql, params).await? {
                 let row = model(&row, true)?;
+                self.eyes().meet(&row);
                 found.insert(row.id, row);
             }
         }

@@ -5,7 +5,9 @@ use sea_orm::DatabaseTransaction;
 use ulid::Ulid;
 
 use crate::{
-    Error, Result, Store, queue,
+    Error, Result, Store,
+    access::upload_prefix,
+    queue,
     rows::parsed,
     sql::{self, MOST_KEYS, Params},
 };
@@ -22,6 +24,12 @@ impl Holder {
     #[expect(clippy::new_without_default, reason = "every holder is another one")]
     pub fn new() -> Self {
         Self(Ulid::generate().to_string())
+    }
+
+    /// A holder whose blobs are `owner`'s until a commit names them.
+    pub fn upload_of(owner: Option<&str>) -> Self {
+        let owner = owner.map(str::to_ascii_lowercase);
+        Self(format!("{}{}", upload_prefix(owner.as_deref()), Ulid::generate()))
     }
 }
 

@@ -45,9 +45,12 @@ impl Store {
         let mut found = std::collections::HashMap::with_capacity(ids.len());
         for ids in ids.chunks(MOST_KEYS) {
             let mut params = Params::default();
-            let sql = format!("SELECT {LIGHT} FROM models WHERE id IN {}", params.list(ids.iter().copied()));
+            let list = params.list(ids.iter().copied());
+            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+            let sql = format!("SELECT {LIGHT} FROM models WHERE id IN {list} {visible}");
             for row in sql::all(self.db(), &sql, params).await? {
                 let row = model(&row, false)?;
+                self.eyes().meet(&row);
                 found.insert(row.id, row);
             }
         }
@@ -59,7 +62,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn edges_of_many(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
-        of_children(self.db(), models).await
+        self.unnamed(of_children(self.db(), models).await?).await
     }
 
     /// The next models that are here themselves, by number, after the one numbered `after`.
@@ -68,12 +71,13 @@ impl Store {
     /// When the database cannot be read.
     pub async fn trait_rows(&self, after: i64, limit: u64) -> Result<Vec<TraitRow>> {
         let mut params = Params::default();
+        let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
         let sql = format!(
             "SELECT id, name, license, pipeline_tag, library, model_type, languages, datasets,
                  CAST(COALESCE(LENGTH(card), 0) AS BIGINT) AS characters,
                  COALESCE(LOWER(card) LIKE '%automatically generated%'
                      OR LOWER(card) LIKE '%generated automatically%', FALSE) AS generated
-             FROM models WHERE NOT ghost AND id > {} ORDER BY id LIMIT {}",
+             FROM models WHERE NOT ghost {visible} AND id > {} ORDER BY id LIMIT {}",
             params.add(after),
             params.add(i64::try_from(limit).unwrap_or(i64::MAX))
         );

@@ -70,6 +70,8 @@ impl Store {
         }
         forget(&tx, model).await?;
         for sql in [
+            "DELETE FROM grants WHERE model = $1",
+            "DELETE FROM shapes WHERE model = $1",
             "DELETE FROM refs WHERE model = $1",
             "DELETE FROM commits WHERE model = $1",
             "DELETE FROM edges WHERE child = $1",

@@ -155,6 +155,7 @@ impl Store {
             sql::insert(&tx, "provenance", &["revision", "body"], vec![row], on).await?;
         }
         let oid = commits::add(&tx, (*model, revision, digest), &publish.commit).await?;
+        found_private(&tx, *model, (publish.fence.as_ref(), &publish.commit)).await?;
         if current {
             let mut params = Params::default();
             let revision = params.add(revision);
@@ -326,6 +327,24 @@ impl Store {
         let limits = *limits;
         Ok(tokio::task::spawn_blocking(move || weights::assemble(&named, &limits)).await??)
     }
+}
+
+/// Hides a model that begins with this revision where the commit asks for it, or a private job made it.
+async fn found_private(
+    tx: &DatabaseTransaction,
+    model: i64,
+    (fence, commit): (Option<&(String, i64)>, &NewCommit),
+) -> Result<()> {
+    let mut params = Params::default();
+    let job = fence.map(|(job, _)| job.clone());
+    let sql = format!(
+        "UPDATE models SET private = TRUE WHERE id = {} AND revision IS NULL
+         AND ({} OR EXISTS (SELECT 1 FROM jobs WHERE id = {} AND private))",
+        params.add(model),
+        params.add(commit.founds_private),
+        params.add(job)
+    );
+    sql::run(tx, &sql, params).await.map(drop)
 }
 
 /// The number format of most of a revision's weights, as SQL; `revision` is the mark of a parameter.

@@ -94,6 +94,7 @@ impl Store {
         let limit = query.limit.clamp(1, 10_000);
         let mut params = Params::default();
         let mut filters = filters(&query, &mut params);
+        filters.extend(self.visible(&mut params));
         let order = query.sort.expression();
         if let Some(cursor) = &query.cursor {
             filters.push(after(query.sort, cursor, &mut params)?);

@@ -125,12 +125,14 @@ impl Store {
         let tx = self.begin_write().await?;
         let mut params = Params::default();
         let sql = format!(
-            "INSERT INTO searches (id, basis, progress, lower, state, generation, created_at)
-             VALUES ({}, {}, {}, {}, 'running', 0, {})",
+            "INSERT INTO searches (id, basis, progress, lower, owner, private, state, generation, created_at)
+             VALUES ({}, {}, {}, {}, {}, {}, 'running', 0, {})",
             params.add(new.id.as_str()),
             params.add(to_json(&new.basis)?),
             params.add(to_json(&new.progress)?),
             params.add(new.lower),
+            params.add(self.owner()),
+            params.add(self.eyes().met_private()),
             sql::now(self.backend())
         );
         sql::run(&tx, &sql, params).await?;
@@ -144,7 +146,10 @@ impl Store {
     /// When the database cannot be read.
     pub async fn recipe_search(&self, id: &str) -> Result<Option<SearchRow>> {
         let mut params = Params::default();
-        let sql = format!("SELECT {COLUMNS} FROM searches WHERE id = {}", params.add(sql::text(id)));
+        let mut sql = format!("SELECT {COLUMNS} FROM searches WHERE id = {}", params.add(sql::text(id)));
+        if let Some(only) = self.visible_work(&mut params) {
+            sql.push_str(&format!(" AND {only}"));
+        }
         sql::one(self.db(), &sql, params).await?.as_ref().map(search).transpose()
     }
 
@@ -159,6 +164,9 @@ impl Store {
         if let Some(cursor) = cursor {
             let last: Ulid = cursor.parse().map_err(|_| bad(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
+        }
+        if let Some(only) = self.visible_work(&mut params) {
+            sql.push_str(&format!(" AND {only}"));
         }
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;

@@ -163,6 +163,8 @@ impl Store {
                 found.push(verdict(&row)?);
             }
         }
+        let hidden = self.hidden().await?;
+        found.retain(|row| !concerns(row, &hidden));
         Ok(found)
     }
 
@@ -190,8 +192,15 @@ impl Store {
         let more = items.len() as u64 > limit;
         items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+        let hidden = self.hidden().await?;
+        items.retain(|row| !concerns(row, &hidden));
         Ok(Page { items, next })
     }
+}
+
+/// Whether a verdict speaks of one of these models.
+fn concerns(row: &VerdictRow, models: &HashSet<i64>) -> bool {
+    [Some(row.child), Some(row.parent), row.instead].into_iter().flatten().any(|id| models.contains(&id))
 }
 
 /// Takes away what the weights said before and puts in what they say now; gives the children whose edges changed.

@@ -1,4 +1,4 @@
-//! A stored difference, sparse, of low rank or as signs, read as the dense one it stands for.
+//! A stored difference, sparse, of low rank, packed or as signs, read as the dense one it stands for.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use kernels::Dtype;
 use serde_json::Value;
 
 use crate::{
-    Error, Result, TensorInfo, TensorSource,
+    Error, Packing, Result, TensorInfo, TensorSource,
     baked::{Delta, FREE_RANK},
     json,
     range::{decode_range, read_whole, slice_of},
@@ -54,7 +54,7 @@ impl Difference {
     pub fn dense(file: Arc<dyn TensorSource>, limits: &Limits) -> Result<Arc<dyn TensorSource>> {
         let form = file.metadata().remove("form");
         match form.as_deref() {
-            Some("sparse" | "low-rank" | "bitdelta") if is_difference(&*file) => {
+            Some("sparse" | "low-rank" | "bitdelta" | "skillpack-rtn") if is_difference(&*file) => {
                 Ok(Arc::new(Self::new(file, limits)?))
             }
             _ => Ok(file),
@@ -74,25 +74,31 @@ impl Difference {
         let mut found: BTreeMap<String, (TensorInfo, Stored)> = BTreeMap::new();
         let mut used = vec![false; file.tensors().len()];
         for (name, about) in described {
-            let parts = ["indices", "values", "lora_A", "lora_B", "signs", "scale"];
-            let [indices, values, down, up, signs, scale] =
-                parts.map(|end| file.position(&format!("{name}.{end}")));
+            let pairs =
+                [["indices", "values"], ["lora_A", "lora_B"], ["signs", "scale"], ["codes", "scales"]];
+            let parts = pairs.map(|ends| ends.map(|end| file.position(&format!("{name}.{end}"))));
             let shape =
                 shape(about, limits).ok_or_else(|| refused(format!("`{name}` has no usable shape")))?;
-            let (stored, places) = match ((indices, values), (down, up), (signs, scale)) {
-                ((Some(indices), Some(values)), (None, None), (None, None)) => {
+            let none = [None; 2];
+            let (stored, places) = match parts {
+                [[Some(indices), Some(values)], ..] if parts[1..] == [none; 3] => {
                     (Stored::Sparse { indices, values }, [indices, values])
                 }
-                ((None, None), (Some(down), Some(up)), (None, None)) => {
+                [_, [Some(down), Some(up)], ..] if [parts[0], parts[2], parts[3]] == [none; 3] => {
                     (Stored::LowRank(factors(&*file, &shape, (down, up))?), [down, up])
                 }
-                ((None, None), (None, None), (Some(signs), Some(scale))) => {
+                [.., [Some(signs), Some(scale)], _] if [parts[0], parts[1], parts[3]] == [none; 3] => {
                     check_signs(&*file, &shape, [signs, scale])?;
                     (Stored::Signs { signs, scale }, [signs, scale])
                 }
+                [.., [Some(codes), Some(scales)]] if parts[..3] == [none; 3] => {
+                    let rank = about.get("rank").and_then(Value::as_u64);
+                    (Stored::LowRank(packed(&*file, (&shape, rank), [codes, scales])?), [codes, scales])
+                }
                 _ => {
-                    let message =
-                        format!("`{name}` needs indices and values, two factors, or signs and a scale");
+                    let message = format!(
+                        "`{name}` needs indices and values, two factors, signs and a scale, or codes and scales"
+                    );
                     return Err(refused(message));
                 }
             };
@@ -208,6 +214,36 @@ fn factors(file: &dyn TensorSource, shape: &[u64], (down, up): (usize, usize)) -
         }
         _ => Err(refused(format!("`{}` and `{}` do not multiply to {shape:?}", tall.name, wide.name))),
     }
+}
+
+/// The factors that codes and scales stand for.
+fn packed(
+    file: &dyn TensorSource,
+    (shape, rank): (&[u64], Option<u64>),
+    [codes, scales]: [usize; 2],
+) -> Result<Delta> {
+    let (stored, sizes) = (&file.tensors()[codes], &file.tensors()[scales]);
+    let (&[rows, columns], Some(rank)) = (shape, rank) else {
+        return Err(refused(format!("`{}` needs a matrix's shape and a rank", stored.name)));
+    };
+    if rank > rows.min(columns) {
+        return Err(refused(format!("`{}` has rank {rank}, more than {shape:?} can have", stored.name)));
+    }
+    let packing = Packing { rank: rank as usize, rows: rows as usize, columns: columns as usize };
+    let [bytes, count] = packing.sizes().map(|size| size as u64);
+    let fits = stored.dtype == Dtype::U8
+        && sizes.dtype.is_float()
+        && (stored.shape == [bytes] && sizes.shape == [count]);
+    if !fits {
+        return Err(refused(format!(
+            "`{}` is {} {:?} and `{}` {} {:?}; U8 [{bytes}] and a float [{count}] are expected",
+            stored.name, stored.dtype, stored.shape, sizes.name, sizes.dtype, sizes.shape
+        )));
+    }
+    let mut raw = vec![0; bytes as usize];
+    file.read_bytes(codes, 0, &mut raw)?;
+    let [right, left] = packing.unpack(&raw, &read_whole(file, scales)?);
+    Ok(Delta { columns: packing.columns, scale: 1.0, left, right, rank: packing.rank })
 }
 
 /// Whether there is a bit for every element, and one size.

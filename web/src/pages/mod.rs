@@ -17,13 +17,42 @@ pub mod merges;
 pub mod model;
 pub mod models;
 pub mod reports;
+pub mod revisions;
 pub mod transfers;
 
-use actix_web::{HttpResponse, web};
+use std::{ops::Deref, sync::Arc};
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, web};
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use http::Problem;
 
 use crate::source;
 
-/// What the pages take their data from.
-pub type Data = web::Data<dyn source::Source>;
+/// What the pages take their data from, as whoever asks may see it.
+pub struct Data(Arc<dyn source::Source>);
+
+impl Deref for Data {
+    type Target = dyn source::Source;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl FromRequest for Data {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move {
+            let whole = request.app_data::<web::Data<dyn source::Source>>();
+            let whole = whole.ok_or_else(|| Problem::not_found("this page"))?;
+            Ok(Self(whole.seen_by(http::viewer(&request).await?)))
+        }
+        .boxed_local()
+    }
+}
+
 /// What a page returns.
 pub type Answer = source::Result<HttpResponse>;

@@ -113,6 +113,8 @@ pub struct JobPage {
     pub error_message: Option<String>,
     pub inputs: Vec<JobLink>,
     pub outputs: Vec<JobLink>,
+    /// What computed it, and why.
+    pub device: Option<String>,
     /// The request as text.
     pub request: Option<String>,
 }

@@ -46,6 +46,8 @@ pub struct KinshipPage {
     pub measure: String,
     /// Whether weights were read.
     pub exact: bool,
+    /// What computed it, and why, where weights were read.
+    pub device: Option<String>,
     /// Row by row, in the order of `models`.
     pub matrix: Vec<Vec<Cell>>,
     /// Weights compared per pair.

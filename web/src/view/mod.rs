@@ -11,6 +11,7 @@ mod lineage;
 mod make;
 mod model;
 mod report;
+mod revisions;
 mod search;
 mod trust;
 mod words;
@@ -32,6 +33,7 @@ pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };
 pub use report::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection};
+pub use revisions::{Differing, NameList, RevisionsPage};
 pub(crate) use search::facet_label;
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
 pub use trust::{ContradictionRow, EdgeForm};

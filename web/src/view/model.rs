@@ -108,12 +108,19 @@ pub struct CommitView {
     pub names: Vec<String>,
     /// Whether it is the one that is shown.
     pub shown: bool,
+    /// The commit that it was made on.
+    pub parent: Option<String>,
 }
 
 impl CommitView {
     /// The model at this commit.
     pub(crate) fn href(&self, of: &Name) -> String {
         of.below(&format!("tree/{}", self.oid))
+    }
+
+    /// What it changed.
+    pub(crate) fn changes(&self, of: &Name) -> Option<String> {
+        self.parent.as_ref().map(|parent| of.revisions((parent, &self.oid)))
     }
 
     /// The first and telling part of its id.

@@ -41,6 +41,11 @@ impl Name {
         format!("/compare/{}...{}", self.path(), other.path())
     }
 
+    /// The page that compares two revisions of it, each a branch, a tag, a commit or a digest.
+    pub fn revisions(&self, (from, to): (&str, &str)) -> String {
+        self.below(&format!("compare/{}...{}", encoded(from), encoded(to)))
+    }
+
     /// The organisation with its slash, or nothing.
     pub fn org(&self) -> &str {
         self.0.rfind('/').map_or("", |at| &self.0[..=at])

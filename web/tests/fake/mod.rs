@@ -2,8 +2,10 @@
 
 mod large;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use domain::{Class, EdgeStatus, Evidence, Item, Note, Relation, Source as Seen};
+use domain::{Class, EdgeStatus, Evidence, Item, Note, Relation, Source as Seen, Viewer};
 use web::{Failure, Result, Source, view::*};
 
 /// Text that would act if it were not escaped.
@@ -85,6 +87,10 @@ impl Fake {
 
 #[async_trait]
 impl Source for Fake {
+    fn seen_by(&self, _: Viewer) -> Arc<dyn Source> {
+        Arc::new(Self { mark: self.mark.clone() })
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(secret == "right")
     }
@@ -299,11 +305,34 @@ impl Source for Fake {
             base: query.base.as_deref().map(|base| self.name(base)),
             measure: query.measure.clone(),
             exact: query.exact,
+            device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
             matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
             elements: 8_030_261_248,
             tensors: 291,
             skipped: vec![Skipped { tensor: self.mark.clone(), reason: self.mark.clone() }],
         })))
+    }
+
+    async fn revisions(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
+        if name.starts_with("no/") {
+            return Ok(None);
+        }
+        let commit = |oid: &str| CommitView {
+            oid: format!("{oid}{}", self.mark),
+            title: format!("Retrain{}", self.mark),
+            ..CommitView::default()
+        };
+        let marked = |text: &str| format!("{text}{}", self.mark);
+        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
+        Ok(Some(RevisionsPage {
+            name: self.name(name),
+            from: commit(from),
+            to: commit(to),
+            verdict: marked("The change is minor."),
+            changes: vec![(marked("weights"), marked("one tensor"))],
+            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
+            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
+        }))
     }
 
     async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
@@ -409,6 +438,7 @@ impl Source for Fake {
             error_code: Some("lost".into()),
             error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
             outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
+            device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
             ..JobPage::default()
         }))

@@ -9,6 +9,7 @@ mod recover_lineage;
 mod survey_weights;
 mod transfer_diff;
 mod transplant_tokenizer;
+mod watch_author;
 
 use std::{future::Future, pin::Pin};
 
@@ -26,6 +27,7 @@ pub use recover_lineage::{RECOVER_LINEAGE, RecoverPayload};
 pub use survey_weights::{SURVEY_WEIGHTS, SurveyPayload};
 pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
 pub use transplant_tokenizer::{TRANSPLANT_TOKENIZER, TransplantPayload};
+pub use watch_author::WATCH_AUTHOR;
 
 /// A running job: its row, the registry, and the pulse that reports progress and hears of cancellation.
 pub struct Run {
@@ -56,6 +58,7 @@ pub const KINDS: &[Kind] = &[
     SURVEY_WEIGHTS,
     IMPORT_MODEL,
     RECOVER_LINEAGE,
+    WATCH_AUTHOR,
 ];
 
 impl Run {

@@ -90,10 +90,13 @@ pub enum Report {
     Names(Naming),
 }
 
-/// Reports by what they are about, with the state of the registry they were made of.
-type Made = HashMap<Subject, (i64, Arc<Report>)>;
+/// The state of the registry that a report was made of, and the numbers of the models hidden from it, ascending.
+type Basis = (i64, Vec<i64>);
 
-/// The last report on each subject with the change counter it was made at.
+/// Reports by what they are about.
+type Made = HashMap<Subject, (Basis, Arc<Report>)>;
+
+/// The last report on each subject.
 #[derive(Clone, Default)]
 pub struct Reports {
     made: Arc<RwLock<Made>>,
@@ -102,9 +105,9 @@ pub struct Reports {
 }
 
 impl Reports {
-    fn made(&self, subject: Subject, version: i64) -> Option<Arc<Report>> {
+    fn made(&self, subject: Subject, basis: &Basis) -> Option<Arc<Report>> {
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
-        made.get(&subject).filter(|(at, _)| *at == version).map(|(_, report)| Arc::clone(report))
+        made.get(&subject).filter(|(at, _)| at == basis).map(|(_, report)| Arc::clone(report))
     }
 }
 
@@ -115,18 +118,17 @@ impl Reports {
 pub async fn report(registry: &Registry, subject: Subject) -> Result<Arc<Report>, Error> {
     let registry = registry.clone();
     tokio::spawn(async move {
-        let version = registry.store.change_counter().await?;
-        if let Some(report) = registry.reports.made(subject, version) {
+        if let Some(report) = registry.reports.made(subject, &basis(&registry).await?) {
             return Ok(report);
         }
         let _turn = registry.reports.turn.lock().await;
-        let version = registry.store.change_counter().await?;
-        if let Some(report) = registry.reports.made(subject, version) {
+        let basis = basis(&registry).await?;
+        if let Some(report) = registry.reports.made(subject, &basis) {
             return Ok(report);
         }
         let report = Arc::new(make(&registry, subject).await?);
         let mut made = registry.reports.made.write().unwrap_or_else(PoisonError::into_inner);
-        made.insert(subject, (version, Arc::clone(&report)));
+        made.insert(subject, (basis, Arc::clone(&report)));
         Ok(report)
     })
     .await?
@@ -141,10 +143,12 @@ pub async fn report_at_hand(
     registry: &Registry,
     subject: Subject,
 ) -> Result<Option<(Arc<Report>, bool)>, Error> {
-    let version = registry.store.change_counter().await?;
+    let (version, hidden) = basis(registry).await?;
     let last = {
         let made = registry.reports.made.read().unwrap_or_else(PoisonError::into_inner);
-        made.get(&subject).map(|(at, report)| (Arc::clone(report), *at != version))
+        // An older report may count what is hidden now.
+        let last = made.get(&subject).filter(|((_, theirs), _)| *theirs == hidden);
+        last.map(|((at, _), report)| (Arc::clone(report), *at != version))
     };
     if last.as_ref().is_some_and(|(_, stale)| !stale) {
         return Ok(last);
@@ -160,6 +164,13 @@ pub async fn report_at_hand(
         Ok(report) => Ok(Some((report??, false))),
         Err(_) => Ok(last),
     }
+}
+
+async fn basis(registry: &Registry) -> Result<Basis, Error> {
+    let version = registry.store.change_counter().await?;
+    let mut hidden: Vec<i64> = registry.store.hidden().await?.into_iter().collect();
+    hidden.sort_unstable();
+    Ok((version, hidden))
 }
 
 async fn make(registry: &Registry, subject: Subject) -> Result<Report, Error> {

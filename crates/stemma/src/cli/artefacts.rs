@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 /// How `--out` stores the diff vector.
 #[derive(Debug, Args)]
 pub struct DiffForm {
-    /// dense, sparse, low-rank or bitdelta [default: dense].
+    /// dense, sparse, low-rank, bitdelta or skillpack-rtn [default: dense].
     #[arg(long, requires = "out")]
     pub form: Option<String>,
-    /// Share of each tensor's elements that a sparse form keeps, the largest first [default: 0.1].
+    /// Share of each tensor's elements that a sparse form keeps, or a skillpack-rtn of embedding tables [default: 0.1].
     #[arg(long, requires = "out")]
     pub density: Option<f64>,
     #[command(flatten)]

@@ -154,6 +154,10 @@ pub async fn write_reported(
     })
     .await?;
     let kept = record["run"]["resumed_bytes"].as_u64().unwrap_or_default();
+    let device = registry.devices.told();
+    if device.used != "cpu" {
+        context.progress.tell(format_args!("computed on {device}"));
+    }
     if kept > 0 {
         context.progress.tell(format_args!("went on after {kept} bytes that were there already"));
     }
@@ -170,6 +174,7 @@ pub async fn write_reported(
             ("registered", serde_json::json!(registered)),
             ("digest", serde_json::json!(digest)),
             ("resumed_bytes", serde_json::json!(kept)),
+            ("device", serde_json::json!(device)),
         ];
         report.extend(told.map(|(name, value)| (name.to_owned(), value)));
         output::json(&report);

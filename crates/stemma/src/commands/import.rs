@@ -16,7 +16,9 @@ use crate::{
 pub async fn run(context: Context, command: ImportCommand) -> Result<(), Failure> {
     match command {
         ImportCommand::Dir { path, id } => dir(context, path, &id).await,
-        ImportCommand::Hub { ids, weights, parents } => mirror(context, ids, (weights, parents)).await,
+        ImportCommand::Hub { ids, author, weights, parents } => {
+            mirror(context, (ids, author), (weights, parents)).await
+        }
         ImportCommand::Dump { files } => dumps(context, files).await,
     }
 }
@@ -44,10 +46,13 @@ async fn dir(context: Context, path: PathBuf, id: &str) -> Result<(), Failure> {
 
 async fn mirror(
     context: Context,
-    ids: Vec<String>,
+    (mut ids, author): (Vec<String>, Option<String>),
     (take, parents): (jobs::Take, u32),
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
+    if let Some(author) = author {
+        ids.extend(jobs::changed_models(&registry, &author).await?.iter().map(ToString::to_string));
+    }
     let mut done = Vec::new();
     for asked in ids {
         let wanted = jobs::Mirror { model: asked, take, parents };

@@ -7,6 +7,7 @@ mod diff;
 mod import;
 mod lineage;
 mod measure;
+mod people;
 mod report;
 mod search;
 mod service;
@@ -15,6 +16,7 @@ mod transfer;
 mod transplant;
 mod tree;
 mod trust;
+mod watch;
 
 use crate::{
     cli::{Cli, Command, ConfigCommand},
@@ -72,7 +74,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Doctor => service::doctor(context).await,
         Command::Token { command } => token::run(context, command).await,
+        Command::User { command } => people::user(context, command).await,
+        Command::Org { command } => people::org(context, command).await,
+        Command::Access { command } => people::access(context, command).await,
         Command::Import { command } => import::run(context, command).await,
+        Command::Watch { command } => watch::run(context, command).await,
         Command::Tree { id, down, up, limit, format } => {
             tree::run(context, tree::Asked { id, limit, up, down, format }).await
         }

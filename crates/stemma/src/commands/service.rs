@@ -23,13 +23,20 @@ pub async fn demo(mut context: Context, place: &Place, listen: String) -> Result
 pub async fn serve(mut context: Context, listen: Option<String>, work: serve::Work) -> Result<(), Failure> {
     let config = &mut context.config;
     config.listen = listen.unwrap_or_else(|| config.listen.clone());
-    serve::run(wiring::open(config).await?, config, work).await
+    let registry = wiring::open(config).await?;
+    let guarded = [config.reads, config.writes].contains(&http::Door::Token);
+    if guarded && registry.store.tokens().await?.is_empty() {
+        eprintln!("nobody has a token yet; `stemma user add NAME --admin` prints one, once");
+    }
+    serve::run(registry, config, work).await
 }
 
 /// Runs jobs until told to stop.
 pub async fn worker(context: Context) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     serve::start_log(&context.config.log);
+    let devices = registry.devices.clone();
+    tokio::task::spawn_blocking(move || serve::tell_device(&devices));
     let (stop, stopped) = watch::channel(false);
     let work = tokio::spawn(jobs::run_worker(registry, stopped));
     serve::until_signalled().await;
@@ -43,14 +50,15 @@ pub async fn doctor(context: Context) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     registry.store.check().await?;
     let counts = registry.store.count_models().await?;
+    let device = registry.devices.present();
     if context.json {
         output::json(&serde_json::json!({ "database": "ok", "blobs": "ok", "models": counts.models,
-            "device": { "used": "cpu", "why": "this build computes on the CPU" } }));
+            "device": device }));
     } else {
         output::line(format!("database  ok  {}", redact(&context.config.database_url())));
         output::line(format!("blobs     ok  {}", context.config.blobs_url()));
         output::line(format!("models    {} ({} with weights)", counts.models, counts.with_weights));
-        output::line("device    cpu (this build computes on the CPU)");
+        output::line(format!("device    {device}"));
     }
     Ok(())
 }
@@ -64,9 +72,16 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ("database".to_owned(), redact(&config.database_url()), source("database")),
         ("blobs".to_owned(), config.blobs_url(), source("blobs")),
         ("hub".to_owned(), redact(config.hub.as_deref().unwrap_or("none")), source("hub")),
+        (
+            "hub_token".to_owned(),
+            config.hub_token.as_ref().map_or("none", |_| "***").to_owned(),
+            source("hub_token"),
+        ),
+        ("pull".to_owned(), config.pull.to_string(), source("pull")),
         ("listen".to_owned(), config.listen.clone(), source("listen")),
         ("reads".to_owned(), door(config.reads).to_owned(), source("reads")),
         ("writes".to_owned(), door(config.writes).to_owned(), source("writes")),
+        ("device".to_owned(), config.device.clone(), source("device")),
         ("log".to_owned(), config.log.clone(), source("log")),
     ];
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(config.limits) {

@@ -1,10 +1,10 @@
 //! `stemma token create|list|revoke`: personal access tokens.
 
-use domain::{Class, RepoId};
+use domain::Class;
 use serde_json::json;
-use store::{Scope, TokenRow};
+use store::{AccountKind, Scope, TokenRow};
 
-use super::Context;
+use super::{Context, people};
 use crate::{cli::TokenCommand, exit::Failure, output, wiring};
 
 const DAY: i64 = 86_400;
@@ -14,10 +14,11 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
     let store = wiring::open(&context.config).await?.store;
     match command {
         TokenCommand::Create { user, label, read_only, days } => {
-            // A user's name is the first part of the ids of their models.
-            RepoId::parse(&user).ok().filter(|id| id.org().is_none()).ok_or_else(|| {
-                Failure::new("bad_user", Class::Invalid, format!("`{user}` is not a user's name"))
-            })?;
+            people::user_name(&user)?;
+            if store.account(&user).await?.is_some_and(|account| account.kind == AccountKind::Org) {
+                let told = format!("`{user}` is an organisation; tokens are its members'");
+                return Err(Failure::new("bad_user", Class::Invalid, told));
+            }
             let secret = secret()?;
             let new = TokenRow {
                 id: 0,

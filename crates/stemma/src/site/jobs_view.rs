@@ -34,6 +34,7 @@ pub fn page(job: &store::JobRow) -> JobPage {
         error_message: job.error_message.clone(),
         inputs: inputs(&job.payload),
         outputs: job.result.as_ref().map(outputs).unwrap_or_default(),
+        device: job.result.as_ref().and_then(device),
         request: Some(
             job.payload
                 .get("yaml")
@@ -41,6 +42,11 @@ pub fn page(job: &store::JobRow) -> JobPage {
                 .map_or_else(|| format!("{:#}", job.payload), str::to_owned),
         ),
     }
+}
+
+fn device(result: &Value) -> Option<String> {
+    let used: domain::Used = serde_json::from_value(result.get("device")?.clone()).ok()?;
+    Some(used.to_string())
 }
 
 fn inputs(payload: &Value) -> Vec<JobLink> {

@@ -10,6 +10,7 @@ mod merging;
 mod models;
 mod numbers;
 mod reports;
+mod revisions;
 mod search;
 mod trust;
 
@@ -21,12 +22,13 @@ use ::web::{
         AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
         ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
         KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
-        Name, Partners, RecipeForm, ReportAnswer, ReportCard, SearchPage, SearchQuery, Sides, TransferForm,
+        Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
+        TransferForm,
     },
 };
 use analysis::transfer::Options;
 use async_trait::async_trait;
-use domain::{Class, RepoId};
+use domain::{Class, RepoId, Viewer};
 use jobs::{MergeRequest, Registry, TransferPayload, TransferRequest};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -54,6 +56,10 @@ fn count(value: i64) -> u64 {
 
 #[async_trait]
 impl Source for Site {
+    fn seen_by(&self, viewer: Viewer) -> Arc<dyn Source> {
+        Self::shared(self.registry.seen_by(viewer))
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(self.registry.store.token(secret).await?.is_some())
     }
@@ -83,6 +89,10 @@ impl Source for Site {
 
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
         models::page(&self.registry, name, revision).await
+    }
+
+    async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>> {
+        revisions::page(&self.registry, name, range).await
     }
 
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {

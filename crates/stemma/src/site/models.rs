@@ -40,6 +40,9 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         recipe = registry.store.recipe_of(id).await?.map(|recipe| format!("{recipe:#}"));
         made = registry.store.provenance_of(id).await?.map(|record| told(&record)).unwrap_or_default();
     }
+    if commit.is_none() {
+        dtypes = headers(registry, row.id).await?;
+    }
     Ok(Some(ModelPage {
         parents: parents(registry, &row).await?,
         advisories: advisories::notices(registry, &row).await?,
@@ -94,6 +97,7 @@ async fn history(
     let view = |commit: CommitRow| CommitView {
         names: refs.iter().filter(|name| name.oid == commit.oid).map(|name| name.name.clone()).collect(),
         shown: commit.oid == shown.oid,
+        parent: commit.parent,
         oid: commit.oid,
         title: commit.title,
         author: commit.author,
@@ -191,6 +195,19 @@ async fn stored_files(registry: &Registry, revision: i64) -> Result<Vec<FileRow>
         .into_iter()
         .map(|file| FileRow { path: file.path, size: file.size, digest: file.digest.to_string() })
         .collect())
+}
+
+/// Formats of the tensors of a model that is here without its weights.
+async fn headers(registry: &Registry, model: i64) -> Result<Vec<DtypeRow>> {
+    let mut rows: BTreeMap<String, DtypeRow> = BTreeMap::new();
+    for tensor in registry.store.shapes_of(model).await? {
+        let row = rows.entry(tensor.dtype.clone()).or_default();
+        row.dtype = tensor.dtype;
+        row.tensors += 1;
+        row.elements += tensor.shape.iter().copied().fold(1, u64::saturating_mul);
+        row.bytes += tensor.bytes;
+    }
+    Ok(rows.into_values().collect())
 }
 
 async fn dtype_rows(registry: &Registry, revision: i64) -> Result<Vec<DtypeRow>> {

@@ -124,6 +124,7 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
         base: report.base.map(Name),
         measure,
         exact: report.exact,
+        device: report.device.as_ref().map(ToString::to_string),
         matrix,
         elements: report.elements,
         tensors: report.coverage.compared as u64,

@@ -1,0 +1,146 @@
+//! Some elements of every model of a family: what sums, squares and bits do not tell.
+//!
+//! A merge or a quantised copy is rounded, and what was trained from it holds that rounding, which no other model does. It
+//! is small beside a step of training, but it is known exactly and there are many elements.
+
+use super::measured::Measured;
+
+/// Spacings of numbers by which models must be apart where a rounding counts: nearer ones fall on the same few numbers.
+const CLEAR: f32 = 3.0;
+/// Spacings that a rounding moves a number at most, and a little for the weights, which are fitted.
+const ROUNDING: f64 = 0.6;
+/// Neighbours whose step tells how much an element's is worth.
+const CHUNK: usize = 32;
+/// Share of the elements that must be apart so far.
+const MOST: f64 = 0.6;
+/// Standard error from which on 0 and 1 are not told apart.
+const UNCERTAIN: f64 = 0.5;
+/// Standard errors, and what small steps may shift the share, by which a model holds another's rounding or does not.
+const SURE: f64 = 2.5;
+const SHIFT: f64 = 0.2;
+
+/// Some elements of every matrix.
+pub(super) struct Samples {
+    /// By member.
+    pub(super) values: Vec<Vec<f32>>,
+    /// Where each matrix ends.
+    pub(super) ends: Vec<usize>,
+    /// Spacing of the numbers above one, by member.
+    spacings: Vec<f32>,
+}
+
+/// How much of another's rounding a model holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inherited {
+    /// 1 of a descendant, 0 of any other model; less of both where many steps are of a few spacings.
+    pub(super) share: f64,
+    pub(super) error: f64,
+    /// Whether so many are that the share is too small.
+    partial: bool,
+}
+
+impl Samples {
+    /// `precision` are the bits after the leading one, by member.
+    pub(super) fn of(measured: &Measured, precision: Vec<u32>) -> Self {
+        let mut values = vec![Vec::new(); measured.members.len()];
+        let mut ends = Vec::new();
+        for part in measured.matrices().filter(|part| !part.samples.is_empty()) {
+            for (all, sample) in values.iter_mut().zip(&part.samples) {
+                all.extend_from_slice(sample);
+            }
+            ends.push(values[0].len());
+        }
+        let spacings = precision.into_iter().map(|bits| 2f32.powi(-(bits as i32))).collect();
+        Self { values, ends, spacings }
+    }
+
+    /// The share of the elements of `child` that are the rounded weighted sum, and the largest share of one of the
+    /// parents that is the rounded sum of the rest. None without elements.
+    pub(super) fn rounded(&self, child: usize, parents: &[(usize, f64)]) -> Option<(f64, f64)> {
+        let share = |of: usize, terms: &[(usize, f64)]| {
+            let values = &self.values[of];
+            let equal = (0..values.len()).filter(|&at| {
+                let sum: f64 =
+                    terms.iter().map(|(model, weight)| weight * f64::from(self.values[*model][at])).sum();
+                (sum - f64::from(values[at])).abs() <= 0.5 * f64::from(self.spacing(of, values[at]))
+            });
+            equal.count() as f64 / values.len() as f64
+        };
+        // Weights of ±1 are those of a sum, not estimates.
+        let terms: Vec<(usize, f64)> =
+            parents.iter().map(|(model, weight)| (*model, weight.round())).collect();
+        if self.values[child].is_empty() || terms.iter().any(|(_, weight)| weight.abs() != 1.0) {
+            return None;
+        }
+        let turned = terms.iter().map(|&(model, weight)| {
+            let others = terms.iter().filter(|(other, _)| *other != model);
+            let rest =
+                others.map(|&(other, theirs)| (other, -theirs / weight)).chain([(child, 1.0 / weight)]);
+            share(model, &rest.collect::<Vec<_>>())
+        });
+        Some((share(child, &terms), turned.fold(0.0, f64::max)))
+    }
+
+    /// How much of what `host` has beside the sum of its parents, with weights by matrix, is in `child`, and the standard
+    /// error of that. None where a descendant cannot be told from any other model.
+    pub(super) fn inherits(
+        &self,
+        (child, host): (usize, usize),
+        parents: impl Fn(usize) -> Vec<(usize, f64)>,
+    ) -> Option<Inherited> {
+        let (mut common, mut noise, mut seen) = (0.0f64, 0.0f64, 0);
+        let mut start = 0;
+        for (matrix, &end) in self.ends.iter().enumerate() {
+            let sum = parents(matrix);
+            let mut clear: Vec<(f64, f64)> = Vec::with_capacity(end - start);
+            for at in start..end {
+                let value = self.values[host][at];
+                let spacing = self.spacing(host, value);
+                let step = self.values[child][at] - value;
+                let far = |(one, _): &(usize, f64)| (self.values[*one][at] - value).abs() >= CLEAR * spacing;
+                // The grid of a copy is far coarser than the numbers its models are stored in.
+                if sum.len() > 1 && !(step.abs() >= CLEAR * spacing && sum.iter().all(far)) {
+                    continue;
+                }
+                let exact: f64 = sum.iter().map(|(one, w)| w * f64::from(self.values[*one][at])).sum();
+                let own = f64::from(value) - exact;
+                // A merge is off by its rounding and no more, or its weights are another's here.
+                if sum.len() == 1 || own.abs() <= ROUNDING * f64::from(spacing) {
+                    clear.push((f64::from(step), own));
+                }
+            }
+            seen += clear.len();
+            for chunk in clear.chunks(CHUNK).filter(|chunk| chunk.len() > 1) {
+                let squares: f64 = chunk.iter().map(|(step, own)| step * step + own * own).sum();
+                for (step, own) in chunk {
+                    // An element's own step must not weigh it, or large ones would count against small ones.
+                    let others = squares - step * step;
+                    let weight = if others > 0.0 { chunk.len() as f64 / others } else { 0.0 };
+                    common += weight * step * own;
+                    noise += weight * own * own;
+                }
+            }
+            start = end;
+        }
+        let (share, error) = (1.0 + common / noise, 1.0 / noise.sqrt());
+        let partial = (seen as f64) < MOST * start as f64;
+        (noise > 0.0 && error < UNCERTAIN).then_some(Inherited { share, error, partial })
+    }
+
+    /// Distance to the next number that the member's precision has.
+    pub(super) fn spacing(&self, member: usize, value: f32) -> f32 {
+        f32::from_bits(value.to_bits() & 0x7F80_0000) * self.spacings[member]
+    }
+}
+
+impl Inherited {
+    /// Whether the model holds the rounding; none when unsure.
+    pub(super) fn held(self) -> Option<bool> {
+        let Self { share, error, partial } = self;
+        if share + SURE * error < SHIFT {
+            return Some(false);
+        }
+        let held = share - SURE * error > SHIFT && share - SURE * error < 1.0 + SHIFT;
+        (held && !partial).then_some(true)
+    }
+}

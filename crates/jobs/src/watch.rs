@@ -1,0 +1,123 @@
+//! Authors of the Hub who are watched: what is new or has changed of theirs is brought in.
+
+use domain::{Act, RepoId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{NewJob, WatchRow};
+
+use crate::{
+    Error, Mirror, Registry, Take,
+    kinds::{IMPORT_MODEL, WATCH_AUTHOR},
+    mirror::endpoint,
+};
+
+/// Whom to look at.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WatchPayload {
+    pub author: String,
+}
+
+/// Watches an author, or changes what is brought in of theirs.
+///
+/// # Errors
+/// [`Error::NoHub`]; what is no author's name; where the viewer may not write.
+pub async fn watch(
+    registry: &Registry,
+    author: &str,
+    (take, parents): (Take, u32),
+) -> Result<WatchRow, Error> {
+    let named = RepoId::parse(author).ok().filter(|id| id.org().is_none());
+    let named = named.ok_or_else(|| Error::Invalid(format!("`{author}` is not the name of an author")))?;
+    endpoint(registry, author)?;
+    registry.store.may(Act::Write, &format!("{named}/models")).await?;
+    let new = WatchRow {
+        author: named.to_string(),
+        take: take.to_string(),
+        parents: u64::from(parents),
+        created_at: 0,
+        checked_at: None,
+    };
+    registry.store.add_watch(&new).await?;
+    registry.queued.notify_one();
+    let stored = registry.store.watch_of(author).await?;
+    stored.ok_or_else(|| Error::UnknownWatch(author.to_owned()))
+}
+
+/// Stops watching an author.
+///
+/// # Errors
+/// [`Error::UnknownWatch`]; where the viewer may not write.
+pub async fn unwatch(registry: &Registry, author: &str) -> Result<(), Error> {
+    registry.store.may(Act::Write, &format!("{author}/models")).await?;
+    match registry.store.remove_watch(author).await? {
+        true => Ok(()),
+        false => Err(Error::UnknownWatch(author.chars().take(120).collect())),
+    }
+}
+
+/// Queues a look at each author whose last one was long ago.
+///
+/// # Errors
+/// When the database refuses.
+pub(crate) async fn look_around(registry: &Registry) -> Result<(), Error> {
+    if registry.hub.is_none() {
+        return Ok(());
+    }
+    let every = i64::try_from(registry.limits.watch_seconds).unwrap_or(i64::MAX);
+    for due in registry.store.take_due_watches(every).await? {
+        let job = NewJob {
+            kind: WATCH_AUTHOR.id.to_owned(),
+            payload: json!(WatchPayload { author: due.author }),
+            idempotency_key: None,
+            output: None,
+        };
+        registry.store.enqueue(job, registry.limits.queued_jobs).await?;
+        registry.queued.notify_one();
+    }
+    Ok(())
+}
+
+/// The models of an author that are not here at the commit where the Hub has them, the last changed first.
+///
+/// # Errors
+/// [`Error::NoHub`], what the Hub answers.
+pub async fn changed_models(registry: &Registry, author: &str) -> Result<Vec<RepoId>, Error> {
+    let listed = endpoint(registry, author)?.models_of(author, registry.limits.watch_models).await?;
+    let mut changed = Vec::new();
+    for one in listed {
+        let row = registry.store.model_by_id(one.id.as_str()).await?.filter(|row| !row.ghost);
+        let same = row.is_some_and(|row| one.commit.is_none() || row.sha == one.commit);
+        if !same {
+            changed.push(one.id);
+        }
+    }
+    Ok(changed)
+}
+
+/// Looks at an author and queues the import of what is new or has changed; gives the jobs by model.
+///
+/// # Errors
+/// As [`changed_models`].
+pub(crate) async fn look(registry: &Registry, author: &str) -> Result<Vec<(String, String)>, Error> {
+    let Some(row) = registry.store.watch_of(author).await? else { return Ok(Vec::new()) };
+    let take: Take = row.take.parse().map_err(Error::Invalid)?;
+    let parents = u32::try_from(row.parents).unwrap_or(u32::MAX);
+    let mut queued = Vec::new();
+    for id in changed_models(registry, author).await? {
+        let wanted = Mirror { model: id.to_string(), take, parents };
+        // As the output of a job that is not done, a model is not queued twice.
+        let job = NewJob {
+            kind: IMPORT_MODEL.id.to_owned(),
+            payload: json!(wanted),
+            idempotency_key: None,
+            output: Some(id.key()),
+        };
+        match registry.store.enqueue(job, registry.limits.queued_jobs).await {
+            Ok((job, _)) => queued.push((id.to_string(), job.id)),
+            Err(store::Error::OutputQueued(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    registry.queued.notify_one();
+    Ok(queued)
+}

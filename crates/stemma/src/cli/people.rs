@@ -1,0 +1,139 @@
+//! Arguments of what concerns people: tokens, users, organisations, and who may do what with a model.
+
+use clap::{Subcommand, ValueEnum};
+use domain::{Gating, Role};
+use store::GrantState;
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make one and print it; it cannot be shown again.
+    Create {
+        /// Who it speaks for.
+        user: String,
+        /// What people recognise it by.
+        #[arg(long)]
+        label: Option<String>,
+        /// Let it read only.
+        #[arg(long)]
+        read_only: bool,
+        /// Days until it ends [default: never].
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// All of them, without their secrets.
+    List,
+    /// End one by its number.
+    Revoke { id: i64 },
+}
+
+/// What to do with users.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add one, whose namespace is theirs from now on, and print their first token; it cannot be shown again.
+    Add {
+        name: String,
+        /// Let them do everything everywhere.
+        #[arg(long)]
+        admin: bool,
+    },
+    /// Users and organisations.
+    List,
+    /// Take one away; their models and tokens stay.
+    Remove { name: String },
+}
+
+/// What to do with organisations.
+#[derive(Debug, Subcommand)]
+pub enum OrgCommand {
+    /// Create one; its namespace is its members' from now on.
+    Create { name: String },
+    /// Members and their roles.
+    Members { org: String },
+    /// Add a member, or give one another role.
+    Add {
+        org: String,
+        user: String,
+        /// read: see private models and read gated ones; write: publish too; admin: delete, hide and gate too.
+        #[arg(long, default_value_t = Role::Read)]
+        role: Role,
+    },
+    /// Take a member out.
+    Remove { org: String, user: String },
+    /// Take the organisation away; its models stay.
+    Delete { name: String },
+}
+
+/// How a model lets people at its files.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Gate {
+    /// Everybody who sees it.
+    Open,
+    /// Whoever asks with a token.
+    Auto,
+    /// Whoever was granted it.
+    Manual,
+}
+
+impl Gate {
+    /// As it is stored.
+    pub const fn gating(self) -> Option<Gating> {
+        match self {
+            Self::Open => None,
+            Self::Auto => Some(Gating::Auto),
+            Self::Manual => Some(Gating::Manual),
+        }
+    }
+}
+
+/// What to do about access to models.
+#[derive(Debug, Subcommand)]
+pub enum AccessCommand {
+    /// Open or close a model.
+    Set {
+        id: String,
+        /// Only members of its namespace see it.
+        #[arg(long, conflicts_with = "public")]
+        private: bool,
+        /// Everybody sees it.
+        #[arg(long)]
+        public: bool,
+        /// Who gets at its files.
+        #[arg(long, value_enum)]
+        gate: Option<Gate>,
+    },
+    /// Who asked for the files of a gated model.
+    List {
+        id: String,
+        /// pending, accepted or rejected.
+        #[arg(long, default_value = "pending", value_parser = state)]
+        state: GrantState,
+    },
+    /// Let a user at the files of a gated model.
+    Grant { id: String, user: String },
+    /// Take that back.
+    Revoke { id: String, user: String },
+}
+
+/// What to do with watches.
+#[derive(Debug, Subcommand)]
+pub enum WatchCommand {
+    /// Watch a user or an organisation of the configured Hub.
+    Add {
+        author: String,
+        /// none: what the card and the Hub say; headers: shapes too; full: all files.
+        #[arg(long, default_value = "full")]
+        weights: jobs::Take,
+        /// Generations of declared parents to bring in too.
+        #[arg(long, default_value_t = 0)]
+        parents: u32,
+    },
+    /// Everybody who is watched.
+    List,
+    /// Stop; what was brought in stays.
+    Remove { author: String },
+}
+
+fn state(text: &str) -> Result<GrantState, String> {
+    GrantState::of(text).ok_or_else(|| format!("`{text}` is not one of pending, accepted, rejected"))
+}

@@ -1,0 +1,156 @@
+//! `stemma user`, `stemma org` and `stemma access`: who there is, and who may do what with a model.
+
+use domain::{Class, RepoId};
+use serde_json::json;
+use store::{AccountKind, AccountRow, GrantState, MemberRow, ModelRow, Openness, Store};
+
+use super::{Context, token};
+use crate::{
+    cli::{AccessCommand, OrgCommand, UserCommand},
+    exit::Failure,
+    output, wiring,
+};
+
+/// Runs one of the user commands.
+pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure> {
+    let store = wiring::open(&context.config).await?.store;
+    match command {
+        UserCommand::Add { name, admin } => {
+            store.add_account(&AccountRow { admin, ..account(&name, AccountKind::User)? }).await?;
+            let command =
+                crate::cli::TokenCommand::Create { user: name, label: None, read_only: false, days: None };
+            token::run(context, command).await?;
+        }
+        UserCommand::List => {
+            let accounts = store.accounts().await?;
+            if context.json {
+                output::json(&accounts);
+                return Ok(());
+            }
+            for AccountRow { name, kind, admin, .. } in accounts {
+                let admin = if admin { "  administrator" } else { "" };
+                output::line(format!("{:<5} {name}{admin}", kind.as_str()));
+            }
+        }
+        UserCommand::Remove { name } => remove(&context, &store, (&name, AccountKind::User)).await?,
+    }
+    Ok(())
+}
+
+/// Runs one of the organisation commands.
+pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
+    let store = wiring::open(&context.config).await?.store;
+    match command {
+        OrgCommand::Create { name } => {
+            let new = account(&name, AccountKind::Org)?;
+            store.add_account(&new).await?;
+            done(&context, json!({ "created": new.name }));
+        }
+        OrgCommand::Members { org } => {
+            of_kind(&store, (&org, AccountKind::Org)).await?;
+            let members = store.members_of(&org).await?;
+            if context.json {
+                output::json(&members);
+                return Ok(());
+            }
+            members.iter().for_each(|one| output::line(format!("{:<5} {}", one.role, one.person)));
+        }
+        OrgCommand::Add { org, user, role } => {
+            store.set_member(&MemberRow { org, person: user_name(&user)?, role }).await?;
+            done(&context, json!({ "member": user, "role": role }));
+        }
+        OrgCommand::Remove { org, user } => {
+            if !store.remove_member(&org, &user).await? {
+                return Err(nobody(format!("`{user}` is no member of `{org}`")));
+            }
+            done(&context, json!({ "removed": user }));
+        }
+        OrgCommand::Delete { name } => remove(&context, &store, (&name, AccountKind::Org)).await?,
+    }
+    Ok(())
+}
+
+/// Runs one of the access commands.
+pub async fn access(context: Context, command: AccessCommand) -> Result<(), Failure> {
+    let store = wiring::open(&context.config).await?.store;
+    match command {
+        AccessCommand::Set { id, private, public, gate } => {
+            let row = model(&store, &id).await?;
+            let private = (private || public).then_some(private);
+            store.set_openness(row.id, Openness { private, gated: gate.map(|gate| gate.gating()) }).await?;
+            let now = model(&store, &id).await?;
+            done(&context, json!({ "model": now.name, "private": now.private, "gated": now.gated }));
+        }
+        AccessCommand::List { id, state } => {
+            let row = model(&store, &id).await?;
+            let most = context.config.limits.report_rows as u64;
+            let rows = store.access_of(row.id, state, most).await?;
+            if context.json {
+                output::json(&rows);
+                return Ok(());
+            }
+            rows.iter().for_each(|one| output::line(&one.person));
+        }
+        AccessCommand::Grant { id, user } => {
+            decide(&context, &store, (&id, &user, GrantState::Accepted)).await?
+        }
+        AccessCommand::Revoke { id, user } => {
+            decide(&context, &store, (&id, &user, GrantState::Rejected)).await?
+        }
+    }
+    Ok(())
+}
+
+async fn decide(
+    context: &Context,
+    store: &Store,
+    (id, user, state): (&str, &str, GrantState),
+) -> Result<(), Failure> {
+    let row = model(store, id).await?;
+    store.decide_access((row.id, &user_name(user)?), state, None).await?;
+    done(context, json!({ "model": row.name, "user": user, "state": state }));
+    Ok(())
+}
+
+async fn model(store: &Store, id: &str) -> Result<ModelRow, Failure> {
+    let row = store.model_by_id(id).await?.filter(|row| !row.ghost);
+    row.ok_or_else(|| {
+        Failure::new("unknown_model", Class::NotFound, format!("`{id}` is not in this registry"))
+    })
+}
+
+async fn of_kind(store: &Store, (name, kind): (&str, AccountKind)) -> Result<(), Failure> {
+    match store.account(name).await? {
+        Some(row) if row.kind == kind => Ok(()),
+        _ => Err(nobody(format!("there is no {} `{name}`", kind.as_str()))),
+    }
+}
+
+async fn remove(context: &Context, store: &Store, (name, kind): (&str, AccountKind)) -> Result<(), Failure> {
+    of_kind(store, (name, kind)).await?;
+    store.remove_account(name).await?;
+    done(context, json!({ "removed": name }));
+    Ok(())
+}
+
+fn account(name: &str, kind: AccountKind) -> Result<AccountRow, Failure> {
+    Ok(AccountRow { name: user_name(name)?, kind, admin: false, created_at: 0 })
+}
+
+/// The first part of the ids of somebody's models.
+pub fn user_name(name: &str) -> Result<String, Failure> {
+    match RepoId::parse(name) {
+        Ok(id) if id.org().is_none() && !id.is_reserved() => Ok(name.to_owned()),
+        _ => Err(Failure::new("bad_user", Class::Invalid, format!("`{name}` is not a user's name"))),
+    }
+}
+
+fn nobody(told: String) -> Failure {
+    Failure::new("not_found", Class::NotFound, told)
+}
+
+fn done(context: &Context, told: serde_json::Value) {
+    if context.json {
+        output::json(&told);
+    }
+}

@@ -1,0 +1,36 @@
+//! `stemma watch`: authors of the Hub whose models are brought in as they appear and change.
+
+use store::WatchRow;
+
+use super::Context;
+use crate::{cli::WatchCommand, exit::Failure, output, wiring};
+
+/// Runs one of the watch commands.
+pub async fn run(context: Context, command: WatchCommand) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    match command {
+        WatchCommand::Add { author, weights, parents } => {
+            let row = jobs::watch(&registry, &author, (weights, parents)).await?;
+            show(&context, &[row]);
+        }
+        WatchCommand::List => show(&context, &registry.store.watches().await?),
+        WatchCommand::Remove { author } => {
+            jobs::unwatch(&registry, &author).await?;
+            if context.json {
+                output::json(&serde_json::json!({ "removed": author }));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn show(context: &Context, rows: &[WatchRow]) {
+    if context.json {
+        output::json(&rows);
+        return;
+    }
+    for WatchRow { author, take, parents, checked_at, .. } in rows {
+        let looked = if checked_at.is_some() { "" } else { "  not looked at yet" };
+        output::line(format!("{author:<32} {take:<8} {parents} generations{looked}"));
+    }
+}

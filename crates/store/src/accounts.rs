@@ -1,0 +1,206 @@
+//! Users, organisations and their members.
+
+use domain::Role;
+use sea_orm::{DatabaseTransaction, QueryResult};
+use serde::Serialize;
+
+use crate::{
+    Error, Result, Store,
+    connect::bump,
+    rows::{get, parsed},
+    sql::{self, Params, wall_clock},
+};
+
+/// Whose a namespace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountKind {
+    User,
+    Org,
+}
+
+impl AccountKind {
+    /// The stored word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Org => "org",
+        }
+    }
+}
+
+/// A user or an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccountRow {
+    pub name: String,
+    pub kind: AccountKind,
+    /// Whether the user has every role everywhere.
+    pub admin: bool,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
+/// A member of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemberRow {
+    pub org: String,
+    /// The user, in lower case.
+    pub person: String,
+    pub role: Role,
+}
+
+fn account(row: &QueryResult) -> Result<AccountRow> {
+    let kind: String = get(row, "kind")?;
+    Ok(AccountRow {
+        name: get(row, "name")?,
+        kind: if kind == AccountKind::Org.as_str() { AccountKind::Org } else { AccountKind::User },
+        admin: get(row, "admin")?,
+        created_at: get(row, "created_at")?,
+    })
+}
+
+fn member(row: &QueryResult) -> Result<MemberRow> {
+    Ok(MemberRow { org: get(row, "org")?, person: get(row, "person")?, role: parsed(row, "role", "role")? })
+}
+
+const MEMBERS: &str = "SELECT accounts.name AS org, members.person AS person, members.role AS role
+    FROM members JOIN accounts ON accounts.key = members.org";
+
+impl Store {
+    /// Adds a user or an organisation; its namespace is theirs from now on.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`] when an account, or for an organisation the owner of a token, is called so.
+    pub async fn add_account(&self, new: &AccountRow) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let key = new.name.to_ascii_lowercase();
+        if of_name(&tx, &key).await?.is_some()
+            || (new.kind == AccountKind::Org && has_tokens(&tx, &key).await?)
+        {
+            return Err(Error::NameTaken(new.name.clone()));
+        }
+        let row = vec![
+            key.into(),
+            new.name.as_str().into(),
+            new.kind.as_str().into(),
+            new.admin.into(),
+            wall_clock().into(),
+        ];
+        sql::insert(&tx, "accounts", &["key", "name", "kind", "admin", "created_at"], vec![row], "").await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The account of this name, in any case.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn account(&self, name: &str) -> Result<Option<AccountRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT name, kind, admin, created_at FROM accounts WHERE key = {}",
+            params.add(sql::text(name).to_ascii_lowercase())
+        );
+        sql::one(self.db(), &sql, params).await?.as_ref().map(account).transpose()
+    }
+
+    /// All users and organisations, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn accounts(&self) -> Result<Vec<AccountRow>> {
+        let sql = "SELECT name, kind, admin, created_at FROM accounts ORDER BY key";
+        sql::all(self.db(), sql, Params::default()).await?.iter().map(account).collect()
+    }
+
+    /// Removes an account with its memberships; models and tokens stay. `false` when there is none.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn remove_account(&self, name: &str) -> Result<bool> {
+        let tx = self.begin_write().await?;
+        let key = sql::text(name).to_ascii_lowercase();
+        let mut removed = 0;
+        for sql in
+            ["DELETE FROM members WHERE org = $1 OR person = $1", "DELETE FROM accounts WHERE key = $1"]
+        {
+            let mut params = Params::default();
+            params.add(key.as_str());
+            removed = sql::run(&tx, sql, params).await?;
+        }
+        bump(&tx, &[]).await?;
+        tx.commit().await?;
+        Ok(removed > 0)
+    }
+
+    /// Makes a user a member of an organisation, or gives a member another role.
+    ///
+    /// # Errors
+    /// [`Error::NoOrg`]; when the database refuses.
+    pub async fn set_member(&self, new: &MemberRow) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let org = new.org.to_ascii_lowercase();
+        if of_name(&tx, &org).await? != Some(AccountKind::Org) {
+            return Err(Error::NoOrg(new.org.clone()));
+        }
+        let row = vec![org.into(), new.person.to_ascii_lowercase().into(), new.role.as_str().into()];
+        let tail = "ON CONFLICT (org, person) DO UPDATE SET role = excluded.role";
+        sql::insert(&tx, "members", &["org", "person", "role"], vec![row], tail).await?;
+        bump(&tx, &[]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes a member out of an organisation; `false` when they are none.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn remove_member(&self, org: &str, person: &str) -> Result<bool> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "DELETE FROM members WHERE org = {} AND person = {}",
+            params.add(sql::text(org).to_ascii_lowercase()),
+            params.add(sql::text(person).to_ascii_lowercase())
+        );
+        let removed = sql::run(&tx, &sql, params).await?;
+        bump(&tx, &[]).await?;
+        tx.commit().await?;
+        Ok(removed > 0)
+    }
+
+    /// Members of an organisation, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn members_of(&self, org: &str) -> Result<Vec<MemberRow>> {
+        let mut params = Params::default();
+        let key = params.add(sql::text(org).to_ascii_lowercase());
+        let sql = format!("{MEMBERS} WHERE members.org = {key} ORDER BY members.person");
+        sql::all(self.db(), &sql, params).await?.iter().map(member).collect()
+    }
+
+    /// A user's memberships, by organisation.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn memberships(&self, person: &str) -> Result<Vec<MemberRow>> {
+        let mut params = Params::default();
+        let key = params.add(sql::text(person).to_ascii_lowercase());
+        let sql = format!("{MEMBERS} WHERE members.person = {key} ORDER BY members.org");
+        sql::all(self.db(), &sql, params).await?.iter().map(member).collect()
+    }
+}
+
+/// What an account in lower case is.
+pub async fn of_name(tx: &DatabaseTransaction, key: &str) -> Result<Option<AccountKind>> {
+    let mut params = Params::default();
+    let sql = format!("SELECT kind FROM accounts WHERE key = {}", params.add(key));
+    let kind: Option<String> = sql::one(tx, &sql, params).await?.map(|row| get(&row, "kind")).transpose()?;
+    let org = AccountKind::Org.as_str();
+    Ok(kind.map(|kind| if kind == org { AccountKind::Org } else { AccountKind::User }))
+}
+
+async fn has_tokens(tx: &DatabaseTransaction, key: &str) -> Result<bool> {
+    let mut params = Params::default();
+    let sql = format!("SELECT id FROM tokens WHERE lower(owner) = {}", params.add(key));
+    Ok(sql::one(tx, &sql, params).await?.is_some())
+}

@@ -1,0 +1,110 @@
+//! Authors of the Hub whose new and changed models are brought in.
+
+use sea_orm::QueryResult;
+use serde::Serialize;
+
+use crate::{
+    Result, Store,
+    rows::{get, unsigned},
+    sql::{self, Params, wall_clock},
+};
+
+/// An author who is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WatchRow {
+    pub author: String,
+    /// How much of a model is brought in, in the words of the import.
+    pub take: String,
+    /// Generations of declared parents that come with it.
+    pub parents: u64,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds; none before the first look.
+    pub checked_at: Option<i64>,
+}
+
+fn watch(row: &QueryResult) -> Result<WatchRow> {
+    Ok(WatchRow {
+        author: get(row, "author")?,
+        take: get(row, "take")?,
+        parents: unsigned(row, "parents")?,
+        created_at: get(row, "created_at")?,
+        checked_at: get(row, "checked_at")?,
+    })
+}
+
+const COLUMNS: &str = "author, take, parents, created_at, checked_at";
+
+impl Store {
+    /// Watches an author, or changes what is brought in; the next look is due at once.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn add_watch(&self, new: &WatchRow) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let row = vec![
+            sql::text(&new.author).to_ascii_lowercase().into(),
+            sql::text(&new.author).into(),
+            new.take.as_str().into(),
+            i64::try_from(new.parents).unwrap_or(i64::MAX).into(),
+            wall_clock().into(),
+        ];
+        let tail = "ON CONFLICT (key) DO UPDATE SET take = excluded.take, parents = excluded.parents,
+                    checked_at = NULL";
+        let columns = ["key", "author", "take", "parents", "created_at"];
+        sql::insert(&tx, "watches", &columns, vec![row], tail).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Stops watching an author; `false` when nobody did.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn remove_watch(&self, author: &str) -> Result<bool> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!("DELETE FROM watches WHERE key = {}", params.add(key(author)));
+        let removed = sql::run(&tx, &sql, params).await?;
+        tx.commit().await?;
+        Ok(removed > 0)
+    }
+
+    /// The watch on an author.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn watch_of(&self, author: &str) -> Result<Option<WatchRow>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT {COLUMNS} FROM watches WHERE key = {}", params.add(key(author)));
+        sql::one(self.db(), &sql, params).await?.as_ref().map(watch).transpose()
+    }
+
+    /// Everybody who is watched, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn watches(&self) -> Result<Vec<WatchRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM watches ORDER BY key");
+        sql::all(self.db(), &sql, Params::default()).await?.iter().map(watch).collect()
+    }
+
+    /// The authors who were not looked at for `every` seconds; they count as looked at from now on, so that of several
+    /// workers one has each.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn take_due_watches(&self, every: i64) -> Result<Vec<WatchRow>> {
+        let now = sql::now(self.backend());
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE watches SET checked_at = {now} WHERE checked_at IS NULL OR checked_at <= {now} - {}
+             RETURNING {COLUMNS}",
+            params.add(every)
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(watch).collect()
+    }
+}
+
+fn key(author: &str) -> String {
+    sql::text(author).to_ascii_lowercase()
+}
