@@ -146,7 +146,7 @@ impl Structure<'_> {
             .filter(|&one| !mixtures.iter().any(|mixture| mixture.child == one))
             .collect();
         let mut below = self.below_copies(&mut core, (&copies, &fixed), samples);
-        self.below_merges((&mut core, &mut below), (&mixtures, &fixed), samples);
+        self.below_merges((&mut core, &mut below), (&mixtures, &copies, &fixed), samples);
         let steps = spanning(&core, &fixed, |i, j| measured.bits(i, j));
         let burden = |node: usize| {
             let hung = copies.iter().filter(|copy| copy.parent == node).count();
@@ -264,7 +264,7 @@ impl Structure<'_> {
     fn below_merges(
         &self,
         (core, below): (&mut Vec<usize>, &mut Vec<Step>),
-        (mixtures, fixed): (&[Mixture], &[usize]),
+        (mixtures, copies, fixed): (&[Mixture], &[Copy], &[usize]),
         samples: &Samples,
     ) {
         // What the merges' own roundings say of the models that may be below them.
@@ -288,6 +288,7 @@ impl Structure<'_> {
                         continue;
                     }
                     queue.extend(below.iter().filter(|edge| edge.0 == node).map(|edge| edge.1));
+                    queue.extend(copies.iter().filter(|copy| copy.child == node).map(|copy| copy.parent));
                     let merge = mixtures.iter().find(|mixture| mixture.child == node);
                     queue.extend(merge.into_iter().flat_map(Mixture::ingredients));
                 }

@@ -289,6 +289,7 @@ fn what_was_trained_from_a_merge_or_a_copy_holds_their_rounding() {
 
     assert_eq!(found[0], [("merge".to_owned(), Kind::Finetune)]);
     assert_eq!(found[1], [("copy".to_owned(), Kind::Finetune)]);
+    assert_eq!(made("c", trained), [("base".to_owned(), Kind::Finetune)]);
 }
 
 #[test]
