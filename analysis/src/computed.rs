@@ -226,6 +226,14 @@ pub fn read_for_device<E: From<weights::Error>>(
     }
 }
 
+/// A value as a tensor of this float format gives it back.
+pub fn as_stored(dtype: Dtype, value: f64) -> f64 {
+    let (mut bytes, mut stored) = (vec![0; dtype.bits() as usize / 8], [0.0]);
+    kernels::encode_f64(dtype, &[value], &mut bytes);
+    kernels::decode_f64(dtype, &bytes, &mut stored);
+    stored[0]
+}
+
 /// Buffers a model can do without: recomputed from the config, absent from many checkpoints.
 pub fn is_buffer(name: &str) -> bool {
     [".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", "position_ids"]

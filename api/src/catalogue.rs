@@ -93,9 +93,8 @@ fn order(word: Option<&str>) -> Result<Order> {
 
 /// The values of facets that a request asks for, checked where there are few.
 fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
-    if let Some(word) = &filter.relation {
-        word.parse::<Relation>().map_err(Problem::bad_request)?;
-    }
+    let relation = filter.relation.as_deref().map(str::parse::<Relation>);
+    let relation = relation.transpose().map_err(Problem::bad_request)?;
     let sizes = SIZES.map(|(word, _)| word);
     if let Some(word) = filter.size.as_deref().filter(|word| !sizes.contains(word)) {
         return Err(Problem::bad_request(format!("`{word}` is no size; use one of {}", sizes.join(", "))));
@@ -108,7 +107,6 @@ fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
             return Err(Problem::bad_request(format!("weights is yes or no, not `{other}`")));
         }
     };
-    let relation = filter.relation.as_deref().and_then(|word| word.parse::<Relation>().ok());
     let all = [
         (Facet::Relation, relation.map(|relation| relation.to_string())),
         (Facet::Architecture, filter.architecture.clone()),

@@ -100,7 +100,7 @@ pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -
     let counts = forest.child_counts(row.id).into_iter();
     Ok(HttpResponse::Ok().json(ChildPage {
         items: kin.links.iter().filter_map(view).collect(),
-        next: kin.next.map(|(downloads, id)| format!("{downloads}.{id}")),
+        next: kin.next.map(jobs::after_kin),
         total: kin.total,
         relations: counts.map(|(relation, count)| (relation.as_str(), count)).collect(),
     }))

@@ -110,7 +110,7 @@ impl Matches {
                 places
                     .filter(|at| self.bits.has(*at))
                     .take(most)
-                    .map(|at| (After::Key(segment.key(at).to_owned()), segment.ids[at]))
+                    .map(|at| (After::Key(segment.key(at).to_owned()), segment.id(at)))
                     .collect()
             }
             _ => self.largest(segment, (order, after), most),
@@ -131,7 +131,7 @@ impl Matches {
         let mut best: Vec<(i64, i64)> = Vec::with_capacity(most * 2);
         let mut least = (i64::MIN, i64::MIN);
         for at in self.bits.each() {
-            let here = (segment.rank(order, at), segment.ids[at]);
+            let here = (segment.rank(order, at), segment.id(at));
             if here <= least || bound.is_some_and(|bound| here >= bound) {
                 continue;
             }

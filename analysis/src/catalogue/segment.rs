@@ -14,14 +14,11 @@ use super::{
 /// Facets whose values are words.
 const WORDED: usize = 5;
 
-/// Some models, ready to be searched; about 200 bytes of memory each.
-pub struct Segment {
-    pub(super) ids: Vec<i64>,
-    pub(super) keys: Lines,
-    grams: Grams,
-    /// Positions by name, and by the part of the name after the organisation.
-    pub(super) by_key: Vec<u32>,
-    pub(super) by_short: Vec<u32>,
+/// Some models, column by column.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<i64>,
+    keys: Lines,
     orgs: Words,
     org: Vec<u32>,
     words: [Words; WORDED],
@@ -37,24 +34,18 @@ pub struct Segment {
     tag_ends: Vec<u32>,
 }
 
+/// Some models, ready to be searched; about 200 bytes of memory each.
+pub struct Segment {
+    columns: Columns,
+    grams: Grams,
+    /// Positions by name, and by the part of the name after the organisation.
+    pub(super) by_key: Vec<u32>,
+    pub(super) by_short: Vec<u32>,
+}
+
 /// Takes models in ascending order of their numbers.
 #[derive(Default)]
-pub struct SegmentBuilder {
-    ids: Vec<i64>,
-    keys: Lines,
-    orgs: Words,
-    org: Vec<u32>,
-    words: [Words; WORDED],
-    worded: [Vec<u32>; WORDED],
-    size: Vec<u8>,
-    relations: Vec<u8>,
-    weights: Vec<u8>,
-    parameters: Vec<i64>,
-    numbers: [Vec<u32>; 4],
-    tag_words: Words,
-    tags: Vec<u32>,
-    tag_ends: Vec<u32>,
-}
+pub struct SegmentBuilder(Columns);
 
 /// The column of a facet whose values are words.
 const fn worded(facet: Facet) -> Option<usize> {
@@ -78,9 +69,8 @@ fn told_elsewhere(tag: &str) -> bool {
     tag.starts_with("base_model:") || tag.starts_with("region:")
 }
 
-impl SegmentBuilder {
-    /// Adds a model.
-    pub fn add(&mut self, entry: &Entry<'_>) {
+impl Columns {
+    fn add(&mut self, entry: &Entry<'_>) {
         self.ids.push(entry.id);
         self.keys.push(entry.key);
         self.org.push(self.orgs.intern(&entry.org.unwrap_or_default().to_lowercase()));
@@ -119,46 +109,6 @@ impl SegmentBuilder {
         self.tag_ends.push(u32::try_from(self.tags.len()).unwrap_or(u32::MAX));
     }
 
-    /// Models added.
-    pub fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// Sorts the names and writes the postings.
-    pub fn finish(mut self) -> Segment {
-        self.shrink();
-        let keys = self.keys;
-        let all: Vec<u32> = (0..).take(keys.len()).collect();
-        let mut by_key = all.clone();
-        by_key.par_sort_unstable_by(|&a, &b| keys.get(a as usize).cmp(keys.get(b as usize)));
-        let mut by_short = all;
-        by_short.par_sort_unstable_by_key(|&at| (short(keys.get(at as usize)), at));
-        Segment {
-            grams: Grams::of(&keys),
-            ids: self.ids,
-            keys,
-            by_key,
-            by_short,
-            orgs: self.orgs,
-            org: self.org,
-            words: self.words,
-            worded: self.worded,
-            size: self.size,
-            relations: self.relations,
-            weights: self.weights,
-            parameters: self.parameters,
-            numbers: self.numbers,
-            tag_words: self.tag_words,
-            tags: self.tags,
-            tag_ends: self.tag_ends,
-        }
-    }
-
     fn shrink(&mut self) {
         self.ids.shrink_to_fit();
         self.keys.shrink();
@@ -175,6 +125,36 @@ impl SegmentBuilder {
     }
 }
 
+impl SegmentBuilder {
+    /// Adds a model.
+    pub fn add(&mut self, entry: &Entry<'_>) {
+        self.0.add(entry);
+    }
+
+    /// Models added.
+    pub fn len(&self) -> usize {
+        self.0.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.ids.is_empty()
+    }
+
+    /// Sorts the names and writes the postings.
+    pub fn finish(self) -> Segment {
+        let mut columns = self.0;
+        columns.shrink();
+        let keys = &columns.keys;
+        let all: Vec<u32> = (0..).take(keys.len()).collect();
+        let mut by_key = all.clone();
+        by_key.par_sort_unstable_by(|&a, &b| keys.get(a as usize).cmp(keys.get(b as usize)));
+        let mut by_short = all;
+        by_short.par_sort_unstable_by_key(|&at| (short(keys.get(at as usize)), at));
+        Segment { grams: Grams::of(keys), by_key, by_short, columns }
+    }
+}
+
 /// The name after the organisation.
 pub(super) fn short(key: &str) -> &str {
     key.split_once('/').map_or(key, |(_, name)| name)
@@ -183,37 +163,43 @@ pub(super) fn short(key: &str) -> &str {
 impl Segment {
     /// Models in it.
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.columns.ids.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.columns.ids.is_empty()
     }
 
     /// Memory that its columns take, bytes.
     pub fn bytes(&self) -> usize {
-        let words: usize = self.words.iter().chain([&self.orgs, &self.tag_words]).map(Words::bytes).sum();
-        let columns = [&self.by_key, &self.by_short, &self.org, &self.tags, &self.tag_ends];
+        let own = &self.columns;
+        let words: usize = own.words.iter().chain([&own.orgs, &own.tag_words]).map(Words::bytes).sum();
+        let columns = [&self.by_key, &self.by_short, &own.org, &own.tags, &own.tag_ends];
         let numbers: usize = columns
             .into_iter()
-            .chain(&self.worded)
-            .chain(&self.numbers)
+            .chain(&own.worded)
+            .chain(&own.numbers)
             .map(|column| column.capacity() * 4)
             .sum();
         let marks: usize =
-            [&self.size, &self.relations, &self.weights].into_iter().map(|column| column.capacity()).sum();
-        let wide = (self.ids.capacity() + self.parameters.capacity()) * 8;
-        self.keys.bytes() + self.grams.bytes() + words + numbers + marks + wide
+            [&own.size, &own.relations, &own.weights].into_iter().map(|column| column.capacity()).sum();
+        let wide = (own.ids.capacity() + own.parameters.capacity()) * 8;
+        own.keys.bytes() + self.grams.bytes() + words + numbers + marks + wide
     }
 
     /// The position of a model.
     pub(super) fn position(&self, id: i64) -> Option<usize> {
-        self.ids.binary_search(&id).ok()
+        self.columns.ids.binary_search(&id).ok()
+    }
+
+    /// The number of the model at a position.
+    pub(super) fn id(&self, at: usize) -> i64 {
+        self.columns.ids[at]
     }
 
     pub(super) fn key(&self, at: usize) -> &str {
-        self.keys.get(at)
+        self.columns.keys.get(at)
     }
 
     /// Names that may hold a word of three letters or more, ascending.
@@ -222,35 +208,35 @@ impl Segment {
     }
 
     pub(super) fn org_number(&self, org: &str) -> Option<u32> {
-        self.orgs.find(org)
+        self.columns.orgs.find(org)
     }
 
     pub(super) fn org(&self, at: usize) -> u32 {
-        self.org[at]
+        self.columns.org[at]
     }
 
     pub(super) fn tag_number(&self, tag: &str) -> Option<u32> {
-        self.tag_words.find(tag)
+        self.columns.tag_words.find(tag)
     }
 
     pub(super) fn tags(&self, at: usize) -> &[u32] {
-        let start = at.checked_sub(1).map_or(0, |before| self.tag_ends[before] as usize);
-        &self.tags[start..self.tag_ends[at] as usize]
+        let start = at.checked_sub(1).map_or(0, |before| self.columns.tag_ends[before] as usize);
+        &self.columns.tags[start..self.columns.tag_ends[at] as usize]
     }
 
     /// The value of a facet, 0 for unknown; relations are one bit each.
     pub(super) fn value(&self, facet: Facet, at: usize) -> u32 {
         match (worded(facet), facet) {
-            (Some(column), _) => self.worded[column][at],
-            (None, Facet::Relation) => self.relations[at].into(),
-            (None, Facet::Size) => self.size[at].into(),
-            (None, _) => self.weights[at].into(),
+            (Some(column), _) => self.columns.worded[column][at],
+            (None, Facet::Relation) => self.columns.relations[at].into(),
+            (None, Facet::Size) => self.columns.size[at].into(),
+            (None, _) => self.columns.weights[at].into(),
         }
     }
 
     /// The words of a facet, where its values are words.
     pub(super) fn words(&self, facet: Facet) -> Option<&Words> {
-        worded(facet).map(|column| &self.words[column])
+        worded(facet).map(|column| &self.columns.words[column])
     }
 
     /// What a model is ordered by; −1 where it is unknown.
@@ -260,9 +246,9 @@ impl Segment {
             Order::Likes => 1,
             Order::Created => 2,
             Order::Modified => 3,
-            Order::Parameters => return self.parameters[at],
+            Order::Parameters => return self.columns.parameters[at],
             Order::Name => return 0,
         };
-        i64::from(self.numbers[column][at]) - 1
+        i64::from(self.columns.numbers[column][at]) - 1
     }
 }

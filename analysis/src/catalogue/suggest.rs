@@ -22,7 +22,7 @@ struct Best<'a> {
 impl Best<'_> {
     fn offer(&mut self, fit: u8, at: u32) {
         let at = at as usize;
-        let rank = (Reverse(fit), self.segment.rank(Order::Downloads, at), self.segment.ids[at]);
+        let rank = (Reverse(fit), self.segment.rank(Order::Downloads, at), self.segment.id(at));
         let full = self.ranks.len() == self.most;
         if full && self.ranks.last().is_some_and(|last| *last >= rank) || self.dead.has(at) {
             return;

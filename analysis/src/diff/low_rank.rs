@@ -6,7 +6,7 @@ use kernels::Dtype;
 use serde_json::{Map, Value, json};
 use weights::TensorSource as _;
 
-use super::{DiffSource, Energies, TensorEnergy, source::float_only};
+use super::{DiffSource, Energies, source::float_only};
 use crate::{
     Error, Progress,
     computed::{Computed, blocks},
@@ -28,8 +28,7 @@ pub fn low_rank(
     rank.check()?;
     float_only(dtype)?;
     let mut spool = Spool::new(out);
-    let (mut factored, mut tensors) = (Map::new(), Vec::new());
-    let (mut captured, mut norm_sq) = (0.0, 0.0);
+    let (mut factored, mut squares) = (Map::new(), Vec::new());
     for (index, info) in diff.infos().iter().enumerate() {
         let found = match limit(rank, &info.shape) {
             Some(rank) => truncate(&**diff, index, rank, progress)?,
@@ -48,21 +47,20 @@ pub fn low_rank(
                 (all, all, None)
             }
         };
-        let energy = share(part, all);
         if let Some(rank) = rank {
+            let energy = share(part, all);
             factored
                 .insert(info.name.clone(), json!({ "shape": info.shape, "rank": rank, "energy": energy }));
         }
-        tensors.push(TensorEnergy { name: info.name.clone(), energy, rank });
-        (captured, norm_sq) = (captured + part.min(all), norm_sq + all);
+        squares.push((info.name.as_str(), [part.min(all), all], rank));
         progress(info.bytes())?;
     }
-    let energy = share(captured, norm_sq);
+    let energies = Energies::of(squares.into_iter());
     let mut metadata = diff.metadata();
     metadata.insert("form".into(), "low-rank".into());
-    metadata.insert("energy".into(), energy.to_string());
+    metadata.insert("energy".into(), energies.energy.to_string());
     metadata.insert("tensors".into(), Value::Object(factored).to_string());
-    Ok((spool.finish(metadata)?, Energies { energy, tensors }))
+    Ok((spool.finish(metadata)?, energies))
 }
 
 /// Whether two factors hold fewer elements than the matrix.

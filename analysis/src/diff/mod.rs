@@ -12,6 +12,8 @@ mod tests;
 
 use serde::Serialize;
 
+use crate::lowrank::share;
+
 pub use apply::ApplySource;
 pub use low_rank::low_rank;
 pub use signs::SignSource;
@@ -26,6 +28,19 @@ pub struct Energies {
     /// `Σ kept δ² / Σ δ²` over all tensors, 0 to 1; 1 when nothing differs.
     pub energy: f64,
     pub tensors: Vec<TensorEnergy>,
+}
+
+impl Energies {
+    /// Of some tensors: name, `Σ kept δ²`, `Σ δ²`, and the rank of its factors.
+    fn of<'n>(tensors: impl Iterator<Item = (&'n str, [f64; 2], Option<usize>)>) -> Self {
+        let (mut captured, mut norm_sq) = (0.0, 0.0);
+        let tensors = tensors.map(|(name, [part, all], rank)| {
+            (captured, norm_sq) = (captured + part, norm_sq + all);
+            TensorEnergy { name: name.to_owned(), energy: share(part, all), rank }
+        });
+        let tensors = tensors.collect();
+        Self { energy: share(captured, norm_sq), tensors }
+    }
 }
 
 /// The same for one tensor.

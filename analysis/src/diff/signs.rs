@@ -7,11 +7,10 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use weights::{TensorInfo, TensorSource};
 
-use super::{DiffSource, Energies, TensorEnergy, source::float_only};
+use super::{DiffSource, Energies, source::float_only};
 use crate::{
     Error, Progress,
-    computed::{BLOCK, Computed, blocks, refused},
-    lowrank::share,
+    computed::{BLOCK, Computed, as_stored, blocks, refused},
 };
 
 /// Where the bytes of a stored tensor come from, with the place in the difference.
@@ -77,16 +76,8 @@ impl SignSource {
 
     /// How much of the difference is kept: one less the square of the relative error.
     pub fn energies(&self) -> Energies {
-        let tensors = self.diff.infos().iter().zip(&self.sizes).map(|(info, size)| TensorEnergy {
-            name: info.name.clone(),
-            energy: share(size.captured, size.norm_sq),
-            rank: None,
-        });
-        let sum = |part: fn(&Size) -> f64| self.sizes.iter().map(part).sum::<f64>();
-        Energies {
-            energy: share(sum(|size| size.captured), sum(|size| size.norm_sq)),
-            tensors: tensors.collect(),
-        }
+        let tensors = self.diff.infos().iter().zip(&self.sizes);
+        Energies::of(tensors.map(|(info, size)| (info.name.as_str(), [size.captured, size.norm_sq], None)))
     }
 
     fn signs(&self, at: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
@@ -125,10 +116,7 @@ fn size(diff: &DiffSource, index: usize, progress: Progress<'_>) -> Result<Size,
     if info.shape.len() != 2 || count == 0.0 {
         return Ok(Size { scale: None, captured: norm_sq, norm_sq });
     }
-    let (mut bytes, mut stored) = (vec![0; info.dtype.bits() as usize / 8], [0.0]);
-    kernels::encode_f64(info.dtype, &[sum / count], &mut bytes);
-    kernels::decode_f64(info.dtype, &bytes, &mut stored);
-    let [scale] = stored;
+    let scale = as_stored(info.dtype, sum / count);
     // ‖Δ‖² − ‖Δ − s·sign‖².
     let captured = 2.0 * scale * sum - count * scale * scale;
     Ok(Size { scale: Some(scale), captured, norm_sq })

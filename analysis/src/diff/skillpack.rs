@@ -6,10 +6,10 @@ use kernels::Dtype;
 use serde_json::{Map, Value, json};
 use weights::{Packing, TensorInfo, TensorSource as _};
 
-use super::{DiffSource, Energies, SparseSource, TensorEnergy, low_rank::norm, source::float_only};
+use super::{DiffSource, Energies, SparseSource, low_rank::norm, source::float_only};
 use crate::{
     Error, Progress,
-    computed::{Computed, refused},
+    computed::{Computed, as_stored, refused},
     lowrank::{Factors, Plan, Rank, Spool, is_linear, overlap, share, truncate},
 };
 
@@ -47,13 +47,12 @@ pub fn skillpack(
     let tables = Arc::new(SparseSource::new(Arc::new(tables), (asked.density, asked.dtype), progress)?);
     let mut pruned = tables.squares();
     let mut spool = Spool::new(out);
-    let (mut about, mut tensors) = (Map::new(), Vec::new());
-    let (mut captured, mut norm_sq) = (0.0, 0.0);
+    let (mut about, mut squares) = (Map::new(), Vec::new());
     for (index, info) in diff.infos().iter().enumerate() {
-        let (part, all, rank) = match factors(diff, index, asked, progress)? {
+        let ([part, all], rank) = match factors(diff, index, asked, progress)? {
             Some(factors) => {
                 let part = pack(&mut spool, (diff, index), (&factors, asked.dtype), progress)?;
-                (part, factors.norm_sq, Some(factors.rank))
+                ([part, factors.norm_sq], Some(factors.rank))
             }
             None if is_table(info) => {
                 for end in ["indices", "values"] {
@@ -61,17 +60,16 @@ pub fn skillpack(
                     let at = tables.position(&name).ok_or_else(|| refused(format!("`{name}` is lost")))?;
                     spool.whole(name, Arc::clone(&tables) as _, at);
                 }
-                let (part, all) = pruned.next().unwrap_or_default();
-                (part, all, None)
+                (pruned.next().unwrap_or_default(), None)
             }
             None => {
                 spool.whole(info.name.clone(), Arc::clone(diff) as _, index);
                 let all = norm(diff, index, progress)?;
-                (all, all, None)
+                ([all, all], None)
             }
         };
-        let energy = share(part, all);
         if rank.is_some() || is_table(info) {
+            let energy = share(part, all);
             let error = (1.0 - energy).max(0.0).sqrt();
             let described =
                 json!({ "shape": info.shape, "rank": rank, "energy": energy, "relative_error": error });
@@ -80,16 +78,15 @@ pub fn skillpack(
         if !is_table(info) {
             progress(info.bytes())?;
         }
-        tensors.push(TensorEnergy { name: info.name.clone(), energy, rank });
-        (captured, norm_sq) = (captured + part, norm_sq + all);
+        squares.push((info.name.as_str(), [part, all], rank));
     }
-    let energy = share(captured, norm_sq);
+    let energies = Energies::of(squares.into_iter());
     let mut metadata = diff.metadata();
     metadata.insert("form".into(), "skillpack-rtn".into());
     metadata.insert("version".into(), "1".into());
-    metadata.insert("energy".into(), energy.to_string());
+    metadata.insert("energy".into(), energies.energy.to_string());
     metadata.insert("tensors".into(), Value::Object(about).to_string());
-    Ok((spool.finish(metadata)?, Energies { energy, tensors }))
+    Ok((spool.finish(metadata)?, energies))
 }
 
 /// Embedding tables and heads: matrices, but of no linear layer.
@@ -122,27 +119,14 @@ fn pack(
 ) -> Result<f64, Error> {
     let (info, rank) = (&diff.infos()[index], factors.rank);
     let packing = Packing { rank, rows: factors.up.len() / rank, columns: factors.down.len() / rank };
-    let width = dtype.bits() as usize / 8;
-    let stored = |scale: f64| {
-        let (mut bytes, mut back) = (vec![0; width], [0.0]);
-        kernels::encode_f64(dtype, &[scale], &mut bytes);
-        kernels::decode_f64(dtype, &bytes, &mut back);
-        back[0]
-    };
-    let (codes, scales) = packing.pack([&factors.down, &factors.up], stored);
-    let mut bytes = vec![0; scales.len() * width];
-    let beyond = kernels::encode_f64(dtype, &scales, &mut bytes);
-    if beyond > 0 {
-        let message = format!("scales of `{}` leave the range of {dtype}; F32 holds them", info.name);
-        return Err(refused(message).into());
-    }
+    let (codes, scales) = packing.pack([&factors.down, &factors.up], |scale| as_stored(dtype, scale));
     let part = |end: &str, dtype, len: usize| TensorInfo {
         name: format!("{}.{end}", info.name),
         dtype,
         shape: vec![len as u64],
     };
     spool.bytes(part("codes", Dtype::U8, codes.len()), &codes)?;
-    spool.bytes(part("scales", dtype, scales.len()), &bytes)?;
+    spool.floats(part("scales", dtype, scales.len()), &scales)?;
     let scales: Vec<f32> = scales.into_iter().map(|scale| scale as f32).collect();
     let [down, up] = packing.unpack(&codes, &scales);
     // ‖Δ‖² − ‖Δ − Δ̂‖².

@@ -11,7 +11,6 @@ use super::{DiffSource, Energies, TensorEnergy, source::float_only};
 use crate::{
     Error, Progress,
     computed::{BLOCK, Computed, blocks, refused},
-    lowrank::share,
     trim::{Trim, magnitude},
 };
 
@@ -75,21 +74,13 @@ impl SparseSource {
 
     /// How much of the difference is kept.
     pub fn energies(&self) -> Energies {
-        let tensors = self.diff.infos().iter().zip(&self.kept).map(|(info, kept)| TensorEnergy {
-            name: info.name.clone(),
-            energy: share(kept.captured, kept.norm_sq),
-            rank: None,
-        });
-        let sum = |part: fn(&Kept) -> f64| self.kept.iter().map(part).sum::<f64>();
-        Energies {
-            energy: share(sum(|kept| kept.captured), sum(|kept| kept.norm_sq)),
-            tensors: tensors.collect(),
-        }
+        let names = self.diff.infos().iter().map(|info| info.name.as_str());
+        Energies::of(names.zip(self.squares()).map(|(name, squares)| (name, squares, None)))
     }
 
     /// Of each tensor `Σ kept δ²` and `Σ δ²`.
-    pub(super) fn squares(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.kept.iter().map(|kept| (kept.captured, kept.norm_sq))
+    pub(super) fn squares(&self) -> impl Iterator<Item = [f64; 2]> {
+        self.kept.iter().map(|kept| [kept.captured, kept.norm_sq])
     }
 
     /// Calls `each` with the index and value of the kept elements from the `first`-th on, at most `count`.

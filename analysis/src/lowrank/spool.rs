@@ -44,19 +44,27 @@ impl<'a> Spool<'a> {
             (up, [factors.up.len() / rank, factors.rank], &factors.up),
         ];
         for (name, shape, values) in sides {
-            let mut bytes = vec![0; values.len() * dtype.bits() as usize / 8];
-            let beyond = kernels::encode_f64(dtype, values, &mut bytes);
-            if beyond > 0 {
-                let message = format!(
-                    "{beyond} values of `{name}` leave the range of {dtype}; a wider number format holds them, \
-                     e.g. F32"
-                );
-                return Err(refused(message).into());
-            }
             let shape = shape.map(|dim| dim as u64).to_vec();
-            self.bytes(TensorInfo { name, dtype, shape }, &bytes)?;
+            self.floats(TensorInfo { name, dtype, shape }, values)?;
         }
         Ok(())
+    }
+
+    /// Adds a float tensor by its values.
+    ///
+    /// # Errors
+    /// A failed write, and values beyond the range of its dtype.
+    pub(crate) fn floats(&mut self, info: TensorInfo, values: &[f64]) -> Result<(), Error> {
+        let mut bytes = vec![0; values.len() * info.dtype.bits() as usize / 8];
+        let beyond = kernels::encode_f64(info.dtype, values, &mut bytes);
+        if beyond > 0 {
+            let (name, dtype) = (&info.name, info.dtype);
+            let message = format!(
+                "{beyond} values of `{name}` leave the range of {dtype}; a wider number format holds them, e.g. F32"
+            );
+            return Err(refused(message).into());
+        }
+        self.bytes(info, &bytes)
     }
 
     /// Adds a tensor by its stored bytes.

@@ -1,6 +1,12 @@
 //! Copies: the same values, the same in another number format, or rounded to a grid.
 
-use super::{Subject, facts::Facts, measured::Measured, report::Kind};
+use super::{
+    Subject,
+    facts::Facts,
+    measured::Measured,
+    report::Kind,
+    samples::{Inherited, Samples},
+};
 
 /// Between the flatness of a uniform difference (1.8, what rounding to a grid leaves) and of a normal one (2.8).
 const FLAT: f64 = 2.3;
@@ -22,6 +28,14 @@ pub(super) struct Copy {
     pub(super) direction: f64,
     /// The number that decided, by kind.
     pub(super) score: f64,
+}
+
+impl Copy {
+    /// How much of its rounding is in `other`, as [`Samples::inherits`] tells.
+    pub(super) fn inherited(&self, samples: &Samples, other: usize) -> Option<Inherited> {
+        let original = [(self.parent, 1.0)];
+        samples.inherits((other, self.child), |_| &original)
+    }
 }
 
 /// Every member that is a copy, each of the nearest original.

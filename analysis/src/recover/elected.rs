@@ -83,7 +83,7 @@ pub(super) fn elected(
     let parents = guess.parents.iter().zip(&guess.ratios).zip(&fit.taken);
     let parents = parents.map(|((&parent, ratio), taken)| (parent, f64::from(*ratio) * taken)).collect();
     let proof = Proof::Elements { base: guess.base, explained: fit.explained };
-    Some(Mixture { child, parents, proof })
+    Some(Mixture { child, parents, by_matrix: Vec::new(), proof })
 }
 
 /// The elements of one child.

@@ -179,11 +179,11 @@ impl Structure<'_> {
             }
             evidence.extend(edge.growth());
             let told = match mixtures.iter().find(|mixture| mixture.child == parent) {
-                Some(merge) => merge.inherited((measured, samples), child),
+                Some(merge) => merge.inherited(samples, child),
                 None => copies
                     .iter()
                     .find(|copy| copy.child == parent)
-                    .and_then(|copy| samples.inherits((child, copy.child), |_| vec![(copy.parent, 1.0)])),
+                    .and_then(|copy| copy.inherited(samples, child)),
             };
             if let Some(told) = told.filter(|told| told.held() == Some(true)) {
                 evidence.insert(0, edge.inherited(told));
@@ -248,7 +248,7 @@ impl Structure<'_> {
         let mut below = Vec::new();
         core.retain(|&one| {
             let holds = |copy: &&Copy| {
-                let told = samples.inherits((one, copy.child), |_| vec![(copy.parent, 1.0)]);
+                let told = copy.inherited(samples, one);
                 copy.parent != one && told.and_then(Inherited::held) == Some(true)
             };
             let open = !fixed.contains(&one);
@@ -272,9 +272,7 @@ impl Structure<'_> {
             .iter()
             .flat_map(|&one| mixtures.iter().map(move |merge| (one, merge)))
             .filter(|(one, merge)| self.aligned(*one, merge.child))
-            .filter_map(|(one, merge)| {
-                Some(((one, merge.child), merge.inherited((self.measured, samples), one)?))
-            })
+            .filter_map(|(one, merge)| Some(((one, merge.child), merge.inherited(samples, one)?)))
             .collect();
         let bits = |i: usize, j: usize| self.measured.bits(i, j);
         loop {

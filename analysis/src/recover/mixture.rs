@@ -31,6 +31,8 @@ pub(super) struct Mixture {
     pub(super) child: usize,
     /// Members with their weights over all matrices.
     pub(super) parents: Vec<(usize, f64)>,
+    /// The same by matrix, of a sum.
+    pub(super) by_matrix: Vec<Vec<(usize, f64)>>,
     pub(super) proof: Proof,
 }
 
@@ -53,19 +55,10 @@ impl Mixture {
         self.parents.iter().map(|(parent, _)| *parent).chain(base)
     }
 
-    /// How much of its rounding is in `other`, as [`Samples::inherits`] tells.
-    pub(super) fn inherited(
-        &self,
-        (measured, samples): (&Measured, &Samples),
-        other: usize,
-    ) -> Option<Inherited> {
-        let Proof::Sum { .. } = self.proof else { return None };
-        let set: Vec<usize> = self.parents.iter().map(|(parent, _)| *parent).collect();
-        let parts: Vec<&Part> = measured.matrices().collect();
-        samples.inherits((other, self.child), |matrix| {
-            let (weights, _) = fit(|i, j| parts[matrix].gram.dot(i, j), self.child, &set);
-            set.iter().copied().zip(weights).collect()
-        })
+    /// How much of its rounding is in `other`, as [`Samples::inherits`] tells; none of a merge that is no sum.
+    pub(super) fn inherited(&self, samples: &Samples, other: usize) -> Option<Inherited> {
+        let sum = |matrix: usize| self.by_matrix[matrix].as_slice();
+        (!self.by_matrix.is_empty()).then(|| samples.inherits((other, self.child), sum)).flatten()
     }
 }
 
@@ -147,10 +140,13 @@ pub(super) fn mixture(
         || samples.rounded(child, &parents).is_some_and(|(own, best)| own > best + ROUNDED);
     let alone = nearest <= ROUNDINGS * floor;
     let proof = Proof::Sum { roundings: residual / floor, residual: (residual / nearest).sqrt() };
-    (middle && !alone && residual < nearest && !chosen(measured, child, &parents)).then_some(Mixture {
-        child,
-        parents,
-        proof,
+    let found = middle && !alone && residual < nearest && !chosen(measured, child, &parents);
+    found.then(|| {
+        let set: Vec<usize> = parents.iter().map(|(parent, _)| *parent).collect();
+        let weights = |part: &Part| fit(|i, j| part.gram.dot(i, j), child, &set).0;
+        let by_matrix =
+            measured.matrices().map(|part| set.iter().copied().zip(weights(part)).collect()).collect();
+        Mixture { child, parents, by_matrix, proof }
     })
 }
 

@@ -83,10 +83,10 @@ impl Samples {
 
     /// How much of what `host` has beside the sum of its parents, with weights by matrix, is in `child`, and the standard
     /// error of that. None where a descendant cannot be told from any other model.
-    pub(super) fn inherits(
+    pub(super) fn inherits<'w>(
         &self,
         (child, host): (usize, usize),
-        parents: impl Fn(usize) -> Vec<(usize, f64)>,
+        parents: impl Fn(usize) -> &'w [(usize, f64)],
     ) -> Option<Inherited> {
         let (mut common, mut noise, mut seen) = (0.0f64, 0.0f64, 0);
         let mut start = 0;

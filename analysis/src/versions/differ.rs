@@ -45,9 +45,10 @@ pub struct KeyChange {
     pub to: Option<Value>,
 }
 
-/// The keys in which two configurations differ, in order; nested objects are compared key by key, lists as a whole.
-pub fn key_changes(from: Option<&Value>, to: Option<&Value>) -> Vec<KeyChange> {
-    let [before, after] = [from, to].map(flat);
+/// The keys in which two configurations differ, in order, and how many are the same; nested objects are compared key by
+/// key, lists as a whole, and from `most` values on objects too.
+pub fn key_changes(from: Option<&Value>, to: Option<&Value>, most: usize) -> (Vec<KeyChange>, usize) {
+    let [before, after] = [from, to].map(|document| flat(document, most));
     let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -56,16 +57,20 @@ pub fn key_changes(from: Option<&Value>, to: Option<&Value>) -> Vec<KeyChange> {
         from: before.get(key).map(|value| (*value).clone()),
         to: after.get(key).map(|value| (*value).clone()),
     };
-    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).map(change).collect()
+    let all = keys.len();
+    let changes: Vec<KeyChange> =
+        keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).map(change).collect();
+    let same = all - changes.len();
+    (changes, same)
 }
 
-/// The values of a document that are no objects, and empty objects, by their way down.
-fn flat(document: Option<&Value>) -> BTreeMap<String, &Value> {
+/// The values of a document that are no objects, and empty objects, by their way down; all are, from `most` on.
+fn flat(document: Option<&Value>, most: usize) -> BTreeMap<String, &Value> {
     let mut found = BTreeMap::new();
     let mut open: Vec<(String, &Value)> = document.map(|value| (String::new(), value)).into_iter().collect();
     while let Some((way, value)) = open.pop() {
         match value {
-            Value::Object(fields) if !fields.is_empty() => {
+            Value::Object(fields) if !fields.is_empty() && found.len() < most => {
                 let below = |key: &String| if way.is_empty() { key.clone() } else { format!("{way}.{key}") };
                 open.extend(fields.iter().map(|(key, value)| (below(key), value)));
             }
@@ -105,7 +110,7 @@ mod tests {
         let to =
             json!({"a": 1, "rope": {"factor": 4, "type": "x"}, "new": {"b": true}, "list": [2, 1], "e": {}});
 
-        let told = key_changes(Some(&from), Some(&to));
+        let (told, same) = key_changes(Some(&from), Some(&to), usize::MAX);
 
         let line = |one: &KeyChange| {
             let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), ToString::to_string);
@@ -113,7 +118,10 @@ mod tests {
         };
         let lines: Vec<String> = told.iter().map(line).collect();
         assert_eq!(lines, ["gone null -", "list [1,2] [2,1]", "new.b - true", "rope.factor 2 4"]);
-        assert_eq!(key_changes(None, Some(&json!({"a": 1}))).len(), 1);
-        assert!(key_changes(Some(&from), Some(&from)).is_empty());
+        assert_eq!(same, 3);
+        assert_eq!(key_changes(None, Some(&json!({"a": 1})), usize::MAX).0.len(), 1);
+        assert!(key_changes(Some(&from), Some(&from), usize::MAX).0.is_empty());
+        let whole = key_changes(Some(&from), Some(&to), 0).0;
+        assert_eq!(whole.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), [""]);
     }
 }

@@ -1,10 +1,15 @@
 //! The difference of two operands as a file: dense, sparse, of low rank, packed or as signs.
 
-use std::{io::Write as _, path::PathBuf, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use analysis::{
+    Progress,
     diff::{DiffSource, Energies, SignSource, SkillPack, SparseSource, low_rank, skillpack},
-    lowrank::Rank,
+    lowrank::{Plan, Rank},
     merge::dtype,
     recipe::Recipe,
 };
@@ -153,7 +158,7 @@ pub async fn write_diff(
     let identity = format!("{} {}", recipe.digest(), json!(asked));
     let diff = DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
     let total: u64 = diff.tensors().iter().map(TensorInfo::bytes).sum();
-    let (source, energies, _scratch): (Arc<dyn TensorSource>, _, _) = match form {
+    let (source, energies, _scratch): Written = match form {
         Form::Dense => (Arc::new(diff.stored_as(dtype)?), None, None),
         Form::Sparse(density) => {
             pulse.begin("ranking elements", total);
@@ -175,21 +180,18 @@ pub async fn write_diff(
             let energies = source.energies();
             (Arc::new(source), Some(energies), None)
         }
-        Form::LowRank(_) | Form::SkillPack(_) => {
-            pulse.begin("decomposing tensors", total);
+        Form::LowRank(rank) => {
             let diff = Arc::new(diff.stored_as(dtype)?);
-            let (pulse, folder) = (pulse.clone(), registry.scratch.clone());
-            let factored = tokio::task::spawn_blocking(move || {
-                let progress = |bytes| Ok(pulse.advance(bytes)?);
-                spool(&folder, |out| match form {
-                    Form::SkillPack(asked) => Ok(skillpack(&diff, asked, out, &progress)?),
-                    Form::LowRank(rank) => Ok(low_rank(&diff, (rank, dtype), out, &progress)?),
-                    form => Err(Error::Invalid(format!("{form:?} has no factors"))),
-                })
-            });
-            let (scratch, (plan, energies)) = factored.await??;
-            let file = Arc::new(LocalFile::open(scratch.path())?);
-            (Arc::new(plan.open(file)), Some(energies), Some(scratch))
+            let factors = move |out: &mut dyn io::Write, progress: Progress<'_>| {
+                low_rank(&diff, (rank, dtype), out, progress)
+            };
+            factored(registry, (factors, total), pulse).await?
+        }
+        Form::SkillPack(asked) => {
+            let diff = Arc::new(diff.stored_as(dtype)?);
+            let factors =
+                move |out: &mut dyn io::Write, progress: Progress<'_>| skillpack(&diff, asked, out, progress);
+            factored(registry, (factors, total), pulse).await?
         }
     };
     let layout = Layout { stem: "diff", most: u64::MAX };
@@ -197,6 +199,30 @@ pub async fn write_diff(
     let file = place.out().join("diff.safetensors");
     let bytes = fs_err::metadata(&file)?.len();
     Ok(DiffFile { file, bytes, kept, report: report(form, energies) })
+}
+
+/// What is written, how much of the difference it holds, and the file that must stay until it is.
+type Written = (Arc<dyn TensorSource>, Option<Energies>, Option<NamedTempFile>);
+
+/// Lets `factors` fill a scratch file.
+async fn factored(
+    registry: &Registry,
+    (factors, total): (
+        impl FnOnce(&mut dyn io::Write, Progress<'_>) -> Result<(Plan, Energies), analysis::Error>
+        + Send
+        + 'static,
+        u64,
+    ),
+    pulse: &Pulse,
+) -> Result<Written, Error> {
+    pulse.begin("decomposing tensors", total);
+    let (pulse, folder) = (pulse.clone(), registry.scratch.clone());
+    let spooled = tokio::task::spawn_blocking(move || {
+        spool(&folder, |out| Ok(factors(out, &|bytes| Ok(pulse.advance(bytes)?))?))
+    });
+    let (scratch, (plan, energies)) = spooled.await??;
+    let file = Arc::new(LocalFile::open(scratch.path())?);
+    Ok((Arc::new(plan.open(file)), Some(energies), Some(scratch)))
 }
 
 fn report(form: Form, energies: Option<Energies>) -> Map<String, Value> {

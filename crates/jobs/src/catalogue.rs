@@ -1,7 +1,7 @@
 //! The live search index of this process: read once, then kept up with what each change touched.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -29,6 +29,9 @@ struct Held {
     fresh: Arc<BTreeMap<i64, Option<CatalogueRow>>>,
 }
 
+/// An index, the models that were last hidden from it, and the index without them.
+type Veiled = (Arc<Index>, HashSet<i64>, Arc<Index>);
+
 /// Hands out the current index; nobody waits while a large one is read anew.
 #[derive(Clone)]
 pub struct Catalogue {
@@ -36,6 +39,7 @@ pub struct Catalogue {
     /// Decides which models are shown.
     eyes: Store,
     held: Arc<RwLock<Option<Held>>>,
+    veiled: Arc<RwLock<Option<Veiled>>>,
     /// Held by whoever brings it up to date.
     turn: Arc<Mutex<()>>,
 }
@@ -43,7 +47,13 @@ pub struct Catalogue {
 impl Catalogue {
     /// An index of `store`, not read yet.
     pub fn new(store: Store) -> Self {
-        Self { eyes: store.clone(), store, held: Arc::default(), turn: Arc::default() }
+        Self {
+            eyes: store.clone(),
+            store,
+            held: Arc::default(),
+            veiled: Arc::default(),
+            turn: Arc::default(),
+        }
     }
 
     /// The same index without what is hidden through `eyes`.
@@ -60,7 +70,21 @@ impl Catalogue {
     pub async fn current(&self) -> Result<Option<Arc<Index>>, Error> {
         let Some(index) = self.latest().await? else { return Ok(None) };
         let hidden = self.eyes.hidden().await?;
-        Ok(Some(if hidden.is_empty() { index } else { Arc::new(index.without(&hidden)) }))
+        Ok(Some(if hidden.is_empty() { index } else { self.veil(index, hidden) }))
+    }
+
+    /// The index without what is hidden; made once for those who ask in turn and see the same, as its finds are kept.
+    fn veil(&self, index: Arc<Index>, hidden: HashSet<i64>) -> Arc<Index> {
+        let last = self.veiled.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, _, veiled)) =
+            last.filter(|(of, without, _)| Arc::ptr_eq(of, &index) && *without == hidden)
+        {
+            return veiled;
+        }
+        let veiled = Arc::new(index.without(&hidden));
+        *self.veiled.write().unwrap_or_else(PoisonError::into_inner) =
+            Some((index, hidden, Arc::clone(&veiled)));
+        veiled
     }
 
     async fn latest(&self) -> Result<Option<Arc<Index>>, Error> {
@@ -104,6 +128,8 @@ impl Catalogue {
     fn hold(&self, held: Held) -> Arc<Index> {
         let index = Arc::clone(&held.index);
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        // What was hidden from the index before would keep that in memory.
+        *self.veiled.write().unwrap_or_else(PoisonError::into_inner) = None;
         index
     }
 

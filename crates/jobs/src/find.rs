@@ -115,6 +115,11 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
     Ok(Finds { rows, next: next.map(|after| after.cursor(order)), total: Some(total), facets })
 }
 
+/// The cursor after a child: its downloads and number.
+pub fn after_kin((downloads, id): (i64, i64)) -> String {
+    format!("{downloads}.{id}")
+}
+
 /// The place in a list of children that a cursor names: downloads and number of the last one.
 ///
 /// # Errors

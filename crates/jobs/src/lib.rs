@@ -63,7 +63,7 @@ pub use catalogue::Catalogue;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
-pub use find::{FindQuery, Finds, find, kin_cursor, typeahead};
+pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use hub::Repository as Coming;

@@ -80,6 +80,18 @@ pub struct Mirrored {
     pub fault: Option<String>,
 }
 
+impl Mirror {
+    /// The job that brings it in. Of those with a model as their output only one is queued at a time.
+    pub(crate) fn job(&self, output: Option<&RepoId>) -> NewJob {
+        NewJob {
+            kind: IMPORT_MODEL.id.to_owned(),
+            payload: json!(self),
+            idempotency_key: None,
+            output: output.map(RepoId::key),
+        }
+    }
+}
+
 /// Hears of the bytes fetched of a model and of those there are; an error stops the import.
 pub type Advance<'a> = &'a (dyn Fn(u64, u64) -> Result<(), weights::Error> + Sync);
 
@@ -99,12 +111,7 @@ pub async fn submit_mirror(
     not_reserved(&id)?;
     endpoint(registry, &wanted.model)?;
     registry.store.may(Act::Write, id.as_str()).await?;
-    let job = NewJob {
-        kind: IMPORT_MODEL.id.to_owned(),
-        payload: json!(wanted),
-        idempotency_key: key,
-        output: None,
-    };
+    let job = NewJob { idempotency_key: key, ..wanted.job(None) };
     let (row, _) = registry.store.enqueue(job, registry.limits.queued_jobs).await?;
     registry.queued.notify_one();
     Ok(row)

@@ -8,14 +8,13 @@ use std::{
 
 use domain::{Act, RepoId};
 use hub::{HubClient, Repository};
-use serde_json::json;
-use store::{ModelRow, NewJob};
+use store::ModelRow;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
 };
 
-use crate::{Error, Mirror, Pulling, Registry, Take, kinds::IMPORT_MODEL, mirror::openness, operand::MAIN};
+use crate::{Error, Mirror, Pulling, Registry, Take, mirror::openness, operand::MAIN};
 
 /// How long what the Hub said of a model holds, and how soon its import is asked for again.
 const HOLDS: Duration = Duration::from_secs(60);
@@ -123,13 +122,7 @@ pub async fn pull(registry: &Registry, name: &str, revision: &str) -> Result<Pul
 /// Queues the import; another one of the same that waits or runs is as good.
 async fn queue(registry: &Registry, id: &RepoId) -> Result<(), Error> {
     let wanted = Mirror { model: format!("{id}@{MAIN}"), take: Take::Full, parents: 0 };
-    let job = NewJob {
-        kind: IMPORT_MODEL.id.to_owned(),
-        payload: json!(wanted),
-        idempotency_key: None,
-        output: Some(id.key()),
-    };
-    match registry.store.enqueue(job, registry.limits.queued_jobs).await {
+    match registry.store.enqueue(wanted.job(Some(id)), registry.limits.queued_jobs).await {
         Ok(_) | Err(store::Error::OutputQueued(_) | store::Error::QueueFull { .. }) => {}
         Err(error) => return Err(error.into()),
     }

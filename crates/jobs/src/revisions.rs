@@ -45,7 +45,7 @@ pub async fn compare_revisions(
         (registry.store.files(from.revision).await?, registry.store.files(to.revision).await?);
     let (old, new) = (config(registry, &before).await?, config(registry, &after).await?);
     let tensors = (tensors(registry, &from).await?, tensors(registry, &to).await?);
-    let mut config = key_changes(old.as_ref(), new.as_ref());
+    let (mut config, _) = key_changes(old.as_ref(), new.as_ref(), usize::MAX);
     config.truncate(most);
     Ok(RevisionDiff {
         files: differences((&by_path(before), &by_path(after)), most),

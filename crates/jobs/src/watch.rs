@@ -5,11 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{NewJob, WatchRow};
 
-use crate::{
-    Error, Mirror, Registry, Take,
-    kinds::{IMPORT_MODEL, WATCH_AUTHOR},
-    mirror::endpoint,
-};
+use crate::{Error, Mirror, Registry, Take, kinds::WATCH_AUTHOR, mirror::endpoint};
 
 /// Whom to look at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -105,14 +101,7 @@ pub(crate) async fn look(registry: &Registry, author: &str) -> Result<Vec<(Strin
     let mut queued = Vec::new();
     for id in changed_models(registry, author).await? {
         let wanted = Mirror { model: id.to_string(), take, parents };
-        // As the output of a job that is not done, a model is not queued twice.
-        let job = NewJob {
-            kind: IMPORT_MODEL.id.to_owned(),
-            payload: json!(wanted),
-            idempotency_key: None,
-            output: Some(id.key()),
-        };
-        match registry.store.enqueue(job, registry.limits.queued_jobs).await {
+        match registry.store.enqueue(wanted.job(Some(&id)), registry.limits.queued_jobs).await {
             Ok((job, _)) => queued.push((id.to_string(), job.id)),
             Err(store::Error::OutputQueued(_)) => {}
             Err(error) => return Err(error.into()),

@@ -49,11 +49,15 @@ pub struct MemberRow {
     pub role: Role,
 }
 
+fn kind(row: &QueryResult) -> Result<AccountKind> {
+    let word: String = get(row, "kind")?;
+    Ok(if word == AccountKind::Org.as_str() { AccountKind::Org } else { AccountKind::User })
+}
+
 fn account(row: &QueryResult) -> Result<AccountRow> {
-    let kind: String = get(row, "kind")?;
     Ok(AccountRow {
         name: get(row, "name")?,
-        kind: if kind == AccountKind::Org.as_str() { AccountKind::Org } else { AccountKind::User },
+        kind: kind(row)?,
         admin: get(row, "admin")?,
         created_at: get(row, "created_at")?,
     })
@@ -194,9 +198,7 @@ impl Store {
 pub async fn of_name(tx: &DatabaseTransaction, key: &str) -> Result<Option<AccountKind>> {
     let mut params = Params::default();
     let sql = format!("SELECT kind FROM accounts WHERE key = {}", params.add(key));
-    let kind: Option<String> = sql::one(tx, &sql, params).await?.map(|row| get(&row, "kind")).transpose()?;
-    let org = AccountKind::Org.as_str();
-    Ok(kind.map(|kind| if kind == org { AccountKind::Org } else { AccountKind::User }))
+    sql::one(tx, &sql, params).await?.as_ref().map(kind).transpose()
 }
 
 async fn has_tokens(tx: &DatabaseTransaction, key: &str) -> Result<bool> {

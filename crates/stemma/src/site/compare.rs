@@ -1,6 +1,6 @@
 //! Two models side by side as the pages show them: metadata, configuration, tokenizer, files, tensors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ::web::{
     Failure,
@@ -11,6 +11,7 @@ use ::web::{
 use analysis::{
     diff::DiffReport,
     kinship::{Layer, Module},
+    versions::{KeyChange, key_changes},
 };
 use jobs::{Access, Registry, Wording};
 use serde_json::Value;
@@ -130,41 +131,19 @@ fn fields(left: &ModelRow, right: &ModelRow) -> Vec<FieldDiff> {
         .collect()
 }
 
-/// The values of a configuration by their path.
-fn flat(config: Option<&Value>) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut open: Vec<(String, &Value)> = config.map(|value| (String::new(), value)).into_iter().collect();
-    while let Some((path, value)) = open.pop() {
-        match value {
-            Value::Object(fields) if found.len() < VALUES => {
-                let dot = if path.is_empty() { "" } else { "." };
-                open.extend(fields.iter().map(|(key, value)| (format!("{path}{dot}{key}"), value)));
-            }
-            other => {
-                found.insert(path, other.to_string());
-            }
-        }
-    }
-    found
+fn config(left: &ModelRow, right: &ModelRow) -> (Vec<FieldDiff>, u64) {
+    let (changes, same) = key_changes(left.config.as_ref(), right.config.as_ref(), VALUES);
+    (changes.into_iter().map(|change| field(change, SHOWN)).collect(), same as u64)
 }
 
-fn config(left: &ModelRow, right: &ModelRow) -> (Vec<FieldDiff>, u64) {
-    let (a, b) = (flat(left.config.as_ref()), flat(right.config.as_ref()));
-    let mut paths: Vec<&String> = a.keys().chain(b.keys()).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    let short = |text: &String| match text.chars().count() > SHOWN {
-        true => text.chars().take(SHOWN).chain(['…']).collect(),
-        false => text.clone(),
+/// A key that differs, its values cut to `longest` characters.
+pub fn field(change: KeyChange, longest: usize) -> FieldDiff {
+    let text = |value: Option<Value>| {
+        let whole = value?.to_string();
+        let cut: String = whole.chars().take(longest).collect();
+        Some(if cut.len() < whole.len() { format!("{cut}…") } else { whole })
     };
-    let (same, differing): (Vec<&String>, Vec<&String>) =
-        paths.into_iter().partition(|path| a.get(*path) == b.get(*path));
-    let field = |path: &String| FieldDiff {
-        field: path.clone(),
-        a: a.get(path).map(short),
-        b: b.get(path).map(short),
-    };
-    (differing.into_iter().map(field).collect(), same.len() as u64)
+    FieldDiff { field: change.key, a: text(change.from), b: text(change.to) }
 }
 
 async fn files(registry: &Registry, left: &ModelRow, right: &ModelRow) -> Result<Vec<FileDiff>> {
@@ -183,8 +162,8 @@ async fn files(registry: &Registry, left: &ModelRow, right: &ModelRow) -> Result
             },
         })
         .collect();
-    let mine: Vec<&str> = a.iter().map(|file| file.path.as_str()).collect();
-    let others = b.iter().filter(|file| !mine.contains(&file.path.as_str()));
+    let mine: HashSet<&str> = a.iter().map(|file| file.path.as_str()).collect();
+    let others = b.iter().filter(|file| !mine.contains(file.path.as_str()));
     all.extend(others.map(|file| FileDiff { path: file.path.clone(), word: "only in the second" }));
     all.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(all)

@@ -48,7 +48,7 @@ pub async fn children(
         groups: lineage::groups(&forest, row.id),
         items: kin.links.iter().filter_map(child).collect(),
         total: kin.total,
-        next: kin.next.map(|(downloads, id)| format!("{downloads}.{id}")),
+        next: kin.next.map(jobs::after_kin),
         name: Name(row.name),
     }))
 }

@@ -1,12 +1,11 @@
 //! Two revisions of one model as the pages show them.
 
-use ::web::view::{CommitView, Differing, FieldDiff, Name, NameList, RevisionsPage};
+use ::web::view::{CommitView, Differing, Name, NameList, RevisionsPage};
 use analysis::versions::Differences;
 use jobs::Registry;
-use serde_json::Value;
 use store::CommitRow;
 
-use super::Result;
+use super::{Result, compare};
 
 /// Longest value of a key that is shown, characters.
 const LONGEST: usize = 200;
@@ -28,11 +27,7 @@ pub async fn page(registry: &Registry, name: &str, range: (&str, &str)) -> Resul
         to: commit(told.to),
         verdict,
         changes: changes.map(|change| (change.part.as_str().to_owned(), change.detail)).collect(),
-        config: told
-            .config
-            .into_iter()
-            .map(|one| FieldDiff { field: one.key, a: text(one.from), b: text(one.to) })
-            .collect(),
+        config: told.config.into_iter().map(|change| compare::field(change, LONGEST)).collect(),
         parts: vec![differing("Files", told.files), differing("Tensors", told.tensors)],
     }))
 }
@@ -46,12 +41,6 @@ fn commit(row: CommitRow) -> CommitView {
         parent: row.parent,
         ..CommitView::default()
     }
-}
-
-fn text(value: Option<Value>) -> Option<String> {
-    let whole = value?.to_string();
-    let cut: String = whole.chars().take(LONGEST).collect();
-    Some(if cut.len() < whole.len() { format!("{cut}…") } else { whole })
 }
 
 fn differing(what: &'static str, told: Differences) -> Differing {
