@@ -107,8 +107,18 @@ impl Catalogue {
         if held.version == version {
             return Ok(Some(held.index));
         }
-        let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return Ok(Some(held.index)) };
-        let (this, small) = (self.clone(), held.index.len() < SMALL);
+        let small = held.index.len() < SMALL;
+        let turn = match Arc::clone(&self.turn).try_lock_owned() {
+            Ok(turn) => turn,
+            // Whoever published something and looks for it is not told that it is not there.
+            Err(_) if small => Arc::clone(&self.turn).lock_owned().await,
+            Err(_) => return Ok(Some(held.index)),
+        };
+        let held = self.held().unwrap_or(held);
+        if held.version >= version {
+            return Ok(Some(held.index));
+        }
+        let this = self.clone();
         if let Some(ids) = self.store.touched((held.version, version)).await? {
             let most = FRESH.0.max(held.index.base().len() / FRESH.1);
             if held.fresh.len() + ids.len() <= most {
@@ -201,5 +211,35 @@ fn entry(row: &CatalogueRow) -> Entry<'_> {
         tags: &row.tags,
         languages: &row.languages,
         relations: &row.relations,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Metadata, RepoId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_small_registry_nobody_gets_an_index_without_what_was_published_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let catalogue = Catalogue::new(store.clone());
+        let before = catalogue.current().await.unwrap().unwrap();
+        let model = Metadata::named(RepoId::parse("org/name").unwrap());
+        store.upsert(&[(model, Vec::new())]).await.unwrap();
+
+        let turn = Arc::clone(&catalogue.turn).lock_owned().await;
+        let asked = catalogue.clone();
+        let asked = tokio::spawn(async move { asked.current().await.unwrap().unwrap() });
+        // Time enough for an answer that does not wait.
+        for _ in 0..50 {
+            store.change_counter().await.unwrap();
+        }
+        drop(turn);
+        let after = asked.await.unwrap();
+
+        assert_eq!((before.len(), after.len()), (0, 1));
     }
 }
