@@ -27,6 +27,8 @@ pub enum Declined {
     Busy,
     /// It is not worth the way there, or no kernel is for it.
     Unfit,
+    /// The processor is quicker, in words.
+    Slower(String),
     /// It failed, in words.
     Failed(String),
 }

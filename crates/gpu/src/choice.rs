@@ -9,7 +9,7 @@ use crate::{Card, Fault, Gpu, Platform};
 /// What the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Choice {
-    /// A card where there is one.
+    /// A card where there is one and it is the quicker.
     #[default]
     Auto,
     /// The processor.
@@ -65,6 +65,7 @@ pub fn find(choice: Choice, platform: Box<dyn Platform>, limits: &Limits) -> Res
     }
     let opened =
         platform.cards().and_then(|cards| best(&cards)).and_then(|card| Gpu::open(platform, card, *limits));
+    let opened = if choice == Choice::Gpu { opened } else { opened.and_then(Gpu::racing) };
     match opened {
         Ok(gpu) => {
             let card = gpu.card();

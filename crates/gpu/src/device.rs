@@ -12,6 +12,7 @@ use kernels::{
 use crate::{
     Card, Fault, Platform, Room,
     gram::delta_sums,
+    race::Race,
     session::{Session, Trouble},
     sums::weighted_sum,
 };
@@ -28,6 +29,8 @@ pub struct Gpu {
     platform: Box<dyn Platform>,
     card: Card,
     limits: Limits,
+    /// None where the card computes whatever it can.
+    race: Option<Race>,
     state: Mutex<State>,
 }
 
@@ -42,7 +45,15 @@ impl Gpu {
     pub(crate) fn open(platform: Box<dyn Platform>, card: Card, limits: Limits) -> Result<Self, Fault> {
         let session = session(&*platform, &card, &limits)?;
         let state = Mutex::new(State { session: Some(Arc::new(session)), failures: 0, last: None });
-        Ok(Self { platform, card, limits, state })
+        Ok(Self { platform, card, limits, race: None, state })
+    }
+
+    /// Leaves to the processor what that does quicker.
+    pub(crate) fn racing(self) -> Result<Self, Fault> {
+        let session = self.state.lock().unwrap_or_else(PoisonError::into_inner).session.clone();
+        let Some(session) = session else { return Ok(self) };
+        let race = session.measuring().map(|mut lanes| Race::run(&mut *lanes[0])).ok().transpose()?;
+        Ok(Self { race, ..self })
     }
 
     /// The card.
@@ -117,6 +128,10 @@ impl Device for Gpu {
     fn delta_sums(&self, inputs: Streamed<'_>) -> Result<Gram, Declined> {
         if bytes(&inputs) < LEAST_MEASURED {
             return Err(Declined::Unfit);
+        }
+        let models = inputs.inputs.len().saturating_sub(1);
+        if let Some(why) = self.race.as_ref().and_then(|race| race.lost(models)) {
+            return Err(Declined::Slower(why));
         }
         let session = self.session()?;
         let outcome = delta_sums(&mut *session.measuring()?, inputs);

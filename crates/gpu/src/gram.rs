@@ -23,10 +23,8 @@ const TILE_SUMS: usize = TILE * TILE + TILE + 1;
 const PAIR_SUMS: usize = 6;
 /// Parts that the inputs are cut into where they are long enough, so that reading, copying and computing overlap.
 const PARTS: usize = 8;
-/// Blocks of a part at least, where there are as many.
-const LEAST_BLOCKS: usize = 16;
-/// Elements read by one task.
-const TASK: usize = 4 * BLOCK;
+/// Bytes of a part: below the least the threads that read it start too often, above the most the last one waits too long.
+const PART_BYTES: (usize, usize) = (16 << 20, 64 << 20);
 
 /// What is asked for, and where a part of it lies in a lane.
 struct Plan<'a> {
@@ -66,7 +64,9 @@ impl<'a> Plan<'a> {
         let table_and_gaps = (inputs.inputs.len() + 2) * Places::ALIGNED;
         let blocks = room.saturating_sub(table_and_gaps) / per_block;
         let wanted = usize::try_from(inputs.elements.div_ceil(BLOCK as u64)).unwrap_or(usize::MAX);
-        let elements = blocks.min(wanted.div_ceil(PARTS).max(LEAST_BLOCKS)).min(wanted.max(1)) * BLOCK;
+        let even = wanted.div_ceil(PARTS).saturating_mul(widths * BLOCK);
+        let part = (even.clamp(PART_BYTES.0, PART_BYTES.1) / (widths * BLOCK)).max(1);
+        let elements = blocks.min(part).min(wanted.max(1)) * BLOCK;
         if elements == 0 {
             return Err(Trouble::Unfit);
         }
@@ -92,8 +92,8 @@ impl<'a> Plan<'a> {
         for (input, (place, dtype)) in self.places.iter().zip(self.inputs.inputs).enumerate() {
             let (own, after) = rest.split_at_mut(place.end - at);
             let bytes = &mut own[place.start - at..][..part.len * width(dtype)];
-            for (task, bytes) in bytes.chunks_mut(TASK * width(dtype)).enumerate() {
-                tasks.push((input, part.start + (task * TASK) as u64, bytes));
+            for (task, bytes) in bytes.chunks_mut(BLOCK * width(dtype)).enumerate() {
+                tasks.push((input, part.start + (task * BLOCK) as u64, bytes));
             }
             (rest, at) = (after, place.end);
         }

@@ -9,6 +9,7 @@ mod driver;
 mod fault;
 mod gram;
 mod list;
+mod race;
 mod room;
 mod session;
 mod sums;

@@ -23,7 +23,7 @@ fn limits() -> Limits {
 }
 
 fn card(platform: impl Platform + 'static) -> Arc<Gpu> {
-    find(Choice::Auto, Box::new(platform), &limits()).unwrap().gpu.unwrap()
+    find(Choice::Gpu, Box::new(platform), &limits()).unwrap().gpu.unwrap()
 }
 
 /// Models tuned from one base, stored in the given dtypes.

@@ -33,6 +33,8 @@ struct Done {
     computed: AtomicU64,
     /// Why it failed last.
     failed: Mutex<Option<String>>,
+    /// Why it left work to the processor.
+    left: OnceLock<String>,
 }
 
 impl Devices {
@@ -74,7 +76,10 @@ impl Devices {
             (_, true, None) => used("gpu", why.clone()),
             (_, true, Some(reason)) => used("gpu and cpu", format!("{why}, until it failed: {reason}")),
             (_, false, Some(reason)) => used("cpu", reason),
-            (_, false, None) => used("cpu", format!("nothing here was worth the way to {why}")),
+            (_, false, None) => {
+                let unfit = || format!("nothing here was worth the way to {why}");
+                used("cpu", self.done.left.get().cloned().unwrap_or_else(unfit))
+            }
         }
     }
 
@@ -111,6 +116,7 @@ impl Counted {
                     *failed = Some(reason.clone());
                 }
             }
+            Err(Declined::Slower(reason)) => drop(self.done.left.set(reason.clone())),
             Err(Declined::Stopped | Declined::Busy | Declined::Unfit) => {}
         }
         outcome
@@ -162,7 +168,7 @@ mod tests {
             _: (&[f64], Common),
             _: (Dtype, &mut [u8]),
         ) -> Result<Option<u64>, Declined> {
-            Err(Declined::Unfit)
+            Err(Declined::Slower("the processor is quicker".to_owned()))
         }
     }
 
@@ -190,5 +196,17 @@ mod tests {
         assert_eq!(second.told(), used("cpu", "card: lost".into()));
         assert_eq!(third.told(), used("cpu", "nothing here was worth the way to card".into()));
         assert_eq!(devices.present(), used("cpu", "card: lost".into()));
+    }
+
+    #[test]
+    fn work_that_the_processor_does_quicker_says_so() {
+        let devices = Devices::new(|| (Some(Arc::new(Failing::default())), "card".to_owned()));
+        let device = devices.device().unwrap();
+        let inputs =
+            Streamed { inputs: &[], elements: 0, read: &|_, _, _| std::ops::ControlFlow::Continue(()) };
+
+        drop(device.weighted_sum(inputs, (&[], Common::Blended), (Dtype::Bf16, &mut [])));
+
+        assert_eq!(devices.told(), used("cpu", "the processor is quicker".into()));
     }
 }

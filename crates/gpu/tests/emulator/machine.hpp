@@ -48,6 +48,20 @@ template <typename T> static T atomicAdd(T* at, T value) {
     return before;
 }
 
+template <typename T> static T atomicOr(T* at, T value) {
+    T before = *at;
+    *at |= value;
+    return before;
+}
+static float half_as_float(unsigned code) {
+    int exponent = code >> 10 & 31, fraction = code & 1023;
+    float size = exponent == 31  ? fraction ? NAN : INFINITY
+                 : exponent == 0 ? ldexpf(fraction, -24)
+                                 : ldexpf(1024 + fraction, exponent - 25);
+    return code >> 15 & 1 ? -size : size;
+}
+static int __ffs(int bits) { return __builtin_ffs(bits); }
+
 static ucontext_t scheduler;
 
 struct Fibre {

@@ -3,7 +3,7 @@
 use gpu::{Argument, Call};
 use kernels::Dtype;
 
-use super::{Case, LEN, bytes_of, bytes_of_f32, codes, count, grid, same, width};
+use super::{Case, LEN, bytes_of, bytes_of_f32, codes, count, grid, same, turns, width};
 
 /// All codes, or bits drawn at random.
 fn patterns(dtype: Dtype) -> Vec<u8> {
@@ -57,7 +57,7 @@ pub fn compare(mut case: Case<'_>) -> Result<(), String> {
             call.argument(codes(dtype)).bytes(bytes);
             call.bytes(vec![0; LEN * 4]);
             call.argument(count(LEN));
-            let got = case.run(&call, grid(LEN))?;
+            let got = case.run(&call, turns(LEN))?;
             same("the number", &got[1], &bytes_of_f32(&expected), 4)
         }
         "decode_f64" => {
@@ -67,7 +67,7 @@ pub fn compare(mut case: Case<'_>) -> Result<(), String> {
             call.argument(codes(dtype)).bytes(bytes);
             call.bytes(vec![0; LEN * 8]);
             call.argument(count(LEN));
-            let got = case.run(&call, grid(LEN))?;
+            let got = case.run(&call, turns(LEN))?;
             same("the number", &got[1], &bytes_of(&expected), 8)
         }
         "encode_f32" => {
@@ -109,7 +109,7 @@ pub fn compare(mut case: Case<'_>) -> Result<(), String> {
             call.bytes(vec![0; expected.len()]);
             call.argument(count(len));
             call.bytes(vec![0; 8]);
-            let got = case.run(&call, grid(len))?;
+            let got = case.run(&call, turns(len))?;
             same("the code", &got[3], &expected, width(dtype))?;
             same("what left the range", &got[4], &beyond.to_le_bytes(), 8)
         }
@@ -135,7 +135,7 @@ fn encoded(
     call.bytes(vec![0; codes.len()]);
     call.argument(count(len));
     call.bytes(vec![0; 8]);
-    let got = case.run(&call, grid(len))?;
+    let got = case.run(&call, turns(len))?;
     same("the code", &got[1], codes, width(case.dtype))?;
     same("what left the range", &got[2], &beyond.to_le_bytes(), 8)
 }

@@ -77,6 +77,11 @@ pub fn grid(elements: usize) -> (u32, u32) {
     (elements.div_ceil(256) as u32, 1)
 }
 
+/// Blocks of threads for eight elements a thread.
+pub fn turns(elements: usize) -> (u32, u32) {
+    (elements.div_ceil(2_048) as u32, 1)
+}
+
 pub fn count(elements: usize) -> Argument {
     Argument::U64(elements as u64)
 }

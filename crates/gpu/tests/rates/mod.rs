@@ -61,11 +61,11 @@ fn row(kernel: &Kernel) -> (Grid, Vec<Token>) {
     let bf16 = gpu::code(Dtype::Bf16).unwrap();
     let select = [Count, U32(20), U32(2_047), U32(31), U32(0), Few(2_048 * 8)];
     match kernel.entry {
-        "decode_f32" => (Grid::Each, vec![U32(bf16), In(2), Out(4), Count]),
-        "decode_f64" => (Grid::Each, vec![U32(bf16), In(2), Out(8), Count]),
-        "encode_f32" => (Grid::Each, vec![U32(bf16), In(4), Out(2), Count, Few(8)]),
-        "encode_f64" => (Grid::Each, vec![U32(bf16), In(8), Out(2), Count, Few(8)]),
-        "delta_encode" => (Grid::Each, vec![Stored(2), U32(bf16), Out(2), Count, Few(8)]),
+        "decode_f32" => (Grid::Eight, vec![U32(bf16), In(2), Out(4), Count]),
+        "decode_f64" => (Grid::Eight, vec![U32(bf16), In(2), Out(8), Count]),
+        "encode_f32" => (Grid::Eight, vec![U32(bf16), In(4), Out(2), Count, Few(8)]),
+        "encode_f64" => (Grid::Eight, vec![U32(bf16), In(8), Out(2), Count, Few(8)]),
+        "delta_encode" => (Grid::Eight, vec![Stored(2), U32(bf16), Out(2), Count, Few(8)]),
         "copy_words" => (Grid::Each, vec![In(16), Out(16), Count]),
         "weighted_sum" => (Grid::Eight, vec![Stored(3), U32(3), U32(1), U32(bf16), Out(2), Count, Few(16)]),
         "subtract_f32" => (Grid::Each, vec![In(4), In(4), Out(4), Count]),
@@ -114,7 +114,9 @@ fn filled(dtype: Dtype, bytes: usize) -> Vec<u8> {
     let values: Vec<f64> = (0..65_536).map(|at| (kernels::splitmix_unit(3, at) - 0.5) * 0.07).collect();
     let mut pattern = vec![0; 65_536 * (dtype.bits() / 8) as usize];
     kernels::encode_f64(dtype, &values, &mut pattern);
-    pattern.iter().copied().cycle().take(bytes).collect()
+    let mut all = vec![0; bytes];
+    all.chunks_mut(pattern.len()).for_each(|part| part.copy_from_slice(&pattern[..part.len()]));
+    all
 }
 
 /// A launch of a kernel over what takes about `budget` bytes.
@@ -127,6 +129,7 @@ pub fn measured(kernel: &Kernel, budget: usize) -> Measured {
         In(bytes) | Out(bytes) => (*bytes, *bytes),
         Both(bytes) => (*bytes, 2 * bytes),
         Stored(count) => (count * width, count * width),
+        Sums(bytes) => (bytes.div_ceil(SPAN), 0),
         _ => (0, 0),
     };
     let held: usize = tokens.iter().map(|token| taken(token).0).sum();
