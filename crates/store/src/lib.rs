@@ -36,6 +36,7 @@ mod shapes;
 mod signatures;
 mod sketches;
 mod sql;
+mod standins;
 mod sweep;
 mod tokens;
 mod touched;

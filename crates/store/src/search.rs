@@ -8,6 +8,7 @@ use crate::{
     Error, Result, Store,
     models::{LIGHT, ModelRow, model},
     sql::{self, Params, contains_pattern},
+    standins,
 };
 
 /// The order of a list; on a tie the row that came last goes first.
@@ -186,13 +187,14 @@ fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
         filters.push(format!("datasets LIKE {} ESCAPE '\\'", params.add(item_pattern(dataset))));
     }
     for (relation, parent) in &query.child_of {
-        let key = params.add(sql::text(parent).to_ascii_lowercase());
+        let key = sql::text(parent).to_ascii_lowercase();
+        let keys = params.list([standins::key_of(&key), key]);
         let relation = relation.map_or_else(String::new, |relation| {
             format!("AND edges.relation = {}", params.add(relation.as_str()))
         });
         filters.push(format!(
             "EXISTS (SELECT 1 FROM edges JOIN models AS parents ON parents.id = edges.parent
-             WHERE edges.child = models.id AND parents.key = {key} AND edges.status = 'accepted' {relation})"
+             WHERE edges.child = models.id AND parents.key IN {keys} AND edges.status = 'accepted' {relation})"
         ));
     }
     if query.no_ghosts {
