@@ -44,6 +44,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .route(web::post().to(pages::login::submit)),
         )
         .route("/logout", web::post().to(pages::login::leave))
+        .route("/about", web::get().to(pages::about::show))
+        .route("/settings", web::get().to(pages::settings::show))
+        .route("/settings/tokens", web::post().to(pages::settings::create))
+        .route("/settings/tokens/{id}/revoke", web::post().to(pages::settings::revoke))
+        .route("/settings/access", web::post().to(pages::settings::access))
         .route("/reports", web::get().to(pages::reports::list))
         .route("/reports/{subject}", web::get().to(pages::reports::show))
         .route("/jobs", web::get().to(pages::jobs::list))

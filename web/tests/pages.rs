@@ -15,7 +15,9 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 44] = [
+const PAGES: [&str; 46] = [
+    "/about",
+    "/settings",
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",

@@ -91,6 +91,41 @@ impl Source for Fake {
         Arc::new(Self { mark: self.mark.clone() })
     }
 
+    async fn about(&self) -> Result<AboutPage> {
+        let parts = vec![("Device", self.mark.clone(), false)];
+        Ok(AboutPage { version: "1", parts, limits: vec![(self.mark.clone(), self.mark.clone())] })
+    }
+
+    async fn account(&self) -> Result<Option<AccountPage>> {
+        let token = TokenLine { id: 7, label: self.mark.clone(), scope: "read", created_at: 0, expires_at: Some(9) };
+        Ok(Some(AccountPage {
+            name: format!("ann{}", self.mark),
+            admin: false,
+            writes: true,
+            tokens: vec![token],
+            orgs: vec![(format!("acme{}", self.mark), "admin")],
+        }))
+    }
+
+    async fn create_token(&self, form: &TokenForm) -> Result<String> {
+        match form.days.as_str() {
+            "never" => Err(Failure::new(Class::Invalid, "invalid_request", format!("no days{}", self.mark))),
+            _ => Ok("stemma_secret".into()),
+        }
+    }
+
+    async fn revoke_token(&self, _id: i64) -> Result<()> {
+        Ok(())
+    }
+
+    async fn ask_access(&self, _model: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn decide_access(&self, _model: &str, _by: (&str, &str)) -> Result<()> {
+        Ok(())
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(secret == "right")
     }
@@ -268,30 +303,7 @@ impl Source for Fake {
     }
 
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
-        if query.names.iter().any(|name| name == "slow/one") {
-            return Ok(Answer::Job("01JOB".into()));
-        }
-        let count = query.names.len();
-        let cell = |row: usize, column: usize| match (row, column) {
-            (0, 2) | (2, 0) => {
-                Cell { reason: Some(format!("other architecture{}", self.mark)), ..Cell::default() }
-            }
-            (r, c) => {
-                let error = (r != c && !query.exact).then_some(0.0042);
-                Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
-            }
-        };
-        Ok(Answer::Ready(Box::new(KinshipPage {
-            models: query.names.iter().map(|name| self.name(name)).collect(),
-            base: query.base.as_deref().map(|base| self.name(base)),
-            measure: query.measure.clone(),
-            exact: query.exact,
-            device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
-            matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
-            elements: 8_030_261_248,
-            tensors: 291,
-            skipped: vec![Skipped { tensor: self.mark.clone(), reason: self.mark.clone() }],
-        })))
+        self.kinship_page(query)
     }
 
     async fn revisions(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {

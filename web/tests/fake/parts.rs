@@ -86,8 +86,47 @@ impl Fake {
                     silent: version == "1.1.0",
                 })
                 .to_vec(),
+            closure: Closure {
+                private: true,
+                gate: Some("manual"),
+                signed_in: true,
+                decides: true,
+                requests: vec![RequestLine {
+                    person: format!("bob{}", self.mark),
+                    state: "pending",
+                    asked_at: 1_732_400_000,
+                }],
+                ..Closure::default()
+            },
             ..ModelPage::default()
         }))
+    }
+
+    pub fn kinship_page(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
+        if query.names.iter().any(|name| name == "slow/one") {
+            return Ok(Answer::Job("01JOB".into()));
+        }
+        let count = query.names.len();
+        let cell = |row: usize, column: usize| match (row, column) {
+            (0, 2) | (2, 0) => {
+                Cell { reason: Some(format!("other architecture{}", self.mark)), ..Cell::default() }
+            }
+            (r, c) => {
+                let error = (r != c && !query.exact).then_some(0.0042);
+                Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
+            }
+        };
+        Ok(Answer::Ready(Box::new(KinshipPage {
+            models: query.names.iter().map(|name| self.name(name)).collect(),
+            base: query.base.as_deref().map(|base| self.name(base)),
+            measure: query.measure.clone(),
+            exact: query.exact,
+            device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
+            matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
+            elements: 8_030_261_248,
+            tensors: 291,
+            skipped: vec![Skipped { tensor: self.mark.clone(), reason: self.mark.clone() }],
+        })))
     }
 
     pub fn compare_page(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
