@@ -148,7 +148,8 @@ pub async fn remove_user(registry: Seen, user: web::Path<String>) -> Result<Http
 #[get("/api/v1/orgs")]
 pub async fn list_orgs(registry: Seen) -> Result<HttpResponse> {
     let own = jobs::organisations(&registry).await?;
-    Ok(HttpResponse::Ok().json(own.into_iter().map(|(name, role)| OrgView { name, role }).collect::<Vec<_>>()))
+    Ok(HttpResponse::Ok()
+        .json(own.into_iter().map(|(name, role)| OrgView { name, role }).collect::<Vec<_>>()))
 }
 
 /// Create an organisation; for administrators.

@@ -107,7 +107,8 @@ async fn main() -> Result<()> {
     stemma_tests::steps::arrived(&browser, "h1", "Where").await?;
     browser.goto(format!("{}/jobs/{job}", demo.address)).await?;
     job_ended(&browser).await?;
-    for (name, page) in PAGES.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
+    for (name, page) in PAGES.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name))
+    {
         let page = page.replace("{job}", &job).replace("{advisory}", &advisory);
         for (width, height) in [(390, 844), (1280, 900)] {
             for scheme in ["light", "dark"] {

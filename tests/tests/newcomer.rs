@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use stemma_tests::{
-    Browser, Database, Server,
+    Browser, Database, Server, Zoo, answer, client,
     steps::{arrived, fill, filled, follow, press, text},
 };
 use thirtyfour::By;
@@ -49,7 +49,11 @@ async fn a_group_of_a_family_is_opened_and_searched_and_two_relatives_are_compar
         browser.find(By::Css("#within")).await?.send_keys("child-77").await?;
         press(&browser, "Search").await?;
         arrived(&browser, "tbody", "many/child-77").await?;
-        ensure!(browser.find_all(By::Css("tbody tr")).await?.len() == 1, "{}", text(&browser, "tbody").await?);
+        ensure!(
+            browser.find_all(By::Css("tbody tr")).await?.len() == 1,
+            "{}",
+            text(&browser, "tbody").await?
+        );
         follow(&browser, "many/child-77").await?;
         arrived(&browser, "h1.model", "many/child-77").await?;
         follow(&browser, "Family tree").await?;
@@ -81,5 +85,32 @@ async fn a_contradiction_is_found_and_a_person_decides_about_it() -> Result<()> 
 
     browser.goto(server.url("/contradictions")).await?;
     ensure!(!text(&browser, "main").await?.contains("community/mystery-de"));
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_merge_that_was_stopped_is_asked_for_again_by_a_button() -> Result<()> {
+    let (server, zoo) = (Server::start_with(&Database::Sqlite, &["--no-worker"]).await?, Zoo::unpack()?);
+    for id in ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr"] {
+        let out = server.stemma().args(["import", "dir"]).arg(zoo.path(id)?).args(["--id", id]).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    let config = "merge_method: linear\nmodels:\n  - {model: mandoc/scribe-v1-de, parameters: {weight: 1}}\n  \
+                  - {model: mandoc/scribe-v1-fr, parameters: {weight: 1}}\n";
+    let client = client()?;
+    let request = client.post(server.url("/api/v1/merges"));
+    let (status, job) = answer(request.json(&json!({ "config": config, "output": "me/both" }))).await?;
+    ensure!(status == 202, "{job}");
+    let first = format!("/jobs/{}", job["id"].as_str().context("no id")?);
+    let browser = Browser::open().await?;
+    browser.without_scripts().await?;
+
+    browser.goto(server.url(&first)).await?;
+    press(&browser, "Stop this job").await?;
+    press(&browser, "Try again").await?;
+
+    arrived(&browser, "[data-field=state]", "queued").await?;
+    ensure!(!browser.current_url().await?.as_str().ends_with(&first), "the same job again");
+    ensure!(text(&browser, "main").await?.contains("mandoc/scribe-v1-de"));
     browser.close().await
 }

@@ -87,7 +87,10 @@ async fn an_administrator_manages_people_over_rest_and_an_organisations_own_its_
         let read = json!({ "role": "read" });
         ensure!(ask(Method::PUT, &format!("{members}/bob"), read, &ann).await? == 200);
         let (_, seen) = site.ask((Method::GET, members), Value::Null, &bob).await?;
-        ensure!(seen == json!([{ "user": "ann", "role": "admin" }, { "user": "bob", "role": "read" }]), "{seen}");
+        ensure!(
+            seen == json!([{ "user": "ann", "role": "admin" }, { "user": "bob", "role": "read" }]),
+            "{seen}"
+        );
         let (_, own) = site.ask((Method::GET, "/api/v1/orgs"), Value::Null, &bob).await?;
         ensure!(own == json!([{ "name": "acme", "role": "read" }]), "{own}");
         ensure!(ask(Method::DELETE, &format!("{members}/bob"), Value::Null, &ann).await? == 204);
@@ -202,7 +205,8 @@ async fn totals_on_the_front_page_and_in_the_metrics_are_of_what_the_asker_sees(
         let zoo = Zoo::unpack()?;
         for (id, closes) in [("acme/open", false), ("acme/closed", true)] {
             let folder = zoo.path("mandoc/scribe-v1")?;
-            let done = site.server.stemma().args(["import", "dir"]).arg(folder).args(["--id", id]).status()?;
+            let done =
+                site.server.stemma().args(["import", "dir"]).arg(folder).args(["--id", id]).status()?;
             ensure!(done.success());
             if closes {
                 ensure!(site.server.stemma().args(["access", "set", id, "--private"]).status()?.success());
@@ -218,10 +222,14 @@ async fn totals_on_the_front_page_and_in_the_metrics_are_of_what_the_asker_sees(
             line.context("no total")
         };
 
-        let (outside, inside) = (site.page("/", None, "").await?.1, site.page("/", None, &site.root).await?.1);
+        let (outside, inside) =
+            (site.page("/", None, "").await?.1, site.page("/", None, &site.root).await?.1);
 
         let total = |page: &str| {
-            page.split("<dt>models</dt><dd>").nth(1).and_then(|rest| rest.split('<').next()).map(str::to_owned)
+            page.split("<dt>models</dt><dd>")
+                .nth(1)
+                .and_then(|rest| rest.split('<').next())
+                .map(str::to_owned)
         };
         ensure!(total(&outside).as_deref() == Some("1"), "{outside}");
         ensure!(total(&inside).as_deref() == Some("2"), "{inside}");

@@ -185,7 +185,8 @@ async fn whoever_names_a_private_parent_hears_what_is_said_of_a_name_that_nobody
             .chain(["/api/v1/models?search={parent}", "/api/v1/typeahead?q={parent}"]);
         for path in paths {
             for token in [None, Some(site.other.as_str())] {
-                let of = |child: &str, parent: &str| path.replace("{child}", child).replace("{parent}", parent);
+                let of =
+                    |child: &str, parent: &str| path.replace("{child}", child).replace("{parent}", parent);
 
                 let (status, text) = site.ask(&of("bob/named", CLOSED), token).await?;
                 let (as_absent, told) = site.ask(&of("bob/other", NEVER), token).await?;
@@ -195,7 +196,9 @@ async fn whoever_names_a_private_parent_hears_what_is_said_of_a_name_that_nobody
             }
         }
         for token in [None, Some(site.other.as_str())] {
-            for (path, body) in [("/api/repos/create", json!({})), ("/api/v1/imports", json!({ "weights": "none" }))] {
+            for (path, body) in
+                [("/api/repos/create", json!({})), ("/api/v1/imports", json!({ "weights": "none" }))]
+            {
                 let mut told = Vec::new();
                 for name in [CLOSED, NEVER] {
                     let mut body = body.clone();

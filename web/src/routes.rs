@@ -53,6 +53,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/reports/{subject}", web::get().to(pages::reports::show))
         .route("/jobs", web::get().to(pages::jobs::list))
         .route("/jobs/{id}", web::get().to(pages::jobs::show))
+        .route("/jobs/{id}/retry", web::post().to(pages::jobs::retry))
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
         .route("/{name}/tree/{revision}", web::get().to(pages::model::show))
         .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))

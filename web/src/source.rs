@@ -6,11 +6,11 @@ use std::sync::Arc;
 use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
-    AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
-    ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
-    KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
-    Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
-    TokenForm, TransferForm,
+    AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
+    ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
+    HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck,
+    MethodCard, ModelPage, Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage,
+    SearchQuery, Sides, TokenForm, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -125,6 +125,8 @@ pub trait Source: Send + Sync + 'static {
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)>;
     /// One job.
     async fn job(&self, id: &str) -> Result<Option<JobPage>>;
+    /// Asks for the same as a job that failed or was stopped once more; the id of the new job.
+    async fn retry(&self, id: &str) -> Result<Option<String>>;
     /// Asks a job to stop.
     async fn cancel(&self, id: &str) -> Result<()>;
     /// Claims that the weights contradict, the latest first, and the cursor of the next page.

@@ -49,7 +49,8 @@ pub async fn safetensors_metadata(call: &Call<'_>) -> Result<HttpResponse> {
     let mut headers = Map::new();
     for shard in shards {
         let file = by_path(shard)?;
-        headers.insert(shard.to_owned(), jobs::stored_header(call.registry, (&file.digest, file.size)).await?);
+        headers
+            .insert(shard.to_owned(), jobs::stored_header(call.registry, (&file.digest, file.size)).await?);
     }
     Ok(HttpResponse::Ok().json(json!({ "index": { "metadata": index["metadata"] }, "headers": headers })))
 }

@@ -33,8 +33,13 @@ mod tests {
 
     #[test]
     fn the_distance_counts_letters_to_change_and_a_swap_of_neighbours_once() {
-        let words =
-            [("kitten", "sitting", 3), ("", "ab", 2), ("ab", "", 2), ("same", "same", 0), ("lsiten", "listen", 1)];
+        let words = [
+            ("kitten", "sitting", 3),
+            ("", "ab", 2),
+            ("ab", "", 2),
+            ("same", "same", 0),
+            ("lsiten", "listen", 1),
+        ];
         for (a, b, expected) in words {
             assert_eq!([distance(a, b), distance(b, a)], [expected; 2], "{a} {b}");
         }

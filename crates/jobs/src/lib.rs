@@ -34,6 +34,7 @@ mod registry;
 mod relatives;
 mod remote;
 mod reports;
+mod retry;
 mod revisions;
 mod searches;
 mod shapes;
@@ -80,8 +81,8 @@ pub use output::{Derived, persist, write_folder};
 pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
 pub use people::{
-    NewToken, Standing, account_name, accounts, add_account, ask_access, create_token, decide_access, members,
-    organisations, own_tokens, remove_account, remove_member, revoke_own, set_member, standing,
+    NewToken, Standing, account_name, accounts, add_account, ask_access, create_token, decide_access,
+    members, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member, standing,
 };
 pub use pull::{Pulled, Pulls, pull};
 pub use push::{Change, Push, card_notes, create_repository, push};
@@ -89,6 +90,7 @@ pub use recover::recover;
 pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
+pub use retry::{can_retry, retry};
 pub use revisions::{RevisionDiff, compare_revisions};
 pub use searches::{
     Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,

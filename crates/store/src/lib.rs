@@ -67,6 +67,7 @@ pub use searches::{CandidateRow, NewCandidate, NewSearch, SearchRow, Step};
 pub use shapes::ShapeRow;
 pub use signatures::{CurrentRevision, SignatureRow};
 pub use sketches::{SketchRow, SketchedTensor};
+pub use standins::told_key;
 pub use sweep::sweep_folder;
 pub use tokens::{Scope, TokenRow};
 pub use upsert::Upserted;

@@ -31,7 +31,9 @@ impl Store {
         let mut touched = vec![model];
         match ids_of(&tx, std::slice::from_ref(&key)).await?.get(&key).copied() {
             Some((id, _)) if id == model => {}
-            Some((ghost, true)) if private && standins::rename(&tx, &key, &standins::key_of(&key)).await? => {
+            Some((ghost, true))
+                if private && standins::rename(&tx, &key, &standins::key_of(&key)).await? =>
+            {
                 touched.push(ghost);
             }
             Some((ghost, true)) => touched.append(&mut move_ghost(&tx, ghost, &key, from).await?),

@@ -9,15 +9,24 @@ use sea_orm::DatabaseTransaction;
 use crate::{
     Error, Result,
     aliases::move_ghost,
-    models::ids_of,
+    models::{ids_of, resolve},
     rows::get,
     sql::{self, MOST_KEYS, Params},
     upsert::insert_ghosts,
 };
 
+/// What ends the key of a stand-in. In order it is before all that an id holds, so that nothing is listed between a
+/// name and its stand-in.
+const MARK: char = '!';
+
 /// The key of the stand-in for a name.
 pub fn key_of(key: &str) -> String {
-    format!("{key}?")
+    format!("{key}{MARK}")
+}
+
+/// A key as it is told: that of a stand-in as any ghost's.
+pub fn told_key(key: &str) -> &str {
+    key.strip_suffix(MARK).unwrap_or(key)
 }
 
 /// Namespaces, in lower case, of the private ones among some models, by number.
@@ -131,6 +140,18 @@ pub async fn join(tx: &DatabaseTransaction, model: i64) -> Result<Vec<i64>> {
         }
     }
     Ok(touched)
+}
+
+/// Whether a name leads to a private model.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn is_private(tx: &DatabaseTransaction, key: &str) -> Result<bool> {
+    let places = resolve(tx, &[key.to_owned()]).await?;
+    match places.get(key).and_then(|place| place.id) {
+        Some(id) => Ok(!private_among(tx, &[id]).await?.is_empty()),
+        None => Ok(false),
+    }
 }
 
 /// Makes an ordinary ghost of the stand-in, and a stand-in of the ghost, of a name: `from` and `to` are keys. Nothing

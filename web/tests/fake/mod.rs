@@ -97,7 +97,8 @@ impl Source for Fake {
     }
 
     async fn account(&self) -> Result<Option<AccountPage>> {
-        let token = TokenLine { id: 7, label: self.mark.clone(), scope: "read", created_at: 0, expires_at: Some(9) };
+        let token =
+            TokenLine { id: 7, label: self.mark.clone(), scope: "read", created_at: 0, expires_at: Some(9) };
         Ok(Some(AccountPage {
             name: format!("ann{}", self.mark),
             admin: false,
@@ -150,6 +151,9 @@ impl Source for Fake {
             likes: Some(812),
             created_at: Some(1_720_000_000),
             has_weights: weights,
+            verified: Some(weights),
+            private: weights,
+            gated: true,
             ghost: !weights,
         };
         let items = if query.text.as_deref() == Some("nothing") {
@@ -306,26 +310,8 @@ impl Source for Fake {
         self.kinship_page(query)
     }
 
-    async fn revisions(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
-        if name.starts_with("no/") {
-            return Ok(None);
-        }
-        let commit = |oid: &str| CommitView {
-            oid: format!("{oid}{}", self.mark),
-            title: format!("Retrain{}", self.mark),
-            ..CommitView::default()
-        };
-        let marked = |text: &str| format!("{text}{}", self.mark);
-        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
-        Ok(Some(RevisionsPage {
-            name: self.name(name),
-            from: commit(from),
-            to: commit(to),
-            verdict: marked("The change is minor."),
-            changes: vec![(marked("weights"), marked("one tensor"))],
-            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
-            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
-        }))
+    async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>> {
+        self.revisions_page(name, range)
     }
 
     async fn compare(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
@@ -431,10 +417,15 @@ impl Source for Fake {
             error_code: Some("lost".into()),
             error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
             outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
+            again: state == JobState::Failed,
             device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
             ..JobPage::default()
         }))
+    }
+
+    async fn retry(&self, id: &str) -> Result<Option<String>> {
+        Ok((id != "none").then(|| "01AGAIN".into()))
     }
 
     async fn cancel(&self, _id: &str) -> Result<()> {

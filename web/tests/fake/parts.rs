@@ -129,6 +129,28 @@ impl Fake {
         })))
     }
 
+    pub fn revisions_page(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
+        if name.starts_with("no/") {
+            return Ok(None);
+        }
+        let commit = |oid: &str| CommitView {
+            oid: format!("{oid}{}", self.mark),
+            title: format!("Retrain{}", self.mark),
+            ..CommitView::default()
+        };
+        let marked = |text: &str| format!("{text}{}", self.mark);
+        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
+        Ok(Some(RevisionsPage {
+            name: self.name(name),
+            from: commit(from),
+            to: commit(to),
+            verdict: marked("The change is minor."),
+            changes: vec![(marked("weights"), marked("one tensor"))],
+            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
+            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
+        }))
+    }
+
     pub fn compare_page(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
         if a.starts_with("no/") {
             return Err(Failure::not_found(format!("no model {a}{}", self.mark)));

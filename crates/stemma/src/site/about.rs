@@ -26,7 +26,9 @@ pub async fn page(registry: &Registry) -> Result<AboutPage> {
         ("Jobs waiting", Count(counts.jobs_queued).to_string(), true),
     ];
     let limits = match serde_json::to_value(registry.limits) {
-        Ok(Value::Object(limits)) => limits.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
+        Ok(Value::Object(limits)) => {
+            limits.into_iter().map(|(name, value)| (name, value.to_string())).collect()
+        }
         _ => Vec::new(),
     };
     Ok(AboutPage { version: env!("CARGO_PKG_VERSION"), parts, limits })

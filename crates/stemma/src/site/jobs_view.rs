@@ -27,6 +27,7 @@ pub fn row(job: &store::JobRow) -> JobRow {
 pub fn page(job: &store::JobRow) -> JobPage {
     JobPage {
         row: row(job),
+        again: jobs::can_retry(job),
         started_at: job.started_at,
         attempts: u64::try_from(job.attempts).unwrap_or_default(),
         cancel_requested: job.cancel_requested,

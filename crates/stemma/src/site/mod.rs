@@ -21,11 +21,11 @@ use std::sync::Arc;
 use ::web::{
     Failure, Source,
     view::{
-        AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
-        ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
-        KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
-        Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
-        TokenForm, TransferForm,
+        AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
+        ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
+        HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
+        MergeCheck, MethodCard, ModelPage, Name, Partners, RecipeForm, ReportAnswer, ReportCard,
+        RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -209,6 +209,10 @@ impl Source for Site {
 
     async fn job(&self, id: &str) -> Result<Option<JobPage>> {
         Ok(self.registry.store.job(id).await?.as_ref().map(jobs_view::page))
+    }
+
+    async fn retry(&self, id: &str) -> Result<Option<String>> {
+        Ok(jobs::retry(&self.registry, id).await?.map(|job| job.id))
     }
 
     async fn cancel(&self, id: &str) -> Result<()> {

@@ -3,8 +3,8 @@
 use domain::{Act, Gating, Relation, Role, Source, Viewer};
 use serde_json::json;
 use store::{
-    AccountKind, AccountRow, Decision, Error, GrantState, MemberRow, NewCommit, NewDecision, NewJob, Openness,
-    Publish, Scope, SearchQuery, Store, TokenRow,
+    AccountKind, AccountRow, Decision, Error, GrantState, MemberRow, NewCommit, NewDecision, NewJob,
+    Openness, Publish, Scope, SearchQuery, Store, TokenRow,
 };
 
 use crate::{
@@ -163,6 +163,20 @@ async fn a_name_that_a_private_model_has_is_a_ghost_to_whoever_names_it(db: Db) 
     let inside = db.store.seen_by(member(Role::Read));
 
     let (closed, absent) = (told(&outside, "org/base").await, told(&outside, "org/none").await);
+    for text in ["!", "base!", "org/base!"] {
+        let query = SearchQuery { text: Some(text.into()), limit: 9, ..SearchQuery::default() };
+        assert!(outside.search(query).await.unwrap().items.is_empty(), "{text}");
+    }
+    let mut listed = SearchQuery { sort: store::Sort::Name, limit: 1, ..SearchQuery::default() };
+    let mut names = Vec::new();
+    loop {
+        let page = outside.search(listed.clone()).await.unwrap();
+        names.extend(page.items.into_iter().map(|row| row.name.to_lowercase()));
+        let Some(next) = page.next else { break };
+        assert!(!next.contains('!'), "{next}");
+        listed.cursor = Some(next);
+    }
+    assert_eq!(names, ["a/b", "a/c", "org/base", "org/none"]);
 
     assert_eq!(closed.replace("org/base", "org/none").replace("a/b", "a/c"), absent);
     assert_eq!(inside.model_by_id("org/base").await.unwrap().unwrap().id, parent);
@@ -236,7 +250,8 @@ async fn a_hidden_name_is_refused_as_an_absent_one_is(db: Db) {
     }
     let outside = db.store.seen_by(Viewer { name: Some("bob".into()), ..Viewer::default() });
 
-    let pairs = [("free/base", "free/none"), ("bare", "none"), ("old/name", "old/none"), ("new/name", "new/none")];
+    let pairs =
+        [("free/base", "free/none"), ("bare", "none"), ("old/name", "old/none"), ("new/name", "new/none")];
     for (closed, absent) in pairs {
         for act in [Act::Write, Act::Govern, Act::Close] {
             let told = async |name: &str| {
