@@ -19,6 +19,7 @@ mod merges;
 mod models;
 mod nowhere;
 mod openapi;
+mod people;
 mod relatives;
 mod relay;
 mod reports;
@@ -89,6 +90,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(watches::remove_watch)
         .service(transfers::create_transfer)
         .configure(searches::configure)
+        .configure(people::configure)
         .service(transplants::create_transplant)
         .service(jobs_api::list_jobs)
         .service(job_events::job_events)

@@ -52,6 +52,18 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::watches::list_watches,
         crate::watches::create_watch,
         crate::watches::remove_watch,
+        crate::people::list_users,
+        crate::people::add_user,
+        crate::people::remove_user,
+        crate::people::list_orgs,
+        crate::people::create_org,
+        crate::people::remove_org,
+        crate::people::list_members,
+        crate::people::set_member,
+        crate::people::remove_member,
+        crate::people::list_tokens,
+        crate::people::create_token,
+        crate::people::revoke_token,
         crate::transfers::create_transfer,
         crate::searches::list_searches,
         crate::searches::create_search,
@@ -110,7 +122,7 @@ mod tests {
             .paths
             .paths
             .values()
-            .flat_map(|item| [&item.get, &item.head, &item.post, &item.delete])
+            .flat_map(|item| [&item.get, &item.head, &item.post, &item.put, &item.delete])
             .flatten()
             .map(|operation| operation.operation_id.clone().unwrap())
             .collect();

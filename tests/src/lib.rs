@@ -9,6 +9,7 @@ mod program;
 mod proxy;
 mod python;
 mod rest;
+pub mod steps;
 mod zoo;
 
 pub use browser::Browser;

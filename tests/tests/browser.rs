@@ -3,106 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use stemma_tests::{Browser, Server, Zoo, databases};
-use thirtyfour::{By, Key, error::WebDriverResult};
+use stemma_tests::{
+    Browser, databases,
+    steps::{arrived, fill, filled, follow, job_ended, press, settled, text},
+};
+use thirtyfour::{By, Key};
 
 const ENOUGH: Duration = Duration::from_secs(30);
-
-const HOSTILE: &str = r#"{"id":"evil/card","tags":["base_model:finetune:mandoc/scribe-v1","<script>window.caught=1</script>"],"cardData":{"license":"<img src=x onerror=window.caught=2>"},"card":"---\nlicense: mit\n---\n# Hi\n<script>window.caught=3</script><img src=x onerror=\"window.caught=4\"><a href=\"javascript:window.caught=5\">x</a>"}"#;
-
-/// A server with the tiny models and one hostile neighbour.
-async fn filled(database: &stemma_tests::Database) -> Result<Server> {
-    let (server, zoo) = (Server::start(database).await?, Zoo::unpack()?);
-    for id in zoo.ids()? {
-        run(server.stemma().args(["import", "dir"]).arg(zoo.path(&id)?).args(["--id", &id]))?;
-    }
-    let dump = server.data().join("hostile.jsonl");
-    fs_err::write(&dump, format!("{HOSTILE}\n"))?;
-    run(server.stemma().args(["import", "dump"]).arg(&dump))?;
-    Ok(server)
-}
-
-fn run(command: &mut std::process::Command) -> Result<()> {
-    let out = command.output()?;
-    ensure!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-    Ok(())
-}
-
-/// A page may be in the middle of giving way to the next one: what fails then is tried again for a while.
-async fn settled<T>(look: impl AsyncFn() -> WebDriverResult<T>) -> Result<T> {
-    let deadline = Instant::now() + ENOUGH;
-    loop {
-        match look().await {
-            Ok(seen) => return Ok(seen),
-            Err(error) if Instant::now() > deadline => return Err(error.into()),
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
-}
-
-async fn text(browser: &Browser, selector: &str) -> Result<String> {
-    settled(async || browser.find(By::Css(selector)).await?.text().await)
-        .await
-        .with_context(|| format!("no {selector}"))
-}
-
-async fn follow(browser: &Browser, link: &str) -> Result<()> {
-    settled(async || browser.find(By::LinkText(link)).await?.click().await)
-        .await
-        .with_context(|| format!("no link {link}"))
-}
-
-async fn fill(browser: &Browser, name: &str, value: &str) -> Result<()> {
-    settled(async || {
-        let field = browser.find(By::Name(name)).await?;
-        field.clear().await?;
-        field.send_keys(value).await
-    })
-    .await
-    .with_context(|| format!("no field {name}"))
-}
-
-async fn press(browser: &Browser, label: &str) -> Result<()> {
-    let button = format!("//main//button[normalize-space()='{label}']");
-    settled(async || browser.find(By::XPath(button.as_str())).await?.click().await)
-        .await
-        .with_context(|| format!("no button {label}"))
-}
-
-/// Waits until a page on which `selector` says `part` has taken the place of the one before.
-async fn arrived(browser: &Browser, selector: &str, part: &str) -> Result<()> {
-    let deadline = Instant::now() + ENOUGH;
-    loop {
-        let seen = text(browser, selector).await?;
-        if seen.contains(part) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "{selector} still says `{seen}`");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Waits until the job page says how the job ended.
-async fn ended(browser: &Browser) -> Result<String> {
-    let deadline = Instant::now() + ENOUGH;
-    loop {
-        let state = match browser.find(By::Css("[data-field=state]")).await {
-            Ok(element) => element.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
-        };
-        if matches!(state.as_str(), "succeeded" | "failed" | "cancelled") {
-            return Ok(state);
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "the job page still says `{state}`: {}",
-            text(browser, "main").await?
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
 
 #[tokio::test]
 async fn a_reader_finds_a_model_and_follows_its_line() -> Result<()> {
@@ -204,7 +113,7 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
         fill(&browser, "target_base", "mandoc/scribe-v1.1").await?;
         fill(&browser, "output", "tests/transferred").await?;
         press(&browser, "Start the transfer").await?;
-        ensure!(ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
+        ensure!(job_ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
         browser.resize((360, 800)).await?;
         browser.refresh().await?;
         let seen: Value = browser.execute(LOOK, vec![]).await?.convert()?;
@@ -225,7 +134,7 @@ async fn merges_and_transfers_run_from_their_forms_with_and_without_scripts() ->
         arrived(&browser, "textarea[name=yaml]", "merge_method").await?;
         fill(&browser, "output", "tests/merged").await?;
         press(&browser, "Start the merge").await?;
-        ensure!(ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
+        ensure!(job_ended(&browser).await? == "succeeded", "{}", text(&browser, "main").await?);
         follow(&browser, "tests/merged").await?;
         arrived(&browser, "h1.model", "tests/merged").await?;
         let page = text(&browser, "main").await?;
@@ -329,28 +238,72 @@ async fn faults_of_a_recipe_are_shown_beside_the_form_that_is_still_filled() -> 
 async fn every_page_fits_asks_no_other_machine_and_runs_no_foreign_script() -> Result<()> {
     let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
     let axe = axe()?;
-    for width in [360, 1280] {
+    for width in [360, 390, 1280] {
         for scheme in ["light", "dark"] {
             browser.resize((width, 800)).await?;
             browser.prefer_colours(scheme).await?;
             for page in PAGES {
-                browser.goto(server.url(page)).await?;
-                let seen: Value = browser.execute(LOOK, vec![]).await?.convert()?;
-                let wrong = |what: &str| format!("{page} at {width} px in {scheme}: {what}: {seen}");
-                ensure!(seen["width"].as_u64() <= Some(width.into()), "{}", wrong("wider than the window"));
-                ensure!(seen["foreign"] == json!([]), "{}", wrong("asks elsewhere"));
-                ensure!(seen["caught"] == Value::Null, "{}", wrong("a foreign script ran"));
-                ensure!(seen["headings"] == 1 && seen["main"] == 1, "{}", wrong("not one heading"));
-                ensure!(seen["contrast"].as_f64() >= Some(4.5), "{}", wrong("text too faint"));
-                ensure!(seen["unlabelled"] == 0, "{}", wrong("a field without a label"));
-                if let Some(axe) = axe.as_deref().filter(|_| width == 1280) {
-                    let found = faults(&browser, axe).await?;
-                    ensure!(found.is_empty(), "{page} in {scheme} is not accessible: {found:#?}");
-                }
+                sound(&browser, &server.url(page), (width, scheme, axe.as_deref())).await?;
             }
         }
     }
     browser.close().await
+}
+
+#[tokio::test]
+async fn pages_for_whoever_signed_in_are_as_sound_as_the_others() -> Result<()> {
+    const CLOSED: &str = "mandoc/scribe-v1-fr";
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+    let run = |words: &[&str]| -> Result<Value> {
+        let out = server.stemma().args(words).arg("--json").output()?;
+        ensure!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        Ok(serde_json::from_slice(&out.stdout).unwrap_or_default())
+    };
+    let token = run(&["user", "add", "ann"])?["token"].as_str().unwrap_or_default().to_owned();
+    run(&["org", "create", "mandoc"])?;
+    run(&["org", "add", "mandoc", "ann", "--role", "admin"])?;
+    run(&["access", "set", CLOSED, "--private", "--gate", "manual"])?;
+    run(&["access", "grant", CLOSED, "bob"])?;
+    let axe = axe()?;
+
+    browser.goto(server.url("/login")).await?;
+    fill(&browser, "token", &token).await?;
+    press(&browser, "Sign in").await?;
+    arrived(&browser, "h1", "Where does a model come from").await?;
+
+    for width in [390, 1280] {
+        for scheme in ["light", "dark"] {
+            browser.resize((width, 800)).await?;
+            browser.prefer_colours(scheme).await?;
+            for page in ["/settings", "/mandoc/scribe-v1-fr", "/models?search=scribe"] {
+                sound(&browser, &server.url(page), (width, scheme, axe.as_deref())).await?;
+                ensure!(page == "/settings" || text(&browser, "main").await?.contains("private"), "{page}");
+            }
+        }
+    }
+    browser.goto(server.url("/settings")).await?;
+    fill(&browser, "label", "bench").await?;
+    press(&browser, "Make a token").await?;
+    arrived(&browser, "[role=status]", "stemma_").await?;
+    browser.close().await
+}
+
+/// Opens a page and checks what can be measured of it.
+async fn sound(browser: &Browser, page: &str, (width, scheme, axe): (u32, &str, Option<&str>)) -> Result<()> {
+    browser.goto(page).await?;
+    let seen: Value = browser.execute(LOOK, vec![]).await?.convert()?;
+    let wrong = |what: &str| format!("{page} at {width} px in {scheme}: {what}: {seen}");
+    ensure!(seen["width"].as_u64() <= Some(width.into()), "{}", wrong("wider than the window"));
+    ensure!(seen["foreign"] == json!([]), "{}", wrong("asks elsewhere"));
+    ensure!(seen["caught"] == Value::Null, "{}", wrong("a foreign script ran"));
+    ensure!(seen["headings"] == 1 && seen["main"] == 1, "{}", wrong("not one heading"));
+    ensure!(seen["contrast"].as_f64() >= Some(4.5), "{}", wrong("text too faint"));
+    ensure!(seen["unlabelled"] == 0, "{}", wrong("a field without a label"));
+    if let Some(axe) = axe.filter(|_| width != 360) {
+        let found = faults(browser, axe).await?;
+        ensure!(found.is_empty(), "{page} at {width} px in {scheme} is not accessible: {found:#?}");
+    }
+    Ok(())
 }
 
 /// The accessibility rules of axe-core, where `STEMMA_TEST_AXE` names its script, as `scripts/test` sees to.
@@ -372,7 +325,9 @@ async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
     Ok(browser.execute_async(run, vec![]).await?.convert()?)
 }
 
-const PAGES: [&str; 36] = [
+const PAGES: [&str; 38] = [
+    "/about",
+    "/advisories?model=mandoc/scribe-v1",
     "/login",
     "/docs/errors",
     "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base&module=q&layer=1",

@@ -1,6 +1,11 @@
 //! The same journey without a server: folders and dumps in, trees, numbers, diffs, transfers and merges out.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use safetensors::SafeTensors;
@@ -54,6 +59,21 @@ impl Place {
     fn read(&self, name: &str) -> Result<Vec<u8>> {
         Ok(fs_err::read(self.data.path().join(name))?)
     }
+}
+
+#[test]
+fn the_demo_listens_where_the_configuration_says() -> Result<()> {
+    let place = Place::on(&Database::Sqlite)?;
+    let mut command = place.command("demo");
+    let mut demo = command.env("STEMMA_LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn()?;
+    let mut told = String::new();
+
+    BufReader::new(demo.stdout.take().context("no output")?).read_line(&mut told)?;
+
+    demo.kill()?;
+    demo.wait()?;
+    ensure!(told.starts_with("listening on http://127.0.0.1:") && !told.contains(":8080"), "{told}");
+    Ok(())
 }
 
 #[test]

@@ -161,6 +161,60 @@ async fn a_tree_shows_a_private_model_as_a_nameless_ghost() -> Result<()> {
 }
 
 #[tokio::test]
+async fn whoever_names_a_private_parent_hears_what_is_said_of_a_name_that_nobody_has() -> Result<()> {
+    for database in databases() {
+        let site = Site::with(&database, &["--private"]).await?;
+        for (id, parent) in [("bob/named", CLOSED), ("bob/other", NEVER)] {
+            let card = format!("---\nbase_model: {parent}\n---\n# Card\n");
+            let part = multipart::Part::bytes(card.into_bytes()).file_name("README.md");
+            let form = multipart::Form::new().part("file", part);
+            let request = site.client.post(site.server.url(&format!("/api/v1/models/{id}"))).multipart(form);
+            let status = request.bearer_auth(&site.other).send().await?.status();
+            ensure!(status == 201, "{id}: {status}");
+        }
+        let alike = |text: &str| -> String {
+            let text = plain(text).replace("other", "named").replace("scribe-v1-xx", "scribe-v1-de");
+            // Without numbers and digests, which are of the children.
+            text.chars().filter(|c| !c.is_ascii_hexdigit()).collect()
+        };
+        let paths = ["/api/v1/models/{child}/edges", "/api/v1/models/{child}/lineage", "/{child}/lineage"]
+            .into_iter()
+            .chain(["/api/v1/models/{parent}", "/api/v1/models/{parent}/lineage", "/{parent}"])
+            .chain(["/api/v1/models/{parent}/children", "/{parent}/children", "/{parent}/lineage"])
+            .chain(["/api/models/{parent}", "/api/models?filter=base_model:{parent}"])
+            .chain(["/api/v1/models/{parent}/edges", "/{parent}/resolve/main/config.json"])
+            .chain(["/api/v1/models?search={parent}", "/api/v1/typeahead?q={parent}"]);
+        for path in paths {
+            for token in [None, Some(site.other.as_str())] {
+                let of =
+                    |child: &str, parent: &str| path.replace("{child}", child).replace("{parent}", parent);
+
+                let (status, text) = site.ask(&of("bob/named", CLOSED), token).await?;
+                let (as_absent, told) = site.ask(&of("bob/other", NEVER), token).await?;
+
+                let (text, told) = (alike(&text), alike(&told));
+                ensure!(status == as_absent && text == told, "{path}: {status} {text}\n{as_absent} {told}");
+            }
+        }
+        for token in [None, Some(site.other.as_str())] {
+            for (path, body) in
+                [("/api/repos/create", json!({})), ("/api/v1/imports", json!({ "weights": "none" }))]
+            {
+                let mut told = Vec::new();
+                for name in [CLOSED, NEVER] {
+                    let mut body = body.clone();
+                    body[if path.ends_with("imports") { "model" } else { "name" }] = name.into();
+                    let (status, answer) = site.send((path, body), token).await?;
+                    told.push((status, alike(&answer.to_string())));
+                }
+                ensure!(told[0] == told[1], "{path}: {told:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_calculation_reads_a_model_that_its_asker_may_not_read() -> Result<()> {
     let recipe = |model: &str| {
         let config = format!(

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use domain::{Class, Fault, Item, Viewer};
 
 use crate::view::{
-    AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
-    ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
-    KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
-    Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
-    TransferForm,
+    AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
+    ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
+    HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck,
+    MethodCard, ModelPage, Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage,
+    SearchQuery, Sides, TokenForm, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -64,6 +64,19 @@ pub trait Source: Send + Sync + 'static {
     /// Whether this is the secret of a living access token.
     async fn is_token(&self, secret: &str) -> Result<bool>;
 
+    /// The registry at work.
+    async fn about(&self) -> Result<AboutPage>;
+    /// Who asks; none for somebody who is not signed in.
+    async fn account(&self) -> Result<Option<AccountPage>>;
+    /// Makes a token for whoever asks; its secret.
+    async fn create_token(&self, form: &TokenForm) -> Result<String>;
+    /// Ends a token of whoever asks.
+    async fn revoke_token(&self, id: i64) -> Result<()>;
+    /// Asks for a gated model's files.
+    async fn ask_access(&self, model: &str) -> Result<()>;
+    /// Decides about a person's request for a model's files: accepted, rejected or pending.
+    async fn decide_access(&self, model: &str, by: (&str, &str)) -> Result<()>;
+
     /// The size of the catalogue.
     async fn counts(&self) -> Result<Counts>;
     /// Counts and the biggest families (about ten).
@@ -112,6 +125,8 @@ pub trait Source: Send + Sync + 'static {
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)>;
     /// One job.
     async fn job(&self, id: &str) -> Result<Option<JobPage>>;
+    /// Asks for the same as a job that failed or was stopped once more; the id of the new job.
+    async fn retry(&self, id: &str) -> Result<Option<String>>;
     /// Asks a job to stop.
     async fn cancel(&self, id: &str) -> Result<()>;
     /// Claims that the weights contradict, the latest first, and the cursor of the next page.

@@ -15,7 +15,9 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 44] = [
+const PAGES: [&str; 46] = [
+    "/about",
+    "/settings",
     "/advisories",
     "/advisories?model=<script>",
     "/advisories/STM-1",
@@ -304,4 +306,33 @@ async fn a_name_without_an_organisation_has_a_family_tree() {
 
     assert_eq!(status, StatusCode::OK);
     assert!(body.contains("Family tree of distilgpt2"), "{body}");
+}
+
+#[actix_web::test]
+async fn a_job_that_failed_is_asked_for_again_by_its_button() {
+    let post = |id: &str| test::TestRequest::post().uri(&format!("/jobs/{id}/retry"));
+
+    let (_, _, page) = get("/jobs/failed").await;
+    let (again, location, _) = ask("", post("failed")).await;
+    let (unknown, ..) = ask("", post("none")).await;
+
+    assert!(page.contains("Try again") && !get("/jobs/01JD8Z").await.2.contains("Try again"));
+    assert_eq!((again, location.as_str()), (StatusCode::SEE_OTHER, "/jobs/01AGAIN"));
+    assert_eq!(unknown, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
+async fn forms_about_tokens_and_access_lead_back_to_their_pages() {
+    let post = |path: &str, form: &str| test::TestRequest::post().uri(path).set_payload(form.to_owned());
+
+    let (made, _, told) = ask("", post("/settings/tokens", "label=x&days=")).await;
+    let (refused, _, wrong) = ask(HOSTILE, post("/settings/tokens", "label=%3Cscript%3E&days=never")).await;
+    let (asked, back, _) = ask("", post("/settings/access", "model=org/name")).await;
+    let (revoked, settings, _) = ask("", post("/settings/tokens/7/revoke", "")).await;
+
+    assert!(made == StatusCode::CREATED && told.contains("stemma_secret"));
+    assert!(refused == StatusCode::UNPROCESSABLE_ENTITY && wrong.contains("never"), "{wrong}");
+    assert_eq!(wrong.matches("<script").count(), 2, "{wrong}");
+    assert_eq!((asked, back.as_str()), (StatusCode::SEE_OTHER, "/org/name#access"));
+    assert_eq!((revoked, settings.as_str()), (StatusCode::SEE_OTHER, "/settings"));
 }

@@ -12,8 +12,7 @@ pub(super) fn bare(model: &Model) -> String {
 
 /// The package URL with the Hub's commit where it is known.
 pub(super) fn versioned(model: &Model) -> String {
-    let hex = |commit: &&str| commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
-    match model.commit.as_deref().filter(hex) {
+    match model.commit.as_deref().filter(|commit| domain::is_commit(commit)) {
         Some(commit) => format!("{}@{}", bare(model), commit.to_ascii_lowercase()),
         None => bare(model),
     }

@@ -1,6 +1,6 @@
 //! Which names are former names of parents the Hub resolved under their present ones.
 
-use domain::RepoId;
+use domain::{RepoId, distance};
 
 /// Names compared letter by letter on either side; lists this long come from no person.
 const COMPARED: usize = 64;
@@ -41,35 +41,12 @@ pub(super) fn former(unknown: &[&RepoId], resolved: &[Resolved<'_>]) -> Vec<usiz
 fn likeness(a: &RepoId, b: &RepoId) -> usize {
     let [a, b] = [a, b].map(|id| id.name().to_ascii_lowercase());
     let longest = a.len().max(b.len());
-    1_000 - 1_000 * distance(a.as_bytes(), b.as_bytes()) / longest.max(1)
-}
-
-/// Levenshtein's distance.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(row[j].min(corner) + 1);
-        }
-    }
-    row[b.len()]
+    1_000 - 1_000 * distance(&a, &b) / longest.max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_distance_counts_the_letters_to_change() {
-        for (a, b, expected) in [("kitten", "sitting", 3), ("", "ab", 2), ("ab", "", 2), ("same", "same", 0)]
-        {
-            assert_eq!(distance(a.as_bytes(), b.as_bytes()), expected, "{a} {b}");
-        }
-    }
 
     fn found(unknown: &[&str], resolved: &[(&str, bool)]) -> Vec<usize> {
         let id = |name: &str| RepoId::parse(name).unwrap();

@@ -54,20 +54,6 @@ pub fn unknown(word: &str, known: &[&str]) -> String {
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let fold = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     let word = fold(word);
-    let near = known.iter().map(|known| (distance(&word, &fold(known)), *known)).min()?;
+    let near = known.iter().map(|known| (domain::distance(&word, &fold(known)), *known)).min()?;
     (near.0 <= 1 + word.len().max(near.1.len()) / 3).then_some(near.1)
-}
-
-/// Levenshtein distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

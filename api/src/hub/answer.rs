@@ -105,8 +105,7 @@ pub async fn commit_of(registry: &Registry, row: &ModelRow, name: &str) -> Resul
 
 /// 40 hex digits for a state of a repository: the commit's, else what the Hub said, else made of the name.
 pub fn sha(row: &ModelRow, commit: Option<&CommitRow>) -> String {
-    let is_sha = |text: &&String| text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    match (commit, row.sha.as_ref().filter(is_sha)) {
+    match (commit, row.sha.as_ref().filter(|text| domain::is_commit(text))) {
         (Some(commit), _) => commit.oid.clone(),
         (None, Some(known)) => known.clone(),
         (None, None) => hex_of(&row.name.to_ascii_lowercase(), 40),

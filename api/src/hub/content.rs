@@ -1,10 +1,7 @@
 //! File contents by way of the API's addresses, and the headers of sharded weights.
 
 use actix_web::HttpResponse;
-use domain::Digest;
-use futures::TryStreamExt as _;
 use http::{Problem, Result};
-use jobs::Registry;
 use serde_json::{Map, Value, json};
 use store::MAIN;
 
@@ -52,23 +49,8 @@ pub async fn safetensors_metadata(call: &Call<'_>) -> Result<HttpResponse> {
     let mut headers = Map::new();
     for shard in shards {
         let file = by_path(shard)?;
-        headers.insert(shard.to_owned(), header(call.registry, &file.digest, file.size).await?);
+        headers
+            .insert(shard.to_owned(), jobs::stored_header(call.registry, (&file.digest, file.size)).await?);
     }
     Ok(HttpResponse::Ok().json(json!({ "index": { "metadata": index["metadata"] }, "headers": headers })))
-}
-
-/// The JSON header of a stored safetensors file.
-async fn header(registry: &Registry, digest: &Digest, size: u64) -> Result<Value> {
-    let bad = |what: &str| Problem::bad_request(format!("{digest} is no safetensors file: {what}"));
-    let read = async |range: std::ops::Range<u64>| -> Result<Vec<u8>> {
-        let parts: Vec<_> = registry.store.stream(digest, range).await?.try_collect().await?;
-        Ok(parts.concat())
-    };
-    let length = read(0..8.min(size)).await?;
-    let length: [u8; 8] = length.try_into().map_err(|_| bad("it is shorter than 8 bytes"))?;
-    let length = u64::from_le_bytes(length);
-    if length > registry.limits.header_bytes || length > size.saturating_sub(8) {
-        return Err(bad("its header is too long"));
-    }
-    serde_json::from_slice(&read(8..8 + length).await?).map_err(|error| bad(&error.to_string()))
 }

@@ -130,6 +130,13 @@ pub enum Act {
     Close,
 }
 
+impl Act {
+    /// Whether something is different afterwards.
+    pub const fn changes(self) -> bool {
+        matches!(self, Self::Write | Self::Govern | Self::Close)
+    }
+}
+
 /// A model as far as access depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Thing<'a> {

@@ -17,6 +17,7 @@ pub struct BadRepoId(pub String);
 
 /// First segments of the addresses that this service needs itself: no organisation or bare name is called so.
 pub const RESERVED: &[&str] = &[
+    "about",
     "advisories",
     "api",
     "atlas",
@@ -37,6 +38,7 @@ pub const RESERVED: &[&str] = &[
     "readyz",
     "reports",
     "search",
+    "settings",
     "static",
     "transfers",
 ];

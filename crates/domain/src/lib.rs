@@ -12,6 +12,7 @@ pub mod json;
 mod limits;
 mod metadata;
 mod path;
+mod spelling;
 
 pub use access::{Act, Gating, Refusal, Role, Thing, Viewer};
 pub use device::Used;
@@ -22,3 +23,4 @@ pub use id::{BadRepoId, RESERVED, RepoId};
 pub use limits::Limits;
 pub use metadata::{DeclaredParent, Metadata, Note};
 pub use path::{BadPath, RelativePath};
+pub use spelling::{distance, is_commit};

@@ -194,7 +194,7 @@ fn log(error: &Error) {
 fn entry(row: &CatalogueRow) -> Entry<'_> {
     Entry {
         id: row.id,
-        key: &row.key,
+        key: store::told_key(&row.key),
         ghost: row.ghost,
         weights: row.has_weights,
         org: row.org.as_deref(),

@@ -42,6 +42,14 @@ pub enum Error {
     UnknownWatch(String),
     #[error("there is no advisory `{0}`; list them to see those that are there")]
     UnknownAdvisory(String),
+    #[error("there is no user, organisation or member `{0}`")]
+    UnknownAccount(String),
+    #[error("you have no token {0}; list them to see those that are there")]
+    UnknownToken(i64),
+    #[error("`{0}` is not a user's or an organisation's name; expected the first part of a model's id")]
+    BadAccount(String),
+    #[error("only {0} may do this")]
+    NotAdmin(String),
     /// Everything wrong with a search or with scores for it.
     #[error("{}", told(.0))]
     BadSearch(Vec<Item>),
@@ -92,6 +100,10 @@ impl Fault for Error {
             Self::UnknownSearch(_) => "unknown_search",
             Self::UnknownWatch(_) => "unknown_watch",
             Self::UnknownAdvisory(_) => "unknown_advisory",
+            Self::UnknownAccount(_) => "unknown_account",
+            Self::UnknownToken(_) => "unknown_token",
+            Self::BadAccount(_) => "bad_user",
+            Self::NotAdmin(_) => "not_admin",
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
             Self::TooManyListeners(_) => "too_many_listeners",
@@ -113,7 +125,10 @@ impl Fault for Error {
             | Self::UnknownRevision { .. }
             | Self::UnknownSearch(_)
             | Self::UnknownWatch(_)
-            | Self::UnknownAdvisory(_) => Class::NotFound,
+            | Self::UnknownAdvisory(_)
+            | Self::UnknownAccount(_)
+            | Self::UnknownToken(_) => Class::NotFound,
+            Self::NotAdmin(_) => Class::Forbidden,
             Self::NoBase { .. }
             | Self::NoWeights(_)
             | Self::NoHub(_)
@@ -121,9 +136,11 @@ impl Fault for Error {
             | Self::OutputExists(_)
             | Self::Cancelled
             | Self::LeaseLost => Class::Conflict,
-            Self::EmptyFolder(_) | Self::ReservedName(_) | Self::BadSearch(_) | Self::Invalid(_) => {
-                Class::Invalid
-            }
+            Self::EmptyFolder(_)
+            | Self::ReservedName(_)
+            | Self::BadSearch(_)
+            | Self::BadAccount(_)
+            | Self::Invalid(_) => Class::Invalid,
             Self::TooManyListeners(_) | Self::IndexPending | Self::ReportPending => Class::Unavailable,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }

@@ -25,6 +25,7 @@ mod operand;
 mod output;
 mod parentage;
 mod pedigrees;
+mod people;
 mod provenance;
 mod pull;
 mod push;
@@ -33,8 +34,10 @@ mod registry;
 mod relatives;
 mod remote;
 mod reports;
+mod retry;
 mod revisions;
 mod searches;
+mod shapes;
 mod sketches;
 mod stages;
 mod submit;
@@ -77,17 +80,23 @@ pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder};
 pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
+pub use people::{
+    NewToken, Standing, account_name, accounts, add_account, ask_access, create_token, decide_access,
+    members, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member, standing,
+};
 pub use pull::{Pulled, Pulls, pull};
 pub use push::{Change, Push, card_notes, create_repository, push};
 pub use recover::recover;
 pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
+pub use retry::{can_retry, retry};
 pub use revisions::{RevisionDiff, compare_revisions};
 pub use searches::{
     Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
     tell,
 };
+pub use shapes::stored_header;
 pub use stages::plan_stages;
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};

@@ -11,7 +11,7 @@ use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{JobRow, NewCommit, NewJob, Openness, ShapeRow};
-use weights::ReadAt as _;
+use weights::{Header, ReadAt as _};
 
 use crate::{
     Error, Gathered, Incoming, Made, Registry, ingest::not_reserved, ingest_files, kinds::IMPORT_MODEL,
@@ -250,23 +250,18 @@ async fn described(registry: &Registry, id: &RepoId, repository: &Repository) ->
 async fn headers(registry: &Registry, repository: &Repository) -> Result<Vec<ShapeRow>, Error> {
     let mut found = Vec::new();
     for (path, file) in &repository.files {
-        if !path.as_str().ends_with(".safetensors") || file.len() < 8 {
+        if !path.as_str().ends_with(".safetensors") {
             continue;
         }
-        let length = file.part(0, 8).await?;
-        let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
-        if length > registry.limits.header_bytes || length > file.len() - 8 {
-            return Err(Error::Invalid(format!("`{path}` has a header of {length} bytes")));
-        }
-        let header: serde_json::Map<String, Value> = serde_json::from_slice(&file.part(8, 8 + length).await?)
-            .map_err(|error| Error::Invalid(format!("the header of `{path}` cannot be read: {error}")))?;
-        let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__");
-        found.extend(tensors.filter_map(|(name, tensor)| {
-            let sizes = tensor.get("shape")?.as_array()?.iter().map(|size| size.as_u64().unwrap_or(0));
-            let (dtype, shape) = (tensor.get("dtype")?.as_str()?.to_owned(), sizes.collect());
-            let place = |at: usize| tensor.get("data_offsets")?.get(at)?.as_u64();
-            let bytes = place(1)?.saturating_sub(place(0)?);
-            Some(ShapeRow { name, dtype, shape, bytes, file: path.as_str().to_owned() })
+        let (size, limits) = (file.len(), &registry.limits);
+        let end = Header::end(&file.part(0, size.min(8)).await?, (size, path.as_str()), limits)?;
+        let header = Header::parse(&file.part(8, end).await?, (size, path.as_str()), limits)?;
+        found.extend(header.tensors.into_iter().map(|(tensor, place)| ShapeRow {
+            name: tensor.name,
+            dtype: tensor.dtype.name().to_owned(),
+            shape: tensor.shape,
+            bytes: place.end - place.start,
+            file: path.as_str().to_owned(),
         }));
         let most = registry.limits.tensors;
         if found.len() > most {
@@ -309,7 +304,7 @@ async fn fetch(
     }
     check_paths(&gathered)?;
     // The commit is the Hub's own, so that who names it there finds it here.
-    let oid = Some(repository.commit.clone()).filter(|oid| is_commit(oid));
+    let oid = Some(repository.commit.clone()).filter(|oid| domain::is_commit(oid));
     let title = if oid.is_some() { "Import from the Hub" } else { "Publish" }.to_owned();
     let commit = NewCommit { oid, title, ..NewCommit::default() };
     ingest_files(registry, id, gathered, Made { commit, ..Made::default() }).await?;
@@ -385,10 +380,6 @@ async fn one_file(
         return Err(Error::Invalid(format!("{}: {digest} came, the Hub states {stated}", file.url())));
     }
     Ok((digest, false))
-}
-
-fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// How a model is closed at the Hub; nothing inside for one that is open.

@@ -98,9 +98,9 @@ pub struct Place {
 pub enum Command {
     /// A registry with real families and tiny trained models, served.
     Demo {
-        /// Address to listen on.
-        #[arg(long, default_value = "127.0.0.1:8080")]
-        listen: String,
+        /// Address to listen on [default: 127.0.0.1:8080].
+        #[arg(long)]
+        listen: Option<String>,
     },
     /// Serve pages and REST, with a worker inside.
     Serve {

@@ -1,7 +1,7 @@
 //! Which `STEMMA_…` variables are ours. Others may share the prefix: Kubernetes sets `STEMMA_PORT` and more in every
 //! container beside a service called `stemma`.
 
-use domain::Limits;
+use domain::{Limits, distance};
 use figment::providers::Env;
 
 const PREFIX: &str = "STEMMA_";
@@ -47,27 +47,9 @@ pub fn slips<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, String)>
     names.filter_map(|name| Some((name, meant(name)?))).collect()
 }
 
-/// Letters to add, drop, change or swap with a neighbour to get from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to) = (from.as_bytes(), to.as_bytes());
-    let mut rows = vec![(0..=to.len()).collect::<Vec<usize>>()];
-    for (i, a) in from.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let mut best = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{distance, slips};
+    use super::slips;
 
     #[test]
     fn slips_of_the_pen_are_told_from_variables_of_others() {
@@ -93,13 +75,5 @@ mod tests {
         );
         assert_eq!(found[0].1, "STEMMA_DATABASE");
         assert_eq!(found[2].1, "STEMMA_LIMITS__PAGE_MAX");
-    }
-
-    #[test]
-    fn a_swap_of_neighbours_is_one_slip() {
-        assert_eq!(
-            [distance("lsiten", "listen"), distance("", "ab"), distance("kitten", "sitting")],
-            [1, 2, 3]
-        );
     }
 }

@@ -1,12 +1,13 @@
 //! The HTTP server: routes, telemetry, a worker inside, a clean end.
 
 use std::{
+    fmt::Write as _,
     io::{IsTerminal as _, Write as _},
     time::Instant,
 };
 
 use actix_web::{
-    App, HttpServer,
+    App, HttpRequest, HttpServer,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::Method,
@@ -127,17 +128,28 @@ pub async fn until_signalled() {
     }
 }
 
-async fn metrics_text(handle: web::Data<PrometheusHandle>, registry: web::Data<Registry>) -> String {
-    if let Ok(counts) = registry.store.count_models().await {
-        #[allow(clippy::cast_precision_loss)]
-        let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
-        gauge("stemma_models", counts.models);
-        gauge("stemma_ghosts", counts.ghosts);
-        gauge("stemma_edges", counts.edges);
-        gauge("stemma_models_with_weights", counts.with_weights);
-        gauge("stemma_jobs_queued", counts.jobs_queued);
+/// Totals are of what the asker may see: those of everything are for an administrator's token. They are no gauges of
+/// the process, which everybody who asks shares.
+async fn metrics_text(
+    request: HttpRequest,
+    handle: web::Data<PrometheusHandle>,
+    registry: web::Data<Registry>,
+) -> http::Result<String> {
+    let viewer = http::viewer(&request).await?;
+    let mut text = handle.render();
+    if let Ok(counts) = registry.store.seen_by(viewer).count_models().await {
+        let totals = [
+            ("models", counts.models),
+            ("ghosts", counts.ghosts),
+            ("edges", counts.edges),
+            ("models_with_weights", counts.with_weights),
+            ("jobs_queued", counts.jobs_queued),
+        ];
+        for (name, value) in totals {
+            let _ = write!(text, "# TYPE stemma_{name} gauge\nstemma_{name} {value}\n\n");
+        }
     }
-    handle.render()
+    Ok(text)
 }
 
 /// The method as a label; a client must not be able to invent labels.

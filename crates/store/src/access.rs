@@ -16,6 +16,7 @@ use crate::{
     models::resolve,
     rows::get,
     sql::{self, Params},
+    standins,
     tokens::Scope,
 };
 
@@ -111,6 +112,8 @@ impl Store {
         let key = sql::text(name).to_ascii_lowercase();
         let places = resolve(self.db(), std::slice::from_ref(&key)).await?;
         let known = match places.get(&key).and_then(|place| place.id) {
+            // What is hidden is judged as its namespace is, so that its name says nothing.
+            Some(id) if act.changes() => self.model(id).await?,
             Some(id) => self.unveiled().model(id).await?,
             None => None,
         };
@@ -139,11 +142,24 @@ impl Store {
         viewer.may(act, &thing).map_err(|refusal| refused(refusal, (act, &row.name)))
     }
 
+    /// Whether a namespace is somebody's: an account's, or one with a private model, whose name could be told from
+    /// the others else.
     async fn is_claimed(&self, namespace: Option<&str>) -> Result<bool> {
-        let Some(namespace) = namespace else { return Ok(false) };
         let mut params = Params::default();
-        let sql =
-            format!("SELECT key FROM accounts WHERE key = {}", params.add(namespace.to_ascii_lowercase()));
+        let key = params.add(namespace.unwrap_or_default().to_ascii_lowercase());
+        let older = match namespace {
+            None => "aliases.key NOT LIKE '%/%'".to_owned(),
+            Some(name) => {
+                let name = name.to_ascii_lowercase().replace('_', "\\_");
+                format!("aliases.key LIKE {} ESCAPE '\\'", params.add(format!("{name}/%")))
+            }
+        };
+        let sql = format!(
+            "SELECT 1 AS claimed FROM accounts WHERE key = {key}
+             UNION ALL SELECT 1 FROM models WHERE private AND lower(COALESCE(org, '')) = {key}
+             UNION ALL SELECT 1 FROM models JOIN aliases ON aliases.target = models.key
+             WHERE models.private AND {older} LIMIT 1"
+        );
         Ok(sql::one(self.db(), &sql, params).await?.is_some())
     }
 
@@ -260,7 +276,10 @@ pub async fn found_private(
         params.add(commit.founds_private),
         params.add(job)
     );
-    sql::run(tx, &sql, params).await.map(drop)
+    match sql::run(tx, &sql, params).await? {
+        0 => Ok(()),
+        _ => standins::leave(tx, model).await,
+    }
 }
 
 fn refused(refusal: Refusal, (act, name): (Act, &str)) -> Error {

@@ -11,6 +11,7 @@ use crate::{
     edges,
     models::ids_of,
     sql::{self, Params},
+    standins,
     upsert::{ensure_models, join},
 };
 
@@ -35,7 +36,10 @@ impl Store {
         sql::run(&tx, &sql, params).await?;
         let mut touched = Vec::new();
         if let Some((ghost, true)) = ids_of(&tx, std::slice::from_ref(&old)).await?.get(&old).copied() {
-            touched = move_ghost(&tx, ghost, &old, to).await?;
+            touched = match standins::is_private(&tx, &new).await? {
+                true if standins::rename(&tx, &old, &standins::key_of(&old)).await? => vec![ghost],
+                _ => move_ghost(&tx, ghost, &old, to).await?,
+            };
         }
         bump(&tx, &touched).await?;
         tx.commit().await?;

@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use sea_orm::QueryResult;
 use serde::Serialize;
 
 use crate::{
@@ -30,8 +31,16 @@ const TOTALS: &str =
 
 const QUEUED: &str = "SELECT COUNT(*) AS jobs_queued FROM jobs WHERE state = 'queued'";
 
+/// Of the same, what the models that are hidden from a viewer have; `{hidden}` is the condition on them.
+const HIDDEN: &str = "SELECT COUNT(*) - COUNT(CASE WHEN models.ghost THEN 1 END) AS models,
+    COUNT(CASE WHEN models.ghost THEN 1 END) AS ghosts,
+    (SELECT COUNT(*) FROM edges JOIN models ON models.id = edges.child
+     WHERE edges.status = 'accepted' AND {hidden}) AS edges,
+    COUNT(CASE WHEN models.has_weights THEN 1 END) AS with_weights
+    FROM models WHERE {hidden}";
+
 impl Store {
-    /// Totals for the front page.
+    /// Totals of what the viewer may see.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -48,23 +57,42 @@ impl Store {
             }
         };
         // Jobs come and go without a change of the registry.
-        let row = sql::one(self.db(), QUEUED, Params::default()).await?;
+        let mut params = Params::default();
+        let open = self.visible_work(&mut params).map_or_else(String::new, |only| format!(" AND {only}"));
+        let row = sql::one(self.db(), &format!("{QUEUED}{open}"), params).await?;
         let jobs_queued = row.as_ref().map_or(Ok(0), |row| unsigned(row, "jobs_queued"))?;
-        Ok(Counts { jobs_queued, ..counts })
+        let mut params = Params::default();
+        let hidden = match self.visible(&mut params) {
+            None => Counts::default(),
+            Some(visible) => {
+                let sql = HIDDEN.replace("{hidden}", &format!("models.private AND NOT {visible}"));
+                counted(sql::one(self.db(), &sql, params).await?.as_ref())?
+            }
+        };
+        // What was hidden since the totals were counted may be more than they hold.
+        Ok(Counts {
+            models: counts.models.saturating_sub(hidden.models),
+            ghosts: counts.ghosts.saturating_sub(hidden.ghosts),
+            edges: counts.edges.saturating_sub(hidden.edges),
+            with_weights: counts.with_weights.saturating_sub(hidden.with_weights),
+            jobs_queued,
+        })
     }
 
     async fn count(&self) -> Result<Counts> {
-        let Some(row) = sql::one(self.db(), TOTALS, Params::default()).await? else {
-            return Ok(Counts::default());
-        };
-        Ok(Counts {
-            models: unsigned(&row, "models")?,
-            ghosts: unsigned(&row, "ghosts")?,
-            edges: unsigned(&row, "edges")?,
-            with_weights: unsigned(&row, "with_weights")?,
-            jobs_queued: 0,
-        })
+        counted(sql::one(self.db(), TOTALS, Params::default()).await?.as_ref())
     }
+}
+
+fn counted(row: Option<&QueryResult>) -> Result<Counts> {
+    let Some(row) = row else { return Ok(Counts::default()) };
+    Ok(Counts {
+        models: unsigned(row, "models")?,
+        ghosts: unsigned(row, "ghosts")?,
+        edges: unsigned(row, "edges")?,
+        with_weights: unsigned(row, "with_weights")?,
+        jobs_queued: 0,
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::{
     edges::{self, EdgeRow},
     rows::{get, parsed},
     sql::{self, MOST_KEYS, Params, text, wall_clock},
+    standins,
     upsert::ensure_models,
 };
 
@@ -89,10 +90,15 @@ impl Store {
     /// # Errors
     /// [`Error::NoEdge`] for an edge that is to be confirmed or rejected and is not there, [`Error::OwnParent`].
     pub async fn decide(&self, new: &NewDecision) -> Result<()> {
+        let hidden = self.hidden().await?;
         let tx = self.begin_write().await?;
         let ids = ensure_models(&tx, &[&new.parent]).await?;
         let parent = ids.get(&new.parent.key()).copied();
         let parent = parent.ok_or_else(|| Error::stored("model", format!("`{}` vanished", new.parent)))?;
+        let parent = match hidden.contains(&parent) {
+            true => standins::ensure(&tx, &new.parent).await?,
+            false => parent,
+        };
         if parent == new.child {
             return Err(Error::OwnParent(new.parent.to_string()));
         }

@@ -9,6 +9,7 @@ use crate::{
     connect::bump,
     rows::get,
     sql::{self, Params, wall_clock},
+    standins,
 };
 
 /// What has become of a request for access.
@@ -90,7 +91,11 @@ impl Store {
         }
         let sql = format!("UPDATE models SET {} WHERE id = {}", set.join(", "), params.add(model));
         sql::run(&tx, &sql, params).await?;
-        bump(&tx, &[model]).await?;
+        let mut touched = vec![model];
+        if wanted.private == Some(false) {
+            touched.append(&mut standins::join(&tx, model).await?);
+        }
+        bump(&tx, &touched).await?;
         Ok(tx.commit().await?)
     }
 
@@ -150,6 +155,22 @@ impl Store {
                     decided_at = excluded.decided_at, decided_by = excluded.decided_by";
         sql::insert(&tx, "grants", &columns, vec![row], tail).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// What became of a user's request for a model's files; none was made.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn grant_of(&self, model: i64, person: &str) -> Result<Option<GrantState>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT state FROM grants WHERE model = {} AND person = {}",
+            params.add(model),
+            params.add(sql::text(person).to_ascii_lowercase())
+        );
+        let word: Option<String> =
+            sql::one(self.db(), &sql, params).await?.map(|row| get(&row, "state")).transpose()?;
+        Ok(word.and_then(|word| GrantState::of(&word)))
     }
 
     /// Requests for a model's files in one state, the latest first, at most `most`.

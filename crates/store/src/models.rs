@@ -11,6 +11,7 @@ use crate::{
     Result, Store,
     rows::{get, json, maybe_digest, maybe_json},
     sql::{self, MOST_KEYS, Params},
+    standins,
 };
 
 /// A model: everything known of it besides files and edges.
@@ -110,8 +111,15 @@ impl Store {
     pub async fn model_by_id(&self, name: &str) -> Result<Option<ModelRow>> {
         let key = sql::text(name).to_ascii_lowercase();
         let places = resolve(self.db(), std::slice::from_ref(&key)).await?;
-        match places.get(&key).and_then(|place| place.id) {
-            Some(id) => self.model(id).await,
+        if let Some(id) = places.get(&key).and_then(|place| place.id)
+            && let Some(row) = self.model(id).await?
+        {
+            return Ok(Some(row));
+        }
+        // Hidden or not there: either way it is at most a ghost.
+        let key = standins::key_of(&key);
+        match ids_of(self.db(), std::slice::from_ref(&key)).await?.get(&key) {
+            Some((id, _)) => self.model(*id).await,
             None => Ok(None),
         }
     }
@@ -150,7 +158,9 @@ impl Store {
     /// When the database cannot be read.
     pub async fn notes_of(&self, model: i64) -> Result<Vec<Note>> {
         let mut params = Params::default();
-        let sql = format!("SELECT notes FROM models WHERE id = {}", params.add(model));
+        let id = params.add(model);
+        let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+        let sql = format!("SELECT notes FROM models WHERE id = {id} {visible}");
         let row = sql::one(self.db(), &sql, params).await?;
         row.as_ref().map_or_else(|| Ok(Vec::new()), |row| json(row, "notes"))
     }

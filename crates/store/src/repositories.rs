@@ -9,7 +9,9 @@ use crate::{
     connect::bump,
     models::ids_of,
     republish::forget,
+    rows::get,
     sql::{self, Params},
+    standins,
 };
 
 /// What hangs on the revisions of a model, the furthest first.
@@ -23,9 +25,17 @@ impl Store {
     pub async fn rename_model(&self, (model, from): (i64, &RepoId), to: &RepoId) -> Result<()> {
         let tx = self.begin_write().await?;
         let key = to.key();
+        let mut params = Params::default();
+        let private = format!("SELECT 1 AS found FROM models WHERE private AND id = {}", params.add(model));
+        let private = sql::one(&tx, &private, params).await?.is_some();
         let mut touched = vec![model];
         match ids_of(&tx, std::slice::from_ref(&key)).await?.get(&key).copied() {
             Some((id, _)) if id == model => {}
+            Some((ghost, true))
+                if private && standins::rename(&tx, &key, &standins::key_of(&key)).await? =>
+            {
+                touched.push(ghost);
+            }
             Some((ghost, true)) => touched.append(&mut move_ghost(&tx, ghost, &key, from).await?),
             Some(_) => return Err(Error::NameTaken(to.to_string())),
             None => {}
@@ -59,6 +69,7 @@ impl Store {
     pub async fn delete_model(&self, model: i64) -> Result<()> {
         let tx = self.begin_write().await?;
         let revisions = "IN (SELECT id FROM revisions WHERE model = $1)";
+        let names = names_of(&tx, model).await?;
         // A pin that has run out is how a sweep knows which blobs to look at.
         on(&tx, model, &format!(
             "INSERT INTO pins (holder, digest, until)
@@ -85,9 +96,21 @@ impl Store {
         ] {
             on(&tx, model, sql).await?;
         }
+        for key in names {
+            standins::rename(&tx, &standins::key_of(&key), &key).await?;
+        }
         bump(&tx, &[model]).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// The keys that lead to a model.
+async fn names_of(tx: &DatabaseTransaction, model: i64) -> Result<Vec<String>> {
+    let mut params = Params::default();
+    params.add(model);
+    let sql = "SELECT key FROM models WHERE id = $1 UNION
+        SELECT aliases.key AS key FROM models JOIN aliases ON aliases.target = models.key WHERE models.id = $1";
+    sql::all(tx, sql, params).await?.iter().map(|row| get(row, "key")).collect()
 }
 
 /// Runs a statement about one model.

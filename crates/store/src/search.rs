@@ -8,6 +8,7 @@ use crate::{
     Error, Result, Store,
     models::{LIGHT, ModelRow, model},
     sql::{self, Params, contains_pattern},
+    standins,
 };
 
 /// The order of a list; on a tie the row that came last goes first.
@@ -113,7 +114,7 @@ impl Store {
         let next = match rows.last().filter(|_| more) {
             None => None,
             Some(last) if query.sort == Sort::Name => {
-                Some(format!("name.{}", last.try_get::<String>("", "key")?))
+                Some(format!("name.{}", standins::told_key(&last.try_get::<String>("", "key")?)))
             }
             Some(last) => Some(format!(
                 "{}.{}.{}",
@@ -156,7 +157,11 @@ fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
     let mut filters = Vec::new();
     for word in query.text.iter().flat_map(|text| text.split_whitespace()) {
         let pattern = params.add(contains_pattern(&sql::text(word).to_ascii_lowercase()));
-        filters.push(format!("key LIKE {pattern} ESCAPE '\\'"));
+        // A stand-in is not found by its mark either.
+        filters.push(match standins::told_key(word) == word {
+            true => format!("key LIKE {pattern} ESCAPE '\\'"),
+            false => "FALSE".to_owned(),
+        });
     }
     for (column, wanted) in [("org", &query.org), ("license", &query.license)] {
         if let Some(wanted) = wanted {
@@ -186,13 +191,14 @@ fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
         filters.push(format!("datasets LIKE {} ESCAPE '\\'", params.add(item_pattern(dataset))));
     }
     for (relation, parent) in &query.child_of {
-        let key = params.add(sql::text(parent).to_ascii_lowercase());
+        let key = sql::text(parent).to_ascii_lowercase();
+        let keys = params.list([standins::key_of(&key), key]);
         let relation = relation.map_or_else(String::new, |relation| {
             format!("AND edges.relation = {}", params.add(relation.as_str()))
         });
         filters.push(format!(
             "EXISTS (SELECT 1 FROM edges JOIN models AS parents ON parents.id = edges.parent
-             WHERE edges.child = models.id AND parents.key = {key} AND edges.status = 'accepted' {relation})"
+             WHERE edges.child = models.id AND parents.key IN {keys} AND edges.status = 'accepted' {relation})"
         ));
     }
     if query.no_ghosts {
@@ -215,7 +221,7 @@ fn after(sort: Sort, cursor: &str, params: &mut Params) -> Result<String> {
     let position =
         cursor.strip_prefix(sort.word()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(bad)?;
     if sort == Sort::Name {
-        return Ok(format!("key > {}", params.add(sql::text(position))));
+        return Ok(format!("key > {}", params.add(standins::key_of(&sql::text(position)))));
     }
     let (value, id) = position.split_once('.').ok_or_else(bad)?;
     let value = params.add(value.parse::<i64>().map_err(|_| bad())?);

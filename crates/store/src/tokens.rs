@@ -132,6 +132,20 @@ impl Store {
         sql::all(self.db(), &sql, Params::default()).await?.iter().map(token).collect()
     }
 
+    /// A user's tokens, the latest first, without the keys of their uploads.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn tokens_of(&self, owner: &str) -> Result<Vec<TokenRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tokens WHERE lower(owner) = {} AND label <> {} ORDER BY id DESC",
+            params.add(sql::text(owner).to_ascii_lowercase()),
+            params.add(UPLOAD)
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(token).collect()
+    }
+
     /// Ends a token; `false` when there is none of that number.
     ///
     /// # Errors

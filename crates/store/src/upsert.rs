@@ -12,6 +12,7 @@ use crate::{
     models::{ids_of, resolve},
     rows::to_json,
     sql::{self, maybe_text, text, wall_clock},
+    standins,
 };
 
 /// What a batch did.
@@ -160,41 +161,45 @@ pub async fn ensure_models(tx: &DatabaseTransaction, ids: &[&RepoId]) -> Result<
     let spelled: BTreeMap<String, &RepoId> = ids.iter().map(|id| (id.key(), *id)).collect();
     let keys: Vec<String> = spelled.keys().cloned().collect();
     let mut places = resolve(tx, &keys).await?;
-    let now = wall_clock();
     let mut ghosts = BTreeMap::new();
     for (key, place) in &places {
         if place.id.is_none() {
             let written = spelled.get(key).filter(|_| *key == place.key).map(|id| id.as_str());
             let name = spelled.get(&place.key).map(|id| id.as_str()).or(written).unwrap_or(&place.key);
-            let org = name.split_once('/').map(|(org, _)| org.to_owned());
-            let row: Vec<Value> = vec![
-                place.key.clone().into(),
-                name.into(),
-                org.clone().into(),
-                true.into(),
-                org.into(),
-                now.into(),
-            ];
-            ghosts.insert(place.key.clone(), row);
+            ghosts.insert(place.key.clone(), name);
         }
     }
-    if !ghosts.is_empty() {
-        let made: Vec<String> = ghosts.keys().cloned().collect();
-        let columns = ["key", "name", "org", "ghost", "author", "ingested_at"];
-        let tail = "ON CONFLICT (key) DO NOTHING";
-        sql::insert(tx, "models", &columns, ghosts.into_values().collect(), tail).await?;
-        let made = ids_of(tx, &made).await?;
-        for place in places.values_mut().filter(|place| place.id.is_none()) {
-            place.id = made.get(&place.key).map(|(id, _)| *id);
-        }
+    let made = insert_ghosts(tx, &ghosts).await?;
+    for place in places.values_mut().filter(|place| place.id.is_none()) {
+        place.id = made.get(&place.key).copied();
     }
     Ok(places.into_iter().filter_map(|(key, place)| Some((key, place.id?))).collect())
+}
+
+/// Ghosts of these names by their keys; gives the row number behind each key.
+pub async fn insert_ghosts(
+    tx: &DatabaseTransaction,
+    ghosts: &BTreeMap<String, &str>,
+) -> Result<HashMap<String, i64>> {
+    if ghosts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let now = wall_clock();
+    let rows = ghosts.iter().map(|(key, name)| -> Vec<Value> {
+        let org = name.split_once('/').map(|(org, _)| org.to_owned());
+        vec![key.clone().into(), (*name).into(), org.clone().into(), true.into(), org.into(), now.into()]
+    });
+    let columns = ["key", "name", "org", "ghost", "author", "ingested_at"];
+    sql::insert(tx, "models", &columns, rows.collect(), "ON CONFLICT (key) DO NOTHING").await?;
+    let keys: Vec<String> = ghosts.keys().cloned().collect();
+    Ok(ids_of(tx, &keys).await?.into_iter().map(|(key, (id, _))| (key, id)).collect())
 }
 
 /// Merges `stated` into the stored edges; gives the number of distinct edges stated and those of their ends.
 async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> Result<(u64, Vec<i64>)> {
     let named: Vec<&RepoId> = stated.iter().flat_map(|(child, claim)| [*child, &claim.parent]).collect();
     let ids = ensure_models(tx, &named).await?;
+    let stand_ins = standins::of_claims(tx, stated, &ids).await?;
     let mut children: Vec<i64> =
         stated.iter().filter_map(|(child, _)| ids.get(&child.key()).copied()).collect();
     children.sort_unstable();
@@ -206,9 +211,9 @@ async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> 
         .collect();
     let mut touched = BTreeSet::new();
     for (child, claim) in stated {
-        let (Some(child), Some(parent)) = (ids.get(&child.key()), ids.get(&claim.parent.key())) else {
-            continue;
-        };
+        let keys = (child.key(), claim.parent.key());
+        let parent = stand_ins.get(&keys).or_else(|| ids.get(&keys.1));
+        let (Some(child), Some(parent)) = (ids.get(&keys.0), parent) else { continue };
         let pair = (*child, *parent);
         let status = if child == parent { EdgeStatus::RejectedSelf } else { claim.status };
         touched.insert(pair);
@@ -231,7 +236,7 @@ async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> 
     }
     let count = touched.len() as u64;
     edges::write(tx, touched.iter().filter_map(|pair| known.remove(pair))).await?;
-    Ok((count, ids.into_values().collect()))
+    Ok((count, ids.into_values().chain(stand_ins.into_values()).collect()))
 }
 
 /// Adds evidence by (source, detail); the relation follows the strongest evidence, the newest on a tie. What was only

@@ -43,13 +43,24 @@ impl Header {
     /// [`Error::Malformed`] with the code of the broken rule; I/O errors.
     pub fn read(file: &dyn ReadAt, label: &str, limits: &Limits) -> Result<Self> {
         let size = file.len();
-        if size < PREFIX {
+        let mut prefix = vec![0; size.min(PREFIX) as usize];
+        file.read_at(0, &mut prefix)?;
+        let end = Self::end(&prefix, (size, label), limits)?;
+        let mut bytes = vec![0; (end - PREFIX) as usize];
+        file.read_at(PREFIX, &mut bytes)?;
+        Self::parse(&bytes, (size, label), limits)
+    }
+
+    /// Where the header of a file of `size` bytes ends, by its first eight bytes; it begins behind them.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a file too short for one, and for a length over the limit or the file.
+    pub fn end(prefix: &[u8], (size, label): (u64, &str), limits: &Limits) -> Result<u64> {
+        let Ok(prefix) = prefix.try_into() else {
             let message =
                 format!("it has {size} bytes; a safetensors file begins with an 8-byte header length");
             return Err(Error::malformed("header_too_short", label, message));
-        }
-        let mut prefix = [0; PREFIX as usize];
-        file.read_at(0, &mut prefix)?;
+        };
         let length = u64::from_le_bytes(prefix);
         if length > limits.header_bytes {
             let message =
@@ -60,20 +71,27 @@ impl Header {
             let message = format!("its header claims {length} bytes; the shortest, `{{}}`, has 2");
             return Err(Error::malformed("header_too_short", label, message));
         }
-        if length > size - PREFIX {
-            let message = format!("its header claims {length} bytes, but only {} follow", size - PREFIX);
+        let most = size.saturating_sub(PREFIX);
+        if length > most {
+            let message = format!("its header claims {length} bytes, but only {most} follow");
             return Err(Error::malformed("truncated", label, message));
         }
-        let mut bytes = vec![0; length as usize];
-        file.read_at(PREFIX, &mut bytes)?;
+        Ok(PREFIX + length)
+    }
+
+    /// Checks the header of a file of `size` bytes, given without the eight before it.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with the code of the broken rule.
+    pub fn parse(bytes: &[u8], (size, label): (u64, &str), limits: &Limits) -> Result<Self> {
         if bytes.first() != Some(&b'{') {
             return Err(Error::malformed("invalid_header", label, "its header does not begin with `{`"));
         }
         let reason = Reason::default();
         let seed = Top { reason: &reason, limits };
-        let document = Document { bytes: &bytes, file: label, fallback: "invalid_header" };
+        let document = Document { bytes, file: label, fallback: "invalid_header" };
         let declared = json::parse(&document, &reason, seed)?;
-        let start = PREFIX + length;
+        let start = PREFIX + bytes.len() as u64;
         let tensors = layout::check(declared.entries, start..size, label, limits)?;
         Ok(Self { tensors, metadata: declared.metadata })
     }

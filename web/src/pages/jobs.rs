@@ -38,6 +38,14 @@ pub async fn show(source: Data, id: web::Path<String>) -> Answer {
     })
 }
 
+/// `POST /jobs/{id}/retry`
+pub async fn retry(source: Data, id: web::Path<String>) -> Answer {
+    Ok(match source.retry(&id).await? {
+        Some(again) => answer::see_other(&format!("/jobs/{}", encoded(&again))),
+        None => answer::not_found(&format!("There is no job `{id}`.")),
+    })
+}
+
 /// `POST /jobs/{id}/cancel`
 pub async fn cancel(source: Data, id: web::Path<String>) -> Answer {
     source.cancel(&id).await?;

@@ -1,5 +1,6 @@
 //! One file per page: reads the address, asks the source, fills the template.
 
+pub mod about;
 pub mod advisories;
 pub mod atlas;
 pub mod children;
@@ -18,6 +19,7 @@ pub mod model;
 pub mod models;
 pub mod reports;
 pub mod revisions;
+pub mod settings;
 pub mod transfers;
 
 use std::{ops::Deref, sync::Arc};

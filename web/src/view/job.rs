@@ -117,4 +117,6 @@ pub struct JobPage {
     pub device: Option<String>,
     /// The request as text.
     pub request: Option<String>,
+    /// Whether it can be asked for once more.
+    pub again: bool,
 }

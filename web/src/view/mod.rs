@@ -1,5 +1,7 @@
 //! What the pages show: plain data with a face, no storage and no analysis behind it.
 
+mod about;
+mod account;
 mod advisory;
 mod compare;
 mod families;
@@ -16,6 +18,8 @@ mod search;
 mod trust;
 mod words;
 
+pub use about::AboutPage;
+pub use account::{AccountPage, Closure, RequestLine, TokenForm, TokenLine};
 pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
 pub use compare::{
     ComparePage, FieldDiff, FileDiff, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,

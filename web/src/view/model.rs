@@ -3,7 +3,7 @@
 use domain::{EdgeStatus, Evidence, Note, Relation};
 
 use super::{
-    AdvisoryNotice, Bytes, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When,
+    AdvisoryNotice, Bytes, Closure, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When,
 };
 
 /// A parent, with the reasons to believe in it.
@@ -203,6 +203,8 @@ pub struct ModelPage {
     pub heritage: LicenceHeritage,
     /// Along the line of descent, the oldest first.
     pub versions: Vec<VersionRow>,
+    /// Whether and how it is closed.
+    pub closure: Closure,
 }
 
 impl ModelPage {

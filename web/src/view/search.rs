@@ -128,6 +128,12 @@ pub struct Found {
     pub likes: Option<u64>,
     pub created_at: Option<i64>,
     pub has_weights: bool,
+    /// Whether the weights bear a claimed parent out, or contradict one; none says nothing.
+    pub verified: Option<bool>,
+    /// Only members of its namespace see it.
+    pub private: bool,
+    /// Its files are only for those who were let in.
+    pub gated: bool,
 }
 
 impl Found {

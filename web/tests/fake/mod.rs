@@ -91,6 +91,42 @@ impl Source for Fake {
         Arc::new(Self { mark: self.mark.clone() })
     }
 
+    async fn about(&self) -> Result<AboutPage> {
+        let parts = vec![("Device", self.mark.clone(), false)];
+        Ok(AboutPage { version: "1", parts, limits: vec![(self.mark.clone(), self.mark.clone())] })
+    }
+
+    async fn account(&self) -> Result<Option<AccountPage>> {
+        let token =
+            TokenLine { id: 7, label: self.mark.clone(), scope: "read", created_at: 0, expires_at: Some(9) };
+        Ok(Some(AccountPage {
+            name: format!("ann{}", self.mark),
+            admin: false,
+            writes: true,
+            tokens: vec![token],
+            orgs: vec![(format!("acme{}", self.mark), "admin")],
+        }))
+    }
+
+    async fn create_token(&self, form: &TokenForm) -> Result<String> {
+        match form.days.as_str() {
+            "never" => Err(Failure::new(Class::Invalid, "invalid_request", format!("no days{}", self.mark))),
+            _ => Ok("stemma_secret".into()),
+        }
+    }
+
+    async fn revoke_token(&self, _id: i64) -> Result<()> {
+        Ok(())
+    }
+
+    async fn ask_access(&self, _model: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn decide_access(&self, _model: &str, _by: (&str, &str)) -> Result<()> {
+        Ok(())
+    }
+
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(secret == "right")
     }
@@ -115,6 +151,9 @@ impl Source for Fake {
             likes: Some(812),
             created_at: Some(1_720_000_000),
             has_weights: weights,
+            verified: Some(weights),
+            private: weights,
+            gated: true,
             ghost: !weights,
         };
         let items = if query.text.as_deref() == Some("nothing") {
@@ -268,52 +307,11 @@ impl Source for Fake {
     }
 
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
-        if query.names.iter().any(|name| name == "slow/one") {
-            return Ok(Answer::Job("01JOB".into()));
-        }
-        let count = query.names.len();
-        let cell = |row: usize, column: usize| match (row, column) {
-            (0, 2) | (2, 0) => {
-                Cell { reason: Some(format!("other architecture{}", self.mark)), ..Cell::default() }
-            }
-            (r, c) => {
-                let error = (r != c && !query.exact).then_some(0.0042);
-                Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
-            }
-        };
-        Ok(Answer::Ready(Box::new(KinshipPage {
-            models: query.names.iter().map(|name| self.name(name)).collect(),
-            base: query.base.as_deref().map(|base| self.name(base)),
-            measure: query.measure.clone(),
-            exact: query.exact,
-            device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
-            matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
-            elements: 8_030_261_248,
-            tensors: 291,
-            skipped: vec![Skipped { tensor: self.mark.clone(), reason: self.mark.clone() }],
-        })))
+        self.kinship_page(query)
     }
 
-    async fn revisions(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
-        if name.starts_with("no/") {
-            return Ok(None);
-        }
-        let commit = |oid: &str| CommitView {
-            oid: format!("{oid}{}", self.mark),
-            title: format!("Retrain{}", self.mark),
-            ..CommitView::default()
-        };
-        let marked = |text: &str| format!("{text}{}", self.mark);
-        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
-        Ok(Some(RevisionsPage {
-            name: self.name(name),
-            from: commit(from),
-            to: commit(to),
-            verdict: marked("The change is minor."),
-            changes: vec![(marked("weights"), marked("one tensor"))],
-            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
-            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
-        }))
+    async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>> {
+        self.revisions_page(name, range)
     }
 
     async fn compare(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
@@ -419,10 +417,15 @@ impl Source for Fake {
             error_code: Some("lost".into()),
             error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
             outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
+            again: state == JobState::Failed,
             device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
             ..JobPage::default()
         }))
+    }
+
+    async fn retry(&self, id: &str) -> Result<Option<String>> {
+        Ok((id != "none").then(|| "01AGAIN".into()))
     }
 
     async fn cancel(&self, _id: &str) -> Result<()> {

@@ -86,7 +86,68 @@ impl Fake {
                     silent: version == "1.1.0",
                 })
                 .to_vec(),
+            closure: Closure {
+                private: true,
+                gate: Some("manual"),
+                signed_in: true,
+                decides: true,
+                requests: vec![RequestLine {
+                    person: format!("bob{}", self.mark),
+                    state: "pending",
+                    asked_at: 1_732_400_000,
+                }],
+                ..Closure::default()
+            },
             ..ModelPage::default()
+        }))
+    }
+
+    pub fn kinship_page(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
+        if query.names.iter().any(|name| name == "slow/one") {
+            return Ok(Answer::Job("01JOB".into()));
+        }
+        let count = query.names.len();
+        let cell = |row: usize, column: usize| match (row, column) {
+            (0, 2) | (2, 0) => {
+                Cell { reason: Some(format!("other architecture{}", self.mark)), ..Cell::default() }
+            }
+            (r, c) => {
+                let error = (r != c && !query.exact).then_some(0.0042);
+                Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
+            }
+        };
+        Ok(Answer::Ready(Box::new(KinshipPage {
+            models: query.names.iter().map(|name| self.name(name)).collect(),
+            base: query.base.as_deref().map(|base| self.name(base)),
+            measure: query.measure.clone(),
+            exact: query.exact,
+            device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
+            matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
+            elements: 8_030_261_248,
+            tensors: 291,
+            skipped: vec![Skipped { tensor: self.mark.clone(), reason: self.mark.clone() }],
+        })))
+    }
+
+    pub fn revisions_page(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
+        if name.starts_with("no/") {
+            return Ok(None);
+        }
+        let commit = |oid: &str| CommitView {
+            oid: format!("{oid}{}", self.mark),
+            title: format!("Retrain{}", self.mark),
+            ..CommitView::default()
+        };
+        let marked = |text: &str| format!("{text}{}", self.mark);
+        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
+        Ok(Some(RevisionsPage {
+            name: self.name(name),
+            from: commit(from),
+            to: commit(to),
+            verdict: marked("The change is minor."),
+            changes: vec![(marked("weights"), marked("one tensor"))],
+            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
+            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
         }))
     }
 

@@ -1,6 +1,6 @@
 //! `stemma user`, `stemma org` and `stemma access`: who there is, and who may do what with a model.
 
-use domain::{Class, RepoId};
+use domain::Class;
 use serde_json::json;
 use store::{AccountKind, AccountRow, GrantState, MemberRow, ModelRow, Openness, Store};
 
@@ -56,7 +56,8 @@ pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
             members.iter().for_each(|one| output::line(format!("{:<5} {}", one.role, one.person)));
         }
         OrgCommand::Add { org, user, role } => {
-            store.set_member(&MemberRow { org, person: user_name(&user)?, role }).await?;
+            jobs::account_name(&user)?;
+            store.set_member(&MemberRow { org, person: user.clone(), role }).await?;
             done(&context, json!({ "member": user, "role": role }));
         }
         OrgCommand::Remove { org, user } => {
@@ -107,7 +108,8 @@ async fn decide(
     (id, user, state): (&str, &str, GrantState),
 ) -> Result<(), Failure> {
     let row = model(store, id).await?;
-    store.decide_access((row.id, &user_name(user)?), state, None).await?;
+    jobs::account_name(user)?;
+    store.decide_access((row.id, user), state, None).await?;
     done(context, json!({ "model": row.name, "user": user, "state": state }));
     Ok(())
 }
@@ -134,15 +136,8 @@ async fn remove(context: &Context, store: &Store, (name, kind): (&str, AccountKi
 }
 
 fn account(name: &str, kind: AccountKind) -> Result<AccountRow, Failure> {
-    Ok(AccountRow { name: user_name(name)?, kind, admin: false, created_at: 0 })
-}
-
-/// The first part of the ids of somebody's models.
-pub fn user_name(name: &str) -> Result<String, Failure> {
-    match RepoId::parse(name) {
-        Ok(id) if id.org().is_none() && !id.is_reserved() => Ok(name.to_owned()),
-        _ => Err(Failure::new("bad_user", Class::Invalid, format!("`{name}` is not a user's name"))),
-    }
+    jobs::account_name(name)?;
+    Ok(AccountRow { name: name.to_owned(), kind, admin: false, created_at: 0 })
 }
 
 fn nobody(told: String) -> Failure {

@@ -7,13 +7,13 @@ use super::Context;
 use crate::{cli::Place, config::Config, demo, exit::Failure, output, serve, wiring};
 
 /// Builds the demo registry when it is not there yet, then serves it.
-pub async fn demo(mut context: Context, place: &Place, listen: String) -> Result<(), Failure> {
+pub async fn demo(mut context: Context, place: &Place, listen: Option<String>) -> Result<(), Failure> {
     let config = &mut context.config;
     // The demo stays out of a registry that is in use, unless somebody says where it belongs.
     if place.data.is_none() && config.data == Config::default().data && config.database.is_none() {
         config.data = config.data.join("demo");
     }
-    config.listen = listen;
+    config.listen = listen.unwrap_or_else(|| config.listen.clone());
     let registry = wiring::open(config).await?;
     demo::fill(&registry, &config.data, context.progress).await?;
     serve::run(registry, config, serve::Work::Inside).await

@@ -1,6 +1,7 @@
 //! Jobs as the pages show them.
 
 use ::web::view::{JobLink, JobPage, JobRow, JobState};
+use domain::RepoId;
 use jobs::KINDS;
 use serde_json::Value;
 
@@ -27,6 +28,7 @@ pub fn row(job: &store::JobRow) -> JobRow {
 pub fn page(job: &store::JobRow) -> JobPage {
     JobPage {
         row: row(job),
+        again: jobs::can_retry(job),
         started_at: job.started_at,
         attempts: u64::try_from(job.attempts).unwrap_or_default(),
         cancel_requested: job.cancel_requested,
@@ -49,12 +51,19 @@ fn device(result: &Value) -> Option<String> {
     Some(used.to_string())
 }
 
+/// The models that a job reads: those that its request names, then those that it was pinned to besides.
 fn inputs(payload: &Value) -> Vec<JobLink> {
-    ["target_base", "source_base", "source_tuned", "tuned", "base"]
-        .iter()
-        .filter_map(|key| payload.get(key)?.as_str())
-        .map(|name| JobLink { label: name.to_owned(), href: format!("/{name}") })
-        .collect()
+    let fields = ["target_base", "source_base", "source_tuned", "tuned", "base"];
+    let named = fields.iter().filter_map(|key| payload.get(key)?.as_str());
+    let pinned = payload.get(store::PINS).and_then(Value::as_object);
+    let pinned = pinned.into_iter().flatten().map(|(name, _)| name.as_str());
+    let mut names: Vec<&str> = Vec::new();
+    for name in named.chain(pinned).filter(|name| RepoId::parse(name).is_ok()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.into_iter().map(|name| JobLink { label: name.to_owned(), href: format!("/{name}") }).collect()
 }
 
 fn outputs(result: &Value) -> Vec<JobLink> {
@@ -66,4 +75,23 @@ fn outputs(result: &Value) -> Vec<JobLink> {
         links.push(JobLink { label: "diff.safetensors".to_owned(), href: format!("/api/v1/blobs/{blob}") });
     }
     links
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::inputs;
+
+    #[test]
+    fn a_merge_names_the_models_that_it_was_pinned_to() {
+        let pins = json!({ "org/a": "sha256:1", "org/b": "sha256:2", "/tmp/folder": "sha256:3" });
+        let merge = json!({ "yaml": "…", "pins": pins });
+        let transfer = json!({ "source_base": "org/b", "pins": { "org/b": "sha256:2" } });
+
+        let labels = |payload| inputs(payload).into_iter().map(|link| link.label).collect::<Vec<_>>();
+
+        assert_eq!(labels(&merge), ["org/a", "org/b"]);
+        assert_eq!(labels(&transfer), ["org/b"]);
+    }
 }

@@ -1,5 +1,7 @@
 //! What the pages show, drawn from the registry: the binary's side of `web::Source`.
 
+mod about;
+mod account;
 mod advisories;
 mod compare;
 mod family;
@@ -19,11 +21,11 @@ use std::sync::Arc;
 use ::web::{
     Failure, Source,
     view::{
-        AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery, ChildrenPage, ChildrenQuery,
-        ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow, HomePage, JobPage, JobRow,
-        KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck, MethodCard, ModelPage,
-        Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides,
-        TransferForm,
+        AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
+        ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
+        HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
+        MergeCheck, MethodCard, ModelPage, Name, Partners, RecipeForm, ReportAnswer, ReportCard,
+        RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferForm,
     },
 };
 use analysis::transfer::Options;
@@ -62,6 +64,31 @@ impl Source for Site {
 
     async fn is_token(&self, secret: &str) -> Result<bool> {
         Ok(self.registry.store.token(secret).await?.is_some())
+    }
+
+    async fn about(&self) -> Result<AboutPage> {
+        about::page(&self.registry).await
+    }
+
+    async fn account(&self) -> Result<Option<AccountPage>> {
+        account::page(&self.registry).await
+    }
+
+    async fn create_token(&self, form: &TokenForm) -> Result<String> {
+        account::create_token(&self.registry, form).await
+    }
+
+    async fn revoke_token(&self, id: i64) -> Result<()> {
+        Ok(jobs::revoke_own(&self.registry, id).await?)
+    }
+
+    async fn ask_access(&self, model: &str) -> Result<()> {
+        jobs::ask_access(&self.registry, model).await?;
+        Ok(())
+    }
+
+    async fn decide_access(&self, model: &str, by: (&str, &str)) -> Result<()> {
+        account::decide(&self.registry, model, by).await
     }
 
     async fn counts(&self) -> Result<Counts> {
@@ -182,6 +209,10 @@ impl Source for Site {
 
     async fn job(&self, id: &str) -> Result<Option<JobPage>> {
         Ok(self.registry.store.job(id).await?.as_ref().map(jobs_view::page))
+    }
+
+    async fn retry(&self, id: &str) -> Result<Option<String>> {
+        Ok(jobs::retry(&self.registry, id).await?.map(|job| job.id))
     }
 
     async fn cancel(&self, id: &str) -> Result<()> {

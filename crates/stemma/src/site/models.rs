@@ -10,7 +10,7 @@ use jobs::Registry;
 use serde_json::Value;
 use store::{CommitRow, ModelRow};
 
-use super::{Result, advisories, count, heritage, trust};
+use super::{Result, account, advisories, count, heritage, trust};
 
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
@@ -49,6 +49,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         notes: registry.store.notes_of(row.id).await?,
         heritage: heritage::licence(registry, &row).await?,
         versions: heritage::versions(registry, &row).await?,
+        closure: account::closure(registry, &row).await?,
         path,
         children,
         files,

@@ -5,7 +5,9 @@ use ::web::{
     view::{FACETS, FacetGroup, Found, Name, SearchPage, SearchQuery, Sort},
 };
 use analysis::catalogue::{Facet, Order};
-use jobs::{FindQuery, Registry};
+use domain::Digest;
+use jobs::{FindQuery, Finds, Registry};
+use store::VerdictWord;
 
 use super::{Result, count};
 
@@ -37,7 +39,16 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
         limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
         values: VALUES,
     };
-    let found = jobs::find(registry, wanted).await?;
+    let found = match query.text.as_deref().and_then(|text| text.trim().parse::<Digest>().ok()) {
+        Some(digest) => of_digest(registry, &digest).await?,
+        None => jobs::find(registry, wanted).await?,
+    };
+    let ids: Vec<i64> = found.rows.iter().map(|row| row.id).collect();
+    let verdicts = registry.store.verdicts_of(&ids).await?;
+    // One contradicted claim outweighs what is verified beside it.
+    let verified = |id: i64| {
+        verdicts.iter().filter(|one| one.child == id).map(|one| one.verdict == VerdictWord::Verified).min()
+    };
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let items = found
         .rows
@@ -57,6 +68,9 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
             likes: row.likes.map(count),
             created_at: row.created_at,
             has_weights: row.has_weights,
+            verified: verified(row.id),
+            private: row.private,
+            gated: row.gated.is_some(),
         })
         .collect();
     let group = |counts: analysis::catalogue::FacetCounts| {
@@ -69,6 +83,15 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
         total: found.total,
         facets: found.facets.into_iter().filter_map(group).collect(),
     })
+}
+
+/// The models that have or had a revision, or a file, of a digest.
+async fn of_digest(registry: &Registry, digest: &Digest) -> Result<Finds> {
+    let mut ids = registry.store.models_with(digest).await?;
+    ids.truncate(usize::try_from(registry.limits.page_max).unwrap_or(usize::MAX));
+    let rows = registry.store.light_models(&ids).await?;
+    let total = Some(rows.len() as u64);
+    Ok(Finds { rows, next: None, total, facets: Vec::new() })
 }
 
 /// Names for what is typed.

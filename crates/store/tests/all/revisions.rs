@@ -55,7 +55,7 @@ pub fn signature(value: f32) -> SignatureRow {
     SignatureRow { scheme: 1, signature: Some((Digest::of(b"layout"), vec![value; 1_024])) }
 }
 
-fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
+pub fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
     Publish {
         metadata,
         claims: vec![card_claim("b/base")],

@@ -1,0 +1,242 @@
+//! Users, organisations and their members, and the asker's own tokens.
+
+use actix_web::{HttpResponse, delete, get, http::StatusCode, post, put, web};
+use domain::Role;
+use http::{Problem, Result};
+use jobs::{NewToken, Registry};
+use serde::{Deserialize, Serialize};
+use store::{AccountKind, AccountRow, MemberRow, Scope, TokenRow};
+use utoipa::ToSchema;
+
+use crate::seen::Seen;
+
+/// A user or an organisation to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// The first part of the ids of its models.
+    pub name: String,
+    /// For a user: every role everywhere.
+    #[serde(default)]
+    pub admin: bool,
+}
+
+/// A user or an organisation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountView {
+    pub name: String,
+    pub admin: bool,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Of a user who was just added: their first token, told once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl From<AccountRow> for AccountView {
+    fn from(row: AccountRow) -> Self {
+        let AccountRow { name, admin, created_at, .. } = row;
+        Self { name, admin, created_at, token: None }
+    }
+}
+
+/// An organisation and the asker's role in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrgView {
+    pub name: String,
+    /// read, write or admin.
+    #[schema(value_type = String)]
+    pub role: Role,
+}
+
+/// A member of an organisation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberView {
+    /// The user, in lower case.
+    pub user: String,
+    /// read, write or admin.
+    #[schema(value_type = String)]
+    pub role: Role,
+}
+
+/// A member's role.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRole {
+    /// read, write or admin.
+    #[schema(value_type = String)]
+    pub role: Role,
+}
+
+/// A token to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    #[serde(default)]
+    pub label: String,
+    #[serde(default)]
+    pub read_only: bool,
+    /// Days it lasts; left out, it lasts until it is revoked.
+    pub days: Option<u32>,
+}
+
+/// A token; its secret is told once, when it is made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenView {
+    pub id: i64,
+    pub label: String,
+    /// read or write.
+    pub scope: String,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub expires_at: Option<i64>,
+}
+
+impl From<TokenRow> for TokenView {
+    fn from(row: TokenRow) -> Self {
+        let TokenRow { id, label, scope, created_at, expires_at, .. } = row;
+        Self { id, label, scope: scope.word().to_owned(), created_at, expires_at }
+    }
+}
+
+/// The secret of a new token.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SecretView {
+    pub token: String,
+}
+
+async fn listed(registry: &Registry, kind: AccountKind) -> Result<HttpResponse> {
+    let rows = jobs::accounts(registry, kind).await?;
+    Ok(HttpResponse::Ok().json(rows.into_iter().map(AccountView::from).collect::<Vec<_>>()))
+}
+
+async fn added(registry: &Registry, new: NewAccount, kind: AccountKind) -> Result<AccountView> {
+    let NewAccount { name, admin } = new;
+    let row = AccountRow { name, kind, admin: admin && kind == AccountKind::User, created_at: 0 };
+    Ok(jobs::add_account(registry, &row).await?.into())
+}
+
+/// Every user; for administrators.
+#[utoipa::path(tag = "people", responses((status = 200, body = Vec<AccountView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/users")]
+pub async fn list_users(registry: Seen) -> Result<HttpResponse> {
+    listed(&registry, AccountKind::User).await
+}
+
+/// Add a user, with a first token; for administrators.
+#[utoipa::path(tag = "people", request_body = NewAccount, responses((status = 201, body = AccountView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/users")]
+pub async fn add_user(registry: Seen, new: web::Json<NewAccount>) -> Result<HttpResponse> {
+    let mut told = added(&registry, new.into_inner(), AccountKind::User).await?;
+    let (owner, label) = (told.name.clone(), "first".to_owned());
+    let first = NewToken { owner, label, scope: Scope::Write, days: None };
+    told.token = Some(jobs::create_token(&registry, first).await?.0);
+    Ok(HttpResponse::build(StatusCode::CREATED).json(told))
+}
+
+/// Remove a user with their memberships; models and tokens stay. For administrators.
+#[utoipa::path(tag = "people", params(("user" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[delete("/api/v1/users/{user}")]
+pub async fn remove_user(registry: Seen, user: web::Path<String>) -> Result<HttpResponse> {
+    jobs::remove_account(&registry, (&user, AccountKind::User)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The organisations that the asker is a member of; every one for administrators.
+#[utoipa::path(tag = "people", responses((status = 200, body = Vec<OrgView>)))]
+#[get("/api/v1/orgs")]
+pub async fn list_orgs(registry: Seen) -> Result<HttpResponse> {
+    let own = jobs::organisations(&registry).await?;
+    Ok(HttpResponse::Ok()
+        .json(own.into_iter().map(|(name, role)| OrgView { name, role }).collect::<Vec<_>>()))
+}
+
+/// Create an organisation; for administrators.
+#[utoipa::path(tag = "people", request_body = NewAccount, responses((status = 201, body = AccountView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/orgs")]
+pub async fn create_org(registry: Seen, new: web::Json<NewAccount>) -> Result<HttpResponse> {
+    let told = added(&registry, new.into_inner(), AccountKind::Org).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(told))
+}
+
+/// Remove an organisation with its memberships; its models stay. For administrators.
+#[utoipa::path(tag = "people", params(("org" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[delete("/api/v1/orgs/{org}")]
+pub async fn remove_org(registry: Seen, org: web::Path<String>) -> Result<HttpResponse> {
+    jobs::remove_account(&registry, (&org, AccountKind::Org)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Members of an organisation; for its members.
+#[utoipa::path(tag = "people", params(("org" = String, Path)), responses((status = 200, body = Vec<MemberView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/orgs/{org}/members")]
+pub async fn list_members(registry: Seen, org: web::Path<String>) -> Result<HttpResponse> {
+    let rows = jobs::members(&registry, &org).await?;
+    let told = rows.into_iter().map(|row| MemberView { user: row.person, role: row.role });
+    Ok(HttpResponse::Ok().json(told.collect::<Vec<_>>()))
+}
+
+/// Make a user a member, or give a member another role; for the organisation's administrators.
+#[utoipa::path(tag = "people", params(("org" = String, Path), ("user" = String, Path)), request_body = NewRole, responses((status = 200, body = MemberView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[put("/api/v1/orgs/{org}/members/{user}")]
+pub async fn set_member(
+    registry: Seen,
+    path: web::Path<(String, String)>,
+    new: web::Json<NewRole>,
+) -> Result<HttpResponse> {
+    let ((org, user), role) = (path.into_inner(), new.role);
+    jobs::set_member(&registry, &MemberRow { org, person: user.clone(), role }).await?;
+    Ok(HttpResponse::Ok().json(MemberView { user: user.to_ascii_lowercase(), role }))
+}
+
+/// Take a member out of an organisation; for its administrators.
+#[utoipa::path(tag = "people", params(("org" = String, Path), ("user" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[delete("/api/v1/orgs/{org}/members/{user}")]
+pub async fn remove_member(registry: Seen, path: web::Path<(String, String)>) -> Result<HttpResponse> {
+    jobs::remove_member(&registry, (&path.0, &path.1)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The asker's own tokens, without their secrets.
+#[utoipa::path(tag = "people", responses((status = 200, body = Vec<TokenView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/tokens")]
+pub async fn list_tokens(registry: Seen) -> Result<HttpResponse> {
+    let rows = jobs::own_tokens(&registry).await?;
+    Ok(HttpResponse::Ok().json(rows.into_iter().map(TokenView::from).collect::<Vec<_>>()))
+}
+
+/// Make a token of one's own.
+#[utoipa::path(tag = "people", request_body = TokenRequest, responses((status = 201, body = SecretView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/tokens")]
+pub async fn create_token(registry: Seen, asked: web::Json<TokenRequest>) -> Result<HttpResponse> {
+    let TokenRequest { label, read_only, days } = asked.into_inner();
+    let owner = registry.store.viewer().name.clone().ok_or_else(http::bad_token)?;
+    let scope = if read_only { Scope::Read } else { Scope::Write };
+    let (token, _) = jobs::create_token(&registry, NewToken { owner, label, scope, days }).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(SecretView { token }))
+}
+
+/// End one of one's own tokens.
+#[utoipa::path(tag = "people", params(("id" = i64, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[delete("/api/v1/tokens/{id}")]
+pub async fn revoke_token(registry: Seen, id: web::Path<i64>) -> Result<HttpResponse> {
+    jobs::revoke_own(&registry, *id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Registers these addresses.
+pub fn configure(cfg: &mut web::ServiceConfig) {
+    cfg.service(list_users)
+        .service(add_user)
+        .service(remove_user)
+        .service(list_orgs)
+        .service(create_org)
+        .service(remove_org)
+        .service(list_members)
+        .service(set_member)
+        .service(remove_member)
+        .service(list_tokens)
+        .service(create_token)
+        .service(revoke_token);
+}

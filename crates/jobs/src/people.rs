@@ -1,0 +1,260 @@
+//! Users, organisations, tokens and access, as whoever asks may have them: the commands' operator may do all of it.
+
+use domain::{Act, Class, Fault as _, Gating, RepoId, Role};
+use store::{AccountKind, AccountRow, GrantRow, GrantState, MemberRow, ModelRow, Scope, TokenRow};
+use time::{Duration, OffsetDateTime};
+
+use crate::{Error, Registry};
+
+/// A token that is asked for.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    pub owner: String,
+    pub label: String,
+    pub scope: Scope,
+    /// Days it lasts; none lasts until it is revoked.
+    pub days: Option<u32>,
+}
+
+/// How somebody stands to a gated or private model.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// What became of the viewer's own request; none was made.
+    pub asked: Option<GrantState>,
+    /// Whether the viewer may read its files.
+    pub reads: bool,
+    /// Whether the viewer decides who does.
+    pub decides: bool,
+    /// Requests by others, those that wait first; only for whoever decides.
+    pub requests: Vec<GrantRow>,
+}
+
+/// Users and organisations, by name.
+///
+/// # Errors
+/// [`Error::NotAdmin`] for anybody but an administrator.
+pub async fn accounts(registry: &Registry, kind: AccountKind) -> Result<Vec<AccountRow>, Error> {
+    administrator(registry)?;
+    Ok(registry.store.accounts().await?.into_iter().filter(|row| row.kind == kind).collect())
+}
+
+/// Adds a user or an organisation.
+///
+/// # Errors
+/// [`Error::NotAdmin`], a name that is none or is taken.
+pub async fn add_account(registry: &Registry, new: &AccountRow) -> Result<AccountRow, Error> {
+    administrator(registry)?;
+    account_name(&new.name)?;
+    registry.store.add_account(new).await?;
+    known(registry, (&new.name, new.kind)).await
+}
+
+/// Removes a user or an organisation; their models and tokens stay.
+///
+/// # Errors
+/// [`Error::NotAdmin`], [`Error::UnknownAccount`].
+pub async fn remove_account(registry: &Registry, named: (&str, AccountKind)) -> Result<(), Error> {
+    administrator(registry)?;
+    known(registry, named).await?;
+    registry.store.remove_account(named.0).await?;
+    Ok(())
+}
+
+/// Organisations with the viewer's roles in them; an administrator of the registry gets all.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn organisations(registry: &Registry) -> Result<Vec<(String, Role)>, Error> {
+    let viewer = registry.store.viewer();
+    let own = match &viewer.name {
+        Some(name) => registry.store.memberships(name).await?,
+        None => Vec::new(),
+    };
+    let Some(role) = viewer.everywhere else {
+        return Ok(own.into_iter().map(|one| (one.org, one.role)).collect());
+    };
+    let all = registry.store.accounts().await?.into_iter().filter(|row| row.kind == AccountKind::Org);
+    Ok(all.map(|row| (row.name, role)).collect())
+}
+
+/// Members of an organisation.
+///
+/// # Errors
+/// [`Error::NotAdmin`] for whoever has no role in it, whether it is there or not; [`Error::UnknownAccount`].
+pub async fn members(registry: &Registry, org: &str) -> Result<Vec<MemberRow>, Error> {
+    in_org(registry, (org, Role::Read))?;
+    known(registry, (org, AccountKind::Org)).await?;
+    Ok(registry.store.members_of(org).await?)
+}
+
+/// Makes a user a member, or gives a member another role.
+///
+/// # Errors
+/// As [`members`], for whoever is no administrator of it; a name that is none.
+pub async fn set_member(registry: &Registry, new: &MemberRow) -> Result<(), Error> {
+    in_org(registry, (&new.org, Role::Admin))?;
+    account_name(&new.person)?;
+    Ok(registry.store.set_member(new).await?)
+}
+
+/// Takes a member out of an organisation.
+///
+/// # Errors
+/// As [`set_member`]; [`Error::UnknownAccount`] for whoever is no member.
+pub async fn remove_member(registry: &Registry, (org, person): (&str, &str)) -> Result<(), Error> {
+    in_org(registry, (org, Role::Admin))?;
+    match registry.store.remove_member(org, person).await? {
+        true => Ok(()),
+        false => Err(Error::UnknownAccount(person.to_owned())),
+    }
+}
+
+/// The viewer's tokens, the latest first.
+///
+/// # Errors
+/// [`Error::NotAdmin`] for somebody without a name.
+pub async fn own_tokens(registry: &Registry) -> Result<Vec<TokenRow>, Error> {
+    Ok(registry.store.tokens_of(&whoever(registry)?).await?)
+}
+
+/// Makes a token; gives its secret, which is not kept, and when it ends, in Unix seconds.
+///
+/// # Errors
+/// [`Error::NotAdmin`] for somebody else's, or with a token that may only read; a name that is none.
+pub async fn create_token(registry: &Registry, new: NewToken) -> Result<(String, Option<i64>), Error> {
+    let NewToken { owner, label, scope, days } = new;
+    let label = label.trim();
+    account_name(&owner)?;
+    if registry.store.viewer().role_in(Some(&owner)) < Some(Role::Admin) {
+        return Err(Error::NotAdmin(format!("`{owner}`, with a token that may write,")));
+    }
+    if registry.store.account(&owner).await?.is_some_and(|account| account.kind == AccountKind::Org) {
+        return Err(Error::Invalid(format!("`{owner}` is an organisation; tokens are its members'")));
+    }
+    crate::trust::fits(registry, "label", label)?;
+    let end = days.map(|days| (OffsetDateTime::now_utc() + Duration::days(days.into())).unix_timestamp());
+    let label = if label.is_empty() { "unnamed" } else { label }.to_owned();
+    let secret = secret()?;
+    let row = TokenRow { id: 0, owner, label, scope, created_at: 0, expires_at: end };
+    registry.store.add_token(&secret, &row).await?;
+    Ok((secret, end))
+}
+
+/// Ends one of the viewer's own tokens.
+///
+/// # Errors
+/// [`Error::UnknownToken`], also for one of somebody else's.
+pub async fn revoke_own(registry: &Registry, id: i64) -> Result<(), Error> {
+    let owner = whoever(registry)?;
+    if registry.store.viewer().role_in(Some(&owner)) < Some(Role::Admin) {
+        return Err(Error::NotAdmin(format!("`{owner}`, with a token that may write,")));
+    }
+    let own = registry.store.tokens_of(&owner).await?;
+    match own.iter().any(|token| token.id == id) && registry.store.revoke_token(id).await? {
+        true => Ok(()),
+        false => Err(Error::UnknownToken(id)),
+    }
+}
+
+/// How the viewer stands to a model.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn standing(registry: &Registry, row: &ModelRow) -> Result<Standing, Error> {
+    let store = &registry.store;
+    if row.gated.is_none() {
+        return Ok(Standing { reads: true, ..Standing::default() });
+    }
+    let allowed = async |act| match store.may_with(act, row).await {
+        Ok(()) => Ok(true),
+        Err(refused) if matches!(refused.class(), Class::Forbidden | Class::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    };
+    let decides = allowed(Act::Close).await?;
+    let mut requests = Vec::new();
+    for state in GrantState::ALL.into_iter().filter(|_| decides) {
+        requests.extend(store.access_of(row.id, state, registry.limits.report_rows as u64).await?);
+    }
+    let asked = match &store.viewer().name {
+        Some(name) => store.grant_of(row.id, name).await?,
+        None => None,
+    };
+    Ok(Standing { asked, reads: allowed(Act::Read).await?, decides, requests })
+}
+
+/// Asks for a gated model's files in the viewer's name.
+///
+/// # Errors
+/// [`Error::UnknownModel`], a model without a gate, [`Error::NotAdmin`] for somebody without a name.
+pub async fn ask_access(registry: &Registry, model: &str) -> Result<GrantState, Error> {
+    let (row, gate) = gated(registry, model).await?;
+    Ok(registry.store.ask_access((row.id, &whoever(registry)?), gate).await?)
+}
+
+/// Decides who reads a gated model's files.
+///
+/// # Errors
+/// As [`ask_access`]; for whoever is no administrator of its namespace.
+pub async fn decide_access(
+    registry: &Registry,
+    model: &str,
+    (person, state): (&str, GrantState),
+) -> Result<(), Error> {
+    let (row, _) = gated(registry, model).await?;
+    registry.store.may_with(Act::Close, &row).await?;
+    account_name(person)?;
+    let by = registry.store.viewer().name.clone();
+    Ok(registry.store.decide_access((row.id, person), state, by.as_deref()).await?)
+}
+
+async fn gated(registry: &Registry, model: &str) -> Result<(ModelRow, Gating), Error> {
+    let row = registry.store.model_by_id(model).await?.filter(|row| !row.ghost);
+    let row = row.ok_or_else(|| Error::UnknownModel(model.to_owned()))?;
+    let open = || Error::Invalid(format!("`{}` is not gated; whoever sees it may read its files", row.name));
+    let gate = row.gated.ok_or_else(open)?;
+    Ok((row, gate))
+}
+
+async fn known(registry: &Registry, (name, kind): (&str, AccountKind)) -> Result<AccountRow, Error> {
+    let row = registry.store.account(name).await?.filter(|row| row.kind == kind);
+    row.ok_or_else(|| Error::UnknownAccount(name.to_owned()))
+}
+
+/// Checks a user's or an organisation's name: the first part of the ids of their models.
+///
+/// # Errors
+/// [`Error::BadAccount`].
+pub fn account_name(name: &str) -> Result<(), Error> {
+    match RepoId::parse(name) {
+        Ok(id) if id.org().is_none() && !id.is_reserved() => Ok(()),
+        _ => Err(Error::BadAccount(name.chars().take(120).collect())),
+    }
+}
+
+fn administrator(registry: &Registry) -> Result<(), Error> {
+    match registry.store.viewer().everywhere {
+        Some(Role::Admin) => Ok(()),
+        _ => Err(Error::NotAdmin("an administrator of the registry".to_owned())),
+    }
+}
+
+fn in_org(registry: &Registry, (org, least): (&str, Role)) -> Result<(), Error> {
+    match registry.store.viewer().role_in(Some(org)) {
+        Some(role) if role >= least => Ok(()),
+        _ if least == Role::Admin => Err(Error::NotAdmin(format!("an administrator of `{org}`"))),
+        _ => Err(Error::NotAdmin(format!("a member of `{org}`"))),
+    }
+}
+
+/// The viewer's name.
+fn whoever(registry: &Registry) -> Result<String, Error> {
+    let name = registry.store.viewer().name.clone();
+    name.ok_or_else(|| Error::NotAdmin("somebody who signed in with a token".to_owned()))
+}
+
+/// 256 random bits.
+fn secret() -> Result<String, Error> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Task(format!("no random numbers: {error}")))?;
+    Ok(bytes.iter().fold("stemma_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+}

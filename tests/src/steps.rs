@@ -1,0 +1,132 @@
+//! What a reader does in a browser, a step at a time, and a registry to do it in.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use thirtyfour::{By, error::WebDriverResult};
+
+use crate::{Browser, Database, Server, Zoo};
+
+const ENOUGH: Duration = Duration::from_secs(30);
+
+const HOSTILE: &str = r#"{"id":"evil/card","tags":["base_model:finetune:mandoc/scribe-v1","<script>window.caught=1</script>"],"cardData":{"license":"<img src=x onerror=window.caught=2>"},"card":"---\nlicense: mit\n---\n# Hi\n<script>window.caught=3</script><img src=x onerror=\"window.caught=4\"><a href=\"javascript:window.caught=5\">x</a>"}"#;
+
+/// A server with the tiny models and one hostile neighbour.
+///
+/// # Errors
+/// When the program cannot be started or an import fails.
+pub async fn filled(database: &Database) -> Result<Server> {
+    let (server, zoo) = (Server::start(database).await?, Zoo::unpack()?);
+    for id in zoo.ids()? {
+        run(server.stemma().args(["import", "dir"]).arg(zoo.path(&id)?).args(["--id", &id]))?;
+    }
+    let dump = server.data().join("hostile.jsonl");
+    fs_err::write(&dump, format!("{HOSTILE}\n"))?;
+    run(server.stemma().args(["import", "dump"]).arg(&dump))?;
+    Ok(server)
+}
+
+fn run(command: &mut std::process::Command) -> Result<()> {
+    let out = command.output()?;
+    ensure!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
+
+/// A page may be in the middle of giving way to the next one: what fails then is tried again for a while.
+///
+/// # Errors
+/// When it does not come to that in time.
+pub async fn settled<T>(look: impl AsyncFn() -> WebDriverResult<T>) -> Result<T> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        match look().await {
+            Ok(seen) => return Ok(seen),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// The text of the first element of a selector.
+///
+/// # Errors
+/// When it does not come to that in time.
+pub async fn text(browser: &Browser, selector: &str) -> Result<String> {
+    settled(async || browser.find(By::Css(selector)).await?.text().await)
+        .await
+        .with_context(|| format!("no {selector}"))
+}
+
+/// Follows the link of this text.
+///
+/// # Errors
+/// When it does not come to that in time.
+pub async fn follow(browser: &Browser, link: &str) -> Result<()> {
+    settled(async || browser.find(By::LinkText(link)).await?.click().await)
+        .await
+        .with_context(|| format!("no link {link}"))
+}
+
+/// Fills a field by its name.
+///
+/// # Errors
+/// When it does not come to that in time.
+pub async fn fill(browser: &Browser, name: &str, value: &str) -> Result<()> {
+    settled(async || {
+        let field = browser.find(By::Name(name)).await?;
+        field.clear().await?;
+        field.send_keys(value).await
+    })
+    .await
+    .with_context(|| format!("no field {name}"))
+}
+
+/// Presses the button of this label.
+///
+/// # Errors
+/// When it does not come to that in time.
+pub async fn press(browser: &Browser, label: &str) -> Result<()> {
+    let button = format!("//main//button[normalize-space()='{label}']");
+    settled(async || browser.find(By::XPath(button.as_str())).await?.click().await)
+        .await
+        .with_context(|| format!("no button {label}"))
+}
+
+/// Waits until a page on which `selector` says `part` has taken the place of the one before.
+///
+/// # Errors
+/// When it does not come to that in time.
+pub async fn arrived(browser: &Browser, selector: &str, part: &str) -> Result<()> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let seen = text(browser, selector).await?;
+        if seen.contains(part) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{selector} still says `{seen}`");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the job page says how the job ended.
+///
+/// # Errors
+/// When it does not come to that in time.
+pub async fn job_ended(browser: &Browser) -> Result<String> {
+    let deadline = Instant::now() + ENOUGH;
+    loop {
+        let state = match browser.find(By::Css("[data-field=state]")).await {
+            Ok(element) => element.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        if matches!(state.as_str(), "succeeded" | "failed" | "cancelled") {
+            return Ok(state);
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "the job page still says `{state}`: {}",
+            text(browser, "main").await?
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,116 @@
+//! The way of somebody who is here for the first time, by clicks alone, with scripts and without them.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use stemma_tests::{
+    Browser, Database, Server, Zoo, answer, client,
+    steps::{arrived, fill, filled, follow, press, text},
+};
+use thirtyfour::By;
+
+/// A family of a root with more children than a page of them holds.
+fn large_family(server: &Server) -> Result<()> {
+    let mut rows = vec![json!({ "id": "big/root", "license": "mit", "downloads": 9_000 })];
+    rows.extend((0..130).map(|at| {
+        let kind = ["finetune", "quantized"][at % 2];
+        json!({ "id": format!("many/child-{at}"), "downloads": at, "tags": [format!("base_model:{kind}:big/root")] })
+    }));
+    let dump = server.data().join("family.jsonl");
+    fs_err::write(&dump, rows.iter().map(|row| format!("{row}\n")).collect::<String>())?;
+    let out = server.stemma().args(["import", "dump"]).arg(&dump).output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
+
+async fn click(browser: &Browser, selector: &str) -> Result<()> {
+    browser.find(By::Css(selector)).await?.click().await.with_context(|| format!("no {selector}"))
+}
+
+#[tokio::test]
+async fn a_group_of_a_family_is_opened_and_searched_and_two_relatives_are_compared() -> Result<()> {
+    let server = filled(&Database::Sqlite).await?;
+    large_family(&server)?;
+    for scripts in ["on", "off"] {
+        let browser = Browser::open().await?;
+        if scripts == "off" {
+            browser.without_scripts().await?;
+        }
+
+        browser.goto(server.url("/")).await?;
+        fill(&browser, "search", "big/root").await?;
+        press(&browser, "Search").await?;
+        follow(&browser, "big/root").await?;
+        arrived(&browser, "h1.model", "big/root").await?;
+        click(&browser, "a[href='/big/root/children?relation=quantized']").await?;
+        arrived(&browser, ".kicker", "Children of").await?;
+        ensure!(text(&browser, ".actions a[aria-current]").await?.contains("65"));
+        follow(&browser, "Next page").await?;
+        arrived(&browser, ".pager", "First page").await?;
+        browser.find(By::Css("#within")).await?.send_keys("child-77").await?;
+        press(&browser, "Search").await?;
+        arrived(&browser, "tbody", "many/child-77").await?;
+        ensure!(
+            browser.find_all(By::Css("tbody tr")).await?.len() == 1,
+            "{}",
+            text(&browser, "tbody").await?
+        );
+        follow(&browser, "many/child-77").await?;
+        arrived(&browser, "h1.model", "many/child-77").await?;
+        follow(&browser, "Family tree").await?;
+        arrived(&browser, ".kicker", "Family tree").await?;
+
+        browser.goto(server.url("/mandoc/scribe-v1-de")).await?;
+        follow(&browser, "compare").await?;
+        arrived(&browser, ".lead", "39 of 39 tensors differ").await?;
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_contradiction_is_found_and_a_person_decides_about_it() -> Result<()> {
+    let server = filled(&Database::Sqlite).await?;
+    let browser = Browser::open().await?;
+    browser.without_scripts().await?;
+
+    browser.goto(server.url("/")).await?;
+    follow(&browser, "Contradictions").await?;
+    arrived(&browser, "h1", "Contradictions").await?;
+    follow(&browser, "community/mystery-de").await?;
+    arrived(&browser, "h1.model", "community/mystery-de").await?;
+    ensure!(text(&browser, "main").await?.contains("Contradicted by the weights"));
+    browser.find(By::XPath("//summary[.='Right or wrong?']")).await?.click().await?;
+    press(&browser, "Reject").await?;
+    arrived(&browser, "main", "a person rejected it").await?;
+
+    browser.goto(server.url("/contradictions")).await?;
+    ensure!(!text(&browser, "main").await?.contains("community/mystery-de"));
+    browser.close().await
+}
+
+#[tokio::test]
+async fn a_merge_that_was_stopped_is_asked_for_again_by_a_button() -> Result<()> {
+    let (server, zoo) = (Server::start_with(&Database::Sqlite, &["--no-worker"]).await?, Zoo::unpack()?);
+    for id in ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr"] {
+        let out = server.stemma().args(["import", "dir"]).arg(zoo.path(id)?).args(["--id", id]).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    let config = "merge_method: linear\nmodels:\n  - {model: mandoc/scribe-v1-de, parameters: {weight: 1}}\n  \
+                  - {model: mandoc/scribe-v1-fr, parameters: {weight: 1}}\n";
+    let client = client()?;
+    let request = client.post(server.url("/api/v1/merges"));
+    let (status, job) = answer(request.json(&json!({ "config": config, "output": "me/both" }))).await?;
+    ensure!(status == 202, "{job}");
+    let first = format!("/jobs/{}", job["id"].as_str().context("no id")?);
+    let browser = Browser::open().await?;
+    browser.without_scripts().await?;
+
+    browser.goto(server.url(&first)).await?;
+    press(&browser, "Stop this job").await?;
+    press(&browser, "Try again").await?;
+
+    arrived(&browser, "[data-field=state]", "queued").await?;
+    ensure!(!browser.current_url().await?.as_str().ends_with(&first), "the same job again");
+    ensure!(browser.source().await?.contains("mandoc/scribe-v1-de"), "another request");
+    browser.close().await
+}

@@ -1,0 +1,84 @@
+//! Who am I: my tokens and organisations; and the forms about access to gated models.
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use askama::Template;
+
+use super::{Answer, Data};
+use crate::{
+    answer,
+    asked::Asked,
+    source::Source,
+    view::{AccountPage, Name, TokenForm},
+};
+
+#[derive(Template)]
+#[template(path = "pages/settings.html")]
+struct Page {
+    account: AccountPage,
+    /// The secret of the token that was just made.
+    secret: Option<String>,
+    fault: Option<String>,
+    form: TokenForm,
+}
+
+async fn page(source: &dyn Source, fill: impl FnOnce(AccountPage) -> (StatusCode, Page)) -> Answer {
+    Ok(match source.account().await? {
+        Some(account) => {
+            let (status, page) = fill(account);
+            answer::page(status, &page)
+        }
+        None => answer::see_other("/login"),
+    })
+}
+
+/// `GET /settings`
+pub async fn show(source: Data) -> Answer {
+    let form = TokenForm::default();
+    page(&*source, |account| (StatusCode::OK, Page { account, secret: None, fault: None, form })).await
+}
+
+/// `POST /settings/tokens`
+pub async fn create(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+    let asked = match answer::form(body) {
+        Ok(bytes) => Asked::body(&bytes),
+        Err(refusal) => return Ok(refusal),
+    };
+    let text = |key: &str| asked.text(key);
+    let form = TokenForm { label: text("label"), read_only: text("read_only"), days: text("days") };
+    let made = source.create_token(&form).await;
+    page(&*source, |account| match made {
+        Ok(secret) => {
+            let (secret, form) = (Some(secret), TokenForm::default());
+            (StatusCode::CREATED, Page { account, secret, fault: None, form })
+        }
+        Err(failure) => {
+            let (status, fault) = (http::status_of(failure.class), Some(failure.detail));
+            (status, Page { account, secret: None, fault, form })
+        }
+    })
+    .await
+}
+
+/// `POST /settings/tokens/{id}/revoke`
+pub async fn revoke(source: Data, id: web::Path<i64>) -> Answer {
+    source.revoke_token(*id).await?;
+    Ok(answer::see_other("/settings"))
+}
+
+/// `POST /settings/access`: somebody asks for a gated model's files, or its owner decides about somebody.
+pub async fn access(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+    let asked = match answer::form(body) {
+        Ok(bytes) => Asked::body(&bytes),
+        Err(refusal) => return Ok(refusal),
+    };
+    let (model, person) = (asked.text("model"), asked.text("person"));
+    match person.trim() {
+        "" => source.ask_access(&model).await?,
+        person => source.decide_access(&model, (person, &asked.text("decision"))).await?,
+    }
+    Ok(back(&model))
+}
+
+fn back(model: &str) -> HttpResponse {
+    answer::see_other(&format!("{}#access", Name::from(model).href()))
+}
