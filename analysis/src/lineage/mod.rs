@@ -5,6 +5,7 @@ mod forest;
 mod kin;
 mod neighbourhood;
 mod normalise;
+mod places;
 mod reach;
 mod relation;
 mod rename;

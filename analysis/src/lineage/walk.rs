@@ -35,13 +35,13 @@ impl Forest {
 
     /// The topmost model along primary parents; the model itself when it has none.
     pub fn root_of(&self, id: i64) -> Option<i64> {
-        let at = *self.index.get(&id)?;
+        let at = self.index.get(id)?;
         Some(self.graph[self.root[at.index()]].id)
     }
 
     /// The parent a model hangs under in tree views.
     pub fn primary_parent(&self, id: i64) -> Option<i64> {
-        let parent = self.primary_of(*self.index.get(&id)?)?;
+        let parent = self.primary_of(self.index.get(id)?)?;
         Some(self.graph[parent].id)
     }
 
@@ -93,7 +93,7 @@ impl Forest {
 
     /// A longest line of descent over all edges, oldest first.
     pub fn longest_line(&self) -> Vec<i64> {
-        let order = petgraph::algo::toposort(&*self.graph, None).unwrap_or_default();
+        let order = super::places::in_order(&self.graph);
         let mut best: Vec<(usize, Option<NodeIndex>)> = vec![(0, None); self.graph.node_count()];
         for &node in &order {
             for child in self.graph.neighbors(node) {
@@ -115,7 +115,7 @@ impl Forest {
 
     /// The model and its primary parents, nearest first.
     pub(super) fn line(&self, id: i64) -> Vec<NodeIndex> {
-        let mut at = self.index.get(&id).copied();
+        let mut at = self.index.get(id);
         let mut line = Vec::new();
         while let Some(node) = at {
             line.push(node);
@@ -129,7 +129,7 @@ impl Forest {
     }
 
     pub(super) fn links(&self, id: i64, direction: Direction) -> Vec<Link> {
-        let Some(&at) = self.index.get(&id) else { return Vec::new() };
+        let Some(at) = self.index.get(id) else { return Vec::new() };
         self.graph
             .edges_directed(at, direction)
             .map(|edge| {
@@ -146,7 +146,7 @@ impl Forest {
     }
 
     fn reach(&self, id: i64, direction: Direction, cap: usize) -> Vec<i64> {
-        let Some(&start) = self.index.get(&id) else { return Vec::new() };
+        let Some(start) = self.index.get(id) else { return Vec::new() };
         let (mut seen, mut queue) = (HashSet::from([start]), VecDeque::from([start]));
         let mut found = Vec::new();
         while let Some(node) = queue.pop_front() {
@@ -167,7 +167,7 @@ impl Forest {
 
     /// The model and all its ancestors with their least number of steps.
     fn distances(&self, id: i64) -> Option<Vec<(NodeIndex, usize)>> {
-        let start = *self.index.get(&id)?;
+        let start = self.index.get(id)?;
         let (mut seen, mut found) = (HashSet::from([start]), vec![(start, 0)]);
         let mut next = 0;
         while let Some(&(node, steps)) = found.get(next) {

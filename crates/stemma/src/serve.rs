@@ -56,7 +56,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     let leaving = web::Data::new(api::Leaving(stopped.clone()));
     let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
 
-    let catalogue = registry.catalogue.clone();
+    let (forests, catalogue) = (registry.forests.clone(), registry.catalogue.clone());
+    tokio::spawn(async move { forests.current().await.map(drop) });
     tokio::spawn(async move { catalogue.current().await.map(drop) });
     let limits = registry.limits;
     let site = web::Data::from(Site::shared(registry.clone()));

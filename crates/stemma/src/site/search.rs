@@ -36,6 +36,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
         cursor: query.cursor.clone(),
         limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
         values: VALUES,
+        ..FindQuery::default()
     };
     let found = jobs::find(registry, wanted).await?;
     let forest = registry.forests.current().await.map_err(Failure::from)?;
