@@ -14,7 +14,10 @@ use petgraph::{
 use rayon::slice::ParallelSliceMut as _;
 use serde::Serialize;
 
-use super::places::{Places, circles, in_order};
+use super::{
+    places::{Places, circles, in_order},
+    ranked::Ranked,
+};
 
 /// A model as the forest knows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,6 +82,7 @@ pub struct Forest {
     pub(super) root: Arc<Vec<NodeIndex>>,
     /// Models below each by first parents, itself among them.
     pub(super) below: Arc<Vec<u32>>,
+    pub(super) ranked: Arc<Ranked>,
     families: Arc<Vec<Family>>,
     rejected: Arc<Vec<i64>>,
     restated: Arc<Vec<(i64, EdgeStatus)>>,
@@ -129,13 +133,15 @@ impl Forest {
         leave_out_proposals(&mut graph);
         let rejected = break_cycles(&mut graph);
         let restated = restate(&rejected, &doubted);
-        let primary = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
+        let primary: Vec<_> = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
+        let ranked = Ranked::of(&graph, &primary);
         let mut forest = Self {
             graph: Arc::new(graph),
             index: Arc::new(index),
             primary: Arc::new(primary),
             root: Arc::default(),
             below: Arc::default(),
+            ranked: Arc::new(ranked),
             families: Arc::default(),
             rejected: Arc::new(rejected),
             restated: Arc::new(restated),
@@ -162,6 +168,11 @@ impl Forest {
     /// Whether nothing but its place is told of a model.
     pub fn is_veiled(&self, id: i64) -> bool {
         self.veiled.contains_key(&id)
+    }
+
+    /// Whether every model is shown as itself.
+    pub(super) fn veils_nothing(&self) -> bool {
+        self.veiled.is_empty()
     }
 
     /// A model of the graph as it is shown.

@@ -54,13 +54,16 @@ impl Forest {
 
     /// How many children a model has by each relation; relations without children are left out.
     pub fn child_counts(&self, id: i64) -> Vec<(Relation, usize)> {
-        let links = self.links(id, Direction::Outgoing);
-        let count = |relation| links.iter().filter(|link| link.relation == relation).count();
-        Relation::ALL
-            .into_iter()
-            .map(|relation| (relation, count(relation)))
-            .filter(|(_, n)| *n > 0)
-            .collect()
+        let mut counts = [0_usize; Relation::ALL.len()];
+        if let Some(at) = self.index.get(id) {
+            for edge in self.own_children(at).iter().chain(self.other_children(at)) {
+                let relation = self.graph[*edge].relation;
+                if let Some(place) = Relation::ALL.iter().position(|known| *known == relation) {
+                    counts[place] += 1;
+                }
+            }
+        }
+        Relation::ALL.into_iter().zip(counts).filter(|(_, n)| *n > 0).collect()
     }
 
     /// Whether somebody declared that `id` descends from `ancestor`, over any number of generations.

@@ -84,6 +84,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .configure(|cfg| api::configure(cfg, &limits))
             .configure(::web::configure)
     })
+    // An answer in two pieces would wait for the client's delayed acknowledgement of the first, 40 ms.
+    .tcp_nodelay(true)
     .client_request_timeout(std::time::Duration::from_secs(5))
     .shutdown_timeout(LAST_SECONDS)
     .disable_signals()
