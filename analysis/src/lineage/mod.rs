@@ -6,6 +6,7 @@ mod kin;
 mod neighbourhood;
 mod normalise;
 mod places;
+mod ranked;
 mod reach;
 mod relation;
 mod rename;

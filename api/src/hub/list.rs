@@ -17,6 +17,7 @@ use crate::seen::Seen;
 pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let asked = answer::query(&request);
     let one = |name: &str| asked.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let named = |name: &str| one(name).filter(|value| !value.is_empty());
     let all = |name: &str| -> Vec<String> {
         let values = asked.iter().filter(|(key, _)| key == name);
         values.flat_map(|(_, value)| value.split(',')).map(|value| value.trim().to_owned()).collect()
@@ -30,8 +31,8 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
     };
     let mut query = FindQuery {
         text: one("search"),
-        org: one("author"),
-        picks: one("pipeline_tag").map(|task| (Facet::Task, task)).into_iter().collect(),
+        org: named("author"),
+        picks: named("pipeline_tag").map(|task| (Facet::Task, task)).into_iter().collect(),
         order: order(one("sort").as_deref())?,
         cursor: one("cursor"),
         limit,
