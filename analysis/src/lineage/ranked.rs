@@ -84,7 +84,12 @@ impl Forest {
     }
 
     /// Links of a part of the children, ranked as they are shown, `most` at most.
-    pub(super) fn ranked_links(&self, edges: &[EdgeIndex], most: usize, wanted: impl Fn(&Link) -> bool) -> Vec<Link> {
+    pub(super) fn ranked_links(
+        &self,
+        edges: &[EdgeIndex],
+        most: usize,
+        wanted: impl Fn(&Link) -> bool,
+    ) -> Vec<Link> {
         let links = edges.iter().filter_map(|edge| self.to_child(*edge)).filter(wanted);
         if self.veils_nothing() {
             return links.take(most).collect();

@@ -72,7 +72,6 @@ impl FindQuery {
             },
             cursor: self.cursor.clone(),
             limit: self.limit,
-            ..SearchQuery::default()
         }
     }
 
