@@ -145,6 +145,7 @@ pub async fn list_models(
         text: filter.search,
         org: filter.author,
         cursor: filter.cursor,
+        ..FindQuery::default()
     };
     let found = jobs::find(&registry, query).await?;
     let facets = found.facets.into_iter().map(|counts| FacetView {

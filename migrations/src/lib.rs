@@ -20,6 +20,7 @@ mod m0015_advisories;
 mod m0016_touched;
 mod m0017_access;
 mod m0018_hub;
+mod m0019_late_indexes;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_touched::Migration),
             Box::new(m0017_access::Migration),
             Box::new(m0018_hub::Migration),
+            Box::new(m0019_late_indexes::Migration),
         ]
     }
 }

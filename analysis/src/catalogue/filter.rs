@@ -1,5 +1,7 @@
 //! What results have to be.
 
+use std::sync::Arc;
+
 use super::facet::Facet;
 
 /// A narrowing of all models; empty, it lets every one pass.
@@ -13,6 +15,10 @@ pub struct Filter {
     picks: Vec<(Facet, String)>,
     /// Tags, languages, libraries or tasks, all of them.
     tags: Vec<String>,
+    /// The only models that may pass, ascending by number.
+    only: Option<Arc<[i64]>>,
+    /// More than a name.
+    real: bool,
 }
 
 impl Filter {
@@ -50,6 +56,25 @@ impl Filter {
         self
     }
 
+    /// Only these models; of several such lists those in all.
+    #[must_use]
+    pub fn only(mut self, mut ids: Vec<i64>) -> Self {
+        if let Some(before) = &self.only {
+            ids.retain(|id| before.binary_search(id).is_ok());
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        self.only = Some(ids.into());
+        self
+    }
+
+    /// Only models that are more than a name.
+    #[must_use]
+    pub fn real(mut self) -> Self {
+        self.real = true;
+        self
+    }
+
     /// The value of a facet that is asked for.
     pub fn picked(&self, facet: Facet) -> Option<&str> {
         self.picks.iter().find(|(known, _)| *known == facet).map(|(_, value)| value.as_str())
@@ -61,6 +86,14 @@ impl Filter {
 
     pub(super) fn wanted_org(&self) -> Option<&str> {
         self.org.as_deref()
+    }
+
+    pub(super) fn wanted_ids(&self) -> Option<&[i64]> {
+        self.only.as_deref()
+    }
+
+    pub(super) const fn wants_real(&self) -> bool {
+        self.real
     }
 
     pub(super) fn wanted_tags(&self) -> &[String] {

@@ -24,6 +24,7 @@ struct Asked<'a> {
     org: Option<Option<u32>>,
     tags: Vec<Option<u32>>,
     picks: [Option<Option<u32>>; FACETS],
+    real: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -37,12 +38,14 @@ impl<'a> Asked<'a> {
             org: filter.wanted_org().map(|org| segment.org_number(org)),
             tags: filter.wanted_tags().iter().map(|tag| segment.tag_number(tag)).collect(),
             picks: Facet::ALL.map(|facet| filter.picked(facet).map(|word| number(facet, word))),
+            real: filter.wants_real(),
         }
     }
 
     /// Whether everything but the facets is as asked for.
     fn passes(&self, segment: &Segment, at: usize) -> bool {
-        self.org.is_none_or(|org| org == Some(segment.org(at)))
+        !(self.real && segment.is_ghost(at))
+            && self.org.is_none_or(|org| org == Some(segment.org(at)))
             && self.tags.iter().all(|tag| tag.is_some_and(|tag| segment.tags(at).contains(&tag)))
             && self.words.iter().all(|word| segment.key(at).contains(word.as_str()))
     }
@@ -83,8 +86,12 @@ impl Matches {
                 tally.count(segment, failed.trailing_zeros() as usize, at);
             }
         };
-        let found = asked.words.iter().filter_map(|word| segment.holding(word));
-        match found.min_by_key(Vec::len) {
+        let listed = filter.wanted_ids().map(|ids| {
+            let places = ids.iter().filter_map(|id| segment.position(*id));
+            places.filter_map(|at| u32::try_from(at).ok()).collect::<Vec<u32>>()
+        });
+        let found = || asked.words.iter().filter_map(|word| segment.holding(word)).min_by_key(Vec::len);
+        match listed.or_else(found) {
             Some(candidates) => candidates.into_iter().for_each(|at| look(at as usize)),
             None => (0..segment.len()).for_each(look),
         }

@@ -26,6 +26,8 @@ struct Columns {
     size: Vec<u8>,
     relations: Vec<u8>,
     weights: Vec<u8>,
+    /// 1 for what is only a name.
+    ghosts: Vec<u8>,
     parameters: Vec<i64>,
     /// Downloads, likes, created, modified: one more than the value, 0 where it is unknown.
     numbers: [Vec<u32>; 4],
@@ -93,6 +95,7 @@ impl Columns {
         };
         self.relations.push(entry.relations.iter().fold(0, mark));
         self.weights.push(1 + u8::from(entry.weights));
+        self.ghosts.push(u8::from(entry.ghost));
         self.parameters.push(entry.parameters.unwrap_or(-1));
         let numbers = [entry.downloads, entry.likes, entry.created_at, entry.last_modified];
         for (column, value) in self.numbers.iter_mut().zip(numbers) {
@@ -119,7 +122,7 @@ impl Columns {
         for column in columns.into_iter().chain(&mut self.worded).chain(&mut self.numbers) {
             column.shrink_to_fit();
         }
-        for column in [&mut self.size, &mut self.relations, &mut self.weights] {
+        for column in [&mut self.size, &mut self.relations, &mut self.weights, &mut self.ghosts] {
             column.shrink_to_fit();
         }
     }
@@ -182,8 +185,10 @@ impl Segment {
             .chain(&own.numbers)
             .map(|column| column.capacity() * 4)
             .sum();
-        let marks: usize =
-            [&own.size, &own.relations, &own.weights].into_iter().map(|column| column.capacity()).sum();
+        let marks: usize = [&own.size, &own.relations, &own.weights, &own.ghosts]
+            .into_iter()
+            .map(|column| column.capacity())
+            .sum();
         let wide = (own.ids.capacity() + own.parameters.capacity()) * 8;
         own.keys.bytes() + self.grams.bytes() + words + numbers + marks + wide
     }
@@ -205,6 +210,10 @@ impl Segment {
     /// Names that may hold a word of three letters or more, ascending.
     pub(super) fn holding(&self, word: &str) -> Option<Vec<u32>> {
         self.grams.candidates(word)
+    }
+
+    pub(super) fn is_ghost(&self, at: usize) -> bool {
+        self.columns.ghosts[at] == 1
     }
 
     pub(super) fn org_number(&self, org: &str) -> Option<u32> {

@@ -211,3 +211,28 @@ fn a_facet_lists_what_is_asked_for_even_where_others_are_more_frequent() {
     let licence = answer.facets.iter().find(|counts| counts.facet == Facet::Licence).unwrap();
     assert_eq!(licence.values, [("mit".to_owned(), rare as u64)]);
 }
+
+#[test]
+fn a_list_of_models_and_no_ghosts_narrow_what_is_found() {
+    let models = models(60, 3);
+    let mut builder = SegmentBuilder::default();
+    for model in &models {
+        builder.add(&Entry { id: model.id, key: &model.key, ghost: model.id % 2 == 0, ..Entry::default() });
+    }
+    let index = Index::new(Arc::new(builder.finish()), segment([]), &BTreeSet::new());
+    let wanted = Wanted { order: Order::Name, limit: 100, ..Wanted::default() };
+    let found = |filter: Filter| {
+        let mut ids = index.search(&filter, &wanted).ids;
+        ids.sort_unstable();
+        ids
+    };
+
+    let listed = found(Filter::default().only(vec![9, 4, 7, 7, 1_000]));
+    let in_both = found(Filter::default().only(vec![4, 7, 9]).only(vec![7, 8, 9]).real());
+    let none = found(Filter::default().only(Vec::new()));
+
+    assert_eq!(listed, [4, 7, 9]);
+    assert_eq!(in_both, [7, 9]);
+    assert!(none.is_empty());
+    assert_eq!(found(Filter::default().real()).len(), 30);
+}

@@ -8,11 +8,16 @@ use std::{
 use domain::{EdgeStatus, Relation};
 use petgraph::{
     Direction,
-    algo::{kosaraju_scc, toposort},
     graph::{DiGraph, EdgeIndex, NodeIndex},
     visit::EdgeRef,
 };
+use rayon::slice::ParallelSliceMut as _;
 use serde::Serialize;
+
+use super::{
+    places::{Places, circles, in_order},
+    ranked::Ranked,
+};
 
 /// A model as the forest knows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,11 +77,12 @@ pub(super) struct Edge {
 #[derive(Clone)]
 pub struct Forest {
     pub(super) graph: Arc<DiGraph<Node, Edge>>,
-    pub(super) index: Arc<HashMap<i64, NodeIndex>>,
+    pub(super) index: Arc<Places>,
     pub(super) primary: Arc<Vec<Option<EdgeIndex>>>,
     pub(super) root: Arc<Vec<NodeIndex>>,
     /// Models below each by first parents, itself among them.
     pub(super) below: Arc<Vec<u32>>,
+    pub(super) ranked: Arc<Ranked>,
     families: Arc<Vec<Family>>,
     rejected: Arc<Vec<i64>>,
     restated: Arc<Vec<(i64, EdgeStatus)>>,
@@ -98,33 +104,44 @@ impl Forest {
         edges.sort_unstable_by_key(|edge| edge.id);
 
         let mut graph = DiGraph::with_capacity(nodes.len(), edges.len());
-        let index: HashMap<i64, NodeIndex> =
-            nodes.into_iter().map(|node| (node.id, graph.add_node(node))).collect();
-        let mut pairs = HashSet::with_capacity(edges.len());
-        let mut doubted = HashSet::new();
-        for edge in edges {
-            if edge.status == EdgeStatus::RejectedCycle {
-                doubted.insert(edge.id);
-            }
-            let (Some(&child), Some(&parent)) = (index.get(&edge.child), index.get(&edge.parent)) else {
-                continue;
-            };
+        let index = Places::of(nodes.iter().map(|node| node.id).collect());
+        nodes.into_iter().for_each(|node| {
+            graph.add_node(node);
+        });
+        let doubted: HashSet<i64> = edges
+            .iter()
+            .filter(|edge| edge.status == EdgeStatus::RejectedCycle)
+            .map(|edge| edge.id)
+            .collect();
+        let place = |edge: &ForestEdge| {
             let barred = matches!(edge.status, EdgeStatus::RejectedSelf | EdgeStatus::RejectedPerson);
-            if child != parent && !barred && pairs.insert((child, parent)) {
-                let proposed = edge.status == EdgeStatus::Proposed;
-                graph.add_edge(parent, child, Edge { id: edge.id, relation: edge.relation, proposed });
+            let ends = (index.get(edge.parent)?, index.get(edge.child)?);
+            (ends.0 != ends.1 && !barred).then_some(ends)
+        };
+        let ends: Vec<Option<(NodeIndex, NodeIndex)>> = edges.iter().map(place).collect();
+        for at in first_of_pairs(&ends) {
+            if let Some((parent, child)) = ends[at] {
+                let ForestEdge { id, relation, status, .. } = edges[at];
+                graph.add_edge(
+                    parent,
+                    child,
+                    Edge { id, relation, proposed: status == EdgeStatus::Proposed },
+                );
             }
         }
+        drop((edges, ends));
         leave_out_proposals(&mut graph);
         let rejected = break_cycles(&mut graph);
         let restated = restate(&rejected, &doubted);
-        let primary = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
+        let primary: Vec<_> = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
+        let ranked = Ranked::of(&graph, &primary);
         let mut forest = Self {
             graph: Arc::new(graph),
             index: Arc::new(index),
             primary: Arc::new(primary),
             root: Arc::default(),
             below: Arc::default(),
+            ranked: Arc::new(ranked),
             families: Arc::default(),
             rejected: Arc::new(rejected),
             restated: Arc::new(restated),
@@ -151,6 +168,11 @@ impl Forest {
     /// Whether nothing but its place is told of a model.
     pub fn is_veiled(&self, id: i64) -> bool {
         self.veiled.contains_key(&id)
+    }
+
+    /// Whether every model is shown as itself.
+    pub(super) fn veils_nothing(&self) -> bool {
+        self.veiled.is_empty()
     }
 
     /// A model of the graph as it is shown.
@@ -185,7 +207,7 @@ impl Forest {
 
     /// A model by id.
     pub fn node(&self, id: i64) -> Option<&Node> {
-        self.index.get(&id).map(|&at| self.shown(&self.graph[at]))
+        self.index.get(id).map(|at| self.shown(&self.graph[at]))
     }
 
     /// Families of two or more models, largest first.
@@ -198,8 +220,8 @@ impl Forest {
         let mut root: Vec<NodeIndex> = self.graph.node_indices().collect();
         let mut depth = vec![0_usize; self.graph.node_count()];
         // Without cycles a topological order always exists.
-        let order = toposort(&*self.graph, None).unwrap_or_default();
-        let mut trees: HashMap<NodeIndex, (usize, usize)> = HashMap::new();
+        let order = in_order(&self.graph);
+        let mut trees = vec![(0_usize, 0_usize); self.graph.node_count()];
         let mut below = vec![1; self.graph.node_count()];
         for &node in order.iter().rev() {
             if let Some(parent) = self.primary_of(node) {
@@ -212,12 +234,14 @@ impl Forest {
                 root[node.index()] = root[parent.index()];
                 depth[node.index()] = depth[parent.index()] + 1;
             }
-            let tree = trees.entry(root[node.index()]).or_default();
+            let tree = &mut trees[root[node.index()].index()];
             tree.0 += 1;
             tree.1 = tree.1.max(depth[node.index()]);
         }
-        let mut families: Vec<(Family, &str)> = trees
-            .into_iter()
+        let mut families: Vec<(Family, &str)> = self
+            .graph
+            .node_indices()
+            .zip(trees)
             .filter(|(_, (size, _))| *size > 1)
             .map(|(root, (size, depth))| {
                 let root = &self.graph[root];
@@ -245,44 +269,52 @@ fn restate(rejected: &[i64], doubted: &HashSet<i64>) -> Vec<(i64, EdgeStatus)> {
     changes
 }
 
-/// The number of each model's strongly connected component.
-fn components(graph: &DiGraph<Node, Edge>) -> Vec<usize> {
-    let mut component = vec![0_usize; graph.node_count()];
-    for (number, members) in kosaraju_scc(graph).into_iter().enumerate() {
-        for node in members {
-            component[node.index()] = number;
-        }
-    }
-    component
-}
-
 /// A proposal never breaks what somebody declared: in a cycle it goes first.
 fn leave_out_proposals(graph: &mut DiGraph<Node, Edge>) {
     if !graph.edge_weights().any(|edge| edge.proposed) {
         return;
     }
-    let component = components(graph);
+    let circle = circles(graph);
     graph.retain_edges(|graph, edge| {
         let ends = graph.edge_endpoints(edge);
-        let circling = ends.is_some_and(|(a, b)| component[a.index()] == component[b.index()]);
+        let circling = ends.is_some_and(|(a, b)| together(&circle, a, b));
         !(circling && graph[edge].proposed)
     });
 }
 
+/// Positions of the first of every pair of models, ascending.
+fn first_of_pairs(ends: &[Option<(NodeIndex, NodeIndex)>]) -> Vec<usize> {
+    let mut pairs: Vec<(NodeIndex, NodeIndex, u32)> =
+        (0..).zip(ends).filter_map(|(at, ends)| ends.map(|(parent, child)| (child, parent, at))).collect();
+    pairs.par_sort_unstable();
+    pairs.dedup_by_key(|(child, parent, _)| (*child, *parent));
+    let mut kept: Vec<usize> = pairs.into_iter().map(|(.., at)| at as usize).collect();
+    kept.par_sort_unstable();
+    kept
+}
+
+/// Whether two models stand in the same circle.
+fn together(circle: &[Option<u32>], a: NodeIndex, b: NodeIndex) -> bool {
+    circle[a.index()].is_some() && circle[a.index()] == circle[b.index()]
+}
+
 /// Rejects, in every strongly connected component, the edges that run from a later to an earlier model.
-/// What remains runs along one total order, so no cycle is left. Kosaraju's algorithm keeps its own stack.
+/// What remains runs along one total order, so no cycle is left.
 fn break_cycles(graph: &mut DiGraph<Node, Edge>) -> Vec<i64> {
-    let component = components(graph);
+    let circle = circles(graph);
     let age = |node: NodeIndex| {
         let node = &graph[node];
         (node.created_at.unwrap_or(i64::MAX), node.name.as_str(), node.id)
     };
     let mut doomed: Vec<(EdgeIndex, i64)> = graph
         .edge_references()
-        .filter(|edge| component[edge.source().index()] == component[edge.target().index()])
+        .filter(|edge| together(&circle, edge.source(), edge.target()))
         .filter(|edge| age(edge.source()) > age(edge.target()))
         .map(|edge| (edge.id(), edge.weight().id))
         .collect();
+    if doomed.is_empty() {
+        return Vec::new();
+    }
     let drop: HashSet<EdgeIndex> = doomed.iter().map(|(index, _)| *index).collect();
     graph.retain_edges(|_, edge| !drop.contains(&edge));
     doomed.sort_unstable_by_key(|(_, id)| *id);

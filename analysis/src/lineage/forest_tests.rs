@@ -226,3 +226,39 @@ fn children_come_page_by_page_and_are_found_by_name_and_relation() {
     let named = forest.kin(1, &KinQuery { text: "ORG/M3".to_owned(), limit: 99, ..KinQuery::default() });
     assert_eq!(named.total, 11);
 }
+
+#[test]
+fn pages_of_ranked_children_are_those_of_a_plain_sort_and_hide_no_one() {
+    let mut nodes: Vec<Node> = (1..=400).map(node).collect();
+    nodes.iter_mut().for_each(|node| node.downloads = (node.id * 7) % 5 * 100);
+    nodes[1].downloads = 10_000;
+    // Every third child hangs under the second model.
+    let both = (3..=400).filter(|child| child % 3 == 0).map(|child| edge(child, 2));
+    let edges: Vec<ForestEdge> = (3..=400).map(|child| edge(child, 1)).chain(both).collect();
+    let downloads: Vec<i64> = nodes.iter().map(|node| node.downloads).collect();
+    let forest = Forest::build(nodes.into_iter(), edges.into_iter());
+    let mut expected: Vec<i64> = (3..=400).collect();
+    expected.sort_by_key(|&id| std::cmp::Reverse((downloads[id as usize - 1], id)));
+
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = forest.kin(1, &KinQuery { after, limit: 7, ..KinQuery::default() });
+        assert_eq!(page.total, 398);
+        seen.extend(page.links.iter().map(|link| link.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let tree = forest.subtree(1, &SubtreeOptions { down: 1, cap: 20, ..SubtreeOptions::default() });
+    let veiled =
+        forest.veiled([4]).subtree(1, &SubtreeOptions { down: 1, cap: 500, ..SubtreeOptions::default() });
+
+    assert_eq!(seen, expected);
+    assert!(tree.truncated && tree.nodes.len() == 20 && tree.other_children.len() == 133);
+    assert_eq!((tree.nodes[0].children, tree.nodes[0].hidden), (265, 246));
+    let shown: Vec<(i64, &str)> =
+        tree.nodes[1..].iter().map(|node| (-node.downloads, node.name.as_str())).collect();
+    assert!(shown.is_sorted(), "{shown:?}");
+    assert_eq!(veiled.nodes.last().map(|node| node.name.as_str()), Some("private model 4"));
+}

@@ -5,6 +5,8 @@ mod forest;
 mod kin;
 mod neighbourhood;
 mod normalise;
+mod places;
+mod ranked;
 mod reach;
 mod relation;
 mod rename;

@@ -49,7 +49,7 @@ impl Forest {
     pub fn neighbourhood(&self, id: i64, reach: Reach) -> Neighbourhood {
         let mut found =
             Neighbourhood { models: Vec::new(), ancestors: 0, edges: Vec::new(), truncated: false };
-        let Some(&start) = self.index.get(&id) else { return found };
+        let Some(start) = self.index.get(id) else { return found };
         let mut order = vec![start];
         for (direction, hops) in [(Direction::Incoming, reach.up), (Direction::Outgoing, reach.down)] {
             let room = reach.cap.saturating_sub(order.len());

@@ -38,7 +38,7 @@ pub struct Small {
 impl Forest {
     /// Models below one by first parents, itself among them; 0 for an unknown one.
     pub fn family_size(&self, id: i64) -> u64 {
-        self.index.get(&id).map_or(0, |node| self.size_of(*node))
+        self.index.get(id).map_or(0, |node| self.size_of(node))
     }
 
     pub(super) fn size_of(&self, node: NodeIndex) -> u64 {
@@ -48,7 +48,7 @@ impl Forest {
     /// The branches below a model that hold at least `least` models, at most `levels` generations down; the largest of
     /// siblings first, then by name. A parent stands before its children. Empty for an unknown model.
     pub fn slices(&self, id: i64, (levels, least): (usize, u64)) -> Vec<Slice> {
-        let Some(&root) = self.index.get(&id) else { return Vec::new() };
+        let Some(root) = self.index.get(id) else { return Vec::new() };
         let mut slices = vec![Slice {
             id,
             depth: 0,

@@ -88,8 +88,10 @@ impl Forest {
             self.push(&mut tree, self.graph[node].id, parent);
         }
         tree.focus = tree.nodes.len().saturating_sub(1);
-        let others = self.children(id).into_iter().filter(|link| !link.primary && wanted(link));
-        tree.other_children = others.filter_map(|link| self.relative(link)).collect();
+        if let Some(at) = self.index.get(id) {
+            let others = self.ranked_links(self.other_children(at), usize::MAX, wanted);
+            tree.other_children = others.into_iter().filter_map(|link| self.relative(link)).collect();
+        }
 
         let mut waiting: Vec<(i64, usize, usize)> = Vec::new();
         if !tree.nodes.is_empty() {
@@ -119,15 +121,17 @@ impl Forest {
             return;
         }
         let wanted = |link: &Link| options.relations.is_empty() || options.relations.contains(&link.relation);
-        let children = self.children(id).into_iter().filter(|link| link.primary && wanted(link));
-        waiting.extend(children.rev().map(|link| (link.id, parent, generation)));
+        let Some(at) = self.index.get(id) else { return };
+        // More than the cap are never taken from here.
+        let children = self.ranked_links(self.own_children(at), options.cap, wanted);
+        waiting.extend(children.into_iter().rev().map(|link| (link.id, parent, generation)));
     }
 
     fn push(&self, tree: &mut Tree, id: i64, parent: Option<usize>) -> usize {
         let Some(node) = self.node(id) else { return tree.nodes.len() };
         let mut parents = self.parents(id);
         let primary = parents.iter().position(|link| link.primary).map(|at| parents.remove(at));
-        let children = self.children(id).iter().filter(|link| link.primary).count();
+        let children = self.index.get(id).map_or(0, |at| self.own_children(at).len());
         let depth = parent.map_or(0, |at| tree.nodes[at].depth + 1);
         if let Some(at) = parent {
             tree.nodes[at].hidden = tree.nodes[at].hidden.saturating_sub(1);

@@ -35,13 +35,13 @@ impl Forest {
 
     /// The topmost model along primary parents; the model itself when it has none.
     pub fn root_of(&self, id: i64) -> Option<i64> {
-        let at = *self.index.get(&id)?;
+        let at = self.index.get(id)?;
         Some(self.graph[self.root[at.index()]].id)
     }
 
     /// The parent a model hangs under in tree views.
     pub fn primary_parent(&self, id: i64) -> Option<i64> {
-        let parent = self.primary_of(*self.index.get(&id)?)?;
+        let parent = self.primary_of(self.index.get(id)?)?;
         Some(self.graph[parent].id)
     }
 
@@ -54,13 +54,16 @@ impl Forest {
 
     /// How many children a model has by each relation; relations without children are left out.
     pub fn child_counts(&self, id: i64) -> Vec<(Relation, usize)> {
-        let links = self.links(id, Direction::Outgoing);
-        let count = |relation| links.iter().filter(|link| link.relation == relation).count();
-        Relation::ALL
-            .into_iter()
-            .map(|relation| (relation, count(relation)))
-            .filter(|(_, n)| *n > 0)
-            .collect()
+        let mut counts = [0_usize; Relation::ALL.len()];
+        if let Some(at) = self.index.get(id) {
+            for edge in self.own_children(at).iter().chain(self.other_children(at)) {
+                let relation = self.graph[*edge].relation;
+                if let Some(place) = Relation::ALL.iter().position(|known| *known == relation) {
+                    counts[place] += 1;
+                }
+            }
+        }
+        Relation::ALL.into_iter().zip(counts).filter(|(_, n)| *n > 0).collect()
     }
 
     /// Whether somebody declared that `id` descends from `ancestor`, over any number of generations.
@@ -93,7 +96,7 @@ impl Forest {
 
     /// A longest line of descent over all edges, oldest first.
     pub fn longest_line(&self) -> Vec<i64> {
-        let order = petgraph::algo::toposort(&*self.graph, None).unwrap_or_default();
+        let order = super::places::in_order(&self.graph);
         let mut best: Vec<(usize, Option<NodeIndex>)> = vec![(0, None); self.graph.node_count()];
         for &node in &order {
             for child in self.graph.neighbors(node) {
@@ -115,7 +118,7 @@ impl Forest {
 
     /// The model and its primary parents, nearest first.
     pub(super) fn line(&self, id: i64) -> Vec<NodeIndex> {
-        let mut at = self.index.get(&id).copied();
+        let mut at = self.index.get(id);
         let mut line = Vec::new();
         while let Some(node) = at {
             line.push(node);
@@ -129,7 +132,7 @@ impl Forest {
     }
 
     pub(super) fn links(&self, id: i64, direction: Direction) -> Vec<Link> {
-        let Some(&at) = self.index.get(&id) else { return Vec::new() };
+        let Some(at) = self.index.get(id) else { return Vec::new() };
         self.graph
             .edges_directed(at, direction)
             .map(|edge| {
@@ -146,7 +149,7 @@ impl Forest {
     }
 
     fn reach(&self, id: i64, direction: Direction, cap: usize) -> Vec<i64> {
-        let Some(&start) = self.index.get(&id) else { return Vec::new() };
+        let Some(start) = self.index.get(id) else { return Vec::new() };
         let (mut seen, mut queue) = (HashSet::from([start]), VecDeque::from([start]));
         let mut found = Vec::new();
         while let Some(node) = queue.pop_front() {
@@ -167,7 +170,7 @@ impl Forest {
 
     /// The model and all its ancestors with their least number of steps.
     fn distances(&self, id: i64) -> Option<Vec<(NodeIndex, usize)>> {
-        let start = *self.index.get(&id)?;
+        let start = self.index.get(id)?;
         let (mut seen, mut found) = (HashSet::from([start]), vec![(start, 0)]);
         let mut next = 0;
         while let Some(&(node, steps)) = found.get(next) {

@@ -1,9 +1,10 @@
 //! `GET /api/models`: search as the Hub's clients ask for it.
 
 use actix_web::{HttpRequest, HttpResponse, get};
+use analysis::catalogue::{Facet, Order};
 use domain::Relation;
 use http::{Problem, Result};
-use store::{SearchQuery, Sort};
+use jobs::FindQuery;
 
 use super::{
     answer::{self, page},
@@ -16,6 +17,7 @@ use crate::seen::Seen;
 pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let asked = answer::query(&request);
     let one = |name: &str| asked.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let named = |name: &str| one(name).filter(|value| !value.is_empty());
     let all = |name: &str| -> Vec<String> {
         let values = asked.iter().filter(|(key, _)| key == name);
         values.flat_map(|(_, value)| value.split(',')).map(|value| value.trim().to_owned()).collect()
@@ -27,21 +29,21 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
         Some(Ok(limit)) if limit > 0 => limit.min(max),
         Some(_) => return Err(Problem::bad_request("`limit` is a number from 1 on")),
     };
-    let mut query = SearchQuery {
+    let mut query = FindQuery {
         text: one("search"),
-        org: one("author"),
-        pipeline_tag: one("pipeline_tag"),
-        sort: sort(one("sort").as_deref())?,
+        org: named("author"),
+        picks: named("pipeline_tag").map(|task| (Facet::Task, task)).into_iter().collect(),
+        order: order(one("sort").as_deref())?,
         cursor: one("cursor"),
         limit,
         no_ghosts: true,
-        ..SearchQuery::default()
+        ..FindQuery::default()
     };
     for filter in all("filter").into_iter().filter(|filter| !filter.is_empty()) {
         narrow(&mut query, filter);
     }
-    let found = registry.store.search(query).await?;
-    let ids: Vec<i64> = found.items.iter().map(|row| row.id).collect();
+    let found = jobs::find(&registry, query).await?;
+    let ids: Vec<i64> = found.rows.iter().map(|row| row.id).collect();
     let mut heads = registry.store.heads(&ids).await?;
     let mut item = |row: &store::ModelRow| {
         let mut told = summary(row);
@@ -50,15 +52,18 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
         }
         only(told, &wanted)
     };
-    let items: Vec<_> = found.items.iter().map(&mut item).collect();
+    let items: Vec<_> = found.rows.iter().map(&mut item).collect();
     Ok(page(&request, &items, found.next.as_deref()))
 }
 
 /// Puts one tag of the Hub where this registry keeps what it says.
-fn narrow(query: &mut SearchQuery, filter: String) {
+fn narrow(query: &mut FindQuery, filter: String) {
     let Some((kind, value)) = filter.split_once(':') else { return query.tags.push(filter) };
     match kind {
-        "license" => query.license = Some(value.to_owned()),
+        "license" => {
+            query.picks.retain(|(facet, _)| *facet != Facet::Licence);
+            query.picks.push((Facet::Licence, value.to_owned()));
+        }
         "base_model" => {
             let typed =
                 value.split_once(':').and_then(|(word, id)| Some((word.parse::<Relation>().ok()?, id)));
@@ -72,12 +77,12 @@ fn narrow(query: &mut SearchQuery, filter: String) {
     }
 }
 
-fn sort(word: Option<&str>) -> Result<Sort> {
+fn order(word: Option<&str>) -> Result<Order> {
     Ok(match word {
-        None | Some("downloads" | "trendingScore" | "trending_score") => Sort::Downloads,
-        Some("likes") => Sort::Likes,
-        Some("createdAt" | "created_at") => Sort::Created,
-        Some("lastModified" | "last_modified") => Sort::Modified,
+        None | Some("downloads" | "trendingScore" | "trending_score") => Order::Downloads,
+        Some("likes") => Order::Likes,
+        Some("createdAt" | "created_at") => Order::Created,
+        Some("lastModified" | "last_modified") => Order::Modified,
         Some(other) => {
             return Err(Problem::bad_request(format!(
                 "cannot sort by `{other}`; use downloads, likes, createdAt, lastModified or trendingScore"

@@ -2,18 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    pin::pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use analysis::catalogue::{Entry, Index, Segment, SegmentBuilder};
+use futures::TryStreamExt as _;
 use store::{CatalogueRow, Store};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::Error;
 
-/// Models read at once.
-const PART: u32 = 10_000;
 /// Touched models that may lie over a base of any size, and of a large one the share of it.
 const FRESH: (usize, usize) = (20_000, 4);
 /// A base of up to this many models is read anew while the reader waits.
@@ -147,11 +147,9 @@ impl Catalogue {
     async fn read(&self, _turn: OwnedMutexGuard<()>) -> Result<Arc<Index>, Error> {
         // Read first: what changes meanwhile is touched again.
         let version = self.store.change_counter().await?;
-        let (mut builder, mut after) = (SegmentBuilder::default(), i64::MIN);
-        loop {
-            let rows = self.store.catalogue_rows(after, PART).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.id;
+        let mut builder = SegmentBuilder::default();
+        let mut parts = pin!(self.store.catalogue_parts());
+        while let Some(rows) = parts.try_next().await? {
             rows.iter().for_each(|row| builder.add(&entry(row)));
         }
         let index = tokio::task::spawn_blocking(move || {

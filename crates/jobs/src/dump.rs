@@ -1,16 +1,18 @@
-//! Bulk import of a metadata dump: streamed in batches, resumable, bad rows reported and skipped.
+//! Bulk import of a metadata dump: read and written side by side in batches, resumable, bad rows reported and skipped.
 
 use std::path::Path;
 
 use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Limits, Metadata, RepoId, Source};
-use hub::dump::{Entry, Row};
+use hub::dump::{Dump, Entry, Row};
 use serde::Serialize;
-use store::Store;
+use store::{Draft, Store};
+use tokio::sync::mpsc;
 
 use crate::{Error, Registry};
 
-/// Rows of one transaction, each of which waits for the disk once; fewer where their cards are long.
-const BATCH: usize = 4_000;
+/// Rows of one transaction, fewer where their cards are long: the more, the fewer pages of the index of names, whose
+/// order is not the dump's, are written again and again.
+const BATCH: usize = 16_000;
 /// Bytes of cards in one transaction.
 const BATCH_BYTES: usize = 16 << 20;
 /// Skipped rows are all counted, and this many are kept for the report.
@@ -44,14 +46,39 @@ struct Batch {
     models: Vec<(Metadata, Vec<Claim>)>,
     edges: Vec<(RepoId, Claim)>,
     aliases: Vec<(RepoId, RepoId)>,
+    /// Rows that were read for it, the skipped among them.
+    rows: u64,
+    skipped: u64,
+    skipped_rows: Vec<SkippedRow>,
     last: u64,
     /// Bytes of the models' cards.
     bytes: usize,
+    /// Bytes of the file read so far.
+    read: u64,
 }
 
 impl Batch {
     fn is_full(&self) -> bool {
-        self.models.len() + self.edges.len() + self.aliases.len() >= BATCH || self.bytes >= BATCH_BYTES
+        self.rows >= BATCH as u64 || self.bytes >= BATCH_BYTES
+    }
+
+    fn add(&mut self, Row { position, outcome }: Row, limits: &Limits) {
+        self.rows += 1;
+        self.last = position;
+        match outcome {
+            Ok(Entry::Model(metadata)) if metadata.id.is_reserved() => {
+                self.skip(position, Error::ReservedName(metadata.id.to_string()).to_string());
+            }
+            Ok(entry) => collect(self, entry, limits),
+            Err(reason) => self.skip(position, reason),
+        }
+    }
+
+    fn skip(&mut self, line: u64, reason: String) {
+        self.skipped += 1;
+        if self.skipped_rows.len() < REPORTED {
+            self.skipped_rows.push(SkippedRow { line, reason });
+        }
     }
 }
 
@@ -71,28 +98,55 @@ pub async fn import_dump(
     if report.resumed_from > 0 {
         dump.skip_to(report.resumed_from);
     }
-    let total = dump.total_bytes();
-    let mut batch = Batch::default();
-    while let Some(Row { position, outcome }) = tokio::task::block_in_place(|| dump.next()) {
-        report.rows += 1;
-        batch.last = position;
-        match outcome {
-            Ok(Entry::Model(metadata)) if metadata.id.is_reserved() => {
-                skip(&mut report, position, Error::ReservedName(metadata.id.to_string()).to_string());
-            }
-            Ok(entry) => collect(&mut batch, entry, &registry.limits),
-            Err(reason) => skip(&mut report, position, reason),
+    let (total, limits) = (dump.total_bytes(), registry.limits);
+    let bulk = registry.store.begin_bulk().await?;
+    // One batch is read while the one before is written.
+    let (full, mut batches) = mpsc::channel(1);
+    let reader = tokio::task::spawn_blocking(move || read(dump, &limits, &full));
+    let written = async {
+        while let Some((batch, draft)) = batches.recv().await {
+            let read = batch.read;
+            flush((&bulk, &key), batch, draft?, &mut report).await?;
+            progress(report.rows, read, total);
         }
-        if batch.is_full() {
-            flush(&registry.store, &key, &mut batch, &mut report).await?;
-            progress(report.rows, dump.bytes_read(), total);
-        }
-    }
-    flush(&registry.store, &key, &mut batch, &mut report).await?;
+        Ok::<_, Error>(())
+    };
+    let written = written.await;
+    drop(batches);
+    let read = reader.await;
+    // Two processors have both something to do: the forest is read while the indexes are made.
+    let (ended, forest) = tokio::join!(bulk.end_bulk(), registry.forests.current());
+    ended?;
+    written?;
+    read?;
+    forest?;
     registry.store.set_import_position(&key, 0).await?;
     registry.forests.settle().await?;
     progress(report.rows, total, total);
     Ok(report)
+}
+
+/// A batch whose models are ready for the database.
+type Ready = (Batch, store::Result<Draft>);
+
+/// Reads the dump to its end, or until nobody takes its batches any more.
+fn read(mut dump: Dump, limits: &Limits, full: &mpsc::Sender<Ready>) {
+    let mut batch = Batch::default();
+    let ready = |mut batch: Batch| {
+        let draft = Draft::of(std::mem::take(&mut batch.models));
+        (batch, draft)
+    };
+    while let Some(row) = dump.next() {
+        batch.add(row, limits);
+        if batch.is_full() {
+            batch.read = dump.bytes_read();
+            if full.blocking_send(ready(std::mem::take(&mut batch))).is_err() {
+                return;
+            }
+        }
+    }
+    batch.read = dump.bytes_read();
+    let _ = full.blocking_send(ready(batch));
 }
 
 fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) {
@@ -119,37 +173,40 @@ fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) {
     }
 }
 
-fn skip(report: &mut DumpReport, line: u64, reason: String) {
-    report.skipped += 1;
-    if report.skipped_rows.len() < REPORTED {
-        report.skipped_rows.push(SkippedRow { line, reason });
-    }
-}
-
-async fn flush(store: &Store, key: &str, batch: &mut Batch, report: &mut DumpReport) -> Result<(), Error> {
-    let Batch { models, edges, aliases, last, .. } = std::mem::take(batch);
-    if !models.is_empty() {
-        match store.upsert(&models).await {
+async fn flush(
+    (store, key): (&Store, &str),
+    mut batch: Batch,
+    draft: Draft,
+    report: &mut DumpReport,
+) -> Result<(), Error> {
+    if !draft.is_empty() {
+        match store.upsert_draft(draft).await {
             Ok(done) => {
                 report.models_inserted += done.inserted;
                 report.models_updated += done.updated;
                 report.edges += done.edges;
             }
-            Err(error) if error.class() == domain::Class::Invalid => skip(report, last, error.to_string()),
+            Err(error) if error.class() == domain::Class::Invalid => {
+                batch.skip(batch.last, error.to_string());
+            }
             Err(error) => return Err(error.into()),
         }
     }
-    if !edges.is_empty() {
-        report.edges += edges.len() as u64;
-        store.add_edges(&edges).await?;
+    if !batch.edges.is_empty() {
+        report.edges += batch.edges.len() as u64;
+        store.add_edges(&batch.edges).await?;
     }
-    for (from, to) in &aliases {
+    for (from, to) in &batch.aliases {
         store.add_alias(from, to).await?;
         report.aliases += 1;
     }
-    if last > 0 {
-        store.set_import_position(key, last).await?;
+    if batch.last > 0 {
+        store.set_import_position(key, batch.last).await?;
     }
+    report.rows += batch.rows;
+    report.skipped += batch.skipped;
+    let room = REPORTED.saturating_sub(report.skipped_rows.len());
+    report.skipped_rows.extend(batch.skipped_rows.into_iter().take(room));
     Ok(())
 }
 

@@ -1,6 +1,10 @@
 //! Finding models through the index, or through the database while there is none yet.
 
-use analysis::catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted};
+use analysis::{
+    catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted},
+    lineage::Link,
+};
+use domain::Relation;
 use store::{ModelRow, SearchQuery, Sort};
 
 use crate::{Error, Registry};
@@ -15,6 +19,12 @@ pub struct FindQuery {
     pub picks: Vec<(Facet, String)>,
     /// Tags that the model has, all of them; a library, a task or a language counts as one.
     pub tags: Vec<String>,
+    /// Datasets that the model names, all of them.
+    pub datasets: Vec<String>,
+    /// Parents that the model has, all of them; by this relation where one is given.
+    pub child_of: Vec<(Option<Relation>, String)>,
+    /// Only models that are more than a name.
+    pub no_ghosts: bool,
     pub order: Order,
     /// `next` of the page before.
     pub cursor: Option<String>,
@@ -50,6 +60,9 @@ impl FindQuery {
             relation: self.picked(Facet::Relation).and_then(|word| word.parse().ok()),
             has_weights: self.picked(Facet::Weights).map(|word| word == "yes"),
             tags: self.tags.clone(),
+            datasets: self.datasets.clone(),
+            child_of: self.child_of.clone(),
+            no_ghosts: self.no_ghosts,
             sort: match self.order {
                 Order::Downloads | Order::Parameters => Sort::Downloads,
                 Order::Created => Sort::Created,
@@ -59,8 +72,13 @@ impl FindQuery {
             },
             cursor: self.cursor.clone(),
             limit: self.limit,
-            ..SearchQuery::default()
         }
+    }
+
+    /// Whether only the database can answer: the index leaves out what nearly every model has, and what hardly anybody
+    /// asks for.
+    fn needs_rows(&self) -> bool {
+        !self.datasets.is_empty() || self.tags.iter().any(|tag| tag.starts_with("region:"))
     }
 
     /// Whether only the index can answer.
@@ -84,7 +102,8 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
         let given = value.len();
         return Err(store::Error::SearchTooLong { given, unit: "bytes", most, limit: "search_bytes" }.into());
     }
-    let Some(index) = registry.catalogue.current().await? else {
+    let index = registry.catalogue.current().await?;
+    let Some(index) = index.filter(|_| !query.needs_rows() || query.needs_index()) else {
         if query.needs_index() {
             return Err(Error::IndexPending);
         }
@@ -99,6 +118,10 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
             Some(After::read(cursor, order).ok_or_else(bad)?)
         }
     };
+    let mut families = Vec::new();
+    for (relation, parent) in &query.child_of {
+        families.push(children(registry, parent, *relation).await?);
+    }
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX).clamp(1, 10_000);
     let answer = tokio::task::spawn_blocking(move || {
         let filter = Filter::default()
@@ -107,12 +130,22 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
             .tags(&query.tags);
         let filter =
             query.picks.iter().fold(filter, |filter, (facet, value)| filter.pick(*facet, Some(value)));
+        let filter = families.into_iter().fold(filter, Filter::only);
+        let filter = if query.no_ghosts { filter.real() } else { filter };
         index.search(&filter, &Wanted { order, after, limit, values: query.values })
     })
     .await?;
     let Answer { ids, total, next, facets } = answer;
     let rows = registry.store.light_models(&ids).await?;
     Ok(Finds { rows, next: next.map(|after| after.cursor(order)), total: Some(total), facets })
+}
+
+/// The models that somebody declared to be children of `parent`, by this relation where one is given.
+async fn children(registry: &Registry, parent: &str, relation: Option<Relation>) -> Result<Vec<i64>, Error> {
+    let Some(parent) = registry.store.model_by_id(parent).await? else { return Ok(Vec::new()) };
+    let links = registry.forests.current().await?.children(parent.id);
+    let wanted = |link: &Link| !link.proposed && relation.is_none_or(|relation| relation == link.relation);
+    Ok(links.into_iter().filter(wanted).map(|link| link.id).collect())
 }
 
 /// The cursor after a child: its downloads and number.

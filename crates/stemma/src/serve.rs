@@ -57,7 +57,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     let leaving = web::Data::new(api::Leaving(stopped.clone()));
     let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
 
-    let catalogue = registry.catalogue.clone();
+    let (forests, catalogue) = (registry.forests.clone(), registry.catalogue.clone());
+    tokio::spawn(async move { forests.current().await.map(drop) });
     tokio::spawn(async move { catalogue.current().await.map(drop) });
     let limits = registry.limits;
     let site = web::Data::from(Site::shared(registry.clone()));
@@ -84,6 +85,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .configure(|cfg| api::configure(cfg, &limits))
             .configure(::web::configure)
     })
+    // An answer in two pieces would wait for the client's delayed acknowledgement of the first, 40 ms.
+    .tcp_nodelay(true)
     .client_request_timeout(std::time::Duration::from_secs(5))
     .shutdown_timeout(LAST_SECONDS)
     .disable_signals()

@@ -23,6 +23,8 @@ use crate::{
     touched,
 };
 
+/// How long a question waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Key of the advisory lock that forest writers hold on PostgreSQL.
 const WRITERS: i64 = 0x7374_656d_6d61_0001;
 /// Key of the advisory lock that migrations hold on PostgreSQL.
@@ -40,7 +42,22 @@ struct Inner {
     db: DatabaseConnection,
     blobs: Blobs,
     counted: Mutex<Option<(i64, Counts)>>,
+    /// The address of a SQLite file.
+    file: Option<String>,
 }
+
+/// How a SQLite file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// For questions and single changes: several connections, every change on disk before it is told.
+    Shared,
+    /// For filling it: one connection that keeps much in memory and waits for the disk when it moves its log. A lost
+    /// machine takes the last batches along, and the position of the import with them.
+    Bulk,
+}
+
+/// Rows that a connection may be ahead of their reader; a short queue changes threads every few rows.
+const AHEAD: usize = 2_048;
 
 impl Store {
     /// Opens `sqlite:///path?mode=rwc` or `postgres://…`, and a blob folder or `s3://bucket/prefix`
@@ -56,26 +73,32 @@ impl Store {
                 "database `{scheme}:…` is not supported; use sqlite:///path?mode=rwc or postgres://user@host/name"
             )));
         }
-        let mut options = ConnectOptions::new(database_url);
-        options.sqlx_logging(false).acquire_timeout(Duration::from_secs(30));
-        if sqlite {
-            let memory = database_url.contains(":memory:");
+        let memory = database_url.contains(":memory:");
+        let db = if sqlite {
             if !memory {
                 create_parent(database_url)?;
             }
-            options.max_connections(if memory { 1 } else { 8 }).map_sqlx_sqlite_opts(|sqlite| {
-                sqlite
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(Duration::from_secs(20))
-                    .foreign_keys(true)
-            });
+            open_sqlite(database_url, Room::Shared).await?
         } else {
-            options.max_connections(16);
-        }
-        let db = Database::connect(options).await?;
-        let inner = Inner { db, blobs: Blobs::open(blobs_url)?, counted: Mutex::default() };
+            let mut options = ConnectOptions::new(database_url);
+            options.sqlx_logging(false).acquire_timeout(PATIENCE).max_connections(16);
+            Database::connect(options).await?
+        };
+        let file = (sqlite && !memory).then(|| database_url.to_owned());
+        let inner = Inner { db, blobs: Blobs::open(blobs_url)?, counted: Mutex::default(), file };
         Ok(Self { inner: Arc::new(inner), limits: Limits::default(), eyes: Arc::new(Eyes::house()) })
+    }
+
+    /// The same storage through a connection for filling it; on PostgreSQL and in memory the same connections.
+    ///
+    /// # Errors
+    /// When the database cannot be opened once more.
+    pub(crate) async fn through_bulk(&self) -> Result<Self> {
+        let Some(file) = &self.inner.file else { return Ok(self.clone()) };
+        let db = open_sqlite(file, Room::Bulk).await?;
+        let (blobs, file) = (self.inner.blobs.clone(), Some(file.clone()));
+        let inner = Inner { db, blobs, counted: Mutex::default(), file };
+        Ok(Self { inner: Arc::new(inner), ..self.clone() })
     }
 
     /// The same storage under these limits instead of the default ones.
@@ -89,6 +112,8 @@ impl Store {
     /// # Errors
     /// When a statement fails, or the schema is newer than this program.
     pub async fn migrate(&self) -> Result<()> {
+        // First: what an import that was killed left out may be what a migration changes.
+        self.make_late_indexes().await?;
         let turn = self.begin_alone(MIGRATIONS).await?;
         Migrator::up(&turn, None).await?;
         Ok(turn.commit().await?)
@@ -176,6 +201,28 @@ pub async fn bump(tx: &DatabaseTransaction, models: &[i64]) -> Result<()> {
     let counted = "UPDATE counters SET value = value + 1 WHERE name = 'changes' RETURNING value";
     let Some(row) = sql::one(tx, counted, Params::default()).await? else { return Ok(()) };
     touched::note(tx, get(&row, "value")?, models).await
+}
+
+async fn open_sqlite(url: &str, room: Room) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options.sqlx_logging(false).acquire_timeout(PATIENCE);
+    let connections = if room == Room::Bulk || url.contains(":memory:") { 1 } else { 8 };
+    options.max_connections(connections).map_sqlx_sqlite_opts(move |sqlite| {
+        let sqlite = sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(Duration::from_secs(20))
+            .foreign_keys(true)
+            .row_buffer_size(AHEAD);
+        match room {
+            Room::Shared => sqlite.synchronous(SqliteSynchronous::Full).pragma("cache_size", "-16000"),
+            Room::Bulk => sqlite
+                .synchronous(SqliteSynchronous::Normal)
+                .pragma("cache_size", "-320000")
+                .pragma("wal_autocheckpoint", "64000")
+                .pragma("temp_store", "memory"),
+        }
+    });
+    Ok(Database::connect(options).await?)
 }
 
 fn create_parent(database_url: &str) -> Result<()> {

@@ -1,14 +1,16 @@
 //! Edges between models, with their evidence; and the light rows the forest is built from.
 
 use domain::{EdgeStatus, Evidence, Relation, Source};
+use futures::TryStreamExt as _;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    Result, Store,
+    Error, Result, Store,
     connect::bump,
     rows::{get, json, parsed, to_json},
     sql::{self, MOST_KEYS, Params},
+    whole::{Whole, truth},
 };
 
 /// One edge, child to parent.
@@ -24,12 +26,13 @@ pub struct EdgeRow {
     pub evidence: Vec<Evidence>,
 }
 
-/// What the forest needs of a model.
-#[derive(Debug, Clone, PartialEq)]
+/// What the forest needs of a model, in the order of its columns.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ForestNodeRow {
     pub id: i64,
     pub name: String,
     pub created_at: Option<i64>,
+    #[serde(deserialize_with = "truth")]
     pub ghost: bool,
     pub downloads: Option<i64>,
     pub license: Option<String>,
@@ -54,8 +57,15 @@ impl EdgeRow {
     }
 }
 
-/// Rows of the whole table read at a time.
-const PART: usize = 10_000;
+const NODES: Whole = Whole {
+    table: "models",
+    key: "id",
+    columns: "id, name, created_at, ghost, downloads, license",
+    only: "TRUE",
+};
+
+const EDGES: Whole =
+    Whole { table: "edges", key: "id", columns: "id, child, parent, relation, status", only: "TRUE" };
 
 impl Store {
     /// Edges to the parents of `model`.
@@ -93,18 +103,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn all_forest_nodes(&self) -> Result<Vec<ForestNodeRow>> {
-        let columns = "id, name, created_at, ghost, downloads, license FROM models";
-        self.all_by_id(columns, |row| {
-            Ok(ForestNodeRow {
-                id: get(row, "id")?,
-                name: get(row, "name")?,
-                created_at: get(row, "created_at")?,
-                ghost: get(row, "ghost")?,
-                downloads: get(row, "downloads")?,
-                license: get(row, "license")?,
-            })
-        })
-        .await
+        let last = self.last("models").await?;
+        self.in_parts(last, |store, range| store.part(NODES, range)).try_concat().await
     }
 
     /// Every edge, rejected ones included.
@@ -112,35 +112,16 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn all_forest_edges(&self) -> Result<Vec<ForestEdgeRow>> {
-        self.all_by_id("id, child, parent, relation, status FROM edges", |row| {
-            Ok(ForestEdgeRow {
-                id: get(row, "id")?,
-                child: get(row, "child")?,
-                parent: get(row, "parent")?,
-                relation: parsed(row, "relation", "relation")?,
-                status: EdgeStatus::from_stored(&get::<String>(row, "status")?),
-            })
-        })
-        .await
-    }
-
-    /// All rows of a table in the order of their ids, a part at a time: a row takes many times the memory of what is
-    /// made of it.
-    async fn all_by_id<T>(&self, columns: &str, of: impl Fn(&QueryResult) -> Result<T>) -> Result<Vec<T>> {
-        let (mut all, mut after) = (Vec::new(), -1i64);
-        loop {
-            let mut params = Params::default();
-            let (from, most) = (params.add(after), params.add(PART as i64));
-            let sql = format!("SELECT {columns} WHERE id > {from} ORDER BY id LIMIT {most}");
-            let rows = sql::all(self.db(), &sql, params).await?;
-            for row in &rows {
-                all.push(of(row)?);
-            }
-            match rows.last() {
-                Some(last) if rows.len() == PART => after = get(last, "id")?,
-                _ => return Ok(all),
-            }
-        }
+        let last = self.last("edges").await?;
+        let parts = self.in_parts(last, |store, range| async move {
+            let rows: Vec<(i64, i64, i64, String, String)> = store.part(EDGES, range).await?;
+            let edge = |(id, child, parent, relation, status): (i64, i64, i64, String, String)| {
+                let relation = relation.parse().map_err(|error| Error::stored("relation", error))?;
+                Ok(ForestEdgeRow { id, child, parent, relation, status: EdgeStatus::from_stored(&status) })
+            };
+            rows.into_iter().map(edge).collect::<Result<Vec<_>>>()
+        });
+        parts.try_concat().await
     }
 
     /// Writes down which edges take part in the forest.

@@ -20,7 +20,7 @@ use crate::{
     signatures::{self, SignatureRow},
     sketches::{self, SketchRow},
     sql::{self, Params, wall_clock},
-    upsert::{revision_digest, write_models},
+    upsert::{Draft, revision_digest, write_models},
 };
 
 /// A file of a revision.
@@ -136,7 +136,7 @@ impl Store {
         }
         let mut touched = Vec::new();
         if current {
-            touched = write_models(&tx, &[(publish.metadata, publish.claims)]).await?.1;
+            touched = write_models(&tx, Draft::of([(publish.metadata, publish.claims)])?).await?.1;
         }
         let ids = ids_of(&tx, std::slice::from_ref(&key)).await?;
         let (model, _) = ids.get(&key).ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?;

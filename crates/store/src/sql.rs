@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
 
-use crate::Result;
+use crate::{Result, rows::get};
 
 /// Collects parameters and hands out their `$n`.
 #[derive(Default)]
@@ -87,6 +87,22 @@ pub async fn insert(
         run(tx, &sql, params).await?;
     }
     Ok(())
+}
+
+/// Numbers for new rows of a table, ascending; the caller holds the writers' lock.
+pub async fn numbers(tx: &DatabaseTransaction, table: &str, count: usize) -> Result<Vec<i64>> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT nextval('{table}_id_seq') AS id FROM generate_series(1, {})",
+            params.add(i64::try_from(count).unwrap_or(i64::MAX))
+        );
+        return all(tx, &sql, params).await?.iter().map(|row| get(row, "id")).collect();
+    }
+    let sql = format!("SELECT seq FROM sqlite_sequence WHERE name = '{table}'");
+    let row = one(tx, &sql, Params::default()).await?;
+    let last: i64 = row.as_ref().map_or(Ok(0), |row| get(row, "seq"))?;
+    Ok((last + 1..).take(count).collect())
 }
 
 /// The database's clock in unix seconds; leases never depend on a worker's own clock.

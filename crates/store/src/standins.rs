@@ -65,7 +65,7 @@ pub async fn ensure(tx: &DatabaseTransaction, name: &RepoId) -> Result<i64> {
 /// When the database refuses.
 pub async fn of_claims(
     tx: &DatabaseTransaction,
-    stated: &[(&RepoId, &Claim)],
+    stated: &[(RepoId, Claim)],
     ids: &HashMap<String, i64>,
 ) -> Result<HashMap<(String, String), i64>> {
     let mut parents: Vec<i64> =

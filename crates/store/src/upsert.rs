@@ -33,8 +33,16 @@ impl Store {
     /// # Errors
     /// When the database refuses; nothing of the batch is stored then.
     pub async fn upsert(&self, batch: &[(Metadata, Vec<Claim>)]) -> Result<Upserted> {
+        self.upsert_draft(Draft::of(batch.iter().cloned())?).await
+    }
+
+    /// As [`Self::upsert`], of models that were made ready before.
+    ///
+    /// # Errors
+    /// When the database refuses; nothing of the batch is stored then.
+    pub async fn upsert_draft(&self, draft: Draft) -> Result<Upserted> {
         let tx = self.begin_write().await?;
-        let (done, touched) = write_models(&tx, batch).await?;
+        let (done, touched) = write_models(&tx, draft).await?;
         bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(done)
@@ -46,15 +54,14 @@ impl Store {
     /// When the database refuses; nothing of the batch is stored then.
     pub async fn add_edges(&self, edges: &[(RepoId, Claim)]) -> Result<u64> {
         let tx = self.begin_write().await?;
-        let stated: Vec<(&RepoId, &Claim)> = edges.iter().map(|(child, claim)| (child, claim)).collect();
-        let (count, touched) = write_edges(&tx, &stated).await?;
+        let (count, touched) = write_edges(&tx, edges, (Numbers::new(), None)).await?;
         bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(count)
     }
 }
 
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "key",
     "name",
     "org",
@@ -79,56 +86,95 @@ const COLUMNS: [&str; 24] = [
     "card",
     "config",
     "ingested_at",
+    "notes",
 ];
 
+/// Columns that a row that was there may have, with what becomes of them.
+fn updates() -> String {
+    let update = |column: &&str| match *column {
+        "name" | "org" | "ghost" | "notes" | "ingested_at" => format!("{column} = excluded.{column}"),
+        "languages" | "datasets" | "tags" => format!(
+            "{column} = CASE WHEN excluded.{column} = '[]' THEN models.{column} ELSE excluded.{column} END"
+        ),
+        _ => format!("{column} = COALESCE(excluded.{column}, models.{column})"),
+    };
+    let all: Vec<String> = COLUMNS.iter().filter(|column| **column != "key").map(update).collect();
+    format!("ON CONFLICT (key) DO UPDATE SET {}", all.join(", "))
+}
+
+/// Row numbers by key.
+type Numbers = HashMap<String, i64>;
+
+/// Models and their parents as the database takes them: made without it, so that one batch is made ready while the one
+/// before is written.
+#[derive(Default)]
+pub struct Draft {
+    /// Keys of the models, and their columns.
+    rows: Vec<(String, Vec<Value>)>,
+    claims: Vec<(RepoId, Claim)>,
+}
+
+impl Draft {
+    /// Makes models ready.
+    ///
+    /// # Errors
+    /// When something of a model cannot be a column.
+    pub fn of(models: impl IntoIterator<Item = (Metadata, Vec<Claim>)>) -> Result<Self> {
+        let now = wall_clock();
+        let mut draft = Self::default();
+        for (metadata, claims) in models {
+            let key = metadata.id.key();
+            draft.rows.push((key.clone(), row_of(key, &metadata, now)?));
+            draft.claims.extend(claims.into_iter().map(|claim| (metadata.id.clone(), claim)));
+        }
+        Ok(draft)
+    }
+
+    /// Whether it has no model.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
 /// The models of a batch, then their edges; also gives the numbers of the models and of the ends of the edges.
-pub async fn write_models(
-    tx: &DatabaseTransaction,
-    batch: &[(Metadata, Vec<Claim>)],
-) -> Result<(Upserted, Vec<i64>)> {
+pub async fn write_models(tx: &DatabaseTransaction, draft: Draft) -> Result<(Upserted, Vec<i64>)> {
+    let Draft { rows, claims } = draft;
     let keys: Vec<String> =
-        batch.iter().map(|(m, _)| m.id.key()).collect::<BTreeSet<_>>().into_iter().collect();
+        rows.iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     let before = ids_of(tx, &keys).await?;
     let updated = before.values().filter(|(_, ghost)| !ghost).count() as u64;
-    let mut rest: Vec<&Metadata> = batch.iter().map(|(metadata, _)| metadata).collect();
+    let mut numbers: Numbers = before.iter().map(|(key, (id, _))| (key.clone(), *id)).collect();
+
+    let mut seen = HashSet::new();
+    let (mut new, mut rest): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|(key, _)| !before.contains_key(key) && seen.insert(key.clone()));
+    let ids = sql::numbers(tx, "models", new.len()).await?;
+    for ((key, row), id) in new.iter_mut().zip(ids) {
+        row.push(id.into());
+        numbers.insert(key.clone(), id);
+    }
+    let rows = new.into_iter().map(|(_, row)| row).collect();
+    sql::insert(tx, "models", &[&COLUMNS[..], &["id"]].concat(), rows, "").await?;
     while !rest.is_empty() {
         // One statement may not touch a row twice; later rows of one model wait for the next round.
         let mut seen = HashSet::new();
-        let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|m| seen.insert(m.id.key()));
-        write_metadata(tx, &now).await?;
+        let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| seen.insert(key.clone()));
+        let rows = now.into_iter().map(|(_, row)| row).collect();
+        sql::insert(tx, "models", &COLUMNS, rows, &updates()).await?;
         rest = later;
     }
-    let stated: Vec<(&RepoId, &Claim)> =
-        batch.iter().flat_map(|(m, claims)| claims.iter().map(move |claim| (&m.id, claim))).collect();
-    let (edges, mut touched) = write_edges(tx, &stated).await?;
-    touched.extend(ids_of(tx, &keys).await?.into_values().map(|(id, _)| id));
+
+    let old = before.values().map(|(id, _)| *id).collect();
+    let mut touched: Vec<i64> = numbers.values().copied().collect();
+    let (edges, ends) = write_edges(tx, &claims, (numbers, Some(old))).await?;
+    touched.extend(ends);
     Ok((Upserted { inserted: keys.len() as u64 - updated, updated, edges }, touched))
 }
 
-async fn write_metadata(tx: &DatabaseTransaction, batch: &[&Metadata]) -> Result<()> {
-    let mut columns = COLUMNS.to_vec();
-    columns.push("notes");
-    let updates: Vec<String> = columns
-        .iter()
-        .filter(|column| **column != "key")
-        .map(|column| match *column {
-            "name" | "org" | "ghost" | "notes" | "ingested_at" => format!("{column} = excluded.{column}"),
-            "languages" | "datasets" | "tags" => format!(
-                "{column} = CASE WHEN excluded.{column} = '[]' THEN models.{column} ELSE excluded.{column} END"
-            ),
-            _ => format!("{column} = COALESCE(excluded.{column}, models.{column})"),
-        })
-        .collect();
-    let tail = format!("ON CONFLICT (key) DO UPDATE SET {}", updates.join(", "));
-    let now = wall_clock();
-    let rows = batch.iter().map(|metadata| row_of(metadata, now)).collect::<Result<Vec<_>>>()?;
-    sql::insert(tx, "models", &columns, rows, &tail).await
-}
-
-fn row_of(m: &Metadata, now: i64) -> Result<Vec<Value>> {
+fn row_of(key: String, m: &Metadata, now: i64) -> Result<Vec<Value>> {
     let config = m.config.as_ref().map(to_json).transpose()?;
     Ok(vec![
-        m.id.key().into(),
+        key.into(),
         m.id.as_str().into(),
         m.id.org().map(str::to_owned).into(),
         false.into(),
@@ -195,24 +241,34 @@ pub async fn insert_ghosts(
     Ok(ids_of(tx, &keys).await?.into_iter().map(|(key, (id, _))| (key, id)).collect())
 }
 
-/// Merges `stated` into the stored edges; gives the number of distinct edges stated and those of their ends.
-async fn write_edges(tx: &DatabaseTransaction, stated: &[(&RepoId, &Claim)]) -> Result<(u64, Vec<i64>)> {
-    let named: Vec<&RepoId> = stated.iter().flat_map(|(child, claim)| [*child, &claim.parent]).collect();
-    let ids = ensure_models(tx, &named).await?;
+/// Merges `stated` into the stored edges; gives the number of distinct edges stated and those of their ends. Of
+/// models that are surely more than names the numbers may be known, and which models alone may have parents already.
+async fn write_edges(
+    tx: &DatabaseTransaction,
+    stated: &[(RepoId, Claim)],
+    (mut ids, old): (Numbers, Option<HashSet<i64>>),
+) -> Result<(u64, Vec<i64>)> {
+    let keys: Vec<(String, String)> =
+        stated.iter().map(|(child, claim)| (child.key(), claim.parent.key())).collect();
+    let named = stated
+        .iter()
+        .zip(&keys)
+        .flat_map(|((child, claim), (from, to))| [(child, from), (&claim.parent, to)]);
+    let unknown: Vec<&RepoId> = named.filter(|(_, key)| !ids.contains_key(*key)).map(|(id, _)| id).collect();
+    ids.extend(ensure_models(tx, &unknown).await?);
     let stand_ins = standins::of_claims(tx, stated, &ids).await?;
-    let mut children: Vec<i64> =
-        stated.iter().filter_map(|(child, _)| ids.get(&child.key()).copied()).collect();
+    let mut children: Vec<i64> = keys.iter().filter_map(|(child, _)| ids.get(child).copied()).collect();
     children.sort_unstable();
     children.dedup();
+    children.retain(|child| old.as_ref().is_none_or(|old| old.contains(child)));
     let mut known: BTreeMap<(i64, i64), EdgeRow> = edges::of_children(tx, &children)
         .await?
         .into_iter()
         .map(|edge| ((edge.child, edge.parent), edge))
         .collect();
     let mut touched = BTreeSet::new();
-    for (child, claim) in stated {
-        let keys = (child.key(), claim.parent.key());
-        let parent = stand_ins.get(&keys).or_else(|| ids.get(&keys.1));
+    for ((_, claim), keys) in stated.iter().zip(&keys) {
+        let parent = stand_ins.get(keys).or_else(|| ids.get(&keys.1));
         let (Some(child), Some(parent)) = (ids.get(&keys.0), parent) else { continue };
         let pair = (*child, *parent);
         let status = if child == parent { EdgeStatus::RejectedSelf } else { claim.status };

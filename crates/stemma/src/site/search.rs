@@ -38,6 +38,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
         cursor: query.cursor.clone(),
         limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
         values: VALUES,
+        ..FindQuery::default()
     };
     let found = match query.text.as_deref().and_then(|text| text.trim().parse::<Digest>().ok()) {
         Some(digest) => of_digest(registry, &digest).await?,

@@ -4,6 +4,7 @@
 
 mod access;
 mod blobs;
+mod bulk;
 mod commits;
 mod common;
 mod jobs;

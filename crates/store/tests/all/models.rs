@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use domain::{Class, EdgeStatus, Fault as _, Limits, Note, Relation, Source};
+use futures::TryStreamExt as _;
 use serde_json::Value;
 use store::{Error, NewJob, SearchQuery, Sort};
 
@@ -269,7 +270,8 @@ async fn a_change_is_remembered_by_the_models_it_touched(db: Db) {
     assert_eq!(db.store.touched((from, end + 1)).await.unwrap(), None, "a change that nobody noted");
     let mut kinds: Vec<_> = db
         .store
-        .catalogue_rows(i64::MIN, 10)
+        .catalogue_parts()
+        .try_concat()
         .await
         .unwrap()
         .into_iter()
