@@ -18,6 +18,7 @@ pub mod merge;
 pub mod recipe;
 pub mod recover;
 mod reseated;
+mod room;
 pub mod search;
 #[cfg(test)]
 mod testing;

@@ -56,6 +56,13 @@ pub enum Recipe {
     Diff { tuned: Pinned, base: Pinned },
     /// `base + lambda·diff` with a stored difference.
     ApplyDiff { base: Pinned, diff: Pinned, lambda: f64 },
+    /// `target_base + lambda·diff` with a stored difference, in the tensors that the options select.
+    TransferDiff {
+        target_base: Pinned,
+        diff: Pinned,
+        #[serde(flatten)]
+        options: TransferOptions,
+    },
     /// A LoRA adapter made of `tuned − base`; `options` are rank or energy, patterns and number format.
     ExtractAdapter { base: Pinned, tuned: Pinned, options: Value },
     /// `base` with `scale` of `adapter` applied.
@@ -85,6 +92,9 @@ impl Recipe {
                 vec![("base", base), ("tuned", tuned)]
             }
             Self::ApplyDiff { base, diff, .. } => vec![("base", base), ("diff", diff)],
+            Self::TransferDiff { target_base, diff, .. } => {
+                vec![("target_base", target_base), ("diff", diff)]
+            }
             Self::BakeAdapter { base, adapter, .. } => vec![("base", base), ("adapter", adapter)],
             Self::TransplantTokenizer { recipient, donor, .. } => {
                 vec![("recipient", recipient), ("donor", donor)]

@@ -210,10 +210,9 @@ fn pruned_rows(bencher: Bencher<'_, '_>) {
     let values: Vec<f64> = values(0).into_iter().take(INPUT / 16).map(f64::from).collect();
     let slope = Slope { density: 0.5, epsilon: 0.15 };
     bencher.counter(BytesCount::new(8 * values.len())).bench_local(|| {
-        let (mut row, mut kept) = (Row::default(), Vec::new());
+        let (mut row, mut kept) = (Row::default(), vec![false; 4_096]);
         for values in values.chunks(4_096) {
-            kept.clear();
-            row.prune(values, slope, (1, 0), &mut kept);
+            row.prune(values, slope, (1, 0), &mut kept[..values.len()]);
         }
         black_box(&kept);
     });

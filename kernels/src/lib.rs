@@ -32,7 +32,7 @@ pub use dtype::{Dtype, Opaque};
 pub use elementwise::{add_scaled, low_rank_row, sub};
 pub use float::{decode, decode_f64, encode, encode_f64};
 pub use gram::Gram;
-pub use mask::keep_random;
+pub use mask::{count_random, keep_random};
 pub use pair::PairSums;
 pub use random::splitmix_unit;
 pub use sketch::Sketch;

@@ -17,6 +17,13 @@ pub fn keep_random(key: u64, start: u64, share: f64, values: &mut [f64]) {
     }
 }
 
+/// How many of the first `len` elements [`keep_random`] keeps.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn count_random(key: u64, share: f64, len: u64) -> u64 {
+    let below = (share.clamp(0.0, 1.0) * DRAWS).ceil() as u64;
+    (0..len).map(|index| u64::from(splitmix(key, index) >> 11 < below)).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +39,8 @@ mod tests {
             for (at, value) in values.iter().enumerate() {
                 assert_eq!(*value == 1.0, splitmix_unit(9, 77 + at as u64) < share, "{share} {at}");
             }
+            let kept = (0..5_000).filter(|at| splitmix_unit(9, *at) < share).count() as u64;
+            assert_eq!(count_random(9, share, 5_000), kept);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Task vectors added to a base: `b + Σ c·(x − b)` with a factor for every element, after an election of signs if asked.
 
-use multiversion::multiversion;
+use multiversion::{multiversion, target::target_cfg_f};
 
 /// Elements of a tile: its arrays stay in the first-level cache.
 const TILE: usize = 256;
@@ -144,6 +144,18 @@ pub fn elect(strip: Strip<'_>, election: Election<'_>, factors: &mut [f64]) {
     }
 }
 
+/// Factors that move a base towards other values by at most `t`: 1 for a delta within it. Gives how many are beyond.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn limit(t: f64, deltas: &[f64], factors: &mut [f64]) -> u64 {
+    let mut beyond = 0;
+    for (factor, delta) in factors.iter_mut().zip(deltas) {
+        let size = delta.abs();
+        beyond += u64::from(size > t);
+        *factor = if size <= t { 1.0 } else { t / size };
+    }
+    beyond
+}
+
 /// Factors of deltas by SCE's rule, models one after the other: `w·k` where the delta has the sign of the plain sum of all
 /// (a sum of 0 is positive), over the sum of these, or over `floor` where that is larger; by 1 where both are 0. `kept` is
 /// 1 or 0 an element; all of `deltas` and `factors` have its length a model.
@@ -247,6 +259,28 @@ pub fn norms(delta: &[f64], factors: &[f64]) -> (f64, f64) {
     sums
 }
 
+/// `Σ δ²` and `Σ (c·δ)²` in a fixed order, and how many factors are not 0.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn energies(delta: &[f64], factors: &[f64]) -> (f64, f64, u64) {
+    const LANES: usize = 16;
+    let (mut whole, mut part, mut live) = ([0.0; LANES], [0.0; LANES], [0u64; LANES]);
+    let ((deltas, delta_rest), (lanes, factor_rest)) =
+        (delta.as_chunks::<LANES>(), factors.as_chunks::<LANES>());
+    for (delta, factor) in deltas.iter().zip(lanes) {
+        for lane in 0..LANES {
+            let kept = delta[lane] * factor[lane];
+            whole[lane] += delta[lane] * delta[lane];
+            part[lane] += kept * kept;
+            live[lane] += u64::from(factor[lane] != 0.0);
+        }
+    }
+    let sums = (whole.iter().sum::<f64>(), part.iter().sum::<f64>(), live.iter().sum::<u64>());
+    delta_rest.iter().zip(factor_rest).fold(sums, |(whole, part, live), (delta, factor)| {
+        let kept = delta * factor;
+        (whole + delta * delta, part + kept * kept, live + u64::from(*factor != 0.0))
+    })
+}
+
 /// Zeroes the factors of the elements `start..` whose bit is not set in `words`, the lowest bit of a word first.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn keep_listed(words: &[u64], start: u64, factors: &mut [f64]) {
@@ -260,7 +294,9 @@ pub fn keep_listed(words: &[u64], start: u64, factors: &mut [f64]) {
         for (at, octet) in octets.iter_mut().enumerate() {
             let byte = bits >> (8 * at);
             for (lane, factor) in octet.iter_mut().enumerate() {
-                *factor = if byte & 1 << lane != 0 { *factor } else { 0.0 };
+                // All ones or none: an and keeps the factor or leaves 0.
+                let kept = (byte >> lane & 1).wrapping_neg();
+                *factor = f64::from_bits(factor.to_bits() & kept);
             }
         }
         for (place, factor) in (8 * whole..).zip(rest) {
@@ -269,22 +305,120 @@ pub fn keep_listed(words: &[u64], start: u64, factors: &mut [f64]) {
     }
 }
 
-/// Population variance of several values at every element; slices of one length.
+/// One bit for each of `kept`, the lowest of a word first.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn packed(kept: &[bool]) -> Vec<u64> {
+    let word = |part: &[bool]| {
+        let (octets, rest) = part.as_chunks::<8>();
+        let mut word = 0;
+        for (at, octet) in octets.iter().enumerate() {
+            // Each byte holds one bit, which the product gathers in the uppermost.
+            let bytes = u64::from_le_bytes(octet.map(u8::from));
+            word |= (bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
+        }
+        rest.iter().zip(8 * octets.len()..).fold(word, |word, (kept, at)| word | u64::from(*kept) << at)
+    };
+    kept.chunks(64).map(word).collect()
+}
+
+/// Population variance of several values at every element; slices of one length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn variances(values: &[&[f64]], out: &mut [f64]) {
     let count = values.len() as f64;
-    let len = out.len();
-    for from in (0..len).step_by(TILE) {
-        let place = from..(from + TILE).min(len);
+    let ratio = Ratio { count, inverse: 1.0 / count };
+    let corrects = target_cfg_f!(target_feature = "fma") && ratio.fits();
+    for from in (0..out.len()).step_by(TILE) {
+        let place = from..(from + TILE).min(out.len());
         let out = &mut out[place.clone()];
-        let mut means = [0.0f64; TILE];
-        for values in values {
-            means.iter_mut().zip(&values[place.clone()]).for_each(|(mean, value)| *mean += value / count);
+        if corrects && values.iter().all(|values| ordinary(&values[place.clone()])) {
+            tile_variances(values, place, out, |value| ratio.of(value));
+        } else {
+            tile_variances(values, place, out, |value| value / count);
         }
-        out.fill(0.0);
-        for values in values {
-            for ((variance, value), mean) in out.iter_mut().zip(&values[place.clone()]).zip(&means) {
-                *variance += (value - mean) * (value - mean) / count;
+    }
+}
+
+/// Whether nothing is so large or small that what is computed of it leaves the range of f64.
+#[inline(always)]
+fn ordinary(values: &[f64]) -> bool {
+    let odd = |value: &f64| !(1e-100..1e140).contains(&value.abs()) & (*value != 0.0);
+    values.iter().fold(0, |found, value| found | u64::from(odd(value))) == 0
+}
+
+#[inline(always)]
+fn tile_variances(
+    values: &[&[f64]],
+    place: std::ops::Range<usize>,
+    out: &mut [f64],
+    share: impl Fn(f64) -> f64,
+) {
+    let mut means = [0.0f64; TILE];
+    for values in values {
+        means.iter_mut().zip(&values[place.clone()]).for_each(|(mean, value)| *mean += share(*value));
+    }
+    out.fill(0.0);
+    for values in values {
+        for ((variance, value), mean) in out.iter_mut().zip(&values[place.clone()]).zip(&means) {
+            *variance += share((value - mean) * (value - mean));
+        }
+    }
+}
+
+/// Division by a small whole number, rounded like any other, without the processor's slow one: the product with the
+/// inverse, corrected by what a fused multiplication finds it to be off (Markstein 1990).
+#[derive(Clone, Copy)]
+struct Ratio {
+    count: f64,
+    inverse: f64,
+}
+
+impl Ratio {
+    /// Whether the inverse is so near that the product with it is off by less than a unit in the last place.
+    fn fits(self) -> bool {
+        const NEAR: f64 = f64::EPSILON / 4.0;
+        self.inverse.mul_add(-self.count, 1.0).abs() <= NEAR
+    }
+
+    #[inline(always)]
+    fn of(self, value: f64) -> f64 {
+        let near = value * self.inverse;
+        near.mul_add(-self.count, value).mul_add(self.inverse, near)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn variances_are_rounded_as_by_division(
+            values in prop::collection::vec(prop_oneof![any::<f64>(), -1.0f64..1.0, Just(0.25), Just(0.0)], 700),
+            count in 1usize..7,
+        ) {
+            let len = values.len() / count;
+            let models: Vec<&[f64]> = values.chunks_exact(len).take(count).collect();
+            let mut got = vec![0.0; len];
+
+            variances(&models, &mut got);
+
+            let share = |value: f64| value / count as f64;
+            for (at, got) in got.iter().enumerate() {
+                let mean = models.iter().fold(0.0, |mean, model| mean + share(model[at]));
+                let wanted = models.iter().fold(0.0, |sum, m| sum + share((m[at] - mean) * (m[at] - mean)));
+                prop_assert!(*got == wanted || got.is_nan() && wanted.is_nan(), "{at}: {got} {wanted}");
+            }
+        }
+
+        #[test]
+        fn a_corrected_product_is_the_quotient(values in prop::collection::vec(0.5f64..2.0, 256)) {
+            let ratios = (1..=64).map(f64::from).map(|count| Ratio { count, inverse: 1.0 / count });
+            for ratio in ratios.filter(|ratio| ratio.fits()) {
+                for value in &values {
+                    prop_assert_eq!(ratio.of(*value), value / ratio.count);
+                }
             }
         }
     }

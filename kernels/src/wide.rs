@@ -7,6 +7,9 @@ use crate::{Dtype, decode_f64, deltas::Stored, encode_f64};
 /// Elements of a tile: its arrays stay in the first-level cache.
 const TILE: usize = 512;
 
+/// Elements taken together where what is known of them stays in registers.
+const LANES: usize = 32;
+
 /// One input of a weighted sum.
 #[derive(Debug, Clone, Copy)]
 pub struct Term<'a> {
@@ -29,9 +32,11 @@ pub fn widen(values: Stored<'_>, out: &mut [f64]) -> bool {
     match values.dtype {
         Dtype::Bf16 => widen_bf16(values.bytes, out),
         Dtype::F32 => widen_f32(values.bytes, out),
-        dtype => decode_f64(dtype, values.bytes, out),
+        dtype => {
+            decode_f64(dtype, values.bytes, out);
+            all_finite(out)
+        }
     }
-    all_finite(out)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
@@ -41,17 +46,34 @@ fn all_finite(values: &[f64]) -> bool {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
-fn widen_bf16(bytes: &[u8], out: &mut [f64]) {
-    for (out, code) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+fn widen_bf16(bytes: &[u8], out: &mut [f64]) -> bool {
+    const EXPONENT: u16 = 0x7F80;
+    let mut bad = [0u16; LANES];
+    let (lanes, rest) = out.as_chunks_mut::<LANES>();
+    let (codes, code_rest) = bytes.as_chunks::<2>().0.as_chunks::<LANES>();
+    for (out, codes) in lanes.iter_mut().zip(codes) {
+        for lane in 0..LANES {
+            bad[lane] |= u16::from(u16::from_le_bytes(codes[lane]) & EXPONENT == EXPONENT);
+            out[lane] = from_bf16(codes[lane]);
+        }
+    }
+    for (out, code) in rest.iter_mut().zip(code_rest) {
+        bad[0] |= u16::from(u16::from_le_bytes(*code) & EXPONENT == EXPONENT);
         *out = from_bf16(*code);
     }
+    bad == [0; LANES]
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
-fn widen_f32(bytes: &[u8], out: &mut [f64]) {
+fn widen_f32(bytes: &[u8], out: &mut [f64]) -> bool {
+    const EXPONENT: u32 = 0x7F80_0000;
+    let mut bad = 0;
     for (out, code) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
-        *out = f64::from(f32::from_le_bytes(*code));
+        let bits = u32::from_le_bytes(*code);
+        bad |= u32::from(bits & EXPONENT == EXPONENT);
+        *out = f64::from(f32::from_bits(bits));
     }
+    bad == 0
 }
 
 #[inline(always)]
@@ -71,17 +93,19 @@ pub fn weighted_sum(terms: &[Term<'_>], common: Common, (dtype, out): (Dtype, &m
     let mut beyond = 0;
     for (at, out) in out.chunks_mut(TILE * width).enumerate() {
         let len = out.len() / width;
-        let finite = match narrow {
-            true => add_bf16(terms, at * TILE, (&mut tile, len)),
-            false => add_wide(terms, at * TILE, (&mut tile, len)),
+        let whole = narrow && len == TILE;
+        let finite = match (whole, narrow) {
+            (true, _) => add_tile(terms, at * TILE, (common, nothing), &mut tile.sums),
+            (_, true) => add_bf16(terms, at * TILE, (&mut tile, len)),
+            _ => add_wide(terms, at * TILE, (&mut tile, len)),
         };
         if !finite {
             return None;
         }
-        if nothing {
+        if nothing && !whole {
             tile.sums.fill(0.0);
         }
-        if common == Common::Kept {
+        if common == Common::Kept && !whole {
             keep_first(&mut tile);
         }
         beyond += encode_f64(dtype, &tile.sums[..len], out);
@@ -135,6 +159,41 @@ fn codes<'a>(term: &Term<'a>, from: usize, len: usize) -> &'a [[u8; 2]] {
     term.values.bytes[from * 2..(from + len) * 2].as_chunks::<2>().0
 }
 
+/// Sums of a whole tile of bf16 terms as they are in the end; tells whether all terms are finite.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+fn add_tile(
+    terms: &[Term<'_>],
+    from: usize,
+    (common, nothing): (Common, bool),
+    sums: &mut [f64; TILE],
+) -> bool {
+    const EXPONENT: u16 = 0x7F80;
+    let Some(first) = terms.first() else { return true };
+    let mut bad = [0u16; LANES];
+    for (at, sums) in (from..).step_by(LANES).zip(sums.as_chunks_mut::<LANES>().0) {
+        let Some(first) = codes(first, at, LANES).first_chunk::<LANES>() else { return false };
+        let (mut total, mut differing) = ([if nothing { 0.0 } else { -0.0 }; LANES], [0u16; LANES]);
+        for term in terms {
+            let Some(codes) = codes(term, at, LANES).first_chunk::<LANES>() else { return false };
+            for lane in 0..LANES {
+                let code = u16::from_le_bytes(codes[lane]);
+                bad[lane] |= u16::from(code & EXPONENT == EXPONENT);
+                differing[lane] |= code ^ u16::from_le_bytes(first[lane]);
+            }
+            if term.factor != 0.0 {
+                for lane in 0..LANES {
+                    total[lane] += term.factor * from_bf16(codes[lane]);
+                }
+            }
+        }
+        for lane in 0..LANES {
+            let same = common == Common::Kept && differing[lane] == 0;
+            sums[lane] = if same { from_bf16(first[lane]) } else { total[lane] };
+        }
+    }
+    bad == [0; LANES]
+}
+
 /// [`add_wide`] of bf16 terms, without the detour over an array of f64 for each.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 fn add_bf16(terms: &[Term<'_>], from: usize, (tile, len): (&mut Tile, usize)) -> bool {
@@ -164,7 +223,6 @@ fn add_bf16(terms: &[Term<'_>], from: usize, (tile, len): (&mut Tile, usize)) ->
 /// `Σ a·b` in a fixed order; slices of one length.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    const LANES: usize = 32;
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
@@ -181,6 +239,34 @@ pub fn subtract(a: &[f64], b: &[f64], out: &mut [f64]) {
     for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
         *out = a - b;
     }
+}
+
+/// `out = a·b` element by element; slices of one length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn product(a: &[f64], b: &[f64], out: &mut [f64]) {
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        *out = a * b;
+    }
+}
+
+/// 1, −1 or 0 for each value, as it is above, below or equal to 0; slices of one length.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn signs(values: &[f64], out: &mut [f64]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = f64::from(i8::from(*value > 0.0) - i8::from(*value < 0.0));
+    }
+}
+
+/// Whether two slices of one length hold the same bits.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn same(a: &[f64], b: &[f64]) -> bool {
+    a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a.to_bits() ^ b.to_bits())) == 0
+}
+
+/// How many values are above 0.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn positive(values: &[f64]) -> u64 {
+    values.iter().map(|value| u64::from(*value > 0.0)).sum()
 }
 
 /// Puts 0 where a value is not finite.

@@ -105,3 +105,40 @@ fn stacked_slices_give_a_model_of_as_many_layers_as_its_configuration_says() -> 
     ensure!(stacked.tensor(&last)?.data() == own.tensor(&top)?.data());
     Ok(())
 }
+
+#[test]
+fn a_stored_difference_of_any_form_is_carried_over_like_the_models_it_was_taken_of() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let paths = ["mandoc/scribe-v1-de", "mandoc/scribe-v1", "mandoc/scribe-v1.1"].map(|id| zoo.path(id));
+    let [tuned, base, target] = paths;
+    let paths = [tuned?, base?, target?].map(|path| path.display().to_string());
+    let [tuned, base, target] = paths.each_ref().map(String::as_str);
+    let forms: [(&str, &[&str]); 5] = [
+        ("dense", &[]),
+        ("sparse", &["--form", "sparse", "--density", "0.1"]),
+        ("low-rank", &["--form", "low-rank", "--rank", "4"]),
+        ("bitdelta", &["--form", "bitdelta"]),
+        ("skillpack-rtn", &["--form", "skillpack-rtn"]),
+    ];
+    for (form, options) in forms {
+        let (file, applied) = (format!("{form}.safetensors"), format!("{form}-applied"));
+        run(place.path(), &[&["diff", tuned, base, "--out", &file], options].concat())?;
+
+        run(place.path(), &["transfer", "--diff", &file, "--to-base", target, form])?;
+
+        run(place.path(), &["diff", "apply", target, &file, &applied])?;
+        let [made, wanted] = [form, &applied].map(|name| weights(&place.path().join(name)));
+        ensure!(made? == wanted?, "{form}");
+    }
+    let three = ["transfer", "--from-base", base, "--from-tuned", tuned, "--to-base", target, "three"];
+    run(place.path(), &three)?;
+    let [dense, three, sparse] = ["dense", "three", "sparse"].map(|name| weights(&place.path().join(name)));
+    let dense = dense?;
+    ensure!(dense == three?, "a dense difference holds all that is between two models");
+    ensure!(dense != sparse?);
+    let some = ["transfer", "--diff", "dense.safetensors", "--to-base", target, "some", "--include", "mlp"];
+    run(place.path(), &some)?;
+    let some = weights(&place.path().join("some"))?;
+    ensure!(some != dense && some != weights(Path::new(target))?);
+    Ok(())
+}

@@ -160,6 +160,63 @@ async fn a_bad_recipe_lists_every_fault_and_queues_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_dry_run_lists_faults_of_every_kind_at_once_and_then_what_the_merge_will_need() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        for id in ["mandoc/scribe-v1", "mandoc/scribe-v1-de"] {
+            let at = zoo.path(id)?;
+            let out = server.stemma().args(["import", "dir"]).arg(at).args(["--id", id]).output()?;
+            ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
+        let asked = async |config: &str| -> Result<(u16, Value)> {
+            let body = json!({ "config": config, "output": "tests/never" });
+            let answer = client.post(server.url("/api/v1/merges?dry_run=true")).json(&body).send().await?;
+            Ok((answer.status().as_u16(), answer.json().await?))
+        };
+
+        let (written, unread) = asked(
+            "merge_method: tiess\nmodles: []\nmodels: [{model: mandoc/scribe-v1, parameters: {densty: 0.5}}]\n\
+             dtype: int8\nchat_template: 3\nseed: -1\n",
+        )
+        .await?;
+        let (found, unknown) = asked(
+            "merge_method: ties\nbase_model: no/where\nmodels:\n  - model: nor/there\n  - model: mandoc/scribe-v1\n\
+             parameters: {density: 0.5}\n",
+        )
+        .await?;
+        let (told, forecast) = asked(
+            "merge_method: ties\nbase_model: mandoc/scribe-v1\nmodels:\n  - model: mandoc/scribe-v1-de\n    \
+             parameters: {weight: 1.5, density: 0.5}\n",
+        )
+        .await?;
+
+        let pointers = |problem: &Value| -> Vec<String> {
+            let items = problem["errors"].as_array().into_iter().flatten();
+            items.filter_map(|item| Some(item["pointer"].as_str()?.to_owned())).collect()
+        };
+        ensure!(written == 422, "{unread}");
+        for pointer in ["/merge_method", "/modles", "/dtype", "/chat_template", "/seed"] {
+            ensure!(pointers(&unread).iter().any(|found| found == pointer), "{pointer}: {unread}");
+        }
+        ensure!(found == 422 && pointers(&unknown).len() >= 3, "{unknown}");
+        let said = unknown.to_string();
+        ensure!(
+            ["no/where", "nor/there", "`weight` is missing"].iter().all(|told| said.contains(told)),
+            "{said}"
+        );
+        ensure!(told == 200, "{forecast}");
+        let number = |field: &str| forecast[field].as_u64().unwrap_or_default();
+        ensure!(number("bytes") > 0 && number("disk_bytes") >= number("bytes"), "{forecast}");
+        ensure!(number("memory_bytes") > 0 && number("tensors") > 0, "{forecast}");
+        ensure!(forecast["warnings"].to_string().contains("1.5 is outside the usual"), "{forecast}");
+        let jobs: Value = client.get(server.url("/api/v1/jobs")).send().await?.json().await?;
+        ensure!(jobs["items"].as_array().is_some_and(Vec::is_empty), "{jobs}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_missing_base_and_a_stranger_are_told_apart() -> Result<()> {
     let server = Server::start(&stemma_tests::Database::Sqlite).await?;
     let client = client()?;

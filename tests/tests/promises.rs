@@ -97,6 +97,15 @@ async fn a_chat_template_asked_for_is_in_the_model_that_a_job_makes() -> Result<
         ensure!(job["state"] == "succeeded", "{job}");
         let written = site.bytes("/tests/talk/resolve/main/chat_template.jinja").await?;
         ensure!(written == (200, template.as_bytes().to_vec()), "{written:?}");
+
+        let mut body = soup("tests/named");
+        body["config"] =
+            json!(format!("{}chat_template: chatml\n", body["config"].as_str().unwrap_or_default()));
+        let (_, job) = site.post("/api/v1/merges", "named", &body).await?;
+        let job = site.ended(&job).await?;
+        ensure!(job["state"] == "succeeded", "{job}");
+        let (status, written) = site.bytes("/tests/named/resolve/main/chat_template.jinja").await?;
+        ensure!(status == 200 && String::from_utf8_lossy(&written).contains("<|im_start|>assistant"));
     }
     Ok(())
 }

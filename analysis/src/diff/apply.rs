@@ -8,40 +8,48 @@ use weights::{TensorInfo, TensorSource, is_quantised};
 use crate::{
     Error,
     computed::{self, Computed, keep_or_refuse_nonfinite, read_f64},
+    transfer::Options,
 };
 
 /// A base with a difference added; tensors, shapes and dtypes of the base.
 pub struct ApplySource {
     base: Arc<dyn TensorSource>,
     diff: Arc<dyn TensorSource>,
-    lambda: f64,
-    /// Position in the difference; none for a tensor it leaves as it is.
-    twins: Vec<Option<usize>>,
+    /// Position in the difference, and λ; none for a tensor that stays as it is.
+    twins: Vec<Option<(usize, f64)>>,
 }
 
 impl ApplySource {
-    /// Checks that the base has every tensor of the difference.
+    /// Checks that the base has every tensor of the difference that the options select.
     ///
     /// # Errors
-    /// Every tensor that is missing or shaped differently, at once, and a `lambda` that is not finite.
-    pub fn new(base: Arc<dyn TensorSource>, diff: Arc<dyn TensorSource>, lambda: f64) -> Result<Self, Error> {
+    /// Every tensor that is missing or shaped differently, at once, and every fault of the options.
+    pub fn new(
+        base: Arc<dyn TensorSource>,
+        diff: Arc<dyn TensorSource>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let rule = options.rule(diff.tensors())?;
         let mut faults = Vec::new();
-        if !lambda.is_finite() {
-            let message = "it must be a finite number; 1 adds the whole difference".into();
-            faults.push(Item { pointer: "/lambda".into(), message });
-        }
         let mut twins = vec![None; base.tensors().len()];
-        for (index, info) in diff.tensors().iter().enumerate() {
+        let selected =
+            diff.tensors().iter().enumerate().filter_map(|(at, info)| Some((at, info, rule.of(info)?)));
+        for (index, info, lambda) in selected {
             let fault = match base.position(&info.name) {
                 None => Some("the base has no such tensor".to_owned()),
                 Some(at) => {
-                    twins[at] = Some(index);
+                    twins[at] = Some((index, lambda));
                     mismatch(info, &base.tensors()[at])
                 }
             };
             faults.extend(fault.map(|message| Item { pointer: info.name.clone(), message }));
         }
-        if faults.is_empty() { Ok(Self { base, diff, lambda, twins }) } else { Err(Error::faults(faults)) }
+        if faults.is_empty() && twins.iter().all(Option::is_none) {
+            let message =
+                format!("`{}` with these patterns selects no tensor of the difference", options.preset);
+            faults.push(Item { pointer: "/preset".into(), message });
+        }
+        if faults.is_empty() { Ok(Self { base, diff, twins }) } else { Err(Error::faults(faults)) }
     }
 }
 
@@ -63,11 +71,11 @@ impl Computed for ApplySource {
 
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
         read_f64(&*self.base, index, start, out)?;
-        let Some(twin) = self.twins[index] else { return Ok(()) };
+        let Some((twin, lambda)) = self.twins[index] else { return Ok(()) };
         let (base, mut diff) = (out.to_vec(), vec![0.0; out.len()]);
         read_f64(&*self.diff, twin, start, &mut diff)?;
         for (value, diff) in out.iter_mut().zip(&diff) {
-            *value += self.lambda * diff;
+            *value += lambda * diff;
         }
         let values: [&[f64]; 2] = [&base, &diff];
         let labels = ["the base", "the difference"].into_iter();
@@ -75,7 +83,7 @@ impl Computed for ApplySource {
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
-        let kept = self.twins[index].is_none() || self.lambda == 0.0;
+        let kept = self.twins[index].is_none_or(|(_, lambda)| lambda == 0.0);
         kept.then(|| self.base.read_bytes(index, offset, out))
     }
 }

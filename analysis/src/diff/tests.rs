@@ -10,7 +10,12 @@ use super::{ApplySource, DiffSource, SignSource, SkillPack, SparseSource, compar
 use crate::{
     lowrank::Rank,
     testing::{Fixture, bytes, model, noise, same, values},
+    transfer::Options,
 };
+
+fn scaled(lambda: f64) -> Options {
+    Options { lambda: serde_json::json!(lambda), ..Options::default() }
+}
 
 #[test]
 fn a_model_compared_with_itself_is_identical() {
@@ -224,16 +229,41 @@ fn applying_a_stored_difference_gives_the_fine_tune_within_one_ulp() {
     let (base, tuned) = (moved(0.0), moved(0.3));
     let diff = DiffSource::new(tuned.clone().share(), base.clone().share()).unwrap();
 
-    let applied = ApplySource::new(base.clone().share(), read_back(&diff), 1.0).unwrap();
+    let applied = ApplySource::new(base.clone().share(), read_back(&diff), &scaled(1.0)).unwrap();
 
     for (got, wanted) in values(&applied, "w").iter().zip(values(&tuned, "w")) {
         let ulp = f32::from_bits((wanted.to_bits() & 0x7F80_0000).max(0x0080_0000)) / 128.0;
         assert!((got - wanted).abs() <= ulp, "{got} against {wanted}");
     }
-    assert!(same(&ApplySource::new(base.clone().share(), read_back(&diff), 0.0).unwrap(), &base));
+    assert!(same(&ApplySource::new(base.clone().share(), read_back(&diff), &scaled(0.0)).unwrap(), &base));
     let other = Fixture::empty().with("v", Dtype::F32, &[1], &[1.0]).share();
-    let error = ApplySource::new(base.share(), other, 1.0).err().unwrap().to_string();
+    let error = ApplySource::new(base.share(), other, &scaled(1.0)).err().unwrap().to_string();
     assert!(error.contains("the base has no such tensor"), "{error}");
+}
+
+#[test]
+fn a_stored_difference_reaches_only_the_tensors_that_the_options_select_each_with_its_own_share() {
+    let of = |by: f64| {
+        let names =
+            ["model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight", "model.norm.weight"];
+        names
+            .into_iter()
+            .fold(Fixture::empty(), |all, name| all.with(name, Dtype::F32, &[2], &[1.0 + by, 2.0]))
+    };
+    let diff = read_back(&DiffSource::new(of(4.0).share(), of(0.0).share()).unwrap());
+    let asked =
+        |lambda, include: &str| Options { lambda, include: Some(include.to_owned()), ..Options::default() };
+
+    let graded =
+        ApplySource::new(of(0.0).share(), diff.clone(), &asked(serde_json::json!([0.25, 1.0]), "mlp"));
+    let nothing = ApplySource::new(of(0.0).share(), diff, &asked(serde_json::json!(1.0), "nowhere"));
+
+    let graded = graded.unwrap();
+    let first = |name: &str| values(&graded, name)[0];
+    assert_eq!(first("model.layers.0.mlp.up_proj.weight"), 2.0);
+    assert_eq!(first("model.layers.1.mlp.up_proj.weight"), 5.0);
+    assert_eq!(first("model.norm.weight"), 1.0);
+    assert!(nothing.err().unwrap().to_string().contains("selects no tensor"));
 }
 
 #[test]

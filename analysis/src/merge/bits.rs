@@ -10,9 +10,7 @@ pub struct Bits {
 impl Bits {
     /// The bits of `kept`.
     pub fn of(kept: &[bool]) -> Self {
-        let word =
-            |part: &[bool]| part.iter().enumerate().fold(0, |word, (at, kept)| word | u64::from(*kept) << at);
-        Self { words: kept.chunks(64).map(word).collect(), len: kept.len() as u64 }
+        Self { words: kernels::task::packed(kept), len: kept.len() as u64 }
     }
 
     /// All parts, one after the other.
@@ -38,6 +36,11 @@ impl Bits {
         }
         self.len += other.len;
         self.words.truncate(self.len.div_ceil(64) as usize);
+    }
+
+    /// How many bits are set.
+    pub fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// Zeroes the factors of the elements `start..` whose bit is not set.
@@ -67,5 +70,6 @@ mod tests {
         joined.mask(0, &mut factors);
         let got: Vec<bool> = factors.iter().map(|factor| *factor == 1.0).collect();
         assert!(rest.is_empty() && got == whole);
+        assert_eq!(joined.count(), whole.iter().filter(|kept| **kept).count() as u64);
     }
 }

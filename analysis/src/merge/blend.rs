@@ -3,6 +3,7 @@
 use kernels::task::{Strip, add_deltas};
 
 use super::Combine;
+use crate::room::Room;
 
 /// What a sum starts from: adding to it changes no value, not even the sign of a zero.
 pub const NOTHING: f64 = -0.0;
@@ -52,22 +53,46 @@ where
     F: Fn(u64, &Deltas<'_>, &mut [f64]) + Send + Sync,
 {
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
-        let mut factors = vec![0.0; models.len() * base.len()];
+        let mut factors = Room::filled(models.len() * base.len(), 0.0);
         (self.0)(start, &Deltas::new(models, base), &mut factors);
         add_deltas(Strip { base, models }, &factors, out);
+    }
+}
+
+/// A combination with what is worth a record of it.
+pub struct Told<C> {
+    combine: C,
+    account: weights::Account,
+}
+
+impl<C> Told<C> {
+    /// With these facts.
+    pub fn new(combine: C, facts: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Self {
+        let account = facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect();
+        Self { combine, account }
+    }
+}
+
+impl<C: Combine> Combine for Told<C> {
+    fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        self.combine.combine(start, models, base, out);
+    }
+
+    fn account(&self) -> weights::Account {
+        self.account.clone()
     }
 }
 
 /// Deltas of a strip, those of one model after those of the one before.
 pub struct Deltas<'a> {
     base: &'a [f64],
-    values: Vec<f64>,
+    values: Room,
 }
 
 impl<'a> Deltas<'a> {
     /// Of the models to the base.
     pub fn new(models: &[&[f64]], base: &'a [f64]) -> Self {
-        let mut values = vec![0.0; models.len() * base.len()];
+        let mut values = Room::of(models.len() * base.len());
         for (delta, model) in values.chunks_mut(base.len().max(1)).zip(models) {
             kernels::wide::subtract(model, base, delta);
         }

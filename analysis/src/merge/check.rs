@@ -15,7 +15,7 @@ use super::{
     layout::{Place, Seat, Section, layer_count, stack},
     members::Members,
     source::{Outline, Part, Row},
-    spec::{Operands, Params},
+    spec::{Caution, Operands, Params},
 };
 use crate::{
     Error,
@@ -421,6 +421,13 @@ impl<'a> Job<'a> {
             && self.seen.insert(fault.clone())
         {
             self.fault("/parameters", format!("{fault}, first at tensor `{tensor}`"));
+        }
+        if complete
+            && let Some(Caution { code, message }) = self.method.caution(&params)
+            && self.seen.insert(format!("caution/{code}"))
+        {
+            let message = format!("{code}: {message}, first at tensor `{tensor}`");
+            self.outline.warnings.push(Item { pointer: "/parameters".to_owned(), message });
         }
         for (pointer, spec, value) in unusual {
             if let Some((from, to)) = spec.range.filter(|(from, to)| value < *from || value > *to)

@@ -29,8 +29,6 @@ pub const TOKENIZER: &[&str] = &["source", "tokens", "pad_to_multiple_of"];
 /// Keys of one token of a tokenizer, and of where its row comes from.
 pub const TOKEN: &[&str] = &["source", "force"];
 pub const TOKEN_SOURCE: &[&str] = &["kind", "model", "token", "token_id"];
-/// Chat templates that mergekit knows by name.
-pub const TEMPLATES: &[&str] = &["alpaca", "chatml", "exaone", "llama3", "mistral"];
 /// Keys of a filtered value.
 pub const FILTERED: &[&str] = &["filter", "value"];
 /// Parameters accepted everywhere without effect.

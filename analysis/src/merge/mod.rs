@@ -33,10 +33,13 @@ mod sphere;
 mod stages;
 mod strips;
 mod task_vectors;
+mod templates;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_language;
+#[cfg(test)]
+mod tests_record;
 #[cfg(test)]
 mod tests_slices;
 #[cfg(test)]

@@ -6,7 +6,10 @@ use domain::Digest;
 use rayon::prelude::*;
 
 use super::{param::ParamSpec, spec::Found};
-use crate::computed::{CHUNK, Stored, read_checked};
+use crate::{
+    computed::{CHUNK, Stored, read_checked},
+    room::Room,
+};
 
 /// Parameters resolved for one tensor; a flag is 0 or 1, a choice the place of its word.
 #[derive(Debug, Clone, Default)]
@@ -64,30 +67,36 @@ pub struct Operands {
 pub struct Block {
     /// Flat index of the first.
     pub start: u64,
-    pub models: Vec<Vec<f64>>,
+    pub models: Vec<Room>,
     /// Empty without a base.
-    pub base: Vec<f64>,
+    pub base: Room,
+    /// What the models are, less the base; empty without one.
+    deltas: Vec<Room>,
 }
 
 impl Block {
+    fn new(start: u64, models: Vec<Room>, base: Room) -> Self {
+        let delta = |model: &Room| {
+            let mut delta = Room::of(model.len());
+            kernels::wide::subtract(model, &base, &mut delta);
+            delta
+        };
+        let deltas = if base.is_empty() { Vec::new() } else { models.iter().map(delta).collect() };
+        Self { start, models, base, deltas }
+    }
+
     /// Elements of the block.
     pub fn len(&self) -> usize {
-        self.models.first().map_or(0, Vec::len)
+        self.models.first().map_or(0, |first| first.len())
     }
 
     /// What model `at` is, less the base if there is one.
-    pub fn delta(&self, at: usize) -> Vec<f64> {
-        let model = &self.models[at];
-        if self.base.is_empty() {
-            return model.clone();
-        }
-        let mut delta = vec![0.0; model.len()];
-        kernels::wide::subtract(model, &self.base, &mut delta);
-        delta
+    pub fn delta(&self, at: usize) -> &[f64] {
+        if self.deltas.is_empty() { &self.models[at] } else { &self.deltas[at] }
     }
 
     /// [`Self::delta`] of every model.
-    pub fn deltas(&self) -> Vec<Vec<f64>> {
+    pub fn deltas(&self) -> Vec<&[f64]> {
         (0..self.models.len()).map(|at| self.delta(at)).collect()
     }
 }
@@ -103,19 +112,6 @@ impl Operands {
         self.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// Elements `start..start + len` of every input, and whether all are finite.
-    fn read_all(&self, start: u64, len: usize) -> Result<(Block, bool), weights::Error> {
-        let mut finite = true;
-        let mut read = |stored: &Stored| -> Result<Vec<f64>, weights::Error> {
-            let mut values = vec![0.0; len];
-            finite &= read_checked((&*stored.source, stored.index), start, &mut values)?;
-            Ok(values)
-        };
-        let models = self.models.iter().map(&mut read).collect::<Result<_, _>>()?;
-        let base = self.base.as_ref().map(read).transpose()?.unwrap_or_default();
-        Ok((Block { start, models, base }, finite))
-    }
-
     /// One result a block, in the order of the blocks.
     pub fn each_block<T: Send>(&self, of: impl Fn(&Block) -> T + Sync) -> Result<Vec<T>, weights::Error> {
         self.each_run(CHUNK as u64, of)
@@ -127,18 +123,22 @@ impl Operands {
         self.each_run(columns * (CHUNK as u64 / columns).max(1), of)
     }
 
-    /// Reads elements `start..start + len` of every input, 0 for what is not finite: such an element is kept or refused as it is, and must
-    /// not spoil what is computed from the others.
+    /// Reads elements `start..start + len` of every input, 0 for what is not finite: such an element is kept or
+    /// refused as it is, and must not spoil what is computed from the others.
     pub fn read_finite(&self, start: u64, len: usize) -> Result<Block, weights::Error> {
-        let (mut block, finite) = self.read_all(start, len)?;
+        let read = |stored: &Stored| -> Result<(Room, bool), weights::Error> {
+            let mut values = Room::of(len);
+            let finite = read_checked((&*stored.source, stored.index), start, &mut values)?;
+            Ok((values, finite))
+        };
+        let read: Vec<(Room, bool)> = self.inputs().map(read).collect::<Result<_, _>>()?;
+        let finite = read.iter().all(|(_, finite)| *finite);
+        let mut models: Vec<Room> = read.into_iter().map(|(values, _)| values).collect();
         if !finite {
-            block
-                .models
-                .iter_mut()
-                .chain([&mut block.base])
-                .for_each(|values| kernels::wide::zero_nonfinite(values));
+            models.iter_mut().for_each(|values| kernels::wide::zero_nonfinite(values));
         }
-        Ok(block)
+        let base = if self.base.is_some() { models.pop() } else { None };
+        Ok(Block::new(start, models, base.unwrap_or_default()))
     }
 
     /// One result a run of `step` elements, in the order of the runs.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Entry, LayerRange, METHODS, MergeConfig, ParamSpec, Setting, Settings, Slice, keys, reference::reference,
-    tokenizer,
+    templates, tokenizer,
 };
 use crate::Error;
 
@@ -165,19 +165,19 @@ impl Reader {
     /// A template that takes the place of the heir's.
     fn chat_template(&mut self, top: &Map<String, Value>) -> Option<String> {
         let template = present(top, "chat_template").filter(|template| *template != "auto")?;
-        match template.as_str() {
-            Some(text) if text.contains('{') => return Some(text.to_owned()),
-            Some(name) if keys::TEMPLATES.contains(&name) => {
-                let message =
-                    format!("the template called `{name}` is not kept here; give its text, or `auto`");
-                self.fault("/chat_template", message);
-            }
-            _ => self.fault(
-                "/chat_template",
-                "expected `auto`, which keeps the template of the base model, or a Jinja template",
-            ),
+        let text = template.as_str().unwrap_or_default();
+        if text.contains('{') {
+            return Some(text.to_owned());
         }
-        None
+        let named = templates::NAMED.iter().find(|(name, _)| *name == text);
+        if named.is_none() {
+            let known = templates::NAMED.map(|(name, _)| format!("`{name}`")).join(", ");
+            let message = format!(
+                "expected `auto`, which keeps the template of the base model, a Jinja template, or one of {known}"
+            );
+            self.fault("/chat_template", message);
+        }
+        named.map(|(_, text)| (*text).to_owned())
     }
 
     /// `seed`, or `random_seed` as mergekit's option is called.

@@ -3,7 +3,10 @@
 use domain::Digest;
 use kernels::{Dtype, splitmix_unit};
 
-use super::tests::{inputs, merge};
+use super::{
+    MergeSource,
+    tests::{inputs, merge},
+};
 use crate::testing::{Fixture, bytes, noise};
 
 pub const ROWS: usize = 6;
@@ -34,6 +37,11 @@ impl Case {
 
     /// What a recipe makes of the first models: their own parameters, then the recipe's.
     pub fn run(&self, method: &str, own: &[&str], shared: &str) -> Vec<f64> {
+        let merged = bytes(&self.merged(method, own, shared), 0);
+        merged.as_chunks::<8>().0.iter().map(|raw| f64::from_le_bytes(*raw)).collect()
+    }
+
+    pub fn merged(&self, method: &str, own: &[&str], shared: &str) -> MergeSource {
         let of =
             |values: &[f64]| Fixture::empty().with("w", Dtype::F32, &[ROWS as u64, COLUMNS as u64], values);
         let named = ["o/a", "o/b", "o/c"];
@@ -49,8 +57,7 @@ impl Case {
              parameters: {{{shared}}}}}",
             entries.join(", ")
         );
-        let merged = bytes(&merge(&yaml, &inputs(&all)), 0);
-        merged.as_chunks::<8>().0.iter().map(|raw| f64::from_le_bytes(*raw)).collect()
+        merge(&yaml, &inputs(&all))
     }
 
     /// `b + D`.
@@ -277,19 +284,22 @@ fn sce_weighs_models_by_what_is_kept_of_the_elements_that_vary_most() {
         deltas.iter().map(|d| (d[j] - mean).powi(2)).sum::<f64>() / 3.0
     };
 
-    let got = case.run("sce", &["", "", ""], "select_topk: 0.4");
+    let [by_sum, by_count] = ["sum", "count"]
+        .map(|election| case.run("sce", &["", "", ""], &format!("select_topk: 0.4, election: {election}")));
 
     let variances: Vec<f64> = (0..LEN).map(variance).collect();
     let kept = &ranked(&variances)[..(0.4 * LEN as f64) as usize];
     let sparse: Vec<Vec<f64>> = deltas.iter().map(|d| only(d, kept)).collect();
     let squares: Vec<f64> = sparse.iter().map(|d| d.iter().map(|d| d * d).sum()).collect();
-    close(
-        &got,
-        &case.around(|j| {
-            let sign = if sparse.iter().map(|d| d[j]).sum::<f64>() >= 0.0 { 1.0 } else { -1.0 };
+    let expected = |vote: fn(f64) -> f64| {
+        case.around(|j| {
+            let sign = if sparse.iter().map(|d| vote(d[j])).sum::<f64>() >= 0.0 { 1.0 } else { -1.0 };
             let agree = sparse.iter().zip(&squares).filter(|(d, _)| d[j] * sign > 0.0);
             let (sum, total) = agree.fold((0.0, 0.0), |(s, t), (d, w)| (s + w * d[j], t + w));
             if total == 0.0 { 0.0 } else { sum / total }
-        }),
-    );
+        })
+    };
+    close(&by_sum, &expected(|delta| delta));
+    close(&by_count, &expected(|delta| if delta == 0.0 { 0.0 } else { delta.signum() }));
+    assert_ne!(by_sum, by_count);
 }

@@ -28,8 +28,8 @@ pub struct Ranked<'a> {
 pub enum By<'a> {
     /// Magnitudes of the deltas: a stream a model.
     Deltas,
-    /// The magnitudes of a block, a vector for each stream.
-    Of(&'a (dyn Fn(&Block) -> Vec<Vec<f32>> + Sync)),
+    /// The magnitudes of a block, one stream: they take the place of what the vector holds.
+    Of(&'a (dyn Fn(&Block, &mut Vec<f32>) + Sync)),
 }
 
 /// The largest `keep` of a stream.
@@ -53,36 +53,37 @@ pub fn wanted(keep: impl IntoIterator<Item = u64>) -> Vec<Wanted> {
     keep.into_iter().enumerate().map(|(stream, keep)| Wanted { stream, keep }).collect()
 }
 
+/// Magnitudes of a chunk, those of one stream after those of the one before; kept from one chunk to the next.
+type Streams = Vec<Vec<f32>>;
+
 /// What elements are ranked by.
-pub fn sizes(values: &[f64]) -> Vec<f32> {
-    let mut sizes = vec![0.0; values.len()];
-    kernels::wide::magnitudes(values, &mut sizes);
-    sizes
+pub fn sizes(values: &[f64], sizes: &mut Vec<f32>) {
+    sizes.resize(values.len(), 0.0);
+    kernels::wide::magnitudes(values, sizes);
 }
 
-/// Of the deltas of bf16 models against a bf16 base; `None` for others, or when a value is not finite.
-fn straight(operands: &Operands, range: (u64, usize)) -> Result<Option<Vec<Vec<f32>>>, weights::Error> {
+/// Of the deltas of bf16 models against a bf16 base; false for others, or when a value is not finite.
+fn straight(operands: &Operands, range: (u64, usize), streams: &mut Streams) -> Result<bool, weights::Error> {
     let bf16 = |stored: &Stored| {
         stored.source.tensors().get(stored.index).is_some_and(|info| info.dtype == Dtype::Bf16)
     };
-    let Some(base) = operands.base.as_ref().filter(|_| operands.inputs().all(bf16)) else { return Ok(None) };
+    let Some(base) = operands.base.as_ref().filter(|_| operands.inputs().all(bf16)) else { return Ok(false) };
     let (mut ours, mut theirs) = SPARE.take();
-    let streams = || {
+    let mut fill = || {
         let base = computed::stored(&*base.source, base.index, range, &mut ours)?;
-        let mut streams = Vec::with_capacity(operands.models.len());
-        for model in &operands.models {
+        streams.resize_with(operands.models.len(), Vec::new);
+        for (model, sizes) in operands.models.iter().zip(&mut *streams) {
             let model = computed::stored(&*model.source, model.index, range, &mut theirs)?;
-            let mut sizes = vec![0.0; range.1];
-            if magnitudes_apart(model, base, &mut sizes) != Some(true) {
-                return Ok(None);
+            sizes.resize(range.1, 0.0);
+            if magnitudes_apart(model, base, sizes) != Some(true) {
+                return Ok(false);
             }
-            streams.push(sizes);
         }
-        Ok(Some(streams))
+        Ok(true)
     };
-    let streams = { streams }();
+    let filled = fill();
     SPARE.set((ours, theirs));
-    streams
+    filled
 }
 
 thread_local! {
@@ -115,17 +116,25 @@ impl Ranked<'_> {
         places
     }
 
-    fn streams(&self, (_, tensor, start, len): Place<'_>) -> Result<Vec<Vec<f32>>, weights::Error> {
-        if matches!(self.by, By::Deltas)
-            && let Some(streams) = straight(tensor, (start, len))?
-        {
-            return Ok(streams);
+    fn fill(&self, (_, tensor, start, len): Place<'_>, streams: &mut Streams) -> Result<(), weights::Error> {
+        if matches!(self.by, By::Deltas) && straight(tensor, (start, len), streams)? {
+            return Ok(());
         }
         let block = tensor.read_finite(start, len)?;
-        Ok(match self.by {
-            By::Deltas => (0..block.models.len()).map(|at| sizes(&block.delta(at))).collect(),
-            By::Of(magnitudes) => magnitudes(&block),
-        })
+        let count = if matches!(self.by, By::Deltas) { block.models.len() } else { 1 };
+        streams.resize_with(count, Vec::new);
+        for (at, stream) in streams.iter_mut().enumerate() {
+            match self.by {
+                By::Deltas => sizes(block.delta(at), stream),
+                By::Of(magnitudes) => magnitudes(&block, stream),
+            }
+        }
+        Ok(())
+    }
+
+    fn streams(&self, place: Place<'_>) -> Result<Streams, weights::Error> {
+        let mut streams = Streams::new();
+        self.fill(place, &mut streams).map(|()| streams)
     }
 
     /// One result a share of the chunks, in order; what is counted does not depend on who counted.
@@ -133,13 +142,14 @@ impl Ranked<'_> {
         &self,
         places: &[Place<'_>],
         fresh: impl Fn() -> C + Sync,
-        add: impl Fn(&mut C, Vec<Vec<f32>>) + Sync,
+        add: impl Fn(&mut C, &Streams) + Sync,
     ) -> Result<Vec<C>, weights::Error> {
         let share = places.len().div_ceil(rayon::current_num_threads()).clamp(1, SHARE);
         let count = |share: &[Place<'_>]| {
-            let mut counts = fresh();
+            let (mut counts, mut streams) = (fresh(), Streams::new());
             for place in share {
-                add(&mut counts, self.streams(*place)?);
+                self.fill(*place, &mut streams)?;
+                add(&mut counts, &streams);
             }
             Ok(counts)
         };
@@ -153,7 +163,7 @@ impl Ranked<'_> {
         let sampled = (places.len() / part).clamp(least, most).min(places.len()).max(1);
         let taken: Vec<Place<'_>> =
             (0..sampled).filter_map(|at| places.get(at * places.len() / sampled).copied()).collect();
-        let read: Vec<Vec<Vec<f32>>> =
+        let read: Vec<Streams> =
             taken.par_iter().map(|place| self.streams(*place)).collect::<Result<_, weights::Error>>()?;
         let whole = taken.len() == places.len();
         let range = |want: &Wanted| {

@@ -64,7 +64,7 @@ pub struct MergeSource {
     /// What the method found over all tensors, by tensor; empty for a method that does not look.
     survey: OnceLock<BTreeMap<usize, Found>>,
     outline: Outline,
-    /// How each tensor was made, of those prepared.
+    /// How each tensor was made, of those prepared before.
     accounts: Mutex<BTreeMap<usize, Account>>,
     /// Computes what it can of the tensors, with the same bits.
     device: Option<Arc<dyn Device>>,
@@ -162,20 +162,21 @@ impl MergeSource {
             None => self.method.prepare(operands)?,
             survey => self.method.prepare(&Operands { survey, ..operands.clone() })?,
         };
-        let account = combine.account();
-        if !account.is_empty() {
-            self.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(index, account);
-        }
         let mut prepared = lock();
         prepared.push_front(Prepared {
             index,
             held: self.method.held(operands),
             combine: Arc::clone(&combine),
         });
-        // A writer has two blocks a thread under way, each perhaps of a tensor of its own.
-        prepared.truncate(2 * rayon::current_num_threads() + 2);
-        while prepared.len() > 1 && prepared.iter().map(|known| known.held).sum::<u64>() > self.outline.held {
-            prepared.pop_back();
+        // A writer has two blocks a thread under way, each perhaps of a tensor of its own, and as many to be written.
+        let most = 4 * rayon::current_num_threads() + 2;
+        while prepared.len() > 1
+            && (prepared.len() > most
+                || prepared.iter().map(|known| known.held).sum::<u64>() > self.outline.held)
+        {
+            let Some(done) = prepared.pop_back() else { break };
+            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            accounts.insert(done.index, done.combine.account());
         }
         Ok(combine)
     }
@@ -233,6 +234,10 @@ impl TensorSource for MergeSource {
     }
 
     fn account(&self, index: usize) -> Account {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = prepared.iter().find(|known| known.index == index) {
+            return known.combine.account();
+        }
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.get(&index).cloned().unwrap_or_default()
     }

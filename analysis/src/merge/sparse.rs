@@ -127,12 +127,32 @@ impl Sparsifier {
     /// Elements held at once: a row that is sorted, a bit or a factor an element.
     pub fn held(self, operands: &Operands) -> u64 {
         let models = operands.models.len() as u64;
-        let rows = (models + 1) * operands.columns() + models * (operands.elements / 64);
+        let rows = (2 * models + 1) * operands.columns() + models * (operands.elements / 64);
         match self {
             Self::Middle if operands.params.chose(&SCOPE, "row") => rows,
             Self::MagPrune if inverse(&operands.params) => rows + models * operands.elements / 2,
             Self::MagPrune => rows,
             _ => 0,
+        }
+    }
+
+    /// How many elements are kept of the delta of model `at`, where that is known without reading it.
+    pub fn count(self, kept: &Kept, operands: &Operands, at: usize) -> Option<u64> {
+        let of = |name: &str| operands.params.each(name).get(at).copied().unwrap_or(1.0);
+        match kept {
+            Kept::All => Some(operands.elements),
+            Kept::Nothing => Some(0),
+            Kept::Largest(_) => operands
+                .survey
+                .is_none()
+                .then(|| self::kept(of("density"), operands.elements).min(operands.elements)),
+            Kept::Between(..) => {
+                let (first, end) = band(of("density"), of("gamma"), operands.elements);
+                Some(end - first)
+            }
+            Kept::Random { key, share } => Some(kernels::count_random(*key, *share, operands.elements)),
+            Kept::Listed(bits) => Some(bits.count()),
+            Kept::Scaled(scales) => Some(scales.iter().filter(|scale| **scale != 0.0).count() as u64),
         }
     }
 
@@ -246,12 +266,11 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Vec<Ke
         return Ok(parts.into_iter().map(|parts| Kept::Scaled(parts.concat())).collect());
     }
     let listed = |block: &Block| -> Vec<Bits> {
-        let mut room = Row::default();
+        let (mut room, mut kept) = (Row::default(), vec![false; block.len()]);
         let model = |at: usize| {
-            let mut kept = Vec::with_capacity(block.len());
-            for row in block.delta(at).chunks(columns) {
-                let first = block.start + kept.len() as u64;
-                room.prune(row, slope(at), (keys[at], first), &mut kept);
+            let rows = block.delta(at).chunks(columns).zip(kept.chunks_mut(columns));
+            for (first, (row, kept)) in (block.start..).step_by(columns).zip(rows) {
+                room.prune(row, slope(at), (keys[at], first), kept);
             }
             Bits::of(&kept)
         };

@@ -84,6 +84,11 @@ pub trait Method: Send + Sync {
         None
     }
 
+    /// What of the parameters of one tensor is allowed and seldom meant.
+    fn caution(&self, _params: &Params) -> Option<Caution> {
+        None
+    }
+
     /// What the files named beside the models hold; a method that has them says so with a [`Kind::File`] parameter.
     fn beside(&self) -> Beside {
         Beside::Nothing
@@ -108,6 +113,26 @@ pub trait Method: Send + Sync {
     /// # Errors
     /// When an input cannot be read, or the tensors have no answer, e.g. opposite directions.
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error>;
+}
+
+/// Something about parameters that whoever chose them should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caution {
+    /// One word for what it is: `signed_divisor` or `extrapolation`.
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl Caution {
+    /// A result that lies beyond the models: a share of one of them is not from 0 to 1.
+    pub fn of_shares(shares: &[f64]) -> Option<Self> {
+        const ROUNDING: f64 = 1e-12;
+        let beyond = |share: &f64| !(-ROUNDING..=1.0 + ROUNDING).contains(share);
+        let (at, share) = shares.iter().enumerate().find(|(_, share)| beyond(share))?;
+        let message =
+            format!("the share of model {} is {share}; shares outside 0 to 1 lead beyond the models", at + 1);
+        Some(Self { code: "extrapolation", message })
+    }
 }
 
 /// What [`Method::survey`] found, for each tensor in its order.

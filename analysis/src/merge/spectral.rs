@@ -33,7 +33,7 @@ pub fn matrix(operands: &Operands, at: usize) -> Result<Mat<f64>, weights::Error
     };
     for (start, len) in blocks(operands.elements) {
         for (index, value) in (start as usize..).zip(only.read_finite(start, len)?.delta(0)) {
-            delta[(index / columns, index % columns)] = value;
+            delta[(index / columns, index % columns)] = *value;
         }
     }
     Ok(delta)

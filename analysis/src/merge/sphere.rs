@@ -113,11 +113,8 @@ pub fn geometry(operands: &Operands, vectors: Vectors) -> Result<Geometry, weigh
         return columns(operands, (stride, length));
     }
     let part = |block: &Block| {
-        let deltas = if block.base.is_empty() { Vec::new() } else { block.deltas() };
-        let vectors_of = if block.base.is_empty() { &block.models } else { &deltas };
-        let views: Vec<&[f64]> = vectors_of.iter().map(Vec::as_slice).collect();
-        let first = || block.models[0].iter().map(|value| value.to_bits());
-        let same = block.models.iter().all(|model| model.iter().map(|value| value.to_bits()).eq(first()));
+        let views = block.deltas();
+        let same = block.models.iter().all(|model| kernels::wide::same(model, &block.models[0]));
         let products = match vectors {
             Vectors::Whole => vec![strips(&views)],
             _ => (0..block.len() / length as usize)

@@ -56,6 +56,10 @@ impl Merging<'_> {
     pub fn encode(&self, start: u64, (dtype, out): (Dtype, &mut [u8])) -> Result<u64, weights::Error> {
         let width = (dtype.bits() / 8) as usize;
         let sum = self.combine.sum();
+        if let Some(alone) = self.alone(sum.as_ref(), dtype) {
+            alone.source.read_bytes(alone.index, start * width as u64, out)?;
+            return Ok(0);
+        }
         let mut beyond = 0;
         self.chunks(start, out.len() / width, |wide, chunk| {
             let out = &mut out[chunk.place.start * width..chunk.place.end * width];
@@ -73,6 +77,14 @@ impl Merging<'_> {
             })
         })?;
         Ok(beyond)
+    }
+
+    /// The only input, where the result is that as it is stored.
+    fn alone(&self, sum: Option<&Sum>, dtype: Dtype) -> Option<&computed::Stored> {
+        let mut inputs = self.operands.inputs();
+        let (only, None) = (inputs.next()?, inputs.next()) else { return None };
+        let stored = only.source.tensors().get(only.index)?.dtype;
+        (stored == dtype && sum?.factors == [1.0]).then_some(only)
     }
 
     /// As [`Self::encode`], on a device; `None` where none does.

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use kernels::task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, norms, votes};
+use kernels::task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, energies, norms, votes};
+
+use serde_json::json;
 
 use super::{
     Combine, Method, MethodSpec, Operands, ParamSpec, Params,
@@ -14,12 +16,17 @@ use super::{
     operands::Block,
     select::{self, Ranked, kept, wanted},
     sparse::{Kept, RESCALE_NORM, Sparsifier, TRIM_SCOPE, inverse},
-    spec::{Found, Sum, Survey},
+    spec::{Caution, Found, Sum, Survey},
     sphere::Common,
 };
+use crate::room::Room;
 
 /// Sum of weights below which it is not divided by, as share of what they are without their signs.
 pub const NO_DIVISOR: f64 = 1e-8;
+/// Sum of signed weights below which the check warns of dividing by it, as share of what they are without their signs.
+const NEAR_ZERO: f64 = 1e-3;
+/// Weights of which all sums are tried.
+const SUMMED: usize = 16;
 /// Norm below which a delta is not rescaled.
 const NO_NORM: f64 = 1e-7;
 
@@ -70,6 +77,24 @@ impl Method for TaskVectors {
         self.sparsifier.fault(params)
     }
 
+    fn caution(&self, params: &Params) -> Option<Caution> {
+        let weights = params.each("weight");
+        let divides = params.flag("normalize") && !params.chose(&DIVISOR, "abs");
+        let size: f64 = weights.iter().map(|weight| weight.abs()).sum();
+        let least = match self.consensus {
+            Consensus::None => weights.iter().sum::<f64>().abs(),
+            Consensus::Elected => least_sum(&weights),
+        };
+        let mixed = weights.iter().any(|weight| *weight < 0.0) && weights.iter().any(|weight| *weight > 0.0);
+        (divides && mixed && least < NEAR_ZERO * size).then(|| Caution {
+            code: "signed_divisor",
+            message: format!(
+                "weights that are added up to divide by them can sum to {least:.3e}, next to nothing beside their \
+                 magnitudes' {size}; `divisor: abs` divides by these"
+            ),
+        })
+    }
+
     fn held(&self, operands: &Operands) -> u64 {
         self.sparsifier.held(operands)
     }
@@ -87,6 +112,8 @@ impl Method for TaskVectors {
         let mut ready = Ready {
             weights: params.each("weight"),
             scales: vec![1.0; kept.len()],
+            shares: vec![None; kept.len()],
+            energies: Vec::new(),
             kept,
             consensus: self.consensus,
             zero: ZeroSign::Plus,
@@ -97,7 +124,14 @@ impl Method for TaskVectors {
             sparse: (self.sparsifier != Sparsifier::None).then(|| params.each("density")),
         };
         if params.flag("rescale") {
-            ready.scales = ready.rescale(operands)?;
+            ready.rescale(operands)?;
+        }
+        if ready.sparse.is_some() {
+            let elements = operands.elements.max(1) as f64;
+            let unknown = ready.shares.iter_mut().zip(&ready.kept).enumerate();
+            for (at, (share, kept)) in unknown.filter(|(_, (share, _))| share.is_none()) {
+                *share = self.sparsifier.count(kept, operands, at).map(|count| count as f64 / elements);
+            }
         }
         if params.chose(&ZERO_SIGN, "majority") {
             let votes = operands.each_block(|block| ready.votes(block))?;
@@ -107,6 +141,15 @@ impl Method for TaskVectors {
         }
         Ok(Arc::new(ready))
     }
+}
+
+/// The smallest magnitude of a sum of some of the first weights that are not 0.
+fn least_sum(weights: &[f64]) -> f64 {
+    let live: Vec<f64> = weights.iter().copied().filter(|weight| *weight != 0.0).take(SUMMED).collect();
+    let sum = |some: u32| {
+        live.iter().enumerate().filter(|(at, _)| some >> at & 1 == 1).map(|(_, weight)| weight).sum()
+    };
+    (1..1u32 << live.len()).map(|some| f64::abs(sum(some))).fold(f64::INFINITY, f64::min)
 }
 
 /// The largest elements of each model over all its tensors, for each tensor.
@@ -133,13 +176,16 @@ struct Ready {
     /// Factors that give sparse deltas their size back.
     scales: Vec<f64>,
     kept: Vec<Kept>,
+    /// Share of the elements that is kept of each delta, and of its squared norm, where they are known.
+    shares: Vec<Option<f64>>,
+    energies: Vec<f64>,
     consensus: Consensus,
     zero: ZeroSign,
     by_count: bool,
     absolute: bool,
     normalize: bool,
     lambda: f64,
-    /// Share of each delta that is kept, where some may be dropped.
+    /// Share of each delta that is asked for, where some may be dropped.
     sparse: Option<Vec<f64>>,
 }
 
@@ -149,44 +195,48 @@ impl Ready {
         if self.absolute { weight.abs() } else { weight }
     }
 
-    /// Norm of each delta over that of what is kept of it; 1 where either is nearly 0, or where kept elements
-    /// were divided by their probabilities.
-    fn rescale(&self, operands: &Operands) -> Result<Vec<f64>, weights::Error> {
+    /// Gives sparse deltas their size back: norm of each over that of what is kept of it; 1 where either is nearly 0,
+    /// or where kept elements were divided by their probabilities.
+    fn rescale(&mut self, operands: &Operands) -> Result<(), weights::Error> {
         if inverse(&operands.params) {
             let scale = |kept: &Kept| match kept {
                 Kept::Random { share, .. } => 1.0 / share,
                 _ => 1.0,
             };
-            return Ok(self.kept.iter().map(scale).collect());
+            self.scales = self.kept.iter().map(scale).collect();
+            return Ok(());
         }
         let norm = Norm::of(&operands.params);
-        let norms = |block: &Block| -> Vec<(f64, f64)> {
+        let left = |block: &Block| -> Vec<Left> {
             let model = |(at, kept): (usize, &Kept)| {
                 let delta = block.delta(at);
-                let mut factors = vec![1.0; delta.len()];
-                kept.mask(block.start, &delta, &mut factors);
-                norm.partial(&delta, &factors)
+                let mut factors = Room::filled(delta.len(), 1.0);
+                kept.mask(block.start, delta, &mut factors);
+                Left { norms: norm.partial(delta, &factors), energies: energies(delta, &factors) }
             };
             self.kept.iter().enumerate().map(model).collect()
         };
-        let mut total = vec![(0.0, 0.0); self.kept.len()];
-        for part in operands.each_block(norms)? {
-            for (total, part) in total.iter_mut().zip(part) {
-                *total = (norm.joined(total.0, part.0), norm.joined(total.1, part.1));
-            }
+        let mut total = vec![Left::default(); self.kept.len()];
+        for part in operands.each_block(left)? {
+            total.iter_mut().zip(part).for_each(|(total, part)| total.add(part, norm));
         }
-        let scale = |(whole, part): (f64, f64)| {
-            let (whole, part) = (norm.size(whole), norm.size(part));
+        let scale = |left: &Left| {
+            let (whole, part) = (norm.size(left.norms.0), norm.size(left.norms.1));
             if whole < NO_NORM || part < NO_NORM { 1.0 } else { whole / part }
         };
-        Ok(total.into_iter().map(scale).collect())
+        let share = |(whole, part, _): (f64, f64, u64)| if whole > 0.0 { part / whole } else { 1.0 };
+        self.scales = total.iter().map(scale).collect();
+        self.energies = total.iter().map(|left| share(left.energies)).collect();
+        let elements = operands.elements.max(1) as f64;
+        self.shares = total.iter().map(|left| Some(left.energies.2 as f64 / elements)).collect();
+        Ok(())
     }
 
     /// Weighted factors of what is kept, those of one model after those of the one before.
-    fn factors(&self, start: u64, models: &[&[f64]], base: &[f64]) -> Vec<f64> {
+    fn factors(&self, start: u64, models: &[&[f64]], base: &[f64]) -> Room {
         let len = base.len();
-        let mut delta = vec![0.0; len];
-        let mut factors = vec![0.0; models.len() * len];
+        let mut delta = Room::of(len);
+        let mut factors = Room::of(models.len() * len);
         for (at, factors) in factors.chunks_mut(len.max(1)).enumerate() {
             factors.fill(self.weights[at] * self.scales[at]);
             if !matches!(self.kept[at], Kept::All) {
@@ -199,7 +249,7 @@ impl Ready {
 
     /// How many more elements elect plus than minus.
     fn votes(&self, block: &Block) -> i64 {
-        let models: Vec<&[f64]> = block.models.iter().map(Vec::as_slice).collect();
+        let models: Vec<&[f64]> = block.models.iter().map(|model| &**model).collect();
         let factors = self.factors(block.start, &models, &block.base);
         let mut sums = vec![0.0; block.len()];
         votes(self.by(), Strip { base: &block.base, models: &models }, &factors, &mut sums);
@@ -216,6 +266,21 @@ impl Ready {
     /// What elects the sign.
     const fn by(&self) -> By {
         if self.by_count { By::Count } else { By::Sum }
+    }
+}
+
+/// A delta before and after some of it is dropped.
+#[derive(Debug, Clone, Copy, Default)]
+struct Left {
+    norms: (f64, f64),
+    energies: (f64, f64, u64),
+}
+
+impl Left {
+    fn add(&mut self, part: Self, norm: Norm) {
+        let (all, more) = (self.energies, part.energies);
+        self.norms = (norm.joined(self.norms.0, part.norms.0), norm.joined(self.norms.1, part.norms.1));
+        self.energies = (all.0 + more.0, all.1 + more.1, all.2 + more.2);
     }
 }
 
@@ -261,10 +326,12 @@ impl Norm {
 
 impl Combine for Ready {
     fn account(&self) -> weights::Account {
-        let Some(shares) = &self.sparse else { return weights::Account::new() };
-        let (shares, scales) = (shares.iter().map(|share| share.clamp(0.0, 1.0)), &self.scales);
-        let facts = [("density", shares.collect::<Vec<f64>>().into()), ("rescale", scales.clone().into())];
-        facts.into_iter().map(|(name, fact): (&str, serde_json::Value)| (name.to_owned(), fact)).collect()
+        let Some(asked) = &self.sparse else { return weights::Account::new() };
+        let asked: Vec<f64> = asked.iter().map(|share| share.clamp(0.0, 1.0)).collect();
+        let mut facts =
+            vec![("density", json!(asked)), ("kept", json!(self.shares)), ("rescale", json!(self.scales))];
+        facts.extend((!self.energies.is_empty()).then(|| ("energy", json!(self.energies))));
+        facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
     }
 
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {

@@ -64,11 +64,13 @@ fn number_formats_are_taken_with_torchs_prefix() {
 }
 
 #[test]
-fn a_tokenizer_needs_no_source_and_a_template_needs_a_text() {
+fn a_tokenizer_needs_no_source_and_a_template_is_a_text_or_the_name_of_one() {
     assert_eq!(parse(&of("tokenizer: {}")).unwrap().tokenizer_source.as_deref(), Some("union"));
     assert_eq!(parse(&of("chat_template: auto")).unwrap().chat_template, None);
     assert_eq!(parse(&of("chat_template: '{{ x }}'")).unwrap().chat_template.as_deref(), Some("{{ x }}"));
-    assert!(told(&of("chat_template: chatml")).contains("give its text"));
+    let chatml = parse(&of("chat_template: chatml")).unwrap().chat_template.unwrap();
+    assert!(chatml.contains("<|im_start|>assistant"));
+    assert!(told(&of("chat_template: chatlm")).contains("`chatml`"));
     assert!(told(&of("chat_template: 3")).contains("Jinja"));
 }
 

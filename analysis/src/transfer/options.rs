@@ -109,7 +109,7 @@ impl Options {
     }
 
     /// The options as a rule for the tensors of a model.
-    pub(super) fn rule(&self, tensors: &[TensorInfo]) -> Result<Rule, Error> {
+    pub(crate) fn rule(&self, tensors: &[TensorInfo]) -> Result<Rule, Error> {
         let mut faults = Vec::new();
         let lambda = Setting::read(&self.lambda, &LAMBDA, "/lambda", &mut faults);
         let mut pattern = |text: &Option<String>, pointer: &str| {
@@ -139,7 +139,7 @@ impl Options {
 }
 
 /// Which tensors receive how much of the diff.
-pub(super) struct Rule {
+pub(crate) struct Rule {
     preset: Preset,
     lambda: Setting,
     include: Option<Regex>,
@@ -154,7 +154,7 @@ impl Rule {
     }
 
     /// λ of a tensor; `None` for one that stays the target's.
-    pub(super) fn of(&self, info: &TensorInfo) -> Option<f64> {
+    pub(crate) fn of(&self, info: &TensorInfo) -> Option<f64> {
         let name = &info.name;
         let wanted = self.preset.wants(info)
             && self.include.as_ref().is_none_or(|include| include.is_match(name))

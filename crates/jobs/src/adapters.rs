@@ -6,6 +6,7 @@ use analysis::{
     diff::ApplySource,
     lowrank::{ExtractOptions, Extraction, Plan},
     recipe::Recipe,
+    transfer::Options,
 };
 use domain::{Relation, RepoId};
 use serde_json::{Map, Value, json};
@@ -171,20 +172,40 @@ pub async fn plan_apply(
     lambda: f64,
     id: RepoId,
 ) -> Result<BakePlan, Error> {
+    let options = Options { lambda: json!(lambda), ..Options::default() };
+    let mut plan = plan_stored_transfer(registry, (base, diff), &options, id).await?;
+    let [base, diff] = plan.inputs.each_ref().map(pin);
+    plan.derived.recipe = Recipe::ApplyDiff { base, diff, lambda };
+    Ok(plan)
+}
+
+/// Checks a transfer of a stored difference, whatever form it is stored in, to a model that has its tensors.
+///
+/// # Errors
+/// As [`plan_apply`], and every fault of the options.
+pub async fn plan_stored_transfer(
+    registry: &Registry,
+    (base, diff): (&str, &str),
+    options: &Options,
+    id: RepoId,
+) -> Result<BakePlan, Error> {
+    let options = options.canonical()?;
     let base = open_operand(registry, base, &Access::Folders(Pin::Content)).await?;
     let diff = open_operand(registry, diff, &Access::Folders(Pin::Content)).await?;
     if !weights::is_difference(&*diff.source) {
         return Err(Error::Invalid(format!("`{}` is not a stored difference", diff.label)));
     }
-    let source = ApplySource::new(Arc::clone(&base.source), Arc::clone(&diff.source), lambda)?;
+    let source = ApplySource::new(Arc::clone(&base.source), Arc::clone(&diff.source), &options)?;
+    let (lambda, label) = (&options.lambda, &diff.label);
+    let summary = format!("`{} + {lambda} × {label}`, computed without training.", base.label);
     let derived = Derived {
         id,
         relation: Relation::Transfer,
         parents: vec![base.clone()],
         heir: base.clone(),
-        recipe: Recipe::ApplyDiff { base: pin(&base), diff: pin(&diff), lambda },
+        recipe: Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options },
         recipe_file: None,
-        summary: format!("`{} + {lambda} × {}`, computed without training.", base.label, diff.label),
+        summary,
         dtype: None,
         adapter: None,
     };

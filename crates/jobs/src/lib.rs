@@ -55,7 +55,8 @@ mod worker;
 mod workplace;
 
 pub use adapters::{
-    Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, submit_bake, submit_extract,
+    Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, plan_stored_transfer,
+    submit_bake, submit_extract,
 };
 pub use advisories::{
     Affected, AffectedModel, Filing, Threat, advisories, advisories_of, advisory, affected, file_advisory,

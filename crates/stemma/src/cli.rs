@@ -260,12 +260,15 @@ pub enum Command {
         #[command(subcommand)]
         command: AdapterCommand,
     },
-    /// target_base + lambda · (source_tuned − source_base).
+    /// target_base + lambda · (source_tuned − source_base), or of a difference that `stemma diff --out` wrote.
     Transfer {
-        #[arg(long)]
-        from_base: String,
-        #[arg(long)]
-        from_tuned: String,
+        #[arg(long, required_unless_present = "diff")]
+        from_base: Option<String>,
+        #[arg(long, required_unless_present = "diff")]
+        from_tuned: Option<String>,
+        /// A stored difference in any form, in the place of the two models it was taken of.
+        #[arg(long, conflicts_with_all = ["from_base", "from_tuned", "check"])]
+        diff: Option<String>,
         #[arg(long)]
         to_base: String,
         #[command(flatten)]

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Account, LocalFile, ReadAt, Result, TensorInfo, TensorSource,
+    unbuffered::Unbuffered,
     writer::{BLOCK_BYTES, header, shards, write_body},
 };
 
@@ -103,13 +104,17 @@ pub fn write_checkpoint(
     let mut journal = plan.title.begin(&place.journal, &entries)?;
     for shard in &plan.shards {
         let rest = done.clamp(shard.tensors.start, shard.tensors.end)..shard.tensors.end;
-        let mut file = OpenOptions::new().create(true).append(true).open(&shard.path)?;
-        if rest.start == shard.tensors.start {
-            file.set_len(0)?;
+        let whole = rest.start == shard.tensors.start;
+        if whole {
+            File::create(&shard.path)?;
+        }
+        let expected = source.tensors()[rest.clone()].iter().map(TensorInfo::bytes).sum();
+        let mut file = Unbuffered::append(&shard.path, expected)?;
+        if whole {
             file.write_all(&header(source, shard.tensors.clone())?)?;
         }
         let mut out = Journaled {
-            out: io::BufWriter::with_capacity(1 << 20, file),
+            out: file,
             source,
             left: rest.clone(),
             missing: 0,
@@ -119,7 +124,7 @@ pub fn write_checkpoint(
         };
         out.next()?;
         write_body(source, rest, &mut out, &|bytes| progress(Step::Written(bytes)))?;
-        out.out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        out.out.finish()?;
     }
     let names = plan.finish()?;
     let kept = source.tensors()[..done].iter().map(TensorInfo::bytes).sum();
@@ -279,7 +284,7 @@ fn line(of: &impl Serialize) -> io::Result<String> {
 
 /// Passes the bytes of consecutive tensors on, and writes each into the journal once it has left this process.
 struct Journaled<'a> {
-    out: io::BufWriter<File>,
+    out: Unbuffered,
     source: &'a dyn TensorSource,
     left: Range<usize>,
     /// Bytes of the present tensor that are still to come.

@@ -23,6 +23,7 @@ mod source;
 mod survey;
 mod tokenizer;
 mod tokenizer_json;
+mod unbuffered;
 mod writer;
 
 pub use baked::Baked;

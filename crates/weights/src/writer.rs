@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     ops::Range,
+    sync::mpsc,
 };
 
 use domain::Digest;
@@ -78,25 +79,38 @@ pub(crate) fn write_body(
 ) -> Result<()> {
     let window = 2 * rayon::current_num_threads().max(1);
     let mut blocks = blocks(source, part);
-    let (mut ready, mut written): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
-    loop {
-        let next: Vec<_> = blocks.by_ref().take(window).collect();
-        if next.is_empty() && ready.is_empty() {
-            return Ok(());
-        }
-        let write = || -> Result<()> {
-            for bytes in &ready {
-                out.write_all(bytes)?;
+    // A thread of its own waits for the disk, so that none of those that compute has to.
+    std::thread::scope(|scope| {
+        let (ready, to_write) = mpsc::sync_channel::<Vec<u8>>(window);
+        let (written, spare) = mpsc::channel();
+        let writing = scope.spawn(move || -> Result<()> {
+            for bytes in to_write {
+                out.write_all(&bytes)?;
                 progress(bytes.len() as u64)?;
+                // Nobody wants the memory once everything is computed.
+                let _ = written.send(bytes);
             }
             Ok(())
+        });
+        let computed = loop {
+            let next: Vec<_> = blocks.by_ref().take(window).collect();
+            if next.is_empty() {
+                break Ok(());
+            }
+            match compute(source, next, &mut spare.try_iter().collect()) {
+                Ok(all) => {
+                    if all.into_iter().any(|bytes| ready.send(bytes).is_err()) {
+                        // Writing failed, and says why.
+                        break Ok(());
+                    }
+                }
+                Err(error) => break Err(error),
+            }
         };
-        let compute = || compute(source, next, &mut written);
-        let (wrote, computed) = rayon::join(write, compute);
-        wrote?;
-        written.append(&mut ready);
-        ready = computed?;
-    }
+        drop(ready);
+        let wrote = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        wrote.and(computed)
+    })
 }
 
 /// Blocks of tensors in order, in memory taken from `spare` where it holds some.

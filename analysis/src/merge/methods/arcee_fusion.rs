@@ -40,8 +40,9 @@ impl Method for ArceeFusion {
         let importance = move |index: u64, delta: f64| {
             (delta.abs() * divergences.get((index / columns) as usize).copied().unwrap_or_default()) as f32
         };
-        let ranked = |block: &Block| {
-            vec![(block.start..).zip(block.delta(0)).map(|(at, delta)| importance(at, delta)).collect()]
+        let ranked = |block: &Block, found: &mut Vec<f32>| {
+            found.clear();
+            found.extend((block.start..).zip(block.delta(0)).map(|(at, delta)| importance(at, *delta)));
         };
         // Ranks count from the largest, the places of quartiles from the smallest.
         let last = operands.elements.saturating_sub(1);

@@ -38,8 +38,7 @@ impl Method for Emr {
         for operands in tensors {
             let member = member(&operands.params);
             let sums = operands.each_block(|block: &Block| {
-                let deltas = block.deltas();
-                let each: Vec<&[f64]> = deltas.iter().map(Vec::as_slice).collect();
+                let each = block.deltas();
                 let unified = chosen(&each, member).into_iter().enumerate();
                 let size: f64 = each.get(member).map_or(0.0, |own| own.iter().map(|d| d.abs()).sum());
                 (size, unified.filter_map(|(at, from)| Some(each[from?][at].abs())).sum::<f64>())

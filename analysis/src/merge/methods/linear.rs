@@ -33,6 +33,12 @@ impl Method for Linear {
             .then(|| "the weights sum to zero; change one, or set `normalize: false`".to_owned())
     }
 
+    fn caution(&self, params: &Params) -> Option<Caution> {
+        let weights = params.each("weight");
+        let total: f64 = if params.flag("normalize") { weights.iter().sum() } else { return None };
+        Caution::of_shares(&weights.iter().map(|weight| weight / total).collect::<Vec<_>>())
+    }
+
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let weights = operands.params.each("weight");
         let total: f64 = weights.iter().sum();

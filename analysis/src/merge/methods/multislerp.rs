@@ -35,6 +35,12 @@ impl Method for Multislerp {
             .then(|| "the weights sum to zero; change one, or set `normalize_weights: false`".to_owned())
     }
 
+    fn caution(&self, params: &Params) -> Option<Caution> {
+        let weights = params.each("weight");
+        let total: f64 = if params.flag("normalize_weights") { weights.iter().sum() } else { return None };
+        Caution::of_shares(&weights.iter().map(|weight| weight / total).collect::<Vec<_>>())
+    }
+
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let mut weights = operands.params.each("weight");
         let normalize = operands.params.flag("normalize_weights");

@@ -1,5 +1,7 @@
 //! Nearswap: every element of the base moves towards the other model's, by at most `t`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::prelude::*;
 
 pub struct Nearswap;
@@ -27,10 +29,39 @@ impl Method for Nearswap {
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let t = operands.params.number("t");
-        Ok(Arc::new(Factored(move |_: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
-            for (factor, delta) in factors.iter_mut().zip(deltas.each().flatten()) {
-                *factor = if delta.abs() <= t { 1.0 } else { t / delta.abs() };
-            }
-        })))
+        let limited = Arc::new(Limited::default());
+        let counts = Arc::clone(&limited);
+        let combine = Factored(move |_: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
+            let beyond = kernels::task::limit(t, deltas.values(), factors);
+            counts.beyond.fetch_add(beyond, Ordering::Relaxed);
+            counts.seen.fetch_add(factors.len() as u64, Ordering::Relaxed);
+        });
+        Ok(Arc::new(Swap { combine, limited }))
+    }
+}
+
+/// Elements combined so far, and those of them that were held back at the distance.
+#[derive(Default)]
+struct Limited {
+    seen: AtomicU64,
+    beyond: AtomicU64,
+}
+
+struct Swap<C> {
+    combine: C,
+    limited: Arc<Limited>,
+}
+
+impl<C: Combine> Combine for Swap<C> {
+    fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        self.combine.combine(start, models, base, out);
+    }
+
+    /// A tensor that was read once has the share of its elements.
+    fn account(&self) -> weights::Account {
+        let [seen, beyond] =
+            [&self.limited.seen, &self.limited.beyond].map(|count| count.load(Ordering::Relaxed) as f64);
+        let share = (seen > 0.0).then(|| ("saturation".to_owned(), (beyond / seen).into()));
+        share.into_iter().collect()
     }
 }

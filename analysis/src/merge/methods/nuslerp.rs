@@ -45,10 +45,12 @@ impl Method for Nuslerp {
         vectors(&operands.params).held(operands)
     }
 
+    fn caution(&self, params: &Params) -> Option<Caution> {
+        Caution::of_shares(&shares(params))
+    }
+
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
-        let weights = operands.params.each("weight");
-        let total: f64 = weights.iter().sum();
-        let t = if total.abs() < NO_SUM { 0.5 } else { weights[1] / total };
+        let [_, t] = shares(&operands.params);
         if t == 0.0 || t == 1.0 {
             return Ok(Arc::new(Blend::copy(operands, usize::from(t == 1.0))));
         }
@@ -60,6 +62,14 @@ impl Method for Nuslerp {
         let factors = found.products.iter().flat_map(|pair| arc(t, cosine(pair, ZERO_NORM))).collect();
         Ok(Arc::new(Blend::new(operands, vectors, factors, Common::Blended)))
     }
+}
+
+/// How much each model is of the result.
+fn shares(params: &Params) -> [f64; 2] {
+    let weights = params.each("weight");
+    let total: f64 = weights.iter().sum();
+    let t = if total.abs() < NO_SUM { 0.5 } else { weights[1] / total };
+    [1.0 - t, t]
 }
 
 fn vectors(params: &Params) -> Vectors {

@@ -6,11 +6,11 @@ pub(in crate::merge) use crate::{
     computed::refused,
     merge::{
         BaseNeed, Combine, Law, Method, MethodSpec, ModelCount, Operands, ParamSpec, Params,
-        blend::{Deltas, Factored},
+        blend::{Deltas, Factored, Told},
         operands::Block,
         select::{By, Ranked, wanted},
         sparse::{DENSITY, EPSILON, GAMMA, RESCALE_MODE, RESCALE_NORM, SCOPE, Sparsifier, TRIM_SCOPE},
-        spec::{Beside, Found, Survey},
+        spec::{Beside, Caution, Found, Survey},
         spectral::{Dense, is_matrix, matrix, mean},
         sphere::{Blend, Common, Products, Vectors, geometry},
         task_vectors::{

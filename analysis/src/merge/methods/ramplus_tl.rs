@@ -55,8 +55,8 @@ impl Method for RamPlus {
 /// Elements that each model alone has changed, and those it has changed with others.
 fn counts(block: &Block, epsilon: f64) -> Vec<(u64, u64)> {
     let deltas = block.deltas();
-    let counts = active(deltas.iter().map(Vec::as_slice), epsilon, block.len());
-    let model = |delta: &Vec<f64>| {
+    let counts = active(deltas.iter().copied(), epsilon, block.len());
+    let model = |delta: &&[f64]| {
         let changed = delta.iter().zip(&counts).filter(|(delta, _)| delta.abs() > epsilon);
         let (own, with_others): (Vec<_>, Vec<_>) = changed.partition(|(_, count)| **count == 1.0);
         (own.len() as u64, with_others.len() as u64)

@@ -1,7 +1,9 @@
 //! SCE (arXiv 2408.07990): select the elements that vary most, calculate a weight a model, erase minority signs.
 
+use serde_json::json;
+
 use super::prelude::*;
-use crate::merge::select::sizes;
+use crate::{merge::select::sizes, room::Room};
 
 /// What mergekit takes for nothing, in absolute terms.
 const LEGACY: f64 = 1e-6;
@@ -23,6 +25,7 @@ const SPEC: MethodSpec = MethodSpec {
             "legacy_eps",
             "mergekit's fixed thresholds, under which small deltas all weigh the same.",
         ),
+        ELECTION,
     ],
     ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
@@ -37,12 +40,19 @@ impl Method for Sce {
         let params = &operands.params;
         let legacy = params.flag("legacy_eps");
         let selected = selected(operands, params.number("select_topk"))?;
+        let by_count = params.chose(&ELECTION, "count");
         let squares = operands.each_block(|block| squares(block, selected))?;
         let count = operands.models.len();
-        let mut weights = vec![0.0; count];
-        for part in squares {
-            weights.iter_mut().zip(part).for_each(|(weight, part)| *weight += part);
+        let (mut weights, mut whole, mut kept) = (vec![0.0; count], vec![0.0; count], 0);
+        for (parts, here) in squares {
+            for ((weight, whole), part) in weights.iter_mut().zip(&mut whole).zip(parts) {
+                (*weight, *whole) = (*weight + part.0, *whole + part.1);
+            }
+            kept += here;
         }
+        let energies =
+            weights.iter().zip(&whole).map(|(part, whole)| if *whole > 0.0 { part / whole } else { 1.0 });
+        let energies: Vec<f64> = energies.collect();
         weights.iter_mut().for_each(|weight| *weight /= operands.elements.max(1) as f64);
         let total: f64 = weights.iter().sum();
         if total == 0.0 || legacy && total < LEGACY {
@@ -50,27 +60,34 @@ impl Method for Sce {
         } else {
             weights.iter_mut().for_each(|weight| *weight /= total);
         }
-        Ok(Arc::new(Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
+        let facts = [
+            ("weights", json!(weights)),
+            ("kept", json!(kept as f64 / operands.elements.max(1) as f64)),
+            ("energy", json!(energies)),
+        ];
+        let combine = Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
             let each: Vec<&[f64]> = deltas.each().collect();
             let kept = keeps(start, &each, selected);
-            kernels::task::share_out(
-                (deltas.values(), &weights),
-                &kept,
-                if legacy { LEGACY } else { 0.0 },
-                factors,
-            );
-        })))
+            let floor = if legacy { LEGACY } else { 0.0 };
+            if by_count {
+                let mut votes = Room::of(deltas.values().len());
+                kernels::wide::signs(deltas.values(), &mut votes);
+                kernels::task::share_out((&votes, &weights), &kept, floor, factors);
+            } else {
+                kernels::task::share_out((deltas.values(), &weights), &kept, floor, factors);
+            }
+        });
+        Ok(Arc::new(Told::new(combine, facts)))
     }
 }
 
 /// Population variance of the deltas at each element.
-fn block_variances(block: &Block) -> Vec<f64> {
-    let deltas = block.deltas();
-    variances(&deltas.iter().map(Vec::as_slice).collect::<Vec<_>>())
+fn block_variances(block: &Block) -> Room {
+    variances(&block.deltas())
 }
 
-fn variances(deltas: &[&[f64]]) -> Vec<f64> {
-    let mut found = vec![0.0; deltas.first().map_or(0, |first| first.len())];
+fn variances(deltas: &[&[f64]]) -> Room {
+    let mut found = Room::of(deltas.first().map_or(0, |first| first.len()));
     kernels::task::variances(deltas, &mut found);
     found
 }
@@ -80,29 +97,30 @@ fn selected(operands: &Operands, share: f64) -> Result<Option<Trim>, weights::Er
     if share >= 1.0 {
         return Ok(None);
     }
-    let varying = |block: &Block| block_variances(block).iter().filter(|v| **v > 0.0).count() as u64;
+    let varying = |block: &Block| kernels::wide::positive(&block_variances(block));
     let varying: u64 = operands.each_block(varying)?.into_iter().sum();
     let keep = (share.max(0.0) * varying as f64).floor() as u64;
-    let magnitudes = |block: &Block| vec![sizes(&block_variances(block))];
+    let magnitudes = |block: &Block, found: &mut Vec<f32>| sizes(&block_variances(block), found);
     Ok(operands.largest(By::Of(&magnitudes), &wanted([keep]))?.first().copied())
 }
 
 /// 1 for each element that is selected, 0 for the others.
-fn keeps(start: u64, deltas: &[&[f64]], selected: Option<Trim>) -> Vec<f64> {
-    let mut kept = vec![1.0; deltas.first().map_or(0, |first| first.len())];
+fn keeps(start: u64, deltas: &[&[f64]], selected: Option<Trim>) -> Room {
+    let mut kept = Room::filled(deltas.first().map_or(0, |first| first.len()), 1.0);
     if let Some(trim) = selected {
         kernels::task::keep_largest(trim.from(start).bounds(), &variances(deltas), &mut kept);
     }
     kept
 }
 
-/// `Σ δ²` of what is kept of each model.
-fn squares(block: &Block, selected: Option<Trim>) -> Vec<f64> {
+/// `Σ δ²` of what is kept of each model and of all of it, and how many elements are kept.
+fn squares(block: &Block, selected: Option<Trim>) -> (Vec<(f64, f64)>, u64) {
     let deltas = block.deltas();
-    let kept = keeps(block.start, &deltas.iter().map(Vec::as_slice).collect::<Vec<_>>(), selected);
-    let model = |delta: &Vec<f64>| {
-        let part: Vec<f64> = delta.iter().zip(&kept).map(|(delta, kept)| delta * kept).collect();
-        kernels::wide::dot(&part, &part)
+    let kept = keeps(block.start, &deltas, selected);
+    let mut part = Room::of(block.len());
+    let model = |delta: &&[f64]| {
+        kernels::wide::product(delta, &kept, &mut part);
+        (kernels::wide::dot(&part, &part), kernels::wide::dot(delta, delta))
     };
-    deltas.iter().map(model).collect()
+    (deltas.iter().map(model).collect(), kernels::wide::positive(&kept))
 }

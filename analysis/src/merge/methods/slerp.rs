@@ -26,6 +26,11 @@ impl Method for Slerp {
         &SPEC
     }
 
+    fn caution(&self, params: &Params) -> Option<Caution> {
+        let t = params.number("t");
+        Caution::of_shares(&[1.0 - t, t])
+    }
+
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let t = operands.params.number("t");
         let whole = |shares: [f64; 2], common| Blend::new(operands, Vectors::Whole, shares.to_vec(), common);

@@ -259,9 +259,9 @@ fn prune(mut case: Case<'_>) -> Result<(), String> {
             .zip(0..)
             .map(|(x, at)| if at % 11 == 0 { x * 1e-9 } else { x })
             .collect();
-        let mut expected = Vec::new();
-        for (at, row) in values.chunks(len).enumerate() {
-            Row::default().prune(row, slope, (key, start + (at * len) as u64), &mut expected);
+        let mut expected = vec![false; values.len()];
+        for (at, (row, expected)) in values.chunks(len).zip(expected.chunks_mut(len)).enumerate() {
+            Row::default().prune(row, slope, (key, start + (at * len) as u64), expected);
         }
         let expected: Vec<u8> = expected.into_iter().map(u8::from).collect();
         let mut call = Call::new();

@@ -22,16 +22,34 @@ pub struct Transfer {
 
 impl Transfer {
     fn payload(self, output: RepoId) -> TransferPayload {
-        let TransferOptions { preset, lambda, include, exclude } = self.options;
         TransferPayload {
             target_base: self.to_base,
             source_base: self.from_base,
             source_tuned: self.from_tuned,
-            options: Options { preset, lambda, include, exclude },
+            options: options(self.options),
             output,
             pins: std::collections::BTreeMap::new(),
         }
     }
+}
+
+fn options(asked: TransferOptions) -> Options {
+    let TransferOptions { preset, lambda, include, exclude } = asked;
+    Options { preset, lambda, include, exclude }
+}
+
+/// Adds a stored difference to another base.
+pub async fn stored(
+    context: Context,
+    [base, diff]: [String; 2],
+    asked: TransferOptions,
+    (out, register): (&Path, Option<String>),
+) -> Result<(), Failure> {
+    let registry = wiring::open(&context.config).await?;
+    let id = id_for(register.as_deref(), out)?;
+    let plan = jobs::plan_stored_transfer(&registry, (&base, &diff), &options(asked), id).await?;
+    let job = Job { derived: plan.derived, source: plan.source, out, register: register.is_some() };
+    write(&context, &registry, job).await
 }
 
 /// Transfers a fine-tune.

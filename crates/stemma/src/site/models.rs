@@ -136,6 +136,17 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
             .collect::<Vec<_>>()
             .join(", ")
     });
+    let spread = |fact: &str| -> Option<String> {
+        let of = |tensor: &Value| match &tensor[fact] {
+            Value::Array(models) => models.iter().filter_map(Value::as_f64).collect(),
+            one => one.as_f64().into_iter().collect::<Vec<_>>(),
+        };
+        let shares: Vec<f64> =
+            record["tensors"].as_array()?.iter().flat_map(of).map(|share| 100.0 * share).collect();
+        let (low, high) =
+            (shares.iter().copied().reduce(f64::min)?, shares.iter().copied().reduce(f64::max)?);
+        Some(format!("{low:.1} to {high:.1} % of a tensor's"))
+    };
     let version = record["method"]["version"].to_string();
     [
         ("Method", text(&record["method"]["id"]).map(|id| format!("{id}, version {version}"))),
@@ -150,6 +161,9 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
         ("Recipe digest", digest(&record["recipe_digest"])),
         ("Root of the tensors", digest(&record["output"]["root"])),
         ("Branches", branches.filter(|text| !text.is_empty())),
+        ("Elements kept of the deltas", spread("kept")),
+        ("Squared norm kept of them", spread("energy")),
+        ("Elements held back", spread("saturation")),
         ("Warnings", listed("warnings", &|item| word(&item["message"]))),
         ("Device", text(&record["run"]["device"])),
         ("Time", seconds("wall_seconds")),
