@@ -44,6 +44,9 @@ pub(super) fn copies(measured: &Measured, subjects: &[Subject], facts: &[Option<
     for child in 0..measured.members.len() {
         let of = |parent: usize| {
             let copy = copy(measured, (child, parent), subjects, facts)?;
+            if copy.kind == Kind::Quantized && below(measured, (parent, child)) {
+                return None;
+            }
             Some((measured.apart(child, parent), copy))
         };
         let best = (0..measured.members.len()).filter(|&parent| parent != child).filter_map(of);
@@ -59,7 +62,8 @@ pub(super) fn copies(measured: &Measured, subjects: &[Subject], facts: &[Option<
             let mut originals =
                 (0..measured.members.len()).filter(|&other| other != copy.child && !is_copy(other));
             match originals.find_map(|parent| {
-                self::copy(measured, (copy.child, parent), subjects, facts).filter(|_| is_copy(copy.parent))
+                let direct = self::copy(measured, (copy.child, parent), subjects, facts);
+                direct.filter(|_| is_copy(copy.parent) && !below(measured, (parent, copy.child)))
             }) {
                 Some(direct) => direct,
                 None => *copy,
@@ -67,6 +71,14 @@ pub(super) fn copies(measured: &Measured, subjects: &[Subject], facts: &[Option<
         })
         .collect();
     settled
+}
+
+/// Whether `one` was rather trained from the copy `of`: what rounding adds lies between the copy and all others, a step
+/// from it between them and what took the step.
+fn below(measured: &Measured, (one, of): (usize, usize)) -> bool {
+    let others = (0..measured.members.len()).filter(|other| ![one, of].contains(other));
+    let nearer = others.clone().filter(|&other| measured.apart(other, of) < measured.apart(other, one));
+    2 * nearer.count() > others.count()
 }
 
 fn copy(

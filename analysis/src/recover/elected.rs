@@ -11,9 +11,12 @@ use super::{
 
 /// Models tried as the base and as parents: those nearest to the child.
 const NEAREST: usize = 10;
-const PARENTS: usize = 4;
+const PARENTS: usize = 6;
 /// Elements of all matrices that are looked at.
 const LOOKED_AT: usize = 1 << 15;
+/// The same while more parents than this are tried together: what a merge of some of them gave stands in for them.
+const FEW: usize = 4;
+const GLANCED_AT: usize = 1 << 13;
 /// Spacings of numbers that a change must have to be told from another.
 const SEEN: f32 = 16.0;
 /// Fewest such changes.
@@ -55,6 +58,11 @@ struct Fit {
     mixed: bool,
 }
 
+/// What a guess explains, less what its parents explain by chance.
+fn worth((guess, fit): &(Guess, Fit)) -> f64 {
+    fit.explained - NEEDED * guess.parents.len() as f64
+}
+
 /// The merge that `child` is, if it is one of the elements of some `candidates`.
 pub(super) fn elected(
     measured: &Measured,
@@ -75,10 +83,11 @@ pub(super) fn elected(
             .collect();
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
         found.truncate(PARENTS);
-        elements.best(base, &found)
+        // In a mean all parents have one ratio; another belongs to a merge of some of them.
+        let alike: Vec<_> = found.iter().copied().filter(|one| (one.1 - found[0].1).abs() < SAME).collect();
+        let of_alike = (alike.len() < found.len()).then(|| elements.best(base, &alike)).flatten();
+        elements.best(base, &found).into_iter().chain(of_alike).max_by(|a, b| worth(a).total_cmp(&worth(b)))
     });
-    // A further parent explains some elements by chance.
-    let worth = |(guess, fit): &(Guess, Fit)| fit.explained - NEEDED * guess.parents.len() as f64;
     let (guess, fit) = guesses.max_by(|a, b| worth(a).total_cmp(&worth(b)))?;
     let parents = guess.parents.iter().zip(&guess.ratios).zip(&fit.taken);
     let parents = parents.map(|((&parent, ratio), taken)| (parent, f64::from(*ratio) * taken)).collect();
@@ -184,7 +193,8 @@ impl Elements<'_> {
         let count = guess.parents.len();
         let (mut seen, mut explained, mut mixed, mut matrices) = (0u64, 0u64, 0u64, 0u64);
         let mut all = vec![(0u64, 0u64); count];
-        let stride = self.samples.values[self.child].len().div_ceil(LOOKED_AT).max(1);
+        let looked_at = if count > FEW { GLANCED_AT } else { LOOKED_AT };
+        let stride = self.samples.values[self.child].len().div_ceil(looked_at).max(1);
         let mut start = 0;
         for &end in &self.samples.ends {
             let mut given = vec![(0u64, 0u64); count];

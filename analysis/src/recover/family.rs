@@ -156,7 +156,10 @@ impl Structure<'_> {
                 .count()
         };
         let mut edges: Vec<Step> = if fixed.is_empty() {
-            rooted(&core, &steps, burden, |i, j| self.cue(i, j)).parents
+            let pairs = core.iter().flat_map(|&from| core.iter().map(move |&to| (from, to)));
+            let changes: Vec<(usize, usize)> =
+                pairs.filter(|&(from, to)| mixtures.iter().any(|merge| merge.changes(from, to))).collect();
+            rooted(&core, (&steps, &changes), burden, |i, j| self.cue(i, j)).parents
         } else {
             outward_of(&fixed, &steps)
         };
@@ -331,19 +334,23 @@ impl Structure<'_> {
     /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
     /// are siblings. Where units are in another order steps do not compare.
     fn lift(&self, edges: &mut [Step]) {
-        for at in 0..edges.len() {
-            for _ in 0..edges.len() {
+        // What hangs on a model looks again once that has got another parent.
+        let mut left = edges.len() * edges.len();
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for at in 0..edges.len() {
                 let (child, parent, _) = edges[at];
                 let above = edges.iter().find(|edge| edge.0 == parent).map(|edge| edge.1);
-                let Some(above) = above else { break };
+                let Some(above) = above else { continue };
                 let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
-                if !fewer
-                    && (!self.aligned(child, parent)
-                        || self.measured.contains(child, (parent, above)) >= CONTAINED)
-                {
-                    break;
+                let contained = !self.aligned(child, parent)
+                    || self.measured.contains(child, (parent, above)) >= CONTAINED;
+                if left > 0 && (fewer || !contained) {
+                    edges[at].1 = above;
+                    left -= 1;
+                    moved = true;
                 }
-                edges[at].1 = above;
             }
         }
     }

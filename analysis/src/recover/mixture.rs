@@ -13,7 +13,7 @@ use super::{
 /// Most parents of one merge.
 const PARENTS: usize = 8;
 /// Nearest models that are tried as a pair, and beyond it.
-const NEAREST: usize = 16;
+const NEAREST: usize = 24;
 /// How far above one rounding a fit may lie: the mantissas of a model are not spread evenly, and its merge may have
 /// been rounded on the way.
 const ROUNDINGS: f64 = 2.5;
@@ -22,6 +22,10 @@ const GAIN: f64 = 0.1;
 /// Largest weight of a model in its merge. Where it is one, as in target + tuned − base, each of the models is the sum of
 /// the others, and none can be told to be the merge.
 const MIDDLE: f64 = 0.95;
+/// Models left out one after another because the child is rather a part of them.
+const LEFT_OUT: usize = 6;
+/// Roundings up to which a sum with a large weight is one seen from inside: that weight multiplies the rounding of its model.
+const NEARLY: f64 = 16.0;
 /// By how much more of its elements the result of a transfer is the rounded sum of the other three than each of them is.
 const ROUNDED: f64 = 0.01;
 
@@ -53,6 +57,16 @@ impl Mixture {
             Proof::Elements { base, .. } => Some(base),
         };
         self.parents.iter().map(|(parent, _)| *parent).chain(base)
+    }
+
+    /// Whether it takes the change from one model to another.
+    pub(super) fn changes(&self, from: usize, to: usize) -> bool {
+        let weight = |one: usize| self.parents.iter().find(|parent| parent.0 == one).map(|parent| parent.1);
+        let taken = match self.proof {
+            Proof::Sum { .. } => weight(from).is_some_and(|weight| weight < 0.0),
+            Proof::Elements { base, .. } => base == from,
+        };
+        taken && weight(to).is_some_and(|weight| weight > 0.0)
     }
 
     /// How much of its rounding is in `other`, as [`Samples::inherits`] tells; none of a merge that is no sum.
@@ -103,7 +117,21 @@ pub(super) fn mixture(
 ) -> Option<Mixture> {
     let mut near: Vec<usize> = candidates.iter().copied().filter(|&other| other != child).collect();
     near.sort_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
-    near.truncate(NEAREST);
+    for _ in 0..=LEFT_OUT {
+        match sum((measured, samples), child, (&near[..near.len().min(NEAREST)], precision))? {
+            Ok(found) => return Some(found),
+            Err(other) => near.retain(|one| *one != other),
+        }
+    }
+    None
+}
+
+/// The sum of the `near` models that `child` is, or which of them is rather a sum of it and others.
+fn sum(
+    (measured, samples): (&Measured, &Samples),
+    child: usize,
+    (near, precision): (&[usize], u32),
+) -> Option<Result<Mixture, usize>> {
     let floor = measured.rounding(child, precision) + EXACT * measured.dot(child, child);
     let best = |sets: Vec<Vec<usize>>| {
         sets.into_iter().map(|set| (left(measured, child, &set), set)).min_by(|a, b| a.0.total_cmp(&b.0))
@@ -129,10 +157,12 @@ pub(super) fn mixture(
         found = next;
     }
     let (residual, set) = found;
-    if residual > ROUNDINGS * floor {
-        return None;
-    }
     let (weights, _) = fit(|i, j| measured.dot(i, j), child, &set);
+    let largest = set.iter().copied().zip(weights.iter().map(|weight| weight.abs()));
+    let (most, weight) = largest.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    if residual > ROUNDINGS * floor {
+        return (residual <= NEARLY * floor && weight >= MIDDLE).then_some(Err(most));
+    }
     let nearest = set.iter().map(|&parent| measured.apart(child, parent)).fold(f64::INFINITY, f64::min);
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
     // One of the models on a line through others is their mean: the one whose weight in the relation is largest.
@@ -140,14 +170,19 @@ pub(super) fn mixture(
         || samples.rounded(child, &parents).is_some_and(|(own, best)| own > best + ROUNDED);
     let alone = nearest <= ROUNDINGS * floor;
     let proof = Proof::Sum { roundings: residual / floor, residual: (residual / nearest).sqrt() };
-    let found = middle && !alone && residual < nearest && !chosen(measured, child, &parents);
-    found.then(|| {
+    if alone || residual >= nearest || chosen(measured, child, &parents) {
+        return None;
+    }
+    if !middle {
+        return Some(Err(most));
+    }
+    Some(Ok({
         let set: Vec<usize> = parents.iter().map(|(parent, _)| *parent).collect();
         let weights = |part: &Part| fit(|i, j| part.gram.dot(i, j), child, &set).0;
         let by_matrix =
             measured.matrices().map(|part| set.iter().copied().zip(weights(part)).collect()).collect();
         Mixture { child, parents, by_matrix, proof }
-    })
+    }))
 }
 
 /// Whether the sum only takes each matrix from one model or another, and some are the same in all of them: two children

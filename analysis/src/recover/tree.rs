@@ -43,11 +43,14 @@ pub(super) struct Rooted {
     pub(super) parents: Vec<(usize, usize, f64)>,
 }
 
-/// Directs a tree. `burden` counts the models that hang on a node besides the tree's own; `cue` gives the log-odds that
-/// the first end of a step is the parent.
+/// Log-odds that one model is above another which a merge gives, where it takes the change from the one to the other.
+const CHANGED: f64 = 3.0;
+
+/// Directs a tree. `changes` are pairs of which merges say that the first is above the second; `burden` counts the models
+/// that hang on a node besides the tree's own; `cue` gives the log-odds that the first end of a step is the parent.
 pub(super) fn rooted(
     nodes: &[usize],
-    steps: &[Step],
+    (steps, changes): (&[Step], &[(usize, usize)]),
     burden: impl Fn(usize) -> usize,
     cue: impl Fn(usize, usize) -> f64,
 ) -> Rooted {
@@ -65,6 +68,11 @@ pub(super) fn rooted(
                 score -= (size as f64).ln();
                 // Half the odds for one direction, half against the other.
                 score += cues[at] / if steps[at].ends.0 == parent { 2.0 } else { -2.0 };
+            }
+            for &(from, to) in changes {
+                let under =
+                    |one: usize, other: usize| f64::from(u8::from(beneath(one, &walk).contains(&other)));
+                score += CHANGED / 2.0 * (under(from, to) - under(to, from));
             }
             score
         })
@@ -132,7 +140,7 @@ mod tests {
     fn the_hub_of_a_star_is_its_root() {
         let steps = [step(0, 3), step(1, 3), step(2, 3), step(2, 4)];
 
-        let tree = rooted(&[0, 1, 2, 3, 4], &steps, |_| 0, |_, _| 0.0);
+        let tree = rooted(&[0, 1, 2, 3, 4], (&steps, &[]), |_| 0, |_, _| 0.0);
 
         assert!(tree.parents.iter().all(|(child, _, _)| *child != 3));
         assert!(tree.parents.contains(&(
@@ -144,11 +152,22 @@ mod tests {
 
     #[test]
     fn two_models_alone_are_directed_by_their_cue_and_only_so_far() {
-        let tree = rooted(&[0, 1], &[step(0, 1)], |_| 0, |_, _| -1.0);
+        let tree = rooted(&[0, 1], (&[step(0, 1)], &[]), |_| 0, |_, _| -1.0);
 
         let (child, parent, chance) = tree.parents[0];
         assert_eq!((child, parent), (0, 1));
         assert!((chance - 1.0 / (1.0 + (-1f64).exp())).abs() < 1e-12, "{chance}");
+    }
+
+    #[test]
+    fn the_model_whose_changes_merges_take_is_above_those_it_changed_into() {
+        let steps = [step(0, 1), step(1, 2), step(2, 3), step(2, 4)];
+
+        let without = rooted(&[0, 1, 2, 3, 4], (&steps, &[]), |_| 0, |_, _| 0.0);
+        let tree = rooted(&[0, 1, 2, 3, 4], (&steps, &[(0, 3), (0, 4)]), |_| 0, |_, _| 0.0);
+
+        assert!(without.parents.iter().all(|(child, _, _)| *child != 2));
+        assert!(tree.parents.iter().all(|(child, _, _)| *child != 0), "{tree:?}");
     }
 
     #[test]
