@@ -24,6 +24,8 @@ const GAIN: f64 = 0.1;
 const MIDDLE: f64 = 0.95;
 /// Models left out one after another because the child is rather a part of them.
 const LEFT_OUT: usize = 6;
+/// Share of the distance to the nearest that a sum found without them may leave: near the rounding much fits.
+const CLEAR: f64 = 0.25;
 /// Roundings up to which a sum with a large weight is one seen from inside: that weight multiplies the rounding of its model.
 const NEARLY: f64 = 16.0;
 /// By how much more of its elements the result of a transfer is the rounded sum of the other three than each of them is.
@@ -57,6 +59,12 @@ impl Mixture {
             Proof::Elements { base, .. } => Some(base),
         };
         self.parents.iter().map(|(parent, _)| *parent).chain(base)
+    }
+
+    /// Whether it is nearly a mean, and much nearer than any of its parents.
+    fn clear(&self) -> bool {
+        let taken: f64 = self.parents.iter().map(|(_, weight)| (-weight).max(0.0)).sum();
+        taken <= CLEAR && matches!(self.proof, Proof::Sum { residual, .. } if residual <= CLEAR)
     }
 
     /// Whether it takes the change from one model to another.
@@ -117,9 +125,9 @@ pub(super) fn mixture(
 ) -> Option<Mixture> {
     let mut near: Vec<usize> = candidates.iter().copied().filter(|&other| other != child).collect();
     near.sort_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
-    for _ in 0..=LEFT_OUT {
+    for left_out in 0..=LEFT_OUT {
         match sum((measured, samples), child, (&near[..near.len().min(NEAREST)], precision))? {
-            Ok(found) => return Some(found),
+            Ok(found) => return (left_out == 0 || found.clear()).then_some(found),
             Err(other) => near.retain(|one| *one != other),
         }
     }

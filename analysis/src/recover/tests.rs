@@ -313,3 +313,28 @@ fn a_base_whose_children_froze_other_tensors_is_no_merge_of_them() {
 
     assert_eq!(parents(&report, "base"), []);
 }
+
+#[test]
+fn a_coarse_copy_is_of_its_original_though_what_was_trained_from_it_is_nearer() {
+    let trained = |_: &Weights, [_, _, c]: [&Weights; 3]| {
+        let copy = c.quantised(7.0).rounded();
+        vec![("light".to_owned(), copy.trained(60, 0.03)), ("copy".to_owned(), copy)]
+    };
+
+    assert_eq!(made("copy", trained), [("c".to_owned(), Kind::Quantized)]);
+}
+
+#[test]
+fn a_merge_that_went_into_another_merge_is_one_all_the_same() {
+    let merged = |base: &Weights, [a, b, c]: [&Weights; 3]| {
+        let newer = base.trained(90, 0.06).rounded();
+        let third = 1.0 / 3.0;
+        let soup = Weights::mixed(&[(a, third), (b, third), (c, third)]).rounded();
+        let half = Weights::mixed(&[(&soup, 0.5), (&newer, 0.5)]);
+        vec![("newer".to_owned(), newer), ("soup".to_owned(), soup), ("half".to_owned(), half)]
+    };
+
+    let of = |ids: &[&str]| ids.iter().map(|id| ((*id).to_owned(), Kind::Merge)).collect::<Vec<_>>();
+    assert_eq!(made("soup", merged), of(&["a", "b", "c"]));
+    assert_eq!(made("half", merged), of(&["newer", "soup"]));
+}
