@@ -34,8 +34,8 @@ const QUEUED: &str = "SELECT COUNT(*) AS jobs_queued FROM jobs WHERE state = 'qu
 /// Of the same, what the models that are hidden from a viewer have; `{hidden}` is the condition on them.
 const HIDDEN: &str = "SELECT COUNT(*) - COUNT(CASE WHEN models.ghost THEN 1 END) AS models,
     COUNT(CASE WHEN models.ghost THEN 1 END) AS ghosts,
-    (SELECT COUNT(*) FROM edges JOIN models ON models.id = edges.child
-     WHERE edges.status = 'accepted' AND {hidden}) AS edges,
+    (SELECT COUNT(*) FROM edges WHERE status = 'accepted'
+     AND child IN (SELECT models.id FROM models WHERE {hidden})) AS edges,
     COUNT(CASE WHEN models.has_weights THEN 1 END) AS with_weights
     FROM models WHERE {hidden}";
 
@@ -98,6 +98,22 @@ fn counted(row: Option<&QueryResult>) -> Result<Counts> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_hidden_is_counted_without_reading_all_models_or_edges() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let plan = format!("EXPLAIN QUERY PLAN {HIDDEN}")
+            .replace("{hidden}", "models.private AND NOT (NOT models.private)");
+
+        let rows = sql::all(store.db(), &plan, Params::default()).await.unwrap();
+
+        let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+        let scans: Vec<&String> = steps.iter().filter(|step| step.starts_with("SCAN")).collect();
+        assert!(scans.iter().all(|step| step.ends_with("models_private")), "{steps:#?}");
+        assert!(steps.iter().any(|step| step.starts_with("SEARCH edges")), "{steps:#?}");
+    }
 
     #[tokio::test]
     async fn totals_are_read_from_indexes_alone() {
