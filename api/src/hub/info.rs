@@ -48,6 +48,9 @@ const FIELDS: [&str; 29] = [
     "usedStorage",
 ];
 
+/// Fields that are answered by name only, as on the Hub: clients in Rust take them for other types than it gives.
+const ON_REQUEST: [&str; 2] = ["baseModels", "childrenModelCount"];
+
 /// Fields the Hub knows and this registry never has.
 const NEVER: [&str; 4] = ["transformersInfo", "trendingScore", "widgetData", "xetEnabled"];
 
@@ -77,6 +80,9 @@ async fn describe(call: &Call<'_>, revision: &str) -> Result<HttpResponse> {
     let commit = answer::commit_of(call.registry, &row, revision).await?;
     let mut document = summary(&row);
     details(call.registry, (&row, commit.as_ref()), call.says("blobs"), &mut document).await?;
+    if wanted.is_empty() {
+        document.retain(|name, _| !ON_REQUEST.contains(&name.as_str()));
+    }
     Ok(HttpResponse::Ok().json(only(document, &wanted)))
 }
 
@@ -168,7 +174,7 @@ async fn details(
     for (relation, count) in registry.forests.current().await?.child_counts(row.id) {
         *children.entry(hub_word(relation)).or_default() += count;
     }
-    set("childrenModelCount", json!(children));
+    set("childrenModelCount", json!(&children));
     let edges: Vec<Value> = edges
         .iter()
         .map(|edge| {
@@ -180,7 +186,12 @@ async fn details(
         .collect();
     set(
         "stemma",
-        json!({ "digest": row.digest, "parents": edges, "notes": registry.store.notes_of(row.id).await? }),
+        json!({
+            "digest": row.digest,
+            "parents": edges,
+            "children": children,
+            "notes": registry.store.notes_of(row.id).await?,
+        }),
     );
     Ok(())
 }
