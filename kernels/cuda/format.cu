@@ -74,13 +74,7 @@ __device__ inline void encode_deltas(const u8* a, const u8* b, u32 dtype, u8* ou
     u64 at = element_of<PER_THREAD>(0);
     float left[PER_THREAD], right[PER_THREAD];
     double deltas[PER_THREAD];
-    if (at + PER_THREAD <= elements) {
-        load_some<D, PER_THREAD, true>(D, a, at, elements, left);
-        load_some<D, PER_THREAD, true>(D, b, at, elements, right);
-    } else {
-        load_some<D, PER_THREAD>(D, a, at, elements, left);
-        load_some<D, PER_THREAD>(D, b, at, elements, right);
-    }
+    load_two<D>(a, b, at, elements, left, right);
 #pragma unroll
     for (u32 i = 0; i < PER_THREAD; i++) deltas[i] = (double)left[i] - (double)right[i];
     store_some<PER_THREAD>(dtype, out, at, elements, deltas, over);

@@ -256,9 +256,9 @@ template <u32 V, typename T> __device__ inline void store_pack(T* values, u64 at
 
 // The code of one number in a format of at most 32 bits, rounded once.
 template <u32 D> __device__ inline u32 code_of(float value, u32& over) {
-    if (D == F32) return bits_of(value);
-    if (D == BF16) return pack_bf16(value, over);
-    return pack<D == F8E4M3 || D == F8E5M2 ? D : F16>(value, over);
+    if constexpr (D == F32) return bits_of(value);
+    else if constexpr (D == BF16) return pack_bf16(value, over);
+    else return pack<D>(value, over);
 }
 
 template <u32 D> __device__ inline u32 code_of(double value, u32& over) {
@@ -312,6 +312,19 @@ __device__ inline void store_some(u32 dtype, u8* bytes, u64 at, u64 elements, co
             for (u32 i = 0; i < V; i++) {
                 if (at + i < elements) ((double*)bytes)[at + i] = widen(values[i]);
             }
+    }
+}
+
+// What one thread takes of two inputs of one format, zeros past the end.
+template <u32 D>
+__device__ inline void load_two(const u8* a, const u8* b, u64 at, u64 elements, float (&left)[PER_THREAD],
+                                float (&right)[PER_THREAD]) {
+    if (at + PER_THREAD <= elements) {
+        load_some<D, PER_THREAD, true>(D, a, at, elements, left);
+        load_some<D, PER_THREAD, true>(D, b, at, elements, right);
+    } else {
+        load_some<D, PER_THREAD>(D, a, at, elements, left);
+        load_some<D, PER_THREAD>(D, b, at, elements, right);
     }
 }
 

@@ -61,13 +61,7 @@ template <u32 D> struct OfDeltas {
             return;
         }
         float left[PER_THREAD], right[PER_THREAD];
-        if (at + PER_THREAD <= elements) {
-            load_some<D, PER_THREAD, true>(D, a, at, elements, left);
-            load_some<D, PER_THREAD, true>(D, b, at, elements, right);
-        } else {
-            load_some<D, PER_THREAD>(D, a, at, elements, left);
-            load_some<D, PER_THREAD>(D, b, at, elements, right);
-        }
+        load_two<D>(a, b, at, elements, left, right);
 #pragma unroll
         for (u32 i = 0; i < PER_THREAD; i++) {
             float delta = left[i] - right[i];

@@ -56,21 +56,19 @@ pub(super) fn copies(measured: &Measured, subjects: &[Subject], facts: &[Option<
     }
     // A copy of a copy is one of the original where that explains it as well.
     let is_copy = |member: usize| found.iter().any(|copy| copy.child == member);
-    let settled: Vec<Copy> = found
-        .iter()
-        .map(|copy| {
-            let mut originals =
-                (0..measured.members.len()).filter(|&other| other != copy.child && !is_copy(other));
-            match originals.find_map(|parent| {
-                let direct = self::copy(measured, (copy.child, parent), subjects, facts);
-                direct.filter(|_| is_copy(copy.parent) && !below(measured, (parent, copy.child)))
-            }) {
-                Some(direct) => direct,
-                None => *copy,
-            }
-        })
-        .collect();
-    settled
+    let settled = |copy: &Copy| {
+        if !is_copy(copy.parent) {
+            return *copy;
+        }
+        let mut originals =
+            (0..measured.members.len()).filter(|&other| other != copy.child && !is_copy(other));
+        let direct = originals.find_map(|parent| {
+            let direct = self::copy(measured, (copy.child, parent), subjects, facts);
+            direct.filter(|_| !below(measured, (parent, copy.child)))
+        });
+        direct.unwrap_or(*copy)
+    };
+    found.iter().map(settled).collect()
 }
 
 /// Whether `one` was rather trained from the copy `of`: what rounding adds lies between the copy and all others, a step

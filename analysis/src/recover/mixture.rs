@@ -174,8 +174,8 @@ fn sum(
     let nearest = set.iter().map(|&parent| measured.apart(child, parent)).fold(f64::INFINITY, f64::min);
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
     // One of the models on a line through others is their mean: the one whose weight in the relation is largest.
-    let middle = parents.iter().all(|(_, weight)| weight.abs() < MIDDLE)
-        || samples.rounded(child, &parents).is_some_and(|(own, best)| own > best + ROUNDED);
+    let middle =
+        weight < MIDDLE || samples.rounded(child, &parents).is_some_and(|(own, best)| own > best + ROUNDED);
     let alone = nearest <= ROUNDINGS * floor;
     let proof = Proof::Sum { roundings: residual / floor, residual: (residual / nearest).sqrt() };
     if alone || residual >= nearest || chosen(measured, child, &parents) {
@@ -184,13 +184,11 @@ fn sum(
     if !middle {
         return Some(Err(most));
     }
-    Some(Ok({
-        let set: Vec<usize> = parents.iter().map(|(parent, _)| *parent).collect();
-        let weights = |part: &Part| fit(|i, j| part.gram.dot(i, j), child, &set).0;
-        let by_matrix =
-            measured.matrices().map(|part| set.iter().copied().zip(weights(part)).collect()).collect();
-        Mixture { child, parents, by_matrix, proof }
-    }))
+    let set: Vec<usize> = parents.iter().map(|(parent, _)| *parent).collect();
+    let weights = |part: &Part| fit(|i, j| part.gram.dot(i, j), child, &set).0;
+    let by_matrix =
+        measured.matrices().map(|part| set.iter().copied().zip(weights(part)).collect()).collect();
+    Some(Ok(Mixture { child, parents, by_matrix, proof }))
 }
 
 /// Whether the sum only takes each matrix from one model or another, and some are the same in all of them: two children

@@ -69,9 +69,11 @@ pub(super) fn rooted(
                 // Half the odds for one direction, half against the other.
                 score += cues[at] / if steps[at].ends.0 == parent { 2.0 } else { -2.0 };
             }
+            let parent = |of: &usize| walk.iter().find(|(_, child, _)| child == of).map(|step| step.0);
+            let under = |one: usize, other: usize| {
+                f64::from(u8::from(std::iter::successors(Some(other), parent).any(|above| above == one)))
+            };
             for &(from, to) in changes {
-                let under =
-                    |one: usize, other: usize| f64::from(u8::from(beneath(one, &walk).contains(&other)));
                 score += CHANGED / 2.0 * (under(from, to) - under(to, from));
             }
             score

@@ -125,9 +125,7 @@ pub async fn create_token(registry: &Registry, new: NewToken) -> Result<(String,
     let NewToken { owner, label, scope, days } = new;
     let label = label.trim();
     account_name(&owner)?;
-    if registry.store.viewer().role_in(Some(&owner)) < Some(Role::Admin) {
-        return Err(Error::NotAdmin(format!("`{owner}`, with a token that may write,")));
-    }
+    in_name_of(registry, &owner)?;
     if registry.store.account(&owner).await?.is_some_and(|account| account.kind == AccountKind::Org) {
         return Err(Error::Invalid(format!("`{owner}` is an organisation; tokens are its members'")));
     }
@@ -146,9 +144,7 @@ pub async fn create_token(registry: &Registry, new: NewToken) -> Result<(String,
 /// [`Error::UnknownToken`], also for one of somebody else's.
 pub async fn revoke_own(registry: &Registry, id: i64) -> Result<(), Error> {
     let owner = whoever(registry)?;
-    if registry.store.viewer().role_in(Some(&owner)) < Some(Role::Admin) {
-        return Err(Error::NotAdmin(format!("`{owner}`, with a token that may write,")));
-    }
+    in_name_of(registry, &owner)?;
     let own = registry.store.tokens_of(&owner).await?;
     match own.iter().any(|token| token.id == id) && registry.store.revoke_token(id).await? {
         true => Ok(()),
@@ -243,6 +239,14 @@ fn in_org(registry: &Registry, (org, least): (&str, Role)) -> Result<(), Error> 
         Some(role) if role >= least => Ok(()),
         _ if least == Role::Admin => Err(Error::NotAdmin(format!("an administrator of `{org}`"))),
         _ => Err(Error::NotAdmin(format!("a member of `{org}`"))),
+    }
+}
+
+/// Whether the viewer may write in somebody's name.
+fn in_name_of(registry: &Registry, owner: &str) -> Result<(), Error> {
+    match registry.store.viewer().role_in(Some(owner)) {
+        Some(Role::Admin) => Ok(()),
+        _ => Err(Error::NotAdmin(format!("`{owner}`, with a token that may write,"))),
     }
 }
 

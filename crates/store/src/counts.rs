@@ -99,17 +99,27 @@ fn counted(row: Option<&QueryResult>) -> Result<Counts> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn what_is_hidden_is_counted_without_reading_all_models_or_edges() {
+    async fn empty() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
         store.migrate().await.unwrap();
-        let plan = format!("EXPLAIN QUERY PLAN {HIDDEN}")
-            .replace("{hidden}", "models.private AND NOT (NOT models.private)");
+        (folder, store)
+    }
 
-        let rows = sql::all(store.db(), &plan, Params::default()).await.unwrap();
+    /// The steps by which SQLite answers a question.
+    async fn plan(store: &Store, asked: &str) -> Vec<String> {
+        let asked = format!("EXPLAIN QUERY PLAN {asked}");
+        let rows = sql::all(store.db(), &asked, Params::default()).await.unwrap();
+        rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect()
+    }
 
-        let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+    #[tokio::test]
+    async fn what_is_hidden_is_counted_without_reading_all_models_or_edges() {
+        let (_folder, store) = empty().await;
+        let hidden = HIDDEN.replace("{hidden}", "models.private AND NOT (NOT models.private)");
+
+        let steps = plan(&store, &hidden).await;
+
         let scans: Vec<&String> = steps.iter().filter(|step| step.starts_with("SCAN")).collect();
         assert!(scans.iter().all(|step| step.ends_with("models_private")), "{steps:#?}");
         assert!(steps.iter().any(|step| step.starts_with("SEARCH edges")), "{steps:#?}");
@@ -117,15 +127,11 @@ mod tests {
 
     #[tokio::test]
     async fn totals_are_read_from_indexes_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let (_folder, store) = empty().await;
 
         for counted in [TOTALS, QUEUED] {
-            let plan = format!("EXPLAIN QUERY PLAN {counted}");
-            let rows = sql::all(store.db(), &plan, Params::default()).await.unwrap();
+            let steps = plan(&store, counted).await;
 
-            let steps: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
             let reads: Vec<&String> =
                 steps.iter().filter(|step| step.starts_with("SCAN") || step.starts_with("SEARCH")).collect();
             assert!(
