@@ -58,7 +58,7 @@ pub struct Registry {
 impl Registry {
     /// Wires a registry over an opened store.
     pub fn new(store: Store, limits: Limits, scratch: PathBuf) -> Self {
-        let store = store.limited(limits);
+        let store = store.limited(limits).staged_in(&scratch.with_file_name("staging"));
         Self {
             forests: Forests::new(store.clone()),
             catalogue: Catalogue::new(store.clone()),
