@@ -248,6 +248,7 @@ def a_repository_is_deleted():
 def reading_needs_no_token():
     anonymous = HfApi(token=False)
     assert anonymous.model_info(PUSHED).id == PUSHED
+    assert [entry.path for entry in anonymous.get_paths_info(PUSHED, ["config.json"])] == ["config.json"]
     hf_hub_download(PUSHED, "config.json", token=False, cache_dir=tempfile.mkdtemp())
 
 
