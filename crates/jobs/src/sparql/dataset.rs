@@ -46,6 +46,14 @@ fn agent(org: &str) -> Kind {
     Kind::other(iri(agent_iri(org)), org.len())
 }
 
+fn length(term: &Term) -> usize {
+    match term {
+        Term::NamedNode(node) => node.as_str().len(),
+        Term::BlankNode(node) => node.as_str().len(),
+        Term::Literal(literal) => literal.value().len(),
+    }
+}
+
 impl Lineage {
     fn models(&self) -> Kinds {
         let all = 0..u32::try_from(self.forest.len()).unwrap_or(u32::MAX);
@@ -244,11 +252,7 @@ impl Lineage {
                 return Kind::Derivation(at);
             }
         }
-        let bytes = match &term {
-            Term::NamedNode(node) => node.as_str().len(),
-            Term::BlankNode(node) => node.as_str().len(),
-            Term::Literal(literal) => literal.value().len(),
-        };
+        let bytes = length(&term);
         Kind::other(term, bytes)
     }
 
@@ -342,7 +346,8 @@ impl QueryableDataset<'static> for Lineage {
     }
 
     fn externalize_term(&self, term: Internal) -> Result<Term, Infallible> {
-        purse::tick();
-        Ok(self.term_of(&term.kind))
+        let term = self.term_of(&term.kind);
+        purse::read(length(&term));
+        Ok(term)
     }
 }

@@ -38,6 +38,8 @@ struct Purse {
     memory: Cell<u64>,
     /// Bytes that one more term in a row may take, with the empty places around it.
     term: Cell<u64>,
+    /// Whether the texts of terms are put together, out of sight.
+    joins: Cell<bool>,
     until: Cell<Option<Instant>>,
     gone: RefCell<Option<Arc<AtomicBool>>>,
 }
@@ -89,6 +91,16 @@ impl Purse {
 /// Counts a model or an edge that is looked at, told or not.
 pub(super) fn tick() {
     PURSE.with(Purse::tick);
+}
+
+/// From here on the text of a term counts for good each time it is read: it may be put together with others.
+pub(super) fn join_texts() {
+    PURSE.with(|purse| purse.joins.set(true));
+}
+
+/// Counts a term whose text of so many bytes is read.
+pub(super) fn read(bytes: usize) {
+    PURSE.with(|purse| purse.take(if purse.joins.get() { bytes as u64 } else { 0 }));
 }
 
 /// Counts a fact that is told.

@@ -44,8 +44,8 @@ struct Rows {
     many: bool,
 }
 
-/// Why a question is refused.
-pub(super) fn refused(query: &Query) -> Result<(), String> {
+/// Whether a question puts texts together, or why it is refused.
+pub(super) fn judged(query: &Query) -> Result<bool, String> {
     if query.dataset().is_some() {
         return Err("FROM names other data; there is one graph here, without a name".to_owned());
     }
@@ -53,8 +53,9 @@ pub(super) fn refused(query: &Query) -> Result<(), String> {
     | Query::Construct { pattern, .. }
     | Query::Describe { pattern, .. }
     | Query::Ask { pattern, .. }) = query;
-    let judge = Judge { patterns: Cell::new(PATTERNS), parts: Cell::new(PARTS) };
-    judge.rows(pattern).map(drop)
+    let judge = Judge { patterns: Cell::new(PATTERNS), parts: Cell::new(PARTS), joins: Cell::new(false) };
+    judge.rows(pattern)?;
+    Ok(judge.joins.get())
 }
 
 fn variables(triple: &TriplePattern) -> impl Iterator<Item = Variable> {
@@ -90,6 +91,8 @@ fn spend(left: &Cell<usize>, what: &str) -> Result<(), String> {
 struct Judge {
     patterns: Cell<usize>,
     parts: Cell<usize>,
+    /// Whether a `GROUP_CONCAT` was met.
+    joins: Cell<bool>,
 }
 
 impl Judge {
@@ -197,6 +200,7 @@ impl Judge {
     fn check_aggregate(&self, aggregate: &AggregateExpression) -> Result<(), String> {
         let AggregateExpression::FunctionCall { name, expr, .. } = aggregate else { return Ok(()) };
         if let AggregateFunction::GroupConcat { separator } = name {
+            self.joins.set(true);
             let plain = matches!(expr, Expression::Variable(_));
             if !plain || separator.as_ref().is_some_and(|text| text.len() > SEPARATOR) {
                 return Err(format!(

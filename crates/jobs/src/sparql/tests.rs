@@ -155,6 +155,8 @@ fn a_question_that_does_not_end_is_given_up() {
         format!("SELECT DISTINCT ?a ?d ?g ?j ?m ?p ?s {product}"),
         format!("SELECT (COUNT(*) AS ?n) {{ {values} }}"),
         format!("SELECT (COUNT(*) AS ?n) {{ {values} }} GROUP BY ?v1 ?v2 ?v3 ?v4 ?v5"),
+        "SELECT (GROUP_CONCAT(?x) AS ?n) { ?a rdfs:label ?x . ?b rdfs:label ?y . ?c rdfs:label ?z . ?d ?e ?f . ?g ?h ?i }"
+            .to_owned(),
         format!("ASK {{ {values} FILTER(?v0 + ?v1 + ?v2 + ?v3 + ?v4 + ?v5 + ?v6 + ?v7 + ?v8 > 1000) }}"),
         format!(
             "SELECT * {{ ?a a prov:Agent FILTER NOT EXISTS {product} FILTER EXISTS {{ {values} }} }} ORDER BY ?a"
