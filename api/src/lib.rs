@@ -26,6 +26,7 @@ mod reports;
 mod searches;
 mod seen;
 mod service;
+mod sparql;
 mod suggestions;
 mod transfers;
 mod transplants;
@@ -69,6 +70,8 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(edges::decide_edge)
         .service(edges::list_contradictions)
         .service(lineage::get_lineage)
+        .service(sparql::ask)
+        .service(sparql::ask_in_body)
         .service(children::get_children)
         .service(lineage::list_families)
         .service(relatives::get_relatives)

@@ -34,6 +34,8 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::edges::decide_edge,
         crate::edges::list_contradictions,
         crate::lineage::get_lineage,
+        crate::sparql::ask,
+        crate::sparql::ask_in_body,
         crate::children::get_children,
         crate::lineage::list_families,
         crate::kinship::get_kinship,

@@ -39,6 +39,7 @@ mod revisions;
 mod searches;
 mod shapes;
 mod sketches;
+mod sparql;
 mod stages;
 mod submit;
 mod suggest;
@@ -98,6 +99,7 @@ pub use searches::{
     tell,
 };
 pub use shapes::stored_header;
+pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::plan_stages;
 pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
