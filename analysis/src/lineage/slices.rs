@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 
 use domain::Relation;
-use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
+use petgraph::{Direction, graph::{EdgeIndex, NodeIndex}, visit::EdgeRef};
 
-use super::forest::Forest;
+use super::{forest::Forest, preorder::Sifted};
 
 /// A model with everything below it by first parents, as an interval of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,36 +46,43 @@ impl Forest {
     }
 
     /// The branches below a model that hold at least `least` models, at most `levels` generations down; the largest of
-    /// siblings first, then by name. A parent stands before its children. Empty for an unknown model.
-    pub fn slices(&self, id: i64, (levels, least): (usize, u64)) -> Vec<Slice> {
+    /// siblings first, then by name. A parent stands before its children. Empty for an unknown model. Of a sifted tree
+    /// only what stays is there and counted.
+    pub fn slices(&self, id: i64, (levels, least): (usize, u64), sifted: Option<&Sifted>) -> Vec<Slice> {
         let Some(root) = self.index.get(id) else { return Vec::new() };
+        let size_of = |node| sifted.map_or_else(|| self.size_of(node), |sifted| self.kept_of(sifted, node));
         let mut slices = vec![Slice {
             id,
             depth: 0,
             parent: None,
             relation: self.primary[root.index()].map(|edge| self.graph[edge].relation),
             start: 0,
-            size: self.size_of(root),
+            size: size_of(root),
             small: Small::default(),
         }];
         let mut nodes = vec![root];
         let mut at = 0;
         while at < slices.len() {
             let above = slices[at];
-            let mut children: Vec<NodeIndex> = self
-                .graph
-                .edges_directed(nodes[at], Direction::Outgoing)
-                .filter(|edge| self.primary[edge.target().index()] == Some(edge.id()))
-                .map(|edge| edge.target())
-                .collect();
-            let large = |node: &NodeIndex| above.depth < levels && self.size_of(*node) >= least;
+            let edges = match sifted {
+                Some(sifted) => self.kept_children(sifted, nodes[at]),
+                None => self
+                    .graph
+                    .edges_directed(nodes[at], Direction::Outgoing)
+                    .filter(|edge| self.primary[edge.target().index()] == Some(edge.id()))
+                    .map(|edge| edge.id())
+                    .collect(),
+            };
+            let child = |edge: EdgeIndex| self.graph.edge_endpoints(edge).map(|(_, child)| child);
+            let mut children: Vec<NodeIndex> = edges.into_iter().filter_map(child).collect();
+            let large = |node: &NodeIndex| above.depth < levels && size_of(*node) >= least;
             let small: Vec<NodeIndex> = children.extract_if(.., |node| !large(node)).collect();
             children.sort_unstable_by_key(|node| {
-                (Reverse(self.size_of(*node)), self.graph[*node].name.as_str(), self.graph[*node].id)
+                (Reverse(size_of(*node)), self.graph[*node].name.as_str(), self.graph[*node].id)
             });
             let mut start = above.start;
             for node in children {
-                let size = self.size_of(node);
+                let size = size_of(node);
                 slices.push(Slice {
                     id: self.graph[node].id,
                     depth: above.depth + 1,
@@ -90,7 +97,7 @@ impl Forest {
             }
             slices[at].small = Small {
                 branches: small.len() as u64,
-                models: small.into_iter().map(|node| self.size_of(node)).sum(),
+                models: small.into_iter().map(size_of).sum(),
                 start,
             };
             at += 1;

@@ -225,7 +225,7 @@ pub struct LicenceClass {
 }
 
 impl LicenceClass {
-    /// Every class, in the order of the legend.
+    /// Every class, in the order of [`domain::LicenceClass::ALL`].
     pub const ALL: [Self; 5] = [
         Self { letter: "P", meaning: "permissive licence", class: "lic-p" },
         Self { letter: "S", meaning: "share-alike licence", class: "lic-s" },
@@ -236,36 +236,8 @@ impl LicenceClass {
 
     /// The class of a licence identifier as the Hub writes it.
     pub fn of(licence: Option<&str>) -> Self {
-        let licence = licence.unwrap_or_default().to_ascii_lowercase();
-        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| licence.starts_with(prefix));
-        let at = if licence.is_empty() || licence == "unknown" {
-            4
-        } else if licence.contains("-nc") {
-            2
-        } else if starts(&["gpl", "agpl", "lgpl", "cc-by-sa", "mpl", "epl", "eupl", "odbl"]) {
-            1
-        } else if starts(&[
-            "apache",
-            "mit",
-            "bsd",
-            "cc0",
-            "cc-by-4",
-            "cc-by-3",
-            "cc-by-2",
-            "isc",
-            "unlicense",
-            "wtfpl",
-            "pddl",
-            "zlib",
-            "bsl-1.0",
-            "afl",
-            "artistic",
-            "postgresql",
-        ]) {
-            0
-        } else {
-            3
-        };
+        let class = domain::LicenceClass::of(licence);
+        let at = domain::LicenceClass::ALL.iter().position(|known| *known == class).unwrap_or(4);
         Self::ALL[at]
     }
 }
