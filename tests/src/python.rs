@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The interpreter that `STEMMA_TEST_PYTHON` names; `scripts/test` makes one and sets it.
 fn interpreter() -> Option<PathBuf> {
@@ -47,8 +48,10 @@ pub fn python(program: &str, arguments: &[&str]) -> Result<Option<Value>> {
         eprintln!("Python is left out: STEMMA_TEST_PYTHON is not set; scripts/test makes an environment");
         return Ok(None);
     };
+    let folder = TempDir::with_prefix("stemma-python-")?;
     let out = tool(&interpreter, program)
         .args(arguments)
+        .env("TMPDIR", folder.path())
         .envs([("HF_HUB_OFFLINE", "1"), ("TOKENIZERS_PARALLELISM", "false")])
         .output()
         .context("STEMMA_TEST_PYTHON cannot be started")?;

@@ -288,7 +288,9 @@ fn a_sifted_tree_keeps_what_passes_and_what_leads_there_and_counts_the_rest() {
     let (forest, nodes, edges) = mixed();
     let parent = |id: i64| edges.iter().find(|edge| edge.child == id).map(|edge| edge.parent);
 
-    for words in [["adapter,merge", "", ""], ["", "permissive", "1b-4b"], ["finetune", "apache-2.0,unknown", ""]] {
+    for words in
+        [["adapter,merge", "", ""], ["", "permissive", "1b-4b"], ["finetune", "apache-2.0,unknown", ""]]
+    {
         for down in [1, 3, usize::MAX] {
             let sieve = Sieve::read(words).unwrap();
             let generation = |mut id: i64| {
@@ -311,7 +313,8 @@ fn a_sifted_tree_keeps_what_passes_and_what_leads_there_and_counts_the_rest() {
                 }
             }
 
-            let options = SubtreeOptions { down, cap: usize::MAX, sieve: sieve.clone(), ..SubtreeOptions::default() };
+            let options =
+                SubtreeOptions { down, cap: usize::MAX, sieve: sieve.clone(), ..SubtreeOptions::default() };
             let tree = forest.subtree(1, &options);
             let sifted = forest.sift(1, usize::MAX, &sieve).unwrap();
             let slices = forest.slices(1, (20, 1), Some(&sifted));

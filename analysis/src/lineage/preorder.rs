@@ -63,7 +63,9 @@ impl Preorder {
             }
             let place = all.place[node.index()];
             let mut next = place + 1;
-            for child in forest.own_children(node).iter().filter_map(|edge| forest.graph.edge_endpoints(*edge)) {
+            for child in
+                forest.own_children(node).iter().filter_map(|edge| forest.graph.edge_endpoints(*edge))
+            {
                 let child = child.1.index();
                 all.place[child] = next;
                 all.depth[next as usize] = all.depth[place as usize] + 1;
@@ -74,10 +76,11 @@ impl Preorder {
         for node in forest.graph.node_indices() {
             let (weight, place) = (&forest.graph[node], all.place[node.index()] as usize);
             all.node[place] = node;
-            all.licence[place] = *known.entry(weight.license.as_deref().unwrap_or_default()).or_insert_with_key(|word| {
-                all.licences.push((*word).to_owned());
-                u32::try_from(all.licences.len() - 1).unwrap_or_default()
-            });
+            all.licence[place] =
+                *known.entry(weight.license.as_deref().unwrap_or_default()).or_insert_with_key(|word| {
+                    all.licences.push((*word).to_owned());
+                    u32::try_from(all.licences.len() - 1).unwrap_or_default()
+                });
             let relation = forest.primary[node.index()].map(|edge| forest.graph[edge].relation);
             all.sides[place] = sides(relation, weight.size);
         }

@@ -51,7 +51,8 @@ impl Sieve {
 
     /// Whether a model passes that hangs under its parent by `relation`.
     pub fn passes(&self, node: &Node, relation: Option<Relation>) -> bool {
-        self.passes_sides(relation, node.size) && self.passes_licence(node.license.as_deref().unwrap_or_default())
+        self.passes_sides(relation, node.size)
+            && self.passes_licence(node.license.as_deref().unwrap_or_default())
     }
 
     pub(super) fn passes_sides(&self, relation: Option<Relation>, size: Option<u8>) -> bool {

@@ -3,7 +3,11 @@
 use std::cmp::Reverse;
 
 use domain::Relation;
-use petgraph::{Direction, graph::{EdgeIndex, NodeIndex}, visit::EdgeRef};
+use petgraph::{
+    Direction,
+    graph::{EdgeIndex, NodeIndex},
+    visit::EdgeRef,
+};
 
 use super::{forest::Forest, preorder::Sifted};
 
@@ -95,11 +99,8 @@ impl Forest {
                 nodes.push(node);
                 start += size;
             }
-            slices[at].small = Small {
-                branches: small.len() as u64,
-                models: small.into_iter().map(size_of).sum(),
-                start,
-            };
+            slices[at].small =
+                Small { branches: small.len() as u64, models: small.into_iter().map(size_of).sum(), start };
             at += 1;
         }
         slices

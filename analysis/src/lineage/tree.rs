@@ -89,8 +89,13 @@ impl Forest {
         };
         let (sifted, sieve) = (sifted.as_ref(), &options.sieve);
         let hidden = sifted.map_or(0, |sifted| sifted.hidden);
-        let mut tree =
-            Tree { nodes: Vec::new(), focus: 0, truncated: false, sifted: hidden, other_children: Vec::new() };
+        let mut tree = Tree {
+            nodes: Vec::new(),
+            focus: 0,
+            truncated: false,
+            sifted: hidden,
+            other_children: Vec::new(),
+        };
         let passes =
             |link: &Link| self.node(link.id).is_some_and(|node| sieve.passes(node, Some(link.relation)));
         let mut line = self.line(id);

@@ -17,6 +17,7 @@ pub mod login;
 pub mod merges;
 pub mod model;
 pub mod models;
+pub mod narrow;
 pub mod reports;
 pub mod revisions;
 pub mod settings;

@@ -7,7 +7,7 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    view::{FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural},
+    view::{FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural, tensor_of},
 };
 
 const PAGE: u32 = 30;
@@ -22,10 +22,24 @@ struct Page {
     bare: String,
     counted: String,
     sorts: Vec<(String, &'static str, bool)>,
+    /// The tensor that results hold.
+    tensor: Option<String>,
+    /// The names that are offered instead, with their addresses.
+    near: Vec<(String, String)>,
+    pin: Option<Pin>,
     page: SearchPage,
     first: Option<String>,
     next: Option<String>,
     facets: Vec<Facet>,
+}
+
+/// The model whose kin are looked for.
+struct Pin {
+    name: Name,
+    /// Whether results are sorted by kinship to it.
+    sorted: bool,
+    sort: String,
+    unpin: String,
 }
 
 /// What results are narrowed to, with the way back.
@@ -64,11 +78,22 @@ impl State {
             Some((key, value.to_owned()))
         };
         let mut fields: Vec<_> = [own("search", "q"), own("author", "org")].into_iter().flatten().collect();
+        if asked.get("search").or_else(|| asked.get("q")).is_some_and(|text| tensor_of(text).is_some()) {
+            // A tensor is looked for by itself.
+            fields.truncate(1);
+            return Self(fields);
+        }
         for (facet, _) in FACETS {
             fields.extend(own(facet, if facet == "task" { "pipeline_tag" } else { facet }));
         }
         fields.extend(asked.all("tag").into_iter().map(|tag| ("tag", tag)));
-        fields.extend(own("sort", "sort").filter(|(_, word)| Sort::read(word) != Sort::default()));
+        let pin = own("pin", "pin");
+        let sortable = |word: &str| match Sort::read(word) {
+            Sort::Kinship => pin.is_some(),
+            sort => sort != Sort::default(),
+        };
+        fields.extend(own("sort", "sort").filter(|(_, word)| sortable(word)));
+        fields.extend(pin);
         Self(fields)
     }
 
@@ -109,7 +134,7 @@ impl State {
     }
 }
 
-/// `GET /search?search=&author=&relation=&architecture=&size=&dtype=&license=&task=&library=&weights=&tag=&sort=&cursor=`
+/// `GET /search?search=&author=&relation=&architecture=&size=&dtype=&license=&task=&library=&weights=&kinship=&tag=&sort=&pin=&cursor=`
 pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
     let state = State::read(&asked);
@@ -120,6 +145,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         tags: asked.all("tag"),
         picks: picks.collect(),
         sort: Sort::read(state.get("sort").map(String::as_str).unwrap_or_default()),
+        pin: state.get("pin").cloned(),
         cursor: asked.get("cursor").map(str::to_owned),
         limit: PAGE,
     };
@@ -138,14 +164,41 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         let word = (sort != Sort::default()).then_some(word);
         (state.with("sort", word), label, sort == query.sort)
     };
-    let bare = State(state.0.iter().filter(|(key, _)| matches!(*key, "search" | "sort")).cloned().collect());
+    let bare =
+        State(state.0.iter().filter(|(key, _)| matches!(*key, "search" | "sort" | "pin")).cloned().collect());
     Ok(answer::ok(&Page {
         search: state.get("search").cloned().unwrap_or_default(),
         kept: state.0.iter().filter(|(key, _)| *key != "search").cloned().collect(),
         chips: state.chips(),
         bare: bare.address(),
         counted: page.total.map(|total| plural(total, "model", "models")).unwrap_or_default(),
-        sorts: Sort::ALL.map(sort).to_vec(),
+        sorts: match (query.tensor(), &query.pin) {
+            (Some(_), _) => Vec::new(),
+            (None, pin) => {
+                let all = Sort::ALL.iter().filter(|(sort, ..)| *sort != Sort::Kinship || pin.is_some());
+                all.copied().map(sort).collect()
+            }
+        },
+        tensor: query.tensor().map(str::to_owned),
+        near: page
+            .near
+            .iter()
+            .map(|name| (name.clone(), format!("/search?search=tensor:{}", encoded(name))))
+            .collect(),
+        pin: query.pin.clone().map(|pin| Pin {
+            name: Name(pin),
+            sorted: query.sort == Sort::Kinship,
+            sort: state.with("sort", Some(Sort::Kinship.as_str())),
+            unpin: State(
+                state
+                    .0
+                    .iter()
+                    .filter(|(key, word)| *key != "pin" && (*key != "sort" || word != "kinship"))
+                    .cloned()
+                    .collect(),
+            )
+            .address(),
+        }),
         first: query.cursor.is_some().then(|| state.address()),
         next: page.next.as_deref().map(|cursor| state.with("cursor", Some(cursor))),
         facets: page.facets.iter().filter(|group| !group.values.is_empty()).map(facet).collect(),

@@ -12,6 +12,7 @@ mod kinship;
 mod lineage;
 mod make;
 mod model;
+mod narrowing;
 mod report;
 mod revisions;
 mod search;
@@ -36,10 +37,12 @@ pub use make::{MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };
+pub use narrowing::Narrowing;
+pub(crate) use narrowing::side_label;
 pub use report::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection};
 pub use revisions::{Differing, NameList, RevisionsPage};
-pub(crate) use search::facet_label;
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
+pub(crate) use search::{facet_label, tensor_of};
 pub use trust::{ContradictionRow, EdgeForm};
 pub use words::plural;
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};

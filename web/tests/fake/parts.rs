@@ -14,8 +14,12 @@ impl Fake {
             return Err(Failure::new(Class::Internal, "io", "secret path"));
         }
         let digest = format!("sha256:{}", "3f9a".repeat(16));
-        let file =
-            |path: &str, size| FileRow { path: format!("{path}{}", self.mark), size, digest: digest.clone() };
+        let file = |path: &str, size| FileRow {
+            path: format!("{path}{}", self.mark),
+            size,
+            digest: digest.clone(),
+            verified_at: (size > 1_000).then_some(1_720_000_000),
+        };
         let name = if name == "org/case" { "Org/Case" } else { name };
         Ok(Some(ModelPage {
             name: Name::from(name),

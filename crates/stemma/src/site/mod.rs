@@ -24,7 +24,7 @@ use ::web::{
         AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
         ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
         HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-        MergeCheck, MethodCard, ModelPage, Name, Partners, RecipeForm, ReportAnswer, ReportCard,
+        MergeCheck, MethodCard, ModelPage, Name, Narrowing, Partners, RecipeForm, ReportAnswer, ReportCard,
         RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferForm,
     },
 };
@@ -134,8 +134,13 @@ impl Source for Site {
         family::children(&self.registry, name, query).await
     }
 
-    async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>> {
-        family::family(&self.registry, name, detail).await
+    async fn family(
+        &self,
+        name: &str,
+        detail: (usize, u64),
+        narrowing: &Narrowing,
+    ) -> Result<Option<Family>> {
+        family::family(&self.registry, name, detail, narrowing).await
     }
 
     async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage> {
@@ -208,7 +213,10 @@ impl Source for Site {
     }
 
     async fn job(&self, id: &str) -> Result<Option<JobPage>> {
-        Ok(self.registry.store.job(id).await?.as_ref().map(jobs_view::page))
+        match self.registry.store.job(id).await? {
+            Some(job) => jobs_view::whole(&self.registry, &job).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn retry(&self, id: &str) -> Result<Option<String>> {
