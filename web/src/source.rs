@@ -10,7 +10,7 @@ use crate::view::{
     ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
     HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck,
     MethodCard, ModelPage, Name, Narrowing, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage,
-    SearchPage, SearchQuery, Sides, TokenForm, TransferForm,
+    SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -120,6 +120,8 @@ pub trait Source: Send + Sync + 'static {
     async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners>;
     /// Starts a merge; the id of its job, or every fault of the recipe at once.
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String>;
+    /// What a look at the weights of a transfer finds, or every fault of it.
+    async fn check_transfer(&self, form: &TransferForm) -> Result<TransferCheck>;
     /// Starts a transfer; the id of its job.
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String>;
     /// Jobs, newest first, and the cursor of the next page.

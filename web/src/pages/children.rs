@@ -55,7 +55,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
             .map(|(key, value)| format!("{key}={}", encoded(value)))
             .collect();
         pairs.extend((!filter.is_empty()).then(|| filter.to_owned()));
-        narrow::with(&page.name.below("children"), &pairs.join("&"))
+        narrow::with(page.name.below("children"), &pairs.join("&"))
     };
     let narrowing = &wanted.narrowing;
     let by = |relation: Option<&str>| Narrowing {
@@ -78,9 +78,12 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         ),
         false => String::new(),
     };
+    let mut chips = narrow::Chips::of(narrowing, told, |query| address(query, None));
+    // Relations stand above with their counts.
+    chips.groups.retain(|group| group.parameter != "relation");
     Ok(answer::ok(&Page {
         search: wanted.text.clone(),
-        chips: narrow::Chips::of(narrowing, told, |query| address(query, None)),
+        chips,
         groups,
         summary: format!("{} found.", plural(page.total, "child", "children")),
         first: wanted.cursor.is_some().then(|| address(&filter, None)),

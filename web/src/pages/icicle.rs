@@ -36,7 +36,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
     };
     if family.name.0 != name {
-        return Ok(model::moved(&narrow::with(&family.name.below("icicle"), query)));
+        return Ok(model::moved(&narrow::with(family.name.below("icicle"), query)));
     }
     let filter = narrowing.query();
     let mut icicle = icicle::layout(&family);

@@ -67,7 +67,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         (down != LineageQuery::default().down).then(|| format!("down={down}")),
     ];
     let depth = depth.into_iter().flatten().collect::<Vec<_>>().join("&");
-    let own = narrow::with(&lineage.name.below("lineage"), &depth);
+    let own = narrow::with(lineage.name.below("lineage"), &depth);
     let told = format!(
         "{} hidden by the filter; what leads to a model that is shown stays.",
         plural(lineage.held_back, "model is", "models are")

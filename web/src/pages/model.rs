@@ -36,7 +36,9 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             "icicle" if !bare.is_empty() => return icicle::page(&source, bare, query).await,
             _ => {}
         }
-        return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
+        // A part that is too long for a search has no neighbours.
+        let near = source.suggest(part("name")).await.unwrap_or_default();
+        return Ok(answer::no_model(&name, &near));
     };
     if model.name.0 != name && revision.is_none() {
         return Ok(moved(&model.name.href()));

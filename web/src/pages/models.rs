@@ -83,10 +83,23 @@ impl State {
             fields.truncate(1);
             return Self(fields);
         }
-        for (facet, _) in FACETS {
+        let (words, told) =
+            typed(fields.iter().find(|(key, _)| *key == "search").map_or("", |(_, text)| text));
+        fields.retain(|(key, _)| *key != "search" && !told.iter().any(|(known, _)| known == key));
+        if !words.is_empty() {
+            fields.insert(0, ("search", words));
+        }
+        for (facet, _) in
+            FACETS.into_iter().filter(|(facet, _)| !told.iter().any(|(known, _)| known == facet))
+        {
             fields.extend(own(facet, if facet == "task" { "pipeline_tag" } else { facet }));
         }
         fields.extend(asked.all("tag").into_iter().map(|tag| ("tag", tag)));
+        for field in told {
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        }
         let pin = own("pin", "pin");
         let sortable = |word: &str| match Sort::read(word) {
             Sort::Kinship => pin.is_some(),
@@ -134,6 +147,20 @@ impl State {
     }
 }
 
+/// What stands in the box: words of a name, and fields written as `author:org`, `tag:gguf` or `license:mit`.
+fn typed(text: &str) -> (String, Vec<(&'static str, String)>) {
+    let (mut words, mut fields) = (Vec::new(), Vec::new());
+    for word in text.split_whitespace() {
+        let pair = word.split_once(':').filter(|(_, value)| !value.is_empty());
+        let mut keys = FACETS.iter().map(|(facet, _)| *facet).chain(["author", "tag"]);
+        match pair.and_then(|(key, value)| Some((keys.find(|known| *known == key)?, value))) {
+            Some((key, value)) => fields.push((key, value.to_owned())),
+            None => words.push(word),
+        }
+    }
+    (words.join(" "), fields)
+}
+
 /// `GET /search?search=&author=&relation=&architecture=&size=&dtype=&license=&task=&library=&weights=&kinship=&tag=&sort=&pin=&cursor=`
 pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
@@ -142,7 +169,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let query = SearchQuery {
         text: state.get("search").cloned(),
         org: state.get("author").cloned(),
-        tags: asked.all("tag"),
+        tags: state.0.iter().filter(|(key, _)| *key == "tag").map(|(_, tag)| tag.clone()).collect(),
         picks: picks.collect(),
         sort: Sort::read(state.get("sort").map(String::as_str).unwrap_or_default()),
         pin: state.get("pin").cloned(),
@@ -212,4 +239,30 @@ pub async fn suggest(source: Data, request: HttpRequest) -> Answer {
     let text = asked.get("search").or_else(|| asked.get("q")).unwrap_or_default();
     let names = if text.is_empty() { Vec::new() } else { source.suggest(text).await? };
     Ok(answer::ok(&Suggestions { names }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_stand_in_the_box_become_chips_and_words_stay() {
+        let state =
+            State::read(&Asked::read("search=qwen+tag:gguf+license:mit+a:b&license=llama3&sort=name"));
+
+        assert_eq!(state.address(), "/search?search=qwen%20a%3Ab&tag=gguf&license=mit&sort=name");
+        assert_eq!(state.chips().len(), 2);
+    }
+
+    #[test]
+    fn a_tensor_is_asked_for_alone_and_kinship_needs_a_pin() {
+        let state = |query: &str| State::read(&Asked::read(query)).address();
+
+        assert_eq!(
+            state("search=tensor:lm_head.weight&license=mit&sort=name"),
+            "/search?search=tensor%3Alm_head.weight"
+        );
+        assert_eq!(state("sort=kinship"), "/search");
+        assert_eq!(state("sort=kinship&pin=a/b"), "/search?sort=kinship&pin=a%2Fb");
+    }
 }

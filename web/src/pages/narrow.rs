@@ -20,6 +20,7 @@ pub struct Chips {
 }
 
 pub struct Group {
+    pub parameter: &'static str,
     pub title: &'static str,
     pub chips: Vec<Chip>,
 }
@@ -61,7 +62,7 @@ impl Chips {
                 href: address(&narrowing.toggled(parameter, value).query()),
                 on: chosen.iter().any(|known| known == value),
             };
-            Group { title, chips: values.into_iter().map(chip).collect() }
+            Group { parameter, title, chips: values.into_iter().map(chip).collect() }
         };
         Self {
             groups: Narrowing::SIDES.into_iter().zip(narrowing.sides()).map(group).collect(),

@@ -408,6 +408,10 @@ impl Source for Fake {
         Ok("01JOB".into())
     }
 
+    async fn check_transfer(&self, _form: &TransferForm) -> Result<TransferCheck> {
+        Ok(self.transfer_check())
+    }
+
     async fn submit_transfer(&self, _form: &TransferForm) -> Result<String> {
         Ok("01JOB".into())
     }

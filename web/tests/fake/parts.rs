@@ -6,6 +6,15 @@ use web::{Failure, Result, view::*};
 use super::Fake;
 
 impl Fake {
+    pub fn transfer_check(&self) -> TransferCheck {
+        TransferCheck {
+            verdict: "uncertain",
+            reasons: vec![("unlikely", self.mark.clone())],
+            facts: vec![("Weights", self.mark.clone())],
+            ..TransferCheck::default()
+        }
+    }
+
     pub fn model_page(&self, name: &str) -> Result<Option<ModelPage>> {
         if name.starts_with("no/") || name.ends_with("/lineage") {
             return Ok(None);
@@ -120,7 +129,9 @@ impl Fake {
                 Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
             }
         };
+        let join = |parts| Join { parts, height: 0.5, text: self.mark.clone() };
         Ok(Answer::Ready(Box::new(KinshipPage {
+            joins: vec![join([0, 1]), join([2, 3])],
             models: query.names.iter().map(|name| self.name(name)).collect(),
             base: query.base.as_deref().map(|base| self.name(base)),
             measure: query.measure.clone(),
