@@ -135,7 +135,8 @@ async fn a_tree_is_filtered_by_chips_and_a_transfer_is_looked_at_before_it_is_ma
         arrived(&browser, "main", "131 models").await?;
         ensure!(browser.find_all(By::Css(".held")).await?.is_empty(), "the filter is still on");
 
-        browser.goto(server.url("/transfers/new?source_base=mandoc/scribe-v1&source_tuned=mandoc/scribe-v1-de"))
+        browser
+            .goto(server.url("/transfers/new?source_base=mandoc/scribe-v1&source_tuned=mandoc/scribe-v1-de"))
             .await?;
         fill(&browser, "target_base", "mandoc/scribe-v1.1").await?;
         press(&browser, "Check").await?;
@@ -144,6 +145,9 @@ async fn a_tree_is_filtered_by_chips_and_a_transfer_is_looked_at_before_it_is_ma
         ensure!(told.contains("39 of 39") && told.contains("100.0 %"), "{told}");
 
         browser.goto(server.url("/mandoc/scribe-v1-de")).await?;
+        if scripts == "on" {
+            arrived(&browser, "[hx-get]", "community/scribe-de-code").await?;
+        }
         follow(&browser, "Pin").await?;
         arrived(&browser, ".pinned", "mandoc/scribe-v1-de").await?;
         arrived(&browser, ".results li", "community/scribe-de-code").await?;

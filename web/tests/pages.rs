@@ -123,6 +123,16 @@ async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
 }
 
 #[actix_web::test]
+async fn the_nearest_models_come_as_a_part_of_a_page() {
+    for address in ["/org/name/kin", "/gpt2/kin"] {
+        let (status, _, body) = ask(HOSTILE, test::TestRequest::get().uri(address)).await;
+
+        assert_eq!(status, StatusCode::OK, "{address}");
+        assert!(body.contains("cosine about 0.988") && !body.contains("<script>"), "{address}: {body}");
+    }
+}
+
+#[actix_web::test]
 async fn what_does_not_exist_is_a_page_too() {
     for address in [
         "/no/model",

@@ -152,24 +152,45 @@ impl Forest {
         }
     }
 
-    /// Edges to the children of a model that stay, ranked.
-    pub(super) fn kept_children(&self, sifted: &Sifted, node: NodeIndex) -> Vec<EdgeIndex> {
+    /// Places of the children of a model that stay, ranked, and how many models stay at and below each.
+    pub(super) fn kept_children(&self, sifted: &Sifted, node: NodeIndex) -> Vec<(u32, u64)> {
         let own = self.own_children(node);
         let size = self.below[node.index()] as usize;
         if own.len() * SPARSE < size {
-            let child = |edge: &&EdgeIndex| {
-                self.graph.edge_endpoints(**edge).is_some_and(|(_, child)| self.kept_of(sifted, child) > 0)
+            let child = |edge: &EdgeIndex| {
+                let (_, child) = self.graph.edge_endpoints(*edge)?;
+                Some((self.preorder.place[child.index()], self.kept_of(sifted, child)))
             };
-            return own.iter().filter(child).copied().collect();
+            return own.iter().filter_map(child).filter(|(_, kept)| *kept > 0).collect();
         }
         let place = self.preorder.place[node.index()] as usize;
         let depth = self.preorder.depth[place] + 1;
-        let stays = |at: &usize| {
-            let at = at.wrapping_sub(sifted.first);
-            sifted.before.get(at).zip(sifted.before.get(at + 1)).is_some_and(|(before, after)| before < after)
+        let mut found = Vec::new();
+        // What is below a child ends where its next sibling stands.
+        let mut take = |from: usize, to: usize| {
+            let before = |at: usize| sifted.before.get(at.wrapping_sub(sifted.first)).copied();
+            let kept = before(from).zip(before(to)).map_or(0, |(before, after)| after - before);
+            if kept > 0 {
+                found.push((u32::try_from(from).unwrap_or(u32::MAX), u64::from(kept)));
+            }
         };
-        let children = (place + 1..place + size).filter(|at| self.preorder.depth[*at] == depth).filter(stays);
-        children.filter_map(|at| self.primary[self.preorder.node[at].index()]).collect()
+        let mut last = None;
+        for at in place + 1..place + size {
+            if self.preorder.depth[at] == depth
+                && let Some(before) = last.replace(at)
+            {
+                take(before, at);
+            }
+        }
+        if let Some(last) = last {
+            take(last, place + size);
+        }
+        found
+    }
+
+    /// The model at a place.
+    pub(super) fn at_place(&self, at: u32) -> Option<NodeIndex> {
+        self.preorder.node.get(at as usize).copied()
     }
 
     /// Places of the children under a model that pass, ranked. Only where every model is shown as itself.
@@ -186,8 +207,7 @@ impl Forest {
 
     /// The child's end of the edge to the model at a place from the parent that it hangs under.
     pub(super) fn to_place(&self, at: u32) -> Option<Link> {
-        let node = *self.preorder.node.get(at as usize)?;
-        self.to_child(self.primary[node.index()]?)
+        self.to_child(self.primary[self.at_place(at)?.index()]?)
     }
 }
 

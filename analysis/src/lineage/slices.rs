@@ -3,11 +3,7 @@
 use std::cmp::Reverse;
 
 use domain::Relation;
-use petgraph::{
-    Direction,
-    graph::{EdgeIndex, NodeIndex},
-    visit::EdgeRef,
-};
+use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
 
 use super::{forest::Forest, preorder::Sifted};
 
@@ -54,39 +50,47 @@ impl Forest {
     /// only what stays is there and counted.
     pub fn slices(&self, id: i64, (levels, least): (usize, u64), sifted: Option<&Sifted>) -> Vec<Slice> {
         let Some(root) = self.index.get(id) else { return Vec::new() };
-        let size_of = |node| sifted.map_or_else(|| self.size_of(node), |sifted| self.kept_of(sifted, node));
         let mut slices = vec![Slice {
             id,
             depth: 0,
             parent: None,
             relation: self.primary[root.index()].map(|edge| self.graph[edge].relation),
             start: 0,
-            size: size_of(root),
+            size: sifted.map_or_else(|| self.size_of(root), |sifted| self.kept_of(sifted, root)),
             small: Small::default(),
         }];
         let mut nodes = vec![root];
         let mut at = 0;
         while at < slices.len() {
             let above = slices[at];
-            let edges = match sifted {
-                Some(sifted) => self.kept_children(sifted, nodes[at]),
-                None => self
-                    .graph
-                    .edges_directed(nodes[at], Direction::Outgoing)
-                    .filter(|edge| self.primary[edge.target().index()] == Some(edge.id()))
-                    .map(|edge| edge.id())
-                    .collect(),
+            let large = |size: u64| above.depth < levels && size >= least;
+            let (mut children, mut small) = (Vec::new(), Small::default());
+            let mut take = |size: u64, node: Option<NodeIndex>| match node {
+                Some(node) => children.push((node, size)),
+                None => {
+                    small.branches += 1;
+                    small.models += size;
+                }
             };
-            let child = |edge: EdgeIndex| self.graph.edge_endpoints(edge).map(|(_, child)| child);
-            let mut children: Vec<NodeIndex> = edges.into_iter().filter_map(child).collect();
-            let large = |node: &NodeIndex| above.depth < levels && size_of(*node) >= least;
-            let small: Vec<NodeIndex> = children.extract_if(.., |node| !large(node)).collect();
-            children.sort_unstable_by_key(|node| {
-                (Reverse(size_of(*node)), self.graph[*node].name.as_str(), self.graph[*node].id)
+            match sifted {
+                Some(sifted) => {
+                    for (place, size) in self.kept_children(sifted, nodes[at]) {
+                        take(size, large(size).then(|| self.at_place(place)).flatten());
+                    }
+                }
+                None => {
+                    let edges = self.graph.edges_directed(nodes[at], Direction::Outgoing);
+                    for edge in edges.filter(|edge| self.primary[edge.target().index()] == Some(edge.id())) {
+                        let size = self.size_of(edge.target());
+                        take(size, large(size).then(|| edge.target()));
+                    }
+                }
+            }
+            children.sort_unstable_by_key(|(node, size)| {
+                (Reverse(*size), self.graph[*node].name.as_str(), self.graph[*node].id)
             });
             let mut start = above.start;
-            for node in children {
-                let size = size_of(node);
+            for (node, size) in children {
                 slices.push(Slice {
                     id: self.graph[node].id,
                     depth: above.depth + 1,
@@ -99,8 +103,7 @@ impl Forest {
                 nodes.push(node);
                 start += size;
             }
-            slices[at].small =
-                Small { branches: small.len() as u64, models: small.into_iter().map(size_of).sum(), start };
+            slices[at].small = Small { start, ..small };
             at += 1;
         }
         slices

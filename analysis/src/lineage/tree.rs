@@ -1,6 +1,6 @@
 //! The piece of a family tree around one model, as a flat list so that its depth cannot hurt.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::fmt::Write as _;
 
 use domain::Relation;
 use serde::Serialize;
@@ -138,11 +138,20 @@ impl Forest {
         options: &SubtreeOptions,
     ) -> Option<(Vec<Link>, usize)> {
         let at = self.index.get(id).filter(|_| generation <= options.down)?;
-        let edges = match sifted {
-            Some(sifted) => Cow::Owned(self.kept_children(sifted, at)),
-            None => Cow::Borrowed(self.own_children(at)),
+        let Some(sifted) = sifted else {
+            let own = self.own_children(at);
+            return Some((self.ranked_links(own, options.cap, |_| true), own.len()));
         };
-        Some((self.ranked_links(&edges, options.cap, |_| true), edges.len()))
+        let kept = self.kept_children(sifted, at);
+        let links = match self.veils_nothing() {
+            true => kept.iter().take(options.cap).filter_map(|(place, _)| self.to_place(*place)).collect(),
+            false => {
+                let edge = |(place, _): &(u32, u64)| self.primary[self.at_place(*place)?.index()];
+                let edges: Vec<_> = kept.iter().filter_map(edge).collect();
+                self.ranked_links(&edges, options.cap, |_| true)
+            }
+        };
+        Some((links, kept.len()))
     }
 
     fn push(&self, tree: &mut Tree, id: i64, parent: Option<usize>) -> usize {

@@ -11,6 +11,7 @@ pub mod families;
 pub mod home;
 pub mod icicle;
 pub mod jobs;
+pub mod kin;
 pub mod kinship;
 pub mod lineage;
 pub mod login;

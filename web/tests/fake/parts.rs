@@ -16,7 +16,7 @@ impl Fake {
     }
 
     pub fn model_page(&self, name: &str) -> Result<Option<ModelPage>> {
-        if name.starts_with("no/") || name.ends_with("/lineage") {
+        if name.starts_with("no/") || name.ends_with("/lineage") || name.ends_with("/kin") {
             return Ok(None);
         }
         if name == "broken/store" {
