@@ -28,7 +28,7 @@ pub struct FindQuery {
     /// Only models that are more than a name.
     pub no_ghosts: bool,
     pub order: Order,
-    /// Orders by kinship to this model instead: see [`crate::pinned`].
+    /// Orders by kinship to this model instead, and leaves out models of another layout or without sketches.
     pub pin: Option<String>,
     /// `next` of the page before.
     pub cursor: Option<String>,

@@ -24,7 +24,7 @@ impl Narrowing {
         *self == Self::default()
     }
 
-    /// The values of each of [`Self::SIDES`].
+    /// The values of relation, licence and size.
     pub fn sides(&self) -> [&Vec<String>; 3] {
         [&self.relation, &self.license, &self.size]
     }
