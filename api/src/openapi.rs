@@ -21,6 +21,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::contents::list_files,
         crate::contents::list_tensors,
         crate::contents::get_provenance,
+        crate::contents::get_manifest,
         crate::compare::compare_revisions,
         crate::upload::upload_model,
         crate::advisories::list_advisories,
@@ -80,6 +81,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::jobs_api::get_job,
         crate::job_events::job_events,
         crate::jobs_api::cancel_job,
+        crate::jobs_api::retry_job,
         crate::download::get_blob,
         crate::download::resolve_file,
     )

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The interpreter that `STEMMA_TEST_PYTHON` names; `scripts/test` makes one and sets it.
 pub(crate) fn interpreter() -> Option<PathBuf> {
@@ -48,8 +49,10 @@ pub fn hub_clients() -> Vec<(PathBuf, Settings)> {
 /// When the program fails or prints something else.
 pub fn python(program: &str, arguments: &[&str]) -> Result<Option<Value>> {
     let Some(interpreter) = interpreter() else { return Ok(None) };
+    let folder = TempDir::with_prefix("stemma-python-")?;
     let out = tool(&interpreter, program)
         .args(arguments)
+        .env("TMPDIR", folder.path())
         .envs([("HF_HUB_OFFLINE", "1"), ("TOKENIZERS_PARALLELISM", "false")])
         .output()
         .context("STEMMA_TEST_PYTHON cannot be started")?;

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     places::{Places, circles, in_order},
+    preorder::Preorder,
     ranked::Ranked,
 };
 
@@ -30,6 +31,8 @@ pub struct Node {
     pub ghost: bool,
     pub downloads: i64,
     pub license: Option<String>,
+    /// Position of its class of size in [`crate::catalogue::SIZES`].
+    pub size: Option<u8>,
 }
 
 /// "child descends from parent".
@@ -83,6 +86,7 @@ pub struct Forest {
     /// Models below each by first parents, itself among them.
     pub(super) below: Arc<Vec<u32>>,
     pub(super) ranked: Arc<Ranked>,
+    pub(super) preorder: Arc<Preorder>,
     families: Arc<Vec<Family>>,
     rejected: Arc<Vec<i64>>,
     restated: Arc<Vec<(i64, EdgeStatus)>>,
@@ -142,6 +146,7 @@ impl Forest {
             root: Arc::default(),
             below: Arc::default(),
             ranked: Arc::new(ranked),
+            preorder: Arc::default(),
             families: Arc::default(),
             rejected: Arc::new(rejected),
             restated: Arc::new(restated),
@@ -161,6 +166,7 @@ impl Forest {
             ghost: true,
             downloads: 0,
             license: None,
+            size: None,
         };
         Self { veiled: hidden.into_iter().map(|id| (id, ghost(id))).collect(), ..self.clone() }
     }
@@ -168,6 +174,11 @@ impl Forest {
     /// Whether nothing but its place is told of a model.
     pub fn is_veiled(&self, id: i64) -> bool {
         self.veiled.contains_key(&id)
+    }
+
+    /// Models of which nothing but their place is told.
+    pub(super) fn veiled_ids(&self) -> impl Iterator<Item = i64> {
+        self.veiled.keys().copied()
     }
 
     /// Whether every model is shown as itself.
@@ -229,6 +240,7 @@ impl Forest {
             }
         }
         self.below = Arc::new(below);
+        self.preorder = Arc::new(Preorder::of(self, &order));
         for node in order {
             if let Some(parent) = self.primary_of(node) {
                 root[node.index()] = root[parent.index()];

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use domain::Relation;
 use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
 
-use super::forest::Forest;
+use super::{forest::Forest, preorder::Sifted};
 
 /// A model with everything below it by first parents, as an interval of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +46,9 @@ impl Forest {
     }
 
     /// The branches below a model that hold at least `least` models, at most `levels` generations down; the largest of
-    /// siblings first, then by name. A parent stands before its children. Empty for an unknown model.
-    pub fn slices(&self, id: i64, (levels, least): (usize, u64)) -> Vec<Slice> {
+    /// siblings first, then by name. A parent stands before its children. Empty for an unknown model. Of a sifted tree
+    /// only what stays is there and counted.
+    pub fn slices(&self, id: i64, (levels, least): (usize, u64), sifted: Option<&Sifted>) -> Vec<Slice> {
         let Some(root) = self.index.get(id) else { return Vec::new() };
         let mut slices = vec![Slice {
             id,
@@ -55,27 +56,41 @@ impl Forest {
             parent: None,
             relation: self.primary[root.index()].map(|edge| self.graph[edge].relation),
             start: 0,
-            size: self.size_of(root),
+            size: sifted.map_or_else(|| self.size_of(root), |sifted| self.kept_of(sifted, root)),
             small: Small::default(),
         }];
         let mut nodes = vec![root];
         let mut at = 0;
         while at < slices.len() {
             let above = slices[at];
-            let mut children: Vec<NodeIndex> = self
-                .graph
-                .edges_directed(nodes[at], Direction::Outgoing)
-                .filter(|edge| self.primary[edge.target().index()] == Some(edge.id()))
-                .map(|edge| edge.target())
-                .collect();
-            let large = |node: &NodeIndex| above.depth < levels && self.size_of(*node) >= least;
-            let small: Vec<NodeIndex> = children.extract_if(.., |node| !large(node)).collect();
-            children.sort_unstable_by_key(|node| {
-                (Reverse(self.size_of(*node)), self.graph[*node].name.as_str(), self.graph[*node].id)
+            let large = |size: u64| above.depth < levels && size >= least;
+            let (mut children, mut small) = (Vec::new(), Small::default());
+            let mut take = |size: u64, node: Option<NodeIndex>| match node {
+                Some(node) => children.push((node, size)),
+                None => {
+                    small.branches += 1;
+                    small.models += size;
+                }
+            };
+            match sifted {
+                Some(sifted) => {
+                    for (place, size) in self.kept_children(sifted, nodes[at]) {
+                        take(size, large(size).then(|| self.at_place(place)).flatten());
+                    }
+                }
+                None => {
+                    let edges = self.graph.edges_directed(nodes[at], Direction::Outgoing);
+                    for edge in edges.filter(|edge| self.primary[edge.target().index()] == Some(edge.id())) {
+                        let size = self.size_of(edge.target());
+                        take(size, large(size).then(|| edge.target()));
+                    }
+                }
+            }
+            children.sort_unstable_by_key(|(node, size)| {
+                (Reverse(*size), self.graph[*node].name.as_str(), self.graph[*node].id)
             });
             let mut start = above.start;
-            for node in children {
-                let size = self.size_of(node);
+            for (node, size) in children {
                 slices.push(Slice {
                     id: self.graph[node].id,
                     depth: above.depth + 1,
@@ -88,11 +103,7 @@ impl Forest {
                 nodes.push(node);
                 start += size;
             }
-            slices[at].small = Small {
-                branches: small.len() as u64,
-                models: small.into_iter().map(|node| self.size_of(node)).sum(),
-                start,
-            };
+            slices[at].small = Small { start, ..small };
             at += 1;
         }
         slices

@@ -36,6 +36,7 @@ pub const CODES: &[Code] = &[
     code("bad_tensor_name", 422, "A tensor's name is empty, too long or holds control characters."),
     code("bad_token", 401, "The access token is unknown, revoked or expired."),
     code("bad_user", 422, "The text is not the name of a user."),
+    code("blob_damaged", 500, "Stored bytes are not what their digest says; bring the model in again."),
     code("blob_io", 500, "The blob folder could not be read or written."),
     code("blob_missing", 404, "The bytes of a file are not stored; upload or import it again."),
     code("blob_store", 503, "The blob store does not answer."),

@@ -37,6 +37,7 @@ fn main() -> std::io::Result<()> {
         ghost: false,
         downloads: 0,
         license: None,
+        size: None,
     });
     let edges = (0..).zip(edges).map(|(id, (parent, child))| ForestEdge {
         id,

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use analysis::lineage::{Forest, ForestEdge, Node};
+use analysis::{
+    catalogue::size_class,
+    lineage::{Forest, ForestEdge, Node},
+};
 use store::Store;
 use tokio::sync::Mutex;
 
@@ -99,6 +102,7 @@ impl Forests {
                     ghost: row.ghost,
                     downloads: row.downloads.unwrap_or_default(),
                     license: row.license,
+                    size: row.parameters.and_then(|parameters| u8::try_from(size_class(parameters)).ok()),
                 }),
                 edges.into_iter().map(|row| ForestEdge {
                     id: row.id,

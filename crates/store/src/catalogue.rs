@@ -38,12 +38,14 @@ pub struct CatalogueRow {
     pub tags: Vec<String>,
     pub languages: Vec<String>,
     pub has_weights: bool,
+    /// Kinship is answered from its sketches.
+    pub sketched: bool,
     /// How it descends from its accepted parents.
     pub relations: Vec<Relation>,
 }
 
 const COLUMNS: &str = "id, key, ghost, org, license, pipeline_tag, library, model_type, architecture, dtype, \
-    parameters, downloads, likes, created_at, last_modified, tags, languages, has_weights";
+    parameters, downloads, likes, created_at, last_modified, tags, languages, has_weights, sketched";
 
 const MODELS: Whole = Whole { table: "models", key: "id", columns: COLUMNS, only: "TRUE" };
 
@@ -120,6 +122,7 @@ fn model(row: &QueryResult) -> Result<CatalogueRow> {
         tags: json(row, "tags")?,
         languages: json(row, "languages")?,
         has_weights: get(row, "has_weights")?,
+        sketched: get(row, "sketched")?,
         relations: Vec::new(),
     })
 }
@@ -161,6 +164,8 @@ struct Packed {
     languages: String,
     #[serde(deserialize_with = "truth")]
     has_weights: bool,
+    #[serde(deserialize_with = "truth")]
+    sketched: bool,
 }
 
 impl TryFrom<Packed> for CatalogueRow {
@@ -188,6 +193,7 @@ impl TryFrom<Packed> for CatalogueRow {
             tags: list(&row.tags)?,
             languages: list(&row.languages)?,
             has_weights: row.has_weights,
+            sketched: row.sketched,
             relations: Vec::new(),
         })
     }
