@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Models tried as the base and as parents: those nearest to the child.
-const NEAREST: usize = 10;
+const NEAREST: usize = 20;
 const PARENTS: usize = 6;
 /// Elements of all matrices that are looked at.
 const LOOKED_AT: usize = 1 << 15;

@@ -84,7 +84,8 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         family::Known { subjects, facts: &facts, relations: &relations, orders: &orders, sketches: None };
     let (mut parents, families) = structured(&known, progress)?;
     for (child, of) in stacked::stacked(subjects, &facts) {
-        if !of.iter().any(|parent| descends(subjects, &parents, (&parent.id, child))) {
+        let copied = parents[child].iter().any(|parent| parent.relation == Kind::Duplicate);
+        if !copied && !of.iter().any(|parent| descends(subjects, &parents, (&parent.id, child))) {
             parents[child] = of;
         }
     }

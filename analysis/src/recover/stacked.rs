@@ -29,12 +29,17 @@ pub(super) fn stacked(subjects: &[Subject], facts: &[Option<Facts>]) -> Vec<(usi
             homes.entry(layer).or_default().insert(model);
         });
     }
-    // All of a layer's models besides the one that asks.
-    let others = |model: usize, layer: &Layer| -> BTreeSet<usize> {
-        homes.get(layer).into_iter().flatten().copied().filter(|&other| other != model).collect()
-    };
     let within = |model: usize, other: usize| layers[model].iter().all(|layer| homes[layer].contains(&other));
-    let whole = |model: &usize| !(0..layers.len()).any(|other| other != *model && within(*model, other));
+    // All of a layer's models besides the one that asks and its copies.
+    let others = |model: usize, layer: &Layer| -> BTreeSet<usize> {
+        let homes = homes.get(layer).into_iter().flatten().copied();
+        homes.filter(|&other| other != model && !within(model, other)).collect()
+    };
+    // A model that holds the layers of another several times was made of that.
+    let part = |model: usize, other: usize| {
+        within(model, other) && (!within(other, model) || layers[other].len() < layers[model].len())
+    };
+    let whole = |model: &usize| !(0..layers.len()).any(|other| other != *model && part(*model, other));
     let found = (0..layers.len()).filter(|&model| layers[model].len() > 1 && whole(&model));
     found
         .filter_map(|model| {

@@ -104,6 +104,21 @@ impl Weights {
         other
     }
 
+    /// The layers of some models one above another, with the rest of the first.
+    fn stacked(layers: &[(&Self, usize)]) -> Self {
+        let mut tensors: Vec<_> =
+            layers[0].0.0.iter().filter(|(name, ..)| !name.contains("layers")).cloned().collect();
+        for (at, (model, layer)) in layers.iter().enumerate() {
+            let own = format!(".layers.{layer}.");
+            tensors.extend(model.0.iter().filter(|(name, ..)| name.contains(&own)).map(
+                |(name, shape, values)| {
+                    (name.replace(&own, &format!(".layers.{at}.")), *shape, values.clone())
+                },
+            ));
+        }
+        Self(tensors)
+    }
+
     fn quantised(&self, levels: f64) -> Self {
         let mut coarse = self.clone();
         for (_, shape, values) in &mut coarse.0 {
@@ -236,6 +251,28 @@ fn a_shuffled_residual_stream_and_shuffled_heads_are_put_in_order_again() {
     assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
     assert_eq!(parents(&report, "stranger"), []);
     assert_eq!(report.families.len(), 2);
+}
+
+#[test]
+fn layers_of_two_models_stacked_are_a_merge_of_both_and_layers_of_one_are_not() {
+    let base = Weights::random(1);
+    let (a, b) = (base.trained(3, 0.05), base.trained(4, 0.05));
+    let subjects = [
+        base.stored("base", Dtype::Bf16),
+        a.stored("a", Dtype::Bf16),
+        b.stored("b", Dtype::Bf16),
+        Weights::stacked(&[(&a, 0), (&a, 1), (&b, 1), (&b, 2)]).stored("merge", Dtype::Bf16),
+        Weights::stacked(&[(&a, 0), (&a, 1), (&a, 1), (&a, 2)]).stored("deeper", Dtype::Bf16),
+        a.stored("a-again", Dtype::Bf16),
+    ];
+
+    let report = asked(&subjects);
+
+    let mut merged = parents(&report, "merge");
+    merged.sort_by_key(|parent| parent.0);
+    assert_eq!(merged, [("a", Kind::Merge), ("b", Kind::Merge)]);
+    assert_eq!(parents(&report, "deeper"), [("a", Kind::Extended)]);
+    assert_eq!(parents(&report, "a-again"), [("a", Kind::Duplicate)]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn node(id: i64, name: &str, license: Option<&str>) -> Node {
         ghost: license.is_none(),
         downloads: 10 * id,
         license: license.map(str::to_owned),
+        size: None,
     }
 }
 
