@@ -1,10 +1,12 @@
 //! Many short texts in one: a list of them, and a set that numbers each distinct one.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
 
 /// Texts by position.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     text: String,
     ends: Vec<u32>,
 }
@@ -40,7 +42,7 @@ impl Lines {
 }
 
 /// Distinct words by number; number 0 is the empty word, which stands for "unknown".
-pub(super) struct Words {
+pub(crate) struct Words {
     lines: Lines,
     /// One more than the number of the word that hashes here, with the next free place after a clash; 0 where none is.
     table: Vec<u32>,
@@ -49,13 +51,18 @@ pub(super) struct Words {
 
 impl Default for Words {
     fn default() -> Self {
-        let mut words = Self { lines: Lines::default(), table: vec![0; 16], hasher: RandomState::new() };
+        let mut words = Self::bare();
         words.intern("");
         words
     }
 }
 
 impl Words {
+    /// No words yet, not even the empty one.
+    pub fn bare() -> Self {
+        Self { lines: Lines::default(), table: vec![0; 16], hasher: RandomState::default() }
+    }
+
     /// The number of a word, a new one when it is not known yet.
     pub fn intern(&mut self, word: &str) -> u32 {
         if (self.lines.len() + 1) * 4 > self.table.len() * 3 {
@@ -80,6 +87,11 @@ impl Words {
 
     pub fn len(&self) -> usize {
         self.lines.len()
+    }
+
+    /// The words alone, by number.
+    pub fn into_lines(self) -> Lines {
+        self.lines
     }
 
     pub fn shrink(&mut self) {

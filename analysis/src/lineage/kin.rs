@@ -56,7 +56,7 @@ impl Forest {
     /// are looked at, as the ranks put them by name.
     fn plain_kin(&self, id: i64, query: &KinQuery) -> Kin {
         let none = Kin { links: Vec::new(), total: 0, next: None };
-        let Some(at) = self.index.get(id) else { return none };
+        let Some(at) = self.place(id) else { return none };
         let downloads = |link: &Link| self.node(link.id).map_or(0, |node| node.downloads);
         let rank = |link: &Link| (downloads(link), link.id);
         let (mut links, mut total) = (Vec::new(), 0);

@@ -2,9 +2,11 @@
 
 mod claims;
 mod forest;
+mod graph;
 mod kin;
 mod neighbourhood;
 mod normalise;
+mod numbers;
 mod places;
 mod ranked;
 mod reach;
@@ -18,10 +20,11 @@ mod walk;
 mod forest_tests;
 
 pub use claims::claims;
-pub use forest::{Family, Forest, ForestEdge, Link, Node};
+pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::normalise;
+pub(crate) use places::Places;
 pub use reach::{Reached, Toward, Walk};
 pub use slices::{Slice, Small};
 pub use tree::{Relative, SubtreeOptions, Tree, TreeNode};

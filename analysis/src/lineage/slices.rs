@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use domain::Relation;
-use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
+use petgraph::graph::{EdgeIndex, NodeIndex};
 
 use super::forest::Forest;
 
@@ -38,7 +38,7 @@ pub struct Small {
 impl Forest {
     /// Models below one by first parents, itself among them; 0 for an unknown one.
     pub fn family_size(&self, id: i64) -> u64 {
-        self.index.get(id).map_or(0, |node| self.size_of(node))
+        self.place(id).map_or(0, |node| self.size_of(node))
     }
 
     pub(super) fn size_of(&self, node: NodeIndex) -> u64 {
@@ -48,12 +48,13 @@ impl Forest {
     /// The branches below a model that hold at least `least` models, at most `levels` generations down; the largest of
     /// siblings first, then by name. A parent stands before its children. Empty for an unknown model.
     pub fn slices(&self, id: i64, (levels, least): (usize, u64)) -> Vec<Slice> {
-        let Some(root) = self.index.get(id) else { return Vec::new() };
+        let Some(root) = self.place(id) else { return Vec::new() };
+        let relation = |node| self.primary_edge(node).map(|edge: EdgeIndex| self.graph.edge(edge).relation);
         let mut slices = vec![Slice {
             id,
             depth: 0,
             parent: None,
-            relation: self.primary[root.index()].map(|edge| self.graph[edge].relation),
+            relation: relation(root),
             start: 0,
             size: self.size_of(root),
             small: Small::default(),
@@ -63,24 +64,24 @@ impl Forest {
         while at < slices.len() {
             let above = slices[at];
             let mut children: Vec<NodeIndex> = self
-                .graph
-                .edges_directed(nodes[at], Direction::Outgoing)
-                .filter(|edge| self.primary[edge.target().index()] == Some(edge.id()))
-                .map(|edge| edge.target())
+                .own_children(nodes[at])
+                .iter()
+                .filter_map(|edge| self.graph.edge_endpoints(*edge))
+                .map(|(_, child)| child)
                 .collect();
             let large = |node: &NodeIndex| above.depth < levels && self.size_of(*node) >= least;
             let small: Vec<NodeIndex> = children.extract_if(.., |node| !large(node)).collect();
             children.sort_unstable_by_key(|node| {
-                (Reverse(self.size_of(*node)), self.graph[*node].name.as_str(), self.graph[*node].id)
+                (Reverse(self.size_of(*node)), self.graph.name(*node), self.graph.id(*node))
             });
             let mut start = above.start;
             for node in children {
                 let size = self.size_of(node);
                 slices.push(Slice {
-                    id: self.graph[node].id,
+                    id: self.graph.id(node),
                     depth: above.depth + 1,
                     parent: Some(at),
-                    relation: self.primary[node.index()].map(|edge| self.graph[edge].relation),
+                    relation: relation(node),
                     start,
                     size,
                     small: Small::default(),

@@ -85,10 +85,10 @@ impl Forest {
         line.truncate(above.saturating_add(1));
         for node in line.into_iter().rev() {
             let parent = tree.nodes.len().checked_sub(1);
-            self.push(&mut tree, self.graph[node].id, parent);
+            self.push(&mut tree, self.graph.id(node), parent);
         }
         tree.focus = tree.nodes.len().saturating_sub(1);
-        if let Some(at) = self.index.get(id) {
+        if let Some(at) = self.place(id) {
             let others = self.ranked_links(self.other_children(at), usize::MAX, wanted);
             tree.other_children = others.into_iter().filter_map(|link| self.relative(link)).collect();
         }
@@ -121,7 +121,7 @@ impl Forest {
             return;
         }
         let wanted = |link: &Link| options.relations.is_empty() || options.relations.contains(&link.relation);
-        let Some(at) = self.index.get(id) else { return };
+        let Some(at) = self.place(id) else { return };
         // More than the cap are never taken from here.
         let children = self.ranked_links(self.own_children(at), options.cap, wanted);
         waiting.extend(children.into_iter().rev().map(|link| (link.id, parent, generation)));
@@ -131,16 +131,16 @@ impl Forest {
         let Some(node) = self.node(id) else { return tree.nodes.len() };
         let mut parents = self.parents(id);
         let primary = parents.iter().position(|link| link.primary).map(|at| parents.remove(at));
-        let children = self.index.get(id).map_or(0, |at| self.own_children(at).len());
+        let children = self.place(id).map_or(0, |at| self.own_children(at).len());
         let depth = parent.map_or(0, |at| tree.nodes[at].depth + 1);
         if let Some(at) = parent {
             tree.nodes[at].hidden = tree.nodes[at].hidden.saturating_sub(1);
         }
         tree.nodes.push(TreeNode {
             id,
-            name: node.name.clone(),
+            name: node.name.to_owned(),
             ghost: node.ghost,
-            license: node.license.clone(),
+            license: node.license.map(str::to_owned),
             downloads: node.downloads,
             depth,
             parent,
@@ -156,7 +156,7 @@ impl Forest {
     fn relative(&self, link: Link) -> Option<Relative> {
         let node = self.node(link.id)?;
         let Link { id, relation, proposed, .. } = link;
-        Some(Relative { id, name: node.name.clone(), ghost: node.ghost, relation, proposed })
+        Some(Relative { id, name: node.name.to_owned(), ghost: node.ghost, relation, proposed })
     }
 }
 

@@ -186,7 +186,7 @@ async fn make(registry: &Registry, subject: Subject) -> Result<Report, Error> {
         }
         Subject::Names => {
             let mut names = NamingSurvey::default();
-            forest.nodes().filter(|node| !node.ghost).for_each(|node| names.add(&node.name));
+            forest.nodes().filter(|node| !node.ghost).for_each(|node| names.add(node.name));
             Ok(Report::Names(names.finish(limits.report_rows)))
         }
         Subject::Mutation | Subject::Drift => {
