@@ -300,41 +300,38 @@ impl Forest {
         &self.families
     }
 
-    /// Finds every model's root and the families, walking parents before children.
+    /// Finds every model's root and the families, walking children before parents and then the other way.
     fn plant(&mut self) {
-        let mut root: Vec<NodeIndex> = self.graph.node_indices().collect();
-        let mut depth = vec![0_u32; self.graph.node_count()];
         // Without cycles a topological order always exists.
         let order = in_order(&self.graph);
-        let mut trees = vec![(0_u32, 0_u32); self.graph.node_count()];
-        let mut below = vec![1; self.graph.node_count()];
+        let mut below = vec![1_u32; order.len()];
+        let mut depth = vec![0_u32; order.len()];
         for &node in order.iter().rev() {
             if let Some(parent) = self.primary_of(node) {
                 below[parent.index()] += below[node.index()];
+                depth[parent.index()] = depth[parent.index()].max(depth[node.index()] + 1);
             }
         }
-        self.below = Arc::new(below);
-        for node in order {
-            if let Some(parent) = self.primary_of(node) {
-                root[node.index()] = root[parent.index()];
-                depth[node.index()] = depth[parent.index()] + 1;
-            }
-            let tree = &mut trees[root[node.index()].index()];
-            tree.0 += 1;
-            tree.1 = tree.1.max(depth[node.index()]);
-        }
+        let root = |node: &NodeIndex| below[node.index()] > 1 && self.primary_edge(*node).is_none();
         let mut families: Vec<(Family, &str)> = self
             .graph
             .node_indices()
-            .zip(trees)
-            .filter(|(_, (size, _))| *size > 1)
-            .map(|(root, (size, depth))| {
-                let family = Family { root: self.graph.id(root), size: size as usize, depth: depth as usize };
-                (family, self.graph.name(root))
+            .filter(root)
+            .map(|root| {
+                let (size, depth) = (below[root.index()] as usize, depth[root.index()] as usize);
+                (Family { root: self.graph.id(root), size, depth }, self.graph.name(root))
             })
             .collect();
         families.sort_unstable_by(|a, b| b.0.size.cmp(&a.0.size).then_with(|| a.1.cmp(b.1)));
         self.families = Arc::new(families.into_iter().map(|(family, _)| family).collect());
+        drop(depth);
+        let mut root: Vec<NodeIndex> = self.graph.node_indices().collect();
+        for node in order {
+            if let Some(parent) = self.primary_of(node) {
+                root[node.index()] = root[parent.index()];
+            }
+        }
+        self.below = Arc::new(below);
         self.root = Arc::new(root);
     }
 

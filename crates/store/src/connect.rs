@@ -214,7 +214,7 @@ async fn open_sqlite(url: &str, room: Room) -> Result<DatabaseConnection> {
             .row_buffer_size(AHEAD);
         match room {
             Room::Shared => {
-                sqlite.foreign_keys(true).synchronous(SqliteSynchronous::Full).pragma("cache_size", "-16000")
+                sqlite.foreign_keys(true).synchronous(SqliteSynchronous::Full).pragma("cache_size", "-4000")
             }
             // What fills it has the numbers of both ends of an edge from the same transaction: looking them up again
             // would read a page of each parent.
