@@ -3,7 +3,7 @@
 use domain::{EdgeStatus, Evidence, Relation, Source};
 use futures::{Stream, TryFutureExt as _, TryStreamExt as _};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Error, Result, Store,
@@ -38,14 +38,19 @@ pub struct ForestNodeRow {
     pub license: Option<String>,
 }
 
-/// What the forest needs of an edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the forest needs of an edge, in the order of its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct ForestEdgeRow {
     pub id: i64,
     pub child: i64,
     pub parent: i64,
     pub relation: Relation,
+    #[serde(deserialize_with = "status")]
     pub status: EdgeStatus,
+}
+
+fn status<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<EdgeStatus, D::Error> {
+    Ok(EdgeStatus::from_stored(&String::deserialize(from)?))
 }
 
 const COLUMNS: &str = "id, child, parent, as_written, relation, status, evidence";
@@ -111,7 +116,7 @@ impl Store {
         parts.try_flatten_stream()
     }
 
-    /// Every edge, rejected ones included, in parts.
+    /// Every edge, rejected ones included, in parts, ascending by number.
     pub fn forest_edges(&self) -> impl Stream<Item = Result<Vec<ForestEdgeRow>>> + '_ {
         let parts = async move {
             let last = self.last("edges").await?;
