@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use analysis::catalogue::{Facet, Order, SIZES};
 use domain::Relation;
 use http::{Problem, Result};
-use jobs::FindQuery;
+use jobs::{FindQuery, Registry};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -26,7 +26,7 @@ pub struct FacetValue {
 /// One side of the models found, the most frequent values first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FacetView {
-    /// The parameter that narrows by it: relation, architecture, size, dtype, license, task, library or weights.
+    /// The parameter that narrows by it: relation, architecture, size, dtype, license, task, library, weights or kinship.
     pub facet: String,
     /// At most 50; each counts the models that pass all other parameters and have this value.
     pub values: Vec<FacetValue>,
@@ -38,8 +38,14 @@ pub struct ModelPage {
     pub items: Vec<ModelSummary>,
     /// Pass as `cursor` for the next page.
     pub next: Option<String>,
-    /// Models on all pages; null for a moment after a start.
+    /// Models on all pages; null for a moment after a start, and with `tensor`.
     pub total: Option<u64>,
+    /// With `tensor`, where no model holds it: the nearest names that some model holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<String>,
+    /// With `sort=kinship`: about the cosine of each item's weights with those of the pinned model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kinship: Option<Vec<Option<f32>>>,
     /// Where `facets=true` asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facets: Option<Vec<FacetView>>,
@@ -74,7 +80,13 @@ pub struct ModelFilter {
     pub weights: Option<String>,
     /// The same as `weights`, as true or false.
     pub has_weights: Option<bool>,
-    /// downloads (default), created, modified, likes, parameters or name.
+    /// yes or no: whether kinship is answered from stored sketches.
+    pub kinship: Option<String>,
+    /// Models that hold a tensor of this name, the latest first; goes with `limit` and `cursor` alone.
+    pub tensor: Option<String>,
+    /// The model that `sort=kinship` goes by: models of its layout with stored sketches, nearest first, at most 1,000.
+    pub pin: Option<String>,
+    /// downloads (default), created, modified, likes, parameters or name; kinship with `pin`.
     pub sort: Option<String>,
     /// Whether to count the values of every facet.
     pub facets: Option<bool>,
@@ -107,6 +119,9 @@ fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
             return Err(Problem::bad_request(format!("weights is yes or no, not `{other}`")));
         }
     };
+    if let Some(word) = filter.kinship.as_deref().filter(|word| !matches!(*word, "yes" | "no")) {
+        return Err(Problem::bad_request(format!("kinship is yes or no, not `{word}`")));
+    }
     let all = [
         (Facet::Relation, relation.map(|relation| relation.to_string())),
         (Facet::Architecture, filter.architecture.clone()),
@@ -116,6 +131,7 @@ fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
         (Facet::Task, filter.task.clone().or_else(|| filter.pipeline_tag.clone())),
         (Facet::Library, filter.library.clone()),
         (Facet::Weights, weights),
+        (Facet::Kinship, filter.kinship.clone()),
     ];
     Ok(all
         .into_iter()
@@ -133,13 +149,22 @@ pub async fn list_models(
     filter: web::Query<ModelFilter>,
 ) -> Result<HttpResponse> {
     let filter = filter.into_inner();
+    if let Some(tensor) = &filter.tensor {
+        return holders(&request, &registry, (tensor, &filter)).await;
+    }
     let tags =
         filter.tag.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|tag| !tag.is_empty());
     let counted = filter.facets == Some(true);
+    let by_kinship = filter.sort.as_deref() == Some("kinship");
+    if by_kinship != filter.pin.is_some() {
+        let told = "`sort=kinship` goes with `pin`, the model that it is sorted by";
+        return Err(Problem::bad_request(told));
+    }
     let query = FindQuery {
         picks: picks(&filter)?,
         tags: tags.map(str::to_owned).collect(),
-        order: order(filter.sort.as_deref())?,
+        order: order(filter.sort.as_deref().filter(|_| !by_kinship))?,
+        pin: filter.pin.filter(|_| by_kinship),
         limit: page_size(&registry, filter.limit)?,
         values: if counted { VALUES } else { 0 },
         text: filter.search,
@@ -152,12 +177,52 @@ pub async fn list_models(
         facet: counts.facet.as_str().to_owned(),
         values: counts.values.into_iter().map(|(value, count)| FacetValue { value, count }).collect(),
     });
-    let body = ModelPage {
-        items: found.rows.iter().map(ModelSummary::from).collect(),
-        next: found.next,
-        total: found.total,
-        facets: counted.then(|| facets.collect()),
+    let kinship =
+        by_kinship.then(|| found.rows.iter().map(|row| found.kinship.get(&row.id).copied()).collect());
+    Ok(answer(
+        &request,
+        &ModelPage {
+            items: found.rows.iter().map(ModelSummary::from).collect(),
+            next: found.next,
+            total: found.total,
+            near: Vec::new(),
+            kinship,
+            facets: counted.then(|| facets.collect()),
+        },
+    ))
+}
+
+/// Models that hold a tensor.
+async fn holders(
+    request: &HttpRequest,
+    registry: &Registry,
+    (tensor, filter): (&str, &ModelFilter),
+) -> Result<HttpResponse> {
+    let alone = |part: &str| {
+        let key = part.split('=').next().unwrap_or_default();
+        matches!(key, "" | "tensor" | "limit" | "cursor")
     };
+    if let Some(other) = request.query_string().split('&').find(|part| !alone(part)) {
+        let told = format!("`tensor` goes with `limit` and `cursor` alone, not with `{other}`");
+        return Err(Problem::bad_request(told));
+    }
+    let limit = page_size(registry, filter.limit)?;
+    let found = jobs::holders(registry, tensor, (filter.cursor.as_deref(), limit)).await?;
+    Ok(answer(
+        request,
+        &ModelPage {
+            items: found.rows.iter().map(ModelSummary::from).collect(),
+            next: found.next,
+            total: None,
+            near: found.near,
+            kinship: None,
+            facets: None,
+        },
+    ))
+}
+
+/// A page with the address of the next one.
+fn answer(request: &HttpRequest, body: &ModelPage) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(next) = &body.next {
         let query: Vec<&str> = request
@@ -168,7 +233,7 @@ pub async fn list_models(
         let link = format!("</api/v1/models?{}&cursor={next}>; rel=\"next\"", query.join("&"));
         response.insert_header((header::LINK, link.replace("?&", "?")));
     }
-    Ok(response.json(body))
+    response.json(body)
 }
 
 /// What is typed so far.

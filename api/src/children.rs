@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, get, web};
-use analysis::lineage::KinQuery;
+use analysis::lineage::{KinQuery, Sieve};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -20,8 +20,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ChildrenQuery {
-    /// finetune, adapter, quantized, merge or transfer.
+    /// finetune, adapter, quantized, merge or transfer; several with commas between them.
     pub relation: Option<String>,
+    /// Licences as written, or permissive, share-alike, non-commercial, custom or unknown; several with commas.
+    pub license: Option<String>,
+    /// under-100m, 100m-1b, 1b-4b, 4b-10b, 10b-40b or over-40b; several with commas.
+    pub size: Option<String>,
     /// A part of the name.
     pub search: Option<String>,
     /// 1 to 100, default 20.
@@ -71,13 +75,17 @@ pub async fn get_children(
     children_of(&registry, &path.id(), &query).await
 }
 
+/// What passes of the children or the tree that is asked for.
+pub(crate) fn sieve(sides: [&Option<String>; 3]) -> Result<Sieve> {
+    Sieve::read(sides.map(|side| side.as_deref().unwrap_or_default())).map_err(Problem::bad_request)
+}
+
 /// The children of the model called `id`.
 pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
     let limit = page_size(registry, query.limit)?;
-    let relation = query.relation.as_deref().filter(|word| !word.is_empty());
     let wanted = KinQuery {
-        relation: relation.map(str::parse).transpose().map_err(Problem::bad_request)?,
+        sieve: sieve([&query.relation, &query.license, &query.size])?,
         text: query.search.clone().unwrap_or_default(),
         after: query.cursor.as_deref().map(jobs::kin_cursor).transpose()?,
         limit: usize::try_from(limit).unwrap_or(20),

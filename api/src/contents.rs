@@ -1,6 +1,6 @@
 //! What a model's current revision holds: its files and its tensors, page by page.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use domain::Digest;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -93,6 +93,46 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
         })
         .collect();
     Ok(HttpResponse::Ok().json(FilePage { items, next }))
+}
+
+/// Which revision.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ManifestQuery {
+    /// A branch, a tag, a commit or a digest; `main` unless given.
+    pub revision: Option<String>,
+}
+
+/// Every file of a revision with size, SHA-256, the time of its last check, the tensors in it and its address; and the
+/// weights by number format.
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), ManifestQuery), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/manifest")]
+pub async fn get_manifest(
+    request: HttpRequest,
+    registry: Seen,
+    path: web::Path<ModelPath>,
+    query: web::Query<ManifestQuery>,
+) -> Result<HttpResponse> {
+    manifest_of(&request, &registry, (&path.id(), &query)).await
+}
+
+/// The manifest of the model called `id`.
+pub async fn manifest_of(
+    request: &HttpRequest,
+    registry: &Registry,
+    (id, query): (&str, &ManifestQuery),
+) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
+    let origin = {
+        let info = request.connection_info();
+        format!("{}://{}", info.scheme(), info.host())
+    };
+    let asked = (row.name.as_str(), query.revision.as_deref());
+    match jobs::manifest(registry, asked, &origin).await? {
+        Some(manifest) => Ok(HttpResponse::Ok().json(manifest)),
+        None => Err(Problem::not_found(format!("a stored revision of `{}`", row.name))),
+    }
 }
 
 /// How the current revision was made, where it was made here: recipe, inputs by digest, what methods tell of each

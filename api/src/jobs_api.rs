@@ -1,13 +1,16 @@
-//! Jobs: list, look, cancel.
+//! Jobs: list, look, cancel, ask for again.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, web};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
-use store::JobRow;
+use store::{JobRow, LogLine};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{models::page_size, seen::Seen};
+
+/// Lines of a log that are answered.
+const LINES: u64 = 200;
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,6 +41,10 @@ pub struct JobView {
     pub created_at: i64,
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
+    /// The last 200 lines of what happened, oldest first; only the answer about one job holds them.
+    #[schema(value_type = Option<Vec<Object>>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Vec<LogLine>>,
     /// What computed it: `cpu`, `gpu`, or `gpu and cpu`; its result says why.
     pub device: String,
 }
@@ -58,6 +65,7 @@ impl From<JobRow> for JobView {
             total: row.total,
             attempts: row.attempts,
             request: None,
+            log: None,
             result: row.result,
             error_code: row.error_code,
             error: row.error_message,
@@ -129,7 +137,19 @@ pub async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
 #[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 200, body = JobView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/jobs/{id}")]
 pub async fn get_job(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(JobView::whole(find(&registry, &id).await?)))
+    let job = find(&registry, &id).await?;
+    let log = registry.store.job_log(&job.id, LINES).await?;
+    Ok(HttpResponse::Ok().json(JobView { log: Some(log), ..JobView::whole(job) }))
+}
+
+/// Ask for the same once more, as a new job, after a job of any kind failed or was cancelled.
+#[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/jobs/{id}/retry")]
+pub async fn retry_job(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
+    match jobs::retry(&registry, &id).await? {
+        Some(again) => Ok(accepted(&again)),
+        None => Err(Problem::not_found(format!("job `{id}`"))),
+    }
 }
 
 /// Cancel a job; a running one stops at its next block.

@@ -26,6 +26,7 @@ mod reports;
 mod searches;
 mod seen;
 mod service;
+mod sparql;
 mod suggestions;
 mod transfers;
 mod transplants;
@@ -56,6 +57,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(contents::list_files)
         .service(contents::list_tensors)
         .service(contents::get_provenance)
+        .service(contents::get_manifest)
         .service(compare::compare_revisions)
         .service(upload::upload_model)
         .service(advisories::list_advisories)
@@ -69,6 +71,8 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(edges::decide_edge)
         .service(edges::list_contradictions)
         .service(lineage::get_lineage)
+        .service(sparql::ask)
+        .service(sparql::ask_in_body)
         .service(children::get_children)
         .service(lineage::list_families)
         .service(relatives::get_relatives)
@@ -96,6 +100,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(job_events::job_events)
         .service(jobs_api::get_job)
         .service(jobs_api::cancel_job)
+        .service(jobs_api::retry_job)
         .service(download::get_blob)
         .service(download::resolve_file)
         .service(openapi::swagger())

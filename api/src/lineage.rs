@@ -15,6 +15,7 @@ use store::VerdictWord;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    children::sieve,
     models::{ModelPath, find, page_size},
     seen::Seen,
 };
@@ -31,6 +32,13 @@ pub struct LineageQuery {
     /// Most models in the tree, 500 unless given, at most 5,000; of children the most downloaded stay. The rest is counted
     /// in `hidden`, and listed page by page at `…/children`.
     pub limit: Option<usize>,
+    /// Only what descends like this below the model: finetune, adapter, quantized, merge or transfer; several with commas.
+    /// Whatever leads to a model that is shown stays.
+    pub relation: Option<String>,
+    /// Licences as written, or permissive, share-alike, non-commercial, custom or unknown; several with commas.
+    pub license: Option<String>,
+    /// under-100m, 100m-1b, 1b-4b, 4b-10b, 10b-40b or over-40b; several with commas.
+    pub size: Option<String>,
     /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, dot, graphml,
     /// newick, prov, cyclonedx, spdx.
     pub format: Option<String>,
@@ -79,7 +87,7 @@ pub struct TreeNodeView {
     pub contradicted: bool,
     /// Children under it in the whole forest.
     pub children: usize,
-    /// Children under it that are not in the list.
+    /// Children under it that are not in the list, but for those that the filter hides.
     pub hidden: usize,
     /// Parents beyond the primary one, at most 100.
     pub other_parents: Vec<LinkView>,
@@ -94,6 +102,8 @@ pub struct LineageView {
     pub focus: usize,
     /// Whether the limit cut nodes off.
     pub truncated: bool,
+    /// Models in the generations asked for that the filter hides.
+    pub hidden_by_filter: u64,
     /// Models below the one asked for by first parents.
     pub descendants: u64,
     /// Its children by relation, over all edges.
@@ -141,6 +151,7 @@ impl From<Tree> for LineageView {
             nodes: nodes.collect(),
             focus: tree.focus,
             truncated: tree.truncated,
+            hidden_by_filter: tree.sifted,
             descendants: 0,
             children: BTreeMap::new(),
             other_children,
@@ -164,7 +175,12 @@ pub async fn get_lineage(
 /// The tree around the model called `id`.
 pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
+    let sieve = sieve([&query.relation, &query.license, &query.size])?;
     if let Some(word) = query.format.as_deref().filter(|word| *word != "json") {
+        if !sieve.is_empty() {
+            let told = "a filter goes with format json; other formats are written whole";
+            return Err(Problem::bad_request(told.to_owned()));
+        }
         return export(registry, &row, (word, query)).await;
     }
     let forest = registry.forests.current().await?;
@@ -172,12 +188,8 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
     if !(1..=most).contains(&cap) {
         return Err(Problem::bad_request(format!("limit is 1 to {most}, not {cap}")));
     }
-    let options = SubtreeOptions {
-        up: query.up.unwrap_or(usize::MAX),
-        down: query.down.unwrap_or(1),
-        cap,
-        ..SubtreeOptions::default()
-    };
+    let options =
+        SubtreeOptions { up: query.up.unwrap_or(usize::MAX), down: query.down.unwrap_or(1), cap, sieve };
     let tree = forest.subtree(row.id, &options);
     let ids: Vec<i64> = tree.nodes.iter().map(|node| node.id).collect();
     let verdicts = registry.store.verdicts_of(&ids).await?;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     advisories::{advisories_of, feed_of},
     children::children_of,
-    contents::{files_of, provenance_of, tensors_of},
+    contents::{files_of, manifest_of, provenance_of, tensors_of},
     edges::{VerdictView, edges_of},
     lineage::lineage_of,
     relatives::relatives_of,
@@ -151,6 +151,7 @@ pub async fn get_model(
     match (path.org.as_deref(), path.name.as_str()) {
         (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "manifest") => manifest_of(&request, &registry, (bare, &asked(&request)?)).await,
         (Some(bare), "provenance") => provenance_of(&registry, bare).await,
         (Some(bare), "advisories") => advisories_of(&registry, bare).await,
         (Some(bare), "advisories.atom") => feed_of(&request, &registry, (bare, "atom")).await,

@@ -21,6 +21,8 @@ mod m0016_touched;
 mod m0017_access;
 mod m0018_hub;
 mod m0019_late_indexes;
+mod m0020_search;
+mod m0021_job_log;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -51,6 +53,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_access::Migration),
             Box::new(m0018_hub::Migration),
             Box::new(m0019_late_indexes::Migration),
+            Box::new(m0020_search::Migration),
+            Box::new(m0021_job_log::Migration),
         ]
     }
 }

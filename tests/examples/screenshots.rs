@@ -12,12 +12,14 @@ use stemma_tests::{Browser, client, stemma, steps::job_ended};
 use tempfile::TempDir;
 
 /// The name of a picture and the page it shows; `{job}` and `{advisory}` are those made for it.
-const PAGES: [(&str, &str); 16] = [
+const PAGES: [(&str, &str); 18] = [
     ("home", "/"),
     ("search", "/search?search=qwen&relation=finetune"),
     ("model", "/community/scribe-de-code"),
     ("gated", "/mandoc/scribe-v1-fr"),
     ("lineage", "/mandoc/scribe-v1/lineage?down=3"),
+    ("filter", "/meta-llama/Llama-3.1-8B/lineage?down=3&relation=finetune,merge&license=custom"),
+    ("pinned", "/search?pin=mandoc/scribe-v1-de&sort=kinship"),
     ("children", "/meta-llama/Llama-3.1-8B-Instruct/children"),
     ("icicle", "/meta-llama/Llama-3.1-8B/icicle"),
     ("atlas", "/atlas"),

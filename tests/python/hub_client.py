@@ -212,6 +212,10 @@ def models_are_listed_by_page_author_tag_and_parent():
     assert REPO in {model.id for model in api.list_models(filter="base_model:finetune:mandoc/scribe-v1")}
     assert PUSHED in {model.id for model in api.list_models(filter=["pushed-by-test"])}
     assert REPO in {model.id for model in api.list_models(filter="license:mit", sort="created_at")}
+    one = next(iter(api.list_models(search="first", full=True, cardData=True, fetch_config=True)))
+    assert "base_model:finetune:mandoc/scribe-v1" in one.tags and "license:mit" in one.tags, one.tags
+    assert one.card_data.license == "mit" and "data/big.bin" in {file.rfilename for file in one.siblings}
+    assert one.config["model_type"] == "llama", one.config
     several = [model.id for model in api.list_models(limit=150)]
     assert len(several) == len(set(several)) == 150
     assert all(model.sha for model in api.list_models(author=USER, full=True))
@@ -244,6 +248,7 @@ def a_repository_is_deleted():
 def reading_needs_no_token():
     anonymous = HfApi(token=False)
     assert anonymous.model_info(PUSHED).id == PUSHED
+    assert [entry.path for entry in anonymous.get_paths_info(PUSHED, ["config.json"])] == ["config.json"]
     hf_hub_download(PUSHED, "config.json", token=False, cache_dir=tempfile.mkdtemp())
 
 

@@ -5,16 +5,19 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
+use tempfile::TempDir;
 use thirtyfour::{ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
 
 use crate::program::{client, printed_lines};
 
 const START: Duration = Duration::from_secs(30);
+const END: Duration = Duration::from_secs(5);
 const HEADLINE: &str = "was started successfully on port ";
 
 /// A browser window and the driver process behind it; derefs to the driver, so `goto`, `find` … are at hand.
@@ -124,12 +127,18 @@ impl Drop for Browser {
     }
 }
 
-/// The driver process and the browser it started, a process group ended when dropped.
-struct Process(Child);
+/// The driver process and the browser it started, a process group ended when dropped with all that it wrote.
+struct Process {
+    child: Child,
+    /// Where the two put their temporary files, which they do not always take away.
+    folder: Option<TempDir>,
+}
 
 impl Process {
     fn start() -> Result<(Self, u16)> {
+        let folder = TempDir::with_prefix("stemma-browser-")?;
         let mut child = Command::new("chromedriver")
+            .env("TMPDIR", folder.path())
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -138,7 +147,7 @@ impl Process {
             .spawn()
             .context("chromedriver cannot be started; install chromium-driver, or run scripts/test")?;
         let lines = printed_lines(&mut child)?;
-        let process = Self(child);
+        let process = Self { child, folder: Some(folder) };
         let deadline = Instant::now() + START;
         loop {
             let line = lines
@@ -153,9 +162,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.id())]).status();
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.child.id())]).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let Some(folder) = self.folder.take().map(TempDir::keep) else { return };
+        // What the browser itself started may still be writing.
+        let deadline = Instant::now() + END;
+        while fs_err::remove_dir_all(&folder).is_err() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -164,6 +179,17 @@ mod tests {
     use thirtyfour::By;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_closed_window_leaves_no_file_behind() {
+        let browser = Browser::open().await.unwrap();
+        let folder = browser._process.folder.as_ref().unwrap().path().to_owned();
+        let during = fs_err::read_dir(&folder).unwrap().count();
+
+        browser.close().await.unwrap();
+
+        assert!(during > 0 && !folder.exists(), "{during} entries in {}", folder.display());
+    }
 
     #[tokio::test]
     async fn a_page_is_shown_in_the_colours_and_the_width_asked_for() {

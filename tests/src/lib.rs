@@ -3,6 +3,7 @@
 //! Knows nothing of the rooms below: it starts the built `stemma` program and talks to it from outside.
 
 mod browser;
+mod bucket;
 mod database;
 mod files;
 mod program;
@@ -13,6 +14,7 @@ pub mod steps;
 mod zoo;
 
 pub use browser::Browser;
+pub use bucket::Bucket;
 pub use database::{Database, databases};
 pub use files::{root, rust_files};
 pub use program::{Server, client, program, stemma};

@@ -87,6 +87,17 @@ impl Server {
         Self::on((TempDir::with_prefix("stemma-test-")?, on.fresh()?), (&[], settings)).await
     }
 
+    /// The same with both.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_configured(
+        on: &Database,
+        (more, settings): (&[&str], &[(&str, &str)]),
+    ) -> Result<Self> {
+        Self::on((TempDir::with_prefix("stemma-test-")?, on.fresh()?), (more, settings)).await
+    }
+
     /// Kills the server and starts another one on the same registry.
     ///
     /// # Errors

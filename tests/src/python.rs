@@ -7,10 +7,15 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The interpreter that `STEMMA_TEST_PYTHON` names; `scripts/test` makes one and sets it.
-fn interpreter() -> Option<PathBuf> {
-    std::env::var_os("STEMMA_TEST_PYTHON").filter(|path| !path.is_empty()).map(PathBuf::from)
+pub(crate) fn interpreter() -> Option<PathBuf> {
+    let found = std::env::var_os("STEMMA_TEST_PYTHON").filter(|path| !path.is_empty()).map(PathBuf::from);
+    if found.is_none() {
+        eprintln!("Python is left out: STEMMA_TEST_PYTHON is not set; scripts/test makes an environment");
+    }
+    found
 }
 
 /// A program of `tests/python`.
@@ -43,12 +48,11 @@ pub fn hub_clients() -> Vec<(PathBuf, Settings)> {
 /// # Errors
 /// When the program fails or prints something else.
 pub fn python(program: &str, arguments: &[&str]) -> Result<Option<Value>> {
-    let Some(interpreter) = interpreter() else {
-        eprintln!("Python is left out: STEMMA_TEST_PYTHON is not set; scripts/test makes an environment");
-        return Ok(None);
-    };
+    let Some(interpreter) = interpreter() else { return Ok(None) };
+    let folder = TempDir::with_prefix("stemma-python-")?;
     let out = tool(&interpreter, program)
         .args(arguments)
+        .env("TMPDIR", folder.path())
         .envs([("HF_HUB_OFFLINE", "1"), ("TOKENIZERS_PARALLELISM", "false")])
         .output()
         .context("STEMMA_TEST_PYTHON cannot be started")?;

@@ -325,7 +325,12 @@ async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
     Ok(browser.execute_async(run, vec![]).await?.convert()?)
 }
 
-const PAGES: [&str; 38] = [
+const PAGES: [&str; 43] = [
+    "/mandoc/scribe-v1/lineage?down=3&relation=finetune&license=permissive",
+    "/mandoc/scribe-v1/icicle?size=under-100m",
+    "/search?search=tensor:model.layers.0.self_attn.qproj.weight",
+    "/search?pin=mandoc/scribe-v1&sort=kinship",
+    "/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&of=mandoc/scribe-v1.1&base=mandoc/scribe-v1",
     "/about",
     "/advisories?model=mandoc/scribe-v1",
     "/login",

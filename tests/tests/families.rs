@@ -115,3 +115,64 @@ async fn the_whole_family_and_all_families_fit_on_one_page() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_filtered_tree_keeps_the_way_to_what_it_shows_and_counts_what_it_hides() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        let row = |id: &str, parent: &str, facts: (&str, &str, u64)| {
+            let (kind, license, size) = facts;
+            json!({ "id": id, "license": license, "tags": [format!("base_model:{kind}:{parent}")],
+                "safetensors": { "parameters": { "BF16": size }, "total": size } })
+        };
+        let rows = [
+            json!({ "id": "tree/root", "license": "mit" }),
+            row("tree/tuned", "tree/root", ("finetune", "cc-by-nc-4.0", 7_000_000_000)),
+            row("tree/packed", "tree/root", ("quantized", "mit", 7_000_000_000)),
+            row("tree/small", "tree/tuned", ("adapter", "apache-2.0", 20_000_000)),
+            row("tree/other", "tree/tuned", ("finetune", "cc-by-nc-4.0", 7_000_000_000)),
+        ];
+        let dump = server.data().join("tree.jsonl");
+        fs_err::write(&dump, rows.iter().map(|row| format!("{row}\n")).collect::<String>())?;
+        let out = server.stemma().args(["import", "dump"]).arg(&dump).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let page = async |path: &str| -> Result<String> {
+            let answer = client.get(server.url(path)).send().await?;
+            ensure!(answer.status() == 200, "{path}: {}", answer.status());
+            Ok(answer.text().await?)
+        };
+
+        let tree = get(
+            &client,
+            &server,
+            "/api/v1/models/tree/root/lineage?down=5&license=permissive&relation=adapter",
+        )
+        .await?;
+        let children =
+            get(&client, &server, "/api/v1/models/tree/root/children?license=mit&size=4b-10b").await?;
+        let drawn = page("/tree/root/lineage?down=5&size=under-100m").await?;
+        let icicle = page("/tree/root/icicle?relation=quantized").await?;
+        let listed = page("/tree/root/children?license=non-commercial").await?;
+        let told = server.stemma().args(["tree", "tree/root", "--licence", "apache-2.0"]).output()?;
+        let refused = client.get(server.url("/api/v1/models/tree/root/lineage?size=huge")).send().await?;
+
+        let names: Vec<&str> = tree["nodes"]
+            .as_array()
+            .context("no nodes")?
+            .iter()
+            .filter_map(|node| node["name"].as_str())
+            .collect();
+        ensure!(names == ["tree/root", "tree/tuned", "tree/small"], "{names:?}");
+        ensure!(tree["hidden_by_filter"] == 2, "{tree}");
+        ensure!(children["total"] == 1 && children["items"][0]["id"] == "tree/packed", "{children}");
+        ensure!(drawn.contains("tree/small") && !drawn.contains(">tree/packed<"), "{drawn}");
+        ensure!(drawn.contains("2 models are hidden by the filter"), "{drawn}");
+        ensure!(icicle.contains("tree/packed") && !icicle.contains("tree/tuned"), "{icicle}");
+        ensure!(icicle.contains("3 models are hidden by the filter"), "{icicle}");
+        ensure!(listed.contains(">tree/tuned<") && listed.contains("1 child is hidden"), "{listed}");
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        ensure!(told.contains("tree/small") && told.contains("(2 hidden by the filter)"), "{told}");
+        ensure!(refused.status() == 400 && refused.text().await?.contains("under-100m"));
+    }
+    Ok(())
+}

@@ -40,6 +40,7 @@ async fn drive(
         .env("HF_TOKEN", token.trim())
         .env("HUB_USER", "alice")
         .env("HF_HOME", place.path().join("home"))
+        .env("TMPDIR", place.path())
         .envs([("HF_HUB_DISABLE_TELEMETRY", "1"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1")])
         .envs(settings.iter().copied())
         .output()?;
@@ -75,6 +76,7 @@ async fn a_push_is_looked_at_and_answers_kinship_without_another_import() -> Res
         let token = run(server.stemma(), &["token", "create", "mandoc"])?;
         let mut push = tool(&interpreter, "hub_push.py");
         push.env("HF_ENDPOINT", server.url("")).env("HF_TOKEN", token.trim()).env("HF_HOME", place.path());
+        push.env("TMPDIR", place.path());
         for id in ["mandoc/scribe-v1", "mandoc/scribe-v1-de", PUSHED] {
             push.arg(format!("{id}={}", zoo.path(id)?.display()));
         }
@@ -106,7 +108,7 @@ async fn private_and_gated_models_are_those_of_the_official_clients() -> Result<
             run(server.stemma(), &["org", "add", "acme", "alice", "--role", "admin"])?;
             let mut client = tool(&interpreter, "hub_access.py");
             client.env("HF_ENDPOINT", server.url("")).env("HF_TOKEN", alice.trim());
-            client.env("HF_HOME", home.path()).env("OTHER_TOKEN", bob.trim());
+            client.env("HF_HOME", home.path()).env("OTHER_TOKEN", bob.trim()).env("TMPDIR", home.path());
             client.envs(settings.iter().copied());
 
             run(client, &[])
@@ -124,7 +126,7 @@ async fn many_clients_push_at_once_and_nothing_is_lost_or_torn() -> Result<()> {
         let token = run(server.stemma(), &["token", "create", "crowd"])?;
         let mut crowd = tool(&interpreter, "hub_crowd.py");
         crowd.env("HF_ENDPOINT", server.url("")).env("HF_TOKEN", token.trim());
-        crowd.env("HF_HOME", home.path()).env("HUB_USER", "crowd");
+        crowd.env("HF_HOME", home.path()).env("HUB_USER", "crowd").env("TMPDIR", home.path());
 
         run(crowd, &[]).with_context(|| format!("{database:?}: {}", server.log_end()))?;
     }

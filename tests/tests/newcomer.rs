@@ -114,3 +114,47 @@ async fn a_merge_that_was_stopped_is_asked_for_again_by_a_button() -> Result<()>
     ensure!(browser.source().await?.contains("mandoc/scribe-v1-de"), "another request");
     browser.close().await
 }
+
+#[tokio::test]
+async fn a_tree_is_filtered_by_chips_and_a_transfer_is_looked_at_before_it_is_made() -> Result<()> {
+    let server = filled(&Database::Sqlite).await?;
+    large_family(&server)?;
+    for scripts in ["on", "off"] {
+        let browser = Browser::open().await?;
+        if scripts == "off" {
+            browser.without_scripts().await?;
+        }
+
+        browser.goto(server.url("/big/root/lineage")).await?;
+        click(&browser, "details.narrow summary").await?;
+        follow(&browser, "quantized").await?;
+        arrived(&browser, ".held", "65 models are hidden by the filter").await?;
+        follow(&browser, "Everything below it on one screen").await?;
+        arrived(&browser, ".held", "65 models are hidden by the filter").await?;
+        follow(&browser, "Drop the filter").await?;
+        arrived(&browser, "main", "131 models").await?;
+        ensure!(browser.find_all(By::Css(".held")).await?.is_empty(), "the filter is still on");
+
+        browser
+            .goto(server.url("/transfers/new?source_base=mandoc/scribe-v1&source_tuned=mandoc/scribe-v1-de"))
+            .await?;
+        fill(&browser, "target_base", "mandoc/scribe-v1.1").await?;
+        press(&browser, "Check").await?;
+        arrived(&browser, "main", "by a rule of thumb").await?;
+        let told = text(&browser, "main").await?;
+        ensure!(told.contains("39 of 39") && told.contains("100.0 %"), "{told}");
+
+        browser.goto(server.url("/mandoc/scribe-v1-de")).await?;
+        if scripts == "on" {
+            arrived(&browser, "[hx-get]", "community/scribe-de-code").await?;
+        }
+        follow(&browser, "Pin").await?;
+        arrived(&browser, ".pinned", "mandoc/scribe-v1-de").await?;
+        arrived(&browser, ".results li", "community/scribe-de-code").await?;
+        follow(&browser, "Unpin").await?;
+        arrived(&browser, ".results", "big/root").await?;
+        ensure!(browser.find_all(By::Css(".pinned")).await?.is_empty(), "still pinned");
+        browser.close().await?;
+    }
+    Ok(())
+}

@@ -375,3 +375,35 @@ async fn a_namespace_that_somebody_has_is_written_by_its_members_alone() -> Resu
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_claim_on_somebody_elses_private_model_attaches_once_that_is_public() -> Result<()> {
+    for database in databases() {
+        let site = Site::with(&database, &["--private"]).await?;
+        let card = format!("---\nbase_model: {CLOSED}\n---\n# Card\n");
+        let part = multipart::Part::bytes(card.into_bytes()).file_name("README.md");
+        let form = multipart::Form::new().part("file", part);
+        let request = site.client.post(site.server.url("/api/v1/models/bob/named")).multipart(form);
+        ensure!(request.bearer_auth(&site.other).send().await?.status() == 201);
+        let children = async || -> Result<(String, String)> {
+            let path = format!("/api/v1/models/{CLOSED}/children");
+            let (_, inside) = site.ask(&path, Some(&site.owner)).await?;
+            let (_, parents) = site.ask("/api/v1/models/bob/named", None).await?;
+            Ok((inside, parents))
+        };
+
+        let (closed, claimed) = children().await?;
+        let settings = site.client.put(site.server.url(&format!("/api/models/{CLOSED}/settings")));
+        let opened = settings.bearer_auth(&site.owner).json(&json!({ "private": false })).send().await?;
+        let (open, attached) = children().await?;
+
+        ensure!(opened.status() == 200);
+        ensure!(!closed.contains("bob/named"), "its owner hears of a claim that it cannot check: {closed}");
+        let parent =
+            |text: &str| -> Result<Value> { Ok(serde_json::from_str::<Value>(text)?["parents"][0].clone()) };
+        ensure!(parent(&claimed)?["id"] == CLOSED && parent(&claimed)?["ghost"] == true, "{claimed}");
+        ensure!(open.contains("bob/named"), "{open}");
+        ensure!(parent(&attached)?["id"] == CLOSED && parent(&attached)?["ghost"] == false, "{attached}");
+    }
+    Ok(())
+}

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use stemma_tests::{Server, client, databases, ended, get, stemma};
+use stemma_tests::{Bucket, Database, Server, client, databases, ended, get, stemma};
 use tempfile::TempDir;
 
 const ENOUGH: Duration = Duration::from_secs(240);
@@ -128,39 +128,54 @@ async fn emptied(folder: &Path) -> Result<()> {
 #[tokio::test]
 async fn a_job_whose_worker_was_killed_goes_on_with_its_tensors() -> Result<()> {
     for database in databases() {
-        let server = Server::start_with(&database, &["--no-worker"]).await?;
-        for (id, first) in [("a", 1.0), ("b", 2.0)] {
-            checkpoint(&server.data().join(id), first)?;
-            let out = server.stemma().args(["import", "dir", id, "--id", &format!("tests/{id}")]).output()?;
-            ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let bucket = Bucket::start()?;
+        a_merge_goes_on(&database, &[]).await?;
+        if let Some(bucket) = &bucket {
+            a_merge_goes_on(&database, &bucket.settings()).await.context("with a bucket")?;
         }
-        let (client, scratch) = (client()?, server.data().join("scratch"));
-        let worker = || {
-            let mut command = server.stemma();
-            command.arg("worker").env("STEMMA_LIMITS__LEASE_SECONDS", "2");
-            quiet(command)
-        };
-
-        let job = queued(&server, "tests/made").await?;
-        kill_in_the_middle(worker()?, &scratch)?;
-        let mut second = worker()?;
-        let made = ended(&client, &server, &job).await?;
-        let calm = queued(&server, "tests/calm").await?;
-        let calm = ended(&client, &server, &calm).await?;
-        emptied(&scratch).await?;
-        second.kill()?;
-        second.wait()?;
-
-        ensure!(made["state"] == "succeeded" && made["attempts"] == 2, "{made}");
-        ensure!(made["result"]["resumed_bytes"].as_u64() >= Some(3 * ELEMENTS * 4), "{made}");
-        ensure!(calm["result"]["resumed_bytes"] == 0, "{calm}");
-        let weights = async |id: &str| {
-            let files = get(&client, &server, &format!("/api/v1/models/tests/{id}/files")).await?;
-            let all = files.as_array().or(files["items"].as_array()).cloned().unwrap_or_default();
-            let weights = all.into_iter().find(|file| file["path"] == "model.safetensors");
-            Ok::<_, anyhow::Error>(weights.context("no weights")?["digest"].clone())
-        };
-        ensure!(weights("made").await? == weights("calm").await?, "other bytes");
     }
+    Ok(())
+}
+
+/// Of a registry with these settings.
+async fn a_merge_goes_on(database: &Database, settings: &[(&str, &str)]) -> Result<()> {
+    let server = Server::start_configured(database, (&["--no-worker"], settings)).await?;
+    let here = || {
+        let mut command = server.stemma();
+        command.envs(settings.iter().copied());
+        command
+    };
+    for (id, first) in [("a", 1.0), ("b", 2.0)] {
+        checkpoint(&server.data().join(id), first)?;
+        let out = here().args(["import", "dir", id, "--id", &format!("tests/{id}")]).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    let (client, scratch) = (client()?, server.data().join("scratch"));
+    let worker = || {
+        let mut command = here();
+        command.arg("worker").env("STEMMA_LIMITS__LEASE_SECONDS", "2");
+        quiet(command)
+    };
+
+    let job = queued(&server, "tests/made").await?;
+    kill_in_the_middle(worker()?, &scratch)?;
+    let mut second = worker()?;
+    let made = ended(&client, &server, &job).await?;
+    let calm = queued(&server, "tests/calm").await?;
+    let calm = ended(&client, &server, &calm).await?;
+    emptied(&scratch).await?;
+    second.kill()?;
+    second.wait()?;
+
+    ensure!(made["state"] == "succeeded" && made["attempts"] == 2, "{made}");
+    ensure!(made["result"]["resumed_bytes"].as_u64() >= Some(3 * ELEMENTS * 4), "{made}");
+    ensure!(calm["result"]["resumed_bytes"] == 0, "{calm}");
+    let weights = async |id: &str| {
+        let files = get(&client, &server, &format!("/api/v1/models/tests/{id}/files")).await?;
+        let all = files.as_array().or(files["items"].as_array()).cloned().unwrap_or_default();
+        let weights = all.into_iter().find(|file| file["path"] == "model.safetensors");
+        Ok::<_, anyhow::Error>(weights.context("no weights")?["digest"].clone())
+    };
+    ensure!(weights("made").await? == weights("calm").await?, "other bytes");
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use stemma_tests::{Answer, Proxy, Server, Spoil, Zoo, client, databases};
+use stemma_tests::{Answer, Bucket, Proxy, Server, Spoil, Zoo, client, databases};
 
 const MODEL: &str = "mandoc/scribe-v1";
 const WEIGHTS: &str = "/model.safetensors";
@@ -41,8 +41,15 @@ async fn clean(mirror: &Server) -> Result<()> {
     staged(mirror.data())
 }
 
+/// Where a registry with a blob folder keeps files that are not whole.
+const STAGING: &str = "blobs/staging";
+
 fn staged(data: &Path) -> Result<()> {
-    let left = fs_err::read_dir(data.join("blobs/staging"))?.count();
+    nothing_in(&data.join(STAGING))
+}
+
+fn nothing_in(staging: &Path) -> Result<()> {
+    let left = fs_err::read_dir(staging)?.count();
     ensure!(left == 0, "{left} staged files are left");
     Ok(())
 }
@@ -133,9 +140,9 @@ async fn a_cut_connection_is_resumed_at_the_byte_it_broke_off() -> Result<()> {
     Ok(())
 }
 
-/// Bytes of the weights that lie half fetched in a registry.
-fn half_fetched(data: &Path) -> u64 {
-    let entries = fs_err::read_dir(data.join("blobs/staging")).into_iter().flatten().filter_map(Result::ok);
+/// Bytes of the weights that lie half fetched.
+fn half_fetched(staging: &Path) -> u64 {
+    let entries = fs_err::read_dir(staging).into_iter().flatten().filter_map(Result::ok);
     let parts = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "part"));
     parts.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
@@ -145,31 +152,38 @@ async fn a_download_goes_on_where_a_killed_process_left_it() -> Result<()> {
     let (origin, digest) = origin().await?;
     let slow: Spoil = |_, answer| Answer { pause: Duration::from_millis(20), ..answer };
     for database in databases() {
-        let mirror = Server::start(&database).await?;
-        let proxy = Proxy::start(&origin.url(""), (WEIGHTS, slow))?;
-        let import = || {
-            let mut command = mirror.stemma();
-            command.env("STEMMA_HUB", proxy.address()).env("STEMMA_LIMITS__HUB_BLOCK_BYTES", "65536");
-            command.args(["import", "hub", MODEL, "--json", "--quiet"]);
-            command
-        };
+        let bucket = Bucket::start()?;
+        let in_bucket = bucket.as_ref().map(|bucket| (bucket.settings(), "staging"));
+        for (settings, staging) in std::iter::once((Vec::new(), STAGING)).chain(in_bucket) {
+            let mirror = Server::start_set(&database, &settings).await?;
+            let proxy = Proxy::start(&origin.url(""), (WEIGHTS, slow))?;
+            let staging = mirror.data().join(staging);
+            let import = || {
+                let mut command = mirror.stemma();
+                command.env("STEMMA_HUB", proxy.address()).env("STEMMA_LIMITS__HUB_BLOCK_BYTES", "65536");
+                command.args(["import", "hub", MODEL, "--json", "--quiet"]).envs(settings.iter().copied());
+                command
+            };
 
-        let mut first = import().stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        while half_fetched(mirror.data()) < 300_000 {
-            ensure!(first.try_wait()?.is_none(), "it ended before it was killed");
-            std::thread::yield_now();
+            let mut first = import().stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            while half_fetched(&staging) < 300_000 {
+                ensure!(first.try_wait()?.is_none(), "it ended before it was killed");
+                std::thread::yield_now();
+            }
+            first.kill()?;
+            first.wait()?;
+            let (left, before) = (half_fetched(&staging), proxy.asked().len());
+            proxy.heal();
+            let told = told(&import().output()?)?;
+
+            ensure!(told[0]["digest"] == digest, "{told}");
+            let asked = &proxy.asked()[before];
+            ensure!(asked.contains(&format!("\nrange: bytes={left}-")), "{left} were there: {asked}");
+            ensure!(asked.contains("\nif-range: "), "{asked}");
+            nothing_in(&staging)?;
+            let file = client()?.get(mirror.url(&format!("/{MODEL}/resolve/main{WEIGHTS}"))).send().await?;
+            ensure!(file.status() == 200 && file.bytes().await?.len() as u64 > left, "it cannot be read");
         }
-        first.kill()?;
-        first.wait()?;
-        let (left, before) = (half_fetched(mirror.data()), proxy.asked().len());
-        proxy.heal();
-        let told = told(&import().output()?)?;
-
-        ensure!(told[0]["digest"] == digest, "{told}");
-        let asked = &proxy.asked()[before];
-        ensure!(asked.contains(&format!("\nrange: bytes={left}-")), "{left} were there: {asked}");
-        ensure!(asked.contains("\nif-range: "), "{asked}");
-        staged(mirror.data())?;
     }
     Ok(())
 }
@@ -193,7 +207,7 @@ async fn what_is_left_of_a_file_that_has_changed_since_is_fetched_anew() -> Resu
             Ok(command.args(["import", "hub", MODEL, "--json", "--quiet"]).output()?)
         };
         let proxy = Proxy::start(&origin.url(""), (WEIGHTS, cut))?;
-        ensure!(!run(&proxy)?.status.success() && half_fetched(mirror.data()) == 65_536);
+        ensure!(!run(&proxy)?.status.success() && half_fetched(&mirror.data().join(STAGING)) == 65_536);
         let proxy = Proxy::start(&origin.url(""), (WEIGHTS, other))?;
 
         let told = told(&run(&proxy)?)?;

@@ -10,7 +10,7 @@ use actix_web::{
 use askama::Template;
 use domain::{Class, Item};
 
-use crate::source::Failure;
+use crate::{source::Failure, view::Name};
 
 /// Only our own files may act on a page; nothing may frame it.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; \
@@ -23,6 +23,8 @@ struct ErrorPage<'a> {
     title: &'a str,
     detail: &'a str,
     items: &'a [Item],
+    /// What may have been meant.
+    near: &'a [Name],
 }
 
 /// A rendered template with its headers.
@@ -43,12 +45,19 @@ pub fn ok(template: &impl Template) -> HttpResponse {
 
 /// An error page.
 pub fn error_page(status: StatusCode, title: &str, detail: &str) -> HttpResponse {
-    page(status, &ErrorPage { status: status.as_u16(), title, detail, items: &[] })
+    page(status, &ErrorPage { status: status.as_u16(), title, detail, items: &[], near: &[] })
 }
 
 /// The 404 page.
 pub fn not_found(detail: &str) -> HttpResponse {
     error_page(StatusCode::NOT_FOUND, "Not found", detail)
+}
+
+/// The 404 page of a model, with the names that may have been meant.
+pub fn no_model(name: &str, near: &[Name]) -> HttpResponse {
+    let (status, title) = (StatusCode::NOT_FOUND, "Not found");
+    let detail = &format!("No model `{name}` is known here.");
+    page(status, &ErrorPage { status: status.as_u16(), title, detail, items: &[], near })
 }
 
 /// The 303 that follows a form.
@@ -89,7 +98,7 @@ impl From<Failure> for HttpResponse {
     fn from(failure: Failure) -> Self {
         let status = http::status_of(failure.class);
         let (title, detail, items) = (title(failure.class), &failure.detail, &failure.items);
-        page(status, &ErrorPage { status: status.as_u16(), title, detail, items })
+        page(status, &ErrorPage { status: status.as_u16(), title, detail, items, near: &[] })
     }
 }
 

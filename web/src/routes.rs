@@ -61,6 +61,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/children", web::get().to(pages::children::show))
         .route("/{org}/{name}/icicle", web::get().to(pages::icicle::show))
+        .route("/{org}/{name}/kin", web::get().to(pages::kin::show))
         .route("/{org}/{name}/lineage", web::get().to(pages::lineage::show))
         .route("/{org}/{name}", web::get().to(pages::model::show))
         .route("/{name}", web::get().to(pages::model::show))

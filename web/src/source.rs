@@ -9,8 +9,8 @@ use crate::view::{
     AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
     ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
     HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck,
-    MethodCard, ModelPage, Name, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage,
-    SearchQuery, Sides, TokenForm, TransferForm,
+    MethodCard, ModelPage, Name, Narrowing, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage,
+    SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -95,8 +95,9 @@ pub trait Source: Send + Sync + 'static {
     async fn families(&self) -> Result<Vec<FamilyRow>>;
     /// The children of one model.
     async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>>;
-    /// A model with everything below it: so many generations, and branches of at least one in so many models.
-    async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>>;
+    /// A model with what is below it and passes a narrowing: so many generations, and branches of at least one in so many models.
+    async fn family(&self, name: &str, detail: (usize, u64), narrowing: &Narrowing)
+    -> Result<Option<Family>>;
     /// All families, or some of them by their place.
     async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage>;
     /// The reports there are.
@@ -119,6 +120,8 @@ pub trait Source: Send + Sync + 'static {
     async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners>;
     /// Starts a merge; the id of its job, or every fault of the recipe at once.
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String>;
+    /// What a look at the weights of a transfer finds, or every fault of it.
+    async fn check_transfer(&self, form: &TransferForm) -> Result<TransferCheck>;
     /// Starts a transfer; the id of its job.
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String>;
     /// Jobs, newest first, and the cursor of the next page.

@@ -31,6 +31,14 @@ if (job) {
       location.reload();
       return;
     }
+    const field = job.querySelector('[data-field="step"]');
+    if (field && step && step !== field.textContent.trim()) {
+      const line = document.createElement("li");
+      const time = document.createElement("time");
+      time.textContent = new Date().toISOString().slice(11, 19);
+      line.append(time, " ", step);
+      document.querySelector("[data-log]")?.append(line);
+    }
     show("step", step);
     if (total > 0) {
       const percent = Math.min(100, Math.floor((done / total) * 100));

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 46] = [
+const PAGES: [&str; 51] = [
     "/about",
     "/settings",
     "/advisories",
@@ -45,6 +45,11 @@ const PAGES: [&str; 46] = [
     "/atlas",
     "/atlas?from=1&to=900",
     "/org/name/icicle",
+    "/org/name/icicle?relation=merge,%3Cscript%3E&size=1b-4b",
+    "/org/name/lineage?down=3&license=permissive,%22%3E%3Cscript%3E&license=mit",
+    "/search?search=tensor:nobody",
+    "/search?search=tensor:%3Cscript%3E",
+    "/search?pin=org/%3Cscript%3E&sort=kinship",
     "/gpt2/icicle",
     "/org/name/children",
     "/org/name/children?relation=merge&search=%3Cscript%3E&cursor=1.2",
@@ -118,10 +123,20 @@ async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
 }
 
 #[actix_web::test]
+async fn the_nearest_models_come_as_a_part_of_a_page() {
+    for address in ["/org/name/kin", "/gpt2/kin"] {
+        let (status, _, body) = ask(HOSTILE, test::TestRequest::get().uri(address)).await;
+
+        assert_eq!(status, StatusCode::OK, "{address}");
+        assert!(body.contains("cosine about 0.988") && !body.contains("<script>"), "{address}: {body}");
+    }
+}
+
+#[actix_web::test]
 async fn what_does_not_exist_is_a_page_too() {
     for address in [
         "/no/model",
-        "/no/model/lineage",
+        "/no/model/lineage?size=1b-4b",
         "/no/model/icicle",
         "/no/model/children",
         "/reports/none",

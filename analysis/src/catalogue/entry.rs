@@ -12,6 +12,8 @@ pub struct Entry<'a> {
     pub ghost: bool,
     /// Its weights are stored here.
     pub weights: bool,
+    /// Kinship is answered from its sketches.
+    pub sketched: bool,
     pub org: Option<&'a str>,
     pub licence: Option<&'a str>,
     pub task: Option<&'a str>,

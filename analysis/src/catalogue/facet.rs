@@ -19,11 +19,13 @@ pub enum Facet {
     Library,
     /// Whether its weights are stored here: `yes` or `no`.
     Weights,
+    /// Whether kinship is answered from its sketches: `yes` or `no`.
+    Kinship,
 }
 
 impl Facet {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Relation,
         Self::Architecture,
         Self::Size,
@@ -32,6 +34,7 @@ impl Facet {
         Self::Task,
         Self::Library,
         Self::Weights,
+        Self::Kinship,
     ];
 
     /// The name of its parameter in addresses.
@@ -45,6 +48,7 @@ impl Facet {
             Self::Task => "task",
             Self::Library => "library",
             Self::Weights => "weights",
+            Self::Kinship => "kinship",
         }
     }
 
@@ -79,7 +83,7 @@ pub(super) fn fixed(facet: Facet, value: usize) -> &'static str {
     match facet {
         Facet::Relation => Relation::ALL.get(at).map_or("", |relation| relation.as_str()),
         Facet::Size => SIZES.get(at).map_or("", |(word, _)| *word),
-        Facet::Weights => ["no", "yes"].get(at).copied().unwrap_or_default(),
+        Facet::Weights | Facet::Kinship => ["no", "yes"].get(at).copied().unwrap_or_default(),
         _ => "",
     }
 }

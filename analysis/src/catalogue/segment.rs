@@ -28,6 +28,7 @@ struct Columns {
     size: Vec<u8>,
     relations: Vec<u8>,
     weights: Vec<u8>,
+    sketched: Vec<u8>,
     /// 1 for what is only a name.
     ghosts: Vec<u8>,
     parameters: Vec<i64>,
@@ -59,7 +60,7 @@ const fn worded(facet: Facet) -> Option<usize> {
         Facet::Licence => Some(2),
         Facet::Task => Some(3),
         Facet::Library => Some(4),
-        Facet::Relation | Facet::Size | Facet::Weights => None,
+        Facet::Relation | Facet::Size | Facet::Weights | Facet::Kinship => None,
     }
 }
 
@@ -97,6 +98,7 @@ impl Columns {
         };
         self.relations.push(entry.relations.iter().fold(0, mark));
         self.weights.push(1 + u8::from(entry.weights));
+        self.sketched.push(1 + u8::from(entry.sketched));
         self.ghosts.push(u8::from(entry.ghost));
         self.parameters.push(entry.parameters.unwrap_or(-1));
         let numbers = [entry.downloads, entry.likes, entry.created_at, entry.last_modified];
@@ -124,7 +126,9 @@ impl Columns {
         for column in columns.into_iter().chain(&mut self.worded).chain(&mut self.numbers) {
             column.shrink_to_fit();
         }
-        for column in [&mut self.size, &mut self.relations, &mut self.weights, &mut self.ghosts] {
+        for column in
+            [&mut self.size, &mut self.relations, &mut self.weights, &mut self.sketched, &mut self.ghosts]
+        {
             column.shrink_to_fit();
         }
     }
@@ -205,7 +209,7 @@ impl Segment {
             .chain(&own.numbers)
             .map(|column| column.capacity() * 4)
             .sum();
-        let marks: usize = [&own.size, &own.relations, &own.weights, &own.ghosts]
+        let marks: usize = [&own.size, &own.relations, &own.weights, &own.sketched, &own.ghosts]
             .into_iter()
             .map(|column| column.capacity())
             .sum();
@@ -259,6 +263,7 @@ impl Segment {
             (Some(column), _) => self.columns.worded[column][at],
             (None, Facet::Relation) => self.columns.relations[at].into(),
             (None, Facet::Size) => self.columns.size[at].into(),
+            (None, Facet::Kinship) => self.columns.sketched[at].into(),
             (None, _) => self.columns.weights[at].into(),
         }
     }

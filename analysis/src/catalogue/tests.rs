@@ -18,6 +18,7 @@ struct Model {
     parameters: Option<i64>,
     downloads: Option<i64>,
     weights: bool,
+    sketched: bool,
     tags: Vec<String>,
     relations: Vec<Relation>,
 }
@@ -42,6 +43,7 @@ fn models(count: i64, seed: u64) -> Vec<Model> {
                 parameters: (draw(3) > 0).then(|| 10_i64.pow(7 + draw(5) as u32) + id),
                 downloads: (draw(4) > 0).then(|| draw(20) as i64),
                 weights: draw(2) == 0,
+                sketched: draw(3) == 0,
                 tags: vec![format!("tag-{}", draw(4)), "region:us".to_owned()],
                 relations: Relation::ALL.into_iter().filter(|_| draw(4) == 0).collect(),
             }
@@ -56,6 +58,7 @@ fn segment<'a>(models: impl IntoIterator<Item = &'a Model>) -> Segment {
             id: model.id,
             key: &model.key,
             weights: model.weights,
+            sketched: model.sketched,
             org: model.key.split_once('/').map(|(org, _)| org),
             licence: model.licence,
             task: model.task,
@@ -88,6 +91,7 @@ fn values(model: &Model, facet: Facet) -> Vec<String> {
         Facet::Licence => model.licence.map(str::to_owned).into_iter().collect(),
         Facet::Task => model.task.map(str::to_owned).into_iter().collect(),
         Facet::Weights => vec![if model.weights { "yes" } else { "no" }.to_owned()],
+        Facet::Kinship => vec![if model.sketched { "yes" } else { "no" }.to_owned()],
         _ => Vec::new(),
     }
 }

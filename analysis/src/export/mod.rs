@@ -14,6 +14,7 @@ mod tests;
 
 pub use advisory::{Advisory, Feed, atom, json_feed, osv};
 pub use pedigree::{Descent, Model, Pedigree};
+pub use purl::{agent_iri, agent_named, model_iri, model_named};
 
 /// A format to write a pedigree in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,7 +47,9 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
     agents.sort_unstable();
     agents.dedup();
     graph.extend(
-        agents.into_iter().map(|org| json!({ "@id": agent(org), "@type": "prov:Agent", "rdfs:label": org })),
+        agents
+            .into_iter()
+            .map(|org| json!({ "@id": purl::agent_iri(org), "@type": "prov:Agent", "rdfs:label": org })),
     );
     // Beside the models, not around them: an id on the outermost object would make the whole a named graph.
     graph.push(json!({
@@ -86,11 +88,7 @@ fn entity(model: &Model) -> Map<String, Value> {
         set("prov:generatedAtTime", json!({ "@type": "xsd:dateTime", "@value": moment(at) }));
     }
     if let Some(org) = model.org() {
-        set("prov:wasAttributedTo", json!({ "@id": agent(org) }));
+        set("prov:wasAttributedTo", json!({ "@id": purl::agent_iri(org) }));
     }
     entity
-}
-
-fn agent(org: &str) -> String {
-    format!("urn:stemma:org:{}", purl::encoded(org))
 }

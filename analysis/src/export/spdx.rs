@@ -26,7 +26,7 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
     let mut licences: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for model in &pedigree.models {
         if let Some(org) = model.org() {
-            organisations.insert(org, supplier(org));
+            organisations.insert(org, purl::agent_iri(org));
         }
         if let Some(licence) = model.licence.as_deref().filter(|licence| !licence.trim().is_empty()) {
             licences.entry(licence).or_default().push(purl::bare(model));
@@ -91,7 +91,7 @@ fn package(model: &Model, as_of: i64) -> Value {
     let kind = model.model_type.as_deref().or(model.architecture.as_deref());
     let mut body = json!({
         "name": model.name,
-        "suppliedBy": model.org().map_or_else(|| AGENT.to_owned(), supplier),
+        "suppliedBy": model.org().map_or_else(|| AGENT.to_owned(), purl::agent_iri),
         "releaseTime": moment(model.created_at.unwrap_or(as_of)),
         "software_packageVersion": model.version().unwrap_or("unknown"),
         "software_downloadLocation": purl::versioned(model),
@@ -105,8 +105,4 @@ fn package(model: &Model, as_of: i64) -> Value {
         body["ai_domain"] = json!([task]);
     }
     element("ai_AIPackage", &id, body)
-}
-
-fn supplier(org: &str) -> String {
-    format!("urn:stemma:org:{}", purl::encoded(org))
 }

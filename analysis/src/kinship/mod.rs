@@ -1,6 +1,7 @@
 //! Model kinship: how alike the weight deltas of several models are. Exact, one streamed pass over N+1 models.
 
 mod closeness;
+mod cluster;
 mod depth;
 mod layers;
 mod measures;
@@ -31,6 +32,7 @@ use report::Tally;
 use sums::{Operands, each_tensor};
 
 pub use closeness::Closeness;
+pub use cluster::{Clustering, Join, cluster};
 pub use layers::{Layer, number as layer_number};
 pub use measures::{MEASURES, Measure};
 pub use modules::Module;

@@ -198,6 +198,7 @@ mod tests {
             ghost: false,
             downloads: 0,
             license: licence.map(str::to_owned),
+            size: None,
         });
         let edges = (1..).zip(edges).map(|(id, &(child, parent))| ForestEdge {
             id,

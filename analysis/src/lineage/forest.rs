@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{
     graph::{EdgeRef, Edges, Graph, Models},
     places::{circles, in_order},
+    preorder::Preorder,
 };
 use crate::catalogue::Words;
 
@@ -30,6 +31,8 @@ pub struct Node {
     pub ghost: bool,
     pub downloads: i64,
     pub license: Option<String>,
+    /// Position of its class of size in [`crate::catalogue::SIZES`].
+    pub size: Option<u8>,
 }
 
 impl Node {
@@ -42,6 +45,7 @@ impl Node {
             ghost: self.ghost,
             downloads: self.downloads,
             license: self.license.as_deref(),
+            size: self.size,
         }
     }
 }
@@ -57,6 +61,8 @@ pub struct Shown<'a> {
     pub ghost: bool,
     pub downloads: i64,
     pub license: Option<&'a str>,
+    /// Position of its class of size in [`crate::catalogue::SIZES`].
+    pub size: Option<u8>,
 }
 
 /// "child descends from parent".
@@ -109,6 +115,7 @@ pub struct Forest {
     pub(super) root: Arc<Vec<NodeIndex>>,
     /// Models below each by first parents, itself among them.
     pub(super) below: Arc<Vec<u32>>,
+    pub(super) preorder: Arc<Preorder>,
     families: Arc<Vec<Family>>,
     rejected: Arc<Vec<i64>>,
     restated: Arc<Vec<(i64, EdgeStatus)>>,
@@ -166,6 +173,7 @@ impl ForestBuilder {
             primary: Arc::new(primary),
             root: Arc::default(),
             below: Arc::default(),
+            preorder: Arc::default(),
             families: Arc::default(),
             rejected: Arc::new(rejected),
             restated: Arc::new(restated),
@@ -229,6 +237,11 @@ impl Forest {
     /// Whether nothing but its place is told of a model.
     pub fn is_veiled(&self, id: i64) -> bool {
         self.veiled.contains_key(&id)
+    }
+
+    /// Models of which nothing but their place is told.
+    pub(super) fn veiled_ids(&self) -> impl Iterator<Item = i64> {
+        self.veiled.keys().copied()
     }
 
     /// Whether every model is shown as itself.
@@ -326,13 +339,14 @@ impl Forest {
         self.families = Arc::new(families.into_iter().map(|(family, _)| family).collect());
         drop(depth);
         let mut root: Vec<NodeIndex> = self.graph.node_indices().collect();
-        for node in order {
+        for &node in &order {
             if let Some(parent) = self.primary_of(node) {
                 root[node.index()] = root[parent.index()];
             }
         }
         self.below = Arc::new(below);
         self.root = Arc::new(root);
+        self.preorder = Arc::new(Preorder::of(self, &order));
     }
 
     pub(super) fn primary_of(&self, node: NodeIndex) -> Option<NodeIndex> {

@@ -2,10 +2,11 @@
 
 use domain::{EdgeStatus, Relation};
 
-use super::{Forest, ForestEdge, KinQuery, NamedEdges, Node, SubtreeOptions, Toward};
+use super::{Forest, ForestEdge, KinQuery, NamedEdges, Node, Sieve, SubtreeOptions, Toward};
 
 fn node(id: i64) -> Node {
-    Node { id, name: format!("org/m{id}"), created_at: Some(id), ghost: false, downloads: 0, license: None }
+    let name = format!("org/m{id}");
+    Node { id, name, created_at: Some(id), ghost: false, downloads: 0, license: None, size: None }
 }
 
 fn edge(child: i64, parent: i64) -> ForestEdge {
@@ -228,7 +229,7 @@ fn slices_of_a_family_cover_every_model_once() {
     let forest = forest(500, &edges);
 
     for (levels, least) in [(20, 1), (20, 10), (3, 1), (0, 1)] {
-        let slices = forest.slices(1, (levels, least));
+        let slices = forest.slices(1, (levels, least), None);
 
         assert_eq!(slices[0].size, 500);
         let hidden: u64 = slices.iter().map(|slice| slice.small.models).sum();
@@ -247,7 +248,7 @@ fn slices_of_a_family_cover_every_model_once() {
             assert_eq!(slice.small.start, next);
         }
     }
-    assert!(forest.slices(999, (5, 1)).is_empty());
+    assert!(forest.slices(999, (5, 1), None).is_empty());
 }
 
 #[test]
@@ -262,7 +263,8 @@ fn children_come_page_by_page_and_are_found_by_name_and_relation() {
 
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let query = KinQuery { relation: Some(Relation::Adapter), after, limit: 6, ..KinQuery::default() };
+        let sieve = Sieve::read(["adapter", "", ""]).unwrap();
+        let query = KinQuery { sieve, after, limit: 6, ..KinQuery::default() };
         let page = forest.kin(1, &query);
         assert_eq!(page.total, want.len() as u64);
         found.extend(page.links.iter().map(|link| link.id));
@@ -311,4 +313,116 @@ fn pages_of_ranked_children_are_those_of_a_plain_sort_and_hide_no_one() {
         tree.nodes[1..].iter().map(|node| (-node.downloads, node.name.as_str())).collect();
     assert!(shown.is_sorted(), "{shown:?}");
     assert_eq!(veiled.nodes.last().map(|node| node.name.as_str()), Some("private model 4"));
+}
+
+/// A family of 400 with every relation, some licences and sizes, and what each model passes looked up one by one.
+fn mixed() -> (Forest, Vec<Node>, Vec<ForestEdge>) {
+    let licences = [None, Some("mit"), Some("Apache-2.0"), Some("cc-by-nc-4.0")];
+    let nodes: Vec<Node> = (1..=400)
+        .map(|id| Node {
+            license: licences[(id * 7 % 11 % 4) as usize].map(str::to_owned),
+            size: (id % 3 > 0).then_some((id % 5) as u8),
+            downloads: id % 13,
+            ..node(id)
+        })
+        .collect();
+    let relation = |child: i64| Relation::ALL[(child * 5 % 7 % 5) as usize];
+    let edges: Vec<ForestEdge> = (2..=400)
+        .map(|child| ForestEdge { relation: relation(child), ..edge(child, (child / 4).max(1)) })
+        .collect();
+    (Forest::build(nodes.clone().into_iter(), edges.clone().into_iter()), nodes, edges)
+}
+
+#[test]
+fn a_sifted_tree_keeps_what_passes_and_what_leads_there_and_counts_the_rest() {
+    let (forest, nodes, edges) = mixed();
+    let parent = |id: i64| edges.iter().find(|edge| edge.child == id).map(|edge| edge.parent);
+
+    for words in
+        [["adapter,merge", "", ""], ["", "permissive", "1b-4b"], ["finetune", "apache-2.0,unknown", ""]]
+    {
+        for down in [1, 3, usize::MAX] {
+            let sieve = Sieve::read(words).unwrap();
+            let generation = |mut id: i64| {
+                let mut steps = 0;
+                while id != 1 {
+                    (id, steps) = (parent(id).unwrap(), steps + 1);
+                }
+                steps
+            };
+            let mut want = std::collections::BTreeSet::from([1]);
+            let within: Vec<i64> = (1..=400).filter(|id| generation(*id) <= down).collect();
+            for &id in &within[1..] {
+                let relation = edges.iter().find(|edge| edge.child == id).map(|edge| edge.relation);
+                if sieve.passes(nodes[id as usize - 1].shown(), relation) {
+                    let mut at = Some(id);
+                    while let Some(id) = at {
+                        want.insert(id);
+                        at = parent(id);
+                    }
+                }
+            }
+
+            let options =
+                SubtreeOptions { down, cap: usize::MAX, sieve: sieve.clone(), ..SubtreeOptions::default() };
+            let tree = forest.subtree(1, &options);
+            let sifted = forest.sift(1, usize::MAX, &sieve).unwrap();
+            let slices = forest.slices(1, (20, 1), Some(&sifted));
+
+            let shown: std::collections::BTreeSet<i64> = tree.nodes.iter().map(|node| node.id).collect();
+            assert_eq!(shown, want, "{words:?}");
+            assert_eq!(tree.sifted, (within.len() - want.len()) as u64);
+            let next = |at: usize| forest.path_from_root(tree.nodes[at].id).len() <= down;
+            assert!((0..tree.nodes.len()).filter(|at| next(*at)).all(|at| tree.nodes[at].hidden == 0));
+            if down == usize::MAX {
+                assert_eq!(slices.len(), want.len());
+                assert_eq!(slices[0].size, want.len() as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn children_that_pass_a_sieve_come_page_by_page_as_if_looked_at_one_by_one() {
+    let (forest, nodes, edges) = mixed();
+    let sieve = Sieve::read(["", "permissive,unknown", "under-100m,100m-1b,1b-4b"]).unwrap();
+    for parent in [1, 5, 20] {
+        let of = edges.iter().filter(|edge| edge.parent == parent);
+        let passing = of.filter(|edge| sieve.passes(nodes[edge.child as usize - 1].shown(), Some(edge.relation)));
+        let mut want: Vec<i64> = passing.map(|edge| edge.child).collect();
+        want.sort_by_key(|child| std::cmp::Reverse((child % 13, *child)));
+
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let query = KinQuery { sieve: sieve.clone(), after, limit: 1, ..KinQuery::default() };
+            let page = forest.kin(parent, &query);
+            assert_eq!(page.total, want.len() as u64);
+            found.extend(page.links.iter().map(|link| link.id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+
+        assert_eq!(found, want);
+    }
+}
+
+#[test]
+fn of_a_hidden_model_no_sieve_tells_licence_or_size() {
+    let (forest, nodes, _) = mixed();
+    let leaf = nodes.iter().rev().find(|node| node.license.as_deref() == Some("mit")).unwrap().id;
+    let sieve = Sieve::read(["", "mit", ""]).unwrap();
+    let options = SubtreeOptions { down: 9, sieve, ..SubtreeOptions::default() };
+
+    let shown = |forest: &Forest| forest.subtree(1, &options).nodes.iter().any(|node| node.id == leaf);
+
+    assert!(shown(&forest) && !shown(&forest.veiled([leaf])));
+}
+
+#[test]
+fn what_no_sieve_knows_is_named() {
+    assert!(Sieve::read(["cousin", "", ""]).is_err_and(|told| told.contains("cousin")));
+    assert!(Sieve::read(["", "", "huge"]).is_err_and(|told| told.contains("over-40b")));
+    assert!(Sieve::read(["", " , ", ""]).is_ok_and(|sieve| sieve.is_empty()));
 }

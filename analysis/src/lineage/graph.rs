@@ -28,6 +28,7 @@ pub(super) struct Models {
     downloads: Numbers,
     licences: Words,
     licence: Numbers,
+    sizes: Numbers,
     ghosts: Vec<bool>,
 }
 
@@ -41,6 +42,7 @@ impl Models {
         self.downloads.set(at, Some(model.downloads).filter(|downloads| *downloads != 0));
         let licence = model.license.map(|licence| self.licences.intern(licence));
         self.licence.set(at, licence.map(i64::from));
+        self.sizes.set(at, model.size.map(i64::from));
         if model.ghost {
             self.ghosts.resize(at, false);
             self.ghosts.push(true);
@@ -57,7 +59,9 @@ impl Models {
     pub fn shrink(&mut self) {
         self.ids.shrink();
         self.names.shrink();
-        [&mut self.created, &mut self.downloads, &mut self.licence].into_iter().for_each(Numbers::shrink);
+        [&mut self.created, &mut self.downloads, &mut self.licence, &mut self.sizes]
+            .into_iter()
+            .for_each(Numbers::shrink);
         self.ghosts.shrink_to_fit();
     }
 
@@ -279,6 +283,7 @@ impl Graph {
             ghost: models.ghosts.get(at).copied().unwrap_or_default(),
             downloads: models.downloads(at),
             license: licence.map(|number| models.licences.word(number)),
+            size: models.sizes.get(at).and_then(|size| u8::try_from(size).ok()),
         }
     }
 
@@ -313,6 +318,15 @@ impl Graph {
         let places = begin[node.index()] as usize..begin[node.index() + 1] as usize;
         places
             .map(move |at| if direction == Direction::Incoming { EdgeIndex::new(at) } else { self.down[at] })
+    }
+
+    /// One of the edges to the parents of a model, or to its children, by how many stand before it.
+    pub fn nth_edge(&self, node: NodeIndex, direction: Direction, nth: usize) -> Option<EdgeIndex> {
+        let incoming = direction == Direction::Incoming;
+        let begin = if incoming { &self.above } else { &self.below };
+        let (from, to) = (*begin.get(node.index())? as usize, *begin.get(node.index() + 1)? as usize);
+        let at = from.checked_add(nth).filter(|at| *at < to)?;
+        Some(if incoming { EdgeIndex::new(at) } else { self.down[at] })
     }
 
     /// The edges to the parents of a model, or to its children.

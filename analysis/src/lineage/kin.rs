@@ -1,16 +1,16 @@
-//! The children of a model, page by page, by relation and by name.
+//! The children of a model, page by page, by name and by what they can be narrowed to.
 
 use std::cmp::Reverse;
 
-use domain::Relation;
-use petgraph::graph::EdgeIndex;
-
-use super::forest::{Forest, Link};
+use super::{
+    forest::{Forest, Link},
+    sieve::Sieve,
+};
 
 /// Which children.
 #[derive(Debug, Clone, Default)]
 pub struct KinQuery {
-    pub relation: Option<Relation>,
+    pub sieve: Sieve,
     /// A part of the name, in any case.
     pub text: String,
     /// Downloads and number of the last child of the page before.
@@ -33,14 +33,16 @@ impl Forest {
     pub fn kin(&self, id: i64, query: &KinQuery) -> Kin {
         let text = query.text.to_lowercase();
         let rank = |link: &Link| (self.node(link.id).map_or(0, |node| node.downloads), link.id);
-        let holds = |link: &Link| {
-            text.is_empty() || self.node(link.id).is_some_and(|node| node.name.to_lowercase().contains(&text))
-        };
-        if text.is_empty() && query.relation.is_none() && self.veils_nothing() {
+        if text.is_empty() && self.veils_nothing() {
             return self.plain_kin(id, query);
         }
+        let wanted = |link: &Link| {
+            self.node(link.id).is_some_and(|node| {
+                query.sieve.passes(node, Some(link.relation)) && node.name.to_lowercase().contains(&text)
+            })
+        };
         let mut links = self.links(id, petgraph::Direction::Outgoing);
-        links.retain(|link| query.relation.is_none_or(|relation| link.relation == relation) && holds(link));
+        links.retain(wanted);
         let total = links.len() as u64;
         if let Some(after) = query.after {
             links.retain(|link| rank(link) < after);
@@ -52,35 +54,59 @@ impl Forest {
         Kin { links, total, next }
     }
 
-    /// As [`Self::kin`] of all children, from their ranks: of those with as many downloads as the last of the page all
-    /// are looked at, as the ranks put them by name.
+    /// As [`Self::kin`] without a text, from the ranks of the children.
     fn plain_kin(&self, id: i64, query: &KinQuery) -> Kin {
         let none = Kin { links: Vec::new(), total: 0, next: None };
         let Some(at) = self.place(id) else { return none };
-        let downloads = |link: &Link| self.node(link.id).map_or(0, |node| node.downloads);
-        let rank = |link: &Link| (downloads(link), link.id);
-        let (mut links, mut total) = (Vec::new(), 0);
-        for edges in [self.own_children(at), self.other_children(at)] {
-            total += edges.len() as u64;
-            let of = |edge: &EdgeIndex| self.to_child(*edge);
-            let begin = query.after.map_or(0, |(most, _)| {
-                edges.partition_point(|edge| of(edge).is_some_and(|link| downloads(&link) > most))
+        let mut links = Vec::new();
+        let (own, others) = (self.own_children(at), self.other_children(at));
+        let mut total = 0;
+        if query.sieve.is_empty() {
+            total += own.len() + others.len();
+            self.take_page(&mut links, (own, |edge| self.to_child(*edge)), query);
+            self.take_page(&mut links, (others, |edge| self.to_child(*edge)), query);
+        } else {
+            let own = self.passing_children(at, &query.sieve);
+            let others = self.ranked_links(others, usize::MAX, |link| {
+                self.node(link.id).is_some_and(|node| query.sieve.passes(node, Some(link.relation)))
             });
-            let (mut taken, mut least) = (0, 0);
-            for link in edges[begin..].iter().filter_map(of) {
-                if taken > query.limit && downloads(&link) < least {
-                    break;
-                }
-                if query.after.is_none_or(|after| rank(&link) < after) {
-                    (taken, least) = (taken + 1, downloads(&link));
-                    links.push(link);
-                }
-            }
+            total += own.len() + others.len();
+            self.take_page(&mut links, (&own, |place| self.to_place(*place)), query);
+            self.take_page(&mut links, (&others, |link| Some(*link)), query);
         }
+        let rank = |link: &Link| (self.downloads(link), link.id);
         links.sort_unstable_by_key(|link| Reverse(rank(link)));
         let more = links.len() > query.limit;
         links.truncate(query.limit);
         let next = links.last().filter(|_| more).map(rank);
-        Kin { links, total, next }
+        Kin { links, total: total as u64, next }
+    }
+
+    fn downloads(&self, link: &Link) -> i64 {
+        self.node(link.id).map_or(0, |node| node.downloads)
+    }
+
+    /// Takes from ranked children what may stand on a page: of those with as many downloads as the last of it all are
+    /// looked at, as the ranks put them by name.
+    fn take_page<T>(
+        &self,
+        links: &mut Vec<Link>,
+        (ranked, of): (&[T], impl Fn(&T) -> Option<Link>),
+        query: &KinQuery,
+    ) {
+        let begin = query.after.map_or(0, |(most, _)| {
+            ranked.partition_point(|child| of(child).is_some_and(|link| self.downloads(&link) > most))
+        });
+        let (mut taken, mut least) = (0, 0);
+        for link in ranked[begin..].iter().filter_map(of) {
+            let downloads = self.downloads(&link);
+            if taken > query.limit && downloads < least {
+                break;
+            }
+            if query.after.is_none_or(|after| (downloads, link.id) < after) {
+                (taken, least) = (taken + 1, downloads);
+                links.push(link);
+            }
+        }
     }
 }

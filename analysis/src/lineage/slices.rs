@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 
 use domain::Relation;
-use petgraph::graph::{EdgeIndex, NodeIndex};
+use petgraph::graph::NodeIndex;
 
-use super::forest::Forest;
+use super::{forest::Forest, preorder::Sifted};
 
 /// A model with everything below it by first parents, as an interval of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,37 +46,52 @@ impl Forest {
     }
 
     /// The branches below a model that hold at least `least` models, at most `levels` generations down; the largest of
-    /// siblings first, then by name. A parent stands before its children. Empty for an unknown model.
-    pub fn slices(&self, id: i64, (levels, least): (usize, u64)) -> Vec<Slice> {
+    /// siblings first, then by name. A parent stands before its children. Empty for an unknown model. Of a sifted tree
+    /// only what stays is there and counted.
+    pub fn slices(&self, id: i64, (levels, least): (usize, u64), sifted: Option<&Sifted>) -> Vec<Slice> {
         let Some(root) = self.place(id) else { return Vec::new() };
-        let relation = |node| self.primary_edge(node).map(|edge: EdgeIndex| self.graph.edge(edge).relation);
+        let relation = |node| self.primary_edge(node).map(|edge| self.graph.edge(edge).relation);
         let mut slices = vec![Slice {
             id,
             depth: 0,
             parent: None,
             relation: relation(root),
             start: 0,
-            size: self.size_of(root),
+            size: sifted.map_or_else(|| self.size_of(root), |sifted| self.kept_of(sifted, root)),
             small: Small::default(),
         }];
         let mut nodes = vec![root];
         let mut at = 0;
         while at < slices.len() {
             let above = slices[at];
-            let mut children: Vec<NodeIndex> = self
-                .own_children(nodes[at])
-                .iter()
-                .filter_map(|edge| self.graph.edge_endpoints(*edge))
-                .map(|(_, child)| child)
-                .collect();
-            let large = |node: &NodeIndex| above.depth < levels && self.size_of(*node) >= least;
-            let small: Vec<NodeIndex> = children.extract_if(.., |node| !large(node)).collect();
-            children.sort_unstable_by_key(|node| {
-                (Reverse(self.size_of(*node)), self.graph.name(*node), self.graph.id(*node))
+            let large = |size: u64| above.depth < levels && size >= least;
+            let (mut children, mut small) = (Vec::new(), Small::default());
+            let mut take = |size: u64, node: Option<NodeIndex>| match node {
+                Some(node) => children.push((node, size)),
+                None => {
+                    small.branches += 1;
+                    small.models += size;
+                }
+            };
+            match sifted {
+                Some(sifted) => {
+                    for (place, size) in self.kept_children(sifted, nodes[at]) {
+                        take(size, large(size).then(|| self.at_place(place)).flatten());
+                    }
+                }
+                None => {
+                    let edges = self.own_children(nodes[at]).iter();
+                    for (_, child) in edges.filter_map(|edge| self.graph.edge_endpoints(*edge)) {
+                        let size = self.size_of(child);
+                        take(size, large(size).then_some(child));
+                    }
+                }
+            }
+            children.sort_unstable_by_key(|(node, size)| {
+                (Reverse(*size), self.graph.name(*node), self.graph.id(*node))
             });
             let mut start = above.start;
-            for node in children {
-                let size = self.size_of(node);
+            for (node, size) in children {
                 slices.push(Slice {
                     id: self.graph.id(node),
                     depth: above.depth + 1,
@@ -89,11 +104,7 @@ impl Forest {
                 nodes.push(node);
                 start += size;
             }
-            slices[at].small = Small {
-                branches: small.len() as u64,
-                models: small.into_iter().map(|node| self.size_of(node)).sum(),
-                start,
-            };
+            slices[at].small = Small { start, ..small };
             at += 1;
         }
         slices

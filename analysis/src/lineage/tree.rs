@@ -5,7 +5,11 @@ use std::fmt::Write as _;
 use domain::Relation;
 use serde::Serialize;
 
-use super::forest::{Forest, Link};
+use super::{
+    forest::{Forest, Link},
+    preorder::Sifted,
+    sieve::Sieve,
+};
 
 /// How much of a tree to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +20,13 @@ pub struct SubtreeOptions {
     pub down: usize,
     /// Most nodes in the answer.
     pub cap: usize,
-    /// Only children of these relations; empty means all.
-    pub relations: Vec<Relation>,
+    /// What is shown below the model; ancestors of what is shown stay.
+    pub sieve: Sieve,
 }
 
 impl Default for SubtreeOptions {
     fn default() -> Self {
-        Self { up: usize::MAX, down: 1, cap: 1_000, relations: Vec::new() }
+        Self { up: usize::MAX, down: 1, cap: 1_000, sieve: Sieve::default() }
     }
 }
 
@@ -55,7 +59,7 @@ pub struct TreeNode {
     pub proposed: bool,
     /// Children under it in the whole forest.
     pub children: usize,
-    /// Children under it that are not in the list.
+    /// Children under it that are not in the list, but for those that the sieve holds back.
     pub hidden: usize,
     /// Parents beyond the primary one.
     pub other_parents: Vec<Relative>,
@@ -69,6 +73,8 @@ pub struct Tree {
     pub focus: usize,
     /// Whether the cap cut nodes off.
     pub truncated: bool,
+    /// Models in the generations asked for that the sieve holds back.
+    pub sifted: u64,
     /// Children of the model that hang under another primary parent.
     pub other_children: Vec<Relative>,
 }
@@ -77,8 +83,21 @@ impl Forest {
     /// The line of primary parents down to a model, and the tree of primary children below it.
     /// Empty for an unknown model.
     pub fn subtree(&self, id: i64, options: &SubtreeOptions) -> Tree {
-        let wanted = |link: &Link| options.relations.is_empty() || options.relations.contains(&link.relation);
-        let mut tree = Tree { nodes: Vec::new(), focus: 0, truncated: false, other_children: Vec::new() };
+        let sifted = match options.sieve.is_empty() {
+            true => None,
+            false => self.sift(id, options.down, &options.sieve),
+        };
+        let (sifted, sieve) = (sifted.as_ref(), &options.sieve);
+        let hidden = sifted.map_or(0, |sifted| sifted.hidden);
+        let mut tree = Tree {
+            nodes: Vec::new(),
+            focus: 0,
+            truncated: false,
+            sifted: hidden,
+            other_children: Vec::new(),
+        };
+        let passes =
+            |link: &Link| self.node(link.id).is_some_and(|node| sieve.passes(node, Some(link.relation)));
         let mut line = self.line(id);
         let above = options.up.min(options.cap.saturating_sub(1));
         tree.truncated = line.len() > above.saturating_add(1) && above < options.up;
@@ -89,13 +108,14 @@ impl Forest {
         }
         tree.focus = tree.nodes.len().saturating_sub(1);
         if let Some(at) = self.place(id) {
-            let others = self.ranked_links(self.other_children(at), usize::MAX, wanted);
+            let others = self.ranked_links(self.other_children(at), usize::MAX, passes);
             tree.other_children = others.into_iter().filter_map(|link| self.relative(link)).collect();
         }
 
         let mut waiting: Vec<(i64, usize, usize)> = Vec::new();
         if !tree.nodes.is_empty() {
-            self.queue(&mut waiting, id, (tree.focus, 1), options);
+            let children = self.shown_children(id, (sifted, 1), options);
+            tree.await_children(&mut waiting, (tree.focus, 1), children);
         }
         while let Some((child, parent, generation)) = waiting.pop() {
             if tree.nodes.len() >= options.cap {
@@ -103,28 +123,35 @@ impl Forest {
                 break;
             }
             let at = self.push(&mut tree, child, Some(parent));
-            self.queue(&mut waiting, child, (at, generation + 1), options);
+            let children = self.shown_children(child, (sifted, generation + 1), options);
+            tree.await_children(&mut waiting, (at, generation + 1), children);
         }
         tree
     }
 
-    /// Puts the primary children on the stack, the first on top.
-    fn queue(
+    /// Children under a model that are shown in a generation, the first `cap` of them, and how many there are; none below
+    /// the last generation.
+    fn shown_children(
         &self,
-        waiting: &mut Vec<(i64, usize, usize)>,
         id: i64,
-        at: (usize, usize),
+        (sifted, generation): (Option<&Sifted>, usize),
         options: &SubtreeOptions,
-    ) {
-        let (parent, generation) = at;
-        if generation > options.down {
-            return;
-        }
-        let wanted = |link: &Link| options.relations.is_empty() || options.relations.contains(&link.relation);
-        let Some(at) = self.place(id) else { return };
-        // More than the cap are never taken from here.
-        let children = self.ranked_links(self.own_children(at), options.cap, wanted);
-        waiting.extend(children.into_iter().rev().map(|link| (link.id, parent, generation)));
+    ) -> Option<(Vec<Link>, usize)> {
+        let at = self.place(id).filter(|_| generation <= options.down)?;
+        let Some(sifted) = sifted else {
+            let own = self.own_children(at);
+            return Some((self.ranked_links(own, options.cap, |_| true), own.len()));
+        };
+        let kept = self.kept_children(sifted, at);
+        let links = match self.veils_nothing() {
+            true => kept.iter().take(options.cap).filter_map(|(place, _)| self.to_place(*place)).collect(),
+            false => {
+                let edge = |(place, _): &(u32, u64)| self.primary_edge(self.at_place(*place)?);
+                let edges: Vec<_> = kept.iter().filter_map(edge).collect();
+                self.ranked_links(&edges, options.cap, |_| true)
+            }
+        };
+        Some((links, kept.len()))
     }
 
     fn push(&self, tree: &mut Tree, id: i64, parent: Option<usize>) -> usize {
@@ -161,6 +188,18 @@ impl Forest {
 }
 
 impl Tree {
+    /// Puts children on the stack, the first on top.
+    fn await_children(
+        &mut self,
+        waiting: &mut Vec<(i64, usize, usize)>,
+        (parent, generation): (usize, usize),
+        children: Option<(Vec<Link>, usize)>,
+    ) {
+        let Some((links, count)) = children else { return };
+        self.nodes[parent].hidden = count;
+        waiting.extend(links.into_iter().rev().map(|link| (link.id, parent, generation)));
+    }
+
     /// One line a node, indented by generation; `*` marks the model asked for.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -184,6 +223,9 @@ impl Tree {
         }
         if self.truncated {
             text.push_str("(cut at the limit)\n");
+        }
+        if self.sifted > 0 {
+            let _ = writeln!(text, "({} hidden by the filter)", self.sifted);
         }
         text
     }

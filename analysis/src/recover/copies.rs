@@ -3,6 +3,7 @@
 use super::{
     Subject,
     facts::Facts,
+    family::Known,
     measured::Measured,
     report::Kind,
     samples::{Inherited, Samples},
@@ -12,6 +13,8 @@ use super::{
 const FLAT: f64 = 2.3;
 /// A rounding to floats of few bits leaves at most about this many times its expected energy.
 const ROUNDINGS: f64 = 2.0;
+/// Squared distance of a shuffled model to its original as a share of that to any other model: noise is small.
+const NOISE: f64 = 0.5;
 /// Values of a row that repeat, in a copy on a grid against its original; early steps of training are flat too, but do
 /// not change that number.
 const FEWER_LEVELS: f64 = 2.0;
@@ -39,11 +42,11 @@ impl Copy {
 }
 
 /// Every member that is a copy, each of the nearest original.
-pub(super) fn copies(measured: &Measured, subjects: &[Subject], facts: &[Option<Facts>]) -> Vec<Copy> {
+pub(super) fn copies(measured: &Measured, known: &Known<'_>) -> Vec<Copy> {
     let mut found: Vec<Copy> = Vec::new();
     for child in 0..measured.members.len() {
         let of = |parent: usize| {
-            let copy = copy(measured, (child, parent), subjects, facts)?;
+            let copy = copy(measured, (child, parent), known)?;
             if copy.kind == Kind::Quantized && below(measured, (parent, child)) {
                 return None;
             }
@@ -63,7 +66,7 @@ pub(super) fn copies(measured: &Measured, subjects: &[Subject], facts: &[Option<
         let mut originals =
             (0..measured.members.len()).filter(|&other| other != copy.child && !is_copy(other));
         let direct = originals.find_map(|parent| {
-            let direct = self::copy(measured, (copy.child, parent), subjects, facts);
+            let direct = self::copy(measured, (copy.child, parent), known);
             direct.filter(|_| !below(measured, (parent, copy.child)))
         });
         direct.unwrap_or(*copy)
@@ -82,13 +85,20 @@ fn below(measured: &Measured, (one, of): (usize, usize)) -> bool {
 fn copy(
     measured: &Measured,
     (child, parent): (usize, usize),
-    subjects: &[Subject],
-    facts: &[Option<Facts>],
+    Known { subjects, facts, orders, .. }: &Known<'_>,
 ) -> Option<Copy> {
     let subject = |member: usize| subjects.get(measured.members[member]);
+    let moved = |member: usize| orders.contains_key(&measured.members[member]);
     let (mine, theirs) =
         (facts[measured.members[child]].as_ref()?, facts[measured.members[parent]].as_ref()?);
     let apart = measured.apart(child, parent);
+    // Shuffled and changed no further than noise does: all others are far away.
+    let shuffled = moved(child) && !moved(parent) && {
+        let others =
+            (0..measured.members.len()).filter(|&other| ![child, parent].contains(&other) && !moved(other));
+        others.clone().count() > 0
+            && others.into_iter().all(|other| apart < NOISE * measured.apart(child, other))
+    };
     let made = |kind, direction, score| Some(Copy { child, parent, kind, direction, score });
     if mine.layers != theirs.layers || mine.elements != theirs.elements {
         return None;
@@ -102,8 +112,16 @@ fn copy(
         }
         let (own, other) = (subject(child)?, subject(parent)?);
         let claims = |a: &Subject, b: &Subject| a.claims.iter().any(|claim| super::names(&b.id, claim));
-        let rank = |a: &Subject, b: &Subject| (claims(a, b), a.order, a.id.len(), a.id.clone());
-        return if rank(own, other) > rank(other, own) { made(Kind::Duplicate, 0.5, 0.0) } else { None };
+        let rank =
+            |moved: bool, a: &Subject, b: &Subject| (moved, claims(a, b), a.order, a.id.len(), a.id.clone());
+        return if rank(moved(child), own, other) > rank(moved(parent), other, own) {
+            made(Kind::Duplicate, 0.5, 0.0)
+        } else {
+            None
+        };
+    }
+    if shuffled {
+        return made(Kind::Permuted, 0.95, apart);
     }
     let rounding = measured.rounding(parent, mine.precision);
     if mine.precision < theirs.precision && apart < ROUNDINGS * rounding {

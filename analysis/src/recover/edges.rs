@@ -114,11 +114,27 @@ impl Edge<'_> {
             evidence.push(self.evidence(("permutation", units), said));
             return Ok((Kind::Permuted, evidence));
         }
+        if let Some(found) = self.reordered() {
+            evidence.push(found);
+            return Ok((Kind::Permuted, evidence));
+        }
         if let Some(found) = self.low_rank(progress)? {
             evidence.push(found);
             return Ok((Kind::Adapter, evidence));
         }
         Ok((Kind::Finetune, evidence))
+    }
+
+    /// Evidence that the two have their units, heads or residual stream in different orders, in which they were compared.
+    pub(super) fn reordered(&self) -> Option<Evidence> {
+        let (child, parent) = self.models();
+        let order = |model: usize| self.known.orders.get(&model);
+        let axes = order(child).or_else(|| order(parent))?;
+        let said = format!(
+            "units, heads or the residual stream of {} tensors are in another order; compared in the parent's",
+            axes.len()
+        );
+        (order(child) != order(parent)).then(|| self.evidence(("permutation", axes.len() as f64), said))
     }
 
     /// Evidence that the change is an adapter baked in: only matrices within layers, each of low rank up to rounding.
@@ -239,6 +255,7 @@ impl Edge<'_> {
             Kind::Cast if copy.score == 0.0 => {
                 "every value is the same, in a wider format than it needs".to_owned()
             }
+            Kind::Permuted => "nearer than every other model, once it is put in order".to_owned(),
             Kind::Cast => {
                 format!("the parent rounded to fewer bits: {:.2} of one rounding apart", copy.score)
             }

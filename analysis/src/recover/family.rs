@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     Direction, Kind, Parent, Subject,
+    below::INHERITED,
     cluster::Relations,
     copies::{Copy, copies},
     edges,
@@ -13,14 +14,15 @@ use super::{
     facts::Facts,
     measured::{self, Measured},
     mixture::{Mixture, Proof, mixture},
-    samples::{Inherited, Samples},
+    reordered::Axes,
+    samples::Samples,
     sketched::{self, Stored},
-    tree::{rooted, spanning, total},
+    tree::{rooted, spanning},
 };
 use crate::{Error, Progress, kinship::Module};
 
 /// A child, its parent, and the probability of that direction.
-type Step = (usize, usize, f64);
+pub(super) type Step = (usize, usize, f64);
 
 /// Odds of four to one, below which a direction is a guess.
 const KNOWN: f64 = 0.8;
@@ -38,16 +40,13 @@ const CLAIM: f64 = 0.7;
 /// former: siblings have steps in common.
 const CONTAINED: f64 = 0.85;
 
-/// Standard errors by which one merge's rounding is held rather than another's.
-const CLEARLY: f64 = 3.0;
-/// Probability of an edge that an inherited rounding gives: nothing but descent explains it.
-const INHERITED: f64 = 0.99;
-
 /// All that was learnt of the whole collection.
 pub(super) struct Known<'a> {
     pub(super) subjects: &'a [Subject],
     pub(super) facts: &'a [Option<Facts>],
     pub(super) relations: &'a Relations,
+    /// How the axes of a model's tensors are put in its family's order, by model.
+    pub(super) orders: &'a BTreeMap<usize, BTreeMap<usize, Axes>>,
     /// What is measured instead of the weights, by model.
     pub(super) sketches: Option<&'a [Stored]>,
 }
@@ -73,9 +72,17 @@ type Found = Vec<(usize, Vec<Parent>)>;
 pub(super) fn resolve(known: &Known<'_>, family: &[usize], progress: Progress<'_>) -> Result<Found, Error> {
     let mut found: Found = Vec::new();
     let mut settled: Vec<usize> = Vec::new();
+    let mut above: BTreeMap<usize, usize> = BTreeMap::new();
     while let Some(reference) = reference(known, family, &settled) {
         let Some(measured) = known.measure((reference, family, &settled), progress)? else { break };
-        found.extend(Structure { known, measured: &measured }.parents(&settled, progress)?);
+        let of = Structure { known, measured: &measured, above: &above }.parents(&settled, progress)?;
+        let place = |id: &str| family.iter().copied().find(|&one| known.subjects[one].id == id);
+        let tree = of.iter().filter_map(|(child, parents)| match &parents[..] {
+            [only] => Some((*child, place(&only.id)?)),
+            _ => None,
+        });
+        above.extend(tree.collect::<Vec<_>>());
+        found.extend(of);
         settled.extend(
             measured.members.iter().copied().filter(|member| !settled.contains(member)).collect::<Vec<_>>(),
         );
@@ -96,9 +103,11 @@ fn reference(known: &Known<'_>, family: &[usize], settled: &[usize]) -> Option<u
     })
 }
 
-struct Structure<'a> {
-    known: &'a Known<'a>,
-    measured: &'a Measured,
+pub(super) struct Structure<'a> {
+    pub(super) known: &'a Known<'a>,
+    pub(super) measured: &'a Measured,
+    /// The only parents of the models that are settled, all as positions in the collection.
+    above: &'a BTreeMap<usize, usize>,
 }
 
 impl Structure<'_> {
@@ -117,7 +126,7 @@ impl Structure<'_> {
         let fixed: Vec<usize> =
             (0..all).filter(|&member| settled.contains(&measured.members[member])).collect();
         let is_fixed = |member: usize| settled.contains(&measured.members[member]);
-        let mut copies: Vec<Copy> = copies(measured, self.known.subjects, self.known.facts);
+        let mut copies: Vec<Copy> = copies(measured, self.known);
         let originals: Vec<usize> =
             (0..all).filter(|&one| !copies.iter().any(|copy| copy.child == one)).collect();
         copies.retain(|copy| !is_fixed(copy.child));
@@ -210,11 +219,11 @@ impl Structure<'_> {
                 measured.members[copy.child],
                 vec![Parent {
                     id: self.subject(copy.parent).id.clone(),
-                    relation: copy.kind,
+                    relation: if edge.reordered().is_some() { Kind::Permuted } else { copy.kind },
                     weight: None,
                     confidence: copy.direction,
                     direction: if copy.direction >= KNOWN { Direction::Known } else { Direction::Guessed },
-                    evidence: vec![edge.copied(copy)],
+                    evidence: edge.reordered().into_iter().chain([edge.copied(copy)]).collect(),
                 }],
             ));
         }
@@ -241,96 +250,6 @@ impl Structure<'_> {
         Ok(found)
     }
 
-    /// Takes out of the core what was trained from a copy, whose rounding it holds.
-    fn below_copies(
-        &self,
-        core: &mut Vec<usize>,
-        (copies, fixed): (&[Copy], &[usize]),
-        samples: &Samples,
-    ) -> Vec<Step> {
-        let mut below = Vec::new();
-        core.retain(|&one| {
-            let holds = |copy: &&Copy| {
-                let told = copy.inherited(samples, one);
-                copy.parent != one && told.and_then(Inherited::held) == Some(true)
-            };
-            let open = !fixed.contains(&one);
-            let copy = copies.iter().find(|copy| open && self.aligned(one, copy.child) && holds(copy));
-            below.extend(copy.map(|copy| (one, copy.child, INHERITED)));
-            copy.is_none()
-        });
-        below
-    }
-
-    /// Takes out of the core what was trained from a merge: a model whose place in the tree costs more bits than its
-    /// step from the merge.
-    fn below_merges(
-        &self,
-        (core, below): (&mut Vec<usize>, &mut Vec<Step>),
-        (mixtures, copies, fixed): (&[Mixture], &[Copy], &[usize]),
-        samples: &Samples,
-    ) {
-        // What the merges' own roundings say of the models that may be below them.
-        let told: BTreeMap<(usize, usize), Inherited> = core
-            .iter()
-            .flat_map(|&one| mixtures.iter().map(move |merge| (one, merge)))
-            .filter(|(one, merge)| self.aligned(*one, merge.child))
-            .filter_map(|(one, merge)| Some(((one, merge.child), merge.inherited(samples, one)?)))
-            .collect();
-        let bits = |i: usize, j: usize| self.measured.bits(i, j);
-        loop {
-            let ancestor = |one: usize, of: usize| {
-                let (mut queue, mut seen) = (vec![of], vec![false; self.measured.members.len()]);
-                while let Some(node) = queue.pop() {
-                    if node == one {
-                        return true;
-                    }
-                    if std::mem::replace(&mut seen[node], true) {
-                        continue;
-                    }
-                    queue.extend(below.iter().filter(|edge| edge.0 == node).map(|edge| edge.1));
-                    queue.extend(copies.iter().filter(|copy| copy.child == node).map(|copy| copy.parent));
-                    let merge = mixtures.iter().find(|mixture| mixture.child == node);
-                    queue.extend(merge.into_iter().flat_map(Mixture::ingredients));
-                }
-                false
-            };
-            let hosts: Vec<usize> =
-                mixtures.iter().map(|mixture| mixture.child).chain(below.iter().map(|edge| edge.0)).collect();
-            let whole = total(&spanning(core, fixed, bits));
-            let gain = |&one: &usize| {
-                let told = |host: &usize| told.get(&(one, *host)).copied();
-                let held = |host: &usize| told(host).and_then(Inherited::held);
-                let open = hosts.iter().copied().filter(|&host| !ancestor(one, host));
-                let least = open.clone().map(|host| bits(one, host)).min_by(f64::total_cmp)?;
-                let possible = open.filter(|host| held(host) != Some(false));
-                let nearest = possible.clone().min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
-                // Of several merges it holds the rounding of one, if of any.
-                let share = |host: usize| told(&host).map_or(f64::NEG_INFINITY, |told| told.share);
-                let most = possible.max_by(|&a, &b| share(a).total_cmp(&share(b)))?;
-                let apart = told(&most).zip(told(&nearest)).is_some_and(|(most, nearest)| {
-                    most.share - nearest.share > CLEARLY * most.error.hypot(nearest.error)
-                });
-                let host = if apart || held(&most) == Some(true) { most } else { nearest };
-                let rest: Vec<usize> = core.iter().copied().filter(|&other| other != one).collect();
-                let near = |&other: &usize| bits(one, other) >= bits(one, host);
-                if held(&host) == Some(true) && rest.iter().all(near) {
-                    return (rest.len() > 1).then_some((f64::INFINITY, one, host));
-                }
-                let gain = whole - total(&spanning(&rest, fixed, bits)) - least;
-                (gain > 0.0 && rest.len() > 1).then_some((gain, one, host))
-            };
-            let best = core
-                .iter()
-                .filter(|one| !fixed.contains(one))
-                .filter_map(gain)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((_, one, host)) = best else { return };
-            core.retain(|other| *other != one);
-            below.push((one, host, 0.9));
-        }
-    }
-
     /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
     /// are siblings. Where units are in another order steps do not compare.
     fn lift(&self, edges: &mut [Step]) {
@@ -342,7 +261,7 @@ impl Structure<'_> {
             for at in 0..edges.len() {
                 let (child, parent, _) = edges[at];
                 let above = edges.iter().find(|edge| edge.0 == parent).map(|edge| edge.1);
-                let Some(above) = above else { continue };
+                let Some(above) = above.or_else(|| self.settled_above(parent)) else { continue };
                 let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
                 let contained = !self.aligned(child, parent)
                     || self.measured.contains(child, (parent, above)) >= CONTAINED;
@@ -355,7 +274,13 @@ impl Structure<'_> {
         }
     }
 
-    fn aligned(&self, a: usize, b: usize) -> bool {
+    /// The parent that a member got in another layout, where that is a member too.
+    fn settled_above(&self, member: usize) -> Option<usize> {
+        let above = self.above.get(&self.measured.members[member])?;
+        self.measured.members.iter().position(|one| one == above)
+    }
+
+    pub(super) fn aligned(&self, a: usize, b: usize) -> bool {
         let relation = self.known.relations.get(self.measured.members[a], self.measured.members[b]);
         relation.and_then(|relation| relation.units).is_none_or(|score| score >= edges::UNALIGNED)
     }

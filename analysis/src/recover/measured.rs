@@ -8,8 +8,10 @@ use crate::{Error, Progress, computed::blocks, kinship::Module};
 
 /// Blocks of a tensor whose elements are told apart; the others only count in the inner products.
 const LOOKED_AT: u64 = 16;
-/// Elements of all tensors that are kept for each model, and the fewest of one.
-const SAMPLED: usize = 1 << 18;
+/// Elements of all tensors that are kept of all models together, the most and the fewest of one model, and the fewest of
+/// one tensor.
+const KEPT: usize = 1 << 26;
+const SAMPLED: std::ops::RangeInclusive<usize> = 1 << 16..=1 << 20;
 const LEAST_SAMPLED: usize = 256;
 /// Inner products are exact to about this share.
 pub(super) const EXACT: f64 = 1e-12;
@@ -100,7 +102,8 @@ pub(super) fn measure(
     let Some(own) = members.first().and_then(|&reference| facts[reference].as_ref()) else { return Ok(None) };
     let precision: Vec<u32> =
         members.iter().map(|&m| facts[m].as_ref().map_or(23, |facts| facts.precision)).collect();
-    let share = (SAMPLED / kept.len().max(1)).max(LEAST_SAMPLED);
+    let sampled = (KEPT / members.len().max(1)).clamp(*SAMPLED.start(), *SAMPLED.end());
+    let share = (sampled / kept.len().max(1)).max(LEAST_SAMPLED);
     let parts = kept.par_iter().map(|&at| {
         let tensors: Vec<_> = members
             .iter()

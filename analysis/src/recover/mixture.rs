@@ -26,6 +26,9 @@ const MIDDLE: f64 = 0.95;
 const LEFT_OUT: usize = 6;
 /// Share of the distance to the nearest that a sum found without them may leave: near the rounding much fits.
 const CLEAR: f64 = 0.25;
+/// The same where models are subtracted as well, and the share of the roundings refused that it may leave.
+const FAR: f64 = 0.15;
+const FEWER: f64 = 0.75;
 /// Roundings up to which a sum with a large weight is one seen from inside: that weight multiplies the rounding of its model.
 const NEARLY: f64 = 16.0;
 /// By how much more of its elements the result of a transfer is the rounded sum of the other three than each of them is.
@@ -61,10 +64,25 @@ impl Mixture {
         self.parents.iter().map(|(parent, _)| *parent).chain(base)
     }
 
-    /// Whether it is nearly a mean, and much nearer than any of its parents.
-    fn clear(&self) -> bool {
+    /// Whether it is nearly a mean, and much nearer than any of its parents; or nearer still, by fewer roundings than were
+    /// refused: a sum with another merge of the same parents in it has the rounding of that beside its own.
+    fn clear(&self, refused: f64) -> bool {
         let taken: f64 = self.parents.iter().map(|(_, weight)| (-weight).max(0.0)).sum();
-        taken <= CLEAR && matches!(self.proof, Proof::Sum { residual, .. } if residual <= CLEAR)
+        match self.proof {
+            Proof::Sum { roundings, residual } => {
+                let fewer = residual <= FAR && roundings <= FEWER * refused;
+                residual <= CLEAR && (taken <= CLEAR || fewer)
+            }
+            Proof::Elements { .. } => false,
+        }
+    }
+
+    /// What is left of a sum, in roundings.
+    fn roundings(&self) -> f64 {
+        match self.proof {
+            Proof::Sum { roundings, .. } => roundings,
+            Proof::Elements { .. } => f64::INFINITY,
+        }
     }
 
     /// Whether it takes the change from one model to another.
@@ -125,21 +143,44 @@ pub(super) fn mixture(
 ) -> Option<Mixture> {
     let mut near: Vec<usize> = candidates.iter().copied().filter(|&other| other != child).collect();
     near.sort_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
+    let mut refused = f64::INFINITY;
     for left_out in 0..=LEFT_OUT {
         match sum((measured, samples), child, (&near[..near.len().min(NEAREST)], precision))? {
-            Ok(found) => return (left_out == 0 || found.clear()).then_some(found),
-            Err(other) => near.retain(|one| *one != other),
+            Ok(found) if left_out == 0 || found.clear(refused) => {
+                return Some(simpler((measured, samples), found, (&near, precision)));
+            }
+            Ok(_) => return None,
+            Err((other, roundings)) => {
+                near.retain(|one| *one != other);
+                refused = refused.min(roundings);
+            }
         }
     }
     None
 }
 
-/// The sum of the `near` models that `child` is, or which of them is rather a sum of it and others.
+/// The same merge of other models where one of its parents is rather a merge of those: its rounding is in the sum as well.
+fn simpler(
+    (measured, samples): (&Measured, &Samples),
+    found: Mixture,
+    (near, precision): (&[usize], u32),
+) -> Mixture {
+    let without = |(parent, _): &(usize, f64)| {
+        let near: Vec<usize> = near.iter().copied().filter(|other| other != parent).take(NEAREST).collect();
+        sum((measured, samples), found.child, (&near, precision))?.ok()
+    };
+    let others = found.parents.iter().filter_map(without).filter(|other| other.clear(found.roundings()));
+    let best = others.min_by(|a, b| a.roundings().total_cmp(&b.roundings()));
+    best.filter(|best| best.roundings() <= FEWER * found.roundings()).unwrap_or(found)
+}
+
+/// The sum of the `near` models that `child` is, or which of them is rather a sum of it and others or of the same models,
+/// and the roundings left.
 fn sum(
     (measured, samples): (&Measured, &Samples),
     child: usize,
     (near, precision): (&[usize], u32),
-) -> Option<Result<Mixture, usize>> {
+) -> Option<Result<Mixture, (usize, f64)>> {
     let floor = measured.rounding(child, precision) + EXACT * measured.dot(child, child);
     let best = |sets: Vec<Vec<usize>>| {
         sets.into_iter().map(|set| (left(measured, child, &set), set)).min_by(|a, b| a.0.total_cmp(&b.0))
@@ -169,7 +210,7 @@ fn sum(
     let largest = set.iter().copied().zip(weights.iter().map(|weight| weight.abs()));
     let (most, weight) = largest.max_by(|a, b| a.1.total_cmp(&b.1))?;
     if residual > ROUNDINGS * floor {
-        return (residual <= NEARLY * floor && weight >= MIDDLE).then_some(Err(most));
+        return (residual <= NEARLY * floor && weight >= MIDDLE).then_some(Err((most, residual / floor)));
     }
     let nearest = set.iter().map(|&parent| measured.apart(child, parent)).fold(f64::INFINITY, f64::min);
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
@@ -182,7 +223,7 @@ fn sum(
         return None;
     }
     if !middle {
-        return Some(Err(most));
+        return Some(Err((most, residual / floor)));
     }
     let set: Vec<usize> = parents.iter().map(|(parent, _)| *parent).collect();
     let weights = |part: &Part| fit(|i, j| part.gram.dot(i, j), child, &set).0;

@@ -3,6 +3,7 @@
 //! Models of one origin are found by permutation tests, then measured exactly against each other; copies, merges and
 //! steps of training are told apart by the residuals they leave, and the tree is directed last.
 
+mod below;
 mod cluster;
 mod copies;
 mod edges;
@@ -11,12 +12,15 @@ mod facts;
 mod family;
 mod measured;
 mod mixture;
+mod orders;
 mod probe;
+mod reordered;
 mod report;
 mod samples;
 mod sketched;
 #[cfg(test)]
 mod sketched_tests;
+mod stacked;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -63,10 +67,27 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         Some(_) => Ok(None),
         None => facts::gather(subject, progress).map(Some),
     };
-    let facts: Vec<Option<Facts>> = subjects.iter().map(gather).collect::<Result<_, _>>()?;
-    let relations = Relations::test(&facts);
-    let known = family::Known { subjects, facts: &facts, relations: &relations, sketches: None };
+    let mut facts: Vec<Option<Facts>> = subjects.iter().map(gather).collect::<Result<_, _>>()?;
+    let mut relations = Relations::test(&facts);
+    let sources: Vec<_> = subjects.iter().map(|subject| subject.source.clone()).collect();
+    let orders = orders::orders(&sources, &facts, &relations)?;
+    let mut placed = subjects.to_vec();
+    for (&at, axes) in &orders {
+        placed[at].source = Arc::new(reordered::Reordered::new(sources[at].clone(), axes.clone()));
+        facts[at] = gather(&placed[at])?;
+    }
+    if !orders.is_empty() {
+        relations = Relations::test(&facts);
+    }
+    let subjects = &placed[..];
+    let known =
+        family::Known { subjects, facts: &facts, relations: &relations, orders: &orders, sketches: None };
     let (mut parents, families) = structured(&known, progress)?;
+    for (child, of) in stacked::stacked(subjects, &facts) {
+        if !of.iter().any(|parent| descends(subjects, &parents, (&parent.id, child))) {
+            parents[child] = of;
+        }
+    }
     let whole: Vec<usize> = (0..subjects.len()).filter(|&at| facts[at].is_some()).collect();
     let roots: Vec<usize> = whole.iter().copied().filter(|&at| parents[at].is_empty()).collect();
     let mut adapters = Vec::new();
@@ -102,6 +123,18 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         family.iter().map(|&at| subjects[at].id.clone()).collect()
     };
     Ok(Report { families: families.iter().map(named).collect(), models, unrelated })
+}
+
+/// Whether the model called `id` descends from the one at `above`.
+fn descends(subjects: &[Subject], parents: &[Vec<Parent>], (id, above): (&str, usize)) -> bool {
+    let place = |id: &str| subjects.iter().position(|subject| subject.id == id);
+    let (mut queue, mut seen) = (place(id).into_iter().collect::<Vec<_>>(), vec![false; subjects.len()]);
+    while let Some(at) = queue.pop() {
+        if !std::mem::replace(&mut seen[at], true) {
+            queue.extend(parents[at].iter().filter_map(|parent| place(&parent.id)));
+        }
+    }
+    seen[above]
 }
 
 /// Parents and families, by position.

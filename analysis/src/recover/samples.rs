@@ -18,6 +18,8 @@ const UNCERTAIN: f64 = 0.5;
 /// Standard errors, and what small steps may shift the share, by which a model holds another's rounding or does not.
 const SURE: f64 = 2.5;
 const SHIFT: f64 = 0.2;
+/// Share below which a rounding is not believed to be held at all.
+const HARDLY: f64 = 0.1;
 
 /// Some elements of every matrix.
 pub(super) struct Samples {
@@ -134,6 +136,11 @@ impl Samples {
 }
 
 impl Inherited {
+    /// Whether nothing speaks for its being held.
+    pub(super) fn hardly(self) -> bool {
+        self.share < HARDLY && !self.partial
+    }
+
     /// Whether the model holds the rounding; none when unsure.
     pub(super) fn held(self) -> Option<bool> {
         let Self { share, error, partial } = self;

@@ -137,7 +137,14 @@ pub fn recover_sketched(models: Vec<Stored>) -> Result<Recovered, Error> {
         })
     });
     let subjects: Vec<Subject> = models.iter().map(subject).collect();
-    let known = Known { subjects: &subjects, facts: &facts, relations: &relations, sketches: Some(&models) };
+    let orders = BTreeMap::new();
+    let known = Known {
+        subjects: &subjects,
+        facts: &facts,
+        relations: &relations,
+        orders: &orders,
+        sketches: Some(&models),
+    };
     let (parents, families) = structured(&known, &|_| Ok(()))?;
     let named = |family: &Vec<usize>| family.iter().map(|&at| models[at].id.clone()).collect();
     let report = Report {

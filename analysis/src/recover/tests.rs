@@ -84,6 +84,26 @@ impl Weights {
         rounded
     }
 
+    /// The same network with its residual stream, its attention's units and its hidden units in another order.
+    fn shuffled(&self) -> Self {
+        let mut other = self.permuted();
+        for (name, shape, values) in &mut other.0 {
+            let columns = shape[1] as usize;
+            let from_stream = !name.contains("o_proj") && !name.contains("down_proj");
+            if from_stream {
+                values.chunks_mut(columns).for_each(|row| row.rotate_left(7));
+            } else {
+                values.rotate_left(7 * columns);
+            }
+            if name.contains("q_proj") {
+                values.rotate_left(WIDTH / 2 * columns);
+            } else if name.contains("o_proj") {
+                values.chunks_mut(columns).for_each(|row| row.rotate_left(WIDTH / 2));
+            }
+        }
+        other
+    }
+
     fn quantised(&self, levels: f64) -> Self {
         let mut coarse = self.clone();
         for (_, shape, values) in &mut coarse.0 {
@@ -196,6 +216,43 @@ fn hidden_units_in_another_order_are_seen_through() {
     let report = asked(&subjects);
 
     assert_eq!(parents(&report, "hidden"), [("tuned", Kind::Permuted)]);
+}
+
+#[test]
+fn a_shuffled_residual_stream_and_shuffled_heads_are_put_in_order_again() {
+    let base = Weights::random(1);
+    let tuned = base.trained(3, 0.05);
+    let subjects = [
+        base.stored("base", Dtype::Bf16),
+        tuned.stored("tuned", Dtype::Bf16),
+        base.trained(4, 0.05).stored("other", Dtype::Bf16),
+        tuned.shuffled().trained(9, 0.004).stored("hidden", Dtype::Bf16),
+        Weights::random(8).shuffled().stored("stranger", Dtype::Bf16),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "hidden"), [("tuned", Kind::Permuted)]);
+    assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
+    assert_eq!(parents(&report, "stranger"), []);
+    assert_eq!(report.families.len(), 2);
+}
+
+#[test]
+fn a_shuffled_copy_without_noise_is_the_copy_and_not_the_original() {
+    let base = Weights::random(1);
+    let tuned = base.trained(3, 0.05);
+    let subjects = [
+        tuned.shuffled().stored("a", Dtype::F32),
+        base.stored("base", Dtype::F32),
+        base.trained(4, 0.05).stored("other", Dtype::F32),
+        tuned.stored("tuned", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "a"), [("tuned", Kind::Permuted)]);
+    assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One repository as the Hub describes it, with our lineage under a key of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::HttpResponse;
 use domain::{EdgeStatus, Relation};
@@ -145,7 +145,7 @@ async fn details(
         None => Vec::new(),
     };
     let edges = registry.store.edges_of(row.id).await?;
-    let parents = parents(registry, &edges).await?;
+    let parents = parents(registry, &edges).await?.remove(&row.id).unwrap_or_default();
     let mut set = |name: &str, value: Value| drop(document.insert(name.to_owned(), value));
     set("sha", sha(row, commit).into());
     if let Some(commit) = commit {
@@ -205,22 +205,31 @@ const fn hub_word(relation: Relation) -> &'static str {
 }
 
 /// Accepted parents by how the model descends from them: their present names, and those that the model writes.
-type Parents = Vec<(Relation, String, String)>;
+pub type Parents = Vec<(Relation, String, String)>;
 
-/// Hidden parents are left out.
-async fn parents(registry: &Registry, edges: &[EdgeRow]) -> Result<Parents> {
+/// Of several models, by number; hidden parents are left out.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn parents(registry: &Registry, edges: &[EdgeRow]) -> Result<HashMap<i64, Parents>> {
     let accepted: Vec<&EdgeRow> = edges.iter().filter(|edge| edge.status == EdgeStatus::Accepted).collect();
-    let ids: Vec<i64> = accepted.iter().map(|edge| edge.parent).collect();
-    let known = registry.store.models_by_ids(&ids).await?;
-    let named = |edge: &EdgeRow| {
-        let row = known.iter().find(|row| row.id == edge.parent)?;
-        Some((edge.relation, row.name.clone(), edge.as_written.clone()))
-    };
-    Ok(accepted.into_iter().filter_map(named).collect())
+    let mut ids: Vec<i64> = accepted.iter().map(|edge| edge.parent).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let known = registry.store.light_models(&ids).await?;
+    let known: HashMap<i64, &str> = known.iter().map(|row| (row.id, row.name.as_str())).collect();
+    let mut found: HashMap<i64, Parents> = HashMap::new();
+    for edge in accepted {
+        if let Some(name) = known.get(&edge.parent) {
+            let parent = (edge.relation, (*name).to_owned(), edge.as_written.clone());
+            found.entry(edge.child).or_default().push(parent);
+        }
+    }
+    Ok(found)
 }
 
 /// The model's own tags and those that the Hub derives.
-fn tags(row: &ModelRow, parents: &Parents) -> Vec<String> {
+pub fn tags(row: &ModelRow, parents: &Parents) -> Vec<String> {
     let mut tags = row.tags.clone();
     let mut add = |tag: String| {
         if !tags.contains(&tag) {
@@ -245,7 +254,7 @@ fn tags(row: &ModelRow, parents: &Parents) -> Vec<String> {
 }
 
 /// What the card's front matter says, as far as the registry reads it.
-fn card_data(row: &ModelRow, parents: &Parents) -> Map<String, Value> {
+pub fn card_data(row: &ModelRow, parents: &Parents) -> Map<String, Value> {
     let mut card = Map::new();
     let mut set = |name: &str, value: Value| drop(card.insert(name.to_owned(), value));
     row.license.iter().for_each(|license| set("license", json!(license)));
@@ -266,7 +275,7 @@ fn card_data(row: &ModelRow, parents: &Parents) -> Map<String, Value> {
 }
 
 /// The few fields of config.json that the Hub shows.
-fn config_of(config: &Value) -> Value {
+pub fn config_of(config: &Value) -> Value {
     let shown = ["architectures", "model_type", "quantization_config", "tokenizer_config"];
     let kept = shown.iter().filter_map(|name| Some(((*name).to_owned(), config.get(name)?.clone())));
     Value::Object(kept.collect())

@@ -5,10 +5,11 @@ use analysis::catalogue::{Facet, Order};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::FindQuery;
+use serde_json::{Value, json};
 
 use super::{
     answer::{self, page},
-    info::{fields, only, summary},
+    info::{card_data, config_of, fields, only, parents, summary, tags},
 };
 use crate::seen::Seen;
 
@@ -45,14 +46,40 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
     let found = jobs::find(&registry, query).await?;
     let ids: Vec<i64> = found.rows.iter().map(|row| row.id).collect();
     let mut heads = registry.store.heads(&ids).await?;
-    let mut item = |row: &store::ModelRow| {
-        let mut told = summary(row);
-        if let Some(head) = heads.remove(&row.id) {
-            told.insert("sha".to_owned(), head.into());
-        }
-        only(told, &wanted)
+    let mut parents = parents(&registry, &registry.store.edges_of_many(&ids).await?).await?;
+    let asks = |switch: &str, field: &str| {
+        one(switch).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+            || wanted.iter().any(|name| name == field)
     };
-    let items: Vec<_> = found.rows.iter().map(&mut item).collect();
+    let (files, cards, configs) =
+        (asks("full", "siblings"), asks("cardData", "cardData"), asks("config", "config"));
+    // A search leaves configurations where they are.
+    let rows = if configs { registry.store.models_by_ids(&ids).await? } else { found.rows };
+    let mut items = Vec::new();
+    for row in &rows {
+        let parents = parents.remove(&row.id).unwrap_or_default();
+        let mut told = summary(row);
+        let mut set = |name: &str, value: Value| drop(told.insert(name.to_owned(), value));
+        if let Some(head) = heads.remove(&row.id) {
+            set("sha", head.into());
+        }
+        set("tags", tags(row, &parents).into());
+        if cards {
+            set("cardData", card_data(row, &parents).into());
+        }
+        if let Some(config) = row.config.as_ref().filter(|_| configs) {
+            set("config", config_of(config));
+        }
+        if files {
+            let files = match row.revision {
+                Some(revision) => registry.store.files(revision).await?,
+                None => Vec::new(),
+            };
+            let names = files.iter().map(|file| json!({ "rfilename": file.path }));
+            set("siblings", names.collect());
+        }
+        items.push(only(told, &wanted));
+    }
     Ok(page(&request, &items, found.next.as_deref()))
 }
 

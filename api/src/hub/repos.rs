@@ -132,7 +132,7 @@ pub struct Move {
 
 /// Gives a repository another name; the old one leads to it.
 #[post("/api/repos/move")]
-pub async fn rename(registry: Seen, asked: web::Json<Move>) -> Result<HttpResponse> {
+pub async fn rename(request: HttpRequest, registry: Seen, asked: web::Json<Move>) -> Result<HttpResponse> {
     models_only(asked.kind.as_deref())?;
     let parse = |id: &str| RepoId::parse(id).map_err(|error| Problem::bad_request(error.to_string()));
     let (from, to) = (parse(&asked.from_repo)?, parse(&asked.to_repo)?);
@@ -146,7 +146,7 @@ pub async fn rename(registry: Seen, asked: web::Json<Move>) -> Result<HttpRespon
     registry.store.may(if row.private { Act::Close } else { Act::Write }, to.as_str()).await?;
     registry.store.rename_model((row.id, &from), &to).await?;
     registry.forests.settle().await?;
-    Ok(HttpResponse::Ok().json(json!({ "url": format!("/{to}") })))
+    Ok(HttpResponse::Ok().json(json!({ "url": format!("{}/{to}", here(&request)) })))
 }
 
 /// A card that is about to be committed.

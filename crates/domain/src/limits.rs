@@ -84,6 +84,20 @@ pub struct Limits {
     pub transplant_held: u64,
     /// Most rows that one row of a transplant is made of.
     pub transplant_terms: usize,
+    /// Longest SPARQL question, bytes.
+    pub sparql_bytes: usize,
+    /// Seconds that a SPARQL question may take.
+    pub sparql_seconds: u64,
+    /// Bytes of rows that the evaluation of a SPARQL question may hold at once.
+    pub sparql_memory_bytes: u64,
+    /// Most facts that a SPARQL question may read.
+    pub sparql_facts: u64,
+    /// Most rows, or triples, in the answer to a SPARQL question.
+    pub sparql_rows: u64,
+    /// Longest answer to a SPARQL question, bytes.
+    pub sparql_answer_bytes: usize,
+    /// Most SPARQL questions answered at once.
+    pub sparql_at_once: usize,
     /// Most jobs waiting or running.
     pub queued_jobs: u64,
     /// Most connections that follow jobs at once.
@@ -162,6 +176,13 @@ impl Default for Limits {
             vocabulary_rows: 4_000_000,
             transplant_held: 1 << 26,
             transplant_terms: 1_024,
+            sparql_bytes: 16 << 10,
+            sparql_seconds: 10,
+            sparql_memory_bytes: 256 << 20,
+            sparql_facts: 20_000_000,
+            sparql_rows: 100_000,
+            sparql_answer_bytes: 16 << 20,
+            sparql_at_once: 2,
             queued_jobs: 1_000,
             event_listeners: 256,
             lease_seconds: 60,

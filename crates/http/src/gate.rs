@@ -4,7 +4,7 @@ use actix_web::{
     HttpMessage as _, HttpRequest, ResponseError as _,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     web,
 };
@@ -107,8 +107,16 @@ pub fn bad_token() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "bad_token", BAD_TOKEN)
 }
 
+/// Whether a request changes nothing, also where its question is too long for an address.
+fn reads_only(request: &HttpRequest) -> bool {
+    let path = request.path();
+    let question =
+        path == "/api/v1/sparql" || (path.starts_with("/api/models/") && path.contains("/paths-info/"));
+    request.method().is_safe() || (question && request.method() == Method::POST)
+}
+
 async fn admit(request: &HttpRequest, gate: &Gate) -> Result<(), Problem> {
-    let (door, needed) = match request.method().is_safe() {
+    let (door, needed) = match reads_only(request) {
         true => (gate.reads, Scope::Read),
         false => (gate.writes.max(gate.reads), Scope::Write),
     };

@@ -195,6 +195,7 @@ fn entry(row: &CatalogueRow) -> Entry<'_> {
         key: store::told_key(&row.key),
         ghost: row.ghost,
         weights: row.has_weights,
+        sketched: row.sketched,
         org: row.org.as_deref(),
         licence: row.license.as_deref(),
         task: row.pipeline_tag.as_deref(),

@@ -61,6 +61,14 @@ pub enum Error {
     IndexPending,
     #[error("the report is still being made; ask again in a moment")]
     ReportPending,
+    #[error("the question is not SPARQL: {0}")]
+    BadSparql(String),
+    #[error("the question is refused: {0}")]
+    SparqlRefused(String),
+    #[error("the question is given up: {0}")]
+    SparqlSpent(String),
+    #[error("as many questions are answered as may be at once (`sparql_at_once`); ask again in a moment")]
+    SparqlBusy,
     #[error("cancelled")]
     Cancelled,
     #[error("another worker took this job over")]
@@ -109,6 +117,10 @@ impl Fault for Error {
             Self::TooManyListeners(_) => "too_many_listeners",
             Self::IndexPending => "index_pending",
             Self::ReportPending => "report_pending",
+            Self::BadSparql(_) => "sparql_malformed",
+            Self::SparqlRefused(_) => "sparql_refused",
+            Self::SparqlSpent(_) => "sparql_spent",
+            Self::SparqlBusy => "sparql_busy",
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
             Self::Task(_) => "task_failed",
@@ -140,8 +152,13 @@ impl Fault for Error {
             | Self::ReservedName(_)
             | Self::BadSearch(_)
             | Self::BadAccount(_)
+            | Self::BadSparql(_)
             | Self::Invalid(_) => Class::Invalid,
-            Self::TooManyListeners(_) | Self::IndexPending | Self::ReportPending => Class::Unavailable,
+            Self::SparqlRefused(_) => Class::Unsupported,
+            Self::SparqlSpent(_) => Class::TooLarge,
+            Self::TooManyListeners(_) | Self::IndexPending | Self::ReportPending | Self::SparqlBusy => {
+                Class::Unavailable
+            }
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }

@@ -1,10 +1,12 @@
-//! Finding models through the index, or through the database while there is none yet.
+//! Finding models through the index, or through the database while there is none yet; and by kinship to one of them.
+
+use std::collections::HashMap;
 
 use analysis::catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted};
 use domain::Relation;
 use store::{ModelRow, SearchQuery, Sort};
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, pinned};
 
 /// What to find.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,8 @@ pub struct FindQuery {
     /// Only models that are more than a name.
     pub no_ghosts: bool,
     pub order: Order,
+    /// Orders by kinship to this model instead, and leaves out models of another layout or without sketches.
+    pub pin: Option<String>,
     /// `next` of the page before.
     pub cursor: Option<String>,
     pub limit: u64,
@@ -31,7 +35,7 @@ pub struct FindQuery {
 }
 
 /// A page of models.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Finds {
     pub rows: Vec<ModelRow>,
     pub next: Option<String>,
@@ -39,6 +43,8 @@ pub struct Finds {
     pub total: Option<u64>,
     /// Empty until the index is there.
     pub facets: Vec<FacetCounts>,
+    /// By number, the cosine with the model that the order goes by, where it goes by kinship.
+    pub kinship: HashMap<i64, f32>,
 }
 
 impl FindQuery {
@@ -80,9 +86,10 @@ impl FindQuery {
 
     /// Whether only the index can answer.
     fn needs_index(&self) -> bool {
-        let narrow =
-            |(facet, _): &(Facet, String)| matches!(facet, Facet::Architecture | Facet::Size | Facet::Dtype);
-        self.order == Order::Parameters || self.picks.iter().any(narrow)
+        let narrow = |(facet, _): &(Facet, String)| {
+            matches!(facet, Facet::Architecture | Facet::Size | Facet::Dtype | Facet::Kinship)
+        };
+        self.pin.is_some() || self.order == Order::Parameters || self.picks.iter().any(narrow)
     }
 }
 
@@ -105,10 +112,15 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
             return Err(Error::IndexPending);
         }
         let page = registry.store.search(plain).await?;
-        return Ok(Finds { rows: page.items, next: page.next, total: None, facets: Vec::new() });
+        return Ok(Finds { rows: page.items, next: page.next, ..Finds::default() });
     };
     let order = query.order;
+    let kin = match &query.pin {
+        Some(pin) => Some(pinned::kin_of(registry, (pin, query.cursor.as_deref())).await?),
+        None => None,
+    };
     let after = match &query.cursor {
+        _ if kin.is_some() => None,
         None => None,
         Some(cursor) => {
             let bad = || store::Error::BadCursor(cursor.chars().take(120).collect());
@@ -120,6 +132,7 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
         families.push(children(registry, parent, *relation).await?);
     }
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX).clamp(1, 10_000);
+    let only = kin.as_ref().map(|kin| kin.ids());
     let answer = tokio::task::spawn_blocking(move || {
         let filter = Filter::default()
             .text(query.text.as_deref().unwrap_or_default())
@@ -128,13 +141,21 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
         let filter =
             query.picks.iter().fold(filter, |filter, (facet, value)| filter.pick(*facet, Some(value)));
         let filter = families.into_iter().fold(filter, Filter::only);
+        let filter = only.into_iter().fold(filter, Filter::only);
         let filter = if query.no_ghosts { filter.real() } else { filter };
-        index.search(&filter, &Wanted { order, after, limit, values: query.values })
+        let most = if query.pin.is_some() { pinned::MOST } else { limit };
+        index.search(&filter, &Wanted { order, after, limit: most, values: query.values })
     })
     .await?;
     let Answer { ids, total, next, facets } = answer;
+    if let Some(kin) = kin {
+        let (ids, next) = kin.page(&ids, limit);
+        let rows = registry.store.light_models(&ids).await?;
+        return Ok(Finds { rows, next, total: Some(total), facets, kinship: kin.cosines(&ids) });
+    }
     let rows = registry.store.light_models(&ids).await?;
-    Ok(Finds { rows, next: next.map(|after| after.cursor(order)), total: Some(total), facets })
+    let next = next.map(|after| after.cursor(order));
+    Ok(Finds { rows, next, total: Some(total), facets, kinship: HashMap::new() })
 }
 
 /// The models that somebody declared to be children of `parent`, by this relation where one is given.

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use analysis::lineage::{Forest, ForestBuilder, ForestEdge, Shown};
+use analysis::{
+    catalogue::size_class,
+    lineage::{Forest, ForestBuilder, ForestEdge, Shown},
+};
 use futures::TryStreamExt as _;
 use store::Store;
 use tokio::sync::Mutex;
@@ -103,6 +106,7 @@ impl Forests {
                     ghost: row.ghost,
                     downloads: row.downloads.unwrap_or_default(),
                     license: row.license.as_deref(),
+                    size: row.parameters.and_then(|parameters| u8::try_from(size_class(parameters)).ok()),
                 });
             });
         }

@@ -47,6 +47,8 @@ pub struct Registry {
     pub measuring: Arc<Semaphore>,
     /// At most this many connections follow jobs at once.
     pub following: Arc<Semaphore>,
+    /// At most this many SPARQL questions are answered at once.
+    pub answering: Arc<Semaphore>,
     /// What computes beside the processor.
     pub devices: Devices,
     /// The job that works with this registry: what it opened is no longer read once it is stopped.
@@ -58,7 +60,7 @@ pub struct Registry {
 impl Registry {
     /// Wires a registry over an opened store.
     pub fn new(store: Store, limits: Limits, scratch: PathBuf) -> Self {
-        let store = store.limited(limits);
+        let store = store.limited(limits).staged_in(&scratch.with_file_name("staging"));
         Self {
             forests: Forests::new(store.clone()),
             catalogue: Catalogue::new(store.clone()),
@@ -74,6 +76,7 @@ impl Registry {
             moved: MovedTokens::default(),
             measuring: Arc::new(Semaphore::new(2)),
             following: Arc::new(Semaphore::new(limits.event_listeners)),
+            answering: Arc::new(Semaphore::new(limits.sparql_at_once)),
             devices: Devices::default(),
             pulse: None,
             queued: Arc::new(Notify::new()),

@@ -1,17 +1,25 @@
 //! A job that failed or was stopped asked for once more, checked as the first time.
 
-use store::JobRow;
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use store::{JobRow, NewJob, PINS};
 
 use crate::{
-    Error, MergePayload, MergeRequest, Registry, TransferPayload, TransferRequest,
-    kinds::{MERGE_MODELS, TRANSFER_DIFF},
-    submit_merge, submit_transfer,
+    BakePayload, DiffPayload, DiffRequest, Error, ExtractPayload, KINDS, MergePayload, MergeRequest, Mirror,
+    Registry, TransferPayload, TransferRequest, TransplantPayload,
+    kinds::{
+        BAKE_ADAPTER, DIFF_MODELS, EXTRACT_ADAPTER, IMPORT_MODEL, MERGE_MODELS, TRANSFER_DIFF,
+        TRANSPLANT_TOKENIZER,
+    },
+    submit_bake, submit_diff, submit_extract, submit_merge, submit_mirror, submit_transfer,
+    submit_transplant,
 };
 
-/// Whether a job can be asked for once more: a merge or a transfer that ended without a result.
+/// Whether a job can be asked for once more: one of any kind that ended without a result.
 pub fn can_retry(job: &JobRow) -> bool {
-    let kind = [MERGE_MODELS.id, TRANSFER_DIFF.id].contains(&job.kind.as_str());
-    kind && matches!(job.state.as_str(), "failed" | "cancelled")
+    let known = KINDS.iter().any(|kind| kind.id == job.kind);
+    known && matches!(job.state.as_str(), "failed" | "cancelled")
 }
 
 /// Queues the same request again, with its inputs as they are now; gives the new job. None for an unknown job.
@@ -22,19 +30,53 @@ pub async fn retry(registry: &Registry, id: &str) -> Result<Option<JobRow>, Erro
     let Some(job) = registry.store.job(id).await? else { return Ok(None) };
     if !can_retry(&job) {
         let told = format!(
-            "job {id} is not tried again: it is {}; a merge or a transfer that failed or was cancelled can be",
+            "job {id} is not tried again: it is {}; one that failed or was cancelled can be",
             job.state
         );
         return Err(Error::Invalid(told));
     }
-    let unread = |error: serde_json::Error| Error::Invalid(format!("the request of job {id}: {error}"));
-    let again = if job.kind == MERGE_MODELS.id {
-        let MergePayload { yaml, output, .. } = serde_json::from_value(job.payload).map_err(unread)?;
-        submit_merge(registry, MergeRequest { yaml, output, key: None }).await?
-    } else {
-        let payload: TransferPayload = serde_json::from_value(job.payload).map_err(unread)?;
-        let payload = TransferPayload { pins: std::collections::BTreeMap::new(), ..payload };
-        submit_transfer(registry, TransferRequest { payload, key: None }).await?
+    let none = BTreeMap::new;
+    let again = match job.kind.as_str() {
+        kind if kind == MERGE_MODELS.id => {
+            let MergePayload { yaml, output, .. } = read(&job)?;
+            submit_merge(registry, MergeRequest { yaml, output, key: None }).await?
+        }
+        kind if kind == TRANSFER_DIFF.id => {
+            let payload = TransferPayload { pins: none(), ..read(&job)? };
+            submit_transfer(registry, TransferRequest { payload, key: None }).await?
+        }
+        kind if kind == DIFF_MODELS.id => {
+            let payload = DiffPayload { pins: none(), ..read(&job)? };
+            submit_diff(registry, DiffRequest { payload, key: None }).await?
+        }
+        kind if kind == EXTRACT_ADAPTER.id => {
+            submit_extract(registry, ExtractPayload { pins: none(), ..read(&job)? }, None).await?
+        }
+        kind if kind == BAKE_ADAPTER.id => {
+            submit_bake(registry, BakePayload { pins: none(), ..read(&job)? }, None).await?
+        }
+        kind if kind == TRANSPLANT_TOKENIZER.id => {
+            submit_transplant(registry, TransplantPayload { pins: none(), ..read(&job)? }, None).await?
+        }
+        kind if kind == IMPORT_MODEL.id => submit_mirror(registry, &read::<Mirror>(&job)?, None).await?,
+        _ => plainly(registry, job).await?,
     };
     Ok(Some(again))
+}
+
+fn read<T: DeserializeOwned>(job: &JobRow) -> Result<T, Error> {
+    serde_json::from_value(job.payload.clone())
+        .map_err(|error| Error::Invalid(format!("the request of job {}: {error}", job.id)))
+}
+
+/// What the registry asked itself for has nothing to check.
+async fn plainly(registry: &Registry, job: JobRow) -> Result<JobRow, Error> {
+    let mut payload = job.payload;
+    if let Some(fields) = payload.as_object_mut() {
+        fields.remove(PINS);
+    }
+    let again = NewJob { kind: job.kind, payload, idempotency_key: None, output: None };
+    let (again, _) = registry.store.enqueue(again, registry.limits.queued_jobs).await?;
+    registry.queued.notify_one();
+    Ok(again)
 }

@@ -41,6 +41,8 @@ pub struct Pulse {
 #[derive(Default)]
 struct PulseState {
     step: Mutex<String>,
+    /// What the log does not say yet.
+    untold: Mutex<Vec<String>>,
     done: AtomicU64,
     total: AtomicU64,
     kept: AtomicU64,
@@ -50,8 +52,11 @@ struct PulseState {
 impl Pulse {
     /// Starts a step of `total` bytes.
     pub fn begin(&self, step: &str, total: u64) {
-        if let Ok(mut current) = self.inner.step.lock() {
+        if let Ok(mut current) = self.inner.step.lock()
+            && *current != step
+        {
             step.clone_into(&mut current);
+            self.tell(step.to_owned());
         }
         self.inner.done.store(0, Ordering::Relaxed);
         self.inner.kept.store(0, Ordering::Relaxed);
@@ -90,6 +95,17 @@ impl Pulse {
     pub fn snapshot(&self) -> (String, u64, u64) {
         let step = self.inner.step.lock().map(|s| s.clone()).unwrap_or_default();
         (step, self.inner.done.load(Ordering::Relaxed), self.inner.total.load(Ordering::Relaxed))
+    }
+
+    /// Adds a line to the job's log.
+    pub fn tell(&self, line: String) {
+        if let Ok(mut untold) = self.inner.untold.lock() {
+            untold.push(line);
+        }
+    }
+
+    fn untold(&self) -> Vec<String> {
+        self.inner.untold.lock().map(|mut untold| std::mem::take(&mut *untold)).unwrap_or_default()
     }
 
     pub(crate) fn stop(&self) {
@@ -149,8 +165,10 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
         return;
     };
     tracing::info!(job = %job.id, kind = kind.id, "job {} starts: {}", job.id, kind.title);
-    let (stop, outcome) = supervise(registry, kind, &job, shutdown).await;
     let store = &registry.store;
+    log(registry, &job, format!("attempt {}", job.attempts)).await;
+    let (stop, outcome) = supervise(registry, kind, &job, shutdown).await;
+    log(registry, &job, told(stop, &outcome)).await;
     let stored = match (stop, outcome) {
         (Some(Stop::LeaseLost), _) | (_, Err(Error::Store(store::Error::LeaseLost(_)))) => return,
         (_, Ok(result)) => store.finish(&job.id, job.fence, result).await,
@@ -170,6 +188,24 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
         tracing::warn!(job = %job.id, %error, "the end of job {} could not be recorded: {error}", job.id);
     }
     registry.clear_job(&job.id).await;
+}
+
+/// How an attempt ended, in words.
+fn told(stop: Option<Stop>, outcome: &Result<serde_json::Value, Error>) -> String {
+    match (stop, outcome) {
+        (Some(Stop::LeaseLost), _) => "another worker took it over".to_owned(),
+        (_, Ok(_)) => "done".to_owned(),
+        (Some(Stop::Cancelled), Err(_)) => "stopped, as somebody asked".to_owned(),
+        (Some(Stop::Shutdown), Err(_)) => "given back: this worker ends".to_owned(),
+        (None, Err(error)) => format!("{}: {error}", error.code()),
+    }
+}
+
+/// The log is for people: a job goes on without it.
+async fn log(registry: &Registry, job: &JobRow, line: String) {
+    if let Err(error) = registry.store.log_job(&job.id, &[line]).await {
+        tracing::warn!(%error, "the log of job {} is not written: {error}", job.id);
+    }
 }
 
 /// Runs the job beside its heartbeat; a lost lease, a cancel or the end of this process stops the work at its
@@ -260,6 +296,10 @@ async fn report(
         total: i64::try_from(total).unwrap_or(i64::MAX),
         rate: rate.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX)),
     };
+    let untold = pulse.untold();
+    if !untold.is_empty() {
+        registry.store.log_job(&job.id, &untold).await?;
+    }
     registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await
 }
 

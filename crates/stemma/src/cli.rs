@@ -13,7 +13,7 @@ use jobs::Subject;
 use serde_json::Value;
 
 pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
-pub use formats::{LineageFormat, ReportFormat, TreeFormat, subject};
+pub use formats::{LineageFormat, ReportFormat, TreeFilter, TreeFormat, subject};
 pub use people::{AccessCommand, OrgCommand, TokenCommand, UserCommand, WatchCommand};
 pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 
@@ -117,6 +117,8 @@ pub enum Command {
     Migrate,
     /// Check database, blob store and device.
     Doctor,
+    /// Read stored files again and compare them with their digests: those of the models named, or all.
+    Fsck { models: Vec<String> },
     /// Configuration in force.
     Config {
         #[command(subcommand)]
@@ -164,6 +166,8 @@ pub enum Command {
         /// Most models shown, up to 50,000 [default: 5000].
         #[arg(long)]
         limit: Option<usize>,
+        #[command(flatten)]
+        filter: TreeFilter,
         #[arg(long, value_enum, default_value_t = TreeFormat::Text)]
         format: TreeFormat,
     },
@@ -211,6 +215,13 @@ pub enum Command {
     },
     /// How a model that was made here was made: recipe, inputs, tensors, warnings, times (JSON).
     Provenance { id: String },
+    /// Every file of a model with size, SHA-256, address and tensors (JSON).
+    Manifest {
+        id: String,
+        /// A branch, a tag, a commit or a digest [default: main].
+        #[arg(long)]
+        revision: Option<String>,
+    },
     /// Kinship of models (ids or checkpoint folders).
     Kinship {
         #[arg(required = true, num_args = 2..)]

@@ -29,8 +29,17 @@ pub struct BlobWriter {
 }
 
 enum Place {
-    Local { root: PathBuf, staged: Staged, file: tokio::fs::File },
-    Remote { store: Arc<dyn ObjectStore>, prefix: Key, staged: Key, upload: WriteMultipart },
+    /// A file of this machine, also before it goes into a bucket.
+    Local {
+        staged: Staged,
+        file: tokio::fs::File,
+    },
+    Remote {
+        store: Arc<dyn ObjectStore>,
+        prefix: Key,
+        staged: Key,
+        upload: WriteMultipart,
+    },
 }
 
 /// A staging file.
@@ -126,7 +135,7 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Leaves what was written to the next who writes the same; a bucket keeps nothing.
+    /// Leaves what was written to the next who writes the same; what was sent to a bucket is dropped.
     ///
     /// # Errors
     /// When it cannot be written out, or a bucket cannot be told.
@@ -147,16 +156,26 @@ impl BlobWriter {
         let digest = Digest::from_bytes(self.hash.finalize().into());
         self.owner.pin(&self.holder, &digest).await?;
         match self.place {
-            Place::Local { root, staged, mut file } => {
+            Place::Local { staged, mut file } => {
                 file.flush().await?;
                 file.sync_all().await?;
-                drop(file);
-                let settled = move || {
-                    let settled = settle(&root, staged.path(), &digest);
-                    staged.remove();
-                    settled
-                };
-                tokio::task::spawn_blocking(settled).await??;
+                match self.owner.blobs() {
+                    Blobs::Local(root) => {
+                        drop(file);
+                        let root = root.clone();
+                        let settled = move || {
+                            let settled = settle(&root, staged.path(), &digest);
+                            staged.remove();
+                            settled
+                        };
+                        tokio::task::spawn_blocking(settled).await??;
+                    }
+                    Blobs::Remote(store, prefix) => {
+                        // A bucket that refuses leaves the file to the next attempt.
+                        send(&**store, &Blobs::key(prefix, &digest), &mut file).await?;
+                        staged.remove();
+                    }
+                }
             }
             Place::Remote { store, prefix, staged, upload } => {
                 upload.finish().await?;
@@ -201,6 +220,25 @@ fn settle(root: &Path, staged: &Path, digest: &Digest) -> io::Result<()> {
     }
 }
 
+/// Sends a file to a bucket in parts, unless the bucket has it; there is nothing under the key before it is whole.
+async fn send(store: &dyn ObjectStore, key: &Key, file: &mut tokio::fs::File) -> Result<()> {
+    if store.head(key).await.is_ok() {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(0)).await?;
+    let mut upload = WriteMultipart::new_with_chunk_size(store.put_multipart(key).await?, 8 * BLOCK);
+    let mut block = vec![0; BLOCK];
+    loop {
+        upload.wait_for_capacity(4).await?;
+        match file.read(&mut block).await? {
+            0 => break,
+            read => upload.write(&block[..read]),
+        }
+    }
+    upload.finish().await?;
+    Ok(())
+}
+
 fn sync_folder(folder: &Path) -> io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
@@ -217,7 +255,7 @@ impl Store {
                 let path = root.join("staging").join(name);
                 let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(&path).await?;
                 file.set_max_buf_size(BLOCK);
-                Place::Local { root: root.clone(), staged: Staged::Own(path), file }
+                Place::Local { staged: Staged::Own(path), file }
             }
             Blobs::Remote(store, prefix) => {
                 let staged = prefix.clone().join("staging").join(name);
@@ -230,14 +268,16 @@ impl Store {
         Ok(BlobWriter { owner, holder, hash: Sha256::new(), length: 0, place })
     }
 
-    /// Starts the blob that `expected` is the digest of, where the last writer of it in a local folder broke off, in
-    /// this process or one that was killed; anew while somebody else writes it, and in a bucket.
+    /// Starts the blob that `expected` is the digest of, where the last writer of it on this machine broke off, in this
+    /// process or one that was killed; anew while somebody else writes it. For a bucket it is staged here first, where
+    /// there is a folder for that.
     ///
     /// # Errors
     /// When nothing can be staged.
     pub async fn blob_writer_again(&self, holder: &Holder, expected: &Digest) -> Result<BlobWriter> {
-        let Blobs::Local(root) = self.blobs() else { return self.blob_writer(holder).await };
-        let path = root.join("staging").join(format!("{}.part", expected.hex()));
+        let Some(staging) = self.staging() else { return self.blob_writer(holder).await };
+        fs_err::create_dir_all(&staging)?;
+        let path = staging.join(format!("{}.part", expected.hex()));
         let lock = fs_err::OpenOptions::new().create(true).read(true).write(true).open(&path)?;
         let held = lock.file().try_lock().is_ok();
         // Whoever held it before may have settled it between the two calls; from here on only this writer does.
@@ -258,7 +298,7 @@ impl Store {
             }
         }
         let staged = Staged::Kept { path, _lock: lock };
-        let place = Place::Local { root: root.clone(), staged, file };
+        let place = Place::Local { staged, file };
         Ok(BlobWriter { owner: self.clone(), holder: holder.clone(), hash, length, place })
     }
 

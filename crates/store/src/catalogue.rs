@@ -45,13 +45,16 @@ pub struct CatalogueRow {
     pub languages: Vec<String>,
     #[serde(deserialize_with = "truth")]
     pub has_weights: bool,
+    /// Kinship is answered from its sketches.
+    #[serde(deserialize_with = "truth")]
+    pub sketched: bool,
     /// How it descends from its accepted parents.
     #[serde(skip)]
     pub relations: Vec<Relation>,
 }
 
 const COLUMNS: &str = "id, key, ghost, org, license, pipeline_tag, library, model_type, architecture, dtype, \
-    parameters, downloads, likes, created_at, last_modified, tags, languages, has_weights";
+    parameters, downloads, likes, created_at, last_modified, tags, languages, has_weights, sketched";
 
 const MODELS: Whole = Whole { table: "models", key: "id", columns: COLUMNS, only: "TRUE" };
 
@@ -123,6 +126,7 @@ fn model(row: &QueryResult) -> Result<CatalogueRow> {
         tags: json(row, "tags")?,
         languages: json(row, "languages")?,
         has_weights: get(row, "has_weights")?,
+        sketched: get(row, "sketched")?,
         relations: Vec::new(),
     })
 }

@@ -1,7 +1,7 @@
 //! [`Store`]: one database and one blob store, opened together.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -36,6 +36,8 @@ pub struct Store {
     inner: Arc<Inner>,
     limits: Limits,
     eyes: Arc<Eyes>,
+    /// Where what goes into a bucket is staged.
+    staging: Option<Arc<Path>>,
 }
 
 struct Inner {
@@ -86,7 +88,8 @@ impl Store {
         };
         let file = (sqlite && !memory).then(|| database_url.to_owned());
         let inner = Inner { db, blobs: Blobs::open(blobs_url)?, counted: Mutex::default(), file };
-        Ok(Self { inner: Arc::new(inner), limits: Limits::default(), eyes: Arc::new(Eyes::house()) })
+        let eyes = Arc::new(Eyes::house());
+        Ok(Self { inner: Arc::new(inner), limits: Limits::default(), eyes, staging: None })
     }
 
     /// The same storage through a connection for filling it; on PostgreSQL and in memory the same connections.
@@ -105,6 +108,20 @@ impl Store {
     #[must_use]
     pub fn limited(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same storage with a folder of this machine for what goes into a bucket and may be broken off on the way.
+    #[must_use]
+    pub fn staged_in(self, folder: &Path) -> Self {
+        Self { staging: Some(folder.into()), ..self }
+    }
+
+    /// The folder for blobs that are not whole yet; a bucket has one only where [`Self::staged_in`] names it.
+    pub(crate) fn staging(&self) -> Option<PathBuf> {
+        match self.blobs() {
+            Blobs::Local(root) => Some(root.join("staging")),
+            Blobs::Remote(..) => self.staging.as_deref().map(Path::to_path_buf),
+        }
     }
 
     /// Brings the schema up to date; safe when several processes start at once.

@@ -36,6 +36,7 @@ pub struct ForestNodeRow {
     pub ghost: bool,
     pub downloads: Option<i64>,
     pub license: Option<String>,
+    pub parameters: Option<i64>,
 }
 
 /// What the forest needs of an edge, in the order of its columns.
@@ -65,7 +66,7 @@ impl EdgeRow {
 const NODES: Whole = Whole {
     table: "models",
     key: "id",
-    columns: "id, name, created_at, ghost, downloads, license",
+    columns: "id, name, created_at, ghost, downloads, license, parameters",
     only: "TRUE",
 };
 

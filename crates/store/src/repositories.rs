@@ -83,12 +83,13 @@ impl Store {
         for sql in [
             "DELETE FROM grants WHERE model = $1",
             "DELETE FROM shapes WHERE model = $1",
+            "DELETE FROM shape_names WHERE model = $1",
             "DELETE FROM refs WHERE model = $1",
             "DELETE FROM commits WHERE model = $1",
             "DELETE FROM edges WHERE child = $1",
             "DELETE FROM verdicts WHERE child = $1 OR parent = $1",
             "DELETE FROM decisions WHERE child = $1",
-            "UPDATE models SET revision = NULL, digest = NULL, has_weights = FALSE, ghost = TRUE, sha = NULL,
+            "UPDATE models SET revision = NULL, digest = NULL, has_weights = FALSE, sketched = FALSE, ghost = TRUE, sha = NULL,
                  downloads = NULL, likes = NULL, created_at = NULL, last_modified = NULL, notes = '[]'
              WHERE id = $1",
             "DELETE FROM revisions WHERE model = $1",

@@ -21,6 +21,7 @@ use crate::{
     sketches::{self, SketchRow},
     sql::{self, Params, wall_clock},
     upsert::{Draft, revision_digest, write_models},
+    verified::date_files,
 };
 
 /// A file of a revision.
@@ -163,6 +164,7 @@ impl Store {
             let sql = format!(
                 "UPDATE models SET revision = {revision}, digest = {},
                      has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {revision}),
+                     {SKETCHED_OF}{revision}),
                      dtype = COALESCE({}, dtype)
                  WHERE id = {}",
                 params.add(digest.to_string()),
@@ -210,6 +212,7 @@ impl Store {
             let sql = format!(
                 "UPDATE models SET parameters = COALESCE(parameters, {parameters}), notes = {notes},
                      has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {revision}),
+                     {SKETCHED_OF}{revision}),
                      dtype = COALESCE({}, dtype)
                  WHERE id = {}",
                 dtype_of(&revision),
@@ -226,21 +229,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn files(&self, revision: i64) -> Result<Vec<FileRow>> {
-        let mut params = Params::default();
-        let sql = format!(
-            "SELECT path, size, digest FROM files WHERE revision = {} ORDER BY path",
-            params.add(revision)
-        );
-        let rows = sql::all(self.db(), &sql, params).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(FileRow {
-                    path: get(row, "path")?,
-                    size: unsigned(row, "size")?,
-                    digest: parsed(row, "digest", "digest")?,
-                })
-            })
-            .collect()
+        let files = self.checked_files(revision).await?;
+        Ok(files.into_iter().map(|checked| checked.file).collect())
     }
 
     /// Tensors of a revision, in the order they were published.
@@ -330,6 +320,10 @@ impl Store {
     }
 }
 
+/// Whether kinship is answered from sketches, up to the mark of a revision and the bracket after it.
+const SKETCHED_OF: &str =
+    "sketched = EXISTS (SELECT 1 FROM signatures WHERE layout <> '' AND signatures.revision = ";
+
 /// The number format of most of a revision's weights, as SQL; `revision` is the mark of a parameter.
 fn dtype_of(revision: &str) -> String {
     format!(
@@ -412,7 +406,8 @@ async fn write_files(tx: &DatabaseTransaction, revision: i64, files: &[FileRow])
             Ok(vec![revision.into(), file.path.as_str().into(), signed(file.size)?.into(), digest.into()])
         })
         .collect::<Result<Vec<_>>>()?;
-    sql::insert(tx, "files", &["revision", "path", "size", "digest"], rows, "").await
+    sql::insert(tx, "files", &["revision", "path", "size", "digest"], rows, "").await?;
+    date_files(tx, revision).await
 }
 
 const TENSOR_COLUMNS: [&str; 18] = [

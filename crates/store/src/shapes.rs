@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result, Store,
+    holders::name_shapes,
     rows::{json, to_json},
     sql::{self, Params},
 };
@@ -30,6 +31,7 @@ impl Store {
         let row = vec![model.into(), sql::text(&to_json(shapes)?).into()];
         let tail = "ON CONFLICT (model) DO UPDATE SET body = excluded.body";
         sql::insert(&tx, "shapes", &["model", "body"], vec![row], tail).await?;
+        name_shapes(&tx, model, shapes.iter().map(|shape| shape.name.as_str())).await?;
         Ok(tx.commit().await?)
     }
 

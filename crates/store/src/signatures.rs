@@ -118,6 +118,13 @@ impl Store {
         let tx = self.begin_write().await?;
         for (revision, row) in signatures {
             write(&tx, *revision, row).await?;
+            let mut params = Params::default();
+            let sql = format!(
+                "UPDATE models SET sketched = {} WHERE revision = {}",
+                params.add(row.signature.is_some()),
+                params.add(*revision)
+            );
+            sql::run(&tx, &sql, params).await?;
         }
         Ok(tx.commit().await?)
     }

@@ -24,24 +24,20 @@ impl Store {
     /// # Errors
     /// When database or blob store refuse.
     pub async fn sweep(&self) -> Result<usize> {
-        let staged = match self.blobs() {
-            Blobs::Local(root) => {
-                let staging = root.join("staging");
-                tokio::task::spawn_blocking(move || sweep_folder(&staging)).await??
-            }
-            Blobs::Remote(store, prefix) => {
-                let limit = wall_clock() - i64::try_from(ABANDONED.as_secs()).unwrap_or(i64::MAX);
-                let mut removed = 0;
-                let mut objects = store.list(Some(&prefix.clone().join("staging")));
-                while let Some(object) = objects.try_next().await? {
-                    if object.last_modified.timestamp() < limit {
-                        store.delete(&object.location).await?;
-                        removed += 1;
-                    }
+        let mut staged = 0;
+        if let Some(staging) = self.staging().filter(|folder| folder.is_dir()) {
+            staged += tokio::task::spawn_blocking(move || sweep_folder(&staging)).await??;
+        }
+        if let Blobs::Remote(store, prefix) = self.blobs() {
+            let limit = wall_clock() - i64::try_from(ABANDONED.as_secs()).unwrap_or(i64::MAX);
+            let mut objects = store.list(Some(&prefix.clone().join("staging")));
+            while let Some(object) = objects.try_next().await? {
+                if object.last_modified.timestamp() < limit {
+                    store.delete(&object.location).await?;
+                    staged += 1;
                 }
-                removed
             }
-        };
+        }
         // In the writers' turn: a publish either committed before, or looks for its blobs after.
         let tx = self.begin_write().await?;
         let orphans = orphans(&tx).await?;

@@ -3,11 +3,11 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::{Answer, Data, model};
+use super::{Answer, Data, model, narrow};
 use crate::{
     answer,
     asked::Asked,
-    view::{ChildrenPage, ChildrenQuery, Count, encoded, plural},
+    view::{ChildrenPage, ChildrenQuery, Count, Narrowing, encoded, plural},
 };
 
 const PAGE: u32 = 50;
@@ -17,14 +17,15 @@ const PAGE: u32 = 50;
 struct Page {
     page: ChildrenPage,
     search: String,
-    relation: String,
+    chips: narrow::Chips,
+    filter: String,
     groups: Vec<(String, String, Count, bool)>,
     summary: String,
     first: Option<String>,
     next: Option<String>,
 }
 
-/// `GET /{org}/{name}/children?relation=&search=&cursor=`
+/// `GET /{org}/{name}/children?relation=&license=&size=&search=&cursor=`
 pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
     let (org, name) = path.into_inner();
     page(&source, &format!("{org}/{name}"), request.query_string()).await
@@ -34,7 +35,7 @@ pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, S
 pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
     let asked = Asked::read(query);
     let wanted = ChildrenQuery {
-        relation: asked.get("relation").and_then(|word| word.parse().ok()),
+        narrowing: narrow::read(&asked),
         text: asked.text("search"),
         cursor: asked.get("cursor").map(str::to_owned),
         limit: PAGE,
@@ -46,30 +47,48 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         let tail = if query.is_empty() { "children".to_owned() } else { format!("children?{query}") };
         return Ok(model::moved(&page.name.below(&tail)));
     }
-    let address = |relation: &str, cursor: Option<&str>| {
-        let fields =
-            [("relation", relation), ("search", &wanted.text), ("cursor", cursor.unwrap_or_default())];
-        let pairs: Vec<String> = fields
+    let address = |filter: &str, cursor: Option<&str>| {
+        let search = [("search", wanted.text.as_str()), ("cursor", cursor.unwrap_or_default())];
+        let mut pairs: Vec<String> = search
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(key, value)| format!("{key}={}", encoded(value)))
             .collect();
-        page.name.below(&format!("children?{}", pairs.join("&"))).trim_end_matches('?').to_owned()
+        pairs.extend((!filter.is_empty()).then(|| filter.to_owned()));
+        narrow::with(page.name.below("children"), &pairs.join("&"))
     };
-    let picked = wanted.relation.map(|relation| relation.as_str()).unwrap_or_default();
+    let narrowing = &wanted.narrowing;
+    let by = |relation: Option<&str>| Narrowing {
+        relation: relation.into_iter().map(str::to_owned).collect(),
+        ..narrowing.clone()
+    };
     let all: u64 = page.groups.iter().map(|group| group.count).sum();
-    let mut groups = vec![(address("", None), "all".to_owned(), Count(all), picked.is_empty())];
+    let none = narrowing.relation.is_empty();
+    let mut groups = vec![(address(&by(None).query(), None), "all".to_owned(), Count(all), none)];
     groups.extend(page.groups.iter().map(|group| {
         let word = group.relation.as_str();
-        (address(word, None), word.to_owned(), Count(group.count), word == picked)
+        let on = narrowing.relation.iter().any(|known| known == word);
+        (address(&by(Some(word)).query(), None), word.to_owned(), Count(group.count), on)
     }));
+    let filter = narrowing.query();
+    let told = match wanted.text.is_empty() {
+        true => format!(
+            "{} hidden by the filter.",
+            plural(all.saturating_sub(page.total), "child is", "children are")
+        ),
+        false => String::new(),
+    };
+    let mut chips = narrow::Chips::of(narrowing, told, |query| address(query, None));
+    // Relations stand above with their counts.
+    chips.groups.retain(|group| group.parameter != "relation");
     Ok(answer::ok(&Page {
         search: wanted.text.clone(),
-        relation: picked.to_owned(),
+        chips,
         groups,
         summary: format!("{} found.", plural(page.total, "child", "children")),
-        first: wanted.cursor.is_some().then(|| address(picked, None)),
-        next: page.next.as_deref().map(|cursor| address(picked, Some(cursor))),
+        first: wanted.cursor.is_some().then(|| address(&filter, None)),
+        next: page.next.as_deref().map(|cursor| address(&filter, Some(cursor))),
+        filter,
         page,
     }))
 }

@@ -3,9 +3,10 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::{Answer, Data, model};
+use super::{Answer, Data, model, narrow};
 use crate::{
     answer,
+    asked::Asked,
     svg::icicle::{self, Icicle, LEVELS, WIDTH},
     view::{Count, Family, plural},
 };
@@ -17,23 +18,29 @@ struct Page {
     icicle: Icicle,
     width: f64,
     summary: String,
+    chips: narrow::Chips,
+    filter: String,
 }
 
-/// `GET /{org}/{name}/icicle`
+/// `GET /{org}/{name}/icicle?relation=&license=&size=`
 pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
     let (org, name) = path.into_inner();
     page(&source, &format!("{org}/{name}"), request.query_string()).await
 }
 
 /// The page of a name, whatever its shape.
-pub async fn page(source: &Data, name: &str, _query: &str) -> Answer {
-    let Some(family) = source.family(name, (LEVELS, icicle::HEIGHT as u64)).await? else {
+pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
+    let narrowing = narrow::read(&Asked::read(query));
+    let detail = (LEVELS, icicle::HEIGHT as u64);
+    let Some(family) = source.family(name, detail, &narrowing).await? else {
         return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
     };
     if family.name.0 != name {
-        return Ok(model::moved(&family.name.below("icicle")));
+        return Ok(model::moved(&narrow::with(family.name.below("icicle"), query)));
     }
-    let icicle = icicle::layout(&family);
+    let filter = narrowing.query();
+    let mut icicle = icicle::layout(&family);
+    icicle.carry(|href| narrow::with(href, &filter));
     let drawn = family.slices.len() as u64;
     let summary = match family.size - drawn.min(family.size) {
         0 => format!("{}, all drawn.", plural(family.size, "model", "models")),
@@ -44,5 +51,11 @@ pub async fn page(source: &Data, name: &str, _query: &str) -> Answer {
             format!("{all}; {boxes} a box, those of fewer than {} models are hatched.", Count(least.max(2)))
         }
     };
-    Ok(answer::ok(&Page { icicle, width: WIDTH, summary, family }))
+    let own = family.name.below("icicle");
+    let told = format!(
+        "{} hidden by the filter; what leads to a model that is shown stays.",
+        plural(family.held_back, "model is", "models are")
+    );
+    let chips = narrow::Chips::of(&narrowing, told, |query| narrow::with(&own, query));
+    Ok(answer::ok(&Page { icicle, width: WIDTH, summary, chips, filter, family }))
 }

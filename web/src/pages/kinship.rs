@@ -8,7 +8,10 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    svg::heat::{self, Distance},
+    svg::{
+        dendrogram::{self, Dendrogram},
+        heat::{self, Distance},
+    },
     view::{self, Fraction, KinshipPage, KinshipQuery, MeasureCard, Name, encoded},
 };
 
@@ -20,6 +23,12 @@ struct Page {
     measures: Vec<(MeasureCard, bool)>,
     report: Option<KinshipPage>,
     rows: Vec<(Name, Vec<Shade>)>,
+    /// Lines of the field of names.
+    lines: usize,
+    as_given: bool,
+    /// The same in the other order.
+    turned: String,
+    dendrogram: Option<Dendrogram>,
     csv: String,
     /// Where the same is read from the weights.
     exact: String,
@@ -38,7 +47,7 @@ struct Shade {
 }
 
 /// `GET /kinship?of=a&of=b&base=c&measure=cosine`; one `of` may hold several names, one a line. `exact=true` reads the
-/// weights even where sketches answer.
+/// weights even where sketches answer; `order=given` keeps the order of the names.
 pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
     let names: Vec<String> = asked
@@ -54,7 +63,9 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let first = measures.first().map_or("cosine", |measure| measure.id.as_str());
     let measure = asked.get("measure").unwrap_or(first).to_owned();
     let exact = asked.get("exact") == Some("true");
-    let query = KinshipQuery { names, base: asked.get("base").map(str::to_owned), measure, exact };
+    let as_given = asked.get("order") == Some("given");
+    let base = asked.get("base").map(str::to_owned);
+    let query = KinshipQuery { names, base, measure, exact, as_given };
     let mut page = Page {
         names: query.names.join("\n"),
         base: query.base.clone().unwrap_or_default(),
@@ -65,7 +76,14 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             .collect(),
         report: None,
         rows: Vec::new(),
-        csv: format!("/api/v1/kinship?{}&format=csv", question(&query)),
+        lines: query.names.len().clamp(4, 12),
+        as_given,
+        turned: format!("/kinship?{}", question(&KinshipQuery { as_given: !as_given, ..query.clone() })),
+        dendrogram: None,
+        csv: format!(
+            "/api/v1/kinship?{}&format=csv",
+            question(&KinshipQuery { as_given: false, ..query.clone() })
+        ),
         exact: format!("/kinship?{}", question(&KinshipQuery { exact: true, ..query.clone() })),
         ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
         fault: None,
@@ -78,6 +96,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             Ok(view::Answer::Job(id)) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
             Ok(view::Answer::Ready(report)) => {
                 page.rows = shades(&report);
+                page.dendrogram = dendrogram::draw(&report.models, &report.joins);
                 page.report = Some(*report);
                 return Ok(answer::ok(&page));
             }
@@ -98,6 +117,9 @@ fn question(query: &KinshipQuery) -> String {
     pairs.push(format!("measure={}", encoded(&query.measure)));
     if query.exact {
         pairs.push("exact=true".to_owned());
+    }
+    if query.as_given {
+        pairs.push("order=given".to_owned());
     }
     pairs.join("&")
 }

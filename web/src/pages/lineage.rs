@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use super::{Answer, Data, model};
+use super::{Answer, Data, model, narrow};
 use crate::{
     answer,
     asked::Asked,
@@ -24,9 +24,12 @@ struct Page {
     ups: Vec<(&'static str, &'static str, bool)>,
     downs: Vec<(u32, bool)>,
     summary: String,
+    chips: narrow::Chips,
+    /// The filter, for pages that know it too.
+    filter: String,
 }
 
-/// `GET /{org}/{name}/lineage?up=&down=`
+/// `GET /{org}/{name}/lineage?up=&down=&relation=&license=&size=`
 pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
     let (org, name) = path.into_inner();
     page(&source, &format!("{org}/{name}"), request.query_string()).await
@@ -38,14 +41,20 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
     let up = asked.get("up").and_then(|word| word.parse().ok());
     let down = asked.get("down").and_then(|word| word.parse().ok()).unwrap_or(LineageQuery::default().down);
     let down = down.min(DEEPEST);
-    let Some(lineage) = source.lineage(name, LineageQuery { up, down }).await? else {
+    let narrowing = narrow::read(&asked);
+    let query_of = LineageQuery { up, down, narrowing: narrowing.clone() };
+    let Some(lineage) = source.lineage(name, query_of).await? else {
         return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
     };
     if lineage.name.0 != name {
         let tail = if query.is_empty() { "lineage".to_owned() } else { format!("lineage?{query}") };
         return Ok(model::moved(&lineage.name.below(&tail)));
     }
-    let tree = tree::layout(&lineage.nodes, lineage.focus);
+    let filter = narrowing.query();
+    let mut tree = tree::layout(&lineage.nodes, lineage.focus);
+    for more in &mut tree.more {
+        more.href = narrow::with(&more.href, &filter);
+    }
     let hidden: u64 = tree.steps.iter().map(|step| step.hidden).sum();
     let drawn = plural(tree.nodes.len() as u64, "model", "models");
     let summary = match hidden {
@@ -53,6 +62,16 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         more => format!("{drawn} drawn, {} more below them.", Count(more)),
     };
     let word = up.map_or_else(|| "all".to_owned(), |up: u32| up.to_string());
+    let depth = [
+        up.map(|up| format!("up={up}")),
+        (down != LineageQuery::default().down).then(|| format!("down={down}")),
+    ];
+    let depth = depth.into_iter().flatten().collect::<Vec<_>>().join("&");
+    let own = narrow::with(lineage.name.below("lineage"), &depth);
+    let told = format!(
+        "{} hidden by the filter; what leads to a model that is shown stays.",
+        plural(lineage.held_back, "model is", "models are")
+    );
     let ups = [("all", "to the root"), ("0", "none"), ("1", "1"), ("2", "2"), ("5", "5")];
     Ok(answer::ok(&Page {
         legend: tree::legend(),
@@ -60,6 +79,8 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         ups: ups.map(|(value, label)| (value, label, value == word)).to_vec(),
         downs: [0, 1, 2, 3, 5, 10].map(|depth| (depth, depth == down)).to_vec(),
         summary,
+        chips: narrow::Chips::of(&narrowing, told, |query| narrow::with(&own, query)),
+        filter,
         lineage,
         tree,
     }))

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data, children, icicle, lineage};
+use super::{Answer, Data, children, icicle, kin, lineage};
 use crate::{
     answer, card,
     source::Failure,
@@ -33,10 +33,13 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         match part("name") {
             "lineage" if !bare.is_empty() => return lineage::page(&source, bare, query).await,
             "children" if !bare.is_empty() => return children::page(&source, bare, query).await,
+            "kin" if !bare.is_empty() => return kin::part(&source, bare).await,
             "icicle" if !bare.is_empty() => return icicle::page(&source, bare, query).await,
             _ => {}
         }
-        return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
+        // A part that is too long for a search has no neighbours.
+        let near = source.suggest(part("name")).await.unwrap_or_default();
+        return Ok(answer::no_model(&name, &near));
     };
     if model.name.0 != name && revision.is_none() {
         return Ok(moved(&model.name.href()));

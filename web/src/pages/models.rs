@@ -7,7 +7,7 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    view::{FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural},
+    view::{FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural, tensor_of},
 };
 
 const PAGE: u32 = 30;
@@ -22,10 +22,24 @@ struct Page {
     bare: String,
     counted: String,
     sorts: Vec<(String, &'static str, bool)>,
+    /// The tensor that results hold.
+    tensor: Option<String>,
+    /// The names that are offered instead, with their addresses.
+    near: Vec<(String, String)>,
+    pin: Option<Pin>,
     page: SearchPage,
     first: Option<String>,
     next: Option<String>,
     facets: Vec<Facet>,
+}
+
+/// The model whose kin are looked for.
+struct Pin {
+    name: Name,
+    /// Whether results are sorted by kinship to it.
+    sorted: bool,
+    sort: String,
+    unpin: String,
 }
 
 /// What results are narrowed to, with the way back.
@@ -64,11 +78,35 @@ impl State {
             Some((key, value.to_owned()))
         };
         let mut fields: Vec<_> = [own("search", "q"), own("author", "org")].into_iter().flatten().collect();
-        for (facet, _) in FACETS {
+        if asked.get("search").or_else(|| asked.get("q")).is_some_and(|text| tensor_of(text).is_some()) {
+            // A tensor is looked for by itself.
+            fields.truncate(1);
+            return Self(fields);
+        }
+        let (words, told) =
+            typed(fields.iter().find(|(key, _)| *key == "search").map_or("", |(_, text)| text));
+        fields.retain(|(key, _)| *key != "search" && !told.iter().any(|(known, _)| known == key));
+        if !words.is_empty() {
+            fields.insert(0, ("search", words));
+        }
+        for (facet, _) in
+            FACETS.into_iter().filter(|(facet, _)| !told.iter().any(|(known, _)| known == facet))
+        {
             fields.extend(own(facet, if facet == "task" { "pipeline_tag" } else { facet }));
         }
         fields.extend(asked.all("tag").into_iter().map(|tag| ("tag", tag)));
-        fields.extend(own("sort", "sort").filter(|(_, word)| Sort::read(word) != Sort::default()));
+        for field in told {
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        }
+        let pin = own("pin", "pin");
+        let sortable = |word: &str| match Sort::read(word) {
+            Sort::Kinship => pin.is_some(),
+            sort => sort != Sort::default(),
+        };
+        fields.extend(own("sort", "sort").filter(|(_, word)| sortable(word)));
+        fields.extend(pin);
         Self(fields)
     }
 
@@ -109,7 +147,21 @@ impl State {
     }
 }
 
-/// `GET /search?search=&author=&relation=&architecture=&size=&dtype=&license=&task=&library=&weights=&tag=&sort=&cursor=`
+/// What stands in the box: words of a name, and fields written as `author:org`, `tag:gguf` or `license:mit`.
+fn typed(text: &str) -> (String, Vec<(&'static str, String)>) {
+    let (mut words, mut fields) = (Vec::new(), Vec::new());
+    for word in text.split_whitespace() {
+        let pair = word.split_once(':').filter(|(_, value)| !value.is_empty());
+        let mut keys = FACETS.iter().map(|(facet, _)| *facet).chain(["author", "tag"]);
+        match pair.and_then(|(key, value)| Some((keys.find(|known| *known == key)?, value))) {
+            Some((key, value)) => fields.push((key, value.to_owned())),
+            None => words.push(word),
+        }
+    }
+    (words.join(" "), fields)
+}
+
+/// `GET /search?search=&author=&relation=&architecture=&size=&dtype=&license=&task=&library=&weights=&kinship=&tag=&sort=&pin=&cursor=`
 pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
     let state = State::read(&asked);
@@ -117,9 +169,10 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let query = SearchQuery {
         text: state.get("search").cloned(),
         org: state.get("author").cloned(),
-        tags: asked.all("tag"),
+        tags: state.0.iter().filter(|(key, _)| *key == "tag").map(|(_, tag)| tag.clone()).collect(),
         picks: picks.collect(),
         sort: Sort::read(state.get("sort").map(String::as_str).unwrap_or_default()),
+        pin: state.get("pin").cloned(),
         cursor: asked.get("cursor").map(str::to_owned),
         limit: PAGE,
     };
@@ -138,14 +191,41 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         let word = (sort != Sort::default()).then_some(word);
         (state.with("sort", word), label, sort == query.sort)
     };
-    let bare = State(state.0.iter().filter(|(key, _)| matches!(*key, "search" | "sort")).cloned().collect());
+    let bare =
+        State(state.0.iter().filter(|(key, _)| matches!(*key, "search" | "sort" | "pin")).cloned().collect());
     Ok(answer::ok(&Page {
         search: state.get("search").cloned().unwrap_or_default(),
         kept: state.0.iter().filter(|(key, _)| *key != "search").cloned().collect(),
         chips: state.chips(),
         bare: bare.address(),
         counted: page.total.map(|total| plural(total, "model", "models")).unwrap_or_default(),
-        sorts: Sort::ALL.map(sort).to_vec(),
+        sorts: match (query.tensor(), &query.pin) {
+            (Some(_), _) => Vec::new(),
+            (None, pin) => {
+                let all = Sort::ALL.iter().filter(|(sort, ..)| *sort != Sort::Kinship || pin.is_some());
+                all.copied().map(sort).collect()
+            }
+        },
+        tensor: query.tensor().map(str::to_owned),
+        near: page
+            .near
+            .iter()
+            .map(|name| (name.clone(), format!("/search?search=tensor:{}", encoded(name))))
+            .collect(),
+        pin: query.pin.clone().map(|pin| Pin {
+            name: Name(pin),
+            sorted: query.sort == Sort::Kinship,
+            sort: state.with("sort", Some(Sort::Kinship.as_str())),
+            unpin: State(
+                state
+                    .0
+                    .iter()
+                    .filter(|(key, word)| *key != "pin" && (*key != "sort" || word != "kinship"))
+                    .cloned()
+                    .collect(),
+            )
+            .address(),
+        }),
         first: query.cursor.is_some().then(|| state.address()),
         next: page.next.as_deref().map(|cursor| state.with("cursor", Some(cursor))),
         facets: page.facets.iter().filter(|group| !group.values.is_empty()).map(facet).collect(),
@@ -159,4 +239,30 @@ pub async fn suggest(source: Data, request: HttpRequest) -> Answer {
     let text = asked.get("search").or_else(|| asked.get("q")).unwrap_or_default();
     let names = if text.is_empty() { Vec::new() } else { source.suggest(text).await? };
     Ok(answer::ok(&Suggestions { names }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_stand_in_the_box_become_chips_and_words_stay() {
+        let state =
+            State::read(&Asked::read("search=qwen+tag:gguf+license:mit+a:b&license=llama3&sort=name"));
+
+        assert_eq!(state.address(), "/search?search=qwen%20a%3Ab&tag=gguf&license=mit&sort=name");
+        assert_eq!(state.chips().len(), 2);
+    }
+
+    #[test]
+    fn a_tensor_is_asked_for_alone_and_kinship_needs_a_pin() {
+        let state = |query: &str| State::read(&Asked::read(query)).address();
+
+        assert_eq!(
+            state("search=tensor:lm_head.weight&license=mit&sort=name"),
+            "/search?search=tensor%3Alm_head.weight"
+        );
+        assert_eq!(state("sort=kinship"), "/search");
+        assert_eq!(state("sort=kinship&pin=a/b"), "/search?sort=kinship&pin=a%2Fb");
+    }
 }

@@ -46,6 +46,18 @@ pub struct Icicle {
     pub rows: Vec<Row>,
 }
 
+impl Icicle {
+    /// Changes the addresses that lead to another part of the family.
+    pub fn carry(&mut self, with: impl Fn(&str) -> String) {
+        let bars = self.bars.iter_mut().chain(&mut self.strips).map(|bar| &mut bar.href);
+        for href in bars.chain(self.rows.iter_mut().map(|row| &mut row.href)) {
+            if href.ends_with("/icicle") || href.ends_with("/children") {
+                *href = with(href);
+            }
+        }
+    }
+}
+
 /// Rows of the table.
 const ROWS: usize = 200;
 

@@ -1,6 +1,7 @@
 //! Pictures drawn on the server.
 
 pub mod changes;
+pub mod dendrogram;
 pub mod heat;
 pub mod icicle;
 pub mod plot;

@@ -230,7 +230,7 @@ fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
     let org = clip(node.name.org(), LABEL);
     let start = x + 20.0 + (bold * width(&label)).max(0.8 * width(&org));
     let bend = across(places[at].depth + 1) - 48.0;
-    let line = |to: f64| {
+    let line_from = |start: f64, to: f64| {
         let (start, end) = (start.min(bend), across(places[at].depth + 1) - 13.0);
         format!(
             "M{start:.0} {y:.1}H{bend:.0}C{:.0} {y:.1} {:.0} {to:.1} {end:.0} {to:.1}",
@@ -238,13 +238,18 @@ fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
             bend + 12.0
         )
     };
+    let line = |to: f64| line_from(start, to);
+    // Where a plain line is the trunk, others branch off it.
+    let plain = |child: &usize| !nodes[*child].contradicted && !nodes[*child].inferred;
+    let trunk = shape.children[at].iter().any(plain);
     for &child in &shape.children[at] {
         let class = match &nodes[child] {
             LineageNode { contradicted: true, .. } => "line contradicted",
             LineageNode { inferred: true, .. } => "line inferred",
             _ => "line",
         };
-        tree.lines.push(Line { path: line(down(places[child].y)), class });
+        let start = if trunk && !plain(&child) { bend } else { start };
+        tree.lines.push(Line { path: line_from(start, down(places[child].y)), class });
     }
     if shape.hidden[at] > 0 {
         let to = down(places[at].row);

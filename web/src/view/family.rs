@@ -2,7 +2,7 @@
 
 use domain::Relation;
 
-use super::{ChildGroup, FamilyRow, LicenceClass, Name};
+use super::{ChildGroup, FamilyRow, LicenceClass, Name, Narrowing};
 
 /// A branch of a family; sizes and starts are numbers of models.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +27,10 @@ pub struct Family {
     pub name: Name,
     /// From the root of the family to the primary parent.
     pub path: Vec<Name>,
-    /// Models below it, itself among them.
+    /// Models below it that are shown, itself among them.
     pub size: u64,
+    /// Models below it that a narrowing holds back.
+    pub held_back: u64,
     /// The model itself first, a parent before its children.
     pub slices: Vec<FamilySlice>,
 }
@@ -36,7 +38,7 @@ pub struct Family {
 /// Which children to list.
 #[derive(Debug, Clone, Default)]
 pub struct ChildrenQuery {
-    pub relation: Option<Relation>,
+    pub narrowing: Narrowing,
     /// A part of the name.
     pub text: String,
     pub cursor: Option<String>,

@@ -117,6 +117,20 @@ pub struct JobPage {
     pub device: Option<String>,
     /// The request as text.
     pub request: Option<String>,
+    /// The last lines of its log: unix seconds and text, oldest first.
+    pub log: Vec<(i64, String)>,
+    /// Jobs that wait and were asked for before it, while it waits itself.
+    pub before: Option<u64>,
     /// Whether it can be asked for once more.
     pub again: bool,
+}
+
+impl JobPage {
+    /// How many wait before it, while it waits itself.
+    pub(crate) fn place(&self) -> Option<String> {
+        self.before.map(|before| match before {
+            0 => "It is the next one.".to_owned(),
+            before => format!("{} before it.", super::plural(before, "job waits", "jobs wait")),
+        })
+    }
 }

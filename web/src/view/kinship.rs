@@ -19,6 +19,19 @@ pub struct KinshipQuery {
     pub measure: String,
     /// Whether to read the weights; stored sketches answer first otherwise.
     pub exact: bool,
+    /// Whether the rows stay as they are named; otherwise relatives stand beside each other.
+    pub as_given: bool,
+}
+
+/// Two groups of models that come together.
+#[derive(Debug, Clone, Default)]
+pub struct Join {
+    /// A model by its place in the matrix, or the number of models plus the place of an earlier join.
+    pub parts: [usize; 2],
+    /// From 0, the nearest, to 1.
+    pub height: f64,
+    /// Their mean kinship, as written.
+    pub text: String,
 }
 
 /// One pair.
@@ -50,6 +63,8 @@ pub struct KinshipPage {
     pub device: Option<String>,
     /// Row by row, in the order of `models`.
     pub matrix: Vec<Vec<Cell>>,
+    /// How the models come together, the nearest first; none where they stand as they were named.
+    pub joins: Vec<Join>,
     /// Weights compared per pair.
     pub elements: u64,
     /// Tensors compared.

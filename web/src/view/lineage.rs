@@ -2,20 +2,22 @@
 
 use domain::Relation;
 
-use super::{ChildGroup, LicenceClass, Name, ParentLink};
+use super::{ChildGroup, LicenceClass, Name, Narrowing, ParentLink};
 
 /// How much of the tree to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineageQuery {
     /// Generations above; `None` means up to the root.
     pub up: Option<u32>,
     /// Generations below.
     pub down: u32,
+    /// What is shown below the model.
+    pub narrowing: Narrowing,
 }
 
 impl Default for LineageQuery {
     fn default() -> Self {
-        Self { up: None, down: 1 }
+        Self { up: None, down: 1, narrowing: Narrowing::default() }
     }
 }
 
@@ -66,6 +68,8 @@ pub struct LineagePage {
     /// Parents that are not in the list.
     pub other_parents_hidden: u64,
     pub rejected: Vec<RejectedEdge>,
+    /// Models in the generations shown that the narrowing holds back.
+    pub held_back: u64,
     /// The model's children by relation, drawn or not.
     pub groups: Vec<ChildGroup>,
 }

@@ -56,8 +56,25 @@ pub struct TransferForm {
     pub source_tuned: String,
     /// As typed; checked by whoever runs it.
     pub lambda: String,
+    /// diff_vector, shadow_ft or chat_vector.
+    pub preset: String,
     /// Name of the model to be made.
     pub output: String,
+}
+
+/// What a look at the weights of a transfer finds before it is made.
+#[derive(Debug, Clone, Default)]
+pub struct TransferCheck {
+    /// Why it cannot be carried out.
+    pub fault: Option<String>,
+    /// Every fault at once.
+    pub items: Vec<Item>,
+    /// likely works, uncertain or unlikely.
+    pub verdict: &'static str,
+    /// What each reason alone would say, and the reason.
+    pub reasons: Vec<(&'static str, String)>,
+    /// Coverage and numbers, as label and text.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 /// A recipe as the fields of the form.

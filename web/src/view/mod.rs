@@ -12,6 +12,7 @@ mod kinship;
 mod lineage;
 mod make;
 mod model;
+mod narrowing;
 mod report;
 mod revisions;
 mod search;
@@ -30,20 +31,24 @@ pub use family::{
 };
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
 pub use job::{JobLink, JobPage, JobRow, JobState};
-pub use kinship::{Cell, KinshipPage, KinshipQuery, MeasureCard, Skipped};
+pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped};
 pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
-pub use make::{MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferForm};
+pub use make::{
+    MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck, TransferForm,
+};
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
 };
+pub use narrowing::Narrowing;
+pub(crate) use narrowing::side_label;
 pub use report::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection};
 pub use revisions::{Differing, NameList, RevisionsPage};
-pub(crate) use search::facet_label;
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
+pub(crate) use search::{facet_label, tensor_of};
 pub use trust::{ContradictionRow, EdgeForm};
 pub use words::plural;
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
-pub(crate) use words::{bytes, count, encoded, when};
+pub(crate) use words::{bytes, count, encoded, said, when};
 
 /// A page that is either ready or being computed by a job.
 #[derive(Debug, Clone)]

@@ -136,6 +136,8 @@ pub struct FileRow {
     pub size: u64,
     /// `sha256:…`
     pub digest: String,
+    /// When its bytes were last compared with the digest, unix seconds.
+    pub verified_at: Option<i64>,
 }
 
 impl FileRow {

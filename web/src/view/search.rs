@@ -28,16 +28,19 @@ pub enum Sort {
     Likes,
     Parameters,
     Name,
+    /// To the pinned model.
+    Kinship,
 }
 
 impl Sort {
     /// Every order with its word and label.
-    pub const ALL: [(Self, &'static str, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Downloads, "downloads", "most downloads"),
         (Self::Created, "created", "newest"),
         (Self::Likes, "likes", "most likes"),
         (Self::Parameters, "parameters", "most weights"),
         (Self::Name, "name", "name"),
+        (Self::Kinship, "kinship", "nearest to the pinned"),
     ];
 
     /// The word in the address.
@@ -52,7 +55,7 @@ impl Sort {
 }
 
 /// What results can be narrowed by: the parameter of the address, and its title.
-pub const FACETS: [(&str, &str); 8] = [
+pub const FACETS: [(&str, &str); 9] = [
     ("relation", "Descends by"),
     ("architecture", "Architecture"),
     ("size", "Size"),
@@ -61,6 +64,7 @@ pub const FACETS: [(&str, &str); 8] = [
     ("task", "Task"),
     ("library", "Library"),
     ("weights", "Weights"),
+    ("kinship", "Kinship"),
 ];
 
 /// A value of a facet as people read it.
@@ -74,6 +78,8 @@ pub(crate) fn facet_label(facet: &str, value: &str) -> String {
         ("size", "over-40b") => "40B and more",
         ("weights", "yes") => "stored here",
         ("weights", "no") => "not here",
+        ("kinship", "yes") => "can be asked",
+        ("kinship", "no") => "no sketches",
         (_, value) => value,
     };
     text.to_owned()
@@ -88,8 +94,24 @@ pub struct SearchQuery {
     /// Values of [`FACETS`] by parameter.
     pub picks: Vec<(&'static str, String)>,
     pub sort: Sort,
+    /// Whose kin come first where results are sorted by kinship.
+    pub pin: Option<String>,
     pub cursor: Option<String>,
     pub limit: u32,
+}
+
+impl SearchQuery {
+    /// The tensor that is looked for, where the text is `tensor:` and its name.
+    pub fn tensor(&self) -> Option<&str> {
+        tensor_of(self.text.as_deref()?)
+    }
+}
+
+/// The name after `tensor:`.
+pub(crate) fn tensor_of(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let name = text.get(..7).filter(|word| word.eq_ignore_ascii_case("tensor:")).map(|_| text[7..].trim());
+    name.filter(|name| !name.is_empty())
 }
 
 /// How many models have each value of a facet.
@@ -109,6 +131,8 @@ pub struct SearchPage {
     pub next: Option<String>,
     /// Models on all pages, where that is known.
     pub total: Option<u64>,
+    /// Names of tensors that somebody holds, where nobody holds the one looked for.
+    pub near: Vec<String>,
     /// Facets that any of the models have.
     pub facets: Vec<FacetGroup>,
 }
@@ -134,6 +158,8 @@ pub struct Found {
     pub private: bool,
     /// Its files are only for those who were let in.
     pub gated: bool,
+    /// About the cosine of its weights with those of the pinned model.
+    pub kinship: Option<f32>,
 }
 
 impl Found {

@@ -111,6 +111,49 @@ pub fn when(value: &i64) -> When {
     When(*value)
 }
 
+/// A sentence in which names stand between backticks, as HTML.
+#[derive(Debug, Clone)]
+pub struct Said(String);
+
+/// [`Said`] for templates.
+pub fn said(text: &str) -> Said {
+    Said(text.to_owned())
+}
+
+impl askama::filters::HtmlSafe for Said {}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<&str> = self.0.split('`').collect();
+        // An odd backtick opens nothing.
+        let paired = parts.len() % 2 == 1;
+        for (at, part) in parts.iter().enumerate() {
+            let text = escaped(part);
+            match (paired, at % 2) {
+                (true, 1) => write!(f, "<code>{text}</code>")?,
+                (true, _) => f.write_str(&text)?,
+                (false, _) => write!(f, "{}{text}", if at > 0 { "`" } else { "" })?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&#38;"),
+            '<' => safe.push_str("&#60;"),
+            '>' => safe.push_str("&#62;"),
+            '"' => safe.push_str("&#34;"),
+            '\'' => safe.push_str("&#39;"),
+            plain => safe.push(plain),
+        }
+    }
+    safe
+}
+
 /// A size in bytes, in binary units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Bytes(pub u64);
@@ -225,7 +268,7 @@ pub struct LicenceClass {
 }
 
 impl LicenceClass {
-    /// Every class, in the order of the legend.
+    /// Every class, in the order of [`domain::LicenceClass::ALL`].
     pub const ALL: [Self; 5] = [
         Self { letter: "P", meaning: "permissive licence", class: "lic-p" },
         Self { letter: "S", meaning: "share-alike licence", class: "lic-s" },
@@ -236,36 +279,8 @@ impl LicenceClass {
 
     /// The class of a licence identifier as the Hub writes it.
     pub fn of(licence: Option<&str>) -> Self {
-        let licence = licence.unwrap_or_default().to_ascii_lowercase();
-        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| licence.starts_with(prefix));
-        let at = if licence.is_empty() || licence == "unknown" {
-            4
-        } else if licence.contains("-nc") {
-            2
-        } else if starts(&["gpl", "agpl", "lgpl", "cc-by-sa", "mpl", "epl", "eupl", "odbl"]) {
-            1
-        } else if starts(&[
-            "apache",
-            "mit",
-            "bsd",
-            "cc0",
-            "cc-by-4",
-            "cc-by-3",
-            "cc-by-2",
-            "isc",
-            "unlicense",
-            "wtfpl",
-            "pddl",
-            "zlib",
-            "bsl-1.0",
-            "afl",
-            "artistic",
-            "postgresql",
-        ]) {
-            0
-        } else {
-            3
-        };
+        let class = domain::LicenceClass::of(licence);
+        let at = domain::LicenceClass::ALL.iter().position(|known| *known == class).unwrap_or(4);
         Self::ALL[at]
     }
 }
@@ -283,6 +298,13 @@ mod tests {
         assert_eq!(When(1_709_251_199).to_string(), "29\u{a0}Feb\u{a0}2024");
         assert_eq!(When(-1).machine(), "1969-12-31T23:59:59Z");
         assert_eq!(Fraction(0.98765).to_string(), "0.9877");
+    }
+
+    #[test]
+    fn names_between_backticks_are_code_and_markup_stays_text() {
+        assert_eq!(said("no `a/b` here").to_string(), "no <code>a/b</code> here");
+        assert_eq!(said("`<b>`").to_string(), "<code>&#60;b&#62;</code>");
+        assert_eq!(said("one ` and \"").to_string(), "one ` and &#34;");
     }
 
     #[test]

@@ -155,15 +155,18 @@ impl Source for Fake {
             private: weights,
             gated: true,
             ghost: !weights,
+            kinship: weights.then_some(0.987_6),
         };
-        let items = if query.text.as_deref() == Some("nothing") {
+        let items = if matches!(query.text.as_deref(), Some("nothing" | "tensor:nobody")) {
             Vec::new()
         } else {
             vec![found("NousResearch/Hermes-3-Llama-3.1-8B", true), found("org/seen-only-by-name", false)]
         };
         let values = vec![(format!("llama{}", self.mark), 31_204), ("qwen2".to_owned(), 17)];
         let facets = FACETS.map(|(facet, _)| FacetGroup { facet, values: values.clone() }).to_vec();
-        Ok(SearchPage { items, next: Some(format!("n&{}", self.mark)), total: Some(31_221), facets })
+        let near = vec![format!("lm_head.weight{}", self.mark)];
+        let next = Some(format!("n&{}", self.mark));
+        Ok(SearchPage { items, next, total: Some(31_221), near, facets })
     }
 
     async fn suggest(&self, text: &str) -> Result<Vec<Name>> {
@@ -202,6 +205,7 @@ impl Source for Fake {
             other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
             other_parents_hidden: 3,
             groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
+            held_back: 12,
             rejected: vec![RejectedEdge {
                 child: Name::from(name),
                 parent: self.name("a/b"),
@@ -229,13 +233,20 @@ impl Source for Fake {
         Ok((!name.starts_with("no/")).then(|| ChildrenPage {
             name: Name::from(name),
             groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
-            items: query.relation.map_or(Vec::new(), |relation| vec![row(relation)]),
+            items: query
+                .narrowing
+                .relation
+                .first()
+                .and_then(|word| word.parse().ok())
+                .map(row)
+                .into_iter()
+                .collect(),
             total: 1,
             next: Some(format!("7.7&{}", self.mark)),
         }))
     }
 
-    async fn family(&self, name: &str, _detail: (usize, u64)) -> Result<Option<Family>> {
+    async fn family(&self, name: &str, _detail: (usize, u64), _: &Narrowing) -> Result<Option<Family>> {
         let slice = |depth, start, size| FamilySlice {
             name: self.name(&format!("org/branch-{depth}")),
             ghost: depth == 1,
@@ -249,6 +260,7 @@ impl Source for Fake {
             name: Name::from(name),
             path: vec![self.name("org/root")],
             size: 9_000,
+            held_back: 12,
             slices: vec![slice(0, 0, 9_000), slice(1, 0, 4_000), slice(2, 0, 1_000)],
         }))
     }
@@ -396,6 +408,10 @@ impl Source for Fake {
         Ok("01JOB".into())
     }
 
+    async fn check_transfer(&self, _form: &TransferForm) -> Result<TransferCheck> {
+        Ok(self.transfer_check())
+    }
+
     async fn submit_transfer(&self, _form: &TransferForm) -> Result<String> {
         Ok("01JOB".into())
     }
@@ -420,6 +436,7 @@ impl Source for Fake {
             again: state == JobState::Failed,
             device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
+            log: vec![(1_732_400_010, format!("writing tensors{}", self.mark))],
             ..JobPage::default()
         }))
     }

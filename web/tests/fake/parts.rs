@@ -6,16 +6,29 @@ use web::{Failure, Result, view::*};
 use super::Fake;
 
 impl Fake {
+    pub fn transfer_check(&self) -> TransferCheck {
+        TransferCheck {
+            verdict: "uncertain",
+            reasons: vec![("unlikely", self.mark.clone())],
+            facts: vec![("Weights", self.mark.clone())],
+            ..TransferCheck::default()
+        }
+    }
+
     pub fn model_page(&self, name: &str) -> Result<Option<ModelPage>> {
-        if name.starts_with("no/") || name.ends_with("/lineage") {
+        if name.starts_with("no/") || name.ends_with("/lineage") || name.ends_with("/kin") {
             return Ok(None);
         }
         if name == "broken/store" {
             return Err(Failure::new(Class::Internal, "io", "secret path"));
         }
         let digest = format!("sha256:{}", "3f9a".repeat(16));
-        let file =
-            |path: &str, size| FileRow { path: format!("{path}{}", self.mark), size, digest: digest.clone() };
+        let file = |path: &str, size| FileRow {
+            path: format!("{path}{}", self.mark),
+            size,
+            digest: digest.clone(),
+            verified_at: (size > 1_000).then_some(1_720_000_000),
+        };
         let name = if name == "org/case" { "Org/Case" } else { name };
         Ok(Some(ModelPage {
             name: Name::from(name),
@@ -116,7 +129,9 @@ impl Fake {
                 Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
             }
         };
+        let join = |parts| Join { parts, height: 0.5, text: self.mark.clone() };
         Ok(Answer::Ready(Box::new(KinshipPage {
+            joins: vec![join([0, 1]), join([2, 3])],
             models: query.names.iter().map(|name| self.name(name)).collect(),
             base: query.base.as_deref().map(|base| self.name(base)),
             measure: query.measure.clone(),

@@ -70,6 +70,7 @@ impl Run {
     /// Logs what an earlier attempt has saved this one.
     pub(crate) fn told_kept(&self, bytes: u64) {
         if bytes > 0 {
+            self.pulse.tell(format!("went on after {bytes} bytes that an earlier attempt wrote"));
             let job = &self.job.id;
             tracing::info!(job, bytes, "job {job} went on after {bytes} bytes that an earlier attempt wrote");
         }

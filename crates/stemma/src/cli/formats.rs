@@ -1,7 +1,7 @@
 //! How answers can be written.
 
 use analysis::export::Format;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use jobs::Subject;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,6 +35,20 @@ impl TreeFormat {
             Self::Spdx => Format::Spdx,
         })
     }
+}
+
+/// What of a tree is shown below the model; what leads to a model that is shown stays.
+#[derive(Debug, Clone, Args)]
+pub struct TreeFilter {
+    /// Only finetune, adapter, quantized, merge or transfer; several with commas.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub relation: String,
+    /// Only these licences, or permissive, share-alike, non-commercial, custom or unknown; several with commas.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub licence: String,
+    /// Only under-100m, 100m-1b, 1b-4b, 4b-10b, 10b-40b or over-40b; several with commas.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub size: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

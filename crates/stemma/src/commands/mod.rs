@@ -4,6 +4,7 @@ mod adapter;
 mod advisory;
 mod derive;
 mod diff;
+mod files;
 mod import;
 mod lineage;
 mod measure;
@@ -73,14 +74,15 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Doctor => service::doctor(context).await,
+        Command::Fsck { models } => files::fsck(context, &models).await,
         Command::Token { command } => token::run(context, command).await,
         Command::User { command } => people::user(context, command).await,
         Command::Org { command } => people::org(context, command).await,
         Command::Access { command } => people::access(context, command).await,
         Command::Import { command } => import::run(context, command).await,
         Command::Watch { command } => watch::run(context, command).await,
-        Command::Tree { id, down, up, limit, format } => {
-            tree::run(context, tree::Asked { id, limit, up, down, format }).await
+        Command::Tree { id, down, up, limit, filter, format } => {
+            tree::run(context, tree::Asked { id, limit, up, down, filter, format }).await
         }
         Command::Lineage { models, refresh: true, .. } => trust::refresh(context, models).await,
         Command::Lineage { models, format, unrelated, refresh: false } => {
@@ -94,6 +96,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Versions { id } => report::versions(context, &id).await,
         Command::Report { subject, format } => report::report(context, subject, format).await,
         Command::Provenance { id } => tree::provenance(context, &id).await,
+        Command::Manifest { id, revision } => files::manifest(context, (&id, revision.as_deref())).await,
         Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
             let flags = [
                 (per_layer, measure::Part::Layer),

@@ -1,10 +1,14 @@
 //! `stemma tree` and `stemma provenance`: where a model comes from.
 
-use analysis::lineage::SubtreeOptions;
+use analysis::lineage::{Sieve, SubtreeOptions};
 use domain::Class;
 
 use super::Context;
-use crate::{cli::TreeFormat, exit::Failure, output, wiring};
+use crate::{
+    cli::{TreeFilter, TreeFormat},
+    exit::Failure,
+    output, wiring,
+};
 
 /// Which model, how many generations around it (all unless given), and how to write it.
 pub struct Asked {
@@ -13,6 +17,7 @@ pub struct Asked {
     pub limit: Option<usize>,
     pub up: Option<usize>,
     pub down: Option<usize>,
+    pub filter: TreeFilter,
     pub format: TreeFormat,
 }
 
@@ -34,7 +39,9 @@ pub async fn provenance(context: Context, id: &str) -> Result<(), Failure> {
 
 /// Prints the tree around a model.
 pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { id, limit, up, down, format } = asked;
+    let Asked { id, limit, up, down, filter, format } = asked;
+    let sieve =
+        Sieve::read([&filter.relation, &filter.licence, &filter.size]).map_err(jobs::Error::Invalid)?;
     let registry = wiring::open(&context.config).await?;
     let Some(row) = registry.store.model_by_id(&id).await? else {
         return Err(Failure::new(
@@ -51,7 +58,7 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     }
     let forest = registry.forests.current().await?;
     let cap = limit.unwrap_or(registry.limits.tree_nodes_max).clamp(1, registry.limits.traversal);
-    let options = SubtreeOptions { up, down, cap, ..SubtreeOptions::default() };
+    let options = SubtreeOptions { up, down, cap, sieve };
     let tree = forest.subtree(row.id, &options);
     if context.json || format == TreeFormat::Json {
         output::json(&api::LineageView::from(tree).of(&forest, row.id));

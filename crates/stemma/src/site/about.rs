@@ -27,7 +27,9 @@ pub async fn page(registry: &Registry) -> Result<AboutPage> {
     ];
     let limits = match serde_json::to_value(registry.limits) {
         Ok(Value::Object(limits)) => {
-            limits.into_iter().map(|(name, value)| (name, value.to_string())).collect()
+            let text =
+                |value: Value| value.as_u64().map_or_else(|| value.to_string(), |n| Count(n).to_string());
+            limits.into_iter().map(|(name, value)| (name, text(value))).collect()
         }
         _ => Vec::new(),
     };

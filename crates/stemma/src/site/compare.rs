@@ -110,7 +110,7 @@ fn fields(left: &ModelRow, right: &ModelRow) -> Vec<FieldDiff> {
         let plain: Vec<String> = row.tags.iter().filter(|tag| !tag.contains(':')).cloned().collect();
         listed(&plain)
     };
-    let number = |value: Option<i64>| value.map(|n| n.to_string());
+    let number = |value: Option<i64>| value.map(|n| ::web::view::Count(super::count(n)).to_string());
     let both = |of: &dyn Fn(&ModelRow) -> Option<String>| (of(left), of(right));
     let date = |value: Option<i64>| value.map(|at| ::web::view::When(at).to_string());
     let all = [

@@ -4,6 +4,7 @@ use ::web::{
     Failure,
     view::{
         AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice, Name,
+        Narrowing,
     },
 };
 use analysis::lineage::{KinQuery, Link};
@@ -25,7 +26,7 @@ pub async fn children(
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let wanted = KinQuery {
-        relation: query.relation,
+        sieve: lineage::sieve(&query.narrowing)?,
         text: query.text.clone(),
         after: query.cursor.as_deref().map(jobs::kin_cursor).transpose()?,
         limit: query.limit as usize,
@@ -53,11 +54,12 @@ pub async fn children(
     }))
 }
 
-/// A model with everything below it.
+/// A model with what is below it and passes a narrowing.
 pub async fn family(
     registry: &Registry,
     name: &str,
     (levels, parts): (usize, u64),
+    narrowing: &Narrowing,
 ) -> Result<Option<Family>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
     let forest = registry.forests.current().await.map_err(Failure::from)?;
@@ -65,8 +67,15 @@ pub async fn family(
     let mut path: Vec<Name> = forest.path_from_root(row.id).into_iter().filter_map(named).collect();
     path.pop();
     // A model that the forest has not read yet stands alone.
-    let size = forest.family_size(row.id).max(1);
-    let slices = forest.slices(row.id, (levels, size.div_ceil(parts.max(1)).max(1)));
+    let sieve = lineage::sieve(narrowing)?;
+    let sifted = match sieve.is_empty() {
+        true => None,
+        false => forest.sift(row.id, usize::MAX, &sieve),
+    };
+    let size = sifted.as_ref().map_or_else(|| forest.family_size(row.id), |sifted| sifted.kept).max(1);
+    let held_back = sifted.as_ref().map_or(0, |sifted| sifted.hidden);
+    let least = size.div_ceil(parts.max(1)).max(1);
+    let slices = forest.slices(row.id, (levels, least), sifted.as_ref());
     let slices = slices.into_iter().filter_map(|slice| {
         let node = forest.node(slice.id)?;
         Some(FamilySlice {
@@ -79,7 +88,7 @@ pub async fn family(
             small: (slice.small.branches, slice.small.models, slice.small.start),
         })
     });
-    Ok(Some(Family { path, size, slices: slices.collect(), name: Name(row.name) }))
+    Ok(Some(Family { path, size, held_back, slices: slices.collect(), name: Name(row.name) }))
 }
 
 /// All families, or some of them.

@@ -2,10 +2,10 @@
 
 use ::web::view::{JobLink, JobPage, JobRow, JobState};
 use domain::RepoId;
-use jobs::KINDS;
+use jobs::{KINDS, Registry};
 use serde_json::Value;
 
-use super::count;
+use super::{Result, count};
 
 /// One line of the list.
 pub fn row(job: &store::JobRow) -> JobRow {
@@ -24,9 +24,24 @@ pub fn row(job: &store::JobRow) -> JobRow {
     }
 }
 
-/// The whole job.
-pub fn page(job: &store::JobRow) -> JobPage {
+/// Lines of a log that are shown.
+const LINES: u64 = 50;
+
+/// The whole job with the end of its log.
+pub async fn whole(registry: &Registry, job: &store::JobRow) -> Result<JobPage> {
+    let log = registry.store.job_log(&job.id, LINES).await?;
+    let before = match job.state.as_str() {
+        "queued" => Some(registry.store.jobs_before(&job.id).await?),
+        _ => None,
+    };
+    let log = log.into_iter().map(|line| (line.at, line.line)).collect();
+    Ok(JobPage { log, before, ..page(job) })
+}
+
+fn page(job: &store::JobRow) -> JobPage {
     JobPage {
+        log: Vec::new(),
+        before: None,
         row: row(job),
         again: jobs::can_retry(job),
         started_at: job.started_at,

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use ::web::{
     Failure,
-    view::{ChildGroup, FamilyRow, LineageNode, LineagePage, LineageQuery, Name, RejectedEdge},
+    view::{ChildGroup, FamilyRow, LineageNode, LineagePage, LineageQuery, Name, Narrowing, RejectedEdge},
 };
-use analysis::lineage::{Family, Forest, SubtreeOptions};
+use analysis::lineage::{Family, Forest, Sieve, SubtreeOptions};
 use domain::EdgeStatus;
 use jobs::Registry;
 use store::VerdictWord;
@@ -49,6 +49,12 @@ pub fn groups(forest: &Forest, model: i64) -> Vec<ChildGroup> {
     counts.map(|(relation, count)| ChildGroup { relation, count: count as u64 }).collect()
 }
 
+/// What of a tree passes a narrowing.
+pub fn sieve(narrowing: &Narrowing) -> Result<Sieve> {
+    let [relation, license, size] = narrowing.sides().map(|values| values.join(","));
+    Ok(Sieve::read([&relation, &license, &size]).map_err(jobs::Error::Invalid)?)
+}
+
 /// The tree around one model.
 pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
@@ -57,7 +63,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         up: query.up.map_or(usize::MAX, |up| up as usize),
         down: query.down as usize,
         cap: NODES,
-        ..SubtreeOptions::default()
+        sieve: sieve(&query.narrowing)?,
     };
     let tree = forest.subtree(row.id, &options);
     let parents = models::parents(registry, &row).await?;
@@ -91,6 +97,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         .filter(|row| row.verdict == VerdictWord::Contradicted)
         .map(|row| (row.child, row.parent))
         .collect();
+    let held_back = tree.sifted;
     let nodes = tree
         .nodes
         .into_iter()
@@ -114,6 +121,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         other_parents,
         other_parents_hidden,
         rejected,
+        held_back,
         groups: groups(&forest, row.id),
     }))
 }

@@ -14,6 +14,7 @@ mod numbers;
 mod reports;
 mod revisions;
 mod search;
+mod transfers;
 mod trust;
 
 use std::sync::Arc;
@@ -24,14 +25,13 @@ use ::web::{
         AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
         ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
         HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-        MergeCheck, MethodCard, ModelPage, Name, Partners, RecipeForm, ReportAnswer, ReportCard,
-        RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferForm,
+        MergeCheck, MethodCard, ModelPage, Name, Narrowing, Partners, RecipeForm, ReportAnswer, ReportCard,
+        RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
     },
 };
-use analysis::transfer::Options;
 use async_trait::async_trait;
 use domain::{Class, RepoId, Viewer};
-use jobs::{MergeRequest, Registry, TransferPayload, TransferRequest};
+use jobs::{MergeRequest, Registry, TransferRequest};
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -134,8 +134,13 @@ impl Source for Site {
         family::children(&self.registry, name, query).await
     }
 
-    async fn family(&self, name: &str, detail: (usize, u64)) -> Result<Option<Family>> {
-        family::family(&self.registry, name, detail).await
+    async fn family(
+        &self,
+        name: &str,
+        detail: (usize, u64),
+        narrowing: &Narrowing,
+    ) -> Result<Option<Family>> {
+        family::family(&self.registry, name, detail, narrowing).await
     }
 
     async fn atlas(&self, query: AtlasQuery) -> Result<AtlasPage> {
@@ -183,22 +188,12 @@ impl Source for Site {
         Ok(jobs::submit_merge(&self.registry, request).await?.id)
     }
 
+    async fn check_transfer(&self, form: &TransferForm) -> Result<TransferCheck> {
+        transfers::check(&self.registry, form).await
+    }
+
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
-        let lambda: f64 = form.lambda.trim().parse().map_err(|_| {
-            Failure::new(
-                Class::Invalid,
-                "bad_lambda",
-                format!("`{}` is not a number; 1 adds the whole diff", form.lambda),
-            )
-        })?;
-        let payload = TransferPayload {
-            target_base: form.target_base.trim().to_owned(),
-            source_base: form.source_base.trim().to_owned(),
-            source_tuned: form.source_tuned.trim().to_owned(),
-            options: Options { lambda: lambda.into(), ..Options::default() },
-            output: output_id(&form.output)?,
-            pins: std::collections::BTreeMap::new(),
-        };
+        let payload = transfers::payload(form, output_id(&form.output)?)?;
         Ok(jobs::submit_transfer(&self.registry, TransferRequest { payload, key: None }).await?.id)
     }
 
@@ -208,7 +203,10 @@ impl Source for Site {
     }
 
     async fn job(&self, id: &str) -> Result<Option<JobPage>> {
-        Ok(self.registry.store.job(id).await?.as_ref().map(jobs_view::page))
+        match self.registry.store.job(id).await? {
+            Some(job) => jobs_view::whole(&self.registry, &job).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn retry(&self, id: &str) -> Result<Option<String>> {

@@ -8,7 +8,7 @@ use ::web::{
 };
 use jobs::Registry;
 use serde_json::Value;
-use store::{CommitRow, ModelRow};
+use store::{CheckedFile, CommitRow, ModelRow};
 
 use super::{Result, account, advisories, count, heritage, trust};
 
@@ -205,11 +205,14 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
 }
 
 async fn stored_files(registry: &Registry, revision: i64) -> Result<Vec<FileRow>> {
-    let files = registry.store.files(revision).await?;
-    Ok(files
-        .into_iter()
-        .map(|file| FileRow { path: file.path, size: file.size, digest: file.digest.to_string() })
-        .collect())
+    let files = registry.store.checked_files(revision).await?;
+    let row = |checked: CheckedFile| FileRow {
+        path: checked.file.path,
+        size: checked.file.size,
+        digest: checked.file.digest.to_string(),
+        verified_at: checked.verified_at,
+    };
+    Ok(files.into_iter().map(row).collect())
 }
 
 /// Formats of the tensors of a model that is here without its weights.

@@ -2,9 +2,9 @@
 
 use ::web::{
     Failure,
-    view::{Cell, KinshipPage, KinshipQuery, MeasureCard, MethodCard, Name, ParamField, Skipped},
+    view::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, MethodCard, Name, ParamField, Skipped},
 };
-use analysis::kinship::MEASURES;
+use analysis::kinship::{MEASURES, cluster};
 use jobs::{Access, Registry};
 use serde_json::Value;
 
@@ -119,8 +119,14 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
                 .collect()
         })
         .collect();
+    let models: Vec<Name> = report.models.into_iter().map(Name).collect();
+    let (models, matrix, joins) = match query.as_given {
+        true => (models, matrix, Vec::new()),
+        false => together(models, matrix, &measure),
+    };
     Ok(KinshipPage {
-        models: report.models.into_iter().map(Name).collect(),
+        models,
+        joins,
         base: report.base.map(Name),
         measure,
         exact: report.exact,
@@ -135,4 +141,47 @@ pub async fn kinship(registry: &Registry, query: &KinshipQuery) -> Result<Kinshi
             .map(|s| Skipped { tensor: s.tensor, reason: s.reason })
             .collect(),
     })
+}
+
+/// A matrix in the order in which relatives stand beside each other, and how they come together.
+fn together(
+    models: Vec<Name>,
+    matrix: Vec<Vec<Cell>>,
+    measure: &str,
+) -> (Vec<Name>, Vec<Vec<Cell>>, Vec<Join>) {
+    let far = |value: f64| if measure == "euclidean" { value } else { 1.0 - value };
+    let distances: Vec<Vec<Option<f64>>> =
+        matrix.iter().map(|row| row.iter().map(|cell| cell.value.map(far)).collect()).collect();
+    let clustering = cluster(&distances);
+    let most = clustering.joins.iter().map(|join| join.distance).fold(0.0, f64::max);
+    let mut place = vec![0; models.len()];
+    clustering.order.iter().enumerate().for_each(|(at, row)| place[*row] = at);
+    let mut members: Vec<Vec<usize>> = (0..models.len()).map(|row| vec![row]).collect();
+    let joins = clustering.joins.iter().map(|join| {
+        let names = |part: usize| {
+            let rows: &[usize] = members.get(part).map_or(&[], Vec::as_slice);
+            rows.iter().filter_map(|row| models.get(*row)).map(Name::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let value = if measure == "euclidean" { join.distance } else { 1.0 - join.distance };
+        let text = format!(
+            "{} with {}: {measure} {value:.3} on average",
+            names(join.parts[0]),
+            names(join.parts[1])
+        );
+        let both = join.parts.iter().filter_map(|part| members.get(*part)).flatten().copied().collect();
+        members.push(both);
+        Join {
+            parts: join.parts.map(|part| place.get(part).copied().unwrap_or(part)),
+            height: if most > 0.0 { join.distance / most } else { 0.0 },
+            text,
+        }
+    });
+    let joins = joins.collect();
+    let models = clustering.order.iter().filter_map(|row| models.get(*row).cloned()).collect();
+    let row = |row: &usize| {
+        let cells = matrix.get(*row).map(Vec::as_slice).unwrap_or_default();
+        clustering.order.iter().filter_map(|column| cells.get(*column).cloned()).collect()
+    };
+    let matrix = clustering.order.iter().map(row).collect();
+    (models, matrix, joins)
 }

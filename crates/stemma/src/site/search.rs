@@ -29,20 +29,29 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
         tags: query.tags.clone(),
         picks: picks.collect(),
         order: match query.sort {
-            Sort::Downloads => Order::Downloads,
+            Sort::Downloads | Sort::Kinship => Order::Downloads,
             Sort::Created => Order::Created,
             Sort::Likes => Order::Likes,
             Sort::Parameters => Order::Parameters,
             Sort::Name => Order::Name,
         },
+        pin: query.pin.clone().filter(|_| query.sort == Sort::Kinship),
         cursor: query.cursor.clone(),
         limit: u64::from(query.limit).clamp(1, registry.limits.page_max),
         values: VALUES,
         ..FindQuery::default()
     };
-    let found = match query.text.as_deref().and_then(|text| text.trim().parse::<Digest>().ok()) {
-        Some(digest) => of_digest(registry, &digest).await?,
-        None => jobs::find(registry, wanted).await?,
+    let text = query.text.as_deref().unwrap_or_default().trim();
+    let mut near = Vec::new();
+    let found = match (query.tensor(), text.parse::<Digest>()) {
+        (Some(tensor), _) => {
+            let place = (query.cursor.as_deref(), wanted.limit);
+            let holders = jobs::holders(registry, tensor, place).await?;
+            near = holders.near;
+            Finds { rows: holders.rows, next: holders.next, ..Finds::default() }
+        }
+        (None, Ok(digest)) => of_digest(registry, &digest).await?,
+        (None, Err(_)) => jobs::find(registry, wanted).await?,
     };
     let ids: Vec<i64> = found.rows.iter().map(|row| row.id).collect();
     let verdicts = registry.store.verdicts_of(&ids).await?;
@@ -72,6 +81,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
             verified: verified(row.id),
             private: row.private,
             gated: row.gated.is_some(),
+            kinship: found.kinship.get(&row.id).copied(),
         })
         .collect();
     let group = |counts: analysis::catalogue::FacetCounts| {
@@ -82,6 +92,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
         items,
         next: found.next,
         total: found.total,
+        near,
         facets: found.facets.into_iter().filter_map(group).collect(),
     })
 }
@@ -92,7 +103,7 @@ async fn of_digest(registry: &Registry, digest: &Digest) -> Result<Finds> {
     ids.truncate(usize::try_from(registry.limits.page_max).unwrap_or(usize::MAX));
     let rows = registry.store.light_models(&ids).await?;
     let total = Some(rows.len() as u64);
-    Ok(Finds { rows, next: None, total, facets: Vec::new() })
+    Ok(Finds { rows, total, ..Finds::default() })
 }
 
 /// Names for what is typed.

@@ -192,6 +192,49 @@ async fn bytes_in_a_bucket_come_back_in_any_range() {
 }
 
 #[tokio::test]
+async fn a_blob_for_a_bucket_that_was_broken_off_is_gone_on_with_and_arrives_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let staging = folder.path().join("staging");
+    let store = in_memory("memory://").await.staged_in(&staging);
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    let (digest, holder) = (Digest::of(&bytes), Holder::new());
+    let mut first = store.blob_writer_again(&holder, &digest).await.unwrap();
+    first.write(&bytes[..12_345_678]).await.unwrap();
+    first.note("\"tag\"").unwrap();
+    first.leave().await.unwrap();
+    assert_eq!(store.blob_size(&digest).await.unwrap(), None);
+
+    let mut second = store.blob_writer_again(&holder, &digest).await.unwrap();
+    let (kept, noted) = (second.length(), second.noted());
+    second.write(&bytes[12_345_678..]).await.unwrap();
+    let done = second.finish().await.unwrap();
+
+    assert_eq!((kept, noted.as_deref()), (12_345_678, Some("\"tag\"")));
+    assert_eq!(done, (digest, 20_000_000));
+    let parts: Vec<_> = store.stream(&digest, 0..u64::MAX).await.unwrap().try_collect().await.unwrap();
+    assert!(parts.concat() == bytes, "other bytes");
+    assert_eq!(files_under(&staging), 0);
+}
+
+#[tokio::test]
+async fn what_was_staged_for_a_bucket_is_swept_a_day_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = in_memory("memory://").await.staged_in(folder.path());
+    let digest = Digest::of(b"never whole");
+    let mut writer = store.blob_writer_again(&Holder::new(), &digest).await.unwrap();
+    writer.write(b"never").await.unwrap();
+    writer.leave().await.unwrap();
+    assert_eq!((store.sweep().await.unwrap(), files_under(folder.path())), (0, 1));
+    let then = std::time::SystemTime::now() - std::time::Duration::from_hours(25);
+    let part = folder.path().join(format!("{}.part", digest.hex()));
+    fs_err::OpenOptions::new().write(true).open(part).unwrap().set_modified(then).unwrap();
+
+    let swept = store.sweep().await.unwrap();
+
+    assert_eq!((swept, files_under(folder.path())), (1, 0));
+}
+
+#[tokio::test]
 async fn a_stored_blob_is_read_only_and_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let store = in_memory(folder.path().to_str().unwrap()).await;

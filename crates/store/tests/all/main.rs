@@ -7,6 +7,7 @@ mod blobs;
 mod bulk;
 mod commits;
 mod common;
+mod holders;
 mod jobs;
 mod models;
 mod names;

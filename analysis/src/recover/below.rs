@@ -1,0 +1,141 @@
+//! What was trained from a copy or a merge, and is no part of the tree that those were made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    copies::Copy,
+    family::{Step, Structure},
+    mixture::Mixture,
+    samples::{Inherited, Samples},
+    tree::{self, spanning, total},
+};
+
+/// Standard errors by which one merge's rounding is held rather than another's.
+const CLEARLY: f64 = 3.0;
+/// Probability of an edge that an inherited rounding gives: nothing but descent explains it.
+pub(super) const INHERITED: f64 = 0.99;
+
+impl Structure<'_> {
+    /// Takes out of the core what was trained from a copy, whose rounding it holds.
+    pub(super) fn below_copies(
+        &self,
+        core: &mut Vec<usize>,
+        (copies, fixed): (&[Copy], &[usize]),
+        samples: &Samples,
+    ) -> Vec<Step> {
+        let mut below = Vec::new();
+        core.retain(|&one| {
+            let holds = |copy: &&Copy| {
+                let told = copy.inherited(samples, one);
+                copy.parent != one && told.and_then(Inherited::held) == Some(true)
+            };
+            let open = !fixed.contains(&one);
+            let copy = copies.iter().find(|copy| open && self.aligned(one, copy.child) && holds(copy));
+            below.extend(copy.map(|copy| (one, copy.child, INHERITED)));
+            copy.is_none()
+        });
+        below
+    }
+
+    /// Takes out of the core what was trained from a merge: a model whose place in the tree costs more bits than its
+    /// step from the merge.
+    pub(super) fn below_merges(
+        &self,
+        (core, below): (&mut Vec<usize>, &mut Vec<Step>),
+        (mixtures, copies, fixed): (&[Mixture], &[Copy], &[usize]),
+        samples: &Samples,
+    ) {
+        // What the merges' own roundings say of the models that may be below them.
+        let told: BTreeMap<(usize, usize), Inherited> = core
+            .iter()
+            .flat_map(|&one| mixtures.iter().map(move |merge| (one, merge)))
+            .filter(|(one, merge)| self.aligned(*one, merge.child))
+            .filter_map(|(one, merge)| Some(((one, merge.child), merge.inherited(samples, one)?)))
+            .collect();
+        let bits = |i: usize, j: usize| self.measured.bits(i, j);
+        loop {
+            let above = |of: usize| {
+                let (mut queue, mut seen) = (vec![of], BTreeSet::new());
+                while let Some(node) = queue.pop() {
+                    if !seen.insert(node) {
+                        continue;
+                    }
+                    queue.extend(below.iter().filter(|edge| edge.0 == node).map(|edge| edge.1));
+                    queue.extend(copies.iter().filter(|copy| copy.child == node).map(|copy| copy.parent));
+                    let merge = mixtures.iter().find(|mixture| mixture.child == node);
+                    queue.extend(merge.into_iter().flat_map(Mixture::ingredients));
+                }
+                seen
+            };
+            let hosts = mixtures.iter().map(|mixture| mixture.child).chain(below.iter().map(|edge| edge.0));
+            let hosts: Vec<(usize, BTreeSet<usize>)> = hosts.map(|host| (host, above(host))).collect();
+            let tree = spanning(core, fixed, bits);
+            let whole = total(&tree);
+            let gain = |&one: &usize| {
+                let told = |host: &usize| told.get(&(one, *host)).copied();
+                let held = |host: &usize| told(host).and_then(Inherited::held);
+                // Of several merges it holds the rounding of one, if of any.
+                let share = |host: usize| told(&host).map_or(f64::NEG_INFINITY, |told| told.share);
+                // What joins the parents of a merge is rather what they came from, where it hardly holds the merge's rounding.
+                let joins = |above: &BTreeSet<usize>| {
+                    let merges = mixtures.iter().filter(|merge| above.contains(&merge.child));
+                    merges.into_iter().any(|merge| {
+                        told(&merge.child).is_some_and(Inherited::hardly)
+                            && between(&tree, one, &merge.parents)
+                    })
+                };
+                let open = hosts.iter().filter(|(_, above)| !above.contains(&one) && !joins(above));
+                let open = open.map(|(host, _)| *host);
+                let least = open.clone().map(|host| bits(one, host)).min_by(f64::total_cmp)?;
+                let possible = open.filter(|host| held(host) != Some(false));
+                let nearest = possible.clone().min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
+                let most = possible.max_by(|&a, &b| share(a).total_cmp(&share(b)))?;
+                let apart = told(&most).zip(told(&nearest)).is_some_and(|(most, nearest)| {
+                    most.share - nearest.share > CLEARLY * most.error.hypot(nearest.error)
+                });
+                let host = if apart || held(&most) == Some(true) { most } else { nearest };
+                let rest: Vec<usize> = core.iter().copied().filter(|&other| other != one).collect();
+                let near = |&other: &usize| bits(one, other) >= bits(one, host);
+                if held(&host) == Some(true) && rest.iter().all(near) {
+                    return (rest.len() > 1).then_some((f64::INFINITY, one, host));
+                }
+                let gain = whole - total(&spanning(&rest, fixed, bits)) - least;
+                (gain > 0.0 && rest.len() > 1).then_some((gain, one, host))
+            };
+            let best = core
+                .iter()
+                .filter(|one| !fixed.contains(one))
+                .filter_map(gain)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((_, one, host)) = best else { return };
+            core.retain(|other| *other != one);
+            below.push((one, host, 0.9));
+        }
+    }
+}
+
+/// Whether a node of a tree lies on the way from one of a merge's parents to another.
+fn between(steps: &[tree::Step], node: usize, parents: &[(usize, f64)]) -> bool {
+    let mut reached = Vec::new();
+    let mut sides = 0;
+    for &(parent, _) in parents.iter().filter(|(parent, weight)| *parent != node && *weight > 0.0) {
+        if reached.contains(&parent) || !steps.iter().any(|step| [step.ends.0, step.ends.1].contains(&parent))
+        {
+            continue;
+        }
+        sides += 1;
+        let mut queue = vec![parent];
+        while let Some(one) = queue.pop() {
+            if one == node || reached.contains(&one) {
+                continue;
+            }
+            reached.push(one);
+            queue.extend(steps.iter().filter_map(|step| match step.ends {
+                (a, b) if a == one => Some(b),
+                (a, b) if b == one => Some(a),
+                _ => None,
+            }));
+        }
+    }
+    sides > 1
+}

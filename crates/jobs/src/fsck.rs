@@ -1,0 +1,98 @@
+//! Reads stored files again and compares them with their digests.
+
+use domain::Digest;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use weights::ReadAt;
+
+use crate::{Error, Registry};
+
+/// Bytes read at once.
+const BLOCK: usize = 1 << 20;
+/// Digests asked for at once.
+const AT_ONCE: u64 = 200;
+
+/// What a check found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Fsck {
+    /// Distinct files compared.
+    pub files: u64,
+    pub bytes: u64,
+    pub damaged: Vec<Damage>,
+}
+
+/// A file that is not what its digest says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Damage {
+    pub digest: Digest,
+    pub fault: String,
+}
+
+/// Compares the files of the models named, or all, with their digests, and writes down when.
+///
+/// # Errors
+/// [`Error::UnknownModel`]; when the database cannot be read or written. What is wrong with a file is in the report.
+pub async fn fsck(registry: &Registry, models: &[String]) -> Result<Fsck, Error> {
+    let mut report = Fsck::default();
+    if models.is_empty() {
+        let mut after: Option<Digest> = None;
+        loop {
+            let digests = registry.store.file_digests(after.as_ref(), AT_ONCE).await?;
+            let Some(last) = digests.last() else { return Ok(report) };
+            after = Some(*last);
+            for digest in digests {
+                compare(registry, digest, &mut report).await?;
+            }
+        }
+    }
+    for name in models {
+        let row = registry.store.model_by_id(name).await?;
+        let row = row.ok_or_else(|| Error::UnknownModel(name.clone()))?;
+        let files = match row.revision {
+            Some(revision) => registry.store.files(revision).await?,
+            None => Vec::new(),
+        };
+        let digests: std::collections::BTreeSet<Digest> = files.into_iter().map(|file| file.digest).collect();
+        for digest in digests {
+            compare(registry, digest, &mut report).await?;
+        }
+    }
+    Ok(report)
+}
+
+async fn compare(registry: &Registry, digest: Digest, report: &mut Fsck) -> Result<(), Error> {
+    let opened = registry.store.open_blob(&digest).await;
+    let read = match opened {
+        Ok(blob) => {
+            let length = blob.len();
+            let hashed = tokio::task::spawn_blocking(move || hash(&blob)).await?;
+            hashed.map(|found| (found, length)).map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let fault = match read {
+        Ok((found, bytes)) => {
+            report.files += 1;
+            report.bytes += bytes;
+            (found != digest).then(|| format!("its bytes have the digest {found}"))
+        }
+        Err(fault) => Some(fault),
+    };
+    match fault {
+        Some(fault) => report.damaged.push(Damage { digest, fault }),
+        None => registry.store.mark_verified(&digest).await?,
+    }
+    Ok(())
+}
+
+fn hash(blob: &dyn ReadAt) -> std::io::Result<Digest> {
+    let (mut hasher, mut block) = (Sha256::new(), vec![0; BLOCK]);
+    let mut done = 0;
+    while done < blob.len() {
+        let some = usize::try_from(blob.len() - done).unwrap_or(BLOCK).min(BLOCK);
+        blob.read_at(done, &mut block[..some])?;
+        hasher.update(&block[..some]);
+        done += some as u64;
+    }
+    Ok(Digest::from_bytes(hasher.finalize().into()))
+}

@@ -1,0 +1,86 @@
+//! When the bytes of files were last compared with their digests.
+
+use domain::Digest;
+use sea_orm::DatabaseTransaction;
+
+use crate::{
+    FileRow, Result, Store,
+    rows::{get, parsed, unsigned},
+    sql::{self, Params, wall_clock},
+};
+
+/// A file with the time of its last check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedFile {
+    pub file: FileRow,
+    /// Unix seconds.
+    pub verified_at: Option<i64>,
+}
+
+impl Store {
+    /// Files of a revision, by path, with the times of their last checks.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn checked_files(&self, revision: i64) -> Result<Vec<CheckedFile>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT path, size, digest, verified_at FROM files WHERE revision = {} ORDER BY path",
+            params.add(revision)
+        );
+        let rows = sql::all(self.db(), &sql, params).await?;
+        rows.iter()
+            .map(|row| {
+                let file = FileRow {
+                    path: get(row, "path")?,
+                    size: unsigned(row, "size")?,
+                    digest: parsed(row, "digest", "digest")?,
+                };
+                Ok(CheckedFile { file, verified_at: get(row, "verified_at")? })
+            })
+            .collect()
+    }
+
+    /// Digests that files of any revision have, ascending as texts, after one of them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn file_digests(&self, after: Option<&Digest>, limit: u64) -> Result<Vec<Digest>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT DISTINCT digest FROM files WHERE digest > {} ORDER BY digest LIMIT {}",
+            params.add(after.map_or_else(String::new, ToString::to_string)),
+            params.add(i64::try_from(limit).unwrap_or(i64::MAX))
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(|row| parsed(row, "digest", "digest")).collect()
+    }
+
+    /// Writes down that the bytes of a digest were compared with it now.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn mark_verified(&self, digest: &Digest) -> Result<()> {
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE files SET verified_at = {} WHERE digest = {}",
+            params.add(wall_clock()),
+            params.add(digest.to_string())
+        );
+        sql::run(self.db(), &sql, params).await?;
+        Ok(())
+    }
+}
+
+/// Files of a new revision were hashed as they came in; what was here before keeps the time of its own check.
+pub async fn date_files(tx: &DatabaseTransaction, revision: i64) -> Result<()> {
+    let mut params = Params::default();
+    let (now, revision) = (params.add(wall_clock()), params.add(revision));
+    let sql = format!(
+        "UPDATE files SET verified_at = COALESCE(
+             (SELECT MAX(other.verified_at) FROM files AS other
+              WHERE other.digest = files.digest AND other.revision <> files.revision), CAST({now} AS BIGINT))
+         WHERE revision = {revision}"
+    );
+    sql::run(tx, &sql, params).await?;
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! What happened to a job, line by line.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+const UP: &str = "
+CREATE TABLE job_log (
+    id {pk},
+    job TEXT {bytewise} NOT NULL,
+    at BIGINT NOT NULL,
+    line TEXT NOT NULL
+);
+CREATE INDEX job_log_by_job ON job_log (job, id);
+";
+
+const DOWN: &str = "DROP TABLE job_log;";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}

@@ -1,0 +1,77 @@
+//! How models come together, as a drawing: one row a model, joins to the right, the nearest first.
+
+use crate::view::{Join, Name};
+
+const ROW: f64 = 24.0;
+const LABELS: f64 = 260.0;
+const TREE: f64 = 360.0;
+const LABEL: usize = 34;
+
+/// A line with what it joins in words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bracket {
+    pub path: String,
+    pub title: String,
+}
+
+/// The drawing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dendrogram {
+    pub width: f64,
+    pub height: f64,
+    /// Name as shown, address, and place from above.
+    pub labels: Vec<(String, String, f64)>,
+    pub brackets: Vec<Bracket>,
+}
+
+/// Draws joins of models that stand in their order; none where there is nothing to draw.
+pub fn draw(models: &[Name], joins: &[Join]) -> Option<Dendrogram> {
+    if models.len() < 3 || joins.len() + 1 != models.len() {
+        return None;
+    }
+    let mut places: Vec<(f64, f64)> =
+        (0..models.len()).map(|row| (LABELS, ROW * (row as f64 + 0.5))).collect();
+    let mut brackets = Vec::new();
+    for join in joins {
+        let [a, b] = join.parts;
+        let (&(ax, ay), &(bx, by)) = (places.get(a)?, places.get(b)?);
+        let x = (LABELS + 8.0 + join.height.clamp(0.0, 1.0) * (TREE - 16.0)).max(ax).max(bx);
+        let path = format!("M{ax:.1} {ay:.1}H{x:.1}V{by:.1}H{bx:.1}");
+        brackets.push(Bracket { path, title: join.text.clone() });
+        places.push((x, (ay + by) / 2.0));
+    }
+    let label = |name: &Name| match name.0.chars().count() {
+        count if count <= LABEL => name.0.clone(),
+        count => {
+            name.0.chars().skip(count - LABEL + 1).fold("…".to_owned(), |text, c| text + &c.to_string())
+        }
+    };
+    let labels = models.iter().enumerate().map(|(row, name)| {
+        let y = ROW * (row as f64 + 0.5);
+        (label(name), name.href(), y)
+    });
+    Some(Dendrogram {
+        width: LABELS + TREE,
+        height: ROW * models.len() as f64,
+        labels: labels.collect(),
+        brackets,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_joins_lie_further_right_and_every_model_has_a_row() {
+        let models: Vec<Name> = ["o/a", "o/b", "o/c"].map(Name::from).to_vec();
+        let join = |parts, height| Join { parts, height, text: String::new() };
+
+        let drawn = draw(&models, &[join([0, 1], 0.2), join([3, 2], 0.9)]).unwrap();
+
+        assert_eq!(drawn.labels.iter().map(|(_, _, y)| *y).collect::<Vec<_>>(), [12.0, 36.0, 60.0]);
+        assert_eq!(drawn.brackets[0].path, "M260.0 12.0H336.8V36.0H260.0");
+        assert!(drawn.brackets[1].path.starts_with("M336.8 24.0H577.6"), "{}", drawn.brackets[1].path);
+        assert_eq!(draw(&models[..2], &[]), None);
+    }
+}
