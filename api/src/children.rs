@@ -95,12 +95,12 @@ pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -
     let view = |link: &analysis::lineage::Link| {
         let node = forest.node(link.id)?;
         Some(ChildView {
-            id: node.name.clone(),
+            id: node.name.to_owned(),
             relation: link.relation,
             primary: link.primary,
             proposed: link.proposed,
             ghost: node.ghost,
-            license: node.license.clone(),
+            license: node.license.map(str::to_owned),
             downloads: node.downloads,
             descendants: forest.family_size(link.id).saturating_sub(1),
         })

@@ -252,7 +252,7 @@ pub async fn list_families(registry: Seen, query: web::Query<FamilyQuery>) -> Re
         .iter()
         .take(limit)
         .filter_map(|family| {
-            let root = forest.node(family.root)?.name.clone();
+            let root = forest.node(family.root)?.name.to_owned();
             Some(FamilyView { root, models: family.size, depth: family.depth })
         })
         .collect();

@@ -1,10 +1,12 @@
 //! Many short texts in one: a list of them, and a set that numbers each distinct one.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
 
 /// Texts by position.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     text: String,
     ends: Vec<u32>,
 }
@@ -40,38 +42,52 @@ impl Lines {
 }
 
 /// Distinct words by number; number 0 is the empty word, which stands for "unknown".
-pub(super) struct Words {
+pub(crate) struct Words {
     lines: Lines,
-    /// One more than the number of the word that hashes here, with the next free place after a clash; 0 where none is.
-    table: Vec<u32>,
+    table: Vec<Slot>,
     hasher: RandomState,
+}
+
+/// A word of the table: where it hashes to, or the next free place after a clash. With the hash beside it other words are
+/// passed over without a look at them.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    hash: u32,
+    /// One more than the number of the word; 0 where none is.
+    number: u32,
 }
 
 impl Default for Words {
     fn default() -> Self {
-        let mut words = Self { lines: Lines::default(), table: vec![0; 16], hasher: RandomState::new() };
+        let mut words = Self::bare();
         words.intern("");
         words
     }
 }
 
 impl Words {
+    /// No words yet, not even the empty one.
+    pub fn bare() -> Self {
+        Self { lines: Lines::default(), table: vec![Slot::default(); 16], hasher: RandomState::default() }
+    }
+
     /// The number of a word, a new one when it is not known yet.
     pub fn intern(&mut self, word: &str) -> u32 {
         if (self.lines.len() + 1) * 4 > self.table.len() * 3 {
             self.grow();
         }
-        let place = self.place(word);
-        if self.table[place] == 0 {
+        let hash = self.hash(word);
+        let place = self.place((word, hash));
+        if self.table[place].number == 0 {
             self.lines.push(word);
-            self.table[place] = u32::try_from(self.lines.len()).unwrap_or(1);
+            self.table[place] = Slot { hash, number: u32::try_from(self.lines.len()).unwrap_or(1) };
         }
-        self.table[place] - 1
+        self.table[place].number - 1
     }
 
     /// The number of a known word.
     pub fn find(&self, word: &str) -> Option<u32> {
-        self.table[self.place(word)].checked_sub(1)
+        self.table[self.place((word, self.hash(word)))].number.checked_sub(1)
     }
 
     pub fn word(&self, number: u32) -> &str {
@@ -82,31 +98,45 @@ impl Words {
         self.lines.len()
     }
 
+    /// The words alone, by number.
+    pub fn into_lines(self) -> Lines {
+        self.lines
+    }
+
     pub fn shrink(&mut self) {
         self.lines.shrink();
     }
 
     pub fn bytes(&self) -> usize {
-        self.lines.bytes() + self.table.capacity() * 4
+        self.lines.bytes() + self.table.capacity() * size_of::<Slot>()
+    }
+
+    fn hash(&self, word: &str) -> u32 {
+        (self.hasher.hash_one(word) >> 32) as u32
     }
 
     /// Where the word stands in the table, or would.
-    fn place(&self, word: &str) -> usize {
+    fn place(&self, (word, hash): (&str, u32)) -> usize {
         let mask = self.table.len() - 1;
-        #[allow(clippy::cast_possible_truncation)]
-        let mut place = self.hasher.hash_one(word) as usize & mask;
-        while self.table[place].checked_sub(1).is_some_and(|number| self.word(number) != word) {
+        let mut place = hash as usize & mask;
+        loop {
+            let slot = self.table[place];
+            if slot.number == 0 || (slot.hash == hash && self.word(slot.number - 1) == word) {
+                return place;
+            }
             place = (place + 1) & mask;
         }
-        place
     }
 
     fn grow(&mut self) {
         let size = self.table.len() * 2;
-        self.table = vec![0; size];
-        for number in 0..self.lines.len() {
-            let place = self.place(self.lines.get(number));
-            self.table[place] = u32::try_from(number + 1).unwrap_or(1);
+        let words = std::mem::replace(&mut self.table, vec![Slot::default(); size]);
+        for slot in words.into_iter().filter(|slot| slot.number > 0) {
+            let mut place = slot.hash as usize & (size - 1);
+            while self.table[place].number > 0 {
+                place = (place + 1) & (size - 1);
+            }
+            self.table[place] = slot;
         }
     }
 }

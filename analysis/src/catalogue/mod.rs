@@ -21,5 +21,6 @@ pub use entry::Entry;
 pub use facet::{Facet, SIZES, size_class};
 pub use filter::Filter;
 pub use index::{Answer, FacetCounts, Index, Wanted};
+pub(crate) use lines::{Lines, Words};
 pub use order::{After, Order};
 pub use segment::{Segment, SegmentBuilder};

@@ -9,7 +9,7 @@ use super::{
     rules::{Judgement, Rule, Verdict, judge},
     table::{Family, Obligation, lookup},
 };
-use crate::lineage::{Forest, Node, Reach};
+use crate::lineage::{Forest, Reach, Shown};
 
 /// A parent's licence beside the model's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,18 +71,18 @@ pub struct LicencePath {
 /// Judges a model against at most `cap` ancestors over all edges, merges included. `None` for an unknown model.
 pub fn licence_path(forest: &Forest, id: i64, cap: usize) -> Option<LicencePath> {
     let node = forest.node(id)?;
-    let own = node.license.as_deref();
+    let own = node.license;
     let parents: Vec<Judged> = forest
         .parents(id)
         .into_iter()
         .filter_map(|link| {
             let parent = forest.node(link.id)?;
-            let Judgement { verdict, rule } = judge(parent.license.as_deref(), own);
+            let Judgement { verdict, rule } = judge(parent.license, own);
             Some(Judged {
-                parent: parent.name.clone(),
+                parent: parent.name.to_owned(),
                 ghost: parent.ghost,
                 relation: link.relation,
-                licence: parent.license.clone(),
+                licence: parent.license.map(str::to_owned),
                 verdict,
                 rule,
                 reason: rule.sentence(),
@@ -99,11 +99,11 @@ pub fn licence_path(forest: &Forest, id: i64, cap: usize) -> Option<LicencePath>
     let (mut ancestors, mut unstated) = (Vec::new(), 0);
     for at in 1..around.models.len() {
         let Some(ancestor) = named(at) else { continue };
-        let Some(licence) = ancestor.license.clone() else {
+        let Some(licence) = ancestor.license else {
             unstated += 1;
             continue;
         };
-        let mut way: Vec<&Node> = vec![ancestor];
+        let mut way: Vec<Shown<'_>> = vec![ancestor];
         let mut place = at;
         while let Some(&next) = below.get(&place) {
             way.extend(named(next));
@@ -116,13 +116,18 @@ pub fn licence_path(forest: &Forest, id: i64, cap: usize) -> Option<LicencePath>
     }
     let licence = own.and_then(lookup);
     Some(LicencePath {
-        model: node.name.clone(),
-        licence: node.license.clone(),
+        model: node.name.to_owned(),
+        licence: node.license.map(str::to_owned),
         spdx: licence.and_then(|licence| licence.spdx),
         approximate: licence.is_some_and(|licence| licence.approximate),
         family: licence.map_or(Family::Undetermined, |licence| licence.family),
         obligations: licence.map_or_else(Vec::new, |licence| licence.obligations.to_vec()),
-        tensions: tensions(&parents),
+        tensions: tensions(
+            &parents
+                .iter()
+                .map(|judged| Claimed { parent: &judged.parent, licence: judged.licence.as_deref() })
+                .collect::<Vec<_>>(),
+        ),
         parents,
         conflicts: ancestors.iter().filter(|carried| carried.verdict == Verdict::Conflict).count(),
         ancestors,
@@ -131,31 +136,37 @@ pub fn licence_path(forest: &Forest, id: i64, cap: usize) -> Option<LicencePath>
     })
 }
 
-fn carried(licence: String, way: &[&Node], own: Option<&str>) -> Carried {
-    let Judgement { verdict, rule } = judge(Some(&licence), own);
-    let drops = |node: &&&Node| judge(Some(&licence), node.license.as_deref()).verdict == Verdict::Conflict;
-    let known = lookup(&licence);
+fn carried(licence: &str, way: &[Shown<'_>], own: Option<&str>) -> Carried {
+    let Judgement { verdict, rule } = judge(Some(licence), own);
+    let drops = |node: &&Shown<'_>| judge(Some(licence), node.license).verdict == Verdict::Conflict;
+    let known = lookup(licence);
     Carried {
-        ancestor: way[0].name.clone(),
+        ancestor: way[0].name.to_owned(),
         family: known.map_or(Family::Undetermined, |licence| licence.family),
         obligations: known.map_or_else(Vec::new, |licence| licence.obligations.to_vec()),
         verdict,
         rule,
         reason: rule.sentence(),
-        path: way.iter().map(|node| node.name.clone()).collect(),
-        dropped_by: way[1..].iter().find(drops).map(|node| node.name.clone()),
-        licence,
+        path: way.iter().map(|node| node.name.to_owned()).collect(),
+        dropped_by: way[1..].iter().find(drops).map(|node| node.name.to_owned()),
+        licence: licence.to_owned(),
     }
 }
 
+/// A parent by name with its licence.
+pub(super) struct Claimed<'a> {
+    pub parent: &'a str,
+    pub licence: Option<&'a str>,
+}
+
 /// Pairs of parents of which each wants its own licence carried on; one pair for each two licences.
-pub(super) fn tensions(parents: &[Judged]) -> Vec<Tension> {
+pub(super) fn tensions(parents: &[Claimed<'_>]) -> Vec<Tension> {
     let demanding: Vec<(&str, String)> = parents
         .iter()
         .filter_map(|parent| {
-            let licence = lookup(parent.licence.as_deref()?)?;
+            let licence = lookup(parent.licence?)?;
             let demands = licence.asks(Obligation::ShareAlike) || licence.asks(Obligation::OwnTerms);
-            demands.then(|| (parent.parent.as_str(), licence.id.to_owned()))
+            demands.then(|| (parent.parent, licence.id.to_owned()))
         })
         .collect();
     let mut found: Vec<Tension> = Vec::new();
@@ -177,7 +188,7 @@ mod tests {
     use domain::EdgeStatus;
 
     use super::*;
-    use crate::lineage::ForestEdge;
+    use crate::lineage::{ForestEdge, Node};
 
     fn forest(licences: &[Option<&str>], edges: &[(i64, i64)]) -> Forest {
         let nodes = (1..).zip(licences).map(|(id, licence)| Node {

@@ -1,15 +1,15 @@
 //! Licence conflicts over a whole registry: counts by verdict and by pair of licences, and the edges themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use domain::Relation;
 use serde::Serialize;
 
 use super::{
-    path::{Judged, tensions},
+    path::{Claimed, tensions},
     rules::{Judgement, Rule, Verdict, judge},
 };
-use crate::lineage::{Forest, Node};
+use crate::lineage::Forest;
 
 /// Edges of one verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,46 +55,63 @@ pub struct LicenceSurvey {
     pub truncated: bool,
 }
 
+/// An edge in conflict by the numbers of its ends.
+type Found = (i64, i64, Relation, Rule);
+
 /// Judges every edge; lists at most `most` conflicts and pairs.
 pub fn survey(forest: &Forest, most: usize) -> LicenceSurvey {
-    let (mut counts, mut pairs) =
-        (HashMap::<Verdict, u64>::new(), BTreeMap::<(String, String), (Rule, u64)>::new());
-    let (mut outside, mut edges) = (0, 0);
-    let mut conflicts = Vec::new();
-    let mut merged: BTreeMap<i64, Vec<Judged>> = BTreeMap::new();
-    for (child, parent, relation) in forest.descents() {
-        let (Some(child), Some(parent)) = (forest.node(child), forest.node(parent)) else { continue };
-        if child.ghost || parent.ghost {
-            outside += 1;
-            continue;
+    let mut counts = HashMap::<Verdict, u64>::new();
+    let mut pairs = HashMap::<(&str, &str), (Rule, u64)>::new();
+    let (mut outside, mut edges, mut tense) = (0, 0, 0);
+    let mut found: Vec<Found> = Vec::new();
+    let mut descents = forest.descents();
+    descents.sort_by_key(|(child, ..)| *child);
+    for family in descents.chunk_by(|a, b| a.0 == b.0) {
+        let mut parents = Vec::new();
+        for &(child, parent, relation) in family {
+            let (Some(child), Some(parent)) = (forest.node(child), forest.node(parent)) else { continue };
+            if child.ghost || parent.ghost {
+                outside += 1;
+                continue;
+            }
+            edges += 1;
+            let Judgement { verdict, rule } = judge(parent.license, child.license);
+            *counts.entry(verdict).or_default() += 1;
+            parents.push(Claimed { parent: parent.name, licence: parent.license });
+            if verdict == Verdict::Conflict {
+                let pair = [parent, child].map(|model| model.license.unwrap_or_default());
+                pairs.entry((pair[0], pair[1])).or_insert((rule, 0)).1 += 1;
+                found.push((child.id, parent.id, relation, rule));
+            }
         }
-        edges += 1;
-        let Judgement { verdict, rule } = judge(parent.license.as_deref(), child.license.as_deref());
-        *counts.entry(verdict).or_default() += 1;
-        merged.entry(child.id).or_default().push(judged(parent, relation, (verdict, rule)));
-        if verdict == Verdict::Conflict {
-            let [theirs, own] = [parent, child].map(|node| node.license.clone().unwrap_or_default());
-            pairs.entry((theirs.clone(), own.clone())).or_insert((rule, 0)).1 += 1;
-            conflicts.push(Conflict {
-                child: child.name.clone(),
-                parent: parent.name.clone(),
-                relation,
-                child_licence: own,
-                parent_licence: theirs,
-                rule,
-            });
-        }
+        tense += u64::from(!tensions(&parents).is_empty());
     }
-    let tense = merged.values().filter(|parents| !tensions(parents).is_empty()).count();
-    conflicts.sort_unstable_by(|a, b| (&a.child, &a.parent).cmp(&(&b.child, &b.parent)));
+    drop(descents);
+    let name = |id: i64| forest.node(id).map_or("", |node| node.name);
+    let licence = |id: i64| forest.node(id).and_then(|node| node.license).unwrap_or_default().to_owned();
+    found.sort_unstable_by(|a, b| (name(a.0), name(a.1)).cmp(&(name(b.0), name(b.1))));
     let mut pairs: Vec<PairCount> = pairs
         .into_iter()
-        .map(|((parent, child), (rule, edges))| PairCount { parent, child, rule, edges })
+        .map(|((parent, child), (rule, edges))| PairCount {
+            parent: parent.to_owned(),
+            child: child.to_owned(),
+            rule,
+            edges,
+        })
         .collect();
-    pairs.sort_by_key(|pair| std::cmp::Reverse(pair.edges));
-    let truncated = conflicts.len() > most || pairs.len() > most;
-    conflicts.truncate(most);
+    pairs.sort_unstable_by(|a, b| {
+        b.edges.cmp(&a.edges).then_with(|| (&a.parent, &a.child).cmp(&(&b.parent, &b.child)))
+    });
+    let truncated = found.len() > most || pairs.len() > most;
     pairs.truncate(most);
+    let conflict = |(child, parent, relation, rule): Found| Conflict {
+        child: name(child).to_owned(),
+        parent: name(parent).to_owned(),
+        relation,
+        child_licence: licence(child),
+        parent_licence: licence(parent),
+        rule,
+    };
     LicenceSurvey {
         edges,
         outside,
@@ -102,20 +119,9 @@ pub fn survey(forest: &Forest, most: usize) -> LicenceSurvey {
             .map(|verdict| VerdictCount { verdict, edges: counts.get(&verdict).copied().unwrap_or_default() })
             .to_vec(),
         pairs,
-        conflicts,
-        tensions: tense as u64,
+        // What is held of a report is what it lists.
+        conflicts: found.iter().take(most).copied().map(conflict).collect(),
+        tensions: tense,
         truncated,
-    }
-}
-
-fn judged(parent: &Node, relation: Relation, (verdict, rule): (Verdict, Rule)) -> Judged {
-    Judged {
-        parent: parent.name.clone(),
-        ghost: parent.ghost,
-        relation,
-        licence: parent.license.clone(),
-        verdict,
-        rule,
-        reason: rule.sentence(),
     }
 }

@@ -1,6 +1,7 @@
 //! The forest of all models: built once, cycles broken, one primary parent per model. No recursion anywhere.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -8,20 +9,19 @@ use std::{
 use domain::{EdgeStatus, Relation};
 use petgraph::{
     Direction,
-    graph::{DiGraph, EdgeIndex, NodeIndex},
-    visit::EdgeRef,
+    graph::{EdgeIndex, NodeIndex},
 };
-use rayon::slice::ParallelSliceMut as _;
 use serde::Serialize;
 
 use super::{
-    places::{Places, circles, in_order},
+    graph::{EdgeRef, Edges, Graph, Models},
+    places::{circles, in_order},
     preorder::Preorder,
-    ranked::Ranked,
 };
+use crate::catalogue::Words;
 
-/// A model as the forest knows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A model on its way into a forest.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub id: i64,
     pub name: String,
@@ -31,6 +31,36 @@ pub struct Node {
     pub ghost: bool,
     pub downloads: i64,
     pub license: Option<String>,
+    /// Position of its class of size in [`crate::catalogue::SIZES`].
+    pub size: Option<u8>,
+}
+
+impl Node {
+    /// The same, borrowed.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown {
+            id: self.id,
+            name: &self.name,
+            created_at: self.created_at,
+            ghost: self.ghost,
+            downloads: self.downloads,
+            license: self.license.as_deref(),
+            size: self.size,
+        }
+    }
+}
+
+/// A model as the forest shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Shown<'a> {
+    pub id: i64,
+    pub name: &'a str,
+    /// Unix seconds.
+    pub created_at: Option<i64>,
+    /// Known only because a child names it.
+    pub ghost: bool,
+    pub downloads: i64,
+    pub license: Option<&'a str>,
     /// Position of its class of size in [`crate::catalogue::SIZES`].
     pub size: Option<u8>,
 }
@@ -79,73 +109,70 @@ pub(super) struct Edge {
 /// All models and the accepted edges between them; edges run from parent to child and close no cycle. Cheap to clone.
 #[derive(Clone)]
 pub struct Forest {
-    pub(super) graph: Arc<DiGraph<Node, Edge>>,
-    pub(super) index: Arc<Places>,
-    pub(super) primary: Arc<Vec<Option<EdgeIndex>>>,
+    pub(super) graph: Arc<Graph>,
+    /// The edge to the parent that each model hangs under; [`EdgeIndex::end`] for none.
+    primary: Arc<Vec<EdgeIndex>>,
     pub(super) root: Arc<Vec<NodeIndex>>,
     /// Models below each by first parents, itself among them.
     pub(super) below: Arc<Vec<u32>>,
-    pub(super) ranked: Arc<Ranked>,
     pub(super) preorder: Arc<Preorder>,
     families: Arc<Vec<Family>>,
     rejected: Arc<Vec<i64>>,
     restated: Arc<Vec<(i64, EdgeStatus)>>,
-    /// Models shown as somebody else, by number.
-    veiled: HashMap<i64, Node>,
+    /// What models that are shown as somebody else are called, by number.
+    veiled: HashMap<i64, String>,
 }
 
-impl Forest {
-    /// Builds the forest; the result does not depend on the order of nodes or edges.
-    ///
-    /// Edges to unknown models, self-references and repeated pairs are left out. In each cycle the edges whose
-    /// parent is later (by creation, then name; undated models last) are rejected; before that, what only the weights
-    /// propose in it is left out.
-    pub fn build(nodes: impl Iterator<Item = Node>, edges: impl Iterator<Item = ForestEdge>) -> Self {
-        let mut nodes: Vec<Node> = nodes.collect();
-        nodes.sort_unstable_by_key(|node| node.id);
-        nodes.dedup_by_key(|node| node.id);
-        let mut edges: Vec<ForestEdge> = edges.collect();
-        edges.sort_unstable_by_key(|edge| edge.id);
+/// Takes models, then edges, and makes the forest; the result does not depend on the order of the edges.
+#[derive(Default)]
+pub struct ForestBuilder {
+    models: Models,
+    edges: Edges,
+    /// Edges stored as closing a cycle.
+    doubted: HashSet<i64>,
+}
 
-        let mut graph = DiGraph::with_capacity(nodes.len(), edges.len());
-        let index = Places::of(nodes.iter().map(|node| node.id).collect());
-        nodes.into_iter().for_each(|node| {
-            graph.add_node(node);
-        });
-        let doubted: HashSet<i64> = edges
-            .iter()
-            .filter(|edge| edge.status == EdgeStatus::RejectedCycle)
-            .map(|edge| edge.id)
-            .collect();
-        let place = |edge: &ForestEdge| {
-            let barred = matches!(edge.status, EdgeStatus::RejectedSelf | EdgeStatus::RejectedPerson);
-            let ends = (index.get(edge.parent)?, index.get(edge.child)?);
-            (ends.0 != ends.1 && !barred).then_some(ends)
-        };
-        let ends: Vec<Option<(NodeIndex, NodeIndex)>> = edges.iter().map(place).collect();
-        for at in first_of_pairs(&ends) {
-            if let Some((parent, child)) = ends[at] {
-                let ForestEdge { id, relation, status, .. } = edges[at];
-                graph.add_edge(
-                    parent,
-                    child,
-                    Edge { id, relation, proposed: status == EdgeStatus::Proposed },
-                );
-            }
+impl ForestBuilder {
+    /// Adds a model; its number is above those of all before, or it is left out.
+    pub fn add(&mut self, model: Shown<'_>) {
+        if self.models.ids.last().is_none_or(|last| last < model.id) {
+            self.models.push(model);
         }
-        drop((edges, ends));
+    }
+
+    /// Adds an edge between models that were added. Edges to others and self-references are left out.
+    pub fn connect(&mut self, edge: ForestEdge) {
+        let ForestEdge { id, relation, status, .. } = edge;
+        if status == EdgeStatus::RejectedCycle {
+            self.doubted.insert(id);
+        }
+        let barred = matches!(status, EdgeStatus::RejectedSelf | EdgeStatus::RejectedPerson);
+        let ends = self.models.ids.get(edge.parent).zip(self.models.ids.get(edge.child));
+        if let Some(ends) = ends.filter(|(parent, child)| parent != child && !barred) {
+            self.edges.push(ends, Edge { id, relation, proposed: status == EdgeStatus::Proposed });
+        }
+    }
+
+    /// Builds the forest. Of repeated pairs the first edge counts.
+    ///
+    /// In each cycle the edges whose parent is later (by creation, then name; undated models last) are rejected; before
+    /// that, what only the weights propose in it is left out.
+    pub fn finish(mut self) -> Forest {
+        self.models.shrink();
+        let mut graph = Graph::of(self.models, self.edges);
         leave_out_proposals(&mut graph);
         let rejected = break_cycles(&mut graph);
-        let restated = restate(&rejected, &doubted);
-        let primary: Vec<_> = graph.node_indices().map(|node| primary_edge(&graph, node)).collect();
-        let ranked = Ranked::of(&graph, &primary);
-        let mut forest = Self {
+        let restated = restate(&rejected, &self.doubted);
+        let primary: Vec<EdgeIndex> = graph
+            .node_indices()
+            .map(|node| first_parent(&graph, node).unwrap_or_else(EdgeIndex::end))
+            .collect();
+        graph.rank(|edge| primary[edge.target().index()] == edge.id());
+        let mut forest = Forest {
             graph: Arc::new(graph),
-            index: Arc::new(index),
             primary: Arc::new(primary),
             root: Arc::default(),
             below: Arc::default(),
-            ranked: Arc::new(ranked),
             preorder: Arc::default(),
             families: Arc::default(),
             rejected: Arc::new(rejected),
@@ -155,20 +182,56 @@ impl Forest {
         forest.plant();
         forest
     }
+}
+
+/// Edges between models of which nothing but the names is known.
+pub struct NamedEdges {
+    names: Words,
+    edges: Vec<[u32; 2]>,
+}
+
+impl Default for NamedEdges {
+    fn default() -> Self {
+        Self { names: Words::bare(), edges: Vec::new() }
+    }
+}
+
+impl NamedEdges {
+    /// Adds an edge.
+    pub fn add(&mut self, parent: &str, child: &str) {
+        self.edges.push([parent, child].map(|name| self.names.intern(name)));
+    }
+
+    /// Builds their forest: models and edges are numbered from 0 on as they were first named.
+    pub fn forest(self) -> Forest {
+        let Self { names, edges } = self;
+        let mut builder =
+            ForestBuilder { models: Models::of_names(names.into_lines()), ..ForestBuilder::default() };
+        for (id, [parent, child]) in (0..).zip(edges) {
+            let (relation, status) = (Relation::Finetune, EdgeStatus::Accepted);
+            builder.connect(ForestEdge { id, child: child.into(), parent: parent.into(), relation, status });
+        }
+        builder.finish()
+    }
+}
+
+impl Forest {
+    /// Builds the forest of models and edges in any order, as [`ForestBuilder`] does of models that come in order.
+    pub fn build(nodes: impl Iterator<Item = Node>, edges: impl Iterator<Item = ForestEdge>) -> Self {
+        let mut nodes: Vec<Node> = nodes.collect();
+        nodes.sort_unstable_by_key(|node| node.id);
+        let mut builder = ForestBuilder::default();
+        nodes.iter().for_each(|node| builder.add(node.shown()));
+        drop(nodes);
+        edges.for_each(|edge| builder.connect(edge));
+        builder.finish()
+    }
 
     /// The same forest with `hidden` models as ghosts of which nothing but their place is told.
     #[must_use]
     pub fn veiled(&self, hidden: impl IntoIterator<Item = i64>) -> Self {
-        let ghost = |id: i64| Node {
-            id,
-            name: format!("private model {id}"),
-            created_at: None,
-            ghost: true,
-            downloads: 0,
-            license: None,
-            size: None,
-        };
-        Self { veiled: hidden.into_iter().map(|id| (id, ghost(id))).collect(), ..self.clone() }
+        let veiled = hidden.into_iter().map(|id| (id, format!("private model {id}"))).collect();
+        Self { veiled, ..self.clone() }
     }
 
     /// Whether nothing but its place is told of a model.
@@ -186,9 +249,33 @@ impl Forest {
         self.veiled.is_empty()
     }
 
+    /// The place of a model in the graph.
+    pub(crate) fn place(&self, id: i64) -> Option<NodeIndex> {
+        self.graph.models.ids.get(id)
+    }
+
+    /// The number of the model at a place.
+    pub(crate) fn id_at(&self, place: usize) -> i64 {
+        self.graph.models.ids.at(place)
+    }
+
     /// A model of the graph as it is shown.
-    pub(super) fn shown<'a>(&'a self, node: &'a Node) -> &'a Node {
-        self.veiled.get(&node.id).unwrap_or(node)
+    pub(super) fn shown(&self, node: NodeIndex) -> Shown<'_> {
+        let id = self.graph.id(node);
+        match self.veiled.get(&id) {
+            Some(name) => Shown { id, name, ghost: true, ..Shown::default() },
+            None => self.graph.node(node),
+        }
+    }
+
+    /// The edge to the parent that a model hangs under.
+    pub(super) fn primary_edge(&self, node: NodeIndex) -> Option<EdgeIndex> {
+        Some(self.primary[node.index()]).filter(|edge| *edge != EdgeIndex::end())
+    }
+
+    /// Whether a child hangs under its parent by this edge.
+    pub(super) fn is_primary(&self, edge: EdgeIndex, child: NodeIndex) -> bool {
+        self.primary[child.index()] == edge
     }
 
     /// Ids of edges left out because they close a cycle, ascending.
@@ -217,8 +304,8 @@ impl Forest {
     }
 
     /// A model by id.
-    pub fn node(&self, id: i64) -> Option<&Node> {
-        self.index.get(id).map(|at| self.shown(&self.graph[at]))
+    pub fn node(&self, id: i64) -> Option<Shown<'_>> {
+        self.place(id).map(|at| self.shown(at))
     }
 
     /// Families of two or more models, largest first.
@@ -226,47 +313,44 @@ impl Forest {
         &self.families
     }
 
-    /// Finds every model's root and the families, walking parents before children.
+    /// Finds every model's root and the families, walking children before parents and then the other way.
     fn plant(&mut self) {
-        let mut root: Vec<NodeIndex> = self.graph.node_indices().collect();
-        let mut depth = vec![0_usize; self.graph.node_count()];
         // Without cycles a topological order always exists.
         let order = in_order(&self.graph);
-        let mut trees = vec![(0_usize, 0_usize); self.graph.node_count()];
-        let mut below = vec![1; self.graph.node_count()];
+        let mut below = vec![1_u32; order.len()];
+        let mut depth = vec![0_u32; order.len()];
         for &node in order.iter().rev() {
             if let Some(parent) = self.primary_of(node) {
                 below[parent.index()] += below[node.index()];
+                depth[parent.index()] = depth[parent.index()].max(depth[node.index()] + 1);
             }
         }
-        self.below = Arc::new(below);
-        self.preorder = Arc::new(Preorder::of(self, &order));
-        for node in order {
-            if let Some(parent) = self.primary_of(node) {
-                root[node.index()] = root[parent.index()];
-                depth[node.index()] = depth[parent.index()] + 1;
-            }
-            let tree = &mut trees[root[node.index()].index()];
-            tree.0 += 1;
-            tree.1 = tree.1.max(depth[node.index()]);
-        }
+        let root = |node: &NodeIndex| below[node.index()] > 1 && self.primary_edge(*node).is_none();
         let mut families: Vec<(Family, &str)> = self
             .graph
             .node_indices()
-            .zip(trees)
-            .filter(|(_, (size, _))| *size > 1)
-            .map(|(root, (size, depth))| {
-                let root = &self.graph[root];
-                (Family { root: root.id, size, depth }, root.name.as_str())
+            .filter(root)
+            .map(|root| {
+                let (size, depth) = (below[root.index()] as usize, depth[root.index()] as usize);
+                (Family { root: self.graph.id(root), size, depth }, self.graph.name(root))
             })
             .collect();
         families.sort_unstable_by(|a, b| b.0.size.cmp(&a.0.size).then_with(|| a.1.cmp(b.1)));
         self.families = Arc::new(families.into_iter().map(|(family, _)| family).collect());
+        drop(depth);
+        let mut root: Vec<NodeIndex> = self.graph.node_indices().collect();
+        for &node in &order {
+            if let Some(parent) = self.primary_of(node) {
+                root[node.index()] = root[parent.index()];
+            }
+        }
+        self.below = Arc::new(below);
         self.root = Arc::new(root);
+        self.preorder = Arc::new(Preorder::of(self, &order));
     }
 
     pub(super) fn primary_of(&self, node: NodeIndex) -> Option<NodeIndex> {
-        let edge = self.primary[node.index()]?;
+        let edge = self.primary_edge(node)?;
         self.graph.edge_endpoints(edge).map(|(parent, _)| parent)
     }
 }
@@ -282,27 +366,14 @@ fn restate(rejected: &[i64], doubted: &HashSet<i64>) -> Vec<(i64, EdgeStatus)> {
 }
 
 /// A proposal never breaks what somebody declared: in a cycle it goes first.
-fn leave_out_proposals(graph: &mut DiGraph<Node, Edge>) {
-    if !graph.edge_weights().any(|edge| edge.proposed) {
+fn leave_out_proposals(graph: &mut Graph) {
+    if !graph.edge_references().any(|edge| edge.weight().proposed) {
         return;
     }
     let circle = circles(graph);
-    graph.retain_edges(|graph, edge| {
-        let ends = graph.edge_endpoints(edge);
-        let circling = ends.is_some_and(|(a, b)| together(&circle, a, b));
-        !(circling && graph[edge].proposed)
-    });
-}
-
-/// Positions of the first of every pair of models, ascending.
-fn first_of_pairs(ends: &[Option<(NodeIndex, NodeIndex)>]) -> Vec<usize> {
-    let mut pairs: Vec<(NodeIndex, NodeIndex, u32)> =
-        (0..).zip(ends).filter_map(|(at, ends)| ends.map(|(parent, child)| (child, parent, at))).collect();
-    pairs.par_sort_unstable();
-    pairs.dedup_by_key(|(child, parent, _)| (*child, *parent));
-    let mut kept: Vec<usize> = pairs.into_iter().map(|(.., at)| at as usize).collect();
-    kept.par_sort_unstable();
-    kept
+    let circling = graph.edge_references().filter(|edge| together(&circle, edge.source(), edge.target()));
+    let gone: Vec<EdgeIndex> = circling.filter(|edge| edge.weight().proposed).map(|edge| edge.id()).collect();
+    graph.leave_out(&gone);
 }
 
 /// Whether two models stand in the same circle.
@@ -312,38 +383,34 @@ fn together(circle: &[Option<u32>], a: NodeIndex, b: NodeIndex) -> bool {
 
 /// Rejects, in every strongly connected component, the edges that run from a later to an earlier model.
 /// What remains runs along one total order, so no cycle is left.
-fn break_cycles(graph: &mut DiGraph<Node, Edge>) -> Vec<i64> {
+fn break_cycles(graph: &mut Graph) -> Vec<i64> {
     let circle = circles(graph);
     let age = |node: NodeIndex| {
-        let node = &graph[node];
-        (node.created_at.unwrap_or(i64::MAX), node.name.as_str(), node.id)
+        let node = graph.node(node);
+        (node.created_at.unwrap_or(i64::MAX), node.name, node.id)
     };
-    let mut doomed: Vec<(EdgeIndex, i64)> = graph
+    let (gone, mut rejected): (Vec<EdgeIndex>, Vec<i64>) = graph
         .edge_references()
         .filter(|edge| together(&circle, edge.source(), edge.target()))
         .filter(|edge| age(edge.source()) > age(edge.target()))
         .map(|edge| (edge.id(), edge.weight().id))
-        .collect();
-    if doomed.is_empty() {
-        return Vec::new();
-    }
-    let drop: HashSet<EdgeIndex> = doomed.iter().map(|(index, _)| *index).collect();
-    graph.retain_edges(|_, edge| !drop.contains(&edge));
-    doomed.sort_unstable_by_key(|(_, id)| *id);
-    doomed.into_iter().map(|(_, id)| id).collect()
+        .unzip();
+    graph.leave_out(&gone);
+    rejected.sort_unstable();
+    rejected
 }
 
 /// The edge to the parent a model hangs under: a declared one before a proposed one, then the most downloaded known
 /// one, ties by name.
-fn primary_edge(graph: &DiGraph<Node, Edge>, node: NodeIndex) -> Option<EdgeIndex> {
-    graph
-        .edges_directed(node, Direction::Incoming)
-        .min_by(|a, b| {
-            let proposed = a.weight().proposed.cmp(&b.weight().proposed);
-            let [a, b] = [a, b].map(|edge| &graph[edge.source()]);
-            proposed
-                .then_with(|| b.downloads.cmp(&a.downloads))
-                .then_with(|| (&a.name, a.id).cmp(&(&b.name, b.id)))
-        })
-        .map(|edge| edge.id())
+fn first_parent(graph: &Graph, node: NodeIndex) -> Option<EdgeIndex> {
+    let mut edges = graph.edges_directed(node, Direction::Incoming);
+    let first = edges.next()?;
+    let rank = |edge: &EdgeRef| {
+        let parent = graph.node(edge.source());
+        (edge.weight().proposed, Reverse(parent.downloads), parent.name, parent.id)
+    };
+    let least = edges.map(|edge| (rank(&edge), edge)).min_by(|a, b| a.0.cmp(&b.0));
+    // Most models have one parent, which is not looked at.
+    let first = least.map_or(first, |(other, edge)| if rank(&first) <= other { first } else { edge });
+    Some(first.id())
 }

@@ -2,7 +2,7 @@
 
 use domain::{EdgeStatus, Relation};
 
-use super::{Forest, ForestEdge, KinQuery, Node, Sieve, SubtreeOptions, Toward};
+use super::{Forest, ForestEdge, KinQuery, NamedEdges, Node, Sieve, SubtreeOptions, Toward};
 
 fn node(id: i64) -> Node {
     let name = format!("org/m{id}");
@@ -94,6 +94,56 @@ fn edges_to_oneself_to_strangers_and_repeated_ones_are_left_out() {
 
     assert_eq!(forest.edge_count(), 1);
     assert!(forest.rejected_cycle_edges().is_empty());
+}
+
+#[test]
+fn of_a_pair_that_is_stated_twice_the_edge_with_the_lower_number_counts() {
+    let twin = ForestEdge { id: 7, relation: Relation::Quantized, ..edge(2, 1) };
+    let forest = Forest::build((1..=2).map(node), [edge(2, 1), twin].into_iter());
+
+    let link = forest.parents(2)[0];
+    assert_eq!((link.edge, link.relation), (7, Relation::Quantized));
+}
+
+#[test]
+fn numbers_beyond_32_bits_and_odd_values_are_kept_as_they_are() {
+    let far = i64::from(u32::MAX) * 3;
+    let odd = Node { created_at: Some(-5), downloads: far + 1, license: Some("mit".to_owned()), ..node(far) };
+    let forest = Forest::build([node(1), odd.clone()].into_iter(), [edge(far, 1)].into_iter());
+
+    assert_eq!(forest.node(far), Some(odd.shown()));
+    assert_eq!(forest.node(1), Some(node(1).shown()));
+    assert_eq!(forest.node(far - 1), None);
+    assert_eq!((forest.primary_parent(far), forest.parents(far)[0].edge), (Some(1), edge(far, 1).id));
+}
+
+#[test]
+fn edges_by_name_make_the_forest_of_their_models() {
+    let mut edges = NamedEdges::default();
+    for (parent, child) in
+        [("org/a", "org/b"), ("org/b", "org/c"), ("org/c", "org/b"), ("org/a", "org/b"), ("x", "x")]
+    {
+        edges.add(parent, child);
+    }
+
+    let forest = edges.forest();
+
+    assert_eq!(forest.nodes().map(|node| node.name).collect::<Vec<_>>(), ["org/a", "org/b", "org/c", "x"]);
+    assert_eq!((forest.edge_count(), forest.rejected_cycle_edges()), (2, &[2][..]));
+    assert_eq!(forest.path_from_root(2), [0, 1, 2]);
+}
+
+#[test]
+fn declared_children_are_told_by_relation_and_without_proposals() {
+    let quantized = ForestEdge { relation: Relation::Quantized, ..edge(3, 1) };
+    let proposed = ForestEdge { status: EdgeStatus::Proposed, ..edge(4, 1) };
+    let forest = Forest::build((1..=4).map(node), [edge(2, 1), quantized, proposed].into_iter());
+
+    let mut all = forest.declared_children(1, None);
+    all.sort_unstable();
+    assert_eq!(all, [2, 3]);
+    assert_eq!(forest.declared_children(1, Some(Relation::Quantized)), [3]);
+    assert!(forest.declared_children(99, None).is_empty());
 }
 
 #[test]
@@ -304,7 +354,7 @@ fn a_sifted_tree_keeps_what_passes_and_what_leads_there_and_counts_the_rest() {
             let within: Vec<i64> = (1..=400).filter(|id| generation(*id) <= down).collect();
             for &id in &within[1..] {
                 let relation = edges.iter().find(|edge| edge.child == id).map(|edge| edge.relation);
-                if sieve.passes(&nodes[id as usize - 1], relation) {
+                if sieve.passes(nodes[id as usize - 1].shown(), relation) {
                     let mut at = Some(id);
                     while let Some(id) = at {
                         want.insert(id);
@@ -338,7 +388,7 @@ fn children_that_pass_a_sieve_come_page_by_page_as_if_looked_at_one_by_one() {
     let sieve = Sieve::read(["", "permissive,unknown", "under-100m,100m-1b,1b-4b"]).unwrap();
     for parent in [1, 5, 20] {
         let of = edges.iter().filter(|edge| edge.parent == parent);
-        let passing = of.filter(|edge| sieve.passes(&nodes[edge.child as usize - 1], Some(edge.relation)));
+        let passing = of.filter(|edge| sieve.passes(nodes[edge.child as usize - 1].shown(), Some(edge.relation)));
         let mut want: Vec<i64> = passing.map(|edge| edge.child).collect();
         want.sort_by_key(|child| std::cmp::Reverse((child % 13, *child)));
 

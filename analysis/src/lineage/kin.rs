@@ -57,7 +57,7 @@ impl Forest {
     /// As [`Self::kin`] without a text, from the ranks of the children.
     fn plain_kin(&self, id: i64, query: &KinQuery) -> Kin {
         let none = Kin { links: Vec::new(), total: 0, next: None };
-        let Some(at) = self.index.get(id) else { return none };
+        let Some(at) = self.place(id) else { return none };
         let mut links = Vec::new();
         let (own, others) = (self.own_children(at), self.other_children(at));
         let mut total = 0;

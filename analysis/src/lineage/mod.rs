@@ -2,9 +2,11 @@
 
 mod claims;
 mod forest;
+mod graph;
 mod kin;
 mod neighbourhood;
 mod normalise;
+mod numbers;
 mod places;
 mod positions;
 mod preorder;
@@ -21,10 +23,11 @@ mod walk;
 mod forest_tests;
 
 pub use claims::claims;
-pub use forest::{Family, Forest, ForestEdge, Link, Node};
+pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::normalise;
+pub(crate) use places::Places;
 pub use positions::{Along, Edge};
 pub use preorder::Sifted;
 pub use reach::{Reached, Toward, Walk};

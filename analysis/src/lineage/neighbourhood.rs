@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use domain::Relation;
-use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
+use petgraph::{Direction, graph::NodeIndex};
 use serde::Serialize;
 
 use super::forest::Forest;
@@ -49,7 +49,7 @@ impl Forest {
     pub fn neighbourhood(&self, id: i64, reach: Reach) -> Neighbourhood {
         let mut found =
             Neighbourhood { models: Vec::new(), ancestors: 0, edges: Vec::new(), truncated: false };
-        let Some(start) = self.index.get(id) else { return found };
+        let Some(start) = self.place(id) else { return found };
         let mut order = vec![start];
         for (direction, hops) in [(Direction::Incoming, reach.up), (Direction::Outgoing, reach.down)] {
             let room = reach.cap.saturating_sub(order.len());
@@ -67,13 +67,13 @@ impl Forest {
             for edge in self.graph.edges_directed(node, Direction::Incoming) {
                 if let Some(&parent) = place.get(&edge.source()) {
                     let (id, relation) = (edge.weight().id, edge.weight().relation);
-                    let primary = self.primary[node.index()] == Some(edge.id());
+                    let primary = self.is_primary(edge.id(), node);
                     found.edges.push(Step { edge: id, child, parent, relation, primary });
                 }
             }
         }
         found.edges.sort_unstable_by_key(|step| (step.child, step.parent));
-        found.models = order.into_iter().map(|node| self.graph[node].id).collect();
+        found.models = order.into_iter().map(|node| self.graph.id(node)).collect();
         found
     }
 
@@ -92,7 +92,7 @@ impl Forest {
             }
             let mut next: Vec<NodeIndex> =
                 self.graph.neighbors_directed(node, direction).filter(|next| !seen.contains(next)).collect();
-            next.sort_unstable_by_key(|next| self.graph[*next].id);
+            next.sort_unstable_by_key(|next| self.graph.id(*next));
             for next in next {
                 if found.len() >= room {
                     return (found, false);
@@ -113,7 +113,7 @@ impl Forest {
             .edge_references()
             .filter(|edge| !edge.weight().proposed)
             .map(|edge| {
-                let [child, parent] = [edge.target(), edge.source()].map(|node| self.graph[node].id);
+                let [child, parent] = [edge.target(), edge.source()].map(|node| self.graph.id(node));
                 (edge.weight().id, (child, parent, edge.weight().relation))
             })
             .collect();
@@ -122,7 +122,7 @@ impl Forest {
     }
 
     /// Every model, by its number.
-    pub fn nodes(&self) -> impl Iterator<Item = &super::Node> {
-        self.graph.node_weights().map(|node| self.shown(node))
+    pub fn nodes(&self) -> impl Iterator<Item = super::Shown<'_>> {
+        self.graph.node_indices().map(|node| self.shown(node))
     }
 }

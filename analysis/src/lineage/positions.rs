@@ -9,7 +9,7 @@ use petgraph::{
 };
 
 use super::{
-    forest::{Forest, Node},
+    forest::{Forest, Shown},
     reach::Toward,
 };
 
@@ -30,16 +30,17 @@ pub struct Edge {
 /// The positions of a model's edges, one after the other.
 pub struct Along {
     forest: Arc<Forest>,
-    next: Option<EdgeIndex>,
+    node: NodeIndex,
     direction: Direction,
+    passed: usize,
 }
 
 impl Iterator for Along {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let at = self.next?;
-        self.next = self.forest.graph.next_edge(at, self.direction);
+        let at = self.forest.graph.nth_edge(self.node, self.direction, self.passed)?;
+        self.passed += 1;
         u32::try_from(at.index()).ok()
     }
 }
@@ -52,25 +53,26 @@ fn narrow(at: usize) -> u32 {
 impl Forest {
     /// Where a model stands.
     pub fn position(&self, id: i64) -> Option<u32> {
-        self.index.get(id).map(|at| narrow(at.index()))
+        self.place(id).map(|at| narrow(at.index()))
     }
 
     /// The model at a position, as it is shown.
-    pub fn node_at(&self, at: u32) -> Option<&Node> {
-        self.graph.node_weight(NodeIndex::new(at as usize)).map(|node| self.shown(node))
+    pub fn node_at(&self, at: u32) -> Option<Shown<'_>> {
+        let at = at as usize;
+        (at < self.graph.node_count()).then(|| self.shown(NodeIndex::new(at)))
     }
 
     /// The edge at a position.
     pub fn edge_at(&self, at: u32) -> Option<Edge> {
         let index = EdgeIndex::new(at as usize);
         let (parent, child) = self.graph.edge_endpoints(index)?;
-        let edge = self.graph[index];
+        let edge = self.graph.edge(index);
         Some(Edge {
             id: edge.id,
             child: narrow(child.index()),
             parent: narrow(parent.index()),
             relation: edge.relation,
-            primary: self.primary[child.index()] == Some(index),
+            primary: self.is_primary(index, child),
             proposed: edge.proposed,
         })
     }
@@ -86,9 +88,6 @@ impl Forest {
             Toward::Ancestors => Direction::Incoming,
             Toward::Descendants => Direction::Outgoing,
         };
-        let node = NodeIndex::new(at as usize);
-        let known = self.graph.node_weight(node).is_some();
-        let next = if known { self.graph.first_edge(node, direction) } else { None };
-        Along { forest: Arc::clone(self), next, direction }
+        Along { forest: Arc::clone(self), node: NodeIndex::new(at as usize), direction, passed: 0 }
     }
 }

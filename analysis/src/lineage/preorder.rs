@@ -57,7 +57,7 @@ impl Preorder {
         };
         let mut free = 0;
         for &node in order {
-            if forest.primary[node.index()].is_none() {
+            if forest.primary_edge(node).is_none() {
                 all.place[node.index()] = free;
                 free += forest.below[node.index()];
             }
@@ -74,14 +74,14 @@ impl Preorder {
         }
         let mut known: HashMap<&str, u32> = HashMap::from([("", 0)]);
         for node in forest.graph.node_indices() {
-            let (weight, place) = (&forest.graph[node], all.place[node.index()] as usize);
+            let (weight, place) = (forest.graph.node(node), all.place[node.index()] as usize);
             all.node[place] = node;
             all.licence[place] =
-                *known.entry(weight.license.as_deref().unwrap_or_default()).or_insert_with_key(|word| {
+                *known.entry(weight.license.unwrap_or_default()).or_insert_with_key(|word| {
                     all.licences.push((*word).to_owned());
                     u32::try_from(all.licences.len() - 1).unwrap_or_default()
                 });
-            let relation = forest.primary[node.index()].map(|edge| forest.graph[edge].relation);
+            let relation = forest.primary_edge(node).map(|edge| forest.graph.edge(edge).relation);
             all.sides[place] = sides(relation, weight.size);
         }
         all
@@ -103,7 +103,7 @@ pub struct Sifted {
 impl Forest {
     /// Sifts what is at most `levels` generations below a model; the model itself stays. None for an unknown model.
     pub fn sift(&self, id: i64, levels: usize, sieve: &Sieve) -> Option<Sifted> {
-        let root = self.index.get(id)?;
+        let root = self.place(id)?;
         let first = self.preorder.place[root.index()] as usize;
         let size = self.below[root.index()] as usize;
         let passing = Passing::of(self, sieve);
@@ -207,7 +207,7 @@ impl Forest {
 
     /// The child's end of the edge to the model at a place from the parent that it hangs under.
     pub(super) fn to_place(&self, at: u32) -> Option<Link> {
-        self.to_child(self.primary[self.at_place(at)?.index()]?)
+        self.to_child(self.primary_edge(self.at_place(at)?)?)
     }
 }
 
@@ -226,7 +226,7 @@ impl Passing {
             let (relation, size) = read_sides(at);
             *passes = sieve.passes_sides(relation, size);
         }
-        let place = |id: i64| Some(forest.preorder.place[forest.index.get(id)?.index()] as usize);
+        let place = |id: i64| Some(forest.preorder.place[forest.place(id)?.index()] as usize);
         Self {
             sides: passing,
             licences: forest.preorder.licences.iter().map(|word| sieve.passes_licence(word)).collect(),

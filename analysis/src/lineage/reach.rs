@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
-use petgraph::{Direction, visit::EdgeRef};
+use petgraph::Direction;
 
 use super::forest::Forest;
 
@@ -56,7 +56,7 @@ impl Forest {
         let mut models: Vec<Reached> = Vec::new();
         let mut place: HashMap<i64, usize> = HashMap::new();
         let mut queue = VecDeque::new();
-        for &id in starts.iter().filter(|id| self.index.get(**id).is_some()) {
+        for &id in starts.iter().filter(|id| self.place(**id).is_some()) {
             if let Entry::Vacant(free) = place.entry(id) {
                 free.insert(models.len());
                 queue.push_back(models.len());
@@ -65,12 +65,12 @@ impl Forest {
         }
         while let Some(at) = queue.pop_front() {
             let here = models[at];
-            let Some(node) = self.index.get(here.id) else { continue };
+            let Some(node) = self.place(here.id) else { continue };
             let edges = self.graph.edges_directed(node, direction);
             let mut next: Vec<(bool, i64)> = edges
                 .map(|edge| {
                     let end = if direction == Direction::Incoming { edge.source() } else { edge.target() };
-                    (edge.weight().proposed, self.graph[end].id)
+                    (edge.weight().proposed, self.graph.id(end))
                 })
                 .collect();
             next.sort_unstable();

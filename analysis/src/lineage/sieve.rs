@@ -2,7 +2,7 @@
 
 use domain::{LicenceClass, Relation};
 
-use super::forest::Node;
+use super::forest::Shown;
 use crate::catalogue::SIZES;
 
 /// Which models of a tree to show; empty, every one passes. Values of one side are alternatives, all sides must agree.
@@ -50,9 +50,8 @@ impl Sieve {
     }
 
     /// Whether a model passes that hangs under its parent by `relation`.
-    pub fn passes(&self, node: &Node, relation: Option<Relation>) -> bool {
-        self.passes_sides(relation, node.size)
-            && self.passes_licence(node.license.as_deref().unwrap_or_default())
+    pub fn passes(&self, node: Shown<'_>, relation: Option<Relation>) -> bool {
+        self.passes_sides(relation, node.size) && self.passes_licence(node.license.unwrap_or_default())
     }
 
     pub(super) fn passes_sides(&self, relation: Option<Relation>, size: Option<u8>) -> bool {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use domain::Relation;
-use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
+use petgraph::graph::NodeIndex;
 
 use super::{forest::Forest, preorder::Sifted};
 
@@ -38,7 +38,7 @@ pub struct Small {
 impl Forest {
     /// Models below one by first parents, itself among them; 0 for an unknown one.
     pub fn family_size(&self, id: i64) -> u64 {
-        self.index.get(id).map_or(0, |node| self.size_of(node))
+        self.place(id).map_or(0, |node| self.size_of(node))
     }
 
     pub(super) fn size_of(&self, node: NodeIndex) -> u64 {
@@ -49,12 +49,13 @@ impl Forest {
     /// siblings first, then by name. A parent stands before its children. Empty for an unknown model. Of a sifted tree
     /// only what stays is there and counted.
     pub fn slices(&self, id: i64, (levels, least): (usize, u64), sifted: Option<&Sifted>) -> Vec<Slice> {
-        let Some(root) = self.index.get(id) else { return Vec::new() };
+        let Some(root) = self.place(id) else { return Vec::new() };
+        let relation = |node| self.primary_edge(node).map(|edge| self.graph.edge(edge).relation);
         let mut slices = vec![Slice {
             id,
             depth: 0,
             parent: None,
-            relation: self.primary[root.index()].map(|edge| self.graph[edge].relation),
+            relation: relation(root),
             start: 0,
             size: sifted.map_or_else(|| self.size_of(root), |sifted| self.kept_of(sifted, root)),
             small: Small::default(),
@@ -79,23 +80,23 @@ impl Forest {
                     }
                 }
                 None => {
-                    let edges = self.graph.edges_directed(nodes[at], Direction::Outgoing);
-                    for edge in edges.filter(|edge| self.primary[edge.target().index()] == Some(edge.id())) {
-                        let size = self.size_of(edge.target());
-                        take(size, large(size).then(|| edge.target()));
+                    let edges = self.own_children(nodes[at]).iter();
+                    for (_, child) in edges.filter_map(|edge| self.graph.edge_endpoints(*edge)) {
+                        let size = self.size_of(child);
+                        take(size, large(size).then_some(child));
                     }
                 }
             }
             children.sort_unstable_by_key(|(node, size)| {
-                (Reverse(*size), self.graph[*node].name.as_str(), self.graph[*node].id)
+                (Reverse(*size), self.graph.name(*node), self.graph.id(*node))
             });
             let mut start = above.start;
             for (node, size) in children {
                 slices.push(Slice {
-                    id: self.graph[node].id,
+                    id: self.graph.id(node),
                     depth: above.depth + 1,
                     parent: Some(at),
-                    relation: self.primary[node.index()].map(|edge| self.graph[edge].relation),
+                    relation: relation(node),
                     start,
                     size,
                     small: Small::default(),

@@ -104,10 +104,10 @@ impl Forest {
         line.truncate(above.saturating_add(1));
         for node in line.into_iter().rev() {
             let parent = tree.nodes.len().checked_sub(1);
-            self.push(&mut tree, self.graph[node].id, parent);
+            self.push(&mut tree, self.graph.id(node), parent);
         }
         tree.focus = tree.nodes.len().saturating_sub(1);
-        if let Some(at) = self.index.get(id) {
+        if let Some(at) = self.place(id) {
             let others = self.ranked_links(self.other_children(at), usize::MAX, passes);
             tree.other_children = others.into_iter().filter_map(|link| self.relative(link)).collect();
         }
@@ -137,7 +137,7 @@ impl Forest {
         (sifted, generation): (Option<&Sifted>, usize),
         options: &SubtreeOptions,
     ) -> Option<(Vec<Link>, usize)> {
-        let at = self.index.get(id).filter(|_| generation <= options.down)?;
+        let at = self.place(id).filter(|_| generation <= options.down)?;
         let Some(sifted) = sifted else {
             let own = self.own_children(at);
             return Some((self.ranked_links(own, options.cap, |_| true), own.len()));
@@ -146,7 +146,7 @@ impl Forest {
         let links = match self.veils_nothing() {
             true => kept.iter().take(options.cap).filter_map(|(place, _)| self.to_place(*place)).collect(),
             false => {
-                let edge = |(place, _): &(u32, u64)| self.primary[self.at_place(*place)?.index()];
+                let edge = |(place, _): &(u32, u64)| self.primary_edge(self.at_place(*place)?);
                 let edges: Vec<_> = kept.iter().filter_map(edge).collect();
                 self.ranked_links(&edges, options.cap, |_| true)
             }
@@ -158,16 +158,16 @@ impl Forest {
         let Some(node) = self.node(id) else { return tree.nodes.len() };
         let mut parents = self.parents(id);
         let primary = parents.iter().position(|link| link.primary).map(|at| parents.remove(at));
-        let children = self.index.get(id).map_or(0, |at| self.own_children(at).len());
+        let children = self.place(id).map_or(0, |at| self.own_children(at).len());
         let depth = parent.map_or(0, |at| tree.nodes[at].depth + 1);
         if let Some(at) = parent {
             tree.nodes[at].hidden = tree.nodes[at].hidden.saturating_sub(1);
         }
         tree.nodes.push(TreeNode {
             id,
-            name: node.name.clone(),
+            name: node.name.to_owned(),
             ghost: node.ghost,
-            license: node.license.clone(),
+            license: node.license.map(str::to_owned),
             downloads: node.downloads,
             depth,
             parent,
@@ -183,7 +183,7 @@ impl Forest {
     fn relative(&self, link: Link) -> Option<Relative> {
         let node = self.node(link.id)?;
         let Link { id, relation, proposed, .. } = link;
-        Some(Relative { id, name: node.name.clone(), ghost: node.ghost, relation, proposed })
+        Some(Relative { id, name: node.name.to_owned(), ghost: node.ghost, relation, proposed })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use domain::Relation;
-use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
+use petgraph::{Direction, graph::NodeIndex};
 
 use super::forest::{Forest, Link};
 
@@ -23,6 +23,17 @@ impl Forest {
         links
     }
 
+    /// Numbers of the models that somebody declared to be children of a model, by this relation where one is given, in no
+    /// order.
+    pub fn declared_children(&self, id: i64, relation: Option<Relation>) -> Vec<i64> {
+        let Some(at) = self.place(id) else { return Vec::new() };
+        let edges = self.graph.edges_directed(at, Direction::Outgoing).filter(|edge| {
+            let edge = edge.weight();
+            !edge.proposed && relation.is_none_or(|relation| relation == edge.relation)
+        });
+        edges.map(|edge| self.graph.id(edge.target())).collect()
+    }
+
     /// Up to `cap` ancestors over all edges, nearest first.
     pub fn ancestors(&self, id: i64, cap: usize) -> Vec<i64> {
         self.reach(id, Direction::Incoming, cap)
@@ -35,19 +46,19 @@ impl Forest {
 
     /// The topmost model along primary parents; the model itself when it has none.
     pub fn root_of(&self, id: i64) -> Option<i64> {
-        let at = self.index.get(id)?;
-        Some(self.graph[self.root[at.index()]].id)
+        let at = self.place(id)?;
+        Some(self.graph.id(self.root[at.index()]))
     }
 
     /// The parent a model hangs under in tree views.
     pub fn primary_parent(&self, id: i64) -> Option<i64> {
-        let parent = self.primary_of(self.index.get(id)?)?;
-        Some(self.graph[parent].id)
+        let parent = self.primary_of(self.place(id)?)?;
+        Some(self.graph.id(parent))
     }
 
     /// The model's line of primary parents, root first, the model last; empty when it is unknown.
     pub fn path_from_root(&self, id: i64) -> Vec<i64> {
-        let mut path: Vec<i64> = self.line(id).into_iter().map(|node| self.graph[node].id).collect();
+        let mut path: Vec<i64> = self.line(id).into_iter().map(|node| self.graph.id(node)).collect();
         path.reverse();
         path
     }
@@ -55,9 +66,9 @@ impl Forest {
     /// How many children a model has by each relation; relations without children are left out.
     pub fn child_counts(&self, id: i64) -> Vec<(Relation, usize)> {
         let mut counts = [0_usize; Relation::ALL.len()];
-        if let Some(at) = self.index.get(id) {
+        if let Some(at) = self.place(id) {
             for edge in self.own_children(at).iter().chain(self.other_children(at)) {
-                let relation = self.graph[*edge].relation;
+                let relation = self.graph.edge(*edge).relation;
                 if let Some(place) = Relation::ALL.iter().position(|known| *known == relation) {
                     counts[place] += 1;
                 }
@@ -90,8 +101,8 @@ impl Forest {
         let steps: std::collections::HashMap<NodeIndex, usize> = b.into_iter().collect();
         a.into_iter()
             .filter_map(|(node, up)| steps.get(&node).map(|down| (up + down, node)))
-            .min_by_key(|&(distance, node)| (distance, &self.graph[node].name, self.graph[node].id))
-            .map(|(_, node)| self.graph[node].id)
+            .min_by_key(|&(distance, node)| (distance, self.graph.name(node), self.graph.id(node)))
+            .map(|(_, node)| self.graph.id(node))
     }
 
     /// A longest line of descent over all edges, oldest first.
@@ -99,7 +110,7 @@ impl Forest {
         let order = super::places::in_order(&self.graph);
         let mut best: Vec<(usize, Option<NodeIndex>)> = vec![(0, None); self.graph.node_count()];
         for &node in &order {
-            for child in self.graph.neighbors(node) {
+            for child in self.graph.neighbors_directed(node, Direction::Outgoing) {
                 let length = best[node.index()].0 + 1;
                 if length > best[child.index()].0 {
                     best[child.index()] = (length, Some(node));
@@ -109,7 +120,7 @@ impl Forest {
         let mut at = order.into_iter().max_by_key(|node| (best[node.index()].0, std::cmp::Reverse(*node)));
         let mut line = Vec::new();
         while let Some(node) = at {
-            line.push(self.graph[node].id);
+            line.push(self.graph.id(node));
             at = best[node.index()].1;
         }
         line.reverse();
@@ -118,7 +129,7 @@ impl Forest {
 
     /// The model and its primary parents, nearest first.
     pub(super) fn line(&self, id: i64) -> Vec<NodeIndex> {
-        let mut at = self.index.get(id);
+        let mut at = self.place(id);
         let mut line = Vec::new();
         while let Some(node) = at {
             line.push(node);
@@ -128,20 +139,20 @@ impl Forest {
     }
 
     fn name(&self, id: i64) -> &str {
-        self.node(id).map_or("", |node| node.name.as_str())
+        self.node(id).map_or("", |node| node.name)
     }
 
     pub(super) fn links(&self, id: i64, direction: Direction) -> Vec<Link> {
-        let Some(at) = self.index.get(id) else { return Vec::new() };
+        let Some(at) = self.place(id) else { return Vec::new() };
         self.graph
             .edges_directed(at, direction)
             .map(|edge| {
                 let other = if direction == Direction::Incoming { edge.source() } else { edge.target() };
                 Link {
-                    id: self.graph[other].id,
+                    id: self.graph.id(other),
                     edge: edge.weight().id,
                     relation: edge.weight().relation,
-                    primary: self.primary[edge.target().index()] == Some(edge.id()),
+                    primary: self.is_primary(edge.id(), edge.target()),
                     proposed: edge.weight().proposed,
                 }
             })
@@ -149,19 +160,19 @@ impl Forest {
     }
 
     fn reach(&self, id: i64, direction: Direction, cap: usize) -> Vec<i64> {
-        let Some(start) = self.index.get(id) else { return Vec::new() };
+        let Some(start) = self.place(id) else { return Vec::new() };
         let (mut seen, mut queue) = (HashSet::from([start]), VecDeque::from([start]));
         let mut found = Vec::new();
         while let Some(node) = queue.pop_front() {
             let mut next: Vec<NodeIndex> =
                 self.graph.neighbors_directed(node, direction).filter(|next| !seen.contains(next)).collect();
-            next.sort_unstable_by_key(|next| self.graph[*next].id);
+            next.sort_unstable_by_key(|next| self.graph.id(*next));
             for next in next {
                 if found.len() >= cap {
                     return found;
                 }
                 seen.insert(next);
-                found.push(self.graph[next].id);
+                found.push(self.graph.id(next));
                 queue.push_back(next);
             }
         }
@@ -170,7 +181,7 @@ impl Forest {
 
     /// The model and all its ancestors with their least number of steps.
     fn distances(&self, id: i64) -> Option<Vec<(NodeIndex, usize)>> {
-        let start = self.index.get(id)?;
+        let start = self.place(id)?;
         let (mut seen, mut found) = (HashSet::from([start]), vec![(start, 0)]);
         let mut next = 0;
         while let Some(&(node, steps)) = found.get(next) {

@@ -1,6 +1,6 @@
 //! The shape of families: sizes, depths, and how many children and parents models have.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use domain::Relation;
 use serde::Serialize;
@@ -60,15 +60,19 @@ pub struct Families {
 /// Measures every family.
 pub fn families(forest: &Forest) -> Families {
     let descents = forest.descents();
-    let ghost = |id: i64| forest.node(id).is_none_or(|node| node.ghost);
-    let name = |id: i64| forest.node(id).map(|node| node.name.clone()).unwrap_or_default();
+    let ghosts: Vec<bool> = forest.nodes().map(|node| node.ghost).collect();
+    let name = |id: i64| forest.node(id).map_or("", |node| node.name);
     let mut relations = BTreeMap::new();
-    let (mut above, mut below): (HashMap<i64, u64>, HashMap<i64, u64>) = (HashMap::new(), HashMap::new());
+    // By place.
+    let (mut above, mut below) = (vec![0_u32; ghosts.len()], vec![0_u32; ghosts.len()]);
     for &(child, parent, relation) in &descents {
         *relations.entry(relation.as_str()).or_default() += 1;
-        if !ghost(child) && !ghost(parent) {
-            *above.entry(child).or_default() += 1;
-            *below.entry(parent).or_default() += 1;
+        if let Some([child, parent]) = ends(forest, (child, parent))
+            && !ghosts[child]
+            && !ghosts[parent]
+        {
+            above[child] += 1;
+            below[parent] += 1;
         }
     }
     let (mut sizes, mut depths, mut parents) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -76,20 +80,17 @@ pub fn families(forest: &Forest) -> Families {
         *sizes.entry(family.size as u64).or_default() += 1;
         *depths.entry(family.depth as u64).or_default() += 1;
     }
-    for count in above.into_values() {
-        *parents.entry(count).or_default() += 1;
+    for count in above.into_iter().filter(|count| *count > 0) {
+        *parents.entry(u64::from(count)).or_default() += 1;
     }
-    let mut most: Vec<(String, u64)> = below.into_iter().map(|(id, count)| (name(id), count)).collect();
-    most.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    most.truncate(LISTED);
     let joined =
         [false, true].into_iter().flat_map(|ghosts| [true, false].map(|merges| Joined { merges, ghosts }));
     Families {
-        models: forest.nodes().filter(|node| !node.ghost).count() as u64,
-        ghosts: forest.nodes().filter(|node| node.ghost).count() as u64,
+        models: ghosts.iter().filter(|ghost| !**ghost).count() as u64,
+        ghosts: ghosts.iter().filter(|ghost| **ghost).count() as u64,
         edges: descents.len() as u64,
         relations,
-        components: joined.map(|joined| component(forest, &descents, joined)).collect(),
+        components: joined.map(|joined| component(forest, (&descents, &ghosts), joined)).collect(),
         sizes,
         depths,
         parents,
@@ -99,13 +100,31 @@ pub fn families(forest: &Forest) -> Families {
             .iter()
             .take(LISTED)
             .map(|family| FamilyShape {
-                root: name(family.root),
+                root: name(family.root).to_owned(),
                 models: family.size as u64,
                 depth: family.depth as u64,
             })
             .collect(),
-        most_children: most,
+        most_children: most(forest, &below),
     }
+}
+
+/// Models with the most children, by their number of children by place.
+fn most(forest: &Forest, below: &[u32]) -> Vec<(String, u64)> {
+    let mut most: Vec<(u32, &str)> = Vec::new();
+    for (node, &count) in forest.nodes().zip(below).filter(|(_, count)| **count > 0) {
+        let rank = (Reverse(count), node.name);
+        let at = most.partition_point(|(count, name)| (Reverse(*count), *name) < rank);
+        if at < LISTED {
+            most.truncate(LISTED - 1);
+            most.insert(at, (count, node.name));
+        }
+    }
+    most.into_iter().map(|(count, name)| (name.to_owned(), count.into())).collect()
+}
+
+fn ends(forest: &Forest, (child, parent): (i64, i64)) -> Option<[usize; 2]> {
+    Some([forest.place(child)?.index(), forest.place(parent)?.index()])
 }
 
 /// What joins models into a component.
@@ -116,38 +135,40 @@ struct Joined {
 }
 
 /// Weakly connected components by union-find.
-fn component(forest: &Forest, descents: &[(i64, i64, Relation)], joined: Joined) -> Component {
+fn component(
+    forest: &Forest,
+    (descents, is_ghost): (&[(i64, i64, Relation)], &[bool]),
+    joined: Joined,
+) -> Component {
     let Joined { merges, ghosts } = joined;
-    let index: HashMap<i64, usize> = forest
-        .nodes()
-        .filter(|node| ghosts || !node.ghost)
-        .enumerate()
-        .map(|(at, node)| (node.id, at))
-        .collect();
-    let mut above: Vec<usize> = (0..index.len()).collect();
-    for (child, parent, relation) in descents {
-        let (Some(&a), Some(&b)) = (index.get(child), index.get(parent)) else { continue };
-        if merges || *relation != Relation::Merge {
-            let [a, b] = [a, b].map(|at| root(&mut above, at));
-            above[a.max(b)] = a.min(b);
+    let counts = |at: usize| ghosts || !is_ghost[at];
+    let mut above: Vec<u32> = (0..).take(is_ghost.len()).collect();
+    for &(child, parent, relation) in descents {
+        let Some(ends) = ends(forest, (child, parent)) else { continue };
+        if ends.into_iter().all(counts) && (merges || relation != Relation::Merge) {
+            let [a, b] = ends.map(|at| root(&mut above, at));
+            above[a.max(b)] = u32::try_from(a.min(b)).unwrap_or(u32::MAX);
         }
     }
-    let mut sizes: HashMap<usize, u64> = HashMap::new();
-    for at in 0..above.len() {
-        *sizes.entry(root(&mut above, at)).or_default() += 1;
+    let mut sizes = vec![0_u32; above.len()];
+    for at in (0..above.len()).filter(|at| counts(*at)) {
+        sizes[root(&mut above, at)] += 1;
     }
-    let mut largest: Vec<u64> = sizes.into_values().collect();
-    largest.sort_unstable_by(|a, b| b.cmp(a));
-    let (components, single) =
-        (largest.len() as u64, largest.iter().filter(|size| **size == 1).count() as u64);
-    largest.truncate(LISTED);
-    Component { merges, ghosts, components, single, largest }
+    sizes.retain(|size| *size > 0);
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    Component {
+        merges,
+        ghosts,
+        components: sizes.len() as u64,
+        single: sizes.iter().filter(|size| **size == 1).count() as u64,
+        largest: sizes.into_iter().take(LISTED).map(u64::from).collect(),
+    }
 }
 
-fn root(above: &mut [usize], mut at: usize) -> usize {
-    while above[at] != at {
-        above[at] = above[above[at]];
-        at = above[at];
+fn root(above: &mut [u32], mut at: usize) -> usize {
+    while above[at] as usize != at {
+        above[at] = above[above[at] as usize];
+        at = above[at] as usize;
     }
     at
 }

@@ -1,8 +1,5 @@
 //! Pairs of models by kinship class, drawn with a seed: the same forest and seed give the same pairs.
 
-use std::collections::HashMap;
-
-use domain::Relation;
 use serde::Serialize;
 
 use crate::lineage::Forest;
@@ -56,22 +53,49 @@ impl Seeded {
     }
 }
 
+/// Relatives of every model one after the other.
+struct Relatives {
+    starts: Vec<u32>,
+    relatives: Vec<u32>,
+}
+
+impl Relatives {
+    /// Of pairs of a model and its relative, by place; the relatives of one model stay in their order.
+    fn of(pairs: impl Iterator<Item = (u32, u32)> + Clone, models: usize) -> Self {
+        let mut starts = vec![0_u32; models + 1];
+        pairs.clone().for_each(|(model, _)| starts[model as usize + 1] += 1);
+        for at in 0..models {
+            starts[at + 1] += starts[at];
+        }
+        let (mut next, mut relatives) = (starts.clone(), vec![0; starts[models] as usize]);
+        for (model, relative) in pairs {
+            let free = &mut next[model as usize];
+            relatives[*free as usize] = relative;
+            *free += 1;
+        }
+        Self { starts, relatives }
+    }
+
+    fn get(&self, model: u32) -> &[u32] {
+        &self.relatives[self.starts[model as usize] as usize..self.starts[model as usize + 1] as usize]
+    }
+}
+
 /// Draws up to `most` distinct pairs of each class among models that are here themselves.
 pub fn pairs(forest: &Forest, most: usize, seed: u64) -> Vec<PairClass> {
-    let here = |id: i64| forest.node(id).is_some_and(|node| !node.ghost);
-    let models: Vec<i64> = forest.nodes().filter(|node| !node.ghost).map(|node| node.id).collect();
-    let edges: Vec<(i64, i64, Relation)> =
-        forest.descents().into_iter().filter(|&(child, parent, _)| here(child) && here(parent)).collect();
-    let (mut above, mut below): (HashMap<i64, Vec<i64>>, HashMap<i64, Vec<i64>>) =
-        (HashMap::new(), HashMap::new());
-    for &(child, parent, _) in &edges {
-        above.entry(child).or_default().push(parent);
-        below.entry(parent).or_default().push(child);
-    }
+    let nodes: Vec<bool> = forest.nodes().map(|node| !node.ghost).collect();
+    let models: Vec<u32> = (0..).zip(&nodes).filter(|(_, here)| **here).map(|(at, _)| at).collect();
+    let place = |id: i64| u32::try_from(forest.place(id)?.index()).ok().filter(|at| nodes[*at as usize]);
+    let descents = forest.descents();
+    let edges: Vec<(u32, u32)> =
+        descents.iter().filter_map(|(child, parent, _)| place(*child).zip(place(*parent))).collect();
+    drop(descents);
+    let above = Relatives::of(edges.iter().copied(), nodes.len());
+    let below = Relatives::of(edges.iter().map(|(child, parent)| (*parent, *child)), nodes.len());
     let mut drawn = Vec::new();
     for (at, kin) in (0_u64..).zip(Kin::ALL) {
         let mut random = Seeded(seed.wrapping_add(at.wrapping_mul(0x1000_0001)));
-        let mut pick = |list: &[i64]| (!list.is_empty()).then(|| list[random.below(list.len())]);
+        let mut pick = |list: &[u32]| (!list.is_empty()).then(|| list[random.below(list.len())]);
         let mut edge_random = Seeded(seed.wrapping_mul(31).wrapping_add(at));
         let mut found = std::collections::BTreeSet::new();
         let mut pairs = Vec::new();
@@ -84,19 +108,16 @@ pub fn pairs(forest: &Forest, most: usize, seed: u64) -> Vec<PairClass> {
             let pair = match kin {
                 Kin::Random => pick(&models).zip(pick(&models)),
                 Kin::ParentChild => {
-                    let (child, parent, _) = edge(&mut edge_random);
+                    let (child, parent) = edge(&mut edge_random);
                     Some((parent, child))
                 }
                 Kin::Siblings => {
-                    let (child, parent, _) = edge(&mut edge_random);
-                    below
-                        .get(&parent)
-                        .and_then(|all| pick(all))
-                        .map(|other| (child.min(other), child.max(other)))
+                    let (child, parent) = edge(&mut edge_random);
+                    pick(below.get(parent)).map(|other| (child.min(other), child.max(other)))
                 }
                 Kin::Grandparent => {
-                    let (child, parent, _) = edge(&mut edge_random);
-                    above.get(&parent).and_then(|all| pick(all)).map(|grandparent| (grandparent, child))
+                    let (child, parent) = edge(&mut edge_random);
+                    pick(above.get(parent)).map(|grandparent| (grandparent, child))
                 }
             };
             if let Some(pair) = pair.filter(|(a, b)| a != b)
@@ -105,7 +126,8 @@ pub fn pairs(forest: &Forest, most: usize, seed: u64) -> Vec<PairClass> {
                 pairs.push(pair);
             }
         }
-        drawn.push(PairClass { kin, pairs });
+        let number = |(a, b): (u32, u32)| (forest.id_at(a as usize), forest.id_at(b as usize));
+        drawn.push(PairClass { kin, pairs: pairs.into_iter().map(number).collect() });
     }
     drawn
 }

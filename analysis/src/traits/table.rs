@@ -1,8 +1,10 @@
-//! The traits of all models, each distinct word stored once so that a million models fit in memory.
+//! The traits of all models, each distinct set of words stored once so that millions of models fit in memory.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::Serialize;
+
+use crate::{catalogue::Words, lineage::Places};
 
 /// A trait that a child can take from its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -45,71 +47,85 @@ pub struct Card {
     pub generated: bool,
 }
 
-struct Row {
-    traits: [Box<[u32]>; Trait::ALL.len()],
-    card: Card,
+/// Distinct sets of words by number.
+#[derive(Default)]
+struct Sets {
+    numbers: HashMap<Arc<[u32]>, u32>,
+    sets: Vec<Arc<[u32]>>,
 }
 
-/// The traits of every model that is here itself.
+impl Sets {
+    fn number(&mut self, set: &[u32]) -> u32 {
+        if let Some(number) = self.numbers.get(set) {
+            return *number;
+        }
+        let (number, set) = (u32::try_from(self.sets.len()).unwrap_or(u32::MAX), Arc::from(set));
+        self.sets.push(Arc::clone(&set));
+        self.numbers.insert(set, number);
+        number
+    }
+}
+
+/// The traits of every model that is here itself, column by column; models come in ascending order of their numbers.
 #[derive(Default)]
 pub struct TraitTable {
-    words: Vec<String>,
-    numbers: HashMap<String, u32>,
-    rows: HashMap<i64, Row>,
+    words: Words,
+    sets: Sets,
+    models: Places,
+    /// Numbers of sets.
+    traits: [Vec<u32>; Trait::ALL.len()],
+    characters: Vec<u32>,
+    generated: Vec<bool>,
 }
 
 impl TraitTable {
     /// Adds a model. Words are compared in lower case; empty ones count as not reported.
     pub fn add<'a>(&mut self, model: i64, card: Card, mut words: impl FnMut(Trait) -> Vec<&'a str>) {
-        let traits = Trait::ALL.map(|kind| {
-            let mut set: Vec<u32> = words(kind)
-                .into_iter()
-                .map(str::trim)
-                .filter(|word| !word.is_empty())
-                .map(|word| self.number(word.to_lowercase()))
-                .collect();
+        self.models.push(model);
+        self.characters.push(u32::try_from(card.characters).unwrap_or(u32::MAX));
+        self.generated.push(card.generated);
+        let mut set = Vec::new();
+        for (kind, column) in Trait::ALL.into_iter().zip(&mut self.traits) {
+            set.clear();
+            let told = words(kind).into_iter().map(str::trim).filter(|word| !word.is_empty());
+            set.extend(told.map(|word| self.words.intern(&word.to_lowercase())));
             set.sort_unstable();
             set.dedup();
-            set.into_boxed_slice()
-        });
-        self.rows.insert(model, Row { traits, card });
-    }
-
-    fn number(&mut self, word: String) -> u32 {
-        if let Some(&number) = self.numbers.get(&word) {
-            return number;
+            column.push(self.sets.number(&set));
         }
-        let number = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        self.words.push(word.clone());
-        self.numbers.insert(word, number);
-        number
     }
 
     /// Models in the table.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.models.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.models.len() == 0
     }
 
     /// The values of a trait, ascending; none for a model that is not in the table.
     pub(super) fn of(&self, model: i64, kind: Trait) -> Option<&[u32]> {
-        self.rows.get(&model).map(|row| &*row.traits[kind as usize])
+        let set = self.traits[kind as usize][self.models.get(model)?.index()];
+        self.sets.sets.get(set as usize).map(|set| &**set)
     }
 
     pub(super) fn card(&self, model: i64) -> Option<Card> {
-        self.rows.get(&model).map(|row| row.card)
+        let at = self.models.get(model)?.index();
+        Some(Card { characters: self.characters[at].into(), generated: self.generated[at] })
     }
 
     pub(super) fn word(&self, number: u32) -> &str {
-        self.words.get(number as usize).map_or("", String::as_str)
+        self.words.word(number)
     }
 
     /// How many models report a trait at all.
     pub fn reporting(&self, kind: Trait) -> u64 {
-        self.rows.values().filter(|row| !row.traits[kind as usize].is_empty()).count() as u64
+        let column = &self.traits[kind as usize];
+        column
+            .iter()
+            .filter(|set| self.sets.sets.get(**set as usize).is_some_and(|set| !set.is_empty()))
+            .count() as u64
     }
 }

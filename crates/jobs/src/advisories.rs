@@ -217,7 +217,7 @@ pub async fn affected(
     let walk = forest.walk(&about, Toward::Descendants, registry.limits.traversal);
     let total = walk.models.len();
     let end = begin.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(total);
-    let name = |id: &i64| forest.node(*id).map(|node| node.name.clone()).unwrap_or_default();
+    let name = |id: &i64| forest.node(*id).map(|node| node.name.to_owned()).unwrap_or_default();
     let items = (begin..end).map(|at| {
         let path: Vec<String> = walk.path(at).iter().map(name).collect();
         let model = path.last().cloned().unwrap_or_default();
@@ -251,8 +251,8 @@ pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Vec<Th
     let threats = found.into_iter().map(|(about, row_found)| {
         let (path, by_weights) = way(&walk, about);
         let name = |id: &i64| {
-            let known = forest.node(*id).map(|node| &node.name);
-            names.get(id).or(known).cloned().unwrap_or_default()
+            let known = || forest.node(*id).map(|node| node.name.to_owned());
+            names.get(id).cloned().or_else(known).unwrap_or_default()
         };
         let path: Vec<String> = path.iter().map(name).collect();
         Threat { advisory: named(row_found, &names), through: name(&about), path, by_weights }

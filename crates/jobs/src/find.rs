@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use analysis::{
-    catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted},
-    lineage::Link,
-};
+use analysis::catalogue::{After, Answer, Facet, FacetCounts, Filter, Order, Wanted};
 use domain::Relation;
 use store::{ModelRow, SearchQuery, Sort};
 
@@ -164,9 +161,7 @@ pub async fn find(registry: &Registry, query: FindQuery) -> Result<Finds, Error>
 /// The models that somebody declared to be children of `parent`, by this relation where one is given.
 async fn children(registry: &Registry, parent: &str, relation: Option<Relation>) -> Result<Vec<i64>, Error> {
     let Some(parent) = registry.store.model_by_id(parent).await? else { return Ok(Vec::new()) };
-    let links = registry.forests.current().await?.children(parent.id);
-    let wanted = |link: &Link| !link.proposed && relation.is_none_or(|relation| relation == link.relation);
-    Ok(links.into_iter().filter(wanted).map(|link| link.id).collect())
+    Ok(registry.forests.current().await?.declared_children(parent.id, relation))
 }
 
 /// The cursor after a child: its downloads and number.

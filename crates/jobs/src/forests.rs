@@ -1,11 +1,15 @@
 //! The live family forest of this process, rebuilt when the registry changed.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    pin::pin,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use analysis::{
     catalogue::size_class,
-    lineage::{Forest, ForestEdge, Node},
+    lineage::{Forest, ForestBuilder, ForestEdge, Shown},
 };
+use futures::TryStreamExt as _;
 use store::Store;
 use tokio::sync::Mutex;
 
@@ -91,29 +95,33 @@ impl Forests {
     }
 
     async fn build(&self) -> Result<Arc<Forest>, Error> {
-        let nodes = self.store.all_forest_nodes().await?;
-        let edges = self.store.all_forest_edges().await?;
-        let forest = tokio::task::spawn_blocking(move || {
-            Forest::build(
-                nodes.into_iter().map(|row| Node {
+        let mut builder = ForestBuilder::default();
+        let mut parts = pin!(self.store.forest_nodes());
+        while let Some(rows) = parts.try_next().await? {
+            rows.iter().for_each(|row| {
+                builder.add(Shown {
                     id: row.id,
-                    name: row.name,
+                    name: &row.name,
                     created_at: row.created_at,
                     ghost: row.ghost,
                     downloads: row.downloads.unwrap_or_default(),
-                    license: row.license,
+                    license: row.license.as_deref(),
                     size: row.parameters.and_then(|parameters| u8::try_from(size_class(parameters)).ok()),
-                }),
-                edges.into_iter().map(|row| ForestEdge {
+                });
+            });
+        }
+        let mut parts = pin!(self.store.forest_edges());
+        while let Some(rows) = parts.try_next().await? {
+            rows.into_iter().for_each(|row| {
+                builder.connect(ForestEdge {
                     id: row.id,
                     child: row.child,
                     parent: row.parent,
                     relation: row.relation,
                     status: row.status,
-                }),
-            )
-        })
-        .await?;
-        Ok(Arc::new(forest))
+                });
+            });
+        }
+        Ok(Arc::new(tokio::task::spawn_blocking(move || builder.finish()).await?))
     }
 }

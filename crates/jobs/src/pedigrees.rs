@@ -43,7 +43,7 @@ pub async fn pedigree(
                 Some(row) => described(row),
                 // Removed since the forest was built: its name is still known.
                 None => Model {
-                    name: forest.node(*id).map(|node| node.name.clone()).unwrap_or_default(),
+                    name: forest.node(*id).map(|node| node.name.to_owned()).unwrap_or_default(),
                     ghost: true,
                     ..Model::default()
                 },

@@ -8,9 +8,9 @@ use crate::{
     sql::{self, Params},
 };
 
-/// The indexes that no import reads; those behind UNIQUE have no text of their own.
+/// The indexes that no import reads, as it does the one of private models; those behind UNIQUE have no text of their own.
 const INDEXES: &str = "SELECT name, sql AS definition FROM sqlite_master
-    WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('models', 'edges')";
+    WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ('models', 'edges') AND name <> 'models_private'";
 
 impl Store {
     /// The same storage for writing many batches; [`Self::end_bulk`] ends that. While a SQLite registry without models

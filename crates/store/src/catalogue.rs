@@ -1,11 +1,14 @@
 //! What the search index holds of a model, read in the order of ids or of some models alone.
 
-use std::collections::HashMap;
+use std::fmt;
 
 use domain::Relation;
 use futures::{Stream, TryFutureExt as _};
 use sea_orm::QueryResult;
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{self, Deserializer, Visitor},
+};
 
 use crate::{
     Error, Result, Store,
@@ -14,12 +17,13 @@ use crate::{
     whole::{Whole, truth},
 };
 
-/// A model as the search index knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A model as the search index knows it, in the order of [`COLUMNS`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CatalogueRow {
     pub id: i64,
     /// The name in lower case.
     pub key: String,
+    #[serde(deserialize_with = "truth")]
     pub ghost: bool,
     pub org: Option<String>,
     pub license: Option<String>,
@@ -35,12 +39,17 @@ pub struct CatalogueRow {
     pub created_at: Option<i64>,
     /// Unix seconds.
     pub last_modified: Option<i64>,
+    #[serde(deserialize_with = "list")]
     pub tags: Vec<String>,
+    #[serde(deserialize_with = "list")]
     pub languages: Vec<String>,
+    #[serde(deserialize_with = "truth")]
     pub has_weights: bool,
     /// Kinship is answered from its sketches.
+    #[serde(deserialize_with = "truth")]
     pub sketched: bool,
     /// How it descends from its accepted parents.
+    #[serde(skip)]
     pub relations: Vec<Relation>,
 }
 
@@ -63,16 +72,11 @@ impl Store {
     }
 
     async fn catalogue_part(&self, range: (i64, i64)) -> Result<Vec<CatalogueRow>> {
-        let (models, edges) = futures::try_join!(
-            self.part::<Packed>(MODELS, range),
-            self.part::<(i64, String)>(RELATIONS, range)
+        let (mut found, edges) = futures::try_join!(
+            self.part::<CatalogueRow>(MODELS, range),
+            self.part::<(i64, Relation)>(RELATIONS, range)
         )?;
-        let mut found = models.into_iter().map(CatalogueRow::try_from).collect::<Result<Vec<_>>>()?;
-        found.sort_unstable_by_key(|row| row.id);
-        let relation = |(child, word): (i64, String)| {
-            Ok((child, word.parse().map_err(|error| Error::stored("relation", error))?))
-        };
-        relate(&mut found, edges.into_iter().map(relation))?;
+        relate(&mut found, edges.into_iter().map(Ok))?;
         Ok(found)
     }
 
@@ -127,74 +131,33 @@ fn model(row: &QueryResult) -> Result<CatalogueRow> {
     })
 }
 
-/// Gives every model its relations.
+/// Puts models in the order of their numbers and gives each its relations.
 fn relate(models: &mut [CatalogueRow], edges: impl Iterator<Item = Result<(i64, Relation)>>) -> Result<()> {
-    let places: HashMap<i64, usize> = models.iter().enumerate().map(|(at, row)| (row.id, at)).collect();
+    models.sort_unstable_by_key(|row| row.id);
     for edge in edges {
         let (child, relation) = edge?;
-        if let Some(row) = places.get(&child).map(|at| &mut models[*at])
-            && !row.relations.contains(&relation)
+        if let Ok(at) = models.binary_search_by_key(&child, |row| row.id)
+            && !models[at].relations.contains(&relation)
         {
-            row.relations.push(relation);
+            models[at].relations.push(relation);
         }
     }
     Ok(())
 }
 
-/// A model in the order of [`COLUMNS`], its lists as texts.
-#[derive(Deserialize)]
-struct Packed {
-    id: i64,
-    key: String,
-    #[serde(deserialize_with = "truth")]
-    ghost: bool,
-    org: Option<String>,
-    license: Option<String>,
-    pipeline_tag: Option<String>,
-    library: Option<String>,
-    model_type: Option<String>,
-    architecture: Option<String>,
-    dtype: Option<String>,
-    parameters: Option<i64>,
-    downloads: Option<i64>,
-    likes: Option<i64>,
-    created_at: Option<i64>,
-    last_modified: Option<i64>,
-    tags: String,
-    languages: String,
-    #[serde(deserialize_with = "truth")]
-    has_weights: bool,
-    #[serde(deserialize_with = "truth")]
-    sketched: bool,
-}
+/// A list that the database has as a JSON text of its own.
+fn list<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<String>, D::Error> {
+    struct Inner;
+    impl Visitor<'_> for Inner {
+        type Value = Vec<String>;
 
-impl TryFrom<Packed> for CatalogueRow {
-    type Error = Error;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list as text")
+        }
 
-    fn try_from(row: Packed) -> Result<Self> {
-        let list =
-            |text: &str| serde_json::from_str(text).map_err(|error| Error::stored("JSON document", error));
-        Ok(Self {
-            id: row.id,
-            key: row.key,
-            ghost: row.ghost,
-            org: row.org,
-            license: row.license,
-            pipeline_tag: row.pipeline_tag,
-            library: row.library,
-            model_type: row.model_type,
-            architecture: row.architecture,
-            dtype: row.dtype,
-            parameters: row.parameters,
-            downloads: row.downloads,
-            likes: row.likes,
-            created_at: row.created_at,
-            last_modified: row.last_modified,
-            tags: list(&row.tags)?,
-            languages: list(&row.languages)?,
-            has_weights: row.has_weights,
-            sketched: row.sketched,
-            relations: Vec::new(),
-        })
+        fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Vec<String>, E> {
+            serde_json::from_str(text).map_err(E::custom)
+        }
     }
+    from.deserialize_str(Inner)
 }

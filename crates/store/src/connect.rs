@@ -228,12 +228,17 @@ async fn open_sqlite(url: &str, room: Room) -> Result<DatabaseConnection> {
         let sqlite = sqlite
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(Duration::from_secs(20))
-            .foreign_keys(true)
             .row_buffer_size(AHEAD);
         match room {
-            Room::Shared => sqlite.synchronous(SqliteSynchronous::Full).pragma("cache_size", "-16000"),
+            Room::Shared => {
+                sqlite.foreign_keys(true).synchronous(SqliteSynchronous::Full).pragma("cache_size", "-4000")
+            }
+            // What fills it has the numbers of both ends of an edge from the same transaction: looking them up again
+            // would read a page of each parent.
             Room::Bulk => sqlite
+                .foreign_keys(false)
                 .synchronous(SqliteSynchronous::Normal)
+                .pragma("threads", "1")
                 .pragma("cache_size", "-320000")
                 .pragma("wal_autocheckpoint", "64000")
                 .pragma("temp_store", "memory"),

@@ -1,9 +1,9 @@
 //! Edges between models, with their evidence; and the light rows the forest is built from.
 
 use domain::{EdgeStatus, Evidence, Relation, Source};
-use futures::TryStreamExt as _;
+use futures::{Stream, TryFutureExt as _, TryStreamExt as _};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Error, Result, Store,
@@ -39,14 +39,19 @@ pub struct ForestNodeRow {
     pub parameters: Option<i64>,
 }
 
-/// What the forest needs of an edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the forest needs of an edge, in the order of its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct ForestEdgeRow {
     pub id: i64,
     pub child: i64,
     pub parent: i64,
     pub relation: Relation,
+    #[serde(deserialize_with = "status")]
     pub status: EdgeStatus,
+}
+
+fn status<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<EdgeStatus, D::Error> {
+    Ok(EdgeStatus::from_stored(&String::deserialize(from)?))
 }
 
 const COLUMNS: &str = "id, child, parent, as_written, relation, status, evidence";
@@ -99,13 +104,47 @@ impl Store {
         Ok(edges)
     }
 
+    /// Every model, as the forest needs it, in parts, ascending by number.
+    pub fn forest_nodes(&self) -> impl Stream<Item = Result<Vec<ForestNodeRow>>> + '_ {
+        let parts = async move {
+            let last = self.last("models").await?;
+            Ok::<_, Error>(self.in_parts(last, |store, range| async move {
+                let mut rows: Vec<ForestNodeRow> = store.part(NODES, range).await?;
+                rows.sort_unstable_by_key(|row| row.id);
+                Ok(rows)
+            }))
+        };
+        parts.try_flatten_stream()
+    }
+
+    /// Every edge, rejected ones included, in parts, ascending by number.
+    pub fn forest_edges(&self) -> impl Stream<Item = Result<Vec<ForestEdgeRow>>> + '_ {
+        let parts = async move {
+            let last = self.last("edges").await?;
+            Ok::<_, Error>(self.in_parts(last, |store, range| async move {
+                let rows: Vec<(i64, i64, i64, String, String)> = store.part(EDGES, range).await?;
+                let edge = |(id, child, parent, relation, status): (i64, i64, i64, String, String)| {
+                    let relation = relation.parse().map_err(|error| Error::stored("relation", error))?;
+                    Ok(ForestEdgeRow {
+                        id,
+                        child,
+                        parent,
+                        relation,
+                        status: EdgeStatus::from_stored(&status),
+                    })
+                };
+                rows.into_iter().map(edge).collect::<Result<Vec<_>>>()
+            }))
+        };
+        parts.try_flatten_stream()
+    }
+
     /// Every model, as the forest needs it.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn all_forest_nodes(&self) -> Result<Vec<ForestNodeRow>> {
-        let last = self.last("models").await?;
-        self.in_parts(last, |store, range| store.part(NODES, range)).try_concat().await
+        self.forest_nodes().try_concat().await
     }
 
     /// Every edge, rejected ones included.
@@ -113,16 +152,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn all_forest_edges(&self) -> Result<Vec<ForestEdgeRow>> {
-        let last = self.last("edges").await?;
-        let parts = self.in_parts(last, |store, range| async move {
-            let rows: Vec<(i64, i64, i64, String, String)> = store.part(EDGES, range).await?;
-            let edge = |(id, child, parent, relation, status): (i64, i64, i64, String, String)| {
-                let relation = relation.parse().map_err(|error| Error::stored("relation", error))?;
-                Ok(ForestEdgeRow { id, child, parent, relation, status: EdgeStatus::from_stored(&status) })
-            };
-            rows.into_iter().map(edge).collect::<Result<Vec<_>>>()
-        });
-        parts.try_concat().await
+        self.forest_edges().try_concat().await
     }
 
     /// Writes down which edges take part in the forest.

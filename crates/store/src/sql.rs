@@ -75,18 +75,45 @@ pub async fn insert(
     tail: &str,
 ) -> Result<()> {
     let per_statement = (MOST_PARAMETERS / columns.len()).max(1);
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let mut params = Params::default();
-        let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
-        for (index, row) in rows.by_ref().take(per_statement).enumerate() {
-            let marks = params.in_order(tx, row);
-            let _ = write!(sql, "{}{marks}", if index == 0 { "" } else { ", " });
+    let mut rows = rows.into_iter();
+    let mut next = || {
+        let part: Vec<Vec<Value>> = rows.by_ref().take(per_statement).collect();
+        let count = part.len();
+        (count, Params(part.into_iter().flatten().collect()))
+    };
+    let (mut count, mut params) = next();
+    let (mut written, mut sql) = (0, String::new());
+    while count > 0 {
+        if written != count {
+            sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+            marks(&mut sql, tx.get_database_backend(), (count, columns.len()));
+            let _ = write!(sql, " {tail}");
+            written = count;
         }
-        let _ = write!(sql, " {tail}");
-        run(tx, &sql, params).await?;
+        // The values of the next statement are put together while this one runs.
+        let (done, following) = futures::join!(run(tx, &sql, params), async { next() });
+        done?;
+        (count, params) = following;
     }
     Ok(())
+}
+
+/// Placeholders of rows of values; see [`Params::in_order`].
+fn marks(sql: &mut String, backend: DbBackend, (rows, columns): (usize, usize)) {
+    for at in 0..rows * columns {
+        sql.push_str(match (at % columns, at) {
+            (0, 0) => "(",
+            (0, _) => "), (",
+            _ => ", ",
+        });
+        match backend {
+            DbBackend::Sqlite => sql.push('?'),
+            _ => {
+                let _ = write!(sql, "${}", at + 1);
+            }
+        }
+    }
+    sql.push(')');
 }
 
 /// Numbers for new rows of a table, ascending; the caller holds the writers' lock.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::{Claim, RepoId, Source};
+use domain::{RepoId, Source};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     models::{ids_of, resolve},
     rows::get,
     sql::{self, MOST_KEYS, Params},
-    upsert::insert_ghosts,
+    upsert::{Ends, Stated, insert_ghosts},
 };
 
 /// What ends the key of a stand-in. In order it is before all that an id holds, so that nothing is listed between a
@@ -58,28 +58,30 @@ pub async fn ensure(tx: &DatabaseTransaction, name: &RepoId) -> Result<i64> {
     made.get(&key).copied().ok_or_else(|| Error::stored("model", format!("`{name}` vanished")))
 }
 
-/// Stand-ins for the private parents that models of other namespaces name, by the keys of child and parent. What was
+/// Stand-ins for the private parents that models of other namespaces name, by the keys of child and parent, which come with
+/// what is stated. What was
 /// made here of a private model keeps it as its parent.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn of_claims(
     tx: &DatabaseTransaction,
-    stated: &[(RepoId, Claim)],
+    (stated, keys): (&[Stated], &[Ends]),
     ids: &HashMap<String, i64>,
-) -> Result<HashMap<(String, String), i64>> {
-    let mut parents: Vec<i64> =
-        stated.iter().filter_map(|(_, claim)| ids.get(&claim.parent.key()).copied()).collect();
+) -> Result<HashMap<Ends, i64>> {
+    let mut parents: Vec<i64> = keys.iter().filter_map(|(_, parent)| ids.get(parent).copied()).collect();
     parents.sort_unstable();
     parents.dedup();
     let private = private_among(tx, &parents).await?;
     let mut found = HashMap::new();
-    for (child, claim) in stated {
-        let key = claim.parent.key();
-        let Some(org) = ids.get(&key).and_then(|id| private.get(id)) else { continue };
+    if private.is_empty() {
+        return Ok(found);
+    }
+    for ((child, claim), keys) in stated.iter().zip(keys) {
+        let Some(org) = ids.get(&keys.1).and_then(|id| private.get(id)) else { continue };
         let made_here = claim.evidence.iter().any(|evidence| evidence.source == Source::Recipe);
         if !made_here && !org.eq_ignore_ascii_case(child.org().unwrap_or_default()) {
-            found.insert((child.key(), key), ensure(tx, &claim.parent).await?);
+            found.insert(keys.clone(), ensure(tx, &claim.parent).await?);
         }
     }
     Ok(found)

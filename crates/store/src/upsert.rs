@@ -54,7 +54,7 @@ impl Store {
     /// When the database refuses; nothing of the batch is stored then.
     pub async fn add_edges(&self, edges: &[(RepoId, Claim)]) -> Result<u64> {
         let tx = self.begin_write().await?;
-        let (count, touched) = write_edges(&tx, edges, (Numbers::new(), None)).await?;
+        let (count, touched) = write_edges(&tx, (edges, &ends_of(edges)), (Numbers::new(), None)).await?;
         bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(count)
@@ -89,8 +89,8 @@ const COLUMNS: [&str; 25] = [
     "notes",
 ];
 
-/// Columns that a row that was there may have, with what becomes of them.
-fn updates() -> String {
+/// Some columns that a row that was there may have, with what becomes of them.
+fn updates(columns: &[&str]) -> String {
     let update = |column: &&str| match *column {
         "name" | "org" | "ghost" | "notes" | "ingested_at" => format!("{column} = excluded.{column}"),
         "languages" | "datasets" | "tags" => format!(
@@ -98,9 +98,15 @@ fn updates() -> String {
         ),
         _ => format!("{column} = COALESCE(excluded.{column}, models.{column})"),
     };
-    let all: Vec<String> = COLUMNS.iter().filter(|column| **column != "key").map(update).collect();
+    let all: Vec<String> = columns.iter().filter(|column| **column != "key").map(update).collect();
     format!("ON CONFLICT (key) DO UPDATE SET {}", all.join(", "))
 }
+
+/// A model and a parent that it names.
+pub type Stated = (RepoId, Claim);
+
+/// Keys of a model and of a parent that it names.
+pub type Ends = (String, String);
 
 /// Row numbers by key.
 type Numbers = HashMap<String, i64>;
@@ -109,9 +115,15 @@ type Numbers = HashMap<String, i64>;
 /// before is written.
 #[derive(Default)]
 pub struct Draft {
-    /// Keys of the models, and their columns.
+    /// Distinct keys of the models, ascending.
+    keys: Vec<String>,
+    /// The columns that any of the models fills; the others are null.
+    columns: Vec<&'static str>,
+    /// Keys of the models, and these columns.
     rows: Vec<(String, Vec<Value>)>,
-    claims: Vec<(RepoId, Claim)>,
+    claims: Vec<Stated>,
+    /// Of each claim.
+    ends: Vec<Ends>,
 }
 
 impl Draft {
@@ -127,6 +139,24 @@ impl Draft {
             draft.rows.push((key.clone(), row_of(key, &metadata, now)?));
             draft.claims.extend(claims.into_iter().map(|claim| (metadata.id.clone(), claim)));
         }
+        let filled: Vec<bool> = (0..COLUMNS.len())
+            .map(|at| {
+                draft
+                    .rows
+                    .iter()
+                    .any(|(_, row)| !matches!(row[at], Value::String(None) | Value::BigInt(None)))
+            })
+            .collect();
+        let keep = |at: usize| filled[at];
+        draft.columns = (0..).zip(COLUMNS).filter(|(at, _)| keep(*at)).map(|(_, column)| column).collect();
+        for (_, row) in &mut draft.rows {
+            let mut at = 0..;
+            row.retain(|_| at.next().is_some_and(keep));
+        }
+        draft.keys = draft.rows.iter().map(|(key, _)| key.clone()).collect();
+        draft.keys.sort_unstable();
+        draft.keys.dedup();
+        draft.ends = ends_of(&draft.claims);
         Ok(draft)
     }
 
@@ -136,11 +166,13 @@ impl Draft {
     }
 }
 
+fn ends_of(claims: &[Stated]) -> Vec<Ends> {
+    claims.iter().map(|(child, claim)| (child.key(), claim.parent.key())).collect()
+}
+
 /// The models of a batch, then their edges; also gives the numbers of the models and of the ends of the edges.
 pub async fn write_models(tx: &DatabaseTransaction, draft: Draft) -> Result<(Upserted, Vec<i64>)> {
-    let Draft { rows, claims } = draft;
-    let keys: Vec<String> =
-        rows.iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    let Draft { keys, columns, rows, claims, ends } = draft;
     let before = ids_of(tx, &keys).await?;
     let updated = before.values().filter(|(_, ghost)| !ghost).count() as u64;
     let mut numbers: Numbers = before.iter().map(|(key, (id, _))| (key.clone(), *id)).collect();
@@ -154,20 +186,20 @@ pub async fn write_models(tx: &DatabaseTransaction, draft: Draft) -> Result<(Ups
         numbers.insert(key.clone(), id);
     }
     let rows = new.into_iter().map(|(_, row)| row).collect();
-    sql::insert(tx, "models", &[&COLUMNS[..], &["id"]].concat(), rows, "").await?;
+    sql::insert(tx, "models", &[&columns[..], &["id"]].concat(), rows, "").await?;
     while !rest.is_empty() {
         // One statement may not touch a row twice; later rows of one model wait for the next round.
         let mut seen = HashSet::new();
         let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| seen.insert(key.clone()));
         let rows = now.into_iter().map(|(_, row)| row).collect();
-        sql::insert(tx, "models", &COLUMNS, rows, &updates()).await?;
+        sql::insert(tx, "models", &columns, rows, &updates(&columns)).await?;
         rest = later;
     }
 
     let old = before.values().map(|(id, _)| *id).collect();
     let mut touched: Vec<i64> = numbers.values().copied().collect();
-    let (edges, ends) = write_edges(tx, &claims, (numbers, Some(old))).await?;
-    touched.extend(ends);
+    let (edges, more) = write_edges(tx, (&claims, &ends), (numbers, Some(old))).await?;
+    touched.extend(more);
     Ok((Upserted { inserted: keys.len() as u64 - updated, updated, edges }, touched))
 }
 
@@ -245,18 +277,14 @@ pub async fn insert_ghosts(
 /// models that are surely more than names the numbers may be known, and which models alone may have parents already.
 async fn write_edges(
     tx: &DatabaseTransaction,
-    stated: &[(RepoId, Claim)],
+    (stated, keys): (&[Stated], &[Ends]),
     (mut ids, old): (Numbers, Option<HashSet<i64>>),
 ) -> Result<(u64, Vec<i64>)> {
-    let keys: Vec<(String, String)> =
-        stated.iter().map(|(child, claim)| (child.key(), claim.parent.key())).collect();
-    let named = stated
-        .iter()
-        .zip(&keys)
-        .flat_map(|((child, claim), (from, to))| [(child, from), (&claim.parent, to)]);
+    let named =
+        stated.iter().zip(keys).flat_map(|((child, claim), (from, to))| [(child, from), (&claim.parent, to)]);
     let unknown: Vec<&RepoId> = named.filter(|(_, key)| !ids.contains_key(*key)).map(|(id, _)| id).collect();
     ids.extend(ensure_models(tx, &unknown).await?);
-    let stand_ins = standins::of_claims(tx, stated, &ids).await?;
+    let stand_ins = standins::of_claims(tx, (stated, keys), &ids).await?;
     let mut children: Vec<i64> = keys.iter().filter_map(|(child, _)| ids.get(child).copied()).collect();
     children.sort_unstable();
     children.dedup();
@@ -267,7 +295,7 @@ async fn write_edges(
         .map(|edge| ((edge.child, edge.parent), edge))
         .collect();
     let mut touched = BTreeSet::new();
-    for ((_, claim), keys) in stated.iter().zip(&keys) {
+    for ((_, claim), keys) in stated.iter().zip(keys) {
         let parent = stand_ins.get(keys).or_else(|| ids.get(&keys.1));
         let (Some(child), Some(parent)) = (ids.get(&keys.0), parent) else { continue };
         let pair = (*child, *parent);

@@ -185,9 +185,12 @@ async fn make(registry: &Registry, subject: Subject) -> Result<Report, Error> {
                 .await?)
         }
         Subject::Names => {
-            let mut names = NamingSurvey::default();
-            forest.nodes().filter(|node| !node.ghost).for_each(|node| names.add(&node.name));
-            Ok(Report::Names(names.finish(limits.report_rows)))
+            let made = move || {
+                let mut names = NamingSurvey::default();
+                forest.nodes().filter(|node| !node.ghost).for_each(|node| names.add(node.name));
+                Report::Names(names.finish(limits.report_rows))
+            };
+            Ok(tokio::task::spawn_blocking(made).await?)
         }
         Subject::Mutation | Subject::Drift => {
             let table = table(registry).await?;

@@ -4,7 +4,7 @@ use std::{collections::HashSet, convert::Infallible, iter, sync::Arc};
 
 use analysis::{
     export::{agent_iri, agent_named, model_iri, model_named},
-    lineage::{Forest, Node, Toward},
+    lineage::{Forest, Shown, Toward},
 };
 use spareval::{InternalQuad, QueryableDataset};
 use spargebra::term::{Literal, NamedNode, Term};
@@ -38,7 +38,7 @@ fn text(text: &str) -> Kind {
     Kind::other(Literal::new_simple_literal(text).into(), text.len())
 }
 
-fn org(node: &Node) -> Option<&str> {
+fn org(node: Shown<'_>) -> Option<&str> {
     node.name.split_once('/').map(|(org, _)| org)
 }
 
@@ -66,7 +66,7 @@ impl Lineage {
     }
 
     /// Models that something is true of.
-    fn models_with(&self, wanted: impl Fn(&Node) -> bool + 'static) -> Kinds {
+    fn models_with(&self, wanted: impl Fn(Shown<'_>) -> bool + 'static) -> Kinds {
         let forest = Arc::clone(&self.forest);
         let fits =
             move |kind: &Kind| matches!(kind, Kind::Model(at) if forest.node_at(*at).is_some_and(&wanted));
@@ -121,7 +121,7 @@ impl Lineage {
                 }
                 (Term::Literal(literal), Word::License) => {
                     let wanted = literal.value().to_owned();
-                    self.models_with(move |node| node.license.as_deref() == Some(&wanted))
+                    self.models_with(move |node| node.license == Some(wanted.as_str()))
                 }
                 (Term::NamedNode(node), Word::AttributedTo) => match agent_named(node.as_str()) {
                     Some(wanted) => self.models_with(move |node| org(node) == Some(&wanted)),
@@ -208,8 +208,8 @@ impl Lineage {
     fn of_model(&self, at: u32, facts: &mut Facts) {
         let Some(node) = self.forest.node_at(at) else { return };
         facts.tell(Word::Type, || Some(Kind::Word(Word::Entity)));
-        facts.tell(Word::Label, || Some(text(&node.name)));
-        facts.tell(Word::License, || node.license.as_deref().map(text));
+        facts.tell(Word::Label, || Some(text(node.name)));
+        facts.tell(Word::License, || node.license.map(text));
         facts.tell(Word::Ghost, || node.ghost.then(|| Kind::other(Literal::from(true).into(), 0)));
         let downloads = || Kind::other(Literal::from(node.downloads).into(), 0);
         facts.tell(Word::Downloads, || (!node.ghost).then(downloads));
@@ -267,7 +267,7 @@ impl Lineage {
 
     fn term_of(&self, kind: &Kind) -> Term {
         match kind {
-            Kind::Model(at) => iri(model_iri(self.forest.node_at(*at).map_or("", |node| &node.name))),
+            Kind::Model(at) => iri(model_iri(self.forest.node_at(*at).map_or("", |node| node.name))),
             Kind::Derivation(at) => {
                 iri(format!("{DERIVATION}{}", self.forest.edge_at(*at).map_or(0, |edge| edge.id)))
             }

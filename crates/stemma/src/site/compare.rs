@@ -42,7 +42,7 @@ pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Re
     let (Some(left), Some(right)) = (left, right) else { return Ok(page) };
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let ancestor =
-        forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| n.name.clone());
+        forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| n.name.to_owned());
     if let (Sides::Three, Some(base)) = (sides, &ancestor) {
         page.three_way = Some(three_way(registry, (&left.name, &right.name), base).await?);
     }

@@ -35,12 +35,12 @@ pub async fn children(
     let child = |link: &Link| {
         let node = forest.node(link.id)?;
         Some(ChildRow {
-            name: Name(node.name.clone()),
+            name: Name(node.name.to_owned()),
             relation: link.relation,
             ghost: node.ghost,
             inferred: link.proposed,
             elsewhere: !link.primary,
-            license: node.license.clone(),
+            license: node.license.map(str::to_owned),
             downloads: count(node.downloads),
             below: forest.family_size(link.id).saturating_sub(1),
         })
@@ -63,7 +63,7 @@ pub async fn family(
 ) -> Result<Option<Family>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
     let forest = registry.forests.current().await.map_err(Failure::from)?;
-    let named = |id: i64| forest.node(id).map(|node| Name(node.name.clone()));
+    let named = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned()));
     let mut path: Vec<Name> = forest.path_from_root(row.id).into_iter().filter_map(named).collect();
     path.pop();
     // A model that the forest has not read yet stands alone.
@@ -79,7 +79,7 @@ pub async fn family(
     let slices = slices.into_iter().filter_map(|slice| {
         let node = forest.node(slice.id)?;
         Some(FamilySlice {
-            name: Name(node.name.clone()),
+            name: Name(node.name.to_owned()),
             ghost: node.ghost,
             relation: slice.relation,
             depth: slice.depth,

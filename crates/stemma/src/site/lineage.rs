@@ -35,11 +35,11 @@ pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>
 pub fn row(forest: &Forest, family: &Family) -> Option<FamilyRow> {
     let root = forest.node(family.root)?;
     Some(FamilyRow {
-        root: Name(root.name.clone()),
+        root: Name(root.name.to_owned()),
         ghost: root.ghost,
         size: family.size as u64,
         depth: family.depth as u64,
-        license: root.license.clone(),
+        license: root.license.map(str::to_owned),
     })
 }
 
@@ -67,7 +67,8 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     };
     let tree = forest.subtree(row.id, &options);
     let parents = models::parents(registry, &row).await?;
-    let primary = forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.clone());
+    let primary =
+        forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.to_owned());
     let rejected = parents
         .iter()
         .filter(|parent| !parent.status.stands())

@@ -125,7 +125,7 @@ pub async fn partners(registry: &Registry, model: &str, base: Option<&str>) -> R
     };
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let parent =
-        || forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.clone());
+        || forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.to_owned());
     let Some(base) = base.map(str::to_owned).or_else(parent) else {
         partners.note = Some("Name the base that it was made from to have partners suggested.".to_owned());
         return Ok(partners);

@@ -23,7 +23,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     let at =
         commit.as_ref().filter(|commit| Some(commit.revision) != row.revision).map(|_| wanted.to_owned());
     let forest = registry.forests.current().await.map_err(Failure::from)?;
-    let named = |id: i64| forest.node(id).map(|node| Name(node.name.clone()));
+    let named = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned()));
     let mut path: Vec<Name> = forest.path_from_root(row.id).into_iter().filter_map(named).collect();
     path.pop();
     let children = forest

@@ -68,7 +68,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
             ghost: row.ghost,
             parent: forest.primary_parent(row.id).and_then(|parent| {
                 let link = forest.parents(row.id).into_iter().find(|link| link.id == parent)?;
-                Some((link.relation, Name(forest.node(parent)?.name.clone())))
+                Some((link.relation, Name(forest.node(parent)?.name.to_owned())))
             }),
             parameters: row.parameters.map(count),
             license: row.license.clone(),
