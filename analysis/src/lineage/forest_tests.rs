@@ -388,7 +388,8 @@ fn children_that_pass_a_sieve_come_page_by_page_as_if_looked_at_one_by_one() {
     let sieve = Sieve::read(["", "permissive,unknown", "under-100m,100m-1b,1b-4b"]).unwrap();
     for parent in [1, 5, 20] {
         let of = edges.iter().filter(|edge| edge.parent == parent);
-        let passing = of.filter(|edge| sieve.passes(nodes[edge.child as usize - 1].shown(), Some(edge.relation)));
+        let passing =
+            of.filter(|edge| sieve.passes(nodes[edge.child as usize - 1].shown(), Some(edge.relation)));
         let mut want: Vec<i64> = passing.map(|edge| edge.child).collect();
         want.sort_by_key(|child| std::cmp::Reverse((child % 13, *child)));
 
