@@ -7,7 +7,7 @@ use super::{
     measured::Measured,
     mixture::{Mixture, Proof},
     probe::log10_tail,
-    samples::Inherited,
+    samples::{Inherited, score},
 };
 use crate::{
     Error, Progress,
@@ -46,13 +46,7 @@ pub(super) fn growth(measured: &Measured, (a, b): (usize, usize)) -> f64 {
             })
         })
         .collect();
-    let n = shares.len() as f64;
-    if n < 2.0 {
-        return 0.0;
-    }
-    let mean = shares.iter().sum::<f64>() / n;
-    let spread = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
+    score(&shares)
 }
 
 impl Edge<'_> {
@@ -247,6 +241,17 @@ impl Edge<'_> {
         };
         let found = self.evidence(("norm_growth", t), said.to_owned());
         (t != 0.0).then_some(Evidence { standard_error: Some(1.0), ..found })
+    }
+
+    /// Whether tails grew shorter, by so many standard errors, which they do in fine-tuning.
+    pub(super) fn tails(&self, shorter: f64) -> Option<Evidence> {
+        let said = if shorter > 0.0 {
+            "the tails of the weights grow shorter along the edge"
+        } else {
+            "the tails of the weights grow longer along the edge, which speaks against it"
+        };
+        let found = self.evidence(("kurtosis", shorter), said.to_owned());
+        (shorter != 0.0).then_some(Evidence { standard_error: Some(1.0), ..found })
     }
 
     pub(super) fn copied(&self, copy: &Copy) -> Evidence {

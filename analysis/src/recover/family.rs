@@ -30,7 +30,10 @@ const KNOWN: f64 = 0.8;
 const VOCABULARY: f64 = 2.0;
 /// Largest log-odds that the growth of norms gives: training adds steps that are nearly orthogonal to the weights, but
 /// weight decay can hide it.
-const GROWTH: f64 = 1.0;
+const GROWTH: f64 = 2.5;
+/// Largest log-odds that tails give which grow shorter, as they do in fine-tuning (Horwitz, Shul and Hoshen, arXiv
+/// 2405.18432).
+const TAILS: f64 = 2.5;
 /// Log-odds that the dates of two models give: of the Hub's declared edges less than one in a hundred runs backwards.
 const AGE: f64 = 2.0;
 /// Log-odds that a card's claim gives, after everything else.
@@ -168,7 +171,7 @@ impl Structure<'_> {
             let pairs = core.iter().flat_map(|&from| core.iter().map(move |&to| (from, to)));
             let changes: Vec<(usize, usize)> =
                 pairs.filter(|&(from, to)| mixtures.iter().any(|merge| merge.changes(from, to))).collect();
-            rooted(&core, (&steps, &changes), burden, |i, j| self.cue(i, j)).parents
+            rooted(&core, (&steps, &changes), burden, |i, j| self.cue(samples, (i, j))).parents
         } else {
             outward_of(&fixed, &steps)
         };
@@ -190,6 +193,7 @@ impl Structure<'_> {
                 evidence.insert(0, edge.nearest((rival, z)));
             }
             evidence.extend(edge.growth());
+            evidence.extend(edge.tails(samples.shorter((parent, child))));
             let told = match mixtures.iter().find(|mixture| mixture.child == parent) {
                 Some(merge) => merge.inherited(samples, child),
                 None => copies
@@ -286,8 +290,9 @@ impl Structure<'_> {
     }
 
     /// Log-odds that `a` is the parent of `b`, from the two alone.
-    fn cue(&self, a: usize, b: usize) -> f64 {
+    fn cue(&self, samples: &Samples, (a, b): (usize, usize)) -> f64 {
         let mut odds = GROWTH * (edges::growth(self.measured, (a, b)) / 3.0).clamp(-1.0, 1.0);
+        odds += TAILS * (samples.shorter((a, b)) / 3.0).clamp(-1.0, 1.0);
         if let (Some(first), Some(second)) = (self.facts(a), self.facts(b)) {
             odds += VOCABULARY * (rows(second) as f64 - rows(first) as f64).clamp(-1.0, 1.0);
             // A deeper model that another covers was stacked from it.

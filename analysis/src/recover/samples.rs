@@ -3,6 +3,8 @@
 //! A merge or a quantised copy is rounded, and what was trained from it holds that rounding, which no other model does. It
 //! is small beside a step of training, but it is known exactly and there are many elements.
 
+use rayon::prelude::*;
+
 use super::measured::Measured;
 
 /// Spacings of numbers by which models must be apart where a rounding counts: nearer ones fall on the same few numbers.
@@ -29,6 +31,8 @@ pub(super) struct Samples {
     pub(super) ends: Vec<usize>,
     /// Spacing of the numbers above one, by member.
     spacings: Vec<f32>,
+    /// Logarithm of the kurtosis of each matrix's elements, by member.
+    tails: Vec<Vec<f64>>,
 }
 
 /// How much of another's rounding a model holds.
@@ -53,7 +57,12 @@ impl Samples {
             ends.push(values[0].len());
         }
         let spacings = precision.into_iter().map(|bits| 2f32.powi(-(bits as i32))).collect();
-        Self { values, ends, spacings }
+        let tails = values.par_iter().map(|values| {
+            let starts = std::iter::once(&0).chain(&ends);
+            starts.zip(&ends).map(|(&start, &end)| tail(&values[start..end])).collect()
+        });
+        let tails = tails.collect();
+        Self { values, ends, spacings, tails }
     }
 
     /// The share of the elements of `child` that are the rounded weighted sum, and the largest share of one of the
@@ -129,10 +138,37 @@ impl Samples {
         (noise > 0.0 && error < UNCERTAIN).then_some(Inherited { share, error, partial })
     }
 
+    /// How much shorter the tails of `b` are than those of `a`: the change of the logarithms of their matrices' kurtosis, in
+    /// standard errors over the matrices; 0 where it cannot be told.
+    pub(super) fn shorter(&self, (a, b): (usize, usize)) -> f64 {
+        let changes = self.tails[a].iter().zip(&self.tails[b]).map(|(a, b)| a - b);
+        score(&changes.filter(|change| change.is_finite() && *change != 0.0).collect::<Vec<_>>())
+    }
+
     /// Distance to the next number that the member's precision has.
     pub(super) fn spacing(&self, member: usize, value: f32) -> f32 {
         f32::from_bits(value.to_bits() & 0x7F80_0000) * self.spacings[member]
     }
+}
+
+/// Logarithm of the kurtosis.
+fn tail(values: &[f32]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    let moment =
+        |power| values.iter().map(|value| (f64::from(*value) - mean).powi(power)).sum::<f64>() / count;
+    (moment(4) / moment(2).powi(2)).ln()
+}
+
+/// The mean of some numbers in standard errors.
+pub(super) fn score(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    if n < 2.0 {
+        return 0.0;
+    }
+    let mean = values.iter().sum::<f64>() / n;
+    let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
 }
 
 impl Inherited {
@@ -149,5 +185,28 @@ impl Inherited {
         }
         let held = share - SURE * error > SHIFT && share - SURE * error < 1.0 + SHIFT;
         (held && !partial).then_some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails_are_those_of_the_distribution_and_not_of_its_scale() {
+        let uniform: Vec<f32> = (0..10_000).map(|at| at as f32 / 1e4).collect();
+        let cubes: Vec<f32> = uniform.iter().map(|value| (value - 0.5).powi(3)).collect();
+        let scaled: Vec<f32> = cubes.iter().map(|value| 7.0 + 100.0 * value).collect();
+
+        assert!((tail(&uniform) - 1.8f64.ln()).abs() < 0.01, "{}", tail(&uniform));
+        assert!(tail(&cubes) > tail(&uniform) + 0.5);
+        assert!((tail(&scaled) - tail(&cubes)).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_score_is_the_mean_over_its_standard_error() {
+        assert_eq!(score(&[1.0, 3.0]), 2.0);
+        assert_eq!(score(&[1.0]), 0.0);
+        assert_eq!(score(&[2.0, 2.0]), 0.0);
     }
 }
