@@ -17,7 +17,7 @@ use crate::{
     whole::{Whole, truth},
 };
 
-/// A model as the search index knows it, in the order of [`COLUMNS`].
+/// A model as the search index knows it, in the order of its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CatalogueRow {
     pub id: i64,
