@@ -6,8 +6,8 @@ use super::{
     family::Known,
     measured::Measured,
     mixture::{Mixture, Proof},
-    probe::log10_tail,
-    samples::{Inherited, score},
+    probe::{log10_tail, score},
+    samples::Inherited,
 };
 use crate::{
     Error, Progress,

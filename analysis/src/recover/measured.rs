@@ -3,7 +3,7 @@
 use kernels::{Contrast, Dtype, Gram, Stored};
 use rayon::prelude::*;
 
-use super::{Subject, cluster::Relations, facts::Facts};
+use super::{Subject, cluster::Relations, facts::Facts, probe::score};
 use crate::{Error, Progress, computed::blocks, kinship::Module};
 
 /// Blocks of a tensor whose elements are told apart; the others only count in the inner products.
@@ -226,10 +226,7 @@ impl Measured {
                 b.bits / b.n.max(1) as f64 - a.bits / a.n.max(1) as f64
             })
             .collect();
-        let n = gains.len() as f64;
-        let mean = gains.iter().sum::<f64>() / n;
-        let spread = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
+        score(&gains)
     }
 
     /// How much of the step from `root` to `parent` is in `child`: the regression of its own step on that one.

@@ -65,17 +65,19 @@ pub(super) fn orders(
         family.iter().copied().max_by_key(|&one| (friends(one), std::cmp::Reverse(one)))
     };
     // The most common order of a large family is the one that others are put into.
-    let mut models: Vec<(usize, usize)> =
-        families.iter().filter_map(|family| Some((model(family)?, family.len()))).collect();
-    models.sort_by_key(|&(at, size)| (std::cmp::Reverse(size), at));
+    let own: Vec<(usize, &Vec<usize>)> =
+        families.iter().filter_map(|family| Some((model(family)?, family))).collect();
+    let mut models = own.clone();
+    models.sort_by_key(|&(at, family)| (std::cmp::Reverse(family.len()), at));
     let mut found = BTreeMap::new();
-    for family in &families {
-        let Some(own) = model(family) else { continue };
+    for &(own, family) in &own {
         for &at in family {
             let alone = family.len() == 1;
+            let fits = |other: usize| {
+                facts[at].as_ref().zip(facts[other].as_ref()).is_some_and(|(a, b)| alike(a, b))
+            };
             let against = models.iter().map(|(other, _)| *other).filter(|&other| {
-                let fits = facts[at].as_ref().zip(facts[other].as_ref()).is_some_and(|(a, b)| alike(a, b));
-                other != at && !found.contains_key(&other) && (alone || other == own) && fits
+                other != at && (alone || other == own) && !found.contains_key(&other) && fits(other)
             });
             for other in against.take(STRANGERS).collect::<Vec<_>>() {
                 let (Some(suspect), Some(reference)) = (of(at), of(other)) else { continue };

@@ -132,6 +132,17 @@ pub(super) fn log10_tail(z: f64) -> f64 {
     (-z * z / 2.0 - (z * std::f64::consts::TAU.sqrt()).ln()) / std::f64::consts::LN_10
 }
 
+/// The mean of some numbers in standard errors.
+pub(super) fn score(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    if n < 2.0 {
+        return 0.0;
+    }
+    let mean = values.iter().sum::<f64>() / n;
+    let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +183,12 @@ mod tests {
         assert!(probe(&original).score(&probe(&copy)).unwrap() > 20.0);
         assert!((log10_tail(3.0) - 0.001_349_9f64.log10()).abs() < 1e-3);
         assert!((log10_tail(6.0) - 9.866e-10f64.log10()).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_score_is_the_mean_over_its_standard_error() {
+        assert_eq!(score(&[1.0, 3.0]), 2.0);
+        assert_eq!(score(&[1.0]), 0.0);
+        assert_eq!(score(&[2.0, 2.0]), 0.0);
     }
 }

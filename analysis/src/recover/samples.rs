@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::measured::Measured;
+use super::{measured::Measured, probe::score};
 
 /// Spacings of numbers by which models must be apart where a rounding counts: nearer ones fall on the same few numbers.
 const CLEAR: f32 = 3.0;
@@ -160,17 +160,6 @@ fn tail(values: &[f32]) -> f64 {
     (moment(4) / moment(2).powi(2)).ln()
 }
 
-/// The mean of some numbers in standard errors.
-pub(super) fn score(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    if n < 2.0 {
-        return 0.0;
-    }
-    let mean = values.iter().sum::<f64>() / n;
-    let spread = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
-}
-
 impl Inherited {
     /// Whether nothing speaks for its being held.
     pub(super) fn hardly(self) -> bool {
@@ -201,12 +190,5 @@ mod tests {
         assert!((tail(&uniform) - 1.8f64.ln()).abs() < 0.01, "{}", tail(&uniform));
         assert!(tail(&cubes) > tail(&uniform) + 0.5);
         assert!((tail(&scaled) - tail(&cubes)).abs() < 1e-3);
-    }
-
-    #[test]
-    fn a_score_is_the_mean_over_its_standard_error() {
-        assert_eq!(score(&[1.0, 3.0]), 2.0);
-        assert_eq!(score(&[1.0]), 0.0);
-        assert_eq!(score(&[2.0, 2.0]), 0.0);
     }
 }
