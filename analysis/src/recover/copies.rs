@@ -1,13 +1,17 @@
-//! Copies: the same values, the same in another number format, or rounded to a grid.
+//! Copies: the same values, the same in another number format, rounded to a grid, or with noise.
+
+use rayon::prelude::*;
 
 use super::{
     Subject,
     facts::Facts,
     family::Known,
     measured::Measured,
+    noise,
     report::Kind,
     samples::{Inherited, Samples},
 };
+use crate::Error;
 
 /// Between the flatness of a uniform difference (1.8, what rounding to a grid leaves) and of a normal one (2.8).
 const FLAT: f64 = 2.3;
@@ -20,6 +24,10 @@ const NOISE: f64 = 0.5;
 const FEWER_LEVELS: f64 = 2.0;
 /// Distinct values in a row as a share of those of the original, for codes of four bits and fewer.
 const FEW_LEVELS: f64 = 0.6;
+/// Most that rounding to a float with three bits after the leading one changes a value by, as a share, with a second
+/// rounding on top; and of how many elements that must hold. Training moves small values by more.
+const EIGHTH: f32 = 0.066;
+const BOUNDED: f64 = 0.995;
 
 /// A member that is a copy of another.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +50,10 @@ impl Copy {
 }
 
 /// Every member that is a copy, each of the nearest original.
-pub(super) fn copies(measured: &Measured, known: &Known<'_>) -> Vec<Copy> {
+///
+/// # Errors
+/// A read that fails.
+pub(super) fn copies(measured: &Measured, known: &Known<'_>) -> Result<Vec<Copy>, Error> {
     let mut found: Vec<Copy> = Vec::new();
     for child in 0..measured.members.len() {
         let of = |parent: usize| {
@@ -57,6 +68,11 @@ pub(super) fn copies(measured: &Measured, known: &Known<'_>) -> Vec<Copy> {
             found.push(copy);
         }
     }
+    let open: Vec<usize> = (0..measured.members.len())
+        .filter(|&one| !found.iter().any(|copy| [copy.child, copy.parent].contains(&one)))
+        .collect();
+    let noised = open.par_iter().map(|&child| noised(measured, child, known));
+    found.extend(noised.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten());
     // A copy of a copy is one of the original where that explains it as well.
     let is_copy = |member: usize| found.iter().any(|copy| copy.child == member);
     let settled = |copy: &Copy| {
@@ -71,7 +87,40 @@ pub(super) fn copies(measured: &Measured, known: &Known<'_>) -> Vec<Copy> {
         });
         direct.unwrap_or(*copy)
     };
-    found.iter().map(settled).collect()
+    Ok(found.iter().map(settled).collect())
+}
+
+/// Whether a member is the nearest other one with noise added: what noise adds lies between the copy and all others.
+fn noised(measured: &Measured, child: usize, known: &Known<'_>) -> Result<Option<Copy>, Error> {
+    let facts = |member: usize| known.facts[measured.members[member]].as_ref();
+    let others = (0..measured.members.len()).filter(|&other| other != child);
+    let apart = |&other: &usize| measured.apart(child, other);
+    let nearest = others.filter(|other| apart(other) > 0.0).min_by(|a, b| apart(a).total_cmp(&apart(b)));
+    let Some(parent) = nearest.filter(|&parent| known.sketches.is_none() && below(measured, (child, parent)))
+    else {
+        return Ok(None);
+    };
+    let (Some(own), Some(theirs)) = (facts(child), facts(parent)) else { return Ok(None) };
+    let source = |member: usize| &*known.subjects[measured.members[member]].source;
+    let spread = noise::spread((source(child), own), (source(parent), theirs))?;
+    Ok(spread.filter(|spread| spread.is_noise()).map(|spread| Copy {
+        child,
+        parent,
+        kind: Kind::Noised,
+        direction: 0.98,
+        score: spread.rows.max(spread.columns),
+    }))
+}
+
+/// Whether one member's matrices are another's to three bits after the leading one, whatever their scales.
+fn in_eighths(measured: &Measured, (child, parent): (usize, usize)) -> bool {
+    let (mut near, mut all) = (0_u64, 0_u64);
+    for part in measured.matrices().filter(|part| !part.samples.is_empty()) {
+        let pairs = part.samples[child].iter().zip(&part.samples[parent]);
+        near += pairs.filter(|(a, b)| (*a - *b).abs() <= EIGHTH * b.abs()).count() as u64;
+        all += part.samples[child].len() as u64;
+    }
+    all > 0 && near as f64 >= BOUNDED * all as f64
 }
 
 /// Whether `one` was rather trained from the copy `of`: what rounding adds lies between the copy and all others, a step
@@ -128,6 +177,13 @@ fn copy(
         let kind = if mine.precision < 7 { Kind::Quantized } else { Kind::Cast };
         return made(kind, 0.99, apart / rounding);
     }
+    let eighth = apart / measured.rounding(parent, 3);
+    if mine.levels < theirs.levels
+        && (0.3..ROUNDINGS).contains(&eighth)
+        && in_eighths(measured, (child, parent))
+    {
+        return made(Kind::Quantized, 0.98, eighth);
+    }
     let missing = |facts: &Facts| 1.0 - facts.levels;
     if missing(mine) < FEWER_LEVELS * missing(theirs).max(0.005) {
         return None;
@@ -139,7 +195,6 @@ fn copy(
     if contrast.chunks > 0 && flatness < FLAT && equal < 0.9 {
         return made(Kind::Quantized, 0.98, flatness);
     }
-    let eighth = apart / measured.rounding(parent, 3);
     let near = apart < 0.1 * measured.dot(parent, parent);
     if near && mine.levels < FEW_LEVELS * theirs.levels && (0.3..ROUNDINGS).contains(&eighth) {
         return made(Kind::Quantized, 0.98, eighth);

@@ -6,6 +6,7 @@ use super::{
     family::Known,
     measured::Measured,
     mixture::{Mixture, Proof},
+    noise,
     probe::{log10_tail, score},
     samples::Inherited,
 };
@@ -116,7 +117,29 @@ impl Edge<'_> {
             evidence.push(found);
             return Ok((Kind::Adapter, evidence));
         }
+        if let Some(found) = self.noise()? {
+            evidence.push(found);
+            return Ok((Kind::Noised, evidence));
+        }
         Ok((Kind::Finetune, evidence))
+    }
+
+    /// Evidence that nothing was learnt along the edge, only noise added.
+    fn noise(&self) -> Result<Option<Evidence>, Error> {
+        let (child, parent) = self.models();
+        let facts = (&self.known.facts[child], &self.known.facts[parent]);
+        let ((Some(own), Some(theirs)), None) = (facts, self.known.sketches) else { return Ok(None) };
+        let source = |model: usize| &*self.known.subjects[model].source;
+        let spread = noise::spread((source(child), own), (source(parent), theirs))?;
+        let told = spread.filter(|spread| spread.is_noise()).map(|spread| {
+            let said = format!(
+                "the step is normal noise: over {} matrices rows and columns moved as evenly as chance has it \
+                 ({:.2} and {:.2} of its variance, where training has 2 and more)",
+                spread.matrices, spread.rows, spread.columns
+            );
+            self.evidence(("white_noise", spread.rows.max(spread.columns)), said)
+        });
+        Ok(told)
     }
 
     /// Evidence that the two have their units, heads or residual stream in different orders, in which they were compared.
@@ -260,6 +283,12 @@ impl Edge<'_> {
             Kind::Cast if copy.score == 0.0 => {
                 "every value is the same, in a wider format than it needs".to_owned()
             }
+            Kind::Noised => {
+                format!(
+                    "the step is normal noise: rows and columns moved as evenly as chance has it ({:.2})",
+                    copy.score
+                )
+            }
             Kind::Permuted => "nearer than every other model, once it is put in order".to_owned(),
             Kind::Cast => {
                 format!("the parent rounded to fewer bits: {:.2} of one rounding apart", copy.score)
@@ -269,7 +298,8 @@ impl Edge<'_> {
                 copy.score
             ),
         };
-        self.evidence(("grid", copy.score), said)
+        let method = if copy.kind == Kind::Noised { "white_noise" } else { "grid" };
+        self.evidence((method, copy.score), said)
     }
 
     /// That the child took over what its parent has beside the models it was made of.

@@ -7,6 +7,7 @@ use super::{
     measured::Measured,
     mixture::{Mixture, Proof},
     samples::Samples,
+    trimmed,
 };
 
 /// Models tried as the base and as parents: those nearest to the child.
@@ -36,6 +37,15 @@ const NEEDED: f64 = 0.04;
 const MIXED: std::ops::Range<f64> = 0.03..0.97;
 /// Share of the matrices that are so.
 const MOSTLY: f64 = 0.8;
+/// Share of a change that DELLA's chances move it by at most, as mergekit's own defaults and more do.
+const SPREAD: f32 = 0.25;
+/// With such a spread: share of the elements that must be explained, how much of that must be beyond what the changes of
+/// other elements explain, and the share that must be the base's in spite of large changes. A fine-tune has none of those.
+const SPREAD_EXPLAINED: f64 = 0.9;
+const BEYOND_CHANCE: f64 = 0.25;
+const UNCHANGED: f64 = 0.05;
+/// What guesses explain within which none is the better one.
+const TIED: f64 = 0.002;
 /// Difference of ratios that are one.
 const SAME: f32 = 0.05;
 
@@ -47,6 +57,8 @@ struct Guess {
     ratios: Vec<f32>,
     /// Relative weights of the mean that several parents' changes give; none where they add up.
     mean: Option<Vec<f32>>,
+    /// Share of itself that a change may be off by: DELLA divides each by its own chance to be kept.
+    spread: f32,
 }
 
 /// How well a guess fits.
@@ -56,6 +68,8 @@ struct Fit {
     taken: Vec<f64>,
     /// Whether each parent gave some elements of most matrices.
     mixed: bool,
+    /// Share of the elements that are the base's.
+    unchanged: f64,
 }
 
 /// What a guess explains, less what its parents explain by chance.
@@ -65,10 +79,18 @@ fn worth((guess, fit): &(Guess, Fit)) -> f64 {
 
 /// The merge that `child` is, if it is one of the elements of some `candidates`.
 pub(super) fn elected(
-    measured: &Measured,
-    samples: &Samples,
-    (child, candidates): (usize, &[usize]),
+    (measured, samples): (&Measured, &Samples),
+    child: usize,
+    (candidates, merges): (&[usize], &[Mixture]),
 ) -> Option<Mixture> {
+    let merged = |other: &usize| merges.iter().any(|merge| merge.child == *other);
+    let plain: Vec<usize> = candidates.iter().copied().filter(|other| !merged(other)).collect();
+    let of_plain = of((measured, samples), child, &plain);
+    // A merge of a merge is looked for only where there is no simpler one.
+    of_plain.or_else(|| of((measured, samples), child, candidates).filter(|_| plain.len() < candidates.len()))
+}
+
+fn of((measured, samples): (&Measured, &Samples), child: usize, candidates: &[usize]) -> Option<Mixture> {
     let mut near: Vec<usize> = candidates.iter().copied().filter(|&other| other != child).collect();
     let elements = Elements { samples, child };
     near.sort_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
@@ -83,12 +105,29 @@ pub(super) fn elected(
             .collect();
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
         found.truncate(PARENTS);
+        let weighed = trimmed::weights((measured, samples), (child, base), &near);
+        let weighed: Vec<_> = weighed
+            .into_iter()
+            .filter(|(_, weight)| *weight >= FIRST)
+            .map(|(parent, weight)| (0.0, weight, parent))
+            .collect();
         // In a mean all parents have one ratio; another belongs to a merge of some of them.
         let alike: Vec<_> = found.iter().copied().filter(|one| (one.1 - found[0].1).abs() < SAME).collect();
         let of_alike = (alike.len() < found.len()).then(|| elements.best(base, &alike)).flatten();
-        elements.best(base, &found).into_iter().chain(of_alike).max_by(|a, b| worth(a).total_cmp(&worth(b)))
+        let of_weighed = elements.best(base, &weighed);
+        elements
+            .best(base, &found)
+            .into_iter()
+            .chain(of_alike)
+            .chain(of_weighed)
+            .max_by(|a, b| worth(a).total_cmp(&worth(b)))
     });
-    let (guess, fit) = guesses.max_by(|a, b| worth(a).total_cmp(&worth(b)))?;
+    let guesses: Vec<(Guess, Fit)> = guesses.collect();
+    let most = guesses.iter().map(worth).fold(f64::NEG_INFINITY, f64::max);
+    // Of models that are nearly the same, the base is the one in the middle of the others.
+    let away = |base: usize| near.iter().map(|&other| measured.bits(base, other)).sum::<f64>();
+    let equal = guesses.into_iter().filter(|guess| worth(guess) > most - TIED);
+    let (guess, fit) = equal.min_by(|a, b| away(a.0.base).total_cmp(&away(b.0.base)))?;
     let parents = guess.parents.iter().zip(&guess.ratios).zip(&fit.taken);
     let parents = parents.map(|((&parent, ratio), taken)| (parent, f64::from(*ratio) * taken)).collect();
     let proof = Proof::Elements { base: guess.base, explained: fit.explained };
@@ -112,17 +151,29 @@ impl Elements<'_> {
                 parents: parents.iter().map(|(parent, _)| *parent).collect(),
                 ratios: parents.iter().map(|(_, ratio)| *ratio).collect(),
                 mean,
+                spread: 0.0,
             };
+            let spread = Guess { spread: SPREAD, ..guess(None) };
             let mut guesses = vec![guess(None)];
             if parents.iter().all(|(_, ratio)| (ratio - parents[0].1).abs() < SAME) {
                 guesses.push(guess(Some(vec![1.0; parents.len()])));
                 guesses.push(guess(Some(self.means(&guesses[0]))));
             }
             let fitted = guesses.into_iter().map(|guess| {
-                let fit = self.fit(&guess);
+                let fit = self.fit(&guess, 0);
                 (guess, fit)
             });
-            let (guess, fit) = fitted.max_by(|a, b| a.1.explained.total_cmp(&b.1.explained))?;
+            let (mut guess, mut fit) = fitted.max_by(|a, b| a.1.explained.total_cmp(&b.1.explained))?;
+            if fit.explained < EXPLAINED {
+                let of_spread = self.fit(&spread, 0);
+                let chance = || self.fit(&spread, 1).explained;
+                if of_spread.explained >= SPREAD_EXPLAINED
+                    && of_spread.unchanged >= UNCHANGED
+                    && of_spread.explained - chance() >= BEYOND_CHANCE
+                {
+                    (guess, fit) = (spread, of_spread);
+                }
+            }
             let without = (0..parents.len()).map(|at| {
                 let keep = |values: &[f32]| {
                     values.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, v)| *v).collect::<Vec<f32>>()
@@ -133,8 +184,9 @@ impl Elements<'_> {
                     parents: others.collect(),
                     ratios: keep(&guess.ratios),
                     mean: guess.mean.as_deref().map(keep),
+                    spread: guess.spread,
                 };
-                (self.fit(&fewer).explained, at)
+                (self.fit(&fewer, 0).explained, at)
             });
             let (least, at) = without.max_by(|a, b| a.0.total_cmp(&b.0))?;
             if fit.explained - least >= NEEDED {
@@ -189,16 +241,18 @@ impl Elements<'_> {
         guess.parents.iter().map(weight).collect()
     }
 
-    fn fit(&self, guess: &Guess) -> Fit {
+    /// How well a guess fits, with the child's changes of the elements so many behind: one behind, what chance explains.
+    fn fit(&self, guess: &Guess, behind: usize) -> Fit {
         let count = guess.parents.len();
         let (mut seen, mut explained, mut mixed, mut matrices) = (0u64, 0u64, 0u64, 0u64);
+        let mut unchanged = 0u64;
         let mut all = vec![(0u64, 0u64); count];
         let looked_at = if count > FEW { GLANCED_AT } else { LOOKED_AT };
         let stride = self.samples.values[self.child].len().div_ceil(looked_at).max(1);
         let mut start = 0;
         for &end in &self.samples.ends {
             let mut given = vec![(0u64, 0u64); count];
-            for at in (start..end).step_by(stride) {
+            for at in (start..end - behind).step_by(stride) {
                 let big = |parent: usize| self.seen(parent, guess.base, at);
                 let parents = guess.parents.iter().enumerate().filter(|(_, parent)| big(**parent));
                 let changed = parents.fold(0usize, |set, (bit, _)| set | (1 << bit));
@@ -206,8 +260,9 @@ impl Elements<'_> {
                     continue;
                 }
                 seen += 1;
-                let Some(set) = self.explain(guess, at) else { continue };
+                let Some(set) = self.explain(guess, (at, at + behind)) else { continue };
                 explained += 1;
+                unchanged += u64::from(set == 0);
                 for (bit, given) in given.iter_mut().enumerate().filter(|(bit, _)| changed >> bit & 1 == 1) {
                     given.0 += set as u64 >> bit & 1;
                     given.1 += 1;
@@ -226,26 +281,30 @@ impl Elements<'_> {
             explained: if (seen as usize) < ENOUGH { 0.0 } else { explained as f64 / seen as f64 },
             taken: all.into_iter().map(|(taken, of)| taken as f64 / of.max(1) as f64).collect(),
             mixed: matrices > 0 && mixed as f64 >= MOSTLY * matrices as f64,
+            unchanged: unchanged as f64 / seen.max(1) as f64,
         }
     }
 
-    /// The parents, as bits, whose changes give the child's element within its rounding.
-    fn explain(&self, guess: &Guess, at: usize) -> Option<usize> {
+    /// The parents, as bits, whose changes at the first element give the child's at the second within its rounding.
+    fn explain(&self, guess: &Guess, (at, child_at): (usize, usize)) -> Option<usize> {
         let base = self.samples.values[guess.base][at];
-        let own = self.samples.values[self.child][at];
-        let change = own - base;
+        let own = self.samples.values[self.child][child_at];
+        let change = own - self.samples.values[guess.base][child_at];
         let mut best: Option<(f32, usize)> = None;
         for set in 0..1usize << guess.parents.len() {
-            let (mut sum, mut weights) = (0.0f32, 0.0f32);
+            let (mut sum, mut weights, mut sizes) = (0.0f32, 0.0f32, 0.0f32);
             for (bit, &parent) in guess.parents.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1) {
                 let weight = guess.mean.as_ref().map_or(1.0, |mean| mean[bit]);
-                sum += weight * guess.ratios[bit] * (self.samples.values[parent][at] - base);
+                let term = weight * guess.ratios[bit] * (self.samples.values[parent][at] - base);
+                sum += term;
+                sizes += term.abs();
                 weights += weight;
             }
             if guess.mean.is_some() && set != 0 {
                 sum /= weights;
             }
-            let allowed = 0.75 * self.samples.spacing(self.child, own) + 0.01 * sum.abs();
+            let allowed =
+                0.75 * self.samples.spacing(self.child, own) + 0.01 * sum.abs() + guess.spread * sizes;
             let off = (change - sum).abs();
             if off <= allowed && best.is_none_or(|(least, _)| off < least) {
                 best = Some((off, set));

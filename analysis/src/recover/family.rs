@@ -42,6 +42,14 @@ const CLAIM: f64 = 0.7;
 /// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the
 /// former: siblings have steps in common.
 const CONTAINED: f64 = 0.85;
+/// Squared length of a step, as a share of that of the step after it, below which it is rather that of a sibling that was
+/// hardly trained: every step begins like it.
+const SLIGHT: f64 = 0.01;
+/// How often others hold the step between two models beyond once, or against it, where it tells which is above: steps
+/// from one model have something in common, and never lead back past it.
+const REPEATED: f64 = 0.25;
+/// Log-odds of a direction that this gives.
+const COMMON: f64 = 3.0;
 
 /// All that was learnt of the whole collection.
 pub(super) struct Known<'a> {
@@ -118,7 +126,7 @@ impl Structure<'_> {
         self.known.facts[self.measured.members[member]].as_ref()
     }
 
-    fn subject(&self, member: usize) -> &Subject {
+    pub(super) fn subject(&self, member: usize) -> &Subject {
         &self.known.subjects[self.measured.members[member]]
     }
 
@@ -129,7 +137,7 @@ impl Structure<'_> {
         let fixed: Vec<usize> =
             (0..all).filter(|&member| settled.contains(&measured.members[member])).collect();
         let is_fixed = |member: usize| settled.contains(&measured.members[member]);
-        let mut copies: Vec<Copy> = copies(measured, self.known);
+        let mut copies: Vec<Copy> = copies(measured, self.known)?;
         let originals: Vec<usize> =
             (0..all).filter(|&one| !copies.iter().any(|copy| copy.child == one)).collect();
         copies.retain(|copy| !is_fixed(copy.child));
@@ -150,8 +158,10 @@ impl Structure<'_> {
             .copied()
             .filter(|&one| !is_fixed(one) && !mixtures.iter().any(|mixture| mixture.child == one))
             .collect();
-        let elected = open.par_iter().filter_map(|&one| elected(measured, samples, (one, &alike(one))));
-        add(&mut mixtures, elected.collect());
+        let elected =
+            open.par_iter().filter_map(|&one| elected((measured, samples), one, (&alike(one), &mixtures)));
+        let elected: Vec<Mixture> = elected.collect();
+        add(&mut mixtures, elected);
         let mut core: Vec<usize> = originals
             .iter()
             .copied()
@@ -171,7 +181,7 @@ impl Structure<'_> {
             let pairs = core.iter().flat_map(|&from| core.iter().map(move |&to| (from, to)));
             let changes: Vec<(usize, usize)> =
                 pairs.filter(|&(from, to)| mixtures.iter().any(|merge| merge.changes(from, to))).collect();
-            rooted(&core, (&steps, &changes), burden, |i, j| self.cue(samples, (i, j))).parents
+            rooted(&core, (&steps, &changes), burden, |i, j| self.cue(samples, (i, j), &core)).parents
         } else {
             outward_of(&fixed, &steps)
         };
@@ -257,24 +267,22 @@ impl Structure<'_> {
     /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
     /// are siblings. Where units are in another order steps do not compare.
     fn lift(&self, edges: &mut [Step]) {
-        // What hangs on a model looks again once that has got another parent.
-        let mut left = edges.len() * edges.len();
-        let mut moved = true;
-        while moved {
-            moved = false;
-            for at in 0..edges.len() {
-                let (child, parent, _) = edges[at];
+        // From the root outwards, so that a model's own parent is settled before those below it look for theirs.
+        for at in 0..edges.len() {
+            let (child, mut parent, _) = edges[at];
+            for _ in 0..edges.len() {
                 let above = edges.iter().find(|edge| edge.0 == parent).map(|edge| edge.1);
-                let Some(above) = above.or_else(|| self.settled_above(parent)) else { continue };
+                let Some(above) = above.or_else(|| self.settled_above(parent)) else { break };
                 let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
                 let contained = !self.aligned(child, parent)
-                    || self.measured.contains(child, (parent, above)) >= CONTAINED;
-                if left > 0 && (fewer || !contained) {
-                    edges[at].1 = above;
-                    left -= 1;
-                    moved = true;
+                    || self.measured.contains(child, (parent, above)) >= CONTAINED
+                        && self.measured.apart(parent, above) >= SLIGHT * self.measured.apart(child, parent);
+                if !fewer && contained {
+                    break;
                 }
+                parent = above;
             }
+            edges[at].1 = parent;
         }
     }
 
@@ -289,8 +297,35 @@ impl Structure<'_> {
         relation.and_then(|relation| relation.units).is_none_or(|score| score >= edges::UNALIGNED)
     }
 
-    /// Log-odds that `a` is the parent of `b`, from the two alone.
-    fn cue(&self, samples: &Samples, (a, b): (usize, usize)) -> f64 {
+    /// 1 where the steps of other models from `a` begin with that to `b`, −1 where those from `b` begin with that to `a`, 0
+    /// where that cannot be told.
+    fn leads(&self, (a, b): (usize, usize), core: &[usize]) -> f64 {
+        let others = core.iter().filter(|&&other| ![a, b].contains(&other) && self.aligned(other, a));
+        let held = |&other: &usize| (self.measured.contains(other, (b, a)), self.measured.apart(other, a));
+        let mut held: Vec<(f64, f64)> = others.map(held).collect();
+        held.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let Some(&(middle, length)) = held.get(held.len() / 2) else { return 0.0 };
+        if middle > 1.0 + REPEATED {
+            return 1.0;
+        }
+        if middle < -REPEATED {
+            return -1.0;
+        }
+        // Steps at right angles to a slight one begin at the nearer end of it.
+        match self.measured.apart(a, b) < SLIGHT * length {
+            true => {
+                if middle < 0.5 {
+                    1.0
+                } else {
+                    -1.0
+                }
+            }
+            false => 0.0,
+        }
+    }
+
+    /// Log-odds that `a` is the parent of `b`, from the two, and how the others of the `core` lie to them.
+    fn cue(&self, samples: &Samples, (a, b): (usize, usize), core: &[usize]) -> f64 {
         let mut odds = GROWTH * (edges::growth(self.measured, (a, b)) / 3.0).clamp(-1.0, 1.0);
         odds += TAILS * (samples.shorter((a, b)) / 3.0).clamp(-1.0, 1.0);
         if let (Some(first), Some(second)) = (self.facts(a), self.facts(b)) {
@@ -301,6 +336,7 @@ impl Structure<'_> {
         if let (Some(first), Some(second)) = (self.subject(a).created, self.subject(b).created) {
             odds += AGE * (second - first).signum() as f64;
         }
+        odds += COMMON * self.leads((a, b), core);
         let claims = |one: usize, other: usize| {
             self.subject(one).claims.iter().any(|claim| super::names(&self.subject(other).id, claim))
         };

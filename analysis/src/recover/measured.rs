@@ -211,9 +211,11 @@ impl Measured {
         all
     }
 
-    /// Bits an element that tell one model once the other is known.
+    /// Bits an element that tell one model once the other is known, over all tensors: of models with the same matrices the
+    /// norms tell which is nearer.
     pub(super) fn bits(&self, i: usize, j: usize) -> f64 {
-        let all = self.contrast(i, j);
+        let mut all = Contrast::default();
+        self.parts.iter().for_each(|part| all.merge(&part.contrast(i, j)));
         all.bits / all.n.max(1) as f64
     }
 
@@ -231,7 +233,7 @@ impl Measured {
 
     /// How much of the step from `root` to `parent` is in `child`: the regression of its own step on that one.
     pub(super) fn contains(&self, child: usize, (parent, root): (usize, usize)) -> f64 {
-        let dot = |i, j| self.dot(i, j);
+        let dot = |i, j| self.parts.iter().map(|part| part.gram.dot(i, j)).sum::<f64>();
         let common = dot(child, parent) - dot(child, root) - dot(root, parent) + dot(root, root);
         let step = dot(parent, parent) - 2.0 * dot(parent, root) + dot(root, root);
         if step > 0.0 { common / step } else { 1.0 }

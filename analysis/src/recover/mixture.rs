@@ -103,7 +103,7 @@ impl Mixture {
 }
 
 /// What least squares leaves of `child` over `parents`, matrix by matrix.
-fn left(measured: &Measured, child: usize, parents: &[usize]) -> f64 {
+pub(super) fn left(measured: &Measured, child: usize, parents: &[usize]) -> f64 {
     measured.matrices().map(|part| fit(|i, j| part.gram.dot(i, j), child, parents).1).sum()
 }
 
@@ -212,12 +212,15 @@ fn sum(
     if residual > ROUNDINGS * floor {
         return (residual <= NEARLY * floor && weight >= MIDDLE).then_some(Err((most, residual / floor)));
     }
-    let nearest = set.iter().map(|&parent| measured.apart(child, parent)).fold(f64::INFINITY, f64::min);
+    let apart =
+        |set: &[usize]| set.iter().map(|&other| measured.apart(child, other)).fold(f64::INFINITY, f64::min);
+    let nearest = apart(&set);
+    // What is hardly more than a rounding away from a model is that model, whatever else adds up to it.
+    let alone = apart(near) <= ROUNDINGS * floor;
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
     // One of the models on a line through others is their mean: the one whose weight in the relation is largest.
     let middle =
         weight < MIDDLE || samples.rounded(child, &parents).is_some_and(|(own, best)| own > best + ROUNDED);
-    let alone = nearest <= ROUNDINGS * floor;
     let proof = Proof::Sum { roundings: residual / floor, residual: (residual / nearest).sqrt() };
     if alone || residual >= nearest || chosen(measured, child, &parents) {
         return None;

@@ -12,6 +12,7 @@ mod facts;
 mod family;
 mod measured;
 mod mixture;
+mod noise;
 mod orders;
 mod probe;
 mod reordered;
@@ -23,7 +24,10 @@ mod sketched_tests;
 mod stacked;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_merges;
 mod tree;
+mod trimmed;
 
 use std::sync::Arc;
 

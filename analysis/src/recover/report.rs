@@ -68,6 +68,8 @@ pub enum Kind {
     Extended,
     /// Hidden units in another order.
     Permuted,
+    /// Normal noise added to every matrix.
+    Noised,
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
             Self::Pruned => "pruned",
             Self::Extended => "extended",
             Self::Permuted => "permuted",
+            Self::Noised => "noised",
         }
     }
 
