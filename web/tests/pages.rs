@@ -259,7 +259,7 @@ async fn the_layers_of_a_pair_are_a_picture_and_a_table_that_say_the_same() {
     let alone = "href=\"/kinship?of=a%2Fb&of=c%2Fd&base=g%2Fh&measure=cosine&exact=true#layers\"";
     assert!(plain(&exact).contains(alone), "weights of the others are not read again");
     for page in [&chosen, &two] {
-        assert!(page.contains("<title>q, layer 3: 0.414 ± 0.006 in 1 tensor</title>"), "{page}");
+        assert!(page.contains("<title>q, layer 3: 0.41 ± 0.006 in 1 tensor</title>"), "{page}");
         assert!(page.contains("<title>norm, layer 3: n/a; a different shape</title>"));
         assert!(
             page.contains("<td class=\"num\">0.414 ± 0.006</td>")
@@ -314,6 +314,9 @@ async fn a_recipe_is_checked_and_read_into_the_form_without_being_started() {
     assert!(location.starts_with("/merges/new?method=ties&write=1&base=o%2Fb&model.0=o%2Fx"), "{location}");
     assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(told.contains("no place") && !told.contains("<script>"), "{told}");
+    let choice =
+        "<select class=\"short\" name=\"p.norm\"><option value=\"\">l1 (default)</option><option>l1</option>";
+    assert!(form.contains(choice), "{form}");
     let add =
         "method=ties&#38;base=o%2Fb&#38;p.weight.0=0.5&#38;model.0=o%2Fx&#38;model.1=o%2Fpartner#models";
     assert!(form.contains(add) && form.contains("0.120 ± 0.010"), "{form}");

@@ -78,6 +78,9 @@ pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &s
             value if value < 9.995 => format!("{:.0}%", 100.0 * value),
             _ => String::new(),
         };
+        let written = if grid.wide >= NUMBERS { percent(value(sum)) } else { String::new() };
+        // The words hold what stands in the cell, so that it can be called by that.
+        let told = if written.is_empty() { text.clone() } else { format!("{written} ({text})") };
         let narrowed = format!("{address}module={}&layer={}#tensors", encoded(own), encoded(place));
         map.cells.push(Cell {
             x,
@@ -89,13 +92,13 @@ pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &s
                 0.0 => "same".to_owned(),
                 value => heat::class(value / largest, 1.0, Distance::No),
             },
-            title: format!("{own}, layer {place}: {text} in {}", plural(sum.tensors, "tensor", "tensors")),
+            title: format!("{own}, layer {place}: {told} in {}", plural(sum.tensors, "tensor", "tensors")),
             href: if on { format!("{}#tensors", address.trim_end_matches(['?', '&'])) } else { narrowed },
             on,
             module: own.to_owned(),
             layer: place.to_owned(),
             value: text,
-            text: if grid.wide >= NUMBERS { percent(value(sum)) } else { String::new() },
+            text: written,
             middle: grid.middle((x, y)),
         });
     }
@@ -134,6 +137,7 @@ mod tests {
         let classes: Vec<(&str, &str, &str)> =
             map.cells.iter().map(|c| (c.module.as_str(), c.layer.as_str(), c.class.as_str())).collect();
         assert_eq!(classes, [("q", "0", "same"), ("q", "1", "heat-10"), ("up", "1", "heat-5")]);
+        assert_eq!(map.cells[1].title, "q, layer 1: 2.0% (0.0200) in 1 tensor");
         assert_eq!(map.cells[2].href, "/compare/a...b?module=up&layer=1#tensors");
         assert_eq!((map.cells[1].on, map.cells[1].href.as_str()), (true, "/compare/a...b#tensors"));
         assert_eq!(map.rows.len(), 2);

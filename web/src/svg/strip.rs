@@ -68,23 +68,26 @@ pub fn draw(strip: &Strip, distance: Distance) -> Drawn {
             size if size < 10.0 => format!("{value:.2}"),
             _ => format!("{value:.0}"),
         };
+        let text = cell.value.filter(|_| grid.wide >= NUMBERS).map(short).unwrap_or_default();
         drawn.cells.push(Cell {
             x,
             y,
             width: grid.wide,
             height: ROW,
             class,
-            title: title(cell),
+            title: title(cell, &text),
             href: format!("{compare}?module={}&layer={}#tensors", encoded(module), encoded(layer)),
             middle: grid.middle((x, y)),
-            text: cell.value.filter(|_| grid.wide >= NUMBERS).map(short).unwrap_or_default(),
+            text,
         });
     }
     drawn
 }
 
-fn title(cell: &StripCell) -> String {
-    let mut title = format!("{}, layer {}: {}", cell.module, cell.layer, cell.text());
+/// A cell in words; they hold what stands in it, so that it can be called by that.
+fn title(cell: &StripCell, written: &str) -> String {
+    let value = if written.is_empty() { cell.text() } else { written.to_owned() };
+    let mut title = format!("{}, layer {}: {value}", cell.module, cell.layer);
     if cell.error.is_some() {
         title = format!("{title} {}", cell.error_text());
     }
@@ -133,7 +136,7 @@ mod tests {
 
         let seen: Vec<_> = drawn.cells.iter().map(|c| (c.class.as_str(), c.text.as_str())).collect();
         assert_eq!(seen, [("heat-n5", "-0.50"), ("heat-2", "0.20"), ("none", "")]);
-        assert_eq!(drawn.cells[1].title, "q, layer 0: 0.200 ± 0.010 in 1 tensor");
+        assert_eq!(drawn.cells[1].title, "q, layer 0: 0.20 ± 0.010 in 1 tensor");
         assert_eq!(drawn.cells[2].title, "q, layer 1: n/a; a lacks it");
         assert_eq!(drawn.cells[0].href, "/compare/o/a...o/b?module=up&layer=1#tensors");
         assert!(drawn.cells[1].x < drawn.cells[2].x && drawn.cells[1].y < drawn.cells[0].y);
@@ -145,6 +148,7 @@ mod tests {
         let many = draw(&strip((0..80).map(|layer| cell("q", layer, Some(2.0))).collect()), Distance::Yes);
 
         assert!(many.cells.iter().all(|cell| cell.text.is_empty() && cell.class == "heat-0"));
+        assert_eq!(many.cells[0].title, "q, layer 0: 2.000 ± 0.010 in 1 tensor");
         assert_eq!((many.columns.len(), many.cells.len()), (20, 80));
         assert!(!many.hatched && !many.opposed);
     }

@@ -322,7 +322,14 @@ impl Source for Fake {
             kind: "number".into(),
             default: Some("1".into()),
             range: Some(format!("0 to 1{}", self.mark)),
+            choices: Vec::new(),
             per_model,
+        };
+        let norm = || ParamField {
+            kind: "choice".into(),
+            default: Some("l1".into()),
+            choices: vec!["l1".into(), format!("l2{}", self.mark)],
+            ..param("norm", false)
         };
         let method = |id: &str, name: &str, summary: &str| MethodCard {
             id: id.into(),
@@ -331,7 +338,7 @@ impl Source for Fake {
             reference: "https://arxiv.org/abs/2306.01708".into(),
             needs_base: id == "ties",
             models: "two models or more".into(),
-            params: vec![param("weight", true), param("density", true), param("lambda", false)],
+            params: vec![param("weight", true), param("density", true), param("lambda", false), norm()],
         };
         vec![
             method("linear", "Linear", "The weighted mean of all models."),

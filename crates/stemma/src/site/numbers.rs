@@ -53,6 +53,7 @@ pub fn methods() -> Vec<MethodCard> {
                         "flag" => default.as_f64().map(|flag| (flag != 0.0).to_string()),
                         _ => plain(default),
                     }),
+                    choices: choices(param),
                     range: words(param).or_else(|| {
                         let range = param.get("range")?;
                         Some(format!("usually {} to {}", range.get(0)?.as_f64()?, range.get(1)?.as_f64()?))
@@ -65,9 +66,14 @@ pub fn methods() -> Vec<MethodCard> {
 }
 
 /// The words of a choice.
+fn choices(param: &Value) -> Vec<String> {
+    let listed = param.get("choices").and_then(Value::as_array).into_iter().flatten();
+    listed.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The same in one line; none for a number.
 fn words(param: &Value) -> Option<String> {
-    let words: Vec<&str> = param.get("choices")?.as_array()?.iter().filter_map(Value::as_str).collect();
-    Some(words.join(" or "))
+    param.get("choices").map(|_| choices(param).join(" or "))
 }
 
 fn model_count(range: &Value) -> String {
