@@ -8,9 +8,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{models::find, seen::Seen};
 
-/// Relatives of each model that are looked at.
-const REACH: usize = 100_000;
-
 /// Two models.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +60,7 @@ pub async fn get_path(registry: Seen, query: web::Query<PathQuery>) -> Result<Ht
     let (from, to) = (find(&registry, &query.from).await?, find(&registry, &query.to).await?);
     let forest = registry.forests.current().await?;
     let mut view = PathView { from: from.name, to: to.name, meets: None, by: None, steps: Vec::new() };
-    if let Some(path) = forest.path_between(from.id, to.id, REACH) {
+    if let Some(path) = forest.path_between(from.id, to.id, registry.limits.traversal) {
         view.meets = path.steps.get(path.turn).map(|step| named(&forest, step.id));
         view.by = Some(match path.by {
             Toward::Ancestors => "ancestor",

@@ -32,7 +32,7 @@ const PAGES: [(&str, &str); 20] = [
         "/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&of=community/scribe-de-code&base=mandoc/scribe-v1&pair=mandoc/scribe-v1-de&pair=mandoc/scribe-v1-fr&threshold=0.35#layers",
     ),
     ("path", "/lineage?from=community/scribe-de-code&to=mandoc/scribe-v1-fr"),
-    ("compare", "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base"),
+    ("compare", "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base#changes"),
     (
         "merge",
         "/merges/new?method=ties&write=1&base=mandoc/scribe-v1&model.0=mandoc/scribe-v1-de&model.1=mandoc/scribe-v1-fr",

@@ -228,6 +228,16 @@ async fn a_number_of_the_matrix_leads_to_the_layers_of_its_pair() -> Result<()> 
 #[tokio::test]
 async fn the_path_between_two_models_is_a_form_away() -> Result<()> {
     let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+
+    browser.goto(server.url("/lineage")).await?;
+    fill(&browser, "from", "scribe-de-").await?;
+    let names = "return [...document.querySelectorAll('datalist option')].map(name => name.value)";
+    let deadline = Instant::now() + ENOUGH;
+    while browser.execute(names, vec![]).await?.convert::<Vec<String>>()? != ["community/scribe-de-code"] {
+        ensure!(Instant::now() < deadline, "the field offers no name");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
     browser.without_scripts().await?;
 
     browser.goto(server.url("/community/scribe-de-code/lineage")).await?;

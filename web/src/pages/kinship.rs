@@ -29,6 +29,9 @@ const ADDED: usize = 5;
 /// Models up to which the layers of a pair are shown below the matrix of all; those of more have a page for the two.
 const BESIDE: usize = 12;
 
+/// Models up to which every number is a link; more would make the page heavy.
+const LINKED: usize = 40;
+
 #[derive(Template)]
 #[template(path = "pages/kinship.html")]
 struct Page {
@@ -40,6 +43,8 @@ struct Page {
     /// Lines of the field of names.
     lines: usize,
     as_given: bool,
+    /// Whether numbers lead to the layers of their pairs.
+    linked: bool,
     /// The same in the other order.
     turned: String,
     dendrogram: Option<Dendrogram>,
@@ -144,6 +149,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         rows: Vec::new(),
         lines: query.names.len().clamp(4, 12),
         as_given,
+        linked: query.names.len() <= LINKED,
         turned: again(&KinshipQuery { as_given: !as_given, ..query.clone() }),
         dendrogram: None,
         threshold: None,
@@ -350,7 +356,8 @@ fn shades(report: &KinshipPage, query: &KinshipQuery, threshold: Option<f64>) ->
             .is_some_and(|[one, other]| (&a.0, &b.0) == (one, other) || (&b.0, &a.0) == (one, other))
     };
     let shade = |row: &Name, (column, cell): (&Name, &view::Cell)| {
-        let href = match row != column && report.models.len() > 2 && cell.value.is_some() {
+        let linked = (3..=LINKED).contains(&report.models.len());
+        let href = match row != column && linked && cell.value.is_some() {
             true => address_of_pair([row, column], query, threshold),
             false => String::new(),
         };
