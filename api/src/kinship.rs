@@ -1,7 +1,9 @@
 //! `GET /api/v1/kinship`: kinship of two or more models, exact or estimated.
 
+use std::{collections::BTreeMap, fmt::Write as _};
+
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use analysis::kinship::{MEASURES, Report};
+use analysis::kinship::{MEASURES, Matrix, PartReport, Report};
 use http::{Problem, Result};
 use jobs::{Access, KinshipQuery, Reading};
 use serde_json::json;
@@ -11,13 +13,14 @@ use crate::seen::Seen;
 /// Kinship of models against a base.
 ///
 /// `of` is repeated once a model (`models=a,b` also works). Cosine and Pearson compare weight deltas and need `base`.
-/// `measure` limits the answer to one measure; `format=csv` gives the matrix as CSV.
+/// `measure` limits the answer to one measure; `format=csv` gives the matrix as CSV, with `per_part` one line a part.
 #[utoipa::path(tag = "kinship",
     params(("of" = Vec<String>, Query, description = "models, two or more"), ("base" = Option<String>, Query),
         ("measure" = Option<String>, Query, description = "cosine, pearson or euclidean"),
         ("per_layer" = Option<bool>, Query, description = "also a matrix for every layer, in `layers`"),
         ("per_module" = Option<bool>, Query, description = "also a matrix for every kind of module (q, k, v, o, qkv, gate, up, down, norm, embed, head, …), in `modules`"),
         ("per_tensor" = Option<bool>, Query, description = "also a matrix for every tensor, in `tensors`; `tensors_more` counts those beyond the bound"),
+        ("per_part" = Option<bool>, Query, description = "of two models: also the values of every kind of module in every layer, in `parts`, with the tensors compared and left out, and why there is no value"),
         ("exact" = Option<bool>, Query, description = "true reads the weights; false estimates from sketches, with standard errors; without it, the stored sketches answer where every model has them and they cover 90 % of the weights, else the weights are read, and `exact` of the answer says which"),
         ("parity" = Option<String>, Query, description = "reference: the cosine without its sign; reference_split: also the mean of the values of the tensors, weighted by their elements"),
         ("format" = Option<String>, Query, description = "json or csv")),
@@ -25,15 +28,19 @@ use crate::seen::Seen;
 #[get("/api/v1/kinship")]
 pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let Asked { query, measure, parts, csv } = asked(&request)?;
+    let by_part = parts.contains(&"parts");
+    if by_part && query.models.len() != 2 {
+        let given = query.models.len();
+        return Err(Problem::bad_request(format!("`per_part` takes two models, {given} given")));
+    }
     let mut report = jobs::kinship(&registry, query).await?;
     if csv {
         let word = measure.as_deref().unwrap_or("cosine");
-        return Ok(HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(to_csv(&report, word)));
+        let text = if by_part { parts_as_csv(&report.parts, word) } else { to_csv(&report, word) };
+        return Ok(HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(text));
     }
     if let Some(word) = &measure {
-        report.matrices.retain(|id, _| id == word);
-        report.mean.retain(|id, _| id == word);
-        report.standard_errors.retain(|id, _| id == word);
+        keep(&mut report, word);
     }
     let mut body = json!(report);
     if let Some(fields) = body.as_object_mut() {
@@ -45,8 +52,31 @@ pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpRes
 }
 
 /// Parameters that ask for parts of the models, and the fields they ask for.
-const PARTS: [(&str, &[&str]); 3] =
-    [("per_layer", &["layers"]), ("per_module", &["modules"]), ("per_tensor", &["tensors", "tensors_more"])];
+const PARTS: [(&str, &[&str]); 4] = [
+    ("per_layer", &["layers"]),
+    ("per_module", &["modules"]),
+    ("per_part", &["parts"]),
+    ("per_tensor", &["tensors", "tensors_more"]),
+];
+
+/// Drops every measure but one.
+fn keep(report: &mut Report, measure: &str) {
+    fn only<T>(held: &mut BTreeMap<String, T>, measure: &str) {
+        held.retain(|id, _| id == measure);
+    }
+    let layers = report.layers.iter_mut().map(|layer| &mut layer.matrices);
+    let modules = report.modules.iter_mut().map(|module| &mut module.matrices);
+    let tensors = report.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
+    let whole = [&mut report.matrices, &mut report.standard_errors];
+    let matrices: &mut dyn Iterator<Item = &mut BTreeMap<String, Matrix>> =
+        &mut layers.chain(modules).chain(tensors).chain(whole);
+    matrices.for_each(|matrices| only(matrices, measure));
+    only(&mut report.mean, measure);
+    for part in &mut report.parts {
+        only(&mut part.values, measure);
+        only(&mut part.standard_errors, measure);
+    }
+}
 
 /// A question as the query string puts it.
 struct Asked {
@@ -92,8 +122,8 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
             other => {
                 let Some((_, fields)) = PARTS.iter().find(|(parameter, _)| *parameter == other) else {
                     return Err(Problem::bad_request(format!(
-                        "unknown parameter `{other}`; use of, base, measure, per_layer, per_module, per_tensor, \
-                         exact, parity, format"
+                        "unknown parameter `{other}`; use of, base, measure, per_layer, per_module, per_part, \
+                         per_tensor, exact, parity, format"
                     )));
                 };
                 if value != "false" {
@@ -119,6 +149,22 @@ fn to_csv(report: &Report, measure: &str) -> String {
                 row.iter().map(|v| v.map(|v| v.to_string()).unwrap_or_default()).collect();
             out.push_str(&format!("{name},{}\n", cells.join(",")));
         }
+    }
+    out
+}
+
+fn parts_as_csv(parts: &[PartReport], measure: &str) -> String {
+    let mut out = format!("module,layer,{measure},standard_error,tensors,elements,left_out,reason\n");
+    let number = |held: &BTreeMap<String, Option<f64>>| {
+        held.get(measure).copied().flatten().map(|n| n.to_string()).unwrap_or_default()
+    };
+    for part in parts {
+        let (layer, reason) =
+            (part.layer.label(), part.reason.as_deref().unwrap_or_default().replace('"', "\"\""));
+        let (value, error) = (number(&part.values), number(&part.standard_errors));
+        let (module, tensors, elements, left_out) = (part.module, part.tensors, part.elements, part.left_out);
+        let _ =
+            writeln!(out, "{module},{layer},{value},{error},{tensors},{elements},{left_out},\"{reason}\"");
     }
     out
 }

@@ -19,6 +19,7 @@ mod merges;
 mod models;
 mod nowhere;
 mod openapi;
+mod path;
 mod people;
 mod relatives;
 mod relay;
@@ -75,6 +76,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(sparql::ask_in_body)
         .service(children::get_children)
         .service(lineage::list_families)
+        .service(path::get_path)
         .service(relatives::get_relatives)
         .service(suggestions::get_suggestions)
         .service(reports::get_licence)

@@ -39,6 +39,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::sparql::ask_in_body,
         crate::children::get_children,
         crate::lineage::list_families,
+        crate::path::get_path,
         crate::kinship::get_kinship,
         crate::relatives::get_relatives,
         crate::suggestions::get_suggestions,

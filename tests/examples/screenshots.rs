@@ -12,7 +12,7 @@ use stemma_tests::{Browser, client, stemma, steps::job_ended};
 use tempfile::TempDir;
 
 /// The name of a picture and the page it shows; `{job}` and `{advisory}` are those made for it.
-const PAGES: [(&str, &str); 18] = [
+const PAGES: [(&str, &str); 20] = [
     ("home", "/"),
     ("search", "/search?search=qwen&relation=finetune"),
     ("model", "/community/scribe-de-code"),
@@ -25,9 +25,14 @@ const PAGES: [(&str, &str); 18] = [
     ("atlas", "/atlas"),
     (
         "kinship",
-        "/kinship?of=mandoc/scribe-v1.1&of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&of=community/scribe-de-code&of=community/mystery-de&of=papyrus/reed-v1&base=mandoc/scribe-v1",
+        "/kinship?of=mandoc/scribe-v1.1&of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&of=community/scribe-de-code&of=community/mystery-de&of=papyrus/reed-v1&base=mandoc/scribe-v1#matrix",
     ),
-    ("compare", "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base"),
+    (
+        "layers",
+        "/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&of=community/scribe-de-code&base=mandoc/scribe-v1&pair=mandoc/scribe-v1-de&pair=mandoc/scribe-v1-fr&threshold=0.35#layers",
+    ),
+    ("path", "/lineage?from=community/scribe-de-code&to=mandoc/scribe-v1-fr"),
+    ("compare", "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base#changes"),
     (
         "merge",
         "/merges/new?method=ties&write=1&base=mandoc/scribe-v1&model.0=mandoc/scribe-v1-de&model.1=mandoc/scribe-v1-fr",

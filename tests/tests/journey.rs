@@ -88,6 +88,7 @@ async fn weights_go_in_and_kinship_transfers_and_merges_come_out() -> Result<()>
         }
         kinship_is_the_known_one(&client, &server).await?;
         kinship_has_parts_and_other_definitions(&client, &server).await?;
+        the_path_between_two_models_goes_by_their_common_ancestor(&client, &server).await?;
         relatives_are_found_by_their_weights(&client, &server).await?;
         a_transfer_is_registered_with_its_parents(&client, &server, &zoo).await?;
         a_merge_of_two_is_registered(&client, &server).await?;
@@ -130,10 +131,46 @@ async fn kinship_has_parts_and_other_definitions(client: &Client, server: &Serve
     ensure!(modules == ["embed", "q", "k", "v", "o", "gate", "up", "down", "norm", "head"], "{modules:?}");
     ensure!(report["coverage"]["vocabulary"][0]["rule"] == "same_tokens", "{report}");
 
+    let parts = get(client, server, &format!("{path}&per_part=true&measure=cosine")).await?;
+    let parts = parts["parts"].as_array().context("no parts")?;
+    ensure!(parts.len() == 8 * 4 + 3 && parts.iter().all(|part| part["left_out"] == 0), "{parts:?}");
+    let csv =
+        client.get(server.url(&format!("{path}&per_part=true&format=csv"))).send().await?.text().await?;
+    let line = format!("embed,embed,{},,1,", parts[0]["values"]["cosine"]);
+    ensure!(
+        csv.lines().count() == 36 && csv.lines().nth(1).is_some_and(|told| told.starts_with(&line)),
+        "{csv}"
+    );
+    let three = format!("{path}&of=mandoc/scribe-v1-fr&per_part=true");
+    ensure!(client.get(server.url(&three)).send().await?.status() == 400, "parts are of two models");
+
     let unsigned = get(client, server, &format!("{path}&parity=reference")).await?;
     ensure!(rounded(&report) < 0.0 && rounded(&unsigned) == -rounded(&report), "{unsigned}");
     let answer = client.get(server.url(&format!("{path}&parity=cs"))).send().await?;
     ensure!(answer.status() == 400, "{}", answer.status());
+    Ok(())
+}
+
+async fn the_path_between_two_models_goes_by_their_common_ancestor(
+    client: &Client,
+    server: &Server,
+) -> Result<()> {
+    let path =
+        get(client, server, "/api/v1/path?from=community/scribe-de-code&to=mandoc/scribe-v1-fr").await?;
+    let names: Vec<&str> =
+        path["steps"].as_array().into_iter().flatten().filter_map(|step| step["name"].as_str()).collect();
+    ensure!(
+        names
+            == ["community/scribe-de-code", "mandoc/scribe-v1-de", "mandoc/scribe-v1", "mandoc/scribe-v1-fr"],
+        "{path}"
+    );
+    ensure!(path["meets"] == "mandoc/scribe-v1" && path["by"] == "ancestor", "{path}");
+    ensure!(path["steps"][3]["edge"]["child"] == "mandoc/scribe-v1-fr", "{path}");
+    let by_child = get(client, server, "/api/v1/path?from=papyrus/reed-v1&to=mandoc/scribe-v1").await?;
+    ensure!(by_child["meets"] == "community/mystery-de" && by_child["by"] == "descendant", "{by_child}");
+    ensure!(by_child["steps"][1]["edge"]["proposed"] == true, "only the weights say so: {by_child}");
+    let unknown = client.get(server.url("/api/v1/path?from=no/one&to=mandoc/scribe-v1")).send().await?;
+    ensure!(unknown.status() == 404, "{}", unknown.status());
     Ok(())
 }
 

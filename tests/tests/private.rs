@@ -102,6 +102,8 @@ async fn nobody_but_members_hears_of_a_private_model_on_any_address() -> Result<
             .chain(["/api/v1/models/mandoc/scribe-v1/lineage?format=dot", "/api/v1/models/mandoc/scribe-v1"])
             .chain(["/api/v1/models/mandoc/scribe-v1/merge-suggestions?base=mandoc/scribe-v1"])
             .chain(["/api/v1/typeahead?q=scribe", "/api/v1/models?facets=true", "/models?search=scribe"])
+            .chain(["/lineage?from=mandoc/scribe-v1&to=community/scribe-de-code"])
+            .chain(["/api/v1/path?from=mandoc/scribe-v1&to=community/scribe-de-code"])
             .chain(["/api/v1/reports/names", "/api/v1/reports/families", "/api/v1/reports/licences"])
             .chain(["/api/models?filter=base_model:mandoc/scribe-v1", "/api/models?search=scribe&full=true"])
             .map(|path| (path.to_owned(), false));

@@ -14,6 +14,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/search", web::get().to(pages::models::list))
         .route("/search/suggest", web::get().to(pages::models::suggest))
         .route("/atlas", web::get().to(pages::atlas::show))
+        .route("/lineage", web::get().to(pages::path::show))
         .route("/families", web::get().to(pages::families::list))
         .service(
             web::resource("/advisories")

@@ -9,8 +9,8 @@ use crate::view::{
     AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
     ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
     HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck,
-    MethodCard, ModelPage, Name, Narrowing, Partners, RecipeForm, ReportAnswer, ReportCard, RevisionsPage,
-    SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
+    MethodCard, ModelPage, Name, Narrowing, Partners, PathPage, RecipeForm, ReportAnswer, ReportCard,
+    RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -91,6 +91,8 @@ pub trait Source: Send + Sync + 'static {
     async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>>;
     /// The tree around one model.
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>>;
+    /// How two models are related.
+    async fn path(&self, pair: (&str, &str)) -> Result<PathPage>;
     /// Families, largest first.
     async fn families(&self) -> Result<Vec<FamilyRow>>;
     /// The children of one model.

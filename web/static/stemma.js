@@ -55,6 +55,35 @@ if (job) {
   events.addEventListener("progress", read);
 }
 
+// A threshold can be slid above the matrix: pairs beyond it turn faint at once, the rest follows when the form is sent.
+const threshold = document.querySelector("[data-threshold]");
+const matrix = document.querySelector("[data-matrix]");
+if (threshold && matrix) {
+  const far = threshold.min === "0";
+  const label = document.createElement("label");
+  const slider = document.createElement("input");
+  const step = (threshold.max - threshold.min) / 200;
+  Object.assign(slider, { type: "range", min: threshold.min, max: threshold.max, step });
+  slider.value = threshold.value || (far ? threshold.max : threshold.min);
+  label.className = "slide";
+  label.append("Threshold", slider);
+  const fade = () => {
+    const limit = parseFloat(threshold.value);
+    for (const cell of matrix.querySelectorAll("td")) {
+      const value = parseFloat(cell.textContent);
+      cell.classList.toggle("beyond", far ? value > limit : value < limit);
+    }
+  };
+  slider.addEventListener("input", () => {
+    threshold.value = Number(Number(slider.value).toPrecision(3));
+    fade();
+  });
+  threshold.addEventListener("input", () => {
+    slider.value = threshold.value;
+    fade();
+  });
+  matrix.before(label);
+}
 
 // The search box offers names while one types: arrows choose, Enter goes there, Escape closes the list.
 for (const box of document.querySelectorAll("input[data-suggest]")) {
@@ -100,6 +129,26 @@ for (const box of document.querySelectorAll("input[data-suggest]")) {
       event.preventDefault();
       take(options()[chosen]);
     }
+  });
+}
+
+// Fields that take the name of a model offer names while one types.
+for (const [at, field] of document.querySelectorAll("input[data-names]").entries()) {
+  const list = document.createElement("datalist");
+  list.id = `names-${at}`;
+  field.setAttribute("list", list.id);
+  field.after(list);
+  let wait;
+  field.addEventListener("input", () => {
+    clearTimeout(wait);
+    const text = field.value.trim();
+    if (text.length < 2) return;
+    wait = setTimeout(async () => {
+      const answer = await fetch(`/search/suggest?search=${encodeURIComponent(text)}`);
+      if (!answer.ok) return;
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelectorAll("[data-name]");
+      list.replaceChildren(...[...found].map((name) => new Option("", name.dataset.name)));
+    }, 150);
   });
 }
 

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 51] = [
+const PAGES: [&str; 58] = [
     "/about",
     "/settings",
     "/advisories",
@@ -55,7 +55,14 @@ const PAGES: [&str; 51] = [
     "/org/name/children?relation=merge&search=%3Cscript%3E&cursor=1.2",
     "/gpt2/children?relation=adapter",
     "/kinship",
+    "/kinship?of=a/%3Cscript%3E",
+    "/kinship?of=a/b&of=c/d&of=e/f&of=g/h&base=i/j&threshold=0.5",
+    "/kinship?of=a/b&of=c/d&threshold=%3Cscript%3E",
+    "/lineage",
+    "/lineage?from=a/b&to=%3Cscript%3E",
+    "/lineage?from=a/b&to=o/stranger",
     "/kinship?of=a/b&of=c/d&of=e/f&base=g/h&measure=euclidean",
+    "/kinship?of=a/b&of=c/d&of=e/f&base=g/h&pair=c/d&pair=%3Cscript%3E",
     "/compare",
     "/compare/a/b...c/d",
     "/compare/a/b...c/d?sort=distance",
@@ -138,6 +145,7 @@ async fn what_does_not_exist_is_a_page_too() {
         "/no/model",
         "/no/model/lineage?size=1b-4b",
         "/no/model/icicle",
+        "/lineage?from=no/model&to=a/b",
         "/no/model/children",
         "/reports/none",
         "/jobs/none",
@@ -183,6 +191,88 @@ async fn an_estimate_shows_its_error_and_leads_to_the_exact_numbers() {
 }
 
 #[actix_web::test]
+async fn a_threshold_parts_the_pairs_and_the_groups() {
+    let four = "/kinship?of=a%2Fb&of=c%2Fd&of=e%2Ff&of=g%2Fh&base=i%2Fj&measure=cosine";
+
+    let (_, _, apart) = get(&format!("{four}&threshold=0.7")).await;
+    let (_, _, together) = get(&format!("{four}&threshold=0.1")).await;
+
+    assert!(apart.contains("3 of 6 pairs within the threshold of 0.7"), "{apart}");
+    assert!(apart.contains(" beyond") && !apart.contains("On average within it"));
+    assert!(together.contains("5 of 6 pairs") && together.contains("On average within it"), "{together}");
+    assert!(together.contains("threshold=0.1#layers"), "links keep it");
+}
+
+#[actix_web::test]
+async fn the_nearest_of_a_model_are_added_and_a_base_is_offered_where_one_is_needed() {
+    let (status, location, _) = get("/kinship?of=a%2Fb&base=o%2Fc&threshold=0.5&add=5").await;
+    let (_, _, one) = get("/kinship?of=a%2Fb").await;
+    let (_, _, two) = get("/kinship?of=a%2Fb&of=c%2Fd").await;
+
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let added =
+        "/kinship?of=a%2Fb&of=NousResearch%2FHermes-3-Llama-3.1-8B&of=org%2Fseen-only-by-name&base=o%2Fc";
+    assert!(location.starts_with(added) && location.ends_with("&threshold=0.5"), "{location}");
+    assert!(one.contains("Add the five nearest of a/b") && !one.contains("role=\"alert\""), "{one}");
+    assert!(two.contains("Take away org/root"), "{two}");
+    let (_, _, part) = get("/kinship?of=a%2Fb&of=c%2Fd&of=o%2Fonly-a-name&base=o%2Fc").await;
+    let data = "/api/v1/kinship?of=a%2Fb&of=c%2Fd&base=o%2Fc&measure=cosine&format=csv";
+    assert!(part.replace("&#38;", "&").contains(data), "the data are of those that can be compared: {part}");
+}
+
+#[actix_web::test]
+async fn a_path_is_a_tree_with_both_ends_marked_and_a_list_of_steps() {
+    let (_, _, path) = get("/lineage?from=a/b&to=c/d").await;
+    let (_, _, none) = get("/lineage?from=a/b&to=o/stranger").await;
+
+    assert_eq!(path.matches(" focus").count(), 2, "{path}");
+    assert!(
+        path.contains("is a fine-tune of") && path.contains("of=a%2Fb&#38;of=c%2Fd&#38;base=o%2Froot"),
+        "{path}"
+    );
+    assert!(path.contains("7 models in the middle"));
+    assert!(none.contains("No path between them is known") && !none.contains("Step by step"));
+}
+
+#[actix_web::test]
+async fn a_model_is_cited_at_its_revision_and_shows_what_its_card_claims() {
+    let (_, _, page) = get("/org/a_model").await;
+
+    let url = format!("/org/a_model/tree/sha256%3A{}}}", "3f9a".repeat(16));
+    assert!(page.contains("@misc{org-a-model,") && page.contains("title = {org/a\\_model}"), "{page}");
+    assert!(page.contains("year = {2024}") && page.contains(&url), "{page}");
+    assert!(page.contains("59.98") && page.contains("nothing was measured here"));
+}
+
+#[actix_web::test]
+async fn the_layers_of_a_pair_are_a_picture_and_a_table_that_say_the_same() {
+    let three = "/kinship?of=a%2Fb&of=c%2Fd&of=e%2Ff&base=g%2Fh&measure=cosine";
+
+    let (_, _, matrix) = get(three).await;
+    let (_, _, chosen) = get(&format!("{three}&pair=a%2Fb&pair=c%2Fd")).await;
+    let (_, _, exact) = get(&format!("{three}&exact=true")).await;
+    let (_, _, two) = get("/kinship?of=a%2Fb&of=c%2Fd&base=g%2Fh").await;
+
+    let plain = |page: &str| page.replace("&#38;", "&").replace("&amp;", "&");
+    assert!(!matrix.contains("id=\"layers\""), "no pair is chosen");
+    assert!(plain(&matrix).contains(&format!("href=\"{three}&pair=a%2Fb&pair=c%2Fd#layers\"")), "{matrix}");
+    let alone = "href=\"/kinship?of=a%2Fb&of=c%2Fd&base=g%2Fh&measure=cosine&exact=true#layers\"";
+    assert!(plain(&exact).contains(alone), "weights of the others are not read again");
+    for page in [&chosen, &two] {
+        assert!(page.contains("<title>q, layer 3: 0.41 ± 0.006 in 1 tensor</title>"), "{page}");
+        assert!(page.contains("<title>norm, layer 3: n/a; a different shape</title>"));
+        assert!(
+            page.contains("<td class=\"num\">0.414 ± 0.006</td>")
+                && page.contains("1 left out: a different shape")
+        );
+        assert!(plain(page).contains("/compare/a/b...c/d?module=up&layer=3#tensors"));
+        assert!(plain(page).contains("measure=cosine&per_part=true&format=csv"));
+    }
+    assert!(chosen.contains(" on\"") && chosen.contains("Read the weights of the two"));
+    assert!(!two.contains("Read the weights of the two"), "the page says it once");
+}
+
+#[actix_web::test]
 async fn slow_measurements_lead_to_their_job() {
     let (status, location, _) = get("/kinship?of=slow/one&of=a/b").await;
     assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/jobs/01JOB"));
@@ -224,6 +314,9 @@ async fn a_recipe_is_checked_and_read_into_the_form_without_being_started() {
     assert!(location.starts_with("/merges/new?method=ties&write=1&base=o%2Fb&model.0=o%2Fx"), "{location}");
     assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(told.contains("no place") && !told.contains("<script>"), "{told}");
+    let choice =
+        "<select class=\"short\" name=\"p.norm\"><option value=\"\">l1 (default)</option><option>l1</option>";
+    assert!(form.contains(choice), "{form}");
     let add =
         "method=ties&#38;base=o%2Fb&#38;p.weight.0=0.5&#38;model.0=o%2Fx&#38;model.1=o%2Fpartner#models";
     assert!(form.contains(add) && form.contains("0.120 ± 0.010"), "{form}");
@@ -331,6 +424,12 @@ async fn a_job_that_failed_is_asked_for_again_by_its_button() {
     let (again, location, _) = ask("", post("failed")).await;
     let (unknown, ..) = ask("", post("none")).await;
 
+    assert!(
+        page.contains("It failed while writing tensors.") && page.contains("/docs/errors#truncated"),
+        "{page}"
+    );
+    let meaning = http::CODES.iter().find(|code| code.code == "truncated").unwrap().meaning;
+    assert!(page.contains(meaning) && page.contains("<span class=\"org\">org/merged</span>"), "{page}");
     assert!(page.contains("Try again") && !get("/jobs/01JD8Z").await.2.contains("Try again"));
     assert_eq!((again, location.as_str()), (StatusCode::SEE_OTHER, "/jobs/01AGAIN"));
     assert_eq!(unknown, StatusCode::NOT_FOUND);

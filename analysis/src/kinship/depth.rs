@@ -8,6 +8,7 @@ use super::{Skipped, layer_number};
 pub(super) struct Depths {
     reference: Depth,
     models: Vec<Depth>,
+    tensors: Vec<Skipped>,
 }
 
 struct Depth {
@@ -21,6 +22,11 @@ impl Depth {
         let last = names.filter_map(layer_number).max();
         Self { label: label.to_owned(), layers: last.map_or(0, |last| last.saturating_add(1)), left_out: 0 }
     }
+
+    fn told(&self) -> String {
+        let layers = if self.layers == 1 { "layer" } else { "layers" };
+        format!("`{}` has {} {layers}", self.label, self.layers)
+    }
 }
 
 impl Depths {
@@ -29,18 +35,19 @@ impl Depths {
         reference: (&str, N),
         models: impl Iterator<Item = (&'a str, N)>,
     ) -> Self {
-        Self { reference: Depth::of(reference), models: models.map(Depth::of).collect() }
+        Self { reference: Depth::of(reference), models: models.map(Depth::of).collect(), tensors: Vec::new() }
     }
 
     /// Whether a tensor of the reference lies in a layer that a model does not have.
     pub(super) fn cut(&mut self, name: &str) -> bool {
         let Some(number) = layer_number(name) else { return false };
-        let mut cut = false;
+        let mut first = None;
         for model in self.models.iter_mut().filter(|model| model.layers <= number) {
             model.left_out += 1;
-            cut = true;
+            first.get_or_insert_with(|| model.told());
         }
-        cut
+        self.tensors.extend(first.clone().map(|reason| Skipped { tensor: name.to_owned(), reason }));
+        first.is_some()
     }
 
     /// Whether a tensor of the model at `at` lies in a layer that the reference does not have.
@@ -48,8 +55,14 @@ impl Depths {
         let beyond = layer_number(name).is_some_and(|number| number >= self.reference.layers);
         if let (true, Some(model)) = (beyond, self.models.get_mut(at)) {
             model.left_out += 1;
+            self.tensors.push(Skipped { tensor: name.to_owned(), reason: self.reference.told() });
         }
         beyond
+    }
+
+    /// The tensors that were left out, one by one.
+    pub(super) fn tensors(&self) -> &[Skipped] {
+        &self.tensors
     }
 
     /// One line a model.

@@ -1,5 +1,7 @@
 //! Which part of a network a tensor belongs to, told from its name.
 
+use serde::{Serialize, Serializer};
+
 use super::Module;
 
 /// A group of tensors, in reading order: embedding, layers, final norm, head, the rest.
@@ -35,6 +37,12 @@ impl Layer {
             Self::Head => "head".into(),
             Self::Other => "other".into(),
         }
+    }
+}
+
+impl Serialize for Layer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.label())
     }
 }
 

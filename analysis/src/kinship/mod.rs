@@ -12,6 +12,7 @@ mod nearest_tests;
 mod overlap;
 mod pairing;
 mod parity;
+mod parts;
 #[cfg(test)]
 mod parts_tests;
 mod report;
@@ -28,7 +29,7 @@ use kernels::device::Device;
 use weights::{TensorInfo, TensorSource, Vocabulary};
 
 use crate::{Error, Progress};
-use report::Tally;
+use report::{Tally, TensorSums};
 use sums::{Operands, each_tensor};
 
 pub use closeness::Closeness;
@@ -39,6 +40,7 @@ pub use modules::Module;
 pub use nearest::{Indexed, Near, Nearest, SignatureIndex};
 pub(crate) use pairing::pair;
 pub use parity::Parity;
+pub use parts::PartReport;
 pub use report::{
     Coverage, LayerReport, Matrix, ModuleReport, Report, RowRule, Skipped, TensorReport, VocabularyRows,
 };
@@ -87,10 +89,18 @@ pub fn kinship_on(
     let mut skipped = std::mem::take(&mut paired.skipped);
     let mut tally = Tally::new(models.len(), base.map(|base| base.label.as_str()));
     let operands = Operands { models: &paired.models, reference: &paired.reference, device };
+    paired.left_out.iter().for_each(|left_out| tally.leave_out(left_out));
     each_tensor(&operands, &paired.shared(), progress, |tensor, sums| {
         match pairing::not_finite(models, reference, &sums) {
-            Some(reason) => skipped.push(Skipped { tensor: tensor.info.name.clone(), reason }),
-            None => tally.add(&tensor.info.name, &sums, sums.base_square()),
+            Some(reason) => {
+                let left_out = Skipped { tensor: tensor.info.name.clone(), reason };
+                tally.leave_out(&left_out);
+                skipped.push(left_out);
+            }
+            None => {
+                let base = sums.base_square();
+                tally.add(&tensor.info.name, &TensorSums { gram: &sums, base, spread: &[] });
+            }
         }
     })?;
     if tally.compared == 0 {

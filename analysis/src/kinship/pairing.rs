@@ -19,6 +19,8 @@ pub(crate) struct Paired {
     pub(crate) reference: Named,
     pub(crate) models: Vec<Named>,
     pub(crate) skipped: Vec<Skipped>,
+    /// The same, those of layers that a model lacks one by one.
+    pub(super) left_out: Vec<Skipped>,
     pub(crate) vocabulary: Vec<VocabularyRows>,
     pub(super) depth: BTreeMap<String, u64>,
     /// Where each paired tensor lies in the reference and in the models.
@@ -61,12 +63,14 @@ pub(crate) fn pair(models: &[Named], reference: &Named) -> Paired {
         }
     }
     skipped.extend(extra.into_iter().map(|(name, label)| only(name, label, &reference.label)));
+    let left_out = skipped.iter().chain(depths.tensors()).cloned().collect();
     skipped.splice(0..0, depths.skipped());
     let mut sides = matching.sides.iter().zip(&matching.rows).map(|(side, rows)| reordered(side, rows));
     Paired {
         reference: sides.next().unwrap_or_else(|| reference.clone()),
         models: sides.collect(),
         skipped,
+        left_out,
         vocabulary: matching.vocabulary,
         depth: depths.table(),
         places: matching.places,

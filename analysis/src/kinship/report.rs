@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use kernels::Gram;
 use serde::Serialize;
 
-use super::{LISTED, Layer, MEASURES, Measure, Module, Parity};
+use super::{
+    LISTED, Layer, MEASURES, Measure, Module, Parity,
+    parts::{PartReport, Parts},
+};
 
 /// A symmetric matrix in model order; `null` where a measure is undefined.
 pub type Matrix = Vec<Vec<Option<f64>>>;
@@ -39,6 +42,9 @@ pub struct Report {
     pub layers: Vec<LayerReport>,
     /// By what the tensors do, in reading order.
     pub modules: Vec<ModuleReport>,
+    /// In each layer by kind of module, where the models are two; in reading order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartReport>,
     pub tensors: Vec<TensorReport>,
     /// Tensors compared beyond those listed in `tensors`.
     pub tensors_more: usize,
@@ -149,6 +155,8 @@ impl Report {
             let cosines = matrices.get_mut("cosine").into_iter().flatten().flatten().flatten();
             cosines.for_each(|value| *value = value.abs());
         }
+        let parts = self.parts.iter_mut().filter_map(|part| part.values.get_mut("cosine")?.as_mut());
+        parts.for_each(|value| *value = value.abs());
         self.mean = means(&self.matrices);
         self
     }
@@ -159,6 +167,15 @@ const PART_CELLS: usize = 1 << 20;
 /// Tensors whose values are kept.
 const TENSORS: usize = 10_000;
 
+/// What was summed over one tensor.
+pub(super) struct TensorSums<'a> {
+    pub(super) gram: &'a Gram,
+    /// Squared norm of the base's.
+    pub(super) base: f64,
+    /// Σ (‖aₜ‖‖bₜ‖)² / kₜ of each pair over its sketches, row-major; empty when exact.
+    pub(super) spread: &'a [f64],
+}
+
 /// What is gathered of the compared tensors: inner products in total and by part. Tensor names decide how many
 /// parts there are and each costs a matrix, so they are bounded: further layers count as `other`, further
 /// tensors are only counted.
@@ -166,10 +183,13 @@ pub(super) struct Tally {
     pub(super) gram: Gram,
     /// Squared norm of the base.
     pub(super) base: f64,
+    /// Of an estimate, as [`TensorSums`] has it.
+    pub(super) spread: Vec<f64>,
     pub(super) compared: usize,
     has_base: bool,
     layers: BTreeMap<Layer, Gram>,
     modules: BTreeMap<Module, Gram>,
+    parts: Option<Parts>,
     tensors: Vec<(String, Gram)>,
     /// By measure and pair: Σ elements · value and Σ elements over the tensors where the value is defined.
     split: Vec<Vec<(f64, f64)>>,
@@ -180,22 +200,30 @@ impl Tally {
         Self {
             gram: Gram::new(models),
             base: 0.0,
+            spread: Vec::new(),
             compared: 0,
             has_base: base.is_some(),
             layers: BTreeMap::new(),
             modules: BTreeMap::new(),
+            parts: Parts::of(models),
             tensors: Vec::new(),
             split: vec![vec![(0.0, 0.0); models * models]; MEASURES.len()],
         }
     }
 
-    /// Adds the inner products of one tensor and the squared norm of the base's.
-    pub(super) fn add(&mut self, tensor: &str, gram: &Gram, base: f64) {
+    /// Adds what was summed over one tensor.
+    pub(super) fn add(&mut self, tensor: &str, sums: &TensorSums<'_>) {
+        let TensorSums { gram, base, spread } = sums;
         let models = self.gram.models();
         let most = PART_CELLS / (models * models).max(1);
         self.compared += 1;
         self.gram.merge(gram);
         self.base += base;
+        self.spread.resize(spread.len(), 0.0);
+        self.spread.iter_mut().zip(*spread).for_each(|(mine, theirs)| *mine += theirs);
+        if let Some(parts) = &mut self.parts {
+            parts.add(tensor, sums);
+        }
         let mut layer = Layer::of(tensor);
         if !self.layers.contains_key(&layer) && self.layers.len() >= most.max(8) {
             layer = Layer::Other;
@@ -203,7 +231,7 @@ impl Tally {
         self.layers.entry(layer).or_insert_with(|| Gram::new(models)).merge(gram);
         self.modules.entry(Module::of(tensor)).or_insert_with(|| Gram::new(models)).merge(gram);
         if self.tensors.len() < most.clamp(8, TENSORS) {
-            self.tensors.push((tensor.to_owned(), gram.clone()));
+            self.tensors.push((tensor.to_owned(), (*gram).clone()));
         }
         let weight = gram.elements() as f64;
         for (measure, sums) in MEASURES.iter().zip(&mut self.split) {
@@ -214,6 +242,13 @@ impl Tally {
                     *sum = (sum.0 + weight * value, sum.1 + weight);
                 }
             }
+        }
+    }
+
+    /// Counts a tensor that could not be compared.
+    pub(super) fn leave_out(&mut self, skipped: &Skipped) {
+        if let Some(parts) = &mut self.parts {
+            parts.leave_out(skipped);
         }
     }
 
@@ -254,6 +289,7 @@ impl Tally {
             parity: None,
             layers: self.layers.iter().map(layer).collect(),
             modules: self.modules.iter().map(module).collect(),
+            parts: self.parts.map(|parts| parts.report(&models, base.as_deref())).unwrap_or_default(),
             tensors_more: self.compared - self.tensors.len(),
             tensors: self.tensors.iter().map(tensor).collect(),
             split: MEASURES.iter().zip(&self.split).map(split).collect(),
@@ -263,7 +299,7 @@ impl Tally {
     }
 }
 
-fn relative(delta: f64, base: f64) -> Option<f64> {
+pub(super) fn relative(delta: f64, base: f64) -> Option<f64> {
     let share = if delta == 0.0 { 0.0 } else { delta / base };
     share.is_finite().then_some(share)
 }
@@ -278,7 +314,7 @@ fn cell(measure: &Measure, gram: &Gram, i: usize, j: usize) -> Option<f64> {
 }
 
 /// One matrix a measure; all `null` for a delta measure without a base.
-fn matrices(gram: &Gram, models: usize, has_base: bool) -> BTreeMap<String, Matrix> {
+pub(super) fn matrices(gram: &Gram, models: usize, has_base: bool) -> BTreeMap<String, Matrix> {
     let of = |measure: &Measure| -> Matrix {
         let defined = has_base || !measure.needs_base;
         let row = |i| (0..models).map(|j| cell(measure, gram, i, j).filter(|_| defined)).collect();

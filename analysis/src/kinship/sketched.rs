@@ -6,7 +6,11 @@ use kernels::Gram;
 use weights::BLOCK_ROWS;
 
 use super::{
-    Coverage, Matrix, Module, Report, Skipped, depth::Depths, overlap::Overlap, pairing::only, report::Tally,
+    Coverage, Matrix, Module, Report, Skipped,
+    depth::Depths,
+    overlap::Overlap,
+    pairing::only,
+    report::{Tally, TensorSums},
 };
 use crate::{Error, computed::is_buffer};
 
@@ -60,8 +64,6 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
         _ => return Err(Error::TooFewModels { needed: 2, given: models.len() }),
     };
     let count = models.len();
-    // Σ (‖aₜ‖‖bₜ‖)² / kₜ of each pair over the tensors that are not exact, row-major.
-    let mut spread = vec![0.0; count * count];
     let mut tally = Tally::new(count, base.map(|base| base.label.as_str()));
     let mut skipped = Vec::new();
     let mut depths = Depths::new(names(reference), models.iter().map(names));
@@ -70,10 +72,15 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
             continue;
         }
         match row(models, reference, name, tensor) {
-            Err(reason) => skipped.push(Skipped { tensor: tensor.name.clone(), reason }),
+            Err(reason) => {
+                let left_out = Skipped { tensor: tensor.name.clone(), reason };
+                tally.leave_out(&left_out);
+                skipped.push(left_out);
+            }
             Ok(Common { overlap, square, beyond }) => {
+                let mut spread = vec![0.0; count * count];
                 let gram = deltas(&overlap, &mut spread);
-                tally.add(&tensor.name, &gram, square);
+                tally.add(&tensor.name, &TensorSums { gram: &gram, base: square, spread: &spread });
                 skipped.extend(beyond.map(|reason| Skipped { tensor: tensor.name.clone(), reason }));
             }
         }
@@ -86,7 +93,9 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
             }
         }
     }
-    skipped.extend(extra.into_iter().map(|(name, label)| only(name, label, &reference.label)));
+    let extra: Vec<_> = extra.into_iter().map(|(name, label)| only(name, label, &reference.label)).collect();
+    extra.iter().chain(depths.tensors()).for_each(|left_out| tally.leave_out(left_out));
+    skipped.extend(extra);
     skipped.splice(0..0, depths.skipped());
     let all: u64 = reference.tensors.values().map(SketchedTensor::elements).sum();
     let share = tally.gram.elements() as f64 / all.max(1) as f64;
@@ -102,7 +111,7 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
     }
     let coverage = Coverage { depth: depths.table(), ..Coverage::new((tally.compared, share), skipped) };
     let labels = models.iter().map(|model| model.label.clone()).collect();
-    let gram = tally.gram.clone();
+    let (gram, spread) = (tally.gram.clone(), tally.spread.clone());
     let report = tally.report((labels, base.map(|base| base.label.clone())), coverage);
     Ok(Report { exact: false, standard_errors: errors(&gram, &spread, &report.matrices), ..report })
 }
@@ -215,7 +224,11 @@ fn deltas(overlap: &Overlap, spread: &mut [f64]) -> Gram {
 
 /// Standard errors: `(1 − ρ²)/√k` of the angles, `d/√(2k)` of a distance, where `k` is the number of cells that
 /// one sketch of the whole model with the same scatter would have.
-fn errors(gram: &Gram, spread: &[f64], matrices: &BTreeMap<String, Matrix>) -> BTreeMap<String, Matrix> {
+pub(super) fn errors(
+    gram: &Gram,
+    spread: &[f64],
+    matrices: &BTreeMap<String, Matrix>,
+) -> BTreeMap<String, Matrix> {
     let count = gram.models();
     let one_over_k = |i: usize, j: usize| {
         let energy = gram.dot(i, i) * gram.dot(j, j);

@@ -7,6 +7,7 @@ mod kin;
 mod neighbourhood;
 mod normalise;
 mod numbers;
+mod path;
 mod places;
 mod positions;
 mod preorder;
@@ -27,6 +28,7 @@ pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, No
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::normalise;
+pub use path::{LineagePath, PathEdge, PathStep};
 pub(crate) use places::Places;
 pub use positions::{Along, Edge};
 pub use preorder::Sifted;

@@ -8,6 +8,7 @@ pub mod card;
 mod client;
 pub mod dump;
 mod error;
+mod evaluations;
 mod listing;
 pub mod metadata;
 mod remote;
@@ -15,6 +16,7 @@ mod repository;
 
 pub use client::HubClient;
 pub use error::Error;
+pub use evaluations::{Evaluation, evaluations};
 pub use listing::Listed;
 pub use remote::RemoteFile;
 pub use repository::Repository;

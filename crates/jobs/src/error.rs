@@ -15,6 +15,9 @@ pub enum Error {
     Hub(#[from] hub::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// What is wrong with the stored files of a model.
+    #[error("`{model}`: {error}")]
+    Operand { model: String, error: Box<Error> },
     #[error("`{0}` is neither a model of this registry nor a checkpoint folder")]
     UnknownModel(String),
     #[error("`{model}` has no revision `{revision}`; name one by its digest, or `main`")]
@@ -95,6 +98,7 @@ impl Fault for Error {
             Self::Weights(error) => error.code(),
             Self::Analysis(error) => error.code(),
             Self::Hub(error) => error.code(),
+            Self::Operand { error, .. } => error.code(),
             Self::Io(_) => "io",
             Self::UnknownModel(_) => "unknown_model",
             Self::UnknownRevision { .. } => "unknown_revision",
@@ -133,6 +137,7 @@ impl Fault for Error {
             Self::Weights(error) => error.class(),
             Self::Analysis(error) => error.class(),
             Self::Hub(error) => error.class(),
+            Self::Operand { error, .. } => error.class(),
             Self::UnknownModel(_)
             | Self::UnknownRevision { .. }
             | Self::UnknownSearch(_)
@@ -167,6 +172,7 @@ impl Fault for Error {
         match self {
             Self::Weights(error) => error.items(),
             Self::Analysis(error) => error.items(),
+            Self::Operand { error, .. } => error.items(),
             Self::BadSearch(items) => items.clone(),
             _ => Vec::new(),
         }

@@ -12,6 +12,7 @@ mod contents;
 mod devices;
 mod dump;
 mod error;
+mod evaluations;
 mod find;
 mod forecast;
 mod forests;
@@ -72,12 +73,13 @@ pub use catalogue::Catalogue;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
+pub use evaluations::evaluations;
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
 pub use fsck::{Damage, Fsck, fsck};
 pub use holding::{Holders, holders};
-pub use hub::Repository as Coming;
+pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{
     BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload, TransplantPayload,

@@ -7,6 +7,7 @@ use analysis::{
     diff::DiffReport,
     kinship::{Named, Parity, Report},
 };
+use domain::Fault as _;
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
 
 use crate::{
@@ -98,7 +99,7 @@ async fn stored_or_exact(registry: &Registry, query: &KinshipQuery) -> Result<Re
         answer => return answer,
     };
     match exact(registry, query).await {
-        Err(Error::NoWeights(_) | Error::Store(store::Error::BlobMissing(_))) => Err(too_little),
+        Err(error) if matches!(error.code(), "no_weights" | "blob_missing") => Err(too_little),
         answer => answer,
     }
 }

@@ -129,12 +129,14 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
     }
     let (row, revision, digest) = place(registry, name, access).await?;
     registry.store.may_with(Act::Read, &row).await?;
-    let checkpoint = registry.store.checkpoint(revision, &registry.limits).await?;
+    let about = |error: Error| Error::Operand { model: row.name.clone(), error: Box::new(error) };
+    let checkpoint = registry.store.checkpoint(revision, &registry.limits).await;
+    let checkpoint = checkpoint.map_err(|error| about(error.into()))?;
     let files = registry.store.files(revision).await?;
     let paths = files.iter().map(|file| file.path.as_str());
     let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&row.name, paths))?;
     let mut config = match row.revision == Some(revision) {
-        true => row.config,
+        true => row.config.clone(),
         false => read_config(registry, &files, "config.json").await?,
     };
     let adapter = read_config(registry, &files, adapter::CONFIG).await?;
@@ -148,7 +150,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         let source = as_numbers(checkpoint, &mut config, &limits)?;
         Ok::<_, Error>((source, config))
     });
-    let (source, config) = source.await??;
+    let (source, config) = source.await?.map_err(about)?;
     Ok(Operand {
         asked: name.to_owned(),
         label: row.name.clone(),

@@ -235,6 +235,9 @@ pub enum Command {
         /// Also a matrix for every kind of module: q, k, v, o, gate, up, down, norm, …
         #[arg(long)]
         per_module: bool,
+        /// Of two models: also the values of every kind of module in every layer.
+        #[arg(long)]
+        per_part: bool,
         /// Also a matrix for every tensor.
         #[arg(long)]
         per_tensor: bool,

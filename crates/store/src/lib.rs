@@ -28,6 +28,7 @@ mod jobs;
 mod models;
 mod pins;
 mod queue;
+mod recent;
 mod reports;
 mod repositories;
 mod republish;

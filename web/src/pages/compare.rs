@@ -37,6 +37,8 @@ struct Page {
     narrowed: Option<String>,
     map: Map,
     data: String,
+    /// The layers of the two, their common ancestor taken away.
+    kinship: String,
     left: u64,
 }
 
@@ -104,6 +106,7 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
         narrowed: narrowed.then(|| format!("{module}, layer {layer}")),
         map,
         address,
+        kinship: super::kinship::of_two([&page.a, &page.b], page.merge_base.as_ref()),
         data: format!("/api/v1/diffs?a={}&b={}", page.a.query(), page.b.query()),
         left,
         page,

@@ -8,12 +8,29 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
+    source,
     svg::{
         dendrogram::{self, Dendrogram},
         heat::{self, Distance},
+        strip::{self, Drawn},
     },
-    view::{self, Fraction, KinshipPage, KinshipQuery, MeasureCard, Name, encoded},
+    view::{
+        self, Join, KinshipPage, KinshipQuery, MeasureCard, Name, SearchQuery, Sort, StripCell, encoded,
+        plural, told,
+    },
 };
+
+/// Models that are taken.
+const MOST: usize = 100;
+
+/// Nearest models that one click adds.
+const ADDED: usize = 5;
+
+/// Models up to which the layers of a pair are shown below the matrix of all; those of more have a page for the two.
+const BESIDE: usize = 12;
+
+/// Models up to which every number is a link; more would make the page heavy.
+const LINKED: usize = 40;
 
 #[derive(Template)]
 #[template(path = "pages/kinship.html")]
@@ -26,13 +43,25 @@ struct Page {
     /// Lines of the field of names.
     lines: usize,
     as_given: bool,
+    /// Whether numbers lead to the layers of their pairs.
+    linked: bool,
     /// The same in the other order.
     turned: String,
     dendrogram: Option<Dendrogram>,
+    threshold: Option<Threshold>,
+    /// Bounds of a threshold.
+    bounds: [f64; 2],
+    /// Where the nearest of the first model are added.
+    nearest: Option<(Name, String)>,
+    /// The same with the base that was found, where one is needed.
+    based: Option<(Name, String)>,
+    layers: Option<Layers>,
     csv: String,
     /// Where the same is read from the weights.
     exact: String,
     ramp: Vec<String>,
+    /// Colours below zero, where there are such values.
+    opposed: Vec<String>,
     fault: Option<String>,
     items: Vec<Item>,
 }
@@ -44,10 +73,41 @@ struct Shade {
     /// `± …` of an estimate.
     error: String,
     reason: String,
+    /// Whether the reason is told below the matrix.
+    apart: bool,
+    /// The layers of the pair; empty for a model and itself, and where there is only one pair.
+    href: String,
+    /// Whether they are shown.
+    on: bool,
+}
+
+/// What is near enough.
+struct Threshold {
+    value: f64,
+    /// How many pairs are.
+    told: String,
+    /// Models that come together before it; alone ones are not listed.
+    groups: Vec<Vec<Name>>,
+}
+
+/// The layers of a pair.
+struct Layers {
+    pair: [Name; 2],
+    base: Option<Name>,
+    exact: bool,
+    drawn: Drawn,
+    cells: Vec<StripCell>,
+    csv: String,
+    json: String,
+    /// Where they are read from the weights.
+    read: String,
+    /// Whether nothing but the pair is on the page.
+    alone: bool,
 }
 
 /// `GET /kinship?of=a&of=b&base=c&measure=cosine`; one `of` may hold several names, one a line. `exact=true` reads the
-/// weights even where sketches answer; `order=given` keeps the order of the names.
+/// weights even where sketches answer; `order=given` keeps the order of the names; `pair=a&pair=b` shows the layers of two;
+/// `threshold=0.5` fades pairs that are further apart; `add=5` adds the nearest five of the first model.
 pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
     let names: Vec<String> = asked
@@ -56,7 +116,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         .flat_map(|text| text.split([',', '\n', '\r', ' ']))
         .map(str::trim)
         .filter(|name| !name.is_empty())
-        .take(100)
+        .take(MOST)
         .map(str::to_owned)
         .collect();
     let measures = source.measures();
@@ -65,7 +125,18 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let exact = asked.get("exact") == Some("true");
     let as_given = asked.get("order") == Some("given");
     let base = asked.get("base").map(str::to_owned);
-    let query = KinshipQuery { names, base, measure, exact, as_given };
+    let pair = <[String; 2]>::try_from(asked.all("pair")).ok();
+    let threshold =
+        asked.get("threshold").and_then(|text| text.parse().ok()).filter(|value: &f64| value.is_finite());
+    let query = KinshipQuery { names, base, measure, exact, as_given, pair };
+    let again = |query: &KinshipQuery| address(query, threshold);
+    if let (Some(count), [first, ..]) =
+        (asked.get("add").and_then(|text| text.parse().ok()), query.names.as_slice())
+    {
+        let more = nearest(&source, (first, &query), count).await?;
+        let names = query.names.iter().cloned().chain(more).collect();
+        return Ok(answer::see_other(&again(&KinshipQuery { names, ..query.clone() })));
+    }
     let mut page = Page {
         names: query.names.join("\n"),
         base: query.base.clone().unwrap_or_default(),
@@ -78,36 +149,155 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         rows: Vec::new(),
         lines: query.names.len().clamp(4, 12),
         as_given,
-        turned: format!("/kinship?{}", question(&KinshipQuery { as_given: !as_given, ..query.clone() })),
+        linked: query.names.len() <= LINKED,
+        turned: again(&KinshipQuery { as_given: !as_given, ..query.clone() }),
         dendrogram: None,
-        csv: format!(
-            "/api/v1/kinship?{}&format=csv",
-            question(&KinshipQuery { as_given: false, ..query.clone() })
-        ),
-        exact: format!("/kinship?{}", question(&KinshipQuery { exact: true, ..query.clone() })),
+        threshold: None,
+        bounds: [-1.0, 1.0],
+        nearest: query
+            .names
+            .first()
+            .filter(|_| query.names.len() < MOST)
+            .map(|first| (Name::from(first.as_str()), format!("{}&add={ADDED}", again(&query)))),
+        based: None,
+        layers: None,
+        csv: csv(&query),
+        exact: exactly(&query, threshold),
         ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
+        opposed: Vec::new(),
         fault: None,
         items: Vec::new(),
     };
     match query.names.len() {
-        0 => return Ok(answer::ok(&page)),
-        1 => page.fault = Some("Name at least two models.".to_owned()),
+        // One model is a question begun: the page offers how to go on.
+        0 | 1 => Ok(answer::ok(&page)),
         _ => match source.kinship(&query).await {
-            Ok(view::Answer::Job(id)) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
-            Ok(view::Answer::Ready(report)) => {
-                page.rows = shades(&report);
-                page.dendrogram = dendrogram::draw(&report.models, &report.joins);
+            Ok(view::Answer::Job(id)) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
+            Ok(view::Answer::Ready(mut report)) => {
+                page.layers = report.strip.take().map(|strip| layers(strip, &query));
+                page.based = report.common.clone().map(|base| {
+                    let asked = KinshipQuery { base: Some(base.to_string()), ..query.clone() };
+                    (base, again(&asked))
+                });
+                if !report.left_out.is_empty() {
+                    let names = query
+                        .names
+                        .iter()
+                        .filter(|name| !report.left_out.iter().any(|(out, _)| out.0 == **name));
+                    let fit = KinshipQuery { names: names.cloned().collect(), ..query.clone() };
+                    (page.csv, page.exact) = (csv(&fit), exactly(&fit, threshold));
+                }
+                let negative =
+                    report.matrix.iter().flatten().filter_map(|cell| cell.value).any(heat::opposed);
+                if negative || page.layers.as_ref().is_some_and(|layers| layers.drawn.opposed) {
+                    page.opposed = (1..=5).rev().map(|step| format!("heat-n{}", 2 * step)).collect();
+                }
+                page.rows = shades(&report, &query, threshold);
+                page.dendrogram = dendrogram::draw(report.compared(), &report.joins);
+                if distance(&report.measure) == Distance::Yes {
+                    page.bounds = [0.0, largest(&report)];
+                }
+                if let Some(value) = threshold {
+                    let near = |join: &Join| near_enough(join.value, (value, distance(&report.measure)));
+                    page.dendrogram = page.dendrogram.map(|tree| tree.with_cut(&report.joins, near));
+                    page.threshold = Some(parted(&report, value));
+                }
                 page.report = Some(*report);
-                return Ok(answer::ok(&page));
+                Ok(answer::ok(&page))
             }
             Err(failure) => {
                 page.fault = Some(failure.detail);
                 page.items = failure.items;
-                return Ok(answer::page(http::status_of(failure.class), &page));
+                Ok(answer::page(http::status_of(failure.class), &page))
             }
         },
     }
-    Ok(answer::page(actix_web::http::StatusCode::UNPROCESSABLE_ENTITY, &page))
+}
+
+/// Where the kinship of two models is shown, their common ancestor taken away unless it is one of them.
+pub fn of_two(pair: [&Name; 2], ancestor: Option<&Name>) -> String {
+    let base = ancestor.filter(|base| !pair.contains(base)).map(Name::to_string);
+    let names = pair.iter().map(ToString::to_string).collect();
+    let measure = if base.is_some() { "cosine" } else { "euclidean" };
+    let asked = KinshipQuery { names, base, measure: measure.to_owned(), ..KinshipQuery::default() };
+    address(&asked, None)
+}
+
+/// The nearest relatives of a model that are not asked about yet.
+async fn nearest(
+    source: &Data,
+    (name, query): (&str, &KinshipQuery),
+    count: usize,
+) -> source::Result<Vec<String>> {
+    let count = count.min(MOST.saturating_sub(query.names.len()));
+    let known =
+        |name: &Name| query.names.iter().chain(&query.base).any(|known| known.eq_ignore_ascii_case(&name.0));
+    let limit = u32::try_from(count + query.names.len() + 1).unwrap_or(u32::MAX);
+    let search =
+        SearchQuery { sort: Sort::Kinship, pin: Some(name.to_owned()), limit, ..SearchQuery::default() };
+    let found = source.search(&search).await?.items;
+    Ok(found
+        .into_iter()
+        .map(|found| found.name)
+        .filter(|name| !known(name))
+        .map(|name| name.0)
+        .take(count)
+        .collect())
+}
+
+/// Where `query` is asked again.
+fn address(query: &KinshipQuery, threshold: Option<f64>) -> String {
+    let threshold = threshold.map_or_else(String::new, |value| format!("&threshold={value}"));
+    format!("/kinship?{}{threshold}", question(query))
+}
+
+fn csv(query: &KinshipQuery) -> String {
+    let asked = KinshipQuery { as_given: false, pair: None, ..query.clone() };
+    format!("/api/v1/kinship?{}&format=csv", question(&asked))
+}
+
+/// Where the same is read from the weights.
+fn exactly(query: &KinshipQuery, threshold: Option<f64>) -> String {
+    address(&KinshipQuery { exact: true, pair: None, ..query.clone() }, threshold)
+}
+
+fn near_enough(value: f64, (threshold, distance): (f64, Distance)) -> bool {
+    match distance {
+        Distance::No => value >= threshold,
+        Distance::Yes => value <= threshold,
+    }
+}
+
+fn largest(report: &KinshipPage) -> f64 {
+    report.matrix.iter().flatten().filter_map(|cell| cell.value).fold(0.0, f64::max)
+}
+
+/// Pairs and groups before a threshold.
+fn parted(report: &KinshipPage, value: f64) -> Threshold {
+    let threshold = (value, distance(&report.measure));
+    let pairs = report.matrix.iter().enumerate().flat_map(|(at, row)| row.iter().skip(at + 1));
+    let (mut near, mut all) = (0, 0);
+    for pair in pairs {
+        all += 1;
+        near += u64::from(pair.value.is_some_and(|value| near_enough(value, threshold)));
+    }
+    let mut members: Vec<Vec<Name>> = report.compared().iter().map(|name| vec![name.clone()]).collect();
+    let mut open: Vec<bool> = vec![true; members.len()];
+    for join in &report.joins {
+        let [one, other] = join.parts;
+        let both = members.get(one).into_iter().chain(members.get(other)).flatten().cloned().collect();
+        let joined = near_enough(join.value, threshold);
+        if joined {
+            for part in join.parts {
+                open.get_mut(part).into_iter().for_each(|open| *open = false);
+            }
+        }
+        members.push(both);
+        open.push(joined);
+    }
+    let groups = members.into_iter().zip(open).filter(|(group, open)| *open && group.len() > 1);
+    let told = format!("{near} of {}", plural(all, "pair", "pairs"));
+    Threshold { value, told, groups: groups.map(|(group, _)| group).collect() }
 }
 
 /// The query string that asks `query` again.
@@ -121,32 +311,83 @@ fn question(query: &KinshipQuery) -> String {
     if query.as_given {
         pairs.push("order=given".to_owned());
     }
+    pairs.extend(query.pair.iter().flatten().map(|name| format!("pair={}", encoded(name))));
     pairs.join("&")
 }
 
-fn shades(report: &KinshipPage) -> Vec<(Name, Vec<Shade>)> {
-    let distance = if report.measure == "euclidean" { Distance::Yes } else { Distance::No };
-    let largest = report.matrix.iter().flatten().filter_map(|cell| cell.value).fold(0.0, f64::max);
-    let written =
-        |value: f64| if value.abs() < 1000.0 { format!("{value:.3}") } else { Fraction(value).to_string() };
-    let shade = |cell: &view::Cell| match cell.value {
-        Some(value) => Shade {
-            class: heat::class(value, largest, distance),
-            text: written(value),
-            error: cell.error.map(|error| format!("± {}", written(error))).unwrap_or_default(),
-            reason: String::new(),
-        },
-        None => Shade {
-            class: "hatched".to_owned(),
-            text: "n/a".to_owned(),
-            error: String::new(),
-            reason: cell.reason.clone().unwrap_or_else(|| "not comparable".to_owned()),
-        },
+fn distance(measure: &str) -> Distance {
+    if measure == "euclidean" { Distance::Yes } else { Distance::No }
+}
+
+/// Where the layers of a pair are shown: beside the matrix, unless that is large or would be read from weights again.
+fn address_of_pair(pair: [&Name; 2], query: &KinshipQuery, threshold: Option<f64>) -> String {
+    let pair = pair.map(Name::to_string);
+    let asked = match query.names.len() > BESIDE || query.exact {
+        true => KinshipQuery { names: pair.to_vec(), pair: None, as_given: false, ..query.clone() },
+        false => KinshipQuery { pair: Some(pair), ..query.clone() },
     };
-    report
-        .models
-        .iter()
-        .cloned()
-        .zip(report.matrix.iter().map(|row| row.iter().map(shade).collect()))
-        .collect()
+    format!("{}#layers", address(&asked, threshold))
+}
+
+fn layers(strip: view::Strip, query: &KinshipQuery) -> Layers {
+    let names = strip.pair.iter().map(Name::to_string).collect();
+    let pair = KinshipQuery { names, pair: None, as_given: false, ..query.clone() };
+    let data = format!("/api/v1/kinship?{}&per_part=true", question(&pair));
+    Layers {
+        drawn: strip::draw(&strip, distance(&query.measure)),
+        csv: format!("{data}&format=csv"),
+        json: data,
+        read: format!("/kinship?{}#layers", question(&KinshipQuery { exact: true, ..pair })),
+        alone: query.names.len() == 2,
+        pair: strip.pair,
+        base: strip.base,
+        exact: strip.exact,
+        cells: strip.cells,
+    }
+}
+
+fn shades(report: &KinshipPage, query: &KinshipQuery, threshold: Option<f64>) -> Vec<(Name, Vec<Shade>)> {
+    let (distance, largest) = (distance(&report.measure), largest(report));
+    let far = |value: f64| threshold.is_some_and(|threshold| !near_enough(value, (threshold, distance)));
+    let chosen = |a: &Name, b: &Name| {
+        query
+            .pair
+            .as_ref()
+            .is_some_and(|[one, other]| (&a.0, &b.0) == (one, other) || (&b.0, &a.0) == (one, other))
+    };
+    let shade = |row: &Name, (column, cell): (&Name, &view::Cell)| {
+        let linked = (3..=LINKED).contains(&report.models.len());
+        let href = match row != column && linked && cell.value.is_some() {
+            true => address_of_pair([row, column], query, threshold),
+            false => String::new(),
+        };
+        let on = chosen(row, column);
+        match cell.value {
+            Some(value) => Shade {
+                class: match far(value) {
+                    true => format!("{} beyond", heat::class(value, largest, distance)),
+                    false => heat::class(value, largest, distance),
+                },
+                text: told(value),
+                error: cell.error.map(|error| format!("± {}", told(error))).unwrap_or_default(),
+                reason: String::new(),
+                apart: false,
+                href,
+                on,
+            },
+            None => Shade {
+                class: "hatched".to_owned(),
+                text: "n/a".to_owned(),
+                error: String::new(),
+                reason: cell.reason.clone().unwrap_or_else(|| "not comparable".to_owned()),
+                apart: report.left_out.iter().any(|(out, _)| [row, column].contains(&out)),
+                href,
+                on,
+            },
+        }
+    };
+    let row = |(name, cells): (&Name, &Vec<view::Cell>)| {
+        (name.clone(), report.models.iter().zip(cells).map(|cell| shade(name, cell)).collect())
+    };
+    report.models.iter().zip(&report.matrix).map(row).collect()
 }

@@ -72,6 +72,9 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
             let named = |partner: &&Partner| page.rows.iter().all(|row| row.model != partner.name.0);
             let suggested = partners.suggested.iter().filter(named);
             page.added = suggested.map(|partner| (partner.clone(), with(&page, &asked, partner))).collect();
+            if page.base.is_empty() && page.chosen.as_ref().is_some_and(|method| method.needs_base) {
+                page.base = partners.base.to_string();
+            }
             page.partners = Some(partners);
         }
     }

@@ -19,6 +19,7 @@ pub mod merges;
 pub mod model;
 pub mod models;
 pub mod narrow;
+pub mod path;
 pub mod reports;
 pub mod revisions;
 pub mod settings;

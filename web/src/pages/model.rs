@@ -8,7 +8,7 @@ use super::{Answer, Data, children, icicle, kin, lineage};
 use crate::{
     answer, card,
     source::Failure,
-    view::{ModelPage, Name},
+    view::{ModelPage, Name, When},
 };
 
 #[derive(Template)]
@@ -17,6 +17,8 @@ struct Page {
     model: ModelPage,
     card: Option<String>,
     commands: Vec<(&'static str, String)>,
+    /// BibTeX; none for what is only a name.
+    citation: Option<String>,
 }
 
 /// `GET /{org}/{name}`, `/{org}/{name}/tree/{revision}` and the same for bare names.
@@ -54,7 +56,8 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         None => None,
     };
     let commands = commands(&model, &request);
-    Ok(answer::ok(&Page { model, card, commands }))
+    let citation = (!model.ghost).then(|| citation(&model, &request)).flatten();
+    Ok(answer::ok(&Page { model, card, commands, citation }))
 }
 
 /// The lasting redirect to a name as its owner writes it.
@@ -62,19 +65,40 @@ pub fn moved(address: &str) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, address)).finish()
 }
 
+/// Scheme and host of this registry as its readers reach it; none for a host that is no plain name.
+fn place(request: &HttpRequest) -> Option<String> {
+    let info = request.connection_info();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    info.host().chars().all(plain).then(|| format!("{}://{}", info.scheme(), info.host()))
+}
+
+/// How to cite the revision that is shown, as BibTeX.
+fn citation(model: &ModelPage, request: &HttpRequest) -> Option<String> {
+    let plain = |text: &str| -> String { text.chars().filter(|c| !matches!(c, '{' | '}' | '\\')).collect() };
+    let printed = |text: &str| plain(text).replace('_', "\\_");
+    let key: String = model.name.0.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let mut fields = vec![("title", printed(&model.name.0))];
+    let org = model.name.org().trim_end_matches('/');
+    fields.extend((!org.is_empty()).then(|| ("author", format!("{{{}}}", printed(org)))));
+    fields.extend(model.created_at.map(|at| ("year", When(at).machine().chars().take(4).collect())));
+    fields.extend(model.revision.as_ref().map(|revision| ("note", format!("Revision {}", revision.digest))));
+    let page = match &model.revision {
+        Some(revision) => model.name.below(&format!("tree/{}", crate::view::encoded(&revision.digest))),
+        None => model.name.href(),
+    };
+    fields.push(("url", format!("{}{page}", place(request)?)));
+    let lines: Vec<String> = fields.iter().map(|(name, value)| format!("  {name} = {{{value}}}")).collect();
+    Some(format!("@misc{{{key},\n{}\n}}", lines.join(",\n")))
+}
+
 /// Ready-made commands that fetch the model from here.
 fn commands(model: &ModelPage, request: &HttpRequest) -> Vec<(&'static str, String)> {
-    let info = request.connection_info();
-    let (scheme, host) = (info.scheme(), info.host());
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-    if !host.chars().all(plain) {
-        return Vec::new();
-    }
+    let Some(place) = place(request) else { return Vec::new() };
     let wanted = ["model.safetensors", "config.json"];
     let file = wanted.iter().find_map(|want| model.files.iter().find(|file| file.path == *want));
     let Some(file) = file.or_else(|| model.files.first()) else { return Vec::new() };
     let revision = model.at.as_deref().unwrap_or("main");
-    let (endpoint, id) = (format!("HF_ENDPOINT={scheme}://{host}"), shell(&model.name.0));
+    let (endpoint, id) = (format!("HF_ENDPOINT={place}"), shell(&model.name.0));
     let option = model.at.as_ref().map_or_else(String::new, |at| format!(" --revision {}", shell(at)));
     let mut commands = vec![("The whole model", format!("{endpoint} hf download {id}{option}"))];
     if model.files.iter().any(|file| file.path == "config.json") {
@@ -83,7 +107,7 @@ fn commands(model: &ModelPage, request: &HttpRequest) -> Vec<(&'static str, Stri
         let code = format!("from transformers import AutoModel; model = {code}");
         commands.push(("In Python", format!("{endpoint} python -i -c {}", shell(&code))));
     }
-    let address = format!("{scheme}://{host}{}", resolve_at(&model.name, (revision, &file.path)));
+    let address = format!("{place}{}", resolve_at(&model.name, (revision, &file.path)));
     commands.push(("One file", format!("curl -L -C - -o {} {}", shell(&file.path), shell(&address))));
     commands
 }

@@ -33,9 +33,13 @@ impl Page {
     }
 }
 
-/// `GET /transfers/new`
-pub async fn form(request: HttpRequest) -> Answer {
-    let form = read(&Asked::read(request.query_string()));
+/// `GET /transfers/new?source_tuned=`: the base is taken from the tree where it is not named.
+pub async fn form(source: Data, request: HttpRequest) -> Answer {
+    let mut form = read(&Asked::read(request.query_string()));
+    if form.source_base.is_empty() && !form.source_tuned.is_empty() {
+        let tuned = source.model(&form.source_tuned, None).await?;
+        form.source_base = tuned.and_then(|tuned| tuned.path.last().cloned()).unwrap_or_default().0;
+    }
     Ok(answer::ok(&Page::of(form)))
 }
 

@@ -1,13 +1,10 @@
 //! Where two models differ: rows are kinds of modules, columns are layers, dark is much changed.
 
-use super::heat::{self, Distance};
+use super::{
+    grid::{Grid, Key, NUMBERS, ROW},
+    heat::{self, Distance},
+};
 use crate::view::{Fraction, TensorDiff, encoded, plural};
-
-const LEFT: f64 = 92.0;
-const TOP: f64 = 22.0;
-const ROW: f64 = 26.0;
-/// Columns drawn at most.
-const MOST: usize = 256;
 
 /// All tensors of one kind in one layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +21,9 @@ pub struct Cell {
     pub module: String,
     pub layer: String,
     pub value: String,
+    /// The same where there is room for it, and the middle of its line.
+    pub text: String,
+    pub middle: (f64, f64),
 }
 
 /// The finished map.
@@ -50,65 +50,56 @@ struct Sum {
 /// The map of all tensors with a measured change; `picked` is the module and the layer that the table is narrowed to,
 /// `address` the page's own with a `?`.
 pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &str) -> Map {
-    let mut rows: Vec<(u8, &str)> = tensors.iter().map(|t| (t.module_rank, t.module.as_str())).collect();
-    let mut columns: Vec<(i64, &str)> = tensors.iter().map(|t| (t.layer_rank, t.layer.as_str())).collect();
-    rows.sort_unstable();
-    rows.dedup();
-    columns.sort_unstable();
-    columns.dedup();
-    columns.truncate(MOST);
-    let mut sums: Vec<Sum> = (0..rows.len() * columns.len()).map(|_| Sum::default()).collect();
+    fn key(tensor: &TensorDiff) -> Key<'_> {
+        ((tensor.module_rank, &tensor.module), (tensor.layer_rank, &tensor.layer))
+    }
+    let grid = Grid::of(tensors.iter().map(key));
+    let mut sums: Vec<Sum> = (0..grid.cells()).map(|_| Sum::default()).collect();
     for tensor in tensors {
-        let row = rows.binary_search(&(tensor.module_rank, tensor.module.as_str()));
-        let column = columns.binary_search(&(tensor.layer_rank, tensor.layer.as_str()));
-        let (Ok(row), Ok(column)) = (row, column) else { continue };
         let change = if tensor.identical { Some(0.0) } else { tensor.relative_l2 };
-        let Some(change) = change else { continue };
-        let sum = &mut sums[row * columns.len() + column];
+        let (Some(number), Some(change)) = (grid.number(key(tensor)), change) else { continue };
+        let sum = &mut sums[number];
         sum.tensors += 1;
         sum.elements += tensor.elements;
         sum.weighted += change * tensor.elements as f64;
     }
     let value = |sum: &Sum| sum.weighted / sum.elements.max(1) as f64;
     let largest = sums.iter().map(value).fold(0.0, f64::max);
-    let wide = (980.0 / columns.len().max(1) as f64).clamp(14.0, 60.0);
-    let mut map = Map {
-        width: LEFT + wide * columns.len() as f64 + 2.0,
-        height: TOP + ROW * rows.len() as f64 + 2.0,
-        largest,
-        ..Map::default()
-    };
-    map.rows.extend(
-        rows.iter().enumerate().map(|(at, (_, label))| ((*label).to_owned(), TOP + ROW * at as f64 + 17.0)),
-    );
-    // Labels of narrow columns would touch.
-    let every = if wide >= 24.0 { 1 } else { 4 };
-    let labels = columns.iter().enumerate().filter(|(at, (rank, _))| *rank < 0 || at % every == 0);
-    map.columns.extend(labels.map(|(at, (_, label))| {
-        ((*label).chars().take(5).collect::<String>(), LEFT + wide * (at as f64 + 0.5))
-    }));
+    let (width, height) = grid.size();
+    let (rows, columns) = (grid.row_labels(), grid.column_labels());
+    let mut map = Map { width, height, rows, columns, largest, cells: Vec::new() };
     for (at, sum) in sums.iter().enumerate().filter(|(_, sum)| sum.tensors > 0) {
-        let (row, column) = (at / columns.len(), at % columns.len());
-        let (own, place) = (rows[row].1, columns[column].1);
+        let ((own, place), (x, y)) = grid.cell(at);
         let text = Fraction(value(sum)).to_string();
         let on = own == module && place == layer;
+        let percent = |value: f64| match value {
+            0.0 => "0".to_owned(),
+            value if value < 0.0995 => format!("{:.1}%", 100.0 * value),
+            value if value < 9.995 => format!("{:.0}%", 100.0 * value),
+            _ => String::new(),
+        };
+        let written = if grid.wide >= NUMBERS { percent(value(sum)) } else { String::new() };
+        // The words hold what stands in the cell, so that it can be called by that.
+        let told = if written.is_empty() { text.clone() } else { format!("{written} ({text})") };
         let narrowed = format!("{address}module={}&layer={}#tensors", encoded(own), encoded(place));
         map.cells.push(Cell {
-            x: LEFT + wide * column as f64,
-            y: TOP + ROW * row as f64,
-            width: wide,
+            x,
+            y,
+            width: grid.wide,
             height: ROW,
             // Shares of the largest, so that layers that all change a little are still told apart.
             class: match value(sum) {
                 0.0 => "same".to_owned(),
                 value => heat::class(value / largest, 1.0, Distance::No),
             },
-            title: format!("{own}, layer {place}: {text} in {}", plural(sum.tensors, "tensor", "tensors")),
+            title: format!("{own}, layer {place}: {told} in {}", plural(sum.tensors, "tensor", "tensors")),
             href: if on { format!("{}#tensors", address.trim_end_matches(['?', '&'])) } else { narrowed },
             on,
             module: own.to_owned(),
             layer: place.to_owned(),
             value: text,
+            text: written,
+            middle: grid.middle((x, y)),
         });
     }
     map
@@ -146,6 +137,7 @@ mod tests {
         let classes: Vec<(&str, &str, &str)> =
             map.cells.iter().map(|c| (c.module.as_str(), c.layer.as_str(), c.class.as_str())).collect();
         assert_eq!(classes, [("q", "0", "same"), ("q", "1", "heat-10"), ("up", "1", "heat-5")]);
+        assert_eq!(map.cells[1].title, "q, layer 1: 2.0% (0.0200) in 1 tensor");
         assert_eq!(map.cells[2].href, "/compare/a...b?module=up&layer=1#tensors");
         assert_eq!((map.cells[1].on, map.cells[1].href.as_str()), (true, "/compare/a...b#tensors"));
         assert_eq!(map.rows.len(), 2);

@@ -22,6 +22,8 @@ pub struct Dendrogram {
     /// Name as shown, address, and place from above.
     pub labels: Vec<(String, String, f64)>,
     pub brackets: Vec<Bracket>,
+    /// The line of the threshold, from above to below.
+    pub cut: Option<f64>,
 }
 
 /// Draws joins of models that stand in their order; none where there is nothing to draw.
@@ -55,7 +57,19 @@ pub fn draw(models: &[Name], joins: &[Join]) -> Option<Dendrogram> {
         height: ROW * models.len() as f64,
         labels: labels.collect(),
         brackets,
+        cut: None,
     })
+}
+
+impl Dendrogram {
+    /// With the line that parts the joins before it, which are near enough, from those behind.
+    #[must_use]
+    pub fn with_cut(self, joins: &[Join], near: impl Fn(&Join) -> bool) -> Self {
+        let place = |join: &Join| LABELS + 8.0 + join.height.clamp(0.0, 1.0) * (TREE - 16.0);
+        let before = joins.iter().filter(|join| near(join)).map(place).fold(LABELS, f64::max);
+        let behind = joins.iter().filter(|join| !near(join)).map(place).fold(LABELS + TREE, f64::min);
+        Self { cut: Some((before + behind) / 2.0), ..self }
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +79,7 @@ mod tests {
     #[test]
     fn later_joins_lie_further_right_and_every_model_has_a_row() {
         let models: Vec<Name> = ["o/a", "o/b", "o/c"].map(Name::from).to_vec();
-        let join = |parts, height| Join { parts, height, text: String::new() };
+        let join = |parts, height| Join { parts, height, ..Join::default() };
 
         let drawn = draw(&models, &[join([0, 1], 0.2), join([3, 2], 0.9)]).unwrap();
 
@@ -73,5 +87,7 @@ mod tests {
         assert_eq!(drawn.brackets[0].path, "M260.0 12.0H336.8V36.0H260.0");
         assert!(drawn.brackets[1].path.starts_with("M336.8 24.0H577.6"), "{}", drawn.brackets[1].path);
         assert_eq!(draw(&models[..2], &[]), None);
+        let cut = drawn.with_cut(&[join([0, 1], 0.2), join([3, 2], 0.9)], |join| join.height < 0.5).cut;
+        assert!(cut.is_some_and(|cut| cut > 336.8 && cut < 577.6), "{cut:?}");
     }
 }

@@ -12,6 +12,11 @@ pub fn class(value: f64, largest: f64, distance: Distance) -> String {
     if share < 0.0 && step > 0 { format!("heat-n{step}") } else { format!("heat-{step}") }
 }
 
+/// Whether a value has a colour of those below zero.
+pub fn opposed(value: f64) -> bool {
+    value <= -0.15
+}
+
 /// Whether small values mean close relatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distance {

@@ -133,13 +133,22 @@ fn label(slice: &FamilySlice, (width, height): (f64, f64)) -> String {
     if height < LINE {
         return String::new();
     }
-    let below = if slice.size > 1 { format!(" · {}", Count(slice.size)) } else { String::new() };
-    fitted(&format!("{} {}{below}", shape::symbol(slice.relation), slice.name.short()), width)
+    let name = format!("{} {}", shape::symbol(slice.relation), slice.name.short());
+    let counted = format!("{name} · {}", Count(slice.size));
+    match slice.size > 1 && counted.chars().count() <= room(width) {
+        true => counted,
+        false => fitted(&name, width),
+    }
+}
+
+/// Characters that a box holds.
+fn room(width: f64) -> usize {
+    ((width - 10.0) / 7.1).max(0.0) as usize
 }
 
 /// A text cut to the width of a box, or nothing where little would be left.
 fn fitted(text: &str, width: f64) -> String {
-    let room = ((width - 10.0) / 7.1).max(0.0) as usize;
+    let room = room(width);
     match text.chars().count() {
         count if count <= room => text.to_owned(),
         _ if room < 4 => String::new(),

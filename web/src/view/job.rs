@@ -54,6 +54,8 @@ pub struct JobRow {
     pub kind: String,
     pub state: JobState,
     pub step: Option<String>,
+    /// The model that it makes or is about.
+    pub output: Option<String>,
     pub done: u64,
     /// Zero when not known yet.
     pub total: u64,
@@ -126,6 +128,12 @@ pub struct JobPage {
 }
 
 impl JobPage {
+    /// What its error code means.
+    pub(crate) fn meaning(&self) -> Option<&'static str> {
+        let code = self.error_code.as_deref()?;
+        http::CODES.iter().find(|known| known.code == code).map(|known| known.meaning)
+    }
+
     /// How many wait before it, while it waits itself.
     pub(crate) fn place(&self) -> Option<String> {
         self.before.map(|before| match before {

@@ -13,11 +13,26 @@ pub struct ParamField {
     pub default: Option<String>,
     /// The permitted values in words.
     pub range: Option<String>,
+    /// The words of a choice.
+    pub choices: Vec<String>,
     /// Every model has its own value.
     pub per_model: bool,
 }
 
 impl ParamField {
+    /// What can be chosen; none for a number.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        match self.kind.as_str() {
+            "flag" => vec!["true", "false"],
+            _ => self.choices.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// What holds where nothing is chosen.
+    pub(crate) fn unset(&self) -> String {
+        self.default.as_ref().map_or_else(|| "choose one".to_owned(), |value| format!("{value} (default)"))
+    }
+
     /// Default and range in words.
     pub(crate) fn hint(&self) -> String {
         let mut parts = match self.kind.as_str() {

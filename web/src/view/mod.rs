@@ -13,6 +13,7 @@ mod lineage;
 mod make;
 mod model;
 mod narrowing;
+mod path;
 mod report;
 mod revisions;
 mod search;
@@ -25,22 +26,25 @@ pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, Affe
 pub use compare::{
     ComparePage, FieldDiff, FileDiff, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,
 };
-pub use families::{FamilyRow, HomePage};
+pub use families::{FamilyRow, HomePage, RecentRow};
 pub use family::{
     AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice,
 };
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
 pub use job::{JobLink, JobPage, JobRow, JobState};
-pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped};
+pub(crate) use kinship::told;
+pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped, Strip, StripCell};
 pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
 pub use make::{
     MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck, TransferForm,
 };
 pub use model::{
-    ChildGroup, CommitView, DecisionMark, DtypeRow, FileRow, ModelPage, ParentLink, RevisionView, VerdictMark,
+    ChildGroup, CommitView, DecisionMark, DtypeRow, EvaluationRow, FileRow, ModelPage, ParentLink,
+    RevisionView, VerdictMark,
 };
 pub use narrowing::Narrowing;
 pub(crate) use narrowing::side_label;
+pub use path::{PathLine, PathLink, PathPage};
 pub use report::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection};
 pub use revisions::{Differing, NameList, RevisionsPage};
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};

@@ -61,6 +61,17 @@ impl ParentLink {
         }
     }
 
+    /// Where it is known from, in words; empty without evidence.
+    pub fn sources(&self) -> String {
+        let mut phrases: Vec<&str> = Vec::new();
+        for evidence in &self.evidence {
+            if !phrases.contains(&evidence.source.phrase()) {
+                phrases.push(evidence.source.phrase());
+            }
+        }
+        phrases.join(", ")
+    }
+
     /// One sentence: how we know.
     pub(crate) fn sentence(&self) -> String {
         let verb = match self.relation {
@@ -70,13 +81,10 @@ impl ParentLink {
             Relation::Merge => "Merged from this model",
             Relation::Transfer => "Carries a change transferred from this model",
         };
-        let mut phrases: Vec<&str> = Vec::new();
-        for evidence in &self.evidence {
-            if !phrases.contains(&evidence.source.phrase()) {
-                phrases.push(evidence.source.phrase());
-            }
+        match self.sources() {
+            sources if sources.is_empty() => format!("{verb}."),
+            sources => format!("{verb}: {sources}."),
         }
-        if phrases.is_empty() { format!("{verb}.") } else { format!("{verb}: {}.", phrases.join(", ")) }
     }
 }
 
@@ -160,6 +168,20 @@ pub struct DtypeRow {
     pub bytes: u64,
 }
 
+/// A result of an evaluation, as the card states it.
+#[derive(Debug, Clone, Default)]
+pub struct EvaluationRow {
+    pub task: String,
+    pub dataset: String,
+    pub metric: String,
+    pub value: String,
+    /// Whether the Hub marked it as verified.
+    pub verified: bool,
+    pub source: Option<String>,
+    /// Where the source says so; https only.
+    pub url: Option<String>,
+}
+
 /// One model.
 #[derive(Debug, Clone, Default)]
 pub struct ModelPage {
@@ -193,6 +215,8 @@ pub struct ModelPage {
     pub at: Option<String>,
     pub files: Vec<FileRow>,
     pub dtypes: Vec<DtypeRow>,
+    /// What the card states of evaluations.
+    pub evaluations: Vec<EvaluationRow>,
     /// The recipe this revision was made from, as text.
     pub recipe: Option<String>,
     /// How it was made, as label and text in reading order; empty for what was not made here.
@@ -212,6 +236,11 @@ pub struct ModelPage {
 impl ModelPage {
     pub(crate) fn licence_class(&self) -> LicenceClass {
         LicenceClass::of(self.license.as_deref())
+    }
+
+    /// Whether its weights are here to be compared and computed with.
+    pub(crate) fn measurable(&self) -> bool {
+        !self.dtypes.is_empty() && self.revision.is_some()
     }
 
     /// How many commits there are, and how many of them are shown.

@@ -131,12 +131,27 @@ impl fmt::Display for Said {
             let text = escaped(part);
             match (paired, at % 2) {
                 (true, 1) => write!(f, "<code>{text}</code>")?,
-                (true, _) => f.write_str(&text)?,
+                (true, _) => f.write_str(&raised(&text))?,
                 (false, _) => write!(f, "{}{text}", if at > 0 { "`" } else { "" })?,
             }
         }
         Ok(())
     }
+}
+
+/// `10^-12` with its power raised.
+fn raised(text: &str) -> String {
+    let mut parts = text.split("10^");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (minus, rest) = part.strip_prefix('-').map_or(("", part), |rest| ("\u{2212}", rest));
+        let (power, rest) = rest.split_at(rest.bytes().take_while(u8::is_ascii_digit).count());
+        told.push_str(&match power {
+            "" => format!("10^{part}"),
+            power => format!("10<sup>{minus}{power}</sup>{rest}"),
+        });
+    }
+    told
 }
 
 fn escaped(text: &str) -> String {
@@ -305,6 +320,8 @@ mod tests {
         assert_eq!(said("no `a/b` here").to_string(), "no <code>a/b</code> here");
         assert_eq!(said("`<b>`").to_string(), "<code>&#60;b&#62;</code>");
         assert_eq!(said("one ` and \"").to_string(), "one ` and &#34;");
+        let told = "p = 10<sup>\u{2212}27</sup>, 10<sup>6</sup> or 10^x";
+        assert_eq!(said("p = 10^-27, 10^6 or 10^x").to_string(), told);
     }
 
     #[test]

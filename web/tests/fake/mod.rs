@@ -75,6 +75,7 @@ impl Fake {
             kind: format!("merge_models{}", self.mark),
             state,
             step: Some(format!("writing tensors{}", self.mark)),
+            output: Some(format!("org/merged{}", self.mark)),
             done: 6 << 30,
             total: 15 << 30,
             rate: Some(48 << 20),
@@ -136,37 +137,22 @@ impl Source for Fake {
     }
 
     async fn home(&self) -> Result<HomePage> {
-        Ok(HomePage { counts: self.counts().await?, families: vec![self.family(), self.family()] })
+        let recent = RecentRow {
+            name: self.name("org/fresh"),
+            architecture: Some(format!("LlamaForCausalLM{}", self.mark)),
+            parameters: Some(8_030_261_248),
+            at: 1_732_400_000,
+        };
+        let families = vec![self.family(), self.family()];
+        Ok(HomePage { counts: self.counts().await?, families, recent: vec![recent] })
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage> {
-        let found = |text: &str, weights| Found {
-            name: self.name(text),
-            parent: Some((Relation::Finetune, self.name("meta-llama/Llama-3.1-8B"))),
-            parameters: Some(8_030_261_248),
-            license: Some(format!("apache-2.0{}", self.mark)),
-            pipeline_tag: Some(format!("text-generation{}", self.mark)),
-            library: Some("transformers".into()),
-            downloads: Some(1_234_567),
-            likes: Some(812),
-            created_at: Some(1_720_000_000),
-            has_weights: weights,
-            verified: Some(weights),
-            private: weights,
-            gated: true,
-            ghost: !weights,
-            kinship: weights.then_some(0.987_6),
-        };
-        let items = if matches!(query.text.as_deref(), Some("nothing" | "tensor:nobody")) {
-            Vec::new()
-        } else {
-            vec![found("NousResearch/Hermes-3-Llama-3.1-8B", true), found("org/seen-only-by-name", false)]
-        };
-        let values = vec![(format!("llama{}", self.mark), 31_204), ("qwen2".to_owned(), 17)];
-        let facets = FACETS.map(|(facet, _)| FacetGroup { facet, values: values.clone() }).to_vec();
-        let near = vec![format!("lm_head.weight{}", self.mark)];
-        let next = Some(format!("n&{}", self.mark));
-        Ok(SearchPage { items, next, total: Some(31_221), near, facets })
+        self.search_page(query)
+    }
+
+    async fn path(&self, pair: (&str, &str)) -> Result<PathPage> {
+        self.path_page(pair)
     }
 
     async fn suggest(&self, text: &str) -> Result<Vec<Name>> {
@@ -336,7 +322,14 @@ impl Source for Fake {
             kind: "number".into(),
             default: Some("1".into()),
             range: Some(format!("0 to 1{}", self.mark)),
+            choices: Vec::new(),
             per_model,
+        };
+        let norm = || ParamField {
+            kind: "choice".into(),
+            default: Some("l1".into()),
+            choices: vec!["l1".into(), format!("l2{}", self.mark)],
+            ..param("norm", false)
         };
         let method = |id: &str, name: &str, summary: &str| MethodCard {
             id: id.into(),
@@ -345,7 +338,7 @@ impl Source for Fake {
             reference: "https://arxiv.org/abs/2306.01708".into(),
             needs_base: id == "ties",
             models: "two models or more".into(),
-            params: vec![param("weight", true), param("density", true), param("lambda", false)],
+            params: vec![param("weight", true), param("density", true), param("lambda", false), norm()],
         };
         vec![
             method("linear", "Linear", "The weighted mean of all models."),
@@ -430,7 +423,7 @@ impl Source for Fake {
             row: self.job_row(state),
             started_at: Some(1_732_400_010),
             attempts: 1,
-            error_code: Some("lost".into()),
+            error_code: Some("truncated".into()),
             error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
             outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
             again: state == JobState::Failed,

@@ -6,6 +6,78 @@ use web::{Failure, Result, view::*};
 use super::Fake;
 
 impl Fake {
+    pub fn search_page(&self, query: &SearchQuery) -> Result<SearchPage> {
+        let found = |text: &str, weights| Found {
+            name: self.name(text),
+            parent: Some((Relation::Finetune, self.name("meta-llama/Llama-3.1-8B"))),
+            parameters: Some(8_030_261_248),
+            license: Some(format!("apache-2.0{}", self.mark)),
+            pipeline_tag: Some(format!("text-generation{}", self.mark)),
+            library: Some("transformers".into()),
+            downloads: Some(1_234_567),
+            likes: Some(812),
+            created_at: Some(1_720_000_000),
+            has_weights: weights,
+            verified: Some(weights),
+            private: weights,
+            gated: true,
+            ghost: !weights,
+            kinship: weights.then_some(0.987_6),
+        };
+        let items = if matches!(query.text.as_deref(), Some("nothing" | "tensor:nobody")) {
+            Vec::new()
+        } else {
+            vec![found("NousResearch/Hermes-3-Llama-3.1-8B", true), found("org/seen-only-by-name", false)]
+        };
+        let values = vec![(format!("llama{}", self.mark), 31_204), ("qwen2".to_owned(), 17)];
+        let facets = FACETS.map(|(facet, _)| FacetGroup { facet, values: values.clone() }).to_vec();
+        let near = vec![format!("lm_head.weight{}", self.mark)];
+        let next = Some(format!("n&{}", self.mark));
+        Ok(SearchPage { items, next, total: Some(31_221), near, facets })
+    }
+
+    pub fn path_page(&self, (from, to): (&str, &str)) -> Result<PathPage> {
+        if from.starts_with("no/") {
+            return Err(Failure::not_found("No model `no/model` is known here."));
+        }
+        let mut page = PathPage {
+            from: self.name(from),
+            to: self.name(to),
+            sentence: format!("No path between them is known.{}", self.mark),
+            ..PathPage::default()
+        };
+        if to == "o/stranger" {
+            return Ok(page);
+        }
+        let link = |phrase| PathLink {
+            phrase,
+            sources: format!("declared in the card{}", self.mark),
+            inferred: true,
+            contradicted: true,
+        };
+        let line = |name: &str, edge| PathLine { name: self.name(name), ghost: name == "o/root", edge };
+        page.ancestor = Some(self.name("o/root"));
+        page.lines = vec![
+            line(from, None),
+            line("o/root", Some(link("is a fine-tune of"))),
+            line(to, Some(link("has the adapter"))),
+        ];
+        let node = |name: &str, parent, relation| LineageNode {
+            name: self.name(name),
+            parent,
+            relation,
+            ..LineageNode::default()
+        };
+        page.nodes = vec![
+            node("o/root", None, None),
+            node(from, Some(0), Some(Relation::Finetune)),
+            node(to, Some(0), Some(Relation::Adapter)),
+        ];
+        page.ends = [1, 2];
+        page.hidden = 7;
+        Ok(page)
+    }
+
     pub fn transfer_check(&self) -> TransferCheck {
         TransferCheck {
             verdict: "uncertain",
@@ -61,6 +133,15 @@ impl Fake {
                 tensors: 291,
                 elements: 8_030_261_248,
                 bytes: 16_060_522_496,
+            }],
+            evaluations: vec![EvaluationRow {
+                task: format!("Text Generation{}", self.mark),
+                dataset: format!("ARC (test){}", self.mark),
+                metric: format!("accuracy{}", self.mark),
+                value: format!("59.98{}", self.mark),
+                verified: true,
+                source: Some(format!("Board{}", self.mark)),
+                url: Some(format!("https://example.org/{}", self.mark)),
             }],
             recipe: Some(format!("merge_method: ties{}", self.mark)),
             card: Some(format!(
@@ -129,8 +210,38 @@ impl Fake {
                 Cell { value: Some(1.0 - 0.27 * r.abs_diff(c) as f64), error, reason: None }
             }
         };
-        let join = |parts| Join { parts, height: 0.5, text: self.mark.clone() };
+        let part = |module: &str, module_rank: u8, value: Option<f64>| StripCell {
+            module: format!("{module}{}", self.mark),
+            module_rank,
+            layer: format!("3{}", self.mark),
+            layer_rank: 3,
+            tensors: u64::from(value.is_some()),
+            left_out: u64::from(value.is_none()),
+            value,
+            error: value.filter(|_| !query.exact).map(|_| 0.0061),
+            changes: [Some(0.02), None],
+            reason: value.is_none().then(|| format!("a different shape{}", self.mark)),
+        };
+        let pair = match query.names.as_slice() {
+            [a, b] => Some([a, b]),
+            _ => query.pair.as_ref().map(|[a, b]| [a, b]),
+        };
+        let strip = pair.map(|pair| Strip {
+            pair: pair.map(|name| self.name(name)),
+            base: query.base.as_deref().map(|base| self.name(base)),
+            exact: query.exact,
+            cells: vec![part("q", 2, Some(0.4142)), part("up", 9, Some(-0.25)), part("norm", 14, None)],
+        });
+        let join = |parts| Join { parts, height: 0.5, value: 0.6, text: self.mark.clone() };
         Ok(Answer::Ready(Box::new(KinshipPage {
+            strip,
+            left_out: query
+                .names
+                .iter()
+                .filter(|name| name.starts_with("o/only"))
+                .map(|name| (self.name(name), self.mark.clone()))
+                .collect(),
+            common: query.base.is_none().then(|| self.name("org/root")),
             joins: vec![join([0, 1]), join([2, 3])],
             models: query.names.iter().map(|name| self.name(name)).collect(),
             base: query.base.as_deref().map(|base| self.name(base)),

@@ -28,6 +28,7 @@ pub struct BakePayload {
 
 async fn bake(run: Run) -> Result<Value, Error> {
     let payload: BakePayload = run.payload()?;
+    run.pulse.begin("opening the models", 0);
     let access = Access::Registry(payload.pins.clone());
     let plan = adapters::plan_bake(&run.registry, &payload, &access).await?;
     Ok(Value::Object(output::publish_derived(&run, plan.derived, plan.source).await?))

@@ -35,6 +35,7 @@ pub struct DiffPayload {
 
 async fn diff(run: Run) -> Result<Value, Error> {
     let payload: DiffPayload = run.payload()?;
+    run.pulse.begin("opening the models", 0);
     let tuned = open_operand(&run.registry, &payload.tuned, &Access::Registry(payload.pins.clone())).await?;
     let base = open_operand(&run.registry, &payload.base, &Access::Registry(payload.pins.clone())).await?;
     let place = run.workplace()?;

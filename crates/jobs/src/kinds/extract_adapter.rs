@@ -38,6 +38,7 @@ pub struct ExtractPayload {
 
 async fn extract(run: Run) -> Result<Value, Error> {
     let payload: ExtractPayload = run.payload()?;
+    run.pulse.begin("opening the models", 0);
     let access = Access::Registry(payload.pins.clone());
     let plan = adapters::plan_extract(&run.registry, &payload, &access).await?;
     let made = match adapters::extract(&run.registry, plan, payload.output, &run.pulse).await {

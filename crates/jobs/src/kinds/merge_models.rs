@@ -25,6 +25,7 @@ pub struct MergePayload {
 
 async fn merge(run: Run) -> Result<Value, Error> {
     let payload: MergePayload = run.payload()?;
+    run.pulse.begin("opening the models", 0);
     let plan =
         plan_merge(&run.registry, &payload.yaml, &crate::Access::Registry(payload.pins.clone())).await?;
     let made = output::Derived {

@@ -31,6 +31,7 @@ pub struct TransferPayload {
 
 async fn transfer(run: Run) -> Result<Value, Error> {
     let payload: TransferPayload = run.payload()?;
+    run.pulse.begin("opening the models", 0);
     let plan = plan_transfer(&run.registry, &payload, &crate::Access::Registry(payload.pins.clone())).await?;
     let made = output::Derived {
         id: payload.output.clone(),

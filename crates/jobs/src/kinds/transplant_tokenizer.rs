@@ -35,6 +35,7 @@ pub struct TransplantPayload {
 
 async fn transplant(run: Run) -> Result<Value, Error> {
     let payload: TransplantPayload = run.payload()?;
+    run.pulse.begin("opening the models", 0);
     let plan = plan_transplant(&run.registry, &payload, &Access::Registry(payload.pins.clone())).await?;
     let report = plan.report();
     let (derived, source) = match solve_transplant(plan, &run.pulse).await {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use analysis::kinship::{Matrix, Parity, Report};
+use analysis::kinship::{Matrix, Parity, PartReport, Report};
+use domain::Class;
 use jobs::{Access, KinshipQuery, Pin, Reading, RelativesQuery};
 
 use super::Context;
@@ -13,6 +14,8 @@ use crate::{exit::Failure, output, wiring};
 pub enum Part {
     Layer,
     Module,
+    /// A kind of module in a layer, of two models.
+    LayerModule,
     Tensor,
 }
 
@@ -28,6 +31,10 @@ pub struct Asked {
 /// Kinship matrix of ids or folders.
 pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
     let Asked { models, base, parts, reading, parity } = asked;
+    if parts.contains(&Part::LayerModule) && models.len() != 2 {
+        let message = format!("--per-part takes two models, {} given", models.len());
+        return Err(Failure::new("invalid_request", Class::Invalid, message));
+    }
     let registry = wiring::open(&context.config).await?;
     let query = KinshipQuery { models, base, access: Access::Folders(Pin::Nothing), reading, parity };
     let report = jobs::kinship(&registry, query).await?;
@@ -36,6 +43,7 @@ pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
         let fields = [
             (Part::Layer, "layers"),
             (Part::Module, "modules"),
+            (Part::LayerModule, "parts"),
             (Part::Tensor, "tensors"),
             (Part::Tensor, "tensors_more"),
         ];
@@ -77,6 +85,7 @@ fn print_report(report: &Report, parts: &[Part]) {
             Part::Module => {
                 report.modules.iter().for_each(|of| print(format!("module {}", of.module), &of.matrices));
             }
+            Part::LayerModule => report.parts.iter().for_each(print_part),
             Part::Tensor => report.tensors.iter().for_each(|of| print(of.tensor.clone(), &of.matrices)),
         }
     }
@@ -88,6 +97,24 @@ fn print_report(report: &Report, parts: &[Part]) {
         for skipped in coverage.skipped.iter().take_while(|skipped| skipped.tensor.starts_with("layer")) {
             output::line(format!("left out: {}: {}", skipped.tensor, skipped.reason));
         }
+    }
+}
+
+fn print_part(part: &PartReport) {
+    let place = format!("module {}, layer {}", part.module, part.layer.label());
+    for (measure, value) in &part.values {
+        let text = match part.standard_errors.get(measure) {
+            Some(error) => cells_with(&[*value], &[*error]),
+            None => cells(&[*value]),
+        };
+        output::line(format!("{place}\t{measure}\t{text}"));
+    }
+    if let Some(reason) = &part.reason {
+        let what = match (part.left_out, part.tensors) {
+            (0, _) => "no angle".to_owned(),
+            (left_out, compared) => format!("{left_out} of {} tensors left out", left_out + compared),
+        };
+        output::line(format!("{place}\t{what}: {reason}"));
     }
 }
 

@@ -97,10 +97,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report { subject, format } => report::report(context, subject, format).await,
         Command::Provenance { id } => tree::provenance(context, &id).await,
         Command::Manifest { id, revision } => files::manifest(context, (&id, revision.as_deref())).await,
-        Command::Kinship { models, base, per_layer, per_module, per_tensor, estimate, parity } => {
+        Command::Kinship { models, base, per_layer, per_module, per_part, per_tensor, estimate, parity } => {
             let flags = [
                 (per_layer, measure::Part::Layer),
                 (per_module, measure::Part::Module),
+                (per_part, measure::Part::LayerModule),
                 (per_tensor, measure::Part::Tensor),
             ];
             let parts = flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part).collect();

@@ -72,13 +72,18 @@ fn tensor(t: &analysis::diff::TensorDiff) -> TensorDiff {
         module: module.label().to_owned(),
         module_rank: module as u8,
         layer: layer.label(),
-        layer_rank: match layer {
-            Layer::Embed => -1,
-            Layer::Number(number) => i64::try_from(number).unwrap_or(i64::MAX - 3),
-            Layer::Norm => i64::MAX - 2,
-            Layer::Head => i64::MAX - 1,
-            Layer::Other => i64::MAX,
-        },
+        layer_rank: rank(layer),
+    }
+}
+
+/// The place of a layer in reading order; below 0 for what stands before the first.
+pub fn rank(layer: Layer) -> i64 {
+    match layer {
+        Layer::Embed => -1,
+        Layer::Number(number) => i64::try_from(number).unwrap_or(i64::MAX - 3),
+        Layer::Norm => i64::MAX - 2,
+        Layer::Head => i64::MAX - 1,
+        Layer::Other => i64::MAX,
     }
 }
 

@@ -14,7 +14,8 @@ pub fn row(job: &store::JobRow) -> JobRow {
         id: job.id.clone(),
         kind: title.to_owned(),
         state: JobState::read(&job.state),
-        step: job.step.clone(),
+        step: job.step.clone().filter(|step| !step.is_empty()),
+        output: output(job),
         done: count(job.done),
         total: count(job.total),
         rate: job.rate.map(count),
@@ -59,6 +60,13 @@ fn page(job: &store::JobRow) -> JobPage {
                 .map_or_else(|| format!("{:#}", job.payload), str::to_owned),
         ),
     }
+}
+
+/// The model that a job makes or made.
+fn output(job: &store::JobRow) -> Option<String> {
+    let made = job.result.as_ref().and_then(|result| result.get("model"));
+    let wanted = ["output", "model"].iter().find_map(|key| job.payload.get(key));
+    made.or(wanted).and_then(Value::as_str).map(str::to_owned)
 }
 
 fn device(result: &Value) -> Option<String> {

@@ -7,10 +7,12 @@ mod compare;
 mod family;
 mod heritage;
 mod jobs_view;
+mod kinship;
 mod lineage;
 mod merging;
 mod models;
 mod numbers;
+mod path;
 mod reports;
 mod revisions;
 mod search;
@@ -25,8 +27,8 @@ use ::web::{
         AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
         ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
         HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-        MergeCheck, MethodCard, ModelPage, Name, Narrowing, Partners, RecipeForm, ReportAnswer, ReportCard,
-        RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
+        MergeCheck, MethodCard, ModelPage, Name, Narrowing, Partners, PathPage, RecipeForm, ReportAnswer,
+        ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
     },
 };
 use async_trait::async_trait;
@@ -103,7 +105,11 @@ impl Source for Site {
     }
 
     async fn home(&self) -> Result<HomePage> {
-        Ok(HomePage { counts: self.counts().await?, families: lineage::families(&self.registry, 10).await? })
+        Ok(HomePage {
+            counts: self.counts().await?,
+            families: lineage::families(&self.registry, 10).await?,
+            recent: models::recent(&self.registry).await?,
+        })
     }
 
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage> {
@@ -124,6 +130,10 @@ impl Source for Site {
 
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {
         lineage::page(&self.registry, name, query).await
+    }
+
+    async fn path(&self, pair: (&str, &str)) -> Result<PathPage> {
+        path::page(&self.registry, pair).await
     }
 
     async fn families(&self) -> Result<Vec<FamilyRow>> {
@@ -160,7 +170,7 @@ impl Source for Site {
     }
 
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
-        numbers::kinship(&self.registry, query).await.map(|page| Answer::Ready(Box::new(page)))
+        kinship::page(&self.registry, query).await.map(|page| Answer::Ready(Box::new(page)))
     }
 
     async fn compare(&self, pair: (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {

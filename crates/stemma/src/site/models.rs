@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use ::web::{
     Failure,
-    view::{ChildGroup, CommitView, DtypeRow, FileRow, ModelPage, Name, ParentLink, RevisionView},
+    view::{
+        ChildGroup, CommitView, DtypeRow, EvaluationRow, FileRow, ModelPage, Name, ParentLink, RecentRow,
+        RevisionView,
+    },
 };
 use jobs::Registry;
 use serde_json::Value;
@@ -33,10 +36,13 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         .filter(|group| group.count > 0)
         .collect();
     let (mut files, mut dtypes, mut recipe, mut made) = (Vec::new(), Vec::new(), None, Vec::new());
+    let mut evaluations = Vec::new();
     let (history, commits) = history(registry, row.id, commit.as_ref()).await?;
     if let Some(id) = commit.as_ref().map(|commit| commit.revision) {
         files = stored_files(registry, id).await?;
         dtypes = dtype_rows(registry, id).await?;
+        let stated = jobs::evaluations(registry, id).await.map_err(Failure::from)?;
+        evaluations = stated.into_iter().map(evaluation).collect();
         recipe = registry.store.recipe_of(id).await?.map(|recipe| format!("{recipe:#}"));
         made = registry.store.provenance_of(id).await?.map(|record| told(&record)).unwrap_or_default();
     }
@@ -54,6 +60,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         children,
         files,
         dtypes,
+        evaluations,
         recipe,
         revision: commit.map(|commit| RevisionView {
             digest: commit.digest.to_string(),
@@ -81,6 +88,33 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         new_version: row.new_version.map(Name),
         card: row.card,
     }))
+}
+
+/// Models that the front page names.
+const RECENT: u64 = 6;
+
+/// What was brought in last.
+pub async fn recent(registry: &Registry) -> Result<Vec<RecentRow>> {
+    let rows = registry.store.published_last(RECENT).await?;
+    let told = |(row, at): (ModelRow, i64)| RecentRow {
+        name: Name(row.name),
+        architecture: row.architecture,
+        parameters: row.parameters.map(count),
+        at,
+    };
+    Ok(rows.into_iter().map(told).collect())
+}
+
+fn evaluation(stated: jobs::Evaluation) -> EvaluationRow {
+    EvaluationRow {
+        task: stated.task,
+        dataset: stated.dataset,
+        metric: stated.metric,
+        value: stated.value,
+        verified: stated.verified,
+        source: stated.source,
+        url: stated.url,
+    }
 }
 
 /// Commits that a page shows.

@@ -1,9 +1,10 @@
 //! Publishing: all or nothing, under the newest fence.
 
-use domain::{Digest, Metadata, Relation, Source};
+use domain::{Digest, Metadata, Relation, Source, Viewer};
 use serde_json::json;
 use store::{
-    CurrentRevision, Error, FileRow, Holder, NewJob, Publish, SignatureRow, SketchRow, Store, TensorRow,
+    CurrentRevision, Error, FileRow, Holder, NewJob, Openness, Publish, SignatureRow, SketchRow, Store,
+    TensorRow,
 };
 
 use crate::common::{Db, card_claim, claim, db_test, named};
@@ -11,6 +12,7 @@ use crate::common::{Db, card_claim, claim, db_test, named};
 db_test!(
     a_published_revision_reads_back_whole,
     publishing_the_same_files_again_keeps_the_revision,
+    what_was_published_last_comes_first_and_counts_once,
     a_stale_fence_publishes_nothing,
     a_missing_blob_publishes_nothing,
     a_refused_row_takes_the_whole_revision_with_it,
@@ -100,6 +102,23 @@ async fn publishing_the_same_files_again_keeps_the_revision(db: Db) {
     assert_eq!(next.id, first.id);
     assert!(next.revision != first.revision && next.digest != first.digest);
     assert_eq!(db.store.tensor_count(first.revision.unwrap()).await.unwrap(), 2_500, "the old one stays");
+}
+
+async fn what_was_published_last_comes_first_and_counts_once(db: Db) {
+    for (name, bytes) in [("a/b", b"1"), ("a/c", b"2"), ("a/b", b"3"), ("x/closed", b"4"), ("a/d", b"5")] {
+        let files = vec![file(&db.store, "f", bytes).await];
+        db.store.publish(publish(named(name), files)).await.unwrap();
+    }
+    let closed = db.store.model_by_id("x/closed").await.unwrap().unwrap().id;
+    db.store.set_openness(closed, Openness { private: Some(true), gated: None }).await.unwrap();
+    let last = async |store: &Store, count| {
+        let rows = store.published_last(count).await.unwrap();
+        assert!(rows.iter().all(|(_, at)| *at > 1_700_000_000));
+        rows.into_iter().map(|(row, _)| row.name).collect::<Vec<_>>()
+    };
+
+    assert_eq!(last(&db.store, 9).await, ["a/d", "x/closed", "a/b", "a/c"]);
+    assert_eq!(last(&db.store.seen_by(Viewer::default()), 2).await, ["a/d", "a/b"]);
 }
 
 async fn a_stale_fence_publishes_nothing(db: Db) {

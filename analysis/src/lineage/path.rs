@@ -1,0 +1,150 @@
+//! The shortest path between two models: up to an ancestor of both and down again, else by a descendant of both.
+
+use std::collections::HashMap;
+
+use petgraph::Direction;
+
+use super::{
+    forest::{Forest, Link},
+    reach::{Toward, Walk},
+};
+
+/// The path between two models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineagePath {
+    /// From the first model to the second.
+    pub steps: Vec<PathStep>,
+    /// Position of the model in which both lines meet.
+    pub turn: usize,
+    /// Whether that is an ancestor or a descendant of both; a line of descent turns at one of its ends.
+    pub by: Toward,
+}
+
+/// A model on the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathStep {
+    pub id: i64,
+    /// The edge to the model before, as its child sees it: none for the first.
+    pub edge: Option<PathEdge>,
+}
+
+/// An edge on the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathEdge {
+    pub child: i64,
+    /// To the parent.
+    pub link: Link,
+}
+
+impl Forest {
+    /// The path over the fewest edges, merges and proposals included; of several the one whose turn comes first by name.
+    /// At most `cap` relatives of each are looked at. None where there is no such path, and for unknown models.
+    pub fn path_between(&self, from: i64, to: i64, cap: usize) -> Option<LineagePath> {
+        [Toward::Ancestors, Toward::Descendants].into_iter().find_map(|by| {
+            let walks = [from, to].map(|start| self.walk(&[start], by, cap));
+            let [here, there] = walks.each_ref().map(steps);
+            let met = here.iter().filter_map(|(id, (up, at))| {
+                there.get(id).map(|(down, place)| (up + down, *id, *at, *place))
+            });
+            let (_, _, at, place) = met.min_by_key(|(steps, id, ..)| {
+                (*steps, self.node(*id).map(|node| node.name.to_owned()), *id)
+            })?;
+            let (mut ids, back) = (walks[0].path(at), walks[1].path(place));
+            let turn = ids.len().saturating_sub(1);
+            ids.extend(back.into_iter().rev().skip(1));
+            let before = [None].into_iter().chain(ids.iter().copied().map(Some));
+            let steps = before.zip(&ids).map(|(before, id)| PathStep {
+                id: *id,
+                edge: before.and_then(|before| self.joined(before, *id)),
+            });
+            Some(LineagePath { steps: steps.collect(), turn, by })
+        })
+    }
+
+    fn joined(&self, one: i64, other: i64) -> Option<PathEdge> {
+        [(one, other), (other, one)].into_iter().find_map(|(child, parent)| {
+            let link = self.links(child, Direction::Incoming).into_iter().find(|link| link.id == parent)?;
+            Some(PathEdge { child, link })
+        })
+    }
+}
+
+/// How far each model is from where a walk began, and its position.
+fn steps(walk: &Walk) -> HashMap<i64, (usize, usize)> {
+    let mut far: Vec<usize> = Vec::with_capacity(walk.models.len());
+    let mut found = HashMap::with_capacity(walk.models.len());
+    for (at, reached) in walk.models.iter().enumerate() {
+        let steps = reached.from.and_then(|from| far.get(from)).map_or(0, |before| before + 1);
+        far.push(steps);
+        found.insert(reached.id, (steps, at));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{EdgeStatus, Relation};
+
+    use super::*;
+    use crate::lineage::{ForestEdge, Node};
+
+    fn forest(edges: &[(i64, i64)]) -> Forest {
+        let node = |id: i64| Node {
+            id,
+            name: format!("org/m{id}"),
+            created_at: Some(id),
+            ghost: false,
+            downloads: 0,
+            license: None,
+            size: None,
+        };
+        let edge = |&(child, parent): &(i64, i64)| ForestEdge {
+            id: child * 100 + parent,
+            child,
+            parent,
+            relation: Relation::Finetune,
+            status: EdgeStatus::Accepted,
+        };
+        Forest::build((1..=9).map(node), edges.iter().map(edge))
+    }
+
+    fn ids(path: &LineagePath) -> Vec<i64> {
+        path.steps.iter().map(|step| step.id).collect()
+    }
+
+    #[test]
+    fn cousins_meet_in_their_nearest_ancestor_and_every_edge_is_told_from_child_to_parent() {
+        let forest = forest(&[(2, 1), (3, 2), (4, 2), (5, 4), (5, 1)]);
+
+        let path = forest.path_between(3, 5, 100).unwrap();
+
+        assert_eq!((ids(&path), path.turn, path.by), (vec![3, 2, 1, 5], 2, Toward::Ancestors));
+        let edges: Vec<_> =
+            path.steps.iter().map(|step| step.edge.map(|edge| (edge.child, edge.link.id))).collect();
+        assert_eq!(edges, [None, Some((3, 2)), Some((2, 1)), Some((5, 1))]);
+    }
+
+    #[test]
+    fn a_line_of_descent_turns_at_its_upper_end_whichever_way_it_is_asked_for() {
+        let forest = forest(&[(2, 1), (3, 2)]);
+
+        let (up, down) = (forest.path_between(3, 1, 100).unwrap(), forest.path_between(1, 3, 100).unwrap());
+
+        assert_eq!((ids(&up), up.turn), (vec![3, 2, 1], 2));
+        assert_eq!((ids(&down), down.turn), (vec![1, 2, 3], 0));
+        assert_eq!(
+            (ids(&forest.path_between(2, 2, 100).unwrap()), forest.path_between(2, 77, 100)),
+            (vec![2], None)
+        );
+    }
+
+    #[test]
+    fn strangers_may_meet_in_a_merge_and_models_without_one_do_not() {
+        let forest = forest(&[(2, 1), (4, 3), (5, 2), (5, 4)]);
+
+        let path = forest.path_between(1, 3, 100).unwrap();
+
+        assert_eq!((ids(&path), path.turn, path.by), (vec![1, 2, 5, 4, 3], 2, Toward::Descendants));
+        assert_eq!(forest.path_between(1, 9, 100), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! `GET /api/v1/path`: the path between two models.
+
+use actix_web::{HttpResponse, get, web};
+use analysis::lineage::{Forest, PathStep, Toward};
+use http::{Problem, Result};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{models::find, seen::Seen};
+
+/// Two models.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PathQuery {
+    pub from: String,
+    pub to: String,
+}
+
+/// The path between two models.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PathView {
+    pub from: String,
+    pub to: String,
+    /// The model in which both lines meet; none where no path is known.
+    pub meets: Option<String>,
+    /// `ancestor` or `descendant`: what that model is to both.
+    pub by: Option<&'static str>,
+    /// From the first model to the second; empty where no path is known.
+    pub steps: Vec<PathStepView>,
+}
+
+/// A model on the path.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PathStepView {
+    pub name: String,
+    /// Only known by name.
+    pub ghost: bool,
+    /// The edge to the model before; none for the first.
+    pub edge: Option<PathEdgeView>,
+}
+
+/// An edge on the path.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PathEdgeView {
+    pub child: String,
+    pub parent: String,
+    pub relation: &'static str,
+    /// Whether nobody but the weights says so.
+    pub proposed: bool,
+}
+
+/// The path between two models over the fewest edges.
+///
+/// Up to an ancestor of both and down again, merges and proposals included; where there is none, by a descendant of both.
+#[utoipa::path(tag = "lineage", params(PathQuery),
+    responses((status = 200, body = PathView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/path")]
+pub async fn get_path(registry: Seen, query: web::Query<PathQuery>) -> Result<HttpResponse> {
+    let (from, to) = (find(&registry, &query.from).await?, find(&registry, &query.to).await?);
+    let forest = registry.forests.current().await?;
+    let mut view = PathView { from: from.name, to: to.name, meets: None, by: None, steps: Vec::new() };
+    if let Some(path) = forest.path_between(from.id, to.id, registry.limits.traversal) {
+        view.meets = path.steps.get(path.turn).map(|step| named(&forest, step.id));
+        view.by = Some(match path.by {
+            Toward::Ancestors => "ancestor",
+            Toward::Descendants => "descendant",
+        });
+        view.steps = path.steps.iter().map(|step| told(&forest, step)).collect();
+    }
+    Ok(HttpResponse::Ok().json(view))
+}
+
+fn named(forest: &Forest, id: i64) -> String {
+    forest.node(id).map(|node| node.name.to_owned()).unwrap_or_default()
+}
+
+fn told(forest: &Forest, step: &PathStep) -> PathStepView {
+    PathStepView {
+        name: named(forest, step.id),
+        ghost: forest.node(step.id).is_some_and(|node| node.ghost),
+        edge: step.edge.map(|edge| PathEdgeView {
+            child: named(forest, edge.child),
+            parent: named(forest, edge.link.id),
+            relation: edge.link.relation.as_str(),
+            proposed: edge.link.proposed,
+        }),
+    }
+}

@@ -1,0 +1,212 @@
+//! Kinship as the page shows it: the matrix of all pairs, and of one pair the strip of its layers.
+
+use ::web::{
+    Failure,
+    view::{Cell, Join, KinshipPage, KinshipQuery, Name, Skipped, Strip, StripCell},
+};
+use analysis::kinship::{PartReport, Report, cluster};
+use domain::Class;
+use jobs::{Access, Registry};
+
+use super::{Result, compare};
+
+/// What a cell without a base says.
+const NEEDS_BASE: &str = "needs a base model: deltas are taken against it";
+
+/// A matrix of one measure, and the strip of a pair: of the one that is chosen, or of the only one there is.
+pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPage> {
+    let (report, left_out) = comparable(registry, query).await?;
+    let measure = if query.measure.is_empty() { "cosine".to_owned() } else { query.measure.clone() };
+    let strip = match &query.pair {
+        _ if report.base.is_none() && measure != "euclidean" => None,
+        _ if report.models.len() == 2 => Some(strip(&report, &measure)),
+        Some(pair) => Some(strip(&measured(registry, pair, query).await?, &measure)),
+        None => None,
+    };
+    let missing = if report.base.is_none() && measure != "euclidean" {
+        NEEDS_BASE
+    } else {
+        "undefined: one of the two equals the base"
+    };
+    let errors = report.standard_errors.get(&measure).map(Vec::as_slice).unwrap_or_default();
+    let matrix = report.matrices.get(&measure).map(Vec::as_slice).unwrap_or_default();
+    let at = |matrix: &[Vec<Option<f64>>], i: usize, j: usize| {
+        matrix.get(i).and_then(|row| row.get(j).copied()?)
+    };
+    let matrix: Vec<Vec<Cell>> = (0..report.models.len())
+        .map(|i| {
+            (0..report.models.len())
+                .map(|j| {
+                    let value = at(matrix, i, j);
+                    // A model differs from itself by nothing, without an error.
+                    let error = at(errors, i, j).filter(|_| i != j);
+                    Cell { value, error, reason: value.is_none().then(|| missing.to_owned()) }
+                })
+                .collect()
+        })
+        .collect();
+    let models: Vec<Name> = report.models.into_iter().map(Name).collect();
+    let (mut models, mut matrix, joins) = match query.as_given {
+        true => (models, matrix, Vec::new()),
+        false => together(models, matrix, &measure),
+    };
+    let common = match missing == NEEDS_BASE {
+        true => common_ancestor(registry, &models).await?,
+        false => None,
+    };
+    for (name, reason) in &left_out {
+        let cell = Cell { reason: Some(reason.clone()), ..Cell::default() };
+        matrix.iter_mut().for_each(|row| row.push(cell.clone()));
+        models.push(name.clone());
+        matrix.push(vec![cell; models.len()]);
+    }
+    Ok(KinshipPage {
+        left_out,
+        common,
+        models,
+        joins,
+        strip,
+        base: report.base.map(Name),
+        measure,
+        exact: report.exact,
+        device: report.device.as_ref().map(ToString::to_string),
+        matrix,
+        elements: report.elements,
+        tensors: report.coverage.compared as u64,
+        skipped: report
+            .coverage
+            .skipped
+            .into_iter()
+            .map(|s| Skipped { tensor: s.tensor, reason: s.reason })
+            .collect(),
+    })
+}
+
+/// The nearest model from which all of these descend; none where one of them is not of this registry.
+async fn common_ancestor(registry: &Registry, models: &[Name]) -> Result<Option<Name>> {
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    let mut common = None;
+    for name in models {
+        let Some(row) = registry.store.model_by_id(&name.0).await? else { return Ok(None) };
+        common = match common {
+            None => Some(row.id),
+            Some(known) => match forest.merge_base(known, row.id) {
+                None => return Ok(None),
+                base => base,
+            },
+        };
+    }
+    let Some(common) = common else { return Ok(None) };
+    let row = registry.store.models_by_ids(&[common]).await?.into_iter().next();
+    let named = row.filter(|row| row.has_weights).map(|row| Name(row.name));
+    Ok(named.filter(|name| !models.contains(name)))
+}
+
+/// The kinship of the models that can be compared, and why the others cannot.
+async fn comparable(registry: &Registry, query: &KinshipQuery) -> Result<(Report, Vec<(Name, String)>)> {
+    let failure = match measured(registry, &query.names, query).await {
+        Ok(report) => return Ok((report, Vec::new())),
+        Err(failure) => failure,
+    };
+    let fatal = |failure: &Failure| matches!(failure.class, Class::NotFound | Class::Internal);
+    if query.names.len() < 3 || fatal(&failure) {
+        return Err(failure);
+    }
+    // Deltas are all taken against one model, so each fits by itself or not at all.
+    let quick = KinshipQuery { exact: false, ..query.clone() };
+    let (mut fit, mut left_out) = (Vec::new(), Vec::new());
+    for name in &query.names {
+        let other = if query.base.is_some() { name } else { fit.first().unwrap_or(name) };
+        match measured(registry, &[other.clone(), name.clone()], &quick).await {
+            Ok(_) => fit.push(name.clone()),
+            Err(failure) if fatal(&failure) => return Err(failure),
+            Err(failure) => left_out.push((Name::from(name.as_str()), failure.detail)),
+        }
+    }
+    if fit.len() < 2 || left_out.is_empty() {
+        return Err(failure);
+    }
+    Ok((measured(registry, &fit, query).await?, left_out))
+}
+
+async fn measured(registry: &Registry, models: &[String], query: &KinshipQuery) -> Result<Report> {
+    let wanted = jobs::KinshipQuery {
+        models: models.to_vec(),
+        base: query.base.clone(),
+        access: Access::registry(),
+        reading: if query.exact { jobs::Reading::Weights } else { jobs::Reading::Stored },
+        parity: None,
+    };
+    jobs::kinship(registry, wanted).await.map_err(Failure::from)
+}
+
+/// The parts of a report of two models.
+fn strip(report: &Report, measure: &str) -> Strip {
+    let cell = |part: &PartReport| {
+        let value = part.values.get(measure).copied().flatten();
+        let norm = |at: usize| part.relative_norms.get(at).copied().flatten();
+        StripCell {
+            module: part.module.label().to_owned(),
+            module_rank: part.module as u8,
+            layer: part.layer.label(),
+            layer_rank: compare::rank(part.layer),
+            tensors: part.tensors as u64,
+            left_out: part.left_out as u64,
+            value,
+            error: part.standard_errors.get(measure).copied().flatten().filter(|error| *error > 0.0),
+            changes: [norm(0), norm(1)],
+            reason: part.reason.clone().filter(|_| value.is_none() || part.left_out > 0),
+        }
+    };
+    let name = |at: usize| Name(report.models.get(at).cloned().unwrap_or_default());
+    Strip {
+        pair: [name(0), name(1)],
+        base: report.base.clone().map(Name),
+        exact: report.exact,
+        cells: report.parts.iter().map(cell).collect(),
+    }
+}
+
+/// A matrix in the order in which relatives stand beside each other, and how they come together.
+fn together(
+    models: Vec<Name>,
+    matrix: Vec<Vec<Cell>>,
+    measure: &str,
+) -> (Vec<Name>, Vec<Vec<Cell>>, Vec<Join>) {
+    let far = |value: f64| if measure == "euclidean" { value } else { 1.0 - value };
+    let distances: Vec<Vec<Option<f64>>> =
+        matrix.iter().map(|row| row.iter().map(|cell| cell.value.map(far)).collect()).collect();
+    let clustering = cluster(&distances);
+    let most = clustering.joins.iter().map(|join| join.distance).fold(0.0, f64::max);
+    let mut place = vec![0; models.len()];
+    clustering.order.iter().enumerate().for_each(|(at, row)| place[*row] = at);
+    let mut members: Vec<Vec<usize>> = (0..models.len()).map(|row| vec![row]).collect();
+    let joins = clustering.joins.iter().map(|join| {
+        let names = |part: usize| {
+            let rows: &[usize] = members.get(part).map_or(&[], Vec::as_slice);
+            rows.iter().filter_map(|row| models.get(*row)).map(Name::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let value = if measure == "euclidean" { join.distance } else { 1.0 - join.distance };
+        let text = format!(
+            "{} with {}: {measure} {value:.3} on average",
+            names(join.parts[0]),
+            names(join.parts[1])
+        );
+        let both = join.parts.iter().filter_map(|part| members.get(*part)).flatten().copied().collect();
+        members.push(both);
+        Join {
+            value,
+            parts: join.parts.map(|part| place.get(part).copied().unwrap_or(part)),
+            height: if most > 0.0 { join.distance / most } else { 0.0 },
+            text,
+        }
+    });
+    let joins = joins.collect();
+    let models = clustering.order.iter().filter_map(|row| models.get(*row).cloned()).collect();
+    let row = |row: &usize| {
+        let cells = matrix.get(*row).map(Vec::as_slice).unwrap_or_default();
+        clustering.order.iter().filter_map(|column| cells.get(*column).cloned()).collect()
+    };
+    let matrix = clustering.order.iter().map(row).collect();
+    (models, matrix, joins)
+}
