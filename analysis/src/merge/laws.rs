@@ -38,7 +38,7 @@ fn model(seed: u64) -> Fixture {
 
 /// With a tensor longer than a block.
 fn long(seed: u64) -> Fixture {
-    model(seed).with("long", Dtype::Bf16, &[70_001], &noise(seed, 70_001))
+    model(seed).with("long", Dtype::Bf16, &[140_001], &noise(seed, 140_001))
 }
 
 fn models(made: impl Fn(u64) -> Fixture) -> Inputs {

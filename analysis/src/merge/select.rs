@@ -44,7 +44,10 @@ pub struct Wanted {
 }
 
 /// Chunks that a sample has at least and at most, and the share of all of them that is enough in between.
-const SAMPLE: (usize, usize, usize) = (4, 64, 16);
+const SAMPLE: (usize, usize, usize) = (8, 128, 8);
+
+/// Elements of each of them, where they are not all chunks.
+const PIECE: usize = CHUNK / 4;
 
 /// Standard deviations of a rank in the sample on either side of the range that is counted.
 const SPREAD: f64 = 4.0;
@@ -136,16 +139,24 @@ struct Sample {
 impl Sample {
     /// About where a rank of a stream lies that is `rank` in the sample, of as many as it has; `None` if it has none.
     fn range(&self, stream: usize, rank: impl Fn(usize) -> f64) -> Option<Range> {
-        let streams = self.read.iter().flat_map(|streams| &streams[stream]);
-        let mut bits: Vec<u32> = streams.map(|value| value.abs().to_bits()).collect();
+        let mut bits = Vec::with_capacity(self.read.iter().map(|streams| streams[stream].len()).sum());
+        for streams in &self.read {
+            bits.extend(streams[stream].iter().map(|value| value.abs().to_bits()));
+        }
         let rank = rank(bits.len());
         let slack = if self.whole { 0.0 } else { SPREAD * rank.sqrt() + 1.0 };
         let last = bits.len().checked_sub(1)?;
-        let mut at = |rank: f64| {
-            let place = (rank.round().max(1.0) as usize - 1).min(last);
-            *bits.select_nth_unstable_by(place, |a, b| b.cmp(a)).1
+        let place = |rank: f64| (rank.round().max(1.0) as usize - 1).min(last);
+        let [first, middle, end] = [rank - slack, rank, rank + slack].map(place);
+        // Each selection leaves the larger ones before it, so that the next looks at these alone.
+        let (larger, low, _) = bits.select_nth_unstable_by(end, |a, b| b.cmp(a));
+        let low = *low;
+        let mut at = |place: usize, from: usize| match larger.get_mut(from..) {
+            Some(part) if place < end => *part.select_nth_unstable_by(place - from, |a, b| b.cmp(a)).1,
+            _ => low,
         };
-        Some(Range::new(at(rank + slack), at(rank), at(rank - slack)))
+        let high = at(first, 0);
+        Some(Range::new(low, at(middle, first), high))
     }
 }
 
@@ -224,15 +235,18 @@ impl Ranked<'_> {
     fn sample(&self, places: &[Place<'_>]) -> Result<Sample, weights::Error> {
         let (least, most, part) = SAMPLE;
         let sampled = (places.len() / part).clamp(least, most).min(places.len()).max(1);
-        let taken: Vec<Place<'_>> =
-            (0..sampled).filter_map(|at| places.get(at * places.len() / sampled).copied()).collect();
+        let whole = sampled == places.len();
+        let piece =
+            |(offset, tensor, start, len)| (offset, tensor, start, if whole { len } else { PIECE.min(len) });
+        let taken: Vec<Place<'_>> = (0..sampled)
+            .filter_map(|at| places.get(at * places.len() / sampled).copied().map(piece))
+            .collect();
         let read = |place: &Place<'_>| {
             let mut streams = Streams::new();
             self.fill(*place, &mut streams).map(|varying| (streams, varying))
         };
         let read: Vec<(Streams, u64)> = taken.par_iter().map(read).collect::<Result<_, weights::Error>>()?;
         let varying = read.iter().map(|(_, varying)| varying).sum();
-        let whole = taken.len() == places.len();
         Ok(Sample { read: read.into_iter().map(|(streams, _)| streams).collect(), varying, whole })
     }
 
