@@ -8,6 +8,7 @@ mod contrast;
 mod deltas;
 pub mod device;
 mod diff;
+pub mod direct;
 pub mod dtype;
 mod elementwise;
 mod float;

@@ -7,6 +7,12 @@ use crate::random::splitmix;
 /// Numbers a draw can give.
 const DRAWS: f64 = (1u64 << 53) as f64;
 
+/// What 64 random bits are below where their number `u`, of the upper 53, is below `share`; `None` where every one is.
+pub(crate) fn below(share: f64) -> Option<u64> {
+    let draws = (share.clamp(0.0, 1.0) * DRAWS).ceil() as u64;
+    (draws < 1 << 53).then_some(draws << 11)
+}
+
 /// Zeroes `values[j]` unless the random number at `start + j` of the stream `key` is below `share`.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn keep_random(key: u64, start: u64, share: f64, values: &mut [f64]) {

@@ -6,12 +6,18 @@ pub fn splitmix_unit(key: u64, index: u64) -> f64 {
     (splitmix(key, index) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
+/// What splitmix64 adds to its state from one number to the next.
+pub(crate) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What splitmix64 multiplies its state by.
+pub(crate) const MIX: [u64; 2] = [0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB];
+
 /// The 64 random bits at position `index` of the stream `key` (splitmix64).
 #[inline(always)]
 pub(crate) fn splitmix(key: u64, index: u64) -> u64 {
-    let mut z = key.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let mut z = key.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN));
+    z = (z ^ (z >> 30)).wrapping_mul(MIX[0]);
+    z = (z ^ (z >> 27)).wrapping_mul(MIX[1]);
     z ^ (z >> 31)
 }
 

@@ -325,7 +325,7 @@ pub fn packed(kept: &[bool]) -> Vec<u64> {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn variances(values: &[&[f64]], out: &mut [f64]) {
     let count = values.len() as f64;
-    let ratio = Ratio { count, inverse: 1.0 / count };
+    let ratio = Ratio::new(values.len());
     let corrects = target_cfg_f!(target_feature = "fma") && ratio.fits();
     for from in (0..out.len()).step_by(TILE) {
         let place = from..(from + TILE).min(out.len());
@@ -367,12 +367,17 @@ fn tile_variances(
 /// Division by a small whole number, rounded like any other, without the processor's slow one: the product with the
 /// inverse, corrected by what a fused multiplication finds it to be off (Markstein 1990).
 #[derive(Clone, Copy)]
-struct Ratio {
-    count: f64,
-    inverse: f64,
+pub(crate) struct Ratio {
+    pub count: f64,
+    pub inverse: f64,
 }
 
 impl Ratio {
+    pub fn new(count: usize) -> Self {
+        let count = count as f64;
+        Self { count, inverse: 1.0 / count }
+    }
+
     /// Whether the inverse is so near that the product with it is off by less than a unit in the last place.
     fn fits(self) -> bool {
         const NEAR: f64 = f64::EPSILON / 4.0;

@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use crate::{Dtype, decode_f64, deltas::Stored, encode_f64};
+use crate::{Dtype, decode_f64, deltas::Stored, direct, encode_f64};
 
 /// Elements of a tile: its arrays stay in the first-level cache.
 const TILE: usize = 512;
@@ -77,7 +77,7 @@ fn widen_f32(bytes: &[u8], out: &mut [f64]) -> bool {
 }
 
 #[inline(always)]
-fn from_bf16(code: [u8; 2]) -> f64 {
+pub(crate) fn from_bf16(code: [u8; 2]) -> f64 {
     f64::from(f32::from_bits(u32::from(u16::from_le_bytes(code)) << 16))
 }
 
@@ -86,6 +86,11 @@ fn from_bf16(code: [u8; 2]) -> f64 {
 /// many finite values left the range of the dtype, as [`encode_f64`] does; `None` when an input is not finite, and
 /// then what was written means nothing. The caller guarantees float dtypes and matching lengths.
 pub fn weighted_sum(terms: &[Term<'_>], common: Common, (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+    if dtype == Dtype::Bf16
+        && let Some(beyond) = direct::weighted_sum(terms, common, out)
+    {
+        return Some(beyond);
+    }
     let width = (dtype.bits() / 8) as usize;
     let narrow = terms.iter().all(|term| term.values.dtype == Dtype::Bf16);
     let nothing = terms.iter().all(|term| term.factor == 0.0);

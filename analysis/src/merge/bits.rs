@@ -13,6 +13,11 @@ impl Bits {
         Self { words: kernels::task::packed(kept), len: kept.len() as u64 }
     }
 
+    /// The first `len` bits of `words`; those past the end are 0.
+    pub fn packed(words: Vec<u64>, len: u64) -> Self {
+        Self { words, len }
+    }
+
     /// All parts, one after the other.
     pub fn join(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::default();
@@ -43,6 +48,16 @@ impl Bits {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
+    /// Puts the bits from `start` on into `words`, the lowest of a word first; bits past the end are 0.
+    pub fn copy(&self, start: u64, words: &mut [u64]) {
+        let (first, shift) = ((start / 64) as usize, start % 64);
+        let word = |at: usize| self.words.get(at).copied().unwrap_or_default();
+        for (at, out) in (first..).zip(words) {
+            // The upper part of a word, then the lower part of the next; a shift by 64 in two steps.
+            *out = word(at) >> shift | word(at + 1) << 1 << (63 - shift);
+        }
+    }
+
     /// Zeroes the factors of the elements `start..` whose bit is not set.
     pub fn mask(&self, start: u64, factors: &mut [f64]) {
         kernels::task::keep_listed(&self.words, start, factors);
@@ -70,6 +85,9 @@ mod tests {
         joined.mask(0, &mut factors);
         let got: Vec<bool> = factors.iter().map(|factor| *factor == 1.0).collect();
         assert!(rest.is_empty() && got == whole);
+        let mut words = [0; 3];
+        joined.copy(77, &mut words);
+        assert!((0..192).all(|at| (words[at / 64] >> (at % 64) & 1 == 1) == whole[77 + at]));
         assert_eq!(joined.count(), whole.iter().filter(|kept| **kept).count() as u64);
     }
 }

@@ -1,6 +1,9 @@
 //! Weighted sums of a strip of elements, exact where the answer is an input.
 
-use kernels::task::{Strip, add_deltas};
+use kernels::{
+    Dtype, Stored,
+    task::{Strip, add_deltas},
+};
 
 use super::Combine;
 use crate::room::Room;
@@ -76,6 +79,10 @@ impl<C> Told<C> {
 impl<C: Combine> Combine for Told<C> {
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
         self.combine.combine(start, models, base, out);
+    }
+
+    fn encode(&self, start: u64, inputs: &[Stored<'_>], out: (Dtype, &mut [u8])) -> Option<u64> {
+        self.combine.encode(start, inputs, out)
     }
 
     fn account(&self) -> weights::Account {

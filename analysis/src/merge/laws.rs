@@ -38,7 +38,7 @@ fn model(seed: u64) -> Fixture {
 
 /// With a tensor longer than a block.
 fn long(seed: u64) -> Fixture {
-    model(seed).with("long", Dtype::Bf16, &[70_001], &noise(seed, 70_001))
+    model(seed).with("long", Dtype::Bf16, &[140_001], &noise(seed, 140_001))
 }
 
 fn models(made: impl Fn(u64) -> Fixture) -> Inputs {
@@ -223,6 +223,33 @@ fn any_range_on_any_number_of_threads_equals_the_whole() {
             let mut got = vec![0; expected.len()];
             alone.install(|| read_backwards(&pieces, index, &mut got));
             assert!(expected == got, "{yaml} {index}");
+        }
+    }
+}
+
+#[test]
+fn numbers_in_bf16_are_merged_to_the_bits_that_the_same_numbers_in_f32_give() {
+    let as_bf16 = |value: f64| crate::computed::as_stored(Dtype::Bf16, value);
+    let of = |dtype: Dtype| {
+        move |seed: u64| {
+            let fine: Vec<f64> = noise(seed, 40_040).into_iter().map(as_bf16).collect();
+            let coarse: Vec<f64> = fine.iter().map(|value| as_bf16((value * 32.0).round() / 64.0)).collect();
+            Fixture::empty().with("coarse.weight", dtype, &[4, 10, 1_001], &coarse).with(
+                "fine.weight",
+                dtype,
+                &[2, 10, 2_002],
+                &fine,
+            )
+        }
+    };
+    let (narrow, wide) = (models(of(Dtype::Bf16)), models(of(Dtype::F32)));
+    for (spec, settings) in all() {
+        let yaml = recipe(spec, &NAMES[..count(spec)], &settings).replacen('{', "{dtype: bfloat16, ", 1);
+        let (narrow, wide) = (merge(&yaml, &narrow), merge(&yaml, &wide));
+
+        assert!(same(&narrow, &wide), "{yaml}");
+        for index in 0..2 {
+            assert_eq!(narrow.account(index), wide.account(index), "{yaml}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod bits;
 mod blend;
 mod check;
 mod config;
+mod direct;
 #[cfg(test)]
 mod goldens;
 mod keys;

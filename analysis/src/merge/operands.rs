@@ -119,8 +119,13 @@ impl Operands {
 
     /// One result a block of whole rows; a row longer than a block is a block.
     pub fn each_rows<T: Send>(&self, of: impl Fn(&Block) -> T + Sync) -> Result<Vec<T>, weights::Error> {
+        self.each_run(self.whole_rows(), of)
+    }
+
+    /// Elements of as many rows as a block holds, at least one.
+    pub fn whole_rows(&self) -> u64 {
         let columns = self.columns();
-        self.each_run(columns * (CHUNK as u64 / columns).max(1), of)
+        columns * (CHUNK as u64 / columns).max(1)
     }
 
     /// Reads elements `start..start + len` of every input, 0 for what is not finite: such an element is kept or
@@ -147,11 +152,14 @@ impl Operands {
         step: u64,
         of: impl Fn(&Block) -> T + Sync,
     ) -> Result<Vec<T>, weights::Error> {
-        let run = |at: u64| {
-            let len = (self.elements - at * step).min(step) as usize;
-            self.read_finite(at * step, len).map(|block| of(&block))
-        };
-        (0..self.elements.div_ceil(step)).into_par_iter().map(run).collect()
+        self.runs(step).map(|(start, len)| self.read_finite(start, len).map(|block| of(&block))).collect()
+    }
+
+    /// Runs of `step` elements, the last one perhaps shorter: first element and length of each.
+    pub fn runs(&self, step: u64) -> impl ParallelIterator<Item = (u64, usize)> {
+        let elements = self.elements;
+        let run = move |at: u64| (at * step, (elements - at * step).min(step) as usize);
+        (0..elements.div_ceil(step)).into_par_iter().map(run)
     }
 
     /// Key of the random numbers that `method` draws for model `at`: it depends on nothing but the method, the

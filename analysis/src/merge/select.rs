@@ -6,6 +6,7 @@ use std::cell::Cell;
 use kernels::{
     Dtype,
     bracket::{Bracket, Range},
+    direct::Tuned,
     kth::{High, Low, Threshold},
     wide::magnitudes_apart,
 };
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 use super::operands::{Block, Operands};
 use crate::{
     computed::{self, CHUNK, Stored},
+    room::Room,
     trim::Trim,
 };
 
@@ -28,6 +30,8 @@ pub struct Ranked<'a> {
 pub enum By<'a> {
     /// Magnitudes of the deltas: a stream a model.
     Deltas,
+    /// Population variance of the deltas, one stream.
+    Varying,
     /// The magnitudes of a block, one stream: they take the place of what the vector holds.
     Of(&'a (dyn Fn(&Block, &mut Vec<f32>) + Sync)),
 }
@@ -40,7 +44,10 @@ pub struct Wanted {
 }
 
 /// Chunks that a sample has at least and at most, and the share of all of them that is enough in between.
-const SAMPLE: (usize, usize, usize) = (4, 64, 16);
+const SAMPLE: (usize, usize, usize) = (8, 128, 8);
+
+/// Elements of each of them, where they are not all chunks.
+const PIECE: usize = CHUNK / 4;
 
 /// Standard deviations of a rank in the sample on either side of the range that is counted.
 const SPREAD: f64 = 4.0;
@@ -60,6 +67,13 @@ type Streams = Vec<Vec<f32>>;
 pub fn sizes(values: &[f64], sizes: &mut Vec<f32>) {
     sizes.resize(values.len(), 0.0);
     kernels::wide::magnitudes(values, sizes);
+}
+
+/// Population variance of deltas of one length at each element.
+pub fn variances(deltas: &[&[f64]]) -> Room {
+    let mut found = Room::of(deltas.first().map_or(0, |first| first.len()));
+    kernels::task::variances(deltas, &mut found);
+    found
 }
 
 /// Of the deltas of bf16 models against a bf16 base; false for others, or when a value is not finite.
@@ -101,6 +115,51 @@ struct Found {
     by_chunk: Option<Vec<u64>>,
 }
 
+impl Found {
+    /// A threshold within a range and how many elements are at it; `guesses` are those at the range's guess by chunk.
+    fn new<I: Iterator<Item = u64>>(
+        (threshold, ties): (Threshold, u64),
+        range: Range,
+        guesses: impl FnOnce() -> I,
+    ) -> Self {
+        let guessed = threshold.value_bits == range.guess();
+        Self { threshold, ties: Some(ties), by_chunk: guessed.then(|| guesses().collect()) }
+    }
+}
+
+/// Magnitudes of some chunks.
+struct Sample {
+    read: Vec<Streams>,
+    /// How many of those by which they vary are above 0.
+    varying: u64,
+    /// Whether these are all chunks.
+    whole: bool,
+}
+
+impl Sample {
+    /// About where a rank of a stream lies that is `rank` in the sample, of as many as it has; `None` if it has none.
+    fn range(&self, stream: usize, rank: impl Fn(usize) -> f64) -> Option<Range> {
+        let mut bits = Vec::with_capacity(self.read.iter().map(|streams| streams[stream].len()).sum());
+        for streams in &self.read {
+            bits.extend(streams[stream].iter().map(|value| value.abs().to_bits()));
+        }
+        let rank = rank(bits.len());
+        let slack = if self.whole { 0.0 } else { SPREAD * rank.sqrt() + 1.0 };
+        let last = bits.len().checked_sub(1)?;
+        let place = |rank: f64| (rank.round().max(1.0) as usize - 1).min(last);
+        let [first, middle, end] = [rank - slack, rank, rank + slack].map(place);
+        // Each selection leaves the larger ones before it, so that the next looks at these alone.
+        let (larger, low, _) = bits.select_nth_unstable_by(end, |a, b| b.cmp(a));
+        let low = *low;
+        let mut at = |place: usize, from: usize| match larger.get_mut(from..) {
+            Some(part) if place < end => *part.select_nth_unstable_by(place - from, |a, b| b.cmp(a)).1,
+            _ => low,
+        };
+        let high = at(first, 0);
+        Some(Range::new(low, at(middle, first), high))
+    }
+}
+
 type Place<'a> = (u64, &'a Operands, u64, usize);
 
 impl Ranked<'_> {
@@ -116,25 +175,41 @@ impl Ranked<'_> {
         places
     }
 
-    fn fill(&self, (_, tensor, start, len): Place<'_>, streams: &mut Streams) -> Result<(), weights::Error> {
+    /// Puts the magnitudes of a chunk there; gives how many of those by which they vary are above 0.
+    fn fill(&self, (_, tensor, start, len): Place<'_>, streams: &mut Streams) -> Result<u64, weights::Error> {
         if matches!(self.by, By::Deltas) && straight(tensor, (start, len), streams)? {
-            return Ok(());
+            return Ok(0);
+        }
+        let count = if matches!(self.by, By::Deltas) { tensor.models.len() } else { 1 };
+        streams.resize_with(count, Vec::new);
+        if matches!(self.by, By::Varying) {
+            let mut direct = |tuned: &Tuned<'_>| {
+                streams[0].resize(len, 0.0);
+                Some(tuned.variances(&mut streams[0]))
+            };
+            if let Some(varying) = tensor.direct((start, len), &mut direct)? {
+                return Ok(varying);
+            }
         }
         let block = tensor.read_finite(start, len)?;
-        let count = if matches!(self.by, By::Deltas) { block.models.len() } else { 1 };
-        streams.resize_with(count, Vec::new);
+        let mut varying = 0;
         for (at, stream) in streams.iter_mut().enumerate() {
             match self.by {
                 By::Deltas => sizes(block.delta(at), stream),
+                By::Varying => {
+                    let variances = variances(&block.deltas());
+                    varying = kernels::wide::positive(&variances);
+                    sizes(&variances, stream);
+                }
                 By::Of(magnitudes) => magnitudes(&block, stream),
             }
         }
-        Ok(())
+        Ok(varying)
     }
 
     fn streams(&self, place: Place<'_>) -> Result<Streams, weights::Error> {
         let mut streams = Streams::new();
-        self.fill(place, &mut streams).map(|()| streams)
+        self.fill(place, &mut streams).map(|_| streams)
     }
 
     /// One result a share of the chunks, in order; what is counted does not depend on who counted.
@@ -142,54 +217,54 @@ impl Ranked<'_> {
         &self,
         places: &[Place<'_>],
         fresh: impl Fn() -> C + Sync,
-        add: impl Fn(&mut C, &Streams) + Sync,
+        add: impl Fn(&mut C, &Streams, u64) + Sync,
     ) -> Result<Vec<C>, weights::Error> {
         let share = places.len().div_ceil(rayon::current_num_threads()).clamp(1, SHARE);
         let count = |share: &[Place<'_>]| {
             let (mut counts, mut streams) = (fresh(), Streams::new());
             for place in share {
-                self.fill(*place, &mut streams)?;
-                add(&mut counts, &streams);
+                let varying = self.fill(*place, &mut streams)?;
+                add(&mut counts, &streams, varying);
             }
             Ok(counts)
         };
         places.par_chunks(share).map(count).collect()
     }
 
+    /// Some of the chunks, evenly spread.
+    fn sample(&self, places: &[Place<'_>]) -> Result<Sample, weights::Error> {
+        let (least, most, part) = SAMPLE;
+        let sampled = (places.len() / part).clamp(least, most).min(places.len()).max(1);
+        let whole = sampled == places.len();
+        let piece =
+            |(offset, tensor, start, len)| (offset, tensor, start, if whole { len } else { PIECE.min(len) });
+        let taken: Vec<Place<'_>> = (0..sampled)
+            .filter_map(|at| places.get(at * places.len() / sampled).copied().map(piece))
+            .collect();
+        let read = |place: &Place<'_>| {
+            let mut streams = Streams::new();
+            self.fill(*place, &mut streams).map(|varying| (streams, varying))
+        };
+        let read: Vec<(Streams, u64)> = taken.par_iter().map(read).collect::<Result<_, weights::Error>>()?;
+        let varying = read.iter().map(|(_, varying)| varying).sum();
+        Ok(Sample { read: read.into_iter().map(|(streams, _)| streams).collect(), varying, whole })
+    }
+
     /// About where each wanted rank lies; `None` for one that is 0 or beyond the elements there are.
     fn ranges(&self, places: &[Place<'_>], wanted: &[Wanted]) -> Result<Vec<Option<Range>>, weights::Error> {
         let all: u64 = places.iter().map(|place| place.3 as u64).sum();
-        let (least, most, part) = SAMPLE;
-        let sampled = (places.len() / part).clamp(least, most).min(places.len()).max(1);
-        let taken: Vec<Place<'_>> =
-            (0..sampled).filter_map(|at| places.get(at * places.len() / sampled).copied()).collect();
-        let read: Vec<Streams> =
-            taken.par_iter().map(|place| self.streams(*place)).collect::<Result<_, weights::Error>>()?;
-        let whole = taken.len() == places.len();
+        let sample = self.sample(places)?;
         let range = |want: &Wanted| {
-            if want.keep == 0 || want.keep > all {
-                return None;
-            }
-            let mut bits: Vec<u32> = read
-                .iter()
-                .flat_map(|streams| &streams[want.stream])
-                .map(|value| value.abs().to_bits())
-                .collect();
-            let rank = want.keep as f64 / all as f64 * bits.len() as f64;
-            let slack = if whole { 0.0 } else { SPREAD * rank.sqrt() + 1.0 };
-            let mut at = |rank: f64| {
-                let place = (rank.round().max(1.0) as usize - 1).min(bits.len() - 1);
-                *bits.select_nth_unstable_by(place, |a, b| b.cmp(a)).1
-            };
-            Some(Range::new(at(rank + slack), at(rank), at(rank - slack)))
+            let share = want.keep as f64 / all as f64;
+            (1..=all).contains(&want.keep).then(|| sample.range(want.stream, |count| share * count as f64))
         };
-        Ok(wanted.iter().map(range).collect())
+        Ok(wanted.iter().map(|want| range(want).flatten()).collect())
     }
 
     fn find(&self, places: &[Place<'_>], wanted: &[Wanted]) -> Result<Vec<Option<Found>>, weights::Error> {
         let ranges = self.ranges(places, wanted)?;
         let fresh = || ranges.iter().map(|range| (range.map(Bracket::new), Vec::new())).collect::<Vec<_>>();
-        let counted = self.shares(places, fresh, |counts, values| {
+        let counted = self.shares(places, fresh, |counts, values, _| {
             for ((bracket, ties), want) in counts.iter_mut().zip(wanted) {
                 ties.extend(bracket.as_mut().map(|bracket| bracket.add_block(&values[want.stream])));
             }
@@ -197,26 +272,25 @@ impl Ranked<'_> {
         let found = |(at, want): (usize, &Wanted)| {
             let Some(range) = ranges[at] else { return Ok(None) };
             let parts: Vec<&Bracket> = counted.iter().filter_map(|part| part[at].0.as_ref()).collect();
-            let Some((threshold, ties)) = Bracket::threshold(&parts, want.keep) else {
+            let Some(found) = Bracket::threshold(&parts, want.keep) else {
                 return self.search(places, *want);
             };
-            let guessed = threshold.value_bits == range.guess();
-            let by_chunk = || counted.iter().flat_map(|part| part[at].1.iter().copied()).collect();
-            Ok(Some(Found { threshold, ties: Some(ties), by_chunk: guessed.then(by_chunk) }))
+            let by_chunk = || counted.iter().flat_map(|part| part[at].1.iter().copied());
+            Ok(Some(Found::new(found, range, by_chunk)))
         };
         wanted.iter().enumerate().map(found).collect()
     }
 
     /// A rank that the sample misjudged: by histograms of all magnitudes, in two passes.
     fn search(&self, places: &[Place<'_>], want: Wanted) -> Result<Option<Found>, weights::Error> {
-        let high = self.shares(places, High::new, |high, values| high.add_block(&values[want.stream]))?;
+        let high = self.shares(places, High::new, |high, values, _| high.add_block(&values[want.stream]))?;
         let high = high.into_iter().reduce(|mut all, more| {
             all.merge(&more);
             all
         });
         let Some(bucket) = high.and_then(|high| high.bucket_for(want.keep)) else { return Ok(None) };
         let low =
-            self.shares(places, || Low::new(bucket), |low, values| low.add_block(&values[want.stream]))?;
+            self.shares(places, || Low::new(bucket), |low, values, _| low.add_block(&values[want.stream]))?;
         let low = low.into_iter().reduce(|mut all, more| {
             all.merge(&more);
             all
@@ -241,6 +315,32 @@ impl Ranked<'_> {
             None => Ok(Trim::KEEP_ALL),
         };
         wanted.iter().zip(found).map(trim).collect()
+    }
+
+    /// The elements that vary most: `share` of those that vary at all, ties at the threshold by lowest index.
+    pub fn most_varying(&self, share: f64) -> Result<Trim, weights::Error> {
+        let (places, share) = (self.places(), share.max(0.0));
+        let sample = self.sample(&places)?;
+        let rank = |_| (share * sample.varying as f64).floor();
+        let Some(range) = sample.range(0, rank) else { return Ok(Trim::KEEP_NONE) };
+        let fresh = || (Bracket::new(range), Vec::new(), 0);
+        let counted = self.shares(&places, fresh, |(bracket, ties, all), values, varying| {
+            ties.push(bracket.add_block(&values[0]));
+            *all += varying;
+        })?;
+        let varying: u64 = counted.iter().map(|(.., varying)| varying).sum();
+        let want = Wanted { stream: 0, keep: (share * varying as f64).floor() as u64 };
+        if want.keep == 0 {
+            return Ok(Trim::KEEP_NONE);
+        }
+        let parts: Vec<&Bracket> = counted.iter().map(|(bracket, ..)| bracket).collect();
+        let found = match Bracket::threshold(&parts, want.keep) {
+            Some(found) => {
+                Some(Found::new(found, range, || counted.iter().flat_map(|part| part.1.iter().copied())))
+            }
+            None => self.search(&places, want)?,
+        };
+        found.map_or(Ok(Trim::KEEP_ALL), |found| self.cut(&places, want, found))
     }
 
     /// Of the elements at the threshold as many as are wanted, the first by index.

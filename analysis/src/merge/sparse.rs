@@ -1,6 +1,7 @@
 //! Which elements of a delta are kept: by magnitude, from the middle, at random, or at random by rank.
 
 use kernels::{
+    direct::{Pruning, Room, Tuned},
     keep_random,
     prune::{Row, Slope},
     splitmix_unit,
@@ -276,7 +277,18 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Vec<Ke
         };
         (0..block.models.len()).map(model).collect()
     };
-    Ok(joined(operands.each_rows(listed)?).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect())
+    let prunings: Vec<Pruning> = (0..keys.len()).map(|at| Pruning::new(columns, slope(at))).collect();
+    let direct = |start: u64, tuned: &Tuned<'_>| {
+        let mut room = Room::default();
+        let model = |at: usize| {
+            let mut words = vec![0; tuned.words()];
+            prunings[at].prune((tuned, at), (keys[at], start), (&mut room, &mut words));
+            Bits::packed(words, tuned.len() as u64)
+        };
+        Some((0..keys.len()).map(model).collect())
+    };
+    let parts = operands.each_direct(operands.whole_rows(), direct, listed)?;
+    Ok(joined(parts).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect())
 }
 
 /// One over the probability of each element that is kept, 0 for the others.

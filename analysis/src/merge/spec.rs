@@ -163,6 +163,17 @@ pub trait Combine: Send + Sync {
     /// Combines elements `start..` of all models; `base` is empty when the method takes no deltas.
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]);
 
+    /// Does the same from elements as they are stored, the base last, and rounds to a dtype; gives how many finite values
+    /// left its range, as [`kernels::encode_f64`] does. `None` where it cannot, and then what was written means nothing.
+    fn encode(
+        &self,
+        _start: u64,
+        _inputs: &[kernels::Stored<'_>],
+        _out: (kernels::Dtype, &mut [u8]),
+    ) -> Option<u64> {
+        None
+    }
+
     /// What is worth a record of how this tensor is combined.
     fn account(&self) -> weights::Account {
         weights::Account::new()

@@ -2,6 +2,7 @@
 
 pub use kernels::wide::Common;
 use kernels::{
+    Stored,
     task::{Strip, add_deltas},
     wide::dot,
 };
@@ -126,8 +127,14 @@ pub fn geometry(operands: &Operands, vectors: Vectors) -> Result<Geometry, weigh
         };
         Part { products, same }
     };
+    let stored = |inputs: &[Stored<'_>]| {
+        let (models, base) = inputs.split_at(count);
+        let sums = kernels::direct::products(models, base.first().copied(), STRIP)?;
+        let same = models.iter().all(|model| model.bytes == models[0].bytes);
+        Some(Part { products: vec![Products { count, sums }], same })
+    };
     let parts = match vectors {
-        Vectors::Whole => operands.each_block(part)?,
+        Vectors::Whole => operands.each_stored(stored, part)?,
         _ => operands.each_rows(part)?,
     };
     let same = parts.iter().all(|part| part.same);

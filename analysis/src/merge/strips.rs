@@ -67,6 +67,8 @@ impl Merging<'_> {
                 let (terms, common) = terms(sum, &chunk.inputs, self.operands.models.len());
                 weighted_sum(&terms, common, (dtype, &mut *out))
             });
+            let summed =
+                summed.or_else(|| self.combine.encode(chunk.start, &chunk.inputs, (dtype, &mut *out)));
             if let Some(over) = summed {
                 beyond += over;
                 return Ok(());

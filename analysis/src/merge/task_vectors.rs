@@ -6,20 +6,25 @@
 
 use std::sync::Arc;
 
-use kernels::task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, energies, norms, votes};
+use kernels::{
+    Dtype, Stored,
+    direct::{Shares, Tuned, Vote, Voters},
+    task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, energies, norms, votes},
+};
 
 use serde_json::json;
 
 use super::{
     Combine, Method, MethodSpec, Operands, ParamSpec, Params,
     blend::around,
+    direct::Masks,
     operands::Block,
     select::{self, Ranked, kept, wanted},
     sparse::{Kept, RESCALE_NORM, Sparsifier, TRIM_SCOPE, inverse},
     spec::{Caution, Found, Sum, Survey},
     sphere::Common,
 };
-use crate::room::Room;
+use crate::{computed::CHUNK, room::Room};
 
 /// Sum of weights below which it is not divided by, as share of what they are without their signs.
 pub const NO_DIVISOR: f64 = 1e-8;
@@ -122,6 +127,7 @@ impl Method for TaskVectors {
             normalize: params.flag("normalize"),
             lambda: params.number("lambda"),
             sparse: (self.sparsifier != Sparsifier::None).then(|| params.each("density")),
+            direct: None,
         };
         if params.flag("rescale") {
             ready.rescale(operands)?;
@@ -139,6 +145,7 @@ impl Method for TaskVectors {
                 ready.zero = ZeroSign::Minus;
             }
         }
+        ready.direct = ready.sets();
         Ok(Arc::new(ready))
     }
 }
@@ -187,6 +194,8 @@ struct Ready {
     lambda: f64,
     /// Share of each delta that is asked for, where some may be dropped.
     sparse: Option<Vec<f64>>,
+    /// Factors for every set of models, where there are few.
+    direct: Option<Shares>,
 }
 
 impl Ready {
@@ -216,8 +225,17 @@ impl Ready {
             };
             self.kept.iter().enumerate().map(model).collect()
         };
+        let direct = |start: u64, tuned: &Tuned<'_>| {
+            let masks = Masks::of(&self.kept, start, tuned).filter(|_| matches!(norm, Norm::L1))?;
+            let model = |at: usize| {
+                let sizes = tuned.sizes(at, masks.each()[at]);
+                let (whole, part) = sizes.squares;
+                Left { norms: sizes.absolute, energies: (whole, part, sizes.kept) }
+            };
+            Some((0..self.kept.len()).map(model).collect())
+        };
         let mut total = vec![Left::default(); self.kept.len()];
-        for part in operands.each_block(left)? {
+        for part in operands.each_direct(CHUNK as u64, direct, left)? {
             total.iter_mut().zip(part).for_each(|(total, part)| total.add(part, norm));
         }
         let scale = |left: &Left| {
@@ -238,7 +256,7 @@ impl Ready {
         let mut delta = Room::of(len);
         let mut factors = Room::of(models.len() * len);
         for (at, factors) in factors.chunks_mut(len.max(1)).enumerate() {
-            factors.fill(self.weights[at] * self.scales[at]);
+            factors.fill(self.weight(at));
             if !matches!(self.kept[at], Kept::All) {
                 kernels::wide::subtract(models[at], base, &mut delta);
                 self.kept[at].mask(start, &delta, factors);
@@ -261,6 +279,34 @@ impl Ready {
         let total: f64 = self.weights.iter().map(|weight| self.share(*weight)).sum();
         let size: f64 = self.weights.iter().map(|weight| weight.abs()).sum();
         if self.normalize && total.abs() > NO_DIVISOR * size { total } else { 1.0 }
+    }
+
+    /// Factors before an election, or instead of one.
+    fn weight(&self, at: usize) -> f64 {
+        self.weights[at] * self.scales[at]
+    }
+
+    /// What models are divided by in an election.
+    fn divisors(&self) -> Vec<f64> {
+        self.weights.iter().map(|weight| self.share(*weight)).collect()
+    }
+
+    fn election<'a>(&self, shares: &'a [f64]) -> Election<'a> {
+        let divisor = if self.normalize { Divisor::Agreeing } else { Divisor::One };
+        Election { shares, by: self.by(), divisor, zero: self.zero, scale: self.lambda }
+    }
+
+    /// The factors for every set of models that count at an element; `None` where there are too many.
+    fn sets(&self) -> Option<Shares> {
+        let weights: Vec<f64> = (0..self.weights.len()).map(|at| self.weight(at)).collect();
+        if self.consensus == Consensus::Elected {
+            return Shares::elected(&weights, self.election(&self.divisors()));
+        }
+        let divisor = self.divisor();
+        Shares::plain(weights.len(), |at, counts| {
+            let factor = if counts == 0.0 { 0.0 } else { weights[at] };
+            self.lambda * (factor / divisor)
+        })
     }
 
     /// What elects the sign.
@@ -341,16 +387,22 @@ impl Combine for Ready {
         let strip = Strip { base, models };
         let mut factors = self.factors(start, models, base);
         if self.consensus == Consensus::Elected {
-            let shares: Vec<f64> = self.weights.iter().map(|weight| self.share(*weight)).collect();
-            let divisor = if self.normalize { Divisor::Agreeing } else { Divisor::One };
-            let (by, zero, scale) = (self.by(), self.zero, self.lambda);
-            let election = Election { shares: &shares, by, divisor, zero, scale };
-            elect(strip, election, &mut factors);
+            elect(strip, self.election(&self.divisors()), &mut factors);
         } else {
             let divisor = self.divisor();
             factors.iter_mut().for_each(|factor| *factor = self.lambda * (*factor / divisor));
         }
         add_deltas(strip, &factors, out);
+    }
+
+    fn encode(&self, start: u64, inputs: &[Stored<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+        let shares = self.direct.as_ref().filter(|_| dtype == Dtype::Bf16)?;
+        let tuned = Tuned::of(inputs)?;
+        let masks = Masks::of(&self.kept, start, &tuned)?;
+        let weights: Vec<f64> = (0..self.weights.len()).map(|at| self.weight(at)).collect();
+        let vote = Vote { weights: &weights, by: self.by(), zero: self.zero, voters: Voters::Kept };
+        let vote = (self.consensus == Consensus::Elected).then_some(vote);
+        Some(tuned.blend(&masks.each(), (shares, vote), out))
     }
 
     fn sum(&self) -> Option<Sum> {

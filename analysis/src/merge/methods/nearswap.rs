@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kernels::{Dtype, Stored, direct::Tuned};
+
 use super::prelude::*;
 
 pub struct Nearswap;
@@ -32,11 +34,9 @@ impl Method for Nearswap {
         let limited = Arc::new(Limited::default());
         let counts = Arc::clone(&limited);
         let combine = Factored(move |_: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
-            let beyond = kernels::task::limit(t, deltas.values(), factors);
-            counts.beyond.fetch_add(beyond, Ordering::Relaxed);
-            counts.seen.fetch_add(factors.len() as u64, Ordering::Relaxed);
+            counts.add(kernels::task::limit(t, deltas.values(), factors), factors.len());
         });
-        Ok(Arc::new(Swap { combine, limited }))
+        Ok(Arc::new(Swap { combine, limited, t }))
     }
 }
 
@@ -47,14 +47,29 @@ struct Limited {
     beyond: AtomicU64,
 }
 
+impl Limited {
+    fn add(&self, beyond: u64, seen: usize) {
+        self.beyond.fetch_add(beyond, Ordering::Relaxed);
+        self.seen.fetch_add(seen as u64, Ordering::Relaxed);
+    }
+}
+
 struct Swap<C> {
     combine: C,
     limited: Arc<Limited>,
+    t: f64,
 }
 
 impl<C: Combine> Combine for Swap<C> {
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
         self.combine.combine(start, models, base, out);
+    }
+
+    fn encode(&self, _: u64, inputs: &[Stored<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+        let tuned = Tuned::of(inputs).filter(|_| dtype == Dtype::Bf16)?;
+        let (beyond, over) = tuned.limited(self.t, out);
+        self.limited.add(beyond, tuned.len());
+        Some(over)
     }
 
     /// A tensor that was read once has the share of its elements.

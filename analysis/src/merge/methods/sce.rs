@@ -1,9 +1,18 @@
 //! SCE (arXiv 2408.07990): select the elements that vary most, calculate a weight a model, erase minority signs.
 
+use kernels::{
+    Dtype, Stored,
+    direct::{MOST, Shares, Tuned, Vote, Voters},
+    task::{By as Votes, Strip, ZeroSign, add_deltas, share_out},
+};
 use serde_json::json;
 
 use super::prelude::*;
-use crate::{merge::select::sizes, room::Room};
+use crate::{
+    computed::CHUNK,
+    merge::{direct::Masks, select::variances},
+    room::Room,
+};
 
 /// What mergekit takes for nothing, in absolute terms.
 const LEGACY: f64 = 1e-6;
@@ -41,7 +50,13 @@ impl Method for Sce {
         let legacy = params.flag("legacy_eps");
         let selected = selected(operands, params.number("select_topk"))?;
         let by_count = params.chose(&ELECTION, "count");
-        let squares = operands.each_block(|block| squares(block, selected))?;
+        let direct = |start: u64, tuned: &Tuned<'_>| {
+            let masks = Masks::varying(selected, start, tuned)?;
+            let [kept, ..] = masks.each();
+            let model = |at: usize| tuned.squares(at, kept);
+            Some(((0..operands.models.len()).map(model).collect(), tuned.count(kept)))
+        };
+        let squares = operands.each_direct(CHUNK as u64, direct, |block| squares(block, selected))?;
         let count = operands.models.len();
         let (mut weights, mut whole, mut kept) = (vec![0.0; count], vec![0.0; count], 0);
         for (parts, here) in squares {
@@ -65,31 +80,48 @@ impl Method for Sce {
             ("kept", json!(kept as f64 / operands.elements.max(1) as f64)),
             ("energy", json!(energies)),
         ];
-        let combine = Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
-            let each: Vec<&[f64]> = deltas.each().collect();
-            let kept = keeps(start, &each, selected);
-            let floor = if legacy { LEGACY } else { 0.0 };
-            if by_count {
-                let mut votes = Room::of(deltas.values().len());
-                kernels::wide::signs(deltas.values(), &mut votes);
-                kernels::task::share_out((&votes, &weights), &kept, floor, factors);
-            } else {
-                kernels::task::share_out((deltas.values(), &weights), &kept, floor, factors);
-            }
-        });
-        Ok(Arc::new(Told::new(combine, facts)))
+        let floor = if legacy { LEGACY } else { 0.0 };
+        let shares = Shares::shared(&weights, floor);
+        let by = if by_count { Votes::Count } else { Votes::Sum };
+        Ok(Arc::new(Told::new(Erased { selected, weights, floor, by, shares }, facts)))
     }
 }
 
-/// Population variance of the deltas at each element.
-fn block_variances(block: &Block) -> Room {
-    variances(&block.deltas())
+/// What is selected, with the weight of each model, where it has the sign of most.
+struct Erased {
+    selected: Option<Trim>,
+    weights: Vec<f64>,
+    /// The least that weights are divided by.
+    floor: f64,
+    by: Votes,
+    /// Factors for every set of models, where there are few.
+    shares: Option<Shares>,
 }
 
-fn variances(deltas: &[&[f64]]) -> Room {
-    let mut found = Room::of(deltas.first().map_or(0, |first| first.len()));
-    kernels::task::variances(deltas, &mut found);
-    found
+impl Combine for Erased {
+    fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]) {
+        let deltas = Deltas::new(models, base);
+        let kept = keeps(start, &deltas.each().collect::<Vec<_>>(), self.selected);
+        let mut factors = Room::of(deltas.values().len());
+        match self.by {
+            Votes::Count => {
+                let mut votes = Room::of(deltas.values().len());
+                kernels::wide::signs(deltas.values(), &mut votes);
+                share_out((&votes, &self.weights), &kept, self.floor, &mut factors);
+            }
+            Votes::Sum => share_out((deltas.values(), &self.weights), &kept, self.floor, &mut factors),
+        }
+        add_deltas(Strip { base, models }, &factors, out);
+    }
+
+    fn encode(&self, start: u64, inputs: &[Stored<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+        let shares = self.shares.as_ref().filter(|_| dtype == Dtype::Bf16)?;
+        let tuned = Tuned::of(inputs)?;
+        let masks = Masks::varying(self.selected, start, &tuned)?;
+        let weights = &[1.0; MOST];
+        let vote = Vote { weights, by: self.by, zero: ZeroSign::Plus, voters: Voters::All };
+        Some(tuned.blend(&masks.each(), (shares, Some(vote)), out))
+    }
 }
 
 /// The elements that vary most; `None` keeps all.
@@ -97,11 +129,7 @@ fn selected(operands: &Operands, share: f64) -> Result<Option<Trim>, weights::Er
     if share >= 1.0 {
         return Ok(None);
     }
-    let varying = |block: &Block| kernels::wide::positive(&block_variances(block));
-    let varying: u64 = operands.each_block(varying)?.into_iter().sum();
-    let keep = (share.max(0.0) * varying as f64).floor() as u64;
-    let magnitudes = |block: &Block, found: &mut Vec<f32>| sizes(&block_variances(block), found);
-    Ok(operands.largest(By::Of(&magnitudes), &wanted([keep]))?.first().copied())
+    Ranked { tensors: &[(0, operands)], by: By::Varying }.most_varying(share).map(Some)
 }
 
 /// 1 for each element that is selected, 0 for the others.
