@@ -73,10 +73,31 @@ impl Words {
 
     /// The number of a word, a new one when it is not known yet.
     pub fn intern(&mut self, word: &str) -> u32 {
-        if (self.lines.len() + 1) * 4 > self.table.len() * 3 {
-            self.grow();
-        }
-        let hash = self.hash(word);
+        self.make_room(1);
+        self.entered((word, self.hash(word)))
+    }
+
+    /// The numbers of some words. A large table lies in no cache; it is asked for all of them first, so that its answers
+    /// come side by side and not one after the other.
+    pub fn intern_all<'w, 'n>(&'n mut self, words: &'w [&str]) -> impl Iterator<Item = u32> + use<'w, 'n> {
+        self.make_room(words.len());
+        let mask = self.table.len() - 1;
+        let hashes: Vec<u32> = words.iter().map(|word| self.hash(word)).collect();
+        let slots: Vec<Slot> = hashes.iter().map(|hash| self.table[*hash as usize & mask]).collect();
+        let ends: Vec<u32> = slots
+            .iter()
+            .map(|slot| {
+                self.lines.ends.get((slot.number as usize).wrapping_sub(2)).copied().unwrap_or_default()
+            })
+            .collect();
+        let text = self.lines.text.as_bytes();
+        let touched =
+            ends.iter().fold(0, |all, end| all ^ text.get(*end as usize).copied().unwrap_or_default());
+        std::hint::black_box(touched);
+        words.iter().zip(hashes).map(|(word, hash)| self.entered((word, hash)))
+    }
+
+    fn entered(&mut self, (word, hash): (&str, u32)) -> u32 {
         let place = self.place((word, hash));
         if self.table[place].number == 0 {
             self.lines.push(word);
@@ -125,6 +146,13 @@ impl Words {
                 return place;
             }
             place = (place + 1) & mask;
+        }
+    }
+
+    /// Makes room for so many words more.
+    fn make_room(&mut self, more: usize) {
+        while (self.lines.len() + more) * 4 > self.table.len() * 3 {
+            self.grow();
         }
     }
 

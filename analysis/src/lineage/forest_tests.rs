@@ -120,17 +120,16 @@ fn numbers_beyond_32_bits_and_odd_values_are_kept_as_they_are() {
 #[test]
 fn edges_by_name_make_the_forest_of_their_models() {
     let mut edges = NamedEdges::default();
-    for (parent, child) in
-        [("org/a", "org/b"), ("org/b", "org/c"), ("org/c", "org/b"), ("org/a", "org/b"), ("x", "x")]
-    {
-        edges.add(parent, child);
-    }
+    edges.add(&[["org/a", "org/b"], ["org/b", "org/c"], ["org/c", "org/b"]]);
+    edges.add(&[["org/a", "org/b"], ["x", "x"], ["org/d", "org/a"]]);
 
     let forest = edges.forest();
 
-    assert_eq!(forest.nodes().map(|node| node.name).collect::<Vec<_>>(), ["org/a", "org/b", "org/c", "x"]);
-    assert_eq!((forest.edge_count(), forest.rejected_cycle_edges()), (2, &[2][..]));
-    assert_eq!(forest.path_from_root(2), [0, 1, 2]);
+    let names: Vec<_> = forest.nodes().map(|node| node.name).collect();
+    assert_eq!(names, ["org/a", "org/b", "org/c", "x", "org/d"]);
+    assert_eq!((forest.edge_count(), forest.rejected_cycle_edges()), (3, &[2][..]));
+    assert_eq!(forest.path_from_root(2), [4, 0, 1, 2]);
+    assert_eq!(forest.parents(0).iter().map(|link| link.edge).collect::<Vec<_>>(), [5]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Forest {
 
     /// The root of the family of the model at a position.
     pub fn root_at(&self, at: u32) -> Option<u32> {
-        self.root.get(at as usize).map(|root| narrow(root.index()))
+        self.preorder.root(NodeIndex::new(at as usize)).map(|root| narrow(root.index()))
     }
 
     /// Edges from the model at a position.

@@ -28,6 +28,8 @@ pub(super) struct Preorder {
     sides: Vec<u8>,
     /// Distinct licences; the first is none.
     licences: Vec<String>,
+    /// Places of the models that hang under no other, ascending.
+    roots: Vec<u32>,
 }
 
 /// Relation and class of size in three bits each, one more than their positions; 0 for none.
@@ -44,8 +46,8 @@ fn read_sides(sides: u8) -> (Option<Relation>, Option<u8>) {
 }
 
 impl Preorder {
-    /// Of a forest with its ranks; `order` has parents before their children. O(V) in time and memory.
-    pub fn of(forest: &Forest, order: &[NodeIndex]) -> Self {
+    /// Of a forest with its ranks. O(V) in time and memory.
+    pub fn of(forest: &Forest) -> Self {
         let count = forest.graph.node_count();
         let mut all = Self {
             place: vec![0; count],
@@ -54,11 +56,15 @@ impl Preorder {
             licence: vec![0; count],
             sides: vec![0; count],
             licences: vec![String::new()],
+            roots: Vec::new(),
         };
-        let mut free = 0;
-        for &node in order {
+        let (mut roots, mut free) = (forest.graph.node_indices(), 0);
+        let mut open: Vec<NodeIndex> = Vec::new();
+        while let Some(node) = open.pop().or_else(|| roots.find(|root| forest.primary_edge(*root).is_none()))
+        {
             if forest.primary_edge(node).is_none() {
                 all.place[node.index()] = free;
+                all.roots.push(free);
                 free += forest.below[node.index()];
             }
             let place = all.place[node.index()];
@@ -66,6 +72,7 @@ impl Preorder {
             for child in
                 forest.own_children(node).iter().filter_map(|edge| forest.graph.edge_endpoints(*edge))
             {
+                open.push(child.1);
                 let child = child.1.index();
                 all.place[child] = next;
                 all.depth[next as usize] = all.depth[place as usize] + 1;
@@ -84,7 +91,15 @@ impl Preorder {
             let relation = forest.primary_edge(node).map(|edge| forest.graph.edge(edge).relation);
             all.sides[place] = sides(relation, weight.size);
         }
+        all.roots.shrink_to_fit();
         all
+    }
+
+    /// The root of the tree that a model stands in.
+    pub fn root(&self, node: NodeIndex) -> Option<NodeIndex> {
+        let place = self.place.get(node.index())?;
+        let root = self.roots.partition_point(|root| root <= place).checked_sub(1)?;
+        self.node.get(self.roots[root] as usize).copied()
     }
 }
 

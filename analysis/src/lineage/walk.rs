@@ -47,7 +47,7 @@ impl Forest {
     /// The topmost model along primary parents; the model itself when it has none.
     pub fn root_of(&self, id: i64) -> Option<i64> {
         let at = self.place(id)?;
-        Some(self.graph.id(self.root[at.index()]))
+        self.preorder.root(at).map(|root| self.graph.id(root))
     }
 
     /// The parent a model hangs under in tree views.

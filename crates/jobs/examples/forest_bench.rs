@@ -5,16 +5,26 @@ use std::{io::BufRead as _, time::Instant};
 
 use analysis::lineage::NamedEdges;
 
+/// Lines that are read together.
+const BLOCK: usize = 128;
+
 fn main() -> std::io::Result<()> {
     let path = std::env::args().nth(1).unwrap_or_default();
     let began = Instant::now();
     let mut reader = std::io::BufReader::with_capacity(1 << 20, fs_err::File::open(path)?);
-    let (mut edges, mut line) = (NamedEdges::default(), String::new());
-    while reader.read_line(&mut line)? > 0 {
-        if let Some((parent, child)) = line.trim_end().split_once('\t') {
-            edges.add(parent, child);
+    let (mut edges, mut block) = (NamedEdges::default(), String::new());
+    loop {
+        let mut lines = 0;
+        while lines < BLOCK && reader.read_line(&mut block)? > 0 {
+            lines += 1;
         }
-        line.clear();
+        let pairs: Vec<[&str; 2]> =
+            block.lines().filter_map(|line| line.split_once('\t')).map(|(a, b)| [a, b]).collect();
+        edges.add(&pairs);
+        if lines < BLOCK {
+            break;
+        }
+        block.clear();
     }
     let forest = edges.forest();
     let took = began.elapsed().as_secs_f64();
