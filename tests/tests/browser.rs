@@ -185,6 +185,12 @@ async fn a_cell_of_the_map_of_changes_narrows_the_tensors() -> Result<()> {
     browser.goto(server.url("/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base")).await?;
     ensure!(text(&browser, "main").await?.contains("both: 39"), "{}", text(&browser, "main").await?);
     ensure!(text(&browser, "main").await?.contains("tokens: "), "the tokenizers are not compared");
+    browser.execute("document.querySelector('.changes a').focus()", vec![]).await?;
+    for key in [Key::Down, Key::Right] {
+        browser.active_element().await?.send_keys(key + "").await?;
+    }
+    let reached = browser.active_element().await?.attr("aria-label").await?.unwrap_or_default();
+    ensure!(reached.starts_with("q, layer 1:"), "arrows lead to {reached}");
     browser.find(By::Css(".changes a[aria-label^='q, layer 1:']")).await?.click().await?;
     arrived(&browser, ".chips", "q, layer 1").await?;
 
