@@ -65,10 +65,12 @@ if (threshold && matrix) {
   const step = (threshold.max - threshold.min) / 200;
   Object.assign(slider, { type: "range", min: threshold.min, max: threshold.max, step });
   slider.value = threshold.value || (far ? threshold.max : threshold.min);
+  const told = document.createElement("output");
   label.className = "slide";
-  label.append("Threshold", slider);
+  label.append("Threshold ", told, slider);
   const fade = () => {
     const limit = parseFloat(threshold.value);
+    told.textContent = threshold.value;
     for (const cell of matrix.querySelectorAll("td")) {
       const value = parseFloat(cell.textContent);
       cell.classList.toggle("beyond", far ? value > limit : value < limit);
@@ -82,6 +84,7 @@ if (threshold && matrix) {
     slider.value = threshold.value;
     fade();
   });
+  told.textContent = threshold.value;
   matrix.before(label);
 }
 
