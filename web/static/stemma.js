@@ -65,7 +65,7 @@ if (threshold && matrix) {
   const step = (threshold.max - threshold.min) / 200;
   Object.assign(slider, { type: "range", min: threshold.min, max: threshold.max, step });
   slider.value = threshold.value || (far ? threshold.max : threshold.min);
-  const told = document.createElement("output");
+  const told = document.createElement("span");
   label.className = "slide";
   label.append("Threshold ", told, slider);
   const fade = () => {
