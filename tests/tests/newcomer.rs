@@ -1,5 +1,7 @@
 //! The way of somebody who is here for the first time, by clicks alone, with scripts and without them.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use stemma_tests::{
@@ -157,4 +159,65 @@ async fn a_tree_is_filtered_by_chips_and_a_transfer_is_looked_at_before_it_is_ma
         browser.close().await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_number_of_the_matrix_leads_to_the_layers_of_its_pair() -> Result<()> {
+    let (server, browser) = (filled(&Database::Sqlite).await?, Browser::open().await?);
+    let of = "/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr&of=papyrus/reed-v1";
+    let faint = "return document.querySelectorAll('.heat td.beyond').length";
+
+    browser.goto(server.url(&format!("{of}&base=mandoc/scribe-v1"))).await?;
+    let slide = "const slider = document.querySelector('.slide input'); slider.value = 0.5; \
+        slider.dispatchEvent(new Event('input'))";
+    browser.execute(slide, vec![]).await?;
+    ensure!(browser.execute(faint, vec![]).await?.convert::<u64>()? == 6, "every pair is further apart");
+
+    browser.without_scripts().await?;
+    browser.goto(server.url("/kinship?of=mandoc/scribe-v1-de&of=mandoc/scribe-v1-fr")).await?;
+    follow(&browser, "Take away mandoc/scribe-v1").await?;
+    arrived(&browser, "#layers ~ p", "after taking away mandoc/scribe-v1").await?;
+    browser.goto(server.url(&format!("{of}&base=mandoc/scribe-v1"))).await?;
+    browser.find(By::Css("table.heat td a[href*='scribe-v1-fr&pair=']")).await?.click().await?;
+    arrived(&browser, "h2#layers", "Layer by layer").await?;
+    let cell = browser.find(By::Css(".changes a[aria-label^='norm, layer 1:']")).await?;
+    ensure!(cell.attr("aria-label").await?.is_some_and(|label| label.ends_with("in 2 tensors")));
+    browser.find(By::Css("#layers ~ details summary")).await?.click().await?;
+    ensure!(browser.find_all(By::Css("#layers ~ details.list tbody tr")).await?.len() >= 35);
+    browser.goto(server.url(&format!("{of}&of=evil/card&base=mandoc/scribe-v1"))).await?;
+    arrived(&browser, "main", "evil/card is known by its metadata only").await?;
+    ensure!(browser.find_all(By::Css("table.heat td.hatched")).await?.len() == 7, "one model has no weights");
+    fill(&browser, "threshold", "0.3").await?;
+    press(&browser, "Measure").await?;
+    arrived(&browser, "[role=status]", "1 of 6 pairs").await?;
+    browser.close().await
+}
+
+#[tokio::test]
+async fn the_path_between_two_models_is_a_form_away() -> Result<()> {
+    let (server, browser) = (filled(&Database::Sqlite).await?, Browser::open().await?);
+
+    browser.goto(server.url("/lineage")).await?;
+    fill(&browser, "from", "scribe-de-").await?;
+    let names = "return [...document.querySelectorAll('datalist option')].map(name => name.value)";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while browser.execute(names, vec![]).await?.convert::<Vec<String>>()? != ["community/scribe-de-code"] {
+        ensure!(Instant::now() < deadline, "the field offers no name");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    browser.without_scripts().await?;
+
+    browser.goto(server.url("/community/scribe-de-code/lineage")).await?;
+    fill(&browser, "to", "mandoc/scribe-v1-fr").await?;
+    press(&browser, "Show the path").await?;
+    arrived(&browser, ".lead", "Both descend from mandoc/scribe-v1").await?;
+
+    ensure!(browser.find_all(By::Css("ol.path li")).await?.len() == 4);
+    follow(&browser, "Their kinship").await?;
+    arrived(&browser, "main", "after taking away mandoc/scribe-v1").await?;
+    browser.goto(server.url("/compare/mandoc/scribe-v1...papyrus/reed-v1")).await?;
+    follow(&browser, "The path between them").await?;
+    arrived(&browser, ".lead", "community/mystery-de descends from both").await?;
+    browser.close().await
 }

@@ -65,10 +65,12 @@ if (threshold && matrix) {
   const step = (threshold.max - threshold.min) / 200;
   Object.assign(slider, { type: "range", min: threshold.min, max: threshold.max, step });
   slider.value = threshold.value || (far ? threshold.max : threshold.min);
+  const told = document.createElement("span");
   label.className = "slide";
-  label.append("Threshold", slider);
+  label.append("Threshold ", told, slider);
   const fade = () => {
     const limit = parseFloat(threshold.value);
+    told.textContent = threshold.value;
     for (const cell of matrix.querySelectorAll("td")) {
       const value = parseFloat(cell.textContent);
       cell.classList.toggle("beyond", far ? value > limit : value < limit);
@@ -82,6 +84,7 @@ if (threshold && matrix) {
     slider.value = threshold.value;
     fade();
   });
+  told.textContent = threshold.value;
   matrix.before(label);
 }
 
@@ -149,6 +152,35 @@ for (const [at, field] of document.querySelectorAll("input[data-names]").entries
       const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelectorAll("[data-name]");
       list.replaceChildren(...[...found].map((name) => new Option("", name.dataset.name)));
     }, 150);
+  });
+}
+
+// A picture of many links is one stop for the Tab key; arrows go on to the nearest link in their direction.
+const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+for (const picture of document.querySelectorAll("svg[role=group]")) {
+  const links = [...picture.querySelectorAll("a")];
+  if (links.length < 12) continue;
+  const stop = (chosen) => links.forEach((link) => link.setAttribute("tabindex", link === chosen ? 0 : -1));
+  const middle = (link) => {
+    const { x, y, width, height } = link.getBoundingClientRect();
+    return [x + width / 2, y + height / 2];
+  };
+  stop(links[0]);
+  picture.addEventListener("focusin", (event) => stop(event.target.closest("a")));
+  picture.addEventListener("keydown", (event) => {
+    const way = arrows[event.key];
+    const here = event.target.closest("a");
+    if (!way || !here || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const [x, y] = middle(here);
+    let [nearest, least] = [null, Infinity];
+    for (const link of links) {
+      const [right, down] = [middle(link)[0] - x, middle(link)[1] - y];
+      const along = right * way[0] + down * way[1];
+      const far = along + 3 * Math.abs(right * way[1] + down * way[0]);
+      if (along > 1 && far < least) [nearest, least] = [link, far];
+    }
+    nearest?.focus();
   });
 }
 
