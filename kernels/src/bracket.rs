@@ -54,6 +54,12 @@ impl Bracket {
         found.1
     }
 
+    /// How many magnitudes of these bits, which lie within the range, were counted.
+    pub fn count_of(&self, bits: u32) -> u64 {
+        let slot = bits.checked_sub(self.range.low).map(|slot| slot as usize);
+        slot.and_then(|slot| self.counts.get(slot)).map_or(0, |count| u64::from(*count))
+    }
+
     /// The k-th largest of all that these brackets of one range have counted, k from 1, and how many equal it; `None`
     /// when it lies outside the range.
     pub fn threshold(parts: &[&Self], k: u64) -> Option<(Threshold, u64)> {
@@ -144,6 +150,9 @@ mod tests {
             let inside = (range.low..=range.high).contains(&wanted);
             let expected = inside.then_some((Threshold { value_bits: wanted, above }, ties));
             prop_assert_eq!(found, expected);
+            if inside {
+                prop_assert_eq!(left.count_of(wanted) + right.count_of(wanted), ties);
+            }
             prop_assert_eq!(equal, sorted.iter().filter(|bits| **bits == guess).count() as u64);
         }
     }

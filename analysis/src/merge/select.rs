@@ -1,7 +1,7 @@
 //! The k largest magnitudes of streams over one tensor or many: a sample says about where the last of them lies, one
 //! pass finds it exactly, in parallel.
 
-use std::cell::Cell;
+use std::{cell::Cell, ops};
 
 use kernels::{
     Dtype,
@@ -76,8 +76,13 @@ pub fn variances(deltas: &[&[f64]]) -> Room {
     found
 }
 
-/// Of the deltas of bf16 models against a bf16 base; false for others, or when a value is not finite.
-fn straight(operands: &Operands, range: (u64, usize), streams: &mut Streams) -> Result<bool, weights::Error> {
+/// Of the deltas of bf16 models against a bf16 base, those of the streams asked for; false for others, or when a value is
+/// not finite.
+fn straight(
+    operands: &Operands,
+    range: (u64, usize),
+    (streams, asked): (&mut Streams, ops::Range<usize>),
+) -> Result<bool, weights::Error> {
     let bf16 = |stored: &Stored| {
         stored.source.tensors().get(stored.index).is_some_and(|info| info.dtype == Dtype::Bf16)
     };
@@ -86,7 +91,7 @@ fn straight(operands: &Operands, range: (u64, usize), streams: &mut Streams) -> 
     let mut fill = || {
         let base = computed::stored(&*base.source, base.index, range, &mut ours)?;
         streams.resize_with(operands.models.len(), Vec::new);
-        for (model, sizes) in operands.models.iter().zip(&mut *streams) {
+        for (model, sizes) in operands.models.iter().zip(&mut *streams).take(asked.end).skip(asked.start) {
             let model = computed::stored(&*model.source, model.index, range, &mut theirs)?;
             sizes.resize(range.1, 0.0);
             if magnitudes_apart(model, base, sizes) != Some(true) {
@@ -113,17 +118,20 @@ struct Found {
     ties: Option<u64>,
     /// Of them those in each chunk, where they were counted.
     by_chunk: Option<Vec<u64>>,
+    /// Of them those in each share of the chunks, where they were counted.
+    by_share: Vec<u64>,
 }
 
 impl Found {
     /// A threshold within a range and how many elements are at it; `guesses` are those at the range's guess by chunk.
     fn new<I: Iterator<Item = u64>>(
         (threshold, ties): (Threshold, u64),
-        range: Range,
+        (range, parts): (Range, &[&Bracket]),
         guesses: impl FnOnce() -> I,
     ) -> Self {
         let guessed = threshold.value_bits == range.guess();
-        Self { threshold, ties: Some(ties), by_chunk: guessed.then(|| guesses().collect()) }
+        let by_share = parts.iter().map(|part| part.count_of(threshold.value_bits)).collect();
+        Self { threshold, ties: Some(ties), by_chunk: guessed.then(|| guesses().collect()), by_share }
     }
 }
 
@@ -176,8 +184,18 @@ impl Ranked<'_> {
     }
 
     /// Puts the magnitudes of a chunk there; gives how many of those by which they vary are above 0.
-    fn fill(&self, (_, tensor, start, len): Place<'_>, streams: &mut Streams) -> Result<u64, weights::Error> {
-        if matches!(self.by, By::Deltas) && straight(tensor, (start, len), streams)? {
+    fn fill(&self, place: Place<'_>, streams: &mut Streams) -> Result<u64, weights::Error> {
+        self.fill_some(place, streams, 0..usize::MAX)
+    }
+
+    /// The same of some streams; those of others mean nothing.
+    fn fill_some(
+        &self,
+        (_, tensor, start, len): Place<'_>,
+        streams: &mut Streams,
+        asked: ops::Range<usize>,
+    ) -> Result<u64, weights::Error> {
+        if matches!(self.by, By::Deltas) && straight(tensor, (start, len), (&mut *streams, asked))? {
             return Ok(0);
         }
         let count = if matches!(self.by, By::Deltas) { tensor.models.len() } else { 1 };
@@ -207,9 +225,16 @@ impl Ranked<'_> {
         Ok(varying)
     }
 
-    fn streams(&self, place: Place<'_>) -> Result<Streams, weights::Error> {
+    /// Magnitudes of one stream.
+    fn stream(&self, place: Place<'_>, at: usize) -> Result<Vec<f32>, weights::Error> {
         let mut streams = Streams::new();
-        self.fill(place, &mut streams).map(|_| streams)
+        self.fill_some(place, &mut streams, at..at + 1)?;
+        Ok(streams.swap_remove(at))
+    }
+
+    /// Chunks that are counted together.
+    fn share(places: &[Place<'_>]) -> usize {
+        places.len().div_ceil(rayon::current_num_threads()).clamp(1, SHARE)
     }
 
     /// One result a share of the chunks, in order; what is counted does not depend on who counted.
@@ -219,7 +244,6 @@ impl Ranked<'_> {
         fresh: impl Fn() -> C + Sync,
         add: impl Fn(&mut C, &Streams, u64) + Sync,
     ) -> Result<Vec<C>, weights::Error> {
-        let share = places.len().div_ceil(rayon::current_num_threads()).clamp(1, SHARE);
         let count = |share: &[Place<'_>]| {
             let (mut counts, mut streams) = (fresh(), Streams::new());
             for place in share {
@@ -228,7 +252,7 @@ impl Ranked<'_> {
             }
             Ok(counts)
         };
-        places.par_chunks(share).map(count).collect()
+        places.par_chunks(Self::share(places)).map(count).collect()
     }
 
     /// Some of the chunks, evenly spread.
@@ -276,7 +300,7 @@ impl Ranked<'_> {
                 return self.search(places, *want);
             };
             let by_chunk = || counted.iter().flat_map(|part| part[at].1.iter().copied());
-            Ok(Some(Found::new(found, range, by_chunk)))
+            Ok(Some(Found::new(found, (range, &parts), by_chunk)))
         };
         wanted.iter().enumerate().map(found).collect()
     }
@@ -296,7 +320,7 @@ impl Ranked<'_> {
             all
         });
         let threshold = low.and_then(|low| low.threshold());
-        Ok(threshold.map(|threshold| Found { threshold, ties: None, by_chunk: None }))
+        Ok(threshold.map(|threshold| Found { threshold, ties: None, by_chunk: None, by_share: Vec::new() }))
     }
 
     /// The magnitude of each wanted rank; `None` where it is 0 or beyond the elements there are.
@@ -336,7 +360,8 @@ impl Ranked<'_> {
         let parts: Vec<&Bracket> = counted.iter().map(|(bracket, ..)| bracket).collect();
         let found = match Bracket::threshold(&parts, want.keep) {
             Some(found) => {
-                Some(Found::new(found, range, || counted.iter().flat_map(|part| part.1.iter().copied())))
+                let by_chunk = || counted.iter().flat_map(|part| part.1.iter().copied());
+                Some(Found::new(found, (range, &parts), by_chunk))
             }
             None => self.search(&places, want)?,
         };
@@ -345,26 +370,39 @@ impl Ranked<'_> {
 
     /// Of the elements at the threshold as many as are wanted, the first by index.
     fn cut(&self, places: &[Place<'_>], want: Wanted, found: Found) -> Result<Trim, weights::Error> {
-        let Found { threshold, ties, by_chunk } = found;
+        let Found { threshold, ties, by_chunk, by_share } = found;
         let mut left = threshold.ties(want.keep);
         if ties == Some(left) {
             return Ok(Trim::new(threshold.value_bits, u64::MAX));
         }
-        let count = |place: &Place<'_>| -> Result<u64, weights::Error> {
-            Ok(threshold.ties_in(&self.streams(*place)?[want.stream]))
-        };
-        let by_chunk = match by_chunk {
-            Some(counts) => counts,
-            None => places.par_iter().map(count).collect::<Result<_, _>>()?,
-        };
-        for (place, ties) in places.iter().zip(by_chunk) {
+        // Shares that end before the last of them does need not be read again.
+        let (mut places, share) = (places, Self::share(places));
+        for ties in by_chunk.is_none().then_some(by_share).into_iter().flatten() {
             if ties >= left {
-                let values = &self.streams(*place)?[want.stream];
-                let tied = values.iter().enumerate().filter(|(_, v)| v.to_bits() == threshold.value_bits);
-                let last = tied.take(left as usize).last().map_or(0, |(at, _)| at as u64 + 1);
-                return Ok(Trim::new(threshold.value_bits, place.0 + place.2 + last));
+                places = &places[..share.min(places.len())];
+                break;
             }
-            left -= ties;
+            (left, places) = (left - ties, places.get(share..).unwrap_or_default());
+        }
+        let count = |place: &Place<'_>| -> Result<u64, weights::Error> {
+            Ok(threshold.ties_in(&self.stream(*place, want.stream)?))
+        };
+        let mut counts = by_chunk.map(|counts| counts.into_iter());
+        // A few chunks at a time, all threads at work, until the last is found.
+        for places in places.chunks(4 * rayon::current_num_threads()) {
+            let here: Vec<u64> = match &mut counts {
+                Some(counts) => counts.by_ref().take(places.len()).collect(),
+                None => places.par_iter().map(count).collect::<Result<_, _>>()?,
+            };
+            for (place, ties) in places.iter().zip(here) {
+                if ties >= left {
+                    let values = self.stream(*place, want.stream)?;
+                    let tied = values.iter().enumerate().filter(|(_, v)| v.to_bits() == threshold.value_bits);
+                    let last = tied.take(left as usize).last().map_or(0, |(at, _)| at as u64 + 1);
+                    return Ok(Trim::new(threshold.value_bits, place.0 + place.2 + last));
+                }
+                left -= ties;
+            }
         }
         Ok(Trim::KEEP_ALL)
     }
