@@ -130,6 +130,16 @@ async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
 }
 
 #[actix_web::test]
+async fn the_kinship_page_takes_models_in_one_list_as_rest_does() {
+    let (_, _, one_by_one) = get("/kinship?of=a%2Fb&of=c%2Fd&of=e%2Ff&base=g%2Fh").await;
+    let (status, _, listed) = get("/kinship?models=a/b,c/d,e/f&base=g%2Fh").await;
+
+    assert_eq!(status, StatusCode::OK);
+    assert!(listed.contains("<textarea") && listed.contains("e/f"), "{listed}");
+    assert_eq!(listed, one_by_one);
+}
+
+#[actix_web::test]
 async fn the_nearest_models_come_as_a_part_of_a_page() {
     for address in ["/org/name/kin", "/gpt2/kin"] {
         let (status, _, body) = ask(HOSTILE, test::TestRequest::get().uri(address)).await;

@@ -105,13 +105,16 @@ struct Layers {
     alone: bool,
 }
 
-/// `GET /kinship?of=a&of=b&base=c&measure=cosine`; one `of` may hold several names, one a line. `exact=true` reads the
-/// weights even where sketches answer; `order=given` keeps the order of the names; `pair=a&pair=b` shows the layers of two;
-/// `threshold=0.5` fades pairs that are further apart; `add=5` adds the nearest five of the first model.
+/// `GET /kinship?of=a&of=b&base=c&measure=cosine`, or `models=a,b` as over REST; one `of` may hold several names, one a
+/// line. `exact=true` reads the weights even where sketches answer; `order=given` keeps the order of the names;
+/// `pair=a&pair=b` shows the layers of two; `threshold=0.5` fades pairs that are further apart; `add=5` adds the nearest
+/// five of the first model.
 pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
-    let names: Vec<String> = asked
-        .all("of")
+    let names: Vec<String> = ["of", "models"]
+        .into_iter()
+        .flat_map(|key| asked.all(key))
+        .collect::<Vec<_>>()
         .iter()
         .flat_map(|text| text.split([',', '\n', '\r', ' ']))
         .map(str::trim)
