@@ -58,25 +58,22 @@ impl Preorder {
             licences: vec![String::new()],
             roots: Vec::new(),
         };
-        let (mut roots, mut free) = (forest.graph.node_indices(), 0);
-        let mut open: Vec<NodeIndex> = Vec::new();
-        while let Some(node) = open.pop().or_else(|| roots.find(|root| forest.primary_edge(*root).is_none()))
-        {
-            if forest.primary_edge(node).is_none() {
-                all.place[node.index()] = free;
-                all.roots.push(free);
-                free += forest.below[node.index()];
-            }
-            let place = all.place[node.index()];
-            let mut next = place + 1;
-            for child in
-                forest.own_children(node).iter().filter_map(|edge| forest.graph.edge_endpoints(*edge))
-            {
-                open.push(child.1);
-                let child = child.1.index();
-                all.place[child] = next;
-                all.depth[next as usize] = all.depth[place as usize] + 1;
-                next += forest.below[child];
+        let (mut free, mut open) = (0, Vec::new());
+        for root in forest.graph.node_indices().filter(|node| forest.primary_edge(*node).is_none()) {
+            all.place[root.index()] = free;
+            all.roots.push(free);
+            free += forest.below[root.index()];
+            open.push(root);
+            while let Some(node) = open.pop() {
+                let place = all.place[node.index()];
+                let mut next = place + 1;
+                let children = forest.own_children(node).iter();
+                for (_, child) in children.filter_map(|edge| forest.graph.edge_endpoints(*edge)) {
+                    all.place[child.index()] = next;
+                    all.depth[next as usize] = all.depth[place as usize] + 1;
+                    next += forest.below[child.index()];
+                    open.push(child);
+                }
             }
         }
         let mut known: HashMap<&str, u32> = HashMap::from([("", 0)]);

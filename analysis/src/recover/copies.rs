@@ -92,18 +92,12 @@ pub(super) fn copies(measured: &Measured, known: &Known<'_>) -> Result<Vec<Copy>
 
 /// Whether a member is the nearest other one with noise added: what noise adds lies between the copy and all others.
 fn noised(measured: &Measured, child: usize, known: &Known<'_>) -> Result<Option<Copy>, Error> {
-    let facts = |member: usize| known.facts[measured.members[member]].as_ref();
     let others = (0..measured.members.len()).filter(|&other| other != child);
     let apart = |&other: &usize| measured.apart(child, other);
     let nearest = others.filter(|other| apart(other) > 0.0).min_by(|a, b| apart(a).total_cmp(&apart(b)));
-    let Some(parent) = nearest.filter(|&parent| known.sketches.is_none() && below(measured, (child, parent)))
-    else {
-        return Ok(None);
-    };
-    let (Some(own), Some(theirs)) = (facts(child), facts(parent)) else { return Ok(None) };
-    let source = |member: usize| &*known.subjects[measured.members[member]].source;
-    let spread = noise::spread((source(child), own), (source(parent), theirs))?;
-    Ok(spread.filter(|spread| spread.is_noise()).map(|spread| Copy {
+    let Some(parent) = nearest.filter(|&parent| below(measured, (child, parent))) else { return Ok(None) };
+    let spread = noise::noise(known, [child, parent].map(|member| measured.members[member]))?;
+    Ok(spread.map(|spread| Copy {
         child,
         parent,
         kind: Kind::Noised,

@@ -127,11 +127,7 @@ impl Edge<'_> {
     /// Evidence that nothing was learnt along the edge, only noise added.
     fn noise(&self) -> Result<Option<Evidence>, Error> {
         let (child, parent) = self.models();
-        let facts = (&self.known.facts[child], &self.known.facts[parent]);
-        let ((Some(own), Some(theirs)), None) = (facts, self.known.sketches) else { return Ok(None) };
-        let source = |model: usize| &*self.known.subjects[model].source;
-        let spread = noise::spread((source(child), own), (source(parent), theirs))?;
-        let told = spread.filter(|spread| spread.is_noise()).map(|spread| {
+        let told = noise::noise(self.known, [child, parent])?.map(|spread| {
             let said = format!(
                 "the step is normal noise: over {} matrices rows and columns moved as evenly as chance has it \
                  ({:.2} and {:.2} of its variance, where training has 2 and more)",

@@ -85,9 +85,9 @@ pub(super) fn elected(
 ) -> Option<Mixture> {
     let merged = |other: &usize| merges.iter().any(|merge| merge.child == *other);
     let plain: Vec<usize> = candidates.iter().copied().filter(|other| !merged(other)).collect();
-    let of_plain = of((measured, samples), child, &plain);
-    // A merge of a merge is looked for only where there is no simpler one.
-    of_plain.or_else(|| of((measured, samples), child, candidates).filter(|_| plain.len() < candidates.len()))
+    // A merge of a merge is looked for only where there is no simpler one, and where there are merges to be its parents.
+    let all = (plain.len() < candidates.len()).then_some(candidates);
+    [Some(&plain[..]), all].into_iter().flatten().find_map(|near| of((measured, samples), child, near))
 }
 
 fn of((measured, samples): (&Measured, &Samples), child: usize, candidates: &[usize]) -> Option<Mixture> {

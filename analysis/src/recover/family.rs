@@ -126,7 +126,7 @@ impl Structure<'_> {
         self.known.facts[self.measured.members[member]].as_ref()
     }
 
-    pub(super) fn subject(&self, member: usize) -> &Subject {
+    fn subject(&self, member: usize) -> &Subject {
         &self.known.subjects[self.measured.members[member]]
     }
 
@@ -158,9 +158,8 @@ impl Structure<'_> {
             .copied()
             .filter(|&one| !is_fixed(one) && !mixtures.iter().any(|mixture| mixture.child == one))
             .collect();
-        let elected =
-            open.par_iter().filter_map(|&one| elected((measured, samples), one, (&alike(one), &mixtures)));
-        let elected: Vec<Mixture> = elected.collect();
+        let elected = |&one: &usize| elected((measured, samples), one, (&alike(one), &mixtures));
+        let elected: Vec<Mixture> = open.par_iter().filter_map(elected).collect();
         add(&mut mixtures, elected);
         let mut core: Vec<usize> = originals
             .iter()
@@ -313,13 +312,8 @@ impl Structure<'_> {
         }
         // Steps at right angles to a slight one begin at the nearer end of it.
         match self.measured.apart(a, b) < SLIGHT * length {
-            true => {
-                if middle < 0.5 {
-                    1.0
-                } else {
-                    -1.0
-                }
-            }
+            true if middle < 0.5 => 1.0,
+            true => -1.0,
             false => 0.0,
         }
     }

@@ -5,7 +5,10 @@ use kernels::Dtype;
 use rayon::prelude::*;
 use weights::{Error, TensorSource};
 
-use super::facts::{Facts, Tensor};
+use super::{
+    facts::{Facts, Tensor},
+    family::Known,
+};
 
 /// Matrices looked at, and elements of each.
 const MATRICES: usize = 16;
@@ -28,25 +31,33 @@ pub(super) struct Spread {
     /// Variance of the energy of rows, and of columns, each beside that of independent elements: 1 for noise.
     pub(super) rows: f64,
     pub(super) columns: f64,
-    pub(super) kurtosis: f64,
+    kurtosis: f64,
     pub(super) matrices: usize,
 }
 
 impl Spread {
-    pub(super) fn is_noise(self) -> bool {
+    fn is_noise(self) -> bool {
         self.rows < WHITE && self.columns < WHITE && NORMAL.contains(&self.kurtosis)
     }
 }
 
-/// A model and what was found of it.
-pub(super) type Side<'a> = (&'a dyn TensorSource, &'a Facts);
-
-/// The spread of the differences of the matrices that two models of one layout have. None where one of them did not change
-/// or changed less than its rounding.
+/// The spread of what a model has beside another, where that is noise; none where only sketches are known.
 ///
 /// # Errors
 /// A read that fails.
-pub(super) fn spread((child, own): Side<'_>, (parent, theirs): Side<'_>) -> Result<Option<Spread>, Error> {
+pub(super) fn noise(known: &Known<'_>, [child, parent]: [usize; 2]) -> Result<Option<Spread>, Error> {
+    let sides = (&known.facts[child], &known.facts[parent], known.sketches);
+    let (Some(own), Some(theirs), None) = sides else { return Ok(None) };
+    let source = |model: usize| &*known.subjects[model].source;
+    Ok(spread((source(child), own), (source(parent), theirs))?.filter(|spread| spread.is_noise()))
+}
+
+/// A model and what was found of it.
+type Side<'a> = (&'a dyn TensorSource, &'a Facts);
+
+/// The spread of the differences of the matrices that two models of one layout have. None where one of them did not change
+/// or changed less than its rounding.
+fn spread((child, own): Side<'_>, (parent, theirs): Side<'_>) -> Result<Option<Spread>, Error> {
     let matrix = |tensor: &&Tensor| {
         tensor.shape.len() == 2
             && tensor.layer.is_some()
