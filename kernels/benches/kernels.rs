@@ -171,7 +171,7 @@ fn random_mask(bencher: Bencher<'_, '_>) {
 fn bracketed_threshold(bencher: Bencher<'_, '_>) {
     let values = values(0);
     bencher.counter(BytesCount::new(INPUT)).bench_local(|| {
-        let mut bracket = Bracket::new(Range::new(0, 0x3C00_0000, u32::MAX >> 1));
+        let mut bracket = Bracket::new(Range::new(0x3BF8_0000, 0x3C00_0000, 0x3C08_0000));
         values.chunks(BLOCK).for_each(|block| {
             bracket.add_block(block);
         });

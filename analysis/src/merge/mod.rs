@@ -12,6 +12,7 @@ mod keys;
 #[cfg(test)]
 mod laws;
 mod layout;
+mod left;
 mod members;
 mod methods;
 mod operands;

@@ -5,7 +5,7 @@ use std::{cell::Cell, ops};
 
 use kernels::{
     Dtype,
-    bracket::{Bracket, Range},
+    bracket::{Bracket, Located, Range},
     direct::Tuned,
     kth::{High, Low, Threshold},
     wide::magnitudes_apart,
@@ -43,7 +43,8 @@ pub struct Wanted {
     pub keep: u64,
 }
 
-/// Chunks that a sample has at least and at most, and the share of all of them that is enough in between.
+/// Chunks that a sample has at least and at most, and the share of all of them that is enough in between; of a very
+/// large tensor it has the same share of chunks as the most is of [`SHARE`].
 const SAMPLE: (usize, usize, usize) = (8, 128, 8);
 
 /// Elements of each of them, where they are not all chunks.
@@ -52,8 +53,8 @@ const PIECE: usize = CHUNK / 4;
 /// Standard deviations of a rank in the sample on either side of the range that is counted.
 const SPREAD: f64 = 4.0;
 
-/// Chunks counted into one bracket at most: fewer than 2³² elements.
-const SHARE: usize = 1 << 17;
+/// Chunks counted into one bracket at most: what it lists of them has room.
+const SHARE: usize = 1 << 13;
 
 /// The `keep` of every stream, in order.
 pub fn wanted(keep: impl IntoIterator<Item = u64>) -> Vec<Wanted> {
@@ -114,24 +115,13 @@ thread_local! {
 #[derive(Clone)]
 struct Found {
     threshold: Threshold,
-    /// Elements exactly at the threshold, where they were counted.
-    ties: Option<u64>,
-    /// Of them those in each chunk, where they were counted.
-    by_chunk: Option<Vec<u64>>,
-    /// Of them those in each share of the chunks, where they were counted.
-    by_share: Vec<u64>,
+    /// Elements exactly at the threshold in each chunk, where they were counted.
+    ties: Option<Vec<u64>>,
 }
 
-impl Found {
-    /// A threshold within a range and how many elements are at it; `guesses` are those at the range's guess by chunk.
-    fn new<I: Iterator<Item = u64>>(
-        (threshold, ties): (Threshold, u64),
-        (range, parts): (Range, &[&Bracket]),
-        guesses: impl FnOnce() -> I,
-    ) -> Self {
-        let guessed = threshold.value_bits == range.guess();
-        let by_share = parts.iter().map(|part| part.count_of(threshold.value_bits)).collect();
-        Self { threshold, ties: Some(ties), by_chunk: guessed.then(|| guesses().collect()), by_share }
+impl From<Located> for Found {
+    fn from(Located { threshold, ties }: Located) -> Self {
+        Self { threshold, ties: Some(ties) }
     }
 }
 
@@ -258,7 +248,8 @@ impl Ranked<'_> {
     /// Some of the chunks, evenly spread.
     fn sample(&self, places: &[Place<'_>]) -> Result<Sample, weights::Error> {
         let (least, most, part) = SAMPLE;
-        let sampled = (places.len() / part).clamp(least, most).min(places.len()).max(1);
+        let enough = (places.len() / part).clamp(least, most).max(places.len() / (SHARE / most));
+        let sampled = enough.min(places.len()).max(1);
         let whole = sampled == places.len();
         let piece =
             |(offset, tensor, start, len)| (offset, tensor, start, if whole { len } else { PIECE.min(len) });
@@ -287,25 +278,27 @@ impl Ranked<'_> {
 
     fn find(&self, places: &[Place<'_>], wanted: &[Wanted]) -> Result<Vec<Option<Found>>, weights::Error> {
         let ranges = self.ranges(places, wanted)?;
-        let fresh = || ranges.iter().map(|range| (range.map(Bracket::new), Vec::new())).collect::<Vec<_>>();
-        let counted = self.shares(places, fresh, |counts, values, _| {
-            for ((bracket, ties), want) in counts.iter_mut().zip(wanted) {
-                ties.extend(bracket.as_mut().map(|bracket| bracket.add_block(&values[want.stream])));
+        let fresh = || ranges.iter().map(|range| range.map(Bracket::new)).collect::<Vec<_>>();
+        let counted = self.shares(places, fresh, |brackets, values, _| {
+            for (bracket, want) in brackets.iter_mut().zip(wanted) {
+                bracket.iter_mut().for_each(|bracket| bracket.add_block(&values[want.stream]));
             }
         })?;
         let found = |(at, want): (usize, &Wanted)| {
-            let Some(range) = ranges[at] else { return Ok(None) };
-            let parts: Vec<&Bracket> = counted.iter().filter_map(|part| part[at].0.as_ref()).collect();
-            let Some(found) = Bracket::threshold(&parts, want.keep) else {
-                return self.search(places, *want);
-            };
-            let by_chunk = || counted.iter().flat_map(|part| part[at].1.iter().copied());
-            Ok(Some(Found::new(found, (range, &parts), by_chunk)))
+            if ranges[at].is_none() {
+                return Ok(None);
+            }
+            let parts: Vec<&Bracket> = counted.iter().filter_map(|part| part[at].as_ref()).collect();
+            match Bracket::threshold(&parts, want.keep) {
+                Some(found) => Ok(Some(found.into())),
+                None => self.search(places, *want),
+            }
         };
         wanted.iter().enumerate().map(found).collect()
     }
 
-    /// A rank that the sample misjudged: by histograms of all magnitudes, in two passes.
+    /// A rank that the sample misjudged, or beside which too many magnitudes lie: by histograms of all of them, in two
+    /// passes.
     fn search(&self, places: &[Place<'_>], want: Wanted) -> Result<Option<Found>, weights::Error> {
         let high = self.shares(places, High::new, |high, values, _| high.add_block(&values[want.stream]))?;
         let high = high.into_iter().reduce(|mut all, more| {
@@ -320,7 +313,7 @@ impl Ranked<'_> {
             all
         });
         let threshold = low.and_then(|low| low.threshold());
-        Ok(threshold.map(|threshold| Found { threshold, ties: None, by_chunk: None, by_share: Vec::new() }))
+        Ok(threshold.map(|threshold| Found { threshold, ties: None }))
     }
 
     /// The magnitude of each wanted rank; `None` where it is 0 or beyond the elements there are.
@@ -347,22 +340,19 @@ impl Ranked<'_> {
         let sample = self.sample(&places)?;
         let rank = |_| (share * sample.varying as f64).floor();
         let Some(range) = sample.range(0, rank) else { return Ok(Trim::KEEP_NONE) };
-        let fresh = || (Bracket::new(range), Vec::new(), 0);
-        let counted = self.shares(&places, fresh, |(bracket, ties, all), values, varying| {
-            ties.push(bracket.add_block(&values[0]));
+        let fresh = || (Bracket::new(range), 0);
+        let counted = self.shares(&places, fresh, |(bracket, all), values, varying| {
+            bracket.add_block(&values[0]);
             *all += varying;
         })?;
-        let varying: u64 = counted.iter().map(|(.., varying)| varying).sum();
+        let varying: u64 = counted.iter().map(|(_, varying)| varying).sum();
         let want = Wanted { stream: 0, keep: (share * varying as f64).floor() as u64 };
         if want.keep == 0 {
             return Ok(Trim::KEEP_NONE);
         }
-        let parts: Vec<&Bracket> = counted.iter().map(|(bracket, ..)| bracket).collect();
+        let parts: Vec<&Bracket> = counted.iter().map(|(bracket, _)| bracket).collect();
         let found = match Bracket::threshold(&parts, want.keep) {
-            Some(found) => {
-                let by_chunk = || counted.iter().flat_map(|part| part.1.iter().copied());
-                Some(Found::new(found, (range, &parts), by_chunk))
-            }
+            Some(found) => Some(found.into()),
             None => self.search(&places, want)?,
         };
         found.map_or(Ok(Trim::KEEP_ALL), |found| self.cut(&places, want, found))
@@ -370,24 +360,15 @@ impl Ranked<'_> {
 
     /// Of the elements at the threshold as many as are wanted, the first by index.
     fn cut(&self, places: &[Place<'_>], want: Wanted, found: Found) -> Result<Trim, weights::Error> {
-        let Found { threshold, ties, by_chunk, by_share } = found;
+        let Found { threshold, ties } = found;
         let mut left = threshold.ties(want.keep);
-        if ties == Some(left) {
+        if ties.as_ref().is_some_and(|ties| ties.iter().sum::<u64>() == left) {
             return Ok(Trim::new(threshold.value_bits, u64::MAX));
-        }
-        // Shares that end before the last of them does need not be read again.
-        let (mut places, share) = (places, Self::share(places));
-        for ties in by_chunk.is_none().then_some(by_share).into_iter().flatten() {
-            if ties >= left {
-                places = &places[..share.min(places.len())];
-                break;
-            }
-            (left, places) = (left - ties, places.get(share..).unwrap_or_default());
         }
         let count = |place: &Place<'_>| -> Result<u64, weights::Error> {
             Ok(threshold.ties_in(&self.stream(*place, want.stream)?))
         };
-        let mut counts = by_chunk.map(|counts| counts.into_iter());
+        let mut counts = ties.map(|counts| counts.into_iter());
         // A few chunks at a time, all threads at work, until the last is found.
         for places in places.chunks(4 * rayon::current_num_threads()) {
             let here: Vec<u64> = match &mut counts {

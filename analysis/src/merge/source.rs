@@ -121,7 +121,7 @@ impl MergeSource {
         let largest = needs.iter().map(|(_, held)| *held).max().unwrap_or_default();
         let held = needs.iter().map(|(_, held)| *held).sum::<u64>().min(self.outline.held.max(largest));
         // A thread that waits for the parts of one block may have begun another.
-        let (blocks, counters) = ((inputs + 3) * BLOCK as u64 * 8, (2 * inputs) << 20);
+        let (blocks, counters) = ((inputs + 3) * BLOCK as u64 * 8, (2 * inputs) << 22);
         let sample = (inputs + 1) << 22;
         2 * threads as u64 * (blocks + counters) + sample + held * 8
     }

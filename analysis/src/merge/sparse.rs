@@ -10,6 +10,7 @@ use kernels::{
 
 use super::{
     bits::Bits,
+    left::{Left, Norm},
     operands::{Block, Operands, Params},
     param::ParamSpec,
     select::{By, kept, wanted},
@@ -87,6 +88,12 @@ pub enum Kept {
     Scaled(Vec<f32>),
 }
 
+/// What is kept of every model's delta, and how much that leaves where it was measured on the way.
+pub struct Sparse {
+    pub kept: Vec<Kept>,
+    pub left: Option<Vec<Left>>,
+}
+
 impl Kept {
     /// Zeroes the factors of the elements `start..` that are dropped.
     pub fn mask(&self, start: u64, delta: &[f64], factors: &mut [f64]) {
@@ -158,7 +165,8 @@ impl Sparsifier {
     }
 
     /// What is kept of every model's delta; `method` keys the random masks.
-    pub fn prepare(self, operands: &Operands, method: &str) -> Result<Vec<Kept>, weights::Error> {
+    pub fn prepare(self, operands: &Operands, method: &str) -> Result<Sparse, weights::Error> {
+        let mut left = None;
         let densities = match self {
             Self::None => vec![1.0; operands.models.len()],
             _ => operands.params.each("density"),
@@ -181,17 +189,22 @@ impl Sparsifier {
                 };
                 densities.iter().enumerate().map(key).collect()
             }
-            Self::MagPrune => pruned(operands, &densities, method)?,
+            Self::MagPrune if inverse(&operands.params) => divided(operands, &densities, method)?,
+            Self::MagPrune => {
+                let pruned = pruned(operands, &densities, method)?;
+                left = pruned.left;
+                pruned.kept
+            }
         };
         found.resize_with(densities.len(), || Kept::All);
         for (found, density) in found.iter_mut().zip(densities) {
-            if density >= 1.0 && operands.survey.is_none() {
-                *found = Kept::All;
-            } else if density <= 0.0 {
-                *found = Kept::Nothing;
+            match edge(density) {
+                Some(true) if operands.survey.is_none() => *found = Kept::All,
+                Some(false) => *found = Kept::Nothing,
+                _ => {}
             }
         }
-        Ok(found)
+        Ok(Sparse { kept: found, left })
     }
 }
 
@@ -253,42 +266,71 @@ fn joined<T>(parts: Vec<Vec<T>>) -> Vec<Vec<T>> {
     all
 }
 
-fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Vec<Kept>, weights::Error> {
+/// How the rows of a delta are pruned.
+fn slopes(operands: &Operands, densities: &[f64]) -> Vec<Slope> {
     let epsilons = operands.params.each("epsilon");
-    let slope = |at: usize| Slope { density: densities[at], epsilon: epsilons[at] };
+    densities.iter().zip(epsilons).map(|(density, epsilon)| Slope { density: *density, epsilon }).collect()
+}
+
+fn divided(operands: &Operands, densities: &[f64], method: &str) -> Result<Vec<Kept>, weights::Error> {
+    let (columns, slopes) = (operands.columns() as usize, slopes(operands, densities));
     let keys: Vec<u64> = (0..densities.len()).map(|at| operands.key(method, at)).collect();
-    let columns = operands.columns() as usize;
-    if inverse(&operands.params) {
-        let scales = |block: &Block| -> Vec<Vec<f32>> {
-            let model = |at| scales(block.delta(at).chunks(columns), slope(at), (keys[at], block.start));
-            (0..block.models.len()).map(model).collect()
-        };
-        let parts = joined(operands.each_rows(scales)?);
-        return Ok(parts.into_iter().map(|parts| Kept::Scaled(parts.concat())).collect());
-    }
-    let listed = |block: &Block| -> Vec<Bits> {
+    let scales = |block: &Block| -> Vec<Vec<f32>> {
+        let model = |at| scales(block.delta(at).chunks(columns), slopes[at], (keys[at], block.start));
+        (0..block.models.len()).map(model).collect()
+    };
+    let parts = joined(operands.each_rows(scales)?);
+    Ok(parts.into_iter().map(|parts| Kept::Scaled(parts.concat())).collect())
+}
+
+fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse, weights::Error> {
+    let (columns, slopes) = (operands.columns() as usize, slopes(operands, densities));
+    let keys: Vec<u64> = (0..densities.len()).map(|at| operands.key(method, at)).collect();
+    let norm = Norm::of(&operands.params);
+    let listed = |block: &Block| -> Vec<(Bits, Left)> {
         let (mut room, mut kept) = (Row::default(), vec![false; block.len()]);
         let model = |at: usize| {
-            let rows = block.delta(at).chunks(columns).zip(kept.chunks_mut(columns));
-            for (first, (row, kept)) in (block.start..).step_by(columns).zip(rows) {
-                room.prune(row, slope(at), (keys[at], first), kept);
+            let delta = block.delta(at);
+            match edge(densities[at]) {
+                Some(all) => kept.fill(all),
+                None => {
+                    let rows = delta.chunks(columns).zip(kept.chunks_mut(columns));
+                    for (first, (row, kept)) in (block.start..).step_by(columns).zip(rows) {
+                        room.prune(row, slopes[at], (keys[at], first), kept);
+                    }
+                }
             }
-            Bits::of(&kept)
+            let bits = Bits::of(&kept);
+            let mut factors = crate::room::Room::filled(delta.len(), 1.0);
+            bits.mask(0, &mut factors);
+            (bits, Left::of(norm, delta, &factors))
         };
         (0..block.models.len()).map(model).collect()
     };
-    let prunings: Vec<Pruning> = (0..keys.len()).map(|at| Pruning::new(columns, slope(at))).collect();
+    let prunings: Vec<Pruning> = slopes.iter().map(|slope| Pruning::new(columns, *slope)).collect();
     let direct = |start: u64, tuned: &Tuned<'_>| {
         let mut room = Room::default();
         let model = |at: usize| {
             let mut words = vec![0; tuned.words()];
-            prunings[at].prune((tuned, at), (keys[at], start), (&mut room, &mut words));
-            Bits::packed(words, tuned.len() as u64)
+            match edge(densities[at]) {
+                Some(all) => words.fill(if all { u64::MAX } else { 0 }),
+                None => prunings[at].prune((tuned, at), (keys[at], start), (&mut room, &mut words)),
+            }
+            let left = tuned.sizes(at, &words).into();
+            (Bits::packed(words, tuned.len() as u64), left)
         };
-        Some((0..keys.len()).map(model).collect())
+        matches!(norm, Norm::L1).then(|| (0..keys.len()).map(model).collect())
     };
-    let parts = operands.each_direct(operands.whole_rows(), direct, listed)?;
-    Ok(joined(parts).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect())
+    let parts: Vec<Vec<(Bits, Left)>> = operands.each_direct(operands.whole_rows(), direct, listed)?;
+    let (bits, left): (Vec<Vec<Bits>>, Vec<Vec<Left>>) =
+        parts.into_iter().map(|part| part.into_iter().unzip()).unzip();
+    let kept = joined(bits).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect();
+    Ok(Sparse { kept, left: Some(Left::total(left, norm)) })
+}
+
+/// Whether everything or nothing is kept, whatever is drawn.
+fn edge(density: f64) -> Option<bool> {
+    if density >= 1.0 { Some(true) } else { (density <= 0.0).then_some(false) }
 }
 
 /// One over the probability of each element that is kept, 0 for the others.

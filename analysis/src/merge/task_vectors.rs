@@ -9,7 +9,7 @@ use std::sync::Arc;
 use kernels::{
     Dtype, Stored,
     direct::{Shares, Tuned, Vote, Voters},
-    task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, energies, norms, votes},
+    task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, votes},
 };
 
 use serde_json::json;
@@ -18,9 +18,10 @@ use super::{
     Combine, Method, MethodSpec, Operands, ParamSpec, Params,
     blend::around,
     direct::Masks,
+    left::{Left, Norm},
     operands::Block,
     select::{self, Ranked, kept, wanted},
-    sparse::{Kept, RESCALE_NORM, Sparsifier, TRIM_SCOPE, inverse},
+    sparse::{Kept, Sparse, Sparsifier, TRIM_SCOPE, inverse},
     spec::{Caution, Found, Sum, Survey},
     sphere::Common,
 };
@@ -32,8 +33,6 @@ pub const NO_DIVISOR: f64 = 1e-8;
 const NEAR_ZERO: f64 = 1e-3;
 /// Weights of which all sums are tried.
 const SUMMED: usize = 16;
-/// Norm below which a delta is not rescaled.
-const NO_NORM: f64 = 1e-7;
 
 pub const WEIGHT: ParamSpec =
     ParamSpec::number("weight", "Factor of this model's delta.").per_model().usually(0.0, 1.0);
@@ -113,7 +112,7 @@ impl Method for TaskVectors {
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let params = &operands.params;
-        let kept = self.sparsifier.prepare(operands, self.spec.id)?;
+        let Sparse { kept, left } = self.sparsifier.prepare(operands, self.spec.id)?;
         let mut ready = Ready {
             weights: params.each("weight"),
             scales: vec![1.0; kept.len()],
@@ -130,7 +129,7 @@ impl Method for TaskVectors {
             direct: None,
         };
         if params.flag("rescale") {
-            ready.rescale(operands)?;
+            ready.rescale(operands, left)?;
         }
         if ready.sparse.is_some() {
             let elements = operands.elements.max(1) as f64;
@@ -205,8 +204,8 @@ impl Ready {
     }
 
     /// Gives sparse deltas their size back: norm of each over that of what is kept of it; 1 where either is nearly 0,
-    /// or where kept elements were divided by their probabilities.
-    fn rescale(&mut self, operands: &Operands) -> Result<(), weights::Error> {
+    /// or where kept elements were divided by their probabilities. What is `left` of them is measured where it is unknown.
+    fn rescale(&mut self, operands: &Operands, left: Option<Vec<Left>>) -> Result<(), weights::Error> {
         if inverse(&operands.params) {
             let scale = |kept: &Kept| match kept {
                 Kept::Random { share, .. } => 1.0 / share,
@@ -216,38 +215,33 @@ impl Ready {
             return Ok(());
         }
         let norm = Norm::of(&operands.params);
-        let left = |block: &Block| -> Vec<Left> {
+        let left = match left {
+            Some(left) => left,
+            None => self.left(operands, norm)?,
+        };
+        self.scales = left.iter().map(|left| left.scale(norm)).collect();
+        self.energies = left.iter().map(Left::energy).collect();
+        let elements = operands.elements.max(1) as f64;
+        self.shares = left.iter().map(|left| Some(left.kept as f64 / elements)).collect();
+        Ok(())
+    }
+
+    /// What is left of every delta.
+    fn left(&self, operands: &Operands, norm: Norm) -> Result<Vec<Left>, weights::Error> {
+        let measured = |block: &Block| -> Vec<Left> {
             let model = |(at, kept): (usize, &Kept)| {
                 let delta = block.delta(at);
                 let mut factors = Room::filled(delta.len(), 1.0);
                 kept.mask(block.start, delta, &mut factors);
-                Left { norms: norm.partial(delta, &factors), energies: energies(delta, &factors) }
+                Left::of(norm, delta, &factors)
             };
             self.kept.iter().enumerate().map(model).collect()
         };
         let direct = |start: u64, tuned: &Tuned<'_>| {
             let masks = Masks::of(&self.kept, start, tuned).filter(|_| matches!(norm, Norm::L1))?;
-            let model = |at: usize| {
-                let sizes = tuned.sizes(at, masks.each()[at]);
-                let (whole, part) = sizes.squares;
-                Left { norms: sizes.absolute, energies: (whole, part, sizes.kept) }
-            };
-            Some((0..self.kept.len()).map(model).collect())
+            Some((0..self.kept.len()).map(|at| tuned.sizes(at, masks.each()[at]).into()).collect())
         };
-        let mut total = vec![Left::default(); self.kept.len()];
-        for part in operands.each_direct(CHUNK as u64, direct, left)? {
-            total.iter_mut().zip(part).for_each(|(total, part)| total.add(part, norm));
-        }
-        let scale = |left: &Left| {
-            let (whole, part) = (norm.size(left.norms.0), norm.size(left.norms.1));
-            if whole < NO_NORM || part < NO_NORM { 1.0 } else { whole / part }
-        };
-        let share = |(whole, part, _): (f64, f64, u64)| if whole > 0.0 { part / whole } else { 1.0 };
-        self.scales = total.iter().map(scale).collect();
-        self.energies = total.iter().map(|left| share(left.energies)).collect();
-        let elements = operands.elements.max(1) as f64;
-        self.shares = total.iter().map(|left| Some(left.energies.2 as f64 / elements)).collect();
-        Ok(())
+        Ok(Left::total(operands.each_direct(CHUNK as u64, direct, measured)?, norm))
     }
 
     /// Weighted factors of what is kept, those of one model after those of the one before.
@@ -312,61 +306,6 @@ impl Ready {
     /// What elects the sign.
     const fn by(&self) -> By {
         if self.by_count { By::Count } else { By::Sum }
-    }
-}
-
-/// A delta before and after some of it is dropped.
-#[derive(Debug, Clone, Copy, Default)]
-struct Left {
-    norms: (f64, f64),
-    energies: (f64, f64, u64),
-}
-
-impl Left {
-    fn add(&mut self, part: Self, norm: Norm) {
-        let (all, more) = (self.energies, part.energies);
-        self.norms = (norm.joined(self.norms.0, part.norms.0), norm.joined(self.norms.1, part.norms.1));
-        self.energies = (all.0 + more.0, all.1 + more.1, all.2 + more.2);
-    }
-}
-
-/// A norm whose parts are combined block by block.
-#[derive(Clone, Copy)]
-enum Norm {
-    L1,
-    L2,
-    Linf,
-}
-
-impl Norm {
-    fn of(params: &Params) -> Self {
-        if params.chose(&RESCALE_NORM, "l2") {
-            Self::L2
-        } else if params.chose(&RESCALE_NORM, "linf") {
-            Self::Linf
-        } else {
-            Self::L1
-        }
-    }
-
-    /// What a block adds, before and after the factors.
-    fn partial(self, delta: &[f64], factors: &[f64]) -> (f64, f64) {
-        let kept = delta.iter().zip(factors).map(|(delta, factor)| delta * factor);
-        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum();
-        let largest = |values: &mut dyn Iterator<Item = f64>| values.map(f64::abs).fold(0.0, f64::max);
-        match self {
-            Self::L1 => norms(delta, factors),
-            Self::L2 => (squares(&mut delta.iter().copied()), squares(&mut kept.into_iter())),
-            Self::Linf => (largest(&mut delta.iter().copied()), largest(&mut kept.into_iter())),
-        }
-    }
-
-    fn joined(self, a: f64, b: f64) -> f64 {
-        if matches!(self, Self::Linf) { a.max(b) } else { a + b }
-    }
-
-    fn size(self, total: f64) -> f64 {
-        if matches!(self, Self::L2) { total.sqrt() } else { total }
     }
 }
 

@@ -8,6 +8,8 @@
 #![cfg_attr(not(target_arch = "x86_64"), allow(unused, unreachable_code))]
 
 #[cfg(target_arch = "x86_64")]
+mod between;
+#[cfg(target_arch = "x86_64")]
 mod blend;
 #[cfg(target_arch = "x86_64")]
 mod keep;
@@ -31,6 +33,7 @@ pub use shares::{Shares, Vote, Voters};
 
 use crate::{
     Dtype, Stored,
+    bracket::{LANES, Range},
     mask::below,
     prune::Slope,
     task::Ratio,
@@ -254,6 +257,18 @@ pub(crate) fn weighted_sum(terms: &[Term<'_>], common: Common, out: &mut [u8]) -
         }
         _ => return None,
     })
+}
+
+/// How many of groups of magnitudes lie above a range and at its guess; the others within it are put on the list. `None`
+/// unless the processor has AVX-512.
+#[allow(unsafe_code)]
+pub(crate) fn between(range: Range, groups: &[[f32; LANES]], listed: &mut Vec<u32>) -> Option<(u64, u64)> {
+    #[cfg(target_arch = "x86_64")]
+    if available() {
+        // SAFETY: the processor has what the function is compiled for.
+        return Some(unsafe { between::between(range, groups, listed) });
+    }
+    None
 }
 
 /// Random pruning of the rows of deltas.
