@@ -28,6 +28,8 @@ pub struct Measures {
     pub delta_norm: f64,
     /// ‖g‖ / ‖source_base‖; about √2 for independently trained models.
     pub relative_gap: Option<f64>,
+    /// ‖Δ‖ / ‖source_base‖; about √2 where the tuned model was not tuned from that base.
+    pub relative_delta: Option<f64>,
     /// Σ|g| / (Σ|source_base| + Σ|target_base|), the σ of arXiv 2505.12716.
     pub gap_ratio: Option<f64>,
     /// Cosine of Δ and g.
@@ -117,6 +119,7 @@ fn measures(sums: &Sums) -> Measures {
         gap_norm: gap,
         delta_norm: delta,
         relative_gap: over(gap, sums.gram.base_square().sqrt()),
+        relative_delta: over(delta, sums.gram.base_square().sqrt()),
         gap_ratio: over(sums.gap, sums.size),
         cosine: over(sums.gram.dot(0, 1), gap * delta).map(|cosine| cosine.clamp(-1.0, 1.0)),
         delta_to_gap: over(delta, gap),

@@ -247,6 +247,7 @@ fn the_numbers_of_a_check_are_those_written_out() {
         assert!((got - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{got} is not {expected}");
     };
     close(report.model.relative_gap, norm(&g) / norm(&base));
+    close(report.model.relative_delta, norm(&d) / norm(&base));
     close(report.model.gap_ratio, l1(&g) / (l1(&base) + l1(&target)));
     close(report.model.cosine, dot(&d, &g) / (norm(&d) * norm(&g)));
     close(report.model.delta_to_gap, norm(&d) / norm(&g));
@@ -273,6 +274,17 @@ fn versions_are_likely_to_work_permuted_and_foreign_bases_are_not() {
         assert!(report.neurons.share.unwrap() < 0.2, "{:?}", report.neurons);
         assert!(report.model.relative_gap.unwrap() > 1.0, "{:?}", report.model);
     }
+}
+
+#[test]
+fn a_diff_to_a_model_that_was_not_tuned_from_the_base_is_unlikely_to_work() {
+    let base = noise(5, 128 * 600);
+    let (target, foreign) = (near(6, 1.0, &base), noise(50, 128 * 600));
+
+    let report = checked([&target, &base, &foreign], json!({}));
+
+    assert_eq!(report.verdict, Verdict::Unlikely, "{:?}", report.reasons);
+    assert!(report.reasons.iter().any(|reason| reason.message.contains("hardly tuned from that base")));
 }
 
 #[test]

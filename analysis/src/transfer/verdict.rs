@@ -35,9 +35,9 @@ pub struct Reason {
     pub message: String,
 }
 
-/// A gap this large relative to the base is most of the way to √2, that of independent trainings.
+/// A gap or a diff this large relative to the base is most of the way to √2, that of independent trainings.
 const FAR: f64 = 1.0;
-/// Beyond this gap a diff no longer fits for sure.
+/// Beyond this gap a diff no longer fits for sure; beyond this diff more than a fine-tuning changed.
 const APART: f64 = 0.3;
 /// Shadow-FT reports gap ratios below 0.02 for the siblings it works on.
 const SIBLINGS: f64 = 0.1;
@@ -69,6 +69,17 @@ pub(super) fn judge(
                 say(Uncertain, format!("{text}; more than {APART} is far for two versions"))
             }
             _ => say(Likely, text),
+        }
+    }
+    if let Some(delta) = measures.relative_delta.filter(|delta| *delta >= APART) {
+        let text = format!("the tuned model is {delta:.4} of the source base's norm away from it");
+        if delta >= FAR {
+            say(
+                Unlikely,
+                format!("{text}, as models trained independently are: it was hardly tuned from that base"),
+            );
+        } else {
+            say(Uncertain, format!("{text}; more than {APART} is far for a fine-tuning"));
         }
     }
     if let Some(ratio) = measures.gap_ratio.filter(|ratio| *ratio >= SIBLINGS) {

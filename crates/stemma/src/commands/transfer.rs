@@ -101,6 +101,7 @@ fn lines(report: &Report) -> Vec<String> {
     lines.extend(reasons);
     let numbers = [
         ("relative gap of the bases", report.model.relative_gap),
+        ("relative size of the diff", report.model.relative_delta),
         ("gap ratio", report.model.gap_ratio),
         ("cosine of diff and gap", report.model.cosine),
         ("norm of the diff / norm of the gap", report.model.delta_to_gap),
