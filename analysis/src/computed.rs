@@ -11,6 +11,8 @@ use kernels::Dtype;
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
+use crate::{merge::is_table, room::Room};
+
 /// Elements computed at a time; also the unit of parallel work.
 pub const BLOCK: usize = 65_536;
 
@@ -179,7 +181,8 @@ pub fn read_checked(
     finite
 }
 
-/// Stored elements `start..start + len` of a float tensor: in place where they lie in memory, else read into `buffer`.
+/// Stored elements `start..start + len` of a float tensor: in place where they lie in memory, else read into `buffer`. What a
+/// source computes comes as f64, not rounded yet.
 pub fn stored<'a>(
     source: &'a dyn TensorSource,
     index: usize,
@@ -197,9 +200,23 @@ pub fn stored<'a>(
     if let Some(bytes) = source.view(index, offset, size) {
         return Ok(kernels::Stored { dtype, bytes });
     }
+    if is_unrounded(source, index) {
+        let mut values = Room::of(len);
+        if let Some(outcome) = source.read_unrounded(index, start, &mut values) {
+            outcome?;
+            buffer.clear();
+            values.iter().for_each(|value| buffer.extend(value.to_le_bytes()));
+            return Ok(kernels::Stored { dtype: Dtype::F64, bytes: buffer });
+        }
+    }
     buffer.resize(size, 0);
     source.read_bytes(index, offset, buffer)?;
     Ok(kernels::Stored { dtype, bytes: buffer })
+}
+
+/// Whether a source computes a tensor, and gives it before it is rounded.
+pub fn is_unrounded(source: &dyn TensorSource, index: usize) -> bool {
+    source.read_unrounded(index, 0, &mut []).is_some()
 }
 
 /// Reads stored bytes of a tensor for a device, which keeps them in memory of its own. A failure is left in `failed`.
@@ -269,7 +286,7 @@ pub fn must_be_equal(held: &[Stored]) -> Result<(), weights::Error> {
     Ok(())
 }
 
-/// NaN and infinity pass when all inputs agree on them, e.g. a mask, and are an error otherwise.
+/// Infinity passes when all inputs agree on it, e.g. a mask, and is an error otherwise, as NaN always is.
 pub fn keep_or_refuse_nonfinite<'l>(
     tensor: &str,
     start: u64,
@@ -284,7 +301,7 @@ pub fn keep_or_refuse_nonfinite<'l>(
     for (at, out) in out.iter_mut().enumerate() {
         let Some(who) = values.iter().position(|of| !of[at].is_finite()) else { continue };
         let first = values[0][at];
-        if values.iter().any(|of| of[at].to_bits() != first.to_bits()) {
+        if first.is_nan() || values.iter().any(|of| of[at] != first) {
             let (place, found) = (start + at as u64, values[who][at]);
             return Err(refused(format!(
                 "`{}` holds {found} in tensor `{tensor}` at element {place}",
@@ -296,16 +313,10 @@ pub fn keep_or_refuse_nonfinite<'l>(
     Ok(())
 }
 
-/// What to say about a shape that differs because the vocabularies do.
-pub fn vocabulary_hint(name: &str) -> &'static str {
-    let vocabulary = ["embed_tokens", "lm_head", "wte.", "word_embeddings", "embed_out"]
-        .iter()
-        .any(|part| name.contains(part));
-    if vocabulary {
-        "; the vocabularies differ: `tokenizer_source: base` or `union` matches rows by token"
-    } else {
-        ""
-    }
+/// Whether two shapes of a tensor differ because the vocabularies do: in the rows of a table of tokens alone.
+pub fn other_vocabulary(name: &str, ours: &[u64], theirs: &[u64]) -> bool {
+    let rest = |shape: &[u64]| shape.split_first().map(|(_, rest)| rest.to_vec());
+    is_table(name) && ours != theirs && !ours.is_empty() && rest(ours) == rest(theirs)
 }
 
 /// The blocks of a tensor: first element and length of each.

@@ -226,6 +226,15 @@ impl TensorSource for Reseated {
         if self.tables.contains_key(&index) { None } else { self.source.view(index, offset, len) }
     }
 
+    fn read_unrounded(
+        &self,
+        index: usize,
+        start: u64,
+        out: &mut [f64],
+    ) -> Option<Result<(), weights::Error>> {
+        if self.tables.contains_key(&index) { None } else { self.source.read_unrounded(index, start, out) }
+    }
+
     fn metadata(&self) -> BTreeMap<String, String> {
         self.source.metadata()
     }

@@ -280,6 +280,35 @@ fn every_command_answers_with_one_json_document() -> Result<()> {
 }
 
 #[test]
+fn random_masks_are_the_same_wherever_and_however_a_model_is_stored() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    let place = Place::on(&Database::Sqlite)?.with_zoo(&zoo)?;
+    let (base, tuned) = ("mandoc/scribe-v1", "mandoc/scribe-v1-de");
+    let folder = zoo.path(tuned)?;
+    shard(&folder, &place.data.path().join("sharded"))?;
+    place.run("import dir sharded --id tests/sharded")?;
+    let merged = |out: &str, model: &str| -> Result<Vec<u8>> {
+        let step = |name: &str, model: &str| {
+            format!(
+                "name: {name}\nmerge_method: dare_ties\nbase_model: {base}\nmodels: [{{model: {model}, parameters: \
+                 {{weight: 0.5, density: 0.5}}}}]\n"
+            )
+        };
+        // A mask of a mask: what a stage is must not depend on names either.
+        place.write("recipe.yml", &format!("{}---\n{}", step("first", model), step("last", "first")))?;
+        place.run(&format!("merge recipe.yml {out}"))?;
+        place.read(&format!("{out}/model.safetensors"))
+    };
+
+    let registered = merged("registered", tuned)?;
+
+    ensure!(merged("of-folder", &folder.display().to_string())? == registered, "a folder");
+    ensure!(merged("of-shards", "tests/sharded")? == registered, "registered in shards");
+    ensure!(merged("of-sharded-folder", "sharded")? == registered, "a folder of shards");
+    Ok(())
+}
+
+#[test]
 fn an_adapter_is_measured_and_merged_as_its_base_with_it_applied() -> Result<()> {
     let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
     let place = place.with_zoo(&zoo)?;

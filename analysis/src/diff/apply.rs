@@ -55,7 +55,8 @@ impl ApplySource {
 
 fn mismatch(diff: &TensorInfo, base: &TensorInfo) -> Option<String> {
     if diff.shape != base.shape {
-        let hint = computed::vocabulary_hint(&base.name);
+        let vocabularies = computed::other_vocabulary(&base.name, &base.shape, &diff.shape);
+        let hint = if vocabularies { "; their vocabularies differ" } else { "" };
         return Some(format!("has shape {:?}, in the base {:?}{hint}", diff.shape, base.shape));
     }
     if !diff.dtype.is_float() || !base.dtype.is_float() || is_quantised(&base.name) {

@@ -124,7 +124,8 @@ impl Extraction {
                     fault(&info.name, "quantised; extract from full-precision models instead".into());
                 }
                 Some((_, other)) if other.shape != info.shape => {
-                    let hint = computed::vocabulary_hint(&info.name);
+                    let vocabularies = computed::other_vocabulary(&info.name, &info.shape, &other.shape);
+                    let hint = if vocabularies { "; their vocabularies differ" } else { "" };
                     let message = format!(
                         "the tuned model has shape {:?}, the base {:?}{hint}",
                         other.shape, info.shape

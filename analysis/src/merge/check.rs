@@ -10,7 +10,7 @@ use kernels::Dtype;
 use weights::{TensorInfo, TensorSource, is_quantised};
 
 use super::{
-    Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
+    Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings, alike,
     config::Group,
     layout::{Place, Seat, Section, layer_count, stack},
     members::Members,
@@ -19,13 +19,17 @@ use super::{
 };
 use crate::{
     Error,
-    computed::{Stored, is_buffer, vocabulary_hint},
+    computed::{Stored, is_buffer, other_vocabulary},
 };
 
 /// A check that has found this many faults looks no further.
 const MOST_FAULTS: usize = 10_000;
 /// Where models with tied embeddings keep what others store as their head.
 const TIED: (&str, &[&str]) = ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
+
+/// What would be right where vocabularies differ.
+const VOCABULARY: &str =
+    "; the vocabularies differ: `tokenizer_source: base` or `union` matches rows by token";
 
 /// The dtype a recipe word means: `float32`, `float16`, `bfloat16` or `float64`.
 pub fn dtype(word: &str) -> Option<Dtype> {
@@ -76,10 +80,21 @@ pub(super) fn check_method(
     let groups = config.groups();
     let members: Vec<Members<'_>> = groups.iter().map(|group| job.members(group)).collect();
     let sections = if present { job.sections(&groups, &members) } else { Vec::new() };
-    let mut rows = Vec::new();
+    if present {
+        job.alike(&members);
+    }
+    job.outline.warnings.extend(config.unused.iter().map(|pointer| {
+        let name = pointer.rsplit('/').next().unwrap_or_default();
+        let message = format!("`{name}` means nothing to `{}`", method.spec().id);
+        Item { pointer: pointer.clone(), message }
+    }));
+    let mut rows: Vec<Row> = Vec::new();
     if job.faults.is_empty() {
         for ((group, members), section) in groups.iter().zip(&members).zip(sections) {
             rows.extend(job.rows(&Scope { group, members, section }));
+        }
+        if !config.slices.is_empty() {
+            job.faults.extend(alike::uneven_tables(rows.iter().map(Row::info)));
         }
     } else {
         for (group, members) in groups.iter().zip(&members) {
@@ -99,7 +114,7 @@ pub(super) struct Job<'a> {
     pub method: &'static dyn Method,
     pub inputs: &'a Inputs,
     limits: &'a Limits,
-    faults: Vec<Item>,
+    pub faults: Vec<Item>,
     outline: Outline,
     /// Pointers of parameters that were told missing, and of warnings.
     seen: BTreeSet<String>,
@@ -318,9 +333,11 @@ impl<'a> Job<'a> {
         for other in &held[1..] {
             let theirs = self::info(other);
             if theirs.shape != info.shape {
-                let hint = vocabulary_hint(name);
                 let (ours, shape) = (&info.shape, &theirs.shape);
                 let (a, b) = (&first.label, &other.label);
+                // What would be right is told once.
+                let hinted = other_vocabulary(name, ours, shape) && self.seen.insert("vocabulary".to_owned());
+                let hint = if hinted { VOCABULARY } else { "" };
                 self.fault(name, format!("shape {ours:?} in `{a}`, {shape:?} in `{b}`{hint}"));
             }
             let alike = theirs.dtype == info.dtype || theirs.dtype.is_float() && info.dtype.is_float();

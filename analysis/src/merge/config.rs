@@ -30,6 +30,9 @@ pub struct MergeConfig {
     pub chat_template: Option<String>,
     /// Chooses the random masks of the methods that draw some.
     pub seed: u64,
+    /// Pointers of parameters that real recipes give the method although they mean nothing to it.
+    #[serde(skip)]
+    pub(super) unused: Vec<String>,
 }
 
 /// One model of a recipe.

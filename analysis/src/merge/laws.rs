@@ -280,7 +280,6 @@ fn an_infinity_that_all_models_share_is_kept_and_spoils_nothing() {
     let of = |seed: u64| {
         let mut values = noise(seed, 21);
         values[4] = f64::NEG_INFINITY;
-        values[9] = f64::NAN;
         Fixture::empty().with("w", Dtype::F32, &[7, 3], &values)
     };
     let all_models = with_files(inputs(&[("o/base", of(1)), ("o/a", of(2)), ("o/b", of(3)), ("o/c", of(4))]));
@@ -289,7 +288,28 @@ fn an_infinity_that_all_models_share_is_kept_and_spoils_nothing() {
 
         let merged = values(&merge(&yaml, &all_models), "w");
 
-        assert!(merged[4] == f32::NEG_INFINITY && merged[9].is_nan(), "{yaml}");
-        assert_eq!(merged.iter().filter(|value| value.is_finite()).count(), 19, "{yaml}");
+        assert!(merged[4] == f32::NEG_INFINITY, "{yaml}");
+        assert_eq!(merged.iter().filter(|value| value.is_finite()).count(), 20, "{yaml}");
+    }
+}
+
+#[test]
+fn a_nan_is_an_error_of_every_method_even_where_all_models_have_it() {
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        let of = |seed: u64| {
+            let mut values = noise(seed, 21);
+            values[9] = f64::NAN;
+            Fixture::empty().with("w", dtype, &[7, 3], &values)
+        };
+        let all_models =
+            with_files(inputs(&[("o/base", of(1)), ("o/a", of(2)), ("o/b", of(3)), ("o/c", of(4))]));
+        for (spec, settings) in all() {
+            let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
+            let merged = merge(&yaml, &all_models);
+
+            let refused = merged.read_bytes(0, 0, &mut [0; 42]).unwrap_err().to_string();
+
+            assert!(refused.contains("holds NaN in tensor `w` at element 9"), "{yaml}: {refused}");
+        }
     }
 }

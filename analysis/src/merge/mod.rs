@@ -1,5 +1,6 @@
 //! Merging checkpoints as a mergekit YAML says; the result is computed while it is read.
 
+mod alike;
 mod beside;
 mod bits;
 mod blend;
@@ -38,6 +39,8 @@ mod task_vectors;
 mod templates;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_adapters;
 #[cfg(test)]
 mod tests_language;
 #[cfg(test)]

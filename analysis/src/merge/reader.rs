@@ -21,12 +21,14 @@ pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
 
 /// One document of a recipe, and what is wrong with it.
 pub(super) fn read(document: &Value) -> (MergeConfig, Vec<Item>) {
-    let mut reader = Reader { faults: Vec::new(), parameters: Vec::new(), ignored: Vec::new() };
+    let mut reader =
+        Reader { faults: Vec::new(), parameters: Vec::new(), ignored: Vec::new(), unused: Vec::new() };
     let Value::Object(top) = document else {
         reader.fault("", "a merge recipe is a mapping that starts with `merge_method`");
         return (MergeConfig::default(), reader.faults);
     };
-    let config = reader.config(top);
+    let mut config = reader.config(top);
+    config.unused = reader.unused;
     (config, reader.faults)
 }
 
@@ -36,6 +38,8 @@ struct Reader {
     parameters: Vec<&'static ParamSpec>,
     /// Names accepted without effect.
     ignored: Vec<&'static str>,
+    /// Where they are.
+    unused: Vec<String>,
 }
 
 impl Reader {
@@ -261,7 +265,10 @@ impl Reader {
                 if value != false {
                     self.fault(&pointer, "only `false` is supported");
                 }
-            } else if !self.ignored.contains(&name.as_str()) {
+            } else if self.ignored.contains(&name.as_str()) {
+                let harmless = keys::IGNORED.contains(&name.as_str());
+                self.unused.extend((!harmless).then_some(pointer));
+            } else {
                 let known: Vec<&str> = self.parameters.iter().map(|known| known.name).collect();
                 self.fault(&pointer, keys::unknown(name, &known));
             }

@@ -31,6 +31,10 @@ impl Row {
         Self { info, part, equal: Mutex::new(false) }
     }
 
+    pub(super) fn info(&self) -> &TensorInfo {
+        &self.info
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.info.name
     }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use faer::Mat;
 
+use super::vocabulary::is_table;
 use super::{
     Combine, Operands,
     sphere::{Blend, Common, Vectors},
 };
-use crate::computed::{blocks, refused, vocabulary_hint};
+use crate::computed::{blocks, refused};
 
 /// Whether a tensor is a linear map: tables of the vocabulary have rows of their own each, and are averaged like
 /// vectors.
 pub fn is_matrix(operands: &Operands) -> bool {
-    operands.shape.len() == 2 && operands.elements > 0 && vocabulary_hint(&operands.name).is_empty()
+    operands.shape.len() == 2 && operands.elements > 0 && !is_table(&operands.name)
 }
 
 /// Rows and columns.

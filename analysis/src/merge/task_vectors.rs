@@ -4,7 +4,7 @@
 //! election only over the models whose `w_i·δ̃_i` has the elected sign; `D` is divided by the sum of their weights
 //! when normalised, multiplied by `lambda` and added to `b`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kernels::{
     Dtype, Stored,
@@ -20,7 +20,7 @@ use super::{
     direct::Masks,
     left::{Left, Norm},
     operands::Block,
-    select::{self, Ranked, kept, wanted},
+    select::{self, Ranked, wanted},
     sparse::{Kept, Sparse, Sparsifier, TRIM_SCOPE, inverse},
     spec::{Caution, Found, Sum, Survey},
     sphere::Common,
@@ -158,19 +158,25 @@ fn least_sum(weights: &[f64]) -> f64 {
     (1..1u32 << live.len()).map(|some| f64::abs(sum(some))).fold(f64::INFINITY, f64::min)
 }
 
-/// The largest elements of each model over all its tensors, for each tensor.
+/// The largest elements of each model over all its tensors, for each tensor: as many as its density keeps of all of them
+/// together, or what each density does where tensors have their own.
 pub fn model_wide(tensors: &[&Operands]) -> Result<Survey, weights::Error> {
     let models = tensors.first().map_or(0, |first| first.models.len());
-    let mut keeps = vec![0; models];
+    let mut shared = vec![BTreeMap::new(); models];
     let mut placed = Vec::new();
     let mut offset = 0;
     for tensor in tensors {
-        for (keep, density) in keeps.iter_mut().zip(tensor.params.each("density")) {
-            *keep += kept(density.min(1.0), tensor.elements);
+        for (shared, density) in shared.iter_mut().zip(tensor.params.each("density")) {
+            *shared.entry(density.clamp(0.0, 1.0).to_bits()).or_insert(0u64) += tensor.elements;
         }
         placed.push((offset, *tensor));
         offset += tensor.elements;
     }
+    let keeps = shared.into_iter().map(|shared| {
+        let parts = shared.into_iter().map(|(density, elements)| f64::from_bits(density) * elements as f64);
+        let sum = parts.sum::<f64>();
+        if sum <= 0.0 { 0 } else { (sum.floor() as u64).clamp(1, offset) }
+    });
     let trims = Ranked { tensors: &placed, by: select::By::Deltas }.largest(&wanted(keeps))?;
     let own =
         |(offset, _): &(u64, &Operands)| Found::Trims(trims.iter().map(|trim| trim.from(*offset)).collect());

@@ -3,7 +3,11 @@
 use domain::Fault;
 use proptest::prelude::*;
 
-use super::{METHODS, parse};
+use super::{
+    METHODS, MergeConfig, parse,
+    tests::{inputs, merge},
+};
+use crate::testing::model;
 
 fn told(yaml: &str) -> String {
     parse(yaml).map_or_else(|error| format!("{:?}", error.items()), |_| String::new())
@@ -173,7 +177,25 @@ proptest! {
 
         let printed = config.canonical().to_string();
         let again = parse(&printed).unwrap();
-        prop_assert_eq!(&again, &config);
+        // What means nothing is not part of it.
+        prop_assert_eq!(&MergeConfig { unused: config.unused.clone(), ..again.clone() }, &config);
         prop_assert_eq!(again.canonical().to_string(), printed);
     }
+}
+
+#[test]
+fn parameters_that_mean_nothing_to_a_method_are_named_in_a_warning() {
+    let yaml = "{merge_method: karcher, parameters: {weight: 3, int8_mask: true}, models: [{model: o/a, parameters: {density: 0.5}}, {model: o/b}]}";
+
+    let merged = merge(yaml, &inputs(&[("o/a", model(1)), ("o/b", model(2))]));
+    let told: Vec<String> =
+        merged.warnings().iter().map(|item| format!("{}: {}", item.pointer, item.message)).collect();
+
+    assert_eq!(
+        told,
+        [
+            "/models/0/parameters/density: `density` means nothing to `karcher`",
+            "/parameters/weight: `weight` means nothing to `karcher`"
+        ]
+    );
 }

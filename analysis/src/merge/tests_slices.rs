@@ -279,3 +279,39 @@ fn the_head_of_another_model_than_gives_the_embedding_is_written_although_it_is_
     assert_eq!(values(&mixed, "lm_head.weight"), [2.0]);
     assert!(own.position("lm_head.weight").is_none());
 }
+
+#[test]
+fn slices_of_models_that_do_not_fit_on_one_another_are_refused() {
+    let recipe = "{merge_method: passthrough, slices: [{sources: [{model: o/a, layer_range: [0, 2]}]}, {sources: [{model: o/b, layer_range: [2, 4]}]}]}";
+    let wider = stack(2, 5).with("model.layers.5.mlp.weight", Dtype::F32, &[2], &[1.0; 2]).with(
+        "model.layers.5.attn.weight",
+        Dtype::F32,
+        &[1],
+        &[1.0],
+    );
+    let gated = stack(2, 6).with("model.layers.5.gate.weight", Dtype::F32, &[1], &[1.0]);
+    let table = |rows: u64| {
+        let values = vec![0.0; rows as usize];
+        let layers = (0..4).fold(Fixture::empty(), |made, layer| {
+            made.with(&format!("model.layers.{layer}.mlp.weight"), Dtype::F32, &[1], &[1.0])
+        });
+        let whole = layers.with("model.embed_tokens.weight", Dtype::F32, &[rows, 1], &values);
+        whole.with("lm_head.weight", Dtype::F32, &[rows, 1], &values)
+    };
+
+    let shapes = faults(recipe, &inputs(&[("o/a", stack(1, 6)), ("o/b", wider)]));
+    let kinds = faults(recipe, &inputs(&[("o/a", stack(1, 4)), ("o/b", gated)]));
+    let tables = faults(recipe, &inputs(&[("o/a", table(7)), ("o/b", table(8))]));
+    let others =
+        Fixture::empty().with("h.0.x", Dtype::F32, &[1], &[1.0]).with("wte", Dtype::F32, &[1], &[1.0]);
+    let foreign = faults(
+        "{merge_method: linear, models: [{model: o/a, parameters: {weight: 1}}, {model: o/b, parameters: {weight: 1}}]}",
+        &inputs(&[("o/a", stack(1, 4)), ("o/b", others)]),
+    );
+
+    assert!(shapes.contains("`model.layers.5.mlp.weight` has shape [1] in `o/a`, [2] in `o/b`"), "{shapes}");
+    assert!(kinds.contains("those of `o/b` hold `gate.weight`, those of `o/a` do not"), "{kinds}");
+    assert!(tables.contains("of the first slice has 7 rows and `lm_head.weight` of the last 8"), "{tables}");
+    assert!(foreign.contains("of different architectures: 0 of their 11 and 2 tensors"), "{foreign}");
+    assert_eq!(foreign.matches("message").count(), 1, "{foreign}");
+}

@@ -263,7 +263,9 @@ impl Computed for TransferSource {
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
         let target = &self.operands.target_base.source;
         match &self.parts[index] {
-            Part::Copied(at) => Some(target.read_bytes(*at, offset, out)),
+            Part::Copied(at) => {
+                Some(target.read_bytes(*at, offset, out).and_then(|()| self.numbers(*at, offset, out)))
+            }
             Part::Equal(places) => {
                 let labels = ["the target base", "the source base", "the tuned model"];
                 let held = labels.iter().zip(self.models()).zip(places).map(|((label, model), &index)| {
@@ -276,6 +278,23 @@ impl Computed for TransferSource {
             }
             Part::Added { .. } => None,
         }
+    }
+}
+
+impl TransferSource {
+    /// Refuses NaN among copied bytes of the target's tensor `at` that are whole elements.
+    fn numbers(&self, at: usize, offset: u64, bytes: &[u8]) -> Result<(), weights::Error> {
+        let info = &self.operands.target_base.source.tensors()[at];
+        let width = (info.dtype.bits() / 8).max(1);
+        let whole = offset.is_multiple_of(width) && (bytes.len() as u64).is_multiple_of(width);
+        if whole && kernels::holds_nan(kernels::Stored { dtype: info.dtype, bytes }) {
+            let first = offset / width;
+            return Err(computed::refused(format!(
+                "the target base holds NaN in tensor `{}` at or after element {first}",
+                info.name
+            )));
+        }
+        Ok(())
     }
 }
 

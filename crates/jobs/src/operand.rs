@@ -19,6 +19,9 @@ pub struct Operand {
     pub id: Option<RepoId>,
     /// Digest of the revision, or of the stored tensors for a folder.
     pub digest: Option<Digest>,
+    /// Digest of the names and stored bytes of its tensors, the same wherever and in however many files they are stored; none
+    /// where that is not known, as over the network.
+    pub weights: Option<Digest>,
     /// Values of an adapter are those of its base with it applied.
     pub source: Arc<dyn TensorSource>,
     /// The adapter's configuration, for one that is not applied yet.
@@ -29,6 +32,17 @@ pub struct Operand {
     pub license: Option<String>,
     /// Tokenizer and generation files to carry over.
     pub companions: Vec<Companion>,
+}
+
+impl Operand {
+    /// What the weights are, and those of what an adapter is applied to.
+    pub(crate) fn content(&self) -> String {
+        let own = self.weights.or(self.digest).map(|digest| digest.to_string()).unwrap_or_default();
+        match &self.base {
+            Some(base) => format!("{own}+{}", base.content()),
+            None => own,
+        }
+    }
 }
 
 /// A file a derived model inherits unchanged.
@@ -133,6 +147,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
     let checkpoint = registry.store.checkpoint(revision, &registry.limits).await;
     let checkpoint = checkpoint.map_err(|error| about(error.into()))?;
     let files = registry.store.files(revision).await?;
+    let tensors = registry.store.tensors(revision).await?;
     let paths = files.iter().map(|file| file.path.as_str());
     let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&row.name, paths))?;
     let mut config = match row.revision == Some(revision) {
@@ -156,6 +171,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         label: row.name.clone(),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
+        weights: Some(of_tensors(tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.digest)))),
         adapter,
         base: None,
         source,
@@ -291,6 +307,7 @@ async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operan
             adapter,
             base: None,
             digest,
+            weights: digest,
             source: as_numbers(checkpoint, &mut config, &limits)?,
             config,
             license: None,
@@ -318,13 +335,15 @@ async fn open_file(registry: &Registry, name: &str, pin: Pin) -> Result<Operand,
     tokio::task::spawn_blocking(move || {
         let file = LocalFile::open(Path::new(&path))?;
         let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
+        let digest = content(&checkpoint, pin, (&contents, &[Path::new(&path)]))?;
         Ok(Operand {
             asked: path.clone(),
             label: path.clone(),
             id: None,
             adapter: None,
             base: None,
-            digest: content(&checkpoint, pin, (&contents, &[Path::new(&path)]))?,
+            digest,
+            weights: digest,
             source: Difference::dense(Arc::new(checkpoint), &limits)?,
             config: None,
             license: None,
@@ -344,12 +363,16 @@ fn content(
         return Ok(None);
     }
     let compute = || {
-        let mut pin = String::new();
-        for (info, digest) in checkpoint.tensors().iter().zip(weights::tensor_digests(checkpoint)?) {
-            pin.push_str(&info.name);
-            pin.push_str(&digest.to_string());
-        }
-        Ok(Digest::of(pin.as_bytes()))
+        let digests = weights::tensor_digests(checkpoint)?;
+        let names = checkpoint.tensors().iter().map(|info| info.name.as_str());
+        Ok(of_tensors(names.zip(digests)))
     };
     contents.digest(files, compute).map(Some)
+}
+
+/// Digest of the names and digests of tensors, in the order of their names.
+fn of_tensors<'n>(tensors: impl Iterator<Item = (&'n str, Digest)>) -> Digest {
+    let ordered: BTreeMap<&str, Digest> = tensors.collect();
+    let text: String = ordered.into_iter().map(|(name, digest)| format!("{name}{digest}")).collect();
+    Digest::of(text.as_bytes())
 }

@@ -9,7 +9,8 @@ use analysis::{
     merge::{Input, Inputs, MergeConfig, Stage, is_table, table_rows},
     recipe::{Pinned, Recipe},
 };
-use domain::{Fault as _, Item};
+use domain::{Digest, Fault as _, Item};
+use serde_json::Value;
 
 use crate::{
     Access, Error, MergePlan, Operand, Registry,
@@ -101,8 +102,8 @@ impl Planner<'_> {
         let models = operands.iter().filter(|(name, _)| refs.contains(name));
         let models = models.map(|(name, operand)| (name.clone(), operand.clone())).collect();
         let retokenized = match complete {
-            true => retokenize(registry, &config, &models, inputs).await?,
-            false => Retokenized::of(inputs),
+            true => retokenize(registry, &config, &models, inputs.clone()).await?,
+            false => Retokenized::of(inputs.clone()),
         };
         let aligned = retokenized.faults.is_empty();
         faults.extend(retokenized.faults.iter().cloned());
@@ -134,6 +135,8 @@ impl Planner<'_> {
             config: config.canonical(),
             inputs: operands.iter().map(|(name, o)| (name.clone(), self.pinned(name, o))).collect(),
         };
+        let contents = inputs.iter().map(|(name, input)| (name.as_str(), input.content.as_str())).collect();
+        let content = Digest::of(called(config.canonical(), &contents).to_string().as_bytes());
         let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.made.get(name)).collect();
         Ok(MergePlan {
             method: config.merge_method.clone(),
@@ -146,6 +149,7 @@ impl Planner<'_> {
             vocabulary: table_rows(&source),
             source: Arc::new(source),
             warnings,
+            content,
             config,
         })
     }
@@ -179,7 +183,8 @@ impl Planner<'_> {
     }
 
     fn input(&self, name: &str, operand: &Operand) -> Input {
-        Input { source: Arc::clone(&operand.source), content: self.pinned(name, operand).content() }
+        let stage = self.made.get(name).map(|stage| stage.content.to_string());
+        Input { source: Arc::clone(&operand.source), content: stage.unwrap_or_else(|| operand.content()) }
     }
 
     fn pinned(&self, name: &str, operand: &Operand) -> Pinned {
@@ -217,6 +222,21 @@ impl Planner<'_> {
     }
 }
 
+/// A document with the names of models replaced by what they are, so that it is the same whatever they are called.
+fn called(document: Value, contents: &BTreeMap<&str, &str>) -> Value {
+    match document {
+        Value::String(text) => {
+            let content = contents.get(text.as_str()).map(|content| (*content).to_owned());
+            Value::String(content.unwrap_or(text))
+        }
+        Value::Array(items) => items.into_iter().map(|item| called(item, contents)).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (key, called(value, contents))).collect()
+        }
+        other => other,
+    }
+}
+
 impl MergePlan {
     /// Bytes of memory that the merge needs on this machine, with what is behind it.
     pub(crate) fn memory(&self) -> u64 {
@@ -236,6 +256,7 @@ impl MergePlan {
             config: config.map(|config| fitted(config, self.dtype.as_deref(), &*self.source)),
             adapter: None,
             base: None,
+            weights: Some(self.content),
             ..self.heir.clone()
         }
     }

@@ -49,6 +49,8 @@ pub struct MergePlan {
     /// Rows of the tables of tokens.
     pub vocabulary: Option<u64>,
     pub warnings: Vec<Item>,
+    /// Digest of the recipe over what its models are, whatever they are called.
+    pub(crate) content: Digest,
     /// Bytes of memory that the merges behind its inputs need besides its own, on this machine.
     pub behind: u64,
 }

@@ -43,6 +43,11 @@ impl TensorSource for Watched {
         if self.pulse.cancelled() { None } else { self.source.view(index, offset, len) }
     }
 
+    fn read_unrounded(&self, index: usize, start: u64, out: &mut [f64]) -> Option<Result<(), Error>> {
+        let read = self.source.read_unrounded(index, start, out)?;
+        Some(self.go_on().and(read))
+    }
+
     fn metadata(&self) -> BTreeMap<String, String> {
         self.source.metadata()
     }

@@ -117,6 +117,13 @@ impl Baked {
         Self { strength, ..self }
     }
 
+    /// [`Self::values`] of elements that the tensor has.
+    fn in_range(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
+        let width = self.tensors()[index].dtype.bits() / 8;
+        slice_of(self.tensors(), index, start.saturating_mul(width), out.len() * width as usize)?;
+        self.values(index, start, out)
+    }
+
     /// Elements `start..` of a changed tensor, before rounding.
     fn values(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
         let whose = |source: &dyn TensorSource, index: usize, out: &mut [f64]| -> Result<()> {
@@ -262,6 +269,13 @@ impl TensorSource for Baked {
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error> {
         decode_range(self, index, start, out)
+    }
+
+    fn read_unrounded(&self, index: usize, start: u64, out: &mut [f64]) -> Option<Result<(), Error>> {
+        match self.changes.get(index)? {
+            Change::Keep => self.base.read_unrounded(index, start, out),
+            Change::Replace(_) | Change::Add(_) => Some(self.in_range(index, start, out)),
+        }
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -63,6 +63,15 @@ pub trait TensorSource: Send + Sync {
         None
     }
 
+    /// Elements from `start` on of tensor `index` before they are rounded to the format they would be stored in, for a
+    /// source that computes them; `None` where there is nothing more exact than [`Self::read_bytes`].
+    ///
+    /// # Errors
+    /// As [`Self::read_bytes`].
+    fn read_unrounded(&self, _index: usize, _start: u64, _out: &mut [f64]) -> Option<Result<(), Error>> {
+        None
+    }
+
     /// How tensor `index` was made, as far as that is worth a record: what it says must not depend on threads or blocks.
     /// Asked once the tensor has been read.
     fn account(&self, _index: usize) -> Account {

@@ -32,6 +32,11 @@ impl Method for ConsensusTa {
         &SPEC
     }
 
+    fn fault(&self, params: &Params) -> Option<String> {
+        let least = params.number("k");
+        (least < 0.0).then(|| format!("`k` is {least}; a number of models is 0 or more"))
+    }
+
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let shares = operands.params.each("mask_lambda");
         let (least, lambda) = (operands.params.number("k"), operands.params.number("lambda"));

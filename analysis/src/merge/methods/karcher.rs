@@ -27,6 +27,11 @@ impl Method for Karcher {
         &SPEC
     }
 
+    fn fault(&self, params: &Params) -> Option<String> {
+        let below = ["max_iter", "tol"].into_iter().find(|name| params.number(name) < 0.0)?;
+        Some(format!("`{below}` is {}; it must be 0 or more", params.number(below)))
+    }
+
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let found = geometry(operands, Vectors::Whole)?;
         if found.same {

@@ -7,10 +7,7 @@
 use faer::{Mat, Side};
 
 use super::prelude::*;
-use crate::{
-    computed::{blocks, read_f64},
-    merge::blend::keep_common,
-};
+use crate::computed::{blocks, read_f64};
 
 /// Share of the largest eigenvalue below which a direction has no inputs.
 const LEAST: f64 = 1e-8;
@@ -44,7 +41,7 @@ impl Method for RegMean {
     }
 
     fn held(&self, operands: &Operands) -> u64 {
-        // The mean, a model, the right side and the result; the sum, a Gram matrix, eigenvectors and their scratch.
+        // The mean, two models or the right side and the result; the sum, a Gram matrix, eigenvectors and their scratch.
         if operands.grams.is_empty() { 0 } else { 4 * operands.elements + 4 * operands.columns().pow(2) }
     }
 
@@ -54,10 +51,18 @@ impl Method for RegMean {
             let shares = vec![1.0 / count as f64; count];
             return Ok(Arc::new(Blend::new(operands, Vectors::Whole, shares, Common::Kept)));
         }
-        let mut mean = matrix(operands, 0)?;
+        let first = matrix(operands, 0)?;
+        let (mut mean, mut alike) = (first.clone(), true);
         for at in 1..count {
-            mean += matrix(operands, at)?;
+            let other = matrix(operands, at)?;
+            alike &= other == first;
+            mean += other;
         }
+        // Equal elements of matrices that differ do not stay as they are: every column of the result has a part of all.
+        if alike {
+            return Ok(Arc::new(Whole { values: row_major(&first) }));
+        }
+        drop(first);
         let mut mean = mean * faer::Scale(1.0 / count as f64);
         let side = mean.ncols();
         let (mut right, mut sum) = (Mat::<f64>::zeros(mean.nrows(), side), Mat::<f64>::zeros(side, side));
@@ -79,8 +84,7 @@ impl Method for RegMean {
             }
         }
         mean += turned * found.U().transpose();
-        let values = (0..mean.nrows()).flat_map(|row| (0..side).map(move |column| (row, column)));
-        Ok(Arc::new(Whole { values: values.map(|place| mean[place]).collect() }))
+        Ok(Arc::new(Whole { values: row_major(&mean) }))
     }
 }
 
@@ -118,16 +122,19 @@ fn gram(operands: &Operands, at: usize) -> Result<Mat<f64>, weights::Error> {
     Ok(gram)
 }
 
+/// The elements row by row.
+fn row_major(matrix: &Mat<f64>) -> Vec<f64> {
+    let places = (0..matrix.nrows()).flat_map(|row| (0..matrix.ncols()).map(move |column| (row, column)));
+    places.map(|place| matrix[place]).collect()
+}
+
 /// A result held whole.
 struct Whole {
     values: Vec<f64>,
 }
 
 impl Combine for Whole {
-    fn combine(&self, start: u64, models: &[&[f64]], _: &[f64], out: &mut [f64]) {
+    fn combine(&self, start: u64, _: &[&[f64]], _: &[f64], out: &mut [f64]) {
         out.copy_from_slice(&self.values[start as usize..start as usize + out.len()]);
-        if let Some((first, others)) = models.split_first() {
-            keep_common(first, others.iter().copied(), out);
-        }
     }
 }
