@@ -2,6 +2,7 @@
 
 mod artefacts;
 mod formats;
+mod mergekit;
 mod people;
 mod trust;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
 pub use formats::{LineageFormat, ReportFormat, TreeFilter, TreeFormat, subject};
+pub use mergekit::{MergekitOptions, explained};
 pub use people::{AccessCommand, OrgCommand, TokenCommand, UserCommand, WatchCommand};
 pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 
@@ -352,23 +354,6 @@ pub enum Command {
     Openapi,
 }
 
-/// Options as mergekit-yaml has them.
-#[derive(Debug, Args)]
-pub struct MergekitOptions {
-    /// Chooses the random masks, whatever the recipe's seed.
-    #[arg(long, alias = "seed")]
-    pub random_seed: Option<u64>,
-    /// `--max-shard-size` in mergekit's units: 5B are 5 billion bytes.
-    #[arg(long, value_parser = crate::mergekit::shard_size, conflicts_with = "max_shard_size")]
-    pub out_shard_size: Option<u64>,
-    /// Copy the tokenizer, as is done anyway.
-    #[arg(long, overrides_with = "no_copy_tokenizer")]
-    pub copy_tokenizer: bool,
-    /// Write no tokenizer.
-    #[arg(long)]
-    pub no_copy_tokenizer: bool,
-}
-
 /// A number of bytes with a unit: B, KB, MB, GB, TB in thousands, KiB, MiB, GiB, TiB in 1,024.
 fn size(text: &str) -> Result<u64, String> {
     let bad = || format!("`{text}` is no size; use a number above 0 with a unit, e.g. 5GB or 500MiB");
@@ -439,6 +424,7 @@ pub enum ConfigCommand {
 pub enum ImportCommand {
     /// A local checkpoint folder.
     Dir {
+        /// The folder, with a model card, a configuration or weights in it.
         path: PathBuf,
         /// Id in the registry, org/name.
         #[arg(long)]

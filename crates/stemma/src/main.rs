@@ -6,7 +6,6 @@ mod config;
 mod demo;
 mod environment;
 mod exit;
-mod mergekit;
 mod output;
 mod serve;
 mod site;
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
             if error.kind() == ErrorKind::UnknownArgument
                 && std::env::args().any(|word| word == "merge")
                 && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
-                && let Some(told) = mergekit::explained(option)
+                && let Some(told) = cli::explained(option)
             {
                 eprintln!("error: `{option}` of mergekit-yaml is not an option here: {told}");
                 return ExitCode::from(2);

@@ -38,6 +38,9 @@ pub fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
 pub async fn merge(context: Context, config: &Path, target: Target) -> Result<(), Failure> {
     let yaml =
         fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
+    if let Some(note) = target.mergekit.idle.told() {
+        context.progress.tell(note);
+    }
     let registry = wiring::open(&context.config).await?;
     let mut stages = analysis::merge::parse_stages(&yaml).map_err(jobs::Error::from)?;
     let yaml = match target.mergekit.random_seed {

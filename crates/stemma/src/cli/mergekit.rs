@@ -1,0 +1,226 @@
+//! mergekit-yaml's options: those that mean something here, those that change nothing, and why others are refused.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+
+/// Options as mergekit-yaml has them.
+#[derive(Debug, Args)]
+pub struct MergekitOptions {
+    /// Chooses the random masks, whatever the recipe's seed.
+    #[arg(long, alias = "seed")]
+    pub random_seed: Option<u64>,
+    /// `--max-shard-size` in mergekit's units: 5B are 5 billion bytes.
+    #[arg(long, value_parser = shard_size, conflicts_with = "max_shard_size")]
+    pub out_shard_size: Option<u64>,
+    /// Copy the tokenizer, as is done anyway.
+    #[arg(long, overrides_with = "no_copy_tokenizer")]
+    pub copy_tokenizer: bool,
+    /// Write no tokenizer.
+    #[arg(long)]
+    pub no_copy_tokenizer: bool,
+    #[command(flatten)]
+    pub idle: Idle,
+}
+
+/// Options that change nothing here, as they were given: taken, so that command lines written for mergekit-yaml run.
+#[derive(Debug, Default)]
+pub struct Idle(Vec<&'static Unused>);
+
+/// What an option is followed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// Nothing; its opposite of this name is taken too.
+    Switch(&'static str),
+    /// Nothing, and its opposite would differ.
+    Lone,
+    Value,
+}
+
+/// An option of mergekit-yaml that changes nothing here.
+#[derive(Debug)]
+struct Unused {
+    name: &'static str,
+    takes: Takes,
+    why: &'static str,
+}
+
+const DEVICE: &str = "STEMMA_DEVICE chooses where is computed";
+const STREAMED: &str = "merges stream in bounded memory";
+const READ: &str = "only safetensors are read, always in blocks";
+const ALWAYS: &str = "always so";
+const THREADS: &str = "all processors are used; RAYON_NUM_THREADS sets fewer";
+const OVERLAP: &str = "reading, merging and writing overlap already";
+
+const fn option(name: &'static str, takes: Takes, why: &'static str) -> Unused {
+    Unused { name, takes, why }
+}
+
+const IDLE: [Unused; 19] = [
+    option("async-write", Takes::Switch("no-async-write"), OVERLAP),
+    option("clone-tensors", Takes::Switch("no-clone-tensors"), ALWAYS),
+    option("cuda", Takes::Switch("no-cuda"), DEVICE),
+    option("device", Takes::Value, DEVICE),
+    option("gpu-rich", Takes::Switch("no-gpu-rich"), STREAMED),
+    option("lazy-loader", Takes::Switch("no-lazy-loader"), READ),
+    option("lazy-unpickle", Takes::Switch("no-lazy-unpickle"), READ),
+    option("lora-merge-cache", Takes::Value, "adapters are applied while they are read, without a copy"),
+    option("low-cpu-memory", Takes::Switch("no-low-cpu-memory"), STREAMED),
+    option("multi-gpu", Takes::Switch("no-multi-gpu"), STREAMED),
+    option("no-allow-crimes", Takes::Lone, ALWAYS),
+    option("num-threads", Takes::Value, THREADS),
+    option("read-to-gpu", Takes::Switch("no-read-to-gpu"), STREAMED),
+    option("safe-serialization", Takes::Lone, ALWAYS),
+    option("transformers-cache", Takes::Value, "no cache is kept: a model is read where it lies"),
+    option(
+        "trust-remote-code",
+        Takes::Switch("no-trust-remote-code"),
+        "nothing from a model repository is ever executed",
+    ),
+    option("verbose", Takes::Lone, "progress is shown unless --quiet"),
+    option("write-model-card", Takes::Lone, ALWAYS),
+    option("write-threads", Takes::Value, OVERLAP),
+];
+
+impl Unused {
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.name).long(self.name).hide(true);
+        let arg = match self.name {
+            "num-threads" => arg.short('j'),
+            "verbose" => arg.short('v'),
+            _ => arg,
+        };
+        match self.takes {
+            Takes::Value => arg.action(ArgAction::Append),
+            Takes::Switch(_) | Takes::Lone => arg.action(ArgAction::Count),
+        }
+    }
+}
+
+impl Args for Idle {
+    fn augment_args(command: Command) -> Command {
+        let opposite = |option: &Unused| match option.takes {
+            Takes::Switch(no) => Some(Arg::new(no).long(no).hide(true).action(ArgAction::Count)),
+            Takes::Lone | Takes::Value => None,
+        };
+        command.args(IDLE.iter().map(Unused::arg)).args(IDLE.iter().filter_map(opposite))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Idle {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        // The opposite of a switch is what mergekit-yaml does anyway, and so is not worth a note.
+        let given = |option: &&Unused| matches.value_source(option.name) == Some(ValueSource::CommandLine);
+        Ok(Self(IDLE.iter().filter(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Idle {
+    /// A line that says what changes nothing, and why.
+    pub fn told(&self) -> Option<String> {
+        let each: Vec<_> =
+            self.0.iter().map(|option| format!("--{} ({})", option.name, option.why)).collect();
+        (!each.is_empty()).then(|| format!("note: changes nothing here: {}", each.join(", ")))
+    }
+}
+
+/// Why `option` is refused, and what to do instead.
+pub fn explained(option: &str) -> Option<&'static str> {
+    let told = match option.split('=').next().unwrap_or(option) {
+        "--allow-crimes" => {
+            "models of different architectures are not merged: every tensor must be in all models, in one shape"
+        }
+        "--no-safe-serialization" => "only safetensors are written",
+        "--unsafe-truncate-embeddings" => {
+            "rows of different vocabularies are never cut to the shortest; give the recipe a `tokenizer` and rows are \
+             matched by token"
+        }
+        "--lora-merge-dtype" => {
+            "adapters are applied in the precision of the merge; `dtype` in the recipe sets what is stored"
+        }
+        "--no-write-model-card" => "a card with the recipe is always written; leave it out",
+        _ => return None,
+    };
+    Some(told)
+}
+
+/// A number of bytes as mergekit writes it: `5B` are 5 billion.
+fn shard_size(text: &str) -> Result<u64, String> {
+    let bad = || format!("`{text}` is no size; use a number with k, M or B, e.g. 5B for 5 billion bytes");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1_000,
+        "m" => 1_000_000,
+        "b" => 1_000_000_000,
+        _ => return Err(bad()),
+    };
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    number.checked_mul(factor).filter(|&bytes| bytes > 0).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parsed(words: &str) -> Result<MergekitOptions, clap::Error> {
+        let words = format!("stemma merge recipe.yml out {words}");
+        match Cli::try_parse_from(words.split_whitespace())?.command {
+            Command::Merge { mergekit, .. } => Ok(mergekit),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_command_line_of_mergekit_runs_and_is_told_once_what_changes_nothing() {
+        let words = "--cuda --device cpu -vv --low-cpu-memory --read-to-gpu --multi-gpu --gpu-rich --async-write \
+                     --write-threads 3 -j 4 --clone-tensors --safe-serialization --lazy-unpickle --write-model-card \
+                     --no-trust-remote-code --lora-merge-cache /tmp/c --transformers-cache /tmp/t --no-cuda";
+
+        let options = parsed(words).expect("all are taken");
+
+        let told = options.idle.told().expect("a note");
+        for name in
+            ["--cuda", "--device", "--verbose", "--lora-merge-cache", "--transformers-cache (no cache"]
+        {
+            assert!(told.contains(name), "{name} in {told}");
+        }
+        assert!(!told.contains('\n') && !told.contains("--lazy-loader"), "{told}");
+    }
+
+    #[test]
+    fn a_command_line_without_them_is_told_nothing() {
+        assert_eq!(parsed("--random-seed 3").expect("parses").idle.told(), None);
+    }
+
+    #[test]
+    fn an_option_whose_effect_would_differ_is_refused_with_its_reason() {
+        for option in ["--allow-crimes", "--unsafe-truncate-embeddings", "--lora-merge-dtype=float32"] {
+            assert!(parsed(option).is_err(), "{option}");
+            assert!(explained(option).is_some(), "{option}");
+        }
+        assert!(explained("--out").is_none());
+    }
+
+    #[test]
+    fn a_shard_size_has_mergekits_units() {
+        assert_eq!(
+            [shard_size("5B"), shard_size("20m"), shard_size("7")],
+            [Ok(5_000_000_000), Ok(20_000_000), Ok(7)]
+        );
+        assert!(
+            shard_size("0").is_err() && shard_size("5GiB").is_err() && shard_size("99999999999B").is_err()
+        );
+    }
+}
