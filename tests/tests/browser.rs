@@ -178,6 +178,33 @@ async fn a_recipe_is_checked_while_it_is_written_and_partners_are_at_hand() -> R
 }
 
 #[tokio::test]
+async fn what_is_typed_beside_the_builder_outlives_a_change_in_it() -> Result<()> {
+    let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
+    let value = async |name: &str| browser.find(By::Name(name)).await?.prop("value").await;
+
+    browser.goto(server.url("/merges/new?method=ties")).await?;
+    fill(&browser, "output", "tests/kept").await?;
+    browser.find(By::Name("model.0")).await?.send_keys("mandoc/scribe-v1-de" + Key::Tab).await?;
+    arrived(&browser, "#partners", "mandoc/scribe-v1-fr").await?;
+    let offered = browser.find_all(By::Css("#compatible option")).await?.len();
+    browser.find(By::Name("p.density.0")).await?.send_keys("0.3" + Key::Tab).await?;
+    settled(async || browser.find(By::Css("#methods a[href*='p.density.0=0.3'][href*='=dare_ties&']")).await)
+        .await?;
+    ensure!(offered > 0 && value("output").await?.as_deref() == Some("tests/kept"));
+    let written = value("yaml").await?.unwrap_or_default();
+    ensure!(written.contains("density: 0.3"), "{written}");
+
+    fill(&browser, "yaml", "merge_method: linear # mine").await?;
+    browser.find(By::Name("p.density.0")).await?.send_keys("1" + Key::Tab).await?;
+    arrived(&browser, "[data-by-hand]", "changed by hand").await?;
+    ensure!(value("yaml").await?.is_some_and(|yaml| yaml.ends_with("# mine")));
+    press(&browser, "Write the recipe").await?;
+    settled(async || browser.find(By::XPath("//textarea[contains(., 'density: 0.31')]")).await).await?;
+    ensure!(value("output").await?.as_deref() == Some("tests/kept"));
+    browser.close().await
+}
+
+#[tokio::test]
 async fn a_cell_of_the_map_of_changes_narrows_the_tensors() -> Result<()> {
     let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
     let rows = "table.tensors tbody tr";

@@ -29,11 +29,6 @@ impl Asked {
         self.get(key).unwrap_or_default().to_owned()
     }
 
-    /// Every field with its value, as they stand.
-    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.trim()))
-    }
-
     /// Every value of a key, trimmed; at most 100.
     pub fn all(&self, key: &str) -> Vec<String> {
         self.0

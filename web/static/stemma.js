@@ -155,6 +155,32 @@ for (const [at, field] of document.querySelectorAll("input[data-names]").entries
   });
 }
 
+// A recipe changed by hand is left alone while the form above it changes; the name of the new model goes along with the form.
+const builder = document.querySelector("[data-builder]");
+const output = document.querySelector("main input[name=output]");
+if (builder) {
+  const byHand = () => {
+    const recipe = document.getElementById("yaml");
+    return recipe.value !== recipe.defaultValue || "edited" in recipe.dataset;
+  };
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { target } = event.detail;
+    // A base is proposed where none is typed.
+    if (target.id === "base") event.detail.shouldSwap = target.value === "" && target !== document.activeElement;
+    if (!byHand() || !["yaml", "check"].includes(target.id)) return;
+    event.detail.shouldSwap = false;
+    document.querySelector("[data-by-hand]").hidden = false;
+  });
+  builder.addEventListener("formdata", (event) => event.formData.set("output", output.value));
+}
+document.querySelector("main").addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='/merges/new?']");
+  if (!link || !output) return;
+  const there = new URL(link.href);
+  there.searchParams.set("output", output.value);
+  link.href = there;
+});
+
 // A picture of many links is one stop for the Tab key; arrows go on to the nearest link in their direction.
 const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 for (const picture of document.querySelectorAll("svg[role=group]")) {

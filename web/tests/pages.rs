@@ -328,8 +328,40 @@ async fn a_recipe_is_checked_and_read_into_the_form_without_being_started() {
         "<select class=\"short\" name=\"p.norm\"><option value=\"\">l1 (default)</option><option>l1</option>";
     assert!(form.contains(choice), "{form}");
     let add =
-        "method=ties&#38;base=o%2Fb&#38;p.weight.0=0.5&#38;model.0=o%2Fx&#38;model.1=o%2Fpartner#models";
+        "method=ties&#38;base=o%2Fb&#38;model.0=o%2Fx&#38;p.weight.0=0.5&#38;model.1=o%2Fpartner#models";
     assert!(form.contains(add) && form.contains("0.120 ± 0.010"), "{form}");
+}
+
+#[actix_web::test]
+async fn a_refused_merge_keeps_the_form_above_the_recipe_as_it_was_filled() {
+    let sent = "method=ties&write=1&base=o%2Fb&model.0=o%2Fx&p.weight.0=0.25&seed=7&dtype=float64&yaml=bad&output=o%2Fnew";
+    let post = |form: &str| test::TestRequest::post().uri("/merges/new").set_payload(form.to_owned());
+
+    let (status, _, page) = ask("", post(sent)).await;
+    let (_, _, bare) = ask("", post("yaml=bad&output=o%2Fnew")).await;
+
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    for field in
+        ["p.weight.0\" value=\"0.25\"", "name=\"seed\" value=\"7\"", "name=\"output\" value=\"o/new\""]
+    {
+        assert!(page.contains(field), "{field}: {page}");
+    }
+    assert!(page.contains("<option selected>float64</option>") && page.contains(" data-edited"), "{page}");
+    assert!(page.contains("<input type=\"hidden\" name=\"base\" value=\"o/b\">"), "{page}");
+    assert!(!bare.contains("class=\"methods\" open"), "the recipe is not pushed down by all methods");
+    let (heading, fault) = (page.find("id=\"recipe\"").unwrap(), page.find("role=\"alert\"").unwrap());
+    assert!(heading < fault, "the fault stands with the recipe");
+}
+
+#[actix_web::test]
+async fn another_method_keeps_what_it_has_a_place_for() {
+    let typed = "base=o/b&model.0=o/x&p.weight.0=0.5&p.density.0=0.3&p.norm=l1&dtype=float16&output=o/new";
+
+    let (_, _, page) = get(&format!("/merges/new?method=ties&{typed}&p.nonsense=1")).await;
+
+    let kept = "/merges/new?method=slerp&#38;base=o%2Fb&#38;model.0=o%2Fx&#38;p.weight.0=0.5&#38;p.density.0=0.3&#38;p.norm=l1\
+                &#38;dtype=float16&#38;output=o%2Fnew#models";
+    assert!(page.contains(kept), "{page}");
 }
 
 #[actix_web::test]

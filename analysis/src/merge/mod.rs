@@ -59,7 +59,7 @@ pub use reader::parse;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
-pub use stages::{Stage, parse_stages};
+pub use stages::{Stage, parse_stages, top_level};
 pub use tokenizer::{TokenRule, TokenSource, TokenizerChoice};
 pub use vocabulary::{Aligned, Tokens, align, is_table, table_rows};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Item;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{MergeConfig, reader};
 use crate::Error;
@@ -55,6 +55,12 @@ pub fn parse_stages(yaml: &str) -> Result<Vec<Stage>, Error> {
         last.name = None;
     }
     Ok(stages)
+}
+
+/// The top level of a recipe of one document as it is written, without what is null; empty for any other text.
+pub fn top_level(yaml: &str) -> Map<String, Value> {
+    let document: Option<Map<String, Value>> = serde_saphyr::from_str(yaml).ok();
+    document.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()).collect()
 }
 
 /// `item` of the document at `pointer`.

@@ -1,13 +1,14 @@
 //! The merge builder: a form that writes a mergekit recipe, and a recipe that starts a job.
 
-use actix_web::{HttpRequest, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use domain::Item;
+use domain::{Class, Item};
 
 use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
+    source::Failure,
     view::{MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, encoded},
 };
 
@@ -15,6 +16,34 @@ use crate::{
 const ROWS: usize = 3;
 /// The most of them.
 const MOST: usize = 64;
+/// The number formats that a recipe can name.
+const FORMATS: &[&str] = &["bfloat16", "float16", "float32", "float64"];
+/// What a recipe says beside its models, seldom enough to be folded.
+const MORE: [Extra; 4] = [
+    Extra { key: "out_dtype", label: "Number format of the files", words: FORMATS, hint: "unset: as above" },
+    Extra {
+        key: "tokenizer_source",
+        label: "Tokenizer",
+        words: &[],
+        hint: "base, union or one of the models",
+    },
+    Extra {
+        key: "chat_template",
+        label: "Chat template",
+        words: &["auto", "alpaca", "chatml", "exaone", "llama3", "mistral"],
+        hint: "unset: that of the base, or of the first model",
+    },
+    Extra { key: "seed", label: "Seed", words: &[], hint: "a whole number, 0 unless given" },
+];
+
+/// A folded field.
+struct Extra {
+    key: &'static str,
+    label: &'static str,
+    /// What can be chosen; none for a text.
+    words: &'static [&'static str],
+    hint: &'static str,
+}
 
 #[derive(Template)]
 #[template(path = "pages/merges.html")]
@@ -25,6 +54,9 @@ struct Page {
     fields: Vec<(ParamField, String)>,
     base: String,
     dtype: String,
+    more: Vec<(&'static Extra, String)>,
+    /// The form has written a recipe before.
+    written: bool,
     yaml: String,
     output: String,
     fault: Option<String>,
@@ -45,53 +77,121 @@ impl Page {
     fn is_chosen(&self, id: &str) -> bool {
         self.chosen.as_ref().is_some_and(|method| method.id == id)
     }
+
+    /// What is typed into the form above the recipe, as far as `method` has a place for it.
+    fn kept(&self, method: &MethodCard) -> Vec<(String, String)> {
+        let mut kept = vec![("method".to_owned(), method.id.clone())];
+        kept.extend(self.written.then(|| ("write".to_owned(), "1".to_owned())));
+        kept.push(("base".to_owned(), self.base.clone()));
+        let fits = |param: &ParamField, value: &str| {
+            let same = |own: &&ParamField| own.name == param.name && own.per_model == param.per_model;
+            let words = method.params.iter().find(same).map(ParamField::words);
+            words.is_some_and(|words| words.is_empty() || words.contains(&value))
+        };
+        let named = |name: String, param: &ParamField, value: &String| {
+            fits(param, value).then(|| (name, value.clone()))
+        };
+        for row in &self.rows {
+            kept.push((format!("model.{}", row.at), row.model.clone()));
+            let own = row.params.iter();
+            kept.extend(own.filter_map(|(p, value)| named(format!("p.{}.{}", p.name, row.at), p, value)));
+        }
+        kept.extend(self.fields.iter().filter_map(|(p, value)| named(format!("p.{}", p.name), p, value)));
+        kept.push(("dtype".to_owned(), self.dtype.clone()));
+        kept.extend(self.more.iter().map(|(extra, value)| (extra.key.to_owned(), value.clone())));
+        kept.retain(|(_, value)| !value.is_empty());
+        kept
+    }
+
+    /// Words with whether each is the one chosen.
+    fn options(&self, words: &'static [&'static str], value: &str) -> Vec<(&'static str, bool)> {
+        words.iter().map(|word| (*word, *word == value)).collect()
+    }
+
+    fn says_more(&self) -> bool {
+        self.more.iter().any(|(_, value)| !value.is_empty())
+    }
+
+    /// The same, to be sent along with the recipe.
+    fn carried(&self) -> Vec<(String, String)> {
+        self.chosen.as_ref().map(|method| self.kept(method)).unwrap_or_default()
+    }
+
+    /// The address of the form for another method.
+    fn switched(&self, method: &MethodCard) -> String {
+        let mut fields = self.kept(method);
+        fields.push(("output".to_owned(), self.output.clone()));
+        address(&fields)
+    }
+
+    /// The recipe is not the one that the form writes.
+    fn edited(&self) -> bool {
+        let written = self.chosen.as_ref().map(|method| recipe(method, self));
+        !self.yaml.is_empty()
+            && written.is_none_or(|written| written.trim() != self.yaml.replace('\r', "").trim())
+    }
+
+    /// Faults of what was asked stand beside the recipe.
+    fn refused(mut self, failure: Failure) -> HttpResponse {
+        self.fault = Some(failure.detail);
+        self.items = failure.items;
+        answer::page(http::status_of(failure.class), &self)
+    }
+}
+
+/// The address of the form with these fields.
+fn address(fields: &[(String, String)]) -> String {
+    let pairs: Vec<String> = fields
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| format!("{}={}", encoded(key), encoded(value)))
+        .collect();
+    format!("/merges/new?{}#models", pairs.join("&"))
 }
 
 /// A line of the form: a model and its own parameters.
 struct Row {
     at: usize,
     model: String,
-    params: Vec<(String, String)>,
+    params: Vec<(ParamField, String)>,
 }
 
 /// `GET /merges/new?method=&base=&model.0=&p.weight.0=`: the form, with the recipe it describes.
 pub async fn form(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
     let mut page = empty(source.merge_methods(), &asked);
-    if asked.get("write").is_some()
+    with_partners(&source, &mut page).await;
+    if page.written
         && let Some(method) = &page.chosen
     {
         page.yaml = recipe(method, &page);
         page.check = Some(source.check_merge(&page.yaml).await?);
     }
-    let first = page.rows.iter().find(|row| !row.model.is_empty()).map(|row| row.model.clone());
-    if let Some(model) = first.filter(|_| page.chosen.is_some()) {
-        let base = Some(page.base.as_str()).filter(|base| !base.is_empty());
-        // Who there is to merge with is a help; the form stands without it.
-        if let Ok(partners) = source.partners(&model, base).await {
-            let named = |partner: &&Partner| page.rows.iter().all(|row| row.model != partner.name.0);
-            let suggested = partners.suggested.iter().filter(named);
-            page.added = suggested.map(|partner| (partner.clone(), with(&page, &asked, partner))).collect();
-            if page.base.is_empty() && page.chosen.as_ref().is_some_and(|method| method.needs_base) {
-                page.base = partners.base.to_string();
-            }
-            page.partners = Some(partners);
-        }
-    }
     Ok(answer::ok(&page))
 }
 
+/// Who there is to merge with is a help; the form stands without it.
+async fn with_partners(source: &Data, page: &mut Page) {
+    let Some(method) = page.chosen.clone() else { return };
+    let Some(first) = page.rows.iter().find(|row| !row.model.is_empty()) else { return };
+    let base = Some(page.base.as_str()).filter(|base| !base.is_empty());
+    let Ok(partners) = source.partners(&first.model, base).await else { return };
+    if page.base.is_empty() && method.needs_base {
+        page.base = partners.base.to_string();
+    }
+    let named = |partner: &&Partner| page.rows.iter().all(|row| row.model != partner.name.0);
+    let suggested = partners.suggested.iter().filter(named);
+    page.added = suggested.map(|partner| (partner.clone(), with(page, &method, partner))).collect();
+    page.partners = Some(partners);
+}
+
 /// The address of the form with one more model.
-fn with(page: &Page, asked: &Asked, partner: &Partner) -> String {
+fn with(page: &Page, method: &MethodCard, partner: &Partner) -> String {
     let free = page.rows.iter().find(|row| row.model.is_empty()).map_or(page.rows.len(), |row| row.at);
-    let kept =
-        asked.pairs().filter(|(key, _)| !key.starts_with("model") && *key != "yaml" && *key != "output");
-    let mut fields: Vec<String> =
-        kept.map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
-    let named = page.rows.iter().filter(|row| !row.model.is_empty());
-    fields.extend(named.map(|row| format!("model.{}={}", row.at, encoded(&row.model))));
-    fields.push(format!("model.{free}={}", partner.name.query()));
-    format!("/merges/new?{}#models", fields.join("&"))
+    let mut fields = page.kept(method);
+    fields.push((format!("model.{free}"), partner.name.0.clone()));
+    fields.push(("output".to_owned(), page.output.clone()));
+    address(&fields)
 }
 
 /// `POST /merges/check`: what stands below the recipe while one writes it.
@@ -108,18 +208,19 @@ pub async fn check(source: Data, body: actix_web::Result<web::Bytes>) -> Answer 
 }
 
 /// The address of the form that says the same as a recipe.
-fn filled(form: &RecipeForm) -> String {
-    let mut fields = vec![("method".to_owned(), form.method.clone()), ("write".to_owned(), "1".to_owned())];
-    fields.extend(form.base.iter().map(|base| ("base".to_owned(), base.clone())));
-    fields.extend(form.dtype.iter().map(|dtype| ("dtype".to_owned(), dtype.clone())));
+fn filled(form: &RecipeForm, output: &str) -> String {
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let mut fields = vec![pair("method", &form.method), pair("write", "1")];
+    fields.extend(form.base.iter().map(|base| pair("base", base)));
+    fields.extend(form.dtype.iter().map(|dtype| pair("dtype", dtype)));
+    fields.extend(form.more.iter().map(|(key, value)| pair(key, value)));
     for (at, (model, params)) in form.models.iter().enumerate() {
         fields.push((format!("model.{at}"), model.clone()));
         fields.extend(params.iter().map(|(name, value)| (format!("p.{name}.{at}"), value.clone())));
     }
     fields.extend(form.params.iter().map(|(name, value)| (format!("p.{name}"), value.clone())));
-    let pairs: Vec<String> =
-        fields.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
-    format!("/merges/new?{}#models", pairs.join("&"))
+    fields.push(pair("output", output));
+    address(&fields)
 }
 
 /// `POST /merges/new`
@@ -129,6 +230,7 @@ pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer
         Err(refusal) => return Ok(refusal),
     };
     let mut page = empty(source.merge_methods(), &asked);
+    with_partners(&source, &mut page).await;
     match asked.get("do").filter(|_| !page.yaml.is_empty()) {
         Some("check") => {
             page.check = Some(source.check_merge(&page.yaml).await?);
@@ -136,27 +238,23 @@ pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer
         }
         Some("read") => {
             return Ok(match source.read_recipe(&page.yaml) {
-                Ok(form) => answer::see_other(&filled(&form)),
-                Err(failure) => {
-                    page.fault = Some(failure.detail);
-                    page.items = failure.items;
-                    answer::page(http::status_of(failure.class), &page)
+                Ok(form) if form.models.len() > MOST => {
+                    let told = format!("The form has no place for more than {MOST} models.");
+                    page.refused(Failure::new(Class::Invalid, "invalid_request", told))
                 }
+                Ok(form) => answer::see_other(&filled(&form, &page.output)),
+                Err(failure) => page.refused(failure),
             });
         }
         _ => {}
     }
     if page.yaml.is_empty() || page.output.is_empty() {
-        page.fault = Some("A merge needs a recipe and the name of the new model.".to_owned());
-        return Ok(answer::page(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        let told = "A merge needs a recipe and the name of the new model.";
+        return Ok(page.refused(Failure::new(Class::Invalid, "invalid_request", told)));
     }
     match source.submit_merge(&page.yaml, &page.output).await {
         Ok(job) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),
-        Err(failure) => {
-            page.fault = Some(failure.detail);
-            page.items = failure.items;
-            Ok(answer::page(http::status_of(failure.class), &page))
-        }
+        Err(failure) => Ok(page.refused(failure)),
     }
 }
 
@@ -166,20 +264,28 @@ fn empty(methods: Vec<MethodCard>, asked: &Asked) -> Page {
     let given = asked.all("model");
     let places = (0..MOST).filter(|at| asked.get(&format!("model.{at}")).is_some());
     let last = places.max().map_or(0, |at| at + 2);
-    let own: Vec<&ParamField> = params.iter().filter(|param| param.per_model).collect();
+    let (own, shared): (Vec<ParamField>, Vec<ParamField>) =
+        params.into_iter().partition(|param| param.per_model);
     let row = |at: usize| Row {
         at,
         model: asked
             .get(&format!("model.{at}"))
             .map_or_else(|| given.get(at).cloned().unwrap_or_default(), str::to_owned),
-        params: own.iter().map(|p| (p.name.clone(), asked.text(&format!("p.{}.{at}", p.name)))).collect(),
+        params: own.iter().map(|p| (p.clone(), asked.text(&format!("p.{}.{at}", p.name)))).collect(),
     };
-    let shared = params.iter().filter(|param| !param.per_model);
     Page {
         rows: (0..ROWS.max(given.len()).max(last).min(MOST)).map(row).collect(),
-        fields: shared.map(|p| (p.clone(), asked.text(&format!("p.{}", p.name)))).collect(),
+        fields: shared
+            .into_iter()
+            .map(|p| {
+                let value = asked.text(&format!("p.{}", p.name));
+                (p, value)
+            })
+            .collect(),
         base: asked.text("base"),
         dtype: asked.text("dtype"),
+        more: MORE.iter().map(|extra| (extra, asked.text(extra.key))).collect(),
+        written: asked.get("write").is_some(),
         yaml: asked.text("yaml"),
         output: asked.text("output"),
         fault: None,
@@ -203,7 +309,7 @@ fn recipe(method: &MethodCard, page: &Page) -> String {
         yaml.push_str(&format!("  - model: {}\n", quoted(&row.model)));
         yaml.push_str(&parameters(
             "    ",
-            row.params.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+            row.params.iter().map(|(param, value)| (param.name.as_str(), value.as_str())),
         ));
     }
     yaml.push_str(&parameters(
@@ -212,6 +318,10 @@ fn recipe(method: &MethodCard, page: &Page) -> String {
     ));
     if !page.dtype.is_empty() {
         yaml.push_str(&format!("dtype: {}\n", quoted(&page.dtype)));
+    }
+    for (extra, value) in page.more.iter().filter(|(_, value)| !value.is_empty()) {
+        let value = if extra.key == "seed" { scalar(value) } else { quoted(value) };
+        yaml.push_str(&format!("{}: {value}\n", extra.key));
     }
     yaml
 }
@@ -265,14 +375,19 @@ mod tests {
 
         let yaml = recipe(&ties, &page);
 
-        let again = filled(&RecipeForm {
+        let form = RecipeForm {
             method: "ties".to_owned(),
             base: Some("o/b".to_owned()),
             models: vec![("o/x".to_owned(), vec![("weight".to_owned(), "[0, 0.5]".to_owned())])],
+            more: vec![("seed", "7".to_owned()), ("tokenizer_source", "union".to_owned())],
             ..RecipeForm::default()
-        });
+        };
+        let again = filled(&form, "o/new");
         let read =
             empty(vec![ties.clone()], &Asked::read(again.split(['?', '#']).nth(1).unwrap_or_default()));
+        assert!(
+            recipe(&ties, &read).ends_with("tokenizer_source: union\nseed: 7\n") && read.output == "o/new"
+        );
         assert!(
             recipe(&ties, &read).contains(
                 "base_model: o/b\nmodels:\n  - model: o/x\n    parameters:\n      weight: [0, 0.5]\n"

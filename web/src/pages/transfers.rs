@@ -28,6 +28,11 @@ const PRESETS: [(&str, &str); 3] = [
 ];
 
 impl Page {
+    /// A field that is folded away holds something.
+    fn says_more(&self) -> bool {
+        !self.form.include.is_empty() || !self.form.exclude.is_empty()
+    }
+
     fn of(form: TransferForm) -> Self {
         Self { form, presets: PRESETS, check: None, fault: None, items: Vec::new() }
     }
@@ -82,6 +87,8 @@ fn read(asked: &Asked) -> TransferForm {
         source_tuned: asked.text("source_tuned"),
         lambda: asked.get("lambda").unwrap_or("1").to_owned(),
         preset: asked.get("preset").unwrap_or(PRESETS[0].0).to_owned(),
+        include: asked.text("include"),
+        exclude: asked.text("exclude"),
         output: asked.text("output"),
     }
 }

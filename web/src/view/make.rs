@@ -17,6 +17,8 @@ pub struct ParamField {
     pub choices: Vec<String>,
     /// Every model has its own value.
     pub per_model: bool,
+    /// What it does, in a sentence.
+    pub help: String,
 }
 
 impl ParamField {
@@ -69,10 +71,13 @@ pub struct TransferForm {
     pub target_base: String,
     pub source_base: String,
     pub source_tuned: String,
-    /// As typed; checked by whoever runs it.
+    /// As typed, a number or JSON; checked by whoever runs it.
     pub lambda: String,
     /// diff_vector, shadow_ft or chat_vector.
     pub preset: String,
+    /// Regular expressions searched for in tensor names; empty for none.
+    pub include: String,
+    pub exclude: String,
     /// Name of the model to be made.
     pub output: String,
 }
@@ -98,6 +103,8 @@ pub struct RecipeForm {
     pub method: String,
     pub base: Option<String>,
     pub dtype: Option<String>,
+    /// `out_dtype`, `tokenizer_source`, `chat_template` and `seed`, where the recipe has them.
+    pub more: Vec<(&'static str, String)>,
     /// Models with parameters of their own.
     pub models: Vec<(String, Vec<(String, String)>)>,
     pub params: Vec<(String, String)>,

@@ -52,7 +52,7 @@ pub(crate) use search::{facet_label, tensor_of};
 pub use trust::{ContradictionRow, EdgeForm};
 pub use words::plural;
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
-pub(crate) use words::{bytes, count, encoded, said, when};
+pub(crate) use words::{bytes, count, encoded, heading, said, when};
 
 /// A page that is either ready or being computed by a job.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use domain::Item;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -14,6 +15,17 @@ pub fn encoded(text: &str) -> String {
 /// `noun` with an `s` unless there is exactly one.
 pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", Count(count), if count == 1 { one } else { many })
+}
+
+/// What stands above a list of faults: the detail without the faults that it spells out, or their number.
+pub fn heading(detail: &str, items: &[Item]) -> String {
+    let place = |text: &str| if text.is_empty() { None } else { detail.find(text) };
+    let spelled = items.iter().flat_map(|item| [place(&item.pointer), place(&item.message)]).flatten().min();
+    match spelled.map(|at| detail[..at].trim_end_matches([':', ' '])) {
+        None => detail.to_owned(),
+        Some("") => format!("The request has {}.", plural(items.len() as u64, "fault", "faults")),
+        Some(before) => format!("{before}:"),
+    }
 }
 
 /// A model's name as written, and the addresses made from it.
@@ -322,6 +334,20 @@ mod tests {
         assert_eq!(said("one ` and \"").to_string(), "one ` and &#34;");
         let told = "p = 10<sup>\u{2212}27</sup>, 10<sup>6</sup> or 10^x";
         assert_eq!(said("p = 10^-27, 10^6 or 10^x").to_string(), told);
+    }
+
+    #[test]
+    fn faults_that_are_listed_are_not_told_in_the_heading_too() {
+        let item = |pointer: &str, message: &str| Item { pointer: pointer.into(), message: message.into() };
+        let listed = [item("/a", "one"), item("", "two")];
+
+        assert_eq!(
+            heading("/a: one; two", &listed),
+            "The request has 2\u{202f}faults.".replace('\u{202f}', " ")
+        );
+        assert_eq!(heading("model `x`: /a: one; two", &listed), "model `x`:");
+        assert_eq!(heading("The recipe cannot be read.", &listed), "The recipe cannot be read.");
+        assert_eq!(heading("No recipe.", &[]), "No recipe.");
     }
 
     #[test]

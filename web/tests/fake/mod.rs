@@ -324,6 +324,7 @@ impl Source for Fake {
             range: Some(format!("0 to 1{}", self.mark)),
             choices: Vec::new(),
             per_model,
+            help: format!("What `{name}` does.{}", self.mark),
         };
         let norm = || ParamField {
             kind: "choice".into(),

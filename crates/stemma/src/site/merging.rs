@@ -4,6 +4,7 @@ use ::web::{
     Failure,
     view::{Bytes, Count, MergeCheck, Name, Partner, Partners, RecipeForm},
 };
+use analysis::merge::{MergeConfig, TokenizerChoice};
 use domain::Class;
 use jobs::{Access, Registry, SuggestQuery};
 use serde_json::{Map, Value};
@@ -49,6 +50,42 @@ fn settings(parameters: Option<&Value>, flags: &[String]) -> Result<Vec<(String,
     fields.iter().map(|(name, value)| Ok((name.clone(), typed(name, value, flag(name))?))).collect()
 }
 
+/// What the form has places for at the top level of a recipe.
+const PLACES: [&str; 12] = [
+    "merge_method",
+    "models",
+    "modules",
+    "base_model",
+    "parameters",
+    "dtype",
+    "out_dtype",
+    "tokenizer_source",
+    "tokenizer",
+    "chat_template",
+    "seed",
+    "random_seed",
+];
+
+/// What a recipe says beside its models, as the form's folded fields.
+fn more(config: &MergeConfig, written: &Map<String, Value>) -> Result<Vec<(&'static str, String)>> {
+    let mut more = Vec::new();
+    more.extend(config.out_dtype.clone().map(|dtype| ("out_dtype", dtype)));
+    if let Some(choice) = config.tokenizer_choice() {
+        if choice != (TokenizerChoice { source: choice.source.clone(), ..TokenizerChoice::default() }) {
+            return Err(too_much("rules for tokens in `tokenizer`"));
+        }
+        more.push(("tokenizer_source", choice.source));
+    }
+    match written.get("chat_template").and_then(Value::as_str) {
+        Some(text) if text.contains('{') => return Err(too_much("the text of a `chat_template`")),
+        word => more.extend(word.map(|word| ("chat_template", word.to_owned()))),
+    }
+    if written.contains_key("seed") || written.contains_key("random_seed") {
+        more.push(("seed", config.seed.to_string()));
+    }
+    Ok(more)
+}
+
 /// A recipe as the fields of the form.
 pub fn read(yaml: &str) -> Result<RecipeForm> {
     let mut stages = analysis::merge::parse_stages(yaml)?;
@@ -59,24 +96,38 @@ pub fn read(yaml: &str) -> Result<RecipeForm> {
     if !config.slices.is_empty() {
         return Err(too_much("slices"));
     }
+    let written = analysis::merge::top_level(yaml);
+    if let Some(key) = written.keys().find(|key| !PLACES.contains(&key.as_str())) {
+        return Err(too_much(&format!("`{key}`")));
+    }
     let document = config.canonical();
     let method = super::numbers::methods().into_iter().find(|method| method.id == config.merge_method);
     let params = method.map(|method| method.params).unwrap_or_default();
     let flags: Vec<String> =
-        params.into_iter().filter(|param| param.kind == "flag").map(|param| param.name).collect();
+        params.iter().filter(|param| param.kind == "flag").map(|param| param.name.clone()).collect();
+    let all = settings(document.get("parameters"), &flags)?;
+    let own =
+        |(name, _): &(String, String)| params.iter().any(|param| param.per_model && param.name == *name);
+    let (each, shared): (Vec<_>, Vec<_>) = all.into_iter().partition(own);
     let mut models = Vec::new();
     for (entry, written) in config.models.iter().zip(document["models"].as_array().into_iter().flatten()) {
         if entry.layer_range.is_some() {
             return Err(too_much("ranges of layers"));
         }
-        models.push((entry.model.clone(), settings(written.get("parameters"), &flags)?));
+        let mut params = settings(written.get("parameters"), &flags)?;
+        // The form asks for these model by model; a model's own value outranks the one for all.
+        let missing: Vec<_> =
+            each.iter().filter(|(name, _)| params.iter().all(|(own, _)| own != name)).cloned().collect();
+        params.extend(missing);
+        models.push((entry.model.clone(), params));
     }
     Ok(RecipeForm {
         method: config.merge_method.clone(),
         base: config.base_model.clone(),
         dtype: config.dtype.clone(),
+        more: more(&config, &written)?,
         models,
-        params: settings(document.get("parameters"), &flags)?,
+        params: shared,
     })
 }
 
@@ -158,19 +209,54 @@ pub async fn partners(registry: &Registry, model: &str, base: Option<&str>) -> R
 mod tests {
     use super::*;
 
+    const TIES: &str = "merge_method: dare_ties\nbase_model: o/b\nmodels:\n  - model: o/x\n    \
+                        parameters: { weight: [0, 0.5] }\n  - model: o/y\n    parameters: { weight: 1, density: 0.3 }\n\
+                        parameters: { normalize: false, density: 0.4 }\n";
+
     #[test]
     fn a_recipe_of_whole_models_fits_the_form_and_one_of_slices_does_not() {
-        let yaml = "merge_method: ties\nbase_model: o/b\nmodels:\n  - model: o/x\n    parameters: { weight: [0, 0.5] }\n  \
-                    - model: o/y\n    parameters: { weight: 1 }\nparameters: { normalize: false, density: 0.4 }\n";
-
-        let form = read(yaml).unwrap();
+        let form = read(TIES).unwrap();
         let sliced =
             read("merge_method: passthrough\nslices: [{ sources: [{ model: o/x, layer_range: [0, 1] }] }]");
 
-        assert_eq!((form.method.as_str(), form.base.as_deref()), ("ties", Some("o/b")));
-        let weights: Vec<&str> = form.models.iter().map(|(_, params)| params[0].1.as_str()).collect();
-        assert_eq!(weights, ["[0.0,0.5]", "1.0"]);
-        assert!(form.params.contains(&("normalize".to_owned(), "false".to_owned())), "{:?}", form.params);
+        assert_eq!((form.method.as_str(), form.base.as_deref()), ("dare_ties", Some("o/b")));
+        let values = |at: usize, name: &str| -> Vec<String> {
+            let own = form.models[at].1.iter().filter(|(own, _)| own == name);
+            own.map(|(_, value)| value.clone()).collect()
+        };
+        assert_eq!(
+            (values(0, "weight"), values(1, "weight")),
+            (vec!["[0.0,0.5]".into()], vec!["1.0".into()])
+        );
+        assert_eq!((values(0, "density"), values(1, "density")), (vec!["0.4".into()], vec!["0.3".into()]));
+        assert_eq!(form.params, [("normalize".to_owned(), "false".to_owned())]);
         assert!(sliced.unwrap_err().detail.contains("slices"));
+    }
+
+    #[test]
+    fn no_key_of_a_recipe_is_lost_on_its_way_into_the_form() {
+        for (line, want) in [
+            ("seed: 7", ("seed", "7")),
+            ("random_seed: 7", ("seed", "7")),
+            ("out_dtype: float32", ("out_dtype", "float32")),
+            ("chat_template: chatml", ("chat_template", "chatml")),
+            ("tokenizer_source: union", ("tokenizer_source", "union")),
+            ("tokenizer: { source: union }", ("tokenizer_source", "union")),
+        ] {
+            let form = read(&format!("{TIES}{line}\n")).unwrap();
+
+            assert_eq!(form.more, [(want.0, want.1.to_owned())], "{line}");
+        }
+        for (line, told) in [
+            ("name: foo", "no place for `name`"),
+            ("trust_remote_code: true", "no place for `trust_remote_code`"),
+            ("tokenizer: { source: base, pad_to_multiple_of: 64 }", "`tokenizer`"),
+            ("chat_template: '{{ messages }}'", "`chat_template`"),
+        ] {
+            let refused = read(&format!("{TIES}{line}\n")).unwrap_err();
+
+            assert!(refused.detail.contains(told), "{line}: {}", refused.detail);
+        }
+        assert_eq!(read(&format!("{TIES}dtype: float64\n")).unwrap().dtype.as_deref(), Some("float64"));
     }
 }

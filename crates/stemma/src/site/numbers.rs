@@ -58,6 +58,7 @@ pub fn methods() -> Vec<MethodCard> {
                         let range = param.get("range")?;
                         Some(format!("usually {} to {}", range.get(0)?.as_f64()?, range.get(1)?.as_f64()?))
                     }),
+                    help: text(param, "help"),
                     per_model: param.get("per_model").and_then(Value::as_bool).unwrap_or_default(),
                 })
                 .collect(),

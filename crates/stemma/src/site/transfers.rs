@@ -7,21 +7,32 @@ use ::web::{
 use analysis::transfer::{Options, Preset};
 use domain::{Class, RepoId};
 use jobs::{Access, Registry, TransferPayload};
+use serde_json::Value;
 
 use super::Result;
 
 /// The request that a form makes.
 pub fn payload(form: &TransferForm, output: RepoId) -> Result<TransferPayload> {
-    let lambda: f64 = form.lambda.trim().parse().map_err(|_| {
-        let told = format!("`{}` is not a number; 1 adds the whole diff", form.lambda);
+    let lambda: Value = serde_json::from_str(form.lambda.trim()).map_err(|_| {
+        let told = format!(
+            "λ is a number, a list of numbers from the first layer to the last as `[0.5, 1]`, or a list as \
+             `[{{\"filter\": \"mlp\", \"value\": 0.5}}]`; `{}` is none of them",
+            form.lambda
+        );
         Failure::new(Class::Invalid, "bad_lambda", told)
     })?;
-    let preset = Preset::ALL.into_iter().find(|preset| preset.label() == form.preset).unwrap_or_default();
+    let known = Preset::ALL.map(Preset::label);
+    let preset = Preset::ALL.into_iter().find(|preset| preset.label() == form.preset).ok_or_else(|| {
+        let told = format!("`{}` is no preset; expected one of {}", form.preset, known.join(", "));
+        Failure::new(Class::Invalid, "invalid_request", told)
+    })?;
+    let pattern = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+    let (include, exclude) = (pattern(&form.include), pattern(&form.exclude));
     Ok(TransferPayload {
         target_base: form.target_base.trim().to_owned(),
         source_base: form.source_base.trim().to_owned(),
         source_tuned: form.source_tuned.trim().to_owned(),
-        options: Options { preset, lambda: lambda.into(), ..Options::default() },
+        options: Options { preset, lambda, include, exclude },
         output,
         pins: std::collections::BTreeMap::new(),
     })
@@ -73,4 +84,29 @@ pub async fn check(registry: &Registry, form: &TransferForm) -> Result<TransferC
         facts,
         ..TransferCheck::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_asks_for_what_a_request_can_and_nothing_unknown_is_taken_for_the_usual() {
+        let form = |lambda: &str, preset: &str| TransferForm {
+            lambda: lambda.into(),
+            preset: preset.into(),
+            exclude: "lm_head".into(),
+            ..TransferForm::default()
+        };
+        let asked = |form: &TransferForm| payload(form, RepoId::parse("o/new").unwrap());
+
+        let options = asked(&form("[0.5, 1]", "shadow_ft")).unwrap().options;
+        let filtered = asked(&form(r#"[{"filter": "mlp", "value": 0.5}]"#, "diff_vector")).unwrap().options;
+
+        assert_eq!((options.preset, options.lambda.to_string().as_str()), (Preset::ShadowFt, "[0.5,1]"));
+        assert_eq!((options.include.as_deref(), options.exclude.as_deref()), (None, Some("lm_head")));
+        assert!(filtered.canonical().is_ok(), "{filtered:?}");
+        assert!(asked(&form("1", "zork")).unwrap_err().detail.contains("shadow_ft"));
+        assert!(asked(&form("much", "diff_vector")).unwrap_err().detail.contains("`much`"));
+    }
 }
