@@ -110,7 +110,9 @@ pub use searches::{
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::plan_stages;
-pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
+pub use submit::{
+    DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge, with_output,
+};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};

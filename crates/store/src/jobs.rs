@@ -12,6 +12,9 @@ use crate::{
     sql::{self, Params},
 };
 
+/// What a job may be, in the order of its life.
+pub const JOB_STATES: [&str; 5] = ["queued", "running", "succeeded", "failed", "cancelled"];
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobRow {
@@ -142,6 +145,22 @@ impl Store {
         match self.known(&new).await? {
             Some(known) => Ok((known, false)),
             None => Err(Error::QueueFull { most }),
+        }
+    }
+
+    /// Whether the name of a result is still to be had.
+    ///
+    /// # Errors
+    /// [`Error::OutputQueued`] when a job that is not done has this output.
+    pub async fn awaited(&self, output: &str) -> Result<()> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT id FROM jobs WHERE output = {} AND state IN ('queued', 'running')",
+            params.add(sql::text(output))
+        );
+        match sql::one(self.db(), &sql, params).await? {
+            Some(_) => Err(Error::OutputQueued(output.to_owned())),
+            None => Ok(()),
         }
     }
 

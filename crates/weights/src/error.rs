@@ -137,4 +137,8 @@ impl Fault for Error {
             _ => Vec::new(),
         }
     }
+
+    fn subject(&self) -> &'static str {
+        "the adapter"
+    }
 }
