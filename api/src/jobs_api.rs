@@ -128,13 +128,15 @@ pub async fn list_jobs(registry: Seen, filter: Query<JobFilter>) -> Result<HttpR
         return Err(Problem::bad_request(format!("no job is `{state}`; `state` is one of {known}")));
     }
     let page = registry.store.jobs(filter.cursor.as_deref(), limit, filter.state.as_deref()).await?;
-    let body = JobPage { items: page.items.into_iter().map(JobView::from).collect(), next: page.next };
+    let view = |job| JobView::from(jobs::paced(&registry, job));
+    let body = JobPage { items: page.items.into_iter().map(view).collect(), next: page.next };
     Ok(HttpResponse::Ok().json(body))
 }
 
 /// Finds a job or answers 404.
 pub async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
-    registry.store.job(id).await?.ok_or_else(|| Problem::not_found(format!("job `{id}`")))
+    let job = registry.store.job(id).await?.ok_or_else(|| Problem::not_found(format!("job `{id}`")))?;
+    Ok(jobs::paced(registry, job))
 }
 
 /// One job.

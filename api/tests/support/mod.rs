@@ -89,6 +89,18 @@ impl Place {
         self.send(TestRequest::post().uri(address).set_json(body)).await
     }
 
+    /// The end of a job that was accepted, worked on here.
+    pub async fn worked(&self, accepted: &Answer) -> Answer {
+        let id = accepted.body["id"].as_str().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let worker = actix_web::rt::spawn(jobs::run_worker(self.registry.clone(), stopped));
+        // The events of a job end with it.
+        self.get(&format!("/api/v1/jobs/{id}/events")).await;
+        stop.send(true).unwrap();
+        worker.await.unwrap();
+        self.get(&format!("/api/v1/jobs/{id}")).await
+    }
+
     /// A merge of `config` into `output`.
     pub async fn merge(&self, config: &str, output: &str) -> Answer {
         self.post("/api/v1/merges", json!({ "config": config, "output": output })).await

@@ -21,6 +21,7 @@ mod holding;
 mod ingest;
 mod inherit;
 mod kinds;
+mod licences;
 mod manifest;
 mod measure;
 mod meter;
@@ -86,6 +87,7 @@ pub use kinds::{
 };
 pub use manifest::{Manifest, manifest};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
+pub use meter::paced;
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder};

@@ -41,6 +41,8 @@ pub struct JobRow {
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub cancel_requested: bool,
+    /// Unix seconds until which the present worker has it; moved with every sign of life.
+    pub lease_until: Option<i64>,
 }
 
 impl JobRow {
@@ -72,7 +74,8 @@ pub const PINS: &str = "pins";
 
 /// Columns of a [`JobRow`].
 pub const COLUMNS: &str = "id, kind, state, payload, result, error_code, error_message, step, done, total, \
-    rate, attempts, fence, idempotency_key, created_at, started_at, finished_at, cancel_requested";
+    rate, attempts, fence, idempotency_key, created_at, started_at, finished_at, cancel_requested, \
+    lease_until";
 
 /// Reads a row of [`COLUMNS`].
 pub fn job(row: &QueryResult) -> Result<JobRow> {
@@ -95,6 +98,7 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
         started_at: get(row, "started_at")?,
         finished_at: get(row, "finished_at")?,
         cancel_requested: get(row, "cancel_requested")?,
+        lease_until: get(row, "lease_until")?,
     })
 }
 
