@@ -11,7 +11,7 @@ use kernels::Dtype;
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
-use crate::{merge::is_table, room::Room};
+use crate::{excess::Excess, merge::is_table, room::Room};
 
 /// Elements computed at a time; also the unit of parallel work.
 pub const BLOCK: usize = 65_536;
@@ -52,6 +52,11 @@ pub trait Computed: Sync {
         _out: (Dtype, &mut [u8]),
     ) -> Option<Result<u64, weights::Error>> {
         None
+    }
+
+    /// What is at fault when values leave the range of their number format.
+    fn excess(&self) -> Excess {
+        Excess::Format
     }
 
     /// Reads stored bytes of a tensor that is copied; `None` when it is computed.
@@ -116,11 +121,8 @@ fn encode_blocks<C: Computed + ?Sized>(
     let within = |beyond| match beyond {
         0 => Ok(()),
         beyond => {
-            let name = source.infos().get(index).map_or("", |info| &info.name);
-            Err(refused(format!(
-                "{beyond} values of tensor `{name}` leave the range of {dtype}; a wider number format \
-                 holds them, e.g. `dtype: bfloat16` or `float32`"
-            )))
+            let info = in_range(source.infos(), index, |_| Some(true))?;
+            Err(source.excess().refusal(info, beyond))
         }
     };
     if let Some(outcome) = source.encode_elsewhere(index, first, (dtype, out)) {

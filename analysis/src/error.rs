@@ -88,4 +88,21 @@ impl Fault for Error {
             _ => Vec::new(),
         }
     }
+
+    fn subject(&self) -> &'static str {
+        match self {
+            Self::Weights(error) => error.subject(),
+            _ => "the recipe",
+        }
+    }
+
+    fn headline(&self) -> String {
+        match self {
+            Self::Faults(items) if items.len() > REPORTED => {
+                format!("the recipe has more than {REPORTED} faults")
+            }
+            Self::Faults(items) if items.len() > 1 => format!("the recipe has {} faults", items.len()),
+            _ => self.to_string(),
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub const METHODS_VERSION: u32 = 2;
 
 pub mod diff;
 mod error;
+mod excess;
 pub mod export;
 pub mod kinship;
 pub mod licence;

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, post, web};
-use domain::RepoId;
+use actix_web::{HttpRequest, HttpResponse, post};
 use http::{Problem, Result};
 use jobs::{BakePayload, ExtractPayload};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
+    body::Body,
     jobs_api::{JobView, accepted, idempotency_key},
+    named::id,
     seen::Seen,
 };
 
@@ -51,19 +52,15 @@ const fn one() -> f64 {
     1.0
 }
 
-fn id(text: &str) -> Result<RepoId> {
-    RepoId::parse(text).map_err(|error| Problem::bad_request(error.to_string()))
-}
-
 /// Queue the extraction of an adapter; the job's result tells the captured energy of each module.
 #[utoipa::path(tag = "adapters", request_body = NewExtraction, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/adapters/extract")]
 pub async fn extract_adapter(
     request: HttpRequest,
     registry: Seen,
-    wanted: web::Json<NewExtraction>,
+    Body(wanted): Body<NewExtraction>,
 ) -> Result<HttpResponse> {
-    let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output } = wanted.into_inner();
+    let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output } = wanted;
     let (output, pins) = (id(&output)?, BTreeMap::new());
     let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output, pins };
     Ok(accepted(&jobs::submit_extract(&registry, payload, idempotency_key(&request)?).await?))
@@ -75,9 +72,9 @@ pub async fn extract_adapter(
 pub async fn bake_adapter(
     request: HttpRequest,
     registry: Seen,
-    wanted: web::Json<NewBake>,
+    Body(wanted): Body<NewBake>,
 ) -> Result<HttpResponse> {
-    let NewBake { base, adapter, scale, output } = wanted.into_inner();
+    let NewBake { base, adapter, scale, output } = wanted;
     let payload = BakePayload { base, adapter, scale, output: id(&output)?, pins: BTreeMap::new() };
     Ok(accepted(&jobs::submit_bake(&registry, payload, idempotency_key(&request)?).await?))
 }

@@ -11,8 +11,10 @@ use store::{AdvisoryKind, Severity};
 use utoipa::ToSchema;
 
 use crate::{
+    body::Body,
     edges::PageQuery,
     models::{ModelPath, find, page_size},
+    query::Query,
     seen::Seen,
 };
 
@@ -112,7 +114,7 @@ pub struct ThreatList {
 /// Advisories, the latest first, withdrawn ones included.
 #[utoipa::path(tag = "advisories", params(PageQuery), responses((status = 200, body = AdvisoryPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/advisories")]
-pub async fn list_advisories(registry: Seen, query: web::Query<PageQuery>) -> Result<HttpResponse> {
+pub async fn list_advisories(registry: Seen, query: Query<PageQuery>) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
     let page = jobs::advisories(&registry, query.cursor.as_deref(), limit).await?;
     Ok(HttpResponse::Ok()
@@ -125,9 +127,9 @@ pub async fn list_advisories(registry: Seen, query: web::Query<PageQuery>) -> Re
 pub async fn file_advisory(
     request: HttpRequest,
     registry: Seen,
-    body: web::Json<AdvisoryRequest>,
+    Body(body): Body<AdvisoryRequest>,
 ) -> Result<HttpResponse> {
-    let AdvisoryRequest { model, digest, kind, severity, summary, details, link } = body.into_inner();
+    let AdvisoryRequest { model, digest, kind, severity, summary, details, link } = body;
     let (digest, person) = (digest.map(|digest| digest.to_string()), http::person(&request).await?);
     let filing = Filing { model, digest, kind, severity, summary, details, link, person };
     let advisory = jobs::file_advisory(&registry, filing).await?;
@@ -142,7 +144,7 @@ pub async fn file_advisory(
 pub async fn get_advisory(
     registry: Seen,
     id: web::Path<String>,
-    query: web::Query<PageQuery>,
+    query: Query<PageQuery>,
 ) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
     let advisory = jobs::advisory(&registry, &id).await?;
@@ -162,7 +164,7 @@ pub async fn withdraw_advisory(
     request: HttpRequest,
     registry: Seen,
     id: web::Path<String>,
-    body: web::Json<WithdrawalRequest>,
+    Body(body): Body<WithdrawalRequest>,
 ) -> Result<HttpResponse> {
     let person = http::person(&request).await?;
     let advisory = jobs::withdraw_advisory(&registry, &id, (&person, &body.reason)).await?;

@@ -1,6 +1,6 @@
 //! Finding models: the list with filters and counts, and names for what is typed.
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, get, http::header};
 use analysis::catalogue::{Facet, Order, SIZES};
 use domain::Relation;
 use http::{Problem, Result};
@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     models::{ModelSummary, page_size},
+    query::Query,
     seen::Seen,
 };
 
@@ -146,7 +147,7 @@ fn picks(filter: &ModelFilter) -> Result<Vec<(Facet, String)>> {
 pub async fn list_models(
     request: HttpRequest,
     registry: Seen,
-    filter: web::Query<ModelFilter>,
+    filter: Query<ModelFilter>,
 ) -> Result<HttpResponse> {
     let filter = filter.into_inner();
     if let Some(tensor) = &filter.tensor {
@@ -250,7 +251,7 @@ pub struct Typed {
 /// Models whose names begin with a text, then those that hold it; the most downloaded first.
 #[utoipa::path(tag = "models", params(Typed), responses((status = 200, body = Vec<ModelSummary>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/typeahead")]
-pub async fn typeahead(registry: Seen, typed: web::Query<Typed>) -> Result<HttpResponse> {
+pub async fn typeahead(registry: Seen, typed: Query<Typed>) -> Result<HttpResponse> {
     let most = page_size(&registry, Some(typed.limit.unwrap_or(10)))?;
     let rows = jobs::typeahead(&registry, &typed.q, usize::try_from(most).unwrap_or(10)).await?;
     let found: Vec<ModelSummary> = rows.iter().map(ModelSummary::from).collect();

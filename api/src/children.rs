@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     models::{ModelPath, find, page_size},
+    query::Query,
     seen::Seen,
 };
 
@@ -70,7 +71,7 @@ pub struct ChildPage {
 pub async fn get_children(
     registry: Seen,
     path: web::Path<ModelPath>,
-    query: web::Query<ChildrenQuery>,
+    query: Query<ChildrenQuery>,
 ) -> Result<HttpResponse> {
     children_of(&registry, &path.id(), &query).await
 }

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     models::{ModelPath, find},
+    query::Query,
     seen::Seen,
 };
 
@@ -70,7 +71,7 @@ pub struct FilePage {
 pub async fn list_files(
     registry: Seen,
     path: web::Path<ModelPath>,
-    window: web::Query<Window>,
+    window: Query<Window>,
 ) -> Result<HttpResponse> {
     files_of(&registry, &path.id(), &window).await
 }
@@ -112,7 +113,7 @@ pub async fn get_manifest(
     request: HttpRequest,
     registry: Seen,
     path: web::Path<ModelPath>,
-    query: web::Query<ManifestQuery>,
+    query: Query<ManifestQuery>,
 ) -> Result<HttpResponse> {
     manifest_of(&request, &registry, (&path.id(), &query)).await
 }
@@ -224,7 +225,7 @@ pub struct TensorPage {
 pub async fn list_tensors(
     registry: Seen,
     path: web::Path<ModelPath>,
-    window: web::Query<Window>,
+    window: Query<Window>,
 ) -> Result<HttpResponse> {
     tensors_of(&registry, &path.id(), &window).await
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post};
 use http::{Problem, Result};
 use jobs::{Access, DiffForm, DiffPayload, DiffRequest};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    body::Body,
     jobs_api::{JobView, accepted, idempotency_key},
+    query::Query,
     seen::Seen,
 };
 
@@ -25,7 +27,7 @@ pub struct DiffQuery {
 /// Per-tensor comparison of `a` and `b`.
 #[utoipa::path(tag = "diffs", params(DiffQuery), responses((status = 200, description = "verdict and tensor table", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/diffs")]
-pub async fn get_diff(registry: Seen, query: web::Query<DiffQuery>) -> Result<HttpResponse> {
+pub async fn get_diff(registry: Seen, query: Query<DiffQuery>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().json(jobs::compare(&registry, &query.a, &query.b, &Access::registry()).await?))
 }
 
@@ -53,9 +55,9 @@ pub struct NewDiff {
 pub async fn create_diff(
     request: HttpRequest,
     registry: Seen,
-    wanted: web::Json<NewDiff>,
+    Body(wanted): Body<NewDiff>,
 ) -> Result<HttpResponse> {
-    let NewDiff { tuned, base, form, density, rank, energy, dtype } = wanted.into_inner();
+    let NewDiff { tuned, base, form, density, rank, energy, dtype } = wanted;
     let form = DiffForm { form, density, rank, energy, dtype };
     let wanted = DiffRequest {
         payload: DiffPayload { tuned, base, form, pins: BTreeMap::new() },

@@ -9,7 +9,9 @@ use store::{Decision, DecisionRow, VerdictRow};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    body::Body,
     models::{ModelPath, find, page_size},
+    query::Query,
     seen::Seen,
 };
 
@@ -158,12 +160,12 @@ pub async fn decide_edge(
     request: HttpRequest,
     registry: Seen,
     path: web::Path<RulingPath>,
-    body: web::Json<RulingRequest>,
+    Body(body): Body<RulingRequest>,
 ) -> Result<HttpResponse> {
     let RulingPath { org, name, decision } = path.into_inner();
     let child = ModelPath { org, name }.id();
     let decision: Decision = decision.parse().map_err(Problem::bad_request)?;
-    let RulingRequest { parent, relation, reason } = body.into_inner();
+    let RulingRequest { parent, relation, reason } = body;
     let person = http::person(&request).await?;
     let ruling = Ruling { child: child.clone(), parent, decision, relation, person, reason };
     jobs::rule(&registry, ruling).await?;
@@ -221,7 +223,7 @@ pub struct PageQuery {
 /// Claims of descent that the weights contradict, the latest first; those about which a person decided are left out.
 #[utoipa::path(tag = "lineage", params(PageQuery), responses((status = 200, body = ContradictionPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/contradictions")]
-pub async fn list_contradictions(registry: Seen, query: web::Query<PageQuery>) -> Result<HttpResponse> {
+pub async fn list_contradictions(registry: Seen, query: Query<PageQuery>) -> Result<HttpResponse> {
     let limit = page_size(&registry, query.limit)?;
     let page = jobs::contradictions(&registry, query.cursor.as_deref(), limit).await?;
     let items = page.items.into_iter().map(ContradictionView::from).collect();

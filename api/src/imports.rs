@@ -1,12 +1,13 @@
 //! Models of the configured Hub, brought in by a job.
 
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, post};
 use http::{Problem, Result};
 use jobs::{Mirror, Take};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
+    body::Body,
     jobs_api::{JobView, accepted, idempotency_key},
     seen::Seen,
 };
@@ -32,9 +33,9 @@ pub struct NewImport {
 pub async fn create_import(
     request: HttpRequest,
     registry: Seen,
-    wanted: web::Json<NewImport>,
+    Body(wanted): Body<NewImport>,
 ) -> Result<HttpResponse> {
-    let NewImport { model, weights, parents } = wanted.into_inner();
+    let NewImport { model, weights, parents } = wanted;
     let key = idempotency_key(&request)?;
     let job = jobs::submit_mirror(&registry, &Mirror { model, take: weights, parents }, key).await?;
     Ok(accepted(&job))

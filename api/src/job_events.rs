@@ -101,7 +101,7 @@ impl Follow {
                 return "event: gone\ndata: {}\n\n".to_owned();
             };
             self.over = row.over() || self.turns > LONGEST;
-            let (id, data) = event(row);
+            let (id, data) = event(jobs::paced(&self.registry, row));
             if id != self.last {
                 self.last.clone_from(&id);
                 return format!("id: {id}\ndata: {data}\n\n");

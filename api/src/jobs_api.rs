@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, web}
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
-use store::{JobRow, LogLine};
+use store::{JOB_STATES, JobRow, LogLine};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{models::page_size, seen::Seen};
+use crate::{models::page_size, query::Query, seen::Seen};
 
 /// Lines of a log that are answered.
 const LINES: u64 = 200;
@@ -121,16 +121,22 @@ pub struct JobFilter {
 /// Jobs, newest first.
 #[utoipa::path(tag = "jobs", params(JobFilter), responses((status = 200, body = JobPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/jobs")]
-pub async fn list_jobs(registry: Seen, filter: web::Query<JobFilter>) -> Result<HttpResponse> {
+pub async fn list_jobs(registry: Seen, filter: Query<JobFilter>) -> Result<HttpResponse> {
     let limit = page_size(&registry, filter.limit)?;
+    if let Some(state) = filter.state.as_deref().filter(|state| !JOB_STATES.contains(state)) {
+        let (state, known): (String, _) = (state.chars().take(60).collect(), JOB_STATES.join(", "));
+        return Err(Problem::bad_request(format!("no job is `{state}`; `state` is one of {known}")));
+    }
     let page = registry.store.jobs(filter.cursor.as_deref(), limit, filter.state.as_deref()).await?;
-    let body = JobPage { items: page.items.into_iter().map(JobView::from).collect(), next: page.next };
+    let view = |job| JobView::from(jobs::paced(&registry, job));
+    let body = JobPage { items: page.items.into_iter().map(view).collect(), next: page.next };
     Ok(HttpResponse::Ok().json(body))
 }
 
 /// Finds a job or answers 404.
 pub async fn find(registry: &Registry, id: &str) -> Result<JobRow> {
-    registry.store.job(id).await?.ok_or_else(|| Problem::not_found(format!("job `{id}`")))
+    let job = registry.store.job(id).await?.ok_or_else(|| Problem::not_found(format!("job `{id}`")))?;
+    Ok(jobs::paced(registry, job))
 }
 
 /// One job.

@@ -118,7 +118,13 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
                 asked.query.parity =
                     word.map(|word| word.parse()).transpose().map_err(Problem::bad_request)?;
             }
-            "format" => asked.csv = value == "csv",
+            "format" => {
+                asked.csv = match value.as_str() {
+                    "csv" => true,
+                    "json" | "" => false,
+                    _ => return Err(Problem::bad_request("`format` is json or csv")),
+                }
+            }
             other => {
                 let Some((_, fields)) = PARTS.iter().find(|(parameter, _)| *parameter == other) else {
                     return Err(Problem::bad_request(format!(

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod advisories;
+mod body;
 mod catalogue;
 mod children;
 mod compare;
@@ -17,10 +18,12 @@ mod kinship;
 mod lineage;
 mod merges;
 mod models;
+mod named;
 mod nowhere;
 mod openapi;
 mod path;
 mod people;
+mod query;
 mod relatives;
 mod relay;
 mod reports;
@@ -34,7 +37,7 @@ mod transplants;
 mod upload;
 mod watches;
 
-use actix_web::web::{self, JsonConfig, QueryConfig, ServiceConfig};
+use actix_web::web::{self, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 
 pub use edges::{ContradictionView, EdgeList};
 pub use job_events::Leaving;
@@ -49,6 +52,7 @@ pub use searches::{CandidateView, SearchView};
 pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
     cfg.app_data(JsonConfig::default().limit(limits.body_bytes).error_handler(http::json_error_handler))
         .app_data(QueryConfig::default().error_handler(http::query_error_handler))
+        .app_data(PathConfig::default().error_handler(http::path_error_handler))
         .service(service::livez)
         .service(service::readyz)
         .service(service::healthz)

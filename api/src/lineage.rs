@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     children::sieve,
     models::{ModelPath, find, page_size},
+    query::Query,
     seen::Seen,
 };
 
@@ -167,7 +168,7 @@ impl From<Tree> for LineageView {
 pub async fn get_lineage(
     registry: Seen,
     path: web::Path<ModelPath>,
-    query: web::Query<LineageQuery>,
+    query: Query<LineageQuery>,
 ) -> Result<HttpResponse> {
     lineage_of(&registry, &path.id(), &query).await
 }
@@ -244,7 +245,7 @@ pub struct FamilyQuery {
 /// The largest families.
 #[utoipa::path(tag = "lineage", params(FamilyQuery), responses((status = 200, body = Vec<FamilyView>)))]
 #[get("/api/v1/families")]
-pub async fn list_families(registry: Seen, query: web::Query<FamilyQuery>) -> Result<HttpResponse> {
+pub async fn list_families(registry: Seen, query: Query<FamilyQuery>) -> Result<HttpResponse> {
     let limit = usize::try_from(page_size(&registry, query.limit)?).unwrap_or(20);
     let forest = registry.forests.current().await?;
     let families: Vec<FamilyView> = forest

@@ -1,14 +1,16 @@
 //! Merge methods and merges.
 
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use domain::RepoId;
+use actix_web::{HttpRequest, HttpResponse, get, post};
 use http::{Problem, Result};
 use jobs::{Access, MergeRequest};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    body::Body,
     jobs_api::{JobView, accepted, idempotency_key},
+    named,
+    query::Query,
     seen::Seen,
 };
 
@@ -25,8 +27,8 @@ pub async fn list_methods() -> HttpResponse {
 pub struct NewMerge {
     /// mergekit YAML; models are ids of this registry.
     pub config: String,
-    /// Id of the resulting model.
-    pub output: String,
+    /// Id of the resulting model; only a dry run may leave it out.
+    pub output: Option<String>,
 }
 
 /// Options of a merge.
@@ -45,16 +47,18 @@ pub struct MergeOptions {
 pub async fn create_merge(
     request: HttpRequest,
     registry: Seen,
-    options: web::Query<MergeOptions>,
-    wanted: web::Json<NewMerge>,
+    options: Query<MergeOptions>,
+    Body(wanted): Body<NewMerge>,
 ) -> Result<HttpResponse> {
-    let NewMerge { config, output } = wanted.into_inner();
+    let NewMerge { config, output } = wanted;
     if options.dry_run {
-        let plan = jobs::plan_merge(&registry, &config, &Access::registry()).await?;
+        let (output, access) = (named::given(output.as_deref())?, Access::registry());
+        let plan = async || jobs::plan_merge(&registry, &config, &access).await;
+        let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
         // Once in scratch and once as blobs.
         return Ok(HttpResponse::Ok().json(plan.forecast(2)));
     }
-    let output = RepoId::parse(&output).map_err(|e| Problem::bad_request(e.to_string()))?;
+    let output = named::needed(output.as_deref())?;
     let job =
         jobs::submit_merge(&registry, MergeRequest { yaml: config, output, key: idempotency_key(&request)? })
             .await?;

@@ -14,6 +14,7 @@ use crate::{
     contents::{files_of, manifest_of, provenance_of, tensors_of},
     edges::{VerdictView, edges_of},
     lineage::lineage_of,
+    query,
     relatives::relatives_of,
     reports::{licence_of, versions_of},
     seen::Seen,
@@ -168,9 +169,7 @@ pub async fn get_model(
 }
 
 fn asked<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
-    web::Query::from_query(request.query_string())
-        .map(web::Query::into_inner)
-        .map_err(|error| Problem::bad_request(format!("the query string cannot be read: {error}")))
+    query::read(request.query_string())
 }
 
 async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Result<HttpResponse> {

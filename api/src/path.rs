@@ -1,12 +1,12 @@
 //! `GET /api/v1/path`: the path between two models.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpResponse, get};
 use analysis::lineage::{Forest, PathStep, Toward};
 use http::{Problem, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{models::find, seen::Seen};
+use crate::{models::find, query::Query, seen::Seen};
 
 /// Two models.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -56,7 +56,7 @@ pub struct PathEdgeView {
 #[utoipa::path(tag = "lineage", params(PathQuery),
     responses((status = 200, body = PathView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/path")]
-pub async fn get_path(registry: Seen, query: web::Query<PathQuery>) -> Result<HttpResponse> {
+pub async fn get_path(registry: Seen, query: Query<PathQuery>) -> Result<HttpResponse> {
     let (from, to) = (find(&registry, &query.from).await?, find(&registry, &query.to).await?);
     let forest = registry.forests.current().await?;
     let mut view = PathView { from: from.name, to: to.name, meets: None, by: None, steps: Vec::new() };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::{AccountKind, AccountRow, MemberRow, Scope, TokenRow};
 use utoipa::ToSchema;
 
-use crate::seen::Seen;
+use crate::{body::Body, seen::Seen};
 
 /// A user or an organisation to add.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -127,8 +127,8 @@ pub async fn list_users(registry: Seen) -> Result<HttpResponse> {
 /// Add a user, with a first token; for administrators.
 #[utoipa::path(tag = "people", request_body = NewAccount, responses((status = 201, body = AccountView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/users")]
-pub async fn add_user(registry: Seen, new: web::Json<NewAccount>) -> Result<HttpResponse> {
-    let mut told = added(&registry, new.into_inner(), AccountKind::User).await?;
+pub async fn add_user(registry: Seen, Body(new): Body<NewAccount>) -> Result<HttpResponse> {
+    let mut told = added(&registry, new, AccountKind::User).await?;
     let (owner, label) = (told.name.clone(), "first".to_owned());
     let first = NewToken { owner, label, scope: Scope::Write, days: None };
     told.token = Some(jobs::create_token(&registry, first).await?.0);
@@ -155,8 +155,8 @@ pub async fn list_orgs(registry: Seen) -> Result<HttpResponse> {
 /// Create an organisation; for administrators.
 #[utoipa::path(tag = "people", request_body = NewAccount, responses((status = 201, body = AccountView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/orgs")]
-pub async fn create_org(registry: Seen, new: web::Json<NewAccount>) -> Result<HttpResponse> {
-    let told = added(&registry, new.into_inner(), AccountKind::Org).await?;
+pub async fn create_org(registry: Seen, Body(new): Body<NewAccount>) -> Result<HttpResponse> {
+    let told = added(&registry, new, AccountKind::Org).await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(told))
 }
 
@@ -183,7 +183,7 @@ pub async fn list_members(registry: Seen, org: web::Path<String>) -> Result<Http
 pub async fn set_member(
     registry: Seen,
     path: web::Path<(String, String)>,
-    new: web::Json<NewRole>,
+    Body(new): Body<NewRole>,
 ) -> Result<HttpResponse> {
     let ((org, user), role) = (path.into_inner(), new.role);
     jobs::set_member(&registry, &MemberRow { org, person: user.clone(), role }).await?;
@@ -209,8 +209,8 @@ pub async fn list_tokens(registry: Seen) -> Result<HttpResponse> {
 /// Make a token of one's own.
 #[utoipa::path(tag = "people", request_body = TokenRequest, responses((status = 201, body = SecretView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/tokens")]
-pub async fn create_token(registry: Seen, asked: web::Json<TokenRequest>) -> Result<HttpResponse> {
-    let TokenRequest { label, read_only, days } = asked.into_inner();
+pub async fn create_token(registry: Seen, Body(asked): Body<TokenRequest>) -> Result<HttpResponse> {
+    let TokenRequest { label, read_only, days } = asked;
     let owner = registry.store.viewer().name.clone().ok_or_else(http::bad_token)?;
     let scope = if read_only { Scope::Read } else { Scope::Write };
     let (token, _) = jobs::create_token(&registry, NewToken { owner, label, scope, days }).await?;

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     models::{ModelPath, page_size},
+    query::Query,
     seen::Seen,
 };
 
@@ -88,7 +89,7 @@ impl From<RelativesReport> for RelativesView {
 pub async fn get_relatives(
     registry: Seen,
     path: web::Path<ModelPath>,
-    asked: web::Query<RelativesLimit>,
+    asked: Query<RelativesLimit>,
 ) -> Result<HttpResponse> {
     relatives_of(&registry, &path.id(), &asked).await
 }

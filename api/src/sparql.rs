@@ -7,7 +7,10 @@ use jobs::{Answer, AnswerForm, Rows};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::seen::Seen;
+use crate::{
+    query::{self, Query},
+    seen::Seen,
+};
 
 const QUESTION: &str = "application/sparql-query";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -36,7 +39,7 @@ pub struct Asked {
     (status = 413, description = "a limit was reached", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "not offered", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/sparql")]
-pub async fn ask(registry: Seen, request: HttpRequest, asked: web::Query<Asked>) -> Result<HttpResponse> {
+pub async fn ask(registry: Seen, request: HttpRequest, asked: Query<Asked>) -> Result<HttpResponse> {
     let question = question(asked.into_inner())?;
     answer(&registry, &request, question).await
 }
@@ -52,9 +55,10 @@ pub async fn ask(registry: Seen, request: HttpRequest, asked: web::Query<Asked>)
 pub async fn ask_in_body(
     registry: Seen,
     request: HttpRequest,
-    address: web::Query<Asked>,
-    body: web::Bytes,
+    address: Query<Asked>,
+    body: actix_web::Result<web::Bytes>,
 ) -> Result<HttpResponse> {
+    let body = body.map_err(|error| http::body_problem(&error, registry.limits.body_bytes))?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let question = match kind.as_str() {
@@ -63,12 +67,7 @@ pub async fn ask_in_body(
             let text = text.map_err(|_| Problem::bad_request("the question is not UTF-8"))?;
             question(Asked { query: Some(text), ..address.into_inner() })?
         }
-        FORM => {
-            let asked = web::Query::<Asked>::from_query(&String::from_utf8_lossy(&body));
-            let asked =
-                asked.map_err(|error| Problem::bad_request(format!("the form cannot be read: {error}")))?;
-            question(asked.into_inner())?
-        }
+        FORM => question(query::read::<Asked>(&String::from_utf8_lossy(&body))?)?,
         other => {
             let detail = format!("the body is {QUESTION} or {FORM}, not `{}`", cut(other));
             return Err(Problem::new(

@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 
 use crate::{
     models::{ModelPath, page_size},
+    query::Query,
     seen::Seen,
 };
 
@@ -32,7 +33,7 @@ pub struct SuggestionsOf {
 pub async fn get_suggestions(
     registry: Seen,
     path: web::Path<ModelPath>,
-    asked: web::Query<SuggestionsOf>,
+    asked: Query<SuggestionsOf>,
 ) -> Result<HttpResponse> {
     suggestions_of(&registry, &path.id(), &asked).await
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, post};
 use analysis::transfer::{Options, Preset};
-use domain::RepoId;
 use http::{Problem, Result};
 use jobs::{Access, TransferPayload, TransferRequest};
 use serde::Deserialize;
@@ -12,7 +11,10 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    body::Body,
     jobs_api::{JobView, accepted, idempotency_key},
+    named,
+    query::Query,
     seen::Seen,
 };
 
@@ -36,8 +38,8 @@ pub struct NewTransfer {
     pub include: Option<String>,
     /// No tensor in whose name this regular expression is found.
     pub exclude: Option<String>,
-    /// Id of the resulting model.
-    pub output: String,
+    /// Id of the resulting model; only a dry run may leave it out.
+    pub output: Option<String>,
 }
 
 fn one() -> Value {
@@ -60,10 +62,9 @@ pub struct TransferQuery {
 pub async fn create_transfer(
     request: HttpRequest,
     registry: Seen,
-    options: web::Query<TransferQuery>,
-    wanted: web::Json<NewTransfer>,
+    options: Query<TransferQuery>,
+    Body(wanted): Body<NewTransfer>,
 ) -> Result<HttpResponse> {
-    let wanted = wanted.into_inner();
     let payload = TransferPayload {
         target_base: wanted.target_base,
         source_base: wanted.source_base,
@@ -74,13 +75,16 @@ pub async fn create_transfer(
             include: wanted.include,
             exclude: wanted.exclude,
         },
-        output: RepoId::parse(&wanted.output).map_err(|e| Problem::bad_request(e.to_string()))?,
+        output: named::or_unnamed(wanted.output.as_deref())?,
         pins: BTreeMap::new(),
     };
     if options.dry_run {
-        let report = jobs::check_transfer(&registry, &payload, &Access::registry()).await?;
+        let (output, access) = (named::given(wanted.output.as_deref())?, Access::registry());
+        let look = async || jobs::check_transfer(&registry, &payload, &access).await;
+        let report = jobs::with_output(&registry, output.as_ref(), look).await?;
         return Ok(HttpResponse::Ok().json(report));
     }
+    named::needed(wanted.output.as_deref())?;
     let job = jobs::submit_transfer(&registry, TransferRequest { payload, key: idempotency_key(&request)? })
         .await?;
     Ok(accepted(&job))

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpRequest, HttpResponse, post};
 use analysis::transplant::{Fill, Options, TERMS};
-use domain::RepoId;
 use http::{Problem, Result};
 use jobs::{Access, TransplantPayload};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    body::Body,
     jobs_api::{JobView, accepted, idempotency_key},
+    named,
+    query::Query,
     seen::Seen,
 };
 
@@ -29,8 +31,8 @@ pub struct NewTransplant {
     pub k: Option<usize>,
     /// Shared tokens looked at for a row, all by default; fewer take less time and may give another result.
     pub candidates: Option<usize>,
-    /// Id of the resulting model.
-    pub output: String,
+    /// Id of the resulting model; only a dry run may leave it out.
+    pub output: Option<String>,
 }
 
 /// Options of a request for a transplant.
@@ -49,21 +51,24 @@ pub struct TransplantQuery {
 pub async fn create_transplant(
     request: HttpRequest,
     registry: Seen,
-    options: web::Query<TransplantQuery>,
-    wanted: web::Json<NewTransplant>,
+    options: Query<TransplantQuery>,
+    Body(wanted): Body<NewTransplant>,
 ) -> Result<HttpResponse> {
-    let NewTransplant { recipient, donor, fill, k, candidates, output } = wanted.into_inner();
+    let NewTransplant { recipient, donor, fill, k, candidates, output } = wanted;
     let payload = TransplantPayload {
         recipient,
         donor,
         options: Options { fill, k: k.unwrap_or(TERMS), candidates },
-        output: RepoId::parse(&output).map_err(|e| Problem::bad_request(e.to_string()))?,
+        output: named::or_unnamed(output.as_deref())?,
         pins: BTreeMap::new(),
     };
     if options.dry_run {
-        let plan = jobs::plan_transplant(&registry, &payload, &Access::registry()).await?;
+        let (output, access) = (named::given(output.as_deref())?, Access::registry());
+        let plan = async || jobs::plan_transplant(&registry, &payload, &access).await;
+        let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
         return Ok(HttpResponse::Ok().json(plan.report()));
     }
+    named::needed(output.as_deref())?;
     let job = jobs::submit_transplant(&registry, payload, idempotency_key(&request)?).await?;
     Ok(accepted(&job))
 }

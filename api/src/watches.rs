@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::WatchRow;
 use utoipa::ToSchema;
 
-use crate::seen::Seen;
+use crate::{body::Body, seen::Seen};
 
 /// An author to watch.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -55,8 +55,8 @@ pub async fn list_watches(registry: Seen) -> Result<HttpResponse> {
 /// Watch an author: their models are brought in now, and again when they change.
 #[utoipa::path(tag = "models", request_body = NewWatch, responses((status = 200, body = WatchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/watches")]
-pub async fn create_watch(registry: Seen, wanted: web::Json<NewWatch>) -> Result<HttpResponse> {
-    let NewWatch { author, weights, parents } = wanted.into_inner();
+pub async fn create_watch(registry: Seen, Body(wanted): Body<NewWatch>) -> Result<HttpResponse> {
+    let NewWatch { author, weights, parents } = wanted;
     let row = jobs::watch(&registry, &author, (weights, parents)).await?;
     Ok(HttpResponse::Ok().json(WatchView::from(row)))
 }

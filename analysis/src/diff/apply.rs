@@ -8,6 +8,7 @@ use weights::{TensorInfo, TensorSource, is_quantised};
 use crate::{
     Error,
     computed::{self, Computed, keep_or_refuse_nonfinite, read_f64},
+    excess::Excess,
     transfer::Options,
 };
 
@@ -68,6 +69,10 @@ fn mismatch(diff: &TensorInfo, base: &TensorInfo) -> Option<String> {
 impl Computed for ApplySource {
     fn infos(&self) -> &[TensorInfo] {
         self.base.tensors()
+    }
+
+    fn excess(&self) -> Excess {
+        Excess::Lambda
     }
 
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {

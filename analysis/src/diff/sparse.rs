@@ -11,6 +11,7 @@ use super::{DiffSource, Energies, TensorEnergy, source::float_only};
 use crate::{
     Error, Progress,
     computed::{BLOCK, Computed, blocks, refused},
+    excess::Excess,
     trim::{Trim, magnitude},
 };
 
@@ -126,10 +127,7 @@ impl SparseSource {
         self.walk(index / 2, range, |at, _, value| values[at] = value)?;
         match kernels::encode_f64(info.dtype, &values, out) {
             0 => Ok(()),
-            beyond => Err(refused(format!(
-                "{beyond} values of `{}` leave the range of {}; a wider number format holds them, e.g. F32",
-                info.name, info.dtype
-            ))),
+            beyond => Err(Excess::Format.refusal(info, beyond)),
         }
     }
 }

@@ -6,6 +6,6 @@ mod survey;
 mod table;
 
 pub use path::{Carried, Judged, LicencePath, Tension, licence_path};
-pub use rules::{Judgement, Rule, Verdict, judge};
+pub use rules::{Judgement, Rule, Verdict, covering, judge};
 pub use survey::{Conflict, LicenceSurvey, PairCount, VerdictCount, survey};
 pub use table::{Family, LICENCES, Licence, Obligation, lookup, spdx_expression};

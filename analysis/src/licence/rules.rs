@@ -105,6 +105,26 @@ pub fn judge(parent: Option<&str>, child: Option<&str>) -> Judgement {
     Judgement { verdict, rule }
 }
 
+/// The licence to state of what is made from models under `licences`, each as the Hub writes it or none stated: the one of
+/// theirs that keeps what all others ask, the first of those that ask most; `other` where none does. None where none is
+/// stated.
+pub fn covering<'l>(licences: &[Option<&'l str>]) -> Option<&'l str> {
+    let stated: Vec<&str> =
+        licences.iter().flatten().map(|id| id.trim()).filter(|id| !id.is_empty()).collect();
+    let first = *stated.first()?;
+    if stated.iter().all(|id| id.eq_ignore_ascii_case(first)) {
+        return Some(first);
+    }
+    let covers = |heir: &&str| {
+        stated
+            .iter()
+            .all(|id| matches!(judge(Some(id), Some(heir)).verdict, Verdict::Same | Verdict::Compatible))
+    };
+    let asked = |id: &str| lookup(id).map_or(0, |licence| licence.obligations.len());
+    // Of equals the last is the greatest.
+    stated.iter().copied().rev().filter(covers).max_by_key(|id| asked(id)).or(Some("other"))
+}
+
 fn between(parent: &str, child: &str) -> (Verdict, Rule) {
     let named = |id: &str| lookup(id).filter(|licence| !matches!(licence.id, "other" | "unknown"));
     let (known, heir) = (named(parent), named(child));
@@ -166,6 +186,22 @@ mod tests {
         assert_eq!(judged("other", "other"), (Verdict::Same, Rule::SameUnnamed));
         assert_eq!(judge(None, Some("mit")).verdict, Verdict::Missing);
         assert_eq!(judge(Some(" "), Some("mit")).verdict, Verdict::Missing);
+    }
+
+    #[test]
+    fn of_several_licences_the_one_that_keeps_all_of_them_is_stated_or_none_by_name() {
+        let stated = |ids: &[&'static str]| covering(&ids.iter().map(|id| Some(*id)).collect::<Vec<_>>());
+
+        assert_eq!(stated(&["apache-2.0", "cc-by-nc-4.0"]), Some("cc-by-nc-4.0"));
+        assert_eq!(stated(&["cc-by-nc-4.0", "cc-by-nc-sa-4.0", "mit"]), Some("cc-by-nc-sa-4.0"));
+        assert_eq!(stated(&["MIT", "apache-2.0"]), Some("MIT"));
+        assert_eq!(stated(&["unlicense", "mit"]), Some("mit"));
+        assert_eq!(stated(&["llama3", "gemma"]), Some("other"));
+        assert_eq!(stated(&["gpl-3.0", "cc-by-nc-4.0"]), Some("other"));
+        assert_eq!(stated(&["mit", "my-own"]), Some("other"));
+        assert_eq!(stated(&["my-own", "my-own"]), Some("my-own"));
+        assert_eq!(covering(&[None, Some("mit"), Some(" ")]), Some("mit"));
+        assert_eq!(covering(&[None]), None);
     }
 
     #[test]

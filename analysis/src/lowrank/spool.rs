@@ -6,7 +6,7 @@ use kernels::Dtype;
 use weights::{ReadAt, TensorInfo, TensorSource};
 
 use super::Factors;
-use crate::{Error, computed::refused};
+use crate::{Error, computed::refused, excess::Excess};
 
 /// Where the bytes of one tensor are.
 enum Place {
@@ -58,11 +58,7 @@ impl<'a> Spool<'a> {
         let mut bytes = vec![0; values.len() * info.dtype.bits() as usize / 8];
         let beyond = kernels::encode_f64(info.dtype, values, &mut bytes);
         if beyond > 0 {
-            let (name, dtype) = (&info.name, info.dtype);
-            let message = format!(
-                "{beyond} values of `{name}` leave the range of {dtype}; a wider number format holds them, e.g. F32"
-            );
-            return Err(refused(message).into());
+            return Err(Excess::Format.refusal(&info, beyond).into());
         }
         self.bytes(info, &bytes)
     }

@@ -42,16 +42,8 @@ pub const MODEL: &[&str] = &["path", "revision"];
 /// "`wieght` is not known here; did you mean `weight`?"
 pub fn unknown(word: &str, known: &[&str]) -> String {
     let clipped: String = word.chars().take(60).collect();
-    match nearest(&clipped, known) {
+    match domain::nearest(&clipped, known) {
         Some(near) => format!("`{clipped}` is not known here; did you mean `{near}`?"),
         None => format!("`{clipped}` is not known here; expected one of {}", known.join(", ")),
     }
-}
-
-/// The known word nearest to `word`, when it is near at all.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let fold = |text: &str| text.to_ascii_lowercase().replace('-', "_");
-    let word = fold(word);
-    let near = known.iter().map(|known| (domain::distance(&word, &fold(known)), *known)).min()?;
-    (near.0 <= 1 + word.len().max(near.1.len()) / 3).then_some(near.1)
 }

@@ -10,7 +10,10 @@ use kernels::{Dtype, device::Device};
 use weights::{Account, TensorInfo, TensorSource};
 
 use super::{Combine, Method, Operands, spec::Found, strips::Merging};
-use crate::computed::{self, BLOCK, Computed, Stored, must_be_equal, refused};
+use crate::{
+    computed::{self, BLOCK, Computed, Stored, must_be_equal, refused},
+    excess::Excess,
+};
 
 /// How one output tensor is made.
 pub(super) enum Part {
@@ -189,6 +192,10 @@ impl MergeSource {
 impl Computed for MergeSource {
     fn infos(&self) -> &[TensorInfo] {
         &self.infos
+    }
+
+    fn excess(&self) -> Excess {
+        Excess::Weights
     }
 
     fn ready(&self, index: usize) -> Result<(), weights::Error> {

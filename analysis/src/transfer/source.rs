@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Error,
     computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal},
+    excess::Excess,
     kinship::{Module, Named},
     merge::tied,
 };
@@ -238,6 +239,10 @@ fn partner(info: &TensorInfo, source: &dyn TensorSource) -> Result<Option<usize>
 impl Computed for TransferSource {
     fn infos(&self) -> &[TensorInfo] {
         &self.infos
+    }
+
+    fn excess(&self) -> Excess {
+        Excess::Lambda
     }
 
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {

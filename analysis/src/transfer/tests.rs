@@ -104,6 +104,18 @@ fn chat_vector_takes_half_of_the_diff_or_more() {
 }
 
 #[test]
+fn a_strength_beyond_the_number_format_is_named_as_the_cause() {
+    let source =
+        TransferSource::new(operands([1, 2, 3].map(model)), &options(json!({ "lambda": 1e300 }))).unwrap();
+    let at = source.position(Q).unwrap();
+
+    let error = source.read_bytes(at, 0, &mut [0; 8]).unwrap_err();
+
+    assert_eq!(error.code(), "values_too_large");
+    assert!(error.to_string().contains("λ") && !error.to_string().contains("dtype"), "{error}");
+}
+
+#[test]
 fn one_meaning_has_one_recipe() {
     let [one, other] = [json!({ "lambda": 1 }), json!({ "lambda": [{ "value": 1.0 }] })]
         .map(|text| options(text).canonical().unwrap());

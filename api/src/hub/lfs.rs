@@ -42,8 +42,9 @@ pub async fn batch(
     request: HttpRequest,
     registry: Seen,
     path: web::Path<ModelPath>,
-    body: web::Bytes,
+    body: actix_web::Result<web::Bytes>,
 ) -> Result<HttpResponse> {
+    let body = body.map_err(|error| http::body_problem(&error, registry.limits.body_bytes))?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the batch cannot be read: {error}")))?;
     let row = registry.store.model_by_id(&path.id()).await?.filter(|row| !row.ghost);
@@ -158,7 +159,8 @@ pub async fn put(
 
 /// Whether an object is here as announced.
 #[post("/api/lfs/verify")]
-pub async fn verify(registry: Seen, object: web::Bytes) -> Result<HttpResponse> {
+pub async fn verify(registry: Seen, object: actix_web::Result<web::Bytes>) -> Result<HttpResponse> {
+    let object = object.map_err(|error| http::body_problem(&error, registry.limits.body_bytes))?;
     let object: Object = serde_json::from_slice(&object)
         .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
     let digest: Digest =

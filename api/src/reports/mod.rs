@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     models::{ModelPath, find},
+    query::Query,
     seen::Seen,
 };
 
@@ -29,7 +30,7 @@ pub struct ReportQuery {
 pub async fn get_report(
     registry: Seen,
     subject: web::Path<String>,
-    query: web::Query<ReportQuery>,
+    query: Query<ReportQuery>,
 ) -> Result<HttpResponse> {
     let Some(subject) = Subject::of(&subject) else {
         let known = Subject::ALL.map(Subject::label).join(", ");

@@ -13,8 +13,10 @@ use http::{Problem, Result};
 use jobs::Ending;
 
 use crate::{
+    body::Body,
     jobs_api::{JobView, accepted, idempotency_key},
     models::page_size,
+    query::Query,
     seen::Seen,
 };
 use views::{CandidatePage, NewScores, PageOf, SearchPage};
@@ -35,7 +37,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
 /// Searches, newest first.
 #[utoipa::path(tag = "searches", params(PageOf), responses((status = 200, body = SearchPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/searches")]
-pub async fn list_searches(registry: Seen, asked: web::Query<PageOf>) -> Result<HttpResponse> {
+pub async fn list_searches(registry: Seen, asked: Query<PageOf>) -> Result<HttpResponse> {
     let limit = page_size(&registry, asked.limit)?;
     let page = registry.store.searches(asked.cursor.as_deref(), limit).await?;
     let items = page.items.into_iter().map(SearchView::from).collect();
@@ -84,7 +86,7 @@ pub async fn finish_search(registry: Seen, id: web::Path<String>) -> Result<Http
 pub async fn list_candidates(
     registry: Seen,
     id: web::Path<String>,
-    asked: web::Query<PageOf>,
+    asked: Query<PageOf>,
 ) -> Result<HttpResponse> {
     let limit = page_size(&registry, asked.limit)?;
     if registry.store.recipe_search(&id).await?.is_none() {
@@ -101,7 +103,7 @@ pub async fn list_candidates(
 pub async fn tell_scores(
     registry: Seen,
     id: web::Path<String>,
-    told: web::Json<NewScores>,
+    Body(told): Body<NewScores>,
 ) -> Result<HttpResponse> {
     let scores: Vec<(u64, f64)> = told.scores.iter().map(|told| (told.candidate, told.score)).collect();
     Ok(HttpResponse::Ok().json(SearchView::from(jobs::tell(&registry, &id, &scores).await?)))

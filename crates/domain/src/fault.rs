@@ -42,4 +42,15 @@ pub trait Fault: std::error::Error {
     fn items(&self) -> Vec<Item> {
         Vec::new()
     }
+    /// What has the faults, where there are several.
+    fn subject(&self) -> &'static str {
+        "the request"
+    }
+    /// One sentence to stand over the list of [`Self::items`]: the one fault, or how many there are.
+    fn headline(&self) -> String {
+        match self.items().len() {
+            0 | 1 => self.to_string(),
+            count => format!("{} has {count} faults", self.subject()),
+        }
+    }
 }

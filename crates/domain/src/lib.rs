@@ -25,4 +25,4 @@ pub use licence::LicenceClass;
 pub use limits::Limits;
 pub use metadata::{DeclaredParent, Metadata, Note};
 pub use path::{BadPath, RelativePath};
-pub use spelling::{distance, is_commit};
+pub use spelling::{distance, is_commit, nearest};

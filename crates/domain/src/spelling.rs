@@ -1,4 +1,4 @@
-//! Texts as they are written: how far one is from another, and whether one is a commit's id.
+//! Texts as they are written: how far one is from another, which word is meant, and whether one is a commit's id.
 
 /// Letters to add, drop, change or swap with a neighbour to get from one word to the other, in bytes.
 pub fn distance(from: &str, to: &str) -> usize {
@@ -20,6 +20,14 @@ pub fn distance(from: &str, to: &str) -> usize {
         std::mem::swap(&mut last, &mut row);
     }
     last[to.len()]
+}
+
+/// The known word nearest to `word`, when it is near at all.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let fold = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let word = fold(word);
+    let near = known.iter().map(|known| (distance(&word, &fold(known)), *known)).min()?;
+    (near.0 <= 1 + word.len().max(near.1.len()) / 3).then_some(near.1)
 }
 
 /// Whether a text is a commit's id as git writes it: 40 hex digits.

@@ -185,6 +185,11 @@ pub const CODES: &[Code] = &[
     code("upload_idle", 408, "An upload stopped coming in and was given up."),
     code("upload_stalled", 408, "Nothing of an upload arrived for too long; send it again."),
     code("usage", 422, "The command line is incomplete."),
+    code(
+        "values_too_large",
+        422,
+        "Computed values leave the range of their number format; lower λ or the weights, or take a wider format.",
+    ),
     code("weights_format", 422, "The weights are in a file of a format that is not read."),
     code(
         "worker_vanished",

@@ -14,4 +14,7 @@ pub use gate::{COOKIE, Door, Gate, authorise, bad_token, bearer, person, viewer}
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;
 pub use origin::{refuse_cross_site, same_origin};
-pub use problem::{Problem, Result, json_error_handler, logged, query_error_handler, status_of};
+pub use problem::{
+    Problem, Result, body_problem, json_error_handler, logged, path_error_handler, query_error_handler,
+    status_of,
+};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
-    error::{JsonPayloadError, QueryPayloadError},
+    error::{JsonPayloadError, PathError, QueryPayloadError},
     http::{StatusCode, header},
 };
 use domain::{Class, Fault, Item};
@@ -110,6 +110,18 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
+    /// 400 listing every fault of what was sent.
+    pub fn misread(items: Vec<Item>) -> Self {
+        let detail = match items.as_slice() {
+            [Item { pointer, message }] => format!("the body cannot be read: {pointer}: {message}"),
+            several => format!("the body has {} faults", several.len()),
+        };
+        let mut problem = Self::faults("bad_request", detail, items);
+        problem.title = "Bad Request".to_owned();
+        problem.status = StatusCode::BAD_REQUEST.as_u16();
+        problem
+    }
+
     /// 422 listing every fault.
     pub fn faults(code: &str, detail: impl Into<String>, items: Vec<Item>) -> Self {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
@@ -123,7 +135,7 @@ impl Problem {
 
 impl<F: Fault> From<F> for Problem {
     fn from(fault: F) -> Self {
-        let mut problem = Self::faults(fault.code(), fault.to_string(), fault.items());
+        let mut problem = Self::faults(fault.code(), fault.headline(), fault.items());
         let status = status_of(fault.class());
         problem.status = status.as_u16();
         problem.title = status.canonical_reason().unwrap_or("Error").to_owned();
@@ -191,9 +203,30 @@ pub fn json_error_handler(error: JsonPayloadError, _: &HttpRequest) -> actix_web
             "content_type",
             "send the body with Content-Type: application/json",
         ),
+        JsonPayloadError::Deserialize(error) => {
+            let told = error.to_string().replace("invalid type: ", "it is ");
+            Problem::bad_request(format!("the JSON body cannot be read: {told}"))
+        }
         other => Problem::bad_request(format!("the JSON body cannot be read: {other}")),
     };
     problem.into()
+}
+
+/// What is wrong with a body of bytes or of text, such as one over `limit` bytes.
+pub fn body_problem(error: &actix_web::Error, limit: usize) -> Problem {
+    match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let told = format!("the body is over {limit} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)
+        }
+        _ => Problem::bad_request(format!("the body cannot be read: {error}")),
+    }
+}
+
+/// Turns a part of an address that is not what stands there, such as a number, into a problem.
+pub fn path_error_handler(_: PathError, request: &HttpRequest) -> actix_web::Error {
+    let address: String = request.path().chars().take(200).collect();
+    Problem::not_found(format!("`{address}`")).into()
 }
 
 /// Turns actix's query string errors into problems.

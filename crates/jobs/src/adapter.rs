@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use analysis::licence::covering;
 use serde_json::Value;
 use weights::{Baked, TensorSource};
 
@@ -43,7 +44,7 @@ pub async fn bake_scaled(adapter: Operand, base: Operand, scale: f64) -> Result<
         source: Arc::new(baked),
         adapter: None,
         config: base.config.clone(),
-        license: adapter.license.or_else(|| base.license.clone()),
+        license: covering(&[adapter.license.as_deref(), base.license.as_deref()]).map(str::to_owned),
         companions: if own_tokenizer { adapter.companions } else { base.companions.clone() },
         base: Some(Box::new(base)),
         ..adapter

@@ -177,6 +177,25 @@ impl Fault for Error {
             _ => Vec::new(),
         }
     }
+
+    fn subject(&self) -> &'static str {
+        match self {
+            Self::Weights(error) => error.subject(),
+            Self::Analysis(error) => error.subject(),
+            Self::Operand { error, .. } => error.subject(),
+            _ => "the request",
+        }
+    }
+
+    fn headline(&self) -> String {
+        match self {
+            Self::Analysis(error) => error.headline(),
+            other if other.items().len() > 1 => {
+                format!("{} has {} faults", other.subject(), other.items().len())
+            }
+            other => other.to_string(),
+        }
+    }
 }
 
 impl From<tokio::task::JoinError> for Error {

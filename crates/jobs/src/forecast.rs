@@ -1,12 +1,10 @@
 //! What a merge will need and give, told without reading a weight.
 
-use std::collections::BTreeSet;
-
 use domain::{Digest, Item};
 use serde::Serialize;
 use weights::{TensorInfo, TensorSource as _};
 
-use crate::MergePlan;
+use crate::{MergePlan, licences};
 
 /// The answer to a dry run.
 #[derive(Debug, Serialize)]
@@ -33,7 +31,7 @@ impl MergePlan {
         let tensors = self.source.tensors();
         let bytes: u64 = tensors.iter().map(TensorInfo::bytes).sum();
         let mut warnings = self.warnings.clone();
-        warnings.extend(self.licences());
+        warnings.extend(licences::caution(self.inputs.values()));
         Forecast {
             method: self.method.clone(),
             recipe_digest: self.recipe.digest(),
@@ -45,13 +43,5 @@ impl MergePlan {
             faults: Vec::new(),
             warnings,
         }
-    }
-
-    /// Models under different licences: the result has to keep to all of them.
-    fn licences(&self) -> Option<Item> {
-        let named: BTreeSet<&str> = self.inputs.values().filter_map(|o| o.license.as_deref()).collect();
-        let message =
-            || format!("the models have different licences: {}", Vec::from_iter(named.clone()).join(", "));
-        (named.len() > 1).then(|| Item { pointer: "/models".to_owned(), message: message() })
     }
 }

@@ -21,6 +21,7 @@ mod holding;
 mod ingest;
 mod inherit;
 mod kinds;
+mod licences;
 mod manifest;
 mod measure;
 mod meter;
@@ -86,6 +87,7 @@ pub use kinds::{
 };
 pub use manifest::{Manifest, manifest};
 pub use measure::{KinshipQuery, Reading, compare, kinship};
+pub use meter::paced;
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
 pub use output::{Derived, persist, write_folder};
@@ -110,7 +112,9 @@ pub use searches::{
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::plan_stages;
-pub use submit::{DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge};
+pub use submit::{
+    DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge, with_output,
+};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};

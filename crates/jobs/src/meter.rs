@@ -2,6 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use store::JobRow;
+
+use crate::Registry;
+
 /// What is looked back on; long enough to smooth tensors that need several passes.
 const WINDOW: Duration = Duration::from_secs(20);
 /// Too short a time to tell a rate of.
@@ -30,6 +34,14 @@ impl Meter {
         let time = now.saturating_sub(since);
         (time >= SHORT).then(|| (worked.saturating_sub(before) as f64 / time.as_secs_f64()) as u64)
     }
+}
+
+/// A job as it is shown: without a rate, once its worker has given no sign of life for as long as rates look back.
+pub fn paced(registry: &Registry, job: JobRow) -> JobRow {
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let heard = job.lease_until.map(|until| until.saturating_sub(registry.limits.lease_seconds));
+    let fresh = heard.is_some_and(|heard| now.saturating_sub(heard) <= WINDOW.as_secs().cast_signed());
+    JobRow { rate: job.rate.filter(|_| fresh), ..job }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use weights::{Layout, TensorSource};
 use crate::{
     Error, Gathered, Incoming, Made, Operand, Registry, Workplace, adapter, ingest_files,
     kinds::Run,
+    licences,
     operand::{Companion, CompanionFrom},
     provenance::{self, Effort},
     remote,
@@ -23,7 +24,9 @@ pub struct Derived {
     pub id: RepoId,
     pub relation: Relation,
     pub parents: Vec<Operand>,
-    /// Whose config, tokenizer and licence the result inherits.
+    /// All that it is made from, whose licences it has to keep to.
+    pub inputs: Vec<Operand>,
+    /// Whose config and tokenizer the result inherits, and whose licence where that keeps to those of all inputs.
     pub heir: Operand,
     pub recipe: Recipe,
     /// A recipe file to publish beside the weights.
@@ -62,7 +65,7 @@ impl Derived {
         let named = if self.adapter.is_some() { 1 } else { self.parents.len() };
         let front = FrontMatter {
             library_name: if self.adapter.is_some() { "peft" } else { "transformers" },
-            license: self.heir.license.as_deref(),
+            license: licences::stated(&self.heir, &self.inputs),
             base_model: self.parents.iter().take(named).map(|parent| bare(&parent.label)).collect(),
             base_model_relation: [Relation::Merge, Relation::Adapter]
                 .contains(&self.relation)
@@ -183,7 +186,7 @@ pub async fn publish_derived(
         other => other?,
     };
     run.told_kept(done.kept);
-    let record = provenance::record(registry, &derived.recipe, (&*source, &done), &effort).await?;
+    let record = provenance::record(registry, &derived, (&*source, &done), &effort).await?;
     let (names, out) = (done.names, place.out());
     let sizes = names.iter().map(|name| Ok(fs_err::metadata(out.join(name))?.len()));
     run.pulse.begin("publishing", sizes.sum::<std::io::Result<u64>>()?);
@@ -282,7 +285,7 @@ async fn fill(
     let (ready, effort) = (place.out(), Effort::begin());
     let laid = (Arc::clone(&source), derived.layout(registry));
     let done = place.write(laid, derived.recipe.digest().to_string(), pulse).await?;
-    let record = provenance::record(registry, &derived.recipe, (&*source, &done), &effort).await?;
+    let record = provenance::record(registry, &derived, (&*source, &done), &effort).await?;
     for (name, text) in derived.texts(&*source) {
         durable(&ready.join(name), |file| file.write_all(text.as_bytes()))?;
     }

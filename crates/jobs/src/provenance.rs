@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use analysis::recipe::{Pinned, Recipe};
+use analysis::recipe::Pinned;
 use domain::{Digest, Used};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use weights::{Checkpointed, TensorSource};
 
-use crate::{Error, Registry};
+use crate::{Derived, Error, Registry, licences};
 
 /// What a product takes, from its start on.
 pub(crate) struct Effort {
@@ -39,11 +39,14 @@ impl Effort {
 /// The record of a model that `source` was written as. All but `run` is the same whenever and wherever it is made.
 pub(crate) async fn record(
     registry: &Registry,
-    recipe: &Recipe,
+    derived: &Derived,
     (source, done): (&dyn TensorSource, &Checkpointed),
     effort: &Effort,
 ) -> Result<Value, Error> {
+    let recipe = &derived.recipe;
     let canonical = recipe.canonical();
+    let mut warnings = source.cautions();
+    warnings.extend(licences::caution(&derived.inputs));
     let mut inputs = Vec::new();
     for (role, pinned) in recipe.inputs() {
         inputs.push(input(registry, role, pinned).await?);
@@ -73,7 +76,7 @@ pub(crate) async fn record(
         "inputs": inputs,
         "output": { "root": root(names.zip(done.digests.iter().copied())), "bytes": bytes },
         "tensors": tensors,
-        "warnings": source.cautions(),
+        "warnings": warnings,
         "run": effort.told(done.kept, &registry.devices.told()),
     }))
 }

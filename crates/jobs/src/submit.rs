@@ -6,7 +6,7 @@ use analysis::{
     merge::{MergeConfig, MergeSource, Stage},
     recipe::{Pinned, Recipe},
 };
-use domain::{Act, Digest, Item, RepoId};
+use domain::{Act, Class, Digest, Fault as _, Item, RepoId};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
@@ -115,20 +115,10 @@ where
     if let Some(known) = registry.store.known(&job).await? {
         return Ok(known);
     }
-    wanted.output.as_ref().map_or(Ok(()), not_reserved)?;
-    if let Some(output) = &wanted.output {
-        registry.store.may(Act::Write, output.as_str()).await?;
-    }
-    let pins = plan().await?;
+    let pins = with_output(registry, wanted.output.as_ref(), plan).await?;
     if let (Some(output), true) = (&wanted.output, registry.store.met_private()) {
         // The result is private too, and somebody must be able to see it.
         registry.store.may(Act::Close, output.as_str()).await?;
-    }
-    if let Some(output) = &wanted.output
-        && let Some(row) = registry.store.model_by_id(output.as_str()).await?
-        && row.has_weights
-    {
-        return Err(Error::OutputExists(row.name));
     }
     if let Some(fields) = job.payload.as_object_mut() {
         fields.insert(PINS.to_owned(), json!(pins));
@@ -136,6 +126,41 @@ where
     let (job, _) = registry.store.enqueue(job, registry.limits.queued_jobs).await?;
     registry.queued.notify_one();
     Ok(job)
+}
+
+/// What `plan` finds, if a job may make a model of the name `output` too, where one is given. A name that is taken is told among the faults
+/// of what is planned.
+///
+/// # Errors
+/// What is wrong with the plan; [`Error::ReservedName`], [`Error::OutputExists`], [`store::Error::OutputQueued`], or
+/// that the viewer may not write there.
+pub async fn with_output<P, T>(registry: &Registry, output: Option<&RepoId>, plan: P) -> Result<T, Error>
+where
+    P: AsyncFnOnce() -> Result<T, Error>,
+{
+    let Some(output) = output else { return plan().await };
+    not_reserved(output)?;
+    registry.store.may(Act::Write, output.as_str()).await?;
+    match (plan().await, free(registry, output).await) {
+        (planned, Ok(())) => planned,
+        (Ok(_), Err(taken)) => Err(taken),
+        (Err(Error::Analysis(analysis::Error::Faults(mut faults))), Err(taken))
+            if taken.class() == Class::Conflict =>
+        {
+            faults.push(Item { pointer: "/output".to_owned(), message: taken.to_string() });
+            Err(analysis::Error::Faults(faults).into())
+        }
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// Refuses a name that a model has, by its metadata alone too, or that a job will give. One that is known only because
+/// others name it is free.
+async fn free(registry: &Registry, output: &RepoId) -> Result<(), Error> {
+    if let Some(row) = registry.store.model_by_id(output.as_str()).await?.filter(|row| !row.ghost) {
+        return Err(Error::OutputExists(row.name));
+    }
+    Ok(registry.store.awaited(&output.key()).await?)
 }
 
 /// What the operands were when the job was queued: a revision published meanwhile does not change the result.

@@ -70,6 +70,7 @@ pub async fn plan_transplant(
         id: wanted.output.clone(),
         relation: Relation::Transfer,
         parents: vec![recipient.clone(), donor.clone()],
+        inputs: vec![recipient.clone(), donor.clone()],
         heir,
         recipe: Recipe::TransplantTokenizer { recipient: pin(&recipient), donor: pin(&donor), options },
         recipe_file: None,

@@ -21,7 +21,7 @@ impl<F: Fault> From<F> for Failure {
         Self {
             code: fault.code().to_owned(),
             class: fault.class(),
-            message: fault.to_string(),
+            message: fault.headline(),
             items: fault.items(),
         }
     }
@@ -42,7 +42,8 @@ pub fn report(failure: &Failure, form: Form) -> ExitCode {
         eprintln!("{}", json!({ "code": failure.code, "detail": failure.message, "errors": errors }));
     } else {
         eprintln!("error[{}]: {}", failure.code, failure.message);
-        for item in &failure.items {
+        // One fault is the message itself.
+        for item in failure.items.iter().filter(|_| failure.items.len() > 1) {
             eprintln!("  {}: {}", item.pointer, item.message);
         }
     }

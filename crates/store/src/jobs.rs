@@ -12,6 +12,9 @@ use crate::{
     sql::{self, Params},
 };
 
+/// What a job may be, in the order of its life.
+pub const JOB_STATES: [&str; 5] = ["queued", "running", "succeeded", "failed", "cancelled"];
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobRow {
@@ -38,6 +41,8 @@ pub struct JobRow {
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub cancel_requested: bool,
+    /// Unix seconds until which the present worker has it; moved with every sign of life.
+    pub lease_until: Option<i64>,
 }
 
 impl JobRow {
@@ -69,7 +74,8 @@ pub const PINS: &str = "pins";
 
 /// Columns of a [`JobRow`].
 pub const COLUMNS: &str = "id, kind, state, payload, result, error_code, error_message, step, done, total, \
-    rate, attempts, fence, idempotency_key, created_at, started_at, finished_at, cancel_requested";
+    rate, attempts, fence, idempotency_key, created_at, started_at, finished_at, cancel_requested, \
+    lease_until";
 
 /// Reads a row of [`COLUMNS`].
 pub fn job(row: &QueryResult) -> Result<JobRow> {
@@ -92,6 +98,7 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
         started_at: get(row, "started_at")?,
         finished_at: get(row, "finished_at")?,
         cancel_requested: get(row, "cancel_requested")?,
+        lease_until: get(row, "lease_until")?,
     })
 }
 
@@ -142,6 +149,22 @@ impl Store {
         match self.known(&new).await? {
             Some(known) => Ok((known, false)),
             None => Err(Error::QueueFull { most }),
+        }
+    }
+
+    /// Whether the name of a result is still to be had.
+    ///
+    /// # Errors
+    /// [`Error::OutputQueued`] when a job that is not done has this output.
+    pub async fn awaited(&self, output: &str) -> Result<()> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT id FROM jobs WHERE output = {} AND state IN ('queued', 'running')",
+            params.add(sql::text(output))
+        );
+        match sql::one(self.db(), &sql, params).await? {
+            Some(_) => Err(Error::OutputQueued(output.to_owned())),
+            None => Ok(()),
         }
     }
 

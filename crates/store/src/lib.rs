@@ -63,7 +63,7 @@ pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
 pub use error::{Error, Result};
 pub use grants::{GrantRow, GrantState, Openness};
 pub use joblog::LogLine;
-pub use jobs::{JobRow, NewJob, PINS};
+pub use jobs::{JOB_STATES, JobRow, NewJob, PINS};
 pub use models::ModelRow;
 pub use pins::Holder;
 pub use queue::{Beat, JobProgress};

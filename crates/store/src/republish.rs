@@ -34,6 +34,13 @@ pub async fn earlier(tx: &DatabaseTransaction, key: &str) -> Result<Option<Earli
     }))
 }
 
+/// Whether something is known of the model of this key besides that others name it.
+pub async fn known(tx: &DatabaseTransaction, key: &str) -> Result<bool> {
+    let mut params = Params::default();
+    let sql = format!("SELECT id FROM models WHERE key = {} AND NOT ghost", params.add(key));
+    Ok(sql::one(tx, &sql, params).await?.is_some())
+}
+
 /// Forgets what an earlier revision's files said, so that the new ones can take it back: a corrected card
 /// must not leave its old parent or licence behind. What only the Hub knows stays.
 pub async fn forget(tx: &DatabaseTransaction, model: i64) -> Result<()> {

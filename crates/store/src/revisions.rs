@@ -15,7 +15,7 @@ use crate::{
     connect::bump,
     models::ids_of,
     queue,
-    republish::{earlier, forget},
+    republish::{earlier, forget, known},
     rows::{get, json, maybe_json, parsed, signed, to_json, unsigned},
     signatures::{self, SignatureRow},
     sketches::{self, SketchRow},
@@ -104,7 +104,7 @@ impl Store {
     /// # Errors
     /// [`Error::LeaseLost`] when the job was handed on, [`Error::Cancelled`], [`Error::BlobMissing`] when a
     /// file's bytes are not stored, [`Error::OutputTaken`] when a job would replace weights that another recipe
-    /// or nobody's recipe made; nothing is published then.
+    /// or nobody's recipe made, or the record of a model without files; nothing is published then.
     pub async fn publish(&self, publish: Publish) -> Result<ModelRow> {
         self.publish_commit(publish).await.map(|(row, _)| row)
     }
@@ -130,10 +130,13 @@ impl Store {
         let current = publish.commit.branch == MAIN;
         if let Some(earlier) = earlier(&tx, &key).await?.filter(|_| current) {
             let own = publish.recipe.as_ref().map(|(digest, _)| *digest);
-            if publish.fence.is_some() && earlier.has_weights && earlier.recipe != own {
+            let made = own.is_some();
+            if publish.fence.is_some() && (made || earlier.has_weights) && earlier.recipe != own {
                 return Err(Error::OutputTaken(key));
             }
             forget(&tx, earlier.model).await?;
+        } else if current && publish.fence.is_some() && publish.recipe.is_some() && known(&tx, &key).await? {
+            return Err(Error::OutputTaken(key));
         }
         let mut touched = Vec::new();
         if current {

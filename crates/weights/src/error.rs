@@ -47,6 +47,9 @@ pub enum Error {
     /// No tensor has this position.
     #[error("there is no tensor at position {index}; the checkpoint has {count}")]
     NoTensor { index: usize, count: usize },
+    /// Computed values do not fit their number format.
+    #[error("{count} values of tensor `{tensor}` leave the range of {dtype}; {advice}")]
+    Overflow { tensor: String, count: u64, dtype: kernels::Dtype, advice: String },
     /// An adapter cannot be applied to its base; every reason at once.
     #[error("the adapter cannot be applied to this base: {}", list(.0))]
     Adapter(Vec<Item>),
@@ -106,6 +109,7 @@ impl Fault for Error {
             Self::Quantised { .. } => "quantised_layout",
             Self::Foreign { .. } => "weights_format",
             Self::OutOfRange { .. } | Self::NoTensor { .. } => "out_of_range",
+            Self::Overflow { .. } => "values_too_large",
             Self::Adapter(_) => "adapter_mismatch",
             Self::Stopped => "stopped",
         }
@@ -119,7 +123,9 @@ impl Fault for Error {
             Self::Io(source) if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
             Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => Class::Invalid,
             Self::Io(_) | Self::OutOfRange { .. } | Self::NoTensor { .. } => Class::Internal,
-            Self::Malformed { .. } | Self::NotPlain { .. } | Self::Adapter(_) => Class::Invalid,
+            Self::Malformed { .. } | Self::NotPlain { .. } | Self::Overflow { .. } | Self::Adapter(_) => {
+                Class::Invalid
+            }
             Self::TooLarge { .. } | Self::TooManyFiles { .. } => Class::TooLarge,
             Self::UnsupportedDtype { .. } | Self::Quantised { .. } | Self::Foreign { .. } => {
                 Class::Unsupported
@@ -136,5 +142,9 @@ impl Fault for Error {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn subject(&self) -> &'static str {
+        "the adapter"
     }
 }

@@ -32,6 +32,7 @@ async fn merge(run: Run) -> Result<Value, Error> {
         id: payload.output,
         relation: Relation::Merge,
         parents: plan.parents(),
+        inputs: plan.inputs.values().cloned().collect(),
         heir: plan.heir.clone(),
         recipe: plan.recipe.clone(),
         recipe_file: Some(("mergekit_config.yml".to_owned(), payload.yaml)),

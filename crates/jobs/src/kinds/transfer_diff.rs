@@ -37,6 +37,7 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         id: payload.output.clone(),
         relation: Relation::Transfer,
         parents: vec![plan.target.clone(), plan.tuned.clone()],
+        inputs: vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()],
         heir: plan.heir(),
         recipe: plan.recipe.clone(),
         recipe_file: None,

@@ -74,6 +74,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         id: id_for(target.register.as_deref(), &out)?,
         relation: Relation::Merge,
         parents: plan.operands.clone(),
+        inputs: plan.inputs.values().cloned().collect(),
         heir: plan.heir.clone(),
         recipe: plan.recipe.clone(),
         recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),

@@ -67,6 +67,7 @@ pub async fn run(
         id,
         relation: Relation::Transfer,
         parents: vec![plan.target.clone(), plan.tuned.clone()],
+        inputs: vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()],
         heir: plan.heir(),
         recipe: plan.recipe.clone(),
         recipe_file: None,

@@ -209,12 +209,13 @@ impl Source for Site {
 
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {
         let page = self.registry.store.jobs(cursor, self.registry.limits.page, None).await?;
-        Ok((page.items.iter().map(jobs_view::row).collect(), page.next))
+        let row = |job| jobs_view::row(&jobs::paced(&self.registry, job));
+        Ok((page.items.into_iter().map(row).collect(), page.next))
     }
 
     async fn job(&self, id: &str) -> Result<Option<JobPage>> {
         match self.registry.store.job(id).await? {
-            Some(job) => jobs_view::whole(&self.registry, &job).await.map(Some),
+            Some(job) => jobs_view::whole(&self.registry, &jobs::paced(&self.registry, job)).await.map(Some),
             None => Ok(None),
         }
     }

@@ -1,0 +1,101 @@
+//! The name of what a job makes: when it may be taken, and how a dry run tells of it.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Place;
+
+const SOUP: &str = "merge_method: linear\nmodels: [{model: o/a}, {model: o/b}]\nparameters: {weight: 1}\n";
+
+async fn place() -> Place {
+    let place = Place::new().await;
+    place.ingest("o/a", (1.0, "mit")).await;
+    place.ingest("o/b", (2.0, "mit")).await;
+    place.know("o/known", "apache-2.0").await;
+    place
+}
+
+/// Every request that makes a model, by its address.
+fn requests(output: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("/api/v1/merges", json!({ "config": SOUP, "output": output })),
+        (
+            "/api/v1/transfers",
+            json!({ "source_base": "o/a", "source_tuned": "o/b", "target_base": "o/a", "output": output }),
+        ),
+        ("/api/v1/adapters/extract", json!({ "base": "o/a", "tuned": "o/b", "output": output })),
+    ]
+}
+
+#[actix_web::test]
+async fn no_job_takes_over_a_model_that_is_known_by_its_metadata_only() {
+    let place = place().await;
+
+    for (address, body) in requests("o/known") {
+        let answer = place.post(address, body).await;
+
+        assert!(answer.is_problem(409, "output_exists"), "{address}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_name_that_only_others_name_may_be_given_to_a_result() {
+    let place = place().await;
+    let claim = "---\nbase_model: o/ghost\n---\n";
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::write(folder.path().join("README.md"), claim).unwrap();
+    let id = domain::RepoId::parse("o/child").unwrap();
+    jobs::ingest_folder(&place.registry, folder.path(), &id, &|_, _| {}).await.unwrap();
+
+    let answer = place.merge(SOUP, "o/ghost").await;
+
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+#[actix_web::test]
+async fn a_dry_run_tells_of_a_name_that_is_taken_awaited_or_reserved() {
+    let place = place().await;
+    assert_eq!(place.merge(SOUP, "o/queued").await.status, 202);
+
+    for (output, status, code) in [
+        ("o/known", 409, "output_exists"),
+        ("o/a", 409, "output_exists"),
+        ("o/queued", 409, "output_exists"),
+        ("api/v1", 422, "reserved_name"),
+    ] {
+        for (address, body) in requests(output).into_iter().take(2) {
+            let answer = place.post(&format!("{address}?dry_run=true"), body).await;
+
+            assert!(answer.is_problem(status, code), "{address} {output}: {answer:?}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_dry_run_lists_a_taken_name_with_the_faults_of_the_recipe() {
+    let place = place().await;
+    let body = json!({ "config": SOUP.replace("o/b", "no/where"), "output": "o/a" });
+
+    let answer = place.post("/api/v1/merges?dry_run=true", body).await;
+
+    assert!(answer.is_problem(422, "invalid_recipe"), "{answer:?}");
+    assert!(answer.pointers().contains(&"/output"), "{answer:?}");
+    assert!(answer.body.to_string().contains("no/where"), "{answer:?}");
+}
+
+#[actix_web::test]
+async fn only_a_dry_run_may_leave_the_name_of_the_result_out() {
+    let place = place().await;
+
+    for (address, mut body) in requests("o/new").into_iter().take(2) {
+        body.as_object_mut().unwrap().remove("output");
+        let dry = place.post(&format!("{address}?dry_run=true"), body.clone()).await;
+        let real = place.post(address, body).await;
+
+        assert_eq!(dry.status, 200, "{address}: {dry:?}");
+        assert!(real.is_problem(400, "bad_request"), "{address}: {real:?}");
+        assert_eq!(real.pointers(), ["/output"]);
+    }
+}

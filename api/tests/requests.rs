@@ -1,0 +1,114 @@
+//! Requests that cannot be read: each refused as a problem that names what is at fault.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use actix_web::test::TestRequest;
+use domain::Limits;
+use serde_json::json;
+use support::Place;
+
+#[actix_web::test]
+async fn a_body_is_refused_with_every_fault_of_its_fields() {
+    let place = Place::new().await;
+    for (address, body, pointers) in [
+        ("/api/v1/merges", json!({}), vec!["/config", "/output"]),
+        ("/api/v1/merges?dry_run=true", json!({}), vec!["/config"]),
+        ("/api/v1/merges", json!({ "confg": "", "output": 3 }), vec!["/confg", "/output", "/config"]),
+        ("/api/v1/transfers", json!({}), vec!["/output", "/source_base", "/source_tuned", "/target_base"]),
+        ("/api/v1/diffs", json!({ "tuned": "a", "base": "b", "rank": -1.5 }), vec!["/rank"]),
+        ("/api/v1/tokens", json!({ "read_only": "yes" }), vec!["/read_only"]),
+    ] {
+        let answer = place.post(address, body).await;
+
+        assert!(answer.is_problem(400, "bad_request"), "{address}: {answer:?}");
+        assert_eq!(answer.pointers(), pointers, "{address}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_no_object_is_refused_without_words_of_the_library() {
+    let place = Place::new().await;
+    for text in ["[]", "3", "", "{\"config\": ", "nonsense"] {
+        let request = TestRequest::post().uri("/api/v1/merges");
+        let request = request.insert_header(("content-type", "application/json")).set_payload(text);
+
+        let answer = place.send(request).await;
+
+        assert!(answer.is_problem(400, "bad_request"), "{text}: {answer:?}");
+        let said = answer.body["detail"].as_str().unwrap();
+        assert!(!["deserialize", "struct", "NewMerge"].iter().any(|word| said.contains(word)), "{said}");
+    }
+}
+
+#[actix_web::test]
+async fn a_field_that_is_given_twice_is_a_fault() {
+    let place = Place::new().await;
+    let request = TestRequest::post().uri("/api/v1/merges");
+    let text = "{\"config\": \"a\", \"config\": \"b\", \"output\": \"o/n\"}";
+    let request = request.insert_header(("content-type", "application/json")).set_payload(text);
+
+    let answer = place.send(request).await;
+
+    assert_eq!((answer.status.as_u16(), answer.pointers()), (400, vec!["/config"]), "{answer:?}");
+}
+
+#[actix_web::test]
+async fn an_address_with_a_word_for_a_number_does_not_exist() {
+    let place = Place::new().await;
+    let merge = TestRequest::post().uri("/api/v1/searches/one/candidates/x/merge");
+    let token = TestRequest::delete().uri("/api/v1/tokens/nope");
+
+    for request in [merge, token] {
+        let answer = place.send(request).await;
+
+        assert!(answer.is_problem(404, "not_found"), "{answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_question_longer_than_a_body_may_be_is_a_problem() {
+    let place = Place::with(Limits { body_bytes: 100, ..Limits::default() }).await;
+    let request = TestRequest::post().uri("/api/v1/sparql");
+    let request = request.insert_header(("content-type", "application/sparql-query"));
+
+    let answer = place.send(request.set_payload("#".repeat(101))).await;
+
+    assert!(answer.is_problem(413, "body_too_large"), "{answer:?}");
+}
+
+#[actix_web::test]
+async fn a_parameter_that_cannot_be_read_is_named_with_what_it_may_be() {
+    let place = Place::new().await;
+    place.know("o/a", "mit").await;
+    for (address, hints) in [
+        ("/api/v1/jobs?state=zork", ["zork", "queued, running, succeeded, failed, cancelled"]),
+        ("/api/v1/jobs?limit=many", ["`limit=many`", "whole number"]),
+        ("/api/v1/kinship?of=o/a&of=o/b&format=xml", ["`format`", "json or csv"]),
+        ("/api/v1/models/o/a/lineage?up=1&down=-1", ["`down=-1`", "whole number"]),
+        ("/api/v1/models/o/a/lineage?sideways=1", ["sideways", "expected one of"]),
+    ] {
+        let answer = place.get(address).await;
+
+        assert!(answer.is_problem(400, "bad_request"), "{address}: {answer:?}");
+        let said = answer.body["detail"].as_str().unwrap();
+        assert!(hints.iter().all(|hint| said.contains(hint)), "{address}: {said}");
+    }
+}
+
+#[actix_web::test]
+async fn several_faults_are_counted_in_the_detail_and_spelled_out_in_the_list() {
+    let place = Place::new().await;
+    let three = "merge_method: linear\nmodles: []\nseed: -1\ndtype: int8\nmodels: [{model: o/a, parameters: {weight: 1}}]\n";
+    let one = three.replace("seed: -1\ndtype: int8\n", "");
+
+    let (three, one) = (place.merge(three, "o/n").await, place.merge(&one, "o/n").await);
+
+    let detail = |answer: &support::Answer| answer.body["detail"].as_str().unwrap().to_owned();
+    let faults = three.pointers().len();
+    assert!(faults >= 3, "{three:?}");
+    assert_eq!(detail(&three), format!("the recipe has {faults} faults"));
+    assert_eq!(three.body["error"], three.body["detail"]);
+    assert!(one.pointers().len() > 1 || detail(&one).contains("models"), "{one:?}");
+}
