@@ -67,6 +67,7 @@ pub async fn check(registry: &Registry, form: &TransferForm) -> Result<TransferC
         ),
         ("Weights that it fits", format!("{share:.1} % of {}", Count(all))),
         ("Gap of the bases, relative", number(report.model.relative_gap)),
+        ("Size of the change, relative", number(report.model.relative_delta)),
         ("Cosine of change and gap", number(report.model.cosine)),
         ("Norm of the change / of the gap", number(report.model.delta_to_gap)),
         ("Neurons in place", number(report.neurons.share)),
