@@ -32,8 +32,6 @@ impl MergePlan {
     pub fn forecast(&self, copies: u64) -> Forecast {
         let tensors = self.source.tensors();
         let bytes: u64 = tensors.iter().map(TensorInfo::bytes).sum();
-        let mut warnings = self.warnings.clone();
-        warnings.extend(self.licences());
         Forecast {
             method: self.method.clone(),
             recipe_digest: self.recipe.digest(),
@@ -43,8 +41,13 @@ impl MergePlan {
             memory_bytes: self.memory(),
             disk_bytes: bytes.saturating_mul(copies),
             faults: Vec::new(),
-            warnings,
+            warnings: self.cautions(),
         }
+    }
+
+    /// What the recipe probably does not mean, and what its models ask to be minded.
+    pub fn cautions(&self) -> Vec<Item> {
+        self.warnings.iter().cloned().chain(self.licences()).collect()
     }
 
     /// Models under different licences: the result has to keep to all of them.

@@ -95,6 +95,7 @@ pub use people::{
     NewToken, Standing, account_name, accounts, add_account, ask_access, create_token, decide_access,
     members, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member, standing,
 };
+pub use provenance::provenance_in;
 pub use pull::{Pulled, Pulls, pull};
 pub use push::{Change, Push, card_notes, create_repository, push};
 pub use recover::recover;
