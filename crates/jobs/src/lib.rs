@@ -105,8 +105,8 @@ pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
 pub use retry::{can_retry, retry};
 pub use revisions::{RevisionDiff, compare_revisions};
 pub use searches::{
-    Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
-    tell,
+    Ending, Pending, SearchReport, create_search, create_search_from, end_search, merge_candidate,
+    search_report, tell,
 };
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
