@@ -33,6 +33,20 @@ impl Pinned {
             None => self.digest.clone(),
         }
     }
+
+    /// The model's own name, without a revision: of `base+adapter` that of the adapter.
+    pub fn name(&self) -> &str {
+        let pair = self.base.as_deref().zip(self.id.split_once('+'));
+        match pair {
+            Some((base, (first, own))) if first == base.id || bare(first) == base.id => bare(own),
+            _ => &self.id,
+        }
+    }
+}
+
+/// The name of a model without its revision.
+fn bare(name: &str) -> &str {
+    name.split('@').next().unwrap_or(name)
 }
 
 /// How a model is computed from others.
@@ -123,6 +137,22 @@ pub(crate) fn sorted(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_adapter_is_called_by_its_own_name_and_a_folder_by_all_of_its_path() {
+        let pin = |id: &str, base: Option<&str>| Pinned {
+            id: id.to_owned(),
+            digest: String::new(),
+            base: base.map(|id| {
+                Box::new(Pinned { id: id.to_owned(), digest: String::new(), base: None, recipe: None })
+            }),
+            recipe: None,
+        };
+
+        assert_eq!(pin("o/base@sha256:12+o/low@sha256:34", Some("o/base")).name(), "o/low");
+        assert_eq!(pin("/models/a+b/low", Some("o/base")).name(), "/models/a+b/low");
+        assert_eq!(pin("o/base", None).name(), "o/base");
+    }
 
     #[test]
     fn the_digest_depends_on_content_and_not_on_key_order() {

@@ -213,6 +213,15 @@ async fn the_command_line_asks_and_tells_as_rest_does() -> Result<()> {
     ensure!(asked == search["pending"], "{asked} {said}");
     let (code, _, said) = run(&format!("search tell {id} 1=NaN"))?;
     ensure!(code == Some(1) && said.contains("invalid_search"), "{code:?} {said}");
+    let (code, _, said) = run(&format!("search tell {id} 99=1 1=0.4 98=2"))?;
+    ensure!(code == Some(3) && said.contains("no candidate 99, 98"), "{code:?} {said}");
+    let wrong =
+        "stratgy: greedy\nmethod: linear\nmodels: [nobody/one, nobody/two, nobody/one]\nk: 0\nbudget: -3\n";
+    fs_err::write(site.server.data().join("wrong.yml"), wrong)?;
+    let (code, _, said) = run("search new wrong.yml")?;
+    let faults =
+        ["mean `strategy`", "/budget", "/k", "`nobody/one` is listed twice", "`nobody/two`", "/base"];
+    ensure!(code == Some(1) && faults.iter().all(|fault| said.contains(fault)), "{code:?} {said}");
     let (code, told, said) = run(&format!("search tell {id} 1=0.5 2=-0.4 3=0.1"))?;
     ensure!(code == Some(0) && told["generation"] == 1, "{said} {told}");
 

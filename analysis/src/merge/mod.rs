@@ -64,6 +64,7 @@ pub use tokenizer::{TokenRule, TokenSource, TokenizerChoice};
 pub use vocabulary::{Aligned, Tokens, align, is_table, table_rows};
 
 pub(crate) use check::tied;
+pub(crate) use keys::unknown as unknown_word;
 pub(crate) use layout::{layer_count, position};
 pub(crate) use spec::{Combine, Method, Operands, Params};
 

@@ -10,6 +10,7 @@ mod eigen;
 mod evolution;
 mod greedy;
 mod normal;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 pub use config::{Better, SearchConfig, SearchMethod, Strategy};
 use evolution::Evolution;
 use greedy::Greedy;
+pub use read::Draft;
 
 use crate::TensorSource;
 

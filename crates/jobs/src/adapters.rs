@@ -123,6 +123,7 @@ pub async fn extract(
         summary,
         dtype: None,
         adapter: Some(Value::Object(config)),
+        warnings: Vec::new(),
     };
     let source = opened(made.plan, &scratch)?;
     Ok(Adapter { derived, source, report, _scratch: scratch })
@@ -160,6 +161,7 @@ pub async fn plan_bake(
         summary: format!("`{} + {} × {}`, the adapter baked in.", base.label, wanted.scale, adapter.label),
         dtype: None,
         adapter: None,
+        warnings: Vec::new(),
     };
     Ok(BakePlan { derived, source, inputs: [base, adapter] })
 }
@@ -211,6 +213,7 @@ pub async fn plan_stored_transfer(
         summary,
         dtype: None,
         adapter: None,
+        warnings: Vec::new(),
     };
     Ok(BakePlan { derived, source: Arc::new(source), inputs: [base, diff] })
 }

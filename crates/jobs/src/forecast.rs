@@ -30,8 +30,6 @@ impl MergePlan {
     pub fn forecast(&self, copies: u64) -> Forecast {
         let tensors = self.source.tensors();
         let bytes: u64 = tensors.iter().map(TensorInfo::bytes).sum();
-        let mut warnings = self.warnings.clone();
-        warnings.extend(licences::caution(self.inputs.values()));
         Forecast {
             method: self.method.clone(),
             recipe_digest: self.recipe.digest(),
@@ -41,7 +39,12 @@ impl MergePlan {
             memory_bytes: self.memory(),
             disk_bytes: bytes.saturating_mul(copies),
             faults: Vec::new(),
-            warnings,
+            warnings: self.cautions(),
         }
+    }
+
+    /// What the recipe probably does not mean, and what its models ask to be minded.
+    pub fn cautions(&self) -> Vec<Item> {
+        self.warnings.iter().cloned().chain(licences::caution(self.inputs.values())).collect()
     }
 }

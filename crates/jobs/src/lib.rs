@@ -97,6 +97,7 @@ pub use people::{
     NewToken, Standing, account_name, accounts, add_account, ask_access, create_token, decide_access,
     members, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member, standing,
 };
+pub use provenance::provenance_in;
 pub use pull::{Pulled, Pulls, pull};
 pub use push::{Change, Push, card_notes, create_repository, push};
 pub use recover::recover;
@@ -106,8 +107,8 @@ pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
 pub use retry::{can_retry, retry};
 pub use revisions::{RevisionDiff, compare_revisions};
 pub use searches::{
-    Ending, Pending, SearchReport, create_search, end_search, merge_candidate, read_search, search_report,
-    tell,
+    Ending, Pending, SearchReport, create_search, create_search_from, end_search, merge_candidate,
+    search_report, tell,
 };
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};

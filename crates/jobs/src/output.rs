@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::Path, sync::Arc};
 
 use analysis::recipe::Recipe;
-use domain::{Claim, EdgeStatus, Evidence, Relation, RelativePath, RepoId, Source};
+use domain::{Claim, EdgeStatus, Evidence, Item, Relation, RelativePath, RepoId, Source};
 use futures::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -37,6 +37,8 @@ pub struct Derived {
     pub dtype: Option<String>,
     /// adapter_config.json of a result that is an adapter; it takes the place of the heir's config.json.
     pub adapter: Option<Value>,
+    /// What the recipe probably does not mean, told before a weight is read.
+    pub warnings: Vec<Item>,
 }
 
 /// The card's YAML; written by a serialiser, since licence and names come from other people's cards.
@@ -45,6 +47,7 @@ struct FrontMatter<'a> {
     library_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     license: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     base_model: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base_model_relation: Option<&'a str>,
@@ -52,24 +55,55 @@ struct FrontMatter<'a> {
     tags: Vec<&'a str>,
 }
 
-/// The id of a model of the Hub without what marks it as one.
-fn bare(label: &str) -> &str {
-    label.strip_prefix(remote::PREFIX).unwrap_or(label)
+/// The ids of a model and of what it is applied to, the latter first; a folder has none.
+fn ids(operand: &Operand) -> Vec<&str> {
+    let mut ids = operand.base.as_deref().map(ids).unwrap_or_default();
+    ids.extend(operand.id.as_ref().map(RepoId::as_str));
+    ids
+}
+
+/// A model as a card names it: a folder without the path to it, which tells others nothing.
+fn shown(id: &str) -> String {
+    let known = id.starts_with(remote::PREFIX) || RepoId::parse(id).is_ok();
+    let name = Path::new(id).file_name().filter(|_| !known).map(|name| name.to_string_lossy());
+    name.unwrap_or_else(|| id.into()).replace('`', "'")
 }
 
 impl Derived {
-    /// README.md of the result: Hub front matter, then how it was made.
-    pub fn card(&self) -> String {
-        let merge = self.relation == Relation::Merge;
+    /// The ids that the card names: without folders of this machine, an adapter and its base as two.
+    fn named(&self) -> Vec<&str> {
         // An adapter names what it is applied to, and nothing else.
-        let named = if self.adapter.is_some() { 1 } else { self.parents.len() };
+        let most = if self.adapter.is_some() { 1 } else { self.parents.len() };
+        // What task vectors are added to is in the result as well.
+        let base = (self.relation == Relation::Merge).then_some(&self.heir);
+        let mut named = Vec::new();
+        for id in base.into_iter().chain(self.parents.iter().take(most)).flat_map(ids) {
+            if !named.contains(&id) {
+                named.push(id);
+            }
+        }
+        named
+    }
+
+    /// The relation in the words of the Hub, which has none for a transfer.
+    fn hub_relation(&self, named: &[&str]) -> Option<&'static str> {
+        let relation = match self.relation {
+            Relation::Transfer if named.len() > 1 => Relation::Merge,
+            Relation::Transfer => Relation::Finetune,
+            other => other,
+        };
+        (!named.is_empty()).then(|| relation.as_str())
+    }
+
+    /// README.md of the result: Hub front matter, then how it was made.
+    fn card(&self, record: &Value) -> String {
+        let merge = self.relation == Relation::Merge;
+        let base_model = self.named();
         let front = FrontMatter {
             library_name: if self.adapter.is_some() { "peft" } else { "transformers" },
             license: licences::stated(&self.heir, &self.inputs),
-            base_model: self.parents.iter().take(named).map(|parent| bare(&parent.label)).collect(),
-            base_model_relation: [Relation::Merge, Relation::Adapter]
-                .contains(&self.relation)
-                .then(|| self.relation.as_str()),
+            base_model_relation: self.hub_relation(&base_model),
+            base_model,
             tags: if merge { vec!["merge", "mergekit"] } else { Vec::new() },
         };
         // Strings and lists of strings always serialise.
@@ -80,12 +114,35 @@ impl Derived {
             card.push_str(&format!("```yaml\n{}\n```\n\n", text.trim_end()));
         }
         card.push_str(&format!("Recipe digest: `{}`\n", self.recipe.digest()));
+        if let Some(seed) = record["seed"].as_u64() {
+            card.push_str(&format!("Seed: `{seed}`\n"));
+        }
+        if let Some(root) = record["output"]["root"].as_str() {
+            card.push_str(&format!("Merkle root of the tensors: `{root}`\n"));
+        }
+        card.push_str("\nMade of:\n\n");
+        for (_, pinned) in self.recipe.inputs() {
+            let mut part = Some(pinned);
+            while let Some(pinned) = part {
+                card.push_str(&format!("- `{}`, `{}`\n", shown(pinned.name()), pinned.digest));
+                part = pinned.base.as_deref();
+            }
+        }
         card
     }
 
     /// config.json of the result, whose tensors are those of `source`.
     pub fn config(&self, source: &dyn TensorSource) -> Option<Value> {
         Some(fitted(self.heir.config.clone()?, self.dtype.as_deref(), source))
+    }
+
+    /// Everything that the recipe probably does not mean, each told once.
+    pub fn cautions(&self, source: &dyn TensorSource) -> Vec<Item> {
+        let mut told = self.warnings.clone();
+        let more = source.cautions().into_iter().chain(licences::caution(&self.inputs));
+        let more: Vec<Item> = more.filter(|item| !told.contains(item)).collect();
+        told.extend(more);
+        told
     }
 
     /// How the weights are laid out in files; an adapter is always one.
@@ -96,14 +153,16 @@ impl Derived {
         }
     }
 
-    fn texts(&self, source: &dyn TensorSource) -> Vec<(String, String)> {
-        let mut texts = vec![("README.md".to_owned(), self.card())];
+    /// The documents beside the weights, by file name; `record` is how they came about.
+    fn texts(&self, source: &dyn TensorSource, record: &Value) -> Vec<(String, String)> {
+        let mut texts = vec![("README.md".to_owned(), self.card(record))];
         let config = match &self.adapter {
             Some(adapter) => Some((adapter::CONFIG, adapter.clone())),
             None => self.config(source).map(|config| ("config.json", config)),
         };
         texts.extend(config.map(|(name, config)| (name.to_owned(), format!("{config:#}\n"))));
         texts.push(("stemma_recipe.json".to_owned(), format!("{:#}\n", self.recipe.canonical())));
+        texts.push((provenance::FILE.to_owned(), format!("{:#}\n", provenance::lasting(record))));
         texts.extend(self.recipe_file.clone());
         texts
     }
@@ -191,7 +250,7 @@ pub async fn publish_derived(
     let sizes = names.iter().map(|name| Ok(fs_err::metadata(out.join(name))?.len()));
     run.pulse.begin("publishing", sizes.sum::<std::io::Result<u64>>()?);
     let mut gathered = Gathered::new();
-    let texts = derived.texts(&*source);
+    let texts = derived.texts(&*source, &record);
     if let Err(error) = gather(run, (&derived, texts), (&out, &names), &mut gathered).await {
         gathered.discard(registry).await;
         return Err(error);
@@ -286,7 +345,7 @@ async fn fill(
     let laid = (Arc::clone(&source), derived.layout(registry));
     let done = place.write(laid, derived.recipe.digest().to_string(), pulse).await?;
     let record = provenance::record(registry, &derived, (&*source, &done), &effort).await?;
-    for (name, text) in derived.texts(&*source) {
+    for (name, text) in derived.texts(&*source, &record) {
         durable(&ready.join(name), |file| file.write_all(text.as_bytes()))?;
     }
     for Companion { path, from } in &derived.heir.companions {

@@ -1,14 +1,40 @@
 //! How a product was made: everything needed to make it again, what came of it, and what that took.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use analysis::recipe::Pinned;
-use domain::{Digest, Used};
-use serde_json::{Value, json};
+use domain::{Digest, Limits, Used};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use weights::{Checkpointed, TensorSource};
 
-use crate::{Derived, Error, Registry, licences};
+use crate::{Derived, Error, Registry};
+
+/// The file beside the weights of a product that holds its record, but for what one run of it took.
+pub(crate) const FILE: &str = "stemma_provenance.json";
+
+/// What of a record is the same whenever and wherever the product is made.
+pub(crate) fn lasting(record: &Value) -> Value {
+    let fields = record.as_object().into_iter().flatten().filter(|(name, _)| *name != "run");
+    Value::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// The record that was written into `folder` with a product; none where there is no such file.
+///
+/// # Errors
+/// A file longer than `index_bytes`, one that is no JSON, or one that cannot be read.
+pub fn provenance_in(folder: &Path, limits: &Limits) -> Result<Option<Value>, Error> {
+    let (at, limit) = (folder.join(FILE), limits.index_bytes);
+    if !at.is_file() {
+        return Ok(None);
+    }
+    let size = fs_err::metadata(&at)?.len();
+    if size > limit {
+        return Err(weights::Error::TooLarge { file: at.display().to_string(), size, limit }.into());
+    }
+    let record = serde_json::from_slice(&fs_err::read(&at)?);
+    record.map(Some).map_err(|error| Error::Invalid(format!("{}: {error}", at.display())))
+}
 
 /// What a product takes, from its start on.
 pub(crate) struct Effort {
@@ -45,8 +71,6 @@ pub(crate) async fn record(
 ) -> Result<Value, Error> {
     let recipe = &derived.recipe;
     let canonical = recipe.canonical();
-    let mut warnings = source.cautions();
-    warnings.extend(licences::caution(&derived.inputs));
     let mut inputs = Vec::new();
     for (role, pinned) in recipe.inputs() {
         inputs.push(input(registry, role, pinned).await?);
@@ -76,16 +100,26 @@ pub(crate) async fn record(
         "inputs": inputs,
         "output": { "root": root(names.zip(done.digests.iter().copied())), "bytes": bytes },
         "tensors": tensors,
-        "warnings": warnings,
+        "warnings": derived.cautions(source),
         "run": effort.told(done.kept, &registry.devices.told()),
     }))
 }
 
-/// One input: its digest is that of a revision, or of the tensors of a folder.
+/// One input, and what it is applied to if it is an adapter.
 async fn input(registry: &Registry, role: &str, pinned: &Pinned) -> Result<Value, Error> {
+    let mut told = content(registry, pinned).await?;
+    told.insert("role".to_owned(), json!(role));
+    if let Some(base) = &pinned.base {
+        told.insert("base".to_owned(), Value::Object(content(registry, base).await?));
+    }
+    Ok(Value::Object(told))
+}
+
+/// The content of a model: its digest is that of a revision, or of the tensors of a folder.
+async fn content(registry: &Registry, pinned: &Pinned) -> Result<Map<String, Value>, Error> {
     let digest: Option<Digest> = pinned.digest.parse().ok();
     let mut found = None;
-    if let (Some(digest), Some(row)) = (digest, registry.store.model_by_id(&pinned.id).await?) {
+    if let (Some(digest), Some(row)) = (digest, registry.store.model_by_id(pinned.name()).await?) {
         found = registry.store.revision_of(row.id, &digest).await?;
     }
     let tensors = match found {
@@ -94,7 +128,8 @@ async fn input(registry: &Registry, role: &str, pinned: &Pinned) -> Result<Value
     };
     let root =
         tensors.map(|tensors| root(tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.digest))));
-    Ok(json!({ "role": role, "model": pinned.id, "digest": pinned.content(), "root": root }))
+    let told = [("model", json!(pinned.name())), ("digest", json!(pinned.digest)), ("root", json!(root))];
+    Ok(told.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
 }
 
 /// Root of the Merkle tree (RFC 6962) whose leaves are the tensors in name order: name, a zero byte, digest.

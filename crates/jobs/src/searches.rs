@@ -5,7 +5,7 @@
 
 use analysis::{
     merge::parse,
-    search::{Basis, Better, Next, Proposal, Search, SearchConfig, Strategy, layers},
+    search::{Basis, Better, Draft, Next, Proposal, Search, SearchConfig, Strategy, layers},
 };
 use domain::{Fault as _, Item, RepoId};
 use serde_json::{Value, json};
@@ -41,36 +41,49 @@ pub enum Ending {
     Cancel,
 }
 
-/// Reads a search from YAML.
+/// [`create_search`] of a YAML document.
 ///
 /// # Errors
-/// [`Error::BadSearch`] with the first thing that is not as it must be.
-pub fn read_search(yaml: &str) -> Result<SearchConfig, Error> {
-    serde_saphyr::from_str(yaml).map_err(|error| Error::BadSearch(vec![item("", error.to_string())]))
+/// As there; fields that are unknown, missing or of another kind are among the faults.
+pub async fn create_search_from(registry: &Registry, yaml: &str) -> Result<SearchReport, Error> {
+    let document = serde_saphyr::from_str(yaml).map_err(|error| {
+        // The lines below the first show the document again.
+        let told = error.to_string().lines().next().unwrap_or_default().to_owned();
+        Error::BadSearch(vec![item("", told)])
+    })?;
+    create(registry, Draft::read(document).map_err(Error::BadSearch)?).await
 }
 
 /// Checks and stores a search.
 ///
 /// # Errors
 /// [`Error::BadSearch`] with every fault of the configuration and of its models; whatever stops their kinship.
-pub async fn create_search(registry: &Registry, mut config: SearchConfig) -> Result<SearchReport, Error> {
+pub async fn create_search(registry: &Registry, config: SearchConfig) -> Result<SearchReport, Error> {
+    create(registry, Draft { config, faults: Vec::new() }).await
+}
+
+async fn create(registry: &Registry, mut draft: Draft) -> Result<SearchReport, Error> {
+    let config = &mut draft.config;
     let id = Ulid::generate().to_string();
     let output = config.output.get_or_insert_with(|| format!("searches/{}", id.to_ascii_lowercase())).clone();
-    let mut faults = config.faults(&registry.limits);
+    let found = config.faults(&registry.limits);
+    let mut faults = draft.with(found);
+    let config = &draft.config;
     if let Err(error) = RepoId::parse(&config.output_of(registry.limits.search_candidates)) {
         faults.push(item("/output", format!("{output}: {error}")));
     }
     let listed = config.models.len() <= registry.limits.merge_models;
     let layers = match listed && !config.models.is_empty() {
-        true => model_faults(registry, &config, &mut faults).await?,
+        true => model_faults(registry, config, &mut faults).await?,
         false => None,
     };
-    if let Some(layers) = layers {
+    if let Some(layers) = layers.filter(|_| draft.faults.is_empty()) {
         faults.extend(config.layer_faults(layers, &registry.limits));
     }
     let Some(layers) = layers.filter(|_| faults.is_empty()) else {
         return Err(Error::BadSearch(faults));
     };
+    let config = draft.config;
     let products = match (config.strategy, &config.base) {
         (Strategy::Greedy, Some(base)) => products(registry, &config.models, base).await?,
         _ => Vec::new(),
@@ -267,7 +280,7 @@ pub async fn merge_candidate(
 ) -> Result<JobRow, Error> {
     let row = found(registry, id).await?;
     let candidate = registry.store.candidate(id, number).await?;
-    let unknown = || store::Error::NoCandidate { search: id.to_owned(), number };
+    let unknown = || store::Error::NoCandidate { search: id.to_owned(), numbers: vec![number] };
     let candidate = candidate.ok_or_else(unknown)?;
     let basis: Basis = read(&row.basis)?;
     if basis.config.models.contains(&candidate.model) {

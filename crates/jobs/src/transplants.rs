@@ -77,6 +77,7 @@ pub async fn plan_transplant(
         summary,
         dtype: None,
         adapter: None,
+        warnings: report.warnings,
     };
     Ok(TransplantPlan { derived, transplant, inputs: [recipient, donor] })
 }

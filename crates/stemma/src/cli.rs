@@ -215,8 +215,11 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
-    /// How a model that was made here was made: recipe, inputs, tensors, warnings, times (JSON).
-    Provenance { id: String },
+    /// How a model was made by Stemma: recipe, inputs, tensors, warnings; of one of the registry also times (JSON).
+    Provenance {
+        /// An id, or the folder that a merge or a transfer wrote.
+        id: String,
+    },
     /// Every file of a model with size, SHA-256, address and tensors (JSON).
     Manifest {
         id: String,

@@ -59,8 +59,8 @@ pub enum Error {
     QueueFull { most: u64 },
     #[error("a text of the search has {given} {unit}; at most {most} are taken (limit `{limit}`)")]
     SearchTooLong { given: usize, unit: &'static str, most: usize, limit: &'static str },
-    #[error("search {search} has no candidate {number}; `ask` lists those that wait for a score")]
-    NoCandidate { search: String, number: u64 },
+    #[error("search {search} has no candidate {}; `ask` lists those that wait for a score", listed(.numbers))]
+    NoCandidate { search: String, numbers: Vec<u64> },
     #[error("candidate {number} has the score {known} already and cannot be given {given}; a score is final")]
     Scored { number: u64, known: f64, given: f64 },
     #[error("search {0} has ended and takes no more scores; create another one")]
@@ -160,6 +160,10 @@ impl From<tokio::task::JoinError> for Error {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::Task(error.to_string())
     }
+}
+
+fn listed(numbers: &[u64]) -> String {
+    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the database may answer the same statement a little later: busy, starting, failing over, cut off.

@@ -255,6 +255,7 @@ impl Store {
         let state: Option<String> =
             sql::one(&tx, &sql, params).await?.as_ref().map(|row| get(row, "state")).transpose()?;
         let now = sql::now(self.backend());
+        let mut unknown = Vec::new();
         for (number, score) in scores {
             let mut params = Params::default();
             let place = format!(
@@ -265,7 +266,10 @@ impl Store {
             let known = sql::one(&tx, &format!("SELECT score FROM candidates WHERE {place}"), params).await?;
             let known: Option<Option<f64>> = known.as_ref().map(|row| get(row, "score")).transpose()?;
             match known {
-                None => return Err(Error::NoCandidate { search: search.to_owned(), number: *number }),
+                None => {
+                    unknown.push(*number);
+                    continue;
+                }
                 Some(Some(known)) if known.to_bits() == score.to_bits() => continue,
                 Some(Some(known)) => return Err(Error::Scored { number: *number, known, given: *score }),
                 Some(None) if state.as_deref() != Some("running") => {
@@ -281,6 +285,9 @@ impl Store {
                 params.add(wide(*number))
             );
             sql::run(&tx, &sql, params).await?;
+        }
+        if !unknown.is_empty() {
+            return Err(Error::NoCandidate { search: search.to_owned(), numbers: unknown });
         }
         Ok(tx.commit().await?)
     }

@@ -15,7 +15,7 @@ use domain::Digest;
 use fs_err::{File, OpenOptions};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -295,6 +295,22 @@ struct Journaled<'a> {
     entries: &'a mut Vec<Entry>,
 }
 
+/// `told` with its fractions to twelve digits, which a JSON reader gives back to the bit: a run that was interrupted
+/// tells the same as one that was not.
+fn short(told: Value) -> Value {
+    match told {
+        Value::Number(number) if number.is_f64() => {
+            let rounded = number.as_f64().and_then(|number| format!("{number:.11e}").parse::<f64>().ok());
+            rounded.map_or(Value::Number(number), Value::from)
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(short).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().map(|(name, told)| (name, short(told))).collect())
+        }
+        other => other,
+    }
+}
+
 impl Journaled<'_> {
     /// Ends the present tensor, and those without bytes that follow it.
     fn next(&mut self) -> io::Result<()> {
@@ -302,8 +318,9 @@ impl Journaled<'_> {
             if let Some((index, hash)) = self.hash.take() {
                 let digest = Digest::from_bytes(hash.finalize().into());
                 self.out.flush()?;
-                let (tensor, account) =
-                    (self.source.tensors()[index].name.clone(), self.source.account(index));
+                let tensor = self.source.tensors()[index].name.clone();
+                let account =
+                    self.source.account(index).into_iter().map(|(name, told)| (name, short(told))).collect();
                 let entry = Entry { tensor, digest, account };
                 self.journal.write_all(line(&entry)?.as_bytes())?;
                 self.entries.push(entry);
@@ -331,5 +348,23 @@ impl Write for Journaled<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_journal_gives_back_is_what_was_written_to_the_bit() {
+        let mut state = 1u64;
+        for _ in 0..10_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let told = short(json!({ "energy": [(state >> 11) as f64 / (1u64 << 53) as f64] }));
+
+            let read: Value = serde_json::from_str(&told.to_string()).unwrap();
+
+            assert_eq!(read, told);
+        }
     }
 }

@@ -39,6 +39,7 @@ async fn merge(run: Run) -> Result<Value, Error> {
         summary: format!("Merged by `{}`.", plan.method),
         dtype: plan.dtype.clone(),
         adapter: None,
+        warnings: plan.cautions(),
     };
     Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
 }

@@ -51,6 +51,7 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         ),
         dtype: None,
         adapter: None,
+        warnings: Vec::new(),
     };
     Ok(Value::Object(output::publish_derived(&run, made, Arc::clone(&plan.source)).await?))
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Class, Relation, RepoId};
+use domain::{Class, Item, Relation, RepoId};
 use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry};
 
 use super::Context;
@@ -81,6 +81,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         summary: format!("Merged by `{}`.", plan.method),
         dtype: plan.dtype.clone(),
         adapter: None,
+        warnings: plan.cautions(),
     };
     write(
         &context,
@@ -101,8 +102,14 @@ fn told(forecast: &Forecast) {
     if let Some(rows) = vocabulary {
         output::line(format!("a vocabulary of {rows} rows"));
     }
-    for warning in &forecast.warnings {
-        output::line(format!("warning: {}: {}", warning.pointer, warning.message));
+    forecast.warnings.iter().map(caution).for_each(output::line);
+}
+
+/// A warning as a line; one without a place has no pointer.
+fn caution(warning: &Item) -> String {
+    match warning.pointer.as_str() {
+        "" => format!("warning: {}", warning.message),
+        pointer => format!("warning: {pointer}: {}", warning.message),
     }
 }
 
@@ -153,10 +160,14 @@ pub async fn write_reported(
 ) -> Result<(), Failure> {
     let Job { derived, source, out, register } = job;
     let (id, made) = (derived.id.clone(), derived.made());
+    if !context.json {
+        derived.cautions(&*source).iter().for_each(|warning| eprintln!("{}", caution(warning)));
+    }
     let record = shown(context, "writing", async |pulse: &Pulse| {
         jobs::write_folder(registry, out, derived, source, pulse).await
     })
     .await?;
+    report.insert("warnings".to_owned(), record["warnings"].clone());
     let kept = record["run"]["resumed_bytes"].as_u64().unwrap_or_default();
     let device = registry.devices.told();
     if device.used != "cpu" {

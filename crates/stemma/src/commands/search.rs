@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use analysis::search::SearchConfig;
 use api::{CandidateView, SearchView};
 use domain::Class;
 use jobs::{Access, Ending, Pin, Registry, SearchReport, SuggestQuery};
@@ -15,7 +14,7 @@ pub async fn run(context: Context, command: SearchCommand) -> Result<(), Failure
     let registry = wiring::open(&context.config).await?;
     match command {
         SearchCommand::New { wanted } => {
-            let report = jobs::create_search(&registry, read(&wanted)?).await?;
+            let report = jobs::create_search_from(&registry, &read(&wanted)?).await?;
             show(&context, report);
         }
         SearchCommand::List { limit, cursor } => {
@@ -44,10 +43,8 @@ pub async fn run(context: Context, command: SearchCommand) -> Result<(), Failure
     Ok(())
 }
 
-fn read(path: &Path) -> Result<SearchConfig, Failure> {
-    let yaml =
-        fs_err::read_to_string(path).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
-    Ok(jobs::read_search(&yaml)?)
+fn read(path: &Path) -> Result<String, Failure> {
+    fs_err::read_to_string(path).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))
 }
 
 fn show(context: &Context, report: SearchReport) {

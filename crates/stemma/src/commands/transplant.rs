@@ -37,18 +37,10 @@ pub async fn run(
     };
     let plan = jobs::plan_transplant(&registry, &payload, &Access::Folders(Pin::Content)).await?;
     let report = plan.report();
-    for warning in &report.warnings {
-        context.progress.tell(format_args!("warning: {}", warning.message));
-    }
     let (derived, source) =
         shown(&context, "putting tokens together", async |pulse| jobs::solve_transplant(plan, pulse).await)
             .await?;
-    let told = [
-        ("rows", json!(report.rows)),
-        ("shared", json!(report.shared)),
-        ("new", json!(report.new)),
-        ("warnings", json!(report.warnings)),
-    ];
+    let told = [("rows", json!(report.rows)), ("shared", json!(report.shared)), ("new", json!(report.new))];
     let told: Map<_, _> = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let job = Job { derived, source, out, register: register.is_some() };
     write_reported(&context, &registry, job, told).await

@@ -1,7 +1,9 @@
 //! `stemma tree` and `stemma provenance`: where a model comes from.
 
+use std::path::Path;
+
 use analysis::lineage::{Sieve, SubtreeOptions};
-use domain::Class;
+use domain::{Class, Limits};
 
 use super::Context;
 use crate::{
@@ -21,8 +23,11 @@ pub struct Asked {
     pub format: TreeFormat,
 }
 
-/// Prints how a model was made.
+/// Prints how a model was made: one of the registry, or one in a folder that this program wrote.
 pub async fn provenance(context: Context, id: &str) -> Result<(), Failure> {
+    if Path::new(id).is_dir() {
+        return in_folder(id, &context.config.limits);
+    }
     let registry = wiring::open(&context.config).await?;
     let row = registry.store.model_by_id(id).await?;
     let record = match row.and_then(|row| row.revision) {
@@ -31,6 +36,15 @@ pub async fn provenance(context: Context, id: &str) -> Result<(), Failure> {
     };
     let Some(record) = record else {
         let told = format!("nothing is known here of how `{id}` was made");
+        return Err(Failure::new("not_found", Class::NotFound, told));
+    };
+    output::json(&record);
+    Ok(())
+}
+
+fn in_folder(folder: &str, limits: &Limits) -> Result<(), Failure> {
+    let Some(record) = jobs::provenance_in(Path::new(folder), limits)? else {
+        let told = format!("nothing in `{folder}` says how it was made");
         return Err(Failure::new("not_found", Class::NotFound, told));
     };
     output::json(&record);
