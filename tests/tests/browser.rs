@@ -400,7 +400,7 @@ async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
     Ok(browser.execute_async(run, vec![]).await?.convert()?)
 }
 
-const PAGES: [&str; 49] = [
+const PAGES: [&str; 52] = [
     "/lineage",
     "/lineage?from=community/scribe-de-code&to=mandoc/scribe-v1-fr",
     "/kinship?of=mandoc/scribe-v1-de",

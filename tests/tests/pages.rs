@@ -11,6 +11,32 @@ async fn page(client: &Client, server: &Server, path: &str) -> Result<(u16, Stri
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
+/// A checkpoint of one small tensor, whose name the tiny models have in another shape.
+fn otherwise_shaped() -> Vec<u8> {
+    let header = r#"{"model.norm.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    let length = (header.len() as u64).to_le_bytes();
+    [&length[..], header.as_bytes(), &[0; 8]].concat()
+}
+
+#[tokio::test]
+async fn models_of_other_shapes_are_compared_by_their_headers() -> Result<()> {
+    let (server, client) = (filled(&Database::Sqlite).await?, client()?);
+    let small = server.data().join("small");
+    fs_err::create_dir(&small)?;
+    fs_err::write(small.join("model.safetensors"), otherwise_shaped())?;
+    let out = server.stemma().args(["import", "dir"]).arg(&small).args(["--id", "tests/small"]).output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+
+    let (status, told) = page(&client, &server, "/compare/tests/small...mandoc/scribe-v1").await?;
+
+    let counted =
+        "0 tensors are the same in both, 1 in another shape, 0 only in the first, 38 only in the second.";
+    ensure!(status == 200 && told.contains(counted), "{told}");
+    ensure!(told.contains("No weights are compared, since no tensor can be compared"), "{told}");
+    ensure!(told.contains("model.norm.weight: [2] against"), "{told}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn models_whose_weights_cannot_be_compared_are_compared_by_what_is_known() -> Result<()> {
     for database in databases() {

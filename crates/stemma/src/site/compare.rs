@@ -93,7 +93,7 @@ async fn unmeasured(
     page.shape_mismatches = differing.iter().map(|(name, a, b)| otherwise(name, (a, b))).collect();
     (page.only_a, page.only_b) = (only(&a, &b), only(&b, &a));
     page.verdict = format!(
-        "By name and shape: {} in both, {} in another shape, {} only in the first, {} only in the second.",
+        "By name and shape {} in both, {} in another shape, {} only in the first, {} only in the second.",
         plural(same.len() as u64, "tensor is the same", "tensors are the same"),
         Count(differing.len() as u64),
         Count(page.only_a.len() as u64),
