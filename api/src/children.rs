@@ -93,8 +93,6 @@ pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -
     };
     let forest = registry.forests.current().await?;
     let kin = forest.kin(row.id, &wanted);
-    let ids: Vec<i64> = kin.links.iter().map(|link| link.id).collect();
-    let rows = registry.store.light_models(&ids).await?;
     let view = |link: &analysis::lineage::Link| {
         let node = forest.node(link.id)?;
         Some(ChildView {
@@ -104,7 +102,7 @@ pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -
             proposed: link.proposed,
             ghost: node.ghost,
             license: node.license.map(str::to_owned),
-            downloads: rows.iter().find(|row| row.id == link.id).and_then(|row| row.downloads),
+            downloads: node.downloads,
             descendants: forest.family_size(link.id).saturating_sub(1),
         })
     };

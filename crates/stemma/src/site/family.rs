@@ -32,8 +32,6 @@ pub async fn children(
         limit: query.limit as usize,
     };
     let kin = forest.kin(row.id, &wanted);
-    let ids: Vec<i64> = kin.links.iter().map(|link| link.id).collect();
-    let rows = registry.store.light_models(&ids).await?;
     let child = |link: &Link| {
         let node = forest.node(link.id)?;
         Some(ChildRow {
@@ -43,7 +41,7 @@ pub async fn children(
             inferred: link.proposed,
             elsewhere: !link.primary,
             license: node.license.map(str::to_owned),
-            downloads: rows.iter().find(|row| row.id == link.id).and_then(|row| row.downloads).map(count),
+            downloads: node.downloads.map(count),
             below: forest.family_size(link.id).saturating_sub(1),
         })
     };
