@@ -46,7 +46,8 @@ pub struct ChildView {
     pub proposed: bool,
     pub ghost: bool,
     pub license: Option<String>,
-    pub downloads: i64,
+    /// `null` where nobody counts.
+    pub downloads: Option<i64>,
     /// Models below it by first parents.
     pub descendants: u64,
 }

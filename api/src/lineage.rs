@@ -74,7 +74,8 @@ pub struct TreeNodeView {
     pub name: String,
     pub ghost: bool,
     pub license: Option<String>,
-    pub downloads: i64,
+    /// `null` where nobody counts.
+    pub downloads: Option<i64>,
     /// Generations below the tree's first node.
     pub depth: usize,
     /// Position of the primary parent in the list.

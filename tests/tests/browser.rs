@@ -400,7 +400,7 @@ async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
     Ok(browser.execute_async(run, vec![]).await?.convert()?)
 }
 
-const PAGES: [&str; 49] = [
+const PAGES: [&str; 52] = [
     "/lineage",
     "/lineage?from=community/scribe-de-code&to=mandoc/scribe-v1-fr",
     "/kinship?of=mandoc/scribe-v1-de",
@@ -416,6 +416,9 @@ const PAGES: [&str; 49] = [
     "/advisories?model=mandoc/scribe-v1",
     "/login",
     "/docs/errors",
+    "/docs/merging",
+    "/community/scribe-es-lora",
+    "/compare/mandoc/scribe-v1...evil/card",
     "/compare/mandoc/scribe-v1-de...mandoc/scribe-v1-fr?view=base&module=q&layer=1",
     "/merges/new?method=ties&write=1&base=mandoc/scribe-v1&model.0=mandoc/scribe-v1-de&model.1=mandoc/scribe-v1-fr",
     "/atlas",

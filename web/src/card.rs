@@ -52,6 +52,8 @@ fn sanitiser() -> ammonia::Builder<'static> {
         .rm_tags(["img", "h1", "h2", "map", "area", "header", "footer", "nav", "article", "aside", "main"])
         .add_clean_content_tags(["iframe", "object", "form", "svg", "math", "template", "noscript"])
         .rm_tag_attributes("ol", ["start"])
+        // A wide table is scrolled by itself, so the keyboard must reach it.
+        .set_tag_attribute_value("table", "tabindex", "0")
         .generic_attributes(HashSet::from(["lang", "title"]))
         .url_schemes(HashSet::from(["http", "https", "mailto"]))
         .url_relative(ammonia::UrlRelative::Deny)
@@ -99,10 +101,12 @@ mod tests {
     }
 
     #[test]
-    fn tables_and_code_survive() {
+    fn tables_and_code_survive_and_a_wide_table_is_reached_by_the_keyboard() {
         let html = render("| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint('<b>')\n```\n");
         assert!(
-            html.contains("<table>") && html.contains("<td>1</td>") && html.contains("&lt;b&gt;"),
+            html.contains("<table tabindex=\"0\">")
+                && html.contains("<td>1</td>")
+                && html.contains("&lt;b&gt;"),
             "{html}"
         );
     }

@@ -71,7 +71,15 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// Registers the pages below `/docs/`; call it before the room that has the rest of that address.
 pub fn configure_docs(config: &mut web::ServiceConfig) {
-    config.route("/docs/errors", web::get().to(pages::errors::list));
+    config
+        .route("/docs", web::get().to(docs))
+        .route("/docs/errors", web::get().to(pages::errors::list))
+        .route("/docs/merging", web::get().to(pages::methods::list));
+}
+
+/// The interface's documents stand below `/docs/`, and links to them as files.
+async fn docs() -> HttpResponse {
+    pages::model::moved("/docs/")
 }
 
 /// The 404 page of an address nobody knows.

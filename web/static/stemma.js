@@ -158,11 +158,11 @@ for (const [at, field] of document.querySelectorAll("input[data-names]").entries
 // A recipe changed by hand is left alone while the form above it changes; the name of the new model goes along with the form.
 const builder = document.querySelector("[data-builder]");
 const output = document.querySelector("main input[name=output]");
+const byHand = () => {
+  const recipe = document.getElementById("yaml");
+  return recipe.value !== recipe.defaultValue || "edited" in recipe.dataset;
+};
 if (builder) {
-  const byHand = () => {
-    const recipe = document.getElementById("yaml");
-    return recipe.value !== recipe.defaultValue || "edited" in recipe.dataset;
-  };
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const { target } = event.detail;
     // A base is proposed where none is typed.
@@ -175,7 +175,12 @@ if (builder) {
 }
 document.querySelector("main").addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='/merges/new?']");
-  if (!link || !output) return;
+  if (!link) return;
+  if (builder && byHand() && !confirm("The recipe was changed by hand. Write it anew from the form?")) {
+    event.preventDefault();
+    return;
+  }
+  if (!output?.value) return;
   const there = new URL(link.href);
   there.searchParams.set("output", output.value);
   link.href = there;

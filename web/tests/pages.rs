@@ -15,7 +15,9 @@ use actix_web::{
 };
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 58] = [
+const PAGES: [&str; 60] = [
+    "/compare/un/measured...c/d",
+    "/docs/merging",
     "/about",
     "/settings",
     "/advisories",
@@ -157,6 +159,7 @@ async fn what_does_not_exist_is_a_page_too() {
         "/no/model/icicle",
         "/lineage?from=no/model&to=a/b",
         "/no/model/children",
+        "/org/name/tree/nope",
         "/reports/none",
         "/jobs/none",
         "/compare/x",

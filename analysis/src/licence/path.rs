@@ -196,7 +196,7 @@ mod tests {
             name: format!("org/m{id}"),
             created_at: Some(id),
             ghost: false,
-            downloads: 0,
+            downloads: None,
             license: licence.map(str::to_owned),
             size: None,
         });

@@ -29,7 +29,8 @@ pub struct Node {
     pub created_at: Option<i64>,
     /// Known only because a child names it.
     pub ghost: bool,
-    pub downloads: i64,
+    /// None where nobody counts.
+    pub downloads: Option<i64>,
     pub license: Option<String>,
     /// Position of its class of size in [`crate::catalogue::SIZES`].
     pub size: Option<u8>,
@@ -59,7 +60,8 @@ pub struct Shown<'a> {
     pub created_at: Option<i64>,
     /// Known only because a child names it.
     pub ghost: bool,
-    pub downloads: i64,
+    /// None where nobody counts.
+    pub downloads: Option<i64>,
     pub license: Option<&'a str>,
     /// Position of its class of size in [`crate::catalogue::SIZES`].
     pub size: Option<u8>,
@@ -404,7 +406,7 @@ fn first_parent(graph: &Graph, node: NodeIndex) -> Option<EdgeIndex> {
     let first = edges.next()?;
     let rank = |edge: &EdgeRef| {
         let parent = graph.node(edge.source());
-        (edge.weight().proposed, Reverse(parent.downloads), parent.name, parent.id)
+        (edge.weight().proposed, Reverse(parent.downloads.unwrap_or_default()), parent.name, parent.id)
     };
     let least = edges.map(|edge| (rank(&edge), edge)).min_by(|a, b| a.0.cmp(&b.0));
     // Most models have one parent, which is not looked at.

@@ -6,7 +6,7 @@ use super::{Forest, ForestEdge, KinQuery, NamedEdges, Node, Sieve, SubtreeOption
 
 fn node(id: i64) -> Node {
     let name = format!("org/m{id}");
-    Node { id, name, created_at: Some(id), ghost: false, downloads: 0, license: None, size: None }
+    Node { id, name, created_at: Some(id), ghost: false, downloads: None, license: None, size: None }
 }
 
 fn edge(child: i64, parent: i64) -> ForestEdge {
@@ -21,7 +21,7 @@ fn forest(nodes: i64, edges: &[(i64, i64)]) -> Forest {
 #[test]
 fn a_model_with_two_parents_hangs_under_the_most_downloaded_one() {
     let mut nodes: Vec<Node> = (1..=3).map(node).collect();
-    nodes[1].downloads = 9;
+    nodes[1].downloads = Some(9);
     let forest = Forest::build(nodes.into_iter(), [edge(3, 1), edge(3, 2)].into_iter());
 
     assert_eq!(forest.primary_parent(3), Some(2));
@@ -108,7 +108,8 @@ fn of_a_pair_that_is_stated_twice_the_edge_with_the_lower_number_counts() {
 #[test]
 fn numbers_beyond_32_bits_and_odd_values_are_kept_as_they_are() {
     let far = i64::from(u32::MAX) * 3;
-    let odd = Node { created_at: Some(-5), downloads: far + 1, license: Some("mit".to_owned()), ..node(far) };
+    let odd =
+        Node { created_at: Some(-5), downloads: Some(far + 1), license: Some("mit".to_owned()), ..node(far) };
     let forest = Forest::build([node(1), odd.clone()].into_iter(), [edge(far, 1)].into_iter());
 
     assert_eq!(forest.node(far), Some(odd.shown()));
@@ -253,7 +254,7 @@ fn slices_of_a_family_cover_every_model_once() {
 #[test]
 fn children_come_page_by_page_and_are_found_by_name_and_relation() {
     let mut nodes: Vec<Node> = (1..=40).map(node).collect();
-    nodes.iter_mut().for_each(|node| node.downloads = node.id % 7);
+    nodes.iter_mut().for_each(|node| node.downloads = Some(node.id % 7));
     let relation = |child: i64| Relation::ALL[(child % 2) as usize];
     let edges = (2..=40).map(|child| ForestEdge { relation: relation(child), ..edge(child, 1) });
     let forest = Forest::build(nodes.into_iter(), edges);
@@ -281,12 +282,12 @@ fn children_come_page_by_page_and_are_found_by_name_and_relation() {
 #[test]
 fn pages_of_ranked_children_are_those_of_a_plain_sort_and_hide_no_one() {
     let mut nodes: Vec<Node> = (1..=400).map(node).collect();
-    nodes.iter_mut().for_each(|node| node.downloads = (node.id * 7) % 5 * 100);
-    nodes[1].downloads = 10_000;
+    nodes.iter_mut().for_each(|node| node.downloads = Some((node.id * 7) % 5 * 100));
+    nodes[1].downloads = Some(10_000);
     // Every third child hangs under the second model.
     let both = (3..=400).filter(|child| child % 3 == 0).map(|child| edge(child, 2));
     let edges: Vec<ForestEdge> = (3..=400).map(|child| edge(child, 1)).chain(both).collect();
-    let downloads: Vec<i64> = nodes.iter().map(|node| node.downloads).collect();
+    let downloads: Vec<Option<i64>> = nodes.iter().map(|node| node.downloads).collect();
     let forest = Forest::build(nodes.into_iter(), edges.into_iter());
     let mut expected: Vec<i64> = (3..=400).collect();
     expected.sort_by_key(|&id| std::cmp::Reverse((downloads[id as usize - 1], id)));
@@ -308,8 +309,8 @@ fn pages_of_ranked_children_are_those_of_a_plain_sort_and_hide_no_one() {
     assert_eq!(seen, expected);
     assert!(tree.truncated && tree.nodes.len() == 20 && tree.other_children.len() == 133);
     assert_eq!((tree.nodes[0].children, tree.nodes[0].hidden), (265, 246));
-    let shown: Vec<(i64, &str)> =
-        tree.nodes[1..].iter().map(|node| (-node.downloads, node.name.as_str())).collect();
+    let shown: Vec<(std::cmp::Reverse<Option<i64>>, &str)> =
+        tree.nodes[1..].iter().map(|node| (std::cmp::Reverse(node.downloads), node.name.as_str())).collect();
     assert!(shown.is_sorted(), "{shown:?}");
     assert_eq!(veiled.nodes.last().map(|node| node.name.as_str()), Some("private model 4"));
 }
@@ -321,7 +322,7 @@ fn mixed() -> (Forest, Vec<Node>, Vec<ForestEdge>) {
         .map(|id| Node {
             license: licences[(id * 7 % 11 % 4) as usize].map(str::to_owned),
             size: (id % 3 > 0).then_some((id % 5) as u8),
-            downloads: id % 13,
+            downloads: Some(id % 13),
             ..node(id)
         })
         .collect();

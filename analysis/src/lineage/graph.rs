@@ -39,7 +39,7 @@ impl Models {
         self.ids.push(model.id);
         self.names.push(model.name);
         self.created.set(at, model.created_at);
-        self.downloads.set(at, Some(model.downloads).filter(|downloads| *downloads != 0));
+        self.downloads.set(at, model.downloads);
         let licence = model.license.map(|licence| self.licences.intern(licence));
         self.licence.set(at, licence.map(i64::from));
         self.sizes.set(at, model.size.map(i64::from));
@@ -281,7 +281,7 @@ impl Graph {
             name: self.name(node),
             created_at: models.created.get(at),
             ghost: models.ghosts.get(at).copied().unwrap_or_default(),
-            downloads: models.downloads(at),
+            downloads: models.downloads.get(at),
             license: licence.map(|number| models.licences.word(number)),
             size: models.sizes.get(at).and_then(|size| u8::try_from(size).ok()),
         }

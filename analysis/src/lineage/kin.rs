@@ -32,7 +32,8 @@ impl Forest {
     /// One page of a model's children over all edges, merges and proposals included; none for an unknown model.
     pub fn kin(&self, id: i64, query: &KinQuery) -> Kin {
         let text = query.text.to_lowercase();
-        let rank = |link: &Link| (self.node(link.id).map_or(0, |node| node.downloads), link.id);
+        let rank =
+            |link: &Link| (self.node(link.id).and_then(|node| node.downloads).unwrap_or_default(), link.id);
         if text.is_empty() && self.veils_nothing() {
             return self.plain_kin(id, query);
         }
@@ -83,7 +84,7 @@ impl Forest {
     }
 
     fn downloads(&self, link: &Link) -> i64 {
-        self.node(link.id).map_or(0, |node| node.downloads)
+        self.node(link.id).and_then(|node| node.downloads).unwrap_or_default()
     }
 
     /// Takes from ranked children what may stand on a page: of those with as many downloads as the last of it all are

@@ -94,7 +94,7 @@ mod tests {
             name: format!("org/m{id}"),
             created_at: Some(id),
             ghost: false,
-            downloads: 0,
+            downloads: None,
             license: None,
             size: None,
         };

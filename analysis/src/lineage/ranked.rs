@@ -48,7 +48,7 @@ impl Forest {
         let mut links: Vec<Link> = links.collect();
         links.sort_by_cached_key(|link| {
             let node = self.node(link.id);
-            node.map(|node| (Reverse(node.downloads), node.name))
+            node.map(|node| (Reverse(node.downloads.unwrap_or_default()), node.name))
         });
         links.truncate(most);
         links

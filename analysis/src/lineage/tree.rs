@@ -48,7 +48,8 @@ pub struct TreeNode {
     pub name: String,
     pub ghost: bool,
     pub license: Option<String>,
-    pub downloads: i64,
+    /// None where nobody counts.
+    pub downloads: Option<i64>,
     /// Generations below the tree's first node.
     pub depth: usize,
     /// Position of the primary parent in the list; `None` for the first node.

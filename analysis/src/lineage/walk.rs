@@ -18,7 +18,9 @@ impl Forest {
     /// Children of a model, most downloaded first, then by name.
     pub fn children(&self, id: i64) -> Vec<Link> {
         let mut links = self.links(id, Direction::Outgoing);
-        let rank = |link: &Link| std::cmp::Reverse(self.node(link.id).map_or(0, |node| node.downloads));
+        let rank = |link: &Link| {
+            std::cmp::Reverse(self.node(link.id).and_then(|node| node.downloads).unwrap_or_default())
+        };
         links.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| self.name(a.id).cmp(self.name(b.id))));
         links
     }

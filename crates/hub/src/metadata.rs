@@ -159,6 +159,13 @@ fn apply_config(metadata: &mut Metadata, config: Option<&Value>) {
     metadata.config = Some(config.clone());
 }
 
+/// The codes of ISO 639-1.
+const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da \
+    de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io \
+    is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt \
+    my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm \
+    sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu";
+
 /// What only the tags know.
 fn from_tags(metadata: &mut Metadata) {
     let after = |prefix: &str| -> Vec<String> {
@@ -171,7 +178,8 @@ fn from_tags(metadata: &mut Metadata) {
         metadata.datasets = after("dataset:");
     }
     if metadata.languages.is_empty() {
-        let code = |tag: &&String| tag.len() == 2 && tag.bytes().all(|byte| byte.is_ascii_lowercase());
+        // Other tags of two letters name a framework, as `tf`, or a field.
+        let code = |tag: &&String| tag.len() == 2 && LANGUAGES.split(' ').any(|code| code == tag.as_str());
         metadata.languages = metadata.tags.iter().filter(code).cloned().collect();
     }
 }

@@ -104,7 +104,7 @@ impl Forests {
                     name: &row.name,
                     created_at: row.created_at,
                     ghost: row.ghost,
-                    downloads: row.downloads.unwrap_or_default(),
+                    downloads: row.downloads,
                     license: row.license.as_deref(),
                     size: row.parameters.and_then(|parameters| u8::try_from(size_class(parameters)).ok()),
                 });

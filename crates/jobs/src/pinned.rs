@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use analysis::kinship::{SIGNATURE_SCHEME, Signature};
+use domain::Fault as _;
 use tokio::task::spawn_blocking;
 
-use crate::{Error, Registry};
+use crate::{Access, Error, Registry, measure::Turn, sketches::open_sketched};
 
 /// Most models that are ordered.
 pub const MOST: usize = 1_000;
@@ -19,7 +20,7 @@ pub struct Kin {
 /// The kin of the model called `pin` whose sketches are stored; `cursor` is `kinship.` and a number.
 ///
 /// # Errors
-/// [`Error::UnknownModel`]; [`Error::Invalid`] for a model without stored sketches; [`store::Error::BadCursor`]; when the
+/// [`Error::UnknownModel`]; [`Error::Invalid`] for a model without weights; [`store::Error::BadCursor`]; when the
 /// database cannot be read.
 pub async fn kin_of(registry: &Registry, (pin, cursor): (&str, Option<&str>)) -> Result<Kin, Error> {
     let skip = match cursor {
@@ -36,17 +37,30 @@ pub async fn kin_of(registry: &Registry, (pin, cursor): (&str, Option<&str>)) ->
         None => None,
     };
     let signed = signed.map(|(_, signed)| signed).filter(|signed| signed.scheme == SIGNATURE_SCHEME);
-    let Some((layout, cells)) = signed.and_then(|signed| signed.signature) else {
-        return Err(Error::Invalid(format!(
-            "`{}` has no stored sketches, so nothing is ordered by kinship to it; pin a model whose weights are here",
-            row.name
-        )));
+    let signature = match signed.and_then(|signed| signed.signature) {
+        Some((layout, cells)) => Signature { layout, cells },
+        None => measured(registry, &row.name).await?,
     };
     let index = registry.relatives.current().await?;
-    let signature = Signature { layout, cells };
     let found = spawn_blocking(move || index.nearest(&signature, MOST, Some(row.id))).await?;
     let same = found.near.into_iter().filter(|near| near.same_layout);
     Ok(Kin { nearest: same.map(|near| (near.of.model, near.cosine)).collect(), skip })
+}
+
+/// The signature of a model that has none stored, such as an adapter with its base: its weights are read.
+async fn measured(registry: &Registry, name: &str) -> Result<Signature, Error> {
+    let turn = Turn::take(registry).await?;
+    let none = || {
+        Error::Invalid(format!(
+            "`{name}` has no stored sketches, so nothing is ordered by kinship to it; pin a model whose weights are here"
+        ))
+    };
+    let opened = match open_sketched(registry, name, &Access::registry()).await {
+        Err(error) if matches!(error.code(), "no_weights" | "blob_missing") => return Err(none()),
+        opened => opened?,
+    };
+    let tensors = opened.sketched.tensors;
+    turn.run(move |_| Ok(Signature::of(&tensors))).await?.ok_or_else(none)
 }
 
 impl Kin {

@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use askama::Template;
+use domain::Class;
 
 use super::{Answer, Data};
 use crate::{
@@ -17,6 +18,8 @@ const NEAREST: u32 = 5;
 struct Part {
     name: Name,
     nearest: Vec<Found>,
+    /// Why there are none to show.
+    reason: Option<String>,
 }
 
 /// `GET /{org}/{name}/kin`
@@ -29,6 +32,10 @@ pub async fn show(source: Data, path: web::Path<(String, String)>) -> Answer {
 pub async fn part(source: &Data, name: &str) -> Answer {
     let pin = Some(name.to_owned());
     let query = SearchQuery { sort: Sort::Kinship, pin, limit: NEAREST, ..SearchQuery::default() };
-    let nearest = source.search(&query).await?.items;
-    Ok(answer::ok(&Part { name: Name(name.to_owned()), nearest }))
+    let name = Name(name.to_owned());
+    Ok(answer::ok(&match source.search(&query).await {
+        Ok(page) => Part { name, nearest: page.items, reason: None },
+        Err(failure) if matches!(failure.class, Class::Internal | Class::NotFound) => return Err(failure),
+        Err(failure) => Part { name, nearest: Vec::new(), reason: Some(failure.detail) },
+    }))
 }

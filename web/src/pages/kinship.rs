@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use askama::Template;
-use domain::Item;
+use domain::{Class, Item};
 
 use super::{Answer, Data};
 use crate::{
@@ -171,6 +171,11 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         fault: None,
         items: Vec::new(),
     };
+    if page.measures.iter().all(|(_, on)| !on) {
+        let known: Vec<&str> = page.measures.iter().map(|(card, _)| card.id.as_str()).collect();
+        page.fault = Some(format!("`{}` is no measure; use one of {}.", query.measure, known.join(", ")));
+        return Ok(answer::page(http::status_of(Class::Invalid), &page));
+    }
     match query.names.len() {
         // One model is a question begun: the page offers how to go on.
         0 | 1 => Ok(answer::ok(&page)),

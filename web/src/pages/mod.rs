@@ -16,6 +16,7 @@ pub mod kinship;
 pub mod lineage;
 pub mod login;
 pub mod merges;
+pub mod methods;
 pub mod model;
 pub mod models;
 pub mod narrow;

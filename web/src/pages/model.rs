@@ -39,6 +39,12 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             "icicle" if !bare.is_empty() => return icicle::page(&source, bare, query).await,
             _ => {}
         }
+        if let Some(revision) = revision
+            && source.model(&name, None).await?.is_some()
+        {
+            let told = format!("`{name}` has no revision `{revision}`; name one by its digest, or `main`.");
+            return Ok(answer::not_found(&told));
+        }
         // A part that is too long for a search has no neighbours.
         let near = source.suggest(part("name")).await.unwrap_or_default();
         return Ok(answer::no_model(&name, &near));

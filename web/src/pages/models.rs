@@ -7,7 +7,7 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    view::{FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural, tensor_of},
+    view::{Count, FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural, tensor_of},
 };
 
 const PAGE: u32 = 30;
@@ -177,6 +177,19 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         limit: PAGE,
     };
     let page = source.search(&query).await?;
+    // What is only a name is listed with the rest; of everything the front page tells how many there are of each.
+    let narrowed = state.0.iter().any(|(key, _)| *key != "sort");
+    let counted = match page.total {
+        Some(_) if !narrowed => {
+            let counts = source.counts().await?;
+            let names = match counts.ghosts {
+                0 => String::new(),
+                ghosts => format!(", {} named but not seen", Count(ghosts)),
+            };
+            format!("{}{names}", plural(counts.models, "model", "models"))
+        }
+        total => total.map(|total| plural(total, "model", "models")).unwrap_or_default(),
+    };
     let facet = |group: &crate::view::FacetGroup| {
         let picked = state.get(group.facet);
         let value = |(word, count): &(String, u64)| {
@@ -198,7 +211,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         kept: state.0.iter().filter(|(key, _)| *key != "search").cloned().collect(),
         chips: state.chips(),
         bare: bare.address(),
-        counted: page.total.map(|total| plural(total, "model", "models")).unwrap_or_default(),
+        counted,
         sorts: match (query.tensor(), &query.pin) {
             (Some(_), _) => Vec::new(),
             (None, pin) => {

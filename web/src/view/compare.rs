@@ -139,6 +139,8 @@ pub struct ComparePage {
     pub b: Name,
     /// One sentence.
     pub verdict: String,
+    /// Why no weights are compared, in a sentence; none where they are.
+    pub unmeasured: Option<String>,
     /// The nearest common ancestor.
     pub merge_base: Option<Name>,
     pub fields: Vec<FieldDiff>,

@@ -56,7 +56,8 @@ pub struct ChildRow {
     /// Another parent is the one it hangs under in trees.
     pub elsewhere: bool,
     pub license: Option<String>,
-    pub downloads: u64,
+    /// None where nobody counts.
+    pub downloads: Option<u64>,
     /// Models below it.
     pub below: u64,
 }

@@ -115,6 +115,8 @@ pub struct JobPage {
     pub error_message: Option<String>,
     pub inputs: Vec<JobLink>,
     pub outputs: Vec<JobLink>,
+    /// Numbers of the result, as label and text.
+    pub facts: Vec<(&'static str, String)>,
     /// What computed it, and why.
     pub device: Option<String>,
     /// The request as text.

@@ -60,6 +60,8 @@ pub struct MethodCard {
     pub reference: String,
     /// A base model is needed.
     pub needs_base: bool,
+    /// What a base model is to it, in words.
+    pub base: &'static str,
     /// How many models it takes, in words.
     pub models: String,
     pub params: Vec<ParamField>,

@@ -159,7 +159,10 @@ impl Source for Fake {
         Ok(vec![self.name(&format!("org/{text}-7b"))])
     }
 
-    async fn model(&self, name: &str, _revision: Option<&str>) -> Result<Option<ModelPage>> {
+    async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
+        if revision == Some("nope") {
+            return Ok(None);
+        }
         self.model_page(name)
     }
 
@@ -213,7 +216,7 @@ impl Source for Fake {
             inferred: true,
             elsewhere: true,
             license: Some(self.mark.clone()),
-            downloads: 77,
+            downloads: Some(77),
             below: 12,
         };
         Ok((!name.starts_with("no/")).then(|| ChildrenPage {
@@ -338,6 +341,7 @@ impl Source for Fake {
             summary: summary.into(),
             reference: "https://arxiv.org/abs/2306.01708".into(),
             needs_base: id == "ties",
+            base: "needed",
             models: "two models or more".into(),
             params: vec![param("weight", true), param("density", true), param("lambda", false), norm()],
         };

@@ -305,6 +305,7 @@ impl Fake {
             a: self.name(a),
             b: self.name(b),
             verdict: format!("Same architecture; 4 of 5 tensors differ in value.{}", self.mark),
+            unmeasured: a.starts_with("un/").then(|| format!("No weights are compared.{}", self.mark)),
             merge_base: Some(self.name("meta-llama/Llama-3.1-8B")),
             fields: vec![
                 FieldDiff { field: "licence".into(), a: Some(self.mark.clone()), b: None },

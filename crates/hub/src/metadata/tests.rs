@@ -16,6 +16,13 @@ fn from_card(card: &str) -> Vec<(Source, Option<Relation>, String)> {
 }
 
 #[test]
+fn a_tag_of_two_letters_is_a_language_only_where_it_is_one() {
+    let metadata = from_api_row(&json!({ "id": "org/m", "tags": ["tf", "pt", "rl", "de", "cv"] })).unwrap();
+
+    assert_eq!(metadata.languages, ["pt", "de", "cv"]);
+}
+
+#[test]
 fn an_api_row_is_read_in_camel_case() {
     let metadata = from_api_row(&json!({
         "id": "org/m", "author": "org", "createdAt": "2024-07-23T15:36:34.000Z", "downloads": 12, "likes": 3,

@@ -211,8 +211,8 @@ impl Lineage {
         facts.tell(Word::Label, || Some(text(node.name)));
         facts.tell(Word::License, || node.license.map(text));
         facts.tell(Word::Ghost, || node.ghost.then(|| Kind::other(Literal::from(true).into(), 0)));
-        let downloads = || Kind::other(Literal::from(node.downloads).into(), 0);
-        facts.tell(Word::Downloads, || (!node.ghost).then(downloads));
+        let downloads = || Some(Kind::other(Literal::from(node.downloads?).into(), 0));
+        facts.tell(Word::Downloads, downloads);
         facts.tell(Word::GeneratedAt, || {
             let at = OffsetDateTime::from_unix_timestamp(node.created_at?).ok()?.format(&Rfc3339).ok()?;
             let kind = NamedNode::new_unchecked("http://www.w3.org/2001/XMLSchema#dateTime");

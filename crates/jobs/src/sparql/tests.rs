@@ -14,7 +14,7 @@ fn node(id: i64, name: &str, license: Option<&str>) -> Node {
         name: name.to_owned(),
         created_at: Some(1_700_000_000 + id),
         ghost: license.is_none(),
-        downloads: 10 * id,
+        downloads: Some(10 * id),
         license: license.map(str::to_owned),
         size: None,
     }

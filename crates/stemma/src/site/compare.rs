@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use ::web::{
     Failure,
     view::{
-        ComparePage, FieldDiff, FileDiff, Name, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,
+        ComparePage, Count, FieldDiff, FileDiff, Name, Sides, TensorDiff, ThreeWay, ThreeWayTensor,
+        VocabularyDiff, plural,
     },
 };
 use analysis::{
-    diff::DiffReport,
+    diff::{DiffReport, ShapeMismatch},
     kinship::{Layer, Module},
     versions::{KeyChange, key_changes},
 };
+use domain::{Class, Fault as _};
 use jobs::{Access, Registry, Wording};
 use serde_json::Value;
 use store::ModelRow;
@@ -25,25 +27,20 @@ const SHOWN: usize = 120;
 
 /// Two models side by side.
 pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Result<ComparePage> {
-    let report = jobs::compare(registry, a, b, &Access::registry()).await.map_err(Failure::from)?;
+    let compared = jobs::compare(registry, a, b, &Access::registry()).await;
     let (left, right) = (registry.store.model_by_id(a).await?, registry.store.model_by_id(b).await?);
-    let mut page = ComparePage {
-        verdict: report.verdict.clone(),
-        only_a: report.only_a.clone(),
-        only_b: report.only_b.clone(),
-        shape_mismatches: report
-            .shape_mismatches
-            .iter()
-            .map(|m| format!("{}: {:?} against {:?}", m.name, m.shape_a, m.shape_b))
-            .collect(),
-        tensors: report.tensors.iter().map(tensor).collect(),
-        ..ComparePage::default()
+    let (mut page, left, right) = match (compared, left, right) {
+        (Ok(report), Some(left), Some(right)) => (measured(report), left, right),
+        (Ok(report), ..) => return Ok(measured(report)),
+        (Err(error), Some(left), Some(right)) if error.class() != Class::Internal => {
+            (unmeasured(registry, (&left, &right), &error).await?, left, right)
+        }
+        (Err(error), ..) => return Err(error.into()),
     };
-    let (Some(left), Some(right)) = (left, right) else { return Ok(page) };
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let ancestor =
         forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| n.name.to_owned());
-    if let (Sides::Three, Some(base)) = (sides, &ancestor) {
+    if let (Sides::Three, Some(base), None) = (sides, &ancestor, &page.unmeasured) {
         page.three_way = Some(three_way(registry, (&left.name, &right.name), base).await?);
     }
     page.merge_base = ancestor.map(Name);
@@ -54,6 +51,70 @@ pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Re
     page.a = Name(left.name);
     page.b = Name(right.name);
     Ok(page)
+}
+
+fn measured(report: DiffReport) -> ComparePage {
+    let mismatch = |m: &ShapeMismatch| otherwise(&m.name, (&m.shape_a, &m.shape_b));
+    ComparePage {
+        shape_mismatches: report.shape_mismatches.iter().map(mismatch).collect(),
+        tensors: report.tensors.iter().map(tensor).collect(),
+        verdict: report.verdict,
+        only_a: report.only_a,
+        only_b: report.only_b,
+        ..ComparePage::default()
+    }
+}
+
+fn otherwise(name: &str, (a, b): (&[u64], &[u64])) -> String {
+    format!("{name}: {a:?} against {b:?}")
+}
+
+/// What the headers say of two models whose weights cannot be compared.
+async fn unmeasured(
+    registry: &Registry,
+    (left, right): (&ModelRow, &ModelRow),
+    error: &jobs::Error,
+) -> Result<ComparePage> {
+    let (a, b) = (shapes(registry, left).await?, shapes(registry, right).await?);
+    let mut page = ComparePage {
+        unmeasured: Some(format!("No weights are compared, since {error}.")),
+        ..ComparePage::default()
+    };
+    let unknown = [(left, &a), (right, &b)].into_iter().find(|(_, shapes)| shapes.is_empty());
+    if let Some((row, _)) = unknown {
+        page.verdict = format!("Which tensors {} has is not known here.", row.name);
+        return Ok(page);
+    }
+    let only = |own: &Shapes, other: &Shapes| -> Vec<String> {
+        own.keys().filter(|name| !other.contains_key(*name)).cloned().collect()
+    };
+    let both = a.iter().filter_map(|(name, shape)| Some((name, shape, b.get(name)?)));
+    let (same, differing): (Vec<_>, Vec<_>) = both.partition(|(_, a, b)| a == b);
+    page.shape_mismatches = differing.iter().map(|(name, a, b)| otherwise(name, (a, b))).collect();
+    (page.only_a, page.only_b) = (only(&a, &b), only(&b, &a));
+    page.verdict = format!(
+        "By name and shape {} in both, {} in another shape, {} only in the first, {} only in the second.",
+        plural(same.len() as u64, "tensor is the same", "tensors are the same"),
+        Count(differing.len() as u64),
+        Count(page.only_a.len() as u64),
+        Count(page.only_b.len() as u64),
+    );
+    Ok(page)
+}
+
+/// Shapes of tensors by name.
+type Shapes = BTreeMap<String, Vec<u64>>;
+
+async fn shapes(registry: &Registry, row: &ModelRow) -> Result<Shapes> {
+    let stored = match row.revision {
+        Some(revision) => registry.store.tensors(revision).await?,
+        None => Vec::new(),
+    };
+    if !stored.is_empty() {
+        return Ok(stored.into_iter().map(|tensor| (tensor.name, tensor.shape)).collect());
+    }
+    let headers = registry.store.shapes_of(row.id).await?;
+    Ok(headers.into_iter().map(|tensor| (tensor.name, tensor.shape)).collect())
 }
 
 fn tensor(t: &analysis::diff::TensorDiff) -> TensorDiff {

@@ -41,7 +41,7 @@ pub async fn children(
             inferred: link.proposed,
             elsewhere: !link.primary,
             license: node.license.map(str::to_owned),
-            downloads: count(node.downloads),
+            downloads: node.downloads.map(count),
             below: forest.family_size(link.id).saturating_sub(1),
         })
     };

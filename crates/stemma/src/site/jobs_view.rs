@@ -52,6 +52,7 @@ fn page(job: &store::JobRow) -> JobPage {
         error_message: job.error_message.clone(),
         inputs: inputs(&job.payload),
         outputs: job.result.as_ref().map(outputs).unwrap_or_default(),
+        facts: job.result.as_ref().map(facts).unwrap_or_default(),
         device: job.result.as_ref().and_then(device),
         request: Some(
             job.payload
@@ -67,6 +68,13 @@ fn output(job: &store::JobRow) -> Option<String> {
     let made = job.result.as_ref().and_then(|result| result.get("model"));
     let wanted = ["output", "model"].iter().find_map(|key| job.payload.get(key));
     made.or(wanted).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Numbers of a result that say how good it is.
+fn facts(result: &Value) -> Vec<(&'static str, String)> {
+    let energy = result.get("energy").and_then(Value::as_f64);
+    let told = |share: f64| ("Energy captured", format!("{:.2} % of the squared norm", 100.0 * share));
+    energy.map(told).into_iter().collect()
 }
 
 fn device(result: &Value) -> Option<String> {
@@ -104,7 +112,15 @@ fn outputs(result: &Value) -> Vec<JobLink> {
 mod tests {
     use serde_json::json;
 
-    use super::inputs;
+    use super::{facts, inputs};
+
+    #[test]
+    fn a_diff_tells_how_much_of_the_change_it_holds() {
+        let told = facts(&json!({ "blob": "sha256:1", "energy": 0.98765 }));
+
+        assert_eq!(told, [("Energy captured", "98.77 % of the squared norm".to_owned())]);
+        assert!(facts(&json!({ "blob": "sha256:1" })).is_empty());
+    }
 
     #[test]
     fn a_merge_names_the_models_that_it_was_pinned_to() {

@@ -40,6 +40,12 @@ pub fn methods() -> Vec<MethodCard> {
                 .get("base")
                 .and_then(Value::as_str)
                 .is_some_and(|word| matches!(word, "delta" | "endpoint")),
+            base: match text(spec, "base").as_str() {
+                "delta" => "needed: changes are taken from it",
+                "optional" => "changes are taken from it where the recipe names one",
+                "endpoint" => "needed: it is one of the two ends",
+                _ => "gives only configuration and tokenizer",
+            },
             models: spec.get("models").map(model_count).unwrap_or_default(),
             params: spec
                 .get("parameters")

@@ -4,8 +4,8 @@ use ::web::{
     Failure,
     view::{FACETS, FacetGroup, Found, Name, SearchPage, SearchQuery, Sort},
 };
-use analysis::catalogue::{Facet, Order};
-use domain::Digest;
+use analysis::catalogue::{Facet, Order, SIZES};
+use domain::{Class, Digest, Relation};
 use jobs::{FindQuery, Finds, Registry};
 use store::VerdictWord;
 
@@ -16,6 +16,22 @@ const VALUES: usize = 10;
 /// Names suggested.
 const NAMES: usize = 8;
 
+/// Refuses a value that a facet of few values does not have.
+fn known((facet, value): &(Facet, String)) -> Result<()> {
+    let words: Vec<&str> = match facet {
+        Facet::Relation => Relation::ALL.map(Relation::as_str).to_vec(),
+        Facet::Size => SIZES.map(|(word, _)| word).to_vec(),
+        Facet::Weights | Facet::Kinship => vec!["yes", "no"],
+        _ => return Ok(()),
+    };
+    let spelt = *facet == Facet::Relation && value.parse::<Relation>().is_ok();
+    if spelt || words.iter().any(|word| word.eq_ignore_ascii_case(value)) {
+        return Ok(());
+    }
+    let told = format!("`{value}` is no {}; use one of {}.", facet.as_str(), words.join(", "));
+    Err(Failure::new(Class::Invalid, "invalid_request", told))
+}
+
 fn facet(word: &str) -> Option<Facet> {
     Facet::ALL.into_iter().find(|facet| facet.as_str() == word)
 }
@@ -23,11 +39,13 @@ fn facet(word: &str) -> Option<Facet> {
 /// One page of results.
 pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage> {
     let picks = query.picks.iter().filter_map(|(word, value)| Some((facet(word)?, value.clone())));
+    let picks: Vec<(Facet, String)> = picks.collect();
+    picks.iter().try_for_each(known)?;
     let wanted = FindQuery {
         text: query.text.clone(),
         org: query.org.clone(),
         tags: query.tags.clone(),
-        picks: picks.collect(),
+        picks,
         order: match query.sort {
             Sort::Downloads | Sort::Kinship => Order::Downloads,
             Sort::Created => Order::Created,
