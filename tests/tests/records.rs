@@ -157,3 +157,71 @@ fn a_card_names_no_folder_of_the_machine_and_says_what_a_transfer_is() -> Result
     ensure!(carried.contains("base_model_relation: merge"), "{carried}");
     Ok(())
 }
+
+#[test]
+fn the_most_common_chat_template_is_taken_and_one_that_is_no_jinja_is_refused() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let at = place.path();
+    let mut models = String::new();
+    for (name, template) in [("t1", "AAA"), ("t2", "{{ 'BBB' }}"), ("t3", "{{ 'BBB' }}"), ("t4", "CCC")] {
+        fs_err::create_dir(at.join(name))?;
+        for file in fs_err::read_dir(zoo.path("mandoc/scribe-v1")?)? {
+            let file = file?;
+            fs_err::copy(file.path(), at.join(name).join(file.file_name()))?;
+        }
+        fs_err::write(at.join(name).join("chat_template.jinja"), template)?;
+        models.push_str(&format!("  - {{model: {name}, parameters: {{weight: 1}}}}\n"));
+    }
+    let write = |name: &str, template: &str, models: &str| {
+        fs_err::write(
+            at.join(name),
+            format!("merge_method: linear\nchat_template: {template}\nmodels:\n{models}"),
+        )
+    };
+    write("auto.yml", "auto", &models)?;
+    write("tie.yml", "auto", models.split_inclusive('\n').take(2).collect::<String>().as_str())?;
+    write("bad.yml", "'{% if foo %'", &models)?;
+
+    run(at, "merge auto.yml auto")?;
+    run(at, "merge auto.yml bare --no-copy-tokenizer")?;
+    run(at, "merge tie.yml tie")?;
+    let bad = stemma(at).args(["merge", "bad.yml", "bad"]).output()?;
+
+    let template = |folder: &str| fs_err::read_to_string(at.join(folder).join("chat_template.jinja"));
+    ensure!(template("auto")? == "{{ 'BBB' }}" && template("tie")? == "AAA");
+    ensure!(template("bare")? == "{{ 'BBB' }}" && !at.join("bare/tokenizer.json").exists());
+    let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+    ensure!(bad.status.code() == Some(1) && said.contains("/chat_template: is no Jinja template"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn an_output_that_is_a_file_and_an_adapter_of_another_kind_are_refused_by_name() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let at = place.path();
+    let base = zoo.path("mandoc/scribe-v1")?;
+    fs_err::write(at.join("r.yml"), doubtful(&zoo)?)?;
+    fs_err::write(at.join("taken"), "mine")?;
+    fs_err::create_dir(at.join("ia3"))?;
+    fs_err::write(at.join("ia3/adapter_config.json"), r#"{"peft_type": "IA3"}"#)?;
+    let name = "base_model.model.model.layers.0.self_attn.q_proj.ia3_l";
+    let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+    fs_err::write(at.join("ia3/adapter_model.safetensors"), bytes)?;
+    fs_err::write(
+        at.join("ia3.yml"),
+        format!("merge_method: passthrough\nmodels: [{{model: {}+ia3}}]\n", base.display()),
+    )?;
+
+    let taken = stemma(at).args(["merge", "r.yml", "taken"]).output()?;
+    let other = stemma(at).args(["merge", "ia3.yml", "--dry-run"]).output()?;
+    let forecast = run(at, "merge r.yml --dry-run")?;
+
+    let said = String::from_utf8_lossy(&taken.stderr).into_owned();
+    ensure!(taken.status.code() == Some(4) && said.contains("output_exists"), "{said}");
+    ensure!(fs_err::read(at.join("taken"))? == b"mine");
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    ensure!(!other.status.success() && said.contains("IA3"), "{said}");
+    ensure!(String::from_utf8_lossy(&forecast.stdout).contains("MiB of memory"), "{forecast:?}");
+    Ok(())
+}

@@ -48,10 +48,12 @@ impl ExtractOptions {
     /// # Errors
     /// Text that is no regular expression, or one that takes too much memory.
     pub fn pattern(text: &str) -> Result<Regex, Error> {
-        RegexBuilder::new(text)
-            .size_limit(PATTERN_BYTES)
-            .build()
-            .map_err(|error| Error::fault("/pattern", format!("`{text}` is no usable expression: {error}")))
+        RegexBuilder::new(text).size_limit(PATTERN_BYTES).build().map_err(|error| {
+            // The lines before show the expression again.
+            let told = error.to_string();
+            let why = told.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            Error::fault("/pattern", format!("`{text}` is no usable expression: {why}"))
+        })
     }
 
     fn wants(&self, module: &str) -> bool {

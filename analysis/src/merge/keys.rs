@@ -43,6 +43,9 @@ pub const MODEL: &[&str] = &["path", "revision"];
 pub fn unknown(word: &str, known: &[&str]) -> String {
     let clipped: String = word.chars().take(60).collect();
     match domain::nearest(&clipped, known) {
+        None if known.is_empty() => {
+            format!("`{clipped}` is not known here, and nothing else is; leave it out")
+        }
         Some(near) => format!("`{clipped}` is not known here; did you mean `{near}`?"),
         None => format!("`{clipped}` is not known here; expected one of {}", known.join(", ")),
     }

@@ -59,15 +59,13 @@ impl Job<'_> {
         let count = merged.len();
         if count < spec.models.min || spec.models.max.is_some_and(|max| count > max) {
             let wanted = match spec.models.max {
-                Some(max) if max == spec.models.min => format!("exactly {max}"),
-                _ => format!("{} or more", spec.models.min),
+                Some(1) => "exactly one model".to_owned(),
+                Some(max) if max == spec.models.min => format!("exactly {max} models"),
+                _ => format!("{} or more models", spec.models.min),
             };
             let delta = matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional);
             let besides = if delta && base.is_some() { " besides the base" } else { "" };
-            self.fault(
-                group.pointer(),
-                format!("`{}` merges {wanted} models{besides}, {count} given", spec.id),
-            );
+            self.fault(group.pointer(), format!("`{}` merges {wanted}{besides}, {count} given", spec.id));
         }
         Members {
             merged,

@@ -60,6 +60,7 @@ pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
 pub use stages::{Stage, parse_stages, top_level};
+pub use templates::AUTO as AUTO_TEMPLATE;
 pub use tokenizer::{TokenRule, TokenSource, TokenizerChoice};
 pub use vocabulary::{Aligned, Tokens, align, is_table, table_rows};
 

@@ -166,18 +166,23 @@ impl Reader {
         word.to_owned()
     }
 
-    /// A template that takes the place of the heir's.
+    /// A template that takes the place of the heir's, or [`templates::AUTO`].
     fn chat_template(&mut self, top: &Map<String, Value>) -> Option<String> {
-        let template = present(top, "chat_template").filter(|template| *template != "auto")?;
-        let text = template.as_str().unwrap_or_default();
+        let text = present(top, "chat_template")?.as_str().unwrap_or_default();
+        if text == templates::AUTO {
+            return Some(text.to_owned());
+        }
         if text.contains('{') {
+            if let Some(fault) = templates::fault(text) {
+                self.fault("/chat_template", fault);
+            }
             return Some(text.to_owned());
         }
         let named = templates::NAMED.iter().find(|(name, _)| *name == text);
         if named.is_none() {
             let known = templates::NAMED.map(|(name, _)| format!("`{name}`")).join(", ");
             let message = format!(
-                "expected `auto`, which keeps the template of the base model, a Jinja template, or one of {known}"
+                "expected `auto`, the template that most of the models have, a Jinja template, or one of {known}"
             );
             self.fault("/chat_template", message);
         }
@@ -203,7 +208,11 @@ impl Reader {
         if super::check::dtype(word).is_some() {
             return Some(word.to_owned());
         }
-        self.fault(&format!("/{key}"), "expected float32, float16, bfloat16 or float64");
+        let found: String = value.to_string().chars().take(60).collect();
+        self.fault(
+            &format!("/{key}"),
+            format!("expected float32, float16, bfloat16 or float64, found {found}"),
+        );
         None
     }
 

@@ -188,24 +188,39 @@ fn curve(value: &Value, spec: &'static ParamSpec) -> Result<Curve, String> {
         Value::Array(items) if spec.kind == Kind::Flag && items.iter().all(Value::is_boolean) => {
             Ok(Curve::Flags(items.iter().filter_map(Value::as_bool).collect()))
         }
-        Value::Array(items) => Ok(Curve::Gradient(items.iter().map(number).collect::<Result<_, _>>()?)),
-        other => number(other).map(Curve::Constant),
+        Value::Array(items) => {
+            let numbers = items.iter().map(|item| number(item, spec)).collect::<Result<_, _>>()?;
+            Ok(Curve::Gradient(numbers))
+        }
+        other => number(other, spec).map(Curve::Constant),
     }
 }
 
 fn chosen(value: &Value, spec: &'static ParamSpec) -> Result<Chosen, String> {
+    if value.is_boolean() {
+        let known = spec.choices.join(", ");
+        return Err(format!(
+            "expected one of {known}, found {value}; YAML reads a bare y, n, on or off as a flag"
+        ));
+    }
     let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let place = spec.place(&word).ok_or_else(|| keys::unknown(&word, spec.choices))?;
     Ok(Chosen { word: spec.choices[place], place })
 }
 
-fn number(value: &Value) -> Result<f64, String> {
+fn number(value: &Value, spec: &'static ParamSpec) -> Result<f64, String> {
+    let flag = spec.kind == Kind::Flag;
     let number = match value {
-        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        Value::Bool(set) if flag => Some(f64::from(u8::from(*set))),
         other => other.as_f64(),
     };
     number.filter(|n| n.is_finite()).ok_or_else(|| {
         let shown: String = value.to_string().chars().take(40).collect();
+        if flag {
+            return format!(
+                "expected true or false, a list of them or a list of `{{filter, value}}`, found {shown}"
+            );
+        }
         format!("expected a number, a list of numbers or a list of `{{filter, value}}`, found {shown}")
     })
 }

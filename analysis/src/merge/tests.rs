@@ -203,6 +203,8 @@ fn all_faults_are_listed_at_once() {
 fn weights_that_cancel_and_integers_that_differ_are_errors() {
     let config = parse(&recipe("linear", (1.0, -1.0))).unwrap();
     assert!(check(&config, &three()).unwrap_err().to_string().contains("sum to zero"));
+    let config = parse(&recipe("linear", (1e308, 1e308))).unwrap();
+    assert!(check(&config, &three()).unwrap_err().to_string().contains("make them smaller"));
 
     let of = |byte| Fixture::empty().with_bytes("steps", Dtype::U8, &[1], vec![byte]);
     let merged =

@@ -70,7 +70,8 @@ fn number_formats_are_taken_with_torchs_prefix() {
 #[test]
 fn a_tokenizer_needs_no_source_and_a_template_is_a_text_or_the_name_of_one() {
     assert_eq!(parse(&of("tokenizer: {}")).unwrap().tokenizer_source.as_deref(), Some("union"));
-    assert_eq!(parse(&of("chat_template: auto")).unwrap().chat_template, None);
+    assert_eq!(parse(&of("chat_template: auto")).unwrap().chat_template.as_deref(), Some("auto"));
+    assert!(told(&of("chat_template: '{% if foo %'")).contains("no Jinja template"));
     assert_eq!(parse(&of("chat_template: '{{ x }}'")).unwrap().chat_template.as_deref(), Some("{{ x }}"));
     let chatml = parse(&of("chat_template: chatml")).unwrap().chat_template.unwrap();
     assert!(chatml.contains("<|im_start|>assistant"));
@@ -198,4 +199,26 @@ fn parameters_that_mean_nothing_to_a_method_are_named_in_a_warning() {
             "/parameters/weight: `weight` means nothing to `karcher`"
         ]
     );
+}
+
+#[test]
+fn a_fault_says_what_was_found_and_what_would_be_right() {
+    let ties = |more: &str| {
+        format!(
+            "{{merge_method: ties, base_model: o/d, models: [{{model: o/a, parameters: {{weight: 1, density: yes}}}}], {more}}}"
+        )
+    };
+    for (yaml, fault) in [
+        (of("dtype: int8"), "bfloat16 or float64, found \\\"int8\\\""),
+        (of("parameters: {normalize: 'on'}"), "expected true or false"),
+        (ties("parameters: {zero_sign: y}"), "expected one of plus, majority, found true; YAML reads"),
+        (ties(""), "expected a number, a list of numbers or a list of `{filter, value}`, found true"),
+        (
+            "{merge_method: arcee_fusion, base_model: o/d, models: [{model: o/a}], parameters: {t: 5}}"
+                .to_owned(),
+            "leave it out",
+        ),
+    ] {
+        assert!(told(&yaml).contains(fault), "{yaml}: {}", told(&yaml));
+    }
 }

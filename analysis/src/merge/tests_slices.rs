@@ -206,7 +206,7 @@ fn slices_that_do_not_fit_are_refused_with_what_would() {
         (
             "passthrough",
             "slices: [{sources: [{model: o/a, layer_range: [0, 1]}, {model: o/b, layer_range: [0, 1]}]}]",
-            "merges exactly 1 models, 2 given",
+            "merges exactly one model, 2 given",
         ),
         (
             "task_arithmetic",

@@ -132,12 +132,12 @@ fn tokenizers(operands: &Operands, options: &Options) -> Option<Difference> {
     let Operands { target_base, source_base, source_tuned } = operands;
     let tuned = source_tuned.tokens.as_deref()?;
     let compared = |base: &kinship::Named| match base.tokens.as_deref() {
-        Some(tokens) if tokens_moved(tuned, tokens) => json!("other tokens"),
+        Some(tokens) if tokens_moved(tuned, tokens) => json!("other rows"),
         Some(_) => json!("the same rows"),
         None => json!("unknown"),
     };
     let (target, base) = (compared(target_base), compared(source_base));
-    let other = json!("other tokens");
+    let other = json!("other rows");
     let differ = options.preset.takes_tokenizer() && (target == other || base == other);
     differ.then(|| Difference {
         field: "tokenizer".to_owned(),

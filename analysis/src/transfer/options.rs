@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::Item;
+use domain::{Fault as _, Item};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -115,7 +115,8 @@ impl Options {
         let mut pattern = |text: &Option<String>, pointer: &str| {
             let built = text.as_deref().map(ExtractOptions::pattern).transpose();
             built.unwrap_or_else(|error| {
-                faults.push(Item { pointer: pointer.to_owned(), message: error.to_string() });
+                let of = |item: Item| Item { pointer: pointer.to_owned(), message: item.message };
+                faults.extend(error.items().into_iter().map(of));
                 None
             })
         };

@@ -91,6 +91,9 @@ fn patterns_choose_tensors_by_name() {
     assert_eq!(values(&got, UP), values(&model(1), UP));
     assert_eq!(values(&got, EMBED), values(&model(1), EMBED));
     assert_ne!(values(&got, Q), values(&model(1), Q));
+    let options: Options = serde_json::from_value(json!({ "include": "(" })).unwrap();
+    let told = options.canonical().unwrap_err().to_string();
+    assert!(told.contains("`(` is no usable expression: unclosed group") && !told.contains('\n'), "{told}");
     for wanted in [json!({ "include": "(" }), json!({ "include": "no such" }), json!({ "lambda": "much" })] {
         assert_eq!(refusal(operands([1, 2, 3].map(model)), wanted.clone()).items().len(), 1, "{wanted}");
     }

@@ -116,6 +116,15 @@ pub(super) fn judge(
             Severity::Error => Unlikely,
             Severity::Warning => Uncertain,
         };
+        if field == "tokenizer" {
+            let [target, base] = [target_base, source_base].map(|value| value.as_str().unwrap_or("unknown"));
+            let told = format!(
+                "the result has the tuned model's tokenizer; for its tokens the target base has {target}, the source base \
+                 {base}"
+            );
+            say(verdict, told);
+            continue;
+        }
         let [target, base, tuned] = [target_base, source_base, source_tuned].map(shown);
         let place = "in target base, source base and tuned model";
         say(verdict, format!("`{field}` differs: {target}, {base} and {tuned} {place}"));

@@ -11,9 +11,13 @@ use crate::{Error, Operand};
 /// The file that makes a folder an adapter.
 pub const CONFIG: &str = "adapter_config.json";
 
-/// Whether a checkpoint holds the factors of an adapter rather than a whole model that was trained with one.
+/// What the tensors of adapters are called that are no low-rank change: (IA)³, VeRA, LoHa, LoKr.
+const OTHERS: [&str; 4] = [".ia3_l", ".vera_lambda_", ".hada_w", ".lokr_w"];
+
+/// Whether a checkpoint holds the tensors of an adapter of any kind rather than a whole model that was trained with one.
 pub fn holds_factors(checkpoint: &dyn TensorSource) -> bool {
-    checkpoint.tensors().iter().any(|info| is_factor(&info.name))
+    let other = |name: &str| OTHERS.iter().any(|part| name.contains(part));
+    checkpoint.tensors().iter().any(|info| is_factor(&info.name) || other(&info.name))
 }
 
 /// Whether a tensor of this name is a factor of a low-rank change.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::merge::MergeSource;
+use analysis::merge::{AUTO_TEMPLATE, MergeSource};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
 const COUNTS: [&str; 4] = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 /// Fields with a value a layer.
 const LISTS: [&str; 3] = ["layer_types", "mlp_layer_types", "no_rope_layers"];
-const TEMPLATE: &str = "chat_template.jinja";
+/// The file of a chat template.
+pub const TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER: &str = "tokenizer_config.json";
 
 /// Gives the configuration of `heir` the layers of a model stacked from slices, each with the settings of the layer
@@ -39,12 +40,55 @@ pub(crate) fn fit_layers(heir: &mut Operand, source: &MergeSource, inputs: &BTre
     }
 }
 
-/// Gives `heir` another chat template, in the file of its own and in the tokenizer's configuration.
+/// Gives `heir` another chat template, in the file of its own and in the tokenizer's configuration; where the recipe
+/// leaves it open, the one that most of `models` have, of equally common ones the first.
 pub(crate) async fn set_template(
     registry: &Registry,
     heir: &mut Operand,
-    template: &str,
+    (template, models): (&str, Vec<&Operand>),
 ) -> Result<(), Error> {
+    if template != AUTO_TEMPLATE {
+        return write_template(registry, heir, template).await;
+    }
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for model in models {
+        let Some(template) = template_of(registry, model).await? else { continue };
+        match found.iter_mut().find(|(known, _)| *known == template) {
+            Some((_, count)) => *count += 1,
+            None => found.push((template, 1)),
+        }
+    }
+    let most = found.iter().map(|(_, count)| *count).max();
+    let Some((template, _)) = found.into_iter().find(|(_, count)| Some(*count) == most) else {
+        return Ok(());
+    };
+    if template_of(registry, heir).await?.as_ref() == Some(&template) {
+        return Ok(());
+    }
+    write_template(registry, heir, &template).await
+}
+
+/// The chat template of a model: the file of its own, else what its tokenizer's configuration holds.
+async fn template_of(registry: &Registry, model: &Operand) -> Result<Option<String>, Error> {
+    let most = registry.limits.config_bytes;
+    let file = |path: &str| model.companions.iter().find(|companion| companion.path == path);
+    if let Some(own) = file(TEMPLATE) {
+        return own.text(registry, most).await.map(Some);
+    }
+    let Some(config) = file(TOKENIZER) else { return Ok(None) };
+    let text = config.text(registry, most).await?;
+    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let held = match &config["chat_template"] {
+        Value::Array(named) => named
+            .iter()
+            .find(|named| named["name"] == "default")
+            .map_or(Value::Null, |named| named["template"].clone()),
+        other => other.clone(),
+    };
+    Ok(held.as_str().map(str::to_owned))
+}
+
+async fn write_template(registry: &Registry, heir: &mut Operand, template: &str) -> Result<(), Error> {
     let known = heir.companions.iter().find(|companion| companion.path == TOKENIZER);
     let mut written = vec![(TEMPLATE, template.to_owned())];
     if let Some(known) = known {

@@ -82,6 +82,7 @@ pub use fsck::{Damage, Fsck, fsck};
 pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
+pub use inherit::TEMPLATE as CHAT_TEMPLATE;
 pub use kinds::{
     BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload, TransplantPayload,
 };

@@ -315,7 +315,7 @@ pub async fn write_folder(
     source: Arc<dyn TensorSource>,
     pulse: &Pulse,
 ) -> Result<Value, Error> {
-    if out.exists() && fs_err::read_dir(out)?.next().is_some() {
+    if out.exists() && (!out.is_dir() || fs_err::read_dir(out)?.next().is_some()) {
         return Err(Error::OutputExists(out.display().to_string()));
     }
     let parent = parent_of(out);

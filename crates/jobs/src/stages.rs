@@ -129,7 +129,8 @@ impl Planner<'_> {
         let warnings = source.warnings().iter().chain(&retokenized.warnings).cloned().collect();
         retokenized.fit(registry, &mut heir).await?;
         if let Some(template) = &config.chat_template {
-            set_template(registry, &mut heir, template).await?;
+            let models = refs.iter().filter_map(|name| operands.get(name)).collect();
+            set_template(registry, &mut heir, (template, models)).await?;
         }
         let recipe = Recipe::Merge {
             config: config.canonical(),

@@ -28,6 +28,9 @@ impl Method for Linear {
         let weights = params.each("weight");
         let total: f64 = weights.iter().sum();
         let size: f64 = weights.iter().map(|weight| weight.abs()).sum();
+        if params.flag("normalize") && !size.is_finite() {
+            return Some("the weights sum to more than a number can be; make them smaller".to_owned());
+        }
         // Weights such as 0.1, 0.2 and -0.3 cancel only up to rounding.
         (params.flag("normalize") && total.abs() <= NO_DIVISOR * size)
             .then(|| "the weights sum to zero; change one, or set `normalize: false`".to_owned())

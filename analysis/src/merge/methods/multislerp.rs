@@ -29,6 +29,9 @@ impl Method for Multislerp {
     fn fault(&self, params: &Params) -> Option<String> {
         let weights = params.each("weight");
         let size: f64 = weights.iter().map(|weight| weight.abs()).sum();
+        if weights.len() > 1 && params.flag("normalize_weights") && !size.is_finite() {
+            return Some("the weights sum to more than a number can be; make them smaller".to_owned());
+        }
         (weights.len() > 1
             && params.flag("normalize_weights")
             && weights.iter().sum::<f64>().abs() <= NO_DIVISOR * size)

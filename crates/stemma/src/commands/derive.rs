@@ -6,6 +6,7 @@ use std::{
 };
 
 use domain::{Class, Item, Relation, RepoId};
+use indicatif::BinaryBytes;
 use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry};
 
 use super::Context;
@@ -52,7 +53,10 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     };
     let mut plan = jobs::plan_stages(&registry, stages, &Access::Folders(Pin::Content)).await?;
     if target.mergekit.no_copy_tokenizer {
-        plan.heir.companions.retain(|companion| companion.path == GENERATION);
+        let asked = plan.config.chat_template.is_some();
+        plan.heir.companions.retain(|companion| {
+            companion.path == GENERATION || (asked && companion.path == jobs::CHAT_TEMPLATE)
+        });
     }
     if target.dry_run {
         let forecast = plan.forecast(1 + u64::from(target.register.is_some()));
@@ -97,8 +101,9 @@ const GENERATION: &str = "generation_config.json";
 fn told(forecast: &Forecast) {
     let Forecast { method, recipe_digest, tensors, bytes, memory_bytes, disk_bytes, vocabulary, .. } =
         forecast;
-    output::line(format!("{method}: {tensors} tensors, {bytes} bytes, {recipe_digest}"));
-    output::line(format!("needs {memory_bytes} bytes of memory and {disk_bytes} bytes of disk at most"));
+    let [bytes, memory, disk] = [bytes, memory_bytes, disk_bytes].map(|bytes| BinaryBytes(*bytes));
+    output::line(format!("{method}: {tensors} tensors, {bytes}, {recipe_digest}"));
+    output::line(format!("needs {memory} of memory and {disk} of disk at most"));
     if let Some(rows) = vocabulary {
         output::line(format!("a vocabulary of {rows} rows"));
     }
