@@ -48,6 +48,7 @@ mod tests_slices;
 mod tests_tokenizer;
 mod tokenizer;
 mod vocabulary;
+mod yaml;
 
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, Slice};
@@ -56,9 +57,10 @@ pub use reader::parse;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
-pub use stages::{Stage, parse_stages};
+pub use stages::{Stage, parse_stages, read_stages};
 pub use tokenizer::{TokenRule, TokenSource, TokenizerChoice};
 pub use vocabulary::{Aligned, Tokens, align, is_table, table_rows};
+pub use yaml::told as yaml_fault;
 
 pub(crate) use check::tied;
 pub(crate) use layout::{layer_count, position};

@@ -139,8 +139,10 @@ impl SearchConfig {
         if !(2..=most).contains(&count) {
             fault("/models", format!("2 to {most} models are needed, {count} given"));
         }
-        if distinct.len() < count {
-            fault("/models", "a model is listed twice".to_owned());
+        for (at, model) in self.models.iter().enumerate() {
+            if let Some(first) = self.models[..at].iter().position(|other| other == model) {
+                fault(&format!("/models/{at}"), format!("`{model}` is listed already, at {first}"));
+            }
         }
         if self.base.as_ref().is_some_and(|base| distinct.contains(base)) {
             fault("/base", "the base is among the models; list only what is merged into it".to_owned());

@@ -124,12 +124,15 @@ impl Problem {
 
     /// 422 listing every fault.
     pub fn faults(code: &str, detail: impl Into<String>, items: Vec<Item>) -> Self {
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
-        problem.errors = items
-            .into_iter()
-            .map(|item| ProblemItem { pointer: item.pointer, message: item.message })
-            .collect();
-        problem
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).listing(items)
+    }
+
+    /// The same with every fault in its list.
+    #[must_use]
+    pub fn listing(mut self, items: Vec<Item>) -> Self {
+        let item = |item: Item| ProblemItem { pointer: item.pointer, message: item.message };
+        self.errors = items.into_iter().map(item).collect();
+        self
     }
 }
 

@@ -4,7 +4,7 @@
 //! search interrupted anywhere goes on with the same candidates.
 
 use analysis::{
-    merge::parse,
+    merge::{parse, yaml_fault},
     search::{Basis, Better, Next, Proposal, Search, SearchConfig, Strategy, layers},
 };
 use domain::{Fault as _, Item, RepoId};
@@ -46,7 +46,7 @@ pub enum Ending {
 /// # Errors
 /// [`Error::BadSearch`] with the first thing that is not as it must be.
 pub fn read_search(yaml: &str) -> Result<SearchConfig, Error> {
-    serde_saphyr::from_str(yaml).map_err(|error| Error::BadSearch(vec![item("", error.to_string())]))
+    serde_saphyr::from_str(yaml).map_err(|error| Error::BadSearch(vec![item("", yaml_fault(&error))]))
 }
 
 /// Checks and stores a search.
@@ -57,8 +57,13 @@ pub async fn create_search(registry: &Registry, mut config: SearchConfig) -> Res
     let id = Ulid::generate().to_string();
     let output = config.output.get_or_insert_with(|| format!("searches/{}", id.to_ascii_lowercase())).clone();
     let mut faults = config.faults(&registry.limits);
-    if let Err(error) = RepoId::parse(&config.output_of(registry.limits.search_candidates)) {
-        faults.push(item("/output", format!("{output}: {error}")));
+    if let Err(error) = RepoId::parse(&output) {
+        faults.push(item("/output", error.to_string()));
+    } else if RepoId::parse(&config.output_of(registry.limits.search_candidates)).is_err() {
+        faults.push(item(
+            "/output",
+            format!("`{output}` is too long: the numbers of candidates are added to it"),
+        ));
     }
     let listed = config.models.len() <= registry.limits.merge_models;
     let layers = match listed && !config.models.is_empty() {
@@ -112,7 +117,9 @@ async fn model_faults(
             Ok(Some(layers(&*first.source)))
         }
         Err(Error::Analysis(error)) if !error.items().is_empty() => {
-            faults.extend(error.items());
+            // The recipe that the models were looked at with has other places.
+            let own = |pointer: &str| pointer.trim_end_matches("/model").replace("/base_model", "/base");
+            faults.extend(error.items().into_iter().map(|fault| item(&own(&fault.pointer), fault.message)));
             Ok(None)
         }
         Err(error) => Err(error),
@@ -238,8 +245,29 @@ pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Resul
         return Err(Error::BadSearch(faults));
     }
     found(registry, id).await?;
-    registry.store.score(id, scores).await?;
+    if let Err(error) = registry.store.score(id, scores).await {
+        return Err(all_unknown(registry, (id, scores), error.into()).await?);
+    }
     search_report(registry, id).await
+}
+
+/// Why scores are refused: with every candidate that the search does not have, where there are several.
+async fn all_unknown(
+    registry: &Registry,
+    (id, scores): (&str, &[(u64, f64)]),
+    first: Error,
+) -> Result<Error, Error> {
+    if first.code() != "unknown_candidate" {
+        return Ok(first);
+    }
+    let mut unknown = Vec::new();
+    for (at, (number, _)) in scores.iter().enumerate() {
+        if registry.store.candidate(id, *number).await?.is_none() {
+            let message = format!("the search has no candidate {number}");
+            unknown.push(item(&format!("/scores/{at}/candidate"), message));
+        }
+    }
+    Ok(if unknown.len() > 1 { Error::BadSearch(unknown) } else { first })
 }
 
 /// Ends a search; one that has ended stays as it is.

@@ -39,7 +39,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     let yaml =
         fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
     let registry = wiring::open(&context.config).await?;
-    let mut stages = analysis::merge::parse_stages(&yaml).map_err(jobs::Error::from)?;
+    let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
     let yaml = match target.mergekit.random_seed {
         None => yaml,
         Some(seed) => {
@@ -47,7 +47,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
             format!("# Merged with --random-seed {seed}.\n{yaml}")
         }
     };
-    let mut plan = jobs::plan_stages(&registry, stages, &Access::Folders(Pin::Content)).await?;
+    let mut plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
     if target.mergekit.no_copy_tokenizer {
         plan.heir.companions.retain(|companion| companion.path == GENERATION);
     }
