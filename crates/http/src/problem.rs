@@ -27,6 +27,12 @@ pub struct ProblemItem {
     pub message: String,
 }
 
+impl From<Item> for ProblemItem {
+    fn from(item: Item) -> Self {
+        Self { pointer: item.pointer, message: item.message }
+    }
+}
+
 /// `application/problem+json` body.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
@@ -130,8 +136,7 @@ impl Problem {
     /// The same with every fault in its list.
     #[must_use]
     pub fn listing(mut self, items: Vec<Item>) -> Self {
-        let item = |item: Item| ProblemItem { pointer: item.pointer, message: item.message };
-        self.errors = items.into_iter().map(item).collect();
+        self.errors = items.into_iter().map(ProblemItem::from).collect();
         self
     }
 }
