@@ -81,6 +81,27 @@ async fn faults_of_what_is_written_hide_none_of_the_models() {
 }
 
 #[actix_web::test]
+async fn documents_in_a_circle_are_no_models_that_are_missing() {
+    let place = place().await;
+    let document = |name: &str, models: [&str; 2]| {
+        let [a, b] = models;
+        format!(
+            "---\n{name}\nmerge_method: linear\nparameters: {{weight: 1}}\nmodels: [{{model: {a}}}, {{model: {b}}}]\n"
+        )
+    };
+    let circle = [
+        document("name: one", ["two", "o/a"]),
+        document("name: two", ["one", "o/a"]),
+        document("seed: 1", ["one", "no/where"]),
+    ];
+
+    let answer = place.merge(&circle.concat(), "o/new").await;
+
+    assert!(told(&answer).iter().any(|(_, message)| message.contains("in a circle")), "{answer:?}");
+    assert!(!told(&answer).iter().any(|(_, message)| message.contains("`one` is neither")), "{answer:?}");
+}
+
+#[actix_web::test]
 async fn a_range_that_is_no_range_hides_no_other_range() {
     let place = place().await;
     let config = "merge_method: passthrough\nslices:\n  - sources: [{model: o/a, layer_range: [3, 2]}]\n  \

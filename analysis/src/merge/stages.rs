@@ -55,6 +55,8 @@ pub fn read_stages(text: &str) -> Result<(Vec<Stage>, Vec<Item>), Error> {
         faults.push(fault(String::new(), "the recipe is empty; it starts with `merge_method`"));
     }
     let order = order(&stages, &mut faults);
+    // What uses a document of a circle cannot be looked at.
+    let order = if order.len() == stages.len() { order } else { Vec::new() };
     let mut placed: BTreeMap<usize, Stage> = stages.into_iter().enumerate().collect();
     let mut stages: Vec<Stage> = order.into_iter().filter_map(|at| placed.remove(&at)).collect();
     if let Some(last) = stages.last_mut() {
