@@ -184,7 +184,7 @@ fn every_fault_of_a_configuration_is_told_at_once() {
     let pointers: Vec<&str> = faults.iter().map(|item| item.pointer.as_str()).collect();
     assert_eq!(
         pointers,
-        ["/models", "/base", "/budget", "/dtype", "/method", "/k", "/t", "/smooth", "/budget"]
+        ["/models/1", "/base", "/budget", "/dtype", "/method", "/k", "/t", "/smooth", "/budget"]
     );
 }
 
