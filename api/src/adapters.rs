@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     body::Body,
-    jobs_api::{JobView, accepted, idempotency_key},
+    jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     named::id,
     seen::Seen,
 };
@@ -53,7 +53,7 @@ const fn one() -> f64 {
 }
 
 /// Queue the extraction of an adapter; the job's result tells the captured energy of each module.
-#[utoipa::path(tag = "adapters", request_body = NewExtraction, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "adapters", params(JobHeaders), request_body = NewExtraction, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/adapters/extract")]
 pub async fn extract_adapter(
     request: HttpRequest,
@@ -67,7 +67,7 @@ pub async fn extract_adapter(
 }
 
 /// Queue a bake; the adapter's fit is checked first.
-#[utoipa::path(tag = "adapters", request_body = NewBake, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "adapters", params(JobHeaders), request_body = NewBake, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/adapters/bake")]
 pub async fn bake_adapter(
     request: HttpRequest,

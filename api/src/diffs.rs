@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::Body,
-    jobs_api::{JobView, accepted, idempotency_key},
+    jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     query::Query,
     seen::Seen,
 };
@@ -50,7 +50,7 @@ pub struct NewDiff {
 }
 
 /// Queue a diff artefact; the job's result names the blob and the captured energy.
-#[utoipa::path(tag = "diffs", request_body = NewDiff, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "diffs", params(JobHeaders), request_body = NewDiff, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/diffs")]
 pub async fn create_diff(
     request: HttpRequest,

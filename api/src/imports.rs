@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     body::Body,
-    jobs_api::{JobView, accepted, idempotency_key},
+    jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     seen::Seen,
 };
 
@@ -28,7 +28,7 @@ pub struct NewImport {
 }
 
 /// Queue the import of a model from the configured Hub.
-#[utoipa::path(tag = "models", request_body = NewImport, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "models", params(JobHeaders), request_body = NewImport, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/imports")]
 pub async fn create_import(
     request: HttpRequest,

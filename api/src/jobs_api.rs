@@ -91,6 +91,17 @@ pub fn accepted(job: &JobRow) -> HttpResponse {
         .json(JobView::from(job.clone()))
 }
 
+/// Headers of a request for a job.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct JobHeaders {
+    /// 1 to 255 printable characters, chosen by the client. The same request under the same key is answered with the
+    /// job that it made the first time; another request under it is refused.
+    #[allow(dead_code)] // It stands for the header in the document; `idempotency_key` reads it.
+    #[param(rename = "Idempotency-Key", value_type = Option<String>)]
+    pub idempotency_key: Option<String>,
+}
+
 /// The `Idempotency-Key` header.
 pub fn idempotency_key(request: &HttpRequest) -> Result<Option<String>> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };

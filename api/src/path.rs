@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, get};
 use analysis::lineage::{Forest, PathStep, Toward};
+use domain::Item;
 use http::{Problem, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -57,7 +58,15 @@ pub struct PathEdgeView {
     responses((status = 200, body = PathView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/path")]
 pub async fn get_path(registry: Seen, query: Query<PathQuery>) -> Result<HttpResponse> {
-    let (from, to) = (find(&registry, &query.from).await?, find(&registry, &query.to).await?);
+    let (from, to) = match (find(&registry, &query.from).await, find(&registry, &query.to).await) {
+        (Err(from), Err(to)) if query.from != query.to => {
+            let told = [("from", from), ("to", to)];
+            let items =
+                told.map(|(name, problem)| Item { pointer: name.to_owned(), message: problem.detail });
+            return Err(Problem::not_found("neither of the models").listing(items.into()));
+        }
+        (from, to) => (from?, to?),
+    };
     let forest = registry.forests.current().await?;
     let mut view = PathView { from: from.name, to: to.name, meets: None, by: None, steps: Vec::new() };
     if let Some(path) = forest.path_between(from.id, to.id, registry.limits.traversal) {

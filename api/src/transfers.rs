@@ -8,11 +8,14 @@ use http::{Problem, Result};
 use jobs::{Access, TransferPayload, TransferRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::schema::{Array, Object, OneOf, Schema, Type},
+};
 
 use crate::{
     body::Body,
-    jobs_api::{JobView, accepted, idempotency_key},
+    jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     named,
     query::Query,
     seen::Seen,
@@ -32,7 +35,7 @@ pub struct NewTransfer {
     /// Share of the diff, 1 by default: a number, a list of numbers from the first layer to the last, or a list of
     /// `{filter, value}`.
     #[serde(default = "one")]
-    #[schema(value_type = Object)]
+    #[schema(schema_with = strengths)]
     pub lambda: Value,
     /// Only tensors in whose name this regular expression is found.
     pub include: Option<String>,
@@ -40,6 +43,23 @@ pub struct NewTransfer {
     pub exclude: Option<String>,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
+}
+
+/// A number, a list of numbers, or a list of `{filter, value}`.
+fn strengths() -> Schema {
+    let number = || Object::with_type(Type::Number);
+    let value = OneOf::builder().item(number()).item(Array::new(number()));
+    let filtered = Object::builder()
+        .property("filter", Object::with_type(Type::String))
+        .property("value", value)
+        .required("value");
+    OneOf::builder()
+        .item(number())
+        .item(Array::new(number()))
+        .item(Array::new(filtered.build()))
+        .default(Some(json!(1.0)))
+        .build()
+        .into()
 }
 
 fn one() -> Value {
@@ -57,7 +77,7 @@ pub struct TransferQuery {
 }
 
 /// Queue a transfer; shapes are checked first.
-#[utoipa::path(tag = "transfers", params(TransferQuery), request_body = NewTransfer, responses((status = 202, body = JobView), (status = 200, description = "dry run: numbers over the weights with a heuristic verdict and its reasons", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "transfers", params(TransferQuery, JobHeaders), request_body = NewTransfer, responses((status = 202, body = JobView), (status = 200, description = "dry run: numbers over the weights with a heuristic verdict and its reasons", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/transfers")]
 pub async fn create_transfer(
     request: HttpRequest,

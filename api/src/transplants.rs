@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::Body,
-    jobs_api::{JobView, accepted, idempotency_key},
+    jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     named,
     query::Query,
     seen::Seen,
@@ -46,7 +46,7 @@ pub struct TransplantQuery {
 }
 
 /// Queue a tokenizer transplant; tables and tokenizers are checked first.
-#[utoipa::path(tag = "transplants", params(TransplantQuery), request_body = NewTransplant, responses((status = 202, body = JobView), (status = 200, description = "dry run: rows, shared and new tokens, and warnings", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "transplants", params(TransplantQuery, JobHeaders), request_body = NewTransplant, responses((status = 202, body = JobView), (status = 200, description = "dry run: rows, shared and new tokens, and warnings", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/transplants")]
 pub async fn create_transplant(
     request: HttpRequest,

@@ -99,3 +99,37 @@ async fn only_a_dry_run_may_leave_the_name_of_the_result_out() {
         assert_eq!(real.pointers(), ["/output"]);
     }
 }
+
+#[actix_web::test]
+async fn a_record_that_came_while_a_job_waited_is_not_replaced_by_its_result() {
+    let place = place().await;
+    let accepted = place.merge(SOUP, "o/later").await;
+    place.know("o/later", "llama3").await;
+
+    let job = place.worked(&accepted).await;
+
+    assert_eq!((&job.body["state"], &job.body["error_code"]), (&"failed".into(), &"output_exists".into()));
+    assert_eq!(place.get("/api/v1/models/o/later").await.body["license"], "llama3");
+}
+
+#[actix_web::test]
+async fn a_job_that_was_stopped_is_asked_for_again_under_its_own_name() {
+    let place = place().await;
+    let accepted = place.merge(SOUP, "o/again").await;
+    let address = format!("/api/v1/jobs/{}", accepted.body["id"].as_str().unwrap());
+    place.send(actix_web::test::TestRequest::delete().uri(&address)).await;
+
+    let again = place.post(&format!("{address}/retry"), Value::Null).await;
+
+    assert_eq!(again.status, 202, "{again:?}");
+    assert_eq!(place.worked(&again).await.body["state"], "succeeded");
+}
+
+#[actix_web::test]
+async fn a_model_known_by_its_metadata_only_may_still_be_imported() {
+    let place = place().await;
+
+    place.ingest("o/known", (3.0, "mit")).await;
+
+    assert_eq!(place.get("/api/v1/models/o/known").await.body["has_weights"], true);
+}

@@ -154,13 +154,8 @@ impl<'a> Job<'a> {
         let absent: Vec<String> =
             config.model_refs().into_iter().filter(|name| !self.inputs.contains_key(name)).collect();
         for name in &absent {
-            let groups = config.groups();
-            let place = groups.iter().find_map(|group| {
-                let at = group.sources.iter().position(|entry| entry.model == *name)?;
-                Some(format!("{}/{at}/model", group.pointer()))
-            });
             self.fault(
-                place.unwrap_or_else(|| "/base_model".to_owned()),
+                config.place_of(name),
                 format!("model `{name}` is missing: it could not be found among the inputs"),
             );
         }

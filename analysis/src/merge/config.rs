@@ -36,7 +36,7 @@ pub struct MergeConfig {
 }
 
 /// One model of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Entry {
     pub model: String,
     pub parameters: Settings,
@@ -52,7 +52,7 @@ impl Entry {
 }
 
 /// Layers of several models merged into the next layers of the result.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Slice {
     pub sources: Vec<Entry>,
     /// Takes the place of the recipe's own.
@@ -131,6 +131,28 @@ impl MergeConfig {
             }
         }
         refs
+    }
+
+    /// JSON Pointer of the first place where the recipe names this model, or this file beside one.
+    pub fn place_of(&self, name: &str) -> String {
+        let groups = self.groups();
+        let listed = groups.iter().find_map(|group| {
+            let at = group.sources.iter().position(|entry| entry.model == name)?;
+            Some(format!("{}/{at}/model", group.pointer()))
+        });
+        let beside = || {
+            groups.iter().find_map(|group| {
+                group.sources.iter().enumerate().find_map(|(at, entry)| {
+                    let (parameter, _) = entry.files().find(|(_, file)| *file == name)?;
+                    Some(format!("{}/{at}/parameters/{parameter}", group.pointer()))
+                })
+            })
+        };
+        let base = || {
+            let slice = self.slices.iter().position(|slice| slice.base_model.as_deref() == Some(name))?;
+            Some(format!("/slices/{slice}/base_model"))
+        };
+        listed.or_else(beside).or_else(base).unwrap_or_else(|| "/base_model".to_owned())
     }
 
     /// Every file named beside a model, each once.

@@ -51,6 +51,7 @@ mod tests_slices;
 mod tests_tokenizer;
 mod tokenizer;
 mod vocabulary;
+mod yaml;
 
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, Slice};
@@ -59,10 +60,11 @@ pub use reader::parse;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
-pub use stages::{Stage, parse_stages, top_level};
+pub use stages::{Stage, parse_stages, read_stages, top_level};
 pub use templates::AUTO as AUTO_TEMPLATE;
 pub use tokenizer::{TokenRule, TokenSource, TokenizerChoice};
 pub use vocabulary::{Aligned, Tokens, align, is_table, table_rows};
+pub use yaml::told as yaml_fault;
 
 pub(crate) use check::tied;
 pub(crate) use keys::unknown as unknown_word;

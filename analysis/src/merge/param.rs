@@ -34,7 +34,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum DefaultValue {
-    /// Of a number; of a flag 0 or 1.
+    Flag(bool),
     Number(f64),
     /// Of a choice.
     Word(&'static str),
@@ -52,7 +52,7 @@ impl ParamSpec {
 
     /// A flag that is off.
     pub const fn flag(name: &'static str, help: &'static str) -> Self {
-        Self::new(name, Kind::Flag, help).or(0.0)
+        Self { default: Some(DefaultValue::Flag(false)), ..Self::new(name, Kind::Flag, help) }
     }
 
     /// One of `words`, the first unless the recipe says.
@@ -73,7 +73,7 @@ impl ParamSpec {
 
     /// A flag that is on.
     pub const fn on(self) -> Self {
-        self.or(1.0)
+        Self { default: Some(DefaultValue::Flag(true)), ..self }
     }
 
     /// Set once a model.
@@ -86,9 +86,10 @@ impl ParamSpec {
         Self { range: Some((from, to)), ..self }
     }
 
-    /// The default as a resolved value: of a choice the place of its word.
+    /// The default as a resolved value: of a flag 0 or 1, of a choice the place of its word.
     pub(super) fn resolved_default(&self) -> Option<f64> {
         match self.default? {
+            DefaultValue::Flag(on) => Some(if on { 1.0 } else { 0.0 }),
             DefaultValue::Number(value) => Some(value),
             DefaultValue::Word(word) => self.place(word).map(|place| place as f64),
         }

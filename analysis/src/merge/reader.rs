@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Entry, LayerRange, METHODS, MergeConfig, ParamSpec, Setting, Settings, Slice, keys, reference::reference,
-    templates, tokenizer,
+    templates, tokenizer, yaml,
 };
 use crate::Error;
 
@@ -14,7 +14,7 @@ use crate::Error;
 /// # Errors
 /// [`Error::Yaml`], or every fault of the document at once; unknown keys are faults.
 pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
-    let document: Value = serde_saphyr::from_str(yaml).map_err(|error| Error::Yaml(error.to_string()))?;
+    let document: Value = serde_saphyr::from_str(yaml).map_err(|error| Error::Yaml(yaml::told(&error)))?;
     let (config, faults) = read(&document);
     if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
 }
@@ -137,6 +137,7 @@ impl Reader {
             let pointer = format!("{pointer}/{at}");
             let Some(fields) = item.as_object() else {
                 self.fault(&pointer, "expected a mapping with `sources`");
+                slices.push(Slice::default());
                 continue;
             };
             self.keys(fields, &pointer, keys::SLICE);
@@ -226,6 +227,7 @@ impl Reader {
             let pointer = format!("{pointer}/{at}");
             let Some(fields) = item.as_object() else {
                 self.fault(&pointer, "expected a mapping, e.g. `model: org/name`");
+                entries.push(Entry::default());
                 continue;
             };
             self.keys(fields, &pointer, keys::ENTRY);
@@ -234,7 +236,8 @@ impl Reader {
             let name = self.reference(model, &format!("{pointer}/model"));
             let parameters = self.settings(fields, &pointer);
             self.no_shared(&parameters, &pointer);
-            entries.extend(name.map(|model| Entry { model, parameters, layer_range }));
+            // One without a name keeps its place, by which the faults of others are told.
+            entries.push(Entry { model: name.unwrap_or_default(), parameters, layer_range });
         }
         entries
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Item;
 use serde_json::{Map, Value};
 
-use super::{MergeConfig, reader};
+use super::{MergeConfig, reader, yaml};
 use crate::Error;
 
 /// One document.
@@ -23,9 +23,18 @@ pub struct Stage {
 /// # Errors
 /// [`Error::Yaml`], or every fault of all documents at once: those of [`super::parse`], names given twice or to
 /// nobody's use, circles, and more than one result.
-pub fn parse_stages(yaml: &str) -> Result<Vec<Stage>, Error> {
+pub fn parse_stages(text: &str) -> Result<Vec<Stage>, Error> {
+    let (stages, faults) = read_stages(text)?;
+    if faults.is_empty() { Ok(stages) } else { Err(Error::faults(faults)) }
+}
+
+/// [`parse_stages`] that gives what can be read of a recipe with its faults, so that those of its models are told too.
+///
+/// # Errors
+/// [`Error::Yaml`].
+pub fn read_stages(text: &str) -> Result<(Vec<Stage>, Vec<Item>), Error> {
     let documents: Vec<Value> =
-        serde_saphyr::from_multiple(yaml).map_err(|error| Error::Yaml(error.to_string()))?;
+        serde_saphyr::from_multiple(text).map_err(|error| Error::Yaml(yaml::told(&error)))?;
     let many = documents.len() > 1;
     let (mut stages, mut faults) = (Vec::new(), Vec::new());
     for (at, document) in documents.iter().enumerate() {
@@ -46,15 +55,14 @@ pub fn parse_stages(yaml: &str) -> Result<Vec<Stage>, Error> {
         faults.push(fault(String::new(), "the recipe is empty; it starts with `merge_method`"));
     }
     let order = order(&stages, &mut faults);
-    if !faults.is_empty() {
-        return Err(Error::faults(faults));
-    }
+    // What uses a document of a circle cannot be looked at.
+    let order = if order.len() == stages.len() { order } else { Vec::new() };
     let mut placed: BTreeMap<usize, Stage> = stages.into_iter().enumerate().collect();
     let mut stages: Vec<Stage> = order.into_iter().filter_map(|at| placed.remove(&at)).collect();
     if let Some(last) = stages.last_mut() {
         last.name = None;
     }
-    Ok(stages)
+    Ok((stages, faults))
 }
 
 /// The top level of a recipe of one document as it is written, without what is null; empty for any other text.

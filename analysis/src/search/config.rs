@@ -139,9 +139,9 @@ impl SearchConfig {
         if !(2..=most).contains(&count) {
             fault("/models", format!("2 to {most} models are needed, {count} given"));
         }
-        for (at, name) in self.models.iter().enumerate() {
-            if self.models[..at].contains(name) {
-                fault(&format!("/models/{at}"), format!("`{name}` is listed twice; list each model once"));
+        for (at, model) in self.models.iter().enumerate() {
+            if let Some(first) = self.models[..at].iter().position(|other| other == model) {
+                fault(&format!("/models/{at}"), format!("`{model}` is listed already, at {first}"));
             }
         }
         if self.base.as_ref().is_some_and(|base| distinct.contains(base)) {

@@ -14,7 +14,7 @@ use jobs::Ending;
 
 use crate::{
     body::Body,
-    jobs_api::{JobView, accepted, idempotency_key},
+    jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     models::page_size,
     query::Query,
     seen::Seen,
@@ -110,7 +110,7 @@ pub async fn tell_scores(
 }
 
 /// Queue the merge of a candidate; the result is called `model` of the candidate.
-#[utoipa::path(tag = "searches", params(("id" = String, Path), ("number" = u64, Path)), responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "searches", params(("id" = String, Path), ("number" = u64, Path), JobHeaders), responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches/{id}/candidates/{number}/merge")]
 pub async fn merge_candidate(
     request: HttpRequest,

@@ -15,6 +15,6 @@ pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;
 pub use origin::{refuse_cross_site, same_origin};
 pub use problem::{
-    Problem, Result, body_problem, json_error_handler, logged, path_error_handler, query_error_handler,
-    status_of,
+    Problem, ProblemItem, Result, body_problem, json_error_handler, logged, path_error_handler,
+    query_error_handler, status_of,
 };

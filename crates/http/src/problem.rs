@@ -27,6 +27,12 @@ pub struct ProblemItem {
     pub message: String,
 }
 
+impl From<Item> for ProblemItem {
+    fn from(item: Item) -> Self {
+        Self { pointer: item.pointer, message: item.message }
+    }
+}
+
 /// `application/problem+json` body.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
@@ -124,12 +130,14 @@ impl Problem {
 
     /// 422 listing every fault.
     pub fn faults(code: &str, detail: impl Into<String>, items: Vec<Item>) -> Self {
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
-        problem.errors = items
-            .into_iter()
-            .map(|item| ProblemItem { pointer: item.pointer, message: item.message })
-            .collect();
-        problem
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).listing(items)
+    }
+
+    /// The same with every fault in its list.
+    #[must_use]
+    pub fn listing(mut self, items: Vec<Item>) -> Self {
+        self.errors = items.into_iter().map(ProblemItem::from).collect();
+        self
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     artefact::{dtype_of, rank_of, spool},
     kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
     open_operand,
-    operand::{open_stored, open_whole},
+    operand::{all_missing, open_stored, open_whole},
     submit::{Wanted, pin, pins, submit},
     worker::Pulse,
 };
@@ -70,8 +70,12 @@ pub async fn plan_extract(
         include: pattern(&wanted.include)?,
         exclude: pattern(&wanted.exclude)?,
     };
-    let base = open_whole(registry, &wanted.base, access).await?;
-    let tuned = open_operand(registry, &wanted.tuned, access).await?;
+    let opened = async {
+        let base = open_whole(registry, &wanted.base, access).await?;
+        Ok((base, open_operand(registry, &wanted.tuned, access).await?))
+    };
+    let named = [("/base".to_owned(), wanted.base.as_str()), ("/tuned".to_owned(), &wanted.tuned)];
+    let (base, tuned) = all_missing(registry, &named, access, opened.await).await?;
     let extraction = Extraction::new(Arc::clone(&base.source), Arc::clone(&tuned.source), options)?;
     let asked = json!({
         "rank": rank, "dtype": dtype.name(), "include": wanted.include, "exclude": wanted.exclude,
@@ -145,8 +149,12 @@ pub async fn plan_bake(
     if !wanted.scale.is_finite() {
         return Err(Error::Invalid("scale must be a finite number; 1 applies the whole adapter".to_owned()));
     }
-    let base = open_whole(registry, &wanted.base, access).await?;
-    let adapter = open_stored(registry, &wanted.adapter, access).await?;
+    let opened = async {
+        let base = open_whole(registry, &wanted.base, access).await?;
+        Ok((base, open_stored(registry, &wanted.adapter, access).await?))
+    };
+    let named = [("/base".to_owned(), wanted.base.as_str()), ("/adapter".to_owned(), &wanted.adapter)];
+    let (base, adapter) = all_missing(registry, &named, access, opened.await).await?;
     let recipe = Recipe::BakeAdapter { base: pin(&base), adapter: pin(&adapter), scale: wanted.scale };
     let baked = adapter::bake_scaled(adapter.clone(), base.clone(), wanted.scale).await?;
     let source = Arc::clone(&baked.source);

@@ -53,6 +53,9 @@ pub enum Error {
     BadAccount(String),
     #[error("only {0} may do this")]
     NotAdmin(String),
+    /// Several models that are named and not here.
+    #[error("{}", told(.0))]
+    Missing(Vec<Item>),
     /// Everything wrong with a search or with scores for it.
     #[error("{}", told(.0))]
     BadSearch(Vec<Item>),
@@ -116,6 +119,7 @@ impl Fault for Error {
             Self::UnknownToken(_) => "unknown_token",
             Self::BadAccount(_) => "bad_user",
             Self::NotAdmin(_) => "not_admin",
+            Self::Missing(_) => "unknown_model",
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
             Self::TooManyListeners(_) => "too_many_listeners",
@@ -139,6 +143,7 @@ impl Fault for Error {
             Self::Hub(error) => error.class(),
             Self::Operand { error, .. } => error.class(),
             Self::UnknownModel(_)
+            | Self::Missing(_)
             | Self::UnknownRevision { .. }
             | Self::UnknownSearch(_)
             | Self::UnknownWatch(_)
@@ -173,7 +178,7 @@ impl Fault for Error {
             Self::Weights(error) => error.items(),
             Self::Analysis(error) => error.items(),
             Self::Operand { error, .. } => error.items(),
-            Self::BadSearch(items) => items.clone(),
+            Self::Missing(items) | Self::BadSearch(items) => items.clone(),
             _ => Vec::new(),
         }
     }

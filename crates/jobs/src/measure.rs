@@ -14,6 +14,7 @@ use crate::{
     Access, Error, Registry,
     asking::Asking,
     open_operand,
+    operand::{all_missing, open_all},
     sketches::{OpenSketched, open_sketched, stored_sketches},
     tokens::Tokenizers,
 };
@@ -54,15 +55,28 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
             registry.limits.matrix
         )));
     }
+    let report =
+        all_missing(registry, &named(&query), &query.access, measured(registry, &query).await).await?;
+    Ok(match query.parity {
+        Some(parity) => report.in_parity(parity),
+        None => report,
+    })
+}
+
+/// The models and the base with their parameters of a request.
+fn named(query: &KinshipQuery) -> Vec<(String, &str)> {
+    let models = query.models.iter().map(|model| ("of".to_owned(), model.as_str()));
+    models.chain(query.base.iter().map(|base| ("base".to_owned(), base.as_str()))).collect()
+}
+
+async fn measured(registry: &Registry, query: &KinshipQuery) -> Result<Report, Error> {
+    let count = query.models.len();
     let split = query.parity == Some(Parity::ReferenceSplit);
-    let report = match query.reading {
-        Reading::Sketches if split => {
-            return Err(Error::Invalid(
-                "a mean of the values of tensors has no standard error; reference_split reads the weights"
-                    .into(),
-            ));
-        }
-        Reading::Stored if !split => stored_or_exact(registry, &query).await?,
+    match query.reading {
+        Reading::Sketches if split => Err(Error::Invalid(
+            "a mean of the values of tensors has no standard error; reference_split reads the weights".into(),
+        )),
+        Reading::Stored if !split => stored_or_exact(registry, query).await,
         Reading::Sketches => {
             let turn = Turn::take(registry).await?;
             let mut opened = Vec::with_capacity(count + 1);
@@ -70,14 +84,10 @@ pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report,
                 opened.push(open_sketched(registry, name, &query.access).await?);
             }
             let base = query.base.as_ref().and_then(|_| opened.pop());
-            estimated(registry, turn, (opened, base)).await?
+            estimated(registry, turn, (opened, base)).await
         }
-        _ => exact(registry, &query).await?,
-    };
-    Ok(match query.parity {
-        Some(parity) => report.in_parity(parity),
-        None => report,
-    })
+        _ => exact(registry, query).await,
+    }
 }
 
 /// What the stored sketches say, or where they do not say enough, the weights.
@@ -146,8 +156,7 @@ async fn estimated(
 /// As [`kinship`].
 pub async fn compare(registry: &Registry, a: &str, b: &str, access: &Access) -> Result<DiffReport, Error> {
     let turn = Turn::take(registry).await?;
-    let a = open_operand(registry, a, access).await?;
-    let b = open_operand(registry, b, access).await?;
+    let [a, b] = open_all(registry, [("a", a), ("b", b)], access).await?;
     turn.run(move |go_on| analysis::diff::compare(&*a.source, &*b.source, go_on)).await
 }
 

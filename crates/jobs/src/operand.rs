@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use domain::{Act, Digest, Limits, RepoId};
+use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
 use weights::{Checkpoint, Difference, Folder, LocalFile, Scaled, TensorSource};
@@ -100,6 +100,26 @@ pub async fn open_operand(registry: &Registry, name: &str, access: &Access) -> R
         }
         (opened, _) => with_base(registry, opened?, access).await,
     }
+}
+
+/// Opens several operands, each with its place in the request.
+///
+/// # Errors
+/// As [`open_operand`]; [`Error::Missing`] with all that are not there.
+pub(crate) async fn open_all<const N: usize>(
+    registry: &Registry,
+    named: [(&str, &str); N],
+    access: &Access,
+) -> Result<[Operand; N], Error> {
+    let opened = async {
+        let mut opened = Vec::with_capacity(N);
+        for (_, name) in named {
+            opened.push(open_operand(registry, name, access).await?);
+        }
+        opened.try_into().map_err(|_| Error::Invalid("operands are missing".to_owned()))
+    };
+    let places = named.map(|(pointer, name)| (pointer.to_owned(), name));
+    all_missing(registry, &places, access, opened.await).await
 }
 
 async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Result<Operand, Error> {
@@ -246,6 +266,39 @@ pub(crate) async fn revision(
         Ok((row, revision, _)) => Ok(Some((row.name, revision))),
         Err(Error::UnknownModel(_)) if name.contains('+') => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// `outcome`, with every model told that is not there where the first was the end of it; `named` are the places in the
+/// request and the names.
+pub(crate) async fn all_missing<T>(
+    registry: &Registry,
+    named: &[(String, &str)],
+    access: &Access,
+    outcome: Result<T, Error>,
+) -> Result<T, Error> {
+    let first = match outcome {
+        Err(error) if matches!(error.class(), Class::NotFound | Class::Conflict | Class::Invalid) => error,
+        other => return other,
+    };
+    let mut missing: Vec<Item> = Vec::new();
+    for (pointer, name) in named {
+        for part in parts(registry, name, access).await {
+            if let Err(error) = revision(registry, part, access).await {
+                missing.push(Item { pointer: pointer.clone(), message: error.to_string() });
+            }
+        }
+    }
+    let names: std::collections::BTreeSet<&String> = missing.iter().map(|item| &item.message).collect();
+    if names.len() > 1 { Err(Error::Missing(missing)) } else { Err(first) }
+}
+
+/// The names in a name: of a base and the adapter that is applied to it.
+async fn parts<'n>(registry: &Registry, name: &'n str, access: &Access) -> Vec<&'n str> {
+    let whole = place(registry, name, access).await;
+    match name.split_once('+').filter(|_| matches!(whole, Err(Error::UnknownModel(_)))) {
+        Some((base, adapter)) => vec![base, adapter],
+        None => vec![name],
     }
 }
 

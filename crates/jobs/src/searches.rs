@@ -4,7 +4,7 @@
 //! search interrupted anywhere goes on with the same candidates.
 
 use analysis::{
-    merge::parse,
+    merge::{parse, yaml_fault},
     search::{Basis, Better, Draft, Next, Proposal, Search, SearchConfig, Strategy, layers},
 };
 use domain::{Fault as _, Item, RepoId};
@@ -46,11 +46,8 @@ pub enum Ending {
 /// # Errors
 /// As there; fields that are unknown, missing or of another kind are among the faults.
 pub async fn create_search_from(registry: &Registry, yaml: &str) -> Result<SearchReport, Error> {
-    let document = serde_saphyr::from_str(yaml).map_err(|error| {
-        // The lines below the first show the document again.
-        let told = error.to_string().lines().next().unwrap_or_default().to_owned();
-        Error::BadSearch(vec![item("", told)])
-    })?;
+    let document =
+        serde_saphyr::from_str(yaml).map_err(|error| Error::BadSearch(vec![item("", yaml_fault(&error))]))?;
     create(registry, Draft::read(document).map_err(Error::BadSearch)?).await
 }
 
@@ -69,8 +66,13 @@ async fn create(registry: &Registry, mut draft: Draft) -> Result<SearchReport, E
     let found = config.faults(&registry.limits);
     let mut faults = draft.with(found);
     let config = &draft.config;
-    if let Err(error) = RepoId::parse(&config.output_of(registry.limits.search_candidates)) {
-        faults.push(item("/output", format!("{output}: {error}")));
+    if let Err(error) = RepoId::parse(&output) {
+        faults.push(item("/output", error.to_string()));
+    } else if RepoId::parse(&config.output_of(registry.limits.search_candidates)).is_err() {
+        faults.push(item(
+            "/output",
+            format!("`{output}` is too long: the numbers of candidates are added to it"),
+        ));
     }
     let listed = config.models.len() <= registry.limits.merge_models;
     let layers = match listed && !config.models.is_empty() {
@@ -125,7 +127,9 @@ async fn model_faults(
             Ok(Some(layers(&*first.source)))
         }
         Err(Error::Analysis(error)) if !error.items().is_empty() => {
-            faults.extend(error.items());
+            // The recipe that the models were looked at with has other places.
+            let own = |pointer: &str| pointer.trim_end_matches("/model").replace("/base_model", "/base");
+            faults.extend(error.items().into_iter().map(|fault| item(&own(&fault.pointer), fault.message)));
             Ok(None)
         }
         Err(error) => Err(error),
@@ -251,8 +255,29 @@ pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Resul
         return Err(Error::BadSearch(faults));
     }
     found(registry, id).await?;
-    registry.store.score(id, scores).await?;
+    if let Err(error) = registry.store.score(id, scores).await {
+        return Err(all_unknown(registry, (id, scores), error.into()).await?);
+    }
     search_report(registry, id).await
+}
+
+/// Why scores are refused: with every candidate that the search does not have, where there are several.
+async fn all_unknown(
+    registry: &Registry,
+    (id, scores): (&str, &[(u64, f64)]),
+    first: Error,
+) -> Result<Error, Error> {
+    if first.code() != "unknown_candidate" {
+        return Ok(first);
+    }
+    let mut unknown = Vec::new();
+    for (at, (number, _)) in scores.iter().enumerate() {
+        if registry.store.candidate(id, *number).await?.is_none() {
+            let message = format!("the search has no candidate {number}");
+            unknown.push(item(&format!("/scores/{at}/candidate"), message));
+        }
+    }
+    Ok(if unknown.len() > 1 { Error::BadSearch(unknown) } else { first })
 }
 
 /// Ends a search; one that has ended stays as it is.

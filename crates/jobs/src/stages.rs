@@ -9,7 +9,7 @@ use analysis::{
     merge::{Input, Inputs, MergeConfig, Stage, is_table, table_rows},
     recipe::{Pinned, Recipe},
 };
-use domain::{Digest, Fault as _, Item};
+use domain::{Class, Digest, Fault as _, Item};
 use serde_json::Value;
 
 use crate::{
@@ -28,7 +28,19 @@ use crate::{
 /// Every fault of every stage at once.
 pub async fn plan_stages(
     registry: &Registry,
-    mut stages: Vec<Stage>,
+    stages: Vec<Stage>,
+    access: &Access,
+) -> Result<MergePlan, Error> {
+    plan_read(registry, (stages, Vec::new()), access).await
+}
+
+/// [`plan_stages`] of a recipe that was found to have `faults` when it was read: those of its models are told with them.
+///
+/// # Errors
+/// As [`plan_stages`].
+pub async fn plan_read(
+    registry: &Registry,
+    (mut stages, mut faults): (Vec<Stage>, Vec<Item>),
     access: &Access,
 ) -> Result<MergePlan, Error> {
     let most = registry.limits.merge_models;
@@ -37,32 +49,51 @@ pub async fn plan_stages(
             format!("{} documents are given; at most {most} are read (`merge_models`)", stages.len());
         return Err(refused(vec![Item { pointer: String::new(), message }]));
     }
-    let Some(result) = stages.pop() else {
-        return Err(Error::Invalid("the recipe is empty".to_owned()));
+    // A fault of what is written has others as its consequence, at the same place.
+    let written: BTreeSet<String> = faults.iter().map(|item| item.pointer.clone()).collect();
+    let mut planner = Planner {
+        registry,
+        access,
+        opened: BTreeMap::new(),
+        made: BTreeMap::new(),
+        faulty: BTreeSet::new(),
+        alone: None,
     };
-    let mut planner =
-        Planner { registry, access, opened: BTreeMap::new(), made: BTreeMap::new(), faulty: BTreeSet::new() };
-    let mut faults = Vec::new();
-    for Stage { name, config, pointer } in stages {
+    let mut result = None;
+    let last = stages.len();
+    if !written.is_empty() {
+        stages.retain(|stage| !stage.config.model_refs().is_empty());
+    }
+    for (place, Stage { name, config, pointer }) in (1..).zip(stages) {
         let name = name.unwrap_or_default();
         match planner.plan(config).await {
+            Ok(plan) if place == last => result = Some(plan),
             Ok(plan) => drop(planner.made.insert(name, plan)),
             Err(Error::Analysis(analysis::Error::Faults(found))) => {
-                faults.extend(found.into_iter().map(|item| at(&pointer, item)));
+                let found = found.into_iter().map(|item| at(&pointer, item));
+                faults.extend(found.filter(|item| !written.contains(&item.pointer)));
                 planner.faulty.insert(name);
             }
-            Err(other) => return Err(other),
+            Err(other) if faults.is_empty() || !is_fault(&other) => return Err(other),
+            Err(other) => {
+                faults.push(Item { pointer, message: other.to_string() });
+                planner.faulty.insert(name);
+            }
         }
     }
-    match planner.plan(result.config).await {
-        Ok(plan) if faults.is_empty() => Ok(plan),
-        Ok(_) => Err(refused(faults)),
-        Err(Error::Analysis(analysis::Error::Faults(found))) => {
-            faults.extend(found.into_iter().map(|item| at(&result.pointer, item)));
-            Err(refused(faults))
-        }
-        Err(other) => Err(other),
+    match (planner.alone, faults.len(), result) {
+        (_, 0, Some(plan)) => Ok(plan),
+        (_, 0, None) => Err(Error::Invalid("the recipe is empty".to_owned())),
+        (Some(alone), 1, _) => Err(alone),
+        _ => Err(refused(faults)),
     }
+}
+
+/// Whether an error is of the request, and others may be told beside it.
+fn is_fault(error: &Error) -> bool {
+    let class = error.class();
+    let ours = matches!(class, Class::Internal | Class::Unavailable | Class::Forbidden);
+    !ours && !matches!(error, Error::HubMoved(_) | Error::Cancelled | Error::LeaseLost)
 }
 
 fn at(pointer: &str, item: Item) -> Item {
@@ -82,6 +113,8 @@ struct Planner<'a> {
     made: BTreeMap<String, MergePlan>,
     /// Earlier stages that have faults.
     faulty: BTreeSet<String>,
+    /// An error with a code of its own, for a recipe that has no other fault.
+    alone: Option<Error>,
 }
 
 impl Planner<'_> {
@@ -95,7 +128,7 @@ impl Planner<'_> {
         }
         let files = config.file_refs();
         let named: Vec<String> = refs.iter().chain(&files).cloned().collect();
-        let (operands, mut faults) = self.operands(&named).await?;
+        let (operands, mut faults) = self.operands(&config, &named).await?;
         let inputs: Inputs = operands.iter().map(|(name, o)| (name.clone(), self.input(name, o))).collect();
         let complete = named.iter().all(|name| operands.contains_key(name));
         // A file beside a model has no tokenizer.
@@ -156,10 +189,15 @@ impl Planner<'_> {
     }
 
     /// Models and earlier stages by name, and why others are missing.
-    async fn operands(&mut self, refs: &[String]) -> Result<(BTreeMap<String, Operand>, Vec<Item>), Error> {
+    async fn operands(
+        &mut self,
+        config: &MergeConfig,
+        refs: &[String],
+    ) -> Result<(BTreeMap<String, Operand>, Vec<Item>), Error> {
         let (mut operands, mut faults) = (BTreeMap::new(), Vec::new());
         for name in refs {
-            if self.faulty.contains(name) {
+            // One without a name is told as such.
+            if name.is_empty() || self.faulty.contains(name) {
                 continue;
             }
             if let Some(stage) = self.made.get(name) {
@@ -169,11 +207,15 @@ impl Planner<'_> {
             if !self.opened.contains_key(name) {
                 match open_operand(self.registry, name, self.access).await {
                     Ok(operand) => drop(self.opened.insert(name.clone(), operand)),
-                    Err(error) if error.code() == "quantised_layout" => {
-                        faults.push(Item { pointer: "/models".to_owned(), message: error.to_string() });
-                    }
-                    Err(error @ (Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. })) => {
-                        faults.push(Item { pointer: "/models".to_owned(), message: error.to_string() });
+                    Err(error) if is_fault(&error) => {
+                        faults.push(Item { pointer: config.place_of(name), message: error.to_string() });
+                        let known = matches!(
+                            error,
+                            Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. }
+                        );
+                        if !known && error.code() != "quantised_layout" {
+                            self.alone = Some(error);
+                        }
                     }
                     Err(error) => return Err(error),
                 }

@@ -14,8 +14,8 @@ use crate::{
     Access, Error, Operand, Registry,
     ingest::not_reserved,
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
-    open_operand,
-    stages::plan_stages,
+    operand::open_all,
+    stages::{plan_read, plan_stages},
 };
 
 /// Ask for a merge.
@@ -76,7 +76,7 @@ pub(crate) fn pin(operand: &Operand) -> Pinned {
 /// # Errors
 /// Every fault of the recipe at once.
 pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Result<MergePlan, Error> {
-    plan_stages(registry, analysis::merge::parse_stages(yaml)?, access).await
+    plan_read(registry, analysis::merge::read_stages(yaml)?, access).await
 }
 
 /// [`plan_merge`] of a recipe of one document that is read already.
@@ -201,8 +201,8 @@ pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<Jo
     submit(registry, wanted, async || {
         payload.form.check(&registry.limits)?;
         let access = Access::registry();
-        let tuned = open_operand(registry, &payload.tuned, &access).await?;
-        let base = open_operand(registry, &payload.base, &access).await?;
+        let named = [("/tuned", payload.tuned.as_str()), ("/base", &payload.base)];
+        let [tuned, base] = open_all(registry, named, &access).await?;
         analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
         Ok(pins([&tuned, &base]))
     })

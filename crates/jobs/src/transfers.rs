@@ -15,7 +15,7 @@ use crate::{
     Access, Error, Operand, Registry,
     kinds::{TRANSFER_DIFF, TransferPayload},
     measure::Turn,
-    open_operand,
+    operand::open_all,
     submit::{Wanted, pin, pins, submit},
     tokens::Tokenizers,
 };
@@ -85,9 +85,12 @@ pub async fn plan_transfer(
     access: &Access,
 ) -> Result<TransferPlan, Error> {
     let options = wanted.options.canonical()?;
-    let target = open_operand(registry, &wanted.target_base, access).await?;
-    let base = open_operand(registry, &wanted.source_base, access).await?;
-    let tuned = open_operand(registry, &wanted.source_tuned, access).await?;
+    let named = [
+        ("/target_base", wanted.target_base.as_str()),
+        ("/source_base", &wanted.source_base),
+        ("/source_tuned", &wanted.source_tuned),
+    ];
+    let [target, base, tuned] = open_all(registry, named, access).await?;
     let mut tokenizers = Tokenizers::new(registry);
     let mut named = async |operand: &Operand| Named {
         label: operand.label.clone(),

@@ -15,8 +15,7 @@ use weights::{Tokenizer, Vocabulary};
 use crate::{
     Access, Derived, Error, Operand, Registry,
     kinds::{TRANSPLANT_TOKENIZER, TransplantPayload},
-    open_operand,
-    operand::{Companion, CompanionFrom},
+    operand::{Companion, CompanionFrom, open_all},
     submit::{Wanted, pin, pins, submit},
     tokens::TOKENIZER,
     vocabulary::{SPECIAL, set_rows},
@@ -48,8 +47,8 @@ pub async fn plan_transplant(
     wanted: &TransplantPayload,
     access: &Access,
 ) -> Result<TransplantPlan, Error> {
-    let recipient = open_operand(registry, &wanted.recipient, access).await?;
-    let donor = open_operand(registry, &wanted.donor, access).await?;
+    let named = [("/recipient", wanted.recipient.as_str()), ("/donor", &wanted.donor)];
+    let [recipient, donor] = open_all(registry, named, access).await?;
     let sides = [side(registry, &recipient).await?, side(registry, &donor).await?];
     let (options, limits) = (wanted.options, registry.limits);
     let planning = tokio::task::spawn_blocking(move || {

@@ -43,7 +43,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         context.progress.tell(note);
     }
     let registry = wiring::open(&context.config).await?;
-    let mut stages = analysis::merge::parse_stages(&yaml).map_err(jobs::Error::from)?;
+    let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
     let yaml = match target.mergekit.random_seed {
         None => yaml,
         Some(seed) => {
@@ -51,7 +51,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
             format!("# Merged with --random-seed {seed}.\n{yaml}")
         }
     };
-    let mut plan = jobs::plan_stages(&registry, stages, &Access::Folders(Pin::Content)).await?;
+    let mut plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
     if target.mergekit.no_copy_tokenizer {
         let asked = plan.config.chat_template.is_some();
         plan.heir.companions.retain(|companion| {

@@ -56,7 +56,7 @@ pub fn methods() -> Vec<MethodCard> {
                     name: text(param, "name"),
                     kind: text(param, "kind"),
                     default: param.get("default").and_then(|default| match text(param, "kind").as_str() {
-                        "flag" => default.as_f64().map(|flag| (flag != 0.0).to_string()),
+                        "flag" => default.as_bool().map(|flag| flag.to_string()),
                         _ => plain(default),
                     }),
                     choices: choices(param),
