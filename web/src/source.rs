@@ -48,7 +48,7 @@ impl Failure {
 impl<F: Fault> From<F> for Failure {
     fn from(fault: F) -> Self {
         let items = if fault.class() == Class::Internal { Vec::new() } else { fault.items() };
-        Self { items, ..Self::new(fault.class(), fault.code(), fault.to_string()) }
+        Self { items, ..Self::new(fault.class(), fault.code(), fault.headline()) }
     }
 }
 

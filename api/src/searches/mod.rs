@@ -8,9 +8,9 @@ use actix_web::{
     post,
     web::{self, ServiceConfig},
 };
-use analysis::search::SearchConfig;
 use http::{Problem, Result};
 use jobs::Ending;
+use serde_json::Value;
 
 use crate::{
     body::Body,
@@ -50,7 +50,7 @@ pub async fn list_searches(registry: Seen, asked: Query<PageOf>) -> Result<HttpR
 /// Nothing is evaluated here: score the candidates in `pending` and tell the scores.
 #[utoipa::path(tag = "searches", request_body = Object, responses((status = 201, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches")]
-pub async fn create_search(registry: Seen, wanted: web::Json<SearchConfig>) -> Result<HttpResponse> {
+pub async fn create_search(registry: Seen, wanted: web::Json<Value>) -> Result<HttpResponse> {
     let report = jobs::create_search(&registry, wanted.into_inner()).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/searches/{}", report.row.id)))

@@ -44,22 +44,20 @@ pub enum Ending {
 /// [`create_search`] of a YAML document.
 ///
 /// # Errors
-/// As there; fields that are unknown, missing or of another kind are among the faults.
+/// As there, and when it is no YAML.
 pub async fn create_search_from(registry: &Registry, yaml: &str) -> Result<SearchReport, Error> {
     let document =
         serde_saphyr::from_str(yaml).map_err(|error| Error::BadSearch(vec![item("", yaml_fault(&error))]))?;
-    create(registry, Draft::read(document).map_err(Error::BadSearch)?).await
+    create_search(registry, document).await
 }
 
-/// Checks and stores a search.
+/// Checks and stores a search, which `document` describes.
 ///
 /// # Errors
-/// [`Error::BadSearch`] with every fault of the configuration and of its models; whatever stops their kinship.
-pub async fn create_search(registry: &Registry, config: SearchConfig) -> Result<SearchReport, Error> {
-    create(registry, Draft { config, faults: Vec::new() }).await
-}
-
-async fn create(registry: &Registry, mut draft: Draft) -> Result<SearchReport, Error> {
+/// [`Error::BadSearch`] with every fault of the document and of its models, fields that are unknown, missing or of another
+/// kind among them; whatever stops their kinship.
+pub async fn create_search(registry: &Registry, document: Value) -> Result<SearchReport, Error> {
+    let mut draft = Draft::read(document).map_err(Error::BadSearch)?;
     let config = &mut draft.config;
     let id = Ulid::generate().to_string();
     let output = config.output.get_or_insert_with(|| format!("searches/{}", id.to_ascii_lowercase())).clone();
