@@ -176,7 +176,7 @@ mod tests {
             "/stratgy: `stratgy` is not known here; did you mean `strategy`?",
             "/better: `best` is not known here; expected one of higher, lower",
             "/budget: expected a whole number from 0 on, found -3",
-            "/models/2: `a` is listed twice; list each model once",
+            "/models/2: `a` is listed already, at 0",
             "/method: a greedy search merges pairs by `slerp` or `linear`",
             "/k: 2 to 16 of the best can be merged, 0 given",
         ];
