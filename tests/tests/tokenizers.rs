@@ -228,7 +228,9 @@ fn faults_of_all_documents_are_told_at_once() -> Result<()> {
     recipe(place.path(), &[first.as_str(), &second, last].join("---\n"))?;
     let told = refused(stemma(place.path()), "merge recipe.yml out")?;
 
-    for part in ["/0/models: `no/where`", "/1/models: `no/how`", "/2/models: `neither`"] {
+    for part in
+        ["/0/models/1/model: `no/where`", "/1/models/1/model: `no/how`", "/2/models/2/model: `neither`"]
+    {
         ensure!(told.contains(part), "{part} in {told}");
     }
     ensure!(!told.contains("`one`"), "{told}");
