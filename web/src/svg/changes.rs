@@ -1,40 +1,26 @@
 //! Where two models differ: rows are kinds of modules, columns are layers, dark is much changed.
 
 use super::{
-    grid::{Grid, Key, NUMBERS, ROW},
+    grid::{Cell, Grid, Key, Picture, tensors_at},
     heat::{self, Distance},
 };
-use crate::view::{Fraction, TensorDiff, encoded, plural};
+use crate::view::{Fraction, TensorDiff, plural};
 
-/// All tensors of one kind in one layer.
+/// A cell as a line of a table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
-    pub x: f64,
-    pub y: f64,
-    pub width: f64,
-    pub height: f64,
-    pub class: String,
-    pub title: String,
-    pub href: String,
-    /// It is the one that the table is narrowed to.
-    pub on: bool,
+pub struct Line {
     pub module: String,
     pub layer: String,
     pub value: String,
-    /// The same where there is room for it, and the middle of its line.
-    pub text: String,
-    pub middle: (f64, f64),
+    pub href: String,
 }
 
 /// The finished map.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Map {
-    pub width: f64,
-    pub height: f64,
-    pub cells: Vec<Cell>,
-    /// Labels with their places.
-    pub rows: Vec<(String, f64)>,
-    pub columns: Vec<(String, f64)>,
+    pub picture: Picture,
+    /// The cells in their order.
+    pub lines: Vec<Line>,
     /// The largest value, which is darkest.
     pub largest: f64,
 }
@@ -65,11 +51,9 @@ pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &s
     }
     let value = |sum: &Sum| sum.weighted / sum.elements.max(1) as f64;
     let largest = sums.iter().map(value).fold(0.0, f64::max);
-    let (width, height) = grid.size();
-    let (rows, columns) = (grid.row_labels(), grid.column_labels());
-    let mut map = Map { width, height, rows, columns, largest, cells: Vec::new() };
+    let (mut cells, mut lines) = (Vec::new(), Vec::new());
     for (at, sum) in sums.iter().enumerate().filter(|(_, sum)| sum.tensors > 0) {
-        let ((own, place), (x, y)) = grid.cell(at);
+        let (own, place) = grid.names(at);
         let text = Fraction(value(sum)).to_string();
         let on = own == module && place == layer;
         let percent = |value: f64| match value {
@@ -78,31 +62,27 @@ pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &s
             value if value < 9.995 => format!("{:.0}%", 100.0 * value),
             _ => String::new(),
         };
-        let written = if grid.wide >= NUMBERS { percent(value(sum)) } else { String::new() };
-        // The words hold what stands in the cell, so that it can be called by that.
+        let written = if grid.holds_numbers() { percent(value(sum)) } else { String::new() };
         let told = if written.is_empty() { text.clone() } else { format!("{written} ({text})") };
-        let narrowed = format!("{address}module={}&layer={}#tensors", encoded(own), encoded(place));
-        map.cells.push(Cell {
-            x,
-            y,
-            width: grid.wide,
-            height: ROW,
+        let href = match on {
+            true => format!("{}#tensors", address.trim_end_matches(['?', '&'])),
+            false => tensors_at(address, (own, place)),
+        };
+        cells.push(Cell {
             // Shares of the largest, so that layers that all change a little are still told apart.
             class: match value(sum) {
                 0.0 => "same".to_owned(),
                 value => heat::class(value / largest, 1.0, Distance::No),
             },
             title: format!("{own}, layer {place}: {told} in {}", plural(sum.tensors, "tensor", "tensors")),
-            href: if on { format!("{}#tensors", address.trim_end_matches(['?', '&'])) } else { narrowed },
+            href: href.clone(),
             on,
-            module: own.to_owned(),
-            layer: place.to_owned(),
-            value: text,
             text: written,
-            middle: grid.middle((x, y)),
+            ..grid.cell(at)
         });
+        lines.push(Line { module: own.to_owned(), layer: place.to_owned(), value: text, href });
     }
-    map
+    Map { picture: grid.picture(cells), lines, largest }
 }
 
 #[cfg(test)]
@@ -134,12 +114,18 @@ mod tests {
 
         let map = layout(&tensors, ("q", "1"), "/compare/a...b?");
 
-        let classes: Vec<(&str, &str, &str)> =
-            map.cells.iter().map(|c| (c.module.as_str(), c.layer.as_str(), c.class.as_str())).collect();
+        let cells = map.picture.cells.iter();
+        let classes: Vec<(&str, &str, &str)> = cells
+            .zip(&map.lines)
+            .map(|(c, l)| (l.module.as_str(), l.layer.as_str(), c.class.as_str()))
+            .collect();
         assert_eq!(classes, [("q", "0", "same"), ("q", "1", "heat-10"), ("up", "1", "heat-5")]);
-        assert_eq!(map.cells[1].title, "q, layer 1: 2.0% (0.0200) in 1 tensor");
-        assert_eq!(map.cells[2].href, "/compare/a...b?module=up&layer=1#tensors");
-        assert_eq!((map.cells[1].on, map.cells[1].href.as_str()), (true, "/compare/a...b#tensors"));
-        assert_eq!(map.rows.len(), 2);
+        assert_eq!(map.picture.cells[1].title, "q, layer 1: 2.0% (0.0200) in 1 tensor");
+        assert_eq!(map.picture.cells[2].href, "/compare/a...b?module=up&layer=1#tensors");
+        assert_eq!(
+            (map.picture.cells[1].on, map.picture.cells[1].href.as_str()),
+            (true, "/compare/a...b#tensors")
+        );
+        assert_eq!(map.picture.rows.len(), 2);
     }
 }

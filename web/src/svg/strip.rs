@@ -1,37 +1,15 @@
 //! The kinship of two models in each layer by kind of module: dark is close, hatched has no value.
 
 use super::{
-    grid::{Grid, Key, NUMBERS, ROW},
+    grid::{Cell, Grid, Key, Picture, tensors_at},
     heat::{self, Distance},
 };
-use crate::view::{Strip, StripCell, encoded, plural};
-
-/// All tensors of one kind in one layer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
-    pub x: f64,
-    pub y: f64,
-    pub width: f64,
-    pub height: f64,
-    pub class: String,
-    /// Everything that is known of it, in words.
-    pub title: String,
-    /// The tensors of the two side by side.
-    pub href: String,
-    /// The value where there is room for it, and the middle of its line.
-    pub text: String,
-    pub middle: (f64, f64),
-}
+use crate::view::{Strip, StripCell, plural};
 
 /// The finished strip.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Drawn {
-    pub width: f64,
-    pub height: f64,
-    pub cells: Vec<Cell>,
-    /// Labels with their places.
-    pub rows: Vec<(String, f64)>,
-    pub columns: Vec<(String, f64)>,
+    pub picture: Picture,
     pub hatched: bool,
     /// Whether some values are below zero.
     pub opposed: bool,
@@ -45,20 +23,10 @@ fn key(cell: &StripCell) -> Key<'_> {
 pub fn draw(strip: &Strip, distance: Distance) -> Drawn {
     let grid = Grid::of(strip.cells.iter().map(key));
     let largest = strip.cells.iter().filter_map(|cell| cell.value).fold(0.0, f64::max);
-    let (width, height) = grid.size();
-    let mut drawn = Drawn {
-        width,
-        height,
-        rows: grid.row_labels(),
-        columns: grid.column_labels(),
-        hatched: strip.cells.iter().any(|cell| cell.value.is_none()),
-        opposed: strip.cells.iter().filter_map(|cell| cell.value).any(heat::opposed),
-        ..Drawn::default()
-    };
-    let compare = strip.pair[0].compare(&strip.pair[1]);
+    let compare = format!("{}?", strip.pair[0].compare(&strip.pair[1]));
+    let mut cells = Vec::new();
     for cell in &strip.cells {
         let Some(number) = grid.number(key(cell)) else { continue };
-        let ((module, layer), (x, y)) = grid.cell(number);
         let class = match cell.value {
             Some(value) => heat::class(value, largest, distance),
             None => "none".to_owned(),
@@ -68,23 +36,18 @@ pub fn draw(strip: &Strip, distance: Distance) -> Drawn {
             size if size < 10.0 => format!("{value:.2}"),
             _ => format!("{value:.0}"),
         };
-        let text = cell.value.filter(|_| grid.wide >= NUMBERS).map(short).unwrap_or_default();
-        drawn.cells.push(Cell {
-            x,
-            y,
-            width: grid.wide,
-            height: ROW,
-            class,
-            title: title(cell, &text),
-            href: format!("{compare}?module={}&layer={}#tensors", encoded(module), encoded(layer)),
-            middle: grid.middle((x, y)),
-            text,
-        });
+        let text = cell.value.filter(|_| grid.holds_numbers()).map(short).unwrap_or_default();
+        let (title, href) = (title(cell, &text), tensors_at(&compare, grid.names(number)));
+        cells.push(Cell { class, title, href, text, ..grid.cell(number) });
     }
-    drawn
+    Drawn {
+        picture: grid.picture(cells),
+        hatched: strip.cells.iter().any(|cell| cell.value.is_none()),
+        opposed: strip.cells.iter().filter_map(|cell| cell.value).any(heat::opposed),
+    }
 }
 
-/// A cell in words; they hold what stands in it, so that it can be called by that.
+/// A cell in words.
 fn title(cell: &StripCell, written: &str) -> String {
     let value = if written.is_empty() { cell.text() } else { written.to_owned() };
     let mut title = format!("{}, layer {}: {value}", cell.module, cell.layer);
@@ -134,12 +97,15 @@ mod tests {
             Distance::No,
         );
 
-        let seen: Vec<_> = drawn.cells.iter().map(|c| (c.class.as_str(), c.text.as_str())).collect();
+        let seen: Vec<_> = drawn.picture.cells.iter().map(|c| (c.class.as_str(), c.text.as_str())).collect();
         assert_eq!(seen, [("heat-n5", "-0.50"), ("heat-2", "0.20"), ("none", "")]);
-        assert_eq!(drawn.cells[1].title, "q, layer 0: 0.20 ± 0.010 in 1 tensor");
-        assert_eq!(drawn.cells[2].title, "q, layer 1: n/a; a lacks it");
-        assert_eq!(drawn.cells[0].href, "/compare/o/a...o/b?module=up&layer=1#tensors");
-        assert!(drawn.cells[1].x < drawn.cells[2].x && drawn.cells[1].y < drawn.cells[0].y);
+        assert_eq!(drawn.picture.cells[1].title, "q, layer 0: 0.20 ± 0.010 in 1 tensor");
+        assert_eq!(drawn.picture.cells[2].title, "q, layer 1: n/a; a lacks it");
+        assert_eq!(drawn.picture.cells[0].href, "/compare/o/a...o/b?module=up&layer=1#tensors");
+        assert!(
+            drawn.picture.cells[1].x < drawn.picture.cells[2].x
+                && drawn.picture.cells[1].y < drawn.picture.cells[0].y
+        );
         assert!(drawn.hatched && drawn.opposed);
     }
 
@@ -147,9 +113,9 @@ mod tests {
     fn numbers_are_written_where_columns_are_wide_enough() {
         let many = draw(&strip((0..80).map(|layer| cell("q", layer, Some(2.0))).collect()), Distance::Yes);
 
-        assert!(many.cells.iter().all(|cell| cell.text.is_empty() && cell.class == "heat-0"));
-        assert_eq!(many.cells[0].title, "q, layer 0: 2.000 ± 0.010 in 1 tensor");
-        assert_eq!((many.columns.len(), many.cells.len()), (20, 80));
+        assert!(many.picture.cells.iter().all(|cell| cell.text.is_empty() && cell.class == "heat-0"));
+        assert_eq!(many.picture.cells[0].title, "q, layer 0: 2.000 ± 0.010 in 1 tensor");
+        assert_eq!((many.picture.columns.len(), many.picture.cells.len()), (20, 80));
         assert!(!many.hatched && !many.opposed);
     }
 }
