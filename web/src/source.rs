@@ -43,6 +43,11 @@ impl Failure {
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(Class::NotFound, "not_found", detail)
     }
+
+    /// No model has this name.
+    pub fn unknown_model(name: &str) -> Self {
+        Self::not_found(format!("No model `{name}` is known here."))
+    }
 }
 
 impl<F: Fault> From<F> for Failure {

@@ -165,7 +165,7 @@ pub async fn check(registry: &Registry, yaml: &str) -> Result<MergeCheck> {
 /// With whom a model can be merged, against a base or its own parent.
 pub async fn partners(registry: &Registry, model: &str, base: Option<&str>) -> Result<Partners> {
     let Some(row) = registry.store.model_by_id(model).await? else {
-        return Err(Failure::not_found(format!("No model `{model}` is known here.")));
+        return Err(Failure::unknown_model(model));
     };
     let compatible = jobs::mates(registry, &row.name, OFFERED).await?;
     let mut partners = Partners {

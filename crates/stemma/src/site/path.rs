@@ -48,7 +48,7 @@ fn listed_out(steps: usize) -> std::ops::Range<usize> {
 
 async fn named(registry: &Registry, name: &str) -> Result<ModelRow> {
     let row = registry.store.model_by_id(name).await?;
-    row.ok_or_else(|| Failure::not_found(format!("No model `{name}` is known here.")))
+    row.ok_or_else(|| Failure::unknown_model(name))
 }
 
 fn sentence(names: &[Name], (turn, by): (usize, Toward)) -> String {
