@@ -101,7 +101,7 @@ impl Fault for Error {
             Self::Faults(items) if items.len() > REPORTED => {
                 format!("the recipe has more than {REPORTED} faults")
             }
-            Self::Faults(items) if items.len() > 1 => format!("the recipe has {} faults", items.len()),
+            Self::Faults(_) => domain::headline(self),
             _ => self.to_string(),
         }
     }

@@ -48,9 +48,14 @@ pub trait Fault: std::error::Error {
     }
     /// One sentence to stand over the list of [`Self::items`]: the one fault, or how many there are.
     fn headline(&self) -> String {
-        match self.items().len() {
-            0 | 1 => self.to_string(),
-            count => format!("{} has {count} faults", self.subject()),
-        }
+        headline(self)
+    }
+}
+
+/// What [`Fault::headline`] says unless an error knows better.
+pub fn headline<F: Fault + ?Sized>(fault: &F) -> String {
+    match fault.items().len() {
+        0 | 1 => fault.to_string(),
+        count => format!("{} has {count} faults", fault.subject()),
     }
 }

@@ -19,7 +19,7 @@ pub use access::{Act, Gating, Refusal, Role, Thing, Viewer};
 pub use device::Used;
 pub use digest::{BadDigest, Digest};
 pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};
-pub use fault::{Class, Fault, Item};
+pub use fault::{Class, Fault, Item, headline};
 pub use id::{BadRepoId, RESERVED, RepoId};
 pub use licence::LicenceClass;
 pub use limits::Limits;

@@ -195,10 +195,7 @@ impl Fault for Error {
     fn headline(&self) -> String {
         match self {
             Self::Analysis(error) => error.headline(),
-            other if other.items().len() > 1 => {
-                format!("{} has {} faults", other.subject(), other.items().len())
-            }
-            other => other.to_string(),
+            other => domain::headline(other),
         }
     }
 }
