@@ -253,29 +253,18 @@ pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Resul
         return Err(Error::BadSearch(faults));
     }
     found(registry, id).await?;
-    if let Err(error) = registry.store.score(id, scores).await {
-        return Err(all_unknown(registry, (id, scores), error.into()).await?);
-    }
+    registry.store.score(id, scores).await.map_err(|error| refusal(scores, error))?;
     search_report(registry, id).await
 }
 
-/// Why scores are refused: with every candidate that the search does not have, where there are several.
-async fn all_unknown(
-    registry: &Registry,
-    (id, scores): (&str, &[(u64, f64)]),
-    first: Error,
-) -> Result<Error, Error> {
-    if first.code() != "unknown_candidate" {
-        return Ok(first);
-    }
-    let mut unknown = Vec::new();
-    for (at, (number, _)) in scores.iter().enumerate() {
-        if registry.store.candidate(id, *number).await?.is_none() {
-            let message = format!("the search has no candidate {number}");
-            unknown.push(item(&format!("/scores/{at}/candidate"), message));
-        }
-    }
-    Ok(if unknown.len() > 1 { Error::BadSearch(unknown) } else { first })
+/// Why scores are refused: with the place of every candidate that the search does not have, where there are several.
+fn refusal(scores: &[(u64, f64)], error: store::Error) -> Error {
+    let store::Error::NoCandidate { numbers, .. } = &error else { return error.into() };
+    let unknown = scores.iter().enumerate().filter(|(_, (number, _))| numbers.contains(number));
+    let told = unknown.map(|(at, (number, _))| {
+        item(&format!("/scores/{at}/candidate"), format!("the search has no candidate {number}"))
+    });
+    if numbers.len() > 1 { Error::BadSearch(told.collect()) } else { error.into() }
 }
 
 /// Ends a search; one that has ended stays as it is.
