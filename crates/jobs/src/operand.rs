@@ -19,9 +19,11 @@ pub struct Operand {
     pub id: Option<RepoId>,
     /// Digest of the revision, or of the stored tensors for a folder.
     pub digest: Option<Digest>,
+    /// The revision in the registry; none for a folder or a model of a Hub.
+    pub(crate) revision: Option<i64>,
     /// Digest of the names and stored bytes of its tensors, the same wherever and in however many files they are stored; none
-    /// where that is not known, as over the network.
-    pub weights: Option<Digest>,
+    /// over the network, and for a model of the registry before [`Self::with_weights`].
+    pub(crate) weights: Option<Digest>,
     /// Values of an adapter are those of its base with it applied.
     pub source: Arc<dyn TensorSource>,
     /// The adapter's configuration, for one that is not applied yet.
@@ -35,6 +37,20 @@ pub struct Operand {
 }
 
 impl Operand {
+    /// The same with the digests of the tensors that the registry holds, of what an adapter is applied to as well.
+    pub(crate) async fn with_weights(mut self, registry: &Registry) -> Result<Self, Error> {
+        let mut part = Some(&mut self);
+        while let Some(operand) = part {
+            if let Some(revision) = operand.revision {
+                let tensors = registry.store.tensors(revision).await?;
+                let named = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.digest));
+                operand.weights = Some(of_tensors(named));
+            }
+            part = operand.base.as_deref_mut();
+        }
+        Ok(self)
+    }
+
     /// What the weights are, and those of what an adapter is applied to.
     pub(crate) fn content(&self) -> String {
         let own = self.weights.or(self.digest).map(|digest| digest.to_string()).unwrap_or_default();
@@ -167,7 +183,6 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
     let checkpoint = registry.store.checkpoint(revision, &registry.limits).await;
     let checkpoint = checkpoint.map_err(|error| about(error.into()))?;
     let files = registry.store.files(revision).await?;
-    let tensors = registry.store.tensors(revision).await?;
     let paths = files.iter().map(|file| file.path.as_str());
     let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&row.name, paths))?;
     let mut config = match row.revision == Some(revision) {
@@ -191,7 +206,8 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         label: row.name.clone(),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
-        weights: Some(of_tensors(tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.digest)))),
+        revision: Some(revision),
+        weights: None,
         adapter,
         base: None,
         source,
@@ -360,6 +376,7 @@ async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operan
             adapter,
             base: None,
             digest,
+            revision: None,
             weights: digest,
             source: as_numbers(checkpoint, &mut config, &limits)?,
             config,
@@ -396,6 +413,7 @@ async fn open_file(registry: &Registry, name: &str, pin: Pin) -> Result<Operand,
             adapter: None,
             base: None,
             digest,
+            revision: None,
             weights: digest,
             source: Difference::dense(Arc::new(checkpoint), &limits)?,
             config: None,

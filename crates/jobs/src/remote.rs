@@ -56,6 +56,7 @@ pub async fn open(registry: &Registry, name: &str, access: &Access) -> Result<Op
         label: format!("{PREFIX}{id}"),
         id: Some(id),
         digest: Some(repository.digest),
+        revision: None,
         weights: None,
         adapter,
         base: None,

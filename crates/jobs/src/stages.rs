@@ -129,7 +129,9 @@ impl Planner<'_> {
         let files = config.file_refs();
         let named: Vec<String> = refs.iter().chain(&files).cloned().collect();
         let (operands, mut faults) = self.operands(&config, &named).await?;
-        let inputs: Inputs = operands.iter().map(|(name, o)| (name.clone(), self.input(name, o))).collect();
+        let input =
+            |operand: &Operand| Input { source: Arc::clone(&operand.source), content: operand.content() };
+        let inputs: Inputs = operands.iter().map(|(name, operand)| (name.clone(), input(operand))).collect();
         let complete = named.iter().all(|name| operands.contains_key(name));
         // A file beside a model has no tokenizer.
         let models = operands.iter().filter(|(name, _)| refs.contains(name));
@@ -206,7 +208,10 @@ impl Planner<'_> {
             }
             if !self.opened.contains_key(name) {
                 match open_operand(self.registry, name, self.access).await {
-                    Ok(operand) => drop(self.opened.insert(name.clone(), operand)),
+                    Ok(operand) => {
+                        let operand = operand.with_weights(self.registry).await?;
+                        self.opened.insert(name.clone(), operand);
+                    }
                     Err(error) if is_fault(&error) => {
                         faults.push(Item { pointer: config.place_of(name), message: error.to_string() });
                         let known = matches!(
@@ -223,11 +228,6 @@ impl Planner<'_> {
             operands.extend(self.opened.get(name).map(|operand| (name.clone(), operand.clone())));
         }
         Ok((operands, faults))
-    }
-
-    fn input(&self, name: &str, operand: &Operand) -> Input {
-        let stage = self.made.get(name).map(|stage| stage.content.to_string());
-        Input { source: Arc::clone(&operand.source), content: stage.unwrap_or_else(|| operand.content()) }
     }
 
     fn pinned(&self, name: &str, operand: &Operand) -> Pinned {
@@ -299,6 +299,7 @@ impl MergePlan {
             config: config.map(|config| fitted(config, self.dtype.as_deref(), &*self.source)),
             adapter: None,
             base: None,
+            revision: None,
             weights: Some(self.content),
             ..self.heir.clone()
         }
