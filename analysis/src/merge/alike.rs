@@ -1,69 +1,82 @@
 //! Whether models are built alike, as far as their tensors tell: what names and shapes they share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Item;
 use weights::{TensorInfo, TensorSource};
 
-use super::{check::Job, layout::stack, members::Members, vocabulary::is_table};
+use super::{MergeModule, check::Job, config::Group, layout::stack, members::Members, vocabulary::is_table};
 use crate::kinship::layer_number;
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     /// Whether the models have tensors that can be merged with or stacked on one another.
-    pub fn alike(&mut self, members: &[Members<'_>]) {
-        let seats = members.iter().flat_map(Members::all);
-        let labels: BTreeSet<&str> = seats.map(|seat| seat.label.as_str()).collect();
-        let inputs = self.inputs;
-        let models: Vec<Labelled<'_>> = labels
-            .into_iter()
-            .filter_map(|label| inputs.get_key_value(label))
-            .map(|(label, input)| (label.as_str(), &*input.source))
-            .collect();
-        if !self.config.slices.is_empty() {
-            self.faults.extend(stackable(&models));
-        } else if let Some((first, others)) = models.split_first() {
-            for message in others.iter().filter_map(|other| foreign(*first, *other)) {
-                self.fault("/models", message);
+    pub fn alike(&mut self, groups: &[Group<'a>], members: &[Members<'_>]) {
+        let mut rest = members;
+        for part in groups.chunk_by(|one, other| one.module() == other.module()) {
+            let (own, others) = rest.split_at(part.len());
+            rest = others;
+            let seats = own.iter().flat_map(Members::all);
+            let labels: BTreeSet<&str> = seats.map(|seat| seat.label.as_str()).collect();
+            let models: Vec<Labelled<'a>> = labels
+                .into_iter()
+                .filter_map(|label| self.inputs.get_key_value(label))
+                .map(|(label, input)| Labelled::new(label, &*input.source, part[0].module()))
+                .collect();
+            let Some((first, others)) = models.split_first() else { continue };
+            if part[0].slice.is_some() {
+                let pointer = format!("{}/slices", part[0].above());
+                for message in others.iter().filter_map(|other| unstackable(first, other)) {
+                    self.fault(pointer.clone(), message);
+                }
+            } else {
+                for message in others.iter().filter_map(|other| foreign(first, other)) {
+                    self.fault(part[0].pointer(), message);
+                }
             }
         }
     }
 }
 
-/// A model and what it holds.
-type Labelled<'a> = (&'a str, &'a dyn TensorSource);
+/// A model and what it holds, or what one of its modules does.
+struct Labelled<'a> {
+    label: &'a str,
+    tensors: BTreeMap<&'a str, &'a TensorInfo>,
+}
+
+impl<'a> Labelled<'a> {
+    fn new(label: &'a str, source: &'a dyn TensorSource, module: Option<MergeModule>) -> Self {
+        let tensors = source.tensors().iter().map(|info| (info.name.as_str(), info));
+        let held = tensors.filter(|(name, _)| module.is_none_or(|module| module.holds(name)));
+        Self { label, tensors: held.collect() }
+    }
+
+    fn in_layers(&self) -> impl Iterator<Item = &'a TensorInfo> {
+        self.tensors.values().copied().filter(|info| layer_number(&info.name).is_some())
+    }
+}
 
 /// Why two models are of different architectures: they share less than half of the names that either has.
-fn foreign(one: Labelled<'_>, other: Labelled<'_>) -> Option<String> {
-    let names = |source: Labelled<'_>| -> BTreeSet<String> {
-        source.1.tensors().iter().map(|info| info.name.clone()).collect()
-    };
-    let (ours, theirs) = (names(one), names(other));
-    let (shared, least) = (ours.intersection(&theirs).count(), ours.len().min(theirs.len()));
-    let (a, b) = (one.0, other.0);
-    (2 * shared < least).then(|| {
+fn foreign(one: &Labelled<'_>, other: &Labelled<'_>) -> Option<String> {
+    let (ours, theirs) = (one.tensors.len(), other.tensors.len());
+    let shared = one.tensors.keys().filter(|name| other.tensors.contains_key(*name)).count();
+    let (a, b) = (one.label, other.label);
+    (2 * shared < ours.min(theirs)).then(|| {
         format!(
-            "`{a}` and `{b}` are of different architectures: {shared} of their {} and {} tensors have the same name",
-            ours.len(),
-            theirs.len()
+            "`{a}` and `{b}` are of different architectures: {shared} of their {ours} and {theirs} tensors have the same name"
         )
     })
 }
 
-/// What forbids to stack layers of these models on one another: each kind of tensor in a layer must be in all, with one
+/// What forbids to stack layers of two models on one another: each kind of tensor in a layer must be in both, with one
 /// shape in the layers that both have.
-fn stackable(models: &[Labelled<'_>]) -> Vec<Item> {
-    let Some((first, others)) = models.split_first() else { return Vec::new() };
-    let unlike = |other: &Labelled<'_>| {
-        let message = foreign(*first, *other).or_else(|| unlike(*first, *other))?;
-        Some(Item { pointer: "/slices".to_owned(), message })
-    };
-    others.iter().filter_map(unlike).collect()
+fn unstackable(one: &Labelled<'_>, other: &Labelled<'_>) -> Option<String> {
+    foreign(one, other).or_else(|| unlike(one, other))
 }
 
-fn unlike((a, one): Labelled<'_>, (b, other): Labelled<'_>) -> Option<String> {
-    let in_layers = one.tensors().iter().filter(|info| layer_number(&info.name).is_some());
-    for info in in_layers {
-        let twin = other.position(&info.name).map(|at| &other.tensors()[at]);
+fn unlike(one: &Labelled<'_>, other: &Labelled<'_>) -> Option<String> {
+    let (a, b) = (one.label, other.label);
+    for info in one.in_layers() {
+        let twin = other.tensors.get(info.name.as_str());
         if let Some(twin) = twin.filter(|twin| twin.shape != info.shape) {
             let (name, ours, theirs) = (&info.name, &info.shape, &twin.shape);
             return Some(format!("layers differ: `{name}` has shape {ours:?} in `{a}`, {theirs:?} in `{b}`"));
@@ -78,13 +91,13 @@ fn unlike((a, one): Labelled<'_>, (b, other): Labelled<'_>) -> Option<String> {
 }
 
 /// What layers hold: names without the number of the layer and what is before it.
-fn kinds(source: &dyn TensorSource) -> BTreeSet<String> {
+fn kinds(model: &Labelled<'_>) -> BTreeSet<String> {
     let kind = |info: &TensorInfo| {
         let begin = stack(&info.name)?.len();
         let rest = info.name.get(begin..)?.trim_start_matches('.');
         rest.split_once('.').map(|(_, kind)| kind.to_owned())
     };
-    source.tensors().iter().filter(|info| layer_number(&info.name).is_some()).filter_map(kind).collect()
+    model.in_layers().filter_map(kind).collect()
 }
 
 /// Tables of the result with one row a token that have not equally many.

@@ -12,8 +12,9 @@ use weights::{TensorInfo, TensorSource, is_quantised};
 use super::{
     Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings, alike,
     config::Group,
-    layout::{Place, Seat, Section, layer_count, stack},
+    layout::{Place, Seat, Section, layer_count},
     members::Members,
+    modules::Depths,
     source::{Outline, Part, Row},
     spec::{Caution, Operands, Params},
 };
@@ -25,7 +26,8 @@ use crate::{
 /// A check that has found this many faults looks no further.
 const MOST_FAULTS: usize = 10_000;
 /// Where models with tied embeddings keep what others store as their head.
-const TIED: (&str, &[&str]) = ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
+pub(super) const TIED: (&str, &[&str]) =
+    ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
 
 /// What would be right where vocabularies differ.
 const VOCABULARY: &str =
@@ -81,7 +83,8 @@ pub(super) fn check_method(
     let members: Vec<Members<'_>> = groups.iter().map(|group| job.members(group)).collect();
     let sections = if present { job.sections(&groups, &members) } else { Vec::new() };
     if present {
-        job.alike(&members);
+        job.lacks_modules();
+        job.alike(&groups, &members);
     }
     job.outline.warnings.extend(config.unused.iter().map(|pointer| {
         let name = pointer.rsplit('/').next().unwrap_or_default();
@@ -91,9 +94,11 @@ pub(super) fn check_method(
     let mut rows: Vec<Row> = Vec::new();
     if job.faults.is_empty() {
         for ((group, members), section) in groups.iter().zip(&members).zip(sections) {
-            rows.extend(job.rows(&Scope { group, members, section }));
+            let scope = job.scope((group, members), section);
+            rows.extend(job.rows(&scope));
         }
-        if !config.slices.is_empty() {
+        rows.extend(job.unlisted());
+        if groups.iter().any(|group| group.slice.is_some()) {
             job.faults.extend(alike::uneven_tables(rows.iter().map(Row::info)));
         }
     } else {
@@ -113,18 +118,20 @@ pub(super) struct Job<'a> {
     pub config: &'a MergeConfig,
     pub method: &'static dyn Method,
     pub inputs: &'a Inputs,
-    limits: &'a Limits,
+    pub limits: &'a Limits,
     pub faults: Vec<Item>,
-    outline: Outline,
+    pub outline: Outline,
     /// Pointers of parameters that were told missing, and of warnings.
     seen: BTreeSet<String>,
 }
 
 /// What a tensor is merged from.
 pub(super) struct Scope<'a> {
-    group: &'a Group<'a>,
+    pub group: &'a Group<'a>,
     pub members: &'a Members<'a>,
     pub section: Section,
+    /// Of whole models: a list of values is spread over the layers of each of their parts.
+    pub depths: Depths,
 }
 
 impl<'a> Job<'a> {
@@ -162,95 +169,28 @@ impl<'a> Job<'a> {
         absent.is_empty()
     }
 
-    fn names(&self, label: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn names(&self, label: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let tensors = self.inputs.get(label).map(|input| input.source.tensors());
         tensors.unwrap_or_default().iter().map(|info| info.name.as_str())
-    }
-
-    /// The layers of the result that each group gives.
-    fn sections(&mut self, groups: &[Group<'_>], members: &[Members<'_>]) -> Vec<Section> {
-        let whole = self.config.slices.is_empty();
-        if !whole {
-            let labels = self.config.model_refs();
-            let stacks: BTreeSet<String> =
-                labels.iter().flat_map(|l| self.names(l)).filter_map(stack).collect();
-            if stacks.len() > 1 {
-                let found: Vec<String> = stacks.iter().map(|stack| format!("`{stack}`")).collect();
-                self.fault("/slices", format!("slices need one stack of layers, found {}", found.join(", ")));
-            }
-        }
-        let (mut first, mut sections) = (0u64, Vec::new());
-        for (at, (group, members)) in groups.iter().zip(members).enumerate() {
-            let layers = match whole {
-                true => layer_count(members.all().into_iter().flat_map(|seat| self.names(&seat.label))),
-                false => self.slice_layers(group, members),
-            };
-            let place = match (whole, at == 0, at + 1 == groups.len()) {
-                (true, ..) => Place::Whole,
-                (_, true, true) => Place::Only,
-                (_, true, false) => Place::First,
-                (_, false, true) => Place::Last,
-                (_, false, false) => Place::Middle,
-            };
-            sections.push(Section { first, layers, place });
-            first = first.saturating_add(layers);
-            let most = self.limits.merge_layers;
-            if !whole && first > most {
-                let message = format!(
-                    "the slices have {first} layers or more; at most {most} are written (`merge_layers`)"
-                );
-                self.fault("/slices", message);
-                break;
-            }
-            if !whole && let Some(seat) = &members.reference {
-                self.outline.layers.extend((0..layers).map(|layer| (seat.label.clone(), seat.first + layer)));
-            }
-        }
-        sections
-    }
-
-    /// Layers of one slice; all its sources must have as many.
-    fn slice_layers(&mut self, group: &Group<'_>, members: &Members<'_>) -> u64 {
-        let mut lengths: Vec<(String, u64)> = Vec::new();
-        for (at, entry) in group.sources.iter().enumerate() {
-            let layers = layer_count(self.names(&entry.model));
-            let (first, end) = entry.layer_range.map_or((0, layers), |range| (range.first, range.end));
-            if end > layers {
-                let pointer = format!("{}/{at}/layer_range", group.pointer());
-                self.fault(
-                    pointer,
-                    format!("[{first}, {end}] ends past the {layers} layers of `{}`", entry.model),
-                );
-            }
-            lengths.push((
-                format!("`{}` {}", entry.model, end.saturating_sub(first)),
-                end.saturating_sub(first),
-            ));
-        }
-        let layers = lengths.first().map_or(0, |(_, length)| *length);
-        if lengths.iter().any(|(_, length)| *length != layers) {
-            let given: Vec<&str> = lengths.iter().map(|(told, _)| told.as_str()).collect();
-            let message =
-                format!("all sources of a slice must have equally many layers: {}", given.join(", "));
-            self.fault(group.pointer(), message);
-        } else if let Some(base) = &members.delta_base
-            && base.first.saturating_add(layers) > layer_count(self.names(&base.label))
-        {
-            let message = format!("its layers end before those of the sources in `{}`", group.pointer());
-            self.fault("/base_model", message);
-        }
-        layers
     }
 
     /// Parameter faults alone, for a recipe whose tensors cannot be told.
     fn parameters(&mut self, group: &Group<'_>, members: &Members<'_>) {
         let labels = members.all().into_iter().map(|seat| seat.label.as_str());
-        let known: BTreeSet<&str> = labels.flat_map(|label| self.names(label)).collect();
+        let known: BTreeSet<&str> =
+            labels.flat_map(|label| self.names(label)).filter(|name| group.holds(name)).collect();
         let layers = layer_count(known.iter().copied());
-        let scope = Scope { group, members, section: Section { first: 0, layers, place: Place::Whole } };
+        let section = Section { first: 0, layers, place: Place::Whole, module: group.module() };
+        let scope = self.scope((group, members), section);
         for name in known {
             self.params(name, &scope);
         }
+    }
+
+    fn scope<'s>(&self, (group, members): (&'s Group<'s>, &'s Members<'s>), section: Section) -> Scope<'s> {
+        let names: BTreeSet<&str> =
+            members.all().into_iter().flat_map(|seat| self.names(&seat.label)).collect();
+        Scope { group, members, section, depths: Depths::of(names.iter().copied()) }
     }
 
     fn rows(&mut self, scope: &Scope<'_>) -> Vec<Row> {
@@ -291,19 +231,6 @@ impl<'a> Job<'a> {
             }
         }
         rows
-    }
-
-    /// Whether the head of the last slice is the embedding of a model that does not give the first.
-    fn needs_head(&self, scope: &Scope<'_>) -> bool {
-        let groups = self.config.groups();
-        let first: BTreeSet<&String> = groups
-            .first()
-            .into_iter()
-            .flat_map(|group| group.sources.iter().map(|entry| &entry.model))
-            .collect();
-        let last: BTreeSet<&String> = scope.group.sources.iter().map(|entry| &entry.model).collect();
-        let untied = |label: &&String| self.names(label).any(|name| name == TIED.0);
-        first != last || first.iter().any(untied)
     }
 
     /// How one tensor is made, or the faults that forbid it.
@@ -389,10 +316,12 @@ impl<'a> Job<'a> {
     /// Resolves all parameters for one tensor; a parameter that is missing is reported once.
     fn params(&mut self, tensor: &str, scope: &Scope<'_>) -> Params {
         let (members, section) = (scope.members, scope.section);
-        let t = section.position(tensor);
+        let t = match section.place {
+            Place::Whole => scope.depths.position(tensor),
+            _ => section.position(tensor),
+        };
         let mut params = Params { models: vec![BTreeMap::new(); members.merged.len()], ..Params::default() };
-        let shared: Vec<&Settings> =
-            scope.group.parameters.into_iter().chain([&self.config.parameters]).collect();
+        let shared: Vec<&Settings> = scope.group.settings().chain([&self.config.parameters]).collect();
         let mut missing = Vec::new();
         let mut unusual = Vec::new();
         for spec in self.method.spec().parameters {

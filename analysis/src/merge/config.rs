@@ -1,21 +1,26 @@
 //! A mergekit recipe as written, and its canonical form. Knows no weights.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{BaseNeed, METHODS, Method, Settings, TokenizerChoice};
+use super::{BaseNeed, METHODS, MergeModule, Method, Settings, TokenizerChoice};
 use crate::recipe::sorted;
 
-/// A merge recipe; a single module is taken for the whole model.
+/// A merge recipe; a module called `default` is taken for the whole model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MergeConfig {
     pub merge_method: String,
     pub base_model: Option<String>,
-    /// Whole models; empty when the recipe is written with `slices`.
+    /// Whole models; empty when the recipe is written with `slices` or `modules`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Entry>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<Slice>,
+    /// How each part of the model is made, where they are made differently.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub modules: BTreeMap<MergeModule, ModulePart>,
     pub parameters: Settings,
     /// `float32`, `float16`, `bfloat16` or `float64`, without `torch.`.
     pub dtype: Option<String>,
@@ -51,6 +56,16 @@ impl Entry {
     }
 }
 
+/// What one module of the result is made of: whole models, or slices.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ModulePart {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Entry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Slice>,
+    pub parameters: Settings,
+}
+
 /// Layers of several models merged into the next layers of the result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Slice {
@@ -73,7 +88,7 @@ impl Serialize for LayerRange {
     }
 }
 
-/// What is merged together: the whole models, or one slice.
+/// What is merged together: the whole models, or one slice, of all their tensors or those of a module.
 #[derive(Clone, Copy)]
 pub(super) struct Group<'a> {
     pub sources: &'a [Entry],
@@ -82,12 +97,38 @@ pub(super) struct Group<'a> {
     pub parameters: Option<&'a Settings>,
     /// Place among the slices.
     pub slice: Option<usize>,
+    pub module: Option<(MergeModule, &'a Settings)>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    /// The module that it is a part of.
+    pub fn module(&self) -> Option<MergeModule> {
+        self.module.map(|(module, _)| module)
+    }
+
+    /// Whether a tensor of a model can be part of it.
+    pub fn holds(&self, tensor: &str) -> bool {
+        self.module().is_none_or(|module| module.holds(tensor))
+    }
+
+    /// Where the recipe writes the module, or itself.
+    pub fn above(&self) -> String {
+        self.module().map_or(String::new(), |module| format!("/modules/{}", module.word()))
+    }
+
+    /// Where the recipe writes the slice, or what it is a slice of.
+    pub fn place(&self) -> String {
+        self.slice.map_or_else(|| self.above(), |at| format!("{}/slices/{at}", self.above()))
+    }
+
     /// Where the recipe writes the sources.
-    pub(super) fn pointer(&self) -> String {
-        self.slice.map_or("/models".to_owned(), |at| format!("/slices/{at}/sources"))
+    pub fn pointer(&self) -> String {
+        format!("{}/{}", self.place(), if self.slice.is_some() { "sources" } else { "models" })
+    }
+
+    /// Settings that count for all sources, the nearest first, without those of the recipe.
+    pub fn settings(&self) -> impl Iterator<Item = &'a Settings> {
+        self.parameters.into_iter().chain(self.module.map(|(_, settings)| settings))
     }
 }
 
@@ -101,22 +142,36 @@ impl MergeConfig {
         self.method().map_or(BaseNeed::Unused, |method| method.spec().base)
     }
 
-    /// The whole models, or every slice in order.
+    /// The whole models, or every slice in order; module by module.
     pub(super) fn groups(&self) -> Vec<Group<'_>> {
-        if self.slices.is_empty() {
-            let base = self.base_model.as_ref();
-            return vec![Group { sources: &self.models, base, parameters: None, slice: None }];
+        if self.modules.is_empty() {
+            return self.parts(&self.models, &self.slices, None);
         }
-        self.slices
+        let parts = self
+            .modules
             .iter()
-            .enumerate()
-            .map(|(at, slice)| Group {
-                sources: &slice.sources,
-                base: slice.base_model.as_ref().or(self.base_model.as_ref()),
-                parameters: Some(&slice.parameters),
-                slice: Some(at),
-            })
-            .collect()
+            .map(|(module, part)| self.parts(&part.models, &part.slices, Some((*module, &part.parameters))));
+        parts.flatten().collect()
+    }
+
+    fn parts<'a>(
+        &'a self,
+        models: &'a [Entry],
+        slices: &'a [Slice],
+        module: Option<(MergeModule, &'a Settings)>,
+    ) -> Vec<Group<'a>> {
+        if slices.is_empty() {
+            let base = self.base_model.as_ref();
+            return vec![Group { sources: models, base, parameters: None, slice: None, module }];
+        }
+        let group = |(at, slice): (usize, &'a Slice)| Group {
+            sources: &slice.sources,
+            base: slice.base_model.as_ref().or(self.base_model.as_ref()),
+            parameters: Some(&slice.parameters),
+            slice: Some(at),
+            module,
+        };
+        slices.iter().enumerate().map(group).collect()
     }
 
     /// Every model that must be opened, each once: those listed, then the bases.
@@ -149,8 +204,12 @@ impl MergeConfig {
             })
         };
         let base = || {
-            let slice = self.slices.iter().position(|slice| slice.base_model.as_deref() == Some(name))?;
-            Some(format!("/slices/{slice}/base_model"))
+            let own = |group: &&Group<'_>| {
+                group.slice.is_some()
+                    && group.base.is_some_and(|base| base == name)
+                    && self.base_model.as_deref() != Some(name)
+            };
+            Some(format!("{}/base_model", groups.iter().find(own)?.place()))
         };
         listed.or_else(beside).or_else(base).unwrap_or_else(|| "/base_model".to_owned())
     }

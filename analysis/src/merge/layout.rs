@@ -1,5 +1,6 @@
 //! Which tensors of the inputs make which tensor of the result: those of the same name, or those of a slice.
 
+use super::MergeModule;
 use crate::kinship::layer_number;
 
 /// A model and the layer of it that becomes the first of its slice.
@@ -16,6 +17,8 @@ pub(super) struct Section {
     pub first: u64,
     pub layers: u64,
     pub place: Place,
+    /// Only its tensors are given.
+    pub module: Option<MergeModule>,
 }
 
 /// What else than its layers a section gives.
@@ -35,6 +38,9 @@ pub(super) enum Place {
 impl Section {
     /// The tensor of the result that `input` goes into, if this section gives one.
     pub fn output(&self, seat: &Seat, input: &str) -> Option<String> {
+        if self.module.is_some_and(|module| !module.holds(input)) {
+            return None;
+        }
         let Some(layer) = layer_number(input) else {
             let here = match self.place {
                 Place::Whole | Place::Only => true,
@@ -68,7 +74,7 @@ impl Section {
 }
 
 /// Place of a layer along a gradient over `layers`; 0 outside the layers.
-pub(crate) fn position(layer: Option<u64>, layers: u64) -> f64 {
+pub(super) fn position(layer: Option<u64>, layers: u64) -> f64 {
     match layer {
         Some(_) if layers <= 1 => 1.0,
         Some(layer) => layer as f64 / (layers - 1) as f64,

@@ -32,8 +32,9 @@ impl Job<'_> {
     pub fn members<'g>(&mut self, group: &Group<'g>) -> Members<'g> {
         let spec = self.method.spec();
         if group.base.is_none() && matches!(spec.base, BaseNeed::Delta | BaseNeed::Endpoint) {
-            let slice = group.slice.map_or(String::new(), |at| format!("/slices/{at}"));
-            self.fault(format!("{slice}/base_model"), format!("`{}` needs a base model", spec.id));
+            // A module has no base of its own.
+            let place = if group.slice.is_some() { group.place() } else { String::new() };
+            self.fault(format!("{place}/base_model"), format!("`{}` needs a base model", spec.id));
         }
         let base = match spec.base {
             BaseNeed::Unused => None,

@@ -16,6 +16,7 @@ mod layout;
 mod left;
 mod members;
 mod methods;
+mod modules;
 mod operands;
 mod param;
 mod reader;
@@ -26,6 +27,7 @@ mod references;
 mod references_files;
 #[cfg(test)]
 mod references_more;
+mod sections;
 mod select;
 mod setting;
 mod source;
@@ -44,6 +46,8 @@ mod tests_adapters;
 #[cfg(test)]
 mod tests_language;
 #[cfg(test)]
+mod tests_modules;
+#[cfg(test)]
 mod tests_record;
 #[cfg(test)]
 mod tests_slices;
@@ -54,9 +58,11 @@ mod vocabulary;
 mod yaml;
 
 pub use check::{Input, Inputs, check, dtype};
-pub use config::{Entry, LayerRange, MergeConfig, Slice};
+pub use config::{Entry, LayerRange, MergeConfig, ModulePart, Slice};
 pub use methods::METHODS;
+pub use modules::MergeModule;
 pub use reader::parse;
+pub use sections::Stacked;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};
@@ -68,7 +74,8 @@ pub use yaml::told as yaml_fault;
 
 pub(crate) use check::tied;
 pub(crate) use keys::unknown as unknown_word;
-pub(crate) use layout::{layer_count, position};
+pub(crate) use layout::layer_count;
+pub(crate) use modules::Depths;
 pub(crate) use spec::{Combine, Method, Operands, Params};
 
 /// Specification of every method, for APIs, forms and documentation.

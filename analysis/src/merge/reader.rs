@@ -4,8 +4,8 @@ use domain::Item;
 use serde_json::{Map, Value};
 
 use super::{
-    Entry, LayerRange, METHODS, MergeConfig, ParamSpec, Setting, Settings, Slice, keys, reference::reference,
-    templates, tokenizer, yaml,
+    Entry, LayerRange, METHODS, MergeConfig, MergeModule, ModulePart, ParamSpec, Setting, Settings, Slice,
+    keys, reference::reference, templates, tokenizer, yaml,
 };
 use crate::Error;
 
@@ -61,22 +61,12 @@ impl Reader {
         self.keys(top, "", keys::TOP);
         let mut config = MergeConfig { merge_method: self.method(top), ..MergeConfig::default() };
         config.base_model = present(top, "base_model").and_then(|v| self.reference(v, "/base_model"));
-        let own = match self.module(top) {
-            Some(module) => {
-                if present(top, "models").or(present(top, "slices")).is_some() {
-                    self.fault("", "exactly one of `models`, `slices` and `modules` is needed");
-                }
-                self.models(module, "/modules/default", &mut config);
-                self.settings(module, "/modules/default")
-            }
-            None => {
-                self.models(top, "", &mut config);
-                Settings::new()
-            }
-        };
+        let own = self.parts(top, &mut config);
         config.parameters = over(own, self.settings(top, ""));
-        let slices = config.slices.iter().map(|slice| &slice.parameters);
-        self.no_file(slices.chain([&config.parameters]));
+        let parts = config.modules.values();
+        let slices = config.slices.iter().chain(parts.clone().flat_map(|part| &part.slices));
+        let settings = slices.map(|slice| &slice.parameters).chain(parts.map(|part| &part.parameters));
+        self.no_file(settings.chain([&config.parameters]));
         config.seed = self.seed(top);
         config.dtype = self.dtype(top, "dtype");
         config.out_dtype = self.dtype(top, "out_dtype");
@@ -86,45 +76,81 @@ impl Reader {
         config
     }
 
-    /// The one module of a recipe that is written with modules.
-    fn module<'v>(&mut self, top: &'v Map<String, Value>) -> Option<&'v Map<String, Value>> {
-        let modules = present(top, "modules")?;
-        let named = modules.as_object();
-        let module =
-            named.filter(|named| named.len() == 1).and_then(|named| named.get("default")?.as_object());
-        match module {
-            Some(module) => self.keys(module, "/modules/default", keys::MODULE),
-            None => {
-                let given: Vec<String> =
-                    named.into_iter().flat_map(|n| n.keys().map(|k| format!("`{k}`"))).collect();
-                let given = if given.is_empty() { "none".to_owned() } else { given.join(", ") };
-                let message = format!(
-                    "one module named `default` can be merged, {given} given; models are merged tensor by tensor \
-                     here, so list whole models under `models` and choose parts by `filter`"
-                );
-                self.fault("/modules", message);
+    /// What the result is made of: `models`, `slices` or `modules`; gives the settings of a module that is all of it.
+    fn parts(&mut self, top: &Map<String, Value>, config: &mut MergeConfig) -> Settings {
+        const ONE: &str = "exactly one of `models`, `slices` and `modules` is needed";
+        let given = ["models", "slices", "modules"].into_iter().filter(|key| present(top, key).is_some());
+        if given.count() != 1 {
+            self.fault("", ONE);
+        }
+        let Some(modules) = present(top, "modules") else {
+            if present(top, "models").is_some() != present(top, "slices").is_some() {
+                (config.models, config.slices) = self.sources(top, "");
+            }
+            return Settings::new();
+        };
+        let Some(named) = modules.as_object().filter(|named| !named.is_empty()) else {
+            self.fault("/modules", "expected a mapping of modules, e.g. `text_decoder: {models: […]}`");
+            return Settings::new();
+        };
+        let mut own = Settings::new();
+        for (word, value) in named {
+            let pointer = format!("/modules/{word}");
+            let module = MergeModule::ALL.into_iter().find(|module| module.word() == word);
+            let whole = word == "default";
+            if !whole && module.is_none() {
+                let known: Vec<&str> =
+                    MergeModule::ALL.iter().map(|module| module.word()).chain(["default"]).collect();
+                self.fault(&pointer, keys::unknown(word, &known));
+                continue;
+            }
+            if whole && named.len() > 1 {
+                self.fault(&pointer, "it stands for the whole model, which has no other modules then");
+            }
+            let Some(fields) = value.as_object() else {
+                self.fault(&pointer, "expected a mapping with `models` or `slices`");
+                continue;
+            };
+            self.keys(fields, &pointer, keys::MODULE);
+            if present(fields, "models").is_some() == present(fields, "slices").is_some() {
+                self.fault(&pointer, "exactly one of `models` and `slices` is needed");
+                continue;
+            }
+            let (models, slices) = self.sources(fields, &pointer);
+            let parameters = self.settings(fields, &pointer);
+            match module {
+                Some(module) => {
+                    config.modules.insert(module, ModulePart { models, slices, parameters });
+                }
+                None => (config.models, config.slices, own) = (models, slices, parameters),
             }
         }
-        module
+        if [MergeModule::VisionTower, MergeModule::VisionModel]
+            .iter()
+            .all(|module| config.modules.contains_key(module))
+        {
+            self.fault(
+                "/modules/vision_model",
+                "it is another name of `vision_tower`; one of them is needed",
+            );
+        }
+        own
     }
 
     /// `models` or `slices` of a recipe or a module.
-    fn models(&mut self, fields: &Map<String, Value>, at: &str, config: &mut MergeConfig) {
-        match (present(fields, "models"), present(fields, "slices"), present(fields, "modules")) {
-            (Some(list), None, None) => {
-                config.models = self.entries(list, &format!("{at}/models"));
-                for place in 0..config.models.len() {
-                    if config.models[place].layer_range.take().is_some() {
-                        let pointer = format!("{at}/models/{place}/layer_range");
-                        self.fault(&pointer, "`models` are merged whole; ranges of layers go under `slices`");
-                    }
-                }
+    fn sources(&mut self, fields: &Map<String, Value>, at: &str) -> (Vec<Entry>, Vec<Slice>) {
+        let Some(list) = present(fields, "models") else {
+            let slices = present(fields, "slices").map(|list| self.slices(list, &format!("{at}/slices")));
+            return (Vec::new(), slices.unwrap_or_default());
+        };
+        let mut models = self.entries(list, &format!("{at}/models"));
+        for (place, entry) in models.iter_mut().enumerate() {
+            if entry.layer_range.take().is_some() {
+                let pointer = format!("{at}/models/{place}/layer_range");
+                self.fault(&pointer, "`models` are merged whole; ranges of layers go under `slices`");
             }
-            (None, Some(list), None) => config.slices = self.slices(list, &format!("{at}/slices")),
-            // Its fault is told already.
-            (None, None, Some(_)) if at.is_empty() => {}
-            _ => self.fault(at, "exactly one of `models`, `slices` and `modules` is needed"),
         }
+        (models, Vec::new())
     }
 
     fn slices(&mut self, list: &Value, pointer: &str) -> Vec<Slice> {

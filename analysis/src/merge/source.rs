@@ -9,7 +9,7 @@ use domain::Item;
 use kernels::{Dtype, device::Device};
 use weights::{Account, TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands, spec::Found, strips::Merging};
+use super::{Combine, Method, Operands, Stacked, spec::Found, strips::Merging};
 use crate::{
     computed::{self, BLOCK, Computed, Stored, must_be_equal, refused},
     excess::Excess,
@@ -83,8 +83,8 @@ pub(super) struct Outline {
     /// Most elements that prepared tensors hold together.
     pub held: u64,
     pub warnings: Vec<Item>,
-    /// Model and layer whose settings each layer of the result has; empty where whole models are merged.
-    pub layers: Vec<(String, u64)>,
+    /// What is made of slices.
+    pub stacked: Vec<Stacked>,
 }
 
 impl std::fmt::Debug for MergeSource {
@@ -111,10 +111,9 @@ impl MergeSource {
         &self.outline.warnings
     }
 
-    /// Model and layer that each layer of the result comes from, of several merged models the reference; empty where
-    /// whole models are merged.
-    pub fn layers(&self) -> &[(String, u64)] {
-        &self.outline.layers
+    /// Where the layers of the result come from; empty where whole models are merged.
+    pub fn stacked(&self) -> &[Stacked] {
+        &self.outline.stacked
     }
 
     /// Bytes of memory that writing the result on `threads` threads stays below, files' own caches not counted.

@@ -23,12 +23,8 @@ fn a_module_named_default_is_the_whole_model_and_outranks_the_top_level() {
     let plain = "{merge_method: linear, parameters: {weight: [{filter: mlp, value: 2}, {value: 1}]}, models: [{model: o/a}]}";
 
     assert_eq!(parse(module).unwrap(), parse(plain).unwrap());
-    let towers = "{merge_method: linear, modules: {text: {models: []}, vision: {models: []}}}";
-    assert!(
-        told(towers).contains("named `default` can be merged, `text`, `vision` given"),
-        "{}",
-        told(towers)
-    );
+    let towers = "{merge_method: linear, modules: {default: {models: [{model: o/a}]}, vision_tower: {models: [{model: o/a}]}}}";
+    assert!(told(towers).contains("it stands for the whole model"), "{}", told(towers));
     let both = "{merge_method: linear, models: [{model: o/a}], modules: {default: {models: [{model: o/a}]}}}";
     assert!(!told(both).is_empty());
 }

@@ -59,7 +59,7 @@ slices:
     let names: Vec<&str> = merged.tensors().iter().map(|info| info.name.as_str()).collect();
     assert!(names.is_sorted() && names.len() == 17, "{names:?}");
     let from: Vec<(&str, u64)> =
-        merged.layers().iter().map(|(name, layer)| (name.as_str(), *layer)).collect();
+        merged.stacked()[0].layers.iter().map(|(name, layer)| (name.as_str(), *layer)).collect();
     assert_eq!(from[2..5], [("o/a", 2), ("o/b", 4), ("o/b", 5)]);
 }
 

@@ -10,9 +10,9 @@ use weights::TensorInfo;
 
 use crate::{
     Error,
-    kinship::{Module, layer_number},
+    kinship::Module,
     lowrank::ExtractOptions,
-    merge::{ParamSpec, Setting, layer_count, position},
+    merge::{Depths, ParamSpec, Setting},
 };
 
 static LAMBDA: ParamSpec = ParamSpec::number("lambda", "Share of the diff that is added.").or(1.0);
@@ -122,8 +122,8 @@ impl Options {
         };
         let (include, exclude) = (pattern(&self.include, "/include"), pattern(&self.exclude, "/exclude"));
         let Some(lambda) = lambda.filter(|_| faults.is_empty()) else { return Err(Error::faults(faults)) };
-        let layers = layer_count(tensors.iter().map(|info| info.name.as_str()));
-        let rule = Rule { preset: self.preset, lambda, include, exclude, layers };
+        let depths = Depths::of(tensors.iter().map(|info| info.name.as_str()));
+        let rule = Rule { preset: self.preset, lambda, include, exclude, depths };
         let beyond = |info: &&TensorInfo| rule.of(info).is_some_and(|lambda| !(0.5..=1.0).contains(&lambda));
         match tensors.iter().find(beyond).filter(|_| self.preset == Preset::ChatVector) {
             Some(info) => Err(Error::fault(
@@ -145,7 +145,7 @@ pub(crate) struct Rule {
     lambda: Setting,
     include: Option<Regex>,
     exclude: Option<Regex>,
-    layers: u64,
+    depths: Depths,
 }
 
 impl Rule {
@@ -160,6 +160,6 @@ impl Rule {
         let wanted = self.preset.wants(info)
             && self.include.as_ref().is_none_or(|include| include.is_match(name))
             && !self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(name));
-        wanted.then(|| self.lambda.of(name, position(layer_number(name), self.layers)).unwrap_or(1.0))
+        wanted.then(|| self.lambda.of(name, self.depths.position(name)).unwrap_or(1.0))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::merge::{AUTO_TEMPLATE, MergeSource};
+use analysis::merge::{AUTO_TEMPLATE, MergeModule, MergeSource, Stacked};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -10,32 +10,51 @@ use crate::{
     operand::{Companion, CompanionFrom},
 };
 
-/// What configurations call the number of layers.
-const COUNTS: [&str; 4] = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 /// Fields with a value a layer.
 const LISTS: [&str; 3] = ["layer_types", "mlp_layer_types", "no_rope_layers"];
 /// The file of a chat template.
 pub const TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER: &str = "tokenizer_config.json";
 
+/// What configurations call the number of layers of a module, and the part of the configuration that tells of it, if
+/// it has one.
+fn counts(module: Option<MergeModule>) -> (&'static str, &'static [&'static str]) {
+    match module {
+        None | Some(MergeModule::TextDecoder) => {
+            ("text_config", &["num_hidden_layers", "n_layer", "num_layers", "n_layers"])
+        }
+        Some(MergeModule::VisionTower | MergeModule::VisionModel) => {
+            ("vision_config", &["num_hidden_layers", "depth", "num_layers", "n_layer"])
+        }
+        Some(MergeModule::Encoder) => ("encoder", &["encoder_layers", "num_layers", "num_hidden_layers"]),
+        Some(MergeModule::Decoder) => ("decoder", &["decoder_layers", "num_decoder_layers"]),
+        Some(MergeModule::MultiModalProjector | MergeModule::Shared) => ("", &[]),
+    }
+}
+
 /// Gives the configuration of `heir` the layers of a model stacked from slices, each with the settings of the layer
 /// that it comes from.
 pub(crate) fn fit_layers(heir: &mut Operand, source: &MergeSource, inputs: &BTreeMap<String, Operand>) {
-    let layers = source.layers();
-    let Some(fields) = heir.config.as_mut().and_then(Value::as_object_mut).filter(|_| !layers.is_empty())
-    else {
-        return;
-    };
-    for name in COUNTS.into_iter().filter(|name| fields.contains_key(*name)).collect::<Vec<_>>() {
-        fields.insert(name.to_owned(), json!(layers.len()));
-    }
-    for name in LISTS.into_iter().filter(|name| fields.contains_key(*name)).collect::<Vec<_>>() {
-        let of = |(label, layer): &(String, u64)| {
-            let config = inputs.get(label)?.config.as_ref()?;
-            config.get(name)?.get(usize::try_from(*layer).ok()?).cloned()
-        };
-        if let Some(list) = layers.iter().map(of).collect::<Option<Vec<Value>>>() {
-            fields.insert(name.to_owned(), Value::Array(list));
+    for Stacked { module, layers } in source.stacked() {
+        let (part, counts) = counts(*module);
+        let Some(mut config) = heir.config.as_mut() else { return };
+        let parted = config.get(part).is_some_and(Value::is_object);
+        if parted {
+            config = &mut config[part];
+        }
+        let Some(fields) = config.as_object_mut() else { return };
+        for name in counts.iter().filter(|name| fields.contains_key(**name)).collect::<Vec<_>>() {
+            fields.insert((*name).to_owned(), json!(layers.len()));
+        }
+        for name in LISTS.into_iter().filter(|name| fields.contains_key(*name)).collect::<Vec<_>>() {
+            let of = |(label, layer): &(String, u64)| {
+                let config = inputs.get(label)?.config.as_ref()?;
+                let config = if parted { config.get(part)? } else { config };
+                config.get(name)?.get(usize::try_from(*layer).ok()?).cloned()
+            };
+            if let Some(list) = layers.iter().map(of).collect::<Option<Vec<Value>>>() {
+                fields.insert(name.to_owned(), Value::Array(list));
+            }
         }
     }
 }
