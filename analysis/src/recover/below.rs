@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     copies::Copy,
     family::{Step, Structure},
-    mixture::Mixture,
+    mixture::{Mixture, rather},
     samples::{Inherited, Samples},
     tree::{self, spanning, total},
 };
@@ -98,6 +98,13 @@ impl Structure<'_> {
                 let near = |&other: &usize| bits(one, other) >= bits(one, host);
                 if held(&host) == Some(true) && rest.iter().all(near) {
                     return (rest.len() > 1).then_some((f64::INFINITY, one, host));
+                }
+                let rival = rest.iter().copied().min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
+                let merge = mixtures.iter().find(|merge| merge.child == host && !merge.by_matrix.is_empty());
+                if held(&host) != Some(true)
+                    && merge.is_some_and(|merge| !rather(self.measured, one, (merge, rival)))
+                {
+                    return None;
                 }
                 let gain = whole - total(&spanning(&rest, fixed, bits)) - least;
                 (gain > 0.0 && rest.len() > 1).then_some((gain, one, host))

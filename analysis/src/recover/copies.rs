@@ -17,6 +17,13 @@ use crate::Error;
 const FLAT: f64 = 2.3;
 /// A rounding to floats of few bits leaves at most about this many times its expected energy.
 const ROUNDINGS: f64 = 2.0;
+/// Smallest spacing of numbers in f16.
+const F16_SPACING: f32 = f32::from_bits(0x3380_0000);
+/// Spacings that a number moves at most when it is rounded, once or on the way through another format, and for how many
+/// numbers that must hold; and the least part of the square that evenly spread roundings have, a twelfth of a spacing.
+const TWICE_ROUNDED: f64 = 0.57;
+const NEARLY_ALL: f64 = 0.99;
+const UNEVEN: f64 = 0.6;
 /// Squared distance of a shuffled model to its original as a share of that to any other model: noise is small.
 const NOISE: f64 = 0.5;
 /// Values of a row that repeat, in a copy on a grid against its original; early steps of training are flat too, but do
@@ -106,6 +113,25 @@ fn noised(measured: &Measured, child: usize, known: &Known<'_>) -> Result<Option
     }))
 }
 
+/// Whether one member's numbers are another's rounded: as near as rounding puts them, and as far. What was trained from
+/// the rounded ones by a slight step lies nearer.
+fn is_rounded(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) -> bool {
+    let spacing = 2f32.powi(-(facts.precision as i32));
+    let least = if facts.format == 10 { F16_SPACING } else { 0.0 };
+    let (mut near, mut all, mut moved, mut squares) = (0_u64, 0_u64, 0_u64, 0.0);
+    for part in measured.matrices().filter(|part| !part.samples.is_empty()) {
+        for (rounded, value) in part.samples[child].iter().zip(&part.samples[parent]) {
+            let step = (f32::from_bits(rounded.to_bits() & 0x7F80_0000) * spacing).max(least);
+            let off = f64::from((rounded - value).abs() / step);
+            all += 1;
+            near += u64::from(off <= TWICE_ROUNDED);
+            moved += u64::from(off > 0.0);
+            squares += off * off;
+        }
+    }
+    near as f64 >= NEARLY_ALL * all as f64 && squares >= UNEVEN * moved as f64 / 12.0
+}
+
 /// Whether one member's matrices are another's to three bits after the leading one, whatever their scales.
 fn in_eighths(measured: &Measured, (child, parent): (usize, usize)) -> bool {
     let (mut near, mut all) = (0_u64, 0_u64);
@@ -168,18 +194,21 @@ fn copy(
     }
     let rounding = measured.rounding(parent, mine.precision);
     if mine.precision < theirs.precision && apart < ROUNDINGS * rounding {
-        let kind = if mine.precision < 7 { Kind::Quantized } else { Kind::Cast };
-        return made(kind, 0.99, apart / rounding);
+        if mine.precision < 7 {
+            return made(Kind::Quantized, 0.99, apart / rounding);
+        }
+        if is_rounded(measured, (child, parent), mine) {
+            return made(Kind::Cast, 0.99, apart / rounding);
+        }
     }
+    // What the narrower of the two formats takes from both says nothing.
+    let bits = mine.precision.min(theirs.precision);
+    let (own, original) = (mine.levels(bits), theirs.levels(bits));
     let eighth = apart / measured.rounding(parent, 3);
-    if mine.levels < theirs.levels
-        && (0.3..ROUNDINGS).contains(&eighth)
-        && in_eighths(measured, (child, parent))
-    {
+    if own < original && (0.3..ROUNDINGS).contains(&eighth) && in_eighths(measured, (child, parent)) {
         return made(Kind::Quantized, 0.98, eighth);
     }
-    let missing = |facts: &Facts| 1.0 - facts.levels;
-    if missing(mine) < FEWER_LEVELS * missing(theirs).max(0.005) {
+    if 1.0 - own < FEWER_LEVELS * (1.0 - original).max(0.005) {
         return None;
     }
     let contrast = measured.contrast(child, parent);
@@ -190,9 +219,9 @@ fn copy(
         return made(Kind::Quantized, 0.98, flatness);
     }
     let near = apart < 0.1 * measured.dot(parent, parent);
-    if near && mine.levels < FEW_LEVELS * theirs.levels && (0.3..ROUNDINGS).contains(&eighth) {
+    if near && own < FEW_LEVELS * original && (0.3..ROUNDINGS).contains(&eighth) {
         return made(Kind::Quantized, 0.98, eighth);
     }
-    (near && mine.levels < FEW_LEVELS * theirs.levels).then_some(())?;
-    made(Kind::Quantized, 0.95, mine.levels / theirs.levels)
+    (near && own < FEW_LEVELS * original).then_some(())?;
+    made(Kind::Quantized, 0.95, own / original)
 }

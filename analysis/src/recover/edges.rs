@@ -4,7 +4,7 @@ use super::{
     Direction, Evidence, Kind, Parent, Subject,
     copies::Copy,
     family::Known,
-    measured::Measured,
+    measured::{Measured, rounding},
     mixture::{Mixture, Proof},
     noise,
     probe::{log10_tail, score},
@@ -180,7 +180,6 @@ impl Edge<'_> {
             let least = tensor.shape[0].min(tensor.shape[1]) as usize;
             let most = (least / LOW_RANK).max(1);
             let Some(factors) = truncate(&delta, at, Rank::Fixed(most), progress)? else { continue };
-            let relative = 3.0 / (8.0 * std::f64::consts::LN_2) / 12.0 * 0.25f64.powi(precision as i32);
             let square: f64 = self
                 .measured
                 .parts
@@ -189,7 +188,7 @@ impl Edge<'_> {
                 .map(|part| part.gram.dot(self.child, self.child))
                 .sum::<f64>()
                 / self.measured.parts.iter().filter(|part| part.role == tensor.role).count().max(1) as f64;
-            let rounding = relative * square + 1e-12 * square;
+            let rounding = rounding(precision) * square + 1e-12 * square;
             if factors.norm_sq == 0.0 {
                 continue;
             }

@@ -5,7 +5,7 @@ use kernels::Dtype;
 use rayon::prelude::*;
 use weights::{TensorSource, canonical_name};
 
-use super::{Subject, probe::Probe};
+use super::{Subject, measured::round, probe::Probe};
 use crate::{
     Error, Progress,
     computed::is_buffer,
@@ -16,6 +16,9 @@ use crate::{
 const SAMPLE: u64 = 1 << 16;
 /// Longest piece of a row whose distinct values are counted.
 const ROW: usize = 256;
+/// Bits after the leading one to which values are rounded before they are counted: models of two formats compare in the
+/// narrower one.
+const ROUNDED: [u32; 3] = [23, 10, 7];
 /// Share of the elements that must be representable with fewer bits.
 const REPRESENTED: f64 = 0.99;
 
@@ -42,8 +45,8 @@ pub(super) struct Facts {
     pub(super) precision: u32,
     /// Bits after the leading one that its number format has.
     pub(super) format: u32,
-    /// Distinct values in a piece of a row, as a share, 0 to 1.
-    pub(super) levels: f64,
+    /// Distinct values in a piece of a row, as a share, 0 to 1: as they are, and rounded as [`ROUNDED`] says.
+    pub(super) levels: [f64; 3],
     /// Hidden units of each layer.
     pub(super) units: Vec<Option<Probe>>,
     /// Columns of the embedding.
@@ -104,6 +107,14 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
     })
 }
 
+impl Facts {
+    /// Distinct values in a piece of a row, as a share, of the values rounded to `bits` after the leading one or fewer.
+    pub(super) fn levels(&self, bits: u32) -> f64 {
+        let at = ROUNDED.iter().position(|rounded| *rounded <= bits).unwrap_or(ROUNDED.len() - 1);
+        self.levels[at]
+    }
+}
+
 /// Leaves out a head that is tied to the embedding.
 pub(super) fn untie(tensors: &mut Vec<Tensor>) {
     let embedding = tensors.iter().find(|tensor| tensor.module == Module::Embed).map(|tensor| tensor.digest);
@@ -160,14 +171,14 @@ struct Grain {
     /// Elements by the bits after the leading one that they need.
     needed: [u64; 24],
     pieces: u64,
-    distinct: f64,
+    distinct: [f64; 3],
 }
 
 impl Grain {
     fn add(&mut self, other: &Self) {
         self.needed.iter_mut().zip(other.needed).for_each(|(mine, theirs)| *mine += theirs);
         self.pieces += other.pieces;
-        self.distinct += other.distinct;
+        self.distinct.iter_mut().zip(other.distinct).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     fn precision(&self) -> u32 {
@@ -180,8 +191,8 @@ impl Grain {
         enough.unwrap_or(23) as u32
     }
 
-    fn levels(&self) -> f64 {
-        if self.pieces == 0 { 1.0 } else { self.distinct / self.pieces as f64 }
+    fn levels(&self) -> [f64; 3] {
+        self.distinct.map(|distinct| if self.pieces == 0 { 1.0 } else { distinct / self.pieces as f64 })
     }
 }
 
@@ -197,9 +208,13 @@ fn grain(source: &dyn TensorSource, tensor: &Tensor) -> Result<Grain, weights::E
     let row = usize::try_from(tensor.shape[1]).unwrap_or(ROW).clamp(1, ROW);
     for piece in values.chunks_exact_mut(row).filter(|piece| piece.len() >= 16) {
         piece.sort_by(f32::total_cmp);
-        let distinct = 1 + piece.windows(2).filter(|pair| pair[0] != pair[1]).count();
         grain.pieces += 1;
-        grain.distinct += distinct as f64 / piece.len() as f64;
+        for (bits, sum) in ROUNDED.into_iter().zip(&mut grain.distinct) {
+            // Rounding keeps the order.
+            round(piece, bits);
+            let distinct = 1 + piece.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            *sum += distinct as f64 / piece.len() as f64;
+        }
     }
     Ok(grain)
 }

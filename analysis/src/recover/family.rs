@@ -17,7 +17,7 @@ use super::{
     reordered::Axes,
     samples::Samples,
     sketched::{self, Stored},
-    tree::{rooted, spanning},
+    tree::{self, rooted, spanning},
 };
 use crate::{Error, Progress, kinship::Module};
 
@@ -39,9 +39,6 @@ const AGE: f64 = 2.0;
 /// Log-odds that a card's claim gives, after everything else.
 const CLAIM: f64 = 0.7;
 
-/// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the
-/// former: siblings have steps in common.
-const CONTAINED: f64 = 0.85;
 /// Squared length of a step, as a share of that of the step after it, below which it is rather that of a sibling that was
 /// hardly trained: every step begins like it.
 const SLIGHT: f64 = 0.01;
@@ -168,7 +165,6 @@ impl Structure<'_> {
             .collect();
         let mut below = self.below_copies(&mut core, (&copies, &fixed), samples);
         self.below_merges((&mut core, &mut below), (&mixtures, &copies, &fixed), samples);
-        let steps = spanning(&core, &fixed, |i, j| measured.bits(i, j));
         let burden = |node: usize| {
             let hung = copies.iter().filter(|copy| copy.parent == node).count();
             hung + mixtures
@@ -176,14 +172,22 @@ impl Structure<'_> {
                 .filter(|mixture| mixture.parents.first().is_some_and(|(first, _)| *first == node))
                 .count()
         };
-        let mut edges: Vec<Step> = if fixed.is_empty() {
-            let pairs = core.iter().flat_map(|&from| core.iter().map(move |&to| (from, to)));
-            let changes: Vec<(usize, usize)> =
-                pairs.filter(|&(from, to)| mixtures.iter().any(|merge| merge.changes(from, to))).collect();
-            rooted(&core, (&steps, &changes), burden, |i, j| self.cue(samples, (i, j), &core)).parents
-        } else {
-            outward_of(&fixed, &steps)
-        };
+        let (mut steps, mut edges): (Vec<tree::Step>, Vec<Step>) = (Vec::new(), Vec::new());
+        for nodes in self.origins(&core, &fixed) {
+            let fixed: Vec<usize> = fixed.iter().copied().filter(|one| nodes.contains(one)).collect();
+            let own = spanning(&nodes, &fixed, |i, j| measured.bits(i, j));
+            if fixed.is_empty() {
+                let pairs = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| (from, to)));
+                let changes: Vec<(usize, usize)> = pairs
+                    .filter(|&(from, to)| mixtures.iter().any(|merge| merge.changes(from, to)))
+                    .collect();
+                let cue = |i, j| self.cue(samples, (i, j), &nodes);
+                edges.extend(rooted(&nodes, (&own, &changes), burden, cue).parents);
+            } else {
+                edges.extend(outward_of(&fixed, &own));
+            }
+            steps.extend(own);
+        }
         edges.extend(below);
         self.lift(&mut edges);
         let mut found: Found = Vec::new();
@@ -240,12 +244,15 @@ impl Structure<'_> {
                 }],
             ));
         }
-        let root =
-            core.iter().copied().find(|&one| found.iter().all(|(child, _)| *child != measured.members[one]));
+        let roots: Vec<usize> = core
+            .iter()
+            .copied()
+            .filter(|&one| found.iter().all(|(child, _)| *child != measured.members[one]))
+            .collect();
         for mixture in &mixtures {
             // Task arithmetic subtracts the base as often as it adds fine-tunes of it.
             let is_base = |&(parent, weight): &(usize, f64)| {
-                weight < 0.0 && (Some(parent) == root || mixture.parents.len() > 2)
+                weight < 0.0 && (roots.contains(&parent) || mixture.parents.len() > 2)
             };
             let parents = mixture.parents.iter().filter(|parent| !is_base(parent));
             let parents = parents.map(|&(parent, weight)| Parent {
@@ -263,6 +270,30 @@ impl Structure<'_> {
         Ok(found)
     }
 
+    /// The members of a core that are of one origin, each sorted: a merge of strangers joins their families, but makes
+    /// neither a descendant of the other. What is settled is one.
+    fn origins(&self, core: &[usize], fixed: &[usize]) -> Vec<Vec<usize>> {
+        let related = |a: usize, b: usize| {
+            let (a, b) = (self.measured.members[a], self.measured.members[b]);
+            self.known.relations.related(a, b) || self.known.relations.related(b, a)
+        };
+        let mut origins: Vec<Vec<usize>> = Vec::new();
+        for &one in core {
+            let joins = |origin: &Vec<usize>| {
+                origin
+                    .iter()
+                    .any(|&other| related(one, other) || fixed.contains(&one) && fixed.contains(&other))
+            };
+            let (joined, apart): (Vec<_>, Vec<_>) = origins.into_iter().partition(joins);
+            let mut origin: Vec<usize> = joined.into_iter().flatten().chain([one]).collect();
+            origin.sort_unstable();
+            origins = apart;
+            origins.push(origin);
+        }
+        origins.sort();
+        origins
+    }
+
     /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
     /// are siblings. Where units are in another order steps do not compare.
     fn lift(&self, edges: &mut [Step]) {
@@ -274,7 +305,7 @@ impl Structure<'_> {
                 let Some(above) = above.or_else(|| self.settled_above(parent)) else { break };
                 let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
                 let contained = !self.aligned(child, parent)
-                    || self.measured.contains(child, (parent, above)) >= CONTAINED
+                    || self.measured.holds(child, (parent, above))
                         && self.measured.apart(parent, above) >= SLIGHT * self.measured.apart(child, parent);
                 if !fewer && contained {
                     break;
@@ -365,7 +396,7 @@ fn rows(facts: &Facts) -> u64 {
 }
 
 /// Directs steps away from what is settled.
-fn outward_of(fixed: &[usize], steps: &[super::tree::Step]) -> Vec<Step> {
+fn outward_of(fixed: &[usize], steps: &[tree::Step]) -> Vec<Step> {
     let mut reached = fixed.to_vec();
     let mut edges = Vec::new();
     while let Some((parent, child)) = steps.iter().find_map(|step| {

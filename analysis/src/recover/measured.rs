@@ -13,6 +13,14 @@ const LOOKED_AT: u64 = 16;
 const KEPT: usize = 1 << 26;
 const SAMPLED: std::ops::RangeInclusive<usize> = 1 << 16..=1 << 20;
 const LEAST_SAMPLED: usize = 256;
+/// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the
+/// former: siblings have steps in common; what nine of ten matrices hold at least; and the most, where single matrices
+/// are not known.
+const CONTAINED: f64 = 0.85;
+const EVERYWHERE: f64 = 0.77;
+const BEYOND: f64 = 1.45;
+/// Bits after the leading one of bf16.
+const BF16: u32 = 7;
 /// Inner products are exact to about this share.
 pub(super) const EXACT: f64 = 1e-12;
 
@@ -26,7 +34,10 @@ pub(super) struct Part {
     /// Whether its stored bytes are the same, by pair of members.
     digests: Vec<domain::Digest>,
     pub(super) gram: Gram,
+    /// Of the numbers rounded to what the coarsest member has, by pair.
     contrasts: Vec<Contrast>,
+    /// Whether all elements that were looked at are the same, by pair.
+    identical: Vec<bool>,
     /// Some elements, by member; none where only sketches are known.
     pub(super) samples: Vec<Vec<f32>>,
 }
@@ -44,6 +55,28 @@ pub(super) struct Places {
     pub(super) places: Vec<Vec<usize>>,
     /// The tensors of the reference that every member has.
     pub(super) kept: Vec<usize>,
+}
+
+/// Bits after the leading one that each member's numbers have.
+pub(super) fn precisions(members: &[usize], facts: &[Option<Facts>]) -> Vec<u32> {
+    members.iter().map(|&member| facts[member].as_ref().map_or(23, |facts| facts.precision)).collect()
+}
+
+/// The fewest bits among those of bf16 and more: only numbers of one spacing tell which of two models is nearer to a
+/// third. What has fewer is a copy.
+pub(super) fn coarsest(precision: &[u32]) -> u32 {
+    precision.iter().copied().filter(|bits| *bits >= BF16).min().unwrap_or(BF16)
+}
+
+/// Rounds to `bits` after the leading one, halves to even.
+pub(super) fn round(values: &mut [f32], bits: u32) {
+    let dropped = 23 - bits;
+    let half = (1u32 << dropped >> 1).saturating_sub(1);
+    for value in values.iter_mut().filter(|value| value.is_finite()) {
+        let stored = value.to_bits();
+        let up = stored + half + (stored >> dropped & u32::from(dropped > 0));
+        *value = f32::from_bits(up >> dropped << dropped);
+    }
 }
 
 /// Finds the tensors of the reference in every member. Members that lack some are left out.
@@ -100,8 +133,8 @@ pub(super) fn measure(
 ) -> Result<Option<Measured>, Error> {
     let Places { members, places, kept } = found;
     let Some(own) = members.first().and_then(|&reference| facts[reference].as_ref()) else { return Ok(None) };
-    let precision: Vec<u32> =
-        members.iter().map(|&m| facts[m].as_ref().map_or(23, |facts| facts.precision)).collect();
+    let precision = precisions(&members, facts);
+    let common = coarsest(&precision);
     let sampled = (KEPT / members.len().max(1)).clamp(*SAMPLED.start(), *SAMPLED.end());
     let share = (sampled / kept.len().max(1)).max(LEAST_SAMPLED);
     let parts = kept.par_iter().map(|&at| {
@@ -115,6 +148,7 @@ pub(super) fn measure(
         let count = tensors.len();
         let mut gram = Gram::new(count);
         let mut contrasts = vec![Contrast::default(); count * count];
+        let mut identical = vec![true; count * count];
         let stride = elements.div_ceil(kernels::BLOCK as u64).div_ceil(LOOKED_AT).max(1);
         let looked_at = elements.div_ceil(kernels::BLOCK as u64).div_ceil(stride).max(1) as usize;
         let mut samples: Vec<Vec<f32>> = vec![Vec::new(); count];
@@ -147,15 +181,23 @@ pub(super) fn measure(
             }
             for i in 0..count {
                 for j in i + 1..count {
-                    let bits = precision[i].min(precision[j]).max(7);
-                    contrasts[i * count + j].add(&values[i], &values[j], bits);
+                    identical[i * count + j] &= values[i] == values[j];
+                }
+            }
+            // A model in a narrow format is off by its rounding from all others; so must be those it competes with.
+            for (values, _) in values.iter_mut().zip(&precision).filter(|(_, bits)| **bits > common) {
+                round(values, common);
+            }
+            for i in 0..count {
+                for j in i + 1..count {
+                    contrasts[i * count + j].add(&values[i], &values[j], common);
                 }
             }
         }
         let (role, matrix) = (own.tensors[at].role.clone(), own.tensors[at].shape.len() == 2);
         let digests = tensors.iter().map(|tensor| tensor.digest).collect();
         let module = own.tensors[at].module;
-        Ok(Part { role, module, elements, matrix, digests, gram, contrasts, samples })
+        Ok(Part { role, module, elements, matrix, digests, gram, contrasts, identical, samples })
     });
     let parts: Vec<Part> = parts.collect::<Result<_, Error>>()?;
     Ok((!parts.is_empty()).then_some(Measured { members, parts }))
@@ -171,18 +213,26 @@ impl Part {
     ) -> Self {
         let (role, module, elements) = (tensor.role.clone(), tensor.module, gram.elements());
         let matrix = tensor.shape.len() == 2;
-        Self { role, module, elements, matrix, digests, gram, contrasts, samples: Vec::new() }
+        let identical = contrasts.iter().map(|contrast| contrast.bits == 0.0).collect();
+        Self { role, module, elements, matrix, digests, gram, contrasts, identical, samples: Vec::new() }
     }
 
     pub(super) fn contrast(&self, i: usize, j: usize) -> Contrast {
-        let count = self.digests.len();
-        self.contrasts[i.min(j) * count + i.max(j)]
+        self.contrasts[self.pair(i, j)]
+    }
+
+    fn pair(&self, i: usize, j: usize) -> usize {
+        i.min(j) * self.digests.len() + i.max(j)
     }
 
     /// ‖θᵢ − θⱼ‖².
     pub(super) fn apart(&self, i: usize, j: usize) -> f64 {
-        let contrast = self.contrast(i, j);
-        if contrast.bits == 0.0 && (self.digests[i] == self.digests[j] || contrast.n == self.elements) {
+        if i == j {
+            return 0.0;
+        }
+        let pair = self.pair(i, j);
+        let whole = self.digests[i] == self.digests[j] || self.contrasts[pair].n == self.elements;
+        if self.identical[pair] && whole {
             return 0.0;
         }
         (self.gram.dot(i, i) + self.gram.dot(j, j) - 2.0 * self.gram.dot(i, j)).max(0.0)
@@ -239,14 +289,37 @@ impl Measured {
         if step > 0.0 { common / step } else { 1.0 }
     }
 
+    /// Whether `child` holds the step from `root` to `parent`, and that in nearly all matrices: a model that was trained
+    /// on the same things holds more of it than all in some, and little in others.
+    pub(super) fn holds(&self, child: usize, (parent, root): (usize, usize)) -> bool {
+        let whole = self.contains(child, (parent, root));
+        if self.parts.iter().all(|part| part.samples.is_empty()) {
+            // Estimates of single matrices are too coarse.
+            return (CONTAINED..=BEYOND).contains(&whole);
+        }
+        let held = self.matrices().filter_map(|part| {
+            let dot = |i, j| part.gram.dot(i, j);
+            let step = part.apart(parent, root);
+            let common = dot(child, parent) - dot(child, root) - dot(root, parent) + dot(root, root);
+            (step > EXACT * dot(root, root)).then(|| common / step)
+        });
+        let mut held: Vec<f64> = held.collect();
+        held.sort_by(f64::total_cmp);
+        whole >= CONTAINED && held.get(held.len() / 10).is_none_or(|least| *least >= EVERYWHERE)
+    }
+
     pub(super) fn elements(&self) -> u64 {
         self.parts.iter().map(|part| part.elements).sum()
     }
 
     /// Energy of rounding the matrices of a member once to numbers of `precision` bits after the leading one.
     pub(super) fn rounding(&self, i: usize, precision: u32) -> f64 {
-        // E u²/x² over mantissas spread evenly in their logarithm is 3 / (8 ln 2) · 2^(−2·precision); a rounding costs u²/12.
-        let relative = 3.0 / (8.0 * std::f64::consts::LN_2) / 12.0;
-        self.dot(i, i) * relative * 0.25f64.powi(precision as i32)
+        self.dot(i, i) * rounding(precision)
     }
+}
+
+/// Energy of a rounding to `precision` bits after the leading one, as a share of the squared numbers.
+pub(super) fn rounding(precision: u32) -> f64 {
+    // E u²/x² over mantissas spread evenly in their logarithm is 3 / (8 ln 2) · 2^(−2·precision); a rounding costs u²/12.
+    3.0 / (8.0 * std::f64::consts::LN_2) / 12.0 * 0.25f64.powi(precision as i32)
 }

@@ -107,6 +107,29 @@ pub(super) fn left(measured: &Measured, child: usize, parents: &[usize]) -> f64 
     measured.matrices().map(|part| fit(|i, j| part.gram.dot(i, j), child, parents).1).sum()
 }
 
+/// Whether `child` was rather trained from the merge than from `rival`: as a sum of the merge's parents and the rival it
+/// is nearer to the weights of the merge. Training that went the way of one of the parents makes it alike to a merge of
+/// that one, but adds to its weight alone.
+pub(super) fn rather(measured: &Measured, child: usize, (merge, rival): (&Mixture, usize)) -> bool {
+    let mut models: Vec<usize> = merge.parents.iter().map(|(parent, _)| *parent).collect();
+    if !models.contains(&rival) {
+        models.push(rival);
+    }
+    let fits: Vec<Vec<f64>> =
+        measured.matrices().map(|part| fit(|i, j| part.gram.dot(i, j), child, &models).0).collect();
+    let middle = |at: usize| {
+        let mut weights: Vec<f64> = fits.iter().map(|weights| weights[at]).collect();
+        weights.sort_by(f64::total_cmp);
+        weights.get(weights.len() / 2).copied().unwrap_or_default()
+    };
+    let off = |wanted: &dyn Fn(usize) -> f64| -> f64 {
+        models.iter().enumerate().map(|(at, &model)| (middle(at) - wanted(model)).powi(2)).sum()
+    };
+    let own =
+        |model: usize| merge.parents.iter().find(|(one, _)| *one == model).map_or(0.0, |(_, weight)| *weight);
+    off(&own) <= off(&|model| f64::from(u8::from(model == rival)))
+}
+
 /// Weights and squared residual of one fit.
 fn fit(dot: impl Fn(usize, usize) -> f64, child: usize, parents: &[usize]) -> (Vec<f64>, f64) {
     // Relative to the first parent, which keeps the products of near models apart.

@@ -25,11 +25,13 @@ mod stacked;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_formats;
+#[cfg(test)]
 mod tests_merges;
 mod tree;
 mod trimmed;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 use weights::TensorSource;
@@ -117,7 +119,7 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
     let unrelated = unrelated.filter_map(|(i, j)| {
         let relation = relations.get(i, j)?;
         let score = relation.units?;
-        let apart = !families.iter().any(|family| family.contains(&i) && family.contains(&j));
+        let apart = origins(subjects, &parents, i).is_disjoint(&origins(subjects, &parents, j));
         let (a, b) = (subjects[i].id.clone(), subjects[j].id.clone());
         apart.then_some(Unrelated { a, b, score, log10_p: relation.log10_p })
     });
@@ -140,6 +142,21 @@ fn descends(subjects: &[Subject], parents: &[Vec<Parent>], (id, above): (&str, u
         }
     }
     seen[above]
+}
+
+/// The models without parents that one descends from, itself where it has none.
+fn origins(subjects: &[Subject], parents: &[Vec<Parent>], of: usize) -> BTreeSet<usize> {
+    let (mut queue, mut seen) = (vec![of], BTreeSet::new());
+    while let Some(at) = queue.pop() {
+        if seen.insert(at) {
+            let above = parents[at]
+                .iter()
+                .filter_map(|parent| subjects.iter().position(|subject| subject.id == parent.id));
+            queue.extend(above);
+        }
+    }
+    seen.retain(|&at| parents[at].is_empty());
+    seen
 }
 
 /// Parents and families, by position.
@@ -187,11 +204,9 @@ fn contradiction(known: &family::Known<'_>, at: usize, parents: &[Vec<Parent>]) 
             }
             None => "their shapes have nothing in common".to_owned(),
         };
-        // Models linked only through a third are one family all the same.
-        let linked = known.relations.families(
-            &(0..known.subjects.len()).filter(|&one| known.facts[one].is_some()).collect::<Vec<_>>(),
-        );
-        if linked.iter().any(|family| family.contains(&at) && family.contains(&other)) {
+        // Models of one origin that only a third shows to be are related all the same.
+        let of = |one| origins(known.subjects, parents, one);
+        if !of(at).is_disjoint(&of(other)) {
             return None;
         }
         Some(format!("`{claim}` is named as base, but {really} ({test})"))

@@ -17,8 +17,12 @@ const CHUNK: usize = 32;
 const MOST: f64 = 0.6;
 /// Standard error from which on 0 and 1 are not told apart.
 const UNCERTAIN: f64 = 0.5;
-/// Standard errors, and what small steps may shift the share, by which a model holds another's rounding or does not.
+/// Groups of chunks whose scatter tells the error.
+const GROUPS: usize = 64;
+/// Standard errors by which a model holds another's rounding, of the many pairs that are asked, or does not; and what
+/// small steps may shift the share.
 const SURE: f64 = 2.5;
+const HELD: f64 = 3.5;
 const SHIFT: f64 = 0.2;
 /// Share below which a rounding is not believed to be held at all.
 const HARDLY: f64 = 0.1;
@@ -99,7 +103,8 @@ impl Samples {
         (child, host): (usize, usize),
         parents: impl Fn(usize) -> &'w [(usize, f64)],
     ) -> Option<Inherited> {
-        let (mut common, mut noise, mut seen) = (0.0f64, 0.0f64, 0);
+        let mut groups = [(0.0f64, 0.0f64); GROUPS];
+        let (mut seen, mut chunks) = (0, 0);
         let mut start = 0;
         for (matrix, &end) in self.ends.iter().enumerate() {
             let sum = parents(matrix);
@@ -121,19 +126,34 @@ impl Samples {
                 }
             }
             seen += clear.len();
+            let usual = clear.iter().map(|(_, own)| own * own).sum::<f64>() / clear.len().max(1) as f64;
             for chunk in clear.chunks(CHUNK).filter(|chunk| chunk.len() > 1) {
+                let count = chunk.len() as f64;
                 let squares: f64 = chunk.iter().map(|(step, own)| step * step + own * own).sum();
+                let (common, noise) = &mut groups[chunks % GROUPS];
+                chunks += 1;
                 for (step, own) in chunk {
-                    // An element's own step must not weigh it, or large ones would count against small ones.
-                    let others = squares - step * step;
-                    let weight = if others > 0.0 { chunk.len() as f64 / others } else { 0.0 };
-                    common += weight * step * own;
-                    noise += weight * own * own;
+                    // An element's own step must not weigh it, or large ones would count against small ones. Where
+                    // nothing else moved its worth is that of a rounding, and no more.
+                    let weight = count / (squares - step * step).max(count * usual);
+                    if weight.is_finite() {
+                        *common += weight * step * own;
+                        *noise += weight * own * own;
+                    }
                 }
             }
             start = end;
         }
-        let (share, error) = (1.0 + common / noise, 1.0 / noise.sqrt());
+        let (common, noise) = groups.iter().fold((0.0, 0.0), |sum, group| (sum.0 + group.0, sum.1 + group.1));
+        let share = 1.0 + common / noise;
+        // Without each group in turn: steps are no white noise, and an error that takes them for it is too small.
+        let without: f64 = groups
+            .iter()
+            .map(|group| (1.0 + (common - group.0) / (noise - group.1) - share).powi(2))
+            .filter(|square| square.is_finite())
+            .sum();
+        let scatter = (without * (GROUPS - 1) as f64 / GROUPS as f64).sqrt();
+        let error = scatter.max(1.0 / noise.sqrt());
         let partial = (seen as f64) < MOST * start as f64;
         (noise > 0.0 && error < UNCERTAIN).then_some(Inherited { share, error, partial })
     }
@@ -172,7 +192,7 @@ impl Inherited {
         if share + SURE * error < SHIFT {
             return Some(false);
         }
-        let held = share - SURE * error > SHIFT && share - SURE * error < 1.0 + SHIFT;
+        let held = share - HELD * error > SHIFT && share - HELD * error < 1.0 + SHIFT;
         (held && !partial).then_some(true)
     }
 }

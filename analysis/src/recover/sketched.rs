@@ -13,7 +13,7 @@ use super::{
     cluster::{Relation, Relations},
     facts::{self, Facts, Tensor},
     family::Known,
-    measured::{Measured, Part, Places},
+    measured::{Measured, Part, Places, coarsest, precisions, rounding},
     probe::log10_tail,
     structured,
 };
@@ -220,7 +220,7 @@ fn told(model: &Stored) -> Facts {
         elements: tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum(),
         precision: format,
         format,
-        levels: 1.0,
+        levels: [1.0; 3],
         units: (0..layers).map(|_| None).collect(),
         columns: None,
         tensors,
@@ -302,8 +302,8 @@ fn alike(models: &[Stored], facts: &[Option<Facts>], (i, j): (usize, usize)) -> 
 pub(super) fn measure(found: Places, models: &[Stored], facts: &[Option<Facts>]) -> Option<Measured> {
     let Places { members, places, kept } = found;
     let own = facts[*members.first()?].as_ref()?;
-    let precision: Vec<u32> =
-        members.iter().map(|&m| facts[m].as_ref().map_or(23, |facts| facts.precision)).collect();
+    let precision = precisions(&members, facts);
+    let common = coarsest(&precision);
     let part = |&at: &usize| {
         let tensors: Vec<&StoredTensor> = members
             .iter()
@@ -324,8 +324,13 @@ pub(super) fn measure(found: Places, models: &[Stored], facts: &[Option<Facts>])
                 let (a, b) = (&tensors[i].sketch, &tensors[j].sketch);
                 dots[i * count + j] = dot(a, b);
                 let size = (a.square() * b.square()).sqrt();
-                let share = if size > 0.0 { (apart(a, b) / size).sqrt() } else { 0.0 };
-                let steps = 2f64.powi(precision[i].min(precision[j]).max(7) as i32 + 1);
+                // A finer model counts as if it had been rounded like the coarser ones that it competes with.
+                let finer = [(i, a), (j, b)].into_iter().filter(|(at, _)| precision[*at] > common);
+                let rounded: f64 = finer.map(|(_, of)| of.square() * rounding(common)).sum();
+                let same = tensors[i].digest == tensors[j].digest;
+                let far = if same { 0.0 } else { apart(a, b) + rounded };
+                let share = if size > 0.0 { (far / size).sqrt() } else { 0.0 };
+                let steps = 2f64.powi(common as i32 + 1);
                 let n = a.elements();
                 let bits = n as f64 * (share / 2.0 * steps).ln_1p() / std::f64::consts::LN_2;
                 contrasts[i * count + j] = Contrast { n, bits, ..Contrast::default() };

@@ -1,0 +1,104 @@
+//! Families whose models are stored in several number formats, and families that only a merge joins.
+
+use kernels::Dtype;
+
+use super::{
+    Kind,
+    tests::{Weights, asked, gaussian, parents},
+};
+
+#[test]
+fn a_model_in_a_narrow_format_takes_no_children_from_the_base() {
+    let base = Weights::random(1);
+    let tuned = [10, 20, 30].map(|seed| base.trained(seed, 0.06));
+    let light = base.trained(40, 0.02);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        tuned[0].stored("a", Dtype::F32),
+        tuned[1].stored("b", Dtype::Bf16),
+        tuned[2].stored("c", Dtype::F16),
+        light.stored("light", Dtype::Bf16),
+        tuned[0].trained(50, 0.06).stored("below-a", Dtype::Bf16),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "base"), []);
+    for child in ["a", "b", "c", "light"] {
+        assert_eq!(parents(&report, child), [("base", Kind::Finetune)], "{child}");
+    }
+    assert_eq!(parents(&report, "below-a"), [("a", Kind::Finetune)]);
+}
+
+#[test]
+fn early_steps_stored_in_a_narrow_format_are_no_quantised_copy() {
+    let base = Weights::random(1);
+    // Adam moves every weight by its rate at first, whatever the gradient.
+    let mut early = base.clone();
+    for (at, (_, _, values)) in early.0.iter_mut().enumerate() {
+        let steps = gaussian(500 + at as u64, values.len());
+        values
+            .iter_mut()
+            .zip(steps)
+            .for_each(|(value, step)| *value += 0.01 * step.signum() * step.abs().min(1.0));
+    }
+
+    let report = asked(&[base.stored("base", Dtype::F32), early.stored("early", Dtype::Bf16)]);
+
+    let found = [parents(&report, "early"), parents(&report, "base")].concat();
+    assert!(matches!(found[..], [(_, Kind::Finetune | Kind::Noised)]), "{found:?}");
+}
+
+#[test]
+fn a_base_is_no_cast_of_its_slight_fine_tune() {
+    let base = Weights::random(1).rounded();
+    let slight = base.trained(10, 0.0007);
+    let others = [20, 30].map(|seed| base.trained(seed, 0.06).rounded());
+
+    let report = asked(&[
+        base.stored("base", Dtype::Bf16),
+        slight.stored("slight", Dtype::F32),
+        others[0].stored("a", Dtype::Bf16),
+        others[1].stored("b", Dtype::Bf16),
+    ]);
+
+    assert_eq!(parents(&report, "base"), []);
+    assert_eq!(parents(&report, "slight"), [("base", Kind::Finetune)]);
+}
+
+#[test]
+fn a_cast_is_one_in_whichever_format_its_original_is() {
+    let base = Weights::random(1);
+    let tuned = base.trained(10, 0.06);
+
+    let report = asked(&[
+        base.stored("base", Dtype::F32),
+        tuned.stored("tuned", Dtype::F32),
+        tuned.stored("tuned-bf16", Dtype::Bf16),
+        tuned.stored("tuned-f16", Dtype::F16),
+    ]);
+
+    assert_eq!(parents(&report, "tuned-bf16"), [("tuned", Kind::Cast)]);
+    assert_eq!(parents(&report, "tuned-f16"), [("tuned", Kind::Cast)]);
+}
+
+#[test]
+fn a_merge_of_strangers_makes_neither_family_descend_from_the_other() {
+    let roots = [1, 2].map(|seed| Weights::random(seed).rounded());
+    let tuned = [roots[0].trained(10, 0.06).rounded(), roots[1].trained(20, 0.06).rounded()];
+    let merged = Weights::mixed(&[(&tuned[0], 0.5), (&tuned[1], 0.5)]);
+    let stored = |weights: &Weights, id| weights.stored(id, Dtype::Bf16);
+
+    let report = asked(&[
+        stored(&roots[0], "one"),
+        stored(&roots[1], "two"),
+        stored(&tuned[0], "of-one"),
+        stored(&tuned[1], "of-two"),
+        stored(&merged, "merged"),
+    ]);
+
+    assert_eq!([parents(&report, "one"), parents(&report, "two")], [vec![], vec![]]);
+    assert_eq!(parents(&report, "of-one"), [("one", Kind::Finetune)]);
+    assert_eq!(parents(&report, "of-two"), [("two", Kind::Finetune)]);
+    assert_eq!(report.unrelated.len(), 4, "{:?}", report.unrelated);
+}
