@@ -7,29 +7,24 @@ use std::{
 
 use domain::{Item, Limits};
 use kernels::Dtype;
-use weights::{TensorInfo, TensorSource, is_quantised};
+use weights::TensorSource;
 
 use super::{
     Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings, alike,
     config::Group,
-    layout::{Place, Seat, Section, layer_count, stack},
+    layout::{Place, Section, layer_count, stack},
     members::Members,
-    source::{Outline, Part, Row},
-    spec::{Caution, Operands, Params},
+    policy::Tally,
+    source::{Outline, Row},
+    spec::{Caution, Params},
 };
-use crate::{
-    Error,
-    computed::{Stored, is_buffer, other_vocabulary},
-};
+use crate::Error;
 
 /// A check that has found this many faults looks no further.
-const MOST_FAULTS: usize = 10_000;
+pub(super) const MOST_FAULTS: usize = 10_000;
 /// Where models with tied embeddings keep what others store as their head.
-const TIED: (&str, &[&str]) = ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
-
-/// What would be right where vocabularies differ.
-const VOCABULARY: &str =
-    "; the vocabularies differ: `tokenizer_source: base` or `union` matches rows by token";
+pub(super) const TIED: (&str, &[&str]) =
+    ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
 
 /// The dtype a recipe word means: `float32`, `float16`, `bfloat16` or `float64`.
 pub fn dtype(word: &str) -> Option<Dtype> {
@@ -103,6 +98,9 @@ pub(super) fn check_method(
     }
     if job.faults.is_empty() {
         rows.sort_by(|a, b| a.name().cmp(b.name()));
+        job.settle(&rows);
+    }
+    if job.faults.is_empty() {
         Ok(MergeSource::new(method, rows, Outline { held: limits.merge_held, ..job.outline }))
     } else {
         Err(Error::faults(job.faults))
@@ -113,16 +111,18 @@ pub(super) struct Job<'a> {
     pub config: &'a MergeConfig,
     pub method: &'static dyn Method,
     pub inputs: &'a Inputs,
-    limits: &'a Limits,
+    pub limits: &'a Limits,
     pub faults: Vec<Item>,
-    outline: Outline,
+    pub outline: Outline,
+    /// What policies decided.
+    pub tally: Tally,
     /// Pointers of parameters that were told missing, and of warnings.
-    seen: BTreeSet<String>,
+    pub seen: BTreeSet<String>,
 }
 
 /// What a tensor is merged from.
 pub(super) struct Scope<'a> {
-    group: &'a Group<'a>,
+    pub group: &'a Group<'a>,
     pub members: &'a Members<'a>,
     pub section: Section,
 }
@@ -134,7 +134,7 @@ impl<'a> Job<'a> {
         limits: &'a Limits,
     ) -> Self {
         let (faults, outline, seen) = (Vec::new(), Outline::default(), BTreeSet::new());
-        Self { config, method, inputs, limits, faults, outline, seen }
+        Self { config, method, inputs, limits, faults, outline, tally: Tally::default(), seen }
     }
 
     pub fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
@@ -142,9 +142,9 @@ impl<'a> Job<'a> {
     }
 
     /// A fault that many tensors share, told the first time.
-    pub fn once(&mut self, what: &str, message: String) {
+    pub fn once(&mut self, what: &str, pointer: &str, message: String) {
         if self.seen.insert(what.to_owned()) {
-            self.fault("/models", message);
+            self.fault(pointer, message);
         }
     }
 
@@ -162,7 +162,7 @@ impl<'a> Job<'a> {
         absent.is_empty()
     }
 
-    fn names(&self, label: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn names(&self, label: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let tensors = self.inputs.get(label).map(|input| input.source.tensors());
         tensors.unwrap_or_default().iter().map(|info| info.name.as_str())
     }
@@ -253,141 +253,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn rows(&mut self, scope: &Scope<'_>) -> Vec<Row> {
-        let (section, inputs) = (scope.section, self.inputs);
-        let sources: Vec<(&Seat, &Arc<dyn TensorSource>)> = scope
-            .members
-            .all()
-            .into_iter()
-            .filter_map(|seat| Some((seat, &inputs.get(&seat.label)?.source)))
-            .collect();
-        let mut union: BTreeSet<String> = sources
-            .iter()
-            .flat_map(|(seat, source)| {
-                source.tensors().iter().filter_map(|info| section.output(seat, &info.name))
-            })
-            .collect();
-        if section.place == Place::Last && self.needs_head(scope) {
-            union.insert(TIED.0.to_owned());
-        }
-        let mut rows = Vec::new();
-        for name in &union {
-            let held: Vec<(&Seat, Stored)> = sources
-                .iter()
-                .filter_map(|(seat, source)| {
-                    let index =
-                        source.position(&section.input(seat, name)).or_else(|| tied(name, &***source))?;
-                    Some((*seat, Stored { label: seat.label.clone(), source: Arc::clone(source), index }))
-                })
-                .collect();
-            if self.faults.len() > MOST_FAULTS {
-                break;
-            }
-            let float = held.first().is_some_and(|(_, held)| info(held).dtype.is_float());
-            let params = if float { self.params(name, scope) } else { Params::default() };
-            if let Some(part) = self.row(name, &held, scope) {
-                let stored = TensorInfo { name: name.clone(), ..info(&held[0].1).clone() };
-                rows.push(self.finish(part, params, stored));
-            }
-        }
-        rows
-    }
-
-    /// Whether the head of the last slice is the embedding of a model that does not give the first.
-    fn needs_head(&self, scope: &Scope<'_>) -> bool {
-        let groups = self.config.groups();
-        let first: BTreeSet<&String> = groups
-            .first()
-            .into_iter()
-            .flat_map(|group| group.sources.iter().map(|entry| &entry.model))
-            .collect();
-        let last: BTreeSet<&String> = scope.group.sources.iter().map(|entry| &entry.model).collect();
-        let untied = |label: &&String| self.names(label).any(|name| name == TIED.0);
-        first != last || first.iter().any(untied)
-    }
-
-    /// How one tensor is made, or the faults that forbid it.
-    fn row(&mut self, name: &str, seated: &[(&Seat, Stored)], scope: &Scope<'_>) -> Option<Part> {
-        let members = scope.members;
-        let held: Vec<Stored> = seated.iter().map(|(_, stored)| stored.clone()).collect();
-        let (first, all) = (held.first()?, members.all());
-        let info = info(first);
-        if is_quantised(name) {
-            self.fault(name, format!("quantised in {}; merge full-precision models instead", listed(&held)));
-            return None;
-        }
-        if held.len() < all.len() && is_buffer(name) {
-            return Some(Part::Copied(vec![first.clone()]));
-        }
-        let faults = self.faults.len();
-        if held.len() < all.len() {
-            let lacking = all.into_iter().filter(|seat| seated.iter().all(|(held, _)| held != seat));
-            let lacking: Vec<String> = lacking.map(|seat| format!("`{}`", seat.label)).collect();
-            self.fault(name, format!("missing in {}; every model must have it", lacking.join(", ")));
-        }
-        for other in &held[1..] {
-            let theirs = self::info(other);
-            if theirs.shape != info.shape {
-                let (ours, shape) = (&info.shape, &theirs.shape);
-                let (a, b) = (&first.label, &other.label);
-                // What would be right is told once.
-                let hinted = other_vocabulary(name, ours, shape) && self.seen.insert("vocabulary".to_owned());
-                let hint = if hinted { VOCABULARY } else { "" };
-                self.fault(name, format!("shape {ours:?} in `{a}`, {shape:?} in `{b}`{hint}"));
-            }
-            let alike = theirs.dtype == info.dtype || theirs.dtype.is_float() && info.dtype.is_float();
-            if !alike {
-                let (a, b) = (&first.label, &other.label);
-                self.fault(name, format!("{} in `{a}`, {} in `{b}`", info.dtype, theirs.dtype));
-            }
-        }
-        if self.faults.len() > faults {
-            return None;
-        }
-        if !info.dtype.is_float() {
-            return Some(Part::Copied(held));
-        }
-        let beside = self.beside(&TensorInfo { name: name.to_owned(), ..info.clone() }, scope);
-        let find =
-            |seat: &Seat| seated.iter().find(|(held, _)| *held == seat).map(|(_, stored)| stored.clone());
-        let content = |seat: &Seat| self.inputs.get(&seat.label).map(|input| input.content.clone());
-        Some(Part::Merged(Box::new(Operands {
-            name: name.to_owned(),
-            shape: info.shape.clone(),
-            models: members.merged.iter().filter_map(|(seat, _)| find(seat)).chain(beside.along).collect(),
-            contents: members.merged.iter().filter_map(|(seat, _)| content(seat)).collect(),
-            base: members.delta_base.as_ref().and_then(find),
-            elements: info.elements(),
-            params: Params::default(),
-            seed: self.config.seed,
-            survey: None,
-            grams: beside.grams,
-        })))
-    }
-
-    fn finish(&mut self, part: Part, params: Params, stored: TensorInfo) -> Row {
-        let wanted =
-            self.config.out_dtype.as_ref().or(self.config.dtype.as_ref()).and_then(|word| dtype(word));
-        let (part, dtype) = match part {
-            Part::Merged(operands) => {
-                let operands = Operands { params, ..*operands };
-                let (held, most) = (self.method.held(&operands), self.limits.merge_held);
-                if held > most {
-                    let id = self.method.spec().id;
-                    let message = format!(
-                        "`{id}` must hold {held} numbers at once; at most {most} are held (`merge_held`)"
-                    );
-                    self.fault(&stored.name, message);
-                }
-                (Part::Merged(Box::new(operands)), wanted.unwrap_or(stored.dtype))
-            }
-            copied => (copied, stored.dtype),
-        };
-        Row::new(TensorInfo { dtype, ..stored }, part)
-    }
-
     /// Resolves all parameters for one tensor; a parameter that is missing is reported once.
-    fn params(&mut self, tensor: &str, scope: &Scope<'_>) -> Params {
+    pub fn params(&mut self, tensor: &str, scope: &Scope<'_>) -> Params {
         let (members, section) = (scope.members, scope.section);
         let t = section.position(tensor);
         let mut params = Params { models: vec![BTreeMap::new(); members.merged.len()], ..Params::default() };
@@ -468,15 +335,6 @@ impl<'a> Job<'a> {
 
 fn resolve(spec: &ParamSpec, levels: &[&Settings], tensor: &str, t: f64) -> Option<f64> {
     levels.iter().find_map(|level| level.get(spec.name)?.of(tensor, t)).or_else(|| spec.resolved_default())
-}
-
-fn listed(held: &[Stored]) -> String {
-    let labels: BTreeSet<String> = held.iter().map(|stored| format!("`{}`", stored.label)).collect();
-    labels.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-fn info(stored: &Stored) -> &TensorInfo {
-    &stored.source.tensors()[stored.index]
 }
 
 /// The embedding that stands in for a head that a model does not store.

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{BaseNeed, METHODS, Method, Settings, TokenizerChoice};
+use super::{BaseNeed, METHODS, Method, Policies, Settings, TokenizerChoice};
 use crate::recipe::sorted;
 
 /// A merge recipe; a single module is taken for the whole model.
@@ -30,6 +30,9 @@ pub struct MergeConfig {
     pub chat_template: Option<String>,
     /// Chooses the random masks of the methods that draw some.
     pub seed: u64,
+    /// What is done with tensors that the models do not have alike.
+    #[serde(flatten)]
+    pub policies: Policies,
     /// Pointers of parameters that real recipes give the method although they mean nothing to it.
     #[serde(skip)]
     pub(super) unused: Vec<String>,

@@ -17,6 +17,8 @@ pub const TOP: &[&str] = &[
     "seed",
     "random_seed",
     "trust_remote_code",
+    "missing",
+    "on_mismatch",
 ];
 /// Keys of an entry of `models`, and of `sources` in a slice.
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];

@@ -18,6 +18,7 @@ mod members;
 mod methods;
 mod operands;
 mod param;
+mod policy;
 mod reader;
 mod reference;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod references;
 mod references_files;
 #[cfg(test)]
 mod references_more;
+mod rows;
 mod select;
 mod setting;
 mod source;
@@ -44,6 +46,8 @@ mod tests_adapters;
 #[cfg(test)]
 mod tests_language;
 #[cfg(test)]
+mod tests_policies;
+#[cfg(test)]
 mod tests_record;
 #[cfg(test)]
 mod tests_slices;
@@ -56,6 +60,7 @@ mod yaml;
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, Slice};
 pub use methods::METHODS;
+pub use policy::{Mismatch, Missing, Outcome, Policies, Policy, Touched};
 pub use reader::parse;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;

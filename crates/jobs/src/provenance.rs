@@ -88,7 +88,7 @@ pub(crate) async fn record(
         })
         .collect();
     let bytes: u64 = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
-    Ok(json!({
+    let mut record = json!({
         "engine": { "name": "stemma", "version": env!("CARGO_PKG_VERSION") },
         "method": {
             "id": canonical["config"].get("merge_method").unwrap_or(&canonical["kind"]),
@@ -102,7 +102,11 @@ pub(crate) async fn record(
         "tensors": tensors,
         "warnings": derived.cautions(source),
         "run": effort.told(done.kept, &registry.devices.told()),
-    }))
+    });
+    if let Some(fields) = record.as_object_mut().filter(|_| !derived.policies.is_empty()) {
+        fields.insert("policies".to_owned(), json!(derived.policies));
+    }
+    Ok(record)
 }
 
 /// One input, and what it is applied to if it is an adapter.

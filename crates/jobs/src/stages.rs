@@ -6,7 +6,7 @@ use std::{
 };
 
 use analysis::{
-    merge::{Input, Inputs, MergeConfig, Stage, is_table, table_rows},
+    merge::{Input, Inputs, MergeConfig, Stage, Touched, is_table, table_rows},
     recipe::{Pinned, Recipe},
 };
 use domain::{Class, Digest, Fault as _, Item};
@@ -59,7 +59,7 @@ pub async fn plan_read(
         faulty: BTreeSet::new(),
         alone: None,
     };
-    let mut result = None;
+    let (mut result, mut told) = (None, Told::default());
     let last = stages.len();
     if !written.is_empty() {
         stages.retain(|stage| !stage.config.model_refs().is_empty());
@@ -67,8 +67,14 @@ pub async fn plan_read(
     for (place, Stage { name, config, pointer }) in (1..).zip(stages) {
         let name = name.unwrap_or_default();
         match planner.plan(config).await {
-            Ok(plan) if place == last => result = Some(plan),
-            Ok(plan) => drop(planner.made.insert(name, plan)),
+            Ok(mut plan) => {
+                told.take(&mut plan, &pointer);
+                if place == last {
+                    result = Some(plan);
+                } else {
+                    planner.made.insert(name, plan);
+                }
+            }
             Err(Error::Analysis(analysis::Error::Faults(found))) => {
                 let found = found.into_iter().map(|item| at(&pointer, item));
                 faults.extend(found.filter(|item| !written.contains(&item.pointer)));
@@ -82,10 +88,25 @@ pub async fn plan_read(
         }
     }
     match (planner.alone, faults.len(), result) {
-        (_, 0, Some(plan)) => Ok(plan),
+        (_, 0, Some(plan)) => Ok(MergePlan { warnings: told.warnings, policies: told.policies, ..plan }),
         (_, 0, None) => Err(Error::Invalid("the recipe is empty".to_owned())),
         (Some(alone), 1, _) => Err(alone),
         _ => Err(refused(faults)),
+    }
+}
+
+/// What documents tell of themselves, each at its place.
+#[derive(Default)]
+struct Told {
+    warnings: Vec<Item>,
+    policies: Vec<Touched>,
+}
+
+impl Told {
+    fn take(&mut self, plan: &mut MergePlan, pointer: &str) {
+        self.warnings.extend(std::mem::take(&mut plan.warnings).into_iter().map(|item| at(pointer, item)));
+        let policies = std::mem::take(&mut plan.policies).into_iter();
+        self.policies.extend(policies.map(|touched| touched.under(pointer)));
     }
 }
 
@@ -161,6 +182,7 @@ impl Planner<'_> {
             .and_then(|name| operands.get(&name).cloned())
             .ok_or_else(|| Error::Invalid("the recipe names no model".to_owned()))?;
         fit_layers(&mut heir, &source, &operands);
+        let policies = source.touched().to_vec();
         let warnings = source.warnings().iter().chain(&retokenized.warnings).cloned().collect();
         retokenized.fit(registry, &mut heir).await?;
         if let Some(template) = &config.chat_template {
@@ -185,6 +207,7 @@ impl Planner<'_> {
             vocabulary: table_rows(&source),
             source: Arc::new(source),
             warnings,
+            policies,
             content,
             config,
         })

@@ -86,6 +86,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         dtype: plan.dtype.clone(),
         adapter: None,
         warnings: plan.cautions(),
+        policies: plan.policies.clone(),
     };
     write(
         &context,
