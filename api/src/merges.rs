@@ -27,7 +27,9 @@ pub async fn list_methods() -> HttpResponse {
 #[serde(deny_unknown_fields)]
 pub struct NewMerge {
     /// mergekit YAML; models are ids of this registry. `missing` (`error`, `base`, `skip` or `union`) and `on_mismatch`
-    /// (`error` or `base`) at its top say what becomes of tensors that some models lack or have in another shape.
+    /// (`error` or `base`) at its top say what becomes of tensors that some models lack or have in another shape;
+    /// `truncate_prefix: true` cuts tables of tokens to the rows that all models have, where these are the same tokens;
+    /// `allow_crimes: true` merges what models of different architectures have in common.
     pub config: String,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
@@ -70,10 +72,12 @@ pub struct ForecastView {
 pub struct PolicyView {
     /// JSON Pointer of the key in the recipe, e.g. `/missing`.
     pub pointer: String,
-    /// `copied` from a model, `merged` among the models that have them, or `left_out`.
+    /// `copied` from a model, `merged` among the models that have them, `left_out`, or `cut` to their first rows.
     pub outcome: String,
     /// The model they are copied from.
     pub model: Option<String>,
+    /// Rows that tables of tokens are cut to.
+    pub rows: Option<u64>,
     /// How many there are.
     pub tensors: u64,
     /// Names of the first 100 of them.
@@ -82,10 +86,9 @@ pub struct PolicyView {
 
 impl From<Touched> for PolicyView {
     fn from(touched: Touched) -> Self {
-        let (outcome, model) =
-            (touched.outcome.word().to_owned(), touched.outcome.model().map(str::to_owned));
-        let Touched { pointer, tensors, names, .. } = touched;
-        Self { pointer, outcome, model, tensors, names }
+        let outcome = touched.outcome.word().to_owned();
+        let Touched { pointer, model, rows, tensors, names, .. } = touched;
+        Self { pointer, outcome, model, rows, tensors, names }
     }
 }
 

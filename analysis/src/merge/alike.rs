@@ -21,7 +21,9 @@ impl Job<'_> {
             .collect();
         if !self.config.slices.is_empty() {
             self.faults.extend(stackable(&models));
-        } else if let Some((first, others)) = models.split_first() {
+        } else if let Some((first, others)) =
+            models.split_first().filter(|_| !self.config.policies.allow_crimes)
+        {
             for message in others.iter().filter_map(|other| foreign(*first, *other)) {
                 self.fault("/models", message);
             }
@@ -42,7 +44,8 @@ fn foreign(one: Labelled<'_>, other: Labelled<'_>) -> Option<String> {
     let (a, b) = (one.0, other.0);
     (2 * shared < least).then(|| {
         format!(
-            "`{a}` and `{b}` are of different architectures: {shared} of their {} and {} tensors have the same name",
+            "`{a}` and `{b}` are of different architectures: {shared} of their {} and {} tensors have the same name; \
+             `allow_crimes: true` merges those that they have in common",
             ours.len(),
             theirs.len()
         )

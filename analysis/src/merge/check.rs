@@ -71,6 +71,7 @@ pub(super) fn check_method(
     limits: &Limits,
 ) -> Result<MergeSource, Error> {
     let mut job = Job::new((config, method), inputs, limits);
+    job.faults.extend(config.policies.faults(config));
     let present = job.models();
     let groups = config.groups();
     let members: Vec<Members<'_>> = groups.iter().map(|group| job.members(group)).collect();

@@ -180,6 +180,23 @@ impl MergeConfig {
         self.model_refs().into_iter().filter(|name| groups.iter().any(|group| merged(group, name))).collect()
     }
 
+    /// The models whose tables of tokens the result is made of: those of the first and of the last slice, with the bases
+    /// that are read.
+    pub(super) fn table_refs(&self) -> Vec<String> {
+        let groups = self.groups();
+        let read = self.base_need() != BaseNeed::Unused;
+        let mut refs: Vec<String> = Vec::new();
+        for group in groups.first().into_iter().chain(groups.last()) {
+            let listed = group.sources.iter().map(|entry| &entry.model);
+            for name in listed.chain(group.base.filter(|_| read)) {
+                if !refs.contains(name) {
+                    refs.push(name.clone());
+                }
+            }
+        }
+        refs
+    }
+
     /// Whose configuration and tokenizer the result inherits: the base, else the model listed first.
     pub fn heir(&self) -> Option<String> {
         self.base_model.clone().or_else(|| self.model_refs().into_iter().next())

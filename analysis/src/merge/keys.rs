@@ -19,6 +19,8 @@ pub const TOP: &[&str] = &[
     "trust_remote_code",
     "missing",
     "on_mismatch",
+    "truncate_prefix",
+    "allow_crimes",
 ];
 /// Keys of an entry of `models`, and of `sources` in a slice.
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];

@@ -1,6 +1,6 @@
 //! The models that are merged together, in a fixed order, and whose tensors the result has.
 
-use super::{BaseNeed, Entry, Policies, check::Job, config::Group, layout::Seat, spec::Law};
+use super::{BaseNeed, Entry, check::Job, config::Group, layout::Seat, spec::Law};
 
 /// The models of one group.
 pub(super) struct Members<'a> {
@@ -80,7 +80,7 @@ impl Job<'_> {
         }
         let first = || group.sources.first().map(seat);
         // A base that only says whose configuration the result gets has to be in line where it is copied from.
-        let unread = group.base.filter(|_| base.is_none() && self.config.policies != Policies::default());
+        let unread = group.base.filter(|_| base.is_none() && self.config.policies.copies());
         let heir = base.clone().or_else(|| unread.map(|name| self.base_seat(group, name))).or_else(first);
         Members {
             merged,

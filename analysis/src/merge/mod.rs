@@ -6,6 +6,7 @@ mod bits;
 mod blend;
 mod check;
 mod config;
+mod cut;
 mod direct;
 #[cfg(test)]
 mod goldens;
@@ -44,6 +45,8 @@ mod tests;
 #[cfg(test)]
 mod tests_adapters;
 #[cfg(test)]
+mod tests_cut;
+#[cfg(test)]
 mod tests_language;
 #[cfg(test)]
 mod tests_policies;
@@ -59,9 +62,11 @@ mod yaml;
 
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, Slice};
+pub use cut::{Difference, UnevenRows};
 pub use methods::METHODS;
 pub use policy::{Mismatch, Missing, Outcome, Policies, Policy, Touched};
 pub use reader::parse;
+pub use rows::OTHER_VOCABULARY;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;
 pub use spec::{BaseNeed, DefaultValue, Kind, Law, MethodSpec, ModelCount, ParamSpec};

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::Item;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+
+use super::MergeConfig;
 
 /// Names of tensors that a warning spells out.
 const SPELLED: usize = 5;
@@ -20,6 +22,12 @@ pub struct Policies {
     /// For tensors of several shapes; tables of tokens with other rows are no case of it.
     #[serde(skip_serializing_if = "is_default")]
     pub on_mismatch: Mismatch,
+    /// Whether tables of tokens are cut to the fewest rows, where these are the same tokens in all models.
+    #[serde(skip_serializing_if = "is_default")]
+    pub truncate_prefix: bool,
+    /// Whether models of different architectures are merged: what they do not have in common is that of the base.
+    #[serde(skip_serializing_if = "is_default")]
+    pub allow_crimes: bool,
 }
 
 /// What becomes of a tensor that some of the models lack.
@@ -71,7 +79,41 @@ impl Policies {
                 &[("error", Mismatch::Error), ("base", Mismatch::Base)],
                 faults,
             ),
+            truncate_prefix: flag((top, "truncate_prefix"), faults),
+            allow_crimes: flag((top, "allow_crimes"), faults),
         }
+    }
+
+    /// Whether tensors may be copied from the base.
+    pub(super) fn copies(&self) -> bool {
+        self.missing == Missing::Base || self.on_mismatch == Mismatch::Base || self.allow_crimes
+    }
+
+    /// What of the policies contradicts the rest of a recipe.
+    pub(super) fn faults(&self, config: &MergeConfig) -> Vec<Item> {
+        let mut faults = Vec::new();
+        let mut fault = |key: Policy, message: &str| {
+            faults.push(Item { pointer: format!("/{}", key.key()), message: message.to_owned() });
+        };
+        if self.truncate_prefix && config.tokenizer_choice().is_some() {
+            fault(
+                Policy::TruncatePrefix,
+                "rows are matched by token where a recipe asks for a tokenizer; keep one of the two",
+            );
+        }
+        if self.allow_crimes && !config.slices.is_empty() {
+            fault(
+                Policy::AllowCrimes,
+                "layers of different architectures are not stacked; list whole models under `models`",
+            );
+        }
+        if self.allow_crimes && matches!(self.missing, Missing::Skip | Missing::Union) {
+            fault(
+                Policy::AllowCrimes,
+                "it copies from the base what the models do not have in common, so `missing` can only be `base`",
+            );
+        }
+        faults
     }
 }
 
@@ -91,11 +133,26 @@ fn word<T: Copy + Default>(
     T::default()
 }
 
+fn flag((top, key): (&Map<String, Value>, &str), faults: &mut Vec<Item>) -> bool {
+    match top.get(key) {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(on)) => *on,
+        Some(other) => {
+            let found: String = other.to_string().chars().take(60).collect();
+            let message = format!("expected true or false, found {found}");
+            faults.push(Item { pointer: format!("/{key}"), message });
+            false
+        }
+    }
+}
+
 /// The key of a recipe that decided about a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Policy {
     Missing,
     OnMismatch,
+    TruncatePrefix,
+    AllowCrimes,
 }
 
 impl Policy {
@@ -104,6 +161,8 @@ impl Policy {
         match self {
             Self::Missing => "missing",
             Self::OnMismatch => "on_mismatch",
+            Self::TruncatePrefix => "truncate_prefix",
+            Self::AllowCrimes => "allow_crimes",
         }
     }
 
@@ -112,13 +171,14 @@ impl Policy {
         match self {
             Self::Missing => "tensors that not all models have",
             Self::OnMismatch => "tensors that have several shapes",
+            Self::TruncatePrefix => "tables of tokens that have several numbers of rows",
+            Self::AllowCrimes => "tensors that the models do not have in common",
         }
     }
 }
 
 /// What a policy made of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "outcome", content = "model", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Taken from this model as it is.
     Copied(String),
@@ -126,15 +186,18 @@ pub enum Outcome {
     Merged,
     /// Not in the result.
     LeftOut,
+    /// Merged with so many of its first rows.
+    Cut(u64),
 }
 
 impl Outcome {
-    /// `copied`, `merged` or `left_out`.
+    /// `copied`, `merged`, `left_out` or `cut`.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Copied(_) => "copied",
             Self::Merged => "merged",
             Self::LeftOut => "left_out",
+            Self::Cut(_) => "cut",
         }
     }
 
@@ -142,8 +205,14 @@ impl Outcome {
     pub fn model(&self) -> Option<&str> {
         match self {
             Self::Copied(model) => Some(model),
-            Self::Merged | Self::LeftOut => None,
+            Self::Merged | Self::LeftOut | Self::Cut(_) => None,
         }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 
@@ -152,8 +221,13 @@ impl Outcome {
 pub struct Touched {
     /// JSON Pointer of the key in the recipe, e.g. `/missing`.
     pub pointer: String,
-    #[serde(flatten)]
     pub outcome: Outcome,
+    /// The model that they are copied from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Rows that tables are cut to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// How many there are.
     pub tensors: u64,
     /// Names of the first of them, sorted; at most 100.
@@ -163,6 +237,18 @@ pub struct Touched {
 }
 
 impl Touched {
+    fn new(policy: Policy, outcome: Outcome, (tensors, names): (u64, Vec<String>)) -> Self {
+        let model = outcome.model().map(str::to_owned);
+        let rows = if let Outcome::Cut(rows) = outcome { Some(rows) } else { None };
+        let (pointer, about) = (format!("/{}", policy.key()), policy.about());
+        Self { pointer, outcome, model, rows, tensors, names, about }
+    }
+
+    /// Tables of tokens of these names that are cut to `rows`.
+    pub fn cut(rows: u64, tables: Vec<String>) -> Self {
+        Self::new(Policy::TruncatePrefix, Outcome::Cut(rows), (tables.len() as u64, tables))
+    }
+
     /// Of the document at `pointer`.
     #[must_use]
     pub fn under(self, pointer: &str) -> Self {
@@ -181,6 +267,7 @@ impl Touched {
             Outcome::Copied(model) => format!("are copied from `{model}`"),
             Outcome::Merged => "are merged among the models that have them".to_owned(),
             Outcome::LeftOut => "are left out".to_owned(),
+            Outcome::Cut(rows) => format!("are cut to their first {rows}"),
         };
         let message = format!("{} {what}, {} in all: {}{more}", self.about, self.tensors, some.join(", "));
         Item { pointer: self.pointer.clone(), message }
@@ -205,10 +292,6 @@ impl Tally {
     }
 
     pub fn touched(self) -> Vec<Touched> {
-        let touched = |((policy, outcome), (tensors, names)): ((Policy, Outcome), (u64, Vec<String>))| {
-            let pointer = format!("/{}", policy.key());
-            Touched { pointer, outcome, tensors, names, about: policy.about() }
-        };
-        self.0.into_iter().map(touched).collect()
+        self.0.into_iter().map(|((policy, outcome), named)| Touched::new(policy, outcome, named)).collect()
     }
 }

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::computed::{Stored, is_buffer, other_vocabulary};
 
-/// What would be right where vocabularies differ.
-const VOCABULARY: &str =
+/// The end of a fault of tables of tokens with several numbers of rows: what would be right.
+pub const OTHER_VOCABULARY: &str =
     "; the vocabularies differ: `tokenizer_source: base` or `union` matches rows by token";
 
 /// The tensors of one name, each with the place of its model.
@@ -56,6 +56,9 @@ impl Job<'_> {
                 source.tensors().iter().filter_map(|info| section.output(seat, &info.name))
             })
             .collect();
+        if let Some(heir) = scope.members.heir.as_ref().filter(|_| self.config.policies.allow_crimes) {
+            union.extend(self.names(&heir.label).filter_map(|name| section.output(heir, name)));
+        }
         if section.place == Place::Last && self.needs_head(scope) {
             union.insert(TIED.0.to_owned());
         }
@@ -79,7 +82,10 @@ impl Job<'_> {
         if touched.is_empty() {
             return;
         }
-        if rows.is_empty() {
+        if self.config.policies.allow_crimes && !rows.iter().any(Row::is_merged) {
+            let message = "no tensor has one name and one shape in all models, so nothing would be merged";
+            self.fault("/allow_crimes", message);
+        } else if rows.is_empty() {
             self.fault(touched[0].pointer.clone(), "no tensor is left");
         }
         let (config, heir) = (self.config, self.config.heir().unwrap_or_default());
@@ -119,28 +125,27 @@ impl Job<'_> {
 
     /// One tensor; none where a policy leaves it out or a fault forbids it.
     fn row(&mut self, name: &str, seated: &Seated<'_>, scope: &Scope<'_>) -> Option<Row> {
-        let first = &seated.first()?.1;
         let fate = self.fate(name, seated, scope);
+        match &fate {
+            Fate::LeftOut(policy) => self.tally.add(*policy, Outcome::LeftOut, name),
+            Fate::Copied(from, policy) => {
+                self.tally.add(*policy, Outcome::Copied(from.label.clone()), name);
+                return Some(self.copied(name, from.clone(), *policy));
+            }
+            _ => {}
+        }
+        let first = &seated.first()?.1;
         let members = if let Fate::Among(some) = &fate { some } else { scope.members };
         let scope = &Scope { members, ..*scope };
-        let settled = matches!(fate, Fate::Copied(..) | Fate::LeftOut(_));
         // What else is wrong is told with a tensor that is refused.
-        let params = if info(first).dtype.is_float() && !settled {
+        let params = if info(first).dtype.is_float() && !matches!(fate, Fate::LeftOut(_)) {
             self.params(name, scope)
         } else {
             Params::default()
         };
         let stored = TensorInfo { name: name.to_owned(), ..info(first).clone() };
         let part = match fate {
-            Fate::Refused => return None,
-            Fate::LeftOut(policy) => {
-                self.tally.add(policy, Outcome::LeftOut, name);
-                return None;
-            }
-            Fate::Copied(from, policy) => {
-                self.tally.add(policy, Outcome::Copied(from.label.clone()), name);
-                return Some(self.copied(name, from, policy));
-            }
+            Fate::Refused | Fate::LeftOut(_) | Fate::Copied(..) => return None,
             Fate::Kept(stored) => Part::Copied(vec![stored]),
             Fate::Merged => self.part(seated, &stored, scope),
             Fate::Among(_) => {
@@ -166,12 +171,20 @@ impl Job<'_> {
 
     /// What becomes of a tensor, as far as its names, shapes and number formats tell.
     fn fate<'g>(&mut self, name: &str, seated: &Seated<'_>, scope: &Scope<'g>) -> Fate<'g> {
-        let Some(((_, first), others)) = seated.split_first() else { return Fate::Refused };
-        let (ours, policies) = (info(first), self.config.policies);
         if is_quantised(name) {
             self.fault(name, format!("quantised in {}; merge full-precision models instead", listed(seated)));
             return Fate::Refused;
         }
+        let policies = self.config.policies;
+        if policies.allow_crimes && !self.is_common(name, seated, scope) {
+            // A head that is tied to the embedding stays so.
+            let heir = scope.members.heir.as_ref().and_then(|seat| self.stored(seat, name, scope.section));
+            let own = heir.filter(|stored| stored.source.position(name) == Some(stored.index));
+            let left_out = Fate::LeftOut(Policy::AllowCrimes);
+            return own.map_or(left_out, |stored| Fate::Copied(stored, Policy::AllowCrimes));
+        }
+        let Some(((_, first), others)) = seated.split_first() else { return Fate::Refused };
+        let ours = info(first);
         let all = scope.members.all();
         let lacking: Vec<String> = all
             .into_iter()
@@ -206,8 +219,10 @@ impl Job<'_> {
                 let rows = other_vocabulary(name, &ours.shape, &theirs.shape);
                 // What would be right is told once.
                 let hinted = rows && self.seen.insert("vocabulary".to_owned());
-                let hint = if hinted { VOCABULARY } else { "" };
-                let message = format!("shape {:?} in `{a}`, {:?} in `{b}`{hint}", ours.shape, theirs.shape);
+                let hint = if hinted { OTHER_VOCABULARY } else { "" };
+                let code = if rows { "vocab_mismatch: " } else { "" };
+                let message =
+                    format!("{code}shape {:?} in `{a}`, {:?} in `{b}`{hint}", ours.shape, theirs.shape);
                 match policies.on_mismatch {
                     Mismatch::Base if !rows => unlike = unlike.or(Some(message)),
                     _ => self.fault(name, message),
@@ -223,6 +238,19 @@ impl Job<'_> {
             Some(message) => self.of_heir((name, Policy::OnMismatch), scope, &message),
             None => fate,
         }
+    }
+
+    /// Whether all models have a tensor in one shape, the one among them that policies copy from.
+    fn is_common(&self, name: &str, seated: &Seated<'_>, scope: &Scope<'_>) -> bool {
+        let heir = scope.members.heir.as_ref().and_then(|seat| self.stored(seat, name, scope.section));
+        let (Some(((_, first), _)), Some(heir)) = (seated.split_first(), &heir) else { return false };
+        let alike = |other: &Stored| {
+            let (ours, theirs) = (info(first), info(other));
+            let kind = ours.dtype == theirs.dtype || ours.dtype.is_float() && theirs.dtype.is_float();
+            ours.shape == theirs.shape && kind
+        };
+        let all = seated.iter().map(|(_, stored)| stored).chain([heir]).all(alike);
+        all && seated.len() == scope.members.all().len()
     }
 
     /// The tensor of the model that policies copy from; where it has none, what is `wrong` is a fault.

@@ -50,6 +50,10 @@ impl Row {
         &self.info
     }
 
+    pub(super) fn is_merged(&self) -> bool {
+        matches!(self.part, Part::Merged(_))
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.info.name
     }

@@ -43,7 +43,9 @@ fn a_policy_changes_nothing_where_all_models_have_the_same_tensors() {
     for (yaml, _) in laws::recipes() {
         let plain = merge(&yaml, &models);
 
-        for policy in ["missing: base", "missing: skip", "missing: union", "on_mismatch: base"] {
+        for policy in
+            ["missing: base", "missing: skip", "missing: union", "on_mismatch: base", "allow_crimes: true"]
+        {
             let merged = merge(&yaml.replacen('{', &format!("{{{policy}, "), 1), &models);
 
             assert!(same(&plain, &merged), "{policy} in {yaml}");
@@ -238,4 +240,93 @@ fn nothing_left_is_a_fault() {
     let apart =
         inputs(&[("o/a", with(Fixture::empty(), "x", &[1.0])), ("o/b", with(Fixture::empty(), "y", &[1.0]))]);
     assert!(told(yaml, &apart).contains("different architectures"));
+}
+
+/// Two models with an embedding, a norm and a layer, of which the embeddings are alike.
+fn strangers() -> Inputs {
+    let of = |seed: u64, kind: &str, norm: u64| {
+        Fixture::empty()
+            .with("model.embed_tokens.weight", Dtype::F32, &[3, 2], &noise(seed, 6))
+            .with(&format!("model.layers.0.{kind}.weight"), Dtype::F32, &[2, 2], &noise(seed + 1, 4))
+            .with(&format!("model.layers.0.{kind}.bias"), Dtype::F32, &[2], &noise(seed + 2, 2))
+            .with(&format!("model.layers.1.{kind}.bias"), Dtype::F32, &[2], &noise(seed + 4, 2))
+            .with("model.norm.weight", Dtype::F32, &[norm], &noise(seed + 3, norm as usize))
+    };
+    let head = of(40, "gate", 3).with("lm_head.weight", Dtype::F32, &[4, 2], &noise(50, 8));
+    let base = of(10, "attn", 2).with("model.only.weight", Dtype::F32, &[2], &[1.0, 2.0]);
+    inputs(&[("o/base", base), ("o/a", of(20, "attn", 2)), ("o/b", head)])
+}
+
+#[test]
+fn models_of_different_architectures_give_the_tensors_of_the_base_and_merge_those_that_all_have() {
+    let models = strangers();
+    let base = &*models["o/base"].source;
+
+    let refused = told(&recipe("task_arithmetic", "seed: 1"), &models);
+    let merged = merge(&recipe("task_arithmetic", "allow_crimes: true"), &models);
+    let linear = merge(&recipe("linear", "allow_crimes: true"), &models);
+
+    assert!(
+        refused.contains("different architectures") && refused.contains("`allow_crimes: true`"),
+        "{refused}"
+    );
+    for merged in [&merged, &linear] {
+        assert_eq!(merged.tensors(), base.tensors(), "a head that is tied in the base stays so");
+        for info in base.tensors() {
+            let equal = values(merged, &info.name) == values(base, &info.name);
+            assert_eq!(equal, info.name != "model.embed_tokens.weight", "{}", info.name);
+        }
+        let told: Vec<(&Outcome, u64)> =
+            merged.touched().iter().map(|touched| (&touched.outcome, touched.tensors)).collect();
+        assert_eq!(told, [(&Outcome::Copied("o/base".to_owned()), 5), (&Outcome::LeftOut, 4)]);
+        assert!(merged.warnings().iter().all(|warning| warning.pointer == "/allow_crimes"));
+    }
+}
+
+#[test]
+fn what_has_nothing_in_common_is_not_merged_nor_stacked() {
+    let apart = inputs(&[
+        ("o/base", with(Fixture::empty(), "model.layers.0.x", &[1.0])),
+        ("o/a", with(Fixture::empty(), "model.layers.0.y", &[1.0])),
+        ("o/b", with(Fixture::empty(), "model.layers.0.x", &[1.0, 2.0])),
+    ]);
+    let stack = "{merge_method: passthrough, allow_crimes: true, slices: [{sources: [{model: o/base, layer_range: [0, 1]}]}]}";
+
+    assert!(told(&recipe("ties", "allow_crimes: true"), &apart).contains("nothing would be merged"));
+    assert!(
+        told(&recipe("ties", "allow_crimes: true, missing: skip"), &apart)
+            .contains("`missing` can only be `base`")
+    );
+    assert!(told(stack, &apart).contains("layers of different architectures are not stacked"));
+}
+
+#[test]
+fn policies_hold_within_slices_for_what_is_outside_the_layers() {
+    let of = |seed: u64, kind: &str| {
+        Fixture::empty()
+            .with("model.embed_tokens.weight", Dtype::F32, &[3, 2], &noise(seed, 6))
+            .with(&format!("model.layers.0.{kind}"), Dtype::F32, &[2], &noise(seed + 1, 2))
+            .with(&format!("model.layers.1.{kind}"), Dtype::F32, &[2], &noise(seed + 2, 2))
+    };
+    let models = inputs(&[
+        ("o/base", of(1, "x").with("model.norm.weight", Dtype::F32, &[2], &[1.0, 2.0])),
+        ("o/a", of(2, "x").with("model.norm.weight", Dtype::F32, &[3], &[1.0, 2.0, 3.0])),
+        ("o/b", of(3, "x")),
+    ]);
+    let yaml = |more: &str| {
+        let range = "layer_range: [0, 2]";
+        format!(
+            "{{merge_method: linear, base_model: o/base, parameters: {{weight: 1}}, {more}, slices: [{{sources: [{{model: o/a, {range}}}, {{model: o/b, {range}}}]}}]}}"
+        )
+    };
+    let norm = "model.norm.weight";
+
+    assert_eq!(values(&merge(&yaml("missing: base"), &models), norm), [1.0, 2.0]);
+    assert_eq!(values(&merge(&yaml("missing: union"), &models), norm), [1.0, 2.0, 3.0]);
+    assert!(merge(&yaml("missing: skip"), &models).position(norm).is_none());
+    let two = yaml("on_mismatch: base").replace("{model: o/b,", "{model: o/base,");
+    assert_eq!(values(&merge(&two, &models), norm), [1.0, 2.0]);
+    let mut unlike = models;
+    unlike.extend(inputs(&[("o/b", with(of(3, "x"), "model.layers.0.z", &[1.0]))]));
+    assert!(told(&yaml("missing: skip"), &unlike).contains("layers differ"));
 }

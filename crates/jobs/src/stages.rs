@@ -6,7 +6,7 @@ use std::{
 };
 
 use analysis::{
-    merge::{Input, Inputs, MergeConfig, Stage, Touched, is_table, table_rows},
+    merge::{Input, Inputs, MergeConfig, OTHER_VOCABULARY, Stage, Touched, is_table, table_rows},
     recipe::{Pinned, Recipe},
 };
 use domain::{Class, Digest, Fault as _, Item};
@@ -17,6 +17,7 @@ use crate::{
     inherit::{fit_layers, set_template},
     open_operand,
     output::fitted,
+    prefix,
     submit::pin,
     vocabulary::{Retokenized, retokenize},
 };
@@ -158,6 +159,9 @@ impl Planner<'_> {
         let models = operands.iter().filter(|(name, _)| refs.contains(name));
         let models = models.map(|(name, operand)| (name.clone(), operand.clone())).collect();
         let retokenized = match complete {
+            true if config.policies.truncate_prefix && config.tokenizer_choice().is_none() => {
+                prefix::cut(registry, &config, &models, inputs.clone()).await?
+            }
             true => retokenize(registry, &config, &models, inputs.clone()).await?,
             false => Retokenized::of(inputs.clone()),
         };
@@ -166,7 +170,14 @@ impl Planner<'_> {
         let source = match analysis::merge::check(&config, &retokenized.inputs, &registry.limits) {
             Ok(source) if faults.is_empty() && complete => source.on(registry.devices.device()),
             Ok(_) => return Err(refused(faults)),
-            Err(analysis::Error::Faults(found)) => {
+            Err(analysis::Error::Faults(mut found)) => {
+                let hinted = |item: &&mut Item| item.message.ends_with(OTHER_VOCABULARY);
+                if let Some(item) = found.iter_mut().find(hinted).filter(|_| complete)
+                    && let Some(told) = prefix::explained(registry, &config, &models, &inputs).await?
+                {
+                    let end = item.message.len() - OTHER_VOCABULARY.len();
+                    item.message = format!("{}; {told}", &item.message[..end]);
+                }
                 // The check tells of missing models too, but not why; and of tables that could not be aligned.
                 let told = |item: &Item| {
                     (complete || !item.message.ends_with("among the inputs"))
@@ -182,7 +193,7 @@ impl Planner<'_> {
             .and_then(|name| operands.get(&name).cloned())
             .ok_or_else(|| Error::Invalid("the recipe names no model".to_owned()))?;
         fit_layers(&mut heir, &source, &operands);
-        let policies = source.touched().to_vec();
+        let policies = source.touched().iter().chain(&retokenized.policies).cloned().collect();
         let warnings = source.warnings().iter().chain(&retokenized.warnings).cloned().collect();
         retokenized.fit(registry, &mut heir).await?;
         if let Some(template) = &config.chat_template {

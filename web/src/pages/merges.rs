@@ -391,14 +391,19 @@ mod tests {
             method: "ties".to_owned(),
             base: Some("o/b".to_owned()),
             models: vec![("o/x".to_owned(), vec![("weight".to_owned(), "[0, 0.5]".to_owned())])],
-            more: vec![("seed", "7".to_owned()), ("tokenizer_source", "union".to_owned())],
+            more: vec![
+                ("seed", "7".to_owned()),
+                ("tokenizer_source", "union".to_owned()),
+                ("missing", "skip".to_owned()),
+            ],
             ..RecipeForm::default()
         };
         let again = filled(&form, "o/new");
         let read =
             empty(vec![ties.clone()], &Asked::read(again.split(['?', '#']).nth(1).unwrap_or_default()));
         assert!(
-            recipe(&ties, &read).ends_with("tokenizer_source: union\nseed: 7\n") && read.output == "o/new"
+            recipe(&ties, &read).ends_with("tokenizer_source: union\nseed: 7\nmissing: skip\n")
+                && read.output == "o/new"
         );
         assert!(
             recipe(&ties, &read).contains(

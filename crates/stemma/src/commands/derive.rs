@@ -42,15 +42,13 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     if let Some(note) = target.mergekit.idle.told() {
         context.progress.tell(note);
     }
+    if let Some(note) = target.mergekit.told() {
+        context.progress.tell(note);
+    }
     let registry = wiring::open(&context.config).await?;
     let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
-    let yaml = match target.mergekit.random_seed {
-        None => yaml,
-        Some(seed) => {
-            stages.iter_mut().for_each(|stage| stage.config.seed = seed);
-            format!("# Merged with --random-seed {seed}.\n{yaml}")
-        }
-    };
+    target.mergekit.settle(&mut stages);
+    let yaml = format!("{}{yaml}", target.mergekit.comments());
     let mut plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
     if target.mergekit.no_copy_tokenizer {
         let asked = plan.config.chat_template.is_some();
