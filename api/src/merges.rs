@@ -29,7 +29,8 @@ pub struct NewMerge {
     /// mergekit YAML; models are ids of this registry. `missing` (`error`, `base`, `skip` or `union`) and `on_mismatch`
     /// (`error` or `base`) at its top say what becomes of tensors that some models lack or have in another shape;
     /// `truncate_prefix: true` cuts tables of tokens to the rows that all models have, where these are the same tokens;
-    /// `allow_crimes: true` merges what models of different architectures have in common.
+    /// `allow_crimes: true` merges what models of different architectures have in common;
+    /// `allow_nonfinite: true` lets NaN and infinities through as NaN.
     pub config: String,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,

@@ -328,3 +328,48 @@ async fn a_dry_run_over_rest_tells_what_each_policy_decides() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn elements_that_are_no_numbers_are_refused_by_name_or_let_through_and_counted() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let (base, german) = (zoo.path(BASE)?, zoo.path(GERMAN)?);
+    let name = "model.layers.0.mlp.up_proj.weight";
+    changed(&german, &place.path().join("spoiled"), |all| {
+        if let Some((data, _)) = all.get_mut(name) {
+            // NaN and an infinity in bf16.
+            data[..4].copy_from_slice(&[0xC0, 0x7F, 0x80, 0xFF]);
+        }
+    })?;
+    let recipe = format!(
+        "merge_method: ties\nbase_model: {}\nmodels: [{{model: spoiled}}, {{model: {}}}]\nparameters: {{weight: 1}}\n",
+        base.display(),
+        german.display()
+    );
+    fs_err::write(place.path().join("strict.yml"), &recipe)?;
+    fs_err::write(place.path().join("allowed.yml"), format!("{recipe}allow_nonfinite: true\n"))?;
+
+    let strict = refused(place.path(), "merge strict.yml none")?;
+    let written = run(place.path(), "merge allowed.yml made")?;
+
+    ensure!(strict.contains(&format!("`spoiled` holds NaN in tensor `{name}` at element 0")), "{strict}");
+    let made = place.path().join("made");
+    let result = tensors(&made)?;
+    ensure!(result[name].0[..4] == [0xC0, 0x7F, 0xC0, 0x7F]);
+    let codes = result.values().flat_map(|(data, _)| data.as_chunks::<2>().0);
+    ensure!(codes.filter(|code| u16::from_le_bytes(**code) & 0x7F80 == 0x7F80).count() == 2);
+    let told = "`spoiled` has 1 NaN and 1 infinite elements, in 1 of the tensors";
+    let warned = String::from_utf8_lossy(&written.stderr);
+    ensure!(
+        warned.contains(&format!(
+            "warning: /allow_nonfinite: elements that are no numbers were let through: {told}"
+        )),
+        "{warned}"
+    );
+    let record = read(&made.join("stemma_provenance.json"))?;
+    ensure!(
+        record["nonfinite"] == json!([{ "model": "spoiled", "nan": 1, "infinite": 1, "tensors": 1 }]),
+        "{record}"
+    );
+    ensure!(fs_err::read_to_string(made.join("README.md"))?.contains(&format!("- {told}\n")));
+    Ok(())
+}

@@ -21,6 +21,7 @@ pub const TOP: &[&str] = &[
     "on_mismatch",
     "truncate_prefix",
     "allow_crimes",
+    "allow_nonfinite",
 ];
 /// Keys of an entry of `models`, and of `sources` in a slice.
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];

@@ -17,6 +17,7 @@ mod layout;
 mod left;
 mod members;
 mod methods;
+mod nonfinite;
 mod operands;
 mod param;
 mod policy;
@@ -48,6 +49,8 @@ mod tests_adapters;
 mod tests_cut;
 #[cfg(test)]
 mod tests_language;
+#[cfg(test)]
+mod tests_nonfinite;
 #[cfg(test)]
 mod tests_policies;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use domain::Item;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::MergeConfig;
+use super::{MergeConfig, nonfinite::NonFinite};
 
 /// Names of tensors that a warning spells out.
 const SPELLED: usize = 5;
@@ -28,6 +28,9 @@ pub struct Policies {
     /// Whether models of different architectures are merged: what they do not have in common is that of the base.
     #[serde(skip_serializing_if = "is_default")]
     pub allow_crimes: bool,
+    /// Whether NaN and infinities of the inputs are let through.
+    #[serde(skip_serializing_if = "is_default")]
+    pub allow_nonfinite: bool,
 }
 
 /// What becomes of a tensor that some of the models lack.
@@ -81,12 +84,17 @@ impl Policies {
             ),
             truncate_prefix: flag((top, "truncate_prefix"), faults),
             allow_crimes: flag((top, "allow_crimes"), faults),
+            allow_nonfinite: flag((top, "allow_nonfinite"), faults),
         }
     }
 
     /// Whether tensors may be copied from the base.
     pub(super) fn copies(&self) -> bool {
         self.missing == Missing::Base || self.on_mismatch == Mismatch::Base || self.allow_crimes
+    }
+
+    pub(super) const fn nonfinite(&self) -> NonFinite {
+        if self.allow_nonfinite { NonFinite::Passed } else { NonFinite::Refused }
     }
 
     /// What of the policies contradicts the rest of a recipe.

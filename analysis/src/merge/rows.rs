@@ -293,6 +293,7 @@ impl Job<'_> {
             elements: stored.elements(),
             params: Params::default(),
             seed: self.config.seed,
+            nonfinite: self.config.policies.nonfinite(),
             survey: None,
             grams: beside.grams,
         }))
@@ -312,6 +313,7 @@ impl Job<'_> {
                 base: None,
                 params: Params::default(),
                 seed: self.config.seed,
+                nonfinite: self.config.policies.nonfinite(),
                 survey: None,
                 grams: Vec::new(),
             }))

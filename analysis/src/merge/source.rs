@@ -10,7 +10,13 @@ use kernels::{Dtype, device::Device};
 use serde_json::Value;
 use weights::{Account, TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands, Touched, methods::UNCHANGED, spec::Found, strips::Merging};
+use super::{
+    Combine, Method, Operands, Touched,
+    methods::UNCHANGED,
+    nonfinite::{self, NonFinite},
+    spec::Found,
+    strips::Merging,
+};
 use crate::{
     computed::{self, BLOCK, Computed, Stored, must_be_equal, refused},
     excess::Excess,
@@ -194,6 +200,10 @@ impl MergeSource {
             None if single => UNCHANGED.prepare(operands)?,
             None => self.method.prepare(operands)?,
             survey => self.method.prepare(&Operands { survey, ..operands.clone() })?,
+        };
+        let combine = match operands.nonfinite {
+            NonFinite::Passed => nonfinite::counted(operands, combine)?,
+            NonFinite::Refused => combine,
         };
         let mut prepared = lock();
         prepared.push_front(Prepared {

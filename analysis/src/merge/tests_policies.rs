@@ -43,9 +43,14 @@ fn a_policy_changes_nothing_where_all_models_have_the_same_tensors() {
     for (yaml, _) in laws::recipes() {
         let plain = merge(&yaml, &models);
 
-        for policy in
-            ["missing: base", "missing: skip", "missing: union", "on_mismatch: base", "allow_crimes: true"]
-        {
+        for policy in [
+            "missing: base",
+            "missing: skip",
+            "missing: union",
+            "on_mismatch: base",
+            "allow_crimes: true",
+            "allow_nonfinite: true",
+        ] {
             let merged = merge(&yaml.replacen('{', &format!("{{{policy}, "), 1), &models);
 
             assert!(same(&plain, &merged), "{policy} in {yaml}");

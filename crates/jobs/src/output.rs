@@ -5,7 +5,7 @@ use std::{io::Write as _, path::Path, sync::Arc};
 use analysis::{merge::Touched, recipe::Recipe};
 use domain::{Claim, EdgeStatus, Evidence, Item, Relation, RelativePath, RepoId, Source};
 use futures::TryStreamExt as _;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value, json};
 use weights::{Layout, TensorSource};
 
@@ -14,7 +14,7 @@ use crate::{
     kinds::Run,
     licences,
     operand::{Companion, CompanionFrom},
-    provenance::{self, Effort},
+    provenance::{self, Effort, Passed},
     remote,
     worker::Pulse,
 };
@@ -135,6 +135,14 @@ impl Derived {
         }
         for Item { message, .. } in self.policies.iter().map(Touched::warning) {
             card.push_str(&format!("- {message}\n"));
+        }
+        let passed: Vec<Passed> =
+            record.get("nonfinite").and_then(|told| Vec::deserialize(told).ok()).unwrap_or_default();
+        if !passed.is_empty() {
+            card.push_str("\nElements that are no numbers were let through:\n\n");
+        }
+        for passed in passed {
+            card.push_str(&format!("- {passed}\n"));
         }
         card
     }

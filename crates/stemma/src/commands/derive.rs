@@ -172,6 +172,12 @@ pub async fn write_reported(
     })
     .await?;
     report.insert("warnings".to_owned(), record["warnings"].clone());
+    if !context.json && record.get("nonfinite").is_some() {
+        // The last one is of what was found in the weights; the others were told before.
+        let last = record["warnings"].as_array().and_then(|told| told.last()).unwrap_or(&record);
+        let text = |name: &str| last[name].as_str().unwrap_or_default().to_owned();
+        eprintln!("{}", caution(&Item { pointer: text("pointer"), message: text("message") }));
+    }
     let kept = record["run"]["resumed_bytes"].as_u64().unwrap_or_default();
     let device = registry.devices.told();
     if device.used != "cpu" {
