@@ -1,6 +1,7 @@
 //! Merge methods and merges.
 
 use actix_web::{HttpRequest, HttpResponse, get, post};
+use analysis::merge::Touched;
 use http::{Problem, ProblemItem, Result};
 use jobs::{Access, Forecast, MergeRequest};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,11 @@ pub async fn list_methods() -> HttpResponse {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMerge {
-    /// mergekit YAML; models are ids of this registry.
+    /// mergekit YAML; models are ids of this registry. `missing` (`error`, `base`, `skip` or `union`) and `on_mismatch`
+    /// (`error` or `base`) at its top say what becomes of tensors that some models lack or have in another shape;
+    /// `truncate_prefix: true` cuts tables of tokens to the rows that all models have, where these are the same tokens;
+    /// `allow_crimes: true` merges what models of different architectures have in common;
+    /// `allow_nonfinite: true` lets NaN and infinities through as NaN.
     pub config: String,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
@@ -59,6 +64,33 @@ pub struct ForecastView {
     pub faults: Vec<ProblemItem>,
     /// What the recipe probably does not mean.
     pub warnings: Vec<ProblemItem>,
+    /// What policies of the recipe decide about tensors that the models do not have alike.
+    pub policies: Vec<PolicyView>,
+}
+
+/// Tensors that one policy of a recipe decides about in one way.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PolicyView {
+    /// JSON Pointer of the key in the recipe, e.g. `/missing`.
+    pub pointer: String,
+    /// `copied` from a model, `merged` among the models that have them, `left_out`, or `cut` to their first rows.
+    pub outcome: String,
+    /// The model they are copied from.
+    pub model: Option<String>,
+    /// Rows that tables of tokens are cut to.
+    pub rows: Option<u64>,
+    /// How many there are.
+    pub tensors: u64,
+    /// Names of the first 100 of them.
+    pub names: Vec<String>,
+}
+
+impl From<Touched> for PolicyView {
+    fn from(touched: Touched) -> Self {
+        let outcome = touched.outcome.word().to_owned();
+        let Touched { pointer, model, rows, tensors, names, .. } = touched;
+        Self { pointer, outcome, model, rows, tensors, names }
+    }
 }
 
 impl From<Forecast> for ForecastView {
@@ -73,6 +105,7 @@ impl From<Forecast> for ForecastView {
             disk_bytes: told.disk_bytes,
             faults: told.faults.into_iter().map(ProblemItem::from).collect(),
             warnings: told.warnings.into_iter().map(ProblemItem::from).collect(),
+            policies: told.policies.into_iter().map(PolicyView::from).collect(),
         }
     }
 }

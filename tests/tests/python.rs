@@ -58,13 +58,21 @@ fn merges_and_transfers_load_in_transformers_unchanged() -> Result<()> {
     let shards = merge(&zoo, into("shards"), (mean, &["--out-shard-size", "1M"]))?;
     let deeper = merge(&zoo, into("deeper"), (stacked, &[]))?;
     let ties = merge(&zoo, into("ties"), (signed, &[]))?;
+    let uneven = |base: &str, missing: &str| {
+        format!(
+            "merge_method: linear\nbase_model: {base}\nmodels: [{{model: <mandoc/scribe-v1-de>}}, {{model: {deeper}}}]\n\
+             parameters: {{weight: 1}}\nmissing: {missing}\n"
+        )
+    };
+    let union = merge(&zoo, into("union"), (&uneven("<mandoc/scribe-v1-de>", "union"), &[]))?;
+    let skip = merge(&zoo, into("skip"), (&uneven(&deeper, "skip"), &[]))?;
     let moved = place.path().join("moved").display().to_string();
     let (base, tuned, target) = (at(BASE)?, at("mandoc/scribe-v1-de")?, at("mandoc/scribe-v1.1")?);
     run(
         place.path(),
         &["transfer", "--from-base", &base, "--from-tuned", &tuned, "--to-base", &target, &moved],
     )?;
-    let all = [&*linear, &shards, &deeper, &ties, &moved];
+    let all = [&*linear, &shards, &deeper, &ties, &union, &skip, &moved];
     let Some(seen) = python("load.py", &[&["model"], &all[..]].concat())? else { return Ok(()) };
 
     for folder in all {
@@ -75,6 +83,7 @@ fn merges_and_transfers_load_in_transformers_unchanged() -> Result<()> {
         ensure!(seen[folder]["dtypes"] == serde_json::json!([dtype]), "{folder}: {}", seen[folder]);
     }
     ensure!(seen[&*deeper]["layers"] == 5 && seen[&*linear]["layers"] == 4, "{seen}");
+    ensure!(seen[&*union]["layers"] == 5 && seen[&*skip]["layers"] == 4, "{seen}");
     ensure!(seen[&*shards]["loss"] == seen[&*linear]["loss"], "shards change nothing: {seen}");
     ensure!(
         fs_err::read_dir(&shards)?.count() > fs_err::read_dir(&linear)?.count() + 1,

@@ -110,7 +110,8 @@ fn a_union_has_every_token_of_both_models_with_their_rows() -> Result<()> {
     let planned: Value = serde_json::from_str(&run(on(), "merge recipe.yml --dry-run --json")?)?;
     run(on(), "merge recipe.yml union")?;
 
-    ensure!(told.contains(EMBED) && told.contains("`tokenizer_source: base` or `union`"), "{told}");
+    ensure!(told.contains(EMBED) && told.contains("`tokenizer: {source: base}` or `union`"), "{told}");
+    ensure!(told.contains("vocab_mismatch") && told.contains("token 300 is "), "{told}");
     ensure!(planned["vocabulary"] == ROWS + 2, "{planned}");
     let made = place.path().join("union");
     ensure!(read(&made.join("config.json"))?["vocab_size"] == ROWS + 2);

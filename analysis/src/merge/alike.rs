@@ -28,7 +28,7 @@ impl<'a> Job<'a> {
                 for message in others.iter().filter_map(|other| unstackable(first, other)) {
                     self.fault(pointer.clone(), message);
                 }
-            } else {
+            } else if !self.config.policies.allow_crimes {
                 for message in others.iter().filter_map(|other| foreign(first, other)) {
                     self.fault(part[0].pointer(), message);
                 }
@@ -62,7 +62,8 @@ fn foreign(one: &Labelled<'_>, other: &Labelled<'_>) -> Option<String> {
     let (a, b) = (one.label, other.label);
     (2 * shared < ours.min(theirs)).then(|| {
         format!(
-            "`{a}` and `{b}` are of different architectures: {shared} of their {ours} and {theirs} tensors have the same name"
+            "`{a}` and `{b}` are of different architectures: {shared} of their {ours} and {theirs} tensors have the same name; \
+             `allow_crimes: true` merges those that they have in common"
         )
     })
 }

@@ -29,7 +29,11 @@ impl Job<'_> {
             // A parameter that names no file is told as missing.
             let Some((what, file)) = entry.and_then(|entry| entry.files().next()) else { continue };
             let Some(input) = inputs.get(file) else {
-                self.once(file, format!("`{file}`, the {what} of `{}`, is not among the inputs", seat.label));
+                self.once(
+                    file,
+                    "/models",
+                    format!("`{file}`, the {what} of `{}`, is not among the inputs", seat.label),
+                );
                 continue;
             };
             let name = scope.section.input(seat, &info.name);

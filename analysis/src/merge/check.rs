@@ -7,31 +7,25 @@ use std::{
 
 use domain::{Item, Limits};
 use kernels::Dtype;
-use weights::{TensorInfo, TensorSource, is_quantised};
+use weights::TensorSource;
 
 use super::{
     Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings, alike,
     config::Group,
-    layout::{Place, Seat, Section, layer_count},
+    layout::{Place, Section, layer_count},
     members::Members,
     modules::Depths,
-    source::{Outline, Part, Row},
-    spec::{Caution, Operands, Params},
+    policy::Tally,
+    source::{Outline, Row},
+    spec::{Caution, Params},
 };
-use crate::{
-    Error,
-    computed::{Stored, is_buffer, other_vocabulary},
-};
+use crate::Error;
 
 /// A check that has found this many faults looks no further.
-const MOST_FAULTS: usize = 10_000;
+pub(super) const MOST_FAULTS: usize = 10_000;
 /// Where models with tied embeddings keep what others store as their head.
 pub(super) const TIED: (&str, &[&str]) =
     ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
-
-/// What would be right where vocabularies differ.
-const VOCABULARY: &str =
-    "; the vocabularies differ: `tokenizer_source: base` or `union` matches rows by token";
 
 /// The dtype a recipe word means: `float32`, `float16`, `bfloat16` or `float64`.
 pub fn dtype(word: &str) -> Option<Dtype> {
@@ -78,6 +72,7 @@ pub(super) fn check_method(
     limits: &Limits,
 ) -> Result<MergeSource, Error> {
     let mut job = Job::new((config, method), inputs, limits);
+    job.faults.extend(config.policies.faults(config));
     let present = job.models();
     let groups = config.groups();
     let members: Vec<Members<'_>> = groups.iter().map(|group| job.members(group)).collect();
@@ -108,6 +103,9 @@ pub(super) fn check_method(
     }
     if job.faults.is_empty() {
         rows.sort_by(|a, b| a.name().cmp(b.name()));
+        job.settle(&rows);
+    }
+    if job.faults.is_empty() {
         Ok(MergeSource::new(method, rows, Outline { held: limits.merge_held, ..job.outline }))
     } else {
         Err(Error::faults(job.faults))
@@ -121,8 +119,10 @@ pub(super) struct Job<'a> {
     pub limits: &'a Limits,
     pub faults: Vec<Item>,
     pub outline: Outline,
+    /// What policies decided.
+    pub tally: Tally,
     /// Pointers of parameters that were told missing, and of warnings.
-    seen: BTreeSet<String>,
+    pub seen: BTreeSet<String>,
 }
 
 /// What a tensor is merged from.
@@ -131,7 +131,7 @@ pub(super) struct Scope<'a> {
     pub members: &'a Members<'a>,
     pub section: Section,
     /// Of whole models: a list of values is spread over the layers of each of their parts.
-    pub depths: Depths,
+    pub depths: Arc<Depths>,
 }
 
 impl<'a> Job<'a> {
@@ -141,7 +141,7 @@ impl<'a> Job<'a> {
         limits: &'a Limits,
     ) -> Self {
         let (faults, outline, seen) = (Vec::new(), Outline::default(), BTreeSet::new());
-        Self { config, method, inputs, limits, faults, outline, seen }
+        Self { config, method, inputs, limits, faults, outline, tally: Tally::default(), seen }
     }
 
     pub fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
@@ -149,9 +149,9 @@ impl<'a> Job<'a> {
     }
 
     /// A fault that many tensors share, told the first time.
-    pub fn once(&mut self, what: &str, message: String) {
+    pub fn once(&mut self, what: &str, pointer: &str, message: String) {
         if self.seen.insert(what.to_owned()) {
-            self.fault("/models", message);
+            self.fault(pointer, message);
         }
     }
 
@@ -174,6 +174,12 @@ impl<'a> Job<'a> {
         tensors.unwrap_or_default().iter().map(|info| info.name.as_str())
     }
 
+    fn scope<'s>(&self, (group, members): (&'s Group<'s>, &'s Members<'s>), section: Section) -> Scope<'s> {
+        let names: BTreeSet<&str> =
+            members.all().into_iter().flat_map(|seat| self.names(&seat.label)).collect();
+        Scope { group, members, section, depths: Arc::new(Depths::of(names.iter().copied())) }
+    }
+
     /// Parameter faults alone, for a recipe whose tensors cannot be told.
     fn parameters(&mut self, group: &Group<'_>, members: &Members<'_>) {
         let labels = members.all().into_iter().map(|seat| seat.label.as_str());
@@ -187,134 +193,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn scope<'s>(&self, (group, members): (&'s Group<'s>, &'s Members<'s>), section: Section) -> Scope<'s> {
-        let names: BTreeSet<&str> =
-            members.all().into_iter().flat_map(|seat| self.names(&seat.label)).collect();
-        Scope { group, members, section, depths: Depths::of(names.iter().copied()) }
-    }
-
-    fn rows(&mut self, scope: &Scope<'_>) -> Vec<Row> {
-        let (section, inputs) = (scope.section, self.inputs);
-        let sources: Vec<(&Seat, &Arc<dyn TensorSource>)> = scope
-            .members
-            .all()
-            .into_iter()
-            .filter_map(|seat| Some((seat, &inputs.get(&seat.label)?.source)))
-            .collect();
-        let mut union: BTreeSet<String> = sources
-            .iter()
-            .flat_map(|(seat, source)| {
-                source.tensors().iter().filter_map(|info| section.output(seat, &info.name))
-            })
-            .collect();
-        if section.place == Place::Last && self.needs_head(scope) {
-            union.insert(TIED.0.to_owned());
-        }
-        let mut rows = Vec::new();
-        for name in &union {
-            let held: Vec<(&Seat, Stored)> = sources
-                .iter()
-                .filter_map(|(seat, source)| {
-                    let index =
-                        source.position(&section.input(seat, name)).or_else(|| tied(name, &***source))?;
-                    Some((*seat, Stored { label: seat.label.clone(), source: Arc::clone(source), index }))
-                })
-                .collect();
-            if self.faults.len() > MOST_FAULTS {
-                break;
-            }
-            let float = held.first().is_some_and(|(_, held)| info(held).dtype.is_float());
-            let params = if float { self.params(name, scope) } else { Params::default() };
-            if let Some(part) = self.row(name, &held, scope) {
-                let stored = TensorInfo { name: name.clone(), ..info(&held[0].1).clone() };
-                rows.push(self.finish(part, params, stored));
-            }
-        }
-        rows
-    }
-
-    /// How one tensor is made, or the faults that forbid it.
-    fn row(&mut self, name: &str, seated: &[(&Seat, Stored)], scope: &Scope<'_>) -> Option<Part> {
-        let members = scope.members;
-        let held: Vec<Stored> = seated.iter().map(|(_, stored)| stored.clone()).collect();
-        let (first, all) = (held.first()?, members.all());
-        let info = info(first);
-        if is_quantised(name) {
-            self.fault(name, format!("quantised in {}; merge full-precision models instead", listed(&held)));
-            return None;
-        }
-        if held.len() < all.len() && is_buffer(name) {
-            return Some(Part::Copied(vec![first.clone()]));
-        }
-        let faults = self.faults.len();
-        if held.len() < all.len() {
-            let lacking = all.into_iter().filter(|seat| seated.iter().all(|(held, _)| held != seat));
-            let lacking: Vec<String> = lacking.map(|seat| format!("`{}`", seat.label)).collect();
-            self.fault(name, format!("missing in {}; every model must have it", lacking.join(", ")));
-        }
-        for other in &held[1..] {
-            let theirs = self::info(other);
-            if theirs.shape != info.shape {
-                let (ours, shape) = (&info.shape, &theirs.shape);
-                let (a, b) = (&first.label, &other.label);
-                // What would be right is told once.
-                let hinted = other_vocabulary(name, ours, shape) && self.seen.insert("vocabulary".to_owned());
-                let hint = if hinted { VOCABULARY } else { "" };
-                self.fault(name, format!("shape {ours:?} in `{a}`, {shape:?} in `{b}`{hint}"));
-            }
-            let alike = theirs.dtype == info.dtype || theirs.dtype.is_float() && info.dtype.is_float();
-            if !alike {
-                let (a, b) = (&first.label, &other.label);
-                self.fault(name, format!("{} in `{a}`, {} in `{b}`", info.dtype, theirs.dtype));
-            }
-        }
-        if self.faults.len() > faults {
-            return None;
-        }
-        if !info.dtype.is_float() {
-            return Some(Part::Copied(held));
-        }
-        let beside = self.beside(&TensorInfo { name: name.to_owned(), ..info.clone() }, scope);
-        let find =
-            |seat: &Seat| seated.iter().find(|(held, _)| *held == seat).map(|(_, stored)| stored.clone());
-        let content = |seat: &Seat| self.inputs.get(&seat.label).map(|input| input.content.clone());
-        Some(Part::Merged(Box::new(Operands {
-            name: name.to_owned(),
-            shape: info.shape.clone(),
-            models: members.merged.iter().filter_map(|(seat, _)| find(seat)).chain(beside.along).collect(),
-            contents: members.merged.iter().filter_map(|(seat, _)| content(seat)).collect(),
-            base: members.delta_base.as_ref().and_then(find),
-            elements: info.elements(),
-            params: Params::default(),
-            seed: self.config.seed,
-            survey: None,
-            grams: beside.grams,
-        })))
-    }
-
-    fn finish(&mut self, part: Part, params: Params, stored: TensorInfo) -> Row {
-        let wanted =
-            self.config.out_dtype.as_ref().or(self.config.dtype.as_ref()).and_then(|word| dtype(word));
-        let (part, dtype) = match part {
-            Part::Merged(operands) => {
-                let operands = Operands { params, ..*operands };
-                let (held, most) = (self.method.held(&operands), self.limits.merge_held);
-                if held > most {
-                    let id = self.method.spec().id;
-                    let message = format!(
-                        "`{id}` must hold {held} numbers at once; at most {most} are held (`merge_held`)"
-                    );
-                    self.fault(&stored.name, message);
-                }
-                (Part::Merged(Box::new(operands)), wanted.unwrap_or(stored.dtype))
-            }
-            copied => (copied, stored.dtype),
-        };
-        Row::new(TensorInfo { dtype, ..stored }, part)
-    }
-
     /// Resolves all parameters for one tensor; a parameter that is missing is reported once.
-    fn params(&mut self, tensor: &str, scope: &Scope<'_>) -> Params {
+    pub fn params(&mut self, tensor: &str, scope: &Scope<'_>) -> Params {
         let (members, section) = (scope.members, scope.section);
         let t = match section.place {
             Place::Whole => scope.depths.position(tensor),
@@ -397,15 +277,6 @@ impl<'a> Job<'a> {
 
 fn resolve(spec: &ParamSpec, levels: &[&Settings], tensor: &str, t: f64) -> Option<f64> {
     levels.iter().find_map(|level| level.get(spec.name)?.of(tensor, t)).or_else(|| spec.resolved_default())
-}
-
-fn listed(held: &[Stored]) -> String {
-    let labels: BTreeSet<String> = held.iter().map(|stored| format!("`{}`", stored.label)).collect();
-    labels.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-fn info(stored: &Stored) -> &TensorInfo {
-    &stored.source.tensors()[stored.index]
 }
 
 /// The embedding that stands in for a head that a model does not store.

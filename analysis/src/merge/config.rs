@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{BaseNeed, METHODS, MergeModule, Method, Settings, TokenizerChoice};
+use super::{BaseNeed, METHODS, MergeModule, Method, Policies, Settings, TokenizerChoice};
 use crate::recipe::sorted;
 
 /// A merge recipe; a module called `default` is taken for the whole model.
@@ -35,6 +35,9 @@ pub struct MergeConfig {
     pub chat_template: Option<String>,
     /// Chooses the random masks of the methods that draw some.
     pub seed: u64,
+    /// What is done with tensors that the models do not have alike.
+    #[serde(flatten)]
+    pub policies: Policies,
     /// Pointers of parameters that real recipes give the method although they mean nothing to it.
     #[serde(skip)]
     pub(super) unused: Vec<String>,
@@ -234,6 +237,24 @@ impl MergeConfig {
             }
         };
         self.model_refs().into_iter().filter(|name| groups.iter().any(|group| merged(group, name))).collect()
+    }
+
+    /// The models whose tables of tokens the result is made of: those of the first and of the last slice, with the bases
+    /// that are read.
+    pub(super) fn table_refs(&self) -> Vec<String> {
+        let groups = self.groups();
+        let read = self.base_need() != BaseNeed::Unused;
+        let mut refs: Vec<String> = Vec::new();
+        let mut of_tables = groups.iter().filter(|group| group.holds("lm_head.weight"));
+        for group in of_tables.next().into_iter().chain(of_tables.last()) {
+            let listed = group.sources.iter().map(|entry| &entry.model);
+            for name in listed.chain(group.base.filter(|_| read)) {
+                if !refs.contains(name) {
+                    refs.push(name.clone());
+                }
+            }
+        }
+        refs
     }
 
     /// Whose configuration and tokenizer the result inherits: the base, else the model listed first.

@@ -17,6 +17,11 @@ pub const TOP: &[&str] = &[
     "seed",
     "random_seed",
     "trust_remote_code",
+    "missing",
+    "on_mismatch",
+    "truncate_prefix",
+    "allow_crimes",
+    "allow_nonfinite",
 ];
 /// Keys of an entry of `models`, and of `sources` in a slice.
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];

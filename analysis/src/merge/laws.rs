@@ -26,7 +26,7 @@ const BUSY: [(&str, &str); 12] = [
 ];
 
 /// A model of one tensor of each shape that methods treat in their own way.
-fn model(seed: u64) -> Fixture {
+pub fn model(seed: u64) -> Fixture {
     Fixture::empty()
         .with("layers.0.rough", Dtype::Bf16, &[1_001], &noise(seed, 1_001))
         .with("layers.0.up_proj.weight", Dtype::F32, &[30, 23], &noise(seed + 1000, 690))
@@ -41,12 +41,12 @@ fn long(seed: u64) -> Fixture {
     model(seed).with("long", Dtype::Bf16, &[140_001], &noise(seed, 140_001))
 }
 
-fn models(made: impl Fn(u64) -> Fixture) -> Inputs {
+pub fn models(made: impl Fn(u64) -> Fixture) -> Inputs {
     with_files(inputs(&[("o/base", made(1)), ("o/a", made(2)), ("o/b", made(3)), ("o/c", made(4))]))
 }
 
 /// Beside every model a file of importances and one of Gram matrices, named after it.
-fn with_files(models: Inputs) -> Inputs {
+pub fn with_files(models: Inputs) -> Inputs {
     let mut all = models.clone();
     for (at, (name, model)) in models.iter().enumerate() {
         let (mut importance, mut gram) = (Fixture::empty(), Fixture::empty());
@@ -142,13 +142,21 @@ fn variants(spec: &MethodSpec) -> Vec<Vec<(&'static str, &'static str)>> {
     variants
 }
 
-const NAMES: [&str; 3] = ["o/a", "o/b", "o/c"];
+static NAMES: [&str; 3] = ["o/a", "o/b", "o/c"];
 
 fn all() -> impl Iterator<Item = (&'static MethodSpec, Vec<(&'static str, &'static str)>)> {
     METHODS
         .iter()
         .map(|method| method.spec())
         .flat_map(|spec| variants(spec).into_iter().map(move |settings| (spec, settings)))
+}
+
+/// A recipe of every method with each of its variants, and the models besides the base that it merges.
+pub fn recipes() -> impl Iterator<Item = (String, &'static [&'static str])> {
+    all().map(|(spec, settings)| {
+        let names = &NAMES[..count(spec)];
+        (recipe(spec, names, &settings), names)
+    })
 }
 
 /// Whether a method that takes no base is left to change what all models agree on.

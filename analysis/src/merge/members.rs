@@ -8,9 +8,11 @@ pub(super) struct Members<'a> {
     pub delta_base: Option<Seat>,
     /// Base, else the first model: gives shapes and default dtypes.
     pub reference: Option<Seat>,
+    /// The recipe's base, whatever it means to the method, else the first model: what policies copy from.
+    pub heir: Option<Seat>,
 }
 
-impl Members<'_> {
+impl<'a> Members<'a> {
     /// Each once, the reference first.
     pub fn all(&self) -> Vec<&Seat> {
         let mut all: Vec<&Seat> = self.reference.iter().collect();
@@ -20,6 +22,15 @@ impl Members<'_> {
             }
         }
         all
+    }
+
+    /// Those of them that `has` holds for.
+    pub fn among(&self, has: impl Fn(&Seat) -> bool) -> Members<'a> {
+        let kept = |seat: &Option<Seat>| seat.clone().filter(&has);
+        let merged: Vec<(Seat, Option<&Entry>)> =
+            self.merged.iter().filter(|(seat, _)| has(seat)).cloned().collect();
+        let reference = kept(&self.reference).or_else(|| Some(merged.first()?.0.clone()));
+        Members { merged, delta_base: kept(&self.delta_base), reference, heir: self.heir.clone() }
     }
 }
 
@@ -68,10 +79,15 @@ impl Job<'_> {
             let besides = if delta && base.is_some() { " besides the base" } else { "" };
             self.fault(group.pointer(), format!("`{}` merges {wanted}{besides}, {count} given", spec.id));
         }
+        let first = || group.sources.first().map(seat);
+        // A base that only says whose configuration the result gets has to be in line where it is copied from.
+        let unread = group.base.filter(|_| base.is_none() && self.config.policies.copies());
+        let heir = base.clone().or_else(|| unread.map(|name| self.base_seat(group, name))).or_else(first);
         Members {
             merged,
             delta_base: base.clone().filter(|_| matches!(spec.base, BaseNeed::Delta | BaseNeed::Optional)),
-            reference: base.or_else(|| group.sources.first().map(seat)),
+            reference: base.or_else(first),
+            heir,
         }
     }
 

@@ -6,6 +6,7 @@ mod bits;
 mod blend;
 mod check;
 mod config;
+mod cut;
 mod direct;
 #[cfg(test)]
 mod goldens;
@@ -17,8 +18,10 @@ mod left;
 mod members;
 mod methods;
 mod modules;
+mod nonfinite;
 mod operands;
 mod param;
+mod policy;
 mod reader;
 mod reference;
 #[cfg(test)]
@@ -27,6 +30,7 @@ mod references;
 mod references_files;
 #[cfg(test)]
 mod references_more;
+mod rows;
 mod sections;
 mod select;
 mod setting;
@@ -44,9 +48,15 @@ mod tests;
 #[cfg(test)]
 mod tests_adapters;
 #[cfg(test)]
+mod tests_cut;
+#[cfg(test)]
 mod tests_language;
 #[cfg(test)]
 mod tests_modules;
+#[cfg(test)]
+mod tests_nonfinite;
+#[cfg(test)]
+mod tests_policies;
 #[cfg(test)]
 mod tests_record;
 #[cfg(test)]
@@ -59,9 +69,12 @@ mod yaml;
 
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, ModulePart, Slice};
+pub use cut::{Difference, UnevenRows};
 pub use methods::METHODS;
 pub use modules::MergeModule;
+pub use policy::{Mismatch, Missing, Outcome, Policies, Policy, Touched};
 pub use reader::parse;
+pub use rows::OTHER_VOCABULARY;
 pub use sections::Stacked;
 pub use setting::{Setting, Settings};
 pub use source::MergeSource;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::Digest;
 use rayon::prelude::*;
 
-use super::{param::ParamSpec, spec::Found};
+use super::{nonfinite::NonFinite, param::ParamSpec, spec::Found};
 use crate::{
     computed::{CHUNK, Stored, read_checked},
     room::Room,
@@ -57,6 +57,7 @@ pub struct Operands {
     pub elements: u64,
     pub params: Params,
     pub seed: u64,
+    pub nonfinite: NonFinite,
     /// This tensor's part of the method's survey.
     pub survey: Option<Found>,
     /// Of each model the Gram matrix that a file holds beside this tensor; empty without.

@@ -4,8 +4,8 @@ use domain::Item;
 use serde_json::{Map, Value};
 
 use super::{
-    Entry, LayerRange, METHODS, MergeConfig, MergeModule, ModulePart, ParamSpec, Setting, Settings, Slice,
-    keys, reference::reference, templates, tokenizer, yaml,
+    Entry, LayerRange, METHODS, MergeConfig, MergeModule, ModulePart, ParamSpec, Policies, Setting, Settings,
+    Slice, keys, reference::reference, templates, tokenizer, yaml,
 };
 use crate::Error;
 
@@ -73,6 +73,7 @@ impl Reader {
         (config.tokenizer_source, config.tokenizer) =
             tokenizer::read(top, &config.model_refs(), &mut self.faults);
         config.chat_template = self.chat_template(top);
+        config.policies = Policies::read(top, &mut self.faults);
         config
     }
 

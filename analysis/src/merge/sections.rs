@@ -12,7 +12,7 @@ use super::{
     layout::{Place, Section, layer_count, stack},
     members::Members,
     modules::modules,
-    source::{Part, Row},
+    source::Row,
 };
 use crate::computed::Stored;
 
@@ -188,10 +188,10 @@ impl<'a> Job<'a> {
             self.outline.warnings.push(Item { pointer: "/modules".to_owned(), message });
         }
         let copied = |(index, info): (usize, &TensorInfo)| {
-            let stored = Stored { label: label.clone(), source: input.source.clone(), index };
-            Row::new(info.clone(), Part::Copied(vec![stored]))
+            (info.name.clone(), Stored { label: label.clone(), source: input.source.clone(), index })
         };
-        left.into_iter().map(copied).collect()
+        let copied: Vec<(String, Stored)> = left.into_iter().map(copied).collect();
+        copied.into_iter().map(|(name, stored)| self.single(&name, stored)).collect()
     }
 
     /// Whether the head of the last slice is the embedding of a model that does not give the first.

@@ -7,9 +7,16 @@ use std::{
 
 use domain::Item;
 use kernels::{Dtype, device::Device};
+use serde_json::Value;
 use weights::{Account, TensorInfo, TensorSource};
 
-use super::{Combine, Method, Operands, Stacked, spec::Found, strips::Merging};
+use super::{
+    Combine, Method, Operands, Stacked, Touched,
+    methods::UNCHANGED,
+    nonfinite::{self, NonFinite},
+    spec::Found,
+    strips::Merging,
+};
 use crate::{
     computed::{self, BLOCK, Computed, Stored, must_be_equal, refused},
     excess::Excess,
@@ -18,6 +25,8 @@ use crate::{
 /// How one output tensor is made.
 pub(super) enum Part {
     Merged(Box<Operands>),
+    /// A tensor of one model as it is, in the number format of the result.
+    Single(Box<Operands>),
     /// Equal in all inputs that hold it.
     Copied(Vec<Stored>),
 }
@@ -27,15 +36,28 @@ pub(super) struct Row {
     part: Part,
     /// Whether the inputs of a copied tensor were found equal.
     equal: Mutex<bool>,
+    /// What a policy made of the tensor.
+    account: Account,
 }
 
 impl Row {
     pub(super) fn new(info: TensorInfo, part: Part) -> Self {
-        Self { info, part, equal: Mutex::new(false) }
+        Self { info, part, equal: Mutex::new(false), account: Account::new() }
+    }
+
+    /// With what the `policy` of the recipe made of it, for the record.
+    pub(super) fn told(mut self, policy: &str, (what, models): (&str, Value)) -> Self {
+        let told = [("policy", policy.into()), (what, models)];
+        self.account.extend(told.map(|(name, value)| (name.to_owned(), value)));
+        self
     }
 
     pub(super) fn info(&self) -> &TensorInfo {
         &self.info
+    }
+
+    pub(super) fn is_merged(&self) -> bool {
+        matches!(self.part, Part::Merged(_))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -83,8 +105,9 @@ pub(super) struct Outline {
     /// Most elements that prepared tensors hold together.
     pub held: u64,
     pub warnings: Vec<Item>,
-    /// What is made of slices.
+    /// Where layers come from that are not simply those of the heir.
     pub stacked: Vec<Stacked>,
+    pub touched: Vec<Touched>,
 }
 
 impl std::fmt::Debug for MergeSource {
@@ -111,7 +134,13 @@ impl MergeSource {
         &self.outline.warnings
     }
 
-    /// Where the layers of the result come from; empty where whole models are merged.
+    /// The tensors that policies of the recipe decided about; empty where the models have the same.
+    pub fn touched(&self) -> &[Touched] {
+        &self.outline.touched
+    }
+
+    /// Where the layers of the result come from; empty where whole models are merged and the result has as many layers as
+    /// its heir.
     pub fn stacked(&self) -> &[Stacked] {
         &self.outline.stacked
     }
@@ -120,6 +149,7 @@ impl MergeSource {
     pub fn memory(&self, threads: usize) -> u64 {
         let operands = |row: &'_ Row| match &row.part {
             Part::Merged(operands) => Some((operands.inputs().count(), self.method.held(operands))),
+            Part::Single(_) => Some((1, 0)),
             Part::Copied(_) => None,
         };
         let needs: Vec<(usize, u64)> = self.rows.iter().filter_map(operands).collect();
@@ -137,7 +167,7 @@ impl MergeSource {
         if self.survey.get().is_none() {
             let merged = |(index, row): (usize, &'_ Row)| match &row.part {
                 Part::Merged(operands) => Some((index, (**operands).clone())),
-                Part::Copied(_) => None,
+                Part::Single(_) | Part::Copied(_) => None,
             };
             let (places, tensors): (Vec<usize>, Vec<Operands>) =
                 self.rows.iter().enumerate().filter_map(merged).unzip();
@@ -150,7 +180,7 @@ impl MergeSource {
 
     fn merging(&self, index: usize) -> Result<Merging<'_>, weights::Error> {
         let row = &self.rows[index];
-        let Part::Merged(operands) = &row.part else {
+        let (Part::Merged(operands) | Part::Single(operands)) = &row.part else {
             return Err(refused(format!(
                 "tensor `{}` is {}, not a float tensor",
                 row.info.name, row.info.dtype
@@ -164,14 +194,21 @@ impl MergeSource {
         if let Some(known) = lock().iter().find(|known| known.index == index) {
             return Ok(Arc::clone(&known.combine));
         }
-        let combine = match self.surveyed(index)? {
+        let single = matches!(self.rows[index].part, Part::Single(_));
+        let survey = if single { None } else { self.surveyed(index)? };
+        let combine = match survey {
+            None if single => UNCHANGED.prepare(operands)?,
             None => self.method.prepare(operands)?,
             survey => self.method.prepare(&Operands { survey, ..operands.clone() })?,
+        };
+        let combine = match operands.nonfinite {
+            NonFinite::Passed => nonfinite::counted(operands, combine)?,
+            NonFinite::Refused => combine,
         };
         let mut prepared = lock();
         prepared.push_front(Prepared {
             index,
-            held: self.method.held(operands),
+            held: if single { 0 } else { self.method.held(operands) },
             combine: Arc::clone(&combine),
         });
         // A writer has two blocks a thread under way, each perhaps of a tensor of its own, and as many to be written.
@@ -199,7 +236,7 @@ impl Computed for MergeSource {
 
     fn ready(&self, index: usize) -> Result<(), weights::Error> {
         match self.rows.get(index).map(|row| &row.part) {
-            Some(Part::Merged(operands)) => {
+            Some(Part::Merged(operands) | Part::Single(operands)) => {
                 // Inputs that are computed themselves are made ready before many threads read them.
                 operands.inputs().try_for_each(|stored| stored.source.ready(stored.index))?;
                 self.combine(index, operands).map(drop)
@@ -244,12 +281,17 @@ impl TensorSource for MergeSource {
     }
 
     fn account(&self, index: usize) -> Account {
-        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = prepared.iter().find(|known| known.index == index) {
-            return known.combine.account();
-        }
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.get(&index).cloned().unwrap_or_default()
+        let known = || {
+            let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = prepared.iter().find(|known| known.index == index) {
+                return known.combine.account();
+            }
+            let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            accounts.get(&index).cloned().unwrap_or_default()
+        };
+        let mut account = known();
+        account.extend(self.rows.get(index).map(|row| row.account.clone()).unwrap_or_default());
+        account
     }
 
     fn cautions(&self) -> Vec<Item> {

@@ -100,6 +100,11 @@ pub trait Method: Send + Sync {
         0
     }
 
+    /// Whether [`Self::survey`] looks at the same models in all tensors.
+    fn surveys(&self, _params: &Params) -> bool {
+        false
+    }
+
     /// What has to be known of all tensors together, in their order, before the first is merged.
     ///
     /// # Errors

@@ -13,7 +13,11 @@ use kernels::{
     wide::{Common, Term, weighted_sum, widen},
 };
 
-use super::{Combine, Operands, spec::Sum};
+use super::{
+    Combine, Operands,
+    nonfinite::{self, NonFinite},
+    spec::Sum,
+};
 use crate::computed::{self, CHUNK, keep_or_refuse_nonfinite};
 
 /// Elements combined at a time.
@@ -181,7 +185,12 @@ impl Merging<'_> {
                 let merged = self.operands.contents.len();
                 let (beside, base) = views.split_at(self.operands.models.len());
                 let values: Vec<&[f64]> = beside.iter().take(merged).chain(base).copied().collect();
-                keep_or_refuse_nonfinite(&self.operands.name, start, (&values[..], labels), out)?;
+                match self.operands.nonfinite {
+                    NonFinite::Passed => nonfinite::pass(&values, out),
+                    NonFinite::Refused => {
+                        keep_or_refuse_nonfinite(&self.operands.name, start, (&values[..], labels), out)?;
+                    }
+                }
             }
             take(place, out);
         }

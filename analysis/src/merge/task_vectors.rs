@@ -103,6 +103,10 @@ impl Method for TaskVectors {
         self.sparsifier.held(operands)
     }
 
+    fn surveys(&self, params: &Params) -> bool {
+        params.chose(&TRIM_SCOPE, "model")
+    }
+
     fn survey(&self, tensors: &[&Operands]) -> Result<Option<Survey>, weights::Error> {
         match tensors.first() {
             Some(first) if first.params.chose(&TRIM_SCOPE, "model") => model_wide(tensors).map(Some),

@@ -128,6 +128,7 @@ pub async fn extract(
         dtype: None,
         adapter: Some(Value::Object(config)),
         warnings: Vec::new(),
+        policies: Vec::new(),
     };
     let source = opened(made.plan, &scratch)?;
     Ok(Adapter { derived, source, report, _scratch: scratch })
@@ -170,6 +171,7 @@ pub async fn plan_bake(
         dtype: None,
         adapter: None,
         warnings: Vec::new(),
+        policies: Vec::new(),
     };
     Ok(BakePlan { derived, source, inputs: [base, adapter] })
 }
@@ -222,6 +224,7 @@ pub async fn plan_stored_transfer(
         dtype: None,
         adapter: None,
         warnings: Vec::new(),
+        policies: Vec::new(),
     };
     Ok(BakePlan { derived, source: Arc::new(source), inputs: [base, diff] })
 }

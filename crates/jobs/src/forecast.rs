@@ -1,5 +1,6 @@
 //! What a merge will need and give, told without reading a weight.
 
+use analysis::merge::Touched;
 use domain::{Digest, Item};
 use serde::Serialize;
 use weights::{TensorInfo, TensorSource as _};
@@ -23,6 +24,8 @@ pub struct Forecast {
     /// Always empty: a recipe with faults is refused, and the refusal lists them.
     pub faults: Vec<Item>,
     pub warnings: Vec<Item>,
+    /// What policies decide about tensors that the models do not have alike.
+    pub policies: Vec<Touched>,
 }
 
 impl MergePlan {
@@ -40,6 +43,7 @@ impl MergePlan {
             disk_bytes: bytes.saturating_mul(copies),
             faults: Vec::new(),
             warnings: self.cautions(),
+            policies: self.policies.clone(),
         }
     }
 

@@ -32,6 +32,7 @@ mod parentage;
 mod pedigrees;
 mod people;
 mod pinned;
+mod prefix;
 mod provenance;
 mod pull;
 mod push;

@@ -2,10 +2,10 @@
 
 use std::{io::Write as _, path::Path, sync::Arc};
 
-use analysis::recipe::Recipe;
+use analysis::{merge::Touched, recipe::Recipe};
 use domain::{Claim, EdgeStatus, Evidence, Item, Relation, RelativePath, RepoId, Source};
 use futures::TryStreamExt as _;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value, json};
 use weights::{Layout, TensorSource};
 
@@ -14,7 +14,7 @@ use crate::{
     kinds::Run,
     licences,
     operand::{Companion, CompanionFrom},
-    provenance::{self, Effort},
+    provenance::{self, Effort, Passed},
     remote,
     worker::Pulse,
 };
@@ -39,6 +39,8 @@ pub struct Derived {
     pub adapter: Option<Value>,
     /// What the recipe probably does not mean, told before a weight is read.
     pub warnings: Vec<Item>,
+    /// What policies of the recipe decided.
+    pub policies: Vec<Touched>,
 }
 
 /// The card's YAML; written by a serialiser, since licence and names come from other people's cards.
@@ -127,6 +129,20 @@ impl Derived {
                 card.push_str(&format!("- `{}`, `{}`\n", shown(pinned.name()), pinned.digest));
                 part = pinned.base.as_deref();
             }
+        }
+        if !self.policies.is_empty() {
+            card.push_str("\nThe models are not alike in all tensors:\n\n");
+        }
+        for Item { message, .. } in self.policies.iter().map(Touched::warning) {
+            card.push_str(&format!("- {message}\n"));
+        }
+        let passed: Vec<Passed> =
+            record.get("nonfinite").and_then(|told| Vec::deserialize(told).ok()).unwrap_or_default();
+        if !passed.is_empty() {
+            card.push_str("\nElements that are no numbers were let through:\n\n");
+        }
+        for passed in passed {
+            card.push_str(&format!("- {passed}\n"));
         }
         card
     }

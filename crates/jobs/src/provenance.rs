@@ -1,12 +1,13 @@
 //! How a product was made: everything needed to make it again, what came of it, and what that took.
 
-use std::{path::Path, time::Instant};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use analysis::recipe::Pinned;
 use domain::{Digest, Limits, Used};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use weights::{Checkpointed, TensorSource};
+use weights::{Account, Checkpointed, TensorSource};
 
 use crate::{Derived, Error, Registry};
 
@@ -88,7 +89,7 @@ pub(crate) async fn record(
         })
         .collect();
     let bytes: u64 = source.tensors().iter().map(weights::TensorInfo::bytes).sum();
-    Ok(json!({
+    let mut record = json!({
         "engine": { "name": "stemma", "version": env!("CARGO_PKG_VERSION") },
         "method": {
             "id": canonical["config"].get("merge_method").unwrap_or(&canonical["kind"]),
@@ -102,7 +103,50 @@ pub(crate) async fn record(
         "tensors": tensors,
         "warnings": derived.cautions(source),
         "run": effort.told(done.kept, &registry.devices.told()),
-    }))
+    });
+    if let Some(fields) = record.as_object_mut().filter(|_| !derived.policies.is_empty()) {
+        fields.insert("policies".to_owned(), json!(derived.policies));
+    }
+    let passed = passed(&done.accounts);
+    if !passed.is_empty() {
+        let told = passed.iter().map(Passed::to_string).collect::<Vec<_>>().join("; ");
+        let message = format!("elements that are no numbers were let through: {told}");
+        if let Some(warnings) = record["warnings"].as_array_mut() {
+            warnings.push(json!({ "pointer": "/allow_nonfinite", "message": message }));
+        }
+        record["nonfinite"] = json!(passed);
+    }
+    Ok(record)
+}
+
+/// Elements of one input that are no numbers, and were let through.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    pub model: String,
+    pub nan: u64,
+    pub infinite: u64,
+    /// Tensors that they are in.
+    pub tensors: u64,
+}
+
+impl std::fmt::Display for Passed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { model, nan, infinite, tensors } = self;
+        write!(f, "`{model}` has {nan} NaN and {infinite} infinite elements, in {tensors} of the tensors")
+    }
+}
+
+/// What the accounts of tensors tell of such elements, by model.
+fn passed(accounts: &[Account]) -> Vec<Passed> {
+    let mut all: BTreeMap<String, Passed> = BTreeMap::new();
+    let told = accounts.iter().filter_map(|account| account.get("nonfinite")?.as_array()).flatten();
+    for (model, told) in told.filter_map(|told| Some((told["model"].as_str()?.to_owned(), told))) {
+        let of = all.entry(model.clone()).or_insert_with(|| Passed { model, ..Passed::default() });
+        of.nan += told["nan"].as_u64().unwrap_or_default();
+        of.infinite += told["infinite"].as_u64().unwrap_or_default();
+        of.tensors += 1;
+    }
+    all.into_values().collect()
 }
 
 /// One input, and what it is applied to if it is an adapter.

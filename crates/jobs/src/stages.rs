@@ -6,7 +6,7 @@ use std::{
 };
 
 use analysis::{
-    merge::{Input, Inputs, MergeConfig, Stage, is_table, table_rows},
+    merge::{Input, Inputs, MergeConfig, OTHER_VOCABULARY, Stage, Touched, is_table, table_rows},
     recipe::{Pinned, Recipe},
 };
 use domain::{Class, Digest, Fault as _, Item};
@@ -17,6 +17,7 @@ use crate::{
     inherit::{fit_layers, set_template},
     open_operand,
     output::fitted,
+    prefix,
     submit::pin,
     vocabulary::{Retokenized, retokenize},
 };
@@ -59,7 +60,7 @@ pub async fn plan_read(
         faulty: BTreeSet::new(),
         alone: None,
     };
-    let mut result = None;
+    let (mut result, mut told) = (None, Told::default());
     let last = stages.len();
     if !written.is_empty() {
         stages.retain(|stage| !stage.config.model_refs().is_empty());
@@ -67,8 +68,14 @@ pub async fn plan_read(
     for (place, Stage { name, config, pointer }) in (1..).zip(stages) {
         let name = name.unwrap_or_default();
         match planner.plan(config).await {
-            Ok(plan) if place == last => result = Some(plan),
-            Ok(plan) => drop(planner.made.insert(name, plan)),
+            Ok(mut plan) => {
+                told.take(&mut plan, &pointer);
+                if place == last {
+                    result = Some(plan);
+                } else {
+                    planner.made.insert(name, plan);
+                }
+            }
             Err(Error::Analysis(analysis::Error::Faults(found))) => {
                 let found = found.into_iter().map(|item| at(&pointer, item));
                 faults.extend(found.filter(|item| !written.contains(&item.pointer)));
@@ -82,10 +89,25 @@ pub async fn plan_read(
         }
     }
     match (planner.alone, faults.len(), result) {
-        (_, 0, Some(plan)) => Ok(plan),
+        (_, 0, Some(plan)) => Ok(MergePlan { warnings: told.warnings, policies: told.policies, ..plan }),
         (_, 0, None) => Err(Error::Invalid("the recipe is empty".to_owned())),
         (Some(alone), 1, _) => Err(alone),
         _ => Err(refused(faults)),
+    }
+}
+
+/// What documents tell of themselves, each at its place.
+#[derive(Default)]
+struct Told {
+    warnings: Vec<Item>,
+    policies: Vec<Touched>,
+}
+
+impl Told {
+    fn take(&mut self, plan: &mut MergePlan, pointer: &str) {
+        self.warnings.extend(std::mem::take(&mut plan.warnings).into_iter().map(|item| at(pointer, item)));
+        let policies = std::mem::take(&mut plan.policies).into_iter();
+        self.policies.extend(policies.map(|touched| touched.under(pointer)));
     }
 }
 
@@ -137,6 +159,9 @@ impl Planner<'_> {
         let models = operands.iter().filter(|(name, _)| refs.contains(name));
         let models = models.map(|(name, operand)| (name.clone(), operand.clone())).collect();
         let retokenized = match complete {
+            true if config.policies.truncate_prefix && config.tokenizer_choice().is_none() => {
+                prefix::cut(registry, &config, &models, inputs.clone()).await?
+            }
             true => retokenize(registry, &config, &models, inputs.clone()).await?,
             false => Retokenized::of(inputs.clone()),
         };
@@ -145,7 +170,14 @@ impl Planner<'_> {
         let source = match analysis::merge::check(&config, &retokenized.inputs, &registry.limits) {
             Ok(source) if faults.is_empty() && complete => source.on(registry.devices.device()),
             Ok(_) => return Err(refused(faults)),
-            Err(analysis::Error::Faults(found)) => {
+            Err(analysis::Error::Faults(mut found)) => {
+                let hinted = |item: &&mut Item| item.message.ends_with(OTHER_VOCABULARY);
+                if let Some(item) = found.iter_mut().find(hinted).filter(|_| complete)
+                    && let Some(told) = prefix::explained(registry, &config, &models, &inputs).await?
+                {
+                    let end = item.message.len() - OTHER_VOCABULARY.len();
+                    item.message = format!("{}; {told}", &item.message[..end]);
+                }
                 // The check tells of missing models too, but not why; and of tables that could not be aligned.
                 let told = |item: &Item| {
                     (complete || !item.message.ends_with("among the inputs"))
@@ -161,6 +193,7 @@ impl Planner<'_> {
             .and_then(|name| operands.get(&name).cloned())
             .ok_or_else(|| Error::Invalid("the recipe names no model".to_owned()))?;
         fit_layers(&mut heir, &source, &operands);
+        let policies = source.touched().iter().chain(&retokenized.policies).cloned().collect();
         let warnings = source.warnings().iter().chain(&retokenized.warnings).cloned().collect();
         retokenized.fit(registry, &mut heir).await?;
         if let Some(template) = &config.chat_template {
@@ -185,6 +218,7 @@ impl Planner<'_> {
             vocabulary: table_rows(&source),
             source: Arc::new(source),
             warnings,
+            policies,
             content,
             config,
         })

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use analysis::{
-    merge::{MergeConfig, MergeSource, Stage},
+    merge::{MergeConfig, MergeSource, Stage, Touched},
     recipe::{Pinned, Recipe},
 };
 use domain::{Act, Class, Digest, Fault as _, Item, RepoId};
@@ -49,6 +49,8 @@ pub struct MergePlan {
     /// Rows of the tables of tokens.
     pub vocabulary: Option<u64>,
     pub warnings: Vec<Item>,
+    /// What policies decided about tensors that the models do not have alike.
+    pub policies: Vec<Touched>,
     /// Digest of the recipe over what its models are, whatever they are called.
     pub(crate) content: Digest,
     /// Bytes of memory that the merges behind its inputs need besides its own, on this machine.

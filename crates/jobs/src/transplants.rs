@@ -77,6 +77,7 @@ pub async fn plan_transplant(
         dtype: None,
         adapter: None,
         warnings: report.warnings,
+        policies: Vec::new(),
     };
     Ok(TransplantPlan { derived, transplant, inputs: [recipient, donor] })
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use analysis::merge::{Inputs, MergeConfig, TokenizerChoice, Tokens, align};
+use analysis::merge::{Inputs, MergeConfig, TokenizerChoice, Tokens, Touched, align};
 use domain::Item;
 use serde_json::{Map, Value, json};
 use weights::{Tokenizer, Vocabulary};
@@ -28,10 +28,12 @@ pub(crate) struct Retokenized {
     pub rows: Option<u64>,
     pub warnings: Vec<Item>,
     pub faults: Vec<Item>,
+    /// What a policy of the recipe did to them.
+    pub policies: Vec<Touched>,
     /// The model whose tokenizer files the result has, if not the heir.
-    donor: Option<Operand>,
+    pub donor: Option<Operand>,
     /// The tokenizer, where it is none of the models' own.
-    grown: Option<Tokenizer>,
+    pub grown: Option<Tokenizer>,
 }
 
 /// Aligns the tables of tokens of all `inputs` as the recipe asks; a recipe that asks for nothing, and models that
@@ -65,7 +67,8 @@ pub(crate) async fn retokenize(
         tokio::task::spawn_blocking(move || align(&config, &inputs, (&output, &tokens), &limits)).await?;
     faults.extend(aligned.faults);
     let warnings = warnings.into_iter().chain(aligned.warnings).collect();
-    Ok(Retokenized { inputs: aligned.inputs, rows: aligned.rows, warnings, faults, donor, grown })
+    let (inputs, rows) = (aligned.inputs, aligned.rows);
+    Ok(Retokenized { inputs, rows, warnings, faults, donor, grown, policies: Vec::new() })
 }
 
 type Output = (Arc<Vocabulary>, Option<Tokenizer>, Tokens, Vec<Item>);

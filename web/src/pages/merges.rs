@@ -19,7 +19,7 @@ const MOST: usize = 64;
 /// The number formats that a recipe can name.
 const FORMATS: &[&str] = &["bfloat16", "float16", "float32", "float64"];
 /// What a recipe says beside its models, seldom enough to be folded.
-const MORE: [Extra; 4] = [
+const MORE: [Extra; 6] = [
     Extra { key: "out_dtype", label: "Number format of the files", words: FORMATS, hint: "unset: as above" },
     Extra {
         key: "tokenizer_source",
@@ -34,6 +34,18 @@ const MORE: [Extra; 4] = [
         hint: "unset: that of the base, or of the first model",
     },
     Extra { key: "seed", label: "Seed", words: &[], hint: "a whole number, 0 unless given" },
+    Extra {
+        key: "missing",
+        label: "Tensors that some models lack",
+        words: &["base", "skip", "union"],
+        hint: "unset: an error; base copies from it, skip leaves out, union merges those that have it",
+    },
+    Extra {
+        key: "on_mismatch",
+        label: "Tensors of several shapes",
+        words: &["base"],
+        hint: "unset: an error; base copies from it",
+    },
 ];
 
 /// A folded field.
@@ -379,14 +391,19 @@ mod tests {
             method: "ties".to_owned(),
             base: Some("o/b".to_owned()),
             models: vec![("o/x".to_owned(), vec![("weight".to_owned(), "[0, 0.5]".to_owned())])],
-            more: vec![("seed", "7".to_owned()), ("tokenizer_source", "union".to_owned())],
+            more: vec![
+                ("seed", "7".to_owned()),
+                ("tokenizer_source", "union".to_owned()),
+                ("missing", "skip".to_owned()),
+            ],
             ..RecipeForm::default()
         };
         let again = filled(&form, "o/new");
         let read =
             empty(vec![ties.clone()], &Asked::read(again.split(['?', '#']).nth(1).unwrap_or_default()));
         assert!(
-            recipe(&ties, &read).ends_with("tokenizer_source: union\nseed: 7\n") && read.output == "o/new"
+            recipe(&ties, &read).ends_with("tokenizer_source: union\nseed: 7\nmissing: skip\n")
+                && read.output == "o/new"
         );
         assert!(
             recipe(&ties, &read).contains(

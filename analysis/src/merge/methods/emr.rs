@@ -33,6 +33,10 @@ impl Method for Emr {
         (!fits).then(|| format!("`member` is {member}; it must be a whole number from 1 to {count}"))
     }
 
+    fn surveys(&self, _params: &Params) -> bool {
+        true
+    }
+
     fn survey(&self, tensors: &[&Operands]) -> Result<Option<Survey>, weights::Error> {
         let (mut whole, mut part) = (0.0, 0.0);
         for operands in tensors {

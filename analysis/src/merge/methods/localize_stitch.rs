@@ -22,6 +22,10 @@ impl Method for LocalizeStitch {
         &SPEC
     }
 
+    fn surveys(&self, _params: &Params) -> bool {
+        true
+    }
+
     fn survey(&self, tensors: &[&Operands]) -> Result<Option<Survey>, weights::Error> {
         model_wide(tensors).map(Some)
     }

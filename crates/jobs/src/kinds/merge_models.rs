@@ -40,6 +40,7 @@ async fn merge(run: Run) -> Result<Value, Error> {
         dtype: plan.dtype.clone(),
         adapter: None,
         warnings: plan.cautions(),
+        policies: plan.policies.clone(),
     };
     Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
 }

@@ -52,6 +52,7 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         dtype: None,
         adapter: None,
         warnings: Vec::new(),
+        policies: Vec::new(),
     };
     Ok(Value::Object(output::publish_derived(&run, made, Arc::clone(&plan.source)).await?))
 }

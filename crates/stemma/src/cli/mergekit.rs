@@ -1,5 +1,6 @@
 //! mergekit-yaml's options: those that mean something here, those that change nothing, and why others are refused.
 
+use analysis::merge::{MergeConfig, Stage};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 
 /// Options as mergekit-yaml has them.
@@ -17,6 +18,13 @@ pub struct MergekitOptions {
     /// Write no tokenizer.
     #[arg(long)]
     pub no_copy_tokenizer: bool,
+    /// Merge models of different architectures: what they do not have in common is that of the base, as `allow_crimes: true`
+    /// in the recipe says.
+    #[arg(long)]
+    pub allow_crimes: bool,
+    /// Cut tables of tokens to the fewest rows where tokenizers agree on these, as `truncate_prefix: true` in the recipe says.
+    #[arg(long)]
+    pub unsafe_truncate_embeddings: bool,
     #[command(flatten)]
     pub idle: Idle,
 }
@@ -65,7 +73,7 @@ const IDLE: [Unused; 19] = [
     option("lora-merge-cache", Takes::Value, "adapters are applied while they are read, without a copy"),
     option("low-cpu-memory", Takes::Switch("no-low-cpu-memory"), STREAMED),
     option("multi-gpu", Takes::Switch("no-multi-gpu"), STREAMED),
-    option("no-allow-crimes", Takes::Lone, ALWAYS),
+    option("no-allow-crimes", Takes::Lone, "so unless --allow-crimes asks for it"),
     option("num-threads", Takes::Value, THREADS),
     option("read-to-gpu", Takes::Switch("no-read-to-gpu"), STREAMED),
     option("safe-serialization", Takes::Lone, ALWAYS),
@@ -122,6 +130,38 @@ impl FromArgMatches for Idle {
     }
 }
 
+impl MergekitOptions {
+    /// Puts into a recipe what is asked for beside it.
+    pub fn settle(&self, stages: &mut [Stage]) {
+        for MergeConfig { seed, policies, tokenizer_source, tokenizer, .. } in
+            stages.iter_mut().map(|stage| &mut stage.config)
+        {
+            *seed = self.random_seed.unwrap_or(*seed);
+            policies.allow_crimes |= self.allow_crimes;
+            // Where rows are matched by token there is nothing to cut.
+            policies.truncate_prefix |=
+                self.unsafe_truncate_embeddings && tokenizer_source.is_none() && tokenizer.is_none();
+        }
+    }
+
+    /// The same as lines for the recipe's file.
+    pub fn comments(&self) -> String {
+        let seed = self.random_seed.map(|seed| format!("--random-seed {seed}"));
+        let crimes = self.allow_crimes.then(|| "--allow-crimes".to_owned());
+        let cut = self.unsafe_truncate_embeddings.then(|| "--unsafe-truncate-embeddings".to_owned());
+        seed.into_iter().chain(crimes).chain(cut).map(|option| format!("# Merged with {option}.\n")).collect()
+    }
+
+    /// What an option of mergekit's name does otherwise here.
+    pub fn told(&self) -> Option<&'static str> {
+        self.unsafe_truncate_embeddings.then_some(
+            "note: --unsafe-truncate-embeddings is `truncate_prefix: true` here: tables of tokens are cut to the fewest rows \
+             only where these are the same tokens in all tokenizers; rows that mean different tokens, tensors of other \
+             shapes, and a tokenizer with tokens beyond the rows that are left are still refused",
+        )
+    }
+}
+
 impl Idle {
     /// A line that says what changes nothing, and why.
     pub fn told(&self) -> Option<String> {
@@ -134,14 +174,7 @@ impl Idle {
 /// Why `option` is refused, and what to do instead.
 pub fn explained(option: &str) -> Option<&'static str> {
     let told = match option.split('=').next().unwrap_or(option) {
-        "--allow-crimes" => {
-            "models of different architectures are not merged: every tensor must be in all models, in one shape"
-        }
         "--no-safe-serialization" => "only safetensors are written",
-        "--unsafe-truncate-embeddings" => {
-            "rows of different vocabularies are never cut to the shortest; give the recipe a `tokenizer` and rows are \
-             matched by token"
-        }
         "--lora-merge-dtype" => {
             "adapters are applied in the precision of the merge; `dtype` in the recipe sets what is stored"
         }
@@ -206,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_option_whose_effect_would_differ_is_refused_with_its_reason() {
-        for option in ["--allow-crimes", "--unsafe-truncate-embeddings", "--lora-merge-dtype=float32"] {
+        for option in ["--no-safe-serialization", "--no-write-model-card", "--lora-merge-dtype=float32"] {
             assert!(parsed(option).is_err(), "{option}");
             assert!(explained(option).is_some(), "{option}");
         }

@@ -42,15 +42,13 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     if let Some(note) = target.mergekit.idle.told() {
         context.progress.tell(note);
     }
+    if let Some(note) = target.mergekit.told() {
+        context.progress.tell(note);
+    }
     let registry = wiring::open(&context.config).await?;
     let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
-    let yaml = match target.mergekit.random_seed {
-        None => yaml,
-        Some(seed) => {
-            stages.iter_mut().for_each(|stage| stage.config.seed = seed);
-            format!("# Merged with --random-seed {seed}.\n{yaml}")
-        }
-    };
+    target.mergekit.settle(&mut stages);
+    let yaml = format!("{}{yaml}", target.mergekit.comments());
     let mut plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
     if target.mergekit.no_copy_tokenizer {
         let asked = plan.config.chat_template.is_some();
@@ -86,6 +84,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
         dtype: plan.dtype.clone(),
         adapter: None,
         warnings: plan.cautions(),
+        policies: plan.policies.clone(),
     };
     write(
         &context,
@@ -173,6 +172,12 @@ pub async fn write_reported(
     })
     .await?;
     report.insert("warnings".to_owned(), record["warnings"].clone());
+    if !context.json && record.get("nonfinite").is_some() {
+        // The last one is of what was found in the weights; the others were told before.
+        let last = record["warnings"].as_array().and_then(|told| told.last()).unwrap_or(&record);
+        let text = |name: &str| last[name].as_str().unwrap_or_default().to_owned();
+        eprintln!("{}", caution(&Item { pointer: text("pointer"), message: text("message") }));
+    }
     let kept = record["run"]["resumed_bytes"].as_u64().unwrap_or_default();
     let device = registry.devices.told();
     if device.used != "cpu" {

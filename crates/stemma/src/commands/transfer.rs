@@ -78,6 +78,7 @@ pub async fn run(
         dtype: None,
         adapter: None,
         warnings: Vec::new(),
+        policies: Vec::new(),
     };
     write(&context, &registry, Job { derived, source: plan.source, out, register: register.is_some() }).await
 }

@@ -51,7 +51,7 @@ fn settings(parameters: Option<&Value>, flags: &[String]) -> Result<Vec<(String,
 }
 
 /// What the form has places for at the top level of a recipe.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 14] = [
     "merge_method",
     "models",
     "modules",
@@ -64,6 +64,8 @@ const PLACES: [&str; 12] = [
     "chat_template",
     "seed",
     "random_seed",
+    "missing",
+    "on_mismatch",
 ];
 
 /// What a recipe says beside its models, as the form's folded fields.
@@ -82,6 +84,10 @@ fn more(config: &MergeConfig, written: &Map<String, Value>) -> Result<Vec<(&'sta
     }
     if written.contains_key("seed") || written.contains_key("random_seed") {
         more.push(("seed", config.seed.to_string()));
+    }
+    let policies = serde_json::to_value(config.policies).unwrap_or_default();
+    for key in ["missing", "on_mismatch"] {
+        more.extend(policies.get(key).and_then(Value::as_str).map(|word| (key, word.to_owned())));
     }
     Ok(more)
 }
@@ -242,6 +248,8 @@ mod tests {
             ("chat_template: chatml", ("chat_template", "chatml")),
             ("tokenizer_source: union", ("tokenizer_source", "union")),
             ("tokenizer: { source: union }", ("tokenizer_source", "union")),
+            ("missing: skip", ("missing", "skip")),
+            ("on_mismatch: base", ("on_mismatch", "base")),
         ] {
             let form = read(&format!("{TIES}{line}\n")).unwrap();
 
