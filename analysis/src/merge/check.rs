@@ -7,7 +7,7 @@ use std::{
 
 use domain::{Item, Limits};
 use kernels::Dtype;
-use weights::{TensorInfo, TensorSource, is_quantised};
+use weights::{Scratch, TensorInfo, TensorSource, is_quantised};
 
 use super::{
     Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings, alike,
@@ -103,7 +103,7 @@ pub(super) fn check_method(
     }
     if job.faults.is_empty() {
         rows.sort_by(|a, b| a.name().cmp(b.name()));
-        Ok(MergeSource::new(method, rows, Outline { held: limits.merge_held, ..job.outline }))
+        Ok(MergeSource::new(method, rows, job.outline))
     } else {
         Err(Error::faults(job.faults))
     }
@@ -362,6 +362,7 @@ impl<'a> Job<'a> {
             seed: self.config.seed,
             survey: None,
             grams: beside.grams,
+            scratch: Scratch::default(),
         })))
     }
 
@@ -371,7 +372,8 @@ impl<'a> Job<'a> {
         let (part, dtype) = match part {
             Part::Merged(operands) => {
                 let operands = Operands { params, ..*operands };
-                let (held, most) = (self.method.held(&operands), self.limits.merge_held);
+                let held = self.method.held(&operands).saturating_add(self.method.scratch(&operands));
+                let most = self.limits.merge_held;
                 if held > most {
                     let id = self.method.spec().id;
                     let message = format!(

@@ -14,6 +14,7 @@ mod keys;
 mod laws;
 mod layout;
 mod left;
+mod matrix;
 mod members;
 mod methods;
 mod operands;
