@@ -47,6 +47,8 @@ mod tests_language;
 #[cfg(test)]
 mod tests_record;
 #[cfg(test)]
+mod tests_scratch;
+#[cfg(test)]
 mod tests_slices;
 #[cfg(test)]
 mod tests_tokenizer;
