@@ -106,7 +106,7 @@ pub(super) fn check_method(
         job.settle(&rows);
     }
     if job.faults.is_empty() {
-        Ok(MergeSource::new(method, rows, Outline { held: limits.merge_held, ..job.outline }))
+        Ok(MergeSource::new(method, rows, job.outline))
     } else {
         Err(Error::faults(job.faults))
     }

@@ -1,7 +1,7 @@
 //! What every merge method promises, tested for all of them from the methods slice.
 
 use kernels::Dtype;
-use weights::TensorSource;
+use weights::{Scratch, TensorSource};
 
 use super::{
     BaseNeed, Inputs, Kind, Law, METHODS, MergeSource, MethodSpec,
@@ -260,6 +260,24 @@ fn numbers_in_bf16_are_merged_to_the_bits_that_the_same_numbers_in_f32_give() {
             assert_eq!(narrow.account(index), wide.account(index), "{yaml}");
         }
     }
+}
+
+#[test]
+fn matrices_held_in_files_give_the_bytes_that_those_in_memory_give() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::in_folder(folder.path()).beyond(0);
+    for (spec, settings) in all() {
+        let yaml = recipe(spec, &NAMES[..count(spec)], &settings);
+
+        let in_memory = merge(&yaml, &models(model));
+        let in_files = merge(&yaml, &models(model)).within(&scratch);
+
+        assert!(same(&in_files, &in_memory), "{yaml}");
+        let decomposes = ["iso_c", "tsv_m", "wudi", "regmean"].contains(&spec.id);
+        assert_eq!(in_files.scratch(1) > 0, decomposes, "{yaml}");
+        assert!(in_memory.scratch(1) == 0 && in_files.memory(1) <= in_memory.memory(1));
+    }
+    assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 fn read_backwards(source: &MergeSource, index: usize, out: &mut [u8]) {

@@ -15,6 +15,7 @@ mod keys;
 mod laws;
 mod layout;
 mod left;
+mod matrix;
 mod members;
 mod methods;
 mod modules;
@@ -59,6 +60,8 @@ mod tests_nonfinite;
 mod tests_policies;
 #[cfg(test)]
 mod tests_record;
+#[cfg(test)]
+mod tests_scratch;
 #[cfg(test)]
 mod tests_slices;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::Digest;
 use rayon::prelude::*;
+use weights::Scratch;
 
 use super::{nonfinite::NonFinite, param::ParamSpec, spec::Found};
 use crate::{
@@ -62,6 +63,8 @@ pub struct Operands {
     pub survey: Option<Found>,
     /// Of each model the Gram matrix that a file holds beside this tensor; empty without.
     pub grams: Vec<Stored>,
+    /// Where matrices that must be held whole are.
+    pub scratch: Scratch,
 }
 
 /// Consecutive elements of every input.
@@ -106,6 +109,11 @@ impl Operands {
     /// The inputs: the models, then the base.
     pub fn inputs(&self) -> impl Iterator<Item = &Stored> {
         self.models.iter().chain(&self.base)
+    }
+
+    /// Fails once nobody wants the result any more; asked between steps that take long.
+    pub fn go_on(&self) -> Result<(), weights::Error> {
+        self.inputs().try_for_each(|stored| stored.source.ready(stored.index))
     }
 
     /// Length of the last axis; a scalar is a row of one.

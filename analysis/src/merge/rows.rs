@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use weights::{TensorInfo, TensorSource, is_quantised};
+use weights::{Scratch, TensorInfo, TensorSource, is_quantised};
 
 use super::{
     Mismatch, Missing, Stacked,
@@ -284,6 +284,7 @@ impl Job<'_> {
             nonfinite: self.config.policies.nonfinite(),
             survey: None,
             grams: beside.grams,
+            scratch: Scratch::default(),
         }))
     }
 
@@ -309,6 +310,7 @@ impl Job<'_> {
                 nonfinite: self.config.policies.nonfinite(),
                 survey: None,
                 grams: Vec::new(),
+                scratch: Scratch::default(),
             }))
         } else {
             Part::Copied(vec![from])
@@ -323,7 +325,8 @@ impl Job<'_> {
         let (part, dtype) = match part {
             Part::Merged(operands) => {
                 let operands = Operands { params, ..*operands };
-                let (held, most) = (self.method.held(&operands), self.limits.merge_held);
+                let held = self.method.held(&operands).saturating_add(self.method.scratch(&operands));
+                let most = self.limits.merge_held;
                 if held > most {
                     let id = self.method.spec().id;
                     let message = format!(

@@ -8,7 +8,7 @@ use std::{
 use domain::Item;
 use kernels::{Dtype, device::Device};
 use serde_json::Value;
-use weights::{Account, TensorInfo, TensorSource};
+use weights::{Account, Scratch, TensorInfo, TensorSource};
 
 use super::{
     Combine, Method, Operands, Stacked, Touched,
@@ -75,9 +75,13 @@ impl Row {
     }
 }
 
+/// Numbers that prepared tensors hold for a block of a writer: as many as it has bytes, so at most.
+const BLOCK_HELD: u64 = 1 << 20;
+
 /// A tensor that is ready to be combined.
 struct Prepared {
     index: usize,
+    /// Numbers in memory and in scratch.
     held: u64,
     combine: Arc<dyn Combine>,
 }
@@ -102,8 +106,6 @@ pub struct MergeSource {
 /// What is known of a merge besides its tensors.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
-    /// Most elements that prepared tensors hold together.
-    pub held: u64,
     pub warnings: Vec<Item>,
     /// Where layers come from that are not simply those of the heir.
     pub stacked: Vec<Stacked>,
@@ -145,21 +147,53 @@ impl MergeSource {
         &self.outline.stacked
     }
 
+    /// The same, what must be held whole of large matrices in this scratch.
+    #[must_use]
+    pub fn within(mut self, scratch: &Scratch) -> Self {
+        for row in &mut self.rows {
+            if let Part::Merged(operands) = &mut row.part {
+                operands.scratch = scratch.clone();
+            }
+        }
+        self
+    }
+
     /// Bytes of memory that writing the result on `threads` threads stays below, files' own caches not counted.
     pub fn memory(&self, threads: usize) -> u64 {
-        let operands = |row: &'_ Row| match &row.part {
-            Part::Merged(operands) => Some((operands.inputs().count(), self.method.held(operands))),
-            Part::Single(_) => Some((1, 0)),
-            Part::Copied(_) => None,
+        let of = |operands: &Operands| {
+            let scratch = Some(8 * self.method.scratch(operands));
+            let scratch = scratch.filter(|bytes| operands.scratch.is_memory(*bytes));
+            8 * self.method.held(operands) + scratch.unwrap_or_default()
         };
-        let needs: Vec<(usize, u64)> = self.rows.iter().filter_map(operands).collect();
-        let inputs = needs.iter().map(|(inputs, _)| *inputs).max().unwrap_or_default() as u64;
-        let largest = needs.iter().map(|(_, held)| *held).max().unwrap_or_default();
-        let held = needs.iter().map(|(_, held)| *held).sum::<u64>().min(self.outline.held.max(largest));
+        let held: Vec<u64> = self.operands().map(of).collect();
+        let inputs = self.operands().map(|operands| operands.inputs().count()).max().unwrap_or_default();
+        let inputs = inputs as u64;
+        // One that is prepared, two of which blocks are read, and those between these.
+        let most = 3 * held.iter().max().unwrap_or(&0) + 8 * spare(threads);
         // A thread that waits for the parts of one block may have begun another.
         let (blocks, counters) = ((inputs + 3) * BLOCK as u64 * 8, (2 * inputs) << 22);
         let sample = (inputs + 1) << 22;
-        2 * threads as u64 * (blocks + counters) + sample + held * 8
+        2 * threads as u64 * (blocks + counters) + sample + held.iter().sum::<u64>().min(most)
+    }
+
+    /// Bytes of scratch in files that writing the result on `threads` threads stays below.
+    pub fn scratch(&self, threads: usize) -> u64 {
+        let of = |operands: &Operands| {
+            let bytes = 8 * self.method.scratch(operands);
+            (!operands.scratch.is_memory(bytes)).then_some((bytes, 8 * operands.elements))
+        };
+        let needs: Vec<(u64, u64)> = self.operands().filter_map(of).collect();
+        let prepared = needs.iter().map(|(bytes, _)| *bytes).max().unwrap_or_default();
+        let result = needs.iter().map(|(_, result)| *result).max().unwrap_or_default();
+        let results = needs.iter().map(|(_, result)| *result).sum::<u64>();
+        prepared + results.saturating_sub(result).min(2 * result + 8 * spare(threads))
+    }
+
+    fn operands(&self) -> impl Iterator<Item = &Operands> {
+        self.rows.iter().filter_map(|row| match &row.part {
+            Part::Merged(operands) => Some(&**operands),
+            Part::Single(_) | Part::Copied(_) => None,
+        })
     }
 
     /// What the method found over all tensors for tensor `index`.
@@ -206,16 +240,12 @@ impl MergeSource {
             NonFinite::Refused => combine,
         };
         let mut prepared = lock();
-        prepared.push_front(Prepared {
-            index,
-            held: if single { 0 } else { self.method.held(operands) },
-            combine: Arc::clone(&combine),
-        });
+        let held = if single { 0 } else { self.method.held(operands) };
+        let held = held.saturating_add(combine.kept());
+        prepared.push_front(Prepared { index, held, combine: Arc::clone(&combine) });
         // A writer has two blocks a thread under way, each perhaps of a tensor of its own, and as many to be written.
-        let most = 4 * rayon::current_num_threads() + 2;
-        while prepared.len() > 1
-            && (prepared.len() > most
-                || prepared.iter().map(|known| known.held).sum::<u64>() > self.outline.held)
+        let threads = rayon::current_num_threads();
+        while prepared.len() > 2 && (prepared.len() > 4 * threads + 2 || between(&prepared) > spare(threads))
         {
             let Some(done) = prepared.pop_back() else { break };
             let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,6 +253,18 @@ impl MergeSource {
         }
         Ok(combine)
     }
+}
+
+/// Numbers that tensors between the first and the last of a writer's blocks hold together.
+fn spare(threads: usize) -> u64 {
+    2 * threads as u64 * BLOCK_HELD
+}
+
+/// Numbers held by all but the two tensors that hold most, of which a writer's blocks may be small parts.
+fn between(prepared: &VecDeque<Prepared>) -> u64 {
+    let mut held: Vec<u64> = prepared.iter().map(|known| known.held).collect();
+    held.sort_unstable();
+    held[..held.len().saturating_sub(2)].iter().sum()
 }
 
 impl Computed for MergeSource {
@@ -238,7 +280,7 @@ impl Computed for MergeSource {
         match self.rows.get(index).map(|row| &row.part) {
             Some(Part::Merged(operands) | Part::Single(operands)) => {
                 // Inputs that are computed themselves are made ready before many threads read them.
-                operands.inputs().try_for_each(|stored| stored.source.ready(stored.index))?;
+                operands.go_on()?;
                 self.combine(index, operands).map(drop)
             }
             _ => Ok(()),

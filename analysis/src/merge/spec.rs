@@ -94,8 +94,8 @@ pub trait Method: Send + Sync {
         Beside::Nothing
     }
 
-    /// Numbers of 8 bytes that must be in memory at once for one tensor beside the blocks; bounded by
-    /// [`domain::Limits::merge_held`].
+    /// Numbers of 8 bytes that must be in memory at once for one tensor beside the blocks; with [`Self::scratch`]
+    /// bounded by [`domain::Limits::merge_held`].
     fn held(&self, _operands: &Operands) -> u64 {
         0
     }
@@ -103,6 +103,11 @@ pub trait Method: Send + Sync {
     /// Whether [`Self::survey`] looks at the same models in all tensors.
     fn surveys(&self, _params: &Params) -> bool {
         false
+    }
+
+    /// Numbers of 8 bytes that must be in [`Operands::scratch`] at once for one tensor, the result among them.
+    fn scratch(&self, _operands: &Operands) -> u64 {
+        0
     }
 
     /// What has to be known of all tensors together, in their order, before the first is merged.
@@ -177,6 +182,11 @@ pub trait Combine: Send + Sync {
         _out: (kernels::Dtype, &mut [u8]),
     ) -> Option<u64> {
         None
+    }
+
+    /// Numbers of 8 bytes in scratch that this holds as long as it is there.
+    fn kept(&self) -> u64 {
+        0
     }
 
     /// What is worth a record of how this tensor is combined.

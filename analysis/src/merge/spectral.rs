@@ -1,15 +1,22 @@
-//! Deltas of whole matrices, for methods that decompose them. What is held whole is counted by `Method::held`.
+//! Deltas of whole matrices, for methods that decompose them. What is held whole is counted by `Method::scratch`.
 
 use std::sync::Arc;
 
-use faer::Mat;
+use faer::{
+    MatRef, Par,
+    diag::DiagMut,
+    dyn_stack::MemStack,
+    linalg::svd::{ComputeSvdVectors, svd, svd_scratch},
+};
+use weights::Scratch;
 
-use super::vocabulary::is_table;
 use super::{
     Combine, Operands,
+    matrix::{Matrix, area},
     sphere::{Blend, Common, Vectors},
+    vocabulary::is_table,
 };
-use crate::computed::{blocks, refused};
+use crate::computed::refused;
 
 /// Whether a tensor is a linear map: tables of the vocabulary have rows of their own each, and are averaged like
 /// vectors.
@@ -23,21 +30,17 @@ pub fn sides(operands: &Operands) -> (usize, usize) {
     ((operands.elements / columns) as usize, columns as usize)
 }
 
-/// Delta of model `at` as a matrix.
-pub fn matrix(operands: &Operands, at: usize) -> Result<Mat<f64>, weights::Error> {
-    let (rows, columns) = sides(operands);
-    let mut delta = Mat::zeros(rows, columns);
-    let only = Operands {
-        models: vec![operands.models[at].clone()],
-        base: operands.base.clone(),
-        ..operands.clone()
-    };
-    for (start, len) in blocks(operands.elements) {
-        for (index, value) in (start as usize..).zip(only.read_finite(start, len)?.delta(0)) {
-            delta[(index / columns, index % columns)] = *value;
-        }
-    }
-    Ok(delta)
+/// Only model `at` of the operands, with the base.
+pub fn only(operands: &Operands, at: usize) -> Operands {
+    Operands { models: vec![operands.models[at].clone()], base: operands.base.clone(), ..operands.clone() }
+}
+
+/// Writes the delta of model `at` into a matrix of the tensor's shape.
+///
+/// # Errors
+/// When an input cannot be read.
+pub fn read_delta(operands: &Operands, at: usize, into: &mut Matrix) -> Result<(), weights::Error> {
+    into.fill(&only(operands, at), |block, out| out.copy_from_slice(block.delta(0)))
 }
 
 /// `b + λ·mean(δ)`.
@@ -47,47 +50,56 @@ pub fn mean(operands: &Operands, lambda: f64) -> Arc<dyn Combine> {
     Arc::new(Blend::new(operands, Vectors::Whole, factors, Common::Blended))
 }
 
-/// `U·S·Vᵀ`, the values from the largest.
+/// `U·S·Vᵀ`, the values from the largest; the rows of `left` and of `right` are the singular vectors, and those past the
+/// values mean nothing.
 pub struct Spectrum {
-    pub left: Mat<f64>,
+    pub left: Matrix,
     pub values: Vec<f64>,
-    pub right: Mat<f64>,
+    pub right: Matrix,
+}
+
+impl Spectrum {
+    /// `U` and `V` without the vectors that mean nothing.
+    pub fn vectors(&self) -> (MatRef<'_, f64>, MatRef<'_, f64>) {
+        let rank = self.values.len();
+        (self.left.view().transpose().subcols(0, rank), self.right.view().transpose().subcols(0, rank))
+    }
 }
 
 /// Singular value decomposition without the directions that are only rounding.
-pub fn decompose(matrix: &Mat<f64>) -> Result<Spectrum, weights::Error> {
-    let found =
-        matrix.thin_svd().map_err(|_| refused("a singular value decomposition did not converge".into()))?;
-    let values: Vec<f64> = found.S().column_vector().iter().copied().collect();
-    let least = values.first().copied().unwrap_or_default()
-        * f64::EPSILON
-        * matrix.nrows().max(matrix.ncols()) as f64;
+///
+/// # Errors
+/// When it does not converge, or there is no room for it.
+pub fn decompose(scratch: &Scratch, matrix: MatRef<'_, f64>) -> Result<Spectrum, weights::Error> {
+    let (rows, columns) = matrix.shape();
+    let size = rows.min(columns);
+    let (mut left, mut right) =
+        (Matrix::zeros(scratch, (size, rows))?, Matrix::zeros(scratch, (size, columns))?);
+    let mut values = vec![0.0; size];
+    let mut workspace = scratch.workspace(svd_bytes(rows, columns))?;
+    svd(
+        matrix,
+        DiagMut::from_slice_mut(&mut values),
+        Some(left.view_mut().transpose_mut()),
+        Some(right.view_mut().transpose_mut()),
+        Par::Seq,
+        MemStack::new(workspace.bytes()),
+        Default::default(),
+    )
+    .map_err(|_| refused("a singular value decomposition did not converge".into()))?;
+    let least = values.first().copied().unwrap_or_default() * f64::EPSILON * rows.max(columns) as f64;
     let rank = values.iter().take_while(|value| **value > least).count();
-    let left = found.U().subcols(0, rank).to_owned();
-    let right = found.V().subcols(0, rank).to_owned();
-    Ok(Spectrum { left, values: values[..rank].to_vec(), right })
+    values.truncate(rank);
+    Ok(Spectrum { left, values, right })
 }
 
-/// A combined delta held whole, added to the base.
-pub struct Dense {
-    values: Vec<f64>,
+fn svd_bytes(rows: usize, columns: usize) -> usize {
+    let (thin, params) = (ComputeSvdVectors::Thin, Default::default());
+    svd_scratch::<f64>(rows, columns, thin, thin, Par::Seq, params).unaligned_bytes_required()
 }
 
-impl Dense {
-    /// `λ` times a matrix.
-    pub fn new(matrix: &Mat<f64>, lambda: f64) -> Self {
-        let rows = 0..matrix.nrows();
-        let values = rows
-            .flat_map(|row| (0..matrix.ncols()).map(move |column| lambda * matrix[(row, column)]))
-            .collect();
-        Self { values }
-    }
-}
-
-impl Combine for Dense {
-    fn combine(&self, start: u64, _: &[&[f64]], base: &[f64], out: &mut [f64]) {
-        for ((out, base), delta) in out.iter_mut().zip(base).zip(&self.values[start as usize..]) {
-            *out = if *delta == 0.0 { *base } else { base + delta };
-        }
-    }
+/// Numbers that [`decompose`] holds beside the matrix.
+pub fn decomposed(rows: usize, columns: usize) -> u64 {
+    let vectors = area(rows.min(columns), rows.saturating_add(columns));
+    vectors.saturating_add(svd_bytes(rows, columns).div_ceil(8) as u64)
 }

@@ -72,7 +72,7 @@ pub struct Limits {
     pub merge_layers: u64,
     /// Highest rank of a low-rank diff or an extracted adapter.
     pub low_rank: usize,
-    /// Most numbers of 8 bytes that a merge method holds at once for one tensor, where it cannot do without.
+    /// Most numbers of 8 bytes that a merge method holds at once for one tensor, in memory and in scratch files together.
     pub merge_held: u64,
     /// Most numbers that a search for a merge recipe varies.
     pub search_values: usize,
@@ -170,7 +170,7 @@ impl Default for Limits {
             merge_models: 64,
             merge_layers: 4_096,
             low_rank: 1_024,
-            merge_held: 1 << 28,
+            merge_held: 1 << 31,
             search_values: 128,
             search_candidates: 10_000,
             vocabulary_rows: 4_000_000,

@@ -19,7 +19,7 @@ pub struct Forecast {
     pub bytes: u64,
     /// Bytes of memory that the merge stays below on this machine, files' own caches not counted.
     pub memory_bytes: u64,
-    /// Bytes of disk that the merge needs while it runs.
+    /// Bytes of disk that the merge needs while it runs: the result, and what is decomposed in scratch.
     pub disk_bytes: u64,
     /// Always empty: a recipe with faults is refused, and the refusal lists them.
     pub faults: Vec<Item>,
@@ -32,15 +32,15 @@ impl MergePlan {
     /// What the merge needs when its weights are written `copies` times.
     pub fn forecast(&self, copies: u64) -> Forecast {
         let tensors = self.source.tensors();
-        let bytes: u64 = tensors.iter().map(TensorInfo::bytes).sum();
+        let (bytes, needs) = (tensors.iter().map(TensorInfo::bytes).sum::<u64>(), self.needs());
         Forecast {
             method: self.method.clone(),
             recipe_digest: self.recipe.digest(),
             tensors: tensors.len(),
             bytes,
             vocabulary: self.vocabulary,
-            memory_bytes: self.memory(),
-            disk_bytes: bytes.saturating_mul(copies),
+            memory_bytes: needs.memory,
+            disk_bytes: bytes.saturating_mul(copies).saturating_add(needs.scratch),
             faults: Vec::new(),
             warnings: self.cautions(),
             policies: self.policies.clone(),

@@ -116,7 +116,8 @@ pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::{plan_read, plan_stages};
 pub use submit::{
-    DiffRequest, MergePlan, MergeRequest, plan_config, plan_merge, submit_diff, submit_merge, with_output,
+    DiffRequest, MergePlan, MergeRequest, Needs, plan_config, plan_merge, submit_diff, submit_merge,
+    with_output,
 };
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;

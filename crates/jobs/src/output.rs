@@ -239,7 +239,7 @@ pub fn persist(file: &Path, out: &Path) -> std::io::Result<()> {
     sync_folder(parent_of(out))
 }
 
-fn parent_of(path: &Path) -> &Path {
+pub(crate) fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 

@@ -1,6 +1,9 @@
 //! What every operation needs at hand: the store, the limits, a scratch folder, the live forest.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use domain::{Limits, Viewer};
 use hub::HubClient;
@@ -8,8 +11,8 @@ use store::Store;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
-    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, tokens::MovedTokens,
-    workplace,
+    Catalogue, Devices, Forests, Pulls, Pulse, Relatives, Reports, contents::Contents, output,
+    tokens::MovedTokens, workplace,
 };
 
 /// What is brought in from the Hub without an import.
@@ -111,6 +114,12 @@ impl Registry {
     #[must_use]
     pub fn with_devices(self, devices: Devices) -> Self {
         Self { devices, ..self }
+    }
+
+    /// The same with its scratch beside `out`, for a folder that is written outside a job.
+    #[must_use]
+    pub fn beside(self, out: &Path) -> Self {
+        Self { scratch: output::parent_of(out).to_owned(), ..self }
     }
 
     /// Removes the scratch folder of a job that has ended; those of others wait for their next attempt.

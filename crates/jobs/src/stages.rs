@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Add as _,
     sync::Arc,
 };
 
@@ -11,6 +12,7 @@ use analysis::{
 };
 use domain::{Class, Digest, Fault as _, Item};
 use serde_json::Value;
+use weights::Scratch;
 
 use crate::{
     Access, Error, MergePlan, Operand, Registry,
@@ -18,7 +20,7 @@ use crate::{
     open_operand,
     output::fitted,
     prefix,
-    submit::pin,
+    submit::{Needs, pin},
     vocabulary::{Retokenized, retokenize},
 };
 
@@ -168,7 +170,9 @@ impl Planner<'_> {
         let aligned = retokenized.faults.is_empty();
         faults.extend(retokenized.faults.iter().cloned());
         let source = match analysis::merge::check(&config, &retokenized.inputs, &registry.limits) {
-            Ok(source) if faults.is_empty() && complete => source.on(registry.devices.device()),
+            Ok(source) if faults.is_empty() && complete => {
+                source.on(registry.devices.device()).within(&Scratch::in_folder(&registry.scratch))
+            }
             Ok(_) => return Err(refused(faults)),
             Err(analysis::Error::Faults(mut found)) => {
                 let hinted = |item: &&mut Item| item.message.ends_with(OTHER_VOCABULARY);
@@ -211,7 +215,7 @@ impl Planner<'_> {
             method: config.merge_method.clone(),
             dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
             operands: self.parents(&config, &operands),
-            behind: stages.iter().map(|stage| stage.memory()).fold(0, u64::saturating_add),
+            behind: stages.iter().map(|stage| stage.needs()).fold(Needs::default(), Needs::add),
             inputs: self.models(operands),
             heir,
             recipe,
@@ -315,10 +319,11 @@ fn called(document: Value, contents: &BTreeMap<&str, &str>) -> Value {
 }
 
 impl MergePlan {
-    /// Bytes of memory that the merge needs on this machine, with what is behind it.
-    pub(crate) fn memory(&self) -> u64 {
+    /// What the merge needs on this machine, with what is behind it.
+    pub(crate) fn needs(&self) -> Needs {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        self.source.memory(threads).saturating_add(self.behind)
+        let own = Needs { memory: self.source.memory(threads), scratch: self.source.scratch(threads) };
+        own + self.behind
     }
 
     /// The result as a model for other merges.

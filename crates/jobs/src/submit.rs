@@ -53,8 +53,25 @@ pub struct MergePlan {
     pub policies: Vec<Touched>,
     /// Digest of the recipe over what its models are, whatever they are called.
     pub(crate) content: Digest,
-    /// Bytes of memory that the merges behind its inputs need besides its own, on this machine.
-    pub behind: u64,
+    /// What the merges behind its inputs need besides its own.
+    pub behind: Needs,
+}
+
+/// Bytes that a merge needs on this machine while it runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs {
+    pub memory: u64,
+    /// Of files in scratch, beside the result.
+    pub scratch: u64,
+}
+
+impl std::ops::Add for Needs {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let (memory, scratch) = (self.memory, self.scratch);
+        Self { memory: memory.saturating_add(other.memory), scratch: scratch.saturating_add(other.scratch) }
+    }
 }
 
 impl MergePlan {

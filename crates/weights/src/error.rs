@@ -122,6 +122,7 @@ impl Fault for Error {
         match self {
             Self::Io(source) if source.kind() == io::ErrorKind::NotFound => Class::NotFound,
             Self::Io(source) if source.kind() == io::ErrorKind::InvalidData => Class::Invalid,
+            Self::Io(source) if source.kind() == io::ErrorKind::StorageFull => Class::Unavailable,
             Self::Io(_) | Self::OutOfRange { .. } | Self::NoTensor { .. } => Class::Internal,
             Self::Malformed { .. } | Self::NotPlain { .. } | Self::Overflow { .. } | Self::Adapter(_) => {
                 Class::Invalid

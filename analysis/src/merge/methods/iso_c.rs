@@ -1,7 +1,9 @@
 //! Iso-C (arXiv 2502.04959): the summed delta of a matrix with all its singular values made equal to their mean.
 
+use faer::Accum;
+
 use super::prelude::*;
-use crate::merge::spectral::{Spectrum, decompose};
+use crate::merge::spectral::{decompose, decomposed};
 
 pub struct IsoC;
 
@@ -22,9 +24,13 @@ impl Method for IsoC {
         &SPEC
     }
 
-    fn held(&self, operands: &Operands) -> u64 {
-        // The delta, its singular vectors, and the result.
-        if is_matrix(operands) { 4 * operands.elements } else { 0 }
+    fn scratch(&self, operands: &Operands) -> u64 {
+        if !is_matrix(operands) {
+            return 0;
+        }
+        // The delta, in which the result takes its place, and its decomposition.
+        let (rows, columns) = sides(operands);
+        operands.elements.saturating_add(decomposed(rows, columns))
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
@@ -32,13 +38,21 @@ impl Method for IsoC {
         if !is_matrix(operands) {
             return Ok(mean(operands, lambda));
         }
-        let mut sum = matrix(operands, 0)?;
-        for at in 1..operands.models.len() {
-            sum += matrix(operands, at)?;
-        }
-        let Spectrum { left, values, right } = decompose(&sum)?;
+        let scratch = operands.scratch.for_all(8 * self.scratch(operands));
+        let (rows, columns) = sides(operands);
+        let mut delta = Matrix::zeros(&scratch, (rows, columns))?;
+        delta.fill(operands, |block, out| {
+            out.copy_from_slice(block.delta(0));
+            for model in &block.deltas()[1..] {
+                out.iter_mut().zip(*model).for_each(|(sum, delta)| *sum += delta);
+            }
+        })?;
+        operands.go_on()?;
+        let spectrum = decompose(&scratch, delta.view())?;
         // Directions that are zero count for the mean, but have no vectors to be enlarged along.
-        let level = values.iter().sum::<f64>() / sum.nrows().min(sum.ncols()) as f64;
-        Ok(Arc::new(Dense::new(&(&left * right.transpose()), lambda * level)))
+        let level = spectrum.values.iter().sum::<f64>() / rows.min(columns) as f64;
+        let (left, right) = spectrum.vectors();
+        multiply(delta.view_mut(), Accum::Replace, (left, right.transpose()), 1.0);
+        Ok(Dense::of(delta, lambda * level))
     }
 }

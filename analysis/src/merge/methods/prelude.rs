@@ -7,11 +7,12 @@ pub(in crate::merge) use crate::{
     merge::{
         BaseNeed, Combine, Law, Method, MethodSpec, ModelCount, Operands, ParamSpec, Params,
         blend::{Deltas, Factored, Told},
+        matrix::{Dense, Matrix, Whole, area, multiply},
         operands::Block,
         select::{By, Ranked, wanted},
         sparse::{DENSITY, EPSILON, GAMMA, RESCALE_MODE, RESCALE_NORM, SCOPE, Sparsifier, TRIM_SCOPE},
         spec::{Beside, Caution, Found, Survey},
-        spectral::{Dense, is_matrix, matrix, mean},
+        spectral::{is_matrix, mean, read_delta, sides},
         sphere::{Blend, Common, Products, Vectors, geometry},
         task_vectors::{
             Consensus, DIVISOR, ELECTION, LAMBDA, NO_DIVISOR, NORMALIZE, RESCALE, TaskVectors, WEIGHT,

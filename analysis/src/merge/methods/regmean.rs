@@ -4,10 +4,15 @@
 //! It is solved around the mean `M`, as `M + Σ (W_i − M)·Ĝ_i·(Σ Ĝ_i)⁺`: the same where the sum is well conditioned, and
 //! the mean along directions that no input has.
 
-use faer::{Mat, Side};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use faer::Accum;
 
 use super::prelude::*;
-use crate::computed::{blocks, read_f64};
+use crate::{
+    computed::{blocks, read_f64},
+    merge::matrix::{eigen, eigen_numbers},
+};
 
 /// Share of the largest eigenvalue below which a direction has no inputs.
 const LEAST: f64 = 1e-8;
@@ -40,9 +45,15 @@ impl Method for RegMean {
         Beside::Gram
     }
 
-    fn held(&self, operands: &Operands) -> u64 {
-        // The mean, two models or the right side and the result; the sum, a Gram matrix, eigenvectors and their scratch.
-        if operands.grams.is_empty() { 0 } else { 4 * operands.elements + 4 * operands.columns().pow(2) }
+    fn scratch(&self, operands: &Operands) -> u64 {
+        if operands.grams.is_empty() {
+            return 0;
+        }
+        // The mean, in which the result takes its place, a model and the right side; the sum, a Gram matrix and then
+        // the eigenvectors, and what finding these takes.
+        let (_, columns) = sides(operands);
+        let square = area(columns, columns).saturating_mul(2).saturating_add(eigen_numbers(columns));
+        operands.elements.saturating_mul(3).saturating_add(square)
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
@@ -51,62 +62,73 @@ impl Method for RegMean {
             let shares = vec![1.0 / count as f64; count];
             return Ok(Arc::new(Blend::new(operands, Vectors::Whole, shares, Common::Kept)));
         }
-        let first = matrix(operands, 0)?;
-        let (mut mean, mut alike) = (first.clone(), true);
-        for at in 1..count {
-            let other = matrix(operands, at)?;
-            alike &= other == first;
-            mean += other;
-        }
-        // Equal elements of matrices that differ do not stay as they are: every column of the result has a part of all.
-        if alike {
-            return Ok(Arc::new(Whole { values: row_major(&first) }));
-        }
-        drop(first);
-        let mut mean = mean * faer::Scale(1.0 / count as f64);
-        let side = mean.ncols();
-        let (mut right, mut sum) = (Mat::<f64>::zeros(mean.nrows(), side), Mat::<f64>::zeros(side, side));
-        for at in 0..count {
-            let gram = gram(operands, at)?;
-            right += (matrix(operands, at)? - &mean) * &gram;
-            sum += gram;
-        }
-        let found = sum.self_adjoint_eigen(Side::Lower).map_err(|_| {
-            refused(format!("the Gram matrices of tensor `{}` have no eigenvalues", operands.name))
+        let scratch = operands.scratch.for_all(8 * self.scratch(operands));
+        let ((rows, columns), differ) = (sides(operands), AtomicBool::new(false));
+        let mut mean = Matrix::zeros(&scratch, (rows, columns))?;
+        mean.fill(operands, |block, out| {
+            out.copy_from_slice(&block.models[0]);
+            for model in &block.models[1..] {
+                if model[..] != block.models[0][..] {
+                    differ.store(true, Ordering::Relaxed);
+                }
+                out.iter_mut().zip(&model[..]).for_each(|(sum, value)| *sum += value);
+            }
+            out.iter_mut().for_each(|sum| *sum *= 1.0 / count as f64);
         })?;
-        let values: Vec<f64> = found.S().column_vector().iter().copied().collect();
+        // Equal elements of matrices that differ do not stay as they are: every column of the result has a part of all.
+        if !differ.into_inner() {
+            read_delta(operands, 0, &mut mean)?;
+            return Ok(Arc::new(Whole(mean)));
+        }
+        let mut right = Matrix::zeros(&scratch, (rows, columns))?;
+        let mut apart = Matrix::zeros(&scratch, (rows, columns))?;
+        let mut sum = Matrix::zeros(&scratch, (columns, columns))?;
+        let mut square = Matrix::zeros(&scratch, (columns, columns))?;
+        for at in 0..count {
+            read_gram(operands, at, &mut square)?;
+            read_delta(operands, at, &mut apart)?;
+            apart.values_mut().iter_mut().zip(mean.values()).for_each(|(value, mean)| *value -= mean);
+            multiply(right.view_mut(), Accum::Add, (apart.view(), square.view()), 1.0);
+            sum.values_mut().iter_mut().zip(square.values()).for_each(|(sum, gram)| *sum += gram);
+        }
+        operands.go_on()?;
+        let values =
+            eigen(&scratch, sum.view().transpose(), square.view_mut().transpose_mut())?.ok_or_else(|| {
+                refused(format!("the Gram matrices of tensor `{}` have no eigenvalues", operands.name))
+            })?;
+        operands.go_on()?;
         let least = LEAST * values.iter().copied().fold(0.0, f64::max);
-        let mut turned = right * found.U();
-        for (at, value) in values.into_iter().enumerate() {
-            let inverse = if value > least { 1.0 / value } else { 0.0 };
-            for row in 0..turned.nrows() {
-                turned[(row, at)] *= inverse;
+        // The rows are eigenvectors.
+        let vectors = square.view();
+        multiply(apart.view_mut(), Accum::Replace, (right.view(), vectors.transpose()), 1.0);
+        for row in apart.values_mut().chunks_exact_mut(columns) {
+            for (entry, value) in row.iter_mut().zip(&values) {
+                *entry *= if *value > least { 1.0 / value } else { 0.0 };
             }
         }
-        mean += turned * found.U().transpose();
-        Ok(Arc::new(Whole { values: row_major(&mean) }))
+        multiply(mean.view_mut(), Accum::Add, (apart.view(), vectors), 1.0);
+        Ok(Arc::new(Whole(mean)))
     }
 }
 
-/// The Gram matrix of model `at`, its off-diagonal elements scaled.
-fn gram(operands: &Operands, at: usize) -> Result<Mat<f64>, weights::Error> {
+/// Reads the Gram matrix of model `at`, its off-diagonal elements scaled.
+fn read_gram(operands: &Operands, at: usize, gram: &mut Matrix) -> Result<(), weights::Error> {
     let file = &operands.grams[at];
     let (side, scale) = (operands.columns() as usize, operands.params.number("off_diagonal"));
-    let mut gram = Mat::<f64>::zeros(side, side);
     let wrong = |what: String| {
         refused(format!("`{}` holds no Gram matrix for tensor `{}`: {what}", file.label, operands.name))
     };
     for (start, len) in blocks((side * side) as u64) {
-        let mut values = vec![0.0; len];
-        read_f64(&*file.source, file.index, start, &mut values)?;
+        let values = &mut gram.values_mut()[start as usize..][..len];
+        read_f64(&*file.source, file.index, start, values)?;
         for (index, value) in (start as usize..).zip(values) {
             let (row, column) = (index / side, index % side);
-            if !value.is_finite() || row == column && value < 0.0 {
+            if !value.is_finite() || row == column && *value < 0.0 {
                 return Err(wrong(format!("{value} at [{row}, {column}]; sums of squares are needed")));
             }
-            gram[(row, column)] = value;
         }
     }
+    let mut gram = gram.view_mut();
     for row in 0..side {
         for column in 0..row {
             let (lower, upper) = (gram[(row, column)], gram[(column, row)]);
@@ -119,22 +141,5 @@ fn gram(operands: &Operands, at: usize) -> Result<Mat<f64>, weights::Error> {
             (gram[(row, column)], gram[(column, row)]) = (value, value);
         }
     }
-    Ok(gram)
-}
-
-/// The elements row by row.
-fn row_major(matrix: &Mat<f64>) -> Vec<f64> {
-    let places = (0..matrix.nrows()).flat_map(|row| (0..matrix.ncols()).map(move |column| (row, column)));
-    places.map(|place| matrix[place]).collect()
-}
-
-/// A result held whole.
-struct Whole {
-    values: Vec<f64>,
-}
-
-impl Combine for Whole {
-    fn combine(&self, start: u64, _: &[&[f64]], _: &[f64], out: &mut [f64]) {
-        out.copy_from_slice(&self.values[start as usize..start as usize + out.len()]);
-    }
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! TSV-Merge (arXiv 2412.00081): the largest singular directions of each model's delta, made orthogonal to those of
 //! the others before they are added.
 
-use faer::Mat;
+use faer::Accum;
+use weights::Scratch;
 
 use super::prelude::*;
-use crate::merge::spectral::{Spectrum, decompose, sides};
+use crate::merge::spectral::{decompose, decomposed};
 
 pub struct TsvM;
 
@@ -25,9 +26,18 @@ impl Method for TsvM {
         &SPEC
     }
 
-    fn held(&self, operands: &Operands) -> u64 {
-        // A delta and its singular vectors, those kept of all, and the result.
-        if is_matrix(operands) { 6 * operands.elements } else { 0 }
+    fn scratch(&self, operands: &Operands) -> u64 {
+        if !is_matrix(operands) {
+            return 0;
+        }
+        let (rows, columns) = sides(operands);
+        let most = share(operands) * operands.models.len();
+        // The directions kept of all, and beside them in turn a delta with its decomposition, those directions
+        // decomposed, and the result.
+        let all = [decomposed(rows, most), decomposed(columns, most)];
+        let of_one = operands.elements.saturating_add(decomposed(rows, columns));
+        let beside = all.into_iter().chain([of_one]).max().unwrap_or_default();
+        area(most, rows.saturating_add(columns)).saturating_add(beside)
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
@@ -35,31 +45,48 @@ impl Method for TsvM {
         if !is_matrix(operands) {
             return Ok(mean(operands, lambda));
         }
-        let (rows, columns) = sides(operands);
-        let share = (rows.min(columns) / operands.models.len()).max(1);
-        let mut kept: Vec<(Vec<f64>, f64, Vec<f64>)> = Vec::new();
+        let scratch = operands.scratch.for_all(8 * self.scratch(operands));
+        let ((rows, columns), share) = (sides(operands), share(operands));
+        let most = share * operands.models.len();
+        // The rows of both are singular vectors.
+        let mut left = Matrix::zeros(&scratch, (most, rows))?;
+        let mut right = Matrix::zeros(&scratch, (most, columns))?;
+        let mut values: Vec<f64> = Vec::new();
         for at in 0..operands.models.len() {
-            let Spectrum { left, values, right } = decompose(&matrix(operands, at)?)?;
-            let column = |of: &Mat<f64>, at: usize| of.col(at).iter().copied().collect();
-            kept.extend(
-                (0..values.len().min(share)).map(|at| (column(&left, at), values[at], column(&right, at))),
-            );
+            let mut delta = Matrix::zeros(&scratch, (rows, columns))?;
+            read_delta(operands, at, &mut delta)?;
+            let found = decompose(&scratch, delta.view())?;
+            let (kept, from) = (found.values.len().min(share), values.len());
+            for (all, own, side) in [(&mut left, &found.left, rows), (&mut right, &found.right, columns)] {
+                all.values_mut()[from * side..][..kept * side].copy_from_slice(&own.values()[..kept * side]);
+            }
+            values.extend(&found.values[..kept]);
         }
-        if kept.is_empty() {
-            return Ok(Arc::new(Dense::new(&Mat::zeros(rows, columns), lambda)));
+        if !values.is_empty() {
+            orthogonalise(&scratch, (&mut left, values.len()))?;
+            operands.go_on()?;
+            orthogonalise(&scratch, (&mut right, values.len()))?;
+            for (vector, value) in left.values_mut().chunks_exact_mut(rows).zip(&values) {
+                vector.iter_mut().for_each(|entry| *entry *= value);
+            }
         }
-        let left = Mat::from_fn(rows, kept.len(), |row, at| kept[at].0[row]);
-        let right = Mat::from_fn(columns, kept.len(), |row, at| kept[at].2[row]);
-        let mut left = orthogonal(&left)?;
-        for (at, (_, value, _)) in kept.iter().enumerate() {
-            left.col_mut(at).iter_mut().for_each(|entry| *entry *= value);
-        }
-        Ok(Arc::new(Dense::new(&(&left * orthogonal(&right)?.transpose()), lambda)))
+        let mut delta = Matrix::zeros(&scratch, (rows, columns))?;
+        let (left, right) = (left.view().subrows(0, values.len()), right.view().subrows(0, values.len()));
+        multiply(delta.view_mut(), Accum::Replace, (left.transpose(), right), 1.0);
+        Ok(Dense::of(delta, lambda))
     }
 }
 
-/// The nearest matrix with orthogonal columns.
-fn orthogonal(matrix: &Mat<f64>) -> Result<Mat<f64>, weights::Error> {
-    let found = decompose(matrix)?;
-    Ok(&found.left * found.right.transpose())
+/// Directions kept of one model.
+fn share(operands: &Operands) -> usize {
+    let (rows, columns) = sides(operands);
+    (rows.min(columns) / operands.models.len()).max(1)
+}
+
+/// Makes the first `count` rows of a matrix the nearest orthogonal ones.
+fn orthogonalise(scratch: &Scratch, (matrix, count): (&mut Matrix, usize)) -> Result<(), weights::Error> {
+    let found = decompose(scratch, matrix.view().subrows(0, count).transpose())?;
+    let (left, right) = found.vectors();
+    multiply(matrix.view_mut().subrows_mut(0, count), Accum::Replace, (right, left.transpose()), 1.0);
+    Ok(())
 }

@@ -4,10 +4,10 @@
 //! `D·ΣP_i = Σ δ_i·P_i` with `P_i = δ_iᵀδ_i/‖δ_i‖²`. The paper starts at `Σ δ_i` and stops early; here a ridge pulls
 //! `D` to that sum, without which directions that hardly matter to any model grow without bound.
 
-use faer::{Mat, Side, prelude::Solve};
+use faer::Accum;
 
 use super::prelude::*;
-use crate::merge::spectral::sides;
+use crate::merge::matrix::{add_square, mirror, solve};
 
 pub struct Wudi;
 
@@ -38,9 +38,14 @@ impl Method for Wudi {
             .then(|| "`ridge` makes the system solvable; choose more than 0".to_owned())
     }
 
-    fn held(&self, operands: &Operands) -> u64 {
-        // A delta, their sum, both sides of the system and its factor, and the result.
-        if is_matrix(operands) { 5 * operands.elements + 3 * operands.columns().pow(2) } else { 0 }
+    fn scratch(&self, operands: &Operands) -> u64 {
+        if !is_matrix(operands) {
+            return 0;
+        }
+        // A delta, the right side, in which the result takes its place, the system, and one projection.
+        let (rows, columns) = sides(operands);
+        let (system, projection) = (area(columns, columns), area(rows.min(columns), rows.min(columns)));
+        operands.elements.saturating_mul(2).saturating_add(system).saturating_add(projection)
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
@@ -48,34 +53,58 @@ impl Method for Wudi {
         if !is_matrix(operands) {
             return Ok(mean(operands, lambda));
         }
+        let scratch = operands.scratch.for_all(8 * self.scratch(operands));
         let (rows, columns) = sides(operands);
-        let (mut sum, mut right) = (Mat::<f64>::zeros(rows, columns), Mat::<f64>::zeros(rows, columns));
-        let mut system = Mat::<f64>::zeros(columns, columns);
-        let mut live = 0.0;
-        for at in 0..operands.models.len() {
-            let delta = matrix(operands, at)?;
-            let norm = delta.squared_norm_l2();
-            if norm > 0.0 {
-                live += 1.0;
-                let projection = delta.transpose() * &delta * faer::Scale(1.0 / norm);
-                right += &delta * &projection;
-                system += projection;
-                sum += delta;
-            }
-        }
-        if live == 0.0 {
-            return Ok(Arc::new(Dense::new(&sum, lambda)));
-        }
+        let norms = norms(operands)?;
+        let live = norms.iter().filter(|norm| **norm > 0.0).count();
         // The trace of every projection is 1.
-        let pull = ridge * live / columns as f64;
-        right += sum * faer::Scale(pull);
+        let pull = ridge * live as f64 / columns as f64;
+        let mut right = Matrix::zeros(&scratch, (rows, columns))?;
+        if live == 0 {
+            return Ok(Dense::of(right, lambda));
+        }
+        let mut system = Matrix::zeros(&scratch, (columns, columns))?;
+        let mut delta = Matrix::zeros(&scratch, (rows, columns))?;
+        let mut projection = Matrix::zeros(&scratch, (rows.min(columns), rows.min(columns)))?;
+        for (at, norm) in norms.into_iter().enumerate().filter(|(_, norm)| *norm > 0.0) {
+            read_delta(operands, at, &mut delta)?;
+            add_right_side((&mut right, &mut projection), &delta, (norm, pull));
+            operands.go_on()?;
+            add_square(system.view_mut().transpose_mut(), delta.view().transpose(), 1.0 / norm);
+        }
+        drop((delta, projection));
+        let mut system = system.view_mut().transpose_mut();
         for at in 0..columns {
             system[(at, at)] += pull;
         }
-        let factor = system.llt(Side::Lower).map_err(|_| {
+        operands.go_on()?;
+        solve(&scratch, system, right.view_mut().transpose_mut())?.then_some(()).ok_or_else(|| {
             refused(format!("tensor `{}` has no solution; choose a larger `ridge`", operands.name))
         })?;
-        let solved = factor.solve(right.transpose());
-        Ok(Arc::new(Dense::new(&solved.transpose().to_owned(), lambda)))
+        Ok(Dense::of(right, lambda))
     }
+}
+
+/// `‖δ‖²` of every model.
+fn norms(operands: &Operands) -> Result<Vec<f64>, weights::Error> {
+    let count = operands.models.len();
+    let square = |delta: &[f64]| delta.iter().map(|value| value * value).sum::<f64>();
+    let blocks = operands.each_block(|block| block.deltas().into_iter().map(square).collect::<Vec<_>>())?;
+    Ok((0..count).map(|at| blocks.iter().map(|block| block[at]).sum()).collect())
+}
+
+/// Adds `δ·P + pull·δ`; where there are fewer rows than columns as `(δδᵀ/‖δ‖² + pull)·δ`, of which the product is smaller.
+fn add_right_side((right, square): (&mut Matrix, &mut Matrix), delta: &Matrix, (norm, pull): (f64, f64)) {
+    let delta = delta.view();
+    let wide = delta.nrows() < delta.ncols();
+    let factor = if wide { delta } else { delta.transpose() };
+    square.values_mut().fill(0.0);
+    add_square(square.view_mut().transpose_mut(), factor, 1.0 / norm);
+    let mut lower = square.view_mut();
+    for row in 0..lower.nrows() {
+        lower[(row, row)] += pull;
+    }
+    mirror(square);
+    let pair = if wide { (square.view(), delta) } else { (delta, square.view()) };
+    multiply(right.view_mut(), Accum::Add, pair, 1.0);
 }

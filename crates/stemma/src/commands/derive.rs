@@ -45,7 +45,10 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     if let Some(note) = target.mergekit.told() {
         context.progress.tell(note);
     }
-    let registry = wiring::open(&context.config).await?;
+    let mut registry = wiring::open(&context.config).await?;
+    if let Some(out) = &target.out {
+        registry = registry.beside(out);
+    }
     let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
     target.mergekit.settle(&mut stages);
     let yaml = format!("{}{yaml}", target.mergekit.comments());
