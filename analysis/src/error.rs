@@ -23,6 +23,12 @@ pub enum Error {
     /// Not one tensor can be compared.
     #[error("no tensor can be compared: no name has the same shape and a float dtype everywhere ({hint})")]
     NothingInCommon { hint: String },
+    /// Sketches of too little of the weights for an estimate; the shares are 0 to 1.
+    #[error(
+        "too little for an estimate: of the weights {:.0}\u{a0}% can be compared by their sketches, {:.0}\u{a0}% are \
+         needed ({hint}); an exact comparison reads the weights and takes what there is", .share * 100.0, .needed * 100.0
+    )]
+    TooLittleInCommon { share: f64, needed: f64, hint: String },
     /// The caller's progress hook asked to stop.
     #[error("stopped: {0}")]
     Stopped(String),
@@ -69,6 +75,7 @@ impl Fault for Error {
             Self::Faults(_) => "invalid_recipe",
             Self::TooFewModels { .. } => "too_few_models",
             Self::NothingInCommon { .. } => "nothing_in_common",
+            Self::TooLittleInCommon { .. } => "too_little_in_common",
             Self::Stopped(_) => "stopped",
         }
     }

@@ -1,6 +1,6 @@
 //! Family trees: a model's lineage and the list of families.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, get, http::header, web};
 use analysis::{
@@ -11,7 +11,6 @@ use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
-use store::VerdictWord;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -56,6 +55,8 @@ pub struct LinkView {
     pub relation: Relation,
     /// Whether nobody but the weights says so.
     pub proposed: bool,
+    /// Whether the weights contradict it.
+    pub contradicted: bool,
 }
 
 /// Links listed; of a famous ingredient there may be thousands.
@@ -63,8 +64,13 @@ const LINKS: usize = 100;
 
 fn links(all: Vec<Relative>) -> (Vec<LinkView>, usize) {
     let hidden = all.len().saturating_sub(LINKS);
-    let view =
-        |Relative { name, ghost, relation, proposed, .. }| LinkView { name, ghost, relation, proposed };
+    let view = |Relative { name, ghost, relation, proposed, contradicted, .. }| LinkView {
+        name,
+        ghost,
+        relation,
+        proposed,
+        contradicted,
+    };
     (all.into_iter().take(LINKS).map(view).collect(), hidden)
 }
 
@@ -142,7 +148,7 @@ impl From<Tree> for LineageView {
                 parent: node.parent,
                 relation: node.relation,
                 proposed: node.proposed,
-                contradicted: false,
+                contradicted: node.contradicted,
                 children: node.children,
                 hidden: node.hidden,
                 other_parents,
@@ -192,16 +198,9 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
     }
     let options =
         SubtreeOptions { up: query.up.unwrap_or(usize::MAX), down: query.down.unwrap_or(1), cap, sieve };
-    let tree = forest.subtree(row.id, &options);
-    let ids: Vec<i64> = tree.nodes.iter().map(|node| node.id).collect();
-    let verdicts = registry.store.verdicts_of(&ids).await?;
-    let against = verdicts.iter().filter(|row| row.verdict == VerdictWord::Contradicted);
-    let against: HashSet<(i64, i64)> = against.map(|row| (row.child, row.parent)).collect();
-    let mut view = LineageView::from(tree).of(&forest, row.id);
-    for (id, node) in ids.iter().zip(&mut view.nodes) {
-        let parent = forest.primary_parent(*id);
-        node.contradicted = parent.is_some_and(|parent| against.contains(&(*id, parent)));
-    }
+    let mut tree = forest.subtree(row.id, &options);
+    jobs::mark_contradicted(registry, &forest, &mut tree).await?;
+    let view = LineageView::from(tree).of(&forest, row.id);
     Ok(HttpResponse::Ok().json(view))
 }
 

@@ -31,17 +31,17 @@ pub struct RelativeView {
     pub revision: Option<Digest>,
     /// Whether the matrices have the same names and shapes, vocabulary sizes aside.
     pub same_layout: bool,
-    /// Cosine of the weights, −1 to 1; matrices that only one of the two has count as zero.
+    /// Cosine of the weights that both have, −1 to 1.
     pub cosine: f64,
     /// Of `cosine`.
     pub standard_error: f64,
-    /// Norm of the difference, as a share of the norm of the model asked for.
+    /// Norm of the difference of the weights that both have, as a share of the norm of those of the model asked for.
     pub distance: f64,
     /// Of `distance`.
     pub distance_error: f64,
     /// Matrices that both have.
     pub matrices: usize,
-    /// Share of the weights of the model asked for that lie in those, 0 to 1.
+    /// Share of the weights of the model asked for that both have, 0 to 1.
     pub share: f64,
     /// What the numbers say.
     pub evidence: String,
@@ -55,7 +55,7 @@ pub struct RelativesView {
     pub searched: usize,
     /// Models searched whose layout is another; those that share nothing cannot be near.
     pub other_layouts: usize,
-    /// Nearest first; models no nearer than chance are not listed.
+    /// Nearest first, where what only one of the two has counts as apart; models no nearer than chance are not listed.
     pub relatives: Vec<RelativeView>,
 }
 

@@ -77,7 +77,16 @@ async fn weights_verify_contradict_and_propose_parents() -> Result<()> {
         );
         let tree = get(&client, &server, &format!("/api/v1/models/{FALSE}/lineage")).await?;
         let focus = usize::try_from(tree["focus"].as_u64().context("no focus")?)?;
-        ensure!(tree["nodes"][focus]["contradicted"] == true, "{tree}");
+        let node = &tree["nodes"][focus];
+        let above = node["parent"].as_u64().and_then(|at| usize::try_from(at).ok()).context("no parent")?;
+        let marked = match tree["nodes"][above]["name"].as_str() {
+            Some(BASE) => &node["contradicted"],
+            _ => &node["other_parents"][0]["contradicted"],
+        };
+        ensure!(*marked == true, "{tree}");
+        let out = server.stemma().args(["tree", FALSE, "--json"]).output()?;
+        let told: Value = serde_json::from_slice(&out.stdout)?;
+        ensure!(told["nodes"][told["focus"].as_u64().unwrap_or_default() as usize] == *node, "{told}");
         let out = server.stemma().args(["contradictions", "--json"]).output()?;
         let told: Value = serde_json::from_slice(&out.stdout)?;
         ensure!(told["items"] == listed["items"], "{told}");

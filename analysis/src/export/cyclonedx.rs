@@ -59,6 +59,7 @@ fn component(pedigree: &Pedigree, at: usize, parents: &[&Descent]) -> Value {
                     property("stemma:primary", edge.primary),
                     property("stemma:confidence", edge.confidence()),
                 ];
+                properties.extend(edge.verdict.map(|verdict| property("stemma:verdict", verdict.as_str())));
                 properties.extend(edge.evidence.iter().map(|evidence| {
                     property("stemma:evidence", format!("{}: {}", evidence.source.as_str(), evidence.detail))
                 }));

@@ -28,9 +28,11 @@ pub(super) fn write(pedigree: &Pedigree) -> String {
     for edge in &pedigree.edges {
         let [parent, child] = [edge.parent, edge.child].map(|at| quoted(&pedigree.models[at].name));
         let style = if edge.primary { "" } else { ", style=dotted" };
+        let verdict = edge.verdict.map_or(String::new(), |verdict| format!(", verdict={}", verdict.as_str()));
+        let colour = if edge.is_contradicted() { ", color=red" } else { "" };
         let _ = writeln!(
             text,
-            "  {parent} -> {child} [label={}, relation={}, evidence={}, confidence={}{style}];",
+            "  {parent} -> {child} [label={}, relation={}, evidence={}, confidence={}{verdict}{colour}{style}];",
             quoted(edge.relation.as_str()),
             quoted(edge.relation.as_str()),
             quoted(&edge.sources().join(",")),

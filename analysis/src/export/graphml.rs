@@ -17,6 +17,7 @@ const HEAD: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
   <key id="primary" for="edge" attr.name="primary" attr.type="boolean"/>
   <key id="evidence" for="edge" attr.name="evidence" attr.type="string"/>
   <key id="confidence" for="edge" attr.name="confidence" attr.type="double"/>
+  <key id="verdict" for="edge" attr.name="verdict" attr.type="string"/>
 "#;
 
 pub(super) fn write(pedigree: &Pedigree) -> String {
@@ -46,10 +47,13 @@ pub(super) fn write(pedigree: &Pedigree) -> String {
     }
     for edge in &pedigree.edges {
         let [parent, child] = [edge.parent, edge.child].map(|at| escaped(&pedigree.models[at].name));
+        let verdict = edge
+            .verdict
+            .map_or(String::new(), |verdict| format!("<data key=\"verdict\">{}</data>", verdict.as_str()));
         let _ = writeln!(
             text,
             "    <edge source=\"{parent}\" target=\"{child}\"><data key=\"relation\">{}</data><data \
-             key=\"primary\">{}</data><data key=\"evidence\">{}</data><data key=\"confidence\">{}</data></edge>",
+             key=\"primary\">{}</data><data key=\"evidence\">{}</data><data key=\"confidence\">{}</data>{verdict}</edge>",
             edge.relation,
             edge.primary,
             edge.sources().join(","),

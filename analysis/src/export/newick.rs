@@ -5,9 +5,13 @@ use super::pedigree::Pedigree;
 pub(super) fn write(pedigree: &Pedigree) -> String {
     let mut parent: Vec<Option<usize>> = vec![None; pedigree.models.len()];
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); pedigree.models.len()];
+    let mut doubt = vec![""; pedigree.models.len()];
     for edge in pedigree.edges.iter().filter(|edge| edge.primary) {
         parent[edge.child] = Some(edge.parent);
         children[edge.parent].push(edge.child);
+        if edge.is_contradicted() {
+            doubt[edge.child] = "[contradicted by the weights]";
+        }
     }
     let mut root = 0;
     while let Some(above) = parent.get(root).copied().flatten() {
@@ -20,7 +24,7 @@ pub(super) fn write(pedigree: &Pedigree) -> String {
         waiting.clear();
     }
     while let Some((at, done)) = waiting.pop() {
-        if !done && text.ends_with([')', '\'']) {
+        if !done && text.ends_with([')', '\'', ']']) {
             text.push(',');
         }
         if done || children[at].is_empty() {
@@ -28,6 +32,7 @@ pub(super) fn write(pedigree: &Pedigree) -> String {
                 text.push(')');
             }
             text.push_str(&label(&pedigree.models[at].name));
+            text.push_str(doubt[at]);
         } else {
             text.push('(');
             waiting.push((at, true));

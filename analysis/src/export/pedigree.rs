@@ -4,6 +4,8 @@ use domain::{Evidence, Relation};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::recover::Verdict;
+
 /// A model in a pedigree.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Model {
@@ -49,9 +51,16 @@ pub struct Descent {
     /// Whether tree views hang the child under this parent.
     pub primary: bool,
     pub evidence: Vec<Evidence>,
+    /// What the weights say of it; none where they say nothing.
+    pub verdict: Option<Verdict>,
 }
 
 impl Descent {
+    /// Whether the weights contradict it.
+    pub(super) fn is_contradicted(&self) -> bool {
+        self.verdict == Some(Verdict::Contradicted)
+    }
+
     /// The strongest piece of evidence, 0 to 1; 0 without any.
     pub fn confidence(&self) -> f64 {
         self.evidence.iter().map(|evidence| evidence.confidence).fold(0.0, f64::max)

@@ -29,13 +29,17 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
                             })
                         })
                         .collect();
-                    json!({
+                    let mut derivation = json!({
                         "@type": "prov:Derivation",
                         "prov:entity": { "@id": iri(edge.parent) },
                         "stemma:relation": edge.relation.as_str(),
                         "stemma:primary": edge.primary,
                         "stemma:evidence": evidence,
-                    })
+                    });
+                    if let Some(verdict) = edge.verdict {
+                        derivation["stemma:verdict"] = verdict.as_str().into();
+                    }
+                    derivation
                 })
                 .collect();
             entity.insert("prov:wasDerivedFrom".to_owned(), parents.into());

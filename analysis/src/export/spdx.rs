@@ -36,13 +36,11 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
     graph.extend(organisations.iter().map(|(org, id)| element("Organization", id, json!({ "name": org }))));
     for (at, edge) in pedigree.edges.iter().enumerate() {
         let [parent, child] = [edge.parent, edge.child].map(|at| purl::bare(&pedigree.models[at]));
-        let why: Vec<String> = edge
-            .evidence
-            .iter()
-            .map(|evidence| {
-                format!("{}: {} ({})", evidence.source.as_str(), evidence.detail, evidence.confidence)
-            })
-            .collect();
+        let why = edge.evidence.iter().map(|evidence| {
+            format!("{}: {} ({})", evidence.source.as_str(), evidence.detail, evidence.confidence)
+        });
+        let verdict = edge.verdict.map(|verdict| format!("{} by the weights", verdict.as_str()));
+        let why: Vec<String> = why.chain(verdict).collect();
         let body = json!({
             "from": parent, "relationshipType": "ancestorOf", "to": [child],
             "description": edge.relation.as_str(),

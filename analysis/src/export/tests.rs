@@ -6,6 +6,7 @@ use domain::{Evidence, Relation, Source};
 use serde_json::Value;
 
 use super::{Descent, Format, Model, Pedigree, write};
+use crate::recover::Verdict;
 
 /// A merge of a ghost and a model with a licence that tries to break out, and a child.
 fn family() -> Pedigree {
@@ -20,6 +21,7 @@ fn family() -> Pedigree {
             detail: "\"]; <b>'\\\n\u{1}".to_owned(),
             confidence: 0.8,
         }],
+        verdict: None,
     };
     Pedigree {
         models: vec![
@@ -137,6 +139,23 @@ fn spdx_has_what_the_ai_profile_wants_and_plain_packages_for_ghosts() {
     assert_eq!(descents.len(), 3);
     let ids: BTreeSet<&str> = graph.iter().filter_map(|element| element["spdxId"].as_str()).collect();
     assert_eq!(ids.len(), graph.len() - 1, "every element but the creation info has an id of its own");
+}
+
+#[test]
+fn every_format_says_that_the_weights_contradict_an_edge() {
+    let mut family = family();
+    family.edges[0].verdict = Some(Verdict::Contradicted);
+
+    for format in Format::ALL {
+        let text = write(&family, format);
+        assert_eq!(text.matches("contradicted").count(), 1, "{}: {text}", format.label());
+        assert!(!write(&self::family(), format).contains("contradicted"), "{}", format.label());
+    }
+    let newick = write(&family, Format::Newick);
+    assert_eq!(
+        newick,
+        "(('me/grandchild')'me/child'[contradicted by the weights])'org/o''base'[cut at the limit];\n"
+    );
 }
 
 #[test]

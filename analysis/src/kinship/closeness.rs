@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Module, SketchedTensor, overlap::Overlap, signature::matrices};
 
-/// Closeness of the matrices of two models; one that only one of them has counts as zero in the other.
+/// Closeness of two models over the parts of their matrices that both have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Closeness {
     /// −1 to 1.
@@ -19,8 +19,21 @@ pub struct Closeness {
     pub distance_error: f64,
     /// Matrices that both have.
     pub matrices: usize,
-    /// Share of the elements of the matrices of the first that lie in those, 0 to 1.
+    /// Share of the elements of the matrices of the first that lie in what both have, 0 to 1.
     pub share: f64,
+    /// The same over all matrices.
+    #[serde(skip)]
+    pub whole: Whole,
+}
+
+/// Closeness over all that either of two models has: what only one has counts as zero in the other. Orders relatives, of
+/// which some share little.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Whole {
+    /// −1 to 1.
+    pub cosine: f64,
+    /// `‖a − b‖ / ‖a‖`.
+    pub distance: f64,
 }
 
 /// Cosines of large fine-tunes of one base are above this, and those of independent models about zero.
@@ -31,12 +44,12 @@ const DESCENT: f64 = 0.5;
 impl Closeness {
     /// Whether most of the weights of the two have one origin.
     pub fn one_origin(&self) -> bool {
-        self.cosine >= DESCENT
+        self.whole.cosine >= DESCENT
     }
 
-    /// Of models given by canonical name; none when a model has no matrix but zero.
+    /// Of models given by canonical name; none when they have nothing in common but zeros.
     pub fn of(a: &Tensors, b: &Tensors) -> Option<Self> {
-        let mut sums = Sums::default();
+        let (mut sums, mut alone) = (Sums::default(), Sums::default());
         let (mut all, mut shared, mut count) = (0, 0, 0);
         for (name, tensor) in matrices(a) {
             all += tensor.elements();
@@ -56,21 +69,25 @@ impl Closeness {
                             0.0
                         }
                     };
-                    let tails = (tail(0, tensor), b.get(name).map_or(0.0, |other| tail(1, other)));
-                    sums.alone(tails, tensor);
+                    alone.add_alone(tail(0, tensor), b.get(name).map_or(0.0, |other| tail(1, other)));
                 }
-                None => sums.alone((tensor.square(), 0.0), tensor),
+                None => alone.add_alone(tensor.square(), 0.0),
             }
         }
         for (name, tensor) in matrices(b) {
             if a.get(name).and_then(|other| alike(name, [other, tensor])).is_none() {
-                sums.alone((0.0, tensor.square()), tensor);
+                alone.add_alone(0.0, tensor.square());
             }
         }
         let norms = (sums.aa * sums.bb).sqrt();
         if norms <= 0.0 || !norms.is_finite() {
             return None;
         }
+        let (aa, bb) = (sums.aa + alone.aa, sums.bb + alone.bb);
+        let whole = Whole {
+            cosine: (sums.ab / (aa * bb).sqrt()).clamp(-1.0, 1.0),
+            distance: ((sums.dd + alone.dd) / aa).sqrt(),
+        };
         let cosine = (sums.ab / norms).clamp(-1.0, 1.0);
         let distance = (sums.dd / sums.aa).sqrt();
         let scatter = if sums.dd > 0.0 { sums.distance_spread / (sums.dd * sums.dd) } else { 0.0 };
@@ -81,24 +98,25 @@ impl Closeness {
             distance_error: distance * (scatter / 2.0).sqrt(),
             matrices: count,
             share: shared as f64 / f64::max(all as f64, 1.0),
+            whole,
         })
     }
 
     /// What the numbers say, in one sentence.
     pub fn evidence(&self) -> String {
         let verdict = match self {
-            Self { distance: 0.0, share: 1.0, .. } => "the same weights",
+            Self { whole: Whole { distance: 0.0, .. }, .. } => "the same weights",
             Self { cosine, .. } if *cosine >= FINE_TUNE => "as close as fine-tunes of one base usually are",
             Self { cosine, .. } if *cosine >= DESCENT => "one descends from the other, or both from a third",
             _ => "closer than chance",
         };
         format!(
-            "{verdict}: cosine {:.4} ± {:.4} over {} matrices with {:.0}\u{a0}% of the weights, {:.2}\u{a0}% of \
-             the norm apart",
+            "{verdict}: cosine {:.4} ± {:.4} over the {:.0}\u{a0}% of the weights that both have, in {} matrices; \
+             {:.2}\u{a0}% of their norm apart",
             self.cosine,
             self.standard_error,
-            self.matrices,
             self.share * 100.0,
+            self.matrices,
             self.distance * 100.0
         )
     }
@@ -142,11 +160,9 @@ impl Sums {
         });
     }
 
-    fn alone(&mut self, (aa, bb): (f64, f64), tensor: &SketchedTensor) {
+    /// Adds the squares of what only one of the two has.
+    fn add_alone(&mut self, aa: f64, bb: f64) {
         self.add_squares((aa, bb, aa + bb));
-        if !tensor.exact {
-            self.distance_spread += (aa + bb) * (aa + bb) / tensor.cells.len() as f64;
-        }
     }
 
     fn add_squares(&mut self, (aa, bb, dd): (f64, f64, f64)) {

@@ -32,7 +32,7 @@ use crate::{Error, Progress};
 use report::{Tally, TensorSums};
 use sums::{Operands, each_tensor};
 
-pub use closeness::Closeness;
+pub use closeness::{Closeness, Whole};
 pub use cluster::{Clustering, Join, cluster};
 pub use layers::{Layer, number as layer_number};
 pub use measures::{MEASURES, Measure};

@@ -143,7 +143,7 @@ fn a_shared_index_changes_only_for_whoever_changed_it() {
 }
 
 #[test]
-fn closeness_is_within_its_error_and_counts_what_one_lacks_as_zero() {
+fn closeness_is_within_its_error_and_of_what_both_have() {
     let base = model(1, (0, 0.0), 4);
 
     let same = Closeness::of(&base, &base).unwrap();
@@ -157,6 +157,13 @@ fn closeness_is_within_its_error_and_counts_what_one_lacks_as_zero() {
     assert!((tuned.distance - 0.2).abs() < 4.0 * tuned.distance_error, "{tuned:?}");
     assert!(tuned.standard_error > 0.0 && tuned.standard_error < 0.002, "{tuned:?}");
     assert_eq!((shallow.matrices, shallow.share), (3, 34.0 / 54.0));
-    assert!((shallow.cosine - (34.0f64 / 54.0).sqrt()).abs() < 0.03, "{shallow:?}");
+    assert_eq!((shallow.cosine, shallow.distance), (1.0, 0.0));
+    assert!((shallow.whole.cosine - (34.0f64 / 54.0).sqrt()).abs() < 0.03, "{shallow:?}");
+    assert!(
+        shallow.evidence().contains("the 63\u{a0}% of the weights that both have"),
+        "{}",
+        shallow.evidence()
+    );
+    assert!(!shallow.evidence().starts_with("the same weights"), "{}", shallow.evidence());
     assert!(Closeness::of(&base, &BTreeMap::new()).is_none());
 }

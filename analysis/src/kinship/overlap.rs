@@ -200,7 +200,8 @@ mod tests {
 
         // Two of its blocks of 1,024 rows are the same, twelve rows do not compare, and 2,000 are the other's own.
         let cosine = 2_048.0 / f64::sqrt(2_060.0 * 4_060.0);
-        assert!((close.cosine - cosine).abs() < 0.03, "{} {cosine}", close.cosine);
+        assert!((close.whole.cosine - cosine).abs() < 0.03, "{} {cosine}", close.whole.cosine);
+        assert_eq!((close.cosine, close.distance), (1.0, 0.0));
         assert!((close.share - 2_048.0 / 2_060.0).abs() < 1e-9);
     }
 

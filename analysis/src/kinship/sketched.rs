@@ -101,13 +101,11 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
     let share = tally.gram.elements() as f64 / all.max(1) as f64;
     if tally.compared == 0 || share < LEAST_COVERAGE {
         let first = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
-        let hint = format!(
-            "{:.0}\u{a0}% of the weights can be compared, {:.0}\u{a0}% are needed; {}",
-            share * 100.0,
-            LEAST_COVERAGE * 100.0,
-            first.unwrap_or_else(|| "nothing is sketched".to_owned())
-        );
-        return Err(Error::NothingInCommon { hint });
+        let hint = first.unwrap_or_else(|| "nothing is sketched".to_owned());
+        return Err(match tally.compared {
+            0 => Error::NothingInCommon { hint },
+            _ => Error::TooLittleInCommon { share, needed: LEAST_COVERAGE, hint },
+        });
     }
     let coverage = Coverage { depth: depths.table(), ..Coverage::new((tally.compared, share), skipped) };
     let labels = models.iter().map(|model| model.label.clone()).collect();

@@ -148,6 +148,26 @@ mod sketched {
     }
 
     #[test]
+    fn models_of_which_too_little_is_sketched_are_told_how_much_and_what_helps() {
+        let model = |label: &str, own: usize| {
+            let mut model = model(label, &[1.0; 8], 64);
+            let (_, mut tensor) = self::model("own", &vec![1.0; own], 64).tensors.pop_first().unwrap();
+            tensor.name = "own.weight".into();
+            model.tensors.insert("own.weight".into(), tensor);
+            model
+        };
+
+        let error = estimate(&[model("a", 4), model("b", 5)], Some(&model("base", 4))).unwrap_err();
+
+        assert_eq!(error.code(), "too_little_in_common");
+        let told = error.to_string();
+        assert!(
+            told.contains("67\u{a0}%") && told.contains("exact") && !told.contains("no tensor"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn models_that_share_too_little_are_refused_with_the_reason() {
         let base = model("base", &[0.0; 4], 64);
         let other = |values: &[f32]| [model("a", &[1.0; 4], 64), model("b", values, 64)];

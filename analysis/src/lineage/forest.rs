@@ -106,6 +106,8 @@ pub(super) struct Edge {
     pub id: i64,
     pub relation: Relation,
     pub proposed: bool,
+    /// Whether the weights contradict it and are sure of another parent.
+    pub outweighed: bool,
 }
 
 /// All models and the accepted edges between them; edges run from parent to child and close no cycle. Cheap to clone.
@@ -131,9 +133,16 @@ pub struct ForestBuilder {
     edges: Edges,
     /// Edges stored as closing a cycle.
     doubted: HashSet<i64>,
+    outweighed: HashSet<i64>,
 }
 
 impl ForestBuilder {
+    /// Names edges that the weights contradict while they are sure of another parent: before any is added. A model hangs
+    /// under such a parent only where it has no other.
+    pub fn outweigh(&mut self, edges: impl IntoIterator<Item = i64>) {
+        self.outweighed.extend(edges);
+    }
+
     /// Adds a model; its number is above those of all before, or it is left out.
     pub fn add(&mut self, model: Shown<'_>) {
         if self.models.ids.last().is_none_or(|last| last < model.id) {
@@ -150,7 +159,8 @@ impl ForestBuilder {
         let barred = matches!(status, EdgeStatus::RejectedSelf | EdgeStatus::RejectedPerson);
         let ends = self.models.ids.get(edge.parent).zip(self.models.ids.get(edge.child));
         if let Some(ends) = ends.filter(|(parent, child)| parent != child && !barred) {
-            self.edges.push(ends, Edge { id, relation, proposed: status == EdgeStatus::Proposed });
+            let (proposed, outweighed) = (status == EdgeStatus::Proposed, self.outweighed.contains(&id));
+            self.edges.push(ends, Edge { id, relation, proposed, outweighed });
         }
     }
 
@@ -205,7 +215,8 @@ impl NamedEdges {
         while let (Some(parent), Some(child)) = (numbers.next(), numbers.next()) {
             if parent != child {
                 let ends = (NodeIndex::new(parent as usize), NodeIndex::new(child as usize));
-                let edge = Edge { id: self.next, relation: Relation::Finetune, proposed: false };
+                let edge =
+                    Edge { id: self.next, relation: Relation::Finetune, proposed: false, outweighed: false };
                 self.edges.push(ends, edge);
             }
             self.next += 1;
@@ -216,7 +227,7 @@ impl NamedEdges {
     pub fn forest(self) -> Forest {
         let Self { names, edges, .. } = self;
         let models = Models::of_names(names.into_lines());
-        ForestBuilder { models, edges, doubted: HashSet::new() }.finish()
+        ForestBuilder { models, edges, ..ForestBuilder::default() }.finish()
     }
 }
 
@@ -399,14 +410,15 @@ fn break_cycles(graph: &mut Graph) -> Vec<i64> {
     rejected
 }
 
-/// The edge to the parent a model hangs under: a declared one before a proposed one, then the most downloaded known
-/// one, ties by name.
+/// The edge to the parent a model hangs under: one that the weights outweigh last, a declared one before a proposed one,
+/// then the most downloaded known one, ties by name.
 fn first_parent(graph: &Graph, node: NodeIndex) -> Option<EdgeIndex> {
     let mut edges = graph.edges_directed(node, Direction::Incoming);
     let first = edges.next()?;
     let rank = |edge: &EdgeRef| {
         let parent = graph.node(edge.source());
-        (edge.weight().proposed, Reverse(parent.downloads.unwrap_or_default()), parent.name, parent.id)
+        let Edge { proposed, outweighed, .. } = edge.weight();
+        (outweighed, proposed, Reverse(parent.downloads.unwrap_or_default()), parent.name, parent.id)
     };
     let least = edges.map(|edge| (rank(&edge), edge)).min_by(|a, b| a.0.cmp(&b.0));
     // Most models have one parent, which is not looked at.

@@ -2,7 +2,7 @@
 
 use domain::{EdgeStatus, Relation};
 
-use super::{Forest, ForestEdge, KinQuery, NamedEdges, Node, Sieve, SubtreeOptions, Toward};
+use super::{Forest, ForestBuilder, ForestEdge, KinQuery, NamedEdges, Node, Sieve, SubtreeOptions, Toward};
 
 fn node(id: i64) -> Node {
     let name = format!("org/m{id}");
@@ -84,6 +84,37 @@ fn an_edge_rejected_once_is_judged_anew() {
     assert!(forest.rejected_cycle_edges().is_empty());
     assert_eq!(forest.primary_parent(1), Some(3));
     assert_eq!(forest.restated(), [(1_000_003, EdgeStatus::Accepted)]);
+}
+
+#[test]
+fn a_model_hangs_under_what_its_weights_say_where_they_outweigh_its_claim() {
+    let proposed = ForestEdge { status: EdgeStatus::Proposed, ..edge(4, 2) };
+    let edges = [edge(4, 1), proposed, edge(3, 1)];
+    let built = |outweighed: &[i64]| {
+        let mut builder = ForestBuilder::default();
+        builder.outweigh(outweighed.iter().copied());
+        (1..=4).map(node).for_each(|node| builder.add(node.shown()));
+        edges.iter().for_each(|edge| builder.connect(*edge));
+        builder.finish()
+    };
+
+    let (claimed, outweighed) = (built(&[]), built(&[edges[0].id, edges[2].id]));
+
+    assert_eq!((claimed.primary_parent(4), outweighed.primary_parent(4)), (Some(1), Some(2)));
+    assert_eq!(outweighed.primary_parent(3), Some(1), "it has no other");
+    assert!(outweighed.parents(4).iter().all(|link| link.relation == Relation::Finetune));
+}
+
+#[test]
+fn a_tree_marks_the_edges_that_weights_contradict() {
+    let forest = forest(4, &[(3, 1), (3, 2), (4, 3)]);
+    let mut tree = forest.subtree(3, &SubtreeOptions::default());
+
+    tree.mark(&forest, &[(4, 3), (3, 2)].into());
+
+    let told = tree.to_text();
+    assert!(told.contains("org/m3 *  [finetune]  also from org/m2 (contradicted by the weights)"), "{told}");
+    assert!(told.contains("org/m4  [finetune, contradicted by the weights]"), "{told}");
 }
 
 #[test]

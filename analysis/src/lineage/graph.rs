@@ -18,6 +18,8 @@ use crate::catalogue::{Lines, Words};
 
 /// Marks an edge that nobody but the weights speaks for.
 const PROPOSED: u8 = 1 << 7;
+/// Marks an edge that the weights contradict in favour of another.
+const OUTWEIGHED: u8 = 1 << 6;
 
 /// All models by place, in the order of their numbers.
 #[derive(Default)]
@@ -86,7 +88,9 @@ impl Edges {
         self.ids.set(self.parents.len(), Some(edge.id));
         self.parents.push(place(parent));
         self.children.push(place(child));
-        self.kinds.push(u8::try_from(kind).unwrap_or_default() | if edge.proposed { PROPOSED } else { 0 });
+        let proposed = if edge.proposed { PROPOSED } else { 0 };
+        let outweighed = if edge.outweighed { OUTWEIGHED } else { 0 };
+        self.kinds.push(u8::try_from(kind).unwrap_or_default() | proposed | outweighed);
     }
 
     pub fn id(&self, at: usize) -> i64 {
@@ -95,9 +99,12 @@ impl Edges {
 
     fn get(&self, at: usize) -> Edge {
         let kind = self.kinds[at];
-        let relation =
-            Relation::ALL.get(usize::from(kind & !PROPOSED)).copied().unwrap_or(Relation::Finetune);
-        Edge { id: self.id(at), relation, proposed: kind & PROPOSED != 0 }
+        let relation = Relation::ALL
+            .get(usize::from(kind & !(PROPOSED | OUTWEIGHED)))
+            .copied()
+            .unwrap_or(Relation::Finetune);
+        let (proposed, outweighed) = (kind & PROPOSED != 0, kind & OUTWEIGHED != 0);
+        Edge { id: self.id(at), relation, proposed, outweighed }
     }
 
     /// The edges at these places, in this order.

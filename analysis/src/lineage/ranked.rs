@@ -29,7 +29,7 @@ impl Forest {
     /// The child's end of an edge.
     pub(super) fn to_child(&self, edge: EdgeIndex) -> Option<Link> {
         let (_, child) = self.graph.edge_endpoints(edge)?;
-        let Edge { id, relation, proposed } = self.graph.edge(edge);
+        let Edge { id, relation, proposed, .. } = self.graph.edge(edge);
         let primary = self.is_primary(edge, child);
         Some(Link { id: self.graph.id(child), edge: id, relation, primary, proposed })
     }

@@ -1,6 +1,6 @@
 //! The piece of a family tree around one model, as a flat list so that its depth cannot hurt.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
 use domain::Relation;
 use serde::Serialize;
@@ -39,6 +39,8 @@ pub struct Relative {
     pub relation: Relation,
     /// Whether nobody but the weights says so.
     pub proposed: bool,
+    /// Whether the weights contradict the edge, once [`Tree::mark`] was told.
+    pub contradicted: bool,
 }
 
 /// A model in a tree.
@@ -58,6 +60,8 @@ pub struct TreeNode {
     pub relation: Option<Relation>,
     /// Whether nobody but the weights says so.
     pub proposed: bool,
+    /// Whether the weights contradict that it descends from its primary parent, once [`Tree::mark`] was told.
+    pub contradicted: bool,
     /// Children under it in the whole forest.
     pub children: usize,
     /// Children under it that are not in the list, but for those that the sieve holds back.
@@ -174,6 +178,7 @@ impl Forest {
             parent,
             relation: primary.map(|link| link.relation),
             proposed: primary.is_some_and(|link| link.proposed),
+            contradicted: false,
             children,
             hidden: children,
             other_parents: parents.into_iter().filter_map(|link| self.relative(link)).collect(),
@@ -184,11 +189,27 @@ impl Forest {
     fn relative(&self, link: Link) -> Option<Relative> {
         let node = self.node(link.id)?;
         let Link { id, relation, proposed, .. } = link;
-        Some(Relative { id, name: node.name.to_owned(), ghost: node.ghost, relation, proposed })
+        let (name, ghost) = (node.name.to_owned(), node.ghost);
+        Some(Relative { id, name, ghost, relation, proposed, contradicted: false })
     }
 }
 
 impl Tree {
+    /// Marks the edges, child and parent, that the weights contradict.
+    pub fn mark(&mut self, forest: &Forest, contradicted: &HashSet<(i64, i64)>) {
+        let focus = self.nodes.get(self.focus).map(|node| node.id);
+        for node in &mut self.nodes {
+            let parent = forest.primary_parent(node.id);
+            node.contradicted = parent.is_some_and(|parent| contradicted.contains(&(node.id, parent)));
+            for parent in &mut node.other_parents {
+                parent.contradicted = contradicted.contains(&(node.id, parent.id));
+            }
+        }
+        for child in &mut self.other_children {
+            child.contradicted = focus.is_some_and(|focus| contradicted.contains(&(child.id, focus)));
+        }
+    }
+
     /// Puts children on the stack, the first on top.
     fn await_children(
         &mut self,
@@ -208,11 +229,19 @@ impl Tree {
             // Deep lines stay readable: indentation stops growing after 40 generations.
             let indent = "  ".repeat(node.depth.min(40));
             let mark = if at == self.focus { " *" } else { "" };
-            let guess = if node.proposed { ", by its weights" } else { "" };
+            let guess = match node {
+                TreeNode { contradicted: true, .. } => ", contradicted by the weights",
+                TreeNode { proposed: true, .. } => ", by its weights",
+                _ => "",
+            };
             let relation = node.relation.map(|relation| format!("  [{relation}{guess}]")).unwrap_or_default();
             let ghost = if node.ghost { "  (not here)" } else { "" };
             let more = if node.hidden > 0 { format!("  +{} more", node.hidden) } else { String::new() };
-            let others: Vec<&str> = node.other_parents.iter().take(3).map(|p| p.name.as_str()).collect();
+            let named = |parent: &Relative| match parent.contradicted {
+                true => format!("{} (contradicted by the weights)", parent.name),
+                false => parent.name.clone(),
+            };
+            let others: Vec<String> = node.other_parents.iter().take(3).map(named).collect();
             let others = match node.other_parents.len() {
                 0 => String::new(),
                 n if n > others.len() => {

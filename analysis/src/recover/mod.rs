@@ -30,6 +30,8 @@ mod tests_formats;
 mod tests_merges;
 mod tree;
 mod trimmed;
+mod twins;
+mod verdict;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -41,7 +43,8 @@ use cluster::Relations;
 use facts::Facts;
 
 pub use report::{Direction, Evidence, Kind, Model, Parent, Report, Unrelated};
-pub use sketched::{Judgement, Recovered, Stored, StoredTensor, Verdict, recover_sketched};
+pub use sketched::{Recovered, Stored, StoredTensor, recover_sketched};
+pub use verdict::{Claim, Judgement, Named, Verdict};
 
 /// A model whose origin is asked for.
 #[derive(Clone)]

@@ -1,5 +1,4 @@
-//! Lineage from what is stored of models, their sketches and digests, where no weights are read; and what that says of
-//! the bases that cards name.
+//! Lineage from what is stored of models, their sketches and digests, where no weights are read.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +14,7 @@ use super::{
     family::Known,
     measured::{Measured, Part, Places, coarsest, precisions, rounding},
     probe::log10_tail,
-    structured,
+    structured, twins,
 };
 use crate::{
     Error, TensorInfo,
@@ -24,17 +23,9 @@ use crate::{
 };
 
 /// Least cosine of the weights at which most of them have one origin.
-const DESCENT: f64 = 0.5;
-/// Cosine that the weights of models without a common origin stay below, whatever their tensors have in common.
-const STRANGERS: f64 = 0.1;
-/// log₁₀ of the chance below which a claim is contradicted.
-const SURE: f64 = -6.0;
-/// Least share of the child's matrices that must be comparable before a claim is judged.
-const SHARE: f64 = 0.5;
+pub(super) const DESCENT: f64 = 0.5;
 /// Relative difference of standard deviations up to which matrices may hold the same values in another order.
 const SAME_VALUES: f64 = 0.002;
-/// Confidence from which another parent speaks against the one that is named.
-const CLEAR: f64 = 0.9;
 
 /// A tensor as it is stored: its sketch, and what was counted beside it.
 #[derive(Debug, Clone)]
@@ -62,49 +53,24 @@ pub struct Stored {
 /// Lineage recovered from sketches; answers what it means for single claims.
 pub struct Recovered {
     pub report: Report,
-    models: Vec<Stored>,
-    pairs: Vec<Option<Alike>>,
-}
-
-/// What the weights say of a base that a card names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The model descends from it.
-    Verified,
-    /// It does not.
-    Contradicted,
-}
-
-/// A verdict and the numbers it rests on.
-#[derive(Debug, Clone)]
-pub struct Judgement {
-    pub verdict: Verdict,
-    /// Cosine of the weights of the two.
-    pub cosine: f64,
-    /// Of `cosine`, for models without a common origin.
-    pub standard_error: f64,
-    /// log₁₀ of the chance of such weights: for a descendant where the claim is contradicted, for a stranger where it is
-    /// verified.
-    pub log10_p: f64,
-    /// The model that it descends from instead.
-    pub instead: Option<usize>,
-    /// What the weights say.
-    pub sentence: String,
+    pub(super) models: Vec<Stored>,
+    pub(super) facts: Vec<Option<Facts>>,
+    pub(super) pairs: Vec<Option<Alike>>,
 }
 
 /// How alike the matrices of two models are.
 #[derive(Debug, Clone, Copy)]
-struct Alike {
-    cosine: f64,
+pub(super) struct Alike {
+    pub(super) cosine: f64,
     /// Of `cosine`, for models without a common origin.
-    standard_error: f64,
+    pub(super) standard_error: f64,
     /// Sum of the matrices' scores over its standard deviation, for models without a common origin.
-    score: f64,
-    matrices: usize,
+    pub(super) score: f64,
+    pub(super) matrices: usize,
     /// Share of the elements of the matrices of the first that were compared.
-    share: f64,
+    pub(super) share: f64,
     /// Whether every matrix compared may hold the same values in another order.
-    same_values: bool,
+    pub(super) same_values: bool,
 }
 
 /// Recovers the lineage of models from their sketches. Grids, ranks and permutations of units cannot be told from
@@ -145,7 +111,8 @@ pub fn recover_sketched(models: Vec<Stored>) -> Result<Recovered, Error> {
         orders: &orders,
         sketches: Some(&models),
     };
-    let (parents, families) = structured(&known, &|_| Ok(()))?;
+    let (mut parents, families) = structured(&known, &|_| Ok(()))?;
+    twins::prefer(&models, &facts, &mut parents);
     let named = |family: &Vec<usize>| family.iter().map(|&at| models[at].id.clone()).collect();
     let report = Report {
         models: models
@@ -162,7 +129,7 @@ pub fn recover_sketched(models: Vec<Stored>) -> Result<Recovered, Error> {
         families: families.iter().map(named).collect(),
         unrelated: Vec::new(),
     };
-    Ok(Recovered { report, models, pairs })
+    Ok(Recovered { report, models, facts, pairs })
 }
 
 fn subject(model: &Stored) -> Subject {
@@ -195,7 +162,7 @@ impl TensorSource for Unread {
 }
 
 /// What is known of a model without its weights.
-fn told(model: &Stored) -> Facts {
+pub(super) fn told(model: &Stored) -> Facts {
     let mut tensors: Vec<Tensor> = Vec::new();
     for (index, tensor) in model.tensors.iter().enumerate() {
         let name = &tensor.sketch.name;
@@ -228,22 +195,22 @@ fn told(model: &Stored) -> Facts {
 }
 
 /// Whether two sketches are of vectors with the same places.
-fn comparable(a: &SketchedTensor, b: &SketchedTensor) -> bool {
+pub(super) fn comparable(a: &SketchedTensor, b: &SketchedTensor) -> bool {
     a.shape == b.shape && a.cells.len() == b.cells.len() && a.exact == b.exact
 }
 
-fn dot(a: &SketchedTensor, b: &SketchedTensor) -> f64 {
+pub(super) fn dot(a: &SketchedTensor, b: &SketchedTensor) -> f64 {
     a.cells.iter().zip(&b.cells).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
 /// ‖a − b‖².
-fn apart(a: &SketchedTensor, b: &SketchedTensor) -> f64 {
+pub(super) fn apart(a: &SketchedTensor, b: &SketchedTensor) -> f64 {
     let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
     a.cells.iter().zip(&b.cells).map(square).sum()
 }
 
 /// The matrices that two models have in common, by role and layer.
-fn common<'m>(
+pub(super) fn common<'m>(
     models: &'m [Stored],
     facts: &'m [Option<Facts>],
     (i, j): (usize, usize),
@@ -343,129 +310,4 @@ pub(super) fn measure(found: Places, models: &[Stored], facts: &[Option<Facts>])
     };
     let parts: Vec<Part> = kept.par_iter().filter_map(part).collect();
     (!parts.is_empty()).then_some(Measured { members, parts })
-}
-
-impl Recovered {
-    /// What the weights say of `base` as the base of `child`, both positions among the models; none where they say
-    /// nothing. `descends` tells of two models whether the first is known to descend from the second.
-    pub fn judge(
-        &self,
-        (child, base): (usize, usize),
-        descends: &dyn Fn(usize, usize) -> bool,
-    ) -> Option<Judgement> {
-        let alike = self.pairs.get(child * self.models.len() + base)?.as_ref()?;
-        if alike.share < SHARE {
-            return None;
-        }
-        let parent =
-            self.report.models[child].parents.iter().max_by(|a, b| a.confidence.total_cmp(&b.confidence));
-        let parent = parent.and_then(|parent| Some((self.position(&parent.id)?, parent)));
-        let judged = |verdict, log10_p, instead, sentence| Judgement {
-            verdict,
-            cosine: alike.cosine,
-            standard_error: alike.standard_error,
-            log10_p,
-            instead,
-            sentence,
-        };
-        let (matrices, cosine, error) = (alike.matrices, alike.cosine, alike.standard_error);
-        let room = (STRANGERS - cosine.abs()) / error;
-        if log10_tail(room) < SURE && !alike.same_values {
-            let instead = parent.as_ref().map(|(at, _)| *at);
-            let really = match &parent {
-                Some((_, parent)) => format!("; they descend from `{}`", parent.id),
-                None => "; no model here is their parent".to_owned(),
-            };
-            let said = format!(
-                "the weights have no common origin with `{}`: the cosine over {matrices} matrices is {cosine:.4} \
-                 ± {error:.4}, a descendant's is far above {STRANGERS} (p < 10^{:.0}){really}",
-                self.models[base].id,
-                log10_tail(room)
-            );
-            return Some(judged(Verdict::Contradicted, log10_tail(room), instead, said));
-        }
-        if cosine < DESCENT || log10_tail(alike.score) > SURE {
-            return None;
-        }
-        let stranger = log10_tail(alike.score);
-        let numbers =
-            format!("cosine {cosine:.4} over {matrices} matrices, p = 10^{stranger:.0} for strangers");
-        let near = self.steps_between(child, base);
-        if let Some((other, parent)) = &parent
-            && *other != base
-            && parent.confidence >= CLEAR
-            && near.is_none_or(|steps| steps > 2)
-            && !descends(*other, base)
-            && !descends(base, *other)
-        {
-            let lead = self.lead(child, (*other, base));
-            if log10_tail(lead) < SURE {
-                let said = format!(
-                    "the weights descend from `{}`, a relative of `{}`: they are nearer to it by {lead:.0} standard \
-                     errors over the matrices (p = 10^{:.0})",
-                    parent.id,
-                    self.models[base].id,
-                    log10_tail(lead)
-                );
-                return Some(judged(Verdict::Contradicted, log10_tail(lead), Some(*other), said));
-            }
-        }
-        let said = match near {
-            Some(1) => format!("the weights descend from `{}`: {numbers}", self.models[base].id),
-            _ => format!("the weights are of one origin with `{}`: {numbers}", self.models[base].id),
-        };
-        Some(judged(Verdict::Verified, stranger, None, said))
-    }
-
-    /// The place of a model.
-    pub fn position(&self, id: &str) -> Option<usize> {
-        self.models.iter().position(|model| model.id == id)
-    }
-
-    /// Edges between two models in the recovered tree, in either direction.
-    fn steps_between(&self, from: usize, to: usize) -> Option<usize> {
-        let (mut seen, mut reached) = (vec![false; self.models.len()], vec![(from, 0)]);
-        seen[from] = true;
-        let mut next = 0;
-        while let Some(&(at, steps)) = reached.get(next) {
-            next += 1;
-            if at == to {
-                return Some(steps);
-            }
-            for (other, model) in self.report.models.iter().enumerate() {
-                let joined = model.parents.iter().any(|parent| parent.id == self.models[at].id)
-                    || self.report.models[at].parents.iter().any(|parent| parent.id == model.id);
-                if joined && !seen[other] {
-                    seen[other] = true;
-                    reached.push((other, steps + 1));
-                }
-            }
-        }
-        None
-    }
-
-    /// Standard errors over the matrices by which `child` is nearer to the first of two models than to the second.
-    fn lead(&self, child: usize, (near, far): (usize, usize)) -> f64 {
-        let facts: Vec<Option<Facts>> = [child, near, far].map(|at| Some(told(&self.models[at]))).into();
-        let models = [child, near, far].map(|at| self.models[at].clone());
-        let by_name: BTreeMap<&str, &StoredTensor> = common(&models, &facts, (0, 2))
-            .into_iter()
-            .map(|(own, far)| (own.sketch.name.as_str(), far))
-            .collect();
-        let gains: Vec<f64> = common(&models, &facts, (0, 1))
-            .into_iter()
-            .filter_map(|(own, near)| {
-                let far = apart(&own.sketch, &by_name.get(own.sketch.name.as_str())?.sketch);
-                let near = apart(&own.sketch, &near.sketch);
-                (near > 0.0 && far > 0.0).then(|| (far / near).ln())
-            })
-            .collect();
-        let n = gains.len() as f64;
-        if n < 2.0 {
-            return 0.0;
-        }
-        let mean = gains.iter().sum::<f64>() / n;
-        let spread = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
-    }
 }

@@ -39,7 +39,7 @@ fn sketched(subject: &Subject, claims: &[&str]) -> Stored {
 
 fn judged(found: &Recovered, child: &str, base: &str) -> Option<Judgement> {
     let at = |id| found.position(id).unwrap();
-    found.judge((at(child), at(base)), &|_, _| false)
+    found.judge(Claim { child: at(child), base: at(base), named: Named::Parent }, &|_, _| false)
 }
 
 fn family() -> Recovered {
@@ -94,6 +94,86 @@ fn a_stranger_and_an_uncle_are_contradicted_with_what_is_there_instead() {
     assert_eq!((liar.verdict, liar.instead), (Verdict::Contradicted, found.position("stranger")));
     assert!(liar.log10_p < -6.0 && liar.cosine.abs() < 0.1, "{liar:?}");
     assert_eq!((uncle.verdict, uncle.instead), (Verdict::Contradicted, found.position("a")));
+}
+
+#[test]
+fn the_base_that_changes_of_a_merge_are_measured_from_is_never_contradicted() {
+    let found = family();
+    let at = |id| found.position(id).unwrap();
+
+    for (child, base) in [("liar", "base"), ("deeper", "b")] {
+        let claim = Claim { child: at(child), base: at(base), named: Named::DeltaBase };
+        let judged = found.judge(claim, &|_, _| false);
+        assert!(judged.is_none_or(|judged| judged.verdict == Verdict::Verified), "{child} {base}");
+    }
+}
+
+#[test]
+fn a_claim_of_what_a_parent_is_declared_to_descend_from_is_not_contradicted() {
+    let found = family();
+    let at = |id| found.position(id).unwrap();
+    let claim = |child, base| Claim { child: at(child), base: at(base), named: Named::Parent };
+
+    let uncle = found.judge(claim("deeper", "b"), &|of, above| (of, above) == (at("a"), at("b"))).unwrap();
+    let liar = found.judge(claim("liar", "base"), &|of, above| (of, above) == (at("stranger"), at("base")));
+
+    assert_eq!(uncle.verdict, Verdict::Verified);
+    assert!(liar.is_none());
+}
+
+#[test]
+fn a_base_so_near_to_the_origin_of_its_heirs_that_it_may_be_it_is_not_contradicted() {
+    let base = Weights::random(1);
+    let shrunk = Weights::mixed(&[(&base, 0.98)]);
+    let light = shrunk.trained(5, 0.02);
+    let [b, c, d] = [10, 20, 30].map(|seed| light.trained(seed, 0.2));
+    let merge = Weights::mixed(&[(&base, -0.4), (&b, 0.6), (&c, 0.8)]);
+    let deeper = b.trained(40, 0.05);
+    let all = [("base", &base), ("light", &light), ("b", &b), ("c", &c), ("d", &d), ("merge", &merge)];
+    let models = all.into_iter().chain([("deeper", &deeper)]);
+    let models = models.map(|(id, weights)| sketched(&weights.stored(id, Dtype::Bf16), &[])).collect();
+
+    let found = recover_sketched(models).unwrap();
+
+    for child in ["merge", "deeper"] {
+        assert_eq!(judged(&found, child, "base").unwrap().verdict, Verdict::Verified, "{child}");
+    }
+}
+
+#[test]
+fn of_equal_models_the_parent_is_the_one_that_the_card_names_or_the_older() {
+    let base = Weights::random(1);
+    let [a, b] = [10, 20].map(|seed| base.trained(seed, 0.05));
+    let [blind, told] = [30, 40].map(|seed| a.trained(seed, 0.05));
+    let mut models: Vec<Stored> = [
+        sketched(&a.stored("cast", Dtype::F16), &[]),
+        sketched(&a.stored("old", Dtype::F32), &[]),
+        sketched(&b.stored("b", Dtype::F32), &[]),
+        sketched(&blind.stored("blind", Dtype::Bf16), &[]),
+        sketched(&told.stored("told", Dtype::Bf16), &["cast"]),
+    ]
+    .into();
+    for (order, id) in (0..).zip(["old", "cast", "b", "blind", "told"]) {
+        models.iter_mut().filter(|model| model.id == id).for_each(|model| model.order = order);
+    }
+    let facts: Vec<_> = models.iter().map(|model| Some(super::sketched::told(model))).collect();
+    let parent = |id: &str| Parent {
+        id: id.to_owned(),
+        relation: Kind::Finetune,
+        weight: None,
+        confidence: 1.0,
+        direction: Direction::Known,
+        evidence: Vec::new(),
+    };
+    let mut found: Vec<Vec<Parent>> = vec![Vec::new(); models.len()];
+    (found[3], found[4]) = (vec![parent("cast"), parent("b")], vec![parent("old")]);
+
+    super::twins::prefer(&models, &facts, &mut found);
+
+    let ids = |at: usize| found[at].iter().map(|parent| parent.id.as_str()).collect::<Vec<_>>();
+    assert_eq!((ids(3), ids(4)), (vec!["old", "b"], vec!["cast"]));
+    assert!(found[4][0].evidence[0].sentence.ends_with("which the card names"), "{:?}", found[4]);
+    assert!(found[3][1].evidence.is_empty());
 }
 
 #[test]

@@ -153,6 +153,11 @@ pub const CODES: &[Code] = &[
     code("too_deep", 422, "A JSON document is nested too deeply."),
     code("too_few_models", 422, "A comparison needs more models."),
     code("too_large", 413, "An upload is over a limit."),
+    code(
+        "too_little_in_common",
+        422,
+        "Too little of the weights is sketched alike for an estimate; an exact comparison reads the weights.",
+    ),
     code("too_many_files", 413, "A folder holds more files than the limit."),
     code(
         "too_many_listeners",

@@ -6,6 +6,8 @@ mod parents;
 use domain::{Limits, Metadata, RepoId, Source};
 use serde_json::{Map, Value};
 
+pub use self::parents::delta_base;
+
 use self::fields::{Fields, strings, timestamp};
 use crate::card::{self, Card, note};
 

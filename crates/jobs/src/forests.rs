@@ -15,6 +15,9 @@ use tokio::sync::Mutex;
 
 use crate::Error;
 
+/// Confidence from which weights know which of two models came first: odds of four to one.
+const KNOWN: f64 = 0.8;
+
 /// A forest and the change counter it was built at.
 type Built = (i64, Arc<Forest>);
 
@@ -96,6 +99,7 @@ impl Forests {
 
     async fn build(&self) -> Result<Arc<Forest>, Error> {
         let mut builder = ForestBuilder::default();
+        builder.outweigh(self.store.outweighed_edges(KNOWN).await?);
         let mut parts = pin!(self.store.forest_nodes());
         while let Some(rows) = parts.try_next().await? {
             rows.iter().for_each(|row| {

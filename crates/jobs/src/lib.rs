@@ -123,7 +123,7 @@ pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest}
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
-pub use trust::{Contradiction, Ruling, contradictions, rule};
+pub use trust::{Contradiction, Ruling, contradictions, mark_contradicted, rule};
 pub use versions::{Versions, version_step, versions};
 pub use watch::{WatchPayload, changed_models, unwatch, watch};
 pub use wording::{Wording, wording};

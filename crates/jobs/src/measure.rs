@@ -105,7 +105,11 @@ async fn stored_or_exact(registry: &Registry, query: &KinshipQuery) -> Result<Re
     }
     let base = query.base.as_ref().and_then(|_| opened.pop());
     let too_little = match estimated(registry, turn, (opened, base)).await {
-        Err(error @ Error::Analysis(analysis::Error::NothingInCommon { .. })) => error,
+        Err(
+            error @ Error::Analysis(
+                analysis::Error::NothingInCommon { .. } | analysis::Error::TooLittleInCommon { .. },
+            ),
+        ) => error,
         answer => return answer,
     };
     match exact(registry, query).await {

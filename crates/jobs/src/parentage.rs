@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use analysis::{
     kinship::Signature,
     lineage::Forest,
-    recover::{Direction, Kind, Parent, Recovered, Stored, StoredTensor, Verdict, recover_sketched},
+    recover::{
+        Claim, Direction, Kind, Named, Parent, Recovered, Stored, StoredTensor, Verdict, recover_sketched,
+    },
 };
-use domain::{EdgeStatus, Source};
+use domain::{EdgeStatus, Evidence, Item, Source};
 use serde::Serialize;
 use serde_json::json;
 use store::{EdgeRow, Findings, ModelRow, NewJob, VerdictRow, VerdictWord, WeightEdge};
@@ -26,8 +28,8 @@ const NEAREST: usize = 12;
 const WITH_FAMILY: usize = 4;
 /// Parents, and children, of one of them.
 const FAMILY: usize = 4;
-/// Declared children that are looked at at once; more are a job.
-const CHILDREN: usize = 8;
+/// Models that are looked at at once because of a new one; more are a job.
+const AFFECTED: usize = 8;
 /// Confidence from which a parent is proposed.
 const PROPOSED: f64 = 0.5;
 
@@ -37,31 +39,39 @@ pub struct Examined {
     pub model: String,
     /// Models it was compared with.
     pub compared: usize,
-    /// Parents that the weights speak for.
+    /// Parents that the weights speak for, as they are stored.
     pub parents: Vec<String>,
-    /// Models here that descend from it.
-    pub children: Vec<String>,
     pub verified: usize,
     pub contradicted: usize,
+    /// Why nothing was compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
-/// Looks at the lineage of what was just published, and of the models that name it as their base. The model is there
+/// A look at one model, and whom it concerns besides.
+struct Look {
+    examined: Examined,
+    /// Models it was compared with.
+    among: Vec<i64>,
+    /// Those of them that descend from it as far as this look can tell.
+    heirs: Vec<i64>,
+}
+
+/// Looks at the lineage of what was just published, and of the models that it may be news for. The model is there
 /// whatever comes of this: a failure is logged.
 pub async fn examine_import(registry: &Registry, model: i64) {
     let looked = async {
-        if examine(registry, model).await?.is_none() {
-            return Ok(());
-        }
-        let children = declared_children(registry, model).await?;
-        if children.len() > CHILDREN {
+        let Some(look) = look(registry, model).await? else { return Ok(()) };
+        let affected = affected(registry, model, &look).await?;
+        if affected.len() > AFFECTED {
             return ask(registry, model).await;
         }
-        if children.len() > 1 {
-            // One look at all signatures serves every child.
+        if affected.len() > 1 {
+            // One look at all signatures serves them all.
             registry.relatives.current().await?;
         }
-        for child in children {
-            examine(registry, child).await?;
+        for other in affected {
+            examine(registry, other).await?;
         }
         Ok::<_, Error>(())
     };
@@ -70,7 +80,31 @@ pub async fn examine_import(registry: &Registry, model: i64) {
     }
 }
 
-/// Queues a look at a model's declared children.
+/// Models with weights for which the weights of `model` are news: those that it is compared with and seems to be the
+/// parent of, those that name it as their base, those that the weights of an earlier revision had for its children, and
+/// those whose claims were contradicted without it.
+async fn affected(registry: &Registry, model: i64, look: &Look) -> Result<Vec<i64>, Error> {
+    let below = registry.store.edges_to(model).await?;
+    let mut ids: Vec<i64> =
+        below.iter().filter(|edge| is_claimed(edge) || is_weighed(edge)).map(|edge| edge.child).collect();
+    ids.extend(&look.heirs);
+    let verdicts = registry.store.verdicts_of(&look.among).await?;
+    ids.extend(verdicts.iter().filter(|row| row.verdict == VerdictWord::Contradicted).map(|row| row.child));
+    ids.sort_unstable();
+    ids.dedup();
+    let rows = registry.store.light_models(&ids).await?;
+    Ok(rows.into_iter().filter(|row| row.has_weights && row.id != model).map(|row| row.id).collect())
+}
+
+/// Looks at a model, and gives those that it may be news for.
+pub(crate) async fn examine_with_affected(registry: &Registry, model: i64) -> Result<Vec<i64>, Error> {
+    match look(registry, model).await? {
+        Some(look) => affected(registry, model, &look).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Queues a look at the models that `model` may be news for.
 async fn ask(registry: &Registry, model: i64) -> Result<(), Error> {
     let Some(row) = registry.store.model(model).await? else { return Ok(()) };
     let job = NewJob {
@@ -85,14 +119,6 @@ async fn ask(registry: &Registry, model: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Models with weights that declare to descend from `model`.
-pub(crate) async fn declared_children(registry: &Registry, model: i64) -> Result<Vec<i64>, Error> {
-    let edges = registry.store.edges_to(model).await?;
-    let children: Vec<i64> = edges.iter().filter(|edge| is_claimed(edge)).map(|edge| edge.child).collect();
-    let rows = registry.store.light_models(&children).await?;
-    Ok(rows.into_iter().filter(|row| row.has_weights).map(|row| row.id).collect())
-}
-
 /// Looks at the named models, or at all that have weights; `done` hears of each.
 ///
 /// # Errors
@@ -102,23 +128,55 @@ pub async fn examine_all(
     wanted: &[String],
     done: &(dyn Fn(&Examined) + Sync),
 ) -> Result<(), Error> {
-    let mut ids = Vec::new();
-    for name in wanted {
-        let row = registry.store.model_by_id(name).await?;
-        ids.push(row.ok_or_else(|| Error::UnknownModel(name.clone()))?.id);
+    let (mut rows, mut missing) = (Vec::new(), Vec::new());
+    for (at, name) in wanted.iter().enumerate() {
+        match registry.store.model_by_id(name).await? {
+            Some(row) => rows.push(row),
+            None => missing.push((format!("/models/{at}"), Error::UnknownModel(name.clone()))),
+        }
+    }
+    if missing.len() > 1 {
+        let item = |(pointer, error): (String, Error)| Item { pointer, message: error.to_string() };
+        return Err(Error::Missing(missing.into_iter().map(item).collect()));
+    }
+    if let Some((_, unknown)) = missing.pop() {
+        return Err(unknown);
     }
     if wanted.is_empty() {
         let signed = registry.store.signed_revisions(analysis::kinship::SIGNATURE_SCHEME).await?;
-        ids.extend(signed.iter().map(|of| of.model));
         // One look at all signatures serves every model.
         registry.relatives.current().await?;
+        for of in signed {
+            if let Some(examined) = examine(registry, of.model).await? {
+                done(&examined);
+            }
+        }
     }
-    for id in ids {
-        if let Some(examined) = examine(registry, id).await? {
-            done(&examined);
+    for row in rows {
+        match examine(registry, row.id).await? {
+            Some(examined) => done(&examined),
+            None => done(&skipped(row)),
         }
     }
     Ok(())
+}
+
+/// Why a model that was asked for is not compared.
+fn skipped(row: ModelRow) -> Examined {
+    let why = match row.revision {
+        None => "only its metadata is here, no weights",
+        Some(_) => {
+            "its weights have no sketches of their own: of an adapter the configuration says what it was trained on"
+        }
+    };
+    Examined {
+        model: row.name,
+        compared: 0,
+        parents: Vec::new(),
+        verified: 0,
+        contradicted: 0,
+        skipped: Some(why.to_owned()),
+    }
 }
 
 /// Compares a model with its nearest relatives, the bases it claims and their families, and writes down what that
@@ -127,6 +185,10 @@ pub async fn examine_all(
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn examine(registry: &Registry, model: i64) -> Result<Option<Examined>, Error> {
+    Ok(look(registry, model).await?.map(|look| look.examined))
+}
+
+async fn look(registry: &Registry, model: i64) -> Result<Option<Look>, Error> {
     let Some(row) = registry.store.model(model).await? else { return Ok(None) };
     let Some((own, signature)) = opened(registry, &row).await? else { return Ok(None) };
     let forest = registry.forests.current().await?;
@@ -145,35 +207,36 @@ pub async fn examine(registry: &Registry, model: i64) -> Result<Option<Examined>
         _ => Some(spawn_blocking(move || recover_sketched(models)).await??),
     };
     let findings = findings(&known, found.as_ref(), (&edges, &forest));
-    let recorded = registry.store.record_findings(&findings).await?;
-    if recorded {
-        registry.forests.settle().await?;
+    if !registry.store.record_findings(&findings).await? {
+        return Ok(None);
     }
-    Ok(recorded.then(|| told(&known, &findings)))
-}
-
-fn told(known: &[ModelRow], findings: &Findings) -> Examined {
-    let name = |id: i64| known.iter().find(|row| row.id == id).map_or(String::new(), |row| row.name.clone());
-    let own = findings.model;
+    registry.forests.settle().await?;
+    let stored = registry.store.edges_of(model).await?;
+    let parents = stored.into_iter().filter(|edge| is_weighed(edge) && edge.status.stands());
+    let parents: HashSet<i64> = parents.map(|edge| edge.parent).collect();
     let count = |word| findings.verdicts.iter().filter(|row| row.verdict == word).count();
-    Examined {
-        model: name(own),
+    let examined = Examined {
+        model: known[0].name.clone(),
         compared: known.len() - 1,
-        parents: findings
-            .edges
-            .iter()
-            .filter(|edge| edge.child == own)
-            .map(|edge| edge.name.clone())
-            .collect(),
-        children: findings
-            .edges
-            .iter()
-            .filter(|edge| edge.parent == own)
-            .map(|edge| name(edge.child))
-            .collect(),
+        parents: known.iter().filter(|row| parents.contains(&row.id)).map(|row| row.name.clone()).collect(),
         verified: count(VerdictWord::Verified),
         contradicted: count(VerdictWord::Contradicted),
-    }
+        skipped: None,
+    };
+    let heirs = found.map_or_else(Vec::new, |found| heirs(&known, &found));
+    Ok(Some(Look { examined, among: known[1..].iter().map(|row| row.id).collect(), heirs }))
+}
+
+/// The models that have the first as a parent, as far as the comparison of these tells.
+fn heirs(known: &[ModelRow], found: &Recovered) -> Vec<i64> {
+    let own = |parent: &Parent| parent.id == known[0].name && parent.confidence >= PROPOSED;
+    let heirs = known.iter().zip(&found.report.models).filter(|(_, model)| model.parents.iter().any(own));
+    heirs.map(|(row, _)| row.id).collect()
+}
+
+/// Whether the weights speak for the edge.
+fn is_weighed(edge: &EdgeRow) -> bool {
+    edge.evidence.iter().any(|evidence| evidence.source == Source::Weights)
 }
 
 /// Whether a card, a tag, a file or a table names the parent; weights, guesses, recipes and people are no claim.
@@ -212,7 +275,8 @@ async fn opened(registry: &Registry, row: &ModelRow) -> Result<Option<(Stored, S
     Ok(Some((stored, signature)))
 }
 
-/// The models that a model is compared with: claimed bases, the nearest of its layout, and the family of those.
+/// The models that a model is compared with: claimed bases, the nearest of its layout, and the declared family of those.
+/// What weights proposed before has no say, so that a look finds the same however often and in which order all are made.
 async fn candidates(
     registry: &Registry,
     (row, signature): (&ModelRow, Signature),
@@ -225,8 +289,12 @@ async fn candidates(
         edges.iter().filter(|edge| is_claimed(edge)).map(|edge| edge.parent).take(FAMILY).collect();
     ids.extend(&near);
     for &id in near.iter().take(WITH_FAMILY) {
-        ids.extend(forest.parents(id).iter().take(FAMILY).map(|link| link.id));
-        ids.extend(forest.children(id).iter().take(FAMILY).map(|link| link.id));
+        let mut parents = forest.parents(id);
+        // Which of them is the first depends on verdicts.
+        parents.sort_unstable_by_key(|link| link.id);
+        for links in [parents, forest.children(id)] {
+            ids.extend(links.iter().filter(|link| !link.proposed).take(FAMILY).map(|link| link.id));
+        }
     }
     let mut seen = HashSet::from([row.id]);
     ids.retain(|id| seen.insert(*id));
@@ -246,7 +314,6 @@ fn findings(
     let mut findings = Findings {
         model: own.id,
         revision: own.revision.unwrap_or_default(),
-        among: known[1..].iter().map(|row| row.id).collect(),
         edges: Vec::new(),
         verdicts: Vec::new(),
     };
@@ -255,30 +322,28 @@ fn findings(
     let made =
         edges.iter().any(|edge| edge.evidence.iter().any(|evidence| evidence.source == Source::Recipe));
     let declared = |parent: i64| edges.iter().any(|edge| edge.parent == parent && edge.declared());
-    for (child, model) in known.iter().zip(&found.report.models) {
-        let of_own = model.parents.iter().any(|parent| parent.id == own.name);
-        if child.id != own.id && !of_own {
-            continue;
-        }
-        for parent in &model.parents {
-            let Some(row) = known.iter().find(|row| row.name == parent.id) else { continue };
-            let barred = child.id == own.id && made && !declared(row.id);
-            if parent.confidence >= PROPOSED && !barred && !forest.declares(row.id, child.id) {
-                findings.edges.push(WeightEdge {
-                    child: child.id,
-                    parent: row.id,
-                    name: row.name.clone(),
-                    relation: parent.relation.relation(),
-                    confidence: parent.confidence,
-                    sentence: sentence(parent),
-                });
-            }
+    for parent in &found.report.models[0].parents {
+        let Some(row) = known.iter().find(|row| row.name == parent.id) else { continue };
+        let barred = made && !declared(row.id);
+        if parent.confidence >= PROPOSED && !barred && !forest.declares(row.id, own.id) {
+            findings.edges.push(WeightEdge {
+                parent: row.id,
+                name: row.name.clone(),
+                relation: parent.relation.relation(),
+                confidence: parent.confidence,
+                sentence: sentence(parent),
+            });
         }
     }
+    let delta_base = own.card.as_deref().and_then(hub::metadata::delta_base);
     let descends = |a: usize, b: usize| forest.declares(known[a].id, known[b].id);
     for edge in edges.iter().filter(|edge| is_claimed(edge)) {
         let Some(base) = known.iter().position(|row| row.id == edge.parent) else { continue };
-        let Some(judged) = found.judge((0, base), &descends) else { continue };
+        let of_recipe = |evidence: &Evidence| {
+            evidence.source == Source::MergeConfig && delta_base.as_ref() == Some(&evidence.detail)
+        };
+        let named = if edge.evidence.iter().any(of_recipe) { Named::DeltaBase } else { Named::Parent };
+        let Some(judged) = found.judge(Claim { child: 0, base, named }, &descends) else { continue };
         findings.verdicts.push(VerdictRow {
             id: 0,
             child: own.id,

@@ -6,9 +6,10 @@ use analysis::{
     export::{Descent, Model, Pedigree},
     licence::{LicencePath, licence_path},
     lineage::Reach,
+    recover::Verdict,
 };
 use domain::Evidence;
-use store::ModelRow;
+use store::{ModelRow, VerdictWord};
 
 use crate::{Error, Registry};
 
@@ -35,6 +36,17 @@ pub async fn pedigree(
         .into_iter()
         .map(|edge| (edge.id, edge.evidence))
         .collect();
+    let verdicts = registry.store.verdicts_of(&children).await?;
+    let verdicts: HashMap<(i64, i64), Verdict> = verdicts
+        .into_iter()
+        .map(|row| {
+            let verdict = match row.verdict {
+                VerdictWord::Verified => Verdict::Verified,
+                VerdictWord::Contradicted => Verdict::Contradicted,
+            };
+            ((row.child, row.parent), verdict)
+        })
+        .collect();
     Ok(Pedigree {
         models: around
             .models
@@ -59,6 +71,7 @@ pub async fn pedigree(
                 relation: step.relation,
                 primary: step.primary,
                 evidence: evidence.remove(&step.edge).unwrap_or_default(),
+                verdict: verdicts.get(&(around.models[step.child], around.models[step.parent])).copied(),
             })
             .collect(),
         truncated: around.truncated,

@@ -1,6 +1,9 @@
 //! Lineage recovered from weights, for folders and models of the registry.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+};
 
 use analysis::recover::{Report, Subject};
 use domain::RepoId;
@@ -19,6 +22,15 @@ const DEPTH: usize = 3;
 struct Place {
     id: String,
     path: Option<PathBuf>,
+    /// The folder without links and detours: one that is named twice is one model.
+    real: Option<PathBuf>,
+}
+
+impl Place {
+    fn folder(id: String, path: PathBuf) -> Result<Self, Error> {
+        let real = fs_err::canonicalize(&path)?;
+        Ok(Self { id, path: Some(path), real: Some(real) })
+    }
 }
 
 /// Recovers the lineage of `names`: checkpoint folders, folders that contain some up to three levels down, and models
@@ -32,30 +44,65 @@ pub async fn recover(registry: &Registry, names: &[String]) -> Result<Report, Er
     for name in names {
         let path = Path::new(name);
         if !path.is_dir() {
-            places.push(Place { id: name.clone(), path: None });
+            places.push(Place { id: name.clone(), path: None, real: None });
             continue;
         }
         let path = path.to_owned();
         places.extend(tokio::task::spawn_blocking(move || found(&path)).await??);
     }
     places.sort_by(|a, b| (&a.id, &a.path).cmp(&(&b.id, &b.path)));
-    places.dedup_by(|a, b| a.path == b.path && a.id == b.id);
+    let mut seen = HashSet::new();
+    places.retain(|place| match &place.real {
+        Some(real) => seen.insert(real.to_string_lossy().into_owned()),
+        None => seen.insert(place.id.clone()),
+    });
+    tell_apart(&mut places);
     let (most, given) = (registry.limits.matrix, places.len());
     if given > most {
         return Err(Error::Invalid(format!("lineage takes up to {most} models, {given} given")));
     }
-    let mut subjects = Vec::with_capacity(given);
-    for place in places {
-        subjects.push(opened(registry, place).await?);
-    }
+    let named: Vec<(String, &str)> =
+        names.iter().enumerate().map(|(at, name)| (format!("/models/{at}"), name.as_str())).collect();
+    let open = async {
+        let mut subjects = Vec::with_capacity(given);
+        for place in places {
+            subjects.push(opened(registry, place).await?);
+        }
+        Ok(subjects)
+    };
+    let access = Access::Folders(Pin::Nothing);
+    let subjects = operand::all_missing(registry, &named, &access, open.await).await?;
     turn.run(move |go_on| analysis::recover::recover(&subjects, go_on)).await
+}
+
+/// Calls folders of the same name by the shortest endings of their paths that tell them apart.
+fn tell_apart(places: &mut [Place]) {
+    loop {
+        let mut named: BTreeMap<&str, usize> = BTreeMap::new();
+        places.iter().for_each(|place| *named.entry(&place.id).or_default() += 1);
+        let twice: HashSet<String> =
+            named.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id.to_owned()).collect();
+        let mut longer = false;
+        for place in places.iter_mut().filter(|place| twice.contains(&place.id)) {
+            let Some(real) = &place.real else { continue };
+            let parts: Vec<_> = real.iter().map(|part| part.to_string_lossy()).collect();
+            let shown = Path::new(&place.id).iter().count();
+            if let Some(from) = parts.len().checked_sub(shown + 1) {
+                place.id = parts[from..].join("/");
+                longer = true;
+            }
+        }
+        if !longer {
+            return;
+        }
+    }
 }
 
 /// The checkpoints at and below `root`, called by their path from it.
 fn found(root: &Path) -> Result<Vec<Place>, Error> {
     if holds_weights(root)? {
         let id = root.file_name().map_or_else(|| root.to_string_lossy(), |name| name.to_string_lossy());
-        return Ok(vec![Place { id: id.into_owned(), path: Some(root.to_owned()) }]);
+        return Ok(vec![Place::folder(id.into_owned(), root.to_owned())?]);
     }
     let (mut found, mut level) = (Vec::new(), vec![root.to_owned()]);
     for _ in 0..DEPTH {
@@ -69,7 +116,7 @@ fn found(root: &Path) -> Result<Vec<Place>, Error> {
                 }
                 if holds_weights(&path)? {
                     let id = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-                    found.push(Place { id, path: Some(path) });
+                    found.push(Place::folder(id, path)?);
                 } else {
                     below.push(path);
                 }
@@ -141,4 +188,29 @@ async fn stored_claims(registry: &Registry, operand: &Operand) -> Result<Vec<Str
         }
     }
     Ok(claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(paths: &[&str]) -> Vec<String> {
+        let place = |path: &&str| Place {
+            id: Path::new(path).file_name().unwrap().to_string_lossy().into_owned(),
+            path: Some(path.into()),
+            real: Some(path.into()),
+        };
+        let mut places: Vec<Place> = paths.iter().map(place).collect();
+        tell_apart(&mut places);
+        places.into_iter().map(|place| place.id).collect()
+    }
+
+    #[test]
+    fn folders_of_one_name_are_called_by_the_shortest_ending_that_differs() {
+        assert_eq!(
+            told(&["/zoo/nx/de", "/zoo/qw/de", "/zoo/qw/es", "/old/qw/de"]),
+            ["nx/de", "zoo/qw/de", "es", "old/qw/de"]
+        );
+        assert_eq!(told(&["/de", "/zoo/de"]), ["//de", "zoo/de"]);
+    }
 }

@@ -240,7 +240,8 @@ pub async fn relatives(registry: &Registry, query: RelativesQuery) -> Result<Rel
         }));
     }
     relatives.sort_by(|a, b| {
-        a.closeness.distance.total_cmp(&b.closeness.distance).then_with(|| a.model.cmp(&b.model))
+        let apart = |relative: &WeightRelative| relative.closeness.whole.distance;
+        apart(a).total_cmp(&apart(b)).then_with(|| a.model.cmp(&b.model))
     });
     relatives.truncate(query.limit);
     Ok(RelativesReport { model, searched: nearest.searched, other_layouts: nearest.other_layouts, relatives })

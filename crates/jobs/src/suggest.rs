@@ -93,7 +93,9 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
         (report, own, base) = estimated.await?;
         let report = match report {
             Ok(report) => report,
-            Err(analysis::Error::NothingInCommon { .. }) => continue,
+            Err(analysis::Error::NothingInCommon { .. } | analysis::Error::TooLittleInCommon { .. }) => {
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         let cell = |matrices: &BTreeMap<String, Matrix>| matrices.get("cosine").and_then(|m| m[0][1]);

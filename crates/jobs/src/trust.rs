@@ -1,10 +1,11 @@
 //! What people and weights say of edges, with names instead of this database's numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use analysis::lineage::{Forest, Tree};
 use domain::{Relation, RepoId};
 use serde::Serialize;
-use store::{Decision, NewDecision, Page, VerdictRow};
+use store::{Decision, NewDecision, Page, VerdictRow, VerdictWord};
 
 use crate::{Error, Registry};
 
@@ -28,6 +29,24 @@ pub struct Contradiction {
     pub sentence: String,
     /// Unix seconds.
     pub computed_at: i64,
+}
+
+/// Marks the edges of a tree that the weights contradict.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn mark_contradicted(registry: &Registry, forest: &Forest, tree: &mut Tree) -> Result<(), Error> {
+    let children = tree.other_children.iter().map(|child| child.id);
+    let models: Vec<i64> = tree.nodes.iter().map(|node| node.id).chain(children).collect();
+    tree.mark(forest, &contradicted(registry, &models).await?);
+    Ok(())
+}
+
+/// What of the claims of some models their weights contradict: child and claimed parent.
+async fn contradicted(registry: &Registry, models: &[i64]) -> Result<HashSet<(i64, i64)>, Error> {
+    let verdicts = registry.store.verdicts_of(models).await?;
+    let against = verdicts.into_iter().filter(|row| row.verdict == VerdictWord::Contradicted);
+    Ok(against.map(|row| (row.child, row.parent)).collect())
 }
 
 /// One page of contradicted claims that nobody has settled yet, the latest first.

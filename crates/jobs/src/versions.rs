@@ -6,8 +6,9 @@ use analysis::versions::{Named, Release, State, Tensor, release};
 use domain::{Digest, Relation};
 use serde::Serialize;
 use store::{CommitRow, ModelRow};
+use weights::{canonical_name, changed_tensor};
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, adapter};
 
 /// A model's derived version, and the line that leads to it.
 #[derive(Debug, Clone, Serialize)]
@@ -87,8 +88,50 @@ fn named(row: &ModelRow, digest: Option<Digest>) -> Named {
     Named { model: row.name.clone(), revision: digest.map(|digest| digest.to_string()), ghost: row.ghost }
 }
 
-/// What is known of a revision, or of the metadata alone. The licence is that of the model's present metadata.
+/// What is known of a revision, or of the metadata alone. An adapter is its base with the adapter applied, where the base
+/// is here.
 async fn state_of(registry: &Registry, row: &ModelRow, revision: Option<i64>) -> Result<State, Error> {
+    let own = stored_state(registry, row, revision).await?;
+    let Some(revision) = revision else { return Ok(own) };
+    let config = registry.store.files(revision).await?.into_iter().find(|file| file.path == adapter::CONFIG);
+    let Some(config) = config else { return Ok(own) };
+    let config = registry.store.read_text(&config.digest, registry.limits.config_bytes).await?;
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap_or_default();
+    let Some(base) = adapter::base_of(&config) else { return Ok(own) };
+    let base = registry.store.model_by_id(&base).await?.filter(|base| base.has_weights);
+    let Some(base) = base else { return Ok(own) };
+    Ok(applied(own, stored_state(registry, &base, base.revision).await?))
+}
+
+/// The state of an adapter applied to its base: the base's parts, but for those that the adapter brings, with every tensor
+/// that it changes under a digest of its own.
+fn applied(own: State, base: State) -> State {
+    let places: BTreeMap<String, String> =
+        base.tensors.keys().map(|name| (canonical_name(name).to_owned(), name.clone())).collect();
+    let mut tensors = base.tensors;
+    for (name, factor) in own.tensors {
+        let place = changed_tensor(&name).and_then(|changed| places.get(canonical_name(&changed)));
+        match place.and_then(|place| tensors.get_mut(place)) {
+            Some(tensor) => {
+                let both = format!("{} {name} {}", tensor.digest, factor.digest);
+                tensor.digest = Digest::of(both.as_bytes());
+            }
+            None => {
+                tensors.insert(name, factor);
+            }
+        }
+    }
+    State {
+        architecture: base.architecture.or(own.architecture),
+        config: base.config.or(own.config),
+        tokenizer: if own.tokenizer.is_empty() { base.tokenizer } else { own.tokenizer },
+        tensors,
+        ..own
+    }
+}
+
+/// What is known of a revision as it is stored. The licence is that of the model's present metadata.
+async fn stored_state(registry: &Registry, row: &ModelRow, revision: Option<i64>) -> Result<State, Error> {
     let mut state = State {
         architecture: row.architecture.clone().or_else(|| row.model_type.clone()),
         licence: row.license.clone(),
@@ -126,4 +169,41 @@ async fn state_of(registry: &Registry, row: &ModelRow, revision: Option<i64>) ->
 fn is_tokenizer(path: &str) -> bool {
     let named = ["tokenizer.json", "tokenizer.model", "merges.txt", "spiece.model", "added_tokens.json"];
     named.contains(&path) || path.starts_with("vocab.") || path.ends_with(".tiktoken")
+}
+
+#[cfg(test)]
+mod tests {
+    use analysis::versions::{Level, Part};
+
+    use super::*;
+
+    fn state(tensors: &[(&str, u64, &str)]) -> State {
+        let tensor = |(name, rows, value): &(&str, u64, &str)| {
+            let tensor = Tensor {
+                dtype: "F32".to_owned(),
+                shape: vec![*rows, 4],
+                digest: Digest::of(value.as_bytes()),
+            };
+            ((*name).to_owned(), tensor)
+        };
+        State { tensors: tensors.iter().map(tensor).collect(), ..State::default() }
+    }
+
+    #[test]
+    fn an_adapter_is_a_change_of_weights_and_not_of_architecture() {
+        let base = state(&[("model.layers.0.q.weight", 4, "q"), ("model.layers.0.k.weight", 4, "k")]);
+        let adapter = state(&[
+            ("base_model.model.model.layers.0.q.lora_A.weight", 1, "a"),
+            ("base_model.model.model.layers.0.q.lora_B.weight", 4, "b"),
+        ]);
+        let named = |model: &str| Named { model: model.to_owned(), revision: None, ghost: false };
+
+        let after = applied(adapter, base.clone());
+        let first = release(None, named("t/base"), (&base, None));
+        let next = release(Some((&first, &base)), named("t/lora"), (&after, Some(Relation::Adapter)));
+
+        assert_eq!(after.tensors["model.layers.0.k.weight"], base.tensors["model.layers.0.k.weight"]);
+        let parts: Vec<_> = next.changes.iter().map(|change| (change.part, change.level)).collect();
+        assert_eq!(parts, [(Part::Weights, Level::Minor)]);
+    }
 }

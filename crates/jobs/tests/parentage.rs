@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use domain::{EdgeStatus, Limits, RepoId, Source};
-use jobs::{Registry, ingest_folder};
-use store::{Store, VerdictRow, VerdictWord};
+use std::sync::Mutex;
+
+use domain::{EdgeStatus, Fault as _, Limits, RepoId, Source};
+use jobs::{Examined, Registry, ingest_folder};
+use store::{Findings, Store, VerdictRow, VerdictWord};
 use tempfile::TempDir;
 
 const SIDE: usize = 96;
@@ -42,6 +44,15 @@ impl Place {
         let edges = store.edges_of(row.id).await.unwrap();
         let proposed = edges.into_iter().filter(|edge| edge.status == EdgeStatus::Proposed);
         proposed.map(|edge| edge.as_written).collect()
+    }
+
+    /// Looks at models in this order; what was told of them.
+    async fn look(&self, ids: &[&str]) -> Vec<Examined> {
+        let told: Mutex<Vec<Examined>> = Mutex::default();
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let tell = |examined: &Examined| told.lock().unwrap().push(examined.clone());
+        jobs::examine_all(&self.registry, &ids, &tell).await.unwrap();
+        told.into_inner().unwrap()
     }
 
     async fn verdicts(&self, id: &str) -> Vec<VerdictRow> {
@@ -128,6 +139,88 @@ async fn a_base_that_comes_last_is_the_parent_of_what_is_there_and_a_new_look_ch
     let counter = place.registry.store.change_counter().await.unwrap();
     jobs::examine_all(&place.registry, &[], &|_| {}).await.unwrap();
     assert_eq!(place.registry.store.change_counter().await.unwrap(), counter, "nothing new is found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looks_in_any_order_find_the_same_and_tell_what_is_stored() {
+    let place = Place::new().await;
+    let base = noise(1);
+    let (one, two) = (trained(&base, 3), trained(&base, 4));
+    let mixed: Vec<f32> = one.iter().zip(&two).map(|(one, two)| 0.6 * one + 0.4 * two).collect();
+    let all = ["t/base", "t/one", "t/two", "t/mixed", "t/later"];
+    for (id, weights) in all.iter().zip([&base, &one, &two, &mixed, &trained(&mixed, 5)]) {
+        place.ingest(id, weights, None).await;
+    }
+    let row = place.registry.store.model_by_id("t/two").await.unwrap().unwrap();
+    let ruling = jobs::Ruling {
+        child: "t/two".to_owned(),
+        parent: "t/base".to_owned(),
+        decision: store::Decision::Reject,
+        relation: None,
+        person: "ann".to_owned(),
+        reason: String::new(),
+    };
+    jobs::rule(&place.registry, ruling).await.unwrap();
+
+    let mut found = Vec::new();
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]] {
+        let told = place.look(&order.map(|at| all[at])).await;
+        let mut proposed = Vec::new();
+        for id in all {
+            let mut parents = place.proposed(id).await;
+            parents.sort();
+            let mut listed = told.iter().find(|told| told.model == id).unwrap().parents.clone();
+            listed.sort();
+            assert_eq!(listed, parents, "{id}");
+            proposed.push(parents);
+        }
+        found.push(proposed);
+    }
+
+    assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
+    assert!(!found[0][1].is_empty() && found[0][2].is_empty(), "{found:?}");
+    assert_eq!(place.registry.store.edges_of(row.id).await.unwrap()[0].status, EdgeStatus::RejectedPerson);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contradicted_claim_is_judged_again_when_a_relative_comes() {
+    let place = Place::new().await;
+    let base = noise(1);
+    place.ingest("t/base", &base, None).await;
+    place.ingest("t/child", &trained(&base, 3), Some("t/base")).await;
+    let mut verdict = place.verdicts("t/child").await.remove(0);
+    let row = place.registry.store.model(verdict.child).await.unwrap().unwrap();
+    verdict.verdict = VerdictWord::Contradicted;
+    let found = Findings {
+        model: row.id,
+        revision: row.revision.unwrap(),
+        edges: Vec::new(),
+        verdicts: vec![verdict],
+    };
+    place.registry.store.record_findings(&found).await.unwrap();
+
+    place.ingest("t/sibling", &trained(&base, 4), None).await;
+
+    assert_eq!(place.verdicts("t/child").await[0].verdict, VerdictWord::Verified);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_looked_at_is_told_and_every_unknown_name_is() {
+    let place = Place::new().await;
+    place.ingest("t/one", &noise(1), Some("t/ghost")).await;
+
+    let told = place.look(&["t/ghost", "t/one"]).await;
+    let names = ["t/one", "t/nope", "t/no"].map(str::to_owned);
+    let unknown = jobs::examine_all(&place.registry, &names, &|_| {}).await.unwrap_err();
+
+    assert!(told[0].skipped.as_ref().unwrap().contains("metadata"), "{told:?}");
+    assert!(told[1].skipped.is_none());
+    let items = unknown.items();
+    assert_eq!(
+        items.iter().map(|item| item.pointer.as_str()).collect::<Vec<_>>(),
+        ["/models/1", "/models/2"]
+    );
+    assert!(items[1].message.contains("t/no"), "{items:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

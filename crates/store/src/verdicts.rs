@@ -13,7 +13,7 @@ use crate::{
     Error, Page, Result, Store,
     connect::bump,
     edges::{self, EdgeRow},
-    rows::{get, parsed},
+    rows::{get, json, parsed},
     sql::{self, MOST_KEYS, Params, text, wall_clock},
 };
 
@@ -71,10 +71,9 @@ pub struct VerdictRow {
     pub computed_at: i64,
 }
 
-/// An edge that the weights propose.
+/// A parent that the weights propose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightEdge {
-    pub child: i64,
     pub parent: i64,
     /// The parent's name.
     pub name: String,
@@ -90,9 +89,7 @@ pub struct WeightEdge {
 pub struct Findings {
     pub model: i64,
     pub revision: i64,
-    /// The models it was compared with: what was found between them before is replaced.
-    pub among: Vec<i64>,
-    /// To its parents, and from its children.
+    /// To its parents: they replace those that the weights proposed before.
     pub edges: Vec<WeightEdge>,
     /// On its claims.
     pub verdicts: Vec<VerdictRow>,
@@ -118,7 +115,10 @@ impl Store {
         if sql::one(&tx, &sql, params).await?.is_none() {
             return Ok(false);
         }
-        let touched = replace_edges(&tx, found).await?;
+        let mut touched = replace_edges(&tx, found).await?;
+        if contradicted(&tx, found.model).await? != contradicted_in(found) {
+            touched.push(found.model);
+        }
         if !touched.is_empty() {
             bump(&tx, &touched).await?;
         }
@@ -168,6 +168,34 @@ impl Store {
         Ok(found)
     }
 
+    /// Edges, by number, that the weights contradict while they speak for another parent of the child with at least this
+    /// confidence, but for those about which a person decided.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn outweighed_edges(&self, confidence: f64) -> Result<Vec<i64>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT claimed.id, other.status, other.evidence FROM verdicts
+             JOIN edges AS claimed ON claimed.child = verdicts.child AND claimed.parent = verdicts.parent
+             JOIN edges AS other ON other.child = verdicts.child AND other.parent = verdicts.instead
+             WHERE verdicts.verdict = {} AND NOT EXISTS (SELECT 1 FROM decisions
+                 WHERE decisions.child = verdicts.child AND decisions.parent = verdicts.parent)
+             ORDER BY claimed.id",
+            params.add(VerdictWord::Contradicted.as_str())
+        );
+        let mut found = Vec::new();
+        for row in sql::all(self.db(), &sql, params).await? {
+            let evidence: Vec<Evidence> = json(&row, "evidence")?;
+            let sure = |told: &Evidence| told.source == Source::Weights && told.confidence >= confidence;
+            if EdgeStatus::from_stored(&get::<String>(&row, "status")?).stands() && evidence.iter().any(sure)
+            {
+                found.push(get(&row, "id")?);
+            }
+        }
+        Ok(found)
+    }
+
     /// One page of claims that the weights contradict, the latest first; those about which a person decided are
     /// settled and left out.
     ///
@@ -198,6 +226,25 @@ impl Store {
     }
 }
 
+/// Claimed parents of a model that its weights contradict, each with what they name instead: they decide where it hangs.
+type Contradicted = BTreeMap<i64, Option<i64>>;
+
+async fn contradicted(tx: &DatabaseTransaction, model: i64) -> Result<Contradicted> {
+    let mut params = Params::default();
+    let sql = format!(
+        "SELECT parent, instead FROM verdicts WHERE child = {} AND verdict = {}",
+        params.add(model),
+        params.add(VerdictWord::Contradicted.as_str())
+    );
+    let rows = sql::all(tx, &sql, params).await?;
+    rows.iter().map(|row| Ok((get(row, "parent")?, get(row, "instead")?))).collect()
+}
+
+fn contradicted_in(found: &Findings) -> Contradicted {
+    let against = found.verdicts.iter().filter(|row| row.verdict == VerdictWord::Contradicted);
+    against.map(|row| (row.parent, row.instead)).collect()
+}
+
 /// Whether a verdict speaks of one of these models.
 fn concerns(row: &VerdictRow, models: &HashSet<i64>) -> bool {
     [Some(row.child), Some(row.parent), row.instead].into_iter().flatten().any(|id| models.contains(&id))
@@ -205,27 +252,16 @@ fn concerns(row: &VerdictRow, models: &HashSet<i64>) -> bool {
 
 /// Takes away what the weights said before and puts in what they say now; gives the children whose edges changed.
 async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<Vec<i64>> {
-    let among: HashSet<i64> = found.among.iter().copied().collect();
-    let children: HashSet<i64> = found.edges.iter().map(|edge| edge.child).collect();
-    let mut looked: Vec<i64> = children.iter().copied().chain([found.model]).collect();
-    looked.sort_unstable();
-    looked.dedup();
-    let known =
-        edges::of_children(tx, &looked).await?.into_iter().chain(edges::touching(tx, found.model).await?);
-    let before: BTreeMap<(i64, i64), EdgeRow> = known.map(|edge| ((edge.child, edge.parent), edge)).collect();
+    let known = edges::of_children(tx, &[found.model]).await?;
+    let before: BTreeMap<i64, EdgeRow> = known.into_iter().map(|edge| (edge.parent, edge)).collect();
     let mut after = before.clone();
     for edge in after.values_mut() {
-        let replaced = edge.child == found.model
-            || (edge.parent == found.model && among.contains(&edge.child))
-            || (children.contains(&edge.child) && among.contains(&edge.parent));
-        if replaced {
-            edge.evidence.retain(|evidence| evidence.source != Source::Weights);
-        }
+        edge.evidence.retain(|evidence| evidence.source != Source::Weights);
     }
     for new in &found.edges {
-        let edge = after.entry((new.child, new.parent)).or_insert_with(|| EdgeRow {
+        let edge = after.entry(new.parent).or_insert_with(|| EdgeRow {
             id: 0,
-            child: new.child,
+            child: found.model,
             parent: new.parent,
             as_written: text(&new.name),
             relation: new.relation,
@@ -242,7 +278,7 @@ async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<Vec
     let (kept, gone): (Vec<EdgeRow>, Vec<EdgeRow>) =
         after.into_values().partition(|edge| !edge.evidence.is_empty() || settled(edge));
     let changed: Vec<EdgeRow> =
-        kept.into_iter().filter(|edge| before.get(&(edge.child, edge.parent)) != Some(edge)).collect();
+        kept.into_iter().filter(|edge| before.get(&edge.parent) != Some(edge)).collect();
     let touched = changed.iter().chain(&gone).map(|edge| edge.child).collect();
     for gone in gone {
         let mut params = Params::default();

@@ -55,6 +55,15 @@ pub(crate) fn part(name: &str) -> Part {
     Part::Whole { name: wrappers.iter().fold(name.to_owned(), |name, wrapper| name.replace(wrapper, ".")) }
 }
 
+/// The tensor of the base that a tensor of an adapter, by its name, changes or replaces.
+pub fn changed_tensor(name: &str) -> Option<String> {
+    match part(name) {
+        Part::Down { module, .. } | Part::Up { module, .. } => Some(format!("{module}.weight")),
+        Part::Whole { name } => Some(name),
+        Part::Unknown => None,
+    }
+}
+
 /// The part of adapter_config.json that decides the numbers.
 #[derive(Debug)]
 pub(crate) struct Config {

@@ -72,9 +72,27 @@ pub(super) fn from_adapter_config(metadata: &mut Metadata, config: &Value) {
     }
 }
 
+/// Methods whose `base_model` is one of the models that are merged.
+const WITHOUT_DELTAS: [&str; 3] = ["linear", "passthrough", "slerp"];
+
+fn recipe(body: &str) -> Option<Value> {
+    card::yaml_value(&card::embedded_mergekit(body)?).ok()
+}
+
+/// The model that the changes of a merge are measured from, as the mergekit recipe of a card writes it, without a
+/// revision; none where the method knows no such model.
+pub fn delta_base(card: &str) -> Option<String> {
+    let recipe = recipe(card)?;
+    let method = recipe.get("merge_method").and_then(Value::as_str)?;
+    let mut raws = Vec::new();
+    references(recipe.get("base_model"), &mut raws);
+    let base = raws.first()?.split(['+', '@']).next()?.trim();
+    (!WITHOUT_DELTAS.contains(&method)).then(|| base.to_owned())
+}
+
 /// The models of a mergekit recipe embedded in the card, in its order; names that are no `org/name` are local.
 pub(super) fn from_recipe(metadata: &mut Metadata, body: &str) {
-    let Some(recipe) = card::embedded_mergekit(body).and_then(|text| card::yaml_value(&text).ok()) else {
+    let Some(recipe) = recipe(body) else {
         return;
     };
     let mut raws: Vec<&str> = Vec::new();

@@ -3,7 +3,7 @@
 use domain::{Limits, Relation, RepoId, Source};
 use serde_json::{Value, json};
 
-use super::{Folder, from_checkpoint};
+use super::{Folder, delta_base, from_checkpoint};
 
 fn from_api_row(row: &Value) -> Result<domain::Metadata, String> {
     super::from_api_row(row, &Limits::default())
@@ -114,6 +114,19 @@ fn a_recipe_names_revisions_and_objects() {
     assert!(
         parents.iter().all(|parent| parent.0 == Source::MergeConfig && parent.1 == Some(Relation::Merge))
     );
+}
+
+#[test]
+fn a_recipe_tells_what_its_changes_are_measured_from_unless_its_method_knows_none() {
+    let card = |method: &str| {
+        format!(
+            "---\nlicense: mit\n---\n```yaml\nmodels:\n- model: a/b\nbase_model: c/d@main\nmerge_method: {method}\n```\n"
+        )
+    };
+
+    assert_eq!(delta_base(&card("task_arithmetic")).as_deref(), Some("c/d"));
+    assert_eq!(delta_base(&card("slerp")), None);
+    assert_eq!(delta_base("---\nbase_model: c/d\n---\n"), None);
 }
 
 #[test]

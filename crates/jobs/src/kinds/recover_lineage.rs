@@ -1,4 +1,5 @@
-//! Looks at the lineage of a model's declared children, once the model's own weights are there to compare with.
+//! Looks at the lineage of the models that a new one is news for: its declared children, and those that it may be the
+//! parent of.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ pub const RECOVER_LINEAGE: Kind = Kind {
 /// What a queued look needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecoverPayload {
-    /// The model whose children are looked at.
+    /// The model that is news.
     pub model: String,
 }
 
@@ -27,7 +28,7 @@ async fn recover(run: Run) -> Result<Value, Error> {
         return Ok(json!({ "model": payload.model, "children": 0 }));
     };
     let mut looked = 0;
-    for child in parentage::declared_children(&run.registry, row.id).await? {
+    for child in parentage::examine_with_affected(&run.registry, row.id).await? {
         if run.pulse.cancelled() {
             return Err(Error::Cancelled);
         }

@@ -32,16 +32,15 @@ pub async fn refresh(context: Context, models: Vec<String>) -> Result<(), Failur
 }
 
 fn line(examined: &Examined) -> String {
-    let list = |what: &str, names: &[String]| match names {
+    let Examined { model, compared, parents, verified, contradicted, skipped } = examined;
+    if let Some(why) = skipped {
+        return format!("{model}: not compared, {why}");
+    }
+    let from = match &parents[..] {
         [] => String::new(),
-        names => format!("; {what} {}", names.join(", ")),
+        parents => format!("; from {}", parents.join(", ")),
     };
-    let Examined { model, compared, parents, children, verified, contradicted } = examined;
-    format!(
-        "{model}: {compared} compared, {verified} claims verified, {contradicted} contradicted{}{}",
-        list("from", parents),
-        list("parent of", children)
-    )
+    format!("{model}: {compared} compared, {verified} claims verified, {contradicted} contradicted{from}")
 }
 
 /// Prints one page of contradicted claims.

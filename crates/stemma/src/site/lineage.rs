@@ -1,7 +1,5 @@
 //! Family trees as the pages show them.
 
-use std::collections::HashSet;
-
 use ::web::{
     Failure,
     view::{ChildGroup, FamilyRow, LineageNode, LineagePage, LineageQuery, Name, Narrowing, RejectedEdge},
@@ -9,7 +7,6 @@ use ::web::{
 use analysis::lineage::{Family, Forest, Sieve, SubtreeOptions};
 use domain::EdgeStatus;
 use jobs::Registry;
-use store::VerdictWord;
 
 use super::{Result, models};
 
@@ -65,7 +62,8 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         cap: NODES,
         sieve: sieve(&query.narrowing)?,
     };
-    let tree = forest.subtree(row.id, &options);
+    let mut tree = forest.subtree(row.id, &options);
+    jobs::mark_contradicted(registry, &forest, &mut tree).await?;
     let parents = models::parents(registry, &row).await?;
     let primary =
         forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.to_owned());
@@ -90,21 +88,12 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         .collect();
     let other_parents_hidden = other_parents.len().saturating_sub(PARENTS) as u64;
     other_parents.truncate(PARENTS);
-    let ids: Vec<i64> = tree.nodes.iter().map(|node| node.id).collect();
-    let verdicts = registry.store.verdicts_of(&ids).await?;
-    let against: HashSet<(i64, i64)> = verdicts
-        .iter()
-        .filter(|row| row.verdict == VerdictWord::Contradicted)
-        .map(|row| (row.child, row.parent))
-        .collect();
     let held_back = tree.sifted;
     let nodes = tree
         .nodes
         .into_iter()
         .map(|node| LineageNode {
-            contradicted: forest
-                .primary_parent(node.id)
-                .is_some_and(|parent| against.contains(&(node.id, parent))),
+            contradicted: node.contradicted,
             name: Name(node.name),
             parent: node.parent,
             relation: node.relation,

@@ -10,6 +10,8 @@ use crate::common::{Db, card_claim, db_test, id, named};
 
 db_test!(
     what_weights_say_is_replaced_and_what_people_declare_is_not,
+    a_look_at_one_model_leaves_the_parents_of_others_alone,
+    what_outweighs_a_contradicted_claim_is_a_sure_parent_until_a_person_decides,
     findings_of_a_revision_that_is_gone_are_dropped,
     a_person_outranks_cards_and_machines_and_every_decision_is_kept,
     contradictions_come_in_pages_until_a_person_settles_them,
@@ -53,9 +55,9 @@ fn verdict(child: i64, parent: i64, verdict: VerdictWord) -> VerdictRow {
     }
 }
 
-fn proposal(child: i64, (parent, name): (i64, &str), confidence: f64) -> WeightEdge {
+fn proposal((parent, name): (i64, &str), confidence: f64) -> WeightEdge {
     let (relation, sentence) = (Relation::Merge, "told by the weights".to_owned());
-    WeightEdge { child, parent, name: name.into(), relation, confidence, sentence }
+    WeightEdge { parent, name: name.into(), relation, confidence, sentence }
 }
 
 async fn edge(store: &Store, child: i64, parent: i64) -> Option<EdgeRow> {
@@ -69,8 +71,7 @@ async fn what_weights_say_is_replaced_and_what_people_declare_is_not(db: Db) {
     let mut found = Findings {
         model: child,
         revision,
-        among: vec![base, other],
-        edges: vec![proposal(child, (base, "t/base"), 0.9), proposal(child, (other, "t/other"), 0.7)],
+        edges: vec![proposal((base, "t/base"), 0.9), proposal((other, "t/other"), 0.7)],
         verdicts: vec![verdict(child, base, VerdictWord::Verified)],
     };
 
@@ -96,19 +97,31 @@ async fn what_weights_say_is_replaced_and_what_people_declare_is_not(db: Db) {
     assert!(db.store.verdicts_of(&[child]).await.unwrap().is_empty());
 
     db.store.add_edges(&[(id("t/other"), card_claim("t/child"))]).await.unwrap();
-    found.edges.push(proposal(child, (other, "t/other"), 0.7));
+    found.edges.push(proposal((other, "t/other"), 0.7));
     db.store.record_findings(&found).await.unwrap();
     db.store.add_edges(&[(id("t/child"), card_claim("t/other"))]).await.unwrap();
     let accepted = edge(&db.store, child, other).await.unwrap();
     assert_eq!((accepted.status, accepted.relation), (EdgeStatus::Accepted, Relation::Finetune));
 }
 
+async fn a_look_at_one_model_leaves_the_parents_of_others_alone(db: Db) {
+    let (base, of_base) = published(&db, "t/base", &[]).await;
+    let (child, revision) = published(&db, "t/child", &[]).await;
+    let edges = vec![proposal((base, "t/base"), 0.9)];
+    let found = Findings { model: child, revision, edges, verdicts: vec![] };
+    db.store.record_findings(&found).await.unwrap();
+
+    let other = Findings { model: base, revision: of_base, edges: vec![], verdicts: vec![] };
+    db.store.record_findings(&other).await.unwrap();
+
+    assert!(edge(&db.store, child, base).await.is_some());
+}
+
 async fn findings_of_a_revision_that_is_gone_are_dropped(db: Db) {
     let (base, _) = published(&db, "t/base", &[]).await;
     let (child, revision) = published(&db, "t/child", &[]).await;
-    let edges = vec![proposal(child, (base, "t/base"), 0.9)];
-    let found =
-        Findings { model: child, revision: revision + 100, among: vec![base], edges, verdicts: vec![] };
+    let edges = vec![proposal((base, "t/base"), 0.9)];
+    let found = Findings { model: child, revision: revision + 100, edges, verdicts: vec![] };
 
     assert!(!db.store.record_findings(&found).await.unwrap());
 
@@ -126,8 +139,8 @@ async fn a_person_outranks_cards_and_machines_and_every_decision_is_kept(db: Db)
     };
 
     decide(Decision::Reject, "not mine").await;
-    let edges = vec![proposal(child, (base, "t/base"), 0.9)];
-    let found = Findings { model: child, revision, among: vec![base], edges, verdicts: vec![] };
+    let edges = vec![proposal((base, "t/base"), 0.9)];
+    let found = Findings { model: child, revision, edges, verdicts: vec![] };
     db.store.record_findings(&found).await.unwrap();
     published(&db, "t/child", &["t/base"]).await;
     let rejected = edge(&db.store, child, base).await.unwrap();
@@ -148,13 +161,39 @@ async fn a_person_outranks_cards_and_machines_and_every_decision_is_kept(db: Db)
     assert_eq!(said, [(Decision::Confirm, "it is"), (Decision::Reject, "not mine")]);
 }
 
+async fn what_outweighs_a_contradicted_claim_is_a_sure_parent_until_a_person_decides(db: Db) {
+    let (base, _) = published(&db, "t/base", &[]).await;
+    let (other, _) = published(&db, "t/other", &[]).await;
+    let (child, revision) = published(&db, "t/child", &["t/base"]).await;
+    let against = VerdictRow { instead: Some(other), ..verdict(child, base, VerdictWord::Contradicted) };
+    let edges = vec![proposal((other, "t/other"), 0.9)];
+    let found = Findings { model: child, revision, edges, verdicts: vec![against.clone()] };
+    let claim = edge(&db.store, child, base).await.unwrap().id;
+
+    db.store.record_findings(&found).await.unwrap();
+
+    assert_eq!(db.store.outweighed_edges(0.8).await.unwrap(), [claim]);
+    assert!(db.store.outweighed_edges(0.95).await.unwrap().is_empty());
+    let counter = db.store.change_counter().await.unwrap();
+    let verified = Findings { verdicts: vec![verdict(child, base, VerdictWord::Verified)], ..found.clone() };
+    db.store.record_findings(&verified).await.unwrap();
+    assert!(db.store.outweighed_edges(0.8).await.unwrap().is_empty());
+    assert_ne!(db.store.change_counter().await.unwrap(), counter, "forests are built anew");
+    db.store.record_findings(&found).await.unwrap();
+    let (person, reason, relation) = ("ann".to_owned(), String::new(), None);
+    let decision = Decision::Confirm;
+    let parent = id("t/base");
+    db.store.decide(&NewDecision { child, parent, decision, relation, person, reason }).await.unwrap();
+    assert!(db.store.outweighed_edges(0.8).await.unwrap().is_empty());
+}
+
 async fn contradictions_come_in_pages_until_a_person_settles_them(db: Db) {
     let (base, _) = published(&db, "t/base", &[]).await;
     let mut children = Vec::new();
     for name in ["t/a", "t/b", "t/c"] {
         let (child, revision) = published(&db, name, &["t/base"]).await;
         let verdicts = vec![verdict(child, base, VerdictWord::Contradicted)];
-        let found = Findings { model: child, revision, among: vec![base], edges: vec![], verdicts };
+        let found = Findings { model: child, revision, edges: vec![], verdicts };
         db.store.record_findings(&found).await.unwrap();
         children.push(child);
     }
