@@ -109,7 +109,10 @@ async fn people_correct_edges_and_the_tree_follows() -> Result<()> {
             let tree = get(&client, &server, &format!("/api/v1/models/{FALSE}/lineage")).await?;
             Ok(tree["nodes"][0]["name"].clone())
         };
-        ensure!(root().await? == BASE);
+        ensure!(root().await? == STRANGER, "the weights outweigh the card");
+        let out = server.stemma().args(["edge", "confirm", FALSE, BASE, "--by", "anybody"]).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        ensure!(root().await? == BASE, "a person outweighs both");
 
         let form = format!("model={FALSE}&parent={BASE}&decision=reject&reason=never+was");
         let answer = client.post(server.url("/edges")).body(form).send().await?;

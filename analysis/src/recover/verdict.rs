@@ -208,8 +208,8 @@ impl Recovered {
     }
 
     /// Whether the base is none of the ancestors of any of these parents of the child, whichever way the unsure steps
-    /// between them went: it is known to be a child itself, in another line from the origin that it has in common with
-    /// each parent, with a step of its own; and the child holds the step of its parent.
+    /// between them went: it is known or declared to be a child itself, in another line from the origin that it has in
+    /// common with each parent, with a step of its own; and the child holds the step of its parent.
     fn excluded(
         &self,
         (child, base): (usize, usize),
@@ -218,7 +218,7 @@ impl Recovered {
     ) -> bool {
         let above = &self.report.models[base].parents;
         let known = |parent: &Parent| parent.direction == Direction::Known && parent.confidence >= CLEAR;
-        if !above.iter().any(known) {
+        if !above.iter().any(known) && !(0..self.models.len()).any(|at| descends(base, at)) {
             return false;
         }
         let ascent = self.ascent(base);
