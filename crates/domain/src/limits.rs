@@ -72,7 +72,8 @@ pub struct Limits {
     pub merge_layers: u64,
     /// Highest rank of a low-rank diff or an extracted adapter.
     pub low_rank: usize,
-    /// Most numbers of 8 bytes that a merge method holds at once for one tensor, in memory and in scratch files together.
+    /// Most numbers of 8 bytes that a merge method holds at once for one tensor, in scratch files and, at most an
+    /// eighth of them, in memory.
     pub merge_held: u64,
     /// Most numbers that a search for a merge recipe varies.
     pub search_values: usize,

@@ -116,7 +116,8 @@ impl Registry {
         Self { devices, ..self }
     }
 
-    /// The same with its scratch beside `out`, for a folder that is written outside a job.
+    /// The same with its scratch beside `out`, to plan what is written there outside a job. Others' files lie there: it must not
+    /// be swept.
     #[must_use]
     pub fn beside(self, out: &Path) -> Self {
         Self { scratch: output::parent_of(out).to_owned(), ..self }

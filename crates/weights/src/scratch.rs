@@ -4,12 +4,14 @@
 use std::{
     fs::File,
     io,
+    marker::PhantomData,
     mem::MaybeUninit,
     ops::{Deref, DerefMut},
     path::Path,
     sync::Arc,
 };
 
+use bytemuck::Pod;
 use memmap2::MmapMut;
 
 /// Where room for matrices is taken: from the files of a folder, or from memory.
@@ -23,9 +25,10 @@ pub struct Scratch {
 /// Numbers in room that goes when this is dropped or the process dies. They begin at the start of a page wherever they
 /// are, so that what is computed of them does not depend on it.
 #[derive(Debug)]
-pub struct Sheet {
+pub struct Sheet<T = f64> {
     map: MmapMut,
     len: usize,
+    of: PhantomData<T>,
 }
 
 /// Bytes for an algorithm to work in; nobody reads them as anything.
@@ -60,9 +63,9 @@ impl Scratch {
     ///
     /// # Errors
     /// [`io::ErrorKind::StorageFull`] when the disk has no room, and what else the file system refuses.
-    pub fn sheet(&self, len: usize) -> io::Result<Sheet> {
-        let bytes = len.checked_mul(size_of::<f64>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Sheet { map: self.map(bytes)?, len })
+    pub fn sheet<T: Pod>(&self, len: usize) -> io::Result<Sheet<T>> {
+        let bytes = len.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Sheet { map: self.map(bytes)?, len, of: PhantomData })
     }
 
     /// Room for `bytes` of an algorithm's own.
@@ -112,17 +115,17 @@ fn map_file(file: &File) -> io::Result<MmapMut> {
     unsafe { MmapMut::map_mut(file) }
 }
 
-impl Deref for Sheet {
-    type Target = [f64];
+impl<T: Pod> Deref for Sheet<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f64] {
-        bytemuck::cast_slice(&self.map[..self.len * size_of::<f64>()])
+    fn deref(&self) -> &[T] {
+        bytemuck::cast_slice(&self.map[..self.len * size_of::<T>()])
     }
 }
 
-impl DerefMut for Sheet {
-    fn deref_mut(&mut self) -> &mut [f64] {
-        bytemuck::cast_slice_mut(&mut self.map[..self.len * size_of::<f64>()])
+impl<T: Pod> DerefMut for Sheet<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.map[..self.len * size_of::<T>()])
     }
 }
 
@@ -145,7 +148,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::in_folder(&folder.path().join("made/when/needed"));
 
-        let mut sheet = scratch.sheet(10_000).unwrap();
+        let mut sheet = scratch.sheet::<f64>(10_000).unwrap();
         let zeros = sheet.iter().all(|number| *number == 0.0);
         sheet[9_999] = 7.0;
 
@@ -158,9 +161,9 @@ mod tests {
     fn what_is_small_is_taken_from_memory_and_begins_at_a_page_as_well() {
         let scratch = Scratch::in_folder(Path::new("/proc/nowhere"));
 
-        let small = scratch.for_all(64 << 20).sheet(100).unwrap();
-        let none = Scratch::default().sheet(0).unwrap();
-        let refused = scratch.for_all((64 << 20) + 1).sheet(100).unwrap_err().to_string();
+        let small = scratch.for_all(64 << 20).sheet::<f64>(100).unwrap();
+        let none = Scratch::default().sheet::<f32>(0).unwrap();
+        let refused = scratch.for_all((64 << 20) + 1).sheet::<f64>(100).unwrap_err().to_string();
 
         assert!(small.as_ptr().cast::<u8>().align_offset(4096) == 0 && none.is_empty());
         assert!(refused.starts_with("800 bytes of scratch space in `/proc/nowhere`: "), "{refused}");
@@ -171,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
 
         // No file system that tests run on has this much.
-        let refused = Scratch::in_folder(folder.path()).sheet(1 << 56).unwrap_err();
+        let refused = Scratch::in_folder(folder.path()).sheet::<u8>(1 << 59).unwrap_err();
 
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::FileTooLarge];
         assert!(full.contains(&refused.kind()), "{refused:?}");
