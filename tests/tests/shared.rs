@@ -69,6 +69,8 @@ fn every_member_is_rebuilt_from_the_file_as_the_merge_method_does_and_as_far_off
         run(on(), &format!("diff apply {} all.safetensors#{} numbered-{at}", base.display(), at + 1))?;
         let weights = |folder: &str| fs_err::read(place.path().join(folder).join("model.safetensors"));
         ensure!(weights(&format!("numbered-{at}"))? == weights(&format!("back-{at}"))?);
+        run(on(), &format!("transfer --diff all.safetensors#{name} --to-base {} over-{at}", base.display()))?;
+        ensure!(weights(&format!("over-{at}"))? == weights(&format!("back-{at}"))?);
         let recipe = fs_err::read(place.path().join(format!("back-{at}/stemma_recipe.json")))?;
         let recipe: Value = serde_json::from_slice(&recipe)?;
         ensure!(recipe["kind"] == "apply_diff" && recipe["diff"]["member"] == name, "{recipe}");
