@@ -17,6 +17,9 @@ pub struct Pinned {
     pub id: String,
     /// `sha256:…` of the content.
     pub digest: String,
+    /// The member of a difference that several models share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
     /// What an adapter is applied to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Box<Pinned>>,
@@ -26,11 +29,15 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// What pins the content: the digest, and that of what an adapter is applied to.
+    /// What pins the content: the digest, the member, and the digest of what an adapter is applied to.
     pub fn content(&self) -> String {
+        let mut content = self.digest.clone();
+        if let Some(member) = &self.member {
+            content.push_str(&format!("#{member}"));
+        }
         match &self.base {
-            Some(base) => format!("{}+{}", self.digest, base.content()),
-            None => self.digest.clone(),
+            Some(base) => format!("{content}+{}", base.content()),
+            None => content,
         }
     }
 
@@ -140,12 +147,18 @@ mod tests {
 
     #[test]
     fn an_adapter_is_called_by_its_own_name_and_a_folder_by_all_of_its_path() {
+        let bare = |id: &str| Pinned {
+            id: id.to_owned(),
+            digest: String::new(),
+            member: None,
+            base: None,
+            recipe: None,
+        };
         let pin = |id: &str, base: Option<&str>| Pinned {
             id: id.to_owned(),
             digest: String::new(),
-            base: base.map(|id| {
-                Box::new(Pinned { id: id.to_owned(), digest: String::new(), base: None, recipe: None })
-            }),
+            member: None,
+            base: base.map(|id| Box::new(bare(id))),
             recipe: None,
         };
 
@@ -159,7 +172,7 @@ mod tests {
         let pin = |digest: &str| {
             BTreeMap::from([(
                 "a".to_owned(),
-                Pinned { id: "o/a".into(), digest: digest.into(), base: None, recipe: None },
+                Pinned { id: "o/a".into(), digest: digest.into(), member: None, base: None, recipe: None },
             )])
         };
         let merge = |text: &str, digest| Recipe::Merge {

@@ -36,8 +36,12 @@ pub async fn get_diff(registry: Seen, query: Query<DiffQuery>) -> Result<HttpRes
 #[serde(deny_unknown_fields)]
 pub struct NewDiff {
     pub tuned: String,
+    /// Other fine-tunes of the base, for the form emr: all are stored as one difference that they share, and a bit and a
+    /// scale of each.
+    #[serde(default)]
+    pub with: Vec<String>,
     pub base: String,
-    /// dense (default), sparse, low-rank, bitdelta or skillpack-rtn.
+    /// dense (default), sparse, low-rank, bitdelta, skillpack-rtn or emr.
     pub form: Option<String>,
     /// Share of the elements of each tensor that a sparse form keeps, the largest first; default 0.1.
     pub density: Option<f64>,
@@ -45,11 +49,13 @@ pub struct NewDiff {
     pub rank: Option<usize>,
     /// Or the share of each matrix's squared norm that its factors hold.
     pub energy: Option<f64>,
-    /// float32 (default), float16, bfloat16 or float64.
+    /// float32 (default), float16, bfloat16 or float64; of emr by default that of the models where all are halves of one
+    /// kind.
     pub dtype: Option<String>,
 }
 
-/// Queue a diff artefact; the job's result names the blob and the captured energy.
+/// Queue a diff artefact; the job's result names the blob and the captured energy, or how near each member of a shared
+/// difference comes.
 #[utoipa::path(tag = "diffs", params(JobHeaders), request_body = NewDiff, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/diffs")]
 pub async fn create_diff(
@@ -57,10 +63,10 @@ pub async fn create_diff(
     registry: Seen,
     Body(wanted): Body<NewDiff>,
 ) -> Result<HttpResponse> {
-    let NewDiff { tuned, base, form, density, rank, energy, dtype } = wanted;
+    let NewDiff { tuned, with, base, form, density, rank, energy, dtype } = wanted;
     let form = DiffForm { form, density, rank, energy, dtype };
     let wanted = DiffRequest {
-        payload: DiffPayload { tuned, base, form, pins: BTreeMap::new() },
+        payload: DiffPayload { tuned, with, base, form, pins: BTreeMap::new() },
         key: idempotency_key(&request)?,
     };
     Ok(accepted(&jobs::submit_diff(&registry, wanted).await?))

@@ -1,7 +1,7 @@
 //! Memory is bounded by blocks and threads, not by a model: the program runs under a hard limit of its writable memory.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
     process::{Command, Output},
 };
@@ -101,6 +101,35 @@ fn a_tensor_larger_than_memory_is_merged_in_one_pass_and_in_several() -> Result<
         ensure!(written > 288 << 20, "{method}: {written} bytes");
         fs_err::remove_dir_all(data.path().join(method))?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_tensor_larger_than_memory_is_shared_by_two_models_and_rebuilt() -> Result<()> {
+    let data = TempDir::with_prefix("stemma-test-")?;
+    for (model, last) in [("base", 0f32), ("a", 1.0), ("b", -2.0)] {
+        zeros(&data.path().join(model), 1, ("F32", 72 << 20))?;
+        let mut file =
+            fs_err::File::options().write(true).open(data.path().join(model).join("model.safetensors"))?;
+        file.seek(SeekFrom::End(-4))?;
+        file.write_all(&last.to_le_bytes())?;
+    }
+
+    let shared = limited(data.path(), READING, "diff a base --with b --form emr --out shared.safetensors")?;
+    let rebuilt = limited(data.path(), READING, "diff apply base shared.safetensors#b back")?;
+
+    for out in [&shared, &rebuilt] {
+        ensure!(out.status.success(), "{} {}", out.status, String::from_utf8_lossy(&out.stderr));
+    }
+    let told = String::from_utf8_lossy(&shared.stdout).into_owned();
+    let lines = ["a\tscale 1.000000\trelative error 1.000000", "b\tscale 1.000000\trelative error 0.000000"];
+    ensure!(lines.iter().all(|line| told.contains(line)), "{told}");
+    ensure!(fs_err::metadata(data.path().join("shared.safetensors"))?.len() > 306 << 20);
+    let mut last = [0; 4];
+    let mut file = fs_err::File::open(data.path().join("back/model.safetensors"))?;
+    file.seek(SeekFrom::End(-4))?;
+    file.read_exact(&mut last)?;
+    ensure!(f32::from_le_bytes(last) == -2.0);
     Ok(())
 }
 

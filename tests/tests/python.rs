@@ -98,6 +98,25 @@ fn merges_and_transfers_load_in_transformers_unchanged() -> Result<()> {
 }
 
 #[test]
+fn a_shared_difference_is_what_torch_computes_from_the_models() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let paths =
+        [BASE, "mandoc/scribe-v1-de", "mandoc/scribe-v1-fr", "mandoc/scribe-v1.1"].map(|id| zoo.path(id));
+    let [base, de, fr, more] = paths.map(|path| path.map(|path| path.display().to_string()));
+    let (base, de, fr, more) = (base?, de?, fr?, more?);
+    let file = place.path().join("shared.safetensors").display().to_string();
+    let asked = ["diff", &de, &base, "--with", &fr, "--with", &more, "--form", "emr", "--dtype", "float32"];
+
+    run(place.path(), &[&asked[..], &["--out", &file]].concat())?;
+
+    let Some(seen) = python("shared.py", &[&file, &base, &de, &fr, &more])? else { return Ok(()) };
+    let apart = |key: &str| seen[key].as_f64().unwrap_or(f64::INFINITY);
+    ensure!(apart("unified") < 1e-8 && apart("scales") < 1e-12 && apart("errors") < 1e-6, "{seen}");
+    ensure!(seen["bits"] == 0 && seen["tensors"] == 1, "{seen}");
+    Ok(())
+}
+
+#[test]
 fn an_extracted_adapter_loads_in_peft_and_merges_to_what_the_bake_wrote() -> Result<()> {
     let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
     let at = |id: &str| zoo.path(id).map(|path| path.display().to_string());

@@ -1,4 +1,5 @@
-//! The difference of two checkpoints: as a table, and as a checkpoint of its own, dense, sparse, of low rank, packed or as signs.
+//! The difference of two checkpoints: as a table, and as a checkpoint of its own, dense, sparse, of low rank, packed or as signs;
+//! and one that several fine-tunes share.
 
 mod apply;
 mod low_rank;
@@ -9,6 +10,10 @@ mod sparse;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_unified;
+mod together;
+mod unified;
 
 use serde::Serialize;
 
@@ -21,6 +26,8 @@ pub use skillpack::{SkillPack, skillpack};
 pub use source::DiffSource;
 pub use sparse::SparseSource;
 pub use table::{DiffReport, ShapeMismatch, TensorDiff, Totals, compare};
+pub use together::{Origin, Together};
+pub use unified::{MemberFit, Unified, UnifiedSource, unify};
 
 /// How much of a difference a smaller form of it holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Left-out tensors named in the file's own metadata, which its header has to hold.
-const NAMED: usize = 100;
+pub(super) const NAMED: usize = 100;
 
 /// `a − b` over the float tensors that both hold in one shape.
 pub struct DiffSource {

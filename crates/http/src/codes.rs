@@ -174,6 +174,11 @@ pub const CODES: &[Code] = &[
     code("unknown_dtype", 422, "The number format of a tensor cannot be the name of one."),
     code("unknown_edge", 404, "There is no edge to this parent to confirm or to reject."),
     code("unknown_field", 422, "A header describes a tensor by a field that the format does not have."),
+    code(
+        "unknown_member",
+        404,
+        "A difference that several models share holds no such member, or none is named; the message lists those it has.",
+    ),
     code("unknown_model", 404, "The registry has no such model."),
     code("unknown_org", 404, "The registry has no such organisation."),
     code("unknown_revision", 404, "The model has no such revision."),

@@ -215,7 +215,8 @@ pub async fn plan_stored_transfer(
     let derived = Derived {
         id,
         relation: Relation::Transfer,
-        parents: vec![base.clone()],
+        // A difference that is a model of the registry has a part in the result.
+        parents: [&base].into_iter().chain(diff.id.is_some().then_some(&diff)).cloned().collect(),
         inputs: vec![base.clone(), diff.clone()],
         heir: base.clone(),
         recipe: Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options },

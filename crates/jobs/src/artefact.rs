@@ -1,4 +1,4 @@
-//! The difference of two operands as a file: dense, sparse, of low rank, packed or as signs.
+//! The difference of two operands as a file: dense, sparse, of low rank, packed or as signs. That of several: [`crate::write_unified`].
 
 use std::{
     io::{self, Write as _},
@@ -26,12 +26,15 @@ const NAMED: usize = 1_000;
 /// Rank of factors when neither rank nor energy is asked for.
 const RANK: usize = 32;
 const DENSITY: f64 = 0.1;
+/// What is wrong with a shared difference of one fine-tune.
+pub(crate) const ALONE: &str =
+    "the form emr stores two or more fine-tunes of the base together; name the others in `with`";
 
 /// How a difference is to be stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiffForm {
-    /// `dense` (default), `sparse`, `low-rank`, `bitdelta` or `skillpack-rtn`.
+    /// `dense` (default), `sparse`, `low-rank`, `bitdelta`, `skillpack-rtn`, or `emr` for several fine-tunes together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<String>,
     /// Share of the elements that a sparse form keeps, or a pack of embedding tables; above 0 to 1, default 0.1.
@@ -43,7 +46,8 @@ pub struct DiffForm {
     /// Or the share of the squared norm that it holds, above 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub energy: Option<f64>,
-    /// `float32` (default), `float16`, `bfloat16` or `float64`.
+    /// `float32` (default), `float16`, `bfloat16` or `float64`; of `emr` by default that of the models where all of them are
+    /// halves of one kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
 }
@@ -56,6 +60,7 @@ pub enum Form {
     LowRank(Rank),
     BitDelta,
     SkillPack(SkillPack),
+    Emr,
 }
 
 impl DiffForm {
@@ -70,6 +75,7 @@ impl DiffForm {
             "sparse" => Form::Sparse(self.density.unwrap_or(DENSITY)),
             "low-rank" => Form::LowRank(rank_of(self.rank, self.energy, limits)?),
             "bitdelta" => Form::BitDelta,
+            "emr" => Form::Emr,
             "skillpack-rtn" => {
                 if self.rank.is_some() {
                     rank_of(self.rank, None, limits)?;
@@ -79,8 +85,9 @@ impl DiffForm {
                 Form::SkillPack(SkillPack { rank: self.rank, most, density, dtype })
             }
             other => {
-                let message =
-                    format!("`{other}` is no form; dense, sparse, low-rank, bitdelta and skillpack-rtn are");
+                let message = format!(
+                    "`{other}` is no form; dense, sparse, low-rank, bitdelta, skillpack-rtn and emr are"
+                );
                 return Err(Error::Invalid(message));
             }
         };
@@ -90,7 +97,7 @@ impl DiffForm {
             {
                 invalid("density must be above 0 and at most 1, e.g. 0.1")
             }
-            Form::Sparse(_) | Form::Dense | Form::BitDelta
+            Form::Sparse(_) | Form::Dense | Form::BitDelta | Form::Emr
                 if self.rank.is_some() || self.energy.is_some() =>
             {
                 invalid("rank and energy belong to the form low-rank, and rank to skillpack-rtn")
@@ -98,7 +105,7 @@ impl DiffForm {
             Form::SkillPack(_) if self.energy.is_some() => {
                 invalid("energy belongs to the form low-rank; skillpack-rtn takes a rank")
             }
-            Form::Dense | Form::LowRank(_) | Form::BitDelta if self.density.is_some() => {
+            Form::Dense | Form::LowRank(_) | Form::BitDelta | Form::Emr if self.density.is_some() => {
                 invalid("density belongs to the forms sparse and skillpack-rtn")
             }
             form => Ok((form, dtype_of(self.dtype.as_deref())?)),
@@ -193,6 +200,7 @@ pub async fn write_diff(
                 move |out: &mut dyn io::Write, progress: Progress<'_>| skillpack(&diff, asked, out, progress);
             factored(registry, (factors, total), pulse).await?
         }
+        Form::Emr => return Err(Error::Invalid(ALONE.to_owned())),
     };
     let layout = Layout { stem: "diff", most: u64::MAX };
     let kept = place.write((source, layout), identity, pulse).await?.kept;
@@ -232,6 +240,7 @@ fn report(form: Form, energies: Option<Energies>) -> Map<String, Value> {
         Form::LowRank(_) => "low-rank",
         Form::BitDelta => "bitdelta",
         Form::SkillPack(_) => "skillpack-rtn",
+        Form::Emr => "emr",
     };
     let mut report = Map::from_iter([("form".to_owned(), json!(word))]);
     if let Some(Energies { energy, tensors }) = energies {

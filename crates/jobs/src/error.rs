@@ -2,6 +2,8 @@
 
 use domain::{Class, Fault, Item};
 
+use crate::member;
+
 /// Anything that can stop an ingest, a measurement or a job.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,6 +24,9 @@ pub enum Error {
     UnknownModel(String),
     #[error("`{model}` has no revision `{revision}`; name one by its digest, or `main`")]
     UnknownRevision { model: String, revision: String },
+    /// No member of a difference that several models share: none is named, or none of this name is there.
+    #[error("{}", member::told(file, asked.as_deref(), held))]
+    UnknownMember { file: String, asked: Option<String>, held: Vec<String> },
     #[error(
         "`{adapter}` is an adapter; its base `{base}` is not here with weights (import it first, or name one \
          that is: base+adapter)"
@@ -105,6 +110,7 @@ impl Fault for Error {
             Self::Io(_) => "io",
             Self::UnknownModel(_) => "unknown_model",
             Self::UnknownRevision { .. } => "unknown_revision",
+            Self::UnknownMember { .. } => "unknown_member",
             Self::NoBase { .. } => "no_base",
             Self::NoWeights(_) => "no_weights",
             Self::NoHub(_) => "no_hub",
@@ -145,6 +151,7 @@ impl Fault for Error {
             Self::UnknownModel(_)
             | Self::Missing(_)
             | Self::UnknownRevision { .. }
+            | Self::UnknownMember { .. }
             | Self::UnknownSearch(_)
             | Self::UnknownWatch(_)
             | Self::UnknownAdvisory(_)

@@ -5,16 +5,22 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
-use weights::{Checkpoint, Difference, Folder, LocalFile, Scaled, TensorSource};
+use weights::{Checkpoint, Folder, LocalFile, Scaled, TensorSource};
 
-use crate::{Error, Registry, adapter, contents::Contents, remote, watched::Watched};
+use crate::{
+    Error, Registry, adapter,
+    contents::Contents,
+    member::{Choice, Named, is_file, labelled, on_disk},
+    remote,
+    watched::Watched,
+};
 
 /// A model opened for reading, with what its derived models inherit.
 #[derive(Clone)]
 pub struct Operand {
     /// As the caller wrote it.
     pub asked: String,
-    /// Its name in the registry, or the path of its folder.
+    /// Its name in the registry, or the path of its folder; of a member, with it behind `#`.
     pub label: String,
     pub id: Option<RepoId>,
     /// Digest of the revision, or of the stored tensors for a folder.
@@ -28,6 +34,8 @@ pub struct Operand {
     pub source: Arc<dyn TensorSource>,
     /// The adapter's configuration, for one that is not applied yet.
     pub(crate) adapter: Option<Value>,
+    /// The member that is read of a difference that several models share.
+    pub(crate) member: Option<String>,
     /// What an adapter is applied to.
     pub base: Option<Box<Operand>>,
     pub config: Option<Value>,
@@ -53,11 +61,18 @@ impl Operand {
 
     /// What the weights are, and those of what an adapter is applied to.
     pub(crate) fn content(&self) -> String {
-        let own = self.weights.or(self.digest).map(|digest| digest.to_string()).unwrap_or_default();
+        let mut own = self.weights.or(self.digest).map(|digest| digest.to_string()).unwrap_or_default();
+        own.extend(self.member.iter().flat_map(|member| ["#", member]));
         match &self.base {
             Some(base) => format!("{own}+{}", base.content()),
             None => own,
         }
+    }
+
+    /// Its name without the member.
+    pub(crate) fn of_file(&self) -> &str {
+        let member = self.member.as_ref().map(|member| format!("#{member}"));
+        member.and_then(|member| self.label.strip_suffix(&member)).unwrap_or(&self.label)
     }
 }
 
@@ -100,12 +115,13 @@ pub(crate) const MAIN: &str = "main";
 
 /// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, one of the configured Hub,
 /// `hub:org/name` or `hub:org/name@revision`, or a folder or a safetensors file where `access` allows one. A stored
-/// difference is opened as the dense one it stands for. An adapter is opened applied to the base that its
+/// difference is opened as the dense one it stands for, one that several models share as that of the member behind `#`:
+/// `file.safetensors#member`. An adapter is opened applied to the base that its
 /// configuration names; `base+adapter` names another.
 ///
 /// # Errors
-/// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::NoWeights`], [`Error::NoBase`], or what is wrong
-/// with the checkpoint.
+/// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::UnknownMember`], [`Error::NoWeights`],
+/// [`Error::NoBase`], or what is wrong with the checkpoint.
 pub async fn open_operand(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     let opened = open_stored(registry, name, access).await;
     match (opened, name.split_once('+')) {
@@ -169,17 +185,29 @@ pub(crate) async fn open_stored(registry: &Registry, name: &str, access: &Access
 }
 
 async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
+    let named = Named::read(name, access);
     match access {
-        Access::Folders(pin) if Path::new(name).is_dir() => return open_folder(registry, name, *pin).await,
-        Access::Folders(pin) if is_file(name) => return open_file(registry, name, *pin).await,
+        Access::Folders(pin) if Path::new(named.bare).is_dir() => {
+            return open_folder(registry, named, *pin).await;
+        }
+        Access::Folders(pin) if is_file(named.bare) => return open_file(registry, named, *pin).await,
         _ => {}
     }
     if name.starts_with(remote::PREFIX) {
-        return remote::open(registry, name, access).await;
+        // A revision of the Hub may have a # in its own name.
+        return match remote::open(registry, Named::whole(name), access).await {
+            Err(error) if named.member.is_some() && error.class() == Class::NotFound => {
+                remote::open(registry, named, access).await
+            }
+            opened => opened,
+        };
     }
     let (row, revision, digest) = place(registry, name, access).await?;
     registry.store.may_with(Act::Read, &row).await?;
-    let about = |error: Error| Error::Operand { model: row.name.clone(), error: Box::new(error) };
+    let about = |error: Error| match error {
+        named @ Error::UnknownMember { .. } => named,
+        error => Error::Operand { model: row.name.clone(), error: Box::new(error) },
+    };
     let checkpoint = registry.store.checkpoint(revision, &registry.limits).await;
     let checkpoint = checkpoint.map_err(|error| about(error.into()))?;
     let files = registry.store.files(revision).await?;
@@ -196,19 +224,21 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         .map(|file| Companion { path: file.path, from: CompanionFrom::Blob(file.digest, file.size) })
         .collect();
     let (adapter, limits) = (adapter.filter(|_| adapter::holds_factors(&checkpoint)), registry.limits);
+    let choice = Choice { file: row.name.clone(), ..named.choice() };
     let source = tokio::task::spawn_blocking(move || {
-        let source = as_numbers(checkpoint, &mut config, &limits)?;
-        Ok::<_, Error>((source, config))
+        let read = as_numbers(checkpoint, &mut config, (&choice, &limits))?;
+        Ok::<_, Error>((read, config))
     });
-    let (source, config) = source.await?.map_err(about)?;
+    let ((source, member), config) = source.await?.map_err(about)?;
     Ok(Operand {
         asked: name.to_owned(),
-        label: row.name.clone(),
+        label: labelled(&row.name, member.as_deref()),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
         revision: Some(revision),
         weights: None,
         adapter,
+        member,
         base: None,
         source,
         config,
@@ -223,24 +253,24 @@ pub(crate) fn no_checkpoint<'n>(model: &str, files: impl Iterator<Item = &'n str
 }
 
 /// The tensors as numbers: codes with scales are read as what they stand for, and `config` says so; other codes
-/// are refused by the name of their layout.
+/// are refused by the name of their layout. With the member that is read, where several models share a difference.
 pub(crate) fn as_numbers(
     checkpoint: Checkpoint,
     config: &mut Option<Value>,
-    limits: &Limits,
-) -> Result<Arc<dyn TensorSource>, Error> {
+    (choice, limits): (&Choice, &Limits),
+) -> Result<(Arc<dyn TensorSource>, Option<String>), Error> {
     refuse_quantised(&checkpoint, config.as_ref())?;
     let checkpoint: Arc<dyn TensorSource> = Arc::new(checkpoint);
-    if weights::is_difference(&*checkpoint) {
-        return Ok(Difference::dense(checkpoint, limits)?);
+    if weights::is_difference(&*checkpoint) || choice.member.is_some() {
+        return choice.read(checkpoint, limits);
     }
     let Some(scaled) = Scaled::new(Arc::clone(&checkpoint), config.as_ref())? else {
-        return Ok(checkpoint);
+        return Ok((checkpoint, None));
     };
     if let Some(fields) = config.as_mut().and_then(Value::as_object_mut) {
         fields.shift_remove("quantization_config");
     }
-    Ok(Arc::new(scaled))
+    Ok((Arc::new(scaled), None))
 }
 
 /// Names the layout of a checkpoint whose stored values are codes, not weights.
@@ -253,7 +283,8 @@ fn refuse_quantised(checkpoint: &Checkpoint, config: Option<&Value>) -> Result<(
 
 /// The row of a model and the revision of it that `name` means here.
 async fn place(registry: &Registry, name: &str, access: &Access) -> Result<(ModelRow, i64, Digest), Error> {
-    let (bare, revision) = name.split_once('@').unwrap_or((name, MAIN));
+    let named = Named::read(name, access).bare;
+    let (bare, revision) = named.split_once('@').unwrap_or((named, MAIN));
     let row = registry.store.model_by_id(bare).await?.filter(|row| !row.ghost);
     let row = row.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
     let current = row.revision.zip(row.digest).ok_or_else(|| Error::NoWeights(row.name.clone()))?;
@@ -268,18 +299,20 @@ async fn place(registry: &Registry, name: &str, access: &Access) -> Result<(Mode
     Ok((row, revision, digest))
 }
 
-/// Name and revision of a model of the registry; none for a folder, a model of the Hub, or for a name made of two.
+/// Name and revision of a model of the registry; none for a folder, a model of the Hub, a member of a difference, or for a
+/// name made of two.
 pub(crate) async fn revision(
     registry: &Registry,
     name: &str,
     access: &Access,
 ) -> Result<Option<(String, i64)>, Error> {
-    let local = matches!(access, Access::Folders(_)) && (Path::new(name).is_dir() || is_file(name));
+    let Named { bare, member, .. } = Named::read(name, access);
+    let local = matches!(access, Access::Folders(_)) && on_disk(bare);
     if local || name.starts_with(remote::PREFIX) {
         return Ok(None);
     }
     match place(registry, name, access).await {
-        Ok((row, revision, _)) => Ok(Some((row.name, revision))),
+        Ok((row, revision, _)) => Ok(member.is_none().then_some((row.name, revision))),
         Err(Error::UnknownModel(_)) if name.contains('+') => Ok(None),
         Err(error) => Err(error),
     }
@@ -358,8 +391,9 @@ impl Access {
     }
 }
 
-async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operand, Error> {
-    let (path, limits, contents) = (name.to_owned(), registry.limits, registry.contents.clone());
+async fn open_folder(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<Operand, Error> {
+    let (path, limits, contents) = (named.bare.to_owned(), registry.limits, registry.contents.clone());
+    let (asked, choice) = (named.asked.to_owned(), named.choice());
     tokio::task::spawn_blocking(move || {
         let folder = Folder::open(Path::new(&path), &limits)?;
         let paths = folder.files.iter().map(|file| file.path.as_str());
@@ -369,16 +403,18 @@ async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operan
         refuse_quantised(&checkpoint, config.as_ref())?;
         let weights: Vec<&Path> = folder.of_weights().map(|file| file.at.as_path()).collect();
         let digest = content(&checkpoint, pin, (&contents, &weights))?;
+        let (source, member) = as_numbers(checkpoint, &mut config, (&choice, &limits))?;
         Ok(Operand {
-            asked: path.clone(),
-            label: path.clone(),
+            asked,
+            label: labelled(&path, member.as_deref()),
             id: None,
             adapter,
+            member,
             base: None,
             digest,
             revision: None,
             weights: digest,
-            source: as_numbers(checkpoint, &mut config, &limits)?,
+            source,
             config,
             license: None,
             companions: folder
@@ -395,27 +431,25 @@ async fn open_folder(registry: &Registry, name: &str, pin: Pin) -> Result<Operan
     .await?
 }
 
-/// Whether `name` is a safetensors file of this machine, such as a stored difference.
-fn is_file(name: &str) -> bool {
-    name.ends_with(".safetensors") && Path::new(name).is_file()
-}
-
-async fn open_file(registry: &Registry, name: &str, pin: Pin) -> Result<Operand, Error> {
-    let (path, limits, contents) = (name.to_owned(), registry.limits, registry.contents.clone());
+async fn open_file(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<Operand, Error> {
+    let (path, limits, contents) = (named.bare.to_owned(), registry.limits, registry.contents.clone());
+    let (asked, choice) = (named.asked.to_owned(), named.choice());
     tokio::task::spawn_blocking(move || {
         let file = LocalFile::open(Path::new(&path))?;
         let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
         let digest = content(&checkpoint, pin, (&contents, &[Path::new(&path)]))?;
+        let (source, member) = choice.read(Arc::new(checkpoint), &limits)?;
         Ok(Operand {
-            asked: path.clone(),
-            label: path.clone(),
+            asked,
+            label: labelled(&path, member.as_deref()),
             id: None,
             adapter: None,
+            member,
             base: None,
             digest,
             revision: None,
             weights: digest,
-            source: Difference::dense(Arc::new(checkpoint), &limits)?,
+            source,
             config: None,
             license: None,
             companions: Vec::new(),

@@ -13,6 +13,7 @@ use crate::{
     Error, Gathered, Incoming, Made, Operand, Registry, Workplace, adapter, ingest_files,
     kinds::Run,
     licences,
+    member::labelled,
     operand::{Companion, CompanionFrom},
     provenance::{self, Effort, Passed},
     remote,
@@ -65,7 +66,7 @@ fn ids(operand: &Operand) -> Vec<&str> {
 }
 
 /// A model as a card names it: a folder without the path to it, which tells others nothing.
-fn shown(id: &str) -> String {
+pub(crate) fn shown(id: &str) -> String {
     let known = id.starts_with(remote::PREFIX) || RepoId::parse(id).is_ok();
     let name = Path::new(id).file_name().filter(|_| !known).map(|name| name.to_string_lossy());
     name.unwrap_or_else(|| id.into()).replace('`', "'")
@@ -126,7 +127,8 @@ impl Derived {
         for (_, pinned) in self.recipe.inputs() {
             let mut part = Some(pinned);
             while let Some(pinned) = part {
-                card.push_str(&format!("- `{}`, `{}`\n", shown(pinned.name()), pinned.digest));
+                let name = labelled(&shown(pinned.name()), pinned.member.as_deref());
+                card.push_str(&format!("- `{}`, `{}`\n", name.replace('`', "'"), pinned.digest));
                 part = pinned.base.as_deref();
             }
         }

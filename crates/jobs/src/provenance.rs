@@ -152,6 +152,7 @@ fn passed(accounts: &[Account]) -> Vec<Passed> {
 /// One input, and what it is applied to if it is an adapter.
 async fn input(registry: &Registry, role: &str, pinned: &Pinned) -> Result<Value, Error> {
     let mut told = content(registry, pinned).await?;
+    told.extend(pinned.member.iter().map(|member| ("member".to_owned(), json!(member))));
     told.insert("role".to_owned(), json!(role));
     if let Some(base) = &pinned.base {
         told.insert("base".to_owned(), Value::Object(content(registry, base).await?));

@@ -9,6 +9,7 @@ use weights::ReadAt;
 
 use crate::{
     Access, Error, Operand, Registry, adapter,
+    member::{Choice, Named, labelled},
     operand::{Companion, CompanionFrom, MAIN, as_numbers, is_companion, no_checkpoint},
 };
 
@@ -19,8 +20,9 @@ pub const PREFIX: &str = "hub:";
 ///
 /// # Errors
 /// [`Error::NoHub`], [`Error::HubMoved`], what the Hub answers, or what is wrong with the checkpoint.
-pub async fn open(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
-    let bare = name.strip_prefix(PREFIX).unwrap_or(name);
+pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access) -> Result<Operand, Error> {
+    let (name, asked) = (named.asked, named.choice());
+    let bare = named.bare.strip_prefix(PREFIX).unwrap_or(named.bare);
     let (id, revision) = bare.split_once('@').unwrap_or((bare, MAIN));
     let id = RepoId::parse(id).map_err(|_| Error::UnknownModel(name.to_owned()))?;
     let hub = registry.hub.as_ref().ok_or_else(|| Error::NoHub(name.to_owned()))?;
@@ -45,20 +47,23 @@ pub async fn open(registry: &Registry, name: &str, access: &Access) -> Result<Op
     let paths = files.iter().map(|(path, _)| path.as_str());
     let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(name, paths))?;
     let adapter = adapter.filter(|_| adapter::holds_factors(&checkpoint));
+    let label = format!("{PREFIX}{id}");
+    let choice = Choice { file: label.clone(), ..asked };
     let numbers = move || {
-        let source = as_numbers(checkpoint, &mut config, &limits)?;
-        Ok::<_, Error>((source, config))
+        let read = as_numbers(checkpoint, &mut config, (&choice, &limits))?;
+        Ok::<_, Error>((read, config))
     };
     // A stored difference is described by its tensors, which come over the network.
-    let (source, config) = tokio::task::spawn_blocking(numbers).await??;
+    let ((source, member), config) = tokio::task::spawn_blocking(numbers).await??;
     Ok(Operand {
         asked: name.to_owned(),
-        label: format!("{PREFIX}{id}"),
+        label: labelled(&label, member.as_deref()),
         id: Some(id),
         digest: Some(repository.digest),
         revision: None,
         weights: None,
         adapter,
+        member,
         base: None,
         source,
         config,

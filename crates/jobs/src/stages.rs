@@ -337,6 +337,7 @@ impl MergePlan {
             source: Arc::clone(&self.source) as _,
             config: config.map(|config| fitted(config, self.dtype.as_deref(), &*self.source)),
             adapter: None,
+            member: None,
             base: None,
             revision: None,
             weights: Some(self.content),

@@ -16,6 +16,7 @@ use crate::{
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
     operand::open_all,
     stages::{plan_read, plan_stages},
+    unified::{open_members, together},
 };
 
 /// Ask for a merge.
@@ -83,8 +84,9 @@ impl MergePlan {
 
 pub(crate) fn pin(operand: &Operand) -> Pinned {
     Pinned {
-        id: operand.label.clone(),
+        id: operand.of_file().to_owned(),
         digest: operand.digest.map(|d| d.to_string()).unwrap_or_default(),
+        member: operand.member.clone(),
         base: operand.base.as_deref().map(|base| Box::new(pin(base))),
         recipe: None,
     }
@@ -218,8 +220,13 @@ pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<Jo
     let DiffRequest { payload, key } = request;
     let wanted = Wanted { kind: DIFF_MODELS.id, payload: json!(payload), output: None, key };
     submit(registry, wanted, async || {
-        payload.form.check(&registry.limits)?;
+        payload.check(&registry.limits)?;
         let access = Access::registry();
+        if !payload.with.is_empty() {
+            let models = open_members(registry, &payload, &access).await?;
+            together(&models, &payload.form, &registry.limits)?;
+            return Ok(pins(&models));
+        }
         let named = [("/tuned", payload.tuned.as_str()), ("/base", &payload.base)];
         let [tuned, base] = open_all(registry, named, &access).await?;
         analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;

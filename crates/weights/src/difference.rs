@@ -15,7 +15,7 @@ use crate::{
 
 /// Entries of a sparse tensor read at a time.
 const CHUNK: u64 = 65_536;
-const LABEL: &str = "the stored difference";
+pub(crate) const LABEL: &str = "the stored difference";
 
 /// Whether a checkpoint is the difference of two.
 pub fn is_difference(source: &dyn TensorSource) -> bool {
@@ -50,12 +50,15 @@ impl Difference {
     /// `file` as it is, unless its metadata says that it is a difference in a smaller form.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// As [`Self::new`], and for a difference that several models share, which is read by member: [`crate::Unified`].
     pub fn dense(file: Arc<dyn TensorSource>, limits: &Limits) -> Result<Arc<dyn TensorSource>> {
         let form = file.metadata().remove("form");
         match form.as_deref() {
             Some("sparse" | "low-rank" | "bitdelta" | "skillpack-rtn") if is_difference(&*file) => {
                 Ok(Arc::new(Self::new(file, limits)?))
+            }
+            Some("emr") if is_difference(&*file) => {
+                Err(refused("several models share it; it is read by one of its members"))
             }
             _ => Ok(file),
         }
@@ -185,12 +188,12 @@ impl Difference {
     }
 }
 
-fn refused(message: impl Into<String>) -> Error {
+pub(crate) fn refused(message: impl Into<String>) -> Error {
     Error::malformed("bad_difference", LABEL, message)
 }
 
 /// The shape that the description gives a tensor.
-fn shape(about: &Value, limits: &Limits) -> Option<Vec<u64>> {
+pub(crate) fn shape(about: &Value, limits: &Limits) -> Option<Vec<u64>> {
     let dims = about.get("shape")?.as_array().filter(|dims| dims.len() <= limits.rank)?;
     let dims: Vec<u64> = dims.iter().map(Value::as_u64).collect::<Option<_>>()?;
     // Dtypes have up to 64 bits, and sizes are counted in bits.
@@ -297,7 +300,7 @@ fn read_indices(file: &dyn TensorSource, index: usize, (first, count): (u64, usi
     })
 }
 
-fn read_f64(file: &dyn TensorSource, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
+pub(crate) fn read_f64(file: &dyn TensorSource, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
     let dtype = file.tensors()[index].dtype;
     let width = dtype.bits() / 8;
     let mut bytes = vec![0; out.len() * width as usize];

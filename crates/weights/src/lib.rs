@@ -25,6 +25,7 @@ mod survey;
 mod tokenizer;
 mod tokenizer_json;
 mod unbuffered;
+mod unified;
 mod writer;
 
 pub use baked::Baked;
@@ -47,6 +48,7 @@ pub use source::{Account, ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;
 pub use tokenizer_json::{CannotGrow, Tokenizer};
+pub use unified::Unified;
 pub use writer::{Written, write_safetensors};
 
 /// Short for this room's results.

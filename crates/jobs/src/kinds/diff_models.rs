@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::Digest;
+use domain::{Digest, Limits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::Holder;
@@ -10,8 +10,9 @@ use store::Holder;
 use super::{Kind, Run};
 use crate::{
     Access, Error,
-    artefact::{DiffFile, DiffForm, write_diff},
+    artefact::{ALONE, DiffFile, DiffForm, Form, write_diff},
     open_operand,
+    unified::{open_members, write_unified},
 };
 
 /// The kind.
@@ -23,6 +24,9 @@ pub const DIFF_MODELS: Kind =
 pub struct DiffPayload {
     /// The minuend.
     pub tuned: String,
+    /// Other fine-tunes of the base, for the form that several share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
     /// The subtrahend.
     pub base: String,
     /// How it is stored.
@@ -33,13 +37,42 @@ pub struct DiffPayload {
     pub pins: BTreeMap<String, Digest>,
 }
 
+impl DiffPayload {
+    /// The form, which several fine-tunes ask for and no other.
+    ///
+    /// # Errors
+    /// As [`DiffForm::check`], one fine-tune for the form that several share, and several for another.
+    pub fn check(&self, limits: &Limits) -> Result<Form, Error> {
+        match (self.form.check(limits)?.0, self.with.len()) {
+            (Form::Emr, 0) => Err(Error::Invalid(ALONE.to_owned())),
+            (Form::Emr, others) if others >= limits.merge_models => {
+                let most = limits.merge_models;
+                let told = format!("{} fine-tunes are named; at most {most} (`merge_models`)", others + 1);
+                Err(Error::Invalid(told))
+            }
+            (form, others) if others > 0 && form != Form::Emr => Err(Error::Invalid(
+                "`with` belongs to the form emr; other forms store one fine-tune".to_owned(),
+            )),
+            (form, _) => Ok(form),
+        }
+    }
+}
+
 async fn diff(run: Run) -> Result<Value, Error> {
     let payload: DiffPayload = run.payload()?;
     run.pulse.begin("opening the models", 0);
-    let tuned = open_operand(&run.registry, &payload.tuned, &Access::Registry(payload.pins.clone())).await?;
-    let base = open_operand(&run.registry, &payload.base, &Access::Registry(payload.pins.clone())).await?;
-    let place = run.workplace()?;
-    let written = write_diff((&run.registry, &place), (&tuned, &base), &payload.form, &run.pulse).await;
+    let access = Access::Registry(payload.pins.clone());
+    let (registry, place) = (&run.registry, run.workplace()?);
+    let (tuned, base, written) = if payload.with.is_empty() {
+        let tuned = open_operand(registry, &payload.tuned, &access).await?;
+        let base = open_operand(registry, &payload.base, &access).await?;
+        let written = write_diff((registry, &place), (&tuned, &base), &payload.form, &run.pulse).await;
+        (tuned.label, base.label, written)
+    } else {
+        let models = open_members(registry, &payload, &access).await?;
+        let written = write_unified((registry, &place), &models, &payload.form, &run.pulse).await;
+        (models.members[0].label.clone(), models.base.label, written)
+    };
     let DiffFile { file, bytes, report, kept } = match written {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         other => other?,
@@ -57,8 +90,8 @@ async fn diff(run: Run) -> Result<Value, Error> {
     let mut result = Map::from_iter([
         ("blob".to_owned(), json!(digest)),
         ("bytes".to_owned(), json!(bytes)),
-        ("tuned".to_owned(), json!(tuned.label)),
-        ("base".to_owned(), json!(base.label)),
+        ("tuned".to_owned(), json!(tuned)),
+        ("base".to_owned(), json!(base)),
         ("resumed_bytes".to_owned(), json!(kept)),
     ]);
     result.extend(report);

@@ -7,15 +7,19 @@ use clap::{Args, Subcommand};
 /// How `--out` stores the diff vector.
 #[derive(Debug, Args)]
 pub struct DiffForm {
-    /// dense, sparse, low-rank, bitdelta or skillpack-rtn [default: dense].
+    /// dense, sparse, low-rank, bitdelta, skillpack-rtn, or emr for several fine-tunes of B together [default: dense].
     #[arg(long, requires = "out")]
     pub form: Option<String>,
+    /// Another fine-tune of B for the form emr; may be repeated.
+    #[arg(long, value_name = "MODEL", requires = "out")]
+    pub with: Vec<String>,
     /// Share of each tensor's elements that a sparse form keeps, or a skillpack-rtn of embedding tables [default: 0.1].
     #[arg(long, requires = "out")]
     pub density: Option<f64>,
     #[command(flatten)]
     pub rank: RankArgs,
-    /// float32, float16, bfloat16 or float64 [default: float32].
+    /// float32, float16, bfloat16 or float64 [default: float32; of emr the format of the models where all are halves of one
+    /// kind].
     #[arg(long, requires = "out")]
     pub dtype: Option<String>,
 }
@@ -33,7 +37,7 @@ pub struct RankArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum DiffCommand {
-    /// BASE + scale · DIFF, for a DIFF that `stemma diff --out` wrote.
+    /// BASE + scale · DIFF, for a DIFF that `stemma diff --out` wrote; FILE#MEMBER names one of several that share a file.
     Apply {
         base: String,
         diff: String,

@@ -1,10 +1,13 @@
 //! `stemma diff`: the comparison of two models, their difference as a file, and a file applied to a base.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use analysis::diff::DiffReport;
 use domain::Class;
-use jobs::{Access, DiffFile, DiffForm, Pin, Pulse, Workplace};
+use jobs::{Access, DiffFile, DiffForm, DiffPayload, Form, Pin, Pulse, Registry, Workplace};
 
 use super::{
     Context,
@@ -31,9 +34,13 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
         return Err(Failure::new("output_exists", Class::Conflict, told));
     }
     let registry = wiring::open(&context.config).await?;
-    let cli::DiffForm { form, density, rank, dtype } = form;
+    let cli::DiffForm { form, with, density, rank, dtype } = form;
     let form = DiffForm { form, density, rank: rank.rank, energy: rank.energy, dtype };
-    form.check(&registry.limits)?;
+    let asked = DiffPayload { tuned: a.clone(), with, base: b.clone(), form, pins: BTreeMap::new() };
+    if let (Form::Emr, Some(out)) = (asked.check(&registry.limits)?, &out) {
+        return share(&context, registry, (&asked, out)).await;
+    }
+    let form = asked.form;
     let report = jobs::compare(&registry, &a, &b, &Access::Folders(Pin::Nothing)).await?;
     let Some(out) = out else {
         print(&context, &report, None);
@@ -41,21 +48,60 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     };
     let tuned = jobs::open_operand(&registry, &a, &Access::Folders(Pin::Nothing)).await?;
     let base = jobs::open_operand(&registry, &b, &Access::Folders(Pin::Nothing)).await?;
-    let beside =
-        out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     // Folders are read here without digests of their content, so that nothing could tell what a journal belongs to.
-    let io = |e: std::io::Error| Failure::new("io", Class::Internal, e.to_string());
+    let beside = beside(&out);
     let place = Workplace::new_in(&beside).map_err(io)?;
-    let registry = jobs::Registry { scratch: beside, ..registry };
+    let registry = Registry { scratch: beside, ..registry };
     let written = derive::shown(&context, "writing", async |pulse: &Pulse| {
         jobs::write_diff((&registry, &place), (&tuned, &base), &form, pulse).await
     });
     let written = written.await?;
     print(&context, &report, Some(&written));
-    let DiffFile { file, bytes, .. } = written;
-    jobs::persist(&file, &out).map_err(io)?;
-    context.progress.tell(format_args!("wrote {} ({bytes} bytes)", out.display()));
+    keep(&context, &written, &out)
+}
+
+/// Writes the difference that several fine-tunes share, and tells how near each comes.
+async fn share(
+    context: &Context,
+    registry: Registry,
+    (asked, out): (&DiffPayload, &Path),
+) -> Result<(), Failure> {
+    let models = jobs::open_members(&registry, asked, &Access::Folders(Pin::Content)).await?;
+    let beside = beside(out);
+    let place = Workplace::new_in(&beside).map_err(io)?;
+    let registry = Registry { scratch: beside, ..registry };
+    let written = derive::shown(context, "writing", async |pulse: &Pulse| {
+        jobs::write_unified((&registry, &place), &models, &asked.form, pulse).await
+    });
+    let written = written.await?;
+    if context.json {
+        output::json(&serde_json::json!({ "written": written.report, "bytes": written.bytes }));
+    } else {
+        for member in written.report["members"].as_array().into_iter().flatten() {
+            let number = |key: &str| member[key].as_f64().unwrap_or_default();
+            let name = member["name"].as_str().unwrap_or_default();
+            let (scale, error) = (number("scale"), number("relative_error"));
+            output::line(format!("{name}\tscale {scale:.6}\trelative error {error:.6}"));
+        }
+    }
+    keep(context, &written, out)
+}
+
+/// Gives the file its name.
+fn keep(context: &Context, written: &DiffFile, out: &Path) -> Result<(), Failure> {
+    jobs::persist(&written.file, out).map_err(io)?;
+    context.progress.tell(format_args!("wrote {} ({} bytes)", out.display(), written.bytes));
     Ok(())
+}
+
+/// The folder that a file goes into.
+fn beside(out: &Path) -> PathBuf {
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or_else(|| Path::new(".")).to_owned()
+}
+
+fn io(error: std::io::Error) -> Failure {
+    Failure::new("io", Class::Internal, error.to_string())
 }
 
 fn print(context: &Context, report: &DiffReport, written: Option<&DiffFile>) {

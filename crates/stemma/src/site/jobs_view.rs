@@ -74,7 +74,12 @@ fn output(job: &store::JobRow) -> Option<String> {
 fn facts(result: &Value) -> Vec<(&'static str, String)> {
     let energy = result.get("energy").and_then(Value::as_f64);
     let told = |share: f64| ("Energy captured", format!("{:.2} % of the squared norm", 100.0 * share));
-    energy.map(told).into_iter().collect()
+    let members = result.get("members").and_then(Value::as_array).into_iter().flatten();
+    let member = |of: &Value| {
+        let (name, error) = (of.get("name")?.as_str()?, of.get("relative_error")?.as_f64()?);
+        Some(("Relative error", format!("{name}: {:.2} %", 100.0 * error)))
+    };
+    energy.map(told).into_iter().chain(members.filter_map(member)).collect()
 }
 
 fn device(result: &Value) -> Option<String> {
@@ -85,7 +90,9 @@ fn device(result: &Value) -> Option<String> {
 /// The models that a job reads: those that its request names, then those that it was pinned to besides.
 fn inputs(payload: &Value) -> Vec<JobLink> {
     let fields = ["target_base", "source_base", "source_tuned", "tuned", "base"];
-    let named = fields.iter().filter_map(|key| payload.get(key)?.as_str());
+    let with = payload.get("with").and_then(Value::as_array).into_iter().flatten();
+    let named =
+        fields.iter().filter_map(|key| payload.get(key)?.as_str()).chain(with.filter_map(Value::as_str));
     let pinned = payload.get(store::PINS).and_then(Value::as_object);
     let pinned = pinned.into_iter().flatten().map(|(name, _)| name.as_str());
     let mut names: Vec<&str> = Vec::new();
@@ -120,6 +127,21 @@ mod tests {
 
         assert_eq!(told, [("Energy captured", "98.77 % of the squared norm".to_owned())]);
         assert!(facts(&json!({ "blob": "sha256:1" })).is_empty());
+    }
+
+    #[test]
+    fn a_shared_difference_tells_how_near_each_member_comes_and_links_all_of_them() {
+        let result = json!({ "members": [
+            { "name": "o/a", "scale": 0.9, "relative_error": 0.25 },
+            { "name": "o/b", "scale": 0.8, "relative_error": 0.5 },
+        ] });
+        let payload = json!({ "tuned": "o/a", "with": ["o/b"], "base": "o/base" });
+
+        let told: Vec<String> = facts(&result).into_iter().map(|(_, told)| told).collect();
+        let labels: Vec<String> = inputs(&payload).into_iter().map(|link| link.label).collect();
+
+        assert_eq!(told, ["o/a: 25.00 %", "o/b: 50.00 %"]);
+        assert_eq!(labels, ["o/a", "o/base", "o/b"]);
     }
 
     #[test]
