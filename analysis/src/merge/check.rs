@@ -14,6 +14,7 @@ use super::{
     config::Group,
     layout::{Place, Seat, Section, layer_count, stack},
     members::Members,
+    setting::figure,
     source::{Outline, Part, Row},
     spec::{Caution, Operands, Params},
 };
@@ -445,6 +446,7 @@ impl<'a> Job<'a> {
             if let Some((from, to)) = spec.range.filter(|(from, to)| value < *from || value > *to)
                 && self.seen.insert(pointer.clone())
             {
+                let value = figure(value);
                 let message =
                     format!("{value} is outside the usual {from} to {to}, first at tensor `{tensor}`");
                 self.outline.warnings.push(Item { pointer, message });
