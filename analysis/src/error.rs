@@ -21,7 +21,9 @@ pub enum Error {
     #[error("{needed} models or more are needed, {given} given")]
     TooFewModels { needed: usize, given: usize },
     /// Not one tensor can be compared.
-    #[error("no tensor can be compared: no name has the same shape and a float dtype everywhere ({hint})")]
+    #[error(
+        "no tensor can be compared: one must have the same name, the same shape and finite floats in every model ({hint})"
+    )]
     NothingInCommon { hint: String },
     /// Sketches of too little of the weights for an estimate; the shares are 0 to 1.
     #[error(

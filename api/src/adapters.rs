@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, post};
 use http::{Problem, Result};
-use jobs::{BakePayload, ExtractPayload};
+use jobs::{Access, BakePayload, ExtractPayload};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
-    named::id,
+    named,
     seen::Seen,
 };
 
@@ -61,8 +61,10 @@ pub async fn extract_adapter(
     Body(wanted): Body<NewExtraction>,
 ) -> Result<HttpResponse> {
     let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output } = wanted;
-    let (output, pins) = (id(&output)?, BTreeMap::new());
-    let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output, pins };
+    let (id, pins) = (named::or_unnamed(Some(&output))?, BTreeMap::new());
+    let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output: id, pins };
+    let plan = async || jobs::plan_extract(&registry, &payload, &Access::registry()).await;
+    named::checked(Some(&output), plan).await?;
     Ok(accepted(&jobs::submit_extract(&registry, payload, idempotency_key(&request)?).await?))
 }
 
@@ -75,6 +77,9 @@ pub async fn bake_adapter(
     Body(wanted): Body<NewBake>,
 ) -> Result<HttpResponse> {
     let NewBake { base, adapter, scale, output } = wanted;
-    let payload = BakePayload { base, adapter, scale, output: id(&output)?, pins: BTreeMap::new() };
+    let (id, pins) = (named::or_unnamed(Some(&output))?, BTreeMap::new());
+    let payload = BakePayload { base, adapter, scale, output: id, pins };
+    let plan = async || jobs::plan_bake(&registry, &payload, &Access::registry()).await;
+    named::checked(Some(&output), plan).await?;
     Ok(accepted(&jobs::submit_bake(&registry, payload, idempotency_key(&request)?).await?))
 }

@@ -8,13 +8,14 @@ use jobs::{AffectedModel, Filing, Registry, Threat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{AdvisoryKind, Severity};
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::schema::Object};
 
 use crate::{
     body::Body,
     edges::PageQuery,
     models::{ModelPath, find, page_size},
     query::Query,
+    schema::one_of,
     seen::Seen,
 };
 
@@ -28,10 +29,10 @@ pub struct AdvisoryRequest {
     #[schema(value_type = Option<String>)]
     pub digest: Option<Digest>,
     /// defect, recall, licence_change or dataset_takedown.
-    #[schema(value_type = String)]
+    #[schema(schema_with = kinds)]
     pub kind: AdvisoryKind,
     /// low, moderate, high or critical.
-    #[schema(value_type = String)]
+    #[schema(schema_with = severities)]
     pub severity: Severity,
     /// One line.
     pub summary: String,
@@ -39,6 +40,14 @@ pub struct AdvisoryRequest {
     pub details: String,
     /// Where to read more, http:// or https://.
     pub link: Option<String>,
+}
+
+fn kinds() -> Object {
+    one_of(AdvisoryKind::ALL.map(AdvisoryKind::as_str))
+}
+
+fn severities() -> Object {
+    one_of(Severity::ALL.map(Severity::as_str))
 }
 
 /// Why an advisory is withdrawn.

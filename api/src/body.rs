@@ -3,21 +3,17 @@
 use std::{collections::BTreeSet, fmt, marker::PhantomData};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use domain::{Item, nearest};
+use domain::{Item, json::pointed};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use http::Problem;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor},
 };
-use serde_json::{Map, Value};
-use utoipa::{
-    ToSchema,
-    openapi::{
-        RefOr, Schema,
-        schema::{Object, SchemaType, Type},
-    },
-};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::schema;
 
 /// The name of what a request makes, which a dry run may leave out.
 const OUTPUT: &str = "output";
@@ -63,73 +59,31 @@ impl<'de, T> Deserialize<'de> for Fields<T> {
 }
 
 fn read<T: DeserializeOwned + ToSchema>(sent: Fields<T>, waived: &[&str]) -> Result<T, Problem> {
-    let faults = match T::schema() {
-        RefOr::T(Schema::Object(wanted)) => faults(&wanted, &sent.0, waived),
-        _ => Vec::new(),
-    };
+    let mut schema = serde_json::to_value(T::schema()).unwrap_or_default();
+    demand(&mut schema, waived);
+    let mut seen = BTreeSet::new();
+    let twice = sent.0.iter().filter(|(name, _)| !seen.insert(name.as_str())).map(|(name, _)| Item {
+        pointer: format!("/{}", pointed(name)),
+        message: "it is given twice".to_owned(),
+    });
+    let mut faults: Vec<Item> = twice.collect();
+    let fields = Value::Object(Map::from_iter(sent.0));
+    faults.extend(schema::faults(&schema, &fields, ""));
     if !faults.is_empty() {
         return Err(Problem::misread(faults));
     }
-    let fields = Value::Object(Map::from_iter(sent.0));
     serde_json::from_value(fields).map_err(|error| Problem::bad_request(format!("the body: {error}")))
 }
 
-/// What is wrong with the names and the types of the fields.
-fn faults(wanted: &Object, sent: &[(String, Value)], waived: &[&str]) -> Vec<Item> {
-    let item = |name: &str, message: String| Item { pointer: format!("/{name}"), message };
-    let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
-    let names: Vec<&str> = wanted.properties.keys().map(String::as_str).collect();
-    for (name, value) in sent {
-        if !seen.insert(name.as_str()) {
-            faults.push(item(name, "it is given twice".to_owned()));
-        } else if !names.contains(&name.as_str()) {
-            let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let told = match nearest(name, &names) {
-                Some(close) => format!("there is no such field; did you mean `{close}`?"),
-                None => format!("there is no such field; there are {known}"),
-            };
-            faults.push(item(name, told));
-        } else if let Some(RefOr::T(Schema::Object(field))) = wanted.properties.get(name)
-            && let Some(told) = mistyped(&field.schema_type, value)
-        {
-            faults.push(item(name, told));
-        }
+/// Makes a schema ask for the name of the result too, unless it is waived, and for no field that it does not know.
+fn demand(schema: &mut Value, waived: &[&str]) {
+    if !schema["properties"].is_object() {
+        return;
     }
-    let needed = wanted.required.iter().map(String::as_str);
-    let output = names.contains(&OUTPUT).then_some(OUTPUT);
-    for name in needed.chain(output).collect::<BTreeSet<_>>() {
-        if !seen.contains(name) && !waived.contains(&name) {
-            faults.push(item(name, "it is missing".to_owned()));
-        }
-    }
-    faults
-}
-
-/// What a value of a simple type should be, where it is none.
-fn mistyped(wanted: &SchemaType, value: &Value) -> Option<String> {
-    let fits = |kind: &Type| match kind {
-        Type::String => value.is_string(),
-        Type::Number => value.is_number(),
-        Type::Integer => value.is_i64() || value.is_u64(),
-        Type::Boolean => value.is_boolean(),
-        Type::Array => value.is_array(),
-        Type::Null => value.is_null(),
-        Type::Object => true,
-    };
-    let word = |kind: &Type| match kind {
-        Type::String => "a text",
-        Type::Number => "a number",
-        Type::Integer => "a whole number",
-        Type::Boolean => "true or false",
-        Type::Array => "a list",
-        Type::Null => "null",
-        Type::Object => "an object",
-    };
-    let kinds = match wanted {
-        SchemaType::Type(kind) => std::slice::from_ref(kind),
-        SchemaType::Array(kinds) => kinds,
-        SchemaType::AnyValue => return None,
-    };
-    let told = || kinds.iter().map(word).collect::<Vec<_>>().join(" or ");
-    (!kinds.iter().any(fits)).then(|| format!("expected {}", told()))
+    let needed = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let output = schema["properties"].get(OUTPUT).map(|_| OUTPUT);
+    let needed: BTreeSet<&str> = needed.chain(output).filter(|name| !waived.contains(name)).collect();
+    let needed = json!(needed);
+    schema["required"] = needed;
+    schema["additionalProperties"] = json!(false);
 }

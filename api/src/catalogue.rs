@@ -6,11 +6,12 @@ use domain::Relation;
 use http::{Problem, Result};
 use jobs::{FindQuery, Registry};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
 
 use crate::{
     models::{ModelSummary, page_size},
     query::Query,
+    schema::one_of,
     seen::Seen,
 };
 
@@ -72,28 +73,49 @@ pub struct ModelFilter {
     pub pipeline_tag: Option<String>,
     pub library: Option<String>,
     /// Models that are a child by this relation.
+    #[param(schema_with = relations)]
     pub relation: Option<String>,
     /// Number format of most weights, such as BF16.
     pub dtype: Option<String>,
-    /// under-100m, 100m-1b, 1b-4b, 4b-10b, 10b-40b or over-40b weights.
+    /// How many weights, from under-100m to over-40b.
+    #[param(schema_with = sizes)]
     pub size: Option<String>,
     /// yes or no: whether the weights are stored here.
+    #[param(schema_with = yes_or_no)]
     pub weights: Option<String>,
     /// The same as `weights`, as true or false.
     pub has_weights: Option<bool>,
     /// yes or no: whether kinship is answered from stored sketches.
+    #[param(schema_with = yes_or_no)]
     pub kinship: Option<String>,
     /// Models that hold a tensor of this name, the latest first; goes with `limit` and `cursor` alone.
     pub tensor: Option<String>,
     /// The model that `sort=kinship` goes by: models of its layout with stored sketches, nearest first, at most 1,000.
     pub pin: Option<String>,
-    /// downloads (default), created, modified, likes, parameters or name; kinship with `pin`.
+    /// downloads by default; kinship goes with `pin`.
+    #[param(schema_with = orders)]
     pub sort: Option<String>,
     /// Whether to count the values of every facet.
     pub facets: Option<bool>,
     /// 1 to 100, default 20.
     pub limit: Option<u64>,
     pub cursor: Option<String>,
+}
+
+fn relations() -> Object {
+    one_of(Relation::WORDS)
+}
+
+fn sizes() -> Object {
+    one_of(SIZES.map(|(word, _)| word))
+}
+
+fn yes_or_no() -> Object {
+    one_of(["yes", "no"])
+}
+
+fn orders() -> Object {
+    one_of(Order::ALL.map(Order::as_str).into_iter().chain(["kinship"]))
 }
 
 fn order(word: Option<&str>) -> Result<Order> {

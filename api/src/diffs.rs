@@ -28,7 +28,8 @@ pub struct DiffQuery {
 #[utoipa::path(tag = "diffs", params(DiffQuery), responses((status = 200, description = "verdict and tensor table", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/diffs")]
 pub async fn get_diff(registry: Seen, query: Query<DiffQuery>) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().json(jobs::compare(&registry, &query.a, &query.b, &Access::registry()).await?))
+    let compared = jobs::compare(&registry, &query.a, &query.b, &Access::registry()).await;
+    Ok(HttpResponse::Ok().json(compared.map_err(|error| Problem::from(error).of_parameters())?))
 }
 
 /// Ask for `tuned − base` as a safetensors blob.

@@ -6,12 +6,16 @@ use http::{Problem, Result};
 use jobs::{Contradiction, Registry, Ruling};
 use serde::{Deserialize, Serialize};
 use store::{Decision, DecisionRow, VerdictRow};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::schema::{Object, SchemaType, Type},
+};
 
 use crate::{
     body::Body,
     models::{ModelPath, find, page_size},
     query::Query,
+    schema::one_of,
     seen::Seen,
 };
 
@@ -97,10 +101,16 @@ pub struct RulingRequest {
     pub parent: String,
     /// How the model descends from it: finetune, adapter, quantized, merge or transfer. What the edge says already, or
     /// finetune, where it is left out.
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = relations, required = false)]
     pub relation: Option<Relation>,
     #[serde(default)]
     pub reason: String,
+}
+
+fn relations() -> Object {
+    let mut words = one_of(Relation::ALL.map(Relation::as_str));
+    words.schema_type = SchemaType::from_iter([Type::String, Type::Null]);
+    words
 }
 
 /// The address of a decision.

@@ -4,11 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use http::{Problem, Result};
 use jobs::{Mirror, Take};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::schema::Object};
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
+    schema::one_of,
     seen::Seen,
 };
 
@@ -20,11 +21,16 @@ pub struct NewImport {
     pub model: String,
     /// none, headers or full (default).
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = takes, required = false)]
     pub weights: Take,
     /// Generations of declared parents that come with it; default 0.
     #[serde(default)]
     pub parents: u32,
+}
+
+/// The schema of what is taken of a model.
+pub fn takes() -> Object {
+    one_of(["none", "headers", "full"])
 }
 
 /// Queue the import of a model from the configured Hub.

@@ -30,10 +30,10 @@ pub struct JobView {
     pub eta: Option<i64>,
     pub attempts: i32,
     /// Up to a megabyte, so only the answer about one job holds it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<serde_json::Value>,
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub result: Option<serde_json::Value>,
     pub error_code: Option<String>,
     pub error: Option<String>,
@@ -160,10 +160,10 @@ pub async fn get_job(registry: Seen, id: web::Path<String>) -> Result<HttpRespon
 }
 
 /// Ask for the same once more, as a new job, after a job of any kind failed or was cancelled.
-#[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "jobs", params(("id" = String, Path), JobHeaders), responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/jobs/{id}/retry")]
-pub async fn retry_job(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
-    match jobs::retry(&registry, &id).await? {
+pub async fn retry_job(request: HttpRequest, registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
+    match jobs::retry(&registry, &id, idempotency_key(&request)?).await? {
         Some(again) => Ok(accepted(&again)),
         None => Err(Problem::not_found(format!("job `{id}`"))),
     }

@@ -33,7 +33,8 @@ pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpRes
         let given = query.models.len();
         return Err(Problem::bad_request(format!("`per_part` takes two models, {given} given")));
     }
-    let mut report = jobs::kinship(&registry, query).await?;
+    let report = jobs::kinship(&registry, query).await;
+    let mut report = report.map_err(|error| Problem::from(error).of_parameters())?;
     if csv {
         let word = measure.as_deref().unwrap_or("cosine");
         let text = if by_part { parts_as_csv(&report.parts, word) } else { to_csv(&report, word) };

@@ -27,6 +27,7 @@ mod query;
 mod relatives;
 mod relay;
 mod reports;
+mod schema;
 mod searches;
 mod seen;
 mod service;

@@ -120,14 +120,15 @@ pub async fn create_merge(
     Body(wanted): Body<NewMerge>,
 ) -> Result<HttpResponse> {
     let NewMerge { config, output } = wanted;
+    let access = Access::registry();
+    let plan = async || jobs::plan_merge(&registry, &config, &access).await;
+    let output = named::checked(output.as_deref(), plan).await?;
     if options.dry_run {
-        let (output, access) = (named::given(output.as_deref())?, Access::registry());
-        let plan = async || jobs::plan_merge(&registry, &config, &access).await;
         let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
         // Once in scratch and once as blobs.
         return Ok(HttpResponse::Ok().json(ForecastView::from(plan.forecast(2))));
     }
-    let output = named::needed(output.as_deref())?;
+    let output = named::needed(output)?;
     let job =
         jobs::submit_merge(&registry, MergeRequest { yaml: config, output, key: idempotency_key(&request)? })
             .await?;

@@ -1,12 +1,12 @@
 //! One model, and how it is shown in lists.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, routes, web};
-use domain::{Digest, Evidence, Note, Relation};
+use domain::{Digest, Evidence, Item, Note, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::ModelRow;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     advisories::{advisories_of, feed_of},
@@ -67,7 +67,10 @@ pub fn page_size(registry: &Registry, wanted: Option<u64>) -> Result<u64> {
     match wanted {
         None => Ok(registry.limits.page),
         Some(limit) if (1..=max).contains(&limit) => Ok(limit),
-        Some(limit) => Err(Problem::bad_request(format!("limit is 1 to {max}, not {limit}"))),
+        Some(limit) => {
+            let message = format!("limit is 1 to {max}, not {limit}");
+            Err(Problem::misasked(vec![Item { pointer: "limit".to_owned(), message }]))
+        }
     }
 }
 
@@ -103,7 +106,7 @@ pub struct ModelDetail {
     pub datasets: Vec<String>,
     pub new_version: Option<String>,
     pub card: Option<String>,
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub config: Option<serde_json::Value>,
     pub parents: Vec<ParentView>,
     /// Direct children by relation.
@@ -112,7 +115,7 @@ pub struct ModelDetail {
     #[schema(value_type = Vec<Object>)]
     pub notes: Vec<Note>,
     /// Recipe of a model made here.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub recipe: Option<serde_json::Value>,
 }
 
@@ -168,7 +171,7 @@ pub async fn get_model(
     }
 }
 
-fn asked<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
+fn asked<T: DeserializeOwned + IntoParams>(request: &HttpRequest) -> Result<T> {
     query::read(request.query_string())
 }
 

@@ -1,6 +1,6 @@
 //! `GET /api/v1/path`: the path between two models.
 
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpResponse, get, http::StatusCode};
 use analysis::lineage::{Forest, PathStep, Toward};
 use domain::Item;
 use http::{Problem, Result};
@@ -59,13 +59,11 @@ pub struct PathEdgeView {
 #[get("/api/v1/path")]
 pub async fn get_path(registry: Seen, query: Query<PathQuery>) -> Result<HttpResponse> {
     let (from, to) = match (find(&registry, &query.from).await, find(&registry, &query.to).await) {
-        (Err(from), Err(to)) if query.from != query.to => {
-            let told = [("from", from), ("to", to)];
-            let items =
-                told.map(|(name, problem)| Item { pointer: name.to_owned(), message: problem.detail });
-            return Err(Problem::not_found("neither of the models").listing(items.into()));
+        (Ok(from), Ok(to)) => (from, to),
+        (from, to) => {
+            let told = [("from", from.err()), ("to", to.err())];
+            return Err(missing(told.into_iter().filter_map(|(name, error)| Some((name, error?))).collect()));
         }
-        (from, to) => (from?, to?),
     };
     let forest = registry.forests.current().await?;
     let mut view = PathView { from: from.name, to: to.name, meets: None, by: None, steps: Vec::new() };
@@ -78,6 +76,24 @@ pub async fn get_path(registry: Seen, query: Query<PathQuery>) -> Result<HttpRes
         view.steps = path.steps.iter().map(|step| told(&forest, step)).collect();
     }
     Ok(HttpResponse::Ok().json(view))
+}
+
+/// The refusal of parameters whose models are not here.
+fn missing(mut told: Vec<(&str, Problem)>) -> Problem {
+    let not_here = |problem: &Problem| problem.status == StatusCode::NOT_FOUND.as_u16();
+    if let Some(at) = told.iter().position(|(_, problem)| !not_here(problem)) {
+        return told.swap_remove(at).1;
+    }
+    let item = |(name, problem): &(&str, Problem)| Item {
+        pointer: (*name).to_owned(),
+        message: problem.detail.clone(),
+    };
+    let items: Vec<Item> = told.iter().map(item).collect();
+    let detail = match items.as_slice() {
+        [one] => one.message.clone(),
+        several => format!("the request has {} faults", several.len()),
+    };
+    Problem::new(StatusCode::NOT_FOUND, "not_found", detail).listing(items).of_parameters()
 }
 
 fn named(forest: &Forest, id: i64) -> String {

@@ -6,9 +6,9 @@ use http::{Problem, Result};
 use jobs::{NewToken, Registry};
 use serde::{Deserialize, Serialize};
 use store::{AccountKind, AccountRow, MemberRow, Scope, TokenRow};
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::schema::Object};
 
-use crate::{body::Body, seen::Seen};
+use crate::{body::Body, schema::one_of, seen::Seen};
 
 /// A user or an organisation to add.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -64,8 +64,12 @@ pub struct MemberView {
 #[serde(deny_unknown_fields)]
 pub struct NewRole {
     /// read, write or admin.
-    #[schema(value_type = String)]
+    #[schema(schema_with = roles)]
     pub role: Role,
+}
+
+fn roles() -> Object {
+    one_of(["read", "write", "admin"])
 }
 
 /// A token to make.

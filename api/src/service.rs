@@ -39,7 +39,7 @@ async fn ready(registry: &Registry) -> HttpResponse {
 }
 
 /// Every limit in force.
-#[utoipa::path(tag = "service", responses((status = 200, description = "limits by name")))]
+#[utoipa::path(tag = "service", responses((status = 200, description = "limits by name", body = Object)))]
 #[get("/api/v1/limits")]
 pub async fn limits(registry: Seen) -> impl Responder {
     HttpResponse::Ok().json(registry.limits)

@@ -18,6 +18,7 @@ use crate::{
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     named,
     query::Query,
+    schema::one_of,
     seen::Seen,
 };
 
@@ -30,10 +31,10 @@ pub struct NewTransfer {
     pub target_base: String,
     /// `diff_vector` (the default), `shadow_ft` or `chat_vector`.
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(schema_with = presets)]
     pub preset: Preset,
-    /// Share of the diff, 1 by default: a number, a list of numbers from the first layer to the last, or a list of
-    /// `{filter, value}`.
+    /// Share of the diff, 1 by default: a number, a list of numbers from the first layer to the last, one
+    /// `{filter, value}` or a list of them.
     #[serde(default = "one")]
     #[schema(schema_with = strengths)]
     pub lambda: Value,
@@ -45,7 +46,14 @@ pub struct NewTransfer {
     pub output: Option<String>,
 }
 
-/// A number, a list of numbers, or a list of `{filter, value}`.
+fn presets() -> Object {
+    let mut words = one_of(Preset::ALL.map(Preset::label));
+    words.description = Some("A published way of transferring.".to_owned());
+    words.default = Some(json!("diff_vector"));
+    words
+}
+
+/// A number, a list of numbers, one `{filter, value}` or a list of them.
 fn strengths() -> Schema {
     let number = || Object::with_type(Type::Number);
     let value = OneOf::builder().item(number()).item(Array::new(number()));
@@ -53,10 +61,15 @@ fn strengths() -> Schema {
         .property("filter", Object::with_type(Type::String))
         .property("value", value)
         .required("value");
+    let filtered = filtered.build();
     OneOf::builder()
         .item(number())
         .item(Array::new(number()))
-        .item(Array::new(filtered.build()))
+        .item(filtered.clone())
+        .item(Array::new(filtered))
+        .description(Some(
+            "Share of the diff that is added: one, one from the first layer to the last, or by tensor.",
+        ))
         .default(Some(json!(1.0)))
         .build()
         .into()
@@ -98,13 +111,15 @@ pub async fn create_transfer(
         output: named::or_unnamed(wanted.output.as_deref())?,
         pins: BTreeMap::new(),
     };
+    let access = Access::registry();
+    let plan = async || jobs::plan_transfer(&registry, &payload, &access).await;
+    let output = named::checked(wanted.output.as_deref(), plan).await?;
     if options.dry_run {
-        let (output, access) = (named::given(wanted.output.as_deref())?, Access::registry());
         let look = async || jobs::check_transfer(&registry, &payload, &access).await;
         let report = jobs::with_output(&registry, output.as_ref(), look).await?;
         return Ok(HttpResponse::Ok().json(report));
     }
-    named::needed(wanted.output.as_deref())?;
+    named::needed(output)?;
     let job = jobs::submit_transfer(&registry, TransferRequest { payload, key: idempotency_key(&request)? })
         .await?;
     Ok(accepted(&job))

@@ -7,13 +7,15 @@ use analysis::transplant::{Fill, Options, TERMS};
 use http::{Problem, Result};
 use jobs::{Access, TransplantPayload};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     named,
     query::Query,
+    schema::one_of,
     seen::Seen,
 };
 
@@ -25,7 +27,7 @@ pub struct NewTransplant {
     pub donor: String,
     /// `omp` (the default), `mean` or `zero`: what tokens get that the recipient lacks.
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(schema_with = fills)]
     pub fill: Fill,
     /// Most shared tokens that one row is put together from, 64 by default.
     pub k: Option<usize>,
@@ -33,6 +35,13 @@ pub struct NewTransplant {
     pub candidates: Option<usize>,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
+}
+
+fn fills() -> Object {
+    let mut words = one_of(Fill::ALL.map(Fill::label));
+    words.description = Some("What tokens get that the recipient lacks.".to_owned());
+    words.default = Some(json!("omp"));
+    words
 }
 
 /// Options of a request for a transplant.
@@ -62,13 +71,14 @@ pub async fn create_transplant(
         output: named::or_unnamed(output.as_deref())?,
         pins: BTreeMap::new(),
     };
+    let access = Access::registry();
+    let plan = async || jobs::plan_transplant(&registry, &payload, &access).await;
+    let output = named::checked(output.as_deref(), plan).await?;
     if options.dry_run {
-        let (output, access) = (named::given(output.as_deref())?, Access::registry());
-        let plan = async || jobs::plan_transplant(&registry, &payload, &access).await;
         let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
         return Ok(HttpResponse::Ok().json(plan.report()));
     }
-    named::needed(output.as_deref())?;
+    named::needed(output)?;
     let job = jobs::submit_transplant(&registry, payload, idempotency_key(&request)?).await?;
     Ok(accepted(&job))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::WatchRow;
 use utoipa::ToSchema;
 
-use crate::{body::Body, seen::Seen};
+use crate::{body::Body, imports::takes, seen::Seen};
 
 /// An author to watch.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -17,7 +17,7 @@ pub struct NewWatch {
     pub author: String,
     /// none, headers or full (default).
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = takes, required = false)]
     pub weights: Take,
     /// Generations of declared parents that come with each model; default 0.
     #[serde(default)]

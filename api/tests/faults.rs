@@ -81,6 +81,32 @@ async fn faults_of_what_is_written_hide_none_of_the_models() {
 }
 
 #[actix_web::test]
+async fn a_key_that_is_misspelt_is_not_told_missing_too() {
+    let place = place().await;
+    let config = "merge_method: linear\nmodels:\n  - model: o/a\n    parameters: {wieght: 1}\n  - model: o/b\n    \
+                  parameters: {wieght: 1}\n";
+
+    let answer = place.merge(config, "o/new").await;
+
+    assert_eq!(
+        answer.pointers(),
+        ["/models/0/parameters/wieght", "/models/1/parameters/wieght"],
+        "{answer:?}"
+    );
+}
+
+#[actix_web::test]
+async fn a_number_that_is_far_out_of_its_range_is_told_by_its_power_of_ten() {
+    let place = place().await;
+    let config = "merge_method: ties\nbase_model: o/a\nmodels: [{model: o/b}]\nparameters: {weight: 1e308, density: 0.5}\n";
+
+    let answer = place.post("/api/v1/merges?dry_run=true", json!({ "config": config })).await;
+
+    let warnings = answer.body["warnings"].to_string();
+    assert!(warnings.contains("1e308 is outside") && !warnings.contains("00000"), "{answer:?}");
+}
+
+#[actix_web::test]
 async fn documents_in_a_circle_are_no_models_that_are_missing() {
     let place = place().await;
     let document = |name: &str, models: [&str; 2]| {
@@ -144,12 +170,17 @@ async fn every_model_that_is_not_here_is_told_of_every_request() {
         ("/api/v1/kinship?of=no/1&of=o/a&of=no/2&base=no/3", "unknown_model", vec!["of", "of", "base"]),
         ("/api/v1/diffs?a=no/1&b=no/2", "unknown_model", vec!["a", "b"]),
         ("/api/v1/path?from=no/1&to=no/2", "not_found", vec!["from", "to"]),
-        ("/api/v1/diffs?a=no/1&b=o/a", "unknown_model", vec![]),
+        ("/api/v1/path?from=o/a&to=no/2", "not_found", vec!["to"]),
+        ("/api/v1/diffs?a=no/1&b=o/a", "unknown_model", vec!["a"]),
     ] {
         let answer = place.get(address).await;
 
         assert!(answer.is_problem(404, code), "{address}: {answer:?}");
-        assert_eq!(answer.pointers(), pointers, "{address}");
+        let items = answer.body["errors"].as_array().unwrap();
+        let names: Vec<&str> = items.iter().map(|item| item["parameter"].as_str().unwrap()).collect();
+        assert_eq!(names, pointers, "{address}");
+        let told = answer.body["detail"].as_str().unwrap();
+        assert!(told.contains("no/") || told.starts_with("the request has"), "{told}");
     }
 }
 
@@ -182,4 +213,65 @@ async fn scores_of_several_unknown_candidates_name_all_of_them() {
     let answer = place.post(&address, json!({ "scores": [score(900), score(1), score(901)] })).await;
 
     assert_eq!(answer.pointers(), ["/scores/0/candidate", "/scores/2/candidate"], "{answer:?}");
+}
+
+#[actix_web::test]
+async fn one_fault_has_its_place_and_keeps_its_code() {
+    let place = place().await;
+    let transfer = |tuned: &str, output: &str| json!({ "source_base": "o/a", "source_tuned": tuned, "target_base": "o/a", "output": output });
+    for (address, body, (status, code), pointer) in [
+        ("/api/v1/transfers", transfer("no/1", "o/n"), (404, "unknown_model"), "/source_tuned"),
+        ("/api/v1/transfers", transfer("o/known", "o/n"), (409, "no_weights"), "/source_tuned"),
+        ("/api/v1/transfers", transfer("o/b", "o/a"), (409, "output_exists"), "/output"),
+        ("/api/v1/transfers", transfer("o/b", "api/v1"), (422, "reserved_name"), "/output"),
+        ("/api/v1/transfers", transfer("o/b", "bad id"), (400, "bad_request"), "/output"),
+        (
+            "/api/v1/adapters/bake",
+            json!({ "base": "o/a", "adapter": "o/b", "output": "o/n" }),
+            (422, "invalid_request"),
+            "/adapter",
+        ),
+        (
+            "/api/v1/adapters/extract",
+            json!({ "base": "o/a", "tuned": "o/b", "include": "zzz", "output": "o/n" }),
+            (422, "invalid_recipe"),
+            "/include",
+        ),
+    ] {
+        let answer = place.post(address, body).await;
+
+        assert!(answer.is_problem(status, code), "{address}: {answer:?}");
+        assert_eq!(answer.pointers(), [pointer], "{address}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn no_fault_of_a_request_hides_another() {
+    let place = place().await;
+    let extract = json!({
+        "base": "no/1", "tuned": "o/b", "rank": 0, "dtype": "int8", "include": "(", "exclude": "[", "output": "o/a",
+    });
+    let diff = json!({ "base": "no/1", "tuned": "no/2", "form": "sparse", "density": 3, "rank": 4, "dtype": "int8" });
+    let transfer = json!({
+        "source_base": "no/1", "source_tuned": "no/2", "target_base": "o/a", "include": "(", "output": "o/a",
+    });
+    let recipe = "merge_method: linear\nmodels: [{model: o/a}, {model: no/where}]\nparameters: {weight: 1}\n";
+    let merge = json!({ "config": recipe, "output": "bad id" });
+    for (address, body, pointers) in [
+        (
+            "/api/v1/adapters/extract",
+            extract,
+            vec!["/rank", "/dtype", "/include", "/exclude", "/base", "/output"],
+        ),
+        ("/api/v1/diffs", diff, vec!["/dtype", "/density", "/rank", "/tuned", "/base"]),
+        ("/api/v1/transfers", transfer, vec!["/include", "/source_base", "/source_tuned", "/output"]),
+        ("/api/v1/merges", merge.clone(), vec!["/models/1/model", "/output"]),
+        ("/api/v1/merges?dry_run=true", merge, vec!["/models/1/model", "/output"]),
+    ] {
+        let answer = place.post(address, body).await;
+
+        assert_eq!((answer.status.as_u16(), answer.pointers()), (422, pointers), "{address}: {answer:?}");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.ends_with(&format!("has {} faults", answer.pointers().len())), "{detail}");
+    }
 }

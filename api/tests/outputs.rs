@@ -133,3 +133,28 @@ async fn a_model_known_by_its_metadata_only_may_still_be_imported() {
 
     assert_eq!(place.get("/api/v1/models/o/known").await.body["has_weights"], true);
 }
+
+#[actix_web::test]
+async fn one_key_is_one_search_and_one_job_that_is_asked_for_again() {
+    let place = place().await;
+    let keyed = |address: &str, body: Value| {
+        let request =
+            actix_web::test::TestRequest::post().uri(address).insert_header(("idempotency-key", "k1"));
+        place.send(request.set_json(body))
+    };
+    let search = |budget: u64| json!({ "strategy": "cma_es", "method": "linear", "budget": budget, "models": ["o/a", "o/b"] });
+
+    let first = keyed("/api/v1/searches", search(8)).await;
+    let again = keyed("/api/v1/searches", search(8)).await;
+    let other = keyed("/api/v1/searches", search(9)).await;
+
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201), "{first:?} {again:?}");
+    assert_eq!(first.body["id"], again.body["id"]);
+    assert!(other.is_problem(422, "idempotency_key_reused"), "{other:?}");
+    let accepted = place.merge(SOUP, "o/again").await;
+    let address = format!("/api/v1/jobs/{}", accepted.body["id"].as_str().unwrap());
+    place.send(actix_web::test::TestRequest::delete().uri(&address)).await;
+    let retry = format!("{address}/retry");
+    let (once, twice) = (keyed(&retry, Value::Null).await, keyed(&retry, Value::Null).await);
+    assert_eq!((once.status.as_u16(), &once.body["id"]), (202, &twice.body["id"]), "{twice:?}");
+}

@@ -28,6 +28,80 @@ async fn a_body_is_refused_with_every_fault_of_its_fields() {
 }
 
 #[actix_web::test]
+async fn wrong_values_are_all_told_with_their_places_and_without_words_of_the_library() {
+    let place = Place::new().await;
+    let transplant = json!({
+        "recipient": "a", "donor": "b", "output": "o/n", "k": -1, "fill": "zorro", "candidates": "x",
+    });
+    let transfer = json!({
+        "source_base": "a", "source_tuned": "b", "target_base": "c", "output": "o/n", "preset": "shadow", "lambda": [[1]],
+    });
+    let huge = serde_json::from_str("{\"tuned\": \"a\", \"base\": \"b\", \"rank\": 99999999999999999999999}");
+    for (address, body, pointers) in [
+        ("/api/v1/transplants", transplant, vec!["/k", "/fill", "/candidates"]),
+        (
+            "/api/v1/searches/x/scores",
+            json!({ "scores": [{ "candidate": 1, "score": "x" }, { "candidate": -1, "scor": 1 }] }),
+            vec!["/scores/0/score", "/scores/1/candidate", "/scores/1/scor", "/scores/1/score"],
+        ),
+        ("/api/v1/transfers", transfer, vec!["/preset", "/lambda/0"]),
+        ("/api/v1/diffs", huge.unwrap(), vec!["/rank"]),
+        (
+            "/api/v1/advisories",
+            json!({ "kind": "defekt", "severity": 3, "summary": "x" }),
+            vec!["/kind", "/severity"],
+        ),
+        (
+            "/api/v1/models/o/a/edges/confirm",
+            json!({ "parent": "o/b", "relation": "cousin" }),
+            vec!["/relation"],
+        ),
+    ] {
+        let answer = place.post(address, body).await;
+
+        assert!(answer.is_problem(400, "bad_request"), "{address}: {answer:?}");
+        assert_eq!(answer.pointers(), pointers, "{address}: {answer:?}");
+        let said = answer.body.to_string();
+        let words = ["usize", "f64", "invalid", "variant", "u64", "struct"];
+        assert!(!words.iter().any(|word| said.contains(word)), "{said}");
+    }
+}
+
+#[actix_web::test]
+async fn every_parameter_that_cannot_be_read_is_told() {
+    let place = Place::new().await;
+    let address =
+        "/api/v1/models?limit=abc&sort=bogus&weights=maybe&relation=zz&foo=1&has_weights=yes&limit=2";
+
+    let answer = place.get(address).await;
+
+    assert!(answer.is_problem(400, "bad_request"), "{answer:?}");
+    let items = answer.body["errors"].as_array().unwrap();
+    let names: Vec<&str> = items.iter().map(|item| item["parameter"].as_str().unwrap()).collect();
+    assert_eq!(names, ["limit", "sort", "weights", "relation", "foo", "has_weights", "limit"], "{answer:?}");
+    assert!(items.iter().all(|item| item.get("pointer").is_none()), "{answer:?}");
+    assert_eq!(place.get("/api/v1/models?relation=LoRA&sort=likes").await.status, 200);
+    let missing = place.get("/api/v1/path?to=o/a").await;
+    assert_eq!(missing.body["errors"][0]["parameter"], "from", "{missing:?}");
+}
+
+#[actix_web::test]
+async fn whole_answers_have_a_tag_and_are_not_sent_again() {
+    let place = Place::new().await;
+    place.know("o/a", "mit").await;
+    for address in ["/api/v1/models", "/api/v1/models/o/a", "/api/v1/path?from=o/a&to=o/a", "/api/v1/limits"]
+    {
+        let first = place.get(address).await;
+
+        let request = TestRequest::get().uri(address).insert_header(("if-none-match", first.etag.clone()));
+        let again = place.send(request).await;
+
+        assert!(first.etag.starts_with('"') && first.etag.len() == 66, "{address}: {first:?}");
+        assert_eq!((again.status.as_u16(), again.body.as_str()), (304, Some("")), "{address}");
+    }
+}
+
+#[actix_web::test]
 async fn what_is_no_object_is_refused_without_words_of_the_library() {
     let place = Place::new().await;
     for text in ["[]", "3", "", "{\"config\": ", "nonsense"] {

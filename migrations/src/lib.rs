@@ -23,6 +23,7 @@ mod m0018_hub;
 mod m0019_late_indexes;
 mod m0020_search;
 mod m0021_job_log;
+mod m0022_search_keys;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_late_indexes::Migration),
             Box::new(m0020_search::Migration),
             Box::new(m0021_job_log::Migration),
+            Box::new(m0022_search_keys::Migration),
         ]
     }
 }

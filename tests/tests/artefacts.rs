@@ -127,6 +127,11 @@ fn an_adapter_of_full_rank_is_the_fine_tune_and_baking_is_what_reading_an_adapte
     run(on(), &format!("adapter bake {BASE} {} none --scale 0", lora.display()))?;
     ensure!(relative(&read(on(), &format!("diff baked {}", lora.display()))?)? == 0.0);
     ensure!(relative(&read(on(), &format!("diff none {BASE}"))?)? == 0.0);
+    let beyond =
+        on().args(["adapter", "bake", BASE]).arg(&lora).args(["huge", "--scale", "1e300"]).output()?;
+    let said = String::from_utf8_lossy(&beyond.stderr);
+    ensure!(beyond.status.code() == Some(1) && said.contains("leave the range of"), "{said}");
+    ensure!(!place.path().join("huge").exists(), "something is left of a bake that was refused");
     Ok(())
 }
 

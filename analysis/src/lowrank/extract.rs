@@ -43,17 +43,29 @@ pub struct ExtractOptions {
 }
 
 impl ExtractOptions {
-    /// A pattern for the names of modules.
+    /// A pattern for the names of modules; `pointer` is its place in the request.
     ///
     /// # Errors
     /// Text that is no regular expression, or one that takes too much memory.
-    pub fn pattern(text: &str) -> Result<Regex, Error> {
+    pub fn pattern(text: &str, pointer: &str) -> Result<Regex, Error> {
         RegexBuilder::new(text).size_limit(PATTERN_BYTES).build().map_err(|error| {
             // The lines before show the expression again.
             let told = error.to_string();
             let why = told.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            Error::fault("/pattern", format!("`{text}` is no usable expression: {why}"))
+            Error::fault(pointer, format!("`{text}` is no usable expression: {why}"))
         })
+    }
+
+    /// The fault of patterns that leave no module of a base.
+    fn selects_nothing(&self) -> Option<Item> {
+        let (pointer, message) = match (&self.include, &self.exclude) {
+            (Some(include), _) => {
+                ("/include", format!("`{include}` with what is excluded selects no module of the base"))
+            }
+            (None, Some(exclude)) => ("/exclude", format!("`{exclude}` leaves out every module of the base")),
+            (None, None) => return None,
+        };
+        Some(Item { pointer: pointer.to_owned(), message })
     }
 
     fn wants(&self, module: &str) -> bool {
@@ -102,13 +114,18 @@ impl Extraction {
     /// Pairs the tensors by name. A head that one side does not store is that side's embedding table.
     ///
     /// # Errors
-    /// Every tensor that only one model has or that is shaped differently, at once; a rank or energy out of range.
+    /// Every tensor that only one model has or that is shaped differently, at once; a rank or energy out of range;
+    /// patterns that select no module.
     pub fn new(
         base: Arc<dyn TensorSource>,
         tuned: Arc<dyn TensorSource>,
         options: ExtractOptions,
     ) -> Result<Self, Error> {
         options.rank.check()?;
+        let selected = base.tensors().iter().any(|info| options.wants(module_of(&info.name)));
+        if let Some(fault) = options.selects_nothing().filter(|_| !selected) {
+            return Err(Error::faults(vec![fault]));
+        }
         let (mut pairs, mut buffers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         let table = tuned.tensors().iter().position(|info| is_input_table(&info.name));
         let mut fault = |name: &str, message: String| {
@@ -201,9 +218,13 @@ impl Extraction {
             progress(info.bytes())?;
         }
         if modules.is_empty() && changed.is_empty() {
+            let which = match (&self.options.include, &self.options.exclude) {
+                (None, None) => "no module differs",
+                _ => "no module that the patterns select differs",
+            };
             return Err(Error::fault(
                 "/tuned",
-                "no module differs from the base; there is nothing to extract",
+                format!("{which} from the base; there is nothing to extract"),
             ));
         }
         let (whole, biases) = self.keep_whole(&mut spool, &modules, &changed);

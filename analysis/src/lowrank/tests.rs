@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::Fault as _;
 use kernels::Dtype;
 use serde_json::{Value, json};
 use weights::{Baked, Bytes, TensorSource};
@@ -223,7 +224,7 @@ fn a_planted_change_of_low_rank_is_captured_and_unchanged_modules_are_left_out()
 fn patterns_choose_modules_and_nothing_to_extract_is_an_error() {
     let change = |len| (0..len).map(|i| f64::from(i) / 100.0).collect::<Vec<f64>>();
     let (base, tuned) = (llama(&[]), llama(&[(Q, change(48 * 32)), (K, change(24 * 32))]));
-    let pattern = |text| Some(ExtractOptions::pattern(text).unwrap());
+    let pattern = |text| Some(ExtractOptions::pattern(text, "/include").unwrap());
 
     let only_k = ExtractOptions { include: pattern("k_proj"), ..options(Rank::Fixed(2)) };
     let no_k = ExtractOptions { exclude: pattern("k_proj"), ..options(Rank::Fixed(2)) };
@@ -233,7 +234,17 @@ fn patterns_choose_modules_and_nothing_to_extract_is_an_error() {
     assert!(modules(no_k)[0].module.ends_with("q_proj"));
     let error = extract(&base, &base, options(Rank::Fixed(2))).err().unwrap().to_string();
     assert!(error.contains("nothing to extract"), "{error}");
-    assert!(ExtractOptions::pattern("(").is_err());
+    assert_eq!(ExtractOptions::pattern("(", "/exclude").unwrap_err().items()[0].pointer, "/exclude");
+    for (options, pointer) in [
+        (ExtractOptions { include: pattern("zzz"), ..options(Rank::Fixed(2)) }, "/include"),
+        (ExtractOptions { exclude: pattern("."), ..options(Rank::Fixed(2)) }, "/exclude"),
+    ] {
+        let error = extract(&base, &tuned, options).err().unwrap();
+        assert_eq!(error.items()[0].pointer, pointer, "{error}");
+    }
+    let same = ExtractOptions { include: pattern("norm"), ..options(Rank::Fixed(2)) };
+    let error = extract(&base, &tuned, same).err().unwrap().to_string();
+    assert!(error.contains("that the patterns select"), "{error}");
 }
 
 #[test]

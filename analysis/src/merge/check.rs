@@ -16,6 +16,7 @@ use super::{
     members::Members,
     modules::Depths,
     policy::Tally,
+    setting::figure,
     source::{Outline, Row},
     spec::{Caution, Params},
 };
@@ -254,6 +255,7 @@ impl<'a> Job<'a> {
             if let Some((from, to)) = spec.range.filter(|(from, to)| value < *from || value > *to)
                 && self.seen.insert(pointer.clone())
             {
+                let value = figure(value);
                 let message =
                     format!("{value} is outside the usual {from} to {to}, first at tensor `{tensor}`");
                 self.outline.warnings.push(Item { pointer, message });

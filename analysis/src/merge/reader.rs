@@ -225,7 +225,12 @@ impl Reader {
             return 0;
         };
         value.as_u64().unwrap_or_else(|| {
-            self.fault(&format!("/{key}"), "expected a whole number, 0 or more");
+            let large = value.as_f64().is_some_and(|number| number >= u64::MAX as f64);
+            let told = match large {
+                true => format!("the number is too large; it is {} at most", u64::MAX),
+                false => "expected a whole number, 0 or more".to_owned(),
+            };
+            self.fault(&format!("/{key}"), told);
             0
         })
     }

@@ -67,6 +67,14 @@ impl Curve {
     }
 }
 
+/// A number as people read it: a very large or small one by its power of ten.
+pub(super) fn figure(value: f64) -> String {
+    match value.abs() {
+        0.0 | 1e-6..1e15 => value.to_string(),
+        _ => format!("{value:e}"),
+    }
+}
+
 /// The one of several values placed along the layers that is at `t` or before it.
 fn below<T>(values: &[T], t: f64) -> Option<&T> {
     values.get((t.clamp(0.0, 1.0) * values.len().saturating_sub(1) as f64).floor() as usize)
@@ -135,13 +143,19 @@ impl Setting {
         }
         let mut cases = Vec::new();
         for (at, item) in filtered.into_iter().enumerate() {
-            let pointer = format!("{pointer}/{at}");
+            let pointer = match value {
+                Value::Object(_) => pointer.to_owned(),
+                _ => format!("{pointer}/{at}"),
+            };
             let Some(fields) = item.as_object() else {
                 fault(pointer, "expected `{filter, value}` like its neighbours".into());
                 continue;
             };
             for key in fields.keys().filter(|key| !keys::FILTERED.contains(&key.as_str())) {
-                fault(pointer.clone(), keys::unknown(key, keys::FILTERED));
+                fault(
+                    format!("{pointer}/{}", domain::json::pointed(key)),
+                    keys::unknown(key, keys::FILTERED),
+                );
             }
             let filter = match fields.get("filter") {
                 None | Some(Value::Null) => None,

@@ -350,6 +350,8 @@ fn the_seed_is_always_in_the_document_and_must_be_a_whole_number() {
     assert_eq!(seed("").unwrap(), 0);
     assert_eq!(seed("random_seed: 18446744073709551615, ").unwrap(), u64::MAX);
     assert!(seed("seed: -1, ").unwrap_err().to_string().contains("/seed: expected a whole number"));
+    let large = seed("seed: 99999999999999999999999, ").unwrap_err().to_string();
+    assert!(large.contains("/seed: the number is too large; it is 18446744073709551615 at most"), "{large}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub struct Report {
     /// The verdict is a rule of thumb: only a run of the models can tell.
     pub heuristic: bool,
     pub reasons: Vec<Reason>,
-    /// Over all tensors that the diff is added to.
+    /// Over all tensors that the diff is added to; with λ = 0 everywhere over all that are selected.
     pub model: Measures,
     pub tensors: Vec<TensorMeasures>,
     pub neurons: Neurons,
@@ -84,11 +84,24 @@ pub fn check(
     let mut paired = kinship::pair(&models, &operands.source_base);
     let mut skipped = std::mem::take(&mut paired.skipped);
     let mut shared = paired.shared();
-    shared.retain(|tensor| rule.of(tensor.info).is_some_and(|lambda| lambda != 0.0));
-    let (mut tensors, mut total) = (Vec::new(), Sums::default());
+    shared.retain(|tensor| rule.of(tensor.info).is_some());
+    // With λ = 0 everywhere the models are measured all the same.
+    let idle = shared.iter().all(|tensor| rule.of(tensor.info) == Some(0.0));
+    shared.retain(|tensor| idle || rule.of(tensor.info) != Some(0.0));
+    let (mut tensors, mut total, mut told) = (Vec::new(), Sums::default(), Vec::new());
+    if idle && !shared.is_empty() {
+        let message = "λ is 0 for every tensor: the result has the target base's weights".to_owned();
+        told.push(Reason { verdict: Verdict::Uncertain, message });
+    }
+    let mut beyond: Option<Reason> = None;
     each_tensor((&paired.reference, &paired.models), &shared, progress, |tensor: &Shared<'_>, sums| {
         let name = tensor.info.name.clone();
         if sums.is_finite() {
+            let target = &operands.target_base.source;
+            let dtype = target.position(&name).map(|at| target.tensors()[at].dtype);
+            let lambda = rule.of(tensor.info).unwrap_or_default();
+            let reason = dtype.and_then(|dtype| verdict::beyond(&name, dtype, (lambda, sums.largest)));
+            beyond = beyond.take().or(reason);
             total.merge(&sums);
             tensors.push(TensorMeasures { tensor: name, measures: measures(&sums) });
         } else {
@@ -106,7 +119,8 @@ pub fn check(
     let mut config = config::differences(configs);
     config.extend(tokenizers(operands, options));
     let model = measures(&total);
-    let (verdict, reasons) = verdict::judge(&model, &neurons, &config);
+    told.extend(beyond);
+    let (verdict, reasons) = verdict::judge(&model, &neurons, (&config, told));
     Ok(Report { verdict, heuristic: true, reasons, model, tensors, neurons, config, rows, skipped })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::{Fault as _, Item};
+use domain::Fault as _;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -113,10 +113,9 @@ impl Options {
         let mut faults = Vec::new();
         let lambda = Setting::read(&self.lambda, &LAMBDA, "/lambda", &mut faults);
         let mut pattern = |text: &Option<String>, pointer: &str| {
-            let built = text.as_deref().map(ExtractOptions::pattern).transpose();
+            let built = text.as_deref().map(|text| ExtractOptions::pattern(text, pointer)).transpose();
             built.unwrap_or_else(|error| {
-                let of = |item: Item| Item { pointer: pointer.to_owned(), message: item.message };
-                faults.extend(error.items().into_iter().map(of));
+                faults.extend(error.items());
                 None
             })
         };

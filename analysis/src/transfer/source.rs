@@ -75,7 +75,12 @@ impl TransferSource {
         }
         if !selected {
             let preset = options.preset;
-            fault("/preset", format!("`{preset}` with these patterns selects no tensor of the target base"));
+            let at = match (&options.include, &options.exclude) {
+                (Some(_), _) => "/include",
+                (None, Some(_)) => "/exclude",
+                (None, None) => "/preset",
+            };
+            fault(at, format!("`{preset}` with these patterns selects no tensor of the target base"));
         }
         if !faults.is_empty() {
             return Err(Error::faults(faults));

@@ -28,6 +28,8 @@ pub(super) struct Sums {
     pub(super) gap: f64,
     /// Σ|source_base| + Σ|target_base|.
     pub(super) size: f64,
+    /// The largest |Δ|.
+    pub(super) largest: f64,
     /// `Δ` and `g` of the sampled elements.
     sample: Vec<(f32, f32)>,
     /// Of the largest sampled elements of `Δ`, those of the same sign as `g` and those where `g` is not zero.
@@ -36,7 +38,7 @@ pub(super) struct Sums {
 
 impl Default for Sums {
     fn default() -> Self {
-        Self { gram: Gram::new(2), gap: 0.0, size: 0.0, sample: Vec::new(), signs: (0, 0) }
+        Self { gram: Gram::new(2), gap: 0.0, size: 0.0, largest: 0.0, sample: Vec::new(), signs: (0, 0) }
     }
 }
 
@@ -46,6 +48,7 @@ impl Sums {
         self.gram.merge(&other.gram);
         self.gap += other.gap;
         self.size += other.size;
+        self.largest = self.largest.max(other.largest);
         self.signs.0 += other.signs.0;
         self.signs.1 += other.signs.1;
     }
@@ -166,6 +169,9 @@ fn piece_sums(
             let (base, target) = (f64::from(*base), f64::from(*target));
             gap += (target - base).abs();
             size += base.abs() + target.abs();
+        }
+        for (base, tuned) in base.values.iter().zip(&tuned.values) {
+            sums.largest = sums.largest.max((f64::from(*tuned) - f64::from(*base)).abs());
         }
         sums.gap += gap;
         sums.size += size;

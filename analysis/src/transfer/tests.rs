@@ -94,8 +94,18 @@ fn patterns_choose_tensors_by_name() {
     let options: Options = serde_json::from_value(json!({ "include": "(" })).unwrap();
     let told = options.canonical().unwrap_err().to_string();
     assert!(told.contains("`(` is no usable expression: unclosed group") && !told.contains('\n'), "{told}");
-    for wanted in [json!({ "include": "(" }), json!({ "include": "no such" }), json!({ "lambda": "much" })] {
-        assert_eq!(refusal(operands([1, 2, 3].map(model)), wanted.clone()).items().len(), 1, "{wanted}");
+    for (wanted, pointer) in [
+        (json!({ "include": "(" }), "/include"),
+        (json!({ "include": "no such" }), "/include"),
+        (json!({ "exclude": "." }), "/exclude"),
+        (json!({ "include": "norm", "preset": "shadow_ft" }), "/include"),
+        (json!({ "lambda": "much" }), "/lambda"),
+        (json!({ "lambda": [{ "valeu": 1, "value": 1 }] }), "/lambda/0/valeu"),
+        (json!({ "lambda": { "filter": "a/b", "value": 1, "a/b~": 1 } }), "/lambda/a~1b~0"),
+    ] {
+        let items = refusal(operands([1, 2, 3].map(model)), wanted.clone()).items();
+        let places: Vec<&str> = items.iter().map(|item| item.pointer.as_str()).collect();
+        assert_eq!(places, [pointer], "{wanted}");
     }
 }
 
@@ -269,6 +279,51 @@ fn the_numbers_of_a_check_are_those_written_out() {
     assert_eq!(report.model.elements, base.len() as u64);
     let agreement = report.model.sign_agreement.unwrap();
     assert!((0.45..0.55).contains(&agreement), "independent signs agree by chance: {agreement}");
+}
+
+#[test]
+fn a_check_without_any_share_of_the_diff_says_so_and_measures_all_the_same() {
+    let base = noise(5, 128 * 6);
+    let (target, tuned) = (near(6, 1.0, &base), near(7, 1.0, &base));
+
+    let none = checked([&target, &base, &tuned], json!({ "lambda": 0 }));
+
+    let whole = checked([&target, &base, &tuned], json!({}));
+    assert_eq!((&none.model, &none.tensors), (&whole.model, &whole.tensors));
+    assert!(none.verdict >= Verdict::Uncertain);
+    assert!(none.reasons.iter().any(|reason| reason.message.contains("λ is 0 for every tensor")), "{none:?}");
+    assert!(!whole.reasons.iter().any(|reason| reason.message.contains('λ')), "{whole:?}");
+}
+
+#[test]
+fn a_check_warns_of_a_strength_that_the_number_format_does_not_hold() {
+    let base = noise(5, 128 * 6);
+    let (target, tuned) = (near(6, 1.0, &base), near(7, 1.0, &base));
+
+    for lambda in [1e42, -1e42, 1e308] {
+        let report = checked([&target, &base, &tuned], json!({ "lambda": lambda }));
+
+        assert_eq!(report.verdict, Verdict::Unlikely, "{lambda}");
+        let told = report.reasons.iter().find(|reason| reason.message.contains("leave the range of F32"));
+        assert!(told.is_some_and(|reason| reason.message.contains(UP)), "{report:?}");
+    }
+    assert!(
+        checked([&target, &base, &tuned], json!({ "lambda": 1e30 }))
+            .reasons
+            .iter()
+            .all(|r| !r.message.contains('λ'))
+    );
+}
+
+#[test]
+fn values_that_are_not_finite_are_named_as_what_keeps_models_from_being_compared() {
+    let broken = vec![f64::NAN; 128];
+
+    let models = [&broken, &broken, &broken].map(|values| mlp(values));
+    let error = check(&operands(models), &options(json!({})), Configs::default(), &|_| Ok(())).unwrap_err();
+
+    let told = error.to_string();
+    assert!(told.contains("finite floats in every model") && told.contains("NaN or infinity"), "{told}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A rule of thumb over the numbers of a check. The thresholds are heuristic: only a run of the model can tell.
 
+use kernels::Dtype;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,10 +55,10 @@ const SHOWN: usize = 60;
 pub(super) fn judge(
     measures: &Measures,
     neurons: &Neurons,
-    differences: &[Difference],
+    (differences, known): (&[Difference], Vec<Reason>),
 ) -> (Verdict, Vec<Reason>) {
     use Verdict::{Likely, Uncertain, Unlikely};
-    let mut reasons = Vec::new();
+    let mut reasons = known;
     let mut say = |verdict, message: String| reasons.push(Reason { verdict, message });
     if let Some(gap) = measures.relative_gap {
         let text = format!("the bases are {gap:.4} of the source base's norm apart");
@@ -131,6 +132,19 @@ pub(super) fn judge(
     }
     let verdict = reasons.iter().map(|reason| reason.verdict).max().unwrap_or(Uncertain);
     (verdict, reasons)
+}
+
+/// What to say of a tensor whose `largest` change, times `lambda`, its number format does not hold.
+pub(super) fn beyond(tensor: &str, dtype: Dtype, (lambda, largest): (f64, f64)) -> Option<Reason> {
+    let (change, mut bytes) = (lambda * largest, vec![0; dtype.bits() as usize / 8]);
+    let leaves = !change.is_finite() || kernels::encode_f64(dtype, &[change], &mut bytes) > 0;
+    let message = || {
+        format!(
+            "with λ = {lambda:e} values of `{tensor}` leave the range of {dtype}, and the transfer would be refused; \
+             choose a smaller one"
+        )
+    };
+    leaves.then(|| Reason { verdict: Verdict::Unlikely, message: message() })
 }
 
 /// The beginning of a value.

@@ -1,6 +1,10 @@
 //! Reports over the registry, and what descent says of one model's licence and version.
 
-use actix_web::{HttpResponse, get, http::header, web};
+use actix_web::{
+    HttpResponse, get,
+    http::{StatusCode, header},
+    web,
+};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::{Registry, Subject};
@@ -35,7 +39,8 @@ pub async fn get_report(
     let Some(subject) = Subject::of(&subject) else {
         let known = Subject::ALL.map(Subject::label).join(", ");
         let asked: String = subject.chars().take(40).collect();
-        return Err(Problem::not_found(format!("the report `{asked}` (there are {known})")));
+        let told = format!("there is no report `{asked}`; there are {known}");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", told));
     };
     let made = || async {
         let found = jobs::report_at_hand(&registry, subject).await?;

@@ -19,7 +19,7 @@ use crate::{
     query::Query,
     seen::Seen,
 };
-use views::{CandidatePage, NewScores, PageOf, SearchPage};
+use views::{CandidatePage, NewScores, NewSearch, PageOf, SearchPage};
 pub use views::{CandidateView, SearchView};
 
 /// Registers every route of searches.
@@ -48,10 +48,15 @@ pub async fn list_searches(registry: Seen, asked: Query<PageOf>) -> Result<HttpR
 ///
 /// The body holds `strategy` (`greedy` or `cma_es`), `method`, `models`, and what docs/searching.md lists beside them.
 /// Nothing is evaluated here: score the candidates in `pending` and tell the scores.
-#[utoipa::path(tag = "searches", request_body = Object, responses((status = 201, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "searches", params(JobHeaders), request_body = NewSearch, responses((status = 201, body = SearchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches")]
-pub async fn create_search(registry: Seen, wanted: web::Json<Value>) -> Result<HttpResponse> {
-    let report = jobs::create_search(&registry, wanted.into_inner()).await?;
+pub async fn create_search(
+    request: HttpRequest,
+    registry: Seen,
+    wanted: web::Json<Value>,
+) -> Result<HttpResponse> {
+    let key = idempotency_key(&request)?;
+    let report = jobs::create_search(&registry, wanted.into_inner(), key).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/api/v1/searches/{}", report.row.id)))
         .json(SearchView::from(report)))

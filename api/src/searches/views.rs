@@ -4,7 +4,9 @@ use jobs::{Pending, SearchReport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{CandidateRow, SearchRow};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
+
+use crate::schema::one_of;
 
 /// A page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -123,6 +125,56 @@ pub struct SearchPage {
 pub struct CandidatePage {
     pub items: Vec<CandidateView>,
     pub next: Option<String>,
+}
+
+/// A search to begin. [`jobs::create_search`] reads it, so that every fault is told.
+#[derive(ToSchema)]
+#[allow(dead_code)] // It stands for the body in the document.
+pub struct NewSearch {
+    #[schema(schema_with = strategies)]
+    strategy: String,
+    #[schema(schema_with = methods)]
+    method: String,
+    /// The models to start from, or to weigh against each other.
+    models: Vec<String>,
+    /// What deltas are taken against: for kinship (`greedy`) and by methods that merge deltas.
+    base: Option<String>,
+    /// Whether the best score is the highest; higher by default.
+    #[schema(schema_with = betters, required = false)]
+    better: Option<String>,
+    /// Most candidates to score, 100 by default.
+    budget: Option<u64>,
+    /// Chooses the candidates of `cma_es` and the random masks of `dare_ties`; 0 by default.
+    seed: Option<u64>,
+    /// Number format of the merges, as in a recipe.
+    dtype: Option<String>,
+    /// Candidate 7 is to be called this and `-7`.
+    output: Option<String>,
+    /// `greedy`: how many of the best are merged with each other.
+    k: Option<u64>,
+    /// `greedy`: share of the worse of two models.
+    t: Option<f64>,
+    /// `cma_es`: layers that share their numbers; 0, the default, for all.
+    layer_granularity: Option<u64>,
+    /// `cma_es`: whether numbers run evenly from one group of layers to the next.
+    smooth: Option<bool>,
+    /// `cma_es`: parts of tensor names that get numbers of their own.
+    filters: Option<Vec<String>>,
+    allow_negative_weights: Option<bool>,
+    /// Overrides the method's: true, but for `task_arithmetic`.
+    normalize: Option<bool>,
+}
+
+fn strategies() -> Object {
+    one_of(["greedy", "cma_es"])
+}
+
+fn methods() -> Object {
+    one_of(["linear", "slerp", "task_arithmetic", "ties", "dare_ties"])
+}
+
+fn betters() -> Object {
+    one_of(["higher", "lower"])
 }
 
 /// Scores of candidates.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub mod schema;
+
 use actix_web::{
     App,
     body::to_bytes,
@@ -32,6 +34,8 @@ pub struct Place {
 pub struct Answer {
     pub status: StatusCode,
     pub kind: String,
+    /// Empty where there is none.
+    pub etag: String,
     pub body: Value,
 }
 
@@ -68,17 +72,19 @@ impl Place {
     pub async fn send(&self, request: TestRequest) -> Answer {
         let limits = self.registry.limits;
         let app = App::new()
+            .wrap(actix_web::middleware::from_fn(http::tag_answers))
             .app_data(Data::new(self.registry.clone()))
             .app_data(Data::new(api::Leaving(self.leaving.clone())))
             .app_data(actix_web::web::PayloadConfig::new(limits.body_bytes))
             .configure(|config| api::configure(config, &limits));
         let answer = call_service(&init_service(app).await, request.to_request()).await;
         let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+        let etag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
         let status = answer.status();
         let bytes = to_bytes(answer.into_body()).await.unwrap();
         let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
         let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-        Answer { status, kind: kind.unwrap_or_default(), body }
+        Answer { status, kind: kind.unwrap_or_default(), etag: etag.unwrap_or_default(), body }
     }
 
     pub async fn get(&self, address: &str) -> Answer {

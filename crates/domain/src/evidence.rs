@@ -19,6 +19,23 @@ impl Relation {
     /// Every relation, in display order.
     pub const ALL: [Self; 5] = [Self::Finetune, Self::Adapter, Self::Quantized, Self::Merge, Self::Transfer];
 
+    /// Every word that is read as one, the Hub's own first.
+    pub const WORDS: [&str; 13] = [
+        "finetune",
+        "adapter",
+        "quantized",
+        "merge",
+        "transfer",
+        "finetuned",
+        "fine-tune",
+        "peft",
+        "lora",
+        "quantised",
+        "qtz",
+        "quantization",
+        "merged",
+    ];
+
     /// The Hub's word for it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,14 @@
-//! JSON as Python writes it: with bare `NaN`, `Infinity` and `-Infinity`, which JSON itself does not know.
+//! JSON as Python writes it, with bare `NaN`, `Infinity` and `-Infinity`, which JSON itself does not know; pointers into it.
 
 use std::borrow::Cow;
+
+/// Most characters of a key in a pointer.
+const POINTED: usize = 60;
+
+/// A key as a part of a JSON pointer (RFC 6901), cut to 60 characters.
+pub fn pointed(key: &str) -> String {
+    key.chars().take(POINTED).collect::<String>().replace('~', "~0").replace('/', "~1")
+}
 
 const TOKENS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
 

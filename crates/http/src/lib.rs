@@ -9,7 +9,7 @@ mod origin;
 mod problem;
 
 pub use codes::{CODES, Code};
-pub use etag::{not_modified, strong_etag};
+pub use etag::{not_modified, strong_etag, tag_answers};
 pub use gate::{COOKIE, Door, Gate, authorise, bad_token, bearer, person, viewer};
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;

@@ -21,15 +21,19 @@ pub type Result<T> = std::result::Result<T, Problem>;
 /// One of several faults found at once.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ProblemItem {
-    /// Where: a JSON pointer, a file or a tensor.
-    pub pointer: String,
+    /// Where in what was sent: a JSON pointer into the body, a file or a tensor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// The parameter of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
     /// What was wrong and what would be right.
     pub message: String,
 }
 
 impl From<Item> for ProblemItem {
     fn from(item: Item) -> Self {
-        Self { pointer: item.pointer, message: item.message }
+        Self { pointer: Some(item.pointer), parameter: None, message: item.message }
     }
 }
 
@@ -126,6 +130,24 @@ impl Problem {
         problem.title = "Bad Request".to_owned();
         problem.status = StatusCode::BAD_REQUEST.as_u16();
         problem
+    }
+
+    /// 400 listing every fault of the parameters of an address; each item's pointer is the name of one.
+    pub fn misasked(items: Vec<Item>) -> Self {
+        let detail = match items.as_slice() {
+            [Item { message, .. }] => format!("the query string cannot be read: {message}"),
+            several => format!("the query string has {} faults", several.len()),
+        };
+        Self::bad_request(detail).listing(items).of_parameters()
+    }
+
+    /// The same with its faults in parameters of the address, where they were said to be at a pointer.
+    #[must_use]
+    pub fn of_parameters(mut self) -> Self {
+        for item in &mut self.errors {
+            item.parameter = item.pointer.take();
+        }
+        self
     }
 
     /// 422 listing every fault.

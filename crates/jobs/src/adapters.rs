@@ -17,6 +17,7 @@ use weights::{LocalFile, TensorInfo, TensorSource};
 use crate::{
     Access, Derived, Error, Operand, Pin, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
+    faults::{Faults, placed},
     kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
     open_operand,
     operand::{all_missing, open_stored, open_whole},
@@ -61,21 +62,24 @@ pub async fn plan_extract(
     wanted: &ExtractPayload,
     access: &Access,
 ) -> Result<ExtractPlan, Error> {
-    let rank = rank_of(wanted.rank, wanted.energy, &registry.limits)?;
-    let dtype = dtype_of(wanted.dtype.as_deref())?;
-    let pattern = |text: &Option<String>| text.as_deref().map(ExtractOptions::pattern).transpose();
-    let options = ExtractOptions {
-        rank,
-        dtype,
-        include: pattern(&wanted.include)?,
-        exclude: pattern(&wanted.exclude)?,
+    let mut faults = Faults::default();
+    let rank = faults.take(rank_of(wanted.rank, wanted.energy, &registry.limits));
+    let dtype = faults.at("/dtype", dtype_of(wanted.dtype.as_deref()));
+    let mut pattern = |text: &Option<String>, pointer| {
+        let read = text.as_deref().map(|text| ExtractOptions::pattern(text, pointer)).transpose();
+        faults.take(read.map_err(Error::from)).flatten()
     };
+    let (include, exclude) = (pattern(&wanted.include, "/include"), pattern(&wanted.exclude, "/exclude"));
     let opened = async {
-        let base = open_whole(registry, &wanted.base, access).await?;
-        Ok((base, open_operand(registry, &wanted.tuned, access).await?))
+        let base = open_whole(registry, &wanted.base, access).await;
+        let base = base.map_err(|error| placed(error, "/base"))?;
+        let tuned = open_operand(registry, &wanted.tuned, access).await;
+        Ok((base, tuned.map_err(|error| placed(error, "/tuned"))?))
     };
     let named = [("/base".to_owned(), wanted.base.as_str()), ("/tuned".to_owned(), &wanted.tuned)];
-    let (base, tuned) = all_missing(registry, &named, access, opened.await).await?;
+    let opened = faults.take(all_missing(registry, &named, access, opened.await).await);
+    let (((base, tuned), rank), dtype) = faults.done(opened.zip(rank).zip(dtype))?;
+    let options = ExtractOptions { rank, dtype, include, exclude };
     let extraction = Extraction::new(Arc::clone(&base.source), Arc::clone(&tuned.source), options)?;
     let asked = json!({
         "rank": rank, "dtype": dtype.name(), "include": wanted.include, "exclude": wanted.exclude,
@@ -148,16 +152,20 @@ pub async fn plan_bake(
     access: &Access,
 ) -> Result<BakePlan, Error> {
     if !wanted.scale.is_finite() {
-        return Err(Error::Invalid("scale must be a finite number; 1 applies the whole adapter".to_owned()));
+        let error = Error::Invalid("scale must be a finite number; 1 applies the whole adapter".to_owned());
+        return Err(placed(error, "/scale"));
     }
     let opened = async {
-        let base = open_whole(registry, &wanted.base, access).await?;
-        Ok((base, open_stored(registry, &wanted.adapter, access).await?))
+        let base = open_whole(registry, &wanted.base, access).await;
+        let base = base.map_err(|error| placed(error, "/base"))?;
+        let adapter = open_stored(registry, &wanted.adapter, access).await;
+        Ok((base, adapter.map_err(|error| placed(error, "/adapter"))?))
     };
     let named = [("/base".to_owned(), wanted.base.as_str()), ("/adapter".to_owned(), &wanted.adapter)];
     let (base, adapter) = all_missing(registry, &named, access, opened.await).await?;
     let recipe = Recipe::BakeAdapter { base: pin(&base), adapter: pin(&adapter), scale: wanted.scale };
-    let baked = adapter::bake_scaled(adapter.clone(), base.clone(), wanted.scale).await?;
+    let baked = adapter::bake_scaled(adapter.clone(), base.clone(), wanted.scale).await;
+    let baked = baked.map_err(|error| placed(error, "/adapter"))?;
     let source = Arc::clone(&baked.source);
     let derived = Derived {
         id: wanted.output.clone(),

@@ -19,7 +19,12 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 use weights::{Dtype, Layout, LocalFile, TensorInfo, TensorSource};
 
-use crate::{Error, Operand, Registry, Workplace, submit::pin, worker::Pulse};
+use crate::{
+    Error, Operand, Registry, Workplace,
+    faults::{Faults, placed},
+    submit::pin,
+    worker::Pulse,
+};
 
 /// Most tensors named in a job's result; the file names all of them.
 const NAMED: usize = 1_000;
@@ -67,66 +72,66 @@ impl DiffForm {
     /// The form and the number format.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an unknown word, an option of another form, or a value out of range.
+    /// Every unknown word, option of another form and value out of range, each with its field's place.
     pub fn check(&self, limits: &Limits) -> Result<(Form, Dtype), Error> {
-        let invalid = |message: &str| Err(Error::Invalid(message.to_owned()));
+        let mut faults = Faults::default();
+        let dtype = faults.at("/dtype", dtype_of(self.dtype.as_deref())).unwrap_or(Dtype::F32);
+        let (rank, density) = (self.rank, self.density.unwrap_or(DENSITY));
+        if !(density > 0.0 && density <= 1.0) {
+            faults
+                .say("/density", format!("density is {density}; it must be above 0 and at most 1, e.g. 0.1"));
+        }
         let form = match self.form.as_deref().unwrap_or("dense") {
             "dense" => Form::Dense,
-            "sparse" => Form::Sparse(self.density.unwrap_or(DENSITY)),
-            "low-rank" => Form::LowRank(rank_of(self.rank, self.energy, limits)?),
+            "sparse" => Form::Sparse(density),
+            "low-rank" => {
+                let rank = faults.take(rank_of(rank, self.energy, limits));
+                Form::LowRank(rank.unwrap_or(Rank::Fixed(RANK)))
+            }
             "bitdelta" => Form::BitDelta,
             "emr" => Form::Emr,
             "skillpack-rtn" => {
-                if self.rank.is_some() {
-                    rank_of(self.rank, None, limits)?;
+                if rank.is_some() {
+                    faults.take(rank_of(rank, None, limits));
                 }
-                let (most, density) = (limits.low_rank, self.density.unwrap_or(DENSITY));
-                let dtype = dtype_of(self.dtype.as_deref())?;
-                Form::SkillPack(SkillPack { rank: self.rank, most, density, dtype })
+                Form::SkillPack(SkillPack { rank, most: limits.low_rank, density, dtype })
             }
             other => {
+                let other: String = other.chars().take(60).collect();
                 let message = format!(
                     "`{other}` is no form; dense, sparse, low-rank, bitdelta, skillpack-rtn and emr are"
                 );
-                return Err(Error::Invalid(message));
+                faults.say("/form", message);
+                return faults.done(None);
             }
         };
-        match form {
-            Form::Sparse(density) | Form::SkillPack(SkillPack { density, .. })
-                if !(density > 0.0 && density <= 1.0) =>
-            {
-                invalid("density must be above 0 and at most 1, e.g. 0.1")
-            }
-            Form::Sparse(_) | Form::Dense | Form::BitDelta | Form::Emr
-                if self.rank.is_some() || self.energy.is_some() =>
-            {
-                invalid("rank and energy belong to the form low-rank, and rank to skillpack-rtn")
-            }
-            Form::SkillPack(_) if self.energy.is_some() => {
-                invalid("energy belongs to the form low-rank; skillpack-rtn takes a rank")
-            }
-            Form::Dense | Form::LowRank(_) | Form::BitDelta | Form::Emr if self.density.is_some() => {
-                invalid("density belongs to the forms sparse and skillpack-rtn")
-            }
-            form => Ok((form, dtype_of(self.dtype.as_deref())?)),
+        let ranked = matches!(form, Form::LowRank(_) | Form::SkillPack(_));
+        if rank.is_some() && !ranked {
+            faults.say("/rank", "rank belongs to the forms low-rank and skillpack-rtn");
         }
+        if self.energy.is_some() && !matches!(form, Form::LowRank(_)) {
+            faults.say("/energy", "energy belongs to the form low-rank; skillpack-rtn takes a rank");
+        }
+        if self.density.is_some() && !matches!(form, Form::Sparse(_) | Form::SkillPack(_)) {
+            faults.say("/density", "density belongs to the forms sparse and skillpack-rtn");
+        }
+        faults.done(Some((form, dtype)))
     }
 }
 
-/// The rank that a request asks for.
+/// The rank that a request asks for; its fault stands at `/rank` or `/energy`.
 pub(crate) fn rank_of(rank: Option<usize>, energy: Option<f64>, limits: &Limits) -> Result<Rank, Error> {
     let most = limits.low_rank;
+    let invalid = |pointer: &str, message: String| Err(placed(Error::Invalid(message), pointer));
     match (rank, energy) {
-        (Some(_), Some(_)) => Err(Error::Invalid("rank and energy exclude each other; name one".to_owned())),
+        (Some(_), Some(_)) => invalid("/energy", "rank and energy exclude each other; name one".to_owned()),
         (_, Some(energy)) if energy > 0.0 && energy <= 1.0 => Ok(Rank::Energy { energy, most }),
         (_, Some(energy)) => {
-            Err(Error::Invalid(format!("energy is {energy}; it must be above 0 and at most 1, e.g. 0.9")))
+            invalid("/energy", format!("energy is {energy}; it must be above 0 and at most 1, e.g. 0.9"))
         }
         (rank, None) => match rank.unwrap_or(RANK.min(most)) {
             rank if (1..=most).contains(&rank) => Ok(Rank::Fixed(rank)),
-            rank => {
-                Err(Error::Invalid(format!("rank is {rank}; it must be a whole number from 1 to {most}")))
-            }
+            rank => invalid("/rank", format!("rank is {rank}; it must be a whole number from 1 to {most}")),
         },
     }
 }
@@ -135,6 +140,7 @@ pub(crate) fn rank_of(rank: Option<usize>, energy: Option<f64>, limits: &Limits)
 pub(crate) fn dtype_of(word: Option<&str>) -> Result<Dtype, Error> {
     let word = word.unwrap_or("float32");
     dtype(word).ok_or_else(|| {
+        let word: String = word.chars().take(60).collect();
         Error::Invalid(format!("dtype is `{word}`; float32, float16, bfloat16 and float64 are known"))
     })
 }

@@ -20,6 +20,9 @@ pub enum Error {
     /// What is wrong with the stored files of a model.
     #[error("`{model}`: {error}")]
     Operand { model: String, error: Box<Error> },
+    /// An error of a request with its places there; several faults stand under the first.
+    #[error("{}", match .items.as_slice() { [] | [_] => .error.to_string(), several => told(several) })]
+    At { items: Vec<Item>, error: Box<Error> },
     #[error("`{0}` is neither a model of this registry nor a checkpoint folder")]
     UnknownModel(String),
     #[error("`{model}` has no revision `{revision}`; name one by its digest, or `main`")]
@@ -106,7 +109,7 @@ impl Fault for Error {
             Self::Weights(error) => error.code(),
             Self::Analysis(error) => error.code(),
             Self::Hub(error) => error.code(),
-            Self::Operand { error, .. } => error.code(),
+            Self::Operand { error, .. } | Self::At { error, .. } => error.code(),
             Self::Io(_) => "io",
             Self::UnknownModel(_) => "unknown_model",
             Self::UnknownRevision { .. } => "unknown_revision",
@@ -147,7 +150,7 @@ impl Fault for Error {
             Self::Weights(error) => error.class(),
             Self::Analysis(error) => error.class(),
             Self::Hub(error) => error.class(),
-            Self::Operand { error, .. } => error.class(),
+            Self::Operand { error, .. } | Self::At { error, .. } => error.class(),
             Self::UnknownModel(_)
             | Self::Missing(_)
             | Self::UnknownRevision { .. }
@@ -185,7 +188,7 @@ impl Fault for Error {
             Self::Weights(error) => error.items(),
             Self::Analysis(error) => error.items(),
             Self::Operand { error, .. } => error.items(),
-            Self::Missing(items) | Self::BadSearch(items) => items.clone(),
+            Self::Missing(items) | Self::BadSearch(items) | Self::At { items, .. } => items.clone(),
             _ => Vec::new(),
         }
     }
@@ -194,7 +197,7 @@ impl Fault for Error {
         match self {
             Self::Weights(error) => error.subject(),
             Self::Analysis(error) => error.subject(),
-            Self::Operand { error, .. } => error.subject(),
+            Self::Operand { error, .. } | Self::At { error, .. } => error.subject(),
             _ => "the request",
         }
     }

@@ -10,6 +10,7 @@ use weights::{Checkpoint, Folder, LocalFile, Scaled, TensorSource};
 use crate::{
     Error, Registry, adapter,
     contents::Contents,
+    faults::placed,
     member::{Choice, Named, is_file, labelled, on_disk},
     remote,
     watched::Watched,
@@ -145,8 +146,9 @@ pub(crate) async fn open_all<const N: usize>(
 ) -> Result<[Operand; N], Error> {
     let opened = async {
         let mut opened = Vec::with_capacity(N);
-        for (_, name) in named {
-            opened.push(open_operand(registry, name, access).await?);
+        for (pointer, name) in named {
+            let operand = open_operand(registry, name, access).await;
+            opened.push(operand.map_err(|error| placed(error, pointer))?);
         }
         opened.try_into().map_err(|_| Error::Invalid("operands are missing".to_owned()))
     };
@@ -339,7 +341,13 @@ pub(crate) async fn all_missing<T>(
         }
     }
     let names: std::collections::BTreeSet<&String> = missing.iter().map(|item| &item.message).collect();
-    if names.len() > 1 { Err(Error::Missing(missing)) } else { Err(first) }
+    if names.len() > 1 {
+        return Err(Error::Missing(missing));
+    }
+    match missing.first().filter(|one| one.message == first.to_string()) {
+        Some(one) => Err(placed(first, &one.pointer)),
+        None => Err(first),
+    }
 }
 
 /// The names in a name: of a base and the adapter that is applied to it.

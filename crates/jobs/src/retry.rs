@@ -22,11 +22,11 @@ pub fn can_retry(job: &JobRow) -> bool {
     known && matches!(job.state.as_str(), "failed" | "cancelled")
 }
 
-/// Queues the same request again, with its inputs as they are now; gives the new job. None for an unknown job.
+/// Queues the same request again, with its inputs as they are now; gives the new job, the same for the same `key`. None for an unknown job.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a job that cannot be asked for again; what is wrong with the request.
-pub async fn retry(registry: &Registry, id: &str) -> Result<Option<JobRow>, Error> {
+pub async fn retry(registry: &Registry, id: &str, key: Option<String>) -> Result<Option<JobRow>, Error> {
     let Some(job) = registry.store.job(id).await? else { return Ok(None) };
     if !can_retry(&job) {
         let told = format!(
@@ -39,27 +39,27 @@ pub async fn retry(registry: &Registry, id: &str) -> Result<Option<JobRow>, Erro
     let again = match job.kind.as_str() {
         kind if kind == MERGE_MODELS.id => {
             let MergePayload { yaml, output, .. } = read(&job)?;
-            submit_merge(registry, MergeRequest { yaml, output, key: None }).await?
+            submit_merge(registry, MergeRequest { yaml, output, key }).await?
         }
         kind if kind == TRANSFER_DIFF.id => {
             let payload = TransferPayload { pins: none(), ..read(&job)? };
-            submit_transfer(registry, TransferRequest { payload, key: None }).await?
+            submit_transfer(registry, TransferRequest { payload, key }).await?
         }
         kind if kind == DIFF_MODELS.id => {
             let payload = DiffPayload { pins: none(), ..read(&job)? };
-            submit_diff(registry, DiffRequest { payload, key: None }).await?
+            submit_diff(registry, DiffRequest { payload, key }).await?
         }
         kind if kind == EXTRACT_ADAPTER.id => {
-            submit_extract(registry, ExtractPayload { pins: none(), ..read(&job)? }, None).await?
+            submit_extract(registry, ExtractPayload { pins: none(), ..read(&job)? }, key).await?
         }
         kind if kind == BAKE_ADAPTER.id => {
-            submit_bake(registry, BakePayload { pins: none(), ..read(&job)? }, None).await?
+            submit_bake(registry, BakePayload { pins: none(), ..read(&job)? }, key).await?
         }
         kind if kind == TRANSPLANT_TOKENIZER.id => {
-            submit_transplant(registry, TransplantPayload { pins: none(), ..read(&job)? }, None).await?
+            submit_transplant(registry, TransplantPayload { pins: none(), ..read(&job)? }, key).await?
         }
-        kind if kind == IMPORT_MODEL.id => submit_mirror(registry, &read::<Mirror>(&job)?, None).await?,
-        _ => plainly(registry, job).await?,
+        kind if kind == IMPORT_MODEL.id => submit_mirror(registry, &read::<Mirror>(&job)?, key).await?,
+        _ => plainly(registry, job, key).await?,
     };
     Ok(Some(again))
 }
@@ -70,12 +70,12 @@ fn read<T: DeserializeOwned>(job: &JobRow) -> Result<T, Error> {
 }
 
 /// What the registry asked itself for has nothing to check.
-async fn plainly(registry: &Registry, job: JobRow) -> Result<JobRow, Error> {
+async fn plainly(registry: &Registry, job: JobRow, key: Option<String>) -> Result<JobRow, Error> {
     let mut payload = job.payload;
     if let Some(fields) = payload.as_object_mut() {
         fields.remove(PINS);
     }
-    let again = NewJob { kind: job.kind, payload, idempotency_key: None, output: None };
+    let again = NewJob { kind: job.kind, payload, idempotency_key: key, output: None };
     let (again, _) = registry.store.enqueue(again, registry.limits.queued_jobs).await?;
     registry.queued.notify_one();
     Ok(again)

@@ -48,15 +48,25 @@ pub enum Ending {
 pub async fn create_search_from(registry: &Registry, yaml: &str) -> Result<SearchReport, Error> {
     let document =
         serde_saphyr::from_str(yaml).map_err(|error| Error::BadSearch(vec![item("", yaml_fault(&error))]))?;
-    create_search(registry, document).await
+    create_search(registry, document, None).await
 }
 
-/// Checks and stores a search, which `document` describes.
+/// Checks and stores a search, which `document` describes; the same request under a `key` that is known gives its search.
 ///
 /// # Errors
 /// [`Error::BadSearch`] with every fault of the document and of its models, fields that are unknown, missing or of another
-/// kind among them; whatever stops their kinship.
-pub async fn create_search(registry: &Registry, document: Value) -> Result<SearchReport, Error> {
+/// kind among them; a key that stands for another request; whatever stops their kinship.
+pub async fn create_search(
+    registry: &Registry,
+    document: Value,
+    key: Option<String>,
+) -> Result<SearchReport, Error> {
+    if let Some(key) = &key
+        && let Some(known) = registry.store.known_search(key, &document).await?
+    {
+        return search_report(registry, &known).await;
+    }
+    let request = document.clone();
     let mut draft = Draft::read(document).map_err(Error::BadSearch)?;
     let config = &mut draft.config;
     let id = Ulid::generate().to_string();
@@ -97,8 +107,10 @@ pub async fn create_search(registry: &Registry, document: Value) -> Result<Searc
         progress: json!(search),
         lower,
         candidates: candidates(&basis, 0, proposals),
+        request,
+        idempotency_key: key,
     };
-    registry.store.create_search(new).await?;
+    let id = registry.store.create_search(new).await?;
     search_report(registry, &id).await
 }
 

@@ -10,12 +10,13 @@ use analysis::{
     merge::{Input, Inputs, MergeConfig, OTHER_VOCABULARY, Stage, Touched, is_table, table_rows},
     recipe::{Pinned, Recipe},
 };
-use domain::{Class, Digest, Fault as _, Item};
+use domain::{Digest, Fault as _, Item};
 use serde_json::Value;
 use weights::Scratch;
 
 use crate::{
     Access, Error, MergePlan, Operand, Registry,
+    faults::is_fault,
     inherit::{fit_layers, set_template},
     open_operand,
     output::fitted,
@@ -52,8 +53,14 @@ pub async fn plan_read(
             format!("{} documents are given; at most {most} are read (`merge_models`)", stages.len());
         return Err(refused(vec![Item { pointer: String::new(), message }]));
     }
-    // A fault of what is written has others as its consequence, at the same place.
-    let written: BTreeSet<String> = faults.iter().map(|item| item.pointer.clone()).collect();
+    // A fault of what is written has others as its consequence, at the same place or that of the key that was meant.
+    let meant = |item: &Item| {
+        let (_, key) = item.message.strip_suffix("`?")?.rsplit_once("did you mean `")?;
+        let (above, _) = item.pointer.rsplit_once('/')?;
+        Some(format!("{above}/{key}"))
+    };
+    let meant = faults.iter().filter_map(meant);
+    let written: BTreeSet<String> = faults.iter().map(|item| item.pointer.clone()).chain(meant).collect();
     let mut planner = Planner {
         registry,
         access,
@@ -111,13 +118,6 @@ impl Told {
         let policies = std::mem::take(&mut plan.policies).into_iter();
         self.policies.extend(policies.map(|touched| touched.under(pointer)));
     }
-}
-
-/// Whether an error is of the request, and others may be told beside it.
-fn is_fault(error: &Error) -> bool {
-    let class = error.class();
-    let ours = matches!(class, Class::Internal | Class::Unavailable | Class::Forbidden);
-    !ours && !matches!(error, Error::HubMoved(_) | Error::Cancelled | Error::LeaseLost)
 }
 
 fn at(pointer: &str, item: Item) -> Item {

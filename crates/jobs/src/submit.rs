@@ -6,12 +6,13 @@ use analysis::{
     merge::{MergeConfig, MergeSource, Stage, Touched},
     recipe::{Pinned, Recipe},
 };
-use domain::{Act, Class, Digest, Fault as _, Item, RepoId};
+use domain::{Act, Digest, Item, RepoId};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
 use crate::{
     Access, Error, Operand, Registry,
+    faults::Faults,
     ingest::not_reserved,
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
     operand::open_all,
@@ -160,19 +161,16 @@ where
     P: AsyncFnOnce() -> Result<T, Error>,
 {
     let Some(output) = output else { return plan().await };
-    not_reserved(output)?;
-    registry.store.may(Act::Write, output.as_str()).await?;
-    match (plan().await, free(registry, output).await) {
-        (planned, Ok(())) => planned,
-        (Ok(_), Err(taken)) => Err(taken),
-        (Err(Error::Analysis(analysis::Error::Faults(mut faults))), Err(taken))
-            if taken.class() == Class::Conflict =>
-        {
-            faults.push(Item { pointer: "/output".to_owned(), message: taken.to_string() });
-            Err(analysis::Error::Faults(faults).into())
-        }
-        (Err(error), Err(_)) => Err(error),
+    let mut faults = Faults::default();
+    let reserved = faults.at("/output", not_reserved(output)).is_none();
+    if !reserved {
+        registry.store.may(Act::Write, output.as_str()).await?;
     }
+    let planned = faults.take(plan().await);
+    if !reserved {
+        faults.at("/output", free(registry, output).await);
+    }
+    faults.done(planned)
 }
 
 /// Refuses a name that a model has, by its metadata alone too, or that a job will give. One that is known only because
@@ -220,15 +218,18 @@ pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<Jo
     let DiffRequest { payload, key } = request;
     let wanted = Wanted { kind: DIFF_MODELS.id, payload: json!(payload), output: None, key };
     submit(registry, wanted, async || {
-        payload.check(&registry.limits)?;
+        let mut faults = Faults::default();
+        faults.take(payload.check(&registry.limits));
         let access = Access::registry();
         if !payload.with.is_empty() {
-            let models = open_members(registry, &payload, &access).await?;
+            let models = faults.take(open_members(registry, &payload, &access).await);
+            let models = faults.done(models)?;
             together(&models, &payload.form, &registry.limits)?;
             return Ok(pins(&models));
         }
         let named = [("/tuned", payload.tuned.as_str()), ("/base", &payload.base)];
-        let [tuned, base] = open_all(registry, named, &access).await?;
+        let opened = faults.take(open_all(registry, named, &access).await);
+        let [tuned, base] = faults.done(opened)?;
         analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
         Ok(pins([&tuned, &base]))
     })

@@ -13,6 +13,7 @@ use weights::TensorSource;
 
 use crate::{
     Access, Error, Operand, Registry,
+    faults::Faults,
     kinds::{TRANSFER_DIFF, TransferPayload},
     measure::Turn,
     operand::open_all,
@@ -84,13 +85,15 @@ pub async fn plan_transfer(
     wanted: &TransferPayload,
     access: &Access,
 ) -> Result<TransferPlan, Error> {
-    let options = wanted.options.canonical()?;
+    let mut faults = Faults::default();
+    let options = faults.take(wanted.options.canonical().map_err(Error::from));
     let named = [
         ("/target_base", wanted.target_base.as_str()),
         ("/source_base", &wanted.source_base),
         ("/source_tuned", &wanted.source_tuned),
     ];
-    let [target, base, tuned] = open_all(registry, named, access).await?;
+    let opened = faults.take(open_all(registry, named, access).await);
+    let (options, [target, base, tuned]) = faults.done(options.zip(opened))?;
     let mut tokenizers = Tokenizers::new(registry);
     let mut named = async |operand: &Operand| Named {
         label: operand.label.clone(),

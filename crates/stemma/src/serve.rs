@@ -75,6 +75,7 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .app_data(leaving.clone())
             .app_data(web::PayloadConfig::new(limits.body_bytes))
             // From the inside out: the last one sees a request first.
+            .wrap(from_fn(http::tag_answers))
             .wrap(Compress::default())
             .wrap(from_fn(http::answer_head))
             .wrap(from_fn(http::authorise))

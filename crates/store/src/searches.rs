@@ -69,6 +69,10 @@ pub struct NewSearch {
     pub progress: Value,
     pub lower: bool,
     pub candidates: Vec<NewCandidate>,
+    /// What was asked for.
+    pub request: Value,
+    /// Two requests with one key are one search.
+    pub idempotency_key: Option<String>,
 }
 
 /// What follows a generation whose candidates all have scores.
@@ -118,27 +122,53 @@ fn wide(value: u64) -> i64 {
 }
 
 impl Store {
-    /// Writes a search with its first candidates.
+    /// Writes a search with its first candidates; gives its id, or that of the search that its key stands for already.
     ///
     /// # Errors
-    /// When the database refuses.
-    pub async fn create_search(&self, new: NewSearch) -> Result<()> {
+    /// [`Error::IdempotencyMismatch`] when the key stands for another request; when the database refuses.
+    pub async fn create_search(&self, new: NewSearch) -> Result<String> {
         let tx = self.begin_write().await?;
         let mut params = Params::default();
         let sql = format!(
-            "INSERT INTO searches (id, basis, progress, lower, owner, private, state, generation, created_at)
-             VALUES ({}, {}, {}, {}, {}, {}, 'running', 0, {})",
+            "INSERT INTO searches (id, basis, progress, lower, owner, private, request, idempotency_key, state, generation, created_at)
+             VALUES ({}, {}, {}, {}, {}, {}, {}, {}, 'running', 0, {})
+             ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
             params.add(new.id.as_str()),
             params.add(to_json(&new.basis)?),
             params.add(to_json(&new.progress)?),
             params.add(new.lower),
             params.add(self.owner()),
             params.add(self.eyes().met_private()),
+            params.add(to_json(&new.request)?),
+            params.add(sql::maybe_text(new.idempotency_key.as_ref())),
             sql::now(self.backend())
         );
-        sql::run(&tx, &sql, params).await?;
+        if sql::one(&tx, &sql, params).await?.is_none() {
+            tx.rollback().await?;
+            let key = new.idempotency_key.unwrap_or_default();
+            let known = self.known_search(&key, &new.request).await?;
+            return known.ok_or(Error::IdempotencyMismatch(key));
+        }
         write(&tx, (&new.id, 0), 1, &new.candidates).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(new.id)
+    }
+
+    /// The id of the search that an idempotency key stands for already; none for a new key.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyMismatch`] when the key stands for another request.
+    pub async fn known_search(&self, key: &str, request: &Value) -> Result<Option<String>> {
+        let mut params = Params::default();
+        let key_is = params.add(sql::text(key));
+        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let sql =
+            format!("SELECT id, request, {open} AS open FROM searches WHERE idempotency_key = {key_is}");
+        let Some(row) = sql::one(self.db(), &sql, params).await? else { return Ok(None) };
+        match get(&row, "open")? && json::<Value>(&row, "request")? == *request {
+            true => Ok(Some(get(&row, "id")?)),
+            false => Err(Error::IdempotencyMismatch(key.to_owned())),
+        }
     }
 
     /// A search by id.

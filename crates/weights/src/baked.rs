@@ -35,7 +35,8 @@ pub(crate) struct Delta {
 }
 
 /// A base with an adapter applied; a [`TensorSource`] with the base's names, shapes and dtypes. Values
-/// are computed in f64 and rounded once, the same however a tensor is cut into reads.
+/// are computed in f64 and rounded once, the same however a tensor is cut into reads. A value that leaves the
+/// range of the base's number format is [`Error::Overflow`] where it is read as stored.
 pub struct Baked {
     base: Arc<dyn TensorSource>,
     adapter: Arc<dyn TensorSource>,
@@ -117,6 +118,44 @@ impl Baked {
         Self { strength, ..self }
     }
 
+    /// How many of a changed tensor's computed values, elements `start..`, are not finite where the base's are.
+    fn broken(&self, index: usize, start: u64, values: &[f64]) -> Result<u64> {
+        if values.iter().all(|value| value.is_finite()) {
+            return Ok(0);
+        }
+        let mut inputs = vec![0.0; values.len()];
+        let copied = matches!(self.changes[index], Change::Replace(_)) && self.strength == 1.0;
+        match &self.changes[index] {
+            Change::Replace(theirs) if copied => decoded((&*self.adapter, *theirs), start, &mut inputs)?,
+            _ => decoded((&*self.base, index), start, &mut inputs)?,
+        }
+        let broken = |(value, input): &(&f64, &f64)| !value.is_finite() && input.is_finite();
+        Ok(values.iter().zip(&inputs).filter(broken).count() as u64)
+    }
+
+    /// The refusal of `count` values of a changed tensor.
+    fn excess(&self, index: usize, count: u64) -> Error {
+        let info = &self.tensors()[index];
+        let advice = if self.is_finite(index) {
+            "choose a smaller scale, or a base stored in a wider number format"
+        } else {
+            "the adapter itself holds values there that are not finite"
+        };
+        let (tensor, dtype) = (info.name.clone(), info.dtype);
+        Error::Overflow { tensor, count, dtype, advice: advice.to_owned() }
+    }
+
+    /// Whether what the adapter adds to a tensor is finite.
+    fn is_finite(&self, index: usize) -> bool {
+        match &self.changes[index] {
+            Change::Keep | Change::Replace(_) => true,
+            Change::Add(delta) => {
+                delta.scale.is_finite()
+                    && delta.left.iter().chain(&delta.right).all(|value| value.is_finite())
+            }
+        }
+    }
+
     /// [`Self::values`] of elements that the tensor has.
     fn in_range(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
         let width = self.tensors()[index].dtype.bits() / 8;
@@ -126,14 +165,8 @@ impl Baked {
 
     /// Elements `start..` of a changed tensor, before rounding.
     fn values(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
-        let whose = |source: &dyn TensorSource, index: usize, out: &mut [f64]| -> Result<()> {
-            let dtype = source.tensors()[index].dtype;
-            let width = dtype.bits() / 8;
-            let mut bytes = vec![0; out.len() * width as usize];
-            source.read_bytes(index, start * width, &mut bytes)?;
-            kernels::decode_f64(dtype, &bytes, out);
-            Ok(())
-        };
+        let whose =
+            |source: &dyn TensorSource, index: usize, out: &mut [f64]| decoded((source, index), start, out);
         match &self.changes[index] {
             Change::Keep => whose(&*self.base, index, out),
             Change::Replace(theirs) if self.strength == 1.0 => whose(&*self.adapter, *theirs, out),
@@ -166,6 +199,16 @@ impl Delta {
             (row, column, out) = (row + 1, 0, rest);
         }
     }
+}
+
+/// Stored elements `start..` of a tensor.
+fn decoded((source, index): (&dyn TensorSource, usize), start: u64, out: &mut [f64]) -> Result<()> {
+    let dtype = source.tensors()[index].dtype;
+    let width = dtype.bits() / 8;
+    let mut bytes = vec![0; out.len() * width as usize];
+    source.read_bytes(index, start * width, &mut bytes)?;
+    kernels::decode_f64(dtype, &bytes, out);
+    Ok(())
 }
 
 /// The base tensor that a whole tensor of the adapter replaces.
@@ -261,7 +304,11 @@ impl TensorSource for Baked {
         let mut values = vec![0.0; (last - first) as usize];
         self.values(index, first, &mut values)?;
         let mut bytes = vec![0; values.len() * width as usize];
-        kernels::encode_f64(info.dtype, &values, &mut bytes);
+        let beyond =
+            kernels::encode_f64(info.dtype, &values, &mut bytes) + self.broken(index, first, &values)?;
+        if beyond > 0 {
+            return Err(self.excess(index, beyond));
+        }
         let skip = (offset - first * width) as usize;
         out.copy_from_slice(&bytes[skip..skip + out.len()]);
         Ok(())

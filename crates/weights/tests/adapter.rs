@@ -58,6 +58,28 @@ fn any_cut_of_a_read_gives_the_same_bytes() {
 }
 
 #[test]
+fn values_that_leave_the_range_of_the_base_are_refused_wherever_they_are_read() {
+    let rank = json!({"r": 1, "lora_alpha": 1});
+    let spoiled: (&str, &[u64], &[f32]) = ("q.lora_A.weight", &[1, 3], &[1.0, f32::NAN, 3.0]);
+    let masked: (&str, &[u64], &[f32]) = ("q.weight", &[2, 3], &[f32::NEG_INFINITY, 1.0, 1.0, 1.0, 1.0, 1.0]);
+    let read = |baked: &Baked| {
+        let mut bytes = [0; 24];
+        baked.read_bytes(0, 0, &mut bytes).map(|()| bytes).map_err(|error| (error.code(), error.to_string()))
+    };
+
+    for scale in [1e38, -1e38, 1e308] {
+        let (code, told) = read(&bake(&[W], &[A, B], &rank).unwrap().with_strength(scale)).unwrap_err();
+        assert_eq!(code, "values_too_large");
+        assert!(told.contains("values of tensor `q.weight`") && told.contains("smaller scale"), "{told}");
+    }
+    let (code, told) = read(&bake(&[W], &[spoiled, B], &rank).unwrap()).unwrap_err();
+    assert_eq!(code, "values_too_large");
+    assert!(told.starts_with("2 values") && told.contains("adapter itself"), "{told}");
+    let kept = read(&bake(&[masked], &[A, B], &rank).unwrap()).unwrap();
+    assert_eq!(kept[..4], f32::NEG_INFINITY.to_le_bytes());
+}
+
+#[test]
 fn patterns_and_rank_stabilisation_change_the_scale() {
     let a: (&str, &[u64], &[f32]) = ("x.q.lora_A.weight", &[4, 1], &[1.0; 4]);
     let b: (&str, &[u64], &[f32]) = ("x.q.lora_B.weight", &[1, 4], &[1.0; 4]);

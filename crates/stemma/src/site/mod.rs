@@ -221,7 +221,7 @@ impl Source for Site {
     }
 
     async fn retry(&self, id: &str) -> Result<Option<String>> {
-        Ok(jobs::retry(&self.registry, id).await?.map(|job| job.id))
+        Ok(jobs::retry(&self.registry, id, None).await?.map(|job| job.id))
     }
 
     async fn cancel(&self, id: &str) -> Result<()> {

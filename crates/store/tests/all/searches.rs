@@ -1,6 +1,6 @@
 //! Searches for recipes: scores are final and all or none, and a generation is left once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Error, NewCandidate, NewSearch, SearchRow, Step, Store};
 use ulid::Ulid;
 
@@ -14,6 +14,7 @@ db_test!(
     an_ended_search_takes_no_scores_and_does_not_move_on,
     the_best_candidate_is_the_first_of_the_best_scores,
     searches_and_candidates_are_listed_in_pages,
+    of_many_who_begin_a_search_with_one_key_one_does,
 );
 
 fn proposed(names: &[&str]) -> Vec<NewCandidate> {
@@ -33,8 +34,10 @@ async fn created(store: &Store, lower: &str) -> SearchRow {
         progress: json!({ "bits": [u64::MAX, 0] }),
         lower: lower == "lower",
         candidates: proposed(&["s/m-1", "s/m-2", "s/m-3"]),
+        request: json!({ "models": ["a", "b"] }),
+        idempotency_key: None,
     };
-    store.create_search(new).await.unwrap();
+    assert_eq!(store.create_search(new).await.unwrap(), id);
     store.recipe_search(&id).await.unwrap().unwrap()
 }
 
@@ -140,4 +143,35 @@ async fn searches_and_candidates_are_listed_in_pages(db: Db) {
     let rest = db.store.candidates(&first.id, page.next.as_deref(), 2).await.unwrap();
     assert_eq!((page.items.len(), rest.items[0].number, rest.next), (2, 3, None));
     assert!(matches!(db.store.candidates(&first.id, Some("x"), 2).await, Err(Error::BadCursor(_))));
+}
+
+async fn of_many_who_begin_a_search_with_one_key_one_does(db: Db) {
+    let new = |models: Value| NewSearch {
+        id: Ulid::generate().to_string(),
+        basis: json!({}),
+        progress: json!({}),
+        lower: false,
+        candidates: proposed(&["s/m-1"]),
+        request: json!({ "models": models, "budget": 3 }),
+        idempotency_key: Some("key".to_owned()),
+    };
+    let begin = |_| {
+        let (store, new) = (db.store.clone(), new(json!(["a", "b"])));
+        tokio::spawn(async move { store.create_search(new).await.unwrap() })
+    };
+
+    let begun: Vec<_> = (0..8).map(begin).collect();
+    let mut ids = Vec::new();
+    for id in begun {
+        ids.push(id.await.unwrap());
+    }
+
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    let asked = json!({ "budget": 3, "models": ["a", "b"] });
+    assert_eq!(db.store.known_search("key", &asked).await.unwrap().as_deref(), Some(ids[0].as_str()));
+    assert_eq!(db.store.known_search("other", &asked).await.unwrap(), None);
+    let other = db.store.create_search(new(json!(["c"]))).await.unwrap_err();
+    assert!(matches!(other, Error::IdempotencyMismatch(_)), "{other}");
+    assert_eq!(db.store.searches(None, 10).await.unwrap().items.len(), 1);
 }

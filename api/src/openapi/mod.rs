@@ -1,5 +1,7 @@
 //! The OpenAPI document and its page at `/docs`.
 
+mod complete;
+
 use utoipa::{OpenApi, openapi};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -91,7 +93,7 @@ struct Document;
 
 /// The OpenAPI document.
 pub fn document() -> openapi::OpenApi {
-    let mut document = Document::openapi();
+    let mut document = complete::completed(Document::openapi());
     let bare: Vec<(String, openapi::PathItem)> =
         document.paths.paths.iter().filter_map(|(path, item)| bare(path, item)).collect();
     document.paths.paths.extend(bare);

@@ -1,0 +1,122 @@
+//! Several things wrong with one request: none hides another, and each is told with its place.
+
+use std::convert::Infallible;
+
+use domain::{Class, Fault as _, Item};
+
+use crate::Error;
+
+/// What is found wrong so far.
+#[derive(Default)]
+pub(crate) struct Faults(Vec<Error>);
+
+impl Faults {
+    /// What was found right; an error is kept.
+    pub(crate) fn take<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
+        outcome.map_err(|error| self.0.push(error)).ok()
+    }
+
+    /// [`Self::take`] of what stands at `pointer` in the request.
+    pub(crate) fn at<T>(&mut self, pointer: &str, outcome: Result<T, Error>) -> Option<T> {
+        self.take(outcome.map_err(|error| placed(error, pointer)))
+    }
+
+    /// Keeps what is wrong at `pointer`.
+    pub(crate) fn say(&mut self, pointer: &str, message: impl Into<String>) {
+        self.0.push(placed(Error::Invalid(message.into()), pointer));
+    }
+
+    /// What was found `right`, where nothing is wrong.
+    ///
+    /// # Errors
+    /// The one error; or all of them under the first that is of the request itself, or the first. One that is no fault of
+    /// the request comes alone.
+    pub(crate) fn done<T>(mut self, right: Option<T>) -> Result<T, Error> {
+        if let Some(at) = self.0.iter().position(|error| !is_fault(error)) {
+            return Err(self.0.swap_remove(at));
+        }
+        if self.0.len() < 2 {
+            let unread = || Error::Invalid("the request cannot be read".to_owned());
+            return match (self.0.pop(), right) {
+                (None, Some(right)) => Ok(right),
+                (error, _) => Err(error.unwrap_or_else(unread)),
+            };
+        }
+        let items = self.0.iter().flat_map(items).collect();
+        let first = self.0.iter().position(|error| error.class() == Class::Invalid).unwrap_or_default();
+        Err(Error::At { items, error: Box::new(self.0.swap_remove(first)) })
+    }
+}
+
+/// The error with its place in the request, where it has none.
+pub(crate) fn placed(error: Error, pointer: &str) -> Error {
+    if !error.items().is_empty() || !is_fault(&error) {
+        return error;
+    }
+    let items = vec![Item { pointer: pointer.to_owned(), message: error.to_string() }];
+    Error::At { items, error: Box::new(error) }
+}
+
+fn items(error: &Error) -> Vec<Item> {
+    match error.items() {
+        none if none.is_empty() => vec![Item { pointer: String::new(), message: error.to_string() }],
+        items => items,
+    }
+}
+
+/// Whether an error is of the request, and others may be told beside it.
+pub(crate) fn is_fault(error: &Error) -> bool {
+    let class = error.class();
+    let ours = matches!(class, Class::Internal | Class::Unavailable | Class::Forbidden);
+    !ours && !matches!(error, Error::HubMoved(_) | Error::Cancelled | Error::LeaseLost)
+}
+
+/// What `plan` finds wrong, beside `fault` of the request.
+pub async fn beside<P, T>(fault: Item, plan: P) -> Error
+where
+    P: AsyncFnOnce() -> Result<T, Error>,
+{
+    let mut faults = Faults::default();
+    faults.take(plan().await);
+    faults.say(&fault.pointer, fault.message);
+    match faults.done::<Infallible>(None) {
+        Err(error) => error,
+        Ok(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_fault_keeps_its_code_and_several_are_told_with_their_places() {
+        let mut one = Faults::default();
+        one.at::<()>("/output", Err(Error::OutputExists("o/a".to_owned())));
+        let one = one.done(Some(())).unwrap_err();
+        let mut several = Faults::default();
+        several.at::<()>("/output", Err(Error::OutputExists("o/a".to_owned())));
+        several.say("/rank", "it is 0");
+        let several = several.done(Some(())).unwrap_err();
+
+        assert_eq!((one.code(), one.items()[0].pointer.as_str()), ("output_exists", "/output"));
+        assert_eq!(one.to_string(), Error::OutputExists("o/a".to_owned()).to_string());
+        let places: Vec<String> = several.items().into_iter().map(|item| item.pointer).collect();
+        assert_eq!(
+            (several.code(), places),
+            ("invalid_request", vec!["/output".to_owned(), "/rank".to_owned()])
+        );
+        assert_eq!(several.headline(), "the request has 2 faults");
+    }
+
+    #[test]
+    fn what_is_our_own_fault_comes_alone() {
+        let mut faults = Faults::default();
+        faults.say("/rank", "it is 0");
+        faults.take::<()>(Err(Error::Task("it stopped".to_owned())));
+
+        let error = faults.done(Some(())).unwrap_err();
+
+        assert_eq!((error.code(), error.items().len()), ("task_failed", 0));
+    }
+}
