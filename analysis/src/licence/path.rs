@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use domain::Relation;
+use domain::{
+    Relation,
+    licence::{Family, Obligation, lookup},
+};
 use serde::Serialize;
 
-use super::{
-    rules::{Judgement, Rule, Verdict, judge},
-    table::{Family, Obligation, lookup},
-};
+use super::rules::{Judgement, Rule, Verdict, judge};
 use crate::lineage::{Forest, Reach, Shown};
 
 /// A parent's licence beside the model's.
@@ -61,6 +61,8 @@ pub struct LicencePath {
     pub ancestors: Vec<Carried>,
     /// How many of the ancestors are in conflict.
     pub conflicts: usize,
+    /// How many of them no rule decides about, since a licence is not known.
+    pub undetermined: usize,
     pub tensions: Vec<Tension>,
     /// Ancestors that state no licence.
     pub unstated: usize,
@@ -114,6 +116,7 @@ pub fn licence_path(forest: &Forest, id: i64, cap: usize) -> Option<LicencePath>
         }
         ancestors.push(carried(licence, &way, own));
     }
+    let count = |verdict| ancestors.iter().filter(|carried| carried.verdict == verdict).count();
     let licence = own.and_then(lookup);
     Some(LicencePath {
         model: node.name.to_owned(),
@@ -129,7 +132,8 @@ pub fn licence_path(forest: &Forest, id: i64, cap: usize) -> Option<LicencePath>
                 .collect::<Vec<_>>(),
         ),
         parents,
-        conflicts: ancestors.iter().filter(|carried| carried.verdict == Verdict::Conflict).count(),
+        conflicts: count(Verdict::Conflict),
+        undetermined: count(Verdict::Undetermined),
         ancestors,
         unstated,
         truncated: around.truncated,
@@ -221,6 +225,16 @@ mod tests {
         let root = &path.ancestors[1];
         assert_eq!(root.path, ["org/m1", "org/m2", "org/m3"]);
         assert_eq!((root.rule, root.dropped_by.as_deref()), (Rule::OwnTerms, Some("org/m2")));
+    }
+
+    #[test]
+    fn what_no_rule_decides_about_is_counted_with_who_dropped_what_was_asked() {
+        let forest = forest(&[Some("llama3"), Some("apache-2.0"), Some("other")], &[(2, 1), (3, 2)]);
+
+        let path = licence_path(&forest, 3, 100).unwrap();
+
+        assert_eq!((path.conflicts, path.undetermined, path.ancestors.len()), (0, 2, 2));
+        assert_eq!(path.ancestors[1].dropped_by.as_deref(), Some("org/m2"));
     }
 
     #[test]

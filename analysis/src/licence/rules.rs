@@ -1,8 +1,7 @@
 //! Whether a child's licence keeps what its parent's asks: one verdict and the rule that gave it.
 
+use domain::licence::{Licence, Obligation, lookup};
 use serde::Serialize;
-
-use super::table::{Licence, Obligation, lookup};
 
 /// What is to be said of a parent's and a child's licence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -128,13 +127,15 @@ pub fn covering<'l>(licences: &[Option<&'l str>]) -> Option<&'l str> {
 fn between(parent: &str, child: &str) -> (Verdict, Rule) {
     let named = |id: &str| lookup(id).filter(|licence| !matches!(licence.id, "other" | "unknown"));
     let (known, heir) = (named(parent), named(child));
-    if parent == child {
+    let is_one = known.zip(heir).map_or(parent == child, |(known, heir)| known.is_one_with(heir));
+    if is_one {
         return match known {
             Some(licence) if licence.asks(Obligation::NoDerivatives) => {
                 (Verdict::Conflict, Rule::NoDerivatives)
             }
             Some(_) => (Verdict::Same, Rule::SameLicence),
-            None => (Verdict::Same, Rule::SameUnnamed),
+            None if lookup(parent).is_some() => (Verdict::Undetermined, Rule::SameUnnamed),
+            None => (Verdict::Same, Rule::SameLicence),
         };
     }
     let (Some(known), Some(heir)) = (known, heir) else { return (Verdict::Undetermined, Rule::Unnamed) };
@@ -183,7 +184,9 @@ mod tests {
     fn what_is_not_known_is_not_judged() {
         assert_eq!(judged("other", "mit"), (Verdict::Undetermined, Rule::Unnamed));
         assert_eq!(judged("my-licence", "mit"), (Verdict::Undetermined, Rule::Unnamed));
-        assert_eq!(judged("other", "other"), (Verdict::Same, Rule::SameUnnamed));
+        assert_eq!(judged("other", "other"), (Verdict::Undetermined, Rule::SameUnnamed));
+        assert_eq!(judged("research-only", "my-open-licence"), (Verdict::Undetermined, Rule::Unnamed));
+        assert_eq!(judged("research-only", "Research-Only"), (Verdict::Same, Rule::SameLicence));
         assert_eq!(judge(None, Some("mit")).verdict, Verdict::Missing);
         assert_eq!(judge(Some(" "), Some("mit")).verdict, Verdict::Missing);
     }
@@ -208,5 +211,15 @@ mod tests {
     fn case_makes_no_other_licence() {
         assert_eq!(judged("Apache-2.0", "apache-2.0"), (Verdict::Same, Rule::SameLicence));
         assert_eq!(judged("MIT", "Apache-2.0"), (Verdict::Compatible, Rule::NothingDropped));
+    }
+
+    #[test]
+    fn ids_of_the_hub_and_of_spdx_are_of_one_licence() {
+        for (one, other) in
+            [("gpl-3.0", "GPL-3.0-or-later"), ("odc-by", "ODC-By-1.0"), ("Apache 2.0", "apache-2.0")]
+        {
+            assert_eq!(judged(one, other), (Verdict::Same, Rule::SameLicence), "{one}, {other}");
+        }
+        assert_eq!(judged("gpl-2.0", "GPL-3.0-only"), (Verdict::Conflict, Rule::ShareAlike));
     }
 }

@@ -14,8 +14,9 @@ use petgraph::{
 use serde::Serialize;
 
 use super::{
+    cycles::{break_cycles, leave_out_proposals},
     graph::{EdgeRef, Edges, Graph, Models},
-    places::{circles, in_order},
+    places::in_order,
     preorder::Preorder,
 };
 use crate::catalogue::Words;
@@ -166,8 +167,8 @@ impl ForestBuilder {
 
     /// Builds the forest. Of repeated pairs the first edge counts.
     ///
-    /// In each cycle the edges whose parent is later (by creation, then name; undated models last) are rejected; before
-    /// that, what only the weights propose in it is left out.
+    /// Of the edges in cycles that have a later parent (by creation, then name; undated models last) no more are rejected
+    /// than it takes, those with the latest parents; before that, what only the weights propose in a cycle is left out.
     pub fn finish(mut self) -> Forest {
         self.models.shrink();
         let mut graph = Graph::of(self.models, self.edges);
@@ -373,41 +374,6 @@ fn restate(rejected: &[i64], doubted: &HashSet<i64>) -> Vec<(i64, EdgeStatus)> {
     let mut changes: Vec<_> = now.chain(no_more).collect();
     changes.sort_unstable_by_key(|(id, _)| *id);
     changes
-}
-
-/// A proposal never breaks what somebody declared: in a cycle it goes first.
-fn leave_out_proposals(graph: &mut Graph) {
-    if !graph.edge_references().any(|edge| edge.weight().proposed) {
-        return;
-    }
-    let circle = circles(graph);
-    let circling = graph.edge_references().filter(|edge| together(&circle, edge.source(), edge.target()));
-    let gone: Vec<EdgeIndex> = circling.filter(|edge| edge.weight().proposed).map(|edge| edge.id()).collect();
-    graph.leave_out(&gone);
-}
-
-/// Whether two models stand in the same circle.
-fn together(circle: &[Option<u32>], a: NodeIndex, b: NodeIndex) -> bool {
-    circle[a.index()].is_some() && circle[a.index()] == circle[b.index()]
-}
-
-/// Rejects, in every strongly connected component, the edges that run from a later to an earlier model.
-/// What remains runs along one total order, so no cycle is left.
-fn break_cycles(graph: &mut Graph) -> Vec<i64> {
-    let circle = circles(graph);
-    let age = |node: NodeIndex| {
-        let node = graph.node(node);
-        (node.created_at.unwrap_or(i64::MAX), node.name, node.id)
-    };
-    let (gone, mut rejected): (Vec<EdgeIndex>, Vec<i64>) = graph
-        .edge_references()
-        .filter(|edge| together(&circle, edge.source(), edge.target()))
-        .filter(|edge| age(edge.source()) > age(edge.target()))
-        .map(|edge| (edge.id(), edge.weight().id))
-        .unzip();
-    graph.leave_out(&gone);
-    rejected.sort_unstable();
-    rejected
 }
 
 /// The edge to the parent a model hangs under: one that the weights outweigh last, a declared one before a proposed one,

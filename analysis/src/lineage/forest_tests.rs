@@ -45,6 +45,34 @@ fn a_cycle_loses_the_edge_whose_parent_is_later_whatever_the_order() {
 }
 
 #[test]
+fn no_more_edges_of_a_cycle_are_rejected_than_it_takes() {
+    let mut edges = vec![edge(1, 2), edge(2, 3), edge(3, 1)];
+    let forward = Forest::build((1..=3).map(node), edges.clone().into_iter());
+    edges.reverse();
+    let backward = Forest::build((1..=3).map(node), edges.into_iter());
+
+    for forest in [forward, backward] {
+        assert_eq!(forest.rejected_cycle_edges(), [edge(2, 3).id], "the one with the latest parent");
+        assert_eq!(forest.path_from_root(2), [2]);
+        assert_eq!(forest.path_from_root(3), [2, 1, 3]);
+    }
+    let two = [edge(1, 2), edge(2, 1), edge(2, 3), edge(3, 2), edge(1, 3)];
+    let forest = Forest::build((1..=3).map(node), two.into_iter());
+    assert_eq!(forest.rejected_cycle_edges(), [edge(1, 2).id, edge(1, 3).id, edge(2, 3).id]);
+}
+
+#[test]
+fn a_cycle_of_a_hundred_thousand_models_that_runs_backwards_loses_one_edge() {
+    const N: i64 = 100_000;
+    let mut edges: Vec<(i64, i64)> = (2..=N).map(|parent| (parent - 1, parent)).collect();
+    edges.push((N, 1));
+
+    let forest = forest(N, &edges);
+
+    assert_eq!(forest.rejected_cycle_edges().len(), 1);
+}
+
+#[test]
 fn a_proposal_yields_to_what_is_declared_and_a_persons_no_is_no_edge() {
     let with = |child, parent, status| ForestEdge { status, ..edge(child, parent) };
     let (proposed, rejected) = (EdgeStatus::Proposed, EdgeStatus::RejectedPerson);

@@ -1,6 +1,7 @@
 //! Family trees from declared lineage: claims read from metadata, and the forest they make.
 
 mod claims;
+mod cycles;
 mod forest;
 mod graph;
 mod kin;

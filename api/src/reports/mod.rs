@@ -114,6 +114,8 @@ pub struct LicenceView {
     pub ancestors: Vec<JudgedAncestorView>,
     /// How many of those are in conflict.
     pub conflicts: usize,
+    /// How many of those no rule decides about, since a licence is not known.
+    pub undetermined: usize,
     pub tensions: Vec<TensionView>,
     /// Ancestors that state none.
     pub unstated: usize,
@@ -159,6 +161,7 @@ impl From<analysis::licence::LicencePath> for LicenceView {
                 })
                 .collect(),
             conflicts: path.conflicts,
+            undetermined: path.undetermined,
             tensions: path
                 .tensions
                 .into_iter()

@@ -165,6 +165,22 @@ pub struct Evidence {
     pub confidence: f64,
 }
 
+impl Evidence {
+    /// What a table of edges says of a parent: each of its rows stands for itself, and no later one takes it back.
+    pub fn listed() -> Self {
+        Self {
+            source: Source::Table,
+            detail: "listed in an imported table of edges".to_owned(),
+            confidence: 0.9,
+        }
+    }
+
+    /// Whether a row of a table of edges said it.
+    pub fn is_listed(&self) -> bool {
+        *self == Self::listed()
+    }
+}
+
 /// Whether an edge takes part in family trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

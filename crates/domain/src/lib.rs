@@ -9,7 +9,7 @@ mod evidence;
 mod fault;
 mod id;
 pub mod json;
-mod licence;
+pub mod licence;
 mod limits;
 mod metadata;
 mod path;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Relation, RepoId, Source};
+use crate::{Gating, Relation, RepoId, Source};
 
 /// A parent as some source names it, before normalisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,11 @@ pub struct Metadata {
     pub last_modified: Option<i64>,
     pub downloads: Option<i64>,
     pub likes: Option<i64>,
+    /// Whether the source shows it to its own people alone.
+    pub private: bool,
+    /// How the source lets people at its files, where it asks first.
+    pub gated: Option<Gating>,
+    /// The id of a licence, or the name of one that has none.
     pub license: Option<String>,
     pub pipeline_tag: Option<String>,
     pub library: Option<String>,
@@ -55,6 +60,9 @@ pub struct Metadata {
     /// The config.json document.
     pub config: Option<serde_json::Value>,
     pub parents: Vec<DeclaredParent>,
+    /// Sources that had a word on parents, also where they name none: what they said in an earlier record of the model
+    /// no longer holds.
+    pub sources: Vec<Source>,
     /// `base_model_relation` of the card.
     pub declared_relation: Option<Relation>,
     /// File names, when the source lists them; they decide the inferred relation.
@@ -74,6 +82,8 @@ impl Metadata {
             last_modified: None,
             downloads: None,
             likes: None,
+            private: false,
+            gated: None,
             license: None,
             pipeline_tag: None,
             library: None,
@@ -88,6 +98,7 @@ impl Metadata {
             card: None,
             config: None,
             parents: Vec::new(),
+            sources: Vec::new(),
             declared_relation: None,
             files: Vec::new(),
             notes: Vec::new(),

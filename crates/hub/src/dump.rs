@@ -58,25 +58,25 @@ pub struct Dump {
 
 /// Opens a dump and checks that it holds model metadata.
 ///
-/// Formats by name: `.jsonl`, `.ndjson`, `.json` (a list, or a map of resolved ids), `.csv`, each also
-/// `.zst`, and `.parquet`. Records: models, edges (a parent and a child column) or aliases.
+/// Formats by name: `.jsonl`, `.ndjson`, `.json` (a list, or a map of resolved ids), `.csv`, and `.parquet`; all but the
+/// last may be packed by zstd or gzip, with `.zst` or `.gz` at the end of the name or without. Records: models, edges (a parent and a child column) or aliases.
 ///
 /// # Errors
 /// When the file cannot be read, has another format, or has none of the columns looked for.
 pub fn open(path: &Path, limits: &Limits) -> Result<Dump> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let plain = name.strip_suffix(".zst").unwrap_or(&name);
+    let plain = [".zst", ".gz"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
     let extension = plain.rsplit_once('.').map_or("", |(_, extension)| extension);
     let label = path.display().to_string();
     let io = |source| Error::Io { path: label.clone(), source };
     let total = fs_err::metadata(path).map_err(io)?.len();
     let read = Arc::new(AtomicU64::new(0));
-    let source = input::Source { path, label: &label, packed: plain.len() < name.len(), read: &read, limits };
+    let source = input::Source { path, label: &label, read: &read, limits };
     let rows = match extension {
         "jsonl" | "ndjson" => json_rows::lines(&source)?,
         "json" => json_rows::document(&source)?,
         "csv" => csv_rows::rows(&source)?,
-        "parquet" if !source.packed => parquet_rows::rows(&source, total)?,
+        "parquet" if plain == name => parquet_rows::rows(&source, total)?,
         _ => return Err(Error::UnknownFormat { path: label }),
     };
     Ok(Dump { rows, total, read, skip: 0 })

@@ -8,7 +8,7 @@ pub enum Error {
     #[error("{path} cannot be read: {source}")]
     Io { path: String, source: std::io::Error },
     #[error(
-        "{path} is no metadata dump by its name; expected .jsonl, .ndjson, .json, .csv or .parquet, the first four also with .zst"
+        "{path} is no metadata dump by its name; expected .jsonl, .ndjson, .json, .csv or .parquet, the first four also with .zst or .gz"
     )]
     UnknownFormat { path: String },
     #[error("{path} holds no model metadata: found {found}; looked for {wanted}")]

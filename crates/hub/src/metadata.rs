@@ -3,7 +3,7 @@
 mod fields;
 mod parents;
 
-use domain::{Limits, Metadata, RepoId, Source};
+use domain::{Gating, Limits, Metadata, Note, RepoId, Source};
 use serde_json::{Map, Value};
 
 pub use self::parents::delta_base;
@@ -13,6 +13,12 @@ use crate::card::{self, Card, note};
 
 /// Most tags, files, languages or datasets kept of one model.
 const MOST: usize = 4_000;
+
+const CREATED: [&str; 2] = ["createdAt", "created_at"];
+const MODIFIED: [&str; 2] = ["lastModified", "last_modified"];
+
+/// Most bytes of a licence's own name.
+const LICENCE_NAME: usize = 100;
 
 /// Reads one record of the Hub's API or of a dump of it.
 ///
@@ -30,18 +36,25 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     let mut metadata = Metadata::named(RepoId::parse(id.trim()).map_err(|error| error.to_string())?);
 
     let text = fields.text(&["_card", "card", "readme"]).map(|text| card::parse(text, limits));
+    if text.is_some() {
+        metadata.sources.extend([Source::Card, Source::MergeConfig]);
+    }
     let mut card = text.unwrap_or_default();
     if let Some(front) = card_data(&fields, &mut card) {
         card.front = front;
+        metadata.sources.push(Source::Card);
     }
     if let Some(author) = fields.text(&["author", "owner"]) {
         metadata.author = Some(author.to_owned());
     }
     metadata.sha = fields.owned(&["sha"]);
-    metadata.created_at = fields.get(&["createdAt", "created_at"]).and_then(timestamp);
-    metadata.last_modified = fields.get(&["lastModified", "last_modified"]).and_then(timestamp);
+    metadata.created_at = fields.get(&CREATED).and_then(timestamp);
+    metadata.last_modified = fields.get(&MODIFIED).and_then(timestamp);
     metadata.downloads = fields.count(&["downloads"]);
     metadata.likes = fields.count(&["likes"]);
+    metadata.private = fields.flag(&["private"]);
+    metadata.gated = gate(&fields);
+    metadata.notes.extend(odd_values(&fields));
     metadata.tags = fields.strings(&["tags"]);
     metadata.license = fields.strings(&["license"]).into_iter().next();
     metadata.pipeline_tag = fields.owned(&["pipeline_tag", "pipelineTag", "pipeline"]);
@@ -53,13 +66,49 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     apply_config(&mut metadata, config.as_ref());
 
     parents::from_row(&mut metadata, &fields);
+    metadata.sources.extend(parents::sources(&fields));
     apply_card(&mut metadata, card);
+    name_licence(&mut metadata, &fields);
     if let Some(peft) = config.as_ref().and_then(|config| config.get("peft")) {
         parents::from_adapter_config(&mut metadata, peft);
     }
     from_tags(&mut metadata);
     cap(&mut metadata);
     Ok(metadata)
+}
+
+/// How a record says that the model's files are given out.
+fn gate(fields: &Fields<'_>) -> Option<Gating> {
+    let word = fields.get(&["gated"]).and_then(Value::as_str).unwrap_or_default().trim();
+    let yes = !word.is_empty() && !word.eq_ignore_ascii_case("false");
+    match word.eq_ignore_ascii_case(Gating::Auto.as_str()) {
+        true => Some(Gating::Auto),
+        false => (yes || fields.flag(&["gated"])).then_some(Gating::Manual),
+    }
+}
+
+/// What a record says that cannot be taken over as it stands.
+fn odd_values(fields: &Fields<'_>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for name in ["downloads", "likes"] {
+        let found = fields.unread(&[name], |_| fields.count(&[name]));
+        notes.extend(found.map(|found| {
+            note("unreadable_value", format!("`{name}` is {found}; a count of zero or more is expected"))
+        }));
+    }
+    for names in [&CREATED, &MODIFIED] {
+        let found = fields.unread(names, timestamp);
+        notes.extend(
+            found.map(|found| {
+                note("unreadable_value", format!("`{}` is {found}; a date is expected", names[0]))
+            }),
+        );
+    }
+    if fields.flag(&["disabled"]) {
+        let detail = "the Hub has disabled this model; its files cannot be fetched there".to_owned();
+        notes.push(note("disabled", detail));
+    }
+    notes
 }
 
 /// What a checkpoint folder says about itself.
@@ -79,6 +128,7 @@ pub struct Folder<'a> {
 pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Metadata {
     let mut metadata = Metadata::named(id);
     metadata.files = folder.files.to_vec();
+    metadata.sources.extend([Source::Card, Source::MergeConfig, Source::AdapterConfig]);
     apply_config(&mut metadata, folder.config);
     if let Some(text) = folder.card {
         apply_card(&mut metadata, card::parse(text, limits));
@@ -114,6 +164,9 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
         }
     };
     fill(&mut metadata.license, licenses.into_iter().next());
+    let tagged = metadata.tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned);
+    fill(&mut metadata.license, tagged);
+    name_licence(metadata, &fields);
     fill(&mut metadata.pipeline_tag, fields.owned(&["pipeline_tag"]));
     fill(&mut metadata.library, fields.owned(&["library_name"]));
     fill(&mut metadata.new_version, fields.owned(&["new_version"]));
@@ -136,6 +189,16 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
     let body = card.body.trim_end();
     if !body.trim().is_empty() {
         metadata.card = Some(body.to_owned());
+    }
+}
+
+/// A licence that the Hub has no id for goes by the name that stands beside `license: other`.
+fn name_licence(metadata: &mut Metadata, fields: &Fields<'_>) {
+    let other = metadata.license.as_deref().is_some_and(|id| id.trim().eq_ignore_ascii_case("other"));
+    let name = fields.owned(&["license_name"]).filter(|name| name.len() <= LICENCE_NAME);
+    let says_more = |name: &String| !matches!(name.to_ascii_lowercase().as_str(), "other" | "unknown");
+    if let Some(name) = name.filter(says_more).filter(|_| other) {
+        metadata.license = Some(name);
     }
 }
 
@@ -173,9 +236,6 @@ fn from_tags(metadata: &mut Metadata) {
     let after = |prefix: &str| -> Vec<String> {
         metadata.tags.iter().filter_map(|tag| tag.strip_prefix(prefix)).map(str::to_owned).collect()
     };
-    if metadata.license.is_none() {
-        metadata.license = after("license:").into_iter().next();
-    }
     if metadata.datasets.is_empty() {
         metadata.datasets = after("dataset:");
     }

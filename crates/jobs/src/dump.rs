@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Limits, Metadata, RepoId, Source};
+use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Limits, Metadata, RepoId};
 use hub::dump::{Dump, Entry, Row};
 use serde::Serialize;
-use store::{Draft, Store};
+use store::{Draft, Openness, Store};
 use tokio::sync::mpsc;
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, mirror::keep_closed};
 
 /// Rows of one transaction, fewer where their cards are long: the more, the fewer pages of the index of names, whose
 /// order is not the dump's, are written again and again.
@@ -17,6 +17,9 @@ const BATCH: usize = 16_000;
 const BATCH_BYTES: usize = 16 << 20;
 /// Skipped rows are all counted, and this many are kept for the report.
 const REPORTED: usize = 1_000;
+
+/// What is private where a dump comes from is so here.
+const CLOSED: Openness = Openness { private: Some(true), gated: None };
 
 /// A row that could not be used.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +38,8 @@ pub struct DumpReport {
     pub models_updated: u64,
     pub edges: u64,
     pub aliases: u64,
+    /// Models whose rows changed nothing, since they are known to have been changed later (`lastModified`).
+    pub older: u64,
     pub skipped: u64,
     pub skipped_rows: Vec<SkippedRow>,
     /// Row an interrupted import was resumed from.
@@ -44,6 +49,8 @@ pub struct DumpReport {
 #[derive(Default)]
 struct Batch {
     models: Vec<(Metadata, Vec<Claim>)>,
+    /// Those of the models that only their own people see.
+    private: Vec<RepoId>,
     edges: Vec<(RepoId, Claim)>,
     aliases: Vec<(RepoId, RepoId)>,
     /// Rows that were read for it, the skipped among them.
@@ -133,7 +140,7 @@ type Ready = (Batch, store::Result<Draft>);
 fn read(mut dump: Dump, limits: &Limits, full: &mpsc::Sender<Ready>) {
     let mut batch = Batch::default();
     let ready = |mut batch: Batch| {
-        let draft = Draft::of(std::mem::take(&mut batch.models));
+        let draft = Draft::dated(std::mem::take(&mut batch.models));
         (batch, draft)
     };
     while let Some(row) = dump.next() {
@@ -155,18 +162,16 @@ fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) {
             let (claims, notes) = analysis::lineage::claims(&metadata, limits);
             metadata.notes.extend(notes);
             batch.bytes += metadata.card.as_ref().map_or(0, String::len);
+            if metadata.private {
+                batch.private.push(metadata.id.clone());
+            }
             batch.models.push((metadata, claims));
         }
         Entry::Edge { parent, child, relation } => {
             let status =
                 if parent.key() == child.key() { EdgeStatus::RejectedSelf } else { EdgeStatus::Accepted };
-            let evidence = Evidence {
-                source: Source::Table,
-                detail: "listed in an imported table of edges".to_owned(),
-                confidence: 0.9,
-            };
-            let claim =
-                Claim { as_written: parent.to_string(), parent, relation, status, evidence: vec![evidence] };
+            let evidence = vec![Evidence::listed()];
+            let claim = Claim { as_written: parent.to_string(), parent, relation, status, evidence };
             batch.edges.push((child, claim));
         }
         Entry::Alias { from, to } => batch.aliases.push((from, to)),
@@ -180,11 +185,16 @@ async fn flush(
     report: &mut DumpReport,
 ) -> Result<(), Error> {
     if !draft.is_empty() {
+        let mut closed = 0;
+        for id in &batch.private {
+            closed += keep_closed(store, id, CLOSED).await?;
+        }
         match store.upsert_draft(draft).await {
             Ok(done) => {
-                report.models_inserted += done.inserted;
-                report.models_updated += done.updated;
+                report.models_inserted += done.inserted + closed;
+                report.models_updated += done.updated.saturating_sub(closed);
                 report.edges += done.edges;
+                report.older += done.older;
             }
             Err(error) if error.class() == domain::Class::Invalid => {
                 batch.skip(batch.last, error.to_string());

@@ -6,11 +6,11 @@ use std::{
     str::FromStr,
 };
 
-use domain::{Act, Digest, Gating, Metadata, RelativePath, RepoId};
+use domain::{Act, Digest, Metadata, RelativePath, RepoId};
 use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use store::{JobRow, NewCommit, NewJob, Openness, ShapeRow};
+use serde_json::json;
+use store::{JobRow, NewCommit, NewJob, Openness, ShapeRow, Store};
 use weights::{Header, ReadAt as _};
 
 use crate::{
@@ -181,7 +181,7 @@ async fn bring(
     let repository = hub.repository(id, revision).await?;
     let told = hub::metadata::from_api_row(&repository.record, &registry.limits).map_err(Error::Invalid)?;
     let told = Metadata { id: id.clone(), sha: Some(repository.commit.clone()), ..told };
-    keep_closed(registry, id, &repository.record).await?;
+    keep_closed(&registry.store, id, openness(&told)).await?;
     let (mut counts, mut shapes) = ((0, 0), Vec::new());
     let mut said = described(registry, id, &repository).await?;
     match take {
@@ -192,6 +192,11 @@ async fn bring(
         }
         Take::Full => counts = fetch(registry, id, (&repository, advance)).await?,
     }
+    // Of the files the Hub tells less than is read here.
+    let told = Metadata {
+        sources: told.sources.iter().copied().filter(|source| !said.sources.contains(source)).collect(),
+        ..told
+    };
     let mut parents = Vec::new();
     // What the files say first, then what the Hub knows besides: a field that one leaves out stays as it is.
     for metadata in [said, told] {
@@ -383,28 +388,29 @@ async fn one_file(
 }
 
 /// How a model is closed at the Hub; nothing inside for one that is open.
-pub(crate) fn openness(record: &Value) -> Openness {
-    let gated = match record.get("gated") {
-        Some(Value::String(word)) if word == Gating::Auto.as_str() => Some(Some(Gating::Auto)),
-        Some(Value::String(_) | Value::Bool(true)) => Some(Some(Gating::Manual)),
-        _ => None,
-    };
-    let private = record.get("private").and_then(Value::as_bool).filter(|private| *private);
-    Openness { private, gated }
+pub(crate) fn openness(told: &Metadata) -> Openness {
+    Openness { private: told.private.then_some(true), gated: told.gated.map(Some) }
 }
 
-/// What is private or gated at the Hub, and comes by the operator's token, is so here.
-async fn keep_closed(registry: &Registry, id: &RepoId, record: &Value) -> Result<(), Error> {
-    let wanted = openness(record);
+/// What is private or gated at the Hub, and comes by the operator's token, is so here. Gives the number of models that
+/// are new by it.
+pub(crate) async fn keep_closed(store: &Store, id: &RepoId, wanted: Openness) -> Result<u64, Error> {
     if wanted == Openness::default() {
-        return Ok(());
+        return Ok(0);
     }
     // Closed before anything but its name is there.
-    registry.store.upsert(&[(Metadata::named(id.clone()), Vec::new())]).await?;
-    if let Some(row) = registry.store.model_by_id(id.as_str()).await? {
-        registry.store.set_openness(row.id, wanted).await?;
+    let known = store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
+    let mut inserted = 0;
+    if known.is_none() {
+        inserted = store.upsert(&[(Metadata::named(id.clone()), Vec::new())]).await?.inserted;
     }
-    Ok(())
+    if let Some(row) = store.model_by_id(id.as_str()).await?
+        && (row.private, row.gated)
+            != (wanted.private.unwrap_or(row.private), wanted.gated.unwrap_or(row.gated))
+    {
+        store.set_openness(row.id, wanted).await?;
+    }
+    Ok(inserted)
 }
 
 /// Two files of one path would hide each other.

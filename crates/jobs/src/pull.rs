@@ -98,7 +98,10 @@ pub async fn pull(registry: &Registry, name: &str, revision: &str) -> Result<Pul
     if fresh == Fresh::Yes {
         queue(registry, &id).await?;
     }
-    let closed = openness(&repository.record);
+    let Ok(told) = hub::metadata::from_api_row(&repository.record, &registry.limits) else {
+        return Ok(Pulled::Nowhere);
+    };
+    let closed = openness(&told);
     if closed.private.is_some() {
         return Ok(Pulled::Nowhere);
     }

@@ -12,7 +12,8 @@ use crate::{
     models::ids_of,
     sql::{self, Params},
     standins,
-    upsert::{ensure_models, join},
+    stated::join,
+    upsert::ensure_models,
 };
 
 impl Store {

@@ -218,6 +218,16 @@ pub async fn touching(tx: &DatabaseTransaction, model: i64) -> Result<Vec<EdgeRo
     sql::all(tx, &sql, params).await?.iter().map(edge).collect()
 }
 
+/// Deletes edges.
+pub async fn delete(tx: &DatabaseTransaction, edges: &[i64]) -> Result<()> {
+    for edges in edges.chunks(MOST_KEYS) {
+        let mut params = Params::default();
+        let sql = format!("DELETE FROM edges WHERE id IN {}", params.in_order(tx, edges.iter().copied()));
+        sql::run(tx, &sql, params).await?;
+    }
+    Ok(())
+}
+
 /// Inserts edges or replaces relation, status and evidence of known ones.
 pub async fn write(tx: &DatabaseTransaction, edges: impl Iterator<Item = EdgeRow>) -> Result<()> {
     let rows = edges

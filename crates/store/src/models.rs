@@ -231,6 +231,22 @@ pub async fn ids_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashM
     Ok(found)
 }
 
+/// When the models of these keys were changed, unix seconds, by key; those of which nobody says so are left out.
+pub async fn changes_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, i64>> {
+    let mut found = HashMap::new();
+    for keys in keys.chunks(MOST_KEYS) {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT key, last_modified FROM models WHERE last_modified IS NOT NULL AND key IN {}",
+            params.in_order(db, keys.to_vec())
+        );
+        for row in sql::all(db, &sql, params).await? {
+            found.insert(get(&row, "key")?, get(&row, "last_modified")?);
+        }
+    }
+    Ok(found)
+}
+
 async fn targets_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, String>> {
     let mut found = HashMap::new();
     for keys in keys.chunks(MOST_KEYS) {

@@ -1,12 +1,13 @@
 //! Publishing over an earlier revision: what it said is forgotten, what others said stays.
 
-use domain::{Digest, EdgeStatus, Source};
+use domain::{Digest, Source};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
     Error, Result, edges,
     rows::get,
     sql::{self, Params},
+    stated::{take_back, write_changed},
 };
 
 /// A model that has a published revision.
@@ -59,19 +60,7 @@ pub async fn forget(tx: &DatabaseTransaction, model: i64) -> Result<()> {
             Source::Card | Source::AdapterConfig | Source::MergeConfig | Source::Recipe | Source::Inferred
         )
     };
-    let mut kept = Vec::new();
-    for mut edge in edges::of_children(tx, &[model]).await? {
-        edge.evidence.retain(|evidence| !from_files(evidence.source));
-        if edge.status == EdgeStatus::Accepted && !edge.declared() {
-            edge.status = EdgeStatus::Proposed;
-        }
-        if edge.evidence.is_empty() && edge.status != EdgeStatus::RejectedPerson {
-            let mut params = Params::default();
-            let sql = format!("DELETE FROM edges WHERE id = {}", params.add(edge.id));
-            sql::run(tx, &sql, params).await?;
-        } else {
-            kept.push(edge);
-        }
-    }
-    edges::write(tx, kept.into_iter()).await
+    let mut edges = edges::of_children(tx, &[model]).await?;
+    edges.iter_mut().for_each(|edge| take_back(edge, |evidence| from_files(evidence.source)));
+    write_changed(tx, edges).await
 }

@@ -13,6 +13,7 @@ use crate::{
     access::found_private,
     commits::{self, MAIN},
     connect::bump,
+    draft::Draft,
     models::ids_of,
     queue,
     republish::{earlier, forget, known},
@@ -20,7 +21,7 @@ use crate::{
     signatures::{self, SignatureRow},
     sketches::{self, SketchRow},
     sql::{self, Params, wall_clock},
-    upsert::{Draft, revision_digest, write_models},
+    upsert::{revision_digest, write_models},
     verified::date_files,
 };
 
@@ -164,13 +165,16 @@ impl Store {
         if current {
             let mut params = Params::default();
             let revision = params.add(revision);
+            // Of what is made here it is known when; a folder says nothing of it.
+            let made = publish.recipe.is_some() || publish.provenance.is_some();
             let sql = format!(
-                "UPDATE models SET revision = {revision}, digest = {},
+                "UPDATE models SET revision = {revision}, digest = {}, created_at = COALESCE(created_at, {}),
                      has_weights = EXISTS (SELECT 1 FROM tensors WHERE tensors.revision = {revision}),
                      {SKETCHED_OF}{revision}),
                      dtype = COALESCE({}, dtype)
                  WHERE id = {}",
                 params.add(digest.to_string()),
+                params.add(made.then(wall_clock)),
                 dtype_of(&revision),
                 params.add(*model)
             );

@@ -12,7 +12,8 @@ use crate::{
     models::{ids_of, resolve},
     rows::get,
     sql::{self, MOST_KEYS, Params},
-    upsert::{Ends, Stated, insert_ghosts},
+    stated::{Ends, Stated},
+    upsert::insert_ghosts,
 };
 
 /// What ends the key of a stand-in. In order it is before all that an id holds, so that nothing is listed between a

@@ -1,18 +1,17 @@
-//! Writing metadata and edges in batches: nothing known is erased, evidence only grows.
+//! Writing metadata and edges in batches: nothing known is erased, and a source takes back only what it said itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use domain::{Claim, Digest, EdgeStatus, Evidence, Metadata, Relation, RepoId, Source};
+use domain::{Claim, Digest, Metadata, RepoId};
 use sea_orm::{DatabaseTransaction, Value};
 
 use crate::{
     Result, Store,
     connect::bump,
-    edges::{self, EdgeRow},
-    models::{ids_of, resolve},
-    rows::to_json,
-    sql::{self, maybe_text, text, wall_clock},
-    standins,
+    draft::{Draft, Record},
+    models::{changes_of, ids_of, resolve},
+    sql::{self, wall_clock},
+    stated::{self, Ends, Numbers, Withdrawn, ends},
 };
 
 /// What a batch did.
@@ -24,11 +23,14 @@ pub struct Upserted {
     pub updated: u64,
     /// Distinct edges the batch states, new or known.
     pub edges: u64,
+    /// Records that changed nothing, since their models are known to have been changed later.
+    pub older: u64,
 }
 
 impl Store {
     /// Writes a batch of models and their parents in one transaction. Unknown parents become ghosts; a
-    /// field the batch does not know keeps its stored value; notes are replaced.
+    /// field the batch does not know keeps its stored value; notes are replaced, and so are the parents that the same
+    /// sources named before.
     ///
     /// # Errors
     /// When the database refuses; nothing of the batch is stored then.
@@ -54,40 +56,13 @@ impl Store {
     /// When the database refuses; nothing of the batch is stored then.
     pub async fn add_edges(&self, edges: &[(RepoId, Claim)]) -> Result<u64> {
         let tx = self.begin_write().await?;
-        let (count, touched) = write_edges(&tx, (edges, &ends_of(edges)), (Numbers::new(), None)).await?;
+        let keys: Vec<Ends> = edges.iter().map(|(child, claim)| ends(child, claim)).collect();
+        let (count, touched) = stated::write(&tx, (edges, &keys, &[]), (Numbers::new(), None)).await?;
         bump(&tx, &touched).await?;
         tx.commit().await?;
         Ok(count)
     }
 }
-
-const COLUMNS: [&str; 25] = [
-    "key",
-    "name",
-    "org",
-    "ghost",
-    "author",
-    "sha",
-    "created_at",
-    "last_modified",
-    "downloads",
-    "likes",
-    "license",
-    "pipeline_tag",
-    "library",
-    "model_type",
-    "architecture",
-    "dtype",
-    "parameters",
-    "languages",
-    "datasets",
-    "tags",
-    "new_version",
-    "card",
-    "config",
-    "ingested_at",
-    "notes",
-];
 
 /// Some columns that a row that was there may have, with what becomes of them.
 fn updates(columns: &[&str]) -> String {
@@ -102,78 +77,31 @@ fn updates(columns: &[&str]) -> String {
     format!("ON CONFLICT (key) DO UPDATE SET {}", all.join(", "))
 }
 
-/// A model and a parent that it names.
-pub type Stated = (RepoId, Claim);
-
-/// Keys of a model and of a parent that it names.
-pub type Ends = (String, String);
-
-/// Row numbers by key.
-type Numbers = HashMap<String, i64>;
-
-/// Models and their parents as the database takes them: made without it, so that one batch is made ready while the one
-/// before is written.
-#[derive(Default)]
-pub struct Draft {
-    /// Distinct keys of the models, ascending.
-    keys: Vec<String>,
-    /// The columns that any of the models fills; the others are null.
-    columns: Vec<&'static str>,
-    /// Keys of the models, and these columns.
-    rows: Vec<(String, Vec<Value>)>,
-    claims: Vec<Stated>,
-    /// Of each claim.
-    ends: Vec<Ends>,
-}
-
-impl Draft {
-    /// Makes models ready.
-    ///
-    /// # Errors
-    /// When something of a model cannot be a column.
-    pub fn of(models: impl IntoIterator<Item = (Metadata, Vec<Claim>)>) -> Result<Self> {
-        let now = wall_clock();
-        let mut draft = Self::default();
-        for (metadata, claims) in models {
-            let key = metadata.id.key();
-            draft.rows.push((key.clone(), row_of(key, &metadata, now)?));
-            draft.claims.extend(claims.into_iter().map(|claim| (metadata.id.clone(), claim)));
-        }
-        let filled: Vec<bool> = (0..COLUMNS.len())
-            .map(|at| {
-                draft
-                    .rows
-                    .iter()
-                    .any(|(_, row)| !matches!(row[at], Value::String(None) | Value::BigInt(None)))
-            })
-            .collect();
-        let keep = |at: usize| filled[at];
-        draft.columns = (0..).zip(COLUMNS).filter(|(at, _)| keep(*at)).map(|(_, column)| column).collect();
-        for (_, row) in &mut draft.rows {
-            let mut at = 0..;
-            row.retain(|_| at.next().is_some_and(keep));
-        }
-        draft.keys = draft.rows.iter().map(|(key, _)| key.clone()).collect();
-        draft.keys.sort_unstable();
-        draft.keys.dedup();
-        draft.ends = ends_of(&draft.claims);
-        Ok(draft)
-    }
-
-    /// Whether it has no model.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-}
-
-fn ends_of(claims: &[Stated]) -> Vec<Ends> {
-    claims.iter().map(|(child, claim)| (child.key(), claim.parent.key())).collect()
-}
-
 /// The models of a batch, then their edges; also gives the numbers of the models and of the ends of the edges.
-pub async fn write_models(tx: &DatabaseTransaction, draft: Draft) -> Result<(Upserted, Vec<i64>)> {
-    let Draft { keys, columns, rows, claims, ends } = draft;
-    let before = ids_of(tx, &keys).await?;
+pub async fn write_models(tx: &DatabaseTransaction, mut draft: Draft) -> Result<(Upserted, Vec<i64>)> {
+    let mut keys = draft.keys();
+    let mut before = ids_of(tx, &keys).await?;
+    let mut older = 0;
+    if draft.is_dated() {
+        let known: Vec<String> = before.keys().cloned().collect();
+        older = draft.leave_out_older(changes_of(tx, &known).await?);
+        if older > 0 {
+            keys = draft.keys();
+            before.retain(|key, _| keys.binary_search(key).is_ok());
+        }
+    }
+    let Draft { columns, records, .. } = draft;
+    let (mut rows, mut claims, mut ends, mut withdrawn) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Record { id, key, row, sources, claims: stated, .. } in records {
+        if !sources.is_empty() {
+            withdrawn.push(Withdrawn { child: key.clone(), sources, before: claims.len() });
+        }
+        for (claim, pair) in stated {
+            claims.push((id.clone(), claim));
+            ends.push(pair);
+        }
+        rows.push((key, row));
+    }
     let updated = before.values().filter(|(_, ghost)| !ghost).count() as u64;
     let mut numbers: Numbers = before.iter().map(|(key, (id, _))| (key.clone(), *id)).collect();
 
@@ -198,40 +126,9 @@ pub async fn write_models(tx: &DatabaseTransaction, draft: Draft) -> Result<(Ups
 
     let old = before.values().map(|(id, _)| *id).collect();
     let mut touched: Vec<i64> = numbers.values().copied().collect();
-    let (edges, more) = write_edges(tx, (&claims, &ends), (numbers, Some(old))).await?;
+    let (edges, more) = stated::write(tx, (&claims, &ends, &withdrawn), (numbers, Some(old))).await?;
     touched.extend(more);
-    Ok((Upserted { inserted: keys.len() as u64 - updated, updated, edges }, touched))
-}
-
-fn row_of(key: String, m: &Metadata, now: i64) -> Result<Vec<Value>> {
-    let config = m.config.as_ref().map(to_json).transpose()?;
-    Ok(vec![
-        key.into(),
-        m.id.as_str().into(),
-        m.id.org().map(str::to_owned).into(),
-        false.into(),
-        maybe_text(m.author.as_ref()),
-        maybe_text(m.sha.as_ref()),
-        m.created_at.into(),
-        m.last_modified.into(),
-        m.downloads.into(),
-        m.likes.into(),
-        maybe_text(m.license.as_ref()),
-        maybe_text(m.pipeline_tag.as_ref()),
-        maybe_text(m.library.as_ref()),
-        maybe_text(m.model_type.as_ref()),
-        maybe_text(m.architecture.as_ref()),
-        maybe_text(m.dtype.as_ref()),
-        m.parameters.into(),
-        to_json(&m.languages)?.into(),
-        to_json(&m.datasets)?.into(),
-        to_json(&m.tags)?.into(),
-        maybe_text(m.new_version.as_ref()),
-        maybe_text(m.card.as_ref()),
-        config.into(),
-        now.into(),
-        to_json(&m.notes)?.into(),
-    ])
+    Ok((Upserted { inserted: keys.len() as u64 - updated, updated, edges, older }, touched))
 }
 
 /// Rows for all `ids`, ghosts for the unknown; gives the row number behind each key, aliases followed.
@@ -271,78 +168,6 @@ pub async fn insert_ghosts(
     sql::insert(tx, "models", &columns, rows.collect(), "ON CONFLICT (key) DO NOTHING").await?;
     let keys: Vec<String> = ghosts.keys().cloned().collect();
     Ok(ids_of(tx, &keys).await?.into_iter().map(|(key, (id, _))| (key, id)).collect())
-}
-
-/// Merges `stated` into the stored edges; gives the number of distinct edges stated and those of their ends. Of
-/// models that are surely more than names the numbers may be known, and which models alone may have parents already.
-async fn write_edges(
-    tx: &DatabaseTransaction,
-    (stated, keys): (&[Stated], &[Ends]),
-    (mut ids, old): (Numbers, Option<HashSet<i64>>),
-) -> Result<(u64, Vec<i64>)> {
-    let named =
-        stated.iter().zip(keys).flat_map(|((child, claim), (from, to))| [(child, from), (&claim.parent, to)]);
-    let unknown: Vec<&RepoId> = named.filter(|(_, key)| !ids.contains_key(*key)).map(|(id, _)| id).collect();
-    ids.extend(ensure_models(tx, &unknown).await?);
-    let stand_ins = standins::of_claims(tx, (stated, keys), &ids).await?;
-    let mut children: Vec<i64> = keys.iter().filter_map(|(child, _)| ids.get(child).copied()).collect();
-    children.sort_unstable();
-    children.dedup();
-    children.retain(|child| old.as_ref().is_none_or(|old| old.contains(child)));
-    let mut known: BTreeMap<(i64, i64), EdgeRow> = edges::of_children(tx, &children)
-        .await?
-        .into_iter()
-        .map(|edge| ((edge.child, edge.parent), edge))
-        .collect();
-    let mut touched = BTreeSet::new();
-    for ((_, claim), keys) in stated.iter().zip(keys) {
-        let parent = stand_ins.get(keys).or_else(|| ids.get(&keys.1));
-        let (Some(child), Some(parent)) = (ids.get(&keys.0), parent) else { continue };
-        let pair = (*child, *parent);
-        let status = if child == parent { EdgeStatus::RejectedSelf } else { claim.status };
-        touched.insert(pair);
-        match known.get_mut(&pair) {
-            Some(edge) => join(edge, claim.relation, status, claim.evidence.clone()),
-            None => {
-                let mut edge = EdgeRow {
-                    id: 0,
-                    child: pair.0,
-                    parent: pair.1,
-                    as_written: text(&claim.as_written),
-                    relation: claim.relation,
-                    status,
-                    evidence: Vec::new(),
-                };
-                join(&mut edge, claim.relation, status, claim.evidence.clone());
-                known.insert(pair, edge);
-            }
-        }
-    }
-    let count = touched.len() as u64;
-    edges::write(tx, touched.iter().filter_map(|pair| known.remove(pair))).await?;
-    Ok((count, ids.into_values().chain(stand_ins.into_values()).collect()))
-}
-
-/// Adds evidence by (source, detail); the relation follows the strongest evidence, the newest on a tie. What was only
-/// proposed is accepted once somebody declares it.
-pub fn join(edge: &mut EdgeRow, relation: Relation, status: EdgeStatus, evidence: Vec<Evidence>) {
-    let declared = |e: &&Evidence| e.source != Source::Weights;
-    let strength = |all: &[Evidence]| all.iter().filter(declared).map(|e| e.confidence).fold(0.0, f64::max);
-    if edge.status == EdgeStatus::Proposed && evidence.iter().any(|e| declared(&e)) {
-        edge.status = EdgeStatus::Accepted;
-    }
-    if strength(&evidence) >= strength(&edge.evidence) {
-        edge.relation = relation;
-    }
-    if status == EdgeStatus::RejectedSelf {
-        edge.status = status;
-    }
-    for new in evidence {
-        match edge.evidence.iter_mut().find(|old| old.source == new.source && old.detail == new.detail) {
-            Some(old) => old.confidence = old.confidence.max(new.confidence),
-            None => edge.evidence.push(new),
-        }
-    }
 }
 
 /// The name of a set of files: what the revision is, whatever the model is called.

@@ -1,8 +1,8 @@
 //! What descent says of a model's licence and version.
 
-use super::Name;
+use super::{Name, plural};
 
-/// An ancestor whose licence asks what the model's drops.
+/// An ancestor whose licence asks what the model's drops, or a model on the way to it.
 #[derive(Debug, Clone)]
 pub struct LicenceConflict {
     pub ancestor: Name,
@@ -29,9 +29,39 @@ pub struct LicenceHeritage {
     pub conflicts: Vec<LicenceConflict>,
     pub conflicts_hidden: u64,
     pub tensions: Vec<LicenceTension>,
-    /// Ancestors that state a licence, and that state none.
-    pub stated: u64,
+    /// Ancestors whose licence could be judged.
+    pub judged: u64,
+    /// Ancestors about whose licence no rule decides.
+    pub undetermined: u64,
+    /// Ancestors with a licence, where the model states none itself.
+    pub unheld: u64,
+    /// Ancestors that state none.
     pub unstated: u64,
+}
+
+impl LicenceHeritage {
+    /// How far the judgement goes, in a sentence.
+    pub(crate) fn summary(&self) -> String {
+        let ancestors = |count| plural(count, "ancestor", "ancestors");
+        let mut said = Vec::new();
+        if self.conflicts.is_empty() && self.tensions.is_empty() && self.judged > 0 {
+            said.push(format!("no conflict with the licences of {}", ancestors(self.judged)));
+        }
+        if self.undetermined > 0 {
+            let of = ancestors(self.undetermined);
+            said.push(format!("undetermined for {of}, since no rule is known for one of the two licences"));
+        }
+        if self.unheld > 0 {
+            said.push(format!("the model states no licence, {} do", ancestors(self.unheld)));
+        }
+        if self.unstated > 0 {
+            said.push(format!("no licence is stated by {}", ancestors(self.unstated)));
+        }
+        let text = said.join("; ");
+        let mut letters = text.chars();
+        let Some(first) = letters.next() else { return text };
+        format!("{}{}.", first.to_uppercase(), letters.as_str())
+    }
 }
 
 /// A release on the way to a model.
@@ -45,4 +75,24 @@ pub struct VersionRow {
     pub changes: Vec<(String, String)>,
     /// The weights are others and the name is the same.
     pub silent: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_undetermined_is_told_beside_what_is_judged() {
+        let heritage =
+            LicenceHeritage { judged: 1, undetermined: 2, unstated: 1, ..LicenceHeritage::default() };
+        let undetermined = LicenceHeritage { undetermined: 2, ..LicenceHeritage::default() };
+
+        assert_eq!(
+            heritage.summary(),
+            "No conflict with the licences of 1 ancestor; undetermined for 2 ancestors, since no rule is known for one of \
+             the two licences; no licence is stated by 1 ancestor."
+        );
+        assert!(undetermined.summary().starts_with("Undetermined for 2 ancestors"));
+        assert_eq!(LicenceHeritage::default().summary(), "");
+    }
 }

@@ -168,7 +168,9 @@ impl Fake {
                     parents: vec![self.name("org/a"), self.name("org/b")],
                     licences: format!("gemma, llama3{}", self.mark),
                 }],
-                stated: 4,
+                judged: 4,
+                undetermined: 2,
+                unheld: 0,
                 unstated: 1,
             },
             versions: ["1.0.0", "1.1.0"]

@@ -11,13 +11,17 @@ use serde_json::{Map, Value};
 use super::{Raw, Rows, input::Source, shape::Shape};
 use crate::Error;
 
-/// Each line a record; positions are line numbers, so the first record stands at 2.
+/// Records that are read again line by line before a file is taken as it is.
+const READ_AGAIN: usize = 1_000;
+
+/// Each line a record; positions are line numbers, so the first record stands at 2. Of one that runs over several lines
+/// and has not the header's cells, only the first line is lost: a quote is missing there.
 pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
     let io = |error| Error::Io { path: source.label.to_owned(), source: error };
     let damaged = |reason: String| Error::Damaged { path: source.label.to_owned(), reason };
     let limits = *source.limits;
     let max = limits.row_bytes;
-    let mut cutter = Cutter { reader: source.reader()?, max, line: 1 };
+    let mut cutter = Cutter { reader: source.reader()?, again: io::Cursor::default(), max, line: 1 };
     let first = cutter.next().map_err(io)?.map_or_else(Vec::new, |cut| cut.text.unwrap_or_default());
     let header = fields(&first).map_err(|error| damaged(error.to_string()))?;
     let header: Vec<String> = header.iter().map(|column| column.trim().to_owned()).collect();
@@ -25,7 +29,7 @@ pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
         return Err(source.not_a_dump(format!("the columns {}", header.join(", "))));
     };
     let header = Arc::new(header);
-    let mut failed = false;
+    let (mut failed, mut read_again) = (false, 0);
     Ok(Box::new(std::iter::from_fn(move || {
         if failed {
             return None;
@@ -33,16 +37,31 @@ pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
         let fault = |position, reason| Raw { position, read: Box::new(|| Err(reason)) };
         match cutter.next() {
             Ok(None) => None,
-            Ok(Some(Cut { line, text: Some(text) })) => {
+            Ok(Some(Cut { line, text: Some(text), end, .. }))
+                if read_again < READ_AGAIN && runs_on(&text, header.len()) =>
+            {
+                read_again += 1;
+                let taken = cutter.take_back(line, &text, end);
+                failed = taken.is_err();
+                let reason = "a quote is opened and not closed in its cell; the lines after this one are read on their own";
+                Some(fault(line, reason.to_owned()))
+            }
+            Ok(Some(Cut { line, text: Some(text), open, .. })) => {
                 let header = Arc::clone(&header);
                 let read = move || match fields(&text) {
-                    Ok(record) => shape.entry(object(&header, record), &limits),
+                    Ok(_) if open => Err("a quote is opened and never closed".to_owned()),
+                    Ok(record) => shape.entry(object(&header, record)?, &limits),
                     Err(error) => Err(format!("the line cannot be read: {error}")),
                 };
                 Some(Raw { position: line, read: Box::new(read) })
             }
-            Ok(Some(Cut { line, text: None })) => {
-                Some(fault(line, format!("the record is longer than {max} bytes")))
+            Ok(Some(Cut { line, text: None, open, .. })) => {
+                let lost = if open {
+                    "; a quote is opened here and never closed, so that no later row is read"
+                } else {
+                    ""
+                };
+                Some(fault(line, format!("the record is longer than {max} bytes{lost}")))
             }
             Err(error) => {
                 failed = true;
@@ -70,15 +89,34 @@ fn fields(text: &[u8]) -> Result<Vec<String>, FromUtf8Error> {
     Ok(cells)
 }
 
-fn object(header: &[String], record: Vec<String>) -> Map<String, Value> {
+/// Whether a record goes over several lines and is none of a table with so many columns.
+fn runs_on(text: &[u8], columns: usize) -> bool {
+    text.contains(&b'\n') && fields(text).map_or(true, |cells| check(columns, &cells).is_err())
+}
+
+/// Whether a record has the header's cells; empty ones at its end are none.
+fn check(columns: usize, cells: &[String]) -> Result<(), String> {
+    let filled = cells.len() - cells.iter().rev().take_while(|cell| cell.is_empty()).count();
+    match filled <= columns && columns <= cells.len() {
+        true => Ok(()),
+        false => Err(format!("the row has {} cells, the header has {columns}", cells.len())),
+    }
+}
+
+fn object(header: &[String], record: Vec<String>) -> Result<Map<String, Value>, String> {
+    check(header.len(), &record)?;
     let cells = header.iter().cloned().zip(record).filter(|(_, cell)| !cell.trim().is_empty());
-    cells.map(|(column, cell)| (column, Value::String(cell))).collect()
+    Ok(cells.map(|(column, cell)| (column, Value::String(cell))).collect())
 }
 
 /// A record's text, `None` when it was too long to keep, and the line it begins on.
 struct Cut {
     line: u64,
     text: Option<Vec<u8>>,
+    /// The line end after it.
+    end: Option<u8>,
+    /// Whether the file ends inside its quotes.
+    open: bool,
 }
 
 /// Where in a record the cutter is; a line end inside quotes ends no record.
@@ -106,6 +144,8 @@ impl Place {
 /// Cuts a file into records, so that one too long to keep costs no other.
 struct Cutter {
     reader: Box<dyn BufRead + Send>,
+    /// What is read before the reader.
+    again: io::Cursor<Vec<u8>>,
     max: usize,
     /// The line the reader stands on.
     line: u64,
@@ -115,18 +155,21 @@ impl Cutter {
     fn next(&mut self) -> io::Result<Option<Cut>> {
         let (mut text, mut long, mut place) = (Vec::new(), false, Place::Start);
         let mut begin = self.line;
+        let mut end = None;
         loop {
-            let chunk = self.reader.fill_buf()?;
+            let kept = self.again.fill_buf()?;
+            let is_kept = !kept.is_empty();
+            let chunk = if is_kept { kept } else { self.reader.fill_buf()? };
             if chunk.is_empty() {
                 break;
             }
-            let (mut used, mut done) = (0, false);
+            let mut used = 0;
             for &byte in chunk {
                 used += 1;
                 self.line += u64::from(byte == b'\n');
                 if matches!(byte, b'\n' | b'\r') && place != Place::Quoted {
                     if long || !text.is_empty() {
-                        done = true;
+                        end = Some(byte);
                         break;
                     }
                     begin = self.line;
@@ -140,12 +183,26 @@ impl Cutter {
                     text.push(byte);
                 }
             }
-            self.reader.consume(used);
-            if done {
+            if is_kept {
+                self.again.consume(used);
+            } else {
+                self.reader.consume(used);
+            }
+            if end.is_some() {
                 break;
             }
         }
         let any = long || !text.is_empty();
-        Ok(any.then(|| Cut { line: begin, text: (!long).then_some(text) }))
+        let open = place == Place::Quoted;
+        Ok(any.then(|| Cut { line: begin, text: (!long).then_some(text), end, open }))
+    }
+
+    /// Lets all but the first line of a record be read once more.
+    fn take_back(&mut self, line: u64, text: &[u8], end: Option<u8>) -> io::Result<()> {
+        let first = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1);
+        let rest = [&text[first..], end.as_slice(), self.again.fill_buf()?].concat();
+        self.again = io::Cursor::new(rest);
+        self.line = line + 1;
+        Ok(())
     }
 }

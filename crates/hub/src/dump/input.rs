@@ -1,7 +1,7 @@
 //! The bytes of a dump: counted, unpacked, bounded per record.
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek as _},
     path::Path,
     sync::{
         Arc,
@@ -10,41 +10,67 @@ use std::{
 };
 
 use domain::Limits;
+use flate2::read::MultiGzDecoder;
 
 use crate::{Error, Result};
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// A dump to open.
 pub(super) struct Source<'a> {
     pub path: &'a Path,
     pub label: &'a str,
-    pub packed: bool,
     pub read: &'a Arc<AtomicU64>,
     pub limits: &'a Limits,
 }
 
 impl Source<'_> {
     /// The unpacked bytes, without a byte order mark.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else than text of one byte a letter.
     pub fn reader(&self) -> Result<Box<dyn BufRead + Send>> {
         let mut reader = self.unpacked()?;
-        let mut head = Vec::with_capacity(BOM.len());
-        let read = reader.by_ref().take(BOM.len() as u64).read_to_end(&mut head);
+        let mut head = Vec::with_capacity(ZSTD.len());
+        let read = reader.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head);
         read.map_err(|source| Error::Io { path: self.label.to_owned(), source })?;
-        if head == BOM {
-            head.clear();
+        let damaged =
+            |reason: &str| Error::Damaged { path: self.label.to_owned(), reason: reason.to_owned() };
+        // The first letter of a dump is of ASCII, whose other half in UTF-16 is zero.
+        match head.as_slice() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [_, 0, ..] | [0, _, ..] => {
+                return Err(damaged("it is UTF-16; write it as UTF-8, as `iconv -f UTF-16 -t UTF-8` does"));
+            }
+            b"PAR1" => return Err(damaged("it is a Parquet file; let its name end in .parquet")),
+            _ => {}
+        }
+        if head.starts_with(&BOM) {
+            head.drain(..BOM.len());
         }
         Ok(Box::new(io::Cursor::new(head).chain(reader)))
     }
 
     fn unpacked(&self) -> Result<Box<dyn BufRead + Send>> {
         let io = |source| Error::Io { path: self.label.to_owned(), source };
-        let file = fs_err::File::open(self.path).map_err(io)?;
+        let mut file = fs_err::File::open(self.path).map_err(io)?;
+        let mut head = Vec::with_capacity(ZSTD.len());
+        file.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head).map_err(io)?;
+        file.rewind().map_err(io)?;
         let counted = Counted { inner: file, read: Arc::clone(self.read) };
-        if self.packed {
-            return Ok(Box::new(BufReader::with_capacity(1 << 16, zstd::Decoder::new(counted).map_err(io)?)));
+        // What it is says its beginning: names are changed when files are copied about.
+        let buffered = 1 << 16;
+        if head == ZSTD {
+            return Ok(Box::new(BufReader::with_capacity(
+                buffered,
+                zstd::Decoder::new(counted).map_err(io)?,
+            )));
         }
-        Ok(Box::new(BufReader::with_capacity(1 << 16, counted)))
+        if head.starts_with(&GZIP) {
+            return Ok(Box::new(BufReader::with_capacity(buffered, MultiGzDecoder::new(counted))));
+        }
+        Ok(Box::new(BufReader::with_capacity(buffered, counted)))
     }
 
     /// The error for a file without metadata.

@@ -32,6 +32,9 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
         if blank(&bytes) {
             continue;
         }
+        if is_document(&bytes) {
+            return document(source);
+        }
         if let Ok(value) = value(&bytes)
             && let Some(object) = value.as_object()
             && Shape::of(object.keys().map(String::as_str)).is_none()
@@ -258,6 +261,16 @@ fn line_row(position: u64, bytes: Vec<u8>, limits: Limits) -> Raw {
         entry_of(value, &limits)
     };
     Raw { position, read: Box::new(read) }
+}
+
+/// Whether a first line begins one document that goes on: a list, or a record that is written over several lines.
+fn is_document(first: &[u8]) -> bool {
+    let first = first.trim_ascii();
+    first == b"{" || first.starts_with(b"[") && value(first).map_or(true, |list| holds_records(&list))
+}
+
+fn holds_records(list: &Value) -> bool {
+    list.as_array().is_some_and(|list| list.iter().any(Value::is_object))
 }
 
 fn too_long(position: u64, max: usize) -> Raw {

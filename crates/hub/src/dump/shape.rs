@@ -60,7 +60,11 @@ pub(super) fn entry_of(value: Value, limits: &Limits) -> Result<Entry, String> {
     match value {
         Value::Object(record) => match Shape::of(record.keys().map(String::as_str)) {
             Some(shape) => shape.entry(record, limits),
-            None => Err(format!("the record has none of the fields looked for: {WANTED}")),
+            None => match (record.contains_key("from"), record.contains_key("to")) {
+                (true, false) => Err("another name has `from` and no `to`, the present name".to_owned()),
+                (false, true) => Err("another name has `to` and no `from`, the former name".to_owned()),
+                _ => Err(format!("the record has none of the fields looked for: {WANTED}")),
+            },
         },
         Value::String(text) => {
             let id = RepoId::parse(text.trim()).map_err(|error| error.to_string())?;
@@ -73,6 +77,9 @@ pub(super) fn entry_of(value: Value, limits: &Limits) -> Result<Entry, String> {
 /// An id of an edge table; some tables write `/` as `_`.
 fn id(record: &Map<String, Value>, key: &str) -> Result<RepoId, String> {
     let text = record.get(key).and_then(Value::as_str).unwrap_or_default().trim();
+    if text.is_empty() {
+        return Err(format!("`{key}` is empty; the id of a model is expected"));
+    }
     let text = if text.contains('/') { text.to_owned() } else { text.replacen('_', "/", 1) };
     RepoId::parse(&text).map_err(|error| format!("column `{key}`: {error}"))
 }

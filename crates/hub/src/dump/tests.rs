@@ -187,7 +187,7 @@ fn a_quote_that_never_closes_does_not_fill_the_memory() {
 fn an_overlong_record_of_a_table_is_passed_over() {
     let place = Place::new();
     let long = "x\n".repeat(100);
-    let text = format!("id,\"base_model\"\r\n\r\na/b,\"c\"\"/\nd\"\n\"{long}\",1\nc/d,e\"f\n\"g/h\"");
+    let text = format!("id,\"base_model\"\r\n\r\na/b,\"c\"\"/\nd\"\n\"{long}\",1\nc/d,e\"f\n\"g/h\",");
     let limits = Limits { row_bytes: 64, ..Limits::default() };
 
     let rows: Vec<Row> = open(&place.file("x.csv", text), &limits).unwrap().collect();
@@ -348,4 +348,92 @@ fn parquet_list(items: usize) -> Vec<u8> {
     group.close().unwrap();
     writer.close().unwrap();
     out
+}
+
+/// Why rows could not be used, by position.
+fn reasons(rows: &[Row]) -> Vec<(u64, &str)> {
+    rows.iter().filter_map(|row| Some((row.position, row.outcome.as_ref().err()?.as_str()))).collect()
+}
+
+#[test]
+fn a_quote_that_is_not_closed_costs_its_own_row_and_no_other() {
+    for end in ["\n", "\r\n"] {
+        let lines =
+            ["id,tags,downloads", "z/d,x,5", "z/e,\"unclosed,7", "z/f,x,8", "z/g,\"a, b\",9", "z/h,\"open,1"];
+        let text = lines.join(end);
+
+        let rows = Place::new().rows("q.csv", &text);
+
+        let expected = [(2, "z/d"), (3, "-"), (4, "z/f"), (5, "z/g"), (6, "-")];
+        assert_eq!(ids(&rows), pairs(&expected), "{end:?}");
+        assert!(reasons(&rows).iter().all(|(_, reason)| reason.contains("a quote is opened")));
+    }
+}
+
+#[test]
+fn a_row_with_more_or_fewer_cells_than_the_header_is_told() {
+    let text = "id,tags,downloads\nz/b,x,6\nz/c,5\nz/d,a,b,c\nz/e,x,7,,\nz/f,\"two\nlines\",8\n";
+
+    let rows = Place::new().rows("q.csv", text);
+
+    assert_eq!(ids(&rows), pairs(&[(2, "z/b"), (3, "-"), (4, "-"), (5, "z/e"), (6, "z/f")]));
+    assert_eq!(
+        reasons(&rows),
+        [(3, "the row has 2 cells, the header has 3"), (4, "the row has 4 cells, the header has 3")]
+    );
+}
+
+#[test]
+fn a_packed_dump_is_read_whatever_its_name_ends_in() {
+    let text = b"{\"id\":\"a/b\"}\n{\"id\":\"c/d\"}\n";
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(text).unwrap();
+    let gzip = packer.finish().unwrap();
+    let zstd = zstd::encode_all(text.as_slice(), 1).unwrap();
+
+    for (name, bytes) in
+        [("x.jsonl", &gzip), ("x.jsonl.gz", &gzip), ("x.jsonl", &zstd), ("x.jsonl.zst", &zstd)]
+    {
+        assert_eq!(ids(&Place::new().rows(name, bytes)), pairs(&[(1, "a/b"), (2, "c/d")]), "{name}");
+    }
+}
+
+#[test]
+fn one_document_under_the_name_of_lines_is_read_as_what_it_is() {
+    let list = "[{\"id\":\"a/b\"},{\"id\":\"c/d\"}]";
+    let list_of_lines = "[\n {\"id\":\"a/b\"},\n {\"id\":\"c/d\"}\n]\n";
+    let indented = "{\n  \"id\": \"a/b\"\n}\n{\n  \"id\": \"c/d\"\n}\n";
+
+    for text in [list, list_of_lines, indented] {
+        assert_eq!(ids(&Place::new().rows("x.jsonl", text)), pairs(&[(1, "a/b"), (2, "c/d")]), "{text}");
+    }
+    let lines = "[1,2,3]\n{\"id\":\"a/b\"}\n";
+    assert_eq!(ids(&Place::new().rows("x.jsonl", lines)), pairs(&[(1, "-"), (2, "a/b")]));
+}
+
+#[test]
+fn text_in_utf_16_is_refused_with_what_to_do() {
+    let wide: Vec<u8> = "{\"id\":\"a/b\"}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = [&[0xff, 0xfe], wide.as_slice()].concat();
+
+    for (name, bytes) in [("x.jsonl", &wide), ("x.csv", &marked), ("x.json", &marked)] {
+        let refused = Place::new().open(name, bytes).err().unwrap().to_string();
+        assert!(refused.contains("UTF-16") && refused.contains("iconv"), "{refused}");
+    }
+}
+
+#[test]
+fn another_name_without_the_present_one_is_told_as_such() {
+    let text = "{\"from\":\"q/1\",\"to\":\"a/b\"}\n{\"from\":\"q/2\"}\n{\"from\":\"q/3\",\"to\":\"\"}\n{\"to\":\"a/b\"}\n";
+
+    let rows = Place::new().rows("x.jsonl", text);
+
+    assert_eq!(
+        reasons(&rows),
+        [
+            (2, "another name has `from` and no `to`, the present name"),
+            (3, "`to` is empty; the id of a model is expected"),
+            (4, "another name has `to` and no `from`, the former name"),
+        ]
+    );
 }

@@ -1,6 +1,6 @@
 //! Reading single fields of a record, whatever type the source gave them.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Lookup by any of several names.
@@ -27,11 +27,27 @@ impl<'a> Fields<'a> {
     /// A whole number of zero or more.
     pub fn count(&self, names: &[&str]) -> Option<i64> {
         let number = match self.get(names)? {
-            Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)),
+            Value::Number(number) => whole(number),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
         number.filter(|&number| number >= 0)
+    }
+
+    /// What stands under the first of `names` that is present, shortened, where `read` makes nothing of it.
+    pub fn unread<T>(&self, names: &[&str], read: impl Fn(&Value) -> Option<T>) -> Option<String> {
+        let value = self.get(names)?;
+        let blank = value.as_str().is_some_and(|text| text.trim().is_empty());
+        (!blank && read(value).is_none()).then(|| value.to_string().chars().take(60).collect())
+    }
+
+    /// Whether a field says yes, as JSON or as a table writes it.
+    pub fn flag(&self, names: &[&str]) -> bool {
+        match self.get(names) {
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::String(text)) => text.trim().eq_ignore_ascii_case("true"),
+            _ => false,
+        }
     }
 
     /// A text, a list of texts, or a list written as text.
@@ -46,6 +62,13 @@ impl<'a> Fields<'a> {
             other => Some(other.clone()),
         }
     }
+}
+
+/// A number without its fraction; none beyond what floats count exactly.
+fn whole(number: &Number) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = || number.as_f64().filter(|float| float.abs() <= EXACT).map(|float| float as i64);
+    number.as_i64().or_else(float)
 }
 
 /// Texts of a scalar or list; nulls, maps and empty texts are left out.
@@ -80,7 +103,7 @@ fn scalar(value: &Value) -> Option<String> {
 pub(crate) fn timestamp(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => {
-            let number = number.as_i64().or_else(|| number.as_f64().map(|float| float as i64))?;
+            let number = whole(number)?;
             // Seconds reach 10^11 in the year 5138; what is larger counts milli-, micro- or nanoseconds.
             Some(match number.unsigned_abs() {
                 0..100_000_000_000 => number,

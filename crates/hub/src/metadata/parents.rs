@@ -9,18 +9,41 @@ use crate::card;
 /// Raw parents kept per model; the lineage rules cut further.
 const MOST: usize = 500;
 
+/// Fields in which the Hub tells the parents that it resolved.
+const RESOLVED: [&str; 2] = ["baseModels", "base_models"];
+
+/// Columns in which a table names a parent.
+const NAMED: [&str; 3] = ["base_model", "baseModel", "parent_model"];
+
 /// `baseModels` and `base_model:` tags of an API row, and a flat `base_model` column.
 pub(super) fn from_row(metadata: &mut Metadata, fields: &Fields<'_>) {
-    if let Some(resolved) = fields.json(&["baseModels", "base_models"]) {
+    if let Some(resolved) = fields.json(&RESOLVED) {
         match resolved {
             Value::Array(groups) => groups.iter().for_each(|group| from_base_models(metadata, group)),
             group => from_base_models(metadata, &group),
         }
     }
     from_tags(metadata, Source::Tag);
-    for raw in fields.get(&["base_model", "baseModel", "parent_model"]).map(names).unwrap_or_default() {
+    for raw in fields.get(&NAMED).map(names).unwrap_or_default() {
         push(metadata, &raw, None, Source::Table);
     }
+}
+
+/// The sources that an API row has a word from, besides its card.
+pub(super) fn sources(fields: &Fields<'_>) -> Vec<Source> {
+    let has = |names: &[&str]| fields.get(names).is_some_and(|value| value.as_str() != Some(""));
+    let mut found = Vec::new();
+    // Both tell what the Hub resolved.
+    if has(&RESOLVED) || has(&["tags"]) {
+        found.extend([Source::Api, Source::Tag]);
+    }
+    if has(&NAMED) {
+        found.push(Source::Table);
+    }
+    if fields.json(&["config"]).is_some_and(|config| config.get("peft").is_some()) {
+        found.push(Source::AdapterConfig);
+    }
+    found
 }
 
 /// `base_model:` tags, with or without a relation; `source` says whose tags they are.

@@ -1,6 +1,6 @@
 //! Tests of metadata reading.
 
-use domain::{Limits, Relation, RepoId, Source};
+use domain::{Gating, Limits, Relation, RepoId, Source};
 use serde_json::{Value, json};
 
 use super::{Folder, delta_base, from_checkpoint};
@@ -68,7 +68,8 @@ fn an_api_row_is_read_in_snake_case_with_yaml_and_printed_siblings() {
     assert_eq!(metadata.created_at, Some(1_738_139_362));
     assert_eq!(metadata.last_modified, Some(1_738_108_800));
     assert_eq!(metadata.license.as_deref(), Some("mit"));
-    assert_eq!(metadata.notes[0].code, "several_licenses");
+    let told: Vec<&str> = metadata.notes.iter().map(|note| note.code.as_str()).collect();
+    assert_eq!(told, ["unreadable_value", "several_licenses"]);
     assert_eq!(metadata.new_version.as_deref(), Some("org/n"));
     assert_eq!(metadata.declared_relation, Some(Relation::Quantized));
     assert_eq!(metadata.files, ["model.gguf"]);
@@ -137,4 +138,82 @@ fn a_card_names_its_base_in_a_map_with_commas_or_in_a_tag() {
     assert_eq!(from_card("---\nbase_model: a/b, c/d,\n---\n"), [card("a/b"), card("c/d")]);
     let tagged = from_card("---\ntags:\n- base_model:finetune:a/b\n- base_model:c/d\n- x\n---\n");
     assert_eq!(tagged, [(Source::Card, Some(Relation::Finetune), "a/b".to_owned()), card("c/d")]);
+}
+
+#[test]
+fn a_record_tells_which_sources_spoke_even_where_they_name_no_parent() {
+    let sources = |row: Value| {
+        let mut sources = from_api_row(&row).unwrap().sources;
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    };
+
+    assert_eq!(sources(json!({ "id": "o/c", "downloads": 9 })), []);
+    assert_eq!(sources(json!({ "id": "o/c", "cardData": null, "tags": null })), []);
+    let (api, tag, card) = (Source::Api, Source::Tag, Source::Card);
+    assert_eq!(sources(json!({ "id": "o/c", "cardData": {}, "tags": [] })), [api, tag, card]);
+    assert_eq!(sources(json!({ "id": "o/c", "_card": "# Text" })), [card, Source::MergeConfig]);
+    assert_eq!(sources(json!({ "id": "o/c", "base_model": "o/a", "tags": "" })), [Source::Table]);
+}
+
+#[test]
+fn a_licence_without_an_id_goes_by_its_name() {
+    let licence = |row: Value| from_api_row(&row).unwrap().license;
+    let card = |name: &str| json!({ "id": "q/b", "cardData": { "license": "other", "license_name": name } });
+
+    assert_eq!(licence(card("my-open-licence")).as_deref(), Some("my-open-licence"));
+    assert_eq!(licence(card("other")).as_deref(), Some("other"));
+    assert_eq!(licence(card(&"x".repeat(200))).as_deref(), Some("other"));
+    let tagged =
+        json!({ "id": "q/b", "tags": ["license:other"], "cardData": { "license_name": "research" } });
+    assert_eq!(licence(tagged).as_deref(), Some("research"));
+    let named = json!({ "id": "q/b", "cardData": { "license": "mit", "license_name": "research" } });
+    assert_eq!(licence(named).as_deref(), Some("mit"));
+    let folder =
+        Folder { card: Some("---\nlicense: other\nlicense_name: research\n---\n"), ..Folder::default() };
+    let read = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
+    assert_eq!(read.license.as_deref(), Some("research"));
+}
+
+#[test]
+fn what_is_private_gated_or_disabled_there_is_told() {
+    let read = |row: Value| {
+        let read = from_api_row(&row).unwrap();
+        (read.private, read.gated, read.notes.into_iter().map(|note| note.code).collect::<Vec<_>>())
+    };
+
+    assert_eq!(
+        read(json!({ "id": "a/b", "private": false, "gated": false, "disabled": false })),
+        (false, None, vec![])
+    );
+    let closed = json!({ "id": "a/b", "private": true, "gated": "auto", "disabled": true });
+    assert_eq!(read(closed), (true, Some(Gating::Auto), vec!["disabled".to_owned()]));
+    let table = json!({ "id": "a/b", "private": "True", "gated": "manual", "disabled": "False" });
+    assert_eq!(read(table), (true, Some(Gating::Manual), vec![]));
+    assert_eq!(read(json!({ "id": "a/b", "gated": "False" })).1, None);
+    assert_eq!(read(json!({ "id": "a/b", "gated": true })).1, Some(Gating::Manual));
+}
+
+#[test]
+fn counts_and_dates_that_cannot_be_are_noted_and_not_taken() {
+    let read = from_api_row(&json!({
+        "id": "a/b", "likes": 1e30, "downloads": -5, "createdAt": "yesterday", "lastModified": "2024-13-45",
+    }))
+    .unwrap();
+
+    assert_eq!((read.likes, read.downloads, read.created_at, read.last_modified), (None, None, None, None));
+    let told: Vec<&str> = read.notes.iter().map(|note| note.detail.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "`downloads` is -5; a count of zero or more is expected",
+            "`likes` is 1e+30; a count of zero or more is expected",
+            "`createdAt` is \"yesterday\"; a date is expected",
+            "`lastModified` is \"2024-13-45\"; a date is expected",
+        ]
+    );
+    let fine =
+        from_api_row(&json!({ "id": "a/b", "likes": "", "downloads": 12.0, "createdAt": null })).unwrap();
+    assert_eq!((fine.downloads, fine.notes), (Some(12), vec![]));
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use domain::{Class, RepoId};
+use domain::{Class, Item, RepoId};
 
 use super::Context;
 use crate::{
@@ -81,15 +81,27 @@ async fn mirror(
 
 async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let mut reports = Vec::new();
+    let (mut reports, mut faults) = (Vec::new(), Vec::new());
     for file in files {
         let bar = output::bar(context.progress, "importing");
-        let report = jobs::import_dump(&registry, &file, &|_, done, total| {
+        let read = jobs::import_dump(&registry, &file, &|_, done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })
-        .await?;
+        .await;
         bar.finish_and_clear();
+        let report = match read {
+            Ok(report) => report,
+            Err(error) => {
+                faults.push((file, Failure::from(error)));
+                continue;
+            }
+        };
+        if report.rows > 0 && report.skipped == report.rows {
+            let first = report.skipped_rows.first().map_or("", |row| row.reason.as_str());
+            let told = format!("{} holds no row that can be read; of the first: {first}", report.file);
+            faults.push((file, Failure::new("not_a_dump", Class::Invalid, told)));
+        }
         if context.progress == Progress::Shown {
             for row in report.skipped_rows.iter().take(20) {
                 eprintln!("{}:{}: skipped: {}", report.file, row.line, row.reason);
@@ -99,8 +111,12 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
             }
         }
         if !context.json {
+            let older = match report.older {
+                0 => String::new(),
+                older => format!(", {older} older than what is known"),
+            };
             output::line(format!(
-                "{}: {} rows, {} models new, {} updated, {} edges, {} aliases, {} skipped",
+                "{}: {} rows, {} models new, {} updated, {} edges, {} aliases, {} skipped{older}",
                 report.file,
                 report.rows,
                 report.models_inserted,
@@ -115,5 +131,19 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
     if context.json {
         output::json(&reports);
     }
-    Ok(())
+    all_told(faults)
+}
+
+/// The one fault, or the list of them with the code of the first.
+fn all_told(mut faults: Vec<(PathBuf, Failure)>) -> Result<(), Failure> {
+    if faults.len() < 2 {
+        return faults.pop().map_or(Ok(()), |(_, fault)| Err(fault));
+    }
+    let items = faults
+        .iter()
+        .map(|(file, fault)| Item { pointer: file.display().to_string(), message: fault.message.clone() });
+    let message = format!("{} files cannot be imported", faults.len());
+    let items = items.collect();
+    let (_, first) = faults.swap_remove(0);
+    Err(Failure { items, message, ..first })
 }

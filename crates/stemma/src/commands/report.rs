@@ -41,11 +41,13 @@ pub async fn licence(context: Context, id: &str) -> Result<(), Failure> {
     if !asks.is_empty() {
         output::line(format!("asks: {}", asks.join("; ")));
     }
-    for ancestor in path.ancestors.iter().filter(|ancestor| ancestor.verdict == Verdict::Conflict) {
-        output::line(format!(
-            "conflict with {} ({}): {}",
-            ancestor.ancestor, ancestor.licence, ancestor.reason
-        ));
+    for ancestor in &path.ancestors {
+        let word = match (ancestor.verdict, &ancestor.dropped_by) {
+            (Verdict::Conflict, _) => "conflict with",
+            (Verdict::Undetermined, Some(_)) => "undetermined against",
+            _ => continue,
+        };
+        output::line(format!("{word} {} ({}): {}", ancestor.ancestor, ancestor.licence, ancestor.reason));
         output::line(format!("  {}", ancestor.path.join(" > ")));
         if let Some(model) = &ancestor.dropped_by {
             output::line(format!("  dropped by {model}"));
@@ -59,9 +61,10 @@ pub async fn licence(context: Context, id: &str) -> Result<(), Failure> {
         ));
     }
     output::line(format!(
-        "{} of {} ancestors with a licence in conflict, {} state none{}",
+        "{} of {} ancestors with a licence in conflict, {} undetermined, {} state none{}",
         path.conflicts,
         path.ancestors.len(),
+        path.undetermined,
         path.unstated,
         if path.truncated { " (cut at the limit)" } else { "" }
     ));

@@ -1,7 +1,7 @@
 //! Licence and versions of a model as its page shows them.
 
 use ::web::view::{LicenceConflict, LicenceHeritage, LicenceTension, Name, VersionRow};
-use analysis::licence::Verdict;
+use analysis::licence::{Carried, Verdict};
 use jobs::Registry;
 use store::ModelRow;
 
@@ -13,10 +13,20 @@ const LISTED: usize = 20;
 /// The model's licence against those of its ancestors.
 pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHeritage> {
     let Ok(path) = jobs::licence_of(registry, row).await else { return Ok(LicenceHeritage::default()) };
-    let conflicts = path.ancestors.iter().filter(|ancestor| ancestor.verdict == Verdict::Conflict);
+    // What no rule decides about is told where somebody on the way drops what is asked.
+    let told = |ancestor: &&Carried| match ancestor.verdict {
+        Verdict::Conflict => true,
+        Verdict::Undetermined => ancestor.dropped_by.is_some(),
+        _ => false,
+    };
+    let conflicts: Vec<&Carried> = path.ancestors.iter().filter(told).collect();
+    let count = |verdict| path.ancestors.iter().filter(|ancestor| ancestor.verdict == verdict).count();
+    let (undetermined, unheld) = (path.undetermined, count(Verdict::Missing));
     Ok(LicenceHeritage {
         asks: path.obligations.iter().map(|obligation| obligation.phrase().to_owned()).collect(),
+        conflicts_hidden: conflicts.len().saturating_sub(LISTED) as u64,
         conflicts: conflicts
+            .into_iter()
             .take(LISTED)
             .map(|ancestor| LicenceConflict {
                 ancestor: Name(ancestor.ancestor.clone()),
@@ -26,7 +36,6 @@ pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHerit
                 dropped_by: ancestor.dropped_by.clone().map(Name),
             })
             .collect(),
-        conflicts_hidden: path.conflicts.saturating_sub(LISTED) as u64,
         tensions: path
             .tensions
             .iter()
@@ -36,7 +45,9 @@ pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHerit
                 licences: tension.licences.join(", "),
             })
             .collect(),
-        stated: path.ancestors.len() as u64,
+        judged: (path.ancestors.len() - undetermined - unheld) as u64,
+        undetermined: undetermined as u64,
+        unheld: unheld as u64,
         unstated: path.unstated as u64,
     })
 }

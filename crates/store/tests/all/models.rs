@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use domain::{Class, EdgeStatus, Fault as _, Limits, Note, Relation, Source};
+use domain::{Class, EdgeStatus, Evidence, Fault as _, Limits, Note, Relation, Source};
 use futures::TryStreamExt as _;
 use serde_json::Value;
-use store::{Error, NewJob, SearchQuery, Sort};
+use store::{Draft, Error, NewJob, SearchQuery, Sort};
 
 use crate::common::{Db, card_claim, claim, db_test, id, named};
 
@@ -23,6 +23,8 @@ db_test!(
     a_search_over_a_limit_is_refused_by_its_name,
     a_change_is_remembered_by_the_models_it_touched,
     a_nul_in_what_was_asked_for_is_no_fault_of_the_database,
+    a_newer_record_takes_back_what_its_sources_said,
+    an_older_record_changes_nothing_and_is_counted,
 );
 
 async fn an_unknown_parent_is_a_ghost_until_it_is_imported(db: Db) {
@@ -279,4 +281,68 @@ async fn a_change_is_remembered_by_the_models_it_touched(db: Db) {
         .collect();
     kinds.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(kinds, [("a/child".to_owned(), vec![Relation::Finetune]), ("b/base".to_owned(), vec![])]);
+}
+
+/// The parents that a model's edges name, with the sources that speak for each.
+async fn parents(db: &Db, child: &str) -> Vec<(String, Vec<Source>)> {
+    let child = db.store.model_by_id(child).await.unwrap().unwrap().id;
+    let mut found = Vec::new();
+    for edge in db.store.edges_of(child).await.unwrap() {
+        found.push((edge.as_written, edge.evidence.into_iter().map(|evidence| evidence.source).collect()));
+    }
+    found.sort();
+    found
+}
+
+async fn a_newer_record_takes_back_what_its_sources_said(db: Db) {
+    let speaking = |sources: &[Source]| domain::Metadata { sources: sources.to_vec(), ..named("o/c") };
+    let tag = |parent: &str| claim(parent, Relation::Finetune, Source::Tag, 0.9);
+    let listed = domain::Claim { evidence: vec![Evidence::listed()], ..tag("o/listed") };
+    let first = vec![card_claim("o/a"), tag("o/a"), claim("o/a", Relation::Merge, Source::Inferred, 0.6)];
+    let measured = claim("o/a", Relation::Finetune, Source::Weights, 0.95);
+    db.store.upsert(&[(speaking(&[Source::Card, Source::Tag]), first)]).await.unwrap();
+    db.store.add_edges(&[(id("o/c"), listed), (id("o/c"), card_claim("o/only"))]).await.unwrap();
+
+    let second = vec![card_claim("o/b"), tag("o/b")];
+    db.store.upsert(&[(speaking(&[Source::Card, Source::Tag, Source::Table]), second)]).await.unwrap();
+
+    let [card, tagged, table] = [Source::Card, Source::Tag, Source::Table];
+    let now = [("o/b".to_owned(), vec![card, tagged]), ("o/listed".to_owned(), vec![table])];
+    assert_eq!(parents(&db, "o/c").await, now);
+    db.store.upsert(&[(named("o/c"), vec![])]).await.unwrap();
+    assert_eq!(parents(&db, "o/c").await, now, "a record that says nothing of parents takes nothing back");
+    db.store.add_edges(&[(id("o/c"), measured)]).await.unwrap();
+    let again =
+        vec![(speaking(&[Source::Card]), vec![card_claim("o/a")]), (speaking(&[card, tagged]), vec![])];
+    db.store.upsert(&again).await.unwrap();
+    let left = [("o/a".to_owned(), vec![Source::Weights]), ("o/listed".to_owned(), vec![table])];
+    assert_eq!(parents(&db, "o/c").await, left);
+    let child = db.store.model_by_id("o/c").await.unwrap().unwrap().id;
+    let edges = db.store.edges_of(child).await.unwrap();
+    let measured = edges.iter().find(|edge| edge.as_written == "o/a").unwrap();
+    assert_eq!(measured.status, EdgeStatus::Proposed, "only the weights are left to say so");
+}
+
+async fn an_older_record_changes_nothing_and_is_counted(db: Db) {
+    let record = |at: Option<i64>, downloads: i64, parent: &str| {
+        let sources = vec![Source::Card];
+        let said =
+            domain::Metadata { last_modified: at, downloads: Some(downloads), sources, ..named("o/c") };
+        (said, vec![card_claim(parent)])
+    };
+    let (old, new) = (record(Some(10), 50, "o/a"), record(Some(20), 7, "o/b"));
+
+    let both = db.store.upsert_draft(Draft::dated([new.clone(), old.clone()]).unwrap()).await.unwrap();
+    let again = db.store.upsert_draft(Draft::dated([old.clone()]).unwrap()).await.unwrap();
+
+    assert_eq!((both.inserted, both.updated, both.older), (1, 0, 1));
+    assert_eq!((again.inserted, again.updated, again.edges, again.older), (0, 0, 0, 1));
+    let row = db.store.model_by_id("o/c").await.unwrap().unwrap();
+    assert_eq!((row.downloads, row.last_modified), (Some(7), Some(20)));
+    assert_eq!(parents(&db, "o/c").await, [("o/b".to_owned(), vec![Source::Card])]);
+    let undated = record(None, 9, "o/d");
+    let done = db.store.upsert_draft(Draft::dated([undated]).unwrap()).await.unwrap();
+    assert_eq!((done.updated, done.older), (1, 0), "one without a date is taken as it comes");
+    let asked = db.store.upsert(&[old]).await.unwrap();
+    assert_eq!((asked.updated, asked.older), (1, 0), "outside of dumps the last word holds");
 }

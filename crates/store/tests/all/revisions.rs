@@ -18,6 +18,7 @@ db_test!(
     a_refused_row_takes_the_whole_revision_with_it,
     a_corrected_card_leaves_nothing_of_the_old_one_behind,
     a_job_never_publishes_over_weights_of_another_origin,
+    what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none,
     a_cancelled_job_publishes_nothing,
     only_current_revisions_are_signed_and_old_ones_can_be_signed_later,
 );
@@ -193,6 +194,23 @@ async fn a_job_never_publishes_over_weights_of_another_origin(db: Db) {
     let own = Publish { fence, ..publish(named("a/own"), made) };
     db.store.publish(own.clone()).await.unwrap();
     db.store.publish(own).await.unwrap();
+}
+
+async fn what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none(db: Db) {
+    let recipe = (Digest::of(b"recipe"), json!({ "method": "linear" }));
+    let folder = Publish { recipe: None, provenance: None, ..publish(named("a/folder"), Vec::new()) };
+    let made = Publish { recipe: Some(recipe), ..publish(named("a/made"), Vec::new()) };
+
+    let folder = db.store.publish(folder).await.unwrap();
+    let first = db.store.publish(made.clone()).await.unwrap();
+    let second = db.store.publish(made.clone()).await.unwrap();
+
+    assert_eq!(folder.created_at, None);
+    assert!(first.created_at.is_some_and(|at| at > 1_700_000_000));
+    assert_eq!(second.created_at, first.created_at);
+    let told = Metadata { created_at: Some(7), ..named("a/dated") };
+    let dated = db.store.publish(Publish { metadata: told, ..made }).await.unwrap();
+    assert_eq!(dated.created_at, Some(7), "what the source says is kept");
 }
 
 async fn a_cancelled_job_publishes_nothing(db: Db) {

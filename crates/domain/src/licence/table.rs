@@ -1,4 +1,4 @@
-//! The Hub's licence ids: their SPDX ids, families and obligations. Own readings of the licences, no legal advice.
+//! Licence ids of the Hub and of SPDX: families and obligations. Own readings of the licences, no legal advice.
 
 use serde::Serialize;
 
@@ -56,7 +56,7 @@ pub enum Family {
     UseRestricted,
     /// Terms of one maker, or no derivatives.
     Custom,
-    /// `other`, `unknown`, or an id that is not the Hub's.
+    /// `other`, `unknown`, or an id that is neither the Hub's nor one of SPDX's that are known here.
     Undetermined,
 }
 
@@ -74,10 +74,10 @@ impl Family {
     }
 }
 
-/// One licence id of the Hub.
+/// One licence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Licence {
-    /// As the Hub writes it, lower case.
+    /// As the Hub writes it, else as SPDX does, in lower case.
     pub id: &'static str,
     /// The SPDX id in SPDX's case; none where SPDX lists no such licence.
     pub spdx: Option<&'static str>,
@@ -92,12 +92,30 @@ impl Licence {
     pub fn asks(&self, obligation: Obligation) -> bool {
         self.obligations.contains(&obligation)
     }
+
+    /// Whether both ids are of one licence: the Hub's leave open whether later versions are meant too.
+    pub fn is_one_with(&self, other: &Self) -> bool {
+        let stem = |id: &'static str| {
+            id.strip_suffix("-only").or_else(|| id.strip_suffix("-or-later")).unwrap_or(id)
+        };
+        stem(self.id) == stem(other.id)
+    }
 }
 
-/// The licence of this id in any case; none for an id that is not the Hub's.
+/// The licence of an id of the Hub's or of SPDX's, in any case and with spaces for hyphens; none for others.
 pub fn lookup(id: &str) -> Option<&'static Licence> {
-    let key = id.trim().to_ascii_lowercase();
-    LICENCES.binary_search_by(|licence| licence.id.cmp(key.as_str())).ok().map(|at| &LICENCES[at])
+    let mut key = id.trim().to_ascii_lowercase();
+    if key.contains([' ', '_']) {
+        key = key.split([' ', '_']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    }
+    let key = match SPELLINGS.binary_search_by(|(spelling, _)| (*spelling).cmp(&key)) {
+        Ok(at) => SPELLINGS[at].1,
+        Err(_) => key.as_str(),
+    };
+    let find = |table: &'static [Licence]| {
+        table.binary_search_by(|licence| licence.id.cmp(key)).ok().map(|at| &table[at])
+    };
+    find(LICENCES).or_else(|| find(SPDX))
 }
 
 /// An SPDX licence expression for any id: the SPDX id, else a `LicenseRef-` of its plain characters.
@@ -225,17 +243,95 @@ pub const LICENCES: &[Licence] = &[
     exact("zlib", "Zlib", Permissive, &[By]),
 ];
 
+/// SPDX's ids of licences that the Hub offers under another id, in lower case, sorted.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("agpl-3.0+", "agpl-3.0-or-later"),
+    ("c-uda-1.0", "c-uda"),
+    ("gpl-2.0+", "gpl-2.0-or-later"),
+    ("gpl-3.0+", "gpl-3.0-or-later"),
+    ("lgpl-2.1+", "lgpl-2.1-or-later"),
+    ("lgpl-3.0+", "lgpl-3.0-or-later"),
+    ("lgpllr", "lgpl-lr"),
+    ("odbl-1.0", "odbl"),
+    ("odc-by-1.0", "odc-by"),
+    ("pddl-1.0", "pddl"),
+];
+
+/// Licences of SPDX's list that are met on models and that the Hub does not offer, sorted.
+const SPDX: &[Licence] = &[
+    exact("0bsd", "0BSD", Permissive, &[]),
+    exact("agpl-3.0-only", "AGPL-3.0-only", Copyleft, &[By, Sa]),
+    exact("agpl-3.0-or-later", "AGPL-3.0-or-later", Copyleft, &[By, Sa]),
+    exact("apache-1.1", "Apache-1.1", Permissive, &[By]),
+    exact("artistic-1.0", "Artistic-1.0", Permissive, &[By]),
+    exact("blueoak-1.0.0", "BlueOak-1.0.0", Permissive, &[By]),
+    exact("bsd-4-clause", "BSD-4-Clause", Permissive, &[By]),
+    exact("busl-1.1", "BUSL-1.1", Custom, &[By, Use, Own]),
+    exact("cc-by-1.0", "CC-BY-1.0", Permissive, &[By]),
+    exact("cc-by-nc-1.0", "CC-BY-NC-1.0", Nc, &[By, NonCommercial]),
+    exact("cc-by-nc-2.5", "CC-BY-NC-2.5", Nc, &[By, NonCommercial]),
+    exact("cc-by-nc-nd-2.0", "CC-BY-NC-ND-2.0", Nc, &[By, NonCommercial, Nd]),
+    exact("cc-by-nc-nd-2.5", "CC-BY-NC-ND-2.5", Nc, &[By, NonCommercial, Nd]),
+    exact("cc-by-nc-sa-2.5", "CC-BY-NC-SA-2.5", Nc, &[By, Sa, NonCommercial]),
+    exact("cc-by-nd-2.0", "CC-BY-ND-2.0", Custom, &[By, Nd]),
+    exact("cc-by-nd-3.0", "CC-BY-ND-3.0", Custom, &[By, Nd]),
+    exact("cc-by-sa-2.0", "CC-BY-SA-2.0", Copyleft, &[By, Sa]),
+    exact("cc-by-sa-2.5", "CC-BY-SA-2.5", Copyleft, &[By, Sa]),
+    exact("cddl-1.0", "CDDL-1.0", Copyleft, &[By, Sa]),
+    exact("cddl-1.1", "CDDL-1.1", Copyleft, &[By, Sa]),
+    exact("cecill-2.1", "CECILL-2.1", Copyleft, &[By, Sa]),
+    exact("cecill-b", "CECILL-B", Permissive, &[By]),
+    exact("cecill-c", "CECILL-C", Copyleft, &[By, Sa]),
+    exact("gfdl-1.2-only", "GFDL-1.2-only", Copyleft, &[By, Sa]),
+    exact("gfdl-1.2-or-later", "GFDL-1.2-or-later", Copyleft, &[By, Sa]),
+    exact("gfdl-1.3-only", "GFDL-1.3-only", Copyleft, &[By, Sa]),
+    exact("gfdl-1.3-or-later", "GFDL-1.3-or-later", Copyleft, &[By, Sa]),
+    exact("gpl-2.0-only", "GPL-2.0-only", Copyleft, &[By, Sa]),
+    exact("gpl-2.0-or-later", "GPL-2.0-or-later", Copyleft, &[By, Sa]),
+    exact("gpl-3.0-only", "GPL-3.0-only", Copyleft, &[By, Sa]),
+    exact("gpl-3.0-or-later", "GPL-3.0-or-later", Copyleft, &[By, Sa]),
+    exact("hpnd", "HPND", Permissive, &[By]),
+    exact("lgpl-2.0-only", "LGPL-2.0-only", Copyleft, &[By, Sa]),
+    exact("lgpl-2.0-or-later", "LGPL-2.0-or-later", Copyleft, &[By, Sa]),
+    exact("lgpl-2.1-only", "LGPL-2.1-only", Copyleft, &[By, Sa]),
+    exact("lgpl-2.1-or-later", "LGPL-2.1-or-later", Copyleft, &[By, Sa]),
+    exact("lgpl-3.0-only", "LGPL-3.0-only", Copyleft, &[By, Sa]),
+    exact("lgpl-3.0-or-later", "LGPL-3.0-or-later", Copyleft, &[By, Sa]),
+    exact("mit-0", "MIT-0", Permissive, &[]),
+    exact("mpl-1.1", "MPL-1.1", Copyleft, &[By, Sa]),
+    exact("ms-rl", "MS-RL", Copyleft, &[By, Sa]),
+    exact("mulanpsl-2.0", "MulanPSL-2.0", Permissive, &[By]),
+    exact("ogl-uk-3.0", "OGL-UK-3.0", Permissive, &[By]),
+    exact("psf-2.0", "PSF-2.0", Permissive, &[By]),
+    exact("python-2.0", "Python-2.0", Permissive, &[By]),
+    exact("x11", "X11", Permissive, &[By]),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ids_are_sorted_and_found_in_any_case() {
-        assert!(LICENCES.windows(2).all(|pair| pair[0].id < pair[1].id));
-        for licence in LICENCES {
+        assert!([LICENCES, SPDX].iter().all(|table| table.windows(2).all(|pair| pair[0].id < pair[1].id)));
+        assert!(SPELLINGS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for licence in LICENCES.iter().chain(SPDX) {
             assert_eq!(lookup(&licence.id.to_ascii_uppercase()), Some(licence));
         }
         assert_eq!(lookup("my-own-licence"), None);
+    }
+
+    #[test]
+    fn an_spdx_id_is_known_as_the_hubs_is() {
+        for licence in LICENCES.iter().chain(SPDX) {
+            let Some(spdx) = licence.spdx else { continue };
+            let found = lookup(spdx).unwrap_or_else(|| panic!("{spdx} is not known"));
+            assert_eq!((found.spdx, found.family), (Some(spdx), licence.family));
+        }
+        assert!(SPELLINGS.iter().all(|(spelling, _)| lookup(spelling).is_some()));
+        assert_eq!(spdx_expression("GPL-3.0-only"), "GPL-3.0-only");
+        assert_eq!(spdx_expression("mit-0"), "MIT-0");
+        assert_eq!(spdx_expression("Apache 2.0"), "Apache-2.0");
     }
 
     #[test]

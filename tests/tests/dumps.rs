@@ -1,0 +1,161 @@
+//! Dumps of metadata as people have them: newer and older ones, broken ones, and what they say of licences and access.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use stemma_tests::{Database, databases, stemma};
+use tempfile::TempDir;
+
+/// An empty registry, and a folder for dumps.
+struct Place {
+    data: TempDir,
+    database: Option<String>,
+}
+
+impl Place {
+    fn on(database: &Database) -> Result<Self> {
+        Ok(Self { data: TempDir::with_prefix("stemma-test-")?, database: database.fresh()? })
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = stemma(self.data.path());
+        if let Some(url) = &self.database {
+            command.args(["--database", url]);
+        }
+        command.args(words.split_whitespace());
+        command
+    }
+
+    /// Runs a command that must succeed and gives what it printed.
+    fn run(&self, words: &str) -> Result<String> {
+        let out = self.command(words).output()?;
+        ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
+        Ok(String::from_utf8(out.stdout)?)
+    }
+
+    fn json(&self, words: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.run(&format!("{words} --json"))?)?)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs_err::write(self.data.path().join(name), text)?)
+    }
+}
+
+#[test]
+fn a_newer_dump_corrects_a_parent_and_an_older_one_changes_nothing() -> Result<()> {
+    for database in databases() {
+        let place = Place::on(&database)?;
+        let tuned = |card: &str, tags: &str, rest: &str| {
+            format!("{{\"id\":\"o/c\",\"cardData\":{card},\"tags\":{tags},{rest}}}\n")
+        };
+        let first = tuned(
+            "{\"base_model\":\"o/a\",\"license\":\"mit\"}",
+            "[\"base_model:finetune:o/a\"]",
+            "\"downloads\":50,\"lastModified\":\"2024-06-01T00:00:00Z\"",
+        );
+        place.write("r1.jsonl", &format!("{{\"id\":\"o/a\"}}\n{{\"id\":\"o/b\"}}\n{first}"))?;
+        place.write(
+            "r2.jsonl",
+            &tuned(
+                "{\"base_model\":\"o/b\"}",
+                "[\"base_model:finetune:o/b\"]",
+                "\"downloads\":7,\"lastModified\":\"2024-07-01T00:00:00Z\"",
+            ),
+        )?;
+        place.write("r3.jsonl", &tuned("{}", "[]", "\"lastModified\":\"2024-08-01T00:00:00Z\""))?;
+
+        place.run("import dump r1.jsonl r2.jsonl")?;
+        let tree = place.run("tree o/c")?;
+        ensure!(tree.contains("o/b") && !tree.contains("o/a"), "{tree}");
+        let older = place.json("import dump r1.jsonl")?;
+        ensure!(older[0]["older"] == 1 && older[0]["models_updated"] == 2, "{older}");
+        ensure!(place.run("tree o/c")? == tree, "an older record changed something");
+        let told = place.run("import dump r1.jsonl")?;
+        ensure!(told.contains("1 older than what is known"), "{told}");
+        place.run("import dump r3.jsonl")?;
+        let tree = place.run("tree o/c")?;
+        ensure!(!tree.contains("o/b") && !tree.contains("o/a"), "{tree}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_faults_of_all_dumps_are_told_and_the_good_ones_are_read() -> Result<()> {
+    for database in databases() {
+        let place = Place::on(&database)?;
+        place.write("cols.csv", "foo,bar\n1,2\n")?;
+        place.write("broken.jsonl", "{\"id\":\n{\"id\":\n")?;
+        place.write("good.jsonl", "{\"id\":\"a/good\",\"private\":true,\"gated\":\"auto\"}\n")?;
+
+        let out = place.command("import dump nope.jsonl cols.csv broken.jsonl good.jsonl").output()?;
+
+        let told = String::from_utf8(out.stderr)?;
+        ensure!(!out.status.success(), "{told}");
+        for file in ["nope.jsonl", "cols.csv", "broken.jsonl"] {
+            ensure!(told.contains(file), "{file} is not named: {told}");
+        }
+        ensure!(String::from_utf8(out.stdout)?.contains("good.jsonl: 1 rows, 1 models new"), "{told}");
+        let alone = place.command("import dump broken.jsonl --json").output()?;
+        let problem: Value = serde_json::from_slice(&alone.stderr)?;
+        ensure!(problem["code"] == "not_a_dump" && !alone.status.success(), "{problem}");
+    }
+    Ok(())
+}
+
+#[test]
+fn licences_are_told_by_their_names_and_what_is_undetermined_is_counted() -> Result<()> {
+    for database in databases() {
+        let place = Place::on(&database)?;
+        let row = |id: &str, card: Value| format!("{}\n", serde_json::json!({ "id": id, "cardData": card }));
+        let named = |name: &str, parent: Option<&str>| serde_json::json!({ "license": "other", "license_name": name, "base_model": parent });
+        let rows = [
+            row("q/a", named("research-only", None)),
+            row("q/b", named("my-open-licence", Some("q/a"))),
+            row("q/root", serde_json::json!({ "license": "llama3" })),
+            row("q/middle", serde_json::json!({ "license": "apache-2.0", "base_model": "q/root" })),
+            row("q/leaf", serde_json::json!({ "license": "other", "base_model": "q/middle" })),
+        ];
+        place.write("models.jsonl", &rows.concat())?;
+        place.run("import dump models.jsonl")?;
+
+        let other = place.json("licence q/b")?;
+        let parent = &other["parents"][0];
+        ensure!(parent["verdict"] == "undetermined" && parent["licence"] == "research-only", "{other}");
+        ensure!(other["licence"] == "my-open-licence", "{other}");
+        let bill = place.run("tree q/b --format cyclonedx")?;
+        ensure!(bill.contains("my-open-licence") && bill.contains("research-only"), "{bill}");
+        let bill = place.run("tree q/b --format spdx")?;
+        ensure!(bill.contains("LicenseRef-hf-my-open-licence"), "{bill}");
+        let told = place.run("licence q/leaf")?;
+        ensure!(told.contains("dropped by q/middle"), "{told}");
+        ensure!(told.contains("0 of 2 ancestors with a licence in conflict, 2 undetermined"), "{told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_private_where_a_dump_comes_from_is_private_here() -> Result<()> {
+    for database in databases() {
+        let place = Place::on(&database)?;
+        let rows = concat!(
+            "{\"id\":\"acme/closed\",\"private\":true,\"cardData\":{\"license\":\"mit\"}}\n",
+            "{\"id\":\"acme/gated\",\"gated\":\"manual\"}\n",
+            "{\"id\":\"acme/open\",\"private\":false,\"gated\":false}\n",
+        );
+        place.write("models.jsonl", rows)?;
+
+        let report = place.json("import dump models.jsonl")?;
+        ensure!(report[0]["models_inserted"] == 3 && report[0]["models_updated"] == 0, "{report}");
+        for (id, private, gated) in [
+            ("acme/closed", true, Value::Null),
+            ("acme/gated", false, "manual".into()),
+            ("acme/open", false, Value::Null),
+        ] {
+            let shown = place.json(&format!("access set {id}"))?;
+            ensure!(shown["private"] == private && shown["gated"] == gated, "{id}: {shown}");
+        }
+    }
+    Ok(())
+}
