@@ -246,7 +246,7 @@ impl MergeConfig {
         let read = self.base_need() != BaseNeed::Unused;
         let mut refs: Vec<String> = Vec::new();
         let mut of_tables = groups.iter().filter(|group| group.holds("lm_head.weight"));
-        for group in of_tables.next().into_iter().chain(of_tables.last()) {
+        for group in of_tables.next().into_iter().chain(of_tables.next_back()) {
             let listed = group.sources.iter().map(|entry| &entry.model);
             for name in listed.chain(group.base.filter(|_| read)) {
                 if !refs.contains(name) {

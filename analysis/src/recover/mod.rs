@@ -22,6 +22,7 @@ mod sketched;
 #[cfg(test)]
 mod sketched_tests;
 mod stacked;
+mod stored;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use facts::Facts;
 
 pub use report::{Direction, Evidence, Kind, Model, Parent, Report, Unrelated};
 pub use sketched::{Recovered, Stored, StoredTensor, recover_sketched};
+pub use stored::recover_stored;
 pub use verdict::{Claim, Judgement, Named, Verdict};
 
 /// A model whose origin is asked for.

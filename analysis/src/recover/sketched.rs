@@ -132,7 +132,7 @@ pub fn recover_sketched(models: Vec<Stored>) -> Result<Recovered, Error> {
     Ok(Recovered { report, models, facts, pairs })
 }
 
-fn subject(model: &Stored) -> Subject {
+pub(super) fn subject(model: &Stored) -> Subject {
     Subject {
         id: model.id.clone(),
         path: None,

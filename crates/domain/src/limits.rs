@@ -50,6 +50,9 @@ pub struct Limits {
     pub note_bytes: usize,
     /// Most stored models that one model is compared with to find its parents; their sketches are held at once.
     pub lineage_models: usize,
+    /// Most bytes of weights, of all models compared together, that are read to recover the lineage of one model; where there
+    /// are more, only sketches are.
+    pub lineage_bytes: u64,
     /// Most nodes one tree answer walks.
     pub traversal: usize,
     /// Nodes of a tree answer unless it is asked for another number.
@@ -159,6 +162,7 @@ impl Default for Limits {
             matrix: 100,
             parents: 64,
             lineage_models: 24,
+            lineage_bytes: 1 << 30,
             note_bytes: 16 << 10,
             traversal: 50_000,
             tree_nodes: 500,

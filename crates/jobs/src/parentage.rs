@@ -1,12 +1,16 @@
 //! Parents of one model from the stored sketches of its nearest relatives, and whether the weights bear its claims out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use analysis::{
     kinship::Signature,
     lineage::Forest,
     recover::{
         Claim, Direction, Kind, Named, Parent, Recovered, Stored, StoredTensor, Verdict, recover_sketched,
+        recover_stored,
     },
 };
 use domain::{EdgeStatus, Evidence, Item, Source};
@@ -14,11 +18,12 @@ use serde::Serialize;
 use serde_json::json;
 use store::{EdgeRow, Findings, ModelRow, NewJob, VerdictRow, VerdictWord, WeightEdge};
 use tokio::task::spawn_blocking;
-use weights::Dtype;
+use weights::{Dtype, TensorSource};
 
 use crate::{
-    Error, Registry,
+    Access, Error, Registry,
     kinds::{RECOVER_LINEAGE, RecoverPayload},
+    operand::open_stored,
     sketches::current,
 };
 
@@ -204,7 +209,14 @@ async fn look(registry: &Registry, model: i64) -> Result<Option<Look>, Error> {
     }
     let found = match models.len() {
         1 => None,
-        _ => Some(spawn_blocking(move || recover_sketched(models)).await??),
+        _ => {
+            let sources = readable(registry, &known).await;
+            let recovered = spawn_blocking(move || match sources {
+                Some(sources) => recover_stored(models, sources, &|_| Ok(())),
+                None => recover_sketched(models),
+            });
+            Some(recovered.await??)
+        }
     };
     let findings = findings(&known, found.as_ref(), (&edges, &forest));
     if !registry.store.record_findings(&findings).await? {
@@ -225,6 +237,26 @@ async fn look(registry: &Registry, model: i64) -> Result<Option<Look>, Error> {
     };
     let heirs = found.map_or_else(Vec::new, |found| heirs(&known, &found));
     Ok(Some(Look { examined, among: known[1..].iter().map(|row| row.id).collect(), heirs }))
+}
+
+/// The tensors of models; none where they are too large to be read for this, or cannot be read: sketches tell less, but
+/// always something.
+async fn readable(registry: &Registry, models: &[ModelRow]) -> Option<Vec<Arc<dyn TensorSource>>> {
+    let (mut sources, mut bytes) = (Vec::with_capacity(models.len()), 0u64);
+    for model in models {
+        let opened = open_stored(registry, &model.name, &Access::registry()).await;
+        let operand = opened.inspect_err(|error| {
+            tracing::debug!(%error, "the lineage of `{}` is recovered from sketches", models[0].name);
+        });
+        let source = operand.ok()?.source;
+        let own = source.tensors().iter().map(weights::TensorInfo::bytes).fold(0, u64::saturating_add);
+        bytes = bytes.saturating_add(own);
+        if bytes > registry.limits.lineage_bytes {
+            return None;
+        }
+        sources.push(source);
+    }
+    Some(sources)
 }
 
 /// The models that have the first as a parent, as far as the comparison of these tells.

@@ -81,20 +81,24 @@ fn bytes(weights: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// Repeatable values between −1 and 1.
+/// Repeatable normal values.
 fn noise(seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        ((state >> 40) as f32 + 0.5) / (1u64 << 24) as f32
     };
-    (0..MATRICES * SIDE * SIDE).map(|_| next()).collect()
+    let mut normal = || (-2.0 * next().ln()).sqrt() * (std::f32::consts::TAU * next()).cos();
+    (0..MATRICES * SIDE * SIDE).map(|_| normal()).collect()
 }
 
+/// A step of training: it moves some rows far more than others.
 fn trained(base: &[f32], seed: u64) -> Vec<f32> {
-    base.iter().zip(noise(seed)).map(|(base, step)| base + 0.05 * step).collect()
+    let strengths = noise(seed + 1_000);
+    let step = |(at, step): (usize, f32)| 0.04 * strengths[at / SIDE].exp() * step;
+    base.iter().zip(noise(seed).into_iter().enumerate().map(step)).map(|(base, step)| base + step).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
