@@ -150,7 +150,7 @@ async fn what_cannot_be_asked_is_refused_by_its_name() -> Result<()> {
     let (server, client) = (Server::start(&stemma_tests::Database::Sqlite).await?, client()?);
     for (question, told) in [
         ("size=huge", "under-100m"),
-        ("weights=maybe", "yes or no"),
+        ("weights=maybe", "one of yes, no"),
         ("sort=magic", "parameters"),
         ("relation=cousin", "finetune"),
         ("cursor=name.x", "cursor"),

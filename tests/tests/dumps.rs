@@ -98,7 +98,8 @@ fn the_faults_of_all_dumps_are_told_and_the_good_ones_are_read() -> Result<()> {
         }
         ensure!(String::from_utf8(out.stdout)?.contains("good.jsonl: 1 rows, 1 models new"), "{told}");
         let alone = place.command("import dump broken.jsonl --json").output()?;
-        let problem: Value = serde_json::from_slice(&alone.stderr)?;
+        let told = String::from_utf8(alone.stderr)?;
+        let problem: Value = serde_json::from_str(told.lines().last().unwrap_or_default())?;
         ensure!(problem["code"] == "not_a_dump" && !alone.status.success(), "{problem}");
     }
     Ok(())
