@@ -189,12 +189,18 @@ impl Structure<'_> {
             steps.extend(own);
         }
         edges.extend(below);
+        let nearest = edges.clone();
         self.lift(&mut edges);
         let mut found: Found = Vec::new();
         for (child, parent, direction) in edges {
             let rivals = core.iter().copied().filter(|&other| other != child && other != parent);
+            // What the child was handed on from is nearer, and known to be a sibling; so may others be that are.
+            let lifted = nearest.iter().any(|edge| edge.0 == child && edge.1 != parent);
+            let own = measured.bits(child, parent);
             let rivals = rivals.filter(|&other| {
-                steps.iter().all(|step| step.ends != (child, other) && step.ends != (other, child))
+                let joined =
+                    steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child));
+                !joined && !(lifted && measured.bits(child, other) < own)
             });
             let rival = rivals.min_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
             let edge = edges::Edge { known: self.known, measured, child, parent };

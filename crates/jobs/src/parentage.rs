@@ -66,7 +66,7 @@ struct Look {
 /// whatever comes of this: a failure is logged.
 pub async fn examine_import(registry: &Registry, model: i64) {
     let looked = async {
-        let Some(look) = look(registry, model).await? else { return Ok(()) };
+        let Some(look) = look(registry, model, From::Sketches).await? else { return Ok(()) };
         let affected = affected(registry, model, &look).await?;
         if affected.len() > AFFECTED {
             return ask(registry, model).await;
@@ -103,7 +103,7 @@ async fn affected(registry: &Registry, model: i64, look: &Look) -> Result<Vec<i6
 
 /// Looks at a model, and gives those that it may be news for.
 pub(crate) async fn examine_with_affected(registry: &Registry, model: i64) -> Result<Vec<i64>, Error> {
-    match look(registry, model).await? {
+    match look(registry, model, From::Sketches).await? {
         Some(look) => affected(registry, model, &look).await,
         None => Ok(Vec::new()),
     }
@@ -124,7 +124,8 @@ async fn ask(registry: &Registry, model: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Looks at the named models, or at all that have weights; `done` hears of each.
+/// Looks at the named models, or at all that have weights; `done` hears of each. Weights are read: those of a named model
+/// and of its relatives, or of all models where they are few and small enough for one comparison.
 ///
 /// # Errors
 /// Unknown models; when the database cannot be read or written.
@@ -149,17 +150,27 @@ pub async fn examine_all(
     }
     if wanted.is_empty() {
         let signed = registry.store.signed_revisions(analysis::kinship::SIGNATURE_SCHEME).await?;
+        let ids: Vec<i64> = signed.iter().map(|of| of.model).collect();
+        if let Some(compared) = together(registry, &ids).await? {
+            let forest = registry.forests.current().await?;
+            for at in 0..compared.models.len() {
+                if let Some(examined) = record(registry, &compared, (at, &forest)).await? {
+                    done(&examined);
+                }
+            }
+            return Ok(());
+        }
         // One look at all signatures serves every model.
         registry.relatives.current().await?;
-        for of in signed {
-            if let Some(examined) = examine(registry, of.model).await? {
+        for id in ids {
+            if let Some(examined) = examine(registry, id).await? {
                 done(&examined);
             }
         }
     }
     for row in rows {
-        match examine(registry, row.id).await? {
-            Some(examined) => done(&examined),
+        match look(registry, row.id, From::Weights).await? {
+            Some(look) => done(&look.examined),
             None => done(&skipped(row)),
         }
     }
@@ -190,53 +201,107 @@ fn skipped(row: ModelRow) -> Examined {
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn examine(registry: &Registry, model: i64) -> Result<Option<Examined>, Error> {
-    Ok(look(registry, model).await?.map(|look| look.examined))
+    Ok(look(registry, model, From::Sketches).await?.map(|look| look.examined))
 }
 
-async fn look(registry: &Registry, model: i64) -> Result<Option<Look>, Error> {
+/// What a comparison rests on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// What every import leaves: a look takes milliseconds.
+    Sketches,
+    /// The weights where they can be read, which tells more and takes seconds.
+    Weights,
+}
+
+/// Models that were compared with each other.
+struct Compared {
+    models: Vec<ModelRow>,
+    /// None of one model alone.
+    found: Option<Recovered>,
+}
+
+async fn look(registry: &Registry, model: i64, from: From) -> Result<Option<Look>, Error> {
     let Some(row) = registry.store.model(model).await? else { return Ok(None) };
     let Some((own, signature)) = opened(registry, &row).await? else { return Ok(None) };
     let forest = registry.forests.current().await?;
     let edges = registry.store.edges_of(row.id).await?;
     let rows = candidates(registry, (&row, signature), (&edges, &forest)).await?;
-    let mut models = vec![own];
-    let mut known = vec![row];
+    let (mut stored, mut models) = (vec![own], vec![row]);
     for candidate in rows {
-        if let Some((stored, _)) = opened(registry, &candidate).await? {
-            models.push(stored);
-            known.push(candidate);
+        if let Some((own, _)) = opened(registry, &candidate).await? {
+            stored.push(own);
+            models.push(candidate);
         }
     }
-    let found = match models.len() {
-        1 => None,
-        _ => {
-            let sources = readable(registry, &known).await;
-            let recovered = spawn_blocking(move || match sources {
-                Some(sources) => recover_stored(models, sources, &|_| Ok(())),
-                None => recover_sketched(models),
-            });
-            Some(recovered.await??)
-        }
+    let compared = compare(registry, (models, stored), from).await?;
+    let Some(examined) = record(registry, &compared, (0, &forest)).await? else { return Ok(None) };
+    let heirs = heirs(&compared);
+    Ok(Some(Look { examined, among: compared.models[1..].iter().map(|row| row.id).collect(), heirs }))
+}
+
+async fn compare(
+    registry: &Registry,
+    (models, stored): (Vec<ModelRow>, Vec<Stored>),
+    from: From,
+) -> Result<Compared, Error> {
+    if models.len() == 1 {
+        return Ok(Compared { models, found: None });
+    }
+    let sources = match from {
+        From::Sketches => None,
+        From::Weights => readable(registry, &models).await,
     };
-    let findings = findings(&known, found.as_ref(), (&edges, &forest));
+    let recovered = spawn_blocking(move || match sources {
+        Some(sources) => recover_stored(stored, sources, &|_| Ok(())),
+        None => recover_sketched(stored),
+    });
+    Ok(Compared { models, found: Some(recovered.await??) })
+}
+
+/// Writes down what a comparison says of one of its models; what is then stored.
+async fn record(
+    registry: &Registry,
+    compared: &Compared,
+    (at, forest): (usize, &Forest),
+) -> Result<Option<Examined>, Error> {
+    let own = &compared.models[at];
+    let edges = registry.store.edges_of(own.id).await?;
+    let findings = findings(compared, at, (&edges, forest));
     if !registry.store.record_findings(&findings).await? {
         return Ok(None);
     }
     registry.forests.settle().await?;
-    let stored = registry.store.edges_of(model).await?;
+    let stored = registry.store.edges_of(own.id).await?;
     let parents = stored.into_iter().filter(|edge| is_weighed(edge) && edge.status.stands());
     let parents: HashSet<i64> = parents.map(|edge| edge.parent).collect();
     let count = |word| findings.verdicts.iter().filter(|row| row.verdict == word).count();
-    let examined = Examined {
-        model: known[0].name.clone(),
-        compared: known.len() - 1,
-        parents: known.iter().filter(|row| parents.contains(&row.id)).map(|row| row.name.clone()).collect(),
+    let named = compared.models.iter().filter(|row| parents.contains(&row.id));
+    Ok(Some(Examined {
+        model: own.name.clone(),
+        compared: compared.models.len() - 1,
+        parents: named.map(|row| row.name.clone()).collect(),
         verified: count(VerdictWord::Verified),
         contradicted: count(VerdictWord::Contradicted),
         skipped: None,
-    };
-    let heirs = found.map_or_else(Vec::new, |found| heirs(&known, &found));
-    Ok(Some(Look { examined, among: known[1..].iter().map(|row| row.id).collect(), heirs }))
+    }))
+}
+
+/// All these models in one comparison of their weights; none where they are too many or too large for one.
+async fn together(registry: &Registry, ids: &[i64]) -> Result<Option<Compared>, Error> {
+    if !(2..=registry.limits.matrix).contains(&ids.len()) {
+        return Ok(None);
+    }
+    let (mut models, mut stored) = (Vec::new(), Vec::new());
+    for row in registry.store.models_by_ids(ids).await? {
+        if let Some((own, _)) = opened(registry, &row).await? {
+            stored.push(own);
+            models.push(row);
+        }
+    }
+    if models.len() < 2 || readable(registry, &models).await.is_none() {
+        return Ok(None);
+    }
+    compare(registry, (models, stored), From::Weights).await.map(Some)
 }
 
 /// The tensors of models; none where they are too large to be read for this, or cannot be read: sketches tell less, but
@@ -260,9 +325,10 @@ async fn readable(registry: &Registry, models: &[ModelRow]) -> Option<Vec<Arc<dy
 }
 
 /// The models that have the first as a parent, as far as the comparison of these tells.
-fn heirs(known: &[ModelRow], found: &Recovered) -> Vec<i64> {
-    let own = |parent: &Parent| parent.id == known[0].name && parent.confidence >= PROPOSED;
-    let heirs = known.iter().zip(&found.report.models).filter(|(_, model)| model.parents.iter().any(own));
+fn heirs(Compared { models, found }: &Compared) -> Vec<i64> {
+    let own = |parent: &Parent| parent.id == models[0].name && parent.confidence >= PROPOSED;
+    let told = found.iter().flat_map(|found| &found.report.models);
+    let heirs = models.iter().zip(told).filter(|(_, model)| model.parents.iter().any(own));
     heirs.map(|(row, _)| row.id).collect()
 }
 
@@ -336,13 +402,13 @@ async fn candidates(
     Ok(rows)
 }
 
-/// What was recovered as it is stored; the model itself is the first of those known.
+/// What was recovered of one of the models compared, as it is stored.
 fn findings(
-    known: &[ModelRow],
-    found: Option<&Recovered>,
+    Compared { models: known, found }: &Compared,
+    at: usize,
     (edges, forest): (&[EdgeRow], &Forest),
 ) -> Findings {
-    let own = &known[0];
+    let own = &known[at];
     let mut findings = Findings {
         model: own.id,
         revision: own.revision.unwrap_or_default(),
@@ -354,7 +420,7 @@ fn findings(
     let made =
         edges.iter().any(|edge| edge.evidence.iter().any(|evidence| evidence.source == Source::Recipe));
     let declared = |parent: i64| edges.iter().any(|edge| edge.parent == parent && edge.declared());
-    for parent in &found.report.models[0].parents {
+    for parent in &found.report.models[at].parents {
         let Some(row) = known.iter().find(|row| row.name == parent.id) else { continue };
         let barred = made && !declared(row.id);
         if parent.confidence >= PROPOSED && !barred && !forest.declares(row.id, own.id) {
@@ -375,7 +441,7 @@ fn findings(
             evidence.source == Source::MergeConfig && delta_base.as_ref() == Some(&evidence.detail)
         };
         let named = if edge.evidence.iter().any(of_recipe) { Named::DeltaBase } else { Named::Parent };
-        let Some(judged) = found.judge(Claim { child: 0, base, named }, &descends) else { continue };
+        let Some(judged) = found.judge(Claim { child: at, base, named }, &descends) else { continue };
         findings.verdicts.push(VerdictRow {
             id: 0,
             child: own.id,

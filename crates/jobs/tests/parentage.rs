@@ -140,6 +140,11 @@ async fn a_base_that_comes_last_is_the_parent_of_what_is_there_and_a_new_look_ch
     assert!(unseen.is_empty());
     assert_eq!(place.verdicts("t/claims").await[0].verdict, VerdictWord::Verified);
     assert!(place.proposed("t/base").await.is_empty());
+    // The first look at all reads weights, an import only sketches.
+    jobs::examine_all(&place.registry, &[], &|_| {}).await.unwrap();
+    for child in ["t/one", "t/two"] {
+        assert_eq!(place.proposed(child).await, ["t/base"], "{child}");
+    }
     let counter = place.registry.store.change_counter().await.unwrap();
     jobs::examine_all(&place.registry, &[], &|_| {}).await.unwrap();
     assert_eq!(place.registry.store.change_counter().await.unwrap(), counter, "nothing new is found");
