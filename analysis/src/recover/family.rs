@@ -200,7 +200,7 @@ impl Structure<'_> {
             let rivals = rivals.filter(|&other| {
                 let joined =
                     steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child));
-                !joined && !(lifted && measured.bits(child, other) < own)
+                !(joined || lifted && measured.bits(child, other) < own)
             });
             let rival = rivals.min_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
             let edge = edges::Edge { known: self.known, measured, child, parent };
