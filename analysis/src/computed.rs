@@ -82,6 +82,38 @@ fn in_range(
     }
 }
 
+/// The tensor at `index`, where so many bytes from `offset` lie inside it: asked by sources that lay out their own bytes.
+pub fn spooled_range(
+    infos: &[TensorInfo],
+    index: usize,
+    (offset, len): (u64, usize),
+) -> Result<&TensorInfo, weights::Error> {
+    let inside = |info: &&TensorInfo| offset.checked_add(len as u64).is_some_and(|end| end <= info.bytes());
+    let asked = || refused(format!("{len} bytes at {offset} of tensor {index} were asked for"));
+    infos.get(index).filter(inside).ok_or_else(asked)
+}
+
+/// Elements of a float tensor by way of its stored bytes, a block at a time.
+pub fn decoded<S: TensorSource + ?Sized>(
+    source: &S,
+    index: usize,
+    start: u64,
+    out: &mut [f32],
+) -> Result<(), weights::Error> {
+    let dtype = source.tensors().get(index).map_or(Dtype::F32, |info| info.dtype);
+    if !dtype.is_float() {
+        return Err(refused(format!("tensor {index} is {dtype}, not a float tensor")));
+    }
+    let width = dtype.bits() / 8;
+    for (at, part) in out.chunks_mut(BLOCK).enumerate() {
+        let mut bytes = vec![0; part.len() * width as usize];
+        let from = start.saturating_add((at * BLOCK) as u64);
+        source.read_bytes(index, from.saturating_mul(width), &mut bytes)?;
+        kernels::decode(dtype, &bytes, part);
+    }
+    Ok(())
+}
+
 /// [`TensorSource::read_bytes`] of a computed source.
 pub fn read_bytes<C: Computed + ?Sized>(
     source: &C,

@@ -1,32 +1,17 @@
 //! Differences and adapters as artefacts: written in every form, read back, applied, extracted and baked.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Client;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, client, databases, get, job, stemma};
+use stemma_tests::{Server, Zoo, client, databases, get, job, relative, run, run_json, stemma};
 use tempfile::TempDir;
 
 const BASE: &str = "mandoc/scribe-v1";
 const TUNED: &str = "mandoc/scribe-v1-de";
 const LORA: &str = "community/scribe-es-lora";
-
-/// Runs a command that must succeed and gives what it printed.
-fn run(mut command: Command, words: &str) -> Result<String> {
-    let out = command.args(words.split_whitespace()).output()?;
-    ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
-    Ok(String::from_utf8(out.stdout)?)
-}
-
-fn read(command: Command, words: &str) -> Result<Value> {
-    Ok(serde_json::from_str(&run(command, &format!("{words} --json"))?)?)
-}
-
-fn relative(report: &Value) -> Result<f64> {
-    report["totals"]["relative_l2"].as_f64().with_context(|| format!("no norm: {report}"))
-}
 
 /// `energy` of a file's own metadata.
 fn energy(bytes: &[u8]) -> Result<f64> {
@@ -63,10 +48,10 @@ fn a_difference_is_written_in_every_form_and_read_as_the_dense_one_it_stands_for
     let pair = format!("diff {} {}", tuned.display(), base.display());
 
     run(on(), &format!("{pair} --out dense.safetensors"))?;
-    let sparse = read(on(), &format!("{pair} --out sparse.safetensors --form sparse --density 0.2"))?;
-    let factored = read(on(), &format!("{pair} --out low.safetensors --form low-rank --rank 12"))?;
-    let signs = read(on(), &format!("{pair} --out signs.safetensors --form bitdelta"))?;
-    let packed = read(on(), &format!("{pair} --out packed.safetensors --form skillpack-rtn"))?;
+    let sparse = run_json(on(), &format!("{pair} --out sparse.safetensors --form sparse --density 0.2"))?;
+    let factored = run_json(on(), &format!("{pair} --out low.safetensors --form low-rank --rank 12"))?;
+    let signs = run_json(on(), &format!("{pair} --out signs.safetensors --form bitdelta"))?;
+    let packed = run_json(on(), &format!("{pair} --out packed.safetensors --form skillpack-rtn"))?;
 
     let forms = [
         ("sparse.safetensors", &sparse),
@@ -77,7 +62,7 @@ fn a_difference_is_written_in_every_form_and_read_as_the_dense_one_it_stands_for
     for (file, report) in forms {
         let held = energy(&fs_err::read(place.path().join(file))?)?;
         ensure!(report["written"]["energy"].as_f64() == Some(held), "{file}: {held}");
-        let lost = relative(&read(on(), &format!("diff {file} dense.safetensors"))?)?;
+        let lost = relative(&run_json(on(), &format!("diff {file} dense.safetensors"))?)?;
         ensure!((lost * lost - (1.0 - held)).abs() < 1e-6, "{file} holds {held} and misses {lost}");
     }
     let bytes = |file: &str| fs_err::metadata(place.path().join(file)).map(|about| about.len());
@@ -93,7 +78,7 @@ fn a_difference_is_written_in_every_form_and_read_as_the_dense_one_it_stands_for
     fs_err::write(place.path().join("sum.yml"), sum)?;
     run(on(), "merge sum.yml summed")?;
     run(on(), &format!("diff apply {} low.safetensors half --scale 0.5", base.display()))?;
-    ensure!(relative(&read(on(), "diff half summed")?)? == 0.0);
+    ensure!(relative(&run_json(on(), "diff half summed")?)? == 0.0);
 
     let out = on().args(["diff", "apply"]).arg(&base).arg(&tuned).arg("no").output()?;
     let said = String::from_utf8_lossy(&out.stderr);
@@ -109,8 +94,8 @@ fn an_adapter_of_full_rank_is_the_fine_tune_and_baking_is_what_reading_an_adapte
     let extract =
         |more: &str| format!("adapter extract --base {} --tuned {} {more}", base.display(), tuned.display());
 
-    let full = read(on(), &extract("full --rank 1000"))?;
-    let some = read(on(), &extract("some --energy 0.5 --include self_attn"))?;
+    let full = run_json(on(), &extract("full --rank 1000"))?;
+    let some = run_json(on(), &extract("some --energy 0.5 --include self_attn"))?;
     run(on(), &format!("adapter bake {} full whole", base.display()))?;
 
     ensure!(full["energy"].as_f64().is_some_and(|energy| energy > 1.0 - 1e-9), "{}", full["energy"]);
@@ -125,8 +110,8 @@ fn an_adapter_of_full_rank_is_the_fine_tune_and_baking_is_what_reading_an_adapte
     run(on(), &format!("import dir {} --id {BASE}", base.display()))?;
     run(on(), &format!("adapter bake {BASE} {} baked", lora.display()))?;
     run(on(), &format!("adapter bake {BASE} {} none --scale 0", lora.display()))?;
-    ensure!(relative(&read(on(), &format!("diff baked {}", lora.display()))?)? == 0.0);
-    ensure!(relative(&read(on(), &format!("diff none {BASE}"))?)? == 0.0);
+    ensure!(relative(&run_json(on(), &format!("diff baked {}", lora.display()))?)? == 0.0);
+    ensure!(relative(&run_json(on(), &format!("diff none {BASE}"))?)? == 0.0);
     let beyond =
         on().args(["adapter", "bake", BASE]).arg(&lora).args(["huge", "--scale", "1e300"]).output()?;
     let said = String::from_utf8_lossy(&beyond.stderr);

@@ -4,62 +4,13 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use stemma_tests::{Database, Zoo, databases, stemma};
-use tempfile::TempDir;
-
-/// A registry of its own on one kind of database.
-struct Place {
-    data: TempDir,
-    database: Option<String>,
-}
-
-impl Place {
-    fn on(database: &Database) -> Result<Self> {
-        Ok(Self { data: TempDir::with_prefix("stemma-test-")?, database: database.fresh()? })
-    }
-
-    fn command(&self, words: &str) -> Command {
-        let mut command = stemma(self.data.path());
-        if let Some(url) = &self.database {
-            command.args(["--database", url]);
-        }
-        command.args(words.split_whitespace());
-        command
-    }
-
-    /// Runs a command that must succeed and gives what it printed.
-    fn run(&self, words: &str) -> Result<String> {
-        let out = self.command(words).output()?;
-        ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
-        Ok(String::from_utf8(out.stdout)?)
-    }
-
-    fn json(&self, words: &str) -> Result<Value> {
-        Ok(serde_json::from_str(&self.run(&format!("{words} --json"))?)?)
-    }
-
-    fn with_zoo(self, zoo: &Zoo) -> Result<Self> {
-        for id in zoo.ids()? {
-            let out = self.command("import dir").arg(zoo.path(&id)?).args(["--id", &id]).output()?;
-            ensure!(out.status.success(), "{id}: {}", String::from_utf8_lossy(&out.stderr));
-        }
-        Ok(self)
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        Ok(fs_err::write(self.data.path().join(name), text)?)
-    }
-
-    fn read(&self, name: &str) -> Result<Vec<u8>> {
-        Ok(fs_err::read(self.data.path().join(name))?)
-    }
-}
+use stemma_tests::{Database, Place, Zoo, databases};
 
 #[test]
 fn the_demo_listens_where_the_configuration_says() -> Result<()> {

@@ -1,47 +1,8 @@
 //! Dumps of metadata as people have them: newer and older ones, broken ones, and what they say of licences and access.
 
-use std::process::Command;
-
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use stemma_tests::{Database, databases, stemma};
-use tempfile::TempDir;
-
-/// An empty registry, and a folder for dumps.
-struct Place {
-    data: TempDir,
-    database: Option<String>,
-}
-
-impl Place {
-    fn on(database: &Database) -> Result<Self> {
-        Ok(Self { data: TempDir::with_prefix("stemma-test-")?, database: database.fresh()? })
-    }
-
-    fn command(&self, words: &str) -> Command {
-        let mut command = stemma(self.data.path());
-        if let Some(url) = &self.database {
-            command.args(["--database", url]);
-        }
-        command.args(words.split_whitespace());
-        command
-    }
-
-    /// Runs a command that must succeed and gives what it printed.
-    fn run(&self, words: &str) -> Result<String> {
-        let out = self.command(words).output()?;
-        ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
-        Ok(String::from_utf8(out.stdout)?)
-    }
-
-    fn json(&self, words: &str) -> Result<Value> {
-        Ok(serde_json::from_str(&self.run(&format!("{words} --json"))?)?)
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        Ok(fs_err::write(self.data.path().join(name), text)?)
-    }
-}
+use stemma_tests::{Place, databases};
 
 #[test]
 fn a_newer_dump_corrects_a_parent_and_an_older_one_changes_nothing() -> Result<()> {

@@ -1,31 +1,14 @@
 //! A difference that several fine-tunes share: written, each member rebuilt from it, and what cannot be.
 
-use std::process::Command;
-
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Client;
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, client, databases, get, job, stemma};
+use stemma_tests::{Server, Zoo, client, databases, get, job, relative, run, run_json, stemma};
 use tempfile::TempDir;
 
 const BASE: &str = "mandoc/scribe-v1";
 const MEMBERS: [&str; 3] = ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr", "mandoc/scribe-v1.1"];
 const SHARED: &str = "tests/shared";
-
-/// Runs a command that must succeed and gives what it printed.
-fn run(mut command: Command, words: &str) -> Result<String> {
-    let out = command.args(words.split_whitespace()).output()?;
-    ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
-    Ok(String::from_utf8(out.stdout)?)
-}
-
-fn read(command: Command, words: &str) -> Result<Value> {
-    Ok(serde_json::from_str(&run(command, &format!("{words} --json"))?)?)
-}
-
-fn relative(report: &Value) -> Result<f64> {
-    report["totals"]["relative_l2"].as_f64().with_context(|| format!("no norm: {report}"))
-}
 
 /// The command of a shared difference of all members, without the name of the file.
 fn asked(zoo: &Zoo) -> Result<String> {
@@ -40,7 +23,7 @@ fn every_member_is_rebuilt_from_the_file_as_the_merge_method_does_and_as_far_off
     let on = || stemma(place.path());
     let base = zoo.path(BASE)?;
 
-    let told = read(on(), &format!("{} all.safetensors", asked(&zoo)?))?;
+    let told = run_json(on(), &format!("{} all.safetensors", asked(&zoo)?))?;
 
     let members = told["written"]["members"].as_array().context("no members")?;
     ensure!(members.len() == MEMBERS.len(), "{told}");
@@ -61,9 +44,10 @@ fn every_member_is_rebuilt_from_the_file_as_the_merge_method_does_and_as_far_off
 
         run(on(), &format!("diff apply {} all.safetensors#{name} back-{at}", base.display()))?;
 
-        let apart = relative(&read(on(), &format!("diff back-{at} merged-{at}"))?)?;
+        let apart = relative(&run_json(on(), &format!("diff back-{at} merged-{at}"))?)?;
         ensure!(apart < 1e-3, "{name} is {apart} from the merge");
-        let lost = relative(&read(on(), &format!("diff all.safetensors#{name} dense-{at}.safetensors"))?)?;
+        let lost =
+            relative(&run_json(on(), &format!("diff all.safetensors#{name} dense-{at}.safetensors"))?)?;
         let error = told["relative_error"].as_f64().context("no error")?;
         ensure!((lost - error).abs() < 1e-5 && (0.0..1.0).contains(&error), "{name}: {lost} is not {error}");
         run(on(), &format!("diff apply {} all.safetensors#{} numbered-{at}", base.display(), at + 1))?;

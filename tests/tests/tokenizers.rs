@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use reqwest::Client;
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, client, databases, get, job, stemma};
+use stemma_tests::{Server, Zoo, client, databases, get, job, run, stemma};
 use tempfile::TempDir;
 
 const BASE: &str = "mandoc/scribe-v1";
@@ -18,13 +18,6 @@ const FRENCH: &str = "mandoc/scribe-v1-fr";
 const EMBED: &str = "model.embed_tokens.weight";
 const ROWS: usize = 2048;
 const WIDTH: usize = 128 * 2;
-
-/// Runs a command that must succeed and gives what it printed.
-fn run(mut command: Command, words: &str) -> Result<String> {
-    let out = command.args(words.split_whitespace()).output()?;
-    ensure!(out.status.success(), "{words}: {} {}", out.status, String::from_utf8_lossy(&out.stderr));
-    Ok(String::from_utf8(out.stdout)?)
-}
 
 /// Runs a command that must fail and gives its complaint.
 fn refused(mut command: Command, words: &str) -> Result<String> {

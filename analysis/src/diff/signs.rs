@@ -10,7 +10,7 @@ use weights::{TensorInfo, TensorSource};
 use super::{DiffSource, Energies, source::float_only};
 use crate::{
     Error, Progress,
-    computed::{BLOCK, Computed, as_stored, blocks, refused},
+    computed::{BLOCK, Computed, as_stored, blocks, decoded, refused, spooled_range},
 };
 
 /// Where the bytes of a stored tensor come from, with the place in the difference.
@@ -128,17 +128,14 @@ impl TensorSource for SignSource {
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        let size = self.infos.get(index).map_or(0, TensorInfo::bytes);
-        if offset.checked_add(out.len() as u64).is_none_or(|end| end > size) {
-            return Err(refused(format!("{} bytes at {offset} of tensor {index} were asked for", out.len())));
-        }
+        let info = spooled_range(&self.infos, index, (offset, out.len()))?;
         match self.parts[index] {
             Part::Whole(at) => self.diff.read_bytes(at, offset, out),
             Part::Signs(at) => self.signs(at, offset, out),
             Part::Scale(at) => {
-                let mut whole = vec![0; size as usize];
+                let mut whole = vec![0; info.bytes() as usize];
                 let scale = self.sizes[at].scale.unwrap_or_default();
-                kernels::encode_f64(self.infos[index].dtype, &[scale], &mut whole);
+                kernels::encode_f64(info.dtype, &[scale], &mut whole);
                 out.copy_from_slice(&whole[offset as usize..offset as usize + out.len()]);
                 Ok(())
             }
@@ -146,15 +143,7 @@ impl TensorSource for SignSource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        let dtype = self.infos.get(index).map_or(Dtype::F32, |info| info.dtype);
-        if !dtype.is_float() {
-            return Err(refused(format!("tensor {index} is {dtype}, not a float tensor")));
-        }
-        let width = dtype.bits() / 8;
-        let mut bytes = vec![0; out.len() * width as usize];
-        self.read_bytes(index, start.saturating_mul(width), &mut bytes)?;
-        kernels::decode(dtype, &bytes, out);
-        Ok(())
+        decoded(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -10,7 +10,7 @@ use weights::{TensorInfo, TensorSource};
 use super::{DiffSource, Energies, TensorEnergy, source::float_only};
 use crate::{
     Error, Progress,
-    computed::{BLOCK, Computed, blocks, refused},
+    computed::{Computed, blocks, decoded, refused, spooled_range},
     excess::Excess,
     trim::{Trim, magnitude},
 };
@@ -181,11 +181,7 @@ impl TensorSource for SparseSource {
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        let size = self.infos.get(index).map_or(0, TensorInfo::bytes);
-        if offset.checked_add(out.len() as u64).is_none_or(|end| end > size) {
-            return Err(refused(format!("{} bytes at {offset} of tensor {index} were asked for", out.len())));
-        }
-        let width = self.infos[index].dtype.bits() / 8;
+        let width = spooled_range(&self.infos, index, (offset, out.len()))?.dtype.bits() / 8;
         let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
         let lead = (offset - first * width) as usize;
         let mut whole = vec![0; ((last - first) * width) as usize];
@@ -195,18 +191,7 @@ impl TensorSource for SparseSource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        let dtype = self.infos.get(index).map_or(Dtype::F32, |info| info.dtype);
-        if !dtype.is_float() {
-            return Err(refused(format!("tensor {index} is {dtype}, not a float tensor")));
-        }
-        let width = dtype.bits() / 8;
-        for (at, part) in out.chunks_mut(BLOCK).enumerate() {
-            let mut bytes = vec![0; part.len() * width as usize];
-            let from = start.saturating_add((at * BLOCK) as u64);
-            self.read_bytes(index, from.saturating_mul(width), &mut bytes)?;
-            kernels::decode(dtype, &bytes, part);
-        }
-        Ok(())
+        decoded(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

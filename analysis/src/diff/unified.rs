@@ -12,7 +12,7 @@ use weights::{ReadAt, TensorInfo, TensorSource};
 use super::together::Together;
 use crate::{
     Error, Progress,
-    computed::{CHUNK, refused},
+    computed::{CHUNK, decoded, spooled_range},
     excess::Excess,
     lowrank::share,
     room::Room,
@@ -310,10 +310,7 @@ impl TensorSource for UnifiedSource {
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        let size = self.infos.get(index).map_or(0, TensorInfo::bytes);
-        if offset.checked_add(out.len() as u64).is_none_or(|end| end > size) {
-            return Err(refused(format!("{} bytes at {offset} of tensor {index} were asked for", out.len())));
-        }
+        spooled_range(&self.infos, index, (offset, out.len()))?;
         match self.parts[index] {
             Part::Shared(blocks) => self.shared(blocks, offset, out),
             Part::Masks(blocks) => self.masks(blocks, offset, out),
@@ -326,15 +323,7 @@ impl TensorSource for UnifiedSource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        let dtype = self.infos.get(index).map_or(Dtype::F32, |info| info.dtype);
-        if !dtype.is_float() {
-            return Err(refused(format!("tensor {index} is {dtype}, not a float tensor")));
-        }
-        let width = dtype.bits() / 8;
-        let mut bytes = vec![0; out.len() * width as usize];
-        self.read_bytes(index, start.saturating_mul(width), &mut bytes)?;
-        kernels::decode(dtype, &bytes, out);
-        Ok(())
+        decoded(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -6,7 +6,11 @@ use kernels::Dtype;
 use weights::{ReadAt, TensorInfo, TensorSource};
 
 use super::Factors;
-use crate::{Error, computed::refused, excess::Excess};
+use crate::{
+    Error,
+    computed::{decoded, spooled_range},
+    excess::Excess,
+};
 
 /// Where the bytes of one tensor are.
 enum Place {
@@ -107,39 +111,21 @@ pub struct Spooled {
     metadata: BTreeMap<String, String>,
 }
 
-impl Spooled {
-    fn place(&self, index: usize, (offset, len): (u64, usize)) -> Result<&Place, weights::Error> {
-        let inside =
-            |info: &&TensorInfo| offset.checked_add(len as u64).is_some_and(|end| end <= info.bytes());
-        match self.infos.get(index).filter(inside) {
-            Some(_) => Ok(&self.places[index]),
-            None => Err(refused(format!("{len} bytes at {offset} of tensor {index} were asked for"))),
-        }
-    }
-}
-
 impl TensorSource for Spooled {
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        match self.place(index, (offset, out.len()))? {
+        spooled_range(&self.infos, index, (offset, out.len()))?;
+        match &self.places[index] {
             Place::Scratch(at) => Ok(self.file.read_at(at + offset, out)?),
             Place::Copied(source, theirs) => source.read_bytes(*theirs, offset, out),
         }
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        let dtype = self.infos.get(index).map_or(Dtype::F32, |info| info.dtype);
-        let width = dtype.bits() / 8;
-        if !dtype.is_float() {
-            return Err(refused(format!("tensor {index} is {dtype}, not a float tensor")));
-        }
-        let mut bytes = vec![0; out.len() * width as usize];
-        self.read_bytes(index, start.saturating_mul(width), &mut bytes)?;
-        kernels::decode(dtype, &bytes, out);
-        Ok(())
+        decoded(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Item;
 use weights::{TensorInfo, TensorSource};
 
-use super::{MergeModule, check::Job, config::Group, layout::stack, members::Members, vocabulary::is_table};
+use super::{
+    MergeModule,
+    check::Job,
+    config::Group,
+    layout::stack,
+    members::{Members, by_module},
+    vocabulary::is_table,
+};
 use crate::kinship::layer_number;
 
 impl<'a> Job<'a> {
     /// Whether the models have tensors that can be merged with or stacked on one another.
     pub fn alike(&mut self, groups: &[Group<'a>], members: &[Members<'_>]) {
-        let mut rest = members;
-        for part in groups.chunk_by(|one, other| one.module() == other.module()) {
-            let (own, others) = rest.split_at(part.len());
-            rest = others;
+        for (part, own) in by_module(groups, members) {
             let seats = own.iter().flat_map(Members::all);
             let labels: BTreeSet<&str> = seats.map(|seat| seat.label.as_str()).collect();
             let models: Vec<Labelled<'a>> = labels

@@ -176,9 +176,16 @@ impl<'a> Job<'a> {
     }
 
     fn scope<'s>(&self, (group, members): (&'s Group<'s>, &'s Members<'s>), section: Section) -> Scope<'s> {
-        let names: BTreeSet<&str> =
-            members.all().into_iter().flat_map(|seat| self.names(&seat.label)).collect();
-        Scope { group, members, section, depths: Arc::new(Depths::of(names.iter().copied())) }
+        let depths = match section.place {
+            Place::Whole => {
+                let seats = members.all().into_iter();
+                let names: BTreeSet<&str> = seats.flat_map(|seat| self.names(&seat.label)).collect();
+                Depths::of(names.iter().copied())
+            }
+            // A slice has its own layers.
+            _ => Depths::default(),
+        };
+        Scope { group, members, section, depths: Arc::new(depths) }
     }
 
     /// Parameter faults alone, for a recipe whose tensors cannot be told.

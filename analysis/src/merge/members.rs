@@ -34,6 +34,19 @@ impl<'a> Members<'a> {
     }
 }
 
+/// The groups of each module with their members.
+pub(super) fn by_module<'r, 'g, 'm>(
+    groups: &'r [Group<'g>],
+    members: &'r [Members<'m>],
+) -> impl Iterator<Item = (&'r [Group<'g>], &'r [Members<'m>])> {
+    let mut rest = members;
+    groups.chunk_by(|one, other| one.module() == other.module()).map(move |part| {
+        let (own, others) = rest.split_at(part.len());
+        rest = others;
+        (part, own)
+    })
+}
+
 fn seat(entry: &Entry) -> Seat {
     Seat { label: entry.model.clone(), first: entry.layer_range.map_or(0, |range| range.first) }
 }

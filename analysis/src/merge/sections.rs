@@ -10,7 +10,7 @@ use super::{
     check::{Job, Scope, TIED},
     config::Group,
     layout::{Place, Section, layer_count, stack},
-    members::Members,
+    members::{Members, by_module},
     modules::modules,
     source::Row,
 };
@@ -31,10 +31,8 @@ pub struct Stacked {
 impl<'a> Job<'a> {
     /// The layers of the result that each group gives.
     pub fn sections(&mut self, groups: &[Group<'a>], members: &[Members<'_>]) -> Vec<Section> {
-        let (mut sections, mut rest) = (Vec::new(), members);
-        for part in groups.chunk_by(|one, other| one.module() == other.module()) {
-            let (own, others) = rest.split_at(part.len());
-            rest = others;
+        let mut sections = Vec::new();
+        for (part, own) in by_module(groups, members) {
             if part[0].slice.is_some() {
                 sections.extend(self.stacked(part, own));
                 continue;
@@ -51,8 +49,11 @@ impl<'a> Job<'a> {
         let above = slices.first().map(Group::above).unwrap_or_default();
         let labels: BTreeSet<&String> =
             members.iter().flat_map(Members::all).map(|seat| &seat.label).collect();
-        let names =
-            slices.iter().flat_map(|slice| labels.iter().flat_map(|label| self.names_in(slice, label)));
+        // The slices are of one module.
+        let names = slices
+            .iter()
+            .take(1)
+            .flat_map(|slice| labels.iter().flat_map(|label| self.names_in(slice, label)));
         let stacks: BTreeSet<String> = names.filter_map(stack).collect();
         if stacks.len() > 1 {
             let found: Vec<String> = stacks.iter().map(|stack| format!("`{stack}`")).collect();

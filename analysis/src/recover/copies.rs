@@ -6,7 +6,7 @@ use super::{
     Subject,
     facts::Facts,
     family::Known,
-    measured::Measured,
+    measured::{Measured, spacing},
     noise,
     report::Kind,
     samples::{Inherited, Samples},
@@ -116,12 +116,12 @@ fn noised(measured: &Measured, child: usize, known: &Known<'_>) -> Result<Option
 /// Whether one member's numbers are another's rounded: as near as rounding puts them, and as far. What was trained from
 /// the rounded ones by a slight step lies nearer.
 fn is_rounded(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) -> bool {
-    let spacing = 2f32.powi(-(facts.precision as i32));
+    let unit = 2f32.powi(-(facts.precision as i32));
     let least = if facts.format == 10 { F16_SPACING } else { 0.0 };
     let (mut near, mut all, mut moved, mut squares) = (0_u64, 0_u64, 0_u64, 0.0);
     for part in measured.matrices().filter(|part| !part.samples.is_empty()) {
         for (rounded, value) in part.samples[child].iter().zip(&part.samples[parent]) {
-            let step = (f32::from_bits(rounded.to_bits() & 0x7F80_0000) * spacing).max(least);
+            let step = spacing(*rounded, unit).max(least);
             let off = f64::from((rounded - value).abs() / step);
             all += 1;
             near += u64::from(off <= TWICE_ROUNDED);

@@ -189,13 +189,12 @@ impl Structure<'_> {
             steps.extend(own);
         }
         edges.extend(below);
-        let nearest = edges.clone();
-        self.lift(&mut edges);
+        let lifted = self.lift(&mut edges);
         let mut found: Found = Vec::new();
         for (child, parent, direction) in edges {
             let rivals = core.iter().copied().filter(|&other| other != child && other != parent);
             // What the child was handed on from is nearer, and known to be a sibling; so may others be that are.
-            let lifted = nearest.iter().any(|edge| edge.0 == child && edge.1 != parent);
+            let lifted = lifted.contains(&child);
             let own = measured.bits(child, parent);
             let rivals = rivals.filter(|&other| {
                 let joined =
@@ -302,7 +301,9 @@ impl Structure<'_> {
 
     /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
     /// are siblings. Where units are in another order steps do not compare.
-    fn lift(&self, edges: &mut [Step]) {
+    /// Gives the children handed on.
+    fn lift(&self, edges: &mut [Step]) -> BTreeSet<usize> {
+        let mut lifted = BTreeSet::new();
         // From the root outwards, so that a model's own parent is settled before those below it look for theirs.
         for at in 0..edges.len() {
             let (child, mut parent, _) = edges[at];
@@ -317,9 +318,11 @@ impl Structure<'_> {
                     break;
                 }
                 parent = above;
+                lifted.insert(child);
             }
             edges[at].1 = parent;
         }
+        lifted
     }
 
     /// The parent that a member got in another layout, where that is a member too.

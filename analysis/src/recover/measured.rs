@@ -284,9 +284,8 @@ impl Measured {
     /// How much of the step from `root` to `parent` is in `child`: the regression of its own step on that one.
     pub(super) fn contains(&self, child: usize, (parent, root): (usize, usize)) -> f64 {
         let dot = |i, j| self.parts.iter().map(|part| part.gram.dot(i, j)).sum::<f64>();
-        let common = dot(child, parent) - dot(child, root) - dot(root, parent) + dot(root, root);
         let step = dot(parent, parent) - 2.0 * dot(parent, root) + dot(root, root);
-        if step > 0.0 { common / step } else { 1.0 }
+        if step > 0.0 { common(dot, child, (parent, root)) / step } else { 1.0 }
     }
 
     /// Whether `child` holds the step from `root` to `parent`, and that in nearly all matrices: a model that was trained
@@ -300,8 +299,7 @@ impl Measured {
         let held = self.matrices().filter_map(|part| {
             let dot = |i, j| part.gram.dot(i, j);
             let step = part.apart(parent, root);
-            let common = dot(child, parent) - dot(child, root) - dot(root, parent) + dot(root, root);
-            (step > EXACT * dot(root, root)).then(|| common / step)
+            (step > EXACT * dot(root, root)).then(|| common(dot, child, (parent, root)) / step)
         });
         let mut held: Vec<f64> = held.collect();
         held.sort_by(f64::total_cmp);
@@ -316,6 +314,16 @@ impl Measured {
     pub(super) fn rounding(&self, i: usize, precision: u32) -> f64 {
         self.dot(i, i) * rounding(precision)
     }
+}
+
+/// Inner product of the steps from `root` to `child` and to `parent`.
+fn common(dot: impl Fn(usize, usize) -> f64, child: usize, (parent, root): (usize, usize)) -> f64 {
+    dot(child, parent) - dot(child, root) - dot(root, parent) + dot(root, root)
+}
+
+/// Distance from a value to the next number, where the one after 1 is `unit` away.
+pub(super) fn spacing(value: f32, unit: f32) -> f32 {
+    f32::from_bits(value.to_bits() & 0x7F80_0000) * unit
 }
 
 /// Energy of a rounding to `precision` bits after the leading one, as a share of the squared numbers.

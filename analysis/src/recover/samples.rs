@@ -5,7 +5,10 @@
 
 use rayon::prelude::*;
 
-use super::{measured::Measured, probe::score};
+use super::{
+    measured::{self, Measured},
+    probe::score,
+};
 
 /// Spacings of numbers by which models must be apart where a rounding counts: nearer ones fall on the same few numbers.
 const CLEAR: f32 = 3.0;
@@ -167,7 +170,7 @@ impl Samples {
 
     /// Distance to the next number that the member's precision has.
     pub(super) fn spacing(&self, member: usize, value: f32) -> f32 {
-        f32::from_bits(value.to_bits() & 0x7F80_0000) * self.spacings[member]
+        measured::spacing(value, self.spacings[member])
     }
 }
 

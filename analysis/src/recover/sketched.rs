@@ -83,13 +83,7 @@ pub fn recover_sketched(models: Vec<Stored>) -> Result<Recovered, Error> {
         return Err(Error::TooFewModels { needed: 2, given: models.len() });
     }
     let facts: Vec<Option<Facts>> = models.iter().map(|model| Some(told(model))).collect();
-    let count = models.len();
-    let pairs: Vec<Option<Alike>> = (0..count * count)
-        .into_par_iter()
-        .map(|at| {
-            (at / count != at % count).then(|| alike(&models, &facts, (at / count, at % count))).flatten()
-        })
-        .collect();
+    let (count, pairs) = (models.len(), pairs(&models, &facts));
     let relations = Relations::by(count, |(i, j), _| {
         let alike = pairs[i * count + j].as_ref()?;
         let layers = |at: usize| facts[at].as_ref().map_or(0, |facts| facts.layers);
@@ -130,6 +124,16 @@ pub fn recover_sketched(models: Vec<Stored>) -> Result<Recovered, Error> {
         unrelated: Vec::new(),
     };
     Ok(Recovered { report, models, facts, pairs })
+}
+
+/// How alike every two models are, by the first and then the second.
+pub(super) fn pairs(models: &[Stored], facts: &[Option<Facts>]) -> Vec<Option<Alike>> {
+    let count = models.len();
+    let pair = |at: usize| {
+        let (a, b) = (at / count, at % count);
+        (a != b).then(|| alike(models, facts, (a, b))).flatten()
+    };
+    (0..count * count).into_par_iter().map(pair).collect()
 }
 
 pub(super) fn subject(model: &Stored) -> Subject {

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use weights::TensorSource;
 
-use super::{Recovered, Stored, Subject, recover, recover_sketched, sketched::subject};
+use super::{
+    Recovered, Stored, Subject,
+    facts::Facts,
+    recover,
+    sketched::{pairs, subject, told},
+};
 use crate::{Error, Progress};
 
-/// [`recover_sketched`] with the parents that the weights themselves tell: `sources` are the tensors of the models, in
-/// their order. What is said of single claims still rests on the sketches.
+/// [`super::recover_sketched`] with the report that the weights themselves give: `sources` are the tensors of the models,
+/// in their order. What is said of single claims still rests on the sketches.
 ///
 /// # Errors
 /// As [`recover`].
@@ -19,11 +24,8 @@ pub fn recover_stored(
 ) -> Result<Recovered, Error> {
     let subjects: Vec<Subject> =
         models.iter().zip(sources).map(|(model, source)| Subject { source, ..subject(model) }).collect();
-    let mut found = recover_sketched(models)?;
-    let read = recover(&subjects, progress)?;
-    for (model, read) in found.report.models.iter_mut().zip(read.models) {
-        model.parents = read.parents;
-    }
-    found.report.families = read.families;
-    Ok(found)
+    let report = recover(&subjects, progress)?;
+    let facts: Vec<Option<Facts>> = models.iter().map(|model| Some(told(model))).collect();
+    let pairs = pairs(&models, &facts);
+    Ok(Recovered { report, models, facts, pairs })
 }

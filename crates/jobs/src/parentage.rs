@@ -66,7 +66,7 @@ struct Look {
 /// whatever comes of this: a failure is logged.
 pub async fn examine_import(registry: &Registry, model: i64) {
     let looked = async {
-        let Some(look) = look(registry, model, From::Sketches).await? else { return Ok(()) };
+        let Some(look) = look(registry, model, Basis::Sketches).await? else { return Ok(()) };
         let affected = affected(registry, model, &look).await?;
         if affected.len() > AFFECTED {
             return ask(registry, model).await;
@@ -103,7 +103,7 @@ async fn affected(registry: &Registry, model: i64, look: &Look) -> Result<Vec<i6
 
 /// Looks at a model, and gives those that it may be news for.
 pub(crate) async fn examine_with_affected(registry: &Registry, model: i64) -> Result<Vec<i64>, Error> {
-    match look(registry, model, From::Sketches).await? {
+    match look(registry, model, Basis::Sketches).await? {
         Some(look) => affected(registry, model, &look).await,
         None => Ok(Vec::new()),
     }
@@ -169,7 +169,7 @@ pub async fn examine_all(
         }
     }
     for row in rows {
-        match look(registry, row.id, From::Weights).await? {
+        match look(registry, row.id, Basis::Weights).await? {
             Some(look) => done(&look.examined),
             None => done(&skipped(row)),
         }
@@ -201,12 +201,12 @@ fn skipped(row: ModelRow) -> Examined {
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn examine(registry: &Registry, model: i64) -> Result<Option<Examined>, Error> {
-    Ok(look(registry, model, From::Sketches).await?.map(|look| look.examined))
+    Ok(look(registry, model, Basis::Sketches).await?.map(|look| look.examined))
 }
 
-/// What a comparison rests on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
+/// What a look rests on.
+#[derive(Clone, Copy)]
+enum Basis {
     /// What every import leaves: a look takes milliseconds.
     Sketches,
     /// The weights where they can be read, which tells more and takes seconds.
@@ -220,7 +220,7 @@ struct Compared {
     found: Option<Recovered>,
 }
 
-async fn look(registry: &Registry, model: i64, from: From) -> Result<Option<Look>, Error> {
+async fn look(registry: &Registry, model: i64, basis: Basis) -> Result<Option<Look>, Error> {
     let Some(row) = registry.store.model(model).await? else { return Ok(None) };
     let Some((own, signature)) = opened(registry, &row).await? else { return Ok(None) };
     let forest = registry.forests.current().await?;
@@ -233,24 +233,24 @@ async fn look(registry: &Registry, model: i64, from: From) -> Result<Option<Look
             models.push(candidate);
         }
     }
-    let compared = compare(registry, (models, stored), from).await?;
+    let sources = match basis {
+        Basis::Sketches => None,
+        Basis::Weights => readable(registry, &models).await,
+    };
+    let compared = compare((models, stored), sources).await?;
     let Some(examined) = record(registry, &compared, (0, &forest)).await? else { return Ok(None) };
     let heirs = heirs(&compared);
     Ok(Some(Look { examined, among: compared.models[1..].iter().map(|row| row.id).collect(), heirs }))
 }
 
+/// Compares models by the `sources` of their weights, or by sketches without.
 async fn compare(
-    registry: &Registry,
     (models, stored): (Vec<ModelRow>, Vec<Stored>),
-    from: From,
+    sources: Option<Vec<Arc<dyn TensorSource>>>,
 ) -> Result<Compared, Error> {
     if models.len() == 1 {
         return Ok(Compared { models, found: None });
     }
-    let sources = match from {
-        From::Sketches => None,
-        From::Weights => readable(registry, &models).await,
-    };
     let recovered = spawn_blocking(move || match sources {
         Some(sources) => recover_stored(stored, sources, &|_| Ok(())),
         None => recover_sketched(stored),
@@ -298,10 +298,13 @@ async fn together(registry: &Registry, ids: &[i64]) -> Result<Option<Compared>, 
             models.push(row);
         }
     }
-    if models.len() < 2 || readable(registry, &models).await.is_none() {
+    if models.len() < 2 {
         return Ok(None);
     }
-    compare(registry, (models, stored), From::Weights).await.map(Some)
+    match readable(registry, &models).await {
+        None => Ok(None),
+        sources => compare((models, stored), sources).await.map(Some),
+    }
 }
 
 /// The tensors of models; none where they are too large to be read for this, or cannot be read: sketches tell less, but

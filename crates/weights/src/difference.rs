@@ -10,7 +10,7 @@ use crate::{
     Error, Packing, Result, TensorInfo, TensorSource,
     baked::{Delta, FREE_RANK},
     json,
-    range::{decode_range, read_whole, slice_of},
+    range::{decode_range, encode_range, read_whole, slice_of},
 };
 
 /// Entries of a sparse tensor read at a time.
@@ -319,15 +319,7 @@ impl TensorSource for Difference {
         if let Stored::Whole(theirs) = self.stored[index] {
             return self.file.read_bytes(theirs, offset, out);
         }
-        let width = info.dtype.bits() / 8;
-        let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
-        let mut values = vec![0.0; (last - first) as usize];
-        self.values(index, first, &mut values)?;
-        let mut bytes = vec![0; values.len() * width as usize];
-        kernels::encode_f64(info.dtype, &values, &mut bytes);
-        let skip = (offset - first * width) as usize;
-        out.copy_from_slice(&bytes[skip..skip + out.len()]);
-        Ok(())
+        encode_range(info, offset, out, |first, values| self.values(index, first, values))
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {

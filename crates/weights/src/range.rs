@@ -36,6 +36,24 @@ pub(crate) fn decode_range<S: TensorSource + ?Sized>(
     Ok(())
 }
 
+/// Stored bytes of `info` from `offset`, of elements that `values` computes from the first on.
+pub(crate) fn encode_range(
+    info: &TensorInfo,
+    offset: u64,
+    out: &mut [u8],
+    values: impl FnOnce(u64, &mut [f64]) -> Result<()>,
+) -> Result<()> {
+    let width = info.dtype.bits() / 8;
+    let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
+    let mut elements = vec![0.0; (last - first) as usize];
+    values(first, &mut elements)?;
+    let mut bytes = vec![0; elements.len() * width as usize];
+    kernels::encode_f64(info.dtype, &elements, &mut bytes);
+    let skip = (offset - first * width) as usize;
+    out.copy_from_slice(&bytes[skip..skip + out.len()]);
+    Ok(())
+}
+
 /// All elements of a small float tensor.
 pub(crate) fn read_whole(source: &dyn TensorSource, index: usize) -> Result<Vec<f32>> {
     let info = slice_of(source.tensors(), index, 0, 0)?;

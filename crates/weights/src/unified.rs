@@ -13,7 +13,7 @@ use crate::{
     Result, TensorInfo, TensorSource,
     difference::{LABEL, read_f64, refused, shape},
     is_difference, json,
-    range::{decode_range, slice_of},
+    range::{decode_range, encode_range, slice_of},
 };
 
 /// The version of the form that is read.
@@ -153,15 +153,7 @@ impl TensorSource for Unified {
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<()> {
         let info = slice_of(&self.infos, index, offset, out.len())?;
-        let width = info.dtype.bits() / 8;
-        let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
-        let mut values = vec![0.0; (last - first) as usize];
-        self.values(index, first, &mut values)?;
-        let mut bytes = vec![0; values.len() * width as usize];
-        kernels::encode_f64(info.dtype, &values, &mut bytes);
-        let skip = (offset - first * width) as usize;
-        out.copy_from_slice(&bytes[skip..skip + out.len()]);
-        Ok(())
+        encode_range(info, offset, out, |first, values| self.values(index, first, values))
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {
