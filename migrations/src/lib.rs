@@ -24,6 +24,7 @@ mod m0019_late_indexes;
 mod m0020_search;
 mod m0021_job_log;
 mod m0022_search_keys;
+mod m0023_lineage_due;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_search::Migration),
             Box::new(m0021_job_log::Migration),
             Box::new(m0022_search_keys::Migration),
+            Box::new(m0023_lineage_due::Migration),
         ]
     }
 }

@@ -3,8 +3,10 @@
 //! An element of such a merge is the base's, or the base's with a sum or mean of some parents' changes. The weights are
 //! found first: over the elements that one parent changed much, the child's change has one ratio to it again and again.
 
+use std::collections::BTreeMap;
+
 use super::{
-    measured::Measured,
+    measured::{self, Measured},
     mixture::{Mixture, Proof},
     samples::Samples,
     trimmed,
@@ -15,9 +17,10 @@ const NEAREST: usize = 20;
 const PARENTS: usize = 6;
 /// Elements of all matrices that are looked at.
 const LOOKED_AT: usize = 1 << 15;
-/// The same while more parents than this are tried together: what a merge of some of them gave stands in for them.
+/// While more parents than this are tried together, what a merge of some of them gave stands in for them: one of so many
+/// elements is enough.
 const FEW: usize = 4;
-const GLANCED_AT: usize = 1 << 13;
+const GLANCED: usize = 4;
 /// Spacings of numbers that a change must have to be told from another.
 const SEEN: f32 = 16.0;
 /// Fewest such changes.
@@ -92,14 +95,15 @@ pub(super) fn elected(
 
 fn of((measured, samples): (&Measured, &Samples), child: usize, candidates: &[usize]) -> Option<Mixture> {
     let mut near: Vec<usize> = candidates.iter().copied().filter(|&other| other != child).collect();
-    let elements = Elements { samples, child };
+    let elements = Elements::of(samples, child);
     near.sort_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
     near.truncate(NEAREST);
     let guesses = near.iter().filter_map(|&base| {
+        let elements = elements.beside(base);
         let parents = near.iter().copied().filter(|&other| other != base);
         let mut found: Vec<(f64, f32, usize)> = parents
             .filter_map(|parent| {
-                let (share, ratio) = elements.ratio(base, parent)?;
+                let (share, ratio) = mode(&elements.ratios(parent))?;
                 Some((share, ratio, parent))
             })
             .collect();
@@ -113,10 +117,10 @@ fn of((measured, samples): (&Measured, &Samples), child: usize, candidates: &[us
             .collect();
         // In a mean all parents have one ratio; another belongs to a merge of some of them.
         let alike: Vec<_> = found.iter().copied().filter(|one| (one.1 - found[0].1).abs() < SAME).collect();
-        let of_alike = (alike.len() < found.len()).then(|| elements.best(base, &alike)).flatten();
-        let of_weighed = elements.best(base, &weighed);
+        let of_alike = (alike.len() < found.len()).then(|| elements.best(&alike)).flatten();
+        let of_weighed = elements.best(&weighed);
         elements
-            .best(base, &found)
+            .best(&found)
             .into_iter()
             .chain(of_alike)
             .chain(of_weighed)
@@ -138,16 +142,73 @@ fn of((measured, samples): (&Measured, &Samples), child: usize, candidates: &[us
 struct Elements<'a> {
     samples: &'a Samples,
     child: usize,
+    /// Some of its own, those of one matrix after those of another, and where each matrix ends.
+    own: Vec<f32>,
+    ends: Vec<usize>,
+    /// Of all elements every so many are looked at.
+    stride: usize,
 }
 
-impl Elements<'_> {
+/// The same beside those of a base.
+struct Changes<'a> {
+    of: &'a Elements<'a>,
+    base: usize,
+    base_values: Vec<f32>,
+    own: Vec<f32>,
+}
+
+/// What one parent changed of a base.
+struct Changed {
+    values: Vec<f32>,
+    seen: Vec<bool>,
+}
+
+impl<'a> Elements<'a> {
+    fn of(samples: &'a Samples, child: usize) -> Self {
+        let stride = samples.values[child].len().div_ceil(LOOKED_AT).max(1);
+        let ends = samples.ends.iter().map(|end| end.div_ceil(stride)).collect();
+        let mut elements = Self { samples, child, own: Vec::new(), ends, stride };
+        elements.own = elements.looked_at(child, 0);
+        elements
+    }
+
+    /// Elements of a model where those of the child are looked at, or so many behind.
+    fn looked_at(&self, member: usize, behind: usize) -> Vec<f32> {
+        let values = &self.samples.values[member];
+        let places = (0..values.len()).step_by(self.stride);
+        places.map(|at| values[(at + behind).min(values.len() - 1)]).collect()
+    }
+
+    fn beside(&self, base: usize) -> Changes<'_> {
+        let base_values = self.looked_at(base, 0);
+        let own = self.own.iter().zip(&base_values).map(|(own, base)| own - base).collect();
+        Changes { of: self, base, base_values, own }
+    }
+
+    /// Whether elements differ so much between two models, beside one of the child, that one change is told from another.
+    fn seen(&self, parent: usize) -> impl Fn(f32, f32, f32) -> bool {
+        let unit = SEEN * self.samples.unit(parent).max(self.samples.unit(self.child));
+        move |theirs, base, own| {
+            let largest = theirs.abs().max(base.abs()).max(own.abs());
+            (theirs - base).abs() >= measured::spacing(largest, unit)
+        }
+    }
+}
+
+impl Changes<'_> {
     /// The guess that explains most, of sums and means over the parents found; none that explains too little.
-    fn best(&self, base: usize, found: &[(f64, f32, usize)]) -> Option<(Guess, Fit)> {
+    fn best(&self, found: &[(f64, f32, usize)]) -> Option<(Guess, Fit)> {
         let mut parents: Vec<(usize, f32)> =
             found.iter().map(|&(_, ratio, parent)| (parent, ratio)).collect();
+        let changed: BTreeMap<usize, Changed> =
+            parents.iter().map(|&(parent, _)| (parent, self.of_parent(parent))).collect();
+        let fit = |guess: &Guess, behind: usize| {
+            let changed: Vec<&Changed> = guess.parents.iter().filter_map(|one| changed.get(one)).collect();
+            self.fit((guess, &changed), behind)
+        };
         while parents.len() >= 2 {
             let guess = |mean| Guess {
-                base,
+                base: self.base,
                 parents: parents.iter().map(|(parent, _)| *parent).collect(),
                 ratios: parents.iter().map(|(_, ratio)| *ratio).collect(),
                 mean,
@@ -157,21 +218,21 @@ impl Elements<'_> {
             let mut guesses = vec![guess(None)];
             if parents.iter().all(|(_, ratio)| (ratio - parents[0].1).abs() < SAME) {
                 guesses.push(guess(Some(vec![1.0; parents.len()])));
-                guesses.push(guess(Some(self.means(&guesses[0]))));
+                guesses.push(guess(Some(self.means(&guesses[0], &changed))));
             }
             let fitted = guesses.into_iter().map(|guess| {
-                let fit = self.fit(&guess, 0);
+                let fit = fit(&guess, 0);
                 (guess, fit)
             });
-            let (mut guess, mut fit) = fitted.max_by(|a, b| a.1.explained.total_cmp(&b.1.explained))?;
-            if fit.explained < EXPLAINED {
-                let of_spread = self.fit(&spread, 0);
-                let chance = || self.fit(&spread, 1).explained;
+            let (mut guess, mut fits) = fitted.max_by(|a, b| a.1.explained.total_cmp(&b.1.explained))?;
+            if fits.explained < EXPLAINED {
+                let of_spread = fit(&spread, 0);
+                let chance = || fit(&spread, 1).explained;
                 if of_spread.explained >= SPREAD_EXPLAINED
                     && of_spread.unchanged >= UNCHANGED
                     && of_spread.explained - chance() >= BEYOND_CHANCE
                 {
-                    (guess, fit) = (spread, of_spread);
+                    (guess, fits) = (spread, of_spread);
                 }
             }
             let without = (0..parents.len()).map(|at| {
@@ -180,60 +241,56 @@ impl Elements<'_> {
                 };
                 let others = guess.parents.iter().copied().filter(|&parent| parent != guess.parents[at]);
                 let fewer = Guess {
-                    base,
+                    base: self.base,
                     parents: others.collect(),
                     ratios: keep(&guess.ratios),
                     mean: guess.mean.as_deref().map(keep),
                     spread: guess.spread,
                 };
-                (self.fit(&fewer, 0).explained, at)
+                (fit(&fewer, 0).explained, at)
             });
             let (least, at) = without.max_by(|a, b| a.0.total_cmp(&b.0))?;
-            if fit.explained - least >= NEEDED {
-                return (fit.explained >= EXPLAINED && fit.mixed).then_some((guess, fit));
+            if fits.explained - least >= NEEDED {
+                return (fits.explained >= EXPLAINED && fits.mixed).then_some((guess, fits));
             }
             parents.remove(at);
         }
         None
     }
 
-    /// Whether an element differs so much between two models that one change is told from another.
-    fn seen(&self, parent: usize, base: usize, at: usize) -> bool {
-        let value = |member: usize| self.samples.values[member][at].abs();
-        let largest = value(parent).max(value(base)).max(value(self.child));
-        let spacing = self.samples.spacing(parent, largest).max(self.samples.spacing(self.child, largest));
-        (self.samples.values[parent][at] - self.samples.values[base][at]).abs() >= SEEN * spacing
+    fn of_parent(&self, parent: usize) -> Changed {
+        let theirs = self.of.looked_at(parent, 0);
+        let told = self.of.seen(parent);
+        let places = theirs.iter().zip(&self.base_values).zip(&self.of.own);
+        let seen = places.map(|((theirs, base), own)| told(*theirs, *base, *own)).collect();
+        let values = theirs.iter().zip(&self.base_values).map(|(theirs, base)| theirs - base).collect();
+        Changed { values, seen }
     }
 
-    /// The ratio that the change of `child` has to that of `parent` more often than any near it, and how often.
-    fn ratio(&self, base: usize, parent: usize) -> Option<(f64, f32)> {
-        let [child_values, base_values, theirs] =
-            [self.child, base, parent].map(|member| &self.samples.values[member]);
-        let ratios: Vec<f32> = (0..theirs.len())
-            .step_by(theirs.len().div_ceil(LOOKED_AT).max(1))
-            .filter(|&at| self.seen(parent, base, at))
-            .map(|at| (child_values[at] - base_values[at]) / (theirs[at] - base_values[at]))
-            .collect();
-        mode(&ratios)
+    /// The ratios that the changes of the child have to those of `parent`.
+    fn ratios(&self, parent: usize) -> Vec<f32> {
+        let changed = self.of_parent(parent);
+        let places = self.own.iter().zip(&changed.values).zip(&changed.seen);
+        places.filter(|(_, seen)| **seen).map(|((own, theirs), _)| own / theirs).collect()
     }
 
     /// Relative weights of a mean, the first parent's being one: what two changes at once give says theirs.
-    fn means(&self, guess: &Guess) -> Vec<f32> {
-        let (first, base, ratio) = (guess.parents[0], guess.base, guess.ratios[0]);
-        let change =
-            |member: usize, at: usize| self.samples.values[member][at] - self.samples.values[base][at];
+    fn means(&self, guess: &Guess, changed: &BTreeMap<usize, Changed>) -> Vec<f32> {
+        let (first, ratio) = (guess.parents[0], guess.ratios[0]);
         let weight = |&parent: &usize| {
+            let (Some(one), Some(other)) = (changed.get(&first), changed.get(&parent)) else { return 1.0 };
             if parent == first {
                 return 1.0;
             }
-            let both = (0..self.samples.values[first].len()).filter(|&at| {
-                [first, parent].iter().all(|&one| self.seen(one, base, at)) && self.seen(first, parent, at)
+            let apart = self.of.seen(first);
+            let both = (0..self.own.len()).filter(|&at| {
+                let base = self.base_values[at];
+                one.seen[at]
+                    && other.seen[at]
+                    && apart(base + one.values[at], base + other.values[at], self.of.own[at])
             });
             let shares: Vec<f32> = both
-                .map(|at| {
-                    (change(self.child, at) / ratio - change(parent, at))
-                        / (change(first, at) - change(parent, at))
-                })
+                .map(|at| (self.own[at] / ratio - other.values[at]) / (one.values[at] - other.values[at]))
                 .filter(|share| (FIRST..1.0 - FIRST).contains(share))
                 .collect();
             mode(&shares).map_or(1.0, |(_, share)| (1.0 - share) / share)
@@ -242,25 +299,35 @@ impl Elements<'_> {
     }
 
     /// How well a guess fits, with the child's changes of the elements so many behind: one behind, what chance explains.
-    fn fit(&self, guess: &Guess, behind: usize) -> Fit {
-        let count = guess.parents.len();
+    fn fit(&self, (guess, parents): (&Guess, &[&Changed]), behind: usize) -> Fit {
+        let shifted = (behind > 0).then(|| {
+            let [own, base] = [self.of.child, self.base].map(|member| self.of.looked_at(member, behind));
+            let changes: Vec<f32> = own.iter().zip(&base).map(|(own, base)| own - base).collect();
+            (own, changes)
+        });
+        let (own, changes) =
+            shifted.as_ref().map_or((&self.of.own, &self.own), |(own, changes)| (own, changes));
+        let count = parents.len();
         let (mut seen, mut explained, mut mixed, mut matrices) = (0u64, 0u64, 0u64, 0u64);
         let mut unchanged = 0u64;
         let mut all = vec![(0u64, 0u64); count];
-        let looked_at = if count > FEW { GLANCED_AT } else { LOOKED_AT };
-        let stride = self.samples.values[self.child].len().div_ceil(looked_at).max(1);
+        let stride = if count > FEW { GLANCED } else { 1 };
+        let mut sets = Sets::of(guess);
         let mut start = 0;
-        for &end in &self.samples.ends {
+        for &end in &self.of.ends {
             let mut given = vec![(0u64, 0u64); count];
-            for at in (start..end - behind).step_by(stride) {
-                let big = |parent: usize| self.seen(parent, guess.base, at);
-                let parents = guess.parents.iter().enumerate().filter(|(_, parent)| big(**parent));
-                let changed = parents.fold(0usize, |set, (bit, _)| set | (1 << bit));
+            for at in (start..end).step_by(stride) {
+                let changed = parents
+                    .iter()
+                    .enumerate()
+                    .fold(0, |set, (bit, one)| set | usize::from(one.seen[at]) << bit);
                 if changed == 0 {
                     continue;
                 }
                 seen += 1;
-                let Some(set) = self.explain(guess, (at, at + behind)) else { continue };
+                let spacing = self.of.samples.spacing(self.of.child, own[at]);
+                let theirs = parents.iter().map(|one| one.values[at]);
+                let Some(set) = sets.explain(theirs, (changes[at], spacing)) else { continue };
                 explained += 1;
                 unchanged += u64::from(set == 0);
                 for (bit, given) in given.iter_mut().enumerate().filter(|(bit, _)| changed >> bit & 1 == 1) {
@@ -284,27 +351,44 @@ impl Elements<'_> {
             unchanged: unchanged as f64 / seen.max(1) as f64,
         }
     }
+}
 
-    /// The parents, as bits, whose changes at the first element give the child's at the second within its rounding.
-    fn explain(&self, guess: &Guess, (at, child_at): (usize, usize)) -> Option<usize> {
-        let base = self.samples.values[guess.base][at];
-        let own = self.samples.values[self.child][child_at];
-        let change = own - self.samples.values[guess.base][child_at];
+/// What every set of parents gives, a set being bits.
+struct Sets<'a> {
+    guess: &'a Guess,
+    /// Sums of the weights of a mean.
+    weights: Vec<f32>,
+    /// Sums of the changes of one element, and of their sizes.
+    sums: Vec<(f32, f32)>,
+}
+
+impl<'a> Sets<'a> {
+    fn of(guess: &'a Guess) -> Self {
+        let mut weights = vec![0.0];
+        for bit in 0..guess.parents.len() {
+            let weight = guess.mean.as_ref().map_or(1.0, |mean| mean[bit]);
+            weights.extend(weights.iter().map(|sum| sum + weight).collect::<Vec<f32>>());
+        }
+        Self { guess, weights, sums: Vec::new() }
+    }
+
+    /// The set whose changes give the child's change within its rounding.
+    fn explain(&mut self, theirs: impl Iterator<Item = f32>, (change, spacing): (f32, f32)) -> Option<usize> {
+        let Self { guess, weights, sums } = self;
+        sums.clear();
+        sums.push((0.0, 0.0));
+        for (bit, theirs) in theirs.enumerate() {
+            let weight = guess.mean.as_ref().map_or(1.0, |mean| mean[bit]);
+            let term = weight * guess.ratios[bit] * theirs;
+            for set in 0..1usize << bit {
+                let (sum, sizes) = sums[set];
+                sums.push((sum + term, sizes + term.abs()));
+            }
+        }
         let mut best: Option<(f32, usize)> = None;
-        for set in 0..1usize << guess.parents.len() {
-            let (mut sum, mut weights, mut sizes) = (0.0f32, 0.0f32, 0.0f32);
-            for (bit, &parent) in guess.parents.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1) {
-                let weight = guess.mean.as_ref().map_or(1.0, |mean| mean[bit]);
-                let term = weight * guess.ratios[bit] * (self.samples.values[parent][at] - base);
-                sum += term;
-                sizes += term.abs();
-                weights += weight;
-            }
-            if guess.mean.is_some() && set != 0 {
-                sum /= weights;
-            }
-            let allowed =
-                0.75 * self.samples.spacing(self.child, own) + 0.01 * sum.abs() + guess.spread * sizes;
+        for (set, (&(sum, sizes), weights)) in sums.iter().zip(weights.iter()).enumerate() {
+            let sum = if guess.mean.is_some() && set != 0 { sum / weights } else { sum };
+            let allowed = 0.75 * spacing + 0.01 * sum.abs() + guess.spread * sizes;
             let off = (change - sum).abs();
             if off <= allowed && best.is_none_or(|(least, _)| off < least) {
                 best = Some((off, set));
@@ -326,17 +410,22 @@ fn mode(ratios: &[f32]) -> Option<(f64, f32)> {
             bins[bin as usize] += 1;
         }
     }
-    // The mean number in the bins of some distances.
-    let around = |at: usize, distances: std::ops::RangeInclusive<usize>| {
-        let bins = bins.iter().enumerate().filter(|(bin, _)| distances.contains(&bin.abs_diff(at)));
-        let (sum, count) = bins.fold((0, 0), |(sum, count), (_, bin)| (sum + bin, count + 1));
-        f64::from(sum) / f64::from(count.max(1))
+    // The mean number in the bins from one to another, as far as there are such.
+    let mean = |parts: &[(usize, usize)]| {
+        let parts = parts.iter().map(|&(from, to)| &bins[from.min(BINS)..to.min(BINS)]);
+        let (sum, count) =
+            parts.fold((0, 0), |(sum, count), part| (sum + part.iter().sum::<u32>(), count + part.len()));
+        f64::from(sum) / count.max(1) as f64
     };
-    let peak = (0..BINS).max_by(|&a, &b| around(a, 0..=1).total_cmp(&around(b, 0..=1)).then(b.cmp(&a)))?;
+    let close = |at: usize| mean(&[(at.saturating_sub(1), at + 2)]);
+    let peak = (0..BINS).max_by(|&a, &b| close(a).total_cmp(&close(b)).then(b.cmp(&a)))?;
+    let around = mean(&[(peak.saturating_sub(9), (peak + 1).saturating_sub(4)), (peak + 4, peak + 10)]);
+    if close(peak) < SHARP * around {
+        return None;
+    }
     let middle = FIRST + (peak as f32 + 0.5) * BIN;
     let mut near: Vec<f32> = ratios.iter().copied().filter(|r| (r - middle).abs() <= 1.5 * BIN).collect();
     near.sort_by(f32::total_cmp);
     let share = near.len() as f64 / ratios.len() as f64;
-    let sharp = around(peak, 0..=1) >= SHARP * around(peak, 4..=9);
-    (share >= COMMON && sharp).then(|| (share, near[near.len() / 2]))
+    (share >= COMMON).then(|| (share, near[near.len() / 2]))
 }

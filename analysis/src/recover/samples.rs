@@ -168,6 +168,11 @@ impl Samples {
         score(&changes.filter(|change| change.is_finite() && *change != 0.0).collect::<Vec<_>>())
     }
 
+    /// Distance from 1 to the next number that the member's precision has.
+    pub(super) fn unit(&self, member: usize) -> f32 {
+        self.spacings[member]
+    }
+
     /// Distance to the next number that the member's precision has.
     pub(super) fn spacing(&self, member: usize, value: f32) -> f32 {
         measured::spacing(value, self.spacings[member])

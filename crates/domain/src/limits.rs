@@ -50,8 +50,8 @@ pub struct Limits {
     pub note_bytes: usize,
     /// Most stored models that one model is compared with to find its parents; their sketches are held at once.
     pub lineage_models: usize,
-    /// Most bytes of weights, of all models compared together, that are read to recover the lineage of one model; where there
-    /// are more, only sketches are.
+    /// Most bytes of weights, of all models compared together, that are read to recover lineage; where there are more, only
+    /// sketches are.
     pub lineage_bytes: u64,
     /// Most nodes one tree answer walks.
     pub traversal: usize,

@@ -20,6 +20,7 @@ use crate::{
     Error, KINDS, Registry,
     kinds::{Kind, Run},
     meter::Meter,
+    parentage::ask_for_due,
     watch::look_around,
 };
 
@@ -134,6 +135,8 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
         }
         match registry.store.claim(&ids, &name, registry.limits.lease_seconds).await {
             Ok(Some(job)) => run_one(&registry, job, shutdown.clone()).await,
+            // What is owed to imports is looked at while nothing else is to be done.
+            Ok(None) if asked_for_due(&registry).await => {}
             Ok(None) => {
                 tokio::select! {
                     () = registry.queued.notified() => {}
@@ -150,6 +153,13 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
             }
         }
     }
+}
+
+async fn asked_for_due(registry: &Registry) -> bool {
+    ask_for_due(registry).await.unwrap_or_else(|error| {
+        tracing::warn!("no look at lineage is queued: {error}");
+        false
+    })
 }
 
 /// Why a job was told to stop.

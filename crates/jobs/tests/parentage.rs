@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use domain::{EdgeStatus, Fault as _, Limits, RepoId, Source};
 use jobs::{Examined, Registry, ingest_folder};
-use store::{Findings, Store, VerdictRow, VerdictWord};
+use store::{Findings, JobRow, Store, VerdictRow, VerdictWord};
 use tempfile::TempDir;
 
 const SIDE: usize = 96;
@@ -20,12 +20,16 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    async fn with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
         let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
         store.migrate().await.unwrap();
-        let registry = Registry::new(store, Limits::default(), at.join("scratch"));
+        let registry = Registry::new(store, limits, at.join("scratch"));
         Self { _folder: folder, registry }
     }
 
@@ -53,6 +57,23 @@ impl Place {
         let tell = |examined: &Examined| told.lock().unwrap().push(examined.clone());
         jobs::examine_all(&self.registry, &ids, &tell).await.unwrap();
         told.into_inner().unwrap()
+    }
+
+    /// Runs jobs until none is left and nothing is due.
+    async fn work(&self) {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let worker = tokio::spawn(jobs::run_worker(self.registry.clone(), stopped));
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let jobs = self.registry.store.jobs(None, 100, None).await.unwrap();
+            if self.registry.store.due().await.unwrap().looks.is_empty()
+                && jobs.items.iter().all(JobRow::over)
+            {
+                break;
+            }
+        }
+        stop.send(true).unwrap();
+        worker.await.unwrap();
     }
 
     async fn verdicts(&self, id: &str) -> Vec<VerdictRow> {
@@ -254,4 +275,81 @@ async fn other_weights_under_the_same_name_take_back_what_the_old_ones_said() {
     assert_eq!((by_weights(&before), by_weights(&after)), (1, 0));
     assert_eq!(after[0].status, EdgeStatus::Accepted, "what the card declares stays");
     assert_eq!(place.verdicts("t/one").await[0].verdict, VerdictWord::Contradicted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_are_read_when_nothing_else_is_to_be_done_and_say_what_a_look_at_all_says() {
+    let place = Place::new().await;
+    let base = noise(1);
+    let (one, two) = (trained(&base, 3), trained(&base, 4));
+    let dropped: Vec<f32> = (0..base.len())
+        .map(|at| match at % 3 {
+            0 => base[at],
+            1 => base[at] + 0.8 * (one[at] - base[at]),
+            _ => base[at] + 0.8 * (two[at] - base[at]),
+        })
+        .collect();
+    let all = ["t/dropped", "t/one", "t/base", "t/two"];
+    for (id, weights) in all.iter().zip([&dropped, &one, &base, &two]) {
+        place.ingest(id, weights, None).await;
+    }
+    let due = place.registry.store.due().await.unwrap().looks.len();
+
+    place.work().await;
+
+    let mut merged = place.proposed("t/dropped").await;
+    merged.sort();
+    assert_eq!((due, &merged[..]), (4, &["t/one".to_owned(), "t/two".to_owned()][..]));
+    let mut found = Vec::new();
+    for id in all {
+        found.push(place.proposed(id).await);
+    }
+    jobs::examine_all(&place.registry, &[], &|_| {}).await.unwrap();
+    for (id, found) in all.iter().zip(found) {
+        assert_eq!(place.proposed(id).await, found, "{id}");
+    }
+    let done = place.registry.store.jobs(None, 10, None).await.unwrap().items;
+    assert!(done.iter().all(|job| job.kind == "recover_lineage" && job.state == "succeeded"), "{done:?}");
+    assert_eq!(done[0].result.as_ref().unwrap()["compared"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_too_large_to_be_read_are_never_due() {
+    let place = Place::with(Limits { lineage_bytes: 1_000, ..Limits::default() }).await;
+    let base = noise(1);
+    place.ingest("t/base", &base, None).await;
+
+    place.ingest("t/one", &trained(&base, 3), None).await;
+
+    assert!(place.registry.store.due().await.unwrap().looks.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_here_is_no_parent_of_what_was_here_before() {
+    let place = Place::new().await;
+    let base = noise(1);
+    place.ingest("t/base", &base, None).await;
+    place.ingest("t/child", &trained(&base, 3), Some("t/base")).await;
+    place.work().await;
+    let yaml = "merge_method: linear\nmodels:\n  - model: t/base\n    parameters: {weight: 0.3}\n  \
+                - model: t/child\n    parameters: {weight: 0.7}\n";
+    let request =
+        jobs::MergeRequest { yaml: yaml.to_owned(), output: RepoId::parse("t/made").unwrap(), key: None };
+    jobs::submit_merge(&place.registry, request).await.unwrap();
+
+    place.work().await;
+
+    assert!(place.registry.store.model_by_id("t/made").await.unwrap().unwrap().revision.is_some());
+    for step in ["by sketches", "by weights"] {
+        assert!(place.proposed("t/child").await.is_empty(), "{step}: {:?}", place.proposed("t/child").await);
+        assert!(place.proposed("t/base").await.is_empty(), "{step}");
+        place.look(&["t/child", "t/base"]).await;
+    }
+    let made = &place.look(&["t/made"]).await[0];
+    assert!(made.skipped.as_ref().unwrap().contains("recipe"), "{made:?}");
+    // What is trained from it later is its child.
+    let mixed: Vec<f32> = base.iter().zip(trained(&base, 3)).map(|(a, b)| 0.3 * a + 0.7 * b).collect();
+    place.ingest("t/later", &trained(&mixed, 9), None).await;
+    place.work().await;
+    assert_eq!(place.proposed("t/later").await, ["t/made"]);
 }

@@ -1,5 +1,4 @@
-//! Looks at the lineage of the models that a new one is news for: its declared children, and those that it may be the
-//! parent of.
+//! Reads the weights of models whose lineage sketches told, and of their families.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,25 +13,14 @@ pub const RECOVER_LINEAGE: Kind = Kind {
     run: |run| Box::pin(async move { recover(run).await }),
 };
 
-/// What a queued look needs.
+/// What a queued look says: the models that are due are written down elsewhere.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecoverPayload {
-    /// The model that is news.
-    pub model: String,
+    /// How many they were.
+    pub models: usize,
 }
 
 async fn recover(run: Run) -> Result<Value, Error> {
-    let payload: RecoverPayload = run.payload()?;
-    run.pulse.begin("comparing sketches", 0);
-    let Some(row) = run.registry.store.model_by_id(&payload.model).await? else {
-        return Ok(json!({ "model": payload.model, "children": 0 }));
-    };
-    let mut looked = 0;
-    for child in parentage::examine_with_affected(&run.registry, row.id).await? {
-        if run.pulse.cancelled() {
-            return Err(Error::Cancelled);
-        }
-        looked += u64::from(parentage::examine(&run.registry, child).await?.is_some());
-    }
-    Ok(json!({ "model": payload.model, "children": looked }))
+    let compared = parentage::examine_due(&run.registry, &run.pulse).await?;
+    Ok(json!({ "compared": compared }))
 }

@@ -9,7 +9,8 @@ use super::Context;
 use crate::{
     cli::{TreeFilter, TreeFormat},
     exit::Failure,
-    output, wiring,
+    output::{self, Progress},
+    wiring,
 };
 
 /// Which model, how many generations around it (all unless given), and how to write it.
@@ -64,6 +65,12 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
             format!("`{id}` is not in this registry"),
         ));
     };
+    let due = registry.store.due().await?.looks.len();
+    if due > 0 && context.progress == Progress::Shown {
+        eprintln!(
+            "the lineage of {due} models rests on sketches; a worker reads their weights, or `stemma lineage --refresh`"
+        );
+    }
     let (up, down) = (up.unwrap_or(usize::MAX), down.unwrap_or(usize::MAX));
     if let Some(format) = format.export() {
         let pedigree = jobs::pedigree(&registry, &row, (up, down)).await?;
