@@ -11,7 +11,7 @@ use kernels::Dtype;
 use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use weights::{TensorInfo, TensorSource, is_quantised};
+use weights::{HEAD, TIED_TABLES, TensorInfo, TensorSource, is_quantised};
 
 use super::{Plan, Rank, Spool, share, truncate};
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
 
 /// The prefix PEFT puts before every module name.
 const PREFIX: &str = "base_model.model.";
-const HEAD: &str = "lm_head.weight";
 /// Most modules of another rank than the rest, which the configuration names one by one.
 const PATTERNS: usize = 1_000;
 /// Largest compiled pattern, bytes.
@@ -378,7 +377,13 @@ impl Document<'_> {
             "use_dora": false,
             "use_rslora": false,
         });
-        let Value::Object(fields) = document else { return Ok(Map::new()) };
+        let Value::Object(mut fields) = document else { return Ok(Map::new()) };
+        // The head that is the embedding changes with it; by itself PEFT would leave it as it was.
+        let table =
+            self.whole.iter().any(|module| TIED_TABLES.contains(&format!("{module}.weight").as_str()));
+        if table && self.base.position(HEAD).is_none() {
+            fields.insert("ensure_weight_tying".to_owned(), json!(true));
+        }
         Ok(fields)
     }
 

@@ -267,6 +267,8 @@ fn a_head_that_one_side_ties_is_its_embedding_table() {
 
     assert_eq!(values(&baked, "lm_head.weight"), values(&table(3), EMBED));
     assert_eq!(equal.unwrap(), ["model.embed_tokens", "model.norm"]);
+    let (tied, _) = extract(&table(1), &table(3), options(Rank::Fixed(2))).unwrap();
+    assert_eq!(tied.config.get("ensure_weight_tying"), Some(&json!(true)), "PEFT leaves the head else");
     assert!(other.contains("cannot untie"), "{other}");
 }
 

@@ -18,15 +18,14 @@ use super::{
     policy::Tally,
     setting::figure,
     source::{Outline, Row},
-    spec::{Caution, Params},
+    spec::{Caution, Params, Refusal},
 };
 use crate::Error;
 
 /// A check that has found this many faults looks no further.
 pub(super) const MOST_FAULTS: usize = 10_000;
 /// Where models with tied embeddings keep what others store as their head.
-pub(super) const TIED: (&str, &[&str]) =
-    ("lm_head.weight", &["model.embed_tokens.weight", "transformer.wte.weight"]);
+pub(super) const TIED: (&str, &[&str]) = (weights::HEAD, &weights::TIED_TABLES);
 
 /// The dtype a recipe word means: `float32`, `float16`, `bfloat16` or `float64`.
 pub fn dtype(word: &str) -> Option<Dtype> {
@@ -212,6 +211,11 @@ impl<'a> Job<'a> {
         let shared: Vec<&Settings> = scope.group.settings().chain([&self.config.parameters]).collect();
         let mut missing = Vec::new();
         let mut unusual = Vec::new();
+        let own = |at: usize, parameter: &str| {
+            let entry = members.merged.get(at).and_then(|(_, entry)| *entry);
+            let place = entry.and_then(|e| scope.group.sources.iter().position(|o| std::ptr::eq(o, e)));
+            format!("{}/{}/parameters/{parameter}", scope.group.pointer(), place.unwrap_or(at))
+        };
         for spec in self.method.spec().parameters {
             if !spec.per_model {
                 let pointer = format!("/parameters/{}", spec.name);
@@ -225,11 +229,9 @@ impl<'a> Job<'a> {
                 continue;
             }
             for (at, (seat, entry)) in members.merged.iter().enumerate() {
-                let own = entry.map(|entry| &entry.parameters);
-                let levels: Vec<&Settings> = own.into_iter().chain(shared.iter().copied()).collect();
-                let place = entry.and_then(|e| scope.group.sources.iter().position(|o| std::ptr::eq(o, e)));
-                let pointer =
-                    format!("{}/{}/parameters/{}", scope.group.pointer(), place.unwrap_or(at), spec.name);
+                let first = entry.map(|entry| &entry.parameters);
+                let levels: Vec<&Settings> = first.into_iter().chain(shared.iter().copied()).collect();
+                let pointer = own(at, spec.name);
                 match resolve(spec, &levels, &section.input(seat, tensor), t) {
                     Some(value) => {
                         params.models[at].insert(spec.name, value);
@@ -239,17 +241,23 @@ impl<'a> Job<'a> {
                 }
             }
         }
-        let complete = missing.is_empty();
+        // Another number of models is a fault already, and methods count on theirs.
+        let complete = missing.is_empty() && self.method.spec().models.allows(members.merged.len());
         for (pointer, name, whom) in missing {
             if self.seen.insert(pointer.clone()) {
                 self.fault(pointer, format!("`{name}` is missing{whom}, first needed by tensor `{tensor}`"));
             }
         }
-        if complete
-            && let Some(fault) = self.method.fault(&params)
-            && self.seen.insert(fault.clone())
-        {
-            self.fault("/parameters", format!("{fault}, first at tensor `{tensor}`"));
+        let refused = if complete { self.method.faults(&params) } else { Vec::new() };
+        for Refusal { parameter, model, message } in refused {
+            let pointer = match (model, parameter) {
+                (Some(at), Some(parameter)) => own(at, parameter),
+                (_, Some(parameter)) => format!("/parameters/{parameter}"),
+                _ => "/parameters".to_owned(),
+            };
+            if self.seen.insert(format!("refused{pointer}")) {
+                self.fault(pointer, format!("{message}, first at tensor `{tensor}`"));
+            }
         }
         if complete
             && let Some(Caution { code, message }) = self.method.caution(&params)

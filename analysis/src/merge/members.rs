@@ -82,7 +82,7 @@ impl Job<'_> {
             merged.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         let count = merged.len();
-        if count < spec.models.min || spec.models.max.is_some_and(|max| count > max) {
+        if !spec.models.allows(count) {
             let wanted = match spec.models.max {
                 Some(1) => "exactly one model".to_owned(),
                 Some(max) if max == spec.models.min => format!("exactly {max} models"),

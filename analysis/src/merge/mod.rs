@@ -51,6 +51,8 @@ mod tests_adapters;
 #[cfg(test)]
 mod tests_cut;
 #[cfg(test)]
+mod tests_faults;
+#[cfg(test)]
 mod tests_language;
 #[cfg(test)]
 mod tests_modules;

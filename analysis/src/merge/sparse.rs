@@ -16,7 +16,7 @@ use super::{
     operands::{Block, Operands, Params},
     param::ParamSpec,
     select::{By, kept, wanted},
-    spec::Found,
+    spec::{Found, Refusal},
 };
 use crate::trim::Trim;
 
@@ -120,18 +120,21 @@ impl Kept {
 
 impl Sparsifier {
     /// What is wrong with the parameters.
-    pub fn fault(self, params: &Params) -> Option<String> {
+    pub fn faults(self, params: &Params) -> Vec<Refusal> {
         if self != Self::MagPrune {
-            return None;
+            return Vec::new();
         }
-        let outside = |(density, epsilon): (&f64, &f64)| {
-            *density > 0.0 && *density < 1.0 && (density - epsilon <= 0.0 || density + epsilon >= 1.0)
+        let outside = |density: f64, epsilon: f64| {
+            density > 0.0 && density < 1.0 && (density - epsilon <= 0.0 || density + epsilon >= 1.0)
         };
         let (densities, epsilons) = (params.each("density"), params.each("epsilon"));
-        let (density, epsilon) = densities.iter().zip(&epsilons).find(|pair| outside(*pair))?;
-        Some(format!(
-            "`density` {density} with `epsilon` {epsilon} gives probabilities outside 0 to 1; choose a smaller `epsilon`"
-        ))
+        let told = |(at, (density, epsilon)): (usize, (f64, f64))| {
+            let message = format!(
+                "`density` {density} with `epsilon` {epsilon} gives probabilities outside 0 to 1; choose a smaller `epsilon`"
+            );
+            outside(density, epsilon).then(|| Refusal::of_model(at, "epsilon", message))
+        };
+        densities.into_iter().zip(epsilons).enumerate().filter_map(told).collect()
     }
 
     /// Numbers held in memory at once: a row that is sorted, and a bit an element.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kernels::wide::Common;
 use serde::Serialize;
 
+use super::setting::figure;
 pub use super::{
     operands::{Operands, Params},
     param::{DefaultValue, Kind, ParamSpec},
@@ -68,6 +69,11 @@ impl ModelCount {
         Self { min, max: None }
     }
 
+    /// Whether `count` models can be merged.
+    pub fn allows(&self, count: usize) -> bool {
+        count >= self.min && self.max.is_none_or(|max| count <= max)
+    }
+
     /// This many models, no more and no fewer.
     pub const fn exactly(count: usize) -> Self {
         Self { min: count, max: Some(count) }
@@ -79,12 +85,13 @@ pub trait Method: Send + Sync {
     /// The declaration.
     fn spec(&self) -> &'static MethodSpec;
 
-    /// What is wrong with the parameters of one tensor, e.g. weights that sum to zero.
-    fn fault(&self, _params: &Params) -> Option<String> {
-        None
+    /// What is wrong with the parameters of one tensor, e.g. weights that sum to zero. It is asked for a number of models
+    /// that the declaration allows.
+    fn faults(&self, _params: &Params) -> Vec<Refusal> {
+        Vec::new()
     }
 
-    /// What of the parameters of one tensor is allowed and seldom meant.
+    /// What of the parameters of one tensor is allowed and seldom meant; asked like [`Self::faults`].
     fn caution(&self, _params: &Params) -> Option<Caution> {
         None
     }
@@ -128,6 +135,42 @@ pub trait Method: Send + Sync {
     /// # Errors
     /// When an input cannot be read, or the tensors have no answer, e.g. opposite directions.
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error>;
+}
+
+/// Parameters of one tensor that a method cannot work with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The parameter it is about; none where it is about several.
+    pub parameter: Option<&'static str>,
+    /// Place among the models that are merged, for a parameter that each has.
+    pub model: Option<usize>,
+    pub message: String,
+}
+
+impl Refusal {
+    /// About several parameters together.
+    pub fn of_all(message: impl Into<String>) -> Self {
+        Self { parameter: None, model: None, message: message.into() }
+    }
+
+    /// About one parameter of the merge.
+    pub fn of(parameter: &'static str, message: impl Into<String>) -> Self {
+        Self { parameter: Some(parameter), ..Self::of_all(message) }
+    }
+
+    /// About one parameter of the model at `place`.
+    pub fn of_model(place: usize, parameter: &'static str, message: impl Into<String>) -> Self {
+        Self { model: Some(place), ..Self::of(parameter, message) }
+    }
+
+    /// For each of `parameters` that is below 0.
+    pub fn below_zero(params: &Params, parameters: &[&'static str]) -> Vec<Self> {
+        let below = parameters.iter().filter(|name| params.number(name) < 0.0);
+        let told = |name: &&'static str| {
+            Self::of(name, format!("`{name}` is {}; it must be 0 or more", figure(params.number(name))))
+        };
+        below.map(told).collect()
+    }
 }
 
 /// Something about parameters that whoever chose them should know.

@@ -22,7 +22,7 @@ use super::{
     operands::Block,
     select::{self, Ranked, wanted},
     sparse::{Kept, Sparse, Sparsifier, TRIM_SCOPE, inverse},
-    spec::{Caution, Found, Sum, Survey},
+    spec::{Caution, Found, Refusal, Sum, Survey},
     sphere::Common,
 };
 use crate::{computed::CHUNK, room::Room};
@@ -33,6 +33,22 @@ pub const NO_DIVISOR: f64 = 1e-8;
 const NEAR_ZERO: f64 = 1e-3;
 /// Weights of which all sums are tried.
 const SUMMED: usize = 16;
+
+/// What is wrong with weights that an average divides by the sum of, where the flag `normalize` asks for it.
+pub fn no_divisor(params: &Params, normalize: &str) -> Vec<Refusal> {
+    let weights = params.each("weight");
+    let total: f64 = weights.iter().sum();
+    let size: f64 = weights.iter().map(|weight| weight.abs()).sum();
+    if params.flag(normalize) && !size.is_finite() {
+        return vec![Refusal::of_all("the weights sum to more than a number can be; make them smaller")];
+    }
+    // Weights such as 0.1, 0.2 and -0.3 cancel only up to rounding.
+    if params.flag(normalize) && total.abs() <= NO_DIVISOR * size {
+        let message = format!("the weights sum to zero; change one, or set `{normalize}: false`");
+        return vec![Refusal::of_all(message)];
+    }
+    Vec::new()
+}
 
 pub const WEIGHT: ParamSpec =
     ParamSpec::number("weight", "Factor of this model's delta.").per_model().usually(0.0, 1.0);
@@ -77,8 +93,8 @@ impl Method for TaskVectors {
         self.spec
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        self.sparsifier.fault(params)
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        self.sparsifier.faults(params)
     }
 
     fn caution(&self, params: &Params) -> Option<Caution> {

@@ -151,7 +151,7 @@ impl Derived {
 
     /// config.json of the result, whose tensors are those of `source`.
     pub fn config(&self, source: &dyn TensorSource) -> Option<Value> {
-        Some(fitted(self.heir.config.clone()?, self.dtype.as_deref(), source))
+        fitted(&self.heir, self.dtype.as_deref(), source)
     }
 
     /// Everything that the recipe probably does not mean, each told once.
@@ -216,10 +216,13 @@ impl Derived {
 }
 
 /// The configuration of a model with the tensors of `source` and of this number format, where it is not its heir's.
-pub(crate) fn fitted(mut config: Value, dtype: Option<&str>, source: &dyn TensorSource) -> Value {
-    // A head merged from models some of which tie theirs is a tensor of its own.
-    if source.position("lm_head.weight").is_some()
-        && config.get("tie_word_embeddings") == Some(&Value::Bool(true))
+pub(crate) fn fitted(heir: &Operand, dtype: Option<&str>, source: &dyn TensorSource) -> Option<Value> {
+    let mut config = heir.config.clone()?;
+    // A head merged from models some of which tie theirs is a tensor of its own; many configurations tie without a word.
+    let own = |source: &dyn TensorSource| source.position(weights::HEAD).is_some();
+    let ties = config.get("tie_word_embeddings") == Some(&Value::Bool(true)) || !own(&*heir.source);
+    if own(source)
+        && ties
         && let Some(fields) = config.as_object_mut()
     {
         fields.insert("tie_word_embeddings".to_owned(), json!(false));
@@ -229,7 +232,7 @@ pub(crate) fn fitted(mut config: Value, dtype: Option<&str>, source: &dyn Tensor
         let key = if fields.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
         fields.insert(key.to_owned(), json!(dtype));
     }
-    config
+    Some(config)
 }
 
 /// Gives a file of scratch its final name, at once and durably.

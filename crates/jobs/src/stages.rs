@@ -328,14 +328,13 @@ impl MergePlan {
 
     /// The result as a model for other merges.
     fn as_operand(&self, name: &str) -> Operand {
-        let config = self.heir.config.clone();
         Operand {
             asked: name.to_owned(),
             label: name.to_owned(),
             id: None,
             digest: Some(self.recipe.digest()),
             source: Arc::clone(&self.source) as _,
-            config: config.map(|config| fitted(config, self.dtype.as_deref(), &*self.source)),
+            config: fitted(&self.heir, self.dtype.as_deref(), &*self.source),
             adapter: None,
             member: None,
             base: None,

@@ -21,6 +21,8 @@ enum Change {
     /// The adapter's tensor at this position stands in.
     Replace(usize),
     Add(Box<Delta>),
+    /// The adapter's tensor at this position is added, times a scale.
+    Shift(usize, f64),
 }
 
 /// A low-rank change of a matrix of `rows × columns` elements in the base's own layout.
@@ -75,8 +77,15 @@ impl Baked {
             let (module, embedding, down) = match part(&info.name) {
                 Part::Down { module, embedding } => (module, embedding, true),
                 Part::Up { module, embedding } => (module, embedding, false),
+                Part::Bias { module } => {
+                    match twin(&*base, &format!("{module}.bias"), info) {
+                        Ok(target) => changes[target] = Change::Shift(index, config.scale(&module)),
+                        Err(message) => fault(&message),
+                    }
+                    continue;
+                }
                 Part::Whole { name } => {
-                    match replacement(&*base, &name, info) {
+                    match twin(&*base, &name, info) {
                         Ok(target) => changes[target] = Change::Replace(index),
                         Err(message) => fault(&message),
                     }
@@ -149,6 +158,7 @@ impl Baked {
     fn is_finite(&self, index: usize) -> bool {
         match &self.changes[index] {
             Change::Keep | Change::Replace(_) => true,
+            Change::Shift(_, scale) => scale.is_finite(),
             Change::Add(delta) => {
                 delta.scale.is_finite()
                     && delta.left.iter().chain(&delta.right).all(|value| value.is_finite())
@@ -177,6 +187,14 @@ impl Baked {
                 out.iter_mut()
                     .zip(base)
                     .for_each(|(value, base)| *value = base + self.strength * (*value - base));
+                Ok(())
+            }
+            Change::Shift(theirs, scale) => {
+                let mut shift = vec![0.0; out.len()];
+                whose(&*self.adapter, *theirs, &mut shift)?;
+                whose(&*self.base, index, out)?;
+                let scale = self.strength * scale;
+                out.iter_mut().zip(shift).for_each(|(value, shift)| *value += scale * shift);
                 Ok(())
             }
             Change::Add(delta) => {
@@ -211,8 +229,8 @@ fn decoded((source, index): (&dyn TensorSource, usize), start: u64, out: &mut [f
     Ok(())
 }
 
-/// The base tensor that a whole tensor of the adapter replaces.
-fn replacement(base: &dyn TensorSource, name: &str, info: &TensorInfo) -> Result<usize, String> {
+/// The base tensor that a whole tensor of the adapter replaces or is added to.
+fn twin(base: &dyn TensorSource, name: &str, info: &TensorInfo) -> Result<usize, String> {
     let target = base.position(name).ok_or_else(|| format!("the base has no tensor `{name}`"))?;
     let theirs = &base.tensors()[target];
     if theirs.shape != info.shape {
@@ -321,7 +339,7 @@ impl TensorSource for Baked {
     fn read_unrounded(&self, index: usize, start: u64, out: &mut [f64]) -> Option<Result<(), Error>> {
         match self.changes.get(index)? {
             Change::Keep => self.base.read_unrounded(index, start, out),
-            Change::Replace(_) | Change::Add(_) => Some(self.in_range(index, start, out)),
+            Change::Replace(_) | Change::Add(_) | Change::Shift(..) => Some(self.in_range(index, start, out)),
         }
     }
 

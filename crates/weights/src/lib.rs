@@ -26,6 +26,7 @@ mod tokenizer;
 mod tokenizer_json;
 mod unbuffered;
 mod unified;
+mod untied;
 mod writer;
 
 pub use baked::Baked;
@@ -49,6 +50,7 @@ pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;
 pub use tokenizer_json::{CannotGrow, Tokenizer};
 pub use unified::Unified;
+pub use untied::{HEAD, TIED_TABLES, Untied, Unties};
 pub use writer::{Written, write_safetensors};
 
 /// Short for this room's results.

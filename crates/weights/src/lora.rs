@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Down { module: String, embedding: bool },
     /// `B` of a module.
     Up { module: String, embedding: bool },
+    /// What is added to the bias of a module, scaled like `B·A`.
+    Bias { module: String },
     /// A tensor stored whole, which replaces the base's.
     Whole { name: String },
     /// Something that changes the result and is not supported.
@@ -48,6 +50,12 @@ pub(crate) fn part(name: &str) -> Part {
     if let Some(module) = cut(".lora_B") {
         return Part::Up { module, embedding: false };
     }
+    if let Some((module, rest)) = name.split_once(".lora_B")
+        && rest.starts_with('.')
+        && rest.ends_with(".bias")
+    {
+        return Part::Bias { module: module.to_owned() };
+    }
     if name.contains("lora_") {
         return Part::Unknown;
     }
@@ -59,6 +67,7 @@ pub(crate) fn part(name: &str) -> Part {
 pub fn changed_tensor(name: &str) -> Option<String> {
     match part(name) {
         Part::Down { module, .. } | Part::Up { module, .. } => Some(format!("{module}.weight")),
+        Part::Bias { module } => Some(format!("{module}.bias")),
         Part::Whole { name } => Some(name),
         Part::Unknown => None,
     }
@@ -87,7 +96,7 @@ impl Config {
         if kind != "LORA" {
             faults.push(format!("peft_type is {kind}; only LORA can be applied"));
         }
-        for key in ["use_dora", "use_qalora", "lora_bias", "alora_invocation_tokens", "layer_replication"] {
+        for key in ["use_dora", "use_qalora", "alora_invocation_tokens", "layer_replication"] {
             if !matches!(config.get(key), None | Some(Value::Null | Value::Bool(false))) {
                 faults.push(format!("{key} is set; adapters with it are not supported"));
             }

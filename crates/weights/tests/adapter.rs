@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::Fault;
 use serde_json::{Value, json};
 use support::{one, tensors};
-use weights::{Baked, Error, TensorSource};
+use weights::{Baked, Error, TensorSource, Untied, Unties};
 
 const P: &str = "base_model.model.";
 
@@ -174,4 +174,61 @@ fn every_reason_why_an_adapter_does_not_fit_is_told_at_once() {
     assert_eq!(bake(&[W], &[A, B], &dora).err().unwrap().items().len(), 3);
     let magnitude: (&str, &[u64], &[f32]) = ("q.lora_magnitude_vector", &[2], &[1.0; 2]);
     assert_eq!(bake(&[W], &[A, B, magnitude], &config).err().unwrap().code(), "adapter_mismatch");
+}
+
+#[test]
+fn the_bias_of_a_factor_is_added_to_that_of_the_base_with_the_same_scale() {
+    let bias: (&str, &[u64], &[f32]) = ("q.bias", &[2], &[5.0, 6.0]);
+    let shift: (&str, &[u64], &[f32]) = ("q.lora_B.bias", &[2], &[1.0, -1.0]);
+    let config = json!({"r": 1, "lora_alpha": 2, "lora_bias": true});
+
+    let baked = bake(&[W, bias], &[A, B, shift], &config).unwrap();
+    let without = bake(&[W], &[A, B, shift], &config).err().unwrap().to_string();
+
+    assert_eq!(values(&baked, "q.bias"), [7.0, 4.0]);
+    assert_eq!(values(&baked.with_strength(0.5), "q.bias"), [6.0, 5.0]);
+    assert!(without.contains("the base has no tensor `q.bias`"), "{without}");
+}
+
+#[test]
+fn head_and_embedding_of_a_base_that_ties_them_are_changed_one_by_one() {
+    let base: [(&str, &[u64], &[f32]); 3] = [
+        ("model.embed_tokens.weight", &[2, 1], &[1.0, 2.0]),
+        ("a.weight", &[1], &[3.0]),
+        ("z.weight", &[1], &[4.0]),
+    ];
+    let saved: (&str, &[u64], &[f32]) = ("model.embed_tokens.weight", &[2, 1], &[8.0, 9.0]);
+    let head: (&str, &[u64], &[f32]) = ("lm_head.weight", &[2, 1], &[6.0, 7.0]);
+    let down: (&str, &[u64], &[f32]) = ("lm_head.lora_A.weight", &[1, 1], &[1.0]);
+    let up: (&str, &[u64], &[f32]) = ("lm_head.lora_B.weight", &[2, 1], &[1.0, 1.0]);
+    let own: (&str, &[u64], &[f32]) = ("lm_head.base_layer.weight", &[2, 1], &[1.0, 2.0]);
+    let config = json!({"r": 1, "lora_alpha": 1});
+    let adapter = |list: &[(&str, &[u64], &[f32])]| {
+        let named: Vec<(String, &[u64], &[f32])> =
+            list.iter().map(|(n, s, v)| (format!("{P}{n}"), *s, *v)).collect();
+        let named: Vec<(&str, &[u64], &[f32])> = named.iter().map(|(n, s, v)| (n.as_str(), *s, *v)).collect();
+        Arc::new(one(tensors(&named)))
+    };
+    let whole: Arc<dyn TensorSource> = Arc::new(one(tensors(&base)));
+
+    for (list, unties, table, lm_head) in [
+        (vec![saved], Unties::Table, [8.0, 9.0], [1.0, 2.0]),
+        (vec![head], Unties::Head, [1.0, 2.0], [6.0, 7.0]),
+        (vec![saved, head], Unties::Head, [8.0, 9.0], [6.0, 7.0]),
+        (vec![down, up, own], Unties::Head, [1.0, 2.0], [2.0, 3.0]),
+    ] {
+        let low = adapter(&list);
+        assert_eq!(Unties::of(&*low, &config), Some(unties));
+
+        let untied: Arc<dyn TensorSource> = Arc::new(Untied::of(&whole).unwrap());
+        let baked = Baked::new(untied, low, &config).unwrap();
+
+        assert_eq!(values(&baked, "model.embed_tokens.weight"), table);
+        assert_eq!(values(&baked, "lm_head.weight"), lm_head);
+        assert_eq!((values(&baked, "a.weight"), values(&baked, "z.weight")), (vec![3.0], vec![4.0]));
+    }
+    let tied = json!({"r": 1, "ensure_weight_tying": true});
+    assert_eq!(Unties::of(&*adapter(&[saved]), &tied), None);
+    assert_eq!(Unties::of(&*adapter(&[A, B]), &config), None);
+    assert!(Untied::of(&(Arc::new(one(tensors(&[head, saved]))) as Arc<dyn TensorSource>)).is_none());
 }

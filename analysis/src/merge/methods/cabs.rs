@@ -30,14 +30,15 @@ impl Method for Cabs {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
         let (n, m) = (params.number("n"), params.number("m"));
         let whole = n.fract() == 0.0 && m.fract() == 0.0;
-        (!whole || n < 0.0 || m < 1.0 || n > m || m > LONGEST).then(|| {
-            format!(
-                "`n` {n} of `m` {m} cannot be kept; choose whole numbers, `n` up to `m`, `m` up to {LONGEST}"
-            )
-        })
+        if whole && n >= 0.0 && m >= 1.0 && n <= m && m <= LONGEST {
+            return Vec::new();
+        }
+        vec![Refusal::of_all(format!(
+            "`n` {n} of `m` {m} cannot be kept; choose whole numbers, `n` up to `m`, `m` up to {LONGEST}"
+        ))]
     }
 
     fn held(&self, operands: &Operands) -> u64 {

@@ -32,9 +32,8 @@ impl Method for ConsensusTa {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        let least = params.number("k");
-        (least < 0.0).then(|| format!("`k` is {least}; a number of models is 0 or more"))
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        Refusal::below_zero(params, &["k"])
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {

@@ -27,10 +27,11 @@ impl Method for Emr {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
         let (member, count) = (params.number("member"), params.models.len());
         let fits = member.fract() == 0.0 && member >= 1.0 && member <= count as f64;
-        (!fits).then(|| format!("`member` is {member}; it must be a whole number from 1 to {count}"))
+        let message = format!("`member` is {member}; it must be a whole number from 1 to {count}");
+        if fits { Vec::new() } else { vec![Refusal::of("member", message)] }
     }
 
     fn surveys(&self, _params: &Params) -> bool {

@@ -38,10 +38,16 @@ impl Method for ImportanceWeighted {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
         let weights = params.each("weight");
-        let fits = weights.iter().all(|weight| *weight >= 0.0) && weights.iter().any(|weight| *weight > 0.0);
-        (!fits).then(|| "every `weight` must be 0 or more, and one above 0".to_owned())
+        if weights.iter().all(|weight| *weight == 0.0) {
+            return vec![Refusal::of_all("every `weight` is 0; one must be above it")];
+        }
+        let below = |(at, weight): (usize, &f64)| {
+            let message = || format!("`weight` is {weight}; it must be 0 or more");
+            (*weight < 0.0).then(|| Refusal::of_model(at, "weight", message()))
+        };
+        weights.iter().enumerate().filter_map(below).collect()
     }
 
     fn beside(&self) -> Beside {

@@ -27,9 +27,14 @@ impl Method for Karcher {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        let below = ["max_iter", "tol"].into_iter().find(|name| params.number(name) < 0.0)?;
-        Some(format!("`{below}` is {}; it must be 0 or more", params.number(below)))
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        let mut faults = Refusal::below_zero(params, &["max_iter", "tol"]);
+        let steps = params.number("max_iter");
+        if steps.fract() != 0.0 && steps >= 0.0 {
+            let message = format!("`max_iter` is {steps}; a number of steps is whole");
+            faults.push(Refusal::of("max_iter", message));
+        }
+        faults
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {

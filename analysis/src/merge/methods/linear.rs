@@ -24,16 +24,8 @@ impl Method for Linear {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        let weights = params.each("weight");
-        let total: f64 = weights.iter().sum();
-        let size: f64 = weights.iter().map(|weight| weight.abs()).sum();
-        if params.flag("normalize") && !size.is_finite() {
-            return Some("the weights sum to more than a number can be; make them smaller".to_owned());
-        }
-        // Weights such as 0.1, 0.2 and -0.3 cancel only up to rounding.
-        (params.flag("normalize") && total.abs() <= NO_DIVISOR * size)
-            .then(|| "the weights sum to zero; change one, or set `normalize: false`".to_owned())
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        no_divisor(params, "normalize")
     }
 
     fn caution(&self, params: &Params) -> Option<Caution> {

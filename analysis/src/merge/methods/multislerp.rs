@@ -26,16 +26,8 @@ impl Method for Multislerp {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        let weights = params.each("weight");
-        let size: f64 = weights.iter().map(|weight| weight.abs()).sum();
-        if weights.len() > 1 && params.flag("normalize_weights") && !size.is_finite() {
-            return Some("the weights sum to more than a number can be; make them smaller".to_owned());
-        }
-        (weights.len() > 1
-            && params.flag("normalize_weights")
-            && weights.iter().sum::<f64>().abs() <= NO_DIVISOR * size)
-            .then(|| "the weights sum to zero; change one, or set `normalize_weights: false`".to_owned())
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        if params.models.len() > 1 { no_divisor(params, "normalize_weights") } else { Vec::new() }
     }
 
     fn caution(&self, params: &Params) -> Option<Caution> {

@@ -25,8 +25,8 @@ impl Method for Nearswap {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        (params.number("t") < 0.0).then(|| "`t` is a distance; choose 0 or more".to_owned())
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        Refusal::below_zero(params, &["t"])
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {

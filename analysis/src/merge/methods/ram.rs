@@ -24,6 +24,10 @@ impl Method for Ram {
         &SPEC
     }
 
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        Refusal::below_zero(params, &["epsilon"])
+    }
+
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         Ok(Arc::new(shared(operands.params.number("epsilon"), vec![1.0; operands.models.len()])))
     }

@@ -31,8 +31,8 @@ impl Method for RamPlus {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        (params.number("alpha") < 0.0).then(|| "`alpha` bounds a ratio; choose 0 or more".to_owned())
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        Refusal::below_zero(params, &["epsilon", "alpha"])
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {

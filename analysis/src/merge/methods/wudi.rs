@@ -33,9 +33,10 @@ impl Method for Wudi {
         &SPEC
     }
 
-    fn fault(&self, params: &Params) -> Option<String> {
-        (params.number("ridge") <= 0.0)
-            .then(|| "`ridge` makes the system solvable; choose more than 0".to_owned())
+    fn faults(&self, params: &Params) -> Vec<Refusal> {
+        let ridge = params.number("ridge");
+        let message = format!("`ridge` is {ridge}; it makes the system solvable and must be more than 0");
+        if ridge > 0.0 { Vec::new() } else { vec![Refusal::of("ridge", message)] }
     }
 
     fn scratch(&self, operands: &Operands) -> u64 {
