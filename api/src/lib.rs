@@ -110,6 +110,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(jobs_api::retry_job)
         .service(download::get_blob)
         .service(download::resolve_file)
+        .service(openapi::reference)
         .service(openapi::swagger())
         .configure(hub::configure)
         .service(web::resource(["/api", "/api/{tail:.*}"]).to(nowhere::nowhere));

@@ -39,8 +39,8 @@ pub struct LineageQuery {
     pub license: Option<String>,
     /// under-100m, 100m-1b, 1b-4b, 4b-10b, 10b-40b or over-40b; several with commas.
     pub size: Option<String>,
-    /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, dot, graphml,
-    /// newick, prov, cyclonedx, spdx.
+    /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, csv, dot,
+    /// graphml, newick, prov, cyclonedx, spdx.
     pub format: Option<String>,
 }
 

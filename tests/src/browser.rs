@@ -77,6 +77,14 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features).await
     }
 
+    /// Pretends that pages are printed.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn prefer_paper(&self) -> Result<()> {
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" })).await
+    }
+
     /// Turns scripts off for the pages opened from now on.
     ///
     /// # Errors

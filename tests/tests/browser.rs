@@ -250,6 +250,7 @@ async fn the_page_of_a_job_that_failed_says_what_failed_where_and_what_to_try() 
     press(&browser, "Start the merge").await?;
     ensure!(job_ended(&browser).await? == "failed", "{}", text(&browser, "main").await?);
 
+    ensure!(text(&browser, "dl.facts").await?.contains("Device"), "it says what computed it");
     let told = text(&browser, "[role=alert]").await?;
     for part in [
         "mandoc/scribe-v1-fr holds NaN",

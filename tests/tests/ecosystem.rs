@@ -77,6 +77,7 @@ async fn a_tree_is_downloaded_in_every_format_under_a_name_of_its_own() -> Resul
                 "graphml",
                 "<edge source=\"gone/ghost\" target=\"me/soup\">",
             ),
+            ("csv", "text/csv", "csv", "me/soup,org/root-7b-v1,merge,"),
             ("newick", "text/x-nh", "nwk", "'me/soup'"),
             ("prov", "application/ld+json", "prov.jsonld", "\"prov:wasDerivedFrom\""),
             ("cyclonedx", "application/vnd.cyclonedx+json", "cdx.json", "\"specVersion\": \"1.6\""),

@@ -43,6 +43,22 @@ pub fn ok(template: &impl Template) -> HttpResponse {
     page(StatusCode::OK, template)
 }
 
+/// A picture of a model as a file of its own.
+pub fn picture(of: &Name, template: &impl Template) -> HttpResponse {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    let name: String = of.0.chars().map(plain).collect();
+    match template.render() {
+        Ok(svg) => HttpResponse::Ok()
+            .content_type("image/svg+xml")
+            .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.svg\"")))
+            .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .body(svg),
+        Err(error) => Failure::new(Class::Internal, "picture", error.to_string()).into(),
+    }
+}
+
 /// An error page.
 pub fn error_page(status: StatusCode, title: &str, detail: &str) -> HttpResponse {
     page(status, &ErrorPage { status: status.as_u16(), title, detail, items: &[], near: &[] })

@@ -1,6 +1,9 @@
-//! Fields of a query string or a form: repeated keys kept, empty ones dropped, nothing can fail.
+//! Fields of a query string or a form: repeated keys kept, empty ones dropped; reading them as text cannot fail.
 
 use actix_web::web::Query;
+use domain::Class;
+
+use crate::source::Failure;
 
 /// What was asked.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,16 @@ impl Asked {
     /// The first value as text, empty when absent.
     pub fn text(&self, key: &str) -> String {
         self.get(key).unwrap_or_default().to_owned()
+    }
+
+    /// A number of generations: all of them where it says so or says nothing.
+    ///
+    /// # Errors
+    /// For a word that is neither.
+    pub fn generations(&self, key: &str) -> Result<Option<u32>, Failure> {
+        let Some(word) = self.get(key).filter(|word| *word != "all") else { return Ok(None) };
+        let told = || format!("`{key}` is a number of generations or `all`, not `{word}`.");
+        word.parse().map(Some).map_err(|_| Failure::new(Class::Invalid, "invalid", told()))
     }
 
     /// Every value of a key, trimmed; at most 100.

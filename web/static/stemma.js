@@ -197,11 +197,16 @@ for (const picture of document.querySelectorAll("svg[role=group]")) {
     return [x + width / 2, y + height / 2];
   };
   stop(links[0]);
-  picture.addEventListener("focusin", (event) => stop(event.target.closest("a")));
-  picture.addEventListener("keydown", (event) => {
+  // Chromium makes an SVG element that listens for focus a stop of its own, so its frame listens.
+  const frame = picture.parentElement;
+  frame.addEventListener("focusin", (event) => {
+    const link = event.target.closest("a");
+    if (links.includes(link)) stop(link);
+  });
+  frame.addEventListener("keydown", (event) => {
     const way = arrows[event.key];
     const here = event.target.closest("a");
-    if (!way || !here || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!way || !links.includes(here) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     const [x, y] = middle(here);
     let [nearest, least] = [null, Infinity];
@@ -213,6 +218,30 @@ for (const picture of document.querySelectorAll("svg[role=group]")) {
     }
     nearest?.focus();
   });
+}
+
+// A tree wider than its frame opens where the model asked about stands.
+for (const frame of document.querySelectorAll(".tree .scroll")) {
+  const marked = frame.querySelectorAll(".focus");
+  if (marked.length !== 1) continue;
+  const [node, room] = [marked[0].getBoundingClientRect(), frame.getBoundingClientRect()];
+  if (node.right > room.right) frame.scrollLeft = node.left - room.left - Math.max(0, room.width - node.width) / 2;
+  if (node.bottom > room.bottom) frame.scrollTop = node.top - room.top - room.height / 2;
+}
+
+// The address that keeps naming the files as they are now goes to the clipboard, where the browser lets it.
+const lasting = document.querySelector("a[data-permanent]");
+if (lasting && navigator.clipboard) {
+  const copy = document.createElement("button");
+  Object.assign(copy, { type: "button", className: "quiet", textContent: "Copy permanent link" });
+  const told = document.createElement("span");
+  told.setAttribute("role", "status");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(lasting.href);
+    told.textContent = " Copied.";
+  });
+  lasting.after(copy, told);
+  lasting.hidden = true;
 }
 
 // What is still being made is asked for again after so many seconds.

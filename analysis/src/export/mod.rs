@@ -1,6 +1,7 @@
 //! Family trees in other tools' formats: graph drawings, phylogenetics, provenance and bills of materials.
 
 mod advisory;
+mod csv;
 mod cyclonedx;
 mod dot;
 mod graphml;
@@ -13,6 +14,7 @@ mod spdx;
 mod tests;
 
 pub use advisory::{Advisory, Feed, atom, json_feed, osv};
+pub use csv::cell as csv_cell;
 pub use pedigree::{Descent, Model, Pedigree};
 pub use purl::{agent_iri, agent_named, model_iri, model_named};
 
@@ -21,6 +23,8 @@ pub use purl::{agent_iri, agent_named, model_iri, model_named};
 pub enum Format {
     /// Every model and edge with its evidence, as JSON.
     Graph,
+    /// One line an edge.
+    Csv,
     Dot,
     GraphMl,
     Newick,
@@ -34,13 +38,22 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Graph, Self::Dot, Self::GraphMl, Self::Newick, Self::Prov, Self::CycloneDx, Self::Spdx];
+    pub const ALL: [Self; 8] = [
+        Self::Graph,
+        Self::Csv,
+        Self::Dot,
+        Self::GraphMl,
+        Self::Newick,
+        Self::Prov,
+        Self::CycloneDx,
+        Self::Spdx,
+    ];
 
     /// The word that asks for it.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Graph => "graph",
+            Self::Csv => "csv",
             Self::Dot => "dot",
             Self::GraphMl => "graphml",
             Self::Newick => "newick",
@@ -54,6 +67,7 @@ impl Format {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Graph => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
             Self::Dot => "text/vnd.graphviz; charset=utf-8",
             Self::GraphMl => "application/graphml+xml",
             Self::Newick => "text/x-nh; charset=utf-8",
@@ -67,6 +81,7 @@ impl Format {
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Graph => "graph.json",
+            Self::Csv => "csv",
             Self::Dot => "dot",
             Self::GraphMl => "graphml",
             Self::Newick => "nwk",
@@ -86,6 +101,7 @@ impl Format {
 pub fn write(pedigree: &Pedigree, format: Format) -> String {
     match format {
         Format::Graph => pretty(&serde_json::json!(pedigree)),
+        Format::Csv => csv::write(pedigree),
         Format::Dot => dot::write(pedigree),
         Format::GraphMl => graphml::write(pedigree),
         Format::Newick => newick::write(pedigree),

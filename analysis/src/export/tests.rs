@@ -52,6 +52,21 @@ fn a_hostile_text_stays_inside_its_quotes_in_dot() {
 }
 
 #[test]
+fn csv_has_a_line_for_each_edge_and_no_cell_that_a_spreadsheet_would_run() {
+    let mut family = family();
+    family.models[3].licence = Some("=HYPERLINK(\"x\")".to_owned());
+    family.edges[1].verdict = Some(Verdict::Contradicted);
+
+    let text = write(&family, Format::Csv);
+
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert!(lines[0].starts_with("child,parent,relation,primary,evidence") && lines.len() == 5, "{text}");
+    assert!(lines[1].starts_with("me/child,org/o'base,merge,true,card,0.8,,apache-2.0,\"x\"\""), "{text}");
+    assert_eq!(lines[2], "me/child,gpt2,merge,false,card,0.8,contradicted,apache-2.0,,false,true,true");
+    assert!(lines[3].contains("\"'=HYPERLINK(\"\"x\"\")\""), "{text}");
+}
+
+#[test]
 fn graphml_escapes_markup_and_leaves_out_what_xml_cannot_write() {
     let text = write(&family(), Format::GraphMl);
 

@@ -130,6 +130,8 @@ fn a_model_hangs_under_what_its_weights_say_where_they_outweigh_its_claim() {
 
     assert_eq!((claimed.primary_parent(4), outweighed.primary_parent(4)), (Some(1), Some(2)));
     assert_eq!(outweighed.primary_parent(3), Some(1), "it has no other");
+    let against = |forest: &Forest, id| (forest.child_counts(id).len(), forest.outweighed_children(id));
+    assert_eq!((against(&claimed, 1), against(&outweighed, 1)), ((1, 0), (1, 2)));
     assert!(outweighed.parents(4).iter().all(|link| link.relation == Relation::Finetune));
 }
 

@@ -79,6 +79,14 @@ impl Forest {
         Relation::ALL.into_iter().zip(counts).filter(|(_, n)| *n > 0).collect()
     }
 
+    /// How many of the children in [`Self::child_counts`] descend from another parent by their weights, which contradict this
+    /// one.
+    pub fn outweighed_children(&self, id: i64) -> usize {
+        let Some(at) = self.place(id) else { return 0 };
+        let edges = self.own_children(at).iter().chain(self.other_children(at));
+        edges.filter(|edge| self.graph.edge(**edge).outweighed).count()
+    }
+
     /// Whether somebody declared that `id` descends from `ancestor`, over any number of generations.
     pub fn declares(&self, id: i64, ancestor: i64) -> bool {
         let (mut seen, mut open) = (HashSet::from([id]), vec![id]);

@@ -20,6 +20,7 @@ const FORMATS: [(&str, &[&str]); 5] = [
             "application/ld+json",
             "application/spdx+json",
             "application/vnd.cyclonedx+json",
+            "text/csv",
             "text/vnd.graphviz",
             "text/x-nh",
         ],

@@ -2,6 +2,7 @@
 
 mod complete;
 
+use actix_web::{HttpResponse, get};
 use utoipa::{OpenApi, openapi};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -113,9 +114,16 @@ fn bare(path: &str, item: &openapi::PathItem) -> Option<(String, openapi::PathIt
     Some((format!("{before}{{name}}{after}"), item))
 }
 
-/// Swagger UI at `/docs`, the document at `/api/v1/openapi.json`; served from the binary.
+/// The page that shows the document, in Swagger UI's script, with a way back to the registry.
+#[get("/docs/")]
+pub async fn reference() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(include_str!("reference.html"))
+}
+
+/// The files of Swagger UI below `/docs/`, the document at `/api/v1/openapi.json`; served from the binary.
 pub fn swagger() -> SwaggerUi {
-    SwaggerUi::new("/docs/{_:.*}").url("/api/v1/openapi.json", document())
+    SwaggerUi::new(r"/docs/{_:(?:swagger-|favicon-|oauth2-).*|index\.css}")
+        .url("/api/v1/openapi.json", document())
 }
 
 #[cfg(test)]

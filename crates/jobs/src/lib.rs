@@ -132,5 +132,5 @@ pub use unified::{Members, open_members, write_unified};
 pub use versions::{Versions, version_step, versions};
 pub use watch::{WatchPayload, changed_models, unwatch, watch};
 pub use wording::{Wording, wording};
-pub use worker::{Pulse, run_worker};
+pub use worker::{COMPUTES_ON, Pulse, run_worker};
 pub use workplace::Workplace;

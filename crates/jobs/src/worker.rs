@@ -155,6 +155,9 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
     }
 }
 
+/// How the line of a job's log begins that names the device of an attempt.
+pub const COMPUTES_ON: &str = "computes on ";
+
 async fn asked_for_due(registry: &Registry) -> bool {
     ask_for_due(registry).await.unwrap_or_else(|error| {
         tracing::warn!("no look at lineage is queued: {error}");
@@ -177,6 +180,7 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
     tracing::info!(job = %job.id, kind = kind.id, "job {} starts: {}", job.id, kind.title);
     let store = &registry.store;
     log(registry, &job, format!("attempt {}", job.attempts)).await;
+    log(registry, &job, format!("{COMPUTES_ON}{}", registry.devices.present())).await;
     let (stop, outcome) = supervise(registry, kind, &job, shutdown).await;
     log(registry, &job, told(stop, &outcome)).await;
     let stored = match (stop, outcome) {

@@ -31,7 +31,7 @@ pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, S
 /// The page of a name, whatever its shape.
 pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
     let narrowing = narrow::read(&Asked::read(query));
-    let detail = (LEVELS, icicle::HEIGHT as u64);
+    let detail = (LEVELS, icicle::BOXES);
     let Some(family) = source.family(name, detail, &narrowing).await? else {
         return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
     };

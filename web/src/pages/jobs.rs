@@ -15,6 +15,10 @@ use crate::{
 struct List {
     jobs: Vec<JobRow>,
     next: Option<String>,
+    /// Whether one of them is not over, so that the list is asked for again.
+    moving: bool,
+    /// The address of the list that is shown.
+    here: String,
 }
 
 #[derive(Template)]
@@ -25,9 +29,12 @@ struct One {
 
 /// `GET /jobs?cursor=`
 pub async fn list(source: Data, request: HttpRequest) -> Answer {
-    let (jobs, next) = source.jobs(Asked::read(request.query_string()).get("cursor")).await?;
-    let next = next.map(|cursor| format!("/jobs?cursor={}", encoded(&cursor)));
-    Ok(answer::ok(&List { jobs, next }))
+    let asked = Asked::read(request.query_string());
+    let page = |cursor: &str| format!("/jobs?cursor={}", encoded(cursor));
+    let (jobs, next) = source.jobs(asked.get("cursor")).await?;
+    let here = asked.get("cursor").map_or_else(|| "/jobs".to_owned(), page);
+    let moving = jobs.iter().any(|job| !job.state.over());
+    Ok(answer::ok(&List { jobs, next: next.as_deref().map(page), moving, here }))
 }
 
 /// `GET /jobs/{id}`

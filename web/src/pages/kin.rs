@@ -1,6 +1,6 @@
-//! The nearest models by their weights, as a part of a model's page that is fetched once that is shown.
+//! The nearest models by their weights: a part of a model's page that is fetched once that is shown, or a page of their own.
 
-use actix_web::web;
+use actix_web::{HttpRequest, http::header, web};
 use askama::Template;
 use domain::Class;
 
@@ -22,20 +22,35 @@ struct Part {
     reason: Option<String>,
 }
 
-/// `GET /{org}/{name}/kin`
-pub async fn show(source: Data, path: web::Path<(String, String)>) -> Answer {
-    let (org, name) = path.into_inner();
-    part(&source, &format!("{org}/{name}")).await
+#[derive(Template)]
+#[template(path = "pages/kin.html")]
+struct Page {
+    name: Name,
+    nearest: Vec<Found>,
+    reason: Option<String>,
 }
 
-/// The part of a name, whatever its shape.
-pub async fn part(source: &Data, name: &str) -> Answer {
+/// `GET /{org}/{name}/kin`
+pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
+    let (org, name) = path.into_inner();
+    page(&source, &request, &format!("{org}/{name}")).await
+}
+
+/// The nearest of a name, whatever its shape: a part for the script that asks for one, else a page.
+pub async fn page(source: &Data, request: &HttpRequest, name: &str) -> Answer {
     let pin = Some(name.to_owned());
     let query = SearchQuery { sort: Sort::Kinship, pin, limit: NEAREST, ..SearchQuery::default() };
     let name = Name(name.to_owned());
-    Ok(answer::ok(&match source.search(&query).await {
-        Ok(page) => Part { name, nearest: page.items, reason: None },
+    let (nearest, reason) = match source.search(&query).await {
+        Ok(page) => (page.items, None),
         Err(failure) if matches!(failure.class, Class::Internal | Class::NotFound) => return Err(failure),
-        Err(failure) => Part { name, nearest: Vec::new(), reason: Some(failure.detail) },
-    }))
+        Err(failure) => (Vec::new(), Some(failure.detail)),
+    };
+    let mut answer = match request.headers().contains_key("HX-Request") {
+        true => answer::ok(&Part { name, nearest, reason }),
+        false => answer::ok(&Page { name, nearest, reason }),
+    };
+    let varies = header::HeaderValue::from_static("HX-Request");
+    answer.headers_mut().append(header::VARY, varies);
+    Ok(answer)
 }

@@ -2,13 +2,15 @@
 
 use actix_web::{HttpRequest, web};
 use askama::Template;
+use domain::Class;
 
 use super::{Answer, Data, model, narrow};
 use crate::{
     answer,
     asked::Asked,
+    source::Failure,
     svg::tree::{self, Tree},
-    view::{Count, LicenceClass, LineagePage, LineageQuery, plural},
+    view::{Count, LicenceClass, LineagePage, LineageQuery, Name, plural},
 };
 
 /// Generations below that can be asked for.
@@ -27,9 +29,20 @@ struct Page {
     chips: narrow::Chips,
     /// The filter, for pages that know it too.
     filter: String,
+    /// The picture as a file.
+    svg: String,
 }
 
-/// `GET /{org}/{name}/lineage?up=&down=&relation=&license=&size=`
+/// The picture alone, with its own colours and fonts, for other programs.
+#[derive(Template)]
+#[template(path = "pages/lineage.svg")]
+struct Picture<'a> {
+    name: &'a Name,
+    summary: &'a str,
+    tree: &'a Tree,
+}
+
+/// `GET /{org}/{name}/lineage?up=&down=&relation=&license=&size=&format=`
 pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
     let (org, name) = path.into_inner();
     page(&source, &format!("{org}/{name}"), request.query_string()).await
@@ -38,9 +51,15 @@ pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, S
 /// The page of a name, whatever its shape.
 pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
     let asked = Asked::read(query);
-    let up = asked.get("up").and_then(|word| word.parse().ok());
-    let down = asked.get("down").and_then(|word| word.parse().ok()).unwrap_or(LineageQuery::default().down);
-    let down = down.min(DEEPEST);
+    let up = asked.generations("up")?;
+    let down = match asked.get("down") {
+        Some(_) => asked.generations("down")?.unwrap_or(DEEPEST).min(DEEPEST),
+        None => LineageQuery::default().down,
+    };
+    if let Some(word) = asked.get("format").filter(|word| *word != "svg") {
+        let told = format!("The page writes `svg`, not `{word}`; other formats are those of the data.");
+        return Err(Failure::new(Class::Invalid, "invalid", told));
+    }
     let narrowing = narrow::read(&asked);
     let query_of = LineageQuery { up, down, narrowing: narrowing.clone() };
     let Some(lineage) = source.lineage(name, query_of).await? else {
@@ -58,9 +77,15 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
     let hidden: u64 = tree.steps.iter().map(|step| step.hidden).sum();
     let drawn = plural(tree.nodes.len() as u64, "model", "models");
     let summary = match hidden {
-        0 => format!("{drawn} drawn."),
-        more => format!("{drawn} drawn, {} more below them.", Count(more)),
+        0 => format!("{drawn} drawn.{}", lineage.elsewhere()),
+        more => format!("{drawn} drawn, {} more below them.{}", Count(more), lineage.elsewhere()),
     };
+    if asked.get("format").is_some() {
+        return Ok(answer::picture(
+            &lineage.name,
+            &Picture { name: &lineage.name, summary: &summary, tree: &tree },
+        ));
+    }
     let word = up.map_or_else(|| "all".to_owned(), |up: u32| up.to_string());
     let depth = [
         up.map(|up| format!("up={up}")),
@@ -80,6 +105,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         downs: [0, 1, 2, 3, 5, 10].map(|depth| (depth, depth == down)).to_vec(),
         summary,
         chips: narrow::Chips::of(&narrowing, told, |query| narrow::with(&own, query)),
+        svg: narrow::with(narrow::with(&own, &filter), "format=svg"),
         filter,
         lineage,
         tree,

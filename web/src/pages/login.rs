@@ -15,11 +15,14 @@ use crate::answer;
 #[template(path = "pages/login.html")]
 struct Page {
     refused: bool,
+    /// Whether somebody is signed in, so that there is something to leave.
+    signed_in: bool,
 }
 
 /// `GET /login`
-pub async fn form() -> HttpResponse {
-    answer::ok(&Page { refused: false })
+pub async fn form(source: Data) -> Answer {
+    let signed_in = source.account().await?.is_some();
+    Ok(answer::ok(&Page { refused: false, signed_in }))
 }
 
 /// `POST /login`
@@ -33,7 +36,7 @@ pub async fn submit(source: Data, body: actix_web::Result<Bytes>) -> Answer {
     let token = fields.unwrap_or_default().into_iter().find(|(name, _)| name == "token");
     let token = token.map(|(_, value)| value.trim().to_owned()).unwrap_or_default();
     if !source.is_token(&token).await? {
-        return Ok(answer::page(StatusCode::UNAUTHORIZED, &Page { refused: true }));
+        return Ok(answer::page(StatusCode::UNAUTHORIZED, &Page { refused: true, signed_in: false }));
     }
     let mut answer = answer::see_other("/");
     let cookie = Cookie::build(http::COOKIE, token)

@@ -171,7 +171,13 @@ struct Row {
 /// `GET /merges/new?method=&base=&model.0=&p.weight.0=`: the form, with the recipe it describes.
 pub async fn form(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
-    let mut page = empty(source.merge_methods(), &asked);
+    let methods = source.merge_methods();
+    if let Some(word) = asked.get("method").filter(|id| !methods.iter().any(|method| method.id == *id)) {
+        let known: Vec<&str> = methods.iter().map(|method| method.id.as_str()).collect();
+        let told = format!("`{word}` is no merge method; there are {}.", known.join(", "));
+        return Err(Failure::new(Class::Invalid, "invalid", told));
+    }
+    let mut page = empty(methods, &asked);
     with_partners(&source, &mut page).await;
     if page.written
         && let Some(method) = &page.chosen

@@ -35,7 +35,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         match part("name") {
             "lineage" if !bare.is_empty() => return lineage::page(&source, bare, query).await,
             "children" if !bare.is_empty() => return children::page(&source, bare, query).await,
-            "kin" if !bare.is_empty() => return kin::part(&source, bare).await,
+            "kin" if !bare.is_empty() => return kin::page(&source, &request, bare).await,
             "icicle" if !bare.is_empty() => return icicle::page(&source, bare, query).await,
             _ => {}
         }

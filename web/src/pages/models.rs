@@ -2,11 +2,13 @@
 
 use actix_web::HttpRequest;
 use askama::Template;
+use domain::Class;
 
 use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
+    source::Failure,
     view::{Count, FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural, tensor_of},
 };
 
@@ -101,7 +103,7 @@ impl State {
             }
         }
         let pin = own("pin", "pin");
-        let sortable = |word: &str| match Sort::read(word) {
+        let sortable = |word: &str| match Sort::read(word).unwrap_or_default() {
             Sort::Kinship => pin.is_some(),
             sort => sort != Sort::default(),
         };
@@ -164,6 +166,11 @@ fn typed(text: &str) -> (String, Vec<(&'static str, String)>) {
 /// `GET /search?search=&author=&relation=&architecture=&size=&dtype=&license=&task=&library=&weights=&kinship=&tag=&sort=&pin=&cursor=`
 pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
+    if let Some(word) = asked.get("sort").filter(|word| Sort::read(word).is_none()) {
+        let known = Sort::ALL.map(|(_, word, _)| word).join(", ");
+        let told = format!("`{word}` is no order; there are {known}.");
+        return Err(Failure::new(Class::Invalid, "invalid", told));
+    }
     let state = State::read(&asked);
     let picks = FACETS.into_iter().filter_map(|(facet, _)| Some((facet, state.get(facet)?.clone())));
     let query = SearchQuery {
@@ -171,7 +178,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         org: state.get("author").cloned(),
         tags: state.0.iter().filter(|(key, _)| *key == "tag").map(|(_, tag)| tag.clone()).collect(),
         picks: picks.collect(),
-        sort: Sort::read(state.get("sort").map(String::as_str).unwrap_or_default()),
+        sort: state.get("sort").and_then(|word| Sort::read(word)).unwrap_or_default(),
         pin: state.get("pin").cloned(),
         cursor: asked.get("cursor").map(str::to_owned),
         limit: PAGE,

@@ -1,12 +1,16 @@
 //! A family as an icicle: generations from left to right, the height of a box is the number of models in it. What is
-//! lower than a pixel is a hatched strip with its count.
+//! too low to be read and hit is a hatched strip with its count.
 
 use super::shape;
 use crate::view::{Count, Family, FamilySlice, Name, plural};
 
 pub const WIDTH: f64 = 1080.0;
-/// The height of a large family; also how many boxes one generation has at most.
-pub const HEIGHT: f64 = 640.0;
+/// The height of a large family.
+const HEIGHT: f64 = 960.0;
+/// The least height of a box, so that it can be read and hit.
+const TARGET: f64 = 24.0;
+/// How many boxes one generation has at most.
+pub const BOXES: u64 = (HEIGHT / TARGET) as u64;
 /// Generations shown below the first.
 pub const LEVELS: usize = 7;
 /// A box needs this height for a label.
@@ -63,7 +67,7 @@ const ROWS: usize = 200;
 
 /// The smallest branch that gets a box of its own, in models.
 pub fn least(size: u64) -> u64 {
-    size.div_ceil(HEIGHT as u64).max(1)
+    size.div_ceil(BOXES).max(1)
 }
 
 /// Lays a family out; the first slice is its root.
@@ -117,7 +121,8 @@ pub fn layout(family: &Family) -> Icicle {
                 class: "strip".to_owned(),
                 label: if high >= LINE { fitted(&text, column) } else { String::new() },
                 title: format!("{text}, in {} of {}", plural(branches, "branch", "branches"), slice.name),
-                href: slice.name.below("children"),
+                // Too low to be hit; the table has it too.
+                href: if high < TARGET { String::new() } else { slice.name.below("children") },
             });
         }
     }
@@ -209,9 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn a_box_is_at_least_a_pixel_high() {
-        for size in [1, 639, 640, 641, 100_000, 2_000_000] {
-            assert!(least(size) as f64 * HEIGHT / size as f64 >= 1.0);
+    fn a_box_can_be_read_and_hit_and_a_strip_that_cannot_be_is_no_link() {
+        for size in [40, 41, 458, 639, 640, 641, 100_000, 2_000_000] {
+            assert!(least(size) as f64 * HEIGHT / size as f64 >= TARGET, "{size}");
         }
+        let mut family = family();
+        family.slices[2].small = (1_000, 1_000, 50_000);
+
+        let icicle = layout(&family);
+
+        let strips: Vec<(bool, bool)> =
+            icicle.strips.iter().map(|strip| (strip.height < TARGET, strip.href.is_empty())).collect();
+        assert!(strips.contains(&(true, true)) && strips.contains(&(false, false)), "{strips:?}");
+        assert!(strips.iter().all(|(low, bare)| low == bare));
     }
 }

@@ -10,10 +10,15 @@ use crate::view::{Count, LineageNode, Name};
 /// Nodes drawn at most; the rest is counted.
 pub const MOST_NODES: usize = 300;
 const ROW: f64 = 40.0;
-const COLUMN: f64 = 280.0;
-const LEFT: f64 = 22.0;
+/// From a node to its label, and from a label to the line behind it.
+const MARGIN: [f64; 2] = [17.0, 12.0];
+/// What the bend of a line takes, and the room between the end of a line and the middle of a mark.
+const BEND: [f64; 2] = [28.0, 13.0];
+const LEFT: f64 = 18.0;
 const TOP: f64 = 34.0;
 const LABEL: usize = 26;
+/// Trees of so many nodes have the relation written on their edges.
+const SMALL: usize = 40;
 /// Rows a node may lie below the top of its family: the root of a wide one stays in sight.
 const DROP: f64 = 4.0;
 
@@ -40,6 +45,20 @@ pub struct Placed {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     pub path: String,
+    pub class: &'static str,
+}
+
+/// What is written on the line to a node: how it descends, and how that is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    /// Where the text ends.
+    pub x: f64,
+    /// The line that it stands on.
+    pub y: f64,
+    /// Empty in large trees, where the shape of the mark says it.
+    pub word: &'static str,
+    /// Empty where nothing is told.
+    pub sign: &'static str,
     pub class: &'static str,
 }
 
@@ -70,6 +89,7 @@ pub struct Tree {
     pub height: f64,
     pub nodes: Vec<Placed>,
     pub lines: Vec<Line>,
+    pub tags: Vec<Tag>,
     pub more: Vec<More>,
     pub steps: Vec<Step>,
 }
@@ -117,15 +137,91 @@ pub fn layout(nodes: &[LineageNode], focus: usize) -> Tree {
             }
         }
     }
-    let plan = Plan { nodes, shape: &shape, places: &places, focus };
+    let columns = columns(nodes, &shape, (&places, &order), focus);
+    let plan = Plan { nodes, shape: &shape, places: &places, columns: &columns, focus };
     for at in order {
         draw(&mut tree, &plan, at);
     }
-    let deepest =
-        tree.nodes.iter().map(|node| node.x).chain(tree.more.iter().map(|more| more.x)).fold(0.0, f64::max);
-    tree.width = deepest + COLUMN;
+    tree.width = columns.last().map_or(0.0, |column| column.x + column.room);
     tree.height = TOP + rows.max(1.0) * ROW;
     tree
+}
+
+/// A generation: where its nodes stand, the room that a node, its label and its lines take, and what is written on the lines
+/// to it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Column {
+    x: f64,
+    room: f64,
+    tag: f64,
+    worded: bool,
+}
+
+impl Column {
+    /// Where the lines from the column before begin to bend.
+    fn bend(&self) -> f64 {
+        self.x - BEND[0] - BEND[1] - self.tag
+    }
+}
+
+/// The generations, each as wide as its longest label.
+fn columns(
+    nodes: &[LineageNode],
+    shape: &Shape,
+    (places, order): (&[Place], &[usize]),
+    focus: usize,
+) -> Vec<Column> {
+    let worded = order.len() <= SMALL;
+    let mut columns: Vec<Column> = Vec::new();
+    for &at in order {
+        let depth = places[at].depth;
+        columns.resize(columns.len().max(depth + 1), Column { worded, ..Column::default() });
+        let column = &mut columns[depth];
+        column.room = column.room.max(MARGIN[0] + Label::of(&nodes[at], at == focus).width + MARGIN[1]);
+        column.tag = column.tag.max(tag_width(&nodes[at], worded));
+        if shape.hidden[at] > 0 {
+            columns.resize(columns.len().max(depth + 2), Column { worded, ..Column::default() });
+            let next = &mut columns[depth + 1];
+            next.room = next.room.max(width(&more_text(shape.hidden[at])));
+        }
+    }
+    let mut x = LEFT;
+    for (at, column) in columns.iter_mut().enumerate() {
+        x += if at == 0 { 0.0 } else { BEND[0] + BEND[1] + column.tag };
+        x = x.round();
+        column.x = x;
+        x += column.room;
+    }
+    columns
+}
+
+/// The room that is kept on a line for what is written on it.
+fn tag_width(node: &LineageNode, worded: bool) -> f64 {
+    let sign = if node.known().is_some() { 15.0 } else { 0.0 };
+    match node.relation.filter(|_| worded) {
+        Some(relation) => sign + 6.0 * relation.as_str().len() as f64,
+        None => sign,
+    }
+}
+
+/// The two lines of a node's name, cut to fit.
+struct Label {
+    org: String,
+    name: String,
+    width: f64,
+}
+
+impl Label {
+    fn of(node: &LineageNode, focused: bool) -> Self {
+        let (org, name) = (clip(node.name.org(), LABEL), clip(node.name.short(), LABEL));
+        let bold = if focused { 1.12 } else { 1.0 };
+        let width = (bold * width(&name)).max(0.8 * width(&org));
+        Self { org, name, width }
+    }
+}
+
+fn more_text(hidden: u64) -> String {
+    format!("+{} more", Count(hidden))
 }
 
 #[derive(Clone, Copy)]
@@ -211,31 +307,33 @@ struct Plan<'a> {
     nodes: &'a [LineageNode],
     shape: &'a Shape,
     places: &'a [Place],
+    columns: &'a [Column],
     focus: usize,
 }
 
 fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
-    let Plan { nodes, shape, places, focus } = *plan;
+    let Plan { nodes, shape, places, columns, focus } = *plan;
     let node = &nodes[at];
-    let across = |depth: usize| LEFT + depth as f64 * COLUMN;
+    let depth = places[at].depth;
     let down = |row: f64| TOP / 2.0 + ROW * (row + 0.5);
-    let (x, y) = (across(places[at].depth), down(places[at].y));
+    let (x, y) = (columns[depth].x, down(places[at].y));
     let licence = node.licence_class();
-    let label = clip(node.name.short(), LABEL);
+    let label = Label::of(node, at == focus);
     let mut class = format!("node {}", licence.class);
     for (on, word) in [(node.ghost, " ghost"), (at == focus, " focus")] {
         class.push_str(if on { word } else { "" });
     }
-    let bold = if at == focus { 1.12 } else { 1.0 };
-    let org = clip(node.name.org(), LABEL);
-    let start = x + 20.0 + (bold * width(&label)).max(0.8 * width(&org));
-    let bend = across(places[at].depth + 1) - 48.0;
+    // Only nodes with something below them have a column after their own.
+    let next = columns.get(depth + 1).copied().unwrap_or_default();
+    let bend = next.bend();
+    let start = x + MARGIN[0] + label.width + 3.0;
     let line_from = |start: f64, to: f64| {
-        let (start, end) = (start.min(bend), across(places[at].depth + 1) - 13.0);
+        let (start, end) = (start.min(bend), next.x - BEND[1]);
         format!(
-            "M{start:.0} {y:.1}H{bend:.0}C{:.0} {y:.1} {:.0} {to:.1} {end:.0} {to:.1}",
-            bend + 22.0,
-            bend + 12.0
+            "M{start:.0} {y:.1}H{bend:.0}C{:.0} {y:.1} {:.0} {to:.1} {:.0} {to:.1}H{end:.0}",
+            bend + 18.0,
+            bend + 10.0,
+            bend + BEND[0]
         )
     };
     let line = |to: f64| line_from(start, to);
@@ -254,16 +352,24 @@ fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
     if shape.hidden[at] > 0 {
         let to = down(places[at].row);
         tree.lines.push(Line { path: line(to), class: "line inferred" });
-        let text = format!("+{} more", Count(shape.hidden[at]));
-        tree.more.push(More { x: across(places[at].depth + 1), y: to, text, href: more_href(&node.name) });
+        let text = more_text(shape.hidden[at]);
+        tree.more.push(More { x: next.x, y: to, text, href: more_href(&node.name) });
+    }
+    if shape.parent[at].is_some() {
+        let word = node.relation.filter(|_| columns[depth].worded).map_or("", |relation| relation.as_str());
+        let known = node.known();
+        let (sign, class) = known.map_or(("", "known"), |known| (known.sign(), known.class()));
+        if !word.is_empty() || !sign.is_empty() {
+            tree.tags.push(Tag { x: x - BEND[1] - 2.0, y, word, sign, class });
+        }
     }
     tree.nodes.push(Placed {
         node: at,
         x,
         y,
         mark: shape::mark(node.relation),
-        org,
-        label,
+        org: label.org,
+        label: label.name,
         class,
         title: title(node),
         href: node.name.href(),
@@ -284,8 +390,11 @@ pub fn more_href(name: &Name) -> String {
 fn title(node: &LineageNode) -> String {
     let relation = node.relation.map_or("root", |relation| relation.as_str());
     let ghost = if node.ghost { ", only known by name" } else { "" };
-    let against = if node.contradicted { ", contradicted by the weights" } else { "" };
-    format!("{} ({relation}, {}{ghost}{against})", node.name, node.licence_class().meaning)
+    let known = match node.grounds() {
+        grounds if node.relation.is_some() && !grounds.is_empty() => format!("; {grounds}"),
+        _ => String::new(),
+    };
+    format!("{} ({relation}, {}{ghost}{known})", node.name, node.licence_class().meaning)
 }
 
 fn clip(text: &str, most: usize) -> String {

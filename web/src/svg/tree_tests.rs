@@ -1,5 +1,7 @@
 //! Laws of the layout: nothing touches, nothing is lost, nothing overflows.
 
+use domain::{Relation, Source};
+
 use super::*;
 
 fn family(count: usize, parent: impl Fn(usize) -> usize) -> Vec<LineageNode> {
@@ -41,6 +43,63 @@ fn what_is_not_drawn_is_counted_and_the_focus_is_always_drawn() {
     assert!(tree.nodes.iter().any(|node| node.node == 999));
     assert_eq!(tree.more.len(), 1);
     assert_eq!(tree.more[0].text, "+700 more");
+}
+
+#[test]
+fn a_small_tree_writes_on_each_edge_how_one_descends_and_a_large_one_only_how_it_is_known() {
+    let with = |count: usize| -> Tree {
+        let grounds = |node: LineageNode| LineageNode {
+            relation: node.parent.map(|_| Relation::Finetune),
+            evidence: vec![Source::Card],
+            verified: node.parent == Some(1),
+            ..node
+        };
+        layout(&family(count, |at| at / 2).into_iter().map(grounds).collect::<Vec<_>>(), 0)
+    };
+
+    let (small, large) = (with(7), with(100));
+
+    let tags: Vec<(&str, &str)> = small.tags.iter().map(|tag| (tag.word, tag.sign)).collect();
+    assert_eq!(tags.len(), 6, "the root has no edge above it");
+    assert_eq!(tags.iter().filter(|tag| **tag == ("finetune", "✓")).count(), 2, "{tags:?}");
+    assert_eq!(tags.iter().filter(|tag| **tag == ("finetune", "“")).count(), 4, "{tags:?}");
+    assert!(large.tags.len() == 99 && large.tags.iter().all(|tag| tag.word.is_empty()));
+    assert!(small.nodes[2].title.contains("the weights agree"), "{}", small.nodes[2].title);
+    assert!(large.nodes.iter().skip(1).all(|node| node.title.contains("declared in the card")));
+}
+
+#[test]
+fn what_is_written_on_an_edge_lies_between_the_labels_of_its_ends() {
+    let named = |at: usize| LineageNode {
+        name: Name(format!("organisation-{at}/{}", "m".repeat(3 + at % 30))),
+        parent: (at > 0).then(|| (at - 1) / 2),
+        relation: (at > 0).then_some(Relation::Quantized),
+        evidence: vec![Source::Card],
+        ..LineageNode::default()
+    };
+    let tree = layout(&(0..31).map(named).collect::<Vec<_>>(), 0);
+
+    let column = |x: f64| tree.nodes.iter().filter(move |node| node.x == x);
+    for tag in &tree.tags {
+        let child = tree.nodes.iter().find(|node| node.y == tag.y && node.x > tag.x).unwrap();
+        let before = tree.nodes.iter().map(|node| node.x).filter(|x| *x < child.x).fold(0.0, f64::max);
+        let reach = column(before).map(|node| node.x + 17.0 + 6.0 * node.label.chars().count() as f64);
+        let longest = reach.fold(0.0, f64::max);
+        assert!(tag.x - 6.0 * 10.0 > longest && tag.x < child.x - 10.0, "{tag:?} beyond {longest}");
+    }
+}
+
+#[test]
+fn a_tree_of_short_names_is_narrow() {
+    let short = |at: usize| LineageNode {
+        name: Name(format!("a/b{at}")),
+        parent: (at > 0).then_some(0),
+        relation: (at > 0).then_some(Relation::Finetune),
+        ..LineageNode::default()
+    };
+    let tree = layout(&(0..5).map(short).collect::<Vec<_>>(), 0);
+
+    assert!(tree.width < 300.0, "{}", tree.width);
 }
 
 #[test]

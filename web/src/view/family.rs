@@ -53,6 +53,8 @@ pub struct ChildRow {
     pub ghost: bool,
     /// Nobody but the weights says so.
     pub inferred: bool,
+    /// The weights contradict it.
+    pub contradicted: bool,
     /// Another parent is the one it hangs under in trees.
     pub elsewhere: bool,
     pub license: Option<String>,

@@ -1,8 +1,8 @@
 //! A piece of a family tree, flat so that its depth cannot hurt.
 
-use domain::Relation;
+use domain::{Relation, Source};
 
-use super::{ChildGroup, LicenceClass, Name, Narrowing, ParentLink};
+use super::{ChildGroup, Count, LicenceClass, Name, Narrowing, ParentLink, plural};
 
 /// How much of the tree to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub struct LineageNode {
     pub inferred: bool,
     /// The weights contradict the edge.
     pub contradicted: bool,
+    /// The weights agree with the edge.
+    pub verified: bool,
+    /// What speaks for the edge.
+    pub evidence: Vec<Source>,
     pub license: Option<String>,
     /// Children that exist but are not in the list.
     pub hidden: u64,
@@ -44,6 +48,124 @@ impl LineageNode {
     pub(crate) fn licence_class(&self) -> LicenceClass {
         LicenceClass::of(self.license.as_deref())
     }
+
+    /// How the edge to the parent is known; none without an edge, or where nothing is told of it.
+    pub(crate) fn known(&self) -> Option<Known> {
+        let says = |source: Source| self.evidence.contains(&source);
+        match self {
+            Self { relation: None, .. } => None,
+            Self { contradicted: true, .. } => Some(Known::Contradicted),
+            Self { inferred: true, .. } => Some(Known::ByWeights),
+            _ if says(Source::Recipe) => Some(Known::Made),
+            Self { verified: true, .. } => Some(Known::Verified),
+            _ if says(Source::Person) => Some(Known::Stated),
+            Self { evidence, .. } if evidence.is_empty() => None,
+            Self { evidence, .. } if evidence.iter().all(|source| *source == Source::Inferred) => {
+                Some(Known::FromFiles)
+            }
+            _ => Some(Known::Declared),
+        }
+    }
+
+    /// How the edge to the parent is known, in words; empty where nothing is told of it.
+    pub(crate) fn grounds(&self) -> String {
+        let mut phrases: Vec<&str> = Vec::new();
+        // That the weights agree is said once.
+        let told = self.evidence.iter().filter(|source| !self.verified || **source != Source::Weights);
+        for phrase in told.map(|source| source.phrase()) {
+            if !phrases.contains(&phrase) {
+                phrases.push(phrase);
+            }
+        }
+        match self.known() {
+            Some(Known::ByWeights) => phrases = vec!["known by its weights alone"],
+            Some(Known::Contradicted) => phrases.push("contradicted by the weights"),
+            Some(_) if self.verified => phrases.push("the weights agree"),
+            _ => {}
+        }
+        phrases.join(", ")
+    }
+}
+
+/// How an edge of descent is known, by what says most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Made by a recipe of this registry.
+    Made,
+    /// Claimed, and the weights agree.
+    Verified,
+    /// A person stated or confirmed it.
+    Stated,
+    /// Claimed by a card, a tag, a configuration or a table.
+    Declared,
+    /// Deduced from files and tags.
+    FromFiles,
+    /// Nobody but the weights speaks for it.
+    ByWeights,
+    /// Claimed, and the weights contradict it.
+    Contradicted,
+}
+
+impl Known {
+    pub const ALL: [Self; 7] = [
+        Self::Verified,
+        Self::Declared,
+        Self::FromFiles,
+        Self::Made,
+        Self::Stated,
+        Self::ByWeights,
+        Self::Contradicted,
+    ];
+
+    /// A sign that stands on the edge.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Made => "=",
+            Self::Verified => "✓",
+            Self::Stated => "✎",
+            Self::Declared => "“",
+            Self::FromFiles => "≡",
+            Self::ByWeights => "≈",
+            Self::Contradicted => "✗",
+        }
+    }
+
+    /// The class of what is written on the edge.
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Made | Self::Verified => "known good",
+            Self::Contradicted => "known bad",
+            _ => "known",
+        }
+    }
+
+    /// What the sign means.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Made => "made here from a recipe",
+            Self::Verified => "claimed, and the weights agree",
+            Self::Stated => "stated by a person",
+            Self::Declared => "claimed, not checked on weights",
+            Self::FromFiles => "inferred from files and tags",
+            Self::ByWeights => "known by the weights alone (dashed line)",
+            Self::Contradicted => "claimed, contradicted by the weights (dotted line)",
+        }
+    }
+}
+
+/// A child that hangs under another parent in trees.
+#[derive(Debug, Clone, Default)]
+pub struct ChildLink {
+    pub name: Name,
+    pub ghost: bool,
+    /// How it descends from the model.
+    pub relation: Option<Relation>,
+    /// Nobody but the weights says so.
+    pub inferred: bool,
+    /// The weights contradict it.
+    pub contradicted: bool,
+    /// The parent that it hangs under.
+    pub under: Option<Name>,
 }
 
 /// An edge kept out of the tree.
@@ -67,6 +189,10 @@ pub struct LineagePage {
     pub other_parents: Vec<ParentLink>,
     /// Parents that are not in the list.
     pub other_parents_hidden: u64,
+    /// The first of the model's children that hang under another parent, among those that pass the narrowing.
+    pub other_children: Vec<ChildLink>,
+    /// Such children that are not in the list.
+    pub other_children_hidden: u64,
     pub rejected: Vec<RejectedEdge>,
     /// Models in the generations shown that the narrowing holds back.
     pub held_back: u64,
@@ -77,5 +203,19 @@ pub struct LineagePage {
 impl LineagePage {
     pub(crate) fn children(&self) -> u64 {
         self.groups.iter().map(|group| group.count).sum()
+    }
+
+    /// Its children under another parent, as part of a sentence; empty without any.
+    pub(crate) fn elsewhere(&self) -> String {
+        let count = self.other_children.len() as u64 + self.other_children_hidden;
+        match count {
+            0 => String::new(),
+            count => format!(
+                " {} of its {} {} under another parent.",
+                Count(count),
+                plural(self.children(), "child", "children"),
+                if count == 1 { "hangs" } else { "hang" }
+            ),
+        }
     }
 }

@@ -34,7 +34,7 @@ pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow}
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub(crate) use kinship::told;
 pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped, Strip, StripCell};
-pub use lineage::{LineageNode, LineagePage, LineageQuery, RejectedEdge};
+pub use lineage::{ChildLink, Known, LineageNode, LineagePage, LineageQuery, RejectedEdge};
 pub use make::{
     MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck, TransferForm,
 };

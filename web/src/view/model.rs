@@ -206,6 +206,8 @@ pub struct ModelPage {
     pub path: Vec<Name>,
     pub parents: Vec<ParentLink>,
     pub children: Vec<ChildGroup>,
+    /// Of the children those whose weights speak for another parent.
+    pub outweighed: u64,
     pub revision: Option<RevisionView>,
     /// The latest commits up to the one shown, newest first.
     pub history: Vec<CommitView>,

@@ -48,9 +48,9 @@ impl Sort {
         Self::ALL.iter().find(|(sort, ..)| *sort == self).map_or("downloads", |(_, word, _)| word)
     }
 
-    /// Reads the word; anything unknown is the default.
-    pub fn read(word: &str) -> Self {
-        Self::ALL.iter().find(|(_, known, _)| *known == word).map_or_else(Self::default, |(sort, ..)| *sort)
+    /// Reads the word.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known, _)| *known == word).map(|(sort, ..)| *sort)
     }
 }
 
@@ -144,6 +144,8 @@ pub struct Found {
     pub ghost: bool,
     /// The primary parent and how the model descends from it.
     pub parent: Option<(Relation, Name)>,
+    /// Parents beyond the primary one.
+    pub more_parents: u64,
     pub parameters: Option<u64>,
     pub license: Option<String>,
     pub pipeline_tag: Option<String>,

@@ -98,6 +98,9 @@ impl Source for Fake {
     }
 
     async fn account(&self) -> Result<Option<AccountPage>> {
+        if self.mark == "nobody" {
+            return Ok(None);
+        }
         let token =
             TokenLine { id: 7, label: self.mark.clone(), scope: "read", created_at: 0, expires_at: Some(9) };
         Ok(Some(AccountPage {
@@ -167,41 +170,7 @@ impl Source for Fake {
     }
 
     async fn lineage(&self, name: &str, _query: LineageQuery) -> Result<Option<LineagePage>> {
-        if name.starts_with("no/") {
-            return Ok(None);
-        }
-        let parents = [None, Some(0), Some(1), Some(2), Some(2), Some(2), Some(2), Some(4), Some(4)];
-        let licences =
-            ["llama3.1", "apache-2.0", "", "cc-by-nc-4.0", "mit", "gpl-3.0", "llama3.1", "mit", "mit"];
-        let node = |at: usize| LineageNode {
-            name: if at == 2 {
-                Name::from(name)
-            } else {
-                self.name(&format!("some-org/Model-{at}-8B-Instruct"))
-            },
-            parent: parents[at],
-            relation: (at > 0).then(|| Relation::ALL[at % 5]),
-            ghost: at == 0,
-            inferred: at % 4 == 3,
-            contradicted: at == 5,
-            license: Some(licences[at].to_owned()),
-            hidden: if at == 2 { 381 } else { 0 },
-        };
-        Ok(Some(LineagePage {
-            name: Name::from(name),
-            nodes: (0..parents.len()).map(node).collect(),
-            focus: 2,
-            other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
-            other_parents_hidden: 3,
-            groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
-            held_back: 12,
-            rejected: vec![RejectedEdge {
-                child: Name::from(name),
-                parent: self.name("a/b"),
-                relation: Relation::Finetune,
-                reason: format!("It would close a circle of descent.{}", self.mark),
-            }],
-        }))
+        Ok((!name.starts_with("no/")).then(|| self.lineage_page(name)))
     }
 
     async fn families(&self) -> Result<Vec<FamilyRow>> {
@@ -214,6 +183,7 @@ impl Source for Fake {
             relation,
             ghost: true,
             inferred: true,
+            contradicted: true,
             elsewhere: true,
             license: Some(self.mark.clone()),
             downloads: Some(77),
@@ -414,8 +384,10 @@ impl Source for Fake {
         Ok("01JOB".into())
     }
 
-    async fn jobs(&self, _cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {
-        Ok((vec![self.job_row(JobState::Running), self.job_row(JobState::Failed)], None))
+    async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {
+        let states = [JobState::Running, JobState::Failed];
+        let shown = states.into_iter().filter(|state| cursor.is_none() || state.over());
+        Ok((shown.map(|state| self.job_row(state)).collect(), None))
     }
 
     async fn job(&self, id: &str) -> Result<Option<JobPage>> {

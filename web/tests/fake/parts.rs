@@ -1,6 +1,6 @@
 //! The longest pages of the fake.
 
-use domain::{Class, EdgeStatus, Note, Relation};
+use domain::{Class, EdgeStatus, Note, Relation, Source};
 use web::{Failure, Result, view::*};
 
 use super::Fake;
@@ -10,6 +10,7 @@ impl Fake {
         let found = |text: &str, weights| Found {
             name: self.name(text),
             parent: Some((Relation::Finetune, self.name("meta-llama/Llama-3.1-8B"))),
+            more_parents: 2,
             parameters: Some(8_030_261_248),
             license: Some(format!("apache-2.0{}", self.mark)),
             pipeline_tag: Some(format!("text-generation{}", self.mark)),
@@ -78,6 +79,55 @@ impl Fake {
         Ok(page)
     }
 
+    pub fn lineage_page(&self, name: &str) -> LineagePage {
+        let parents = [None, Some(0), Some(1), Some(2), Some(2), Some(2), Some(2), Some(4), Some(4)];
+        let licences =
+            ["llama3.1", "apache-2.0", "", "cc-by-nc-4.0", "mit", "gpl-3.0", "llama3.1", "mit", "mit"];
+        let node = |at: usize| LineageNode {
+            name: match at {
+                2 => Name::from(name),
+                _ => self.name(&format!("some-org/Model-{at}-8B-Instruct")),
+            },
+            parent: parents[at],
+            relation: (at > 0).then(|| Relation::ALL[at % 5]),
+            ghost: at == 0,
+            inferred: at % 4 == 3,
+            contradicted: at == 5,
+            verified: at == 6,
+            evidence: vec![Source::Card],
+            license: Some(licences[at].to_owned()),
+            hidden: if at == 2 { 381 } else { 0 },
+        };
+        LineagePage {
+            name: Name::from(name),
+            nodes: (0..parents.len()).map(node).collect(),
+            focus: 2,
+            other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
+            other_parents_hidden: 3,
+            other_children: vec![self.elsewhere()],
+            other_children_hidden: 7,
+            groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
+            held_back: 12,
+            rejected: vec![RejectedEdge {
+                child: Name::from(name),
+                parent: self.name("a/b"),
+                relation: Relation::Finetune,
+                reason: format!("It would close a circle of descent.{}", self.mark),
+            }],
+        }
+    }
+
+    /// A child that hangs under another parent.
+    fn elsewhere(&self) -> ChildLink {
+        ChildLink {
+            name: self.name("org/claims-it"),
+            relation: Some(Relation::Finetune),
+            contradicted: true,
+            under: Some(self.name("org/other-parent")),
+            ..ChildLink::default()
+        }
+    }
+
     pub fn transfer_check(&self) -> TransferCheck {
         TransferCheck {
             verdict: "uncertain",
@@ -122,6 +172,7 @@ impl Fake {
                 self.parent(Relation::Finetune, EdgeStatus::Accepted),
                 self.parent(Relation::Merge, EdgeStatus::RejectedCycle),
             ],
+            outweighed: 1,
             children: vec![
                 ChildGroup { relation: Relation::Finetune, count: 412 },
                 ChildGroup { relation: Relation::Quantized, count: 96 },

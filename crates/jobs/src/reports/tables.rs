@@ -1,6 +1,6 @@
 //! Reports as tables, for CSV and for the terminal.
 
-use analysis::traits::Interval;
+use analysis::{export::csv_cell, traits::Interval};
 
 use super::Report;
 
@@ -21,7 +21,7 @@ impl Table {
         let mut text = self.columns.join(",");
         text.push_str("\r\n");
         for row in &self.rows {
-            let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+            let cells: Vec<String> = row.iter().map(|cell| csv_cell(cell)).collect();
             text.push_str(&cells.join(","));
             text.push_str("\r\n");
         }
@@ -55,13 +55,6 @@ impl Table {
         }
         text
     }
-}
-
-fn escaped(cell: &str) -> String {
-    let number = cell.parse::<f64>().is_ok();
-    let formula = !number && cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
 
 fn maybe(value: Option<f64>) -> String {

@@ -10,6 +10,8 @@ pub enum TreeFormat {
     Json,
     /// Every model and edge with its evidence, as JSON.
     Graph,
+    /// One line an edge.
+    Csv,
     Dot,
     Graphml,
     Newick,
@@ -27,6 +29,7 @@ impl TreeFormat {
         Some(match self {
             Self::Text | Self::Json => return None,
             Self::Graph => Format::Graph,
+            Self::Csv => Format::Csv,
             Self::Dot => Format::Dot,
             Self::Graphml => Format::GraphMl,
             Self::Newick => Format::Newick,

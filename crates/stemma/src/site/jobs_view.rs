@@ -2,7 +2,7 @@
 
 use ::web::view::{JobLink, JobPage, JobRow, JobState};
 use domain::RepoId;
-use jobs::{KINDS, Registry};
+use jobs::{COMPUTES_ON, KINDS, Registry};
 use serde_json::Value;
 
 use super::{Result, count};
@@ -35,8 +35,11 @@ pub async fn whole(registry: &Registry, job: &store::JobRow) -> Result<JobPage> 
         "queued" => Some(registry.store.jobs_before(&job.id).await?),
         _ => None,
     };
-    let log = log.into_iter().map(|line| (line.at, line.line)).collect();
-    Ok(JobPage { log, before, ..page(job) })
+    let log: Vec<(i64, String)> = log.into_iter().map(|line| (line.at, line.line)).collect();
+    let page = page(job);
+    // A job without a result says in its log what computes it.
+    let said = || log.iter().rev().find_map(|(_, line)| line.strip_prefix(COMPUTES_ON).map(str::to_owned));
+    Ok(JobPage { device: page.device.clone().or_else(said), log, before, ..page })
 }
 
 fn page(job: &store::JobRow) -> JobPage {

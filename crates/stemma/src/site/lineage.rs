@@ -1,20 +1,26 @@
 //! Family trees as the pages show them.
 
+use std::collections::{HashMap, HashSet};
+
 use ::web::{
     Failure,
-    view::{ChildGroup, FamilyRow, LineageNode, LineagePage, LineageQuery, Name, Narrowing, RejectedEdge},
+    view::{
+        ChildGroup, ChildLink, FamilyRow, LineageNode, LineagePage, LineageQuery, Name, Narrowing,
+        RejectedEdge,
+    },
 };
-use analysis::lineage::{Family, Forest, Sieve, SubtreeOptions};
-use domain::EdgeStatus;
+use analysis::lineage::{Family, Forest, Relative, Sieve, SubtreeOptions, Tree};
+use domain::{EdgeStatus, Source};
 use jobs::Registry;
+use store::VerdictWord;
 
 use super::{Result, models};
 
 /// Most nodes one page gets; the drawing shows fewer.
 const NODES: usize = 2_000;
 
-/// Further parents listed.
-const PARENTS: usize = 100;
+/// Further parents and further children listed.
+const FURTHER: usize = 100;
 
 /// The largest families.
 pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>> {
@@ -52,6 +58,47 @@ pub fn sieve(narrowing: &Narrowing) -> Result<Sieve> {
     Ok(Sieve::read([&relation, &license, &size]).map_err(jobs::Error::Invalid)?)
 }
 
+/// How the edges to the primary parents of a tree's models are known, by child.
+struct Grounds {
+    sources: HashMap<i64, Vec<Source>>,
+    /// Where the weights agree.
+    verified: HashSet<i64>,
+}
+
+async fn grounds(registry: &Registry, forest: &Forest, tree: &Tree) -> Result<Grounds> {
+    let below = tree.nodes.iter().filter(|node| node.parent.is_some());
+    let under: HashMap<i64, i64> =
+        below.filter_map(|node| Some((node.id, forest.primary_parent(node.id)?))).collect();
+    let mut children: Vec<i64> = under.keys().copied().collect();
+    children.sort_unstable();
+    let of_tree = |child: &i64, parent: i64| under.get(child) == Some(&parent);
+    let mut sources: HashMap<i64, Vec<Source>> = HashMap::new();
+    for edge in registry.store.edges_of_many(&children).await? {
+        if of_tree(&edge.child, edge.parent) {
+            let said = edge.evidence.into_iter().map(|evidence| evidence.source);
+            sources.entry(edge.child).or_default().extend(said);
+        }
+    }
+    let verdicts = registry.store.verdicts_of(&children).await?.into_iter();
+    let verified = verdicts
+        .filter(|row| row.verdict == VerdictWord::Verified && of_tree(&row.child, row.parent))
+        .map(|row| row.child)
+        .collect();
+    Ok(Grounds { sources, verified })
+}
+
+fn further(forest: &Forest, child: &Relative) -> ChildLink {
+    let parent = forest.primary_parent(child.id).and_then(|parent| forest.node(parent));
+    ChildLink {
+        name: Name(child.name.clone()),
+        ghost: child.ghost,
+        relation: Some(child.relation),
+        inferred: child.proposed,
+        contradicted: child.contradicted,
+        under: parent.map(|parent| Name(parent.name.to_owned())),
+    }
+}
+
 /// The tree around one model.
 pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Result<Option<LineagePage>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
@@ -70,7 +117,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     let rejected = parents
         .iter()
         .filter(|parent| !parent.status.stands())
-        .take(PARENTS)
+        .take(FURTHER)
         .map(|parent| RejectedEdge {
             child: Name(row.name.clone()),
             parent: parent.name.clone(),
@@ -86,14 +133,20 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         .into_iter()
         .filter(|parent| parent.status.stands() && Some(&parent.name.0) != primary.as_ref())
         .collect();
-    let other_parents_hidden = other_parents.len().saturating_sub(PARENTS) as u64;
-    other_parents.truncate(PARENTS);
+    let other_parents_hidden = other_parents.len().saturating_sub(FURTHER) as u64;
+    other_parents.truncate(FURTHER);
     let held_back = tree.sifted;
+    let other_children_hidden = tree.other_children.len().saturating_sub(FURTHER) as u64;
+    let other_children =
+        tree.other_children.iter().take(FURTHER).map(|child| further(&forest, child)).collect();
+    let mut grounds = grounds(registry, &forest, &tree).await?;
     let nodes = tree
         .nodes
         .into_iter()
         .map(|node| LineageNode {
             contradicted: node.contradicted,
+            verified: grounds.verified.contains(&node.id),
+            evidence: grounds.sources.remove(&node.id).unwrap_or_default(),
             name: Name(node.name),
             parent: node.parent,
             relation: node.relation,
@@ -109,6 +162,8 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         focus: tree.focus,
         other_parents,
         other_parents_hidden,
+        other_children,
+        other_children_hidden,
         rejected,
         held_back,
         groups: groups(&forest, row.id),

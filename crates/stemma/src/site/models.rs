@@ -57,6 +57,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         versions: heritage::versions(registry, &row).await?,
         closure: account::closure(registry, &row).await?,
         path,
+        outweighed: forest.outweighed_children(row.id) as u64,
         children,
         files,
         dtypes,

@@ -138,7 +138,7 @@ fn tree(forest: &Forest, path: &LineagePath, lines: &[PathLine]) -> (Vec<Lineage
         inferred: parent.is_some() && lines[edge].edge.as_ref().is_some_and(|edge| edge.inferred),
         contradicted: parent.is_some() && lines[edge].edge.as_ref().is_some_and(|edge| edge.contradicted),
         license: forest.node(path.steps[at].id).and_then(|node| node.license.map(str::to_owned)),
-        hidden: 0,
+        ..LineageNode::default()
     };
     let mut nodes = vec![node(path.turn, None, 0)];
     let mut ends = [0, 0];

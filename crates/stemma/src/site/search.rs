@@ -88,6 +88,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
                 let link = forest.parents(row.id).into_iter().find(|link| link.id == parent)?;
                 Some((link.relation, Name(forest.node(parent)?.name.to_owned())))
             }),
+            more_parents: forest.parents(row.id).len().saturating_sub(1) as u64,
             parameters: row.parameters.map(count),
             license: row.license.clone(),
             pipeline_tag: row.pipeline_tag.clone(),
