@@ -61,6 +61,13 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         0 => format!("{drawn} drawn."),
         more => format!("{drawn} drawn, {} more below them.", Count(more)),
     };
+    let summary = match lineage.off_the_line() {
+        0 => summary,
+        more => {
+            let told = plural(more, "more ancestor stands", "more ancestors stand");
+            format!("{summary} {told} above it by further parents; they are listed, not drawn.")
+        }
+    };
     let word = up.map_or_else(|| "all".to_owned(), |up: u32| up.to_string());
     let depth = [
         up.map(|up| format!("up={up}")),

@@ -46,6 +46,16 @@ impl LineageNode {
     }
 }
 
+/// An ancestor that is not drawn.
+#[derive(Debug, Clone, Default)]
+pub struct AncestorRow {
+    pub name: Name,
+    /// Generations above the model, by the fewest steps.
+    pub generations: u64,
+    /// The model on the way that it is a parent of.
+    pub child: Name,
+}
+
 /// An edge kept out of the tree.
 #[derive(Debug, Clone)]
 pub struct RejectedEdge {
@@ -67,6 +77,10 @@ pub struct LineagePage {
     pub other_parents: Vec<ParentLink>,
     /// Parents that are not in the list.
     pub other_parents_hidden: u64,
+    /// Ancestors that are not drawn, since the tree follows first parents alone, nearest first.
+    pub ancestors: Vec<AncestorRow>,
+    /// Those of them that are not in the list.
+    pub ancestors_hidden: u64,
     pub rejected: Vec<RejectedEdge>,
     /// Models in the generations shown that the narrowing holds back.
     pub held_back: u64,
@@ -77,5 +91,10 @@ pub struct LineagePage {
 impl LineagePage {
     pub(crate) fn children(&self) -> u64 {
         self.groups.iter().map(|group| group.count).sum()
+    }
+
+    /// Ancestors that are not drawn.
+    pub(crate) fn off_the_line(&self) -> u64 {
+        self.ancestors.len() as u64 + self.ancestors_hidden
     }
 }
