@@ -7,7 +7,7 @@ use analysis::{
     export::Format,
     lineage::{Forest, Relative, SubtreeOptions, Tree},
 };
-use domain::Relation;
+use domain::{Item, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,8 @@ use crate::{
 pub struct LineageQuery {
     /// Generations below the model, default 1.
     pub down: Option<usize>,
-    /// Generations above it, default all.
-    pub up: Option<usize>,
+    /// Generations above it: a whole number, or `all`, the default.
+    pub up: Option<String>,
     /// Most models in the tree, 500 unless given, at most 5,000; of children the most downloaded stay. The rest is counted
     /// in `hidden`, and listed page by page at `…/children`.
     pub limit: Option<usize>,
@@ -42,6 +42,20 @@ pub struct LineageQuery {
     /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, csv, dot,
     /// graphml, newick, prov, cyclonedx, spdx.
     pub format: Option<String>,
+}
+
+impl LineageQuery {
+    /// Generations above.
+    fn above(&self) -> Result<usize> {
+        match self.up.as_deref() {
+            None | Some("all") => Ok(usize::MAX),
+            Some(text) => text.parse().map_err(|_| {
+                let shown: String = text.chars().take(80).collect();
+                let message = format!("`up={shown}`: expected a whole number, or `all`");
+                Problem::misasked(vec![Item { pointer: "up".to_owned(), message }])
+            }),
+        }
+    }
 }
 
 /// An edge that is not part of the tree.
@@ -112,6 +126,9 @@ pub struct LineageView {
     pub truncated: bool,
     /// Models in the generations asked for that the filter hides.
     pub hidden_by_filter: u64,
+    /// Models above the one asked for over all edges, merges included, as far as a walk may go; the tree has the line of
+    /// first parents, and `format=graph` has them all.
+    pub ancestors: u64,
     /// Models below the one asked for by first parents.
     pub descendants: u64,
     /// Its children by relation, over all edges.
@@ -123,9 +140,10 @@ pub struct LineageView {
 }
 
 impl LineageView {
-    /// The same with how many models are below the one asked for.
+    /// The same with how many models are above and below the one asked for; at most `most` are counted above.
     #[must_use]
-    pub fn of(mut self, forest: &Forest, model: i64) -> Self {
+    pub fn of(mut self, forest: &Forest, model: i64, most: usize) -> Self {
+        self.ancestors = forest.ancestors(model, most).len() as u64;
         self.descendants = forest.family_size(model).saturating_sub(1);
         let counts = forest.child_counts(model).into_iter();
         self.children = counts.map(|(relation, count)| (relation.as_str(), count)).collect();
@@ -160,6 +178,7 @@ impl From<Tree> for LineageView {
             focus: tree.focus,
             truncated: tree.truncated,
             hidden_by_filter: tree.sifted,
+            ancestors: 0,
             descendants: 0,
             children: BTreeMap::new(),
             other_children,
@@ -196,11 +215,10 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
     if !(1..=most).contains(&cap) {
         return Err(Problem::bad_request(format!("limit is 1 to {most}, not {cap}")));
     }
-    let options =
-        SubtreeOptions { up: query.up.unwrap_or(usize::MAX), down: query.down.unwrap_or(1), cap, sieve };
+    let options = SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve };
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(registry, &forest, &mut tree).await?;
-    let view = LineageView::from(tree).of(&forest, row.id);
+    let view = LineageView::from(tree).of(&forest, row.id, registry.limits.traversal);
     Ok(HttpResponse::Ok().json(view))
 }
 
@@ -213,7 +231,7 @@ async fn export(
         let known = Format::ALL.map(Format::label).join(", ");
         return Err(Problem::bad_request(format!("format is json, {known}, not `{word}`")));
     };
-    let reach = (query.up.unwrap_or(usize::MAX), query.down.unwrap_or(1));
+    let reach = (query.above()?, query.down.unwrap_or(1));
     let pedigree = jobs::pedigree(registry, row, reach).await?;
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
     let name: String = row.name.chars().map(plain).collect();

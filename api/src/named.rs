@@ -19,7 +19,7 @@ where
         Err(error) => error,
     };
     let fault = Item { pointer: "/output".to_owned(), message: error.to_string() };
-    let told = jobs::beside(fault.clone(), plan).await;
+    let told = jobs::beside(vec![fault.clone()], plan).await;
     Err(if told.items().len() == 1 { Problem::misread(vec![fault]) } else { told.into() })
 }
 

@@ -49,11 +49,14 @@ pub struct PathEdgeView {
     pub relation: &'static str,
     /// Whether nobody but the weights says so.
     pub proposed: bool,
+    /// Whether the weights contradict it and no person decided.
+    pub contradicted: bool,
 }
 
 /// The path between two models over the fewest edges.
 ///
 /// Up to an ancestor of both and down again, merges and proposals included; where there is none, by a descendant of both.
+/// An edge that the weights contradict is on the path only where there is no path without one, and then says so.
 #[utoipa::path(tag = "lineage", params(PathQuery),
     responses((status = 200, body = PathView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/path")]
@@ -109,6 +112,7 @@ fn told(forest: &Forest, step: &PathStep) -> PathStepView {
             parent: named(forest, edge.link.id),
             relation: edge.link.relation.as_str(),
             proposed: edge.link.proposed,
+            contradicted: edge.contradicted,
         }),
     }
 }

@@ -275,3 +275,24 @@ async fn no_fault_of_a_request_hides_another() {
         assert!(detail.ends_with(&format!("has {} faults", answer.pointers().len())), "{detail}");
     }
 }
+
+#[actix_web::test]
+async fn everything_wrong_with_an_advisory_is_told_at_once() {
+    let place = place().await;
+    let filing = json!({
+        "model": "no/where", "digest": format!("sha256:{}", "0".repeat(64)), "kind": "defect", "severity": "moderate", "summary": " ",
+        "link": "javascript:alert(1)",
+    });
+
+    let answer = place.post("/api/v1/advisories", filing).await;
+
+    assert!(answer.is_problem(422, "invalid_request"), "{answer:?}");
+    for fault in [
+        ("/model", "name one of the two"),
+        ("/model", "`no/where` is no model of this registry"),
+        ("/summary", "one line"),
+        ("/link", "https://"),
+    ] {
+        assert!(says(&answer, fault), "{fault:?}: {:?}", told(&answer));
+    }
+}

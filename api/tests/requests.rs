@@ -5,9 +5,9 @@
 mod support;
 
 use actix_web::test::TestRequest;
-use domain::Limits;
+use domain::{Claim, EdgeStatus, Evidence, Limits, Relation, RepoId};
 use serde_json::json;
-use support::Place;
+use support::{Answer, Place};
 
 #[actix_web::test]
 async fn a_body_is_refused_with_every_fault_of_its_fields() {
@@ -161,6 +161,7 @@ async fn a_parameter_that_cannot_be_read_is_named_with_what_it_may_be() {
         ("/api/v1/jobs?limit=many", ["`limit=many`", "whole number"]),
         ("/api/v1/kinship?of=o/a&of=o/b&format=xml", ["`format`", "json or csv"]),
         ("/api/v1/models/o/a/lineage?up=1&down=-1", ["`down=-1`", "whole number"]),
+        ("/api/v1/models/o/a/lineage?up=some", ["`up=some`", "whole number, or `all`"]),
         ("/api/v1/models/o/a/lineage?sideways=1", ["sideways", "expected one of"]),
     ] {
         let answer = place.get(address).await;
@@ -185,4 +186,29 @@ async fn several_faults_are_counted_in_the_detail_and_spelled_out_in_the_list() 
     assert_eq!(detail(&three), format!("the recipe has {faults} faults"));
     assert_eq!(three.body["error"], three.body["detail"]);
     assert!(one.pointers().len() > 1 || detail(&one).contains("models"), "{one:?}");
+}
+
+#[actix_web::test]
+async fn a_tree_counts_the_ancestors_that_it_does_not_show() {
+    let place = Place::new().await;
+    for id in ["o/root", "o/other", "o/merge", "o/end"] {
+        place.know(id, "mit").await;
+    }
+    let claim = |child: &str, parent: &str| {
+        let parent = RepoId::parse(parent).unwrap();
+        let (relation, status) = (Relation::Merge, EdgeStatus::Accepted);
+        let as_written = parent.to_string();
+        let claim = Claim { parent, as_written, relation, status, evidence: vec![Evidence::listed()] };
+        (RepoId::parse(child).unwrap(), claim)
+    };
+    let claims = [claim("o/merge", "o/root"), claim("o/merge", "o/other"), claim("o/end", "o/merge")];
+    place.registry.store.add_edges(&claims).await.unwrap();
+
+    let whole = place.get("/api/v1/models/o/end/lineage?up=all").await;
+    let cut = place.get("/api/v1/models/o/end/lineage?up=1").await;
+
+    assert_eq!((whole.status.as_u16(), cut.status.as_u16()), (200, 200), "{whole:?} {cut:?}");
+    let counted =
+        |answer: &Answer| (answer.body["nodes"].as_array().unwrap().len(), answer.body["ancestors"].clone());
+    assert_eq!((counted(&whole), counted(&cut)), ((3, json!(3)), (2, json!(3))));
 }

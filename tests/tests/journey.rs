@@ -169,6 +169,7 @@ async fn the_path_between_two_models_goes_by_their_common_ancestor(
     let by_child = get(client, server, "/api/v1/path?from=papyrus/reed-v1&to=mandoc/scribe-v1").await?;
     ensure!(by_child["meets"] == "community/mystery-de" && by_child["by"] == "descendant", "{by_child}");
     ensure!(by_child["steps"][1]["edge"]["proposed"] == true, "only the weights say so: {by_child}");
+    ensure!(by_child["steps"][2]["edge"]["contradicted"] == true, "the weights say no: {by_child}");
     let unknown = client.get(server.url("/api/v1/path?from=no/one&to=mandoc/scribe-v1")).send().await?;
     ensure!(unknown.status() == 404, "{}", unknown.status());
     Ok(())

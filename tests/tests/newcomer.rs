@@ -218,6 +218,11 @@ async fn the_path_between_two_models_is_a_form_away() -> Result<()> {
     arrived(&browser, "main", "after taking away mandoc/scribe-v1").await?;
     browser.goto(server.url("/compare/mandoc/scribe-v1...papyrus/reed-v1")).await?;
     follow(&browser, "The path between them").await?;
-    arrived(&browser, ".lead", "community/mystery-de descends from both").await?;
+    arrived(
+        &browser,
+        ".lead",
+        "declared that community/mystery-de descends from both, but the weights contradict",
+    )
+    .await?;
     browser.close().await
 }

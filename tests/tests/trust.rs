@@ -87,6 +87,7 @@ async fn weights_verify_contradict_and_propose_parents() -> Result<()> {
         let out = server.stemma().args(["tree", FALSE, "--json"]).output()?;
         let told: Value = serde_json::from_slice(&out.stdout)?;
         ensure!(told["nodes"][told["focus"].as_u64().unwrap_or_default() as usize] == *node, "{told}");
+        no_descent_is_concluded_from_it(&client, &server).await?;
         let out = server.stemma().args(["contradictions", "--json"]).output()?;
         let told: Value = serde_json::from_slice(&out.stdout)?;
         ensure!(told["items"] == listed["items"], "{told}");
@@ -96,6 +97,20 @@ async fn weights_verify_contradict_and_propose_parents() -> Result<()> {
         ensure!(page(&client, &server, "/contradictions").await?.contains("mystery-de"));
         ensure!(page(&client, &server, &format!("/{TRUE}")).await?.contains("✓ Verified by the weights"));
     }
+    Ok(())
+}
+
+/// Paths, comparisons and kinship with the model whose weights contradict its card.
+async fn no_descent_is_concluded_from_it(client: &Client, server: &Server) -> Result<()> {
+    let path = get(client, server, &format!("/api/v1/path?from={TRUE}&to={FALSE}")).await?;
+    ensure!(path["steps"][1]["edge"]["contradicted"] == false, "{path}");
+    ensure!(path["steps"][2]["edge"]["contradicted"] == true, "{path}");
+    let shown = page(client, server, &format!("/lineage?from={TRUE}&to={FALSE}")).await?;
+    ensure!(shown.contains("No path between them holds") && !shown.contains("Both descend"), "{shown}");
+    let compared = page(client, server, &format!("/compare/{TRUE}...{FALSE}")).await?;
+    ensure!(!compared.contains("Nearest common ancestor"), "{compared}");
+    let kinship = page(client, server, &format!("/kinship?of={TRUE}&of={FALSE}")).await?;
+    ensure!(!kinship.contains("from which all of them descend"), "{kinship}");
     Ok(())
 }
 

@@ -80,6 +80,14 @@ impl Filter {
         self.picks.iter().find(|(known, _)| *known == facet).map(|(_, value)| value.as_str())
     }
 
+    /// The name that is looked for, where the text is one word.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self.words.as_slice() {
+            [name] => Some(name),
+            _ => None,
+        }
+    }
+
     pub(super) fn words(&self) -> &[String] {
         &self.words
     }

@@ -12,7 +12,7 @@ use super::{
     matches::{Matches, word_of},
     order::{After, Order},
     segment::Segment,
-    suggest::suggest,
+    suggest::{alike, suggest},
 };
 
 /// Filters whose finds are kept, so that the pages of one search are found once.
@@ -115,7 +115,9 @@ impl Index {
         let most = wanted.limit + 1;
         let mut page: Vec<(After, i64)> = Vec::new();
         for (segment, matches) in self.segments().into_iter().zip(found.iter()) {
-            page.extend(matches.page(segment, (wanted.order, wanted.after.as_ref()), most));
+            // A name is looked for first of all where nobody asks for another order.
+            let name = filter.name().filter(|_| wanted.order == Order::default());
+            page.extend(matches.page(segment, (wanted, name), most));
         }
         page.sort_unstable_by(|(a, _), (b, _)| match (a, b) {
             (After::Key(a), After::Key(b)) => a.cmp(b),
@@ -132,15 +134,19 @@ impl Index {
         }
     }
 
-    /// Numbers of models whose names begin with the text or hold it, the most fitting first.
+    /// Numbers of models whose names begin with the text or hold it, the most fitting first; where there are none, of those
+    /// that hold its words but for one slip in each.
     pub fn suggest(&self, text: &str, most: usize) -> Vec<i64> {
         let text = text.trim().to_ascii_lowercase();
         if text.is_empty() || most == 0 {
             return Vec::new();
         }
-        let parts = self.segments().into_iter().zip(&self.dead);
+        let parts = || self.segments().into_iter().zip(&self.dead);
         let mut ranks: Vec<_> =
-            parts.flat_map(|(segment, dead)| suggest(segment, (&text, most), dead)).collect();
+            parts().flat_map(|(segment, dead)| suggest(segment, (&text, most), dead)).collect();
+        if ranks.is_empty() {
+            ranks = parts().flat_map(|(segment, dead)| alike(segment, (&text, most), dead)).collect();
+        }
         ranks.sort_unstable_by(|a, b| b.cmp(a));
         ranks.truncate(most);
         ranks.into_iter().map(|(_, _, id)| id).collect()

@@ -1,14 +1,19 @@
 //! Which models of a segment pass a filter, and how many have each value of each facet.
 
+use std::collections::HashSet;
+
 use super::{
     bits::Bits,
     facet::{Facet, fixed, fixed_value},
     filter::Filter,
+    index::Wanted,
     order::{After, Order},
     segment::Segment,
 };
 
 const FACETS: usize = Facet::ALL.len();
+/// Added to the rank of a model that is called what is looked for; above every rank, as those are counts of 32 bits.
+const CALLED: i64 = 1 << 40;
 
 /// What a filter finds in a segment.
 pub(super) struct Matches {
@@ -98,14 +103,16 @@ impl Matches {
         Self { bits, total, counts: tally.finish() }
     }
 
-    /// The first `most` models after a place in an order, as what they are ordered by.
+    /// The first `most` models after a place in an order, as what they are ordered by; those that are called `name` stand
+    /// before all others, but for the order by name.
     pub fn page(
         &self,
         segment: &Segment,
-        (order, after): (Order, Option<&After>),
+        (wanted, name): (&Wanted, Option<&str>),
         most: usize,
     ) -> Vec<(After, i64)> {
-        match order {
+        let after = wanted.after.as_ref();
+        match wanted.order {
             Order::Name => {
                 let begin = match after {
                     Some(After::Key(key)) => {
@@ -120,17 +127,19 @@ impl Matches {
                     .map(|at| (After::Key(segment.key(at).to_owned()), segment.id(at)))
                     .collect()
             }
-            _ => self.largest(segment, (order, after), most),
+            _ => self.largest(segment, (wanted, name), most),
         }
     }
 
     fn largest(
         &self,
         segment: &Segment,
-        (order, after): (Order, Option<&After>),
+        (wanted, name): (&Wanted, Option<&str>),
         most: usize,
     ) -> Vec<(After, i64)> {
-        let bound = match after {
+        let called: HashSet<usize> =
+            name.map(|name| segment.called(name)).unwrap_or_default().into_iter().collect();
+        let bound = match &wanted.after {
             Some(After::Value(value, id)) => Some((*value, *id)),
             _ => None,
         };
@@ -138,7 +147,8 @@ impl Matches {
         let mut best: Vec<(i64, i64)> = Vec::with_capacity(most * 2);
         let mut least = (i64::MIN, i64::MIN);
         for at in self.bits.each() {
-            let here = (segment.rank(order, at), segment.id(at));
+            let first = if called.contains(&at) { CALLED } else { 0 };
+            let here = (segment.rank(wanted.order, at) + first, segment.id(at));
             if here <= least || bound.is_some_and(|bound| here >= bound) {
                 continue;
             }

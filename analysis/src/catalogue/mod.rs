@@ -16,6 +16,7 @@ mod segment;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod typos;
 
 pub use entry::Entry;
 pub use facet::{Facet, SIZES, size_class};

@@ -273,8 +273,25 @@ impl Segment {
         worded(facet).map(|column| &self.columns.words[column])
     }
 
-    /// What a model is ordered by; −1 where it is unknown.
+    /// What a model is ordered by; −1 where it is unknown, −2 where the model is only a name, too.
     pub(super) fn rank(&self, order: Order, at: usize) -> i64 {
+        let value = self.known_rank(order, at);
+        if value < 0 { value - i64::from(self.columns.ghosts[at]) } else { value }
+    }
+
+    /// Positions of the models that are called `name`, in lower case, with or without an organisation.
+    pub(super) fn called(&self, name: &str) -> Vec<usize> {
+        let (places, part): (&[u32], fn(&str) -> &str) = match name.contains('/') {
+            true => (&self.by_key, |key| key),
+            false => (&self.by_short, short),
+        };
+        let key = |at: &u32| part(self.key(*at as usize));
+        let begin = places.partition_point(|at| key(at) < name);
+        let same = begin + places[begin..].partition_point(|at| key(at) == name);
+        places[begin..same].iter().map(|at| *at as usize).collect()
+    }
+
+    fn known_rank(&self, order: Order, at: usize) -> i64 {
         let column = match order {
             Order::Downloads => 0,
             Order::Likes => 1,

@@ -2,10 +2,13 @@
 
 use std::cmp::Reverse;
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
 use super::{
     bits::Bits,
     order::Order,
     segment::{Segment, short},
+    typos::Loose,
 };
 
 /// A suggestion's rank, the best first: how well it fits, then downloads, then the model that came last.
@@ -58,5 +61,19 @@ pub(super) fn suggest(segment: &Segment, (text, most): (&str, usize), dead: &Bit
         let holds = |at: &u32| words.iter().all(|word| segment.key(*at as usize).contains(word));
         found.into_iter().filter(holds).for_each(|at| best.offer(2, at));
     }
+    best.ranks
+}
+
+/// The best `most` of a segment whose names hold every word of a text in lower case but for one slip in each. Looks at every
+/// name, on all processors.
+pub(super) fn alike(segment: &Segment, (text, most): (&str, usize), dead: &Bits) -> Vec<Rank> {
+    let mut best = Best { ranks: Vec::new(), most, segment, dead };
+    let words: Vec<Loose<'_>> = text.split_whitespace().map(Loose::of).collect();
+    let places = u32::try_from(segment.len()).unwrap_or(u32::MAX);
+    let found: Vec<u32> = (0..places)
+        .into_par_iter()
+        .filter(|at| words.iter().all(|word| word.is_in(segment.key(*at as usize))))
+        .collect();
+    found.into_iter().for_each(|at| best.offer(3, at));
     best.ranks
 }

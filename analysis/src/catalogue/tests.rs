@@ -205,6 +205,21 @@ fn what_begins_with_the_text_is_suggested_before_what_holds_it() {
 }
 
 #[test]
+fn a_name_that_is_one_slip_away_is_suggested_where_nothing_fits() {
+    let models = [
+        ("mandoc/scribe-v1", Some(5), false),
+        ("papyrus/reed", Some(9), false),
+        ("org/scribe-v2", Some(90), false),
+    ];
+    let index = named(&models);
+
+    assert_eq!(index.suggest("Scirbe", 9), [3, 1]);
+    assert_eq!(index.suggest("scirbe v1", 9), [1]);
+    assert_eq!(index.suggest("scribe", 1), [3], "what fits is enough");
+    assert!(index.suggest("scrolls", 9).is_empty());
+}
+
+#[test]
 fn a_facet_lists_what_is_asked_for_even_where_others_are_more_frequent() {
     let (index, all) = index();
     let rare = all.iter().filter(|model| model.licence == Some("mit")).count();
@@ -239,4 +254,60 @@ fn a_list_of_models_and_no_ghosts_narrow_what_is_found() {
     assert_eq!(in_both, [7, 9]);
     assert!(none.is_empty());
     assert_eq!(found(Filter::default().real()).len(), 30);
+}
+
+/// An index of models that are only told apart by name, downloads and whether they are ghosts, half of them fresh.
+fn named(models: &[(&str, Option<i64>, bool)]) -> Index {
+    let mut builders = [SegmentBuilder::default(), SegmentBuilder::default()];
+    let mut touched = BTreeSet::new();
+    for (id, (key, downloads, ghost)) in (1..).zip(models) {
+        let fresh = id as usize * 2 > models.len();
+        touched.extend(fresh.then_some(id));
+        builders[usize::from(fresh)].add(&Entry {
+            id,
+            key,
+            downloads: *downloads,
+            ghost: *ghost,
+            ..Entry::default()
+        });
+    }
+    let [base, fresh] = builders.map(SegmentBuilder::finish);
+    Index::new(Arc::new(base), fresh, &touched)
+}
+
+/// What is found page by page, two at a time.
+fn pages(index: &Index, text: &str, order: Order) -> Vec<i64> {
+    let (mut got, mut after) = (Vec::new(), None);
+    loop {
+        let answer =
+            index.search(&Filter::default().text(text), &Wanted { order, after, limit: 2, values: 1 });
+        got.extend(answer.ids);
+        let Some(next) = answer.next else { return got };
+        after = After::read(&next.cursor(order), order);
+    }
+}
+
+#[test]
+fn a_model_that_is_called_what_is_looked_for_comes_first_on_all_pages_together_once() {
+    let models = [
+        ("meta/llama-7b", Some(9), false),
+        ("a/llama-7b-chat", Some(900), false),
+        ("b/llama-7b", Some(90), false),
+        ("c/tiny-llama-7b", Some(800), false),
+        ("d/llama-7b-gguf", None, false),
+    ];
+    let index = named(&models);
+
+    assert_eq!(pages(&index, "Meta/Llama-7b", Order::Downloads), [1]);
+    assert_eq!(pages(&index, "llama-7b", Order::Downloads), [3, 1, 2, 4, 5]);
+    assert_eq!(pages(&index, "llama 7b", Order::Downloads), [2, 4, 3, 1, 5], "two words are no name");
+    assert_eq!(pages(&index, "llama-7b", Order::Likes), [5, 4, 3, 2, 1], "another order is kept");
+}
+
+#[test]
+fn a_ghost_comes_after_every_model_of_which_as_little_is_counted() {
+    let models =
+        [("a/x-1", None, false), ("a/x-2", None, true), ("a/x-3", None, false), ("a/x-4", None, true)];
+
+    assert_eq!(pages(&named(&models), "x-", Order::Downloads), [3, 1, 4, 2]);
 }

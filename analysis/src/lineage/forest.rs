@@ -109,6 +109,15 @@ pub(super) struct Edge {
     pub proposed: bool,
     /// Whether the weights contradict it and are sure of another parent.
     pub outweighed: bool,
+    /// Whether the weights contradict it and no person decided.
+    pub contradicted: bool,
+}
+
+impl Edge {
+    /// An edge that is declared and of which nothing else is said.
+    pub(super) const fn declared(id: i64, relation: Relation) -> Self {
+        Self { id, relation, proposed: false, outweighed: false, contradicted: false }
+    }
 }
 
 /// All models and the accepted edges between them; edges run from parent to child and close no cycle. Cheap to clone.
@@ -135,6 +144,7 @@ pub struct ForestBuilder {
     /// Edges stored as closing a cycle.
     doubted: HashSet<i64>,
     outweighed: HashSet<i64>,
+    contradicted: HashSet<i64>,
 }
 
 impl ForestBuilder {
@@ -142,6 +152,12 @@ impl ForestBuilder {
     /// under such a parent only where it has no other.
     pub fn outweigh(&mut self, edges: impl IntoIterator<Item = i64>) {
         self.outweighed.extend(edges);
+    }
+
+    /// Names edges that the weights contradict: before any is added. They show in trees, and no common descent is
+    /// concluded from them.
+    pub fn contradict(&mut self, edges: impl IntoIterator<Item = i64>) {
+        self.contradicted.extend(edges);
     }
 
     /// Adds a model; its number is above those of all before, or it is left out.
@@ -160,8 +176,13 @@ impl ForestBuilder {
         let barred = matches!(status, EdgeStatus::RejectedSelf | EdgeStatus::RejectedPerson);
         let ends = self.models.ids.get(edge.parent).zip(self.models.ids.get(edge.child));
         if let Some(ends) = ends.filter(|(parent, child)| parent != child && !barred) {
-            let (proposed, outweighed) = (status == EdgeStatus::Proposed, self.outweighed.contains(&id));
-            self.edges.push(ends, Edge { id, relation, proposed, outweighed });
+            let edge = Edge {
+                proposed: status == EdgeStatus::Proposed,
+                outweighed: self.outweighed.contains(&id),
+                contradicted: self.contradicted.contains(&id),
+                ..Edge::declared(id, relation)
+            };
+            self.edges.push(ends, edge);
         }
     }
 
@@ -216,9 +237,7 @@ impl NamedEdges {
         while let (Some(parent), Some(child)) = (numbers.next(), numbers.next()) {
             if parent != child {
                 let ends = (NodeIndex::new(parent as usize), NodeIndex::new(child as usize));
-                let edge =
-                    Edge { id: self.next, relation: Relation::Finetune, proposed: false, outweighed: false };
-                self.edges.push(ends, edge);
+                self.edges.push(ends, Edge::declared(self.next, Relation::Finetune));
             }
             self.next += 1;
         }

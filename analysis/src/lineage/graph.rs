@@ -20,6 +20,8 @@ use crate::catalogue::{Lines, Words};
 const PROPOSED: u8 = 1 << 7;
 /// Marks an edge that the weights contradict in favour of another.
 const OUTWEIGHED: u8 = 1 << 6;
+/// Marks an edge that the weights contradict.
+const CONTRADICTED: u8 = 1 << 5;
 
 /// All models by place, in the order of their numbers.
 #[derive(Default)]
@@ -90,7 +92,8 @@ impl Edges {
         self.children.push(place(child));
         let proposed = if edge.proposed { PROPOSED } else { 0 };
         let outweighed = if edge.outweighed { OUTWEIGHED } else { 0 };
-        self.kinds.push(u8::try_from(kind).unwrap_or_default() | proposed | outweighed);
+        let contradicted = if edge.contradicted { CONTRADICTED } else { 0 };
+        self.kinds.push(u8::try_from(kind).unwrap_or_default() | proposed | outweighed | contradicted);
     }
 
     pub fn id(&self, at: usize) -> i64 {
@@ -100,11 +103,12 @@ impl Edges {
     fn get(&self, at: usize) -> Edge {
         let kind = self.kinds[at];
         let relation = Relation::ALL
-            .get(usize::from(kind & !(PROPOSED | OUTWEIGHED)))
+            .get(usize::from(kind & !(PROPOSED | OUTWEIGHED | CONTRADICTED)))
             .copied()
             .unwrap_or(Relation::Finetune);
-        let (proposed, outweighed) = (kind & PROPOSED != 0, kind & OUTWEIGHED != 0);
-        Edge { id: self.id(at), relation, proposed, outweighed }
+        let [proposed, outweighed, contradicted] =
+            [PROPOSED, OUTWEIGHED, CONTRADICTED].map(|mark| kind & mark != 0);
+        Edge { id: self.id(at), relation, proposed, outweighed, contradicted }
     }
 
     /// The edges at these places, in this order.

@@ -6,7 +6,7 @@ use petgraph::Direction;
 
 use super::{
     forest::{Forest, Link},
-    reach::{Toward, Walk},
+    reach::{Over, Toward, Walk},
 };
 
 /// The path between two models.
@@ -18,6 +18,13 @@ pub struct LineagePath {
     pub turn: usize,
     /// Whether that is an ancestor or a descendant of both; a line of descent turns at one of its ends.
     pub by: Toward,
+}
+
+impl LineagePath {
+    /// Whether the weights contradict an edge on the way, so that the path is a claim and no finding.
+    pub fn is_contradicted(&self) -> bool {
+        self.steps.iter().any(|step| step.edge.is_some_and(|edge| edge.contradicted))
+    }
 }
 
 /// A model on the path.
@@ -34,14 +41,20 @@ pub struct PathEdge {
     pub child: i64,
     /// To the parent.
     pub link: Link,
+    /// Whether the weights contradict it and no person decided.
+    pub contradicted: bool,
 }
 
 impl Forest {
     /// The path over the fewest edges, merges and proposals included; of several the one whose turn comes first by name.
-    /// At most `cap` relatives of each are looked at. None where there is no such path, and for unknown models.
+    /// An edge that the weights contradict is on it only where there is no path without one. At most `cap` relatives of
+    /// each are looked at. None where there is no such path, and for unknown models.
     pub fn path_between(&self, from: i64, to: i64, cap: usize) -> Option<LineagePath> {
-        [Toward::Ancestors, Toward::Descendants].into_iter().find_map(|by| {
-            let walks = [from, to].map(|start| self.walk(&[start], by, cap));
+        let mut ways = [Over::Sound, Over::Every]
+            .into_iter()
+            .flat_map(|over| [Toward::Ancestors, Toward::Descendants].map(|by| (by, over)));
+        ways.find_map(|(by, over)| {
+            let walks = [from, to].map(|start| self.walk_over(&[start], (by, over), cap));
             let [here, there] = walks.each_ref().map(steps);
             let met = here.iter().filter_map(|(id, (up, at))| {
                 there.get(id).map(|(down, place)| (up + down, *id, *at, *place))
@@ -64,7 +77,9 @@ impl Forest {
     fn joined(&self, one: i64, other: i64) -> Option<PathEdge> {
         [(one, other), (other, one)].into_iter().find_map(|(child, parent)| {
             let link = self.links(child, Direction::Incoming).into_iter().find(|link| link.id == parent)?;
-            Some(PathEdge { child, link })
+            let mut edges = self.graph.edges_directed(self.place(child)?, Direction::Incoming);
+            let contradicted = edges.any(|edge| edge.weight().id == link.edge && edge.weight().contradicted);
+            Some(PathEdge { child, link, contradicted })
         })
     }
 }
@@ -86,9 +101,14 @@ mod tests {
     use domain::{EdgeStatus, Relation};
 
     use super::*;
-    use crate::lineage::{ForestEdge, Node};
+    use crate::lineage::{ForestBuilder, ForestEdge, Node};
 
     fn forest(edges: &[(i64, i64)]) -> Forest {
+        contradicted(edges, &[])
+    }
+
+    /// A forest in which the weights contradict some of the edges.
+    fn contradicted(edges: &[(i64, i64)], against: &[(i64, i64)]) -> Forest {
         let node = |id: i64| Node {
             id,
             name: format!("org/m{id}"),
@@ -105,7 +125,11 @@ mod tests {
             relation: Relation::Finetune,
             status: EdgeStatus::Accepted,
         };
-        Forest::build((1..=9).map(node), edges.iter().map(edge))
+        let mut builder = ForestBuilder::default();
+        builder.contradict(against.iter().map(|pair| edge(pair).id));
+        (1..=9).map(node).for_each(|node| builder.add(node.shown()));
+        edges.iter().for_each(|pair| builder.connect(edge(pair)));
+        builder.finish()
     }
 
     fn ids(path: &LineagePath) -> Vec<i64> {
@@ -146,5 +170,23 @@ mod tests {
 
         assert_eq!((ids(&path), path.turn, path.by), (vec![1, 2, 5, 4, 3], 2, Toward::Descendants));
         assert_eq!(forest.path_between(1, 9, 100), None);
+    }
+
+    #[test]
+    fn an_edge_that_the_weights_contradict_carries_a_path_only_where_there_is_no_other_and_is_marked() {
+        let edges = [(3, 1), (4, 1), (5, 4), (6, 3), (6, 4)];
+        let forest = contradicted(&edges, &[(4, 1)]);
+
+        let around = forest.path_between(3, 4, 100).unwrap();
+        let claimed = self::contradicted(&edges[..3], &[(4, 1)]).path_between(3, 5, 100).unwrap();
+
+        assert_eq!((ids(&around), around.by), (vec![3, 6, 4], Toward::Descendants));
+        assert!(!around.is_contradicted());
+        assert_eq!((ids(&claimed), claimed.by), (vec![3, 1, 4, 5], Toward::Ancestors));
+        let marks: Vec<_> =
+            claimed.steps.iter().filter_map(|step| step.edge.map(|edge| edge.contradicted)).collect();
+        assert_eq!(marks, [false, true, false]);
+        assert!(claimed.is_contradicted());
+        assert_eq!((forest.merge_base(3, 5), forest.merge_base(4, 6)), (None, Some(4)));
     }
 }

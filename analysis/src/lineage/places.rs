@@ -141,7 +141,7 @@ mod tests {
         let count = edges.iter().map(|(a, b)| 1 + a.max(b)).max().unwrap_or_default();
         (0..).take(count).for_each(|id| models.push(Shown { id, ..Shown::default() }));
         for (id, (parent, child)) in (0..).zip(edges) {
-            let edge = Edge { id, relation: Relation::Finetune, proposed: false, outweighed: false };
+            let edge = Edge::declared(id, Relation::Finetune);
             stated.push((NodeIndex::new(*parent), NodeIndex::new(*child)), edge);
         }
         Graph::of(models, stated)

@@ -6,6 +6,14 @@ use petgraph::Direction;
 
 use super::forest::Forest;
 
+/// Which edges to walk over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    Every,
+    /// Those that the weights do not contradict.
+    Sound,
+}
+
 /// Which way to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Toward {
@@ -49,6 +57,11 @@ impl Forest {
     /// Walks from some models over all edges, merges and proposals included, by the fewest steps; unknown starts are left
     /// out.
     pub fn walk(&self, starts: &[i64], toward: Toward, cap: usize) -> Walk {
+        self.walk_over(starts, (toward, Over::Every), cap)
+    }
+
+    /// As [`Self::walk`], over some edges only.
+    pub(super) fn walk_over(&self, starts: &[i64], (toward, over): (Toward, Over), cap: usize) -> Walk {
         let direction = match toward {
             Toward::Ancestors => Direction::Incoming,
             Toward::Descendants => Direction::Outgoing,
@@ -66,7 +79,10 @@ impl Forest {
         while let Some(at) = queue.pop_front() {
             let here = models[at];
             let Some(node) = self.place(here.id) else { continue };
-            let edges = self.graph.edges_directed(node, direction);
+            let edges = self
+                .graph
+                .edges_directed(node, direction)
+                .filter(|edge| over == Over::Every || !edge.weight().contradicted);
             let mut next: Vec<(bool, i64)> = edges
                 .map(|edge| {
                     let end = if direction == Direction::Incoming { edge.source() } else { edge.target() };

@@ -103,7 +103,8 @@ impl Forest {
         false
     }
 
-    /// The nearest model that both descend from, or one of the two when it is the other's ancestor.
+    /// The nearest model that both descend from, or one of the two when it is the other's ancestor; by no edge that the
+    /// weights contradict.
     ///
     /// Of several, the one with the fewest steps to both together; ties by name.
     pub fn merge_base(&self, a: i64, b: i64) -> Option<i64> {
@@ -189,16 +190,16 @@ impl Forest {
         found
     }
 
-    /// The model and all its ancestors with their least number of steps.
+    /// The model and all its ancestors with their least number of steps, by no edge that the weights contradict.
     fn distances(&self, id: i64) -> Option<Vec<(NodeIndex, usize)>> {
         let start = self.place(id)?;
         let (mut seen, mut found) = (HashSet::from([start]), vec![(start, 0)]);
         let mut next = 0;
         while let Some(&(node, steps)) = found.get(next) {
             next += 1;
-            for parent in self.graph.neighbors_directed(node, Direction::Incoming) {
-                if seen.insert(parent) {
-                    found.push((parent, steps + 1));
+            for edge in self.graph.edges_directed(node, Direction::Incoming) {
+                if !edge.weight().contradicted && seen.insert(edge.source()) {
+                    found.push((edge.source(), steps + 1));
                 }
             }
         }

@@ -209,6 +209,10 @@ fn apply_config(metadata: &mut Metadata, config: Option<&Value>) {
     metadata.model_type = text(config.get("model_type"));
     metadata.architecture = text(config.get("architectures").and_then(|list| list.get(0)));
     let word = config.get("dtype").or_else(|| config.get("torch_dtype")).and_then(Value::as_str);
+    let word = match config.get("quantization_config").filter(|quantised| quantised.is_object()) {
+        Some(quantised) => stored_in(quantised),
+        None => word,
+    };
     let format = match word.map(|word| word.trim_start_matches("torch.")) {
         Some("bfloat16") => Some("BF16"),
         Some("float16" | "half") => Some("F16"),
@@ -222,6 +226,16 @@ fn apply_config(metadata: &mut Metadata, config: Option<&Value>) {
     };
     metadata.dtype = metadata.dtype.take().or(format.map(str::to_owned));
     metadata.config = Some(config.clone());
+}
+
+/// The number format of quantised weights; their `dtype` is the one in which they are computed.
+fn stored_in(quantised: &Value) -> Option<&'static str> {
+    let word = |key: &str| quantised.get(key).and_then(Value::as_str);
+    match (word("quant_method"), word("fmt")) {
+        (Some("fp8"), Some("e5m2")) => Some("float8_e5m2"),
+        (Some("fp8"), _) => Some("float8_e4m3fn"),
+        _ => None,
+    }
 }
 
 /// The codes of ISO 639-1.

@@ -12,6 +12,7 @@ use store::{AdvisoryKind, AdvisoryRow, ModelRow, NewAdvisory, Page, Severity};
 
 use crate::{
     Error, Registry,
+    faults::Faults,
     trust::{fits, names},
 };
 
@@ -74,48 +75,48 @@ pub struct Threat {
 /// Files an advisory.
 ///
 /// # Errors
-/// What is wrong with it: no or two subjects, an unknown model, texts over the limit, a link that is none.
+/// All that is wrong with it at once: no or two subjects, an unknown model, texts over the limit, a link that is none.
 pub async fn file_advisory(registry: &Registry, filing: Filing) -> Result<Advisory, Error> {
-    let invalid = |told: &str| Err(Error::Invalid(told.to_owned()));
+    let new = checked(registry, filing).await?;
+    let id = registry.store.file_advisory(&new).await?;
+    advisory(registry, &id).await
+}
+
+async fn checked(registry: &Registry, filing: Filing) -> Result<NewAdvisory, Error> {
     let given =
         |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let summary = filing.summary.split_whitespace().collect::<Vec<_>>().join(" ");
-    fits(registry, "summary", &summary)?;
-    fits(registry, "text", &filing.details)?;
-    if summary.is_empty() {
-        return invalid("an advisory needs a summary of one line");
+    let mut faults = Faults::default();
+    let (model, digest, link) = (given(filing.model), given(filing.digest), given(filing.link));
+    if model.is_some() == digest.is_some() {
+        faults.say("/model", "an advisory is about a model or a digest: name one of the two");
     }
-    let link = given(filing.link);
+    let model = match model {
+        None => None,
+        Some(name) => {
+            let row = registry.store.model_by_id(&name).await?;
+            faults.at("/model", row.ok_or(Error::UnknownModel(name))).map(|row| row.id)
+        }
+    };
+    let digest = digest.and_then(|text| {
+        let read = text.parse::<Digest>().map_err(|error| Error::Invalid(format!("{error}")));
+        faults.at("/digest", read)
+    });
+    let summary = filing.summary.split_whitespace().collect::<Vec<_>>().join(" ");
+    if summary.is_empty() {
+        faults.say("/summary", "an advisory needs a summary of one line");
+    }
+    faults.at("/summary", fits(registry, "summary", &summary));
+    faults.at("/details", fits(registry, "text", &filing.details));
     if let Some(link) = &link {
         let web = ["http://", "https://"].iter().any(|scheme| link.starts_with(scheme));
         if !web || link.len() > LINK || link.contains(char::is_whitespace) {
-            return invalid("the link must be an http:// or https:// address of at most 2,048 bytes");
+            let told = "the link must be an http:// or https:// address of at most 2,048 bytes";
+            faults.say("/link", told);
         }
     }
-    let (model, digest) = match (given(filing.model), given(filing.digest)) {
-        (Some(name), None) => {
-            let row = registry.store.model_by_id(&name).await?;
-            (Some(row.ok_or(Error::UnknownModel(name))?.id), None)
-        }
-        (None, Some(text)) => {
-            let digest: Digest = text.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
-            (None, Some(digest))
-        }
-        _ => return invalid("an advisory is about a model or a digest: name one of the two"),
-    };
-    let (kind, severity) = (filing.kind, filing.severity);
-    let new = NewAdvisory {
-        model,
-        digest,
-        kind,
-        severity,
-        summary,
-        details: filing.details.trim().to_owned(),
-        link,
-        person: filing.person,
-    };
-    let id = registry.store.file_advisory(&new).await?;
-    advisory(registry, &id).await
+    let Filing { kind, severity, person, .. } = filing;
+    let details = filing.details.trim().to_owned();
+    faults.done(Some(NewAdvisory { model, digest, kind, severity, summary, details, link, person }))
 }
 
 /// Withdraws an advisory: it stays listed and reaches nobody any more.

@@ -23,8 +23,11 @@ pub enum Error {
     /// An error of a request with its places there; several faults stand under the first.
     #[error("{}", match .items.as_slice() { [] | [_] => .error.to_string(), several => told(several) })]
     At { items: Vec<Item>, error: Box<Error> },
-    #[error("`{0}` is neither a model of this registry nor a checkpoint folder")]
+    #[error("`{0}` is no model of this registry")]
     UnknownModel(String),
+    /// The same where a folder would do too.
+    #[error("`{0}` is neither a model of this registry nor a checkpoint folder")]
+    UnknownOperand(String),
     #[error("`{model}` has no revision `{revision}`; name one by its digest, or `main`")]
     UnknownRevision { model: String, revision: String },
     /// No member of a difference that several models share: none is named, or none of this name is there.
@@ -102,6 +105,13 @@ fn told(items: &[Item]) -> String {
     }
 }
 
+impl Error {
+    /// Whether a name that was given stands for nothing here.
+    pub(crate) const fn is_unknown(&self) -> bool {
+        matches!(self, Self::UnknownModel(_) | Self::UnknownOperand(_))
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
@@ -111,7 +121,7 @@ impl Fault for Error {
             Self::Hub(error) => error.code(),
             Self::Operand { error, .. } | Self::At { error, .. } => error.code(),
             Self::Io(_) => "io",
-            Self::UnknownModel(_) => "unknown_model",
+            Self::UnknownModel(_) | Self::UnknownOperand(_) => "unknown_model",
             Self::UnknownRevision { .. } => "unknown_revision",
             Self::UnknownMember { .. } => "unknown_member",
             Self::NoBase { .. } => "no_base",
@@ -152,6 +162,7 @@ impl Fault for Error {
             Self::Hub(error) => error.class(),
             Self::Operand { error, .. } | Self::At { error, .. } => error.class(),
             Self::UnknownModel(_)
+            | Self::UnknownOperand(_)
             | Self::Missing(_)
             | Self::UnknownRevision { .. }
             | Self::UnknownMember { .. }

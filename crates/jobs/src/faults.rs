@@ -71,14 +71,21 @@ pub(crate) fn is_fault(error: &Error) -> bool {
     !ours && !matches!(error, Error::HubMoved(_) | Error::Cancelled | Error::LeaseLost)
 }
 
-/// What `plan` finds wrong, beside `fault` of the request.
-pub async fn beside<P, T>(fault: Item, plan: P) -> Error
+/// What `plan` finds wrong, beside what is known to be wrong with the request: of a place with a known fault nothing more.
+pub async fn beside<P, T>(known: Vec<Item>, plan: P) -> Error
 where
     P: AsyncFnOnce() -> Result<T, Error>,
 {
     let mut faults = Faults::default();
-    faults.take(plan().await);
-    faults.say(&fault.pointer, fault.message);
+    if let Err(error) = plan().await {
+        let found = items(&error);
+        let new = |item: &Item| known.iter().all(|known| known.pointer != item.pointer);
+        match found.iter().all(new) || !is_fault(&error) {
+            true => drop(faults.take::<()>(Err(error))),
+            false => found.into_iter().filter(new).for_each(|item| faults.say(&item.pointer, item.message)),
+        }
+    }
+    known.into_iter().for_each(|fault| faults.say(&fault.pointer, fault.message));
     match faults.done::<Infallible>(None) {
         Err(error) => error,
         Ok(never) => match never {},
@@ -107,6 +114,27 @@ mod tests {
             ("invalid_request", vec!["/output".to_owned(), "/rank".to_owned()])
         );
         assert_eq!(several.headline(), "the request has 2 faults");
+    }
+
+    #[tokio::test]
+    async fn what_a_plan_finds_stands_beside_what_is_known_unless_it_is_of_the_same_place() {
+        let item =
+            |pointer: &str, message: &str| Item { pointer: pointer.to_owned(), message: message.to_owned() };
+        let known = || vec![item("/base", "it is missing"), item("/output", "it is no name")];
+        let found = |places: &[&str]| {
+            let mut faults = Faults::default();
+            places.iter().for_each(|place| faults.say(place, "found"));
+            faults.done(Some(()))
+        };
+        let told = |error: &Error| error.items().into_iter().map(|item| item.pointer).collect::<Vec<_>>();
+
+        let both = beside(known(), async || found(&["/base", "/tuned"])).await;
+        let none = beside(known(), async || found(&[])).await;
+        let ours = beside(known(), async || Err::<(), _>(Error::Task("it stopped".to_owned()))).await;
+
+        assert_eq!(told(&both), ["/tuned", "/base", "/output"]);
+        assert_eq!(told(&none), ["/base", "/output"]);
+        assert_eq!(ours.code(), "task_failed");
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Forests {
     async fn build(&self) -> Result<Arc<Forest>, Error> {
         let mut builder = ForestBuilder::default();
         builder.outweigh(self.store.outweighed_edges(KNOWN).await?);
+        builder.contradict(self.store.contradicted_edges().await?);
         let mut parts = pin!(self.store.forest_nodes());
         while let Some(rows) = parts.try_next().await? {
             rows.iter().for_each(|row| {

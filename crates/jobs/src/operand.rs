@@ -121,12 +121,12 @@ pub(crate) const MAIN: &str = "main";
 /// configuration names; `base+adapter` names another.
 ///
 /// # Errors
-/// [`Error::UnknownModel`], [`Error::UnknownRevision`], [`Error::UnknownMember`], [`Error::NoWeights`],
-/// [`Error::NoBase`], or what is wrong with the checkpoint.
+/// [`Error::UnknownModel`] or [`Error::UnknownOperand`], [`Error::UnknownRevision`], [`Error::UnknownMember`],
+/// [`Error::NoWeights`], [`Error::NoBase`], or what is wrong with the checkpoint.
 pub async fn open_operand(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
     let opened = open_stored(registry, name, access).await;
     match (opened, name.split_once('+')) {
-        (Err(Error::UnknownModel(_)), Some((base, adapter))) => {
+        (Err(error), Some((base, adapter))) if error.is_unknown() => {
             let base = open_whole(registry, base, access).await?;
             let adapter = open_stored(registry, adapter, access).await?;
             adapter::bake(adapter, base).await.map(|baked| Operand { label: name.to_owned(), ..baked })
@@ -162,7 +162,7 @@ async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Re
     let named = named.ok_or_else(|| no_base("(none named)"))?;
     match open_whole(registry, &named, access).await {
         Ok(base) => adapter::bake(operand, base).await,
-        Err(Error::UnknownModel(_) | Error::NoWeights(_)) => Err(no_base(&named)),
+        Err(error) if error.is_unknown() || matches!(error, Error::NoWeights(_)) => Err(no_base(&named)),
         Err(error) => Err(error),
     }
 }
@@ -288,7 +288,10 @@ async fn place(registry: &Registry, name: &str, access: &Access) -> Result<(Mode
     let named = Named::read(name, access).bare;
     let (bare, revision) = named.split_once('@').unwrap_or((named, MAIN));
     let row = registry.store.model_by_id(bare).await?.filter(|row| !row.ghost);
-    let row = row.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
+    let row = row.ok_or_else(|| match access {
+        Access::Registry(_) => Error::UnknownModel(name.to_owned()),
+        Access::Folders(_) => Error::UnknownOperand(name.to_owned()),
+    })?;
     let current = row.revision.zip(row.digest).ok_or_else(|| Error::NoWeights(row.name.clone()))?;
     let pinned = match access {
         Access::Registry(pins) => pins.get(name).map(ToString::to_string),
@@ -315,7 +318,7 @@ pub(crate) async fn revision(
     }
     match place(registry, name, access).await {
         Ok((row, revision, _)) => Ok(member.is_none().then_some((row.name, revision))),
-        Err(Error::UnknownModel(_)) if name.contains('+') => Ok(None),
+        Err(error) if error.is_unknown() && name.contains('+') => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -353,7 +356,7 @@ pub(crate) async fn all_missing<T>(
 /// The names in a name: of a base and the adapter that is applied to it.
 async fn parts<'n>(registry: &Registry, name: &'n str, access: &Access) -> Vec<&'n str> {
     let whole = place(registry, name, access).await;
-    match name.split_once('+').filter(|_| matches!(whole, Err(Error::UnknownModel(_)))) {
+    match name.split_once('+').filter(|_| whole.is_err_and(|error| error.is_unknown())) {
         Some((base, adapter)) => vec![base, adapter],
         None => vec![name],
     }

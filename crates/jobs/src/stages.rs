@@ -254,7 +254,10 @@ impl Planner<'_> {
                         faults.push(Item { pointer: config.place_of(name), message: error.to_string() });
                         let known = matches!(
                             error,
-                            Error::UnknownModel(_) | Error::NoWeights(_) | Error::NoBase { .. }
+                            Error::UnknownModel(_)
+                                | Error::UnknownOperand(_)
+                                | Error::NoWeights(_)
+                                | Error::NoBase { .. }
                         );
                         if !known && error.code() != "quantised_layout" {
                             self.alone = Some(error);

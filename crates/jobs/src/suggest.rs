@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use analysis::kinship::{Closeness, Matrix, Signature, Sketched, estimate};
+use domain::Relation;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
@@ -56,6 +57,7 @@ pub struct Suggestion {
 }
 
 /// Partners for a model among those of the same tensors that are near the base by their weights.
+/// Quantised copies of the base are left out: they differ from it by rounding alone.
 /// Nothing but stored sketches is read, unless the model or the base has none.
 ///
 /// # Errors
@@ -75,7 +77,8 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
     }
     let mut suggestions = Vec::new();
     let relatives = near(registry, &base, query.limit.saturating_mul(LOOKED_AT)).await?;
-    for (id, declared) in relatives {
+    let copies = copies(registry, &base).await?;
+    for (id, declared) in relatives.into_iter().filter(|(id, _)| !copies.contains(id)) {
         let Some(row) = registry.store.model(id).await?.filter(|row| row.name != model) else { continue };
         // One at a time: the sketches of a model are megabytes.
         let stored = stored_sketches(registry, &row.name, &Access::registry()).await?;
@@ -138,6 +141,23 @@ async fn near(registry: &Registry, base: &Sketched, most: usize) -> Result<Vec<(
     let below: HashSet<i64> = below.into_iter().collect();
     let alike = nearest.near.into_iter().filter(|near| near.same_layout);
     Ok(alike.map(|near| (near.of.model, below.contains(&near.of.model))).collect())
+}
+
+/// What is the base but for rounding: its quantised copies and what it was quantised from, over any number of steps. Their
+/// deltas are noise, which is independent of every change that somebody made.
+async fn copies(registry: &Registry, base: &Sketched) -> Result<HashSet<i64>, Error> {
+    let place = registry.store.model_by_id(&base.label).await?.map(|row| row.id);
+    let forest = registry.forests.current().await?;
+    let (mut copies, mut open) = (HashSet::new(), place.into_iter().collect::<Vec<_>>());
+    while let Some(at) = open.pop() {
+        let links = forest.children(at).into_iter().chain(forest.parents(at));
+        for link in links.filter(|link| link.relation == Relation::Quantized) {
+            if copies.insert(link.id) {
+                open.push(link.id);
+            }
+        }
+    }
+    Ok(copies)
 }
 
 /// Whether most of the weights of the two have one origin.

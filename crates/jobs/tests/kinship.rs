@@ -5,8 +5,8 @@
 use std::fmt::Write as _;
 
 use analysis::kinship::{Parity, Report, RowRule};
-use domain::{Fault as _, Limits, RepoId};
-use jobs::{Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, ingest_folder};
+use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Relation, RepoId};
+use jobs::{Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, SuggestQuery, ingest_folder};
 use store::{SignatureRow, Store};
 use tempfile::TempDir;
 
@@ -263,4 +263,45 @@ async fn revisions_from_before_there_were_signatures_are_found_too() {
 
     assert_eq!(found, ["t/near"]);
     assert!(store.unsigned_revisions(1, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_base_that_differs_by_rounding_is_no_partner_and_other_relatives_are() {
+    let place = Place::new().await;
+    let base = noise(1, 200_000);
+    for (id, seed, share) in [
+        ("t/base", 1, 0.0),
+        ("t/a", 2, 0.1),
+        ("t/b", 3, 0.1),
+        ("t/rounded", 4, 0.002),
+        ("t/rounded-again", 5, 0.004),
+    ] {
+        place.ingest(id, &Model::of(plus(&base, seed, share))).await;
+    }
+    let claim = |child: &str, parent: &str| {
+        let parent = RepoId::parse(parent).unwrap();
+        let claim = Claim {
+            as_written: parent.to_string(),
+            parent,
+            relation: Relation::Quantized,
+            status: EdgeStatus::Accepted,
+            evidence: vec![Evidence::listed()],
+        };
+        (RepoId::parse(child).unwrap(), claim)
+    };
+    let claims = [claim("t/rounded", "t/base"), claim("t/rounded-again", "t/rounded")];
+    let partners = async || {
+        let (model, base, access) = ("t/a".to_owned(), "t/base".to_owned(), Access::registry());
+        let query = SuggestQuery { model, base, limit: 10, access };
+        let told = jobs::suggest(&place.registry, query).await.unwrap();
+        let mut names: Vec<String> = told.suggestions.into_iter().map(|partner| partner.model).collect();
+        names.sort_unstable();
+        names
+    };
+
+    let before = partners().await;
+    place.registry.store.add_edges(&claims).await.unwrap();
+
+    assert_eq!(before, ["t/b", "t/rounded", "t/rounded-again"], "nothing says what they are");
+    assert_eq!(partners().await, ["t/b"]);
 }

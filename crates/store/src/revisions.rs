@@ -331,13 +331,19 @@ impl Store {
 const SKETCHED_OF: &str =
     "sketched = EXISTS (SELECT 1 FROM signatures WHERE layout <> '' AND signatures.revision = ";
 
-/// The number format of most of a revision's weights, as SQL; `revision` is the mark of a parameter.
+/// The number format of most of a revision's weights, as SQL; `revision` is the mark of a parameter. Weights are counted, not
+/// bytes: of an eight-bit model the tables left in sixteen bits may take more room than all the rest.
 fn dtype_of(revision: &str) -> String {
     format!(
         "(SELECT tensors.dtype FROM tensors WHERE tensors.revision = {revision} GROUP BY tensors.dtype
-          ORDER BY SUM(tensors.offset_end - tensors.offset_begin) DESC, tensors.dtype LIMIT 1)"
+          ORDER BY SUM((tensors.offset_end - tensors.offset_begin) * 8 / {BITS}) DESC, tensors.dtype LIMIT 1)"
     )
 }
+
+/// Bits that one weight of a tensor takes, as SQL.
+const BITS: &str = "CASE WHEN tensors.dtype IN ('F64', 'I64', 'U64', 'C64') THEN 64
+    WHEN tensors.dtype IN ('F32', 'I32', 'U32') THEN 32 WHEN tensors.dtype IN ('F16', 'BF16', 'I16', 'U16') THEN 16
+    WHEN tensors.dtype IN ('F6_E2M3', 'F6_E3M2') THEN 6 WHEN tensors.dtype = 'F4' THEN 4 ELSE 8 END";
 
 /// The row of this revision; `true` when it is new.
 async fn ensure_revision(

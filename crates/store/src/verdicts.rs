@@ -196,6 +196,23 @@ impl Store {
         Ok(found)
     }
 
+    /// Edges, by number, that the weights contradict, but for those about which a person decided.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn contradicted_edges(&self) -> Result<Vec<i64>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT claimed.id FROM verdicts
+             JOIN edges AS claimed ON claimed.child = verdicts.child AND claimed.parent = verdicts.parent
+             WHERE verdicts.verdict = {} AND NOT EXISTS (SELECT 1 FROM decisions
+                 WHERE decisions.child = verdicts.child AND decisions.parent = verdicts.parent)
+             ORDER BY claimed.id",
+            params.add(VerdictWord::Contradicted.as_str())
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(|row| get(row, "id")).collect()
+    }
+
     /// One page of claims that the weights contradict, the latest first; those about which a person decided are
     /// settled and left out.
     ///

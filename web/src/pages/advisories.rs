@@ -2,13 +2,12 @@
 
 use actix_web::{HttpRequest, http::StatusCode, web};
 use askama::Template;
-use domain::Item;
 
 use super::{Answer, Data, edges::person};
 use crate::{
     answer,
     asked::Asked,
-    view::{AdvisoryForm, AdvisoryPage, AdvisoryRow, KINDS, SEVERITIES, encoded},
+    view::{AdvisoryForm, AdvisoryPage, AdvisoryRow, Faults, Field, KINDS, SEVERITIES, encoded},
 };
 
 #[derive(Template)]
@@ -17,9 +16,19 @@ struct List {
     rows: Vec<AdvisoryRow>,
     next: Option<String>,
     form: AdvisoryForm,
-    fault: Option<String>,
-    items: Vec<Item>,
+    faults: Faults,
 }
+
+/// The fields in the order of the form.
+const FIELDS: [Field; 7] = [
+    Field { pointer: "/model", name: "model", label: "Model" },
+    Field { pointer: "/digest", name: "digest", label: "Digest" },
+    Field { pointer: "/kind", name: "kind", label: "Kind" },
+    Field { pointer: "/severity", name: "severity", label: "Severity" },
+    Field { pointer: "/summary", name: "summary", label: "Summary" },
+    Field { pointer: "/details", name: "details", label: "Details" },
+    Field { pointer: "/link", name: "link", label: "Link" },
+];
 
 #[derive(Template)]
 #[template(path = "pages/advisory.html")]
@@ -34,7 +43,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let form = AdvisoryForm { model: asked.text("model"), ..AdvisoryForm::default() };
     let (rows, next) = source.advisories(asked.get("cursor")).await?;
     let next = next.map(|cursor| format!("/advisories?cursor={}", encoded(&cursor)));
-    Ok(answer::ok(&List { rows, next, form, fault: None, items: Vec::new() }))
+    Ok(answer::ok(&List { rows, next, form, faults: Faults::default() }))
 }
 
 /// `POST /advisories`
@@ -56,9 +65,9 @@ pub async fn file(source: Data, request: HttpRequest, body: actix_web::Result<we
     match source.file_advisory(&form, &person(&request).await?).await {
         Ok(id) => Ok(answer::see_other(&format!("/advisories/{}", encoded(&id)))),
         Err(failure) => {
-            let (rows, next, fault) = (Vec::new(), None, Some(failure.detail));
-            let page = List { rows, next, form, fault, items: failure.items };
             let status = http::status_of(failure.class);
+            let (rows, next, faults) = (Vec::new(), None, Faults::of(failure, &FIELDS));
+            let page = List { rows, next, form, faults };
             let status =
                 if status == StatusCode::NOT_FOUND { StatusCode::UNPROCESSABLE_ENTITY } else { status };
             Ok(answer::page(status, &page))

@@ -2,15 +2,17 @@
 
 use std::cmp::Ordering;
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
+use domain::Class;
 
-use super::{Answer, Data};
+use super::{Answer, Data, Offer, offers};
 use crate::{
     answer,
     asked::Asked,
+    source::Failure,
     svg::changes::{self, Map},
-    view::{self, ComparePage, Name, Sides, TensorDiff, encoded},
+    view::{self, ComparePage, Faults, Field, Name, Sides, TensorDiff, encoded},
 };
 
 /// Rows shown; the API has all of them.
@@ -59,6 +61,27 @@ impl Page {
 struct Choose {
     a: String,
     b: String,
+    faults: Faults,
+    /// What may have been meant.
+    offers: Vec<Offer>,
+}
+
+/// The fields in the order of the form.
+const FIELDS: [Field; 2] = [
+    Field { pointer: "a", name: "a", label: "First model" },
+    Field { pointer: "b", name: "b", label: "Second model" },
+];
+
+/// The form again, for names that nobody has.
+async fn unknown(source: &Data, (a, b): (&str, &str), failure: Failure) -> HttpResponse {
+    let faults = Faults::of(failure, &FIELDS);
+    let typed = [("a", a), ("b", b)];
+    let offers = offers(source, (&faults, &typed), |field, near| match field {
+        "a" => near.compare(&Name::from(b)),
+        _ => Name::from(a).compare(near),
+    });
+    let offers = offers.await;
+    answer::page(StatusCode::NOT_FOUND, &Choose { a: a.to_owned(), b: b.to_owned(), faults, offers })
 }
 
 /// `GET /compare?a=&b=`: the form, or on to the comparison.
@@ -66,7 +89,10 @@ pub async fn choose(request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
     Ok(match (asked.get("a"), asked.get("b")) {
         (Some(a), Some(b)) => answer::see_other(&Name::from(a).compare(&Name::from(b))),
-        _ => answer::ok(&Choose { a: asked.text("a"), b: asked.text("b") }),
+        _ => {
+            let (faults, offers) = (Faults::default(), Vec::new());
+            answer::ok(&Choose { a: asked.text("a"), b: asked.text("b"), faults, offers })
+        }
     })
 }
 
@@ -78,9 +104,13 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
     let asked = Asked::read(request.query_string());
     let three = asked.get("view") == Some("base");
     let sides = if three { Sides::Three } else { Sides::Two };
-    let mut page = match source.compare((a, b), sides).await? {
-        view::Answer::Job(id) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
-        view::Answer::Ready(page) => *page,
+    let mut page = match source.compare((a, b), sides).await {
+        Ok(view::Answer::Job(id)) => return Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
+        Ok(view::Answer::Ready(page)) => *page,
+        Err(failure) if failure.class == Class::NotFound => {
+            return Ok(unknown(&source, (a, b), failure).await);
+        }
+        Err(failure) => return Err(failure),
     };
     let sort = asked
         .get("sort")

@@ -8,17 +8,20 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    source,
+    source::{self, Failure},
     svg::{
         dendrogram::{self, Dendrogram},
         heat::{self, Distance},
         strip::{self, Drawn},
     },
     view::{
-        self, Join, KinshipPage, KinshipQuery, MeasureCard, Name, SearchQuery, Sort, StripCell, encoded,
-        plural, told,
+        self, Faults, Field, Join, KinshipPage, KinshipQuery, MeasureCard, Name, SearchQuery, Sort,
+        StripCell, encoded, plural, told,
     },
 };
+
+/// The measure that compares weights as they are.
+const NEEDS_NO_BASE: &str = "euclidean";
 
 /// Models that are taken.
 const MOST: usize = 100;
@@ -55,6 +58,10 @@ struct Page {
     nearest: Option<(Name, String)>,
     /// The same with the base that was found, where one is needed.
     based: Option<(Name, String)>,
+    /// The same by a measure that needs no base, where one is needed.
+    plain: Option<String>,
+    /// How the first two are related by descent, where a base is needed.
+    descent: Option<String>,
     layers: Option<Layers>,
     csv: String,
     /// Where the same is read from the weights.
@@ -62,9 +69,16 @@ struct Page {
     ramp: Vec<String>,
     /// Colours below zero, where there are such values.
     opposed: Vec<String>,
-    fault: Option<String>,
-    items: Vec<Item>,
+    faults: Faults,
 }
+
+/// The fields in the order of the form.
+const FIELDS: [Field; 4] = [
+    Field { pointer: "of", name: "of", label: "Models, one a line" },
+    Field { pointer: "base", name: "base", label: "Common base, if any" },
+    Field { pointer: "measure", name: "measure", label: "Measure" },
+    Field { pointer: "threshold", name: "threshold", label: "Threshold, if any" },
+];
 
 /// One cell as drawn.
 struct Shade {
@@ -163,17 +177,21 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             .filter(|_| query.names.len() < MOST)
             .map(|first| (Name::from(first.as_str()), format!("{}&add={ADDED}", again(&query)))),
         based: None,
+        plain: None,
+        descent: None,
         layers: None,
         csv: csv(&query),
         exact: exactly(&query, threshold),
         ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
         opposed: Vec::new(),
-        fault: None,
-        items: Vec::new(),
+        faults: Faults::default(),
     };
     if page.measures.iter().all(|(_, on)| !on) {
         let known: Vec<&str> = page.measures.iter().map(|(card, _)| card.id.as_str()).collect();
-        page.fault = Some(format!("`{}` is no measure; use one of {}.", query.measure, known.join(", ")));
+        let message = format!("`{}` is no measure; use one of {}.", query.measure, known.join(", "));
+        let items = vec![Item { pointer: "measure".to_owned(), message: message.clone() }];
+        let failure = Failure { items, ..Failure::new(Class::Invalid, "invalid_request", message) };
+        page.faults = Faults::of(failure, &FIELDS);
         return Ok(answer::page(http::status_of(Class::Invalid), &page));
     }
     match query.names.len() {
@@ -187,6 +205,15 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
                     let asked = KinshipQuery { base: Some(base.to_string()), ..query.clone() };
                     (base, again(&asked))
                 });
+                if report.baseless {
+                    let measure = NEEDS_NO_BASE.to_owned();
+                    page.plain = Some(again(&KinshipQuery { measure, pair: None, ..query.clone() }));
+                    if let [first, second, ..] = report.compared() {
+                        page.descent = Some(format!("/lineage?from={}&to={}", first.query(), second.query()));
+                    }
+                    page.report = Some(*report);
+                    return Ok(answer::ok(&page));
+                }
                 if !report.left_out.is_empty() {
                     let names = query
                         .names
@@ -214,9 +241,9 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
                 Ok(answer::ok(&page))
             }
             Err(failure) => {
-                page.fault = Some(failure.detail);
-                page.items = failure.items;
-                Ok(answer::page(http::status_of(failure.class), &page))
+                let status = http::status_of(failure.class);
+                page.faults = Faults::of(failure, &FIELDS);
+                Ok(answer::page(status, &page))
             }
         },
     }
@@ -226,7 +253,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
 pub fn of_two(pair: [&Name; 2], ancestor: Option<&Name>) -> String {
     let base = ancestor.filter(|base| !pair.contains(base)).map(Name::to_string);
     let names = pair.iter().map(ToString::to_string).collect();
-    let measure = if base.is_some() { "cosine" } else { "euclidean" };
+    let measure = if base.is_some() { "cosine" } else { NEEDS_NO_BASE };
     let asked = KinshipQuery { names, base, measure: measure.to_owned(), ..KinshipQuery::default() };
     address(&asked, None)
 }
@@ -324,7 +351,7 @@ fn question(query: &KinshipQuery) -> String {
 }
 
 fn distance(measure: &str) -> Distance {
-    if measure == "euclidean" { Distance::Yes } else { Distance::No }
+    if measure == NEEDS_NO_BASE { Distance::Yes } else { Distance::No }
 }
 
 /// Where the layers of a pair are shown: beside the matrix, unless that is large or would be read from weights again.

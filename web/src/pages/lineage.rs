@@ -80,6 +80,13 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         0 => format!("{drawn} drawn.{}", lineage.elsewhere()),
         more => format!("{drawn} drawn, {} more below them.{}", Count(more), lineage.elsewhere()),
     };
+    let summary = match lineage.off_the_line() {
+        0 => summary,
+        more => {
+            let told = plural(more, "more ancestor stands", "more ancestors stand");
+            format!("{summary} {told} above it by further parents; they are listed, not drawn.")
+        }
+    };
     if asked.get("format").is_some() {
         return Ok(answer::picture(
             &lineage.name,

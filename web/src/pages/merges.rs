@@ -2,14 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use domain::{Class, Item};
+use domain::Class;
 
 use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
     source::Failure,
-    view::{MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, encoded},
+    view::{Faults, Field, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, encoded},
 };
 
 /// Lines for models in the form.
@@ -48,6 +48,12 @@ const MORE: [Extra; 6] = [
     },
 ];
 
+/// What is sent off; places in the recipe are told as they are written there.
+const FIELDS: [Field; 2] = [
+    Field { pointer: "/output", name: "output", label: "Name of the new model" },
+    Field { pointer: "/", name: "yaml", label: "mergekit YAML" },
+];
+
 /// A folded field.
 struct Extra {
     key: &'static str,
@@ -71,8 +77,7 @@ struct Page {
     written: bool,
     yaml: String,
     output: String,
-    fault: Option<String>,
-    items: Vec<Item>,
+    faults: Faults,
     check: Option<MergeCheck>,
     partners: Option<Partners>,
     /// Suggested partners with the address of the form that has them too.
@@ -145,9 +150,9 @@ impl Page {
 
     /// Faults of what was asked stand beside the recipe.
     fn refused(mut self, failure: Failure) -> HttpResponse {
-        self.fault = Some(failure.detail);
-        self.items = failure.items;
-        answer::page(http::status_of(failure.class), &self)
+        let status = http::status_of(failure.class);
+        self.faults = Faults::of(failure, &FIELDS);
+        answer::page(status, &self)
     }
 }
 
@@ -306,8 +311,7 @@ fn empty(methods: Vec<MethodCard>, asked: &Asked) -> Page {
         written: asked.get("write").is_some(),
         yaml: asked.text("yaml"),
         output: asked.text("output"),
-        fault: None,
-        items: Vec::new(),
+        faults: Faults::default(),
         check: None,
         partners: None,
         added: Vec::new(),

@@ -32,7 +32,10 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, web};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use http::Problem;
 
-use crate::source;
+use crate::{
+    source,
+    view::{Faults, Name},
+};
 
 /// What the pages take their data from, as whoever asks may see it.
 pub struct Data(Arc<dyn source::Source>);
@@ -58,6 +61,32 @@ impl FromRequest for Data {
         }
         .boxed_local()
     }
+}
+
+/// Names that may have been meant in a field.
+pub(crate) struct Offer {
+    pub label: &'static str,
+    /// Each with the address of the page that takes it.
+    pub names: Vec<(Name, String)>,
+}
+
+/// What may have been meant by the names in fields whose faults are told; `address` takes it in place of what was typed.
+pub(crate) async fn offers(
+    source: &Data,
+    (faults, typed): (&Faults, &[(&str, &str)]),
+    address: impl Fn(&str, &Name) -> String,
+) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    for (name, label) in faults.told.iter().filter_map(|told| told.field) {
+        let Some((_, text)) = typed.iter().find(|(known, _)| *known == name) else { continue };
+        // A text that is too long for a search has no neighbours.
+        let near = source.suggest(Name::from(*text).short()).await.unwrap_or_default();
+        let names: Vec<_> = near.into_iter().map(|near| (near.clone(), address(name, &near))).collect();
+        if !names.is_empty() {
+            offers.push(Offer { label, names });
+        }
+    }
+    offers
 }
 
 /// What a page returns.

@@ -28,6 +28,8 @@ struct Page {
     tensor: Option<String>,
     /// The names that are offered instead, with their addresses.
     near: Vec<(String, String)>,
+    /// Models that may have been meant, where nothing is found.
+    meant: Vec<Name>,
     pin: Option<Pin>,
     page: SearchPage,
     first: Option<String>,
@@ -211,6 +213,12 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         let word = (sort != Sort::default()).then_some(word);
         (state.with("sort", word), label, sort == query.sort)
     };
+    let lost = page.items.is_empty() && query.cursor.is_none() && query.tensor().is_none();
+    let meant = match query.text.as_deref().filter(|_| lost) {
+        // A help; the page stands without it.
+        Some(text) => source.suggest(text).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
     let bare =
         State(state.0.iter().filter(|(key, _)| matches!(*key, "search" | "sort" | "pin")).cloned().collect());
     Ok(answer::ok(&Page {
@@ -232,6 +240,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
             .iter()
             .map(|name| (name.clone(), format!("/search?search=tensor:{}", encoded(name))))
             .collect(),
+        meant,
         pin: query.pin.clone().map(|pin| Pin {
             name: Name(pin),
             sorted: query.sort == Sort::Kinship,

@@ -1,14 +1,15 @@
 //! The form for a transfer: target base + λ · (source tuned − source base).
 
-use actix_web::{HttpRequest, http::StatusCode, web};
+use actix_web::{HttpRequest, web};
 use askama::Template;
-use domain::Item;
+use domain::Class;
 
 use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    view::{TransferCheck, TransferForm, encoded},
+    source::Failure,
+    view::{Faults, Field, TransferCheck, TransferForm, encoded},
 };
 
 #[derive(Template)]
@@ -17,9 +18,28 @@ struct Page {
     form: TransferForm,
     presets: [(&'static str, &'static str); 3],
     check: Option<TransferCheck>,
-    fault: Option<String>,
-    items: Vec<Item>,
+    faults: Faults,
+    asked: Deed,
 }
+
+/// What the form was sent for.
+#[derive(Clone, Copy, PartialEq)]
+enum Deed {
+    Check,
+    Start,
+}
+
+/// The fields in the order of the form.
+const FIELDS: [Field; 8] = [
+    Field { pointer: "/source_base", name: "source_base", label: "Base" },
+    Field { pointer: "/source_tuned", name: "source_tuned", label: "Tuned from it" },
+    Field { pointer: "/target_base", name: "target_base", label: "Target" },
+    Field { pointer: "/lambda", name: "lambda", label: "λ, the strength" },
+    Field { pointer: "/preset", name: "preset", label: "What is carried" },
+    Field { pointer: "/include", name: "include", label: "Only names with" },
+    Field { pointer: "/exclude", name: "exclude", label: "No names with" },
+    Field { pointer: "/output", name: "output", label: "Name of the new model" },
+];
 
 const PRESETS: [(&str, &str); 3] = [
     ("diff_vector", "every tensor, and the fine-tune's tokenizer"),
@@ -33,8 +53,18 @@ impl Page {
         !self.form.include.is_empty() || !self.form.exclude.is_empty()
     }
 
+    /// Whether the transfer was refused.
+    fn refused(&self) -> bool {
+        !self.faults.is_empty() && self.asked == Deed::Start
+    }
+
+    /// Whether the check found faults, which stand where its findings would.
+    fn unfit(&self) -> bool {
+        !self.faults.is_empty() && self.asked == Deed::Check
+    }
+
     fn of(form: TransferForm) -> Self {
-        Self { form, presets: PRESETS, check: None, fault: None, items: Vec::new() }
+        Self { form, presets: PRESETS, check: None, faults: Faults::default(), asked: Deed::Start }
     }
 }
 
@@ -54,28 +84,25 @@ pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer
         Ok(bytes) => Asked::body(&bytes),
         Err(refusal) => return Ok(refusal),
     };
-    let (form, checks) = (read(&asked), asked.get("do") == Some("check"));
-    let mut needed = vec![&form.target_base, &form.source_base, &form.source_tuned];
-    let missing = match checks {
-        true => "Fill in all three models.",
-        false => {
-            needed.push(&form.output);
-            "Fill in all three models and the name of the new one."
-        }
-    };
-    if needed.iter().any(|field| field.is_empty()) {
-        let page = Page { fault: Some(missing.to_owned()), ..Page::of(form) };
-        return Ok(answer::page(StatusCode::UNPROCESSABLE_ENTITY, &page));
-    }
-    if checks {
-        let check = Some(source.check_transfer(&form).await?);
-        return Ok(answer::ok(&Page { check, ..Page::of(form) }));
+    let form = read(&asked);
+    if asked.get("do") == Some("check") {
+        let mut check = source.check_transfer(&form).await?;
+        let page = Page { asked: Deed::Check, ..Page::of(form) };
+        return Ok(match check.fault.take() {
+            None => answer::ok(&Page { check: Some(check), ..page }),
+            Some(detail) => {
+                let failure =
+                    Failure { items: check.items, ..Failure::new(Class::Invalid, "invalid_request", detail) };
+                answer::ok(&Page { faults: Faults::of(failure, &FIELDS), ..page })
+            }
+        });
     }
     match source.submit_transfer(&form).await {
         Ok(job) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),
         Err(failure) => {
-            let page = Page { fault: Some(failure.detail), items: failure.items, ..Page::of(form) };
-            Ok(answer::page(http::status_of(failure.class), &page))
+            let status = http::status_of(failure.class);
+            let page = Page { faults: Faults::of(failure, &FIELDS), ..Page::of(form) };
+            Ok(answer::page(status, &page))
         }
     }
 }

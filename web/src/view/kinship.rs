@@ -69,7 +69,9 @@ pub struct KinshipPage {
     pub left_out: Vec<(Name, String)>,
     /// Row by row, in the order of `models`.
     pub matrix: Vec<Vec<Cell>>,
-    /// Where no base was given but one is needed: the nearest model from which all descend.
+    /// Whether the measure asks for a base and none was given: nothing is measured then.
+    pub baseless: bool,
+    /// The nearest model from which all descend, where a base is needed.
     pub common: Option<Name>,
     /// The layers of a pair.
     pub strip: Option<Strip>,

@@ -168,6 +168,16 @@ pub struct ChildLink {
     pub under: Option<Name>,
 }
 
+/// An ancestor that is not drawn.
+#[derive(Debug, Clone, Default)]
+pub struct AncestorRow {
+    pub name: Name,
+    /// Generations above the model, by the fewest steps.
+    pub generations: u64,
+    /// The model on the way that it is a parent of.
+    pub child: Name,
+}
+
 /// An edge kept out of the tree.
 #[derive(Debug, Clone)]
 pub struct RejectedEdge {
@@ -193,6 +203,10 @@ pub struct LineagePage {
     pub other_children: Vec<ChildLink>,
     /// Such children that are not in the list.
     pub other_children_hidden: u64,
+    /// Ancestors that are not drawn, since the tree follows first parents alone, nearest first.
+    pub ancestors: Vec<AncestorRow>,
+    /// Those of them that are not in the list.
+    pub ancestors_hidden: u64,
     pub rejected: Vec<RejectedEdge>,
     /// Models in the generations shown that the narrowing holds back.
     pub held_back: u64,
@@ -217,5 +231,10 @@ impl LineagePage {
                 if count == 1 { "hangs" } else { "hang" }
             ),
         }
+    }
+
+    /// Ancestors that are not drawn.
+    pub(crate) fn off_the_line(&self) -> u64 {
+        self.ancestors.len() as u64 + self.ancestors_hidden
     }
 }

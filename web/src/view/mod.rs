@@ -6,6 +6,7 @@ mod advisory;
 mod compare;
 mod families;
 mod family;
+mod faults;
 mod heritage;
 mod job;
 mod kinship;
@@ -30,11 +31,12 @@ pub use families::{FamilyRow, HomePage, RecentRow};
 pub use family::{
     AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice,
 };
+pub(crate) use faults::{Faults, Field};
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub(crate) use kinship::told;
 pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped, Strip, StripCell};
-pub use lineage::{ChildLink, Known, LineageNode, LineagePage, LineageQuery, RejectedEdge};
+pub use lineage::{AncestorRow, ChildLink, Known, LineageNode, LineagePage, LineageQuery, RejectedEdge};
 pub use make::{
     MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck, TransferForm,
 };

@@ -19,10 +19,15 @@ pub fn plural(count: u64, one: &str, many: &str) -> String {
 
 /// What stands above a list of faults: the detail without the faults that it spells out, or their number.
 pub fn heading(detail: &str, items: &[Item]) -> String {
-    let place = |text: &str| if text.is_empty() { None } else { detail.find(text) };
-    let spelled = items.iter().flat_map(|item| [place(&item.pointer), place(&item.message)]).flatten().min();
+    // A place alone may be as short as a letter.
+    let placed = |item: &Item| detail.find(&format!("{}: {}", item.pointer, item.message));
+    let alone = |item: &Item| detail.find(&item.message).filter(|_| !item.message.is_empty());
+    let spelled = items.iter().flat_map(|item| [placed(item), alone(item)]).flatten().min();
     match spelled.map(|at| detail[..at].trim_end_matches([':', ' '])) {
-        None => detail.to_owned(),
+        None => match detail.strip_prefix("the ") {
+            Some(rest) => format!("The {rest}"),
+            None => detail.to_owned(),
+        },
         Some("") => format!("The request has {}.", plural(items.len() as u64, "fault", "faults")),
         Some(before) => format!("{before}:"),
     }
@@ -348,6 +353,9 @@ mod tests {
         assert_eq!(heading("model `x`: /a: one; two", &listed), "model `x`:");
         assert_eq!(heading("The recipe cannot be read.", &listed), "The recipe cannot be read.");
         assert_eq!(heading("No recipe.", &[]), "No recipe.");
+        let short = [item("a", "no model `x`"), item("b", "no model `y`")];
+        assert_eq!(heading("the request has 2 faults", &short), "The request has 2 faults");
+        assert_eq!(heading("a: no model `x`; and 1 more", &short[..1]), "The request has 1 fault.");
     }
 
     #[test]

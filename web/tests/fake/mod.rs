@@ -376,12 +376,12 @@ impl Source for Fake {
         Ok("01JOB".into())
     }
 
-    async fn check_transfer(&self, _form: &TransferForm) -> Result<TransferCheck> {
-        Ok(self.transfer_check())
+    async fn check_transfer(&self, form: &TransferForm) -> Result<TransferCheck> {
+        Ok(self.transfer_check(form))
     }
 
-    async fn submit_transfer(&self, _form: &TransferForm) -> Result<String> {
-        Ok("01JOB".into())
+    async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
+        self.transfer(form)
     }
 
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {
@@ -451,10 +451,7 @@ impl Source for Fake {
     }
 
     async fn file_advisory(&self, form: &AdvisoryForm, _person: &str) -> Result<String> {
-        match form.summary.is_empty() {
-            true => Err(Failure::new(Class::Invalid, "invalid_request", format!("no summary{}", self.mark))),
-            false => Ok("STM-1".into()),
-        }
+        self.advise(form)
     }
 
     async fn withdraw_advisory(&self, _id: &str, _by: (&str, &str)) -> Result<()> {

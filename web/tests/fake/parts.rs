@@ -1,6 +1,6 @@
 //! The longest pages of the fake.
 
-use domain::{Class, EdgeStatus, Note, Relation, Source};
+use domain::{Class, EdgeStatus, Item, Note, Relation, Source};
 use web::{Failure, Result, view::*};
 
 use super::Fake;
@@ -39,7 +39,7 @@ impl Fake {
 
     pub fn path_page(&self, (from, to): (&str, &str)) -> Result<PathPage> {
         if from.starts_with("no/") {
-            return Err(Failure::not_found("No model `no/model` is known here."));
+            return Err(self.unknown([("from", from), ("to", to)]));
         }
         let mut page = PathPage {
             from: self.name(from),
@@ -106,6 +106,8 @@ impl Fake {
             other_parents_hidden: 3,
             other_children: vec![self.elsewhere()],
             other_children_hidden: 7,
+            ancestors: vec![self.ancestor()],
+            ancestors_hidden: 255,
             groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
             held_back: 12,
             rejected: vec![RejectedEdge {
@@ -128,7 +130,46 @@ impl Fake {
         }
     }
 
-    pub fn transfer_check(&self) -> TransferCheck {
+    /// A failure with a fault at each place.
+    fn faulty(&self, class: Class, places: &[&str]) -> Failure {
+        let mut failure =
+            Failure::new(class, "invalid_request", format!("the request has {} faults", places.len()));
+        failure.items = places
+            .iter()
+            .map(|place| Item { pointer: (*place).into(), message: format!("it is wrong{}", self.mark) })
+            .collect();
+        failure
+    }
+
+    /// Of two models those whose names begin with `no/` are unknown.
+    fn unknown(&self, pair: [(&str, &str); 2]) -> Failure {
+        let missing = pair.into_iter().filter(|(_, name)| name.starts_with("no/"));
+        self.faulty(Class::NotFound, &missing.map(|(field, _)| field).collect::<Vec<_>>())
+    }
+
+    pub fn transfer(&self, form: &TransferForm) -> Result<String> {
+        match form.lambda.as_str() {
+            "abc" => Err(self.faulty(Class::Invalid, &["/output", "/lambda/0", "/target_base"])),
+            _ => Ok("01JOB".into()),
+        }
+    }
+
+    pub fn advise(&self, form: &AdvisoryForm) -> Result<String> {
+        match form.summary.is_empty() {
+            true => Err(self.faulty(Class::Invalid, &["/link", "/summary"])),
+            false => Ok("STM-1".into()),
+        }
+    }
+
+    pub fn ancestor(&self) -> AncestorRow {
+        AncestorRow { name: self.name("org/far"), generations: 3, child: self.name("org/near") }
+    }
+
+    pub fn transfer_check(&self, form: &TransferForm) -> TransferCheck {
+        if let Err(failure) = self.transfer(form) {
+            let fault = Some(failure.detail);
+            return TransferCheck { fault, items: failure.items, ..TransferCheck::default() };
+        }
         TransferCheck {
             verdict: "uncertain",
             reasons: vec![("unlikely", self.mark.clone())],
@@ -294,6 +335,7 @@ impl Fake {
                 .filter(|name| name.starts_with("o/only"))
                 .map(|name| (self.name(name), self.mark.clone()))
                 .collect(),
+            baseless: query.names.iter().any(|name| name == "o/baseless"),
             common: query.base.is_none().then(|| self.name("org/root")),
             joins: vec![join([0, 1]), join([2, 3])],
             models: query.names.iter().map(|name| self.name(name)).collect(),
@@ -332,7 +374,7 @@ impl Fake {
 
     pub fn compare_page(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
         if a.starts_with("no/") {
-            return Err(Failure::not_found(format!("no model {a}{}", self.mark)));
+            return Err(self.unknown([("a", a), ("b", b)]));
         }
         let tensor = |at: u32| TensorDiff {
             name: format!("model.layers.{at}.mlp.up_proj.weight{}", self.mark),

@@ -23,6 +23,20 @@ fn a_tag_of_two_letters_is_a_language_only_where_it_is_one() {
 }
 
 #[test]
+fn the_format_of_quantised_weights_is_not_the_one_they_are_computed_in() {
+    let format = |config: Value| {
+        from_api_row(&json!({ "id": "org/m", "config": config })).unwrap().dtype.unwrap_or_default()
+    };
+    let quantised = |how: Value| json!({ "torch_dtype": "bfloat16", "quantization_config": how });
+
+    assert_eq!(format(json!({ "torch_dtype": "bfloat16" })), "BF16");
+    assert_eq!(format(json!({ "dtype": "float16", "quantization_config": null })), "F16");
+    assert_eq!(format(quantised(json!({ "quant_method": "fp8", "fmt": "e4m3" }))), "F8_E4M3");
+    assert_eq!(format(quantised(json!({ "quant_method": "fp8", "fmt": "e5m2" }))), "F8_E5M2");
+    assert_eq!(format(quantised(json!({ "quant_method": "gptq", "bits": 4 }))), "", "nothing says it");
+}
+
+#[test]
 fn an_api_row_is_read_in_camel_case() {
     let metadata = from_api_row(&json!({
         "id": "org/m", "author": "org", "createdAt": "2024-07-23T15:36:34.000Z", "downloads": 12, "likes": 3,

@@ -76,10 +76,7 @@ async fn unmeasured(
     error: &jobs::Error,
 ) -> Result<ComparePage> {
     let (a, b) = (shapes(registry, left).await?, shapes(registry, right).await?);
-    let mut page = ComparePage {
-        unmeasured: Some(format!("No weights are compared, since {error}.")),
-        ..ComparePage::default()
-    };
+    let mut page = ComparePage { unmeasured: Some(why(error)), ..ComparePage::default() };
     let unknown = [(left, &a), (right, &b)].into_iter().find(|(_, shapes)| shapes.is_empty());
     if let Some((row, _)) = unknown {
         page.verdict = format!("Which tensors {} has is not known here.", row.name);
@@ -100,6 +97,15 @@ async fn unmeasured(
         Count(page.only_b.len() as u64),
     );
     Ok(page)
+}
+
+/// Why no weights are compared; of each side what is wrong with it, as its name is in the sentence.
+fn why(error: &jobs::Error) -> String {
+    let told = match error.items() {
+        none if none.is_empty() => error.to_string(),
+        items => items.into_iter().map(|item| item.message).collect::<Vec<_>>().join("; "),
+    };
+    format!("No weights are compared, since {told}.")
 }
 
 /// Shapes of tensors by name.

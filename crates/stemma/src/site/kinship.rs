@@ -10,24 +10,29 @@ use jobs::{Access, Registry};
 
 use super::{Result, compare};
 
-/// What a cell without a base says.
-const NEEDS_BASE: &str = "needs a base model: deltas are taken against it";
-
 /// A matrix of one measure, and the strip of a pair: of the one that is chosen, or of the only one there is.
 pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPage> {
     let (report, left_out) = comparable(registry, query).await?;
     let measure = if query.measure.is_empty() { "cosine".to_owned() } else { query.measure.clone() };
+    if report.base.is_none() && measure != "euclidean" {
+        let fit: Vec<Name> = report.models.into_iter().map(Name).collect();
+        let common = common_ancestor(registry, &fit).await?;
+        let models = fit.into_iter().chain(left_out.iter().map(|(name, _)| name.clone())).collect();
+        return Ok(KinshipPage {
+            baseless: true,
+            common,
+            models,
+            left_out,
+            measure,
+            ..KinshipPage::default()
+        });
+    }
     let strip = match &query.pair {
-        _ if report.base.is_none() && measure != "euclidean" => None,
         _ if report.models.len() == 2 => Some(strip(&report, &measure)),
         Some(pair) => Some(strip(&measured(registry, pair, query).await?, &measure)),
         None => None,
     };
-    let missing = if report.base.is_none() && measure != "euclidean" {
-        NEEDS_BASE
-    } else {
-        "undefined: one of the two equals the base"
-    };
+    let missing = "undefined: one of the two equals the base";
     let errors = report.standard_errors.get(&measure).map(Vec::as_slice).unwrap_or_default();
     let matrix = report.matrices.get(&measure).map(Vec::as_slice).unwrap_or_default();
     let at = |matrix: &[Vec<Option<f64>>], i: usize, j: usize| {
@@ -50,10 +55,6 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
         true => (models, matrix, Vec::new()),
         false => together(models, matrix, &measure),
     };
-    let common = match missing == NEEDS_BASE {
-        true => common_ancestor(registry, &models).await?,
-        false => None,
-    };
     for (name, reason) in &left_out {
         let cell = Cell { reason: Some(reason.clone()), ..Cell::default() };
         matrix.iter_mut().for_each(|row| row.push(cell.clone()));
@@ -62,7 +63,8 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
     }
     Ok(KinshipPage {
         left_out,
-        common,
+        baseless: false,
+        common: None,
         models,
         joins,
         strip,

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use ::web::{
     Failure,
     view::{
-        ChildGroup, ChildLink, FamilyRow, LineageNode, LineagePage, LineageQuery, Name, Narrowing,
-        RejectedEdge,
+        AncestorRow, ChildGroup, ChildLink, FamilyRow, LineageNode, LineagePage, LineageQuery, Name,
+        Narrowing, RejectedEdge,
     },
 };
-use analysis::lineage::{Family, Forest, Relative, Sieve, SubtreeOptions, Tree};
+use analysis::lineage::{Family, Forest, Relative, Sieve, SubtreeOptions, Toward, Tree};
 use domain::{EdgeStatus, Source};
 use jobs::Registry;
 use store::VerdictWord;
@@ -21,6 +21,9 @@ const NODES: usize = 2_000;
 
 /// Further parents and further children listed.
 const FURTHER: usize = 100;
+
+/// Ancestors listed that are not drawn.
+const ANCESTORS: usize = 1_000;
 
 /// The largest families.
 pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>> {
@@ -140,6 +143,8 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     let other_children =
         tree.other_children.iter().take(FURTHER).map(|child| further(&forest, child)).collect();
     let mut grounds = grounds(registry, &forest, &tree).await?;
+    let above = (options.up, registry.limits.traversal);
+    let (ancestors, ancestors_hidden) = off_the_line(&forest, (row.id, &tree), above);
     let nodes = tree
         .nodes
         .into_iter()
@@ -164,8 +169,39 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         other_parents_hidden,
         other_children,
         other_children_hidden,
+        ancestors,
+        ancestors_hidden,
         rejected,
         held_back,
         groups: groups(&forest, row.id),
     }))
+}
+
+/// The ancestors of a model that are not drawn, nearest first, and how many of them are not listed; within some
+/// generations, and among the first models that a walk up meets.
+fn off_the_line(
+    forest: &Forest,
+    (model, tree): (i64, &Tree),
+    (up, cap): (usize, usize),
+) -> (Vec<AncestorRow>, u64) {
+    let drawn: HashSet<i64> = tree.nodes.iter().map(|node| node.id).collect();
+    let walk = forest.walk(&[model], Toward::Ancestors, cap);
+    let name = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned())).unwrap_or_default();
+    let mut steps: Vec<usize> = Vec::with_capacity(walk.models.len());
+    let (mut listed, mut hidden) = (Vec::new(), 0);
+    for reached in &walk.models {
+        let child = reached.from.and_then(|from| walk.models.get(from));
+        steps.push(reached.from.and_then(|from| steps.get(from)).map_or(0, |below| below + 1));
+        let above = steps.last().copied().unwrap_or_default();
+        let (Some(child), false, true) = (child, drawn.contains(&reached.id), above <= up) else { continue };
+        match listed.len() < ANCESTORS {
+            true => listed.push(AncestorRow {
+                name: name(reached.id),
+                generations: above as u64,
+                child: name(child.id),
+            }),
+            false => hidden += 1,
+        }
+    }
+    (listed, hidden)
 }

@@ -5,8 +5,8 @@ use ::web::{
     view::{Bytes, Count, MergeCheck, Name, Partner, Partners, RecipeForm},
 };
 use analysis::merge::{MergeConfig, TokenizerChoice};
-use domain::Class;
-use jobs::{Access, Registry, SuggestQuery};
+use domain::{Class, Item, RepoId};
+use jobs::{Access, MergeRequest, Registry, SuggestQuery};
 use serde_json::{Map, Value};
 
 use super::Result;
@@ -14,6 +14,21 @@ use super::Result;
 /// Partners suggested, and models that the fields offer.
 const SUGGESTED: usize = 6;
 const OFFERED: usize = 50;
+
+/// Starts a merge; the id of its job, or all that is wrong with the recipe and the name.
+pub async fn submit(registry: &Registry, yaml: &str, output: &str) -> Result<String> {
+    match RepoId::parse(output.trim()) {
+        Ok(output) => {
+            let request = MergeRequest { yaml: yaml.to_owned(), output, key: None };
+            Ok(jobs::submit_merge(registry, request).await?.id)
+        }
+        Err(error) => {
+            let fault = Item { pointer: "/output".to_owned(), message: error.to_string() };
+            let plan = async || jobs::plan_merge(registry, yaml, &Access::registry()).await;
+            Err(jobs::beside(vec![fault], plan).await.into())
+        }
+    }
+}
 
 fn too_much(what: &str) -> Failure {
     let told = format!("The form has no place for {what}; the recipe stays as it is written.");

@@ -33,7 +33,7 @@ use ::web::{
 };
 use async_trait::async_trait;
 use domain::{Class, RepoId, Viewer};
-use jobs::{MergeRequest, Registry, TransferRequest};
+use jobs::Registry;
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -194,8 +194,7 @@ impl Source for Site {
     }
 
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String> {
-        let request = MergeRequest { yaml: yaml.to_owned(), output: output_id(output)?, key: None };
-        Ok(jobs::submit_merge(&self.registry, request).await?.id)
+        merging::submit(&self.registry, yaml, output).await
     }
 
     async fn check_transfer(&self, form: &TransferForm) -> Result<TransferCheck> {
@@ -203,8 +202,7 @@ impl Source for Site {
     }
 
     async fn submit_transfer(&self, form: &TransferForm) -> Result<String> {
-        let payload = transfers::payload(form, output_id(&form.output)?)?;
-        Ok(jobs::submit_transfer(&self.registry, TransferRequest { payload, key: None }).await?.id)
+        transfers::submit(&self.registry, form).await
     }
 
     async fn jobs(&self, cursor: Option<&str>) -> Result<(Vec<JobRow>, Option<String>)> {

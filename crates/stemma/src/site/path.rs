@@ -7,7 +7,7 @@ use ::web::{
     view::{LineageNode, Name, ParentLink, PathLine, PathLink, PathPage, plural},
 };
 use analysis::lineage::{Forest, LineagePath, PathEdge, PathStep, Toward};
-use domain::Relation;
+use domain::{Item, Relation};
 use jobs::Registry;
 use store::ModelRow;
 
@@ -18,7 +18,7 @@ const LISTED: usize = 50;
 
 /// The path from one model to another.
 pub async fn page(registry: &Registry, (from, to): (&str, &str)) -> Result<PathPage> {
-    let (from, to) = (named(registry, from).await?, named(registry, to).await?);
+    let (from, to) = ends(registry, (from, to)).await?;
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let mut page =
         PathPage { from: Name(from.name.clone()), to: Name(to.name.clone()), ..PathPage::default() };
@@ -30,8 +30,9 @@ pub async fn page(registry: &Registry, (from, to): (&str, &str)) -> Result<PathP
     let told =
         |step: &PathStep| forest.node(step.id).map(|node| Name(node.name.to_owned())).unwrap_or_default();
     let names: Vec<Name> = path.steps.iter().map(told).collect();
-    page.sentence = sentence(&names, (path.turn, path.by));
-    page.ancestor = (path.by == Toward::Ancestors).then(|| names[path.turn].clone());
+    page.sentence = sentence(&names, &path);
+    let shared = path.by == Toward::Ancestors && !path.is_contradicted();
+    page.ancestor = shared.then(|| names[path.turn].clone());
     let hidden = listed_out(path.steps.len());
     page.hidden = hidden.len() as u64;
     page.lines = lines(registry, (&forest, &path), &names).await?;
@@ -46,27 +47,53 @@ fn listed_out(steps: usize) -> std::ops::Range<usize> {
     if steps > 2 * LISTED { LISTED..steps - LISTED } else { 0..0 }
 }
 
-async fn named(registry: &Registry, name: &str) -> Result<ModelRow> {
-    let row = registry.store.model_by_id(name).await?;
-    row.ok_or_else(|| Failure::unknown_model(name))
+/// The rows of both, or each that is not here.
+async fn ends(registry: &Registry, (from, to): (&str, &str)) -> Result<(ModelRow, ModelRow)> {
+    let row = async |name: &str| registry.store.model_by_id(name).await;
+    let rows = (row(from).await?, row(to).await?);
+    let missing =
+        [("from", from, &rows.0), ("to", to, &rows.1)].into_iter().filter(|(.., row)| row.is_none());
+    let fault = |(field, name, _): (&str, &str, _)| Item {
+        pointer: field.to_owned(),
+        message: Failure::unknown_model(name).detail,
+    };
+    let items: Vec<Item> = missing.map(fault).collect();
+    match (rows, items.as_slice()) {
+        ((Some(from), Some(to)), _) => Ok((from, to)),
+        (_, [one]) => Err(Failure { items: vec![one.clone()], ..Failure::not_found(one.message.clone()) }),
+        (_, several) => {
+            let told = format!("The request has {} faults.", several.len());
+            Err(Failure { items: several.to_vec(), ..Failure::not_found(told) })
+        }
+    }
 }
 
-fn sentence(names: &[Name], (turn, by): (usize, Toward)) -> String {
+/// How the two are related; a path over an edge that the weights contradict is told as a claim.
+fn sentence(names: &[Name], path: &LineagePath) -> String {
     let last = names.len().saturating_sub(1);
     let steps = |count: usize| plural(count as u64, "step", "steps");
-    let (from, to, meeting) = (&names[0], &names[last], &names[turn]);
-    match (by, turn) {
-        _ if last == 0 => "They are one model.".to_owned(),
-        (Toward::Ancestors, 0) => format!("{to} descends from {from}, {} below it.", steps(last)),
+    let (from, to, meeting) = (&names[0], &names[last], &names[path.turn]);
+    let claimed = path.is_contradicted();
+    let both = if claimed { "both" } else { "Both" };
+    let told = match (path.by, path.turn) {
+        _ if last == 0 => return "They are one model.".to_owned(),
+        (Toward::Ancestors, 0) => format!("{to} descends from {from}, {} below it", steps(last)),
         (Toward::Ancestors, at) if at == last => {
-            format!("{from} descends from {to}, {} below it.", steps(last))
+            format!("{from} descends from {to}, {} below it", steps(last))
         }
         (Toward::Ancestors, at) => {
-            format!("Both descend from {meeting}: {} up and {} down.", steps(at), steps(last - at))
+            format!("{both} descend from {meeting}: {} up and {} down", steps(at), steps(last - at))
         }
+        (Toward::Descendants, _) if claimed => format!("{meeting} descends from both"),
         (Toward::Descendants, _) => {
-            format!("They have no ancestor in common that is known, but {meeting} descends from both.")
+            format!("They have no ancestor in common that is known, but {meeting} descends from both")
         }
+    };
+    match claimed {
+        true => format!(
+            "No path between them holds. It is declared that {told}, but the weights contradict a step of that path."
+        ),
+        false => format!("{told}."),
     }
 }
 
@@ -97,12 +124,11 @@ fn link(forest: &Forest, (here, edge): (i64, PathEdge), parents: Option<&Vec<Par
         .into_iter()
         .flatten()
         .find(|known| Some(known.name.0.as_str()) == parent && known.relation == edge.link.relation);
-    let verdict = known.and_then(|known| known.verdict.as_ref());
     PathLink {
         phrase: if edge.child == here { downward(edge.link.relation) } else { upward(edge.link.relation) },
         sources: known.map(ParentLink::sources).unwrap_or_default(),
         inferred: edge.link.proposed,
-        contradicted: verdict.is_some_and(|verdict| verdict.contradicted),
+        contradicted: edge.contradicted,
     }
 }
 

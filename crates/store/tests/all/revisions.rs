@@ -21,6 +21,7 @@ db_test!(
     what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none,
     a_cancelled_job_publishes_nothing,
     only_current_revisions_are_signed_and_old_ones_can_be_signed_later,
+    the_number_format_is_that_of_most_weights_and_not_of_most_bytes,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -251,4 +252,21 @@ async fn only_current_revisions_are_signed_and_old_ones_can_be_signed_later(db: 
         wanted.into_iter().zip([signature(1.0), signature(4.0), signature(3.0), none]).collect::<Vec<_>>()
     );
     assert!(db.store.sign(&[(i64::MAX, signature(0.0))]).await.is_err());
+}
+
+async fn the_number_format_is_that_of_most_weights_and_not_of_most_bytes(db: Db) {
+    let sized = |name: &str, dtype: &str, bytes: u64| TensorRow {
+        dtype: dtype.to_owned(),
+        offset_begin: 0,
+        offset_end: bytes,
+        ..tensor(name)
+    };
+    let tensors = vec![sized("table", "BF16", 1_050), sized("a", "F8_E4M3", 400), sized("b", "F8_E4M3", 337)];
+    let (sketches, signature) = (Vec::new(), None);
+    let eight_bits = Publish { tensors, sketches, signature, ..publish(named("a/fp8"), Vec::new()) };
+
+    let row = db.store.publish(eight_bits).await.unwrap();
+
+    let listed = db.store.catalogue_rows_of(&[row.id]).await.unwrap();
+    assert_eq!(listed[0].dtype.as_deref(), Some("F8_E4M3"));
 }

@@ -12,6 +12,7 @@ db_test!(
     what_weights_say_is_replaced_and_what_people_declare_is_not,
     a_look_at_one_model_leaves_the_parents_of_others_alone,
     what_outweighs_a_contradicted_claim_is_a_sure_parent_until_a_person_decides,
+    a_contradicted_claim_is_known_by_its_edge_until_a_person_decides,
     findings_of_a_revision_that_is_gone_are_dropped,
     a_person_outranks_cards_and_machines_and_every_decision_is_kept,
     contradictions_come_in_pages_until_a_person_settles_them,
@@ -185,6 +186,28 @@ async fn what_outweighs_a_contradicted_claim_is_a_sure_parent_until_a_person_dec
     let parent = id("t/base");
     db.store.decide(&NewDecision { child, parent, decision, relation, person, reason }).await.unwrap();
     assert!(db.store.outweighed_edges(0.8).await.unwrap().is_empty());
+}
+
+async fn a_contradicted_claim_is_known_by_its_edge_until_a_person_decides(db: Db) {
+    let (base, _) = published(&db, "t/base", &[]).await;
+    let (other, _) = published(&db, "t/other", &[]).await;
+    let (child, revision) = published(&db, "t/child", &["t/base", "t/other"]).await;
+    let verdicts =
+        vec![verdict(child, base, VerdictWord::Contradicted), verdict(child, other, VerdictWord::Verified)];
+    let found = Findings { model: child, revision, edges: vec![], verdicts };
+    let claim = edge(&db.store, child, base).await.unwrap().id;
+
+    let before = db.store.contradicted_edges().await.unwrap();
+    db.store.record_findings(&found).await.unwrap();
+    let told = db.store.contradicted_edges().await.unwrap();
+    let counter = db.store.change_counter().await.unwrap();
+    let (person, reason, relation) = ("ann".to_owned(), String::new(), None);
+    let (decision, parent) = (Decision::Confirm, id("t/base"));
+    db.store.decide(&NewDecision { child, parent, decision, relation, person, reason }).await.unwrap();
+
+    assert_eq!((before, told), (vec![], vec![claim]));
+    assert!(db.store.contradicted_edges().await.unwrap().is_empty());
+    assert_ne!(db.store.change_counter().await.unwrap(), counter, "forests are built anew");
 }
 
 async fn contradictions_come_in_pages_until_a_person_settles_them(db: Db) {

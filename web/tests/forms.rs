@@ -1,0 +1,143 @@
+//! What is wrong with what was typed: told all at once, by the labels of the fields, beside the form as it was filled.
+
+#![allow(clippy::unwrap_used)]
+
+mod asking;
+mod fake;
+
+use actix_web::{http::StatusCode, test};
+use asking::{ask, get};
+use fake::HOSTILE;
+
+/// What stands at these places of a page, in this order.
+fn in_order(page: &str, parts: &[&str]) {
+    let mut at = 0;
+    for part in parts {
+        let found = page[at..].find(part).unwrap_or_else(|| panic!("no `{part}` after {at} in {page}"));
+        at += found + part.len();
+    }
+}
+
+fn post(path: &str, form: &str) -> test::TestRequest {
+    test::TestRequest::post().uri(path).set_payload(form.to_owned())
+}
+
+#[actix_web::test]
+async fn a_refused_transfer_names_every_fault_by_its_label_in_the_order_of_the_form() {
+    let form = "source_base=o/a&source_tuned=o/b&target_base=o/none&lambda=abc&output=bad name!!";
+
+    let (status, _, page) = ask("", post("/transfers/new", form)).await;
+    let (_, _, hostile) = ask(HOSTILE, post("/transfers/new", form)).await;
+
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let told = [
+        "<title>To correct: Transfer a change",
+        "The request has 3 faults",
+        "<li id=\"fault-0\"><a href=\"#field-target_base\">Target</a>: ",
+        "<li id=\"fault-1\"><a href=\"#field-lambda\">λ, the strength</a> <code>/0</code>: ",
+        "<li id=\"fault-2\"><a href=\"#field-output\">Name of the new model</a>: ",
+    ];
+    in_order(&page, &told);
+    let tied = |name: &str, fault: &str| {
+        format!("id=\"field-{name}\" name=\"{name}\" aria-invalid=\"true\" aria-describedby=\"{fault}\"")
+    };
+    assert!(page.contains(&tied("lambda", "fault-1")) && page.contains(&tied("output", "fault-2")), "{page}");
+    assert_eq!(page.matches("aria-invalid").count(), 3, "{page}");
+    assert!(page.contains("value=\"abc\"") && page.contains("value=\"bad name!!\""), "{page}");
+    assert!(!hostile.contains("<script>alert"), "{hostile}");
+}
+
+#[actix_web::test]
+async fn a_check_of_a_transfer_tells_faults_where_its_findings_would_stand() {
+    let form = "do=check&source_base=o/a&source_tuned=o/b&target_base=o/none&lambda=abc";
+
+    let (status, _, page) = ask("", post("/transfers/new", form)).await;
+
+    assert_eq!(status, StatusCode::OK);
+    in_order(
+        &page,
+        &["aria-describedby=\"fault-0\"", "<div id=\"check\">", "role=\"alert\"", "id=\"fault-0\""],
+    );
+    assert_eq!(page.matches("role=\"alert\"").count(), 1, "{page}");
+}
+
+#[actix_web::test]
+async fn a_refused_advisory_and_a_refused_merge_tie_their_fields_to_the_faults() {
+    let (refused, _, advisory) = ask("", post("/advisories", "model=o/a&link=javascript:x")).await;
+    let (_, _, merge) = ask("", post("/merges/new", "yaml=bad&output=o/new")).await;
+
+    assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
+    in_order(
+        &advisory,
+        &["To correct: Advisories", ">Summary</a>: ", ">Link</a>: ", "name=\"link\" aria-invalid"],
+    );
+    in_order(&merge, &[">mergekit YAML</a> <code>/models/0</code>: ", "name=\"yaml\" aria-invalid"]);
+}
+
+#[actix_web::test]
+async fn unknown_models_of_a_path_are_all_named_with_what_may_have_been_meant() {
+    let (status, _, page) = get("/lineage?from=no/scribe&to=no/reed").await;
+    let (_, _, one) = get("/lineage?from=no/scribe&to=o/b").await;
+
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    in_order(&page, &[">From</a>: ", ">To</a>: ", "From: perhaps", "To: perhaps", "value=\"no/scribe\""]);
+    let meant = "/lineage?from=org%2Fscribe-7b&to=no%2Freed";
+    assert!(page.replace("&#38;", "&").contains(meant), "{page}");
+    assert!(one.contains("value=\"o/b\"") && !one.contains("To: perhaps"), "{one}");
+}
+
+#[actix_web::test]
+async fn unknown_models_of_a_comparison_are_all_named_and_the_form_is_kept() {
+    let (status, _, page) = get("/compare/no/scribe...no/reed").await;
+    let (_, _, hostile) = ask(HOSTILE, test::TestRequest::get().uri("/compare/no/scribe...no/reed")).await;
+
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let told = ["The request has 2 faults", ">First model</a>: ", ">Second model</a>: ", "value=\"no/reed\""];
+    in_order(&page, &told);
+    assert!(page.contains("href=\"/compare/org/scribe-7b...no/reed\""), "{page}");
+    assert!(!hostile.contains("<script>alert"), "{hostile}");
+}
+
+#[actix_web::test]
+async fn a_search_that_finds_nothing_offers_what_may_have_been_meant() {
+    let (_, _, page) = get("/search?search=nothing").await;
+    let (_, _, narrowed) = get("/search?search=nothing&license=mit").await;
+
+    assert!(page.contains("Perhaps one of these was meant") && page.contains("org/nothing-7b"), "{page}");
+    assert!(narrowed.contains("Drop what it is narrowed to"), "{narrowed}");
+}
+
+#[actix_web::test]
+async fn a_measure_that_needs_a_base_leads_on_instead_of_showing_an_empty_matrix() {
+    let (status, _, page) = get("/kinship?of=a/b&of=o/baseless&of=o/only-a-name&threshold=0.5").await;
+
+    assert_eq!(status, StatusCode::OK);
+    let page = page.replace("&#38;", "&");
+    let told = [
+        "Nothing is measured yet",
+        "of=a%2Fb&of=o%2Fbaseless&of=o%2Fonly-a-name&base=org%2Froot&measure=cosine&threshold=0.5\">Take away org/root",
+        "measure=euclidean&threshold=0.5\">Compare the weights as they are",
+        "/lineage?from=a%2Fb&to=o%2Fbaseless",
+        "Not compared:",
+        "o/only-a-name",
+    ];
+    in_order(&page, &told);
+    for absent in ["table class=\"heat\"", "n/a", "tensors compared", "dendrogram", "role=\"status\""] {
+        assert!(!page.contains(absent), "{absent} in {page}");
+    }
+}
+
+#[actix_web::test]
+async fn ancestors_that_a_tree_does_not_draw_are_counted_and_listed() {
+    let (_, _, page) = get("/org/name/lineage").await;
+
+    let told = [
+        "256 more ancestors stand above it by further parents",
+        "id=\"ancestors\"",
+        "256 ancestors that the line of first parents does not pass",
+        "org/far",
+        "3 generations above, a parent of org/near",
+        "And 255 more",
+    ];
+    in_order(&page, &told);
+}
