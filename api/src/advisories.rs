@@ -235,8 +235,7 @@ pub async fn feed_of(
 }
 
 fn feed(request: &HttpRequest, title: &str, (form, advisories): (&str, &[Advisory])) -> Result<HttpResponse> {
-    let info = request.connection_info();
-    let site = format!("{}://{}", info.scheme(), info.host());
+    let site = http::address(request);
     let feed = Feed { title: title.to_owned(), site, path: request.path().to_owned() };
     match form {
         "atom" => {

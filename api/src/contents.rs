@@ -27,11 +27,7 @@ pub struct Window {
 
 /// The rows after the cursor, and the cursor of the rows after those.
 fn cut<T>(rows: Vec<T>, window: &Window, max: u64, key: fn(&T) -> &str) -> Result<(Vec<T>, Option<String>)> {
-    let limit = match window.limit {
-        None => max,
-        Some(limit) if (1..=max).contains(&limit) => limit,
-        Some(limit) => return Err(Problem::bad_request(format!("limit is 1 to {max}, not {limit}"))),
-    };
+    let limit = limit_of(window, max)?;
     let start = match &window.cursor {
         None => 0,
         Some(cursor) => match rows.iter().position(|row| key(row) == cursor) {
@@ -44,6 +40,14 @@ fn cut<T>(rows: Vec<T>, window: &Window, max: u64, key: fn(&T) -> &str) -> Resul
     let page: Vec<T> = rows.into_iter().skip(start).take(limit).collect();
     let next = page.last().filter(|_| more).map(|last| key(last).to_owned());
     Ok((page, next))
+}
+
+fn limit_of(window: &Window, max: u64) -> Result<u64> {
+    match window.limit {
+        None => Ok(max),
+        Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+        Some(limit) => Err(Problem::bad_request(format!("limit is 1 to {max}, not {limit}"))),
+    }
 }
 
 /// A file of a revision.
@@ -125,10 +129,7 @@ pub async fn manifest_of(
     (id, query): (&str, &ManifestQuery),
 ) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
-    let origin = {
-        let info = request.connection_info();
-        format!("{}://{}", info.scheme(), info.host())
-    };
+    let origin = http::address(request);
     let asked = (row.name.as_str(), query.revision.as_deref());
     match jobs::manifest(registry, asked, &origin).await? {
         Some(manifest) => Ok(HttpResponse::Ok().json(manifest)),
@@ -233,11 +234,23 @@ pub async fn list_tensors(
 /// Tensors of the model called `id`.
 pub async fn tensors_of(registry: &Registry, id: &str, window: &Window) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
-    let tensors: Vec<TensorView> = match row.revision {
-        Some(revision) => registry.store.tensors(revision).await?.into_iter().map(TensorView::from).collect(),
-        None => registry.store.shapes_of(row.id).await?.into_iter().map(TensorView::from).collect(),
+    let most = registry.limits.page_max;
+    let (items, next) = match row.revision {
+        Some(revision) => {
+            let limit = limit_of(window, most)?;
+            let after = window.cursor.as_deref();
+            // One more than asked for tells whether there is a next page.
+            let mut found = registry.store.tensors_after(revision, after, limit + 1).await?;
+            let more = found.len() as u64 > limit;
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            let next = found.last().filter(|_| more).map(|tensor| tensor.name.clone());
+            (found.into_iter().map(TensorView::from).collect(), next)
+        }
+        None => {
+            let shapes = registry.store.shapes_of(row.id).await?.into_iter().map(TensorView::from).collect();
+            cut(shapes, window, most, |tensor: &TensorView| &tensor.name)?
+        }
     };
-    let (items, next) = cut(tensors, window, registry.limits.page_max, |tensor| &tensor.name)?;
     Ok(HttpResponse::Ok().json(TensorPage { items, next }))
 }
 

@@ -28,10 +28,15 @@ pub async fn get_blob(
 ) -> Result<HttpResponse> {
     let digest: Digest =
         digest.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
-    let size = registry.store.blob_size(&digest).await?.ok_or_else(|| Problem::not_found(digest))?;
     if !registry.store.may_have(&digest).await? {
         return Err(Problem::not_found(digest));
     }
+    let Some(size) = registry.store.blob_size(&digest).await? else {
+        return Err(match registry.store.absent(&digest) {
+            store::Error::BlobMissing(_) => Problem::not_found(digest),
+            damaged => damaged.into(),
+        });
+    };
     let mut response = HttpResponse::Ok();
     // What somebody with a name was given, a cache must not give to others.
     let whose = if registry.store.viewer().name.is_some() { "private" } else { "public" };

@@ -91,5 +91,15 @@ async fn a_browser_signs_in_with_a_token_where_reading_needs_one() -> Result<()>
     let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
     ensure!(page(&cookie).await?.status() == 200);
     ensure!(page("stemma_token=stemma_wrong").await?.status() == 303);
+    ensure!(!cookie.contains(&secret), "the cookie is the token itself");
+    let left = client.post(server.url("/logout")).header(header::COOKIE, &cookie).send().await?;
+    ensure!(left.status() == 303 && page(&cookie).await?.status() == 303, "it works after the logout");
+    let secure = client
+        .post(server.url("/login"))
+        .header("x-forwarded-proto", "https")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let secure = secure.body(format!("token={secret}")).send().await?;
+    let secure = secure.headers()[header::SET_COOKIE].to_str()?.to_owned();
+    ensure!(secure.starts_with("__Host-stemma_token=") && secure.contains("Secure"), "{secure}");
     Ok(())
 }

@@ -132,9 +132,18 @@ async fn a_manifest_lists_every_file_and_damage_is_found_by_a_check() -> Result<
         damaged[100] ^= 1;
         fs_err::remove_file(&blob)?;
         fs_err::write(&blob, damaged)?;
+        let url = weights["url"].as_str().context("no url")?;
+        let (status, refused) = answer(client.get(url)).await?;
+        ensure!(status == 502 && refused["code"] == "blob_damaged", "{refused}");
         let broken = server.stemma().args(["fsck", id]).output()?;
         let told = String::from_utf8_lossy(&broken.stdout).into_owned();
         ensure!(!broken.status.success() && told.contains(hex) && told.contains("1 damaged"), "{told}");
+        ensure!(told.contains(&format!("{id}  model.safetensors")), "{told}");
+
+        let again = server.stemma().args(["import", "dir"]).arg(&folder).args(["--id", id]).output()?;
+        ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+        ensure!(client.get(url).send().await?.bytes().await? == bytes, "other bytes");
+        ensure!(server.stemma().args(["fsck", id]).output()?.status.success());
     }
     Ok(())
 }

@@ -90,6 +90,7 @@ const fn title(class: Class) -> &'static str {
         Class::TooLarge => "Too large",
         Class::Unsupported => "Not supported",
         Class::Unavailable => "Not available just now",
+        Class::Damaged => "Damaged here",
         Class::Internal => "Something broke here",
     }
 }

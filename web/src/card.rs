@@ -1,12 +1,41 @@
 //! A model card made safe: Markdown to HTML, then everything that could act, load or escape is taken out.
 //! Pictures become links, since pages load nothing from elsewhere.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+};
 
+use domain::Digest;
 use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
+
+use crate::shallow::shallow;
 
 /// Bytes of a card that are shown.
 const MOST_BYTES: usize = 256 * 1024;
+
+/// Bytes of rendered cards that are kept for the next reader.
+const MOST_KEPT: usize = 16 << 20;
+
+/// Cards as they were rendered, by the digest of their text, and the bytes of all.
+static KEPT: Mutex<(Option<HashMap<Digest, String>>, usize)> = Mutex::new((None, 0));
+
+/// A card as [`render`] gives it, which happens once for each text.
+pub fn rendered(markdown: &str) -> String {
+    let digest = Digest::of(markdown.as_bytes());
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(html) = kept().0.as_ref().and_then(|cards| cards.get(&digest)) {
+        return html.clone();
+    }
+    let html = render(markdown);
+    let mut kept = kept();
+    if kept.1 + html.len() > MOST_KEPT {
+        *kept = (None, 0);
+    }
+    kept.1 += html.len();
+    kept.0.get_or_insert_default().insert(digest, html.clone());
+    html
+}
 
 /// A card as harmless HTML; headings start at the third level, below the page's own.
 pub fn render(markdown: &str) -> String {
@@ -20,7 +49,7 @@ pub fn render(markdown: &str) -> String {
     if end < markdown.len() {
         raw.push_str("<p>… the card is longer than is shown here.</p>");
     }
-    sanitiser().clean(&raw).to_string()
+    sanitiser().clean(&shallow(&raw)).to_string()
 }
 
 fn tame(event: Event<'_>) -> Event<'_> {
@@ -63,7 +92,7 @@ fn sanitiser() -> ammonia::Builder<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::render;
+    use super::{render, rendered};
 
     #[test]
     fn nothing_in_a_card_can_act_or_load() {
@@ -109,6 +138,22 @@ mod tests {
                 && html.contains("&lt;b&gt;"),
             "{html}"
         );
+    }
+
+    #[test]
+    fn the_depth_of_a_card_is_bounded() {
+        for (written, tag) in [("> ", "<blockquote>"), ("<div>", "<div>"), ("- ", "<ul>"), ("<b>", "<b>")] {
+            let html = render(&format!("{}deep", written.repeat(10_000)));
+            assert!(html.contains("deep") && html.matches(tag).count() <= 70, "{written}");
+        }
+        let formats: String = (0..10_000).map(|n| format!("<b title={n}><p>x")).collect();
+        assert!(render(&formats).len() < 20 * formats.len(), "formats are opened again in every paragraph");
+    }
+
+    #[test]
+    fn a_card_is_rendered_once() {
+        assert_eq!(rendered("*once*"), render("*once*"));
+        assert_eq!(rendered("*once*"), render("*once*"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod assets;
 mod card;
 mod pages;
 mod routes;
+mod shallow;
 mod source;
 mod svg;
 pub mod view;

@@ -66,8 +66,10 @@ pub trait Source: Send + Sync + 'static {
     /// The same as `viewer` may see it.
     fn seen_by(&self, viewer: Viewer) -> Arc<dyn Source>;
 
-    /// Whether this is the secret of a living access token.
-    async fn is_token(&self, secret: &str) -> Result<bool>;
+    /// Begins a session for a browser that has a living access token: the session's own secret; none for another token.
+    async fn open_session(&self, token: &str) -> Result<Option<String>>;
+    /// Ends a browser's session.
+    async fn end_session(&self, secret: &str) -> Result<()>;
 
     /// The registry at work.
     async fn about(&self) -> Result<AboutPage>;

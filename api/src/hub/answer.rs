@@ -134,8 +134,7 @@ pub fn date(seconds: i64) -> String {
 
 /// This service as the client calls it: scheme and host.
 pub fn here(request: &HttpRequest) -> String {
-    let info = request.connection_info();
-    format!("{}://{}", info.scheme(), info.host())
+    http::address(request)
 }
 
 /// The query string, decoded, in order.

@@ -88,6 +88,11 @@ fn inline_bytes(call: &Call<'_>) -> u64 {
 /// # Errors
 /// 404, 412 when the branch has moved, 400 for what cannot be applied.
 pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+    let coding = call.request.headers().get(header::CONTENT_ENCODING);
+    if coding.is_some_and(|coding| coding != "identity") {
+        let told = "send the commit as it is, without Content-Encoding";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", told));
+    }
     if call.says("create_pr").holds() {
         return Err(Problem::bad_request("this registry has no pull requests; commit to a branch"));
     }

@@ -305,9 +305,10 @@ async fn siblings(
 async fn safetensors(registry: &Registry, commit: Option<&CommitRow>) -> Result<Option<Value>> {
     let Some(commit) = commit else { return Ok(None) };
     let mut parameters: BTreeMap<String, u64> = BTreeMap::new();
-    for tensor in registry.store.tensors(commit.revision).await? {
-        *parameters.entry(tensor.dtype.clone()).or_default() += tensor.shape.iter().product::<u64>();
+    for part in registry.store.composition(commit.revision).await? {
+        let parameters = parameters.entry(part.dtype).or_default();
+        *parameters = parameters.saturating_add(part.elements);
     }
-    let total: u64 = parameters.values().sum();
+    let total = parameters.values().copied().fold(0, u64::saturating_add);
     Ok((!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total })))
 }

@@ -19,6 +19,8 @@ pub enum Class {
     Unsupported,
     /// A dependency is down; trying again may help (503, exit 6).
     Unavailable,
+    /// What is stored is not what was stored (502, exit 1).
+    Damaged,
     /// Our own fault (500, exit 1).
     Internal,
 }

@@ -24,5 +24,5 @@ pub use id::{BadRepoId, RESERVED, RepoId};
 pub use licence::LicenceClass;
 pub use limits::Limits;
 pub use metadata::{DeclaredParent, Metadata, Note};
-pub use path::{BadPath, RelativePath};
+pub use path::{BadPath, RelativePath, printable};
 pub use spelling::{distance, is_commit, nearest};

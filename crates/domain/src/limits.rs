@@ -61,6 +61,9 @@ pub struct Limits {
     pub tree_nodes_max: usize,
     /// Most models in one export of a family tree.
     pub export_models: usize,
+    /// Bytes up to which a stored file is compared with its digest when it is first read; larger ones are when they are
+    /// downloaded whole, and by `stemma fsck`.
+    pub check_bytes: u64,
     /// Most rows in one list of a report.
     pub report_rows: usize,
     /// Most pairs of models compared for each class of kin.
@@ -112,6 +115,10 @@ pub struct Limits {
     pub attempts: i32,
     /// Seconds an upload may send nothing before it is given up.
     pub upload_idle_seconds: u64,
+    /// Seconds in all that a request's body is waited for at any rate.
+    pub body_grace_seconds: u64,
+    /// Bytes that have to come in every second after that, on average.
+    pub body_rate: u64,
     /// Most bytes the pages of a Parquet dump held at once unpack to, and one row of a list column.
     pub dump_page_bytes: u64,
     /// Most items in one row of a list column of a Parquet dump.
@@ -168,6 +175,7 @@ impl Default for Limits {
             tree_nodes: 500,
             tree_nodes_max: 5_000,
             export_models: 5_000,
+            check_bytes: 16 << 20,
             report_rows: 1_000,
             report_pairs: 400,
             report_text: 4_096,
@@ -193,6 +201,8 @@ impl Default for Limits {
             lease_seconds: 60,
             attempts: 4,
             upload_idle_seconds: 30,
+            body_grace_seconds: 10,
+            body_rate: 10_000,
             dump_page_bytes: 256 << 20,
             dump_row_values: 100_000,
             shard_bytes: 5_000_000_000,

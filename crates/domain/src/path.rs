@@ -25,7 +25,9 @@ impl RelativePath {
     pub fn parse(text: &str) -> Result<Self, BadPath> {
         match fault(text) {
             None => Ok(Self(text.to_owned())),
-            Some(reason) => Err(BadPath { path: text.chars().take(120).collect(), reason }),
+            Some(reason) => {
+                Err(BadPath { path: printable(&text.chars().take(120).collect::<String>()), reason })
+            }
         }
     }
 
@@ -41,21 +43,40 @@ impl RelativePath {
 }
 
 fn fault(text: &str) -> Option<&'static str> {
-    if text.is_empty() || text.len() > 1024 {
-        return Some("it must have 1 to 1,024 bytes");
-    }
-    if text.starts_with('/') || text.contains(':') {
-        return Some("it must be relative, without a drive or scheme");
-    }
-    if text.contains('\\') || text.chars().any(char::is_control) {
-        return Some("it holds a backslash or a control character");
-    }
-    let bad_part = |part: &str| {
-        part.is_empty() || part == "." || part == ".." || part.len() > 255 || part.ends_with([' ', '.'])
+    let whole = [
+        (text.is_empty(), "it is empty"),
+        (text.len() > 1024, "it is over 1,024 bytes"),
+        (text.starts_with('/'), "it begins with a slash; it must be relative"),
+        (text.contains(':'), "it holds a colon, as a drive or a scheme does"),
+        (text.contains('\\'), "it holds a backslash; parts are separated by slashes"),
+        (text.chars().any(char::is_control), "it holds a control character"),
+    ];
+    let fault_of = |part: &str| {
+        let faults = [
+            (part.is_empty(), "a part of it is empty"),
+            (part == "." || part == "..", "a part of it is `.` or `..`"),
+            (part.len() > 255, "a part of it is over 255 bytes"),
+            (part.ends_with([' ', '.']), "a part of it ends in a space or a dot"),
+        ];
+        first(&faults)
     };
-    text.split('/')
-        .any(bad_part)
-        .then_some("a part is empty, `.`, `..`, over 255 bytes, or ends in a space or dot")
+    first(&whole).or_else(|| text.split('/').find_map(fault_of))
+}
+
+fn first(faults: &[(bool, &'static str)]) -> Option<&'static str> {
+    faults.iter().find(|(is, _)| *is).map(|(_, reason)| *reason)
+}
+
+/// A text without anything that acts on a terminal or breaks a line: control characters stand as `\u{…}`.
+pub fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if c.is_control() {
+            out.extend(c.escape_unicode())
+        } else {
+            out.push(c)
+        }
+        out
+    })
 }
 
 impl fmt::Display for RelativePath {
@@ -87,6 +108,9 @@ mod tests {
         for bad in ["", "/etc/passwd", "../x", "a/../b", "a//b", "C:\\x", "a\\b", "a\0b", "a/.", "x ", "x."] {
             assert!(RelativePath::parse(bad).is_err(), "{bad:?}");
         }
+        let told = |text: &str| RelativePath::parse(text).unwrap_err().to_string();
+        assert!(told("a\u{1b}[2J").ends_with("a control character") && told("a/../b").contains("`..`"));
+        assert!(!told("a\u{1b}[2J").contains('\u{1b}'), "it would act on a terminal");
         assert_eq!(RelativePath::parse("onnx/model.onnx").unwrap().file_name(), "model.onnx");
     }
 }

@@ -14,8 +14,25 @@ use store::{Scope, Store, TokenRow};
 
 use crate::Problem;
 
-/// The cookie that holds a browser's token.
-pub const COOKIE: &str = "stemma_token";
+/// The cookie that holds the secret of a browser's session.
+const COOKIE: &str = "stemma_token";
+/// The same where the browser speaks TLS: it takes such a name only from this host, and sends it only encrypted.
+const SECURE_COOKIE: &str = "__Host-stemma_token";
+
+/// Whether the browser reached the service by TLS, which may end at a proxy.
+pub fn is_secure(request: &HttpRequest) -> bool {
+    crate::address(request).starts_with("https://")
+}
+
+/// The name of the cookie that holds the secret of a browser's session.
+pub fn cookie_name(request: &HttpRequest) -> &'static str {
+    if is_secure(request) { SECURE_COOKIE } else { COOKIE }
+}
+
+/// The secret of a browser's session.
+pub fn session(request: &HttpRequest) -> Option<String> {
+    request.cookie(cookie_name(request)).map(|cookie| cookie.value().to_owned())
+}
 
 /// Whoever came without a token.
 const ANYBODY: &str = "anybody";
@@ -58,7 +75,7 @@ fn secret(request: &HttpRequest) -> Option<String> {
         let key = request.query_string().split('&').find_map(|part| part.strip_prefix("key="));
         return key.map(str::to_owned);
     }
-    request.cookie(COOKIE).map(|cookie| cookie.value().to_owned())
+    session(request)
 }
 
 /// The living token that a request carries; none for a request without one.

@@ -1,19 +1,23 @@
 //! What the API and the pages share at the HTTP edge: problem details, statuses, tags, origins.
 
+mod address;
 mod codes;
 mod etag;
 mod gate;
 mod head;
 mod names;
 mod origin;
+mod pace;
 mod problem;
 
+pub use address::{PublicUrl, address};
 pub use codes::{CODES, Code};
 pub use etag::{not_modified, strong_etag, tag_answers};
-pub use gate::{COOKIE, Door, Gate, authorise, bad_token, bearer, person, viewer};
+pub use gate::{Door, Gate, authorise, bad_token, bearer, cookie_name, is_secure, person, session, viewer};
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;
 pub use origin::{refuse_cross_site, same_origin};
+pub use pace::{Pace, keep_pace};
 pub use problem::{
     Problem, ProblemItem, Result, body_problem, json_error_handler, logged, path_error_handler,
     query_error_handler, status_of,

@@ -8,7 +8,7 @@ use actix_web::{
     middleware::Next,
 };
 
-use crate::Problem;
+use crate::{Problem, address};
 
 /// `true` unless a browser says that another site sent the request.
 pub fn same_origin(request: &HttpRequest) -> bool {
@@ -18,8 +18,11 @@ pub fn same_origin(request: &HttpRequest) -> bool {
     }
     // Browsers leave `Sec-Fetch-Site` out on plain HTTP. A proxy may have rewritten `Host`; what it says in
     // `X-Forwarded-Host` counts then, since no page of another site can set that header.
-    text("origin").is_none_or(|origin| {
-        origin.split_once("://").is_some_and(|(_, host)| host == request.connection_info().host())
+    let from = text("origin").or_else(|| text("referer"));
+    from.is_none_or(|from| {
+        let host = from.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+        let own = address(request);
+        host == own.split_once("://").map(|(_, host)| host)
     })
 }
 
@@ -63,6 +66,7 @@ mod tests {
             &[("sec-fetch-site", "cross-site")][..],
             &[("sec-fetch-site", "same-site")],
             &[("origin", "https://evil.example"), ("host", "localhost:8080")],
+            &[("referer", "http://evil.example/page"), ("host", "localhost:8080")],
             &[("origin", "null"), ("host", "localhost:8080")],
             &[("origin", "http://\u{e9}vil.example"), ("host", "localhost:8080")],
         ] {
@@ -71,6 +75,7 @@ mod tests {
         for own in [
             &[][..],
             &[("origin", "http://localhost:8080"), ("host", "localhost:8080")],
+            &[("referer", "http://localhost:8080/edges?x=1"), ("host", "localhost:8080")],
             &[
                 ("origin", "https://models.example"),
                 ("host", "10.0.0.1"),

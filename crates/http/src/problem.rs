@@ -15,6 +15,9 @@ use utoipa::ToSchema;
 /// The code of a refusal that the Hub's clients tell from others.
 const GATED: &str = "gated";
 
+/// After how many seconds somebody who was put off may ask again.
+const RETRY_SECONDS: u64 = 5;
+
 /// Handlers answer this.
 pub type Result<T> = std::result::Result<T, Problem>;
 
@@ -77,6 +80,7 @@ pub const fn status_of(class: Class) -> StatusCode {
         Class::Conflict => StatusCode::CONFLICT,
         Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Class::Damaged => StatusCode::BAD_GATEWAY,
         Class::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -208,6 +212,9 @@ impl ResponseError for Problem {
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .insert_header(("x-error-message", line))
             .insert_header(("x-request-id", self.instance.as_str()));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.insert_header((header::RETRY_AFTER, RETRY_SECONDS));
+        }
         if let Some(marks) = &self.hub {
             answer.insert_header(("x-error-code", marks.code));
             if let Some(commit) = &marks.commit {

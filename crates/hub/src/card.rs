@@ -126,7 +126,12 @@ fn options() -> Options {
 }
 
 fn brief(error: &serde_saphyr::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().chars().take(200).collect()
+    let told = error.to_string();
+    // The parser tells its limits as values of its own types.
+    if told.contains("budget breached") {
+        return "it is larger, deeper or has more aliases than is read".to_owned();
+    }
+    told.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
 /// The text between the fences and the text after them.
@@ -163,6 +168,17 @@ mod tests {
 
     fn read(text: &str) -> Card {
         parse(text, &Limits::default())
+    }
+
+    #[test]
+    fn front_matter_that_unfolds_is_refused_in_words() {
+        let bomb: String = (1..9)
+            .map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", ")))
+            .collect();
+        let card = read(&format!("---\na0: &a0 [x, x]\n{bomb}---\n"));
+
+        let note = &card.notes[0].detail;
+        assert!(note.contains("more aliases than is read") && !note.contains('{'), "{note}");
     }
 
     #[test]

@@ -204,6 +204,10 @@ fn name_licence(metadata: &mut Metadata, fields: &Fields<'_>) {
 
 fn apply_config(metadata: &mut Metadata, config: Option<&Value>) {
     let Some(config) = config else { return };
+    if !config.is_object() {
+        let told = "config.json is no object of keys and values; nothing was read from it".to_owned();
+        metadata.notes.push(note("config_unread", told));
+    }
     let text =
         |value: Option<&Value>| value.and_then(Value::as_str).map(|text| text.chars().take(200).collect());
     metadata.model_type = text(config.get("model_type"));

@@ -6,7 +6,7 @@ use analysis::{
     export::Advisory,
     lineage::{Toward, Walk},
 };
-use domain::Digest;
+use domain::{Act, Digest, Role};
 use serde::Serialize;
 use store::{AdvisoryKind, AdvisoryRow, ModelRow, NewAdvisory, Page, Severity};
 
@@ -15,6 +15,9 @@ use crate::{
     faults::Faults,
     trust::{fits, names},
 };
+
+/// Who files without a token.
+const ANYBODY: &str = "anybody";
 
 /// Longest link, bytes.
 const LINK: usize = 2_048;
@@ -122,18 +125,47 @@ async fn checked(registry: &Registry, filing: Filing) -> Result<NewAdvisory, Err
 /// Withdraws an advisory: it stays listed and reaches nobody any more.
 ///
 /// # Errors
-/// [`Error::UnknownAdvisory`], or a reason over the limit.
+/// [`Error::UnknownAdvisory`], a reason over the limit, [`Error::NotAdmin`] for anybody but who filed it, an
+/// administrator, and those who may publish in the namespace of its model.
 pub async fn withdraw_advisory(
     registry: &Registry,
     id: &str,
     (person, reason): (&str, &str),
 ) -> Result<Advisory, Error> {
     fits(registry, "reason", reason)?;
-    row_of(registry, id).await?;
+    may_withdraw(registry, &row_of(registry, id).await?).await?;
     if !registry.store.withdraw_advisory(id, (person, reason.trim())).await? {
         return Err(unknown(id));
     }
     advisory(registry, id).await
+}
+
+/// Refuses those whose warning it is not. Where writes need no token, whoever has none has no name to be told by.
+async fn may_withdraw(registry: &Registry, row: &AdvisoryRow) -> Result<(), Error> {
+    let viewer = registry.store.viewer();
+    let model = match row.model {
+        Some(id) => registry.store.model(id).await?,
+        None => None,
+    };
+    let namespace = model.as_ref().and_then(|model| model.org.as_deref());
+    let filed = viewer.name.as_deref().is_some_and(|name| filed_by(&row.person, name));
+    if filed || viewer.role_in(namespace) >= Some(Role::Write) {
+        return Ok(());
+    }
+    let open = match &model {
+        Some(model) => registry.store.may_with(Act::Write, model).await.is_ok(),
+        None => true,
+    };
+    if open && (viewer.name.is_none() || row.person == ANYBODY) {
+        return Ok(());
+    }
+    let who = "who filed it, an administrator, or somebody with the role write in its model's namespace";
+    Err(Error::NotAdmin(who.to_owned()))
+}
+
+/// Whether the person written down, a user with the label of a token, is this user.
+fn filed_by(person: &str, name: &str) -> bool {
+    person.split(" (").next().is_some_and(|user| user.eq_ignore_ascii_case(name))
 }
 
 fn unknown(id: &str) -> Error {
@@ -269,4 +301,92 @@ fn way(walk: &Walk, ancestor: i64) -> (Vec<i64>, bool) {
     let mut path = walk.path(at);
     path.reverse();
     (path, walk.models[at].proposed)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Limits, Metadata, RepoId, Viewer};
+    use store::{AccountKind, AccountRow, Decision, Store};
+
+    use super::*;
+    use crate::trust::{Ruling, rule};
+
+    async fn registry(folder: &tempfile::TempDir) -> Registry {
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        for name in ["alice", "bob"] {
+            let (name, kind) = (name.to_owned(), AccountKind::User);
+            store.add_account(&AccountRow { name, kind, admin: false, created_at: 0 }).await.unwrap();
+        }
+        for name in ["alice/open", "free/open"] {
+            store.upsert(&[(Metadata::named(RepoId::parse(name).unwrap()), vec![])]).await.unwrap();
+        }
+        Registry::new(store, Limits::default(), folder.path().join("scratch"))
+    }
+
+    async fn seen_by(registry: &Registry, name: &str) -> Registry {
+        let viewer = registry.store.viewer_named(name, Role::Admin).await.unwrap();
+        Registry { store: registry.store.seen_by(viewer), ..registry.clone() }
+    }
+
+    fn filing(model: &str, person: &str) -> Filing {
+        Filing {
+            model: Some(model.to_owned()),
+            digest: None,
+            kind: AdvisoryKind::Recall,
+            severity: Severity::High,
+            summary: "recalled".to_owned(),
+            details: String::new(),
+            link: None,
+            person: person.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_warning_is_withdrawn_by_those_whose_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = registry(&folder).await;
+        let (alice, bob) = (seen_by(&house, "alice").await, seen_by(&house, "bob").await);
+        let nobody = Registry { store: house.store.seen_by(Viewer::default()), ..house.clone() };
+        let cases = [
+            ("alice/open", "alice (laptop)", &bob, false),
+            ("alice/open", "alice (laptop)", &nobody, false),
+            ("alice/open", "alice (laptop)", &alice, true),
+            ("alice/open", "bob (work)", &bob, true),
+            ("alice/open", "bob (work)", &alice, true),
+            ("free/open", "alice (laptop)", &bob, false),
+            ("free/open", "anybody", &nobody, true),
+            ("alice/open", "alice (laptop)", &house, true),
+        ];
+        for (model, filer, who, allowed) in cases {
+            let id = file_advisory(&house, filing(model, filer)).await.unwrap().id;
+
+            let done = withdraw_advisory(who, &id, ("somebody", "")).await;
+
+            assert_eq!(done.is_ok(), allowed, "{model} {filer}: {done:?}");
+            let withdrawn = advisory(&house, &id).await.unwrap().withdrawn_at.is_some();
+            assert_eq!(withdrawn, allowed);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_edge_of_a_model_with_an_owner_is_ruled_by_its_members() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = registry(&folder).await;
+        let ruling = |child: &str| Ruling {
+            child: child.to_owned(),
+            parent: "a/base".to_owned(),
+            decision: Decision::Add,
+            relation: None,
+            person: "somebody".to_owned(),
+            reason: String::new(),
+        };
+
+        let strangers = rule(&seen_by(&house, "bob").await, ruling("alice/open")).await;
+        let own = rule(&seen_by(&house, "alice").await, ruling("alice/open")).await;
+        let free = rule(&seen_by(&house, "bob").await, ruling("free/open")).await;
+
+        assert!(matches!(strangers, Err(Error::Store(store::Error::NotYours { .. }))), "{strangers:?}");
+        assert!(own.is_ok() && free.is_ok(), "{own:?} {free:?}");
+    }
 }

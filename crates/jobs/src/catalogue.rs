@@ -186,7 +186,7 @@ impl Catalogue {
 }
 
 fn log(error: &Error) {
-    tracing::warn!(%error, "the search index is not read anew: {error}");
+    tracing::warn!("the search index is not read anew: {error}");
 }
 
 fn entry(row: &CatalogueRow) -> Entry<'_> {

@@ -7,6 +7,9 @@ use weights::ReadAt;
 
 use crate::{Error, Registry};
 
+/// Places of a damaged file that are named.
+const PLACES: u64 = 20;
+
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
 /// Digests asked for at once.
@@ -26,9 +29,19 @@ pub struct Fsck {
 pub struct Damage {
     pub digest: Digest,
     pub fault: String,
+    /// Files that have these bytes, 20 at most.
+    pub places: Vec<Place>,
 }
 
-/// Compares the files of the models named, or all, with their digests, and writes down when.
+/// A file of a model, in any of its revisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    pub model: String,
+    pub path: String,
+}
+
+/// Compares the files of the models named, or all, with their digests, and writes down when. A damaged one in a folder
+/// is set aside, so that the next import of it stores it anew.
 ///
 /// # Errors
 /// [`Error::UnknownModel`]; when the database cannot be read or written. What is wrong with a file is in the report.
@@ -61,7 +74,7 @@ pub async fn fsck(registry: &Registry, models: &[String]) -> Result<Fsck, Error>
 }
 
 async fn compare(registry: &Registry, digest: Digest, report: &mut Fsck) -> Result<(), Error> {
-    let opened = registry.store.open_blob(&digest).await;
+    let opened = registry.store.open_untried(&digest).await;
     let read = match opened {
         Ok(blob) => {
             let length = blob.len();
@@ -74,12 +87,19 @@ async fn compare(registry: &Registry, digest: Digest, report: &mut Fsck) -> Resu
         Ok((found, bytes)) => {
             report.files += 1;
             report.bytes += bytes;
-            (found != digest).then(|| format!("its bytes have the digest {found}"))
+            (found != digest).then(|| {
+                registry.store.set_aside(&digest, None);
+                format!("its bytes have the digest {found}")
+            })
         }
         Err(fault) => Some(fault),
     };
     match fault {
-        Some(fault) => report.damaged.push(Damage { digest, fault }),
+        Some(fault) => {
+            let places = registry.store.places_of(&digest, PLACES).await?;
+            let places = places.into_iter().map(|(model, path)| Place { model, path }).collect();
+            report.damaged.push(Damage { digest, fault, places });
+        }
         None => registry.store.mark_verified(&digest).await?,
     }
     Ok(())

@@ -35,14 +35,14 @@ impl Gathered {
     pub async fn discard(self, registry: &Registry) {
         let digests: Vec<Digest> = self.files.iter().map(|file| file.digest).collect();
         if let Err(error) = registry.store.discard(&self.holder, &digests).await {
-            tracing::warn!(%error, "blobs of a refused checkpoint could not be removed: {error}");
+            tracing::warn!("blobs of a refused checkpoint could not be removed: {error}");
         }
     }
 
     /// Lets go of the files without removing any.
     async fn leave(self, registry: &Registry) {
         if let Err(error) = registry.store.release(&self.holder).await {
-            tracing::warn!(%error, "published blobs stay pinned for a day: {error}");
+            tracing::warn!("published blobs stay pinned for a day: {error}");
         }
     }
 }

@@ -45,6 +45,7 @@ mod remote;
 mod reports;
 mod retry;
 mod revisions;
+mod rights;
 mod searches;
 mod shapes;
 mod sketches;
@@ -83,7 +84,7 @@ pub use faults::beside;
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
-pub use fsck::{Damage, Fsck, fsck};
+pub use fsck::{Damage, Fsck, Place, fsck};
 pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
@@ -101,7 +102,8 @@ pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
 pub use people::{
     NewToken, Standing, account_name, accounts, add_account, ask_access, create_token, decide_access,
-    members, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member, standing,
+    members, open_session, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member,
+    standing,
 };
 pub use provenance::provenance_in;
 pub use pull::{Pulled, Pulls, pull};

@@ -63,10 +63,10 @@ pub async fn manifest(
         };
     };
     let (mut within, mut parameters): (BTreeMap<String, u64>, BTreeMap<String, u64>) = Default::default();
-    for tensor in registry.store.tensors(commit.revision).await? {
-        let elements = tensor.shape.iter().copied().fold(1, u64::saturating_mul);
-        *parameters.entry(tensor.dtype).or_default() += elements;
-        *within.entry(tensor.file).or_default() += 1;
+    for part in registry.store.composition(commit.revision).await? {
+        let parameters = parameters.entry(part.dtype).or_default();
+        *parameters = parameters.saturating_add(part.elements);
+        *within.entry(part.file).or_default() += part.tensors;
     }
     let encoded = |text: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);

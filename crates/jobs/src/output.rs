@@ -17,6 +17,7 @@ use crate::{
     operand::{Companion, CompanionFrom},
     provenance::{self, Effort, Passed},
     remote,
+    rights::still_may,
     worker::Pulse,
 };
 
@@ -270,6 +271,8 @@ pub async fn publish_derived(
     let (names, out) = (done.names, place.out());
     let sizes = names.iter().map(|name| Ok(fs_err::metadata(out.join(name))?.len()));
     run.pulse.begin("publishing", sizes.sum::<std::io::Result<u64>>()?);
+    // What it was made of may have been closed to who asked for it meanwhile.
+    still_may(registry, &run.job).await?;
     let mut gathered = Gathered::new();
     let texts = derived.texts(&*source, &record);
     if let Err(error) = gather(run, (&derived, texts), (&out, &names), &mut gathered).await {

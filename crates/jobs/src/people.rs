@@ -49,7 +49,7 @@ pub async fn add_account(registry: &Registry, new: &AccountRow) -> Result<Accoun
     known(registry, (&new.name, new.kind)).await
 }
 
-/// Removes a user or an organisation; their models and tokens stay.
+/// Removes a user or an organisation with their tokens; their models stay.
 ///
 /// # Errors
 /// [`Error::NotAdmin`], [`Error::UnknownAccount`].
@@ -136,6 +136,17 @@ pub async fn create_token(registry: &Registry, new: NewToken) -> Result<(String,
     let row = TokenRow { id: 0, owner, label, scope, created_at: 0, expires_at: end };
     registry.store.add_token(&secret, &row).await?;
     Ok((secret, end))
+}
+
+/// Begins a browser's session with a living token; gives its secret, which is not the token's. None for another one.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn open_session(registry: &Registry, token: &str) -> Result<Option<String>, Error> {
+    let Some(row) = registry.store.token(token).await? else { return Ok(None) };
+    let secret = secret()?;
+    registry.store.open_session(&secret, &row).await?;
+    Ok(Some(secret))
 }
 
 /// Ends one of the viewer's own tokens.

@@ -82,7 +82,7 @@ pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String),
     match done {
         Ok(done) => {
             if let Err(error) = registry.store.release(&push.gathered.holder).await {
-                tracing::warn!(%error, "pushed blobs stay pinned for a day: {error}");
+                tracing::warn!("pushed blobs stay pinned for a day: {error}");
             }
             registry.forests.settle().await?;
             if done.0.has_weights {

@@ -128,12 +128,12 @@ impl Registry {
         let over = match self.store.job(job).await {
             Ok(row) => row.is_some_and(|row| row.over()),
             Err(error) => {
-                tracing::warn!(%error, "scratch of job {job} is kept: {error}");
+                tracing::warn!("scratch of job {job} is kept: {error}");
                 false
             }
         };
         if over && let Err(error) = workplace::clear(&self.scratch, job) {
-            tracing::warn!(%error, "scratch of job {job} is not cleared: {error}");
+            tracing::warn!("scratch of job {job} is not cleared: {error}");
         }
     }
 
@@ -155,8 +155,8 @@ impl Registry {
             (Ok(scratch), Ok(staged)) => {
                 tracing::info!(scratch, staged, "cleared {scratch} scratch and {staged} staged files");
             }
-            (Err(error), _) => tracing::warn!(%error, "scratch is not cleared: {error}"),
-            (_, Err(error)) => tracing::warn!(%error, "staging is not cleared: {error}"),
+            (Err(error), _) => tracing::warn!("scratch is not cleared: {error}"),
+            (_, Err(error)) => tracing::warn!("staging is not cleared: {error}"),
         }
     }
 }

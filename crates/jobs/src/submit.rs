@@ -137,7 +137,11 @@ where
     if let Some(known) = registry.store.known(&job).await? {
         return Ok(known);
     }
-    let pins = with_output(registry, wanted.output.as_ref(), plan).await?;
+    let pins = match with_output(registry, wanted.output.as_ref(), plan).await {
+        Ok(pins) => pins,
+        // The same request may have been queued meanwhile: its own output is what stands in the way.
+        Err(error) => return registry.store.known(&job).await.ok().flatten().ok_or(error),
+    };
     if let (Some(output), true) = (&wanted.output, registry.store.met_private()) {
         // The result is private too, and somebody must be able to see it.
         registry.store.may(Act::Close, output.as_str()).await?;
@@ -234,4 +238,39 @@ pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<Jo
         Ok(pins([&tuned, &base]))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Limits;
+    use store::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_was_queued_while_it_was_checked_is_answered_with_its_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let registry = Registry::new(store, Limits::default(), folder.path().join("scratch"));
+        let wanted = || Wanted {
+            kind: "merge_models",
+            payload: json!({ "output": "a/out" }),
+            output: Some(RepoId::parse("a/out").unwrap()),
+            key: Some("key".to_owned()),
+        };
+
+        let answered = submit(&registry, wanted(), async || {
+            submit(&registry, wanted(), async || Ok(BTreeMap::new())).await?;
+            Ok(BTreeMap::new())
+        })
+        .await
+        .unwrap();
+
+        let page = registry.store.jobs(None, 10, None).await.unwrap();
+        assert_eq!(page.items.iter().map(|job| &job.id).collect::<Vec<_>>(), [&answered.id]);
+        let keyless = Wanted { key: None, ..wanted() };
+        let refused = submit(&registry, keyless, async || Ok(BTreeMap::new())).await;
+        assert!(refused.is_err(), "{refused:?}");
+    }
 }

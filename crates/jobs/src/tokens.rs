@@ -61,7 +61,7 @@ impl<'r> Tokenizers<'r> {
         let vocabulary = match self.parse(files).await {
             Ok(vocabulary) => vocabulary.map(Arc::new),
             Err(error) => {
-                tracing::info!(%error, "a tokenizer is not used: {error}");
+                tracing::info!("a tokenizer is not used: {error}");
                 None
             }
         };

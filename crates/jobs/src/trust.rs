@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use analysis::lineage::{Forest, Tree};
-use domain::{Relation, RepoId};
+use domain::{Act, Relation, RepoId};
 use serde::Serialize;
 use store::{Decision, NewDecision, Page, VerdictRow, VerdictWord};
 
@@ -105,14 +105,16 @@ pub struct Ruling {
     pub reason: String,
 }
 
-/// Writes a ruling down; the forest follows it.
+/// Writes a ruling down; the forest follows it. What is said of a model in a namespace with an owner, its members say.
 ///
 /// # Errors
-/// Unknown models, edges that are not there, a reason over the limit.
+/// Unknown models, [`store::Error::NotYours`], edges that are not there, a reason over the limit.
 pub async fn rule(registry: &Registry, ruling: Ruling) -> Result<(), Error> {
     fits(registry, "reason", &ruling.reason)?;
     let row = registry.store.model_by_id(&ruling.child).await?;
-    let child = row.ok_or_else(|| Error::UnknownModel(ruling.child.clone()))?.id;
+    let row = row.ok_or_else(|| Error::UnknownModel(ruling.child.clone()))?;
+    registry.store.may_with(Act::Write, &row).await?;
+    let child = row.id;
     let parent = RepoId::parse(ruling.parent.trim()).map_err(|error| Error::Invalid(error.to_string()))?;
     let Ruling { decision, relation, person, reason, .. } = ruling;
     registry

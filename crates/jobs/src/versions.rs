@@ -6,9 +6,15 @@ use analysis::versions::{Named, Release, State, Tensor, release};
 use domain::{Digest, Relation};
 use serde::Serialize;
 use store::{CommitRow, ModelRow};
+use tokio::sync::Semaphore;
 use weights::{canonical_name, changed_tensor};
 
 use crate::{Error, Registry, adapter};
+
+/// Models of more tensors are looked at one after another: their rows take hundreds of megabytes.
+const MANY: u64 = 10_000;
+
+static ONE_BY_ONE: Semaphore = Semaphore::const_new(1);
 
 /// A model's derived version, and the line that leads to it.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +33,12 @@ pub struct Versions {
 /// # Errors
 /// When the database or a stored configuration cannot be read.
 pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<Versions, Error> {
+    let _turn = match row.revision {
+        Some(revision) if registry.store.tensor_count(revision).await? > MANY => {
+            Some(ONE_BY_ONE.acquire().await.map_err(|error| Error::Task(error.to_string()))?)
+        }
+        _ => None,
+    };
     let most = registry.limits.version_line;
     let forest = registry.forests.current().await?;
     let mut path = forest.path_from_root(row.id);

@@ -21,6 +21,7 @@ use crate::{
     kinds::{Kind, Run},
     meter::Meter,
     parentage::ask_for_due,
+    rights::still_may,
     watch::look_around,
 };
 
@@ -29,6 +30,9 @@ const GRACE: Duration = if cfg!(test) { Duration::from_millis(20) } else { Durat
 
 /// Seconds between two questions whether a look at a watched author is due.
 const LOOK: u64 = 10;
+
+/// Most seconds between two tries while the database refuses.
+const LONGEST_PAUSE: u64 = 30;
 
 /// How often a worker clears away what others left.
 const SWEEP: Duration = Duration::from_hours(1);
@@ -122,6 +126,7 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
     let mut swept = Instant::now();
     let look = Duration::from_secs(registry.limits.watch_seconds.clamp(1, LOOK));
     let mut looked: Option<Instant> = None;
+    let mut refused = 0_u32;
     while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
         if swept.elapsed() > SWEEP {
             registry.sweep().await;
@@ -129,11 +134,13 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
         }
         if looked.is_none_or(|at| at.elapsed() >= look) {
             if let Err(error) = look_around(&registry).await {
-                tracing::warn!(%error, "watched authors are not looked at: {error}");
+                tracing::warn!("watched authors are not looked at: {error}");
             }
             looked = Some(Instant::now());
         }
-        match registry.store.claim(&ids, &name, registry.limits.lease_seconds).await {
+        let claimed = registry.store.claim(&ids, &name, registry.limits.lease_seconds).await;
+        refused = if claimed.is_ok() { 0 } else { refused + 1 };
+        match claimed {
             Ok(Some(job)) => run_one(&registry, job, shutdown.clone()).await,
             // What is owed to imports is looked at while nothing else is to be done.
             Ok(None) if asked_for_due(&registry).await => {}
@@ -145,9 +152,9 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "no job can be claimed: {error}");
+                tracing::warn!("no job can be claimed: {error}");
                 tokio::select! {
-                    () = time::sleep(Duration::from_secs(2)) => {}
+                    () = time::sleep(Duration::from_secs((1 << refused.min(5)).min(LONGEST_PAUSE))) => {}
                     _ = shutdown.changed() => {}
                 }
             }
@@ -199,7 +206,7 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
         }
     };
     if let Err(error) = stored {
-        tracing::warn!(job = %job.id, %error, "the end of job {} could not be recorded: {error}", job.id);
+        tracing::warn!(job = %job.id, "the end of job {} could not be recorded: {error}", job.id);
     }
     registry.clear_job(&job.id).await;
 }
@@ -218,7 +225,7 @@ fn told(stop: Option<Stop>, outcome: &Result<serde_json::Value, Error>) -> Strin
 /// The log is for people: a job goes on without it.
 async fn log(registry: &Registry, job: &JobRow, line: String) {
     if let Err(error) = registry.store.log_job(&job.id, &[line]).await {
-        tracing::warn!(%error, "the log of job {} is not written: {error}", job.id);
+        tracing::warn!("the log of job {} is not written: {error}", job.id);
     }
 }
 
@@ -233,7 +240,11 @@ async fn supervise(
     let pulse = Pulse::default();
     let own = Registry { pulse: Some(pulse.clone()), devices: registry.devices.afresh(), ..registry.clone() };
     let run = Run { registry: own, job: job.clone(), pulse: pulse.clone() };
-    let mut work = tokio::spawn((kind.run)(run));
+    let (asked, go) = ((registry.clone(), job.clone()), kind.run);
+    let mut work = tokio::spawn(async move {
+        still_may(&asked.0, &asked.1).await?;
+        go(run).await
+    });
     let mut beat = time::interval(Duration::from_millis(250));
     let mut stop = None;
     let mut told = (String::new(), u64::MAX, 0);
@@ -255,7 +266,7 @@ async fn supervise(
             outcome = &mut work => {
                 // The last word on progress, so that a finished job does not look half done.
                 if let Err(error) = report(registry, job, (&pulse, None)).await {
-                    tracing::warn!(%error, "the progress of job {} is not written: {error}", job.id);
+                    tracing::warn!("the progress of job {} is not written: {error}", job.id);
                 }
                 return (stop, outcome.unwrap_or_else(|panic| Err(panic.into())));
             }
@@ -290,7 +301,7 @@ async fn supervise(
                         pulse.stop();
                     }
                     Ok(Beat::Lost) => { stop = Some(Stop::LeaseLost); pulse.stop(); }
-                    Err(error) => tracing::warn!(%error, "heartbeat of job {} failed: {error}", job.id),
+                    Err(error) => tracing::warn!("heartbeat of job {} failed: {error}", job.id),
                 }
             }
         }

@@ -27,6 +27,9 @@ pub struct Config {
     /// Whether a model asked for at the Hub's own addresses is brought in when it is not here.
     pub pull: bool,
     pub listen: String,
+    /// Where others reach this service, `https://models.example`, for the addresses it tells; without one they follow
+    /// what a request says.
+    pub public_url: Option<String>,
     /// Who may read: `anyone` who reaches the service, or the bearer of a `token`.
     pub reads: Door,
     /// Who may change something.
@@ -67,10 +70,11 @@ impl Default for Config {
             hub_token: None,
             pull: false,
             listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
             reads: Door::default(),
             writes: Door::default(),
             device: gpu::Choice::default().to_string(),
-            log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
+            log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn,html5ever=error".to_owned(),
             limits: Limits::default(),
         }
     }
@@ -108,6 +112,9 @@ impl Config {
         };
         let config: Self = figment.extract().map_err(|error| wrong(&error))?;
         config.device.parse::<gpu::Choice>().map_err(|error| wrong(&format!("device: {error}")))?;
+        if let Some(url) = &config.public_url {
+            http::PublicUrl::parse(url).map_err(|error| wrong(&format!("public_url: {error}")))?;
+        }
         EnvFilter::try_new(&config.log).map_err(|error| wrong(&format!("log: {error}")))?;
         Ok((config, figment))
     }

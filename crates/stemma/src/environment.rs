@@ -17,6 +17,7 @@ fn keys() -> Vec<String> {
         "listen",
         "device",
         "log",
+        "public_url",
         "pull",
         "reads",
         "writes",

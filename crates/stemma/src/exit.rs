@@ -34,6 +34,11 @@ impl Failure {
     }
 }
 
+/// A message with its lines: names of files and what a server said may hold what acts on a terminal.
+fn harmless(message: &str) -> String {
+    message.split('\n').map(domain::printable).collect::<Vec<_>>().join("\n")
+}
+
 /// Prints the failure and gives its exit code.
 pub fn report(failure: &Failure, form: Form) -> ExitCode {
     if form == Form::Json {
@@ -41,14 +46,14 @@ pub fn report(failure: &Failure, form: Form) -> ExitCode {
             failure.items.iter().map(|i| json!({ "pointer": i.pointer, "message": i.message })).collect();
         eprintln!("{}", json!({ "code": failure.code, "detail": failure.message, "errors": errors }));
     } else {
-        eprintln!("error[{}]: {}", failure.code, failure.message);
+        eprintln!("error[{}]: {}", failure.code, harmless(&failure.message));
         // One fault is the message itself.
         for item in failure.items.iter().filter(|_| failure.items.len() > 1) {
-            eprintln!("  {}: {}", item.pointer, item.message);
+            eprintln!("  {}: {}", harmless(&item.pointer), harmless(&item.message));
         }
     }
     ExitCode::from(match failure.class {
-        Class::Invalid | Class::Internal => 1,
+        Class::Invalid | Class::Damaged | Class::Internal => 1,
         Class::NotFound => 3,
         Class::Forbidden | Class::Conflict => 4,
         Class::TooLarge | Class::Unsupported => 5,

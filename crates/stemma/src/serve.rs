@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{IsTerminal as _, Write as _},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -65,6 +65,13 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     let gate = Gate { store: registry.store.clone(), reads: config.reads, writes: config.writes };
     let gate = web::Data::new(gate);
     let data = web::Data::new(registry);
+    let public = config.public_url.as_deref().and_then(|url| http::PublicUrl::parse(url).ok());
+    let public = public.map(web::Data::new);
+    let pace = web::Data::new(http::Pace {
+        idle: Duration::from_secs(limits.upload_idle_seconds),
+        grace: Duration::from_secs(limits.body_grace_seconds),
+        rate: limits.body_rate,
+    });
     let metrics_handle = web::Data::new(handle);
     let server = HttpServer::new(move || {
         App::new()
@@ -74,7 +81,14 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .app_data(metrics_handle.clone())
             .app_data(leaving.clone())
             .app_data(web::PayloadConfig::new(limits.body_bytes))
+            .app_data(pace.clone())
+            .configure(|cfg| {
+                if let Some(url) = &public {
+                    cfg.app_data(url.clone());
+                }
+            })
             // From the inside out: the last one sees a request first.
+            .wrap(from_fn(http::keep_pace))
             .wrap(from_fn(http::tag_answers))
             .wrap(Compress::default())
             .wrap(from_fn(http::answer_head))
@@ -88,7 +102,7 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     })
     // An answer in two pieces would wait for the client's delayed acknowledgement of the first, 40 ms.
     .tcp_nodelay(true)
-    .client_request_timeout(std::time::Duration::from_secs(5))
+    .client_request_timeout(Duration::from_secs(5))
     .shutdown_timeout(LAST_SECONDS)
     .disable_signals()
     .bind(&config.listen)

@@ -15,7 +15,7 @@ use crate::{config::Config, exit::Failure};
 /// # Errors
 /// When the folder, the database or the blob store cannot be used.
 pub async fn open(config: &Config) -> Result<Registry, Failure> {
-    fs_err::create_dir_all(&config.data).map_err(|error| {
+    store::create_private(&config.data).map_err(|error| {
         Failure::new("data_folder", Class::Unavailable, format!("the data folder cannot be made: {error}"))
     })?;
     let store = Store::open(&config.database_url(), &config.blobs_url()).await?;

@@ -84,14 +84,22 @@ impl Store {
     /// When the database cannot be read.
     pub async fn viewer_of(&self, token: &TokenRow) -> Result<Viewer> {
         let lent = if token.scope == Scope::Write { Role::Admin } else { Role::Read };
-        let person = token.owner.to_ascii_lowercase();
+        self.viewer_named(&token.owner, lent).await
+    }
+
+    /// A user with the roles that they have now, `lent` at most.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn viewer_named(&self, name: &str, lent: Role) -> Result<Viewer> {
+        let person = name.to_ascii_lowercase();
         let mut params = Params::default();
         let key = params.add(person.as_str());
         let sql = format!(
             "SELECT key AS org, 'admin' AS role FROM accounts WHERE key = {key} AND admin
              UNION ALL SELECT org, role FROM members WHERE person = {key}"
         );
-        let mut viewer = Viewer { name: Some(token.owner.clone()), ..Viewer::default() };
+        let mut viewer = Viewer { name: Some(name.to_owned()), ..Viewer::default() };
         for row in sql::all(self.db(), &sql, params).await? {
             let (org, role): (String, String) = (get(&row, "org")?, get(&row, "role")?);
             let role: Role = role.parse().map_err(|error| Error::stored("role", error))?;
@@ -287,6 +295,7 @@ fn refused(refusal: Refusal, (act, name): (Act, &str)) -> Error {
     match refusal {
         Refusal::Hidden => Error::Hidden(name),
         Refusal::Gated => Error::Gated(name),
+        Refusal::NotYours if act == Act::Close => Error::NotClosable(name),
         Refusal::NotYours if act == Act::Write => Error::NotYours { name, role: Role::Write },
         Refusal::NotYours => Error::NotYours { name, role: Role::Admin },
     }

@@ -116,7 +116,8 @@ impl Store {
         sql::all(self.db(), sql, Params::default()).await?.iter().map(account).collect()
     }
 
-    /// Removes an account with its memberships; models and tokens stay. `false` when there is none.
+    /// Removes an account with its memberships and tokens: who comes by the same name later is somebody else. Models
+    /// stay. `false` when there is none.
     ///
     /// # Errors
     /// When the database refuses.
@@ -124,9 +125,11 @@ impl Store {
         let tx = self.begin_write().await?;
         let key = sql::text(name).to_ascii_lowercase();
         let mut removed = 0;
-        for sql in
-            ["DELETE FROM members WHERE org = $1 OR person = $1", "DELETE FROM accounts WHERE key = $1"]
-        {
+        for sql in [
+            "DELETE FROM members WHERE org = $1 OR person = $1",
+            "DELETE FROM tokens WHERE lower(owner) = $1",
+            "DELETE FROM accounts WHERE key = $1",
+        ] {
             let mut params = Params::default();
             params.add(key.as_str());
             removed = sql::run(&tx, sql, params).await?;

@@ -13,7 +13,7 @@ use memmap2::{Advice, Mmap};
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
 use tokio::runtime::Handle;
 
-use crate::{Error, Result, blobs::Blobs};
+use crate::{Result, blobs::Blobs};
 
 /// A stored blob. Blobs of a bucket are read over the network: only from threads that may block.
 pub struct BlobFile {
@@ -34,8 +34,7 @@ impl fmt::Debug for BlobFile {
 }
 
 impl BlobFile {
-    pub(crate) async fn open(blobs: &Blobs, digest: &Digest, size: Option<u64>) -> Result<Self> {
-        let length = size.ok_or(Error::BlobMissing(*digest))?;
+    pub(crate) async fn open(blobs: &Blobs, digest: &Digest, length: u64) -> Result<Self> {
         let bytes = match blobs {
             Blobs::Local(root) => {
                 let file = tokio::fs::File::open(Blobs::file(root, digest)).await?.into_std().await;

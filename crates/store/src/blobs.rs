@@ -13,9 +13,14 @@ use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, memory::InMemory, path::Path as Key,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use ulid::Ulid;
 
-use crate::{BlobFile, Error, Result, Store};
+use crate::{
+    BlobFile, Error, Result, Store,
+    integrity::{Look, Sound, quarantine},
+};
 
 /// Bytes read or buffered at once.
 pub const BLOCK: usize = 1 << 20;
@@ -27,6 +32,34 @@ pub enum Blobs {
     Local(PathBuf),
     /// A bucket, under a prefix.
     Remote(Arc<dyn ObjectStore>, Key),
+}
+
+/// Compares what a stream gives with its digest.
+struct Trial {
+    store: Store,
+    digest: Digest,
+    look: Look,
+    hash: Sha256,
+}
+
+impl Trial {
+    fn end(self) -> Result<()> {
+        if Digest::from_bytes(self.hash.finalize().into()) != self.digest {
+            return Err(self.store.set_aside(&self.digest, Some(self.look)));
+        }
+        self.store.compared().note(&self.digest, self.look);
+        Ok(())
+    }
+}
+
+/// Makes a folder, and those above it, that only its owner enters; one that is there keeps its rights.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
 }
 
 impl Blobs {
@@ -50,16 +83,22 @@ impl Blobs {
             )));
         }
         let root = PathBuf::from(folder);
-        fs_err::create_dir_all(root.join("staging"))?;
-        fs_err::create_dir_all(root.join("blobs").join("sha256"))?;
+        create_private(&root.join("staging"))?;
+        create_private(&root.join("blobs").join("sha256"))?;
         Ok(Self::Local(root))
     }
 
-    /// Whether the place can be used at all.
+    /// Whether the place takes new bytes; a bucket is only asked whether it answers.
     pub async fn check(&self) -> Result<()> {
         match self {
             Self::Local(root) => {
-                tokio::fs::metadata(root.join("staging")).await?;
+                let path = root.join("staging").join(format!("{}.probe", Ulid::generate()));
+                tokio::task::spawn_blocking(move || {
+                    let written = fs_err::write(&path, [0; 4096]);
+                    drop(fs_err::remove_file(&path));
+                    written
+                })
+                .await??;
             }
             Self::Remote(store, prefix) => {
                 store.list(Some(prefix)).next().await.transpose()?;
@@ -98,10 +137,15 @@ impl Blobs {
     /// Removes a blob that nobody needs; one that is gone already is no fault.
     pub async fn remove(&self, digest: &Digest) -> Result<()> {
         match self {
-            Self::Local(root) => match tokio::fs::remove_file(Self::file(root, digest)).await {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-                _ => Ok(()),
-            },
+            Self::Local(root) => {
+                for path in [Self::file(root, digest), quarantine(root, digest)] {
+                    match tokio::fs::remove_file(path).await {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
             Self::Remote(store, prefix) => match store.delete(&Self::key(prefix, digest)).await {
                 Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(error.into()),
                 _ => Ok(()),
@@ -130,21 +174,22 @@ impl Store {
     /// Opens a blob for random reads.
     ///
     /// # Errors
-    /// [`Error::BlobMissing`].
+    /// [`Error::BlobMissing`]; [`Error::BlobDamaged`].
     pub async fn open_blob(&self, digest: &Digest) -> Result<BlobFile> {
-        BlobFile::open(self.blobs(), digest, self.blob_size(digest).await?).await
+        BlobFile::open(self.blobs(), digest, self.sound(digest).await?.size).await
     }
 
-    /// Streams a range of a blob; the range is cut at its end.
+    /// Streams a range of a blob; the range is cut at its end. A whole file that was not compared with its digest
+    /// before is on the way, and fails before its last block if it is damaged.
     ///
     /// # Errors
-    /// [`Error::BlobMissing`].
+    /// [`Error::BlobMissing`]; [`Error::BlobDamaged`], also from the stream.
     pub async fn stream(
         &self,
         digest: &Digest,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let size = self.blob_size(digest).await?.ok_or(Error::BlobMissing(*digest))?;
+        let Sound { size, untried } = self.sound(digest).await?;
         let range = range.start.min(size)..range.end.min(size);
         if range.is_empty() {
             return Ok(futures::stream::empty().boxed());
@@ -155,11 +200,25 @@ impl Store {
                 file.set_max_buf_size(BLOCK);
                 file.seek(io::SeekFrom::Start(range.start)).await?;
                 let rest = file.take(range.end - range.start);
-                Ok(futures::stream::try_unfold(rest, |mut rest| async move {
+                let trial = untried.filter(|_| range == (0..size)).map(|look| Trial {
+                    store: self.clone(),
+                    digest: *digest,
+                    look,
+                    hash: Sha256::new(),
+                });
+                Ok(futures::stream::try_unfold((rest, trial), |(mut rest, mut trial)| async move {
                     let mut block = vec![0; BLOCK.min(usize::try_from(rest.limit()).unwrap_or(BLOCK))];
                     let read = if block.is_empty() { 0 } else { rest.read(&mut block).await? };
                     block.truncate(read);
-                    Ok((read > 0).then(|| (Bytes::from(block), rest)))
+                    if let Some(trial) = &mut trial {
+                        trial.hash.update(&block);
+                    }
+                    if rest.limit() == 0
+                        && let Some(trial) = trial.take()
+                    {
+                        trial.end()?;
+                    }
+                    Ok((read > 0).then(|| (Bytes::from(block), (rest, trial))))
                 })
                 .boxed())
             }
@@ -174,9 +233,9 @@ impl Store {
     /// A small blob as text.
     ///
     /// # Errors
-    /// [`Error::BlobMissing`], [`Error::TextTooLong`] over `max` bytes, [`Error::NotText`].
+    /// [`Error::BlobMissing`], [`Error::BlobDamaged`], [`Error::TextTooLong`] over `max` bytes, [`Error::NotText`].
     pub async fn read_text(&self, digest: &Digest, max: u64) -> Result<String> {
-        let size = self.blob_size(digest).await?.ok_or(Error::BlobMissing(*digest))?;
+        let size = self.blob_size(digest).await?.ok_or_else(|| self.absent(digest))?;
         if size > max {
             return Err(Error::TextTooLong { digest: *digest, size, max });
         }

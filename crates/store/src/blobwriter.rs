@@ -15,7 +15,8 @@ use ulid::Ulid;
 
 use crate::{
     Holder, Result, Store,
-    blobs::{BLOCK, Blobs},
+    blobs::{BLOCK, Blobs, create_private},
+    integrity::{Compared, Look, quarantine},
 };
 
 /// A blob being written. Nothing is visible before [`Self::finish`]; dropped unfinished, it leaves nothing, or what the
@@ -162,9 +163,9 @@ impl BlobWriter {
                 match self.owner.blobs() {
                     Blobs::Local(root) => {
                         drop(file);
-                        let root = root.clone();
+                        let (root, owner) = (root.clone(), self.owner.clone());
                         let settled = move || {
-                            let settled = settle(&root, staged.path(), &digest);
+                            let settled = settle((&root, owner.compared()), staged.path(), &digest);
                             staged.remove();
                             settled
                         };
@@ -172,7 +173,7 @@ impl BlobWriter {
                     }
                     Blobs::Remote(store, prefix) => {
                         // A bucket that refuses leaves the file to the next attempt.
-                        send(&**store, &Blobs::key(prefix, &digest), &mut file).await?;
+                        send(&**store, &Blobs::key(prefix, &digest), (&mut file, self.length)).await?;
                         staged.remove();
                     }
                 }
@@ -180,7 +181,7 @@ impl BlobWriter {
             Place::Remote { store, prefix, staged, upload } => {
                 upload.finish().await?;
                 let key = Blobs::key(&prefix, &digest);
-                if store.head(&key).await.is_err() {
+                if !store.head(&key).await.is_ok_and(|held| held.size == self.length) {
                     // The name is the digest: whoever else writes it writes the same bytes.
                     store.copy(&staged, &key).await?;
                 }
@@ -203,26 +204,35 @@ impl BlobWriter {
     }
 }
 
-/// Links the staged file under its digest: read-only, create-only, durable.
-fn settle(root: &Path, staged: &Path, digest: &Digest) -> io::Result<()> {
+/// Links the staged file under its digest: read-only, durable. One that is there is left alone if this process knows it
+/// to be whole; otherwise the staged one takes its place, since it is.
+fn settle((root, compared): (&Path, &Compared), staged: &Path, digest: &Digest) -> io::Result<()> {
     let target = Blobs::file(root, digest);
     let folder = target.parent().unwrap_or(root);
     if !folder.exists() {
-        fs_err::create_dir_all(folder)?;
+        create_private(folder)?;
         sync_folder(folder.parent().unwrap_or(root))?;
     }
     let mut permissions = fs_err::metadata(staged)?.permissions();
     permissions.set_readonly(true);
     fs_err::set_permissions(staged, permissions)?;
     match fs_err::hard_link(staged, &target) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => sync_folder(folder),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if !compared.knows(digest, &Look::of(&fs_err::metadata(&target)?)) {
+                fs_err::rename(staged, &target)?;
+            }
+        }
+        linked => linked?,
     }
+    sync_folder(folder)?;
+    compared.note(digest, Look::of(&fs_err::metadata(&target)?));
+    drop(fs_err::remove_file(quarantine(root, digest)));
+    Ok(())
 }
 
 /// Sends a file to a bucket in parts, unless the bucket has it; there is nothing under the key before it is whole.
-async fn send(store: &dyn ObjectStore, key: &Key, file: &mut tokio::fs::File) -> Result<()> {
-    if store.head(key).await.is_ok() {
+async fn send(store: &dyn ObjectStore, key: &Key, (file, length): (&mut tokio::fs::File, u64)) -> Result<()> {
+    if store.head(key).await.is_ok_and(|held| held.size == length) {
         return Ok(());
     }
     file.seek(SeekFrom::Start(0)).await?;

@@ -11,20 +11,27 @@ use migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        Connection as _,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 
 use crate::{
     Counts, Error, Result,
     access::Eyes,
-    blobs::Blobs,
+    blobs::{Blobs, create_private},
+    health::Health,
+    integrity::Compared,
     rows::get,
     sql::{self, Params},
     touched,
 };
 
-/// How long a question waits for a connection.
+/// How long a question waits for a connection to a SQLite file, whose writers take turns.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a server, which may be down.
+const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 /// Key of the advisory lock that forest writers hold on PostgreSQL.
 const WRITERS: i64 = 0x7374_656d_6d61_0001;
 /// Key of the advisory lock that migrations hold on PostgreSQL.
@@ -46,6 +53,15 @@ struct Inner {
     counted: Mutex<Option<(i64, Counts)>>,
     /// The address of a SQLite file.
     file: Option<String>,
+    health: Health,
+    compared: Compared,
+}
+
+impl Inner {
+    fn new(db: DatabaseConnection, blobs: Blobs, file: Option<String>) -> Self {
+        let (health, compared) = (Health::default(), Compared::default());
+        Self { db, blobs, counted: Mutex::default(), file, health, compared }
+    }
 }
 
 /// How a SQLite file is opened.
@@ -83,11 +99,11 @@ impl Store {
             open_sqlite(database_url, Room::Shared).await?
         } else {
             let mut options = ConnectOptions::new(database_url);
-            options.sqlx_logging(false).acquire_timeout(PATIENCE).max_connections(16);
+            options.sqlx_logging(false).acquire_timeout(SERVER_PATIENCE).max_connections(16);
             Database::connect(options).await?
         };
         let file = (sqlite && !memory).then(|| database_url.to_owned());
-        let inner = Inner { db, blobs: Blobs::open(blobs_url)?, counted: Mutex::default(), file };
+        let inner = Inner::new(db, Blobs::open(blobs_url)?, file);
         let eyes = Arc::new(Eyes::house());
         Ok(Self { inner: Arc::new(inner), limits: Limits::default(), eyes, staging: None })
     }
@@ -99,8 +115,7 @@ impl Store {
     pub(crate) async fn through_bulk(&self) -> Result<Self> {
         let Some(file) = &self.inner.file else { return Ok(self.clone()) };
         let db = open_sqlite(file, Room::Bulk).await?;
-        let (blobs, file) = (self.inner.blobs.clone(), Some(file.clone()));
-        let inner = Inner { db, blobs, counted: Mutex::default(), file };
+        let inner = Inner::new(db, self.inner.blobs.clone(), Some(file.clone()));
         Ok(Self { inner: Arc::new(inner), ..self.clone() })
     }
 
@@ -146,15 +161,6 @@ impl Store {
         Ok(turn.commit().await?)
     }
 
-    /// Answers when database and blob store can be used.
-    ///
-    /// # Errors
-    /// Whatever stands in the way.
-    pub async fn check(&self) -> Result<()> {
-        sql::one(self.db(), "SELECT value FROM counters WHERE name = 'changes'", Params::default()).await?;
-        self.blobs().check().await
-    }
-
     /// A number that grows with every change of models or edges.
     ///
     /// # Errors
@@ -167,6 +173,19 @@ impl Store {
 
     pub(crate) fn db(&self) -> &DatabaseConnection {
         &self.inner.db
+    }
+
+    /// The address of a SQLite file; none for PostgreSQL or memory.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.inner.file.as_deref()
+    }
+
+    pub(crate) fn compared(&self) -> &Compared {
+        &self.inner.compared
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.inner.health
     }
 
     pub(crate) fn eyes(&self) -> &Eyes {
@@ -224,6 +243,19 @@ async fn open_sqlite(url: &str, room: Room) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).acquire_timeout(PATIENCE);
     let connections = if room == Room::Bulk || url.contains(":memory:") { 1 } else { 8 };
+    if !url.contains(":memory:") {
+        // SQLite ends a transaction by itself when the disk is full. The driver counts it as open all the same, and
+        // what the next one to take the connection writes would never be committed.
+        options.map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    // A rollback may still be on its way to the connection's thread.
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
+        });
+    }
     options.max_connections(connections).map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite
             .journal_mode(SqliteJournalMode::Wal)
@@ -251,7 +283,7 @@ fn create_parent(database_url: &str) -> Result<()> {
     let path = database_url.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
     let path = path.strip_prefix("//").unwrap_or(path);
     match Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => Ok(fs_err::create_dir_all(parent)?),
+        Some(parent) => Ok(create_private(parent)?),
         None => Ok(()),
     }
 }

@@ -1,7 +1,9 @@
 //! Failures of the database and the blob store.
 
 use domain::{Class, Digest, Fault, Item, Role};
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::DbErr;
+
+use crate::trouble::{Trouble, read_only, told};
 
 /// Results of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -9,8 +11,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Anything that can go wrong while storing or finding.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the database refused: {0}")]
+    #[error("{}", told(.0))]
     Database(#[from] DbErr),
+    #[error("{}", read_only())]
+    ReadOnly,
+    #[error("{part} says nothing for {seconds} s; see that it runs and can be reached")]
+    Silent { part: &'static str, seconds: u64 },
     #[error("the blob store refused: {0}")]
     BlobStore(#[from] object_store::Error),
     #[error("the blob folder refused: {0}")]
@@ -19,6 +25,10 @@ pub enum Error {
     Weights(#[from] weights::Error),
     #[error("blob {0} is not stored; upload or import the file again")]
     BlobMissing(Digest),
+    #[error(
+        "the stored bytes of {0} are damaged and are not given out; bring the file in again (`stemma fsck` names it)"
+    )]
+    BlobDamaged(Digest),
     #[error("blob {digest} has {size} bytes; at most {max} are read as text")]
     TextTooLong { digest: Digest, size: u64, max: u64 },
     #[error("blob {0} is not UTF-8 text")]
@@ -47,6 +57,11 @@ pub enum Error {
         "`{name}` is in a namespace with an owner; a token of somebody with the role {role} there is needed"
     )]
     NotYours { name: String, role: Role },
+    #[error(
+        "`{0}` can be private or gated only in a namespace of yours, or where you have the role admin; nobody could \
+         see it otherwise"
+    )]
+    NotClosable(String),
     #[error("there is no organisation `{0}`; create it first")]
     NoOrg(String),
     #[error("there is no edge to `{0}`; add it, or name a parent that is listed")]
@@ -85,11 +100,13 @@ impl Error {
 impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::Database(_) => "database",
+            Self::Database(_) | Self::ReadOnly => "database",
+            Self::Silent { .. } => "storage_silent",
             Self::BlobStore(_) => "blob_store",
             Self::Io(_) => "blob_io",
             Self::Weights(error) => error.code(),
             Self::BlobMissing(_) => "blob_missing",
+            Self::BlobDamaged(_) => "blob_damaged",
             Self::TextTooLong { .. } => "text_too_long",
             Self::NotText(_) => "not_text",
             Self::BadCursor(_) => "bad_cursor",
@@ -100,7 +117,7 @@ impl Fault for Error {
             Self::StaleParent { .. } => "stale_parent",
             Self::Hidden(_) => "unknown_model",
             Self::Gated(_) => "gated",
-            Self::NotYours { .. } => "not_yours",
+            Self::NotYours { .. } | Self::NotClosable(_) => "not_yours",
             Self::NoOrg(_) => "unknown_org",
             Self::NoEdge(_) => "unknown_edge",
             Self::OwnParent(_) => "own_parent",
@@ -119,8 +136,11 @@ impl Fault for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::Database(error) if passing(error) => Class::Unavailable,
-            Self::BlobStore(_) | Self::QueueFull { .. } => Class::Unavailable,
+            Self::Database(error) if Trouble::of(error).passes() => Class::Unavailable,
+            Self::Database(error) if Trouble::of(error) == Trouble::Newer => Class::Unsupported,
+            Self::BlobStore(_) | Self::QueueFull { .. } | Self::ReadOnly | Self::Silent { .. } => {
+                Class::Unavailable
+            }
             Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::Unavailable,
             Self::Weights(error) => error.class(),
             Self::BlobMissing(_)
@@ -128,7 +148,7 @@ impl Fault for Error {
             | Self::NoEdge(_)
             | Self::Hidden(_)
             | Self::NoOrg(_) => Class::NotFound,
-            Self::Gated(_) | Self::NotYours { .. } => Class::Forbidden,
+            Self::Gated(_) | Self::NotYours { .. } | Self::NotClosable(_) => Class::Forbidden,
             Self::Scored { .. } | Self::SearchEnded(_) => Class::Conflict,
             Self::TextTooLong { .. } => Class::TooLarge,
             Self::NotText(_)
@@ -137,6 +157,7 @@ impl Fault for Error {
             | Self::BadUrl(_)
             | Self::IdempotencyMismatch(_)
             | Self::SearchTooLong { .. } => Class::Invalid,
+            Self::BlobDamaged(_) => Class::Damaged,
             Self::LeaseLost(_)
             | Self::OutputQueued(_)
             | Self::OutputTaken(_)
@@ -164,29 +185,4 @@ impl From<tokio::task::JoinError> for Error {
 
 fn listed(numbers: &[u64]) -> String {
     numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether the database may answer the same statement a little later: busy, starting, failing over, cut off.
-fn passing(error: &DbErr) -> bool {
-    let runtime = match error {
-        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return true,
-        DbErr::Exec(error) | DbErr::Query(error) => error,
-        _ => return false,
-    };
-    let RuntimeErr::SqlxError(error) = runtime else { return false };
-    match &**error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // SQLite: busy and locked, with their extended codes. PostgreSQL: connection and operator
-            // classes, serialisation failure, deadlock.
-            let sqlite = code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6));
-            let postgres = code.len() == 5
-                && (code.starts_with("08") || code.starts_with("57P0") || code == "40001" || code == "40P01");
-            if code.len() == 5 { postgres } else { sqlite }
-        }),
-        _ => false,
-    }
 }

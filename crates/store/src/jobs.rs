@@ -205,6 +205,17 @@ impl Store {
         Ok(self.discreet(found, said).await?.pop())
     }
 
+    /// The user who asked for a job, in lower case; none for the program itself and for whoever has no token.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn asker(&self, id: &str) -> Result<Option<String>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT owner FROM jobs WHERE id = {}", params.add(sql::text(id)));
+        let row = sql::one(self.db(), &sql, params).await?;
+        Ok(row.map(|row| get::<Option<String>>(&row, "owner")).transpose()?.flatten())
+    }
+
     /// One page of jobs, newest first.
     ///
     /// # Errors

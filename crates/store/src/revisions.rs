@@ -474,7 +474,7 @@ async fn write_tensors(tx: &DatabaseTransaction, revision: i64, tensors: &[Tenso
     sql::insert(tx, "tensors", &TENSOR_COLUMNS, rows, "").await
 }
 
-fn tensor(row: &QueryResult) -> Result<TensorRow> {
+pub fn tensor(row: &QueryResult) -> Result<TensorRow> {
     Ok(TensorRow {
         name: get(row, "name")?,
         dtype: get(row, "dtype")?,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use ulid::Ulid;
 
 use crate::{
-    Result, Store,
+    Error, Result, Store,
     rows::get,
     sql::{self, Params, wall_clock},
 };
@@ -57,6 +57,11 @@ fn token(row: &QueryResult) -> Result<TokenRow> {
 
 /// The label of an upload's key.
 const UPLOAD: &str = "upload";
+/// What the label of a browser's session begins with, before the number of the token that it stands for. No label that
+/// somebody writes holds such a character.
+const SESSION: &str = "\u{1f}session ";
+/// Seconds a session lasts.
+const SESSION_SECONDS: i64 = 30 * 86_400;
 
 const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at";
 
@@ -109,53 +114,108 @@ impl Store {
         Ok(key)
     }
 
-    /// The living token with this secret.
+    /// Begins a browser's session, which `secret` is of: it is as good as `token` for 30 days, and as long as that one.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn open_session(&self, secret: &str, token: &TokenRow) -> Result<()> {
+        let end = wall_clock() + SESSION_SECONDS;
+        let expires_at = Some(token.expires_at.map_or(end, |own| own.min(end)));
+        let session = TokenRow { label: format!("{SESSION}{}", token.id), expires_at, ..token.clone() };
+        self.end_tokens(|params| {
+            let (old, now) = (params.add(format!("{SESSION}%")), params.add(wall_clock()));
+            format!("label LIKE {old} AND expires_at < {now}")
+        })
+        .await?;
+        self.add_token(secret, &session).await
+    }
+
+    /// Ends a browser's session; a token itself stays.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn end_session(&self, secret: &str) -> Result<()> {
+        let hash = Digest::of(secret.as_bytes()).hex();
+        let ended = self
+            .end_tokens(|params| {
+                let (hash, session) = (params.add(hash), params.add(format!("{SESSION}%")));
+                format!("hash = {hash} AND label LIKE {session}")
+            })
+            .await;
+        ended.map(drop)
+    }
+
+    /// Deletes the tokens of a condition; gives their number.
+    async fn end_tokens(&self, which: impl FnOnce(&mut Params) -> String) -> Result<u64> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!("DELETE FROM tokens WHERE {}", which(&mut params));
+        let ended = sql::run(&tx, &sql, params).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// The living token with this secret, also that of a browser's session.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn token(&self, secret: &str) -> Result<Option<TokenRow>> {
+        let hash = Digest::of(secret.as_bytes()).hex();
+        let Some(found) = self.living(|params| format!("hash = {}", params.add(hash))).await? else {
+            return Ok(None);
+        };
+        let Some(number) = found.label.strip_prefix(SESSION) else { return Ok(Some(found)) };
+        let number: i64 = number.parse().map_err(|error| Error::stored("session", error))?;
+        let own = self.living(|params| format!("id = {}", params.add(number))).await?;
+        Ok(own.filter(|own| own.owner == found.owner))
+    }
+
+    async fn living(&self, which: impl FnOnce(&mut Params) -> String) -> Result<Option<TokenRow>> {
         let mut params = Params::default();
         let sql = format!(
-            "SELECT {COLUMNS} FROM tokens WHERE hash = {} AND (expires_at IS NULL OR expires_at > {})",
-            params.add(Digest::of(secret.as_bytes()).hex()),
+            "SELECT {COLUMNS} FROM tokens WHERE {} AND (expires_at IS NULL OR expires_at > {})",
+            which(&mut params),
             params.add(wall_clock())
         );
         sql::one(self.db(), &sql, params).await?.as_ref().map(token).transpose()
     }
 
-    /// Every token, expired ones too, oldest first.
+    /// Every token, expired ones too, oldest first, without browsers' sessions.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
-        let sql = format!("SELECT {COLUMNS} FROM tokens ORDER BY id");
-        sql::all(self.db(), &sql, Params::default()).await?.iter().map(token).collect()
+        let mut params = Params::default();
+        let session = params.add(format!("{SESSION}%"));
+        let sql = format!("SELECT {COLUMNS} FROM tokens WHERE label NOT LIKE {session} ORDER BY id");
+        sql::all(self.db(), &sql, params).await?.iter().map(token).collect()
     }
 
-    /// A user's tokens, the latest first, without the keys of their uploads.
+    /// A user's tokens, the latest first, without the keys of their uploads and their browsers' sessions.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn tokens_of(&self, owner: &str) -> Result<Vec<TokenRow>> {
         let mut params = Params::default();
         let sql = format!(
-            "SELECT {COLUMNS} FROM tokens WHERE lower(owner) = {} AND label <> {} ORDER BY id DESC",
+            "SELECT {COLUMNS} FROM tokens WHERE lower(owner) = {} AND label <> {} AND label NOT LIKE {}
+             ORDER BY id DESC",
             params.add(sql::text(owner).to_ascii_lowercase()),
-            params.add(UPLOAD)
+            params.add(UPLOAD),
+            params.add(format!("{SESSION}%"))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(token).collect()
     }
 
-    /// Ends a token; `false` when there is none of that number.
+    /// Ends a token and the sessions that stand for it; `false` when there is none of that number.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn revoke_token(&self, id: i64) -> Result<bool> {
-        let tx = self.begin_write().await?;
-        let mut params = Params::default();
-        let sql = format!("DELETE FROM tokens WHERE id = {}", params.add(id));
-        let removed = sql::run(&tx, &sql, params).await?;
-        tx.commit().await?;
-        Ok(removed > 0)
+        let ended = self.end_tokens(|params| {
+            let (id, sessions) = (params.add(id), params.add(format!("{SESSION}{id}")));
+            format!("id = {id} OR label = {sessions}")
+        });
+        Ok(ended.await? > 0)
     }
 }

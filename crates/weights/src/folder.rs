@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Limits, RelativePath};
+use domain::{Limits, RelativePath, printable};
 use serde_json::Value;
 
 use crate::{
@@ -114,14 +114,19 @@ fn walk(root: &Path, limits: &Limits) -> Result<Vec<FolderFile>> {
             }
             let name = entry.file_name();
             let name = name.to_str().ok_or_else(|| {
-                Error::malformed("bad_path", &entry.path().to_string_lossy(), "the file name is not UTF-8")
+                Error::malformed(
+                    "bad_path",
+                    &printable(&entry.path().to_string_lossy()),
+                    "the file name is not UTF-8",
+                )
             })?;
             let (at, metadata) = (entry.path(), fs_err::symlink_metadata(entry.path())?);
             if SKIPPED.contains(&name) {
                 continue;
             }
-            let path = RelativePath::parse(&format!("{prefix}{name}"))
-                .map_err(|error| Error::malformed("bad_path", &at.to_string_lossy(), error.to_string()))?;
+            let path = RelativePath::parse(&format!("{prefix}{name}")).map_err(|error| {
+                Error::malformed("bad_path", &printable(&at.to_string_lossy()), error.to_string())
+            })?;
             if metadata.is_dir() {
                 open.push((at, format!("{path}/")));
                 continue;

@@ -1,7 +1,7 @@
 //! Signing in with an access token, which the browser then sends by itself.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest,
     cookie::{Cookie, SameSite, time::Duration},
     http::StatusCode,
     web::{self, Bytes},
@@ -26,7 +26,7 @@ pub async fn form(source: Data) -> Answer {
 }
 
 /// `POST /login`
-pub async fn submit(source: Data, body: actix_web::Result<Bytes>) -> Answer {
+pub async fn submit(request: HttpRequest, source: Data, body: actix_web::Result<Bytes>) -> Answer {
     let body = match answer::form(body) {
         Ok(body) => body,
         Err(page) => return Ok(page),
@@ -35,24 +35,29 @@ pub async fn submit(source: Data, body: actix_web::Result<Bytes>) -> Answer {
     let fields = web::Query::<Vec<(String, String)>>::from_query(&text).map(web::Query::into_inner);
     let token = fields.unwrap_or_default().into_iter().find(|(name, _)| name == "token");
     let token = token.map(|(_, value)| value.trim().to_owned()).unwrap_or_default();
-    if !source.is_token(&token).await? {
+    let Some(session) = source.open_session(&token).await? else {
         return Ok(answer::page(StatusCode::UNAUTHORIZED, &Page { refused: true, signed_in: false }));
-    }
+    };
     let mut answer = answer::see_other("/");
-    let cookie = Cookie::build(http::COOKIE, token)
+    let cookie = Cookie::build(http::cookie_name(&request), session)
+        .secure(http::is_secure(&request))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
         .max_age(Duration::days(30))
         .finish();
-    // A value that no cookie can hold was no token.
+    // The secret of a session is plain text, which every cookie can hold.
     let _ = answer.add_cookie(&cookie);
     Ok(answer)
 }
 
 /// `POST /logout`
-pub async fn leave() -> HttpResponse {
+pub async fn leave(request: HttpRequest, source: Data) -> Answer {
+    if let Some(secret) = http::session(&request) {
+        source.end_session(&secret).await?;
+    }
     let mut answer = answer::see_other("/");
-    let _ = answer.add_removal_cookie(&Cookie::build(http::COOKIE, "").path("/").finish());
-    answer
+    let cookie = Cookie::build(http::cookie_name(&request), "").path("/");
+    let _ = answer.add_removal_cookie(&cookie.secure(http::is_secure(&request)).finish());
+    Ok(answer)
 }

@@ -55,7 +55,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let card = match model.card.clone().filter(|text| !text.trim().is_empty()) {
         // A long card takes a while to parse and to clean.
         Some(text) => Some(
-            web::block(move || card::render(&text))
+            web::block(move || card::rendered(&text))
                 .await
                 .map_err(|error| Failure::new(Class::Internal, "task_failed", error.to_string()))?,
         ),
@@ -73,9 +73,9 @@ pub fn moved(address: &str) -> HttpResponse {
 
 /// Scheme and host of this registry as its readers reach it; none for a host that is no plain name.
 fn place(request: &HttpRequest) -> Option<String> {
-    let info = request.connection_info();
+    let own = http::address(request);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-    info.host().chars().all(plain).then(|| format!("{}://{}", info.scheme(), info.host()))
+    own.split_once("://").is_some_and(|(_, host)| host.chars().all(plain)).then_some(own)
 }
 
 /// How to cite the revision that is shown, as BibTeX.

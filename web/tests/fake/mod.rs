@@ -122,17 +122,17 @@ impl Source for Fake {
     async fn revoke_token(&self, _id: i64) -> Result<()> {
         Ok(())
     }
-
     async fn ask_access(&self, _model: &str) -> Result<()> {
         Ok(())
     }
-
     async fn decide_access(&self, _model: &str, _by: (&str, &str)) -> Result<()> {
         Ok(())
     }
-
-    async fn is_token(&self, secret: &str) -> Result<bool> {
-        Ok(secret == "right")
+    async fn open_session(&self, token: &str) -> Result<Option<String>> {
+        Ok((token == "right").then(|| "a session".to_owned()))
+    }
+    async fn end_session(&self, _secret: &str) -> Result<()> {
+        Ok(())
     }
 
     async fn counts(&self) -> Result<Counts> {

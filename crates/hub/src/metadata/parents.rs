@@ -9,6 +9,9 @@ use crate::card;
 /// Raw parents kept per model; the lineage rules cut further.
 const MOST: usize = 500;
 
+/// The note of a model that names more.
+const TOO_MANY: &str = "parents_unread";
+
 /// Fields in which the Hub tells the parents that it resolved.
 const RESOLVED: [&str; 2] = ["baseModels", "base_models"];
 
@@ -150,8 +153,14 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 }
 
 fn push(metadata: &mut Metadata, raw: &str, relation: Option<Relation>, source: Source) {
-    if !raw.trim().is_empty() && metadata.parents.len() < MOST {
+    if raw.trim().is_empty() {
+        return;
+    }
+    if metadata.parents.len() < MOST {
         let raw = raw.chars().take(500).collect();
         metadata.parents.push(DeclaredParent { raw, relation, source });
+    } else if !metadata.notes.iter().any(|note| note.code == TOO_MANY) {
+        let told = format!("more than {MOST} parents are named; the first {MOST} are read");
+        metadata.notes.push(card::note(TOO_MANY, told));
     }
 }

@@ -119,6 +119,29 @@ fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
 }
 
 #[test]
+fn a_card_of_ten_thousand_parents_is_told_to_be_read_in_part() {
+    let list: String = (0..10_000).map(|n| format!("- a/m{n}\n")).collect();
+    let card = format!("---\nbase_model:\n{list}---\n");
+    let folder = Folder { card: Some(&card), ..Folder::default() };
+
+    let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
+
+    let notes: Vec<&str> = metadata.notes.iter().map(|note| note.detail.as_str()).collect();
+    assert_eq!(notes, ["more than 500 parents are named; the first 500 are read"]);
+}
+
+#[test]
+fn a_configuration_that_is_no_object_is_noted() {
+    let told = |config: &Value| {
+        let folder = Folder { config: Some(config), ..Folder::default() };
+        from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default()).notes
+    };
+
+    assert_eq!(told(&json!([]))[0].code, "config_unread");
+    assert!(told(&json!({})).is_empty());
+}
+
+#[test]
 fn a_recipe_names_revisions_and_objects() {
     let parents = from_card(
         "```yaml\nmodels:\n  - model: a/b@main\n  - model: {path: c/d, revision: x}\n  - model: {model: {path: e/f}, lora: {path: g/h}}\nbase_model: {path: i/j@refs/pr/1}\nmerge_method: ties\n```\n",

@@ -25,6 +25,9 @@ pub async fn fsck(context: Context, models: &[String]) -> Result<(), Failure> {
     } else {
         for damage in &report.damaged {
             output::line(format!("{}  {}", damage.digest, damage.fault));
+            for place in &damage.places {
+                output::line(format!("    {}  {}", place.model, place.path));
+            }
         }
         output::line(format!(
             "{} files of {} bytes read, {} damaged",
@@ -36,8 +39,9 @@ pub async fn fsck(context: Context, models: &[String]) -> Result<(), Failure> {
     match report.damaged.len() {
         0 => Ok(()),
         damaged => {
-            let told =
-                format!("{damaged} stored files are not what their digests say; bring their models in again");
+            let told = format!(
+                "{damaged} stored files are damaged or missing; bring their models in again from good files"
+            );
             Err(Failure::new("blob_damaged", Class::Internal, told))
         }
     }

@@ -79,6 +79,11 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ),
         ("pull".to_owned(), config.pull.to_string(), source("pull")),
         ("listen".to_owned(), config.listen.clone(), source("listen")),
+        (
+            "public_url".to_owned(),
+            config.public_url.clone().unwrap_or_else(|| "none".to_owned()),
+            source("public_url"),
+        ),
         ("reads".to_owned(), door(config.reads).to_owned(), source("reads")),
         ("writes".to_owned(), door(config.writes).to_owned(), source("writes")),
         ("device".to_owned(), config.device.clone(), source("device")),

@@ -64,8 +64,12 @@ impl Source for Site {
         Self::shared(self.registry.seen_by(viewer))
     }
 
-    async fn is_token(&self, secret: &str) -> Result<bool> {
-        Ok(self.registry.store.token(secret).await?.is_some())
+    async fn open_session(&self, token: &str) -> Result<Option<String>> {
+        Ok(jobs::open_session(&self.registry, token).await?)
+    }
+
+    async fn end_session(&self, secret: &str) -> Result<()> {
+        Ok(self.registry.store.end_session(secret).await?)
     }
 
     async fn about(&self) -> Result<AboutPage> {

@@ -265,12 +265,12 @@ async fn headers(registry: &Registry, model: i64) -> Result<Vec<DtypeRow>> {
 
 async fn dtype_rows(registry: &Registry, revision: i64) -> Result<Vec<DtypeRow>> {
     let mut rows: BTreeMap<String, DtypeRow> = BTreeMap::new();
-    for tensor in registry.store.tensors(revision).await? {
-        let row = rows.entry(tensor.dtype.clone()).or_default();
-        row.dtype = tensor.dtype;
-        row.tensors += 1;
-        row.elements += tensor.shape.iter().product::<u64>();
-        row.bytes += tensor.offset_end - tensor.offset_begin;
+    for part in registry.store.composition(revision).await? {
+        let row = rows.entry(part.dtype.clone()).or_default();
+        row.dtype = part.dtype;
+        row.tensors += part.tensors;
+        row.elements = row.elements.saturating_add(part.elements);
+        row.bytes = row.bytes.saturating_add(part.bytes);
     }
     Ok(rows.into_values().collect())
 }

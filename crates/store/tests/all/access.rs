@@ -371,7 +371,10 @@ async fn an_account_has_a_name_of_its_own(db: Db) {
     assert!(matches!(again, Err(Error::NameTaken(_))) && matches!(bearer, Err(Error::NameTaken(_))));
     assert_eq!(db.store.accounts().await.unwrap().len(), 1);
     assert!(db.store.seen_by(Viewer::default()).may(Act::Write, "acme/x").await.is_err());
+    let token = store::TokenRow { id: 0, owner: "Acme".to_owned(), ..token };
+    db.store.add_token("its own", &token).await.unwrap();
     assert!(db.store.remove_account("acme").await.unwrap());
+    assert_eq!(db.store.token("its own").await.unwrap(), None, "a namesake would come by it");
     assert!(db.store.seen_by(Viewer::default()).may(Act::Write, "acme/x").await.is_ok());
 }
 

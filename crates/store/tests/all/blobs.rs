@@ -250,6 +250,58 @@ async fn a_stored_blob_is_read_only_and_never_replaced() {
     assert_eq!(before.modified().unwrap(), after.modified().unwrap());
 }
 
+/// The file of a blob, with other bytes than it was stored with.
+fn spoil(folder: &std::path::Path, digest: &Digest, change: impl FnOnce(&mut Vec<u8>)) {
+    let hex = digest.hex();
+    let path = folder.join("blobs/sha256").join(&hex[..2]).join(&hex);
+    let mut bytes = fs_err::read(&path).unwrap();
+    change(&mut bytes);
+    fs_err::remove_file(&path).unwrap();
+    fs_err::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_blob_is_not_given_out_until_it_is_brought_in_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = in_memory(folder.path().to_str().unwrap()).await;
+    // A limit of nothing makes every file a large one.
+    let large = small.clone().limited(domain::Limits { check_bytes: 0, ..domain::Limits::default() });
+    let changes: [fn(&mut Vec<u8>); 2] = [|bytes| bytes[1] ^= 1, |bytes| bytes.truncate(2)];
+    for (store, change) in
+        [&small, &large].into_iter().flat_map(|store| changes.map(|change| (store, change)))
+    {
+        let (digest, _) = store.put_bytes(&Holder::new(), b"as it was").await.unwrap();
+        spoil(folder.path(), &digest, change);
+
+        let read: store::Result<Vec<_>> = match store.stream(&digest, 0..9).await {
+            Ok(stream) => stream.try_collect().await,
+            Err(error) => Err(error),
+        };
+
+        assert!(!matches!(read, Ok(bytes) if bytes.concat().len() == 9), "other bytes");
+        store.put_bytes(&Holder::new(), b"as it was").await.unwrap();
+        let parts: Vec<_> = store.stream(&digest, 0..9).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(parts.concat(), b"as it was");
+        assert!(!folder.path().join("quarantine").join(digest.hex()).exists());
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_was_set_aside_is_told_from_one_that_never_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = in_memory(folder.path().to_str().unwrap()).await;
+    let (digest, _) = store.put_bytes(&Holder::new(), b"as it was").await.unwrap();
+    spoil(folder.path(), &digest, |bytes| bytes.push(b'!'));
+    assert!(matches!(store.open_blob(&digest).await, Err(Error::BlobDamaged(_))));
+
+    let again = store.open_blob(&digest).await;
+
+    assert!(matches!(again, Err(Error::BlobDamaged(_))), "{again:?}");
+    assert_eq!(store.blob_size(&digest).await.unwrap(), None);
+    let never = store.open_blob(&Digest::of(b"never")).await;
+    assert!(matches!(never, Err(Error::BlobMissing(_))), "{never:?}");
+}
+
 #[tokio::test]
 async fn an_abandoned_blob_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,4 +14,5 @@ mod names;
 mod revisions;
 mod schema;
 mod searches;
+mod trouble;
 mod trust;

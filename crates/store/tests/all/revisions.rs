@@ -84,6 +84,18 @@ async fn a_published_revision_reads_back_whole(db: Db) {
     let tensors = db.store.tensors(revision).await.unwrap();
     assert_eq!((tensors.len() as u64, db.store.tensor_count(revision).await.unwrap()), (2_500, 2_500));
     assert_eq!(tensors[2_499], TensorRow { mean: None, ..tensor("t2499") });
+    let parts = db.store.composition(revision).await.unwrap();
+    let (count, elements, bytes) = tensors.iter().fold((0, 0, 0), |(count, elements, bytes), tensor| {
+        let length = tensor.offset_end - tensor.offset_begin;
+        (count + 1, elements + tensor.shape.iter().product::<u64>(), bytes + length)
+    });
+    let [part] = parts.as_slice() else { panic!("{parts:?}") };
+    assert_eq!((part.tensors, part.elements, part.bytes), (count, elements, bytes));
+    let page = db.store.tensors_after(revision, Some("t1"), 2).await.unwrap();
+    assert_eq!(page, tensors[2..4]);
+    assert_eq!(db.store.tensors_after(revision, None, 1).await.unwrap(), tensors[..1]);
+    let lost = db.store.tensors_after(revision, Some("none"), 1).await;
+    assert!(matches!(lost, Err(store::Error::BadCursor(_))), "{lost:?}");
     let sketched = db.store.sketches(revision).await.unwrap();
     assert_eq!((sketched.len(), sketched[0].name.as_str()), (1, "t3"));
     assert_eq!(sketched[0].sketch, sketch(3));

@@ -1,0 +1,82 @@
+//! Whether who asked for a job may still have what it reads and still publish what it makes.
+
+use domain::{Act, RepoId, Role};
+use serde_json::Value;
+use store::{JobRow, PINS};
+
+use crate::{Error, Registry};
+
+/// Asks again with the roles that the asker has now; the program's own jobs, and those of nobody, need none.
+///
+/// # Errors
+/// As somebody who asked for the job now would be refused.
+pub(crate) async fn still_may(registry: &Registry, job: &JobRow) -> Result<(), Error> {
+    let Some(asker) = registry.store.asker(&job.id).await? else { return Ok(()) };
+    let viewer = registry.store.viewer_named(&asker, Role::Admin).await?;
+    let theirs = registry.store.seen_by(viewer);
+    for name in inputs(&job.payload) {
+        theirs.may(Act::Read, name.as_str()).await?;
+    }
+    let output = job.payload.get("output").and_then(Value::as_str);
+    if let Some(output) = output.and_then(|text| RepoId::parse(text).ok()) {
+        theirs.may(Act::Write, output.as_str()).await?;
+    }
+    Ok(())
+}
+
+/// Models of the registry that a job was pinned to.
+fn inputs(payload: &Value) -> impl Iterator<Item = RepoId> + '_ {
+    let names = payload.get(PINS).and_then(Value::as_object).into_iter().flat_map(|pins| pins.keys());
+    names.filter_map(|name| RepoId::parse(name.split(['@', '+']).next().unwrap_or(name)).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Limits;
+    use serde_json::json;
+    use store::{AccountKind, AccountRow, MemberRow, NewJob, Store};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_member_who_left_gets_nothing_of_a_job_that_waited() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let account =
+            |name: &str, kind| AccountRow { name: name.to_owned(), kind, admin: false, created_at: 0 };
+        for (name, kind) in
+            [("acme", AccountKind::Org), ("erin", AccountKind::User), ("eorg", AccountKind::Org)]
+        {
+            store.add_account(&account(name, kind)).await.unwrap();
+        }
+        for (org, role) in [("acme", Role::Read), ("eorg", Role::Write)] {
+            let (org, person) = (org.to_owned(), "erin".to_owned());
+            store.set_member(&MemberRow { org, person, role }).await.unwrap();
+        }
+        let metadata = domain::Metadata::named(RepoId::parse("acme/secret").unwrap());
+        store.upsert(&[(metadata, vec![])]).await.unwrap();
+        let row = store.model_by_id("acme/secret").await.unwrap().unwrap();
+        store.set_openness(row.id, store::Openness { private: Some(true), gated: None }).await.unwrap();
+        let viewer = store.viewer_named("Erin", Role::Admin).await.unwrap();
+        let new = NewJob {
+            kind: "merge_models".to_owned(),
+            payload: json!({ "output": "eorg/out", "pins": { "acme/secret": "sha256:00" } }),
+            idempotency_key: None,
+            output: None,
+        };
+        let (job, _) = store.seen_by(viewer).enqueue(new, 1).await.unwrap();
+        let registry = Registry::new(store.clone(), Limits::default(), folder.path().join("scratch"));
+        still_may(&registry, &job).await.unwrap();
+
+        store.remove_member("acme", "erin").await.unwrap();
+        let left = still_may(&registry, &job).await;
+        let row = MemberRow { org: "acme".to_owned(), person: "erin".to_owned(), role: Role::Read };
+        store.set_member(&row).await.unwrap();
+        store.remove_member("eorg", "erin").await.unwrap();
+        let cannot_write = still_may(&registry, &job).await;
+
+        assert!(matches!(left, Err(Error::Store(store::Error::Hidden(_)))), "{left:?}");
+        assert!(matches!(cannot_write, Err(Error::Store(store::Error::NotYours { .. }))), "{cannot_write:?}");
+    }
+}

@@ -1,0 +1,89 @@
+//! What the tensors of a revision add up to, and pages of them: a hundred thousand are never held at once.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Error, Result, Store, TensorRow,
+    revisions::tensor,
+    rows::{get, json, unsigned},
+    sql::{self, Params},
+};
+
+/// The tensors of one format in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub file: String,
+    pub dtype: String,
+    pub tensors: u64,
+    pub elements: u64,
+    pub bytes: u64,
+}
+
+impl Store {
+    /// What a revision's tensors add up to, by file and format, in the order of both.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn composition(&self, revision: i64) -> Result<Vec<Part>> {
+        let mut params = Params::default();
+        // Layers repeat: a model has far fewer shapes than tensors.
+        let sql = format!(
+            "SELECT file, dtype, shape, COUNT(*) AS n, CAST(SUM(offset_end - offset_begin) AS BIGINT) AS bytes
+             FROM tensors WHERE revision = {} GROUP BY file, dtype, shape",
+            params.add(revision)
+        );
+        let mut parts: BTreeMap<(String, String), Part> = BTreeMap::new();
+        for row in &sql::all(self.db(), &sql, params).await? {
+            let (file, dtype): (String, String) = (get(row, "file")?, get(row, "dtype")?);
+            let (shape, tensors): (Vec<u64>, u64) = (json(row, "shape")?, unsigned(row, "n")?);
+            let each = shape.iter().copied().fold(1, u64::saturating_mul);
+            let part = parts.entry((file.clone(), dtype.clone())).or_insert_with(|| Part {
+                file,
+                dtype,
+                tensors: 0,
+                elements: 0,
+                bytes: 0,
+            });
+            part.tensors += tensors;
+            part.elements = part.elements.saturating_add(each.saturating_mul(tensors));
+            part.bytes = part.bytes.saturating_add(unsigned(row, "bytes")?);
+        }
+        Ok(parts.into_values().collect())
+    }
+
+    /// At most `limit` tensors of a revision, in the order they were published, after the one of a name.
+    ///
+    /// # Errors
+    /// [`Error::BadCursor`] for a name that none has; when the database cannot be read.
+    pub async fn tensors_after(
+        &self,
+        revision: i64,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<TensorRow>> {
+        let last = match after {
+            None => -1,
+            Some(name) => self.position(revision, name).await?,
+        };
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT * FROM tensors WHERE revision = {} AND position > {} ORDER BY position LIMIT {}",
+            params.add(revision),
+            params.add(last),
+            params.add(i64::try_from(limit).unwrap_or(i64::MAX))
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(tensor).collect()
+    }
+
+    async fn position(&self, revision: i64, name: &str) -> Result<i64> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT position FROM tensors WHERE revision = {} AND name = {}",
+            params.add(revision),
+            params.add(sql::text(name))
+        );
+        let row = sql::one(self.db(), &sql, params).await?;
+        let row = row.ok_or_else(|| Error::BadCursor(name.chars().take(120).collect()))?;
+        get(&row, "position")
+    }
+}
