@@ -55,7 +55,11 @@ pub fn picture(of: &Name, template: &impl Template) -> HttpResponse {
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::CACHE_CONTROL, "no-cache"))
             .body(svg),
-        Err(error) => Failure::new(Class::Internal, "picture", error.to_string()).into(),
+        Err(error) => {
+            let told =
+                format!("The picture could not be drawn; the log has it under {}.", http::logged(&error));
+            error_page(StatusCode::INTERNAL_SERVER_ERROR, title(Class::Internal), &told)
+        }
     }
 }
 

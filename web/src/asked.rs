@@ -39,7 +39,7 @@ impl Asked {
     pub fn generations(&self, key: &str) -> Result<Option<u32>, Failure> {
         let Some(word) = self.get(key).filter(|word| *word != "all") else { return Ok(None) };
         let told = || format!("`{key}` is a number of generations or `all`, not `{word}`.");
-        word.parse().map(Some).map_err(|_| Failure::new(Class::Invalid, "invalid", told()))
+        word.parse().map(Some).map_err(|_| Failure::new(Class::Invalid, "invalid_request", told()))
     }
 
     /// Every value of a key, trimmed; at most 100.

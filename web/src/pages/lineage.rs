@@ -58,7 +58,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
     };
     if let Some(word) = asked.get("format").filter(|word| *word != "svg") {
         let told = format!("The page writes `svg`, not `{word}`; other formats are those of the data.");
-        return Err(Failure::new(Class::Invalid, "invalid", told));
+        return Err(Failure::new(Class::Invalid, "invalid_request", told));
     }
     let narrowing = narrow::read(&asked);
     let query_of = LineageQuery { up, down, narrowing: narrowing.clone() };

@@ -180,7 +180,7 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
     if let Some(word) = asked.get("method").filter(|id| !methods.iter().any(|method| method.id == *id)) {
         let known: Vec<&str> = methods.iter().map(|method| method.id.as_str()).collect();
         let told = format!("`{word}` is no merge method; there are {}.", known.join(", "));
-        return Err(Failure::new(Class::Invalid, "invalid", told));
+        return Err(Failure::new(Class::Invalid, "invalid_request", told));
     }
     let mut page = empty(methods, &asked);
     with_partners(&source, &mut page).await;

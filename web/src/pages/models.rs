@@ -171,7 +171,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
     if let Some(word) = asked.get("sort").filter(|word| Sort::read(word).is_none()) {
         let known = Sort::ALL.map(|(_, word, _)| word).join(", ");
         let told = format!("`{word}` is no order; there are {known}.");
-        return Err(Failure::new(Class::Invalid, "invalid", told));
+        return Err(Failure::new(Class::Invalid, "invalid_request", told));
     }
     let state = State::read(&asked);
     let picks = FACETS.into_iter().filter_map(|(facet, _)| Some((facet, state.get(facet)?.clone())));
