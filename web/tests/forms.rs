@@ -141,3 +141,13 @@ async fn ancestors_that_a_tree_does_not_draw_are_counted_and_listed() {
     ];
     in_order(&page, &told);
 }
+
+#[actix_web::test]
+async fn a_field_of_the_kinship_form_offers_names_and_adds_one_to_those_in_the_list() {
+    let (_, _, empty) = get("/kinship").await;
+    let (status, _, added) = get("/kinship?of=a/b%0D%0Ac/d&of=e/f&base=g/h").await;
+    let (_, _, listed) = get("/kinship?of=a/b&of=c/d&of=e/f&base=g/h").await;
+
+    assert!(empty.contains("One more <input name=\"of\" data-names"), "{empty}");
+    assert_eq!((status, added), (StatusCode::OK, listed));
+}

@@ -131,7 +131,7 @@ mod tests {
         let marks = " aria-invalid=\"true\" aria-describedby=\"fault-1\"";
         assert_eq!(faults.marks("strength").to_string(), marks);
         assert_eq!(faults.marks("output").to_string(), "");
-        assert_eq!(faults.heading, "The request has 4 faults");
+        assert_eq!(faults.heading, "The request has 4 faults.");
         assert!(!faults.is_empty() && Faults::default().is_empty());
     }
 }

@@ -25,7 +25,7 @@ pub fn heading(detail: &str, items: &[Item]) -> String {
     let spelled = items.iter().flat_map(|item| [placed(item), alone(item)]).flatten().min();
     match spelled.map(|at| detail[..at].trim_end_matches([':', ' '])) {
         None => match detail.strip_prefix("the ") {
-            Some(rest) => format!("The {rest}"),
+            Some(rest) => format!("The {}.", rest.trim_end_matches('.')),
             None => detail.to_owned(),
         },
         Some("") => format!("The request has {}.", plural(items.len() as u64, "fault", "faults")),
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(heading("The recipe cannot be read.", &listed), "The recipe cannot be read.");
         assert_eq!(heading("No recipe.", &[]), "No recipe.");
         let short = [item("a", "no model `x`"), item("b", "no model `y`")];
-        assert_eq!(heading("the request has 2 faults", &short), "The request has 2 faults");
+        assert_eq!(heading("the request has 2 faults", &short), "The request has 2 faults.");
         assert_eq!(heading("a: no model `x`; and 1 more", &short[..1]), "The request has 1 fault.");
     }
 
