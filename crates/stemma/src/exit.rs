@@ -44,7 +44,8 @@ pub fn report(failure: &Failure, form: Form) -> ExitCode {
         eprintln!("error[{}]: {}", failure.code, failure.message);
         // One fault is the message itself.
         for item in failure.items.iter().filter(|_| failure.items.len() > 1) {
-            eprintln!("  {}: {}", item.pointer, item.message);
+            let place = if item.pointer.is_empty() { String::new() } else { format!("{}: ", item.pointer) };
+            eprintln!("  {place}{}", item.message);
         }
     }
     ExitCode::from(match failure.class {
