@@ -113,8 +113,12 @@ impl Job<'_> {
             if plain && deep && shallow > 0 {
                 let most = self.config.weight_refs().iter().map(|label| layer_count(self.names(label))).max();
                 let most = most.unwrap_or_default();
+                let have = match labels.len() {
+                    1 => format!("has {shallow} layers"),
+                    _ => format!("have {shallow} layers at most"),
+                };
                 let message = format!(
-                    "{lack} has {shallow} layers where another model has {most}; `slices` merges some layers of each, \
+                    "{lack} {have} where another model has {most}; `slices` merges some layers of each, \
                      {HINT} that only one has"
                 );
                 let whose = labels.first().map(|label| self.config.place_of(label)).unwrap_or_default();
