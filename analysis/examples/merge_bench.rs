@@ -53,7 +53,7 @@ fn main() -> Outcome<()> {
 fn input(path: &str, limits: &Limits) -> Outcome<Input> {
     let file = Arc::new(LocalFile::open(Path::new(path))?);
     let source = Checkpoint::open_files(vec![("model.safetensors".into(), file)], None, limits)?;
-    Ok(Input { source: Arc::new(source) as Arc<dyn TensorSource>, content: path.to_owned() })
+    Ok(Input { source: Arc::new(source) as Arc<dyn TensorSource>, content: path.to_owned(), config: None })
 }
 
 /// KiB of anonymous memory that this process holds.

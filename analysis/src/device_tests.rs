@@ -104,7 +104,7 @@ const RECIPES: [&str; 3] = [
 
 fn merge(yaml: &str) -> MergeSource {
     let input = |(name, seed): (&str, u64)| {
-        (name.to_owned(), Input { source: model(seed).share(), content: name.to_owned() })
+        (name.to_owned(), Input { source: model(seed).share(), content: name.to_owned(), config: None })
     };
     let inputs: Inputs = [("base", 1), ("a", 2), ("b", 3)].into_iter().map(input).collect();
     check(&parse(yaml).unwrap(), &inputs, &Limits::default()).unwrap()

@@ -21,7 +21,7 @@ pub(crate) enum Row {
         count: u32,
     },
     Zero,
-    /// The mean of the rows that are neither zero nor means.
+    /// The mean of the rows that are no means.
     Mean,
 }
 
@@ -105,7 +105,8 @@ impl Reseated {
                 mean.iter_mut().zip(part).for_each(|(mean, value)| *mean += value);
             }
         }
-        let count = real.len().max(1) as f64;
+        // Rows of zeros count without being read.
+        let count = rows.iter().filter(|row| **row != Row::Mean).count().max(1) as f64;
         mean.iter_mut().for_each(|value| *value /= count);
         // Whoever comes second has found the same.
         drop(seated.mean.set(Arc::new(mean)));

@@ -120,6 +120,34 @@ fn an_adapter_of_full_rank_is_the_fine_tune_and_baking_is_what_reading_an_adapte
     Ok(())
 }
 
+#[test]
+fn an_adapter_that_cannot_be_applied_is_named_with_its_place_in_the_recipe() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let (base, lora, dora) = (zoo.path(BASE)?, zoo.path(LORA)?, place.path().join("dora"));
+    fs_err::create_dir_all(&dora)?;
+    for file in fs_err::read_dir(&lora)? {
+        let file = file?;
+        fs_err::copy(file.path(), dora.join(file.file_name()))?;
+    }
+    let config = fs_err::read(lora.join("adapter_config.json"))?;
+    let mut config: Value = serde_json::from_slice(&config)?;
+    config["use_dora"] = json!(true);
+    fs_err::write(dora.join("adapter_config.json"), config.to_string())?;
+    let (base, dora) = (base.display(), dora.display());
+    let recipe = format!(
+        "merge_method: linear\nparameters: {{weight: 1}}\nmodels: [{{model: {base}}}, {{model: {base}+{dora}}}]\n"
+    );
+    fs_err::write(place.path().join("recipe.yml"), recipe)?;
+
+    let out = stemma(place.path()).args(["merge", "recipe.yml", "out", "--dry-run", "--json"]).output()?;
+
+    let told: Value = serde_json::from_slice(&out.stderr)?;
+    ensure!(told["code"] == "adapter_mismatch", "{told}");
+    ensure!(told["errors"][0]["pointer"] == "/models/1/model", "{told}");
+    ensure!(told["detail"].as_str().is_some_and(|detail| detail.contains("/dora`: ")), "{told}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn diffs_and_adapters_are_made_by_jobs_and_know_their_parents() -> Result<()> {
     let zoo = Zoo::unpack()?;

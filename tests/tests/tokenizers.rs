@@ -127,6 +127,33 @@ fn a_union_has_every_token_of_both_models_with_their_rows() -> Result<()> {
 }
 
 #[test]
+fn tokens_without_a_row_are_left_out_of_the_tokenizer_of_the_base() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let (on, more, french) = (|| stemma(place.path()), place.path().join("more"), zoo.path(FRENCH)?);
+    fs_err::create_dir_all(&more)?;
+    for file in ["config.json", "model.safetensors"] {
+        fs_err::copy(zoo.path(GERMAN)?.join(file), more.join(file))?;
+    }
+    let mut tokenizer = read(&zoo.path(GERMAN)?.join("tokenizer.json"))?;
+    tokenizer["model"]["vocab"]["xy"] = json!(ROWS);
+    tokenizer["model"]["merges"].as_array_mut().context("no merges")?.push(json!(["x", "y"]));
+    fs_err::write(more.join("tokenizer.json"), tokenizer.to_string())?;
+
+    recipe(place.path(), &linear(&more, &french, "tokenizer_source: base"))?;
+    let told = run(on(), "merge recipe.yml --dry-run")?;
+    run(on(), "merge recipe.yml out")?;
+
+    ensure!(told.contains("1 tokens of") && told.contains("`xy`"), "{told}");
+    let made = place.path().join("out");
+    ensure!(read(&made.join("config.json"))?["vocab_size"] == ROWS);
+    let written = read(&made.join("tokenizer.json"))?;
+    let whole = read(&zoo.path(GERMAN)?.join("tokenizer.json"))?;
+    ensure!(written["model"]["vocab"] == whole["model"]["vocab"], "another vocabulary");
+    ensure!(!written["model"]["merges"].as_array().context("no merges")?.contains(&json!(["x", "y"])));
+    Ok(())
+}
+
+#[test]
 fn a_union_of_equal_tokenizers_changes_nothing() -> Result<()> {
     let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
     let on = || stemma(place.path());

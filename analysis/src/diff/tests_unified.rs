@@ -70,7 +70,7 @@ fn merged(base: &Fixture, members: &[Fixture], member: usize) -> MergeSource {
     );
     let named = members.iter().enumerate().map(|(at, of)| (format!("m{}", at + 1), of));
     let sources = named.chain([("base".to_owned(), base)]);
-    let input = |of: &Fixture| Input { source: of.clone().share(), content: String::new() };
+    let input = |of: &Fixture| Input { source: of.clone().share(), content: String::new(), config: None };
     let inputs = sources.map(|(name, of)| (name, input(of))).collect();
     check(&parse(&yaml).unwrap(), &inputs, &Limits::default()).unwrap()
 }

@@ -9,7 +9,7 @@ use super::{
     MergeModule,
     check::Job,
     config::Group,
-    layout::stack,
+    layout::{layer_count, stack},
     members::{Members, by_module},
     vocabulary::is_table,
 };
@@ -27,13 +27,22 @@ impl<'a> Job<'a> {
                 .map(|(label, input)| Labelled::new(label, &*input.source, part[0].module()))
                 .collect();
             let Some((first, others)) = models.split_first() else { continue };
+            let whole = part[0].module().is_none();
+            let labels: Vec<&str> = models.iter().map(|model| model.label).collect();
+            let unlike = self.architectures(&labels).filter(|_| whole);
             if part[0].slice.is_some() {
                 let pointer = format!("{}/slices", part[0].above());
+                let faults = self.faults.len();
                 for message in others.iter().filter_map(|other| unstackable(first, other)) {
                     self.fault(pointer.clone(), message);
                 }
+                if self.faults.len() == faults {
+                    self.outline.warnings.extend(unlike.map(|message| Item { pointer, message }));
+                }
             } else if !self.config.policies.allow_crimes {
-                for message in others.iter().filter_map(|other| foreign(first, other)) {
+                let told =
+                    unlike.map_or_else(|| strangers(&models), |told| vec![format!("{told}; {CRIMES}")]);
+                for message in told {
                     self.fault(part[0].pointer(), message);
                 }
             }
@@ -59,6 +68,74 @@ impl<'a> Labelled<'a> {
     }
 }
 
+/// What merges models of different architectures.
+const CRIMES: &str = "`allow_crimes: true` merges those tensors that they have in common";
+
+/// Why models are of different architectures, told of those that are the fewest.
+fn strangers(models: &[Labelled<'_>]) -> Vec<String> {
+    let told = |one: &Labelled<'_>| models.iter().filter_map(|other| foreign(one, other)).collect::<Vec<_>>();
+    models.iter().map(told).min_by_key(Vec::len).unwrap_or_default()
+}
+
+/// Tensors that some models lack, one entry for those of all layers.
+#[derive(Default)]
+pub(super) struct Lacking(BTreeMap<(String, Vec<String>), (String, u64)>);
+
+impl Lacking {
+    /// A tensor, and the models without it.
+    pub fn add(&mut self, name: &str, labels: &[&str]) {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        self.0.entry((kind_of(name), labels)).or_insert_with(|| (name.to_owned(), 0)).1 += 1;
+    }
+}
+
+/// A name without the number of the layer.
+fn kind_of(name: &str) -> String {
+    let layered = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts: Vec<&str> = name.split('.').collect();
+    if let Some(at) = parts.iter().position(|part| layered(part)) {
+        parts[at] = "N";
+    }
+    parts.join(".")
+}
+
+impl Job<'_> {
+    /// What the models lack: a fault for each kind of tensor, or that one has fewer layers.
+    pub fn tell_lacking(&mut self) {
+        const HINT: &str = "`missing: base`, `skip` or `union` decides about those";
+        let Lacking(lacking) = std::mem::take(&mut self.lacking);
+        let plain = self.config.slices.is_empty() && self.config.modules.is_empty();
+        let mut hint = format!("; {HINT}");
+        for ((_, labels), (first, count)) in lacking {
+            let lack = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+            let shallow = labels.iter().map(|label| layer_count(self.names(label))).max().unwrap_or_default();
+            let deep = layer_number(&first).is_some_and(|layer| layer >= shallow);
+            if plain && deep && shallow > 0 {
+                let most = self.config.weight_refs().iter().map(|label| layer_count(self.names(label))).max();
+                let most = most.unwrap_or_default();
+                let have = match labels.len() {
+                    1 => format!("has {shallow} layers"),
+                    _ => format!("have {shallow} layers at most"),
+                };
+                let message = format!(
+                    "{lack} {have} where another model has {most}; `slices` merges some layers of each, \
+                     {HINT} that only one has"
+                );
+                let whose = labels.first().map(|label| self.config.place_of(label)).unwrap_or_default();
+                self.once(&format!("layers of {lack}"), &whose, message);
+                continue;
+            }
+            let others = match count {
+                1 => String::new(),
+                _ => format!(", like {} more of its kind in other layers", count - 1),
+            };
+            let message =
+                format!("missing in {lack}{others}; every model must have it{}", std::mem::take(&mut hint));
+            self.fault(first, message);
+        }
+    }
+}
+
 /// Why two models are of different architectures: they share less than half of the names that either has.
 fn foreign(one: &Labelled<'_>, other: &Labelled<'_>) -> Option<String> {
     let (ours, theirs) = (one.tensors.len(), other.tensors.len());
@@ -67,7 +144,7 @@ fn foreign(one: &Labelled<'_>, other: &Labelled<'_>) -> Option<String> {
     (2 * shared < ours.min(theirs)).then(|| {
         format!(
             "`{a}` and `{b}` are of different architectures: {shared} of their {ours} and {theirs} tensors have the same name; \
-             `allow_crimes: true` merges those that they have in common"
+             {CRIMES}"
         )
     })
 }

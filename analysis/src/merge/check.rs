@@ -7,10 +7,12 @@ use std::{
 
 use domain::{Item, Limits};
 use kernels::Dtype;
+use serde_json::Value;
 use weights::TensorSource;
 
 use super::{
-    Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings, alike,
+    Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
+    alike::{self, Lacking},
     config::Group,
     layout::{Place, Section, layer_count},
     members::Members,
@@ -44,6 +46,8 @@ pub struct Input {
     pub source: Arc<dyn TensorSource>,
     /// What pins its content, e.g. the digest of its revision; random masks are drawn from it.
     pub content: String,
+    /// Its config.json, where it is known.
+    pub config: Option<Arc<Value>>,
 }
 
 /// Opened inputs by the names that [`MergeConfig::model_refs`] gives.
@@ -80,6 +84,7 @@ pub(super) fn check_method(
     if present {
         job.lacks_modules();
         job.alike(&groups, &members);
+        job.meanings();
     }
     job.outline.warnings.extend(config.unused.iter().map(|pointer| {
         let name = pointer.rsplit('/').next().unwrap_or_default();
@@ -92,6 +97,7 @@ pub(super) fn check_method(
             let scope = job.scope((group, members), section);
             rows.extend(job.rows(&scope));
         }
+        job.tell_lacking();
         rows.extend(job.unlisted());
         if groups.iter().any(|group| group.slice.is_some()) {
             job.faults.extend(alike::uneven_tables(rows.iter().map(Row::info)));
@@ -121,6 +127,8 @@ pub(super) struct Job<'a> {
     pub outline: Outline,
     /// What policies decided.
     pub tally: Tally,
+    /// Tensors that some of the models lack.
+    pub lacking: Lacking,
     /// Pointers of parameters that were told missing, and of warnings.
     pub seen: BTreeSet<String>,
 }
@@ -141,7 +149,8 @@ impl<'a> Job<'a> {
         limits: &'a Limits,
     ) -> Self {
         let (faults, outline, seen) = (Vec::new(), Outline::default(), BTreeSet::new());
-        Self { config, method, inputs, limits, faults, outline, tally: Tally::default(), seen }
+        let (tally, lacking) = (Tally::default(), Lacking::default());
+        Self { config, method, inputs, limits, faults, outline, tally, lacking, seen }
     }
 
     pub fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
@@ -210,7 +219,7 @@ impl<'a> Job<'a> {
         let mut params = Params { models: vec![BTreeMap::new(); members.merged.len()], ..Params::default() };
         let shared: Vec<&Settings> = scope.group.settings().chain([&self.config.parameters]).collect();
         let mut missing = Vec::new();
-        let mut unusual = Vec::new();
+        let (mut unusual, mut nameless) = (Vec::new(), false);
         let own = |at: usize, parameter: &str| {
             let entry = members.merged.get(at).and_then(|(_, entry)| *entry);
             let place = entry.and_then(|e| scope.group.sources.iter().position(|o| std::ptr::eq(o, e)));
@@ -237,12 +246,15 @@ impl<'a> Job<'a> {
                         params.models[at].insert(spec.name, value);
                         unusual.push((pointer, spec, value));
                     }
+                    // One without a name is told as such.
+                    None if seat.label.is_empty() => nameless = true,
                     None => missing.push((pointer, spec.name, format!(" for `{}`", seat.label))),
                 }
             }
         }
         // Another number of models is a fault already, and methods count on theirs.
-        let complete = missing.is_empty() && self.method.spec().models.allows(members.merged.len());
+        let complete =
+            !nameless && missing.is_empty() && self.method.spec().models.allows(members.merged.len());
         for (pointer, name, whom) in missing {
             if self.seen.insert(pointer.clone()) {
                 self.fault(pointer, format!("`{name}` is missing{whom}, first needed by tensor `{tensor}`"));

@@ -177,8 +177,17 @@ impl MergeConfig {
         slices.iter().enumerate().map(group).collect()
     }
 
-    /// Every model that must be opened, each once: those listed, then the bases.
+    /// Every model that must be opened, each once: those listed, then the bases, then one that only gives its tokenizer.
     pub fn model_refs(&self) -> Vec<String> {
+        let mut refs = self.weight_refs();
+        let choice = self.tokenizer_choice().map(|choice| choice.source);
+        let donor = choice.filter(|source| !["base", "union"].contains(&source.as_str()));
+        refs.extend(donor.filter(|name| !refs.contains(name)));
+        refs
+    }
+
+    /// The models listed and the bases, each once.
+    pub(super) fn weight_refs(&self) -> Vec<String> {
         let groups = self.groups();
         let listed = groups.iter().flat_map(|group| group.sources).map(|entry| &entry.model);
         let bases = groups.iter().filter_map(|group| group.base);
@@ -214,7 +223,13 @@ impl MergeConfig {
             };
             Some(format!("{}/base_model", groups.iter().find(own)?.place()))
         };
-        listed.or_else(beside).or_else(base).unwrap_or_else(|| "/base_model".to_owned())
+        let tokens = || {
+            let own =
+                self.base_model.as_deref() != Some(name) && self.tokenizer_model().as_deref() == Some(name);
+            let place = if self.tokenizer.is_some() { "/tokenizer/source" } else { "/tokenizer_source" };
+            own.then(|| place.to_owned())
+        };
+        listed.or_else(beside).or_else(base).or_else(tokens).unwrap_or_else(|| "/base_model".to_owned())
     }
 
     /// Every file named beside a model, each once.
@@ -259,7 +274,7 @@ impl MergeConfig {
 
     /// Whose configuration and tokenizer the result inherits: the base, else the model listed first.
     pub fn heir(&self) -> Option<String> {
-        self.base_model.clone().or_else(|| self.model_refs().into_iter().next())
+        self.base_model.clone().or_else(|| self.weight_refs().into_iter().next())
     }
 
     /// What is asked of the tokenizer; none where the rows of all models are taken as they stand.

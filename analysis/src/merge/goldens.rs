@@ -51,7 +51,10 @@ fn inputs() -> Inputs {
     ];
     named
         .map(|(name, delta)| {
-            (name.to_owned(), Input { source: checkpoint(delta).share(), content: name.to_owned() })
+            (
+                name.to_owned(),
+                Input { source: checkpoint(delta).share(), content: name.to_owned(), config: None },
+            )
         })
         .into()
 }

@@ -1,6 +1,7 @@
 //! Merging checkpoints as a mergekit YAML says; the result is computed while it is read.
 
 mod alike;
+mod architectures;
 mod beside;
 mod bits;
 mod blend;

@@ -6,7 +6,7 @@ use domain::Item;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{MergeConfig, nonfinite::NonFinite};
+use super::{MergeConfig, nonfinite::NonFinite, yaml};
 
 /// Names of tensors that a warning spells out.
 const SPELLED: usize = 5;
@@ -144,8 +144,10 @@ fn word<T: Copy + Default>(
 fn flag((top, key): (&Map<String, Value>, &str), faults: &mut Vec<Item>) -> bool {
     match top.get(key) {
         None | Some(Value::Null) => false,
-        Some(Value::Bool(on)) => *on,
         Some(other) => {
+            if let Some(on) = yaml::flag(other) {
+                return on;
+            }
             let found: String = other.to_string().chars().take(60).collect();
             let message = format!("expected true or false, found {found}");
             faults.push(Item { pointer: format!("/{key}"), message });

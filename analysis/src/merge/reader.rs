@@ -14,8 +14,11 @@ use crate::Error;
 /// # Errors
 /// [`Error::Yaml`], or every fault of the document at once; unknown keys are faults.
 pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
-    let document: Value = serde_saphyr::from_str(yaml).map_err(|error| Error::Yaml(yaml::told(&error)))?;
-    let (config, faults) = read(&document);
+    let documents = yaml::documents(yaml)?;
+    let (config, mut faults) = read(documents.first().unwrap_or(&Value::Null));
+    if documents.len() > 1 {
+        faults.push(Item { pointer: String::new(), message: "expected one document".to_owned() });
+    }
     if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
 }
 
@@ -81,11 +84,13 @@ impl Reader {
     fn parts(&mut self, top: &Map<String, Value>, config: &mut MergeConfig) -> Settings {
         const ONE: &str = "exactly one of `models`, `slices` and `modules` is needed";
         let given = ["models", "slices", "modules"].into_iter().filter(|key| present(top, key).is_some());
-        if given.count() != 1 {
+        let given = given.count();
+        if given != 1 {
             self.fault("", ONE);
+            self.unused_sources(top, "");
         }
         let Some(modules) = present(top, "modules") else {
-            if present(top, "models").is_some() != present(top, "slices").is_some() {
+            if given == 1 {
                 (config.models, config.slices) = self.sources(top, "");
             }
             return Settings::new();
@@ -115,6 +120,7 @@ impl Reader {
             self.keys(fields, &pointer, keys::MODULE);
             if present(fields, "models").is_some() == present(fields, "slices").is_some() {
                 self.fault(&pointer, "exactly one of `models` and `slices` is needed");
+                self.unused_sources(fields, &pointer);
                 continue;
             }
             let (models, slices) = self.sources(fields, &pointer);
@@ -152,6 +158,16 @@ impl Reader {
             }
         }
         (models, Vec::new())
+    }
+
+    /// What is wrong with `models` and `slices` of which one is too many.
+    fn unused_sources(&mut self, fields: &Map<String, Value>, at: &str) {
+        if present(fields, "models").is_some() {
+            drop(self.sources(fields, at));
+        }
+        if let Some(list) = present(fields, "slices") {
+            drop(self.slices(list, &format!("{at}/slices")));
+        }
     }
 
     fn slices(&mut self, list: &Value, pointer: &str) -> Vec<Slice> {
@@ -209,8 +225,9 @@ impl Reader {
         let named = templates::NAMED.iter().find(|(name, _)| *name == text);
         if named.is_none() {
             let known = templates::NAMED.map(|(name, _)| format!("`{name}`")).join(", ");
+            let found: String = top["chat_template"].to_string().chars().take(60).collect();
             let message = format!(
-                "expected `auto`, the template that most of the models have, a Jinja template, or one of {known}"
+                "expected `auto`, the template that most of the models have, a Jinja template, or one of {known}, found {found}"
             );
             self.fault("/chat_template", message);
         }
@@ -224,6 +241,12 @@ impl Reader {
         else {
             return 0;
         };
+        if present(top, "random_seed").is_some_and(|other| other != value) {
+            self.fault(
+                "/random_seed",
+                "it is another name of `seed`, which is given too; keep one of the two",
+            );
+        }
         value.as_u64().unwrap_or_else(|| {
             let large = value.as_f64().is_some_and(|number| number >= u64::MAX as f64);
             let told = match large {
@@ -264,8 +287,12 @@ impl Reader {
             };
             self.keys(fields, &pointer, keys::ENTRY);
             let layer_range = present(fields, "layer_range").and_then(|v| self.range(v, &pointer));
-            let model = fields.get("model").unwrap_or(&Value::Null);
-            let name = self.reference(model, &format!("{pointer}/model"));
+            let meant = |key: &String| keys::unknown(key, keys::ENTRY).ends_with("mean `model`?");
+            let name = match fields.get("model") {
+                // The word it is written as is told.
+                None if fields.keys().any(|key| !keys::ENTRY.contains(&key.as_str()) && meant(key)) => None,
+                model => self.reference(model.unwrap_or(&Value::Null), &format!("{pointer}/model")),
+            };
             let parameters = self.settings(fields, &pointer);
             self.no_shared(&parameters, &pointer);
             // One without a name keeps its place, by which the faults of others are told.
@@ -306,7 +333,7 @@ impl Reader {
                 let setting = Setting::read(value, spec, &pointer, &mut self.faults);
                 settings.extend(setting.map(|setting| (name.clone(), setting)));
             } else if keys::OFF.contains(&name.as_str()) {
-                if value != false {
+                if yaml::flag(value) != Some(false) {
                     self.fault(&pointer, "only `false` is supported");
                 }
             } else if self.ignored.contains(&name.as_str()) {

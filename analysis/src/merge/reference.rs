@@ -11,15 +11,21 @@ pub(super) fn reference(value: &Value, pointer: &str, faults: &mut Vec<Item>) ->
     let name = match value {
         Value::Object(fields) if fields.contains_key("model") => {
             unknown(value, (pointer, keys::REFERENCE), faults);
-            if fields.get("override_architecture").is_some_and(|value| !value.is_null()) {
-                let message = "an architecture cannot be chosen; it is what the tensors are";
+            // What is merged are the tensors that a model has: the word decides nothing.
+            if fields.get("override_architecture").is_some_and(|value| !value.is_null() && !value.is_string())
+            {
+                let message = "expected the name of an architecture, e.g. `LlamaForCausalLM`";
                 faults.push(fault(&format!("{pointer}/override_architecture"), message));
             }
             let model = part(&fields["model"], &format!("{pointer}/model"), faults);
             match fields.get("lora").filter(|lora| !lora.is_null()) {
                 None => model,
                 Some(lora) => {
-                    let adapter = part(lora, &format!("{pointer}/lora"), faults);
+                    let (at, told) = (format!("{pointer}/lora"), faults.len());
+                    let adapter = part(lora, &at, faults);
+                    if adapter.is_none() && faults.len() == told {
+                        faults.push(fault(&at, "expected an adapter, e.g. `path: org/name`"));
+                    }
                     model.zip(adapter).map(|(model, adapter)| format!("{model}+{adapter}"))
                 }
             }

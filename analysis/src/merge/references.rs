@@ -303,3 +303,22 @@ fn sce_weighs_models_by_what_is_kept_of_the_elements_that_vary_most() {
     close(&by_count, &expected(|delta| if delta == 0.0 { 0.0 } else { delta.signum() }));
     assert_ne!(by_sum, by_count);
 }
+
+#[test]
+fn breadcrumbs_of_less_than_one_element_keep_none() {
+    let of = |values: &[f64]| Fixture::empty().with("w", Dtype::F32, &[8], values);
+    let tuned: Vec<f64> = (1..9).map(f64::from).collect();
+    let all = inputs(&[("o/base", of(&[0.5; 8])), ("o/a", of(&tuned))]);
+    let yaml = |density: f64| {
+        format!(
+            "{{merge_method: breadcrumbs, base_model: o/base, models: [{{model: o/a}}], parameters: {{weight: 1, density: {density}}}}}"
+        )
+    };
+
+    let changed = |density: f64| {
+        let merged = merge(&yaml(density), &all);
+        crate::testing::values(&merged, "w").iter().filter(|value| **value != 0.5).count()
+    };
+
+    assert_eq!([changed(0.109), changed(0.125), changed(0.26)], [0, 1, 2]);
+}

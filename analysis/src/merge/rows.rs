@@ -92,7 +92,7 @@ impl Job<'_> {
         let count = |label: &str| layer_count(self.names(label));
         let (theirs, ours) = (count(&heir), layer_count(rows.iter().map(Row::name)));
         if config.groups().iter().all(|group| group.slice.is_none()) && theirs != ours {
-            let others = config.model_refs();
+            let others = config.weight_refs();
             let of = |layer: u64| {
                 let holder = others.iter().find(|label| layer < count(label)).unwrap_or(&heir);
                 (if layer < theirs { heir.clone() } else { holder.clone() }, layer)
@@ -174,20 +174,23 @@ impl Job<'_> {
         let Some(((_, first), others)) = seated.split_first() else { return Fate::Refused };
         let ours = info(first);
         let all = scope.members.all();
-        let lacking: Vec<String> = all
+        let lacking: Vec<&str> = all
             .into_iter()
             .filter(|seat| seated.iter().all(|(held, _)| held != seat))
-            .map(|seat| format!("`{}`", seat.label))
+            .map(|seat| seat.label.as_str())
             .collect();
         if !lacking.is_empty() && is_buffer(name) {
             return Fate::Kept(first.clone());
         }
-        let (faults, lacking) = (self.faults.len(), lacking.join(", "));
+        let (faults, labels) = (self.faults.len(), lacking);
+        let lacking = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        let mut refused = false;
         let mut fate = Fate::Merged;
         if !lacking.is_empty() {
             match policies.missing {
                 Missing::Error => {
-                    self.fault(name, format!("missing in {lacking}; every model must have it"));
+                    self.lacking.add(name, &labels);
+                    refused = true;
                 }
                 Missing::Skip => return Fate::LeftOut(Policy::Missing),
                 Missing::Base => {
@@ -222,7 +225,7 @@ impl Job<'_> {
             }
         }
         match unlike {
-            _ if self.faults.len() > faults => Fate::Refused,
+            _ if refused || self.faults.len() > faults => Fate::Refused,
             Some(message) => self.of_heir((name, Policy::OnMismatch), scope, &message),
             None => fate,
         }

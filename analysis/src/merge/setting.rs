@@ -6,7 +6,7 @@ use domain::Item;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Kind, ParamSpec, keys};
+use super::{Kind, ParamSpec, keys, yaml};
 
 /// Most filtered values of one setting; each is tried against every tensor.
 const MOST_CASES: usize = 256;
@@ -199,8 +199,10 @@ fn curve(value: &Value, spec: &'static ParamSpec) -> Result<Curve, String> {
     }
     match value {
         Value::Array(items) if items.is_empty() => Err("a gradient needs one number or more".into()),
-        Value::Array(items) if spec.kind == Kind::Flag && items.iter().all(Value::is_boolean) => {
-            Ok(Curve::Flags(items.iter().filter_map(Value::as_bool).collect()))
+        Value::Array(items)
+            if spec.kind == Kind::Flag && items.iter().all(|item| yaml::flag(item).is_some()) =>
+        {
+            Ok(Curve::Flags(items.iter().filter_map(yaml::flag).collect()))
         }
         Value::Array(items) => {
             let numbers = items.iter().map(|item| number(item, spec)).collect::<Result<_, _>>()?;
@@ -211,11 +213,8 @@ fn curve(value: &Value, spec: &'static ParamSpec) -> Result<Curve, String> {
 }
 
 fn chosen(value: &Value, spec: &'static ParamSpec) -> Result<Chosen, String> {
-    if value.is_boolean() {
-        let known = spec.choices.join(", ");
-        return Err(format!(
-            "expected one of {known}, found {value}; YAML reads a bare y, n, on or off as a flag"
-        ));
+    if value.is_boolean() || value.is_number() && spec.place(&value.to_string()).is_none() {
+        return Err(format!("expected one of {}, found {value}", spec.choices.join(", ")));
     }
     let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let place = spec.place(&word).ok_or_else(|| keys::unknown(&word, spec.choices))?;
@@ -225,9 +224,13 @@ fn chosen(value: &Value, spec: &'static ParamSpec) -> Result<Chosen, String> {
 fn number(value: &Value, spec: &'static ParamSpec) -> Result<f64, String> {
     let flag = spec.kind == Kind::Flag;
     let number = match value {
-        Value::Bool(set) if flag => Some(f64::from(u8::from(*set))),
+        // As mergekit reads it, a flag is 1 or 0 where a number stands, and a text is what it says.
+        Value::Bool(set) => Some(f64::from(u8::from(*set))),
+        other if flag => yaml::flag(other).map(|set| f64::from(u8::from(set))).or(other.as_f64()),
+        Value::String(text) => text.trim().parse().ok(),
         other => other.as_f64(),
     };
+    let number = number.filter(|number| !flag || [0.0, 1.0].contains(number));
     number.filter(|n| n.is_finite()).ok_or_else(|| {
         let shown: String = value.to_string().chars().take(40).collect();
         if flag {

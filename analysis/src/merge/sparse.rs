@@ -227,9 +227,9 @@ pub fn inverse(params: &Params) -> bool {
     params.flag("rescale") && params.chose(&RESCALE_MODE, "inverse_p")
 }
 
-/// Ranks from the largest: the first that is kept, and the first that is not any more.
+/// Ranks from the largest: the first that is kept, and the first that is not any more. A density below one element keeps none.
 fn band(density: f64, gamma: f64, elements: u64) -> (u64, u64) {
-    let keep = kept(density, elements).min(elements);
+    let keep = ((density.clamp(0.0, 1.0) * elements as f64).floor() as u64).min(elements);
     let top = ((gamma.clamp(0.0, 1.0) * elements as f64).floor() as u64).min(elements - keep);
     (top, top + keep)
 }

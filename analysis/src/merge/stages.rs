@@ -33,8 +33,7 @@ pub fn parse_stages(text: &str) -> Result<Vec<Stage>, Error> {
 /// # Errors
 /// [`Error::Yaml`].
 pub fn read_stages(text: &str) -> Result<(Vec<Stage>, Vec<Item>), Error> {
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| Error::Yaml(yaml::told(&error)))?;
+    let documents = yaml::documents(text)?;
     let many = documents.len() > 1;
     let (mut stages, mut faults) = (Vec::new(), Vec::new());
     for (at, document) in documents.iter().enumerate() {

@@ -14,6 +14,7 @@ pub fn inputs(named: &[(&str, Fixture)]) -> Inputs {
     let input = |fixture: &Fixture, name: &str| Input {
         source: fixture.clone().share(),
         content: format!("content of {name}"),
+        config: None,
     };
     named.iter().map(|(name, fixture)| ((*name).to_owned(), input(fixture, name))).collect()
 }
@@ -296,7 +297,8 @@ fn settings_that_would_have_no_effect_are_faults_and_those_of_real_recipes_are_n
     for (parameters, more, pointer) in [
         ("weight: 1, normalize: true", "", "/models/0/parameters/normalize"),
         ("weight: 1", ", parameters: {rescale: true}", "/parameters/rescale"),
-        ("weight: 1", ", tokenizer: {source: o/else}", "/tokenizer/source"),
+        ("weight: 1", ", tokenizer: {source: unoin}", "/tokenizer/source"),
+        ("weight: 1", ", tokenizer_source: o/else", "/tokenizer_source"),
         ("weight: 1", ", tokenizer: {sauce: base}", "/tokenizer/sauce"),
         ("weight: 1, wieght: 1", "", "/models/0/parameters/wieght"),
     ] {

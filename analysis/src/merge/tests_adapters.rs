@@ -33,7 +33,10 @@ fn adapted() -> (Vec<f64>, Arc<dyn TensorSource>) {
 fn with(adapted: Arc<dyn TensorSource>) -> Inputs {
     let other = Fixture::empty().with("q.weight", Dtype::Bf16, &[SIDE as u64; 2], &[3.0; SIDE * SIDE]);
     let mut all = inputs(&[("o/other", other)]);
-    all.insert("o/adapted".to_owned(), Input { source: adapted, content: "adapted".to_owned() });
+    all.insert(
+        "o/adapted".to_owned(),
+        Input { source: adapted, content: "adapted".to_owned(), config: None },
+    );
     all
 }
 

@@ -1,12 +1,16 @@
 //! What is wrong with a recipe is told where it is, all of it at once and no more than that.
 
+use std::sync::Arc;
+
 use domain::{Fault, Item};
+use kernels::Dtype;
+use serde_json::{Value, json};
 
 use super::{
-    BaseNeed, Inputs, Kind, METHODS, MethodSpec, parse,
+    BaseNeed, Inputs, Kind, METHODS, MethodSpec, parse, read_stages,
     tests::{check, inputs},
 };
-use crate::testing::model;
+use crate::testing::{Fixture, model};
 
 fn four() -> Inputs {
     inputs(&[("o/base", model(1)), ("o/a", model(2)), ("o/b", model(3)), ("o/c", model(4))])
@@ -116,4 +120,146 @@ fn each_parameter_that_a_method_cannot_use_is_told_with_its_value() {
             assert!(told.iter().any(|told| told.starts_with(expected)), "{expected}: {told:?}");
         }
     }
+}
+
+/// A model of `layers` layers with `more` in each, called an `architecture`.
+fn layered(layers: u64, more: &[&str], architecture: &str) -> (Fixture, Value) {
+    let mut fixture = Fixture::empty().with("model.norm.weight", Dtype::F32, &[2], &[1.0, 2.0]);
+    for layer in 0..layers {
+        for part in ["self_attn.q_proj.weight", "mlp.up_proj.weight"].iter().chain(more) {
+            let name = format!("model.layers.{layer}.{part}");
+            fixture = fixture.with(&name, Dtype::F32, &[2], &[1.0, 2.0]);
+        }
+    }
+    (fixture, json!({"architectures": [architecture], "num_attention_heads": 2}))
+}
+
+fn configured(named: &[(&str, (Fixture, Value))]) -> Inputs {
+    let fixtures: Vec<(&str, Fixture)> =
+        named.iter().map(|(name, (fixture, _))| (*name, fixture.clone())).collect();
+    let mut all = inputs(&fixtures);
+    for (name, (_, config)) in named {
+        if let Some(input) = all.get_mut(*name) {
+            input.config = Some(Arc::new(config.clone()));
+        }
+    }
+    all
+}
+
+fn linear(names: &[&str], more: &str) -> String {
+    let models: Vec<String> = names.iter().map(|name| format!("{{model: {name}}}")).collect();
+    format!("{{merge_method: linear, parameters: {{weight: 1}}, models: [{}]{more}}}", models.join(", "))
+}
+
+#[test]
+fn models_of_different_architectures_are_refused_although_their_tensors_are_called_the_same() {
+    let all = configured(&[
+        ("o/a", layered(2, &[], "LlamaForCausalLM")),
+        ("o/b", layered(2, &[], "LlamaForSequenceClassification")),
+        ("o/c", layered(2, &[], "MistralForCausalLM")),
+    ]);
+
+    let told = faults(&linear(&["o/a", "o/b", "o/c"], ""), &all);
+
+    assert_eq!(pointers(&told), ["/models"]);
+    let expected = "`o/a` and `o/c` are of different architectures: LlamaForCausalLM and MistralForCausalLM; `allow_crimes: true`";
+    assert!(told[0].message.starts_with(expected), "{told:?}");
+    for yaml in [linear(&["o/a", "o/b"], ""), linear(&["o/a", "o/c"], ", allow_crimes: true")] {
+        assert!(parse(&yaml).and_then(|config| check(&config, &all)).is_ok(), "{yaml}");
+    }
+}
+
+#[test]
+fn a_configuration_that_gives_the_same_tensors_another_meaning_is_warned_of() {
+    let mut other = layered(2, &[], "LlamaForCausalLM");
+    other.1["num_attention_heads"] = json!(1);
+    let all = configured(&[("o/a", layered(2, &[], "LlamaForCausalLM")), ("o/b", other)]);
+    let warned = |yaml: &str| check(&parse(yaml).unwrap(), &all).unwrap().warnings().to_vec();
+
+    let told = warned(&linear(&["o/a", "o/b"], ""));
+
+    assert_eq!(pointers(&told), ["/models/1/model"]);
+    assert!(told[0].message.contains("`num_attention_heads` is 1 instead of 2"), "{told:?}");
+    assert!(warned(&linear(&["o/a"], "")).is_empty());
+}
+
+#[test]
+fn what_all_layers_lack_is_one_fault_and_so_is_a_number_of_layers() {
+    let of = |layers, more: &[&str]| layered(layers, more, "LlamaForCausalLM");
+    let all =
+        configured(&[("o/a", of(3, &[])), ("o/b", of(3, &["self_attn.q_proj.bias"])), ("o/c", of(5, &[]))]);
+
+    let biases = faults(&linear(&["o/a", "o/b"], ""), &all);
+    let layers = faults(&linear(&["o/a", "o/c"], ""), &all);
+
+    assert_eq!(pointers(&biases), ["model.layers.0.self_attn.q_proj.bias"]);
+    let message = &biases[0].message;
+    assert!(message.starts_with("missing in `o/a`, like 2 more of its kind in other layers"), "{message}");
+    assert!(message.contains("`missing: base`"), "{message}");
+    assert_eq!(pointers(&layers), ["/models/0/model"]);
+    assert!(layers[0].message.starts_with("`o/a` has 3 layers where another model has 5"), "{layers:?}");
+}
+
+#[test]
+fn a_stranger_among_many_is_told_once() {
+    let other = Fixture::empty().with("h.0.attn.weight", Dtype::F32, &[2], &[1.0, 2.0]);
+    let all = inputs(&[("a/other", other), ("o/a", model(1)), ("o/b", model(2)), ("o/c", model(3))]);
+
+    let told = faults(&linear(&["a/other", "o/a", "o/b", "o/c"], ""), &all);
+
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn what_is_wrong_in_models_and_in_slices_is_told_although_both_are_given() {
+    let yaml = "{merge_method: linear, dtype: x, slices: [{sources: [{model: o/a, layer_range: [9, 0]}]}],
+        models: [{modl: o/b, parameters: {scal: 3}}]}";
+
+    let told = read_stages(yaml).unwrap().1;
+
+    let mut places = pointers(&told);
+    places.sort_unstable();
+    let expected =
+        ["", "/dtype", "/models/0/modl", "/models/0/parameters/scal", "/slices/0/sources/0/layer_range"];
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn a_model_without_a_name_has_no_other_faults_for_it() {
+    let yaml = "{merge_method: linear, models: [{model: 17}, foo, {modell: o/b}, {model: o/a}]}";
+
+    let (stages, read) = read_stages(yaml).unwrap();
+    let checked = check(&stages[0].config, &four()).err().unwrap().items();
+
+    assert_eq!(pointers(&read), ["/models/0/model", "/models/1", "/models/2/modell"]);
+    let weights: Vec<&str> =
+        pointers(&checked).into_iter().filter(|pointer| pointer.ends_with("/weight")).collect();
+    assert_eq!(weights, ["/models/3/parameters/weight"]);
+}
+
+#[test]
+fn values_are_read_as_mergekit_reads_them_and_nonsense_is_refused() {
+    let of = |parameters: &str| {
+        format!(
+            "{{merge_method: nuslerp, parameters: {{{parameters}}}, models: [{{model: o/a}}, {{model: o/b}}]}}"
+        )
+    };
+    for accepted in [
+        "weight: '0.3'",
+        "weight: true",
+        "weight: 1, nuslerp_flatten: 'false'",
+        "weight: 1, nuslerp_flatten: no",
+    ] {
+        assert!(parse(&of(accepted)).is_ok(), "{accepted}");
+    }
+    for (refused, told) in [
+        ("weight: half", "expected a number"),
+        ("weight: 1, nuslerp_flatten: 3", "expected true or false"),
+        ("weight: 1, axis: 2", "expected one of flatten, -1, 0, found 2"),
+    ] {
+        let error = parse(&of(refused)).unwrap_err().to_string();
+        assert!(error.contains(told), "{refused}: {error}");
+    }
+    let seeds = of("weight: 1").replacen('{', "{seed: 3, random_seed: 4, ", 1);
+    assert!(parse(&seeds).unwrap_err().to_string().contains("/random_seed: it is another name of `seed`"));
 }

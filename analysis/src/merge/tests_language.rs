@@ -38,6 +38,7 @@ fn a_model_is_named_in_any_of_mergekits_forms() {
         ("{model: o/a}", "o/a"),
         ("{model: {path: o/a, revision: x}, lora: {path: o/l, revision: z}}", "o/a@x+o/l@z"),
         ("{model: {path: o/a}, lora: null, override_architecture: null}", "o/a"),
+        ("{model: {path: o/a}, override_architecture: LlamaForCausalLM}", "o/a"),
     ] {
         let yaml =
             format!("{{merge_method: linear, models: [{{model: {written}, parameters: {{weight: 1}}}}]}}");
@@ -46,7 +47,8 @@ fn a_model_is_named_in_any_of_mergekits_forms() {
     for (written, fault) in [
         ("{model: {path: o/a, revison: x}}", "did you mean `revision`?"),
         ("{path: o/a, revision: 1}", "in quotes"),
-        ("{model: o/a, override_architecture: Llama}", "cannot be chosen"),
+        ("{model: o/a, override_architecture: 3}", "name of an architecture"),
+        ("{model: o/a, lora: {}}", "expected an adapter"),
         ("{model: {path: ''}}", "expected a model"),
         ("3", "expected a model"),
     ] {
@@ -206,9 +208,9 @@ fn a_fault_says_what_was_found_and_what_would_be_right() {
     };
     for (yaml, fault) in [
         (of("dtype: int8"), "bfloat16 or float64, found \\\"int8\\\""),
-        (of("parameters: {normalize: 'on'}"), "expected true or false"),
-        (ties("parameters: {zero_sign: y}"), "expected one of plus, majority, found true; YAML reads"),
-        (ties(""), "expected a number, a list of numbers or a list of `{filter, value}`, found true"),
+        (of("parameters: {normalize: 'maybe'}"), "expected true or false"),
+        (ties("parameters: {zero_sign: y}"), "`y` is not known here; expected one of plus, majority"),
+        (ties(""), "expected a number, a list of numbers or a list of `{filter, value}`, found \\\"yes\\\""),
         (
             "{merge_method: arcee_fusion, base_model: o/d, models: [{model: o/a}], parameters: {t: 5}}"
                 .to_owned(),

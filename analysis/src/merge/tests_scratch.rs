@@ -75,7 +75,8 @@ fn recipe(method: &str) -> String {
 }
 
 fn models(of: impl Fn(&str) -> Arc<dyn TensorSource>) -> Inputs {
-    let input = |name: &str| (name.to_owned(), Input { source: of(name), content: name.to_owned() });
+    let input =
+        |name: &str| (name.to_owned(), Input { source: of(name), content: name.to_owned(), config: None });
     ["o/base", "o/a", "o/b", "o/c", "g"].map(input).into()
 }
 

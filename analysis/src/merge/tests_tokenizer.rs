@@ -137,8 +137,8 @@ fn rows_are_padded_to_a_multiple_when_asked() {
 
     assert_eq!(found.rows, Some(8));
     assert_eq!(super::table_rows(&*found.inputs["o/a"].source), Some(8));
-    // The mean of four rows: the token that nobody has does not count.
-    assert_eq!(firsts(&found.inputs, "o/b")[5..], [16.0; 3]);
+    // The mean of five rows, of which that of the token that nobody has is zero.
+    assert_eq!(firsts(&found.inputs, "o/b")[5..], [12.8; 3]);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_row_that_is_not_there_is_a_fault_with_its_place() {
     let found = aligned(&yaml, &three(), (&output, &three_tokens()));
 
     let told: Vec<&str> = found.faults.iter().map(|fault| fault.pointer.as_str()).collect();
-    assert_eq!(told, ["/tokenizer/tokens/w/source", "/tokenizer/tokens/a~1b/source"]);
+    assert_eq!(told, ["/tokenizer/tokens/w/source", "/tokenizer/tokens/a~1b/source/token_id"]);
 }
 
 #[test]
@@ -237,7 +237,8 @@ fn the_language_refuses_what_it_does_not_know_of_tokens() {
         ("tokenizer: {tokens: {x: {sauce: o/a}}}", "did you mean `source`"),
         ("tokenizer: {tokens: [x]}", "/tokenizer/tokens"),
         ("tokenizer: {pad_to_multiple_of: 0}", "/tokenizer/pad_to_multiple_of"),
-        ("tokenizer: {source: bass}", "one of the models"),
+        ("tokenizer: {source: bass}", "did you mean `base`?"),
+        ("tokenizer_source: 3", "expected `base`, `union` or a model, found 3"),
         ("tokenizer: {}, tokenizer_source: base", "keep one of the two"),
     ] {
         let error = parse(&recipe(written)).unwrap_err();
@@ -256,4 +257,14 @@ fn a_tokenizer_with_rules_is_read_back_from_the_canonical_document() {
 
     assert_eq!(parse(&config.canonical().to_string()).unwrap(), config);
     assert_eq!(config.tokenizer_model().as_deref(), Some("o/a"));
+}
+
+#[test]
+fn a_model_that_is_not_merged_can_give_its_tokenizer() {
+    let config = parse(&recipe("tokenizer_source: o/other")).unwrap();
+
+    assert_eq!(config.tokenizer_model().as_deref(), Some("o/other"));
+    assert!(config.model_refs().contains(&"o/other".to_owned()));
+    assert!(!config.merged_refs().contains(&"o/other".to_owned()));
+    assert_eq!(config.place_of("o/other"), "/tokenizer_source");
 }

@@ -6,7 +6,7 @@ use domain::Item;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{keys, reference::reference};
+use super::{keys, reference::reference, yaml};
 
 /// Most tokens with a rule of their own.
 const MOST_TOKENS: usize = 10_000;
@@ -16,7 +16,7 @@ const MOST_MULTIPLE: u64 = 1 << 16;
 /// `tokenizer` of a recipe.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TokenizerChoice {
-    /// `base`, `union` or a model of the recipe.
+    /// `base`, `union` or a model, which need not be merged.
     pub source: String,
     /// By text of the token; a token that the tokenizer lacks is added to it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -104,17 +104,26 @@ impl Reader<'_> {
         }
     }
 
-    /// `base`, `union` or a model of the recipe.
+    /// `base`, `union` or a model.
     fn source(&mut self, value: &Value, pointer: &str) -> Option<String> {
         let word = value.as_str().unwrap_or_default();
         if matches!(word, "base" | "union") {
             return Some(word.to_owned());
         }
-        let named = reference(value, pointer, &mut Vec::new()).filter(|name| self.models.contains(name));
-        if named.is_none() {
-            self.fault(pointer, "expected `base`, `union` or one of the models");
+        let named = reference(value, pointer, &mut Vec::new());
+        let near = |name: &String| !name.contains('/') && domain::nearest(name, &["base", "union"]).is_some();
+        match named {
+            Some(name) if self.models.contains(&name) || !near(&name) => Some(name),
+            Some(name) => {
+                self.fault(pointer, keys::unknown(&name, &["base", "union"]));
+                None
+            }
+            None => {
+                let found: String = value.to_string().chars().take(60).collect();
+                self.fault(pointer, format!("expected `base`, `union` or a model, found {found}"));
+                None
+            }
         }
-        named
     }
 
     /// A model of the recipe.
@@ -179,11 +188,10 @@ impl Reader<'_> {
         let source = source.and_then(|source| self.token_source(source, &at));
         let force = match fields.get("force") {
             None | Some(Value::Null) => false,
-            Some(Value::Bool(force)) => *force,
-            Some(_) => {
+            Some(word) => yaml::flag(word).unwrap_or_else(|| {
                 self.fault(&format!("{pointer}/force"), "expected true or false");
                 false
-            }
+            }),
         };
         if force && source.is_none() && self.faults.len() == known {
             self.fault(pointer, "`force` replaces rows, so it needs a `source`");

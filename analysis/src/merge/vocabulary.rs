@@ -112,7 +112,9 @@ impl<'a> Plan<'a> {
             let rows = table_rows(&*input.source).unwrap_or_default();
             (name.as_str(), input, tokens.get(name).map(Arc::as_ref), rows)
         };
-        let models = inputs.iter().map(model).collect();
+        let merged = config.weight_refs();
+        // A model that only gives its tokenizer gives no rows.
+        let models = inputs.iter().filter(|(name, _)| merged.contains(name)).map(model).collect();
         Self { choice, base: config.base_model.as_deref(), models, warnings: Vec::new(), faults: Vec::new() }
     }
 
@@ -164,7 +166,8 @@ impl<'a> Plan<'a> {
 
     /// The rows that a rule names.
     fn chosen(&mut self, token: &str, source: &TokenSource) -> Vec<(usize, u32)> {
-        let pointer = format!("/tokenizer/tokens/{}/source", escaped(token));
+        let mut pointer = format!("/tokenizer/tokens/{}/source", escaped(token));
+        let mut unit = "row for the token";
         let place = |name: &String| self.models.iter().position(|(known, ..)| known == name);
         let (model, found, wanted) = match source {
             TokenSource::Spelled(Spelled::Zero) => return Vec::new(),
@@ -172,16 +175,19 @@ impl<'a> Plan<'a> {
                 (name, place(name).and_then(|at| Some((at, self.row(at, token)?))), escaped(token))
             }
             TokenSource::Spelled(Spelled::ModelToken { model, token: Some(other), .. }) => {
+                pointer.push_str("/token");
                 (model, place(model).and_then(|at| Some((at, self.row(at, other)?))), escaped(other))
             }
             TokenSource::Spelled(Spelled::ModelToken { model, token_id, .. }) => {
                 let row = token_id.unwrap_or_default();
+                pointer.push_str("/token_id");
+                unit = "row";
                 let held = |at: &usize| u64::from(row) < self.models[*at].3;
                 (model, place(model).filter(held).map(|at| (at, row)), row.to_string())
             }
         };
         if found.is_none() {
-            self.fault(&pointer, format!("`{model}` has no row for the token `{wanted}`"));
+            self.fault(&pointer, format!("`{model}` has no {unit} `{wanted}`"));
         }
         found.into_iter().collect()
     }
@@ -266,6 +272,7 @@ impl<'a> Plan<'a> {
             false => Input {
                 source: Arc::new(Reseated::new(Arc::clone(&input.source), tables)),
                 content: input.content.clone(),
+                config: input.config.clone(),
             },
         }
     }

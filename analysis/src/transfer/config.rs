@@ -65,13 +65,8 @@ const SAYS_NONE: [&str; 2] = ["rope_scaling", "sliding_window"];
 pub(super) fn differences(configs: Configs<'_>) -> Vec<Difference> {
     let all = [configs.target_base, configs.source_base, configs.source_tuned];
     let Some(all) = all.into_iter().collect::<Option<Vec<&Value>>>() else { return Vec::new() };
-    let of = |config: &Value, names: &[&str]| -> Value {
-        let inner = config.get("text_config").unwrap_or(config);
-        let found = names.iter().find_map(|name| inner.get(name).or_else(|| config.get(name)));
-        found.cloned().unwrap_or_default()
-    };
     let differing = |field: &Field| {
-        let values: Vec<Value> = all.iter().map(|config| of(config, field.names)).collect();
+        let values: Vec<Value> = all.iter().map(|config| value(config, field.names)).collect();
         let [target, base, tuned] = <[Value; 3]>::try_from(values).ok()?;
         let none = SAYS_NONE.contains(&field.names[0]);
         let pairs = [(&target, &base), (&base, &tuned), (&tuned, &target)];
@@ -86,6 +81,29 @@ pub(super) fn differences(configs: Configs<'_>) -> Vec<Difference> {
         })
     };
     FIELDS.iter().filter_map(differing).collect()
+}
+
+/// The fields of these `names` that both configurations have and that differ, with the first's value and the second's. One that
+/// says something by its absence need not be in both.
+pub(crate) fn differing<'n>(
+    (one, other): (&Value, &Value),
+    names: &[&'n str],
+) -> Vec<(&'n str, Value, Value)> {
+    let known = |name: &str| FIELDS.iter().find(|field| field.names[0] == name);
+    let values = |name: &'n str| {
+        let names = known(name)?.names;
+        let (a, b) = (value(one, names), value(other, names));
+        let said = SAYS_NONE.contains(&name) || !(a.is_null() || b.is_null());
+        (said && !alike(&a, &b)).then_some((name, a, b))
+    };
+    names.iter().copied().filter_map(values).collect()
+}
+
+/// The first of several names that a configuration, or that of the text model in it, has a value under.
+fn value(config: &Value, names: &[&str]) -> Value {
+    let inner = config.get("text_config").unwrap_or(config);
+    let found = names.iter().find_map(|name| inner.get(name).or_else(|| config.get(name)));
+    found.cloned().unwrap_or_default()
 }
 
 /// Equal, numbers by value: one configuration writes 10000, another 10000.0.

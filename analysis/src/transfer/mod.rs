@@ -13,6 +13,7 @@ mod tests;
 mod verdict;
 
 pub use check::{Measures, Report, TensorMeasures, check};
+pub(crate) use config::differing;
 pub use config::{Configs, Difference, Severity};
 pub use neurons::Neurons;
 pub use options::{Options, Preset};

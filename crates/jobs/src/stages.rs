@@ -87,7 +87,13 @@ pub async fn plan_read(
             }
             Err(Error::Analysis(analysis::Error::Faults(found))) => {
                 let found = found.into_iter().map(|item| at(&pointer, item));
-                faults.extend(found.filter(|item| !written.contains(&item.pointer)));
+                let told = |item: &Item| {
+                    let within = format!("{}/", item.pointer);
+                    written.contains(&item.pointer)
+                        || item.message.contains("is missing")
+                            && written.iter().any(|at| at.starts_with(&within))
+                };
+                faults.extend(found.filter(|item| !told(item)));
                 planner.faulty.insert(name);
             }
             Err(other) if faults.is_empty() || !is_fault(&other) => return Err(other),
@@ -100,7 +106,7 @@ pub async fn plan_read(
     match (planner.alone, faults.len(), result) {
         (_, 0, Some(plan)) => Ok(MergePlan { warnings: told.warnings, policies: told.policies, ..plan }),
         (_, 0, None) => Err(Error::Invalid("the recipe is empty".to_owned())),
-        (Some(alone), 1, _) => Err(alone),
+        (Some(alone), 1, _) => Err(Error::At { items: faults, error: Box::new(alone) }),
         _ => Err(refused(faults)),
     }
 }
@@ -153,8 +159,11 @@ impl Planner<'_> {
         let files = config.file_refs();
         let named: Vec<String> = refs.iter().chain(&files).cloned().collect();
         let (operands, mut faults) = self.operands(&config, &named).await?;
-        let input =
-            |operand: &Operand| Input { source: Arc::clone(&operand.source), content: operand.content() };
+        let input = |operand: &Operand| Input {
+            source: Arc::clone(&operand.source),
+            content: operand.content(),
+            config: operand.config.clone().map(Arc::new),
+        };
         let inputs: Inputs = operands.iter().map(|(name, operand)| (name.clone(), input(operand))).collect();
         let complete = named.iter().all(|name| operands.contains_key(name));
         // A file beside a model has no tokenizer.
@@ -260,7 +269,7 @@ impl Planner<'_> {
                                 | Error::NoBase { .. }
                         );
                         if !known && error.code() != "quantised_layout" {
-                            self.alone = Some(error);
+                            self.alone = Some(Error::Operand { model: name.clone(), error: Box::new(error) });
                         }
                     }
                     Err(error) => return Err(error),

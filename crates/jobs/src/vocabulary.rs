@@ -1,6 +1,9 @@
 //! The tokenizer that a merge asks for: the models' tables aligned to it, and the files the result inherits.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use analysis::merge::{Inputs, MergeConfig, TokenizerChoice, Tokens, Touched, align};
 use domain::Item;
@@ -16,6 +19,8 @@ use crate::{
 /// Fields of config.json that name rows of a vocabulary.
 pub(crate) const SPECIAL: [&str; 4] = ["bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"];
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// Tokens without a row that a warning spells out.
+const SPELLED: usize = 5;
 /// Files that say in another form what tokenizer.json says.
 const OTHER_FORMS: [&str; 5] =
     [TOKENIZER, "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json"];
@@ -53,10 +58,10 @@ pub(crate) async fn retokenize(
         tokens::key(&other.companions) == tokens::key(&source.companions) && rows(other) == rows(source)
     };
     let plain = choice.tokens.is_empty() && choice.pad_to_multiple_of.is_none();
-    if plain && operands.values().all(alike) {
+    let mut reading = Reading { registry, tokenizers: Tokenizers::new(registry), faults: Vec::new() };
+    if plain && operands.values().all(alike) && !reading.overflows(source).await {
         return Ok(Retokenized::of(inputs));
     }
-    let mut reading = Reading { registry, tokenizers: Tokenizers::new(registry), faults: Vec::new() };
     let Some((output, grown, tokens, warnings)) = reading.output(config, (&choice, &own), operands).await?
     else {
         return Ok(Retokenized { faults: reading.faults, ..Retokenized::of(inputs) });
@@ -130,6 +135,12 @@ impl Reading<'_> {
         let texts: Vec<&str> =
             choice.tokens.keys().map(String::as_str).filter(|text| base.row(text).is_none()).collect();
         if others.is_empty() && texts.is_empty() {
+            if choice.pad_to_multiple_of.is_none()
+                && let Some(count) = operands.get(own).and_then(rows)
+                && count < u64::from(base.next_row())
+            {
+                return self.within((own, count as u32), operands, (base, tokens, warnings)).await.map(Some);
+            }
             return Ok(Some((base, None, tokens, warnings)));
         }
         let mut documents = Vec::new();
@@ -156,6 +167,61 @@ impl Reading<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a model's tokenizer has tokens that its tables have no row for.
+    async fn overflows(&mut self, operand: &Operand) -> bool {
+        let known = self.tokenizers.of(&operand.companions).await;
+        let rows = analysis::merge::table_rows(&*operand.source);
+        known.is_some_and(|known| rows.is_some_and(|rows| rows < u64::from(known.next_row())))
+    }
+
+    /// The tokens of `own` that have one of its `rows`, with the tokenizer of them alone. Where that cannot be made, all of
+    /// them, and a warning.
+    async fn within(
+        &mut self,
+        (own, rows): (&str, u32),
+        operands: &BTreeMap<String, Operand>,
+        (base, tokens, mut warnings): (Arc<Vocabulary>, Tokens, Vec<Item>),
+    ) -> Result<Output, Error> {
+        let lost: Vec<(u32, &str)> = base.rows().into_iter().filter(|(row, _)| *row >= rows).collect();
+        let texts: BTreeSet<&str> =
+            base.tokens().filter(|(_, row)| *row >= rows).map(|(text, _)| text).collect();
+        let cut = match operands.get(own) {
+            Some(operand) if !self.is_special(operand, &texts).await? => {
+                self.document(own, operands).await?.and_then(|document| document.cut(rows))
+            }
+            _ => None,
+        };
+        let some: Vec<String> = lost.iter().take(SPELLED).map(|(_, text)| format!("`{text}`")).collect();
+        let (count, some) = (lost.len(), some.join(", "));
+        let told = match &cut {
+            Some(_) => format!(
+                "{count} tokens of `{own}` have no row in its tables of {rows} and are left out of the tokenizer: {some}"
+            ),
+            None => format!(
+                "{count} tokens of `{own}` have no row in its tables of {rows}, and its tokenizer cannot be written without \
+                 them: {some}; `pad_to_multiple_of` gives them rows"
+            ),
+        };
+        warnings.push(Item { pointer: "/tokenizer".to_owned(), message: told });
+        let output = cut.as_ref().map_or_else(|| Arc::clone(&base), |cut| Arc::new(cut.vocabulary().clone()));
+        Ok((output, cut, tokens, warnings))
+    }
+
+    /// Whether the configuration of a tokenizer gives one of `texts` a part, such as the end of a text: readers add it
+    /// where the tokenizer lacks it.
+    async fn is_special(&self, operand: &Operand, texts: &BTreeSet<&str>) -> Result<bool, Error> {
+        let Some(file) = operand.companions.iter().find(|file| file.path == TOKENIZER_CONFIG) else {
+            return Ok(false);
+        };
+        let text = file.text(self.registry, self.registry.limits.tokenizer_bytes).await?;
+        let config = weights::config_document(&text).ok();
+        let fields = config.as_ref().and_then(Value::as_object).into_iter().flatten();
+        let mut named = fields
+            .filter(|(key, _)| key.ends_with("_token"))
+            .filter_map(|(_, token)| token.as_str().or_else(|| token.get("content")?.as_str()));
+        Ok(named.any(|text| texts.contains(text)))
     }
 
     async fn document(
@@ -215,10 +281,12 @@ impl Retokenized {
     }
 }
 
-/// tokenizer_config.json with all added tokens, where it lists them.
+/// tokenizer_config.json with all added tokens, where it lists them, and without those that are gone.
 fn with_added(text: &str, grown: &Tokenizer) -> Option<Value> {
     let mut config = weights::config_document(text).ok()?;
     let listed = config.get_mut("added_tokens_decoder")?.as_object_mut()?;
+    let end = grown.vocabulary().next_row();
+    listed.retain(|id, _| id.parse().is_ok_and(|id: u32| id < end));
     for token in grown.added() {
         let Some(id) = token.get("id").and_then(Value::as_u64) else { continue };
         let fields: Map<String, Value> = token

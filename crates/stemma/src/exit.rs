@@ -49,7 +49,8 @@ pub fn report(failure: &Failure, form: Form) -> ExitCode {
         eprintln!("error[{}]: {}", failure.code, harmless(&failure.message));
         // One fault is the message itself.
         for item in failure.items.iter().filter(|_| failure.items.len() > 1) {
-            eprintln!("  {}: {}", harmless(&item.pointer), harmless(&item.message));
+            let place = if item.pointer.is_empty() { String::new() } else { format!("{}: ", item.pointer) };
+            eprintln!("  {}{}", harmless(&place), harmless(&item.message));
         }
     }
     ExitCode::from(match failure.class {

@@ -90,6 +90,48 @@ impl Tokenizer {
     }
 }
 
+impl Tokenizer {
+    /// This tokenizer without the tokens of row `rows` and later ones, and without the merge rules that lead to them. None
+    /// where its model is not BPE, or what it does after the model names such a token.
+    pub fn cut(&self, rows: u32) -> Option<Self> {
+        let held = |text: &str| self.vocabulary.row(text).is_some_and(|row| row < rows);
+        let lost = |text: &str| self.vocabulary.row(text).is_some_and(|row| row >= rows);
+        if self.kind() != "BPE" || names(&self.document["post_processor"], &lost) {
+            return None;
+        }
+        let mut document = self.document.clone();
+        let model = document.get_mut("model")?;
+        let prefix = self.document["model"]["continuing_subword_prefix"].as_str().unwrap_or_default();
+        model.get_mut("vocab")?.as_object_mut()?.retain(|text, _| held(text));
+        if let Some(Value::Array(rules)) = model.get_mut("merges") {
+            let leads = |(left, right): (&str, &str)| {
+                held(left) && held(right) && held(&outcome((left, right), prefix))
+            };
+            rules.retain(|rule| pair(rule).is_none_or(leads));
+        }
+        if let Some(Value::Array(added)) = document.get_mut("added_tokens") {
+            added.retain(|token| token["content"].as_str().is_none_or(held));
+        }
+        let vocabulary = self.vocabulary.tokens().filter(|(_, row)| *row < rows).collect();
+        Some(Self { document, vocabulary })
+    }
+}
+
+/// Whether a text in `value`, or one of its keys, is one that `asked` holds for.
+fn names(value: &Value, asked: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => asked(text),
+        Value::Array(items) => items.iter().any(|item| names(item, asked)),
+        Value::Object(fields) => fields.iter().any(|(key, item)| asked(key) || names(item, asked)),
+        _ => false,
+    }
+}
+
+/// The token that a merge rule makes.
+fn outcome((left, right): (&str, &str), prefix: &str) -> String {
+    format!("{left}{}", right.strip_prefix(prefix).unwrap_or(right))
+}
+
 struct Growth<'a> {
     document: Value,
     vocabulary: Vocabulary,
@@ -212,7 +254,7 @@ impl<'a> Growth<'a> {
         let mut new = Vec::new();
         for rule in others.iter().flat_map(|other| other.document["model"]["merges"].as_array()).flatten() {
             let Some((left, right)) = pair(rule) else { continue };
-            let made = format!("{left}{}", right.strip_prefix(prefix).unwrap_or(right));
+            let made = outcome((left, right), prefix);
             if self.ordinary.contains(&made) && known.insert((left.to_owned(), right.to_owned())) {
                 new.push((left, right));
             }
@@ -324,6 +366,29 @@ mod tests {
         let added: Vec<&Value> = grown.added().map(|token| &token["content"]).collect();
         assert_eq!(added, ["<s>", "<x>", "<y>"]);
         assert_eq!(tokenizer(grown.document()), grown);
+    }
+
+    #[test]
+    fn a_tokenizer_of_more_tokens_than_rows_is_cut_with_the_rules_that_lead_to_them() {
+        let own = bpe(
+            json!({"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}),
+            json!(["a b", ["b", "a"], "ab a"]),
+            &[special(5, "<x>")],
+        );
+
+        let cut = own.cut(3).unwrap();
+
+        assert_eq!(cut.vocabulary().rows(), [(0, "a"), (1, "b"), (2, "ab")]);
+        assert_eq!(cut.document()["model"]["merges"], json!(["a b"]));
+        assert_eq!(cut.document()["added_tokens"], json!([]));
+        assert_eq!(tokenizer(cut.document()), cut);
+        let mut ends = own.document().clone();
+        ends["post_processor"] = json!({"type": "BertProcessing", "sep": ["<x>", 5], "cls": ["a", 0]});
+        assert_eq!(tokenizer(&ends).cut(3), None, "every text would end with a token that is gone");
+        assert_eq!(
+            tokenizer(&json!({"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 1}}})).cut(1),
+            None
+        );
     }
 
     #[test]
