@@ -39,6 +39,9 @@ const AGE: f64 = 2.0;
 /// Log-odds that a card's claim gives, after everything else.
 const CLAIM: f64 = 0.7;
 
+/// How sure it is that the parent is not one of its other children which is as near, but whose step the child does not hold.
+const BESIDE: f64 = 0.85;
+
 /// Squared length of a step, as a share of that of the step after it, below which it is rather that of a sibling that was
 /// hardly trained: every step begins like it.
 const SLIGHT: f64 = 0.01;
@@ -191,24 +194,40 @@ impl Structure<'_> {
         edges.extend(below);
         let lifted = self.lift(&mut edges);
         let mut found: Found = Vec::new();
-        for (child, parent, direction) in edges {
+        for &(child, parent, direction) in &edges {
             let rivals = core.iter().copied().filter(|&other| other != child && other != parent);
             // What the child was handed on from is nearer, and known to be a sibling; so may others be that are.
             let lifted = lifted.contains(&child);
             let own = measured.bits(child, parent);
-            let rivals = rivals.filter(|&other| {
-                let joined =
-                    steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child));
-                !(joined || lifted && measured.bits(child, other) < own)
-            });
-            let rival = rivals.min_by(|&a, &b| measured.bits(child, a).total_cmp(&measured.bits(child, b)));
+            let rivals: Vec<usize> = rivals
+                .filter(|&other| {
+                    let joined =
+                        steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child));
+                    !(joined || lifted && measured.bits(child, other) < own)
+                })
+                .collect();
+            // However near a sibling is, the child does not hold its step.
+            let sibling = |&other: &usize| {
+                edges.iter().any(|edge| (edge.0, edge.1) == (other, parent))
+                    && samples.any()
+                    && !measured.holds(child, (other, parent))
+            };
+            let nearest = |those: &[usize]| {
+                let bits = |other: usize| measured.bits(child, other);
+                those.iter().copied().min_by(|&a, &b| bits(a).total_cmp(&bits(b)))
+            };
+            let lead = |rival: Option<usize>| {
+                let z = rival.map_or(f64::INFINITY, |rival| measured.nearer(child, (parent, rival)));
+                1.0 - 10f64.powf(super::probe::log10_tail(z))
+            };
+            let strangers: Vec<usize> = rivals.iter().copied().filter(|other| !sibling(other)).collect();
+            let rival = nearest(&rivals);
+            let lead = lead(rival).max(BESIDE.min(lead(nearest(&strangers))));
             let edge = edges::Edge { known: self.known, measured, child, parent };
             let (kind, mut evidence) = edge.kind(progress)?;
-            let mut confidence = direction;
+            let mut confidence = direction * lead;
             if let Some(rival) = rival {
-                let z = measured.nearer(child, (parent, rival));
-                confidence *= 1.0 - 10f64.powf(super::probe::log10_tail(z));
-                evidence.insert(0, edge.nearest((rival, z)));
+                evidence.insert(0, edge.nearest((rival, measured.nearer(child, (parent, rival)))));
             }
             evidence.extend(edge.growth());
             evidence.extend(edge.tails(samples.shorter((parent, child))));

@@ -168,6 +168,11 @@ impl Samples {
         score(&changes.filter(|change| change.is_finite() && *change != 0.0).collect::<Vec<_>>())
     }
 
+    /// Whether there are any: of sketches there are none.
+    pub(super) fn any(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
     /// Distance from 1 to the next number that the member's precision has.
     pub(super) fn unit(&self, member: usize) -> f32 {
         self.spacings[member]

@@ -303,3 +303,25 @@ fn the_answer_has_the_same_bits_on_any_number_of_threads() {
 
     assert_eq!(with(1), with(4));
 }
+
+#[test]
+fn a_sibling_that_was_hardly_trained_leaves_little_doubt_about_the_parent() {
+    let base = Weights::random(1);
+    let slight = base.trained(11, 0.003);
+    let towards = |seed| Weights::mixed(&[(&base.trained(seed, 0.05), 1.0), (&slight, 0.48), (&base, -0.48)]);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        slight.stored("slight", Dtype::F32),
+        towards(12).stored("one", Dtype::F32),
+        towards(13).stored("two", Dtype::F32),
+        base.trained(14, 0.05).stored("three", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    for child in ["one", "two", "three"] {
+        assert_eq!(parents(&report, child), [("base", Kind::Finetune)], "{child}");
+        let told = &report.models.iter().find(|model| model.id == child).unwrap().parents[0];
+        assert!(told.confidence > 0.8, "{child}: {}", told.confidence);
+    }
+}
