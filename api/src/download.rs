@@ -85,7 +85,13 @@ pub async fn send_file(
     registry.store.may_with(Act::Read, &row).await?;
     let name = revision.strip_prefix("refs/heads/").unwrap_or(revision);
     let commit = registry.store.commit(row.id, name).await?;
-    let commit = commit.ok_or_else(|| hub::missing_revision(&row.name, revision))?;
+    let Some(commit) = commit else {
+        // A model of which only metadata is here has a state, as its information says, and no files.
+        return Err(match row.revision.is_none() && name == store::MAIN {
+            true => hub::missing_entry(&row.name, path, &hub::sha(&row, None)),
+            false => hub::missing_revision(&row.name, revision),
+        });
+    };
     let files = registry.store.files(commit.revision).await?;
     let file = files.into_iter().find(|file| file.path == path);
     let file = file.ok_or_else(|| hub::missing_entry(&row.name, path, &commit.oid))?;

@@ -4,6 +4,7 @@
 
 mod support;
 
+use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use support::{Answer, Place};
 
@@ -295,4 +296,20 @@ async fn everything_wrong_with_an_advisory_is_told_at_once() {
     ] {
         assert!(says(&answer, fault), "{fault:?}: {:?}", told(&answer));
     }
+}
+
+#[actix_web::test]
+async fn a_model_known_by_its_metadata_has_a_revision_and_no_files() {
+    let place = place().await;
+
+    let file = place.get("/o/known/resolve/main/config.json").await;
+    let revision = place.get("/o/known/resolve/v9/config.json").await;
+    let wrong = place.send(TestRequest::put().uri("/api/models/o/known")).await;
+
+    assert!(
+        file.status == 404 && file.body["detail"].as_str().unwrap().contains("`config.json`"),
+        "{file:?}"
+    );
+    assert!(revision.body["detail"].as_str().unwrap().contains("`v9`"), "{revision:?}");
+    assert!(wrong.body["detail"] == "`/api/models/o/known` does not answer PUT", "{wrong:?}");
 }

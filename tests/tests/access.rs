@@ -26,6 +26,9 @@ async fn without_a_setting_everybody_may_read_and_write() -> Result<()> {
 
     ensure!(create(&client, &server, ("a/b", None)).await?.status() == 200);
     ensure!(client.get(server.url("/a/b")).send().await?.status() == 200);
+    let reader = token(&server, &["--read-only"])?;
+    let weak = create(&client, &server, ("a/c", Some(&reader))).await?;
+    ensure!(weak.status() == 403, "a token that may only read wrote: {}", weak.text().await?);
     Ok(())
 }
 

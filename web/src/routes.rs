@@ -58,6 +58,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
         .route("/{name}/tree/{revision}", web::get().to(pages::model::show))
         .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))
+        .route("/{org}/{name}/commit/{revision}", web::get().to(at_revision))
+        .route("/{org}/{name}/commits/{revision}", web::get().to(at_revision))
+        .route("/{org}/{name}/blob/{revision}/{path:.*}", web::get().to(at_revision))
         .route("/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/children", web::get().to(pages::children::show))
@@ -80,6 +83,16 @@ pub fn configure_docs(config: &mut web::ServiceConfig) {
 /// The interface's documents stand below `/docs/`, and links to them as files.
 async fn docs() -> HttpResponse {
     pages::model::moved("/docs/")
+}
+
+/// The Hub's pages of a commit, of a history and of a file: here all of that is on the page of the revision.
+async fn at_revision(request: HttpRequest) -> HttpResponse {
+    // As the address has them: escapes stay as they are.
+    let parts: Vec<&str> = request.path().split('/').collect();
+    match parts[..] {
+        [_, org, name, _, revision, ..] => pages::model::moved(&format!("/{org}/{name}/tree/{revision}")),
+        _ => no_page(request).await,
+    }
 }
 
 /// The 404 page of an address nobody knows.

@@ -30,8 +30,8 @@ pub fn missing_entry(id: &str, path: &str, commit: &str) -> Problem {
 }
 
 /// 405.
-pub fn wrong_method(method: &Method, verb: Verb) -> Problem {
-    let detail = format!("{verb:?} does not answer {method}");
+pub fn wrong_method(request: &HttpRequest) -> Problem {
+    let detail = format!("`{}` does not answer {}", request.path(), request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

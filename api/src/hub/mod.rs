@@ -22,7 +22,7 @@ use actix_web::{
 use http::Result;
 use jobs::Registry;
 
-pub use answer::{missing_entry, missing_model, missing_revision, moved};
+pub use answer::{missing_entry, missing_model, missing_revision, moved, sha};
 
 use address::{Place, Verb};
 
@@ -74,7 +74,7 @@ async fn of_a_model(
         ("GET", Verb::Resolve) => content::resolve(&call).await,
         ("GET", Verb::SafetensorsMetadata) => content::safetensors_metadata(&call).await,
         ("GET", Verb::XetWriteToken | Verb::XetReadToken) => Err(lfs::no_xet()),
-        (_, verb) => Err(answer::wrong_method(request.method(), verb)),
+        _ => Err(answer::wrong_method(call.request)),
     }
 }
 

@@ -124,11 +124,12 @@ pub fn bad_token() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "bad_token", BAD_TOKEN)
 }
 
-/// Whether a request changes nothing, also where its question is too long for an address.
+/// Whether a request changes nothing, also where its question is too long for an address, or asks to be let in.
 fn reads_only(request: &HttpRequest) -> bool {
     let path = request.path();
-    let question =
-        path == "/api/v1/sparql" || (path.starts_with("/api/models/") && path.contains("/paths-info/"));
+    let question = path == "/api/v1/sparql"
+        || path.ends_with("/ask-access")
+        || (path.starts_with("/api/models/") && path.contains("/paths-info/"));
     request.method().is_safe() || (question && request.method() == Method::POST)
 }
 
@@ -137,23 +138,35 @@ async fn admit(request: &HttpRequest, gate: &Gate) -> Result<(), Problem> {
         true => (gate.reads, Scope::Read),
         false => (gate.writes.max(gate.reads), Scope::Write),
     };
-    if door == Door::Anyone || always_open(request.path()) {
+    if always_open(request.path()) {
         return Ok(());
     }
+    if door == Door::Anyone {
+        // A token that may only read does not write where anybody may, either; one that is no good says nothing here.
+        let held =
+            if needed == Scope::Read { None } else { bearer(request, &gate.store).await.unwrap_or(None) };
+        return held.map_or(Ok(()), |token| reaches(&token, needed));
+    }
     match bearer(request, &gate.store).await? {
-        Some(token) if token.scope >= needed => {
+        Some(token) => {
+            reaches(&token, needed)?;
             request.extensions_mut().insert(token);
             Ok(())
-        }
-        Some(_) => {
-            let detail = "this token may only read; ask for one that may write";
-            Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
         }
         None => {
             let detail = "a token is needed here: send Authorization: Bearer …, or sign in at /login";
             Err(Problem::new(StatusCode::UNAUTHORIZED, "token_needed", detail))
         }
     }
+}
+
+/// Refuses a token that lends too little.
+fn reaches(token: &TokenRow, needed: Scope) -> Result<(), Problem> {
+    if token.scope >= needed {
+        return Ok(());
+    }
+    let detail = "this token may only read; ask for one that may write";
+    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
 }
 
 impl Door {

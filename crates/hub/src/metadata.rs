@@ -52,7 +52,7 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     metadata.last_modified = fields.get(&MODIFIED).and_then(timestamp);
     metadata.downloads = fields.count(&["downloads"]);
     metadata.likes = fields.count(&["likes"]);
-    metadata.private = fields.flag(&["private"]);
+    metadata.private = fields.get(&["private"]).is_some_and(closed);
     metadata.gated = gate(&fields);
     metadata.notes.extend(odd_values(&fields));
     metadata.tags = fields.strings(&["tags"]);
@@ -79,12 +79,36 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
 
 /// How a record says that the model's files are given out.
 fn gate(fields: &Fields<'_>) -> Option<Gating> {
-    let word = fields.get(&["gated"]).and_then(Value::as_str).unwrap_or_default().trim();
-    let yes = !word.is_empty() && !word.eq_ignore_ascii_case("false");
-    match word.eq_ignore_ascii_case(Gating::Auto.as_str()) {
-        true => Some(Gating::Auto),
-        false => (yes || fields.flag(&["gated"])).then_some(Gating::Manual),
+    let value = fields.get(&["gated"])?;
+    let auto = value.as_str().is_some_and(|word| word.trim().eq_ignore_ascii_case(Gating::Auto.as_str()));
+    if auto { Some(Gating::Auto) } else { closed(value).then_some(Gating::Manual) }
+}
+
+/// Whether a value shuts people out: whatever is not plainly a no does.
+fn closed(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(word) => {
+            !["", "false", "no", "none", "null", "0"].contains(&word.trim().to_ascii_lowercase().as_str())
+        }
+        Value::Array(_) | Value::Object(_) => true,
     }
+}
+
+/// Whether a value says plainly whether people are shut out.
+fn plain(value: &Value, words: &[&str]) -> Option<()> {
+    let known = match value {
+        Value::Null | Value::Bool(_) => true,
+        Value::Number(number) => [Some(0.0), Some(1.0)].contains(&number.as_f64()),
+        Value::String(word) => {
+            let word = word.trim().to_ascii_lowercase();
+            ["true", "yes", "1"].contains(&word.as_str()) || words.contains(&word.as_str()) || !closed(value)
+        }
+        Value::Array(_) | Value::Object(_) => false,
+    };
+    known.then_some(())
 }
 
 /// What a record says that cannot be taken over as it stands.
@@ -103,6 +127,16 @@ fn odd_values(fields: &Fields<'_>) -> Vec<Note> {
                 note("unreadable_value", format!("`{}` is {found}; a date is expected", names[0]))
             }),
         );
+    }
+    for (name, words, meant) in [
+        ("private", &[][..], "true or false"),
+        ("gated", &["auto", "manual"][..], "auto, manual, true or false"),
+    ] {
+        let found = fields.unread(&[name], |value| plain(value, words));
+        notes.extend(found.map(|found| {
+            let detail = format!("`{name}` is {found}; {meant} is expected, and it is taken for true");
+            note("unreadable_value", detail)
+        }));
     }
     if fields.flag(&["disabled"]) {
         let detail = "the Hub has disabled this model; its files cannot be fetched there".to_owned();

@@ -117,7 +117,15 @@ impl Store {
             None::<String>.into(),
         ];
         let columns = ["model", "person", "state", "asked_at", "decided_at", "decided_by"];
-        sql::insert(&tx, "grants", &columns, vec![row], "ON CONFLICT (model, person) DO NOTHING").await?;
+        // Who asked while somebody had to decide is let in by a gate that has become automatic.
+        let again = match gate {
+            Gating::Auto => {
+                "ON CONFLICT (model, person) DO UPDATE SET state = excluded.state, decided_at = excluded.decided_at
+                 WHERE grants.state = 'pending'"
+            }
+            Gating::Manual => "ON CONFLICT (model, person) DO NOTHING",
+        };
+        sql::insert(&tx, "grants", &columns, vec![row], again).await?;
         let mut params = Params::default();
         let sql = format!(
             "SELECT state FROM grants WHERE model = {} AND person = {}",

@@ -230,6 +230,16 @@ fn what_is_private_gated_or_disabled_there_is_told() {
     assert_eq!(read(table), (true, Some(Gating::Manual), vec![]));
     assert_eq!(read(json!({ "id": "a/b", "gated": "False" })).1, None);
     assert_eq!(read(json!({ "id": "a/b", "gated": true })).1, Some(Gating::Manual));
+    assert_eq!(read(json!({ "id": "a/b", "private": 1, "gated": 1 })), (true, Some(Gating::Manual), vec![]));
+    assert_eq!(read(json!({ "id": "a/b", "private": 0, "gated": "no" })), (false, None, vec![]));
+    assert_eq!(read(json!({ "id": "a/b", "gated": "yes" })), (false, Some(Gating::Manual), vec![]));
+    for odd in [json!({ "id": "a/b", "private": "maybe" }), json!({ "id": "a/b", "private": [] })] {
+        assert_eq!(
+            read(odd),
+            (true, None, vec!["unreadable_value".to_owned()]),
+            "what is unclear stays closed"
+        );
+    }
 }
 
 #[test]

@@ -392,6 +392,8 @@ async fn access_is_asked_for_and_decided(db: Db) {
     db.store.decide_access((model, "bob"), GrantState::Rejected, Some("ann")).await.unwrap();
     assert!(!reads().await);
     assert_eq!(db.store.ask_access((model, "bob"), Gating::Auto).await.unwrap(), GrantState::Rejected);
+    db.store.ask_access((model, "dora"), Gating::Manual).await.unwrap();
+    assert_eq!(db.store.ask_access((model, "dora"), Gating::Auto).await.unwrap(), GrantState::Accepted);
     assert_eq!(db.store.ask_access((model, "carl"), Gating::Auto).await.unwrap(), GrantState::Accepted);
     assert_eq!(db.store.access_of(model, GrantState::Rejected, 9).await.unwrap()[0].person, "bob");
     assert!(matches!(bob.may(Act::Read, "org/m").await, Err(Error::Gated(_))));
