@@ -78,7 +78,8 @@ async fn faults_of_what_is_written_hide_none_of_the_models() {
     }
     let places = answer.pointers();
     let once = |pointer| places.iter().filter(|other| **other == pointer).count() == 1;
-    assert!(once("/models/0/parameters/weight") && once("/models/1/model"), "{:?}", told(&answer));
+    assert!(once("/models/0/parameters/weight") && once("/models/1/modle"), "{:?}", told(&answer));
+    assert!(!places.contains(&"/models/1/model"), "a misspelt key is missing nowhere: {:?}", told(&answer));
 }
 
 #[actix_web::test]
