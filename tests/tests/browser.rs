@@ -231,16 +231,19 @@ async fn the_page_of_a_job_that_failed_says_what_failed_where_and_what_to_try() 
     let (server, browser) = (filled(&stemma_tests::Database::Sqlite).await?, Browser::open().await?);
     let manifest = server.stemma().args(["manifest", "mandoc/scribe-v1-fr", "--json"]).output()?;
     let manifest: Value = serde_json::from_slice(&manifest.stdout)?;
-    let files = manifest["files"].as_array().into_iter().flatten();
-    let weights =
-        files.filter(|file| file["path"] == "model.safetensors").find_map(|file| file["sha256"].as_str());
-    let hex = weights.unwrap_or_default();
-    let blob = server.data().join("blobs/blobs/sha256").join(&hex[..2]).join(hex);
-    let mut rotten = fs_err::read(&blob)?;
-    let end = rotten.len();
-    rotten[end - 4_096..].fill(0xff);
-    fs_err::remove_file(&blob)?;
-    fs_err::write(&blob, rotten)?;
+    let rotten = tempfile::tempdir()?;
+    for file in manifest["files"].as_array().into_iter().flatten() {
+        let (Some(path), Some(hex)) = (file["path"].as_str(), file["sha256"].as_str()) else { continue };
+        let mut bytes = fs_err::read(server.data().join("blobs/blobs/sha256").join(&hex[..2]).join(hex))?;
+        let end = bytes.len();
+        if path == "model.safetensors" {
+            bytes[end - 4_096..].fill(0xff);
+        }
+        fs_err::write(rotten.path().join(path), bytes)?;
+    }
+    let folder = rotten.path().display().to_string();
+    let import = server.stemma().args(["import", "dir", &folder, "--id", "mandoc/scribe-v1-fr"]).output()?;
+    ensure!(import.status.success(), "{}", String::from_utf8_lossy(&import.stderr));
 
     browser.goto(server.url("/merges/new")).await?;
     let half = |model: &str| format!("  - {{model: mandoc/{model}, parameters: {{weight: 0.5}}}}\n");

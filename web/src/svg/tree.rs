@@ -142,7 +142,7 @@ pub fn layout(nodes: &[LineageNode], focus: usize) -> Tree {
     for at in order {
         draw(&mut tree, &plan, at);
     }
-    tree.width = columns.last().map_or(0.0, |column| column.x + column.room);
+    tree.width = columns.last().map_or(0.0, |column| column.x + column.room).ceil();
     tree.height = TOP + rows.max(1.0) * ROW;
     tree
 }
