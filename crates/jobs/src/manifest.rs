@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::Digest;
 use serde::Serialize;
-use store::MAIN;
+use store::{MAIN, Part};
 
 use crate::{Error, Registry};
 
@@ -62,10 +62,10 @@ pub async fn manifest(
             }),
         };
     };
-    let (mut within, mut parameters): (BTreeMap<String, u64>, BTreeMap<String, u64>) = Default::default();
-    for part in registry.store.composition(commit.revision).await? {
-        let parameters = parameters.entry(part.dtype).or_default();
-        *parameters = parameters.saturating_add(part.elements);
+    let parts = registry.store.composition(commit.revision).await?;
+    let parameters = Part::parameters(&parts);
+    let mut within: BTreeMap<String, u64> = BTreeMap::new();
+    for part in parts {
         *within.entry(part.file).or_default() += part.tensors;
     }
     let encoded = |text: &str| {

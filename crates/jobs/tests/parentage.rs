@@ -325,6 +325,25 @@ async fn models_too_large_to_be_read_are_never_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_models_that_a_new_one_concerns_are_looked_at_later_also_where_only_sketches_are() {
+    let place = Place::with(Limits { lineage_bytes: 1_000, ..Limits::default() }).await;
+    let base = noise(1);
+    let children: Vec<String> = (0..9).map(|at| format!("t/child-{at}")).collect();
+    for (seed, id) in (10..).zip(&children) {
+        place.ingest(id, &trained(&base, seed), Some("t/base")).await;
+    }
+    place.ingest("t/base", &base, None).await;
+    let due = place.registry.store.due().await.unwrap().looks.len();
+
+    place.work().await;
+
+    assert!(due >= children.len(), "{due}");
+    for id in &children {
+        assert_eq!(place.verdicts(id).await[0].verdict, VerdictWord::Verified, "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_made_here_is_no_parent_of_what_was_here_before() {
     let place = Place::new().await;
     let base = noise(1);

@@ -19,6 +19,18 @@ pub struct Part {
     pub bytes: u64,
 }
 
+impl Part {
+    /// Weights by format.
+    pub fn parameters(parts: &[Self]) -> BTreeMap<String, u64> {
+        let mut parameters: BTreeMap<String, u64> = BTreeMap::new();
+        for part in parts {
+            let elements = parameters.entry(part.dtype.clone()).or_default();
+            *elements = elements.saturating_add(part.elements);
+        }
+        parameters
+    }
+}
+
 impl Store {
     /// What a revision's tensors add up to, by file and format, in the order of both.
     ///

@@ -131,8 +131,12 @@ async fn go_over(
     hear: &mut (dyn FnMut(i64, Examined) + Send),
 ) -> Result<(), Error> {
     let mut left: BTreeSet<i64> = ids.iter().copied().collect();
-    let whole = whole(registry).await?;
-    if whole.is_none() && left.len() > 1 {
+    if let Some(members) = whole(registry).await?.map(parents_of_others)
+        && members.iter().any(|member| left.contains(&member.row.id))
+    {
+        look_at(registry, members, (&mut left, hear)).await?;
+    }
+    if left.len() > 1 {
         // One look at all signatures serves every family.
         registry.relatives.current().await?;
     }
@@ -142,49 +146,61 @@ async fn go_over(
         }
         let Some(row) = registry.store.model(id).await? else { continue };
         let own = row.revision.map(|revision| CurrentRevision { model: id, revision });
-        let members = match (&whole, opened(registry, row).await?) {
-            (_, None) => Vec::new(),
-            (Some(ids), Some(_)) => all_of(registry, ids).await?,
-            (None, Some(first)) => family(registry, first).await?,
-        };
-        let members = parents_of_others(members);
-        let has_own = members.iter().any(|member| member.row.id == id);
-        let compared = if has_own { by_weights(registry, members).await? } else { None };
-        match compared {
-            Some(compared) => {
-                let forest = registry.forests.current().await?;
-                for (at, row) in compared.models.iter().enumerate() {
-                    left.remove(&row.id);
-                    if let Some(examined) = record(registry, &compared, (at, &forest)).await? {
-                        hear(row.id, examined);
-                    }
-                }
-                let held = compared.models.iter().filter_map(|row| {
-                    row.revision.map(|revision| CurrentRevision { model: row.id, revision })
-                });
-                registry.store.settle_due(&held.collect::<Vec<_>>()).await?;
+        if let Some(first) = opened(registry, row).await? {
+            let members = parents_of_others(family(registry, first).await?);
+            if members.iter().any(|member| member.row.id == id)
+                && !look_at(registry, members, (&mut left, hear)).await?
+                && let Some(examined) = examine(registry, id).await?
+            {
+                hear(id, examined);
             }
-            None if has_own => {
-                if let Some(examined) = examine(registry, id).await? {
-                    hear(id, examined);
-                }
-            }
-            None => {}
         }
         registry.store.settle_due(&Vec::from_iter(own)).await?;
     }
     Ok(())
 }
 
+/// Compares the members of a family by their weights and writes down what that says of each; those are `left` no more.
+/// `false` where the weights cannot be read.
+async fn look_at(
+    registry: &Registry,
+    members: Vec<Opened>,
+    (left, hear): (&mut BTreeSet<i64>, &mut (dyn FnMut(i64, Examined) + Send)),
+) -> Result<bool, Error> {
+    let Some(compared) = by_weights(registry, members).await? else { return Ok(false) };
+    let forest = registry.forests.current().await?;
+    for (at, row) in compared.models.iter().enumerate() {
+        left.remove(&row.id);
+        if let Some(examined) = record(registry, &compared, (at, &forest)).await? {
+            hear(row.id, examined);
+        }
+    }
+    let held = compared
+        .models
+        .iter()
+        .filter_map(|row| row.revision.map(|revision| CurrentRevision { model: row.id, revision }));
+    registry.store.settle_due(&held.collect::<Vec<_>>()).await?;
+    Ok(true)
+}
+
 /// All models with sketches, where they are few and small enough for one comparison.
-async fn whole(registry: &Registry) -> Result<Option<Vec<i64>>, Error> {
+async fn whole(registry: &Registry) -> Result<Option<Vec<Opened>>, Error> {
     let signed = registry.store.signed_revisions(SIGNATURE_SCHEME).await?;
     if signed.len() > registry.limits.matrix {
         return Ok(None);
     }
+    // Their sketches are read only where their weights will be.
+    let mut bytes = 0u64;
+    for of in &signed {
+        for part in registry.store.composition(of.revision).await? {
+            bytes = bytes.saturating_add(part.bytes);
+        }
+        if bytes > registry.limits.lineage_bytes {
+            return Ok(None);
+        }
+    }
     let ids: Vec<i64> = signed.iter().map(|of| of.model).collect();
-    let bytes: u64 = all_of(registry, &ids).await?.iter().map(|member| member.bytes).sum();
-    Ok((bytes <= registry.limits.lineage_bytes).then_some(ids))
+    all_of(registry, &ids).await.map(Some)
 }
 
 async fn all_of(registry: &Registry, ids: &[i64]) -> Result<Vec<Opened>, Error> {
@@ -195,7 +211,7 @@ async fn all_of(registry: &Registry, ids: &[i64]) -> Result<Vec<Opened>, Error> 
     Ok(members)
 }
 
-/// A model with its relatives, theirs and so on, the nearest first, as many as one comparison takes.
+/// A model with its relatives, theirs and so on, the nearest first, as many as one comparison takes beside it.
 async fn family(registry: &Registry, first: Opened) -> Result<Vec<Opened>, Error> {
     let limits = &registry.limits;
     let forest = registry.forests.current().await?;
@@ -203,10 +219,11 @@ async fn family(registry: &Registry, first: Opened) -> Result<Vec<Opened>, Error
     let mut seen = HashSet::from([first.row.id]);
     let mut queue = VecDeque::from([first]);
     while let Some(member) = queue.pop_front() {
-        if members.len() == limits.matrix || bytes.saturating_add(member.bytes) > limits.lineage_bytes {
+        bytes = bytes.saturating_add(member.bytes);
+        let full = members.len() == limits.matrix || bytes > limits.lineage_bytes;
+        if full && !members.is_empty() {
             break;
         }
-        bytes += member.bytes;
         let edges = registry.store.edges_of(member.row.id).await?;
         for row in candidates(registry, &member, (&edges, &forest)).await? {
             if queue.len() + members.len() < limits.matrix && seen.insert(row.id) {
