@@ -2,6 +2,27 @@
 //!
 //! Expand first, contract a release later: a running old binary must keep working on the new schema.
 
+/// How a migration goes up and down by SQL, in one transaction.
+macro_rules! statements {
+    ($up:expr, $down:expr) => {
+        #[async_trait::async_trait]
+        impl MigrationTrait for Migration {
+            async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                crate::run(manager, $up).await
+            }
+
+            async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+                crate::run(manager, $down).await
+            }
+
+            fn use_transaction(&self) -> Option<bool> {
+                Some(true)
+            }
+        }
+    };
+}
+use statements;
+
 mod m0001_models;
 mod m0002_revisions;
 mod m0003_jobs;

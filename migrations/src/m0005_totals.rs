@@ -21,17 +21,4 @@ CREATE INDEX models_that_are_ghosts ON models (id) WHERE ghost;
 CREATE INDEX models_with_weights ON models (id) WHERE has_weights;
 ";
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::run(manager, DOWN).await
-    }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-}
+crate::statements!(UP, DOWN);

@@ -132,11 +132,6 @@ pub fn date(seconds: i64) -> String {
     )
 }
 
-/// This service as the client calls it: scheme and host.
-pub fn here(request: &HttpRequest) -> String {
-    http::address(request)
-}
-
 /// The query string, decoded, in order.
 pub fn query(request: &HttpRequest) -> Vec<(String, String)> {
     let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string());
@@ -153,8 +148,12 @@ pub fn page<T: Serialize>(request: &HttpRequest, items: &[T], next: Option<&str>
             .filter(|part| !part.is_empty() && !part.starts_with("cursor="))
             .collect();
         let query = [kept.join("&"), format!("cursor={next}")].join("&");
-        let link =
-            format!("<{}{}?{}>; rel=\"next\"", here(request), request.path(), query.trim_start_matches('&'));
+        let link = format!(
+            "<{}{}?{}>; rel=\"next\"",
+            http::address(request),
+            request.path(),
+            query.trim_start_matches('&')
+        );
         answer.insert_header((header::LINK, link));
     }
     answer.json(items)

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     Call,
-    answer::{self, Found, here, missing_model},
+    answer::{self, Found, missing_model},
     entries::{self, Kept},
     ndjson::{Event, Reader},
     who,
@@ -122,7 +122,7 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
         }
         problem
     })?;
-    let url = format!("{}/{}/commit/{oid}", here(call.request), row.name);
+    let url = format!("{}/{}/commit/{oid}", http::address(call.request), row.name);
     Ok(HttpResponse::Ok()
         .json(json!({ "success": true, "commitOid": oid, "commitUrl": url, "hookOutput": "" })))
 }

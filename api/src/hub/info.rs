@@ -7,7 +7,7 @@ use domain::{EdgeStatus, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde_json::{Map, Value, json};
-use store::{CommitRow, EdgeRow, FileRow, MAIN, ModelRow};
+use store::{CommitRow, EdgeRow, FileRow, MAIN, ModelRow, Part};
 
 use super::{
     Answer, Call,
@@ -304,11 +304,7 @@ async fn siblings(
 /// Weights by dtype; none for a repository without, since half an answer breaks the client's parser.
 async fn safetensors(registry: &Registry, commit: Option<&CommitRow>) -> Result<Option<Value>> {
     let Some(commit) = commit else { return Ok(None) };
-    let mut parameters: BTreeMap<String, u64> = BTreeMap::new();
-    for part in registry.store.composition(commit.revision).await? {
-        let parameters = parameters.entry(part.dtype).or_default();
-        *parameters = parameters.saturating_add(part.elements);
-    }
+    let parameters = Part::parameters(&registry.store.composition(commit.revision).await?);
     let total = parameters.values().copied().fold(0, u64::saturating_add);
     Ok((!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total })))
 }

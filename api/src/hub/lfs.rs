@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use store::Holder;
 use tokio::time::timeout;
 
-use super::answer::{here, missing_model};
+use super::answer::missing_model;
 use crate::{models::ModelPath, seen::Seen};
 
 const MEDIA: &str = "application/vnd.git-lfs+json";
@@ -76,7 +76,7 @@ async fn object(
     (operation, digest, size): (&str, Digest, u64),
     key: &str,
 ) -> Result<Value> {
-    let (host, oid) = (here(request), digest.hex());
+    let (host, oid) = (http::address(request), digest.hex());
     let stored = match registry.store.blob_size(&digest).await? {
         // To somebody who may not have it, it is as if it were not here: their own copy has to come.
         Some(size) if registry.store.may_have(&digest).await? => Some(size),

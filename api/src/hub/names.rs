@@ -9,7 +9,7 @@ use store::{CommitRow, MAIN, ModelRow, RefKind, RefRow};
 
 use super::{
     Call,
-    answer::{self, Found, date, here, missing_revision},
+    answer::{self, Found, date, missing_revision},
 };
 
 /// Commits on one page.
@@ -124,7 +124,8 @@ pub async fn create_branch(call: &Call<'_>, payload: Payload) -> Result<HttpResp
     let from = start(call, &row, asked.starting_point.as_deref().unwrap_or(MAIN)).await?;
     let new = RefRow { kind: RefKind::Branch, name: sound(&name)?, oid: from.oid };
     call.registry.store.create_ref(row.id, &new).await?;
-    Ok(HttpResponse::Ok().json(json!({ "url": format!("{}/{}/tree/{name}", here(call.request), row.name) })))
+    Ok(HttpResponse::Ok()
+        .json(json!({ "url": format!("{}/{}/tree/{name}", http::address(call.request), row.name) })))
 }
 
 /// `DELETE …/branch/NAME`.

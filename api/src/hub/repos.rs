@@ -15,7 +15,7 @@ use store::{NewCommit, Openness};
 
 use super::{
     Call,
-    answer::{self, Found, here, hex_of, missing_model},
+    answer::{self, Found, hex_of, missing_model},
     who,
 };
 use crate::seen::Seen;
@@ -92,7 +92,7 @@ fn models_only(kind: Option<&str>) -> Result<()> {
 pub async fn create(request: HttpRequest, registry: Seen, named: web::Json<Named>) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
     let author = who::author(&request, &registry).await?;
-    let told = |name: &str| json!({ "url": format!("{}/{name}", here(&request)), "name": name, "id": hex_of(&name.to_ascii_lowercase(), 24) });
+    let told = |name: &str| json!({ "url": format!("{}/{name}", http::address(&request)), "name": name, "id": hex_of(&name.to_ascii_lowercase(), 24) });
     let founds_private = named.openness.read()?.private == Some(true);
     let first = NewCommit { author, founds_private, ..NewCommit::default() };
     match jobs::create_repository(&registry, &id, first).await {
@@ -146,7 +146,7 @@ pub async fn rename(request: HttpRequest, registry: Seen, asked: web::Json<Move>
     registry.store.may(if row.private { Act::Close } else { Act::Write }, to.as_str()).await?;
     registry.store.rename_model((row.id, &from), &to).await?;
     registry.forests.settle().await?;
-    Ok(HttpResponse::Ok().json(json!({ "url": format!("{}/{to}", here(&request)) })))
+    Ok(HttpResponse::Ok().json(json!({ "url": format!("{}/{to}", http::address(&request)) })))
 }
 
 /// A card that is about to be committed.

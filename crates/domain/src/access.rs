@@ -66,6 +66,9 @@ impl Gating {
     }
 }
 
+/// How whoever came without a token is written down.
+pub const ANYBODY: &str = "anybody";
+
 /// Whoever asks. The default is somebody without a name, who has no role anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Viewer {

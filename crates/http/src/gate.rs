@@ -8,7 +8,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use domain::Viewer;
+use domain::{ANYBODY, Viewer};
 use serde::{Deserialize, Serialize};
 use store::{Scope, Store, TokenRow};
 
@@ -33,9 +33,6 @@ pub fn cookie_name(request: &HttpRequest) -> &'static str {
 pub fn session(request: &HttpRequest) -> Option<String> {
     request.cookie(cookie_name(request)).map(|cookie| cookie.value().to_owned())
 }
-
-/// Whoever came without a token.
-const ANYBODY: &str = "anybody";
 
 /// What the Hub's clients take for a token that is no good, word for word.
 const BAD_TOKEN: &str = "Invalid credentials in Authorization header";

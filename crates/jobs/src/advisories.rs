@@ -6,7 +6,7 @@ use analysis::{
     export::Advisory,
     lineage::{Toward, Walk},
 };
-use domain::{Act, Digest, Role};
+use domain::{ANYBODY, Act, Digest, Role};
 use serde::Serialize;
 use store::{AdvisoryKind, AdvisoryRow, ModelRow, NewAdvisory, Page, Severity};
 
@@ -15,9 +15,6 @@ use crate::{
     faults::Faults,
     trust::{fits, names},
 };
-
-/// Who files without a token.
-const ANYBODY: &str = "anybody";
 
 /// Longest link, bytes.
 const LINK: usize = 2_048;

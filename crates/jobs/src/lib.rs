@@ -129,7 +129,7 @@ pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest}
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
 pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
-pub use trust::{Contradiction, Ruling, contradictions, mark_contradicted, rule};
+pub use trust::{Contradiction, Ruling, contradicted, contradictions, mark_contradicted, rule};
 pub use unified::{Members, open_members, write_unified};
 pub use versions::{Versions, version_step, versions};
 pub use watch::{WatchPayload, changed_models, unwatch, watch};

@@ -43,7 +43,10 @@ pub async fn mark_contradicted(registry: &Registry, forest: &Forest, tree: &mut 
 }
 
 /// What of the claims of some models their weights contradict: child and claimed parent.
-async fn contradicted(registry: &Registry, models: &[i64]) -> Result<HashSet<(i64, i64)>, Error> {
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn contradicted(registry: &Registry, models: &[i64]) -> Result<HashSet<(i64, i64)>, Error> {
     let verdicts = registry.store.verdicts_of(models).await?;
     let against = verdicts.into_iter().filter(|row| row.verdict == VerdictWord::Contradicted);
     Ok(against.map(|row| (row.child, row.parent)).collect())

@@ -98,6 +98,10 @@ pub struct Findings {
 const COLUMNS: &str = "id, child, parent, verdict, claimed, instead, cosine, standard_error, log10_p, sentence, \
                        computed_at";
 
+/// That no person decided about the edge of a verdict, as SQL.
+const UNDECIDED: &str = "NOT EXISTS (SELECT 1 FROM decisions
+    WHERE decisions.child = verdicts.child AND decisions.parent = verdicts.parent)";
+
 impl Store {
     /// Writes down what the weights say of a model in place of what they said before; declared evidence and people's
     /// decisions stay. `false` when the model has another revision meanwhile: nothing is written then.
@@ -179,8 +183,7 @@ impl Store {
             "SELECT claimed.id, other.status, other.evidence FROM verdicts
              JOIN edges AS claimed ON claimed.child = verdicts.child AND claimed.parent = verdicts.parent
              JOIN edges AS other ON other.child = verdicts.child AND other.parent = verdicts.instead
-             WHERE verdicts.verdict = {} AND NOT EXISTS (SELECT 1 FROM decisions
-                 WHERE decisions.child = verdicts.child AND decisions.parent = verdicts.parent)
+             WHERE verdicts.verdict = {} AND {UNDECIDED}
              ORDER BY claimed.id",
             params.add(VerdictWord::Contradicted.as_str())
         );
@@ -205,8 +208,7 @@ impl Store {
         let sql = format!(
             "SELECT claimed.id FROM verdicts
              JOIN edges AS claimed ON claimed.child = verdicts.child AND claimed.parent = verdicts.parent
-             WHERE verdicts.verdict = {} AND NOT EXISTS (SELECT 1 FROM decisions
-                 WHERE decisions.child = verdicts.child AND decisions.parent = verdicts.parent)
+             WHERE verdicts.verdict = {} AND {UNDECIDED}
              ORDER BY claimed.id",
             params.add(VerdictWord::Contradicted.as_str())
         );
@@ -222,8 +224,7 @@ impl Store {
         let limit = limit.clamp(1, 10_000);
         let mut params = Params::default();
         let mut sql = format!(
-            "SELECT {COLUMNS} FROM verdicts WHERE verdict = {} AND NOT EXISTS (SELECT 1 FROM decisions
-                 WHERE decisions.child = verdicts.child AND decisions.parent = verdicts.parent)",
+            "SELECT {COLUMNS} FROM verdicts WHERE verdict = {} AND {UNDECIDED}",
             params.add(VerdictWord::Contradicted.as_str())
         );
         if let Some(cursor) = cursor {

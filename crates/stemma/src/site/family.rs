@@ -9,7 +9,6 @@ use ::web::{
 };
 use analysis::lineage::{KinQuery, Link};
 use jobs::Registry;
-use store::{VerdictRow, VerdictWord};
 
 use super::{Result, count, lineage};
 
@@ -34,11 +33,7 @@ pub async fn children(
     };
     let kin = forest.kin(row.id, &wanted);
     let listed: Vec<i64> = kin.links.iter().map(|link| link.id).collect();
-    let verdicts = registry.store.verdicts_of(&listed).await?;
-    let against = |child: i64| {
-        let against = |verdict: &&VerdictRow| verdict.verdict == VerdictWord::Contradicted;
-        verdicts.iter().filter(against).any(|verdict| (verdict.child, verdict.parent) == (child, row.id))
-    };
+    let contradicted = jobs::contradicted(registry, &listed).await?;
     let child = |link: &Link| {
         let node = forest.node(link.id)?;
         Some(ChildRow {
@@ -46,7 +41,7 @@ pub async fn children(
             relation: link.relation,
             ghost: node.ghost,
             inferred: link.proposed,
-            contradicted: against(link.id),
+            contradicted: contradicted.contains(&(link.id, row.id)),
             elsewhere: !link.primary,
             license: node.license.map(str::to_owned),
             downloads: node.downloads.map(count),
