@@ -1,9 +1,11 @@
 //! Merge methods and merges.
 
+use std::num::NonZeroU64;
+
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use analysis::merge::Touched;
 use http::{Problem, ProblemItem, Result};
-use jobs::{Access, Forecast, MergeRequest};
+use jobs::{Access, Extras, Forecast, MergeRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -30,10 +32,26 @@ pub struct NewMerge {
     /// (`error` or `base`) at its top say what becomes of tensors that some models lack or have in another shape;
     /// `truncate_prefix: true` cuts tables of tokens to the rows that all models have, where these are the same tokens;
     /// `allow_crimes: true` merges what models of different architectures have in common;
-    /// `allow_nonfinite: true` lets NaN and infinities through as NaN.
+    /// `allow_nonfinite: true` lets NaN and infinities through as NaN; `lora_merge_dtype` rounds models with an adapter applied
+    /// before they are merged; `post_t: 1` puts what is behind the layers at the end of gradients.
     pub config: String,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
+    /// Whether the result has a README.md.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub write_model_card: bool,
+    /// Whether the result has the tokenizer's files.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub copy_tokenizer: bool,
+    /// Most bytes of tensors in one file of the result; as the server is configured unless given.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    pub out_shard_size: Option<NonZeroU64>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Options of a merge.
@@ -119,7 +137,8 @@ pub async fn create_merge(
     options: Query<MergeOptions>,
     Body(wanted): Body<NewMerge>,
 ) -> Result<HttpResponse> {
-    let NewMerge { config, output } = wanted;
+    let NewMerge { config, output, write_model_card, copy_tokenizer, out_shard_size } = wanted;
+    let extras = Extras { write_model_card, copy_tokenizer, out_shard_size };
     let access = Access::registry();
     let plan = async || jobs::plan_merge(&registry, &config, &access).await;
     let output = named::checked(output.as_deref(), plan).await?;
@@ -129,8 +148,7 @@ pub async fn create_merge(
         return Ok(HttpResponse::Ok().json(ForecastView::from(plan.forecast(2))));
     }
     let output = named::needed(output)?;
-    let job =
-        jobs::submit_merge(&registry, MergeRequest { yaml: config, output, key: idempotency_key(&request)? })
-            .await?;
+    let wanted = MergeRequest { yaml: config, output, extras, key: idempotency_key(&request)? };
+    let job = jobs::submit_merge(&registry, wanted).await?;
     Ok(accepted(&job))
 }

@@ -259,6 +259,11 @@ fn random_masks_are_the_same_wherever_and_however_a_model_is_stored() -> Result<
     Ok(())
 }
 
+fn half_way(one: &str, other: &str) -> String {
+    let entry = |model: &str| format!("  - {{model: {model}, parameters: {{weight: 0.5}}}}\n");
+    format!("merge_method: linear\ndtype: float32\nmodels:\n{}{}", entry(one), entry(other))
+}
+
 #[test]
 fn an_adapter_is_measured_and_merged_as_its_base_with_it_applied() -> Result<()> {
     let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
@@ -291,6 +296,22 @@ fn an_adapter_is_measured_and_merged_as_its_base_with_it_applied() -> Result<()>
     }
     let tree = place.run("tree tests/baked")?;
     ensure!(tree.contains(adapter), "{tree}");
+
+    // Rounded to the format of its base, an adapter is what a copy on disk is.
+    place.write("halves.yml", &half_way(adapter, "mandoc/scribe-v1-de"))?;
+    place.write("copied.yml", &half_way("baked", "mandoc/scribe-v1-de"))?;
+    place.run("merge halves.yml unrounded")?;
+    place.run("merge halves.yml rounded --lora-merge-dtype bfloat16")?;
+    place.run("merge copied.yml copied")?;
+    let apart = |from: &str| {
+        Ok::<_, anyhow::Error>(place.json(&format!("diff {from} copied"))?["totals"]["relative_l2"].clone())
+    };
+    ensure!(
+        apart("rounded")? == 0.0 && apart("unrounded")? != 0.0,
+        "{} {}",
+        apart("rounded")?,
+        apart("unrounded")?
+    );
 
     let alone = Place::on(&Database::Sqlite)?;
     let out = alone.command("diff").arg(zoo.path(adapter)?).arg(zoo.path("mandoc/scribe-v1")?).output()?;

@@ -111,6 +111,28 @@ async fn a_chat_template_asked_for_is_in_the_model_that_a_job_makes() -> Result<
 }
 
 #[tokio::test]
+async fn what_a_request_leaves_out_is_not_in_the_model_that_a_job_makes() -> Result<()> {
+    for database in databases() {
+        let site = Site::on(&database).await?;
+        let mut body = soup("tests/lean");
+        let lean = json!({"write_model_card": false, "copy_tokenizer": false, "out_shard_size": 100_000});
+        body.as_object_mut()
+            .into_iter()
+            .for_each(|body| body.extend(lean.as_object().cloned().unwrap_or_default()));
+        let (_, job) = site.post("/api/v1/merges", "lean", &body).await?;
+        let job = site.ended(&job).await?;
+        ensure!(job["state"] == "succeeded", "{job}");
+        for (file, wanted) in
+            [("README.md", 404), ("tokenizer.json", 404), ("model.safetensors.index.json", 200)]
+        {
+            let (status, _) = site.bytes(&format!("/tests/lean/resolve/main/{file}")).await?;
+            ensure!(status == wanted, "{file}: {status}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_a_job_makes_has_a_record_of_how_it_was_made() -> Result<()> {
     for database in databases() {
         let site = Site::on(&database).await?;

@@ -183,13 +183,14 @@ fn the_most_common_chat_template_is_taken_and_one_that_is_no_jinja_is_refused() 
     write("bad.yml", "'{% if foo %'", &models)?;
 
     run(at, "merge auto.yml auto")?;
-    run(at, "merge auto.yml bare --no-copy-tokenizer")?;
+    run(at, "merge auto.yml bare --no-copy-tokenizer --no-write-model-card")?;
     run(at, "merge tie.yml tie")?;
     let bad = stemma(at).args(["merge", "bad.yml", "bad"]).output()?;
 
     let template = |folder: &str| fs_err::read_to_string(at.join(folder).join("chat_template.jinja"));
     ensure!(template("auto")? == "{{ 'BBB' }}" && template("tie")? == "AAA");
     ensure!(template("bare")? == "{{ 'BBB' }}" && !at.join("bare/tokenizer.json").exists());
+    ensure!(!at.join("bare/README.md").exists() && at.join("bare/stemma_recipe.json").exists());
     let said = String::from_utf8_lossy(&bad.stderr).into_owned();
     ensure!(bad.status.code() == Some(1) && said.contains("/chat_template: is no Jinja template"), "{said}");
     Ok(())

@@ -14,7 +14,7 @@ use super::{
     Entry, MergeConfig, MergeSource, Method, ParamSpec, Settings,
     alike::{self, Lacking},
     config::Group,
-    layout::{Place, Section, layer_count},
+    layout::{Behind, Place, Section, layer_count},
     members::Members,
     modules::Depths,
     policy::Tally,
@@ -213,8 +213,8 @@ impl<'a> Job<'a> {
     pub fn params(&mut self, tensor: &str, scope: &Scope<'_>) -> Params {
         let (members, section) = (scope.members, scope.section);
         let t = match section.place {
-            Place::Whole => scope.depths.position(tensor),
-            _ => section.position(tensor),
+            Place::Whole => scope.depths.position(tensor, self.config.post_t),
+            _ => section.position(tensor, self.config.post_t),
         };
         let mut params = Params { models: vec![BTreeMap::new(); members.merged.len()], ..Params::default() };
         let shared: Vec<&Settings> = scope.group.settings().chain([&self.config.parameters]).collect();
@@ -288,7 +288,9 @@ impl<'a> Job<'a> {
                 self.outline.warnings.push(Item { pointer, message });
             }
         }
-        self.warn_of_head(tensor, scope.group.sources, &shared);
+        if self.config.post_t == Behind::First {
+            self.warn_of_head(tensor, scope.group.sources, &shared);
+        }
         params
     }
 
@@ -297,7 +299,9 @@ impl<'a> Job<'a> {
         let own = sources.iter().map(|entry| &entry.parameters);
         for (name, setting) in own.chain(shared.iter().copied()).flatten() {
             if tensor == TIED.0 && setting.is_gradient() && self.seen.insert(format!("head/{name}")) {
-                let message = format!("`{tensor}` is outside the layers and takes the first value of a list");
+                let message = format!(
+                    "`{tensor}` is outside the layers and takes the first value of a list, or with `post_t: 1` the last"
+                );
                 self.outline.warnings.push(Item { pointer: format!("/parameters/{name}"), message });
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{BaseNeed, METHODS, MergeModule, Method, Policies, Settings, TokenizerChoice};
+use super::{BaseNeed, Behind, METHODS, MergeModule, Method, Policies, Settings, TokenizerChoice};
 use crate::recipe::sorted;
 
 /// A merge recipe; a module called `default` is taken for the whole model.
@@ -25,6 +25,12 @@ pub struct MergeConfig {
     /// `float32`, `float16`, `bfloat16` or `float64`, without `torch.`.
     pub dtype: Option<String>,
     pub out_dtype: Option<String>,
+    /// A model with an adapter applied is rounded to this format before it is merged; `None` for not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora_merge_dtype: Option<String>,
+    /// Where along a gradient the tensors behind the layers stand.
+    #[serde(skip_serializing_if = "Behind::is_first")]
+    pub post_t: Behind,
     /// `base`, `union` or a model: whose tokenizer the result has.
     pub tokenizer_source: Option<String>,
     /// The same with more than a source; excludes `tokenizer_source`.

@@ -22,6 +22,8 @@ pub const TOP: &[&str] = &[
     "truncate_prefix",
     "allow_crimes",
     "allow_nonfinite",
+    "lora_merge_dtype",
+    "post_t",
 ];
 /// Keys of an entry of `models`, and of `sources` in a slice.
 pub const ENTRY: &[&str] = &["model", "parameters", "layer_range"];

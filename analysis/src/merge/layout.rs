@@ -1,5 +1,8 @@
 //! Which tensors of the inputs make which tensor of the result: those of the same name, or those of a slice.
 
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
 use super::MergeModule;
 use crate::kinship::layer_number;
 
@@ -8,6 +11,41 @@ use crate::kinship::layer_number;
 pub(super) struct Seat {
     pub label: String,
     pub first: u64,
+}
+
+/// Where along a gradient the tensors behind the layers stand, such as the last norm and the head.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Behind {
+    /// At its first value, as mergekit has it.
+    #[default]
+    First,
+    /// At its last value, as the layers before them.
+    Last,
+}
+
+impl Behind {
+    /// The place 0 or 1.
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        let place = value.as_f64()?;
+        [Self::First, Self::Last].into_iter().find(|behind| behind.place() == place)
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        *self == Self::First
+    }
+
+    const fn place(self) -> f64 {
+        match self {
+            Self::First => 0.0,
+            Self::Last => 1.0,
+        }
+    }
+}
+
+impl Serialize for Behind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(u8::from(!self.is_first()))
+    }
 }
 
 /// Consecutive layers of the result that are merged from the same models.
@@ -67,18 +105,19 @@ impl Section {
         }
     }
 
-    /// Place of a tensor along a gradient; 0 outside the layers, as mergekit has it.
-    pub fn position(&self, output: &str) -> f64 {
-        position(layer_number(output).map(|layer| layer.saturating_sub(self.first)), self.layers)
+    /// Place of a tensor along a gradient.
+    pub fn position(&self, output: &str, behind: Behind) -> f64 {
+        position(output, (self.first, self.layers), behind)
     }
 }
 
-/// Place of a layer along a gradient over `layers`; 0 outside the layers.
-pub(super) fn position(layer: Option<u64>, layers: u64) -> f64 {
-    match layer {
+/// Place of a tensor along a gradient over `layers` layers from `first` on; 0 before them.
+pub(super) fn position(name: &str, (first, layers): (u64, u64), behind: Behind) -> f64 {
+    match layer_number(name) {
         Some(_) if layers <= 1 => 1.0,
-        Some(layer) => layer as f64 / (layers - 1) as f64,
-        None => 0.0,
+        Some(layer) => layer.saturating_sub(first) as f64 / (layers - 1) as f64,
+        None if is_before(name) => 0.0,
+        None => behind.place(),
     }
 }
 

@@ -76,6 +76,7 @@ mod yaml;
 pub use check::{Input, Inputs, check, dtype};
 pub use config::{Entry, LayerRange, MergeConfig, ModulePart, Slice};
 pub use cut::{Difference, UnevenRows};
+pub use layout::Behind;
 pub use methods::METHODS;
 pub use modules::MergeModule;
 pub use policy::{Mismatch, Missing, Outcome, Policies, Policy, Touched};

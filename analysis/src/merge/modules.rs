@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::layout::{layer_count, position};
-use crate::kinship::layer_number;
+use super::layout::{Behind, layer_count, position};
 
 /// A part of a model with several stacks of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -123,12 +122,12 @@ impl Depths {
         Self { whole: layer_count(names), modules }
     }
 
-    /// Place of a tensor along a gradient; 0 outside the layers.
-    pub fn position(&self, tensor: &str) -> f64 {
+    /// Place of a tensor along a gradient; 0 in a module without layers.
+    pub fn position(&self, tensor: &str, behind: Behind) -> f64 {
         let layers = self.modules.iter().find(|(module, _)| module.holds(tensor)).map(|(_, layers)| *layers);
         match layers {
             Some(0) => 0.0,
-            layers => position(layer_number(tensor), layers.unwrap_or(self.whole)),
+            layers => position(tensor, (0, layers.unwrap_or(self.whole)), behind),
         }
     }
 }
@@ -175,9 +174,20 @@ mod tests {
     fn a_gradient_spans_the_layers_of_the_module() {
         let depths = Depths::of(QWEN.iter().copied());
 
-        assert_eq!(depths.position("model.layers.27.mlp.down_proj.weight"), 1.0);
-        assert_eq!(depths.position("visual.blocks.31.attn.proj.bias"), 1.0);
-        assert_eq!(depths.position("visual.merger.mlp.2.bias"), 0.0);
-        assert_eq!(depths.position("lm_head.weight"), 0.0);
+        assert_eq!(depths.position("model.layers.27.mlp.down_proj.weight", Behind::First), 1.0);
+        assert_eq!(depths.position("visual.blocks.31.attn.proj.bias", Behind::First), 1.0);
+        assert_eq!(depths.position("visual.merger.mlp.2.bias", Behind::First), 0.0);
+        assert_eq!(depths.position("lm_head.weight", Behind::First), 0.0);
+    }
+
+    #[test]
+    fn what_is_behind_the_layers_can_stand_at_the_end_of_a_gradient() {
+        let depths = Depths::of(QWEN.iter().copied());
+        let at = |tensor| depths.position(tensor, Behind::Last);
+
+        assert_eq!(at("lm_head.weight"), 1.0);
+        assert_eq!(at("model.norm.weight"), 1.0);
+        assert_eq!(at("model.embed_tokens.weight"), 0.0);
+        assert_eq!(at("visual.merger.mlp.2.bias"), 0.0, "between the two stacks there are no layers");
     }
 }

@@ -4,8 +4,8 @@ use domain::Item;
 use serde_json::{Map, Value};
 
 use super::{
-    Entry, LayerRange, METHODS, MergeConfig, MergeModule, ModulePart, ParamSpec, Policies, Setting, Settings,
-    Slice, keys, reference::reference, templates, tokenizer, yaml,
+    Behind, Entry, LayerRange, METHODS, MergeConfig, MergeModule, ModulePart, ParamSpec, Policies, Setting,
+    Settings, Slice, keys, reference::reference, templates, tokenizer, yaml,
 };
 use crate::Error;
 
@@ -73,6 +73,8 @@ impl Reader {
         config.seed = self.seed(top);
         config.dtype = self.dtype(top, "dtype");
         config.out_dtype = self.dtype(top, "out_dtype");
+        config.lora_merge_dtype = self.dtype(top, "lora_merge_dtype");
+        config.post_t = self.behind(top);
         (config.tokenizer_source, config.tokenizer) =
             tokenizer::read(top, &config.model_refs(), &mut self.faults);
         config.chat_template = self.chat_template(top);
@@ -270,6 +272,15 @@ impl Reader {
             format!("expected float32, float16, bfloat16 or float64, found {found}"),
         );
         None
+    }
+
+    fn behind(&mut self, top: &Map<String, Value>) -> Behind {
+        let Some(value) = present(top, "post_t") else { return Behind::default() };
+        Behind::of(value).unwrap_or_else(|| {
+            let found: String = value.to_string().chars().take(60).collect();
+            self.fault("/post_t", format!("expected 0 or 1, found {found}"));
+            Behind::default()
+        })
     }
 
     fn entries(&mut self, list: &Value, pointer: &str) -> Vec<Entry> {

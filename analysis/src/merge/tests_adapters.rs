@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kernels::Dtype;
 use serde_json::json;
-use weights::{Baked, TensorSource};
+use weights::{Baked, Rounded, TensorSource};
 
 use super::{
     Input, Inputs,
@@ -62,4 +62,32 @@ fn without_a_dtype_the_result_has_the_one_of_the_base_of_an_adapter() {
 
     assert_eq!(merged.tensors()[0].dtype, Dtype::Bf16);
     assert!(values(&merged, "q.weight").iter().any(|value| *value != 3.0));
+}
+
+#[test]
+fn an_adapter_that_is_rounded_first_is_rounded_like_a_copy_on_disk() {
+    let (exact, adapted) = adapted();
+    let all = with(Arc::new(Rounded::new(adapted, Dtype::Bf16)));
+    let yaml = "{merge_method: linear, dtype: float32, models: [{model: o/adapted, parameters: {weight: 0.5}}, {model: o/other, parameters: {weight: 0.5}}]}";
+
+    let got = values(&merge(yaml, &all), "q.weight");
+
+    let stored = Fixture::empty().with("q.weight", Dtype::Bf16, &[SIDE as u64; 2], &exact);
+    let rounded = values(&stored, "q.weight");
+    let wanted: Vec<f32> = rounded.iter().map(|value| 0.5 * value + 1.5).collect();
+    assert_eq!(got, wanted);
+    let unrounded: Vec<f32> = exact.iter().map(|value| (0.5 * value + 1.5) as f32).collect();
+    assert_ne!(got, unrounded);
+}
+
+#[test]
+fn a_format_that_an_adapted_model_leaves_is_refused_by_the_name_of_the_tensor() {
+    let wide = Fixture::empty().with("q.weight", Dtype::F32, &[2], &[1.0, 1e6]);
+    let rounded = Rounded::new(wide.share(), Dtype::F16);
+
+    let read = rounded.read_bytes(0, 0, &mut [0; 4]);
+
+    let message = read.unwrap_err().to_string();
+    assert!(message.starts_with("1 values of tensor `q.weight` leave the range of F16"), "{message}");
+    assert!(rounded.read_bytes(0, 0, &mut [0; 2]).is_ok(), "the other element fits");
 }

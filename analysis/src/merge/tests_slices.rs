@@ -147,6 +147,27 @@ fn a_gradient_runs_along_its_slice_and_gives_its_first_value_to_all_other_tensor
 }
 
 #[test]
+fn what_is_behind_the_layers_takes_the_last_value_of_a_gradient_where_a_recipe_asks_for_it() {
+    let merged = |post_t: &str| {
+        let yaml = format!(
+            "{{merge_method: passthrough, post_t: {post_t}, parameters: {{scale: [2, 0, 3]}}, \
+             slices: [{{sources: [{{model: o/a, layer_range: [0, 3]}}]}}]}}"
+        );
+        merge(&yaml, &pair())
+    };
+    let (first, last) = (merged("0"), merged("1"));
+
+    assert_eq!(values(&first, "lm_head.weight"), [2.0 * 192.0]);
+    assert_eq!(values(&last, "lm_head.weight"), [3.0 * 192.0]);
+    assert_eq!(values(&last, "model.embed_tokens.weight"), values(&first, "model.embed_tokens.weight"));
+    assert!(
+        last.warnings().iter().all(|item| !item.message.contains("first value")),
+        "{:?}",
+        last.warnings()
+    );
+}
+
+#[test]
 fn filters_of_a_model_see_its_own_names_and_those_of_the_merge_see_the_results() {
     let of = |at: &str| {
         format!(

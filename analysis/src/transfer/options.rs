@@ -12,7 +12,7 @@ use crate::{
     Error,
     kinship::Module,
     lowrank::ExtractOptions,
-    merge::{Depths, ParamSpec, Setting},
+    merge::{Behind, Depths, ParamSpec, Setting},
 };
 
 static LAMBDA: ParamSpec = ParamSpec::number("lambda", "Share of the diff that is added.").or(1.0);
@@ -159,6 +159,6 @@ impl Rule {
         let wanted = self.preset.wants(info)
             && self.include.as_ref().is_none_or(|include| include.is_match(name))
             && !self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(name));
-        wanted.then(|| self.lambda.of(name, self.depths.position(name)).unwrap_or(1.0))
+        wanted.then(|| self.lambda.of(name, self.depths.position(name, Behind::First)).unwrap_or(1.0))
     }
 }

@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use weights::{LocalFile, TensorInfo, TensorSource};
 
 use crate::{
-    Access, Derived, Error, Operand, Pin, Registry, adapter,
+    Access, Derived, Error, Extras, Operand, Pin, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
     faults::{Faults, placed},
     kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
@@ -127,6 +127,7 @@ pub async fn extract(
         inputs: vec![base, tuned],
         heir,
         recipe,
+        extras: Extras::default(),
         recipe_file: None,
         summary,
         dtype: None,
@@ -174,6 +175,7 @@ pub async fn plan_bake(
         inputs: vec![base.clone(), adapter.clone()],
         heir: baked,
         recipe,
+        extras: Extras::default(),
         recipe_file: None,
         summary: format!("`{} + {} × {}`, the adapter baked in.", base.label, wanted.scale, adapter.label),
         dtype: None,
@@ -228,6 +230,7 @@ pub async fn plan_stored_transfer(
         inputs: vec![base.clone(), diff.clone()],
         heir: base.clone(),
         recipe: Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options },
+        extras: Extras::default(),
         recipe_file: None,
         summary,
         dtype: None,

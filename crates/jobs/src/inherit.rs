@@ -14,6 +14,8 @@ use crate::{
 const LISTS: [&str; 3] = ["layer_types", "mlp_layer_types", "no_rope_layers"];
 /// The file of a chat template.
 pub const TEMPLATE: &str = "chat_template.jinja";
+/// The one companion that is no part of a tokenizer.
+pub const GENERATION: &str = "generation_config.json";
 const TOKENIZER: &str = "tokenizer_config.json";
 
 /// What configurations call the number of layers of a module, and the part of the configuration that tells of it, if

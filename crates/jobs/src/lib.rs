@@ -88,7 +88,6 @@ pub use fsck::{Damage, Fsck, Place, fsck};
 pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
-pub use inherit::TEMPLATE as CHAT_TEMPLATE;
 pub use kinds::{
     BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload, TransplantPayload,
 };
@@ -97,7 +96,7 @@ pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use meter::paced;
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
-pub use output::{Derived, persist, write_folder};
+pub use output::{Derived, Extras, persist, write_folder};
 pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
 pub use people::{

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId};
 use serde_json::Value;
 use store::{FileRow, ModelRow};
-use weights::{Checkpoint, Folder, LocalFile, Scaled, TensorSource};
+use weights::{Checkpoint, Dtype, Folder, LocalFile, Rounded, Scaled, TensorSource};
 
 use crate::{
     Error, Registry, adapter,
@@ -58,6 +58,11 @@ impl Operand {
             part = operand.base.as_deref_mut();
         }
         Ok(self)
+    }
+
+    /// The same with its values in one number format.
+    pub(crate) fn rounded(self, dtype: Dtype) -> Self {
+        Self { source: Arc::new(Rounded::new(self.source, dtype)), ..self }
     }
 
     /// What the weights are, and those of what an adapter is applied to.

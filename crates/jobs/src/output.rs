@@ -1,11 +1,11 @@
 //! Writing derived models: streamed to scratch, then published with their recipe, or left in a folder.
 
-use std::{io::Write as _, path::Path, sync::Arc};
+use std::{io::Write as _, num::NonZeroU64, path::Path, sync::Arc};
 
 use analysis::{merge::Touched, recipe::Recipe};
 use domain::{Claim, EdgeStatus, Evidence, Item, Relation, RelativePath, RepoId, Source};
 use futures::TryStreamExt as _;
-use serde::{Deserialize as _, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use weights::{Layout, TensorSource};
 
@@ -33,6 +33,7 @@ pub struct Derived {
     pub recipe: Recipe,
     /// A recipe file to publish beside the weights.
     pub recipe_file: Option<(String, String)>,
+    pub extras: Extras,
     /// One sentence for the card.
     pub summary: String,
     /// Output dtype when it differs from the heir's.
@@ -43,6 +44,24 @@ pub struct Derived {
     pub warnings: Vec<Item>,
     /// What policies of the recipe decided.
     pub policies: Vec<Touched>,
+}
+
+/// What is written beside the weights, and how these are cut into files; the names are mergekit's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extras {
+    /// Whether there is a README.md.
+    pub write_model_card: bool,
+    /// Whether the tokenizer's files are there.
+    pub copy_tokenizer: bool,
+    /// Most bytes of tensors in one file; `None` for what [`domain::Limits::shard_bytes`] says.
+    pub out_shard_size: Option<NonZeroU64>,
+}
+
+impl Default for Extras {
+    fn default() -> Self {
+        Self { write_model_card: true, copy_tokenizer: true, out_shard_size: None }
+    }
 }
 
 /// The card's YAML; written by a serialiser, since licence and names come from other people's cards.
@@ -100,7 +119,7 @@ impl Derived {
     }
 
     /// README.md of the result: Hub front matter, then how it was made.
-    fn card(&self, record: &Value) -> String {
+    fn told(&self, record: &Value) -> String {
         let merge = self.relation == Relation::Merge;
         let base_model = self.named();
         let front = FrontMatter {
@@ -168,13 +187,19 @@ impl Derived {
     fn layout(&self, registry: &Registry) -> Layout {
         match self.adapter {
             Some(_) => Layout { stem: "adapter_model", most: u64::MAX },
-            None => Layout { stem: "model", most: registry.limits.shard_bytes },
+            None => {
+                let asked = self.extras.out_shard_size.map(NonZeroU64::get);
+                Layout { stem: "model", most: asked.unwrap_or(registry.limits.shard_bytes) }
+            }
         }
     }
 
     /// The documents beside the weights, by file name; `record` is how they came about.
     fn texts(&self, source: &dyn TensorSource, record: &Value) -> Vec<(String, String)> {
-        let mut texts = vec![("README.md".to_owned(), self.card(record))];
+        let mut texts = Vec::new();
+        if self.extras.write_model_card {
+            texts.push(("README.md".to_owned(), self.told(record)));
+        }
         let config = match &self.adapter {
             Some(adapter) => Some((adapter::CONFIG, adapter.clone())),
             None => self.config(source).map(|config| ("config.json", config)),

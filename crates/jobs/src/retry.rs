@@ -38,8 +38,8 @@ pub async fn retry(registry: &Registry, id: &str, key: Option<String>) -> Result
     let none = BTreeMap::new;
     let again = match job.kind.as_str() {
         kind if kind == MERGE_MODELS.id => {
-            let MergePayload { yaml, output, .. } = read(&job)?;
-            submit_merge(registry, MergeRequest { yaml, output, key }).await?
+            let MergePayload { yaml, output, extras, .. } = read(&job)?;
+            submit_merge(registry, MergeRequest { yaml, output, extras, key }).await?
         }
         kind if kind == TRANSFER_DIFF.id => {
             let payload = TransferPayload { pins: none(), ..read(&job)? };

@@ -13,7 +13,7 @@ use store::{CandidateRow, JobRow, NewCandidate, NewSearch, SearchRow, Step};
 use ulid::Ulid;
 
 use crate::{
-    Access, Error, KinshipQuery, MergeRequest, Reading, Registry, kinship, open_operand, plan_config,
+    Access, Error, Extras, KinshipQuery, MergeRequest, Reading, Registry, kinship, open_operand, plan_config,
     submit_merge,
 };
 
@@ -311,5 +311,6 @@ pub async fn merge_candidate(
         return Err(Error::OutputExists(candidate.model));
     }
     let output = RepoId::parse(&candidate.model).map_err(|error| Error::Invalid(error.to_string()))?;
-    submit_merge(registry, MergeRequest { yaml: candidate.recipe, output, key }).await
+    submit_merge(registry, MergeRequest { yaml: candidate.recipe, output, extras: Extras::default(), key })
+        .await
 }

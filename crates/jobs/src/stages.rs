@@ -244,6 +244,7 @@ impl Planner<'_> {
         refs: &[String],
     ) -> Result<(BTreeMap<String, Operand>, Vec<Item>), Error> {
         let (mut operands, mut faults) = (BTreeMap::new(), Vec::new());
+        let adapted = config.lora_merge_dtype.as_deref().and_then(analysis::merge::dtype);
         for name in refs {
             // One without a name is told as such.
             if name.is_empty() || self.faulty.contains(name) {
@@ -275,7 +276,12 @@ impl Planner<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            operands.extend(self.opened.get(name).map(|operand| (name.clone(), operand.clone())));
+            let operand = self.opened.get(name).cloned();
+            let operand = operand.map(|operand| match adapted {
+                Some(dtype) if operand.base.is_some() => operand.rounded(dtype),
+                _ => operand,
+            });
+            operands.extend(operand.map(|operand| (name.clone(), operand)));
         }
         Ok((operands, faults))
     }

@@ -6,14 +6,15 @@ use analysis::{
     merge::{MergeConfig, MergeSource, Stage, Touched},
     recipe::{Pinned, Recipe},
 };
-use domain::{Act, Digest, Item, RepoId};
+use domain::{Act, Digest, Item, Relation, RepoId};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
 use crate::{
-    Access, Error, Operand, Registry,
+    Access, Derived, Error, Extras, Operand, Registry,
     faults::Faults,
     ingest::not_reserved,
+    inherit::{GENERATION, TEMPLATE},
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
     operand::open_all,
     stages::{plan_read, plan_stages},
@@ -25,6 +26,7 @@ use crate::{
 pub struct MergeRequest {
     pub yaml: String,
     pub output: RepoId,
+    pub extras: Extras,
     pub key: Option<String>,
 }
 
@@ -77,9 +79,29 @@ impl std::ops::Add for Needs {
 }
 
 impl MergePlan {
-    /// The merged models, without the base unless it is merged itself.
-    pub fn parents(&self) -> Vec<Operand> {
-        self.operands.clone()
+    /// The model that the merge makes of the recipe `yaml`, to be called `id`.
+    pub fn derived(&self, id: RepoId, yaml: String, extras: Extras) -> Derived {
+        let mut heir = self.heir.clone();
+        if !extras.copy_tokenizer {
+            let asked = self.config.chat_template.is_some();
+            heir.companions
+                .retain(|companion| companion.path == GENERATION || asked && companion.path == TEMPLATE);
+        }
+        Derived {
+            id,
+            relation: Relation::Merge,
+            parents: self.operands.clone(),
+            inputs: self.inputs.values().cloned().collect(),
+            heir,
+            recipe: self.recipe.clone(),
+            extras,
+            recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
+            summary: format!("Merged by `{}`.", self.method),
+            dtype: self.dtype.clone(),
+            adapter: None,
+            warnings: self.cautions(),
+            policies: self.policies.clone(),
+        }
     }
 }
 
@@ -204,8 +226,9 @@ pub(crate) fn pins<'o>(operands: impl IntoIterator<Item = &'o Operand>) -> BTree
 /// # Errors
 /// As [`plan_merge`], and [`Error::OutputExists`].
 pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<JobRow, Error> {
-    let MergeRequest { yaml, output, key } = request;
-    let payload = MergePayload { yaml: yaml.clone(), output: output.clone(), pins: BTreeMap::new() };
+    let MergeRequest { yaml, output, extras, key } = request;
+    let (pins_later, asked) = (BTreeMap::new(), yaml.clone());
+    let payload = MergePayload { yaml: asked, output: output.clone(), extras, pins: pins_later };
     let wanted = Wanted { kind: MERGE_MODELS.id, payload: json!(payload), output: Some(output), key };
     submit(registry, wanted, async || {
         let plan = plan_merge(registry, &yaml, &Access::registry()).await?;

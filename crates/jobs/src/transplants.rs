@@ -13,7 +13,7 @@ use store::JobRow;
 use weights::{Tokenizer, Vocabulary};
 
 use crate::{
-    Access, Derived, Error, Operand, Registry,
+    Access, Derived, Error, Extras, Operand, Registry,
     kinds::{TRANSPLANT_TOKENIZER, TransplantPayload},
     operand::{Companion, CompanionFrom, open_all},
     submit::{Wanted, pin, pins, submit},
@@ -72,6 +72,7 @@ pub async fn plan_transplant(
         inputs: vec![recipient.clone(), donor.clone()],
         heir,
         recipe: Recipe::TransplantTokenizer { recipient: pin(&recipient), donor: pin(&donor), options },
+        extras: Extras::default(),
         recipe_file: None,
         summary,
         dtype: None,

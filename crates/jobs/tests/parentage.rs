@@ -352,8 +352,12 @@ async fn what_is_made_here_is_no_parent_of_what_was_here_before() {
     place.work().await;
     let yaml = "merge_method: linear\nmodels:\n  - model: t/base\n    parameters: {weight: 0.3}\n  \
                 - model: t/child\n    parameters: {weight: 0.7}\n";
-    let request =
-        jobs::MergeRequest { yaml: yaml.to_owned(), output: RepoId::parse("t/made").unwrap(), key: None };
+    let request = jobs::MergeRequest {
+        yaml: yaml.to_owned(),
+        output: RepoId::parse("t/made").unwrap(),
+        extras: jobs::Extras::default(),
+        key: None,
+    };
     jobs::submit_merge(&place.registry, request).await.unwrap();
 
     place.work().await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Error, Result, TensorInfo, TensorSource,
     lora::{Config, Part, part},
-    range::{decode_range, read_whole, slice_of},
+    range::{decode_range, decoded, read_whole, slice_of},
 };
 
 /// A rank up to which a factor may be wider than its matrix: adapters of all linear modules give a router of
@@ -217,16 +217,6 @@ impl Delta {
             (row, column, out) = (row + 1, 0, rest);
         }
     }
-}
-
-/// Stored elements `start..` of a tensor.
-fn decoded((source, index): (&dyn TensorSource, usize), start: u64, out: &mut [f64]) -> Result<()> {
-    let dtype = source.tensors()[index].dtype;
-    let width = dtype.bits() / 8;
-    let mut bytes = vec![0; out.len() * width as usize];
-    source.read_bytes(index, start * width, &mut bytes)?;
-    kernels::decode_f64(dtype, &bytes, out);
-    Ok(())
 }
 
 /// The base tensor that a whole tensor of the adapter replaces or is added to.

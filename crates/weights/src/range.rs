@@ -36,6 +36,20 @@ pub(crate) fn decode_range<S: TensorSource + ?Sized>(
     Ok(())
 }
 
+/// Stored elements `start..` of a tensor.
+pub(crate) fn decoded(
+    (source, index): (&dyn TensorSource, usize),
+    start: u64,
+    out: &mut [f64],
+) -> Result<()> {
+    let dtype = source.tensors()[index].dtype;
+    let width = dtype.bits() / 8;
+    let mut bytes = vec![0; out.len() * width as usize];
+    source.read_bytes(index, start * width, &mut bytes)?;
+    kernels::decode_f64(dtype, &bytes, out);
+    Ok(())
+}
+
 /// Stored bytes of `info` from `offset`, of elements that `values` computes from the first on.
 pub(crate) fn encode_range(
     info: &TensorInfo,

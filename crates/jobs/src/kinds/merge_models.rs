@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Digest, Relation, RepoId};
+use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Kind, Run};
-use crate::{Error, output, submit::plan_merge};
+use crate::{Error, Extras, output, submit::plan_merge};
 
 /// The kind.
 pub const MERGE_MODELS: Kind =
@@ -18,9 +18,15 @@ pub const MERGE_MODELS: Kind =
 pub struct MergePayload {
     pub yaml: String,
     pub output: RepoId,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub extras: Extras,
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Digest>,
+}
+
+fn is_usual(extras: &Extras) -> bool {
+    *extras == Extras::default()
 }
 
 async fn merge(run: Run) -> Result<Value, Error> {
@@ -28,19 +34,6 @@ async fn merge(run: Run) -> Result<Value, Error> {
     run.pulse.begin("opening the models", 0);
     let plan =
         plan_merge(&run.registry, &payload.yaml, &crate::Access::Registry(payload.pins.clone())).await?;
-    let made = output::Derived {
-        id: payload.output,
-        relation: Relation::Merge,
-        parents: plan.parents(),
-        inputs: plan.inputs.values().cloned().collect(),
-        heir: plan.heir.clone(),
-        recipe: plan.recipe.clone(),
-        recipe_file: Some(("mergekit_config.yml".to_owned(), payload.yaml)),
-        summary: format!("Merged by `{}`.", plan.method),
-        dtype: plan.dtype.clone(),
-        adapter: None,
-        warnings: plan.cautions(),
-        policies: plan.policies.clone(),
-    };
+    let made = plan.derived(payload.output, payload.yaml, payload.extras);
     Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
 }

@@ -40,6 +40,7 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         inputs: vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()],
         heir: plan.heir(),
         recipe: plan.recipe.clone(),
+        extras: output::Extras::default(),
         recipe_file: None,
         summary: format!(
             "`{} + {} × ({} − {})` by `{}`, computed here without training.",

@@ -2,6 +2,7 @@
 
 use analysis::merge::{MergeConfig, Stage};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use jobs::Extras;
 
 /// Options as mergekit-yaml has them.
 #[derive(Debug, Args)]
@@ -25,6 +26,16 @@ pub struct MergekitOptions {
     /// Cut tables of tokens to the fewest rows where tokenizers agree on these, as `truncate_prefix: true` in the recipe says.
     #[arg(long)]
     pub unsafe_truncate_embeddings: bool,
+    /// Round models with an adapter applied to this format before they are merged: float32, float16, bfloat16 or float64, as
+    /// `lora_merge_dtype` in the recipe says.
+    #[arg(long, value_parser = dtype, value_name = "DTYPE")]
+    pub lora_merge_dtype: Option<String>,
+    /// Write a card with the recipe, as is done anyway.
+    #[arg(long, hide = true, overrides_with = "no_write_model_card")]
+    pub write_model_card: bool,
+    /// Write no README.md; recipe and record are written all the same.
+    #[arg(long)]
+    pub no_write_model_card: bool,
     #[command(flatten)]
     pub idle: Idle,
 }
@@ -62,7 +73,7 @@ const fn option(name: &'static str, takes: Takes, why: &'static str) -> Unused {
     Unused { name, takes, why }
 }
 
-const IDLE: [Unused; 19] = [
+const IDLE: [Unused; 18] = [
     option("async-write", Takes::Switch("no-async-write"), OVERLAP),
     option("clone-tensors", Takes::Switch("no-clone-tensors"), ALWAYS),
     option("cuda", Takes::Switch("no-cuda"), DEVICE),
@@ -84,7 +95,6 @@ const IDLE: [Unused; 19] = [
         "nothing from a model repository is ever executed",
     ),
     option("verbose", Takes::Lone, "progress is shown unless --quiet"),
-    option("write-model-card", Takes::Lone, ALWAYS),
     option("write-threads", Takes::Value, OVERLAP),
 ];
 
@@ -133,10 +143,11 @@ impl FromArgMatches for Idle {
 impl MergekitOptions {
     /// Puts into a recipe what is asked for beside it.
     pub fn settle(&self, stages: &mut [Stage]) {
-        for MergeConfig { seed, policies, tokenizer_source, tokenizer, .. } in
+        for MergeConfig { seed, policies, tokenizer_source, tokenizer, lora_merge_dtype, .. } in
             stages.iter_mut().map(|stage| &mut stage.config)
         {
             *seed = self.random_seed.unwrap_or(*seed);
+            *lora_merge_dtype = self.lora_merge_dtype.clone().or(lora_merge_dtype.take());
             policies.allow_crimes |= self.allow_crimes;
             // Where rows are matched by token there is nothing to cut.
             policies.truncate_prefix |=
@@ -144,12 +155,24 @@ impl MergekitOptions {
         }
     }
 
+    /// What is written beside the weights; the size of files is a limit of the whole program.
+    pub const fn extras(&self) -> Extras {
+        let (write_model_card, copy_tokenizer) = (!self.no_write_model_card, !self.no_copy_tokenizer);
+        Extras { write_model_card, copy_tokenizer, out_shard_size: None }
+    }
+
     /// The same as lines for the recipe's file.
     pub fn comments(&self) -> String {
         let seed = self.random_seed.map(|seed| format!("--random-seed {seed}"));
         let crimes = self.allow_crimes.then(|| "--allow-crimes".to_owned());
         let cut = self.unsafe_truncate_embeddings.then(|| "--unsafe-truncate-embeddings".to_owned());
-        seed.into_iter().chain(crimes).chain(cut).map(|option| format!("# Merged with {option}.\n")).collect()
+        let adapted = self.lora_merge_dtype.as_ref().map(|dtype| format!("--lora-merge-dtype {dtype}"));
+        seed.into_iter()
+            .chain(crimes)
+            .chain(cut)
+            .chain(adapted)
+            .map(|option| format!("# Merged with {option}.\n"))
+            .collect()
     }
 
     /// What an option of mergekit's name does otherwise here.
@@ -175,13 +198,17 @@ impl Idle {
 pub fn explained(option: &str) -> Option<&'static str> {
     let told = match option.split('=').next().unwrap_or(option) {
         "--no-safe-serialization" => "only safetensors are written",
-        "--lora-merge-dtype" => {
-            "adapters are applied in the precision of the merge; `dtype` in the recipe sets what is stored"
-        }
-        "--no-write-model-card" => "a card with the recipe is always written; leave it out",
         _ => return None,
     };
     Some(told)
+}
+
+/// A number format that weights can be computed in.
+fn dtype(word: &str) -> Result<String, String> {
+    let bare = word.trim_start_matches("torch.");
+    let known = analysis::merge::dtype(bare).is_some();
+    let refusal = || format!("expected float32, float16, bfloat16 or float64, found `{word}`");
+    known.then(|| bare.to_owned()).ok_or_else(refusal)
 }
 
 /// A number of bytes as mergekit writes it: `5B` are 5 billion.
@@ -239,11 +266,10 @@ mod tests {
 
     #[test]
     fn an_option_whose_effect_would_differ_is_refused_with_its_reason() {
-        for option in ["--no-safe-serialization", "--no-write-model-card", "--lora-merge-dtype=float32"] {
-            assert!(parsed(option).is_err(), "{option}");
-            assert!(explained(option).is_some(), "{option}");
-        }
+        assert!(parsed("--no-safe-serialization").is_err());
+        assert!(explained("--no-safe-serialization").is_some());
         assert!(explained("--out").is_none());
+        assert!(parsed("--lora-merge-dtype float8").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Class, Item, Relation, RepoId};
+use domain::{Class, Item, RepoId};
 use indicatif::BinaryBytes;
 use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry};
 
@@ -52,13 +52,7 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
     target.mergekit.settle(&mut stages);
     let yaml = format!("{}{yaml}", target.mergekit.comments());
-    let mut plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
-    if target.mergekit.no_copy_tokenizer {
-        let asked = plan.config.chat_template.is_some();
-        plan.heir.companions.retain(|companion| {
-            companion.path == GENERATION || (asked && companion.path == jobs::CHAT_TEMPLATE)
-        });
-    }
+    let plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
     if target.dry_run {
         let forecast = plan.forecast(1 + u64::from(target.register.is_some()));
         if context.json {
@@ -75,20 +69,8 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
             "name the folder to write: stemma merge CONFIG.yml OUT",
         ));
     };
-    let derived = Derived {
-        id: id_for(target.register.as_deref(), &out)?,
-        relation: Relation::Merge,
-        parents: plan.operands.clone(),
-        inputs: plan.inputs.values().cloned().collect(),
-        heir: plan.heir.clone(),
-        recipe: plan.recipe.clone(),
-        recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
-        summary: format!("Merged by `{}`.", plan.method),
-        dtype: plan.dtype.clone(),
-        adapter: None,
-        warnings: plan.cautions(),
-        policies: plan.policies.clone(),
-    };
+    let id = id_for(target.register.as_deref(), &out)?;
+    let derived = plan.derived(id, yaml, target.mergekit.extras());
     write(
         &context,
         &registry,
@@ -96,9 +78,6 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     )
     .await
 }
-
-/// The one companion that is no part of a tokenizer.
-const GENERATION: &str = "generation_config.json";
 
 fn told(forecast: &Forecast) {
     let Forecast { method, recipe_digest, tensors, bytes, memory_bytes, disk_bytes, vocabulary, .. } =

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use analysis::transfer::{Options, Report};
 use domain::{Relation, RepoId};
-use jobs::{Access, Derived, Pin, TransferPayload};
+use jobs::{Access, Derived, Extras, Pin, TransferPayload};
 
 use super::{
     Context,
@@ -70,6 +70,7 @@ pub async fn run(
         inputs: vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()],
         heir: plan.heir(),
         recipe: plan.recipe.clone(),
+        extras: Extras::default(),
         recipe_file: None,
         summary: format!(
             "`{} + {} × ({} − {})` by `{}`, computed without training.",

@@ -6,7 +6,7 @@ use ::web::{
 };
 use analysis::merge::{MergeConfig, TokenizerChoice};
 use domain::{Class, Item, RepoId};
-use jobs::{Access, MergeRequest, Registry, SuggestQuery};
+use jobs::{Access, Extras, MergeRequest, Registry, SuggestQuery};
 use serde_json::{Map, Value};
 
 use super::Result;
@@ -19,7 +19,8 @@ const OFFERED: usize = 50;
 pub async fn submit(registry: &Registry, yaml: &str, output: &str) -> Result<String> {
     match RepoId::parse(output.trim()) {
         Ok(output) => {
-            let request = MergeRequest { yaml: yaml.to_owned(), output, key: None };
+            let request =
+                MergeRequest { yaml: yaml.to_owned(), output, extras: Extras::default(), key: None };
             Ok(jobs::submit_merge(registry, request).await?.id)
         }
         Err(error) => {

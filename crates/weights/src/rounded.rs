@@ -1,0 +1,82 @@
+//! A checkpoint read in another number format: each element rounded to it once.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::Item;
+use kernels::Dtype;
+
+use crate::{
+    Account, Error, Result, TensorInfo, TensorSource,
+    range::{decode_range, decoded, slice_of},
+};
+
+/// A [`TensorSource`] with the names and shapes of another, whose floats have one number format; other tensors stay as
+/// they are. Values are rounded to nearest, ties to even; a finite one that leaves the range of the format is
+/// [`Error::Overflow`].
+pub struct Rounded {
+    source: Arc<dyn TensorSource>,
+    infos: Vec<TensorInfo>,
+}
+
+impl Rounded {
+    /// `source` with its floats in `dtype`, which is one of floats that are whole bytes.
+    pub fn new(source: Arc<dyn TensorSource>, dtype: Dtype) -> Self {
+        let mut infos = source.tensors().to_vec();
+        infos.iter_mut().filter(|info| info.dtype.is_float()).for_each(|info| info.dtype = dtype);
+        Self { source, infos }
+    }
+
+    /// Elements from `start` on, as exactly as the source knows them.
+    fn values(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
+        match self.source.read_unrounded(index, start, out) {
+            Some(read) => read,
+            None => decoded((&*self.source, index), start, out),
+        }
+    }
+}
+
+impl TensorSource for Rounded {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<()> {
+        let info = slice_of(&self.infos, index, offset, out.len())?;
+        if !info.dtype.is_float() {
+            return self.source.read_bytes(index, offset, out);
+        }
+        let width = info.dtype.bits() / 8;
+        let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
+        let mut values = vec![0.0; (last - first) as usize];
+        self.values(index, first, &mut values)?;
+        let mut bytes = vec![0; values.len() * width as usize];
+        let count = kernels::encode_f64(info.dtype, &values, &mut bytes);
+        if count > 0 {
+            let advice = "choose a format with a wider range".to_owned();
+            return Err(Error::Overflow { tensor: info.name.clone(), count, dtype: info.dtype, advice });
+        }
+        let skip = (offset - first * width) as usize;
+        out.copy_from_slice(&bytes[skip..skip + out.len()]);
+        Ok(())
+    }
+
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {
+        decode_range(self, index, start, out)
+    }
+
+    fn ready(&self, index: usize) -> Result<()> {
+        self.source.ready(index)
+    }
+
+    fn account(&self, index: usize) -> Account {
+        self.source.account(index)
+    }
+
+    fn cautions(&self) -> Vec<Item> {
+        self.source.cautions()
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        self.source.metadata()
+    }
+}
