@@ -284,6 +284,8 @@ async fn what_the_operators_token_opens_is_not_passed_on_to_everybody() -> Resul
         let settings = [("STEMMA_PULL", "true"), ("STEMMA_HUB_TOKEN", token.as_str())];
         let mirror = before(&origin.url(""), &database, &settings).await?;
         let client = client()?;
+        let added = run(mirror.stemma(), &["user", "add", "operator", "--admin"])?;
+        let operator = added["token"].as_str().context("no token")?.to_owned();
         let ask = async |id: &str| -> Result<(u16, String)> {
             let path = format!("/{id}/resolve/main/config.json");
             let answer = client.get(mirror.url(&path)).send().await?;
@@ -294,9 +296,18 @@ async fn what_the_operators_token_opens_is_not_passed_on_to_everybody() -> Resul
         let (private, gated) = (ask(TUNED).await?, ask(BASE).await?);
 
         ensure!(private == (404, "RepoNotFound".to_owned()), "{private:?}");
+        let jobs = client.get(mirror.url("/api/v1/jobs")).bearer_auth(&operator).send().await?.text().await?;
+        ensure!(
+            jobs.matches("import_model").count() == 1,
+            "the private one is fetched for no stranger: {jobs}"
+        );
         ensure!(gated == (403, "GatedRepo".to_owned()), "{gated:?}");
         ensure!(ask(TUNED).await?.0 == 404);
         ensure!(client.get(mirror.url(&format!("/api/models/{BASE}"))).send().await?.status() == 200);
+        let path = mirror.url(&format!("/{TUNED}/resolve/main/config.json"));
+        let brought = client.get(&path).bearer_auth(&operator).send().await?;
+        ensure!(brought.status() == 200, "{}", brought.text().await?);
+        ensure!(ask(TUNED).await?.0 == 404);
     }
     Ok(())
 }

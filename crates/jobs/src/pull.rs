@@ -95,15 +95,18 @@ pub async fn pull(registry: &Registry, name: &str, revision: &str) -> Result<Pul
     }
     let (found, fresh) = registry.pulls.ask(hub, (&id, revision)).await?;
     let Some(repository) = found else { return Ok(Pulled::Nowhere) };
-    if fresh == Fresh::Yes {
-        queue(registry, &id).await?;
-    }
     let Ok(told) = hub::metadata::from_api_row(&repository.record, &registry.limits) else {
         return Ok(Pulled::Nowhere);
     };
     let closed = openness(&told);
-    if closed.private.is_some() {
+    // What only the operator's token opens there is nobody else's to bring in.
+    let stranger = registry.store.viewer().role_in(id.org()).is_none();
+    if closed.private.is_some() && stranger {
         return Ok(Pulled::Nowhere);
+    }
+    // A member may come after a stranger for whom nothing was queued.
+    if fresh == Fresh::Yes || closed.private.is_some() {
+        queue(registry, &id).await?;
     }
     let bytes: u64 = repository.files.iter().map(|(_, file)| weights::ReadAt::len(file)).sum();
     let patience =
