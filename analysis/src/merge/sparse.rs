@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use weights::{Scratch, Sheet};
 
 use super::{
-    bits::Bits,
+    bits::{self, Bits, Masks},
     left::{Left, Norm},
     operands::{Block, Operands, Params},
     param::ParamSpec,
@@ -137,21 +137,23 @@ impl Sparsifier {
         densities.into_iter().zip(epsilons).enumerate().filter_map(told).collect()
     }
 
-    /// Numbers held in memory at once: a row that is sorted, and a bit an element.
-    pub fn held(self, operands: &Operands) -> u64 {
-        let models = operands.models.len() as u64;
-        let rows = (2 * models + 1) * operands.columns() + models * (operands.elements / 64);
-        match self {
-            Self::Middle if operands.params.chose(&SCOPE, "row") => rows,
-            Self::MagPrune => rows,
-            _ => 0,
-        }
+    /// Whether what is kept is chosen row by row.
+    fn goes_by_rows(self, operands: &Operands) -> bool {
+        self == Self::MagPrune || self == Self::Middle && operands.params.chose(&SCOPE, "row")
     }
 
-    /// Numbers of 8 bytes held in scratch: a factor of 4 an element.
+    /// Numbers held in memory at once: a row that is sorted.
+    pub fn held(self, operands: &Operands) -> u64 {
+        let models = operands.models.len() as u64;
+        if self.goes_by_rows(operands) { (2 * models + 1) * operands.columns() } else { 0 }
+    }
+
+    /// Numbers of 8 bytes held in scratch: a bit an element and model, or a factor of 4 bytes.
     pub fn scratch(self, operands: &Operands) -> u64 {
-        let divides = self == Self::MagPrune && inverse(&operands.params);
-        if divides { (operands.models.len() as u64 * operands.elements).div_ceil(2) } else { 0 }
+        if self == Self::MagPrune && inverse(&operands.params) {
+            return (operands.models.len() as u64 * operands.elements).div_ceil(2);
+        }
+        if self.goes_by_rows(operands) { bits::numbers(operands) } else { 0 }
     }
 
     /// How many elements are kept of the delta of model `at`, where that is known without reading it.
@@ -254,8 +256,9 @@ fn descending(row: &[f64]) -> Vec<usize> {
 fn rows(operands: &Operands, densities: &[f64]) -> Result<Vec<Kept>, weights::Error> {
     let gammas = operands.params.each("gamma");
     let columns = operands.columns() as usize;
-    let listed = |block: &Block| -> Vec<Bits> {
-        let model = |at: usize| {
+    let masks = Masks::new((densities.len(), operands.elements), &operands.scratch)?;
+    operands.each_rows(|block| {
+        for at in 0..block.models.len() {
             let (first, end) = band(densities[at], gammas[at], columns as u64);
             let mut bits = Vec::with_capacity(block.len());
             for row in block.delta(at).chunks(columns) {
@@ -263,21 +266,10 @@ fn rows(operands: &Operands, densities: &[f64]) -> Result<Vec<Kept>, weights::Er
                 descending(row)[first as usize..end as usize].iter().for_each(|at| kept[*at] = true);
                 bits.extend(kept);
             }
-            Bits::of(&bits)
-        };
-        (0..block.models.len()).map(model).collect()
-    };
-    Ok(joined(operands.each_rows(listed)?).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect())
-}
-
-/// Parts of each model, in order, from the models of each part.
-fn joined<T>(parts: Vec<Vec<T>>) -> Vec<Vec<T>> {
-    let mut all: Vec<Vec<T>> = Vec::new();
-    for part in parts {
-        all.resize_with(part.len(), Vec::new);
-        all.iter_mut().zip(part).for_each(|(all, part)| all.push(part));
-    }
-    all
+            masks.put(at, (block.start, block.len()), &kernels::task::packed(&bits));
+        }
+    })?;
+    Ok(masks.done().into_iter().map(Kept::Listed).collect())
 }
 
 /// How the rows of a delta are pruned.
@@ -318,7 +310,8 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse
     let (columns, slopes) = (operands.columns() as usize, slopes(operands, densities));
     let keys: Vec<u64> = (0..densities.len()).map(|at| operands.key(method, at)).collect();
     let norm = Norm::of(&operands.params);
-    let listed = |block: &Block| -> Vec<(Bits, Left)> {
+    let masks = Masks::new((keys.len(), operands.elements), &operands.scratch)?;
+    let listed = |block: &Block| -> Vec<Left> {
         let (mut room, mut kept) = (Row::default(), vec![false; block.len()]);
         let model = |at: usize| {
             let delta = block.delta(at);
@@ -331,10 +324,11 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse
                     }
                 }
             }
-            let bits = Bits::of(&kept);
+            let words = kernels::task::packed(&kept);
+            masks.put(at, (block.start, block.len()), &words);
             let mut factors = crate::room::Room::filled(delta.len(), 1.0);
-            bits.mask(0, &mut factors);
-            (bits, Left::of(norm, delta, &factors))
+            kernels::task::keep_listed(&words, 0, &mut factors);
+            Left::of(norm, delta, &factors)
         };
         (0..block.models.len()).map(model).collect()
     };
@@ -347,15 +341,13 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse
                 Some(all) => words.fill(if all { u64::MAX } else { 0 }),
                 None => prunings[at].prune((tuned, at), (keys[at], start), (&mut room, &mut words)),
             }
-            let left = tuned.sizes(at, &words).into();
-            (Bits::packed(words, tuned.len() as u64), left)
+            masks.put(at, (start, tuned.len()), &words);
+            tuned.sizes(at, &words).into()
         };
         matches!(norm, Norm::L1).then(|| (0..keys.len()).map(model).collect())
     };
-    let parts: Vec<Vec<(Bits, Left)>> = operands.each_direct(operands.whole_rows(), direct, listed)?;
-    let (bits, left): (Vec<Vec<Bits>>, Vec<Vec<Left>>) =
-        parts.into_iter().map(|part| part.into_iter().unzip()).unzip();
-    let kept = joined(bits).into_iter().map(|parts| Kept::Listed(Bits::join(parts))).collect();
+    let left: Vec<Vec<Left>> = operands.each_direct(operands.whole_rows(), direct, listed)?;
+    let kept = masks.done().into_iter().map(Kept::Listed).collect();
     Ok(Sparse { kept, left: Some(Left::total(left, norm)) })
 }
 

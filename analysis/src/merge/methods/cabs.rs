@@ -1,7 +1,10 @@
 //! CABS (arXiv 2503.01874): of every m elements each model keeps n, no two models the same ones while there are others.
 
 use super::prelude::*;
-use crate::merge::{bits::Bits, task_vectors::WEIGHT as FACTOR};
+use crate::merge::{
+    bits::{self, Masks},
+    task_vectors::WEIGHT as FACTOR,
+};
 
 /// Longest group: one is held at a time.
 const LONGEST: f64 = 4_096.0;
@@ -41,28 +44,33 @@ impl Method for Cabs {
         ))]
     }
 
-    fn held(&self, operands: &Operands) -> u64 {
-        operands.models.len() as u64 * operands.elements / 64
+    fn scratch(&self, operands: &Operands) -> u64 {
+        bits::numbers(operands)
+    }
+
+    fn kept(&self, operands: &Operands) -> u64 {
+        self.scratch(operands)
     }
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let params = &operands.params;
         let lambda = params.number("lambda");
         let (n, m) = (params.number("n") as usize, params.number("m") as usize);
-        let masks = |block: &Block| {
+        let masks = Masks::new((operands.models.len(), operands.elements), &operands.scratch)?;
+        // Runs of whole groups.
+        operands.each_run((64 * m) as u64, |block| {
             let deltas = block.deltas();
-            let mut masks = vec![Vec::with_capacity(block.len()); deltas.len()];
+            let mut kept = vec![Vec::with_capacity(block.len()); deltas.len()];
             for start in (0..block.len()).step_by(m) {
                 let end = (start + m).min(block.len());
                 let group: Vec<&[f64]> = deltas.iter().map(|delta| &delta[start..end]).collect();
-                masks.iter_mut().zip(choose(&group, n, m)).for_each(|(mask, chosen)| mask.extend(chosen));
+                kept.iter_mut().zip(choose(&group, n, m)).for_each(|(kept, chosen)| kept.extend(chosen));
             }
-            masks.iter().map(|mask: &Vec<bool>| Bits::of(mask)).collect::<Vec<_>>()
-        };
-        // Runs of whole groups.
-        let parts = operands.each_run((64 * m) as u64, masks)?;
-        let mask = |at: usize| Bits::join(parts.iter().map(|part| part[at].clone()));
-        let masks: Vec<Bits> = (0..operands.models.len()).map(mask).collect();
+            for (at, kept) in kept.iter().enumerate() {
+                masks.put(at, (block.start, block.len()), &kernels::task::packed(kept));
+            }
+        })?;
+        let masks = masks.done();
         let weights = params.each("weight");
         Ok(Arc::new(Factored(move |start: u64, deltas: &Deltas<'_>, factors: &mut [f64]| {
             for ((factors, mask), weight) in factors.chunks_mut(deltas.len().max(1)).zip(&masks).zip(&weights)
