@@ -4,6 +4,7 @@ mod artefacts;
 mod formats;
 mod mergekit;
 mod people;
+mod search;
 mod trust;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use artefacts::{AdapterCommand, DiffCommand, DiffForm};
 pub use formats::{LineageFormat, ReportFormat, TreeFilter, TreeFormat, subject};
 pub use mergekit::{MergekitOptions, explained};
 pub use people::{AccessCommand, OrgCommand, TokenCommand, UserCommand, WatchCommand};
+pub use search::SearchCommand;
 pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
@@ -120,7 +122,10 @@ pub enum Command {
     /// Check database, blob store and device.
     Doctor,
     /// Read stored files again and compare them with their digests: those of the models named, or all.
-    Fsck { models: Vec<String> },
+    Fsck {
+        /// Ids [default: all models].
+        models: Vec<String>,
+    },
     /// Configuration in force.
     Config {
         #[command(subcommand)]
@@ -158,6 +163,7 @@ pub enum Command {
     },
     /// The family tree around a model.
     Tree {
+        /// A model of the registry, org/name.
         id: String,
         /// Generations below the model [default: all].
         #[arg(long)]
@@ -170,17 +176,20 @@ pub enum Command {
         limit: Option<usize>,
         #[command(flatten)]
         filter: TreeFilter,
+        /// How it is written.
         #[arg(long, value_enum, default_value_t = TreeFormat::Text)]
         format: TreeFormat,
     },
     /// Who descends from whom, recovered from weights: checkpoint folders, folders of them, ids.
     Lineage {
+        /// Checkpoint folders, folders of them, or ids.
         #[arg(required_unless_present = "refresh", value_name = "DIR")]
         models: Vec<String>,
         /// Instead, compare stored models with their nearest relatives again and write down what that says: those named,
         /// or all.
         #[arg(long)]
         refresh: bool,
+        /// How it is written.
         #[arg(long, value_enum, default_value_t = LineageFormat::Text)]
         format: LineageFormat,
         /// Also every pair of models of one shape without a common origin.
@@ -194,8 +203,10 @@ pub enum Command {
     },
     /// Claims of descent that the weights contradict.
     Contradictions {
+        /// How many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
         limit: u64,
+        /// Where the page before ended.
         #[arg(long)]
         cursor: Option<String>,
     },
@@ -205,13 +216,21 @@ pub enum Command {
         command: EdgeCommand,
     },
     /// A model's licence against those of all its ancestors. Indicative only.
-    Licence { id: String },
+    Licence {
+        /// A model of the registry, org/name.
+        id: String,
+    },
     /// Versions derived from what changed along a model's line of descent.
-    Versions { id: String },
+    Versions {
+        /// A model of the registry, org/name.
+        id: String,
+    },
     /// Statistics of the whole registry: traits, mutation, drift, families, licences or names.
     Report {
+        /// One of these.
         #[arg(value_parser = subject)]
         subject: Subject,
+        /// How it is written.
         #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
         format: ReportFormat,
     },
@@ -222,6 +241,7 @@ pub enum Command {
     },
     /// Every file of a model with size, SHA-256, address and tensors (JSON).
     Manifest {
+        /// A model of the registry, org/name.
         id: String,
         /// A branch, a tag, a commit or a digest [default: main].
         #[arg(long)]
@@ -229,6 +249,7 @@ pub enum Command {
     },
     /// Kinship of models (ids or checkpoint folders).
     Kinship {
+        /// Ids or checkpoint folders.
         #[arg(required = true, num_args = 2..)]
         models: Vec<String>,
         /// Base the deltas are taken against; without it only the Euclidean distance is defined.
@@ -255,15 +276,19 @@ pub enum Command {
     },
     /// The models whose weights are nearest to a model (an id or a checkpoint folder).
     Relatives {
+        /// An id, or a checkpoint folder.
         id: String,
+        /// How many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
         limit: u64,
     },
     /// Compare A with B tensor by tensor; `--out` writes A − B.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Diff {
+        /// The model that is compared: an id or a checkpoint folder.
         #[arg(required = true)]
         a: Option<String>,
+        /// What it is compared with.
         #[arg(required = true)]
         b: Option<String>,
         /// Write the diff vector A − B as safetensors.
@@ -281,13 +306,16 @@ pub enum Command {
     },
     /// target_base + lambda · (source_tuned − source_base), or of a difference that `stemma diff --out` wrote.
     Transfer {
+        /// What was tuned: an id or a checkpoint folder.
         #[arg(long, required_unless_present = "diff")]
         from_base: Option<String>,
+        /// What it became.
         #[arg(long, required_unless_present = "diff")]
         from_tuned: Option<String>,
         /// A stored difference in any form, in the place of the two models it was taken of.
         #[arg(long, conflicts_with_all = ["from_base", "from_tuned", "check"])]
         diff: Option<String>,
+        /// What the difference is added to.
         #[arg(long)]
         to_base: String,
         #[command(flatten)]
@@ -307,7 +335,9 @@ pub enum Command {
     },
     /// The weights of RECIPIENT with the tokenizer of DONOR.
     Transplant {
+        /// Whose weights: an id or a checkpoint folder.
         recipient: String,
+        /// Whose tokenizer.
         donor: String,
         /// Folder to write.
         out: PathBuf,
@@ -322,6 +352,7 @@ pub enum Command {
     },
     /// Merge models as a mergekit YAML says.
     Merge {
+        /// mergekit's YAML; models are ids or checkpoint folders.
         #[arg(value_name = "CONFIG.yml")]
         recipe: PathBuf,
         /// Folder to write.
@@ -346,10 +377,12 @@ pub enum Command {
     },
     /// Partners to merge a model with, by kinship: a hint, not a measurement of quality.
     Suggest {
+        /// An id, or a checkpoint folder.
         model: String,
         /// The base that deltas are taken against.
         #[arg(long)]
         base: String,
+        /// How many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
         limit: u64,
     },
@@ -374,47 +407,6 @@ fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| bad())?;
     number.checked_mul(base.pow(power)).filter(|&bytes| bytes > 0).ok_or_else(bad)
-}
-
-#[derive(Debug, Subcommand)]
-pub enum SearchCommand {
-    /// Begin a search as a YAML file says.
-    New {
-        #[arg(value_name = "CONFIG.yml")]
-        wanted: PathBuf,
-    },
-    /// Searches, newest first.
-    List {
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
-        limit: u64,
-        #[arg(long)]
-        cursor: Option<String>,
-    },
-    /// How far a search is, and its best candidate.
-    Show {
-        id: String,
-        /// Every candidate instead, in the order of proposal.
-        #[arg(long)]
-        history: bool,
-    },
-    /// The recipes that wait for a score.
-    Ask { id: String },
-    /// Tell scores.
-    Tell {
-        id: String,
-        #[arg(required = true, value_name = "CANDIDATE=SCORE", value_parser = score)]
-        scores: Vec<(u64, f64)>,
-    },
-    /// End a search that has found enough.
-    Finish { id: String },
-    /// Give a search up; what it found is kept.
-    Cancel { id: String },
-}
-
-fn score(text: &str) -> Result<(u64, f64), String> {
-    let parsed =
-        text.split_once('=').and_then(|(number, score)| Some((number.parse().ok()?, score.parse().ok()?)));
-    parsed.ok_or_else(|| "expected CANDIDATE=SCORE, e.g. 3=0.71".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -450,6 +442,7 @@ pub enum ImportCommand {
     },
     /// Bulk metadata: JSONL, CSV, JSON or Parquet with the Hub's field names.
     Dump {
+        /// Their formats are told by their content, packed by gzip or zstd or not.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
@@ -457,7 +450,22 @@ pub enum ImportCommand {
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use clap::CommandFactory as _;
+
+    use super::{Cli, size};
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        fn silent(command: &clap::Command, path: &str) -> Vec<String> {
+            let path = format!("{path} {}", command.get_name());
+            let without =
+                command.get_arguments().filter(|arg| arg.get_help().is_none() && !arg.is_hide_set());
+            let own = without.map(|arg| format!("{path} {}", arg.get_id()));
+            own.chain(command.get_subcommands().flat_map(|inner| silent(inner, &path))).collect()
+        }
+
+        assert_eq!(silent(&Cli::command(), ""), Vec::<String>::new());
+    }
 
     #[test]
     fn sizes_have_decimal_and_binary_units() {

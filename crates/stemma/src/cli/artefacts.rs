@@ -39,10 +39,13 @@ pub struct RankArgs {
 pub enum DiffCommand {
     /// BASE + scale · DIFF, for a DIFF that `stemma diff --out` wrote; FILE#MEMBER names one of several that share a file.
     Apply {
+        /// What it is added to: an id or a checkpoint folder.
         base: String,
+        /// The difference.
         diff: String,
         /// Folder to write.
         out: PathBuf,
+        /// How much of it is added.
         #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
         scale: f64,
         /// Also publish the result in the registry under this id.
@@ -55,8 +58,10 @@ pub enum DiffCommand {
 pub enum AdapterCommand {
     /// Make a LoRA adapter that turns the base into the tuned model as far as its rank allows.
     Extract {
+        /// What was tuned: an id or a checkpoint folder.
         #[arg(long)]
         base: String,
+        /// What it became.
         #[arg(long)]
         tuned: String,
         #[command(flatten)]
@@ -78,10 +83,13 @@ pub enum AdapterCommand {
     },
     /// BASE + scale · ADAPTER as a whole model.
     Bake {
+        /// What it is applied to: an id or a checkpoint folder.
         base: String,
+        /// The adapter.
         adapter: String,
         /// Folder to write.
         out: PathBuf,
+        /// How much of it is added.
         #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
         scale: f64,
         /// Also publish the result in the registry under this id.

@@ -24,7 +24,10 @@ pub enum TokenCommand {
     /// All of them, without their secrets.
     List,
     /// End one by its number.
-    Revoke { id: i64 },
+    Revoke {
+        /// Its number in `stemma token list`.
+        id: i64,
+    },
 }
 
 /// What to do with users.
@@ -32,6 +35,7 @@ pub enum TokenCommand {
 pub enum UserCommand {
     /// Add one, whose namespace is theirs from now on, and print their first token; it cannot be shown again.
     Add {
+        /// What they are called, which is their namespace too.
         name: String,
         /// Let them do everything everywhere.
         #[arg(long)]
@@ -40,28 +44,47 @@ pub enum UserCommand {
     /// Users and organisations.
     List,
     /// Take one away; their models and tokens stay.
-    Remove { name: String },
+    Remove {
+        /// The user.
+        name: String,
+    },
 }
 
 /// What to do with organisations.
 #[derive(Debug, Subcommand)]
 pub enum OrgCommand {
     /// Create one; its namespace is its members' from now on.
-    Create { name: String },
+    Create {
+        /// What it is called, which is its namespace too.
+        name: String,
+    },
     /// Members and their roles.
-    Members { org: String },
+    Members {
+        /// The organisation.
+        org: String,
+    },
     /// Add a member, or give one another role.
     Add {
+        /// The organisation.
         org: String,
+        /// Who becomes a member, added by `stemma user add` or known by a token.
         user: String,
         /// read: see private models and read gated ones; write: publish too; admin: delete, hide and gate too.
         #[arg(long, default_value_t = Role::Read)]
         role: Role,
     },
     /// Take a member out.
-    Remove { org: String, user: String },
+    Remove {
+        /// The organisation.
+        org: String,
+        /// The member.
+        user: String,
+    },
     /// Take the organisation away; its models stay.
-    Delete { name: String },
+    Delete {
+        /// The organisation.
+        name: String,
+    },
 }
 
 /// How a model lets people at its files.
@@ -91,6 +114,7 @@ impl Gate {
 pub enum AccessCommand {
     /// Open or close a model.
     Set {
+        /// The model, org/name.
         id: String,
         /// Only members of its namespace see it.
         #[arg(long, conflicts_with = "public")]
@@ -104,15 +128,26 @@ pub enum AccessCommand {
     },
     /// Who asked for the files of a gated model.
     List {
+        /// The model, org/name.
         id: String,
         /// pending, accepted or rejected.
         #[arg(long, default_value = "pending", value_parser = state)]
         state: GrantState,
     },
     /// Let a user at the files of a gated model.
-    Grant { id: String, user: String },
+    Grant {
+        /// The model, org/name.
+        id: String,
+        /// Who is let in.
+        user: String,
+    },
     /// Take that back.
-    Revoke { id: String, user: String },
+    Revoke {
+        /// The model, org/name.
+        id: String,
+        /// Who is not let in any more.
+        user: String,
+    },
 }
 
 /// What to do with watches.
@@ -120,6 +155,7 @@ pub enum AccessCommand {
 pub enum WatchCommand {
     /// Watch a user or an organisation of the configured Hub.
     Add {
+        /// Their name on the Hub.
         author: String,
         /// none: what the card and the Hub say; headers: shapes too; full: all files.
         #[arg(long, default_value = "full")]
@@ -131,7 +167,10 @@ pub enum WatchCommand {
     /// Everybody who is watched.
     List,
     /// Stop; what was brought in stays.
-    Remove { author: String },
+    Remove {
+        /// Their name on the Hub.
+        author: String,
+    },
 }
 
 fn state(text: &str) -> Result<GrantState, String> {

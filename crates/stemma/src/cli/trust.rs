@@ -7,11 +7,14 @@ use store::{AdvisoryKind, Severity};
 /// An edge and what is said of it.
 #[derive(Debug, Args)]
 pub struct Stated {
+    /// The model that descends, org/name.
     pub model: String,
+    /// What it descends from, org/name.
     pub parent: String,
     /// finetune, adapter, quantized, merge or transfer [default: what the edge says, or finetune].
     #[arg(long)]
     pub relation: Option<Relation>,
+    /// Why.
     #[arg(long, default_value = "")]
     pub reason: String,
     /// Who says so.
@@ -36,6 +39,7 @@ pub enum AdvisoryCommand {
     /// File one about a model or a digest.
     #[command(group = clap::ArgGroup::new("about").required(true))]
     File {
+        /// The model that it is about, org/name.
         #[arg(long, group = "about")]
         model: Option<String>,
         /// Of a revision or of a file, sha256:….
@@ -50,6 +54,7 @@ pub enum AdvisoryCommand {
         /// One line.
         #[arg(long)]
         summary: String,
+        /// All there is to say.
         #[arg(long, default_value = "")]
         details: String,
         /// Where to read more.
@@ -61,16 +66,21 @@ pub enum AdvisoryCommand {
     },
     /// Advisories, the latest first; or those that reach a model.
     List {
+        /// Those that reach this model, org/name.
         #[arg(long)]
         model: Option<String>,
+        /// How many.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
         limit: u64,
+        /// Where the page before ended.
         #[arg(long, conflicts_with = "model")]
         cursor: Option<String>,
     },
     /// Take one back; it stays listed.
     Withdraw {
+        /// The advisory.
         id: String,
+        /// Why.
         #[arg(long, default_value = "")]
         reason: String,
         /// Who takes it back.
