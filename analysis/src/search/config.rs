@@ -1,6 +1,6 @@
 //! What to search for, as the caller writes it, and everything that is wrong with it.
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use domain::{Item, Limits};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,15 @@ pub struct SearchConfig {
     /// `greedy`: share of the worse of two models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub t: Option<f64>,
+    /// `greedy`: mean kinship of the best above which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tau: Option<f64>,
+    /// `greedy`: it ends when the best score rose by less in each of two generations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// `greedy`: most generations of merges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<u64>,
     /// `cma_es`: layers that share their numbers; 0 for all.
     #[serde(default)]
     pub layer_granularity: u64,
@@ -107,6 +116,16 @@ pub enum Better {
     Lower,
 }
 
+impl Better {
+    /// Puts the better of two scores first.
+    pub(super) fn first(self, a: f64, b: f64) -> Ordering {
+        match self {
+            Self::Higher => b.total_cmp(&a),
+            Self::Lower => a.total_cmp(&b),
+        }
+    }
+}
+
 /// Most of the best that a greedy search merges with each other.
 const MOST_BEST: usize = 16;
 /// Most filters.
@@ -121,6 +140,16 @@ impl SearchConfig {
     /// Share of the worse of two models.
     pub(super) fn share(&self) -> f64 {
         self.t.unwrap_or(0.5)
+    }
+
+    /// Mean kinship of the best from which on merges of them hardly differ.
+    pub(super) fn saturation(&self) -> f64 {
+        self.tau.unwrap_or(0.9)
+    }
+
+    /// Most generations of merges.
+    pub(super) fn most_generations(&self) -> usize {
+        self.generations.map_or(20, |most| usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// The id of a candidate's merge.
@@ -180,6 +209,15 @@ impl SearchConfig {
         if !(self.share() > 0.0 && self.share() < 1.0) {
             fault("/t", format!("t lies between 0 and 1, {} given", self.share()));
         }
+        if !(self.saturation() > -1.0 && self.saturation() <= 1.0) {
+            fault("/tau", format!("tau lies above -1 and is 1 at most, {} given", self.saturation()));
+        }
+        if self.epsilon.is_some_and(|least| !(least >= 0.0 && least.is_finite())) {
+            fault("/epsilon", format!("epsilon is 0 or more, {} given", self.epsilon.unwrap_or_default()));
+        }
+        if self.generations == Some(0) {
+            fault("/generations", "at least one generation of merges is proposed, 0 given".to_owned());
+        }
         let others = [
             ("/layer_granularity", self.layer_granularity > 0),
             ("/smooth", self.smooth),
@@ -197,7 +235,14 @@ impl SearchConfig {
     }
 
     fn evolution_faults(&self, fault: &mut impl FnMut(&str, String)) {
-        for (pointer, given) in [("/k", self.k.is_some()), ("/t", self.t.is_some())] {
+        let greedy = [
+            ("/k", self.k.is_some()),
+            ("/t", self.t.is_some()),
+            ("/tau", self.tau.is_some()),
+            ("/epsilon", self.epsilon.is_some()),
+            ("/generations", self.generations.is_some()),
+        ];
+        for (pointer, given) in greedy {
             if given {
                 fault(pointer, "belongs to `greedy`; `cma_es` finds its numbers".to_owned());
             }

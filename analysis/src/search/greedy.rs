@@ -19,6 +19,9 @@ pub struct Greedy {
     told: usize,
     /// The best when the last merges were proposed, in their order in the pool.
     best: Vec<usize>,
+    /// The best score after each generation, that of the models to begin with first.
+    #[serde(default, with = "bits")]
+    leading: Vec<f64>,
 }
 
 /// A model to begin with, or a merge of two members.
@@ -45,7 +48,7 @@ impl Greedy {
             model: Some(model.clone()),
             about: json!({ "reason": "a model to begin with" }),
         };
-        (Self { pool, told: 0, best: Vec::new() }, models.iter().map(proposal).collect())
+        (Self { pool, told: 0, best: Vec::new(), leading: Vec::new() }, models.iter().map(proposal).collect())
     }
 
     /// Takes the scores of what was proposed last, in order.
@@ -54,22 +57,27 @@ impl Greedy {
             member.score = vec![*score];
         }
         self.told = self.pool.len();
-        let ranked = self.ranked(basis.config.better);
+        let ranked = self.ranked(basis);
         let mut best: Vec<usize> = ranked.iter().copied().take(basis.config.best()).collect();
         best.sort_unstable();
-        if best == self.best {
-            return Next::Done(format!("the {} best did not change", best.len()));
-        }
-        self.best = best;
+        let before = std::mem::replace(&mut self.best, best);
+        self.leading.push(self.score(ranked[0]));
         let left = usize::try_from(basis.config.budget).unwrap_or(usize::MAX).saturating_sub(self.told);
-        if left == 0 {
-            return Next::Done("the budget is used".to_owned());
+        if let Some(why) = self.ended(basis, (&before, left)) {
+            return Next::Done(why);
         }
-        let top = &ranked[..self.best.len()];
-        let pairs = (0..top.len()).flat_map(|a| (a + 1..top.len()).map(move |b| (top[a], top[b])));
-        let mut wanted: Vec<Proposal> =
-            pairs.filter_map(|pair| self.propose(basis, pair, "a pair of the best")).collect();
-        if let Some(pair) = self.furthest(basis, top[0]) {
+        // The models to begin with are all merged with each other, whatever they scored.
+        let (among, most) = match self.leading.len() {
+            1 => (ranked.len(), usize::MAX),
+            _ => (self.best.len(), basis.config.best()),
+        };
+        let mut wanted = Vec::new();
+        for pair in self.pairs(basis.config.better, &ranked[..among]) {
+            if wanted.len() < most {
+                wanted.extend(self.propose(basis, pair, "a pair of the best"));
+            }
+        }
+        if let Some(pair) = self.furthest(basis, ranked[0]) {
             wanted.extend(self.propose(basis, pair, "the best with its lowest kinship"));
         }
         self.pool.truncate(self.told + left);
@@ -80,15 +88,66 @@ impl Greedy {
         Next::Propose(wanted)
     }
 
-    /// Members from the best to the worst; of equals the older one first.
-    fn ranked(&self, better: Better) -> Vec<usize> {
-        let score = |at: &usize| self.pool[*at].score.first().copied().unwrap_or(f64::NAN);
+    /// Why nothing more is proposed, if so: `before` were the best, and `left` candidates can be scored still.
+    fn ended(&self, basis: &Basis, (before, left): (&[usize], usize)) -> Option<String> {
+        let config = &basis.config;
+        if self.best == before {
+            return Some(format!("the {} best did not change", self.best.len()));
+        }
+        if left == 0 {
+            return Some("the budget is used".to_owned());
+        }
+        if self.leading.len() > config.most_generations() {
+            return Some(format!("{} generations of merges were scored", config.most_generations()));
+        }
+        let rise = |pair: &[f64]| match config.better {
+            Better::Higher => pair[1] - pair[0],
+            Better::Lower => pair[0] - pair[1],
+        };
+        let (rises, least) = (self.leading.windows(2).map(rise).rev(), config.epsilon.unwrap_or_default());
+        if rises.take(2).filter(|rise| *rise < least).count() == 2 {
+            return Some(format!("the best score rose by less than {least} in two generations"));
+        }
+        let (akin, most) = (self.mean_kinship(basis)?, config.saturation());
+        (self.leading.len() > 1 && akin > most).then(|| {
+            format!(
+                "the mean kinship of the {} best is {akin:.3}, above `tau` {most}: merges of them would hardly differ",
+                self.best.len()
+            )
+        })
+    }
+
+    /// Pairs of `ranked`, those with the highest mean score first, the better member before the worse.
+    fn pairs(&self, better: Better, ranked: &[usize]) -> Vec<(usize, usize)> {
+        let count = ranked.len();
+        let all = (0..count).flat_map(|a| (a + 1..count).map(move |b| (ranked[a], ranked[b])));
+        let mut pairs: Vec<(usize, usize)> = all.collect();
+        let sum = |(a, b): &(usize, usize)| self.score(*a) + self.score(*b);
+        pairs.sort_by(|one, other| better.first(sum(one), sum(other)));
+        pairs
+    }
+
+    fn score(&self, at: usize) -> f64 {
+        self.pool[at].score.first().copied().unwrap_or(f64::NAN)
+    }
+
+    /// Members from the best to the worst; of equals models to begin with by their ids, then merges by their numbers.
+    fn ranked(&self, basis: &Basis) -> Vec<usize> {
+        let id = |at: usize| (at >= basis.config.models.len(), basis.config.models.get(at), at);
         let mut ranked: Vec<usize> = (0..self.pool.len()).collect();
-        ranked.sort_by(|a, b| match better {
-            Better::Higher => score(b).total_cmp(&score(a)),
-            Better::Lower => score(a).total_cmp(&score(b)),
+        ranked.sort_by(|a, b| {
+            basis.config.better.first(self.score(*a), self.score(*b)).then_with(|| id(*a).cmp(&id(*b)))
         });
         ranked
+    }
+
+    /// Mean kinship of the pairs of the best; none where it is not known of one.
+    fn mean_kinship(&self, basis: &Basis) -> Option<f64> {
+        let of = |(at, a): (usize, &usize)| {
+            self.best[at + 1..].iter().map(|b| self.kinship(basis, (*a, *b))).collect::<Vec<_>>()
+        };
+        let all: Vec<f64> = self.best.iter().enumerate().flat_map(of).collect::<Option<_>>()?;
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
     }
 
     /// `best` with the scored member of lowest kinship to it that it was not merged with.

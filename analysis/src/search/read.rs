@@ -29,7 +29,7 @@ enum Holds {
 }
 
 const METHODS: &[&str] = &["linear", "slerp", "task_arithmetic", "ties", "dare_ties"];
-const FIELDS: [(&str, Holds); 16] = [
+const FIELDS: [(&str, Holds); 19] = [
     ("strategy", Holds::Words(&["greedy", "cma_es"])),
     ("method", Holds::Words(METHODS)),
     ("models", Holds::Texts),
@@ -41,6 +41,9 @@ const FIELDS: [(&str, Holds); 16] = [
     ("output", Holds::Text),
     ("k", Holds::Count),
     ("t", Holds::Number),
+    ("tau", Holds::Number),
+    ("epsilon", Holds::Number),
+    ("generations", Holds::Count),
     ("layer_granularity", Holds::Count),
     ("smooth", Holds::Flag),
     ("filters", Holds::Texts),

@@ -47,11 +47,11 @@ fn greedy_merges_the_best_and_explores_by_the_lowest_kinship_until_the_best_stay
     assert_eq!(names, ["a", "b", "c"]);
 
     let second = proposed(search.tell(&basis, &[0.5, 0.4, 0.1]));
-    assert_eq!(parents(&second), [pair("a", "b"), pair("a", "c")]);
+    assert_eq!(parents(&second), [pair("a", "b"), pair("a", "c"), pair("b", "c")], "every pair");
     assert!((second[1].about["kinship"].as_f64().unwrap() - 0.1).abs() < 1e-12);
 
-    // The explored merge, number 5, is the best now, and least akin to b.
-    let third = proposed(search.tell(&basis, &[0.3, 0.6]));
+    // The merge of a and c, number 5, is the best now, and less akin to b than to c.
+    let third = proposed(search.tell(&basis, &[0.3, 0.6, 0.2]));
     assert_eq!(parents(&third), [pair("s/m-5", "a"), pair("s/m-5", "b")]);
     assert!(third[0].yaml().contains("s/m-5"), "{}", third[0].yaml());
 
@@ -60,12 +60,65 @@ fn greedy_merges_the_best_and_explores_by_the_lowest_kinship_until_the_best_stay
 }
 
 #[test]
+fn of_the_pairs_of_the_best_as_many_are_merged_as_there_are_best() {
+    let names = ["a", "b", "c", "d", "e"];
+    let config = config(json!({ "strategy": "greedy", "method": "slerp", "models": names, "base": "o",
+        "k": 3, "tau": 1.0 }));
+    let alone = |at: usize| (0..5).map(|other| Some(f64::from(u8::from(at == other)))).collect();
+    let cosines: Vec<Vec<Option<f64>>> = (0..5).map(alone).collect();
+    let basis = Basis { config, layers: 2, products: Basis::products(&cosines, &[Some(1.0); 5]) };
+    let (mut search, _) = Search::start(&basis);
+
+    let first = proposed(search.tell(&basis, &[0.1, 0.5, 0.4, 0.3, 0.2]));
+    assert_eq!(first.len(), 10, "every pair of the models");
+    assert_eq!(parents(&first)[0], pair("b", "c"), "that with the highest mean comes first");
+
+    // The best are three merges: their three pairs, and one with what is least akin.
+    let scores: Vec<f64> = (0..10).map(|at| 1.0 - f64::from(at) / 100.0).collect();
+    let second = proposed(search.tell(&basis, &scores));
+    assert_eq!(second.len(), 4);
+}
+
+#[test]
+fn greedy_ends_where_the_best_are_too_much_alike_or_hardly_rise_or_after_so_many_generations() {
+    let ended = |fields: Value, told: &[&[f64]]| {
+        let mut basis = three("slerp");
+        let mut whole = serde_json::to_value(&basis.config).unwrap();
+        whole.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        basis.config = config(whole);
+        let (mut search, _) = Search::start(&basis);
+        let mut last = Next::Propose(Vec::new());
+        for scores in told {
+            assert!(matches!(last, Next::Propose(_)), "{last:?}");
+            last = search.tell(&basis, scores);
+        }
+        match last {
+            Next::Done(why) => why,
+            Next::Propose(more) => panic!("{} more", more.len()),
+        }
+    };
+    let first: &[f64] = &[0.5, 0.4, 0.1];
+
+    // A merge of a and b beside a.
+    let alike = ended(json!({}), &[first, &[0.6, 0.2, 0.1]]);
+    assert_eq!(
+        alike,
+        "the mean kinship of the 2 best is 0.975, above `tau` 0.9: merges of them would hardly differ"
+    );
+    let hardly = ended(json!({ "epsilon": 0.05, "tau": 1.0 }), &[first, &[0.51, 0.2, 0.1], &[0.52, 0.1]]);
+    assert_eq!(hardly, "the best score rose by less than 0.05 in two generations");
+    let many = ended(json!({ "generations": 1, "tau": 1.0 }), &[first, &[0.6, 0.2, 0.1]]);
+    assert_eq!(many, "1 generations of merges were scored");
+}
+
+#[test]
 fn a_linear_merge_of_merges_is_written_over_the_models_to_begin_with() {
     let basis = three("linear");
     let (mut search, _) = Search::start(&basis);
     proposed(search.tell(&basis, &[0.5, 0.4, 0.1]));
 
-    let third = proposed(search.tell(&basis, &[0.7, 0.6]));
+    // Of what the models to begin with make, the two merges with a are the best.
+    let third = proposed(search.tell(&basis, &[0.7, 0.6, 0.2]));
 
     let recipe = parse(&third[0].yaml()).unwrap();
     let weights: Vec<f64> =
@@ -95,7 +148,7 @@ fn lower_scores_are_better_where_the_search_says_so() {
 
     let second = proposed(search.tell(&basis, &[0.5, 0.4, 0.1]));
 
-    assert_eq!(parents(&second), [pair("c", "b"), pair("c", "a")]);
+    assert_eq!(parents(&second), [pair("c", "b"), pair("c", "a"), pair("b", "a")]);
 }
 
 fn evolving(fields: Value) -> Basis {
