@@ -78,6 +78,8 @@ pub struct ForecastView {
     pub memory_bytes: u64,
     /// Bytes of disk that the merge needs while it runs.
     pub disk_bytes: u64,
+    /// Bytes of disk that are left where the merge would work; null where that cannot be told.
+    pub free_disk_bytes: Option<u64>,
     /// Always empty: a recipe with faults is refused, and the refusal lists them.
     pub faults: Vec<ProblemItem>,
     /// What the recipe probably does not mean.
@@ -121,6 +123,7 @@ impl From<Forecast> for ForecastView {
             bytes: told.bytes,
             memory_bytes: told.memory_bytes,
             disk_bytes: told.disk_bytes,
+            free_disk_bytes: told.free_disk_bytes,
             faults: told.faults.into_iter().map(ProblemItem::from).collect(),
             warnings: told.warnings.into_iter().map(ProblemItem::from).collect(),
             policies: told.policies.into_iter().map(PolicyView::from).collect(),
@@ -144,8 +147,9 @@ pub async fn create_merge(
     let output = named::checked(output.as_deref(), plan).await?;
     if options.dry_run {
         let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
+        plan.fits(&registry.scratch)?;
         // Once in scratch and once as blobs.
-        return Ok(HttpResponse::Ok().json(ForecastView::from(plan.forecast(2))));
+        return Ok(HttpResponse::Ok().json(ForecastView::from(plan.forecast(2, &registry.scratch))));
     }
     let output = named::needed(output)?;
     let wanted = MergeRequest { yaml: config, output, extras, key: idempotency_key(&request)? };

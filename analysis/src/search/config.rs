@@ -253,6 +253,21 @@ impl SearchConfig {
         if self.filters.len() > MOST_FILTERS || self.filters.iter().any(String::is_empty) {
             fault("/filters", format!("at most {MOST_FILTERS} parts of tensor names, none of them empty"));
         }
+        for (at, filter) in self.filters.iter().enumerate() {
+            if let Some(first) = self.filters[..at].iter().position(|other| other == filter) {
+                fault(&format!("/filters/{at}"), format!("`{filter}` is listed already, at {first}"));
+            }
+        }
+    }
+
+    /// Filters that are part of no tensor's name, whose numbers would decide nothing.
+    pub fn filter_faults<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Vec<Item> {
+        let idle = |(at, filter): (usize, &String)| {
+            let message = format!("`{filter}` is part of no tensor's name; its numbers would decide nothing");
+            let unused = !names.clone().any(|name| name.contains(filter.as_str()));
+            unused.then(|| Item { pointer: format!("/filters/{at}"), message })
+        };
+        self.filters.iter().enumerate().filter_map(idle).collect()
     }
 
     /// What is wrong with it for models of this many layers.

@@ -242,6 +242,18 @@ fn every_fault_of_a_configuration_is_told_at_once() {
 }
 
 #[test]
+fn a_filter_that_is_listed_twice_or_is_part_of_no_name_is_refused() {
+    let basis = evolving(json!({ "filters": ["mlp", "self_attn", "mlp", "xyzzy"] }));
+    let names = ["model.layers.0.mlp.up_proj.weight", "model.layers.0.self_attn.q_proj.weight"];
+
+    let twice = basis.config.faults(&Limits::default());
+    let idle = basis.config.filter_faults(names.into_iter());
+
+    assert_eq!(twice[0].pointer, "/filters/2");
+    assert_eq!(idle.iter().map(|item| item.pointer.as_str()).collect::<Vec<_>>(), ["/filters/3"]);
+}
+
+#[test]
 fn groups_that_do_not_divide_the_layers_and_too_many_numbers_are_refused() {
     let (three, each) =
         (evolving(json!({ "layer_granularity": 3 })), evolving(json!({ "layer_granularity": 1 })));

@@ -102,6 +102,7 @@ pub const CODES: &[Code] = &[
     code("name_taken", 409, "Another model has this name."),
     code("no_base", 409, "The base of an adapter is not here with weights; import it, or name another."),
     code("no_hub", 409, "A model of the Hub was named, and no Hub is configured here."),
+    code("no_room", 503, "The disk has no room for what a job would write."),
     code("no_weights", 409, "The model is known by its metadata only; import its weights first."),
     code("not_a_dump", 422, "A file holds no model metadata."),
     code("not_a_plain_file", 422, "A link or a special file stands where a plain file must be."),

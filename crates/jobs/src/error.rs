@@ -50,6 +50,11 @@ pub enum Error {
     ReservedName(String),
     #[error("`{0}` exists already; choose another name for the result")]
     OutputExists(String),
+    /// Bytes that the result takes, and bytes that are left.
+    #[error(
+        "the result takes {needed} bytes, and the disk of {folder} has {free} left; make room there, or choose another place"
+    )]
+    NoRoom { needed: u64, free: u64, folder: String },
     #[error("there is no search `{0}`; list them to see those that are there")]
     UnknownSearch(String),
     #[error("nobody watches `{0}` here; list the watches to see those that are there")]
@@ -131,6 +136,7 @@ impl Fault for Error {
             Self::EmptyFolder(_) => "empty_folder",
             Self::ReservedName(_) => "reserved_name",
             Self::OutputExists(_) => "output_exists",
+            Self::NoRoom { .. } => "no_room",
             Self::UnknownSearch(_) => "unknown_search",
             Self::UnknownWatch(_) => "unknown_watch",
             Self::UnknownAdvisory(_) => "unknown_advisory",
@@ -187,9 +193,11 @@ impl Fault for Error {
             | Self::Invalid(_) => Class::Invalid,
             Self::SparqlRefused(_) => Class::Unsupported,
             Self::SparqlSpent(_) => Class::TooLarge,
-            Self::TooManyListeners(_) | Self::IndexPending | Self::ReportPending | Self::SparqlBusy => {
-                Class::Unavailable
-            }
+            Self::NoRoom { .. }
+            | Self::TooManyListeners(_)
+            | Self::IndexPending
+            | Self::ReportPending
+            | Self::SparqlBusy => Class::Unavailable,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }

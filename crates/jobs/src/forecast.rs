@@ -1,11 +1,13 @@
 //! What a merge will need and give, told without reading a weight.
 
+use std::path::Path;
+
 use analysis::merge::Touched;
 use domain::{Digest, Item};
 use serde::Serialize;
-use weights::{TensorInfo, TensorSource as _};
+use weights::{TensorInfo, TensorSource as _, room_left};
 
-use crate::{MergePlan, licences};
+use crate::{Error, MergePlan, licences};
 
 /// The answer to a dry run.
 #[derive(Debug, Serialize)]
@@ -21,6 +23,8 @@ pub struct Forecast {
     pub memory_bytes: u64,
     /// Bytes of disk that the merge needs while it runs: the result, and what is decomposed in scratch.
     pub disk_bytes: u64,
+    /// Bytes of disk that are left where the merge would work; null where that cannot be told.
+    pub free_disk_bytes: Option<u64>,
     /// Always empty: a recipe with faults is refused, and the refusal lists them.
     pub faults: Vec<Item>,
     pub warnings: Vec<Item>,
@@ -29,18 +33,36 @@ pub struct Forecast {
 }
 
 impl MergePlan {
-    /// What the merge needs when its weights are written `copies` times.
-    pub fn forecast(&self, copies: u64) -> Forecast {
-        let tensors = self.source.tensors();
-        let (bytes, needs) = (tensors.iter().map(TensorInfo::bytes).sum::<u64>(), self.needs());
+    /// Refuses a merge that the disk of `folder` has no room for.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub fn fits(&self, folder: &Path) -> Result<(), Error> {
+        let needed = self.bytes().saturating_add(self.needs().scratch);
+        match room_left(folder) {
+            Some(free) if free < needed => {
+                Err(Error::NoRoom { needed, free, folder: folder.display().to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.source.tensors().iter().map(TensorInfo::bytes).sum()
+    }
+
+    /// What the merge needs when its weights are written `copies` times, and what `folder` has.
+    pub fn forecast(&self, copies: u64, folder: &Path) -> Forecast {
+        let (bytes, needs) = (self.bytes(), self.needs());
         Forecast {
             method: self.method.clone(),
             recipe_digest: self.recipe.digest(),
-            tensors: tensors.len(),
+            tensors: self.source.tensors().len(),
             bytes,
             vocabulary: self.vocabulary,
             memory_bytes: needs.memory,
             disk_bytes: bytes.saturating_mul(copies).saturating_add(needs.scratch),
+            free_disk_bytes: room_left(folder),
             faults: Vec::new(),
             warnings: self.cautions(),
             policies: self.policies.clone(),

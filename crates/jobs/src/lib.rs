@@ -96,13 +96,13 @@ pub use measure::{KinshipQuery, Reading, compare, kinship};
 pub use meter::paced;
 pub use mirror::{Mirror, Mirrored, Take, mirror, submit_mirror};
 pub use operand::{Access, Operand, Pin, open_operand};
-pub use output::{Derived, Extras, persist, write_folder};
+pub use output::{Derived, Extras, persist, workplace_of, write_folder};
 pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
 pub use people::{
     NewToken, Standing, account_name, accounts, add_account, ask_access, create_token, decide_access,
     members, open_session, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member,
-    standing,
+    somebody, standing,
 };
 pub use provenance::provenance_in;
 pub use pull::{Pulled, Pulls, pull};

@@ -1,6 +1,11 @@
 //! Writing derived models: streamed to scratch, then published with their recipe, or left in a folder.
 
-use std::{io::Write as _, num::NonZeroU64, path::Path, sync::Arc};
+use std::{
+    io::Write as _,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use analysis::{merge::Touched, recipe::Recipe};
 use domain::{Claim, EdgeStatus, Evidence, Item, Relation, RelativePath, RepoId, Source};
@@ -369,8 +374,7 @@ pub async fn write_folder(
     }
     let parent = parent_of(out);
     fs_err::create_dir_all(parent)?;
-    let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let place = Workplace::at(&parent.join(format!(".stemma-{name}")))?;
+    let place = Workplace::at(&workplace_of(out))?;
     let filled = fill(registry, &place, (derived, source), pulse).await.and_then(|told| {
         // Takes the place of an empty folder at once: under the final name there is all or nothing.
         fs_err::rename(place.out(), out)?;
@@ -381,6 +385,12 @@ pub async fn write_folder(
     removed?;
     sync_folder(parent)?;
     Ok(told)
+}
+
+/// Where a result lies until it is whole: beside its folder.
+pub fn workplace_of(out: &Path) -> PathBuf {
+    let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    parent_of(out).join(format!(".stemma-{name}"))
 }
 
 /// Writes every file of a derived model.

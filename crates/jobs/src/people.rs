@@ -90,11 +90,25 @@ pub async fn members(registry: &Registry, org: &str) -> Result<Vec<MemberRow>, E
 /// Makes a user a member, or gives a member another role.
 ///
 /// # Errors
-/// As [`members`], for whoever is no administrator of it; a name that is none.
+/// As [`members`], for whoever is no administrator of it; as [`somebody`] for the member.
 pub async fn set_member(registry: &Registry, new: &MemberRow) -> Result<(), Error> {
     in_org(registry, (&new.org, Role::Admin))?;
-    account_name(&new.person)?;
+    somebody(registry, &new.person).await?;
     Ok(registry.store.set_member(new).await?)
+}
+
+/// Whether there is a person of this name: a user, or the owner of a token. Whoever got a name later would have the rights that
+/// it was given before.
+///
+/// # Errors
+/// A name that is none, [`Error::UnknownAccount`].
+pub async fn somebody(registry: &Registry, person: &str) -> Result<(), Error> {
+    account_name(person)?;
+    let user = registry.store.account(person).await?.is_some_and(|account| account.kind == AccountKind::User);
+    match user || !registry.store.tokens_of(person).await?.is_empty() {
+        true => Ok(()),
+        false => Err(Error::UnknownAccount(person.to_owned())),
+    }
 }
 
 /// Takes a member out of an organisation.
@@ -130,6 +144,11 @@ pub async fn create_token(registry: &Registry, new: NewToken) -> Result<(String,
         return Err(Error::Invalid(format!("`{owner}` is an organisation; tokens are its members'")));
     }
     crate::trust::fits(registry, "label", label)?;
+    if days == Some(0) {
+        return Err(Error::Invalid(
+            "`days` is 0: the token would have ended already; give 1 or more".to_owned(),
+        ));
+    }
     let end = days.map(|days| (OffsetDateTime::now_utc() + Duration::days(days.into())).unix_timestamp());
     let label = if label.is_empty() { "unnamed" } else { label }.to_owned();
     let secret = secret()?;

@@ -132,7 +132,14 @@ impl Registry {
                 false
             }
         };
-        if over && let Err(error) = workplace::clear(&self.scratch, job) {
+        if over {
+            self.drop_job(job);
+        }
+    }
+
+    /// Removes the scratch folder of a job, whatever becomes of the job.
+    pub(crate) fn drop_job(&self, job: &str) {
+        if let Err(error) = workplace::clear(&self.scratch, job) {
             tracing::warn!("scratch of job {job} is not cleared: {error}");
         }
     }

@@ -134,6 +134,7 @@ async fn model_faults(
     match planned {
         Ok(()) => {
             let first = open_operand(registry, &config.models[0], &access).await?;
+            faults.extend(config.filter_faults(first.source.tensors().iter().map(|info| info.name.as_str())));
             Ok(Some(layers(&*first.source)))
         }
         Err(Error::Analysis(error)) if !error.items().is_empty() => {
@@ -261,10 +262,22 @@ pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Resul
             faults.push(item(&format!("/scores/{at}/candidate"), message));
         }
     }
-    if !faults.is_empty() {
+    found(registry, id).await?;
+    let written = faults.len();
+    for (at, (number, score)) in scores.iter().enumerate() {
+        let message = match registry.store.candidate(id, *number).await? {
+            None => format!("the search has no candidate {number}"),
+            Some(known) => match known.score.filter(|known| known != score) {
+                Some(known) => format!("candidate {number} scored {known} already; a score is final"),
+                None => continue,
+            },
+        };
+        faults.push(item(&format!("/scores/{at}/candidate"), message));
+    }
+    // One that is alone has a code of its own.
+    if written > 0 || faults.len() > 1 {
         return Err(Error::BadSearch(faults));
     }
-    found(registry, id).await?;
     registry.store.score(id, scores).await.map_err(|error| refusal(scores, error))?;
     search_report(registry, id).await
 }

@@ -232,6 +232,7 @@ pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<
     let wanted = Wanted { kind: MERGE_MODELS.id, payload: json!(payload), output: Some(output), key };
     submit(registry, wanted, async || {
         let plan = plan_merge(registry, &yaml, &Access::registry()).await?;
+        plan.fits(&registry.scratch)?;
         Ok(pins(plan.inputs.values()))
     })
     .await

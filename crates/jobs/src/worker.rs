@@ -185,30 +185,51 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
         return;
     };
     tracing::info!(job = %job.id, kind = kind.id, "job {} starts: {}", job.id, kind.title);
-    let store = &registry.store;
     log(registry, &job, format!("attempt {}", job.attempts)).await;
     log(registry, &job, format!("{COMPUTES_ON}{}", registry.devices.present())).await;
-    let (stop, outcome) = supervise(registry, kind, &job, shutdown).await;
+    let (stop, outcome) = supervise(registry, kind, &job, shutdown.clone()).await;
     log(registry, &job, told(stop, &outcome)).await;
-    let stored = match (stop, outcome) {
-        (Some(Stop::LeaseLost), _) | (_, Err(Error::Store(store::Error::LeaseLost(_)))) => return,
-        (_, Ok(result)) => store.finish(&job.id, job.fence, result).await,
+    if matches!(
+        (stop, &outcome),
+        (Some(Stop::LeaseLost), _) | (_, Err(Error::Store(store::Error::LeaseLost(_))))
+    ) {
+        return;
+    }
+    let mut pause = 1;
+    while let Err(error) = record(registry, &job, (stop, &outcome)).await {
+        tracing::warn!(job = %job.id, "the end of job {} is not recorded yet: {error}", job.id);
+        if matches!(error, store::Error::LeaseLost(_)) || pause > LONGEST_PAUSE || *shutdown.borrow() {
+            break;
+        }
+        // What the attempt left may be what fills the disk; the next one begins anew.
+        registry.drop_job(&job.id);
+        time::sleep(Duration::from_secs(pause)).await;
+        pause *= 2;
+    }
+    registry.clear_job(&job.id).await;
+}
+
+/// Writes down how an attempt ended.
+async fn record(
+    registry: &Registry,
+    job: &JobRow,
+    (stop, outcome): (Option<Stop>, &Result<serde_json::Value, Error>),
+) -> Result<(), store::Error> {
+    let store = &registry.store;
+    match (stop, outcome) {
+        (_, Ok(result)) => store.finish(&job.id, job.fence, result.clone()).await,
         (Some(Stop::Cancelled), Err(_)) | (_, Err(Error::Store(store::Error::Cancelled(_)))) => {
             store.set_cancelled(&job.id, job.fence).await
         }
         (Some(Stop::Shutdown), Err(_)) => store.give_back(&job.id, job.fence).await,
-        (None, Err(error)) => {
+        (_, Err(error)) => {
             tracing::warn!(job = %job.id, code = error.code(), "job {} failed: {error}", job.id);
             let temporary = matches!(error.class(), Class::Unavailable);
             let retry = (temporary && job.attempts < registry.limits.attempts)
                 .then(|| 1_i64 << job.attempts.clamp(0, 10));
             store.fail(&job.id, job.fence, error.code(), &error.to_string(), retry).await
         }
-    };
-    if let Err(error) = stored {
-        tracing::warn!(job = %job.id, "the end of job {} could not be recorded: {error}", job.id);
     }
-    registry.clear_job(&job.id).await;
 }
 
 /// How an attempt ended, in words.

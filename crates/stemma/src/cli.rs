@@ -270,7 +270,7 @@ pub enum Command {
         /// Estimate from stored sketches, with standard errors, without reading weights.
         #[arg(long)]
         estimate: bool,
-        /// reference (the cosine without its sign) or reference-split (also the mean of the tensors' values).
+        /// reference (the cosine without its sign) or reference_split (also the mean of the tensors' values).
         #[arg(long)]
         parity: Option<Parity>,
     },

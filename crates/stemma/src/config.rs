@@ -1,15 +1,16 @@
 //! Configuration: defaults < stemma.toml < environment (`STEMMA_…`) < flags, each value with its source.
 
+mod check;
+
 use std::{fmt, path::PathBuf};
 
-use domain::{Class, Limits};
+use domain::{Class, Item, Limits};
 use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
 };
 use http::Door;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
 
 use crate::{cli::Place, environment, exit::Failure};
 
@@ -80,11 +81,20 @@ impl Default for Config {
     }
 }
 
+fn wrong(faults: Vec<Item>) -> Failure {
+    let told = match faults.as_slice() {
+        [Item { pointer, message }] if pointer.is_empty() => format!("the configuration is wrong: {message}"),
+        [Item { pointer, message }] => format!("the configuration is wrong: {pointer}: {message}"),
+        several => format!("the configuration has {} faults", several.len()),
+    };
+    Failure { items: faults, ..Failure::new("config", Class::Invalid, told) }
+}
+
 impl Config {
     /// Loads the configuration.
     ///
     /// # Errors
-    /// When the file holds an unknown key, or a value has a wrong type.
+    /// Every key that is unknown and every value that cannot be, at once.
     pub fn load(place: &Place) -> Result<(Self, Figment), Failure> {
         let file = place.config.clone().unwrap_or_else(|| PathBuf::from("stemma.toml"));
         if place.config.is_some() && !file.is_file() {
@@ -97,6 +107,10 @@ impl Config {
         let mut figment = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
             .merge(environment::ours());
+        let (secrets, faults) = environment::secrets();
+        for (key, value) in secrets {
+            figment = figment.merge(Serialized::global(key, value));
+        }
         let flags = [
             ("data", place.data.as_ref().map(|p| p.display().to_string())),
             ("database", place.database.clone()),
@@ -107,16 +121,16 @@ impl Config {
                 figment = figment.merge(Serialized::global(key, value));
             }
         }
-        let wrong = |error: &dyn std::fmt::Display| {
-            Failure::new("config", Class::Invalid, format!("the configuration is wrong: {error}"))
-        };
-        let config: Self = figment.extract().map_err(|error| wrong(&error))?;
-        config.device.parse::<gpu::Choice>().map_err(|error| wrong(&format!("device: {error}")))?;
-        if let Some(url) = &config.public_url {
-            http::PublicUrl::parse(url).map_err(|error| wrong(&format!("public_url: {error}")))?;
+        let mut faults = faults;
+        faults.extend(check::of_keys(&figment));
+        if faults.is_empty() {
+            let config: Self = figment.extract().map_err(|error| wrong(vec![check::unread(&error)]))?;
+            faults = check::of_values(&config);
+            if faults.is_empty() {
+                return Ok((config, figment));
+            }
         }
-        EnvFilter::try_new(&config.log).map_err(|error| wrong(&format!("log: {error}")))?;
-        Ok((config, figment))
+        Err(wrong(faults))
     }
 
     /// Database address in force.

@@ -1,7 +1,7 @@
 //! Which `STEMMA_…` variables are ours. Others may share the prefix: Kubernetes sets `STEMMA_PORT` and more in every
 //! container beside a service called `stemma`.
 
-use domain::{Limits, distance};
+use domain::{Item, Limits, distance};
 use figment::providers::Env;
 
 const PREFIX: &str = "STEMMA_";
@@ -30,15 +30,48 @@ fn keys() -> Vec<String> {
     keys
 }
 
-/// The variables that set something.
+/// Keys whose value may stand in a file that a variable with `_FILE` behind its name names.
+const SECRETS: [&str; 2] = ["hub_token", "database"];
+
+/// The variables that set something; an empty one is as none.
 pub fn ours() -> Env {
     let keys = keys();
-    Env::prefixed(PREFIX).filter(move |name| keys.iter().any(|key| name == key.as_str())).split("__")
+    let given = |key: &str| var(key).is_some_and(|value| !value.is_empty());
+    Env::prefixed(PREFIX)
+        .filter(move |name| keys.iter().any(|key| name == key.as_str() && given(key)))
+        .split("__")
+}
+
+fn var(key: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(format!("{PREFIX}{}", key.to_ascii_uppercase()))
+}
+
+/// Values that stand in files, and what is wrong with them.
+pub fn secrets() -> (Vec<(&'static str, String)>, Vec<Item>) {
+    let (mut values, mut faults) = (Vec::new(), Vec::new());
+    for key in SECRETS {
+        let file = format!("{key}_file");
+        let Some(path) = var(&file).filter(|path| !path.is_empty()) else { continue };
+        let name = format!("{PREFIX}{}", file.to_ascii_uppercase());
+        if var(key).is_some_and(|value| !value.is_empty()) {
+            let message = format!("{name} and the variable without _FILE are both set; keep one of the two");
+            faults.push(Item { pointer: key.to_owned(), message });
+            continue;
+        }
+        match fs_err::read_to_string(&path) {
+            Ok(text) => values.push((key, text.trim_end().to_owned())),
+            Err(error) => {
+                faults.push(Item { pointer: key.to_owned(), message: format!("{name}: {error}") });
+            }
+        }
+    }
+    (values, faults)
 }
 
 /// Variables that look like a slip of the pen, and what was probably meant.
 pub fn slips<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, String)> {
-    let keys = keys();
+    let mut keys = keys();
+    keys.extend(SECRETS.map(|key| format!("{key}_file")));
     let meant = |name: &str| {
         let own = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
         let (near, key) = keys.iter().map(|key| (distance(&own, key), key)).min()?;

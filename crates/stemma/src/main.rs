@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         eprintln!("warning: the environment variable {name} is not used; did you mean {meant}?");
     }
     let form = if cli.json { output::Form::Json } else { output::Form::Text };
-    let outcome = runtime.block_on(commands::run(cli));
+    let outcome = runtime.block_on(commands::run(cli)).and_then(|()| output::written());
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,14 @@
 //! Progress on stderr, data on stdout.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::OnceLock,
+};
 
+use domain::Class;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::exit::Failure;
 
 /// How results and failures are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +33,38 @@ impl Progress {
     }
 }
 
+/// Why data could not be written; told once the command is done.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
 /// Prints one line of data.
 pub fn line(text: impl std::fmt::Display) {
-    // A closed pipe (`stemma tree … | head`) is no fault.
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    raw(&format!("{text}\n"));
 }
 
 /// Prints a document that ends its own last line.
 pub fn raw(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // The first is the reason.
+        let _ = LOST.set(error);
+    }
+}
+
+/// Whether all data was written. A closed pipe (`stemma tree … | head`) is no fault.
+///
+/// # Errors
+/// Why it was not.
+pub fn written() -> Result<(), Failure> {
+    match LOST.get() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let class = match error.kind() {
+                io::ErrorKind::StorageFull => Class::Unavailable,
+                _ => Class::Internal,
+            };
+            Err(Failure::new("io", class, format!("the answer could not be written to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints one JSON document.
@@ -45,7 +74,7 @@ pub fn json(value: &impl serde::Serialize) {
 
 /// A byte progress bar, hidden unless stderr is a terminal.
 pub fn bar(progress: Progress, what: &str) -> ProgressBar {
-    if progress == Progress::Hidden || !std::io::stderr().is_terminal() {
+    if progress == Progress::Hidden || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")

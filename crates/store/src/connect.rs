@@ -10,7 +10,7 @@ use domain::Limits;
 use migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    QueryResult, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sqlx::{
         Connection as _,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
@@ -213,18 +213,31 @@ impl Store {
         &self.inner.blobs
     }
 
+    /// The row that a statement changes, once that is committed: without a transaction of its own the row arrives before
+    /// the commit, whose failure nobody hears of.
+    pub(crate) async fn changed(&self, sql: &str, params: Params) -> Result<Option<QueryResult>> {
+        let tx = self.begin_immediate().await?;
+        let row = sql::one(&tx, sql, params).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
     /// A transaction that no other forest writer overlaps, on either database.
     pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction> {
         self.begin_alone(WRITERS).await
     }
 
-    /// A transaction that holds SQLite's write lock, or PostgreSQL's advisory lock `key`, from its start.
-    async fn begin_alone(&self, key: i64) -> Result<DatabaseTransaction> {
+    async fn begin_immediate(&self) -> Result<DatabaseTransaction> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = self.db().begin_with_options(options).await?;
+        Ok(self.db().begin_with_options(options).await?)
+    }
+
+    /// A transaction that holds SQLite's write lock, or PostgreSQL's advisory lock `key`, from its start.
+    async fn begin_alone(&self, key: i64) -> Result<DatabaseTransaction> {
+        let tx = self.begin_immediate().await?;
         if self.backend() == DbBackend::Postgres {
             tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({key})")).await?;
         }

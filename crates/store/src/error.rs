@@ -43,7 +43,7 @@ pub enum Error {
     OutputQueued(String),
     #[error("`{0}` was published meanwhile by somebody else; choose another name for the result")]
     OutputTaken(String),
-    #[error("`{0}` is the name of another model; choose another one")]
+    #[error("`{0}` is a name that somebody or something else has; choose another one")]
     NameTaken(String),
     #[error("the {kind} `{name}` exists already; choose another name or delete it first")]
     RefExists { kind: &'static str, name: String },

@@ -134,7 +134,7 @@ impl Store {
             sql::now(self.backend()),
             params.add(i64::try_from(most).unwrap_or(i64::MAX))
         );
-        match sql::one(self.db(), &sql, params).await {
+        match self.changed(&sql, params).await {
             Ok(Some(row)) => return Ok((job(&row)?, true)),
             Ok(None) => {}
             // The key is tried first: whoever repeats a request hears of its own job, not of its output.

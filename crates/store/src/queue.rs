@@ -58,7 +58,7 @@ impl Store {
                  ORDER BY id LIMIT 1 {skip})
              RETURNING {COLUMNS}"
         );
-        let claimed = sql::one(self.db(), &sql, params).await?;
+        let claimed = self.changed(&sql, params).await?;
         if claimed.is_none() {
             self.bury().await?;
         }
@@ -105,7 +105,7 @@ impl Store {
             params.add(id),
             params.add(fence)
         );
-        Ok(match sql::one(self.db(), &sql, params).await? {
+        Ok(match self.changed(&sql, params).await? {
             None => Beat::Lost,
             Some(row) if get(&row, "cancel_requested")? => Beat::Cancel,
             Some(_) => Beat::Go,

@@ -101,7 +101,10 @@ impl Store {
              RETURNING {COLUMNS}",
             params.add(every)
         );
-        sql::all(self.db(), &sql, params).await?.iter().map(watch).collect()
+        let tx = self.begin_write().await?;
+        let due = sql::all(&tx, &sql, params).await?;
+        tx.commit().await?;
+        due.iter().map(watch).collect()
     }
 }
 

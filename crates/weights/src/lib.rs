@@ -45,7 +45,7 @@ pub use packed::Packing;
 pub use quantised::{Quantisation, foreign_weights, is_quantised, quantisation};
 pub use rounded::Rounded;
 pub use scaled::Scaled;
-pub use scratch::{Scratch, Sheet, Workspace};
+pub use scratch::{Scratch, Sheet, Workspace, room_left};
 pub use sketches::{BLOCK_ROWS, KeptSketch, SCHEME, canonical_name, sketch_of};
 pub use source::{Account, ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};

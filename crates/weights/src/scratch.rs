@@ -94,6 +94,14 @@ impl Scratch {
     }
 }
 
+/// Bytes that the file system of `folder` has left for this user; of a folder that is not there yet, those of what it will lie
+/// in. `None` where that cannot be told.
+pub fn room_left(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|part| part.is_dir()).unwrap_or_else(|| Path::new("."));
+    let told = rustix::fs::statvfs(there).ok()?;
+    Some(told.f_bavail.saturating_mul(told.f_frsize))
+}
+
 /// Gives `file` a length, all blocks of it there: writing through a mapping could not tell of a full disk.
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]

@@ -43,7 +43,7 @@ pub enum UserCommand {
     },
     /// Users and organisations.
     List,
-    /// Take one away; their models and tokens stay.
+    /// Take one away with their tokens; their models stay.
     Remove {
         /// The user.
         name: String,

@@ -29,10 +29,12 @@ pub enum SearchCommand {
         #[arg(long)]
         history: bool,
     },
-    /// The recipes that wait for a score.
+    /// The recipes that wait for a score, one document each; with a candidate's number its recipe alone, for `stemma merge`.
     Ask {
         /// The search.
         id: String,
+        /// The candidate.
+        candidate: Option<u64>,
     },
     /// Tell scores.
     Tell {

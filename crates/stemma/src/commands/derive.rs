@@ -54,7 +54,8 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     let yaml = format!("{}{yaml}", target.mergekit.comments());
     let plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
     if target.dry_run {
-        let forecast = plan.forecast(1 + u64::from(target.register.is_some()));
+        plan.fits(&registry.scratch)?;
+        let forecast = plan.forecast(1 + u64::from(target.register.is_some()), &registry.scratch);
         if context.json {
             output::json(&forecast);
         } else {
@@ -69,6 +70,10 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
             "name the folder to write: stemma merge CONFIG.yml OUT",
         ));
     };
+    // What an attempt that was killed left is part of the result.
+    if !jobs::workplace_of(&out).exists() {
+        plan.fits(&registry.scratch)?;
+    }
     let id = id_for(target.register.as_deref(), &out)?;
     let derived = plan.derived(id, yaml, target.mergekit.extras());
     write(
@@ -82,9 +87,11 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
 fn told(forecast: &Forecast) {
     let Forecast { method, recipe_digest, tensors, bytes, memory_bytes, disk_bytes, vocabulary, .. } =
         forecast;
+    let free_disk_bytes = forecast.free_disk_bytes;
     let [bytes, memory, disk] = [bytes, memory_bytes, disk_bytes].map(|bytes| BinaryBytes(*bytes));
     output::line(format!("{method}: {tensors} tensors, {bytes}, {recipe_digest}"));
-    output::line(format!("needs {memory} of memory and {disk} of disk at most"));
+    let free = free_disk_bytes.map(|free| format!(", {} are left", BinaryBytes(free))).unwrap_or_default();
+    output::line(format!("needs {memory} of memory and {disk} of disk at most{free}"));
     if let Some(rows) = vocabulary {
         output::line(format!("a vocabulary of {rows} rows"));
     }

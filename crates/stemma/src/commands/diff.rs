@@ -132,6 +132,10 @@ fn print(context: &Context, report: &DiffReport, written: Option<&DiffFile>) {
 /// Adds a stored difference to a base.
 pub async fn apply(context: Context, command: DiffCommand) -> Result<(), Failure> {
     let DiffCommand::Apply { base, diff, out, scale, register } = command;
+    if !scale.is_finite() {
+        let told = format!("--scale is {scale}; a finite number is expected");
+        return Err(Failure::new("usage", Class::Invalid, told));
+    }
     let registry = wiring::open(&context.config).await?;
     let id = id_for(register.as_deref(), &out)?;
     let plan = jobs::plan_apply(&registry, (&base, &diff), scale, id).await?;

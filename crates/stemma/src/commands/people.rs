@@ -39,7 +39,8 @@ pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure>
 
 /// Runs one of the organisation commands.
 pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
-    let store = wiring::open(&context.config).await?.store;
+    let registry = wiring::open(&context.config).await?;
+    let store = registry.store.clone();
     match command {
         OrgCommand::Create { name } => {
             let new = account(&name, AccountKind::Org)?;
@@ -56,8 +57,8 @@ pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
             members.iter().for_each(|one| output::line(format!("{:<5} {}", one.role, one.person)));
         }
         OrgCommand::Add { org, user, role } => {
-            jobs::account_name(&user)?;
-            store.set_member(&MemberRow { org, person: user.clone(), role }).await?;
+            of_kind(&store, (&org, AccountKind::Org)).await?;
+            jobs::set_member(&registry, &MemberRow { org, person: user.clone(), role }).await?;
             done(&context, json!({ "member": user, "role": role }));
         }
         OrgCommand::Remove { org, user } => {
@@ -73,7 +74,8 @@ pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
 
 /// Runs one of the access commands.
 pub async fn access(context: Context, command: AccessCommand) -> Result<(), Failure> {
-    let store = wiring::open(&context.config).await?.store;
+    let registry = wiring::open(&context.config).await?;
+    let store = registry.store.clone();
     match command {
         AccessCommand::Set { id, private, public, gate } => {
             let row = model(&store, &id).await?;
@@ -93,6 +95,7 @@ pub async fn access(context: Context, command: AccessCommand) -> Result<(), Fail
             rows.iter().for_each(|one| output::line(&one.person));
         }
         AccessCommand::Grant { id, user } => {
+            jobs::somebody(&registry, &user).await?;
             decide(&context, &store, (&id, &user, GrantState::Accepted)).await?
         }
         AccessCommand::Revoke { id, user } => {

@@ -28,9 +28,17 @@ pub async fn run(context: Context, command: SearchCommand) -> Result<(), Failure
                 false => show(&context, report),
             }
         }
-        SearchCommand::Ask { id } => {
+        SearchCommand::Ask { id, candidate } => {
             let pending = SearchView::from(jobs::search_report(&registry, &id).await?).pending;
-            ask(&context, &pending.unwrap_or_default());
+            let mut pending = pending.unwrap_or_default();
+            if let Some(number) = candidate {
+                pending.retain(|one| one.candidate == number);
+                if pending.is_empty() {
+                    let told = format!("no candidate {number} of this search waits for a score");
+                    return Err(Failure::new("unknown_candidate", Class::NotFound, told));
+                }
+            }
+            ask(&context, &pending);
         }
         SearchCommand::Tell { id, scores } => show(&context, jobs::tell(&registry, &id, &scores).await?),
         SearchCommand::Finish { id } => {

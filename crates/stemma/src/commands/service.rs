@@ -124,8 +124,9 @@ fn source(figment: &Figment, key: &str) -> String {
     let Some(meta) = figment.find_metadata(key) else { return "default".to_owned() };
     match &meta.source {
         Some(Source::File(path)) => path.display().to_string(),
-        // Defaults and flags are both given in code: the first as the whole configuration, the second as a text.
+        // Defaults, flags and what stands in files are all given in code: the first as the whole configuration.
         Some(Source::Code(_)) if meta.name.contains("Config") => "default".to_owned(),
+        Some(Source::Code(_)) if key == "hub_token" => "STEMMA_HUB_TOKEN_FILE".to_owned(),
         Some(Source::Code(_)) => format!("--{key}"),
         _ => format!("STEMMA_{}", key.replace('.', "__").to_ascii_uppercase()),
     }

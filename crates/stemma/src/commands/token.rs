@@ -31,12 +31,12 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
             } else {
                 for token in tokens {
                     let state = match token.expires_at {
-                        Some(end) if end <= now() => "expired",
-                        Some(_) => "ends",
-                        None => "lasts",
+                        Some(end) if end <= now() => format!("ended {}", day(end)),
+                        Some(end) => format!("until {}", day(end)),
+                        None => "lasts".to_owned(),
                     };
                     let TokenRow { id, owner, scope, label, .. } = token;
-                    output::line(format!("{id:<5} {owner:<24} {:<6} {state:<8} {label}", scope.word()));
+                    output::line(format!("{id:<5} {owner:<24} {:<6} {state:<16} {label}", scope.word()));
                 }
             }
         }
@@ -50,6 +50,12 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// The day of a time in Unix seconds, by UTC.
+fn day(seconds: i64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    time.date().to_string()
 }
 
 fn now() -> i64 {

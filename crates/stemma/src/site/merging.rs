@@ -155,7 +155,11 @@ pub fn read(yaml: &str) -> Result<RecipeForm> {
 
 /// What a recipe needs and gives, or every fault of it.
 pub async fn check(registry: &Registry, yaml: &str) -> Result<MergeCheck> {
-    let plan = match jobs::plan_merge(registry, yaml, &Access::registry()).await.map_err(Failure::from) {
+    let fitting = async {
+        let plan = jobs::plan_merge(registry, yaml, &Access::registry()).await?;
+        plan.fits(&registry.scratch).map(|()| plan)
+    };
+    let plan = match fitting.await.map_err(Failure::from) {
         Ok(plan) => plan,
         Err(failure) if failure.class == Class::Internal => return Err(failure),
         Err(failure) => {
@@ -172,7 +176,7 @@ pub async fn check(registry: &Registry, yaml: &str) -> Result<MergeCheck> {
         }
     };
     // Once in scratch and once as blobs.
-    let forecast = plan.forecast(2);
+    let forecast = plan.forecast(2, &registry.scratch);
     let mut facts = vec![
         ("Method", forecast.method),
         ("Tensors", Count(forecast.tensors as u64).to_string()),
@@ -180,6 +184,7 @@ pub async fn check(registry: &Registry, yaml: &str) -> Result<MergeCheck> {
         ("Memory, at most", Bytes(forecast.memory_bytes).to_string()),
         ("Disk while it runs", Bytes(forecast.disk_bytes).to_string()),
     ];
+    facts.extend(forecast.free_disk_bytes.map(|free| ("Disk that is left", Bytes(free).to_string())));
     facts.extend(forecast.vocabulary.map(|rows| ("Rows of tokens", Count(rows).to_string())));
     Ok(MergeCheck { facts, warnings: forecast.warnings, ..MergeCheck::default() })
 }
