@@ -6,7 +6,7 @@ use super::{
     Subject,
     facts::Facts,
     family::Known,
-    measured::{Measured, spacing},
+    measured::{Measured, Part, spacing},
     noise,
     report::Kind,
     samples::{Inherited, Samples},
@@ -29,6 +29,10 @@ const NOISE: f64 = 0.5;
 /// Values of a row that repeat, in a copy on a grid against its original; early steps of training are flat too, but do
 /// not change that number.
 const FEWER_LEVELS: f64 = 2.0;
+/// Share of a parent's weights that are zero in a copy that was pruned by their size, at least; and of its other elements those
+/// that are not the parent's.
+const CLEARED: f64 = 0.05;
+const STRAY: f64 = 0.001;
 /// Distinct values in a row as a share of those of the original, for codes of four bits and fewer.
 const FEW_LEVELS: f64 = 0.6;
 /// Most that rounding to a float with three bits after the leading one changes a value by, as a share, with a second
@@ -86,6 +90,11 @@ pub(super) fn copies(measured: &Measured, known: &Known<'_>) -> Result<Vec<Copy>
         if !is_copy(copy.parent) {
             return *copy;
         }
+        // Noise is all its own, whichever of equal models it was added to.
+        if copy.kind == Kind::Noised {
+            let same = found.iter().find(|other| other.child == copy.parent && other.kind == Kind::Duplicate);
+            return same.map_or(*copy, |same| Copy { parent: same.parent, ..*copy });
+        }
         let mut originals =
             (0..measured.members.len()).filter(|&other| other != copy.child && !is_copy(other));
         let direct = originals.find_map(|parent| {
@@ -113,23 +122,78 @@ fn noised(measured: &Measured, child: usize, known: &Known<'_>) -> Result<Option
     }))
 }
 
+/// How far the numbers of some parts are from another member's, in spacings of what they would be rounded to.
+#[derive(Default)]
+struct Off {
+    near: u64,
+    all: u64,
+    moved: u64,
+    squares: f64,
+}
+
+impl Off {
+    /// Of the parts for which `wanted` holds.
+    fn over(
+        measured: &Measured,
+        (child, parent): (usize, usize),
+        (facts, wanted): (&Facts, fn(&Part) -> bool),
+    ) -> Self {
+        let unit = 2f32.powi(-(facts.precision as i32));
+        let least = if facts.format == 10 { F16_SPACING } else { 0.0 };
+        let mut found = Self::default();
+        for part in measured.parts.iter().filter(|part| wanted(part)) {
+            let (Some(own), Some(theirs)) = (part.samples.get(child), part.samples.get(parent)) else {
+                continue;
+            };
+            for (rounded, value) in own.iter().zip(theirs) {
+                found.all += 1;
+                // A zero has no spacing.
+                if rounded == value {
+                    found.near += 1;
+                    continue;
+                }
+                let off = f64::from((rounded - value).abs() / spacing(*rounded, unit).max(least));
+                found.near += u64::from(off <= TWICE_ROUNDED);
+                found.moved += 1;
+                found.squares += off * off;
+            }
+        }
+        found
+    }
+
+    fn is_near(&self) -> bool {
+        self.near as f64 >= NEARLY_ALL * self.all as f64
+    }
+}
+
 /// Whether one member's numbers are another's rounded: as near as rounding puts them, and as far. What was trained from
-/// the rounded ones by a slight step lies nearer.
-fn is_rounded(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) -> bool {
+/// the rounded ones by a slight step lies nearer, and what was trained in its norms alone lies further off in them.
+fn is_rounded(measured: &Measured, pair: (usize, usize), facts: &Facts) -> bool {
+    let matrices = Off::over(measured, pair, (facts, |part| part.matrix));
+    let others = Off::over(measured, pair, (facts, |part| !part.matrix));
+    matrices.is_near() && others.is_near() && matrices.squares >= UNEVEN * matrices.moved as f64 / 12.0
+}
+
+/// Share of the parent's weights in matrices that are zero in the child, where all others are the parent's, as they are or
+/// rounded; none where others differ.
+fn cleared(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) -> Option<f64> {
     let unit = 2f32.powi(-(facts.precision as i32));
-    let least = if facts.format == 10 { F16_SPACING } else { 0.0 };
-    let (mut near, mut all, mut moved, mut squares) = (0_u64, 0_u64, 0_u64, 0.0);
+    let (mut zeros, mut strays, mut all) = (0_u64, 0_u64, 0_u64);
     for part in measured.matrices().filter(|part| !part.samples.is_empty()) {
-        for (rounded, value) in part.samples[child].iter().zip(&part.samples[parent]) {
-            let step = spacing(*rounded, unit).max(least);
-            let off = f64::from((rounded - value).abs() / step);
+        for (own, value) in
+            part.samples[child].iter().zip(&part.samples[parent]).filter(|(_, value)| **value != 0.0)
+        {
             all += 1;
-            near += u64::from(off <= TWICE_ROUNDED);
-            moved += u64::from(off > 0.0);
-            squares += off * off;
+            if *own == 0.0 {
+                zeros += 1;
+            } else {
+                let off = f64::from((own - value).abs() / spacing(*own, unit));
+                strays += u64::from(off > TWICE_ROUNDED);
+            }
         }
     }
-    near as f64 >= NEARLY_ALL * all as f64 && squares >= UNEVEN * moved as f64 / 12.0
+    let share = zeros as f64 / all.max(1) as f64;
+    (share >= CLEARED && share < 1.0 && strays as f64 <= STRAY * all as f64).then_some(share)
 }
 
 /// Whether one member's matrices are another's to three bits after the leading one, whatever their scales.
@@ -192,13 +256,18 @@ fn copy(
     if shuffled {
         return made(Kind::Permuted, 0.95, apart);
     }
+    if let Some(share) = cleared(measured, (child, parent), mine) {
+        return made(Kind::Pruned, 0.99, share);
+    }
     let rounding = measured.rounding(parent, mine.precision);
-    if mine.precision < theirs.precision && apart < ROUNDINGS * rounding {
+    // What is not a matrix, such as norms about one and positions, has its energy elsewhere.
+    let turned = measured.apart_in_matrices(child, parent);
+    if mine.precision < theirs.precision && turned < ROUNDINGS * rounding {
         if mine.precision < 7 {
-            return made(Kind::Quantized, 0.99, apart / rounding);
+            return made(Kind::Quantized, 0.99, turned / rounding);
         }
         if is_rounded(measured, (child, parent), mine) {
-            return made(Kind::Cast, 0.99, apart / rounding);
+            return made(Kind::Cast, 0.99, turned / rounding);
         }
     }
     // What the narrower of the two formats takes from both says nothing.

@@ -23,6 +23,9 @@ pub(super) const UNALIGNED: f64 = 6.0;
 const DECOMPOSED: usize = 3;
 /// Share of the smaller side of a matrix that a low-rank change may have.
 const LOW_RANK: usize = 4;
+/// How far a direction of a change stands out of those of a rounding: the largest of even noise has four times the mean, and
+/// the rounding of numbers that are not spread evenly up to twice what is expected.
+const CLEAR: f64 = 12.0;
 /// Energy left, in roundings, below which a decomposition is complete; and above which a change is seen at all.
 const COMPLETE: f64 = 2.5;
 const SEEN: f64 = 10.0;
@@ -153,8 +156,13 @@ impl Edge<'_> {
     /// Evidence that the change is an adapter baked in: only matrices within layers, each of low rank up to rounding.
     fn low_rank(&self, progress: Progress<'_>) -> Result<Option<Evidence>, Error> {
         let (child, parent) = self.models();
-        let changed: Vec<_> =
-            self.measured.parts.iter().filter(|part| part.apart(self.child, self.parent) > 0.0).collect();
+        let precision = self.known.facts[child].as_ref().map_or(23, |facts| facts.precision);
+        let changed: Vec<_> = self
+            .measured
+            .parts
+            .iter()
+            .filter(|part| part.moves((self.child, self.parent), precision))
+            .collect();
         let inner = |part: &&super::measured::Part| {
             part.matrix
                 && part.role.contains('#')
@@ -165,7 +173,6 @@ impl Edge<'_> {
         }
         let (own, theirs) = (&self.known.subjects[child], &self.known.subjects[parent]);
         let Ok(delta) = DiffSource::new(own.source.clone(), theirs.source.clone()) else { return Ok(None) };
-        let precision = self.known.facts[child].as_ref().map_or(23, |facts| facts.precision);
         let roles: Vec<&str> = changed.iter().map(|part| part.role.as_str()).collect();
         let Some(facts) = &self.known.facts[child] else { return Ok(None) };
         let (mut looked, mut ranks) = (0, Vec::new());
@@ -197,7 +204,8 @@ impl Edge<'_> {
             {
                 return Ok(None);
             }
-            let seen = factors.singular.iter().filter(|s| **s * **s > rounding / least as f64 * 4.0).count();
+            let seen =
+                factors.singular.iter().filter(|s| **s * **s > rounding / least as f64 * CLEAR).count();
             ranks.push(seen);
             if looked == DECOMPOSED {
                 break;
@@ -284,6 +292,10 @@ impl Edge<'_> {
                     copy.score
                 )
             }
+            Kind::Pruned => format!(
+                "{:.1} % of the parent's weights are zero, and all others are the parent's",
+                100.0 * copy.score
+            ),
             Kind::Permuted => "nearer than every other model, once it is put in order".to_owned(),
             Kind::Cast => {
                 format!("the parent rounded to fewer bits: {:.2} of one rounding apart", copy.score)

@@ -19,6 +19,8 @@ const LEAST_SAMPLED: usize = 256;
 const CONTAINED: f64 = 0.85;
 const EVERYWHERE: f64 = 0.77;
 const BEYOND: f64 = 1.45;
+/// Spacings that one rounding moves a number at most; that number may have come from the next power of two.
+const ROUNDED: f32 = 0.5;
 /// Bits after the leading one of bf16.
 const BF16: u32 = 7;
 /// Inner products are exact to about this share.
@@ -221,6 +223,20 @@ impl Part {
         self.contrasts[self.pair(i, j)]
     }
 
+    /// Whether the elements of `child` are others than those of `parent` rounded to `precision` bits after the leading one.
+    pub(super) fn moves(&self, (child, parent): (usize, usize), precision: u32) -> bool {
+        if self.apart(child, parent) == 0.0 {
+            return false;
+        }
+        let (Some(own), Some(theirs)) = (self.samples.get(child), self.samples.get(parent)) else {
+            return true;
+        };
+        let unit = 2f32.powi(-(precision as i32));
+        let near =
+            |(own, value): (&f32, &f32)| own == value || (own - value).abs() <= ROUNDED * spacing(*own, unit);
+        own.is_empty() || !own.iter().zip(theirs).all(near)
+    }
+
     fn pair(&self, i: usize, j: usize) -> usize {
         i.min(j) * self.digests.len() + i.max(j)
     }
@@ -252,6 +268,11 @@ impl Measured {
     /// ‖θᵢ − θⱼ‖² over all tensors.
     pub(super) fn apart(&self, i: usize, j: usize) -> f64 {
         self.parts.iter().map(|part| part.apart(i, j)).sum()
+    }
+
+    /// The same over the matrices alone.
+    pub(super) fn apart_in_matrices(&self, i: usize, j: usize) -> f64 {
+        self.matrices().map(|part| part.apart(i, j)).sum()
     }
 
     /// Counts over all matrices.

@@ -62,7 +62,7 @@ pub enum Kind {
     Cast,
     /// The same values.
     Duplicate,
-    /// Layers left out.
+    /// Layers left out, or weights set to zero.
     Pruned,
     /// Layers added or repeated.
     Extended,

@@ -107,7 +107,7 @@ impl Samples {
         parents: impl Fn(usize) -> &'w [(usize, f64)],
     ) -> Option<Inherited> {
         let mut groups = [(0.0f64, 0.0f64); GROUPS];
-        let (mut seen, mut chunks) = (0, 0);
+        let (mut seen, mut hardly, mut chunks) = (0, 0, 0);
         let mut start = 0;
         for (matrix, &end) in self.ends.iter().enumerate() {
             let sum = parents(matrix);
@@ -117,12 +117,19 @@ impl Samples {
                 let spacing = self.spacing(host, value);
                 let step = self.values[child][at] - value;
                 let far = |(one, _): &(usize, f64)| (self.values[*one][at] - value).abs() >= CLEAR * spacing;
+                // A number that hardly moved is on the host's wherever both round one value alike.
+                let grid = self.spacing(child, value);
+                let exact: f64 = sum.iter().map(|(one, w)| w * f64::from(self.values[*one][at])).sum();
+                let own = f64::from(value) - exact;
+                let alike = own.abs() <= ROUNDING * f64::from(grid);
+                if sum.len() == 1 && alike && step.abs() < CLEAR * grid {
+                    hardly += u64::from(step == 0.0);
+                    continue;
+                }
                 // The grid of a copy is far coarser than the numbers its models are stored in.
                 if sum.len() > 1 && !(step.abs() >= CLEAR * spacing && sum.iter().all(far)) {
                     continue;
                 }
-                let exact: f64 = sum.iter().map(|(one, w)| w * f64::from(self.values[*one][at])).sum();
-                let own = f64::from(value) - exact;
                 // A merge is off by its rounding and no more, or its weights are another's here.
                 if sum.len() == 1 || own.abs() <= ROUNDING * f64::from(spacing) {
                     clear.push((f64::from(step), own));
@@ -157,7 +164,7 @@ impl Samples {
             .sum();
         let scatter = (without * (GROUPS - 1) as f64 / GROUPS as f64).sqrt();
         let error = scatter.max(1.0 / noise.sqrt());
-        let partial = (seen as f64) < MOST * start as f64;
+        let partial = (seen as f64) < MOST * (start as u64 - hardly) as f64;
         (noise > 0.0 && error < UNCERTAIN).then_some(Inherited { share, error, partial })
     }
 

@@ -102,3 +102,109 @@ fn a_merge_of_strangers_makes_neither_family_descend_from_the_other() {
     assert_eq!(parents(&report, "of-two"), [("two", Kind::Finetune)]);
     assert_eq!(report.unrelated.len(), 4, "{:?}", report.unrelated);
 }
+
+/// The matrices of `self` with norms about one beside them, and a row of zeros for a token that pads.
+fn with_norms(weights: &Weights, seed: u64) -> Weights {
+    let mut more = weights.clone();
+    let width = more.0[0].1[1];
+    more.0[0].2[..width as usize].fill(0.0);
+    for layer in 0..3 {
+        let values =
+            gaussian(seed + layer, width as usize).into_iter().map(|value| 1.0 + 0.02 * value).collect();
+        more.0.push((format!("model.layers.{layer}.input_layernorm.weight"), [1, width], values));
+    }
+    more.0.sort_by(|a, b| a.0.cmp(&b.0));
+    more
+}
+
+#[test]
+fn a_cast_is_one_also_where_norms_are_about_one_and_a_token_pads() {
+    let base = with_norms(&Weights::random(1), 900);
+    let tuned = with_norms(&Weights::random(1).trained(10, 0.06), 910);
+
+    let report = asked(&[
+        base.stored("base", Dtype::F32),
+        tuned.stored("tuned", Dtype::F32),
+        tuned.stored("tuned-bf16", Dtype::Bf16),
+        tuned.stored("tuned-f16", Dtype::F16),
+    ]);
+
+    assert_eq!(parents(&report, "tuned-bf16"), [("tuned", Kind::Cast)]);
+    assert_eq!(parents(&report, "tuned-f16"), [("tuned", Kind::Cast)]);
+}
+
+#[test]
+fn a_model_of_which_small_weights_are_zero_is_pruned_of_the_one_that_has_them() {
+    let base = Weights::random(1);
+    let tuned = [10, 20].map(|seed| base.trained(seed, 0.06));
+    let mut sparse = tuned[0].clone();
+    for (_, _, values) in &mut sparse.0 {
+        let mut sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
+        sizes.sort_by(f64::total_cmp);
+        let least = sizes[sizes.len() / 2];
+        values.iter_mut().filter(|value| value.abs() < least).for_each(|value| *value = 0.0);
+    }
+
+    for format in [Dtype::F32, Dtype::Bf16] {
+        let report = asked(&[
+            base.stored("base", Dtype::F32),
+            tuned[0].stored("a", Dtype::F32),
+            tuned[1].stored("b", Dtype::F32),
+            sparse.stored("sparse", format),
+        ]);
+
+        assert_eq!(parents(&report, "sparse"), [("a", Kind::Pruned)], "{format}");
+        assert_eq!(parents(&report, "a"), [("base", Kind::Finetune)]);
+    }
+}
+
+#[test]
+fn frozen_tensors_that_round_alike_make_no_sibling_a_child_of_a_cast() {
+    let base = Weights::random(1);
+    let frozen = |seed| {
+        let mut tuned = base.trained(seed, 0.06);
+        let kept = |name: &str| name.contains("embed") || name.contains("self_attn");
+        for (one, original) in tuned.0.iter_mut().zip(&base.0).filter(|(one, _)| kept(&one.0)) {
+            one.2.clone_from(&original.2);
+        }
+        tuned
+    };
+    let [a, b] = [frozen(10), frozen(20)];
+
+    let report = asked(&[
+        base.stored("base", Dtype::F32),
+        a.stored("a", Dtype::F32),
+        a.stored("a-bf16", Dtype::Bf16),
+        b.stored("b-bf16", Dtype::Bf16),
+        base.trained(30, 0.06).stored("c", Dtype::F32),
+    ]);
+
+    assert_eq!(parents(&report, "a-bf16"), [("a", Kind::Cast)]);
+    assert_eq!(parents(&report, "b-bf16"), [("base", Kind::Finetune)]);
+}
+
+#[test]
+fn an_adapter_that_is_baked_into_wide_numbers_and_stored_in_narrow_ones_is_one() {
+    let base = Weights::random(1);
+    let mut baked = base.clone();
+    for (at, (name, shape, values)) in baked.0.iter_mut().enumerate() {
+        if !name.contains("q_proj") && !name.contains("o_proj") {
+            continue;
+        }
+        let columns = shape[1] as usize;
+        let (up, down) = (gaussian(300 + at as u64, shape[0] as usize), gaussian(400 + at as u64, columns));
+        for (place, value) in values.iter_mut().enumerate() {
+            *value += 0.2 * up[place / columns] * down[place % columns];
+        }
+    }
+
+    let report = asked(&[
+        base.stored("base", Dtype::F32),
+        baked.stored("baked", Dtype::Bf16),
+        base.trained(20, 0.06).stored("tuned", Dtype::F32),
+    ]);
+
+    assert_eq!(parents(&report, "baked"), [("base", Kind::Adapter)]);
+    let said = format!("{:?}", report.models);
+    assert!(said.contains("by matrices of rank 1 up to rounding"), "{said}");
+}

@@ -80,6 +80,12 @@ fn of_key((above, key): (&str, &str), value: &Value, known: &[String]) -> Option
     let read = alone.merge(Serialized::global(&path, value)).extract::<Config>();
     let told = match read.err()?.kind {
         Kind::InvalidType(found, wanted) | Kind::InvalidValue(found, wanted) => {
+            let wanted = wanted.to_string();
+            let wanted = match wanted.as_str() {
+                "u64" | "u32" | "usize" => "a whole number, 0 or more",
+                "i64" | "i32" => "a whole number",
+                other => other,
+            };
             format!("expected {wanted}, found {found}")
         }
         Kind::UnknownVariant(found, wanted) => {
