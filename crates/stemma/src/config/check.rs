@@ -164,14 +164,12 @@ mod tests {
         for wanted in [
             "listn: there is no such key; did you mean `listen`?",
             "reads: `everybody` is none of anyone, token",
-            "limits.tensrs: there is no such limit; did you mean `tensors`?"
-                .replace("limit;", "key;")
-                .as_str(),
-            "limits.page: expected usize, found string \"x\"",
+            "limits.tensrs: there is no such key; did you mean `tensors`?",
+            "limits.page: expected a whole number, 0 or more, found string \"x\"",
         ] {
             assert!(faults.iter().any(|told| told == wanted), "{wanted} in {faults:#?}");
         }
-        assert!(faults.iter().any(|told| told.starts_with("foo: there is no such key; there are data, ")));
+        assert!(faults.iter().any(|told| told.starts_with("foo: there is no such key; did you mean ")));
     }
 
     #[test]
