@@ -26,7 +26,8 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTransfer {
-    pub source_base: String,
+    /// What the fine-tune was tuned from; left out, its lineage tells.
+    pub source_base: Option<String>,
     pub source_tuned: String,
     pub target_base: String,
     /// `diff_vector` (the default), `shadow_ft` or `chat_vector`.
@@ -98,9 +99,13 @@ pub async fn create_transfer(
     options: Query<TransferQuery>,
     Body(wanted): Body<NewTransfer>,
 ) -> Result<HttpResponse> {
+    let source_base = match wanted.source_base {
+        Some(base) => base,
+        None => jobs::tuned_from(&registry, &wanted.source_tuned).await?,
+    };
     let payload = TransferPayload {
         target_base: wanted.target_base,
-        source_base: wanted.source_base,
+        source_base,
         source_tuned: wanted.source_tuned,
         options: Options {
             preset: wanted.preset,

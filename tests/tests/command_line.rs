@@ -259,6 +259,38 @@ fn random_masks_are_the_same_wherever_and_however_a_model_is_stored() -> Result<
     Ok(())
 }
 
+#[test]
+fn changes_are_carried_from_base_to_base_along_the_lineage_of_a_fine_tune() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, Place::on(&Database::Sqlite)?);
+    let place = place.with_zoo(&zoo)?;
+    let tuned = "mandoc/scribe-v1-de";
+
+    place.run(&format!(
+        "transfer --from-tuned {tuned} --to-base mandoc/scribe-v1.1 start --register t/start"
+    ))?;
+    place.run(&format!(
+        "transfer --from-base mandoc/scribe-v1 --from-tuned {tuned} --to-base mandoc/scribe-v1.1 named"
+    ))?;
+    // What was tuned from the start: here the start itself, under another name.
+    let card = "---\nbase_model: t/start\n---\n";
+    place.run("import dir start --id t/tuned")?;
+    place.write("start/README.md", card)?;
+    place.run("import dir start --id t/tuned")?;
+    place.run("transfer --from-tuned t/tuned --to-base mandoc/scribe-v1 next --register t/next")?;
+
+    let same = place.json("diff start named")?;
+    ensure!(same["totals"]["relative_l2"] == 0.0, "{}", same["totals"]);
+    let recipe: Value = serde_json::from_slice(&place.read("next/stemma_recipe.json")?)?;
+    ensure!(recipe["source_base"]["id"] == "mandoc/scribe-v1.1", "{recipe}");
+    let out = place
+        .command("transfer")
+        .args(["--from-tuned", "mandoc/scribe-v1", "--to-base", tuned, "x"])
+        .output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(1) && said.contains("it has no parent here; name its base"), "{said}");
+    Ok(())
+}
+
 fn half_way(one: &str, other: &str) -> String {
     let entry = |model: &str| format!("  - {{model: {model}, parameters: {{weight: 0.5}}}}\n");
     format!("merge_method: linear\ndtype: float32\nmodels:\n{}{}", entry(one), entry(other))

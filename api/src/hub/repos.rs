@@ -197,5 +197,7 @@ pub async fn settings(call: &Call<'_>, payload: Payload) -> Result<HttpResponse>
     let act = if closes { Act::Close } else { Act::Govern };
     call.registry.store.may_with(act, &row).await?;
     call.registry.store.set_openness(row.id, wanted).await?;
+    // Claims on a model attach when it is public: whoever asks next sees them.
+    call.registry.forests.settle().await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }

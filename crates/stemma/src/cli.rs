@@ -306,8 +306,8 @@ pub enum Command {
     },
     /// target_base + lambda · (source_tuned − source_base), or of a difference that `stemma diff --out` wrote.
     Transfer {
-        /// What was tuned: an id or a checkpoint folder.
-        #[arg(long, required_unless_present = "diff")]
+        /// What was tuned: an id or a checkpoint folder [default: what the lineage of the fine-tune says].
+        #[arg(long)]
         from_base: Option<String>,
         /// What it became.
         #[arg(long, required_unless_present = "diff")]

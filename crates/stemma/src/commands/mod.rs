@@ -132,7 +132,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             if let (Some(diff), Some(out)) = (diff, &out) {
                 return transfer::stored(context, [to_base, diff], options, (out, register)).await;
             }
-            let (from_base, from_tuned) = (from_base.unwrap_or_default(), from_tuned.unwrap_or_default());
+            let from_tuned = from_tuned.unwrap_or_default();
             let wanted = transfer::Transfer { from_base, from_tuned, to_base, options };
             match out {
                 Some(out) => transfer::run(context, wanted, &out, register).await,

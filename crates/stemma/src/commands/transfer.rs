@@ -4,7 +4,7 @@ use std::path::Path;
 
 use analysis::transfer::{Options, Report};
 use domain::{Relation, RepoId};
-use jobs::{Access, Derived, Extras, Pin, TransferPayload};
+use jobs::{Access, Derived, Extras, Pin, Registry, TransferPayload};
 
 use super::{
     Context,
@@ -14,22 +14,27 @@ use crate::{cli::TransferOptions, exit::Failure, output, wiring};
 
 /// The operands of a transfer, and what of the diff is carried over.
 pub struct Transfer {
-    pub from_base: String,
+    /// None for what the lineage of the fine-tune says.
+    pub from_base: Option<String>,
     pub from_tuned: String,
     pub to_base: String,
     pub options: TransferOptions,
 }
 
 impl Transfer {
-    fn payload(self, output: RepoId) -> TransferPayload {
-        TransferPayload {
+    async fn payload(self, registry: &Registry, output: RepoId) -> Result<TransferPayload, Failure> {
+        let source_base = match self.from_base {
+            Some(base) => base,
+            None => jobs::tuned_from(registry, &self.from_tuned).await?,
+        };
+        Ok(TransferPayload {
             target_base: self.to_base,
-            source_base: self.from_base,
+            source_base,
             source_tuned: self.from_tuned,
             options: options(self.options),
             output,
             pins: std::collections::BTreeMap::new(),
-        }
+        })
     }
 }
 
@@ -61,8 +66,8 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let id = id_for(register.as_deref(), out)?;
-    let plan =
-        jobs::plan_transfer(&registry, &wanted.payload(id.clone()), &Access::Folders(Pin::Content)).await?;
+    let payload = wanted.payload(&registry, id.clone()).await?;
+    let plan = jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await?;
     let derived = Derived {
         id,
         relation: Relation::Transfer,
@@ -87,7 +92,7 @@ pub async fn run(
 /// Says whether a transfer is likely to work.
 pub async fn check(context: Context, wanted: Transfer) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let payload = wanted.payload(id_for(None, Path::new("model"))?);
+    let payload = wanted.payload(&registry, id_for(None, Path::new("model"))?).await?;
     let report = jobs::check_transfer(&registry, &payload, &Access::Folders(Pin::Nothing)).await?;
     if context.json {
         output::json(&report);
