@@ -193,7 +193,7 @@ fn cleared(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) 
         }
     }
     let share = zeros as f64 / all.max(1) as f64;
-    (share >= CLEARED && share < 1.0 && strays as f64 <= STRAY * all as f64).then_some(share)
+    ((CLEARED..1.0).contains(&share) && strays as f64 <= STRAY * all as f64).then_some(share)
 }
 
 /// Whether one member's matrices are another's to three bits after the leading one, whatever their scales.
