@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, get, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use analysis::{
     export::Format,
     lineage::{Forest, Relative, SubtreeOptions, Tree},
@@ -39,8 +39,8 @@ pub struct LineageQuery {
     pub license: Option<String>,
     /// under-100m, 100m-1b, 1b-4b, 4b-10b, 10b-40b or over-40b; several with commas.
     pub size: Option<String>,
-    /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, csv, dot,
-    /// graphml, newick, prov, cyclonedx, spdx.
+    /// `json` (the tree, the default), or with every edge and its evidence, merges included: graph, csv, jsonl, dot,
+    /// graphml, newick, prov, cyclonedx, spdx. Without it `Accept` may name the media type of one of them.
     pub format: Option<String>,
 }
 
@@ -192,18 +192,25 @@ impl From<Tree> for LineageView {
     responses((status = 200, body = LineageView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/lineage")]
 pub async fn get_lineage(
+    request: HttpRequest,
     registry: Seen,
     path: web::Path<ModelPath>,
     query: Query<LineageQuery>,
 ) -> Result<HttpResponse> {
-    lineage_of(&registry, &path.id(), &query).await
+    lineage_of(&request, &registry, (&path.id(), &query)).await
 }
 
 /// The tree around the model called `id`.
-pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> Result<HttpResponse> {
+pub async fn lineage_of(
+    request: &HttpRequest,
+    registry: &Registry,
+    (id, query): (&str, &LineageQuery),
+) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
     let sieve = sieve([&query.relation, &query.license, &query.size])?;
-    if let Some(word) = query.format.as_deref().filter(|word| *word != "json") {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let accepted = accept.and_then(Format::accepted).map(Format::label);
+    if let Some(word) = query.format.as_deref().or(accepted).filter(|word| *word != "json") {
         if !sieve.is_empty() {
             let told = "a filter goes with format json; other formats are written whole";
             return Err(Problem::bad_request(told.to_owned()));
@@ -219,7 +226,7 @@ pub async fn lineage_of(registry: &Registry, id: &str, query: &LineageQuery) -> 
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(registry, &forest, &mut tree).await?;
     let view = LineageView::from(tree).of(&forest, row.id, registry.limits.traversal);
-    Ok(HttpResponse::Ok().json(view))
+    Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(view))
 }
 
 async fn export(
@@ -239,6 +246,7 @@ async fn export(
     Ok(HttpResponse::Ok()
         .content_type(format.media_type())
         .insert_header((header::CONTENT_DISPOSITION, name))
+        .insert_header((header::VARY, "Accept"))
         .body(analysis::export::write(&pedigree, format)))
 }
 

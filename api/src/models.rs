@@ -105,6 +105,8 @@ pub struct ModelDetail {
     pub languages: Vec<String>,
     pub datasets: Vec<String>,
     pub new_version: Option<String>,
+    /// The last of the chain of successors that authors name.
+    pub newest_version: Option<String>,
     pub card: Option<String>,
     #[schema(value_type = Option<Object>)]
     pub config: Option<serde_json::Value>,
@@ -162,7 +164,7 @@ pub async fn get_model(
         (Some(bare), "advisories.json") => feed_of(&request, &registry, (bare, "json")).await,
         (Some(bare), "edges") => edges_of(&registry, bare).await,
         (Some(bare), "children") => children_of(&registry, bare, &asked(&request)?).await,
-        (Some(bare), "lineage") => lineage_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "lineage") => lineage_of(&request, &registry, (bare, &asked(&request)?)).await,
         (Some(bare), "licence") => licence_of(&registry, bare).await,
         (Some(bare), "versions") => versions_of(&registry, bare).await,
         (Some(bare), "relatives") => relatives_of(&registry, bare, &asked(&request)?).await,
@@ -212,7 +214,8 @@ async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Re
         summary: ModelSummary::from(&row),
         parents,
         children: children.into(),
-        notes: registry.store.notes_of(row.id).await?,
+        notes: jobs::notes(registry, &row).await?,
+        newest_version: jobs::newest_version(registry, &row).await?,
         recipe,
         author: row.author,
         sha: row.sha,

@@ -78,6 +78,7 @@ async fn a_tree_is_downloaded_in_every_format_under_a_name_of_its_own() -> Resul
                 "<edge source=\"gone/ghost\" target=\"me/soup\">",
             ),
             ("csv", "text/csv", "csv", "me/soup,org/root-7b-v1,merge,"),
+            ("jsonl", "application/jsonl", "jsonl", "\"parent\":\"org/root-7b-v1\""),
             ("newick", "text/x-nh", "nwk", "'me/soup'"),
             ("prov", "application/ld+json", "prov.jsonld", "\"prov:wasDerivedFrom\""),
             ("cyclonedx", "application/vnd.cyclonedx+json", "cdx.json", "\"specVersion\": \"1.6\""),

@@ -150,7 +150,7 @@ async fn rebuilt_and_registered(client: &Client, server: &Server, file: &[u8]) -
     let parents = model["parents"].as_array().into_iter().flatten().filter_map(|p| p["id"].as_str());
     let mut parents: Vec<&str> = parents.collect();
     parents.sort_unstable();
-    ensure!(parents == [BASE, SHARED], "{model}");
+    ensure!(parents == [BASE, MEMBERS[1], SHARED], "{model}");
     let recipe = fs_err::read_to_string(out.join("stemma_recipe.json"))?;
     let recipe: Value = serde_json::from_str(&recipe)?;
     ensure!(recipe["diff"]["id"] == SHARED && recipe["diff"]["member"] == MEMBERS[1], "{recipe}");

@@ -3,6 +3,7 @@
 
 mod apply;
 mod low_rank;
+mod origin;
 mod signs;
 mod skillpack;
 mod source;
@@ -21,6 +22,7 @@ use crate::lowrank::share;
 
 pub use apply::ApplySource;
 pub use low_rank::low_rank;
+pub use origin::{Recorded, Taken, Told};
 pub use signs::SignSource;
 pub use skillpack::{SkillPack, skillpack};
 pub use source::DiffSource;

@@ -6,7 +6,7 @@ use domain::{Fault, Limits};
 use kernels::Dtype;
 use weights::{Bytes, Checkpoint, ReadAt, TensorSource};
 
-use super::{ApplySource, MemberFit, Origin, Together, unify};
+use super::{ApplySource, MemberFit, Origin, Together, Told, unify};
 use crate::{
     merge::{Input, MergeSource, check, parse},
     testing::{Fixture, noise, values},
@@ -17,7 +17,8 @@ use crate::{
 const LARGE: usize = 50_001;
 
 fn origin(name: &str, source: Fixture) -> Origin {
-    Origin { name: name.into(), digest: None, content: name.into(), source: source.share() }
+    let told = Told { name: name.into(), content: name.into(), ..Told::default() };
+    Origin { told, source: source.share() }
 }
 
 /// A base and fine-tunes that share some of their change, in one number format.

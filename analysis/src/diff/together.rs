@@ -5,12 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Digest, Item};
+use domain::Item;
 use kernels::Dtype;
-use serde_json::{Value, json};
+use serde_json::json;
 use weights::{TensorInfo, TensorSource};
 
-use super::source::{NAMED, float_only};
+use super::{
+    origin::Told,
+    source::{NAMED, float_only},
+};
 use crate::{
     Error,
     computed::{other_vocabulary, read_f64, refused},
@@ -20,19 +23,8 @@ use crate::{
 /// A model with what a file says of it.
 #[derive(Clone)]
 pub struct Origin {
-    /// What it is called in the file.
-    pub name: String,
-    pub digest: Option<Digest>,
-    /// What its weights are, whatever it is called; empty where that is not known.
-    pub content: String,
+    pub told: Told,
     pub source: Arc<dyn TensorSource>,
-}
-
-impl Origin {
-    /// Name and digest as a JSON object.
-    pub(super) fn told(&self) -> Value {
-        json!({ "name": self.name, "digest": self.digest })
-    }
 }
 
 /// Two or more fine-tunes and their base.
@@ -77,7 +69,7 @@ impl Together {
                 continue;
             }
             let other = all.iter().zip([&base].into_iter().chain(&members));
-            faults.extend(other.filter_map(|(info, model)| mismatch(all[0], info, &model.name)));
+            faults.extend(other.filter_map(|(info, model)| mismatch(all[0], info, &model.told.name)));
             infos.push(TensorInfo { dtype: common(&all), ..all[0].clone() });
             places.push(held);
         }
@@ -129,7 +121,7 @@ impl Together {
             match delta.iter().position(|value| !value.is_finite()) {
                 None => Ok(delta),
                 Some(at) => {
-                    let (of, tensor) = (&member.name, &self.infos[index].name);
+                    let (of, tensor) = (&member.told.name, &self.infos[index].name);
                     let (value, at) = (delta[at], start + at as u64);
                     Err(Error::from(refused(format!(
                         "the difference of `{of}` in tensor `{tensor}` is {value} at element {at}; only finite \
@@ -145,7 +137,7 @@ impl Together {
     pub(super) fn metadata(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
             ("content".into(), "difference".into()),
-            ("base".into(), self.base.told().to_string()),
+            ("base".into(), json!(self.base.told).to_string()),
             ("left_out".into(), self.left_out.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" ")),
             ("left_out_count".into(), self.left_out.len().to_string()),
         ])
@@ -154,13 +146,13 @@ impl Together {
 
 /// Members that are the base, or one before them.
 fn repeated(base: &Origin, members: &[Origin]) -> Vec<Item> {
-    let same = |a: &Origin, b: &Origin| !a.content.is_empty() && a.content == b.content;
+    let same = |a: &Origin, b: &Origin| !a.told.content.is_empty() && a.told.content == b.told.content;
     let fault = |(at, member): (usize, &Origin)| {
         let message = if same(member, base) {
             "it is the base itself; only its fine-tunes are stored".to_owned()
         } else {
             let first = members[..at].iter().find(|other| same(other, member))?;
-            format!("it is the same model as `{}`; each is stored once", first.name)
+            format!("it is the same model as `{}`; each is stored once", first.told.name)
         };
         let pointer = at.checked_sub(1).map_or("/tuned".to_owned(), |at| format!("/with/{at}"));
         Some(Item { pointer, message })

@@ -148,7 +148,7 @@ pub fn unify(models: &Together, out: &mut dyn io::Write, progress: Progress<'_>)
     let fit = |(at, sums): (usize, &Sums)| {
         let error = |(info, of): (&TensorInfo, &Vec<Sums>)| (info.name.clone(), of[at].error(scales[at]));
         MemberFit {
-            name: models.members()[at].name.clone(),
+            name: models.members()[at].told.name.clone(),
             scale: scales[at],
             relative_error: sums.error(scales[at]),
             tensors: models.infos().iter().zip(&each).map(error).collect(),
@@ -161,7 +161,7 @@ pub fn unify(models: &Together, out: &mut dyn io::Write, progress: Progress<'_>)
 /// The description of the file.
 fn described(models: &Together, fits: &[MemberFit]) -> BTreeMap<String, String> {
     let member = |(model, fit): (&super::Origin, &MemberFit)| {
-        let mut told = model.told();
+        let mut told = json!(model.told);
         told["relative_error"] = json!(fit.relative_error);
         told
     };

@@ -2,6 +2,7 @@
 //!
 //! Pedigrees are not nested: a graph of merges unrolled as a tree would grow without bound.
 
+use domain::Digest;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -31,9 +32,47 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
             json!({ "ref": reference(pedigree, at), "dependsOn": on })
         })
         .collect();
+    add_own(&mut bom["metadata"]["component"], focus);
     // Of the focus too: a reader who knows no purl still finds the name.
     bom["metadata"]["component"]["name"] = short(focus).into();
+    let serial = Digest::of(bom.to_string().as_bytes());
+    bom["serialNumber"] = uuid(&serial).into();
     bom
+}
+
+/// The same document has the same number: a UUID of version 8 out of its digest.
+fn uuid(digest: &Digest) -> String {
+    let hex: String = digest.to_string().chars().skip_while(|c| *c != ':').skip(1).take(32).collect();
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    let [a, b, c, d, e] = [part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32)];
+    format!("urn:uuid:{a}-{b}-8{c}-8{d}-{e}")
+}
+
+/// What is told of the model asked for only: its files, and the results that its card states.
+fn add_own(component: &mut Value, focus: &Model) {
+    let files = focus.files.iter().map(|file| {
+        let mut told = json!({ "type": "file", "name": file.path });
+        told["hashes"] = hashes(Some(&file.digest));
+        told
+    });
+    let files: Vec<Value> = files.collect();
+    if !files.is_empty() {
+        component["components"] = files.into();
+    }
+    let metrics = focus
+        .metrics
+        .iter()
+        .map(|metric| json!({ "type": metric.name, "value": metric.value, "slice": metric.dataset }));
+    let metrics: Vec<Value> = metrics.collect();
+    if !metrics.is_empty() {
+        component["modelCard"]["quantitativeAnalysis"] = json!({ "performanceMetrics": metrics });
+    }
+}
+
+/// A digest as CycloneDX writes hashes; an empty list for one that is no SHA-256.
+fn hashes(digest: Option<&String>) -> Value {
+    let hex = digest.and_then(|digest| digest.strip_prefix("sha256:"));
+    hex.map(|content| json!({ "alg": "SHA-256", "content": content })).into_iter().collect()
 }
 
 /// Ids of components are theirs alone even where two names encode alike.
@@ -92,6 +131,11 @@ fn component(pedigree: &Pedigree, at: usize, parents: &[&Descent]) -> Value {
             parameters.insert(key.to_owned(), value.as_str().into());
         }
     }
+    let datasets = model.datasets.iter().map(|name| json!({ "type": "dataset", "name": name }));
+    let datasets: Vec<Value> = datasets.collect();
+    if !datasets.is_empty() {
+        parameters.insert("datasets".to_owned(), datasets.into());
+    }
     if !parameters.is_empty() {
         component.insert("modelCard".to_owned(), json!({ "modelParameters": parameters }));
     }
@@ -111,6 +155,9 @@ fn described(model: &Model) -> Map<String, Value> {
         set("version", version.into());
     }
     set("purl", purl::versioned(model).into());
+    if model.digest.is_some() {
+        set("hashes", hashes(model.digest.as_ref()));
+    }
     if let Some(licence) = model.licence.as_deref().filter(|licence| !licence.trim().is_empty()) {
         let spdx = lookup(licence).filter(|licence| !licence.approximate).and_then(|licence| licence.spdx);
         let licence = spdx.map_or_else(|| json!({ "name": licence }), |id| json!({ "id": id }));

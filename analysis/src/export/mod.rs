@@ -5,6 +5,7 @@ mod csv;
 mod cyclonedx;
 mod dot;
 mod graphml;
+mod jsonl;
 mod newick;
 mod pedigree;
 mod prov;
@@ -15,8 +16,11 @@ mod tests;
 
 pub use advisory::{Advisory, Feed, atom, json_feed, osv};
 pub use csv::cell as csv_cell;
-pub use pedigree::{Descent, Model, Pedigree};
+pub use pedigree::{Descent, File, Metric, Model, Pedigree};
 pub use purl::{agent_iri, agent_named, model_iri, model_named};
+
+/// Most media types that are read of an `Accept` header.
+const RANGES: usize = 50;
 
 /// A format to write a pedigree in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub enum Format {
     Graph,
     /// One line an edge.
     Csv,
+    /// One JSON object a line, one line an edge.
+    Jsonl,
     Dot,
     GraphMl,
     Newick,
@@ -38,9 +44,10 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Graph,
         Self::Csv,
+        Self::Jsonl,
         Self::Dot,
         Self::GraphMl,
         Self::Newick,
@@ -54,6 +61,7 @@ impl Format {
         match self {
             Self::Graph => "graph",
             Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
             Self::Dot => "dot",
             Self::GraphMl => "graphml",
             Self::Newick => "newick",
@@ -68,6 +76,7 @@ impl Format {
         match self {
             Self::Graph => "application/json",
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Jsonl => "application/jsonl",
             Self::Dot => "text/vnd.graphviz; charset=utf-8",
             Self::GraphMl => "application/graphml+xml",
             Self::Newick => "text/x-nh; charset=utf-8",
@@ -82,6 +91,7 @@ impl Format {
         match self {
             Self::Graph => "graph.json",
             Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
             Self::Dot => "dot",
             Self::GraphMl => "graphml",
             Self::Newick => "nwk",
@@ -89,6 +99,28 @@ impl Format {
             Self::CycloneDx => "cdx.json",
             Self::Spdx => "spdx.json",
         }
+    }
+
+    /// The format that the media types of an `Accept` header ask for: the first of those with the highest weight that is one
+    /// of ours. None where it would rather have JSON, or anything.
+    pub fn accepted(accept: &str) -> Option<Self> {
+        let mut best: Option<(f64, Option<Self>)> = None;
+        for range in accept.split(',').take(RANGES) {
+            let mut parts = range.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default();
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+            let format = Self::ALL.into_iter().filter(|format| *format != Self::Graph).find(|format| {
+                let own = format.media_type().split(';').next().unwrap_or_default();
+                own.eq_ignore_ascii_case(media)
+            });
+            let plain =
+                media.eq_ignore_ascii_case("application/json") || media == "*/*" || media == "application/*";
+            let weight = weight.filter(|weight| *weight > 0.0 && (plain || format.is_some()));
+            if let Some(weight) = weight.filter(|weight| best.is_none_or(|(known, _)| *weight > known)) {
+                best = Some((weight, format));
+            }
+        }
+        best.and_then(|(_, format)| format)
     }
 
     /// The format of this word.
@@ -102,6 +134,7 @@ pub fn write(pedigree: &Pedigree, format: Format) -> String {
     match format {
         Format::Graph => pretty(&serde_json::json!(pedigree)),
         Format::Csv => csv::write(pedigree),
+        Format::Jsonl => jsonl::write(pedigree),
         Format::Dot => dot::write(pedigree),
         Format::GraphMl => graphml::write(pedigree),
         Format::Newick => newick::write(pedigree),

@@ -1,14 +1,19 @@
-//! Newick: the tree of primary parents that the model stands in. No lengths are written, for none are measured.
+//! Newick: the tree of primary parents that the model stands in. A branch has a length where the weights were compared: one
+//! minus their cosine.
 
 use super::pedigree::Pedigree;
 
 pub(super) fn write(pedigree: &Pedigree) -> String {
     let mut parent: Vec<Option<usize>> = vec![None; pedigree.models.len()];
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); pedigree.models.len()];
+    let mut length = vec![String::new(); pedigree.models.len()];
     let mut doubt = vec![""; pedigree.models.len()];
     for edge in pedigree.edges.iter().filter(|edge| edge.primary) {
         parent[edge.child] = Some(edge.parent);
         children[edge.parent].push(edge.child);
+        let cosine = edge.cosine.filter(|cosine| cosine.is_finite());
+        length[edge.child] =
+            cosine.map(|cosine| format!(":{:.6}", (1.0 - cosine).max(0.0))).unwrap_or_default();
         if edge.is_contradicted() {
             doubt[edge.child] = "[contradicted by the weights]";
         }
@@ -24,7 +29,7 @@ pub(super) fn write(pedigree: &Pedigree) -> String {
         waiting.clear();
     }
     while let Some((at, done)) = waiting.pop() {
-        if !done && text.ends_with([')', '\'', ']']) {
+        if !done && text.ends_with(|last: char| matches!(last, ')' | '\'' | ']') || last.is_ascii_digit()) {
             text.push(',');
         }
         if done || children[at].is_empty() {
@@ -32,6 +37,9 @@ pub(super) fn write(pedigree: &Pedigree) -> String {
                 text.push(')');
             }
             text.push_str(&label(&pedigree.models[at].name));
+            if at != root {
+                text.push_str(&length[at]);
+            }
             text.push_str(doubt[at]);
         } else {
             text.push('(');

@@ -24,10 +24,37 @@ pub struct Model {
     pub downloads: Option<i64>,
     /// Unix seconds.
     pub created_at: Option<i64>,
-    /// The Hub's commit.
+    /// The Hub's commit, else that of this registry.
     pub commit: Option<String>,
     /// Content digest of the revision here, `sha256:…`.
     pub digest: Option<String>,
+    /// What it was trained on, as its card names it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<String>,
+    /// Its files; known of the model asked for only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<File>,
+    /// Results that its card states; known of the model asked for only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+}
+
+/// A file of a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct File {
+    pub path: String,
+    /// `sha256:…`.
+    pub digest: String,
+}
+
+/// A result that a card states.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Metric {
+    /// The metric, e.g. `accuracy`.
+    pub name: String,
+    pub value: String,
+    /// The data set, with its configuration and split.
+    pub dataset: String,
 }
 
 impl Model {
@@ -53,6 +80,9 @@ pub struct Descent {
     pub evidence: Vec<Evidence>,
     /// What the weights say of it; none where they say nothing.
     pub verdict: Option<Verdict>,
+    /// Cosine of the weights of child and parent, −1 to 1; none where they were not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cosine: Option<f64>,
 }
 
 impl Descent {

@@ -22,6 +22,7 @@ fn family() -> Pedigree {
             confidence: 0.8,
         }],
         verdict: None,
+        cosine: None,
     };
     Pedigree {
         models: vec![
@@ -93,6 +94,55 @@ fn newick_separates_siblings_and_has_no_depth_to_fear() {
     let text = write(&family, Format::Newick);
 
     assert!(text.starts_with("(('me/grandchild','me/brother')'me/child')"), "{text}");
+}
+
+#[test]
+fn newick_gives_a_branch_the_length_that_the_weights_were_found_apart() {
+    let mut family = family();
+    family.truncated = false;
+    family.edges[0].cosine = Some(0.75);
+    family.edges[2].cosine = Some(1.000_001);
+    let mut brother = family.edges[2].clone();
+    family.models.push(Model { name: "me/brother".to_owned(), ..Model::default() });
+    (brother.child, brother.cosine) = (4, None);
+    family.edges.push(brother);
+
+    let text = write(&family, Format::Newick);
+
+    let wanted = "(('me/grandchild':0.000000,'me/brother')'me/child':0.250000)'org/o''base';\n";
+    assert_eq!(text, wanted);
+}
+
+#[test]
+fn a_bill_has_hashes_files_data_sets_and_a_number_of_its_own() {
+    let digest = |text: &str| domain::Digest::of(text.as_bytes()).to_string();
+    let mut family = family();
+    family.models[0].digest = Some(digest("revision"));
+    family.models[0].datasets = vec!["org/data".to_owned()];
+    family.models[0].files =
+        vec![super::File { path: "model.safetensors".to_owned(), digest: digest("file") }];
+    let (name, value, dataset) = ("accuracy".to_owned(), "0.9".to_owned(), "org/test".to_owned());
+    family.models[0].metrics = vec![super::Metric { name, value, dataset }];
+
+    let bill =
+        |family: &Pedigree| -> Value { serde_json::from_str(&write(family, Format::CycloneDx)).unwrap() };
+    let (told, again) = (bill(&family), bill(&family));
+    family.as_of += 1;
+    let later = bill(&family);
+
+    let own = &told["metadata"]["component"];
+    assert_eq!(format!("sha256:{}", own["hashes"][0]["content"].as_str().unwrap()), digest("revision"));
+    assert_eq!(own["components"][0]["name"], "model.safetensors");
+    assert_eq!(
+        format!("sha256:{}", own["components"][0]["hashes"][0]["content"].as_str().unwrap()),
+        digest("file")
+    );
+    assert_eq!(own["modelCard"]["modelParameters"]["datasets"][0]["name"], "org/data");
+    assert_eq!(own["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0]["value"], "0.9");
+    assert_eq!(told["serialNumber"], again["serialNumber"]);
+    assert_ne!(told["serialNumber"], later["serialNumber"]);
+    let serial = told["serialNumber"].as_str().unwrap().strip_prefix("urn:uuid:").unwrap();
+    assert_eq!(serial.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
 }
 
 #[test]
@@ -174,8 +224,45 @@ fn every_format_says_that_the_weights_contradict_an_edge() {
 }
 
 #[test]
+fn a_line_of_json_is_an_edge_with_its_revisions() {
+    let mut family = family();
+    family.models[0].commit = Some("0".repeat(40));
+    family.truncated = false;
+
+    let text = write(&family, Format::Jsonl);
+
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!((&lines[1]["child"], &lines[1]["parent"]), (&"me/child".into(), &"gpt2".into()));
+    assert_eq!(
+        (&lines[1]["child_revision"], &lines[1]["source"][0]),
+        (&"0".repeat(40).into(), &"card".into())
+    );
+    assert_eq!(lines[1]["parent_revision"], Value::Null);
+}
+
+#[test]
+fn a_header_asks_for_the_format_it_likes_best() {
+    let cases = [
+        ("application/vnd.cyclonedx+json", Some(Format::CycloneDx)),
+        ("application/vnd.cyclonedx+json; version=1.6", Some(Format::CycloneDx)),
+        ("text/html, text/csv;q=0.5, application/ld+json;q=0.9", Some(Format::Prov)),
+        ("application/json, text/csv", None),
+        ("text/csv, */*;q=0.1", Some(Format::Csv)),
+        ("*/*", None),
+        ("text/csv;q=0", None),
+        ("text/csv;q=x", None),
+        ("", None),
+    ];
+    for (accept, wanted) in cases {
+        assert_eq!(Format::accepted(accept), wanted, "{accept}");
+    }
+}
+
+#[test]
 fn an_empty_pedigree_is_written_in_every_format() {
-    for format in Format::ALL {
+    // Of no edge there is no line.
+    for format in Format::ALL.into_iter().filter(|format| *format != Format::Jsonl) {
         assert!(!write(&Pedigree::default(), format).is_empty(), "{}", format.label());
     }
 }

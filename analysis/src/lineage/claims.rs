@@ -116,7 +116,12 @@ impl Draft {
     }
 
     fn add(&mut self, parent: RepoId, confidence: f64, declared: &DeclaredParent) {
-        let evidence = Evidence { source: declared.source, detail: clip(&declared.raw), confidence };
+        let seen = clip(&declared.raw);
+        let detail = match &declared.part {
+            Some(part) => Evidence::detail_of(&seen, part),
+            None => seen,
+        };
+        let evidence = Evidence { source: declared.source, detail, confidence };
         match self.by_key.get(&parent.key()) {
             Some(&at) => {
                 let known = &mut self.found[at];
@@ -218,7 +223,12 @@ mod tests {
         let mut metadata = Metadata::named(RepoId::parse("me/child").unwrap());
         metadata.parents = parents
             .iter()
-            .map(|&(raw, source, relation)| DeclaredParent { raw: raw.to_owned(), relation, source })
+            .map(|&(raw, source, relation)| DeclaredParent {
+                raw: raw.to_owned(),
+                relation,
+                source,
+                part: None,
+            })
             .collect();
         metadata
     }
@@ -346,6 +356,26 @@ mod tests {
         assert_eq!(claims(&metadata).0[0].relation, Relation::Finetune);
         metadata.library = Some("peft".to_owned());
         assert_eq!(claims(&metadata).0[0].relation, Relation::Adapter);
+    }
+
+    #[test]
+    fn a_quantisation_of_mlx_is_seen_in_the_configuration() {
+        let mut metadata = model(&[("a/b", Source::Card, None)]);
+        metadata.config = Some(serde_json::json!({ "quantization": { "group_size": 64, "bits": 4 } }));
+        assert_eq!(claims(&metadata).0[0].relation, Relation::Quantized);
+        metadata.config = Some(serde_json::json!({ "quantization": null }));
+        assert_eq!(claims(&metadata).0[0].relation, Relation::Finetune);
+    }
+
+    #[test]
+    fn the_part_of_a_parent_in_a_recipe_goes_with_its_evidence() {
+        let mut metadata = model(&[("a/b", Source::MergeConfig, Some(Relation::Merge))]);
+        metadata.parents[0].part = Some("base · model 2 · weight 0.5".to_owned());
+
+        let evidence = &claims(&metadata).0[0].evidence[0];
+
+        assert_eq!(evidence.detail, "a/b · base · model 2 · weight 0.5");
+        assert_eq!((evidence.part(), evidence.seen()), (Some(domain::Part::Base), "a/b"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use petgraph::{
 use serde::Serialize;
 
 use super::{
-    cycles::{break_cycles, leave_out_proposals},
+    cycles::{Broken, break_cycles, leave_out_proposals},
     graph::{EdgeRef, Edges, Graph, Models},
     places::in_order,
     preorder::Preorder,
@@ -111,12 +111,36 @@ pub(super) struct Edge {
     pub outweighed: bool,
     /// Whether the weights contradict it and no person decided.
     pub contradicted: bool,
+    /// Whether it leads to the first model of the child's recipe.
+    pub leading: bool,
+    /// How surely it is known: a recipe made the child here, a person says so, or neither.
+    pub standing: Standing,
+}
+
+/// How surely an edge is known; in a cycle the least sure go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Standing {
+    /// Metadata claim it, or weights propose it.
+    #[default]
+    Claimed,
+    /// A person says so.
+    Stated,
+    /// A recipe made the child here.
+    Made,
 }
 
 impl Edge {
     /// An edge that is declared and of which nothing else is said.
     pub(super) const fn declared(id: i64, relation: Relation) -> Self {
-        Self { id, relation, proposed: false, outweighed: false, contradicted: false }
+        Self {
+            id,
+            relation,
+            proposed: false,
+            outweighed: false,
+            contradicted: false,
+            leading: false,
+            standing: Standing::Claimed,
+        }
     }
 }
 
@@ -131,6 +155,7 @@ pub struct Forest {
     pub(super) preorder: Arc<Preorder>,
     families: Arc<Vec<Family>>,
     rejected: Arc<Vec<i64>>,
+    circling: Arc<Vec<i64>>,
     restated: Arc<Vec<(i64, EdgeStatus)>>,
     /// What models that are shown as somebody else are called, by number.
     veiled: HashMap<i64, String>,
@@ -145,9 +170,22 @@ pub struct ForestBuilder {
     doubted: HashSet<i64>,
     outweighed: HashSet<i64>,
     contradicted: HashSet<i64>,
+    leading: HashSet<i64>,
+    standing: HashMap<i64, Standing>,
 }
 
 impl ForestBuilder {
+    /// Names edges to the first models of recipes: before any is added. Where weights and declarations leave it open, a model
+    /// hangs under that one.
+    pub fn lead(&mut self, edges: impl IntoIterator<Item = i64>) {
+        self.leading.extend(edges);
+    }
+
+    /// Names edges that are more than claimed: before any is added. In a cycle they go last.
+    pub fn found(&mut self, edges: impl IntoIterator<Item = (i64, Standing)>) {
+        self.standing.extend(edges);
+    }
+
     /// Names edges that the weights contradict while they are sure of another parent: before any is added. A model hangs
     /// under such a parent only where it has no other.
     pub fn outweigh(&mut self, edges: impl IntoIterator<Item = i64>) {
@@ -180,6 +218,8 @@ impl ForestBuilder {
                 proposed: status == EdgeStatus::Proposed,
                 outweighed: self.outweighed.contains(&id),
                 contradicted: self.contradicted.contains(&id),
+                leading: self.leading.contains(&id),
+                standing: self.standing.get(&id).copied().unwrap_or_default(),
                 ..Edge::declared(id, relation)
             };
             self.edges.push(ends, edge);
@@ -188,13 +228,14 @@ impl ForestBuilder {
 
     /// Builds the forest. Of repeated pairs the first edge counts.
     ///
-    /// Of the edges in cycles that have a later parent (by creation, then name; undated models last) no more are rejected
-    /// than it takes, those with the latest parents; before that, what only the weights propose in a cycle is left out.
+    /// Of the edges in cycles that have a later parent (by creation, then name; undated models last, by number) no more are
+    /// rejected than it takes, those with the latest parents, and of what a recipe made or a person said none while any other
+    /// edge of the cycle is left; before that, what only the weights propose in a cycle is left out.
     pub fn finish(mut self) -> Forest {
         self.models.shrink();
         let mut graph = Graph::of(self.models, self.edges);
         leave_out_proposals(&mut graph);
-        let rejected = break_cycles(&mut graph);
+        let Broken { rejected, circling } = break_cycles(&mut graph);
         let restated = restate(&rejected, &self.doubted);
         let primary: Vec<EdgeIndex> = graph
             .node_indices()
@@ -208,6 +249,7 @@ impl ForestBuilder {
             preorder: Arc::default(),
             families: Arc::default(),
             rejected: Arc::new(rejected),
+            circling: Arc::new(circling),
             restated: Arc::new(restated),
             veiled: HashMap::new(),
         };
@@ -319,6 +361,11 @@ impl Forest {
         &self.rejected
     }
 
+    /// Whether a model descends from itself by all that is claimed, before cycles are broken.
+    pub fn circles(&self, id: i64) -> bool {
+        self.circling.binary_search(&id).is_ok()
+    }
+
     /// Edges whose stored status is no longer right, with the right one, ascending.
     pub fn restated(&self) -> &[(i64, EdgeStatus)] {
         &self.restated
@@ -396,14 +443,22 @@ fn restate(rejected: &[i64], doubted: &HashSet<i64>) -> Vec<(i64, EdgeStatus)> {
 }
 
 /// The edge to the parent a model hangs under: one that the weights outweigh last, a declared one before a proposed one,
-/// then the most downloaded known one, ties by name.
+/// then the first of the child's
+/// recipe, then the most downloaded known one, ties by name.
 fn first_parent(graph: &Graph, node: NodeIndex) -> Option<EdgeIndex> {
     let mut edges = graph.edges_directed(node, Direction::Incoming);
     let first = edges.next()?;
     let rank = |edge: &EdgeRef| {
         let parent = graph.node(edge.source());
-        let Edge { proposed, outweighed, .. } = edge.weight();
-        (outweighed, proposed, Reverse(parent.downloads.unwrap_or_default()), parent.name, parent.id)
+        let Edge { proposed, outweighed, leading, .. } = edge.weight();
+        (
+            outweighed,
+            proposed,
+            !leading,
+            Reverse(parent.downloads.unwrap_or_default()),
+            parent.name,
+            parent.id,
+        )
     };
     let least = edges.map(|edge| (rank(&edge), edge)).min_by(|a, b| a.0.cmp(&b.0));
     // Most models have one parent, which is not looked at.

@@ -10,7 +10,7 @@ use petgraph::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    forest::{Edge, Shown},
+    forest::{Edge, Shown, Standing},
     numbers::Numbers,
     places::Places,
 };
@@ -22,6 +22,11 @@ const PROPOSED: u8 = 1 << 7;
 const OUTWEIGHED: u8 = 1 << 6;
 /// Marks an edge that the weights contradict.
 const CONTRADICTED: u8 = 1 << 5;
+/// Marks an edge to the first model of a recipe.
+const LEADING: u8 = 1 << 4;
+/// The bits of the relation and of how sure it is, as a number each.
+const RELATION: u8 = (1 << 4) - 1;
+const STANDINGS: [Standing; 3] = [Standing::Claimed, Standing::Stated, Standing::Made];
 
 /// All models by place, in the order of their numbers.
 #[derive(Default)]
@@ -87,13 +92,16 @@ impl Edges {
     /// Adds an edge between two places.
     pub fn push(&mut self, (parent, child): (NodeIndex, NodeIndex), edge: Edge) {
         let kind = Relation::ALL.iter().position(|known| *known == edge.relation).unwrap_or_default();
+        let kind = kind + Relation::ALL.len() * edge.standing as usize;
         self.ids.set(self.parents.len(), Some(edge.id));
         self.parents.push(place(parent));
         self.children.push(place(child));
         let proposed = if edge.proposed { PROPOSED } else { 0 };
         let outweighed = if edge.outweighed { OUTWEIGHED } else { 0 };
         let contradicted = if edge.contradicted { CONTRADICTED } else { 0 };
-        self.kinds.push(u8::try_from(kind).unwrap_or_default() | proposed | outweighed | contradicted);
+        let leading = if edge.leading { LEADING } else { 0 };
+        let marks = proposed | outweighed | contradicted | leading;
+        self.kinds.push(u8::try_from(kind).unwrap_or_default() | marks);
     }
 
     pub fn id(&self, at: usize) -> i64 {
@@ -102,13 +110,12 @@ impl Edges {
 
     fn get(&self, at: usize) -> Edge {
         let kind = self.kinds[at];
-        let relation = Relation::ALL
-            .get(usize::from(kind & !(PROPOSED | OUTWEIGHED | CONTRADICTED)))
-            .copied()
-            .unwrap_or(Relation::Finetune);
-        let [proposed, outweighed, contradicted] =
-            [PROPOSED, OUTWEIGHED, CONTRADICTED].map(|mark| kind & mark != 0);
-        Edge { id: self.id(at), relation, proposed, outweighed, contradicted }
+        let (relation, relations) = (usize::from(kind & RELATION), Relation::ALL.len());
+        let standing = STANDINGS.get(relation / relations).copied().unwrap_or_default();
+        let relation = Relation::ALL[relation % relations];
+        let [proposed, outweighed, contradicted, leading] =
+            [PROPOSED, OUTWEIGHED, CONTRADICTED, LEADING].map(|mark| kind & mark != 0);
+        Edge { id: self.id(at), relation, proposed, outweighed, contradicted, leading, standing }
     }
 
     /// The edges at these places, in this order.

@@ -25,7 +25,7 @@ mod walk;
 mod forest_tests;
 
 pub use claims::claims;
-pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown};
+pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown, Standing};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::normalise;

@@ -31,6 +31,10 @@ fn quantised(metadata: &Metadata, tag: impl Fn(&str) -> bool) -> Option<String> 
     if config.and_then(|config| config.get("quantization_config")).is_some_and(|value| !value.is_null()) {
         return Some("its config has a quantization_config".to_owned());
     }
+    // MLX writes `quantization: {bits, group_size}`.
+    if let Some(bits) = config.and_then(|config| config.get("quantization")?.get("bits")?.as_u64()) {
+        return Some(format!("its config has a quantization of {bits} bits"));
+    }
     if let Some(tag) = QUANTISED_TAGS.into_iter().find(|wanted| tag(wanted)) {
         return Some(format!("it carries the tag `{tag}`"));
     }

@@ -1,6 +1,6 @@
 //! What changed between two states of a model, part by part, and how much a user of it has to mind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Digest, Relation};
 use serde::Serialize;
@@ -36,6 +36,8 @@ pub enum Part {
     Architecture,
     Tokenizer,
     Weights,
+    /// Settings that shape no tensor.
+    Configuration,
     Licence,
     Card,
 }
@@ -47,6 +49,7 @@ impl Part {
             Self::Architecture => "architecture",
             Self::Tokenizer => "tokenizer",
             Self::Weights => "weights",
+            Self::Configuration => "configuration",
             Self::Licence => "licence",
             Self::Card => "card",
         }
@@ -84,6 +87,15 @@ pub struct State {
     pub tokenizer: BTreeMap<String, Digest>,
     /// Empty when the weights are not here.
     pub tensors: BTreeMap<String, Tensor>,
+    /// Digest of its generation_config.json.
+    pub generation: Option<Digest>,
+}
+
+impl State {
+    /// Whether its files are known, so that what is not there is known not to be.
+    fn is_known(&self) -> bool {
+        !self.tensors.is_empty()
+    }
 }
 
 /// Keys of a configuration that say how tensors are shaped or fed.
@@ -101,12 +113,20 @@ const STRUCTURE: &[&str] = &[
     "num_hidden_layers",
     "num_key_value_heads",
     "num_local_experts",
+    "quantization",
+    "quantization_config",
     "rope_scaling",
     "rope_theta",
     "sliding_window",
     "tie_word_embeddings",
     "vocab_size",
 ];
+
+/// Keys that change nothing for a user: what wrote the file, and what the tensors say themselves.
+const SILENT: &[&str] = &["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"];
+
+/// Things that are named of many.
+const NAMED: usize = 3;
 
 /// Everything that differs, the farthest-reaching first. `relation` is how the later state claims to descend from the
 /// earlier; none for two states of one model.
@@ -115,6 +135,7 @@ pub fn changes(before: &State, after: &State, relation: Option<Relation>) -> Vec
         architecture(before, after),
         tokenizer(before, after),
         weights(before, after, relation),
+        configuration(before, after),
         licence(before, after),
         card(before, after),
     ]
@@ -134,10 +155,9 @@ fn architecture(before: &State, after: &State) -> Option<Change> {
     if let (Some(a), Some(b)) = (&before.config, &after.config) {
         for key in STRUCTURE {
             let [a, b] = [a, b].map(|config| config.get(key).filter(|value| !value.is_null()));
-            if let (Some(a), Some(b)) = (a, b)
-                && a != b
-            {
-                told.push(format!("{key} {} → {}", clip(&a.to_string()), clip(&b.to_string())));
+            let known = before.is_known() && after.is_known();
+            if a != b && (known || a.is_some() && b.is_some()) {
+                told.push(format!("{key} {} → {}", setting(a), setting(b)));
             }
         }
     } else if let (Some(a), Some(b)) = (&before.architecture, &after.architecture)
@@ -158,6 +178,46 @@ fn architecture(before: &State, after: &State) -> Option<Change> {
         }
     }
     (!told.is_empty()).then(|| change(Part::Architecture, Level::Major, told.join("; ")))
+}
+
+/// Settings that are no structure, and those of generation.
+fn configuration(before: &State, after: &State) -> Option<Change> {
+    let mut told = Vec::new();
+    if !before.is_known() || !after.is_known() {
+        return None;
+    }
+    let fields = |state: &State| state.config.as_ref().and_then(Value::as_object).cloned();
+    if let (Some(old), Some(new)) = (fields(before), fields(after)) {
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let own = |key: &&&String| !STRUCTURE.contains(&key.as_str()) && !SILENT.contains(&key.as_str());
+        let changed = keys.iter().filter(own).filter_map(|key| {
+            let [a, b] = [&old, &new].map(|fields| fields.get(*key).filter(|value| !value.is_null()));
+            (a != b).then(|| format!("{key} {} → {}", setting(a), setting(b)))
+        });
+        told.extend(some_of(changed.collect()));
+    }
+    match (before.generation, after.generation) {
+        (Some(a), Some(b)) if a != b => told.push("generation_config.json differs".to_owned()),
+        (None, Some(_)) => told.push("generation_config.json is new".to_owned()),
+        (Some(_), None) => told.push("generation_config.json is gone".to_owned()),
+        _ => {}
+    }
+    (!told.is_empty()).then(|| change(Part::Configuration, Level::Minor, told.join("; ")))
+}
+
+/// A value of a configuration, `none` for one that is not there.
+fn setting(value: Option<&Value>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| clip(&value.to_string()))
+}
+
+/// The first of some texts, and how many more there are; none of none.
+fn some_of(texts: Vec<String>) -> Option<String> {
+    let more = texts.len().saturating_sub(NAMED);
+    let mut told = texts.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        told.push_str(&format!(" and {more} more"));
+    }
+    (!told.is_empty()).then_some(told)
 }
 
 fn tokenizer(before: &State, after: &State) -> Option<Change> {
@@ -181,19 +241,23 @@ fn weights(before: &State, after: &State, relation: Option<Relation>) -> Option<
         let detail = format!("claimed by the relation {relation}; the weights are not here on both sides");
         return Some(Change { part: Part::Weights, level: Level::Minor, detail, measured: false });
     }
-    let shared: Vec<(&Tensor, &Tensor)> =
-        new.iter().filter_map(|(name, tensor)| Some((old.get(name)?, tensor))).collect();
+    let shared: Vec<(&String, (&Tensor, &Tensor))> =
+        new.iter().filter_map(|(name, tensor)| Some((name, (old.get(name)?, tensor)))).collect();
     let elements = |tensor: &Tensor| tensor.shape.iter().fold(1_u64, |all, n| all.saturating_mul(*n));
-    let changed: Vec<_> = shared.iter().filter(|(a, b)| a.digest != b.digest).collect();
+    let changed: Vec<_> = shared.iter().filter(|(_, (a, b))| a.digest != b.digest).collect();
     if changed.is_empty() {
         return None;
     }
-    let cast = changed.iter().filter(|(a, b)| a.dtype != b.dtype).count();
-    let part: u64 = changed.iter().map(|(_, tensor)| elements(tensor)).sum();
-    let whole: u64 = shared.iter().map(|(_, tensor)| elements(tensor)).sum();
+    let cast = changed.iter().filter(|(_, (a, b))| a.dtype != b.dtype).count();
+    let part: u64 = changed.iter().map(|(_, (_, tensor))| elements(tensor)).sum();
+    let whole: u64 = shared.iter().map(|(_, (_, tensor))| elements(tensor)).sum();
     let share = 100.0 * part as f64 / whole.max(1) as f64;
     let mut detail =
         format!("{} of {} tensors changed, {share:.1} % of their weights", changed.len(), shared.len());
+    if changed.len() < shared.len() {
+        let names = changed.iter().map(|(name, _)| clip(name)).collect();
+        detail.extend(some_of(names).map(|names| format!(": {names}")));
+    }
     if cast > 0 {
         detail.push_str(&format!("; {cast} in another number format"));
     }
@@ -268,7 +332,7 @@ mod tests {
         after.tensors.insert("a".to_owned(), tensor(&[3], "x"));
         assert_eq!(
             told(&after)[0],
-            (Part::Weights, Level::Minor, "1 of 2 tensors changed, 75.0 % of their weights".to_owned())
+            (Part::Weights, Level::Minor, "1 of 2 tensors changed, 75.0 % of their weights: a".to_owned())
         );
 
         after.tokenizer.insert("tokenizer.json".to_owned(), Digest::of(b"u"));
@@ -279,6 +343,25 @@ mod tests {
         after.tensors.insert("c".to_owned(), tensor(&[1], "c"));
         let detail = "hidden_size 8 → 16; tensors: 1 new, 0 gone, 0 of another shape".to_owned();
         assert_eq!(told(&after), [(Part::Architecture, Level::Major, detail)]);
+    }
+
+    #[test]
+    fn settings_that_come_or_go_are_told_and_so_is_the_configuration_of_generation() {
+        let mut before = state();
+        before.config = Some(json!({ "hidden_size": 8, "eos_token_id": 1, "rope_scaling": null }));
+        let mut after = before.clone();
+        after.config = Some(json!({ "hidden_size": 8, "eos_token_id": 2, "rope_scaling": { "factor": 2 },
+                                    "quantization": { "bits": 4 } }));
+        after.generation = Some(Digest::of(b"g"));
+
+        let told: Vec<(Part, String)> =
+            changes(&before, &after, None).into_iter().map(|change| (change.part, change.detail)).collect();
+
+        let structure = "quantization none → {\"bits\":4}; rope_scaling none → {\"factor\":2}".to_owned();
+        let settings = "eos_token_id 1 → 2; generation_config.json is new".to_owned();
+        assert_eq!(told, [(Part::Architecture, structure), (Part::Configuration, settings)]);
+        after.tensors.clear();
+        assert!(changes(&before, &after, None).is_empty(), "what only metadata say is not all there is");
     }
 
     #[test]

@@ -17,6 +17,7 @@ const FORMATS: [(&str, &[&str]); 5] = [
         "get_lineage",
         &[
             "application/graphml+xml",
+            "application/jsonl",
             "application/ld+json",
             "application/spdx+json",
             "application/vnd.cyclonedx+json",

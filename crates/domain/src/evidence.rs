@@ -165,7 +165,55 @@ pub struct Evidence {
     pub confidence: f64,
 }
 
+/// Stands between what was seen and what the parent is in the recipe that was read.
+const PART: &str = " · ";
+const BASE: &str = "base";
+const TOKENIZER: &str = "tokenizer";
+
+/// What a parent is in the recipe of its child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What the others are added to or measured from.
+    Base,
+    /// One of the models that the recipe lists, counted from 1.
+    Nth(usize),
+    /// It gives its tokenizer and none of its weights.
+    Tokenizer,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base => f.write_str(BASE),
+            Self::Nth(place) => write!(f, "model {place}"),
+            Self::Tokenizer => f.write_str(TOKENIZER),
+        }
+    }
+}
+
 impl Evidence {
+    /// What was seen of a parent, and what it is in the recipe, e.g. `org/a · model 2 · weight 0.5`.
+    pub fn detail_of(seen: &str, part: impl fmt::Display) -> String {
+        format!("{seen}{PART}{part}")
+    }
+
+    /// What was seen, without the part in a recipe.
+    pub fn seen(&self) -> &str {
+        self.detail.split_once(PART).map_or(&self.detail, |(seen, _)| seen)
+    }
+
+    /// What the parent is in the recipe that the evidence was read from; none where it says nothing of that.
+    pub fn part(&self) -> Option<Part> {
+        if !matches!(self.source, Source::Recipe | Source::MergeConfig) {
+            return None;
+        }
+        match self.detail.split(PART).nth(1)? {
+            BASE => Some(Part::Base),
+            TOKENIZER => Some(Part::Tokenizer),
+            other => other.strip_prefix("model ")?.parse().ok().map(Part::Nth),
+        }
+    }
+
     /// What a table of edges says of a parent: each of its rows stands for itself, and no later one takes it back.
     pub fn listed() -> Self {
         Self {

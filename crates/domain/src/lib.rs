@@ -18,7 +18,7 @@ mod spelling;
 pub use access::{ANYBODY, Act, Gating, Refusal, Role, Thing, Viewer};
 pub use device::Used;
 pub use digest::{BadDigest, Digest};
-pub use evidence::{Claim, EdgeStatus, Evidence, Relation, Source};
+pub use evidence::{Claim, EdgeStatus, Evidence, Part, Relation, Source};
 pub use fault::{Class, Fault, Item, headline};
 pub use id::{BadRepoId, RESERVED, RepoId};
 pub use licence::LicenceClass;

@@ -167,7 +167,7 @@ impl Default for Limits {
             search_words: 32,
             sketch_cells: 4_096,
             matrix: 100,
-            parents: 64,
+            parents: 100,
             lineage_models: 24,
             lineage_bytes: 1 << 30,
             note_bytes: 16 << 10,

@@ -11,6 +11,9 @@ pub struct DeclaredParent {
     /// The relation when the source states one.
     pub relation: Option<Relation>,
     pub source: Source,
+    /// What it is in a merge recipe, e.g. `model 2 · weight 0.5`; see [`crate::Evidence::part`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
 }
 
 /// Something odd about a model's metadata that a reader should know.

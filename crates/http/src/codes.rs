@@ -43,6 +43,11 @@ pub const CODES: &[Code] = &[
     code("body_stalled", 408, "The body of a request came too slowly and was given up; send it again."),
     code("body_too_large", 413, "The body of the request is longer than the limit."),
     code("cancelled", 409, "Somebody cancelled the job."),
+    code(
+        "closes_cycle",
+        409,
+        "The parent descends from the model already; take one of the cycle back first.",
+    ),
     code("config", 422, "The configuration of the program is wrong, or its file is not there."),
     code("content_type", 415, "The body must be sent as application/json."),
     code("cross_site", 403, "A page of another site sent a request that could change something."),
@@ -89,6 +94,11 @@ pub const CODES: &[Code] = &[
     code("invalid_search", 422, "A search for a recipe, or scores for it, have faults; every one is listed."),
     code("invalid_yaml", 422, "A merge recipe is not valid YAML."),
     code("io", 500, "Reading or writing failed on our side; look at the free disk, then try again."),
+    code(
+        "is_difference",
+        409,
+        "A stored difference is named where a whole model is needed; apply it to its base first.",
+    ),
     code("lease_lost", 409, "Another worker took the job over."),
     code("listen", 503, "The address to listen on cannot be had."),
     code(

@@ -22,6 +22,7 @@ use crate::{
     open_operand,
     operand::{all_missing, open_stored, open_whole},
     submit::{Wanted, pin, pins, submit},
+    taken::Origins,
     worker::Pulse,
 };
 
@@ -51,6 +52,8 @@ pub struct BakePlan {
     pub source: Arc<dyn TensorSource>,
     /// What was read, to be pinned.
     inputs: [Operand; 2],
+    /// What a stored difference was taken of.
+    origins: Option<Origins>,
 }
 
 /// Checks an extraction against the headers of both models.
@@ -73,7 +76,7 @@ pub async fn plan_extract(
     let opened = async {
         let base = open_whole(registry, &wanted.base, access).await;
         let base = base.map_err(|error| placed(error, "/base"))?;
-        let tuned = open_operand(registry, &wanted.tuned, access).await;
+        let tuned = open_operand(registry, &wanted.tuned, access).await.and_then(Operand::whole);
         Ok((base, tuned.map_err(|error| placed(error, "/tuned"))?))
     };
     let named = [("/base".to_owned(), wanted.base.as_str()), ("/tuned".to_owned(), &wanted.tuned)];
@@ -183,7 +186,7 @@ pub async fn plan_bake(
         warnings: Vec::new(),
         policies: Vec::new(),
     };
-    Ok(BakePlan { derived, source, inputs: [base, adapter] })
+    Ok(BakePlan { derived, source, inputs: [base, adapter], origins: None })
 }
 
 /// Checks `base + lambda·diff` for a stored difference.
@@ -198,7 +201,9 @@ pub async fn plan_apply(
 ) -> Result<BakePlan, Error> {
     let options = Options { lambda: json!(lambda), ..Options::default() };
     let mut plan = plan_stored_transfer(registry, (base, diff), &options, id).await?;
-    let [base, diff] = plan.inputs.each_ref().map(pin);
+    let [base, diff] = &plan.inputs;
+    plan.derived.warnings = plan.origins.iter().filter_map(|of| of.caution(diff, base)).collect();
+    let [base, diff] = [pin(base), pin(diff)];
     plan.derived.recipe = Recipe::ApplyDiff { base, diff, lambda };
     Ok(plan)
 }
@@ -215,19 +220,26 @@ pub async fn plan_stored_transfer(
 ) -> Result<BakePlan, Error> {
     let options = options.canonical()?;
     let base = open_operand(registry, base, &Access::Folders(Pin::Content)).await?;
+    let base = base.whole()?.with_weights(registry).await?;
     let diff = open_operand(registry, diff, &Access::Folders(Pin::Content)).await?;
     if !weights::is_difference(&*diff.source) {
         return Err(Error::Invalid(format!("`{}` is not a stored difference", diff.label)));
     }
+    let origins = Origins::of(registry, &diff).await?;
     let source = ApplySource::new(Arc::clone(&base.source), Arc::clone(&diff.source), &options)?;
     let (lambda, label) = (&options.lambda, &diff.label);
-    let summary = format!("`{} + {lambda} × {label}`, computed without training.", base.label);
+    let sum = origins.as_ref().map(|of| format!(", which is {}", of.sum())).unwrap_or_default();
+    let summary = format!("`{} + {lambda} × {label}`{sum}, computed without training.", base.label);
+    // A difference that is a model of the registry has a part in the result, as the fine-tune has that it was taken of.
+    let stored = diff.id.is_some().then_some(&diff);
+    let tuned = origins.iter().flat_map(|of| &of.tuned);
+    let parents: Vec<Operand> = [&base].into_iter().chain(tuned).chain(stored).cloned().collect();
+    let taken = origins.iter().flat_map(|of| of.tuned.iter().chain(&of.base));
     let derived = Derived {
         id,
         relation: Relation::Transfer,
-        // A difference that is a model of the registry has a part in the result.
-        parents: [&base].into_iter().chain(diff.id.is_some().then_some(&diff)).cloned().collect(),
-        inputs: vec![base.clone(), diff.clone()],
+        parents: distinct(parents),
+        inputs: [&base, &diff].into_iter().chain(taken).cloned().collect(),
         heir: base.clone(),
         recipe: Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options },
         extras: Extras::default(),
@@ -238,7 +250,14 @@ pub async fn plan_stored_transfer(
         warnings: Vec::new(),
         policies: Vec::new(),
     };
-    Ok(BakePlan { derived, source: Arc::new(source), inputs: [base, diff] })
+    Ok(BakePlan { derived, source: Arc::new(source), inputs: [base, diff], origins })
+}
+
+/// The same without models of an id that one before has.
+fn distinct(mut models: Vec<Operand>) -> Vec<Operand> {
+    let mut seen = std::collections::BTreeSet::new();
+    models.retain(|model| model.id.as_ref().is_none_or(|id| seen.insert(id.key())));
+    models
 }
 
 /// Checks and queues an extraction.

@@ -8,7 +8,7 @@ use std::{
 
 use analysis::{
     Progress,
-    diff::{DiffSource, Energies, SignSource, SkillPack, SparseSource, low_rank, skillpack},
+    diff::{DiffSource, Energies, Recorded, SignSource, SkillPack, SparseSource, Taken, low_rank, skillpack},
     lowrank::{Plan, Rank},
     merge::dtype,
     recipe::Recipe,
@@ -23,6 +23,7 @@ use crate::{
     Error, Operand, Registry, Workplace,
     faults::{Faults, placed},
     submit::pin,
+    taken::told,
     worker::Pulse,
 };
 
@@ -168,7 +169,9 @@ pub async fn write_diff(
 ) -> Result<DiffFile, Error> {
     let (form, dtype) = asked.check(&registry.limits)?;
     let recipe = Recipe::Diff { tuned: pin(tuned), base: pin(base) };
-    let identity = format!("{} {}", recipe.digest(), json!(asked));
+    let of = async |operand: &Operand| Ok::<_, Error>(told(&operand.clone().with_weights(registry).await?));
+    let taken = Taken { tuned: of(tuned).await?, base: of(base).await? };
+    let identity = format!("{} {} {}", recipe.digest(), json!(taken), json!(asked));
     let diff = DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
     let total: u64 = diff.tensors().iter().map(TensorInfo::bytes).sum();
     let (source, energies, _scratch): Written = match form {
@@ -209,6 +212,7 @@ pub async fn write_diff(
         Form::Emr => return Err(Error::Invalid(ALONE.to_owned())),
     };
     let layout = Layout { stem: "diff", most: u64::MAX };
+    let source = Arc::new(Recorded { source, taken });
     let kept = place.write((source, layout), identity, pulse).await?.kept;
     let file = place.out().join("diff.safetensors");
     let bytes = fs_err::metadata(&file)?.len();

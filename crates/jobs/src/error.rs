@@ -38,6 +38,12 @@ pub enum Error {
          that is: base+adapter)"
     )]
     NoBase { adapter: String, base: String },
+    #[error("that would close a cycle: {0}, each a parent of the next")]
+    ClosesCycle(String),
+    #[error(
+        "`{0}` is a stored difference, not a whole model; `stemma diff apply BASE {0} OUT` makes one of it"
+    )]
+    IsDifference(String),
     #[error("`{0}` is known by its metadata only; its weights are needed here (import the checkpoint first)")]
     NoWeights(String),
     #[error("`{0}` is on the Hub, and no Hub is configured here; set `hub` to its address (STEMMA_HUB)")]
@@ -131,6 +137,8 @@ impl Fault for Error {
             Self::UnknownMember { .. } => "unknown_member",
             Self::NoBase { .. } => "no_base",
             Self::NoWeights(_) => "no_weights",
+            Self::IsDifference(_) => "is_difference",
+            Self::ClosesCycle(_) => "closes_cycle",
             Self::NoHub(_) => "no_hub",
             Self::HubMoved(_) => "hub_changed",
             Self::EmptyFolder(_) => "empty_folder",
@@ -180,6 +188,8 @@ impl Fault for Error {
             Self::NotAdmin(_) => Class::Forbidden,
             Self::NoBase { .. }
             | Self::NoWeights(_)
+            | Self::IsDifference(_)
+            | Self::ClosesCycle(_)
             | Self::NoHub(_)
             | Self::HubMoved(_)
             | Self::OutputExists(_)

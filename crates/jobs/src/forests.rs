@@ -7,10 +7,10 @@ use std::{
 
 use analysis::{
     catalogue::size_class,
-    lineage::{Forest, ForestBuilder, ForestEdge, Shown},
+    lineage::{Forest, ForestBuilder, ForestEdge, Shown, Standing},
 };
 use futures::TryStreamExt as _;
-use store::Store;
+use store::{Standings, Store};
 use tokio::sync::Mutex;
 
 use crate::Error;
@@ -101,6 +101,10 @@ impl Forests {
         let mut builder = ForestBuilder::default();
         builder.outweigh(self.store.outweighed_edges(KNOWN).await?);
         builder.contradict(self.store.contradicted_edges().await?);
+        let Standings { leading, made, stated } = self.store.standings().await?;
+        builder.lead(leading);
+        builder.found(stated.into_iter().map(|id| (id, Standing::Stated)));
+        builder.found(made.into_iter().map(|id| (id, Standing::Made)));
         let mut parts = pin!(self.store.forest_nodes());
         while let Some(rows) = parts.try_next().await? {
             rows.iter().for_each(|row| {

@@ -329,6 +329,12 @@ fn survey(
     let shards = (0..checkpoint.tensors().len())
         .map(|index| (checkpoint.shard_of(index).to_owned(), checkpoint.byte_range(index)))
         .collect();
+    if weights::is_difference(&checkpoint) {
+        // Its numbers are those of no model: sketches would make it a relative of some.
+        let detail = "it is a stored difference, not a whole model; it has no relatives by weights";
+        let note = Some(Note { code: "difference".to_owned(), detail: detail.to_owned() });
+        return Ok(Surveyed { facts, shards, sketches: Vec::new(), note });
+    }
     let told = weights::quantisation(checkpoint.tensors(), config).map(weights::Error::from);
     let source = Arc::new(checkpoint);
     let scaled = match told {

@@ -174,7 +174,7 @@ async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Re
 
 /// A model that is no adapter itself.
 pub(crate) async fn open_whole(registry: &Registry, name: &str, access: &Access) -> Result<Operand, Error> {
-    let operand = open_stored(registry, name, access).await?;
+    let operand = open_stored(registry, name, access).await?.whole()?;
     match operand.adapter {
         None => Ok(operand),
         Some(_) => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use analysis::{merge::Touched, recipe::Recipe};
-use domain::{Claim, EdgeStatus, Evidence, Item, Relation, RelativePath, RepoId, Source};
+use domain::{Claim, EdgeStatus, Evidence, Item, Part, Relation, RelativePath, RepoId, Source};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -23,6 +23,7 @@ use crate::{
     provenance::{self, Effort, Passed},
     remote,
     rights::still_may,
+    taken::ids,
     worker::Pulse,
 };
 
@@ -81,13 +82,6 @@ struct FrontMatter<'a> {
     base_model_relation: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<&'a str>,
-}
-
-/// The ids of a model and of what it is applied to, the latter first; a folder has none.
-fn ids(operand: &Operand) -> Vec<&str> {
-    let mut ids = operand.base.as_deref().map(ids).unwrap_or_default();
-    ids.extend(operand.id.as_ref().map(RepoId::as_str));
-    ids
 }
 
 /// A model as a card names it: a folder without the path to it, which tells others nothing.
@@ -226,10 +220,25 @@ impl Derived {
     }
 
     fn claims(&self) -> Vec<Claim> {
-        let digest = self.recipe.digest();
-        self.parents
-            .iter()
-            .filter_map(|parent| {
+        let digest = self.recipe.digest().to_string();
+        // What task vectors are added to is in the result as well.
+        let heir = (self.relation == Relation::Merge).then_some(&self.heir);
+        let mut parents: Vec<&Operand> = Vec::with_capacity(self.parents.len() + 1);
+        for parent in heir.into_iter().chain(&self.parents) {
+            if parents.iter().all(|known| known.id != parent.id) {
+                parents.push(parent);
+            }
+        }
+        let donor = matches!(self.recipe, Recipe::TransplantTokenizer { .. });
+        let part = |place: usize| match place {
+            0 => Part::Base,
+            _ if donor => Part::Tokenizer,
+            place => Part::Nth(place),
+        };
+        parents
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, parent)| {
                 Some(Claim {
                     parent: parent.id.clone()?,
                     as_written: parent.label.clone(),
@@ -237,7 +246,7 @@ impl Derived {
                     status: EdgeStatus::Accepted,
                     evidence: vec![Evidence {
                         source: Source::Recipe,
-                        detail: digest.to_string(),
+                        detail: Evidence::detail_of(&digest, part(place)),
                         confidence: 1.0,
                     }],
                 })

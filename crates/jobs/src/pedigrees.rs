@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use analysis::{
-    export::{Descent, Model, Pedigree},
+    export::{Descent, File, Metric, Model, Pedigree},
     licence::{LicencePath, licence_path},
-    lineage::Reach,
+    lineage::{Neighbourhood, Reach, Step},
     recover::Verdict,
 };
 use domain::Evidence;
 use store::{ModelRow, VerdictWord};
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, evaluations};
 
 /// The relatives of `row` that `up` and `down` generations reach, at most `export_models` of them.
 ///
@@ -37,22 +37,26 @@ pub async fn pedigree(
         .map(|edge| (edge.id, edge.evidence))
         .collect();
     let verdicts = registry.store.verdicts_of(&children).await?;
-    let verdicts: HashMap<(i64, i64), Verdict> = verdicts
+    let verdicts: HashMap<(i64, i64), (Verdict, f64)> = verdicts
         .into_iter()
         .map(|row| {
             let verdict = match row.verdict {
                 VerdictWord::Verified => Verdict::Verified,
                 VerdictWord::Contradicted => Verdict::Contradicted,
             };
-            ((row.child, row.parent), verdict)
+            ((row.child, row.parent), (verdict, row.cosine))
         })
         .collect();
+    let here: Vec<i64> = rows.iter().filter(|row| row.revision.is_some()).map(|row| row.id).collect();
+    let heads = registry.store.heads(&here).await?;
+    let own = own(registry, row).await?;
     Ok(Pedigree {
         models: around
             .models
             .iter()
             .map(|id| match known.get(id) {
-                Some(row) => described(row),
+                Some(known) if known.id == row.id => Model { commit: commit(known, &heads), ..own.clone() },
+                Some(known) => Model { commit: commit(known, &heads), ..described(known) },
                 // Removed since the forest was built: its name is still known.
                 None => Model {
                     name: forest.node(*id).map(|node| node.name.to_owned()).unwrap_or_default(),
@@ -71,12 +75,39 @@ pub async fn pedigree(
                 relation: step.relation,
                 primary: step.primary,
                 evidence: evidence.remove(&step.edge).unwrap_or_default(),
-                verdict: verdicts.get(&(around.models[step.child], around.models[step.parent])).copied(),
+                verdict: verdicts.get(&ends(&around, step)).map(|(verdict, _)| *verdict),
+                cosine: verdicts.get(&ends(&around, step)).map(|(_, cosine)| *cosine),
             })
             .collect(),
         truncated: around.truncated,
         as_of: rows.iter().map(|row| row.ingested_at).max().unwrap_or_default(),
     })
+}
+
+/// Child and parent of an edge, by number.
+fn ends(around: &Neighbourhood, step: &Step) -> (i64, i64) {
+    (around.models[step.child], around.models[step.parent])
+}
+
+/// The model asked for, with its files and what its card says that it scores.
+async fn own(registry: &Registry, row: &ModelRow) -> Result<Model, Error> {
+    let mut model = described(row);
+    let Some(revision) = row.revision else { return Ok(model) };
+    let files = registry.store.files(revision).await?.into_iter();
+    model.files = files.map(|file| File { path: file.path, digest: file.digest.to_string() }).collect();
+    let results = evaluations(registry, revision).await?.into_iter();
+    let metric = |result: hub::Evaluation| Metric {
+        name: result.metric,
+        value: result.value,
+        dataset: result.dataset,
+    };
+    model.metrics = results.map(metric).collect();
+    Ok(model)
+}
+
+/// The Hub's commit, else the one that `main` is at here.
+fn commit(row: &ModelRow, heads: &HashMap<i64, String>) -> Option<String> {
+    row.sha.clone().or_else(|| heads.get(&row.id).cloned())
 }
 
 fn described(row: &ModelRow) -> Model {
@@ -94,6 +125,8 @@ fn described(row: &ModelRow) -> Model {
         created_at: row.created_at,
         commit: row.sha.clone(),
         digest: row.digest.map(|digest| digest.to_string()),
+        datasets: row.datasets.clone(),
+        ..Model::default()
     }
 }
 

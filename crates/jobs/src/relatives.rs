@@ -210,6 +210,9 @@ pub struct WeightRelative {
 pub async fn relatives(registry: &Registry, query: RelativesQuery) -> Result<RelativesReport, Error> {
     let turn = Turn::take(registry).await?;
     let opened = open_sketched(registry, &query.model, &query.access).await?;
+    if opened.difference {
+        return Err(Error::IsDifference(query.model));
+    }
     let own = match operand::revision(registry, &query.model, &query.access).await? {
         Some((name, _)) => registry.store.model_by_id(&name).await?.map(|row| row.id),
         None => None,

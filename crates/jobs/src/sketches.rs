@@ -13,6 +13,8 @@ use crate::{
 pub struct OpenSketched {
     pub sketched: Sketched,
     pub tokenizer: Vec<Companion>,
+    /// Whether it is the stored difference of two models.
+    pub difference: bool,
 }
 
 /// The sketches of `name`, read from the database where they are there.
@@ -24,11 +26,12 @@ pub async fn open_sketched(registry: &Registry, name: &str, access: &Access) -> 
         return Ok(stored);
     }
     let operand = open_operand(registry, name, access).await?;
+    let difference = weights::is_difference(&*operand.source);
     let (source, cells) = (operand.source, registry.limits.sketch_cells);
     let facts = tokio::task::spawn_blocking(move || weights::survey(&*source, cells, &|_| Ok(()))).await??;
     let tensors = facts.into_iter().filter_map(surveyed).collect();
     let sketched = Sketched { label: operand.label, tensors, moved_tokens: false };
-    Ok(OpenSketched { sketched, tokenizer: operand.companions })
+    Ok(OpenSketched { sketched, tokenizer: operand.companions, difference })
 }
 
 /// The sketches of `name` that the database holds; none for a folder, an adapter, an adapted base, or a revision
@@ -44,7 +47,8 @@ pub async fn stored_sketches(
     let Some((label, revision)) = operand::revision(registry, name, access).await? else { return Ok(None) };
     let Some(tensors) = current(registry.store.sketches(revision).await?) else { return Ok(None) };
     let tokenizer = tokens::among(registry.store.files(revision).await?);
-    Ok(Some(OpenSketched { sketched: Sketched { label, tensors, moved_tokens: false }, tokenizer }))
+    let sketched = Sketched { label, tensors, moved_tokens: false };
+    Ok(Some(OpenSketched { sketched, tokenizer, difference: false }))
 }
 
 /// Stored sketches by canonical name, where they are of the current scheme and not those of an adapter's factors.

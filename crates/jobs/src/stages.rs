@@ -255,7 +255,13 @@ impl Planner<'_> {
                 continue;
             }
             if !self.opened.contains_key(name) {
-                match open_operand(self.registry, name, self.access).await {
+                let opened = open_operand(self.registry, name, self.access).await;
+                // A file beside the models may hold anything.
+                let whole = |operand: Operand| match config.model_refs().contains(name) {
+                    true => operand.whole(),
+                    false => Ok(operand),
+                };
+                match opened.and_then(whole) {
                     Ok(operand) => {
                         let operand = operand.with_weights(self.registry).await?;
                         self.opened.insert(name.clone(), operand);

@@ -16,8 +16,8 @@ use crate::{
     faults::Faults,
     kinds::{TRANSFER_DIFF, TransferPayload},
     measure::Turn,
-    operand::open_all,
     submit::{Wanted, pin, pins, submit},
+    taken::open_models,
     tokens::Tokenizers,
 };
 
@@ -92,7 +92,7 @@ pub async fn plan_transfer(
         ("/source_base", &wanted.source_base),
         ("/source_tuned", &wanted.source_tuned),
     ];
-    let opened = faults.take(open_all(registry, named, access).await);
+    let opened = faults.take(open_models(registry, named, access).await);
     let (options, [target, base, tuned]) = faults.done(options.zip(opened))?;
     let mut tokenizers = Tokenizers::new(registry);
     let mut named = async |operand: &Operand| Named {

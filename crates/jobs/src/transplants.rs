@@ -15,8 +15,9 @@ use weights::{Tokenizer, Vocabulary};
 use crate::{
     Access, Derived, Error, Extras, Operand, Registry,
     kinds::{TRANSPLANT_TOKENIZER, TransplantPayload},
-    operand::{Companion, CompanionFrom, open_all},
+    operand::{Companion, CompanionFrom},
     submit::{Wanted, pin, pins, submit},
+    taken::open_models,
     tokens::TOKENIZER,
     vocabulary::{SPECIAL, set_rows},
     worker::Pulse,
@@ -48,7 +49,7 @@ pub async fn plan_transplant(
     access: &Access,
 ) -> Result<TransplantPlan, Error> {
     let named = [("/recipient", wanted.recipient.as_str()), ("/donor", &wanted.donor)];
-    let [recipient, donor] = open_all(registry, named, access).await?;
+    let [recipient, donor] = open_models(registry, named, access).await?;
     let sides = [side(registry, &recipient).await?, side(registry, &donor).await?];
     let (options, limits) = (wanted.options, registry.limits);
     let planning = tokio::task::spawn_blocking(move || {

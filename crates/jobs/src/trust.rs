@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use analysis::lineage::{Forest, Tree};
-use domain::{Act, Relation, RepoId};
+use domain::{Act, EdgeStatus, Evidence, Relation, RepoId, Source};
 use serde::Serialize;
-use store::{Decision, NewDecision, Page, VerdictRow, VerdictWord};
+use store::{Decision, EdgeRow, NewDecision, Page, VerdictRow, VerdictWord};
 
 use crate::{Error, Registry};
+
+/// Most descendants that are looked at for a cycle.
+const DESCENDANTS: usize = 10_000;
 
 /// A claim that the weights contradict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -108,11 +111,13 @@ pub struct Ruling {
     pub reason: String,
 }
 
-/// Writes a ruling down; the forest follows it. What is said of a model in a namespace with an owner, its members say.
+/// Writes a ruling down; the forest follows it. What is said of a model in a namespace with an owner, its members say. Gives
+/// what has become of the edge.
 ///
 /// # Errors
-/// Unknown models, [`store::Error::NotYours`], edges that are not there, a reason over the limit.
-pub async fn rule(registry: &Registry, ruling: Ruling) -> Result<(), Error> {
+/// Unknown models, [`store::Error::NotYours`], edges that are not there, a reason over the limit, and
+/// [`Error::ClosesCycle`] where the parent descends from the child by nothing but recipes and what people said.
+pub async fn rule(registry: &Registry, ruling: Ruling) -> Result<EdgeStatus, Error> {
     fits(registry, "reason", &ruling.reason)?;
     let row = registry.store.model_by_id(&ruling.child).await?;
     let row = row.ok_or_else(|| Error::UnknownModel(ruling.child.clone()))?;
@@ -120,11 +125,62 @@ pub async fn rule(registry: &Registry, ruling: Ruling) -> Result<(), Error> {
     let child = row.id;
     let parent = RepoId::parse(ruling.parent.trim()).map_err(|error| Error::Invalid(error.to_string()))?;
     let Ruling { decision, relation, person, reason, .. } = ruling;
+    if decision != Decision::Reject {
+        closes_no_cycle(registry, child, &parent).await?;
+    }
+    let key = parent.key();
     registry
         .store
         .decide(&NewDecision { child, parent, decision, relation, person, reason: reason.trim().to_owned() })
         .await?;
-    registry.forests.settle().await
+    registry.forests.settle().await?;
+    let edges = registry.store.edges_of(child).await?;
+    let parents = names(registry, &edges.iter().map(|edge| edge.parent).collect::<Vec<_>>()).await?;
+    let named =
+        |edge: &&EdgeRow| parents.get(&edge.parent).is_some_and(|name| name.to_ascii_lowercase() == key);
+    Ok(edges.iter().find(named).map_or(EdgeStatus::Accepted, |edge| edge.status))
+}
+
+/// Refuses an edge that would break a surer one. Claims of metadata and proposals of weights give way to it instead.
+async fn closes_no_cycle(registry: &Registry, child: i64, parent: &RepoId) -> Result<(), Error> {
+    let Some(goal) = registry.store.model_by_id(parent.as_str()).await?.map(|row| row.id) else {
+        return Ok(());
+    };
+    let sure = |edge: &EdgeRow| {
+        let says = |evidence: &Evidence| matches!(evidence.source, Source::Recipe | Source::Person);
+        edge.status.stands() && edge.evidence.iter().any(says)
+    };
+    let (mut above, mut open) = (HashMap::from([(child, child)]), vec![child]);
+    while let Some(model) = open.pop().filter(|_| above.len() < DESCENDANTS) {
+        for edge in registry.store.edges_to(model).await?.into_iter().filter(sure) {
+            if above.contains_key(&edge.child) {
+                continue;
+            }
+            above.insert(edge.child, model);
+            open.push(edge.child);
+            if edge.child == goal {
+                return Err(Error::ClosesCycle(circle(registry, (child, goal), &above).await?));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The way down from a model to one that descends from it, and back, by names.
+async fn circle(
+    registry: &Registry,
+    (from, to): (i64, i64),
+    above: &HashMap<i64, i64>,
+) -> Result<String, Error> {
+    let mut way = vec![to];
+    while let Some(last) = way.last().copied().filter(|last| *last != from) {
+        way.extend(above.get(&last));
+    }
+    way.reverse();
+    way.push(from);
+    let names = names(registry, &way).await?;
+    let name = |id: &i64| names.get(id).map_or("?", String::as_str);
+    Ok(way.iter().map(name).collect::<Vec<_>>().join(" → "))
 }
 
 /// Refuses a text that is over the limit.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use analysis::diff::{Origin, Together, Unified, unify};
+use analysis::diff::{Origin, Together, Told, Unified, unify};
 use domain::Limits;
 use serde_json::{Map, json};
 use weights::{Layout, LocalFile, TensorInfo};
@@ -14,6 +14,7 @@ use crate::{
     operand::all_missing,
     output::shown,
     submit::pin,
+    taken::told,
     worker::Pulse,
 };
 
@@ -63,9 +64,7 @@ pub async fn open_members(
 pub(crate) fn together(models: &Members, asked: &DiffForm, limits: &Limits) -> Result<Together, Error> {
     asked.check(limits)?;
     let origin = |operand: &Operand, name: String| Origin {
-        name,
-        digest: operand.digest,
-        content: operand.content(),
+        told: Told { name, ..told(operand) },
         source: Arc::clone(&operand.source),
     };
     let members = models.members.iter().zip(names(&models.members)).map(|(of, name)| origin(of, name));
@@ -106,7 +105,8 @@ pub async fn write_unified(
 ) -> Result<DiffFile, Error> {
     let paired = together(models, asked, &registry.limits)?;
     let pins: Vec<_> = models.into_iter().map(pin).collect();
-    let identity = format!("{} {}", json!(pins), json!(asked));
+    let named: Vec<_> = models.into_iter().map(told).collect();
+    let identity = format!("{} {} {}", json!(pins), json!(named), json!(asked));
     pulse.begin("finding what they share", paired.infos().iter().map(TensorInfo::bytes).sum());
     let (folder, ahead) = (registry.scratch.clone(), pulse.clone());
     let spooled = tokio::task::spawn_blocking(move || {

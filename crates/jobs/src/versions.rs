@@ -136,6 +136,7 @@ fn applied(own: State, base: State) -> State {
     State {
         architecture: base.architecture.or(own.architecture),
         config: base.config.or(own.config),
+        generation: own.generation.or(base.generation),
         tokenizer: if own.tokenizer.is_empty() { base.tokenizer } else { own.tokenizer },
         tensors,
         ..own
@@ -157,6 +158,7 @@ async fn stored_state(registry: &Registry, row: &ModelRow, revision: Option<i64>
     for file in registry.store.files(revision).await? {
         match file.path.as_str() {
             "README.md" => state.card = Some(file.digest),
+            "generation_config.json" => state.generation = Some(file.digest),
             "config.json" => {
                 let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
                 state.config = serde_json::from_str(&text).ok();

@@ -8,6 +8,7 @@ use sea_orm::DatabaseTransaction;
 use crate::{
     Result,
     edges::{self, EdgeRow},
+    exact,
     sql::text,
     standins,
     upsert::ensure_models,
@@ -63,6 +64,8 @@ pub async fn write(
     (stated, keys, withdrawn): (&[Stated], &[Ends], &[Withdrawn]),
     (mut ids, old): (Numbers, Option<HashSet<i64>>),
 ) -> Result<(u64, Vec<i64>)> {
+    let preferred = exact::preferred(tx, stated).await?;
+    let (stated, keys) = preferred.as_ref().map_or((stated, keys), |(stated, keys)| (stated, keys));
     let named =
         stated.iter().zip(keys).flat_map(|((child, claim), (from, to))| [(child, from), (&claim.parent, to)]);
     let unknown: Vec<&RepoId> = named.filter(|(_, key)| !ids.contains_key(*key)).map(|(id, _)| id).collect();

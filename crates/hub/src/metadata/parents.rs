@@ -1,6 +1,6 @@
 //! Parents as each source names them, before normalisation.
 
-use domain::{DeclaredParent, Metadata, Relation, Source};
+use domain::{DeclaredParent, Metadata, Part, Relation, Source};
 use serde_json::Value;
 
 use super::fields::{Fields, strings};
@@ -8,6 +8,9 @@ use crate::card;
 
 /// Raw parents kept per model; the lineage rules cut further.
 const MOST: usize = 500;
+
+/// Most characters of a weight or a density of a recipe.
+const SETTING: usize = 60;
 
 /// The note of a model that names more.
 const TOO_MANY: &str = "parents_unread";
@@ -121,20 +124,52 @@ pub(super) fn from_recipe(metadata: &mut Metadata, body: &str) {
     let Some(recipe) = recipe(body) else {
         return;
     };
-    let mut raws: Vec<&str> = Vec::new();
+    let mut base: Vec<&str> = Vec::new();
+    references(recipe.get("base_model"), &mut base);
+    let mut listed: Vec<(&str, String)> = Vec::new();
+    let mut places: Vec<Vec<&str>> = Vec::new();
     let sources = list(&recipe, "slices").iter().flat_map(|slice| list(slice, "sources"));
     for entry in list(&recipe, "models").iter().chain(sources) {
+        let mut raws = Vec::new();
         references(entry.get("model"), &mut raws);
+        if raws.is_empty() {
+            continue;
+        }
+        let known = places.iter().position(|known| *known == raws);
+        let place = known.unwrap_or(places.len());
+        let part = match raws == base {
+            true => part(Some(Part::Base), (Part::Nth(place + 1), entry)),
+            false => part(None, (Part::Nth(place + 1), entry)),
+        };
+        listed.extend(raws.iter().map(|raw| (*raw, part.clone())));
+        if known.is_none() {
+            places.push(raws);
+        }
     }
-    references(recipe.get("base_model"), &mut raws);
-    for raw in raws {
+    if !places.contains(&base) {
+        listed.extend(base.iter().map(|raw| (*raw, Part::Base.to_string())));
+    }
+    for (raw, part) in listed {
         // `model+adapter` applies an adapter first; `@` names a revision.
-        for part in raw.split('+').map(|part| part.split('@').next().unwrap_or(part).trim()) {
-            if part.matches('/').count() == 1 && !part.starts_with(['.', '/', '~']) {
-                push(metadata, part, Some(Relation::Merge), Source::MergeConfig);
+        for id in raw.split('+').map(|id| id.split('@').next().unwrap_or(id).trim()) {
+            if id.matches('/').count() == 1 && !id.starts_with(['.', '/', '~']) {
+                let parent = (id, Some(part.clone()));
+                push_part(metadata, parent, Some(Relation::Merge), Source::MergeConfig);
             }
         }
     }
+}
+
+/// What an entry of a recipe says of its model: whether it is the base too, its place, its weight and its density.
+fn part(base: Option<Part>, (place, entry): (Part, &Value)) -> String {
+    let mut told: Vec<String> = base.into_iter().chain([place]).map(|part| part.to_string()).collect();
+    for name in ["weight", "density"] {
+        let value = entry.get("parameters").and_then(|parameters| parameters.get(name));
+        // A gradient or a list of conditions is told as it stands.
+        let text = value.map(|value| value.to_string().chars().take(SETTING).collect::<String>());
+        told.extend(text.map(|text| format!("{name} {text}")));
+    }
+    told.join(" · ")
 }
 
 /// A reference of mergekit's: text, or an object with a `path`, a `model` or a `lora` to apply.
@@ -153,12 +188,22 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 }
 
 fn push(metadata: &mut Metadata, raw: &str, relation: Option<Relation>, source: Source) {
+    push_part(metadata, (raw, None), relation, source);
+}
+
+/// [`push`] of a parent that has a part in a recipe.
+fn push_part(
+    metadata: &mut Metadata,
+    (raw, part): (&str, Option<String>),
+    relation: Option<Relation>,
+    source: Source,
+) {
     if raw.trim().is_empty() {
         return;
     }
     if metadata.parents.len() < MOST {
         let raw = raw.chars().take(500).collect();
-        metadata.parents.push(DeclaredParent { raw, relation, source });
+        metadata.parents.push(DeclaredParent { raw, relation, source, part });
     } else if !metadata.notes.iter().any(|note| note.code == TOO_MANY) {
         let told = format!("more than {MOST} parents are named; the first {MOST} are read");
         metadata.notes.push(card::note(TOO_MANY, told));

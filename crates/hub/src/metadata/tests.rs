@@ -155,6 +155,24 @@ fn a_recipe_names_revisions_and_objects() {
 }
 
 #[test]
+fn a_recipe_tells_the_order_of_its_models_their_weights_and_which_is_the_base() {
+    let parts = |recipe: &str| -> Vec<String> {
+        let card = format!("```yaml\n{recipe}\n```\n");
+        let folder = Folder { card: Some(&card), ..Folder::default() };
+        let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
+        metadata.parents.iter().map(|p| format!("{}: {}", p.raw, p.part.as_deref().unwrap_or("-"))).collect()
+    };
+
+    let ties = "merge_method: ties\nbase_model: o/base\nmodels:\n- model: z/one\n  parameters: {weight: 0.5, density: [0.1, 0.9]}\n- model: a/two\n  parameters: {weight: 1}";
+    assert_eq!(
+        parts(ties),
+        ["z/one: model 1 · weight 0.5 · density [0.1,0.9]", "a/two: model 2 · weight 1", "o/base: base"]
+    );
+    let slerp = "merge_method: slerp\nbase_model: z/one\nslices:\n- sources:\n  - {model: z/one, layer_range: [0, 2]}\n  - {model: a/two, layer_range: [0, 2]}";
+    assert_eq!(parts(slerp), ["z/one: base · model 1", "a/two: model 2"]);
+}
+
+#[test]
 fn a_recipe_tells_what_its_changes_are_measured_from_unless_its_method_knows_none() {
     let card = |method: &str| {
         format!(

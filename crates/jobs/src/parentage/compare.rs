@@ -13,7 +13,7 @@ use analysis::{
         recover_stored,
     },
 };
-use domain::{EdgeStatus, Evidence, Source};
+use domain::{EdgeStatus, Evidence, Part, Source};
 use store::{EdgeRow, Findings, ModelRow, VerdictRow, VerdictWord, WeightEdge};
 use tokio::task::spawn_blocking;
 use weights::{Dtype, TensorSource};
@@ -186,7 +186,7 @@ fn findings(
     for edge in edges.iter().filter(|edge| is_claimed(edge)) {
         let Some(base) = known.iter().position(|row| row.id == edge.parent) else { continue };
         let of_recipe = |evidence: &Evidence| {
-            evidence.source == Source::MergeConfig && delta_base.as_ref() == Some(&evidence.detail)
+            evidence.source == Source::MergeConfig && delta_base.as_deref() == Some(evidence.seen())
         };
         let named = if edge.evidence.iter().any(of_recipe) { Named::DeltaBase } else { Named::Parent };
         let Some(judged) = found.judge(Claim { child: at, base, named }, &descends) else { continue };
@@ -234,5 +234,36 @@ pub(super) fn is_weighed(edge: &EdgeRow) -> bool {
 pub(super) fn is_claimed(edge: &EdgeRow) -> bool {
     let told =
         |source| !matches!(source, Source::Weights | Source::Inferred | Source::Recipe | Source::Person);
-    edge.status != EdgeStatus::RejectedSelf && edge.evidence.iter().any(|evidence| told(evidence.source))
+    // Whose tokenizer a model has, none of its weights tell.
+    let tokenizer = edge.evidence.iter().any(|evidence| evidence.part() == Some(Part::Tokenizer));
+    edge.status != EdgeStatus::RejectedSelf
+        && !tokenizer
+        && edge.evidence.iter().any(|evidence| told(evidence.source))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Relation;
+
+    use super::*;
+
+    #[test]
+    fn whose_tokenizer_a_model_has_is_no_claim_about_its_weights() {
+        let evidence = |source, detail: &str| Evidence { source, detail: detail.to_owned(), confidence: 1.0 };
+        let edge = |part: Part| EdgeRow {
+            id: 1,
+            child: 2,
+            parent: 3,
+            as_written: "o/donor".to_owned(),
+            relation: Relation::Transfer,
+            status: EdgeStatus::Accepted,
+            evidence: vec![
+                evidence(Source::Recipe, &Evidence::detail_of("sha256:00", part)),
+                evidence(Source::Card, "o/donor"),
+            ],
+        };
+
+        assert!(!is_claimed(&edge(Part::Tokenizer)));
+        assert!(is_claimed(&edge(Part::Base)));
+    }
 }

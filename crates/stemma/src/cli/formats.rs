@@ -12,6 +12,8 @@ pub enum TreeFormat {
     Graph,
     /// One line an edge.
     Csv,
+    /// One JSON object a line, one line an edge.
+    Jsonl,
     Dot,
     Graphml,
     Newick,
@@ -30,6 +32,7 @@ impl TreeFormat {
             Self::Text | Self::Json => return None,
             Self::Graph => Format::Graph,
             Self::Csv => Format::Csv,
+            Self::Jsonl => Format::Jsonl,
             Self::Dot => Format::Dot,
             Self::Graphml => Format::GraphMl,
             Self::Newick => Format::Newick,

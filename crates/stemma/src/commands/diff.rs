@@ -46,9 +46,9 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
         print(&context, &report, None);
         return Ok(());
     };
-    let tuned = jobs::open_operand(&registry, &a, &Access::Folders(Pin::Nothing)).await?;
-    let base = jobs::open_operand(&registry, &b, &Access::Folders(Pin::Nothing)).await?;
-    // Folders are read here without digests of their content, so that nothing could tell what a journal belongs to.
+    // The file says by content what it was taken of.
+    let tuned = jobs::open_operand(&registry, &a, &Access::Folders(Pin::Content)).await?;
+    let base = jobs::open_operand(&registry, &b, &Access::Folders(Pin::Content)).await?;
     let beside = beside(&out);
     let place = Workplace::new_in(&beside).map_err(io)?;
     let registry = Registry { scratch: beside, ..registry };

@@ -70,9 +70,14 @@ pub async fn edge(context: Context, command: EdgeCommand) -> Result<(), Failure>
         EdgeCommand::Add(stated) => (Decision::Add, stated),
     };
     let Stated { model: child, parent, relation, reason, person } = stated;
-    let told = json!({ "model": child, "parent": parent, "decision": decision, "person": person });
-    let line = format!("{} {parent} as a parent of {child}", decision.past());
-    jobs::rule(&registry, Ruling { child, parent, decision, relation, person, reason }).await?;
+    let mut told = json!({ "model": child, "parent": parent, "decision": decision, "person": person });
+    let mut line = format!("{} {parent} as a parent of {child}", decision.past());
+    let ruling = Ruling { child, parent, decision, relation, person, reason };
+    let status = jobs::rule(&registry, ruling).await?;
+    told["status"] = json!(status);
+    if decision != Decision::Reject && !status.stands() {
+        line.push_str(&format!("; it takes part in no tree, since it is {}", status.as_str()));
+    }
     if context.json {
         output::json(&told);
     } else {

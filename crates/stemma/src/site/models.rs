@@ -52,7 +52,8 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     Ok(Some(ModelPage {
         parents: parents(registry, &row).await?,
         advisories: advisories::notices(registry, &row).await?,
-        notes: registry.store.notes_of(row.id).await?,
+        notes: jobs::notes(registry, &row).await?,
+        new_version: jobs::newest_version(registry, &row).await?.map(Name),
         heritage: heritage::licence(registry, &row).await?,
         versions: heritage::versions(registry, &row).await?,
         closure: account::closure(registry, &row).await?,
@@ -86,7 +87,6 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         languages: row.languages,
         datasets: row.datasets,
         tags: row.tags,
-        new_version: row.new_version.map(Name),
         card: row.card,
     }))
 }

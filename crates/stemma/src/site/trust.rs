@@ -41,7 +41,8 @@ pub async fn decide(registry: &Registry, form: &EdgeForm, person: &str) -> Resul
         person: person.to_owned(),
         reason: form.reason.clone(),
     };
-    Ok(jobs::rule(registry, ruling).await?)
+    jobs::rule(registry, ruling).await?;
+    Ok(())
 }
 
 /// A verdict as a mark.

@@ -14,5 +14,6 @@ mod names;
 mod revisions;
 mod schema;
 mod searches;
+mod standing;
 mod trouble;
 mod trust;

@@ -1,0 +1,153 @@
+//! What people say of edges where it would close a cycle.
+
+#![allow(clippy::unwrap_used)]
+
+use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Metadata, Part, Relation, RepoId, Source};
+use jobs::{Registry, Ruling};
+use store::{Decision, Store};
+use tempfile::TempDir;
+
+/// A registry with `o/base` → `o/made` → `o/again` by recipes and `o/base` → `o/told` by a card.
+async fn registry() -> (Registry, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
+    let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
+    store.migrate().await.unwrap();
+    let batch = [
+        ("o/base", "o/root", Source::Card),
+        ("o/made", "o/base", Source::Recipe),
+        ("o/again", "o/made", Source::Recipe),
+        ("o/told", "o/base", Source::Card),
+    ];
+    let batch = batch.map(|(child, parent, source)| {
+        let claim = Claim {
+            parent: RepoId::parse(parent).unwrap(),
+            as_written: parent.to_owned(),
+            relation: Relation::Merge,
+            status: EdgeStatus::Accepted,
+            evidence: vec![Evidence { source, detail: parent.to_owned(), confidence: 1.0 }],
+        };
+        (Metadata::named(RepoId::parse(child).unwrap()), vec![claim])
+    });
+    store.upsert(&batch).await.unwrap();
+    (Registry::new(store, Limits::default(), at.join("scratch")), folder)
+}
+
+fn said(child: &str, parent: &str) -> Ruling {
+    Ruling {
+        child: child.to_owned(),
+        parent: parent.to_owned(),
+        decision: Decision::Add,
+        relation: None,
+        person: "ann".to_owned(),
+        reason: String::new(),
+    }
+}
+
+async fn statuses(registry: &Registry, child: &str) -> Vec<(String, EdgeStatus)> {
+    let row = registry.store.model_by_id(child).await.unwrap().unwrap();
+    let edges = registry.store.edges_of(row.id).await.unwrap();
+    edges.into_iter().map(|edge| (edge.as_written, edge.status)).collect()
+}
+
+#[tokio::test]
+async fn what_would_break_a_recipe_is_refused_with_the_cycle_and_leaves_nothing_behind() {
+    let (registry, _folder) = registry().await;
+
+    let refused = jobs::rule(&registry, said("o/base", "o/again")).await.unwrap_err();
+
+    assert_eq!(refused.code(), "closes_cycle");
+    assert!(refused.to_string().contains("o/base → o/made → o/again → o/base"), "{refused}");
+    assert_eq!(statuses(&registry, "o/base").await, [("o/root".to_owned(), EdgeStatus::Accepted)]);
+    assert_eq!(statuses(&registry, "o/made").await, [("o/base".to_owned(), EdgeStatus::Accepted)]);
+}
+
+#[tokio::test]
+async fn a_claim_of_a_card_gives_way_to_what_a_person_says() {
+    let (registry, _folder) = registry().await;
+
+    let status = jobs::rule(&registry, said("o/base", "o/told")).await.unwrap();
+
+    assert_eq!(status, EdgeStatus::Accepted);
+    assert_eq!(statuses(&registry, "o/told").await, [("o/base".to_owned(), EdgeStatus::RejectedCycle)]);
+    let forest = registry.forests.current().await.unwrap();
+    let id = async |name: &str| registry.store.model_by_id(name).await.unwrap().unwrap().id;
+    assert!(forest.declares(id("o/base").await, id("o/told").await));
+}
+
+#[tokio::test]
+async fn two_people_who_say_the_opposite_are_told_so() {
+    let (registry, _folder) = registry().await;
+    jobs::rule(&registry, said("o/told", "o/again")).await.unwrap();
+
+    let refused = jobs::rule(&registry, said("o/again", "o/told")).await.unwrap_err();
+    let withdrawn = Ruling { decision: Decision::Reject, ..said("o/told", "o/again") };
+    let rejected = jobs::rule(&registry, withdrawn).await.unwrap();
+
+    assert_eq!(refused.code(), "closes_cycle");
+    assert_eq!(rejected, EdgeStatus::RejectedPerson);
+    assert_eq!(jobs::rule(&registry, said("o/again", "o/told")).await.unwrap(), EdgeStatus::Accepted);
+}
+
+#[tokio::test]
+async fn a_model_made_here_hangs_under_its_base_whoever_is_better_known() {
+    let (registry, _folder) = registry().await;
+    let claim = |parent: &str, part: Part| Claim {
+        parent: RepoId::parse(parent).unwrap(),
+        as_written: parent.to_owned(),
+        relation: Relation::Transfer,
+        status: EdgeStatus::Accepted,
+        evidence: vec![Evidence {
+            source: Source::Recipe,
+            detail: Evidence::detail_of("sha256:00", part),
+            confidence: 1.0,
+        }],
+    };
+    let known = Metadata { downloads: Some(9), ..Metadata::named(RepoId::parse("a/donor").unwrap()) };
+    let made = vec![claim("a/donor", Part::Tokenizer), claim("o/base", Part::Base)];
+    let batch = [(known, Vec::new()), (Metadata::named(RepoId::parse("me/new").unwrap()), made)];
+    registry.store.upsert(&batch).await.unwrap();
+
+    let forest = registry.forests.current().await.unwrap();
+
+    let id = async |name: &str| registry.store.model_by_id(name).await.unwrap().unwrap().id;
+    assert_eq!(forest.primary_parent(id("me/new").await), Some(id("o/base").await));
+}
+
+#[tokio::test]
+async fn notes_tell_of_younger_parents_and_of_cycles_and_successors_are_followed_to_the_last() {
+    let (registry, _folder) = registry().await;
+    let named = |name: &str| Metadata::named(RepoId::parse(name).unwrap());
+    let day = 86_400;
+    let claim = |parent: &str| Claim {
+        parent: RepoId::parse(parent).unwrap(),
+        as_written: parent.to_owned(),
+        relation: Relation::Finetune,
+        status: EdgeStatus::Accepted,
+        evidence: vec![Evidence { source: Source::Card, detail: parent.to_owned(), confidence: 0.8 }],
+    };
+    let next = |name: &str| Some(name.to_owned());
+    let batch = [
+        (Metadata { created_at: Some(3 * day), new_version: next("n/two"), ..named("n/one") }, vec![]),
+        (
+            Metadata { created_at: Some(day), new_version: next("N/three"), ..named("n/two") },
+            vec![claim("n/one")],
+        ),
+        (Metadata { new_version: next("n/two"), ..named("n/three") }, vec![claim("n/four")]),
+        (named("n/four"), vec![claim("n/three")]),
+    ];
+    registry.store.upsert(&batch).await.unwrap();
+    let row = async |name: &str| registry.store.model_by_id(name).await.unwrap().unwrap();
+    let notes = async |name: &str| jobs::notes(&registry, &row(name).await).await.unwrap();
+
+    assert!(notes("n/one").await.is_empty());
+    let [younger] = notes("n/two").await.try_into().unwrap();
+    assert_eq!((younger.code.as_str(), younger.detail.contains("2 days")), ("older_than_parent", true));
+    for name in ["n/three", "n/four"] {
+        assert_eq!(notes(name).await[0].code, "cycle");
+    }
+    let newest = async |name: &str| jobs::newest_version(&registry, &row(name).await).await.unwrap();
+    assert_eq!(newest("n/one").await.as_deref(), Some("N/three"));
+    assert_eq!(newest("n/four").await, None);
+}
