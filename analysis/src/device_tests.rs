@@ -18,7 +18,7 @@ use weights::{TensorInfo, TensorSource};
 
 use crate::{
     Error,
-    kinship::{Named, kinship, kinship_on},
+    kinship::{Named, Partial, Setup, kinship, kinship_on},
     merge::{Input, Inputs, MergeSource, check, parse},
     testing::{Fixture, model, noise, same},
 };
@@ -137,6 +137,10 @@ fn named(label: &str, source: Arc<dyn TensorSource>) -> Named {
 }
 
 /// Small tensors around one that is worth the way to a device.
+fn on(device: &dyn Device) -> Setup<'_> {
+    Setup { device: Some(device), partial: Partial::Take }
+}
+
 fn family() -> [Named; 3] {
     let of = |seed: u64| {
         let long = (1 << 20) + 77;
@@ -157,7 +161,7 @@ fn kinship_on_a_device_is_that_of_the_processor() {
         Ok(())
     };
 
-    let got = kinship_on(Some(&*device), &models, Some(&base), &count).unwrap();
+    let got = kinship_on(on(&*device), &models, Some(&base), &count).unwrap();
     let expected = kinship(&models, Some(&base), &|_| Ok(())).unwrap();
 
     assert_eq!(device.calls(), 1);
@@ -175,7 +179,7 @@ fn kinship_on_a_device_is_that_of_the_processor() {
 fn kinship_whose_device_fails_is_that_of_the_processor_to_the_bit() {
     let [base, models @ ..] = family();
 
-    let got = kinship_on(Some(&*Lent::new(0)), &models, Some(&base), &|_| Ok(())).unwrap();
+    let got = kinship_on(on(&*Lent::new(0)), &models, Some(&base), &|_| Ok(())).unwrap();
     let expected = kinship(&models, Some(&base), &|_| Ok(())).unwrap();
 
     assert_eq!(got.matrices, expected.matrices);
@@ -214,8 +218,8 @@ fn what_stops_a_device_reading_is_the_answer() {
         Err(Error::Weights(weights::Error::Stopped))
     };
 
-    let unread = kinship_on(Some(&*Lent::new(9)), &models, Some(&base), &|_| Ok(()));
-    let asked = kinship_on(Some(&*Lent::new(9)), &family()[1..], Some(&base), &stop);
+    let unread = kinship_on(on(&*Lent::new(9)), &models, Some(&base), &|_| Ok(()));
+    let asked = kinship_on(on(&*Lent::new(9)), &family()[1..], Some(&base), &stop);
 
     assert!(matches!(unread, Err(Error::Weights(weights::Error::Stopped))));
     assert!(matches!(asked, Err(Error::Weights(weights::Error::Stopped))));

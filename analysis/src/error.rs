@@ -2,6 +2,8 @@
 
 use domain::{Class, Fault, Item};
 
+use crate::kinship::Skipped;
+
 /// Most faults one error spells out in its message; all of them are in [`Fault::items`].
 const SPELLED: usize = 5;
 
@@ -25,12 +27,21 @@ pub enum Error {
         "no tensor can be compared: one must have the same name, the same shape and finite floats in every model ({hint})"
     )]
     NothingInCommon { hint: String },
-    /// Sketches of too little of the weights for an estimate; the shares are 0 to 1.
+    /// Too little of the weights of the models can be compared; the shares are 0 to 1.
     #[error(
-        "too little for an estimate: of the weights {:.0}\u{a0}% can be compared by their sketches, {:.0}\u{a0}% are \
-         needed ({hint}); an exact comparison reads the weights and takes what there is", .share * 100.0, .needed * 100.0
+        "too little in common: {:.0}\u{a0}% of the weights can be compared{}, {:.0}\u{a0}% are needed ({hint}); ask for a \
+         partial comparison (`--partial`, `partial=true`) to take what there is",
+        .share * 100.0, if *.exact { "" } else { " by their sketches, where an exact comparison reads the weights" },
+        .needed * 100.0
     )]
-    TooLittleInCommon { share: f64, needed: f64, hint: String },
+    TooLittleInCommon {
+        share: f64,
+        needed: f64,
+        hint: String,
+        left_out: Vec<Skipped>,
+        /// Whether weights were looked at.
+        exact: bool,
+    },
     /// The caller's progress hook asked to stop.
     #[error("stopped: {0}")]
     Stopped(String),
@@ -94,6 +105,21 @@ impl Fault for Error {
         match self {
             Self::Weights(error) => error.items(),
             Self::Faults(items) => items.clone(),
+            Self::TooLittleInCommon { left_out, .. } => {
+                let told = |skipped: &Skipped| Item {
+                    pointer: String::new(),
+                    message: format!("`{}`: {}", skipped.tensor, skipped.reason),
+                };
+                let mut items: Vec<Item> = left_out.iter().take(REPORTED).map(told).collect();
+                let more = left_out.len().saturating_sub(REPORTED);
+                if more > 0 {
+                    items.push(Item {
+                        pointer: String::new(),
+                        message: format!("{more} more tensors are left out"),
+                    });
+                }
+                items
+            }
             _ => Vec::new(),
         }
     }

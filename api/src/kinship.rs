@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use analysis::kinship::{MEASURES, Matrix, PartReport, Report};
+use analysis::kinship::{PartReport, Partial, Report, measures_of};
 use http::{Problem, Result};
 use jobs::{Access, KinshipQuery, Reading};
 use serde_json::json;
@@ -13,10 +13,13 @@ use crate::seen::Seen;
 /// Kinship of models against a base.
 ///
 /// `of` is repeated once a model (`models=a,b` also works). Cosine and Pearson compare weight deltas and need `base`.
-/// `measure` limits the answer to one measure; `format=csv` gives the matrix as CSV, with `per_part` one line a part.
+/// `measure` limits the answer to some measures; `format=csv` gives the matrix of one as CSV, with `per_part` one line a part.
+/// Models of which less than 90 % of the weights can be compared are refused (`too_little_in_common`, with what is left out),
+/// unless `partial=true`; `coverage.share` says how much was.
 #[utoipa::path(tag = "kinship",
     params(("of" = Vec<String>, Query, description = "models, two or more"), ("base" = Option<String>, Query),
-        ("measure" = Option<String>, Query, description = "cosine, pearson or euclidean"),
+        ("measure" = Option<String>, Query, description = "cosine (cs), pearson (pcc), euclidean (ed); several with commas, or the parameter repeated"),
+        ("partial" = Option<bool>, Query, description = "true compares what there is, however little"),
         ("per_layer" = Option<bool>, Query, description = "also a matrix for every layer, in `layers`"),
         ("per_module" = Option<bool>, Query, description = "also a matrix for every kind of module (q, k, v, o, qkv, gate, up, down, norm, embed, head, …), in `modules`"),
         ("per_tensor" = Option<bool>, Query, description = "also a matrix for every tensor, in `tensors`; `tensors_more` counts those beyond the bound"),
@@ -27,7 +30,10 @@ use crate::seen::Seen;
     responses((status = 200, description = "matrices by measure", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/kinship")]
 pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
-    let Asked { query, measure, parts, csv } = asked(&request)?;
+    let Asked { query, measures, parts, csv } = asked(&request)?;
+    if csv && measures.len() > 1 {
+        return Err(Problem::bad_request(format!("CSV holds one measure, {} asked for", measures.len())));
+    }
     let by_part = parts.contains(&"parts");
     if by_part && query.models.len() != 2 {
         let given = query.models.len();
@@ -36,12 +42,12 @@ pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpRes
     let report = jobs::kinship(&registry, query).await;
     let mut report = report.map_err(|error| Problem::from(error).of_parameters())?;
     if csv {
-        let word = measure.as_deref().unwrap_or("cosine");
+        let word = measures.first().copied().unwrap_or("cosine");
         let text = if by_part { parts_as_csv(&report.parts, word) } else { to_csv(&report, word) };
         return Ok(HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(text));
     }
-    if let Some(word) = &measure {
-        keep(&mut report, word);
+    if !measures.is_empty() {
+        report = report.only(&measures);
     }
     let mut body = json!(report);
     if let Some(fields) = body.as_object_mut() {
@@ -60,29 +66,11 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("per_tensor", &["tensors", "tensors_more"]),
 ];
 
-/// Drops every measure but one.
-fn keep(report: &mut Report, measure: &str) {
-    fn only<T>(held: &mut BTreeMap<String, T>, measure: &str) {
-        held.retain(|id, _| id == measure);
-    }
-    let layers = report.layers.iter_mut().map(|layer| &mut layer.matrices);
-    let modules = report.modules.iter_mut().map(|module| &mut module.matrices);
-    let tensors = report.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
-    let whole = [&mut report.matrices, &mut report.standard_errors];
-    let matrices: &mut dyn Iterator<Item = &mut BTreeMap<String, Matrix>> =
-        &mut layers.chain(modules).chain(tensors).chain(whole);
-    matrices.for_each(|matrices| only(matrices, measure));
-    only(&mut report.mean, measure);
-    for part in &mut report.parts {
-        only(&mut part.values, measure);
-        only(&mut part.standard_errors, measure);
-    }
-}
-
 /// A question as the query string puts it.
 struct Asked {
     query: KinshipQuery,
-    measure: Option<String>,
+    /// By id; none for all.
+    measures: Vec<&'static str>,
     /// Fields of the answer that are there only when asked for.
     parts: Vec<&'static str>,
     csv: bool,
@@ -96,9 +84,10 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
         base: None,
         access: Access::registry(),
         reading: Reading::Stored,
+        partial: Partial::Refuse,
         parity: None,
     };
-    let mut asked = Asked { query, measure: None, parts: Vec::new(), csv: false };
+    let mut asked = Asked { query, measures: Vec::new(), parts: Vec::new(), csv: false };
     for (key, value) in pairs.into_inner() {
         match key.as_str() {
             "of" | "models" => {
@@ -106,7 +95,22 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
                 asked.query.models.extend(names);
             }
             "base" => asked.query.base = Some(value).filter(|v| !v.is_empty()),
-            "measure" => asked.measure = Some(value).filter(|v| !v.is_empty()),
+            "measure" => {
+                let more = measures_of(&value).map_err(Problem::bad_request)?;
+                let more = more.into_iter().filter(|id| !asked.measures.contains(id)).collect::<Vec<_>>();
+                asked.measures.extend(more);
+            }
+            "partial" => {
+                asked.query.partial = match value.as_str() {
+                    "true" | "" => Partial::Take,
+                    "false" => Partial::Refuse,
+                    _ => {
+                        return Err(Problem::bad_request(
+                            "`partial` is true (compare what there is) or false",
+                        ));
+                    }
+                }
+            }
             "exact" => {
                 asked.query.reading = match value.as_str() {
                     "true" | "" => Reading::Weights,
@@ -130,7 +134,7 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
                 let Some((_, fields)) = PARTS.iter().find(|(parameter, _)| *parameter == other) else {
                     return Err(Problem::bad_request(format!(
                         "unknown parameter `{other}`; use of, base, measure, per_layer, per_module, per_part, \
-                         per_tensor, exact, parity, format"
+                         per_tensor, exact, partial, parity, format"
                     )));
                 };
                 if value != "false" {
@@ -138,12 +142,6 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
                 }
             }
         }
-    }
-    if let Some(word) = &asked.measure
-        && !MEASURES.iter().any(|m| m.id == word)
-    {
-        let known: Vec<&str> = MEASURES.iter().map(|m| m.id).collect();
-        return Err(Problem::bad_request(format!("unknown measure `{word}`; use {}", known.join(", "))));
     }
     Ok(asked)
 }

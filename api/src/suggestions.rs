@@ -25,10 +25,10 @@ pub struct SuggestionsOf {
 
 /// Partners to merge a model with, the one of lowest kinship first, from stored sketches.
 ///
-/// Only models with the tensors of the base, in its shapes, that are near it by their weights. The
+/// Only models with the tensors of the base, in its shapes, among the hundred that are nearest to it by their weights. The
 /// `caveat` of the answer is meant: kinship is a hint, not a measurement of quality.
 #[utoipa::path(tag = "kinship", params(("org" = String, Path), ("name" = String, Path), SuggestionsOf),
-    responses((status = 200, description = "`suggestions` with `model`, `kinship`, `standard_error`, `relative_norm`, `declared` and `reason`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "`suggestions` with `model`, `kinship`, `standard_error`, `relative_norm`, `share`, `declared` and `reason`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/merge-suggestions")]
 pub async fn get_suggestions(
     registry: Seen,
@@ -43,5 +43,6 @@ pub async fn suggestions_of(registry: &Registry, id: &str, asked: &SuggestionsOf
     let limit = usize::try_from(page_size(registry, asked.limit)?).unwrap_or(20);
     let query =
         SuggestQuery { model: id.to_owned(), base: asked.base.clone(), limit, access: Access::registry() };
-    Ok(HttpResponse::Ok().json(jobs::suggest(registry, query).await?))
+    let found = jobs::suggest(registry, query).await;
+    Ok(HttpResponse::Ok().json(found.map_err(|error| Problem::from(error).of_parameters())?))
 }

@@ -144,6 +144,23 @@ async fn kinship_has_parts_and_other_definitions(client: &Client, server: &Serve
     let three = format!("{path}&of=mandoc/scribe-v1-fr&per_part=true");
     ensure!(client.get(server.url(&three)).send().await?.status() == 400, "parts are of two models");
 
+    for measures in ["measure=cosine,pearson", "measure=cs%20pcc", "measure=cosine&measure=pcc"] {
+        let two = get(client, server, &format!("{path}&{measures}")).await?;
+        let held: Vec<&String> =
+            two["matrices"].as_object().into_iter().flatten().map(|(id, _)| id).collect();
+        ensure!(held == ["cosine", "pearson"], "{measures}: {two}");
+        ensure!(two["distances"]["of_base"][0][1].as_f64().is_some_and(|d| d > 0.0), "{two}");
+    }
+    let two = client.get(server.url(&format!("{path}&measure=cosine,pearson&format=csv"))).send().await?;
+    ensure!(two.status() == 400, "{}", two.status());
+    let mut command = server.stemma();
+    command.args(["kinship", "mandoc/scribe-v1-de", "papyrus/reed-v1", "mandoc/scribe-v1-fr"]);
+    let out = command.args(["--base", "mandoc/scribe-v1", "--measure", "cs,ed"]).output()?;
+    let said = String::from_utf8_lossy(&out.stdout);
+    let told =
+        ["cosine", "mean of all pairs", "change of mandoc/scribe-v1-fr", "euclidean / norm of the base"];
+    ensure!(told.iter().all(|words| said.contains(words)) && !said.contains("pearson"), "{said}");
+
     let unsigned = get(client, server, &format!("{path}&parity=reference")).await?;
     ensure!(rounded(&report) < 0.0 && rounded(&unsigned) == -rounded(&report), "{unsigned}");
     let answer = client.get(server.url(&format!("{path}&parity=cs"))).send().await?;

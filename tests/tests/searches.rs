@@ -100,7 +100,10 @@ async fn a_greedy_search_goes_on_where_a_killed_server_left_it() -> Result<()> {
         let second = site.tell(&search, &[(1, 0.5), (2, 0.4), (3, 0.25)]).await?;
         ensure!(second["generation"] == 1 && numbers(&second) == [4, 5], "{second}");
         for candidate in pending(&second) {
-            ensure!(candidate["about"]["kinship"].as_f64().is_some_and(|k| k.abs() <= 1.0), "{candidate}");
+            let about = &candidate["about"];
+            ensure!(about["kinship"].as_f64().is_some_and(|k| k.abs() <= 1.0), "{candidate}");
+            let error = about["standard_error"].as_f64().context("no error")?;
+            ensure!(about["exact"] == false && error > 1e-4 && error < 0.01, "{candidate}");
             site.can_merge(&candidate).await?;
         }
         let (status, problem) = site.told(&search, &[(4, 0.9), (1, 0.6)]).await?;
@@ -264,6 +267,9 @@ async fn partners_are_relatives_of_the_base_and_the_least_akin_comes_first() -> 
         ensure!(!names.contains(&"papyrus/reed-v1"), "another origin: {answer}");
         let kinships: Vec<f64> = partners.iter().filter_map(|partner| partner["kinship"].as_f64()).collect();
         ensure!(kinships.is_sorted(), "{answer}");
+        let (_, one) =
+            site.get(&format!("/api/v1/models/{}/merge-suggestions?base={BASE}&limit=1", MODELS[0])).await?;
+        ensure!(one["suggestions"] == json!([answer["suggestions"][0]]), "{one}");
         ensure!(partners.iter().all(|partner| partner["reason"].is_string()), "{answer}");
         let (status, problem) =
             site.get(&format!("/api/v1/models/{}/merge-suggestions?base=papyrus/reed-v1", MODELS[0])).await?;

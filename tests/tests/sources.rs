@@ -77,6 +77,13 @@ fn eight_bit_floats_with_scales_are_the_numbers_they_stand_for() -> Result<()> {
     }
     let estimate = answer(at, "kinship tests/coded tests/plain --estimate")?;
     ensure!(estimate["matrices"]["euclidean"][0][1] == 0.0, "sketches are of the numbers: {estimate}");
+    for coarse in [estimate, answer(at, "kinship tests/coded tests/plain")?] {
+        let told = coarse["warnings"].to_string();
+        ensure!(
+            told.contains("`tests/coded` is stored in eight bits") && !told.contains("plain"),
+            "{coarse}"
+        );
+    }
     fs_err::write(
         at.join("m.yml"),
         "merge_method: linear\nmodels: [{model: tests/coded, parameters: {weight: 1}}]\n",
@@ -334,7 +341,10 @@ fn values_that_are_not_finite_and_deltas_that_are_zero_are_told_and_never_printe
         checkpoint(&at.join(name), &list, &json!({}))?;
     }
 
-    let kinship = answer(at, "kinship sick well --base base")?;
+    let told = refused(at, "kinship sick well --base base", 1)?;
+    ensure!(told.contains("too_little_in_common") && told.contains("--partial"), "{told}");
+    let kinship = answer(at, "kinship sick well --base base --partial")?;
+    ensure!(kinship["coverage"]["share"] == 0.5, "{kinship}");
     ensure!(kinship["coverage"].to_string().contains("a.weight"), "{kinship}");
     ensure!(kinship["matrices"]["cosine"][0][1].is_null(), "all that is left is equal: {kinship}");
     let zero = answer(at, "kinship base well --base base")?;

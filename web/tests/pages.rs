@@ -211,6 +211,18 @@ async fn the_nearest_of_a_model_are_added_and_a_base_is_offered_where_one_is_nee
 }
 
 #[actix_web::test]
+async fn models_with_little_in_common_are_compared_on_request_and_the_page_says_how_much() {
+    let (status, _, refused) = get("/kinship?of=a%2Fb&of=o%2Flittle&base=o%2Fc").await;
+    let again = "/kinship?of=a%2Fb&of=o%2Flittle&base=o%2Fc&measure=cosine&partial=true";
+    let (_, _, taken) = get(again).await;
+
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.replace("&#38;", "&").contains(&format!("href=\"{again}\"")), "{refused}");
+    assert!(taken.contains("tensors compared, 41.0%") && taken.contains("a by 14.35%"), "{taken}");
+    assert!(taken.replace("&#38;", "&").contains("partial=true&format=csv"), "{taken}");
+}
+
+#[actix_web::test]
 async fn a_path_is_a_tree_with_both_ends_marked_and_a_list_of_steps() {
     let (_, _, path) = get("/lineage?from=a/b&to=c/d").await;
     let (_, _, none) = get("/lineage?from=a/b&to=o/stranger").await;

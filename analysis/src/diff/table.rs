@@ -8,6 +8,7 @@ use weights::{TensorInfo, TensorSource};
 use crate::{
     Error, Progress,
     computed::{BLOCK, blocks},
+    kinship::Places,
 };
 
 /// How `a` differs from `b`.
@@ -65,7 +66,8 @@ pub struct Totals {
     pub nonfinite: u64,
 }
 
-/// Compares `a` with `b`, `b` being the base that the differences are relative to.
+/// Compares `a` with `b`, `b` being the base that the differences are relative to. Wrappers around names do not part
+/// tensors; `a` names those that both hold.
 ///
 /// # Errors
 /// A read that fails, no tensor in common, or `progress` asking to stop.
@@ -74,13 +76,14 @@ pub fn compare(
     b: &dyn TensorSource,
     progress: Progress<'_>,
 ) -> Result<DiffReport, Error> {
-    let only = |this: &dyn TensorSource, that: &dyn TensorSource| -> Vec<String> {
-        let missing = |info: &&TensorInfo| that.position(&info.name).is_none();
-        this.tensors().iter().filter(missing).map(|info| info.name.clone()).collect()
+    let (in_a, in_b) = (Places::of(a), Places::of(b));
+    let only = |this: (&dyn TensorSource, &Places<'_>), that: &Places<'_>| -> Vec<String> {
+        let missing = |info: &&TensorInfo| that.twin(&info.name, this.1).is_none();
+        this.0.tensors().iter().filter(missing).map(|info| info.name.clone()).collect()
     };
     let (mut pairs, mut shape_mismatches) = (Vec::new(), Vec::new());
     for (at, info) in a.tensors().iter().enumerate() {
-        let Some(twin) = b.position(&info.name) else { continue };
+        let Some(twin) = in_b.twin(&info.name, &in_a) else { continue };
         let other = &b.tensors()[twin];
         if other.shape == info.shape {
             pairs.push((at, twin));
@@ -105,8 +108,8 @@ pub fn compare(
         verdict: String::new(),
         totals: totals(&measured),
         tensors: measured.into_iter().map(|(diff, _)| diff).collect(),
-        only_a: only(a, b),
-        only_b: only(b, a),
+        only_a: only((a, &in_a), &in_b),
+        only_b: only((b, &in_b), &in_a),
         shape_mismatches,
     };
     report.verdict = verdict(&report);

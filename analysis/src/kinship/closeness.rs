@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Module, SketchedTensor, overlap::Overlap, signature::matrices};
+use super::{Module, SketchedTensor, Tokens, overlap::Overlap, signature::matrices};
 
 /// Closeness of two models over the parts of their matrices that both have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -49,10 +49,20 @@ impl Closeness {
 
     /// Of models given by canonical name; none when they have nothing in common but zeros.
     pub fn of(a: &Tensors, b: &Tensors) -> Option<Self> {
+        Self::speaking((a, b), Tokens::Unknown)
+    }
+
+    /// The same of models whose tokens lie to each other as told; embeddings and heads whose tokens have other rows count as
+    /// not shared, and for no distance.
+    pub fn speaking((a, b): (&Tensors, &Tensors), tokens: Tokens) -> Option<Self> {
+        let told = |name: &str| tokens != Tokens::Moved || !Module::is_vocabulary(name);
         let (mut sums, mut alone) = (Sums::default(), Sums::default());
         let (mut all, mut shared, mut count) = (0, 0, 0);
         for (name, tensor) in matrices(a) {
             all += tensor.elements();
+            if !told(name) {
+                continue;
+            }
             match b.get(name).and_then(|other| alike(name, [tensor, other])) {
                 Some(overlap) => {
                     sums.add(&overlap);
@@ -74,7 +84,7 @@ impl Closeness {
                 None => alone.add_alone(tensor.square(), 0.0),
             }
         }
-        for (name, tensor) in matrices(b) {
+        for (name, tensor) in matrices(b).filter(|(name, _)| told(name)) {
             if a.get(name).and_then(|other| alike(name, [other, tensor])).is_none() {
                 alone.add_alone(0.0, tensor.square());
             }

@@ -6,6 +6,8 @@ use kernels::PairSums;
 #[derive(Debug, Clone, Copy)]
 pub struct Measure {
     pub id: &'static str,
+    /// What the paper calls it.
+    pub short: &'static str,
     pub name: &'static str,
     pub formula: &'static str,
     pub reference: &'static str,
@@ -21,6 +23,7 @@ const PAPER: &str = "https://arxiv.org/abs/2410.12613";
 pub const MEASURES: &[Measure] = &[
     Measure {
         id: "cosine",
+        short: "cs",
         name: "Cosine",
         formula: "⟨δa,δb⟩ / (‖δa‖·‖δb‖)",
         reference: PAPER,
@@ -29,6 +32,7 @@ pub const MEASURES: &[Measure] = &[
     },
     Measure {
         id: "pearson",
+        short: "pcc",
         name: "Pearson",
         formula: "cosine of δa − mean(δa) and δb − mean(δb)",
         reference: PAPER,
@@ -37,6 +41,7 @@ pub const MEASURES: &[Measure] = &[
     },
     Measure {
         id: "euclidean",
+        short: "ed",
         name: "Euclidean distance",
         formula: "‖δa − δb‖",
         reference: PAPER,
@@ -44,3 +49,40 @@ pub const MEASURES: &[Measure] = &[
         of: |sums| Some(sums.euclidean()),
     },
 ];
+
+/// The measures that `text` names, by id or as the paper calls them, with commas or white space between; each once.
+///
+/// # Errors
+/// The word that is no measure, and those that are.
+pub fn measures_of(text: &str) -> Result<Vec<&'static str>, String> {
+    let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+    let mut ids = Vec::new();
+    for word in words {
+        let named = |measure: &&Measure| {
+            [measure.id, measure.short].iter().any(|known| known.eq_ignore_ascii_case(word))
+        };
+        let Some(measure) = MEASURES.iter().find(named) else {
+            let known = MEASURES.iter().map(|measure| format!("{} ({})", measure.id, measure.short));
+            let known: Vec<String> = known.collect();
+            return Err(format!("unknown measure `{word}`; use {}", known.join(", ")));
+        };
+        if !ids.contains(&measure.id) {
+            ids.push(measure.id);
+        }
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::measures_of;
+
+    #[test]
+    fn measures_are_named_in_full_or_in_short_with_commas_or_spaces() {
+        assert_eq!(measures_of("cosine,pearson"), Ok(vec!["cosine", "pearson"]));
+        assert_eq!(measures_of("cs pcc, ED"), Ok(vec!["cosine", "pearson", "euclidean"]));
+        assert_eq!(measures_of("cs,cosine"), Ok(vec!["cosine"]));
+        assert_eq!(measures_of(""), Ok(vec![]));
+        assert!(measures_of("cosine,zork").is_err_and(|told| told.contains("`zork`")));
+    }
+}

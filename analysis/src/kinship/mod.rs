@@ -2,10 +2,12 @@
 
 mod closeness;
 mod cluster;
+mod coverage;
 mod depth;
 mod layers;
 mod measures;
 mod modules;
+mod names;
 mod nearest;
 #[cfg(test)]
 mod nearest_tests;
@@ -22,21 +24,26 @@ mod sketched;
 mod sums;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_coverage;
+mod ties;
 
 use std::sync::Arc;
 
 use kernels::device::Device;
-use weights::{TensorInfo, TensorSource, Vocabulary};
+use weights::{TensorSource, Vocabulary};
 
 use crate::{Error, Progress};
 use report::{Tally, TensorSums};
 use sums::{Operands, each_tensor};
+use ties::Ties;
 
 pub use closeness::{Closeness, Whole};
 pub use cluster::{Clustering, Join, cluster};
 pub use layers::{Layer, number as layer_number};
-pub use measures::{MEASURES, Measure};
+pub use measures::{MEASURES, Measure, measures_of};
 pub use modules::Module;
+pub(crate) use names::{Bare, Places};
 pub use nearest::{Indexed, Near, Nearest, SignatureIndex};
 pub(crate) use pairing::pair;
 pub use parity::Parity;
@@ -46,11 +53,31 @@ pub use report::{
 };
 pub use rows::moved as tokens_moved;
 pub use signature::{SIGNATURE_CELLS, SIGNATURE_SCHEME, Signature};
-pub use sketched::{Sketched, SketchedTensor, estimate};
+pub use sketched::{Sketched, SketchedTensor, Tokens, estimate};
 pub(crate) use sums::Shared;
 
 /// Tensors left out that are listed; the others are counted.
 const LISTED: usize = 1_000;
+/// Least share of the weights of every model that must be comparable; below it a value says little about the models.
+const LEAST_COVERAGE: f64 = 0.9;
+
+/// What is done with models of which less than 90 % can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Partial {
+    /// They are refused, with what is left out.
+    #[default]
+    Refuse,
+    /// What there is is compared, and the answer says how little that is.
+    Take,
+}
+
+/// How an exact kinship is computed.
+#[derive(Clone, Copy, Default)]
+pub struct Setup<'a> {
+    /// Computes large tensors where it can.
+    pub device: Option<&'a dyn Device>,
+    pub partial: Partial,
+}
 
 /// A checkpoint with the name the report gives it.
 #[derive(Clone)]
@@ -61,20 +88,21 @@ pub struct Named {
     pub tokens: Option<Arc<Vocabulary>>,
 }
 
-/// Kinship of `models`, deltas taken against `base`; without one only the Euclidean distance is defined.
+/// Kinship of `models`, deltas taken against `base`; without one only the Euclidean distance is defined. However little can
+/// be compared is.
 ///
 /// # Errors
 /// Fewer than two models, no tensor in common, a read that fails, or `progress` asking to stop.
 pub fn kinship(models: &[Named], base: Option<&Named>, progress: Progress<'_>) -> Result<Report, Error> {
-    kinship_on(None, models, base, progress)
+    kinship_on(Setup { device: None, partial: Partial::Take }, models, base, progress)
 }
 
-/// As [`kinship`], large tensors on a device where it can.
+/// As [`kinship`], on a device or of enough of the weights, as `setup` says.
 ///
 /// # Errors
-/// As [`kinship`].
+/// As [`kinship`]; [`Error::TooLittleInCommon`].
 pub fn kinship_on(
-    device: Option<&dyn Device>,
+    setup: Setup<'_>,
     models: &[Named],
     base: Option<&Named>,
     progress: Progress<'_>,
@@ -86,9 +114,17 @@ pub fn kinship_on(
         _ => return Err(Error::TooFewModels { needed: 2, given: models.len() }),
     };
     let mut paired = pairing::pair(models, reference);
+    let ties = Ties::read(models, reference, progress)?;
+    ties.leave_out(&mut paired);
+    let sides: Vec<&Named> = std::iter::once(reference).chain(models).collect();
+    let all = ties.largest(&sides, &paired);
+    let comparable = paired.shared().iter().map(|tensor| tensor.info.elements()).sum();
     let mut skipped = std::mem::take(&mut paired.skipped);
+    let enough = |elements, skipped: &[Skipped]| coverage::enough((elements, all), setup.partial, skipped);
+    // Before anything is read.
+    enough(comparable, &skipped).map_err(coverage::exact)?;
     let mut tally = Tally::new(models.len(), base.map(|base| base.label.as_str()));
-    let operands = Operands { models: &paired.models, reference: &paired.reference, device };
+    let operands = Operands { models: &paired.models, reference: &paired.reference, device: setup.device };
     paired.left_out.iter().for_each(|left_out| tally.leave_out(left_out));
     each_tensor(&operands, &paired.shared(), progress, |tensor, sums| {
         match pairing::not_finite(models, reference, &sums) {
@@ -103,17 +139,16 @@ pub fn kinship_on(
             }
         }
     })?;
+    let elements = tally.gram.elements();
     if tally.compared == 0 {
-        let hint = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
-        return Err(Error::NothingInCommon { hint: hint.unwrap_or_else(|| "a checkpoint is empty".into()) });
+        return Err(coverage::nothing(&skipped));
     }
+    enough(elements, &skipped).map_err(coverage::exact)?;
     paired.vocabulary.retain(|rows| !skipped.iter().any(|skipped| skipped.tensor == rows.tensor));
-    let all: u64 = reference.source.tensors().iter().map(TensorInfo::elements).sum();
-    let share = tally.gram.elements() as f64 / all.max(1) as f64;
     let coverage = Coverage {
         depth: paired.depth,
         vocabulary: paired.vocabulary,
-        ..Coverage::new((tally.compared, share), skipped)
+        ..Coverage::new((tally.compared, coverage::share(elements, all)), skipped)
     };
     let labels = models.iter().map(|m| m.label.clone()).collect();
     Ok(tally.report((labels, base.map(|b| b.label.clone())), coverage))

@@ -6,7 +6,7 @@ use domain::Digest;
 use kernels::Dtype;
 use weights::{TensorInfo, sketch_of};
 
-use super::{Closeness, Indexed, SIGNATURE_CELLS, Signature, SignatureIndex, SketchedTensor};
+use super::{Closeness, Indexed, SIGNATURE_CELLS, Signature, SignatureIndex, SketchedTensor, Tokens};
 use crate::testing::noise;
 
 type Tensors = BTreeMap<String, SketchedTensor>;
@@ -166,4 +166,18 @@ fn closeness_is_within_its_error_and_of_what_both_have() {
     );
     assert!(!shallow.evidence().starts_with("the same weights"), "{}", shallow.evidence());
     assert!(Closeness::of(&base, &BTreeMap::new()).is_none());
+}
+
+#[test]
+fn embeddings_whose_tokens_have_other_rows_make_no_distance() {
+    let base = model(1, (0, 0.0), 2);
+    let mut permuted = base.clone();
+    permuted.extend([sketched(EMBED, &[700, 20], &even(77, 14_000))]);
+
+    let positional = Closeness::of(&base, &permuted).unwrap();
+    let told = Closeness::speaking((&base, &permuted), Tokens::Moved).unwrap();
+
+    assert!(positional.cosine < 0.9 && positional.share == 1.0, "{positional:?}");
+    assert_eq!((told.cosine, told.distance, told.whole.distance), (1.0, 0.0, 0.0));
+    assert!((told.share - 20_000.0 / 34_000.0).abs() < 1e-12, "{told:?}");
 }

@@ -42,11 +42,16 @@ impl Overlap {
         if elements == 0 {
             return None;
         }
+        // Signs go by name.
+        let one_name = tensors.iter().all(|tensor| tensor.is_called(first));
         if exact {
-            let values =
-                tensors.iter().map(|tensor| start_of_exact(tensor, elements)).collect::<Option<Vec<_>>>()?;
+            let start = |tensor: &&SketchedTensor| start_of_exact(tensor, (elements, one_name));
+            let values = tensors.iter().map(start).collect::<Option<Vec<_>>>()?;
             let (cells, sums) = values.into_iter().unzip();
             return Some(Self { elements, cells, share: elements as usize, sums, exact });
+        }
+        if !one_name {
+            return None;
         }
         let cut = tensors.iter().filter(|tensor| !tensor.exact);
         let share = cut.map(|tensor| kept(tensor).share()).min()?;
@@ -78,11 +83,16 @@ pub(super) fn kept(tensor: &SketchedTensor) -> KeptSketch<'_> {
     }
 }
 
-/// The first cells of a tensor kept whole, signed as they are, and the sum of their values.
-fn start_of_exact(tensor: &SketchedTensor, elements: u64) -> Option<(Vec<f64>, f64)> {
-    let cells = tensor.cells.get(..usize::try_from(elements).ok()?)?;
-    let cells = cells.iter().map(|cell| f64::from(*cell)).collect();
-    Some((cells, sum_of_start(tensor, (elements, 1))?))
+/// The first cells of a tensor kept whole, and the sum of their values: signed as they are where all tensors are, else the
+/// values.
+fn start_of_exact(tensor: &SketchedTensor, (elements, signed): (u64, bool)) -> Option<(Vec<f64>, f64)> {
+    let most = usize::try_from(elements).ok()?;
+    let values = match signed {
+        true => tensor.cells.get(..most)?.to_vec(),
+        false => kept(tensor).values()?.get(..most)?.to_vec(),
+    };
+    let values = values.into_iter().map(f64::from).collect();
+    Some((values, sum_of_start(tensor, (elements, 1))?))
 }
 
 fn sum_of_start(tensor: &SketchedTensor, (elements, block): (u64, u64)) -> Option<f64> {
@@ -105,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        kinship::{Closeness, Sketched, estimate},
+        kinship::{Closeness, Partial, Sketched, Tokens, estimate},
         testing,
     };
 
@@ -134,7 +144,8 @@ mod tests {
         Sketched {
             label: label.into(),
             tensors: BTreeMap::from([(EMBED.into(), tensor)]),
-            moved_tokens: false,
+            tokens: Tokens::Same,
+            ..Sketched::default()
         }
     }
 
@@ -177,7 +188,7 @@ mod tests {
             let reference = model("base", &base, cells[0]);
             let models = [model("a", &tuned[0], cells[1]), model("b", &tuned[1], cells[2])];
 
-            let report = estimate(&models, Some(&reference)).unwrap();
+            let report = estimate(&models, Some(&reference), Partial::Take).unwrap();
 
             let exact = expected(&base, [&tuned[0], &tuned[1]], rows * COLUMNS as usize);
             for (id, exact) in ["cosine", "pearson"].into_iter().zip(exact) {
@@ -210,7 +221,7 @@ mod tests {
         let (base, tuned) = family([1_000, 2_060]);
         let models = [model("a", &tuned[0], 16), model("b", &tuned[1], 16)];
 
-        let error = estimate(&models, Some(&model("base", &base, 16))).unwrap_err();
+        let error = estimate(&models, Some(&model("base", &base, 16)), Partial::Refuse).unwrap_err();
 
         assert!(error.to_string().contains("they have no 1024 rows in common"), "{error}");
     }

@@ -6,7 +6,7 @@ use kernels::Gram;
 use weights::TensorInfo;
 
 use super::{
-    Module, Named, Skipped, VocabularyRows,
+    Module, Named, Places, Skipped, VocabularyRows,
     depth::Depths,
     rows::{Match, Side, match_rows, reordered},
     sums::Shared,
@@ -28,6 +28,23 @@ pub(crate) struct Paired {
 }
 
 impl Paired {
+    /// Leaves out tensors of the reference that are told not to count.
+    pub(super) fn without(&mut self, tensors: impl Iterator<Item = (usize, String)>) {
+        for (at, reason) in tensors {
+            let Some(place) = self.places.iter().position(|(base, _)| *base == at) else { continue };
+            self.places.remove(place);
+            let tensor = self.reference.source.tensors()[at].name.clone();
+            self.vocabulary.retain(|rows| rows.tensor != tensor);
+            self.left_out.push(Skipped { tensor: tensor.clone(), reason: reason.clone() });
+            self.skipped.push(Skipped { tensor, reason });
+        }
+    }
+
+    /// Where each paired tensor lies in the reference and in the models.
+    pub(super) fn places(&self) -> &[(usize, Vec<usize>)] {
+        &self.places
+    }
+
     /// The tensors that all hold.
     pub(crate) fn shared(&self) -> Vec<Shared<'_>> {
         let infos = self.reference.source.tensors();
@@ -40,24 +57,28 @@ impl Paired {
     }
 }
 
-/// Pairs the union of all tensor names.
+/// Pairs the union of all tensor names, wrappers aside.
 pub(crate) fn pair(models: &[Named], reference: &Named) -> Paired {
     let mut matching = Matching::new(models, reference);
+    let own = Places::of(&*reference.source);
+    let places: Vec<Places<'_>> = models.iter().map(|model| Places::of(&*model.source)).collect();
     let mut skipped = Vec::new();
     let mut depths = Depths::new(names(reference), models.iter().map(names));
     for (base, info) in reference.source.tensors().iter().enumerate() {
         if depths.cut(&info.name) {
             continue;
         }
-        match positions(models, reference, info).and_then(|at| matching.add(base, at)) {
+        let found = |(model, places): (_, &Places<'_>)| (model, places.twin(&info.name, &own));
+        let found = models.iter().zip(&places).map(found);
+        match positions(found, reference, info).and_then(|at| matching.add(base, at)) {
             Ok(()) => {}
             Err(reason) => skipped.push(Skipped { tensor: info.name.clone(), reason }),
         }
     }
     let mut extra: BTreeMap<&str, &str> = BTreeMap::new();
-    for (at, model) in models.iter().enumerate() {
+    for (at, (model, places)) in models.iter().zip(&places).enumerate() {
         for info in model.source.tensors() {
-            if reference.source.position(&info.name).is_none() && !depths.beyond(at, &info.name) {
+            if own.twin(&info.name, places).is_none() && !depths.beyond(at, &info.name) {
                 extra.entry(&info.name).or_insert(&model.label);
             }
         }
@@ -86,8 +107,13 @@ fn names(model: &Named) -> (&str, impl Iterator<Item = &str>) {
     (&model.label, model.source.tensors().iter().map(|info| info.name.as_str()))
 }
 
-/// Where every model holds a tensor of the reference; shapes may differ in the rows of a vocabulary.
-fn positions(models: &[Named], reference: &Named, info: &TensorInfo) -> Result<Vec<usize>, String> {
+/// Where every model holds a tensor of the reference, if that is where it was found; shapes may differ in the rows of a
+/// vocabulary.
+fn positions<'m>(
+    found: impl Iterator<Item = (&'m Named, Option<usize>)>,
+    reference: &Named,
+    info: &TensorInfo,
+) -> Result<Vec<usize>, String> {
     if is_buffer(&info.name) {
         return Err("a buffer, not a trained weight".into());
     }
@@ -95,8 +121,8 @@ fn positions(models: &[Named], reference: &Named, info: &TensorInfo) -> Result<V
         return Err(format!("{} is not a float dtype", info.dtype));
     }
     let vocabulary = Module::is_vocabulary(&info.name);
-    let find = |model: &Named| {
-        let at = model.source.position(&info.name).ok_or_else(|| format!("`{}` lacks it", model.label))?;
+    let find = |(model, at): (&Named, Option<usize>)| {
+        let at = at.ok_or_else(|| format!("`{}` lacks it", model.label))?;
         let other = &model.source.tensors()[at];
         let rows_only = vocabulary
             && info.shape.len() == other.shape.len()
@@ -106,7 +132,7 @@ fn positions(models: &[Named], reference: &Named, info: &TensorInfo) -> Result<V
         }
         if other.dtype.is_float() { Ok(at) } else { Err(format!("{} in `{}`", other.dtype, model.label)) }
     };
-    models.iter().map(find).collect()
+    found.map(find).collect()
 }
 
 fn shapes((reference, info): (&Named, &TensorInfo), (model, other): (&Named, &TensorInfo)) -> String {

@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        kinship::{Named, Parity, Sketched, SketchedTensor, estimate, kinship},
+        kinship::{Named, Parity, Partial, Sketched, SketchedTensor, estimate, kinship},
         testing::{Fixture, noise},
     };
 
@@ -261,7 +261,7 @@ mod tests {
                 (name.to_owned(), tensor)
             };
             let tensors = names.into_iter().zip(values).map(tensor).collect();
-            Sketched { label: label.into(), tensors, moved_tokens: false }
+            Sketched { label: label.into(), tensors, ..Sketched::default() }
         };
         let of = |seed: u64| noise(seed, 40_000).into_iter().map(|value| value as f32).collect::<Vec<f32>>();
         let (base, common) = (of(1), of(2));
@@ -280,7 +280,7 @@ mod tests {
         };
 
         let models = [sketched("a", [&a[0], &a[1]]), sketched("b", [&b[0], &b[1]])];
-        let report = estimate(&models, Some(&sketched("base", [&base, &base]))).unwrap();
+        let report = estimate(&models, Some(&sketched("base", [&base, &base])), Partial::Refuse).unwrap();
 
         let layers: Vec<_> = report.parts.iter().map(|part| part.layer.label()).collect();
         assert_eq!(layers, ["0", "1"]);

@@ -106,7 +106,7 @@ fn layers_that_only_some_models_have_are_one_line_a_model() {
     );
     let depth: Vec<_> = report.coverage.depth.iter().map(|(label, n)| (label.as_str(), *n)).collect();
     assert_eq!(depth, [("a", 6), ("b", 4), ("base", 4), ("c", 3)]);
-    assert_eq!((report.coverage.compared, report.coverage.share), (6, 0.75));
+    assert_eq!((report.coverage.compared, report.coverage.share), (6, 0.5));
     assert!(measured(&[models[1].clone(), models[1].clone()], &base).coverage.depth.is_empty());
 }
 

@@ -28,8 +28,13 @@ pub struct Report {
     pub relative_norms: Vec<Option<f64>>,
     /// By measure id.
     pub matrices: BTreeMap<String, Matrix>,
+    /// The Euclidean distances in proportion, so that those of models of other sizes compare.
+    pub distances: Distances,
     /// Mean over all pairs, by measure id; `null` when no pair is defined.
     pub mean: BTreeMap<String, Option<f64>>,
+    /// What a reader of the values should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Standard errors of `matrices`, by measure id; empty when exact.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub standard_errors: BTreeMap<String, Matrix>,
@@ -53,12 +58,33 @@ pub struct Report {
     pub(super) split: BTreeMap<String, Matrix>,
 }
 
+/// Euclidean distances in proportion.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Distances {
+    /// `‖δa − δb‖ / √D` over D elements: the root mean square of the differences.
+    pub per_root_element: Matrix,
+    /// `‖δa − δb‖ / ‖base‖`; empty without a base.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub of_base: Matrix,
+}
+
+impl Distances {
+    fn of(distances: &Matrix, elements: u64, base: Option<f64>) -> Self {
+        let over = |unit: f64| -> Matrix {
+            let cell = |value: &Option<f64>| value.and_then(|value| relative(value, unit));
+            distances.iter().map(|row| row.iter().map(cell).collect()).collect()
+        };
+        Self { per_root_element: over((elements as f64).sqrt()), of_base: base.map(over).unwrap_or_default() }
+    }
+}
+
 /// What was compared and what was not.
 #[derive(Debug, Clone, Serialize)]
 pub struct Coverage {
     /// Tensors compared.
     pub compared: usize,
-    /// Share of the elements of all tensors that was compared, 0 to 1.
+    /// Elements compared as a share of the parameters of the model that has the most, 0 to 1: what is left out of any of
+    /// them is missing. Buffers and the second of a tied pair are no parameters.
     pub share: f64,
     pub skipped: Vec<Skipped>,
     /// Tensors left out beyond those listed in `skipped`.
@@ -139,7 +165,39 @@ pub struct TensorReport {
     pub matrices: BTreeMap<String, Matrix>,
 }
 
+/// Least `‖δ‖ / ‖base‖` at which rounding to 16 bits leaves the cosine of two deltas about as it was.
+const LIGHT: f64 = 0.005;
+
 impl Report {
+    /// Only these measures.
+    #[must_use]
+    pub fn only(mut self, ids: &[&str]) -> Self {
+        fn keep<T>(held: &mut BTreeMap<String, T>, ids: &[&str]) {
+            held.retain(|id, _| ids.contains(&id.as_str()));
+        }
+        let layers = self.layers.iter_mut().map(|layer| &mut layer.matrices);
+        let modules = self.modules.iter_mut().map(|module| &mut module.matrices);
+        let tensors = self.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
+        let whole = [&mut self.matrices, &mut self.standard_errors];
+        layers.chain(modules).chain(tensors).chain(whole).for_each(|matrices| keep(matrices, ids));
+        keep(&mut self.mean, ids);
+        for part in &mut self.parts {
+            keep(&mut part.values, ids);
+            keep(&mut part.standard_errors, ids);
+        }
+        self
+    }
+
+    /// Says of these models that their values are coarse.
+    pub fn warn_of_codes(&mut self, models: &[String]) {
+        self.warnings.extend(models.iter().map(|model| {
+            format!(
+                "`{model}` is stored in eight bits or fewer: what rounding changed in it counts as a change, and is often \
+                 larger than that of a fine-tune"
+            )
+        }));
+    }
+
     /// The same sums told as `parity` defines the measures.
     #[must_use]
     pub fn in_parity(mut self, parity: Parity) -> Self {
@@ -270,6 +328,18 @@ impl Tally {
             let (elements, matrices) = told(gram);
             TensorReport { tensor: name.clone(), module: Module::of(name).label(), elements, matrices }
         };
+        let relative_norms: Vec<Option<f64>> =
+            if has_base { (0..count).map(norm).collect() } else { Vec::new() };
+        let light = models.iter().zip(&relative_norms).filter_map(|(model, norm)| {
+            let norm = norm.filter(|norm| *norm > 0.0 && *norm < LIGHT)?;
+            Some(format!(
+                "`{model}` moved by {:.2}\u{a0}% of the norm of its base: where so little is stored in 16 bits, rounding \
+                 hides part of a likeness, so that its cosine is a lower bound",
+                norm * 100.0
+            ))
+        });
+        let euclidean = all.get("euclidean").cloned().unwrap_or_default();
+        let base_norm = has_base.then(|| self.base.sqrt());
         let mean = |(sum, weight): &(f64, f64)| (*weight > 0.0).then(|| sum / weight);
         let split = |(measure, sums): (&Measure, &Vec<(f64, f64)>)| {
             let row = |row: &[(f64, f64)]| {
@@ -281,7 +351,9 @@ impl Tally {
             exact: true,
             elements: self.gram.elements(),
             coverage,
-            relative_norms: if has_base { (0..count).map(norm).collect() } else { Vec::new() },
+            distances: Distances::of(&euclidean, self.gram.elements(), base_norm),
+            warnings: light.collect(),
+            relative_norms,
             mean: means(&all),
             matrices: all,
             standard_errors: BTreeMap::new(),

@@ -33,11 +33,7 @@ pub(super) fn match_rows(sides: &[Side<'_>]) -> Result<Match, String> {
     let unknown = sides.iter().find(|side| side.tokens.is_none());
     let (Some(own), None) = (reference.tokens, unknown) else {
         let label = unknown.map_or(reference.label, |side| side.label);
-        return if in_place {
-            Ok(Match::Whole(RowRule::Position))
-        } else {
-            Err(format!("the tokenizer of `{label}` is not known, so its rows cannot be matched by token"))
-        };
+        return if in_place { Ok(Match::Whole(RowRule::Position)) } else { Err(unknown_tokens(label)) };
     };
     let known: Vec<&Vocabulary> = others.iter().filter_map(|other| other.tokens).collect();
     if in_place && known.iter().all(|tokens| !moved(own, tokens)) {
@@ -62,6 +58,11 @@ pub(super) fn match_rows(sides: &[Side<'_>]) -> Result<Match, String> {
     }
     let prefix = rows.iter().all(|rows| rows.iter().zip(0..).all(|(row, at)| *row == at));
     Ok(Match::Rows(if prefix { RowRule::SharedPrefix } else { RowRule::Token }, rows))
+}
+
+/// Why rows are not matched.
+pub(super) fn unknown_tokens(label: &str) -> String {
+    format!("the tokenizer of `{label}` is not known, so its rows cannot be matched by token")
 }
 
 /// Whether a row of one vocabulary cannot be taken for the same row of the other: a token that both have stands

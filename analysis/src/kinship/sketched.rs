@@ -1,21 +1,21 @@
 //! Kinship from stored sketches: no weights are read, and every value carries its standard error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use domain::Digest;
 use kernels::Gram;
-use weights::BLOCK_ROWS;
+use weights::{BLOCK_ROWS, canonical_name};
 
 use super::{
-    Coverage, Matrix, Module, Report, Skipped,
+    Bare, Coverage, Matrix, Module, Partial, Report, RowRule, Skipped, VocabularyRows, coverage,
     depth::Depths,
     overlap::Overlap,
     pairing::only,
     report::{Tally, TensorSums},
+    rows::unknown_tokens,
+    ties,
 };
 use crate::{Error, computed::is_buffer};
-
-/// Least share of the elements that must be comparable; below it an estimate says little about the models.
-const LEAST_COVERAGE: f64 = 0.9;
 
 /// A tensor known by its sketch.
 #[derive(Debug, Clone)]
@@ -38,26 +38,89 @@ impl SketchedTensor {
         self.shape.iter().product()
     }
 
+    /// Whether its sketch is keyed as that of `other`.
+    pub(super) fn is_called(&self, other: &Self) -> bool {
+        canonical_name(&self.name) == canonical_name(&other.name)
+    }
+
     /// Squared norm, estimated.
     pub(crate) fn square(&self) -> f64 {
         self.cells.iter().map(|cell| f64::from(*cell) * f64::from(*cell)).sum()
     }
 }
 
+/// How the rows of a model's embeddings and heads lie to those of the model it is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tokens {
+    /// One of the tokenizers is not known.
+    #[default]
+    Unknown,
+    /// A token that both have has the same row in both.
+    Same,
+    /// Tokens have other rows, so that embeddings and heads do not compare row by row.
+    Moved,
+}
+
 /// A model known by the sketches of its tensors, by canonical name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sketched {
     pub label: String,
     pub tensors: BTreeMap<String, SketchedTensor>,
-    /// Whether its tokenizer gives tokens other rows than the base's, so that embeddings and heads do not compare.
-    pub moved_tokens: bool,
+    /// Against the base, or the first model where there is none.
+    pub tokens: Tokens,
+    /// Tensors that hold the values of the embedding once more, by canonical name, with the name of that.
+    pub ties: BTreeMap<String, String>,
+}
+
+impl Sketched {
+    /// The [`Self::ties`] among tensors of these canonical names, with the digests of their bytes.
+    pub fn ties_of(
+        tensors: &BTreeMap<String, SketchedTensor>,
+        digests: &BTreeMap<String, Digest>,
+    ) -> BTreeMap<String, String> {
+        let named: Vec<(&String, &SketchedTensor)> = tensors.iter().collect();
+        let of = |at: usize| named.get(at).and_then(|(name, _)| digests.get(*name));
+        let listed = named.iter().enumerate().map(|(at, (name, tensor))| (at, name.as_str(), &*tensor.shape));
+        let same = |a, b| Ok::<_, std::convert::Infallible>(of(a).is_some() && of(a) == of(b));
+        let Ok(found) = ties::duplicates(listed, same);
+        found.into_iter().map(|(at, first)| (named[at].0.clone(), named[first].0.clone())).collect()
+    }
+
+    fn elements(&self, paired: &BTreeSet<&str>) -> u64 {
+        let counts = |(name, _): &(&String, &SketchedTensor)| {
+            !is_buffer(name) && (!self.ties.contains_key(*name) || paired.contains(name.as_str()))
+        };
+        self.tensors.iter().filter(counts).map(|(_, tensor)| tensor.elements()).sum()
+    }
+}
+
+/// The tensors of a model by canonical name, wrappers aside where no tensor has the very name.
+struct Index<'a> {
+    model: &'a Sketched,
+    bare: Bare<'a, &'a str>,
+}
+
+impl<'a> Index<'a> {
+    fn of(model: &'a Sketched) -> Self {
+        Self { model, bare: Bare::of(model.tensors.keys().map(|name| (name.as_str(), name.as_str()))) }
+    }
+
+    /// What the tensor is called that `other` calls `name`, and the tensor.
+    fn twin(&self, name: &str, other: &Self) -> Option<(&'a str, &'a SketchedTensor)> {
+        let bare = || self.bare.get(name).filter(|_| other.bare.get(name).is_some());
+        let (name, tensor) = match self.model.tensors.get_key_value(name) {
+            Some(found) => found,
+            None => self.model.tensors.get_key_value(bare()?)?,
+        };
+        Some((name.as_str(), tensor))
+    }
 }
 
 /// Estimates kinship as [`super::kinship`] computes it.
 ///
 /// # Errors
-/// Fewer than two models, or less than 90 % of the elements comparable.
-pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, Error> {
+/// Fewer than two models; nothing comparable, or less than 90 % of the elements unless `partial` takes that.
+pub fn estimate(models: &[Sketched], base: Option<&Sketched>, partial: Partial) -> Result<Report, Error> {
     let reference = match (models, base) {
         ([_, _, ..], Some(base)) => base,
         ([first, _, ..], None) => first,
@@ -65,31 +128,46 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
     };
     let count = models.len();
     let mut tally = Tally::new(count, base.map(|base| base.label.as_str()));
-    let mut skipped = Vec::new();
+    let (mut skipped, mut vocabulary) = (Vec::new(), Vec::new());
     let mut depths = Depths::new(names(reference), models.iter().map(names));
+    let own = Index::of(reference);
+    let indexes: Vec<Index<'_>> = models.iter().map(Index::of).collect();
+    // Names of the tensors that are compared, in the reference and in the models.
+    let mut paired: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); count + 1];
     for (name, tensor) in &reference.tensors {
         if depths.cut(name) {
             continue;
         }
-        match row(models, reference, name, tensor) {
+        let twins = indexes.iter().map(|index| (index.model, index.twin(name, &own))).collect();
+        match row(twins, reference, name, tensor) {
             Err(reason) => {
                 let left_out = Skipped { tensor: tensor.name.clone(), reason };
                 tally.leave_out(&left_out);
                 skipped.push(left_out);
             }
-            Ok(Common { overlap, square, beyond }) => {
+            Ok(Common { overlap, square, beyond, names, rule }) => {
                 let mut spread = vec![0.0; count * count];
                 let gram = deltas(&overlap, &mut spread);
                 tally.add(&tensor.name, &TensorSums { gram: &gram, base: square, spread: &spread });
                 skipped.extend(beyond.map(|reason| Skipped { tensor: tensor.name.clone(), reason }));
+                let columns = tensor.shape.iter().skip(1).product::<u64>().max(1);
+                vocabulary.extend(rule.map(|rule| VocabularyRows {
+                    tensor: tensor.name.clone(),
+                    rows: overlap.elements / columns,
+                    of: tensor.shape.first().copied().unwrap_or_default(),
+                    rule,
+                }));
+                for (paired, name) in paired.iter_mut().zip(names) {
+                    paired.insert(name);
+                }
             }
         }
     }
     let mut extra: BTreeMap<&str, &str> = BTreeMap::new();
-    for (at, model) in models.iter().enumerate() {
-        for (name, tensor) in &model.tensors {
-            if !reference.tensors.contains_key(name) && !depths.beyond(at, name) {
-                extra.entry(&tensor.name).or_insert(&model.label);
+    for (at, index) in indexes.iter().enumerate() {
+        for (name, tensor) in &index.model.tensors {
+            if own.twin(name, index).is_none() && !depths.beyond(at, name) {
+                extra.entry(&tensor.name).or_insert(&index.model.label);
             }
         }
     }
@@ -97,17 +175,16 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>) -> Result<Report, 
     extra.iter().chain(depths.tensors()).for_each(|left_out| tally.leave_out(left_out));
     skipped.extend(extra);
     skipped.splice(0..0, depths.skipped());
-    let all: u64 = reference.tensors.values().map(SketchedTensor::elements).sum();
-    let share = tally.gram.elements() as f64 / all.max(1) as f64;
-    if tally.compared == 0 || share < LEAST_COVERAGE {
-        let first = skipped.first().map(|s| format!("`{}`: {}", s.tensor, s.reason));
-        let hint = first.unwrap_or_else(|| "nothing is sketched".to_owned());
-        return Err(match tally.compared {
-            0 => Error::NothingInCommon { hint },
-            _ => Error::TooLittleInCommon { share, needed: LEAST_COVERAGE, hint },
-        });
+    let sides = std::iter::once(reference).chain(models);
+    let all = sides.zip(&paired).map(|(side, paired)| side.elements(paired)).max().unwrap_or_default();
+    if tally.compared == 0 {
+        return Err(coverage::nothing(&skipped));
     }
-    let coverage = Coverage { depth: depths.table(), ..Coverage::new((tally.compared, share), skipped) };
+    let elements = tally.gram.elements();
+    coverage::enough((elements, all), partial, &skipped)?;
+    let share = coverage::share(elements, all);
+    let coverage =
+        Coverage { depth: depths.table(), vocabulary, ..Coverage::new((tally.compared, share), skipped) };
     let labels = models.iter().map(|model| model.label.clone()).collect();
     let (gram, spread) = (tally.gram.clone(), tally.spread.clone());
     let report = tally.report((labels, base.map(|base| base.label.clone())), coverage);
@@ -119,21 +196,28 @@ fn names(model: &Sketched) -> (&str, impl Iterator<Item = &str>) {
 }
 
 /// What a tensor has in common in all models; the base is the first of the overlap.
-struct Common {
+struct Common<'a> {
     overlap: Overlap,
     /// Squared norm of the base's part.
     square: f64,
     /// What of it is left out.
     beyond: Option<String>,
+    /// What it is called in the reference and in the models.
+    names: Vec<&'a str>,
+    /// How its rows were matched, where they are those of tokens.
+    rule: Option<RowRule>,
 }
 
+/// A model and what was found in it.
+type Found<'a> = (&'a Sketched, Option<(&'a str, &'a SketchedTensor)>);
+
 /// The same tensor in every model, or why it cannot be compared.
-fn row(
-    models: &[Sketched],
-    reference: &Sketched,
-    name: &str,
-    tensor: &SketchedTensor,
-) -> Result<Common, String> {
+fn row<'a>(
+    found: Vec<Found<'a>>,
+    reference: &'a Sketched,
+    name: &'a str,
+    tensor: &'a SketchedTensor,
+) -> Result<Common<'a>, String> {
     if is_buffer(&tensor.name) {
         return Err("a buffer, not a trained weight".into());
     }
@@ -141,41 +225,64 @@ fn row(
     if tensor.nonfinite > 0 {
         return Err(not_finite(&reference.label));
     }
-    let twin = |model| {
-        let model: &Sketched = model;
-        let other = model.tensors.get(name).ok_or_else(|| format!("`{}` lacks it", model.label))?;
+    let vocabulary = Module::is_vocabulary(name);
+    let mut twins: Vec<(&'a str, &'a SketchedTensor)> = Vec::with_capacity(found.len());
+    let mut differing = None;
+    for (model, twin) in &found {
+        let (known_as, other) = twin.ok_or_else(|| format!("`{}` lacks it", model.label))?;
         if other.nonfinite > 0 {
             return Err(not_finite(&model.label));
         }
-        if model.moved_tokens && Module::is_vocabulary(name) {
+        if model.tokens == Tokens::Moved && vocabulary {
             return Err(format!(
                 "the tokenizers of `{}` and `{}` give tokens other rows; reading the weights matches them",
                 reference.label, model.label
             ));
         }
-        let shapes = || {
-            let [ours, theirs] = [(tensor, reference), (other, model)];
-            format!(
+        if other.shape != tensor.shape {
+            let shapes = format!(
                 "shape {:?} in `{}`, {:?} in `{}`",
-                ours.0.shape, ours.1.label, theirs.0.shape, theirs.1.label
-            )
-        };
-        match other.shape == tensor.shape || Module::is_vocabulary(name) && other.shape.len() == 2 {
-            true => Ok((other, shapes())),
-            false => Err(shapes()),
+                tensor.shape, reference.label, other.shape, model.label
+            );
+            if !vocabulary || other.shape.len() != 2 {
+                return Err(shapes);
+            }
+            if let Some((model, _)) = found.iter().find(|(model, _)| model.tokens == Tokens::Unknown) {
+                return Err(format!("{shapes}; {}", unknown_tokens(&model.label)));
+            }
+            differing.get_or_insert(shapes);
         }
-    };
-    let twins = models.iter().map(twin).collect::<Result<Vec<_>, _>>()?;
+        twins.push((known_as, other));
+    }
+    let tied = |(model, (name, _)): (&Sketched, &(&str, _))| model.ties.contains_key(*name);
+    let first = reference.ties.get(name);
+    if let Some(first) = first.filter(|_| found.iter().map(|found| found.0).zip(&twins).all(tied)) {
+        return Err(ties::reason(first));
+    }
     let tensors: Vec<&SketchedTensor> =
-        [tensor].into_iter().chain(twins.iter().map(|(other, _)| *other)).collect();
-    let differing = || twins.iter().find(|(other, _)| other.shape != tensor.shape).map(|(_, shapes)| shapes);
-    let overlap = Overlap::of(&tensors).ok_or_else(|| match differing() {
-        Some(shapes) => format!("{shapes}; they have no {BLOCK_ROWS} rows in common"),
-        None => "the sketches are laid out differently; import one of the models again".to_owned(),
+        [tensor].into_iter().chain(twins.iter().map(|(_, other)| *other)).collect();
+    let overlap = Overlap::of(&tensors).ok_or_else(|| {
+        let other = tensors.iter().find(|other| !other.is_called(tensor));
+        match (&differing, other) {
+            (_, Some(other)) => format!(
+                "it is called `{}` elsewhere, and sketches compare under one name; reading the weights compares them",
+                other.name
+            ),
+            (Some(shapes), None) => format!("{shapes}; they have no {BLOCK_ROWS} rows in common"),
+            (None, None) => {
+                "the sketches are laid out differently; import one of the models again".to_owned()
+            }
+        }
     })?;
     let mut square = 0.0;
     overlap.each((0, 0), |cells, _| square += dot(cells, cells));
-    let beyond = differing().map(|shapes| {
+    let known = found.iter().all(|(model, _)| model.tokens == Tokens::Same);
+    let rule = match (known, &differing) {
+        (false, _) => RowRule::Position,
+        (true, None) => RowRule::SameTokens,
+        (true, Some(_)) => RowRule::SharedPrefix,
+    };
+    let beyond = differing.map(|shapes| {
         let (compared, all) = (overlap.elements, tensor.elements());
         match compared < all {
             true => {
@@ -184,7 +291,8 @@ fn row(
             false => format!("{shapes}; the rows beyond the base's are left out"),
         }
     });
-    Ok(Common { overlap, square, beyond })
+    let names = [name].into_iter().chain(twins.iter().map(|(name, _)| *name)).collect();
+    Ok(Common { overlap, square, beyond, names, rule: Some(rule).filter(|_| vocabulary) })
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -3,7 +3,7 @@
 use domain::Digest;
 use kernels::Dtype;
 use rayon::prelude::*;
-use weights::{TensorSource, canonical_name};
+use weights::{TensorSource, bare_name};
 
 use super::{Subject, measured::round, probe::Probe};
 use crate::{
@@ -144,12 +144,9 @@ pub(super) fn mantissa(dtype: Dtype) -> u32 {
     }
 }
 
-/// The canonical name without the wrappers that some files lack, and its layer.
+/// The bare name with `#` for the number of its layer, and that number.
 pub(super) fn role(name: &str) -> (String, Option<u64>) {
-    let mut name = canonical_name(name);
-    for prefix in ["model.language_model.", "language_model.model.", "model.", "transformer."] {
-        name = name.strip_prefix(prefix).unwrap_or(name);
-    }
+    let name = bare_name(name);
     let layer = layer_number(name);
     let Some(number) = layer else { return (name.to_owned(), None) };
     let number = number.to_string();

@@ -55,7 +55,8 @@ pub struct CandidateView {
     pub recipe: String,
     /// What its merge is to be called, or the model that it is already.
     pub model: String,
-    /// Why it was proposed: `reason`, and of a greedy merge `parents` and their `kinship`.
+    /// Why it was proposed: `reason`, and of a greedy merge `parents`, their `kinship`, whether that is `exact`, and its
+    /// `standard_error`.
     #[schema(value_type = Object)]
     pub about: Value,
     pub score: Option<f64>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use analysis::{
     Progress,
     diff::DiffReport,
-    kinship::{Named, Parity, Report},
+    kinship::{Named, Parity, Partial, Report, Setup},
 };
 use domain::Fault as _;
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking};
@@ -15,7 +15,7 @@ use crate::{
     asking::Asking,
     open_operand,
     operand::{all_missing, open_all},
-    sketches::{OpenSketched, open_sketched, stored_sketches},
+    sketches::{OpenSketched, mostly_coarse, open_sketched, stored_coarse, stored_sketches},
     tokens::Tokenizers,
 };
 
@@ -27,6 +27,8 @@ pub struct KinshipQuery {
     pub base: Option<String>,
     pub access: Access,
     pub reading: Reading,
+    /// What is done where less than 90 % of the weights can be compared.
+    pub partial: Partial,
     /// Another tool's definitions instead of ours.
     pub parity: Option<Parity>,
 }
@@ -46,7 +48,8 @@ pub enum Reading {
 /// Kinship of the named models.
 ///
 /// # Errors
-/// Unknown models, models without weights, or layouts that cannot be compared.
+/// Unknown models, models without weights, or layouts that cannot be compared: of which less than 90 % can, unless the query
+/// takes that.
 pub async fn kinship(registry: &Registry, query: KinshipQuery) -> Result<Report, Error> {
     let count = query.models.len();
     if !(2..=registry.limits.matrix).contains(&count) {
@@ -84,7 +87,7 @@ async fn measured(registry: &Registry, query: &KinshipQuery) -> Result<Report, E
                 opened.push(open_sketched(registry, name, &query.access).await?);
             }
             let base = query.base.as_ref().and_then(|_| opened.pop());
-            estimated(registry, turn, (opened, base)).await
+            estimated(registry, turn, (opened, base), query.partial).await
         }
         _ => exact(registry, query).await,
     }
@@ -104,7 +107,8 @@ async fn stored_or_exact(registry: &Registry, query: &KinshipQuery) -> Result<Re
         }
     }
     let base = query.base.as_ref().and_then(|_| opened.pop());
-    let too_little = match estimated(registry, turn, (opened, base)).await {
+    // What sketches do not cover, weights may.
+    let too_little = match estimated(registry, turn, (opened, base), Partial::Refuse).await {
         Err(
             error @ Error::Analysis(
                 analysis::Error::NothingInCommon { .. } | analysis::Error::TooLittleInCommon { .. },
@@ -121,18 +125,24 @@ async fn stored_or_exact(registry: &Registry, query: &KinshipQuery) -> Result<Re
 async fn exact(registry: &Registry, query: &KinshipQuery) -> Result<Report, Error> {
     let turn = Turn::take(registry).await?;
     let mut tokenizers = Tokenizers::new(registry);
-    let mut named = Vec::with_capacity(query.models.len() + 1);
+    let (mut named, mut coarse) = (Vec::with_capacity(query.models.len() + 1), Vec::new());
     for name in query.models.iter().chain(&query.base) {
         let operand = open_operand(registry, name, &query.access).await?;
         let tokens = tokenizers.of(&operand.companions).await;
+        let read = operand.source.tensors().iter().map(|info| (Some(info.dtype), info.shape.as_slice()));
+        if mostly_coarse(read) || stored_coarse(registry, operand.revision).await? {
+            coarse.push(operand.label.clone());
+        }
         named.push(Named { label: operand.label, source: operand.source, tokens });
     }
     let base = query.base.as_ref().and_then(|_| named.pop());
-    let devices = registry.devices.afresh();
+    let (devices, partial) = (registry.devices.afresh(), query.partial);
     let measure = move |go_on: Progress<'_>| {
         let device = devices.device();
-        let mut report = analysis::kinship::kinship_on(device.as_deref(), &named, base.as_ref(), go_on)?;
+        let setup = Setup { device: device.as_deref(), partial };
+        let mut report = analysis::kinship::kinship_on(setup, &named, base.as_ref(), go_on)?;
         report.device = Some(devices.told());
+        report.warn_of_codes(&coarse);
         Ok(report)
     };
     turn.run(measure).await
@@ -142,16 +152,24 @@ async fn estimated(
     registry: &Registry,
     turn: Turn,
     (mut models, base): (Vec<OpenSketched>, Option<OpenSketched>),
+    partial: Partial,
 ) -> Result<Report, Error> {
     let mut tokenizers = Tokenizers::new(registry);
     let reference = base.as_ref().or(models.first());
     let own = reference.map(|model| model.tokenizer.clone()).unwrap_or_default();
     for model in &mut models {
-        model.sketched.moved_tokens = tokenizers.moved(&own, &model.tokenizer).await?;
+        model.sketched.tokens = tokenizers.relation(&own, &model.tokenizer).await?;
     }
+    let sides = models.iter().chain(&base).filter(|side| side.coarse);
+    let coarse: Vec<String> = sides.map(|side| side.sketched.label.clone()).collect();
     let models: Vec<_> = models.into_iter().map(|model| model.sketched).collect();
     let base = base.map(|base| base.sketched);
-    turn.run(move |_| analysis::kinship::estimate(&models, base.as_ref())).await
+    let measure = move |_: Progress<'_>| {
+        let mut report = analysis::kinship::estimate(&models, base.as_ref(), partial)?;
+        report.warn_of_codes(&coarse);
+        Ok(report)
+    };
+    turn.run(measure).await
 }
 
 /// Per-tensor comparison of two models.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use analysis::kinship::{Closeness, Indexed, Near, SIGNATURE_SCHEME, Signature, SignatureIndex};
+use analysis::kinship::{Closeness, Indexed, Near, SIGNATURE_SCHEME, Signature, SignatureIndex, Tokens};
 use domain::Digest;
 use serde::Serialize;
 use store::{SignatureRow, SketchRow, SketchedTensor, Store, TensorRow};
@@ -16,6 +16,7 @@ use crate::{
     measure::Turn,
     operand,
     sketches::{Tensors, current, open_sketched},
+    tokens::{self, Tokenizers},
 };
 
 /// Signatures read with one query.
@@ -156,6 +157,7 @@ pub fn signature_of(tensors: &[TensorRow], sketches: &[SketchRow]) -> Option<Sig
             name: tensor.name.clone(),
             dtype: tensor.dtype.clone(),
             shape: tensor.shape.clone(),
+            digest: Some(tensor.digest),
             nonfinite: tensor.nonfinite,
             sketch: sketch.clone(),
         })
@@ -229,16 +231,24 @@ pub async fn relatives(registry: &Registry, query: RelativesQuery) -> Result<Rel
     let ids: Vec<i64> = nearest.near.iter().map(|near| near.of.model).collect();
     let rows = registry.store.models_by_ids(&ids).await?;
     let mut relatives = Vec::with_capacity(nearest.near.len());
+    let mut tokenizers = Tokenizers::new(registry);
     for Near { of, same_layout, .. } in nearest.near {
         let row = rows.iter().find(|row| row.id == of.model && row.revision == Some(of.revision));
         let Some(row) = row else { continue };
         let (whole, sketches) = (Arc::clone(&tensors), registry.store.sketches(of.revision).await?);
-        let closeness = spawn_blocking(move || Closeness::of(&whole, &current(sketches)?)).await?;
+        let files = tokens::among(registry.store.files(of.revision).await?);
+        let tokens = tokenizers.relation(&opened.tokenizer, &files).await?;
+        let compare = move || Closeness::speaking((&*whole, &current(sketches)?), tokens);
+        let closeness = spawn_blocking(compare).await?;
+        let beside = match tokens {
+            Tokens::Moved => "; embeddings and heads are not compared, as tokens have other rows",
+            _ => "",
+        };
         relatives.extend(closeness.map(|closeness| WeightRelative {
             model: row.name.clone(),
             revision: row.digest,
             same_layout,
-            evidence: closeness.evidence(),
+            evidence: closeness.evidence() + beside,
             closeness,
         }));
     }

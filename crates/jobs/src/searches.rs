@@ -3,9 +3,12 @@
 //! Scores are durable before anything follows from them, and what follows is computed from stored state alone, so a
 //! search interrupted anywhere goes on with the same candidates.
 
+use std::collections::BTreeMap;
+
 use analysis::{
+    kinship::{Matrix, Partial},
     merge::{parse, yaml_fault},
-    search::{Basis, Better, Draft, Next, Proposal, Search, SearchConfig, Strategy, layers},
+    search::{Basis, Better, Draft, Next, Proposal, Search, SearchConfig, SearchMethod, Strategy, layers},
 };
 use domain::{Fault as _, Item, RepoId};
 use serde_json::{Value, json};
@@ -94,19 +97,21 @@ pub async fn create_search(
         return Err(Error::BadSearch(faults));
     };
     let config = draft.config;
-    let products = match (config.strategy, &config.base) {
+    let (products, scatter) = match (config.strategy, &config.base) {
         (Strategy::Greedy, Some(base)) => products(registry, &config.models, base).await?,
-        _ => Vec::new(),
+        _ => (Vec::new(), 0.0),
     };
     let lower = config.better == Better::Lower;
     let basis = Basis { config, layers, products };
     let (search, proposals) = Search::start(&basis);
+    let mut stored = json!(basis);
+    stored[SCATTER] = json!(scatter);
     let new = NewSearch {
         id: id.clone(),
-        basis: json!(basis),
         progress: json!(search),
         lower,
-        candidates: candidates(&basis, 0, proposals),
+        candidates: candidates((&basis, &stored), 0, proposals),
+        basis: stored,
         request,
         idempotency_key: key,
     };
@@ -147,27 +152,53 @@ async fn model_faults(
     }
 }
 
-/// Inner products of the deltas, from sketches where they are stored.
-async fn products(registry: &Registry, models: &[String], base: &str) -> Result<Vec<Vec<f64>>, Error> {
+/// Where a stored basis keeps the standard error of a kinship of 0, from which those of all others follow.
+const SCATTER: &str = "scatter";
+
+/// Inner products of the deltas, from sketches where they are stored, and the standard error of a kinship of 0: 0 where
+/// weights were read.
+async fn products(registry: &Registry, models: &[String], base: &str) -> Result<(Vec<Vec<f64>>, f64), Error> {
     let query = KinshipQuery {
         models: models.to_vec(),
         base: Some(base.to_owned()),
         access: Access::registry(),
         reading: Reading::Stored,
+        partial: Partial::Refuse,
         parity: None,
     };
     let report = kinship(registry, query).await?;
-    let cosines = report.matrices.get("cosine").map(Vec::as_slice).unwrap_or_default();
-    Ok(Basis::products(cosines, &report.relative_norms))
+    let rows = |held: &BTreeMap<String, Matrix>| held.get("cosine").cloned().unwrap_or_default();
+    let (cosines, errors) = (rows(&report.matrices), rows(&report.standard_errors));
+    let cells = cosines.iter().flatten().zip(errors.iter().flatten());
+    let scatter = cells.filter_map(|(cosine, error)| {
+        let room = 1.0 - cosine.as_ref()? * cosine.as_ref()?;
+        (room > 0.0).then(|| error.unwrap_or_default() / room)
+    });
+    let scatter = scatter.fold(0.0, f64::max);
+    Ok((Basis::products(&cosines, &report.relative_norms), scatter))
 }
 
-fn candidates(basis: &Basis, before: u64, proposals: Vec<Proposal>) -> Vec<NewCandidate> {
+fn candidates((basis, stored): (&Basis, &Value), before: u64, proposals: Vec<Proposal>) -> Vec<NewCandidate> {
     let candidate = |(number, proposal): (u64, Proposal)| NewCandidate {
         recipe: proposal.yaml(),
         model: proposal.model.unwrap_or_else(|| basis.config.output_of(number)),
-        about: proposal.about,
+        about: with_error(proposal.about, (basis, stored)),
     };
     (before + 1..).zip(proposals).map(candidate).collect()
+}
+
+/// Says of the kinship in `about` whether it is exact, and its standard error from sketches. What merges that are not linear
+/// add to that is not known, so it is not counted.
+fn with_error(mut about: Value, (basis, stored): (&Basis, &Value)) -> Value {
+    let (Some(kinship), Some(scatter)) = (about["kinship"].as_f64(), stored[SCATTER].as_f64()) else {
+        return about;
+    };
+    let given = |parent: &Value| basis.config.models.iter().any(|model| parent == model.as_str());
+    let linear = basis.config.method == SearchMethod::Linear
+        || about["parents"].as_array().is_some_and(|parents| parents.iter().all(given));
+    about["exact"] = json!(scatter == 0.0 && linear);
+    about["standard_error"] = json!((1.0 - kinship * kinship).max(0.0) * scatter);
+    about
 }
 
 fn item(pointer: &str, message: String) -> Item {
@@ -214,7 +245,9 @@ async fn moved_on(registry: &Registry, id: &str) -> Result<(SearchRow, Vec<Candi
         });
         let (basis, search, next) = stepped.await?;
         let step = match next {
-            Next::Propose(proposals) => Step::Propose(candidates(&basis, row.proposed, proposals)),
+            Next::Propose(proposals) => {
+                Step::Propose(candidates((&basis, &row.basis), row.proposed, proposals))
+            }
             Next::Done(reason) => Step::Finish(reason),
         };
         // Whoever else moved it on meanwhile came to the same candidates.

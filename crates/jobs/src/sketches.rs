@@ -1,7 +1,10 @@
 //! Models as sketches: stored ones, or made on the spot for a folder, an adapter, or an older revision.
 
+use std::collections::BTreeMap;
+
 use analysis::kinship::{Sketched, SketchedTensor};
-use weights::{TensorFacts, canonical_name};
+use domain::Digest;
+use weights::{Dtype, TensorFacts, canonical_name};
 
 use crate::{
     Access, Error, Registry, adapter, open_operand,
@@ -12,6 +15,8 @@ use crate::{
 /// A model as sketches, and the files of its tokenizer.
 pub struct OpenSketched {
     pub sketched: Sketched,
+    /// Whether most of its weights are stored in eight bits or fewer.
+    pub coarse: bool,
     pub tokenizer: Vec<Companion>,
     /// Whether it is the stored difference of two models.
     pub difference: bool,
@@ -29,9 +34,12 @@ pub async fn open_sketched(registry: &Registry, name: &str, access: &Access) -> 
     let difference = weights::is_difference(&*operand.source);
     let (source, cells) = (operand.source, registry.limits.sketch_cells);
     let facts = tokio::task::spawn_blocking(move || weights::survey(&*source, cells, &|_| Ok(()))).await??;
+    let digests = facts.iter().map(|facts| (named(&facts.name), facts.digest)).collect();
+    let coarse = mostly_coarse(facts.iter().map(|facts| (Some(facts.dtype), facts.shape.as_slice())));
     let tensors = facts.into_iter().filter_map(surveyed).collect();
-    let sketched = Sketched { label: operand.label, tensors, moved_tokens: false };
-    Ok(OpenSketched { sketched, tokenizer: operand.companions, difference })
+    let sketched = sketched(operand.label, tensors, &digests);
+    let coarse = coarse || stored_coarse(registry, operand.revision).await?;
+    Ok(OpenSketched { sketched, coarse, tokenizer: operand.companions, difference })
 }
 
 /// The sketches of `name` that the database holds; none for a folder, an adapter, an adapted base, or a revision
@@ -45,10 +53,40 @@ pub async fn stored_sketches(
     access: &Access,
 ) -> Result<Option<OpenSketched>, Error> {
     let Some((label, revision)) = operand::revision(registry, name, access).await? else { return Ok(None) };
-    let Some(tensors) = current(registry.store.sketches(revision).await?) else { return Ok(None) };
+    let rows = registry.store.sketches(revision).await?;
+    let digests = rows.iter().filter_map(|row| Some((named(&row.name), row.digest?))).collect();
+    let dtypes = rows.iter().map(|row| (Dtype::from_name(&row.dtype), row.shape.as_slice()));
+    let coarse = mostly_coarse(dtypes);
+    let Some(tensors) = current(rows) else { return Ok(None) };
     let tokenizer = tokens::among(registry.store.files(revision).await?);
-    let sketched = Sketched { label, tensors, moved_tokens: false };
-    Ok(Some(OpenSketched { sketched, tokenizer, difference: false }))
+    Ok(Some(OpenSketched { sketched: sketched(label, tensors, &digests), coarse, tokenizer, difference: false }))
+}
+
+fn sketched(label: String, tensors: Tensors, digests: &BTreeMap<String, Digest>) -> Sketched {
+    let ties = Sketched::ties_of(&tensors, digests);
+    Sketched { label, tensors, ties, ..Sketched::default() }
+}
+
+/// Whether most of the elements of tensors of these number formats and shapes have eight bits or fewer.
+pub fn mostly_coarse<'t>(tensors: impl Iterator<Item = (Option<Dtype>, &'t [u64])>) -> bool {
+    let (mut coarse, mut all) = (0, 0);
+    for (dtype, shape) in tensors {
+        let elements: u64 = shape.iter().product();
+        all += elements;
+        coarse += if dtype.is_some_and(|dtype| dtype.bits() <= 8) { elements } else { 0 };
+    }
+    2 * coarse > all
+}
+
+/// The same of a stored revision, whose scaled codes are read as numbers.
+pub async fn stored_coarse(registry: &Registry, revision: Option<i64>) -> Result<bool, Error> {
+    let Some(revision) = revision else { return Ok(false) };
+    let tensors = registry.store.tensors(revision).await?;
+    Ok(mostly_coarse(tensors.iter().map(|row| (Dtype::from_name(&row.dtype), row.shape.as_slice()))))
+}
+
+fn named(name: &str) -> String {
+    canonical_name(name).to_owned()
 }
 
 /// Stored sketches by canonical name, where they are of the current scheme and not those of an adapter's factors.
@@ -59,7 +97,7 @@ pub fn current(rows: Vec<store::SketchedTensor>) -> Option<Tensors> {
 }
 
 /// Sketched tensors by canonical name.
-pub type Tensors = std::collections::BTreeMap<String, SketchedTensor>;
+pub type Tensors = BTreeMap<String, SketchedTensor>;
 
 fn stored(row: store::SketchedTensor) -> (String, SketchedTensor) {
     let tensor = SketchedTensor {
@@ -71,7 +109,7 @@ fn stored(row: store::SketchedTensor) -> (String, SketchedTensor) {
         exact: row.sketch.exact,
         cells: row.sketch.cells,
     };
-    (canonical_name(&tensor.name).to_owned(), tensor)
+    (named(&tensor.name), tensor)
 }
 
 fn surveyed(facts: TensorFacts) -> Option<(String, SketchedTensor)> {
@@ -85,5 +123,5 @@ fn surveyed(facts: TensorFacts) -> Option<(String, SketchedTensor)> {
         exact: sketch.is_exact(),
         cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
     };
-    Some((canonical_name(&tensor.name).to_owned(), tensor))
+    Some((named(&tensor.name), tensor))
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use analysis::kinship::{Closeness, Matrix, Signature, Sketched, estimate};
+use analysis::{
+    kinship::{Closeness, Matrix, Partial, Signature, Sketched, Tokens, estimate},
+    lineage::Forest,
+};
 use domain::Relation;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
@@ -10,7 +13,9 @@ use tokio::task::spawn_blocking;
 use crate::{
     Access, Error, Registry,
     measure::Turn,
-    sketches::{Tensors, open_sketched, stored_sketches},
+    operand::all_missing,
+    sketches::{OpenSketched, Tensors, open_sketched, stored_sketches},
+    tokens::Tokenizers,
 };
 
 /// What every answer has to say.
@@ -20,8 +25,8 @@ pub const CAVEAT: &str = "kinship is a hint, not a measurement of quality";
 const ALIKE: f64 = 0.9;
 /// Kinship below which deltas cancel more than chance would have it.
 const OPPOSED: f64 = -0.1;
-/// Models near the base that are looked at for each that is wanted.
-const LOOKED_AT: usize = 4;
+/// Models near the base that are looked at, however few are wanted: another pool would be another order.
+const POOL: usize = 100;
 
 /// Whose partners, against which base, and how many of them.
 #[derive(Debug, Clone)]
@@ -51,22 +56,39 @@ pub struct Suggestion {
     pub standard_error: f64,
     /// `‖delta‖ / ‖base‖` of this model.
     pub relative_norm: f64,
+    /// Share of the weights that were compared, 0 to 1: embeddings and heads do not compare where tokens have other rows.
+    pub share: f64,
     /// Whether its declared lineage leads to the base; otherwise only its weights are near.
     pub declared: bool,
     pub reason: String,
 }
 
-/// Partners for a model among those of the same tensors that are near the base by their weights.
+/// Partners for a model among the hundred models of the same tensors that are nearest to the base by their weights.
 /// Quantised copies of the base are left out: they differ from it by rounding alone.
 /// Nothing but stored sketches is read, unless the model or the base has none.
 ///
 /// # Errors
-/// Unknown models, models without weights, and a model that has other tensors than the base or was not made from it.
+/// Unknown models, models without weights, a model that is the base, and one that has other tensors than the base or was not
+/// made from it.
 pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggestions, Error> {
+    let named = [("model".to_owned(), query.model.as_str()), ("base".to_owned(), query.base.as_str())];
+    all_missing(registry, &named, &query.access, suggested(registry, &query).await).await
+}
+
+async fn suggested(registry: &Registry, query: &SuggestQuery) -> Result<Suggestions, Error> {
     let _turn = Turn::take(registry).await?;
-    let mut own = open_sketched(registry, &query.model, &query.access).await?.sketched;
-    let mut base = open_sketched(registry, &query.base, &query.access).await?.sketched;
+    let own = open_sketched(registry, &query.model, &query.access).await?;
+    let OpenSketched { sketched: mut base, tokenizer, .. } =
+        open_sketched(registry, &query.base, &query.access).await?;
+    let mut tokenizers = Tokenizers::new(registry);
+    let tokens = tokenizers.relation(&tokenizer, &own.tokenizer).await?;
+    let mut own = Sketched { tokens, ..own.sketched };
     let (model, base_label, wanted) = (own.label.clone(), base.label.clone(), shapes(&base.tensors));
+    if model == base_label {
+        return Err(Error::Invalid(format!(
+            "`{model}` is the base itself; name the base that it was made from, or a model made from it"
+        )));
+    }
     if shapes(&own.tensors) != wanted {
         return Err(Error::Invalid(format!("`{model}` and `{base_label}` do not have the same tensors")));
     }
@@ -76,19 +98,22 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
         )));
     }
     let mut suggestions = Vec::new();
-    let relatives = near(registry, &base, query.limit.saturating_mul(LOOKED_AT)).await?;
+    let relatives = near(registry, &base, POOL).await?;
     let copies = copies(registry, &base).await?;
     for (id, declared) in relatives.into_iter().filter(|(id, _)| !copies.contains(id)) {
         let Some(row) = registry.store.model(id).await?.filter(|row| row.name != model) else { continue };
         // One at a time: the sketches of a model are megabytes.
         let stored = stored_sketches(registry, &row.name, &Access::registry()).await?;
-        let Some(other) = stored.map(|stored| stored.sketched) else { continue };
+        let Some(other) = stored else { continue };
+        let tokens = tokenizers.relation(&tokenizer, &other.tokenizer).await?;
+        let other = Sketched { tokens, ..other.sketched };
         if shapes(&other.tensors) != wanted || !kin(&base, &other) {
             continue;
         }
+        let moved = [&own, &other].iter().any(|model| model.tokens == Tokens::Moved);
         let estimated = spawn_blocking(move || {
             let pair = [own, other];
-            let report = estimate(&pair, Some(&base));
+            let report = estimate(&pair, Some(&base), Partial::Take);
             let [own, _] = pair;
             (report, own, base)
         });
@@ -96,22 +121,25 @@ pub async fn suggest(registry: &Registry, query: SuggestQuery) -> Result<Suggest
         (report, own, base) = estimated.await?;
         let report = match report {
             Ok(report) => report,
-            Err(analysis::Error::NothingInCommon { .. } | analysis::Error::TooLittleInCommon { .. }) => {
-                continue;
-            }
+            Err(analysis::Error::NothingInCommon { .. }) => continue,
             Err(error) => return Err(error.into()),
         };
         let cell = |matrices: &BTreeMap<String, Matrix>| matrices.get("cosine").and_then(|m| m[0][1]);
         // A model that is the base, value for value, has no delta to merge.
         let Some(kinship) = cell(&report.matrices) else { continue };
         let whence = if declared { "descends from the base" } else { "is near the base by its weights" };
+        let beside = match moved {
+            true => "; their tokens have other rows, so that embeddings and heads are not compared",
+            false => "",
+        };
         suggestions.push(Suggestion {
             model: row.name,
             kinship,
             standard_error: cell(&report.standard_errors).unwrap_or_default(),
             relative_norm: report.relative_norms.get(1).copied().flatten().unwrap_or_default(),
+            share: report.coverage.share,
             declared,
-            reason: format!("{}; it {whence} and has the same tensors", reason(kinship)),
+            reason: format!("{}; it {whence} and has the same tensors{beside}", reason(kinship)),
         });
     }
     suggestions.sort_by(|a, b| a.kinship.total_cmp(&b.kinship).then_with(|| a.model.cmp(&b.model)));
@@ -137,10 +165,26 @@ async fn near(registry: &Registry, base: &Sketched, most: usize) -> Result<Vec<(
     let index = registry.relatives.current().await?;
     let nearest = spawn_blocking(move || index.nearest(&signature, most, place)).await?;
     let forest = registry.forests.current().await?;
-    let below = place.map(|id| forest.descendants(id, registry.limits.traversal)).unwrap_or_default();
-    let below: HashSet<i64> = below.into_iter().collect();
-    let alike = nearest.near.into_iter().filter(|near| near.same_layout);
-    Ok(alike.map(|near| (near.of.model, below.contains(&near.of.model))).collect())
+    let alike = nearest.near.into_iter().filter(|near| near.same_layout).map(|near| near.of.model);
+    let declared =
+        |id| place.is_some_and(|base| declared_below(&forest, (id, base), registry.limits.traversal));
+    Ok(alike.map(|id| (id, declared(id))).collect())
+}
+
+/// Whether declared links lead from a model up to the base, over at most `cap` models.
+fn declared_below(forest: &Forest, (id, base): (i64, i64), cap: usize) -> bool {
+    let (mut seen, mut open) = (HashSet::from([id]), vec![id]);
+    while let Some(at) = open.pop() {
+        for link in forest.parents(at).into_iter().filter(|link| !link.proposed) {
+            if link.id == base {
+                return true;
+            }
+            if seen.len() < cap && seen.insert(link.id) {
+                open.push(link.id);
+            }
+        }
+    }
+    false
 }
 
 /// What is the base but for rounding: its quantised copies and what it was quantised from, over any number of steps. Their
@@ -162,7 +206,8 @@ async fn copies(registry: &Registry, base: &Sketched) -> Result<HashSet<i64>, Er
 
 /// Whether most of the weights of the two have one origin.
 fn kin(base: &Sketched, other: &Sketched) -> bool {
-    Closeness::of(&base.tensors, &other.tensors).is_some_and(|closeness| closeness.one_origin())
+    let closeness = Closeness::speaking((&base.tensors, &other.tensors), other.tokens);
+    closeness.is_some_and(|closeness| closeness.one_origin())
 }
 
 /// Names and shapes of all tensors.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use analysis::kinship::tokens_moved;
+use analysis::kinship::{Tokens, tokens_moved};
 use store::FileRow;
 use weights::Vocabulary;
 
@@ -69,24 +69,26 @@ impl<'r> Tokenizers<'r> {
         vocabulary
     }
 
-    /// Whether a model with the files `other` gives tokens other rows than one with the files `base`; not when
-    /// either tokenizer is unknown.
-    pub async fn moved(&mut self, base: &[Companion], other: &[Companion]) -> Result<bool, Error> {
-        let (Some(a), Some(b)) = (key(base), key(other)) else { return Ok(false) };
+    /// How the rows of a model with the files `other` lie to those of one with the files `base`.
+    pub async fn relation(&mut self, base: &[Companion], other: &[Companion]) -> Result<Tokens, Error> {
+        let told = |moved| if moved { Tokens::Moved } else { Tokens::Same };
+        let (Some(a), Some(b)) = (key(base), key(other)) else { return Ok(Tokens::Unknown) };
         let pair = (a, b);
         if pair.0 == pair.1 {
-            return Ok(false);
+            return Ok(Tokens::Same);
         }
         let lasting = [&pair.0, &pair.1].iter().all(|key| !key.contains(FILE));
         if let Some(known) = self.registry.moved.known(&pair).filter(|_| lasting) {
-            return Ok(known);
+            return Ok(told(known));
         }
-        let (Some(a), Some(b)) = (self.of(base).await, self.of(other).await) else { return Ok(false) };
+        let (Some(a), Some(b)) = (self.of(base).await, self.of(other).await) else {
+            return Ok(Tokens::Unknown);
+        };
         let moved = tokio::task::spawn_blocking(move || tokens_moved(&a, &b)).await?;
         if lasting {
             self.registry.moved.remember(pair, moved);
         }
-        Ok(moved)
+        Ok(told(moved))
     }
 
     async fn parse(&mut self, files: &[Companion]) -> Result<Option<Vocabulary>, Error> {

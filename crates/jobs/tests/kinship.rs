@@ -4,9 +4,11 @@
 
 use std::fmt::Write as _;
 
-use analysis::kinship::{Parity, Report, RowRule};
+use analysis::kinship::{Parity, Partial, Report, RowRule};
 use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Relation, RepoId};
-use jobs::{Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, SuggestQuery, ingest_folder};
+use jobs::{
+    Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, SuggestQuery, Suggestion, ingest_folder,
+};
 use store::{SignatureRow, Store};
 use tempfile::TempDir;
 
@@ -52,15 +54,20 @@ impl Place {
 
     async fn measure(&self, models: [&str; 2], reading: Reading) -> Result<Report, Error> {
         let models = models.map(str::to_owned).to_vec();
-        let query = KinshipQuery {
-            models,
-            base: Some("t/base".into()),
-            access: Access::registry(),
-            reading,
-            parity: None,
-        };
-        jobs::kinship(&self.registry, query).await
+        jobs::kinship(&self.registry, asked(models, reading, Partial::Refuse)).await
     }
+
+    async fn suggest(&self, model: &str, limit: usize) -> Vec<Suggestion> {
+        let (model, base, access) = (model.to_owned(), "t/base".to_owned(), Access::registry());
+        let query = SuggestQuery { model, base, limit, access };
+        jobs::suggest(&self.registry, query).await.unwrap().suggestions
+    }
+}
+
+/// Against `t/base`.
+fn asked(models: Vec<String>, reading: Reading, partial: Partial) -> KinshipQuery {
+    let (base, access) = (Some("t/base".into()), Access::registry());
+    KinshipQuery { models, base, access, reading, partial, parity: None }
 }
 
 /// A matrix, and an embedding two columns wide with its tokens.
@@ -69,11 +76,13 @@ struct Model {
     tokens: Vec<String>,
     embed: Vec<f32>,
     matrix: Vec<f32>,
+    /// Whether its names lack the wrapper `model.`.
+    bare: bool,
 }
 
 impl Model {
     fn speaking(tokens: &[String], embed: Vec<f32>) -> Self {
-        Self { tokens: tokens.to_vec(), embed, matrix: vec![1.0; 4] }
+        Self { tokens: tokens.to_vec(), embed, matrix: vec![1.0; 4], bare: false }
     }
 
     fn of(matrix: Vec<f32>) -> Self {
@@ -83,15 +92,17 @@ impl Model {
     fn bytes(&self) -> Vec<u8> {
         let (embed, matrix) = (self.embed.len() * 4, self.matrix.len() * 4);
         let rows = |values: &[f32]| values.len() / 2;
+        let name = |name: &'static str| if self.bare { name.trim_start_matches("model.") } else { name };
+        let (matrix_name, embed_name) = (name(MATRIX), name(EMBED));
         let mut header = format!(
-            "{{\"{MATRIX}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [{embed}, {}]}}",
+            "{{\"{matrix_name}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [{embed}, {}]}}",
             rows(&self.matrix),
             embed + matrix
         );
         if embed > 0 {
             let _ = write!(
                 header,
-                ", \"{EMBED}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [0, {embed}]}}",
+                ", \"{embed_name}\": {{\"dtype\": \"F32\", \"shape\": [{}, 2], \"data_offsets\": [0, {embed}]}}",
                 rows(&self.embed)
             );
         }
@@ -206,6 +217,7 @@ async fn a_mean_over_tensors_reads_the_weights() {
         base: Some("t/base".into()),
         access: Access::registry(),
         reading,
+        partial: Partial::Refuse,
         parity: Some(Parity::ReferenceSplit),
     };
 
@@ -304,4 +316,145 @@ async fn a_copy_of_the_base_that_differs_by_rounding_is_no_partner_and_other_rel
 
     assert_eq!(before, ["t/b", "t/rounded", "t/rounded-again"], "nothing says what they are");
     assert_eq!(partners().await, ["t/b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_no_tokenizer_tells_apart_are_left_out_and_little_in_common_is_refused() {
+    let place = Place::new().await;
+    let model =
+        |seed, rows: usize| Model { embed: noise(seed, 2 * rows), ..Model::of(noise(seed + 9, 4_000)) };
+    for (id, seed, rows) in [("t/base", 1, 3_000), ("t/a", 2, 3_500), ("t/b", 3, 3_100)] {
+        place.ingest(id, &model(seed, rows)).await;
+    }
+    let models = vec!["t/a".to_owned(), "t/b".to_owned()];
+
+    for reading in [Reading::Stored, Reading::Weights, Reading::Sketches] {
+        let refused = jobs::kinship(&place.registry, asked(models.clone(), reading, Partial::Refuse));
+        let refused = refused.await.unwrap_err();
+        let taken = jobs::kinship(&place.registry, asked(models.clone(), reading, Partial::Take)).await;
+        let taken = taken.unwrap();
+
+        assert_eq!(refused.code(), "too_little_in_common", "{reading:?}");
+        let items = refused.items();
+        assert!(items[0].message.contains(EMBED) && items[0].message.contains("[3500, 2]"), "{items:?}");
+        assert_eq!((taken.elements, taken.coverage.share), (4_000, 4_000.0 / 11_000.0), "{reading:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sketches_under_other_names_are_no_estimate_and_the_weights_answer() {
+    let place = Place::new().await;
+    let base = noise(1, 200_000);
+    place.ingest("t/base", &Model::of(base.clone())).await;
+    for (id, seed) in [("t/a", 2), ("t/b", 3)] {
+        place.ingest(id, &Model { bare: true, ..Model::of(plus(&base, seed, 0.1)) }).await;
+    }
+
+    let stored = place.measure(["t/a", "t/b"], Reading::Stored).await.unwrap();
+    let sketches = place.measure(["t/a", "t/b"], Reading::Sketches).await.unwrap_err();
+
+    assert!(stored.exact && stored.coverage.share == 1.0 && stored.coverage.skipped.is_empty());
+    assert!(sketches.to_string().contains("reading the weights"), "{sketches}");
+}
+
+/// Models of one base, one of them with its tokens in another order.
+async fn with_turned_tokens() -> Place {
+    let place = Place::new().await;
+    let (base, matrix) = (noise(1, 2_000), noise(2, 2_000));
+    let model = |tokens: &[String], embed: Vec<f32>, matrix: Vec<f32>| Model {
+        matrix,
+        ..Model::speaking(tokens, embed)
+    };
+    place.ingest("t/base", &model(&words(1_000), base.clone(), matrix.clone())).await;
+    let (tuned, moved) = (plus(&base, 3, 0.1), plus(&matrix, 4, 0.1));
+    place.ingest("t/a", &model(&words(1_000), tuned.clone(), moved.clone())).await;
+    let (mut turned, mut rows) = (words(1_000), tuned);
+    turned.rotate_left(7);
+    rows.rotate_left(14);
+    place.ingest("t/turned", &model(&turned, rows, moved)).await;
+    place
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partners_and_relatives_whose_tokens_have_other_rows_are_compared_without_those() {
+    let place = with_turned_tokens().await;
+
+    let partners = place.suggest("t/a", 10).await;
+    let query = RelativesQuery { model: "t/a".into(), limit: 5, access: Access::registry() };
+    let near = jobs::relatives(&place.registry, query).await.unwrap().relatives;
+
+    assert_eq!(partners.len(), 1);
+    let partner = &partners[0];
+    assert!((partner.kinship - 1.0).abs() < 1e-9 && partner.share == 0.5, "{partner:?}");
+    assert!(partner.reason.contains("tokens have other rows"), "{}", partner.reason);
+    let turned = near.iter().find(|relative| relative.model == "t/turned").unwrap();
+    assert_eq!((turned.closeness.distance, turned.closeness.share), (0.0, 0.5));
+    assert!(turned.evidence.contains("tokens have other rows"), "{}", turned.evidence);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_partners_asked_for_changes_none_of_them() {
+    let place = Place::new().await;
+    let base = noise(1, 20_000);
+    place.ingest("t/base", &Model::of(base.clone())).await;
+    // The further a model is from the base the less akin it is, so that a small pool would miss the first.
+    let common = noise(50, 20_000);
+    for at in 0..12_u8 {
+        let own = plus(&base, 60 + u64::from(at), 0.01 * f32::from(at));
+        let moved = own.iter().zip(&common).map(|(own, common)| own + 0.05 * common).collect();
+        place.ingest(&format!("t/m{at:02}"), &Model::of(moved)).await;
+    }
+
+    let all = place.suggest("t/m00", 100).await;
+    let one = place.suggest("t/m00", 1).await;
+
+    assert_eq!((all.len(), one.len()), (11, 1));
+    assert_eq!(one[0].model, all[0].model);
+    assert_eq!(one[0].model, "t/m11");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_somebody_declared_makes_a_partner_a_declared_one() {
+    let place = Place::new().await;
+    let base = noise(1, 20_000);
+    place.ingest("t/base", &Model::of(base.clone())).await;
+    for (id, seed) in [("t/a", 2), ("t/said", 3), ("t/proposed", 4)] {
+        place.ingest(id, &Model::of(plus(&base, seed, 0.1))).await;
+    }
+    let claim = |child: &str, status, evidence| {
+        let parent = RepoId::parse("t/base").unwrap();
+        let as_written = parent.to_string();
+        let relation = Relation::Finetune;
+        let claim = Claim { as_written, parent, relation, status, evidence: vec![evidence] };
+        (RepoId::parse(child).unwrap(), claim)
+    };
+    let inferred = Evidence { source: domain::Source::Weights, detail: String::new(), confidence: 0.9 };
+    let claims = [
+        claim("t/said", EdgeStatus::Accepted, Evidence::listed()),
+        claim("t/proposed", EdgeStatus::Proposed, inferred),
+    ];
+    place.registry.store.add_edges(&claims).await.unwrap();
+
+    let partners = place.suggest("t/a", 10).await;
+
+    let declared = |model: &str| partners.iter().find(|partner| partner.model == model).unwrap().declared;
+    assert!(declared("t/said") && !declared("t/proposed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_is_no_partner_of_its_own_and_every_unknown_name_is_told() {
+    let place = Place::new().await;
+    place.ingest("t/base", &Model::of(noise(1, 2_000))).await;
+    let ask = async |model: &str, base: &str| {
+        let (model, base) = (model.to_owned(), base.to_owned());
+        let query = SuggestQuery { model, base, limit: 5, access: Access::registry() };
+        jobs::suggest(&place.registry, query).await.unwrap_err()
+    };
+
+    let own = ask("t/base", "t/base").await;
+    let unknown = ask("x/y", "z/nope").await;
+
+    assert!(own.to_string().contains("is the base itself"), "{own}");
+    let told: Vec<String> = unknown.items().iter().map(|item| item.message.clone()).collect();
+    assert!(told.len() == 2 && told[0].contains("x/y") && told[1].contains("z/nope"), "{told:?}");
 }

@@ -270,6 +270,12 @@ pub enum Command {
         /// Estimate from stored sketches, with standard errors, without reading weights.
         #[arg(long)]
         estimate: bool,
+        /// Only these measures: cosine (cs), pearson (pcc), euclidean (ed).
+        #[arg(long, value_delimiter = ',')]
+        measure: Vec<String>,
+        /// Compare what there is, even where that is less than 90 % of the weights.
+        #[arg(long)]
+        partial: bool,
         /// reference (the cosine without its sign) or reference_split (also the mean of the tensors' values).
         #[arg(long)]
         parity: Option<Parity>,

@@ -81,3 +81,8 @@ pub fn bar(progress: Progress, what: &str) -> ProgressBar {
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style).with_message(what.to_owned())
 }
+
+/// A share in per cent, never rounded up to all of it.
+pub fn share(share: f64) -> String {
+    format!("{:.1}\u{a0}%", (share * 1_000.0).floor() / 10.0)
+}

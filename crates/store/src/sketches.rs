@@ -1,10 +1,11 @@
 //! Sketches of a revision's tensors: written when it is published, read instead of its weights.
 
+use domain::Digest;
 use sea_orm::{DatabaseTransaction, QueryResult};
 
 use crate::{
     Error, Result, Store,
-    rows::{get, json, unsigned},
+    rows::{get, json, maybe_digest, unsigned},
     sql::{self, Params},
 };
 
@@ -30,6 +31,8 @@ pub struct SketchedTensor {
     pub name: String,
     pub dtype: String,
     pub shape: Vec<u64>,
+    /// Of its stored bytes.
+    pub digest: Option<Digest>,
     /// Values that are NaN or infinite.
     pub nonfinite: u64,
     pub sketch: SketchRow,
@@ -44,7 +47,7 @@ impl Store {
     pub async fn sketches(&self, revision: i64) -> Result<Vec<SketchedTensor>> {
         let mut params = Params::default();
         let sql = format!(
-            "SELECT t.name AS name, t.dtype AS dtype, t.shape AS shape, t.nonfinite AS nonfinite,
+            "SELECT t.name AS name, t.dtype AS dtype, t.shape AS shape, t.digest AS digest, t.nonfinite AS nonfinite,
                  s.position AS position, s.scheme AS scheme, s.exact AS exact, s.sum AS sum, s.block_sums AS block_sums,
                  s.cells AS cells
              FROM sketches s JOIN tensors t ON t.revision = s.revision AND t.position = s.position
@@ -60,6 +63,7 @@ fn sketched(row: &QueryResult) -> Result<SketchedTensor> {
         name: get(row, "name")?,
         dtype: get(row, "dtype")?,
         shape: json(row, "shape")?,
+        digest: maybe_digest(row, "digest")?,
         nonfinite: unsigned(row, "nonfinite")?,
         sketch: SketchRow {
             position: get(row, "position")?,

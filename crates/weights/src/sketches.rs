@@ -41,6 +41,15 @@ pub fn canonical_name(name: &str) -> &str {
     name.strip_prefix("module.").unwrap_or(name)
 }
 
+/// Wrappers that some files of an architecture put around the names of their tensors and others do not.
+const WRAPPERS: [&str; 4] = ["model.language_model.", "language_model.", "model.", "transformer."];
+
+/// The canonical name without the wrappers that files of one architecture may lack: what the files of a whole model and of
+/// its inner part alike call a tensor. Sketches are keyed by the canonical name, which keeps them.
+pub fn bare_name(name: &str) -> &str {
+    WRAPPERS.iter().fold(canonical_name(name), |name, wrapper| name.strip_prefix(wrapper).unwrap_or(name))
+}
+
 fn key(name: &str) -> u64 {
     let digest = Digest::of(format!("stemma sketch {SCHEME}\0{}", canonical_name(name)).as_bytes());
     u64::from_str_radix(&digest.hex()[..16], 16).unwrap_or_default()
@@ -82,7 +91,7 @@ impl KeptSketch<'_> {
     pub fn values(&self) -> Option<Vec<f32>> {
         let values = self.cells.get(..usize::try_from(self.elements).ok().filter(|_| self.exact)?)?;
         // Signing twice gives the values back.
-        let mut again = Sketch::new(key(self.name), self.elements, values.len());
+        let mut again = Sketch::new(key(self.name), self.elements, self.cells.len());
         again.add_block(0, values);
         Some(again.cells()[..values.len()].iter().map(|value| *value as f32).collect())
     }
@@ -156,6 +165,34 @@ mod tests {
         }
         assert_eq!(start(&short, 4_096), None);
         assert_eq!(kept(&short.0, 80_000, &short.1).start(70_000, (BLOCK_ROWS * 32, 256)), None);
+    }
+
+    #[test]
+    fn a_tensor_kept_whole_gives_its_values_back_whatever_its_length() {
+        for length in [1, 31, 33, 60, 64, 100, 5_000] {
+            let values: Vec<f32> = (0..length).map(|at| (at % 97) as f32 - 48.0).collect();
+            let info = TensorInfo { name: "w".into(), dtype: Dtype::F32, shape: vec![length] };
+            let mut sketch = sketch_of(&info, 1 << 14);
+            sketch.add_block(0, &values);
+            let cells: Vec<f32> = sketch.cells().iter().map(|cell| *cell as f32).collect();
+
+            assert_eq!(kept(&sketch, length, &cells).values().as_ref(), Some(&values), "{length}");
+        }
+    }
+
+    #[test]
+    fn wrappers_are_no_part_of_a_bare_name() {
+        for (name, bare) in [
+            ("transformer.h.0.attn.c_attn.weight", "h.0.attn.c_attn.weight"),
+            ("h.0.attn.c_attn.weight", "h.0.attn.c_attn.weight"),
+            ("model.language_model.layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight"),
+            ("language_model.model.layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight"),
+            ("base_model.model.model.layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight"),
+            ("language_model.lm_head.weight", "lm_head.weight"),
+            ("model.visual.blocks.0.weight", "visual.blocks.0.weight"),
+        ] {
+            assert_eq!(bare_name(name), bare, "{name}");
+        }
     }
 
     #[test]

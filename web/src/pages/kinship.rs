@@ -60,6 +60,8 @@ struct Page {
     based: Option<(Name, String)>,
     /// The same by a measure that needs no base, where one is needed.
     plain: Option<String>,
+    /// The same of what there is, where that is too little.
+    partial: Option<String>,
     /// How the first two are related by descent, where a base is needed.
     descent: Option<String>,
     layers: Option<Layers>,
@@ -120,7 +122,7 @@ struct Layers {
 }
 
 /// `GET /kinship?of=a&of=b&base=c&measure=cosine`, or `models=a,b` as over REST; one `of` may hold several names, one a
-/// line. `exact=true` reads the weights even where sketches answer; `order=given` keeps the order of the names;
+/// line. `exact=true` reads the weights even where sketches answer; `partial=true` compares what there is; `order=given` keeps the order of the names;
 /// `pair=a&pair=b` shows the layers of two; `threshold=0.5` fades pairs that are further apart; `add=5` adds the nearest
 /// five of the first model.
 pub async fn show(source: Data, request: HttpRequest) -> Answer {
@@ -140,12 +142,13 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let first = measures.first().map_or("cosine", |measure| measure.id.as_str());
     let measure = asked.get("measure").unwrap_or(first).to_owned();
     let exact = asked.get("exact") == Some("true");
+    let partial = asked.get("partial") == Some("true");
     let as_given = asked.get("order") == Some("given");
     let base = asked.get("base").map(str::to_owned);
     let pair = <[String; 2]>::try_from(asked.all("pair")).ok();
     let threshold =
         asked.get("threshold").and_then(|text| text.parse().ok()).filter(|value: &f64| value.is_finite());
-    let query = KinshipQuery { names, base, measure, exact, as_given, pair };
+    let query = KinshipQuery { names, base, measure, exact, partial, as_given, pair };
     let again = |query: &KinshipQuery| address(query, threshold);
     if let (Some(count), [first, ..]) =
         (asked.get("add").and_then(|text| text.parse().ok()), query.names.as_slice())
@@ -178,6 +181,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             .map(|first| (Name::from(first.as_str()), format!("{}&add={ADDED}", again(&query)))),
         based: None,
         plain: None,
+        partial: None,
         descent: None,
         layers: None,
         csv: csv(&query),
@@ -242,6 +246,9 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             }
             Err(failure) => {
                 let status = http::status_of(failure.class);
+                if failure.code == "too_little_in_common" {
+                    page.partial = Some(again(&KinshipQuery { partial: true, ..query.clone() }));
+                }
                 page.faults = Faults::of(failure, &FIELDS);
                 Ok(answer::page(status, &page))
             }
@@ -342,6 +349,9 @@ fn question(query: &KinshipQuery) -> String {
     pairs.push(format!("measure={}", encoded(&query.measure)));
     if query.exact {
         pairs.push("exact=true".to_owned());
+    }
+    if query.partial {
+        pairs.push("partial=true".to_owned());
     }
     if query.as_given {
         pairs.push("order=given".to_owned());

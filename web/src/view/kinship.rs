@@ -19,6 +19,8 @@ pub struct KinshipQuery {
     pub measure: String,
     /// Whether to read the weights; stored sketches answer first otherwise.
     pub exact: bool,
+    /// Whether models are compared of which less than 90 % of the weights can be.
+    pub partial: bool,
     /// Whether the rows stay as they are named; otherwise relatives stand beside each other.
     pub as_given: bool,
     /// The two whose layers are shown.
@@ -63,6 +65,10 @@ pub struct KinshipPage {
     pub measure: String,
     /// Whether weights were read.
     pub exact: bool,
+    /// How much of the weights was compared, where it is not all.
+    pub share: Option<String>,
+    /// What stands beside the values, a sentence each.
+    pub notes: Vec<String>,
     /// What computed it, and why, where weights were read.
     pub device: Option<String>,
     /// Models that cannot be compared with the others, and why; they stand last.

@@ -294,6 +294,10 @@ impl Fake {
         if query.names.iter().any(|name| name == "slow/one") {
             return Ok(Answer::Job("01JOB".into()));
         }
+        if query.names.iter().any(|name| name == "o/little") && !query.partial {
+            let told = format!("too little in common{}", self.mark);
+            return Err(Failure::new(Class::Invalid, "too_little_in_common", told));
+        }
         let count = query.names.len();
         let cell = |row: usize, column: usize| match (row, column) {
             (0, 2) | (2, 0) => {
@@ -342,6 +346,8 @@ impl Fake {
             base: query.base.as_deref().map(|base| self.name(base)),
             measure: query.measure.clone(),
             exact: query.exact,
+            share: query.partial.then(|| format!("41.0%{}", self.mark)),
+            notes: vec![format!("a by 14.35%{}", self.mark)],
             device: query.exact.then(|| format!("cpu (no card){}", self.mark)),
             matrix: (0..count).map(|r| (0..count).map(|c| cell(r, c)).collect()).collect(),
             elements: 8_030_261_248,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::kinship::{Matrix, Parity, PartReport, Report};
+use analysis::kinship::{Matrix, Parity, PartReport, Partial, Report, measures_of};
 use domain::Class;
 use jobs::{Access, KinshipQuery, Pin, Reading, RelativesQuery};
 
@@ -24,20 +24,29 @@ pub struct Asked {
     pub models: Vec<String>,
     pub base: Option<String>,
     pub parts: Vec<Part>,
+    /// Words with commas between; all where there are none.
+    pub measures: String,
     pub reading: Reading,
+    pub partial: Partial,
     pub parity: Option<Parity>,
 }
 
 /// Kinship matrix of ids or folders.
 pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { models, base, parts, reading, parity } = asked;
+    let Asked { models, base, parts, measures, reading, partial, parity } = asked;
+    let measures =
+        measures_of(&measures).map_err(|message| Failure::new("invalid_request", Class::Invalid, message))?;
     if parts.contains(&Part::LayerModule) && models.len() != 2 {
         let message = format!("--per-part takes two models, {} given", models.len());
         return Err(Failure::new("invalid_request", Class::Invalid, message));
     }
     let registry = wiring::open(&context.config).await?;
-    let query = KinshipQuery { models, base, access: Access::Folders(Pin::Nothing), reading, parity };
-    let report = jobs::kinship(&registry, query).await?;
+    let query =
+        KinshipQuery { models, base, access: Access::Folders(Pin::Nothing), reading, partial, parity };
+    let mut report = jobs::kinship(&registry, query).await?;
+    if !measures.is_empty() {
+        report = report.only(&measures);
+    }
     if context.json {
         let mut body = serde_json::json!(report);
         let fields = [
@@ -69,7 +78,11 @@ fn print_report(report: &Report, parts: &[Part]) {
             };
             output::line(format!("  {name}\t{cells}"));
         }
+        if let (3.., Some(Some(mean))) = (matrix.len(), report.mean.get(measure)) {
+            output::line(format!("  mean of all pairs\t{mean:.4}"));
+        }
     }
+    print_proportions(report);
     let print = |part: String, matrices: &BTreeMap<String, Matrix>| {
         for (measure, matrix) in matrices {
             for (name, row) in report.models.iter().zip(matrix) {
@@ -90,6 +103,9 @@ fn print_report(report: &Report, parts: &[Part]) {
         }
     }
     let coverage = &report.coverage;
+    if coverage.share < 1.0 {
+        output::line(format!("compared: {} of the weights", output::share(coverage.share)));
+    }
     for rows in coverage.vocabulary.iter().filter(|rows| rows.rows < rows.of) {
         output::line(format!("{}: {} of {} rows compared", rows.tensor, rows.rows, rows.of));
     }
@@ -98,6 +114,31 @@ fn print_report(report: &Report, parts: &[Part]) {
             output::line(format!("left out: {}: {}", skipped.tensor, skipped.reason));
         }
     }
+}
+
+/// Changes and distances as shares, and what a reader should know.
+fn print_proportions(report: &Report) {
+    for (name, norm) in report.models.iter().zip(&report.relative_norms) {
+        let norm = norm.map_or("-".to_owned(), |norm| format!("{:.3}\u{a0}%", norm * 100.0));
+        output::line(format!("change of {name}\t{norm} of the norm of its base"));
+    }
+    if report.matrices.contains_key("euclidean") {
+        let scaled = [
+            ("euclidean / √weights", &report.distances.per_root_element),
+            ("euclidean / norm of the base", &report.distances.of_base),
+        ];
+        for (name, matrix) in scaled.iter().filter(|(_, matrix)| !matrix.is_empty()) {
+            output::line(name);
+            for (model, row) in report.models.iter().zip(*matrix) {
+                let cells: Vec<String> = row
+                    .iter()
+                    .map(|cell| cell.map_or("-".to_owned(), |cell| format!("{cell:.3e}")))
+                    .collect();
+                output::line(format!("  {model}\t{}", cells.join("\t")));
+            }
+        }
+    }
+    report.warnings.iter().for_each(|warning| output::line(format!("note: {warning}")));
 }
 
 fn print_part(part: &PartReport) {

@@ -19,6 +19,8 @@ mod tree;
 mod trust;
 mod watch;
 
+use analysis::kinship::Partial;
+
 use crate::{
     cli::{Cli, Command, ConfigCommand},
     config::Config,
@@ -97,7 +99,18 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report { subject, format } => report::report(context, subject, format).await,
         Command::Provenance { id } => tree::provenance(context, &id).await,
         Command::Manifest { id, revision } => files::manifest(context, (&id, revision.as_deref())).await,
-        Command::Kinship { models, base, per_layer, per_module, per_part, per_tensor, estimate, parity } => {
+        Command::Kinship {
+            models,
+            base,
+            per_layer,
+            per_module,
+            per_part,
+            per_tensor,
+            estimate,
+            measure,
+            partial,
+            parity,
+        } => {
             let flags = [
                 (per_layer, measure::Part::Layer),
                 (per_module, measure::Part::Module),
@@ -106,7 +119,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             ];
             let parts = flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part).collect();
             let reading = if estimate { jobs::Reading::Sketches } else { jobs::Reading::Weights };
-            measure::kinship(context, measure::Asked { models, base, parts, reading, parity }).await
+            let partial = if partial { Partial::Take } else { Partial::Refuse };
+            let measures = measure.join(",");
+            let asked = measure::Asked { models, base, parts, measures, reading, partial, parity };
+            measure::kinship(context, asked).await
         }
         Command::Search { command } => search::run(context, command).await,
         Command::Suggest { model, base, limit } => search::suggest(context, (model, base), limit).await,

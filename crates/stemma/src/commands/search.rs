@@ -79,7 +79,11 @@ fn line(candidate: &CandidateView) -> String {
     let score = candidate.score.map(|score| format!("\t{score}")).unwrap_or_default();
     let about = &candidate.about;
     let reason = about["reason"].as_str().unwrap_or_default();
-    let kinship = about["kinship"].as_f64().map(|kinship| format!(", kinship {kinship:.4}"));
+    let error = match (about["exact"].as_bool(), about["standard_error"].as_f64()) {
+        (Some(false), Some(error)) => format!(" ±{error:.4} (estimated)"),
+        _ => String::new(),
+    };
+    let kinship = about["kinship"].as_f64().map(|kinship| format!(", kinship {kinship:.4}{error}"));
     let missing = match candidate.missing.as_slice() {
         [] => String::new(),
         names => format!(", needs {}", names.join(" and ")),

@@ -4,11 +4,12 @@ use ::web::{
     Failure,
     view::{Cell, Join, KinshipPage, KinshipQuery, Name, Skipped, Strip, StripCell},
 };
-use analysis::kinship::{PartReport, Report, cluster};
+use analysis::kinship::{PartReport, Partial, Report, cluster};
 use domain::Class;
 use jobs::{Access, Registry};
 
 use super::{Result, compare};
+use crate::output;
 
 /// A matrix of one measure, and the strip of a pair: of the one that is chosen, or of the only one there is.
 pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPage> {
@@ -32,6 +33,7 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
         Some(pair) => Some(strip(&measured(registry, pair, query).await?, &measure)),
         None => None,
     };
+    let notes = notes(&report, &measure);
     let missing = "undefined: one of the two equals the base";
     let errors = report.standard_errors.get(&measure).map(Vec::as_slice).unwrap_or_default();
     let matrix = report.matrices.get(&measure).map(Vec::as_slice).unwrap_or_default();
@@ -71,6 +73,8 @@ pub async fn page(registry: &Registry, query: &KinshipQuery) -> Result<KinshipPa
         base: report.base.map(Name),
         measure,
         exact: report.exact,
+        share: (report.coverage.share < 1.0).then(|| output::share(report.coverage.share)),
+        notes,
         device: report.device.as_ref().map(ToString::to_string),
         matrix,
         elements: report.elements,
@@ -137,9 +141,35 @@ async fn measured(registry: &Registry, models: &[String], query: &KinshipQuery) 
         base: query.base.clone(),
         access: Access::registry(),
         reading: if query.exact { jobs::Reading::Weights } else { jobs::Reading::Stored },
+        partial: if query.partial { Partial::Take } else { Partial::Refuse },
         parity: None,
     };
     jobs::kinship(registry, wanted).await.map_err(Failure::from)
+}
+
+/// What stands beside the values: their mean, what each model changed, the distance in proportion, and warnings.
+fn notes(report: &Report, measure: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let (3.., Some(Some(mean))) = (report.models.len(), report.mean.get(measure)) {
+        notes.push(format!("On average over all pairs {mean:.3}."));
+    }
+    let change = |(model, norm): (&String, &Option<f64>)| {
+        norm.map(|norm| format!("{model} by {:.2}\u{a0}%", norm * 100.0))
+    };
+    let changes: Vec<String> = report.models.iter().zip(&report.relative_norms).filter_map(change).collect();
+    if !changes.is_empty() {
+        notes.push(format!("Moved from the base, as a share of its norm: {}.", changes.join(", ")));
+    }
+    let of_two = |matrix: &[Vec<Option<f64>>]| matrix.first().and_then(|row| row.get(1).copied().flatten());
+    if let ("euclidean", 2, Some(rms)) =
+        (measure, report.models.len(), of_two(&report.distances.per_root_element))
+    {
+        let of_base = of_two(&report.distances.of_base);
+        let of_base = of_base.map(|share| format!(", {:.2}\u{a0}% of the norm of the base", share * 100.0));
+        notes.push(format!("The distance is {rms:.2e} a weight{}.", of_base.unwrap_or_default()));
+    }
+    notes.extend(report.warnings.iter().map(|warning| format!("{warning}.")));
+    notes
 }
 
 /// The parts of a report of two models.
