@@ -159,7 +159,8 @@ pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Result<HttpRes
     let mut failed = Vec::new();
     for Copied { sha256 } in asked.files {
         let here = match sha256.parse::<Digest>() {
-            Ok(digest) => held.contains(&digest) || store.may_have(&digest).await?,
+            Ok(digest) if held.contains(&digest) => true,
+            Ok(digest) => store.may_have(&digest).await? && store.blob_size(&digest).await?.is_some(),
             Err(_) => false,
         };
         if !here {
