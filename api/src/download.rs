@@ -41,7 +41,7 @@ pub async fn get_blob(
     // What somebody with a name was given, a cache must not give to others.
     let whose = if registry.store.viewer().name.is_some() { "private" } else { "public" };
     response.insert_header((header::CACHE_CONTROL, format!("{whose}, max-age=31536000, immutable")));
-    send(&request, &registry, response, Blob { digest, size }).await
+    send(&request, &registry, response, Blob { digest, size, name: Name::Sha256 }).await
 }
 
 /// Which file of which state of a model.
@@ -83,20 +83,16 @@ pub async fn send_file(
         return Ok(answer);
     }
     registry.store.may_with(Act::Read, &row).await?;
-    let name = revision.strip_prefix("refs/heads/").unwrap_or(revision);
-    let commit = registry.store.commit(row.id, name).await?;
-    let Some(commit) = commit else {
-        // A model of which only metadata is here has a state, as its information says, and no files.
-        return Err(match row.revision.is_none() && name == store::MAIN {
-            true => hub::missing_entry(&row.name, path, &hub::sha(&row, None)),
-            false => hub::missing_revision(&row.name, revision),
-        });
-    };
+    let (commit, path) = hub::commit_and_path(registry, &row, (revision, path)).await?;
+    let path = path.as_str();
+    // A model of which only metadata is here has a state, as its information says, and no files.
+    let commit = commit.ok_or_else(|| hub::missing_entry(&row.name, path, &hub::sha(&row, None)))?;
     let files = registry.store.files(commit.revision).await?;
     let file = files.into_iter().find(|file| file.path == path);
     let file = file.ok_or_else(|| hub::missing_entry(&row.name, path, &commit.oid))?;
+    let name = hub::content_name(registry, commit.revision, &file).await?;
     let response = headers((&file.path, &commit.oid), file.size);
-    send(request, registry, response, Blob { digest: file.digest, size: file.size }).await
+    send(request, registry, response, Blob { digest: file.digest, size: file.size, name }).await
 }
 
 /// What a file of a repository at a commit is sent with.
@@ -114,6 +110,17 @@ pub fn headers((path, commit): (&str, &str), size: u64) -> HttpResponseBuilder {
 pub struct Blob {
     pub digest: Digest,
     pub size: u64,
+    pub name: Name,
+}
+
+/// What a content goes by in its entity tag.
+pub enum Name {
+    /// Its digest.
+    Sha256,
+    /// That too, as a file in LFS: its tag is of the content and not of the pointer to it.
+    Lfs,
+    /// The object id that git gives a small file.
+    Git(String),
 }
 
 /// How a request for bytes is answered.
@@ -144,8 +151,15 @@ async fn send(
 
 /// Headers, ranges and conditions of an answer with bytes.
 pub fn reply(request: &HttpRequest, mut response: HttpResponseBuilder, blob: Blob) -> Reply {
-    let Blob { digest, size } = blob;
-    let etag = http::strong_etag(digest.hex());
+    let Blob { digest, size, name } = blob;
+    let by_digest = http::strong_etag(digest.hex());
+    let etag = match &name {
+        Name::Git(oid) => http::strong_etag(oid),
+        Name::Sha256 | Name::Lfs => by_digest.clone(),
+    };
+    if matches!(name, Name::Lfs) {
+        response.insert_header(("x-linked-etag", etag.clone()));
+    }
     response
         .insert_header((header::ETAG, etag.clone()))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
@@ -153,11 +167,12 @@ pub fn reply(request: &HttpRequest, mut response: HttpResponseBuilder, blob: Blo
         // Ranges are counted in stored bytes, so the body must travel as it is.
         .insert_header((header::CONTENT_ENCODING, "identity"))
         .content_type("application/octet-stream");
-    if http::not_modified(request, &etag) {
+    // A copy that was named by its digest is as good.
+    if http::not_modified(request, &etag) || http::not_modified(request, &by_digest) {
         return Reply::Whole(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let header_text = |name| request.headers().get(name).and_then(|v: &header::HeaderValue| v.to_str().ok());
-    let current = header_text(header::IF_RANGE).is_none_or(|tag| tag == etag);
+    let current = header_text(header::IF_RANGE).is_none_or(|tag| tag == etag || tag == by_digest);
     let range = header_text(header::RANGE).filter(|_| current).and_then(|text| parse_range(text, size));
     let range = match range {
         None => 0..size,

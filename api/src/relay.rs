@@ -14,7 +14,7 @@ use jobs::{Coming, Pulled, Registry};
 use store::ModelRow;
 
 use crate::{
-    download::{Blob, Reply, headers, reply},
+    download::{Blob, Name, Reply, headers, reply},
     hub,
 };
 
@@ -68,12 +68,17 @@ pub async fn file(
     let Some((size, stated)) = coming.file(path).map(|file| (file.size(), file.stated())) else {
         return Err(hub::missing_entry(id, path, &commit));
     };
-    let digest = match stated {
-        Some(digest) => digest,
-        // The Hub states none for small files; here every file has one.
-        None => Digest::of(&whole(registry, &coming, path).await?),
+    let small = hub::is_small(path, size);
+    let content = match stated {
+        Some(_) if !small => Vec::new(),
+        _ => whole(registry, &coming, path).await?,
     };
-    let blob = Blob { digest, size };
+    let blob = Blob {
+        // The Hub states none for small files; here every file has one.
+        digest: stated.unwrap_or_else(|| Digest::of(&content)),
+        size,
+        name: if small { Name::Git(hub::git_oid(&content)) } else { Name::Lfs },
+    };
     match reply(request, headers((path, &commit), size), blob) {
         Reply::Whole(answer) => Ok(answer),
         Reply::Body(mut head, range) => {

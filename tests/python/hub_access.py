@@ -46,6 +46,8 @@ alice.update_repo_settings("acme/secret", gated="manual")
 assert nobody.model_info("acme/secret").gated == "manual"
 for other in (bob, nobody):
     refused(GatedRepoError, lambda: other.hf_hub_download("acme/secret", "README.md"))
+    refused(GatedRepoError, lambda: other.auth_check("acme/secret"))
+alice.auth_check("acme/secret")
 alice.grant_access("acme/secret", "bob")
 assert [one.username for one in alice.list_accepted_access_requests("acme/secret")] == ["bob"]
 assert open(bob.hf_hub_download("acme/secret", "README.md")).read() == "# Secret\n"

@@ -132,6 +132,29 @@ def model_info_says_what_the_card_says():
 
 
 @check
+def card_data_is_the_front_matter_as_written():
+    index = [{"name": "m", "results": [{"task": {"type": "t"}, "dataset": {"type": "d", "name": "D"},
+              "metrics": [{"type": "acc", "value": 0.5}]}]}]
+    front = {"license": "other", "license_name": "my-lic", "license_link": "LICENSE", "metrics": ["acc"],
+             "base_model": ["mandoc/scribe-v1"], "base_model_relation": "finetune", "tags": ["mine"],
+             "widget": [{"text": "Hi"}], "custom": {"a": [1]}, "model-index": index, "self": "x"}
+    card = "---\n" + json.dumps(front) + "\n---\nSee https://arxiv.org/abs/2403.04652\n"
+    before = pathlib.Path(hf_hub_download(REPO, "README.md")).read_bytes()
+    api.upload_file(path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=REPO)
+    info = api.model_info(REPO)
+    told = info.card_data.to_dict()
+    assert all(told[name] == front[name] for name in front if name not in ("self", "model-index")), told
+    assert info.card_data.eval_results[0].metric_value == 0.5 and info.model_index == index
+    assert {"license:other", "arxiv:2403.04652", "mine"} <= set(info.tags), info.tags
+    assert "license:my-lic" not in info.tags, info.tags
+    assert api.model_info(REPO, expand=["model-index"]).model_index == index
+    assert REPO in {model.id for model in api.list_models(filter="license:other")}
+    one = next(iter(api.list_models(search="first", expand=["cardData", "model-index"])))
+    assert one.card_data.license_name == "my-lic" and one.model_index == index
+    api.upload_file(path_or_fileobj=before, path_in_repo="README.md", repo_id=REPO)
+
+
+@check
 def what_is_missing_is_told_apart():
     refused(RepositoryNotFoundError, lambda: api.model_info(f"{USER}/none"))
     refused(RevisionNotFoundError, lambda: api.model_info(REPO, revision="none"))
@@ -170,6 +193,39 @@ def branches_and_tags_come_and_go():
     api.delete_branch(REPO, branch="dev")
     refs = api.list_repo_refs(REPO)
     assert [branch.name for branch in refs.branches] == ["main"] and not refs.tags
+
+
+@check
+def names_with_a_slash_are_branches_and_tags_as_any():
+    api.create_branch(REPO, branch="dev/x")
+    api.create_tag(REPO, tag="v/1")
+    api.upload_file(path_or_fileobj=b"dev", path_in_repo="data/dev.txt", repo_id=REPO, revision="dev/x")
+    api.create_commit(REPO, [CommitOperationAdd("b.txt", b"b")], commit_message="b", revision="refs/heads/dev/x")
+    head = api.model_info(REPO, revision="dev/x").sha
+    assert head == api.list_repo_commits(REPO, revision="dev/x")[0].commit_id != api.model_info(REPO).sha
+    assert api.model_info(REPO, revision="refs/heads/main").sha == api.model_info(REPO, revision="v/1").sha
+    for revision in ["dev/x", "refs/heads/dev/x"]:
+        assert "data/dev.txt" in [entry.path for entry in api.list_repo_tree(REPO, "data", revision=revision)]
+        assert len(api.get_paths_info(REPO, ["data/dev.txt", "b.txt"], revision=revision)) == 2
+    place = snapshot_download(REPO, revision="dev/x", allow_patterns=["*.txt"])
+    assert pathlib.Path(place, "data/dev.txt").read_bytes() == b"dev"
+    assert pathlib.Path(hf_hub_download(REPO, "b.txt", revision="dev/x")).read_bytes() == b"b"
+    refused(RevisionNotFoundError, lambda: api.model_info(REPO, revision="dev/y"))
+    api.delete_tag(REPO, tag="v/1")
+    api.delete_branch(REPO, branch="dev/x")
+
+
+@check
+def what_a_gitignore_names_stays_where_it_is():
+    with tempfile.TemporaryDirectory() as place:
+        for name, text in [(".gitignore", "*.pem\n.env\n"), ("key.pem", "secret"), (".env", "secret"), ("ok.txt", "ok")]:
+            pathlib.Path(place, name).write_text(text)
+        api.upload_folder(folder_path=place, repo_id=REPO, path_in_repo="")
+    files = set(api.list_repo_files(REPO))
+    assert "ok.txt" in files and not files & {"key.pem", ".env"}, files
+    api.upload_file(path_or_fileobj=b"secret", path_in_repo="later.pem", repo_id=REPO)
+    assert "later.pem" not in api.list_repo_files(REPO)
+    api.delete_file(".gitignore", REPO)
 
 
 @check

@@ -242,6 +242,28 @@ async fn an_authors_models_come_at_once_and_only_what_has_changed_comes_again() 
 }
 
 #[tokio::test]
+async fn what_the_hub_does_not_have_is_named_one_by_one() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    let (origin, ..) = origin(&zoo).await?;
+    let mirror = Server::start(&stemma_tests::Database::Sqlite).await?;
+    let import = |words: &[&str]| -> Result<(Option<i32>, String)> {
+        let mut command = mirror.stemma();
+        let out = command.env("STEMMA_HUB", origin.url("")).args(["import", "hub"]).args(words).output()?;
+        Ok((out.status.code(), String::from_utf8(out.stderr)?))
+    };
+
+    let (revision, told) = import(&[&format!("{BASE}@zz")])?;
+    ensure!(revision == Some(3) && told.contains("no branch, tag or commit `zz`"), "{revision:?} {told}");
+    let (author, told) = import(&["--author", "nobody"])?;
+    ensure!(author == Some(3) && told.contains("no model of `nobody`"), "{author:?} {told}");
+    let (several, told) = import(&["a/nope", BASE, "b/nope2", "--weights", "none"])?;
+    ensure!(several == Some(3) && told.contains("a/nope") && told.contains("b/nope2"), "{several:?} {told}");
+    let between = client()?.get(mirror.url(&format!("/api/v1/models/{BASE}"))).send().await?;
+    ensure!(between.status() == 200, "one that is there comes in all the same");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_token_opens_what_is_private_upstream_and_it_stays_private_here() -> Result<()> {
     let zoo = Zoo::unpack()?;
     let (origin, ..) = origin(&zoo).await?;

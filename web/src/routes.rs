@@ -56,11 +56,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/jobs/{id}", web::get().to(pages::jobs::show))
         .route("/jobs/{id}/retry", web::post().to(pages::jobs::retry))
         .route("/jobs/{id}/cancel", web::post().to(pages::jobs::cancel))
-        .route("/{name}/tree/{revision}", web::get().to(pages::model::show))
-        .route("/{org}/{name}/tree/{revision}", web::get().to(pages::model::show))
-        .route("/{org}/{name}/commit/{revision}", web::get().to(at_revision))
-        .route("/{org}/{name}/commits/{revision}", web::get().to(at_revision))
-        .route("/{org}/{name}/blob/{revision}/{path:.*}", web::get().to(at_revision))
+        .route("/{org}/{name}/tree/{revision:.+}", web::get().to(pages::model::show))
+        .route("/{name}/tree/{revision:.+}", web::get().to(pages::model::show))
+        .route("/{org}/{name}/commit/{revision:.+}", web::get().to(at_revision))
+        .route("/{org}/{name}/commits/{revision:.+}", web::get().to(at_revision))
+        .route("/{org}/{name}/blob/{revision:.+}", web::get().to(at_revision))
         .route("/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/children", web::get().to(pages::children::show))
@@ -87,10 +87,13 @@ async fn docs() -> HttpResponse {
 
 /// The Hub's pages of a commit, of a history and of a file: here all of that is on the page of the revision.
 async fn at_revision(request: HttpRequest) -> HttpResponse {
-    // As the address has them: escapes stay as they are.
-    let parts: Vec<&str> = request.path().split('/').collect();
+    // As the address has them: escapes stay as they are, and where a name with slashes ends, its page finds out.
+    let parts: Vec<&str> = request.path().splitn(4, '/').collect();
     match parts[..] {
-        [_, org, name, _, revision, ..] => pages::model::moved(&format!("/{org}/{name}/tree/{revision}")),
+        [_, org, name, rest] => match rest.split_once('/') {
+            Some((_, revision)) => pages::model::moved(&format!("/{org}/{name}/tree/{revision}")),
+            None => no_page(request).await,
+        },
         _ => no_page(request).await,
     }
 }

@@ -107,6 +107,8 @@ impl Columns {
         }
         let start = self.tags.len();
         let words = entry.tags.iter().chain(entry.languages).map(String::as_str);
+        // A model whose weights are here has the tag that the Hub gives it for them.
+        let words = words.chain(entry.weights.then_some("safetensors"));
         for word in words.chain(entry.library).chain(entry.task).filter(|word| !told_elsewhere(word)) {
             let number = self.tag_words.intern(word);
             if !self.tags[start..].contains(&number) {

@@ -2,6 +2,7 @@
 
 use http::{Problem, Result};
 use jobs::Registry;
+use percent_encoding::percent_decode_str;
 
 /// What an address asks about a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +21,14 @@ pub enum Verb {
     AskAccess,
     Preupload,
     Commit,
+    LfsFiles,
     Resolve,
     SafetensorsMetadata,
     XetWriteToken,
     XetReadToken,
 }
 
-const VERBS: [(&str, Verb); 17] = [
+const VERBS: [(&str, Verb); 18] = [
     ("revision", Verb::Revision),
     ("tree", Verb::Tree),
     ("paths-info", Verb::PathsInfo),
@@ -40,6 +42,7 @@ const VERBS: [(&str, Verb); 17] = [
     ("ask-access", Verb::AskAccess),
     ("preupload", Verb::Preupload),
     ("commit", Verb::Commit),
+    ("lfs-files", Verb::LfsFiles),
     ("resolve", Verb::Resolve),
     ("safetensors-metadata", Verb::SafetensorsMetadata),
     ("xet-write-token", Verb::XetWriteToken),
@@ -58,12 +61,13 @@ pub struct Place {
     pub rest: Vec<String>,
 }
 
-/// Takes apart what follows `/api/models/`.
+/// Takes apart what follows `/api/models/`, percent-encoded as it came.
 ///
 /// # Errors
 /// 404 for an address that the Hub does not have either.
 pub async fn split(registry: &Registry, tail: &str) -> Result<Place> {
-    let parts: Vec<&str> = tail.trim_end_matches('/').split('/').collect();
+    let parts = decoded(tail);
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     // `gpt2/refs` may be the refs of `gpt2` or a model of that very name.
     if let [org, name] = parts[..]
         && verb(name).is_some()
@@ -72,6 +76,18 @@ pub async fn split(registry: &Registry, tail: &str) -> Result<Place> {
         return Ok(Place { id: format!("{org}/{name}"), verb: Verb::Info, rest: Vec::new() });
     }
     read(&parts).ok_or_else(|| Problem::not_found(format!("the address `/api/models/{tail}`")))
+}
+
+/// Parts between slashes, each decoded after the cut; some clients encode the slash of an id too.
+fn decoded(tail: &str) -> Vec<String> {
+    let plain = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let (id, rest) = tail.split_once('/').map_or((tail, None), |(id, rest)| (id, Some(rest)));
+    let mut parts: Vec<String> = plain(id).split('/').map(str::to_owned).collect();
+    parts.extend(rest.iter().flat_map(|rest| rest.trim_end_matches('/').split('/')).map(plain));
+    while parts.len() > 1 && parts.last().is_some_and(String::is_empty) {
+        parts.pop();
+    }
+    parts
 }
 
 fn read(parts: &[&str]) -> Option<Place> {
@@ -108,5 +124,12 @@ mod tests {
         assert_eq!(place("a/tree/tree/main"), is("a/tree", Verb::Tree, "main"));
         assert_eq!(place("a/b/resolve/main/commit/f"), is("a/b", Verb::Resolve, "main/commit/f"));
         assert_eq!(place("a/b/nonsense"), None);
+    }
+
+    #[test]
+    fn an_encoded_slash_belongs_to_the_part_it_stands_in() {
+        assert_eq!(decoded("a/b/tree/dev%2Fx/y z%25/"), ["a", "b", "tree", "dev/x", "y z%"]);
+        assert_eq!(decoded("a%2Fb/refs"), ["a", "b", "refs"]);
+        assert_eq!(decoded("gpt2//"), ["gpt2"]);
     }
 }

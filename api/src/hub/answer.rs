@@ -79,10 +79,12 @@ async fn present(call: &Call<'_>) -> Result<Found> {
         return row.map(|row| Found::Here(Box::new(row))).ok_or_else(|| missing_model(&call.id));
     }
     let revision = match call.verb {
-        Verb::Revision | Verb::Tree | Verb::PathsInfo => call.part(0).unwrap_or(store::MAIN),
-        _ => store::MAIN,
+        Verb::Tree => call.part(0).map(str::to_owned),
+        Verb::Revision | Verb::PathsInfo => call.revision(),
+        _ => None,
     };
-    Ok(match (relay::bring(call.registry, &call.id, revision).await?, call.verb) {
+    let revision = revision.unwrap_or_else(|| store::MAIN.to_owned());
+    Ok(match (relay::bring(call.registry, &call.id, &revision).await?, call.verb) {
         (Brought::Here(row), _) => Found::Here(row),
         (Brought::Coming(coming), Verb::Info | Verb::Revision) => {
             Found::Elsewhere(HttpResponse::Ok().json(&coming.record))
@@ -96,10 +98,38 @@ async fn present(call: &Call<'_>) -> Result<Found> {
 /// # Errors
 /// 404 `RevisionNotFound`.
 pub async fn commit_of(registry: &Registry, row: &ModelRow, name: &str) -> Result<Option<CommitRow>> {
-    match registry.store.commit(row.id, name.strip_prefix("refs/heads/").unwrap_or(name)).await? {
+    match registry.store.commit(row.id, name).await? {
         Some(commit) => Ok(Some(commit)),
-        None if row.revision.is_none() && (name == store::MAIN || name == sha(row, None)) => Ok(None),
+        None if is_stateless_main(row, name) => Ok(None),
         None => Err(missing_revision(&row.name, name)),
+    }
+}
+
+/// Whether `name` is the one state that a model has of which only metadata is here.
+fn is_stateless_main(row: &ModelRow, name: &str) -> bool {
+    let branch = name.strip_prefix("refs/heads/").unwrap_or(name);
+    row.revision.is_none() && (branch == store::MAIN || name == sha(row, None))
+}
+
+/// The commit that an address begins with, and the path after it: what the first part names, else the longest branch
+/// or tag whose slashes came unencoded.
+///
+/// # Errors
+/// 404 `RevisionNotFound`.
+pub async fn commit_and_path(
+    registry: &Registry,
+    row: &ModelRow,
+    (first, rest): (&str, &str),
+) -> Result<(Option<CommitRow>, String)> {
+    if let Some(commit) = registry.store.commit(row.id, first).await? {
+        return Ok((Some(commit), rest.to_owned()));
+    }
+    if is_stateless_main(row, first) {
+        return Ok((None, rest.to_owned()));
+    }
+    match registry.store.commit_along(row.id, &format!("{first}/{rest}")).await? {
+        Some((commit, path)) => Ok((Some(commit), path)),
+        None => Err(missing_revision(&row.name, first)),
     }
 }
 

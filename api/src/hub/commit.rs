@@ -14,6 +14,7 @@ use super::{
     Call,
     answer::{self, Found, missing_model},
     entries::{self, Kept},
+    ignored::Ignored,
     ndjson::{Event, Reader},
     who,
 };
@@ -24,8 +25,11 @@ use super::{
 /// 404; 400 for a path that cannot be stored.
 pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Asked {
         files: Vec<File>,
+        /// The `.gitignore` that the commit is about to bring.
+        git_ignore: Option<String>,
     }
     #[derive(Deserialize)]
     struct File {
@@ -38,12 +42,16 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
     };
     call.registry.store.may_with(Act::Write, &row).await?;
     let asked: Asked = answer::body(call, payload).await?;
-    let branch = call.part(0).unwrap_or(store::MAIN);
-    let commit = answer::commit_of(call.registry, &row, branch).await?;
+    let branch = call.revision().unwrap_or_else(|| store::MAIN.to_owned());
+    let commit = answer::commit_of(call.registry, &row, &branch).await?;
+    let stored = match &commit {
+        Some(commit) => call.registry.store.files(commit.revision).await?,
+        None => Vec::new(),
+    };
+    let ignored = Ignored::of(call.registry, asked.git_ignore.as_deref(), &stored).await?;
     let (known, oids) = match &commit {
         Some(commit) => {
-            let known = call.registry.store.files(commit.revision).await?;
-            let named: Vec<FileRow> = known
+            let named: Vec<FileRow> = stored
                 .iter()
                 .filter(|file| asked.files.iter().any(|f| f.path == file.path))
                 .cloned()
@@ -67,8 +75,9 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
             }
             _ => None,
         };
+        let ignore = ignored.names(&path);
         let mode = if lfs { "lfs" } else { "regular" };
-        files.push(json!({ "path": path, "uploadMode": mode, "shouldIgnore": false, "oid": oid }));
+        files.push(json!({ "path": path, "uploadMode": mode, "shouldIgnore": ignore, "oid": oid }));
     }
     Ok(HttpResponse::Ok().json(json!({ "files": files })))
 }

@@ -16,8 +16,8 @@ use crate::download::send_file;
 /// # Errors
 /// 404.
 pub async fn resolve(call: &Call<'_>) -> Result<HttpResponse> {
-    let revision = call.part(0).unwrap_or(MAIN);
-    send_file((call.request, call.registry), &call.id, (revision, &call.rest[1..].join("/"))).await
+    let (revision, path) = call.rest.split_first().ok_or_else(|| missing_entry(&call.id, "", ""))?;
+    send_file((call.request, call.registry), &call.id, (revision, &path.join("/"))).await
 }
 
 /// `GET …/safetensors-metadata/INDEX`: the headers of all shards that an index names.

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use store::FileRow;
 
+use crate::download::Name;
+
 /// Files from this size on are large whatever they are called.
 const LARGE: u64 = 10_000_000;
 
@@ -86,6 +88,24 @@ pub async fn oids(registry: &Registry, revision: i64, files: &[FileRow]) -> Resu
         oids.insert(file.path.clone(), git_oid(pointer(file).as_bytes()));
     }
     Ok(oids)
+}
+
+/// Whether git would keep a file itself.
+pub fn is_small(path: &str, size: u64) -> bool {
+    is_large(path, size) == Kept::Git
+}
+
+/// What the entity tag of a file of a revision is made of, as on the Hub: the id that its tree lists for a small file,
+/// the digest for a large one.
+///
+/// # Errors
+/// When a blob or the database cannot be read.
+pub async fn content_name(registry: &Registry, revision: i64, file: &FileRow) -> Result<Name> {
+    if !is_small(&file.path, file.size) {
+        return Ok(Name::Lfs);
+    }
+    let oid = registry.store.git_oids(revision, &[file]).await?.remove(&file.path);
+    Ok(oid.map_or(Name::Sha256, Name::Git))
 }
 
 /// `lfs` of a large file, with the name its digest has in this kind of answer.

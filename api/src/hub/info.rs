@@ -12,11 +12,11 @@ use store::{CommitRow, EdgeRow, FileRow, MAIN, ModelRow, Part};
 use super::{
     Answer, Call,
     answer::{self, Found, date, hex_of, sha},
-    entries,
+    card, entries,
 };
 
 /// Fields that `expand` may ask for.
-const FIELDS: [&str; 29] = [
+const FIELDS: [&str; 30] = [
     "author",
     "baseModels",
     "cardData",
@@ -46,13 +46,17 @@ const FIELDS: [&str; 29] = [
     "stemma",
     "tags",
     "usedStorage",
+    "widgetData",
 ];
+
+/// Fields that the front matter of a card has under these names.
+pub const FROM_CARD: [(&str, &str); 2] = [("model-index", "model-index"), ("widgetData", "widget")];
 
 /// Fields that are answered by name only, as on the Hub: clients in Rust take them for other types than it gives.
 const ON_REQUEST: [&str; 2] = ["baseModels", "childrenModelCount"];
 
 /// Fields the Hub knows and this registry never has.
-const NEVER: [&str; 4] = ["transformersInfo", "trendingScore", "widgetData", "xetEnabled"];
+const NEVER: [&str; 3] = ["transformersInfo", "trendingScore", "xetEnabled"];
 
 /// The model at `main`.
 ///
@@ -67,7 +71,7 @@ pub async fn model_info(call: &Call<'_>) -> Result<HttpResponse> {
 /// # Errors
 /// 404; 400 for a field that does not exist.
 pub async fn at_revision(call: &Call<'_>) -> Result<HttpResponse> {
-    let revision = call.part(0).ok_or_else(|| Problem::bad_request("name a revision"))?.to_owned();
+    let revision = call.revision().ok_or_else(|| Problem::bad_request("name a revision"))?;
     describe(call, &revision).await
 }
 
@@ -78,7 +82,8 @@ async fn describe(call: &Call<'_>, revision: &str) -> Result<HttpResponse> {
     };
     let wanted = fields(&call.asked("expand"))?;
     let commit = answer::commit_of(call.registry, &row, revision).await?;
-    let mut document = summary(&row);
+    let founded = call.registry.store.founded(&[row.id]).await?.remove(&row.id);
+    let mut document = summary(&row, founded);
     details(call.registry, (&row, commit.as_ref()), call.says("blobs"), &mut document).await?;
     if wanted.is_empty() {
         document.retain(|name, _| !ON_REQUEST.contains(&name.as_str()));
@@ -110,8 +115,8 @@ pub fn only(mut document: Map<String, Value>, wanted: &[String]) -> Map<String, 
     document
 }
 
-/// What a list shows of a model.
-pub fn summary(row: &ModelRow) -> Map<String, Value> {
+/// What a list shows of a model; `founded` is when its first commit was made here.
+pub fn summary(row: &ModelRow, founded: Option<i64>) -> Map<String, Value> {
     let document = json!({
         "_id": hex_of(&row.name.to_ascii_lowercase(), 24),
         "id": row.name,
@@ -125,7 +130,7 @@ pub fn summary(row: &ModelRow) -> Map<String, Value> {
         "tags": row.tags,
         "pipeline_tag": row.pipeline_tag,
         "library_name": row.library,
-        "createdAt": date(row.created_at.unwrap_or(row.ingested_at)),
+        "createdAt": date(row.created_at.or(founded).unwrap_or(row.ingested_at)),
         "lastModified": date(row.last_modified.unwrap_or(row.ingested_at)),
         "sha": sha(row, None),
     });
@@ -151,25 +156,29 @@ async fn details(
     if let Some(commit) = commit {
         set("lastModified", date(commit.created_at).into());
     }
-    set("tags", tags(row, &parents).into());
-    set("cardData", card_data(row, &parents).into());
+    let front = match commit {
+        Some(commit) => jobs::front_matter(registry, commit.revision).await?,
+        None => None,
+    };
+    let front = front.as_ref();
+    set("tags", tags(row, &parents, front).into());
+    set("cardData", card::data(row, &parents, front).into());
+    for (field, name) in FROM_CARD {
+        if let Some(value) = front.and_then(|front| front.get(name)) {
+            set(field, value.clone());
+        }
+    }
     if let Some(config) = &row.config {
         set("config", config_of(config));
     }
     set("siblings", siblings(registry, (commit, &files), blobs).await?.into());
     set("spaces", json!([]));
     set("usedStorage", files.iter().map(|file| file.size).sum::<u64>().into());
-    if let Some(safetensors) = safetensors(registry, commit).await? {
+    if let Some(safetensors) = safetensors(registry, commit.map(|commit| commit.revision)).await? {
         set("safetensors", safetensors);
     }
-    if let Some((relation, ..)) = parents.first() {
-        let same: Vec<Value> = parents
-            .iter()
-            .filter(|(other, ..)| other == relation)
-            .map(|(_, id, _)| json!({ "_id": hex_of(&id.to_ascii_lowercase(), 24), "id": id }))
-            .collect();
-        set("baseModels", json!({ "relation": hub_word(*relation), "models": same }));
-    }
+    gguf(row).into_iter().for_each(|told| set("gguf", told));
+    base_models(&parents).into_iter().for_each(|told| set("baseModels", told));
     let mut children: BTreeMap<&str, usize> = BTreeMap::new();
     for (relation, count) in registry.forests.current().await?.child_counts(row.id) {
         *children.entry(hub_word(relation)).or_default() += count;
@@ -194,6 +203,24 @@ async fn details(
         }),
     );
     Ok(())
+}
+
+/// The parents under the relation of the first, as the Hub tells one relation per child.
+pub fn base_models(parents: &Parents) -> Option<Value> {
+    let (relation, ..) = parents.first()?;
+    let same: Vec<Value> = parents
+        .iter()
+        .filter(|(other, ..)| other == relation)
+        .map(|(_, id, _)| json!({ "_id": hex_of(&id.to_ascii_lowercase(), 24), "id": id }))
+        .collect();
+    Some(json!({ "relation": hub_word(*relation), "models": same }))
+}
+
+/// The number of weights of a model whose record counts those of its GGUF files; their layout is not kept.
+pub fn gguf(row: &ModelRow) -> Option<Value> {
+    let has = |tag: &str| row.tags.iter().any(|known| known == tag);
+    let counted = has("gguf") && !has("safetensors") && !row.has_weights;
+    row.parameters.filter(|_| counted).map(|total| json!({ "total": total }))
 }
 
 /// The Hub's word; it has none for a transfer, which is a finetune to it.
@@ -229,7 +256,7 @@ pub async fn parents(registry: &Registry, edges: &[EdgeRow]) -> Result<HashMap<i
 }
 
 /// The model's own tags and those that the Hub derives.
-pub fn tags(row: &ModelRow, parents: &Parents) -> Vec<String> {
+pub fn tags(row: &ModelRow, parents: &Parents, front: Option<&Map<String, Value>>) -> Vec<String> {
     let mut tags = row.tags.clone();
     let mut add = |tag: String| {
         if !tags.contains(&tag) {
@@ -243,7 +270,7 @@ pub fn tags(row: &ModelRow, parents: &Parents) -> Vec<String> {
     }
     row.languages.iter().for_each(|language| add(language.clone()));
     row.datasets.iter().for_each(|dataset| add(format!("dataset:{dataset}")));
-    row.license.iter().for_each(|license| add(format!("license:{license}")));
+    card::licence_tag(row, front).into_iter().for_each(&mut add);
     for (relation, id, written) in parents {
         for id in [id, written] {
             add(format!("base_model:{id}"));
@@ -251,27 +278,6 @@ pub fn tags(row: &ModelRow, parents: &Parents) -> Vec<String> {
         }
     }
     tags
-}
-
-/// What the card's front matter says, as far as the registry reads it.
-pub fn card_data(row: &ModelRow, parents: &Parents) -> Map<String, Value> {
-    let mut card = Map::new();
-    let mut set = |name: &str, value: Value| drop(card.insert(name.to_owned(), value));
-    row.license.iter().for_each(|license| set("license", json!(license)));
-    row.library.iter().for_each(|library| set("library_name", json!(library)));
-    row.pipeline_tag.iter().for_each(|task| set("pipeline_tag", json!(task)));
-    row.new_version.iter().for_each(|id| set("new_version", json!(id)));
-    for (name, list) in [("language", &row.languages), ("datasets", &row.datasets), ("tags", &row.tags)] {
-        if !list.is_empty() {
-            set(name, json!(list));
-        }
-    }
-    match &parents[..] {
-        [] => {}
-        [(_, only, _)] => set("base_model", json!(only)),
-        several => set("base_model", several.iter().map(|(_, id, _)| id.clone()).collect()),
-    }
-    card
 }
 
 /// The few fields of config.json that the Hub shows.
@@ -302,9 +308,9 @@ async fn siblings(
 }
 
 /// Weights by dtype; none for a repository without, since half an answer breaks the client's parser.
-async fn safetensors(registry: &Registry, commit: Option<&CommitRow>) -> Result<Option<Value>> {
-    let Some(commit) = commit else { return Ok(None) };
-    let parameters = Part::parameters(&registry.store.composition(commit.revision).await?);
+pub async fn safetensors(registry: &Registry, revision: Option<i64>) -> Result<Option<Value>> {
+    let Some(revision) = revision else { return Ok(None) };
+    let parameters = Part::parameters(&registry.store.composition(revision).await?);
     let total = parameters.values().copied().fold(0, u64::saturating_add);
     Ok((!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total })))
 }

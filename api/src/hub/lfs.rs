@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use store::Holder;
 use tokio::time::timeout;
 
-use super::answer::missing_model;
+use super::{
+    Call,
+    answer::{self, Found, missing_model},
+};
 use crate::{models::ModelPath, seen::Seen};
 
 const MEDIA: &str = "application/vnd.git-lfs+json";
@@ -104,6 +107,67 @@ async fn object(
             json!({ "oid": oid, "size": size, "error": { "code": 404, "message": "not stored here" } })
         }
     })
+}
+
+/// Where files are copied to, and which.
+#[derive(Deserialize)]
+struct Duplicate {
+    target: Target,
+    files: Vec<Copied>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Copied {
+    sha256: String,
+}
+
+/// `POST …/lfs-files/duplicate`: makes large files of this repository ready for a commit to another. Contents are
+/// stored once, so that it is enough to find each; those that are not here come back under `failed`.
+///
+/// # Errors
+/// 404 for either repository; 400 for a target that is no model; where the caller may not read the one or write the
+/// other.
+pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Result<HttpResponse> {
+    if call.part(0) != Some("duplicate") || call.rest.len() > 1 {
+        return Err(Problem::not_found(format!("the address `{}`", call.request.path())));
+    }
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let store = &call.registry.store;
+    store.may_with(Act::Read, &row).await?;
+    let asked: Duplicate = answer::body(call, payload).await?;
+    if let Some(kind) = asked.target.kind.filter(|kind| kind != "model") {
+        let told = format!("this registry holds models, no repository of type `{kind}`");
+        return Err(Problem::bad_request(told));
+    }
+    let target = store.model_by_id(&asked.target.name).await?.filter(|row| !row.ghost);
+    let target = target.ok_or_else(|| missing_model(&asked.target.name))?;
+    store.may_with(Act::Write, &target).await?;
+    let mut held = std::collections::HashSet::new();
+    if let Some(revision) = row.revision {
+        held.extend(store.files(revision).await?.into_iter().map(|file| file.digest));
+    }
+    let mut failed = Vec::new();
+    for Copied { sha256 } in asked.files {
+        let here = match sha256.parse::<Digest>() {
+            Ok(digest) if held.contains(&digest) => true,
+            Ok(digest) => store.may_have(&digest).await? && store.blob_size(&digest).await?.is_some(),
+            Err(_) => false,
+        };
+        if !here {
+            failed.push(json!({ "sha256": sha256, "error": format!("`{}` has no such file", row.name) }));
+        }
+    }
+    Ok(HttpResponse::Ok().json(json!({ "failed": failed })))
 }
 
 /// Takes one object, streamed to storage and hashed on the way; kept for a day for the commit that names it.

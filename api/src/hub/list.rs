@@ -9,11 +9,16 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{self, page},
-    info::{card_data, config_of, fields, only, parents, summary, tags},
+    card,
+    info::{FROM_CARD, base_models, config_of, fields, gguf, only, parents, safetensors, summary, tags},
 };
 use crate::seen::Seen;
 
-/// Search; parameters that this registry has no answer for are left out of account, as the Hub does.
+/// Parameters of the Hub's that nothing stored here answers.
+const UNANSWERED: [&str; 3] = ["apps", "inference", "inference_provider"];
+
+/// Search. What nothing stored here answers is refused; parameters that nobody knows are left out of account, as
+/// clients add new ones.
 #[get("/api/models")]
 pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let asked = answer::query(&request);
@@ -24,6 +29,13 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
         values.flat_map(|(_, value)| value.split(',')).map(|value| value.trim().to_owned()).collect()
     };
     let wanted = fields(&all("expand"))?;
+    if let Some(name) = UNANSWERED.into_iter().find(|name| named(name).is_some()) {
+        let told = format!(
+            "`{name}` asks for what the Hub's own services run, which this registry knows nothing of"
+        );
+        return Err(Problem::bad_request(told));
+    }
+    let gated = named("gated").map(|word| truth("gated", &word)).transpose()?;
     let max = registry.limits.page_max;
     let limit = match one("limit").map(|text| text.parse::<u64>()) {
         None => max,
@@ -35,6 +47,8 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
         org: named("author"),
         picks: named("pipeline_tag").map(|task| (Facet::Task, task)).into_iter().collect(),
         order: order(one("sort").as_deref())?,
+        gated,
+        parameters: named("num_parameters").map_or(Ok((None, None)), |text| sizes(&text))?,
         cursor: one("cursor"),
         limit,
         no_ghosts: true,
@@ -46,26 +60,46 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
     let found = jobs::find(&registry, query).await?;
     let ids: Vec<i64> = found.rows.iter().map(|row| row.id).collect();
     let mut heads = registry.store.heads(&ids).await?;
+    let mut founded = registry.store.founded(&ids).await?;
     let mut parents = parents(&registry, &registry.store.edges_of_many(&ids).await?).await?;
+    let wants = |field: &str| wanted.iter().any(|name| name == field);
     let asks = |switch: &str, field: &str| {
-        one(switch).is_some_and(|value| value.eq_ignore_ascii_case("true"))
-            || wanted.iter().any(|name| name == field)
+        one(switch).is_some_and(|value| value.eq_ignore_ascii_case("true")) || wants(field)
     };
     let (files, cards, configs) =
         (asks("full", "siblings"), asks("cardData", "cardData"), asks("config", "config"));
+    let indexes = FROM_CARD.iter().any(|(field, _)| wants(field));
     // A search leaves configurations where they are.
     let rows = if configs { registry.store.models_by_ids(&ids).await? } else { found.rows };
     let mut items = Vec::new();
     for row in &rows {
         let parents = parents.remove(&row.id).unwrap_or_default();
-        let mut told = summary(row);
+        let mut told = summary(row, founded.remove(&row.id));
         let mut set = |name: &str, value: Value| drop(told.insert(name.to_owned(), value));
+        // Told by name only, as on the Hub.
+        if wants("safetensors")
+            && let Some(weights) = safetensors(&registry, row.revision).await?
+        {
+            set("safetensors", weights);
+        }
+        gguf(row).filter(|_| wants("gguf")).into_iter().for_each(|told| set("gguf", told));
+        let bases = base_models(&parents).filter(|_| wants("baseModels"));
+        bases.into_iter().for_each(|told| set("baseModels", told));
         if let Some(head) = heads.remove(&row.id) {
             set("sha", head.into());
         }
-        set("tags", tags(row, &parents).into());
+        let front = match row.revision.filter(|_| cards || indexes) {
+            Some(revision) => jobs::front_matter(&registry, revision).await?,
+            None => None,
+        };
+        set("tags", tags(row, &parents, front.as_ref()).into());
         if cards {
-            set("cardData", card_data(row, &parents).into());
+            set("cardData", card::data(row, &parents, front.as_ref()).into());
+        }
+        for (field, name) in FROM_CARD {
+            if let Some(value) = front.as_ref().and_then(|front| front.get(name)).filter(|_| indexes) {
+                set(field, value.clone());
+            }
         }
         if let Some(config) = row.config.as_ref().filter(|_| configs) {
             set("config", config_of(config));
@@ -87,6 +121,8 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
 fn narrow(query: &mut FindQuery, filter: String) {
     let Some((kind, value)) = filter.split_once(':') else { return query.tags.push(filter) };
     match kind {
+        // A licence with a name of its own is kept by that name, and tagged as the card has it.
+        "license" if value == "other" => query.tags.push(filter),
         "license" => {
             query.picks.retain(|(facet, _)| *facet != Facet::Licence);
             query.picks.push((Facet::Licence, value.to_owned()));
@@ -104,16 +140,83 @@ fn narrow(query: &mut FindQuery, filter: String) {
     }
 }
 
+fn truth(name: &str, word: &str) -> Result<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Problem::bad_request(format!("`{name}` is true or false, not `{word}`"))),
+    }
+}
+
+/// The least and the most weights of `min:6B,max:128B`.
+fn sizes(text: &str) -> Result<(Option<i64>, Option<i64>)> {
+    let bad = || {
+        Problem::bad_request(format!(
+            "`num_parameters` is written as `min:6B,max:128B` or one half of it, not `{text}`"
+        ))
+    };
+    let mut sizes = (None, None);
+    for part in text.split(',').map(str::trim) {
+        let (side, size) = part.split_once(':').ok_or_else(bad)?;
+        let size = size.trim().to_ascii_uppercase();
+        let (digits, unit) = match size.find(|c: char| c.is_ascii_alphabetic()) {
+            Some(at) => size.split_at(at),
+            None => (size.as_str(), ""),
+        };
+        let unit = match unit {
+            "" => 1.0,
+            "K" => 1e3,
+            "M" => 1e6,
+            "B" => 1e9,
+            "T" => 1e12,
+            _ => return Err(bad()),
+        };
+        let count = digits.parse::<f64>().map_err(|_| bad())? * unit;
+        if !(0.0..1e18).contains(&count) {
+            return Err(bad());
+        }
+        // Exact: below the largest integer, and nobody writes fractions of a weight.
+        let count = Some(count.round() as i64);
+        match side.trim() {
+            "min" => sizes.0 = count,
+            "max" => sizes.1 = count,
+            _ => return Err(bad()),
+        }
+    }
+    Ok(sizes)
+}
+
 fn order(word: Option<&str>) -> Result<Order> {
     Ok(match word {
-        None | Some("downloads" | "trendingScore" | "trending_score") => Order::Downloads,
+        None | Some("downloads") => Order::Downloads,
+        Some("trendingScore" | "trending_score") => {
+            let told =
+                "trending scores are not kept here; sort by downloads, likes, createdAt or lastModified";
+            return Err(Problem::bad_request(told));
+        }
         Some("likes") => Order::Likes,
         Some("createdAt" | "created_at") => Order::Created,
         Some("lastModified" | "last_modified") => Order::Modified,
         Some(other) => {
             return Err(Problem::bad_request(format!(
-                "cannot sort by `{other}`; use downloads, likes, createdAt, lastModified or trendingScore"
+                "cannot sort by `{other}`; use downloads, likes, createdAt or lastModified"
             )));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sizes;
+
+    #[test]
+    fn numbers_of_weights_are_read_as_the_hub_writes_them() {
+        assert_eq!(sizes("min:6B,max:128B").unwrap(), (Some(6_000_000_000), Some(128_000_000_000)));
+        assert_eq!(sizes("max:1.5b").unwrap(), (None, Some(1_500_000_000)));
+        assert_eq!(sizes("min:0").unwrap(), (Some(0), None));
+        assert_eq!(sizes("min:135M").unwrap(), (Some(135_000_000), None));
+        for bad in ["6B", "min:", "min:B", "least:6B", "min:6X", "min:-1", "min:6B,", "min:nan", "min:1e30"] {
+            assert!(sizes(bad).is_err(), "{bad}");
+        }
+    }
 }

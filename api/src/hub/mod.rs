@@ -3,9 +3,11 @@
 mod access;
 mod address;
 mod answer;
+mod card;
 mod commit;
 mod content;
 mod entries;
+mod ignored;
 mod info;
 mod lfs;
 mod list;
@@ -22,7 +24,10 @@ use actix_web::{
 use http::Result;
 use jobs::Registry;
 
-pub use answer::{missing_entry, missing_model, missing_revision, moved, sha};
+pub use self::{
+    answer::{commit_and_path, missing_entry, missing_model, moved, sha},
+    entries::{content_name, git_oid, is_small},
+};
 
 use address::{Place, Verb};
 
@@ -45,14 +50,11 @@ pub fn configure(cfg: &mut ServiceConfig) {
 }
 
 /// Everything about one repository: the id may have one part or two, so the address is taken apart here.
-async fn of_a_model(
-    request: HttpRequest,
-    registry: Seen,
-    tail: web::Path<String>,
-    payload: Payload,
-) -> Result<HttpResponse> {
+async fn of_a_model(request: HttpRequest, registry: Seen, payload: Payload) -> Result<HttpResponse> {
     let registry = &*registry;
-    let Place { id, verb, rest } = address::split(registry, &tail).await?;
+    // As it came: a slash within a revision is told from one between the parts by its encoding.
+    let tail = request.match_info().query("tail");
+    let Place { id, verb, rest } = address::split(registry, tail).await?;
     let call = Call { request: &request, registry, id, verb, rest };
     match (request.method().as_str(), verb) {
         ("GET", Verb::Info) => info::model_info(&call).await,
@@ -71,6 +73,7 @@ async fn of_a_model(
         ("POST", Verb::AskAccess) => access::ask(&call).await,
         ("POST", Verb::Preupload) => commit::preupload(&call, payload).await,
         ("POST", Verb::Commit) => commit::commit(&call, payload).await,
+        ("POST", Verb::LfsFiles) => lfs::duplicate(&call, payload).await,
         ("GET", Verb::Resolve) => content::resolve(&call).await,
         ("GET", Verb::SafetensorsMetadata) => content::safetensors_metadata(&call).await,
         ("GET", Verb::XetWriteToken | Verb::XetReadToken) => Err(lfs::no_xet()),
@@ -93,6 +96,12 @@ impl Call<'_> {
     /// A part of the address after the verb.
     fn part(&self, index: usize) -> Option<&str> {
         self.rest.get(index).map(String::as_str).filter(|part| !part.is_empty())
+    }
+
+    /// The revision that an address ends in, also where its slashes are not encoded.
+    fn revision(&self) -> Option<String> {
+        let revision = self.rest.join("/");
+        (!revision.is_empty()).then_some(revision)
     }
 
     /// Values of a query parameter, in order.

@@ -172,15 +172,18 @@ pub async fn validate_yaml(
     HttpResponse::build(status).json(json!({ "errors": told(errors), "warnings": told(warnings) }))
 }
 
-/// `GET …/auth-check`.
+/// `GET …/auth-check[/write]`: whether whoever asks may read the files, or write them.
 ///
 /// # Errors
-/// 404.
+/// 404; 403 `GatedRepo` for files that one has to be let in to; 401 or 403 for whoever may not write.
 pub async fn auth_check(call: &Call<'_>) -> Result<HttpResponse> {
-    Ok(match answer::find(call).await? {
-        Found::Here(_) => HttpResponse::Ok().json(json!({})),
-        Found::Elsewhere(answer) => answer,
-    })
+    let row = match answer::find(call).await? {
+        Found::Here(row) => row,
+        Found::Elsewhere(answer) => return Ok(answer),
+    };
+    let act = if call.part(0) == Some("write") { Act::Write } else { Act::Read };
+    call.registry.store.may_with(act, &row).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
 }
 
 /// `PUT …/settings`: who sees it, and who gets at its files.

@@ -21,9 +21,9 @@ const EXPANDED_PAGE: usize = 50;
 /// Commits that are looked through for the last one that touched a file.
 const LOOK_BACK: u64 = 200;
 
-/// A commit and its files, or the answer to give instead.
+/// A commit, its files and the path that was asked for, or the answer to give instead.
 enum Opened {
-    Here { row: Box<ModelRow>, commit: Option<CommitRow>, files: Vec<FileRow> },
+    Here { row: Box<ModelRow>, commit: Option<CommitRow>, files: Vec<FileRow>, below: String },
     Elsewhere(HttpResponse),
 }
 
@@ -32,13 +32,14 @@ async fn open(call: &Call<'_>) -> Result<Opened> {
         Found::Here(row) => row,
         Found::Elsewhere(answer) => return Ok(Opened::Elsewhere(answer)),
     };
-    let revision = call.part(0).ok_or_else(|| missing_revision(&call.id, ""))?;
-    let commit = answer::commit_of(call.registry, &row, revision).await?;
+    let (first, rest) = call.rest.split_first().ok_or_else(|| missing_revision(&call.id, ""))?;
+    let place = (first.as_str(), &*rest.join("/"));
+    let (commit, below) = answer::commit_and_path(call.registry, &row, place).await?;
     let files = match &commit {
         Some(commit) => call.registry.store.files(commit.revision).await?,
         None => Vec::new(),
     };
-    Ok(Opened::Here { row, commit, files })
+    Ok(Opened::Here { row, commit, files, below })
 }
 
 /// `GET …/tree/REV[/PATH]`.
@@ -46,11 +47,10 @@ async fn open(call: &Call<'_>) -> Result<Opened> {
 /// # Errors
 /// 404 for a path that holds nothing.
 pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
-    let (row, commit, files) = match open(call).await? {
-        Opened::Here { row, commit, files } => (row, commit, files),
+    let (row, commit, files, below) = match open(call).await? {
+        Opened::Here { row, commit, files, below } => (row, commit, files, below),
         Opened::Elsewhere(answer) => return Ok(answer),
     };
-    let below = call.rest[1..].join("/");
     let below = below.trim_matches('/');
     let entries = walk(&files, below, call.says("recursive").holds());
     if entries.is_empty() && !below.is_empty() {
@@ -70,6 +70,7 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
     let mut items = described(call.registry, commit.as_ref(), &shown).await?;
     if let Some(commit) = commit.as_ref().filter(|_| expand) {
         last_commits(call.registry, (&row, commit), &mut items).await?;
+        say_unscanned(&mut items);
     }
     Ok(answer::page(call.request, &items, next.as_deref()))
 }
@@ -82,7 +83,8 @@ pub async fn paths_info(call: &Call<'_>, payload: Payload) -> Result<HttpRespons
     let bytes = answer::bytes(call, payload).await?;
     let (paths, expand) = asked_paths(&bytes)?;
     let (row, commit, files) = match open(call).await? {
-        Opened::Here { row, commit, files } => (row, commit, files),
+        Opened::Here { row, commit, files, below } if below.is_empty() => (row, commit, files),
+        Opened::Here { row, .. } => return Err(missing_revision(&row.name, &call.rest.join("/"))),
         Opened::Elsewhere(answer) => return Ok(answer),
     };
     let mut found = Vec::new();
@@ -97,6 +99,7 @@ pub async fn paths_info(call: &Call<'_>, payload: Payload) -> Result<HttpRespons
     let mut items = described(call.registry, commit.as_ref(), &found.iter().collect::<Vec<_>>()).await?;
     if let Some(commit) = commit.as_ref().filter(|_| expand) {
         last_commits(call.registry, (&row, commit), &mut items).await?;
+        say_unscanned(&mut items);
     }
     Ok(HttpResponse::Ok().json(items))
 }
@@ -209,6 +212,14 @@ async fn last_commits(
         note(&mut items[at], last);
     }
     Ok(())
+}
+
+/// Says of each file that nothing was looked for in it: this registry has no scanner.
+fn say_unscanned(items: &mut [Value]) {
+    let status = json!({ "status": "unscanned", "avScan": null, "pickleImportScan": null });
+    for item in items.iter_mut().filter(|item| item["type"] == "file") {
+        item["securityFileStatus"] = status.clone();
+    }
 }
 
 /// What a path holds in these files.

@@ -28,6 +28,8 @@ pub struct Limits {
     pub tokenizer_bytes: u64,
     /// Large files up to this size come within a commit where the client could not send them otherwise, bytes.
     pub inline_bytes: u64,
+    /// Longest .gitignore that an upload is held against, bytes.
+    pub ignore_bytes: u64,
     /// Longest JSON or YAML request body, bytes.
     pub body_bytes: usize,
     /// Longest line of a JSONL dump, bytes.
@@ -159,6 +161,7 @@ impl Default for Limits {
             index_bytes: 16 << 20,
             tokenizer_bytes: 64 << 20,
             inline_bytes: 1 << 30,
+            ignore_bytes: 64 << 10,
             body_bytes: 1 << 20,
             row_bytes: 16 << 20,
             page: 20,

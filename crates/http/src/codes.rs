@@ -74,10 +74,16 @@ pub const CODES: &[Code] = &[
     code("hub_no_range", 503, "The Hub does not serve parts of files."),
     code("hub_redirect", 503, "The Hub leads to an address that is not followed."),
     code(
+        "hub_unknown_author",
+        404,
+        "The Hub lists no model of this author, or they are private; check the name, or the token.",
+    ),
+    code(
         "hub_unknown_model",
         404,
         "The Hub has no such model, or it is private; check its name, or the token.",
     ),
+    code("hub_unknown_revision", 404, "The Hub's model has no such branch, tag or commit."),
     code("hub_unreachable", 503, "The Hub cannot be reached; try again later, or check its address."),
     code("idempotency_key_reused", 422, "The Idempotency-Key was used for another request."),
     code("index_pending", 503, "The search index is still being read in, and only it can answer; ask again."),

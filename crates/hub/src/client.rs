@@ -122,11 +122,18 @@ impl HubClient {
     /// # Errors
     /// When the model is unknown or the Hub cannot be reached.
     pub async fn model_info(&self, id: &RepoId) -> Result<Value> {
-        self.record(&self.url(&format!("api/models/{id}")), id).await
+        self.record(&self.url(&format!("api/models/{id}")), (id, "main")).await
     }
 
-    pub(crate) async fn record(&self, url: &str, id: &RepoId) -> Result<Value> {
-        let bytes = self.get(url, INFO_BYTES).await?.ok_or_else(|| Error::NoSuchModel(id.to_string()))?;
+    /// The record of a model at a revision.
+    pub(crate) async fn record(&self, url: &str, (id, revision): (&RepoId, &str)) -> Result<Value> {
+        let answer = self.answer(url).await?;
+        let told = answer.headers().get("x-error-code").is_some_and(|code| code == "RevisionNotFound");
+        if told && answer.status() == StatusCode::NOT_FOUND {
+            return Err(Error::NoSuchRevision { model: id.to_string(), revision: revision.to_owned() });
+        }
+        let bytes = self.read(answer, (url, INFO_BYTES)).await?;
+        let bytes = bytes.ok_or_else(|| Error::NoSuchModel(id.to_string()))?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Error::BadAnswer { url: url.to_owned(), reason: error.to_string() })
     }
@@ -175,6 +182,11 @@ impl HubClient {
 
     async fn get(&self, url: &str, max: u64) -> Result<Option<Vec<u8>>> {
         let answer = self.answer(url).await?;
+        self.read(answer, (url, max)).await
+    }
+
+    /// The body of an answer; none where there is nothing, or nothing for us.
+    async fn read(&self, answer: Response, (url, max): (&str, u64)) -> Result<Option<Vec<u8>>> {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
@@ -240,6 +252,21 @@ mod tests {
 
         assert_eq!(hub.model_info(&id()).await.unwrap()["id"], "a/b");
         assert_eq!(hub.card(&id()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_missing_revision_is_told_from_a_missing_model() {
+        let hub = hub(&serve(&[
+            "HTTP/1.1 404 Not Found\r\nx-error-code: RevisionNotFound\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\nx-error-code: RepoNotFound\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        ]))
+        .unwrap();
+
+        let revision = hub.repository(&id(), "zz").await.unwrap_err();
+        let model = hub.repository(&id(), "zz").await.unwrap_err();
+
+        assert!(revision.to_string().contains("`a/b` has no branch, tag or commit `zz`"), "{revision}");
+        assert!(matches!(model, Error::NoSuchModel(_)), "{model}");
     }
 
     #[tokio::test]

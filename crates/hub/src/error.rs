@@ -21,6 +21,10 @@ pub enum Error {
     BadToken,
     #[error("the Hub has no model `{0}`, or it is private")]
     NoSuchModel(String),
+    #[error("the Hub's model `{model}` has no branch, tag or commit `{revision}`")]
+    NoSuchRevision { model: String, revision: String },
+    #[error("the Hub lists no model of `{0}`, or they are private")]
+    NoSuchAuthor(String),
     #[error("{url} answered {status}; expected 200")]
     Status { url: String, status: u16 },
     #[error("{url} answered more than {max} bytes")]
@@ -51,6 +55,8 @@ impl Fault for Error {
             Self::BadEndpoint(_) => "bad_endpoint",
             Self::BadToken => "bad_hub_token",
             Self::NoSuchModel(_) => "hub_unknown_model",
+            Self::NoSuchRevision { .. } => "hub_unknown_revision",
+            Self::NoSuchAuthor(_) => "hub_unknown_author",
             Self::Status { .. } | Self::BadAnswer { .. } | Self::WebPage { .. } | Self::BadPart { .. } => {
                 "hub_answer"
             }
@@ -65,7 +71,7 @@ impl Fault for Error {
     fn class(&self) -> Class {
         match self {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Class::NotFound,
-            Self::NoSuchModel(_) => Class::NotFound,
+            Self::NoSuchModel(_) | Self::NoSuchRevision { .. } | Self::NoSuchAuthor(_) => Class::NotFound,
             Self::AnswerTooLarge { .. } => Class::TooLarge,
             Self::UnknownFormat { .. } => Class::Unsupported,
             Self::Changed { .. } => Class::Conflict,

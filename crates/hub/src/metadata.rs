@@ -1,6 +1,8 @@
 //! Model metadata from the Hub's API rows and from checkpoint folders.
 
 mod fields;
+mod other;
+mod papers;
 mod parents;
 
 use domain::{Gating, Limits, Metadata, Note, RepoId, Source};
@@ -8,7 +10,10 @@ use serde_json::{Map, Value};
 
 pub use self::parents::delta_base;
 
-use self::fields::{Fields, strings, timestamp};
+use self::{
+    fields::{Fields, strings, timestamp},
+    papers::papers,
+};
 use crate::card::{self, Card, note};
 
 /// Most tags, files, languages or datasets kept of one model.
@@ -165,7 +170,17 @@ pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Meta
     metadata.sources.extend([Source::Card, Source::MergeConfig, Source::AdapterConfig]);
     apply_config(&mut metadata, folder.config);
     if let Some(text) = folder.card {
-        apply_card(&mut metadata, card::parse(text, limits));
+        let card = card::parse(text, limits);
+        let (named, papers) = (other::says(&card.front), papers(text));
+        apply_card(&mut metadata, card);
+        metadata.notes.extend(named.as_ref().and_then(other::fault));
+        // The Hub derives these from the card.
+        let derived = named.map(|_| "license:other".to_owned()).into_iter().chain(papers);
+        for tag in derived {
+            if !metadata.tags.contains(&tag) {
+                metadata.tags.push(tag);
+            }
+        }
         // Nobody but the card's author wrote these tags.
         parents::from_tags(&mut metadata, Source::Card);
     }

@@ -25,7 +25,7 @@ impl HubClient {
     /// When the Hub has no such model or revision, cannot be reached, or lists what is no file of a repository.
     pub async fn repository(&self, id: &RepoId, revision: &str) -> Result<Repository> {
         let url = self.address(&["api", "models"], id, &["revision", revision]);
-        let record = self.record(&format!("{url}?blobs=true"), id).await?;
+        let record = self.record(&format!("{url}?blobs=true"), (id, revision)).await?;
         let commit = record.get("sha").and_then(Value::as_str).unwrap_or(revision).to_owned();
         let bad = |reason: String| Error::BadAnswer { url: url.to_string(), reason };
         let listed = record.get("siblings").and_then(Value::as_array);

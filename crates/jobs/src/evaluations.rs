@@ -1,21 +1,28 @@
-//! What the stored card of a revision states of evaluations.
+//! What the stored card of a revision states.
 
 use hub::{Evaluation, card};
+use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
 
 use crate::{Error, Registry};
+
+/// The front matter of a revision's README.md; none where it is not stored, too long, no text, or has lost its bytes.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn front_matter(registry: &Registry, revision: i64) -> Result<Option<Map<String, Value>>, Error> {
+    let files = registry.store.files(revision).await?;
+    let Some(file) = files.into_iter().find(|file| file.path == "README.md") else { return Ok(None) };
+    let limits = registry.limits;
+    let Ok(text) = registry.store.read_text(&file.digest, limits.card_bytes).await else { return Ok(None) };
+    Ok(Some(spawn_blocking(move || card::parse(&text, &limits).front).await?))
+}
 
 /// Results that the README.md of a revision states; none where it is not stored.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn evaluations(registry: &Registry, revision: i64) -> Result<Vec<Evaluation>, Error> {
-    let files = registry.store.files(revision).await?;
-    let Some(file) = files.into_iter().find(|file| file.path == "README.md") else { return Ok(Vec::new()) };
-    let limits = registry.limits;
-    // A card that is too long, is no text or has lost its bytes states nothing.
-    let Ok(text) = registry.store.read_text(&file.digest, limits.card_bytes).await else {
-        return Ok(Vec::new());
-    };
-    Ok(spawn_blocking(move || hub::evaluations(&card::parse(&text, &limits).front)).await?)
+    let front = front_matter(registry, revision).await?.unwrap_or_default();
+    Ok(hub::evaluations(&front))
 }

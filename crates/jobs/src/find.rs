@@ -22,6 +22,10 @@ pub struct FindQuery {
     pub datasets: Vec<String>,
     /// Parents that the model has, all of them; by this relation where one is given.
     pub child_of: Vec<(Option<Relation>, String)>,
+    /// Whether files are only for those who were let in.
+    pub gated: Option<bool>,
+    /// The least and the most weights.
+    pub parameters: (Option<i64>, Option<i64>),
     /// Only models that are more than a name.
     pub no_ghosts: bool,
     pub order: Order,
@@ -65,6 +69,8 @@ impl FindQuery {
             tags: self.tags.clone(),
             datasets: self.datasets.clone(),
             child_of: self.child_of.clone(),
+            gated: self.gated,
+            parameters: self.parameters,
             no_ghosts: self.no_ghosts,
             sort: match self.order {
                 Order::Downloads | Order::Parameters => Sort::Downloads,
@@ -81,7 +87,10 @@ impl FindQuery {
     /// Whether only the database can answer: the index leaves out what nearly every model has, and what hardly anybody
     /// asks for.
     fn needs_rows(&self) -> bool {
-        !self.datasets.is_empty() || self.tags.iter().any(|tag| tag.starts_with("region:"))
+        !self.datasets.is_empty()
+            || self.gated.is_some()
+            || self.parameters != (None, None)
+            || self.tags.iter().any(|tag| tag.starts_with("region:"))
     }
 
     /// Whether only the index can answer.

@@ -82,7 +82,7 @@ pub use catalogue::Catalogue;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
-pub use evaluations::evaluations;
+pub use evaluations::{evaluations, front_matter};
 pub use faults::beside;
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;

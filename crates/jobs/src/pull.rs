@@ -66,7 +66,7 @@ impl Pulls {
         }
         let found = match hub.repository(id, revision).await {
             Ok(repository) => Some(Arc::new(repository)),
-            Err(hub::Error::NoSuchModel(_)) => None,
+            Err(hub::Error::NoSuchModel(_) | hub::Error::NoSuchRevision { .. }) => None,
             Err(error) => return Err(error.into()),
         };
         *told = Some((Instant::now(), found.clone()));

@@ -46,7 +46,9 @@ pub async fn create_repository(
     not_reserved(id)?;
     let act = if first.founds_private { Act::Close } else { Act::Write };
     registry.store.may(act, id.as_str()).await?;
-    if let Some(row) = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost) {
+    let known = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
+    // A model that was called so has another name now, and this one is free.
+    if let Some(row) = known.filter(|row| is_called(row, id)) {
         return Err(Error::OutputExists(row.name));
     }
     let title = "initial commit".to_owned();
@@ -99,7 +101,7 @@ pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String),
 
 async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), Error> {
     not_reserved(&push.id)?;
-    let row = registry.store.model_by_id(push.id.as_str()).await?;
+    let row = registry.store.model_by_id(push.id.as_str()).await?.filter(|row| is_called(row, &push.id));
     let branch = push.commit.branch.as_str();
     let head = match &row {
         Some(row) => registry.store.commit(row.id, branch).await?.filter(|_| row.revision.is_some()),
@@ -149,6 +151,11 @@ async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), E
         ask_for_survey(registry, &row, made).await?;
     }
     Ok((row, oid))
+}
+
+/// Whether a model has this very name, not only had it once.
+fn is_called(row: &ModelRow, id: &RepoId) -> bool {
+    row.name.eq_ignore_ascii_case(id.as_str())
 }
 
 async fn ask_for_survey(registry: &Registry, row: &ModelRow, made: Option<CommitRow>) -> Result<(), Error> {

@@ -76,9 +76,12 @@ pub(crate) async fn look_around(registry: &Registry) -> Result<(), Error> {
 /// The models of an author that are not here at the commit where the Hub has them, the last changed first.
 ///
 /// # Errors
-/// [`Error::NoHub`], what the Hub answers.
+/// [`Error::NoHub`], what the Hub answers; [`hub::Error::NoSuchAuthor`] where it lists none at all.
 pub async fn changed_models(registry: &Registry, author: &str) -> Result<Vec<RepoId>, Error> {
     let listed = endpoint(registry, author)?.models_of(author, registry.limits.watch_models).await?;
+    if listed.is_empty() {
+        return Err(hub::Error::NoSuchAuthor(author.to_owned()).into());
+    }
     let mut changed = Vec::new();
     for one in listed {
         let row = registry.store.model_by_id(one.id.as_str()).await?.filter(|row| !row.ghost);
@@ -93,13 +96,17 @@ pub async fn changed_models(registry: &Registry, author: &str) -> Result<Vec<Rep
 /// Looks at an author and queues the import of what is new or has changed; gives the jobs by model.
 ///
 /// # Errors
-/// As [`changed_models`].
+/// As [`changed_models`]; an author without models may have some at the next look.
 pub(crate) async fn look(registry: &Registry, author: &str) -> Result<Vec<(String, String)>, Error> {
     let Some(row) = registry.store.watch_of(author).await? else { return Ok(Vec::new()) };
     let take: Take = row.take.parse().map_err(Error::Invalid)?;
     let parents = u32::try_from(row.parents).unwrap_or(u32::MAX);
     let mut queued = Vec::new();
-    for id in changed_models(registry, author).await? {
+    let changed = match changed_models(registry, author).await {
+        Err(Error::Hub(hub::Error::NoSuchAuthor(_))) => Vec::new(),
+        other => other?,
+    };
+    for id in changed {
         let wanted = Mirror { model: id.to_string(), take, parents };
         match registry.store.enqueue(wanted.job(Some(&id)), registry.limits.queued_jobs).await {
             Ok((job, _)) => queued.push((id.to_string(), job.id)),

@@ -48,6 +48,13 @@ impl Store {
     }
 }
 
+/// Takes a name from the model that once had it: it is another one's from here on, also after that is gone.
+pub async fn free(tx: &DatabaseTransaction, key: &str) -> Result<()> {
+    let mut params = Params::default();
+    let sql = format!("DELETE FROM aliases WHERE key = {}", params.add(key));
+    sql::run(tx, &sql, params).await.map(drop)
+}
+
 /// Gives the edges of a ghost to the model its name now leads to, then drops the ghost; the models that this touched.
 pub async fn move_ghost(tx: &DatabaseTransaction, ghost: i64, old: &str, to: &RepoId) -> Result<Vec<i64>> {
     let ids = ensure_models(tx, &[to]).await?;

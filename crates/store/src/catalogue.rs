@@ -1,6 +1,6 @@
 //! What the search index holds of a model, read in the order of ids or of some models alone.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use domain::Relation;
 use futures::{Stream, TryFutureExt as _};
@@ -35,9 +35,9 @@ pub struct CatalogueRow {
     pub parameters: Option<i64>,
     pub downloads: Option<i64>,
     pub likes: Option<i64>,
-    /// Unix seconds.
+    /// Unix seconds; where its source says nothing, when its first commit was made here, else when it came.
     pub created_at: Option<i64>,
-    /// Unix seconds.
+    /// Unix seconds; where its source says nothing, when it came here last.
     pub last_modified: Option<i64>,
     #[serde(deserialize_with = "list")]
     pub tags: Vec<String>,
@@ -48,18 +48,23 @@ pub struct CatalogueRow {
     /// Kinship is answered from its sketches.
     #[serde(deserialize_with = "truth")]
     pub sketched: bool,
+    /// Unix seconds.
+    pub ingested_at: i64,
     /// How it descends from its accepted parents.
     #[serde(skip)]
     pub relations: Vec<Relation>,
 }
 
 const COLUMNS: &str = "id, key, ghost, org, license, pipeline_tag, library, model_type, architecture, dtype, \
-    parameters, downloads, likes, created_at, last_modified, tags, languages, has_weights, sketched";
+    parameters, downloads, likes, created_at, last_modified, tags, languages, has_weights, sketched, ingested_at";
 
 const MODELS: Whole = Whole { table: "models", key: "id", columns: COLUMNS, only: "TRUE" };
 
 const RELATIONS: Whole =
     Whole { table: "edges", key: "child", columns: "child, relation", only: "status = 'accepted'" };
+
+const COMMITS: Whole =
+    Whole { table: "commits", key: "model", columns: "model, created_at", only: "parent IS NULL" };
 
 impl Store {
     /// All models in parts, ascending by number.
@@ -72,11 +77,17 @@ impl Store {
     }
 
     async fn catalogue_part(&self, range: (i64, i64)) -> Result<Vec<CatalogueRow>> {
-        let (mut found, edges) = futures::try_join!(
+        let (mut found, edges, first) = futures::try_join!(
             self.part::<CatalogueRow>(MODELS, range),
-            self.part::<(i64, Relation)>(RELATIONS, range)
+            self.part::<(i64, Relation)>(RELATIONS, range),
+            self.part::<(i64, i64)>(COMMITS, range)
         )?;
         relate(&mut found, edges.into_iter().map(Ok))?;
+        let mut founded = HashMap::with_capacity(first.len());
+        for (model, at) in first {
+            founded.entry(model).and_modify(|known: &mut i64| *known = at.min(*known)).or_insert(at);
+        }
+        found.iter_mut().for_each(|row| date(row, &founded));
         Ok(found)
     }
 
@@ -100,6 +111,8 @@ impl Store {
             let relation =
                 |edge: &QueryResult| Ok((get(edge, "child")?, parsed(edge, "relation", "relation")?));
             relate(&mut found, edges.iter().map(relation))?;
+            let founded = self.founded(ids).await?;
+            found.iter_mut().for_each(|row| date(row, &founded));
             all.append(&mut found);
         }
         Ok(all)
@@ -127,8 +140,18 @@ fn model(row: &QueryResult) -> Result<CatalogueRow> {
         languages: json(row, "languages")?,
         has_weights: get(row, "has_weights")?,
         sketched: get(row, "sketched")?,
+        ingested_at: get(row, "ingested_at")?,
         relations: Vec::new(),
     })
+}
+
+/// Fills in the dates of a model whose source has none; a name alone has none.
+fn date(row: &mut CatalogueRow, founded: &HashMap<i64, i64>) {
+    if row.ghost {
+        return;
+    }
+    row.created_at = row.created_at.or_else(|| founded.get(&row.id).copied()).or(Some(row.ingested_at));
+    row.last_modified = row.last_modified.or(Some(row.ingested_at));
 }
 
 /// Puts models in the order of their numbers and gives each its relations.

@@ -88,6 +88,19 @@ pub struct RefRow {
     pub oid: String,
 }
 
+/// Parts of a path that may belong to the name of a branch or tag.
+const MOST_PARTS: usize = 64;
+
+/// The kind that a full name under `refs/` states, and the short name.
+fn full_name(name: &str) -> (Option<RefKind>, &str) {
+    for (folder, kind) in [("refs/heads/", RefKind::Branch), ("refs/tags/", RefKind::Tag)] {
+        if let Some(short) = name.strip_prefix(folder) {
+            return (Some(kind), short);
+        }
+    }
+    (None, name)
+}
+
 const COLUMNS: &str = "commits.oid, commits.revision, revisions.digest, commits.parent, commits.title, \
     commits.message, commits.author, commits.created_at";
 
@@ -105,14 +118,19 @@ fn commit(row: &QueryResult) -> Result<CommitRow> {
 }
 
 impl Store {
-    /// The commit that `name` stands for: a branch, a tag, a commit's 40 hex digits, or a revision's content
-    /// digest with or without `sha256:`.
+    /// The commit that `name` stands for: a branch, a tag, either also by its full name under `refs/`, a commit's 40
+    /// hex digits, or a revision's content digest with or without `sha256:`.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn commit(&self, model: i64, name: &str) -> Result<Option<CommitRow>> {
         let mut params = Params::default();
+        let (kind, name) = full_name(name);
         let (model, text) = (params.add(model), params.add(sql::text(name)));
+        let only = match kind {
+            Some(kind) => format!("AND named.kind = '{}'", kind.word()),
+            None => String::new(),
+        };
         let digest = params.add(format!("sha256:{}", name.strip_prefix("sha256:").unwrap_or(name)));
         // A branch goes before a tag, a tag before a commit, and the newest commit of a content before older ones.
         let sql = format!(
@@ -120,12 +138,42 @@ impl Store {
                  CASE WHEN named.kind = 'branch' THEN 0 WHEN named.kind = 'tag' THEN 1 ELSE 2 END AS place
              FROM commits JOIN revisions ON revisions.id = commits.revision
              LEFT JOIN refs AS named
-                 ON named.model = commits.model AND named.oid = commits.oid AND named.name = {text}
+                 ON named.model = commits.model AND named.oid = commits.oid AND named.name = {text} {only}
              WHERE commits.model = {model}
                AND (named.name IS NOT NULL OR commits.oid = {text} OR revisions.digest = {digest})
              ORDER BY place, commits.id DESC LIMIT 1"
         );
         sql::one(self.db(), &sql, params).await?.as_ref().map(commit).transpose()
+    }
+
+    /// The commit that a path begins with, and what follows it: the longest branch or tag that is its beginning, since
+    /// their names may hold slashes, else what the first part stands for.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn commit_along(&self, model: i64, path: &str) -> Result<Option<(CommitRow, String)>> {
+        let (kind, short) = full_name(path);
+        let ends = short.match_indices('/').map(|(at, _)| at).chain([short.len()]).take(MOST_PARTS);
+        let names: Vec<&str> = ends.map(|end| &short[..end]).collect();
+        let mut params = Params::default();
+        let only = match kind {
+            Some(kind) => format!("AND kind = '{}'", kind.word()),
+            None => String::new(),
+        };
+        let sql = format!(
+            "SELECT name FROM refs WHERE model = {} AND name IN {} {only} ORDER BY LENGTH(name) DESC LIMIT 1",
+            params.add(model),
+            params.list(names.iter().map(|name| sql::text(name)))
+        );
+        let longest: Option<String> = match sql::one(self.db(), &sql, params).await? {
+            Some(row) => Some(get(&row, "name")?),
+            None => None,
+        };
+        let length = path.len() - short.len();
+        let end =
+            length + longest.as_ref().map_or_else(|| short.find('/').unwrap_or(short.len()), String::len);
+        let Some(commit) = self.commit(model, &path[..end]).await? else { return Ok(None) };
+        Ok(Some((commit, path[end..].trim_start_matches('/').to_owned())))
     }
 
     /// The commits that `main` of some models is at, by model.
@@ -143,6 +191,25 @@ impl Store {
             );
             for row in sql::all(self.db(), &sql, params).await? {
                 found.insert(get(&row, "model")?, get(&row, "oid")?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// When the first commit of some models was made, Unix seconds, by model.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn founded(&self, models: &[i64]) -> Result<HashMap<i64, i64>> {
+        let mut found = HashMap::with_capacity(models.len());
+        for models in models.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let sql = format!(
+                "SELECT model, MIN(created_at) AS first FROM commits WHERE parent IS NULL AND model IN {} GROUP BY model",
+                params.list(models.iter().copied())
+            );
+            for row in sql::all(self.db(), &sql, params).await? {
+                found.insert(get(&row, "model")?, get(&row, "first")?);
             }
         }
         Ok(found)

@@ -5,7 +5,7 @@ use sea_orm::DatabaseTransaction;
 
 use crate::{
     Error, Result, Store,
-    aliases::move_ghost,
+    aliases::{self, move_ghost},
     connect::bump,
     models::ids_of,
     republish::forget,
@@ -40,9 +40,7 @@ impl Store {
             Some(_) => return Err(Error::NameTaken(to.to_string())),
             None => {}
         }
-        let mut params = Params::default();
-        let sql = format!("DELETE FROM aliases WHERE key = {}", params.add(key.as_str()));
-        sql::run(&tx, &sql, params).await?;
+        aliases::free(&tx, &key).await?;
         let mut params = Params::default();
         let sql = format!(
             "UPDATE models SET key = {}, name = {}, org = {} WHERE id = {}",

@@ -11,6 +11,7 @@ use weights::{Checkpoint, ReadAt};
 use crate::{
     Error, ModelRow, NewCommit, Result, Store,
     access::found_private,
+    aliases,
     commits::{self, MAIN},
     connect::bump,
     draft::Draft,
@@ -142,6 +143,7 @@ impl Store {
         let mut touched = Vec::new();
         if current {
             touched = write_models(&tx, Draft::of([(publish.metadata, publish.claims)])?).await?.1;
+            aliases::free(&tx, &key).await?;
         }
         let ids = ids_of(&tx, std::slice::from_ref(&key)).await?;
         let (model, _) = ids.get(&key).ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?;

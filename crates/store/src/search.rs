@@ -41,9 +41,15 @@ impl Sort {
     const fn expression(self) -> &'static str {
         match self {
             Self::Downloads => "COALESCE(downloads, -1)",
-            Self::Created => "COALESCE(created_at, -1)",
+            // As the search index has them, so that a page goes on wherever the next one is read.
+            Self::Created => {
+                "CASE WHEN ghost THEN COALESCE(created_at, -1) ELSE COALESCE(created_at, (SELECT MIN(commits.created_at)
+                 FROM commits WHERE commits.model = models.id AND commits.parent IS NULL), ingested_at) END"
+            }
             Self::Likes => "COALESCE(likes, -1)",
-            Self::Modified => "COALESCE(last_modified, -1)",
+            Self::Modified => {
+                "CASE WHEN ghost THEN COALESCE(last_modified, -1) ELSE COALESCE(last_modified, ingested_at) END"
+            }
             Self::Name => "key",
         }
     }
@@ -67,6 +73,10 @@ pub struct SearchQuery {
     pub datasets: Vec<String>,
     /// Parents that the model has, all of them, under their present names; by this relation where one is given.
     pub child_of: Vec<(Option<Relation>, String)>,
+    /// Whether files are only for those who were let in.
+    pub gated: Option<bool>,
+    /// The least and the most weights.
+    pub parameters: (Option<i64>, Option<i64>),
     /// Only models that are more than a name.
     pub no_ghosts: bool,
     pub sort: Sort,
@@ -182,10 +192,15 @@ fn filters(query: &SearchQuery, params: &mut Params) -> Vec<String> {
     }
     for tag in &query.tags {
         let (word, item) = (params.add(sql::text(tag)), params.add(item_pattern(tag)));
+        let held = if tag == "safetensors" { "OR has_weights" } else { "" };
         filters.push(format!(
             "(library = {word} OR pipeline_tag = {word} OR tags LIKE {item} ESCAPE '\\'
-              OR languages LIKE {item} ESCAPE '\\')"
+              OR languages LIKE {item} ESCAPE '\\' {held})"
         ));
+    }
+    filters.extend(query.gated.map(|gated| format!("gated IS {} NULL", if gated { "NOT" } else { "" })));
+    for (limit, sign) in [(query.parameters.0, ">="), (query.parameters.1, "<=")] {
+        filters.extend(limit.map(|limit| format!("parameters {sign} {}", params.add(limit))));
     }
     for dataset in &query.datasets {
         filters.push(format!("datasets LIKE {} ESCAPE '\\'", params.add(item_pattern(dataset))));

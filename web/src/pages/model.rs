@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use askama::Template;
 use domain::Class;
+use percent_encoding::percent_decode_str;
 
 use super::{Answer, Data, children, icicle, kin, lineage};
 use crate::{
@@ -24,7 +25,9 @@ struct Page {
 /// `GET /{org}/{name}`, `/{org}/{name}/tree/{revision}` and the same for bare names.
 pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let part = |key: &str| request.match_info().get(key).unwrap_or_default();
-    let revision = request.match_info().get("revision");
+    let revision =
+        request.match_info().get("revision").map(|text| percent_decode_str(text).decode_utf8_lossy());
+    let revision = revision.as_deref();
     let name = match part("org") {
         "" => part("name").to_owned(),
         org => format!("{org}/{}", part("name")),

@@ -119,6 +119,26 @@ fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
 }
 
 #[test]
+fn another_licence_keeps_its_id_as_a_tag_and_is_told_to_have_a_name_and_a_link() {
+    let read = |card: &str| {
+        let folder = Folder { card: Some(card), ..Folder::default() };
+        from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default())
+    };
+
+    let whole = read(
+        "---\nlicense: other\nlicense_name: my-lic\nlicense_link: LICENSE\ntags: [a]\n---\nhttps://arxiv.org/abs/2403.04652\n",
+    );
+    let bare = read("---\nlicense: other\n---\n");
+
+    assert_eq!(whole.license.as_deref(), Some("my-lic"));
+    assert_eq!(whole.tags, ["a", "license:other", "arxiv:2403.04652"]);
+    assert!(whole.notes.is_empty(), "{:?}", whole.notes);
+    assert_eq!((bare.license.as_deref(), &*bare.tags), (Some("other"), &["license:other".to_owned()][..]));
+    assert_eq!(bare.notes[0].code, "license_unnamed");
+    assert!(read("---\nlicense: mit\n---\n").tags.is_empty());
+}
+
+#[test]
 fn a_card_of_ten_thousand_parents_is_told_to_be_read_in_part() {
     let list: String = (0..10_000).map(|n| format!("- a/m{n}\n")).collect();
     let card = format!("---\nbase_model:\n{list}---\n");

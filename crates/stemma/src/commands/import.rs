@@ -51,19 +51,30 @@ async fn mirror(
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     if let Some(author) = author {
-        ids.extend(jobs::changed_models(&registry, &author).await?.iter().map(ToString::to_string));
+        let changed = jobs::changed_models(&registry, &author).await?;
+        if changed.is_empty() && !context.json {
+            output::line(format!("nothing of `{author}` is new or has changed"));
+        }
+        ids.extend(changed.iter().map(ToString::to_string));
     }
-    let mut done = Vec::new();
+    let (mut done, mut faults) = (Vec::new(), Vec::new());
     for asked in ids {
-        let wanted = jobs::Mirror { model: asked, take, parents };
+        let wanted = jobs::Mirror { model: asked.clone(), take, parents };
         let bar = output::bar(context.progress, "fetching");
         let advance = |got: u64, total: u64| {
             bar.set_length(total);
             bar.set_position(got);
             Ok(())
         };
-        let mirrored = jobs::mirror(&registry, &wanted, &advance).await?;
+        let brought = jobs::mirror(&registry, &wanted, &advance).await;
         bar.finish_and_clear();
+        let mirrored = match brought {
+            Ok(mirrored) => mirrored,
+            Err(error) => {
+                faults.push((asked, Failure::from(error)));
+                continue;
+            }
+        };
         if !context.json {
             for model in &mirrored {
                 let fetched = format!("{} files fetched, {} were here", model.fetched, model.known);
@@ -76,7 +87,7 @@ async fn mirror(
     if context.json {
         output::json(&done);
     }
-    Ok(())
+    all_told("models", faults)
 }
 
 async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
@@ -93,14 +104,14 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
         let report = match read {
             Ok(report) => report,
             Err(error) => {
-                faults.push((file, Failure::from(error)));
+                faults.push((file.display().to_string(), Failure::from(error)));
                 continue;
             }
         };
         if report.rows > 0 && report.skipped == report.rows {
             let first = report.skipped_rows.first().map_or("", |row| row.reason.as_str());
             let told = format!("{} holds no row that can be read; of the first: {first}", report.file);
-            faults.push((file, Failure::new("not_a_dump", Class::Invalid, told)));
+            faults.push((file.display().to_string(), Failure::new("not_a_dump", Class::Invalid, told)));
         }
         if context.progress == Progress::Shown {
             for row in report.skipped_rows.iter().take(20) {
@@ -131,18 +142,17 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
     if context.json {
         output::json(&reports);
     }
-    all_told(faults)
+    all_told("files", faults)
 }
 
 /// The one fault, or the list of them with the code of the first.
-fn all_told(mut faults: Vec<(PathBuf, Failure)>) -> Result<(), Failure> {
+fn all_told(what: &str, mut faults: Vec<(String, Failure)>) -> Result<(), Failure> {
     if faults.len() < 2 {
         return faults.pop().map_or(Ok(()), |(_, fault)| Err(fault));
     }
-    let items = faults
-        .iter()
-        .map(|(file, fault)| Item { pointer: file.display().to_string(), message: fault.message.clone() });
-    let message = format!("{} files cannot be imported", faults.len());
+    let items =
+        faults.iter().map(|(name, fault)| Item { pointer: name.clone(), message: fault.message.clone() });
+    let message = format!("{} {what} cannot be imported", faults.len());
     let items = items.collect();
     let (_, first) = faults.swap_remove(0);
     Err(Failure { items, message, ..first })

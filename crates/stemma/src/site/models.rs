@@ -19,7 +19,14 @@ use super::{Result, account, advisories, count, heritage, trust};
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
     let wanted = revision.unwrap_or(store::MAIN);
-    let commit = registry.store.commit(row.id, wanted).await?;
+    let (commit, wanted) = match registry.store.commit(row.id, wanted).await? {
+        Some(commit) => (Some(commit), wanted),
+        // A path may follow, as in the Hub's addresses of folders and files.
+        None => match registry.store.commit_along(row.id, wanted).await? {
+            Some((commit, path)) => (Some(commit), wanted[..wanted.len() - path.len()].trim_end_matches('/')),
+            None => (None, wanted),
+        },
+    };
     if commit.is_none() && wanted != store::MAIN {
         return Ok(None);
     }

@@ -1,0 +1,134 @@
+//! The Hub's addresses by what is sent and answered, where its clients would hide it.
+
+use anyhow::{Result, ensure};
+use base64::Engine as _;
+use reqwest::Client;
+use serde_json::json;
+use stemma_tests::{Server, answer, client, databases};
+
+#[tokio::test]
+async fn what_a_gitignore_names_is_left_out_of_an_upload() -> Result<()> {
+    let (server, client) = (Server::start(&databases()[0]).await?, client()?);
+    let kept = |text: &'static str| vec![(".gitignore", text)];
+    repository(&client, &server, "me/secret", &kept(".env\n*.pem\n!public.pem\n")).await?;
+    let files: Vec<_> = [".env", "a/.env", "key.pem", "public.pem", "README.md"]
+        .map(|path| json!({ "path": path, "sample": "", "size": 3 }))
+        .to_vec();
+    let ask = async |body: serde_json::Value| {
+        answer(client.post(server.url("/api/models/me/secret/preupload/main")).json(&body)).await
+    };
+    let ignored = |told: &serde_json::Value| -> Vec<bool> {
+        let files = told["files"].as_array().into_iter().flatten();
+        files.filter_map(|file| file["shouldIgnore"].as_bool()).collect()
+    };
+
+    let (_, stored) = ask(json!({ "files": files })).await?;
+    let (_, sent) = ask(json!({ "files": files, "gitIgnore": "*.md\n" })).await?;
+    let (status, told) = ask(json!({ "files": files, "gitIgnore": "x\n".repeat(100_000) })).await?;
+
+    ensure!(ignored(&stored) == [true, true, true, false, false], "{stored}");
+    ensure!(ignored(&sent) == [false, false, false, false, true], "{sent}");
+    ensure!(
+        status == 400 && told["detail"].as_str().is_some_and(|text| text.contains("ignore_bytes")),
+        "{told}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repository_under_a_former_name_leaves_the_one_that_had_it_alone() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        let card = |text: &str| format!("---\nlicense: mit\n---\n{text}\n");
+        repository(&client, &server, "rn/old", &[("README.md", &card("first"))]).await?;
+        let early = "---\nbase_model: rn/old\n---\n";
+        repository(&client, &server, "rn/early", &[("README.md", early)]).await?;
+        let moved = json!({ "fromRepo": "rn/old", "toRepo": "rn/new" });
+        let (status, told) = answer(client.post(server.url("/api/repos/move")).json(&moved)).await?;
+        ensure!(status == 200, "{told}");
+
+        // Without one that is made under it, the old name leads to the new one for commits too.
+        let commit_to_old = client.post(server.url("/api/models/rn/old/commit/main")).send().await?;
+        ensure!(commit_to_old.status() == 307, "{}", commit_to_old.status());
+        repository(&client, &server, "rn/old", &[("README.md", &card("second"))]).await?;
+        repository(&client, &server, "rn/late", &[("README.md", early)]).await?;
+
+        let read = async |id: &str| -> Result<String> {
+            let file = client.get(server.url(&format!("/{id}/resolve/main/README.md"))).send().await?;
+            ensure!(file.status() == 200, "{id}: {}", file.status());
+            Ok(file.text().await?)
+        };
+        ensure!(read("rn/new").await? == card("first") && read("rn/old").await? == card("second"));
+        let children = async |id: &str| -> Result<Vec<String>> {
+            let filter = format!("/api/models?filter=base_model:{id}");
+            let (_, told) = answer(client.get(server.url(&filter))).await?;
+            Ok(told
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|one| one["id"].as_str().unwrap_or("").to_owned())
+                .collect())
+        };
+        ensure!(children("rn/new").await? == ["rn/early"], "{:?}", children("rn/new").await?);
+        ensure!(children("rn/old").await? == ["rn/late"], "{:?}", children("rn/old").await?);
+        let named = json!({ "name": "rn/old" });
+        let (status, _) = answer(client.post(server.url("/api/repos/create")).json(&named)).await?;
+        ensure!(status == 409, "{status}");
+        client.delete(server.url("/api/repos/delete")).json(&named).send().await?;
+        let gone = client.get(server.url("/api/models/rn/new")).send().await?;
+        ensure!(gone.status() == 200, "the other one stays");
+    }
+    Ok(())
+}
+
+/// Commits small files at this address of the Hub's.
+async fn commit(client: &Client, server: &Server, place: &str, files: &[(&str, &str)]) -> Result<String> {
+    let mut lines = vec![json!({ "key": "header", "value": { "summary": "files" } }).to_string()];
+    for (path, text) in files {
+        let content = base64::engine::general_purpose::STANDARD.encode(text);
+        let value = json!({ "path": path, "content": content, "encoding": "base64" });
+        lines.push(json!({ "key": "file", "value": value }).to_string());
+    }
+    let request = client.post(server.url(&format!("/api/models/{place}"))).body(lines.join("\n"));
+    let (status, told) = answer(request.header("content-type", "application/x-ndjson")).await?;
+    ensure!(status == 200, "{place}: {status} {told}");
+    Ok(told["commitOid"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Makes a repository with these files.
+async fn repository(client: &Client, server: &Server, id: &str, files: &[(&str, &str)]) -> Result<()> {
+    let (status, told) =
+        answer(client.post(server.url("/api/repos/create")).json(&json!({ "name": id }))).await?;
+    ensure!(status == 200, "{id}: {status} {told}");
+    commit(client, server, &format!("{id}/commit/main"), files).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_branch_with_a_slash_is_found_where_its_slash_comes_unencoded_too() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        repository(&client, &server, "me/br", &[("data/a.txt", "main")]).await?;
+        let made = client.post(server.url("/api/models/me/br/branch/dev%2Fx")).send().await?;
+        ensure!(made.status() == 200, "{}", made.text().await?);
+        commit(&client, &server, "me/br/commit/dev%2Fx", &[("data/a.txt", "dev")]).await?;
+
+        for place in ["dev/x", "dev%2Fx", "refs/heads/dev/x", "refs%2Fheads%2Fdev%2Fx"] {
+            let (status, tree) =
+                answer(client.get(server.url(&format!("/api/models/me/br/tree/{place}/data")))).await?;
+            ensure!(status == 200 && tree[0]["path"] == "data/a.txt", "{place}: {status} {tree}");
+            let file = client.get(server.url(&format!("/me/br/resolve/{place}/data/a.txt"))).send().await?;
+            ensure!(file.status() == 200 && file.text().await? == "dev", "{place}");
+            let page = client.get(server.url(&format!("/me/br/tree/{place}/data"))).send().await?;
+            ensure!(page.status() == 200 && page.text().await?.contains("/resolve/"), "{place}");
+            let blob = client.get(server.url(&format!("/me/br/blob/{place}/data/a.txt"))).send().await?;
+            let to = blob.headers()["location"].to_str()?.to_owned();
+            ensure!(client.get(server.url(&to)).send().await?.status() == 200, "{place} {to}");
+        }
+        let (missing, told) = answer(client.get(server.url("/api/models/me/br/tree/dev/y"))).await?;
+        ensure!(missing == 404, "{told}");
+        let page = client.get(server.url("/me/br/tree/nowhere/data")).send().await?;
+        ensure!(page.status() == 404);
+    }
+    Ok(())
+}
