@@ -135,6 +135,13 @@ async fn a_manifest_lists_every_file_and_damage_is_found_by_a_check() -> Result<
         let url = weights["url"].as_str().context("no url")?;
         let (status, refused) = answer(client.get(url)).await?;
         ensure!(status == 502 && refused["code"] == "blob_damaged", "{refused}");
+        let manifest = get(&client, &server, &format!("/api/v1/models/{id}/manifest")).await?;
+        let files = manifest["files"].as_array().context("no files")?;
+        let bad: Vec<_> = files.iter().filter(|file| file["damaged"] == true).collect();
+        ensure!(bad.len() == 1 && bad[0]["path"] == "model.safetensors", "{bad:?}");
+        ensure!(bad[0]["verified_at"].is_null(), "{bad:?}");
+        let page = client.get(server.url(&format!("/{id}"))).send().await?.text().await?;
+        ensure!(page.matches("✗ damaged").count() == 1, "{page}");
         let broken = server.stemma().args(["fsck", id]).output()?;
         let told = String::from_utf8_lossy(&broken.stdout).into_owned();
         ensure!(!broken.status.success() && told.contains(hex) && told.contains("1 damaged"), "{told}");
@@ -144,6 +151,8 @@ async fn a_manifest_lists_every_file_and_damage_is_found_by_a_check() -> Result<
         ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
         ensure!(client.get(url).send().await?.bytes().await? == bytes, "other bytes");
         ensure!(server.stemma().args(["fsck", id]).output()?.status.success());
+        let page = client.get(server.url(&format!("/{id}"))).send().await?.text().await?;
+        ensure!(!page.contains("✗ damaged"), "{page}");
     }
     Ok(())
 }

@@ -51,6 +51,52 @@ async fn a_mirrored_model_is_the_same_model_with_its_parents() -> Result<()> {
     Ok(())
 }
 
+/// The file of a blob in a registry's folder.
+fn blob(mirror: &Server, hex: &str) -> std::path::PathBuf {
+    mirror.data().join("blobs/blobs/sha256").join(&hex[..2]).join(hex)
+}
+
+#[tokio::test]
+async fn a_damaged_file_of_the_hub_is_brought_in_again_by_itself() -> Result<()> {
+    let zoo = Zoo::unpack()?;
+    let (origin, ..) = origin(&zoo).await?;
+    for database in databases() {
+        let hub = origin.url("");
+        let mirror =
+            Server::start_set(&database, &[("STEMMA_HUB", &hub), ("STEMMA_LIMITS__WATCH_SECONDS", "1")])
+                .await?;
+        let mut here = mirror.stemma();
+        here.env("STEMMA_HUB", &hub);
+        run(here, &["import", "hub", BASE])?;
+        let client = client()?;
+        let manifest =
+            stemma_tests::get(&client, &mirror, &format!("/api/v1/models/{BASE}/manifest")).await?;
+        let files = manifest["files"].as_array().context("no files")?;
+        let weights = files.iter().find(|file| file["path"] == "model.safetensors").context("no weights")?;
+        let (hex, url) =
+            (weights["sha256"].as_str().context("no digest")?, weights["url"].as_str().context("")?);
+        let good = fs_err::read(blob(&mirror, hex))?;
+        let mut bad = good.clone();
+        bad[100] ^= 1;
+        fs_err::remove_file(blob(&mirror, hex))?;
+        fs_err::write(blob(&mirror, hex), bad)?;
+
+        let refused = client.get(url).send().await?.status();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !blob(&mirror, hex).is_file() {
+            ensure!(std::time::Instant::now() < deadline, "it does not come: {}", mirror.log_end());
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+
+        ensure!(refused == 502, "{refused}");
+        ensure!(client.get(url).send().await?.bytes().await? == good, "other bytes");
+        let jobs = stemma_tests::get(&client, &mirror, "/api/v1/jobs").await?;
+        let imports = jobs["items"].as_array().into_iter().flatten();
+        ensure!(imports.filter(|job| job["kind"] == "import_model").count() == 1, "{jobs}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn metadata_and_headers_come_without_weights() -> Result<()> {
     let zoo = Zoo::unpack()?;

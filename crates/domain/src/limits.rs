@@ -66,6 +66,8 @@ pub struct Limits {
     /// Bytes up to which a stored file is compared with its digest when it is first read; larger ones are when they are
     /// downloaded whole, and by `stemma fsck`.
     pub check_bytes: u64,
+    /// Seconds after which a stored blob that nothing names is removed, by workers and by `stemma gc`.
+    pub unnamed_blob_seconds: u64,
     /// Most rows in one list of a report.
     pub report_rows: usize,
     /// Most pairs of models compared for each class of kin.
@@ -179,6 +181,7 @@ impl Default for Limits {
             tree_nodes_max: 5_000,
             export_models: 5_000,
             check_bytes: 16 << 20,
+            unnamed_blob_seconds: 48 * 3_600,
             report_rows: 1_000,
             report_pairs: 400,
             report_text: 4_096,

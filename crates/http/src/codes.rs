@@ -17,6 +17,7 @@ const fn code(code: &'static str, status: u16, meaning: &'static str) -> Code {
 pub const CODES: &[Code] = &[
     code("adapter_mismatch", 422, "A LoRA adapter cannot be applied to its base; every reason is listed."),
     code("already_scored", 409, "The candidate has another score already; a score is final."),
+    code("backup_busy", 409, "Another backup is being made in the folder."),
     code("bad_cursor", 422, "The cursor is not one of this list; pass `next` of the page before, unchanged."),
     code("bad_difference", 422, "A stored difference contradicts its own description."),
     code(
@@ -116,6 +117,7 @@ pub const CODES: &[Code] = &[
     code("missing_field", 422, "A JSON object lacks a required field."),
     code("missing_shard", 422, "A shard that belongs to the checkpoint is not there; upload it too."),
     code("name_taken", 409, "Another model has this name."),
+    code("no_backup", 404, "The folder holds no backup."),
     code("no_base", 409, "The base of an adapter is not here with weights; import it, or name another."),
     code("no_hub", 409, "A model of the Hub was named, and no Hub is configured here."),
     code("no_room", 503, "The disk has no room for what a job would write."),
@@ -128,7 +130,9 @@ pub const CODES: &[Code] = &[
         "The answer has none of the forms that `Accept` names; the message lists those it has.",
     ),
     code("not_admin", 403, "Only an administrator or a member may do this; the message says of what."),
+    code("not_empty", 409, "A registry is restored only where there is none yet."),
     code("not_found", 404, "What was asked for does not exist in this registry."),
+    code("not_sqlite", 422, "Only a SQLite database is backed up by the program; PostgreSQL is by pg_dump."),
     code("not_text", 422, "A file that must be text is not UTF-8."),
     code("not_utf8", 422, "A text is not UTF-8."),
     code("not_yours", 403, "The namespace has an owner; a token of a member with a higher role is needed."),

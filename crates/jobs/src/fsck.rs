@@ -5,7 +5,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use weights::ReadAt;
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, refetch::refetch};
 
 /// Places of a damaged file that are named.
 const PLACES: u64 = 20;
@@ -22,6 +22,18 @@ pub struct Fsck {
     pub files: u64,
     pub bytes: u64,
     pub damaged: Vec<Damage>,
+    /// What `stemma gc` would remove; none where only some models were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_over: Option<LeftOver>,
+    /// Models of the Hub whose import was queued again, for a damaged file.
+    pub queued_again: Vec<String>,
+}
+
+/// Stored blobs that nothing names, older than `unnamed_blob_seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LeftOver {
+    pub blobs: u64,
+    pub bytes: u64,
 }
 
 /// A file that is not what its digest says.
@@ -41,22 +53,30 @@ pub struct Place {
 }
 
 /// Compares the files of the models named, or all, with their digests, and writes down when. A damaged one in a folder
-/// is set aside, so that the next import of it stores it anew.
+/// is set aside, so that the next import of it stores it anew; that of a model of the configured Hub is queued.
 ///
 /// # Errors
 /// [`Error::UnknownModel`]; when the database cannot be read or written. What is wrong with a file is in the report.
 pub async fn fsck(registry: &Registry, models: &[String]) -> Result<Fsck, Error> {
+    let mut report = look(registry, models).await?;
+    report.queued_again = refetch(registry).await?;
+    Ok(report)
+}
+
+async fn look(registry: &Registry, models: &[String]) -> Result<Fsck, Error> {
     let mut report = Fsck::default();
     if models.is_empty() {
         let mut after: Option<Digest> = None;
         loop {
             let digests = registry.store.file_digests(after.as_ref(), AT_ONCE).await?;
-            let Some(last) = digests.last() else { return Ok(report) };
+            let Some(last) = digests.last() else { break };
             after = Some(*last);
             for digest in digests {
                 compare(registry, digest, &mut report).await?;
             }
         }
+        let found = registry.store.leftovers().await?;
+        report.left_over = Some(LeftOver { blobs: found.unnamed.len() as u64, bytes: found.bytes() });
     }
     for name in models {
         let row = registry.store.model_by_id(name).await?;
@@ -81,16 +101,19 @@ async fn compare(registry: &Registry, digest: Digest, report: &mut Fsck) -> Resu
             let hashed = tokio::task::spawn_blocking(move || hash(&blob)).await?;
             hashed.map(|found| (found, length)).map_err(|error| error.to_string())
         }
+        Err(store::Error::BlobDamaged(_)) => Err("its bytes are damaged and were set aside".to_owned()),
         Err(error) => Err(error.to_string()),
     };
     let fault = match read {
         Ok((found, bytes)) => {
             report.files += 1;
             report.bytes += bytes;
-            (found != digest).then(|| {
-                registry.store.set_aside(&digest, None);
-                format!("its bytes have the digest {found}")
-            })
+            if found == digest {
+                None
+            } else {
+                registry.store.set_aside(&digest, None).await;
+                Some(format!("its bytes have the digest {found}"))
+            }
         }
         Err(fault) => Some(fault),
     };

@@ -35,6 +35,8 @@ pub struct ManifestFile {
     pub sha256: String,
     /// When its bytes were last compared with the digest, unix seconds.
     pub verified_at: Option<i64>,
+    /// Whether its bytes were found to be others than those of the digest; they are not given out.
+    pub damaged: bool,
     /// Tensors that lie in it.
     pub tensors: u64,
     /// Where it can be fetched.
@@ -90,6 +92,7 @@ pub async fn manifest(
             size: checked.file.size,
             sha256: checked.file.digest.hex(),
             verified_at: checked.verified_at,
+            damaged: checked.damaged,
         })
         .collect();
     Ok(Some(Manifest {

@@ -95,6 +95,8 @@ impl Mirror {
 /// Hears of the bytes fetched of a model and of those there are; an error stops the import.
 pub type Advance<'a> = &'a (dyn Fn(u64, u64) -> Result<(), weights::Error> + Sync);
 
+/// The title of a commit that is the Hub's own.
+pub(crate) const IMPORTED: &str = "Import from the Hub";
 /// Most models that one import brings in with their parents.
 const MOST: usize = 1_000;
 
@@ -310,7 +312,7 @@ async fn fetch(
     check_paths(&gathered)?;
     // The commit is the Hub's own, so that who names it there finds it here.
     let oid = Some(repository.commit.clone()).filter(|oid| domain::is_commit(oid));
-    let title = if oid.is_some() { "Import from the Hub" } else { "Publish" }.to_owned();
+    let title = if oid.is_some() { IMPORTED } else { "Publish" }.to_owned();
     let commit = NewCommit { oid, title, ..NewCommit::default() };
     ingest_files(registry, id, gathered, Made { commit, ..Made::default() }).await?;
     Ok(counts)

@@ -144,6 +144,33 @@ impl Registry {
         }
     }
 
+    /// Starts to remove old blobs that nothing names, beside other work; a failure is only logged. Where more are unnamed
+    /// than named, the database is probably not the one of this blob store, and they are left to `stemma gc`.
+    pub(crate) fn collect_garbage(&self) {
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            let removed = async {
+                let found = store.leftovers().await?;
+                let (named, unnamed) = (found.named, found.unnamed.len());
+                if unnamed as u64 > named {
+                    tracing::warn!(
+                        "{unnamed} stored blobs are named by nothing and {named} are named: if this is the right \
+                         database for them, `stemma gc` removes them"
+                    );
+                    return Ok::<_, store::Error>((0, 0));
+                }
+                store.remove_leftovers(&found).await
+            };
+            match removed.await {
+                Ok((0, _)) => {}
+                Ok((blobs, bytes)) => {
+                    tracing::info!(blobs, bytes, "removed {blobs} blobs that nothing named")
+                }
+                Err(error) => tracing::warn!("blobs that nothing names are not removed: {error}"),
+            }
+        });
+    }
+
     /// Clears away what processes that vanished left in scratch and staging; a failure is only logged.
     pub async fn sweep(&self) {
         for job in workplace::jobs_in(&self.scratch) {

@@ -276,7 +276,11 @@ impl Planner<'_> {
                                 | Error::NoBase { .. }
                         );
                         if !known && error.code() != "quantised_layout" {
-                            self.alone = Some(Error::Operand { model: name.clone(), error: Box::new(error) });
+                            self.alone = Some(match error {
+                                // It names the model that is at fault already.
+                                told @ Error::Operand { .. } => told,
+                                error => Error::Operand { model: name.clone(), error: Box::new(error) },
+                            });
                         }
                     }
                     Err(error) => return Err(error),

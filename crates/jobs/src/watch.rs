@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{NewJob, WatchRow};
 
-use crate::{Error, Mirror, Registry, Take, kinds::WATCH_AUTHOR, mirror::endpoint};
+use crate::{Error, Mirror, Registry, Take, kinds::WATCH_AUTHOR, mirror::endpoint, refetch::refetch};
 
 /// Whom to look at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +70,7 @@ pub(crate) async fn look_around(registry: &Registry) -> Result<(), Error> {
         registry.store.enqueue(job, registry.limits.queued_jobs).await?;
         registry.queued.notify_one();
     }
+    refetch(registry).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod mergekit;
 mod people;
 mod search;
 mod trust;
+mod upkeep;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use mergekit::{MergekitOptions, explained};
 pub use people::{AccessCommand, OrgCommand, TokenCommand, UserCommand, WatchCommand};
 pub use search::SearchCommand;
 pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
+pub use upkeep::UpkeepCommand;
 
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
 #[derive(Debug, Parser)]
@@ -117,15 +119,8 @@ pub enum Command {
     },
     /// Run jobs only.
     Worker,
-    /// Bring the database schema up to date.
-    Migrate,
-    /// Check database, blob store and device.
-    Doctor,
-    /// Read stored files again and compare them with their digests: those of the models named, or all.
-    Fsck {
-        /// Ids [default: all models].
-        models: Vec<String>,
-    },
+    #[command(flatten)]
+    Upkeep(UpkeepCommand),
     /// Configuration in force.
     Config {
         #[command(subcommand)]

@@ -43,9 +43,9 @@ struct Trial {
 }
 
 impl Trial {
-    fn end(self) -> Result<()> {
+    async fn end(self) -> Result<()> {
         if Digest::from_bytes(self.hash.finalize().into()) != self.digest {
-            return Err(self.store.set_aside(&self.digest, Some(self.look)));
+            return Err(self.store.set_aside(&self.digest, Some(self.look)).await);
         }
         self.store.compared().note(&self.digest, self.look);
         Ok(())
@@ -216,7 +216,7 @@ impl Store {
                     if rest.limit() == 0
                         && let Some(trial) = trial.take()
                     {
-                        trial.end()?;
+                        trial.end().await?;
                     }
                     Ok((read > 0).then(|| (Bytes::from(block), (rest, trial))))
                 })

@@ -164,12 +164,17 @@ impl BlobWriter {
                     Blobs::Local(root) => {
                         drop(file);
                         let (root, owner) = (root.clone(), self.owner.clone());
+                        let aside = quarantine(&root, &digest).exists();
                         let settled = move || {
                             let settled = settle((&root, owner.compared()), staged.path(), &digest);
                             staged.remove();
                             settled
                         };
                         tokio::task::spawn_blocking(settled).await??;
+                        if aside {
+                            // Other files of the same bytes are whole again with this one.
+                            self.owner.mark_verified(&digest).await?;
+                        }
                     }
                     Blobs::Remote(store, prefix) => {
                         // A bucket that refuses leaves the file to the next attempt.
@@ -231,7 +236,11 @@ fn settle((root, compared): (&Path, &Compared), staged: &Path, digest: &Digest) 
 }
 
 /// Sends a file to a bucket in parts, unless the bucket has it; there is nothing under the key before it is whole.
-async fn send(store: &dyn ObjectStore, key: &Key, (file, length): (&mut tokio::fs::File, u64)) -> Result<()> {
+pub async fn send(
+    store: &dyn ObjectStore,
+    key: &Key,
+    (file, length): (&mut tokio::fs::File, u64),
+) -> Result<()> {
     if store.head(key).await.is_ok_and(|held| held.size == length) {
         return Ok(());
     }
@@ -249,7 +258,8 @@ async fn send(store: &dyn ObjectStore, key: &Key, (file, length): (&mut tokio::f
     Ok(())
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Makes the names in a folder durable.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 

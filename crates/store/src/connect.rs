@@ -292,10 +292,17 @@ async fn open_sqlite(url: &str, room: Room) -> Result<DatabaseConnection> {
     Ok(Database::connect(options).await?)
 }
 
-fn create_parent(database_url: &str) -> Result<()> {
-    let path = database_url.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
+/// The file of a SQLite address; none for a server or memory.
+pub fn sqlite_path(database_url: &str) -> Option<PathBuf> {
+    let path = database_url.strip_prefix("sqlite:")?.split('?').next().unwrap_or_default();
     let path = path.strip_prefix("//").unwrap_or(path);
-    match Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    (!path.is_empty() && !database_url.contains(":memory:")).then(|| PathBuf::from(path))
+}
+
+/// Makes the folder of a SQLite file.
+pub fn create_parent(database_url: &str) -> Result<()> {
+    let path = sqlite_path(database_url).unwrap_or_default();
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => Ok(create_private(parent)?),
         None => Ok(()),
     }

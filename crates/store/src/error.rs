@@ -1,5 +1,7 @@
 //! Failures of the database and the blob store.
 
+use std::path::PathBuf;
+
 use domain::{Class, Digest, Fault, Item, Role};
 use sea_orm::DbErr;
 
@@ -25,9 +27,7 @@ pub enum Error {
     Weights(#[from] weights::Error),
     #[error("blob {0} is not stored; upload or import the file again")]
     BlobMissing(Digest),
-    #[error(
-        "the stored bytes of {0} are damaged and are not given out; bring the file in again (`stemma fsck` names it)"
-    )]
+    #[error("the stored bytes of {0} are damaged and are not given out; bring the file in again")]
     BlobDamaged(Digest),
     #[error("blob {digest} has {size} bytes; at most {max} are read as text")]
     TextTooLong { digest: Digest, size: u64, max: u64 },
@@ -86,6 +86,17 @@ pub enum Error {
     BadUrl(String),
     #[error("a stored {what} cannot be read back: {detail}")]
     Stored { what: &'static str, detail: String },
+    #[error("another backup is being made in {}; wait for it or choose another folder", .0.display())]
+    BackupBusy(PathBuf),
+    #[error("there is no backup in {}; name the folder that `stemma backup` wrote", .0.display())]
+    NoBackup(PathBuf),
+    #[error(
+        "there is a database at {} already; restore with `--data` of a new folder, or move that file away first",
+        .0.display()
+    )]
+    NotEmpty(PathBuf),
+    #[error("only a SQLite database is copied here; of PostgreSQL: {0}")]
+    NotSqlite(&'static str),
     #[error("a task stopped unexpectedly: {0}")]
     Task(String),
 }
@@ -130,6 +141,10 @@ impl Fault for Error {
             Self::LeaseLost(_) => "lease_lost",
             Self::BadUrl(_) => "bad_store_url",
             Self::Stored { .. } => "stored_value",
+            Self::BackupBusy(_) => "backup_busy",
+            Self::NoBackup(_) => "no_backup",
+            Self::NotEmpty(_) => "not_empty",
+            Self::NotSqlite(_) => "not_sqlite",
             Self::Task(_) => "task_failed",
         }
     }
@@ -147,7 +162,9 @@ impl Fault for Error {
             | Self::NoCandidate { .. }
             | Self::NoEdge(_)
             | Self::Hidden(_)
-            | Self::NoOrg(_) => Class::NotFound,
+            | Self::NoOrg(_)
+            | Self::NoBackup(_) => Class::NotFound,
+            Self::NotSqlite(_) => Class::Unsupported,
             Self::Gated(_) | Self::NotYours { .. } | Self::NotClosable(_) => Class::Forbidden,
             Self::Scored { .. } | Self::SearchEnded(_) => Class::Conflict,
             Self::TextTooLong { .. } => Class::TooLarge,
@@ -164,6 +181,8 @@ impl Fault for Error {
             | Self::NameTaken(_)
             | Self::RefExists { .. }
             | Self::StaleParent { .. }
+            | Self::BackupBusy(_)
+            | Self::NotEmpty(_)
             | Self::Cancelled(_) => Class::Conflict,
             Self::Database(_) | Self::Io(_) | Self::Stored { .. } | Self::Task(_) => Class::Internal,
         }

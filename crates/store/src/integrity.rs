@@ -90,7 +90,7 @@ impl Store {
             if size <= self.limits().check_bytes {
                 let found = tokio::task::spawn_blocking(move || hash(&path)).await??;
                 if found != *digest {
-                    return Err(self.set_aside(digest, Some(look)));
+                    return Err(self.set_aside(digest, Some(look)).await);
                 }
                 self.compared().note(digest, look);
                 return Ok(Sound { size, untried });
@@ -98,7 +98,7 @@ impl Store {
             untried = Some(look);
         }
         if self.written_size(digest).await?.is_some_and(|written| written != size) {
-            return Err(self.set_aside(digest, untried));
+            return Err(self.set_aside(digest, untried).await);
         }
         Ok(Sound { size, untried })
     }
@@ -112,6 +112,16 @@ impl Store {
         BlobFile::open(self.blobs(), digest, size).await
     }
 
+    /// Blobs of a folder that are set aside, with the times at which they were, unix seconds.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub async fn aside(&self) -> Result<Vec<(Digest, i64)>> {
+        let Blobs::Local(root) = self.blobs() else { return Ok(Vec::new()) };
+        let folder = root.join("quarantine");
+        Ok(tokio::task::spawn_blocking(move || list_aside(&folder)).await??)
+    }
+
     /// Why there is no blob to read.
     pub fn absent(&self, digest: &Digest) -> Error {
         match self.blobs() {
@@ -120,15 +130,20 @@ impl Store {
         }
     }
 
-    /// Puts a blob whose bytes are not those of its digest out of reach, so that it can be brought in again; one of a
-    /// bucket stays. `look` is the file as it was found, if another may have come in its place since.
-    pub fn set_aside(&self, digest: &Digest, look: Option<Look>) -> Error {
+    /// Puts a blob whose bytes are not those of its digest out of reach, so that it can be brought in again, and takes
+    /// back that it was verified; one of a bucket stays. `look` is the file as it was found, if another may have come in
+    /// its place since.
+    pub async fn set_aside(&self, digest: &Digest, look: Option<Look>) -> Error {
+        let mut same = true;
         if let Blobs::Local(root) = self.blobs() {
             let path = Blobs::file(root, digest);
-            let same = look.is_none_or(|look| Look::at(&path).is_ok_and(|now| now == look));
+            same = look.is_none_or(|look| Look::at(&path).is_ok_and(|now| now == look));
             if same && let Err(error) = move_away(root, digest) {
                 tracing::warn!("blob {digest} is damaged and cannot be set aside: {error}");
             }
+        }
+        if same && let Err(error) = self.mark_unverified(digest).await {
+            tracing::warn!("blob {digest} is damaged, which cannot be written down: {error}");
         }
         tracing::error!("blob {digest} is damaged: it is not given out until the file is brought in again");
         Error::BlobDamaged(*digest)
@@ -158,6 +173,21 @@ impl Store {
         let rows = sql::all(self.db(), &sql, params).await?;
         rows.iter().map(|row| Ok((get(row, "name")?, get(row, "path")?))).collect()
     }
+}
+
+fn list_aside(folder: &Path) -> io::Result<Vec<(Digest, i64)>> {
+    let mut found = Vec::new();
+    if !folder.is_dir() {
+        return Ok(found);
+    }
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let digest = entry.file_name().to_str().and_then(|hex| format!("sha256:{hex}").parse().ok());
+        // Its owner may take it away at any moment.
+        let (Some(digest), Ok(about)) = (digest, entry.metadata()) else { continue };
+        found.push((digest, about.ctime()));
+    }
+    Ok(found)
 }
 
 fn move_away(root: &Path, digest: &Digest) -> io::Result<()> {

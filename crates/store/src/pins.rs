@@ -7,8 +7,8 @@ use ulid::Ulid;
 use crate::{
     Error, Result, Store,
     access::upload_prefix,
+    leftovers::named,
     queue,
-    rows::parsed,
     sql::{self, MOST_KEYS, Params},
 };
 
@@ -82,17 +82,7 @@ impl Store {
     pub(crate) async fn remove_unneeded(&self, tx: &DatabaseTransaction, digests: &[Digest]) -> Result<u64> {
         let mut removed = 0;
         for digests in digests.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let list = params.list(digests.iter().map(ToString::to_string));
-            let sql = format!(
-                "SELECT digest FROM files WHERE digest IN {list}
-                 UNION SELECT digest FROM job_blobs WHERE digest IN {list}
-                 UNION SELECT digest FROM pins WHERE digest IN {list} AND until >= {}",
-                sql::now(self.backend())
-            );
-            let rows = sql::all(tx, &sql, params).await?;
-            let used =
-                rows.iter().map(|row| parsed(row, "digest", "digest")).collect::<Result<Vec<Digest>>>()?;
+            let used = named(tx, digests).await?;
             for digest in digests.iter().filter(|digest| !used.contains(digest)) {
                 if self.has(digest).await? {
                     self.blobs().remove(digest).await?;

@@ -1,5 +1,7 @@
 //! When the bytes of files were last compared with their digests.
 
+use std::collections::HashSet;
+
 use domain::Digest;
 use sea_orm::DatabaseTransaction;
 
@@ -15,6 +17,8 @@ pub struct CheckedFile {
     pub file: FileRow,
     /// Unix seconds.
     pub verified_at: Option<i64>,
+    /// Whether its bytes are set aside, since they are not those of the digest.
+    pub damaged: bool,
 }
 
 impl Store {
@@ -28,17 +32,35 @@ impl Store {
             "SELECT path, size, digest, verified_at FROM files WHERE revision = {} ORDER BY path",
             params.add(revision)
         );
-        let rows = sql::all(self.db(), &sql, params).await?;
-        rows.iter()
-            .map(|row| {
-                let file = FileRow {
-                    path: get(row, "path")?,
-                    size: unsigned(row, "size")?,
-                    digest: parsed(row, "digest", "digest")?,
-                };
-                Ok(CheckedFile { file, verified_at: get(row, "verified_at")? })
-            })
-            .collect()
+        let mut files = Vec::new();
+        for row in sql::all(self.db(), &sql, params).await? {
+            let file = FileRow {
+                path: get(&row, "path")?,
+                size: unsigned(&row, "size")?,
+                digest: parsed(&row, "digest", "digest")?,
+            };
+            files.push(CheckedFile { file, verified_at: get(&row, "verified_at")?, damaged: false });
+        }
+        // Where a blob is set aside, it counts no longer as verified.
+        if files.iter().any(|checked| checked.verified_at.is_none()) {
+            let aside: HashSet<Digest> = self.aside().await?.into_iter().map(|(digest, _)| digest).collect();
+            for checked in &mut files {
+                checked.damaged = aside.contains(&checked.file.digest);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Takes back that the bytes of a digest are what it says.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(crate) async fn mark_unverified(&self, digest: &Digest) -> Result<()> {
+        let mut params = Params::default();
+        let sql =
+            format!("UPDATE files SET verified_at = NULL WHERE digest = {}", params.add(digest.to_string()));
+        sql::run(self.db(), &sql, params).await?;
+        Ok(())
     }
 
     /// Digests that files of any revision have, ascending as texts, after one of them.

@@ -146,6 +146,8 @@ pub struct FileRow {
     pub digest: String,
     /// When its bytes were last compared with the digest, unix seconds.
     pub verified_at: Option<i64>,
+    /// Whether its bytes were found to be others than those of the digest.
+    pub damaged: bool,
 }
 
 impl FileRow {

@@ -191,6 +191,7 @@ impl Fake {
             size,
             digest: digest.clone(),
             verified_at: (size > 1_000).then_some(1_720_000_000),
+            damaged: false,
         };
         let name = if name == "org/case" { "Org/Case" } else { name };
         Ok(Some(ModelPage {

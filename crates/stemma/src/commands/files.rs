@@ -1,4 +1,4 @@
-//! `stemma manifest` and `stemma fsck`: the files of models, and whether they are what their digests say.
+//! `stemma manifest`: the files of a model.
 
 use domain::Class;
 
@@ -14,35 +14,4 @@ pub async fn manifest(context: Context, (id, revision): (&str, Option<&str>)) ->
     };
     output::json(&manifest);
     Ok(())
-}
-
-/// Compares stored files with their digests and prints those that are damaged.
-pub async fn fsck(context: Context, models: &[String]) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
-    let report = jobs::fsck(&registry, models).await?;
-    if context.json {
-        output::json(&report);
-    } else {
-        for damage in &report.damaged {
-            output::line(format!("{}  {}", damage.digest, damage.fault));
-            for place in &damage.places {
-                output::line(format!("    {}  {}", place.model, place.path));
-            }
-        }
-        output::line(format!(
-            "{} files of {} bytes read, {} damaged",
-            report.files,
-            report.bytes,
-            report.damaged.len()
-        ));
-    }
-    match report.damaged.len() {
-        0 => Ok(()),
-        damaged => {
-            let told = format!(
-                "{damaged} stored files are damaged or missing; bring their models in again from good files"
-            );
-            Err(Failure::new("blob_damaged", Class::Internal, told))
-        }
-    }
 }

@@ -17,6 +17,7 @@ mod transfer;
 mod transplant;
 mod tree;
 mod trust;
+mod upkeep;
 mod watch;
 
 use analysis::kinship::Partial;
@@ -27,7 +28,6 @@ use crate::{
     exit::Failure,
     output::{self, Progress},
     serve::Work,
-    wiring,
 };
 
 /// What every command needs.
@@ -66,17 +66,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             service::serve(context, listen, work).await
         }
         Command::Worker => service::worker(context).await,
-        Command::Migrate => {
-            wiring::open(&context.config).await?;
-            if context.json {
-                output::json(&serde_json::json!({ "schema": "current" }));
-            } else {
-                output::line("schema is current");
-            }
-            Ok(())
-        }
-        Command::Doctor => service::doctor(context).await,
-        Command::Fsck { models } => files::fsck(context, &models).await,
+        Command::Upkeep(command) => upkeep::run(context, command).await,
         Command::Token { command } => token::run(context, command).await,
         Command::User { command } => people::user(context, command).await,
         Command::Org { command } => people::org(context, command).await,

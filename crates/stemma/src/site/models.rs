@@ -253,6 +253,7 @@ async fn stored_files(registry: &Registry, revision: i64) -> Result<Vec<FileRow>
         size: checked.file.size,
         digest: checked.file.digest.to_string(),
         verified_at: checked.verified_at,
+        damaged: checked.damaged,
     };
     Ok(files.into_iter().map(row).collect())
 }

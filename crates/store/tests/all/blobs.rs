@@ -18,6 +18,7 @@ db_test!(
     a_sweep_keeps_the_results_of_jobs_that_succeeded_and_no_others,
     the_result_of_a_job_stays,
     a_revision_without_weights_has_no_checkpoint,
+    old_blobs_that_nothing_names_are_removed_and_no_others,
 );
 
 fn files_under(folder: &Path) -> usize {
@@ -104,6 +105,90 @@ async fn a_sweep_removes_the_blobs_of_an_ingest_that_died(db: Db) {
     assert!(!db.store.has(&lost).await.unwrap());
     assert!(db.store.has(&published).await.unwrap() && db.store.has(&held).await.unwrap());
     assert_eq!(db.store.sweep().await.unwrap(), 0);
+}
+
+/// Stores bytes that no row of the database comes to name.
+async fn plant(db: &Db, bytes: &[u8]) -> Digest {
+    let digest = db.store.put_bytes(&Holder::new(), bytes).await.unwrap().0;
+    let connection = Database::connect(&db.url).await.unwrap();
+    connection.execute_unprepared(&format!("DELETE FROM pins WHERE digest = '{digest}'")).await.unwrap();
+    connection.close().await.unwrap();
+    digest
+}
+
+/// Makes a blob, or one that is set aside, three days old.
+fn age(folder: &Path, digest: &Digest) {
+    let hex = digest.hex();
+    let then = std::time::SystemTime::now() - std::time::Duration::from_hours(72);
+    let stored = folder.join("blobs/sha256").join(&hex[..2]).join(&hex);
+    let path = if stored.exists() { stored } else { folder.join("quarantine").join(&hex) };
+    fs_err::File::open(path).unwrap().into_parts().0.set_modified(then).unwrap();
+}
+
+async fn old_blobs_that_nothing_names_are_removed_and_no_others(db: Db) {
+    let (holder, folder) = (Holder::new(), db.folder.path().join("blobs"));
+    let (filed, size) = db.store.put_bytes(&holder, b"of a file").await.unwrap();
+    with_file(&db, filed, size).await;
+    let new = NewJob { kind: "diff".to_owned(), payload: json!({}), idempotency_key: None, output: None };
+    db.store.enqueue(new, 10).await.unwrap();
+    let job = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
+    let (result, _) = db.store.put_bytes(&holder, b"of a job").await.unwrap();
+    db.store.keep_result((&job.id, job.fence), &result).await.unwrap();
+    db.store.release(&holder).await.unwrap();
+    let (held, _) = db.store.put_bytes(&Holder::new(), b"on its way in").await.unwrap();
+    let (young, old) = (plant(&db, b"young").await, plant(&db, b"left over").await);
+    let aside = plant(&db, b"left over too").await;
+    spoil(&folder, &aside, |bytes| bytes[0] ^= 1);
+    assert!(db.store.open_blob(&aside).await.is_err());
+    for digest in [&filed, &result, &held, &old, &aside] {
+        age(&folder, digest);
+    }
+    fs_err::write(folder.join("blobs/sha256/notes.txt"), "not a blob").unwrap();
+
+    let found = db.store.leftovers().await.unwrap();
+    let removed = db.store.remove_leftovers(&found).await.unwrap();
+
+    let mut unnamed: Vec<Digest> = found.unnamed.iter().map(|(digest, _)| *digest).collect();
+    unnamed.sort_unstable();
+    let mut expected = vec![old, aside];
+    expected.sort_unstable();
+    assert_eq!((unnamed, found.named), (expected, 3));
+    assert_eq!(removed, (2, 9 + 13));
+    for (digest, stays) in [(filed, true), (result, true), (held, true), (young, true), (old, false)] {
+        assert_eq!(db.store.has(&digest).await.unwrap(), stays, "{digest}");
+    }
+    assert!(!folder.join("quarantine").join(aside.hex()).exists());
+    assert_eq!(db.store.leftovers().await.unwrap().unnamed, []);
+}
+
+#[tokio::test]
+async fn what_is_named_again_after_it_was_looked_for_stays() {
+    let db = crate::common::sqlite().await;
+    let digest = plant(&db, b"left over").await;
+    age(&db.folder.path().join("blobs"), &digest);
+    let found = db.store.leftovers().await.unwrap();
+    db.store.pin(&Holder::new(), &digest).await.unwrap();
+
+    assert_eq!((found.unnamed.len(), db.store.remove_leftovers(&found).await.unwrap()), (1, (0, 0)));
+
+    assert!(db.store.has(&digest).await.unwrap());
+}
+
+#[tokio::test]
+async fn blobs_of_a_bucket_that_nothing_names_are_removed_by_age() {
+    let store = in_memory("memory://").await;
+    let (holder, lost) = (Holder::new(), Holder::new());
+    let (held, _) = store.put_bytes(&holder, b"held").await.unwrap();
+    let (left, _) = store.put_bytes(&lost, b"left over").await.unwrap();
+    store.release(&lost).await.unwrap();
+    assert_eq!(store.leftovers().await.unwrap().unnamed, [], "all of them are young");
+    let store = store.limited(Limits { unnamed_blob_seconds: 0, ..Limits::default() });
+
+    let found = store.leftovers().await.unwrap();
+    let removed = store.remove_leftovers(&found).await.unwrap();
+
+    assert_eq!((found.unnamed, found.named, removed), (vec![(left, 9)], 1, (1, 9)));
+    assert!(store.has(&held).await.unwrap() && !store.has(&left).await.unwrap());
 }
 
 async fn a_sweep_keeps_the_results_of_jobs_that_succeeded_and_no_others(db: Db) {

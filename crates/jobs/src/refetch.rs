@@ -1,0 +1,48 @@
+//! Damaged files of models that came from the configured Hub: the import is queued again, once for each time a file is
+//! set aside.
+
+use domain::RepoId;
+use store::NewJob;
+
+use crate::{Error, Mirror, Registry, Take, mirror::IMPORTED, operand::MAIN};
+
+/// Files of one damaged blob that are looked at.
+const PLACES: u64 = 100;
+
+/// Queues the imports of models whose files are set aside, at the commit that is here; gives their names. A model whose
+/// last commit is not of the Hub is left alone.
+///
+/// # Errors
+/// When the blob folder or the database cannot be read, or the queue is full.
+pub async fn refetch(registry: &Registry) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    if registry.hub.is_none() {
+        return Ok(names);
+    }
+    for (digest, at) in registry.store.aside().await? {
+        let mut places = registry.store.places_of(&digest, PLACES).await?;
+        places.dedup_by(|one, other| one.0 == other.0);
+        for (name, _) in places {
+            let Some(row) = registry.store.model_by_id(&name).await? else { continue };
+            let Some(commit) = registry.store.commit(row.id, MAIN).await? else { continue };
+            let files = registry.store.files(commit.revision).await?;
+            if commit.title != IMPORTED || !files.iter().any(|file| file.digest == digest) {
+                continue;
+            }
+            let id = RepoId::parse(&name).map_err(|error| Error::Invalid(error.to_string()))?;
+            let wanted = Mirror { model: format!("{id}@{}", commit.oid), take: Take::Full, parents: 0 };
+            let key = Some(format!("damaged {digest} {at} {name}"));
+            let job = NewJob { idempotency_key: key, ..wanted.job(Some(&id)) };
+            match registry.store.enqueue(job, registry.limits.queued_jobs).await {
+                Ok((_, true)) => {
+                    tracing::info!("{digest} of {name} is damaged: its import is queued again");
+                    registry.queued.notify_one();
+                    names.push(name);
+                }
+                Ok((_, false)) | Err(store::Error::OutputQueued(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(names)
+}
