@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder, get, http::StatusCode, http::header, routes, web,
+    HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError as _, get, http::StatusCode, http::header,
+    routes, web,
 };
 use domain::{Act, Digest};
 use futures::TryStreamExt;
@@ -47,8 +48,8 @@ pub async fn get_blob(
 /// Which file of which state of a model.
 #[derive(Debug, Deserialize)]
 pub struct Place {
-    revision: String,
-    path: String,
+    pub revision: String,
+    pub path: String,
 }
 
 /// A file of a model, at the Hub's address.
@@ -177,12 +178,7 @@ pub fn reply(request: &HttpRequest, mut response: HttpResponseBuilder, blob: Blo
     let range = match range {
         None => 0..size,
         Some(Err(())) => {
-            return Reply::Whole(
-                response
-                    .status(StatusCode::RANGE_NOT_SATISFIABLE)
-                    .insert_header((header::CONTENT_RANGE, format!("bytes */{size}")))
-                    .finish(),
-            );
+            return Reply::Whole(beyond(size));
         }
         Some(Ok(range)) => {
             response.status(StatusCode::PARTIAL_CONTENT).insert_header((
@@ -200,6 +196,17 @@ pub fn reply(request: &HttpRequest, mut response: HttpResponseBuilder, blob: Blo
         )));
     }
     Reply::Body(response, range)
+}
+
+/// 416 for a range without a byte of the file.
+fn beyond(size: u64) -> HttpResponse {
+    let told = format!("the range begins beyond the end of the file, which has {size} bytes");
+    let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "bad_range", told);
+    let mut answer = problem.error_response();
+    if let Ok(value) = header::HeaderValue::from_str(&format!("bytes */{size}")) {
+        answer.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    answer
 }
 
 /// One `bytes=` range; `None` for forms we answer with the whole file, as RFC 9110 allows.

@@ -24,6 +24,7 @@ mod openapi;
 mod path;
 mod people;
 mod query;
+mod raw;
 mod relatives;
 mod relay;
 mod reports;
@@ -43,14 +44,14 @@ use actix_web::web::{self, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
 pub use edges::{ContradictionView, EdgeList};
 pub use job_events::Leaving;
 pub use lineage::LineageView;
-pub use openapi::document;
+pub use openapi::{document, document_for};
 pub use relatives::RelativesView;
 pub use reports::LicenceView;
 pub use searches::{CandidateView, SearchView};
 
 /// Registers every route; needs `web::Data<jobs::Registry>` and `web::Data<Leaving>`. Call it before the pages,
-/// which take what is left.
-pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
+/// which take what is left. The document says what the doors ask.
+pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits, doors: http::Doors) {
     cfg.app_data(JsonConfig::default().limit(limits.body_bytes).error_handler(http::json_error_handler))
         .app_data(QueryConfig::default().error_handler(http::query_error_handler))
         .app_data(PathConfig::default().error_handler(http::path_error_handler))
@@ -110,8 +111,9 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits) {
         .service(jobs_api::retry_job)
         .service(download::get_blob)
         .service(download::resolve_file)
+        .service(raw::raw_file)
         .service(openapi::reference)
-        .service(openapi::swagger())
+        .service(openapi::swagger(doors))
         .configure(hub::configure)
         .service(web::resource(["/api", "/api/{tail:.*}"]).to(nowhere::nowhere));
 }

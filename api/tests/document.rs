@@ -92,6 +92,37 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
 }
 
 #[test]
+fn every_operation_says_whether_it_needs_a_token_and_how_to_send_it() {
+    let (either, anybody) = (json!([{ "bearer": [] }, { "session": [] }]), json!([]));
+    let optional = json!([{}, { "bearer": [] }, { "session": [] }]);
+    let closed = http::Doors { writes: http::Door::Token, ..http::Doors::default() };
+    let shut = http::Doors { reads: http::Door::Token, ..http::Doors::default() };
+
+    for (doors, reads, writes) in [
+        (http::Doors::default(), &optional, &optional),
+        (closed, &optional, &either),
+        (shut, &either, &either),
+    ] {
+        let document = serde_json::to_value(api::document_for(doors)).unwrap();
+        let schemes = &document["components"]["securitySchemes"];
+        assert_eq!(schemes["bearer"]["scheme"], "bearer");
+        assert_eq!(schemes["session"]["in"], "cookie");
+        for (method, path, operation) in operations(&document) {
+            let wanted = match path.as_str() {
+                "/livez" | "/readyz" | "/healthz" => &anybody,
+                "/api/v1/orgs" if method == "get" => reads,
+                own if ["tokens", "users", "orgs"].iter().any(|part| own.contains(&format!("v1/{part}"))) => {
+                    &either
+                }
+                _ if method == "get" || path == "/api/v1/sparql" => reads,
+                _ => writes,
+            };
+            assert_eq!(&operation["security"], wanted, "{doors:?} {method} {path}");
+        }
+    }
+}
+
+#[test]
 fn every_answer_is_described_with_its_errors_headers_and_formats() {
     let document = document();
     assert_eq!(document["openapi"].as_str().unwrap().split('.').next(), Some("3"));

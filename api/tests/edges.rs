@@ -41,7 +41,7 @@ async fn service(
             .app_data(Data::new(registry.clone()))
             .app_data(Data::new(api::Leaving(leaving)))
             .wrap(from_fn(http::answer_head))
-            .configure(|config| api::configure(config, &limits)),
+            .configure(|config| api::configure(config, &limits, http::Doors::default())),
     )
     .await
 }

@@ -16,6 +16,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/atlas", web::get().to(pages::atlas::show))
         .route("/lineage", web::get().to(pages::path::show))
         .route("/families", web::get().to(pages::families::list))
+        .route("/licences", web::get().to(pages::licences::show))
         .service(
             web::resource("/advisories")
                 .route(web::get().to(pages::advisories::list))
@@ -60,7 +61,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/{name}/tree/{revision:.+}", web::get().to(pages::model::show))
         .route("/{org}/{name}/commit/{revision:.+}", web::get().to(at_revision))
         .route("/{org}/{name}/commits/{revision:.+}", web::get().to(at_revision))
-        .route("/{org}/{name}/blob/{revision:.+}", web::get().to(at_revision))
+        .route("/{org}/{name}/blob/{place:.+}", web::get().to(pages::file::show))
+        .route("/{name}/blob/{place:.+}", web::get().to(pages::file::show))
         .route("/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/compare/{range:.*}", web::get().to(pages::revisions::show))
         .route("/{org}/{name}/children", web::get().to(pages::children::show))
@@ -85,7 +87,7 @@ async fn docs() -> HttpResponse {
     pages::model::moved("/docs/")
 }
 
-/// The Hub's pages of a commit, of a history and of a file: here all of that is on the page of the revision.
+/// The Hub's pages of a commit and of a history: here all of that is on the page of the revision.
 async fn at_revision(request: HttpRequest) -> HttpResponse {
     // As the address has them: escapes stay as they are, and where a name with slashes ends, its page finds out.
     let parts: Vec<&str> = request.path().splitn(4, '/').collect();

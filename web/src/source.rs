@@ -8,9 +8,10 @@ use domain::{Class, Fault, Item, Viewer};
 use crate::view::{
     AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
     ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
-    HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard, MergeCheck,
-    MethodCard, ModelPage, Name, Narrowing, Partners, PathPage, RecipeForm, ReportAnswer, ReportCard,
-    RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
+    FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
+    MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Partners, PathPage, RecipeForm,
+    ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck,
+    TransferForm,
 };
 
 /// Why a page cannot be shown or a request is refused.
@@ -94,6 +95,13 @@ pub trait Source: Send + Sync + 'static {
     async fn suggest(&self, text: &str) -> Result<Vec<Name>>;
     /// One model, at its latest revision or the one named (`main`, or a digest).
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>>;
+    /// How the model that a name or an older name stands for is called.
+    async fn known_as(&self, name: &str) -> Result<Option<Name>>;
+    /// One file of a model by the parts of its address, revision and path: the longest name of a revision with which the parts
+    /// begin counts; none where there is no such model.
+    async fn file(&self, name: &str, place: &[String]) -> Result<Option<FilePage>>;
+    /// A namespace with what is in it; none where nothing is.
+    async fn namespace(&self, name: &str) -> Result<Option<NamespacePage>>;
     /// Two revisions of a model side by side, each a branch, a tag, a commit or a digest.
     async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>>;
     /// The tree around one model.

@@ -1,8 +1,10 @@
 //! The OpenAPI document and its page at `/docs`.
 
 mod complete;
+mod security;
 
 use actix_web::{HttpResponse, get};
+use http::Doors;
 use utoipa::{OpenApi, openapi};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -88,13 +90,20 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::jobs_api::retry_job,
         crate::download::get_blob,
         crate::download::resolve_file,
+        crate::raw::raw_file,
     )
 )]
 struct Document;
 
-/// The OpenAPI document.
+/// The OpenAPI document of a registry that asks nobody for a token.
 pub fn document() -> openapi::OpenApi {
+    document_for(Doors::default())
+}
+
+/// The OpenAPI document, with what these doors ask of every operation.
+pub fn document_for(doors: Doors) -> openapi::OpenApi {
     let mut document = complete::completed(Document::openapi());
+    security::secure(&mut document, doors);
     let bare: Vec<(String, openapi::PathItem)> =
         document.paths.paths.iter().filter_map(|(path, item)| bare(path, item)).collect();
     document.paths.paths.extend(bare);
@@ -121,9 +130,9 @@ pub async fn reference() -> HttpResponse {
 }
 
 /// The files of Swagger UI below `/docs/`, the document at `/api/v1/openapi.json`; served from the binary.
-pub fn swagger() -> SwaggerUi {
+pub fn swagger(doors: Doors) -> SwaggerUi {
     SwaggerUi::new(r"/docs/{_:(?:swagger-|favicon-|oauth2-).*|index\.css}")
-        .url("/api/v1/openapi.json", document())
+        .url("/api/v1/openapi.json", document_for(doors))
 }
 
 #[cfg(test)]

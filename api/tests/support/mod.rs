@@ -76,7 +76,7 @@ impl Place {
             .app_data(Data::new(self.registry.clone()))
             .app_data(Data::new(api::Leaving(self.leaving.clone())))
             .app_data(actix_web::web::PayloadConfig::new(limits.body_bytes))
-            .configure(|config| api::configure(config, &limits));
+            .configure(|config| api::configure(config, &limits, http::Doors::default()));
         let answer = call_service(&init_service(app).await, request.to_request()).await;
         let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
         let etag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());

@@ -29,6 +29,7 @@ pub const RESERVED: &[&str] = &[
     "healthz",
     "jobs",
     "kinship",
+    "licences",
     "livez",
     "login",
     "logout",

@@ -20,6 +20,8 @@ pub struct Limits {
     pub files: usize,
     /// Longest README.md, bytes.
     pub card_bytes: u64,
+    /// Longest file that a page shows as text, bytes.
+    pub shown_bytes: u64,
     /// Longest config.json or adapter_config.json, bytes.
     pub config_bytes: u64,
     /// Longest model.safetensors.index.json, bytes.
@@ -159,6 +161,7 @@ impl Default for Limits {
             file_bytes: 200_000_000_000,
             files: 10_000,
             card_bytes: 1 << 20,
+            shown_bytes: 512 << 10,
             config_bytes: 1 << 20,
             index_bytes: 16 << 20,
             tokenizer_bytes: 64 << 20,

@@ -30,6 +30,7 @@ pub const CODES: &[Code] = &[
     code("bad_lambda", 422, "The strength of a transfer is not a number."),
     code("bad_offsets", 422, "A tensor of a safetensors file ends before it begins."),
     code("bad_path", 422, "A file name cannot be stored: it must be relative, plain and UTF-8."),
+    code("bad_range", 416, "The range begins beyond the end of the file; `Content-Range` has its length."),
     code("bad_request", 400, "The request cannot be read: a parameter, a header or the body is malformed."),
     code("bad_shape", 422, "A tensor's shape cannot be: its elements are none or too many to count."),
     code("bad_shard_path", 422, "The index of a checkpoint names a shard outside the checkpoint."),
@@ -106,6 +107,7 @@ pub const CODES: &[Code] = &[
         409,
         "A stored difference is named where a whole model is needed; apply it to its base first.",
     ),
+    code("job_over", 409, "The job has ended; there is nothing left to cancel."),
     code("lease_lost", 409, "Another worker took the job over."),
     code("listen", 503, "The address to listen on cannot be had."),
     code(

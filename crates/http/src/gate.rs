@@ -48,12 +48,25 @@ pub enum Door {
     Token,
 }
 
+/// Who may look, and who may change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Doors {
+    pub reads: Door,
+    pub writes: Door,
+}
+
+impl Doors {
+    /// Who may change something: never more than may look.
+    pub fn for_writes(self) -> Door {
+        self.writes.max(self.reads)
+    }
+}
+
 /// The rules in force; app data of the service.
 #[derive(Clone)]
 pub struct Gate {
     pub store: Store,
-    pub reads: Door,
-    pub writes: Door,
+    pub doors: Doors,
 }
 
 /// Addresses that answer whatever the rules are: signs of life, the way in, and what its page needs.
@@ -132,8 +145,8 @@ fn reads_only(request: &HttpRequest) -> bool {
 
 async fn admit(request: &HttpRequest, gate: &Gate) -> Result<(), Problem> {
     let (door, needed) = match reads_only(request) {
-        true => (gate.reads, Scope::Read),
-        false => (gate.writes.max(gate.reads), Scope::Write),
+        true => (gate.doors.reads, Scope::Read),
+        false => (gate.doors.for_writes(), Scope::Write),
     };
     if always_open(request.path()) {
         return Ok(());

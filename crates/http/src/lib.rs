@@ -9,11 +9,14 @@ mod names;
 mod origin;
 mod pace;
 mod problem;
+mod request_id;
 
 pub use address::{PublicUrl, address};
 pub use codes::{CODES, Code};
 pub use etag::{not_modified, strong_etag, tag_answers};
-pub use gate::{Door, Gate, authorise, bad_token, bearer, cookie_name, is_secure, person, session, viewer};
+pub use gate::{
+    Door, Doors, Gate, authorise, bad_token, bearer, cookie_name, is_secure, person, session, viewer,
+};
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;
 pub use origin::{refuse_cross_site, same_origin};
@@ -22,3 +25,4 @@ pub use problem::{
     Problem, ProblemItem, Result, body_problem, json_error_handler, logged, path_error_handler,
     query_error_handler, status_of,
 };
+pub use request_id::identify;

@@ -9,8 +9,9 @@ use actix_web::{
 };
 use domain::{Class, Fault, Item};
 use serde::Serialize;
-use ulid::Ulid;
 use utoipa::ToSchema;
+
+use crate::request_id;
 
 /// The code of a refusal that the Hub's clients tell from others.
 const GATED: &str = "gated";
@@ -52,7 +53,7 @@ pub struct Problem {
     pub detail: String,
     /// Stable code.
     pub code: String,
-    /// Id of this occurrence, also in the log.
+    /// Id of the request, also in `x-request-id` and, where something failed here, in the log.
     pub instance: String,
     /// Every fault, when several were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -87,7 +88,7 @@ pub const fn status_of(class: Class) -> StatusCode {
 
 /// Writes a fault of our own to the log and gives the id it stands under.
 pub fn logged(fault: &impl fmt::Display) -> String {
-    let instance = Ulid::generate().to_string();
+    let instance = request_id::current();
     tracing::error!(%instance, "internal error {instance}: {fault}");
     instance
 }
@@ -101,7 +102,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             code: code.to_owned(),
-            instance: Ulid::generate().to_string(),
+            instance: request_id::current(),
             errors: Vec::new(),
             hub: None,
         }

@@ -23,6 +23,9 @@ pub use search::SearchCommand;
 pub use trust::{AdvisoryCommand, EdgeCommand, Stated};
 pub use upkeep::UpkeepCommand;
 
+/// What stands above the options of every command in its help.
+const GLOBAL: &str = "Global options";
+
 /// Model lineage registry: family trees, kinship, diffs, transfers and merges.
 #[derive(Debug, Parser)]
 #[command(name = "stemma", version, about)]
@@ -30,10 +33,10 @@ pub struct Cli {
     #[command(flatten)]
     pub place: Place,
     /// One JSON document on stdout.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// No progress on stderr.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
@@ -86,17 +89,17 @@ pub struct TransplantOptions {
 /// Where the registry lives; flags outrank environment and configuration file.
 #[derive(Debug, Clone, Args)]
 pub struct Place {
-    /// Folder of the embedded registry [default: ./stemma-data].
-    #[arg(long, global = true)]
+    /// Folder of the embedded registry [default: ./stemma-data, for `demo` ./stemma-data/demo].
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub data: Option<PathBuf>,
     /// sqlite://… or postgres://… [default: SQLite in the data folder].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub database: Option<String>,
     /// Folder or s3://bucket/prefix [default: blobs in the data folder].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub blobs: Option<String>,
     /// Configuration file [default: stemma.toml when it exists].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
 }
 

@@ -53,6 +53,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _ = metrics::set_global_recorder(recorder);
+    // What has not happened yet is told too.
+    metrics::counter!(store::INGESTED_BYTES).increment(0);
     let (stop, stopped) = watch::channel(false);
     let leaving = web::Data::new(api::Leaving(stopped.clone()));
     let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
@@ -62,8 +64,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     tokio::spawn(async move { catalogue.current().await.map(drop) });
     let limits = registry.limits;
     let site = web::Data::from(Site::shared(registry.clone()));
-    let gate = Gate { store: registry.store.clone(), reads: config.reads, writes: config.writes };
-    let gate = web::Data::new(gate);
+    let doors = http::Doors { reads: config.reads, writes: config.writes };
+    let gate = web::Data::new(Gate { store: registry.store.clone(), doors });
     let data = web::Data::new(registry);
     let public = config.public_url.as_deref().and_then(|url| http::PublicUrl::parse(url).ok());
     let public = public.map(web::Data::new);
@@ -95,9 +97,10 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .wrap(from_fn(http::authorise))
             .wrap(from_fn(http::refuse_cross_site))
             .wrap(from_fn(measured))
+            .wrap(from_fn(http::identify))
             .route("/metrics", web::get().to(metrics_text))
             .configure(::web::configure_docs)
-            .configure(|cfg| api::configure(cfg, &limits))
+            .configure(|cfg| api::configure(cfg, &limits, doors))
             .configure(::web::configure)
     })
     // An answer in two pieces would wait for the client's delayed acknowledgement of the first, 40 ms.
@@ -155,7 +158,8 @@ async fn metrics_text(
 ) -> http::Result<String> {
     let viewer = http::viewer(&request).await?;
     let mut text = handle.render();
-    if let Ok(counts) = registry.store.seen_by(viewer).count_models().await {
+    let store = registry.store.seen_by(viewer);
+    if let Ok(counts) = store.count_models().await {
         let totals = [
             ("models", counts.models),
             ("ghosts", counts.ghosts),
@@ -166,6 +170,18 @@ async fn metrics_text(
         for (name, value) in totals {
             let _ = write!(text, "# TYPE stemma_{name} gauge\nstemma_{name} {value}\n\n");
         }
+    }
+    if let Ok(work) = store.count_work().await {
+        text.push_str("# TYPE stemma_jobs gauge\n");
+        for (state, count) in work.states {
+            let _ = writeln!(text, "stemma_jobs{{state=\"{state}\"}} {count}");
+        }
+        let name = "stemma_jobs_oldest_queued_seconds";
+        let _ = write!(text, "\n# TYPE {name} gauge\n{name} {}\n\n", work.oldest_queued_seconds);
+    }
+    if let Some(free) = store.free_bytes() {
+        let name = "stemma_blob_store_free_bytes";
+        let _ = write!(text, "# TYPE {name} gauge\n{name} {free}\n\n");
     }
     Ok(text)
 }

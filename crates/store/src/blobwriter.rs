@@ -19,6 +19,9 @@ use crate::{
     integrity::{Compared, Look, quarantine},
 };
 
+/// Counts the bytes that this process has put into the blob store: imports, uploads, and what jobs make.
+pub const INGESTED_BYTES: &str = "stemma_ingested_bytes_total";
+
 /// A blob being written. Nothing is visible before [`Self::finish`]; dropped unfinished, it leaves nothing, or what the
 /// next writer of the same goes on with.
 pub struct BlobWriter {
@@ -193,6 +196,7 @@ impl BlobWriter {
                 store.delete(&staged).await?;
             }
         }
+        metrics::counter!(INGESTED_BYTES).increment(self.length);
         Ok((digest, self.length))
     }
 

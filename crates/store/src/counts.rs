@@ -1,13 +1,13 @@
 //! Totals of the registry, counted from indexes, and once per change.
 
-use std::sync::PoisonError;
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use sea_orm::QueryResult;
 use serde::Serialize;
 
 use crate::{
-    Result, Store,
-    rows::unsigned,
+    JOB_STATES, Result, Store,
+    rows::{get, unsigned},
     sql::{self, Params},
 };
 
@@ -39,7 +39,41 @@ const HIDDEN: &str = "SELECT COUNT(*) - COUNT(CASE WHEN models.ghost THEN 1 END)
     COUNT(CASE WHEN models.has_weights THEN 1 END) AS with_weights
     FROM models WHERE {hidden}";
 
+/// Jobs by their states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// Each state with how many jobs are in it.
+    pub states: Vec<(&'static str, u64)>,
+    /// For how long the oldest of the jobs that wait has waited; 0 where none does.
+    pub oldest_queued_seconds: u64,
+}
+
 impl Store {
+    /// The jobs that the viewer may see, by their states.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count_work(&self) -> Result<Work> {
+        let mut params = Params::default();
+        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let sql = format!(
+            "SELECT state, COUNT(*) AS jobs, {} - MIN(created_at) AS age FROM jobs WHERE {open} GROUP BY state",
+            sql::now(self.backend())
+        );
+        let (mut counted, mut oldest) = (BTreeMap::new(), 0);
+        for row in sql::all(self.db(), &sql, params).await? {
+            let state: String = get(&row, "state")?;
+            if state == "queued" {
+                let age: i64 = get(&row, "age")?;
+                oldest = u64::try_from(age).unwrap_or_default();
+            }
+            counted.insert(state, unsigned(&row, "jobs")?);
+        }
+        let states =
+            JOB_STATES.into_iter().map(|state| (state, counted.get(state).copied().unwrap_or_default()));
+        Ok(Work { states: states.collect(), oldest_queued_seconds: oldest })
+    }
+
     /// Totals of what the viewer may see.
     ///
     /// # Errors
@@ -123,6 +157,28 @@ mod tests {
         let scans: Vec<&String> = steps.iter().filter(|step| step.starts_with("SCAN")).collect();
         assert!(scans.iter().all(|step| step.ends_with("models_private")), "{steps:#?}");
         assert!(steps.iter().any(|step| step.starts_with("SEARCH edges")), "{steps:#?}");
+    }
+
+    #[tokio::test]
+    async fn jobs_are_counted_by_state_and_the_oldest_that_waits_is_timed() {
+        let (_folder, store) = empty().await;
+        let idle = store.count_work().await.unwrap();
+        for (id, state, age) in [("a", "queued", 90), ("b", "queued", 5), ("c", "failed", 900)] {
+            let sql = format!(
+                "INSERT INTO jobs (id, kind, state, payload, created_at)
+                 VALUES ('{id}', 'merge_models', '{state}', '{{}}', {} - {age})",
+                sql::now(store.backend())
+            );
+            sql::run(store.db(), &sql, Params::default()).await.unwrap();
+        }
+
+        let work = store.count_work().await.unwrap();
+
+        assert_eq!(idle.oldest_queued_seconds, 0);
+        assert!(idle.states.iter().all(|(_, jobs)| *jobs == 0) && idle.states.len() == JOB_STATES.len());
+        assert!(work.oldest_queued_seconds >= 90 && work.oldest_queued_seconds < 900);
+        let count = |wanted: &str| work.states.iter().find(|(state, _)| *state == wanted).unwrap().1;
+        assert_eq!([count("queued"), count("failed"), count("running")], [2, 1, 0]);
     }
 
     #[tokio::test]

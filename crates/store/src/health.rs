@@ -1,11 +1,13 @@
 //! Whether the registry can be used: read, and written to.
 
 use std::{
+    collections::HashSet,
     str::FromStr as _,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
     DbBackend, DbErr, RuntimeErr,
     sqlx::{self, Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions},
@@ -13,6 +15,7 @@ use sea_orm::{
 
 use crate::{
     Error, Result, Store,
+    blobs::Blobs,
     rows::get,
     sql::{self, Params},
     trouble::Trouble,
@@ -48,6 +51,23 @@ impl Store {
         within("the blob store", self.blobs().check()).await?;
         *self.health().last() = Some(Instant::now());
         Ok(())
+    }
+
+    /// How many migrations this program has and the database has not seen.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn pending_migrations(&self) -> Result<u64> {
+        let rows = sql::all(self.db(), "SELECT version FROM seaql_migrations", Params::default()).await?;
+        let made: HashSet<String> = rows.iter().map(|row| get(row, "version")).collect::<Result<_>>()?;
+        Ok(Migrator::migrations().iter().filter(|one| !made.contains(one.name())).count() as u64)
+    }
+
+    /// Bytes that the disk of the blob folder has left; a bucket does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let Blobs::Local(root) = self.blobs() else { return None };
+        let disk = rustix::fs::statvfs(root).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     async fn check_database(&self) -> Result<()> {

@@ -116,7 +116,8 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
         .get("sort")
         .and_then(|word| COLUMNS.iter().find(|(id, _)| *id == word))
         .map_or("", |(id, _)| id);
-    let address = page.a.compare(&page.b);
+    let address = page.address();
+    let [first, second] = page.operands();
     let (module, layer) = (asked.text("module"), asked.text("layer"));
     let query = if three { format!("{address}?view=base&") } else { format!("{address}?") };
     let map = changes::layout(&page.tensors, (&module, &layer), &query);
@@ -137,7 +138,7 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
         map,
         address,
         kinship: super::kinship::of_two([&page.a, &page.b], page.merge_base.as_ref()),
-        data: format!("/api/v1/diffs?a={}&b={}", page.a.query(), page.b.query()),
+        data: format!("/api/v1/diffs?a={first}&b={second}"),
         left,
         page,
     }))

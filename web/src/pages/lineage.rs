@@ -31,6 +31,8 @@ struct Page {
     filter: String,
     /// The picture as a file.
     svg: String,
+    /// The same with all that it takes for granted.
+    permanent: String,
 }
 
 /// The picture alone, with its own colours and fonts, for other programs.
@@ -113,6 +115,10 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         summary,
         chips: narrow::Chips::of(&narrowing, told, |query| narrow::with(&own, query)),
         svg: narrow::with(narrow::with(&own, &filter), "format=svg"),
+        permanent: narrow::with(
+            narrow::with(lineage.name.below("lineage"), &format!("up={word}&down={down}")),
+            &filter,
+        ),
         filter,
         lineage,
         tree,

@@ -5,11 +5,13 @@ use askama::Template;
 use domain::Class;
 use percent_encoding::percent_decode_str;
 
-use super::{Answer, Data, children, icicle, kin, lineage};
+use super::{Answer, Data, children, icicle, kin, lineage, namespace};
 use crate::{
-    answer, card,
+    answer,
+    asked::Asked,
+    card,
     source::Failure,
-    view::{ModelPage, Name, When},
+    view::{ModelPage, When, encoded},
 };
 
 #[derive(Template)]
@@ -18,6 +20,8 @@ struct Page {
     model: ModelPage,
     card: Option<String>,
     commands: Vec<(&'static str, String)>,
+    /// The older name by which it was asked for.
+    formerly: Option<String>,
     /// BibTeX; none for what is only a name.
     citation: Option<String>,
 }
@@ -42,6 +46,12 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             "icicle" if !bare.is_empty() => return icicle::page(&source, bare, query).await,
             _ => {}
         }
+        if part("org").is_empty()
+            && revision.is_none()
+            && let Some(answer) = namespace::page(&source, &name).await?
+        {
+            return Ok(answer);
+        }
         if let Some(revision) = revision
             && source.model(&name, None).await?.is_some()
         {
@@ -52,9 +62,19 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         let near = source.suggest(part("name")).await.unwrap_or_default();
         return Ok(answer::no_model(&name, &near));
     };
+    let renamed = !model.name.0.eq_ignore_ascii_case(&name);
     if model.name.0 != name && revision.is_none() {
-        return Ok(moved(&model.name.href()));
+        let notice = if renamed { format!("?formerly={}", encoded(&name)) } else { String::new() };
+        return Ok(moved(&format!("{}{notice}", model.name.href())));
     }
+    let formerly = match Asked::read(request.query_string()).get("formerly").map(str::to_owned) {
+        _ if renamed => Some(name),
+        // An address says what it likes; the registry knows.
+        Some(old) if !old.eq_ignore_ascii_case(&name) => {
+            source.known_as(&old).await?.filter(|now| *now == model.name).map(|_| old)
+        }
+        _ => None,
+    };
     let card = match model.card.clone().filter(|text| !text.trim().is_empty()) {
         // A long card takes a while to parse and to clean.
         Some(text) => Some(
@@ -66,7 +86,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     };
     let commands = commands(&model, &request);
     let citation = (!model.ghost).then(|| citation(&model, &request)).flatten();
-    Ok(answer::ok(&Page { model, card, commands, citation }))
+    Ok(answer::ok(&Page { model, card, commands, formerly, citation }))
 }
 
 /// The lasting redirect to a name as its owner writes it.
@@ -116,19 +136,19 @@ fn commands(model: &ModelPage, request: &HttpRequest) -> Vec<(&'static str, Stri
         let code = format!("from transformers import AutoModel; model = {code}");
         commands.push(("In Python", format!("{endpoint} python -i -c {}", shell(&code))));
     }
-    let address = format!("{place}{}", resolve_at(&model.name, (revision, &file.path)));
+    let address = format!("{place}{}", model.name.file("resolve", (revision, &file.path)));
     commands.push(("One file", format!("curl -L -C - -o {} {}", shell(&file.path), shell(&address))));
     commands
 }
 
 /// The download address of a file of the model that is shown.
 pub(crate) fn resolve(model: &ModelPage, path: &str) -> String {
-    resolve_at(&model.name, (model.at.as_deref().unwrap_or("main"), path))
+    model.name.file("resolve", (model.at.as_deref().unwrap_or("main"), path))
 }
 
-fn resolve_at(name: &Name, (revision, path): (&str, &str)) -> String {
-    let segments: Vec<String> = path.split('/').map(crate::view::encoded).collect();
-    name.below(&format!("resolve/{}/{}", crate::view::encoded(revision), segments.join("/")))
+/// The page of a file of the model that is shown.
+pub(crate) fn shown(model: &ModelPage, path: &str) -> String {
+    model.name.file("blob", (model.at.as_deref().unwrap_or("main"), path))
 }
 
 fn shell(text: &str) -> String {

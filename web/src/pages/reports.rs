@@ -5,7 +5,7 @@ use askama::Template;
 
 use super::{Answer, Data};
 use crate::{
-    answer,
+    answer, source,
     svg::plot::{self, Plot, Scale},
     view::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportSection},
 };
@@ -31,21 +31,35 @@ pub async fn list(source: Data) -> Answer {
     Ok(answer::ok(&List { cards: source.reports() }))
 }
 
-/// `GET /reports/{subject}`
-pub async fn show(source: Data, subject: web::Path<String>) -> Answer {
-    let cards = source.reports();
-    let page = match source.report(&subject).await? {
-        None => return Ok(answer::not_found(&format!("There is no report `{subject}`."))),
-        Some(ReportAnswer::Pending(card)) => {
-            Page { card, stale: false, pending: true, sections: Vec::new(), cards }
-        }
-        Some(ReportAnswer::Ready(page)) => {
+/// A report with its plots.
+#[derive(Default)]
+pub(super) struct Drawn {
+    card: ReportCard,
+    /// The registry has changed since it was made.
+    pub stale: bool,
+    /// It is being made for the first time.
+    pub pending: bool,
+    pub sections: Vec<(ReportSection, Plot)>,
+}
+
+/// A report by its word, as it stands.
+pub(super) async fn drawn(source: &Data, word: &str) -> source::Result<Option<Drawn>> {
+    Ok(source.report(word).await?.map(|answer| match answer {
+        ReportAnswer::Pending(card) => Drawn { card, pending: true, ..Drawn::default() },
+        ReportAnswer::Ready(page) => {
             let drawn = page.sections.into_iter().map(|section| (draw(&section), section));
             let sections = drawn.map(|(plot, section)| (section, plot)).collect();
-            Page { card: page.card, stale: page.stale, pending: false, sections, cards }
+            Drawn { card: page.card, stale: page.stale, pending: false, sections }
         }
+    }))
+}
+
+/// `GET /reports/{subject}`
+pub async fn show(source: Data, subject: web::Path<String>) -> Answer {
+    let Some(Drawn { card, stale, pending, sections }) = drawn(&source, &subject).await? else {
+        return Ok(answer::not_found(&format!("There is no report `{subject}`.")));
     };
-    Ok(answer::ok(&page))
+    Ok(answer::ok(&Page { card, stale, pending, sections, cards: source.reports() }))
 }
 
 fn draw(section: &ReportSection) -> Plot {

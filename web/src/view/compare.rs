@@ -1,6 +1,6 @@
 //! Two models side by side.
 
-use super::{Count, Fraction, Name};
+use super::{Count, Fraction, Name, encoded};
 
 /// How many models a comparison sets side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,10 @@ impl ThreeWay {
 pub struct ComparePage {
     pub a: Name,
     pub b: Name,
+    /// The revisions that were asked for; none for a model as it is now.
+    pub at: [Option<String>; 2],
+    /// The digests of the contents that are compared.
+    pub digests: [Option<String>; 2],
     /// One sentence.
     pub verdict: String,
     /// Why no weights are compared, in a sentence; none where they are.
@@ -154,4 +158,44 @@ pub struct ComparePage {
     pub only_a: Vec<String>,
     pub only_b: Vec<String>,
     pub shape_mismatches: Vec<String>,
+}
+
+impl ComparePage {
+    /// Its own address, with the revisions that were asked for.
+    pub(crate) fn address(&self) -> String {
+        self.between([&self.at[0], &self.at[1]])
+    }
+
+    /// The address that always means the same bytes, where both are stored here.
+    pub(crate) fn permanent(&self) -> Option<String> {
+        let [Some(_), Some(_)] = &self.digests else { return None };
+        Some(self.between([&self.digests[0], &self.digests[1]]))
+    }
+
+    fn between(&self, revisions: [&Option<String>; 2]) -> String {
+        let side = |name: &Name, at: &Option<String>| match at {
+            Some(at) => format!("{}@{}", name.href(), encoded(at)),
+            None => name.href(),
+        };
+        let [a, b] = [side(&self.a, revisions[0]), side(&self.b, revisions[1])];
+        format!("/compare{a}...{}", b.trim_start_matches('/'))
+    }
+
+    /// Those that are compared as they were at a revision.
+    pub(crate) fn pinned(&self) -> Vec<(&Name, &String)> {
+        [&self.a, &self.b]
+            .into_iter()
+            .zip(&self.at)
+            .filter_map(|(name, at)| Some((name, at.as_ref()?)))
+            .collect()
+    }
+
+    /// The two as operands over REST.
+    pub(crate) fn operands(&self) -> [String; 2] {
+        let one = |name: &Name, at: &Option<String>| match at {
+            Some(at) => encoded(&format!("{name}@{at}")),
+            None => name.query(),
+        };
+        [one(&self.a, &self.at[0]), one(&self.b, &self.at[1])]
+    }
 }

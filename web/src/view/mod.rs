@@ -7,12 +7,14 @@ mod compare;
 mod families;
 mod family;
 mod faults;
+mod file;
 mod heritage;
 mod job;
 mod kinship;
 mod lineage;
 mod make;
 mod model;
+mod namespace;
 mod narrowing;
 mod path;
 mod report;
@@ -32,6 +34,7 @@ pub use family::{
     AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice,
 };
 pub(crate) use faults::{Faults, Field};
+pub use file::{FileBody, FilePage, TensorLine};
 pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow};
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub(crate) use kinship::told;
@@ -42,8 +45,9 @@ pub use make::{
 };
 pub use model::{
     ChildGroup, CommitView, DecisionMark, DtypeRow, EvaluationRow, FileRow, ModelPage, ParentLink,
-    RevisionView, VerdictMark,
+    RevisionView, VerdictMark, WeightChange,
 };
+pub use namespace::NamespacePage;
 pub use narrowing::Narrowing;
 pub(crate) use narrowing::side_label;
 pub use path::{PathLine, PathLink, PathPage};

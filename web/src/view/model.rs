@@ -1,6 +1,6 @@
 //! Everything the page of one model shows.
 
-use domain::{EdgeStatus, Evidence, Note, Relation};
+use domain::{EdgeStatus, Evidence, Note, Relation, Uninspected};
 
 use super::{
     AdvisoryNotice, Bytes, Closure, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When,
@@ -137,6 +137,25 @@ impl CommitView {
     }
 }
 
+/// When a name came to stand for other weights.
+#[derive(Debug, Clone, Default)]
+pub struct WeightChange {
+    /// Unix seconds.
+    pub at: i64,
+    /// The commit with the weights before, and the one with those since.
+    pub from: String,
+    pub to: String,
+    /// Who published those before and those since, where they are two people.
+    pub hands: Option<(String, String)>,
+}
+
+impl WeightChange {
+    /// The comparison of the two.
+    pub(crate) fn href(&self, of: &Name) -> String {
+        of.revisions((&self.from, &self.to))
+    }
+}
+
 /// One stored file.
 #[derive(Debug, Clone, Default)]
 pub struct FileRow {
@@ -153,6 +172,11 @@ pub struct FileRow {
 impl FileRow {
     pub(crate) fn size_text(&self) -> Bytes {
         Bytes(self.size)
+    }
+
+    /// Why nothing here looks into it.
+    pub(crate) fn uninspected(&self) -> Option<Uninspected> {
+        Uninspected::of(&self.path)
     }
 
     /// The first and telling part of the digest.
@@ -215,6 +239,8 @@ pub struct ModelPage {
     pub history: Vec<CommitView>,
     /// How many there are in all.
     pub commits: u64,
+    /// The last time that its weights became others.
+    pub changed: Option<WeightChange>,
     /// The revision asked for, where it is not the current one.
     pub at: Option<String>,
     pub files: Vec<FileRow>,

@@ -63,9 +63,20 @@ impl Name {
         self.below(&format!("compare/{}...{}", encoded(from), encoded(to)))
     }
 
+    /// A file of it at a revision, below `blob`, `raw` or `resolve`.
+    pub fn file(&self, verb: &str, (revision, path): (&str, &str)) -> String {
+        let segments: Vec<String> = path.split('/').map(encoded).collect();
+        self.below(&format!("{verb}/{}/{}", encoded(revision), segments.join("/")))
+    }
+
     /// The organisation with its slash, or nothing.
     pub fn org(&self) -> &str {
         self.0.rfind('/').map_or("", |at| &self.0[..=at])
+    }
+
+    /// The page of its organisation; none for a bare name.
+    pub(crate) fn namespace(&self) -> Option<String> {
+        self.0.split_once('/').map(|(org, _)| format!("/{}", encoded(org)))
     }
 
     /// The part after the slash.

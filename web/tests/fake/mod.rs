@@ -1,5 +1,6 @@
 //! A source with a small family, for tests and for looking at the pages.
 
+mod files;
 mod parts;
 
 use std::sync::Arc;
@@ -133,6 +134,16 @@ impl Source for Fake {
     }
     async fn end_session(&self, _secret: &str) -> Result<()> {
         Ok(())
+    }
+
+    async fn known_as(&self, name: &str) -> Result<Option<Name>> {
+        Ok(Some(Name::from(if name == "old/name" { "org/name" } else { name })))
+    }
+    async fn file(&self, name: &str, place: &[String]) -> Result<Option<FilePage>> {
+        Ok(self.file_page(name, place))
+    }
+    async fn namespace(&self, name: &str) -> Result<Option<NamespacePage>> {
+        self.namespace_page(name).await
     }
 
     async fn counts(&self) -> Result<Counts> {

@@ -179,7 +179,11 @@ impl Fake {
     }
 
     pub fn model_page(&self, name: &str) -> Result<Option<ModelPage>> {
-        if name.starts_with("no/") || name.ends_with("/lineage") || name.ends_with("/kin") {
+        if ["acme", "nowhere"].contains(&name)
+            || name.starts_with("no/")
+            || name.ends_with("/lineage")
+            || name.ends_with("/kin")
+        {
             return Ok(None);
         }
         if name == "broken/store" {
@@ -193,7 +197,17 @@ impl Fake {
             verified_at: (size > 1_000).then_some(1_720_000_000),
             damaged: false,
         };
-        let name = if name == "org/case" { "Org/Case" } else { name };
+        let name = match name {
+            "org/case" => "Org/Case",
+            "old/name" => "org/name",
+            other => other,
+        };
+        let changed = (name == "org/changed").then(|| WeightChange {
+            at: 1_732_400_000,
+            from: "1".repeat(40),
+            to: "2".repeat(40),
+            hands: Some((format!("ann{}", self.mark), format!("bob{}", self.mark))),
+        });
         Ok(Some(ModelPage {
             name: Name::from(name),
             license: Some("llama3.1".into()),
@@ -220,7 +234,12 @@ impl Fake {
                 ChildGroup { relation: Relation::Quantized, count: 96 },
             ],
             revision: Some(RevisionView { digest: digest.clone(), created_at: Some(1_732_400_000) }),
-            files: vec![file("config.json", 812), file("model.safetensors", 16_060_522_240)],
+            files: vec![
+                file("config.json", 812),
+                file("model.safetensors", 16_060_522_240),
+                file("pytorch_model.bin", 16_060_522_240),
+            ],
+            changed,
             dtypes: vec![DtypeRow {
                 dtype: "BF16".into(),
                 tensors: 291,
@@ -406,6 +425,8 @@ impl Fake {
         Ok(Answer::Ready(Box::new(ComparePage {
             a: self.name(a),
             b: self.name(b),
+            at: [None, None],
+            digests: ["3f9a", "4e0b"].map(|part| Some(format!("sha256:{}", part.repeat(16)))),
             verdict: format!("Same architecture; 4 of 5 tensors differ in value.{}", self.mark),
             unmeasured: a.starts_with("un/").then(|| format!("No weights are compared.{}", self.mark)),
             merge_base: Some(self.name("meta-llama/Llama-3.1-8B")),

@@ -73,7 +73,7 @@ const fn option(name: &'static str, takes: Takes, why: &'static str) -> Unused {
     Unused { name, takes, why }
 }
 
-const IDLE: [Unused; 18] = [
+const IDLE: [Unused; 20] = [
     option("async-write", Takes::Switch("no-async-write"), OVERLAP),
     option("clone-tensors", Takes::Switch("no-clone-tensors"), ALWAYS),
     option("cuda", Takes::Switch("no-cuda"), DEVICE),
@@ -85,6 +85,12 @@ const IDLE: [Unused; 18] = [
     option("low-cpu-memory", Takes::Switch("no-low-cpu-memory"), STREAMED),
     option("multi-gpu", Takes::Switch("no-multi-gpu"), STREAMED),
     option("no-allow-crimes", Takes::Lone, "so unless --allow-crimes asks for it"),
+    option("no-quiet", Takes::Lone, "so unless --quiet asks for it"),
+    option(
+        "no-unsafe-truncate-embeddings",
+        Takes::Lone,
+        "so unless --unsafe-truncate-embeddings asks for it",
+    ),
     option("num-threads", Takes::Value, THREADS),
     option("read-to-gpu", Takes::Switch("no-read-to-gpu"), STREAMED),
     option("safe-serialization", Takes::Lone, ALWAYS),
@@ -246,14 +252,21 @@ mod tests {
     fn a_command_line_of_mergekit_runs_and_is_told_once_what_changes_nothing() {
         let words = "--cuda --device cpu -vv --low-cpu-memory --read-to-gpu --multi-gpu --gpu-rich --async-write \
                      --write-threads 3 -j 4 --clone-tensors --safe-serialization --lazy-unpickle --write-model-card \
-                     --no-trust-remote-code --lora-merge-cache /tmp/c --transformers-cache /tmp/t --no-cuda";
+                     --no-trust-remote-code --lora-merge-cache /tmp/c --transformers-cache /tmp/t --no-cuda --no-quiet \
+                     --no-unsafe-truncate-embeddings";
 
         let options = parsed(words).expect("all are taken");
 
         let told = options.idle.told().expect("a note");
-        for name in
-            ["--cuda", "--device", "--verbose", "--lora-merge-cache", "--transformers-cache (no cache"]
-        {
+        for name in [
+            "--cuda",
+            "--device",
+            "--verbose",
+            "--lora-merge-cache",
+            "--transformers-cache (no cache",
+            "--no-quiet",
+            "--no-unsafe-truncate-embeddings",
+        ] {
             assert!(told.contains(name), "{name} in {told}");
         }
         assert!(!told.contains('\n') && !told.contains("--lazy-loader"), "{told}");

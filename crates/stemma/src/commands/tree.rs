@@ -52,6 +52,15 @@ fn in_folder(folder: &str, limits: &Limits) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says of how many models only sketches were compared.
+fn still_due(models: usize) -> String {
+    let whose = match models {
+        1 => "1 model rests on sketches; a worker reads its".to_owned(),
+        more => format!("{more} models rests on sketches; a worker reads their"),
+    };
+    format!("the lineage of {whose} weights, or `stemma lineage --refresh`")
+}
+
 /// Prints the tree around a model.
 pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     let Asked { id, limit, up, down, filter, format } = asked;
@@ -67,9 +76,7 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     };
     let due = registry.store.due().await?.looks.len();
     if due > 0 && context.progress == Progress::Shown {
-        eprintln!(
-            "the lineage of {due} models rests on sketches; a worker reads their weights, or `stemma lineage --refresh`"
-        );
+        eprintln!("{}", still_due(due));
     }
     let (up, down) = (up.unwrap_or(usize::MAX), down.unwrap_or(usize::MAX));
     if let Some(format) = format.export() {
@@ -88,4 +95,16 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
         output::line(tree.to_text().trim_end());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::still_due;
+
+    #[test]
+    fn one_model_is_not_several() {
+        let one = "the lineage of 1 model rests on sketches; a worker reads its weights, or `stemma lineage --refresh`";
+        assert_eq!(still_due(1), one);
+        assert!(still_due(2).starts_with("the lineage of 2 models rests on sketches; a worker reads their"));
+    }
 }

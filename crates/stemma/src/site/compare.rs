@@ -28,7 +28,7 @@ const SHOWN: usize = 120;
 /// Two models side by side.
 pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Result<ComparePage> {
     let compared = jobs::compare(registry, a, b, &Access::registry()).await;
-    let (left, right) = (registry.store.model_by_id(a).await?, registry.store.model_by_id(b).await?);
+    let (left, right) = (side(registry, a).await?, side(registry, b).await?);
     let (mut page, left, right) = match (compared, left, right) {
         (Ok(report), Some(left), Some(right)) => (measured(report), left, right),
         (Ok(report), ..) => return Ok(measured(report)),
@@ -41,16 +41,33 @@ pub async fn page(registry: &Registry, (a, b): (&str, &str), sides: Sides) -> Re
     let ancestor =
         forest.merge_base(left.id, right.id).and_then(|id| forest.node(id)).map(|n| n.name.to_owned());
     if let (Sides::Three, Some(base), None) = (sides, &ancestor, &page.unmeasured) {
-        page.three_way = Some(three_way(registry, (&left.name, &right.name), base).await?);
+        page.three_way = Some(three_way(registry, (&operand(a, &left), &operand(b, &right)), base).await?);
     }
     page.merge_base = ancestor.map(Name);
     page.fields = fields(&left, &right);
     (page.config, page.config_same) = config(&left, &right);
     page.files = files(registry, &left, &right).await?;
     page.vocabulary = jobs::wording(registry, [&left, &right]).await?.map(vocabulary);
+    page.at = [a, b].map(|operand| operand.split_once('@').map(|(_, at)| at.to_owned()));
+    page.digests = [&left, &right].map(|row| row.digest.map(|digest| digest.to_string()));
     page.a = Name(left.name);
     page.b = Name(right.name);
     Ok(page)
+}
+
+/// An operand with its model's name as its owner writes it.
+fn operand(asked: &str, row: &ModelRow) -> String {
+    asked.split_once('@').map_or_else(|| row.name.clone(), |(_, at)| format!("{}@{at}", row.name))
+}
+
+/// The model that an operand names, with the content of the revision that it names.
+async fn side(registry: &Registry, operand: &str) -> Result<Option<ModelRow>> {
+    let (name, at) = operand.split_once('@').unwrap_or((operand, store::MAIN));
+    let Some(mut row) = registry.store.model_by_id(name).await? else { return Ok(None) };
+    if let Some(commit) = registry.store.commit(row.id, at).await? {
+        (row.revision, row.digest) = (Some(commit.revision), Some(commit.digest));
+    }
+    Ok(Some(row))
 }
 
 fn measured(report: DiffReport) -> ComparePage {

@@ -3,14 +3,17 @@
 mod about;
 mod account;
 mod advisories;
+mod changes;
 mod compare;
 mod family;
+mod files;
 mod heritage;
 mod jobs_view;
 mod kinship;
 mod lineage;
 mod merging;
 mod models;
+mod namespace;
 mod numbers;
 mod path;
 mod reports;
@@ -26,9 +29,10 @@ use ::web::{
     view::{
         AboutPage, AccountPage, AdvisoryForm, AdvisoryPage, AdvisoryRow, Answer, AtlasPage, AtlasQuery,
         ChildrenPage, ChildrenQuery, ComparePage, ContradictionRow, Counts, EdgeForm, Family, FamilyRow,
-        HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery, MeasureCard,
-        MergeCheck, MethodCard, ModelPage, Name, Narrowing, Partners, PathPage, RecipeForm, ReportAnswer,
-        ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm, TransferCheck, TransferForm,
+        FilePage, HomePage, JobPage, JobRow, KinshipPage, KinshipQuery, LineagePage, LineageQuery,
+        MeasureCard, MergeCheck, MethodCard, ModelPage, Name, NamespacePage, Narrowing, Partners, PathPage,
+        RecipeForm, ReportAnswer, ReportCard, RevisionsPage, SearchPage, SearchQuery, Sides, TokenForm,
+        TransferCheck, TransferForm,
     },
 };
 use async_trait::async_trait;
@@ -126,6 +130,18 @@ impl Source for Site {
 
     async fn model(&self, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
         models::page(&self.registry, name, revision).await
+    }
+
+    async fn known_as(&self, name: &str) -> Result<Option<Name>> {
+        Ok(self.registry.store.model_by_id(name).await?.map(|row| Name(row.name)))
+    }
+
+    async fn file(&self, name: &str, place: &[String]) -> Result<Option<FilePage>> {
+        files::page(&self.registry, name, place).await
+    }
+
+    async fn namespace(&self, name: &str) -> Result<Option<NamespacePage>> {
+        namespace::page(&self.registry, name).await
     }
 
     async fn revisions(&self, name: &str, range: (&str, &str)) -> Result<Option<RevisionsPage>> {

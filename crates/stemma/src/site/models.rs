@@ -6,14 +6,14 @@ use ::web::{
     Failure,
     view::{
         ChildGroup, CommitView, DtypeRow, EvaluationRow, FileRow, ModelPage, Name, ParentLink, RecentRow,
-        RevisionView,
+        RevisionView, WeightChange,
     },
 };
 use jobs::Registry;
 use serde_json::Value;
 use store::{CheckedFile, CommitRow, ModelRow};
 
-use super::{Result, account, advisories, count, heritage, trust};
+use super::{Result, account, advisories, changes, count, heritage, trust};
 
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
@@ -44,7 +44,10 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         .collect();
     let (mut files, mut dtypes, mut recipe, mut made) = (Vec::new(), Vec::new(), None, Vec::new());
     let mut evaluations = Vec::new();
-    let (history, commits) = history(registry, row.id, commit.as_ref()).await?;
+    let (history, commits, changed) = match &commit {
+        Some(commit) => history(registry, row.id, commit).await?,
+        None => (Vec::new(), 0, None),
+    };
     if let Some(id) = commit.as_ref().map(|commit| commit.revision) {
         files = stored_files(registry, id).await?;
         dtypes = dtype_rows(registry, id).await?;
@@ -77,6 +80,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         }),
         history,
         commits,
+        changed,
         at,
         made,
         name: Name(row.name),
@@ -128,15 +132,15 @@ fn evaluation(stated: jobs::Evaluation) -> EvaluationRow {
 /// Commits that a page shows.
 const SHOWN: u64 = 20;
 
-/// The latest commits up to one, and how many there are in all.
+/// The latest commits up to one, how many there are in all, and when the weights last became others among them.
 async fn history(
     registry: &Registry,
     model: i64,
-    shown: Option<&CommitRow>,
-) -> Result<(Vec<CommitView>, u64)> {
-    let Some(shown) = shown else { return Ok((Vec::new(), 0)) };
+    shown: &CommitRow,
+) -> Result<(Vec<CommitView>, u64, Option<WeightChange>)> {
     let (commits, total) = registry.store.history(model, &shown.oid, (0, SHOWN)).await?;
     let refs = registry.store.refs(model).await?;
+    let changed = changes::last(registry, &commits).await?;
     let view = |commit: CommitRow| CommitView {
         names: refs.iter().filter(|name| name.oid == commit.oid).map(|name| name.name.clone()).collect(),
         shown: commit.oid == shown.oid,
@@ -146,7 +150,7 @@ async fn history(
         author: commit.author,
         created_at: commit.created_at,
     };
-    Ok((commits.into_iter().map(view).collect(), total))
+    Ok((commits.into_iter().map(view).collect(), total, changed))
 }
 
 /// The record of how a model was made, in short.
