@@ -86,6 +86,18 @@ async fn every_parameter_that_cannot_be_read_is_told() {
 }
 
 #[actix_web::test]
+async fn a_cursor_that_is_none_is_told_by_its_parameter() {
+    let place = Place::new().await;
+    place.know("o/a", "mit").await;
+    for list in ["/api/v1/models", "/api/v1/models/o/a/children"] {
+        let answer = place.get(&format!("{list}?cursor=")).await;
+
+        assert!(answer.is_problem(422, "bad_cursor"), "{list}: {answer:?}");
+        assert_eq!(answer.body["errors"][0]["parameter"], "cursor", "{list}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
 async fn whole_answers_have_a_tag_and_are_not_sent_again() {
     let place = Place::new().await;
     place.know("o/a", "mit").await;

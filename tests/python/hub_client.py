@@ -52,6 +52,10 @@ def a_bad_token_is_refused():
     # Clients of the 0.x line raise the HTTP library's own error here.
     error = refused(Exception, lambda: api.whoami(token="stemma_wrong"))
     assert error.response.status_code == 401, error
+    error = refused(HfHubHTTPError, lambda: api.model_info("mandoc/scribe-v1", token="stemma_wrong"))
+    assert error.response.status_code == 401 and not isinstance(error, RepositoryNotFoundError), error
+    # Whoever comes from the Hub brings its token along.
+    assert api.model_info("mandoc/scribe-v1", token="hf_of_another_place").id == "mandoc/scribe-v1"
 
 
 @check

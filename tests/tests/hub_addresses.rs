@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use reqwest::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 use stemma_tests::{Server, answer, client, databases};
 
 #[tokio::test]
@@ -78,6 +78,128 @@ async fn a_repository_under_a_former_name_leaves_the_one_that_had_it_alone() -> 
         let gone = client.get(server.url("/api/models/rn/new")).send().await?;
         ensure!(gone.status() == 200, "the other one stays");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn entity_tags_are_those_of_the_tree_and_older_copies_still_count() -> Result<()> {
+    let (server, client) = (Server::start(&databases()[0]).await?, client()?);
+    let text = "hello\n";
+    repository(&client, &server, "me/tags", &[("small.txt", text), ("large.bin", text)]).await?;
+    let tree = "/api/models/me/tags/tree/main?expand=true";
+    let (_, tree) = answer(client.get(server.url(tree))).await?;
+    let entry = |path: &str| -> Value {
+        tree.as_array().into_iter().flatten().find(|one| one["path"] == path).cloned().unwrap_or_default()
+    };
+    let head = async |path: &str, tag: &str| -> Result<reqwest::Response> {
+        let request = client.get(server.url(&format!("/me/tags/resolve/main/{path}")));
+        Ok(request.header("if-none-match", tag).send().await?)
+    };
+    let named = |answer: &reqwest::Response, name: &str| -> String {
+        answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let digest = "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\"";
+
+    let (small, large) = (head("small.txt", "\"x\"").await?, head("large.bin", "\"x\"").await?);
+
+    ensure!(named(&small, "etag") == format!("\"{}\"", entry("small.txt")["oid"].as_str().unwrap_or("")));
+    ensure!(named(&small, "etag") == "\"ce013625030ba8dba906f756967f9e9ca394464a\"", "{:?}", small.headers());
+    ensure!(named(&small, "x-linked-etag").is_empty() && small.text().await? == text);
+    ensure!(named(&large, "etag") == digest && named(&large, "x-linked-etag") == digest);
+    ensure!(entry("large.bin")["lfs"]["oid"] == digest.trim_matches('"'), "{tree}");
+    ensure!(entry("small.txt")["securityFileStatus"]["status"] == "unscanned", "{tree}");
+    ensure!(head("small.txt", digest).await?.status() == 304, "a copy named by its digest");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_lists_show_is_what_they_filter_and_sort_by() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        let place = tempfile::TempDir::with_prefix("stemma-test-")?;
+        let rows = [
+            json!({ "id": "d/old", "createdAt": "2020-01-01T00:00:00Z", "lastModified": "2020-01-01T00:00:00Z",
+                    "safetensors": { "total": 500_000_000, "parameters": { "F32": 500_000_000 } },
+                    "tags": ["safetensors", "region:us", "license:mit"], "cardData": { "license": "mit" } }),
+            json!({ "id": "d/gated", "createdAt": "2021-01-01T00:00:00Z", "gated": "auto", "tags": ["gguf"],
+                    "gguf": { "total": 7_000_000_000_u64 }, "cardData": { "base_model": "d/old" } }),
+        ];
+        let dump = place.path().join("rows.jsonl");
+        fs_err::write(&dump, rows.map(|row| format!("{row}\n")).concat())?;
+        let done = server.stemma().args(["import", "dump", "--quiet"]).arg(&dump).output()?;
+        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        repository(&client, &server, "d/pushed", &[("README.md", "---\nlicense: mit\n---\n")]).await?;
+        let info = async || answer(client.get(server.url("/api/models/d/pushed"))).await;
+        let before = info().await?.1["createdAt"].clone();
+        // Its first commit's date is in whole seconds: the next one's has to be another.
+        while before
+            == answer(client.get(server.url("/api/models/d/pushed/commits/main"))).await?.1[0]["date"]
+        {
+            commit(
+                &client,
+                &server,
+                "d/pushed/commit/main",
+                &[("a.txt", &format!("{:?}", std::time::Instant::now()))],
+            )
+            .await?;
+        }
+        let list = async |query: &str| -> Result<(u16, Vec<String>, Value)> {
+            let (status, told) = answer(client.get(server.url(&format!("/api/models?{query}")))).await?;
+            let ids = told.as_array().into_iter().flatten().filter_map(|one| one["id"].as_str());
+            Ok((status, ids.map(str::to_owned).collect(), told))
+        };
+
+        ensure!(info().await?.1["createdAt"] == before, "a commit does not make a model younger");
+        for sort in ["createdAt", "lastModified"] {
+            let (_, ids, told) = list(&format!("author=d&sort={sort}&direction=-1")).await?;
+            ensure!(ids.first().is_some_and(|id| id == "d/pushed"), "{sort}: {told}");
+            let (_, rows, _) = list(&format!("author=d&sort={sort}&num_parameters=min:0")).await?;
+            ensure!(rows.len() == 2, "{rows:?}");
+        }
+        for (query, found) in [
+            ("filter=safetensors", vec!["d/old"]),
+            ("gated=true", vec!["d/gated"]),
+            ("gated=False&num_parameters=min:100M", vec!["d/old"]),
+            ("num_parameters=min:1B", vec!["d/gated"]),
+            ("num_parameters=max:1B", vec!["d/old"]),
+        ] {
+            let (status, ids, told) = list(&format!("author=d&{query}")).await?;
+            ensure!(status == 200 && ids == found, "{query}: {told}");
+        }
+        let (_, _, told) = list("author=d&gated=true&expand=baseModels&expand=gguf").await?;
+        ensure!(told[0]["baseModels"]["models"][0]["id"] == "d/old", "{told}");
+        ensure!(told[0]["gguf"]["total"] == 7_000_000_000_u64, "{told}");
+        let (_, _, told) = list("search=d/old&cardData=true").await?;
+        ensure!(told[0]["cardData"] == json!({ "license": "mit" }), "no tags of the API: {told}");
+        for query in
+            ["sort=trendingScore", "apps=ollama", "inference=warm", "num_parameters=big", "gated=auto"]
+        {
+            let (status, _, told) = list(query).await?;
+            ensure!(status == 400 && told["detail"].is_string(), "{query}: {status} {told}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn large_files_are_found_for_a_copy_to_another_repository() -> Result<()> {
+    let (server, client) = (Server::start(&databases()[0]).await?, client()?);
+    repository(&client, &server, "me/from", &[("w.bin", "hello\n")]).await?;
+    repository(&client, &server, "me/to", &[("a.txt", "a")]).await?;
+    let (here, gone) = ("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", "0".repeat(64));
+    let ask = async |to: &str| {
+        let files = json!([{ "sha256": here, "filename": "w.bin" }, { "sha256": gone, "filename": "x" }]);
+        let body = json!({ "target": { "type": "model", "name": to }, "files": files });
+        answer(client.post(server.url("/api/models/me/from/lfs-files/duplicate")).json(&body)).await
+    };
+
+    let ((status, told), (missing, _)) = (ask("me/to").await?, ask("me/nowhere").await?);
+
+    ensure!(status == 200 && missing == 404, "{status} {missing} {told}");
+    ensure!(
+        told["failed"].as_array().map(Vec::len) == Some(1) && told["failed"][0]["sha256"] == gone,
+        "{told}"
+    );
     Ok(())
 }
 

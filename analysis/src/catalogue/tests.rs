@@ -305,6 +305,18 @@ fn a_model_that_is_called_what_is_looked_for_comes_first_on_all_pages_together_o
 }
 
 #[test]
+fn a_model_whose_weights_are_here_has_their_tag() {
+    let (index, all) = index();
+    let filter = Filter::default().tags(&["safetensors".to_owned()]);
+
+    let answer = index.search(&filter, &Wanted { limit: 500, ..Wanted::default() });
+
+    let want: BTreeSet<i64> = all.iter().filter(|model| model.weights).map(|model| model.id).collect();
+    assert!(!want.is_empty() && want.len() < all.len());
+    assert_eq!(answer.ids.into_iter().collect::<BTreeSet<_>>(), want);
+}
+
+#[test]
 fn a_ghost_comes_after_every_model_of_which_as_little_is_counted() {
     let models =
         [("a/x-1", None, false), ("a/x-2", None, true), ("a/x-3", None, false), ("a/x-4", None, true)];

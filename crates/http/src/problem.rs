@@ -15,6 +15,8 @@ use crate::request_id;
 
 /// The code of a refusal that the Hub's clients tell from others.
 const GATED: &str = "gated";
+/// The code of a place in a list that is none; it comes in the parameter of that name.
+const BAD_CURSOR: &str = "bad_cursor";
 
 /// After how many seconds somebody who was put off may ask again.
 const RETRY_SECONDS: u64 = 5;
@@ -176,6 +178,10 @@ impl<F: Fault> From<F> for Problem {
         problem.title = status.canonical_reason().unwrap_or("Error").to_owned();
         if fault.code() == GATED {
             problem = problem.for_hub("GatedRepo", None);
+        }
+        if fault.code() == BAD_CURSOR {
+            let item = Item { pointer: "cursor".to_owned(), message: problem.detail.clone() };
+            problem = problem.listing(vec![item]).of_parameters();
         }
         if fault.class() == Class::Internal {
             problem.instance = logged(&fault);

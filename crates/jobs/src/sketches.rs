@@ -59,7 +59,12 @@ pub async fn stored_sketches(
     let coarse = mostly_coarse(dtypes);
     let Some(tensors) = current(rows) else { return Ok(None) };
     let tokenizer = tokens::among(registry.store.files(revision).await?);
-    Ok(Some(OpenSketched { sketched: sketched(label, tensors, &digests), coarse, tokenizer, difference: false }))
+    Ok(Some(OpenSketched {
+        sketched: sketched(label, tensors, &digests),
+        coarse,
+        tokenizer,
+        difference: false,
+    }))
 }
 
 fn sketched(label: String, tensors: Tensors, digests: &BTreeMap<String, Digest>) -> Sketched {

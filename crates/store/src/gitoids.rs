@@ -18,10 +18,13 @@ impl Store {
     /// When a blob or the database cannot be read.
     pub async fn git_oids(&self, revision: i64, files: &[&FileRow]) -> Result<HashMap<String, String>> {
         let mut params = Params::default();
-        let sql = format!(
-            "SELECT path, git_oid FROM files WHERE revision = {} AND git_oid IS NOT NULL",
-            params.add(revision)
-        );
+        let of = params.add(revision);
+        let only = match files {
+            [one] => format!("AND path = {}", params.add(one.path.as_str())),
+            _ => String::new(),
+        };
+        let sql =
+            format!("SELECT path, git_oid FROM files WHERE revision = {of} {only} AND git_oid IS NOT NULL");
         let mut known = HashMap::new();
         for row in sql::all(self.db(), &sql, params).await? {
             known.insert(get::<String>(&row, "path")?, get::<String>(&row, "git_oid")?);

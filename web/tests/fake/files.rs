@@ -29,7 +29,13 @@ impl Fake {
             _ => FileBody::Unshown(format!("It is not text{}", self.mark)),
         };
         let digest = format!("sha256:{}", "3f9a".repeat(16));
-        let file = FileRow { path, size: 812, digest: digest.clone(), verified_at: Some(1_720_000_000) };
+        let file = FileRow {
+            path,
+            size: 812,
+            digest: digest.clone(),
+            verified_at: Some(1_720_000_000),
+            damaged: false,
+        };
         Some(FilePage { name: Name::from(name), at, digest, file, body })
     }
 

@@ -31,6 +31,7 @@ pub async fn page(registry: &Registry, name: &str, place: &[String]) -> Result<O
         size: checked.file.size,
         digest: checked.file.digest.to_string(),
         verified_at: checked.verified_at,
+        damaged: checked.damaged,
     };
     let body = body(registry, &row, (commit.revision, &checked.file)).await?;
     Ok(Some(FilePage { name: Name(row.name), at, digest: commit.digest.to_string(), file, body }))
