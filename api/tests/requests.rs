@@ -16,7 +16,7 @@ async fn a_body_is_refused_with_every_fault_of_its_fields() {
         ("/api/v1/merges", json!({}), vec!["/config", "/output"]),
         ("/api/v1/merges?dry_run=true", json!({}), vec!["/config"]),
         ("/api/v1/merges", json!({ "confg": "", "output": 3 }), vec!["/confg", "/output", "/config"]),
-        ("/api/v1/transfers", json!({}), vec!["/output", "/source_base", "/source_tuned", "/target_base"]),
+        ("/api/v1/transfers", json!({}), vec!["/output", "/source_tuned", "/target_base"]),
         ("/api/v1/diffs", json!({ "tuned": "a", "base": "b", "rank": -1.5 }), vec!["/rank"]),
         ("/api/v1/tokens", json!({ "read_only": "yes" }), vec!["/read_only"]),
     ] {

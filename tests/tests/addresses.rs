@@ -68,9 +68,12 @@ async fn files_namespaces_and_names_with_a_past_have_pages() -> Result<()> {
         let body = serde_json::json!({ "fromRepo": "acme/b", "toRepo": "acme/c", "type": "model" });
         let renamed = client.post(server.url("/api/repos/move")).json(&body).send().await?;
         ensure!(renamed.status().is_success(), "{renamed:?}");
-        let reached = client.get(server.url("/acme/b")).send().await?;
-        ensure!(reached.url().path() == "/acme/c", "{reached:?}");
-        ensure!(reached.text().await?.contains("<code>acme/b</code> is an older name of this model"));
+        let moved = client.get(server.url("/acme/b")).send().await?;
+        let to =
+            moved.headers().get("location").and_then(|to| to.to_str().ok()).unwrap_or_default().to_owned();
+        ensure!(moved.status() == 308 && to == "/acme/c?formerly=acme%2Fb", "{moved:?}");
+        let (_, reached) = page(&client, &server, &to).await?;
+        ensure!(reached.contains("<code>acme/b</code> is an older name of this model"), "{reached}");
     }
     Ok(())
 }
