@@ -44,9 +44,10 @@ async fn split(
     place: &[String],
 ) -> Result<Option<(String, CommitRow, String)>> {
     for end in (1..place.len().min(PARTS + 1)).rev() {
-        let name = place[..end].join("/");
-        if let Some(commit) = registry.store.commit(row.id, &name).await? {
-            return Ok(Some((name, commit, place[end..].join("/"))));
+        let whole = place[..end].join("/");
+        let name = whole.strip_prefix("refs/heads/").unwrap_or(&whole);
+        if let Some(commit) = registry.store.commit(row.id, name).await? {
+            return Ok(Some((name.to_owned(), commit, place[end..].join("/"))));
         }
     }
     Ok(None)
