@@ -76,7 +76,7 @@ fn numbers(search: &Value) -> Vec<u64> {
 }
 
 fn greedy() -> Value {
-    json!({ "strategy": "greedy", "method": "slerp", "models": MODELS, "base": BASE, "k": 2,
+    json!({ "strategy": "greedy", "method": "slerp", "models": MODELS, "base": BASE, "k": 2, "tau": 1.0,
         "output": "tests/found" })
 }
 
@@ -98,7 +98,7 @@ async fn a_greedy_search_goes_on_where_a_killed_server_left_it() -> Result<()> {
 
         // What was told before is told again, as a caller does that did not hear the answer.
         let second = site.tell(&search, &[(1, 0.5), (2, 0.4), (3, 0.25)]).await?;
-        ensure!(second["generation"] == 1 && numbers(&second) == [4, 5], "{second}");
+        ensure!(second["generation"] == 1 && numbers(&second) == [4, 5, 6], "{second}");
         for candidate in pending(&second) {
             let about = &candidate["about"];
             ensure!(about["kinship"].as_f64().is_some_and(|k| k.abs() <= 1.0), "{candidate}");
@@ -114,7 +114,7 @@ async fn a_greedy_search_goes_on_where_a_killed_server_left_it() -> Result<()> {
 
         let (status, job) = site.post(&format!("{search}/candidates/4/merge"), &json!({})).await?;
         ensure!(status == 202 && site.ended(&job).await?["state"] == "succeeded", "{status} {job}");
-        let third = site.tell(&search, &[(4, 0.9), (5, 0.8)]).await?;
+        let third = site.tell(&search, &[(4, 0.9), (5, 0.8), (6, 0.1)]).await?;
         let (merged, other) = (&pending(&third)[0], &pending(&third)[1]);
         ensure!(merged["missing"] == json!(["tests/found-5"]), "{third}");
         ensure!(other.get("missing").is_none(), "{third}");
