@@ -45,7 +45,17 @@ const BY_NAME: &[(Module, &[&str])] = &[
     (Module::Down, &["down_proj", "fc2", "fc_out", "dense_4h_to_h", "lin2", "linear_2", "linear2"]),
     (
         Module::Embed,
-        &["embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "shared", "word_embedding"],
+        &[
+            "embed_tokens",
+            "wte",
+            "word_embeddings",
+            "tok_embeddings",
+            "embed_in",
+            "shared",
+            "word_embedding",
+            "token_embedding",
+            "embeddings",
+        ],
     ),
     (
         Module::Position,
@@ -247,7 +257,8 @@ mod tests {
             (
                 "embed",
                 "model.embed_tokens.weight transformer.wte.weight gpt_neox.embed_in.weight shared.weight \
-                 bert.embeddings.word_embeddings.weight model.decoder.embed_tokens.weight tok_embeddings.weight",
+                 bert.embeddings.word_embeddings.weight model.decoder.embed_tokens.weight tok_embeddings.weight \
+                 backbone.embeddings.weight rwkv.embeddings.weight text_model.embeddings.token_embedding.weight",
             ),
             ("position", "transformer.wpe.weight bert.embeddings.token_type_embeddings.weight"),
             (

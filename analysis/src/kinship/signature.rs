@@ -8,7 +8,7 @@ use super::{Module, SketchedTensor, overlap::kept};
 use crate::computed::is_buffer;
 
 /// The way signatures are made; those of different schemes do not compare.
-pub const SIGNATURE_SCHEME: i32 = 1;
+pub const SIGNATURE_SCHEME: i32 = 2;
 /// Numbers in a signature; the standard error of a cosine ρ of two is (1 − ρ²) / √1024.
 pub const SIGNATURE_CELLS: usize = 1_024;
 

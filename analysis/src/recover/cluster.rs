@@ -22,7 +22,12 @@ pub(super) struct Relation {
 
 impl Relation {
     fn of(a: &Facts, b: &Facts, threshold: f64) -> Self {
-        let score = |i: usize, j: usize| a.units[i].as_ref()?.score(b.units.get(j)?.as_ref()?);
+        let score = |i: usize, j: usize| {
+            let other = b.units.get(j)?;
+            let stacks = a.units[i].iter();
+            let scores = stacks.filter_map(|(stack, probe)| probe.score(other.get(stack)?));
+            joined(&scores.collect::<Vec<_>>())
+        };
         let straight: Vec<f64> = (0..a.units.len().min(b.units.len())).filter_map(|l| score(l, l)).collect();
         let (mut units, mut log10_p) = (joined(&straight), 0.0);
         let mut layers: Vec<Option<u64>> =

@@ -99,6 +99,10 @@ impl Edge<'_> {
             evidence.push(self.evidence(("layers", own as f64 - theirs as f64), said));
             return Ok((kind, evidence));
         }
+        if let Some((kind, found)) = self.left_out() {
+            evidence.push(found);
+            return Ok((kind, evidence));
+        }
         let relation = self.known.relations.get(child, parent);
         let units = relation.and_then(|relation| relation.units);
         let columns = relation.and_then(|relation| relation.columns);
@@ -125,6 +129,26 @@ impl Edge<'_> {
             return Ok((Kind::Noised, evidence));
         }
         Ok((Kind::Finetune, evidence))
+    }
+
+    /// That the child is the parent without some of its tensors: without a head, or without a stack of layers.
+    fn left_out(&self) -> Option<(Kind, Evidence)> {
+        let (child, parent) = (self.child, self.parent);
+        let measured = self.measured;
+        let whole = measured.same(child, parent) && !measured.differ(child, parent);
+        if !whole || measured.lacks(parent, child) || !measured.lacks(child, parent) {
+            return None;
+        }
+        let own = &measured.beside[child];
+        let lacking: Vec<_> =
+            measured.beside[parent].keys().filter(|place| !own.contains_key(*place)).collect();
+        let layers = lacking.iter().any(|(_, layer, _)| layer.is_some());
+        let said = format!(
+            "every value it has is the parent's; {} tensors of that are left out, and which came first cannot be told",
+            lacking.len()
+        );
+        let kind = if layers { Kind::Pruned } else { Kind::Duplicate };
+        Some((kind, self.evidence(("same_values", lacking.len() as f64), said)))
     }
 
     /// Evidence that nothing was learnt along the edge, only noise added.

@@ -1,11 +1,16 @@
 //! What one pass over a model tells: its tensors by role, their digests, the precision used, and its probes.
 
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
 use domain::Digest;
 use kernels::Dtype;
 use rayon::prelude::*;
 use weights::{TensorSource, bare_name};
 
-use super::{Subject, measured::round, probe::Probe};
+use super::{Subject, constructed::constructed, measured::round, probe::Probe};
 use crate::{
     Error, Progress,
     computed::is_buffer,
@@ -47,8 +52,8 @@ pub(super) struct Facts {
     pub(super) format: u32,
     /// Distinct values in a piece of a row, as a share, 0 to 1: as they are, and rounded as [`ROUNDED`] says.
     pub(super) levels: [f64; 3],
-    /// Hidden units of each layer.
-    pub(super) units: Vec<Option<Probe>>,
+    /// Hidden units of each layer, by the stack that it belongs to: an encoder has layers of the same numbers as its decoder.
+    pub(super) units: Vec<BTreeMap<String, Probe>>,
     /// Columns of the embedding.
     pub(super) columns: Option<Probe>,
 }
@@ -82,14 +87,7 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
         .iter()
         .find(|tensor| tensor.module == Module::Embed)
         .and_then(|tensor| tensor.shape.get(1).copied());
-    let units = (0..layers).into_par_iter().map(|layer| {
-        let mut inside =
-            tensors.iter().filter(|tensor| tensor.layer == Some(layer) && tensor.shape.len() == 2);
-        let wanted = [Module::Up, Module::Gate, Module::GateUp];
-        let best = wanted.iter().find_map(|kind| inside.clone().find(|tensor| tensor.module == *kind));
-        let best = best.or_else(|| inside.next());
-        best.map(|tensor| Probe::units(source, tensor, width)).transpose()
-    });
+    let units = (0..layers).into_par_iter().map(|layer| units(source, (&tensors, layer), width));
     let units = units.collect::<Result<_, _>>()?;
     let embed = tensors.iter().find(|tensor| tensor.module == Module::Embed && tensor.shape.len() == 2);
     let columns = embed.map(|tensor| Probe::columns(source, tensor)).transpose()?;
@@ -105,6 +103,35 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
         columns,
         tensors,
     })
+}
+
+/// The probe of the hidden units of every stack that has this layer: of its first MLP matrix, or else of its largest one.
+fn units(
+    source: &dyn TensorSource,
+    (tensors, layer): (&[Tensor], u64),
+    width: Option<u64>,
+) -> Result<BTreeMap<String, Probe>, weights::Error> {
+    let inside = || {
+        let matrices = tensors.iter().filter(|tensor| tensor.layer == Some(layer) && tensor.shape.len() == 2);
+        matrices.filter(|tensor| !constructed(&tensor.role, tensor.module))
+    };
+    let stacks: BTreeSet<&str> = inside().map(Tensor::stack).collect();
+    let wanted = [Module::Up, Module::Gate, Module::GateUp];
+    let probe = |stack: &str| {
+        let own = || inside().filter(|tensor| tensor.stack() == stack);
+        let best = wanted.iter().find_map(|kind| own().find(|tensor| tensor.module == *kind));
+        let size = |tensor: &&Tensor| (tensor.shape.iter().product::<u64>(), Reverse(tensor.role.clone()));
+        let best = best.or_else(|| own().max_by_key(size));
+        best.map(|tensor| Ok((stack.to_owned(), Probe::units(source, tensor, width)?))).transpose()
+    };
+    stacks.into_iter().filter_map(|stack| probe(stack).transpose()).collect()
+}
+
+impl Tensor {
+    /// The part of its role before the number of the layer.
+    pub(super) fn stack(&self) -> &str {
+        self.role.split('#').next().unwrap_or_default()
+    }
 }
 
 impl Facts {

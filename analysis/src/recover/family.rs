@@ -138,8 +138,10 @@ impl Structure<'_> {
             (0..all).filter(|&member| settled.contains(&measured.members[member])).collect();
         let is_fixed = |member: usize| settled.contains(&measured.members[member]);
         let mut copies: Vec<Copy> = copies(measured, self.known)?;
-        let originals: Vec<usize> =
+        let mut originals: Vec<usize> =
             (0..all).filter(|&one| !copies.iter().any(|copy| copy.child == one)).collect();
+        let trunks = self.trunks(&originals, &fixed);
+        originals.retain(|one| trunks.iter().all(|(child, ..)| child != one));
         copies.retain(|copy| !is_fixed(copy.child));
         let fixed: Vec<usize> = fixed.into_iter().filter(|one| originals.contains(one)).collect();
         let depth = |one: usize| self.facts(one).map_or(0, |facts| facts.layers);
@@ -192,20 +194,30 @@ impl Structure<'_> {
             steps.extend(own);
         }
         edges.extend(below);
+        edges.extend(trunks);
         let lifted = self.lift(&mut edges);
         let mut found: Found = Vec::new();
         for &(child, parent, direction) in &edges {
-            let rivals = core.iter().copied().filter(|&other| other != child && other != parent);
-            // What the child was handed on from is nearer, and known to be a sibling; so may others be that are.
+            // What the child was handed on from is nearer, and known to be a sibling; so may others be that are. What comes
+            // from the child is none, nor what comes from its parent and repeats its values.
             let lifted = lifted.contains(&child);
             let own = measured.bits(child, parent);
-            let rivals: Vec<usize> = rivals
-                .filter(|&other| {
-                    let joined =
-                        steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child));
-                    !(joined || lifted && measured.bits(child, other) < own)
-                })
-                .collect();
+            let joined = |other: usize| {
+                steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child))
+            };
+            let repeats = |other: usize| {
+                measured.same(other, parent)
+                    && (!core.contains(&parent) || self.descends(&edges, (other, parent)))
+            };
+            let excluded = |other: usize| {
+                [child, parent].contains(&other)
+                    || joined(other)
+                    || self.descends(&edges, (other, child))
+                    || lifted && measured.bits(child, other) < own
+                    || repeats(other)
+            };
+            let rivals = core.iter().copied().filter(|&other| !excluded(other));
+            let rivals: Vec<usize> = rivals.collect();
             // However near a sibling is, the child does not hold its step.
             let sibling = |&other: &usize| {
                 edges.iter().any(|edge| (edge.0, edge.1) == (other, parent))
@@ -345,9 +357,21 @@ impl Structure<'_> {
     }
 
     /// The parent that a member got in another layout, where that is a member too.
-    fn settled_above(&self, member: usize) -> Option<usize> {
+    pub(super) fn settled_above(&self, member: usize) -> Option<usize> {
         let above = self.above.get(&self.measured.members[member])?;
         self.measured.members.iter().position(|one| one == above)
+    }
+
+    /// Whether a member descends from another by the steps found and settled.
+    fn descends(&self, edges: &[Step], (member, above): (usize, usize)) -> bool {
+        let next = |one: &usize| {
+            let own = edges.iter().find(|edge| edge.0 == *one).map(|edge| edge.1);
+            own.or_else(|| self.settled_above(*one))
+        };
+        std::iter::successors(Some(member), next)
+            .take(self.measured.members.len())
+            .skip(1)
+            .any(|one| one == above)
     }
 
     pub(super) fn aligned(&self, a: usize, b: usize) -> bool {

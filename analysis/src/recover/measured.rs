@@ -1,5 +1,7 @@
 //! Exact inner products of all models over the tensors of one, and how their elements differ.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use kernels::{Contrast, Dtype, Gram, Stored};
 use rayon::prelude::*;
 
@@ -48,7 +50,12 @@ pub(super) struct Part {
 pub(super) struct Measured {
     pub(super) members: Vec<usize>,
     pub(super) parts: Vec<Part>,
+    /// What the members hold besides the parts, which not all of them have.
+    pub(super) beside: Vec<Beside>,
 }
+
+/// Digests by role, layer and shape.
+pub(super) type Beside = BTreeMap<(String, Option<u64>, Vec<u64>), domain::Digest>;
 
 /// Where the tensors of a reference lie in the models that have them all, the reference first.
 pub(super) struct Places {
@@ -88,6 +95,11 @@ pub(super) fn places(
     relations: &Relations,
 ) -> Option<Places> {
     let own = facts[reference].as_ref()?;
+    let depth = |one: usize| facts[one].as_ref().map_or(0, |facts| facts.layers);
+    let other = |one: &usize| depth(*one) != own.layers && relations.related(reference, *one);
+    let whole = settled.iter().copied().find(other);
+    let laid =
+        |one: usize| whole.and_then(|whole| relations.get(one, whole)).map(|relation| &relation.layers);
     let mut members = vec![reference];
     let mut places: Vec<Vec<usize>> = vec![(0..own.tensors.len()).collect()];
     for &member in family.iter().filter(|&&member| member != reference) {
@@ -96,6 +108,10 @@ pub(super) fn places(
         };
         // Layers that repeat would stand in for the model they were taken from; they are attached to it later.
         if theirs.layers != own.layers && !settled.contains(&member) {
+            continue;
+        }
+        // Of two models that were cut to one depth at other layers, none has the layers of the other in its places.
+        if theirs.layers == own.layers && laid(member) != laid(reference) {
             continue;
         }
         let place = own.tensors.iter().map(|tensor| {
@@ -127,12 +143,26 @@ pub(super) fn places(
     Some(Places { members, places, kept })
 }
 
+impl Places {
+    /// What the members hold besides the tensors that all of them have.
+    pub(super) fn beside(&self, facts: &[Option<Facts>]) -> Vec<Beside> {
+        let of = |(&member, place): (&usize, &Vec<usize>)| {
+            let tensors = facts[member].iter().flat_map(|facts| &facts.tensors).enumerate();
+            let kept: BTreeSet<usize> = self.kept.iter().map(|kept| place[*kept]).collect();
+            let rest = tensors.filter(|(at, _)| !kept.contains(at));
+            rest.map(|(_, one)| ((one.role.clone(), one.layer, one.shape.clone()), one.digest)).collect()
+        };
+        self.members.iter().zip(&self.places).map(of).collect()
+    }
+}
+
 /// Reads every member once, each thread a block of each at a time.
 pub(super) fn measure(
     found: Places,
     (subjects, facts): (&[Subject], &[Option<Facts>]),
     progress: Progress<'_>,
 ) -> Result<Option<Measured>, Error> {
+    let beside = found.beside(facts);
     let Places { members, places, kept } = found;
     let Some(own) = members.first().and_then(|&reference| facts[reference].as_ref()) else { return Ok(None) };
     let precision = precisions(&members, facts);
@@ -202,7 +232,7 @@ pub(super) fn measure(
         Ok(Part { role, module, elements, matrix, digests, gram, contrasts, identical, samples })
     });
     let parts: Vec<Part> = parts.collect::<Result<_, Error>>()?;
-    Ok((!parts.is_empty()).then_some(Measured { members, parts }))
+    Ok((!parts.is_empty()).then_some(Measured { members, parts, beside }))
 }
 
 impl Part {
@@ -265,9 +295,26 @@ impl Measured {
         self.matrices().map(|part| part.gram.dot(i, j)).sum()
     }
 
-    /// ‖θᵢ − θⱼ‖² over all tensors.
+    /// ‖θᵢ − θⱼ‖² over the tensors that all members have; the least number there is where only others differ.
     pub(super) fn apart(&self, i: usize, j: usize) -> f64 {
-        self.parts.iter().map(|part| part.apart(i, j)).sum()
+        let apart: f64 = self.parts.iter().map(|part| part.apart(i, j)).sum();
+        if apart == 0.0 && self.differ(i, j) { f64::MIN_POSITIVE } else { apart }
+    }
+
+    /// Whether the two hold other values where not all members have any: heads on one trunk are trained apart.
+    pub(super) fn differ(&self, i: usize, j: usize) -> bool {
+        let theirs = &self.beside[j];
+        self.beside[i].iter().any(|(place, digest)| theirs.get(place).is_some_and(|other| other != digest))
+    }
+
+    /// Whether `j` holds a tensor that `i` has none of.
+    pub(super) fn lacks(&self, i: usize, j: usize) -> bool {
+        self.beside[j].keys().any(|place| !self.beside[i].contains_key(place))
+    }
+
+    /// Whether the tensors that all members have are the same in two of them.
+    pub(super) fn same(&self, i: usize, j: usize) -> bool {
+        self.parts.iter().all(|part| part.apart(i, j) == 0.0)
     }
 
     /// The same over the matrices alone.

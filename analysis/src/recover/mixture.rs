@@ -19,6 +19,9 @@ const NEAREST: usize = 24;
 const ROUNDINGS: f64 = 2.5;
 /// A further parent explains at least this share of what was left.
 const GAIN: f64 = 0.1;
+/// Weight below which a parent must explain so much of at least half of the matrices: a tensor that it has in common with the
+/// merge by chance, or rounded alike, is explained by it alone.
+const FAINT: f64 = 0.05;
 /// Largest weight of a model in its merge. Where it is one, as in target + tuned − base, each of the models is the sum of
 /// the others, and none can be told to be the merge.
 const MIDDLE: f64 = 0.95;
@@ -228,7 +231,8 @@ fn sum(
         }
         found = next;
     }
-    let (residual, set) = found;
+    let set = telling(measured, child, found.1);
+    let residual = left(measured, child, &set);
     let (weights, _) = fit(|i, j| measured.dot(i, j), child, &set);
     let largest = set.iter().copied().zip(weights.iter().map(|weight| weight.abs()));
     let (most, weight) = largest.max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -256,6 +260,25 @@ fn sum(
     let by_matrix =
         measured.matrices().map(|part| set.iter().copied().zip(weights(part)).collect()).collect();
     Some(Ok(Mixture { child, parents, by_matrix, proof }))
+}
+
+/// The parents of a sum without those of next to no weight that hardly any matrix asks for.
+fn telling(measured: &Measured, child: usize, mut set: Vec<usize>) -> Vec<usize> {
+    while set.len() > 2 {
+        let (weights, _) = fit(|i, j| measured.dot(i, j), child, &set);
+        let asked = |without: &[usize]| {
+            let asks = |part: &&Part| {
+                let of = |set: &[usize]| fit(|i, j| part.gram.dot(i, j), child, set).1;
+                of(without) > of(&set) * (1.0 + GAIN) + EXACT * part.gram.dot(child, child)
+            };
+            2 * measured.matrices().filter(asks).count() >= measured.matrices().count()
+        };
+        let faint = set.iter().zip(&weights).filter(|(_, weight)| weight.abs() < FAINT);
+        let rest = faint.map(|(one, _)| set.iter().copied().filter(|other| other != one).collect::<Vec<_>>());
+        let Some(rest) = rest.into_iter().find(|rest| !asked(rest)) else { break };
+        set = rest;
+    }
+    set
 }
 
 /// Whether the sum only takes each matrix from one model or another, and some are the same in all of them: two children

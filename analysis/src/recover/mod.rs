@@ -5,6 +5,7 @@
 
 mod below;
 mod cluster;
+mod constructed;
 mod copies;
 mod edges;
 mod elected;
@@ -29,10 +30,14 @@ mod tests;
 mod tests_formats;
 #[cfg(test)]
 mod tests_merges;
+#[cfg(test)]
+mod tests_parts;
 mod tree;
 mod trimmed;
+mod trunks;
 mod twins;
 mod verdict;
+mod wrapped;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -79,6 +84,7 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         None => facts::gather(subject, progress).map(Some),
     };
     let mut facts: Vec<Option<Facts>> = subjects.iter().map(gather).collect::<Result<_, _>>()?;
+    wrapped::unwrap(&mut facts);
     let mut relations = Relations::test(&facts);
     let sources: Vec<_> = subjects.iter().map(|subject| subject.source.clone()).collect();
     let orders = orders::orders(&sources, &facts, &relations)?;
@@ -88,6 +94,7 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         facts[at] = gather(&placed[at])?;
     }
     if !orders.is_empty() {
+        wrapped::unwrap(&mut facts);
         relations = Relations::test(&facts);
     }
     let subjects = &placed[..];

@@ -31,6 +31,9 @@ const MANY: f64 = 0.1;
 const LOOKED_AT: usize = 64;
 /// Mean cosine of matched units of a copy: fine-tunes keep more, matches by chance have less.
 const MATCHED: f64 = 0.6;
+/// How much nearer to the units that are matched with them those must be which are not in place, than to the units in their own
+/// place: a strong change moves single units as far as a shuffle, but to nowhere.
+const ELSEWHERE: f64 = 0.3;
 /// Share of the units that may have no place of their own.
 const SPARE: f64 = 0.1;
 /// Models that one without relatives is compared with.
@@ -295,6 +298,48 @@ fn matched(reference: &[Vec<f32>], suspect: &[Vec<f32>]) -> Option<Option<Order>
     };
     let order: Vec<u32> =
         order.into_iter().zip(reference).filter_map(|(place, unit)| place.or_else(|| left(unit))).collect();
-    let still = order.iter().zip(0..).all(|(place, at)| *place == at);
+    let moved: Vec<(f64, f64)> = (0..order.len())
+        .filter(|&at| order[at] as usize != at)
+        .map(|at| {
+            (cosine(&reference[at], &suspect[order[at] as usize]), cosine(&reference[at], &suspect[at]))
+        })
+        .collect();
+    let mean = |of: fn(&(f64, f64)) -> f64| moved.iter().map(of).sum::<f64>() / moved.len().max(1) as f64;
+    let there = mean(|cosines| cosines.0);
+    let still = moved.is_empty() || there < MATCHED || there < mean(|cosines| cosines.1) + ELSEWHERE;
     Some((!still).then(|| Arc::new(order)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recover::tests::gaussian;
+
+    fn units(count: usize, shift: impl Fn(usize) -> f64) -> Vec<Vec<f32>> {
+        let (values, common) = (gaussian(1, count * 48), gaussian(2, 48));
+        let unit = |(at, unit): (usize, &[f64])| {
+            let moved: Vec<f64> =
+                unit.iter().zip(&common).map(|(value, step)| value + shift(at) * step).collect();
+            let norm = moved.iter().map(|value| value * value).sum::<f64>().sqrt();
+            moved.iter().map(|value| (value / norm) as f32).collect()
+        };
+        values.chunks(48).enumerate().map(unit).collect()
+    }
+
+    #[test]
+    fn units_that_a_strong_change_made_unlike_themselves_are_in_no_other_order() {
+        let (reference, changed) =
+            (units(100, |_| 0.0), units(100, |at| if at % 12 == 0 { 4.0 } else { 0.0 }));
+
+        assert_eq!(matched(&reference, &changed), Some(None));
+    }
+
+    #[test]
+    fn units_in_another_order_are_matched() {
+        let reference = units(100, |_| 0.0);
+        let mut moved = reference.clone();
+        moved.rotate_left(30);
+
+        assert!(matched(&reference, &moved).flatten().is_some_and(|order| order[30] == 0));
+    }
 }

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use domain::Digest;
 use kernels::{Contrast, Dtype, Gram};
 use rayon::prelude::*;
-use weights::TensorSource;
+use weights::{TensorSource, canonical_name};
 
 use super::{
     Model, Report, Subject,
     cluster::{Relation, Relations},
+    constructed::constructed,
     facts::{self, Facts, Tensor},
     family::Known,
     measured::{Measured, Part, Places, coarsest, precisions, rounding},
@@ -192,15 +193,16 @@ pub(super) fn told(model: &Stored) -> Facts {
         precision: format,
         format,
         levels: [1.0; 3],
-        units: (0..layers).map(|_| None).collect(),
+        units: (0..layers).map(|_| BTreeMap::new()).collect(),
         columns: None,
         tensors,
     }
 }
 
-/// Whether two sketches are of vectors with the same places.
+/// Whether two sketches are of vectors with the same places; where a place lies in a shorter one its tensor's name says.
 pub(super) fn comparable(a: &SketchedTensor, b: &SketchedTensor) -> bool {
-    a.shape == b.shape && a.cells.len() == b.cells.len() && a.exact == b.exact
+    let alike = a.shape == b.shape && a.cells.len() == b.cells.len() && a.exact == b.exact;
+    alike && (a.exact || canonical_name(&a.name) == canonical_name(&b.name))
 }
 
 pub(super) fn dot(a: &SketchedTensor, b: &SketchedTensor) -> f64 {
@@ -213,7 +215,7 @@ pub(super) fn apart(a: &SketchedTensor, b: &SketchedTensor) -> f64 {
     a.cells.iter().zip(&b.cells).map(square).sum()
 }
 
-/// The matrices that two models have in common, by role and layer.
+/// The matrices that two models have in common, by role and layer, without those that say nothing of an origin.
 pub(super) fn common<'m>(
     models: &'m [Stored],
     facts: &'m [Option<Facts>],
@@ -222,23 +224,22 @@ pub(super) fn common<'m>(
     let (Some(own), Some(theirs)) = (&facts[i], &facts[j]) else { return Vec::new() };
     let by_place: BTreeMap<_, _> =
         theirs.tensors.iter().map(|tensor| ((&tensor.role, tensor.layer), tensor.index)).collect();
-    let matrices = own.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
     let twin = |tensor: &Tensor| {
         let other = &models[j].tensors[*by_place.get(&(&tensor.role, tensor.layer))?];
         let tensor = &models[i].tensors[tensor.index];
         comparable(&tensor.sketch, &other.sketch).then_some((tensor, other))
     };
-    matrices.filter_map(twin).collect()
+    telling(own).filter_map(twin).collect()
+}
+
+/// The matrices of a model that tell its origin.
+fn telling(facts: &Facts) -> impl Iterator<Item = &Tensor> {
+    let matrices = facts.tensors.iter().filter(|tensor| tensor.shape.len() == 2);
+    matrices.filter(|tensor| !constructed(&tensor.role, tensor.module))
 }
 
 fn alike(models: &[Stored], facts: &[Option<Facts>], (i, j): (usize, usize)) -> Option<Alike> {
-    let all: u64 = facts[i]
-        .as_ref()?
-        .tensors
-        .iter()
-        .filter(|tensor| tensor.shape.len() == 2)
-        .map(|tensor| tensor.shape.iter().product::<u64>())
-        .sum();
+    let all: u64 = telling(facts[i].as_ref()?).map(|tensor| tensor.shape.iter().product::<u64>()).sum();
     let (mut aa, mut bb, mut ab, mut spread, mut score) = (0.0, 0.0, 0.0, 0.0, 0.0);
     let (mut matrices, mut elements, mut same_values) = (0, 0, true);
     for (own, other) in common(models, facts, (i, j)) {
@@ -271,6 +272,7 @@ fn alike(models: &[Stored], facts: &[Option<Facts>], (i, j): (usize, usize)) -> 
 /// Inner products and contrasts of the tensors that every member has in the same shape. How many bits tell an element
 /// is estimated from the distance of the tensors.
 pub(super) fn measure(found: Places, models: &[Stored], facts: &[Option<Facts>]) -> Option<Measured> {
+    let beside = found.beside(facts);
     let Places { members, places, kept } = found;
     let own = facts[*members.first()?].as_ref()?;
     let precision = precisions(&members, facts);
@@ -313,5 +315,5 @@ pub(super) fn measure(found: Places, models: &[Stored], facts: &[Option<Facts>])
         Some(Part::known(&own.tensors[at], digests, gram, contrasts))
     };
     let parts: Vec<Part> = kept.par_iter().filter_map(part).collect();
-    (!parts.is_empty()).then_some(Measured { members, parts })
+    (!parts.is_empty()).then_some(Measured { members, parts, beside })
 }

@@ -97,6 +97,22 @@ fn a_stranger_and_an_uncle_are_contradicted_with_what_is_there_instead() {
 }
 
 #[test]
+fn positions_that_are_the_same_in_all_models_of_a_shape_verify_no_stranger() {
+    let sines: Vec<f64> = (0..1_000 * 48).map(|at| 5.0 * (at as f64 / 7.0).sin()).collect();
+    let model = |seed, id, claims: &[&str]| {
+        let mut weights = Weights::random(seed);
+        weights.0.push(("model.encoder.embed_positions.weight".into(), [1_000, 48], sines.clone()));
+        sketched(&weights.stored(id, Dtype::F32), claims)
+    };
+
+    let found = recover_sketched(vec![model(1, "one", &[]), model(2, "other", &["one"])]).unwrap();
+
+    let judged = judged(&found, "other", "one").unwrap();
+    assert_eq!(judged.verdict, Verdict::Contradicted, "{judged:?}");
+    assert!(found.report.models.iter().all(|model| model.parents.is_empty()));
+}
+
+#[test]
 fn the_base_that_changes_of_a_merge_are_measured_from_is_never_contradicted() {
     let found = family();
     let at = |id| found.position(id).unwrap();
