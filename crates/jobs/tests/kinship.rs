@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use analysis::kinship::{Parity, Partial, Report, RowRule};
+use analysis::kinship::{Parity, Partial, Report, RowRule, SIGNATURE_SCHEME};
 use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Relation, RepoId};
 use jobs::{
     Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, SuggestQuery, Suggestion, ingest_folder,
@@ -274,7 +274,7 @@ async fn revisions_from_before_there_were_signatures_are_found_too() {
     let found = relatives(&place.registry, "t/base").await;
 
     assert_eq!(found, ["t/near"]);
-    assert!(store.unsigned_revisions(1, 10).await.unwrap().is_empty());
+    assert!(store.unsigned_revisions(SIGNATURE_SCHEME, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
