@@ -123,7 +123,7 @@ async fn a_greedy_search_goes_on_where_a_killed_server_left_it() -> Result<()> {
         let (status, finished) = site.post(&format!("{search}/finish"), &json!({})).await?;
         ensure!(status == 200 && finished["state"] == "finished", "{finished}");
         ensure!(finished["best"]["model"] == "tests/found-4" && pending(&finished).is_empty(), "{finished}");
-        let (status, problem) = site.told(&search, &[(6, 0.1)]).await?;
+        let (status, problem) = site.told(&search, &[(7, 0.1)]).await?;
         ensure!((status, &problem["code"]) == (409, &json!("search_ended")), "{status} {problem}");
         let (_, page) = site.get(&format!("{search}/candidates?limit=6")).await?;
         ensure!(page["items"].as_array().map(Vec::len) == Some(6) && page["next"] == "6", "{page}");
