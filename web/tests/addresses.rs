@@ -116,7 +116,9 @@ async fn no_text_from_outside_becomes_markup() {
         let (status, _, page) = ask(HOSTILE, TestRequest::get().uri(address)).await;
 
         assert!(status == StatusCode::OK && !page.contains("<script>alert"), "{address}: {page}");
-        assert!(!page.contains("\" onmouseover"), "{address}");
+        // A quote in a text, such as a card's, is one; in a tag it would end an attribute.
+        let mut tags = page.split('<').skip(1).filter_map(|part| part.split('>').next());
+        assert!(!tags.any(|tag| tag.contains("\" onmouseover")), "{address}");
     }
 }
 
