@@ -37,7 +37,7 @@ impl Masks {
     pub fn put(&self, model: usize, (start, len): (u64, usize), words: &[u64]) {
         let mut bits = self.0[model].lock().unwrap_or_else(PoisonError::into_inner);
         let (first, shift) = ((start / 64) as usize, start % 64);
-        let past = u64::MAX.checked_shl(len as u32 % 64).filter(|_| !len.is_multiple_of(64)).unwrap_or(0);
+        let past = if len.is_multiple_of(64) { 0 } else { u64::MAX << (len % 64) };
         let last = len.div_ceil(64).saturating_sub(1);
         for (at, word) in words.iter().take(len.div_ceil(64)).enumerate() {
             let word = if at == last { word & !past } else { *word };

@@ -6,7 +6,7 @@ use super::{
     Subject,
     facts::Facts,
     family::Known,
-    measured::{Measured, Part, spacing},
+    measured::{Measured, Part, spacing, spacings_apart},
     noise,
     report::Kind,
     samples::{Inherited, Samples},
@@ -146,15 +146,10 @@ impl Off {
                 continue;
             };
             for (rounded, value) in own.iter().zip(theirs) {
+                let off = f64::from(spacings_apart(*rounded, *value, spacing(*rounded, unit).max(least)));
                 found.all += 1;
-                // A zero has no spacing.
-                if rounded == value {
-                    found.near += 1;
-                    continue;
-                }
-                let off = f64::from((rounded - value).abs() / spacing(*rounded, unit).max(least));
                 found.near += u64::from(off <= TWICE_ROUNDED);
-                found.moved += 1;
+                found.moved += u64::from(off > 0.0);
                 found.squares += off * off;
             }
         }
@@ -187,7 +182,7 @@ fn cleared(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) 
             if *own == 0.0 {
                 zeros += 1;
             } else {
-                let off = f64::from((own - value).abs() / spacing(*own, unit));
+                let off = f64::from(spacings_apart(*own, *value, spacing(*own, unit)));
                 strays += u64::from(off > TWICE_ROUNDED);
             }
         }

@@ -262,8 +262,7 @@ impl Part {
             return true;
         };
         let unit = 2f32.powi(-(precision as i32));
-        let near =
-            |(own, value): (&f32, &f32)| own == value || (own - value).abs() <= ROUNDED * spacing(*own, unit);
+        let near = |(own, value): (&f32, &f32)| spacings_apart(*own, *value, spacing(*own, unit)) <= ROUNDED;
         own.is_empty() || !own.iter().zip(theirs).all(near)
     }
 
@@ -392,6 +391,11 @@ fn common(dot: impl Fn(usize, usize) -> f64, child: usize, (parent, root): (usiz
 /// Distance from a value to the next number, where the one after 1 is `unit` away.
 pub(super) fn spacing(value: f32, unit: f32) -> f32 {
     f32::from_bits(value.to_bits() & 0x7F80_0000) * unit
+}
+
+/// How many times `spacing` two values are apart; a zero has no spacing, and equal values are not apart.
+pub(super) fn spacings_apart(a: f32, b: f32, spacing: f32) -> f32 {
+    if a == b { 0.0 } else { (a - b).abs() / spacing }
 }
 
 /// Energy of a rounding to `precision` bits after the leading one, as a share of the squared numbers.

@@ -23,12 +23,9 @@ pub async fn tuned_from(registry: &Registry, tuned: &str) -> Result<String, Erro
     let row = registry.store.model_by_id(name).await?.filter(|row| !row.ghost);
     let row = row.ok_or_else(|| Error::UnknownModel(tuned.to_owned()))?;
     let forest = registry.forests.current().await?;
-    let line = forest.path_from_root(row.id);
-    let Some(parent) = line.iter().rev().nth(1).copied() else {
-        return Err(untold("it has no parent here"));
-    };
+    let parent = forest.primary_parent(row.id).ok_or_else(|| untold("it has no parent here"))?;
     // From the model itself up: the first that changes were carried to.
-    for id in line.iter().rev() {
+    for id in forest.path_from_root(row.id).iter().rev() {
         let Some(revision) = registry.store.model(*id).await?.and_then(|row| row.revision) else { continue };
         let Some(stored) = registry.store.recipe_of(revision).await? else { continue };
         match serde_json::from_value(stored) {

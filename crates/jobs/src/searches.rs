@@ -311,18 +311,8 @@ pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Resul
     if written > 0 || faults.len() > 1 {
         return Err(Error::BadSearch(faults));
     }
-    registry.store.score(id, scores).await.map_err(|error| refusal(scores, error))?;
+    registry.store.score(id, scores).await?;
     search_report(registry, id).await
-}
-
-/// Why scores are refused: with the place of every candidate that the search does not have, where there are several.
-fn refusal(scores: &[(u64, f64)], error: store::Error) -> Error {
-    let store::Error::NoCandidate { numbers, .. } = &error else { return error.into() };
-    let unknown = scores.iter().enumerate().filter(|(_, (number, _))| numbers.contains(number));
-    let told = unknown.map(|(at, (number, _))| {
-        item(&format!("/scores/{at}/candidate"), format!("the search has no candidate {number}"))
-    });
-    if numbers.len() > 1 { Error::BadSearch(told.collect()) } else { error.into() }
 }
 
 /// Ends a search; one that has ended stays as it is.

@@ -29,9 +29,13 @@ impl Operand {
     /// # Errors
     /// [`Error::IsDifference`].
     pub(crate) fn whole(self) -> Result<Self, Error> {
+        self.must_be_whole().map(|()| self)
+    }
+
+    fn must_be_whole(&self) -> Result<(), Error> {
         match weights::is_difference(&*self.source) {
-            true => Err(Error::IsDifference(self.label)),
-            false => Ok(self),
+            true => Err(Error::IsDifference(self.label.clone())),
+            false => Ok(()),
         }
     }
 }
@@ -47,7 +51,7 @@ pub(crate) async fn open_models<const N: usize>(
 ) -> Result<[Operand; N], Error> {
     let opened = open_all(registry, named, access).await?;
     for (operand, (pointer, _)) in opened.iter().zip(named) {
-        operand.clone().whole().map_err(|error| placed(error, pointer))?;
+        operand.must_be_whole().map_err(|error| placed(error, pointer))?;
     }
     Ok(opened)
 }

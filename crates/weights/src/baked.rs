@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     Error, Result, TensorInfo, TensorSource,
     lora::{Config, Part, part},
-    range::{decode_range, decoded, read_whole, slice_of},
+    range::{decode_range, decoded, encode_range, read_whole, slice_of},
 };
 
 /// A rank up to which a factor may be wider than its matrix: adapters of all linear modules give a router of
@@ -307,19 +307,16 @@ impl TensorSource for Baked {
         if matches!(self.changes[index], Change::Keep) {
             return self.base.read_bytes(index, offset, out);
         }
-        let width = info.dtype.bits() / 8;
-        let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
-        let mut values = vec![0.0; (last - first) as usize];
-        self.values(index, first, &mut values)?;
-        let mut bytes = vec![0; values.len() * width as usize];
-        let beyond =
-            kernels::encode_f64(info.dtype, &values, &mut bytes) + self.broken(index, first, &values)?;
-        if beyond > 0 {
-            return Err(self.excess(index, beyond));
+        let mut broken = 0;
+        let beyond = encode_range(info, offset, out, |first, values| {
+            self.values(index, first, values)?;
+            broken = self.broken(index, first, values)?;
+            Ok(())
+        })?;
+        match beyond + broken {
+            0 => Ok(()),
+            count => Err(self.excess(index, count)),
         }
-        let skip = (offset - first * width) as usize;
-        out.copy_from_slice(&bytes[skip..skip + out.len()]);
-        Ok(())
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), Error> {

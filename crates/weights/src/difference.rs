@@ -319,7 +319,7 @@ impl TensorSource for Difference {
         if let Stored::Whole(theirs) = self.stored[index] {
             return self.file.read_bytes(theirs, offset, out);
         }
-        encode_range(info, offset, out, |first, values| self.values(index, first, values))
+        encode_range(info, offset, out, |first, values| self.values(index, first, values)).map(drop)
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {

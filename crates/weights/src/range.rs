@@ -50,22 +50,23 @@ pub(crate) fn decoded(
     Ok(())
 }
 
-/// Stored bytes of `info` from `offset`, of elements that `values` computes from the first on.
+/// Stored bytes of `info` from `offset`, of elements that `values` computes from the first on; gives how many finite values
+/// left the range of the format, as [`kernels::encode_f64`] does.
 pub(crate) fn encode_range(
     info: &TensorInfo,
     offset: u64,
     out: &mut [u8],
     values: impl FnOnce(u64, &mut [f64]) -> Result<()>,
-) -> Result<()> {
+) -> Result<u64> {
     let width = info.dtype.bits() / 8;
     let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
     let mut elements = vec![0.0; (last - first) as usize];
     values(first, &mut elements)?;
     let mut bytes = vec![0; elements.len() * width as usize];
-    kernels::encode_f64(info.dtype, &elements, &mut bytes);
+    let beyond = kernels::encode_f64(info.dtype, &elements, &mut bytes);
     let skip = (offset - first * width) as usize;
     out.copy_from_slice(&bytes[skip..skip + out.len()]);
-    Ok(())
+    Ok(beyond)
 }
 
 /// All elements of a small float tensor.

@@ -7,7 +7,7 @@ use kernels::Dtype;
 
 use crate::{
     Account, Error, Result, TensorInfo, TensorSource,
-    range::{decode_range, decoded, slice_of},
+    range::{decode_range, decoded, encode_range, slice_of},
 };
 
 /// A [`TensorSource`] with the names and shapes of another, whose floats have one number format; other tensors stay as
@@ -45,19 +45,13 @@ impl TensorSource for Rounded {
         if !info.dtype.is_float() {
             return self.source.read_bytes(index, offset, out);
         }
-        let width = info.dtype.bits() / 8;
-        let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
-        let mut values = vec![0.0; (last - first) as usize];
-        self.values(index, first, &mut values)?;
-        let mut bytes = vec![0; values.len() * width as usize];
-        let count = kernels::encode_f64(info.dtype, &values, &mut bytes);
-        if count > 0 {
-            let advice = "choose a format with a wider range".to_owned();
-            return Err(Error::Overflow { tensor: info.name.clone(), count, dtype: info.dtype, advice });
+        match encode_range(info, offset, out, |first, values| self.values(index, first, values))? {
+            0 => Ok(()),
+            count => {
+                let advice = "choose a format with a wider range".to_owned();
+                Err(Error::Overflow { tensor: info.name.clone(), count, dtype: info.dtype, advice })
+            }
         }
-        let skip = (offset - first * width) as usize;
-        out.copy_from_slice(&bytes[skip..skip + out.len()]);
-        Ok(())
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {

@@ -153,7 +153,7 @@ impl TensorSource for Unified {
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<()> {
         let info = slice_of(&self.infos, index, offset, out.len())?;
-        encode_range(info, offset, out, |first, values| self.values(index, first, values))
+        encode_range(info, offset, out, |first, values| self.values(index, first, values)).map(drop)
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {

@@ -121,10 +121,7 @@ pub fn of_values(config: &Config) -> Vec<Item> {
     }
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(config.limits) {
         for (key, value) in &limits {
-            if value.as_i64() <= Some(0)
-                && value.as_u64().is_none_or(|value| value == 0)
-                && !MAY_BE_NONE.contains(&key.as_str())
-            {
+            if value.as_f64().is_some_and(|value| value <= 0.0) && !MAY_BE_NONE.contains(&key.as_str()) {
                 fault(&format!("{LIMITS}.{key}"), format!("it must be 1 or more, {value} given"));
             }
         }
