@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::Path;
 
 use domain::{Fault as _, Limits, Part, RepoId};
 use jobs::{
     Access, BakePlan, DiffForm, DiffPayload, Pin, Pulse, Registry, TransferPayload, Workplace, ingest_folder,
 };
-use store::Store;
 use tempfile::TempDir;
 
 const SIDE: usize = 64;
@@ -21,12 +22,8 @@ struct Place {
 impl Place {
     /// A registry with a base, two fine-tunes of it under other licences, and another base.
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = folder.path();
-        let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
-        let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let place = Self { registry: Registry::new(store, Limits::default(), at.join("scratch")), folder };
+        let (folder, registry) = common::registry(Limits::default()).await;
+        let place = Self { registry, folder };
         let base = values(1, 1.0);
         let moved = |seed| base.iter().zip(values(seed, 0.01)).map(|(a, b)| a + b).collect::<Vec<_>>();
         place.ingest("o/base", &base, "mit").await;

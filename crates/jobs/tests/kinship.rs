@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fmt::Write as _;
 
 use analysis::kinship::{Parity, Partial, Report, RowRule, SIGNATURE_SCHEME};
@@ -9,7 +11,7 @@ use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Relation, RepoId};
 use jobs::{
     Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, SuggestQuery, Suggestion, ingest_folder,
 };
-use store::{SignatureRow, Store};
+use store::SignatureRow;
 use tempfile::TempDir;
 
 const EMBED: &str = "model.embed_tokens.weight";
@@ -23,12 +25,7 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = folder.path();
-        let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
-        let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let registry = Registry::new(store, Limits::default(), at.join("scratch"));
+        let (folder, registry) = common::registry(Limits::default()).await;
         Self { folder, registry }
     }
 

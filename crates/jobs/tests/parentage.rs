@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::{sync::Mutex, time::Duration};
 
 use domain::{EdgeStatus, Fault as _, Limits, RepoId, Source};
 use jobs::{Examined, Registry, ingest_folder};
-use store::{Findings, JobRow, Store, VerdictRow, VerdictWord};
+use store::{Findings, JobRow, VerdictRow, VerdictWord};
 use tempfile::TempDir;
 
 const SIDE: usize = 96;
@@ -24,12 +26,7 @@ impl Place {
     }
 
     async fn with(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = folder.path();
-        let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
-        let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let registry = Registry::new(store, limits, at.join("scratch"));
+        let (folder, registry) = common::registry(limits).await;
         Self { _folder: folder, registry }
     }
 

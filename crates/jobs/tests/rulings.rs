@@ -2,18 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Metadata, Part, Relation, RepoId, Source};
 use jobs::{Registry, Ruling};
-use store::{Decision, Store};
+use store::Decision;
 use tempfile::TempDir;
 
 /// A registry with `o/base` → `o/made` → `o/again` by recipes and `o/base` → `o/told` by a card.
 async fn registry() -> (Registry, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
-    let url = format!("sqlite://{}/stemma.db?mode=rwc", at.display());
-    let store = Store::open(&url, at.join("blobs").to_str().unwrap()).await.unwrap();
-    store.migrate().await.unwrap();
+    let (folder, registry) = common::registry(Limits::default()).await;
     let batch = [
         ("o/base", "o/root", Source::Card),
         ("o/made", "o/base", Source::Recipe),
@@ -30,8 +28,8 @@ async fn registry() -> (Registry, TempDir) {
         };
         (Metadata::named(RepoId::parse(child).unwrap()), vec![claim])
     });
-    store.upsert(&batch).await.unwrap();
-    (Registry::new(store, Limits::default(), at.join("scratch")), folder)
+    registry.store.upsert(&batch).await.unwrap();
+    (registry, folder)
 }
 
 fn said(child: &str, parent: &str) -> Ruling {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use domain::Digest;
-use store::{Copied, Error, Extent, FileRow, Holder, NewCommit, Publish, Store};
+use store::{Copied, Error, Extent, FileRow, Holder, Store};
 
-use crate::common::{Db, named, postgres, sqlite};
+use crate::common::{Db, files_only, postgres, sqlite};
 
 async fn publish(store: &Store, id: &str, files: &[&[u8]]) -> Vec<Digest> {
     let (holder, mut rows) = (Holder::new(), Vec::new());
@@ -14,20 +14,7 @@ async fn publish(store: &Store, id: &str, files: &[&[u8]]) -> Vec<Digest> {
         rows.push(FileRow { path: format!("{at}.txt"), size, digest });
     }
     let digests = rows.iter().map(|row| row.digest).collect();
-    let publish = Publish {
-        metadata: named(id),
-        claims: vec![],
-        files: rows,
-        tensors: vec![],
-        sketches: vec![],
-        signature: None,
-        recipe: None,
-        provenance: None,
-        fence: None,
-        weights_of: None,
-        commit: NewCommit::default(),
-    };
-    store.publish(publish).await.unwrap();
+    store.publish(files_only(id, rows)).await.unwrap();
     store.release(&holder).await.unwrap();
     digests
 }

@@ -6,10 +6,10 @@ use domain::{Digest, Limits};
 use futures::TryStreamExt as _;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
-use store::{Error, FileRow, Holder, NewJob, Publish, Store};
+use store::{Error, FileRow, Holder, NewJob, Store};
 use weights::ReadAt as _;
 
-use crate::common::{Db, db_test, named};
+use crate::common::{Db, db_test, files_only};
 
 db_test!(
     only_blobs_that_nobody_needs_are_removed,
@@ -27,20 +27,8 @@ fn files_under(folder: &Path) -> usize {
 }
 
 async fn with_file(db: &Db, digest: Digest, size: u64) -> store::ModelRow {
-    let publish = Publish {
-        metadata: named("a/b"),
-        claims: vec![],
-        files: vec![FileRow { path: "a.txt".to_owned(), size, digest }],
-        tensors: vec![],
-        sketches: vec![],
-        signature: None,
-        recipe: None,
-        provenance: None,
-        fence: None,
-        weights_of: None,
-        commit: store::NewCommit::default(),
-    };
-    db.store.publish(publish).await.unwrap()
+    let file = FileRow { path: "a.txt".to_owned(), size, digest };
+    db.store.publish(files_only("a/b", vec![file])).await.unwrap()
 }
 
 async fn only_blobs_that_nobody_needs_are_removed(db: Db) {

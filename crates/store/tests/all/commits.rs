@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use store::{Attach, Error, FileRow, Holder, NewCommit, Publish, RefKind, RefRow, Scope, Store, TokenRow};
 
-use crate::common::{Db, card_claim, db_test, id, named};
+use crate::common::{Db, card_claim, db_test, files_only, id, named};
 
 db_test!(
     every_publish_is_a_commit_and_the_same_content_is_none,
@@ -166,19 +166,9 @@ async fn weights_are_attached_once_and_taken_over_where_they_are_the_same(db: Db
     assert_eq!(db.store.notes_of(known.id).await.unwrap().len(), 1);
     assert_eq!(db.store.tensor_count(row.revision.unwrap()).await.unwrap(), 1);
 
-    let publish = Publish {
-        metadata: named("a/b"),
-        claims: Vec::new(),
-        files: vec![file(&db.store, "notes.txt", b"2").await],
-        tensors: Vec::new(),
-        sketches: Vec::new(),
-        signature: None,
-        weights_of: row.revision,
-        recipe: None,
-        provenance: None,
-        fence: None,
-        commit: titled("card only"),
-    };
+    let files = vec![file(&db.store, "notes.txt", b"2").await];
+    let (weights_of, commit) = (row.revision, titled("card only"));
+    let publish = Publish { weights_of, commit, ..files_only("a/b", files) };
     let next = db.store.publish(publish).await.unwrap();
 
     assert!(next.has_weights && next.revision != row.revision);

@@ -2,7 +2,7 @@
 
 use domain::{Claim, EdgeStatus, Evidence, Metadata, Relation, RepoId, Source};
 use sea_orm::{ConnectionTrait as _, Database};
-use store::Store;
+use store::{FileRow, NewCommit, Publish, Store};
 use ulid::Ulid;
 
 /// Makes `sqlite::name` and `postgres::name` out of `async fn name(db: Db)`.
@@ -61,6 +61,23 @@ pub fn id(text: &str) -> RepoId {
 
 pub fn named(name: &str) -> Metadata {
     Metadata::named(id(name))
+}
+
+/// A revision of these files, of which nothing else is known.
+pub fn files_only(name: &str, files: Vec<FileRow>) -> Publish {
+    Publish {
+        metadata: named(name),
+        claims: Vec::new(),
+        files,
+        tensors: Vec::new(),
+        sketches: Vec::new(),
+        signature: None,
+        recipe: None,
+        provenance: None,
+        fence: None,
+        weights_of: None,
+        commit: NewCommit::default(),
+    }
 }
 
 pub fn claim(parent: &str, relation: Relation, source: Source, confidence: f64) -> Claim {
