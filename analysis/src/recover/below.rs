@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     copies::Copy,
+    edges::growth,
     family::{Step, Structure},
     mixture::{Mixture, rather},
     samples::{Inherited, Samples},
     tree::{self, spanning, total},
 };
 
-/// Standard errors by which one merge's rounding is held rather than another's.
+/// Standard errors by which one merge's rounding is held rather than another's, or one model is nearer than another.
 const CLEARLY: f64 = 3.0;
+/// Share of one step that another takes back, of two steps that begin at a merge or near it; unlike steps from their common base.
+const OPPOSED: f64 = 0.1;
 /// Probability of an edge that an inherited rounding gives: nothing but descent explains it.
 pub(super) const INHERITED: f64 = 0.99;
 
@@ -20,14 +23,16 @@ impl Structure<'_> {
     pub(super) fn below_copies(
         &self,
         core: &mut Vec<usize>,
-        (copies, fixed): (&[Copy], &[usize]),
+        (mixtures, copies, fixed): (&[Mixture], &[Copy], &[usize]),
         samples: &Samples,
     ) -> Vec<Step> {
         let mut below = Vec::new();
         core.retain(|&one| {
             let holds = |copy: &&Copy| {
                 let told = copy.inherited(samples, one);
-                copy.parent != one && told.and_then(Inherited::held) == Some(true)
+                copy.parent != one
+                    && told.and_then(Inherited::held) == Some(true)
+                    && !mixtures.iter().any(|merge| self.rather_below(one, (merge, copy)))
             };
             let open = !fixed.contains(&one);
             let copy = copies.iter().find(|copy| open && self.aligned(one, copy.child) && holds(copy));
@@ -35,6 +40,29 @@ impl Structure<'_> {
             copy.is_none()
         });
         below
+    }
+
+    /// Whether the merged models were rather trained from a model than it from the merge: norms grow from it to the merge, and the
+    /// steps to those models do not point away from each other, as those from the merge do.
+    fn above_all(&self, one: usize, merge: &Mixture) -> bool {
+        let parents: Vec<usize> = merge
+            .parents
+            .iter()
+            .filter(|(parent, weight)| *weight > 0.0 && *parent != one)
+            .map(|(parent, _)| *parent)
+            .collect();
+        let mut pairs =
+            parents.iter().enumerate().flat_map(|(at, &a)| parents[at + 1..].iter().map(move |&b| (a, b)));
+        growth(self.measured, (one, merge.child)) > 0.0
+            && pairs.all(|(a, b)| self.measured.middle(a, (b, one)) > -OPPOSED)
+    }
+
+    /// Whether a model comes rather from a merge of what was copied than from the copy: it is nearer to the merge, which holds the
+    /// copy's rounding wherever the merged models are the same.
+    fn rather_below(&self, one: usize, (merge, copy): (&Mixture, &Copy)) -> bool {
+        merge.ingredients().any(|ingredient| ingredient == copy.parent)
+            && merge.ingredients().all(|ingredient| ingredient != one)
+            && self.measured.nearer(one, (merge.child, copy.child)) > CLEARLY
     }
 
     /// Takes out of the core what was trained from a merge: a model whose place in the tree costs more bits than its
@@ -80,8 +108,10 @@ impl Structure<'_> {
                 let joins = |above: &BTreeSet<usize>| {
                     let merges = mixtures.iter().filter(|merge| above.contains(&merge.child));
                     merges.into_iter().any(|merge| {
-                        told(&merge.child).is_some_and(Inherited::hardly)
-                            && between(&tree, one, &merge.parents)
+                        let told = told(&merge.child);
+                        let alone =
+                            told.and_then(Inherited::held) != Some(true) && self.above_all(one, merge);
+                        (told.is_some_and(Inherited::hardly) || alone) && between(&tree, one, &merge.parents)
                     })
                 };
                 let open = hosts.iter().filter(|(_, above)| !above.contains(&one) && !joins(above));
@@ -101,9 +131,11 @@ impl Structure<'_> {
                 }
                 let rival = rest.iter().copied().min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
                 let merge = mixtures.iter().find(|merge| merge.child == host && !merge.by_matrix.is_empty());
-                if held(&host) != Some(true)
-                    && merge.is_some_and(|merge| !rather(self.measured, one, (merge, rival)))
-                {
+                let merged = below.iter().find(|edge| edge.0 == host).map(|edge| edge.1);
+                let mut roots = merged.into_iter().chain([rival]);
+                let apart = merge.is_some_and(|merge| !rather(self.measured, one, (merge, rival)))
+                    || samples.any() && !roots.all(|root| self.measured.holds(one, (host, root)));
+                if held(&host) != Some(true) && apart {
                     return None;
                 }
                 let gain = whole - total(&spanning(&rest, fixed, bits)) - least;

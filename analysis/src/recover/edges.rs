@@ -30,6 +30,10 @@ const CLEAR: f64 = 12.0;
 const COMPLETE: f64 = 2.5;
 const SEEN: f64 = 10.0;
 
+/// How many times what a step of training adds to a norm at right angles it may add along the weights: at one less it tells a
+/// direction in full, at this none.
+const RADIAL: f64 = 2.0;
+
 /// A child and one of its parents, as members of what was measured.
 pub(super) struct Edge<'a> {
     pub(super) known: &'a Known<'a>,
@@ -38,19 +42,25 @@ pub(super) struct Edge<'a> {
     pub(super) parent: usize,
 }
 
-/// How many standard errors over the matrices ‖θ_b‖² exceeds ‖θ_a‖², as a share of the step between them.
+/// How many standard errors over the matrices ‖θ_b‖² exceeds ‖θ_a‖², as a share of the step between them. Training adds what is
+/// nearly at right angles to the weights; where the step rather runs along them, weight decay one way or growth the other, it tells
+/// nothing and the score goes to 0.
 pub(super) fn growth(measured: &Measured, (a, b): (usize, usize)) -> f64 {
-    let shares: Vec<f64> = measured
-        .matrices()
-        .filter_map(|part| {
-            let apart = part.apart(a, b);
-            (apart > 0.0).then(|| {
-                let (a, b) = (part.gram.dot(a, a), part.gram.dot(b, b));
-                (b - a) / (apart * (a + b)).sqrt()
-            })
-        })
-        .collect();
-    score(&shares)
+    let moved = || measured.matrices().filter(|part| part.apart(a, b) > 0.0);
+    let shares = moved().map(|part| {
+        let (first, second) = (part.gram.dot(a, a), part.gram.dot(b, b));
+        (second - first) / (part.apart(a, b) * (first + second)).sqrt()
+    });
+    let grown = score(&shares.collect::<Vec<_>>());
+    let (short, long) = if grown < 0.0 { (b, a) } else { (a, b) };
+    // Of the step from the shorter end, as shares of its length: what runs along the weights, and what its length adds to them.
+    let (along, across) = moved().fold((0.0, 0.0), |(along, across), part| {
+        let (own, step) = (part.gram.dot(short, short), part.apart(a, b));
+        let outward = (part.gram.dot(short, long) - own) / (own * step).sqrt();
+        (along + outward, across + (step / own).sqrt())
+    });
+    let told = (RADIAL - along / across).clamp(0.0, 1.0);
+    if told.is_finite() { grown * told } else { grown }
 }
 
 impl Edge<'_> {
@@ -165,13 +175,13 @@ impl Edge<'_> {
         Ok(told)
     }
 
-    /// Evidence that the two have their units, heads or residual stream in different orders, in which they were compared.
+    /// Evidence that the two have their tokens, units, heads or residual stream in different orders, in which they were compared.
     pub(super) fn reordered(&self) -> Option<Evidence> {
         let (child, parent) = self.models();
         let order = |model: usize| self.known.orders.get(&model);
         let axes = order(child).or_else(|| order(parent))?;
         let said = format!(
-            "units, heads or the residual stream of {} tensors are in another order; compared in the parent's",
+            "tokens, units, heads or the residual stream of {} tensors are in another order; compared in the parent's",
             axes.len()
         );
         (order(child) != order(parent)).then(|| self.evidence(("permutation", axes.len() as f64), said))
@@ -279,6 +289,16 @@ impl Edge<'_> {
         );
         let found = self.evidence(("description_length", z), said);
         Evidence { standard_error: Some(1.0), log10_p: Some(log10_tail(z)), ..found }
+    }
+
+    /// That the step from the parent to `sibling` is held more than once.
+    pub(super) fn beyond(&self, (sibling, times): (usize, f64)) -> Evidence {
+        let (parent, sibling) = (self.id(self.parent), self.id(sibling));
+        let said = format!(
+            "holds the step from `{parent}` to `{sibling}` {times:.2} times: trained on the same things by larger steps, \
+             or else on from `{sibling}`"
+        );
+        self.evidence(("containment", times), said)
     }
 
     /// Whether norms grew, which training does.

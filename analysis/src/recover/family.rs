@@ -42,6 +42,12 @@ const CLAIM: f64 = 0.7;
 /// How sure it is that the parent is not one of its other children which is as near, but whose step the child does not hold.
 const BESIDE: f64 = 0.85;
 
+/// A model whose step from its parent another holds more than once, and how many times.
+type Beyond = (usize, f64);
+
+/// How sure it is at most that such another is a sibling.
+const DOUBTED: f64 = 0.6;
+
 /// Squared length of a step, as a share of that of the step after it, below which it is rather that of a sibling that was
 /// hardly trained: every step begins like it.
 const SLIGHT: f64 = 0.01;
@@ -168,7 +174,7 @@ impl Structure<'_> {
             .copied()
             .filter(|&one| !mixtures.iter().any(|mixture| mixture.child == one))
             .collect();
-        let mut below = self.below_copies(&mut core, (&copies, &fixed), samples);
+        let mut below = self.below_copies(&mut core, (&mixtures, &copies, &fixed), samples);
         self.below_merges((&mut core, &mut below), (&mixtures, &copies, &fixed), samples);
         let burden = |node: usize| {
             let hung = copies.iter().filter(|copy| copy.parent == node).count();
@@ -200,7 +206,7 @@ impl Structure<'_> {
         for &(child, parent, direction) in &edges {
             // What the child was handed on from is nearer, and known to be a sibling; so may others be that are. What comes
             // from the child is none, nor what comes from its parent and repeats its values.
-            let lifted = lifted.contains(&child);
+            let is_lifted = lifted.contains_key(&child);
             let own = measured.bits(child, parent);
             let joined = |other: usize| {
                 steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child))
@@ -213,7 +219,7 @@ impl Structure<'_> {
                 [child, parent].contains(&other)
                     || joined(other)
                     || self.descends(&edges, (other, child))
-                    || lifted && measured.bits(child, other) < own
+                    || is_lifted && measured.bits(child, other) < own
                     || repeats(other)
             };
             let rivals = core.iter().copied().filter(|&other| !excluded(other));
@@ -238,6 +244,10 @@ impl Structure<'_> {
             let edge = edges::Edge { known: self.known, measured, child, parent };
             let (kind, mut evidence) = edge.kind(progress)?;
             let mut confidence = direction * lead;
+            if let Some(beyond) = lifted.get(&child).copied().flatten() {
+                confidence = confidence.min(DOUBTED);
+                evidence.push(edge.beyond(beyond));
+            }
             if let Some(rival) = rival {
                 evidence.insert(0, edge.nearest((rival, measured.nearer(child, (parent, rival)))));
             }
@@ -332,9 +342,9 @@ impl Structure<'_> {
 
     /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
     /// are siblings. Where units are in another order steps do not compare.
-    /// Gives the children handed on.
-    fn lift(&self, edges: &mut [Step]) -> BTreeSet<usize> {
-        let mut lifted = BTreeSet::new();
+    /// Gives the children handed on, and of which they hold the step more than once.
+    fn lift(&self, edges: &mut [Step]) -> BTreeMap<usize, Option<Beyond>> {
+        let mut lifted = BTreeMap::new();
         // From the root outwards, so that a model's own parent is settled before those below it look for theirs.
         for at in 0..edges.len() {
             let (child, mut parent, _) = edges[at];
@@ -348,8 +358,11 @@ impl Structure<'_> {
                 if !fewer && contained {
                     break;
                 }
+                let times = self.measured.middle(child, (parent, above));
+                let beyond =
+                    (times > measured::BEYOND && self.aligned(child, parent)).then_some((parent, times));
+                lifted.entry(child).or_insert(beyond);
                 parent = above;
-                lifted.insert(child);
             }
             edges[at].1 = parent;
         }

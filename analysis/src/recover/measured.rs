@@ -15,12 +15,18 @@ const LOOKED_AT: u64 = 16;
 const KEPT: usize = 1 << 26;
 const SAMPLED: std::ops::RangeInclusive<usize> = 1 << 16..=1 << 20;
 const LEAST_SAMPLED: usize = 256;
-/// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the
-/// former: siblings have steps in common; what nine of ten matrices hold at least; and the most, where single matrices
-/// are not known.
-const CONTAINED: f64 = 0.85;
-const EVERYWHERE: f64 = 0.77;
-const BEYOND: f64 = 1.45;
+/// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the former:
+/// siblings have steps in common. Where single matrices are known, less is enough of a model that went further from the root than
+/// its parent by this share of the square: what a second training takes back it makes up for, while siblings of one length hold
+/// each other's steps alike.
+const CONTAINED: f64 = 0.8;
+const PARTLY: f64 = 0.55;
+const FURTHER: f64 = 1.15;
+/// What nine of ten matrices hold at least, and as a share of what half of them do.
+const EVERYWHERE: f64 = 0.45;
+const EVENLY: f64 = 0.65;
+/// What a descendant holds at most: a sibling that was trained on the same things by larger steps holds more than there is.
+pub(super) const BEYOND: f64 = 1.45;
 /// Spacings that one rounding moves a number at most; that number may have come from the next power of two.
 const ROUNDED: f32 = 0.5;
 /// Bits after the leading one of bf16.
@@ -355,22 +361,42 @@ impl Measured {
         if step > 0.0 { common(dot, child, (parent, root)) / step } else { 1.0 }
     }
 
+    /// How much of the step from `root` to `parent` half of the matrices of `child` hold at least. Tables of embeddings outweigh all
+    /// others, and share their steps with every sibling.
+    pub(super) fn middle(&self, child: usize, (parent, root): (usize, usize)) -> f64 {
+        match self.held(child, (parent, root)) {
+            held if held.is_empty() => self.contains(child, (parent, root)),
+            held => held[held.len() / 2].0,
+        }
+    }
+
+    /// By matrix in ascending order, how much of the step from `root` to `parent` is in `child`, and how many times the square of
+    /// that step its own from the root has. Nothing of sketches, whose estimates of single matrices are too coarse.
+    fn held(&self, child: usize, (parent, root): (usize, usize)) -> Vec<(f64, f64)> {
+        let exact = self.matrices().filter(|part| !part.samples.is_empty());
+        let held = exact.filter_map(|part| {
+            let dot = |i, j| part.gram.dot(i, j);
+            let step = part.apart(parent, root);
+            let held = || (common(dot, child, (parent, root)) / step, part.apart(child, root) / step);
+            (step > EXACT * dot(root, root)).then(held)
+        });
+        let mut held: Vec<(f64, f64)> = held.collect();
+        held.sort_by(|a, b| a.0.total_cmp(&b.0));
+        held
+    }
+
     /// Whether `child` holds the step from `root` to `parent`, and that in nearly all matrices: a model that was trained
     /// on the same things holds more of it than all in some, and little in others.
     pub(super) fn holds(&self, child: usize, (parent, root): (usize, usize)) -> bool {
-        let whole = self.contains(child, (parent, root));
-        if self.parts.iter().all(|part| part.samples.is_empty()) {
-            // Estimates of single matrices are too coarse.
-            return (CONTAINED..=BEYOND).contains(&whole);
-        }
-        let held = self.matrices().filter_map(|part| {
-            let dot = |i, j| part.gram.dot(i, j);
-            let step = part.apart(parent, root);
-            (step > EXACT * dot(root, root)).then(|| common(dot, child, (parent, root)) / step)
-        });
-        let mut held: Vec<f64> = held.collect();
-        held.sort_by(f64::total_cmp);
-        whole >= CONTAINED && held.get(held.len() / 10).is_none_or(|least| *least >= EVERYWHERE)
+        let held = self.held(child, (parent, root));
+        let Some(&(middle, _)) = held.get(held.len() / 2) else {
+            return (CONTAINED..=BEYOND).contains(&self.contains(child, (parent, root)));
+        };
+        let mut longer: Vec<f64> = held.iter().map(|(_, longer)| *longer).collect();
+        longer.sort_by(f64::total_cmp);
+        let enough = if longer[longer.len() / 2] >= FURTHER { PARTLY } else { CONTAINED };
+        let least = held[held.len() / 10].0;
+        (enough..=BEYOND).contains(&middle) && least >= EVERYWHERE.max(EVENLY * middle)
     }
 
     pub(super) fn elements(&self) -> u64 {

@@ -31,7 +31,10 @@ mod tests_formats;
 #[cfg(test)]
 mod tests_merges;
 #[cfg(test)]
+mod tests_orders;
+#[cfg(test)]
 mod tests_parts;
+mod tokens;
 mod tree;
 mod trimmed;
 mod trunks;
@@ -39,7 +42,10 @@ mod twins;
 mod verdict;
 mod wrapped;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use weights::TensorSource;
@@ -86,16 +92,22 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
     let mut facts: Vec<Option<Facts>> = subjects.iter().map(gather).collect::<Result<_, _>>()?;
     wrapped::unwrap(&mut facts);
     let mut relations = Relations::test(&facts);
-    let sources: Vec<_> = subjects.iter().map(|subject| subject.source.clone()).collect();
-    let orders = orders::orders(&sources, &facts, &relations)?;
     let mut placed = subjects.to_vec();
-    for (&at, axes) in &orders {
-        placed[at].source = Arc::new(reordered::Reordered::new(sources[at].clone(), axes.clone()));
-        facts[at] = gather(&placed[at])?;
-    }
-    if !orders.is_empty() {
-        wrapped::unwrap(&mut facts);
-        relations = Relations::test(&facts);
+    let mut orders = BTreeMap::new();
+    for find in [tokens::orders, orders::orders] {
+        let sources: Vec<_> = placed.iter().map(|subject| subject.source.clone()).collect();
+        let found = find(&sources, &facts, &relations)?;
+        for (&at, axes) in &found {
+            placed[at].source = Arc::new(reordered::Reordered::new(sources[at].clone(), axes.clone()));
+            facts[at] = gather(&placed[at])?;
+        }
+        if !found.is_empty() {
+            wrapped::unwrap(&mut facts);
+            relations = Relations::test(&facts);
+        }
+        for (at, axes) in found {
+            orders.entry(at).or_insert_with(BTreeMap::new).extend(axes);
+        }
     }
     let subjects = &placed[..];
     let known =

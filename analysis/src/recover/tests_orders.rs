@@ -1,0 +1,147 @@
+//! Tokens in another order, and directions that norms and steps in common tell wrongly.
+
+use kernels::Dtype;
+
+use super::{
+    tests::{Weights, asked, parents},
+    *,
+};
+
+impl Weights {
+    /// The same network with another number for every token.
+    fn renumbered(&self) -> Self {
+        let mut other = self.clone();
+        for (_, shape, values) in other.0.iter_mut().filter(|(name, ..)| name.contains("embed")) {
+            values.rotate_left(61 * shape[1] as usize);
+        }
+        other
+    }
+
+    fn with_embedding_of(&self, other: &Self) -> Self {
+        let mut frozen = self.clone();
+        frozen.0[0] = other.0[0].clone();
+        frozen
+    }
+
+    /// `self` after weight decay that took this share of every weight.
+    fn decayed(&self, share: f64) -> Self {
+        let mut other = self.clone();
+        other.0.iter_mut().flat_map(|(_, _, values)| values).for_each(|value| *value *= 1.0 - share);
+        other
+    }
+}
+
+#[test]
+fn a_model_whose_tokens_have_other_numbers_is_compared_token_by_token() {
+    let base = Weights::random(1);
+    let tuned = base.trained(3, 0.1);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        tuned.stored("tuned", Dtype::F32),
+        base.trained(4, 0.1).stored("other", Dtype::F32),
+        tuned.renumbered().stored("renumbered", Dtype::F32),
+        tuned.renumbered().trained(6, 0.05).stored("below", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "renumbered"), [("tuned", Kind::Permuted)]);
+    let below = &parents(&report, "below")[..];
+    assert!(matches!(below, [("tuned" | "renumbered", _)]), "{below:?}");
+    assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
+}
+
+#[test]
+fn a_fine_tune_whose_weights_decayed_is_not_above_what_it_came_from() {
+    let base = Weights::random(1);
+    let tuned = |seed| base.trained(seed, 0.05);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        tuned(3).stored("one", Dtype::F32),
+        tuned(4).stored("two", Dtype::F32),
+        tuned(5).stored("three", Dtype::F32),
+        base.trained(6, 0.02).decayed(0.02).stored("decayed", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    assert!(parents(&report, "base").is_empty());
+    assert_eq!(parents(&report, "decayed"), [("base", Kind::Finetune)]);
+}
+
+#[test]
+fn a_model_that_holds_more_of_a_step_than_there_is_leaves_doubt_that_it_is_below_it() {
+    let base = Weights::random(1);
+    let slight = base.trained(3, 0.05);
+    let further = Weights::mixed(&[(&slight, 2.2), (&base, -1.2)]).trained(8, 0.05);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        slight.stored("slight", Dtype::F32),
+        further.stored("further", Dtype::F32),
+        base.trained(4, 0.1).stored("other", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    let further = report.models.iter().find(|model| model.id == "further").unwrap();
+    assert!(further.parents[0].confidence <= 0.6, "{:?}", further.parents);
+    assert!(further.parents[0].evidence.iter().any(|one| one.method == "containment"));
+}
+
+#[test]
+fn what_was_trained_from_a_merge_is_not_below_a_copy_that_rounds_like_it() {
+    let base = Weights::random(1);
+    let frozen = |from: &Weights, seed, size| from.trained(seed, size).with_embedding_of(from);
+    let (one, two) = (frozen(&base, 3, 0.05), frozen(&base, 4, 0.05));
+    let merge = Weights::mixed(&[(&one, 0.6), (&two, 0.4)]).rounded();
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        one.stored("one", Dtype::F32),
+        two.stored("two", Dtype::F32),
+        one.stored("one-bf16", Dtype::Bf16),
+        merge.stored("merge", Dtype::Bf16),
+        frozen(&merge, 9, 0.05).stored("below", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "below"), [("merge", Kind::Finetune)]);
+}
+
+#[test]
+fn a_base_is_not_below_a_merge_of_its_fine_tunes_though_it_lies_near_it() {
+    let base = Weights::random(1);
+    let (one, two) = (base.trained(3, 0.1), base.trained(4, 0.1));
+    let merge = Weights::mixed(&[(&one, 0.5), (&two, 0.5)]);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        one.stored("one", Dtype::F32),
+        two.stored("two", Dtype::F32),
+        merge.stored("merge", Dtype::F32),
+        merge.trained(9, 0.07).stored("below", Dtype::F32),
+    ];
+
+    for taken in [&subjects[..4], &subjects[..]] {
+        let report = asked(taken);
+
+        assert!(parents(&report, "base").is_empty(), "{:?}", parents(&report, "base"));
+        assert_eq!(parents(&report, "one"), [("base", Kind::Finetune)]);
+        assert_eq!(parents(&report, "two"), [("base", Kind::Finetune)]);
+    }
+    assert_eq!(parents(&asked(&subjects), "below"), [("merge", Kind::Finetune)]);
+}
+
+#[test]
+fn a_second_training_that_takes_part_of_the_first_back_leaves_a_child_of_the_first() {
+    let base = Weights::random(1);
+    let first = base.trained(3, 0.1);
+    let second = Weights::mixed(&[(&first, 0.7), (&base, 0.3)]).trained(5, 0.1);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        first.stored("first", Dtype::F32),
+        second.stored("second", Dtype::F32),
+        base.trained(4, 0.1).stored("other", Dtype::F32),
+    ];
+
+    assert_eq!(parents(&asked(&subjects), "second"), [("first", Kind::Finetune)]);
+}

@@ -1,0 +1,131 @@
+//! Vocabularies in another order: the rows of the embedding are those of a relative, elsewhere.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    hash::{BuildHasher, Hasher},
+    sync::Arc,
+};
+
+use weights::TensorSource;
+
+use super::{
+    cluster::Relations,
+    edges::UNALIGNED,
+    facts::{Facts, Tensor},
+    reordered::{Axes, Order},
+};
+use crate::kinship::Module;
+
+/// Share of the rows that must be found in the relative, bit for bit.
+const FOUND: f64 = 0.9;
+/// Relatives whose rows are looked at for one model.
+const LOOKED_AT: usize = 16;
+
+/// For each model whose tokens have other numbers than those of most of its family, where these are found. A model that was
+/// trained from such a copy has the order of that.
+pub(super) fn orders(
+    sources: &[Arc<dyn TensorSource>],
+    facts: &[Option<Facts>],
+    relations: &Relations,
+) -> Result<BTreeMap<usize, BTreeMap<usize, Axes>>, weights::Error> {
+    let whole: Vec<usize> = (0..facts.len()).filter(|&at| facts[at].is_some()).collect();
+    let score = |a: usize, b: usize, of: fn(&super::cluster::Relation) -> Option<f64>| {
+        relations.get(a, b).and_then(of).unwrap_or(f64::NEG_INFINITY)
+    };
+    let columns = |a: usize, b: usize| score(a, b, |relation| relation.columns);
+    let units = |a: usize, b: usize| score(a, b, |relation| relation.units);
+    let shape = |at: usize| embedding(facts[at].as_ref()).map(|tensor| &tensor.shape);
+    let mut found: BTreeMap<usize, Order> = BTreeMap::new();
+    for family in relations.families(&whole) {
+        let friends = |one: usize| family.iter().filter(|&&other| columns(one, other) >= UNALIGNED).count();
+        let Some(main) = family.iter().copied().max_by_key(|&one| (friends(one), std::cmp::Reverse(one)))
+        else {
+            continue;
+        };
+        let inside = |one: usize| one == main || columns(main, one) >= UNALIGNED;
+        let moved: Vec<usize> = family
+            .iter()
+            .copied()
+            .filter(|&one| {
+                !inside(one)
+                    && units(main, one) >= UNALIGNED
+                    && shape(one).is_some()
+                    && shape(one) == shape(main)
+            })
+            .collect();
+        for &one in &moved {
+            let mut near: Vec<usize> =
+                family.iter().copied().filter(|&other| inside(other) && shape(other) == shape(one)).collect();
+            near.sort_by(|&a, &b| units(one, b).total_cmp(&units(one, a)).then(a.cmp(&b)));
+            let own = rows(&*sources[one], embedding(facts[one].as_ref()))?;
+            for other in near.into_iter().take(LOOKED_AT) {
+                let theirs = rows(&*sources[other], embedding(facts[other].as_ref()))?;
+                if let Some(order) = order(&theirs, &own) {
+                    found.insert(one, Arc::new(order));
+                    break;
+                }
+            }
+        }
+        for &one in &moved {
+            let like =
+                moved.iter().find(|&&other| columns(one, other) >= UNALIGNED && found.contains_key(&other));
+            if let (false, Some(order)) = (found.contains_key(&one), like.map(|like| found[like].clone())) {
+                found.insert(one, order);
+            }
+        }
+    }
+    let axes = |(at, order): (usize, Order)| {
+        let tensors = facts[at].iter().flat_map(|facts| &facts.tensors);
+        let tokens = tensors.filter(|tensor| {
+            tensor.layer.is_none()
+                && tensor.shape.first() == Some(&(order.len() as u64))
+                && Module::is_vocabulary(&tensor.role)
+        });
+        let axes = |tensor: &Tensor| (tensor.index, Axes { rows: Some(order.clone()), columns: None });
+        (at, tokens.map(axes).collect())
+    };
+    Ok(found.into_iter().map(axes).collect())
+}
+
+fn embedding(facts: Option<&Facts>) -> Option<&Tensor> {
+    let tensors = facts?.tensors.iter();
+    tensors.into_iter().find(|tensor| tensor.module == Module::Embed && tensor.shape.len() == 2)
+}
+
+/// A hash of every row.
+fn rows(source: &dyn TensorSource, tensor: Option<&Tensor>) -> Result<Vec<u64>, weights::Error> {
+    let Some(tensor) = tensor else { return Ok(Vec::new()) };
+    let hasher = foldhash::fast::FixedState::default();
+    let mut row = vec![0.0f32; tensor.shape[1] as usize];
+    let hash = |at: u64| {
+        source.read_f32(tensor.index, at * tensor.shape[1], &mut row)?;
+        let mut hasher = hasher.build_hasher();
+        row.iter().for_each(|value| hasher.write_u32(value.to_bits()));
+        Ok(hasher.finish())
+    };
+    (0..tensor.shape[0]).map(hash).collect()
+}
+
+/// Where each of the reference's rows is found in the other model; none where too many are not, or all are in place.
+fn order(reference: &[u64], other: &[u64]) -> Option<Vec<u32>> {
+    let mut places: HashMap<u64, VecDeque<u32>> = HashMap::new();
+    for (hash, at) in other.iter().zip(0..) {
+        places.entry(*hash).or_default().push_back(at);
+    }
+    let mut taken = vec![false; other.len()];
+    let found: Vec<Option<u32>> = reference
+        .iter()
+        .map(|hash| {
+            let place = places.get_mut(hash)?.pop_front()?;
+            taken[place as usize] = true;
+            Some(place)
+        })
+        .collect();
+    let hits = found.iter().flatten().count();
+    if reference.len() != other.len() || (hits as f64) < FOUND * reference.len() as f64 {
+        return None;
+    }
+    let mut left = (0..other.len() as u32).filter(|at| !taken[*at as usize]);
+    let order: Vec<u32> = found.into_iter().filter_map(|place| place.or_else(|| left.next())).collect();
+    (!order.iter().zip(0..).all(|(place, at)| *place == at)).then_some(order)
+}
