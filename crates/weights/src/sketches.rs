@@ -16,14 +16,27 @@ pub const BLOCK_ROWS: u64 = 1_024;
 const LEAST_CELLS: usize = 1_024;
 /// Rows that only vocabularies have.
 const MANY_ROWS: u64 = 30_000;
+/// What embeddings and heads are called: those of small vocabularies are shaped like other matrices.
+const NAMES: [&str; 10] = [
+    "embed_tokens",
+    "wte",
+    "word_embeddings",
+    "tok_embeddings",
+    "embed_in",
+    "shared",
+    "token_embedding",
+    "embeddings",
+    "lm_head",
+    "embed_out",
+];
 
 /// An empty sketch for a tensor, of at most about `most` cells. One that is shaped like a vocabulary (many more rows
-/// than columns) gets eight times that, or a thousand for every 1,024 rows where that is more, in blocks of 1,024 rows.
+/// than columns) or called like one gets eight times that, or a thousand for every 1,024 rows where that is more, in blocks of 1,024 rows.
 pub fn sketch_of(info: &TensorInfo, most: usize) -> Sketch {
     let (key, elements) = (key(&info.name), info.elements());
     let most_of_many = most.saturating_mul(VOCABULARY);
     match info.shape[..] {
-        [rows, columns] if columns > 0 && (rows >= columns.saturating_mul(6) || rows >= MANY_ROWS) => {
+        [rows, columns] if columns > 0 && is_vocabulary(&info.name, [rows, columns]) => {
             if Sketch::fits(elements, most_of_many) {
                 return Sketch::new(key, elements, most_of_many);
             }
@@ -33,6 +46,17 @@ pub fn sketch_of(info: &TensorInfo, most: usize) -> Sketch {
         }
         _ => Sketch::new(key, elements, most),
     }
+}
+
+fn is_vocabulary(name: &str, [rows, columns]: [u64; 2]) -> bool {
+    let named = || {
+        name.strip_suffix(".weight")
+            .unwrap_or(name)
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| NAMES.contains(&last))
+    };
+    rows >= columns.saturating_mul(6) || rows >= MANY_ROWS || named()
 }
 
 /// The name all spellings of one tensor share.
@@ -132,6 +156,16 @@ mod tests {
     fn kept<'a>(sketch: &Sketch, elements: u64, cells: &'a [f32]) -> KeptSketch<'a> {
         let (exact, blocks) = (sketch.is_exact(), sketch.block_sums().len());
         KeptSketch { name: "w", elements, exact, blocks, cells }
+    }
+
+    #[test]
+    fn a_small_vocabulary_is_known_by_its_name() {
+        let cells = |name: &str| {
+            let info = TensorInfo { name: name.into(), dtype: Dtype::F32, shape: vec![512, 96] };
+            sketch_of(&info, 1 << 10).cells().len()
+        };
+
+        assert_eq!(cells("transformer.wte.weight"), 8 * cells("transformer.h.0.mlp.c_proj.weight"));
     }
 
     #[test]
