@@ -1,6 +1,6 @@
 //! A derived model as a canonical document: its inputs pinned by digest, its own digest the name of the result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Digest;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,20 @@ impl Pinned {
         match &self.base {
             Some(base) => format!("{content}+{}", base.content()),
             None => content,
+        }
+    }
+
+    /// [`Self::content`] with what is computed itself by its address.
+    fn address(&self) -> String {
+        let made =
+            self.recipe.as_deref().and_then(|recipe| serde_json::from_value::<Recipe>(recipe.clone()).ok());
+        match (made, &self.base) {
+            (Some(recipe), _) => recipe.address().to_string(),
+            (None, Some(base)) => {
+                let own = Self { base: None, ..self.clone() };
+                format!("{}+{}", own.content(), base.address())
+            }
+            (None, None) => self.content(),
         }
     }
 
@@ -127,6 +141,46 @@ impl Recipe {
     pub fn digest(&self) -> Digest {
         Digest::of(self.canonical().to_string().as_bytes())
     }
+
+    /// Digest of the canonical document with every model named by its content: the address of what the recipe makes, the same on
+    /// any machine and whatever the models are called there.
+    pub fn address(&self) -> Digest {
+        let mut document = self.canonical();
+        match self {
+            Self::Merge { config, inputs } => {
+                let contents: BTreeMap<&str, String> =
+                    inputs.iter().map(|(name, pinned)| (name.as_str(), pinned.address())).collect();
+                let named = contents.iter().map(|(name, content)| (*name, content.as_str())).collect();
+                document["config"] = called(config.clone(), &named);
+                document["inputs"] =
+                    contents.values().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+            }
+            _ => {
+                self.inputs().into_iter().for_each(|(role, pinned)| document[role] = pinned.address().into())
+            }
+        }
+        Digest::of(sorted(document).to_string().as_bytes())
+    }
+}
+
+/// A document with the names of models replaced by their contents, so that it is the same whatever they are called.
+pub fn called(document: Value, contents: &BTreeMap<&str, &str>) -> Value {
+    match document {
+        Value::String(text) => {
+            let content = contents.get(text.as_str()).map(|content| (*content).to_owned());
+            Value::String(content.unwrap_or(text))
+        }
+        Value::Array(items) => items.into_iter().map(|item| called(item, contents)).collect(),
+        Value::Object(fields) => {
+            // A folder may be called like a method.
+            let inside = |(key, value): (String, Value)| {
+                let value = if key == "merge_method" { value } else { called(value, contents) };
+                (key, value)
+            };
+            fields.into_iter().map(inside).collect()
+        }
+        other => other,
+    }
 }
 
 /// `value` with the keys of every object in byte order.
@@ -185,5 +239,34 @@ mod tests {
 
         assert_eq!(one.digest(), other.digest());
         assert_ne!(one.digest(), merge(r#"{"models":[],"merge_method":"linear"}"#, "y").digest());
+    }
+
+    #[test]
+    fn the_address_depends_on_contents_and_not_on_what_they_are_called() {
+        let pinned = |id: &str, digest: &str| Pinned {
+            id: id.to_owned(),
+            digest: digest.to_owned(),
+            member: None,
+            base: None,
+            recipe: None,
+        };
+        let merge = |[one, two]: [&str; 2], method: &str| Recipe::Merge {
+            config: serde_json::json!({ "merge_method": method, "models": [{ "model": one }, { "model": two }] }),
+            inputs: [(one, "x"), (two, "y")]
+                .into_iter()
+                .map(|(name, digest)| (name.to_owned(), pinned(name, digest)))
+                .collect(),
+        };
+        let below = |recipe: &Recipe, id: &str| {
+            let digest = recipe.digest().to_string();
+            let made = Pinned { recipe: Some(Box::new(recipe.canonical())), ..pinned(id, &digest) };
+            Recipe::Diff { tuned: made, base: pinned("base", "z") }
+        };
+        let (here, there) = (merge(["a", "linear"], "linear"), merge(["/models/b", "o/a"], "linear"));
+
+        assert_eq!(here.address(), there.address());
+        assert_ne!(here.digest(), there.digest());
+        assert_ne!(here.address(), merge(["a", "linear"], "slerp").address());
+        assert_eq!(below(&here, "one").address(), below(&there, "two").address());
     }
 }

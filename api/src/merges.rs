@@ -69,6 +69,8 @@ pub struct MergeOptions {
 pub struct ForecastView {
     pub method: String,
     pub recipe_digest: String,
+    /// Digest of the recipe with every model named by its content: the same on any machine.
+    pub recipe_address: String,
     pub tensors: usize,
     /// Rows of the tables of tokens; null for a model without one.
     pub vocabulary: Option<u64>,
@@ -118,6 +120,7 @@ impl From<Forecast> for ForecastView {
         Self {
             method: told.method,
             recipe_digest: told.recipe_digest.to_string(),
+            recipe_address: told.recipe_address.to_string(),
             tensors: told.tensors,
             vocabulary: told.vocabulary,
             bytes: told.bytes,

@@ -157,7 +157,9 @@ async fn what_a_job_makes_has_a_record_of_how_it_was_made() -> Result<()> {
             record["tensors"].as_array().into_iter().flatten().map(|tensor| &tensor["branch"]).collect();
         ensure!(branches.iter().any(|branch| *branch == "spherical"), "{branches:?}");
         ensure!(record["run"]["wall_seconds"].as_f64() > Some(0.0), "{record}");
-        for field in ["recipe", "recipe_digest", "inputs", "output", "tensors", "warnings", "engine"] {
+        for field in
+            ["recipe", "recipe_digest", "recipe_address", "inputs", "output", "tensors", "warnings", "engine"]
+        {
             ensure!(records[0][field] == records[1][field] && !record[field].is_null(), "{field}");
         }
         let (_, page) = site.bytes("/tests/first").await?;

@@ -131,8 +131,16 @@ impl Structure<'_> {
                 }
                 let rival = rest.iter().copied().min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
                 let merge = mixtures.iter().find(|merge| merge.child == host && !merge.by_matrix.is_empty());
-                let merged = below.iter().find(|edge| edge.0 == host).map(|edge| edge.1);
-                let mut roots = merged.into_iter().chain([rival]);
+                // What holds the host's step from its own parent, and from what the merged models came from.
+                let parent = |of: &usize| below.iter().find(|edge| edge.0 == *of).map(|edge| edge.1);
+                let line = std::iter::successors(Some(host), parent).take(below.len() + 1);
+                let made = line.last().and_then(|top| mixtures.iter().find(|merge| merge.child == top));
+                let root = made.and_then(|made| {
+                    let roots =
+                        core.iter().copied().filter(|&root| root != one && self.above_all(root, made));
+                    roots.min_by(|&a, &b| bits(made.child, a).total_cmp(&bits(made.child, b)))
+                });
+                let mut roots = parent(&host).into_iter().chain(root);
                 let apart = merge.is_some_and(|merge| !rather(self.measured, one, (merge, rival)))
                     || samples.any() && !roots.all(|root| self.measured.holds(one, (host, root)));
                 if held(&host) != Some(true) && apart {

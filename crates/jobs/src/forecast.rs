@@ -14,6 +14,8 @@ use crate::{Error, MergePlan, licences};
 pub struct Forecast {
     pub method: String,
     pub recipe_digest: Digest,
+    /// The same whatever the models are called.
+    pub recipe_address: Digest,
     pub tensors: usize,
     /// Rows of the tables of tokens; null for a model without one.
     pub vocabulary: Option<u64>,
@@ -57,6 +59,7 @@ impl MergePlan {
         Forecast {
             method: self.method.clone(),
             recipe_digest: self.recipe.digest(),
+            recipe_address: self.recipe.address(),
             tensors: self.source.tensors().len(),
             bytes,
             vocabulary: self.vocabulary,

@@ -97,6 +97,7 @@ pub(crate) async fn record(
         },
         "seed": canonical["config"].get("seed"),
         "recipe_digest": recipe.digest(),
+        "recipe_address": recipe.address(),
         "recipe": canonical,
         "inputs": inputs,
         "output": { "root": root(names.zip(done.digests.iter().copied())), "bytes": bytes },

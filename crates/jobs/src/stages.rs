@@ -218,7 +218,8 @@ impl Planner<'_> {
             inputs: operands.iter().map(|(name, o)| (name.clone(), self.pinned(name, o))).collect(),
         };
         let contents = inputs.iter().map(|(name, input)| (name.as_str(), input.content.as_str())).collect();
-        let content = Digest::of(called(config.canonical(), &contents).to_string().as_bytes());
+        let content =
+            Digest::of(analysis::recipe::called(config.canonical(), &contents).to_string().as_bytes());
         let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.made.get(name)).collect();
         Ok(MergePlan {
             method: config.merge_method.clone(),
@@ -328,21 +329,6 @@ impl Planner<'_> {
             }
         }
         models
-    }
-}
-
-/// A document with the names of models replaced by what they are, so that it is the same whatever they are called.
-fn called(document: Value, contents: &BTreeMap<&str, &str>) -> Value {
-    match document {
-        Value::String(text) => {
-            let content = contents.get(text.as_str()).map(|content| (*content).to_owned());
-            Value::String(content.unwrap_or(text))
-        }
-        Value::Array(items) => items.into_iter().map(|item| called(item, contents)).collect(),
-        Value::Object(fields) => {
-            fields.into_iter().map(|(key, value)| (key, called(value, contents))).collect()
-        }
-        other => other,
     }
 }
 

@@ -85,11 +85,11 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
 }
 
 fn told(forecast: &Forecast) {
-    let Forecast { method, recipe_digest, tensors, bytes, memory_bytes, disk_bytes, vocabulary, .. } =
+    let Forecast { method, recipe_address, tensors, bytes, memory_bytes, disk_bytes, vocabulary, .. } =
         forecast;
     let free_disk_bytes = forecast.free_disk_bytes;
     let [bytes, memory, disk] = [bytes, memory_bytes, disk_bytes].map(|bytes| BinaryBytes(*bytes));
-    output::line(format!("{method}: {tensors} tensors, {bytes}, {recipe_digest}"));
+    output::line(format!("{method}: {tensors} tensors, {bytes}, {recipe_address}"));
     let free = free_disk_bytes.map(|free| format!(", {} are left", BinaryBytes(free))).unwrap_or_default();
     output::line(format!("needs {memory} of memory and {disk} of disk at most{free}"));
     if let Some(rows) = vocabulary {

@@ -205,6 +205,7 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
             }),
         ),
         ("Recipe digest", digest(&record["recipe_digest"])),
+        ("Recipe address", digest(&record["recipe_address"])),
         ("Root of the tensors", digest(&record["output"]["root"])),
         ("Branches", branches.filter(|text| !text.is_empty())),
         ("Elements kept of the deltas", spread("kept")),
