@@ -136,8 +136,10 @@ impl Structure<'_> {
                 let line = std::iter::successors(Some(host), parent).take(below.len() + 1);
                 let made = line.last().and_then(|top| mixtures.iter().find(|merge| merge.child == top));
                 let root = made.and_then(|made| {
-                    let roots =
-                        core.iter().copied().filter(|&root| root != one && self.above_all(root, made));
+                    let is_root = |root: usize| {
+                        root != one && between(&tree, root, &made.parents) && self.above_all(root, made)
+                    };
+                    let roots = core.iter().copied().filter(|&root| is_root(root));
                     roots.min_by(|&a, &b| bits(made.child, a).total_cmp(&bits(made.child, b)))
                 });
                 let mut roots = parent(&host).into_iter().chain(root);
