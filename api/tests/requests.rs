@@ -185,6 +185,25 @@ async fn a_parameter_that_cannot_be_read_is_named_with_what_it_may_be() {
 }
 
 #[actix_web::test]
+async fn every_word_of_a_list_that_means_nothing_is_told() {
+    let place = Place::new().await;
+    place.know("o/a", "mit").await;
+    for (address, words) in [
+        ("/api/v1/models/o/a/lineage?relation=cousin,merge,aunt&size=huge", ["`cousin`", "`aunt`", "`huge`"]),
+        ("/api/v1/models/o/a/children?relation=cousin,aunt&size=tiny", ["`cousin`", "`aunt`", "`tiny`"]),
+        ("/api/v1/kinship?of=o/a&of=o/b&measure=zork,cs,frob&format=xml", ["`zork`", "`frob`", "json or csv"]),
+        ("/api/v1/kinship?sideways=1&exact=so&partial=no", ["`sideways`", "`exact` is", "`partial` is"]),
+        ("/api/models?expand=zork,likes,frob&expand=tiny", ["`zork`", "`frob`", "`tiny`"]),
+    ] {
+        let answer = place.get(address).await;
+
+        assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!("bad_request")), "{address}");
+        let said = answer.body.to_string();
+        assert!(words.iter().all(|word| said.contains(word)), "{address}: {said}");
+    }
+}
+
+#[actix_web::test]
 async fn several_faults_are_counted_in_the_detail_and_spelled_out_in_the_list() {
     let place = Place::new().await;
     let three = "merge_method: linear\nmodles: []\nseed: -1\ndtype: int8\nmodels: [{model: o/a, parameters: {weight: 1}}]\n";

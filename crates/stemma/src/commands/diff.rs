@@ -6,12 +6,12 @@ use std::{
 };
 
 use analysis::diff::DiffReport;
-use domain::Class;
+use domain::{Class, RepoId};
 use jobs::{Access, DiffFile, DiffForm, DiffPayload, Form, Pin, Pulse, Registry, Workplace};
 
 use super::{
     Context,
-    derive::{self, Job, id_for},
+    derive::{self, Job, id_beside},
 };
 use crate::{
     cli::{self, DiffCommand},
@@ -137,8 +137,8 @@ pub async fn apply(context: Context, command: DiffCommand) -> Result<(), Failure
         return Err(Failure::new("usage", Class::Invalid, told));
     }
     let registry = wiring::open(&context.config).await?;
-    let id = id_for(register.as_deref(), &out)?;
-    let plan = jobs::plan_apply(&registry, (&base, &diff), scale, id).await?;
+    let plan = async |id: &RepoId| jobs::plan_apply(&registry, (&base, &diff), scale, id.clone()).await;
+    let (_, plan) = id_beside(register.as_deref(), &out, plan).await?;
     let job = Job { derived: plan.derived, source: plan.source, out: &out, register: register.is_some() };
     derive::write(&context, &registry, job).await
 }

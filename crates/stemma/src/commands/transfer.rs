@@ -8,7 +8,7 @@ use jobs::{Access, Derived, Extras, Pin, Registry, TransferPayload};
 
 use super::{
     Context,
-    derive::{Job, id_for, write},
+    derive::{Job, id_beside, id_for, write},
 };
 use crate::{cli::TransferOptions, exit::Failure, output, wiring};
 
@@ -22,7 +22,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    async fn payload(self, registry: &Registry, output: RepoId) -> Result<TransferPayload, Failure> {
+    async fn payload(self, registry: &Registry, output: RepoId) -> Result<TransferPayload, jobs::Error> {
         let source_base = match self.from_base {
             Some(base) => base,
             None => jobs::tuned_from(registry, &self.from_tuned).await?,
@@ -51,8 +51,10 @@ pub async fn stored(
     (out, register): (&Path, Option<String>),
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let id = id_for(register.as_deref(), out)?;
-    let plan = jobs::plan_stored_transfer(&registry, (&base, &diff), &options(asked), id).await?;
+    let options = options(asked);
+    let plan =
+        async |id: &RepoId| jobs::plan_stored_transfer(&registry, (&base, &diff), &options, id.clone()).await;
+    let (_, plan) = id_beside(register.as_deref(), out, plan).await?;
     let job = Job { derived: plan.derived, source: plan.source, out, register: register.is_some() };
     write(&context, &registry, job).await
 }
@@ -65,9 +67,11 @@ pub async fn run(
     register: Option<String>,
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let id = id_for(register.as_deref(), out)?;
-    let payload = wanted.payload(&registry, id.clone()).await?;
-    let plan = jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await?;
+    let plan = async |id: &RepoId| {
+        let payload = wanted.payload(&registry, id.clone()).await?;
+        jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await
+    };
+    let (id, plan) = id_beside(register.as_deref(), out, plan).await?;
     let derived = Derived {
         id,
         relation: Relation::Transfer,

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use analysis::transplant::Options;
+use domain::RepoId;
 use jobs::{Access, Pin, TransplantPayload};
 use serde_json::{Map, json};
 
 use super::{
     Context,
-    derive::{Job, id_for, shown, write_reported},
+    derive::{Job, id_beside, shown, write_reported},
 };
 use crate::{cli::TransplantOptions, exit::Failure, wiring};
 
@@ -28,14 +29,17 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let TransplantOptions { fill, k, candidates } = asked.options;
-    let payload = TransplantPayload {
-        recipient: asked.recipient,
-        donor: asked.donor,
-        options: Options { fill, k, candidates },
-        output: id_for(register.as_deref(), out)?,
-        pins: std::collections::BTreeMap::new(),
+    let plan = async |output: &RepoId| {
+        let payload = TransplantPayload {
+            recipient: asked.recipient,
+            donor: asked.donor,
+            options: Options { fill, k, candidates },
+            output: output.clone(),
+            pins: std::collections::BTreeMap::new(),
+        };
+        jobs::plan_transplant(&registry, &payload, &Access::Folders(Pin::Content)).await
     };
-    let plan = jobs::plan_transplant(&registry, &payload, &Access::Folders(Pin::Content)).await?;
+    let (_, plan) = id_beside(register.as_deref(), out, plan).await?;
     let report = plan.report();
     let (derived, source) =
         shown(&context, "putting tokens together", async |pulse| jobs::solve_transplant(plan, pulse).await)
