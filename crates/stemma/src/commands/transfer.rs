@@ -1,10 +1,10 @@
 //! `stemma transfer`: a fine-tune carried over to another base, or a look at whether that is likely to work.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use analysis::transfer::{Options, Report};
 use domain::{Relation, RepoId};
-use jobs::{Access, Derived, Extras, Pin, Registry, TransferPayload};
+use jobs::{Access, Derived, Extras, Pin, Registry, StoredPayload, TransferPayload};
 
 use super::{
     Context,
@@ -33,7 +33,7 @@ impl Transfer {
             source_tuned: self.from_tuned,
             options: options(self.options),
             output,
-            pins: std::collections::BTreeMap::new(),
+            pins: BTreeMap::new(),
         })
     }
 }
@@ -46,14 +46,16 @@ fn options(asked: TransferOptions) -> Options {
 /// Adds a stored difference to another base.
 pub async fn stored(
     context: Context,
-    [base, diff]: [String; 2],
+    [target_base, diff]: [String; 2],
     asked: TransferOptions,
     (out, register): (&Path, Option<String>),
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let options = options(asked);
-    let plan =
-        async |id: &RepoId| jobs::plan_stored_transfer(&registry, (&base, &diff), &options, id.clone()).await;
+    let plan = async |output: &RepoId| {
+        let (options, output, pins) = (options(asked), output.clone(), BTreeMap::new());
+        let payload = StoredPayload { target_base, diff, options, output, pins };
+        jobs::plan_stored_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await
+    };
     let (_, plan) = id_beside(register.as_deref(), out, plan).await?;
     let job = Job { derived: plan.derived, source: plan.source, out, register: register.is_some() };
     write(&context, &registry, job).await
