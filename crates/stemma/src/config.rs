@@ -108,8 +108,8 @@ impl Config {
             .merge(Toml::file(file))
             .merge(environment::ours());
         let (secrets, faults) = environment::secrets();
-        for (key, value) in secrets {
-            figment = figment.merge(Serialized::global(key, value));
+        for secret in secrets {
+            figment = figment.merge(secret);
         }
         let flags = [
             ("data", place.data.as_ref().map(|p| p.display().to_string())),
