@@ -21,6 +21,7 @@ fn keys() -> Vec<String> {
         "listen",
         "device",
         "log",
+        "log_format",
         "public_url",
         "pull",
         "reads",

@@ -34,7 +34,7 @@ pub async fn serve(mut context: Context, listen: Option<String>, work: serve::Wo
 /// Runs jobs until told to stop.
 pub async fn worker(context: Context) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    serve::start_log(&context.config.log);
+    serve::start_log(&context.config);
     let devices = registry.devices.clone();
     tokio::task::spawn_blocking(move || serve::tell_device(&devices));
     let (stop, stopped) = watch::channel(false);
@@ -88,6 +88,7 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ("writes".to_owned(), door(config.writes).to_owned(), source("writes")),
         ("device".to_owned(), config.device.clone(), source("device")),
         ("log".to_owned(), config.log.clone(), source("log")),
+        ("log_format".to_owned(), config.log_format.as_str().to_owned(), source("log_format")),
     ];
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(config.limits) {
         for (key, value) in limits {
