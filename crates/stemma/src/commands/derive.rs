@@ -122,7 +122,7 @@ fn told(forecast: &Forecast) {
 }
 
 /// A warning as a line; one without a place has no pointer.
-fn caution(warning: &Item) -> String {
+pub fn caution(warning: &Item) -> String {
     match warning.pointer.as_str() {
         "" => format!("warning: {}", warning.message),
         pointer => format!("warning: {pointer}: {}", warning.message),
