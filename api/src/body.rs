@@ -18,6 +18,9 @@ use crate::schema;
 /// The name of what a request makes, which a dry run may leave out.
 const OUTPUT: &str = "output";
 
+/// A field that is needed, and the one that may stand in its place.
+const EITHER: (&str, &str) = ("source_tuned", "diff");
+
 /// What was sent.
 pub struct Body<T>(pub T);
 
@@ -60,7 +63,9 @@ impl<'de, T> Deserialize<'de> for Fields<T> {
 
 fn read<T: DeserializeOwned + ToSchema>(sent: Fields<T>, waived: &[&str]) -> Result<T, Problem> {
     let mut schema = serde_json::to_value(T::schema()).unwrap_or_default();
-    demand(&mut schema, waived);
+    let instead = sent.0.iter().any(|(name, _)| name == EITHER.1).then_some(EITHER.0);
+    let waived: Vec<&str> = waived.iter().copied().chain(instead).collect();
+    demand(&mut schema, &waived);
     let mut seen = BTreeSet::new();
     let twice = sent.0.iter().filter(|(name, _)| !seen.insert(name.as_str())).map(|(name, _)| Item {
         pointer: format!("/{}", pointed(name)),
@@ -75,14 +80,18 @@ fn read<T: DeserializeOwned + ToSchema>(sent: Fields<T>, waived: &[&str]) -> Res
     serde_json::from_value(fields).map_err(|error| Problem::bad_request(format!("the body: {error}")))
 }
 
-/// Makes a schema ask for the name of the result too, unless it is waived, and for no field that it does not know.
+/// Makes a schema ask for the name of the result too, and for one of two fields, unless that is waived, and for no field
+/// that it does not know.
 fn demand(schema: &mut Value, waived: &[&str]) {
     if !schema["properties"].is_object() {
         return;
     }
     let needed = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let output = schema["properties"].get(OUTPUT).map(|_| OUTPUT);
-    let needed: BTreeSet<&str> = needed.chain(output).filter(|name| !waived.contains(name)).collect();
+    let known = |name: &str| schema["properties"].get(name).is_some();
+    let output = known(OUTPUT).then_some(OUTPUT);
+    let either = (known(EITHER.0) && known(EITHER.1)).then_some(EITHER.0);
+    let needed: BTreeSet<&str> =
+        needed.chain(output).chain(either).filter(|name| !waived.contains(name)).collect();
     let needed = json!(needed);
     schema["required"] = needed;
     schema["additionalProperties"] = json!(false);

@@ -79,7 +79,7 @@ pub async fn get_children(
 
 /// What passes of the children or the tree that is asked for.
 pub(crate) fn sieve(sides: [&Option<String>; 3]) -> Result<Sieve> {
-    Sieve::read(sides.map(|side| side.as_deref().unwrap_or_default())).map_err(Problem::bad_request)
+    Sieve::read(sides.map(|side| side.as_deref().unwrap_or_default())).map_err(Problem::misasked)
 }
 
 /// The children of the model called `id`.

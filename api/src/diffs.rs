@@ -1,16 +1,17 @@
-//! Comparison of two models, and the diff vector as an artefact.
+//! Comparison of two models, the diff vector as an artefact, and a stored one added to a base.
 
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use http::{Problem, Result};
-use jobs::{Access, DiffForm, DiffPayload, DiffRequest};
+use jobs::{Access, ApplyPayload, DiffForm, DiffPayload, DiffRequest};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
+    named,
     query::Query,
     seen::Seen,
 };
@@ -71,4 +72,56 @@ pub async fn create_diff(
         key: idempotency_key(&request)?,
     };
     Ok(accepted(&jobs::submit_diff(&registry, wanted).await?))
+}
+
+/// `base + scale · diff` as a whole model.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewApplication {
+    pub base: String,
+    /// A model that holds a stored difference in any form, `org/name`, or `org/name#member` of one that several share.
+    pub diff: String,
+    /// Strength of the difference, default 1.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// Id of the resulting model; only a dry run may leave it out.
+    pub output: Option<String>,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+/// Options of a request to apply a difference.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ApplyQuery {
+    /// Only check: every fault, or what the result will be.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Queue the application of a stored difference; that it fits is checked first. With a dense one the base it was taken of
+/// becomes the fine-tune again.
+#[utoipa::path(tag = "diffs", params(ApplyQuery, JobHeaders), request_body = NewApplication, responses((status = 202, body = JobView), (status = 200, description = "dry run: the recipe's digest, parents, tensors, bytes and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/api/v1/diffs/apply")]
+pub async fn apply_diff(
+    request: HttpRequest,
+    registry: Seen,
+    options: Query<ApplyQuery>,
+    Body(wanted): Body<NewApplication>,
+) -> Result<HttpResponse> {
+    let NewApplication { base, diff, scale, output } = wanted;
+    let id = named::or_unnamed(output.as_deref())?;
+    let payload = ApplyPayload { base, diff, scale, output: id, pins: BTreeMap::new() };
+    let access = Access::registry();
+    let plan = async || jobs::plan_apply(&registry, &payload, &access).await;
+    let output = named::checked(output.as_deref(), plan).await?;
+    if options.dry_run {
+        let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
+        return Ok(HttpResponse::Ok().json(plan.forecast()));
+    }
+    named::needed(output)?;
+    Ok(accepted(&jobs::submit_apply(&registry, payload, idempotency_key(&request)?).await?))
 }

@@ -1,9 +1,13 @@
 //! `GET /api/v1/kinship`: kinship of two or more models, exact or estimated.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use analysis::kinship::{PartReport, Partial, Report, measures_of};
+use domain::Item;
 use http::{Problem, Result};
 use jobs::{Access, KinshipQuery, Reading};
 use serde_json::json;
@@ -66,6 +70,9 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("per_tensor", &["tensors", "tensors_more"]),
 ];
 
+/// Characters of a name in a fault.
+const SHOWN: usize = 80;
+
 /// A question as the query string puts it.
 struct Asked {
     query: KinshipQuery,
@@ -88,54 +95,47 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
         parity: None,
     };
     let mut asked = Asked { query, measures: Vec::new(), parts: Vec::new(), csv: false };
+    let mut faults = Vec::new();
     for (key, value) in pairs.into_inner() {
+        let mut fault =
+            |message: String| faults.push(Item { pointer: key.chars().take(SHOWN).collect(), message });
         match key.as_str() {
             "of" | "models" => {
                 let names = value.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
                 asked.query.models.extend(names);
             }
             "base" => asked.query.base = Some(value).filter(|v| !v.is_empty()),
-            "measure" => {
-                let more = measures_of(&value).map_err(Problem::bad_request)?;
-                let more = more.into_iter().filter(|id| !asked.measures.contains(id)).collect::<Vec<_>>();
-                asked.measures.extend(more);
-            }
-            "partial" => {
-                asked.query.partial = match value.as_str() {
-                    "true" | "" => Partial::Take,
-                    "false" => Partial::Refuse,
-                    _ => {
-                        return Err(Problem::bad_request(
-                            "`partial` is true (compare what there is) or false",
-                        ));
-                    }
-                }
-            }
-            "exact" => {
-                asked.query.reading = match value.as_str() {
-                    "true" | "" => Reading::Weights,
-                    "false" => Reading::Sketches,
-                    _ => return Err(Problem::bad_request("`exact` is true (read the weights) or false")),
-                }
-            }
-            "parity" => {
-                let word = Some(value).filter(|v| !v.is_empty());
-                asked.query.parity =
-                    word.map(|word| word.parse()).transpose().map_err(Problem::bad_request)?;
-            }
-            "format" => {
-                asked.csv = match value.as_str() {
-                    "csv" => true,
-                    "json" | "" => false,
-                    _ => return Err(Problem::bad_request("`format` is json or csv")),
-                }
-            }
+            "measure" => match measures_of(&value) {
+                Ok(more) => asked.measures.extend(more),
+                Err(told) => fault(told),
+            },
+            "partial" => match value.as_str() {
+                "true" | "" => asked.query.partial = Partial::Take,
+                "false" => asked.query.partial = Partial::Refuse,
+                _ => fault("`partial` is true (compare what there is) or false".to_owned()),
+            },
+            "exact" => match value.as_str() {
+                "true" | "" => asked.query.reading = Reading::Weights,
+                "false" => asked.query.reading = Reading::Sketches,
+                _ => fault("`exact` is true (read the weights) or false".to_owned()),
+            },
+            "parity" => match Some(&value).filter(|v| !v.is_empty()).map(|word| word.parse()).transpose() {
+                Ok(parity) => asked.query.parity = parity,
+                Err(told) => fault(told),
+            },
+            "format" => match value.as_str() {
+                "csv" => asked.csv = true,
+                "json" | "" => asked.csv = false,
+                _ => fault("`format` is json or csv".to_owned()),
+            },
             other => {
                 let Some((_, fields)) = PARTS.iter().find(|(parameter, _)| *parameter == other) else {
-                    return Err(Problem::bad_request(format!(
-                        "unknown parameter `{other}`; use of, base, measure, per_layer, per_module, per_part, \
-                         per_tensor, exact, partial, parity, format"
-                    )));
+                    fault(format!(
+                        "unknown parameter `{}`; use of, base, measure, per_layer, per_module, per_part, \
+                         per_tensor, exact, partial, parity, format",
+                        other.chars().take(SHOWN).collect::<String>()
+                    ));
+                    continue;
                 };
                 if value != "false" {
                     asked.parts.extend_from_slice(fields);
@@ -143,6 +143,11 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
             }
         }
     }
+    if !faults.is_empty() {
+        return Err(Problem::misasked(faults));
+    }
+    let mut seen = BTreeSet::new();
+    asked.measures.retain(|id| seen.insert(*id));
     Ok(asked)
 }
 

@@ -92,6 +92,7 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits, doors: http::
         .service(kinship::get_kinship)
         .service(diffs::get_diff)
         .service(diffs::create_diff)
+        .service(diffs::apply_diff)
         .service(adapters::extract_adapter)
         .service(adapters::bake_adapter)
         .service(merges::list_methods)

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, post};
 use analysis::transfer::{Options, Preset};
+use domain::Item;
 use http::{Problem, Result};
-use jobs::{Access, TransferPayload, TransferRequest};
+use jobs::{Access, Registry, StoredPayload, TransferPayload, TransferRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{
@@ -22,13 +23,16 @@ use crate::{
     seen::Seen,
 };
 
-/// `target_base + lambda · (source_tuned − source_base)`.
+/// `target_base + lambda · (source_tuned − source_base)`, or `target_base + lambda · diff`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTransfer {
     /// What the fine-tune was tuned from; left out, its lineage tells.
     pub source_base: Option<String>,
-    pub source_tuned: String,
+    /// The fine-tune; needed unless there is `diff`.
+    pub source_tuned: Option<String>,
+    /// In the place of both: a model that holds a stored difference, `org/name`, or `org/name#member` of one that several share.
+    pub diff: Option<String>,
     pub target_base: String,
     /// `diff_vector` (the default), `shadow_ft` or `chat_vector`.
     #[serde(default)]
@@ -85,13 +89,13 @@ fn one() -> Value {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TransferQuery {
-    /// Only look at the weights: is it likely to work?
+    /// Only look at the weights: is it likely to work? Of a stored difference: only check that it fits.
     #[serde(default)]
     pub dry_run: bool,
 }
 
 /// Queue a transfer; shapes are checked first.
-#[utoipa::path(tag = "transfers", params(TransferQuery, JobHeaders), request_body = NewTransfer, responses((status = 202, body = JobView), (status = 200, description = "dry run: numbers over the weights with a heuristic verdict and its reasons", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "transfers", params(TransferQuery, JobHeaders), request_body = NewTransfer, responses((status = 202, body = JobView), (status = 200, description = "dry run: numbers over the weights with a heuristic verdict and its reasons; of a stored difference the recipe's digest, parents, tensors, bytes and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/transfers")]
 pub async fn create_transfer(
     request: HttpRequest,
@@ -99,33 +103,87 @@ pub async fn create_transfer(
     options: Query<TransferQuery>,
     Body(wanted): Body<NewTransfer>,
 ) -> Result<HttpResponse> {
-    let source_base = match wanted.source_base {
-        Some(base) => base,
-        None => jobs::tuned_from(&registry, &wanted.source_tuned).await?,
-    };
-    let payload = TransferPayload {
-        target_base: wanted.target_base,
+    let NewTransfer {
         source_base,
-        source_tuned: wanted.source_tuned,
-        options: Options {
-            preset: wanted.preset,
-            lambda: wanted.lambda,
-            include: wanted.include,
-            exclude: wanted.exclude,
-        },
-        output: named::or_unnamed(wanted.output.as_deref())?,
-        pins: BTreeMap::new(),
+        source_tuned,
+        diff,
+        target_base,
+        preset,
+        lambda,
+        include,
+        exclude,
+        output,
+    } = wanted;
+    let asked = Asked {
+        target_base,
+        options: Options { preset, lambda, include, exclude },
+        output,
+        key: idempotency_key(&request)?,
+        dry_run: options.dry_run,
     };
+    match (diff, source_tuned) {
+        (None, Some(tuned)) => of_models(&registry, (source_base, tuned), asked).await,
+        (Some(diff), None) if source_base.is_none() => of_stored(&registry, diff, asked).await,
+        (None, None) => {
+            let message = "it is missing: the fine-tune, or `diff` for a stored difference".to_owned();
+            Err(Problem::misread(vec![Item { pointer: "/source_tuned".to_owned(), message }]))
+        }
+        (Some(_), tuned) => {
+            let given = [("/source_base", source_base), ("/source_tuned", tuned)];
+            let fault = |(pointer, given): (&str, Option<String>)| {
+                let message = "it does not go with `diff`, which stands in its place".to_owned();
+                given.map(|_| Item { pointer: pointer.to_owned(), message })
+            };
+            Err(Problem::misread(given.into_iter().filter_map(fault).collect()))
+        }
+    }
+}
+
+/// What transfers of two models and of a stored difference have in common.
+struct Asked {
+    target_base: String,
+    options: Options,
+    output: Option<String>,
+    key: Option<String>,
+    dry_run: bool,
+}
+
+async fn of_stored(registry: &Registry, diff: String, asked: Asked) -> Result<HttpResponse> {
+    let Asked { target_base, options, output, key, dry_run } = asked;
+    let id = named::or_unnamed(output.as_deref())?;
+    let payload = StoredPayload { target_base, diff, options, output: id, pins: BTreeMap::new() };
     let access = Access::registry();
-    let plan = async || jobs::plan_transfer(&registry, &payload, &access).await;
-    let output = named::checked(wanted.output.as_deref(), plan).await?;
-    if options.dry_run {
-        let look = async || jobs::check_transfer(&registry, &payload, &access).await;
-        let report = jobs::with_output(&registry, output.as_ref(), look).await?;
+    let plan = async || jobs::plan_stored_transfer(registry, &payload, &access).await;
+    let output = named::checked(output.as_deref(), plan).await?;
+    if dry_run {
+        let plan = jobs::with_output(registry, output.as_ref(), plan).await?;
+        return Ok(HttpResponse::Ok().json(plan.forecast()));
+    }
+    named::needed(output)?;
+    Ok(accepted(&jobs::submit_stored_transfer(registry, payload, key).await?))
+}
+
+async fn of_models(
+    registry: &Registry,
+    (source_base, source_tuned): (Option<String>, String),
+    asked: Asked,
+) -> Result<HttpResponse> {
+    let Asked { target_base, options, output, key, dry_run } = asked;
+    let source_base = match source_base {
+        Some(base) => base,
+        None => jobs::tuned_from(registry, &source_tuned).await?,
+    };
+    let id = named::or_unnamed(output.as_deref())?;
+    let pins = BTreeMap::new();
+    let payload = TransferPayload { target_base, source_base, source_tuned, options, output: id, pins };
+    let access = Access::registry();
+    let plan = async || jobs::plan_transfer(registry, &payload, &access).await;
+    let output = named::checked(output.as_deref(), plan).await?;
+    if dry_run {
+        let look = async || jobs::check_transfer(registry, &payload, &access).await;
+        let report = jobs::with_output(registry, output.as_ref(), look).await?;
         return Ok(HttpResponse::Ok().json(report));
     }
     named::needed(output)?;
-    let job = jobs::submit_transfer(&registry, TransferRequest { payload, key: idempotency_key(&request)? })
-        .await?;
-    Ok(accepted(&job))
+    Ok(accepted(&jobs::submit_transfer(registry, TransferRequest { payload, key }).await?))
 }

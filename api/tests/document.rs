@@ -20,6 +20,7 @@ fn every_request_for_a_job_documents_its_idempotency_key() {
         "/api/v1/transfers",
         "/api/v1/transplants",
         "/api/v1/diffs",
+        "/api/v1/diffs/apply",
         "/api/v1/adapters/extract",
         "/api/v1/adapters/bake",
         "/api/v1/imports",

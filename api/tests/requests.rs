@@ -17,6 +17,7 @@ async fn a_body_is_refused_with_every_fault_of_its_fields() {
         ("/api/v1/merges?dry_run=true", json!({}), vec!["/config"]),
         ("/api/v1/merges", json!({ "confg": "", "output": 3 }), vec!["/confg", "/output", "/config"]),
         ("/api/v1/transfers", json!({}), vec!["/output", "/source_tuned", "/target_base"]),
+        ("/api/v1/diffs/apply", json!({}), vec!["/base", "/diff", "/output"]),
         ("/api/v1/diffs", json!({ "tuned": "a", "base": "b", "rank": -1.5 }), vec!["/rank"]),
         ("/api/v1/tokens", json!({ "read_only": "yes" }), vec!["/read_only"]),
     ] {
@@ -181,6 +182,28 @@ async fn a_parameter_that_cannot_be_read_is_named_with_what_it_may_be() {
         assert!(answer.is_problem(400, "bad_request"), "{address}: {answer:?}");
         let said = answer.body["detail"].as_str().unwrap();
         assert!(hints.iter().all(|hint| said.contains(hint)), "{address}: {said}");
+    }
+}
+
+#[actix_web::test]
+async fn every_word_of_a_list_that_means_nothing_is_told() {
+    let place = Place::new().await;
+    place.know("o/a", "mit").await;
+    for (address, words) in [
+        ("/api/v1/models/o/a/lineage?relation=cousin,merge,aunt&size=huge", ["`cousin`", "`aunt`", "`huge`"]),
+        ("/api/v1/models/o/a/children?relation=cousin,aunt&size=tiny", ["`cousin`", "`aunt`", "`tiny`"]),
+        (
+            "/api/v1/kinship?of=o/a&of=o/b&measure=zork,cs,frob&format=xml",
+            ["`zork`", "`frob`", "json or csv"],
+        ),
+        ("/api/v1/kinship?sideways=1&exact=so&partial=no", ["`sideways`", "`exact` is", "`partial` is"]),
+        ("/api/models?expand=zork,likes,frob&expand=tiny", ["`zork`", "`frob`", "`tiny`"]),
+    ] {
+        let answer = place.get(address).await;
+
+        assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!("bad_request")), "{address}");
+        let said = answer.body.to_string();
+        assert!(words.iter().all(|word| said.contains(word)), "{address}: {said}");
     }
 }
 

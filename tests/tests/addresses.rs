@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Client, multipart};
 use serde_json::Value;
-use stemma_tests::{Server, answer, client, databases};
+use stemma_tests::{Database, Server, answer, client, databases};
 
 /// A safetensors file of one F32 scalar.
 fn weights(value: f32) -> Vec<u8> {
@@ -126,5 +126,24 @@ async fn answers_have_ids_and_the_metrics_tell_of_jobs_bytes_and_room() -> Resul
         ensure!(value("stemma_ingested_bytes_total")? >= weights(1.0).len() as f64, "{metrics}");
         ensure!(value("stemma_blob_store_free_bytes")? > 0.0, "{metrics}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_log_is_an_object_a_line_where_that_is_asked_for() -> Result<()> {
+    let server = Server::start_set(&Database::Sqlite, &[("STEMMA_LOG_FORMAT", "json")]).await?;
+    fs_err::remove_dir_all(server.data().join("blobs"))?;
+
+    let asked = client()?.get(server.url("/readyz")).header("x-request-id", "mine-8");
+    let answer = asked.send().await?;
+
+    ensure!(answer.status() == 503, "{answer:?}");
+    let log = server.log_end();
+    let lines = log.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let told =
+        |line: &Value| ["timestamp", "level", "target", "message"].iter().all(|key| line[key].is_string());
+    ensure!(!lines.is_empty() && lines.iter().all(told), "{log}");
+    let own = lines.iter().find(|line| line["span"]["request_id"] == "mine-8").context(log.clone())?;
+    ensure!(own["level"] == "WARN" && own["status"] == 503 && own["route"] == "/readyz", "{own}");
     Ok(())
 }

@@ -447,3 +447,31 @@ fn a_transfer_takes_an_added_token_along_or_keeps_the_target_as_it_is() -> Resul
     ensure!(recipe["preset"] == "shadow_ft", "{recipe}");
     Ok(())
 }
+
+#[test]
+fn every_name_that_is_none_or_nobodys_is_told() -> Result<()> {
+    let place = Place::on(&Database::Sqlite)?;
+    let folder = place.data.path().join("out");
+    for (words, told) in [
+        ("fsck no/1 no/2 no/3".to_owned(), vec!["`no/1`", "`no/2`", "`no/3`"]),
+        ("tree no/1 --relation cousin,aunt --size huge".to_owned(), vec!["`cousin`", "`aunt`", "`huge`"]),
+        ("kinship no/1 no/2 --measure zork,frob".to_owned(), vec!["`zork`", "`frob`"]),
+        (
+            format!(
+                "adapter extract --base no/1 --tuned no/2 {} --rank 2 --register a/b/c",
+                folder.display()
+            ),
+            vec!["`no/1`", "`no/2`", "--register: `a/b/c`"],
+        ),
+        (
+            format!("transplant no/1 no/2 {} --register a/b/c", folder.display()),
+            vec!["`no/1`", "`no/2`", "--register: `a/b/c`"],
+        ),
+    ] {
+        let out = place.command(&words).output()?;
+
+        let said = String::from_utf8_lossy(&out.stderr);
+        ensure!(!out.status.success() && told.iter().all(|word| said.contains(word)), "{words}: {said}");
+    }
+    Ok(())
+}

@@ -338,6 +338,17 @@ async fn unions_stages_and_transplants_are_jobs_that_know_their_parents() -> Res
             "{planned} {result}"
         );
         ensure!(parents(&client, &server, "tests/transplanted").await? == [BASE, "tests/more"]);
+        let wanted = json!({"recipient": BASE, "donor": FRENCH, "fill": "zero"});
+        let dry = client.post(server.url("/api/v1/transplants?dry_run=true")).json(&wanted).send().await?;
+        let planned: Value = dry.json().await?;
+        let words = format!("transplant {BASE} {FRENCH} --fill zero");
+        let looked: Value =
+            serde_json::from_str(&run(server.stemma(), &format!("{words} --dry-run --json"))?)?;
+        let out = server.data().join("looked-at");
+        let made: Value =
+            serde_json::from_str(&run(server.stemma(), &format!("{words} {} --json", out.display()))?)?;
+        ensure!(planned == looked && planned["warnings"] == made["warnings"], "{planned} {looked} {made}");
+        ensure!(planned["warnings"].to_string().contains("cc-by-nc-4.0"), "{planned}");
         let bad = json!({"recipient": BASE, "donor": "tests/more", "k": 0, "output": "t/x"});
         let answer = client.post(server.url("/api/v1/transplants")).json(&bad).send().await?;
         ensure!(answer.status() == 422, "{}", answer.text().await?);

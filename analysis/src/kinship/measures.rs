@@ -53,24 +53,29 @@ pub const MEASURES: &[Measure] = &[
 /// The measures that `text` names, by id or as the paper calls them, with commas or white space between; each once.
 ///
 /// # Errors
-/// The word that is no measure, and those that are.
+/// The words that are no measure, and those that are.
 pub fn measures_of(text: &str) -> Result<Vec<&'static str>, String> {
     let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
-    let mut ids = Vec::new();
+    let (mut ids, mut unknown) = (Vec::new(), Vec::new());
     for word in words {
         let named = |measure: &&Measure| {
             [measure.id, measure.short].iter().any(|known| known.eq_ignore_ascii_case(word))
         };
         let Some(measure) = MEASURES.iter().find(named) else {
-            let known = MEASURES.iter().map(|measure| format!("{} ({})", measure.id, measure.short));
-            let known: Vec<String> = known.collect();
-            return Err(format!("unknown measure `{word}`; use {}", known.join(", ")));
+            unknown.push(format!("`{word}`"));
+            continue;
         };
         if !ids.contains(&measure.id) {
             ids.push(measure.id);
         }
     }
-    Ok(ids)
+    if unknown.is_empty() {
+        return Ok(ids);
+    }
+    let known = MEASURES.iter().map(|measure| format!("{} ({})", measure.id, measure.short));
+    let known: Vec<String> = known.collect();
+    let what = if unknown.len() == 1 { "measure" } else { "measures" };
+    Err(format!("unknown {what} {}; use {}", unknown.join(", "), known.join(", ")))
 }
 
 #[cfg(test)]
@@ -83,6 +88,7 @@ mod tests {
         assert_eq!(measures_of("cs pcc, ED"), Ok(vec!["cosine", "pearson", "euclidean"]));
         assert_eq!(measures_of("cs,cosine"), Ok(vec!["cosine"]));
         assert_eq!(measures_of(""), Ok(vec![]));
-        assert!(measures_of("cosine,zork").is_err_and(|told| told.contains("`zork`")));
+        assert!(measures_of("cosine,zork").is_err_and(|told| told.starts_with("unknown measure `zork`;")));
+        assert!(measures_of("a,ed b").is_err_and(|told| told.starts_with("unknown measures `a`, `b`;")));
     }
 }

@@ -484,7 +484,10 @@ fn of_a_hidden_model_no_sieve_tells_licence_or_size() {
 
 #[test]
 fn what_no_sieve_knows_is_named() {
-    assert!(Sieve::read(["cousin", "", ""]).is_err_and(|told| told.contains("cousin")));
-    assert!(Sieve::read(["", "", "huge"]).is_err_and(|told| told.contains("over-40b")));
+    let told = Sieve::read(["cousin,merge,aunt", "mit", "huge"]).unwrap_err();
+    let [cousin, aunt, huge] = told.as_slice() else { panic!("{told:?}") };
+    assert!(cousin.pointer == "relation" && cousin.message.contains("`cousin`"));
+    assert!(aunt.pointer == "relation" && aunt.message.contains("`aunt`"));
+    assert!(huge.pointer == "size" && huge.message.contains("over-40b"));
     assert!(Sieve::read(["", " , ", ""]).is_ok_and(|sieve| sieve.is_empty()));
 }

@@ -1,6 +1,6 @@
 //! What a family tree can be narrowed to: relations, licences and classes of size.
 
-use domain::{LicenceClass, Relation};
+use domain::{Item, LicenceClass, Relation};
 
 use super::forest::Shown;
 use crate::catalogue::SIZES;
@@ -21,11 +21,15 @@ impl Sieve {
     /// Reads values that commas part: relations; classes of licences or licences as written; words of [`SIZES`].
     ///
     /// # Errors
-    /// What is no relation or no class of size.
-    pub fn read([relation, licence, size]: [&str; 3]) -> Result<Self, String> {
-        let mut sieve = Self::default();
+    /// Every word that is no relation or no class of size, at `relation` or `size`.
+    pub fn read([relation, licence, size]: [&str; 3]) -> Result<Self, Vec<Item>> {
+        let (mut sieve, mut faults) = (Self::default(), Vec::new());
+        let mut fault = |pointer: &str, message| faults.push(Item { pointer: pointer.to_owned(), message });
         for word in words(relation) {
-            sieve.relations.push(word.parse()?);
+            match word.parse() {
+                Ok(relation) => sieve.relations.push(relation),
+                Err(message) => fault("relation", message),
+            }
         }
         for word in words(licence) {
             match word.parse() {
@@ -35,13 +39,15 @@ impl Sieve {
         }
         for word in words(size) {
             let at = SIZES.iter().position(|(known, _)| known.eq_ignore_ascii_case(word));
-            let at = at.and_then(|at| u8::try_from(at).ok()).ok_or_else(|| {
-                let known = SIZES.map(|(known, _)| known).join(", ");
-                format!("`{word}` is no class of size; it is one of {known}")
-            })?;
-            sieve.sizes.push(at);
+            match at.and_then(|at| u8::try_from(at).ok()) {
+                Some(at) => sieve.sizes.push(at),
+                None => {
+                    let known = SIZES.map(|(known, _)| known).join(", ");
+                    fault("size", format!("`{word}` is no class of size; it is one of {known}"));
+                }
+            }
         }
-        Ok(sieve)
+        if faults.is_empty() { Ok(sieve) } else { Err(faults) }
     }
 
     /// Whether every model passes.

@@ -98,11 +98,12 @@ async fn describe(call: &Call<'_>, revision: &str) -> Result<HttpResponse> {
 pub fn fields(asked: &[String]) -> Result<Vec<String>> {
     let asked: Vec<String> =
         asked.iter().flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect();
-    for field in &asked {
-        if !FIELDS.contains(&field.as_str()) && !NEVER.contains(&field.as_str()) {
-            let detail = format!("`{field}` cannot be expanded; expected one of {}", FIELDS.join(", "));
-            return Err(Problem::bad_request(detail));
-        }
+    let known = |field: &&String| FIELDS.contains(&field.as_str()) || NEVER.contains(&field.as_str());
+    let unknown = asked.iter().filter(|field| !known(field)).map(|field| format!("`{field}`"));
+    let unknown: Vec<String> = unknown.collect();
+    if !unknown.is_empty() {
+        let (unknown, fields) = (unknown.join(", "), FIELDS.join(", "));
+        return Err(Problem::bad_request(format!("{unknown} cannot be expanded; expected one of {fields}")));
     }
     Ok(asked)
 }

@@ -53,6 +53,7 @@ use utoipa_swagger_ui::SwaggerUi;
         crate::reports::get_report,
         crate::diffs::get_diff,
         crate::diffs::create_diff,
+        crate::diffs::apply_diff,
         crate::adapters::extract_adapter,
         crate::adapters::bake_adapter,
         crate::merges::list_methods,

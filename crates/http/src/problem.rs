@@ -91,7 +91,7 @@ pub const fn status_of(class: Class) -> StatusCode {
 /// Writes a fault of our own to the log and gives the id it stands under.
 pub fn logged(fault: &impl fmt::Display) -> String {
     let instance = request_id::current();
-    tracing::error!(%instance, "internal error {instance}: {fault}");
+    tracing::error!("internal error {instance}: {fault}");
     instance
 }
 

@@ -7,6 +7,7 @@ use actix_web::{
     http::header::{HeaderName, HeaderValue},
     middleware::Next,
 };
+use tracing::Instrument as _;
 use ulid::Ulid;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,15 +39,26 @@ pub async fn identify<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let id = given(request.request()).unwrap_or_else(|| Ulid::generate().to_string());
-    let mut answer = CURRENT.scope(id.clone(), next.call(request)).await?;
+    // At the level of errors, so that no filter of the log leaves the id out of a line.
+    let span = tracing::error_span!("request", request_id = %id);
+    let mut answer = CURRENT.scope(id.clone(), noted(request, next)).instrument(span).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(HEADER, value);
     }
+    Ok(answer)
+}
+
+/// Answers, and notes what says that something failed here.
+async fn noted<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let answer = next.call(request).await?;
     let status = answer.status();
     if status.is_server_error() {
         let asked = answer.request();
         let route = asked.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-        tracing::warn!(request_id = %id, status = status.as_u16(), method = %asked.method(), route, "not answered");
+        tracing::warn!(status = status.as_u16(), method = %asked.method(), route, "not answered");
     }
     Ok(answer)
 }

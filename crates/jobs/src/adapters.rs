@@ -1,12 +1,10 @@
-//! Adapters made and used up: extracted from a fine-tune, baked into a base; and a stored difference applied.
+//! Adapters made and used up: extracted from a fine-tune, baked into a base.
 
 use std::sync::Arc;
 
 use analysis::{
-    diff::ApplySource,
     lowrank::{ExtractOptions, Extraction, Plan},
     recipe::Recipe,
-    transfer::Options,
 };
 use domain::{Relation, RepoId};
 use serde_json::{Map, Value, json};
@@ -15,14 +13,13 @@ use tempfile::NamedTempFile;
 use weights::{LocalFile, TensorInfo, TensorSource};
 
 use crate::{
-    Access, Derived, Error, Extras, Operand, Pin, Registry, adapter,
+    Access, Derived, Error, Extras, Operand, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
     faults::{Faults, placed},
     kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
     open_operand,
     operand::{all_missing, open_stored, open_whole},
     submit::{Wanted, pin, pins, submit},
-    taken::Origins,
     worker::Pulse,
 };
 
@@ -46,14 +43,12 @@ pub struct Adapter {
     _scratch: NamedTempFile,
 }
 
-/// A checked bake or a checked application of a difference, ready to stream.
+/// A checked bake, ready to stream.
 pub struct BakePlan {
     pub derived: Derived,
     pub source: Arc<dyn TensorSource>,
     /// What was read, to be pinned.
     inputs: [Operand; 2],
-    /// What a stored difference was taken of.
-    origins: Option<Origins>,
 }
 
 /// Checks an extraction against the headers of both models.
@@ -186,78 +181,7 @@ pub async fn plan_bake(
         warnings: Vec::new(),
         policies: Vec::new(),
     };
-    Ok(BakePlan { derived, source, inputs: [base, adapter], origins: None })
-}
-
-/// Checks `base + lambda·diff` for a stored difference.
-///
-/// # Errors
-/// Unknown models, an operand that is no difference, and every tensor that does not fit.
-pub async fn plan_apply(
-    registry: &Registry,
-    (base, diff): (&str, &str),
-    lambda: f64,
-    id: RepoId,
-) -> Result<BakePlan, Error> {
-    let options = Options { lambda: json!(lambda), ..Options::default() };
-    let mut plan = plan_stored_transfer(registry, (base, diff), &options, id).await?;
-    let [base, diff] = &plan.inputs;
-    plan.derived.warnings = plan.origins.iter().filter_map(|of| of.caution(diff, base)).collect();
-    let [base, diff] = [pin(base), pin(diff)];
-    plan.derived.recipe = Recipe::ApplyDiff { base, diff, lambda };
-    Ok(plan)
-}
-
-/// Checks a transfer of a stored difference, whatever form it is stored in, to a model that has its tensors.
-///
-/// # Errors
-/// As [`plan_apply`], and every fault of the options.
-pub async fn plan_stored_transfer(
-    registry: &Registry,
-    (base, diff): (&str, &str),
-    options: &Options,
-    id: RepoId,
-) -> Result<BakePlan, Error> {
-    let options = options.canonical()?;
-    let base = open_operand(registry, base, &Access::Folders(Pin::Content)).await?;
-    let base = base.whole()?.with_weights(registry).await?;
-    let diff = open_operand(registry, diff, &Access::Folders(Pin::Content)).await?;
-    if !weights::is_difference(&*diff.source) {
-        return Err(Error::Invalid(format!("`{}` is not a stored difference", diff.label)));
-    }
-    let origins = Origins::of(registry, &diff).await?;
-    let source = ApplySource::new(Arc::clone(&base.source), Arc::clone(&diff.source), &options)?;
-    let (lambda, label) = (&options.lambda, &diff.label);
-    let sum = origins.as_ref().map(|of| format!(", which is {}", of.sum())).unwrap_or_default();
-    let summary = format!("`{} + {lambda} × {label}`{sum}, computed without training.", base.label);
-    // A difference that is a model of the registry has a part in the result, as the fine-tune has that it was taken of.
-    let stored = diff.id.is_some().then_some(&diff);
-    let tuned = origins.iter().flat_map(|of| &of.tuned);
-    let parents: Vec<Operand> = [&base].into_iter().chain(tuned).chain(stored).cloned().collect();
-    let taken = origins.iter().flat_map(|of| of.tuned.iter().chain(&of.base));
-    let derived = Derived {
-        id,
-        relation: Relation::Transfer,
-        parents: distinct(parents),
-        inputs: [&base, &diff].into_iter().chain(taken).cloned().collect(),
-        heir: base.clone(),
-        recipe: Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options },
-        extras: Extras::default(),
-        recipe_file: None,
-        summary,
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
-    Ok(BakePlan { derived, source: Arc::new(source), inputs: [base, diff], origins })
-}
-
-/// The same without models of an id that one before has.
-fn distinct(mut models: Vec<Operand>) -> Vec<Operand> {
-    let mut seen = std::collections::BTreeSet::new();
-    models.retain(|model| model.id.as_ref().is_none_or(|id| seen.insert(id.key())));
-    models
+    Ok(BakePlan { derived, source, inputs: [base, adapter] })
 }
 
 /// Checks and queues an extraction.

@@ -71,6 +71,16 @@ pub(crate) fn is_fault(error: &Error) -> bool {
     !ours && !matches!(error, Error::HubMoved(_) | Error::Cancelled | Error::LeaseLost)
 }
 
+/// All that is known to be wrong with a request, told at once.
+pub fn refused(known: Vec<Item>) -> Error {
+    let mut faults = Faults::default();
+    known.into_iter().for_each(|fault| faults.say(&fault.pointer, fault.message));
+    match faults.done::<Infallible>(None) {
+        Err(error) => error,
+        Ok(never) => match never {},
+    }
+}
+
 /// What `plan` finds wrong, beside what is known to be wrong with the request: of a place with a known fault nothing more.
 pub async fn beside<P, T>(known: Vec<Item>, plan: P) -> Error
 where

@@ -1,11 +1,13 @@
 //! Reads stored files again and compares them with their digests.
 
+use std::collections::BTreeSet;
+
 use domain::Digest;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use weights::ReadAt;
 
-use crate::{Error, Registry, refetch::refetch};
+use crate::{Error, Registry, faults::Faults, refetch::refetch};
 
 /// Places of a damaged file that are named.
 const PLACES: u64 = 20;
@@ -56,7 +58,7 @@ pub struct Place {
 /// is set aside, so that the next import of it stores it anew; that of a model of the configured Hub is queued.
 ///
 /// # Errors
-/// [`Error::UnknownModel`]; when the database cannot be read or written. What is wrong with a file is in the report.
+/// [`Error::UnknownModel`], with every other one beside it; when the database cannot be read or written. What is wrong with a file is in the report.
 pub async fn fsck(registry: &Registry, models: &[String]) -> Result<Fsck, Error> {
     let mut report = look(registry, models).await?;
     report.queued_again = refetch(registry).await?;
@@ -65,6 +67,12 @@ pub async fn fsck(registry: &Registry, models: &[String]) -> Result<Fsck, Error>
 
 async fn look(registry: &Registry, models: &[String]) -> Result<Fsck, Error> {
     let mut report = Fsck::default();
+    let (mut rows, mut faults) = (Vec::new(), Faults::default());
+    for name in models.iter().collect::<BTreeSet<_>>() {
+        let row = registry.store.model_by_id(name).await?;
+        rows.extend(faults.take(row.ok_or_else(|| Error::UnknownModel(name.clone()))));
+    }
+    let rows = faults.done(Some(rows))?;
     if models.is_empty() {
         let mut after: Option<Digest> = None;
         loop {
@@ -78,14 +86,12 @@ async fn look(registry: &Registry, models: &[String]) -> Result<Fsck, Error> {
         let found = registry.store.leftovers().await?;
         report.left_over = Some(LeftOver { blobs: found.unnamed.len() as u64, bytes: found.bytes() });
     }
-    for name in models {
-        let row = registry.store.model_by_id(name).await?;
-        let row = row.ok_or_else(|| Error::UnknownModel(name.clone()))?;
+    for row in rows {
         let files = match row.revision {
             Some(revision) => registry.store.files(revision).await?,
             None => Vec::new(),
         };
-        let digests: std::collections::BTreeSet<Digest> = files.into_iter().map(|file| file.digest).collect();
+        let digests: BTreeSet<Digest> = files.into_iter().map(|file| file.digest).collect();
         for digest in digests {
             compare(registry, digest, &mut report).await?;
         }

@@ -5,6 +5,7 @@
 mod adapter;
 mod adapters;
 mod advisories;
+mod applied;
 mod artefact;
 mod asking;
 mod catalogue;
@@ -71,12 +72,14 @@ mod worker;
 mod workplace;
 
 pub use adapters::{
-    Adapter, BakePlan, ExtractPlan, extract, plan_apply, plan_bake, plan_extract, plan_stored_transfer,
-    submit_bake, submit_extract,
+    Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract, submit_bake, submit_extract,
 };
 pub use advisories::{
     Affected, AffectedModel, Filing, Threat, advisories, advisories_of, advisory, affected, file_advisory,
     withdraw_advisory,
+};
+pub use applied::{
+    AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer, submit_apply, submit_stored_transfer,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use catalogue::Catalogue;
@@ -84,7 +87,7 @@ pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
 pub use evaluations::{evaluations, front_matter};
-pub use faults::beside;
+pub use faults::{beside, refused};
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
 pub use forests::Forests;
@@ -93,7 +96,8 @@ pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{
-    BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, TransferPayload, TransplantPayload,
+    ApplyPayload, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
+    TransferPayload, TransplantPayload,
 };
 pub use manifest::{Manifest, manifest};
 pub use measure::{KinshipQuery, Reading, compare, kinship};

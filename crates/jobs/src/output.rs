@@ -175,8 +175,13 @@ impl Derived {
 
     /// Everything that the recipe probably does not mean, each told once.
     pub fn cautions(&self, source: &dyn TensorSource) -> Vec<Item> {
+        self.beside(source.cautions())
+    }
+
+    /// What the recipe, its models and their licences are cautioned of, with `more` that its tensors are.
+    pub(crate) fn beside(&self, more: Vec<Item>) -> Vec<Item> {
         let mut told = self.warnings.clone();
-        let more = source.cautions().into_iter().chain(licences::caution(&self.inputs));
+        let more = more.into_iter().chain(licences::caution(&self.inputs));
         let more: Vec<Item> = more.filter(|item| !told.contains(item)).collect();
         told.extend(more);
         told

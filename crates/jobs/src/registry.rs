@@ -15,6 +15,9 @@ use crate::{
     tokens::MovedTokens, workplace,
 };
 
+/// Seconds between two looks for stored blobs that nothing names.
+const COLLECTION: u32 = 24 * 60 * 60;
+
 /// What is brought in from the Hub without an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulling {
@@ -144,12 +147,16 @@ impl Registry {
         }
     }
 
-    /// Starts to remove old blobs that nothing names, beside other work; a failure is only logged. Where more are unnamed
-    /// than named, the database is probably not the one of this blob store, and they are left to `stemma gc`.
+    /// Starts to remove old blobs that nothing names, beside other work; a failure is only logged. All stored blobs are listed
+    /// for that, so one process of a registry does it once a day. Where more are unnamed than named, the database is
+    /// probably not the one of this blob store, and they are left to `stemma gc`.
     pub(crate) fn collect_garbage(&self) {
         let store = self.store.clone();
         tokio::spawn(async move {
             let removed = async {
+                if !store.leftovers_due(COLLECTION).await? {
+                    return Ok((0, 0));
+                }
                 let found = store.leftovers().await?;
                 let (named, unnamed) = (found.named, found.unnamed.len());
                 if unnamed as u64 > named {

@@ -6,14 +6,14 @@ use serde::de::DeserializeOwned;
 use store::{JobRow, NewJob, PINS};
 
 use crate::{
-    BakePayload, DiffPayload, DiffRequest, Error, ExtractPayload, KINDS, MergePayload, MergeRequest, Mirror,
-    Registry, TransferPayload, TransferRequest, TransplantPayload,
+    ApplyPayload, BakePayload, DiffPayload, DiffRequest, Error, ExtractPayload, KINDS, MergePayload,
+    MergeRequest, Mirror, Registry, StoredPayload, TransferPayload, TransferRequest, TransplantPayload,
     kinds::{
-        BAKE_ADAPTER, DIFF_MODELS, EXTRACT_ADAPTER, IMPORT_MODEL, MERGE_MODELS, TRANSFER_DIFF,
+        APPLY_DIFF, BAKE_ADAPTER, DIFF_MODELS, EXTRACT_ADAPTER, IMPORT_MODEL, MERGE_MODELS, TRANSFER_DIFF,
         TRANSPLANT_TOKENIZER,
     },
-    submit_bake, submit_diff, submit_extract, submit_merge, submit_mirror, submit_transfer,
-    submit_transplant,
+    submit_apply, submit_bake, submit_diff, submit_extract, submit_merge, submit_mirror,
+    submit_stored_transfer, submit_transfer, submit_transplant,
 };
 
 /// Whether a job can be asked for once more: one of any kind that ended without a result.
@@ -40,6 +40,12 @@ pub async fn retry(registry: &Registry, id: &str, key: Option<String>) -> Result
         kind if kind == MERGE_MODELS.id => {
             let MergePayload { yaml, output, extras, .. } = read(&job)?;
             submit_merge(registry, MergeRequest { yaml, output, extras, key }).await?
+        }
+        kind if kind == APPLY_DIFF.id => {
+            submit_apply(registry, ApplyPayload { pins: none(), ..read(&job)? }, key).await?
+        }
+        kind if kind == TRANSFER_DIFF.id && StoredPayload::is(&job.payload) => {
+            submit_stored_transfer(registry, StoredPayload { pins: none(), ..read(&job)? }, key).await?
         }
         kind if kind == TRANSFER_DIFF.id => {
             let payload = TransferPayload { pins: none(), ..read(&job)? };

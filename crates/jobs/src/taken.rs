@@ -128,7 +128,8 @@ async fn stand_ins(registry: &Registry, told: &Told, diff: &Operand) -> Result<V
     };
     let mut models = Vec::new();
     for id in told.ids().into_iter().take(MODELS).filter_map(|id| RepoId::parse(id).ok()) {
-        let known = registry.store.model_by_id(id.as_str()).await?;
+        // A file may name anything: what it names tells nothing of a private model.
+        let known = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.private);
         let license = known.and_then(|row| row.license).or_else(|| stated.clone());
         models.push(stand_in(Some(id), license));
     }

@@ -31,9 +31,9 @@ pub struct TransplantPlan {
 }
 
 impl TransplantPlan {
-    /// What is shared, what is new, and what to know before.
+    /// What is shared, what is new, and what the job will warn of; its tensors add nothing to that.
     pub fn report(&self) -> Report {
-        self.transplant.report()
+        Report { warnings: self.derived.beside(Vec::new()), ..self.transplant.report() }
     }
 }
 

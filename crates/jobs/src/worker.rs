@@ -36,8 +36,6 @@ const LONGEST_PAUSE: u64 = 30;
 
 /// How often a worker clears away what others left.
 const SWEEP: Duration = Duration::from_hours(1);
-/// Between two looks for stored blobs that nothing names, which list all of them.
-const COLLECTION: Duration = Duration::from_hours(24);
 
 /// Progress of one running job and its stop sign; cheap to clone, safe to call from any thread.
 #[derive(Clone, Default)]
@@ -126,18 +124,15 @@ pub async fn run_worker(registry: Registry, mut shutdown: watch::Receiver<bool>)
     registry.collect_garbage();
     let name = format!("worker-{}", Ulid::generate());
     let ids: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
-    let (mut swept, mut collected) = (Instant::now(), Instant::now());
+    let mut swept = Instant::now();
     let look = Duration::from_secs(registry.limits.watch_seconds.clamp(1, LOOK));
     let mut looked: Option<Instant> = None;
     let mut refused = 0_u32;
     while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
         if swept.elapsed() > SWEEP {
             registry.sweep().await;
-            swept = Instant::now();
-        }
-        if collected.elapsed() > COLLECTION {
             registry.collect_garbage();
-            collected = Instant::now();
+            swept = Instant::now();
         }
         if looked.is_none_or(|at| at.elapsed() >= look) {
             if let Err(error) = look_around(&registry).await {

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use domain::{Fault as _, Limits, Part, RepoId};
 use jobs::{
-    Access, BakePlan, DiffForm, DiffPayload, Pin, Pulse, Registry, TransferPayload, Workplace, ingest_folder,
+    Access, AppliedPlan, ApplyPayload, DiffForm, DiffPayload, Pin, Pulse, Registry, StoredPayload,
+    TransferPayload, Workplace, ingest_folder,
 };
 use tempfile::TempDir;
 
@@ -74,17 +75,23 @@ impl Place {
         out.display().to_string()
     }
 
-    async fn applied(&self, base: &str, diff: &str) -> BakePlan {
-        let id = RepoId::parse("me/x").unwrap();
-        jobs::plan_apply(&self.registry, (base, diff), 1.0, id).await.unwrap()
+    async fn applied(&self, base: &str, diff: &str) -> AppliedPlan {
+        let payload = ApplyPayload {
+            base: base.to_owned(),
+            diff: diff.to_owned(),
+            scale: 1.0,
+            output: RepoId::parse("me/x").unwrap(),
+            pins: Default::default(),
+        };
+        jobs::plan_apply(&self.registry, &payload, &Access::Folders(Pin::Content)).await.unwrap()
     }
 }
 
-fn parents(plan: &BakePlan) -> Vec<&str> {
+fn parents(plan: &AppliedPlan) -> Vec<&str> {
     plan.derived.parents.iter().map(|parent| parent.label.as_str()).collect()
 }
 
-fn licences(plan: &BakePlan) -> Vec<&str> {
+fn licences(plan: &AppliedPlan) -> Vec<&str> {
     let mut all: Vec<&str> =
         plan.derived.inputs.iter().filter_map(|input| input.license.as_deref()).collect();
     all.sort_unstable();
@@ -148,10 +155,15 @@ async fn a_difference_applied_to_another_base_warns_and_carried_over_it_does_not
     let file = place.stored("dense").await;
 
     let applied = place.applied("o/other", &file).await;
-    let id = RepoId::parse("me/x").unwrap();
-    let options = Default::default();
-    let moved = jobs::plan_stored_transfer(&place.registry, ("o/other", &file), &options, id);
-    let moved = moved.await.unwrap();
+    let payload = StoredPayload {
+        target_base: "o/other".to_owned(),
+        diff: file,
+        options: Default::default(),
+        output: RepoId::parse("me/x").unwrap(),
+        pins: Default::default(),
+    };
+    let access = Access::Folders(Pin::Content);
+    let moved = jobs::plan_stored_transfer(&place.registry, &payload, &access).await.unwrap();
 
     let [warning] = applied.derived.warnings.as_slice() else { panic!("{:?}", applied.derived.warnings) };
     assert!(warning.message.contains("`o/base`") && warning.message.contains("`o/other`"), "{warning:?}");

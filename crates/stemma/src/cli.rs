@@ -344,9 +344,13 @@ pub enum Command {
         /// Whose tokenizer.
         donor: String,
         /// Folder to write.
-        out: PathBuf,
+        #[arg(required_unless_present = "dry_run")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         options: TransplantOptions,
+        /// Check only: every fault, or what is shared and new, and what is to be warned of.
+        #[arg(long, conflicts_with = "max_shard_size")]
+        dry_run: bool,
         /// Largest file of weights, e.g. 5GB or 500MiB; more is cut into shards with an index [default: 5GB].
         #[arg(long, value_parser = size)]
         max_shard_size: Option<u64>,

@@ -40,7 +40,31 @@ pub struct Config {
     pub device: String,
     /// What `serve` and `worker` log, as `level` or `target=level,…`.
     pub log: String,
+    /// Whether they log lines of text, or an object of JSON a line.
+    pub log_format: LogFormat,
     pub limits: Limits,
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object with `timestamp`, `level`, `target`, `message`, the event's fields, and in `span` the id of
+    /// the request.
+    Json,
+}
+
+impl LogFormat {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// A text that is never shown.
@@ -76,6 +100,7 @@ impl Default for Config {
             writes: Door::default(),
             device: gpu::Choice::default().to_string(),
             log: "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn,html5ever=error".to_owned(),
+            log_format: LogFormat::default(),
             limits: Limits::default(),
         }
     }
@@ -108,8 +133,8 @@ impl Config {
             .merge(Toml::file(file))
             .merge(environment::ours());
         let (secrets, faults) = environment::secrets();
-        for (key, value) in secrets {
-            figment = figment.merge(Serialized::global(key, value));
+        for secret in secrets {
+            figment = figment.merge(secret);
         }
         let flags = [
             ("data", place.data.as_ref().map(|p| p.display().to_string())),

@@ -2,7 +2,11 @@
 //! container beside a service called `stemma`.
 
 use domain::{Item, Limits, distance};
-use figment::providers::Env;
+use figment::{
+    Error, Metadata, Profile, Provider,
+    providers::{Env, Serialized},
+    value::{Dict, Map},
+};
 
 const PREFIX: &str = "STEMMA_";
 
@@ -17,6 +21,7 @@ fn keys() -> Vec<String> {
         "listen",
         "device",
         "log",
+        "log_format",
         "public_url",
         "pull",
         "reads",
@@ -46,8 +51,25 @@ fn var(key: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(format!("{PREFIX}{}", key.to_ascii_uppercase()))
 }
 
+/// A value that stands in a file, under the name of the variable that names the file.
+pub struct FromFile {
+    pub key: &'static str,
+    pub variable: String,
+    pub value: String,
+}
+
+impl Provider for FromFile {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.variable.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        Serialized::global(self.key, &self.value).data()
+    }
+}
+
 /// Values that stand in files, and what is wrong with them.
-pub fn secrets() -> (Vec<(&'static str, String)>, Vec<Item>) {
+pub fn secrets() -> (Vec<FromFile>, Vec<Item>) {
     let (mut values, mut faults) = (Vec::new(), Vec::new());
     for key in SECRETS {
         let file = format!("{key}_file");
@@ -59,7 +81,9 @@ pub fn secrets() -> (Vec<(&'static str, String)>, Vec<Item>) {
             continue;
         }
         match fs_err::read_to_string(&path) {
-            Ok(text) => values.push((key, text.trim_end().to_owned())),
+            Ok(text) => {
+                values.push(FromFile { key, variable: name, value: text.trim_end().to_owned() });
+            }
             Err(error) => {
                 faults.push(Item { pointer: key.to_owned(), message: format!("{name}: {error}") });
             }

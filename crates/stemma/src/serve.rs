@@ -20,7 +20,11 @@ use jobs::Registry;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
-use crate::{config::Config, exit::Failure, site::Site};
+use crate::{
+    config::{Config, LogFormat},
+    exit::Failure,
+    site::Site,
+};
 
 /// Who runs the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +36,14 @@ pub enum Work {
 /// Seconds that requests under way get when the process is asked to stop.
 const LAST_SECONDS: u64 = 10;
 
-/// Starts the log: text on stderr, filtered as the configuration says.
-pub fn start_log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+/// Starts the log on stderr, filtered and written as the configuration says.
+pub fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(&config.log);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match config.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+    };
 }
 
 /// Serves until SIGINT or SIGTERM; prints the address on stdout.
@@ -47,7 +51,7 @@ pub fn start_log(filter: &str) {
 /// # Errors
 /// When the address cannot be bound.
 pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), Failure> {
-    start_log(&config.log);
+    start_log(config);
     let devices = registry.devices.clone();
     tokio::task::spawn_blocking(move || tell_device(&devices));
     let recorder = PrometheusBuilder::new().build_recorder();

@@ -127,6 +127,20 @@ impl Store {
         Ok(found)
     }
 
+    /// Whether no process of this registry has looked for leftovers in the last `every` seconds; the caller is to look now.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn leftovers_due(&self, every: u32) -> Result<bool> {
+        let now = sql::now(self.backend());
+        let sql = format!(
+            "INSERT INTO counters (name, value) VALUES ('leftovers_sought', {now})
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value
+             WHERE counters.value <= excluded.value - {every} RETURNING value"
+        );
+        Ok(self.changed(&sql, Params::default()).await?.is_some())
+    }
+
     /// Removes those of the blobs found that nothing names still; gives their number and their bytes.
     ///
     /// # Errors

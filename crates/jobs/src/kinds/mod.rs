@@ -1,5 +1,6 @@
 //! The kinds of job: one file each, one line here.
 
+mod apply_diff;
 mod bake_adapter;
 mod diff_models;
 mod extract_adapter;
@@ -18,6 +19,7 @@ use store::JobRow;
 
 use crate::{Error, Registry, Workplace, worker::Pulse, workplace::JOB};
 
+pub use apply_diff::{APPLY_DIFF, ApplyPayload};
 pub use bake_adapter::{BAKE_ADAPTER, BakePayload};
 pub use diff_models::{DIFF_MODELS, DiffPayload};
 pub use extract_adapter::{EXTRACT_ADAPTER, ExtractPayload};
@@ -25,7 +27,7 @@ pub use import_model::IMPORT_MODEL;
 pub use merge_models::{MERGE_MODELS, MergePayload};
 pub use recover_lineage::{RECOVER_LINEAGE, RecoverPayload};
 pub use survey_weights::{SURVEY_WEIGHTS, SurveyPayload};
-pub use transfer_diff::{TRANSFER_DIFF, TransferPayload};
+pub use transfer_diff::{StoredPayload, TRANSFER_DIFF, TransferPayload};
 pub use transplant_tokenizer::{TRANSPLANT_TOKENIZER, TransplantPayload};
 pub use watch_author::WATCH_AUTHOR;
 
@@ -52,6 +54,7 @@ pub const KINDS: &[Kind] = &[
     MERGE_MODELS,
     TRANSFER_DIFF,
     DIFF_MODELS,
+    APPLY_DIFF,
     EXTRACT_ADAPTER,
     BAKE_ADAPTER,
     TRANSPLANT_TOKENIZER,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use domain::RepoId;
 use jobs::{Access, Adapter, BakePayload, ExtractPayload, Pin, Pulse};
 
 use super::{
     Context,
-    derive::{self, Job, id_for},
+    derive::{self, Job, id_beside},
 };
 use crate::{cli::AdapterCommand, exit::Failure, output, wiring};
 
@@ -15,15 +16,18 @@ pub async fn run(context: Context, command: AdapterCommand) -> Result<(), Failur
     let registry = wiring::open(&context.config).await?;
     match command {
         AdapterCommand::Extract { base, tuned, rank, include, exclude, dtype, out, register } => {
-            let output = id_for(register.as_deref(), &out)?;
             if out.exists() && fs_err::read_dir(&out).is_ok_and(|mut files| files.next().is_some()) {
                 return Err(jobs::Error::OutputExists(out.display().to_string()).into());
             }
-            let (rank, energy, pins) = (rank.rank, rank.energy, BTreeMap::new());
-            let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output, pins };
-            let plan = jobs::plan_extract(&registry, &payload, &Access::Folders(Pin::Content)).await?;
+            let plan = async |output: &RepoId| {
+                let (rank, energy, output, pins) = (rank.rank, rank.energy, output.clone(), BTreeMap::new());
+                let payload =
+                    ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output, pins };
+                jobs::plan_extract(&registry, &payload, &Access::Folders(Pin::Content)).await
+            };
+            let (output, plan) = id_beside(register.as_deref(), &out, plan).await?;
             let made = derive::shown(&context, "decomposing", async |pulse: &Pulse| {
-                jobs::extract(&registry, plan, payload.output, pulse).await
+                jobs::extract(&registry, plan, output, pulse).await
             });
             let Adapter { derived, source, report, .. } = made.await?;
             if !context.json {
@@ -40,9 +44,12 @@ pub async fn run(context: Context, command: AdapterCommand) -> Result<(), Failur
             derive::write_reported(&context, &registry, job, report).await
         }
         AdapterCommand::Bake { base, adapter, out, scale, register } => {
-            let output = id_for(register.as_deref(), &out)?;
-            let payload = BakePayload { base, adapter, scale, output, pins: BTreeMap::new() };
-            let plan = jobs::plan_bake(&registry, &payload, &Access::Folders(Pin::Content)).await?;
+            let plan = async |output: &RepoId| {
+                let (output, pins) = (output.clone(), BTreeMap::new());
+                let payload = BakePayload { base, adapter, scale, output, pins };
+                jobs::plan_bake(&registry, &payload, &Access::Folders(Pin::Content)).await
+            };
+            let (_, plan) = id_beside(register.as_deref(), &out, plan).await?;
             let job =
                 Job { derived: plan.derived, source: plan.source, out: &out, register: register.is_some() };
             derive::write(&context, &registry, job).await

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Class, Item, RepoId};
+use domain::{Class, Fault as _, Item, RepoId};
 use indicatif::BinaryBytes;
 use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry};
 
@@ -20,6 +20,8 @@ pub struct Target {
     pub mergekit: MergekitOptions,
 }
 
+const REGISTER: &str = "--register";
+
 /// The id a result is registered under, or would be.
 pub fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
     let bad = |e: domain::BadRepoId| Failure::new("bad_id", Class::Invalid, e.to_string());
@@ -33,6 +35,25 @@ pub fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
         })
         .unwrap_or_else(|| "model".to_owned());
     RepoId::parse(name.trim_matches('-')).or_else(|_| RepoId::parse("model")).map_err(bad)
+}
+
+/// The id a result is registered under, with the plan for it; where it is none, what else is wrong is told beside that.
+pub async fn id_beside<T>(
+    register: Option<&str>,
+    out: &Path,
+    plan: impl AsyncFnOnce(&RepoId) -> Result<T, jobs::Error>,
+) -> Result<(RepoId, T), Failure> {
+    let bad = match id_for(register, out) {
+        Ok(id) => {
+            let plan = plan(&id).await?;
+            return Ok((id, plan));
+        }
+        Err(bad) => bad,
+    };
+    let stand_in = id_for(None, out)?;
+    let known = vec![Item { pointer: REGISTER.to_owned(), message: bad.message.clone() }];
+    let told = jobs::beside(known, async || plan(&stand_in).await).await;
+    Err(if told.items().len() == 1 { bad } else { told.into() })
 }
 
 /// Merges as the YAML file says.
@@ -52,7 +73,10 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
     target.mergekit.settle(&mut stages);
     let yaml = format!("{}{yaml}", target.mergekit.comments());
-    let plan = jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await?;
+    let plan =
+        async |_: &RepoId| jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await;
+    let stand_in = target.out.as_deref().unwrap_or(Path::new("model"));
+    let (id, plan) = id_beside(target.register.as_deref(), stand_in, plan).await?;
     if target.dry_run {
         plan.fits(&registry.scratch)?;
         let forecast = plan.forecast(1 + u64::from(target.register.is_some()), &registry.scratch);
@@ -74,7 +98,6 @@ pub async fn merge(context: Context, config: &Path, target: Target) -> Result<()
     if !jobs::workplace_of(&out).exists() {
         plan.fits(&registry.scratch)?;
     }
-    let id = id_for(target.register.as_deref(), &out)?;
     let derived = plan.derived(id, yaml, target.mergekit.extras());
     write(
         &context,
@@ -99,7 +122,7 @@ fn told(forecast: &Forecast) {
 }
 
 /// A warning as a line; one without a place has no pointer.
-fn caution(warning: &Item) -> String {
+pub fn caution(warning: &Item) -> String {
     match warning.pointer.as_str() {
         "" => format!("warning: {}", warning.message),
         pointer => format!("warning: {pointer}: {}", warning.message),

@@ -6,12 +6,12 @@ use std::{
 };
 
 use analysis::diff::DiffReport;
-use domain::Class;
-use jobs::{Access, DiffFile, DiffForm, DiffPayload, Form, Pin, Pulse, Registry, Workplace};
+use domain::{Class, RepoId};
+use jobs::{Access, ApplyPayload, DiffFile, DiffForm, DiffPayload, Form, Pin, Pulse, Registry, Workplace};
 
 use super::{
     Context,
-    derive::{self, Job, id_for},
+    derive::{self, Job, id_beside},
 };
 use crate::{
     cli::{self, DiffCommand},
@@ -132,13 +132,12 @@ fn print(context: &Context, report: &DiffReport, written: Option<&DiffFile>) {
 /// Adds a stored difference to a base.
 pub async fn apply(context: Context, command: DiffCommand) -> Result<(), Failure> {
     let DiffCommand::Apply { base, diff, out, scale, register } = command;
-    if !scale.is_finite() {
-        let told = format!("--scale is {scale}; a finite number is expected");
-        return Err(Failure::new("usage", Class::Invalid, told));
-    }
     let registry = wiring::open(&context.config).await?;
-    let id = id_for(register.as_deref(), &out)?;
-    let plan = jobs::plan_apply(&registry, (&base, &diff), scale, id).await?;
+    let plan = async |output: &RepoId| {
+        let payload = ApplyPayload { base, diff, scale, output: output.clone(), pins: BTreeMap::new() };
+        jobs::plan_apply(&registry, &payload, &Access::Folders(Pin::Content)).await
+    };
+    let (_, plan) = id_beside(register.as_deref(), &out, plan).await?;
     let job = Job { derived: plan.derived, source: plan.source, out: &out, register: register.is_some() };
     derive::write(&context, &registry, job).await
 }

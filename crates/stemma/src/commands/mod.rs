@@ -145,9 +145,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
                 None => transfer::check(context, wanted).await,
             }
         }
-        Command::Transplant { recipient, donor, out, options, max_shard_size, register } => {
-            let asked = transplant::Asked { recipient, donor, options };
-            transplant::run(context.sharded(max_shard_size), asked, &out, register).await
+        Command::Transplant { recipient, donor, out, options, dry_run, max_shard_size, register } => {
+            let out = out.filter(|_| !dry_run);
+            let asked = transplant::Asked { recipient, donor, options, out, register };
+            transplant::run(context.sharded(max_shard_size), asked).await
         }
         Command::Merge { recipe, out, max_shard_size, register, dry_run, mergekit } => {
             let context = context.sharded(max_shard_size.or(mergekit.out_shard_size));

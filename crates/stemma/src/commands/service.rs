@@ -34,7 +34,7 @@ pub async fn serve(mut context: Context, listen: Option<String>, work: serve::Wo
 /// Runs jobs until told to stop.
 pub async fn worker(context: Context) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    serve::start_log(&context.config.log);
+    serve::start_log(&context.config);
     let devices = registry.devices.clone();
     tokio::task::spawn_blocking(move || serve::tell_device(&devices));
     let (stop, stopped) = watch::channel(false);
@@ -88,6 +88,7 @@ pub fn show_config(context: &Context, figment: &Figment) {
         ("writes".to_owned(), door(config.writes).to_owned(), source("writes")),
         ("device".to_owned(), config.device.clone(), source("device")),
         ("log".to_owned(), config.log.clone(), source("log")),
+        ("log_format".to_owned(), config.log_format.as_str().to_owned(), source("log_format")),
     ];
     if let Ok(serde_json::Value::Object(limits)) = serde_json::to_value(config.limits) {
         for (key, value) in limits {
@@ -123,10 +124,10 @@ const fn door(door: http::Door) -> &'static str {
 fn source(figment: &Figment, key: &str) -> String {
     let Some(meta) = figment.find_metadata(key) else { return "default".to_owned() };
     match &meta.source {
+        _ if meta.name.ends_with("_FILE") => meta.name.to_string(),
         Some(Source::File(path)) => path.display().to_string(),
-        // Defaults, flags and what stands in files are all given in code: the first as the whole configuration.
+        // Defaults and flags are both given in code: the former as the whole configuration.
         Some(Source::Code(_)) if meta.name.contains("Config") => "default".to_owned(),
-        Some(Source::Code(_)) if key == "hub_token" => "STEMMA_HUB_TOKEN_FILE".to_owned(),
         Some(Source::Code(_)) => format!("--{key}"),
         _ => format!("STEMMA_{}", key.replace('.', "__").to_ascii_uppercase()),
     }
@@ -148,17 +149,25 @@ mod tests {
     use figment::providers::{Format as _, Serialized, Toml};
 
     use super::{Figment, redact, source};
-    use crate::config::Config;
+    use crate::{config::Config, environment::FromFile};
 
     #[test]
     fn every_value_names_what_set_it() {
         let figment = Figment::from(Serialized::defaults(Config::default()))
             .merge(Toml::string("[limits]\npage = 7"))
-            .merge(Serialized::global("data", "elsewhere"));
+            .merge(Serialized::global("data", "elsewhere"))
+            .merge(FromFile {
+                key: "database",
+                variable: "STEMMA_DATABASE_FILE".to_owned(),
+                value: "sqlite://x.sqlite".to_owned(),
+            });
 
         assert_eq!(source(&figment, "listen"), "default");
         assert_eq!(source(&figment, "limits.page_max"), "default");
         assert_eq!(source(&figment, "data"), "--data");
+        assert_eq!(source(&figment, "database"), "STEMMA_DATABASE_FILE");
+        let flag = figment.merge(Serialized::global("database", "sqlite://y.sqlite"));
+        assert_eq!(source(&flag, "database"), "--database");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! `stemma transfer`: a fine-tune carried over to another base, or a look at whether that is likely to work.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use analysis::transfer::{Options, Report};
 use domain::{Relation, RepoId};
-use jobs::{Access, Derived, Extras, Pin, Registry, TransferPayload};
+use jobs::{Access, Derived, Extras, Pin, Registry, StoredPayload, TransferPayload};
 
 use super::{
     Context,
-    derive::{Job, id_for, write},
+    derive::{Job, id_beside, id_for, write},
 };
 use crate::{cli::TransferOptions, exit::Failure, output, wiring};
 
@@ -22,7 +22,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    async fn payload(self, registry: &Registry, output: RepoId) -> Result<TransferPayload, Failure> {
+    async fn payload(self, registry: &Registry, output: RepoId) -> Result<TransferPayload, jobs::Error> {
         let source_base = match self.from_base {
             Some(base) => base,
             None => jobs::tuned_from(registry, &self.from_tuned).await?,
@@ -33,7 +33,7 @@ impl Transfer {
             source_tuned: self.from_tuned,
             options: options(self.options),
             output,
-            pins: std::collections::BTreeMap::new(),
+            pins: BTreeMap::new(),
         })
     }
 }
@@ -46,13 +46,17 @@ fn options(asked: TransferOptions) -> Options {
 /// Adds a stored difference to another base.
 pub async fn stored(
     context: Context,
-    [base, diff]: [String; 2],
+    [target_base, diff]: [String; 2],
     asked: TransferOptions,
     (out, register): (&Path, Option<String>),
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let id = id_for(register.as_deref(), out)?;
-    let plan = jobs::plan_stored_transfer(&registry, (&base, &diff), &options(asked), id).await?;
+    let plan = async |output: &RepoId| {
+        let (options, output, pins) = (options(asked), output.clone(), BTreeMap::new());
+        let payload = StoredPayload { target_base, diff, options, output, pins };
+        jobs::plan_stored_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await
+    };
+    let (_, plan) = id_beside(register.as_deref(), out, plan).await?;
     let job = Job { derived: plan.derived, source: plan.source, out, register: register.is_some() };
     write(&context, &registry, job).await
 }
@@ -65,9 +69,11 @@ pub async fn run(
     register: Option<String>,
 ) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let id = id_for(register.as_deref(), out)?;
-    let payload = wanted.payload(&registry, id.clone()).await?;
-    let plan = jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await?;
+    let plan = async |id: &RepoId| {
+        let payload = wanted.payload(&registry, id.clone()).await?;
+        jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await
+    };
+    let (id, plan) = id_beside(register.as_deref(), out, plan).await?;
     let derived = Derived {
         id,
         relation: Relation::Transfer,

@@ -154,13 +154,14 @@ mod tests {
     #[test]
     fn every_key_that_is_unknown_or_of_another_kind_is_told_at_once_with_the_nearest() {
         let faults = told(
-            "listn = \"x\"\nreads = \"everybody\"\npull = \"maybe\"\n[foo]\n[limits]\npage = \"x\"\ntensrs = 3\nrank = -1",
+            "listn = \"x\"\nreads = \"everybody\"\nlog_format = \"xml\"\npull = \"maybe\"\n[foo]\n[limits]\npage = \"x\"\ntensrs = 3\nrank = -1",
         );
 
-        assert_eq!(faults.len(), 7, "{faults:#?}");
+        assert_eq!(faults.len(), 8, "{faults:#?}");
         for wanted in [
             "listn: there is no such key; did you mean `listen`?",
             "reads: `everybody` is none of anyone, token",
+            "log_format: `xml` is none of text, json",
             "limits.tensrs: there is no such key; did you mean `tensors`?",
             "limits.page: expected a whole number, 0 or more, found string \"x\"",
         ] {

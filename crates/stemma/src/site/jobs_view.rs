@@ -92,7 +92,7 @@ fn device(result: &Value) -> Option<String> {
 
 /// The models that a job reads: those that its request names, then those that it was pinned to besides.
 fn inputs(payload: &Value) -> Vec<JobLink> {
-    let fields = ["target_base", "source_base", "source_tuned", "tuned", "base"];
+    let fields = ["target_base", "source_base", "source_tuned", "tuned", "base", "diff"];
     let with = payload.get("with").and_then(Value::as_array).into_iter().flatten();
     let named =
         fields.iter().filter_map(|key| payload.get(key)?.as_str()).chain(with.filter_map(Value::as_str));

@@ -58,7 +58,7 @@ pub fn groups(forest: &Forest, model: i64) -> Vec<ChildGroup> {
 /// What of a tree passes a narrowing.
 pub fn sieve(narrowing: &Narrowing) -> Result<Sieve> {
     let [relation, license, size] = narrowing.sides().map(|values| values.join(","));
-    Ok(Sieve::read([&relation, &license, &size]).map_err(jobs::Error::Invalid)?)
+    Ok(Sieve::read([&relation, &license, &size]).map_err(jobs::refused)?)
 }
 
 /// How the edges to the primary parents of a tree's models are known, by child.

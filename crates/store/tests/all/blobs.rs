@@ -19,6 +19,7 @@ db_test!(
     the_result_of_a_job_stays,
     a_revision_without_weights_has_no_checkpoint,
     old_blobs_that_nothing_names_are_removed_and_no_others,
+    leftovers_are_sought_by_one_process_and_again_when_that_is_long_ago,
 );
 
 fn files_under(folder: &Path) -> usize {
@@ -147,6 +148,22 @@ async fn old_blobs_that_nothing_names_are_removed_and_no_others(db: Db) {
     }
     assert!(!folder.join("quarantine").join(aside.hex()).exists());
     assert_eq!(db.store.leftovers().await.unwrap().unnamed, []);
+}
+
+async fn leftovers_are_sought_by_one_process_and_again_when_that_is_long_ago(db: Db) {
+    let (day, hour) = (86_400, 3_600);
+    let folder = db.folder.path().join("blobs");
+    let other = Store::open(&db.url, folder.to_str().unwrap()).await.unwrap();
+    let asked = async |store: &Store| store.leftovers_due(day).await.unwrap();
+
+    let first = (asked(&db.store).await, asked(&other).await, asked(&db.store).await);
+    let elsewhere = Database::connect(&db.url).await.unwrap();
+    let later = "UPDATE counters SET value = value - 4000 WHERE name = 'leftovers_sought'";
+    elsewhere.execute_unprepared(later).await.unwrap();
+    let hours = (asked(&other).await, other.leftovers_due(hour).await.unwrap());
+
+    assert_eq!((first, hours), ((true, false, false), (false, true)));
+    assert!(!db.store.leftovers_due(hour).await.unwrap());
 }
 
 #[tokio::test]
