@@ -46,6 +46,7 @@ mod m0020_search;
 mod m0021_job_log;
 mod m0022_search_keys;
 mod m0023_lineage_due;
+mod m0024_licence_name;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -80,6 +81,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_job_log::Migration),
             Box::new(m0022_search_keys::Migration),
             Box::new(m0023_lineage_due::Migration),
+            Box::new(m0024_licence_name::Migration),
         ]
     }
 }
