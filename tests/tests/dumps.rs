@@ -222,3 +222,49 @@ fn parents_of_a_table_of_edges_are_named_as_people_name_them() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_parent_that_nobody_names_any_more_is_no_model_of_the_registry() -> Result<()> {
+    for database in databases() {
+        let place = Place::on(&database)?;
+        place.write("first.jsonl", "{\"id\":\"u/a\",\"tags\":[\"base_model:u/gone\",\"base_model:u/kept\"]}\n{\"id\":\"u/b\",\"tags\":[\"base_model:u/kept\"]}\n")?;
+        place.write("second.jsonl", "{\"id\":\"u/a\",\"tags\":[\"x\"]}\n")?;
+
+        place.run("import dump first.jsonl")?;
+        ensure!(place.run("tree u/gone")?.contains("u/a"), "the ghost is not there");
+        place.run("import dump second.jsonl")?;
+
+        ensure!(!place.command("tree u/gone").output()?.status.success(), "the ghost is still there");
+        ensure!(place.run("tree u/kept")?.contains("u/b"), "a ghost is gone that somebody names");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_made_before_a_name_was_given_again_keeps_its_parent() -> Result<()> {
+    for database in databases() {
+        let place = Place::on(&database)?;
+        place.write("names.csv", "from,to\nold/two,new/two\n")?;
+        place.write(
+            "before.jsonl",
+            "{\"id\":\"k/before\",\"base_model\":\"old/two\",\"createdAt\":\"2024-01-01\"}\n",
+        )?;
+        place.write(
+            "after.jsonl",
+            "{\"id\":\"k/after\",\"base_model\":\"old/two\",\"createdAt\":\"2024-09-01\"}\n",
+        )?;
+        place.write("again.jsonl", "{\"id\":\"old/two\",\"createdAt\":\"2024-06-01\"}\n")?;
+        place.write("renamed.jsonl", "{\"id\":\"new/two\",\"createdAt\":\"2023-01-01\"}\n")?;
+
+        place.run("import dump names.csv renamed.jsonl before.jsonl again.jsonl after.jsonl")?;
+        for again in ["", "before.jsonl after.jsonl"] {
+            if !again.is_empty() {
+                place.run(&format!("import dump {again}"))?;
+            }
+            let (before, after) = (place.run("tree k/before")?, place.run("tree k/after")?);
+            ensure!(before.contains("new/two") && !before.contains("old/two"), "{again}: {before}");
+            ensure!(after.contains("old/two") && !after.contains("new/two"), "{again}: {after}");
+        }
+    }
+    Ok(())
+}
