@@ -27,7 +27,10 @@ pub struct ModelSummary {
     pub id: String,
     /// Named as a parent but never imported.
     pub ghost: bool,
+    /// As the card states it.
     pub license: Option<String>,
+    /// The name of a licence whose id is `other`.
+    pub license_name: Option<String>,
     pub pipeline_tag: Option<String>,
     pub library: Option<String>,
     pub architecture: Option<String>,
@@ -48,6 +51,7 @@ impl From<&ModelRow> for ModelSummary {
             id: row.name.clone(),
             ghost: row.ghost,
             license: row.license.clone(),
+            license_name: row.license_name.clone(),
             pipeline_tag: row.pipeline_tag.clone(),
             library: row.library.clone(),
             architecture: row.architecture.clone(),

@@ -47,6 +47,7 @@ mod m0021_job_log;
 mod m0022_search_keys;
 mod m0023_lineage_due;
 mod m0024_standing_edges;
+mod m0025_licence_name;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -82,6 +83,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0022_search_keys::Migration),
             Box::new(m0023_lineage_due::Migration),
             Box::new(m0024_standing_edges::Migration),
+            Box::new(m0025_licence_name::Migration),
         ]
     }
 }

@@ -37,7 +37,6 @@ impl Verdict {
 pub enum Rule {
     NotStated,
     SameLicence,
-    SameUnnamed,
     Unnamed,
     NoDerivatives,
     OwnTerms,
@@ -53,7 +52,6 @@ impl Rule {
         match self {
             Self::NotStated => "not_stated",
             Self::SameLicence => "same_licence",
-            Self::SameUnnamed => "same_unnamed",
             Self::Unnamed => "unnamed",
             Self::NoDerivatives => "no_derivatives",
             Self::OwnTerms => "own_terms",
@@ -69,9 +67,6 @@ impl Rule {
         match self {
             Self::NotStated => "One of the two states no licence.",
             Self::SameLicence => "Both carry the same licence.",
-            Self::SameUnnamed => {
-                "Both carry a licence without a name of its own; whether it is one and the same is open."
-            }
             Self::Unnamed => "One of the two carries a licence that no rule is known for.",
             Self::NoDerivatives => "The ancestor's licence lets nothing derived be passed on.",
             Self::OwnTerms => {
@@ -133,9 +128,7 @@ fn between(parent: &str, child: &str) -> (Verdict, Rule) {
             Some(licence) if licence.asks(Obligation::NoDerivatives) => {
                 (Verdict::Conflict, Rule::NoDerivatives)
             }
-            Some(_) => (Verdict::Same, Rule::SameLicence),
-            None if lookup(parent).is_some() => (Verdict::Undetermined, Rule::SameUnnamed),
-            None => (Verdict::Same, Rule::SameLicence),
+            _ => (Verdict::Same, Rule::SameLicence),
         };
     }
     let (Some(known), Some(heir)) = (known, heir) else { return (Verdict::Undetermined, Rule::Unnamed) };
@@ -184,7 +177,8 @@ mod tests {
     fn what_is_not_known_is_not_judged() {
         assert_eq!(judged("other", "mit"), (Verdict::Undetermined, Rule::Unnamed));
         assert_eq!(judged("my-licence", "mit"), (Verdict::Undetermined, Rule::Unnamed));
-        assert_eq!(judged("other", "other"), (Verdict::Undetermined, Rule::SameUnnamed));
+        assert_eq!(judged("other", "Other"), (Verdict::Same, Rule::SameLicence));
+        assert_eq!(judged("unknown", "other"), (Verdict::Undetermined, Rule::Unnamed));
         assert_eq!(judged("research-only", "my-open-licence"), (Verdict::Undetermined, Rule::Unnamed));
         assert_eq!(judged("research-only", "Research-Only"), (Verdict::Same, Rule::SameLicence));
         assert_eq!(judge(None, Some("mit")).verdict, Verdict::Missing);

@@ -28,7 +28,7 @@ pub use claims::claims;
 pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown, Standing};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
-pub use normalise::normalise;
+pub use normalise::{identify, normalise};
 pub use path::{LineagePath, PathEdge, PathStep};
 pub(crate) use places::Places;
 pub use positions::{Along, Edge};

@@ -95,6 +95,14 @@ pub fn normalise(raw: &str) -> Result<RepoId, String> {
     RepoId::parse(path).map_err(|error| error.to_string())
 }
 
+/// The model that somebody names as people do, an id of the Hub's first years under its organisation.
+///
+/// # Errors
+/// Why it is no id, as of [`normalise`].
+pub fn identify(raw: &str) -> Result<RepoId, String> {
+    normalise(raw).map(modernise)
+}
+
 /// The present id of a legacy id without organisation; others come back unchanged.
 pub(super) fn modernise(id: RepoId) -> RepoId {
     if id.org().is_some() {

@@ -39,15 +39,10 @@ fn results_parse(index: &Value) -> bool {
     })
 }
 
-/// The id of the licence that the card names, and the name that stands beside `other`. Tags that came with the model
-/// have the id; its row has the name.
+/// The id of the licence that the card names, and the name that stands beside `other`.
 fn licence(row: &ModelRow) -> Option<(&str, Option<&str>)> {
-    let shown = row.license.as_deref()?;
-    let tagged = row.tags.iter().find_map(|tag| tag.strip_prefix("license:"));
-    Some(match tagged {
-        Some("other") if !shown.eq_ignore_ascii_case("other") => ("other", Some(shown)),
-        _ => (shown, None),
-    })
+    let (id, shown) = (row.license.as_deref()?, row.licence()?);
+    Some((id, Some(shown).filter(|shown| *shown != id)))
 }
 
 /// The tag of the licence that the card names.

@@ -25,6 +25,6 @@ pub use id::{BadRepoId, RESERVED, RepoId};
 pub use inspection::{Uninspected, may_be_text};
 pub use licence::LicenceClass;
 pub use limits::Limits;
-pub use metadata::{DeclaredParent, Metadata, Note};
+pub use metadata::{DeclaredParent, Metadata, Note, shown_licence};
 pub use path::{BadPath, RelativePath, printable};
 pub use spelling::{distance, is_commit, nearest};

@@ -41,8 +41,10 @@ pub struct Metadata {
     pub private: bool,
     /// How the source lets people at its files, where it asks first.
     pub gated: Option<Gating>,
-    /// The id of a licence, or the name of one that has none.
+    /// The id of a licence as the source states it.
     pub license: Option<String>,
+    /// The name of the licence where its id is `other`.
+    pub license_name: Option<String>,
     pub pipeline_tag: Option<String>,
     pub library: Option<String>,
     /// `model_type` of config.json, e.g. `llama`.
@@ -88,6 +90,7 @@ impl Metadata {
             private: false,
             gated: None,
             license: None,
+            license_name: None,
             pipeline_tag: None,
             library: None,
             model_type: None,
@@ -107,4 +110,15 @@ impl Metadata {
             notes: Vec::new(),
         }
     }
+
+    /// The licence to show: its name where its id is `other`, else the id.
+    pub fn licence(&self) -> Option<&str> {
+        shown_licence(self.license.as_deref(), self.license_name.as_deref())
+    }
+}
+
+/// The licence to show of an id and of the name that stands beside `other`.
+pub fn shown_licence<'a>(id: Option<&'a str>, name: Option<&'a str>) -> Option<&'a str> {
+    let named = name.filter(|_| id.is_some_and(|id| id.trim().eq_ignore_ascii_case("other")));
+    named.or(id)
 }

@@ -56,6 +56,7 @@ pub const CODES: &[Code] = &[
     code("data_folder", 503, "The registry's folder cannot be made."),
     code("database", 500, "The database refused a statement, or does not answer (503)."),
     code("device", 503, "A graphics card is asked for and none can be used."),
+    code("dump_broken", 422, "A metadata dump breaks off before its end; the rows before are kept."),
     code("dump_damaged", 422, "A metadata dump cannot be read to its end."),
     code("dump_format", 422, "The name of the file is not that of a metadata dump."),
     code("dump_too_large", 413, "A JSON dump unpacks to more than the limit; one record a line has none."),

@@ -26,8 +26,8 @@ use crate::{Error, Result};
 pub enum Entry {
     /// A model.
     Model(Metadata),
-    /// One parent of one child.
-    Edge { parent: RepoId, child: RepoId, relation: Relation },
+    /// One parent of one child, both as they are written; a word for their relation that is none of ours is `unknown`.
+    Edge { parent: String, child: String, relation: Relation, unknown: Option<String> },
     /// A former or misspelt name and the present one.
     Alias { from: RepoId, to: RepoId },
 }
@@ -46,11 +46,34 @@ struct Raw {
     read: Box<dyn FnOnce() -> std::result::Result<Entry, String> + Send>,
 }
 
-type Rows = Box<dyn Iterator<Item = Raw> + Send>;
+/// Where a dump breaks off before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// As of a [`Row`]: the one that cannot be read.
+    pub position: u64,
+    pub reason: String,
+}
+
+type Rows = Box<dyn Iterator<Item = std::result::Result<Raw, Broken>> + Send>;
+
+/// What a format gives of a file.
+struct Opened {
+    rows: Rows,
+    /// Columns of a table that nothing reads.
+    unread: Vec<String>,
+}
+
+impl Opened {
+    fn of(rows: impl Iterator<Item = std::result::Result<Raw, Broken>> + Send + 'static) -> Self {
+        Self { rows: Box::new(rows), unread: Vec::new() }
+    }
+}
 
 /// An open dump.
 pub struct Dump {
     rows: Rows,
+    unread: Vec<String>,
+    broken: Option<Broken>,
     total: u64,
     read: Arc<AtomicU64>,
     skip: u64,
@@ -59,7 +82,8 @@ pub struct Dump {
 /// Opens a dump and checks that it holds model metadata.
 ///
 /// Formats by name: `.jsonl`, `.ndjson`, `.json` (a list, or a map of resolved ids), `.csv`, and `.parquet`; all but the
-/// last may be packed by zstd or gzip, with `.zst` or `.gz` at the end of the name or without. Records: models, edges (a parent and a child column) or aliases.
+/// last may be packed by zstd or gzip, with `.zst` or `.gz` at the end of the name or without. Records: models, edges (a
+/// parent and a child column) or aliases. Lists of records may stand one after the other, as pages of the Hub's lists do.
 ///
 /// # Errors
 /// When the file cannot be read, has another format, or has none of the columns looked for.
@@ -72,14 +96,14 @@ pub fn open(path: &Path, limits: &Limits) -> Result<Dump> {
     let total = fs_err::metadata(path).map_err(io)?.len();
     let read = Arc::new(AtomicU64::new(0));
     let source = input::Source { path, label: &label, read: &read, limits };
-    let rows = match extension {
+    let Opened { rows, unread } = match extension {
         "jsonl" | "ndjson" => json_rows::lines(&source)?,
         "json" => json_rows::document(&source)?,
         "csv" => csv_rows::rows(&source)?,
         "parquet" if plain == name => parquet_rows::rows(&source, total)?,
         _ => return Err(Error::UnknownFormat { path: label }),
     };
-    Ok(Dump { rows, total, read, skip: 0 })
+    Ok(Dump { rows, unread, broken: None, total, read, skip: 0 })
 }
 
 impl Dump {
@@ -93,6 +117,16 @@ impl Dump {
         self.read.load(Ordering::Relaxed).min(self.total)
     }
 
+    /// Columns of a table that nothing reads, in its order; none of JSON.
+    pub fn unread_columns(&self) -> &[String] {
+        &self.unread
+    }
+
+    /// Why there are no more rows, where the file broke off.
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
+    }
+
     /// Leaves out everything up to and including `position`.
     pub fn skip_to(&mut self, position: u64) {
         self.skip = position;
@@ -104,7 +138,13 @@ impl Iterator for Dump {
 
     fn next(&mut self) -> Option<Row> {
         loop {
-            let raw = self.rows.next()?;
+            let raw = match self.rows.next()? {
+                Ok(raw) => raw,
+                Err(broken) => {
+                    self.broken = Some(broken);
+                    return None;
+                }
+            };
             if raw.position > self.skip {
                 return Some(Row { position: raw.position, outcome: (raw.read)() });
             }

@@ -10,6 +10,7 @@ pub mod dump;
 mod error;
 mod evaluations;
 mod listing;
+mod literal;
 pub mod metadata;
 mod remote;
 mod repository;

@@ -1,9 +1,13 @@
 //! Model metadata from the Hub's API rows and from checkpoint folders.
 
+pub(crate) mod columns;
+mod dates;
 mod fields;
 mod other;
 mod papers;
 mod parents;
+
+use std::collections::HashSet;
 
 use domain::{Gating, Limits, Metadata, Note, RepoId, Source};
 use serde_json::{Map, Value};
@@ -11,16 +15,20 @@ use serde_json::{Map, Value};
 pub use self::parents::delta_base;
 
 use self::{
-    fields::{Fields, strings, timestamp},
+    dates::timestamp,
+    fields::{Fields, number, strings},
     papers::papers,
 };
-use crate::card::{self, Card, note};
+use crate::{
+    card::{self, Card, note},
+    literal,
+};
 
 /// Most tags, files, languages or datasets kept of one model.
 const MOST: usize = 4_000;
 
-const CREATED: [&str; 2] = ["createdAt", "created_at"];
-const MODIFIED: [&str; 2] = ["lastModified", "last_modified"];
+/// Most bytes of a tag, a language or a dataset.
+const LONGEST: usize = 300;
 
 /// Most bytes of a licence's own name.
 const LICENCE_NAME: usize = 100;
@@ -35,12 +43,10 @@ const LICENCE_NAME: usize = 100;
 pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     let object = row.as_object().ok_or_else(|| format!("expected an object, got {}", kind(row)))?;
     let fields = Fields(object);
-    let id = fields
-        .text(&["id", "modelId", "model_id", "repo_id", "model_name", "selected_model"])
-        .ok_or("the record has no id; expected `id` or `modelId`")?;
+    let id = fields.text(columns::ID).ok_or("the record has no id; expected `id` or `modelId`")?;
     let mut metadata = Metadata::named(RepoId::parse(id.trim()).map_err(|error| error.to_string())?);
 
-    let text = fields.text(&["_card", "card", "readme"]).map(|text| card::parse(text, limits));
+    let text = fields.text(columns::CARD).map(|text| card::parse(text, limits));
     if text.is_some() {
         metadata.sources.extend([Source::Card, Source::MergeConfig]);
     }
@@ -49,25 +55,28 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
         card.front = front;
         metadata.sources.push(Source::Card);
     }
-    if let Some(author) = fields.text(&["author", "owner"]) {
+    if let Some(author) = fields.text(columns::AUTHOR) {
         metadata.author = Some(author.to_owned());
     }
-    metadata.sha = fields.owned(&["sha"]);
-    metadata.created_at = fields.get(&CREATED).and_then(timestamp);
-    metadata.last_modified = fields.get(&MODIFIED).and_then(timestamp);
-    metadata.downloads = fields.count(&["downloads"]);
-    metadata.likes = fields.count(&["likes"]);
-    metadata.private = fields.get(&["private"]).is_some_and(closed);
+    metadata.sha = fields.owned(columns::SHA);
+    metadata.created_at = fields.get(columns::CREATED).and_then(timestamp);
+    metadata.last_modified = fields.get(columns::MODIFIED).and_then(timestamp);
+    metadata.downloads = fields.count(columns::DOWNLOADS);
+    metadata.likes = fields.count(columns::LIKES);
+    metadata.private = fields.get(columns::PRIVATE).is_some_and(closed);
     metadata.gated = gate(&fields);
     metadata.notes.extend(odd_values(&fields));
-    metadata.tags = fields.strings(&["tags"]);
-    metadata.license = fields.strings(&["license"]).into_iter().next();
-    metadata.pipeline_tag = fields.owned(&["pipeline_tag", "pipelineTag", "pipeline"]);
-    metadata.library = fields.owned(&["library_name", "libraryName", "library"]);
+    metadata.tags = fields.strings(columns::TAGS);
+    metadata.license = fields.strings(columns::LICENSE).into_iter().next();
+    metadata.pipeline_tag = fields.owned(columns::TASK);
+    metadata.library = fields.owned(columns::LIBRARY);
+    metadata.new_version = fields.owned(columns::NEW_VERSION);
+    metadata.languages = languages(fields.get(columns::LANGUAGES));
+    metadata.datasets = fields.strings(columns::DATASETS);
     metadata.parameters = parameters(&fields);
     metadata.dtype = dtype(&fields);
     metadata.files = files(&fields);
-    let config = fields.json(&["config"]).filter(Value::is_object);
+    let config = fields.json(columns::CONFIG).filter(Value::is_object);
     apply_config(&mut metadata, config.as_ref());
 
     parents::from_row(&mut metadata, &fields);
@@ -84,7 +93,7 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
 
 /// How a record says that the model's files are given out.
 fn gate(fields: &Fields<'_>) -> Option<Gating> {
-    let value = fields.get(&["gated"])?;
+    let value = fields.get(columns::GATED)?;
     let auto = value.as_str().is_some_and(|word| word.trim().eq_ignore_ascii_case(Gating::Auto.as_str()));
     if auto { Some(Gating::Auto) } else { closed(value).then_some(Gating::Manual) }
 }
@@ -119,13 +128,14 @@ fn plain(value: &Value, words: &[&str]) -> Option<()> {
 /// What a record says that cannot be taken over as it stands.
 fn odd_values(fields: &Fields<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
-    for name in ["downloads", "likes"] {
-        let found = fields.unread(&[name], |_| fields.count(&[name]));
+    for names in [columns::DOWNLOADS, columns::LIKES] {
+        let found = fields.unread(names, |_| fields.count(names));
         notes.extend(found.map(|found| {
+            let name = names[0];
             note("unreadable_value", format!("`{name}` is {found}; a count of zero or more is expected"))
         }));
     }
-    for names in [&CREATED, &MODIFIED] {
+    for names in [columns::CREATED, columns::MODIFIED] {
         let found = fields.unread(names, timestamp);
         notes.extend(
             found.map(|found| {
@@ -133,17 +143,18 @@ fn odd_values(fields: &Fields<'_>) -> Vec<Note> {
             }),
         );
     }
-    for (name, words, meant) in [
-        ("private", &[][..], "true or false"),
-        ("gated", &["auto", "manual"][..], "auto, manual, true or false"),
+    for (names, words, meant) in [
+        (columns::PRIVATE, &[][..], "true or false"),
+        (columns::GATED, &["auto", "manual"][..], "auto, manual, true or false"),
     ] {
-        let found = fields.unread(&[name], |value| plain(value, words));
+        let found = fields.unread(names, |value| plain(value, words));
         notes.extend(found.map(|found| {
+            let name = names[0];
             let detail = format!("`{name}` is {found}; {meant} is expected, and it is taken for true");
             note("unreadable_value", detail)
         }));
     }
-    if fields.flag(&["disabled"]) {
+    if fields.flag(columns::DISABLED) {
         let detail = "the Hub has disabled this model; its files cannot be fetched there".to_owned();
         notes.push(note("disabled", detail));
     }
@@ -219,13 +230,14 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
     fill(&mut metadata.pipeline_tag, fields.owned(&["pipeline_tag"]));
     fill(&mut metadata.library, fields.owned(&["library_name"]));
     fill(&mut metadata.new_version, fields.owned(&["new_version"]));
-    metadata.languages = languages(fields.get(&["language", "languages"]));
-    metadata.datasets = fields.strings(&["datasets", "dataset"]);
-    for tag in fields.strings(&["tags"]) {
-        if metadata.tags.len() < MOST && !metadata.tags.contains(&tag) {
-            metadata.tags.push(tag);
-        }
+    if metadata.languages.is_empty() {
+        metadata.languages = languages(fields.get(columns::LANGUAGES));
     }
+    if metadata.datasets.is_empty() {
+        metadata.datasets = fields.strings(columns::DATASETS);
+    }
+    let mut known: HashSet<String> = metadata.tags.iter().cloned().collect();
+    metadata.tags.extend(fields.strings(&["tags"]).into_iter().filter(|tag| known.insert(tag.clone())));
     if let Some(text) = fields.text(&["base_model_relation"]) {
         match text.parse() {
             Ok(relation) => metadata.declared_relation = Some(relation),
@@ -241,13 +253,13 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
     }
 }
 
-/// A licence that the Hub has no id for goes by the name that stands beside `license: other`.
+/// A licence that the Hub has no id for has a name beside `license: other`.
 fn name_licence(metadata: &mut Metadata, fields: &Fields<'_>) {
     let other = metadata.license.as_deref().is_some_and(|id| id.trim().eq_ignore_ascii_case("other"));
-    let name = fields.owned(&["license_name"]).filter(|name| name.len() <= LICENCE_NAME);
+    let name = fields.owned(columns::LICENSE_NAME).filter(|name| name.len() <= LICENCE_NAME);
     let says_more = |name: &String| !matches!(name.to_ascii_lowercase().as_str(), "other" | "unknown");
     if let Some(name) = name.filter(says_more).filter(|_| other) {
-        metadata.license = Some(name);
+        metadata.license_name = Some(name);
     }
 }
 
@@ -314,13 +326,13 @@ fn from_tags(metadata: &mut Metadata) {
 }
 
 fn card_data(fields: &Fields<'_>, card: &mut Card) -> Option<Map<String, Value>> {
-    let text = match fields.get(&["cardData", "card_data"])? {
+    let text = match fields.get(columns::FRONT_MATTER)? {
         Value::Object(front) => return Some(front.clone()),
         Value::String(text) if text.trim().is_empty() => return None,
         Value::String(text) => text,
         _ => return None,
     };
-    if let Ok(value) = serde_json::from_str(text) {
+    if let Some(value) = literal::read(text) {
         return if let Value::Object(front) = value { Some(front) } else { None };
     }
     let (front, fault) = card::front_matter(text);
@@ -330,28 +342,35 @@ fn card_data(fields: &Fields<'_>, card: &mut Card) -> Option<Map<String, Value>>
 
 fn parameters(fields: &Fields<'_>) -> Option<i64> {
     let of = |value: Value| -> Option<i64> {
-        let total = value.get("total").and_then(Value::as_i64);
+        let total = value.get("total").and_then(number);
         total.or_else(|| {
             let counts = value.get("parameters")?.as_object()?;
-            counts.values().filter_map(Value::as_i64).try_fold(0_i64, i64::checked_add)
+            counts.values().filter_map(number).try_fold(0_i64, i64::checked_add)
         })
     };
-    let found = fields.json(&["safetensors"]).and_then(of).or_else(|| fields.json(&["gguf"]).and_then(of));
-    found.filter(|&count| count > 0).or_else(|| fields.count(&["parameters"]))
+    let found =
+        fields.json(columns::SAFETENSORS).and_then(of).or_else(|| fields.json(columns::GGUF).and_then(of));
+    found.filter(|&count| count > 0).or_else(|| fields.count(columns::PARAMETERS))
 }
 
 /// The number format that most weights have, the first of several by name.
 fn dtype(fields: &Fields<'_>) -> Option<String> {
-    let found = fields.json(&["safetensors"])?;
+    let found = fields.json(columns::SAFETENSORS)?;
     let counts = found.get("parameters")?.as_object()?;
-    let counts = counts.iter().filter_map(|(format, count)| Some((count.as_i64()?, format)));
+    let counts = counts.iter().filter_map(|(format, count)| Some((number(count)?, format)));
     let most = counts.filter(|(_, format)| format.len() <= 16);
     most.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1))).map(|(_, format)| format.clone())
 }
 
-/// File names of `siblings`: objects with `rfilename`, plain names, or the text Python prints for them.
+/// File names of `siblings`: objects with `rfilename`, plain names, or the text Python prints for them or their list.
 fn files(fields: &Fields<'_>) -> Vec<String> {
-    let Some(Value::Array(list)) = fields.get(&["siblings", "files"]) else { return Vec::new() };
+    let printed = match fields.get(columns::FILES) {
+        Some(Value::String(text)) => literal::read(text),
+        _ => None,
+    };
+    let Some(list) = printed.as_ref().or_else(|| fields.get(columns::FILES)).and_then(Value::as_array) else {
+        return Vec::new();
+    };
     let name = |entry: &Value| -> Option<String> {
         match entry {
             Value::String(text) => Some(match text.split_once("rfilename='") {
@@ -368,17 +387,32 @@ fn files(fields: &Fields<'_>) -> Vec<String> {
 fn languages(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::Bool(false)) => vec!["no".to_owned()],
-        Some(Value::Array(list)) => list.iter().flat_map(|item| languages(Some(item))).take(MOST).collect(),
+        Some(Value::Array(list)) => list.iter().flat_map(|item| languages(Some(item))).collect(),
         Some(value) => strings(value),
         None => Vec::new(),
     }
 }
 
+/// Leaves out what is said twice, and what is too long or too much, with a note.
 fn cap(metadata: &mut Metadata) {
-    for list in [&mut metadata.tags, &mut metadata.languages, &mut metadata.datasets] {
-        let mut seen = std::collections::HashSet::new();
-        list.retain(|text| text.len() <= 300 && seen.insert(text.clone()));
+    let lists = [
+        ("tags", &mut metadata.tags),
+        ("languages", &mut metadata.languages),
+        ("data sets", &mut metadata.datasets),
+    ];
+    for (what, list) in lists {
+        let mut seen = HashSet::new();
+        list.retain(|text| seen.insert(text.clone()));
+        let all = list.len();
+        list.retain(|text| text.len() <= LONGEST);
         list.truncate(MOST);
+        if list.len() < all {
+            let left = all - list.len();
+            let detail = format!(
+                "{left} of {all} {what} are left out; at most {MOST} of up to {LONGEST} bytes are kept"
+            );
+            metadata.notes.push(note("list_cut", detail));
+        }
     }
     metadata.notes.truncate(100);
 }

@@ -1,9 +1,15 @@
 //! Bulk import of a metadata dump: read and written side by side in batches, resumable, bad rows reported and skipped.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, HashSet},
+    hash::{BuildHasher as _, RandomState},
+    path::Path,
+    time::SystemTime,
+};
 
+use analysis::lineage::{claims, identify};
 use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Limits, Metadata, RepoId};
-use hub::dump::{Dump, Entry, Row};
+use hub::dump::{Broken, Dump, Entry, Row};
 use serde::Serialize;
 use store::{Draft, Openness, Store};
 use tokio::sync::mpsc;
@@ -17,6 +23,9 @@ const BATCH: usize = 16_000;
 const BATCH_BYTES: usize = 16 << 20;
 /// Skipped rows are all counted, and this many are kept for the report.
 const REPORTED: usize = 1_000;
+
+/// Most unknown words for relations that are told.
+const WORDS: usize = 100;
 
 /// What is private where a dump comes from is so here.
 const CLOSED: Openness = Openness { private: Some(true), gated: None };
@@ -36,12 +45,18 @@ pub struct DumpReport {
     pub rows: u64,
     pub models_inserted: u64,
     pub models_updated: u64,
+    /// Rows of models that an earlier row of the file is counted for.
+    pub repeated: u64,
     pub edges: u64,
     pub aliases: u64,
     /// Models whose rows changed nothing, since they are known to have been changed later (`lastModified`).
     pub older: u64,
     pub skipped: u64,
     pub skipped_rows: Vec<SkippedRow>,
+    /// Columns of a table that nothing reads.
+    pub unread_columns: Vec<String>,
+    /// Words for relations that are none of ours, with the number of edges taken as fine-tunes for them.
+    pub unknown_relations: BTreeMap<String, u64>,
     /// Row an interrupted import was resumed from.
     pub resumed_from: u64,
 }
@@ -53,6 +68,10 @@ struct Batch {
     private: Vec<RepoId>,
     edges: Vec<(RepoId, Claim)>,
     aliases: Vec<(RepoId, RepoId)>,
+    /// Words for relations, of the edges that have one which is none of ours.
+    unknown: Vec<String>,
+    /// Keys of those of the models that an earlier batch has.
+    earlier: HashSet<String>,
     /// Rows that were read for it, the skipped among them.
     rows: u64,
     skipped: u64,
@@ -76,7 +95,11 @@ impl Batch {
             Ok(Entry::Model(metadata)) if metadata.id.is_reserved() => {
                 self.skip(position, Error::ReservedName(metadata.id.to_string()).to_string());
             }
-            Ok(entry) => collect(self, entry, limits),
+            Ok(entry) => {
+                if let Err(reason) = collect(self, entry, limits) {
+                    self.skip(position, reason);
+                }
+            }
             Err(reason) => self.skip(position, reason),
         }
     }
@@ -92,7 +115,7 @@ impl Batch {
 /// Imports a dump; an interrupted import of the same file goes on where its last batch ended.
 ///
 /// # Errors
-/// When the file is no dump of model metadata, or the database fails; rows never stop it.
+/// When the file is no dump of model metadata or breaks off, or the database fails; rows never stop it.
 pub async fn import_dump(
     registry: &Registry,
     path: &Path,
@@ -100,7 +123,8 @@ pub async fn import_dump(
 ) -> Result<DumpReport, Error> {
     let mut dump = hub::dump::open(path, &registry.limits)?;
     let key = resume_key(path)?;
-    let mut report = DumpReport { file: path.display().to_string(), ..DumpReport::default() };
+    let unread_columns = dump.unread_columns().to_vec();
+    let mut report = DumpReport { file: path.display().to_string(), unread_columns, ..DumpReport::default() };
     report.resumed_from = registry.store.import_position(&key).await?;
     if report.resumed_from > 0 {
         dump.skip_to(report.resumed_from);
@@ -125,10 +149,14 @@ pub async fn import_dump(
     let (ended, forest) = tokio::join!(bulk.end_bulk(), registry.forests.current());
     ended?;
     written?;
-    read?;
+    let broken = read?;
     forest?;
     registry.store.set_import_position(&key, 0).await?;
     registry.forests.settle().await?;
+    if let Some(Broken { position, reason }) = broken {
+        let DumpReport { file, rows, skipped, .. } = report;
+        return Err(Error::DumpBroken { file, rows, skipped, position, reason });
+    }
     progress(report.rows, total, total);
     Ok(report)
 }
@@ -136,30 +164,40 @@ pub async fn import_dump(
 /// A batch whose models are ready for the database.
 type Ready = (Batch, store::Result<Draft>);
 
-/// Reads the dump to its end, or until nobody takes its batches any more.
-fn read(mut dump: Dump, limits: &Limits, full: &mpsc::Sender<Ready>) {
+/// Reads the dump to its end, or until nobody takes its batches any more; tells where it broke off.
+fn read(mut dump: Dump, limits: &Limits, full: &mpsc::Sender<Ready>) -> Option<Broken> {
     let mut batch = Batch::default();
-    let ready = |mut batch: Batch| {
+    // Hashes of the keys of all batches before: a dump of the whole Hub has millions.
+    let (state, mut seen) = (RandomState::new(), HashSet::new());
+    let mut ready = |mut batch: Batch| {
+        let keys: HashSet<String> = batch.models.iter().map(|(metadata, _)| metadata.id.key()).collect();
+        batch.earlier = keys.into_iter().filter(|key| !seen.insert(state.hash_one(key))).collect();
         let draft = Draft::dated(std::mem::take(&mut batch.models));
-        (batch, draft)
+        let earlier = std::mem::take(&mut batch.earlier);
+        (batch, draft.map(|draft| draft.after(earlier)))
     };
     while let Some(row) = dump.next() {
         batch.add(row, limits);
         if batch.is_full() {
             batch.read = dump.bytes_read();
             if full.blocking_send(ready(std::mem::take(&mut batch))).is_err() {
-                return;
+                return None;
             }
         }
     }
     batch.read = dump.bytes_read();
     let _ = full.blocking_send(ready(batch));
+    dump.broken().cloned()
 }
 
-fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) {
+/// Adds what a row says to its batch.
+///
+/// # Errors
+/// Why an end of an edge is no model.
+fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) -> Result<(), String> {
     match entry {
         Entry::Model(mut metadata) => {
-            let (claims, notes) = analysis::lineage::claims(&metadata, limits);
+            let (claims, notes) = claims(&metadata, limits);
             metadata.notes.extend(notes);
             batch.bytes += metadata.card.as_ref().map_or(0, String::len);
             if metadata.private {
@@ -167,15 +205,18 @@ fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) {
             }
             batch.models.push((metadata, claims));
         }
-        Entry::Edge { parent, child, relation } => {
+        Entry::Edge { parent: as_written, child, relation, unknown } => {
+            let (parent, child) = (identify(&as_written)?, identify(&child)?);
             let status =
                 if parent.key() == child.key() { EdgeStatus::RejectedSelf } else { EdgeStatus::Accepted };
             let evidence = vec![Evidence::listed()];
-            let claim = Claim { as_written: parent.to_string(), parent, relation, status, evidence };
-            batch.edges.push((child, claim));
+            let as_written = as_written.chars().take(200).collect();
+            batch.edges.push((child, Claim { as_written, parent, relation, status, evidence }));
+            batch.unknown.extend(unknown);
         }
         Entry::Alias { from, to } => batch.aliases.push((from, to)),
     }
+    Ok(())
 }
 
 async fn flush(
@@ -189,15 +230,18 @@ async fn flush(
         for id in &batch.private {
             closed += keep_closed(store, id, CLOSED).await?;
         }
+        let models = draft.records.len() as u64;
         match store.upsert_draft(draft).await {
             Ok(done) => {
                 report.models_inserted += done.inserted + closed;
                 report.models_updated += done.updated.saturating_sub(closed);
                 report.edges += done.edges;
+                report.repeated += done.repeated;
                 report.older += done.older;
             }
             Err(error) if error.class() == domain::Class::Invalid => {
                 batch.skip(batch.last, error.to_string());
+                batch.skipped += models - 1;
             }
             Err(error) => return Err(error.into()),
         }
@@ -213,6 +257,12 @@ async fn flush(
     if batch.last > 0 {
         store.set_import_position(key, batch.last).await?;
     }
+    for word in batch.unknown {
+        let words = &mut report.unknown_relations;
+        if words.len() < WORDS || words.contains_key(&word) {
+            *words.entry(word).or_default() += 1;
+        }
+    }
     report.rows += batch.rows;
     report.skipped += batch.skipped;
     let room = REPORTED.saturating_sub(report.skipped_rows.len());
@@ -220,13 +270,15 @@ async fn flush(
     Ok(())
 }
 
-/// Names the file by path, length and first bytes, so that a changed file starts anew.
+/// Names the file by path, length, time of change and first bytes, so that a changed file starts anew.
 fn resume_key(path: &Path) -> Result<String, Error> {
     use std::io::Read as _;
     let path = fs_err::canonicalize(path)?;
     let mut head = Vec::new();
     let file = fs_err::File::open(&path)?;
-    let length = file.metadata()?.len();
+    let about = file.metadata()?;
+    let changed = about.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     file.take(64 << 10).read_to_end(&mut head)?;
-    Ok(Digest::of(format!("{}\0{length}\0{}", path.display(), Digest::of(&head)).as_bytes()).hex())
+    let (path, length, head) = (path.display(), about.len(), Digest::of(&head));
+    Ok(Digest::of(format!("{path}\0{length}\0{changed}\0{head}").as_bytes()).hex())
 }

@@ -54,6 +54,11 @@ pub enum Error {
     EmptyFolder(String),
     #[error("`{0}` would hide behind an address of this service; choose another organisation or name")]
     ReservedName(String),
+    /// Rows that were read, those of them that were skipped, and the row that cannot be read.
+    #[error(
+        "{file} breaks off at row {position}: {reason}; of {rows} rows read {skipped} were skipped, and the others are kept"
+    )]
+    DumpBroken { file: String, rows: u64, skipped: u64, position: u64, reason: String },
     #[error("`{0}` exists already; choose another name for the result")]
     OutputExists(String),
     /// Bytes that the result takes, and bytes that are left.
@@ -132,6 +137,7 @@ impl Fault for Error {
             Self::Hub(error) => error.code(),
             Self::Operand { error, .. } | Self::At { error, .. } => error.code(),
             Self::Io(_) => "io",
+            Self::DumpBroken { .. } => "dump_broken",
             Self::UnknownModel(_) | Self::UnknownOperand(_) => "unknown_model",
             Self::UnknownRevision { .. } => "unknown_revision",
             Self::UnknownMember { .. } => "unknown_member",
@@ -195,7 +201,8 @@ impl Fault for Error {
             | Self::OutputExists(_)
             | Self::Cancelled
             | Self::LeaseLost => Class::Conflict,
-            Self::EmptyFolder(_)
+            Self::DumpBroken { .. }
+            | Self::EmptyFolder(_)
             | Self::ReservedName(_)
             | Self::BadSearch(_)
             | Self::BadAccount(_)

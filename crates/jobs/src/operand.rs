@@ -249,7 +249,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         base: None,
         source,
         config,
-        license: row.license,
+        license: row.licence().map(str::to_owned),
         companions,
     })
 }

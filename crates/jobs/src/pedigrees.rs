@@ -115,7 +115,7 @@ fn described(row: &ModelRow) -> Model {
         name: row.name.clone(),
         ghost: row.ghost,
         author: row.author.clone(),
-        licence: row.license.clone(),
+        licence: row.licence().map(str::to_owned),
         task: row.pipeline_tag.clone(),
         library: row.library.clone(),
         model_type: row.model_type.clone(),

@@ -67,7 +67,7 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
         base: None,
         source,
         config,
-        license: metadata.and_then(|metadata| metadata.license),
+        license: metadata.and_then(|metadata| metadata.licence().map(str::to_owned)),
         companions: files
             .into_iter()
             .filter(|(path, _)| is_companion(path.as_str()))

@@ -130,7 +130,7 @@ async fn stand_ins(registry: &Registry, told: &Told, diff: &Operand) -> Result<V
     for id in told.ids().into_iter().take(MODELS).filter_map(|id| RepoId::parse(id).ok()) {
         // A file may name anything: what it names tells nothing of a private model.
         let known = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.private);
-        let license = known.and_then(|row| row.license).or_else(|| stated.clone());
+        let license = known.and_then(|row| row.licence().map(str::to_owned)).or_else(|| stated.clone());
         models.push(stand_in(Some(id), license));
     }
     if models.is_empty() && stated.is_some() {

@@ -147,7 +147,7 @@ fn applied(own: State, base: State) -> State {
 async fn stored_state(registry: &Registry, row: &ModelRow, revision: Option<i64>) -> Result<State, Error> {
     let mut state = State {
         architecture: row.architecture.clone().or_else(|| row.model_type.clone()),
-        licence: row.license.clone(),
+        licence: row.licence().map(str::to_owned),
         ..State::default()
     };
     let Some(revision) = revision else {

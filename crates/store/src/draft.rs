@@ -1,7 +1,7 @@
 //! A batch of models as the database takes it: made without it, so that one is made ready while the one before is
 //! written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::{Claim, Metadata, RepoId, Source};
 use sea_orm::Value;
@@ -13,7 +13,7 @@ use crate::{
     stated::{Ends, ends},
 };
 
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 27] = [
     "key",
     "name",
     "org",
@@ -26,6 +26,7 @@ const COLUMNS: [&str; 26] = [
     "likes",
     "gated",
     "license",
+    "license_name",
     "pipeline_tag",
     "library",
     "model_type",
@@ -71,6 +72,8 @@ pub struct Draft {
     /// The columns that any of the models fills; the others are null.
     pub columns: Vec<&'static str>,
     pub records: Vec<Record>,
+    /// Keys of those of its models that an earlier draft of the same file had.
+    earlier: HashSet<String>,
     order: Order,
 }
 
@@ -117,6 +120,16 @@ impl Draft {
     /// When something of a model cannot be a column.
     pub fn dated(models: impl IntoIterator<Item = (Metadata, Vec<Claim>)>) -> Result<Self> {
         Ok(Self { order: Order::Modified, ..Self::of(models)? })
+    }
+
+    /// The draft where an earlier one of the same file has models of these keys.
+    pub fn after(self, earlier: HashSet<String>) -> Self {
+        Self { earlier, ..self }
+    }
+
+    /// Takes out the keys of models that an earlier draft of the same file has.
+    pub fn take_earlier(&mut self) -> HashSet<String> {
+        std::mem::take(&mut self.earlier)
     }
 
     /// Whether it has no model.
@@ -168,6 +181,7 @@ fn row_of(key: String, m: &Metadata, now: i64) -> Result<Vec<Value>> {
         m.likes.into(),
         m.gated.map(|gate| gate.as_str().to_owned()).into(),
         maybe_text(m.license.as_ref()),
+        maybe_text(m.license_name.as_ref()),
         maybe_text(m.pipeline_tag.as_ref()),
         maybe_text(m.library.as_ref()),
         maybe_text(m.model_type.as_ref()),

@@ -30,7 +30,10 @@ pub struct ModelRow {
     pub last_modified: Option<i64>,
     pub downloads: Option<i64>,
     pub likes: Option<i64>,
+    /// The id of its licence.
     pub license: Option<String>,
+    /// The name of its licence where the id is `other`.
+    pub license_name: Option<String>,
     pub pipeline_tag: Option<String>,
     pub library: Option<String>,
     pub model_type: Option<String>,
@@ -56,10 +59,17 @@ pub struct ModelRow {
     pub gated: Option<Gating>,
 }
 
+impl ModelRow {
+    /// The licence to show: its name where its id is `other`, else the id.
+    pub fn licence(&self) -> Option<&str> {
+        domain::shown_licence(self.license.as_deref(), self.license_name.as_deref())
+    }
+}
+
 /// Columns every list needs.
 pub const LIGHT: &str = "models.id, models.name, models.org, models.ghost, models.author, models.sha, \
     models.created_at, models.last_modified, models.downloads, models.likes, models.license, \
-    models.pipeline_tag, models.library, models.model_type, models.architecture, models.parameters, \
+    models.license_name,     models.pipeline_tag, models.library, models.model_type, models.architecture, models.parameters, \
     models.tags, models.languages, models.datasets, models.new_version, models.has_weights, \
     models.revision, models.digest, models.ingested_at, models.private, models.gated";
 
@@ -80,6 +90,7 @@ pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
         downloads: get(row, "downloads")?,
         likes: get(row, "likes")?,
         license: get(row, "license")?,
+        license_name: get(row, "license_name")?,
         pipeline_tag: get(row, "pipeline_tag")?,
         library: get(row, "library")?,
         model_type: get(row, "model_type")?,

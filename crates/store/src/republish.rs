@@ -47,7 +47,7 @@ pub async fn known(tx: &DatabaseTransaction, key: &str) -> Result<bool> {
 pub async fn forget(tx: &DatabaseTransaction, model: i64) -> Result<()> {
     let mut params = Params::default();
     let sql = format!(
-        "UPDATE models SET license = NULL, pipeline_tag = NULL, library = NULL, model_type = NULL,
+        "UPDATE models SET license = NULL, license_name = NULL, pipeline_tag = NULL, library = NULL, model_type = NULL,
              architecture = NULL, dtype = NULL, parameters = NULL, languages = '[]', datasets = '[]', tags = '[]',
              new_version = NULL, card = NULL, config = NULL
          WHERE id = {}",

@@ -8,9 +8,9 @@ use sea_orm::DatabaseTransaction;
 use crate::{
     Result,
     edges::{self, EdgeRow},
-    exact,
+    exact, reused,
     sql::text,
-    standins,
+    standins, unnamed,
     upsert::ensure_models,
 };
 
@@ -45,7 +45,8 @@ pub fn take_back(edge: &mut EdgeRow, gone: impl Fn(&Evidence) -> bool) {
     }
 }
 
-/// Writes changed edges; those that nobody speaks for any more are deleted, but for what a person rejected.
+/// Writes changed edges; those that nobody speaks for any more are deleted, but for what a person rejected, and with them
+/// the ghosts that only they named.
 pub async fn write_changed(
     tx: &DatabaseTransaction,
     changed: impl IntoIterator<Item = EdgeRow>,
@@ -53,7 +54,8 @@ pub async fn write_changed(
     let speaks = |edge: &EdgeRow| !edge.evidence.is_empty() || edge.status == EdgeStatus::RejectedPerson;
     let (kept, gone): (Vec<_>, Vec<_>) = changed.into_iter().partition(speaks);
     edges::delete(tx, &gone.iter().map(|edge| edge.id).collect::<Vec<_>>()).await?;
-    edges::write(tx, kept.into_iter()).await
+    edges::write(tx, kept.into_iter()).await?;
+    unnamed::forget(tx, &gone.iter().map(|edge| edge.parent).collect::<Vec<_>>()).await
 }
 
 /// Merges `stated` into the stored edges, after what is withdrawn; gives the number of distinct edges stated and the
@@ -66,6 +68,8 @@ pub async fn write(
 ) -> Result<(u64, Vec<i64>)> {
     let preferred = exact::preferred(tx, stated).await?;
     let (stated, keys) = preferred.as_ref().map_or((stated, keys), |(stated, keys)| (stated, keys));
+    let meant = reused::meant(tx, (stated, keys)).await?;
+    let (stated, keys) = meant.as_ref().map_or((stated, keys), |(stated, keys)| (stated, keys));
     let named =
         stated.iter().zip(keys).flat_map(|((child, claim), (from, to))| [(child, from), (&claim.parent, to)]);
     let unknown: Vec<&RepoId> = named.filter(|(_, key)| !ids.contains_key(*key)).map(|(id, _)| id).collect();

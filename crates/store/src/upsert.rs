@@ -21,6 +21,8 @@ pub struct Upserted {
     pub inserted: u64,
     /// Models that were known.
     pub updated: u64,
+    /// Records of models that an earlier record of the same file, or of the same batch, is counted for.
+    pub repeated: u64,
     /// Distinct edges the batch states, new or known.
     pub edges: u64,
     /// Records that changed nothing, since their models are known to have been changed later.
@@ -90,7 +92,9 @@ pub async fn write_models(tx: &DatabaseTransaction, mut draft: Draft) -> Result<
             before.retain(|key, _| keys.binary_search(key).is_ok());
         }
     }
+    let earlier = draft.take_earlier();
     let Draft { columns, records, .. } = draft;
+    let all = records.len() as u64;
     let (mut rows, mut claims, mut ends, mut withdrawn) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for Record { id, key, row, sources, claims: stated, .. } in records {
         if !sources.is_empty() {
@@ -102,7 +106,11 @@ pub async fn write_models(tx: &DatabaseTransaction, mut draft: Draft) -> Result<
         }
         rows.push((key, row));
     }
-    let updated = before.values().filter(|(_, ghost)| !ghost).count() as u64;
+    let known = before.iter().filter(|(_, (_, ghost))| !ghost);
+    let (again, updated): (Vec<_>, Vec<_>) = known.partition(|(key, _)| earlier.contains(*key));
+    let (again, updated) = (again.len() as u64, updated.len() as u64);
+    let inserted = keys.len() as u64 - updated - again;
+    let repeated = all - inserted - updated;
     let mut numbers: Numbers = before.iter().map(|(key, (id, _))| (key.clone(), *id)).collect();
 
     let mut seen = HashSet::new();
@@ -128,7 +136,7 @@ pub async fn write_models(tx: &DatabaseTransaction, mut draft: Draft) -> Result<
     let mut touched: Vec<i64> = numbers.values().copied().collect();
     let (edges, more) = stated::write(tx, (&claims, &ends, &withdrawn), (numbers, Some(old))).await?;
     touched.extend(more);
-    Ok((Upserted { inserted: keys.len() as u64 - updated, updated, edges, older }, touched))
+    Ok((Upserted { inserted, updated, repeated, edges, older }, touched))
 }
 
 /// Rows for all `ids`, ghosts for the unknown; gives the row number behind each key, aliases followed.

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Raw, Rows, input::Source, shape::Shape};
+use super::{Broken, Opened, Raw, input::Source, shape::Shape};
 use crate::Error;
 
 /// Records that are read again line by line before a file is taken as it is.
@@ -16,7 +16,7 @@ const READ_AGAIN: usize = 1_000;
 
 /// Each line a record; positions are line numbers, so the first record stands at 2. Of one that runs over several lines
 /// and has not the header's cells, only the first line is lost: a quote is missing there.
-pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
+pub(super) fn rows(source: &Source<'_>) -> crate::Result<Opened> {
     let io = |error| Error::Io { path: source.label.to_owned(), source: error };
     let damaged = |reason: String| Error::Damaged { path: source.label.to_owned(), reason };
     let limits = *source.limits;
@@ -28,11 +28,16 @@ pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
     let Some(shape) = Shape::of(header.iter().map(String::as_str)) else {
         return Err(source.not_a_dump(format!("the columns {}", header.join(", "))));
     };
+    let unread = header.iter().filter(|column| !column.is_empty() && !shape.reads(column)).cloned().collect();
     let header = Arc::new(header);
-    let (mut failed, mut read_again) = (false, 0);
-    Ok(Box::new(std::iter::from_fn(move || {
+    let (mut failed, mut read_again, mut cut_off) = (false, 0, None);
+    let rows = std::iter::from_fn(move || {
         if failed {
             return None;
+        }
+        if let Some(broken) = cut_off.take() {
+            failed = true;
+            return Some(Err(broken));
         }
         let fault = |position, reason| Raw { position, read: Box::new(|| Err(reason)) };
         match cutter.next() {
@@ -42,18 +47,22 @@ pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
             {
                 read_again += 1;
                 let taken = cutter.take_back(line, &text, end);
-                failed = taken.is_err();
+                cut_off = taken.err().map(|error| unreadable(line, &error));
                 let reason = "a quote is opened and not closed in its cell; the lines after this one are read on their own";
-                Some(fault(line, reason.to_owned()))
+                Some(Ok(fault(line, reason.to_owned())))
             }
-            Ok(Some(Cut { line, text: Some(text), open, .. })) => {
+            Ok(Some(Cut { line, text: Some(text), end, open })) => {
+                if end.is_none() && (open || is_short(&text, header.len())) {
+                    let reason = "the file ends in the middle of a record".to_owned();
+                    cut_off = Some(Broken { position: line, reason });
+                }
                 let header = Arc::clone(&header);
                 let read = move || match fields(&text) {
                     Ok(_) if open => Err("a quote is opened and never closed".to_owned()),
                     Ok(record) => shape.entry(object(&header, record)?, &limits),
                     Err(error) => Err(format!("the line cannot be read: {error}")),
                 };
-                Some(Raw { position: line, read: Box::new(read) })
+                Some(Ok(Raw { position: line, read: Box::new(read) }))
             }
             Ok(Some(Cut { line, text: None, open, .. })) => {
                 let lost = if open {
@@ -61,14 +70,24 @@ pub(super) fn rows(source: &Source<'_>) -> crate::Result<Rows> {
                 } else {
                     ""
                 };
-                Some(fault(line, format!("the record is longer than {max} bytes{lost}")))
+                Some(Ok(fault(line, format!("the record is longer than {max} bytes{lost}"))))
             }
             Err(error) => {
                 failed = true;
-                Some(fault(cutter.line, format!("the file cannot be read on: {error}")))
+                Some(Err(unreadable(cutter.line, &error)))
             }
         }
-    })))
+    });
+    Ok(Opened { rows: Box::new(rows), unread })
+}
+
+fn unreadable(position: u64, error: &io::Error) -> Broken {
+    Broken { position, reason: format!("the file cannot be read on: {error}") }
+}
+
+/// Whether a record has fewer cells than the header.
+fn is_short(text: &[u8], columns: usize) -> bool {
+    fields(text).map_or(true, |cells| cells.len() < columns)
 }
 
 /// The cells of one record.

@@ -97,13 +97,15 @@ impl<R: Read> Read for Counted<R> {
 /// One line of a text.
 pub(super) enum Line {
     Text(Vec<u8>),
+    /// The text's last line, with no line end after it.
+    Last(Vec<u8>),
     TooLong,
 }
 
 /// Reads the next line without its end; an overlong one is passed over without being kept.
 pub(super) fn next_line(reader: &mut dyn BufRead, max: usize) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
-    let (mut any, mut too_long) = (false, false);
+    let (mut any, mut too_long, mut ended) = (false, false, false);
     loop {
         let chunk = reader.fill_buf()?;
         if chunk.is_empty() {
@@ -121,12 +123,14 @@ pub(super) fn next_line(reader: &mut dyn BufRead, max: usize) -> io::Result<Opti
         }
         reader.consume(used);
         if end.is_some() {
+            ended = true;
             break;
         }
     }
     Ok(match (any, too_long) {
         (false, _) => None,
         (true, true) => Some(Line::TooLong),
-        (true, false) => Some(Line::Text(line)),
+        (true, false) if ended => Some(Line::Text(line)),
+        (true, false) => Some(Line::Last(line)),
     })
 }

@@ -6,7 +6,7 @@ use domain::{Limits, Metadata, RepoId};
 use serde_json::{Map, Value};
 
 use super::{
-    Entry, Raw, Rows,
+    Broken, Entry, Opened, Raw,
     input::{Line, Source, next_line},
     json_parts::{Fault, Part, Parts},
     shape::{Shape, entry_of},
@@ -14,57 +14,75 @@ use super::{
 use crate::{Error, Result};
 
 /// One object a line.
-pub(super) fn lines(source: &Source<'_>) -> Result<Rows> {
+pub(super) fn lines(source: &Source<'_>) -> Result<Opened> {
     let mut reader = source.reader()?;
     let limits = *source.limits;
     let max = limits.row_bytes;
+    let io = |error| Error::Io { path: source.label.to_owned(), source: error };
     let mut position = 0;
     let mut pending = None;
     // The first record that can be read decides whether this is a dump at all.
-    while let Some(line) = next_line(&mut reader, max)
-        .map_err(|error| Error::Io { path: source.label.to_owned(), source: error })?
-    {
+    while let Some(line) = next_line(&mut reader, max).map_err(io)? {
         position += 1;
-        let Line::Text(bytes) = line else {
-            pending = Some(too_long(position, max));
-            break;
-        };
-        if blank(&bytes) {
-            continue;
+        if let Line::Text(bytes) | Line::Last(bytes) = &line {
+            if blank(bytes) {
+                continue;
+            }
+            if is_document(bytes) {
+                return document(source);
+            }
+            if let Ok(value) = value(bytes)
+                && let Some(object) = value.as_object()
+                && Shape::of(object.keys().map(String::as_str)).is_none()
+            {
+                return Err(source.not_a_dump(keys(object)));
+            }
         }
-        if is_document(&bytes) {
-            return document(source);
-        }
-        if let Ok(value) = value(&bytes)
-            && let Some(object) = value.as_object()
-            && Shape::of(object.keys().map(String::as_str)).is_none()
-        {
-            return Err(source.not_a_dump(keys(object)));
-        }
-        pending = Some(line_row(position, bytes, limits));
+        pending = Some(line);
         break;
     }
     if position == 0 {
         return Err(source.not_a_dump("an empty file"));
     }
-    let mut failed = false;
-    let rest = std::iter::from_fn(move || {
-        while !failed {
-            position += 1;
-            return match next_line(&mut reader, max) {
+    let mut broken = None;
+    let mut ended = false;
+    let rows = std::iter::from_fn(move || {
+        loop {
+            if let Some(broken) = broken.take() {
+                ended = true;
+                return Some(Err(broken));
+            }
+            if ended {
+                return None;
+            }
+            let line = match pending.take() {
+                Some(line) => Ok(Some(line)),
+                None => {
+                    position += 1;
+                    next_line(&mut reader, max)
+                }
+            };
+            return match line {
                 Ok(None) => None,
-                Ok(Some(Line::Text(bytes))) if blank(&bytes) => continue,
-                Ok(Some(Line::Text(bytes))) => Some(line_row(position, bytes, limits)),
-                Ok(Some(Line::TooLong)) => Some(too_long(position, max)),
+                Ok(Some(Line::Text(bytes) | Line::Last(bytes))) if blank(&bytes) => continue,
+                Ok(Some(Line::Text(bytes))) => Some(Ok(line_row(position, bytes, limits))),
+                Ok(Some(Line::Last(bytes))) => {
+                    if value(&bytes).is_err_and(|error| error.is_eof()) {
+                        let reason = "the file ends in the middle of a record".to_owned();
+                        broken = Some(Broken { position, reason });
+                    }
+                    Some(Ok(line_row(position, bytes, limits)))
+                }
+                Ok(Some(Line::TooLong)) => Some(Ok(too_long(position, max))),
                 Err(error) => {
-                    failed = true;
-                    Some(fault(position, format!("the file cannot be read on: {error}")))
+                    let reason = format!("the file cannot be read on: {error}");
+                    broken = Some(Broken { position, reason });
+                    continue;
                 }
             };
         }
-        None
     });
-    Ok(Box::new(pending.into_iter().chain(rest)))
+    Ok(Opened::of(rows))
 }
 
 /// What a document is, found on a first walk over it.
@@ -75,12 +93,12 @@ enum Form {
     Models,
     /// An object with ids and what they resolve to in `resolutions`.
     Resolutions,
-    /// A record, or several one after the other.
+    /// Records, or lists of them, one after the other.
     Records,
 }
 
-/// A list of records, a single record, a map of resolved ids, or records one after the other.
-pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
+/// A list of records, a single record, a map of resolved ids, or records and lists of them one after the other.
+pub(super) fn document(source: &Source<'_>) -> Result<Opened> {
     let fault = |fault| match fault {
         Fault::Io(error) => Error::Io { path: source.label.to_owned(), source: error },
         Fault::Shape(reason) => Error::Damaged { path: source.label.to_owned(), reason },
@@ -88,7 +106,7 @@ pub(super) fn document(source: &Source<'_>) -> Result<Rows> {
     let open = || Ok::<_, Error>(Parts::new(source.reader()?, source.limits.row_bytes));
     let form = form(&mut open()?).map_err(fault)?;
     source.read.store(0, Ordering::Relaxed);
-    let mut records = Records { parts: open()?, form };
+    let mut records = Records { parts: open()?, form, in_page: false };
     records.enter().map_err(fault)?;
     let first = records.next().map_err(fault)?;
     if !matches!(records.form, Form::Resolutions) {
@@ -156,6 +174,8 @@ struct Record {
 struct Records {
     parts: Parts<Box<dyn BufRead + Send>>,
     form: Form,
+    /// Inside a list of records that stands among others.
+    in_page: bool,
 }
 
 impl Records {
@@ -178,12 +198,31 @@ impl Records {
         Ok(())
     }
 
+    /// The next of records one after the other, those in lists among them.
+    fn record_or_item(&mut self) -> std::result::Result<Option<Part>, Fault> {
+        loop {
+            if self.in_page {
+                match self.parts.item()? {
+                    Some(item) => return Ok(Some(item)),
+                    None => self.in_page = false,
+                }
+            }
+            match self.parts.peek()? {
+                None => return Ok(None),
+                Some(b'[') => {
+                    self.parts.mark(b'[')?;
+                    self.in_page = true;
+                }
+                Some(_) => return self.parts.part().map(Some),
+            }
+        }
+    }
+
     fn next(&mut self) -> std::result::Result<Option<Record>, Fault> {
         let plain = |value| Record { key: None, value };
         match self.form {
             Form::List | Form::Models => Ok(self.parts.item()?.map(plain)),
-            Form::Records if self.parts.peek()?.is_none() => Ok(None),
-            Form::Records => self.parts.part().map(|value| Some(plain(value))),
+            Form::Records => self.record_or_item().map(|value| value.map(plain)),
             Form::Resolutions => {
                 let Some(key) = self.parts.key()? else { return Ok(None) };
                 let value = self.parts.part()?;
@@ -194,7 +233,7 @@ impl Records {
     }
 }
 
-fn rows(mut records: Records, first: Option<Record>, limits: Limits) -> Rows {
+fn rows(mut records: Records, first: Option<Record>, limits: Limits) -> Opened {
     let mut ahead = Some(Ok(first));
     let records = std::iter::from_fn(move || match ahead.take().unwrap_or_else(|| records.next()) {
         Ok(None) => {
@@ -207,9 +246,9 @@ fn rows(mut records: Records, first: Option<Record>, limits: Limits) -> Rows {
             Some(Err(fault))
         }
     });
-    Box::new(records.zip(1..).map(move |(record, position)| match record {
-        Ok(record) => Raw { position, read: Box::new(move || record_entry(record, &limits)) },
-        Err(reason) => fault(position, reason.into()),
+    Opened::of(records.zip(1..).map(move |(record, position)| match record {
+        Ok(record) => Ok(Raw { position, read: Box::new(move || record_entry(record, &limits)) }),
+        Err(fault) => Err(Broken { position, reason: fault.into() }),
     }))
 }
 

@@ -18,8 +18,15 @@ use parquet::{
 
 use self::levels::Run;
 
-/// Deflate packs at most this many bytes into one.
-const DEFLATE_RATIO: u64 = 1_032;
+/// How many bytes a codec packs into one at most, of those whose decoders ignore the size that a page's header names.
+fn ratio(codec: Compression) -> Option<u64> {
+    match codec {
+        Compression::GZIP(_) => Some(1_032),
+        Compression::BROTLI(_) => Some(u64::MAX),
+        Compression::LZ4 => Some(255),
+        _ => None,
+    }
+}
 
 /// Refuses a row group whose pages or rows would unpack to more than the limits; `wanted` tells the columns
 /// that will be decoded by their top-level names.
@@ -61,10 +68,10 @@ fn largest_page(file: &File, column: &ColumnChunkMetaData, max: u64) -> Result<u
         let page = header::read(Window { file, at, left: end - at })?;
         at += page.header_bytes;
         let mut size = page.unpacked_bytes.max(page.packed_bytes);
-        // Only deflate's decoder ignores the size that the header names.
-        let may_lie = matches!(column.compression(), Compression::GZIP(_)) && size <= max;
-        if may_lie && page.packed_bytes.saturating_mul(DEFLATE_RATIO) > max {
-            size = size.max(inflated(Window { file, at, left: page.packed_bytes }, max)?);
+        let codec = column.compression();
+        let may_lie = ratio(codec).is_some_and(|ratio| page.packed_bytes.saturating_mul(ratio) > max);
+        if may_lie && size <= max {
+            size = size.max(unpacked(codec, Window { file, at, left: page.packed_bytes }, max)?);
         }
         let kept = if page.is_dictionary { &mut dictionary } else { &mut data };
         *kept = size.max(*kept);
@@ -73,9 +80,17 @@ fn largest_page(file: &File, column: &ColumnChunkMetaData, max: u64) -> Result<u
     Ok(dictionary + data)
 }
 
-/// The inflated size, counted no further than just above `max`.
-fn inflated(packed: Window<'_>, max: u64) -> Result<u64> {
-    let mut unpacked = flate2::read::MultiGzDecoder::new(packed);
+/// The unpacked size, counted no further than just above `max`.
+fn unpacked(codec: Compression, packed: Window<'_>, max: u64) -> Result<u64> {
+    match codec {
+        Compression::BROTLI(_) => counted(brotli_decompressor::Decompressor::new(packed, 1 << 16), max),
+        // What is no frame of its own is read as Hadoop's, which keeps to the size it is given.
+        Compression::LZ4 => Ok(counted(lz4_flex::frame::FrameDecoder::new(packed), max).unwrap_or_default()),
+        _ => counted(flate2::read::MultiGzDecoder::new(packed), max),
+    }
+}
+
+fn counted(mut unpacked: impl Read, max: u64) -> Result<u64> {
     let (mut buffer, mut size) = (vec![0; 1 << 16], 0);
     while size <= max {
         match unpacked.read(&mut buffer)? {
@@ -165,18 +180,31 @@ impl Read for Window<'_> {
 mod tests {
     use std::io::Write as _;
 
-    use super::{Window, inflated};
+    use parquet::basic::{BrotliLevel, Compression, GzipLevel};
+
+    use super::{Window, unpacked};
+
+    /// A mebibyte of zeros.
+    const ZEROS_IN_BROTLI: [u8; 13] = [91, 255, 255, 15, 64, 2, 32, 30, 11, 36, 247, 254, 1];
 
     #[test]
-    fn deflated_bytes_are_counted_and_not_kept() {
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(&vec![0; 1 << 20]).unwrap();
-        let packed = packed.finish().unwrap();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&packed).unwrap();
-        let window = || Window { file: &file, at: 0, left: packed.len() as u64 };
+    fn packed_bytes_are_counted_and_not_kept() {
+        let plain = vec![0; 1 << 20];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(&plain).unwrap();
+        for (codec, packed) in [
+            (Compression::GZIP(GzipLevel::default()), gzip.finish().unwrap()),
+            (Compression::LZ4, lz4.finish().unwrap()),
+            (Compression::BROTLI(BrotliLevel::default()), ZEROS_IN_BROTLI.to_vec()),
+        ] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&packed).unwrap();
+            let window = || Window { file: &file, at: 0, left: packed.len() as u64 };
 
-        assert_eq!(inflated(window(), 1 << 30).unwrap(), 1 << 20);
-        assert!((1_001..1 << 17).contains(&inflated(window(), 1_000).unwrap()));
+            assert_eq!(unpacked(codec, window(), 1 << 30).unwrap(), 1 << 20, "{codec:?}");
+            assert!((1_001..1 << 17).contains(&unpacked(codec, window(), 1_000).unwrap()), "{codec:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use domain::Limits;
 use parquet::{
+    data_type::Decimal,
     file::{reader::FileReader, serialized_reader::SerializedFileReader},
     record::{
         Field, Row,
@@ -17,66 +18,17 @@ use parquet::{
 };
 use serde_json::{Map, Value};
 
-use super::{Raw, Rows, input::Source, parquet_cost, shape::Shape};
+use super::{Broken, Opened, Raw, input::Source, parquet_cost, shape::Shape};
 use crate::{Error, Result};
 
-/// Columns worth decoding; the rest of a file is left unread.
-const COLUMNS: [&str; 48] = [
-    "id",
-    "modelId",
-    "model_id",
-    "repo_id",
-    "model_name",
-    "selected_model",
-    "author",
-    "owner",
-    "sha",
-    "createdAt",
-    "created_at",
-    "lastModified",
-    "last_modified",
-    "downloads",
-    "likes",
-    "tags",
-    "license",
-    "pipeline_tag",
-    "pipelineTag",
-    "pipeline",
-    "library_name",
-    "libraryName",
-    "library",
-    "cardData",
-    "card_data",
-    "_card",
-    "card",
-    "readme",
-    "safetensors",
-    "gguf",
-    "parameters",
-    "siblings",
-    "files",
-    "config",
-    "baseModels",
-    "base_models",
-    "base_model",
-    "baseModel",
-    "parent_model",
-    "parent",
-    "child",
-    "Base Model",
-    "Derived Model",
-    "relation",
-    "Relation",
-    "from",
-    "to",
-    "base",
-];
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 /// Rows decoded at a time; of a list column each may hold the most items allowed.
 const BATCH: usize = 16;
 
-/// Each row a record, counted from 1.
-pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
+/// Each row a record, counted from 1; columns that nothing reads are left undecoded.
+pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Opened> {
     let damaged = |reason: String| Error::Damaged { path: source.label.to_owned(), reason };
     let io = |error| Error::Io { path: source.label.to_owned(), source: error };
     let file = fs_err::File::open(source.path).map_err(io)?.into_file();
@@ -90,17 +42,18 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
     let Some(shape) = Shape::of(columns.iter().map(String::as_str)) else {
         return Err(source.not_a_dump(format!("the columns {}", columns.join(", "))));
     };
-    let known = |field: &&Arc<Type>| COLUMNS.contains(&field.name());
+    let known = |field: &&Arc<Type>| shape.reads(field.name());
     let fields = meta.schema().get_fields().iter().filter(known).cloned().collect();
     let projection = Type::group_type_builder(meta.schema().name()).with_fields(fields).build();
     let projection = projection.map_err(|error| damaged(error.to_string()))?;
     let schema = guarded(|| Ok(SchemaDescriptor::new(Arc::new(projection)))).map_err(damaged)?;
     let limits = *source.limits;
-    let mut groups = Groups { pages, reader, schema: Arc::new(schema), limits, next: 0, open: None };
+    let mut groups = Groups { pages, reader, schema: Arc::new(schema), shape, limits, next: 0, open: None };
     guarded(|| groups.advance()).map_err(damaged)?;
 
     let (read, mut position, mut failed) = (Arc::clone(source.read), 0, false);
-    Ok(Box::new(std::iter::from_fn(move || {
+    let unread = columns.into_iter().filter(|column| !shape.reads(column)).collect();
+    let rows = std::iter::from_fn(move || {
         if failed {
             return None;
         }
@@ -108,12 +61,14 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Rows> {
         let outcome = guarded(|| groups.row()).transpose()?;
         failed = outcome.is_err();
         read.store(total.saturating_mul(position.min(count)) / count.max(1), Ordering::Relaxed);
-        let convert = move || match outcome {
-            Ok(row) => shape.entry(object(&row), &limits),
-            Err(reason) => Err(format!("the file cannot be decoded on: {reason}")),
-        };
-        Some(Raw { position, read: Box::new(convert) })
-    })))
+        Some(match outcome {
+            Ok(row) => Ok(Raw { position, read: Box::new(move || shape.entry(object(&row), &limits)) }),
+            Err(reason) => {
+                Err(Broken { position, reason: format!("the file cannot be decoded on: {reason}") })
+            }
+        })
+    });
+    Ok(Opened { rows: Box::new(rows), unread })
 }
 
 /// Row groups decoded one after the other, each counted before.
@@ -121,6 +76,7 @@ struct Groups {
     pages: File,
     reader: SerializedFileReader<File>,
     schema: SchemaDescPtr,
+    shape: Shape,
     limits: Limits,
     next: usize,
     open: Option<ReaderIter>,
@@ -141,7 +97,7 @@ impl Groups {
         self.open = None;
         if self.next < self.reader.num_row_groups() {
             let group = self.reader.get_row_group(self.next)?;
-            parquet_cost::check(&self.pages, &*group, |name| COLUMNS.contains(&name), &self.limits)?;
+            parquet_cost::check(&self.pages, &*group, |name| self.shape.reads(name), &self.limits)?;
             let rows =
                 TreeBuilder::new().with_batch_size(BATCH).as_iter(Arc::clone(&self.schema), &*group)?;
             self.open = Some(rows);
@@ -170,12 +126,16 @@ fn value(field: &Field) -> Value {
         Field::Bool(flag) => (*flag).into(),
         Field::Byte(n) => (*n).into(),
         Field::Short(n) => (*n).into(),
-        Field::Int(n) | Field::Date(n) | Field::TimeMillis(n) => (*n).into(),
+        Field::Int(n) | Field::TimeMillis(n) => (*n).into(),
+        // Days since 1970.
+        Field::Date(days) => (i64::from(*days) * DAY).into(),
         Field::Long(n) | Field::TimeMicros(n) => (*n).into(),
         Field::UByte(n) => (*n).into(),
         Field::UShort(n) => (*n).into(),
         Field::UInt(n) => (*n).into(),
         Field::ULong(n) => (*n).into(),
+        Field::Decimal(decimal) => number(decimal),
+        Field::Float16(x) => f64::from(f32::from(*x)).into(),
         Field::Float(x) => f64::from(*x).into(),
         Field::Double(x) => (*x).into(),
         Field::TimestampMillis(n) => n.div_euclid(1_000).into(),
@@ -191,6 +151,25 @@ fn value(field: &Field) -> Value {
             .collect::<Map<_, _>>()
             .into(),
         _ => Value::Null,
+    }
+}
+
+/// A decimal as a whole number where it is one of 64 bits, else as the nearest float.
+fn number(decimal: &Decimal) -> Value {
+    let bytes = decimal.data();
+    let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
+    if bytes.len() > 16 {
+        return Value::Null;
+    }
+    let start = if negative { -1_i128 } else { 0 };
+    let unscaled = bytes.iter().fold(start, |sum, byte| sum << 8 | i128::from(*byte));
+    let scale = u32::try_from(decimal.scale()).ok().and_then(|scale| 10_i128.checked_pow(scale));
+    match scale {
+        Some(scale) if unscaled % scale == 0 => {
+            i64::try_from(unscaled / scale).map_or(Value::Null, Value::from)
+        }
+        Some(scale) => (unscaled as f64 / scale as f64).into(),
+        None => Value::Null,
     }
 }
 

@@ -4,14 +4,16 @@ use domain::{Limits, Relation, RepoId};
 use serde_json::{Map, Value};
 
 use super::Entry;
-use crate::metadata;
+use crate::{
+    literal::is_missing,
+    metadata::{self, columns},
+};
 
 /// The columns looked for, in words.
 pub(super) const WANTED: &str = "a model column (id, modelId, model_id, repo_id, model_name or selected_model), \
      a parent and a child column (parent, Base Model or base; child, Derived Model or derived), \
      or from and to";
 
-pub(super) const IDS: [&str; 6] = ["id", "modelId", "model_id", "repo_id", "model_name", "selected_model"];
 const PARENTS: [&str; 4] = ["parent", "Base Model", "base", "parent_id"];
 const CHILDREN: [&str; 4] = ["child", "Derived Model", "derived", "child_id"];
 const RELATIONS: [&str; 2] = ["relation", "Relation"];
@@ -35,7 +37,18 @@ impl Shape {
         if has("from") && has("to") {
             return Some(Self::Aliases);
         }
-        pick(&IDS).map(|_| Self::Models)
+        pick(columns::ID).map(|_| Self::Models)
+    }
+
+    /// Whether a column of such a table is read.
+    pub fn reads(self, column: &str) -> bool {
+        match self {
+            Self::Models => columns::is_read(column),
+            Self::Aliases => ["from", "to"].contains(&column),
+            Self::Edges { parent, child } => {
+                column == parent || column == child || RELATIONS.contains(&column)
+            }
+        }
     }
 
     /// Reads a record.
@@ -45,11 +58,11 @@ impl Shape {
             Self::Aliases => Ok(Entry::Alias { from: id(&record, "from")?, to: id(&record, "to")? }),
             Self::Edges { parent, child } => {
                 let word = RELATIONS.iter().find_map(|key| record.get(*key)).and_then(Value::as_str);
-                let relation = match word.map(str::trim) {
-                    None | Some("") => Relation::Finetune,
-                    Some(word) => word.parse()?,
-                };
-                Ok(Entry::Edge { parent: id(&record, parent)?, child: id(&record, child)?, relation })
+                let word = word.map(str::trim).filter(|word| !word.is_empty() && !is_missing(word));
+                let relation = word.and_then(|word| word.parse().ok());
+                let unknown = word.filter(|_| relation.is_none()).map(|word| word.chars().take(60).collect());
+                let (parent, child) = (end(&record, parent)?, end(&record, child)?);
+                Ok(Entry::Edge { parent, child, relation: relation.unwrap_or(Relation::Finetune), unknown })
             }
         }
     }
@@ -74,12 +87,16 @@ pub(super) fn entry_of(value: Value, limits: &Limits) -> Result<Entry, String> {
     }
 }
 
-/// An id of an edge table; some tables write `/` as `_`.
-fn id(record: &Map<String, Value>, key: &str) -> Result<RepoId, String> {
+/// An end of an edge as it is written; some tables write `/` as `_`.
+fn end(record: &Map<String, Value>, key: &str) -> Result<String, String> {
     let text = record.get(key).and_then(Value::as_str).unwrap_or_default().trim();
     if text.is_empty() {
         return Err(format!("`{key}` is empty; the id of a model is expected"));
     }
-    let text = if text.contains('/') { text.to_owned() } else { text.replacen('_', "/", 1) };
-    RepoId::parse(&text).map_err(|error| format!("column `{key}`: {error}"))
+    Ok(if text.contains('/') { text.to_owned() } else { text.replacen('_', "/", 1) })
+}
+
+/// An id of a table of names.
+fn id(record: &Map<String, Value>, key: &str) -> Result<RepoId, String> {
+    RepoId::parse(&end(record, key)?).map_err(|error| format!("column `{key}`: {error}"))
 }

@@ -1,15 +1,17 @@
 //! Reading single fields of a record, whatever type the source gave them.
 
-use serde_json::{Map, Number, Value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde_json::{Map, Value};
+
+use crate::literal::{self, is_missing};
 
 /// Lookup by any of several names.
 pub(crate) struct Fields<'a>(pub &'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
-    /// The first of `names` that is present and not null.
+    /// The first of `names` that is present, and neither null nor a word that says so.
     pub fn get(&self, names: &[&str]) -> Option<&'a Value> {
-        names.iter().filter_map(|name| self.0.get(*name)).find(|value| !value.is_null())
+        let stated = |value: &&Value| !value.is_null() && !value.as_str().is_some_and(is_missing);
+        names.iter().filter_map(|name| self.0.get(*name)).find(stated)
     }
 
     /// A non-empty text.
@@ -26,12 +28,7 @@ impl<'a> Fields<'a> {
 
     /// A whole number of zero or more.
     pub fn count(&self, names: &[&str]) -> Option<i64> {
-        let number = match self.get(names)? {
-            Value::Number(number) => whole(number),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        number.filter(|&number| number >= 0)
+        number(self.get(names)?).filter(|&number| number >= 0)
     }
 
     /// What stands under the first of `names` that is present, shortened, where `read` makes nothing of it.
@@ -55,37 +52,47 @@ impl<'a> Fields<'a> {
         self.get(names).map(strings).unwrap_or_default()
     }
 
-    /// A value, or the JSON a text holds.
+    /// A value, or the one that a text holds as JSON or as Python prints it.
     pub fn json(&self, names: &[&str]) -> Option<Value> {
         match self.get(names)? {
-            Value::String(text) => serde_json::from_str(text).ok(),
+            Value::String(text) => literal::read(text),
             other => Some(other.clone()),
         }
     }
 }
 
-/// A number without its fraction; none beyond what floats count exactly.
-fn whole(number: &Number) -> Option<i64> {
+/// A number without its fraction, also as text; none beyond what floats count exactly.
+pub(crate) fn number(value: &Value) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    let float = || number.as_f64().filter(|float| float.abs() <= EXACT).map(|float| float as i64);
-    number.as_i64().or_else(float)
+    let exact = |float: f64| (float.abs() <= EXACT).then_some(float as i64);
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(exact)),
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| text.parse().ok().and_then(exact))
+        }
+        _ => None,
+    }
 }
 
-/// Texts of a scalar or list; nulls, maps and empty texts are left out.
+/// Texts of a scalar or list; nulls, maps, and texts that are empty or only say that nothing is stated are left out.
 pub(crate) fn strings(value: &Value) -> Vec<String> {
     let clean = |text: &str| -> Option<String> {
         let text = text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
+        (!text.is_empty() && !is_missing(text)).then(|| text.to_owned())
     };
+    let listed = |list: &[Value]| list.iter().filter_map(scalar).filter_map(|text| clean(&text)).collect();
     match value {
-        Value::Array(list) => list.iter().filter_map(scalar).filter_map(|text| clean(&text)).collect(),
-        Value::String(text) if text.trim_start().starts_with('[') && text.trim_end().ends_with(']') => {
-            let inner = text.trim();
-            inner[1..inner.len() - 1]
-                .split(',')
-                .filter_map(|part| clean(part.trim().trim_matches(['"', '\''])))
-                .collect()
-        }
+        Value::Array(list) => listed(list),
+        Value::String(text) if text.trim_start().starts_with(['[', '(', '{']) => match literal::read(text) {
+            Some(Value::Array(list)) => listed(&list),
+            _ => match text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+                Some(inner) => {
+                    inner.split(',').filter_map(|part| clean(part.trim().trim_matches(['"', '\'']))).collect()
+                }
+                None => clean(text).into_iter().collect(),
+            },
+        },
         other => scalar(other).and_then(|text| clean(&text)).into_iter().collect(),
     }
 }
@@ -97,35 +104,4 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
-}
-
-/// Unix seconds of an RFC 3339 text, of Python's and SQL's spellings of it, or of a number.
-pub(crate) fn timestamp(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => {
-            let number = whole(number)?;
-            // Seconds reach 10^11 in the year 5138; what is larger counts milli-, micro- or nanoseconds.
-            Some(match number.unsigned_abs() {
-                0..100_000_000_000 => number,
-                100_000_000_000..100_000_000_000_000 => number.div_euclid(1_000),
-                100_000_000_000_000..100_000_000_000_000_000 => number.div_euclid(1_000_000),
-                _ => number.div_euclid(1_000_000_000),
-            })
-        }
-        Value::String(text) => date_text(text.trim()),
-        _ => None,
-    }
-}
-
-fn date_text(text: &str) -> Option<i64> {
-    if !text.is_ascii() || text.len() < 10 || text.len() > 40 {
-        return None;
-    }
-    let (date, rest) = text.split_at(10);
-    let clock = rest.trim_start_matches(['T', 't', ' ']);
-    let clock = if clock.is_empty() { "00:00:00" } else { clock };
-    let zoned = clock.ends_with(['Z', 'z']) || clock.contains(['+', '-']);
-    let zone = if zoned { "" } else { "Z" };
-    let clock = clock.strip_suffix(" UTC").unwrap_or(clock);
-    OffsetDateTime::parse(&format!("{date}T{clock}{zone}"), &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
 }

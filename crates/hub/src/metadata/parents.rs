@@ -3,8 +3,11 @@
 use domain::{DeclaredParent, Metadata, Part, Relation, Source};
 use serde_json::Value;
 
-use super::fields::{Fields, strings};
-use crate::card;
+use super::{
+    columns,
+    fields::{Fields, strings},
+};
+use crate::{card, literal::read};
 
 /// Raw parents kept per model; the lineage rules cut further.
 const MOST: usize = 500;
@@ -15,23 +18,30 @@ const SETTING: usize = 60;
 /// The note of a model that names more.
 const TOO_MANY: &str = "parents_unread";
 
-/// Fields in which the Hub tells the parents that it resolved.
-const RESOLVED: [&str; 2] = ["baseModels", "base_models"];
-
-/// Columns in which a table names a parent.
-const NAMED: [&str; 3] = ["base_model", "baseModel", "parent_model"];
+/// Columns in which a table names parents, with the relation that the column stands for. Of several of one parent the first
+/// holds, as in the study they come from (arXiv 2508.06811).
+const NAMED: [(&[&str], Option<Relation>); 6] = [
+    (columns::NAMED, None),
+    (columns::PARENT, None),
+    (columns::MERGED, Some(Relation::Merge)),
+    (columns::ADAPTED, Some(Relation::Adapter)),
+    (columns::QUANTIZED, Some(Relation::Quantized)),
+    (columns::FINETUNED, Some(Relation::Finetune)),
+];
 
 /// `baseModels` and `base_model:` tags of an API row, and a flat `base_model` column.
 pub(super) fn from_row(metadata: &mut Metadata, fields: &Fields<'_>) {
-    if let Some(resolved) = fields.json(&RESOLVED) {
-        match resolved {
-            Value::Array(groups) => groups.iter().for_each(|group| from_base_models(metadata, group)),
-            group => from_base_models(metadata, &group),
-        }
+    let plain = || fields.text(columns::RESOLVED).map(Value::from);
+    match fields.json(columns::RESOLVED).or_else(plain) {
+        Some(Value::Array(groups)) => groups.iter().for_each(|group| from_base_models(metadata, group)),
+        Some(group) => from_base_models(metadata, &group),
+        None => {}
     }
     from_tags(metadata, Source::Tag);
-    for raw in fields.get(&NAMED).map(names).unwrap_or_default() {
-        push(metadata, &raw, None, Source::Table);
+    for (column, relation) in NAMED {
+        for raw in fields.get(column).map(names).unwrap_or_default() {
+            push(metadata, &raw, relation, Source::Table);
+        }
     }
 }
 
@@ -40,13 +50,13 @@ pub(super) fn sources(fields: &Fields<'_>) -> Vec<Source> {
     let has = |names: &[&str]| fields.get(names).is_some_and(|value| value.as_str() != Some(""));
     let mut found = Vec::new();
     // Both tell what the Hub resolved.
-    if has(&RESOLVED) || has(&["tags"]) {
+    if has(columns::RESOLVED) || has(columns::TAGS) {
         found.extend([Source::Api, Source::Tag]);
     }
-    if has(&NAMED) {
+    if NAMED.iter().any(|(column, _)| has(column)) {
         found.push(Source::Table);
     }
-    if fields.json(&["config"]).is_some_and(|config| config.get("peft").is_some()) {
+    if fields.json(columns::CONFIG).is_some_and(|config| config.get("peft").is_some()) {
         found.push(Source::AdapterConfig);
     }
     found
@@ -56,15 +66,24 @@ pub(super) fn sources(fields: &Fields<'_>) -> Vec<Source> {
 pub(super) fn from_tags(metadata: &mut Metadata, source: Source) {
     for tag in metadata.tags.clone() {
         let Some(rest) = tag.strip_prefix("base_model:") else { continue };
-        let typed = rest.split_once(':').and_then(|(word, id)| Some((word.parse::<Relation>().ok()?, id)));
-        match typed {
-            Some((relation, id)) => push(metadata, id, Some(relation), source),
-            None => push(metadata, rest, None, source),
+        let Some((word, id)) = rest.split_once(':').filter(|(word, _)| is_word(word)) else {
+            push(metadata, rest, None, source);
+            continue;
+        };
+        let relation = word.parse::<Relation>();
+        if let Err(reason) = &relation {
+            let told = format!("the tag `{}`: {reason}; the parent is kept", clip(&tag));
+            metadata.notes.push(card::note("bad_relation", told));
         }
+        push(metadata, id, relation.ok(), source);
     }
 }
 
+/// A relation with its parents, or a plain id.
 fn from_base_models(metadata: &mut Metadata, group: &Value) {
+    if let Some(id) = group.as_str() {
+        return push(metadata, id, None, Source::Api);
+    }
     let relation = group.get("relation").and_then(Value::as_str).and_then(|word| word.parse().ok());
     let models = group.get("models").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for id in models.iter().filter_map(|model| model.get("id").unwrap_or(model).as_str()) {
@@ -85,6 +104,9 @@ fn names(value: &Value) -> Vec<String> {
         Value::Array(list) => list.iter().flat_map(names).collect(),
         Value::Object(map) => {
             ["id", "name", "model"].iter().find_map(|key| map.get(*key)).map(strings).unwrap_or_default()
+        }
+        Value::String(text) if text.trim_start().starts_with(['[', '{']) && read(text).is_some() => {
+            read(text).as_ref().map(names).unwrap_or_default()
         }
         other => {
             let texts = strings(other);
@@ -185,6 +207,17 @@ fn references<'a>(value: Option<&'a Value>, raws: &mut Vec<&'a str>) {
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether a text can stand for a relation: no id and no address.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && !["http", "https"].contains(&text)
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(120).collect()
 }
 
 fn push(metadata: &mut Metadata, raw: &str, relation: Option<Relation>, source: Source) {

@@ -130,7 +130,7 @@ fn another_licence_keeps_its_id_as_a_tag_and_is_told_to_have_a_name_and_a_link()
     );
     let bare = read("---\nlicense: other\n---\n");
 
-    assert_eq!(whole.license.as_deref(), Some("my-lic"));
+    assert_eq!(whole.licence(), Some("my-lic"));
     assert_eq!(whole.tags, ["a", "license:other", "arxiv:2403.04652"]);
     assert!(whole.notes.is_empty(), "{:?}", whole.notes);
     assert_eq!((bare.license.as_deref(), &*bare.tags), (Some("other"), &["license:other".to_owned()][..]));
@@ -233,8 +233,12 @@ fn a_record_tells_which_sources_spoke_even_where_they_name_no_parent() {
 }
 
 #[test]
-fn a_licence_without_an_id_goes_by_its_name() {
-    let licence = |row: Value| from_api_row(&row).unwrap().license;
+fn a_licence_without_an_id_is_stated_as_other_and_shown_by_its_name() {
+    let licence = |row: Value| {
+        let read = from_api_row(&row).unwrap();
+        assert!(matches!(read.license.as_deref(), Some("other" | "mit")), "{:?}", read.license);
+        read.licence().map(str::to_owned)
+    };
     let card = |name: &str| json!({ "id": "q/b", "cardData": { "license": "other", "license_name": name } });
 
     assert_eq!(licence(card("my-open-licence")).as_deref(), Some("my-open-licence"));
@@ -248,7 +252,7 @@ fn a_licence_without_an_id_goes_by_its_name() {
     let folder =
         Folder { card: Some("---\nlicense: other\nlicense_name: research\n---\n"), ..Folder::default() };
     let read = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
-    assert_eq!(read.license.as_deref(), Some("research"));
+    assert_eq!((read.license.as_deref(), read.licence()), (Some("other"), Some("research")));
 }
 
 #[test]
@@ -301,4 +305,24 @@ fn counts_and_dates_that_cannot_be_are_noted_and_not_taken() {
     let fine =
         from_api_row(&json!({ "id": "a/b", "likes": "", "downloads": 12.0, "createdAt": null })).unwrap();
     assert_eq!((fine.downloads, fine.notes), (Some(12), vec![]));
+}
+
+#[test]
+fn tags_and_data_sets_that_are_left_out_are_noted() {
+    let tags: Vec<String> = (0..4_001).map(|i| format!("t{i}")).chain(["x".repeat(301)]).collect();
+    let datasets: Vec<String> = (0..4_002).map(|i| format!("d/{i}")).collect();
+    let row =
+        json!({ "id": "a/b", "tags": tags, "cardData": { "datasets": datasets, "tags": ["t1", "t1"] } });
+
+    let read = from_api_row(&row).unwrap();
+
+    assert_eq!((read.tags.len(), read.datasets.len()), (4_000, 4_000));
+    let told: Vec<&str> = read.notes.iter().map(|note| note.detail.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "2 of 4002 tags are left out; at most 4000 of up to 300 bytes are kept",
+            "2 of 4002 data sets are left out; at most 4000 of up to 300 bytes are kept",
+        ]
+    );
 }

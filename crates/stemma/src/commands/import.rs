@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use domain::{Class, Item, RepoId};
+use jobs::DumpReport;
 
 use super::Context;
 use crate::{
@@ -122,12 +123,14 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
             }
         }
         if !context.json {
-            let older = match report.older {
+            let told = |count: u64, what: &str| match count {
                 0 => String::new(),
-                older => format!(", {older} older than what is known"),
+                count => format!(", {count} {what}"),
             };
+            let (repeated, older) =
+                (told(report.repeated, "repeated"), told(report.older, "older than what is known"));
             output::line(format!(
-                "{}: {} rows, {} models new, {} updated, {} edges, {} aliases, {} skipped{older}",
+                "{}: {} rows, {} models new, {} updated, {} edges, {} aliases, {} skipped{repeated}{older}",
                 report.file,
                 report.rows,
                 report.models_inserted,
@@ -136,6 +139,7 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
                 report.aliases,
                 report.skipped
             ));
+            remarks(&report);
         }
         reports.push(report);
     }
@@ -143,6 +147,20 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
         output::json(&reports);
     }
     all_told("files", faults)
+}
+
+/// What else is to be known of an import, a line each.
+fn remarks(report: &DumpReport) {
+    if report.resumed_from > 0 {
+        let from = report.resumed_from;
+        output::line(format!("  resumed: rows up to {from} were taken when it was interrupted"));
+    }
+    if !report.unread_columns.is_empty() {
+        output::line(format!("  columns that nothing reads: {}", report.unread_columns.join(", ")));
+    }
+    for (word, edges) in &report.unknown_relations {
+        output::line(format!("  relation `{word}` is not known: {edges} edges taken as finetune"));
+    }
 }
 
 /// The one fault, or the list of them with the code of the first.

@@ -203,7 +203,7 @@ fn fields(left: &ModelRow, right: &ModelRow) -> Vec<FieldDiff> {
     let both = |of: &dyn Fn(&ModelRow) -> Option<String>| (of(left), of(right));
     let date = |value: Option<i64>| value.map(|at| ::web::view::When(at).to_string());
     let all = [
-        ("Licence", both(&|row| row.license.clone())),
+        ("Licence", both(&|row| row.licence().map(str::to_owned))),
         ("Task", both(&|row| row.pipeline_tag.clone())),
         ("Library", both(&|row| row.library.clone())),
         ("Architecture", both(&|row| row.architecture.clone())),

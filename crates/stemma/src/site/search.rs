@@ -90,7 +90,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
             }),
             more_parents: forest.parents(row.id).len().saturating_sub(1) as u64,
             parameters: row.parameters.map(count),
-            license: row.license.clone(),
+            license: row.licence().map(str::to_owned),
             pipeline_tag: row.pipeline_tag.clone(),
             library: row.library.clone(),
             downloads: row.downloads.map(count),
