@@ -75,8 +75,8 @@ pub use adapters::{
     submit_bake, submit_extract,
 };
 pub use advisories::{
-    Affected, AffectedModel, Filing, Threat, advisories, advisories_of, advisory, affected, file_advisory,
-    withdraw_advisory,
+    Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
+    file_advisory, withdraw_advisory,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use catalogue::Catalogue;
@@ -112,7 +112,7 @@ pub use people::{
 pub use provenance::provenance_in;
 pub use pull::{Pulled, Pulls, pull};
 pub use push::{Change, Push, card_notes, create_repository, push};
-pub use recover::recover;
+pub use recover::{LeftOut, Recovered, recover};
 pub use recycled::tuned_from;
 pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
