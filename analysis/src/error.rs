@@ -29,10 +29,11 @@ pub enum Error {
     NothingInCommon { hint: String },
     /// Too little of the weights of the models can be compared; the shares are 0 to 1.
     #[error(
-        "too little in common: {:.0}\u{a0}% of the weights can be compared{}, {:.0}\u{a0}% are needed ({hint}); ask for a \
+        "too little in common: {}\u{a0}% of the weights can be compared{}, {}\u{a0}% are needed ({hint}); ask for a \
          partial comparison (`--partial`, `partial=true`) to take what there is",
-        .share * 100.0, if *.exact { "" } else { " by their sketches, where an exact comparison reads the weights" },
-        .needed * 100.0
+        told_apart(*.share, *.needed)[0],
+        if *.exact { "" } else { " by their sketches, where an exact comparison reads the weights" },
+        told_apart(*.share, *.needed)[1]
     )]
     TooLittleInCommon {
         share: f64,
@@ -45,6 +46,12 @@ pub enum Error {
     /// The caller's progress hook asked to stop.
     #[error("stopped: {0}")]
     Stopped(String),
+}
+
+/// Two shares as percentages, with as few decimals as tell them apart.
+fn told_apart(one: f64, other: f64) -> [String; 2] {
+    let with = |decimals: usize| [one, other].map(|share| format!("{:.decimals$}", share * 100.0));
+    (0..=6).map(with).find(|[one, other]| one != other).unwrap_or_else(|| with(6))
 }
 
 fn spell(items: &[Item]) -> String {

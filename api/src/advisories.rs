@@ -73,15 +73,17 @@ pub struct AffectedView {
     pub model: String,
     /// Generations below the model that the advisory is about.
     pub steps: usize,
-    /// From that model down to this one.
+    /// From that model down to this one; of more than 64 models the first and the last 32.
     pub path: Vec<String>,
+    /// Models of the path that are not listed, those between its halves.
+    pub path_hidden: usize,
     /// Whether nobody but the weights speaks for an edge of the path.
     pub by_weights: bool,
 }
 
 impl From<AffectedModel> for AffectedView {
     fn from(AffectedModel { model, steps, path, by_weights }: AffectedModel) -> Self {
-        Self { model, steps, path, by_weights }
+        Self { model, steps, path: path.names, path_hidden: path.hidden, by_weights }
     }
 }
 
@@ -106,8 +108,10 @@ pub struct ThreatView {
     pub advisory: Value,
     /// The model that it is about: the one asked for, or an ancestor.
     pub through: String,
-    /// From that model down to the one asked for.
+    /// From that model down to the one asked for; of more than 64 models the first and the last 32.
     pub path: Vec<String>,
+    /// Models of the path that are not listed, those between its halves.
+    pub path_hidden: usize,
     /// Whether nobody but the weights speaks for an edge of the path.
     pub by_weights: bool,
 }
@@ -116,8 +120,10 @@ pub struct ThreatView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ThreatList {
     pub model: String,
-    /// The most severe first.
+    /// The most severe first, at most 1,000.
     pub items: Vec<ThreatView>,
+    /// Those beyond them.
+    pub hidden: usize,
 }
 
 /// Advisories, the latest first, withdrawn ones included.
@@ -193,11 +199,13 @@ pub async fn advisories_of(registry: &Registry, id: &str) -> Result<HttpResponse
     let view = |Threat { advisory, through, path, by_weights }: Threat| ThreatView {
         advisory: export::osv(&advisory),
         through,
-        path,
+        path: path.names,
+        path_hidden: path.hidden,
         by_weights,
     };
-    let items = jobs::advisories_of(registry, &row).await?.into_iter().map(view).collect();
-    Ok(HttpResponse::Ok().json(ThreatList { model: row.name, items }))
+    let found = jobs::advisories_of(registry, &row).await?;
+    let items = found.items.into_iter().map(view).collect();
+    Ok(HttpResponse::Ok().json(ThreatList { model: row.name, items, hidden: found.hidden }))
 }
 
 /// The last 100 advisories as a feed: `advisories.atom` or `advisories.json`.
@@ -228,7 +236,7 @@ pub async fn feed_of(
 ) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
     let mut found: Vec<Advisory> =
-        jobs::advisories_of(registry, &row).await?.into_iter().map(|threat| threat.advisory).collect();
+        jobs::advisories_of(registry, &row).await?.items.into_iter().map(|threat| threat.advisory).collect();
     found.sort_by(|a, b| b.id.cmp(&a.id));
     found.dedup_by(|a, b| a.id == b.id);
     feed(request, &format!("Advisories that reach {}", row.name), (form, &found))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, get, web};
-use analysis::lineage::{KinQuery, Sieve};
+use analysis::lineage::{Forest, Kin, KinQuery, Sieve};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -65,6 +65,48 @@ pub struct ChildPage {
     pub relations: BTreeMap<&'static str, usize>,
 }
 
+/// A page of siblings, the most downloaded first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SiblingPage {
+    /// The parent that the model hangs under; none for a root.
+    pub parent: Option<String>,
+    pub items: Vec<ChildView>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+    /// Siblings on all pages.
+    pub total: u64,
+}
+
+/// The other children of the parent that one model hangs under.
+#[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path), ChildrenQuery),
+    responses((status = 200, body = SiblingPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/api/v1/models/{org}/{name}/siblings")]
+pub async fn get_siblings(
+    registry: Seen,
+    path: web::Path<ModelPath>,
+    query: Query<ChildrenQuery>,
+) -> Result<HttpResponse> {
+    siblings_of(&registry, &path.id(), &query).await
+}
+
+/// The siblings of the model called `id`.
+pub async fn siblings_of(registry: &Registry, id: &str, query: &ChildrenQuery) -> Result<HttpResponse> {
+    let row = find(registry, id).await?;
+    let wanted = wanted(registry, query)?;
+    let forest = registry.forests.current().await?;
+    let Some(parent) = forest.primary_parent(row.id) else {
+        let page = SiblingPage { parent: None, items: Vec::new(), next: None, total: 0 };
+        return Ok(HttpResponse::Ok().json(page));
+    };
+    let kin = forest.kin_but(parent, &wanted, row.id);
+    Ok(HttpResponse::Ok().json(SiblingPage {
+        parent: forest.node(parent).map(|node| node.name.to_owned()),
+        items: views(&forest, &kin),
+        next: kin.next.map(jobs::after_kin),
+        total: kin.total,
+    }))
+}
+
 /// The children of one model.
 #[utoipa::path(tag = "lineage", params(("org" = String, Path), ("name" = String, Path), ChildrenQuery),
     responses((status = 200, body = ChildPage), (status = 404, body = Problem, content_type = "application/problem+json")))]
@@ -85,15 +127,29 @@ pub(crate) fn sieve(sides: [&Option<String>; 3]) -> Result<Sieve> {
 /// The children of the model called `id`.
 pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
+    let wanted = wanted(registry, query)?;
+    let forest = registry.forests.current().await?;
+    let kin = forest.kin(row.id, &wanted);
+    let counts = forest.child_counts(row.id).into_iter();
+    Ok(HttpResponse::Ok().json(ChildPage {
+        items: views(&forest, &kin),
+        next: kin.next.map(jobs::after_kin),
+        total: kin.total,
+        relations: counts.map(|(relation, count)| (relation.as_str(), count)).collect(),
+    }))
+}
+
+fn wanted(registry: &Registry, query: &ChildrenQuery) -> Result<KinQuery> {
     let limit = page_size(registry, query.limit)?;
-    let wanted = KinQuery {
+    Ok(KinQuery {
         sieve: sieve([&query.relation, &query.license, &query.size])?,
         text: query.search.clone().unwrap_or_default(),
         after: query.cursor.as_deref().map(jobs::kin_cursor).transpose()?,
         limit: usize::try_from(limit).unwrap_or(20),
-    };
-    let forest = registry.forests.current().await?;
-    let kin = forest.kin(row.id, &wanted);
+    })
+}
+
+fn views(forest: &Forest, kin: &Kin) -> Vec<ChildView> {
     let view = |link: &analysis::lineage::Link| {
         let node = forest.node(link.id)?;
         Some(ChildView {
@@ -107,11 +163,5 @@ pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -
             descendants: forest.family_size(link.id).saturating_sub(1),
         })
     };
-    let counts = forest.child_counts(row.id).into_iter();
-    Ok(HttpResponse::Ok().json(ChildPage {
-        items: kin.links.iter().filter_map(view).collect(),
-        next: kin.next.map(jobs::after_kin),
-        total: kin.total,
-        relations: counts.map(|(relation, count)| (relation.as_str(), count)).collect(),
-    }))
+    kin.links.iter().filter_map(view).collect()
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use analysis::kinship::{PartReport, Partial, Report, measures_of};
+use analysis::kinship::{Matrix, PartReport, Partial, Report, measures_of};
 use domain::Item;
 use http::{Problem, Result};
 use jobs::{Access, KinshipQuery, Reading};
@@ -17,7 +17,8 @@ use crate::seen::Seen;
 /// Kinship of models against a base.
 ///
 /// `of` is repeated once a model (`models=a,b` also works). Cosine and Pearson compare weight deltas and need `base`.
-/// `measure` limits the answer to some measures; `format=csv` gives the matrix of one as CSV, with `per_part` one line a part.
+/// `measure` limits the answer to some measures; `format=csv` gives the matrix of one as CSV, with `per_part` one line a part; where the values are estimated
+/// their standard errors stand behind them, and with `per_layer`, `per_module` and `per_tensor` the parts follow the whole.
 /// Models of which less than 90 % of the weights can be compared are refused (`too_little_in_common`, with what is left out),
 /// unless `partial=true`; `coverage.share` says how much was.
 #[utoipa::path(tag = "kinship",
@@ -47,7 +48,7 @@ pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpRes
     let mut report = report.map_err(|error| Problem::from(error).of_parameters())?;
     if csv {
         let word = measures.first().copied().unwrap_or("cosine");
-        let text = if by_part { parts_as_csv(&report.parts, word) } else { to_csv(&report, word) };
+        let text = if by_part { parts_as_csv(&report.parts, word) } else { to_csv(&report, (word, &parts)) };
         return Ok(HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(text));
     }
     if !measures.is_empty() {
@@ -151,16 +152,58 @@ fn asked(request: &HttpRequest) -> Result<Asked> {
     Ok(asked)
 }
 
-fn to_csv(report: &Report, measure: &str) -> String {
-    let mut out = format!("{measure},{}\n", report.models.join(","));
-    if let Some(matrix) = report.matrices.get(measure) {
-        for (name, row) in report.models.iter().zip(matrix) {
-            let cells: Vec<String> =
-                row.iter().map(|v| v.map(|v| v.to_string()).unwrap_or_default()).collect();
-            out.push_str(&format!("{name},{}\n", cells.join(",")));
-        }
+/// The matrix of one measure. Behind the values of an estimate stand their standard errors; where parts are asked for a first
+/// column names them.
+fn to_csv(report: &Report, (measure, parts): (&str, &[&str])) -> String {
+    let errors = report.standard_errors.get(measure);
+    let by_part = !parts.is_empty();
+    let mut head = vec![measure.to_owned()];
+    head.extend(report.models.iter().cloned());
+    if errors.is_some() {
+        head.extend(report.models.iter().map(|name| format!("standard error of {name}")));
     }
-    out
+    let mut lines = Vec::new();
+    let mut line = |part: &str, cells: Vec<String>| {
+        let part = by_part.then(|| part.to_owned());
+        let cells: Vec<String> = part.into_iter().chain(cells).map(|cell| quoted(&cell)).collect();
+        lines.push(cells.join(","));
+    };
+    line("part", head);
+    let numbers = |row: Option<&Vec<Option<f64>>>| -> Vec<String> {
+        let cell = |at: usize| row.and_then(|row| *row.get(at)?).map(|n| n.to_string()).unwrap_or_default();
+        (0..report.models.len()).map(cell).collect()
+    };
+    let mut matrix = |part: &str, values: Option<&Matrix>, of: Option<&Matrix>| {
+        let Some(values) = values else { return };
+        for (at, (name, row)) in report.models.iter().zip(values).enumerate() {
+            let mut cells = vec![name.clone()];
+            cells.extend(numbers(Some(row)));
+            if errors.is_some() {
+                cells.extend(numbers(of.and_then(|of| of.get(at))));
+            }
+            line(part, cells);
+        }
+    };
+    matrix("all", report.matrices.get(measure), errors);
+    let asked = |field: &str| parts.contains(&field);
+    for layer in report.layers.iter().filter(|_| asked("layers")) {
+        matrix(&format!("layer {}", layer.layer), layer.matrices.get(measure), None);
+    }
+    for module in report.modules.iter().filter(|_| asked("modules")) {
+        matrix(&format!("module {}", module.module), module.matrices.get(measure), None);
+    }
+    for tensor in report.tensors.iter().filter(|_| asked("tensors")) {
+        matrix(&format!("tensor {}", tensor.tensor), tensor.matrices.get(measure), None);
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// A cell of CSV, quoted where it must be.
+fn quoted(cell: &str) -> String {
+    match cell.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.to_owned(),
+    }
 }
 
 fn parts_as_csv(parts: &[PartReport], measure: &str) -> String {

@@ -7,6 +7,7 @@ mod catalogue;
 mod children;
 mod compare;
 mod contents;
+mod descendants;
 mod diffs;
 mod download;
 mod edges;
@@ -81,6 +82,8 @@ pub fn configure(cfg: &mut ServiceConfig, limits: &domain::Limits, doors: http::
         .service(sparql::ask)
         .service(sparql::ask_in_body)
         .service(children::get_children)
+        .service(children::get_siblings)
+        .service(descendants::get_descendants)
         .service(lineage::list_families)
         .service(path::get_path)
         .service(relatives::get_relatives)

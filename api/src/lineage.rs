@@ -126,8 +126,8 @@ pub struct LineageView {
     pub truncated: bool,
     /// Models in the generations asked for that the filter hides.
     pub hidden_by_filter: u64,
-    /// Models above the one asked for over all edges, merges included, as far as a walk may go; the tree has the line of
-    /// first parents, and `format=graph` has them all.
+    /// Models above the one asked for over all edges, merges included; the tree has the line of first parents, and
+    /// `format=graph` has them all.
     pub ancestors: u64,
     /// Models below the one asked for by first parents.
     pub descendants: u64,
@@ -140,10 +140,10 @@ pub struct LineageView {
 }
 
 impl LineageView {
-    /// The same with how many models are above and below the one asked for; at most `most` are counted above.
+    /// The same with how many models are above and below the one asked for.
     #[must_use]
-    pub fn of(mut self, forest: &Forest, model: i64, most: usize) -> Self {
-        self.ancestors = forest.ancestors(model, most).len() as u64;
+    pub fn of(mut self, forest: &Forest, model: i64) -> Self {
+        self.ancestors = forest.ancestors(model, usize::MAX).len() as u64;
         self.descendants = forest.family_size(model).saturating_sub(1);
         let counts = forest.child_counts(model).into_iter();
         self.children = counts.map(|(relation, count)| (relation.as_str(), count)).collect();
@@ -225,7 +225,7 @@ pub async fn lineage_of(
     let options = SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve };
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(registry, &forest, &mut tree).await?;
-    let view = LineageView::from(tree).of(&forest, row.id, registry.limits.traversal);
+    let view = LineageView::from(tree).of(&forest, row.id);
     Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(view))
 }
 

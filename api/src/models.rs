@@ -10,8 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     advisories::{advisories_of, feed_of},
-    children::children_of,
+    children::{children_of, siblings_of},
     contents::{files_of, manifest_of, provenance_of, tensors_of},
+    descendants::descendants_of,
     edges::{VerdictView, edges_of},
     lineage::lineage_of,
     query,
@@ -168,6 +169,8 @@ pub async fn get_model(
         (Some(bare), "advisories.json") => feed_of(&request, &registry, (bare, "json")).await,
         (Some(bare), "edges") => edges_of(&registry, bare).await,
         (Some(bare), "children") => children_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "descendants") => descendants_of(&registry, bare, &asked(&request)?).await,
+        (Some(bare), "siblings") => siblings_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "lineage") => lineage_of(&request, &registry, (bare, &asked(&request)?)).await,
         (Some(bare), "licence") => licence_of(&registry, bare).await,
         (Some(bare), "versions") => versions_of(&registry, bare).await,

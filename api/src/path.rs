@@ -27,8 +27,13 @@ pub struct PathView {
     pub meets: Option<String>,
     /// `ancestor` or `descendant`: what that model is to both.
     pub by: Option<&'static str>,
-    /// From the first model to the second; empty where no path is known.
+    /// Edges of the whole path; none where no path is known.
+    pub length: Option<usize>,
+    /// From the first model to the second; empty where no path is known. Of a path of more than 5,000 models the first
+    /// and the last 2,500.
     pub steps: Vec<PathStepView>,
+    /// Models of the path that are not listed: those between the halves of `steps`.
+    pub hidden: usize,
 }
 
 /// A model on the path.
@@ -69,14 +74,27 @@ pub async fn get_path(registry: Seen, query: Query<PathQuery>) -> Result<HttpRes
         }
     };
     let forest = registry.forests.current().await?;
-    let mut view = PathView { from: from.name, to: to.name, meets: None, by: None, steps: Vec::new() };
-    if let Some(path) = forest.path_between(from.id, to.id, registry.limits.traversal) {
+    let mut view = PathView {
+        from: from.name,
+        to: to.name,
+        meets: None,
+        by: None,
+        length: None,
+        steps: Vec::new(),
+        hidden: 0,
+    };
+    if let Some(path) = forest.path_between(from.id, to.id) {
+        let end = (registry.limits.tree_nodes_max / 2).max(1);
+        let last = path.steps.len().saturating_sub(end).max(end);
+        view.length = path.steps.len().checked_sub(1);
+        view.hidden = last.min(path.steps.len()).saturating_sub(end);
         view.meets = path.steps.get(path.turn).map(|step| named(&forest, step.id));
         view.by = Some(match path.by {
             Toward::Ancestors => "ancestor",
             Toward::Descendants => "descendant",
         });
-        view.steps = path.steps.iter().map(|step| told(&forest, step)).collect();
+        let listed = path.steps.iter().take(end).chain(path.steps.iter().skip(last));
+        view.steps = listed.map(|step| told(&forest, step)).collect();
     }
     Ok(HttpResponse::Ok().json(view))
 }

@@ -246,6 +246,8 @@ async fn answers_are_what_the_document_says_of_them() {
         ("/api/v1/models/{org}/{name}/tensors", "/api/v1/models/o/a/tensors?cursor=zork"),
         ("/api/v1/models/{org}/{name}/lineage", "/api/v1/models/o/a/lineage"),
         ("/api/v1/models/{org}/{name}/children", "/api/v1/models/o/a/children"),
+        ("/api/v1/models/{org}/{name}/siblings", "/api/v1/models/o/a/siblings"),
+        ("/api/v1/models/{org}/{name}/descendants", "/api/v1/models/o/a/descendants"),
         ("/api/v1/models/{org}/{name}/edges", "/api/v1/models/o/a/edges"),
         ("/api/v1/models/{org}/{name}/licence", "/api/v1/models/o/a/licence"),
         ("/api/v1/models/{org}/{name}/versions", "/api/v1/models/o/a/versions"),

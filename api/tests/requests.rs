@@ -90,7 +90,8 @@ async fn every_parameter_that_cannot_be_read_is_told() {
 async fn a_cursor_that_is_none_is_told_by_its_parameter() {
     let place = Place::new().await;
     place.know("o/a", "mit").await;
-    for list in ["/api/v1/models", "/api/v1/models/o/a/children"] {
+    let below = ["children", "descendants"].map(|list| format!("/api/v1/models/o/a/{list}"));
+    for list in below.into_iter().chain(["/api/v1/models".to_owned()]) {
         let answer = place.get(&format!("{list}?cursor=")).await;
 
         assert!(answer.is_problem(422, "bad_cursor"), "{list}: {answer:?}");

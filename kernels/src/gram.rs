@@ -1,17 +1,20 @@
-//! All inner products of several vectors in one pass.
+//! All inner products of several vectors, and their distances, in one pass.
 
 use crate::{
+    apart,
     deltas::{Stored, delta_sums, enough},
     pair::PairSums,
 };
 
-/// Inner products ⟨δᵢ, δⱼ⟩ and sums Σδᵢ of `m` deltas of one base, gathered block by block.
+/// Inner products ⟨δᵢ, δⱼ⟩, squared distances ‖δᵢ − δⱼ‖² and sums Σδᵢ of `m` deltas of one base, gathered block by block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gram {
     models: usize,
     elements: u64,
     /// Row-major `m × m`; only `j >= i` is used.
     dots: Vec<f64>,
+    /// Row-major `m × m`; only `j > i` is used.
+    apart: Vec<f64>,
     sums: Vec<f64>,
     base_square: f64,
 }
@@ -23,15 +26,23 @@ impl Gram {
             models,
             elements: 0,
             dots: vec![0.0; models * models],
+            apart: vec![0.0; models * models],
             sums: vec![0.0; models],
             base_square: 0.0,
         }
     }
 
-    /// From inner products (row-major, `j >= i` used) and sums known otherwise.
+    /// From inner products (row-major, `j >= i` used) and sums known otherwise; distances are those that follow from them.
     pub fn from_sums(elements: u64, dots: Vec<f64>, sums: Vec<f64>) -> Self {
         debug_assert_eq!(dots.len(), sums.len() * sums.len(), "a square matrix");
-        Self { models: sums.len(), elements, dots, sums, base_square: 0.0 }
+        let models = sums.len();
+        let squared = |at: usize| {
+            let (i, j) = (at / models, at % models);
+            let squared = dots[i * models + i] + dots[j * models + j] - 2.0 * dots[at];
+            if j > i { squared.max(0.0) } else { 0.0 }
+        };
+        let apart = (0..dots.len()).map(squared).collect();
+        Self { models, elements, dots, apart, sums, base_square: 0.0 }
     }
 
     /// Adds the next elements of the deltas `models − base`, one input a model, all of one length. Sequential: blocks
@@ -43,26 +54,46 @@ impl Gram {
             return;
         }
         let sums = delta_sums(base, models);
-        self.elements += base.elements() as u64;
-        self.base_square += sums.base;
-        self.dots.iter_mut().zip(&sums.dots).for_each(|(mine, theirs)| *mine += theirs);
-        self.sums.iter_mut().zip(&sums.sums).for_each(|(mine, theirs)| *mine += theirs);
+        self.add_block(models, (&sums.dots, &sums.sums), (base.elements() as u64, sums.base));
     }
 
-    /// Adds what was summed elsewhere over the next `elements` of the deltas: inner products (row-major, `j >= i`
-    /// used), sums, and Σ base². False, and nothing is added, where the f32 in which deltas are taken may not have
-    /// sufficed or the sums do not fit; [`Self::add_deltas`] then says what they are.
-    pub fn add_summed(&mut self, elements: u64, (dots, sums): (&[f64], &[f64]), base_square: f64) -> bool {
-        if dots.len() != self.dots.len() || sums.len() != self.sums.len() {
-            return false;
-        }
-        if !enough(elements as usize, (dots, sums), base_square) {
-            return false;
+    fn add_block(
+        &mut self,
+        models: &[Stored<'_>],
+        (dots, sums): (&[f64], &[f64]),
+        (elements, base_square): (u64, f64),
+    ) {
+        let (mut apart, near) = apart::from_dots(dots, self.models);
+        if !near.is_empty() {
+            apart::add(models, &near, &mut apart);
         }
         self.elements += elements;
         self.base_square += base_square;
-        self.dots.iter_mut().zip(dots).for_each(|(mine, theirs)| *mine += theirs);
-        self.sums.iter_mut().zip(sums).for_each(|(mine, theirs)| *mine += theirs);
+        for (mine, theirs) in
+            [(&mut self.dots, dots), (&mut self.apart, apart.as_slice()), (&mut self.sums, sums)]
+        {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        }
+    }
+
+    /// Adds what was summed elsewhere over the next elements of the deltas of `models`: inner products (row-major, `j >= i`
+    /// used), sums, and Σ base²; distances that these do not tell are taken here. False, and nothing is added, where the f32 in which deltas are taken may not have
+    /// sufficed or the sums do not fit; [`Self::add_deltas`] then says what they are.
+    pub fn add_summed(
+        &mut self,
+        models: &[Stored<'_>],
+        (dots, sums): (&[f64], &[f64]),
+        base_square: f64,
+    ) -> bool {
+        let Some(elements) = models.first().map(Stored::elements) else { return false };
+        let fits = models.len() == self.models && models.iter().all(|model| model.elements() == elements);
+        if !fits || dots.len() != self.dots.len() || sums.len() != self.sums.len() {
+            return false;
+        }
+        if !enough(elements, (dots, sums), base_square) {
+            return false;
+        }
+        self.add_block(models, (dots, sums), (elements as u64, base_square));
         true
     }
 
@@ -72,6 +103,7 @@ impl Gram {
         self.elements += other.elements;
         self.base_square += other.base_square;
         self.dots.iter_mut().zip(&other.dots).for_each(|(mine, theirs)| *mine += theirs);
+        self.apart.iter_mut().zip(&other.apart).for_each(|(mine, theirs)| *mine += theirs);
         self.sums.iter_mut().zip(&other.sums).for_each(|(mine, theirs)| *mine += theirs);
     }
 
@@ -109,6 +141,7 @@ impl Gram {
             bb: self.dot(j, j),
             sa: self.sums[i],
             sb: self.sums[j],
+            apart: self.apart[i.min(j) * self.models + i.max(j)],
         }
     }
 }

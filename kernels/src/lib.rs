@@ -3,6 +3,7 @@
 //! Reductions run in f64 over blocks of [`BLOCK`] elements whose partial results are combined in index
 //! order, so a result has the same bits on any number of threads.
 
+mod apart;
 pub mod bracket;
 mod contrast;
 mod deltas;

@@ -1,4 +1,4 @@
-//! The six sums from which every similarity of two vectors follows.
+//! The seven sums from which every similarity of two vectors follows.
 
 /// Sums over the elements of two vectors `a` and `b`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -15,6 +15,8 @@ pub struct PairSums {
     pub sa: f64,
     /// Σ b.
     pub sb: f64,
+    /// Σ (a − b)²: a sum of its own, since Σ a² + Σ b² − 2 Σ a·b keeps nothing of it where a and b are near copies.
+    pub apart: f64,
 }
 
 /// Variance below this share of the mean square is rounding noise, not spread.
@@ -29,6 +31,7 @@ impl PairSums {
         self.bb += other.bb;
         self.sa += other.sa;
         self.sb += other.sb;
+        self.apart += other.apart;
     }
 
     /// Cosine similarity; `None` when a vector is zero or not finite.
@@ -49,8 +52,7 @@ impl PairSums {
 
     /// Euclidean distance ‖a − b‖.
     pub fn euclidean(&self) -> f64 {
-        let squared = self.aa + self.bb - 2.0 * self.ab;
-        if squared.is_nan() { squared } else { squared.max(0.0).sqrt() }
+        self.apart.sqrt()
     }
 }
 

@@ -16,7 +16,8 @@ fn naive(a: &[f32], b: &[f32]) -> PairSums {
     let mut s = PairSums::default();
     for (&a, &b) in a.iter().zip(b) {
         let (a, b) = (f64::from(a), f64::from(b));
-        s.add(&PairSums { n: 1, ab: a * b, aa: a * a, bb: b * b, sa: a, sb: b });
+        let apart = (a - b) * (a - b);
+        s.add(&PairSums { n: 1, ab: a * b, aa: a * a, bb: b * b, sa: a, sb: b, apart });
     }
     s
 }
@@ -51,6 +52,7 @@ fn same(a: &PairSums, b: &PairSums) -> bool {
         && within(a.bb, b.bb, b.bb)
         && within(a.sa, b.sa, (n * b.aa).sqrt())
         && within(a.sb, b.sb, (n * b.bb).sqrt())
+        && (a.apart - b.apart).abs() <= 1e-11 * b.apart
 }
 
 fn vectors(length: usize) -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
@@ -179,7 +181,16 @@ fn sums_of_deltas_in_any_dtypes_are_the_naive_ones() {
                             decoded[0].iter().zip(decoded[i + 1].iter().zip(&decoded[j + 1]))
                         {
                             let (a, b) = (f64::from(*a) - f64::from(*base), f64::from(*b) - f64::from(*base));
-                            exact.add(&PairSums { n: 1, ab: a * b, aa: a * a, bb: b * b, sa: a, sb: b });
+                            let apart = (a - b) * (a - b);
+                            exact.add(&PairSums {
+                                n: 1,
+                                ab: a * b,
+                                aa: a * a,
+                                bb: b * b,
+                                sa: a,
+                                sb: b,
+                                apart,
+                            });
                         }
                         let got = gram.pair(i, j);
                         let near = |x: f64, y: f64| (x - y).abs() < 1e-9;
@@ -200,6 +211,43 @@ fn sums_of_deltas_in_any_dtypes_are_the_naive_ones() {
                 let square: f64 = decoded[0].iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
                 assert!((gram.base_square() / square - 1.0).abs() < 1e-6);
             }
+        }
+    }
+}
+
+#[test]
+fn the_distance_of_near_copies_is_that_of_the_models_to_nine_digits() {
+    for (dtype, length) in [
+        (Dtype::F32, kernels::BLOCK + 77),
+        (Dtype::F32, 1_000),
+        (Dtype::Bf16, kernels::BLOCK + 77),
+        (Dtype::F16, kernels::BLOCK + 77),
+        (Dtype::F64, kernels::BLOCK + 77),
+    ] {
+        for copies in [2, 5] {
+            let base = noise(1, length);
+            let tuned: Vec<f32> = base.iter().zip(noise(2, length)).map(|(x, d)| x + 0.3 * d).collect();
+            let copy = |at: usize| -> Vec<f32> {
+                let moved = |(i, x): (usize, &f32)| if i % 997 == at { x * 1.000_5 } else { *x };
+                tuned.iter().enumerate().map(moved).collect()
+            };
+            let values: Vec<Vec<f32>> = [base.clone()].into_iter().chain((0..copies).map(copy)).collect();
+            let bytes: Vec<Vec<u8>> = values.iter().map(|values| bytes_of(dtype, values)).collect();
+            let views: Vec<Stored<'_>> = bytes.iter().map(|bytes| Stored { dtype, bytes }).collect();
+            let mut gram = Gram::new(copies);
+
+            gram.add_deltas(views[0], &views[1..]);
+
+            let decoded = |at: usize| {
+                let mut out = vec![0.0; length];
+                kernels::decode_f64(dtype, &bytes[at + 1], &mut out);
+                out
+            };
+            let gaps = decoded(0).into_iter().zip(decoded(1)).map(|(a, b)| (a - b) * (a - b));
+            let (exact, got) = (gaps.sum::<f64>().sqrt(), gram.pair(0, 1).euclidean());
+            assert!(exact > 0.0 || dtype == Dtype::Bf16, "{dtype:?}");
+            assert!((got - exact).abs() <= 1e-9 * exact, "{dtype:?} {length} {copies}: {got} {exact}");
+            assert_eq!(gram.pair(1, 0).euclidean(), got);
         }
     }
 }

@@ -49,6 +49,15 @@ impl Signature {
     }
 }
 
+impl Signature {
+    /// The estimated cosine of the weights of two models of one layout; none for those of several.
+    pub fn cosine(&self, other: &Self) -> Option<f64> {
+        let same = self.layout == other.layout && self.cells.len() == other.cells.len();
+        let products = || self.cells.iter().zip(&other.cells).map(|(a, b)| f64::from(*a) * f64::from(*b));
+        same.then(|| products().sum::<f64>().clamp(-1.0, 1.0))
+    }
+}
+
 /// The tensors that tell relatives from strangers.
 pub(super) fn matrices(
     tensors: &BTreeMap<String, SketchedTensor>,

@@ -55,6 +55,26 @@ impl Forest {
         Kin { links, total, next }
     }
 
+    /// As [`Self::kin`], without one of the children.
+    pub fn kin_but(&self, id: i64, query: &KinQuery, left_out: i64) -> Kin {
+        let mut kin = self.kin(id, &KinQuery { limit: query.limit + 1, ..query.clone() });
+        let text = query.text.to_lowercase();
+        let counted = self.links(id, petgraph::Direction::Outgoing).into_iter().any(|link| {
+            link.id == left_out
+                && self.node(link.id).is_some_and(|node| {
+                    query.sieve.passes(node, Some(link.relation)) && node.name.to_lowercase().contains(&text)
+                })
+        });
+        kin.total -= u64::from(counted);
+        let full = kin.links.len();
+        kin.links.retain(|link| link.id != left_out);
+        let more = kin.next.is_some() || (full == kin.links.len() && full > query.limit);
+        kin.links.truncate(query.limit);
+        let last = kin.links.last().map(|link| (self.downloads(link), link.id));
+        kin.next = last.filter(|_| more);
+        kin
+    }
+
     /// As [`Self::kin`] without a text, from the ranks of the children.
     fn plain_kin(&self, id: i64, query: &KinQuery) -> Kin {
         let none = Kin { links: Vec::new(), total: 0, next: None };

@@ -47,14 +47,13 @@ pub struct PathEdge {
 
 impl Forest {
     /// The path over the fewest edges, merges and proposals included; of several the one whose turn comes first by name.
-    /// An edge that the weights contradict is on it only where there is no path without one. At most `cap` relatives of
-    /// each are looked at. None where there is no such path, and for unknown models.
-    pub fn path_between(&self, from: i64, to: i64, cap: usize) -> Option<LineagePath> {
+    /// An edge that the weights contradict is on it only where there is no path without one. None where there is no such path, and for unknown models.
+    pub fn path_between(&self, from: i64, to: i64) -> Option<LineagePath> {
         let mut ways = [Over::Sound, Over::Every]
             .into_iter()
             .flat_map(|over| [Toward::Ancestors, Toward::Descendants].map(|by| (by, over)));
         ways.find_map(|(by, over)| {
-            let walks = [from, to].map(|start| self.walk_over(&[start], (by, over), cap));
+            let walks = [from, to].map(|start| self.walk_over(&[start], (by, over)));
             let [here, there] = walks.each_ref().map(steps);
             let met = here.iter().filter_map(|(id, (up, at))| {
                 there.get(id).map(|(down, place)| (up + down, *id, *at, *place))
@@ -140,7 +139,7 @@ mod tests {
     fn cousins_meet_in_their_nearest_ancestor_and_every_edge_is_told_from_child_to_parent() {
         let forest = forest(&[(2, 1), (3, 2), (4, 2), (5, 4), (5, 1)]);
 
-        let path = forest.path_between(3, 5, 100).unwrap();
+        let path = forest.path_between(3, 5).unwrap();
 
         assert_eq!((ids(&path), path.turn, path.by), (vec![3, 2, 1, 5], 2, Toward::Ancestors));
         let edges: Vec<_> =
@@ -152,24 +151,21 @@ mod tests {
     fn a_line_of_descent_turns_at_its_upper_end_whichever_way_it_is_asked_for() {
         let forest = forest(&[(2, 1), (3, 2)]);
 
-        let (up, down) = (forest.path_between(3, 1, 100).unwrap(), forest.path_between(1, 3, 100).unwrap());
+        let (up, down) = (forest.path_between(3, 1).unwrap(), forest.path_between(1, 3).unwrap());
 
         assert_eq!((ids(&up), up.turn), (vec![3, 2, 1], 2));
         assert_eq!((ids(&down), down.turn), (vec![1, 2, 3], 0));
-        assert_eq!(
-            (ids(&forest.path_between(2, 2, 100).unwrap()), forest.path_between(2, 77, 100)),
-            (vec![2], None)
-        );
+        assert_eq!((ids(&forest.path_between(2, 2).unwrap()), forest.path_between(2, 77)), (vec![2], None));
     }
 
     #[test]
     fn strangers_may_meet_in_a_merge_and_models_without_one_do_not() {
         let forest = forest(&[(2, 1), (4, 3), (5, 2), (5, 4)]);
 
-        let path = forest.path_between(1, 3, 100).unwrap();
+        let path = forest.path_between(1, 3).unwrap();
 
         assert_eq!((ids(&path), path.turn, path.by), (vec![1, 2, 5, 4, 3], 2, Toward::Descendants));
-        assert_eq!(forest.path_between(1, 9, 100), None);
+        assert_eq!(forest.path_between(1, 9), None);
     }
 
     #[test]
@@ -177,8 +173,8 @@ mod tests {
         let edges = [(3, 1), (4, 1), (5, 4), (6, 3), (6, 4)];
         let forest = contradicted(&edges, &[(4, 1)]);
 
-        let around = forest.path_between(3, 4, 100).unwrap();
-        let claimed = self::contradicted(&edges[..3], &[(4, 1)]).path_between(3, 5, 100).unwrap();
+        let around = forest.path_between(3, 4).unwrap();
+        let claimed = self::contradicted(&edges[..3], &[(4, 1)]).path_between(3, 5).unwrap();
 
         assert_eq!((ids(&around), around.by), (vec![3, 6, 4], Toward::Descendants));
         assert!(!around.is_contradicted());

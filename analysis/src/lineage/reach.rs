@@ -1,7 +1,6 @@
 //! Everything above or below some models over all edges, and the ways there.
 
-use std::collections::{HashMap, VecDeque, hash_map::Entry};
-
+use domain::Relation;
 use petgraph::Direction;
 
 use super::forest::Forest;
@@ -27,6 +26,8 @@ pub struct Reached {
     pub id: i64,
     /// Position in the list of the model it was reached from; none for where the walk began.
     pub from: Option<usize>,
+    /// How the child of the edge it was reached over descends; none for where the walk began.
+    pub relation: Option<Relation>,
     /// Whether nobody but the weights speaks for an edge on the way.
     pub proposed: bool,
 }
@@ -35,8 +36,6 @@ pub struct Reached {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
     pub models: Vec<Reached>,
-    /// Whether the cap left models out.
-    pub truncated: bool,
 }
 
 impl Walk {
@@ -55,53 +54,49 @@ impl Walk {
 
 impl Forest {
     /// Walks from some models over all edges, merges and proposals included, by the fewest steps; unknown starts are left
-    /// out.
-    pub fn walk(&self, starts: &[i64], toward: Toward, cap: usize) -> Walk {
-        self.walk_over(starts, (toward, Over::Every), cap)
+    /// out. All that can be reached is: a walk takes time in proportion to the edges it meets.
+    pub fn walk(&self, starts: &[i64], toward: Toward) -> Walk {
+        self.walk_over(starts, (toward, Over::Every))
     }
 
     /// As [`Self::walk`], over some edges only.
-    pub(super) fn walk_over(&self, starts: &[i64], (toward, over): (Toward, Over), cap: usize) -> Walk {
+    pub(super) fn walk_over(&self, starts: &[i64], (toward, over): (Toward, Over)) -> Walk {
         let direction = match toward {
             Toward::Ancestors => Direction::Incoming,
             Toward::Descendants => Direction::Outgoing,
         };
         let mut models: Vec<Reached> = Vec::new();
-        let mut place: HashMap<i64, usize> = HashMap::new();
-        let mut queue = VecDeque::new();
-        for &id in starts.iter().filter(|id| self.place(**id).is_some()) {
-            if let Entry::Vacant(free) = place.entry(id) {
-                free.insert(models.len());
-                queue.push_back(models.len());
-                models.push(Reached { id, from: None, proposed: false });
+        let mut seen = vec![false; self.graph.node_count()];
+        let mut meet =
+            |id: i64| self.place(id).is_some_and(|at| !std::mem::replace(&mut seen[at.index()], true));
+        for &id in starts {
+            if meet(id) {
+                models.push(Reached { id, from: None, relation: None, proposed: false });
             }
         }
-        while let Some(at) = queue.pop_front() {
-            let here = models[at];
-            let Some(node) = self.place(here.id) else { continue };
+        let mut at = 0;
+        while let Some(&here) = models.get(at) {
             let edges = self
-                .graph
-                .edges_directed(node, direction)
+                .place(here.id)
+                .into_iter()
+                .flat_map(|node| self.graph.edges_directed(node, direction))
                 .filter(|edge| over == Over::Every || !edge.weight().contradicted);
-            let mut next: Vec<(bool, i64)> = edges
+            let mut next: Vec<(bool, i64, Relation)> = edges
                 .map(|edge| {
                     let end = if direction == Direction::Incoming { edge.source() } else { edge.target() };
-                    (edge.weight().proposed, self.graph.id(end))
+                    (edge.weight().proposed, self.graph.id(end), edge.weight().relation)
                 })
                 .collect();
-            next.sort_unstable();
-            for (proposed, id) in next {
-                if place.contains_key(&id) {
-                    continue;
-                }
-                if models.len() >= cap {
-                    return Walk { models, truncated: true };
-                }
-                place.insert(id, models.len());
-                queue.push_back(models.len());
-                models.push(Reached { id, from: Some(at), proposed: here.proposed || proposed });
-            }
+            next.sort_unstable_by_key(|(proposed, id, _)| (*proposed, *id));
+            let new = next.into_iter().filter(|(_, id, _)| meet(*id));
+            models.extend(new.map(|(proposed, id, relation)| Reached {
+                id,
+                from: Some(at),
+                relation: Some(relation),
+                proposed: here.proposed || proposed,
+            }));
+            at += 1;
         }
-        Walk { models, truncated: false }
+        Walk { models }
     }
 }

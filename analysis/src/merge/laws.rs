@@ -179,6 +179,22 @@ fn models_that_are_all_the_same_are_given_back_bit_for_bit() {
 }
 
 #[test]
+fn a_model_merged_with_itself_as_its_own_base_is_given_back_bit_for_bit() {
+    let own = || model(7).with("zero", Dtype::F32, &[2], &[-0.0, 1e-20]);
+    let alone = with_files(inputs(&[("o/base", own())]));
+    let wanted = |spec: &MethodSpec| {
+        spec.base == BaseNeed::Delta && spec.models.min == 1 && spec.laws.contains(&Law::Identity)
+    };
+    let mut tried = Vec::new();
+    for (spec, settings) in all().filter(|(spec, _)| wanted(spec)) {
+        let yaml = recipe(spec, &["o/base"], &settings);
+        assert!(same(&merge(&yaml, &alone), &own()), "{yaml}");
+        tried.push(spec.id);
+    }
+    assert!(tried.contains(&"task_arithmetic") && tried.contains(&"ties") && tried.contains(&"dare_ties"));
+}
+
+#[test]
 fn a_weight_of_one_beside_none_gives_the_first_model_bit_for_bit() {
     for spec in METHODS.iter().map(|method| method.spec()) {
         if spec.laws.contains(&Law::FirstWeight) {

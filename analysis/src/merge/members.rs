@@ -68,7 +68,13 @@ impl Job<'_> {
         let mut merged: Vec<(Seat, Option<&Entry>)> =
             group.sources.iter().map(|entry| (seat(entry), Some(entry))).collect();
         match spec.base {
-            BaseNeed::Delta | BaseNeed::Optional => merged.retain(|(seat, _)| !is_base(seat)),
+            BaseNeed::Delta | BaseNeed::Optional => {
+                let itself = merged.iter().find(|(seat, _)| is_base(seat)).cloned();
+                merged.retain(|(seat, _)| !is_base(seat));
+                // A model merged with itself alone: one delta, of zero, so that the base is given back.
+                let alone = merged.is_empty() && spec.base == BaseNeed::Delta && spec.models.min == 1;
+                merged.extend(itself.filter(|_| alone));
+            }
             BaseNeed::Endpoint => {
                 // A model merged with itself is listed twice; otherwise the base is the end at t = 0.
                 let at = merged.iter().position(|(seat, _)| is_base(seat));

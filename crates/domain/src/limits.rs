@@ -57,7 +57,7 @@ pub struct Limits {
     /// Most bytes of weights, of all models compared together, that are read to recover lineage; where there are more, only
     /// sketches are.
     pub lineage_bytes: u64,
-    /// Most nodes one tree answer walks.
+    /// Most models of a tree that `stemma tree --limit` may ask for.
     pub traversal: usize,
     /// Nodes of a tree answer unless it is asked for another number.
     pub tree_nodes: usize,

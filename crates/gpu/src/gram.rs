@@ -129,15 +129,14 @@ impl<'a> Plan<'a> {
             let len = BLOCK.min(part.len - from);
             let first = block * (BLOCK / SPAN);
             let sums = self.block(&spans, first..first + len.div_ceil(SPAN));
-            if total.add_summed(len as u64, (&sums.dots, &sums.sums), sums.base) {
-                continue;
-            }
             let stored = |(place, dtype): (&Range<usize>, &Dtype)| {
                 let start = place.start + from * width(dtype);
                 Stored { dtype: *dtype, bytes: &host[start..start + len * width(dtype)] }
             };
             let inputs: Vec<Stored<'_>> = self.places.iter().zip(self.inputs.inputs).map(stored).collect();
-            if let [base, models @ ..] = &inputs[..] {
+            if let [base, models @ ..] = &inputs[..]
+                && !total.add_summed(models, (&sums.dots, &sums.sums), sums.base)
+            {
                 total.add_deltas(*base, models);
             }
         }

@@ -110,6 +110,11 @@ pub const CODES: &[Code] = &[
     ),
     code("job_over", 409, "The job has ended; there is nothing left to cancel."),
     code("lease_lost", 409, "Another worker took the job over."),
+    code(
+        "lfs_pointer",
+        422,
+        "A file is the pointer of git-lfs instead of the weights; `git lfs pull` brings them.",
+    ),
     code("listen", 503, "The address to listen on cannot be had."),
     code(
         "method_not_allowed",

@@ -19,6 +19,9 @@ use crate::{
 /// Longest link, bytes.
 const LINK: usize = 2_048;
 
+/// Models told of each end of a way down: one of thousands of generations is not told whole for every model on a page.
+const ENDS: usize = 32;
+
 /// An advisory to be filed, by names.
 #[derive(Debug, Clone)]
 pub struct Filing {
@@ -44,9 +47,27 @@ pub struct AffectedModel {
     /// Generations below the nearest model that the advisory is about.
     pub steps: usize,
     /// From that model down to this one.
-    pub path: Vec<String>,
+    pub path: Descent,
     /// Whether nobody but the weights speaks for an edge of the path.
     pub by_weights: bool,
+}
+
+/// A way down, told whole or by its ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Descent {
+    /// From the upper end to the lower one; of more than 64 the first and the last 32.
+    pub names: Vec<String>,
+    /// Models left out between the two halves.
+    pub hidden: usize,
+}
+
+impl Descent {
+    fn of(way: &[i64], name: impl Fn(&i64) -> String) -> Self {
+        let hidden = way.len().saturating_sub(2 * ENDS);
+        let begin = if hidden > 0 { ENDS } else { way.len() };
+        let names = way[..begin].iter().chain(&way[begin + hidden..]).map(name).collect();
+        Self { names, hidden }
+    }
 }
 
 /// One page of the models that an advisory reaches, nearest first.
@@ -54,8 +75,6 @@ pub struct AffectedModel {
 pub struct Affected {
     /// Models reached in all.
     pub total: usize,
-    /// Whether the limit left models out.
-    pub truncated: bool,
     pub items: Vec<AffectedModel>,
     pub next: Option<String>,
 }
@@ -67,9 +86,18 @@ pub struct Threat {
     /// The model that it is about: the one asked for, or an ancestor.
     pub through: String,
     /// From that model down to the one asked for.
-    pub path: Vec<String>,
+    pub path: Descent,
     /// Whether nobody but the weights speaks for an edge of the path.
     pub by_weights: bool,
+}
+
+/// The advisories that reach a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Threats {
+    /// The most severe first, at most `report_rows`.
+    pub items: Vec<Threat>,
+    /// Those beyond them.
+    pub hidden: usize,
 }
 
 /// Files an advisory.
@@ -244,17 +272,17 @@ pub async fn affected(
         about.clear();
     }
     let forest = registry.forests.current().await?;
-    let walk = forest.walk(&about, Toward::Descendants, registry.limits.traversal);
+    let walk = forest.walk(&about, Toward::Descendants);
     let total = walk.models.len();
     let end = begin.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)).min(total);
     let name = |id: &i64| forest.node(*id).map(|node| node.name.to_owned()).unwrap_or_default();
     let items = (begin..end).map(|at| {
-        let path: Vec<String> = walk.path(at).iter().map(name).collect();
-        let model = path.last().cloned().unwrap_or_default();
-        AffectedModel { model, steps: path.len() - 1, path, by_weights: walk.models[at].proposed }
+        let way = walk.path(at);
+        let (model, steps) = (name(&walk.models[at].id), way.len().saturating_sub(1));
+        AffectedModel { model, steps, path: Descent::of(&way, name), by_weights: walk.models[at].proposed }
     });
     let next = (end < total).then(|| end.to_string());
-    Ok(Affected { total, truncated: walk.truncated, items: items.collect(), next })
+    Ok(Affected { total, items: items.collect(), next })
 }
 
 /// The advisories in force that reach a model, its own and those about ancestors, the most severe first; at most
@@ -262,9 +290,9 @@ pub async fn affected(
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Vec<Threat>, Error> {
+pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Threats, Error> {
     let forest = registry.forests.current().await?;
-    let walk = forest.walk(&[row.id], Toward::Ancestors, registry.limits.traversal);
+    let walk = forest.walk(&[row.id], Toward::Ancestors);
     // A model newer than the forest has no ancestors yet.
     let mut about: Vec<i64> = walk.models.iter().map(|reached| reached.id).collect();
     if about.is_empty() {
@@ -272,10 +300,10 @@ pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Vec<Th
     }
     let mut found = registry.store.advisories_about(&about).await?;
     found.sort_by(|a, b| b.1.severity.cmp(&a.1.severity).then_with(|| b.1.id.cmp(&a.1.id)));
+    let hidden = found.len().saturating_sub(registry.limits.report_rows);
     found.truncate(registry.limits.report_rows);
     let mut ids: Vec<i64> =
         found.iter().flat_map(|(about, row)| [Some(*about), row.model]).flatten().collect();
-    ids.extend(found.iter().flat_map(|(about, _)| way(&walk, *about).0));
     ids.push(row.id);
     let names = names(registry, &ids).await?;
     let threats = found.into_iter().map(|(about, row_found)| {
@@ -284,10 +312,10 @@ pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Vec<Th
             let known = || forest.node(*id).map(|node| node.name.to_owned());
             names.get(id).cloned().or_else(known).unwrap_or_default()
         };
-        let path: Vec<String> = path.iter().map(name).collect();
+        let path = Descent::of(&path, name);
         Threat { advisory: named(row_found, &names), through: name(&about), path, by_weights }
     });
-    Ok(threats.collect())
+    Ok(Threats { items: threats.collect(), hidden })
 }
 
 /// The way from an ancestor down to where a walk began, and whether it rests on the weights alone.

@@ -122,6 +122,14 @@ fn told(items: &[Item]) -> String {
 }
 
 impl Error {
+    /// The same with its files in this folder.
+    pub(crate) fn within(self, folder: &str) -> Self {
+        match self {
+            Self::Weights(error) => Self::Weights(error.within(folder)),
+            other => other,
+        }
+    }
+
     /// Whether a name that was given stands for nothing here.
     pub(crate) const fn is_unknown(&self) -> bool {
         matches!(self, Self::UnknownModel(_) | Self::UnknownOperand(_))

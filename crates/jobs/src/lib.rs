@@ -75,8 +75,8 @@ pub use adapters::{
     Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract, submit_bake, submit_extract,
 };
 pub use advisories::{
-    Affected, AffectedModel, Filing, Threat, advisories, advisories_of, advisory, affected, file_advisory,
-    withdraw_advisory,
+    Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
+    file_advisory, withdraw_advisory,
 };
 pub use applied::{
     AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer, submit_apply, submit_stored_transfer,
@@ -116,7 +116,7 @@ pub use people::{
 pub use provenance::provenance_in;
 pub use pull::{Pulled, Pulls, pull};
 pub use push::{Change, Push, card_notes, create_repository, push};
-pub use recover::recover;
+pub use recover::{LeftOut, Recovered, recover};
 pub use recycled::tuned_from;
 pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};

@@ -328,8 +328,7 @@ pub(crate) async fn revision(
     }
 }
 
-/// `outcome`, with every model told that is not there where the first was the end of it; `named` are the places in the
-/// request and the names.
+/// `outcome`, with all models told that are not there where the first ended it; `named` are places in the request and names.
 pub(crate) async fn all_missing<T>(
     registry: &Registry,
     named: &[(String, &str)],
@@ -445,6 +444,7 @@ async fn open_folder(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<
         })
     })
     .await?
+    .map_err(|error: Error| error.within(named.bare))
 }
 
 async fn open_file(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<Operand, Error> {

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use analysis::{
     export::{Descent, File, Metric, Model, Pedigree},
+    kinship::{SIGNATURE_SCHEME, Signature},
     licence::{LicencePath, licence_path},
     lineage::{Neighbourhood, Reach, Step},
     recover::Verdict,
 };
-use domain::Evidence;
+use domain::{Evidence, Source};
 use store::{ModelRow, VerdictWord};
 
 use crate::{Error, Registry, evaluations};
@@ -47,6 +48,7 @@ pub async fn pedigree(
             ((row.child, row.parent), (verdict, row.cosine))
         })
         .collect();
+    let weighed = weighed(registry, (&around, &known), &evidence).await?;
     let here: Vec<i64> = rows.iter().filter(|row| row.revision.is_some()).map(|row| row.id).collect();
     let heads = registry.store.heads(&here).await?;
     let own = own(registry, row).await?;
@@ -76,12 +78,47 @@ pub async fn pedigree(
                 primary: step.primary,
                 evidence: evidence.remove(&step.edge).unwrap_or_default(),
                 verdict: verdicts.get(&ends(&around, step)).map(|(verdict, _)| *verdict),
-                cosine: verdicts.get(&ends(&around, step)).map(|(_, cosine)| *cosine),
+                cosine: verdicts
+                    .get(&ends(&around, step))
+                    .map(|(_, cosine)| *cosine)
+                    .or_else(|| weighed.get(&step.edge).copied()),
             })
             .collect(),
         truncated: around.truncated,
         as_of: rows.iter().map(|row| row.ingested_at).max().unwrap_or_default(),
     })
+}
+
+/// Cosines of the weights along the edges for which weights speak, from the models' signatures, by number of the edge.
+async fn weighed(
+    registry: &Registry,
+    (around, known): (&Neighbourhood, &HashMap<i64, &ModelRow>),
+    evidence: &HashMap<i64, Vec<Evidence>>,
+) -> Result<HashMap<i64, f64>, Error> {
+    let by_weights = |step: &&Step| {
+        evidence.get(&step.edge).is_some_and(|told| told.iter().any(|told| told.source == Source::Weights))
+    };
+    let revision = |id: i64| known.get(&id).and_then(|row| row.revision);
+    let of = |step: &Step| {
+        let (child, parent) = ends(around, step);
+        Some((step.edge, revision(child)?, revision(parent)?))
+    };
+    let edges: Vec<(i64, i64, i64)> = around.edges.iter().filter(by_weights).filter_map(of).collect();
+    let mut revisions: Vec<i64> = edges.iter().flat_map(|(_, child, parent)| [*child, *parent]).collect();
+    revisions.sort_unstable();
+    revisions.dedup();
+    let signed: HashMap<i64, Signature> = registry
+        .store
+        .signatures(&revisions)
+        .await?
+        .into_iter()
+        .filter(|(_, row)| row.scheme == SIGNATURE_SCHEME)
+        .filter_map(|(revision, row)| {
+            row.signature.map(|(layout, cells)| (revision, Signature { layout, cells }))
+        })
+        .collect();
+    let cosine = |(edge, child, parent)| Some((edge, signed.get(&child)?.cosine(signed.get(&parent)?)?));
+    Ok(edges.into_iter().filter_map(cosine).collect())
 }
 
 /// Child and parent of an edge, by number.

@@ -6,7 +6,8 @@ use std::{
 };
 
 use analysis::recover::{Report, Subject};
-use domain::RepoId;
+use domain::{Fault as _, RepoId};
+use serde::Serialize;
 use weights::Folder;
 
 use crate::{
@@ -18,33 +19,62 @@ use crate::{
 /// How deep below a named folder checkpoints are looked for.
 const DEPTH: usize = 3;
 
+/// Recovered lineage, and what could not be read for it.
+#[derive(Debug, Serialize)]
+pub struct Recovered {
+    #[serde(flatten)]
+    pub report: Report,
+    /// Folders found below those named that hold no model that can be read.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A folder that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    pub model: String,
+    /// Stable code of the reason.
+    pub code: &'static str,
+    pub reason: String,
+}
+
 /// A model to be opened: what to call it, and where it is.
 struct Place {
     id: String,
     path: Option<PathBuf>,
     /// The folder without links and detours: one that is named twice is one model.
     real: Option<PathBuf>,
+    holds: Holds,
+}
+
+/// What a folder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Weights,
+    /// A configuration, or weights in another format.
+    Other,
+    Nothing,
 }
 
 impl Place {
-    fn folder(id: String, path: PathBuf) -> Result<Self, Error> {
+    fn folder(id: String, path: PathBuf, holds: Holds) -> Result<Self, Error> {
         let real = fs_err::canonicalize(&path)?;
-        Ok(Self { id, path: Some(path), real: Some(real) })
+        Ok(Self { id, path: Some(path), real: Some(real), holds })
     }
 }
 
 /// Recovers the lineage of `names`: checkpoint folders, folders that contain some up to three levels down, and models
-/// of the registry. Cards are read only to say what they claim.
+/// of the registry. Cards are read only to say what they claim. What cannot be read among the folders found is left out.
 ///
 /// # Errors
-/// Fewer than two or too many models, names that are neither, stored differences, checkpoints that cannot be read.
-pub async fn recover(registry: &Registry, names: &[String]) -> Result<Report, Error> {
+/// Fewer than two or too many models, names that are neither; of those named themselves stored differences and checkpoints
+/// that cannot be read.
+pub async fn recover(registry: &Registry, names: &[String]) -> Result<Recovered, Error> {
     let turn = Turn::take(registry).await?;
     let mut places = Vec::new();
     for name in names {
         let path = Path::new(name);
         if !path.is_dir() {
-            places.push(Place { id: name.clone(), path: None, real: None });
+            places.push(Place { id: name.clone(), path: None, real: None, holds: Holds::Weights });
             continue;
         }
         let path = path.to_owned();
@@ -57,28 +87,45 @@ pub async fn recover(registry: &Registry, names: &[String]) -> Result<Report, Er
         None => seen.insert(place.id.clone()),
     });
     tell_apart(&mut places);
-    let (most, given) = (registry.limits.matrix, places.len());
+    let given = places.iter().filter(|place| place.holds == Holds::Weights).count();
+    let most = registry.limits.matrix;
     if given > most {
         return Err(Error::Invalid(format!("lineage takes up to {most} models, {given} given")));
     }
     let named: Vec<(String, &str)> =
         names.iter().enumerate().map(|(at, name)| (format!("/models/{at}"), name.as_str())).collect();
     let open = async {
-        let mut subjects = Vec::with_capacity(given);
+        let (mut subjects, mut left_out) = (Vec::with_capacity(given), Vec::new());
         for place in places {
             let named =
                 place.path.as_ref().is_none_or(|path| names.iter().any(|name| Path::new(name) == path));
+            let model = place.id.clone();
             match opened(registry, place).await {
-                // A difference descends from nothing; among the checkpoints of a folder it is passed over.
-                Err(Error::IsDifference(_)) if !named => {}
+                Err(error) if !named => {
+                    left_out.push(LeftOut { model, code: error.code(), reason: error.to_string() });
+                }
                 other => subjects.push(other?),
             }
         }
-        Ok(subjects)
+        Ok((subjects, left_out))
     };
     let access = Access::Folders(Pin::Nothing);
-    let subjects = operand::all_missing(registry, &named, &access, open.await).await?;
-    turn.run(move |go_on| analysis::recover::recover(&subjects, go_on)).await
+    let (subjects, left_out) = operand::all_missing(registry, &named, &access, open.await).await?;
+    if subjects.len() < 2 && !left_out.is_empty() {
+        return Err(too_few(subjects.len(), &left_out));
+    }
+    let report = turn.run(move |go_on| analysis::recover::recover(&subjects, go_on)).await?;
+    Ok(Recovered { report, left_out })
+}
+
+/// That what is left out leaves too few.
+fn too_few(left: usize, left_out: &[LeftOut]) -> Error {
+    let told: Vec<String> =
+        left_out.iter().take(5).map(|gone| format!("{}: {}", gone.model, gone.reason)).collect();
+    let more = left_out.len().saturating_sub(told.len());
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let told = told.join("; ");
+    Error::Invalid(format!("lineage needs 2 models that can be read, {left} left; left out: {told}{more}"))
 }
 
 /// Calls folders of the same name by the shortest endings of their paths that tell them apart.
@@ -104,11 +151,11 @@ fn tell_apart(places: &mut [Place]) {
     }
 }
 
-/// The checkpoints at and below `root`, called by their path from it.
+/// The checkpoints at and below `root`, called by their path from it, and what looks like one.
 fn found(root: &Path) -> Result<Vec<Place>, Error> {
-    if holds_weights(root)? {
+    if holds(root)? == Holds::Weights {
         let id = root.file_name().map_or_else(|| root.to_string_lossy(), |name| name.to_string_lossy());
-        return Ok(vec![Place::folder(id.into_owned(), root.to_owned())?]);
+        return Ok(vec![Place::folder(id.into_owned(), root.to_owned(), Holds::Weights)?]);
     }
     let (mut found, mut level) = (Vec::new(), vec![root.to_owned()]);
     for _ in 0..DEPTH {
@@ -120,11 +167,13 @@ fn found(root: &Path) -> Result<Vec<Place>, Error> {
                 if !entry.file_type()?.is_dir() {
                     continue;
                 }
-                if holds_weights(&path)? {
+                let holds = holds(&path)?;
+                if holds != Holds::Weights {
+                    below.push(path.clone());
+                }
+                if holds != Holds::Nothing {
                     let id = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-                    found.push(Place::folder(id, path)?);
-                } else {
-                    below.push(path);
+                    found.push(Place::folder(id, path, holds)?);
                 }
             }
         }
@@ -137,14 +186,24 @@ fn found(root: &Path) -> Result<Vec<Place>, Error> {
     Ok(found)
 }
 
-fn holds_weights(folder: &Path) -> Result<bool, Error> {
+fn holds(folder: &Path) -> Result<Holds, Error> {
+    let mut files = Vec::new();
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;
-        if entry.path().extension().is_some_and(|end| end == "safetensors") && entry.file_type()?.is_file() {
-            return Ok(true);
+        if entry.file_type()?.is_file() {
+            files.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    Ok(false)
+    let described = |file: &String| matches!(file.as_str(), "config.json" | "adapter_config.json");
+    Ok(if files.iter().any(|file| file.ends_with(".safetensors")) {
+        Holds::Weights
+    } else if files.iter().any(described)
+        || weights::foreign_weights(files.iter().map(String::as_str)).is_some()
+    {
+        Holds::Other
+    } else {
+        Holds::Nothing
+    })
 }
 
 async fn opened(registry: &Registry, place: Place) -> Result<Subject, Error> {
@@ -205,6 +264,7 @@ mod tests {
             id: Path::new(path).file_name().unwrap().to_string_lossy().into_owned(),
             path: Some(path.into()),
             real: Some(path.into()),
+            holds: Holds::Weights,
         };
         let mut places: Vec<Place> = paths.iter().map(place).collect();
         tell_apart(&mut places);

@@ -166,20 +166,19 @@ async fn near(registry: &Registry, base: &Sketched, most: usize) -> Result<Vec<(
     let nearest = spawn_blocking(move || index.nearest(&signature, most, place)).await?;
     let forest = registry.forests.current().await?;
     let alike = nearest.near.into_iter().filter(|near| near.same_layout).map(|near| near.of.model);
-    let declared =
-        |id| place.is_some_and(|base| declared_below(&forest, (id, base), registry.limits.traversal));
+    let declared = |id| place.is_some_and(|base| declared_below(&forest, (id, base)));
     Ok(alike.map(|id| (id, declared(id))).collect())
 }
 
-/// Whether declared links lead from a model up to the base, over at most `cap` models.
-fn declared_below(forest: &Forest, (id, base): (i64, i64), cap: usize) -> bool {
+/// Whether declared links lead from a model up to the base.
+fn declared_below(forest: &Forest, (id, base): (i64, i64)) -> bool {
     let (mut seen, mut open) = (HashSet::from([id]), vec![id]);
     while let Some(at) = open.pop() {
         for link in forest.parents(at).into_iter().filter(|link| !link.proposed) {
             if link.id == base {
                 return true;
             }
-            if seen.len() < cap && seen.insert(link.id) {
+            if seen.insert(link.id) {
                 open.push(link.id);
             }
         }

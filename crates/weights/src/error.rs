@@ -87,6 +87,20 @@ fn list(items: &[Item]) -> String {
 }
 
 impl Error {
+    /// The same of a file of a folder: with several models a file's name alone does not say whose it is.
+    #[must_use]
+    pub fn within(self, folder: &str) -> Self {
+        let at = |file: String| format!("{}/{file}", folder.trim_end_matches('/'));
+        match self {
+            Self::Malformed { code, file, message } => Self::Malformed { code, file: at(file), message },
+            Self::TooLarge { file, size, limit } => Self::TooLarge { file: at(file), size, limit },
+            Self::Foreign { file, form, advice } => Self::Foreign { file: at(file), form, advice },
+            Self::Quantised { layout, tensor } => Self::Quantised { layout, tensor: at(tensor) },
+            Self::UnsupportedDtype { tensor, dtype } => Self::UnsupportedDtype { tensor: at(tensor), dtype },
+            other => other,
+        }
+    }
+
     pub(crate) fn malformed(code: &'static str, file: &str, message: impl Into<String>) -> Self {
         Self::Malformed { code, file: file.to_owned(), message: message.into() }
     }

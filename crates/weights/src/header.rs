@@ -56,13 +56,16 @@ impl Header {
     /// # Errors
     /// [`Error::Malformed`] for a file too short for one, and for a length over the limit or the file.
     pub fn end(prefix: &[u8], (size, label): (u64, &str), limits: &Limits) -> Result<u64> {
-        let Ok(prefix) = prefix.try_into() else {
+        let Ok(prefix) = <[u8; 8]>::try_from(prefix) else {
             let message =
                 format!("it has {size} bytes; a safetensors file begins with an 8-byte header length");
             return Err(Error::malformed("header_too_short", label, message));
         };
         let length = u64::from_le_bytes(prefix);
         if length > limits.header_bytes {
+            if let Some(error) = mistaken(prefix, label) {
+                return Err(error);
+            }
             let message =
                 format!("its header claims {length} bytes; at most {} are accepted", limits.header_bytes);
             return Err(Error::malformed("header_too_large", label, message));
@@ -95,6 +98,26 @@ impl Header {
         let tensors = layout::check(declared.entries, start..size, label, limits)?;
         Ok(Self { tensors, metadata: declared.metadata })
     }
+}
+
+/// What a file is that begins like no safetensors file.
+fn mistaken(prefix: [u8; 8], label: &str) -> Option<Error> {
+    const PICKLE: &str = "a PyTorch pickle, which can run code and is never unpickled";
+    const CONVERT: &str = "convert it to safetensors, e.g. with save_pretrained";
+    if &prefix == b"version " {
+        let message =
+            "it is a pointer of git-lfs, which stands for the file; `git lfs pull` brings the file itself";
+        return Some(Error::malformed("lfs_pointer", label, message));
+    }
+    let (form, advice) = match prefix {
+        [0x80, 2..=5, ..] => (PICKLE, CONVERT),
+        [b'P', b'K', 3, 4, ..] => ("a ZIP archive, as PyTorch writes its pickles", CONVERT),
+        [b'G', b'G', b'U', b'F', ..] => ("GGUF", "name the model it was converted from"),
+        [0x89, b'H', b'D', b'F', ..] => ("HDF5", CONVERT),
+        [b'<', b'!' | b'h', ..] => ("a page of a web site", "download the file itself"),
+        _ => return None,
+    };
+    Some(Error::Foreign { file: label.to_owned(), form, advice })
 }
 
 struct Top<'a> {

@@ -1,6 +1,6 @@
 //! Advisories: what is wrong with a model, and whom that reaches.
 
-use super::Name;
+use super::{Name, Way};
 
 /// Kinds with their labels.
 pub const KINDS: [(&str, &str); 4] = [
@@ -43,7 +43,7 @@ impl AdvisoryRow {
 #[derive(Debug, Clone, Default)]
 pub struct AffectedRow {
     /// From the model that it is about down to this one.
-    pub path: Vec<Name>,
+    pub path: Way,
     /// Nobody but the weights speaks for an edge of the path.
     pub by_weights: bool,
 }
@@ -76,7 +76,7 @@ impl AdvisoryPage {
 pub struct AdvisoryNotice {
     pub row: AdvisoryRow,
     /// From the model that it is about down to the one shown; only that where it is its own.
-    pub path: Vec<Name>,
+    pub path: Way,
     /// Nobody but the weights speaks for an edge of the path.
     pub by_weights: bool,
 }

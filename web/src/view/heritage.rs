@@ -1,6 +1,6 @@
 //! What descent says of a model's licence and version.
 
-use super::{Name, plural};
+use super::{Name, Way, plural};
 
 /// An ancestor whose licence asks what the model's drops, or a model on the way to it.
 #[derive(Debug, Clone)]
@@ -9,7 +9,7 @@ pub struct LicenceConflict {
     pub licence: String,
     pub reason: String,
     /// From the ancestor down to the model.
-    pub path: Vec<Name>,
+    pub path: Way,
     pub dropped_by: Option<Name>,
 }
 
@@ -37,6 +37,8 @@ pub struct LicenceHeritage {
     pub unheld: u64,
     /// Ancestors that state none.
     pub unstated: u64,
+    /// The nearest ancestors, to which all of this is confined where there are more.
+    pub nearest: Option<u64>,
 }
 
 impl LicenceHeritage {
@@ -56,6 +58,9 @@ impl LicenceHeritage {
         }
         if self.unstated > 0 {
             said.push(format!("no licence is stated by {}", ancestors(self.unstated)));
+        }
+        if let Some(nearest) = self.nearest {
+            said.push(format!("this is of the nearest {} only, there are more", ancestors(nearest)));
         }
         let text = said.join("; ");
         let mut letters = text.chars();
@@ -94,5 +99,7 @@ mod tests {
         );
         assert!(undetermined.summary().starts_with("Undetermined for 2 ancestors"));
         assert_eq!(LicenceHeritage::default().summary(), "");
+        let nearest = LicenceHeritage { unstated: 999, nearest: Some(999), ..LicenceHeritage::default() };
+        assert!(nearest.summary().ends_with("this is of the nearest 999 ancestors only, there are more."));
     }
 }

@@ -21,6 +21,7 @@ mod report;
 mod revisions;
 mod search;
 mod trust;
+mod way;
 mod words;
 
 pub use about::AboutPage;
@@ -56,6 +57,7 @@ pub use revisions::{Differing, NameList, RevisionsPage};
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
 pub(crate) use search::{facet_label, tensor_of};
 pub use trust::{ContradictionRow, EdgeForm};
+pub use way::Way;
 pub use words::plural;
 pub use words::{Bytes, Count, Fraction, LicenceClass, Name, Parameters, When};
 pub(crate) use words::{bytes, count, encoded, heading, said, when};

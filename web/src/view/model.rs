@@ -3,7 +3,8 @@
 use domain::{EdgeStatus, Evidence, Note, Relation, Uninspected};
 
 use super::{
-    AdvisoryNotice, Bytes, Closure, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, When,
+    AdvisoryNotice, Bytes, Closure, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, Way,
+    When,
 };
 
 /// A parent, with the reasons to believe in it.
@@ -229,8 +230,10 @@ pub struct ModelPage {
     /// The successor the author names.
     pub new_version: Option<Name>,
     /// From the root of the family to the primary parent.
-    pub path: Vec<Name>,
+    pub path: Way,
     pub parents: Vec<ParentLink>,
+    /// Parents that are not listed.
+    pub parents_hidden: u64,
     pub children: Vec<ChildGroup>,
     /// Of the children those whose weights speak for another parent.
     pub outweighed: u64,
@@ -280,6 +283,11 @@ impl ModelPage {
             true => format!("{all}."),
             false => format!("{all}, the latest {} of them:", self.history.len()),
         }
+    }
+
+    /// How many parents are not listed.
+    pub(crate) fn more_parents(&self) -> Option<String> {
+        (self.parents_hidden > 0).then(|| super::plural(self.parents_hidden, "more parent", "more parents"))
     }
 
     pub(crate) fn descendants(&self) -> u64 {

@@ -453,7 +453,7 @@ impl Source for Fake {
             person: format!("ann{}", self.mark),
             withdrawn,
             affected: vec![AffectedRow {
-                path: vec![self.name("org/a"), self.name("org/b")],
+                path: Way::of(vec![self.name("org/a"), self.name("org/b")]),
                 by_weights: true,
             }],
             total: 9,

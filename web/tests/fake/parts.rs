@@ -223,7 +223,7 @@ impl Fake {
             datasets: vec![format!("org/data{}", self.mark)],
             tags: vec![format!("llama-3{}", self.mark), "conversational".into()],
             new_version: Some(self.name("org/newer")),
-            path: vec![self.name("meta-llama/Llama-3.1-8B")],
+            path: Way::of(vec![self.name("meta-llama/Llama-3.1-8B")]),
             parents: vec![
                 self.parent(Relation::Finetune, EdgeStatus::Accepted),
                 self.parent(Relation::Merge, EdgeStatus::RejectedCycle),
@@ -263,7 +263,7 @@ impl Fake {
             notes: vec![Note { code: "not_an_id".into(), detail: format!("`my model`{}", self.mark) }],
             advisories: vec![AdvisoryNotice {
                 row: self.advisory_row(),
-                path: vec![self.name("org/a"), self.name("org/b"), Name::from(name)],
+                path: Way::of(vec![self.name("org/a"), self.name("org/b"), Name::from(name)]),
                 by_weights: true,
             }],
             heritage: LicenceHeritage {
@@ -272,7 +272,7 @@ impl Fake {
                     ancestor: self.name("org/root"),
                     licence: format!("gemma{}", self.mark),
                     reason: "The ancestor's own terms have to go along.".into(),
-                    path: vec![self.name("org/root"), self.name("org/middle"), Name::from(name)],
+                    path: Way::of(vec![self.name("org/root"), self.name("org/middle"), Name::from(name)]),
                     dropped_by: Some(self.name("org/middle")),
                 }],
                 conflicts_hidden: 3,
@@ -284,6 +284,7 @@ impl Fake {
                 undetermined: 2,
                 unheld: 0,
                 unstated: 1,
+                nearest: None,
             },
             versions: ["1.0.0", "1.1.0"]
                 .map(|version| VersionRow {

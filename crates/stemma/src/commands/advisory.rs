@@ -2,7 +2,7 @@
 
 use analysis::export::{Advisory, osv};
 use domain::Class;
-use jobs::{Filing, Registry};
+use jobs::{Descent, Filing, Registry};
 use serde_json::json;
 
 use super::Context;
@@ -44,21 +44,32 @@ async fn reaching(context: &Context, registry: &Registry, model: &str) -> Result
     let found = jobs::advisories_of(registry, &row).await?;
     if context.json {
         let items: Vec<_> = found
+            .items
             .iter()
             .map(|threat| {
                 json!({
-                    "advisory": osv(&threat.advisory), "through": threat.through, "path": threat.path,
-                    "by_weights": threat.by_weights,
+                    "advisory": osv(&threat.advisory), "through": threat.through,
+                    "path": threat.path.names, "path_hidden": threat.path.hidden, "by_weights": threat.by_weights,
                 })
             })
             .collect();
-        output::json(&json!({ "model": row.name, "items": items }));
+        output::json(&json!({ "model": row.name, "items": items, "hidden": found.hidden }));
         return Ok(());
     }
-    for threat in found {
-        output::line(format!("{}  [{}]", line(&threat.advisory), threat.path.join(" > ")));
+    for threat in &found.items {
+        output::line(format!("{}  [{}]", line(&threat.advisory), way(&threat.path)));
+    }
+    if found.hidden > 0 {
+        output::line(format!("and {} more", found.hidden));
     }
     Ok(())
+}
+
+/// A way down on one line.
+fn way(path: &Descent) -> String {
+    let (begin, end) = path.names.split_at(if path.hidden > 0 { path.names.len() / 2 } else { 0 });
+    let gap = (path.hidden > 0).then(|| format!("… {} more …", path.hidden));
+    begin.iter().cloned().chain(gap).chain(end.iter().cloned()).collect::<Vec<_>>().join(" > ")
 }
 
 fn told(context: &Context, advisory: &Advisory) {

@@ -25,16 +25,20 @@ pub enum Listing {
 /// Recovers lineage from weights and prints it.
 pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let mut report = jobs::recover(&registry, &asked.models).await?;
-    if asked.listing == Listing::Related {
-        report.unrelated.clear();
+    let mut found = jobs::recover(&registry, &asked.models).await?;
+    for gone in &found.left_out {
+        eprintln!("left out: {}: {}", gone.model, gone.reason);
     }
+    if asked.listing == Listing::Related {
+        found.report.unrelated.clear();
+    }
+    let report = &found.report;
     if context.json {
-        output::json(&report);
+        output::json(&found);
     } else if asked.format == LineageFormat::Dot {
-        output::line(dot(&report));
+        output::line(dot(report));
     } else {
-        output::line(text(&report).trim_end());
+        output::line(text(report).trim_end());
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use ::web::{
     Failure,
-    view::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, Name},
+    view::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, Name, Way},
 };
 use analysis::export::Advisory;
 use domain::Class;
-use jobs::{Filing, Registry, Threat};
+use jobs::{Descent, Filing, Registry, Threat};
 use store::ModelRow;
 
 use super::Result;
@@ -27,8 +27,8 @@ fn row(advisory: &Advisory) -> AdvisoryRow {
     }
 }
 
-fn named(path: Vec<String>) -> Vec<Name> {
-    path.into_iter().map(Name).collect()
+fn way(path: Descent) -> Way {
+    Way::of(path.names.into_iter().map(Name).collect()).without(path.hidden as u64)
 }
 
 /// One page of advisories.
@@ -51,7 +51,7 @@ pub async fn page(registry: &Registry, id: &str, cursor: Option<&str>) -> Result
         affected: affected
             .items
             .into_iter()
-            .map(|model| AffectedRow { path: named(model.path), by_weights: model.by_weights })
+            .map(|model| AffectedRow { path: way(model.path), by_weights: model.by_weights })
             .collect(),
         total: affected.total as u64,
         next: affected.next,
@@ -82,8 +82,8 @@ pub async fn notices(registry: &Registry, model: &ModelRow) -> Result<Vec<Adviso
     let found = jobs::advisories_of(registry, model).await?;
     let notice = |threat: Threat| AdvisoryNotice {
         row: row(&threat.advisory),
-        path: named(threat.path),
+        path: way(threat.path),
         by_weights: threat.by_weights,
     };
-    Ok(found.into_iter().take(LISTED).map(notice).collect())
+    Ok(found.items.into_iter().take(LISTED).map(notice).collect())
 }

@@ -1,6 +1,6 @@
 //! Licence and versions of a model as its page shows them.
 
-use ::web::view::{LicenceConflict, LicenceHeritage, LicenceTension, Name, VersionRow};
+use ::web::view::{LicenceConflict, LicenceHeritage, LicenceTension, Name, VersionRow, Way};
 use analysis::licence::{Carried, Verdict};
 use jobs::Registry;
 use store::ModelRow;
@@ -32,7 +32,7 @@ pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHerit
                 ancestor: Name(ancestor.ancestor.clone()),
                 licence: ancestor.licence.clone(),
                 reason: ancestor.reason.to_owned(),
-                path: ancestor.path.iter().cloned().map(Name).collect(),
+                path: Way::of(ancestor.path.iter().cloned().map(Name).collect()),
                 dropped_by: ancestor.dropped_by.clone().map(Name),
             })
             .collect(),
@@ -49,6 +49,7 @@ pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHerit
         undetermined: undetermined as u64,
         unheld: unheld as u64,
         unstated: path.unstated as u64,
+        nearest: path.truncated.then(|| (path.ancestors.len() + path.unstated) as u64),
     })
 }
 

@@ -143,8 +143,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     let other_children =
         tree.other_children.iter().take(FURTHER).map(|child| further(&forest, child)).collect();
     let mut grounds = grounds(registry, &forest, &tree).await?;
-    let above = (options.up, registry.limits.traversal);
-    let (ancestors, ancestors_hidden) = off_the_line(&forest, (row.id, &tree), above);
+    let (ancestors, ancestors_hidden) = off_the_line(&forest, (row.id, &tree), options.up);
     let nodes = tree
         .nodes
         .into_iter()
@@ -178,14 +177,10 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
 }
 
 /// The ancestors of a model that are not drawn, nearest first, and how many of them are not listed; within some
-/// generations, and among the first models that a walk up meets.
-fn off_the_line(
-    forest: &Forest,
-    (model, tree): (i64, &Tree),
-    (up, cap): (usize, usize),
-) -> (Vec<AncestorRow>, u64) {
+/// generations.
+fn off_the_line(forest: &Forest, (model, tree): (i64, &Tree), up: usize) -> (Vec<AncestorRow>, u64) {
     let drawn: HashSet<i64> = tree.nodes.iter().map(|node| node.id).collect();
-    let walk = forest.walk(&[model], Toward::Ancestors, cap);
+    let walk = forest.walk(&[model], Toward::Ancestors);
     let name = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned())).unwrap_or_default();
     let mut steps: Vec<usize> = Vec::with_capacity(walk.models.len());
     let (mut listed, mut hidden) = (Vec::new(), 0);

@@ -6,7 +6,7 @@ use ::web::{
     Failure,
     view::{
         ChildGroup, CommitView, DtypeRow, EvaluationRow, FileRow, ModelPage, Name, ParentLink, RecentRow,
-        RevisionView, WeightChange,
+        RevisionView, Way, WeightChange,
     },
 };
 use jobs::Registry;
@@ -14,6 +14,9 @@ use serde_json::Value;
 use store::{CheckedFile, CommitRow, ModelRow};
 
 use super::{Result, account, advisories, changes, count, heritage, trust};
+
+/// Parents that a page lists.
+const PARENTS: usize = 50;
 
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
@@ -34,8 +37,9 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         commit.as_ref().filter(|commit| Some(commit.revision) != row.revision).map(|_| wanted.to_owned());
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let named = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned()));
-    let mut path: Vec<Name> = forest.path_from_root(row.id).into_iter().filter_map(named).collect();
-    path.pop();
+    let mut line = forest.path_from_root(row.id);
+    line.pop();
+    let path = Way::of(line.into_iter().filter_map(named).collect());
     let children = forest
         .child_counts(row.id)
         .into_iter()
@@ -59,8 +63,12 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     if commit.is_none() {
         dtypes = headers(registry, row.id).await?;
     }
+    let mut parents = parents(registry, &row).await?;
+    let parents_hidden = parents.len().saturating_sub(PARENTS) as u64;
+    parents.truncate(PARENTS);
     Ok(Some(ModelPage {
-        parents: parents(registry, &row).await?,
+        parents,
+        parents_hidden,
         advisories: advisories::notices(registry, &row).await?,
         notes: jobs::notes(registry, &row).await?,
         new_version: jobs::newest_version(registry, &row).await?.map(Name),

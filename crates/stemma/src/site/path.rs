@@ -22,7 +22,7 @@ pub async fn page(registry: &Registry, (from, to): (&str, &str)) -> Result<PathP
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let mut page =
         PathPage { from: Name(from.name.clone()), to: Name(to.name.clone()), ..PathPage::default() };
-    let Some(path) = forest.path_between(from.id, to.id, registry.limits.traversal) else {
+    let Some(path) = forest.path_between(from.id, to.id) else {
         page.sentence =
             "No path between them is known: neither an ancestor nor a descendant in common.".into();
         return Ok(page);

@@ -1,0 +1,143 @@
+//! Models in folders, some of which cannot be read, and what is known of models by their weights alone.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use analysis::export::{Format, write};
+use domain::{Fault as _, Limits, Relation, RepoId};
+use jobs::{Access, KinshipQuery, Pin, Reading, ingest_folder};
+use store::{Findings, WeightEdge};
+
+const SIDE: usize = 64;
+
+fn values(key: u64, scale: f64) -> Vec<f32> {
+    let value = |at: usize| (kernels::splitmix_unit(key, at as u64) * 2.0 - 1.0) * scale;
+    (0..SIDE * SIDE).map(|at| value(at) as f32).collect()
+}
+
+/// A safetensors file of one matrix.
+fn file(values: &[f32]) -> Vec<u8> {
+    let header = format!(
+        r#"{{"model.layers.0.mlp.up_proj.weight":{{"dtype":"F32","shape":[{SIDE},{SIDE}],"data_offsets":[0,{}]}}}}"#,
+        values.len() * 4
+    );
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.into_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
+fn keep(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
+    fs_err::create_dir_all(folder).unwrap();
+    fs_err::write(folder.join(name), bytes).unwrap();
+}
+
+/// A model and its fine-tune.
+fn pair() -> [Vec<u8>; 2] {
+    let base = values(1, 1.0);
+    let tuned: Vec<f32> = base.iter().zip(values(2, 0.01)).map(|(a, b)| a + b).collect();
+    [file(&base), file(&tuned)]
+}
+
+#[tokio::test]
+async fn folders_that_cannot_be_read_are_left_out_by_name_and_reason_where_two_others_can() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let zoo = place.path().join("zoo");
+    let [base, tuned] = pair();
+    keep(&zoo.join("base"), "model.safetensors", &base);
+    keep(&zoo.join("cut"), "model.safetensors", &base[..200]);
+    keep(&zoo.join("pickled"), "pytorch_model.bin", "\u{80}");
+    keep(&zoo.join("bare"), "config.json", "{}");
+    keep(&zoo.join("notes"), "todo.txt", "nothing");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17\n";
+    keep(&zoo.join("pointed"), "model.safetensors", pointer);
+    keep(&zoo.join("zipped"), "model.safetensors", b"PK\x03\x04\x00\x00\x08\x08archive/data.pkl");
+    let whole = [zoo.display().to_string()];
+
+    let too_few = jobs::recover(&registry, &whole).await.err().unwrap();
+    keep(&zoo.join("tuned"), "model.safetensors", &tuned);
+    let found = jobs::recover(&registry, &whole).await.unwrap();
+
+    assert_eq!(too_few.code(), "invalid_request");
+    assert!(too_few.to_string().contains("1 left; left out: bare: "), "{too_few}");
+    let models: Vec<&str> = found.report.models.iter().map(|model| model.id.as_str()).collect();
+    assert_eq!(models, ["base", "tuned"]);
+    let left: Vec<(&str, &str)> =
+        found.left_out.iter().map(|gone| (gone.model.as_str(), gone.code)).collect();
+    assert_eq!(
+        left,
+        [
+            ("bare", "no_weights"),
+            ("cut", "truncated"),
+            ("pickled", "weights_format"),
+            ("pointed", "lfs_pointer"),
+            ("zipped", "weights_format")
+        ]
+    );
+    let told = |model: &str| {
+        found.left_out.iter().find(|gone| gone.model == model).map(|gone| gone.reason.clone()).unwrap()
+    };
+    assert!(told("pointed").contains("git lfs pull"), "{}", told("pointed"));
+    assert!(told("zipped").contains("a ZIP archive"), "{}", told("zipped"));
+    assert_eq!(serde_json::json!(found)["left_out"][1]["model"], "cut");
+}
+
+#[tokio::test]
+async fn of_several_models_the_one_that_cannot_be_read_is_named() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let zoo = place.path().join("zoo");
+    let [base, _] = pair();
+    keep(&zoo.join("base"), "model.safetensors", &base);
+    keep(&zoo.join("cut"), "model.safetensors", &base[..200]);
+    let models = ["base", "cut"].map(|name| zoo.join(name).display().to_string());
+    let query = KinshipQuery {
+        models: models.to_vec(),
+        base: None,
+        access: Access::Folders(Pin::Nothing),
+        reading: Reading::Weights,
+        partial: Default::default(),
+        parity: None,
+    };
+
+    let kinship = jobs::kinship(&registry, query).await.err().unwrap();
+    let lineage = jobs::recover(&registry, &models).await.err().unwrap();
+    let access = Access::Folders(Pin::Nothing);
+    let compared = jobs::compare(&registry, &models[0], &models[1], &access).await.err().unwrap();
+
+    for error in [kinship, lineage, compared] {
+        assert_eq!(error.code(), "truncated");
+        assert!(error.to_string().contains("zoo/cut/model.safetensors: "), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_edge_that_only_the_weights_know_has_a_length() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    for (id, bytes) in ["o/base", "o/tuned"].iter().zip(pair()) {
+        let folder = place.path().join("in").join(id);
+        keep(&folder, "model.safetensors", bytes);
+        ingest_folder(&registry, &folder, &RepoId::parse(id).unwrap(), &|_, _| {}).await.unwrap();
+    }
+    let row = async |id: &str| registry.store.model_by_id(id).await.unwrap().unwrap();
+    let (base, tuned) = (row("o/base").await, row("o/tuned").await);
+    let edge = WeightEdge {
+        parent: base.id,
+        name: base.name,
+        relation: Relation::Finetune,
+        confidence: 0.99,
+        sentence: "finetune by its weights".to_owned(),
+    };
+    let revision = tuned.revision.unwrap();
+    let findings = Findings { model: tuned.id, revision, edges: vec![edge], verdicts: Vec::new() };
+    assert!(registry.store.record_findings(&findings).await.unwrap());
+
+    let pedigree = jobs::pedigree(&registry, &tuned, (usize::MAX, 0)).await.unwrap();
+    let newick = write(&pedigree, Format::Newick);
+
+    let cosine = pedigree.edges[0].cosine.unwrap();
+    assert!((0.99..1.0).contains(&cosine), "{cosine}");
+    assert_eq!(newick.trim(), format!("('o/tuned':{:.6})'o/base';", 1.0 - cosine));
+}
