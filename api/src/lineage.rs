@@ -222,7 +222,8 @@ pub async fn lineage_of(
     if !(1..=most).contains(&cap) {
         return Err(Problem::bad_request(format!("limit is 1 to {most}, not {cap}")));
     }
-    let options = SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve };
+    let options =
+        SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve, groups: None };
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(registry, &forest, &mut tree).await?;
     let view = LineageView::from(tree).of(&forest, row.id);

@@ -400,7 +400,8 @@ fn axe() -> Result<Option<String>> {
 /// What axe finds wrong with the page that is shown: rule and the first element.
 async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
     browser.execute(axe, vec![]).await?;
-    let run = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }).then(found => \
+    let run = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'], rules: { 'label-content-name-mismatch': { enabled: true }, \
+        'target-size': { enabled: true } } }).then(found => \
         done(found.violations.map(rule => [rule.id, rule.nodes[0].html.slice(0, 200)])), error => done([['axe', String(error)]]))";
     Ok(browser.execute_async(run, vec![]).await?.convert()?)
 }

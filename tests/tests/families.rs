@@ -176,3 +176,45 @@ async fn a_filtered_tree_keeps_the_way_to_what_it_shows_and_counts_what_it_hides
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn children_are_drawn_twenty_to_a_group_and_the_first_view_is_light() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        fill(&server)?;
+        let packed = async |path: &str| -> Result<Vec<u8>> {
+            let answer =
+                client.get(server.url(path)).header("accept-encoding", "gzip, br, zstd").send().await?;
+            ensure!(
+                answer.headers().get("content-encoding").is_some_and(|coding| coding == "gzip"),
+                "{path}"
+            );
+            Ok(answer.bytes().await?.to_vec())
+        };
+
+        let page = client.get(server.url("/big/root/lineage")).send().await?.text().await?;
+        let opened = client
+            .get(server.url("/big/root/lineage?open=adapter:many/child-7"))
+            .send()
+            .await?
+            .text()
+            .await?;
+
+        ensure!(page.contains("41 models drawn, 1\u{202f}560 more below them"), "{page}");
+        ensure!(page.contains("+630 more fine-tunes") && page.contains("+630 more quantised"), "{page}");
+        ensure!(page.contains("id=\"many/child-7\""), "who has children comes first: {page}");
+        ensure!(opened.contains("141 models drawn, 1\u{202f}460 more below them"), "{opened}");
+        for path in ["/big/root/lineage", "/big/root/icicle", "/big/root"] {
+            let text = client.get(server.url(path)).send().await?.text().await?;
+            let files: BTreeSet<&str> =
+                text.split(['"', '\'']).filter(|part| part.starts_with("/static/")).collect();
+            let mut bytes = packed(path).await?.len();
+            ensure!(files.len() == 4, "{files:?}");
+            for file in files {
+                bytes += packed(file).await?.len();
+            }
+            ensure!(bytes <= 60 * 1024, "{path} and its files take {bytes} bytes");
+        }
+    }
+    Ok(())
+}

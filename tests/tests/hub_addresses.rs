@@ -253,3 +253,19 @@ async fn a_branch_with_a_slash_is_found_where_its_slash_comes_unencoded_too() ->
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_repository_has_its_first_version_when_it_is_filled() -> Result<()> {
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        repository(&client, &server, "me/filled", &[("README.md", "---\nlicense: mit\n---\nfirst")]).await?;
+        commit(&client, &server, "me/filled/commit/main", &[("README.md", "second")]).await?;
+
+        let (status, told) = answer(client.get(server.url("/api/v1/models/me/filled/versions"))).await?;
+
+        let line = told["line"].as_array().map(Vec::len);
+        ensure!(status == 200 && line == Some(2), "{status} {told}");
+        ensure!(!told.to_string().contains("there is none any more"), "{told}");
+    }
+    Ok(())
+}

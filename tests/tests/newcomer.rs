@@ -128,6 +128,11 @@ async fn a_tree_is_filtered_by_chips_and_a_transfer_is_looked_at_before_it_is_ma
         }
 
         browser.goto(server.url("/big/root/lineage")).await?;
+        arrived(&browser, "#tree-told", "41 models drawn, 90 more below them").await?;
+        click(&browser, "#tree a[data-opens] text").await?;
+        arrived(&browser, "#tree-told", "86 models drawn, 45 more below them").await?;
+        ensure!(browser.current_url().await?.query().is_some_and(|query| query.contains("open=")));
+        browser.goto(server.url("/big/root/lineage")).await?;
         click(&browser, "details.narrow summary").await?;
         follow(&browser, "quantized").await?;
         arrived(&browser, ".held", "65 models are hidden by the filter").await?;

@@ -1,6 +1,13 @@
 //! The style sheet and the script, compiled in and addressed by their content.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use std::sync::LazyLock;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{self, Bytes},
+};
+use http::Effort;
 
 const STYLE: &str = include_str!("../static/stemma.css");
 const SCRIPT: &str = include_str!("../static/stemma.js");
@@ -32,6 +39,11 @@ const ASSETS: [Asset; 4] = [
     Asset { name: "stemma.svg", text: ICON, mime: "image/svg+xml", hash: fnv(ICON.as_bytes()) },
 ];
 
+/// The files as gzip, compressed once; none where that fails, and then they leave as they are.
+static COMPRESSED: LazyLock<[Option<Bytes>; ASSETS.len()]> = LazyLock::new(|| {
+    ASSETS.each_ref().map(|asset| http::gzip(asset.text.as_bytes(), Effort::Kept).ok().map(Bytes::from))
+});
+
 /// FNV-1a, 64 bits: changes when the file changes, no more is asked of it.
 const fn fnv(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
@@ -51,7 +63,8 @@ pub fn href(name: &str) -> String {
 
 /// `GET /static/{name}`: for ever when asked by hash, else checked each time.
 pub async fn serve(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
-    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name.as_str()) else {
+    let Some((place, asset)) = ASSETS.iter().enumerate().find(|(_, asset)| asset.name == name.as_str())
+    else {
         return crate::answer::not_found(&format!("There is no file `{name}`."));
     };
     let version = format!("{:016x}", asset.hash);
@@ -64,6 +77,14 @@ pub async fn serve(request: HttpRequest, name: web::Path<String>) -> HttpRespons
     answer
         .insert_header((header::CACHE_CONTROL, cache))
         .insert_header((header::ETAG, tag))
+        .insert_header((header::VARY, "accept-encoding"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    if known { answer.finish() } else { answer.content_type(asset.mime).body(asset.text) }
+    if known {
+        return answer.finish();
+    }
+    answer.content_type(asset.mime);
+    match COMPRESSED[place].clone().filter(|_| http::reads_gzip(&request)) {
+        Some(short) => answer.insert_header((header::CONTENT_ENCODING, "gzip")).body(short),
+        None => answer.body(asset.text),
+    }
 }

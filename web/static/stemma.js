@@ -188,9 +188,9 @@ document.querySelector("main").addEventListener("click", (event) => {
 
 // A picture of many links is one stop for the Tab key; arrows go on to the nearest link in their direction.
 const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-for (const picture of document.querySelectorAll("svg[role=group]")) {
+const oneStop = (picture) => {
   const links = [...picture.querySelectorAll("a")];
-  if (links.length < 12) continue;
+  if (links.length < 12) return;
   const stop = (chosen) => links.forEach((link) => link.setAttribute("tabindex", link === chosen ? 0 : -1));
   const middle = (link) => {
     const { x, y, width, height } = link.getBoundingClientRect();
@@ -218,16 +218,49 @@ for (const picture of document.querySelectorAll("svg[role=group]")) {
     }
     nearest?.focus();
   });
-}
+};
+document.querySelectorAll("svg[role=group]").forEach(oneStop);
 
 // A tree wider than its frame opens where the model asked about stands.
-for (const frame of document.querySelectorAll(".tree .scroll")) {
+const intoView = (frame) => {
   const marked = frame.querySelectorAll(".focus");
-  if (marked.length !== 1) continue;
+  if (marked.length !== 1) return;
   const [node, room] = [marked[0].getBoundingClientRect(), frame.getBoundingClientRect()];
   if (node.right > room.right) frame.scrollLeft = node.left - room.left - Math.max(0, room.width - node.width) / 2;
   if (node.bottom > room.bottom) frame.scrollTop = node.top - room.top - room.height / 2;
+};
+document.querySelectorAll(".tree .scroll").forEach(intoView);
+
+// The curves to and from the node that is pointed at or has the focus stand out.
+for (const kind of ["mouseover", "focusin"]) {
+  document.addEventListener(kind, ({ target }) => {
+    const id = target.closest?.(".tree a")?.querySelector(".node")?.id;
+    for (const curve of document.querySelectorAll(".tree .further")) {
+      curve.classList.toggle("lit", id !== undefined && [curve.dataset.parent, curve.dataset.child].includes(id));
+    }
+  });
 }
+
+// A group opens in place, and the address says so; the focus goes to what is new.
+const family = document.getElementById("tree");
+family?.parentElement.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-opens]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const href = link.getAttribute("href");
+  const links = () => [...document.querySelectorAll("#tree svg a")];
+  const known = new Set(links().map((old) => old.getAttribute("href")));
+  const { scrollLeft, scrollTop } = document.querySelector("#tree .scroll");
+  const listed = document.getElementById("tree-list").open;
+  await htmx.ajax("GET", href, { target: "#tree", swap: "outerHTML", select: "#tree", selectOOB: "#tree-list,#tree-told" });
+  history.replaceState(null, "", href);
+  const frame = document.querySelector("#tree .scroll");
+  Object.assign(frame, { scrollLeft, scrollTop });
+  document.getElementById("tree-list").open = listed;
+  oneStop(frame.querySelector("svg"));
+  const fresh = links().find((one) => !known.has(one.getAttribute("href")));
+  (fresh ?? links()[0])?.focus({ preventScroll: fresh === undefined });
+});
 
 // The address that keeps naming the files as they are now goes to the clipboard, where the browser lets it.
 const lasting = document.querySelector("a[data-permanent]");

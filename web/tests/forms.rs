@@ -151,3 +151,17 @@ async fn a_field_of_the_kinship_form_offers_names_and_adds_one_to_those_in_the_l
     assert!(empty.contains("One more <input name=\"of\" data-names"), "{empty}");
     assert_eq!((status, added), (StatusCode::OK, listed));
 }
+
+#[actix_web::test]
+async fn the_form_has_as_many_lines_as_the_method_takes_and_one_more_is_added_where_more_may_be() {
+    let lines = |page: &str| page.matches("<input name=\"model.").count();
+    let (_, _, two) = get("/merges/new?method=slerp").await;
+    let (_, _, any) = get("/merges/new?method=linear").await;
+    let (_, _, more) = get("/merges/new?method=linear&model.0=a/b&rows=3").await;
+    let (_, _, filled) = get("/merges/new?method=slerp&model.0=a/b&model.1=a/c&model.2=a/d").await;
+
+    assert!(lines(&two) == 2 && !two.contains("Add a model"), "{two}");
+    assert!(lines(&any) == 2 && any.contains("name=\"rows\" value=\"3\""), "{any}");
+    assert!(lines(&more) == 3 && more.contains("value=\"a/b\"") && more.contains("value=\"4\""), "{more}");
+    assert_eq!(lines(&filled), 3, "what is filled is shown, so that the fault can be seen");
+}

@@ -33,6 +33,46 @@ async fn each_edge_says_how_it_is_known_in_the_picture_in_its_tooltip_and_in_the
 }
 
 #[actix_web::test]
+async fn a_contradicted_further_parent_is_marked_wherever_it_is_named() {
+    let (_, _, page) = get("", "/org/name/lineage").await;
+    let (_, _, model) = get("", "/org/name").await;
+
+    let further = page.split("<h2>Further parents</h2>").nth(1).unwrap().split("<h2").next().unwrap();
+    assert!(further.contains("✗ contradicted by the weights"), "{further}");
+    assert!(further.contains("Claimed as a parent") && !further.contains("Merged from"), "{further}");
+    assert!(further.contains("The weights say: they descend from <code>o/else</code>"), "{further}");
+    assert!(page.contains("class=\"further contradicted on\""), "{page}");
+    assert!(page.contains("a further parent of org/name"), "{page}");
+    let strip = model.split("class=\"strip\"").nth(1).unwrap().split("</p>").next().unwrap();
+    assert!(strip.contains("✗"), "{strip}");
+}
+
+#[actix_web::test]
+async fn numbers_that_are_known_stand_in_the_sentence_of_an_edge() {
+    let (_, _, model) = get("", "/org/name").await;
+    let (_, _, page) = get("", "/org/name/lineage").await;
+
+    let told = "A copy of this model: declared in the card, declared in a tag, measured on the weights; \
+                289 of 291 tensors are unchanged; created 12 days later.";
+    assert!(model.contains(told), "{model}");
+    assert!(
+        page.contains("declared in the card, the weights agree; 289 of 291 tensors are unchanged"),
+        "{page}"
+    );
+}
+
+#[actix_web::test]
+async fn a_group_opens_in_the_same_tree_and_an_opened_one_leads_to_its_list() {
+    let (_, _, page) = get("", "/org/name/lineage?down=2").await;
+    let (_, _, opened) = get("", "/org/name/lineage?down=2&open=adapter:org/name").await;
+
+    let open = "/org/name/lineage?down=2&#38;open=adapter:org/name\" data-opens";
+    assert!(page.contains(open) && page.contains("id=\"org/name\""), "{page}");
+    assert!(page.contains("10 models drawn, 1\u{202f}000 more below them."), "{page}");
+    assert!(!opened.contains(open) && opened.contains("/org/name/children?relation=adapter"), "{opened}");
+}
+
+#[actix_web::test]
 async fn children_that_hang_elsewhere_are_counted_and_named() {
     let (_, _, page) = get("", "/org/name/lineage").await;
     let (_, _, model) = get("", "/org/name").await;

@@ -36,4 +36,4 @@ pub use preorder::Sifted;
 pub use reach::{Reached, Toward, Walk};
 pub use sieve::Sieve;
 pub use slices::{Slice, Small};
-pub use tree::{Relative, SubtreeOptions, Tree, TreeNode};
+pub use tree::{Groups, Relative, SubtreeOptions, Tree, TreeNode};

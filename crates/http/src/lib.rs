@@ -2,6 +2,7 @@
 
 mod address;
 mod codes;
+mod compress;
 mod etag;
 mod gate;
 mod head;
@@ -13,6 +14,7 @@ mod request_id;
 
 pub use address::{PublicUrl, address};
 pub use codes::{CODES, Code};
+pub use compress::{Effort, compress_pages, gzip, reads_gzip};
 pub use etag::{not_modified, strong_etag, tag_answers};
 pub use gate::{
     Door, Doors, Gate, authorise, bad_token, bearer, cookie_name, is_secure, person, session, viewer,

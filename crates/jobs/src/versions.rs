@@ -66,6 +66,9 @@ pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<Versions, E
         revisions.into_iter().skip(skip).partition(|revision| Some(revision.id) != row.revision);
     let mut relation = relation;
     for revision in others.iter().chain(&current) {
+        if Some(revision.id) != row.revision && begins_empty(registry, revision.id).await? {
+            continue;
+        }
         let state = state_of(registry, row, Some(revision.id)).await?;
         push(named(row, Some(revision.digest)), state, relation.take());
     }
@@ -98,6 +101,13 @@ fn primary_relation(forest: &analysis::lineage::Forest, id: i64) -> Option<Relat
 
 fn named(row: &ModelRow, digest: Option<Digest>) -> Named {
     Named { model: row.name.clone(), revision: digest.map(|digest| digest.to_string()), ghost: row.ghost }
+}
+
+/// Whether a revision holds nothing but files about files, as the first one of a repository that is made before it is
+/// filled: no release.
+async fn begins_empty(registry: &Registry, revision: i64) -> Result<bool, Error> {
+    let files = registry.store.files(revision).await?;
+    Ok(files.iter().all(|file| file.path.starts_with('.')))
 }
 
 /// What is known of a revision, or of the metadata alone. An adapter is its base with the adapter applied, where the base

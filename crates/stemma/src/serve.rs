@@ -96,6 +96,7 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             // From the inside out: the last one sees a request first.
             .wrap(from_fn(http::keep_pace))
             .wrap(from_fn(http::tag_answers))
+            .wrap(from_fn(http::compress_pages))
             .wrap(Compress::default())
             .wrap(from_fn(http::answer_head))
             .wrap(from_fn(http::authorise))

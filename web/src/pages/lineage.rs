@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use askama::Template;
-use domain::Class;
+use domain::{Class, Relation};
 
 use super::{Answer, Data, model, narrow};
 use crate::{
@@ -10,11 +10,14 @@ use crate::{
     asked::Asked,
     source::Failure,
     svg::tree::{self, Tree},
-    view::{Count, LicenceClass, LineagePage, LineageQuery, Name, plural},
+    view::{Count, LicenceClass, LineagePage, LineageQuery, Name, encoded, plural},
 };
 
 /// Generations below that can be asked for.
 const DEEPEST: u32 = 20;
+
+/// Groups that can be open at once.
+const OPEN: usize = 20;
 
 #[derive(Template)]
 #[template(path = "pages/lineage.html")]
@@ -63,7 +66,8 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         return Err(Failure::new(Class::Invalid, "invalid_request", told));
     }
     let narrowing = narrow::read(&asked);
-    let query_of = LineageQuery { up, down, narrowing: narrowing.clone() };
+    let open = opened(&asked);
+    let query_of = LineageQuery { up, down, narrowing: narrowing.clone(), open: open.clone() };
     let Some(lineage) = source.lineage(name, query_of).await? else {
         return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
     };
@@ -72,11 +76,33 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         return Ok(model::moved(&lineage.name.below(&tail)));
     }
     let filter = narrowing.query();
+    let word = up.map_or_else(|| "all".to_owned(), |up: u32| up.to_string());
+    let depth = [
+        up.map(|up| format!("up={up}")),
+        (down != LineageQuery::default().down).then(|| format!("down={down}")),
+    ];
+    let depth = depth.into_iter().flatten().collect::<Vec<_>>().join("&");
+    let own = narrow::with(lineage.name.below("lineage"), &depth);
+    let kept = open_query(&open);
     let mut tree = tree::layout(&lineage.nodes, lineage.focus);
     for more in &mut tree.more {
-        more.href = narrow::with(&more.href, &filter);
+        let group = more.relation.map(|relation| (relation, more.of.clone()));
+        match group.filter(|group| !open.contains(group) && open.len() < OPEN) {
+            Some(group) => {
+                let all: Vec<_> = open.iter().cloned().chain([group]).collect();
+                more.href = narrow::with(narrow::with(&own, &filter), &open_query(&all));
+                more.opens = true;
+            }
+            None => {
+                let relation = more.relation.filter(|_| narrowing.relation.is_empty());
+                let relation = relation.map(|relation| format!("relation={relation}")).unwrap_or_default();
+                more.href = narrow::with(narrow::with(&more.href, &filter), &relation);
+            }
+        }
     }
-    let hidden: u64 = tree.steps.iter().map(|step| step.hidden).sum();
+    let beside = lineage.nodes.iter().filter(|node| node.beside.is_some()).count();
+    let in_tree = tree.nodes.len().saturating_sub(beside) as u64;
+    let hidden = lineage.below.saturating_sub(in_tree).max(tree.counted());
     let drawn = plural(tree.nodes.len() as u64, "model", "models");
     let summary = match hidden {
         0 => format!("{drawn} drawn.{}", lineage.elsewhere()),
@@ -95,13 +121,6 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
             &Picture { name: &lineage.name, summary: &summary, tree: &tree },
         ));
     }
-    let word = up.map_or_else(|| "all".to_owned(), |up: u32| up.to_string());
-    let depth = [
-        up.map(|up| format!("up={up}")),
-        (down != LineageQuery::default().down).then(|| format!("down={down}")),
-    ];
-    let depth = depth.into_iter().flatten().collect::<Vec<_>>().join("&");
-    let own = narrow::with(lineage.name.below("lineage"), &depth);
     let told = format!(
         "{} hidden by the filter; what leads to a model that is shown stays.",
         plural(lineage.held_back, "model is", "models are")
@@ -113,14 +132,36 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         ups: ups.map(|(value, label)| (value, label, value == word)).to_vec(),
         downs: [0, 1, 2, 3, 5, 10].map(|depth| (depth, depth == down)).to_vec(),
         summary,
-        chips: narrow::Chips::of(&narrowing, told, |query| narrow::with(&own, query)),
-        svg: narrow::with(narrow::with(&own, &filter), "format=svg"),
+        chips: narrow::Chips::of(&narrowing, told, |query| narrow::with(narrow::with(&own, query), &kept)),
+        svg: narrow::with(narrow::with(narrow::with(&own, &filter), &kept), "format=svg"),
         permanent: narrow::with(
-            narrow::with(lineage.name.below("lineage"), &format!("up={word}&down={down}")),
-            &filter,
+            narrow::with(
+                narrow::with(lineage.name.below("lineage"), &format!("up={word}&down={down}")),
+                &filter,
+            ),
+            &kept,
         ),
         filter,
         lineage,
         tree,
     }))
+}
+
+/// Reads `open=finetune:org/name`, once for each group; what names no relation opens nothing.
+fn opened(asked: &Asked) -> Vec<(Relation, Name)> {
+    let mut open = Vec::new();
+    for value in asked.all("open") {
+        let group =
+            value.split_once(':').and_then(|(word, name)| Some((word.parse().ok()?, Name::from(name))));
+        open.extend(group.filter(|group| !open.contains(group) && open.len() < OPEN));
+    }
+    open
+}
+
+/// The same as it was read.
+fn open_query(open: &[(Relation, Name)]) -> String {
+    let part = |(relation, name): &(Relation, Name)| {
+        format!("open={relation}:{}", encoded(&name.0).replace("%2F", "/"))
+    };
+    open.iter().map(part).collect::<Vec<_>>().join("&")
 }

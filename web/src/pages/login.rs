@@ -17,12 +17,20 @@ struct Page {
     refused: bool,
     /// Whether somebody is signed in, so that there is something to leave.
     signed_in: bool,
+    /// Whether everybody may read here.
+    open: bool,
+}
+
+/// Whether everybody may read here.
+fn is_open(request: &HttpRequest) -> bool {
+    let gate = request.app_data::<web::Data<http::Gate>>();
+    gate.is_some_and(|gate| gate.doors.reads == http::Door::Anyone)
 }
 
 /// `GET /login`
-pub async fn form(source: Data) -> Answer {
+pub async fn form(request: HttpRequest, source: Data) -> Answer {
     let signed_in = source.account().await?.is_some();
-    Ok(answer::ok(&Page { refused: false, signed_in }))
+    Ok(answer::ok(&Page { refused: false, signed_in, open: is_open(&request) }))
 }
 
 /// `POST /login`
@@ -36,7 +44,10 @@ pub async fn submit(request: HttpRequest, source: Data, body: actix_web::Result<
     let token = fields.unwrap_or_default().into_iter().find(|(name, _)| name == "token");
     let token = token.map(|(_, value)| value.trim().to_owned()).unwrap_or_default();
     let Some(session) = source.open_session(&token).await? else {
-        return Ok(answer::page(StatusCode::UNAUTHORIZED, &Page { refused: true, signed_in: false }));
+        return Ok(answer::page(
+            StatusCode::UNAUTHORIZED,
+            &Page { refused: true, signed_in: false, open: is_open(&request) },
+        ));
     };
     let mut answer = answer::see_other("/");
     let cookie = Cookie::build(http::cookie_name(&request), session)

@@ -12,8 +12,8 @@ use crate::{
     view::{Faults, Field, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, encoded},
 };
 
-/// Lines for models in the form.
-const ROWS: usize = 3;
+/// Lines for models in the form of a method that takes any number.
+const ROWS: usize = 2;
 /// The most of them.
 const MOST: usize = 64;
 /// The number formats that a recipe can name.
@@ -127,6 +127,12 @@ impl Page {
 
     fn says_more(&self) -> bool {
         self.more.iter().any(|(_, value)| !value.is_empty())
+    }
+
+    /// How many lines the form has with one more; none where the method takes no more models.
+    fn longer(&self) -> Option<usize> {
+        let most = self.chosen.as_ref().and_then(|method| method.count.1).unwrap_or(MOST).min(MOST);
+        Some(self.rows.len() + 1).filter(|rows| *rows <= most)
     }
 
     /// The same, to be sent along with the recipe.
@@ -286,7 +292,14 @@ fn empty(methods: Vec<MethodCard>, asked: &Asked) -> Page {
     let params = chosen.as_ref().map(|method| method.params.clone()).unwrap_or_default();
     let given = asked.all("model");
     let places = (0..MOST).filter(|at| asked.get(&format!("model.{at}")).is_some());
-    let last = places.max().map_or(0, |at| at + 2);
+    let last = places.max().map_or(0, |at| at + 1);
+    let asked_for = asked.get("rows").and_then(|rows| rows.parse().ok()).unwrap_or(0);
+    // More lines than the method takes are shown where they are filled, so that the fault can be seen.
+    let rows = match chosen.as_ref().map(|method| method.count) {
+        Some((_, Some(most))) => most.max(1),
+        Some((least, None)) => ROWS.max(least).max(asked_for),
+        None => ROWS,
+    };
     let (own, shared): (Vec<ParamField>, Vec<ParamField>) =
         params.into_iter().partition(|param| param.per_model);
     let row = |at: usize| Row {
@@ -297,7 +310,7 @@ fn empty(methods: Vec<MethodCard>, asked: &Asked) -> Page {
         params: own.iter().map(|p| (p.clone(), asked.text(&format!("p.{}.{at}", p.name)))).collect(),
     };
     Page {
-        rows: (0..ROWS.max(given.len()).max(last).min(MOST)).map(row).collect(),
+        rows: (0..rows.max(given.len()).max(last).min(MOST)).map(row).collect(),
         fields: shared
             .into_iter()
             .map(|p| {

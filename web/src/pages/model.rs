@@ -1,5 +1,7 @@
 //! One model: what it is, where it comes from, what came of it, its files and its card.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use askama::Template;
 use domain::Class;
@@ -11,7 +13,7 @@ use crate::{
     asked::Asked,
     card,
     source::Failure,
-    view::{ModelPage, When, encoded},
+    view::{ModelPage, Name, When, encoded},
 };
 
 #[derive(Template)]
@@ -59,7 +61,8 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             return Ok(answer::not_found(&told));
         }
         // A part that is too long for a search has no neighbours.
-        let near = source.suggest(part("name")).await.unwrap_or_default();
+        let mut near = source.suggest(part("name")).await.unwrap_or_default();
+        near.retain(|near| alike(part("name"), near));
         return Ok(answer::no_model(&name, &near));
     };
     let renamed = !model.name.0.eq_ignore_ascii_case(&name);
@@ -154,4 +157,30 @@ pub(crate) fn shown(model: &ModelPage, path: &str) -> String {
 fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '%');
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// Whether a name may have been meant by a word: most of what is written in either is in both. Three letters in a long
+/// name are no likeness.
+fn alike(word: &str, name: &Name) -> bool {
+    let threes = |text: &str| -> BTreeSet<Vec<char>> {
+        let letters: Vec<char> = text.to_lowercase().chars().collect();
+        letters.windows(3.min(letters.len().max(1))).map(<[char]>::to_vec).collect()
+    };
+    let (word, name) = (threes(word), threes(name.short()));
+    let both = word.intersection(&name).count();
+    both > 0 && 2 * both >= word.len().min(name.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_offered_and_a_stranger_with_three_letters_of_it_is_not() {
+        let meant = Name::from("mandoc/scribe-v1");
+
+        assert!(alike("scribe", &meant) && alike("scribe-v2", &meant) && alike("Scrible-v1", &meant));
+        assert!(!alike("described-image", &Name::from("o/ribbon-classifier")));
+        assert!(!alike("no-such-model", &Name::from("o/modest-net-of-all")));
+    }
 }

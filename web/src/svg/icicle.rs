@@ -1,5 +1,5 @@
 //! A family as an icicle: generations from left to right, the height of a box is the number of models in it. What is
-//! too low to be read and hit is a hatched strip with its count.
+//! too low to be seen is a hatched strip with its count; what can be seen and not be hit is no link, and the table has it.
 
 use super::shape;
 use crate::view::{Count, Family, FamilySlice, Name, plural};
@@ -7,10 +7,12 @@ use crate::view::{Count, Family, FamilySlice, Name, plural};
 pub const WIDTH: f64 = 1080.0;
 /// The height of a large family.
 const HEIGHT: f64 = 960.0;
-/// The least height of a box, so that it can be read and hit.
+/// The least height of a box that can be hit.
 const TARGET: f64 = 24.0;
+/// The least height of a box that can be seen.
+const SEEN: f64 = 2.0;
 /// How many boxes one generation has at most.
-pub const BOXES: u64 = (HEIGHT / TARGET) as u64;
+pub const BOXES: u64 = (HEIGHT / SEEN) as u64;
 /// Generations shown below the first.
 pub const LEVELS: usize = 7;
 /// A box needs this height for a label.
@@ -97,7 +99,7 @@ pub fn layout(family: &Family) -> Icicle {
             class: class(slice),
             label: label(slice, (column, high)),
             title: format!("{} ({relation}, {} below)", slice.name, plural(below, "model", "models")),
-            href: href.clone(),
+            href: if high < TARGET { String::new() } else { href.clone() },
         });
         if icicle.rows.len() < ROWS {
             icicle.rows.push(Row {
@@ -209,15 +211,16 @@ mod tests {
         let icicle = layout(&family);
 
         assert_eq!(icicle.bars[1].href, "/o/large/icicle");
-        assert_eq!(icicle.bars[3].href, "/o/leaf");
+        assert_eq!(icicle.rows[3].href, "/o/leaf");
         assert_eq!(icicle.strips[0].href, "/o/root/children");
     }
 
     #[test]
-    fn a_box_can_be_read_and_hit_and_a_strip_that_cannot_be_is_no_link() {
+    fn a_box_can_be_seen_and_what_cannot_be_hit_is_no_link() {
         for size in [40, 41, 458, 639, 640, 641, 100_000, 2_000_000] {
-            assert!(least(size) as f64 * HEIGHT / size as f64 >= TARGET, "{size}");
+            assert!(least(size) as f64 * HEIGHT / size as f64 >= SEEN, "{size}");
         }
+        assert_eq!(least(458), 1, "every model of a family of some hundreds has a box");
         let mut family = family();
         family.slices[2].small = (1_000, 1_000, 50_000);
 
@@ -227,5 +230,6 @@ mod tests {
             icicle.strips.iter().map(|strip| (strip.height < TARGET, strip.href.is_empty())).collect();
         assert!(strips.contains(&(true, true)) && strips.contains(&(false, false)), "{strips:?}");
         assert!(strips.iter().all(|(low, bare)| low == bare));
+        assert!(icicle.bars.iter().all(|bar| (bar.height < TARGET) == bar.href.is_empty()));
     }
 }

@@ -1,10 +1,12 @@
 //! Pictures drawn on the server.
 
 pub mod changes;
+mod chosen;
 pub mod dendrogram;
 mod grid;
 pub mod heat;
 pub mod icicle;
+mod label;
 pub mod plot;
 mod shape;
 pub mod strip;

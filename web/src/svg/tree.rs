@@ -1,14 +1,17 @@
 //! The tidy tree, left to right: every leaf gets a row of its own and a parent sits in the middle of its
-//! children, or near the first of very many, so nodes of one generation are at least one row apart. No
-//! recursion, same input, same picture.
+//! children, or near the first of very many, so nodes of one generation are at least one row apart. Parents beyond the
+//! first are joined by light curves; those of the focus that the tree does not pass stand above it, beside its first
+//! parent. No recursion, same input, same picture.
 
-use std::collections::VecDeque;
+use domain::Relation;
 
-use super::shape;
-use crate::view::{Count, LineageNode, Name};
+use super::{
+    chosen::{Item, Shape},
+    label::{Label, id, more_text, scale, title, width},
+    shape,
+};
+use crate::view::{LineageNode, Name};
 
-/// Nodes drawn at most; the rest is counted.
-pub const MOST_NODES: usize = 300;
 const ROW: f64 = 40.0;
 /// From a node to its label, and from a label to the line behind it.
 const MARGIN: [f64; 2] = [17.0, 12.0];
@@ -16,7 +19,10 @@ const MARGIN: [f64; 2] = [17.0, 12.0];
 const BEND: [f64; 2] = [28.0, 13.0];
 const LEFT: f64 = 18.0;
 const TOP: f64 = 34.0;
-const LABEL: usize = 26;
+/// Characters of a label: as many as leave the picture within the frame, and the fewest.
+const LABELS: [usize; 3] = [64, 40, 26];
+/// The width of the frame on a wide screen.
+const FRAME: f64 = 1110.0;
 /// Trees of so many nodes have the relation written on their edges.
 const SMALL: usize = 40;
 /// Rows a node may lie below the top of its family: the root of a wide one stays in sight.
@@ -27,9 +33,13 @@ const DROP: f64 = 4.0;
 pub struct Placed {
     /// Position in the page's list of nodes.
     pub node: usize,
+    /// The name of the model, so that an address can point at it.
+    pub id: String,
     pub x: f64,
     pub y: f64,
     pub mark: &'static str,
+    /// How much larger the mark is drawn: by the logarithm of the downloads.
+    pub scale: f64,
     /// Organisation with its slash.
     pub org: String,
     /// The name, shortened to fit the column.
@@ -39,6 +49,8 @@ pub struct Placed {
     pub title: String,
     pub href: String,
     pub letter: &'static str,
+    /// An advisory is in force about it.
+    pub advised: bool,
 }
 
 /// A line from parent to child.
@@ -46,6 +58,16 @@ pub struct Placed {
 pub struct Line {
     pub path: String,
     pub class: &'static str,
+}
+
+/// A curve from a further parent to its child.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub path: String,
+    pub class: String,
+    /// The nodes at its ends, by id.
+    pub parent: String,
+    pub child: String,
 }
 
 /// What is written on the line to a node: how it descends, and how that is known.
@@ -68,14 +90,23 @@ pub struct More {
     pub x: f64,
     pub y: f64,
     pub text: String,
+    pub count: u64,
+    /// Whose children they are.
+    pub of: Name,
+    /// How they descend from it, where they are a group.
+    pub relation: Option<Relation>,
+    /// Where they can be seen.
     pub href: String,
+    /// Whether that is the same tree with the group opened.
+    pub opens: bool,
 }
 
 /// One step of the nested list that says the same as the picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     pub node: usize,
-    pub hidden: u64,
+    /// Places in the list of what is only counted.
+    pub more: Vec<usize>,
     /// A list of children follows.
     pub opens: bool,
     /// Lists that end after this item.
@@ -89,9 +120,17 @@ pub struct Tree {
     pub height: f64,
     pub nodes: Vec<Placed>,
     pub lines: Vec<Line>,
+    pub curves: Vec<Curve>,
     pub tags: Vec<Tag>,
     pub more: Vec<More>,
     pub steps: Vec<Step>,
+}
+
+impl Tree {
+    /// Models that are counted below those drawn and are children of theirs.
+    pub fn counted(&self) -> u64 {
+        self.more.iter().map(|more| more.count).fold(0, u64::saturating_add)
+    }
 }
 
 /// Lays out the nodes; a node whose parent does not stand before it counts as a root.
@@ -101,50 +140,105 @@ pub fn layout(nodes: &[LineageNode], focus: usize) -> Tree {
     let mut order = Vec::new();
     let mut tree = Tree::default();
     let mut rows = 0.0;
-    let mut stack: Vec<(usize, Visit)> = shape.roots.iter().rev().map(|&root| (root, Visit::Enter)).collect();
-    while let Some((at, visit)) = stack.pop() {
-        let children = &shape.children[at];
+    for &at in &shape.beside {
+        places[at] = Place { depth: shape.depth(focus).saturating_sub(1), y: rows, ..Place::default() };
+        order.push(at);
+        rows += 1.0;
+    }
+    let mut stack: Vec<Visit> = shape.roots.iter().rev().map(|&root| Visit::Enter(root)).collect();
+    while let Some(visit) = stack.pop() {
         match visit {
-            Visit::Enter => {
+            Visit::Enter(at) => {
                 places[at].depth = shape.parent[at].map_or(0, |parent| places[parent].depth + 1);
                 order.push(at);
-                tree.steps.push(Step {
-                    node: at,
-                    hidden: shape.hidden[at],
-                    opens: !children.is_empty(),
-                    closes: 0,
-                });
-                stack.push((at, Visit::Leave));
-                stack.extend(children.iter().rev().map(|&child| (child, Visit::Enter)));
+                places[at].items = tree.reserve(&nodes[at].name, &shape.items[at]);
+                let (mut more, mut opens) = (Vec::new(), false);
+                stack.push(Visit::Leave(at));
+                for item in places[at].items.iter().rev() {
+                    stack.push(match *item {
+                        Below::Child(child) => {
+                            opens = true;
+                            Visit::Enter(child)
+                        }
+                        Below::More(place) => {
+                            more.insert(0, place);
+                            Visit::More(place)
+                        }
+                    });
+                }
+                tree.steps.push(Step { node: at, more, opens, closes: 0 });
             }
-            Visit::Leave => {
-                if let (false, Some(last)) = (children.is_empty(), tree.steps.last_mut()) {
+            Visit::More(place) => {
+                tree.more[place].y = rows;
+                rows += 1.0;
+            }
+            Visit::Leave(at) => {
+                let items = &places[at].items;
+                let has_children = items.iter().any(|item| matches!(item, Below::Child(_)));
+                if let (true, Some(last)) = (has_children, tree.steps.last_mut()) {
                     last.closes += 1;
                 }
-                if children.is_empty() || shape.hidden[at] > 0 {
-                    places[at].row = rows;
-                    rows += 1.0;
-                }
-                let below = places[at].row;
-                let first = children.first().map_or(below, |&child| places[child].y);
-                let last = if shape.hidden[at] > 0 {
-                    below
-                } else {
-                    children.last().map_or(below, |&c| places[c].y)
+                let row = |item: &Below| match *item {
+                    Below::Child(child) => (places[child].y, places[child].top),
+                    Below::More(place) => (tree.more[place].y, tree.more[place].y),
                 };
-                places[at].top = children.first().map_or(below, |&child| places[child].top);
-                places[at].y = ((first + last) / 2.0).min(places[at].top + DROP);
+                let (first, last) = match (items.first(), items.last()) {
+                    (Some(first), Some(last)) => (row(first), row(last)),
+                    _ => {
+                        rows += 1.0;
+                        ((rows - 1.0, rows - 1.0), (rows - 1.0, rows - 1.0))
+                    }
+                };
+                places[at].top = first.1;
+                places[at].y = ((first.0 + last.0) / 2.0).min(first.1 + DROP);
             }
         }
     }
-    let columns = columns(nodes, &shape, (&places, &order), focus);
-    let plan = Plan { nodes, shape: &shape, places: &places, columns: &columns, focus };
-    for at in order {
-        draw(&mut tree, &plan, at);
+    for &at in &shape.beside {
+        tree.steps.push(Step { node: at, more: Vec::new(), opens: false, closes: 0 });
     }
-    tree.width = columns.last().map_or(0.0, |column| column.x + column.room).ceil();
-    tree.height = TOP + rows.max(1.0) * ROW;
+    let sketch = |most: usize| Plan::of((nodes, &shape, focus), (&places, &order, &tree.more), most);
+    let mut plan = sketch(LABELS[0]);
+    for most in &LABELS[1..] {
+        if plan.width() <= FRAME {
+            break;
+        }
+        plan = sketch(*most);
+    }
+    let size = (plan.width(), TOP + rows.max(1.0) * ROW);
+    for &at in &order {
+        plan.draw(&mut tree, at);
+    }
+    for &at in &order {
+        plan.bind(&mut tree, at);
+    }
+    (tree.width, tree.height) = size;
     tree
+}
+
+impl Tree {
+    /// What stands below a node, with a place for each "+N more".
+    fn reserve(&mut self, of: &Name, items: &[Item]) -> Vec<Below> {
+        let groups = items.iter().filter(|item| matches!(item, Item::Rest(_))).count();
+        let place = |item: &Item| match item {
+            Item::Child(child) => Below::Child(*child),
+            Item::Rest(rest) => {
+                let kind = rest.relation.filter(|_| groups > 1 || items.len() > 1);
+                self.more.push(More {
+                    x: 0.0,
+                    y: 0.0,
+                    text: more_text(rest.count, kind),
+                    count: rest.count,
+                    of: of.clone(),
+                    relation: rest.relation,
+                    href: more_href(of),
+                    opens: false,
+                });
+                Below::More(self.more.len() - 1)
+            }
+        };
+        items.iter().map(place).collect()
+    }
 }
 
 /// A generation: where its nodes stand, the room that a node, its label and its lines take, and what is written on the lines
@@ -164,37 +258,6 @@ impl Column {
     }
 }
 
-/// The generations, each as wide as its longest label.
-fn columns(
-    nodes: &[LineageNode],
-    shape: &Shape,
-    (places, order): (&[Place], &[usize]),
-    focus: usize,
-) -> Vec<Column> {
-    let worded = order.len() <= SMALL;
-    let mut columns: Vec<Column> = Vec::new();
-    for &at in order {
-        let depth = places[at].depth;
-        columns.resize(columns.len().max(depth + 1), Column { worded, ..Column::default() });
-        let column = &mut columns[depth];
-        column.room = column.room.max(MARGIN[0] + Label::of(&nodes[at], at == focus).width + MARGIN[1]);
-        column.tag = column.tag.max(tag_width(&nodes[at], worded));
-        if shape.hidden[at] > 0 {
-            columns.resize(columns.len().max(depth + 2), Column { worded, ..Column::default() });
-            let next = &mut columns[depth + 1];
-            next.room = next.room.max(width(&more_text(shape.hidden[at])));
-        }
-    }
-    let mut x = LEFT;
-    for (at, column) in columns.iter_mut().enumerate() {
-        x += if at == 0 { 0.0 } else { BEND[0] + BEND[1] + column.tag };
-        x = x.round();
-        column.x = x;
-        x += column.room;
-    }
-    columns
-}
-
 /// The room that is kept on a line for what is written on it.
 fn tag_width(node: &LineageNode, worded: bool) -> f64 {
     let sign = if node.known().is_some() { 15.0 } else { 0.0 };
@@ -204,30 +267,18 @@ fn tag_width(node: &LineageNode, worded: bool) -> f64 {
     }
 }
 
-/// The two lines of a node's name, cut to fit.
-struct Label {
-    org: String,
-    name: String,
-    width: f64,
-}
-
-impl Label {
-    fn of(node: &LineageNode, focused: bool) -> Self {
-        let (org, name) = (clip(node.name.org(), LABEL), clip(node.name.short(), LABEL));
-        let bold = if focused { 1.12 } else { 1.0 };
-        let width = (bold * width(&name)).max(0.8 * width(&org));
-        Self { org, name, width }
-    }
-}
-
-fn more_text(hidden: u64) -> String {
-    format!("+{} more", Count(hidden))
-}
-
 #[derive(Clone, Copy)]
 enum Visit {
-    Enter,
-    Leave,
+    Enter(usize),
+    More(usize),
+    Leave(usize),
+}
+
+/// What stands below a node: a child, or a place in the list of what is only counted.
+#[derive(Debug, Clone, Copy)]
+enum Below {
+    Child(usize),
+    More(usize),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -237,69 +288,7 @@ struct Place {
     y: f64,
     /// The uppermost row of the node's family.
     top: f64,
-    /// The row reserved for a leaf or for "+N more".
-    row: f64,
-}
-
-/// Which nodes are drawn, and their children in order.
-struct Shape {
-    roots: Vec<usize>,
-    parent: Vec<Option<usize>>,
-    children: Vec<Vec<usize>>,
-    hidden: Vec<u64>,
-}
-
-impl Shape {
-    fn of(nodes: &[LineageNode], focus: usize) -> Self {
-        let parent: Vec<Option<usize>> =
-            nodes.iter().enumerate().map(|(at, node)| node.parent.filter(|&parent| parent < at)).collect();
-        let mut all = vec![Vec::new(); nodes.len()];
-        let mut roots = Vec::new();
-        for (at, parent) in parent.iter().enumerate() {
-            match parent {
-                Some(parent) => all[*parent].push(at),
-                None => roots.push(at),
-            }
-        }
-        let drawn = choose(&parent, &all, &roots, focus);
-        let mut hidden: Vec<u64> = nodes.iter().map(|node| node.hidden).collect();
-        for (at, children) in all.iter_mut().enumerate() {
-            let before = children.len();
-            children.retain(|&child| drawn[child]);
-            hidden[at] = hidden[at].saturating_add((before - children.len()) as u64);
-        }
-        roots.retain(|&root| drawn[root]);
-        Self { roots, parent, children: all, hidden }
-    }
-}
-
-/// The way down to the focus first, then generation by generation.
-fn choose(parent: &[Option<usize>], children: &[Vec<usize>], roots: &[usize], focus: usize) -> Vec<bool> {
-    let mut drawn = vec![false; parent.len()];
-    let mut left = MOST_NODES;
-    let mut way = Vec::new();
-    let mut at = (focus < parent.len()).then_some(focus);
-    while let Some(node) = at {
-        way.push(node);
-        at = parent[node];
-    }
-    // From the root: a child must never be drawn without its parent.
-    for &node in way.iter().rev().take(left) {
-        drawn[node] = true;
-    }
-    left -= way.len().min(left);
-    let mut queue: VecDeque<usize> = roots.iter().copied().collect();
-    while let Some(node) = queue.pop_front() {
-        if !drawn[node] {
-            if left == 0 {
-                continue;
-            }
-            drawn[node] = true;
-            left -= 1;
-        }
-        queue.extend(&children[node]);
-    }
-    drawn
+    items: Vec<Below>,
 }
 
 /// What is drawn, and where.
@@ -307,101 +296,178 @@ struct Plan<'a> {
     nodes: &'a [LineageNode],
     shape: &'a Shape,
     places: &'a [Place],
-    columns: &'a [Column],
+    columns: Vec<Column>,
     focus: usize,
+    /// Characters of a label.
+    most: usize,
 }
 
-fn draw(tree: &mut Tree, plan: &Plan, at: usize) {
-    let Plan { nodes, shape, places, columns, focus } = *plan;
-    let node = &nodes[at];
-    let depth = places[at].depth;
-    let down = |row: f64| TOP / 2.0 + ROW * (row + 0.5);
-    let (x, y) = (columns[depth].x, down(places[at].y));
-    let licence = node.licence_class();
-    let label = Label::of(node, at == focus);
-    let mut class = format!("node {}", licence.class);
-    for (on, word) in [(node.ghost, " ghost"), (at == focus, " focus")] {
-        class.push_str(if on { word } else { "" });
+impl<'a> Plan<'a> {
+    /// The generations, each as wide as its longest label.
+    fn of(
+        (nodes, shape, focus): (&'a [LineageNode], &'a Shape, usize),
+        (places, order, more): (&'a [Place], &[usize], &[More]),
+        most: usize,
+    ) -> Self {
+        let worded = order.len() <= SMALL;
+        let mut columns: Vec<Column> = Vec::new();
+        for &at in order {
+            let depth = places[at].depth;
+            columns.resize(columns.len().max(depth + 1), Column { worded, ..Column::default() });
+            let column = &mut columns[depth];
+            let label = Label::of(&nodes[at], most, (at == focus).then_some(at));
+            column.room = column.room.max(MARGIN[0] + label.width + MARGIN[1]);
+            if shape.parent[at].is_some() {
+                column.tag = column.tag.max(tag_width(&nodes[at], worded));
+            }
+            for item in &places[at].items {
+                let Below::More(place) = item else { continue };
+                columns.resize(columns.len().max(depth + 2), Column { worded, ..Column::default() });
+                let next = &mut columns[depth + 1];
+                next.room = next.room.max(width(&more[*place].text));
+            }
+        }
+        let mut x = LEFT;
+        for (at, column) in columns.iter_mut().enumerate() {
+            x += if at == 0 { 0.0 } else { BEND[0] + BEND[1] + column.tag };
+            x = x.round();
+            column.x = x;
+            x += column.room;
+        }
+        Self { nodes, shape, places, columns, focus, most }
     }
-    // Only nodes with something below them have a column after their own.
-    let next = columns.get(depth + 1).copied().unwrap_or_default();
-    let bend = next.bend();
-    let start = x + MARGIN[0] + label.width + 3.0;
-    let line_from = |start: f64, to: f64| {
-        let (start, end) = (start.min(bend), next.x - BEND[1]);
-        format!(
-            "M{start:.0} {y:.1}H{bend:.0}C{:.0} {y:.1} {:.0} {to:.1} {:.0} {to:.1}H{end:.0}",
-            bend + 18.0,
-            bend + 10.0,
-            bend + BEND[0]
-        )
-    };
-    let line = |to: f64| line_from(start, to);
-    // Where a plain line is the trunk, others branch off it.
-    let plain = |child: &usize| !nodes[*child].contradicted && !nodes[*child].inferred;
-    let trunk = shape.children[at].iter().any(plain);
-    for &child in &shape.children[at] {
-        let class = match &nodes[child] {
-            LineageNode { contradicted: true, .. } => "line contradicted",
-            LineageNode { inferred: true, .. } => "line inferred",
-            _ => "line",
+
+    fn width(&self) -> f64 {
+        self.columns.last().map_or(0.0, |column| column.x + column.room).ceil()
+    }
+
+    fn label(&self, at: usize) -> Label {
+        Label::of(&self.nodes[at], self.most, (at == self.focus).then_some(at))
+    }
+
+    /// Where the middle of a node's mark is.
+    fn spot(&self, at: usize) -> (f64, f64) {
+        (self.columns[self.places[at].depth].x, down(self.places[at].y))
+    }
+
+    /// Draws a node, the line to each of its children and to what is only counted, and what is written on its own.
+    fn draw(&self, tree: &mut Tree, at: usize) {
+        let node = &self.nodes[at];
+        let depth = self.places[at].depth;
+        let (x, y) = self.spot(at);
+        let licence = node.licence_class();
+        let label = self.label(at);
+        let mut class = format!("node {}", licence.class);
+        for (on, word) in [(node.ghost, " ghost"), (at == self.focus, " focus")] {
+            class.push_str(if on { word } else { "" });
+        }
+        // Only nodes with something below them have a column after their own.
+        let next = self.columns.get(depth + 1).copied().unwrap_or_default();
+        let bend = next.bend();
+        let start = x + MARGIN[0] + label.width + 3.0;
+        let line_from = |start: f64, to: f64| {
+            let (start, end) = (start.min(bend), next.x - BEND[1]);
+            format!(
+                "M{start:.0} {y:.1}H{bend:.0}C{:.0} {y:.1} {:.0} {to:.1} {:.0} {to:.1}H{end:.0}",
+                bend + 18.0,
+                bend + 10.0,
+                bend + BEND[0]
+            )
         };
-        let start = if trunk && !plain(&child) { bend } else { start };
-        tree.lines.push(Line { path: line_from(start, down(places[child].y)), class });
+        // Where a plain line is the trunk, others branch off it.
+        let plain = |child: usize| !self.nodes[child].contradicted && !self.nodes[child].inferred;
+        let trunk = self.shape.children(at).any(plain);
+        for item in &self.places[at].items {
+            match *item {
+                Below::Child(child) => {
+                    let class = match &self.nodes[child] {
+                        LineageNode { contradicted: true, .. } => "line contradicted",
+                        LineageNode { inferred: true, .. } => "line inferred",
+                        _ => "line",
+                    };
+                    let start = if trunk && !plain(child) { bend } else { start };
+                    let path = line_from(start, down(self.places[child].y));
+                    tree.lines.push(Line { path, class });
+                }
+                Below::More(place) => {
+                    let more = &mut tree.more[place];
+                    (more.x, more.y) = (next.x, down(more.y));
+                    let path = line_from(start, more.y);
+                    tree.lines.push(Line { path, class: "line inferred" });
+                }
+            }
+        }
+        if self.shape.parent[at].is_some() {
+            let worded = self.columns[depth].worded;
+            let word = node.relation.filter(|_| worded).map_or("", |relation| relation.as_str());
+            let known = node.known();
+            let (sign, class) = known.map_or(("", "known"), |known| (known.sign(), known.class()));
+            if !word.is_empty() || !sign.is_empty() {
+                tree.tags.push(Tag { x: x - BEND[1] - 2.0, y, word, sign, class });
+            }
+        }
+        tree.nodes.push(Placed {
+            node: at,
+            id: id(&node.name),
+            x,
+            y,
+            mark: shape::mark(node.relation),
+            scale: scale(node.downloads),
+            org: label.org,
+            label: label.name,
+            class,
+            title: title(self.nodes, at),
+            href: node.name.href(),
+            letter: licence.letter,
+            advised: node.advised,
+        });
     }
-    if shape.hidden[at] > 0 {
-        let to = down(places[at].row);
-        tree.lines.push(Line { path: line(to), class: "line inferred" });
-        let text = more_text(shape.hidden[at]);
-        tree.more.push(More { x: next.x, y: to, text, href: more_href(&node.name) });
-    }
-    if shape.parent[at].is_some() {
-        let word = node.relation.filter(|_| columns[depth].worded).map_or("", |relation| relation.as_str());
-        let known = node.known();
-        let (sign, class) = known.map_or(("", "known"), |known| (known.sign(), known.class()));
-        if !word.is_empty() || !sign.is_empty() {
-            tree.tags.push(Tag { x: x - BEND[1] - 2.0, y, word, sign, class });
+
+    /// Draws the curves from a node's further parents.
+    fn bind(&self, tree: &mut Tree, at: usize) {
+        let (x, y) = self.spot(at);
+        for further in &self.nodes[at].further {
+            if !self.shape.is_drawn(further.node) || further.node == at {
+                continue;
+            }
+            let (from_x, from_y) = self.spot(further.node);
+            let (end, y) = (x - BEND[1], y + 3.0);
+            // From a parent further left a curve leaves behind its label, from any other before its mark.
+            let path = match self.places[further.node].depth < self.places[at].depth {
+                true => {
+                    let start = from_x + MARGIN[0] + self.label(further.node).width + 3.0;
+                    let middle = (start + end) / 2.0;
+                    format!(
+                        "M{start:.0} {from_y:.1}C{middle:.0} {from_y:.1} {middle:.0} {y:.1} {end:.0} {y:.1}"
+                    )
+                }
+                false => {
+                    let (start, left) = (from_x - BEND[1], from_x.min(x) - BEND[0] - BEND[1]);
+                    format!("M{start:.0} {from_y:.1}C{left:.0} {from_y:.1} {left:.0} {y:.1} {end:.0} {y:.1}")
+                }
+            };
+            let mut class = "further".to_owned();
+            for (on, word) in [
+                (further.contradicted, " contradicted"),
+                (further.inferred && !further.contradicted, " inferred"),
+                (at == self.focus, " on"),
+            ] {
+                class.push_str(if on { word } else { "" });
+            }
+            let (parent, child) = (id(&self.nodes[further.node].name), id(&self.nodes[at].name));
+            tree.curves.push(Curve { path, class, parent, child });
         }
     }
-    tree.nodes.push(Placed {
-        node: at,
-        x,
-        y,
-        mark: shape::mark(node.relation),
-        org: label.org,
-        label: label.name,
-        class,
-        title: title(node),
-        href: node.name.href(),
-        letter: licence.letter,
-    });
 }
 
-/// About how wide a label is set, erring to the wide side.
-fn width(label: &str) -> f64 {
-    label.chars().map(|c| if c.is_uppercase() || matches!(c, 'm' | 'w' | '_') { 10.4 } else { 7.9 }).sum()
+/// The middle of a row.
+fn down(row: f64) -> f64 {
+    TOP / 2.0 + ROW * (row + 0.5)
 }
 
 /// Where the children that are not drawn can be seen and searched.
 pub fn more_href(name: &Name) -> String {
     name.below("children")
-}
-
-fn title(node: &LineageNode) -> String {
-    let relation = node.relation.map_or("root", |relation| relation.as_str());
-    let ghost = if node.ghost { ", only known by name" } else { "" };
-    let known = match node.grounds() {
-        grounds if node.relation.is_some() && !grounds.is_empty() => format!("; {grounds}"),
-        _ => String::new(),
-    };
-    format!("{} ({relation}, {}{ghost}{known})", node.name, node.licence_class().meaning)
-}
-
-fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// The legend of the picture.

@@ -3,12 +3,18 @@
 use domain::{Relation, Source};
 
 use super::*;
+use crate::svg::chosen::MOST_NODES;
+use crate::view::{FurtherParent, Rest};
+
+fn rest(relation: Option<Relation>, count: u64) -> Rest {
+    Rest { relation, count }
+}
 
 fn family(count: usize, parent: impl Fn(usize) -> usize) -> Vec<LineageNode> {
     let node = |at: usize| LineageNode {
         name: Name(format!("org/model-{at}")),
         parent: (at > 0).then(|| parent(at)),
-        hidden: if at % 7 == 3 { 5 } else { 0 },
+        hidden: if at % 7 == 3 { vec![rest(None, 5)] } else { Vec::new() },
         ..LineageNode::default()
     };
     (0..count).map(node).collect()
@@ -35,7 +41,7 @@ fn no_two_nodes_touch_and_the_picture_is_always_the_same() {
 #[test]
 fn what_is_not_drawn_is_counted_and_the_focus_is_always_drawn() {
     let nodes: Vec<LineageNode> =
-        family(1000, |_| 0).into_iter().map(|node| LineageNode { hidden: 0, ..node }).collect();
+        family(1000, |_| 0).into_iter().map(|node| LineageNode { hidden: Vec::new(), ..node }).collect();
 
     let tree = layout(&nodes, 999);
 
@@ -112,4 +118,100 @@ fn every_opened_list_is_closed() {
 #[test]
 fn a_line_of_a_hundred_thousand_generations_does_not_overflow() {
     assert_eq!(layout(&family(100_000, |at| at - 1), 0).nodes.len(), MOST_NODES);
+}
+
+#[test]
+fn each_group_of_children_is_followed_by_what_of_it_is_only_counted() {
+    let child = |at: usize, relation| LineageNode {
+        name: Name(format!("org/child-{at}")),
+        parent: Some(0),
+        relation: Some(relation),
+        ..LineageNode::default()
+    };
+    let root = LineageNode {
+        name: Name::from("org/root"),
+        hidden: vec![rest(Some(Relation::Adapter), 381), rest(Some(Relation::Merge), 2)],
+        ..LineageNode::default()
+    };
+    let nodes =
+        [root, child(1, Relation::Adapter), child(2, Relation::Adapter), child(3, Relation::Quantized)];
+    let tree = layout(&nodes, 0);
+
+    let mut column: Vec<(f64, &str)> = tree.more.iter().map(|more| (more.y, more.text.as_str())).collect();
+    column.extend(tree.nodes.iter().filter(|node| node.node > 0).map(|node| (node.y, node.label.as_str())));
+    column.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let read: Vec<&str> = column.iter().map(|(_, text)| *text).collect();
+    assert_eq!(read, ["child-1", "child-2", "+381 more adapters", "child-3", "+2 more merges"]);
+    assert_eq!(tree.counted(), 383);
+    assert_eq!(tree.steps[0].more.len(), 2);
+}
+
+#[test]
+fn a_further_parent_is_joined_by_a_curve_and_stands_in_the_column_of_the_first() {
+    let node = |name: &str, parent, further: Option<usize>| LineageNode {
+        name: Name::from(name),
+        parent,
+        relation: parent.map(|_| Relation::Merge),
+        further: further
+            .map(|node| FurtherParent {
+                node,
+                relation: Relation::Merge,
+                inferred: false,
+                contradicted: node == 4,
+            })
+            .into_iter()
+            .collect(),
+        ..LineageNode::default()
+    };
+    let nodes = [
+        node("org/root", None, None),
+        node("org/first", Some(0), None),
+        node("org/merged", Some(1), Some(4)),
+        node("org/grandchild", Some(2), Some(0)),
+        LineageNode { beside: Some(2), ..node("org/second", None, None) },
+    ];
+    let tree = layout(&nodes, 2);
+
+    let place = |name: &str| tree.nodes.iter().find(|node| node.id == name).unwrap();
+    assert_eq!(place("org/second").x, place("org/first").x);
+    assert_ne!(place("org/second").y, place("org/first").y);
+    assert!(place("org/second").title.contains("a further parent of org/merged: merge, contradicted"));
+    let curves: Vec<(&str, &str, &str)> = tree
+        .curves
+        .iter()
+        .map(|curve| (curve.parent.as_str(), curve.child.as_str(), curve.class.as_str()))
+        .collect();
+    assert_eq!(curves.len(), 2, "{curves:?}");
+    assert!(curves.contains(&("org/second", "org/merged", "further contradicted on")), "{curves:?}");
+    assert!(curves.contains(&("org/root", "org/grandchild", "further")), "{curves:?}");
+    assert_eq!(tree.lines.len(), 3, "curves are no lines of the tree");
+}
+
+#[test]
+fn what_is_downloaded_more_is_larger_and_an_opened_group_is_drawn_before_others() {
+    let mut nodes = family(1_000, |_| 0);
+    for (at, node) in nodes.iter_mut().enumerate() {
+        node.hidden = Vec::new();
+        node.downloads = Some(10_u64.pow((at % 4) as u32));
+        node.opened = at == 990;
+    }
+    let tree = layout(&nodes, 0);
+
+    let scale = |at: usize| tree.nodes.iter().find(|node| node.node == at).unwrap().scale;
+    assert!(scale(4) < scale(1) && scale(1) < scale(2) && scale(2) < scale(3));
+    assert!(tree.nodes.iter().any(|node| node.node == 990));
+}
+
+#[test]
+fn long_names_are_whole_where_there_is_room_for_them() {
+    let name = format!("org/{}", "n".repeat(50));
+    let node = |at: usize| LineageNode {
+        name: Name(format!("{name}{at}")),
+        parent: at.checked_sub(1),
+        ..LineageNode::default()
+    };
+    let label = |count: usize| layout(&(0..count).map(node).collect::<Vec<_>>(), 0).nodes[0].label.clone();
+
+    assert_eq!(label(2), format!("{}0", "n".repeat(50)));
+    assert_eq!(label(9).chars().count(), 26);
 }

@@ -2,7 +2,7 @@
 
 use domain::{Relation, Source};
 
-use super::{ChildGroup, Count, LicenceClass, Name, Narrowing, ParentLink, plural};
+use super::{ChildGroup, Count, LicenceClass, Name, Narrowing, ParentLink, evidence, plural};
 
 /// How much of the tree to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +13,45 @@ pub struct LineageQuery {
     pub down: u32,
     /// What is shown below the model.
     pub narrowing: Narrowing,
+    /// Groups that are opened: children of a model that descend from it in one way.
+    pub open: Vec<(Relation, Name)>,
 }
 
 impl Default for LineageQuery {
     fn default() -> Self {
-        Self { up: None, down: 1, narrowing: Narrowing::default() }
+        Self { up: None, down: 1, narrowing: Narrowing::default(), open: Vec::new() }
+    }
+}
+
+/// Children of a model that are not in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// How they descend from it; none where that is not told apart.
+    pub relation: Option<Relation>,
+    pub count: u64,
+}
+
+/// An edge from a parent beyond the first that is in the list.
+#[derive(Debug, Clone)]
+pub struct FurtherParent {
+    /// Its position in the list.
+    pub node: usize,
+    pub relation: Relation,
+    /// Nobody but the weights speaks for it.
+    pub inferred: bool,
+    /// The weights contradict it.
+    pub contradicted: bool,
+}
+
+impl FurtherParent {
+    /// The edge in words.
+    pub(crate) fn told(&self) -> String {
+        let known = match self {
+            Self { contradicted: true, .. } => ", contradicted by the weights",
+            Self { inferred: true, .. } => ", known by its weights alone",
+            _ => "",
+        };
+        format!("{}{known}", self.relation)
     }
 }
 
@@ -40,8 +74,22 @@ pub struct LineageNode {
     /// What speaks for the edge.
     pub evidence: Vec<Source>,
     pub license: Option<String>,
-    /// Children that exist but are not in the list.
-    pub hidden: u64,
+    /// None where nobody counts.
+    pub downloads: Option<u64>,
+    /// An advisory is in force about the model itself.
+    pub advised: bool,
+    /// What was measured of the edge, in clauses.
+    pub measured: Vec<String>,
+    /// Days from the parent's creation to its own.
+    pub later: Option<i64>,
+    /// Children that exist but are not in the list, group by group.
+    pub hidden: Vec<Rest>,
+    /// Belongs to a group that was opened.
+    pub opened: bool,
+    /// The model in the list that it is a further parent of, and stands beside the first parent of.
+    pub beside: Option<usize>,
+    /// Edges from parents beyond the first that are in the list.
+    pub further: Vec<FurtherParent>,
 }
 
 impl LineageNode {
@@ -83,7 +131,11 @@ impl LineageNode {
             Some(_) if self.verified => phrases.push("the weights agree"),
             _ => {}
         }
-        phrases.join(", ")
+        let mut clauses = vec![phrases.join(", ")];
+        clauses.extend(self.measured.iter().cloned());
+        clauses.extend(self.later.map(evidence::later));
+        clauses.retain(|clause| !clause.is_empty());
+        clauses.join("; ")
     }
 }
 
@@ -203,6 +255,8 @@ pub struct LineagePage {
     pub other_children: Vec<ChildLink>,
     /// Such children that are not in the list.
     pub other_children_hidden: u64,
+    /// Models in the family of the tree's first node that pass the narrowing, drawn or not.
+    pub below: u64,
     /// Ancestors that are not drawn, since the tree follows first parents alone, nearest first.
     pub ancestors: Vec<AncestorRow>,
     /// Those of them that are not in the list.

@@ -64,6 +64,8 @@ pub struct MethodCard {
     pub base: &'static str,
     /// How many models it takes, in words.
     pub models: String,
+    /// The same in numbers: the fewest, and the most where there is a limit.
+    pub count: (usize, Option<usize>),
     pub params: Vec<ParamField>,
 }
 

@@ -4,6 +4,7 @@ mod about;
 mod account;
 mod advisory;
 mod compare;
+mod evidence;
 mod families;
 mod family;
 mod faults;
@@ -30,6 +31,7 @@ pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, Affe
 pub use compare::{
     ComparePage, FieldDiff, FileDiff, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,
 };
+pub use evidence::{days, measured};
 pub use families::{FamilyRow, HomePage, RecentRow};
 pub use family::{
     AtlasPage, AtlasQuery, AtlasTile, ChildRow, ChildrenPage, ChildrenQuery, Family, FamilySlice,
@@ -40,7 +42,9 @@ pub use heritage::{LicenceConflict, LicenceHeritage, LicenceTension, VersionRow}
 pub use job::{JobLink, JobPage, JobRow, JobState};
 pub(crate) use kinship::told;
 pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped, Strip, StripCell};
-pub use lineage::{AncestorRow, ChildLink, Known, LineageNode, LineagePage, LineageQuery, RejectedEdge};
+pub use lineage::{
+    AncestorRow, ChildLink, FurtherParent, Known, LineageNode, LineagePage, LineageQuery, RejectedEdge, Rest,
+};
 pub use make::{
     MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck, TransferForm,
 };

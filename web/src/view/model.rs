@@ -4,7 +4,7 @@ use domain::{EdgeStatus, Evidence, Note, Relation, Uninspected};
 
 use super::{
     AdvisoryNotice, Bytes, Closure, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, Way,
-    When,
+    When, evidence,
 };
 
 /// A parent, with the reasons to believe in it.
@@ -22,6 +22,8 @@ pub struct ParentLink {
     pub verdict: Option<VerdictMark>,
     /// What people decided about it, the latest first.
     pub decisions: Vec<DecisionMark>,
+    /// Days from its creation to that of the child.
+    pub later: Option<i64>,
 }
 
 /// What the weights say of a claimed parent.
@@ -73,18 +75,29 @@ impl ParentLink {
         phrases.join(", ")
     }
 
-    /// One sentence: how we know.
+    /// Whether the weights contradict the claim.
+    pub(crate) fn contradicted(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| verdict.contradicted)
+    }
+
+    /// One sentence: how we know, with the numbers that are known.
     pub(crate) fn sentence(&self) -> String {
         let verb = match self.relation {
+            _ if self.contradicted() => "Claimed as a parent",
+            _ if evidence::kind(&self.evidence) == Some("duplicate") => "A copy of this model",
             Relation::Finetune => "Fine-tuned from this model",
             Relation::Adapter => "An adapter for this model",
             Relation::Quantized => "Quantised from this model",
             Relation::Merge => "Merged from this model",
             Relation::Transfer => "Carries a change transferred from this model",
         };
-        match self.sources() {
-            sources if sources.is_empty() => format!("{verb}."),
-            sources => format!("{verb}: {sources}."),
+        let mut clauses = vec![self.sources()];
+        clauses.extend(evidence::measured(&self.evidence));
+        clauses.extend(self.later.map(evidence::later));
+        clauses.retain(|clause| !clause.is_empty());
+        match clauses.is_empty() {
+            true => format!("{verb}."),
+            false => format!("{verb}: {}.", clauses.join("; ")),
         }
     }
 }

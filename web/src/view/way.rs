@@ -11,6 +11,7 @@ pub struct Way {
     begin: Vec<Name>,
     hidden: u64,
     end: Vec<Name>,
+    doubted: Vec<Name>,
 }
 
 impl Way {
@@ -22,13 +23,23 @@ impl Way {
         let end = names.split_off(names.len() - ENDS);
         let hidden = (names.len() - ENDS) as u64;
         names.truncate(ENDS);
-        Self { begin: names, hidden, end }
+        Self { begin: names, hidden, end, ..Self::default() }
     }
 
     /// The same where this many more were left out of the middle of a line of more than 20.
     #[must_use]
     pub fn without(self, more: u64) -> Self {
         Self { hidden: self.hidden + more, ..self }
+    }
+
+    /// The same where the weights contradict that these are what the next one in the line comes from.
+    #[must_use]
+    pub fn doubting(self, doubted: Vec<Name>) -> Self {
+        Self { doubted, ..self }
+    }
+
+    pub(crate) fn doubts(&self, name: &Name) -> bool {
+        self.doubted.contains(name)
     }
 
     /// The eldest.

@@ -43,7 +43,9 @@ impl Fake {
             evidence: vec![
                 seen(Seen::Card, "meta-llama/Llama-3.1-8B"),
                 seen(Seen::Tag, "base_model:finetune:…"),
+                seen(Seen::Weights, "duplicate by its weights; 289 of 291 tensors are unchanged"),
             ],
+            later: Some(12),
             verdict: Some(VerdictMark {
                 contradicted: status != EdgeStatus::Accepted,
                 sentence: format!("cosine 0.0012{}", self.mark),
@@ -324,6 +326,7 @@ impl Source for Fake {
             needs_base: id == "ties",
             base: "needed",
             models: "two models or more".into(),
+            count: (2, (id == "slerp").then_some(2)),
             params: vec![param("weight", true), param("density", true), param("lambda", false), norm()],
         };
         vec![

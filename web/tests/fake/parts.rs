@@ -96,13 +96,43 @@ impl Fake {
             verified: at == 6,
             evidence: vec![Source::Card],
             license: Some(licences[at].to_owned()),
-            hidden: if at == 2 { 381 } else { 0 },
+            hidden: match at {
+                2 => vec![Rest { relation: Some(Relation::Adapter), count: 381 }],
+                _ => Vec::new(),
+            },
+            downloads: (at > 3).then_some(12 * at as u64),
+            advised: at == 6,
+            measured: vec!["289 of 291 tensors are unchanged".to_owned()],
+            later: Some(12),
+            further: match at {
+                2 => vec![FurtherParent {
+                    node: 9,
+                    relation: Relation::Merge,
+                    inferred: false,
+                    contradicted: true,
+                }],
+                _ => Vec::new(),
+            },
+            ..LineageNode::default()
+        };
+        let beside = LineageNode {
+            name: self.name("o/claimed"),
+            ghost: true,
+            beside: Some(2),
+            ..LineageNode::default()
         };
         LineagePage {
             name: Name::from(name),
-            nodes: (0..parents.len()).map(node).collect(),
+            nodes: (0..parents.len()).map(node).chain([beside]).collect(),
+            below: 1_009,
             focus: 2,
-            other_parents: vec![self.parent(Relation::Merge, EdgeStatus::Accepted)],
+            other_parents: vec![ParentLink {
+                verdict: Some(VerdictMark {
+                    contradicted: true,
+                    sentence: format!("they descend from `o/else`{}", self.mark),
+                }),
+                ..self.parent(Relation::Merge, EdgeStatus::Accepted)
+            }],
             other_parents_hidden: 3,
             other_children: vec![self.elsewhere()],
             other_children_hidden: 7,
@@ -223,7 +253,8 @@ impl Fake {
             datasets: vec![format!("org/data{}", self.mark)],
             tags: vec![format!("llama-3{}", self.mark), "conversational".into()],
             new_version: Some(self.name("org/newer")),
-            path: Way::of(vec![self.name("meta-llama/Llama-3.1-8B")]),
+            path: Way::of(vec![self.name("meta-llama/Llama-3.1-8B")])
+                .doubting(vec![self.name("meta-llama/Llama-3.1-8B")]),
             parents: vec![
                 self.parent(Relation::Finetune, EdgeStatus::Accepted),
                 self.parent(Relation::Merge, EdgeStatus::RejectedCycle),

@@ -85,7 +85,7 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     }
     let forest = registry.forests.current().await?;
     let cap = limit.unwrap_or(registry.limits.tree_nodes_max).clamp(1, registry.limits.traversal);
-    let options = SubtreeOptions { up, down, cap, sieve };
+    let options = SubtreeOptions { up, down, cap, sieve, groups: None };
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(&registry, &forest, &mut tree).await?;
     if context.json || format == TreeFormat::Json {

@@ -1,29 +1,37 @@
 //! Family trees as the pages show them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use ::web::{
     Failure,
     view::{
-        AncestorRow, ChildGroup, ChildLink, FamilyRow, LineageNode, LineagePage, LineageQuery, Name,
-        Narrowing, RejectedEdge,
+        AncestorRow, ChildGroup, ChildLink, FamilyRow, FurtherParent, LineageNode, LineagePage, LineageQuery,
+        Name, Narrowing, RejectedEdge, Rest, days, measured,
     },
 };
-use analysis::lineage::{Family, Forest, Relative, Sieve, SubtreeOptions, Toward, Tree};
-use domain::{EdgeStatus, Source};
+use analysis::lineage::{Family, Forest, Groups, Relative, Sieve, SubtreeOptions, Toward, Tree, TreeNode};
+use domain::{EdgeStatus, Relation, Source};
 use jobs::Registry;
 use store::VerdictWord;
 
-use super::{Result, models};
+use super::{Result, count, models};
 
 /// Most nodes one page gets; the drawing shows fewer.
 const NODES: usize = 2_000;
 
+/// Children drawn of a group, and of one that is opened.
+const GROUP: [usize; 2] = [20, 100];
+
 /// Further parents and further children listed.
 const FURTHER: usize = 100;
 
+/// Further parents of the model that are drawn although its line does not pass them.
+const BESIDE: usize = 20;
+
 /// Ancestors listed that are not drawn.
 const ANCESTORS: usize = 1_000;
+/// Ancestors, nearest first, among which those are looked for.
+const MET: usize = 5_000;
 
 /// The largest families.
 pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>> {
@@ -64,6 +72,8 @@ pub fn sieve(narrowing: &Narrowing) -> Result<Sieve> {
 /// How the edges to the primary parents of a tree's models are known, by child.
 struct Grounds {
     sources: HashMap<i64, Vec<Source>>,
+    /// What was measured, in clauses.
+    measured: HashMap<i64, Vec<String>>,
     /// Where the weights agree.
     verified: HashSet<i64>,
 }
@@ -76,8 +86,10 @@ async fn grounds(registry: &Registry, forest: &Forest, tree: &Tree) -> Result<Gr
     children.sort_unstable();
     let of_tree = |child: &i64, parent: i64| under.get(child) == Some(&parent);
     let mut sources: HashMap<i64, Vec<Source>> = HashMap::new();
+    let mut numbers = HashMap::new();
     for edge in registry.store.edges_of_many(&children).await? {
         if of_tree(&edge.child, edge.parent) {
+            numbers.insert(edge.child, measured(&edge.evidence));
             let said = edge.evidence.into_iter().map(|evidence| evidence.source);
             sources.entry(edge.child).or_default().extend(said);
         }
@@ -87,7 +99,7 @@ async fn grounds(registry: &Registry, forest: &Forest, tree: &Tree) -> Result<Gr
         .filter(|row| row.verdict == VerdictWord::Verified && of_tree(&row.child, row.parent))
         .map(|row| row.child)
         .collect();
-    Ok(Grounds { sources, verified })
+    Ok(Grounds { sources, measured: numbers, verified })
 }
 
 fn further(forest: &Forest, child: &Relative) -> ChildLink {
@@ -111,6 +123,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         down: query.down as usize,
         cap: NODES,
         sieve: sieve(&query.narrowing)?,
+        groups: Some(groups_asked(registry, &query).await?),
     };
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(registry, &forest, &mut tree).await?;
@@ -142,24 +155,10 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     let other_children_hidden = tree.other_children.len().saturating_sub(FURTHER) as u64;
     let other_children =
         tree.other_children.iter().take(FURTHER).map(|child| further(&forest, child)).collect();
-    let mut grounds = grounds(registry, &forest, &tree).await?;
-    let (ancestors, ancestors_hidden) = off_the_line(&forest, (row.id, &tree), options.up);
-    let nodes = tree
-        .nodes
-        .into_iter()
-        .map(|node| LineageNode {
-            contradicted: node.contradicted,
-            verified: grounds.verified.contains(&node.id),
-            evidence: grounds.sources.remove(&node.id).unwrap_or_default(),
-            name: Name(node.name),
-            parent: node.parent,
-            relation: node.relation,
-            ghost: node.ghost,
-            inferred: node.proposed,
-            license: node.license,
-            hidden: node.hidden as u64,
-        })
-        .collect();
+    let below = below(&forest, (row.id, &tree), &options.sieve);
+    let nodes = nodes(registry, &forest, (&tree, &options)).await?;
+    let shown: HashSet<&str> = nodes.iter().map(|node| node.name.0.as_str()).collect();
+    let (ancestors, ancestors_hidden) = off_the_line(registry, &forest, (row.id, &shown), options.up).await?;
     Ok(Some(LineagePage {
         name: Name(row.name),
         nodes,
@@ -168,6 +167,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         other_parents_hidden,
         other_children,
         other_children_hidden,
+        below,
         ancestors,
         ancestors_hidden,
         rejected,
@@ -176,27 +176,145 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     }))
 }
 
-/// The ancestors of a model that are not drawn, nearest first, and how many of them are not listed; within some
-/// generations.
-fn off_the_line(forest: &Forest, (model, tree): (i64, &Tree), up: usize) -> (Vec<AncestorRow>, u64) {
-    let drawn: HashSet<i64> = tree.nodes.iter().map(|node| node.id).collect();
-    let walk = forest.walk(&[model], Toward::Ancestors);
-    let name = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned())).unwrap_or_default();
-    let mut steps: Vec<usize> = Vec::with_capacity(walk.models.len());
-    let (mut listed, mut hidden) = (Vec::new(), 0);
-    for reached in &walk.models {
-        let child = reached.from.and_then(|from| walk.models.get(from));
-        steps.push(reached.from.and_then(|from| steps.get(from)).map_or(0, |below| below + 1));
-        let above = steps.last().copied().unwrap_or_default();
-        let (Some(child), false, true) = (child, drawn.contains(&reached.id), above <= up) else { continue };
-        match listed.len() < ANCESTORS {
-            true => listed.push(AncestorRow {
-                name: name(reached.id),
-                generations: above as u64,
-                child: name(child.id),
-            }),
-            false => hidden += 1,
+/// How children are grouped, with the groups that are opened; names that nobody knows open nothing.
+async fn groups_asked(registry: &Registry, query: &LineageQuery) -> Result<Groups> {
+    let mut open = Vec::new();
+    for (relation, name) in &query.open {
+        if let Some(row) = registry.store.model_by_id(&name.0).await? {
+            open.push((row.id, *relation));
         }
     }
-    (listed, hidden)
+    Ok(Groups { most: GROUP[0], open, opened: GROUP[1] })
+}
+
+/// Models below the tree's first node, itself among them; below the model asked for only those that pass the sieve.
+fn below(forest: &Forest, (model, tree): (i64, &Tree), sieve: &Sieve) -> u64 {
+    let all = tree.nodes.first().map_or(0, |node| forest.family_size(node.id));
+    let held_back = match sieve.is_empty() {
+        true => 0,
+        false => forest.sift(model, usize::MAX, sieve).map_or(0, |sifted| sifted.hidden),
+    };
+    all.saturating_sub(held_back)
+}
+
+/// The nodes of a tree as they are drawn, and after them the further parents of the model that are not among them.
+async fn nodes(
+    registry: &Registry,
+    forest: &Forest,
+    (tree, options): (&Tree, &SubtreeOptions),
+) -> Result<Vec<LineageNode>> {
+    let mut grounds = grounds(registry, forest, tree).await?;
+    let created = |id: i64| forest.node(id).and_then(|node| node.created_at);
+    let opened = |node: &TreeNode| {
+        let group = forest.primary_parent(node.id).zip(node.relation);
+        group.zip(options.groups.as_ref()).is_some_and(|(group, groups)| groups.open.contains(&group))
+    };
+    let mut places: HashMap<i64, usize> =
+        tree.nodes.iter().enumerate().map(|(at, node)| (node.id, at)).collect();
+    let mut nodes: Vec<LineageNode> = tree
+        .nodes
+        .iter()
+        .map(|node| LineageNode {
+            contradicted: node.contradicted,
+            verified: grounds.verified.contains(&node.id),
+            evidence: grounds.sources.remove(&node.id).unwrap_or_default(),
+            measured: grounds.measured.remove(&node.id).unwrap_or_default(),
+            later: forest.primary_parent(node.id).and_then(|parent| days(created(parent), created(node.id))),
+            name: Name(node.name.clone()),
+            parent: node.parent,
+            relation: node.relation,
+            ghost: node.ghost,
+            inferred: node.proposed,
+            license: node.license.clone(),
+            downloads: node.downloads.map(count),
+            opened: opened(node),
+            hidden: rest(node),
+            ..LineageNode::default()
+        })
+        .collect();
+    // Without the line above there is nothing to stand beside.
+    let beside = tree.nodes.get(tree.focus).filter(|_| tree.focus > 0);
+    for parent in beside.into_iter().flat_map(|focus| &focus.other_parents) {
+        if nodes.len() - tree.nodes.len() == BESIDE || places.contains_key(&parent.id) {
+            continue;
+        }
+        let Some(node) = forest.node(parent.id) else { continue };
+        let line = forest.parents(parent.id).into_iter().find(|link| link.primary);
+        places.insert(parent.id, nodes.len());
+        nodes.push(LineageNode {
+            name: Name(node.name.to_owned()),
+            relation: line.map(|link| link.relation),
+            ghost: node.ghost,
+            license: node.license.map(str::to_owned),
+            downloads: node.downloads.map(count),
+            beside: Some(tree.focus),
+            ..LineageNode::default()
+        });
+    }
+    for (at, node) in tree.nodes.iter().enumerate() {
+        let drawn = node.other_parents.iter().filter_map(|parent| Some((*places.get(&parent.id)?, parent)));
+        nodes[at].further = drawn
+            .map(|(place, parent)| FurtherParent {
+                node: place,
+                relation: parent.relation,
+                inferred: parent.proposed,
+                contradicted: parent.contradicted,
+            })
+            .collect();
+    }
+    let ids: Vec<i64> = places.keys().copied().collect();
+    for (about, _) in registry.store.advisories_about(&ids).await? {
+        if let Some(place) = places.get(&about) {
+            nodes[*place].advised = true;
+        }
+    }
+    Ok(nodes)
+}
+
+/// Children of a node that are not in the list.
+fn rest(node: &TreeNode) -> Vec<Rest> {
+    let group =
+        |(relation, left): &(Relation, usize)| Rest { relation: Some(*relation), count: *left as u64 };
+    node.rest.iter().map(group).collect()
+}
+
+/// The ancestors of a model that are not shown, nearest first, and how many of them are not listed; within some
+/// generations, and among the first models that a walk up meets. A claim that the weights contradict makes no ancestor.
+async fn off_the_line(
+    registry: &Registry,
+    forest: &Forest,
+    (model, shown): (i64, &HashSet<&str>),
+    up: usize,
+) -> Result<(Vec<AncestorRow>, u64)> {
+    let walk = forest.walk(&[model], Toward::Ancestors);
+    let met: HashSet<i64> = walk.models.iter().take(MET).map(|reached| reached.id).collect();
+    let ids: Vec<i64> = met.iter().copied().collect();
+    let contradicted = jobs::contradicted(registry, &ids).await?;
+    let name = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned())).unwrap_or_default();
+    let mut reached = HashSet::from([model]);
+    let mut queue = VecDeque::from([(model, 0)]);
+    let (mut listed, mut hidden) = (Vec::new(), 0);
+    while let Some((child, generations)) = queue.pop_front() {
+        if generations >= up {
+            continue;
+        }
+        for link in forest.parents(child) {
+            let real = met.contains(&link.id) && !contradicted.contains(&(child, link.id));
+            if !real || !reached.insert(link.id) {
+                continue;
+            }
+            queue.push_back((link.id, generations + 1));
+            let above = name(link.id);
+            match listed.len() < ANCESTORS {
+                _ if shown.contains(above.0.as_str()) => {}
+                true => listed.push(AncestorRow {
+                    name: above,
+                    generations: generations as u64 + 1,
+                    child: name(child),
+                }),
+                false => hidden += 1,
+            }
+        }
+    }
+    Ok((listed, hidden))
 }

@@ -6,9 +6,10 @@ use ::web::{
     Failure,
     view::{
         ChildGroup, CommitView, DtypeRow, EvaluationRow, FileRow, ModelPage, Name, ParentLink, RecentRow,
-        RevisionView, Way, WeightChange,
+        RevisionView, Way, WeightChange, days,
     },
 };
+use analysis::lineage::Forest;
 use jobs::Registry;
 use serde_json::Value;
 use store::{CheckedFile, CommitRow, ModelRow};
@@ -17,6 +18,8 @@ use super::{Result, account, advisories, changes, count, heritage, trust};
 
 /// Parents that a page lists.
 const PARENTS: usize = 50;
+/// Nearest ancestors of a line whose claims are looked at.
+const NEAR: usize = 64;
 
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
@@ -75,7 +78,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         heritage: heritage::licence(registry, &row).await?,
         versions: heritage::versions(registry, &row).await?,
         closure: account::closure(registry, &row).await?,
-        path,
+        path: path.doubting(doubted(registry, &forest, row.id).await?),
         outweighed: forest.outweighed_children(row.id) as u64,
         children,
         files,
@@ -229,6 +232,17 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
     .collect()
 }
 
+/// Those of a model's line whose child in it descends from another model, as its weights have it.
+async fn doubted(registry: &Registry, forest: &Forest, model: i64) -> Result<Vec<Name>> {
+    let whole = forest.path_from_root(model);
+    // A long line shows its ends, and those near the model are what its reader can judge.
+    let line = &whole[whole.len().saturating_sub(NEAR)..];
+    let contradicted = jobs::contradicted(registry, line).await?;
+    let against = line.windows(2).filter(|step| contradicted.contains(&(step[1], step[0])));
+    let named = |step: &[i64]| forest.node(step[0]).map(|node| Name(node.name.to_owned()));
+    Ok(against.filter_map(named).collect())
+}
+
 /// A model's parents with their evidence.
 pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLink>> {
     let edges = registry.store.edges_of(row.id).await?;
@@ -247,6 +261,7 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
                 status: edge.status,
                 as_written: edge.as_written,
                 license: parent.and_then(|row| row.licence().map(str::to_owned)),
+                later: parent.and_then(|parent| days(parent.created_at, row.created_at)),
                 evidence: edge.evidence,
                 verdict: verdicts.iter().find(|row| row.parent == edge.parent).map(trust::mark),
                 decisions: decisions

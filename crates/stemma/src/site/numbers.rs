@@ -47,6 +47,7 @@ pub fn methods() -> Vec<MethodCard> {
                 _ => "gives only configuration and tokenizer",
             },
             models: spec.get("models").map(model_count).unwrap_or_default(),
+            count: (side(spec, "min").unwrap_or(1), side(spec, "max")),
             params: spec
                 .get("parameters")
                 .and_then(Value::as_array)
@@ -81,6 +82,11 @@ fn choices(param: &Value) -> Vec<String> {
 /// The same in one line; none for a number.
 fn words(param: &Value) -> Option<String> {
     param.get("choices").map(|_| choices(param).join(" or "))
+}
+
+/// The fewest or the most models that a method takes.
+fn side(spec: &Value, key: &str) -> Option<usize> {
+    spec.get("models")?.get(key)?.as_u64().and_then(|count| usize::try_from(count).ok())
 }
 
 fn model_count(range: &Value) -> String {

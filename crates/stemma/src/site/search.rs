@@ -1,5 +1,7 @@
 //! Search results and suggestions as the pages show them.
 
+use std::cmp::Reverse;
+
 use ::web::{
     Failure,
     view::{FACETS, FacetGroup, Found, Name, SearchPage, SearchQuery, Sort},
@@ -7,7 +9,7 @@ use ::web::{
 use analysis::catalogue::{Facet, Order, SIZES};
 use domain::{Class, Digest, Relation};
 use jobs::{FindQuery, Finds, Registry};
-use store::VerdictWord;
+use store::{ModelRow, VerdictWord};
 
 use super::{Result, count};
 
@@ -15,6 +17,8 @@ use super::{Result, count};
 const VALUES: usize = 10;
 /// Names suggested.
 const NAMES: usize = 8;
+/// Names among which the root of a large family is looked for.
+const LOOKED_AT: usize = 100;
 
 /// Refuses a value that a facet of few values does not have.
 fn known((facet, value): &(Facet, String)) -> Result<()> {
@@ -127,6 +131,19 @@ async fn of_digest(registry: &Registry, digest: &Digest) -> Result<Finds> {
 
 /// Names for what is typed.
 pub async fn suggest(registry: &Registry, text: &str) -> Result<Vec<Name>> {
-    let rows = jobs::typeahead(registry, text, NAMES).await?;
+    let mut rows = jobs::typeahead(registry, text, LOOKED_AT).await?;
+    let forest = registry.forests.current().await.map_err(Failure::from)?;
+    // Who types the name of a family most likely means its root, which need not be what is downloaded most.
+    let below = |row: &ModelRow| forest.family_size(row.id);
+    let root = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| below(row) > 1)
+        .max_by_key(|(at, row)| (below(row), Reverse(*at)));
+    if let Some(at) = root.map(|(at, _)| at).filter(|at| *at >= NAMES) {
+        let root = rows.remove(at);
+        rows.insert(NAMES - 1, root);
+    }
+    rows.truncate(NAMES);
     Ok(rows.into_iter().map(|row| Name(row.name)).collect())
 }
