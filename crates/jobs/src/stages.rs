@@ -11,7 +11,6 @@ use analysis::{
     recipe::{Pinned, Recipe},
 };
 use domain::{Digest, Fault as _, Item};
-use serde_json::Value;
 use weights::Scratch;
 
 use crate::{
