@@ -149,7 +149,9 @@ impl Structure<'_> {
                     return None;
                 }
                 let gain = whole - total(&spanning(&rest, fixed, bits)) - least;
-                (gain > 0.0 && rest.len() > 1).then_some((gain, one, host))
+                // A hub among siblings of its parents saves the tree as many bits as its own place costs.
+                let likely = told(&host).is_some_and(Inherited::likely) && rest.iter().all(near);
+                ((gain > 0.0 || likely) && rest.len() > 1).then_some((gain, one, host))
             };
             let best = core
                 .iter()

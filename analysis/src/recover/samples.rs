@@ -206,6 +206,12 @@ impl Inherited {
         self.share < HARDLY && !self.partial
     }
 
+    /// Whether it is rather held than not.
+    pub(super) fn likely(self) -> bool {
+        let least = self.share - SURE * self.error;
+        (SHIFT..1.0 + SHIFT).contains(&least) && !self.partial
+    }
+
     /// Whether the model holds the rounding; none when unsure.
     pub(super) fn held(self) -> Option<bool> {
         let Self { share, error, partial } = self;
