@@ -16,14 +16,14 @@ const KEPT: usize = 1 << 26;
 const SAMPLED: std::ops::RangeInclusive<usize> = 1 << 16..=1 << 20;
 const LEAST_SAMPLED: usize = 256;
 /// Half way between a step that a descendant contains (1) and one that has nothing to do with it (0), towards the former:
-/// siblings have steps in common. Where single matrices are known, less is enough of a model that went further from the root than
-/// its parent by this share of the square: what a second training takes back it makes up for, while siblings of one length hold
-/// each other's steps alike.
-const CONTAINED: f64 = 0.8;
-const PARTLY: f64 = 0.55;
+/// siblings have steps in common; and what nine of ten matrices hold at least.
+const CONTAINED: f64 = 0.85;
+const EVERYWHERE: f64 = 0.77;
+/// Less is enough in half of the matrices, and in nine of ten, of a model that went further from the root than its parent by this
+/// share of the square: what a second training takes back it makes up for, while siblings of one length hold each other's steps
+/// alike; if nine of ten hold at least this share of what half of them do.
+const PARTLY: [f64; 2] = [0.55, 0.45];
 const FURTHER: f64 = 1.15;
-/// What nine of ten matrices hold at least, and as a share of what half of them do.
-const EVERYWHERE: f64 = 0.45;
 const EVENLY: f64 = 0.65;
 /// What a descendant holds at most: a sibling that was trained on the same things by larger steps holds more than there is.
 pub(super) const BEYOND: f64 = 1.45;
@@ -389,14 +389,17 @@ impl Measured {
     /// on the same things holds more of it than all in some, and little in others.
     pub(super) fn holds(&self, child: usize, (parent, root): (usize, usize)) -> bool {
         let held = self.held(child, (parent, root));
+        let whole = self.contains(child, (parent, root));
         let Some(&(middle, _)) = held.get(held.len() / 2) else {
-            return (CONTAINED..=BEYOND).contains(&self.contains(child, (parent, root)));
+            return (CONTAINED..=BEYOND).contains(&whole);
         };
         let mut longer: Vec<f64> = held.iter().map(|(_, longer)| *longer).collect();
         longer.sort_by(f64::total_cmp);
-        let enough = if longer[longer.len() / 2] >= FURTHER { PARTLY } else { CONTAINED };
         let least = held[held.len() / 10].0;
-        (enough..=BEYOND).contains(&middle) && least >= EVERYWHERE.max(EVENLY * middle)
+        let partly = longer[longer.len() / 2] >= FURTHER
+            && middle >= PARTLY[0]
+            && least >= PARTLY[1].max(EVENLY * middle);
+        middle <= BEYOND && (partly || whole >= CONTAINED && least >= EVERYWHERE)
     }
 
     pub(super) fn elements(&self) -> u64 {
