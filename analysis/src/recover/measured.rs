@@ -23,7 +23,7 @@ const EVERYWHERE: f64 = 0.77;
 /// share of the square: what a second training takes back it makes up for, while siblings of one length hold each other's steps
 /// alike; if nine of ten hold at least this share of what half of them do.
 const PARTLY: [f64; 2] = [0.55, 0.45];
-const FURTHER: f64 = 1.15;
+const FURTHER: f64 = 1.25;
 const EVENLY: f64 = 0.65;
 /// What a descendant holds at most: a sibling that was trained on the same things by larger steps holds more than there is.
 pub(super) const BEYOND: f64 = 1.45;
