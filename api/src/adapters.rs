@@ -48,7 +48,7 @@ pub struct NewBake {
     pub output: String,
 }
 
-const fn one() -> f64 {
+pub(crate) const fn one() -> f64 {
     1.0
 }
 

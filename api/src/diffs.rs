@@ -82,14 +82,10 @@ pub struct NewApplication {
     /// A model that holds a stored difference in any form, `org/name`, or `org/name#member` of one that several share.
     pub diff: String,
     /// Strength of the difference, default 1.
-    #[serde(default = "one")]
+    #[serde(default = "crate::adapters::one")]
     pub scale: f64,
     /// Id of the resulting model; only a dry run may leave it out.
     pub output: Option<String>,
-}
-
-const fn one() -> f64 {
-    1.0
 }
 
 /// Options of a request to apply a difference.

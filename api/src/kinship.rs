@@ -6,7 +6,10 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use analysis::kinship::{Matrix, PartReport, Partial, Report, measures_of};
+use analysis::{
+    export::csv_cell,
+    kinship::{Matrix, PartReport, Partial, Report, measures_of},
+};
 use domain::Item;
 use http::{Problem, Result};
 use jobs::{Access, KinshipQuery, Reading};
@@ -165,7 +168,7 @@ fn to_csv(report: &Report, (measure, parts): (&str, &[&str])) -> String {
     let mut lines = Vec::new();
     let mut line = |part: &str, cells: Vec<String>| {
         let part = by_part.then(|| part.to_owned());
-        let cells: Vec<String> = part.into_iter().chain(cells).map(|cell| quoted(&cell)).collect();
+        let cells: Vec<String> = part.into_iter().chain(cells).map(|cell| csv_cell(&cell)).collect();
         lines.push(cells.join(","));
     };
     line("part", head);
@@ -196,14 +199,6 @@ fn to_csv(report: &Report, (measure, parts): (&str, &[&str])) -> String {
         matrix(&format!("tensor {}", tensor.tensor), tensor.matrices.get(measure), None);
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
-}
-
-/// A cell of CSV, quoted where it must be.
-fn quoted(cell: &str) -> String {
-    match cell.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell.to_owned(),
-    }
 }
 
 fn parts_as_csv(parts: &[PartReport], measure: &str) -> String {

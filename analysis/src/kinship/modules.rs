@@ -43,20 +43,8 @@ const BY_NAME: &[(Module, &[&str])] = &[
     ),
     (Module::GateUp, &["gate_up_proj"]),
     (Module::Down, &["down_proj", "fc2", "fc_out", "dense_4h_to_h", "lin2", "linear_2", "linear2"]),
-    (
-        Module::Embed,
-        &[
-            "embed_tokens",
-            "wte",
-            "word_embeddings",
-            "tok_embeddings",
-            "embed_in",
-            "shared",
-            "word_embedding",
-            "token_embedding",
-            "embeddings",
-        ],
-    ),
+    (Module::Embed, weights::EMBEDDINGS),
+    (Module::Embed, &["word_embedding"]),
     (
         Module::Position,
         &["wpe", "embed_positions", "position_embeddings", "position_embedding", "token_type_embeddings"],

@@ -110,8 +110,9 @@ impl Structure<'_> {
                     merges.into_iter().any(|merge| {
                         let told = told(&merge.child);
                         let alone =
-                            told.and_then(Inherited::held) != Some(true) && self.above_all(one, merge);
-                        (told.is_some_and(Inherited::hardly) || alone) && between(&tree, one, &merge.parents)
+                            || told.and_then(Inherited::held) != Some(true) && self.above_all(one, merge);
+                        between(&tree, one, &merge.parents)
+                            && (told.is_some_and(Inherited::hardly) || alone())
                     })
                 };
                 let open = hosts.iter().filter(|(_, above)| !above.contains(&one) && !joins(above));
@@ -133,19 +134,21 @@ impl Structure<'_> {
                 let merge = mixtures.iter().find(|merge| merge.child == host && !merge.by_matrix.is_empty());
                 // What holds the host's step from its own parent, and from what the merged models came from.
                 let parent = |of: &usize| below.iter().find(|edge| edge.0 == *of).map(|edge| edge.1);
-                let line = std::iter::successors(Some(host), parent).take(below.len() + 1);
-                let made = line.last().and_then(|top| mixtures.iter().find(|merge| merge.child == top));
-                let root = made.and_then(|made| {
+                let root = || {
+                    let top = std::iter::successors(Some(host), parent).take(below.len() + 1).last();
+                    let made = mixtures.iter().find(|merge| Some(merge.child) == top)?;
                     let is_root = |root: usize| {
                         root != one && between(&tree, root, &made.parents) && self.above_all(root, made)
                     };
                     let roots = core.iter().copied().filter(|&root| is_root(root));
                     roots.min_by(|&a, &b| bits(made.child, a).total_cmp(&bits(made.child, b)))
-                });
-                let mut roots = parent(&host).into_iter().chain(root);
-                let apart = merge.is_some_and(|merge| !rather(self.measured, one, (merge, rival)))
-                    || samples.any() && !roots.all(|root| self.measured.holds(one, (host, root)));
-                if held(&host) != Some(true) && apart {
+                };
+                let apart = || {
+                    let mut roots = parent(&host).into_iter().chain(root());
+                    merge.is_some_and(|merge| !rather(self.measured, one, (merge, rival)))
+                        || samples.any() && !roots.all(|root| self.measured.holds(one, (host, root)))
+                };
+                if held(&host) != Some(true) && apart() {
                     return None;
                 }
                 let gain = whole - total(&spanning(&rest, fixed, bits)) - least;

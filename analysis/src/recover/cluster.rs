@@ -61,6 +61,12 @@ fn joined(scores: &[f64]) -> Option<f64> {
     (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / (scores.len() as f64).sqrt())
 }
 
+/// The member that most of its family are alike to, the first of several.
+pub(super) fn most_common(family: &[usize], alike: impl Fn(usize, usize) -> bool) -> Option<usize> {
+    let friends = |one: usize| family.iter().filter(|&&other| alike(one, other)).count();
+    family.iter().copied().max_by_key(|&one| (friends(one), std::cmp::Reverse(one)))
+}
+
 /// Every pair of the collection.
 pub(super) struct Relations {
     models: usize,

@@ -89,8 +89,7 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
         .and_then(|tensor| tensor.shape.get(1).copied());
     let units = (0..layers).into_par_iter().map(|layer| units(source, (&tensors, layer), width));
     let units = units.collect::<Result<_, _>>()?;
-    let embed = tensors.iter().find(|tensor| tensor.module == Module::Embed && tensor.shape.len() == 2);
-    let columns = embed.map(|tensor| Probe::columns(source, tensor)).transpose()?;
+    let columns = embedding(&tensors).map(|tensor| Probe::columns(source, tensor)).transpose()?;
     let elements = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
     let format = format(&tensors);
     Ok(Facts {
@@ -140,6 +139,11 @@ impl Facts {
         let at = ROUNDED.iter().position(|rounded| *rounded <= bits).unwrap_or(ROUNDED.len() - 1);
         self.levels[at]
     }
+}
+
+/// The table of tokens.
+pub(super) fn embedding(tensors: &[Tensor]) -> Option<&Tensor> {
+    tensors.iter().find(|tensor| tensor.module == Module::Embed && tensor.shape.len() == 2)
 }
 
 /// Leaves out a head that is tied to the embedding.

@@ -14,7 +14,7 @@ use std::{
 use weights::TensorSource;
 
 use super::{
-    cluster::Relations,
+    cluster::{Relations, most_common},
     edges::UNALIGNED,
     facts::{Facts, Tensor},
     reordered::{Axes, Order},
@@ -63,13 +63,9 @@ pub(super) fn orders(
         a == b || relations.get(a, b).and_then(|found| found.units).is_some_and(|units| units >= UNALIGNED)
     };
     let of = |at: usize| -> Option<Of<'_>> { Some((&*sources[at], facts[at].as_ref()?)) };
-    let model = |family: &Vec<usize>| {
-        let friends = |one: usize| family.iter().filter(|&&other| aligned(one, other)).count();
-        family.iter().copied().max_by_key(|&one| (friends(one), std::cmp::Reverse(one)))
-    };
     // The most common order of a large family is the one that others are put into.
     let own: Vec<(usize, &Vec<usize>)> =
-        families.iter().filter_map(|family| Some((model(family)?, family))).collect();
+        families.iter().filter_map(|family| Some((most_common(family, aligned)?, family))).collect();
     let mut models = own.clone();
     models.sort_by_key(|&(at, family)| (std::cmp::Reverse(family.len()), at));
     let mut found = BTreeMap::new();

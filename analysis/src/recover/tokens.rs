@@ -9,9 +9,9 @@ use std::{
 use weights::TensorSource;
 
 use super::{
-    cluster::Relations,
+    cluster::{Relation, Relations, most_common},
     edges::UNALIGNED,
-    facts::{Facts, Tensor},
+    facts::{Facts, Tensor, embedding},
     reordered::{Axes, Order},
 };
 use crate::kinship::Module;
@@ -29,20 +29,18 @@ pub(super) fn orders(
     relations: &Relations,
 ) -> Result<BTreeMap<usize, BTreeMap<usize, Axes>>, weights::Error> {
     let whole: Vec<usize> = (0..facts.len()).filter(|&at| facts[at].is_some()).collect();
-    let score = |a: usize, b: usize, of: fn(&super::cluster::Relation) -> Option<f64>| {
+    let score = |a: usize, b: usize, of: fn(&Relation) -> Option<f64>| {
         relations.get(a, b).and_then(of).unwrap_or(f64::NEG_INFINITY)
     };
     let columns = |a: usize, b: usize| score(a, b, |relation| relation.columns);
     let units = |a: usize, b: usize| score(a, b, |relation| relation.units);
-    let shape = |at: usize| embedding(facts[at].as_ref()).map(|tensor| &tensor.shape);
+    let table = |at: usize| embedding(&facts[at].as_ref()?.tensors);
+    let shape = |at: usize| table(at).map(|tensor| &tensor.shape);
     let mut found: BTreeMap<usize, Order> = BTreeMap::new();
     for family in relations.families(&whole) {
-        let friends = |one: usize| family.iter().filter(|&&other| columns(one, other) >= UNALIGNED).count();
-        let Some(main) = family.iter().copied().max_by_key(|&one| (friends(one), std::cmp::Reverse(one)))
-        else {
-            continue;
-        };
-        let inside = |one: usize| one == main || columns(main, one) >= UNALIGNED;
+        let placed = |one: usize, other: usize| one == other || columns(one, other) >= UNALIGNED;
+        let Some(main) = most_common(&family, placed) else { continue };
+        let inside = |one: usize| placed(main, one);
         let moved: Vec<usize> = family
             .iter()
             .copied()
@@ -57,9 +55,9 @@ pub(super) fn orders(
             let mut near: Vec<usize> =
                 family.iter().copied().filter(|&other| inside(other) && shape(other) == shape(one)).collect();
             near.sort_by(|&a, &b| units(one, b).total_cmp(&units(one, a)).then(a.cmp(&b)));
-            let own = rows(&*sources[one], embedding(facts[one].as_ref()))?;
+            let own = rows(&*sources[one], table(one))?;
             for other in near.into_iter().take(LOOKED_AT) {
-                let theirs = rows(&*sources[other], embedding(facts[other].as_ref()))?;
+                let theirs = rows(&*sources[other], table(other))?;
                 if let Some(order) = order(&theirs, &own) {
                     found.insert(one, Arc::new(order));
                     break;
@@ -85,11 +83,6 @@ pub(super) fn orders(
         (at, tokens.map(axes).collect())
     };
     Ok(found.into_iter().map(axes).collect())
-}
-
-fn embedding(facts: Option<&Facts>) -> Option<&Tensor> {
-    let tensors = facts?.tensors.iter();
-    tensors.into_iter().find(|tensor| tensor.module == Module::Embed && tensor.shape.len() == 2)
 }
 
 /// A hash of every row.

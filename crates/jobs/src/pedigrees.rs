@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use analysis::{
     export::{Descent, File, Metric, Model, Pedigree},
-    kinship::{SIGNATURE_SCHEME, Signature},
+    kinship::Signature,
     licence::{LicencePath, licence_path},
     lineage::{Neighbourhood, Reach, Step},
     recover::Verdict,
@@ -12,7 +12,7 @@ use analysis::{
 use domain::{Evidence, Source};
 use store::{ModelRow, VerdictWord};
 
-use crate::{Error, Registry, evaluations};
+use crate::{Error, Registry, evaluations, relatives::current_signature};
 
 /// The relatives of `row` that `up` and `down` generations reach, at most `export_models` of them.
 ///
@@ -112,10 +112,7 @@ async fn weighed(
         .signatures(&revisions)
         .await?
         .into_iter()
-        .filter(|(_, row)| row.scheme == SIGNATURE_SCHEME)
-        .filter_map(|(revision, row)| {
-            row.signature.map(|(layout, cells)| (revision, Signature { layout, cells }))
-        })
+        .filter_map(|(revision, row)| Some((revision, current_signature(row)?)))
         .collect();
     let cosine = |(edge, child, parent)| Some((edge, signed.get(&child)?.cosine(signed.get(&parent)?)?));
     Ok(edges.into_iter().filter_map(cosine).collect())

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use analysis::kinship::{SIGNATURE_SCHEME, Signature};
+use analysis::kinship::Signature;
 use domain::Fault as _;
 use tokio::task::spawn_blocking;
 
-use crate::{Access, Error, Registry, measure::Turn, sketches::open_sketched};
+use crate::{Access, Error, Registry, measure::Turn, relatives::current_signature, sketches::open_sketched};
 
 /// Most models that are ordered.
 pub const MOST: usize = 1_000;
@@ -36,9 +36,8 @@ pub async fn kin_of(registry: &Registry, (pin, cursor): (&str, Option<&str>)) ->
         Some(revision) => registry.store.signatures(&[revision]).await?.pop(),
         None => None,
     };
-    let signed = signed.map(|(_, signed)| signed).filter(|signed| signed.scheme == SIGNATURE_SCHEME);
-    let signature = match signed.and_then(|signed| signed.signature) {
-        Some((layout, cells)) => Signature { layout, cells },
+    let signature = match signed.and_then(|(_, row)| current_signature(row)) {
+        Some(signature) => signature,
         None => measured(registry, &row.name).await?,
     };
     let index = registry.relatives.current().await?;

@@ -172,6 +172,12 @@ fn row_of(tensors: Option<&Tensors>) -> SignatureRow {
     SignatureRow { scheme: SIGNATURE_SCHEME, signature }
 }
 
+/// The signature that a row holds, where it was made the present way.
+pub(crate) fn current_signature(row: SignatureRow) -> Option<Signature> {
+    let (layout, cells) = row.signature.filter(|_| row.scheme == SIGNATURE_SCHEME)?;
+    Some(Signature { layout, cells })
+}
+
 /// Whose relatives, and how many of them.
 #[derive(Debug, Clone)]
 pub struct RelativesQuery {

@@ -69,9 +69,9 @@ impl ModelRow {
 /// Columns every list needs.
 pub const LIGHT: &str = "models.id, models.name, models.org, models.ghost, models.author, models.sha, \
     models.created_at, models.last_modified, models.downloads, models.likes, models.license, \
-    models.license_name,     models.pipeline_tag, models.library, models.model_type, models.architecture, models.parameters, \
-    models.tags, models.languages, models.datasets, models.new_version, models.has_weights, \
-    models.revision, models.digest, models.ingested_at, models.private, models.gated";
+    models.license_name, models.pipeline_tag, models.library, models.model_type, models.architecture, \
+    models.parameters, models.tags, models.languages, models.datasets, models.new_version, \
+    models.has_weights, models.revision, models.digest, models.ingested_at, models.private, models.gated";
 
 /// All columns.
 const FULL: &str = "models.card, models.config";

@@ -46,7 +46,7 @@ pub use quantised::{Quantisation, foreign_weights, is_quantised, quantisation};
 pub use rounded::Rounded;
 pub use scaled::Scaled;
 pub use scratch::{Scratch, Sheet, Workspace, room_left};
-pub use sketches::{BLOCK_ROWS, KeptSketch, SCHEME, bare_name, canonical_name, sketch_of};
+pub use sketches::{BLOCK_ROWS, EMBEDDINGS, KeptSketch, SCHEME, bare_name, canonical_name, sketch_of};
 pub use source::{Account, ReadAt, TensorInfo, TensorSource};
 pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;

@@ -16,8 +16,8 @@ pub const BLOCK_ROWS: u64 = 1_024;
 const LEAST_CELLS: usize = 1_024;
 /// Rows that only vocabularies have.
 const MANY_ROWS: u64 = 30_000;
-/// What embeddings and heads are called: those of small vocabularies are shaped like other matrices.
-const NAMES: [&str; 10] = [
+/// Last telling components of the names of embeddings.
+pub const EMBEDDINGS: &[&str] = &[
     "embed_tokens",
     "wte",
     "word_embeddings",
@@ -26,12 +26,13 @@ const NAMES: [&str; 10] = [
     "shared",
     "token_embedding",
     "embeddings",
-    "lm_head",
-    "embed_out",
 ];
+/// The same of their heads: those of small vocabularies are shaped like other matrices.
+const HEADS: [&str; 2] = ["lm_head", "embed_out"];
 
 /// An empty sketch for a tensor, of at most about `most` cells. One that is shaped like a vocabulary (many more rows
-/// than columns) or called like one gets eight times that, or a thousand for every 1,024 rows where that is more, in blocks of 1,024 rows.
+/// than columns) or called like one gets eight times that, or a thousand for every 1,024 rows where that is more, in
+/// blocks of 1,024 rows.
 pub fn sketch_of(info: &TensorInfo, most: usize) -> Sketch {
     let (key, elements) = (key(&info.name), info.elements());
     let most_of_many = most.saturating_mul(VOCABULARY);
@@ -54,7 +55,7 @@ fn is_vocabulary(name: &str, [rows, columns]: [u64; 2]) -> bool {
             .unwrap_or(name)
             .rsplit('.')
             .next()
-            .is_some_and(|last| NAMES.contains(&last))
+            .is_some_and(|last| EMBEDDINGS.contains(&last) || HEADS.contains(&last))
     };
     rows >= columns.saturating_mul(6) || rows >= MANY_ROWS || named()
 }

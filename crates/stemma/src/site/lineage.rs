@@ -9,7 +9,7 @@ use ::web::{
         Name, Narrowing, RejectedEdge, Rest, days, measured,
     },
 };
-use analysis::lineage::{Family, Forest, Groups, Relative, Sieve, SubtreeOptions, Toward, Tree, TreeNode};
+use analysis::lineage::{Family, Forest, Groups, Relative, Sieve, SubtreeOptions, Tree, TreeNode};
 use domain::{EdgeStatus, Relation, Source};
 use jobs::Registry;
 use store::VerdictWord;
@@ -286,10 +286,10 @@ async fn off_the_line(
     (model, shown): (i64, &HashSet<&str>),
     up: usize,
 ) -> Result<(Vec<AncestorRow>, u64)> {
-    let walk = forest.walk(&[model], Toward::Ancestors);
-    let met: HashSet<i64> = walk.models.iter().take(MET).map(|reached| reached.id).collect();
-    let ids: Vec<i64> = met.iter().copied().collect();
-    let contradicted = jobs::contradicted(registry, &ids).await?;
+    let mut met = forest.ancestors(model, MET);
+    met.push(model);
+    let contradicted = jobs::contradicted(registry, &met).await?;
+    let met: HashSet<i64> = met.into_iter().collect();
     let name = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned())).unwrap_or_default();
     let mut reached = HashSet::from([model]);
     let mut queue = VecDeque::from([(model, 0)]);

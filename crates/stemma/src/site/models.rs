@@ -41,8 +41,9 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let named = |id: i64| forest.node(id).map(|node| Name(node.name.to_owned()));
     let mut line = forest.path_from_root(row.id);
+    let doubted = doubted(registry, &forest, &line).await?;
     line.pop();
-    let path = Way::of(line.into_iter().filter_map(named).collect());
+    let path = Way::of(line.into_iter().filter_map(named).collect()).doubting(doubted);
     let children = forest
         .child_counts(row.id)
         .into_iter()
@@ -78,7 +79,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         heritage: heritage::licence(registry, &row).await?,
         versions: heritage::versions(registry, &row).await?,
         closure: account::closure(registry, &row).await?,
-        path: path.doubting(doubted(registry, &forest, row.id).await?),
+        path,
         outweighed: forest.outweighed_children(row.id) as u64,
         children,
         files,
@@ -232,9 +233,8 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-/// Those of a model's line whose child in it descends from another model, as its weights have it.
-async fn doubted(registry: &Registry, forest: &Forest, model: i64) -> Result<Vec<Name>> {
-    let whole = forest.path_from_root(model);
+/// Those of a model's line, itself the last, whose child in it descends from another model, as its weights have it.
+async fn doubted(registry: &Registry, forest: &Forest, whole: &[i64]) -> Result<Vec<Name>> {
     // A long line shows its ends, and those near the model are what its reader can judge.
     let line = &whole[whole.len().saturating_sub(NEAR)..];
     let contradicted = jobs::contradicted(registry, line).await?;

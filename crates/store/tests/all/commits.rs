@@ -26,19 +26,7 @@ async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
 
 async fn publish(store: &Store, name: &str, (content, commit): (&str, NewCommit)) -> Result<String, Error> {
     let files = vec![file(store, "notes.txt", content.as_bytes()).await];
-    let publish = Publish {
-        metadata: named(name),
-        claims: Vec::new(),
-        files,
-        tensors: Vec::new(),
-        sketches: Vec::new(),
-        signature: None,
-        weights_of: None,
-        recipe: None,
-        provenance: None,
-        fence: None,
-        commit,
-    };
+    let publish = Publish { commit, ..files_only(name, files) };
     store.publish_commit(publish).await.map(|(_, oid)| oid)
 }
 
