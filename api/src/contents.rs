@@ -104,20 +104,20 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ManifestQuery {
+pub struct RevisionQuery {
     /// A branch, a tag, a commit or a digest; `main` unless given.
     pub revision: Option<String>,
 }
 
 /// Every file of a revision with size, SHA-256, the time of its last check, the tensors in it and its address; and the
 /// weights by number format.
-#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), ManifestQuery), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), RevisionQuery), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/manifest")]
 pub async fn get_manifest(
     request: HttpRequest,
     registry: Seen,
     path: web::Path<ModelPath>,
-    query: Query<ManifestQuery>,
+    query: Query<RevisionQuery>,
 ) -> Result<HttpResponse> {
     manifest_of(&request, &registry, (&path.id(), &query)).await
 }
@@ -126,7 +126,7 @@ pub async fn get_manifest(
 pub async fn manifest_of(
     request: &HttpRequest,
     registry: &Registry,
-    (id, query): (&str, &ManifestQuery),
+    (id, query): (&str, &RevisionQuery),
 ) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
     let origin = http::address(request);
@@ -137,21 +137,22 @@ pub async fn manifest_of(
     }
 }
 
-/// How the current revision was made, where it was made here: recipe, inputs by digest, what methods tell of each
+/// How a revision was made, where it was made here: recipe, inputs by digest, what methods tell of each
 /// tensor, warnings, and what it took.
-#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path)), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "models", params(("org" = String, Path), ("name" = String, Path), RevisionQuery), responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/models/{org}/{name}/provenance")]
-pub async fn get_provenance(registry: Seen, path: web::Path<ModelPath>) -> Result<HttpResponse> {
-    provenance_of(&registry, &path.id()).await
+pub async fn get_provenance(
+    registry: Seen,
+    path: web::Path<ModelPath>,
+    query: Query<RevisionQuery>,
+) -> Result<HttpResponse> {
+    provenance_of(&registry, (&path.id(), &query)).await
 }
 
 /// The record of the model called `id`.
-pub async fn provenance_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
+pub async fn provenance_of(registry: &Registry, (id, query): (&str, &RevisionQuery)) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
-    let record = match row.revision {
-        Some(revision) => registry.store.provenance_of(revision).await?,
-        None => None,
-    };
+    let record = jobs::record_of(registry, (&row, query.revision.as_deref())).await?;
     match record {
         Some(record) => Ok(HttpResponse::Ok().json(record)),
         None => Err(Problem::not_found(format!("a record of how `{id}` was made"))),

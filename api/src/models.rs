@@ -163,7 +163,7 @@ pub async fn get_model(
         (Some(bare), "files") => files_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "tensors") => tensors_of(&registry, bare, &asked(&request)?).await,
         (Some(bare), "manifest") => manifest_of(&request, &registry, (bare, &asked(&request)?)).await,
-        (Some(bare), "provenance") => provenance_of(&registry, bare).await,
+        (Some(bare), "provenance") => provenance_of(&registry, (bare, &asked(&request)?)).await,
         (Some(bare), "advisories") => advisories_of(&registry, bare).await,
         (Some(bare), "advisories.atom") => feed_of(&request, &registry, (bare, "atom")).await,
         (Some(bare), "advisories.json") => feed_of(&request, &registry, (bare, "json")).await,

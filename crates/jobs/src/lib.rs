@@ -122,7 +122,7 @@ pub use registry::{Pulling, Registry};
 pub use relatives::{Relatives, RelativesQuery, RelativesReport, WeightRelative, relatives};
 pub use reports::{Report, Reports, Subject, Table, report, report_at_hand};
 pub use retry::{can_retry, retry};
-pub use revisions::{RevisionDiff, compare_revisions};
+pub use revisions::{RevisionDiff, compare_revisions, record_of};
 pub use searches::{
     Ending, Pending, SearchReport, create_search, create_search_from, end_search, merge_candidate,
     search_report, tell,

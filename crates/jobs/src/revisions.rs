@@ -58,6 +58,25 @@ pub async fn compare_revisions(
     })
 }
 
+/// How a revision of a model was made, named as in [`compare_revisions`], the current one where none is; none where it was
+/// not made here.
+///
+/// # Errors
+/// [`Error::UnknownRevision`]; when the database cannot be read.
+pub async fn record_of(
+    registry: &Registry,
+    (row, revision): (&ModelRow, Option<&str>),
+) -> Result<Option<Value>, Error> {
+    let id = match revision {
+        Some(name) => Some(commit(registry, row, name).await?.revision),
+        None => row.revision,
+    };
+    Ok(match id {
+        Some(id) => registry.store.provenance_of(id).await?,
+        None => None,
+    })
+}
+
 async fn commit(registry: &Registry, row: &ModelRow, name: &str) -> Result<CommitRow, Error> {
     let found = registry.store.commit(row.id, name).await?;
     found.ok_or_else(|| {

@@ -12,11 +12,8 @@ use crate::{
     asked::Asked,
     source::Failure,
     svg::changes::{self, Map},
-    view::{self, ComparePage, Faults, Field, Name, Sides, TensorDiff, encoded},
+    view::{self, ComparePage, Cut, Faults, Field, MOST_ROWS, Name, Sides, TensorDiff, encoded},
 };
-
-/// Rows shown; the API has all of them.
-const MOST_ROWS: usize = 1000;
 
 const COLUMNS: [(&str, &str); 6] = [
     ("name", "Tensor"),
@@ -46,13 +43,14 @@ struct Page {
 
 impl Page {
     /// Tensors that could not be compared, by reason.
-    fn lists(&self) -> Vec<(&'static str, &[String])> {
+    fn lists(&self) -> Vec<(&'static str, Cut<'_, String>)> {
         let all: [(_, &[String]); 3] = [
             ("Only in the first", &self.page.only_a),
             ("Only in the second", &self.page.only_b),
             ("Different shapes", &self.page.shape_mismatches),
         ];
-        all.into_iter().filter(|(_, names)| !names.is_empty()).collect()
+        let some = all.into_iter().filter(|(_, names)| !names.is_empty());
+        some.map(|(label, names)| (label, Cut::of(names))).collect()
     }
 }
 

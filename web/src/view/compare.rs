@@ -2,6 +2,26 @@
 
 use super::{Count, Fraction, Name, encoded};
 
+/// Rows of a list that are shown; the API has all of them.
+pub const MOST_ROWS: usize = 1000;
+
+/// The first rows of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut<'a, T> {
+    pub shown: &'a [T],
+    pub all: Count,
+    /// How many are not shown, where there are any.
+    pub more: Option<Count>,
+}
+
+impl<'a, T> Cut<'a, T> {
+    pub fn of(rows: &'a [T]) -> Self {
+        let shown = &rows[..rows.len().min(MOST_ROWS)];
+        let more = (rows.len() - shown.len()) as u64;
+        Self { shown, all: Count(rows.len() as u64), more: (more > 0).then_some(Count(more)) }
+    }
+}
+
 /// How many models a comparison sets side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sides {
@@ -124,6 +144,10 @@ pub struct ThreeWay {
 }
 
 impl ThreeWay {
+    pub(crate) fn rows(&self) -> Cut<'_, ThreeWayTensor> {
+        Cut::of(&self.tensors)
+    }
+
     /// Tensors that neither, the first, the second or both changed.
     pub(crate) fn counts(&self) -> Vec<(&'static str, Count)> {
         ["neither", "the first", "the second", "both"]

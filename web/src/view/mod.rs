@@ -29,7 +29,8 @@ pub use about::AboutPage;
 pub use account::{AccountPage, Closure, RequestLine, TokenForm, TokenLine};
 pub use advisory::{AdvisoryForm, AdvisoryNotice, AdvisoryPage, AdvisoryRow, AffectedRow, KINDS, SEVERITIES};
 pub use compare::{
-    ComparePage, FieldDiff, FileDiff, Sides, TensorDiff, ThreeWay, ThreeWayTensor, VocabularyDiff,
+    ComparePage, Cut, FieldDiff, FileDiff, MOST_ROWS, Sides, TensorDiff, ThreeWay, ThreeWayTensor,
+    VocabularyDiff,
 };
 pub use evidence::{days, measured};
 pub use families::{FamilyRow, HomePage, RecentRow};
