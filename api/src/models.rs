@@ -1,5 +1,7 @@
 //! One model, and how it is shown in lists.
 
+use std::fmt;
+
 use actix_web::{HttpRequest, HttpResponse, http::header, routes, web};
 use domain::{Digest, Evidence, Item, Note, Relation};
 use http::{Problem, Result};
@@ -68,15 +70,24 @@ impl From<&ModelRow> for ModelSummary {
 
 /// A page length within the limits.
 pub fn page_size(registry: &Registry, wanted: Option<u64>) -> Result<u64> {
-    let max = registry.limits.page_max;
-    match wanted {
-        None => Ok(registry.limits.page),
-        Some(limit) if (1..=max).contains(&limit) => Ok(limit),
-        Some(limit) => {
-            let message = format!("limit is 1 to {max}, not {limit}");
-            Err(Problem::misasked(vec![Item { pointer: "limit".to_owned(), message }]))
-        }
+    limit_of(wanted.unwrap_or(registry.limits.page), registry.limits.page_max)
+}
+
+/// The same of what is counted in memory.
+pub fn page_length(registry: &Registry, wanted: Option<u64>) -> Result<usize> {
+    page_size(registry, wanted).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// The parameter `limit`, from 1 to `most`.
+///
+/// # Errors
+/// 400 naming the parameter.
+pub fn limit_of<T: PartialOrd + From<u8> + fmt::Display>(limit: T, most: T) -> Result<T> {
+    if limit >= T::from(1) && limit <= most {
+        return Ok(limit);
     }
+    let message = format!("limit is 1 to {most}, not {limit}");
+    Err(Problem::misasked(vec![Item { pointer: "limit".to_owned(), message }]))
 }
 
 /// A parent and why it is believed.

@@ -115,12 +115,6 @@ async fn listed(registry: &Registry, kind: AccountKind) -> Result<HttpResponse> 
     Ok(HttpResponse::Ok().json(rows.into_iter().map(AccountView::from).collect::<Vec<_>>()))
 }
 
-async fn added(registry: &Registry, new: NewAccount, kind: AccountKind) -> Result<AccountView> {
-    let NewAccount { name, admin } = new;
-    let row = AccountRow { name, kind, admin: admin && kind == AccountKind::User, created_at: 0 };
-    Ok(jobs::add_account(registry, &row).await?.into())
-}
-
 /// Every user; for administrators.
 #[utoipa::path(tag = "people", responses((status = 200, body = Vec<AccountView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/users")]
@@ -132,14 +126,14 @@ pub async fn list_users(registry: Seen) -> Result<HttpResponse> {
 #[utoipa::path(tag = "people", request_body = NewAccount, responses((status = 201, body = AccountView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/users")]
 pub async fn add_user(registry: Seen, Body(new): Body<NewAccount>) -> Result<HttpResponse> {
-    let mut told = added(&registry, new, AccountKind::User).await?;
-    let (owner, label) = (told.name.clone(), "first".to_owned());
-    let first = NewToken { owner, label, scope: Scope::Write, days: None };
-    told.token = Some(jobs::create_token(&registry, first).await?.0);
+    let NewAccount { name, admin } = new;
+    let row = AccountRow { name, kind: AccountKind::User, admin, created_at: 0 };
+    let (row, token) = jobs::add_user(&registry, &row).await?;
+    let told = AccountView { token: Some(token), ..row.into() };
     Ok(HttpResponse::build(StatusCode::CREATED).json(told))
 }
 
-/// Remove a user with their memberships; models and tokens stay. For administrators.
+/// Remove a user with their memberships and tokens; their models stay. For administrators.
 #[utoipa::path(tag = "people", params(("user" = String, Path)), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[delete("/api/v1/users/{user}")]
 pub async fn remove_user(registry: Seen, user: web::Path<String>) -> Result<HttpResponse> {
@@ -160,8 +154,8 @@ pub async fn list_orgs(registry: Seen) -> Result<HttpResponse> {
 #[utoipa::path(tag = "people", request_body = NewAccount, responses((status = 201, body = AccountView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/orgs")]
 pub async fn create_org(registry: Seen, Body(new): Body<NewAccount>) -> Result<HttpResponse> {
-    let told = added(&registry, new, AccountKind::Org).await?;
-    Ok(HttpResponse::build(StatusCode::CREATED).json(told))
+    let row = jobs::create_organisation(&registry, &new.name).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(AccountView::from(row)))
 }
 
 /// Remove an organisation with its memberships; its models stay. For administrators.

@@ -1,10 +1,13 @@
 //! Users, organisations, tokens and access, as whoever asks may have them: the commands' operator may do all of it.
 
-use domain::{Act, Class, Fault as _, Gating, RepoId, Role};
+use domain::{Act, Class, Fault as _, Gating, RepoId, Role, TOKEN_MARK};
 use store::{AccountKind, AccountRow, GrantRow, GrantState, MemberRow, ModelRow, Scope, TokenRow};
 use time::{Duration, OffsetDateTime};
 
 use crate::{Error, Registry};
+
+/// The label of the token that a user is added with.
+const FIRST: &str = "first";
 
 /// A token that is asked for.
 #[derive(Debug, Clone)]
@@ -38,15 +41,33 @@ pub async fn accounts(registry: &Registry, kind: AccountKind) -> Result<Vec<Acco
     Ok(registry.store.accounts().await?.into_iter().filter(|row| row.kind == kind).collect())
 }
 
-/// Adds a user or an organisation.
+/// Creates an organisation.
 ///
 /// # Errors
 /// [`Error::NotAdmin`], a name that is none or is taken.
-pub async fn add_account(registry: &Registry, new: &AccountRow) -> Result<AccountRow, Error> {
+pub async fn create_organisation(registry: &Registry, name: &str) -> Result<AccountRow, Error> {
+    administrator(registry)?;
+    account_name(name)?;
+    let kind = AccountKind::Org;
+    registry
+        .store
+        .add_account(&AccountRow { name: name.to_owned(), kind, admin: false, created_at: 0 })
+        .await?;
+    known(registry, (name, kind)).await
+}
+
+/// Adds a user with a first token, or neither; gives the token's secret, which is not kept.
+///
+/// # Errors
+/// As [`create_organisation`].
+pub async fn add_user(registry: &Registry, new: &AccountRow) -> Result<(AccountRow, String), Error> {
     administrator(registry)?;
     account_name(&new.name)?;
-    registry.store.add_account(new).await?;
-    known(registry, (&new.name, new.kind)).await
+    let (owner, label) = (new.name.clone(), FIRST.to_owned());
+    let first = TokenRow { id: 0, owner, label, scope: Scope::Write, created_at: 0, expires_at: None };
+    let secret = secret()?;
+    registry.store.add_user(new, (&secret, &first)).await?;
+    Ok((known(registry, (&new.name, AccountKind::User)).await?, secret))
 }
 
 /// Removes a user or an organisation with their tokens; their models stay.
@@ -290,5 +311,5 @@ fn whoever(registry: &Registry) -> Result<String, Error> {
 fn secret() -> Result<String, Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Task(format!("no random numbers: {error}")))?;
-    Ok(bytes.iter().fold("stemma_".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+    Ok(bytes.iter().fold(TOKEN_MARK.to_owned(), |text, byte| format!("{text}{byte:02x}")))
 }

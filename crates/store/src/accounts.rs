@@ -9,6 +9,7 @@ use crate::{
     connect::bump,
     rows::{get, parsed},
     sql::{self, Params, wall_clock},
+    tokens::{self, TokenRow},
 };
 
 /// Whose a namespace is.
@@ -77,20 +78,18 @@ impl Store {
     /// [`Error::NameTaken`] when an account, or for an organisation the owner of a token, is called so.
     pub async fn add_account(&self, new: &AccountRow) -> Result<()> {
         let tx = self.begin_write().await?;
-        let key = new.name.to_ascii_lowercase();
-        if of_name(&tx, &key).await?.is_some()
-            || (new.kind == AccountKind::Org && has_tokens(&tx, &key).await?)
-        {
-            return Err(Error::NameTaken(new.name.clone()));
-        }
-        let row = vec![
-            key.into(),
-            new.name.as_str().into(),
-            new.kind.as_str().into(),
-            new.admin.into(),
-            wall_clock().into(),
-        ];
-        sql::insert(&tx, "accounts", &["key", "name", "kind", "admin", "created_at"], vec![row], "").await?;
+        insert(&tx, new).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Adds a user together with a token, kept by the hash of its secret.
+    ///
+    /// # Errors
+    /// As [`Self::add_account`]; then neither is there.
+    pub async fn add_user(&self, new: &AccountRow, (secret, token): (&str, &TokenRow)) -> Result<()> {
+        let tx = self.begin_write().await?;
+        insert(&tx, new).await?;
+        tokens::insert(&tx, secret, token).await?;
         Ok(tx.commit().await?)
     }
 
@@ -195,6 +194,22 @@ impl Store {
         let sql = format!("{MEMBERS} WHERE members.person = {key} ORDER BY members.org");
         sql::all(self.db(), &sql, params).await?.iter().map(member).collect()
     }
+}
+
+async fn insert(tx: &DatabaseTransaction, new: &AccountRow) -> Result<()> {
+    let key = new.name.to_ascii_lowercase();
+    if of_name(tx, &key).await?.is_some() || (new.kind == AccountKind::Org && has_tokens(tx, &key).await?) {
+        return Err(Error::NameTaken(new.name.clone()));
+    }
+    let row = vec![
+        key.into(),
+        new.name.as_str().into(),
+        new.kind.as_str().into(),
+        new.admin.into(),
+        wall_clock().into(),
+    ];
+    sql::insert(tx, "accounts", &["key", "name", "kind", "admin", "created_at"], vec![row], "").await?;
+    Ok(())
 }
 
 /// What an account in lower case is.

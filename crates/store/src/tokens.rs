@@ -1,7 +1,7 @@
 //! Personal access tokens: only their hashes are kept.
 
 use domain::Digest;
-use sea_orm::QueryResult;
+use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 use ulid::Ulid;
 
@@ -63,6 +63,21 @@ const SESSION: &str = "\u{1f}session ";
 /// Seconds a session lasts.
 const SESSION_SECONDS: i64 = 30 * 86_400;
 
+/// Keeps a token by the hash of its secret.
+pub async fn insert(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> Result<()> {
+    let row = vec![
+        sql::text(&new.owner).into(),
+        sql::text(&new.label).into(),
+        Digest::of(secret.as_bytes()).hex().into(),
+        new.scope.word().into(),
+        wall_clock().into(),
+        new.expires_at.into(),
+    ];
+    let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
+    sql::insert(tx, "tokens", &columns, vec![row], "").await?;
+    Ok(())
+}
+
 const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at";
 
 impl Store {
@@ -72,16 +87,7 @@ impl Store {
     /// When the database refuses.
     pub async fn add_token(&self, secret: &str, new: &TokenRow) -> Result<()> {
         let tx = self.begin_write().await?;
-        let row = vec![
-            sql::text(&new.owner).into(),
-            sql::text(&new.label).into(),
-            Digest::of(secret.as_bytes()).hex().into(),
-            new.scope.word().into(),
-            wall_clock().into(),
-            new.expires_at.into(),
-        ];
-        let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
-        sql::insert(&tx, "tokens", &columns, vec![row], "").await?;
+        insert(&tx, secret, new).await?;
         Ok(tx.commit().await?)
     }
 

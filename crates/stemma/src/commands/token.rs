@@ -18,11 +18,7 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
             let label = label.unwrap_or_else(|| "command line".to_owned());
             let new = NewToken { owner: user.clone(), label, scope, days };
             let (secret, end) = jobs::create_token(&registry, new).await?;
-            if context.json {
-                output::json(&json!({ "token": secret, "user": user, "scope": scope, "expires_at": end }));
-            } else {
-                output::line(secret);
-            }
+            print(&context, (&secret, &user), (scope, end));
         }
         TokenCommand::List => {
             let tokens = store.tokens().await?;
@@ -50,6 +46,15 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Prints a new token, once.
+pub fn print(context: &Context, (secret, user): (&str, &str), (scope, end): (Scope, Option<i64>)) {
+    if context.json {
+        output::json(&json!({ "token": secret, "user": user, "scope": scope, "expires_at": end }));
+    } else {
+        output::line(secret);
+    }
 }
 
 /// The day of a time in Unix seconds, by UTC.

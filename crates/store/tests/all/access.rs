@@ -24,12 +24,44 @@ db_test!(
     totals_are_of_what_the_viewer_sees,
     a_job_that_met_a_private_model_is_its_askers_alone,
     an_account_has_a_name_of_its_own,
+    a_user_is_added_with_a_token_or_not_at_all,
     access_is_asked_for_and_decided,
 );
 
 async fn account(db: &Db, name: &str, kind: AccountKind) {
     let new = AccountRow { name: name.to_owned(), kind, admin: false, created_at: 0 };
     db.store.add_account(&new).await.unwrap();
+}
+
+async fn a_user_is_added_with_a_token_or_not_at_all(db: Db) {
+    let user = |name: &str| AccountRow {
+        name: name.to_owned(),
+        kind: AccountKind::User,
+        admin: false,
+        created_at: 0,
+    };
+    let token = |owner: &str| TokenRow {
+        id: 0,
+        owner: owner.to_owned(),
+        label: "first".to_owned(),
+        scope: Scope::Write,
+        created_at: 0,
+        expires_at: None,
+    };
+
+    db.store.add_user(&user("ann"), ("secret", &token("ann"))).await.unwrap();
+    // A secret is kept once, so this token cannot be.
+    let refused = db.store.add_user(&user("bob"), ("secret", &token("bob"))).await;
+
+    assert_eq!(db.store.token("secret").await.unwrap().unwrap().owner, "ann");
+    assert!(refused.is_err());
+    assert!(
+        db.store.account("bob").await.unwrap().is_none(),
+        "a user without a token could not be added again"
+    );
+    let taken = db.store.add_user(&user("Ann"), ("other", &token("Ann"))).await;
+    assert!(matches!(taken, Err(Error::NameTaken(_))));
+    assert!(db.store.token("other").await.unwrap().is_none());
 }
 
 async fn close(db: &Db, name: &str, wanted: Openness) -> i64 {
