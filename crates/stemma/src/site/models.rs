@@ -151,7 +151,8 @@ async fn history(
     shown: &CommitRow,
 ) -> Result<(Vec<CommitView>, u64, Option<WeightChange>)> {
     let (commits, total) = registry.store.history(model, &shown.oid, (0, SHOWN)).await?;
-    let refs = registry.store.refs(model).await?;
+    let oids: Vec<&str> = commits.iter().map(|commit| commit.oid.as_str()).collect();
+    let refs = registry.store.refs_at(model, &oids, registry.limits.list_rows).await?;
     let changed = changes::last(registry, &commits).await?;
     let view = |commit: CommitRow| CommitView {
         names: refs.iter().filter(|name| name.oid == commit.oid).map(|name| name.name.clone()).collect(),
@@ -249,7 +250,7 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
     let verdicts = registry.store.verdicts_of(&[row.id]).await?;
-    let decisions = registry.store.decisions_of(&[row.id]).await?;
+    let decisions = registry.store.decisions_of(row.id, registry.limits.page_max).await?;
     Ok(edges
         .into_iter()
         .map(|edge| {
@@ -265,10 +266,10 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
                 evidence: edge.evidence,
                 verdict: verdicts.iter().find(|row| row.parent == edge.parent).map(trust::mark),
                 decisions: decisions
-                    .iter()
-                    .filter(|row| row.parent == edge.parent)
-                    .map(trust::decided)
-                    .collect(),
+                    .get(&edge.parent)
+                    .map(|of| of.latest.iter().map(trust::decided).collect())
+                    .unwrap_or_default(),
+                older_decisions: decisions.get(&edge.parent).map_or(0, |of| of.older),
             }
         })
         .collect())
