@@ -24,15 +24,7 @@ const NEAR: usize = 64;
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
-    let wanted = revision.unwrap_or(store::MAIN);
-    let (commit, wanted) = match registry.store.commit(row.id, wanted).await? {
-        Some(commit) => (Some(commit), wanted),
-        // A path may follow, as in the Hub's addresses of folders and files.
-        None => match registry.store.commit_along(row.id, wanted).await? {
-            Some((commit, path)) => (Some(commit), wanted[..wanted.len() - path.len()].trim_end_matches('/')),
-            None => (None, wanted),
-        },
-    };
+    let (commit, wanted) = shown(registry, row.id, revision.unwrap_or(store::MAIN)).await?;
     if commit.is_none() && wanted != store::MAIN {
         return Ok(None);
     }
@@ -112,6 +104,22 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
         tags: row.tags,
         card: row.card,
     }))
+}
+
+/// The commit that an address names, and the name without what follows it.
+async fn shown<'a>(
+    registry: &Registry,
+    model: i64,
+    wanted: &'a str,
+) -> Result<(Option<CommitRow>, &'a str)> {
+    if let Some(commit) = registry.store.commit(model, wanted).await? {
+        return Ok((Some(commit), wanted));
+    }
+    // A path may follow, as in the Hub's addresses of folders and files.
+    Ok(match registry.store.commit_along(model, wanted).await? {
+        Some((commit, path)) => (Some(commit), wanted[..wanted.len() - path.len()].trim_end_matches('/')),
+        None => (None, wanted),
+    })
 }
 
 /// Models that the front page names.
