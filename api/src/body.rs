@@ -71,7 +71,7 @@ fn read<T: DeserializeOwned + ToSchema>(sent: Fields<T>, waived: &[&str]) -> Res
         pointer: format!("/{}", pointed(name)),
         message: "it is given twice".to_owned(),
     });
-    let mut faults: Vec<Item> = twice.collect();
+    let mut faults: Vec<Item> = twice.take(http::MOST_FAULTS + 1).collect();
     let fields = Value::Object(Map::from_iter(sent.0));
     faults.extend(schema::faults(&schema, &fields, ""));
     if !faults.is_empty() {

@@ -1,6 +1,6 @@
 //! Finding models: the list with filters and counts, and names for what is typed.
 
-use actix_web::{HttpRequest, HttpResponse, get, http::header};
+use actix_web::{HttpRequest, HttpResponse, get};
 use analysis::catalogue::{Facet, Order, SIZES};
 use domain::Relation;
 use http::{Problem, Result};
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
 
 use crate::{
-    models::{ModelSummary, page_size},
+    hub,
+    models::{ModelSummary, page_length, page_size},
     query::Query,
     schema::one_of,
     seen::Seen,
@@ -202,17 +203,15 @@ pub async fn list_models(
     });
     let kinship =
         by_kinship.then(|| found.rows.iter().map(|row| found.kinship.get(&row.id).copied()).collect());
-    Ok(answer(
-        &request,
-        &ModelPage {
-            items: found.rows.iter().map(ModelSummary::from).collect(),
-            next: found.next,
-            total: found.total,
-            near: Vec::new(),
-            kinship,
-            facets: counted.then(|| facets.collect()),
-        },
-    ))
+    let page = ModelPage {
+        items: found.rows.iter().map(ModelSummary::from).collect(),
+        next: found.next,
+        total: found.total,
+        near: Vec::new(),
+        kinship,
+        facets: counted.then(|| facets.collect()),
+    };
+    Ok(hub::page(&request, &page, page.next.as_deref()))
 }
 
 /// Models that hold a tensor.
@@ -231,32 +230,15 @@ async fn holders(
     }
     let limit = page_size(registry, filter.limit)?;
     let found = jobs::holders(registry, tensor, (filter.cursor.as_deref(), limit)).await?;
-    Ok(answer(
-        request,
-        &ModelPage {
-            items: found.rows.iter().map(ModelSummary::from).collect(),
-            next: found.next,
-            total: None,
-            near: found.near,
-            kinship: None,
-            facets: None,
-        },
-    ))
-}
-
-/// A page with the address of the next one.
-fn answer(request: &HttpRequest, body: &ModelPage) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    if let Some(next) = &body.next {
-        let query: Vec<&str> = request
-            .query_string()
-            .split('&')
-            .filter(|part| !part.is_empty() && !part.starts_with("cursor="))
-            .collect();
-        let link = format!("</api/v1/models?{}&cursor={next}>; rel=\"next\"", query.join("&"));
-        response.insert_header((header::LINK, link.replace("?&", "?")));
-    }
-    response.json(body)
+    let page = ModelPage {
+        items: found.rows.iter().map(ModelSummary::from).collect(),
+        next: found.next,
+        total: None,
+        near: found.near,
+        kinship: None,
+        facets: None,
+    };
+    Ok(hub::page(request, &page, page.next.as_deref()))
 }
 
 /// What is typed so far.
@@ -274,8 +256,8 @@ pub struct Typed {
 #[utoipa::path(tag = "models", params(Typed), responses((status = 200, body = Vec<ModelSummary>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/typeahead")]
 pub async fn typeahead(registry: Seen, typed: Query<Typed>) -> Result<HttpResponse> {
-    let most = page_size(&registry, Some(typed.limit.unwrap_or(10)))?;
-    let rows = jobs::typeahead(&registry, &typed.q, usize::try_from(most).unwrap_or(10)).await?;
+    let most = page_length(&registry, typed.limit.or(Some(10)))?;
+    let rows = jobs::typeahead(&registry, &typed.q, most).await?;
     let found: Vec<ModelSummary> = rows.iter().map(ModelSummary::from).collect();
     Ok(HttpResponse::Ok().json(found))
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    models::{ModelPath, find, page_size},
+    models::{ModelPath, find, page_length},
     query::Query,
     seen::Seen,
 };
@@ -140,12 +140,11 @@ pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -
 }
 
 fn wanted(registry: &Registry, query: &ChildrenQuery) -> Result<KinQuery> {
-    let limit = page_size(registry, query.limit)?;
     Ok(KinQuery {
         sieve: sieve([&query.relation, &query.license, &query.size])?,
         text: query.search.clone().unwrap_or_default(),
         after: query.cursor.as_deref().map(jobs::kin_cursor).transpose()?,
-        limit: usize::try_from(limit).unwrap_or(20),
+        limit: page_length(registry, query.limit)?,
     })
 }
 

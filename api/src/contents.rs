@@ -9,7 +9,7 @@ use store::{ShapeRow, TensorRow};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    models::{ModelPath, find},
+    models::{ModelPath, find, limit_of},
     query::Query,
     seen::Seen,
 };
@@ -27,7 +27,7 @@ pub struct Window {
 
 /// The rows after the cursor, and the cursor of the rows after those.
 fn cut<T>(rows: Vec<T>, window: &Window, max: u64, key: fn(&T) -> &str) -> Result<(Vec<T>, Option<String>)> {
-    let limit = limit_of(window, max)?;
+    let limit = limit_of(window.limit.unwrap_or(max), max)?;
     let start = match &window.cursor {
         None => 0,
         Some(cursor) => match rows.iter().position(|row| key(row) == cursor) {
@@ -40,14 +40,6 @@ fn cut<T>(rows: Vec<T>, window: &Window, max: u64, key: fn(&T) -> &str) -> Resul
     let page: Vec<T> = rows.into_iter().skip(start).take(limit).collect();
     let next = page.last().filter(|_| more).map(|last| key(last).to_owned());
     Ok((page, next))
-}
-
-fn limit_of(window: &Window, max: u64) -> Result<u64> {
-    match window.limit {
-        None => Ok(max),
-        Some(limit) if (1..=max).contains(&limit) => Ok(limit),
-        Some(limit) => Err(Problem::bad_request(format!("limit is 1 to {max}, not {limit}"))),
-    }
 }
 
 /// A file of a revision.
@@ -238,7 +230,7 @@ pub async fn tensors_of(registry: &Registry, id: &str, window: &Window) -> Resul
     let most = registry.limits.page_max;
     let (items, next) = match row.revision {
         Some(revision) => {
-            let limit = limit_of(window, most)?;
+            let limit = limit_of(window.limit.unwrap_or(most), most)?;
             let after = window.cursor.as_deref();
             // One more than asked for tells whether there is a next page.
             let mut found = registry.store.tensors_after(revision, after, limit + 1).await?;

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     children::sieve,
-    models::{ModelPath, find, page_size},
+    models::{ModelPath, find, page_length},
     query::Query,
     seen::Seen,
 };
@@ -76,7 +76,7 @@ pub async fn get_descendants(
 /// Everything below the model called `id`.
 pub async fn descendants_of(registry: &Registry, id: &str, query: &DescendantsQuery) -> Result<HttpResponse> {
     let row = find(registry, id).await?;
-    let limit = usize::try_from(page_size(registry, query.limit)?).unwrap_or(20);
+    let limit = page_length(registry, query.limit)?;
     let sieve = sieve([&query.relation, &query.license, &query.size])?;
     let begin = match query.cursor.as_deref() {
         None => 0,

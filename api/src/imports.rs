@@ -30,7 +30,7 @@ pub struct NewImport {
 
 /// The schema of what is taken of a model.
 pub fn takes() -> Object {
-    one_of(["none", "headers", "full"])
+    one_of(Take::ALL.map(Take::as_str))
 }
 
 /// Queue the import of a model from the configured Hub.

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     children::sieve,
-    models::{ModelPath, find, page_size},
+    models::{ModelPath, find, limit_of, page_length},
     query::Query,
     seen::Seen,
 };
@@ -218,10 +218,8 @@ pub async fn lineage_of(
         return export(registry, &row, (word, query)).await;
     }
     let forest = registry.forests.current().await?;
-    let (cap, most) = (query.limit.unwrap_or(registry.limits.tree_nodes), registry.limits.tree_nodes_max);
-    if !(1..=most).contains(&cap) {
-        return Err(Problem::bad_request(format!("limit is 1 to {most}, not {cap}")));
-    }
+    let limits = registry.limits;
+    let cap = limit_of(query.limit.unwrap_or(limits.tree_nodes), limits.tree_nodes_max)?;
     let options =
         SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve, groups: None };
     let mut tree = forest.subtree(row.id, &options);
@@ -273,7 +271,7 @@ pub struct FamilyQuery {
 #[utoipa::path(tag = "lineage", params(FamilyQuery), responses((status = 200, body = Vec<FamilyView>)))]
 #[get("/api/v1/families")]
 pub async fn list_families(registry: Seen, query: Query<FamilyQuery>) -> Result<HttpResponse> {
-    let limit = usize::try_from(page_size(&registry, query.limit)?).unwrap_or(20);
+    let limit = page_length(&registry, query.limit)?;
     let forest = registry.forests.current().await?;
     let families: Vec<FamilyView> = forest
         .families()

@@ -79,6 +79,9 @@ fn faults<T: DeserializeOwned + IntoParams>(text: &str) -> Vec<Item> {
     let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
     let clip = |text: &str| text.chars().take(SHOWN).collect::<String>();
     for (name, value) in pairs.iter() {
+        if schema::enough(&faults) {
+            return faults;
+        }
         let mut fault = |message: String| faults.push(Item { pointer: clip(name), message });
         let Some(parameter) = known.iter().find(|parameter| parameter.name == *name) else {
             if closed {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    models::{ModelPath, page_size},
+    models::{ModelPath, page_length},
     query::Query,
     seen::Seen,
 };
@@ -96,7 +96,7 @@ pub async fn get_relatives(
 
 /// The relatives of the model called `id`.
 pub async fn relatives_of(registry: &Registry, id: &str, asked: &RelativesLimit) -> Result<HttpResponse> {
-    let limit = usize::try_from(page_size(registry, asked.limit)?).unwrap_or(20);
+    let limit = page_length(registry, asked.limit)?;
     let query = RelativesQuery { model: id.to_owned(), limit, access: Access::registry() };
     Ok(HttpResponse::Ok().json(RelativesView::from(jobs::relatives(registry, query).await?)))
 }

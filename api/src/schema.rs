@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use domain::{Item, json::pointed, nearest};
+use http::MOST_FAULTS;
 use serde_json::Value;
 use utoipa::openapi::schema::{Object, Type};
 
@@ -13,7 +14,7 @@ const DEPTH: usize = 16;
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(crate::document()).unwrap_or_default());
 
-/// What is wrong with `value`, which stands at `pointer` in what was sent.
+/// What is wrong with `value`, which stands at `pointer` in what was sent: all of it, or one fault more than are told.
 pub fn faults(schema: &Value, value: &Value, pointer: &str) -> Vec<Item> {
     let mut faults = Vec::new();
     look((schema, value), pointer, DEPTH, &mut faults);
@@ -37,8 +38,13 @@ pub fn unknown(thing: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
+/// Whether there are more faults than are told, so that nobody has to look for another.
+pub const fn enough(faults: &[Item]) -> bool {
+    faults.len() > MOST_FAULTS
+}
+
 fn look((schema, value): (&Value, &Value), pointer: &str, depth: usize, faults: &mut Vec<Item>) {
-    let Some(depth) = depth.checked_sub(1) else { return };
+    let Some(depth) = depth.checked_sub(1).filter(|_| !enough(faults)) else { return };
     let schema = resolved(schema);
     if let Some(choices) = ["oneOf", "anyOf"].iter().find_map(|key| schema[key].as_array()) {
         return choose((choices, value), pointer, depth, faults);
@@ -52,6 +58,9 @@ fn look((schema, value): (&Value, &Value), pointer: &str, depth: usize, faults: 
     match value {
         Value::Array(items) if schema["items"].is_object() => {
             for (at, item) in items.iter().enumerate() {
+                if enough(faults) {
+                    return;
+                }
                 look((&schema["items"], item), &format!("{pointer}/{at}"), depth, faults);
             }
         }
@@ -64,6 +73,9 @@ fn look((schema, value): (&Value, &Value), pointer: &str, depth: usize, faults: 
                 .map(|(name, _)| name.as_str())
                 .collect();
             for (name, field) in fields {
+                if enough(faults) {
+                    return;
+                }
                 let place = format!("{pointer}/{}", pointed(name));
                 match schema["properties"].get(name) {
                     Some(wanted) => look((wanted, field), &place, depth, faults),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    models::{ModelPath, page_size},
+    models::{ModelPath, page_length},
     query::Query,
     seen::Seen,
 };
@@ -40,7 +40,7 @@ pub async fn get_suggestions(
 
 /// Partners for the model called `id`.
 pub async fn suggestions_of(registry: &Registry, id: &str, asked: &SuggestionsOf) -> Result<HttpResponse> {
-    let limit = usize::try_from(page_size(registry, asked.limit)?).unwrap_or(20);
+    let limit = page_length(registry, asked.limit)?;
     let query =
         SuggestQuery { model: id.to_owned(), base: asked.base.clone(), limit, access: Access::registry() };
     let found = jobs::suggest(registry, query).await;

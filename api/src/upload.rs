@@ -100,7 +100,7 @@ where
         }
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
-            "upload_stalled",
+            "body_stalled",
             format!(
                 "nothing arrived for {} seconds; nothing of the upload was kept, send it again",
                 idle.as_secs()

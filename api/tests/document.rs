@@ -290,3 +290,23 @@ async fn the_fields_of_a_search_are_those_that_are_read() {
         assert!(told.contains(name.as_str()), "{name}: {told}");
     }
 }
+
+#[test]
+fn a_token_looks_in_the_document_as_it_is_made() {
+    let document = document();
+    let scheme = &document["components"]["securitySchemes"]["bearer"];
+    let example = |path: &str| {
+        let answer = &document["paths"][path]["post"]["responses"]["201"]["content"]["application/json"];
+        answer["example"]["token"].as_str().unwrap_or_default().to_owned()
+    };
+
+    for told in [
+        scheme["bearerFormat"].as_str().unwrap().to_owned(),
+        example("/api/v1/users"),
+        example("/api/v1/tokens"),
+    ] {
+        assert!(told.starts_with(domain::TOKEN_MARK), "{told:?}");
+    }
+    let described = scheme["description"].as_str().unwrap();
+    assert!(described.contains(&format!("`{}", domain::TOKEN_MARK)), "{described}");
+}

@@ -116,7 +116,7 @@ async fn an_upload_that_stalls_is_given_up_and_leaves_nothing_behind() {
 
     assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
     let problem: Value = serde_json::from_slice(&read_body(answer).await).unwrap();
-    assert_eq!(problem["code"], "upload_stalled");
+    assert_eq!(problem["code"], "body_stalled");
     assert_eq!(staged(&at), 0);
     assert_eq!(get(&app, "/api/v1/models/org/stalled").await.0, StatusCode::NOT_FOUND);
 }

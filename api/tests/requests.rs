@@ -7,6 +7,7 @@ mod support;
 use actix_web::test::TestRequest;
 use domain::{Claim, EdgeStatus, Evidence, Limits, Relation, RepoId};
 use serde_json::json;
+use store::WatchRow;
 use support::{Answer, Place};
 
 #[actix_web::test]
@@ -247,4 +248,117 @@ async fn a_tree_counts_the_ancestors_that_it_does_not_show() {
     let counted =
         |answer: &Answer| (answer.body["nodes"].as_array().unwrap().len(), answer.body["ancestors"].clone());
     assert_eq!((counted(&whole), counted(&cut)), ((3, json!(3)), (2, json!(3))));
+}
+
+#[actix_web::test]
+async fn of_a_body_with_very_many_faults_the_first_hundred_are_told() {
+    let place = Place::new().await;
+    let unknown: serde_json::Map<_, _> = (0..500).map(|n| (format!("x{n}"), json!(1))).collect();
+    for (address, body, told) in [
+        ("/api/v1/searches/x/scores", json!({ "scores": vec![0; 200_000] }), "over 100 faults"),
+        ("/api/v1/merges", json!(unknown), "over 100 faults"),
+        ("/api/v1/searches/x/scores", json!({ "scores": vec![0; 100] }), "has 100 faults"),
+    ] {
+        let answer = place.post(address, body).await;
+
+        assert!(answer.is_problem(400, "bad_request"), "{address}: {}", answer.status);
+        assert_eq!(answer.pointers().len(), 100, "{address}");
+        assert!(answer.body["detail"].as_str().unwrap().contains(told), "{}", answer.body["detail"]);
+    }
+}
+
+#[actix_web::test]
+async fn of_a_query_with_very_many_faults_the_first_hundred_are_told() {
+    let place = Place::new().await;
+    let form = TestRequest::post()
+        .uri("/api/v1/sparql")
+        .insert_header(("content-type", "application/x-www-form-urlencoded"))
+        .set_payload("query=&".repeat(100_000));
+
+    let answer = place.send(form).await;
+
+    assert!(answer.is_problem(400, "bad_request"), "{}", answer.status);
+    assert_eq!(answer.body["errors"].as_array().unwrap().len(), 100);
+    assert!(answer.body["detail"].as_str().unwrap().contains("over 100 faults"));
+}
+
+#[actix_web::test]
+async fn more_paths_than_are_answered_at_once_are_refused() {
+    let place = Place::with(Limits { hub_paths: 3, hub_paths_expanded: 2, ..Limits::default() }).await;
+    place.ingest("o/a", (1.0, "mit")).await;
+    let paths = ["README.md", "model.safetensors", "none", "more"];
+    let files = paths.map(|path| json!({ "path": path, "size": 1, "sample": "" }));
+    let (info, upload) = ("/api/models/o/a/paths-info/main", "/api/models/o/a/preupload/main");
+
+    let fits = place.post(info, json!({ "paths": paths[..3] })).await;
+    let expanded = place.post(info, json!({ "paths": paths[..2], "expand": true })).await;
+
+    assert_eq!((fits.status.as_u16(), fits.body.as_array().unwrap().len()), (200, 2));
+    assert!(expanded.body[1]["lastCommit"]["id"].is_string(), "{expanded:?}");
+    assert_eq!(place.post(upload, json!({ "files": files[..3] })).await.status.as_u16(), 200);
+    for (address, body) in [
+        (info, json!({ "paths": paths })),
+        (info, json!({ "paths": paths[..3], "expand": true })),
+        (upload, json!({ "files": files })),
+    ] {
+        let answer = place.post(address, body).await;
+
+        assert!(answer.is_problem(413, "too_many_paths"), "{address}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn an_address_by_a_former_name_leads_to_the_present_one_whatever_the_name_is() {
+    let place = Place::new().await;
+    for (name, now) in [("model", "o/m"), ("e", "o/x"), ("a", "o/y")] {
+        place.ingest(name, (1.0, "mit")).await;
+        let renamed = place.post("/api/repos/move", json!({ "fromRepo": name, "toRepo": now })).await;
+        assert_eq!(renamed.status.as_u16(), 200, "{renamed:?}");
+
+        let asked = place.get(&format!("/api/models/{name}/tree/main?recursive=true")).await;
+        let file = place.get(&format!("/{name}/resolve/main/README.md")).await;
+
+        assert_eq!(asked.header("location"), format!("/api/models/{now}/tree/main?recursive=true"));
+        assert_eq!(file.header("location"), format!("/{now}/resolve/main/README.md"));
+    }
+}
+
+#[actix_web::test]
+async fn the_address_of_the_next_page_asks_the_same_question() {
+    let place = Place::new().await;
+    for id in ["o/a", "o/b"] {
+        place.know(id, "what?").await;
+    }
+
+    let first = place.get("/api/v1/models?license=what?&limit=1").await;
+
+    let link = first.header("link");
+    let next = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
+    assert!(next.contains("/api/v1/models?license=what?&limit=1&cursor="), "{link}");
+    let address = &next[next.find("/api/").unwrap()..];
+    let second = place.get(address).await;
+    assert_eq!(second.body["items"].as_array().unwrap().len(), 1, "{second:?}");
+    assert_ne!(first.body["items"][0]["id"], second.body["items"][0]["id"]);
+}
+
+#[actix_web::test]
+async fn the_next_page_of_a_list_without_a_frame_is_in_its_link() {
+    let place = Place::with(Limits { list_rows: 2, ..Limits::default() }).await;
+    for author in ["ann", "bob", "cay"] {
+        let (author, take) = (author.to_owned(), "full".to_owned());
+        let new = WatchRow { author, take, parents: 0, created_at: 0, checked_at: None };
+        place.registry.store.add_watch(&new).await.unwrap();
+    }
+    let names = |answer: &Answer| -> Vec<String> {
+        let items = answer.body.as_array().unwrap().iter();
+        items.map(|item| item["author"].as_str().unwrap().to_owned()).collect()
+    };
+
+    let first = place.get("/api/v1/watches").await;
+    let link = first.header("link");
+    let rest = place.get(link[link.find("/api/").unwrap()..].split('>').next().unwrap()).await;
+
+    assert_eq!((names(&first), names(&rest)), (vec!["ann".into(), "bob".into()], vec!["cay".into()]));
+    assert_eq!(rest.header("link"), "");
+    assert!(place.get("/api/v1/watches?limit=3").await.is_problem(400, "bad_request"));
 }

@@ -1,8 +1,9 @@
 //! The same journey without a server: folders and dumps in, trees, numbers, diffs, transfers and merges out.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead as _, BufReader},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::Path,
     process::Stdio,
 };
@@ -24,6 +25,19 @@ fn the_demo_listens_where_the_configuration_says() -> Result<()> {
     demo.kill()?;
     demo.wait()?;
     ensure!(told.starts_with("listening on http://127.0.0.1:") && !told.contains(":8080"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn an_argument_that_is_not_text_is_a_usage_error() -> Result<()> {
+    let place = Place::on(&Database::Sqlite)?;
+    let mut command = place.command("tree --nope");
+
+    let out = command.arg(OsStr::from_bytes(b"\xff")).output()?;
+
+    let told = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(2) && told.contains("--nope"), "{}: {told}", out.status);
+    ensure!(!told.contains("panicked"), "{told}");
     Ok(())
 }
 

@@ -14,6 +14,9 @@ use store::{CommitRow, ModelRow};
 use super::{Answer, Call, address::Verb};
 use crate::relay::{self, Brought};
 
+/// What the Hub's addresses about one model begin with; those of its files begin with its id.
+const MODELS: &str = "/api/models/";
+
 /// 404 that the client raises as `RepositoryNotFoundError`.
 pub fn missing_model(id: &str) -> Problem {
     Problem::not_found(format!("repository `{id}`")).for_hub("RepoNotFound", None)
@@ -41,8 +44,10 @@ pub fn moved(request: &HttpRequest, asked: &str, row: &ModelRow) -> Option<HttpR
         return None;
     }
     let (path, rest) = (request.path(), request.query_string());
-    let place = path.find(asked)?;
-    let mut to = format!("{}{}{}", &path[..place], row.name, &path[place + asked.len()..]);
+    // The id stands right after this; a word of it may be an id itself.
+    let before = if path.starts_with(MODELS) { MODELS } else { "/" };
+    let after = path.strip_prefix(before)?.strip_prefix(asked)?;
+    let mut to = format!("{before}{}{after}", row.name);
     if !rest.is_empty() {
         to = format!("{to}?{rest}");
     }
@@ -169,7 +174,7 @@ pub fn query(request: &HttpRequest) -> Vec<(String, String)> {
 }
 
 /// A page of a list, with the address of the next one.
-pub fn page<T: Serialize>(request: &HttpRequest, items: &[T], next: Option<&str>) -> HttpResponse {
+pub fn page<T: Serialize + ?Sized>(request: &HttpRequest, page: &T, next: Option<&str>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     if let Some(next) = next {
         let kept: Vec<&str> = request
@@ -186,7 +191,7 @@ pub fn page<T: Serialize>(request: &HttpRequest, items: &[T], next: Option<&str>
         );
         answer.insert_header((header::LINK, link));
     }
-    answer.json(items)
+    answer.json(page)
 }
 
 /// A JSON body within the limit.
@@ -222,6 +227,18 @@ pub async fn bytes(call: &Call<'_>, mut payload: Payload) -> Result<Vec<u8>> {
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
+}
+
+/// Refuses more paths in one request than are answered at once.
+///
+/// # Errors
+/// 413.
+pub fn within_paths(asked: usize, most: usize) -> Result<()> {
+    if asked <= most {
+        return Ok(());
+    }
+    let told = format!("{asked} paths are asked for; ask for at most {most} at once");
+    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_paths", told))
 }
 
 impl Answer {

@@ -1,5 +1,7 @@
 //! Commits: what is to be sent how, and the commit itself, streamed to storage and applied at once.
 
+use std::collections::{HashMap, HashSet};
+
 use actix_web::{HttpResponse, http::StatusCode, http::header, web::Payload};
 use domain::{Act, Digest, RelativePath, RepoId};
 use futures::StreamExt as _;
@@ -22,7 +24,7 @@ use super::{
 /// `POST …/preupload/REV`: which files go into the commit and which through LFS.
 ///
 /// # Errors
-/// 404; 400 for a path that cannot be stored.
+/// 404; 400 for a path that cannot be stored, 413 for too many.
 pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -42,6 +44,7 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
     };
     call.registry.store.may_with(Act::Write, &row).await?;
     let asked: Asked = answer::body(call, payload).await?;
+    answer::within_paths(asked.files.len(), call.registry.limits.hub_paths)?;
     let branch = call.revision().unwrap_or_else(|| store::MAIN.to_owned());
     let commit = answer::commit_of(call.registry, &row, &branch).await?;
     let stored = match &commit {
@@ -49,15 +52,14 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
         None => Vec::new(),
     };
     let ignored = Ignored::of(call.registry, asked.git_ignore.as_deref(), &stored).await?;
-    let (known, oids) = match &commit {
+    let (known, oids): (HashMap<String, FileRow>, HashMap<String, String>) = match &commit {
         Some(commit) => {
-            let named: Vec<FileRow> = stored
-                .iter()
-                .filter(|file| asked.files.iter().any(|f| f.path == file.path))
-                .cloned()
-                .collect();
+            let wanted: HashSet<&str> = asked.files.iter().map(|file| file.path.as_str()).collect();
+            let named: Vec<FileRow> =
+                stored.into_iter().filter(|file| wanted.contains(file.path.as_str())).collect();
             let oids = entries::oids(call.registry, commit.revision, &named).await?;
-            (named, oids)
+            let known = named.into_iter().map(|file| (file.path.clone(), file)).collect();
+            (known, oids)
         }
         None => Default::default(),
     };
@@ -66,7 +68,7 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
     for File { path, size } in asked.files {
         RelativePath::parse(&path).map_err(|error| Problem::bad_request(error.to_string()))?;
         let lfs = entries::is_large(&path, size) == Kept::Lfs && size > inline;
-        let held = known.iter().find(|file| file.path == path);
+        let held = known.get(&path);
         // What the client compares with depends on the way it will send the file.
         let oid = match (held, lfs) {
             (Some(file), true) => Some(file.digest.hex()),
@@ -100,7 +102,7 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
     let coding = call.request.headers().get(header::CONTENT_ENCODING);
     if coding.is_some_and(|coding| coding != "identity") {
         let told = "send the commit as it is, without Content-Encoding";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", told));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
     }
     if call.says("create_pr").holds() {
         return Err(Problem::bad_request("this registry has no pull requests; commit to a branch"));
@@ -193,7 +195,7 @@ impl<'a> Body<'a> {
         let idle = std::time::Duration::from_secs(self.registry.limits.upload_idle_seconds);
         let (mut reader, mut events) = (Reader::new(self.registry.limits.body_bytes), Vec::new());
         let late =
-            || Problem::new(StatusCode::REQUEST_TIMEOUT, "upload_idle", "the commit stopped coming in");
+            || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", "the commit stopped coming in");
         while let Some(part) = timeout(idle, payload.next()).await.map_err(|_| late())? {
             let part =
                 part.map_err(|error| Problem::bad_request(format!("the commit ended early: {error}")))?;

@@ -204,7 +204,7 @@ pub async fn put(
             }
             Err(_) => {
                 let detail = format!("no byte for {} seconds", idle.as_secs());
-                break Some(Problem::new(StatusCode::REQUEST_TIMEOUT, "upload_idle", detail));
+                break Some(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", detail));
             }
         }
     };

@@ -11,6 +11,7 @@ mod ignored;
 mod info;
 mod lfs;
 mod list;
+mod listing;
 mod names;
 mod ndjson;
 mod repos;
@@ -25,7 +26,7 @@ use http::Result;
 use jobs::Registry;
 
 pub use self::{
-    answer::{commit_and_path, missing_entry, missing_model, moved, sha},
+    answer::{commit_and_path, missing_entry, missing_model, moved, page, sha},
     entries::{content_name, git_oid, is_small},
 };
 

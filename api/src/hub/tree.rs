@@ -1,6 +1,9 @@
 //! The files of a revision, as trees and by path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+};
 
 use actix_web::{HttpResponse, web::Payload};
 use http::{Problem, Result};
@@ -9,21 +12,18 @@ use serde_json::{Value, json};
 use store::{CommitRow, FileRow, ModelRow};
 
 use super::{
-    Call,
-    answer::{self, Found, date, hex_of, missing_entry, missing_revision},
+    Answer, Call,
+    answer::{self, Found, date, missing_entry, missing_revision},
     entries,
+    listing::Listing,
 };
-
-/// Entries on one page, and with `expand`.
-const PAGE: usize = 1_000;
-const EXPANDED_PAGE: usize = 50;
 
 /// Commits that are looked through for the last one that touched a file.
 const LOOK_BACK: u64 = 200;
 
 /// A commit, its files and the path that was asked for, or the answer to give instead.
 enum Opened {
-    Here { row: Box<ModelRow>, commit: Option<CommitRow>, files: Vec<FileRow>, below: String },
+    Here { row: Box<ModelRow>, commit: Option<CommitRow>, files: Listing, below: String },
     Elsewhere(HttpResponse),
 }
 
@@ -39,7 +39,12 @@ async fn open(call: &Call<'_>) -> Result<Opened> {
         Some(commit) => call.registry.store.files(commit.revision).await?,
         None => Vec::new(),
     };
-    Ok(Opened::Here { row, commit, files, below })
+    Ok(Opened::Here { row, commit, files: Listing::of(files), below })
+}
+
+/// Most entries of one answer; each with its last commit costs far more.
+fn most(registry: &Registry, expand: Answer) -> usize {
+    if expand.holds() { registry.limits.hub_paths_expanded } else { registry.limits.hub_paths }
 }
 
 /// `GET …/tree/REV[/PATH]`.
@@ -52,23 +57,22 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
         Opened::Elsewhere(answer) => return Ok(answer),
     };
     let below = below.trim_matches('/');
-    let entries = walk(&files, below, call.says("recursive").holds());
-    if entries.is_empty() && !below.is_empty() {
-        let oid = commit.map(|commit| commit.oid).unwrap_or_default();
-        return Err(missing_entry(&row.name, below, &oid));
-    }
-    let expand = call.says("expand").holds();
-    let most = if expand { EXPANDED_PAGE } else { PAGE };
+    let expand = call.says("expand");
     let start = match call.asked("cursor").last() {
         None => 0,
         Some(text) => {
             text.parse::<usize>().map_err(|_| Problem::bad_request("`cursor` is not one of this list"))?
         }
     };
-    let shown: Vec<&Entry> = entries.iter().skip(start).take(most).collect();
-    let next = (entries.len() > start + most).then(|| (start + most).to_string());
+    let end = start.saturating_add(most(call.registry, expand));
+    let (shown, count) = walk(&files, (below, call.says("recursive")), start..end);
+    if count == 0 && !below.is_empty() {
+        let oid = commit.map(|commit| commit.oid).unwrap_or_default();
+        return Err(missing_entry(&row.name, below, &oid));
+    }
+    let next = (count > end).then(|| end.to_string());
     let mut items = described(call.registry, commit.as_ref(), &shown).await?;
-    if let Some(commit) = commit.as_ref().filter(|_| expand) {
+    if let Some(commit) = commit.as_ref().filter(|_| expand.holds()) {
         last_commits(call.registry, (&row, commit), &mut items).await?;
         say_unscanned(&mut items);
     }
@@ -78,26 +82,19 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
 /// `POST …/paths-info/REV`: the entries of these paths; unknown ones are left out.
 ///
 /// # Errors
-/// 400 for a body that names no paths.
+/// 400 for a body that names no paths, 413 for too many.
 pub async fn paths_info(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
     let bytes = answer::bytes(call, payload).await?;
     let (paths, expand) = asked_paths(&bytes)?;
+    answer::within_paths(paths.len(), most(call.registry, expand))?;
     let (row, commit, files) = match open(call).await? {
         Opened::Here { row, commit, files, below } if below.is_empty() => (row, commit, files),
         Opened::Here { row, .. } => return Err(missing_revision(&row.name, &call.rest.join("/"))),
         Opened::Elsewhere(answer) => return Ok(answer),
     };
-    let mut found = Vec::new();
-    for path in paths {
-        let path = path.trim_matches('/');
-        if let Some(file) = files.iter().find(|file| file.path == path) {
-            found.push(Entry::File(file.clone()));
-        } else if let Some(folder) = folder(&files, path) {
-            found.push(folder);
-        }
-    }
-    let mut items = described(call.registry, commit.as_ref(), &found.iter().collect::<Vec<_>>()).await?;
-    if let Some(commit) = commit.as_ref().filter(|_| expand) {
+    let found = named(&files, &paths);
+    let mut items = described(call.registry, commit.as_ref(), &found).await?;
+    if let Some(commit) = commit.as_ref().filter(|_| expand.holds()) {
         last_commits(call.registry, (&row, commit), &mut items).await?;
         say_unscanned(&mut items);
     }
@@ -105,7 +102,8 @@ pub async fn paths_info(call: &Call<'_>, payload: Payload) -> Result<HttpRespons
 }
 
 /// Python sends a form, others JSON.
-fn asked_paths(bytes: &[u8]) -> Result<(Vec<String>, bool)> {
+fn asked_paths(bytes: &[u8]) -> Result<(Vec<String>, Answer)> {
+    let said = |expand| if expand { Answer::Yes } else { Answer::No };
     #[derive(serde::Deserialize)]
     struct Asked {
         paths: Vec<String>,
@@ -113,7 +111,7 @@ fn asked_paths(bytes: &[u8]) -> Result<(Vec<String>, bool)> {
         expand: bool,
     }
     if let Ok(Asked { paths, expand }) = serde_json::from_slice(bytes) {
-        return Ok((paths, expand));
+        return Ok((paths, said(expand)));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::bad_request("the body is not text"))?;
     let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text)
@@ -121,48 +119,68 @@ fn asked_paths(bytes: &[u8]) -> Result<(Vec<String>, bool)> {
     let expand = pairs.iter().any(|(name, value)| name == "expand" && value.eq_ignore_ascii_case("true"));
     Ok((
         pairs.into_inner().into_iter().filter(|(name, _)| name == "paths").map(|(_, value)| value).collect(),
-        expand,
+        said(expand),
     ))
 }
 
 /// A line of a tree.
-enum Entry {
-    File(FileRow),
+enum Entry<'a> {
+    File(&'a FileRow),
     /// Path and an id made of what lies below.
-    Folder(String, String),
+    Folder(&'a str, String),
 }
 
-/// What lies in a folder, folders first, each by path.
-fn walk(files: &[FileRow], below: &str, recursive: bool) -> Vec<Entry> {
-    let prefix = if below.is_empty() { String::new() } else { format!("{below}/") };
-    let inside: Vec<(&FileRow, &str)> =
-        files.iter().filter_map(|file| Some((file, file.path.strip_prefix(&prefix)?))).collect();
-    let mut folders = BTreeSet::new();
-    for (_, rest) in &inside {
-        for (at, _) in rest.match_indices('/').take(if recursive { usize::MAX } else { 1 }) {
-            folders.insert(format!("{prefix}{}", &rest[..at]));
+/// What lies in a folder, folders first, each by path: the entries of one page, and how many there are.
+fn walk<'a>(
+    files: &'a Listing,
+    (below, deep): (&str, Answer),
+    page: Range<usize>,
+) -> (Vec<Entry<'a>>, usize) {
+    let top = if below.is_empty() { 0 } else { below.len() + 1 };
+    let here = |path: &str| deep.holds() || !path[top..].contains('/');
+    let mut count = 0;
+    let folders = files.folders(below, |path| {
+        let place = count;
+        count += usize::from(here(path));
+        here(path) && page.contains(&place)
+    });
+    let mut entries: Vec<Entry<'a>> =
+        folders.into_iter().map(|(path, oid)| Entry::Folder(path, oid)).collect();
+    for file in files.below(below).iter().filter(|file| here(&file.path)) {
+        if page.contains(&count) {
+            entries.push(Entry::File(file));
+        }
+        count += 1;
+    }
+    (entries, count)
+}
+
+/// What these paths hold, in their order; those that hold nothing are left out.
+fn named<'a>(files: &'a Listing, paths: &[String]) -> Vec<Entry<'a>> {
+    let paths: Vec<&str> = paths.iter().map(|path| path.trim_matches('/')).collect();
+    let wanted: HashSet<&str> = paths.iter().copied().collect();
+    let folders: HashMap<&str, String> =
+        files.folders("", |path| wanted.contains(path)).into_iter().collect();
+    let mut found = Vec::new();
+    for path in paths {
+        if let Some(file) = files.file(path) {
+            found.push(Entry::File(file));
+        } else if let Some((path, oid)) = folders.get_key_value(path) {
+            found.push(Entry::Folder(path, oid.clone()));
         }
     }
-    let folders = folders.into_iter().filter_map(|path| folder(files, &path));
-    let here = inside.iter().filter(|(_, rest)| recursive || !rest.contains('/'));
-    folders.chain(here.map(|(file, _)| Entry::File((*file).clone()))).collect()
+    found
 }
 
-fn folder(files: &[FileRow], path: &str) -> Option<Entry> {
-    let prefix = format!("{path}/");
-    let below: String = files
-        .iter()
-        .filter(|file| file.path.starts_with(&prefix))
-        .map(|file| format!("{} {}\n", &file.path[prefix.len()..], file.digest))
-        .collect();
-    (!below.is_empty()).then(|| Entry::Folder(path.to_owned(), hex_of(&below, 40)))
-}
-
-async fn described(registry: &Registry, commit: Option<&CommitRow>, shown: &[&Entry]) -> Result<Vec<Value>> {
+async fn described(
+    registry: &Registry,
+    commit: Option<&CommitRow>,
+    shown: &[Entry<'_>],
+) -> Result<Vec<Value>> {
     let files: Vec<FileRow> = shown
         .iter()
         .filter_map(|entry| match entry {
-            Entry::File(file) => Some(file.clone()),
+            Entry::File(file) => Some((*file).clone()),
             Entry::Folder(..) => None,
         })
         .collect();
@@ -170,7 +188,7 @@ async fn described(registry: &Registry, commit: Option<&CommitRow>, shown: &[&En
         Some(commit) => entries::oids(registry, commit.revision, &files).await?,
         None => HashMap::new(),
     };
-    let line = |entry: &&Entry| match entry {
+    let line = |entry: &Entry<'_>| match entry {
         Entry::File(file) => entries::entry(file, oids.get(&file.path).map_or("", String::as_str)),
         Entry::Folder(path, oid) => json!({ "type": "directory", "path": path, "oid": oid, "size": 0 }),
     };
@@ -184,21 +202,19 @@ async fn last_commits(
     items: &mut [Value],
 ) -> Result<()> {
     let (history, _) = registry.store.history(row.id, &commit.oid, (0, LOOK_BACK)).await?;
+    let paths: Vec<String> =
+        items.iter().map(|item| item["path"].as_str().unwrap_or_default().to_owned()).collect();
     let mut open: BTreeMap<usize, String> = BTreeMap::new();
-    let path_of = |item: &Value| item["path"].as_str().unwrap_or_default().to_owned();
     let mut last = history.first();
     for (place, one) in history.iter().enumerate() {
-        let files = registry.store.files(one.revision).await?;
+        let files = Listing::of(registry.store.files(one.revision).await?);
+        let held = states(&files, &paths);
+        let state = |at: usize| held.get(paths[at].as_str()).map_or("", String::as_str);
         if place == 0 {
-            for (at, item) in items.iter().enumerate() {
-                open.insert(at, state(&files, &path_of(item)));
-            }
+            open.extend((0..paths.len()).map(|at| (at, state(at).to_owned())));
         }
-        let moved: Vec<usize> = open
-            .iter()
-            .filter(|(at, known)| state(&files, &path_of(&items[**at])) != **known)
-            .map(|(at, _)| *at)
-            .collect();
+        let moved: Vec<usize> =
+            open.iter().filter(|(at, known)| state(**at) != **known).map(|(at, _)| *at).collect();
         for at in moved {
             open.remove(&at);
             note(&mut items[at], last);
@@ -222,15 +238,13 @@ fn say_unscanned(items: &mut [Value]) {
     }
 }
 
-/// What a path holds in these files.
-fn state(files: &[FileRow], path: &str) -> String {
-    match files.iter().find(|file| file.path == path) {
-        Some(file) => file.digest.to_string(),
-        None => match folder(files, path) {
-            Some(Entry::Folder(_, oid)) => oid,
-            _ => String::new(),
-        },
-    }
+/// What each of these paths holds in these files, by its id.
+fn states<'a>(files: &'a Listing, paths: &[String]) -> HashMap<&'a str, String> {
+    let told = |entry| match entry {
+        Entry::File(file) => (file.path.as_str(), file.digest.to_string()),
+        Entry::Folder(path, oid) => (path, oid),
+    };
+    named(files, paths).into_iter().map(told).collect()
 }
 
 fn note(item: &mut Value, commit: Option<&CommitRow>) {
@@ -244,45 +258,72 @@ fn note(item: &mut Value, commit: Option<&CommitRow>) {
 mod tests {
     use super::*;
 
-    fn files() -> Vec<FileRow> {
-        ["README.md", "a/b/c.txt", "a/d.txt", "ab.txt"]
-            .map(|path| FileRow {
-                path: path.to_owned(),
-                size: 1,
-                digest: domain::Digest::of(path.as_bytes()),
-            })
-            .to_vec()
+    fn files() -> Listing {
+        let file = |path: &str| FileRow {
+            path: path.to_owned(),
+            size: 1,
+            digest: domain::Digest::of(path.as_bytes()),
+        };
+        Listing::of(["README.md", "a/b/c.txt", "a/d.txt", "ab.txt"].map(file).to_vec())
     }
 
-    fn paths(entries: &[Entry]) -> Vec<&str> {
-        let mut paths = Vec::new();
-        for entry in entries {
-            paths.push(match entry {
-                Entry::File(file) => file.path.as_str(),
-                Entry::Folder(path, _) => path.as_str(),
-            });
-        }
-        paths
+    fn paths<'a>(entries: &'a [Entry<'_>]) -> Vec<&'a str> {
+        let path = |entry: &'a Entry<'_>| match entry {
+            Entry::File(file) => file.path.as_str(),
+            Entry::Folder(path, _) => path,
+        };
+        entries.iter().map(path).collect()
     }
 
     #[test]
     fn a_tree_lists_folders_first_and_goes_down_only_when_told() {
-        assert_eq!(paths(&walk(&files(), "", false)), ["a", "README.md", "ab.txt"]);
-        assert_eq!(
-            paths(&walk(&files(), "", true)),
-            ["a", "a/b", "README.md", "a/b/c.txt", "a/d.txt", "ab.txt"]
-        );
-        assert_eq!(paths(&walk(&files(), "a", false)), ["a/b", "a/d.txt"]);
-        assert!(walk(&files(), "nowhere", true).is_empty());
-        assert!(walk(&files(), "README.md", true).is_empty(), "a file is no folder");
+        let files = files();
+        for (below, deep, listed) in [
+            ("", Answer::No, vec!["a", "README.md", "ab.txt"]),
+            ("", Answer::Yes, vec!["a", "a/b", "README.md", "a/b/c.txt", "a/d.txt", "ab.txt"]),
+            ("a", Answer::No, vec!["a/b", "a/d.txt"]),
+            ("nowhere", Answer::Yes, vec![]),
+            ("README.md", Answer::Yes, vec![]),
+        ] {
+            let (entries, count) = walk(&files, (below, deep), 0..100);
+
+            assert_eq!(paths(&entries), listed, "{below}");
+            assert_eq!(count, listed.len());
+        }
+    }
+
+    #[test]
+    fn the_pages_of_a_tree_are_the_list_cut() {
+        let files = files();
+        let (all, count) = walk(&files, ("", Answer::Yes), 0..100);
+        for start in 0..=count {
+            let (page, known) = walk(&files, ("", Answer::Yes), start..start + 2);
+
+            assert_eq!(paths(&page), paths(&all[start..(start + 2).min(count)]));
+            assert_eq!(known, count);
+        }
+    }
+
+    #[test]
+    fn named_paths_come_in_the_order_asked_for_and_unknown_ones_not_at_all() {
+        let files = files();
+        let asked = ["ab.txt", "a/", "none", "a/b", "a/b/c.txt"].map(str::to_owned);
+
+        let found = named(&files, &asked);
+
+        assert_eq!(paths(&found), ["ab.txt", "a", "a/b", "a/b/c.txt"]);
+        assert!(matches!(&found[1], Entry::Folder(_, oid) if oid.len() == 40));
     }
 
     #[test]
     fn paths_are_asked_for_as_a_form_or_as_json() {
         assert_eq!(
             asked_paths(b"paths=a&paths=b%2Fc&expand=False").unwrap(),
-            (vec!["a".to_owned(), "b/c".to_owned()], false)
+            (vec!["a".to_owned(), "b/c".to_owned()], Answer::No)
         );
-        assert_eq!(asked_paths(br#"{"paths":["a"],"expand":true}"#).unwrap(), (vec!["a".to_owned()], true));
+        assert_eq!(
+            asked_paths(br#"{"paths":["a"],"expand":true}"#).unwrap(),
+            (vec!["a".to_owned()], Answer::Yes)
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Who may call an operation, as the gate of this registry decides.
 
+use domain::TOKEN_MARK;
 use http::{Door, Doors};
 use utoipa::openapi::{
     Components, OpenApi,
@@ -60,9 +61,12 @@ fn demand(operation: &mut Operation, door: Door) {
 }
 
 fn bearer() -> Http {
-    let told = "A token of `POST /api/v1/tokens`, `stemma token create` or the page of settings: `stm_…`. It shows what \
-                is private to its owner's namespaces, and lends their rights.";
-    HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("stm_…").description(Some(told)).build()
+    let form = format!("{TOKEN_MARK}…");
+    let told = format!(
+        "A token of `POST /api/v1/tokens`, `stemma token create` or the page of settings: `{form}`. It shows what is \
+         private to its owner's namespaces, and lends their rights."
+    );
+    HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(form).description(Some(told)).build()
 }
 
 fn session() -> ApiKey {

@@ -7,7 +7,7 @@ pub mod schema;
 use actix_web::{
     App,
     body::to_bytes,
-    http::StatusCode,
+    http::{StatusCode, header::HeaderMap},
     test::{TestRequest, call_service, init_service},
     web::Data,
 };
@@ -37,6 +37,7 @@ pub struct Answer {
     /// Empty where there is none.
     pub etag: String,
     pub body: Value,
+    pub headers: HeaderMap,
 }
 
 impl Answer {
@@ -44,6 +45,11 @@ impl Answer {
     pub fn pointers(&self) -> Vec<&str> {
         let items = self.body["errors"].as_array().into_iter().flatten();
         items.filter_map(|item| item["pointer"].as_str()).collect()
+    }
+
+    /// A header; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// Whether it is an error as all errors are, with this status and code.
@@ -80,11 +86,11 @@ impl Place {
         let answer = call_service(&init_service(app).await, request.to_request()).await;
         let kind = answer.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
         let etag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
-        let status = answer.status();
+        let (status, headers) = (answer.status(), answer.headers().clone());
         let bytes = to_bytes(answer.into_body()).await.unwrap();
         let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
         let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-        Answer { status, kind: kind.unwrap_or_default(), etag: etag.unwrap_or_default(), body }
+        Answer { status, kind: kind.unwrap_or_default(), etag: etag.unwrap_or_default(), body, headers }
     }
 
     pub async fn get(&self, address: &str) -> Answer {

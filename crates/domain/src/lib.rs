@@ -16,7 +16,7 @@ mod metadata;
 mod path;
 mod spelling;
 
-pub use access::{ANYBODY, Act, Gating, Refusal, Role, Thing, Viewer};
+pub use access::{ANYBODY, Act, Gating, Refusal, Role, TOKEN_MARK, Thing, Viewer};
 pub use device::Used;
 pub use digest::{BadDigest, Digest};
 pub use evidence::{Claim, EdgeStatus, Evidence, Part, Relation, Source};

@@ -18,6 +18,10 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Most files in one revision.
     pub files: usize,
+    /// Most files of a repository that a client of the Hub names in one request, or is told on one page.
+    pub hub_paths: usize,
+    /// The same where each comes with the last commit that touched it.
+    pub hub_paths_expanded: usize,
     /// Longest README.md, bytes.
     pub card_bytes: u64,
     /// Longest file that a page shows as text, bytes.
@@ -40,6 +44,9 @@ pub struct Limits {
     pub page: u64,
     /// Longest page.
     pub page_max: u64,
+    /// Most users, organisations, members, tokens, watches, branches or tags in one list, and decisions about the parents of
+    /// one model.
+    pub list_rows: u64,
     /// Longest text or filter of one search, bytes.
     pub search_bytes: usize,
     /// Most words in the text of one search.
@@ -160,6 +167,8 @@ impl Default for Limits {
             rank: 16,
             file_bytes: 200_000_000_000,
             files: 10_000,
+            hub_paths: 1_000,
+            hub_paths_expanded: 50,
             card_bytes: 1 << 20,
             shown_bytes: 512 << 10,
             config_bytes: 1 << 20,
@@ -171,6 +180,7 @@ impl Default for Limits {
             row_bytes: 16 << 20,
             page: 20,
             page_max: 100,
+            list_rows: 1_000,
             search_bytes: 1 << 10,
             search_words: 32,
             sketch_cells: 4_096,

@@ -16,12 +16,15 @@ pub struct BadPath {
     reason: &'static str,
 }
 
+/// Most parts of a path; every file of a listing may lie in as many folders of its own.
+const PARTS: usize = 64;
+
 impl RelativePath {
     /// Parses a path; the only door for file names that come from outside.
     ///
     /// # Errors
-    /// [`BadPath`] when it is absolute, climbs, is over 1,024 bytes (255 a part) or holds control
-    /// characters, backslashes or a drive letter.
+    /// [`BadPath`] when it is absolute, climbs, is over 1,024 bytes (255 a part) or 64 parts, or holds
+    /// control characters, backslashes or a drive letter.
     pub fn parse(text: &str) -> Result<Self, BadPath> {
         match fault(text) {
             None => Ok(Self(text.to_owned())),
@@ -46,6 +49,7 @@ fn fault(text: &str) -> Option<&'static str> {
     let whole = [
         (text.is_empty(), "it is empty"),
         (text.len() > 1024, "it is over 1,024 bytes"),
+        (text.split('/').count() > PARTS, "it has over 64 parts"),
         (text.starts_with('/'), "it begins with a slash; it must be relative"),
         (text.contains(':'), "it holds a colon, as a drive or a scheme does"),
         (text.contains('\\'), "it holds a backslash; parts are separated by slashes"),
@@ -111,6 +115,8 @@ mod tests {
         let told = |text: &str| RelativePath::parse(text).unwrap_err().to_string();
         assert!(told("a\u{1b}[2J").ends_with("a control character") && told("a/../b").contains("`..`"));
         assert!(!told("a\u{1b}[2J").contains('\u{1b}'), "it would act on a terminal");
+        assert!(RelativePath::parse(&["a"; 64].join("/")).is_ok());
+        assert!(told(&["a"; 65].join("/")).ends_with("over 64 parts"));
         assert_eq!(RelativePath::parse("onnx/model.onnx").unwrap().file_name(), "model.onnx");
     }
 }

@@ -42,7 +42,11 @@ pub const CODES: &[Code] = &[
     code("blob_io", 500, "The blob folder could not be read or written."),
     code("blob_missing", 404, "The bytes of a file are not stored; upload or import it again."),
     code("blob_store", 503, "The blob store does not answer."),
-    code("body_stalled", 408, "The body of a request came too slowly and was given up; send it again."),
+    code(
+        "body_stalled",
+        408,
+        "The body of a request or an upload came too slowly, or stopped coming; send it again.",
+    ),
     code("body_too_large", 413, "The body of the request is longer than the limit."),
     code("cancelled", 409, "Somebody cancelled the job."),
     code(
@@ -51,7 +55,6 @@ pub const CODES: &[Code] = &[
         "The parent descends from the model already; take one of the cycle back first.",
     ),
     code("config", 422, "The configuration of the program is wrong, or its file is not there."),
-    code("content_type", 415, "The body must be sent as application/json."),
     code("cross_site", 403, "A page of another site sent a request that could change something."),
     code("data_folder", 503, "The registry's folder cannot be made."),
     code("database", 500, "The database refused a statement, or does not answer (503)."),
@@ -190,6 +193,7 @@ pub const CODES: &[Code] = &[
         "Too little of the weights is sketched alike for an estimate; an exact comparison reads the weights.",
     ),
     code("too_many_files", 413, "A folder holds more files than the limit."),
+    code("too_many_paths", 413, "A request names more files than are answered at once; ask in parts."),
     code(
         "too_many_listeners",
         503,
@@ -223,8 +227,6 @@ pub const CODES: &[Code] = &[
         415,
         "The body is of a kind that is not read here; the message lists those that are.",
     ),
-    code("upload_idle", 408, "An upload stopped coming in and was given up."),
-    code("upload_stalled", 408, "Nothing of an upload arrived for too long; send it again."),
     code("usage", 422, "The command line is incomplete."),
     code(
         "values_too_large",
@@ -232,6 +234,7 @@ pub const CODES: &[Code] = &[
         "Computed values leave the range of their number format; lower λ or the weights, or take a wider format.",
     ),
     code("weights_format", 422, "The weights are in a file of a format that is not read."),
+    code("worker", 500, "The worker of a process broke down, and the process ended; start it again."),
     code(
         "worker_vanished",
         500,

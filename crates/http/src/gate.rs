@@ -8,7 +8,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use domain::{ANYBODY, Viewer};
+use domain::{ANYBODY, TOKEN_MARK, Viewer};
 use serde::{Deserialize, Serialize};
 use store::{Scope, Store, TokenRow};
 
@@ -36,9 +36,6 @@ pub fn session(request: &HttpRequest) -> Option<String> {
 
 /// What the Hub's clients take for a token that is no good, word for word.
 const BAD_TOKEN: &str = "Invalid credentials in Authorization header";
-
-/// How the registry's own tokens begin.
-const TOKEN_MARK: &str = "stemma_";
 
 /// Who is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub use names::may_be_a_model;
 pub use origin::{refuse_cross_site, same_origin};
 pub use pace::{Pace, keep_pace};
 pub use problem::{
-    Problem, ProblemItem, Result, body_problem, json_error_handler, logged, path_error_handler,
+    MOST_FAULTS, Problem, ProblemItem, Result, body_problem, json_error_handler, logged, path_error_handler,
     query_error_handler, status_of,
 };
 pub use request_id::identify;

@@ -18,6 +18,9 @@ const GATED: &str = "gated";
 /// The code of a place in a list that is none; it comes in the parameter of that name.
 const BAD_CURSOR: &str = "bad_cursor";
 
+/// Most faults of one request that are told; what comes after them is not looked at.
+pub const MOST_FAULTS: usize = 100;
+
 /// After how many seconds somebody who was put off may ask again.
 const RETRY_SECONDS: u64 = 5;
 
@@ -131,9 +134,9 @@ impl Problem {
     pub fn misread(items: Vec<Item>) -> Self {
         let detail = match items.as_slice() {
             [Item { pointer, message }] => format!("the body cannot be read: {pointer}: {message}"),
-            several => format!("the body has {} faults", several.len()),
+            several => format!("the body has {}", number(several)),
         };
-        let mut problem = Self::faults("bad_request", detail, items);
+        let mut problem = Self::faults("bad_request", detail, told(items));
         problem.title = "Bad Request".to_owned();
         problem.status = StatusCode::BAD_REQUEST.as_u16();
         problem
@@ -143,9 +146,9 @@ impl Problem {
     pub fn misasked(items: Vec<Item>) -> Self {
         let detail = match items.as_slice() {
             [Item { message, .. }] => format!("the query string cannot be read: {message}"),
-            several => format!("the query string has {} faults", several.len()),
+            several => format!("the query string has {}", number(several)),
         };
-        Self::bad_request(detail).listing(items).of_parameters()
+        Self::bad_request(detail).listing(told(items)).of_parameters()
     }
 
     /// The same with its faults in parameters of the address, where they were said to be at a pointer.
@@ -168,6 +171,21 @@ impl Problem {
         self.errors = items.into_iter().map(ProblemItem::from).collect();
         self
     }
+}
+
+/// How many faults there are, as far as they were looked for.
+fn number(items: &[Item]) -> String {
+    match items.len() {
+        count if count > MOST_FAULTS => {
+            format!("over {MOST_FAULTS} faults; the first {MOST_FAULTS} are listed")
+        }
+        count => format!("{count} faults"),
+    }
+}
+
+fn told(mut items: Vec<Item>) -> Vec<Item> {
+    items.truncate(MOST_FAULTS);
+    items
 }
 
 impl<F: Fault> From<F> for Problem {
@@ -244,7 +262,7 @@ pub fn json_error_handler(error: JsonPayloadError, _: &HttpRequest) -> actix_web
         }
         JsonPayloadError::ContentType => Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content_type",
+            "unsupported_media_type",
             "send the body with Content-Type: application/json",
         ),
         JsonPayloadError::Deserialize(error) => {

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             if error.kind() == ErrorKind::UnknownArgument
-                && std::env::args().any(|word| word == "merge")
+                && std::env::args_os().any(|word| word == "merge")
                 && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
                 && let Some(told) = cli::explained(option)
             {

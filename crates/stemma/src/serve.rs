@@ -18,7 +18,7 @@ use domain::Class;
 use http::Gate;
 use jobs::Registry;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     config::{Config, LogFormat},
@@ -61,7 +61,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     metrics::counter!(store::INGESTED_BYTES).increment(0);
     let (stop, stopped) = watch::channel(false);
     let leaving = web::Data::new(api::Leaving(stopped.clone()));
-    let worker = (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
+    let mut worker =
+        (work == Work::Inside).then(|| tokio::spawn(jobs::run_worker(registry.clone(), stopped)));
 
     let (forests, catalogue) = (registry.forests.clone(), registry.catalogue.clone());
     tokio::spawn(async move { forests.current().await.map(drop) });
@@ -126,19 +127,48 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
     }
     let _ = std::io::stdout().flush();
     let server = server.run();
-    let (handle, told) = (server.handle(), stop.clone());
-    tokio::spawn(async move {
-        until_signalled().await;
+    let handle = server.handle();
+    let serving =
+        async { server.await.map_err(|error| Failure::new("serve", Class::Internal, error.to_string())) };
+    let ending = async {
+        let ended = work_until(until_signalled(), worker.as_mut()).await;
         // First those that would otherwise hold the server up: followers of jobs, and the worker.
-        let _ = told.send(true);
+        let _ = stop.send(true);
         handle.stop(true).await;
-    });
-    server.await.map_err(|error| Failure::new("serve", Class::Internal, error.to_string()))?;
-    let _ = stop.send(true);
-    if let Some(worker) = worker {
-        let _ = worker.await;
+        Ok(ended)
+    };
+    let ((), ended) = tokio::try_join!(serving, ending)?;
+    ended?;
+    match worker {
+        Some(worker) => worker.await.map_err(|error| broken(&error)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Waits until the process is asked to stop, by `told`, while its worker works.
+///
+/// # Errors
+/// When the worker ends before: what it was to do would wait for ever.
+pub async fn work_until(
+    told: impl Future<Output = ()>,
+    worker: Option<&mut JoinHandle<()>>,
+) -> Result<(), Failure> {
+    let Some(worker) = worker else {
+        told.await;
+        return Ok(());
+    };
+    tokio::select! {
+        () = told => Ok(()),
+        ended = worker => Err(match ended {
+            Ok(()) => broken(&"it stopped without being asked to"),
+            Err(error) => broken(&error),
+        }),
+    }
+}
+
+/// A worker that broke down.
+pub fn broken(why: &dyn std::fmt::Display) -> Failure {
+    Failure::new("worker", Class::Internal, format!("the worker broke down: {why}"))
 }
 
 /// Returns when the process is asked to stop.
@@ -231,9 +261,31 @@ pub fn tell_device(devices: &jobs::Devices) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use actix_web::http::Method;
 
-    use super::method_label;
+    use super::{method_label, work_until};
+
+    #[tokio::test]
+    async fn a_worker_that_breaks_down_ends_the_process_with_a_failure() {
+        let mut worker = tokio::spawn(async { panic!("out of luck") });
+
+        let ended = work_until(pending(), Some(&mut worker)).await.unwrap_err();
+
+        assert_eq!(ended.code, "worker");
+        assert!(ended.message.contains("out of luck"), "{}", ended.message);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_asked_to_stop_ends_without_one() {
+        let mut worker = tokio::spawn(pending());
+
+        let ended = work_until(ready(()), Some(&mut worker)).await;
+
+        assert!(ended.is_ok() && !worker.is_finished());
+        assert!(work_until(ready(()), None).await.is_ok());
+    }
 
     #[test]
     fn an_invented_method_is_counted_as_other() {

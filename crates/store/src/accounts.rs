@@ -8,7 +8,9 @@ use crate::{
     Error, Result, Store,
     connect::bump,
     rows::{get, parsed},
+    search::{Page, Part},
     sql::{self, Params, wall_clock},
+    tokens::{self, TokenRow},
 };
 
 /// Whose a namespace is.
@@ -77,20 +79,18 @@ impl Store {
     /// [`Error::NameTaken`] when an account, or for an organisation the owner of a token, is called so.
     pub async fn add_account(&self, new: &AccountRow) -> Result<()> {
         let tx = self.begin_write().await?;
-        let key = new.name.to_ascii_lowercase();
-        if of_name(&tx, &key).await?.is_some()
-            || (new.kind == AccountKind::Org && has_tokens(&tx, &key).await?)
-        {
-            return Err(Error::NameTaken(new.name.clone()));
-        }
-        let row = vec![
-            key.into(),
-            new.name.as_str().into(),
-            new.kind.as_str().into(),
-            new.admin.into(),
-            wall_clock().into(),
-        ];
-        sql::insert(&tx, "accounts", &["key", "name", "kind", "admin", "created_at"], vec![row], "").await?;
+        insert(&tx, new).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Adds a user together with a token, kept by the hash of its secret.
+    ///
+    /// # Errors
+    /// As [`Self::add_account`]; then neither is there.
+    pub async fn add_user(&self, new: &AccountRow, (secret, token): (&str, &TokenRow)) -> Result<()> {
+        let tx = self.begin_write().await?;
+        insert(&tx, new).await?;
+        tokens::insert(&tx, secret, token).await?;
         Ok(tx.commit().await?)
     }
 
@@ -107,13 +107,34 @@ impl Store {
         sql::one(self.db(), &sql, params).await?.as_ref().map(account).transpose()
     }
 
-    /// All users and organisations, by name.
+    /// One page of the users, of the organisations, or of both, by name.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn accounts(&self) -> Result<Vec<AccountRow>> {
-        let sql = "SELECT name, kind, admin, created_at FROM accounts ORDER BY key";
-        sql::all(self.db(), sql, Params::default()).await?.iter().map(account).collect()
+    pub async fn accounts(&self, only: Option<AccountKind>, part: Part<'_>) -> Result<Page<AccountRow>> {
+        let mut params = Params::default();
+        let mut sql = "SELECT name, kind, admin, created_at FROM accounts WHERE TRUE".to_owned();
+        if let Some(kind) = only {
+            sql.push_str(&format!(" AND kind = {}", params.add(kind.as_str())));
+        }
+        let rows = self.part_of((sql, params), "key", part).await?;
+        let rows = rows.iter().map(account).collect::<Result<_>>()?;
+        Ok(Page::of(rows, part.1, |row: &AccountRow| row.name.to_ascii_lowercase()))
+    }
+
+    /// The rows of a question after a cursor in `column`, by which they are sorted, one beyond the limit where there are
+    /// more.
+    pub(crate) async fn part_of(
+        &self,
+        (mut sql, mut params): (String, Params),
+        column: &str,
+        (after, limit): Part<'_>,
+    ) -> Result<Vec<QueryResult>> {
+        if let Some(after) = after {
+            sql.push_str(&format!(" AND {column} > {}", params.add(sql::text(after))));
+        }
+        sql.push_str(&format!(" ORDER BY {column} LIMIT {}", limit.saturating_add(1)));
+        sql::all(self.db(), &sql, params).await
     }
 
     /// Removes an account with its memberships and tokens: who comes by the same name later is somebody else. Models
@@ -174,27 +195,47 @@ impl Store {
         Ok(removed > 0)
     }
 
-    /// Members of an organisation, by name.
+    /// One page of the members of an organisation, by name.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn members_of(&self, org: &str) -> Result<Vec<MemberRow>> {
+    pub async fn members_of(&self, org: &str, part: Part<'_>) -> Result<Page<MemberRow>> {
         let mut params = Params::default();
         let key = params.add(sql::text(org).to_ascii_lowercase());
-        let sql = format!("{MEMBERS} WHERE members.org = {key} ORDER BY members.person");
-        sql::all(self.db(), &sql, params).await?.iter().map(member).collect()
+        let sql = format!("{MEMBERS} WHERE members.org = {key}");
+        let rows = self.part_of((sql, params), "members.person", part).await?;
+        let rows = rows.iter().map(member).collect::<Result<_>>()?;
+        Ok(Page::of(rows, part.1, |row: &MemberRow| row.person.clone()))
     }
 
-    /// A user's memberships, by organisation.
+    /// One page of a user's memberships, by organisation.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn memberships(&self, person: &str) -> Result<Vec<MemberRow>> {
+    pub async fn memberships(&self, person: &str, part: Part<'_>) -> Result<Page<MemberRow>> {
         let mut params = Params::default();
         let key = params.add(sql::text(person).to_ascii_lowercase());
-        let sql = format!("{MEMBERS} WHERE members.person = {key} ORDER BY members.org");
-        sql::all(self.db(), &sql, params).await?.iter().map(member).collect()
+        let sql = format!("{MEMBERS} WHERE members.person = {key}");
+        let rows = self.part_of((sql, params), "members.org", part).await?;
+        let rows = rows.iter().map(member).collect::<Result<_>>()?;
+        Ok(Page::of(rows, part.1, |row: &MemberRow| row.org.to_ascii_lowercase()))
     }
+}
+
+async fn insert(tx: &DatabaseTransaction, new: &AccountRow) -> Result<()> {
+    let key = new.name.to_ascii_lowercase();
+    if of_name(tx, &key).await?.is_some() || (new.kind == AccountKind::Org && has_tokens(tx, &key).await?) {
+        return Err(Error::NameTaken(new.name.clone()));
+    }
+    let row = vec![
+        key.into(),
+        new.name.as_str().into(),
+        new.kind.as_str().into(),
+        new.admin.into(),
+        wall_clock().into(),
+    ];
+    sql::insert(tx, "accounts", &["key", "name", "kind", "admin", "created_at"], vec![row], "").await?;
+    Ok(())
 }
 
 /// What an account in lower case is.

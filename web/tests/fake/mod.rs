@@ -56,6 +56,7 @@ impl Fake {
                 reason: format!("I made it{}", self.mark),
                 decided_at: 1_732_400_000,
             }],
+            older_decisions: 40,
         }
     }
 
@@ -278,6 +279,10 @@ impl Source for Fake {
                 Some(ReportAnswer::Ready(Box::new(ReportPage { card, stale: true, sections: vec![section] })))
             }
         })
+    }
+
+    fn most_compared(&self) -> usize {
+        8
     }
 
     fn measures(&self) -> Vec<MeasureCard> {

@@ -1,10 +1,11 @@
 //! `stemma user`, `stemma org` and `stemma access`: who there is, and who may do what with a model.
 
 use domain::Class;
+use jobs::Registry;
 use serde_json::json;
-use store::{AccountKind, AccountRow, GrantState, MemberRow, ModelRow, Openness, Store};
+use store::{AccountKind, AccountRow, GrantState, MemberRow, ModelRow, Openness, Scope, Store};
 
-use super::{Context, token};
+use super::{Context, all, token};
 use crate::{
     cli::{AccessCommand, OrgCommand, UserCommand},
     exit::Failure,
@@ -13,16 +14,16 @@ use crate::{
 
 /// Runs one of the user commands.
 pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure> {
-    let store = wiring::open(&context.config).await?.store;
+    let registry = wiring::open(&context.config).await?;
     match command {
         UserCommand::Add { name, admin } => {
-            store.add_account(&AccountRow { admin, ..account(&name, AccountKind::User)? }).await?;
-            let command =
-                crate::cli::TokenCommand::Create { user: name, label: None, read_only: false, days: None };
-            token::run(context, command).await?;
+            let new = AccountRow { name: name.clone(), kind: AccountKind::User, admin, created_at: 0 };
+            let (_, secret) = jobs::add_user(&registry, &new).await?;
+            token::print(&context, (&secret, &name), (Scope::Write, None));
         }
         UserCommand::List => {
-            let accounts = store.accounts().await?;
+            let limit = registry.limits.list_rows;
+            let accounts = all(async |after| Ok(registry.store.accounts(None, (after, limit)).await?)).await?;
             if context.json {
                 output::json(&accounts);
                 return Ok(());
@@ -32,7 +33,7 @@ pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure>
                 output::line(format!("{:<5} {name}{admin}", kind.as_str()));
             }
         }
-        UserCommand::Remove { name } => remove(&context, &store, (&name, AccountKind::User)).await?,
+        UserCommand::Remove { name } => remove(&context, &registry, (&name, AccountKind::User)).await?,
     }
     Ok(())
 }
@@ -40,16 +41,14 @@ pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure>
 /// Runs one of the organisation commands.
 pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
-    let store = registry.store.clone();
     match command {
         OrgCommand::Create { name } => {
-            let new = account(&name, AccountKind::Org)?;
-            store.add_account(&new).await?;
+            let new = jobs::create_organisation(&registry, &name).await?;
             done(&context, json!({ "created": new.name }));
         }
         OrgCommand::Members { org } => {
-            of_kind(&store, (&org, AccountKind::Org)).await?;
-            let members = store.members_of(&org).await?;
+            let limit = registry.limits.list_rows;
+            let members = all(async |after| Ok(jobs::members(&registry, &org, (after, limit)).await?)).await?;
             if context.json {
                 output::json(&members);
                 return Ok(());
@@ -57,17 +56,14 @@ pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
             members.iter().for_each(|one| output::line(format!("{:<5} {}", one.role, one.person)));
         }
         OrgCommand::Add { org, user, role } => {
-            of_kind(&store, (&org, AccountKind::Org)).await?;
             jobs::set_member(&registry, &MemberRow { org, person: user.clone(), role }).await?;
             done(&context, json!({ "member": user, "role": role }));
         }
         OrgCommand::Remove { org, user } => {
-            if !store.remove_member(&org, &user).await? {
-                return Err(nobody(format!("`{user}` is no member of `{org}`")));
-            }
+            jobs::remove_member(&registry, (&org, &user)).await?;
             done(&context, json!({ "removed": user }));
         }
-        OrgCommand::Delete { name } => remove(&context, &store, (&name, AccountKind::Org)).await?,
+        OrgCommand::Delete { name } => remove(&context, &registry, (&name, AccountKind::Org)).await?,
     }
     Ok(())
 }
@@ -124,27 +120,10 @@ async fn model(store: &Store, id: &str) -> Result<ModelRow, Failure> {
     })
 }
 
-async fn of_kind(store: &Store, (name, kind): (&str, AccountKind)) -> Result<(), Failure> {
-    match store.account(name).await? {
-        Some(row) if row.kind == kind => Ok(()),
-        _ => Err(nobody(format!("there is no {} `{name}`", kind.as_str()))),
-    }
-}
-
-async fn remove(context: &Context, store: &Store, (name, kind): (&str, AccountKind)) -> Result<(), Failure> {
-    of_kind(store, (name, kind)).await?;
-    store.remove_account(name).await?;
-    done(context, json!({ "removed": name }));
+async fn remove(context: &Context, registry: &Registry, named: (&str, AccountKind)) -> Result<(), Failure> {
+    jobs::remove_account(registry, named).await?;
+    done(context, json!({ "removed": named.0 }));
     Ok(())
-}
-
-fn account(name: &str, kind: AccountKind) -> Result<AccountRow, Failure> {
-    jobs::account_name(name)?;
-    Ok(AccountRow { name: name.to_owned(), kind, admin: false, created_at: 0 })
-}
-
-fn nobody(told: String) -> Failure {
-    Failure::new("not_found", Class::NotFound, told)
 }
 
 fn done(context: &Context, told: serde_json::Value) {

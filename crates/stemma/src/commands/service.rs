@@ -25,7 +25,7 @@ pub async fn serve(mut context: Context, listen: Option<String>, work: serve::Wo
     config.listen = listen.unwrap_or_else(|| config.listen.clone());
     let registry = wiring::open(config).await?;
     let guarded = [config.reads, config.writes].contains(&http::Door::Token);
-    if guarded && registry.store.tokens().await?.is_empty() {
+    if guarded && registry.store.tokens((None, 1)).await?.items.is_empty() {
         eprintln!("nobody has a token yet; `stemma user add NAME --admin` prints one, once");
     }
     serve::run(registry, config, work).await
@@ -38,11 +38,10 @@ pub async fn worker(context: Context) -> Result<(), Failure> {
     let devices = registry.devices.clone();
     tokio::task::spawn_blocking(move || serve::tell_device(&devices));
     let (stop, stopped) = watch::channel(false);
-    let work = tokio::spawn(jobs::run_worker(registry, stopped));
-    serve::until_signalled().await;
+    let mut work = tokio::spawn(jobs::run_worker(registry, stopped));
+    serve::work_until(serve::until_signalled(), Some(&mut work)).await?;
     let _ = stop.send(true);
-    let _ = work.await;
-    Ok(())
+    work.await.map_err(|error| serve::broken(&error))
 }
 
 /// Says what works and what does not.

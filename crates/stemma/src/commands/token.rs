@@ -5,7 +5,7 @@ use jobs::NewToken;
 use serde_json::json;
 use store::{Scope, TokenRow};
 
-use super::Context;
+use super::{Context, all};
 use crate::{cli::TokenCommand, exit::Failure, output, wiring};
 
 /// Runs one of the token commands.
@@ -18,14 +18,11 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
             let label = label.unwrap_or_else(|| "command line".to_owned());
             let new = NewToken { owner: user.clone(), label, scope, days };
             let (secret, end) = jobs::create_token(&registry, new).await?;
-            if context.json {
-                output::json(&json!({ "token": secret, "user": user, "scope": scope, "expires_at": end }));
-            } else {
-                output::line(secret);
-            }
+            print(&context, (&secret, &user), (scope, end));
         }
         TokenCommand::List => {
-            let tokens = store.tokens().await?;
+            let limit = registry.limits.list_rows;
+            let tokens = all(async |after| Ok(store.tokens((after, limit)).await?)).await?;
             if context.json {
                 output::json(&tokens);
             } else {
@@ -50,6 +47,15 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Prints a new token, once.
+pub fn print(context: &Context, (secret, user): (&str, &str), (scope, end): (Scope, Option<i64>)) {
+    if context.json {
+        output::json(&json!({ "token": secret, "user": user, "scope": scope, "expires_at": end }));
+    } else {
+        output::line(secret);
+    }
 }
 
 /// The day of a time in Unix seconds, by UTC.

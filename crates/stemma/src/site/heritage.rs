@@ -12,7 +12,7 @@ const LISTED: usize = 20;
 
 /// The model's licence against those of its ancestors.
 pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHeritage> {
-    let Ok(path) = jobs::licence_of(registry, row).await else { return Ok(LicenceHeritage::default()) };
+    let path = jobs::licence_of(registry, row).await?;
     // What no rule decides about is told where somebody on the way drops what is asked.
     let told = |ancestor: &&Carried| match ancestor.verdict {
         Verdict::Conflict => true,
@@ -73,4 +73,31 @@ pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<Vec<Version
             silent: release.silent,
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Limits, Metadata, RepoId};
+    use jobs::Registry;
+    use store::Store;
+
+    use super::licence;
+
+    #[tokio::test]
+    async fn a_licence_that_cannot_be_looked_at_is_an_error_and_not_one_without_conflicts() {
+        let at = tempfile::tempdir().unwrap();
+        let database = format!("sqlite://{}?mode=rwc", at.path().join("test.sqlite").display());
+        let store = Store::open(&database, at.path().join("blobs").to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let named = Metadata::named(RepoId::parse("o/a").unwrap());
+        store.upsert(&[(named, Vec::new())]).await.unwrap();
+        let registry = Registry::new(store, Limits::default(), at.path().join("scratch"));
+        let row = registry.store.model_by_id("o/a").await.unwrap().unwrap();
+
+        let there = licence(&registry, &row).await;
+        let gone = licence(&registry, &store::ModelRow { id: row.id + 1, ..row }).await;
+
+        assert!(there.is_ok());
+        assert_eq!(gone.unwrap_err().code, "unknown_model");
+    }
 }
