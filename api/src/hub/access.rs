@@ -62,7 +62,8 @@ struct Decision {
 /// `GET …/user-access-request/{pending,accepted,rejected}` and `POST …/user-access-request/{handle,grant}`.
 ///
 /// # Errors
-/// 404; 403 for whoever is no administrator of the namespace; 400 for a decision that cannot be read.
+/// 404, also for a user to let in who is not there; 403 for whoever is no administrator of the namespace; 400 for a
+/// decision that cannot be read.
 pub async fn requests(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
     let row = match answer::find(call).await? {
         Found::Here(row) => row,
@@ -113,7 +114,6 @@ async fn decide(call: &Call<'_>, (row, word): (&ModelRow, &str), asked: Decision
     };
     let person =
         person.ok_or_else(|| Problem::bad_request("name the `user`, or a `requestId` of the lists"))?;
-    let by = store.viewer().name.clone();
-    store.decide_access((row.id, &person), state, by.as_deref()).await?;
+    jobs::decide_access(call.registry, &row.name, (&person, state)).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }

@@ -314,6 +314,10 @@ async fn fetch(
         gathered.files.push(Incoming { path: path.clone(), digest, size: file.len() });
         got = start + file.len();
         advance(got, total)?;
+        // The last file may come days after the first.
+        if let Err(error) = registry.store.renew(&gathered.holder).await {
+            tracing::warn!("what came of `{id}` so far stays pinned for less than a day: {error}");
+        }
     }
     check_paths(&gathered)?;
     // The commit is the Hub's own, so that who names it there finds it here.
@@ -389,7 +393,7 @@ async fn one_file(
     }
     let (digest, _) = writer.finish().await?;
     if let Some(stated) = file.stated().filter(|stated| *stated != digest) {
-        store.discard(&gathered.holder, &[digest]).await?;
+        store.let_go(&gathered.holder, &digest).await?;
         return Err(Error::Invalid(format!("{}: {digest} came, the Hub states {stated}", file.url())));
     }
     Ok((digest, false))

@@ -241,7 +241,7 @@ pub async fn ask_access(registry: &Registry, model: &str) -> Result<GrantState, 
 /// Decides who reads a gated model's files.
 ///
 /// # Errors
-/// As [`ask_access`]; for whoever is no administrator of its namespace.
+/// As [`ask_access`]; for whoever is no administrator of its namespace; as [`somebody`] for who is let in.
 pub async fn decide_access(
     registry: &Registry,
     model: &str,
@@ -250,6 +250,9 @@ pub async fn decide_access(
     let (row, _) = gated(registry, model).await?;
     registry.store.may_with(Act::Close, &row).await?;
     account_name(person)?;
+    if state == GrantState::Accepted {
+        somebody(registry, person).await?;
+    }
     let by = registry.store.viewer().name.clone();
     Ok(registry.store.decide_access((row.id, person), state, by.as_deref()).await?)
 }
@@ -312,4 +315,35 @@ fn secret() -> Result<String, Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Task(format!("no random numbers: {error}")))?;
     Ok(bytes.iter().fold(TOKEN_MARK.to_owned(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Limits, Metadata};
+    use store::{Openness, Store};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_somebody_who_is_there_is_let_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let registry = Registry::new(store, Limits::default(), folder.path().join("scratch"));
+        let id = RepoId::parse("org/gated").unwrap();
+        registry.store.upsert(&[(Metadata::named(id), vec![])]).await.unwrap();
+        let row = registry.store.model_by_id("org/gated").await.unwrap().unwrap();
+        let gated = Openness { private: None, gated: Some(Some(Gating::Manual)) };
+        registry.store.set_openness(row.id, gated).await.unwrap();
+        let decide = async |state| decide_access(&registry, "org/gated", ("bob", state)).await;
+
+        let refused = decide(GrantState::Accepted).await;
+        decide(GrantState::Rejected).await.unwrap();
+        let bob = AccountRow { name: "Bob".to_owned(), kind: AccountKind::User, admin: false, created_at: 0 };
+        registry.store.add_account(&bob).await.unwrap();
+        decide(GrantState::Accepted).await.unwrap();
+
+        assert!(matches!(refused, Err(Error::UnknownAccount(name)) if name == "bob"));
+        assert_eq!(registry.store.grant_of(row.id, "bob").await.unwrap(), Some(GrantState::Accepted));
+    }
 }

@@ -2,7 +2,7 @@
 
 use domain::{Act, Digest, Limits, Note, RelativePath, RepoId};
 use serde_json::json;
-use store::{CommitRow, FileRow, MAIN, ModelRow, NewCommit, NewJob, Publish};
+use store::{CommitRow, FileRow, MAIN, ModelRow, NewCommit, NewJob, Openness, Publish};
 
 use crate::{
     Error, Gathered, Incoming, Registry,
@@ -34,7 +34,8 @@ pub struct Push {
 /// Tries again when somebody else committed in between and the client did not say what it builds on.
 const TRIES: usize = 20;
 
-/// Makes an empty repository with a `main` branch.
+/// Makes an empty repository with a `main` branch. One that is not to be private is open where a private model of that
+/// name was taken away too.
 ///
 /// # Errors
 /// [`Error::OutputExists`] when a model is called so; where the viewer may not.
@@ -46,9 +47,10 @@ pub async fn create_repository(
     not_reserved(id)?;
     let act = if first.founds_private { Act::Close } else { Act::Write };
     registry.store.may(act, id.as_str()).await?;
-    let known = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
     // A model that was called so has another name now, and this one is free.
-    if let Some(row) = known.filter(|row| is_called(row, id)) {
+    let named = registry.store.model_by_id(id.as_str()).await?.filter(|row| is_called(row, id));
+    let opens = named.as_ref().is_some_and(|row| row.private) && !first.founds_private;
+    if let Some(row) = named.filter(|row| !row.ghost) {
         return Err(Error::OutputExists(row.name));
     }
     let title = "initial commit".to_owned();
@@ -58,7 +60,11 @@ pub async fn create_repository(
         gathered: Gathered::new(),
         commit: NewCommit { title, ..first },
     };
-    self::push(registry, push).await.map(|(row, _)| row)
+    let (row, _) = self::push(registry, push).await?;
+    if opens {
+        registry.store.set_openness(row.id, Openness { private: Some(false), gated: None }).await?;
+    }
+    Ok(ModelRow { private: row.private && !opens, ..row })
 }
 
 /// Applies a push; gives the model and the commit's id. All of it is there at once, or nothing.
@@ -146,7 +152,8 @@ async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), E
         commit: NewCommit { parent, ..push.commit.clone() },
     };
     let (row, oid) = registry.store.publish_commit(publish).await?;
-    if same.is_none() && files.iter().any(is_weights) {
+    // The commit before may wait for its survey itself: then there was nothing to take over.
+    if files.iter().any(is_weights) {
         let made = registry.store.commit(row.id, &oid).await?;
         ask_for_survey(registry, &row, made).await?;
     }
@@ -241,6 +248,71 @@ pub fn card_notes(text: &str, limits: &Limits) -> Vec<Note> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Pulse, kinds::Run};
+
+    /// Pushes files to `o/tuned`.
+    async fn pushed(registry: &Registry, files: &[(&str, &[u8])]) -> ModelRow {
+        let (mut gathered, mut changes) = (Gathered::new(), Vec::new());
+        for (path, bytes) in files {
+            let mut writer = registry.store.blob_writer(&gathered.holder).await.unwrap();
+            writer.write(bytes).await.unwrap();
+            let (digest, size) = writer.finish().await.unwrap();
+            let file = Incoming { path: RelativePath::parse(path).unwrap(), digest, size };
+            gathered.files.push(file.clone());
+            changes.push(Change::Put(file));
+        }
+        let id = RepoId::parse("o/tuned").unwrap();
+        push(registry, Push { id, changes, gathered, commit: NewCommit::default() }).await.unwrap().0
+    }
+
+    async fn empty(folder: &tempfile::TempDir) -> Registry {
+        let store = store::Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        Registry::new(store, Limits::default(), folder.path().join("scratch"))
+    }
+
+    #[tokio::test]
+    async fn a_repository_is_as_open_as_it_is_asked_for_whatever_had_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = empty(&folder).await;
+        let id = RepoId::parse("o/base").unwrap();
+        let card = b"---\nbase_model: o/base\n---\n";
+        pushed(&registry, &[("README.md", card)]).await;
+        for (founds_private, expected) in [(true, true), (false, false), (true, true)] {
+            let first = NewCommit { founds_private, ..NewCommit::default() };
+
+            let row = create_repository(&registry, &id, first).await.unwrap();
+
+            let stored = registry.store.model(row.id).await.unwrap().unwrap();
+            assert_eq!((row.private, stored.private, stored.ghost), (expected, expected, false));
+            registry.store.delete_model(row.id).await.unwrap();
+            let left = registry.store.model_by_id("o/base").await.unwrap().unwrap();
+            assert_eq!((left.ghost, left.private), (true, expected), "a hidden name stays hidden");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn weights_are_looked_at_when_a_card_is_pushed_before_their_survey_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = empty(&folder).await;
+        let header = br#"{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#;
+        let weights = [&(header.len() as u64).to_le_bytes()[..], header, &[1; 16]].concat();
+        pushed(&registry, &[("config.json", b"{}"), ("model.safetensors", &weights)]).await;
+        let row = pushed(&registry, &[("README.md", b"# Tuned")]).await;
+
+        while let Some(job) = registry.store.claim(&[SURVEY_WEIGHTS.id], "worker", 60).await.unwrap() {
+            let run = Run { registry: registry.clone(), job: job.clone(), pulse: Pulse::default() };
+            let result = (SURVEY_WEIGHTS.run)(run).await.unwrap();
+            registry.store.finish(&job.id, job.fence, result).await.unwrap();
+        }
+
+        let now = registry.store.model(row.id).await.unwrap().unwrap();
+        assert!(now.has_weights);
+        assert_eq!(now.parameters, Some(4));
+        assert_eq!(registry.store.tensor_count(now.revision.unwrap()).await.unwrap(), 1);
+        pushed(&registry, &[("README.md", b"# Tuned again")]).await;
+        assert!(registry.store.claim(&[SURVEY_WEIGHTS.id], "worker", 60).await.unwrap().is_none());
+    }
 
     fn file(path: &str, content: &str) -> Incoming {
         let path = RelativePath::parse(path).unwrap();

@@ -3,7 +3,7 @@
 //! Scores are durable before anything follows from them, and what follows is computed from stored state alone, so a
 //! search interrupted anywhere goes on with the same candidates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use analysis::{
     kinship::{Matrix, Partial},
@@ -282,7 +282,13 @@ async fn missing(registry: &Registry, basis: &Basis, candidate: &CandidateRow) -
 /// [`Error::BadSearch`] for scores that are no numbers or contradict each other; unknown candidates, scores other than
 /// before, and a search that has ended.
 pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Result<SearchReport, Error> {
-    let mut faults = Vec::new();
+    let most = registry.limits.search_candidates;
+    if scores.len() as u64 > most {
+        let message =
+            format!("{} scores at once; at most {most} are taken (limit `search_candidates`)", scores.len());
+        return Err(Error::BadSearch(vec![item("/scores", message)]));
+    }
+    let (mut faults, mut told) = (Vec::new(), HashMap::with_capacity(scores.len()));
     for (at, (number, score)) in scores.iter().enumerate() {
         if !score.is_finite() {
             faults.push(item(
@@ -290,17 +296,19 @@ pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Resul
                 format!("{score} is no score; a finite number is"),
             ));
         }
-        if scores[..at].iter().any(|(other, told)| other == number && told != score) {
+        if told.entry(*number).or_insert(*score) != score {
             let message = format!("candidate {number} is given two scores");
             faults.push(item(&format!("/scores/{at}/candidate"), message));
         }
     }
     found(registry, id).await?;
     let written = faults.len();
+    let numbers: Vec<u64> = told.into_keys().collect();
+    let known = registry.store.scores(id, &numbers).await?;
     for (at, (number, score)) in scores.iter().enumerate() {
-        let message = match registry.store.candidate(id, *number).await? {
+        let message = match known.get(number) {
             None => format!("the search has no candidate {number}"),
-            Some(known) => match known.score.filter(|known| known != score) {
+            Some(known) => match known.filter(|known| known != score) {
                 Some(known) => format!("candidate {number} scored {known} already; a score is final"),
                 None => continue,
             },
@@ -349,4 +357,54 @@ pub async fn merge_candidate(
     let output = RepoId::parse(&candidate.model).map_err(|error| Error::Invalid(error.to_string()))?;
     submit_merge(registry, MergeRequest { yaml: candidate.recipe, output, extras: Extras::default(), key })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Limits;
+    use store::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn scores_are_checked_all_at_once_and_only_so_many_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let candidate = NewCandidate { recipe: String::new(), model: "s/m".to_owned(), about: json!({}) };
+        let new = NewSearch {
+            id: Ulid::generate().to_string(),
+            basis: json!({}),
+            progress: json!({}),
+            lower: true,
+            candidates: vec![candidate; 3],
+            request: json!({}),
+            idempotency_key: None,
+        };
+        let id = store.create_search(new).await.unwrap();
+        store.score(&id, &[(1, 0.5)]).await.unwrap();
+        let limits = Limits { search_candidates: 6, ..Limits::default() };
+        let registry = Registry::new(store, limits, folder.path().join("scratch"));
+        let faults = async |scores: &[(u64, f64)]| -> Vec<String> {
+            let refused = tell(&registry, &id, scores).await.unwrap_err();
+            refused.items().into_iter().map(|fault| format!("{} {}", fault.pointer, fault.message)).collect()
+        };
+
+        let several = faults(&[(1, 0.5), (2, 1.0), (2, 2.0), (1, 0.6), (9, 1.0), (3, f64::NAN)]).await;
+        let many = faults(&[(1, 0.5); 7]).await;
+
+        let begins = |at: usize, text: &str| assert!(several[at].starts_with(text), "{several:?}");
+        assert_eq!(several.len(), 6, "{several:?}");
+        begins(0, "/scores/2/candidate candidate 2 is given two");
+        begins(1, "/scores/3/candidate candidate 1 is given two");
+        begins(2, "/scores/5/score NaN is no score");
+        begins(4, "/scores/3/candidate candidate 1 scored 0.5 already");
+        begins(5, "/scores/4/candidate the search has no candidate 9");
+        assert_eq!(many.len(), 1);
+        assert!(many[0].contains("7 scores at once; at most 6") && many[0].contains("search_candidates"));
+        assert_eq!(
+            registry.store.scores(&id, &[2, 3, 4]).await.unwrap(),
+            HashMap::from([(2, None), (3, None)])
+        );
+    }
 }

@@ -3,14 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use analysis::lineage::{Forest, Tree};
-use domain::{Act, EdgeStatus, Evidence, Relation, RepoId, Source};
+use domain::{Act, EdgeStatus, Relation, RepoId};
 use serde::Serialize;
 use store::{Decision, EdgeRow, NewDecision, Page, VerdictRow, VerdictWord};
 
 use crate::{Error, Registry};
-
-/// Most descendants that are looked at for a cycle.
-const DESCENDANTS: usize = 10_000;
 
 /// A claim that the weights contradict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -146,18 +143,17 @@ async fn closes_no_cycle(registry: &Registry, child: i64, parent: &RepoId) -> Re
     let Some(goal) = registry.store.model_by_id(parent.as_str()).await?.map(|row| row.id) else {
         return Ok(());
     };
-    let sure = |edge: &EdgeRow| {
-        let says = |evidence: &Evidence| matches!(evidence.source, Source::Recipe | Source::Person);
-        edge.status.stands() && edge.evidence.iter().any(says)
-    };
-    let (mut above, mut open) = (HashMap::from([(child, child)]), vec![child]);
-    while let Some(model) = open.pop().filter(|_| above.len() < DESCENDANTS) {
-        for edge in registry.store.edges_to(model).await?.into_iter().filter(sure) {
+    // A generation at a time: of each model the one above it, by which it was met.
+    let (mut above, mut generation) = (HashMap::from([(child, child)]), vec![child]);
+    while !generation.is_empty() {
+        let below = registry.store.sure_edges_to(&generation).await?;
+        generation.clear();
+        for edge in below.iter().filter(|edge| edge.status.stands()) {
             if above.contains_key(&edge.child) {
                 continue;
             }
-            above.insert(edge.child, model);
-            open.push(edge.child);
+            above.insert(edge.child, edge.parent);
+            generation.push(edge.child);
             if edge.child == goal {
                 return Err(Error::ClosesCycle(circle(registry, (child, goal), &above).await?));
             }

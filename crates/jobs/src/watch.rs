@@ -51,23 +51,29 @@ pub async fn unwatch(registry: &Registry, author: &str) -> Result<(), Error> {
     }
 }
 
-/// Queues a look at each author whose last one was long ago.
+/// Queues a look at each author whose last one was long ago. Who finds no place in the queue stays due.
 ///
 /// # Errors
-/// When the database refuses.
+/// When the database refuses, or the queue is full.
 pub(crate) async fn look_around(registry: &Registry) -> Result<(), Error> {
     if registry.hub.is_none() {
         return Ok(());
     }
     let every = i64::try_from(registry.limits.watch_seconds).unwrap_or(i64::MAX);
-    for due in registry.store.take_due_watches(every).await? {
+    for due in registry.store.due_watches(every).await? {
+        if !registry.store.take_watch(&due).await? {
+            continue;
+        }
         let job = NewJob {
             kind: WATCH_AUTHOR.id.to_owned(),
-            payload: json!(WatchPayload { author: due.author }),
+            payload: json!(WatchPayload { author: due.author.clone() }),
             idempotency_key: None,
             output: None,
         };
-        registry.store.enqueue(job, registry.limits.queued_jobs).await?;
+        if let Err(refused) = registry.store.enqueue(job, registry.limits.queued_jobs).await {
+            registry.store.give_watch_back(&due).await?;
+            return Err(refused.into());
+        }
         registry.queued.notify_one();
     }
     refetch(registry).await?;
@@ -117,4 +123,40 @@ pub(crate) async fn look(registry: &Registry, author: &str) -> Result<Vec<(Strin
     }
     registry.queued.notify_one();
     Ok(queued)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Limits;
+    use store::Store;
+
+    use super::*;
+    use crate::Pulling;
+
+    #[tokio::test]
+    async fn an_author_who_finds_no_place_in_the_queue_is_looked_at_once_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let limits = Limits { queued_jobs: 1, ..Limits::default() };
+        let hub = hub::HubClient::new("http://127.0.0.1:9", &limits).unwrap();
+        let registry = Registry::new(store, limits, folder.path().join("scratch"));
+        let registry = registry.with_hub(Some(hub), Pulling::Nothing);
+        for author in ["ann", "bob"] {
+            watch(&registry, author, (Take::None, 0)).await.unwrap();
+        }
+        let mut looked = Vec::new();
+
+        for _ in 0..3 {
+            let around = look_around(&registry).await;
+            assert!(around.is_ok() || looked.is_empty(), "{around:?}");
+            let Some(job) = registry.store.claim(&[WATCH_AUTHOR.id], "w", 60).await.unwrap() else {
+                continue;
+            };
+            registry.store.finish(&job.id, job.fence, json!({})).await.unwrap();
+            looked.push(job.payload["author"].clone());
+        }
+
+        assert_eq!(looked, ["ann", "bob"]);
+    }
 }

@@ -302,7 +302,8 @@ async fn supervise(
                 dropped = true;
                 work.abort();
             }
-            () = time::sleep_until(patience), if stop == Some(Stop::Cancelled) && !dropped => {
+            // Of a lost job another worker makes the same; its blocks must not keep this one.
+            () = time::sleep_until(patience), if ends(stop) && !dropped => {
                 dropped = true;
                 work.abort();
             }
@@ -317,13 +318,16 @@ async fn supervise(
                 }
                 match report(registry, job, (&pulse, rate)).await {
                     Ok(Beat::Go) => {}
-                    Ok(Beat::Cancel) => {
-                        if stop.is_none() {
-                            (stop, patience) = (Some(Stop::Cancelled), Instant::now() + GRACE);
+                    Ok(heard) => {
+                        let heard = if heard == Beat::Lost { Stop::LeaseLost } else { Stop::Cancelled };
+                        if !ends(stop) {
+                            patience = Instant::now() + GRACE;
+                        }
+                        if stop.is_none() || heard == Stop::LeaseLost {
+                            stop = Some(heard);
                         }
                         pulse.stop();
                     }
-                    Ok(Beat::Lost) => { stop = Some(Stop::LeaseLost); pulse.stop(); }
                     Err(error) => tracing::warn!("heartbeat of job {} failed: {error}", job.id),
                 }
             }
@@ -331,7 +335,12 @@ async fn supervise(
     }
 }
 
-/// Writes the progress down and renews the lease.
+/// Whether a job that was told to stop for this is dropped where it does not hear of it.
+fn ends(stop: Option<Stop>) -> bool {
+    matches!(stop, Some(Stop::Cancelled | Stop::LeaseLost))
+}
+
+/// Writes the progress down and renews the lease; the log is for people, and a job goes on without it.
 async fn report(
     registry: &Registry,
     job: &JobRow,
@@ -344,11 +353,12 @@ async fn report(
         total: i64::try_from(total).unwrap_or(i64::MAX),
         rate: rate.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX)),
     };
+    let beat = registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await?;
     let untold = pulse.untold();
-    if !untold.is_empty() {
-        registry.store.log_job(&job.id, &untold).await?;
+    if let Err(error) = registry.store.log_job(&job.id, &untold).await {
+        tracing::warn!("{} lines of the log of job {} are not written: {error}", untold.len(), job.id);
     }
-    registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await
+    Ok(beat)
 }
 
 #[cfg(test)]
@@ -358,19 +368,38 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_job_that_hears_nothing_is_dropped_when_the_process_ends() {
-        let folder = tempfile::tempdir().unwrap();
+    /// Hears no pulse.
+    const DEAF: Kind = Kind { id: "deaf", title: "Deaf", run: |_| Box::pin(std::future::pending()) };
+
+    /// A registry whose one job was claimed for so many seconds.
+    async fn claimed(folder: &tempfile::TempDir, seconds: i64) -> (Registry, JobRow) {
         let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
         store.migrate().await.unwrap();
         let new = NewJob { kind: "deaf".to_owned(), payload: json!({}), idempotency_key: None, output: None };
         store.enqueue(new, 1).await.unwrap();
-        let job = store.claim(&["deaf"], "worker", 60).await.unwrap().unwrap();
-        let registry = Registry::new(store, domain::Limits::default(), folder.path().join("scratch"));
-        let deaf = Kind { id: "deaf", title: "Deaf", run: |_| Box::pin(std::future::pending()) };
+        let job = store.claim(&["deaf"], "worker", seconds).await.unwrap().unwrap();
+        (Registry::new(store, domain::Limits::default(), folder.path().join("scratch")), job)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_that_hears_nothing_is_dropped_when_another_worker_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (registry, job) = claimed(&folder, -1).await;
+        registry.store.claim(&["deaf"], "other", 60).await.unwrap().unwrap();
+        let (_stop, stopped) = watch::channel(false);
+
+        let (stop, outcome) = supervise(&registry, &DEAF, &job, stopped).await;
+
+        assert!(stop == Some(Stop::LeaseLost) && outcome.is_err(), "{stop:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_that_hears_nothing_is_dropped_when_the_process_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (registry, job) = claimed(&folder, 60).await;
         let (_stop, stopped) = watch::channel(true);
 
-        let (stop, outcome) = supervise(&registry, &deaf, &job, stopped).await;
+        let (stop, outcome) = supervise(&registry, &DEAF, &job, stopped).await;
 
         assert!(stop == Some(Stop::Shutdown) && outcome.is_err(), "{stop:?}");
     }

@@ -62,6 +62,29 @@ async fn what_would_break_a_recipe_is_refused_with_the_cycle_and_leaves_nothing_
 }
 
 #[tokio::test]
+async fn a_cycle_is_found_below_ten_thousand_children() {
+    let (registry, _folder) = registry().await;
+    let made = |child: String, parent: &str| {
+        let claim = Claim {
+            parent: RepoId::parse(parent).unwrap(),
+            as_written: parent.to_owned(),
+            relation: Relation::Merge,
+            status: EdgeStatus::Accepted,
+            evidence: vec![Evidence { source: Source::Recipe, detail: parent.to_owned(), confidence: 1.0 }],
+        };
+        (Metadata::named(RepoId::parse(&child).unwrap()), vec![claim])
+    };
+    let children = (0..10_000).map(|at| made(format!("many/c{at}"), "o/base"));
+    let batch: Vec<_> = children.chain([made("many/last".to_owned(), "many/c0")]).collect();
+    registry.store.upsert(&batch).await.unwrap();
+
+    let refused = jobs::rule(&registry, said("o/base", "many/last")).await.unwrap_err();
+
+    assert_eq!(refused.code(), "closes_cycle");
+    assert!(refused.to_string().contains("o/base → many/c0 → many/last → o/base"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_claim_of_a_card_gives_way_to_what_a_person_says() {
     let (registry, _folder) = registry().await;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     Error, Result, Store,
     connect::bump,
+    pins,
     rows::{get, parsed},
     search::{Page, Part},
     sql::{self, Params, wall_clock},
@@ -137,24 +138,40 @@ impl Store {
         sql::all(self.db(), &sql, params).await
     }
 
-    /// Removes an account with its memberships and tokens: who comes by the same name later is somebody else. Models
-    /// stay. `false` when there is none.
+    /// Removes an account with its memberships, tokens and grants: who comes by the same name later is somebody else.
+    /// Models stay, and jobs and searches as nobody's; those that have not ended are cancelled. `false` when there is none.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn remove_account(&self, name: &str) -> Result<bool> {
         let tx = self.begin_write().await?;
         let key = sql::text(name).to_ascii_lowercase();
+        let now = sql::now(self.backend());
         let mut removed = 0;
         for sql in [
             "DELETE FROM members WHERE org = $1 OR person = $1",
+            "DELETE FROM grants WHERE person = $1",
             "DELETE FROM tokens WHERE lower(owner) = $1",
+            // The rights of a job are its owner's: one without an owner must not run with those of the program.
+            &format!(
+                "UPDATE jobs SET cancel_requested = TRUE,
+                     finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
+                     state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+                 WHERE owner = $1 AND state IN ('queued', 'running')"
+            ),
+            "UPDATE jobs SET owner = NULL WHERE owner = $1",
+            &format!(
+                "UPDATE searches SET state = 'cancelled', finished_at = {now}, reason = 'the account was removed'
+                 WHERE owner = $1 AND state = 'running'"
+            ),
+            "UPDATE searches SET owner = NULL WHERE owner = $1",
             "DELETE FROM accounts WHERE key = $1",
         ] {
             let mut params = Params::default();
             params.add(key.as_str());
             removed = sql::run(&tx, sql, params).await?;
         }
+        pins::disown(&tx, &key).await?;
         bump(&tx, &[]).await?;
         tx.commit().await?;
         Ok(removed > 0)

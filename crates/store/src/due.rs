@@ -13,6 +13,8 @@ use crate::{
 pub struct Due {
     /// By model.
     pub looks: Vec<CurrentRevision>,
+    /// When each of them was marked, Unix seconds.
+    pub marked: Vec<i64>,
     /// Seconds since the oldest was marked.
     pub oldest: i64,
     /// Seconds since the newest was marked.
@@ -52,7 +54,8 @@ impl Store {
             rows.iter().map(row).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let now = wall_clock();
         let since = |at: Option<&i64>| at.map_or(0, |at| now.saturating_sub(*at));
-        Ok(Due { looks, oldest: since(marked.iter().min()), newest: since(marked.iter().max()) })
+        let (oldest, newest) = (since(marked.iter().min()), since(marked.iter().max()));
+        Ok(Due { looks, marked, oldest, newest })
     }
 
     /// Takes the marks off these models, unless they have other weights meanwhile.

@@ -93,6 +93,28 @@ impl Store {
         self.unnamed(edges).await
     }
 
+    /// Edges from the children of many models that a recipe or a person speaks for, whatever became of them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn sure_edges_to(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
+        let mut found = Vec::new();
+        for parents in models.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let sql = format!(
+                r#"SELECT {COLUMNS} FROM edges WHERE parent IN {} AND (evidence LIKE '%"source":"recipe"%'
+                   OR evidence LIKE '%"source":"person"%') ORDER BY id"#,
+                params.in_order(self.db(), parents.iter().copied())
+            );
+            for row in sql::all(self.db(), &sql, params).await? {
+                found.push(edge(&row)?);
+            }
+        }
+        let sure = |told: &Evidence| matches!(told.source, Source::Recipe | Source::Person);
+        found.retain(|edge| edge.evidence.iter().any(sure));
+        self.unnamed(found).await
+    }
+
     /// The edges without those of hidden children, and without what is said of hidden parents.
     pub(crate) async fn unnamed(&self, mut edges: Vec<EdgeRow>) -> Result<Vec<EdgeRow>> {
         let hidden = self.hidden().await?;

@@ -33,6 +33,25 @@ impl Holder {
     }
 }
 
+/// Makes the uploads of an owner, in lower case, nobody's: pins that have run out are how a sweep knows which blobs to
+/// look at.
+pub async fn disown(tx: &DatabaseTransaction, owner: &str) -> Result<()> {
+    let prefix = upload_prefix(Some(owner));
+    let of_owner = format!("substr(holder, 1, {}) = $1", prefix.len());
+    for sql in [
+        format!(
+            "INSERT INTO pins (holder, digest, until) SELECT DISTINCT 'disowned', digest, 0 FROM pins WHERE {of_owner}
+             ON CONFLICT DO NOTHING"
+        ),
+        format!("DELETE FROM pins WHERE {of_owner}"),
+    ] {
+        let mut params = Params::default();
+        params.add(prefix.as_str());
+        sql::run(tx, &sql, params).await?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Pins a blob, stored or about to be.
     ///
@@ -74,6 +93,40 @@ impl Store {
         let sql = format!("DELETE FROM pins WHERE holder = {}", params.add(holder.0.as_str()));
         sql::run(&tx, &sql, params).await?;
         let removed = self.remove_unneeded(&tx, digests).await?;
+        tx.commit().await?;
+        Ok(removed)
+    }
+
+    /// Counts the pins of a holder that still works as new ones.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn renew(&self, holder: &Holder) -> Result<()> {
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE pins SET until = {} + {LONGEST} WHERE holder = {}",
+            sql::now(self.backend()),
+            params.add(holder.0.as_str())
+        );
+        sql::run(self.db(), &sql, params).await?;
+        Ok(())
+    }
+
+    /// Takes one blob out of a holder's hands, and away where nobody else needs it; the holder keeps the others. Gives the
+    /// number removed.
+    ///
+    /// # Errors
+    /// When database or blob store refuse; the blob then stays.
+    pub async fn let_go(&self, holder: &Holder, digest: &Digest) -> Result<u64> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "DELETE FROM pins WHERE holder = {} AND digest = {}",
+            params.add(holder.0.as_str()),
+            params.add(digest.to_string())
+        );
+        sql::run(&tx, &sql, params).await?;
+        let removed = self.remove_unneeded(&tx, &[*digest]).await?;
         tx.commit().await?;
         Ok(removed)
     }

@@ -41,6 +41,8 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn claim(&self, kinds: &[&str], worker: &str, lease_seconds: i64) -> Result<Option<JobRow>> {
+        // First: an ended job must not keep the name of its output while others are taken.
+        self.bury().await?;
         let now = sql::now(self.backend());
         let skip = if self.backend() == DbBackend::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
         let mut params = Params::default();
@@ -58,11 +60,7 @@ impl Store {
                  ORDER BY id LIMIT 1 {skip})
              RETURNING {COLUMNS}"
         );
-        let claimed = self.changed(&sql, params).await?;
-        if claimed.is_none() {
-            self.bury().await?;
-        }
-        claimed.as_ref().map(job).transpose()
+        self.changed(&sql, params).await?.as_ref().map(job).transpose()
     }
 
     /// Ends jobs whose worker vanished and that nobody should take again.

@@ -11,7 +11,7 @@ use crate::{
     republish::forget,
     rows::get,
     sql::{self, Params},
-    standins,
+    standins, unnamed,
 };
 
 /// What hangs on the revisions of a model, the furthest first.
@@ -59,8 +59,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Takes a model away with its revisions. Where others name it as their parent a ghost stays behind; blobs
-    /// that nothing else needs go with the next sweep.
+    /// Takes a model away with its revisions, and the ghosts that only it named. Where others name it as their parent a
+    /// ghost stays behind, hidden where the model was; blobs that nothing else needs go with the next sweep.
     ///
     /// # Errors
     /// When the database refuses; nothing is taken away then.
@@ -68,6 +68,7 @@ impl Store {
         let tx = self.begin_write().await?;
         let revisions = "IN (SELECT id FROM revisions WHERE model = $1)";
         let names = names_of(&tx, model).await?;
+        let mut touched = named_by(&tx, model).await?;
         // A pin that has run out is how a sweep knows which blobs to look at.
         on(&tx, model, &format!(
             "INSERT INTO pins (holder, digest, until)
@@ -88,7 +89,7 @@ impl Store {
             "DELETE FROM verdicts WHERE child = $1 OR parent = $1",
             "DELETE FROM decisions WHERE child = $1",
             "UPDATE models SET revision = NULL, digest = NULL, has_weights = FALSE, sketched = FALSE, ghost = TRUE, sha = NULL,
-                 downloads = NULL, likes = NULL, created_at = NULL, last_modified = NULL, notes = '[]'
+                 downloads = NULL, likes = NULL, created_at = NULL, last_modified = NULL, notes = '[]', gated = NULL
              WHERE id = $1",
             "DELETE FROM revisions WHERE model = $1",
             "DELETE FROM models WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM edges WHERE parent = $1)",
@@ -98,7 +99,9 @@ impl Store {
         for key in names {
             standins::rename(&tx, &standins::key_of(&key), &key).await?;
         }
-        bump(&tx, &[model]).await?;
+        unnamed::forget(&tx, &touched).await?;
+        touched.push(model);
+        bump(&tx, &touched).await?;
         Ok(tx.commit().await?)
     }
 }
@@ -110,6 +113,15 @@ async fn names_of(tx: &DatabaseTransaction, model: i64) -> Result<Vec<String>> {
     let sql = "SELECT key FROM models WHERE id = $1 UNION
         SELECT aliases.key AS key FROM models JOIN aliases ON aliases.target = models.key WHERE models.id = $1";
     sql::all(tx, sql, params).await?.iter().map(|row| get(row, "key")).collect()
+}
+
+/// The models that edges from a model, verdicts on them or decisions about them name.
+async fn named_by(tx: &DatabaseTransaction, model: i64) -> Result<Vec<i64>> {
+    let mut params = Params::default();
+    params.add(model);
+    let sql = "SELECT parent FROM edges WHERE child = $1 UNION SELECT parent FROM decisions WHERE child = $1
+        UNION SELECT parent FROM verdicts WHERE child = $1";
+    sql::all(tx, sql, params).await?.iter().map(|row| get(row, "parent")).collect()
 }
 
 /// Runs a statement about one model.

@@ -164,7 +164,9 @@ impl SearchQuery {
     pub fn fits(&self, limits: &Limits) -> Result<()> {
         let most = limits.search_bytes;
         let parts = [&self.text, &self.org, &self.license, &self.pipeline_tag, &self.library];
-        if let Some(part) = parts.into_iter().flatten().chain(&self.tags).find(|part| part.len() > most) {
+        let parents = self.child_of.iter().map(|(_, parent)| parent);
+        let listed = || self.tags.iter().chain(&self.datasets).chain(parents.clone());
+        if let Some(part) = parts.into_iter().flatten().chain(listed()).find(|part| part.len() > most) {
             return Err(Error::SearchTooLong {
                 given: part.len(),
                 unit: "bytes",
@@ -172,7 +174,7 @@ impl SearchQuery {
                 limit: "search_bytes",
             });
         }
-        let words = self.text.iter().flat_map(|text| text.split_whitespace()).count() + self.tags.len();
+        let words = self.text.iter().flat_map(|text| text.split_whitespace()).count() + listed().count();
         let (given, most) = (words, limits.search_words);
         if given > most {
             return Err(Error::SearchTooLong { given, unit: "words", most, limit: "search_words" });

@@ -1,6 +1,8 @@
 //! Searches for merge recipes as rows: created with their first candidates, scored, and moved on one generation at a
 //! time.
 
+use std::collections::HashMap;
+
 use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 use serde_json::Value;
@@ -10,7 +12,7 @@ use crate::{
     Error, Page, Result, Store,
     discretion::text_of,
     rows::{get, json, to_json, unsigned},
-    sql::{self, Params},
+    sql::{self, MOST_KEYS, Params},
 };
 
 /// A search.
@@ -257,6 +259,26 @@ impl Store {
             params.add(wide(number))
         );
         sql::one(self.db(), &sql, params).await?.as_ref().map(candidate).transpose()
+    }
+
+    /// The scores of those of some candidates that there are, by number; none inside for one without a score.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn scores(&self, search: &str, numbers: &[u64]) -> Result<HashMap<u64, Option<f64>>> {
+        let mut found = HashMap::with_capacity(numbers.len());
+        for numbers in numbers.chunks(MOST_KEYS) {
+            let mut params = Params::default();
+            let sql = format!(
+                "SELECT number, score FROM candidates WHERE search = {} AND number IN {}",
+                params.add(sql::text(search)),
+                params.list(numbers.iter().map(|number| wide(*number)))
+            );
+            for row in sql::all(self.db(), &sql, params).await? {
+                found.insert(unsigned(&row, "number")?, get(&row, "score")?);
+            }
+        }
+        Ok(found)
     }
 
     /// The candidate with the best score, the first of several.

@@ -5,6 +5,7 @@ use sea_orm::{DatabaseTransaction, QueryResult};
 
 use crate::{
     Result, Store,
+    connect::bump,
     rows::{get, parsed},
     sketches::{bytes_of, cells_of},
     sql::{self, MOST_KEYS, Params},
@@ -116,16 +117,20 @@ impl Store {
     /// When a revision does not exist, or the database cannot be written.
     pub async fn sign(&self, signatures: &[(i64, SignatureRow)]) -> Result<()> {
         let tx = self.begin_write().await?;
+        let mut touched = Vec::new();
         for (revision, row) in signatures {
             write(&tx, *revision, row).await?;
             let mut params = Params::default();
             let sql = format!(
-                "UPDATE models SET sketched = {} WHERE revision = {}",
+                "UPDATE models SET sketched = {} WHERE revision = {} RETURNING id",
                 params.add(row.signature.is_some()),
                 params.add(*revision)
             );
-            sql::run(&tx, &sql, params).await?;
+            for row in sql::all(&tx, &sql, params).await? {
+                touched.push(get(&row, "id")?);
+            }
         }
+        bump(&tx, &touched).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -17,6 +17,8 @@ pub enum Trouble {
     Damaged,
     /// Its schema is of a later version of this program.
     Newer,
+    /// A value or a text is longer than it holds.
+    TooLong,
     /// Anything else: a fault of this program.
     Other,
 }
@@ -55,6 +57,7 @@ impl Trouble {
                 "40001" | "40P01" => Self::Busy,
                 "53100" => Self::Full,
                 "25006" => Self::ReadOnly,
+                "54000" => Self::TooLong,
                 _ if code.starts_with("08") || code.starts_with("57P0") || code == "53300" => Self::Silent,
                 _ if code.starts_with("XX") => Self::Damaged,
                 _ => Self::Other,
@@ -66,6 +69,7 @@ impl Trouble {
             Ok(10 | 14) => Self::Silent,
             Ok(11 | 26) => Self::Damaged,
             Ok(13) => Self::Full,
+            Ok(18) => Self::TooLong,
             _ => Self::Other,
         }
     }
@@ -89,7 +93,7 @@ pub fn told(error: &DbErr) -> String {
         Trouble::Newer => {
             format!("this registry was written by a newer Stemma; use that version or a later one ({error})")
         }
-        Trouble::Other => format!("the database refused: {error}"),
+        Trouble::TooLong | Trouble::Other => format!("the database refused: {error}"),
     }
 }
 
@@ -104,8 +108,10 @@ mod tests {
 
     #[test]
     fn codes_of_both_databases_say_what_to_do() {
-        let kinds =
-            ["5", "517", "13", "8", "1032", "11", "26", "10", "1555", "53100", "40001", "57P03", "23505"];
+        let kinds = [
+            "5", "517", "13", "18", "8", "1032", "11", "26", "10", "1555", "53100", "40001", "57P03",
+            "54000", "23505",
+        ];
 
         assert_eq!(
             kinds.map(Trouble::of_code),
@@ -113,6 +119,7 @@ mod tests {
                 Trouble::Busy,
                 Trouble::Busy,
                 Trouble::Full,
+                Trouble::TooLong,
                 Trouble::ReadOnly,
                 Trouble::ReadOnly,
                 Trouble::Damaged,
@@ -122,6 +129,7 @@ mod tests {
                 Trouble::Full,
                 Trouble::Busy,
                 Trouble::Silent,
+                Trouble::TooLong,
                 Trouble::Other
             ]
         );

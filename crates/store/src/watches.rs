@@ -90,23 +90,53 @@ impl Store {
         Ok(Page::of(rows, part.1, |row: &WatchRow| key(&row.author)))
     }
 
-    /// The authors who were not looked at for `every` seconds; they count as looked at from now on, so that of several
-    /// workers one has each.
+    /// The authors who were not looked at for `every` seconds, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn due_watches(&self, every: i64) -> Result<Vec<WatchRow>> {
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM watches WHERE checked_at IS NULL OR checked_at <= {} - {} ORDER BY key",
+            sql::now(self.backend()),
+            params.add(every)
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(watch).collect()
+    }
+
+    /// Counts an author as looked at from now on; `false` where another worker did, or another look was asked for, since
+    /// `due` was read.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn take_due_watches(&self, every: i64) -> Result<Vec<WatchRow>> {
-        let now = sql::now(self.backend());
+    pub async fn take_watch(&self, due: &WatchRow) -> Result<bool> {
+        let tx = self.begin_write().await?;
         let mut params = Params::default();
         let sql = format!(
-            "UPDATE watches SET checked_at = {now} WHERE checked_at IS NULL OR checked_at <= {now} - {}
-             RETURNING {COLUMNS}",
-            params.add(every)
+            "UPDATE watches SET checked_at = {} WHERE key = {} AND COALESCE(checked_at, -1) = {}",
+            sql::now(self.backend()),
+            params.add(key(&due.author)),
+            params.add(due.checked_at.unwrap_or(-1))
         );
-        let tx = self.begin_write().await?;
-        let due = sql::all(&tx, &sql, params).await?;
+        let taken = sql::run(&tx, &sql, params).await?;
         tx.commit().await?;
-        due.iter().map(watch).collect()
+        Ok(taken > 0)
+    }
+
+    /// Makes an author due again, whose look could not be asked for.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn give_watch_back(&self, due: &WatchRow) -> Result<()> {
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE watches SET checked_at = {} WHERE key = {}",
+            params.add(due.checked_at),
+            params.add(key(&due.author))
+        );
+        sql::run(&tx, &sql, params).await?;
+        Ok(tx.commit().await?)
     }
 }
 

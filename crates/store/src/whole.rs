@@ -9,6 +9,7 @@ use crate::{
     Error, Result, Store,
     rows::get,
     sql::{self, Params},
+    trouble::Trouble,
 };
 
 /// Numbers of one part.
@@ -65,8 +66,7 @@ impl Store {
                         .map_err(|error| Error::stored("row", error))?;
                     rows.extend(part);
                 }
-                // A text ends at a billion bytes.
-                Err(_) if to - after > 1 => {
+                Err(error) if to - after > 1 && too_long(&error) => {
                     let middle = after + (to - after) / 2;
                     open.extend([(middle, to), (after, middle)]);
                 }
@@ -91,10 +91,33 @@ impl Store {
     }
 }
 
+/// Whether the rows are more than one text holds: it ends at a billion bytes.
+fn too_long(error: &Error) -> bool {
+    matches!(error, Error::Database(error) if Trouble::of(error) == Trouble::TooLong)
+}
+
 /// A truth value: a number in SQLite, a word in PostgreSQL.
 pub fn truth<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<bool, D::Error> {
     Ok(match serde_json::Value::deserialize(from)? {
         serde_json::Value::Bool(truth) => truth,
         number => number.as_i64() == Some(1),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_text_over_what_the_database_holds_is_read_in_smaller_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let refused =
+            async |sql: &str| -> Error { sql::one(store.db(), sql, Params::default()).await.err().unwrap() };
+
+        assert!(too_long(&refused("SELECT zeroblob(2000000000) AS part").await));
+        assert!(!too_long(&refused("SELECT part FROM nowhere").await));
+        assert!(!too_long(&Error::Silent { part: "the database", seconds: 1 }));
+    }
 }

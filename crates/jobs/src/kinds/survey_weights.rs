@@ -29,12 +29,23 @@ pub struct SurveyPayload {
     pub revision: i64,
 }
 
+/// A configuration as far as its text can be read: what stops the registry from reading it stops the survey, for codes
+/// without their scales would be taken for weights.
+fn legible(read: Result<Option<Value>, Error>) -> Result<Option<Value>, Error> {
+    match read {
+        Err(
+            Error::Invalid(_) | Error::Store(store::Error::TextTooLong { .. } | store::Error::NotText(_)),
+        ) => Ok(None),
+        other => other,
+    }
+}
+
 async fn survey(run: Run) -> Result<Value, Error> {
     let payload: SurveyPayload = run.payload()?;
     let files = incoming(&run.registry.store.files(payload.revision).await?)?;
     run.pulse.begin("reading weights", weight_bytes(&files));
     let pulse = run.pulse.clone();
-    let config = crate::ingest::configuration(&run.registry, &files).await.unwrap_or_default();
+    let config = legible(crate::ingest::configuration(&run.registry, &files).await)?;
     let looked = match look(&run.registry, (&files, config), move |bytes| pulse.advance(bytes)).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         // A push may be half of a checkpoint, or a broken one: the files are there, and the page says what is wrong.
@@ -58,4 +69,30 @@ async fn survey(run: Run) -> Result<Value, Error> {
         parentage::examine_import(&run.registry, row.id).await;
     }
     Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_none_is_left_out_and_one_that_cannot_be_read_is_an_error() {
+        let digest = Digest::of(b"config");
+        let bad = [
+            Error::Invalid("config.json: no JSON".to_owned()),
+            store::Error::NotText(digest).into(),
+            store::Error::TextTooLong { digest, size: 2, max: 1 }.into(),
+        ];
+        let unread = [
+            store::Error::Silent { part: "the database", seconds: 1 }.into(),
+            store::Error::BlobDamaged(digest).into(),
+            store::Error::BlobMissing(digest).into(),
+        ];
+
+        assert!(bad.into_iter().all(|error| matches!(legible(Err(error)), Ok(None))));
+        assert!(unread.into_iter().all(|error: Error| legible(Err(error)).is_err()));
+        assert_eq!(legible(Ok(Some(json!({})))).unwrap(), Some(json!({})));
+    }
 }

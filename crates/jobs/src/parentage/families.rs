@@ -93,22 +93,35 @@ async fn skipped(registry: &Registry, row: ModelRow) -> Result<Examined, Error> 
 /// # Errors
 /// When the database cannot be read or written.
 pub(crate) async fn ask_for_due(registry: &Registry) -> Result<bool, Error> {
-    let Due { looks, oldest, newest } = registry.store.due().await?;
-    if looks.is_empty() || newest < QUIET && oldest < PATIENCE {
+    let due = registry.store.due().await?;
+    if due.looks.is_empty() || due.newest < QUIET && due.oldest < PATIENCE {
         return Ok(false);
     }
-    let listed: Vec<String> = looks.iter().map(|of| format!("{} {}", of.model, of.revision)).collect();
     // Of several processes one asks. What failed is not asked for again before something comes.
-    let key = format!("lineage of {}", Digest::of(listed.join(", ").as_bytes()));
     let job = NewJob {
         kind: RECOVER_LINEAGE.id.to_owned(),
-        payload: json!(RecoverPayload { models: looks.len() }),
-        idempotency_key: Some(key),
+        payload: json!(RecoverPayload { models: due.looks.len() }),
+        idempotency_key: Some(key_of(&due)),
         output: None,
     };
+    // Whoever idles asks each second: what is known is not written for.
+    if registry.store.known(&job).await?.is_some() {
+        return Ok(false);
+    }
     // Owed to what is published already: it goes over the limit.
     let (_, queued) = registry.store.enqueue(job, u64::MAX >> 1).await?;
     Ok(queued)
+}
+
+/// What stands for one look at these models: the same models marked anew are another one.
+fn key_of(due: &Due) -> String {
+    let listed: Vec<String> = due
+        .looks
+        .iter()
+        .zip(&due.marked)
+        .map(|(of, marked)| format!("{} {} {marked}", of.model, of.revision))
+        .collect();
+    format!("lineage of {}", Digest::of(listed.join(", ").as_bytes()))
 }
 
 /// Looks at what is due; how many models were looked at.
@@ -258,5 +271,22 @@ async fn by_weights(registry: &Registry, members: Vec<Opened>) -> Result<Option<
             Ok(None)
         }
         compared => compared.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_models_marked_anew_are_another_look() {
+        let marked_at = |marked: i64| Due {
+            looks: vec![CurrentRevision { model: 1, revision: 2 }],
+            marked: vec![marked],
+            ..Due::default()
+        };
+
+        assert_eq!(key_of(&marked_at(7)), key_of(&Due { oldest: 9, newest: 9, ..marked_at(7) }));
+        assert_ne!(key_of(&marked_at(7)), key_of(&marked_at(8)));
     }
 }

@@ -1,6 +1,6 @@
 //! The forest as linked data: every fact is read from it when it is asked for, none is stored.
 
-use std::{collections::HashSet, convert::Infallible, iter, sync::Arc};
+use std::{collections::HashSet, convert::Infallible, iter, panic::resume_unwind, sync::Arc};
 
 use analysis::{
     export::{agent_iri, agent_named, model_iri, model_named},
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Finds the number of a model by its name.
-pub(super) type Lookup = Arc<dyn Fn(&str) -> Option<i64>>;
+pub(super) type Lookup = Arc<dyn Fn(&str) -> Result<Option<i64>, store::Error>>;
 
 /// The data of one question.
 #[derive(Clone)]
@@ -93,7 +93,9 @@ impl Lineage {
 
     fn named(&self, name: &str) -> Option<Kind> {
         purse::tick();
-        let at = self.forest.position((self.lookup)(name)?)?;
+        // A name that could not be looked up must not be answered as one that nobody has.
+        let found = (self.lookup)(name).unwrap_or_else(|error| resume_unwind(Box::new(error)));
+        let at = self.forest.position(found?)?;
         // Found in any case and under older names; the term is the one it has now.
         (self.forest.node_at(at)?.name == name).then_some(Kind::Model(at))
     }

@@ -8,6 +8,7 @@ mod term;
 mod tests;
 
 use std::{
+    any::Any,
     collections::HashSet,
     io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -79,9 +80,8 @@ pub async fn sparql(registry: &Registry, text: String, rows: Rows) -> Result<Ans
     let gone = Arc::clone(&waiting.0);
     let (tell, told) = oneshot::channel();
     std::thread::Builder::new().name("sparql".to_owned()).stack_size(STACK).spawn(move || {
-        let lookup: Lookup = Arc::new(move |name: &str| {
-            handle.block_on(store.model_by_id(name)).ok().flatten().map(|row| row.id)
-        });
+        let lookup: Lookup =
+            Arc::new(move |name: &str| Ok(handle.block_on(store.model_by_id(name))?.map(|row| row.id)));
         let answer = answer(Lineage { forest, lookup }, &text, (rows, &limits, gone));
         drop(turn);
         let _ = tell.send(answer);
@@ -97,7 +97,15 @@ fn answer(
 ) -> Result<Answer, Error> {
     purse::fill(limits, variables(text), gone);
     let evaluated = catch_unwind(AssertUnwindSafe(|| evaluate(data, text, (rows, limits))));
-    evaluated.unwrap_or_else(|unwound| match unwound.downcast_ref::<Spent>() {
+    evaluated.unwrap_or_else(|unwound| match unwound.downcast::<store::Error>() {
+        Ok(error) => Err((*error).into()),
+        Err(unwound) => ended(&*unwound, limits),
+    })
+}
+
+/// Why an evaluation ended before its answer.
+fn ended(unwound: &(dyn Any + Send), limits: &Limits) -> Result<Answer, Error> {
+    match unwound.downcast_ref::<Spent>() {
         Some(Spent::Gone) => Err(Error::Cancelled),
         Some(Spent::Time) => {
             spent(format!("it took longer than {} seconds (`sparql_seconds`)", limits.sparql_seconds))
@@ -110,7 +118,7 @@ fn answer(
             spent(format!("it read more than {} facts (`sparql_facts`)", limits.sparql_facts))
         }
         None => Err(Error::Task("the evaluation of a question failed".to_owned())),
-    })
+    }
 }
 
 fn spent<T>(why: String) -> Result<T, Error> {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use analysis::lineage::{Forest, ForestEdge, Node};
+use analysis::{
+    export::model_iri,
+    lineage::{Forest, ForestEdge, Node},
+};
 use domain::{EdgeStatus, Fault as _, Limits, Relation};
 
 use super::{Lineage, Lookup, Rows, answer};
@@ -52,10 +55,21 @@ fn line(length: i64) -> Arc<Forest> {
 fn answer_for(forest: &Arc<Forest>, text: &str, limits: &Limits) -> Result<String, Error> {
     let names = Arc::clone(forest);
     let lookup: Lookup =
-        Arc::new(move |name: &str| names.nodes().find(|node| node.name == name).map(|node| node.id));
+        Arc::new(move |name: &str| Ok(names.nodes().find(|node| node.name == name).map(|node| node.id)));
     let data = Lineage { forest: Arc::clone(forest), lookup };
     let answer = answer(data, text, (Rows::Csv, limits, Arc::default()))?;
     Ok(String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+#[test]
+fn a_name_that_cannot_be_looked_up_is_a_failure_and_no_answer() {
+    let lookup: Lookup = Arc::new(|_: &str| Err(store::Error::Silent { part: "the database", seconds: 1 }));
+    let data = Lineage { forest: family(), lookup };
+    let text = format!("ASK {{ <{}> ?any ?value }}", model_iri("a/base"));
+
+    let answer = answer(data, &text, (Rows::Csv, &Limits::default(), Arc::default()));
+
+    assert_eq!(answer.err().unwrap().code(), "storage_silent");
 }
 
 /// Runs on a thread as deep as the real one; each has a purse of its own.

@@ -3,12 +3,13 @@
 use domain::{Act, Gating, Relation, Role, Source, Viewer};
 use serde_json::json;
 use store::{
-    AccountKind, AccountRow, Decision, Error, GrantState, MemberRow, NewCommit, NewDecision, NewJob,
-    Openness, Publish, Scope, SearchQuery, Store, TokenRow,
+    AccountKind, AccountRow, Decision, Error, FileRow, GrantState, Holder, MemberRow, NewCommit, NewDecision,
+    NewJob, NewSearch, Openness, Publish, Scope, SearchQuery, Store, TokenRow,
 };
+use ulid::Ulid;
 
 use crate::{
-    common::{Db, card_claim, claim, db_test, id, named},
+    common::{Db, card_claim, claim, db_test, files_only, id, named},
     revisions::publish,
 };
 
@@ -27,6 +28,7 @@ db_test!(
     a_user_is_added_with_a_token_or_not_at_all,
     lists_of_people_come_page_by_page,
     access_is_asked_for_and_decided,
+    whoever_comes_by_a_removed_name_inherits_nothing,
 );
 
 async fn account(db: &Db, name: &str, kind: AccountKind) {
@@ -493,4 +495,56 @@ async fn access_is_asked_for_and_decided(db: Db) {
     assert_eq!(db.store.access_of(model, GrantState::Rejected, 9).await.unwrap()[0].person, "bob");
     assert!(matches!(bob.may(Act::Read, "org/m").await, Err(Error::Gated(_))));
     db.store.delete_model(model).await.unwrap();
+}
+
+async fn whoever_comes_by_a_removed_name_inherits_nothing(db: Db) {
+    account(&db, "Carl_x", AccountKind::User).await;
+    db.store.upsert(&[(named("org/gated"), vec![]), (named("carl_x/own"), vec![])]).await.unwrap();
+    let gated = close(&db, "org/gated", Openness { private: None, gated: Some(Some(Gating::Manual)) }).await;
+    db.store.decide_access((gated, "carl_x"), GrantState::Accepted, None).await.unwrap();
+    let (secret, size) = db.store.put_bytes(&Holder::upload_of(Some("Carl_x")), b"secret").await.unwrap();
+    db.store.put_bytes(&Holder::upload_of(Some("carlyx")), b"secret").await.unwrap();
+    let file = FileRow { path: "a.txt".to_owned(), size, digest: secret };
+    db.store.publish(files_only("org/secret", vec![file])).await.unwrap();
+    hide(&db, "org/secret").await;
+    hide(&db, "carl_x/own").await;
+    let carl = async || {
+        let viewer = db.store.viewer_named("Carl_x", Role::Admin).await.unwrap();
+        db.store.seen_by(viewer)
+    };
+    let job = || NewJob { kind: "k".into(), payload: json!({}), idempotency_key: None, output: None };
+    let (open, _) = carl().await.enqueue(job(), 9).await.unwrap();
+    let first = db.store.claim(&["k"], "w", 60).await.unwrap().unwrap();
+    db.store.finish(&first.id, first.fence, json!({})).await.unwrap();
+    let before = carl().await;
+    before.model_by_id("carl_x/own").await.unwrap().unwrap();
+    let (closed, _) = before.enqueue(job(), 9).await.unwrap();
+    let search = NewSearch {
+        id: Ulid::generate().to_string(),
+        basis: json!({}),
+        progress: json!({}),
+        lower: true,
+        candidates: vec![],
+        request: json!({}),
+        idempotency_key: None,
+    };
+    let search = before.create_search(search).await.unwrap();
+
+    assert!(db.store.remove_account("CARL_X").await.unwrap());
+    account(&db, "carl_x", AccountKind::User).await;
+
+    let namesake = carl().await;
+    assert!(matches!(namesake.may(Act::Read, "org/gated").await, Err(Error::Gated(_))));
+    assert!(!namesake.may_have(&secret).await.unwrap());
+    let other = Viewer { name: Some("carlyx".into()), ..Viewer::default() };
+    assert!(db.store.seen_by(other).may_have(&secret).await.unwrap(), "another name's uploads stay");
+    let seen = namesake.jobs(None, 9, None).await.unwrap().items;
+    assert_eq!(seen.iter().map(|job| &job.id).collect::<Vec<_>>(), [&open.id], "what everybody may see");
+    assert_eq!(db.store.job(&closed.id).await.unwrap().unwrap().state, "cancelled");
+    assert!(db.store.claim(&["k"], "w", 60).await.unwrap().is_none());
+    assert!(namesake.recipe_search(&search).await.unwrap().is_none());
+    assert_eq!(db.store.recipe_search(&search).await.unwrap().unwrap().state, "cancelled");
+    for id in [&open.id, &closed.id] {
+        assert_eq!(db.store.asker(id).await.unwrap(), None);
+    }
 }

@@ -15,6 +15,8 @@ db_test!(
     only_blobs_that_nobody_needs_are_removed,
     a_blob_another_ingest_holds_stays,
     a_sweep_removes_the_blobs_of_an_ingest_that_died,
+    a_holder_that_works_for_days_keeps_its_blobs,
+    one_bad_blob_leaves_a_holder_the_others,
     a_sweep_keeps_the_results_of_jobs_that_succeeded_and_no_others,
     the_result_of_a_job_stays,
     a_revision_without_weights_has_no_checkpoint,
@@ -94,6 +96,29 @@ async fn a_sweep_removes_the_blobs_of_an_ingest_that_died(db: Db) {
     assert!(!db.store.has(&lost).await.unwrap());
     assert!(db.store.has(&published).await.unwrap() && db.store.has(&held).await.unwrap());
     assert_eq!(db.store.sweep().await.unwrap(), 0);
+}
+
+async fn a_holder_that_works_for_days_keeps_its_blobs(db: Db) {
+    let (alive, dead) = (Holder::new(), Holder::new());
+    let (held, _) = db.store.put_bytes(&alive, b"held").await.unwrap();
+    let (lost, _) = db.store.put_bytes(&dead, b"lost").await.unwrap();
+    let_pins_expire(&db).await;
+
+    db.store.renew(&alive).await.unwrap();
+
+    assert_eq!(db.store.sweep().await.unwrap(), 1);
+    assert!(db.store.has(&held).await.unwrap() && !db.store.has(&lost).await.unwrap());
+}
+
+async fn one_bad_blob_leaves_a_holder_the_others(db: Db) {
+    let holder = Holder::new();
+    let (good, _) = db.store.put_bytes(&holder, b"good").await.unwrap();
+    let (bad, _) = db.store.put_bytes(&holder, b"bad").await.unwrap();
+
+    assert_eq!(db.store.let_go(&holder, &bad).await.unwrap(), 1);
+
+    assert!(!db.store.has(&bad).await.unwrap());
+    assert_eq!(db.store.discard(&Holder::new(), &[good]).await.unwrap(), 0, "it is held still");
 }
 
 /// Stores bytes that no row of the database comes to name.

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use store::{Attach, Error, FileRow, Holder, NewCommit, Publish, RefKind, RefRow, Scope, Store, TokenRow};
+use domain::{Gating, Relation, Source};
+use store::{
+    Attach, Decision, Error, FileRow, Holder, NewCommit, NewDecision, Openness, Publish, RefKind, RefRow,
+    Scope, Store, TokenRow,
+};
 
-use crate::common::{Db, card_claim, db_test, files_only, id, named};
+use crate::common::{Db, card_claim, claim, db_test, files_only, id, named};
 
 db_test!(
     every_publish_is_a_commit_and_the_same_content_is_none,
@@ -16,6 +20,7 @@ db_test!(
     a_renamed_model_is_found_by_both_names,
     a_name_that_is_taken_is_not_given_again,
     a_deleted_model_stays_behind_as_a_ghost_only_where_it_is_a_parent,
+    a_deleted_model_takes_along_the_ghosts_that_only_it_named_and_its_gate,
     tokens_end_when_they_expire_or_are_revoked,
 );
 
@@ -214,6 +219,38 @@ async fn a_deleted_model_stays_behind_as_a_ghost_only_where_it_is_a_parent(db: D
     assert!(db.store.has(&digest[0].digest).await.unwrap(), "held by the upload still");
     publish(&db.store, "a/parent", ("3", titled("again"))).await.unwrap();
     assert!(!db.store.model_by_id("a/parent").await.unwrap().unwrap().ghost);
+}
+
+async fn a_deleted_model_takes_along_the_ghosts_that_only_it_named_and_its_gate(db: Db) {
+    let listed = claim("g/listed", Relation::Finetune, Source::Tag, 0.5);
+    let kept = claim("g/kept", Relation::Finetune, Source::Tag, 0.5);
+    let batch = [
+        (named("a/parent"), vec![]),
+        (named("a/child"), vec![listed, kept.clone(), card_claim("a/parent")]),
+        (named("a/other"), vec![kept, card_claim("a/parent")]),
+    ];
+    db.store.upsert(&batch).await.unwrap();
+    let (parent, child) = (model(&db.store, "a/parent").await, model(&db.store, "a/child").await);
+    let ghost = model(&db.store, "g/listed").await;
+    let (person, reason, relation) = ("ann".to_owned(), String::new(), None);
+    let said = NewDecision { child, parent: id("g/said"), decision: Decision::Add, relation, person, reason };
+    db.store.decide(&said).await.unwrap();
+    let gated = Openness { private: None, gated: Some(Some(Gating::Manual)) };
+    db.store.set_openness(parent, gated).await.unwrap();
+    let before = db.store.change_counter().await.unwrap();
+
+    db.store.delete_model(child).await.unwrap();
+    let after = db.store.change_counter().await.unwrap();
+    let touched = db.store.touched((before, after)).await.unwrap();
+    db.store.delete_model(parent).await.unwrap();
+
+    for name in ["a/child", "g/listed", "g/said"] {
+        assert!(db.store.model_by_id(name).await.unwrap().is_none(), "{name}");
+    }
+    assert!(touched.unwrap().contains(&ghost), "the forest forgets it too");
+    assert!(db.store.model_by_id("g/kept").await.unwrap().unwrap().ghost);
+    let left = db.store.model_by_id("a/parent").await.unwrap().unwrap();
+    assert_eq!((left.ghost, left.gated), (true, None));
 }
 
 async fn tokens_end_when_they_expire_or_are_revoked(db: Db) {

@@ -21,6 +21,7 @@ db_test!(
     a_full_queue_takes_no_more,
     a_job_given_back_waits_as_if_it_had_never_been_taken,
     a_cancelled_job_given_back_has_ended_and_frees_its_output,
+    a_cancelled_job_of_a_dead_worker_frees_its_output_while_others_wait,
 );
 
 const MOST: u64 = 1_000;
@@ -220,4 +221,19 @@ async fn a_cancelled_job_given_back_has_ended_and_frees_its_output(db: Db) {
     let row = db.store.job(&taken.id).await.unwrap().unwrap();
     assert_eq!((row.state.as_str(), row.finished_at.is_some()), ("cancelled", true));
     assert!(db.store.enqueue(output("a/b"), MOST).await.unwrap().1);
+}
+
+async fn a_cancelled_job_of_a_dead_worker_frees_its_output_while_others_wait(db: Db) {
+    let wanted = || NewJob { output: Some("o/out".to_owned()), ..job(None) };
+    db.store.enqueue(wanted(), MOST).await.unwrap();
+    let dead = take(&db.store, -1).await.unwrap();
+    assert!(db.store.cancel(&dead.id).await.unwrap());
+    for _ in 0..2 {
+        queue(&db.store).await;
+    }
+
+    take(&db.store, 60).await.unwrap();
+
+    assert_eq!(db.store.job(&dead.id).await.unwrap().unwrap().state, "cancelled");
+    assert!(db.store.enqueue(wanted(), MOST).await.unwrap().1);
 }

@@ -219,6 +219,16 @@ async fn a_search_over_a_limit_is_refused_by_its_name(db: Db) {
 
         assert!(refused.class() == Class::Invalid && refused.to_string().contains(limit), "{refused}");
     }
+    for (count, length, limit) in [(1_001, 1, "search_words"), (1, 60_000, "search_bytes")] {
+        let datasets = vec!["d".repeat(length); count];
+        let child_of: Vec<_> = datasets.iter().map(|name| (None, name.clone())).collect();
+        let of_data = SearchQuery { datasets, ..SearchQuery::default() };
+        let of_parents = SearchQuery { child_of, ..SearchQuery::default() };
+        for query in [of_data, of_parents] {
+            let refused = db.store.search(query).await.unwrap_err();
+            assert!(refused.class() == Class::Invalid && refused.to_string().contains(limit), "{refused}");
+        }
+    }
     let wide = db.store.clone().limited(Limits { search_words: 50, ..Limits::default() });
     wide.search(over("w ".repeat(40), None)).await.unwrap();
 }

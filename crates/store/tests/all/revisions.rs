@@ -253,9 +253,13 @@ async fn only_current_revisions_are_signed_and_old_ones_can_be_signed_later(db: 
     assert_eq!(db.store.signed_revisions(1).await.unwrap(), [new]);
     assert_eq!(db.store.unsigned_revisions(1, 10).await.unwrap(), [unsigned.revision]);
     assert_eq!(db.store.unsigned_revisions(2, 2).await.unwrap(), [new.revision, unsigned.revision]);
+    let before = db.store.change_counter().await.unwrap();
     db.store.sign(&[(unsigned.revision, signature(3.0)), (new.revision, signature(4.0))]).await.unwrap();
+    let after = db.store.change_counter().await.unwrap();
+    let touched = db.store.touched((before, after)).await.unwrap();
 
     assert_eq!(db.store.signed_revisions(1).await.unwrap(), [new, unsigned]);
+    assert_eq!(touched.unwrap(), [new.model, unsigned.model], "their rows say that they are sketched");
     assert!(db.store.unsigned_revisions(1, 10).await.unwrap().is_empty());
     let wanted = [old, new, unsigned, without].map(|of| of.revision);
     let kept = db.store.signatures(&wanted).await.unwrap();
