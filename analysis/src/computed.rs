@@ -11,7 +11,7 @@ use kernels::Dtype;
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
-use crate::{excess::Excess, merge::is_table, room::Room};
+use crate::{Error, excess::Excess, merge::is_table, room::Room};
 
 /// Elements computed at a time; also the unit of parallel work.
 pub const BLOCK: usize = 65_536;
@@ -82,36 +82,22 @@ fn in_range(
     }
 }
 
-/// The tensor at `index`, where so many bytes from `offset` lie inside it: asked by sources that lay out their own bytes.
-pub fn spooled_range(
-    infos: &[TensorInfo],
-    index: usize,
-    (offset, len): (u64, usize),
-) -> Result<&TensorInfo, weights::Error> {
-    let inside = |info: &&TensorInfo| offset.checked_add(len as u64).is_some_and(|end| end <= info.bytes());
-    let asked = || refused(format!("{len} bytes at {offset} of tensor {index} were asked for"));
-    infos.get(index).filter(inside).ok_or_else(asked)
-}
-
-/// Elements of a float tensor by way of its stored bytes, a block at a time.
-pub fn decoded<S: TensorSource + ?Sized>(
-    source: &S,
-    index: usize,
-    start: u64,
-    out: &mut [f32],
-) -> Result<(), weights::Error> {
-    let dtype = source.tensors().get(index).map_or(Dtype::F32, |info| info.dtype);
-    if !dtype.is_float() {
-        return Err(refused(format!("tensor {index} is {dtype}, not a float tensor")));
+/// The tensors of a stored form with what belongs to each, sorted by name.
+///
+/// # Errors
+/// When a tensor is called like the part that another is stored as.
+pub fn by_name<P>(mut tensors: Vec<(TensorInfo, P)>) -> Result<Vec<(TensorInfo, P)>, Error> {
+    tensors.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    match tensors.windows(2).find(|pair| pair[0].0.name == pair[1].0.name) {
+        None => Ok(tensors),
+        Some(twice) => Err(Error::fault(
+            "/form",
+            format!(
+                "two tensors would be called `{}`: one of the model and a part of another",
+                twice[0].0.name
+            ),
+        )),
     }
-    let width = dtype.bits() / 8;
-    for (at, part) in out.chunks_mut(BLOCK).enumerate() {
-        let mut bytes = vec![0; part.len() * width as usize];
-        let from = start.saturating_add((at * BLOCK) as u64);
-        source.read_bytes(index, from.saturating_mul(width), &mut bytes)?;
-        kernels::decode(dtype, &bytes, part);
-    }
-    Ok(())
 }
 
 /// [`TensorSource::read_bytes`] of a computed source.
@@ -303,21 +289,27 @@ pub struct Stored {
 /// Integer tensors are never computed with: they must have the same bytes in every model.
 pub fn must_be_equal(held: &[Stored]) -> Result<(), weights::Error> {
     let (first, others) = held.split_first().ok_or_else(|| refused("a tensor without inputs".into()))?;
+    let Some(other) = differing(first, others)? else { return Ok(()) };
     let info = &first.source.tensors()[first.index];
-    for (start, len) in blocks(info.bytes()) {
+    let (name, dtype, a, b) = (&info.name, info.dtype, &first.label, &other.label);
+    Err(refused(format!(
+        "{dtype} tensor `{name}` differs between `{a}` and `{b}`; it cannot be computed with"
+    )))
+}
+
+/// The first of `others`, which have as many bytes, that holds others.
+pub fn differing<'a>(first: &Stored, others: &'a [Stored]) -> Result<Option<&'a Stored>, weights::Error> {
+    for (start, len) in blocks(first.source.tensors()[first.index].bytes()) {
         let (mut ours, mut theirs) = (vec![0; len], vec![0; len]);
         first.source.read_bytes(first.index, start, &mut ours)?;
         for other in others {
             other.source.read_bytes(other.index, start, &mut theirs)?;
             if ours != theirs {
-                let (name, dtype, a, b) = (&info.name, info.dtype, &first.label, &other.label);
-                return Err(refused(format!(
-                    "{dtype} tensor `{name}` differs between `{a}` and `{b}`; it cannot be computed with"
-                )));
+                return Ok(Some(other));
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Infinity passes when all inputs agree on it, e.g. a mask, and is an error otherwise, as NaN always is.

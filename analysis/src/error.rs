@@ -4,7 +4,7 @@ use domain::{Class, Fault, Item};
 
 use crate::kinship::Skipped;
 
-/// Most faults one error spells out in its message; all of them are in [`Fault::items`].
+/// Most faults one error spells out in its message; all that it holds are in [`Fault::items`].
 const SPELLED: usize = 5;
 
 /// A failure of a kinship, diff, merge or transfer.
@@ -18,7 +18,7 @@ pub enum Error {
     Yaml(String),
     /// Everything wrong with a recipe or its inputs, found in one go.
     #[error("{}", spell(.0))]
-    Faults(Vec<Item>),
+    Faults(Faults),
     /// Fewer models than a comparison needs.
     #[error("{needed} models or more are needed, {given} given")]
     TooFewModels { needed: usize, given: usize },
@@ -69,21 +69,48 @@ fn spell(items: &[Item]) -> String {
 /// Most faults reported; a wrong pairing of models has one a tensor.
 const REPORTED: usize = 200;
 
-impl Error {
-    /// Several faults; those beyond the first 200 are counted.
-    pub(crate) fn faults(mut items: Vec<Item>) -> Self {
+/// The first 200 faults, and how many more there are as one more item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<Item>);
+
+impl From<Vec<Item>> for Faults {
+    fn from(mut items: Vec<Item>) -> Self {
         let more = items.len().saturating_sub(REPORTED);
         items.truncate(REPORTED);
         if more > 0 {
             let message = format!("{more} more faults are not listed");
             items.push(Item { pointer: String::new(), message });
         }
-        Self::Faults(items)
+        Self(items)
+    }
+}
+
+impl std::ops::Deref for Faults {
+    type Target = [Item];
+
+    fn deref(&self) -> &[Item] {
+        &self.0
+    }
+}
+
+impl IntoIterator for Faults {
+    type Item = Item;
+    type IntoIter = std::vec::IntoIter<Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Error {
+    /// Several faults; those beyond the first 200 are counted.
+    pub fn faults(items: Vec<Item>) -> Self {
+        Self::Faults(items.into())
     }
 
     /// One fault.
     pub(crate) fn fault(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Faults(vec![Item { pointer: pointer.into(), message: message.into() }])
+        Self::faults(vec![Item { pointer: pointer.into(), message: message.into() }])
     }
 }
 
@@ -111,7 +138,7 @@ impl Fault for Error {
     fn items(&self) -> Vec<Item> {
         match self {
             Self::Weights(error) => error.items(),
-            Self::Faults(items) => items.clone(),
+            Self::Faults(items) => items.to_vec(),
             Self::TooLittleInCommon { left_out, .. } => {
                 let told = |skipped: &Skipped| Item {
                     pointer: String::new(),

@@ -4,9 +4,6 @@ pub mod catalogue;
 mod computed;
 #[cfg(test)]
 mod device_tests;
-/// Raised when the numbers that a method gives for the same recipe change.
-pub const METHODS_VERSION: u32 = 4;
-
 pub mod diff;
 mod error;
 mod excess;
@@ -31,6 +28,9 @@ pub mod versions;
 
 pub use error::Error;
 pub use weights::{TensorInfo, TensorSource};
+
+/// Raised when the numbers that a method gives for the same recipe change.
+pub const METHODS_VERSION: u32 = 4;
 
 /// Hears of progress: called with the bytes read since the last call. An error stops the work.
 pub type Progress<'a> = &'a (dyn Fn(u64) -> Result<(), Error> + Sync);

@@ -1,13 +1,5 @@
 //! Elementwise arithmetic on blocks.
 
-/// `out = a − b`; slices of one length.
-pub fn sub(a: &[f32], b: &[f32], out: &mut [f32]) {
-    debug_assert!(a.len() == b.len() && a.len() == out.len(), "sub wants slices of one length");
-    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *out = a - b;
-    }
-}
-
 /// `acc += scale · x` in f64; slices of one length.
 pub fn add_scaled(acc: &mut [f64], scale: f64, x: &[f32]) {
     debug_assert_eq!(acc.len(), x.len(), "add_scaled wants slices of one length");
@@ -19,7 +11,12 @@ pub fn add_scaled(acc: &mut [f64], scale: f64, x: &[f32]) {
 /// Adds to `acc` a stretch of one row of a low-rank product: `scale · Σₖ left[k] · right[k·width + from ..]`.
 /// `right` is row-major with rows of `width`; terms are added in the order of `k`, so the bits do not
 /// depend on how a row is cut into stretches.
-pub fn low_rank_row(acc: &mut [f64], scale: f64, left: &[f32], right: &[f32], width: usize, from: usize) {
+pub fn low_rank_row(
+    acc: &mut [f64],
+    scale: f64,
+    (left, right): (&[f32], &[f32]),
+    (width, from): (usize, usize),
+) {
     debug_assert!(right.len() == left.len() * width && from + acc.len() <= width, "low_rank_row: lengths");
     let mut product = vec![0.0; acc.len()];
     for (&factor, row) in left.iter().zip(right.chunks_exact(width)) {

@@ -32,13 +32,14 @@ pub use contrast::Contrast;
 pub use deltas::Stored;
 pub use diff::DiffSums;
 pub use dtype::{Dtype, Opaque};
-pub use elementwise::{add_scaled, low_rank_row, sub};
+pub use elementwise::{add_scaled, low_rank_row};
 pub use float::{decode, decode_f64, encode, encode_f64};
 pub use gram::Gram;
 pub use mask::{count_random, keep_random};
 pub use nan::holds_nan;
 pub use pair::PairSums;
-pub use random::splitmix_unit;
+pub use random::{splitmix, splitmix_unit};
+pub use reduce::dot_f32;
 pub use sketch::Sketch;
 pub use stats::Stats;
 

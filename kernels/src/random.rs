@@ -14,7 +14,7 @@ pub(crate) const MIX: [u64; 2] = [0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB];
 
 /// The 64 random bits at position `index` of the stream `key` (splitmix64).
 #[inline(always)]
-pub(crate) fn splitmix(key: u64, index: u64) -> u64 {
+pub fn splitmix(key: u64, index: u64) -> u64 {
     let mut z = key.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN));
     z = (z ^ (z >> 30)).wrapping_mul(MIX[0]);
     z = (z ^ (z >> 27)).wrapping_mul(MIX[1]);

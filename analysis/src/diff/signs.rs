@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use kernels::Dtype;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
-use weights::{TensorInfo, TensorSource};
+use weights::{TensorInfo, TensorSource, decode_range, slice_of};
 
 use super::{DiffSource, Energies, source::float_only};
 use crate::{
     Error, Progress,
-    computed::{BLOCK, Computed, as_stored, blocks, decoded, refused, spooled_range},
+    computed::{BLOCK, Computed, as_stored, blocks, by_name, refused},
 };
 
 /// Where the bytes of a stored tensor come from, with the place in the difference.
@@ -42,7 +42,7 @@ impl SignSource {
     /// Finds the mean magnitude of every matrix in one pass; `progress` is told the bytes of each tensor.
     ///
     /// # Errors
-    /// A dtype that is no float, values that are not finite, read errors, or `progress` asking to stop.
+    /// A dtype that is no float, a tensor called like a part of another, values that are not finite, read errors, or `progress` asking to stop.
     pub fn new(diff: DiffSource, dtype: Dtype, progress: Progress<'_>) -> Result<Self, Error> {
         float_only(dtype)?;
         let diff = Arc::new(diff.stored_as(dtype)?);
@@ -69,8 +69,7 @@ impl SignSource {
                 ]),
             }
         }
-        stored.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        let (infos, parts) = stored.into_iter().unzip();
+        let (infos, parts) = by_name(stored)?.into_iter().unzip();
         Ok(Self { diff, sizes, infos, parts })
     }
 
@@ -128,7 +127,7 @@ impl TensorSource for SignSource {
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        let info = spooled_range(&self.infos, index, (offset, out.len()))?;
+        let info = slice_of(&self.infos, index, offset, out.len())?;
         match self.parts[index] {
             Part::Whole(at) => self.diff.read_bytes(at, offset, out),
             Part::Signs(at) => self.signs(at, offset, out),
@@ -143,7 +142,7 @@ impl TensorSource for SignSource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        decoded(self, index, start, out)
+        decode_range(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -5,18 +5,25 @@ use std::{collections::BTreeMap, sync::Arc};
 use kernels::Dtype;
 use rayon::prelude::*;
 use serde_json::json;
-use weights::{TensorInfo, TensorSource};
+use weights::{TensorInfo, TensorSource, decode_range, slice_of};
 
 use super::{DiffSource, Energies, TensorEnergy, source::float_only};
 use crate::{
     Error, Progress,
-    computed::{Computed, blocks, decoded, refused, spooled_range},
+    computed::{Computed, blocks, by_name, refused},
     excess::Excess,
     trim::{Trim, magnitude},
 };
 
 /// Elements of a tensor up to which an index fits 32 bits.
 const SMALL: u64 = 1 << 32;
+
+/// What a stored tensor holds of the kept elements of the tensor at a place in the difference.
+#[derive(Clone, Copy)]
+enum Part {
+    Indices(usize),
+    Values(usize),
+}
 
 /// The kept elements of one tensor.
 struct Kept {
@@ -33,6 +40,7 @@ pub struct SparseSource {
     diff: Arc<DiffSource>,
     kept: Vec<Kept>,
     infos: Vec<TensorInfo>,
+    parts: Vec<Part>,
     density: f64,
 }
 
@@ -59,7 +67,7 @@ impl SparseSource {
                 Ok::<_, Error>(kept)
             })
             .collect::<Result<_, _>>()?;
-        let named = |(info, kept): (&TensorInfo, &Kept)| {
+        let named = |(at, (info, kept)): (usize, (&TensorInfo, &Kept))| {
             let shape = vec![kept.before.last().copied().unwrap_or(0)];
             let wide = if info.elements() > SMALL { Dtype::U64 } else { Dtype::U32 };
             let part = |end: &str, dtype| TensorInfo {
@@ -67,10 +75,11 @@ impl SparseSource {
                 dtype,
                 shape: shape.clone(),
             };
-            [part("indices", wide), part("values", dtype)]
+            [(part("indices", wide), Part::Indices(at)), (part("values", dtype), Part::Values(at))]
         };
-        let infos = diff.infos().iter().zip(&kept).flat_map(named).collect();
-        Ok(Self { diff, kept, infos, density })
+        let stored = diff.infos().iter().zip(&kept).enumerate().flat_map(named).collect();
+        let (infos, parts) = by_name(stored)?.into_iter().unzip();
+        Ok(Self { diff, kept, infos, parts, density })
     }
 
     /// How much of the difference is kept.
@@ -118,13 +127,16 @@ impl SparseSource {
         let info = &self.infos[index];
         let width = info.dtype.bits() as usize / 8;
         let range = (first, out.len() / width);
-        if index.is_multiple_of(2) {
-            return self.walk(index / 2, range, |at, element, _| {
-                out[at * width..(at + 1) * width].copy_from_slice(&element.to_le_bytes()[..width]);
-            });
-        }
+        let tensor = match self.parts[index] {
+            Part::Values(tensor) => tensor,
+            Part::Indices(tensor) => {
+                return self.walk(tensor, range, |at, element, _| {
+                    out[at * width..(at + 1) * width].copy_from_slice(&element.to_le_bytes()[..width]);
+                });
+            }
+        };
         let mut values = vec![0.0; range.1];
-        self.walk(index / 2, range, |at, _, value| values[at] = value)?;
+        self.walk(tensor, range, |at, _, value| values[at] = value)?;
         match kernels::encode_f64(info.dtype, &values, out) {
             0 => Ok(()),
             beyond => Err(Excess::Format.refusal(info, beyond)),
@@ -181,7 +193,7 @@ impl TensorSource for SparseSource {
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        let width = spooled_range(&self.infos, index, (offset, out.len()))?.dtype.bits() / 8;
+        let width = slice_of(&self.infos, index, offset, out.len())?.dtype.bits() / 8;
         let (first, last) = (offset / width, (offset + out.len() as u64).div_ceil(width));
         let lead = (offset - first * width) as usize;
         let mut whole = vec![0; ((last - first) * width) as usize];
@@ -191,7 +203,7 @@ impl TensorSource for SparseSource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        decoded(self, index, start, out)
+        decode_range(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -203,6 +203,54 @@ fn a_pack_quantises_linear_layers_prunes_tables_and_leaves_the_rest_whole() {
 }
 
 #[test]
+fn names_of_which_one_begins_with_the_other_keep_stored_forms_sorted() {
+    let tuned = Fixture::empty().with("a", Dtype::F32, &[8, 4], &noise(1, 32)).with(
+        "a-b",
+        Dtype::F32,
+        &[4, 8],
+        &noise(2, 32),
+    );
+    let base = Fixture::empty().with("a", Dtype::F32, &[8, 4], &[0.0; 32]).with(
+        "a-b",
+        Dtype::F32,
+        &[4, 8],
+        &[0.0; 32],
+    );
+    let diff = Arc::new(DiffSource::new(tuned.clone().share(), base.share()).unwrap());
+    let asked = SkillPack { rank: None, most: 1_024, density: 1.0, dtype: Dtype::F32 };
+    let mut scratch = Vec::new();
+
+    let sparse = SparseSource::new(diff.clone(), (1.0, Dtype::F32), &|_| Ok(())).unwrap();
+    let (pack, _) = skillpack(&diff, asked, &mut scratch, &|_| Ok(())).unwrap();
+
+    assert!(sparse.tensors().is_sorted_by(|a, b| a.name < b.name), "{:?}", sparse.tensors());
+    for back in [read_back(&sparse), read_back(&pack.open(Arc::new(Bytes(scratch))))] {
+        for name in ["a", "a-b"] {
+            assert_eq!(values(&*back, name), values(&tuned, name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_tensor_called_like_a_part_of_another_is_refused() {
+    let model = |seed| {
+        Fixture::empty()
+            .with("x", Dtype::F32, &[300, 200], &noise(seed, 60_000))
+            .with("x.lora_A", Dtype::F32, &[1], &[seed as f64])
+            .with("x.scale", Dtype::F32, &[1], &[seed as f64])
+            .share()
+    };
+    let diff = || DiffSource::new(model(1), model(2)).unwrap();
+
+    let signs = SignSource::new(diff(), Dtype::F32, &|_| Ok(())).err().unwrap();
+    let asked = (Rank::Fixed(2), Dtype::F32);
+    let factors = low_rank(&Arc::new(diff()), asked, &mut Vec::new(), &|_| Ok(())).err().unwrap();
+
+    assert!(signs.to_string().contains("would be called `x.scale`"), "{signs}");
+    assert!(factors.to_string().contains("would be called `x.lora_A`"), "{factors}");
+}
+
+#[test]
 fn a_matrix_that_factors_would_not_shrink_stays_whole() {
     let (diff, dense) = planted();
     let mut scratch = Vec::new();

@@ -7,16 +7,10 @@ use kernels::Dtype;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use weights::{ReadAt, TensorInfo, TensorSource};
+use weights::{ReadAt, TensorInfo, TensorSource, decode_range, slice_of};
 
 use super::together::Together;
-use crate::{
-    Error, Progress,
-    computed::{CHUNK, decoded, spooled_range},
-    excess::Excess,
-    lowrank::share,
-    room::Room,
-};
+use crate::{Error, Progress, computed::CHUNK, excess::Excess, lowrank::share, room::Room};
 
 /// Blocks computed at a time, for each thread.
 const AHEAD: usize = 4;
@@ -310,7 +304,7 @@ impl TensorSource for UnifiedSource {
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        spooled_range(&self.infos, index, (offset, out.len()))?;
+        slice_of(&self.infos, index, offset, out.len())?;
         match self.parts[index] {
             Part::Shared(blocks) => self.shared(blocks, offset, out),
             Part::Masks(blocks) => self.masks(blocks, offset, out),
@@ -323,7 +317,7 @@ impl TensorSource for UnifiedSource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        decoded(self, index, start, out)
+        decode_range(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{graphml::escaped, pedigree::moment};
+use super::{graphml::escaped, pedigree::moment, purl};
 
 /// The version of OSV's schema that is followed.
 const OSV: &str = "1.7.0";
@@ -55,7 +55,7 @@ impl Advisory {
 pub fn osv(advisory: &Advisory) -> Value {
     let mut affected = json!({});
     if let Some(model) = &advisory.model {
-        let purl = format!("pkg:huggingface/{model}");
+        let purl = purl::model_iri(model);
         affected["package"] = json!({ "ecosystem": "Hugging Face", "name": model, "purl": purl });
     }
     if let Some(digest) = &advisory.digest {
@@ -182,6 +182,9 @@ mod tests {
 
         assert_eq!(open["published"], "2024-11-23T22:13:20Z");
         assert_eq!(open["affected"][0]["package"]["name"], "org/base");
+        assert_eq!(open["affected"][0]["package"]["purl"], "pkg:huggingface/org/base");
+        let other = osv(&Advisory { model: Some("org/a b".into()), ..advisory() });
+        assert_eq!(other["affected"][0]["package"]["purl"], "pkg:huggingface/org/a%20b");
         assert!(open.get("withdrawn").is_none());
         assert_eq!(
             (&closed["withdrawn"], &closed["modified"]),

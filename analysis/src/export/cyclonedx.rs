@@ -42,7 +42,7 @@ pub(super) fn document(pedigree: &Pedigree) -> Value {
 
 /// The same document has the same number: a UUID of version 8 out of its digest.
 fn uuid(digest: &Digest) -> String {
-    let hex: String = digest.to_string().chars().skip_while(|c| *c != ':').skip(1).take(32).collect();
+    let hex = digest.hex();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     let [a, b, c, d, e] = [part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32)];
     format!("urn:uuid:{a}-{b}-8{c}-8{d}-{e}")

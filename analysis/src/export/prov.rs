@@ -3,16 +3,20 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    pedigree::{Model, Pedigree, moment},
+    pedigree::{Descent, Model, Pedigree, moment},
     purl,
 };
 
 pub(super) fn document(pedigree: &Pedigree) -> Value {
     let iri = |at: usize| purl::bare(&pedigree.models[at]);
     let mut graph: Vec<Value> = Vec::new();
+    let mut above: Vec<Vec<&Descent>> = vec![Vec::new(); pedigree.models.len()];
+    for edge in &pedigree.edges {
+        above[edge.child].push(edge);
+    }
     for (at, model) in pedigree.models.iter().enumerate() {
         let mut entity = entity(model);
-        let edges: Vec<_> = pedigree.edges.iter().filter(|edge| edge.child == at).collect();
+        let edges = &above[at];
         if !edges.is_empty() {
             let parents: Vec<Value> = edges.iter().map(|edge| json!({ "@id": iri(edge.parent) })).collect();
             let derivations: Vec<Value> = edges

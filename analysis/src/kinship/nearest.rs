@@ -120,7 +120,7 @@ impl SignatureIndex {
         let chance = CHANCE / (SIGNATURE_CELLS as f32).sqrt();
         let scan = |mut best: Best, (same_layout, segment): &(bool, &Segment)| {
             for (of, cells) in segment.entries() {
-                let cosine = dot(&signature.cells, cells);
+                let cosine = kernels::dot_f32(&signature.cells, cells);
                 if cosine > chance && Some(of.model) != except {
                     best.offer(Near { of, cosine, same_layout: *same_layout });
                 }
@@ -180,17 +180,4 @@ impl Best {
     fn sorted(self) -> Vec<Near> {
         self.heap.into_sorted_vec().into_iter().map(|Reverse(Ranked(near))| near).collect()
     }
-}
-
-/// Independent sums that a processor adds side by side.
-const LANES: usize = 16;
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum()
 }

@@ -119,7 +119,7 @@ impl Part {
         if base.is_some() {
             report.relative_norms = squares.map(|square| relative(square.sqrt(), self.base.sqrt())).to_vec();
         }
-        let all = matrices(&self.gram, 2, base.is_some());
+        let all = matrices(&self.gram, 2, |measure| base.is_some() || !measure.needs_base);
         let pair = |matrix: &super::Matrix| matrix.first().and_then(|row| row.get(1).copied().flatten());
         report.values = all.iter().map(|(id, matrix)| (id.clone(), pair(matrix))).collect();
         if !self.spread.is_empty() {

@@ -313,8 +313,9 @@ impl Tally {
     /// The exact answer; an estimate adds its errors.
     pub(super) fn report(self, (models, base): (Vec<String>, Option<String>), coverage: Coverage) -> Report {
         let (count, has_base) = (models.len(), self.has_base);
-        let told = |gram: &Gram| (gram.elements(), matrices(gram, count, has_base));
-        let all = matrices(&self.gram, count, has_base);
+        let defined = |measure: &Measure| has_base || !measure.needs_base;
+        let told = |gram: &Gram| (gram.elements(), matrices(gram, count, defined));
+        let all = matrices(&self.gram, count, defined);
         let norm = |i| relative(self.gram.dot(i, i).sqrt(), self.base.sqrt());
         let layer = |(layer, gram): (&Layer, &Gram)| {
             let (elements, matrices) = told(gram);
@@ -342,9 +343,8 @@ impl Tally {
         let base_norm = has_base.then(|| self.base.sqrt());
         let mean = |(sum, weight): &(f64, f64)| (*weight > 0.0).then(|| sum / weight);
         let split = |(measure, sums): (&Measure, &Vec<(f64, f64)>)| {
-            let row = |row: &[(f64, f64)]| {
-                row.iter().map(|cell| mean(cell).filter(|_| has_base || !measure.needs_base)).collect()
-            };
+            let row =
+                |row: &[(f64, f64)]| row.iter().map(|cell| mean(cell).filter(|_| defined(measure))).collect();
             (measure.id.to_owned(), sums.chunks(count).map(row).collect())
         };
         Report {
@@ -385,10 +385,14 @@ fn cell(measure: &Measure, gram: &Gram, i: usize, j: usize) -> Option<f64> {
     }
 }
 
-/// One matrix a measure; all `null` for a delta measure without a base.
-pub(super) fn matrices(gram: &Gram, models: usize, has_base: bool) -> BTreeMap<String, Matrix> {
+/// One matrix a measure; all `null` for one that is not `defined`.
+pub(super) fn matrices(
+    gram: &Gram,
+    models: usize,
+    defined: impl Fn(&Measure) -> bool,
+) -> BTreeMap<String, Matrix> {
     let of = |measure: &Measure| -> Matrix {
-        let defined = has_base || !measure.needs_base;
+        let defined = defined(measure);
         let row = |i| (0..models).map(|j| cell(measure, gram, i, j).filter(|_| defined)).collect();
         (0..models).map(row).collect()
     };

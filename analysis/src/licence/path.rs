@@ -11,6 +11,9 @@ use serde::Serialize;
 use super::rules::{Judgement, Rule, Verdict, judge};
 use crate::lineage::{Forest, Reach, Shown};
 
+/// Models named at either end of a long way: all ways of a long line together are as long as its square.
+const ENDS: usize = 32;
+
 /// A parent's licence beside the model's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {
@@ -33,8 +36,10 @@ pub struct Carried {
     pub verdict: Verdict,
     pub rule: Rule,
     pub reason: &'static str,
-    /// A shortest way from the ancestor down to the model, both included.
+    /// A shortest way from the ancestor down to the model, both included; of more than 64 models the first and the last 32.
     pub path: Vec<String>,
+    /// Models left out between the two halves.
+    pub path_hidden: usize,
     /// The first model on it whose licence drops what the ancestor's asks.
     pub dropped_by: Option<String>,
 }
@@ -144,6 +149,9 @@ fn carried(licence: &str, way: &[Shown<'_>], own: Option<&str>) -> Carried {
     let Judgement { verdict, rule } = judge(Some(licence), own);
     let drops = |node: &&Shown<'_>| judge(Some(licence), node.license).verdict == Verdict::Conflict;
     let known = lookup(licence);
+    let path_hidden = way.len().saturating_sub(2 * ENDS);
+    let begin = if path_hidden > 0 { ENDS } else { way.len() };
+    let told = way[..begin].iter().chain(&way[begin + path_hidden..]);
     Carried {
         ancestor: way[0].name.to_owned(),
         family: known.map_or(Family::Undetermined, |licence| licence.family),
@@ -151,7 +159,8 @@ fn carried(licence: &str, way: &[Shown<'_>], own: Option<&str>) -> Carried {
         verdict,
         rule,
         reason: rule.sentence(),
-        path: way.iter().map(|node| node.name.to_owned()).collect(),
+        path: told.map(|node| node.name.to_owned()).collect(),
+        path_hidden,
         dropped_by: way[1..].iter().find(drops).map(|node| node.name.to_owned()),
         licence: licence.to_owned(),
     }
@@ -225,6 +234,26 @@ mod tests {
         let root = &path.ancestors[1];
         assert_eq!(root.path, ["org/m1", "org/m2", "org/m3"]);
         assert_eq!((root.rule, root.dropped_by.as_deref()), (Rule::OwnTerms, Some("org/m2")));
+    }
+
+    #[test]
+    fn of_a_long_way_both_ends_are_named_and_who_drops_is_found_all_the_same() {
+        let mut licences = vec![Some("apache-2.0"); 100];
+        (licences[0], licences[90]) = (Some("cc-by-nc-4.0"), Some("cc-by-nc-4.0"));
+        licences[1..90].fill(Some("cc-by-nc-4.0"));
+        let edges: Vec<(i64, i64)> = (1..100).map(|at| (at + 1, at)).collect();
+        let forest = forest(&licences, &edges);
+
+        let path = licence_path(&forest, 100, 1_000).unwrap();
+
+        let (near, far) = (&path.ancestors[0], &path.ancestors[98]);
+        assert_eq!((near.path.len(), near.path_hidden), (2, 0));
+        assert_eq!((far.path.len(), far.path_hidden), (64, 36));
+        assert_eq!(
+            [0, 31, 32, 63].map(|at| far.path[at].as_str()),
+            ["org/m1", "org/m32", "org/m69", "org/m100"]
+        );
+        assert_eq!(far.dropped_by.as_deref(), Some("org/m92"));
     }
 
     #[test]

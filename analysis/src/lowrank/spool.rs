@@ -3,14 +3,10 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use kernels::Dtype;
-use weights::{ReadAt, TensorInfo, TensorSource};
+use weights::{ReadAt, TensorInfo, TensorSource, decode_range, slice_of};
 
 use super::Factors;
-use crate::{
-    Error,
-    computed::{decoded, spooled_range},
-    excess::Excess,
-};
+use crate::{Error, computed::by_name, excess::Excess};
 
 /// Where the bytes of one tensor are.
 enum Place {
@@ -87,11 +83,10 @@ impl<'a> Spool<'a> {
     /// Everything taken.
     ///
     /// # Errors
-    /// When the last bytes cannot be written.
-    pub fn finish(mut self, metadata: BTreeMap<String, String>) -> Result<Plan, Error> {
+    /// When the last bytes cannot be written, or two tensors have one name.
+    pub fn finish(self, metadata: BTreeMap<String, String>) -> Result<Plan, Error> {
         self.out.flush().map_err(weights::Error::from)?;
-        self.tensors.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        Ok(Plan { tensors: self.tensors, metadata })
+        Ok(Plan { tensors: by_name(self.tensors)?, metadata })
     }
 }
 
@@ -117,7 +112,7 @@ impl TensorSource for Spooled {
     }
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        spooled_range(&self.infos, index, (offset, out.len()))?;
+        slice_of(&self.infos, index, offset, out.len())?;
         match &self.places[index] {
             Place::Scratch(at) => Ok(self.file.read_at(at + offset, out)?),
             Place::Copied(source, theirs) => source.read_bytes(*theirs, offset, out),
@@ -125,7 +120,7 @@ impl TensorSource for Spooled {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        decoded(self, index, start, out)
+        decode_range(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::Fault as _;
+use domain::{Fault as _, Limits};
 use kernels::Dtype;
 use serde_json::{Value, json};
 use weights::{Baked, Bytes, TensorSource};
@@ -173,7 +173,7 @@ fn extract(base: &Fixture, tuned: &Fixture, options: ExtractOptions) -> Result<(
 fn applied(base: &Fixture, (extracted, scratch): (Extracted, Vec<u8>)) -> (Baked, Value) {
     let config = Value::Object(extracted.config);
     let adapter = Arc::new(extracted.plan.open(Arc::new(Bytes(scratch))));
-    (Baked::new(base.clone().share(), adapter, &config).unwrap(), config)
+    (Baked::new(base.clone().share(), adapter, &config, &Limits::default()).unwrap(), config)
 }
 
 fn within_one_ulp(got: &dyn TensorSource, wanted: &dyn TensorSource) {

@@ -1,6 +1,6 @@
 //! A mergekit recipe as written, and its canonical form. Knows no weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -141,6 +141,12 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Each name once, where it comes first.
+fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(*name)).cloned().collect()
+}
+
 impl MergeConfig {
     /// The method; `parse` gives no config with an unknown one.
     pub(crate) fn method(&self) -> Option<&'static dyn Method> {
@@ -197,13 +203,7 @@ impl MergeConfig {
         let groups = self.groups();
         let listed = groups.iter().flat_map(|group| group.sources).map(|entry| &entry.model);
         let bases = groups.iter().filter_map(|group| group.base);
-        let mut refs: Vec<String> = Vec::new();
-        for name in listed.chain(bases).chain(&self.base_model) {
-            if !refs.contains(name) {
-                refs.push(name.clone());
-            }
-        }
-        refs
+        distinct(listed.chain(bases).chain(&self.base_model))
     }
 
     /// JSON Pointer of the first place where the recipe names this model, or this file beside one.
@@ -242,22 +242,22 @@ impl MergeConfig {
     pub fn file_refs(&self) -> Vec<String> {
         let groups = self.groups();
         let named = groups.iter().flat_map(|group| group.sources).flat_map(Entry::files);
-        let files: std::collections::BTreeSet<&str> = named.map(|(_, file)| file).collect();
+        let files: BTreeSet<&str> = named.map(|(_, file)| file).collect();
         files.into_iter().map(str::to_owned).collect()
     }
 
     /// The models whose weights end up in the result, each once: without the base of a delta method.
     pub fn merged_refs(&self) -> Vec<String> {
         let groups = self.groups();
-        let merged = |group: &Group<'_>, name: &String| {
-            let listed = group.sources.iter().any(|entry| entry.model == *name);
-            match self.base_need() {
-                BaseNeed::Delta | BaseNeed::Optional => listed && Some(name) != group.base,
-                BaseNeed::Endpoint => listed || Some(name) == group.base,
-                BaseNeed::Unused => listed,
-            }
-        };
-        self.model_refs().into_iter().filter(|name| groups.iter().any(|group| merged(group, name))).collect()
+        let need = self.base_need();
+        let mut merged: BTreeSet<&String> = BTreeSet::new();
+        for group in &groups {
+            let base = group.base.filter(|_| need == BaseNeed::Endpoint);
+            let skipped = group.base.filter(|_| matches!(need, BaseNeed::Delta | BaseNeed::Optional));
+            let listed = group.sources.iter().map(|entry| &entry.model);
+            merged.extend(listed.filter(|name| Some(*name) != skipped).chain(base));
+        }
+        self.model_refs().into_iter().filter(|name| merged.contains(name)).collect()
     }
 
     /// The models whose tables of tokens the result is made of: those of the first and of the last slice, with the bases
@@ -265,17 +265,12 @@ impl MergeConfig {
     pub(super) fn table_refs(&self) -> Vec<String> {
         let groups = self.groups();
         let read = self.base_need() != BaseNeed::Unused;
-        let mut refs: Vec<String> = Vec::new();
-        let mut of_tables = groups.iter().filter(|group| group.holds("lm_head.weight"));
-        for group in of_tables.next().into_iter().chain(of_tables.next_back()) {
+        let mut of_tables = groups.iter().filter(|group| group.holds(weights::HEAD));
+        let ends = of_tables.next().into_iter().chain(of_tables.next_back());
+        distinct(ends.flat_map(|group| {
             let listed = group.sources.iter().map(|entry| &entry.model);
-            for name in listed.chain(group.base.filter(|_| read)) {
-                if !refs.contains(name) {
-                    refs.push(name.clone());
-                }
-            }
-        }
-        refs
+            listed.chain(group.base.filter(|_| read))
+        }))
     }
 
     /// Whose configuration and tokenizer the result inherits: the base, else the model listed first.

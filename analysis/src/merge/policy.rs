@@ -255,8 +255,10 @@ impl Touched {
     }
 
     /// Tables of tokens of these names that are cut to `rows`.
-    pub fn cut(rows: u64, tables: Vec<String>) -> Self {
-        Self::new(Policy::TruncatePrefix, Outcome::Cut(rows), (tables.len() as u64, tables))
+    pub fn cut(rows: u64, mut tables: Vec<String>) -> Self {
+        let count = tables.len() as u64;
+        tables.truncate(NAMED);
+        Self::new(Policy::TruncatePrefix, Outcome::Cut(rows), (count, tables))
     }
 
     /// Of the document at `pointer`.
@@ -303,5 +305,20 @@ impl Tally {
 
     pub fn touched(self) -> Vec<Touched> {
         self.0.into_iter().map(|((policy, outcome), named)| Touched::new(policy, outcome, named)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_tables_that_are_cut_the_first_are_named_and_all_are_counted() {
+        let names = (0..150).map(|at| format!("table{at:03}")).collect();
+
+        let touched = Touched::cut(7, names);
+
+        assert_eq!((touched.tensors, touched.names.len(), touched.rows), (150, NAMED, Some(7)));
+        assert!(touched.warning().message.contains("150 in all"));
     }
 }

@@ -1,13 +1,16 @@
 //! Reading a mergekit YAML: every fault of the document at once, unknown keys among them.
 
-use domain::Item;
+use domain::{Item, json::pointed};
 use serde_json::{Map, Value};
 
 use super::{
     Behind, Entry, LayerRange, METHODS, MergeConfig, MergeModule, ModulePart, ParamSpec, Policies, Setting,
-    Settings, Slice, keys, reference::reference, templates, tokenizer, yaml,
+    Settings, Slice, check::MOST_FAULTS, keys, reference::reference, templates, tokenizer, yaml,
 };
 use crate::Error;
+
+/// Most models or slices in one list that are looked at.
+const MOST_LISTED: usize = 10_000;
 
 /// Reads a mergekit YAML document.
 ///
@@ -19,7 +22,7 @@ pub fn parse(yaml: &str) -> Result<MergeConfig, Error> {
     if documents.len() > 1 {
         faults.push(Item { pointer: String::new(), message: "expected one document".to_owned() });
     }
-    if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
+    if faults.is_empty() { Ok(config) } else { Err(Error::faults(faults)) }
 }
 
 /// One document of a recipe, and what is wrong with it.
@@ -50,13 +53,33 @@ impl Reader {
         self.faults.push(Item { pointer: pointer.to_owned(), message: message.into() });
     }
 
+    /// Whether so much is wrong that nothing more is read.
+    fn gives_up(&self) -> bool {
+        self.faults.len() >= MOST_FAULTS
+    }
+
+    /// The items of a list that is neither empty nor longer than any is.
+    fn listed<'v>(&mut self, list: &'v Value, (pointer, expected): (&str, &str)) -> &'v [Value] {
+        let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        if items.is_empty() {
+            self.fault(pointer, expected);
+        } else if items.len() > MOST_LISTED {
+            self.fault(pointer, format!("{} are listed; at most {MOST_LISTED} are read", items.len()));
+            return &[];
+        }
+        items
+    }
+
     fn reference(&mut self, value: &Value, pointer: &str) -> Option<String> {
         reference(value, pointer, &mut self.faults)
     }
 
     fn keys(&mut self, fields: &Map<String, Value>, pointer: &str, known: &[&str]) {
         for key in fields.keys().filter(|key| !known.contains(&key.as_str())) {
-            self.fault(&format!("{pointer}/{key}"), keys::unknown(key, known));
+            if self.gives_up() {
+                break;
+            }
+            self.fault(&format!("{pointer}/{}", pointed(key)), keys::unknown(key, known));
         }
     }
 
@@ -103,7 +126,10 @@ impl Reader {
         };
         let mut own = Settings::new();
         for (word, value) in named {
-            let pointer = format!("/modules/{word}");
+            if self.gives_up() {
+                break;
+            }
+            let pointer = format!("/modules/{}", pointed(word));
             let module = MergeModule::ALL.into_iter().find(|module| module.word() == word);
             let whole = word == "default";
             if !whole && module.is_none() {
@@ -173,12 +199,12 @@ impl Reader {
     }
 
     fn slices(&mut self, list: &Value, pointer: &str) -> Vec<Slice> {
-        let Some(items) = list.as_array().filter(|items| !items.is_empty()) else {
-            self.fault(pointer, "expected a list of slices, each with `sources`");
-            return Vec::new();
-        };
         let mut slices = Vec::new();
+        let items = self.listed(list, (pointer, "expected a list of slices, each with `sources`"));
         for (at, item) in items.iter().enumerate() {
+            if self.gives_up() {
+                break;
+            }
             let pointer = format!("{pointer}/{at}");
             let Some(fields) = item.as_object() else {
                 self.fault(&pointer, "expected a mapping with `sources`");
@@ -284,12 +310,12 @@ impl Reader {
     }
 
     fn entries(&mut self, list: &Value, pointer: &str) -> Vec<Entry> {
-        let Some(items) = list.as_array().filter(|items| !items.is_empty()) else {
-            self.fault(pointer, "expected a list of models, e.g. `- model: org/name`");
-            return Vec::new();
-        };
         let mut entries = Vec::new();
+        let items = self.listed(list, (pointer, "expected a list of models, e.g. `- model: org/name`"));
         for (at, item) in items.iter().enumerate() {
+            if self.gives_up() {
+                break;
+            }
             let pointer = format!("{pointer}/{at}");
             let Some(fields) = item.as_object() else {
                 self.fault(&pointer, "expected a mapping, e.g. `model: org/name`");
@@ -339,7 +365,10 @@ impl Reader {
         };
         let mut settings = Settings::new();
         for (name, value) in named {
-            let pointer = format!("{pointer}/{name}");
+            if self.gives_up() {
+                break;
+            }
+            let pointer = format!("{pointer}/{}", pointed(name));
             if let Some(spec) = self.parameters.iter().find(|known| known.name == name) {
                 let setting = Setting::read(value, spec, &pointer, &mut self.faults);
                 settings.extend(setting.map(|setting| (name.clone(), setting)));

@@ -1,6 +1,6 @@
 //! References to models: `path@revision+adapter@revision` as one text, or spelled out as mappings.
 
-use domain::Item;
+use domain::{Item, json::pointed};
 use serde_json::Value;
 
 use super::keys;
@@ -62,7 +62,7 @@ fn part(value: &Value, pointer: &str, faults: &mut Vec<Item>) -> Option<String> 
 fn unknown(value: &Value, (pointer, known): (&str, &[&str]), faults: &mut Vec<Item>) {
     let unknown = value.as_object().into_iter().flat_map(|fields| fields.keys());
     for key in unknown.filter(|key| !known.contains(&key.as_str())) {
-        faults.push(fault(&format!("{pointer}/{key}"), keys::unknown(key, known)));
+        faults.push(fault(&format!("{pointer}/{}", pointed(key)), keys::unknown(key, known)));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Item;
 use serde_json::{Map, Value};
 
-use super::{MergeConfig, reader, yaml};
+use super::{MergeConfig, check::MOST_FAULTS, reader, yaml};
 use crate::Error;
 
 /// One document.
@@ -40,6 +40,9 @@ pub fn read_stages(text: &str) -> Result<(Vec<Stage>, Vec<Item>), Error> {
         let pointer = if many { format!("/{at}") } else { String::new() };
         let (config, found) = reader::read(document);
         faults.extend(found.into_iter().map(|item| under(&pointer, item)));
+        if faults.len() >= MOST_FAULTS {
+            break;
+        }
         let name = match document.get("name").filter(|_| many) {
             None | Some(Value::Null) => None,
             Some(Value::String(name)) if !name.trim().is_empty() => Some(name.trim().to_owned()),

@@ -114,7 +114,7 @@ impl Merging<'_> {
         let order: Vec<usize> = (models..inputs.len()).chain(0..models).collect();
         let dtypes: Vec<Dtype> =
             order.iter().map(|&at| inputs[at].source.tensors()[inputs[at].index].dtype).collect();
-        let (factors, common) = factors(&sum, inputs.len() > models);
+        let (factors, common) = factors(&sum, (inputs.len(), models));
         let elements = (out.len() as u64 * 8) / dtype.bits();
         let failed = Mutex::new(None);
         let read = |input: usize, from: u64, bytes: &mut [u8]| {
@@ -212,8 +212,10 @@ fn part(stored: Stored<'_>, place: Range<usize>) -> Stored<'_> {
     Stored { bytes: &stored.bytes[place.start * width..place.end * width], ..stored }
 }
 
-/// Factors of `Σ c·x`, or of `b + Σ c·(x − b)` written as one sum, where the base comes first.
-fn factors(sum: &Sum, has_base: bool) -> (Vec<f64>, Common) {
+/// Factors of `Σ c·x`, or of `b + Σ c·(x − b)` written as one sum, where the base comes first: it is what there is of
+/// inputs besides the models.
+fn factors(sum: &Sum, (inputs, models): (usize, usize)) -> (Vec<f64>, Common) {
+    let has_base = inputs > models;
     let rest = 1.0 - sum.factors.iter().sum::<f64>();
     let own = has_base.then_some(rest);
     let common = if has_base { Common::Kept } else { sum.common };
@@ -222,8 +224,8 @@ fn factors(sum: &Sum, has_base: bool) -> (Vec<f64>, Common) {
 
 /// The terms of such a sum.
 fn terms<'a>(sum: &Sum, inputs: &[Stored<'a>], models: usize) -> (Vec<Term<'a>>, Common) {
+    let (factors, common) = factors(sum, (inputs.len(), models));
     let (models, base) = inputs.split_at(models);
-    let (factors, common) = factors(sum, !base.is_empty());
     let term = |(factor, values): (f64, &Stored<'a>)| Term { factor, values: *values };
     (factors.into_iter().zip(base.iter().chain(models)).map(term).collect(), common)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::Limits;
 use kernels::Dtype;
 use serde_json::json;
 use weights::{Baked, Rounded, TensorSource};
@@ -27,7 +28,7 @@ fn adapted() -> (Vec<f64>, Arc<dyn TensorSource>) {
     let up = read("base_model.model.q.lora_B.weight");
     let exact = up.iter().flat_map(|up| down.iter().map(move |down| 1.0 + 1e-3 * (up * down))).collect();
     let config = json!({"peft_type": "LORA", "r": 1, "lora_alpha": 1e-3});
-    (exact, Arc::new(Baked::new(base.share(), adapter.share(), &config).unwrap()))
+    (exact, Arc::new(Baked::new(base.share(), adapter.share(), &config, &Limits::default()).unwrap()))
 }
 
 fn with(adapted: Arc<dyn TensorSource>) -> Inputs {

@@ -230,6 +230,38 @@ fn what_is_wrong_in_models_and_in_slices_is_told_although_both_are_given() {
 }
 
 #[test]
+fn a_key_with_a_slash_or_a_tilde_is_escaped_in_its_pointer() {
+    let told = |yaml: &str| match parse(yaml) {
+        Ok(_) => panic!("{yaml} is accepted"),
+        Err(error) => error.items().into_iter().map(|item| item.pointer).collect::<Vec<_>>(),
+    };
+
+    let plain = told(
+        "{merge_method: linear, 'a/b': 1, parameters: {weight: 1, 'p~q/r': 2}, models: [{model: {path: o/a, 'x/y': 1}}]}",
+    );
+    let modules = told("{merge_method: linear, parameters: {weight: 1}, modules: {'text/decoder': {}}}");
+
+    for pointer in ["/a~1b", "/parameters/p~0q~1r", "/models/0/model/x~1y"] {
+        assert!(plain.iter().any(|told| told == pointer), "{pointer}: {plain:?}");
+    }
+    assert_eq!(modules, ["/modules/text~1decoder"]);
+}
+
+#[test]
+fn of_very_many_faults_the_first_are_told_and_how_many_more() {
+    let recipe =
+        |models: String| format!("{{merge_method: linear, parameters: {{weight: 1}}, models: [{models}]}}");
+    let (many, too_many) = (recipe("1,".repeat(300)), recipe("{model: o/a},".repeat(10_001)));
+
+    let (one, all) = (parse(&many).unwrap_err().items(), parse(&too_many).unwrap_err().items());
+
+    assert_eq!(one.len(), 201);
+    assert!(one[200].message.contains("more faults are not listed"), "{}", one[200].message);
+    assert_eq!(pointers(&all), ["/models"]);
+    assert!(all[0].message.starts_with("10001 are listed"), "{}", all[0].message);
+}
+
+#[test]
 fn a_model_without_a_name_has_no_other_faults_for_it() {
     let yaml = "{merge_method: linear, models: [{model: 17}, foo, {modell: o/b}, {model: o/a}]}";
 

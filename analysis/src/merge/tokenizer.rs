@@ -1,8 +1,8 @@
 //! What a recipe asks of the tokenizer: whose tokens the result has, and where the rows of single tokens come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::Item;
+use domain::{Item, json::pointed};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -67,7 +67,7 @@ pub(super) fn read(
     faults: &mut Vec<Item>,
 ) -> (Option<String>, Option<TokenizerChoice>) {
     let given = |key| top.get(key).filter(|value: &&Value| !value.is_null());
-    let mut reader = Reader { models, faults };
+    let mut reader = Reader { models: models.iter().map(String::as_str).collect(), faults };
     match (given("tokenizer_source"), given("tokenizer")) {
         (Some(_), Some(_)) => {
             reader.fault("/tokenizer", "it excludes `tokenizer_source`; keep one of the two");
@@ -89,7 +89,7 @@ pub(super) fn read(
 }
 
 struct Reader<'a> {
-    models: &'a [String],
+    models: BTreeSet<&'a str>,
     faults: &'a mut Vec<Item>,
 }
 
@@ -100,7 +100,7 @@ impl Reader<'_> {
 
     fn keys(&mut self, fields: &Map<String, Value>, pointer: &str, known: &[&str]) {
         for key in fields.keys().filter(|key| !known.contains(&key.as_str())) {
-            self.fault(&format!("{pointer}/{}", escaped(key)), keys::unknown(key, known));
+            self.fault(&format!("{pointer}/{}", pointed(key)), keys::unknown(key, known));
         }
     }
 
@@ -113,7 +113,7 @@ impl Reader<'_> {
         let named = reference(value, pointer, &mut Vec::new());
         let near = |name: &String| !name.contains('/') && domain::nearest(name, &["base", "union"]).is_some();
         match named {
-            Some(name) if self.models.contains(&name) || !near(&name) => Some(name),
+            Some(name) if self.models.contains(name.as_str()) || !near(&name) => Some(name),
             Some(name) => {
                 self.fault(pointer, keys::unknown(&name, &["base", "union"]));
                 None
@@ -129,7 +129,7 @@ impl Reader<'_> {
     /// A model of the recipe.
     fn model(&mut self, value: &Value, pointer: &str) -> Option<String> {
         let named = reference(value, pointer, self.faults)?;
-        if self.models.contains(&named) {
+        if self.models.contains(named.as_str()) {
             return Some(named);
         }
         self.fault(pointer, format!("`{named}` is not one of the models of this recipe"));
@@ -160,7 +160,7 @@ impl Reader<'_> {
             }
             Some(Value::Object(named)) => {
                 for (text, rule) in named {
-                    let pointer = format!("/tokenizer/tokens/{}", escaped(text));
+                    let pointer = format!("/tokenizer/tokens/{}", pointed(text));
                     tokens.extend(self.rule(rule, &pointer).map(|rule| (text.clone(), rule)));
                     if text.is_empty() {
                         self.fault(&pointer, "a token has a text");
@@ -225,9 +225,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// A key as part of a JSON pointer.
-pub(super) fn escaped(key: &str) -> String {
-    key.chars().take(60).collect::<String>().replace('~', "~0").replace('/', "~1")
 }

@@ -5,13 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Item, Limits};
+use domain::{Item, Limits, json::pointed};
 use weights::{TensorSource, Vocabulary};
 
 use super::{
-    Input, Inputs, MergeConfig, TokenRule, TokenSource, TokenizerChoice,
-    check::tied,
-    tokenizer::{Spelled, escaped},
+    Input, Inputs, MergeConfig, TokenRule, TokenSource, TokenizerChoice, check::tied, tokenizer::Spelled,
 };
 use crate::{
     computed::Stored,
@@ -24,6 +22,11 @@ pub type Tokens = BTreeMap<String, Arc<Vocabulary>>;
 
 /// Tokens without a row that a warning spells out.
 const SPELLED: usize = 5;
+
+/// A token as a message shows it.
+fn clipped(token: &str) -> String {
+    token.chars().take(60).collect()
+}
 
 /// Models whose tables have the same rows.
 pub struct Aligned {
@@ -153,7 +156,7 @@ impl<'a> Plan<'a> {
         }
         if !nowhere.is_empty() {
             let some: Vec<String> =
-                nowhere.iter().take(SPELLED).map(|token| format!("`{}`", escaped(token))).collect();
+                nowhere.iter().take(SPELLED).map(|token| format!("`{}`", clipped(token))).collect();
             let message = format!(
                 "no model has a row for {} of the tokens, which become zero: {}",
                 nowhere.len(),
@@ -166,17 +169,17 @@ impl<'a> Plan<'a> {
 
     /// The rows that a rule names.
     fn chosen(&mut self, token: &str, source: &TokenSource) -> Vec<(usize, u32)> {
-        let mut pointer = format!("/tokenizer/tokens/{}/source", escaped(token));
+        let mut pointer = format!("/tokenizer/tokens/{}/source", pointed(token));
         let mut unit = "row for the token";
         let place = |name: &String| self.models.iter().position(|(known, ..)| known == name);
         let (model, found, wanted) = match source {
             TokenSource::Spelled(Spelled::Zero) => return Vec::new(),
             TokenSource::Model(name) => {
-                (name, place(name).and_then(|at| Some((at, self.row(at, token)?))), escaped(token))
+                (name, place(name).and_then(|at| Some((at, self.row(at, token)?))), clipped(token))
             }
             TokenSource::Spelled(Spelled::ModelToken { model, token: Some(other), .. }) => {
                 pointer.push_str("/token");
-                (model, place(model).and_then(|at| Some((at, self.row(at, other)?))), escaped(other))
+                (model, place(model).and_then(|at| Some((at, self.row(at, other)?))), clipped(other))
             }
             TokenSource::Spelled(Spelled::ModelToken { model, token_id, .. }) => {
                 let row = token_id.unwrap_or_default();

@@ -401,8 +401,14 @@ pub(super) fn adapter(
     let subject = &subjects[at];
     let Some(config) = &subject.adapter else { return Ok((Vec::new(), None)) };
     let fits = |other: &Subject| {
-        other.adapter.is_none()
-            && weights::Baked::new(other.source.clone(), subject.source.clone(), config).is_ok()
+        if other.adapter.is_some() {
+            return Ok(false);
+        }
+        match weights::Baked::fits(&*other.source, &*subject.source, config) {
+            Ok(()) => Ok(true),
+            Err(weights::Error::Adapter(_)) => Ok(false),
+            Err(other) => Err(Error::from(other)),
+        }
     };
     let parent = |other: &Subject, confidence: f64, sentence: String| Parent {
         id: other.id.clone(),
@@ -426,15 +432,19 @@ pub(super) fn adapter(
         else {
             continue;
         };
-        if fits(other) {
+        if fits(other)? {
             let said = "its factors fit; the configuration claims it, the weights cannot tell".to_owned();
             return Ok((vec![parent(other, 0.6, said)], None));
         }
         let fault = format!("`{claim}` is named as base, but the adapter's factors do not fit it");
         return Ok((Vec::new(), Some(fault)));
     }
-    let fitting: Vec<&Subject> =
-        roots.iter().map(|&root| &subjects[root]).filter(|other| fits(other)).collect();
+    let mut fitting: Vec<&Subject> = Vec::new();
+    for &root in roots {
+        if fits(&subjects[root])? {
+            fitting.push(&subjects[root]);
+        }
+    }
     Ok(match fitting[..] {
         [] => (Vec::new(), None),
         [first, ..] => {

@@ -98,7 +98,7 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
         let sources: Vec<_> = placed.iter().map(|subject| subject.source.clone()).collect();
         let found = find(&sources, &facts, &relations)?;
         for (&at, axes) in &found {
-            placed[at].source = Arc::new(reordered::Reordered::new(sources[at].clone(), axes.clone()));
+            placed[at].source = Arc::new(reordered::Reordered::new(sources[at].clone(), axes.clone())?);
             facts[at] = gather(&placed[at])?;
         }
         if !found.is_empty() {
@@ -115,7 +115,10 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
     let (mut parents, families) = structured(&known, progress)?;
     for (child, of) in stacked::stacked(subjects, &facts) {
         let copied = parents[child].iter().any(|parent| parent.relation == Kind::Duplicate);
-        if !copied && !of.iter().any(|parent| descends(subjects, &parents, (&parent.id, child))) {
+        let place = |id: &str| subjects.iter().position(|subject| subject.id == id);
+        let below =
+            |parent: &Parent| place(&parent.id).is_some_and(|at| descends(place, &parents, (at, child)));
+        if !copied && !of.iter().any(below) {
             parents[child] = of;
         }
     }
@@ -156,13 +159,16 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
     Ok(Report { families: families.iter().map(named).collect(), models, unrelated })
 }
 
-/// Whether the model called `id` descends from the one at `above`.
-fn descends(subjects: &[Subject], parents: &[Vec<Parent>], (id, above): (&str, usize)) -> bool {
-    let place = |id: &str| subjects.iter().position(|subject| subject.id == id);
-    let (mut queue, mut seen) = (place(id).into_iter().collect::<Vec<_>>(), vec![false; subjects.len()]);
-    while let Some(at) = queue.pop() {
+/// Whether a model descends from `above`, or is it; `place` finds a model by its id.
+fn descends(
+    place: impl Fn(&str) -> Option<usize>,
+    parents: &[Vec<Parent>],
+    (model, above): (usize, usize),
+) -> bool {
+    let (mut open, mut seen) = (vec![model], vec![false; parents.len()]);
+    while let Some(at) = open.pop() {
         if !std::mem::replace(&mut seen[at], true) {
-            queue.extend(parents[at].iter().filter_map(|parent| place(&parent.id)));
+            open.extend(parents[at].iter().filter_map(|parent| place(&parent.id)));
         }
     }
     seen[above]

@@ -196,9 +196,10 @@ fn order(suspect: Of<'_>, reference: Of<'_>) -> Result<Option<BTreeMap<usize, Ax
         let stem = tensor.role.strip_suffix(".bias").unwrap_or_default();
         let rows = match outputs.get(&(stem, tensor.layer)) {
             Some(order) => order.clone(),
-            None if Some(tensor.shape[0]) == width(suspect.1) => stream_order.clone(),
-            None => None,
+            None => stream_order.clone(),
         };
+        // A name says whose bias it is, not that it is as long.
+        let rows = rows.filter(|order| order.len() as u64 == tensor.shape[0]);
         axes.insert(tensor.index, Axes { rows, columns: None });
     }
     axes.retain(|_, axes| *axes != Axes::default());

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use weights::{TensorInfo, TensorSource};
 
+use crate::computed::refused;
+
 /// Where each place of an axis is found in the stored tensor.
 pub(super) type Order = Arc<Vec<u32>>;
 
@@ -14,6 +16,17 @@ pub(super) struct Axes {
     pub(super) columns: Option<Order>,
 }
 
+impl Axes {
+    /// Whether a tensor can be put into these orders.
+    fn fit(&self, info: &TensorInfo) -> bool {
+        let fits = |order: &Option<Order>, axis: usize| {
+            let holds = |order: &Order| info.shape.get(axis) == Some(&(order.len() as u64));
+            order.as_ref().is_none_or(holds)
+        };
+        info.shape.len() <= 2 && info.dtype.bits() % 8 == 0 && fits(&self.rows, 0) && fits(&self.columns, 1)
+    }
+}
+
 /// `source` with rows and columns of some tensors gathered in another order. Only tensors of one or two axes and of
 /// whole bytes an element are reordered.
 pub(super) struct Reordered {
@@ -22,8 +35,22 @@ pub(super) struct Reordered {
 }
 
 impl Reordered {
-    pub(super) fn new(source: Arc<dyn TensorSource>, axes: BTreeMap<usize, Axes>) -> Self {
-        Self { source, axes }
+    /// `source` with these axes, by the places of its tensors, in other orders.
+    ///
+    /// # Errors
+    /// When an axis is not as long as its order, or a tensor has more than two.
+    pub(super) fn new(
+        source: Arc<dyn TensorSource>,
+        axes: BTreeMap<usize, Axes>,
+    ) -> Result<Self, weights::Error> {
+        for (index, axes) in &axes {
+            let info = source.tensors().get(*index);
+            if !info.is_some_and(|info| axes.fit(info)) {
+                let name = info.map_or("", |info| info.name.as_str());
+                return Err(refused(format!("the orders of the axes of tensor `{name}` do not fit it")));
+            }
+        }
+        Ok(Self { source, axes })
     }
 
     /// Reads elements of one tensor row by row: `read` fills a stored row from a place in it, `put` takes its elements.

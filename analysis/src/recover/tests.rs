@@ -85,7 +85,7 @@ impl Weights {
     }
 
     /// The same network with its residual stream, its attention's units and its hidden units in another order.
-    fn shuffled(&self) -> Self {
+    pub(super) fn shuffled(&self) -> Self {
         let mut other = self.permuted();
         for (name, shape, values) in &mut other.0 {
             let columns = shape[1] as usize;

@@ -3,9 +3,10 @@
 use kernels::Dtype;
 
 use super::{
-    tests::{Weights, asked, parents},
+    tests::{Weights, asked, gaussian, parents},
     *,
 };
+use crate::testing::Fixture;
 
 impl Weights {
     /// The same network with another number for every token.
@@ -15,6 +16,16 @@ impl Weights {
             values.rotate_left(61 * shape[1] as usize);
         }
         other
+    }
+
+    /// With one more tensor, the same in every model.
+    fn stored_with(&self, id: &str, (name, shape): (&str, &[u64])) -> Subject {
+        let add = |fixture: Fixture, (name, shape, values): &(String, [u64; 2], Vec<f64>)| {
+            fixture.with(name, Dtype::F32, shape, values)
+        };
+        let more = gaussian(99, shape.iter().product::<u64>() as usize);
+        let source = self.0.iter().fold(Fixture::empty(), add).with(name, Dtype::F32, shape, &more).share();
+        Subject { source, ..self.stored(id, Dtype::F32) }
     }
 
     fn with_embedding_of(&self, other: &Self) -> Self {
@@ -49,6 +60,50 @@ fn a_model_whose_tokens_have_other_numbers_is_compared_token_by_token() {
     let below = &parents(&report, "below")[..];
     assert!(matches!(below, [("tuned" | "renumbered", _)]), "{below:?}");
     assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
+}
+
+#[test]
+fn a_bias_that_is_not_as_long_as_its_matrix_keeps_its_order() {
+    let longer = ("model.layers.0.mlp.up_proj.bias", &[1_000][..]);
+    let (base, tuned) = (Weights::random(1), Weights::random(1).trained(3, 0.05));
+    let subjects = [
+        tuned.shuffled().stored_with("a", longer),
+        base.stored_with("base", longer),
+        base.trained(4, 0.05).stored_with("other", longer),
+        tuned.stored_with("tuned", longer),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "a"), [("tuned", Kind::Permuted)]);
+}
+
+#[test]
+fn a_head_of_three_axes_keeps_its_order_where_tokens_have_other_numbers() {
+    let deep = ("lm_head.weight", &[200, 6, 2][..]);
+    let (base, tuned) = (Weights::random(1), Weights::random(1).trained(3, 0.1));
+    let subjects = [
+        base.stored_with("base", deep),
+        tuned.stored_with("tuned", deep),
+        base.trained(4, 0.1).stored_with("other", deep),
+        tuned.renumbered().stored_with("renumbered", deep),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "renumbered"), [("tuned", Kind::Permuted)]);
+}
+
+#[test]
+fn an_order_of_another_length_than_its_axis_is_refused() {
+    let source = Weights::random(1).stored("a", Dtype::F32).source;
+    let axes = |rows: u32| {
+        let rows = Some(std::sync::Arc::new((0..rows).collect::<Vec<u32>>()));
+        BTreeMap::from([(0, reordered::Axes { rows, columns: None })])
+    };
+
+    assert!(reordered::Reordered::new(source.clone(), axes(200)).is_ok());
+    assert!(reordered::Reordered::new(source, axes(199)).is_err());
 }
 
 #[test]

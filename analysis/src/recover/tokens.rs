@@ -76,6 +76,7 @@ pub(super) fn orders(
         let tensors = facts[at].iter().flat_map(|facts| &facts.tensors);
         let tokens = tensors.filter(|tensor| {
             tensor.layer.is_none()
+                && tensor.shape.len() <= 2
                 && tensor.shape.first() == Some(&(order.len() as u64))
                 && Module::is_vocabulary(&tensor.role)
         });

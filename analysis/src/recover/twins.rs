@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
-    Evidence, Parent,
+    Evidence, Parent, descends,
     facts::{Facts, mantissa},
     names,
     sketched::{Stored, StoredTensor, apart, comparable},
@@ -33,7 +33,7 @@ pub(super) fn prefer(models: &[Stored], facts: &[Option<Facts>], parents: &mut [
                 rank(twin) < rank(found)
                     && twin != child
                     && !taken(twin)
-                    && !descends(models, parents, (twin, child))
+                    && !descends(place, parents, (twin, child))
                     && same(models, facts, (found, twin))
             });
             if let Some(twin) = twins.min_by_key(|&twin| rank(twin)) {
@@ -44,18 +44,6 @@ pub(super) fn prefer(models: &[Stored], facts: &[Option<Facts>], parents: &mut [
             }
         }
     }
-}
-
-/// Whether `model` descends from `above`, or is it.
-fn descends(models: &[Stored], parents: &[Vec<Parent>], (model, above): (usize, usize)) -> bool {
-    let (mut open, mut seen) = (vec![model], vec![false; models.len()]);
-    while let Some(at) = open.pop() {
-        if !std::mem::replace(&mut seen[at], true) {
-            let place = |parent: &Parent| models.iter().position(|model| model.id == parent.id);
-            open.extend(parents[at].iter().filter_map(place));
-        }
-    }
-    seen[above]
 }
 
 fn told(found: &Stored, twin: &Stored, why: &str) -> Evidence {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Direction, Kind, Parent,
-    probe::log10_tail,
+    probe::{self, log10_tail},
     sketched::{DESCENT, Recovered, StoredTensor, apart, common, comparable},
 };
 
@@ -273,12 +273,6 @@ impl Recovered {
                 (near > 0.0 && far > 0.0).then(|| (far / near).ln())
             })
             .collect();
-        let n = gains.len() as f64;
-        if n < 2.0 {
-            return 0.0;
-        }
-        let mean = gains.iter().sum::<f64>() / n;
-        let spread = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        if spread > 0.0 { mean / (spread / n).sqrt() } else { 0.0 }
+        probe::score(&gains)
     }
 }

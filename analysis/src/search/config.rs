@@ -1,6 +1,6 @@
 //! What to search for, as the caller writes it, and everything that is wrong with it.
 
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use domain::{Item, Limits};
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,17 @@ impl Better {
     }
 }
 
+/// Tells of every item that the list at a pointer holds before.
+fn twice((list, pointer): (&[String], &str), fault: &mut impl FnMut(&str, String)) {
+    let mut first = BTreeMap::new();
+    for (at, item) in list.iter().enumerate() {
+        let before = *first.entry(item).or_insert(at);
+        if before < at {
+            fault(&format!("{pointer}/{at}"), format!("`{item}` is listed already, at {before}"));
+        }
+    }
+}
+
 /// Most of the best that a greedy search merges with each other.
 const MOST_BEST: usize = 16;
 /// Most filters.
@@ -189,16 +200,13 @@ impl SearchConfig {
             faults.push(Item { pointer: pointer.to_owned(), message });
         };
         let (count, most) = (self.models.len(), limits.merge_models);
-        let distinct: BTreeSet<&String> = self.models.iter().collect();
         if !(2..=most).contains(&count) {
             fault("/models", format!("2 to {most} models are needed, {count} given"));
         }
-        for (at, model) in self.models.iter().enumerate() {
-            if let Some(first) = self.models[..at].iter().position(|other| other == model) {
-                fault(&format!("/models/{at}"), format!("`{model}` is listed already, at {first}"));
-            }
+        if count <= most {
+            twice((&self.models, "/models"), &mut fault);
         }
-        if self.base.as_ref().is_some_and(|base| distinct.contains(base)) {
+        if self.base.as_ref().is_some_and(|base| self.models.contains(base)) {
             fault("/base", "the base is among the models; list only what is merged into it".to_owned());
         }
         if self.base.is_none() && (self.method.needs_base() || self.strategy == Strategy::Greedy) {
@@ -278,10 +286,8 @@ impl SearchConfig {
         if self.filters.len() > MOST_FILTERS || self.filters.iter().any(String::is_empty) {
             fault("/filters", format!("at most {MOST_FILTERS} parts of tensor names, none of them empty"));
         }
-        for (at, filter) in self.filters.iter().enumerate() {
-            if let Some(first) = self.filters[..at].iter().position(|other| other == filter) {
-                fault(&format!("/filters/{at}"), format!("`{filter}` is listed already, at {first}"));
-            }
+        if self.filters.len() <= MOST_FILTERS {
+            twice((&self.filters, "/filters"), fault);
         }
     }
 

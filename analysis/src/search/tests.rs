@@ -60,6 +60,23 @@ fn greedy_merges_the_best_and_explores_by_the_lowest_kinship_until_the_best_stay
 }
 
 #[test]
+fn a_list_longer_than_allowed_is_told_by_its_length_alone_and_a_short_one_by_what_it_repeats() {
+    let faults = |models: Vec<&str>| {
+        let config =
+            config(json!({ "strategy": "greedy", "method": "slerp", "models": models, "base": "o" }));
+        let told = config.faults(&Limits { merge_models: 4, ..Limits::default() }).into_iter();
+        told.map(|item| format!("{}: {}", item.pointer, item.message)).collect::<Vec<_>>()
+    };
+
+    assert_eq!(faults(vec!["a"; 5])[0], "/models: 2 to 4 models are needed, 5 given");
+    assert!(!faults(vec!["a"; 5]).iter().any(|told| told.contains("listed already")));
+    assert_eq!(
+        faults(vec!["a", "b", "b", "b"]),
+        ["/models/2: `b` is listed already, at 1", "/models/3: `b` is listed already, at 1"]
+    );
+}
+
+#[test]
 fn of_the_pairs_of_the_best_as_many_are_merged_as_there_are_best() {
     let names = ["a", "b", "c", "d", "e"];
     let config = config(json!({ "strategy": "greedy", "method": "slerp", "models": names, "base": "o",

@@ -38,18 +38,22 @@ pub struct PairClass {
     pub pairs: Vec<(i64, i64)>,
 }
 
-/// SplitMix64: small, and the same everywhere.
-pub(super) struct Seeded(pub u64);
+/// Numbers of one stream, one after the other.
+pub(super) struct Seeded {
+    seed: u64,
+    drawn: u64,
+}
 
 impl Seeded {
+    pub fn new(seed: u64) -> Self {
+        Self { seed, drawn: 0 }
+    }
+
     pub fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
+        let bits = kernels::splitmix(self.seed, self.drawn);
+        self.drawn += 1;
         // The high half of the product is uniform up to a bias of bound / 2^64.
-        usize::try_from((u128::from(z) * bound as u128) >> 64).unwrap_or_default()
+        usize::try_from((u128::from(bits) * bound as u128) >> 64).unwrap_or_default()
     }
 }
 
@@ -94,9 +98,9 @@ pub fn pairs(forest: &Forest, most: usize, seed: u64) -> Vec<PairClass> {
     let below = Relatives::of(edges.iter().map(|(child, parent)| (*parent, *child)), nodes.len());
     let mut drawn = Vec::new();
     for (at, kin) in (0_u64..).zip(Kin::ALL) {
-        let mut random = Seeded(seed.wrapping_add(at.wrapping_mul(0x1000_0001)));
+        let mut random = Seeded::new(seed.wrapping_add(at.wrapping_mul(0x1000_0001)));
         let mut pick = |list: &[u32]| (!list.is_empty()).then(|| list[random.below(list.len())]);
-        let mut edge_random = Seeded(seed.wrapping_mul(31).wrapping_add(at));
+        let mut edge_random = Seeded::new(seed.wrapping_mul(31).wrapping_add(at));
         let mut found = std::collections::BTreeSet::new();
         let mut pairs = Vec::new();
         // Enough tries that a small registry gives all it has, few enough that an odd one ends.

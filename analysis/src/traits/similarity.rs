@@ -77,7 +77,7 @@ fn interval(values: &[f64], seed: u64) -> Option<Interval> {
         return None;
     }
     let count = values.len() as f64;
-    let mut random = Seeded(seed);
+    let mut random = Seeded::new(seed);
     let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| (0..values.len()).map(|_| values[random.below(values.len())]).sum::<f64>() / count)
         .collect();

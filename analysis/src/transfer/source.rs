@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::Item;
-use weights::{TensorInfo, TensorSource, is_quantised};
+use weights::{HEAD, TensorInfo, TensorSource, is_quantised};
 
 use super::{
     AlignedRows, Operands, Options,
@@ -17,9 +17,6 @@ use crate::{
     kinship::{Module, Named},
     merge::tied,
 };
-
-/// What a model that ties its embeddings may store besides.
-const HEAD: &str = "lm_head.weight";
 
 /// A fine-tune carried over to another base: tensors and dtypes of the target base, with the fine-tune's rows where
 /// it brings a tokenizer of its own.

@@ -4,8 +4,6 @@
 const DEPENDENT: f64 = 1e-6;
 /// A remainder this much shorter than the target is none.
 const ENOUGH: f64 = 1e-6;
-/// Partial sums of a product, whose order is fixed on any machine.
-const LANES: usize = 16;
 
 /// A target on its way: what is chosen for it, and what is left of it.
 pub(super) struct Pursuit {
@@ -121,22 +119,6 @@ fn length(values: &[f64]) -> f64 {
     product(values, values).sqrt()
 }
 
-/// `⟨a, b⟩` of rows of equal length.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (blocks, rest) = a.as_chunks::<LANES>();
-    let (others, other_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in blocks.iter().zip(others) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    for (sum, (a, b)) in sums.iter_mut().zip(rest.iter().zip(other_rest)) {
-        *sum += a * b;
-    }
-    sums.iter().sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +135,7 @@ mod tests {
         let mut pursuit = Pursuit::new(target.to_vec(), most);
         while pursuit.goes_on(atoms.len()) {
             let found = atoms.iter().zip(0..).fold(None, |best, (row, atom)| {
-                pursuit.better(best, (dot(&pursuit.remainder, row).abs(), atom))
+                pursuit.better(best, (kernels::dot_f32(&pursuit.remainder, row).abs(), atom))
             });
             let Some((_, atom)) = found else { break };
             pursuit.take(atom, &atoms[atom as usize]);

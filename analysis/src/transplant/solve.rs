@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::pursuit::{Pursuit, dot};
+use super::pursuit::Pursuit;
 use crate::{Error, Progress, computed::Stored};
 
 /// Most tokens that are solved together.
@@ -121,7 +121,7 @@ impl Problem<'_> {
         for tile in targets.chunks(TILE) {
             for (row, atom) in block.chunks_exact(self.width).zip(first..) {
                 for (place, target) in tile {
-                    each(*place, atom, dot(target, row).abs());
+                    each(*place, atom, kernels::dot_f32(target, row).abs());
                 }
             }
         }
@@ -206,7 +206,7 @@ impl Problem<'_> {
         while pursuit.goes_on(view.len()) {
             let mut best = None;
             for (row, place) in values.chunks_exact(self.width).zip(0..) {
-                best = pursuit.better(best, (dot(&pursuit.remainder, row).abs(), place));
+                best = pursuit.better(best, (kernels::dot_f32(&pursuit.remainder, row).abs(), place));
             }
             let Some((_, place)) = best else { break };
             let at = place as usize * self.width;

@@ -84,8 +84,10 @@ pub struct JudgedAncestorView {
     pub verdict: String,
     pub rule: String,
     pub reason: String,
-    /// From the ancestor down to the model.
+    /// From the ancestor down to the model; of more than 64 models the first and the last 32.
     pub path: Vec<String>,
+    /// Models of the path that are not listed, those between its halves.
+    pub path_hidden: usize,
     /// The first model on the path whose licence drops what the ancestor's asks.
     pub dropped_by: Option<String>,
 }
@@ -157,6 +159,7 @@ impl From<analysis::licence::LicencePath> for LicenceView {
                     rule: ancestor.rule.as_str().to_owned(),
                     reason: ancestor.reason.to_owned(),
                     path: ancestor.path,
+                    path_hidden: ancestor.path_hidden,
                     dropped_by: ancestor.dropped_by,
                 })
                 .collect(),

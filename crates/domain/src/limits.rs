@@ -91,6 +91,9 @@ pub struct Limits {
     pub merge_layers: u64,
     /// Highest rank of a low-rank diff or an extracted adapter.
     pub low_rank: usize,
+    /// Most bytes of the factors of one adapter or stored difference as F32, which are held in memory while it is computed
+    /// with.
+    pub low_rank_bytes: u64,
     /// Most numbers of 8 bytes that a merge method holds at once for one tensor, in scratch files and, at most an
     /// eighth of them, in memory.
     pub merge_held: u64,
@@ -202,6 +205,7 @@ impl Default for Limits {
             merge_models: 64,
             merge_layers: 4_096,
             low_rank: 1_024,
+            low_rank_bytes: 32 << 30,
             merge_held: 1 << 31,
             search_values: 128,
             search_candidates: 10_000,

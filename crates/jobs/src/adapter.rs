@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use analysis::licence::covering;
+use domain::Limits;
 use serde_json::Value;
 use weights::{Baked, TensorSource, Untied, Unties};
 
@@ -49,12 +50,16 @@ fn ties_its_head(config: Option<&Value>) -> bool {
 }
 
 /// `adapter` applied to `base`: a model with the base's tensors and configuration, and the adapter's name.
-pub async fn bake(adapter: Operand, base: Operand) -> Result<Operand, Error> {
-    bake_scaled(adapter, base, 1.0).await
+pub async fn bake(adapter: Operand, base: Operand, limits: Limits) -> Result<Operand, Error> {
+    bake_scaled((adapter, 1.0), base, limits).await
 }
 
 /// The same with `scale` of the adapter's change.
-pub async fn bake_scaled(adapter: Operand, base: Operand, scale: f64) -> Result<Operand, Error> {
+pub async fn bake_scaled(
+    (adapter, scale): (Operand, f64),
+    base: Operand,
+    limits: Limits,
+) -> Result<Operand, Error> {
     let Some(config) = adapter.adapter else {
         return Err(Error::Invalid(format!("`{}` is not an adapter", adapter.label)));
     };
@@ -68,8 +73,8 @@ pub async fn bake_scaled(adapter: Operand, base: Operand, scale: f64) -> Result<
         Some(untied) => Arc::new(untied),
         None => Arc::clone(&base.source),
     };
-    let baked =
-        tokio::task::spawn_blocking(move || Baked::new(whole, low, &config)).await??.with_strength(scale);
+    let baked = tokio::task::spawn_blocking(move || Baked::new(whole, low, &config, &limits)).await??;
+    let baked = baked.with_strength(scale);
     let own_tokenizer = adapter.companions.iter().any(|file| file.path.starts_with("tokenizer"));
     Ok(Operand {
         source: Arc::new(baked),

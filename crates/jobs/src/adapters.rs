@@ -163,7 +163,7 @@ pub async fn plan_bake(
     let named = [("/base".to_owned(), wanted.base.as_str()), ("/adapter".to_owned(), &wanted.adapter)];
     let (base, adapter) = all_missing(registry, &named, access, opened.await).await?;
     let recipe = Recipe::BakeAdapter { base: pin(&base), adapter: pin(&adapter), scale: wanted.scale };
-    let baked = adapter::bake_scaled(adapter.clone(), base.clone(), wanted.scale).await;
+    let baked = adapter::bake_scaled((adapter.clone(), wanted.scale), base.clone(), registry.limits).await;
     let baked = baked.map_err(|error| placed(error, "/adapter"))?;
     let source = Arc::clone(&baked.source);
     let derived = Derived {

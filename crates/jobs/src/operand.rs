@@ -134,7 +134,8 @@ pub async fn open_operand(registry: &Registry, name: &str, access: &Access) -> R
         (Err(error), Some((base, adapter))) if error.is_unknown() => {
             let base = open_whole(registry, base, access).await?;
             let adapter = open_stored(registry, adapter, access).await?;
-            adapter::bake(adapter, base).await.map(|baked| Operand { label: name.to_owned(), ..baked })
+            let baked = adapter::bake(adapter, base, registry.limits).await?;
+            Ok(Operand { label: name.to_owned(), ..baked })
         }
         (opened, _) => with_base(registry, opened?, access).await,
     }
@@ -166,7 +167,7 @@ async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Re
     let no_base = |base: &str| Error::NoBase { adapter: operand.label.clone(), base: base.to_owned() };
     let named = named.ok_or_else(|| no_base("(none named)"))?;
     match open_whole(registry, &named, access).await {
-        Ok(base) => adapter::bake(operand, base).await,
+        Ok(base) => adapter::bake(operand, base, registry.limits).await,
         Err(error) if error.is_unknown() || matches!(error, Error::NoWeights(_)) => Err(no_base(&named)),
         Err(error) => Err(error),
     }

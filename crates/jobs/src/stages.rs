@@ -130,7 +130,7 @@ fn at(pointer: &str, item: Item) -> Item {
 }
 
 fn refused(faults: Vec<Item>) -> Error {
-    analysis::Error::Faults(faults).into()
+    analysis::Error::faults(faults).into()
 }
 
 struct Planner<'a> {
@@ -182,7 +182,8 @@ impl Planner<'_> {
                 source.on(registry.devices.device()).within(&Scratch::in_folder(&registry.scratch))
             }
             Ok(_) => return Err(refused(faults)),
-            Err(analysis::Error::Faults(mut found)) => {
+            Err(analysis::Error::Faults(found)) => {
+                let mut found: Vec<Item> = found.into_iter().collect();
                 let hinted = |item: &&mut Item| item.message.ends_with(OTHER_VOCABULARY);
                 if let Some(item) = found.iter_mut().find(hinted).filter(|_| complete)
                     && let Some(told) = prefix::explained(registry, &config, &models, &inputs).await?

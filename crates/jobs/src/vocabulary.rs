@@ -8,7 +8,7 @@ use std::{
 use analysis::merge::{Inputs, MergeConfig, TokenizerChoice, Tokens, Touched, align};
 use domain::Item;
 use serde_json::{Map, Value, json};
-use weights::{Tokenizer, Vocabulary};
+use weights::{CannotGrow, Tokenizer, Vocabulary};
 
 use crate::{
     Error, Operand, Registry,
@@ -154,12 +154,15 @@ impl Reading<'_> {
                 }
             }
         }
-        let Some((first, rest)) = documents.split_first().filter(|_| documents.len() == 1 + others.len())
-        else {
+        if documents.len() != 1 + others.len() {
             return Ok(None);
-        };
-        match first.grown(&rest.iter().collect::<Vec<_>>(), &texts) {
-            Ok(grown) => Ok(Some((Arc::new(grown.vocabulary().clone()), Some(grown), tokens, warnings))),
+        }
+        let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+        match tokio::task::spawn_blocking(move || grown(&documents, &texts)).await? {
+            Ok(None) => Ok(None),
+            Ok(Some(grown)) => {
+                Ok(Some((Arc::new(grown.vocabulary().clone()), Some(grown), tokens, warnings)))
+            }
             Err(reason) => {
                 self.fault(format!(
                     "the tokenizer of `{own}` cannot take the tokens of the others: {reason}"
@@ -236,6 +239,13 @@ impl Reading<'_> {
         let parsed = tokio::task::spawn_blocking(move || Tokenizer::parse(text.as_bytes(), &limits)).await?;
         Ok(Some(parsed?))
     }
+}
+
+/// The first of `documents` with the tokens of the others and `texts`; none of no document.
+fn grown(documents: &[Tokenizer], texts: &[String]) -> Result<Option<Tokenizer>, CannotGrow> {
+    let Some((first, rest)) = documents.split_first() else { return Ok(None) };
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    first.grown(&rest.iter().collect::<Vec<_>>(), &texts).map(Some)
 }
 
 /// Whether `other` has a token that `base` has not.

@@ -2,18 +2,37 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::Item;
+use domain::Limits;
 use serde_json::Value;
 
 use crate::{
     Error, Result, TensorInfo, TensorSource,
-    lora::{Config, Part, part},
-    range::{decode_range, decoded, encode_range, read_whole, slice_of},
+    fitting::{Fit, fit},
+    range::{decode_range, decoded, encode_range, slice_of},
 };
 
-/// A rank up to which a factor may be wider than its matrix: adapters of all linear modules give a router of
-/// 8 rows the rank of the rest. Beyond it only the work grows.
-pub(crate) const FREE_RANK: u64 = 1_024;
+/// Counts the factors that are to be held in memory.
+pub(crate) struct Held {
+    whose: &'static str,
+    bytes: u64,
+    limit: u64,
+}
+
+impl Held {
+    pub(crate) fn new(whose: &'static str, limits: &Limits) -> Self {
+        Self { whose, bytes: 0, limit: limits.low_rank_bytes }
+    }
+
+    /// Counts so many elements of factors more, before they are read.
+    pub(crate) fn add(&mut self, elements: u64) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(elements.saturating_mul(4));
+        if self.bytes <= self.limit {
+            return Ok(());
+        }
+        let file = format!("{} (`low_rank_bytes`)", self.whose);
+        Err(Error::TooLarge { file, size: self.bytes, limit: self.limit })
+    }
+}
 
 /// What happens to one base tensor.
 enum Change {
@@ -47,77 +66,43 @@ pub struct Baked {
     strength: f64,
 }
 
-/// The factors of one module, by position in the adapter.
-#[derive(Default)]
-struct Pair {
-    down: Option<usize>,
-    up: Option<usize>,
-    embedding: bool,
-}
-
 impl Baked {
-    /// Matches the adapter's tensors with the base's and reads its small factors.
+    /// Whether the adapter's tensors fit the base's, by their headers. `config` is adapter_config.json.
     ///
     /// # Errors
-    /// [`Error::Adapter`] with every reason why the adapter does not fit; read errors.
-    pub fn new(base: Arc<dyn TensorSource>, adapter: Arc<dyn TensorSource>, config: &Value) -> Result<Self> {
-        let at_config = |message| Item { pointer: "adapter_config.json".to_owned(), message };
-        let config = Config::read(config)
-            .map_err(|faults| Error::Adapter(faults.into_iter().map(at_config).collect()))?;
-        let mut faults = Vec::new();
-        let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
-        let mut changes: Vec<Change> = base.tensors().iter().map(|_| Change::Keep).collect();
-        for (index, info) in adapter.tensors().iter().enumerate() {
-            let mut fault =
-                |message: &str| faults.push(Item { pointer: info.name.clone(), message: message.to_owned() });
-            if !info.dtype.is_float() {
-                fault("it is not stored as floats");
-                continue;
-            }
-            let (module, embedding, down) = match part(&info.name) {
-                Part::Down { module, embedding } => (module, embedding, true),
-                Part::Up { module, embedding } => (module, embedding, false),
-                Part::Bias { module } => {
-                    match twin(&*base, &format!("{module}.bias"), info) {
-                        Ok(target) => changes[target] = Change::Shift(index, config.scale(&module)),
-                        Err(message) => fault(&message),
-                    }
-                    continue;
-                }
-                Part::Whole { name } => {
-                    match twin(&*base, &name, info) {
-                        Ok(target) => changes[target] = Change::Replace(index),
-                        Err(message) => fault(&message),
-                    }
-                    continue;
-                }
-                Part::Unknown => {
-                    fault("this kind of adapter tensor is not supported");
-                    continue;
-                }
-            };
-            let pair = pairs.entry(module).or_default();
-            pair.embedding |= embedding;
-            let slot = if down { &mut pair.down } else { &mut pair.up };
-            if slot.replace(index).is_some() {
-                fault("a second factor for the same module; only one adapter can be applied");
+    /// [`Error::Adapter`] with every reason why the adapter does not fit.
+    pub fn fits(base: &dyn TensorSource, adapter: &dyn TensorSource, config: &Value) -> Result<()> {
+        fit(base, adapter, config).map(drop)
+    }
+
+    /// Matches the adapter's tensors with the base's and reads its factors.
+    ///
+    /// # Errors
+    /// As [`Self::fits`]; [`Error::TooLarge`] where the factors have more bytes as F32 than
+    /// [`Limits::low_rank_bytes`]; read errors.
+    pub fn new(
+        base: Arc<dyn TensorSource>,
+        adapter: Arc<dyn TensorSource>,
+        config: &Value,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let fits = fit(&*base, &*adapter, config)?;
+        let mut held = Held::new("the adapter as F32", limits);
+        for fit in &fits {
+            if let Fit::Add(factors) = fit {
+                held.add(factors.elements)?;
             }
         }
-        let fitting = Fitting { base: &*base, adapter: &*adapter, config: &config };
-        for (module, pair) in &pairs {
-            match fitting.delta(module, pair)? {
-                Ok((target, delta)) => changes[target] = Change::Add(Box::new(delta)),
-                Err(message) => faults.push(Item { pointer: module.clone(), message }),
-            }
-        }
-        if adapter.tensors().is_empty() {
-            faults.push(Item { pointer: "adapter".to_owned(), message: "it holds no tensors".to_owned() });
-        }
-        if faults.is_empty() {
-            Ok(Self { base, adapter, changes, strength: 1.0 })
-        } else {
-            Err(Error::Adapter(faults))
-        }
+        let change = |fit: Fit| -> Result<Change> {
+            Ok(match fit {
+                Fit::Keep => Change::Keep,
+                Fit::Replace(theirs) => Change::Replace(theirs),
+                Fit::Shift(theirs, scale) => Change::Shift(theirs, scale),
+                Fit::Add(factors) => Change::Add(Box::new(factors.read(&*adapter)?)),
+            })
+        };
+        let changes = fits.into_iter().map(change).collect::<Result<_>>()?;
+        Ok(Self { base, adapter, changes, strength: 1.0 })
     }
 
     /// The same with `strength` of the adapter: 0 gives the base, 1 the adapter as it is. Tensors stored whole are
@@ -213,88 +198,10 @@ impl Delta {
         while !out.is_empty() {
             let (now, rest) = out.split_at_mut((self.columns - column).min(out.len()));
             let left = &self.left[row * self.rank..(row + 1) * self.rank];
-            kernels::low_rank_row(now, strength * self.scale, left, &self.right, self.columns, column);
+            kernels::low_rank_row(now, strength * self.scale, (left, &self.right), (self.columns, column));
             (row, column, out) = (row + 1, 0, rest);
         }
     }
-}
-
-/// The base tensor that a whole tensor of the adapter replaces or is added to.
-fn twin(base: &dyn TensorSource, name: &str, info: &TensorInfo) -> Result<usize, String> {
-    let target = base.position(name).ok_or_else(|| format!("the base has no tensor `{name}`"))?;
-    let theirs = &base.tensors()[target];
-    if theirs.shape != info.shape {
-        return Err(format!("its shape is {:?}, the base's `{name}` has {:?}", info.shape, theirs.shape));
-    }
-    if !theirs.dtype.is_float() {
-        return Err(format!("the base stores `{name}` as {}, which is not a float", theirs.dtype));
-    }
-    Ok(target)
-}
-
-/// An adapter being fitted to its base.
-struct Fitting<'a> {
-    base: &'a dyn TensorSource,
-    adapter: &'a dyn TensorSource,
-    config: &'a Config,
-}
-
-impl Fitting<'_> {
-    /// The change one module's factors make; `Ok(Err)` says why they do not fit.
-    fn delta(&self, module: &str, pair: &Pair) -> Result<Result<(usize, Delta), String>> {
-        let Self { base, adapter, config } = *self;
-        let (Some(down), Some(up)) = (pair.down, pair.up) else {
-            return Ok(Err("one of its factors A and B is missing".to_owned()));
-        };
-        let name = format!("{module}.weight");
-        let Some(target) = base.position(&name) else {
-            return Ok(Err(format!("the base has no tensor `{name}`")));
-        };
-        let (wide, tall) = (&adapter.tensors()[down], &adapter.tensors()[up]);
-        let info = &base.tensors()[target];
-        let rank = config.rank(module);
-        let flat = |info: &TensorInfo| (info.shape[0], info.shape[1..].iter().product::<u64>());
-        if wide.shape.len() < 2 || tall.shape.len() < 2 || info.shape.len() < 2 {
-            return Ok(Err("a factor or the base tensor is not a matrix".to_owned()));
-        }
-        let ((a_rank, inner), (outer, b_rank)) = (flat(wide), flat(tall));
-        if (a_rank, b_rank) != (rank, rank) {
-            return Ok(Err(format!(
-                "its factors have the ranks {a_rank} and {b_rank}; the configuration says {rank}"
-            )));
-        }
-        if !info.dtype.is_float() {
-            return Ok(Err(format!("the base stores `{name}` as {}, which is not a float", info.dtype)));
-        }
-        let swap = pair.embedding || config.transposed;
-        let want = if swap { (inner, outer) } else { (outer, inner) };
-        if flat(info) != want || (swap && info.shape.len() != 2) {
-            let message =
-                format!("B·A makes {} × {}, the base's `{name}` is {:?}", want.0, want.1, info.shape);
-            return Ok(Err(message));
-        }
-        let least = want.0.min(want.1);
-        if rank > least.max(FREE_RANK) {
-            return Ok(Err(format!(
-                "its rank is {rank}, but `{name}` has {} × {}; a rank above {least} says nothing more",
-                want.0, want.1
-            )));
-        }
-        if info.elements() == 0 {
-            return Ok(Err(format!("the base's `{name}` has no elements")));
-        }
-        let (a, b) = (read_whole(adapter, down)?, read_whole(adapter, up)?);
-        let (left, right) =
-            if swap { (transpose(&a, inner as usize), transpose(&b, rank as usize)) } else { (b, a) };
-        let scale = config.scale(module);
-        Ok(Ok((target, Delta { columns: want.1 as usize, scale, left, right, rank: rank as usize })))
-    }
-}
-
-/// The transpose of a row-major matrix with rows of `width`.
-fn transpose(values: &[f32], width: usize) -> Vec<f32> {
-    let height = values.len() / width.max(1);
-    (0..values.len()).map(|i| values[(i % height) * width + i / height]).collect()
 }
 
 impl TensorSource for Baked {

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{
     Error, Packing, Result, TensorInfo, TensorSource,
-    baked::{Delta, FREE_RANK},
+    baked::{Delta, Held},
+    fitting::FREE_RANK,
     json,
     range::{decode_range, encode_range, read_whole, slice_of},
 };
@@ -68,7 +69,7 @@ impl Difference {
     ///
     /// # Errors
     /// [`Error::Malformed`] `bad_difference` when the tensors are not those described, or an index is out of order
-    /// or range; read errors.
+    /// or range; [`Error::TooLarge`] when its factors have more bytes as F32 than [`Limits::low_rank_bytes`]; read errors.
     pub fn new(file: Arc<dyn TensorSource>, limits: &Limits) -> Result<Self> {
         let metadata = file.metadata();
         let described = metadata.get("tensors").map_or("{}", String::as_str);
@@ -76,6 +77,7 @@ impl Difference {
         let described = described.as_object().ok_or_else(|| refused("`tensors` must be a JSON object"))?;
         let mut found: BTreeMap<String, (TensorInfo, Stored)> = BTreeMap::new();
         let mut used = vec![false; file.tensors().len()];
+        let mut held = Held::new("the factors of the stored difference as F32", limits);
         for (name, about) in described {
             let pairs =
                 [["indices", "values"], ["lora_A", "lora_B"], ["signs", "scale"], ["codes", "scales"]];
@@ -88,7 +90,7 @@ impl Difference {
                     (Stored::Sparse { indices, values }, [indices, values])
                 }
                 [_, [Some(down), Some(up)], ..] if [parts[0], parts[2], parts[3]] == [none; 3] => {
-                    (Stored::LowRank(factors(&*file, &shape, (down, up))?), [down, up])
+                    (Stored::LowRank(factors((&*file, &mut held), &shape, (down, up))?), [down, up])
                 }
                 [.., [Some(signs), Some(scale)], _] if [parts[0], parts[1], parts[3]] == [none; 3] => {
                     check_signs(&*file, &shape, [signs, scale])?;
@@ -96,7 +98,8 @@ impl Difference {
                 }
                 [.., [Some(codes), Some(scales)]] if parts[..3] == [none; 3] => {
                     let rank = about.get("rank").and_then(Value::as_u64);
-                    (Stored::LowRank(packed(&*file, (&shape, rank), [codes, scales])?), [codes, scales])
+                    let packed = packed((&*file, &mut held), (&shape, rank), [codes, scales])?;
+                    (Stored::LowRank(packed), [codes, scales])
                 }
                 _ => {
                     let message = format!(
@@ -202,7 +205,11 @@ pub(crate) fn shape(about: &Value, limits: &Limits) -> Option<Vec<u64>> {
 }
 
 /// The factors of a matrix of `shape`.
-fn factors(file: &dyn TensorSource, shape: &[u64], (down, up): (usize, usize)) -> Result<Delta> {
+fn factors(
+    (file, held): (&dyn TensorSource, &mut Held),
+    shape: &[u64],
+    (down, up): (usize, usize),
+) -> Result<Delta> {
     let (wide, tall) = (&file.tensors()[down], &file.tensors()[up]);
     match (shape, wide.shape.as_slice(), tall.shape.as_slice()) {
         (&[rows, columns], &[a, inner], &[outer, b])
@@ -212,6 +219,7 @@ fn factors(file: &dyn TensorSource, shape: &[u64], (down, up): (usize, usize)) -
                 && wide.dtype.is_float()
                 && tall.dtype.is_float() =>
         {
+            held.add(wide.elements().saturating_add(tall.elements()))?;
             let (right, left) = (read_whole(file, down)?, read_whole(file, up)?);
             Ok(Delta { columns: columns as usize, scale: 1.0, left, right, rank: a as usize })
         }
@@ -221,7 +229,7 @@ fn factors(file: &dyn TensorSource, shape: &[u64], (down, up): (usize, usize)) -
 
 /// The factors that codes and scales stand for.
 fn packed(
-    file: &dyn TensorSource,
+    (file, held): (&dyn TensorSource, &mut Held),
     (shape, rank): (&[u64], Option<u64>),
     [codes, scales]: [usize; 2],
 ) -> Result<Delta> {
@@ -243,6 +251,7 @@ fn packed(
             stored.name, stored.dtype, stored.shape, sizes.name, sizes.dtype, sizes.shape
         )));
     }
+    held.add(rows.saturating_add(columns).saturating_mul(rank))?;
     let mut raw = vec![0; bytes as usize];
     file.read_bytes(codes, 0, &mut raw)?;
     let [right, left] = packing.unpack(&raw, &read_whole(file, scales)?);

@@ -2,13 +2,14 @@
 
 use crate::{Error, Result, TensorInfo, TensorSource};
 
+/// Elements decoded at a time.
+const BLOCK: usize = 65_536;
+
 /// The tensor at `index`, when `length` bytes at `offset` lie inside it.
-pub(crate) fn slice_of(
-    tensors: &[TensorInfo],
-    index: usize,
-    offset: u64,
-    length: usize,
-) -> Result<&TensorInfo> {
+///
+/// # Errors
+/// [`Error::NoTensor`] and [`Error::OutOfRange`].
+pub fn slice_of(tensors: &[TensorInfo], index: usize, offset: u64, length: usize) -> Result<&TensorInfo> {
     let info = tensors.get(index).ok_or(Error::NoTensor { index, count: tensors.len() })?;
     let (size, end) = (info.bytes(), offset.saturating_add(length as u64));
     if end > size {
@@ -17,8 +18,11 @@ pub(crate) fn slice_of(
     Ok(info)
 }
 
-/// Elements of a float tensor by way of its stored bytes.
-pub(crate) fn decode_range<S: TensorSource + ?Sized>(
+/// Elements `start..` of a float tensor by way of its stored bytes, a block at a time.
+///
+/// # Errors
+/// As [`slice_of`]; [`Error::UnsupportedDtype`]; read errors.
+pub fn decode_range<S: TensorSource + ?Sized>(
     source: &S,
     index: usize,
     start: u64,
@@ -30,9 +34,13 @@ pub(crate) fn decode_range<S: TensorSource + ?Sized>(
         return Err(Error::UnsupportedDtype { tensor: info.name.clone(), dtype: info.dtype });
     }
     let width = info.dtype.bits() / 8;
-    let mut bytes = vec![0; out.len() * width as usize];
-    source.read_bytes(index, start.saturating_mul(width), &mut bytes)?;
-    kernels::decode(info.dtype, &bytes, out);
+    let mut bytes = vec![0; out.len().min(BLOCK) * width as usize];
+    for (at, part) in out.chunks_mut(BLOCK).enumerate() {
+        let bytes = &mut bytes[..part.len() * width as usize];
+        let from = start.saturating_add((at * BLOCK) as u64);
+        source.read_bytes(index, from.saturating_mul(width), bytes)?;
+        kernels::decode(info.dtype, bytes, part);
+    }
     Ok(())
 }
 

@@ -100,9 +100,13 @@ impl Scaled {
         self.source.read_f32(grid.weight, start, out)?;
         let Some(&(columns, group, _)) = grid.axes.last() else { return Ok(()) };
         let last = start + out.len() as u64 - 1;
-        let first_scale = grid.scale_at(start - start % columns);
-        let mut scales =
-            vec![0.0; (grid.scale_at(last - last % columns + columns - 1) - first_scale + 1) as usize];
+        // Scales never fall within a row, so a part of one needs its own alone.
+        let (from, to) = match start / columns == last / columns {
+            true => (start, last),
+            false => (start - start % columns, last - last % columns + columns - 1),
+        };
+        let first_scale = grid.scale_at(from);
+        let mut scales = vec![0.0; (grid.scale_at(to) - first_scale + 1) as usize];
         self.source.read_f32(grid.scale, first_scale, &mut scales)?;
         let (mut at, mut rest) = (start, out);
         while !rest.is_empty() {
@@ -118,7 +122,7 @@ impl Scaled {
 }
 
 impl Grid {
-    /// Position of the scale of an element; never falls from one element to the next row by row.
+    /// Position of the scale of an element; never falls along a row, nor in a column from one row to the next.
     fn scale_at(&self, mut element: u64) -> u64 {
         let mut at = 0;
         for &(length, group, step) in self.axes.iter().rev() {
@@ -147,7 +151,8 @@ fn block_size(config: Option<&Value>) -> [u64; 2] {
     }
 }
 
-/// Elements, elements that share a scale and steps of every axis; `None` when the shapes do not fit.
+/// Elements, elements that share a scale and steps of every axis; `None` when the shapes do not fit, or when rows that
+/// follow each other would go back to scales before.
 fn axes(weight: &[u64], scale: &[u64], block: [u64; 2]) -> Option<Vec<(u64, u64, u64)>> {
     let rank = weight.len().max(1);
     let mut shape = vec![1; rank - weight.len()];
@@ -169,6 +174,10 @@ fn axes(weight: &[u64], scale: &[u64], block: [u64; 2]) -> Option<Vec<(u64, u64,
             all if all == length => 1,
             _ => blocked?,
         };
+        let mut between = scale.iter().take(rank - 1).skip(axis + 1);
+        if length > 1 && scales == 1 && between.any(|&later| later > 1) {
+            return None;
+        }
         axes[axis] = (length, group, step);
         step *= scales;
     }

@@ -14,6 +14,10 @@ const VOCABULARY: usize = 8;
 pub const BLOCK_ROWS: u64 = 1_024;
 /// Cells of such a sketch at least.
 const LEAST_CELLS: usize = 1_024;
+/// Columns from which on that many cells are few beside the elements of a block.
+const LEAST_COLUMNS: u64 = 16;
+/// Rows up to which a table is divided. A number of its own: sketches compare whatever limits are set.
+const MOST_ROWS: u64 = 4_000_000;
 /// Rows that only vocabularies have.
 const MANY_ROWS: u64 = 30_000;
 /// Last telling components of the names of embeddings.
@@ -32,7 +36,7 @@ const HEADS: [&str; 2] = ["lm_head", "embed_out"];
 
 /// An empty sketch for a tensor, of at most about `most` cells. One that is shaped like a vocabulary (many more rows
 /// than columns) or called like one gets eight times that, or a thousand for every 1,024 rows where that is more, in
-/// blocks of 1,024 rows.
+/// blocks of 1,024 rows; one with so many or so short rows that the thousands were most of it stays whole.
 pub fn sketch_of(info: &TensorInfo, most: usize) -> Sketch {
     let (key, elements) = (key(&info.name), info.elements());
     let most_of_many = most.saturating_mul(VOCABULARY);
@@ -42,7 +46,11 @@ pub fn sketch_of(info: &TensorInfo, most: usize) -> Sketch {
                 return Sketch::new(key, elements, most_of_many);
             }
             let blocks = usize::try_from(rows.div_ceil(BLOCK_ROWS)).unwrap_or(usize::MAX);
-            let cells = (most_of_many / blocks).max(LEAST_CELLS);
+            let cells = most_of_many / blocks;
+            if rows > MOST_ROWS || (cells < LEAST_CELLS && columns < LEAST_COLUMNS) {
+                return Sketch::new(key, elements, most_of_many);
+            }
+            let cells = cells.max(LEAST_CELLS);
             Sketch::in_blocks(key, elements, (BLOCK_ROWS.saturating_mul(columns), cells))
         }
         _ => Sketch::new(key, elements, most),
@@ -167,6 +175,19 @@ mod tests {
         };
 
         assert_eq!(cells("transformer.wte.weight"), 8 * cells("transformer.h.0.mlp.c_proj.weight"));
+    }
+
+    #[test]
+    fn a_table_of_very_many_or_very_short_rows_has_no_more_cells_than_its_share() {
+        let cells = |shape: [u64; 2]| {
+            let info = TensorInfo { name: "w".into(), dtype: Dtype::F8E4M3, shape: shape.to_vec() };
+            sketch_of(&info, 1 << 10).cells().len()
+        };
+
+        assert_eq!([cells([3_000_000, 1]), cells([3_000_000, 15])], [8 << 10; 2]);
+        assert_eq!(cells([1 << 40, 1 << 8]), 8 << 10);
+        assert_eq!(cells([50_000, 16]), 49 * LEAST_CELLS, "a vocabulary stays as it was");
+        assert_eq!(cells([5_000, 2]), 5 * 2_048, "what has cells enough stays as it was");
     }
 
     #[test]

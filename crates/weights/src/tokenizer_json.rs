@@ -140,6 +140,8 @@ struct Growth<'a> {
     model: Option<Value>,
     /// Ordinary tokens that are new.
     ordinary: HashSet<String>,
+    /// Texts of the added tokens of the document.
+    added: HashSet<String>,
     own: &'a Tokenizer,
 }
 
@@ -151,6 +153,7 @@ impl<'a> Growth<'a> {
             next: own.vocabulary.next_row(),
             model: None,
             ordinary: HashSet::new(),
+            added: own.added_texts().into_iter().map(str::to_owned).collect(),
             own,
         }
     }
@@ -276,12 +279,7 @@ impl<'a> Growth<'a> {
 
     fn added(&mut self, token: &Map<String, Value>) -> Result<(), CannotGrow> {
         let Some(text) = token.get("content").and_then(Value::as_str) else { return Ok(()) };
-        if self.document["added_tokens"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|known| known["content"] == text)
-        {
+        if !self.added.insert(text.to_owned()) {
             return Ok(());
         }
         let row = self.vocabulary.row(text).unwrap_or_else(|| self.give(text));

@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use domain::Fault;
+use domain::{Fault, Limits};
 use serde_json::{Value, json};
 use support::{one, tensors};
 use weights::{Baked, Error, TensorSource, Untied, Unties};
@@ -20,7 +20,7 @@ fn bake(
     let named: Vec<(String, &[u64], &[f32])> =
         adapter.iter().map(|(n, s, v)| (format!("{P}{n}"), *s, *v)).collect();
     let named: Vec<(&str, &[u64], &[f32])> = named.iter().map(|(n, s, v)| (n.as_str(), *s, *v)).collect();
-    Baked::new(Arc::new(one(tensors(base))), Arc::new(one(tensors(&named))), config)
+    Baked::new(Arc::new(one(tensors(base))), Arc::new(one(tensors(&named))), config, &Limits::default())
 }
 
 fn values(source: &dyn TensorSource, name: &str) -> Vec<f32> {
@@ -34,6 +34,24 @@ fn values(source: &dyn TensorSource, name: &str) -> Vec<f32> {
 const A: (&str, &[u64], &[f32]) = ("q.lora_A.weight", &[1, 3], &[1.0, 2.0, 3.0]);
 const B: (&str, &[u64], &[f32]) = ("q.lora_B.weight", &[2, 1], &[10.0, 20.0]);
 const W: (&str, &[u64], &[f32]) = ("q.weight", &[2, 3], &[1.0; 6]);
+
+#[test]
+fn factors_past_the_limit_are_refused_before_they_are_read_and_fit_all_the_same() {
+    let named = [(format!("{P}{}", A.0), A.1, A.2), (format!("{P}{}", B.0), B.1, B.2)];
+    let named: Vec<(&str, &[u64], &[f32])> = named.iter().map(|(n, s, v)| (n.as_str(), *s, *v)).collect();
+    let (base, adapter) = (Arc::new(one(tensors(&[W]))), Arc::new(one(tensors(&named))));
+    let config = json!({"r": 1});
+    let within = |low_rank_bytes| {
+        let limits = Limits { low_rank_bytes, ..Limits::default() };
+        Baked::new(base.clone(), adapter.clone(), &config, &limits)
+    };
+
+    assert!(within(20).is_ok(), "five numbers");
+    let refused = within(19).err().unwrap();
+    assert!(matches!(refused, Error::TooLarge { size: 20, limit: 19, .. }), "{refused}");
+    Baked::fits(&*base, &*adapter, &config).unwrap();
+    assert!(matches!(Baked::fits(&*base, &*adapter, &json!({"r": 2})), Err(Error::Adapter(_))));
+}
 
 #[test]
 fn the_scaled_product_is_added_and_other_tensors_stay() {
@@ -221,7 +239,7 @@ fn head_and_embedding_of_a_base_that_ties_them_are_changed_one_by_one() {
         assert_eq!(Unties::of(&*low, &config), Some(unties));
 
         let untied: Arc<dyn TensorSource> = Arc::new(Untied::of(&whole).unwrap());
-        let baked = Baked::new(untied, low, &config).unwrap();
+        let baked = Baked::new(untied, low, &config, &Limits::default()).unwrap();
 
         assert_eq!(values(&baked, "model.embed_tokens.weight"), table);
         assert_eq!(values(&baked, "lm_head.weight"), lm_head);

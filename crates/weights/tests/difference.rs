@@ -26,6 +26,10 @@ fn sparse(shape: &str, indices: &[u32]) -> Result<Arc<dyn TensorSource>, Error> 
 
 /// A low-rank difference of one tensor `w` whose factors are A and B of these shapes, all ones.
 fn low_rank(shape: &str, a: [usize; 2], b: [usize; 2]) -> Result<Arc<dyn TensorSource>, Error> {
+    within(&Limits::default(), shape, [a, b])
+}
+
+fn within(limits: &Limits, shape: &str, [a, b]: [[usize; 2]; 2]) -> Result<Arc<dyn TensorSource>, Error> {
     let (first, second) = (a[0] * a[1] * 4, b[0] * b[1] * 4);
     let data: Vec<u8> = (0..(first + second) / 4).flat_map(|_| 1f32.to_le_bytes()).collect();
     let header = format!(
@@ -34,7 +38,7 @@ fn low_rank(shape: &str, a: [usize; 2], b: [usize; 2]) -> Result<Arc<dyn TensorS
         "w.lora_B":{{"dtype":"F32","shape":{b:?},"data_offsets":[{first},{last}]}}}}"#,
         last = first + second
     );
-    Difference::dense(Arc::new(one(file(&header, &data))), &Limits::default())
+    Difference::dense(Arc::new(one(file(&header, &data))), limits)
 }
 
 fn values(source: &dyn TensorSource) -> Vec<f32> {
@@ -51,6 +55,18 @@ fn what_a_sparse_form_left_out_is_zero_and_factors_are_multiplied() {
     assert_eq!(sparse.tensors()[0].shape, [2, 3]);
     assert_eq!(values(&*sparse), [0.0, 1.0, 2.0, 0.0, 0.0, 3.0]);
     assert_eq!(values(&*factored), [4.0; 6]);
+}
+
+#[test]
+fn factors_past_the_limit_are_refused() {
+    let limited = |low_rank_bytes| {
+        let limits = Limits { low_rank_bytes, ..Limits::default() };
+        within(&limits, "[2,3]", [[4, 3], [2, 4]])
+    };
+
+    assert!(limited(80).is_ok(), "twelve numbers and eight");
+    let refused = limited(79).err().unwrap();
+    assert!(matches!(refused, Error::TooLarge { size: 80, limit: 79, .. }), "{refused}");
 }
 
 #[test]

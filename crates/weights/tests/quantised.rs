@@ -115,24 +115,50 @@ fn experts_in_one_tensor_have_scales_of_their_own() {
 
 #[test]
 fn any_range_gives_the_same_values() {
-    let codes: Vec<u8> = (0..260u32 * 7).map(|at| (at % 0x7E) as u8).collect();
-    let list = [
-        ("a.weight", "F8_E4M3", &[260, 7][..], codes),
-        ("a.weight_scale", "F32", &[3, 1], f32s(&[0.1, 0.2, 0.3])),
+    let cases: [(&[u64], &[u64]); 7] = [
+        (&[260, 7], &[3, 1]),
+        (&[260, 7], &[260, 1]),
+        (&[260, 7], &[1, 7]),
+        (&[2, 130, 7], &[2, 2, 1]),
+        (&[2, 130, 7], &[2, 1, 7]),
+        (&[1, 260, 7], &[1, 260, 1]),
+        (&[2, 5, 2, 91], &[2, 5, 1, 1]),
     ];
-    let source = scaled(&list, &json!({})).unwrap().unwrap();
-    let whole = values(&source, "a.weight");
-    let bytes = f32s(&whole);
+    for (shape, scales) in cases {
+        let count = scales.iter().product::<u64>() as u16;
+        let codes: Vec<u8> = (0..1820u32).map(|at| (at % 0x7E) as u8).collect();
+        let list = [
+            ("a.weight", "F8_E4M3", shape, codes),
+            ("a.weight_scale", "F32", scales, f32s(&(1..=count).map(f32::from).collect::<Vec<_>>())),
+        ];
+        let source = scaled(&list, &json!({})).unwrap().unwrap();
+        let whole = values(&source, "a.weight");
+        let bytes = f32s(&whole);
 
-    for (start, len) in [(0, 1), (5, 9), (890, 20), (1819, 1), (1000, 0)] {
-        let mut part = vec![0.0; len];
-        source.read_f32(0, start as u64, &mut part).unwrap();
-        assert_eq!(part, whole[start..start + len]);
-        let mut raw = vec![0; len * 3];
-        source.read_bytes(0, start as u64 * 4 + 1, &mut raw).unwrap();
-        assert_eq!(raw, bytes[start * 4 + 1..start * 4 + 1 + len * 3]);
+        for (start, len) in [(0, 1), (5, 9), (890, 20), (1, 1_800), (1819, 1), (1000, 0)] {
+            let mut part = vec![0.0; len];
+            source.read_f32(0, start as u64, &mut part).unwrap();
+            assert_eq!(part, whole[start..start + len], "{shape:?} {scales:?}");
+            let mut raw = vec![0; len * 3];
+            source.read_bytes(0, start as u64 * 4 + 1, &mut raw).unwrap();
+            assert_eq!(raw, bytes[start * 4 + 1..start * 4 + 1 + len * 3], "{shape:?} {scales:?}");
+        }
+        assert!(matches!(source.read_f32(0, 1819, &mut [0.0; 2]), Err(Error::OutOfRange { .. })));
     }
-    assert!(matches!(source.read_f32(0, 1819, &mut [0.0; 2]), Err(Error::OutOfRange { .. })));
+}
+
+#[test]
+fn scales_that_every_expert_shares_row_by_row_are_refused() {
+    for (shape, scales) in [(&[2, 10, 4][..], &[1, 10, 1][..]), (&[2, 1, 10, 4], &[1, 1, 10, 1])] {
+        let list = [
+            ("experts.up", "F8_E4M3", shape, vec![0x38; 80]),
+            ("experts.up_scale", "F32", scales, f32s(&[1.0; 10])),
+        ];
+
+        let error = scaled(&list, &json!({})).err().unwrap();
+
+        assert!(matches!(&error, Error::Quantised { tensor, .. } if tensor == "experts.up"), "{error}");
+    }
 }
 
 #[test]

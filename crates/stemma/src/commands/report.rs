@@ -48,7 +48,13 @@ pub async fn licence(context: Context, id: &str) -> Result<(), Failure> {
             _ => continue,
         };
         output::line(format!("{word} {} ({}): {}", ancestor.ancestor, ancestor.licence, ancestor.reason));
-        output::line(format!("  {}", ancestor.path.join(" > ")));
+        let (begin, end) = ancestor.path.split_at(ancestor.path.len() / 2);
+        match ancestor.path_hidden {
+            0 => output::line(format!("  {}", ancestor.path.join(" > "))),
+            hidden => {
+                output::line(format!("  {} > ({hidden} more) > {}", begin.join(" > "), end.join(" > ")));
+            }
+        }
         if let Some(model) = &ancestor.dropped_by {
             output::line(format!("  dropped by {model}"));
         }

@@ -32,7 +32,8 @@ pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHerit
                 ancestor: Name(ancestor.ancestor.clone()),
                 licence: ancestor.licence.clone(),
                 reason: ancestor.reason.to_owned(),
-                path: Way::of(ancestor.path.iter().cloned().map(Name).collect()),
+                path: Way::of(ancestor.path.iter().cloned().map(Name).collect())
+                    .without(ancestor.path_hidden as u64),
                 dropped_by: ancestor.dropped_by.clone().map(Name),
             })
             .collect(),
