@@ -57,6 +57,7 @@ mod tokens;
 mod touched;
 mod trouble;
 mod unnamed;
+mod upload_keys;
 mod upsert;
 mod verdicts;
 mod verified;
