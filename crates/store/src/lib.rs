@@ -82,7 +82,7 @@ pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
 pub use error::{Error, Result};
 pub use grants::{GrantRow, GrantState, Openness};
 pub use joblog::LogLine;
-pub use jobs::{JOB_STATES, JobRow, NewJob, PINS};
+pub use jobs::{JOB_STATES, JobRow, NewJob, PINS, pinned_models};
 pub use leftovers::Leftovers;
 pub use models::ModelRow;
 pub use pins::Holder;
