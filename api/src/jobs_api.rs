@@ -1,10 +1,6 @@
 //! Jobs: list, look, cancel, ask for again.
 
-use actix_web::{
-    HttpRequest, HttpResponse, delete, get,
-    http::{StatusCode, header},
-    post, web,
-};
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, web};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
@@ -174,14 +170,13 @@ pub async fn retry_job(request: HttpRequest, registry: Seen, id: web::Path<Strin
 }
 
 /// Cancel a job; a running one stops at its next block, one that has ended is left as it is.
-#[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 202, body = JobView), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, description = "the job has ended", body = Problem, content_type = "application/problem+json")))]
+///
+/// Whoever asked for it may, a member with the role write where its result goes, and an administrator.
+#[utoipa::path(tag = "jobs", params(("id" = String, Path)), responses((status = 202, body = JobView), (status = 403, description = "the job is somebody else's", body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, description = "the job has ended", body = Problem, content_type = "application/problem+json")))]
 #[delete("/api/v1/jobs/{id}")]
 pub async fn cancel_job(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
-    find(&registry, &id).await?;
-    if !registry.store.cancel(&id).await? {
-        let job = find(&registry, &id).await?;
-        let told = format!("job `{}` has ended already: it is {}", job.id, job.state);
-        return Err(Problem::new(StatusCode::CONFLICT, "job_over", told));
+    match jobs::cancel(&registry, &id).await? {
+        Some(job) => Ok(HttpResponse::Accepted().json(JobView::from(jobs::paced(&registry, job)))),
+        None => Err(Problem::not_found(format!("job `{id}`"))),
     }
-    Ok(HttpResponse::Accepted().json(JobView::from(find(&registry, &id).await?)))
 }

@@ -36,6 +36,9 @@ async fn files_namespaces_and_names_with_a_past_have_pages() -> Result<()> {
         let (server, client) = (Server::start(&database).await?, client()?);
         upload(&client, &server, 1.0).await?;
         let calm = page(&client, &server, "/acme/b").await?.1;
+        let branch =
+            client.post(server.url("/api/models/acme/b/branch/x%2F%C3%A9")).json(&serde_json::json!({}));
+        ensure!(branch.send().await?.status().is_success(), "a branch with a slash");
         upload(&client, &server, 2.0).await?;
         let commits: Value =
             client.get(server.url("/api/models/acme/b/commits/main")).send().await?.json().await?;
@@ -52,6 +55,9 @@ async fn files_namespaces_and_names_with_a_past_have_pages() -> Result<()> {
             ("/acme/b/blob/main/pytorch_model.bin".to_owned(), 200, ["not inspected", "sha256:"]),
             ("/acme/b/blob/main/nothing".to_owned(), 404, ["no file", "nothing"]),
             ("/acme/b/blob/none/config.json".to_owned(), 404, ["no revision", "none"]),
+            ("/acme/b/resolve/x/%C3%A9/config.json".to_owned(), 200, ["model_type", "llama"]),
+            ("/acme/b/resolve/%00x/%C3%A9/config.json".to_owned(), 404, ["revision", "acme/b"]),
+            ("/acme/b/tree/%00x/%C3%A9".to_owned(), 404, ["Not found", "acme/b"]),
             ("/acme".to_owned(), 200, ["1 model here", "/acme/b"]),
             ("/nobody".to_owned(), 404, ["Not found", "nobody"]),
             ("/licences".to_owned(), 200, ["apache-2.0", "Licences that are known"]),

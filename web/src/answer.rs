@@ -53,7 +53,6 @@ pub fn picture(of: &Name, template: &impl Template) -> HttpResponse {
             .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.svg\"")))
             .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .insert_header((header::CACHE_CONTROL, "no-cache"))
             .body(svg),
         Err(error) => {
             let told =
@@ -145,6 +144,5 @@ fn html_answer(status: StatusCode, html: String) -> HttpResponse {
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "same-origin"))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
         .body(html)
 }

@@ -361,6 +361,8 @@ async fn a_job_is_stopped_by_a_form_of_this_site_only() {
         ask("", post().insert_header(("origin", "https://evil.example"))).await.0,
         StatusCode::FORBIDDEN
     );
+    let stoppable = async |id: &str| get(&format!("/jobs/{id}")).await.2.contains("Stop this job");
+    assert!(stoppable("01JD8Z").await && !stoppable("others").await);
 }
 
 #[actix_web::test]

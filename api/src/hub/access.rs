@@ -2,14 +2,13 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web, web::Payload};
 use domain::Act;
-use http::{Problem, Result};
+use http::{Problem, Result, hub_path::Verb};
 use serde::Deserialize;
 use serde_json::json;
 use store::{GrantState, ModelRow};
 
 use super::{
     Call,
-    address::Verb,
     answer::{self, Found, date, hex_of, missing_model},
 };
 use crate::{models::ModelPath, seen::Seen};

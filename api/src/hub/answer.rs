@@ -6,12 +6,12 @@ use actix_web::{
     web::Payload,
 };
 use futures::StreamExt as _;
-use http::{Problem, Result};
+use http::{Problem, Result, hub_path::Verb};
 use jobs::Registry;
 use serde::{Serialize, de::DeserializeOwned};
 use store::{CommitRow, ModelRow};
 
-use super::{Answer, Call, address::Verb};
+use super::{Answer, Call};
 use crate::relay::{self, Brought};
 
 /// What the Hub's addresses about one model begin with; those of its files begin with its id.

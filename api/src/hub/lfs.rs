@@ -55,12 +55,11 @@ pub async fn batch(
     let act = if batch.operation == "upload" { Act::Write } else { Act::Read };
     registry.store.may_with(act, &row).await?;
     // The client sends objects without its token.
-    let key = match http::bearer(&request, &registry.store).await? {
-        Some(token) if batch.operation == "upload" => {
-            format!("?key={}", registry.store.upload_key(&token.owner).await?)
-        }
-        _ => String::new(),
+    let key = match batch.operation == "upload" {
+        true => http::upload_key(&request, &registry.store).await?,
+        false => None,
     };
+    let key = key.map(|key| format!("?key={key}")).unwrap_or_default();
     let mut objects = Vec::with_capacity(batch.objects.len());
     for Object { oid, size } in batch.objects {
         objects.push(match oid.parse::<Digest>() {
@@ -229,8 +228,12 @@ pub async fn verify(registry: Seen, object: actix_web::Result<web::Bytes>) -> Re
         .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
     let digest: Digest =
         object.oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    let unknown = || Problem::not_found(format!("object {}", object.oid));
+    if !registry.store.may_have(&digest).await? {
+        return Err(unknown());
+    }
     match registry.store.blob_size(&digest).await? {
         Some(held) if held == object.size => Ok(HttpResponse::Ok().content_type(MEDIA).body("{}")),
-        _ => Err(Problem::not_found(format!("object {}", object.oid))),
+        _ => Err(unknown()),
     }
 }

@@ -22,15 +22,16 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Payload, ServiceConfig},
 };
-use http::Result;
+use http::{
+    Result,
+    hub_path::{Place, Verb},
+};
 use jobs::Registry;
 
 pub use self::{
     answer::{commit_and_path, missing_entry, missing_model, moved, page, sha},
     entries::{content_name, git_oid, is_small},
 };
-
-use address::{Place, Verb};
 
 use crate::seen::Seen;
 

@@ -70,7 +70,9 @@ pub async fn get_search(registry: Seen, id: web::Path<String>) -> Result<HttpRes
 }
 
 /// Cancel a search; what it found is kept.
-#[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+///
+/// Whoever asked for it may, a member with the role write where its merges go, and an administrator.
+#[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 403, description = "the search is somebody else's", body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[delete("/api/v1/searches/{id}")]
 pub async fn cancel_search(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     let report = jobs::end_search(&registry, &id, Ending::Cancel).await?;
@@ -78,7 +80,9 @@ pub async fn cancel_search(registry: Seen, id: web::Path<String>) -> Result<Http
 }
 
 /// Finish a search before it would end by itself.
-#[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+///
+/// Whoever asked for it may, a member with the role write where its merges go, and an administrator.
+#[utoipa::path(tag = "searches", params(("id" = String, Path)), responses((status = 200, body = SearchView), (status = 403, description = "the search is somebody else's", body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/searches/{id}/finish")]
 pub async fn finish_search(registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
     let report = jobs::end_search(&registry, &id, Ending::Finish).await?;

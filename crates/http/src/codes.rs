@@ -146,7 +146,11 @@ pub const CODES: &[Code] = &[
     code("not_sqlite", 422, "Only a SQLite database is backed up by the program; PostgreSQL is by pg_dump."),
     code("not_text", 422, "A file that must be text is not UTF-8."),
     code("not_utf8", 422, "A text is not UTF-8."),
-    code("not_yours", 403, "The namespace has an owner; a token of a member with a higher role is needed."),
+    code(
+        "not_yours",
+        403,
+        "It has an owner; a token of theirs, or of a member of the namespace with a higher role, is needed.",
+    ),
     code("nothing_in_common", 422, "Not one tensor can be compared; are the models of one architecture?"),
     code("on_its_way", 503, "The model is being brought in from the Hub; ask again in a moment."),
     code("out_of_range", 500, "A read left its tensor."),

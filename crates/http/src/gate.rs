@@ -12,7 +12,10 @@ use domain::{ANYBODY, TOKEN_MARK, Viewer};
 use serde::{Deserialize, Serialize};
 use store::{Scope, Store, TokenRow};
 
-use crate::Problem;
+use crate::{
+    Problem,
+    hub_path::{self, Verb},
+};
 
 /// The cookie that holds the secret of a browser's session.
 const COOKIE: &str = "stemma_token";
@@ -71,21 +74,32 @@ pub struct Gate {
 
 /// Addresses that answer whatever the rules are: signs of life, the way in, and what its page needs.
 fn always_open(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz" | "/healthz" | "/login" | "/logout") || path.starts_with("/static/")
+    matches!(path, "/livez" | "/readyz" | "/healthz" | "/login" | "/logout")
+        || path.strip_prefix("/static/").is_some_and(|name| !name.contains('/'))
 }
 
-/// The token that a request carries: as `Authorization: Bearer`, in the cookie of a browser that signed in, or, for
-/// an upload that was announced, in its address.
-fn secret(request: &HttpRequest) -> Option<String> {
+/// The addresses that large files are sent to before their commit.
+const UPLOADS: &str = "/api/lfs/";
+
+/// A secret as it came with a request.
+enum Carried {
+    /// As `Authorization: Bearer`, or in the cookie of a browser that signed in.
+    Token(String),
+    /// In the address of an upload that was announced.
+    Key(String),
+}
+
+/// The secret that a request carries.
+fn carried(request: &HttpRequest) -> Option<Carried> {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(text) = given {
-        return text.strip_prefix("Bearer ").map(|text| text.trim().to_owned());
+        return text.strip_prefix("Bearer ").map(|text| Carried::Token(text.trim().to_owned()));
     }
-    if request.path().starts_with("/api/lfs/") {
+    if request.path().starts_with(UPLOADS) {
         let key = request.query_string().split('&').find_map(|part| part.strip_prefix("key="));
-        return key.map(str::to_owned);
+        return key.map(|key| Carried::Key(key.to_owned()));
     }
-    session(request)
+    session(request).map(Carried::Token)
 }
 
 /// Whether the token in a request's header was made by a registry like this one.
@@ -103,8 +117,27 @@ pub async fn bearer(request: &HttpRequest, store: &Store) -> Result<Option<Token
     if let Some(known) = request.extensions().get::<TokenRow>() {
         return Ok(Some(known.clone()));
     }
-    let Some(secret) = secret(request) else { return Ok(None) };
-    store.token(&secret).await?.map(Some).ok_or_else(bad_token)
+    let found = match carried(request) {
+        None => return Ok(None),
+        // Addresses are written down along the way, so that no token may stand in one, and what may is good there alone.
+        Some(Carried::Key(key)) => store.token(&key).await?.filter(|token| token.scope == Scope::Upload),
+        Some(Carried::Token(secret)) => {
+            store.token(&secret).await?.filter(|token| token.scope != Scope::Upload)
+        }
+    };
+    found.map(Some).ok_or_else(bad_token)
+}
+
+/// A key by which the bearer of this request's token sends large files, to addresses that are asked without it; none for
+/// a request without a token.
+///
+/// # Errors
+/// As [`bearer`].
+pub async fn upload_key(request: &HttpRequest, store: &Store) -> Result<Option<String>, Problem> {
+    match (bearer(request, store).await?, carried(request)) {
+        (Some(token), Some(Carried::Token(secret))) => Ok(Some(store.upload_key(&token, &secret).await?)),
+        _ => Ok(None),
+    }
 }
 
 /// Who asks: the user that the request's token speaks for, with the token's label; `anybody` without one.
@@ -143,16 +176,27 @@ pub fn bad_token() -> Problem {
 
 /// Whether a request changes nothing, also where its question is too long for an address, or asks to be let in.
 fn reads_only(request: &HttpRequest) -> bool {
-    let path = request.path();
-    let question = path == "/api/v1/sparql"
-        || path.ends_with("/ask-access")
-        || (path.starts_with("/api/models/") && path.contains("/paths-info/"));
-    request.method().is_safe() || (question && request.method() == Method::POST)
+    let safe = request.method().is_safe();
+    safe || (request.method() == Method::POST && only_asks(request.path()))
+}
+
+/// Whether a POST to this address only asks something.
+fn only_asks(path: &str) -> bool {
+    if path == "/api/v1/sparql" {
+        return true;
+    }
+    if let Some(tail) = path.strip_prefix("/api/models/") {
+        let parts = hub_path::parts(tail);
+        let place = hub_path::read(&parts.iter().map(String::as_str).collect::<Vec<_>>());
+        return place.is_some_and(|place| matches!(place.verb, Verb::PathsInfo | Verb::AskAccess));
+    }
+    matches!(path.split('/').collect::<Vec<_>>()[..], ["", _, _, "ask-access"])
 }
 
 async fn admit(request: &HttpRequest, gate: &Gate) -> Result<(), Problem> {
     let (door, needed) = match reads_only(request) {
         true => (gate.doors.reads, Scope::Read),
+        false if request.path().starts_with(UPLOADS) => (gate.doors.for_writes(), Scope::Upload),
         false => (gate.doors.for_writes(), Scope::Write),
     };
     if always_open(request.path()) {
@@ -168,15 +212,13 @@ async fn admit(request: &HttpRequest, gate: &Gate) -> Result<(), Problem> {
         else {
             return Ok(());
         };
-        reaches(&token, needed)?;
-        request.extensions_mut().insert(token);
-        return Ok(());
+        request.extensions_mut().insert(token.clone());
+        return reaches(&token, needed);
     }
     match bearer(request, &gate.store).await? {
         Some(token) => {
-            reaches(&token, needed)?;
-            request.extensions_mut().insert(token);
-            Ok(())
+            request.extensions_mut().insert(token.clone());
+            reaches(&token, needed)
         }
         None => {
             let detail = "a token is needed here: send Authorization: Bearer …, or sign in at /login";
@@ -224,6 +266,39 @@ pub async fn authorise<B: MessageBody + 'static>(
                 problem.error_response()
             };
             Ok(request.into_response(answer).map_into_right_body())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_asks;
+
+    #[test]
+    fn a_post_that_asks_is_known_by_what_its_whole_address_means() {
+        for asks in [
+            "/api/v1/sparql",
+            "/api/models/o/n/paths-info/main",
+            "/api/models/n/paths-info/refs%2Fheads%2Fx",
+            "/api/models/o/paths-info/paths-info/main",
+            "/api/models/o/n/ask-access",
+            "/o/n/ask-access",
+        ] {
+            assert!(only_asks(asks), "{asks}");
+        }
+        for changes in [
+            "/api/v1/models/x/ask-access",
+            "/api/v1/models/ask-access",
+            "/api/models/o/n/branch/ask-access",
+            "/api/models/o/n/commit/ask-access",
+            "/api/models/o/n/tag/paths-info/x",
+            "/api/models/o/paths-info/commit/main",
+            "/api/models/paths-info/n/commit/main",
+            "/api/models/paths-info/commit/main",
+            "/api/models/o/n/user-access-request/paths-info/handle",
+            "/api/repos/create",
+        ] {
+            assert!(!only_asks(changes), "{changes}");
         }
     }
 }

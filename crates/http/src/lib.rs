@@ -1,11 +1,13 @@
 //! What the API and the pages share at the HTTP edge: problem details, statuses, tags, origins.
 
 mod address;
+mod caching;
 mod codes;
 mod compress;
 mod etag;
 mod gate;
 mod head;
+pub mod hub_path;
 mod names;
 mod origin;
 mod pace;
@@ -13,11 +15,13 @@ mod problem;
 mod request_id;
 
 pub use address::{PublicUrl, address};
+pub use caching::limit_caches;
 pub use codes::{CODES, Code};
 pub use compress::{Effort, compress_pages, gzip, reads_gzip};
 pub use etag::{not_modified, strong_etag, tag_answers};
 pub use gate::{
-    Door, Doors, Gate, authorise, bad_token, bearer, cookie_name, is_secure, person, session, viewer,
+    Door, Doors, Gate, authorise, bad_token, bearer, cookie_name, is_secure, person, session, upload_key,
+    viewer,
 };
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;

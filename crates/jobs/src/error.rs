@@ -80,6 +80,14 @@ pub enum Error {
     BadAccount(String),
     #[error("only {0} may do this")]
     NotAdmin(String),
+    /// A job or a search.
+    #[error(
+        "{0} is somebody else's: whoever asked for it may stop it, a member with the role write where its result \
+         goes, or an administrator"
+    )]
+    OthersWork(String),
+    #[error("job `{id}` has ended already: it is {state}")]
+    JobOver { id: String, state: String },
     /// Several models that are named and not here.
     #[error("{}", told(.0))]
     Missing(Vec<Item>),
@@ -166,6 +174,8 @@ impl Fault for Error {
             Self::UnknownToken(_) => "unknown_token",
             Self::BadAccount(_) => "bad_user",
             Self::NotAdmin(_) => "not_admin",
+            Self::OthersWork(_) => "not_yours",
+            Self::JobOver { .. } => "job_over",
             Self::Missing(_) => "unknown_model",
             Self::BadSearch(_) => "invalid_search",
             Self::Invalid(_) => "invalid_request",
@@ -199,7 +209,7 @@ impl Fault for Error {
             | Self::UnknownAdvisory(_)
             | Self::UnknownAccount(_)
             | Self::UnknownToken(_) => Class::NotFound,
-            Self::NotAdmin(_) => Class::Forbidden,
+            Self::NotAdmin(_) | Self::OthersWork(_) => Class::Forbidden,
             Self::NoBase { .. }
             | Self::NoWeights(_)
             | Self::IsDifference(_)
@@ -207,6 +217,7 @@ impl Fault for Error {
             | Self::NoHub(_)
             | Self::HubMoved(_)
             | Self::OutputExists(_)
+            | Self::JobOver { .. }
             | Self::Cancelled
             | Self::LeaseLost => Class::Conflict,
             Self::DumpBroken { .. }

@@ -8,6 +8,7 @@ mod advisories;
 mod applied;
 mod artefact;
 mod asking;
+mod cancel;
 mod catalogue;
 mod contents;
 mod devices;
@@ -82,6 +83,7 @@ pub use applied::{
     AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer, submit_apply, submit_stored_transfer,
 };
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
+pub use cancel::{cancel, may_cancel};
 pub use catalogue::Catalogue;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};

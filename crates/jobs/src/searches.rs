@@ -16,8 +16,8 @@ use store::{CandidateRow, JobRow, NewCandidate, NewSearch, SearchRow, Step};
 use ulid::Ulid;
 
 use crate::{
-    Access, Error, Extras, KinshipQuery, MergeRequest, Reading, Registry, kinship, open_operand, plan_config,
-    submit_merge,
+    Access, Error, Extras, KinshipQuery, MergeRequest, Reading, Registry, cancel::may_stop, kinship,
+    open_operand, plan_config, submit_merge,
 };
 
 /// Where a search stands.
@@ -326,9 +326,14 @@ pub async fn tell(registry: &Registry, id: &str, scores: &[(u64, f64)]) -> Resul
 /// Ends a search; one that has ended stays as it is.
 ///
 /// # Errors
-/// [`Error::UnknownSearch`]; when the database refuses.
+/// [`Error::UnknownSearch`]; [`Error::OthersWork`] where the viewer may not; when the database refuses.
 pub async fn end_search(registry: &Registry, id: &str, ending: Ending) -> Result<SearchReport, Error> {
-    found(registry, id).await?;
+    let row = found(registry, id).await?;
+    let asker = registry.store.search_asker(id).await?;
+    let output = read::<Basis>(&row.basis)?.config.output;
+    if !may_stop(registry, asker, output.as_deref()).await? {
+        return Err(Error::OthersWork(format!("search `{id}`")));
+    }
     let (state, reason) = match ending {
         Ending::Finish => ("finished", "finished on request"),
         Ending::Cancel => ("cancelled", "cancelled on request"),

@@ -101,6 +101,7 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
             .wrap(Compress::default())
             .wrap(from_fn(http::answer_head))
             .wrap(from_fn(http::authorise))
+            .wrap(from_fn(http::limit_caches))
             .wrap(from_fn(http::refuse_cross_site))
             .wrap(from_fn(measured))
             .wrap(from_fn(http::identify))

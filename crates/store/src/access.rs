@@ -225,8 +225,9 @@ impl Store {
         sql::all(self.db(), &sql, params).await?.iter().map(|row| get(row, "id")).collect()
     }
 
-    /// Whether the viewer may have a blob's bytes: barred are those that only private or gated models closed to the
-    /// viewer hold. Whoever uploaded it may.
+    /// Whether the viewer may have a blob's bytes: where a model open to the viewer holds it, a job made it for them or of
+    /// models that they may read, or they uploaded it for a commit. What nothing names any more, or nothing yet, is nobody
+    /// else's.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -249,23 +250,18 @@ impl Store {
                 params.add(name)
             ));
         }
-        let work = self.visible_work(&mut params).unwrap_or_default();
         let upload = upload_prefix(self.owner().as_deref()).replace('_', "\\_");
         let upload = params.add(format!("{upload}%"));
         let held = format!(
             "SELECT 1 FROM files JOIN revisions ON revisions.id = files.revision
              JOIN models ON models.id = revisions.model WHERE files.digest = {wanted}"
         );
-        let made =
-            format!("SELECT 1 FROM job_blobs JOIN jobs ON jobs.id = job_blobs.job WHERE digest = {wanted}");
         let sql = format!(
             "SELECT 1 AS open WHERE EXISTS ({held} AND ({open}))
-                 OR EXISTS ({made} AND {work})
-                 OR EXISTS (SELECT 1 FROM pins WHERE digest = {wanted} AND holder LIKE {upload} ESCAPE '\\')
-                 OR NOT (EXISTS ({held}) OR EXISTS ({made}))",
+                 OR EXISTS (SELECT 1 FROM pins WHERE digest = {wanted} AND holder LIKE {upload} ESCAPE '\\')",
             open = open.join(" OR ")
         );
-        Ok(sql::one(self.db(), &sql, params).await?.is_some())
+        Ok(sql::one(self.db(), &sql, params).await?.is_some() || self.made_for_viewer(digest).await?)
     }
 }
 

@@ -130,9 +130,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn commit(&self, model: i64, name: &str) -> Result<Option<CommitRow>> {
+        if name.contains('\0') {
+            return Ok(None);
+        }
         let mut params = Params::default();
         let (kind, name) = full_name(name);
-        let (model, text) = (params.add(model), params.add(sql::text(name)));
+        let (model, text) = (params.add(model), params.add(name));
         let only = match kind {
             Some(kind) => format!("AND named.kind = '{}'", kind.word()),
             None => String::new(),
@@ -160,7 +163,11 @@ impl Store {
     pub async fn commit_along(&self, model: i64, path: &str) -> Result<Option<(CommitRow, String)>> {
         let (kind, short) = full_name(path);
         let ends = short.match_indices('/').map(|(at, _)| at).chain([short.len()]).take(MOST_PARTS);
-        let names: Vec<&str> = ends.map(|end| &short[..end]).collect();
+        // No database has a NUL in a name, so that none is stored with one.
+        let names: Vec<&str> = ends.map(|end| &short[..end]).filter(|name| !name.contains('\0')).collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
         let mut params = Params::default();
         let only = match kind {
             Some(kind) => format!("AND kind = '{}'", kind.word()),
@@ -169,7 +176,7 @@ impl Store {
         let sql = format!(
             "SELECT name FROM refs WHERE model = {} AND name IN {} {only} ORDER BY LENGTH(name) DESC LIMIT 1",
             params.add(model),
-            params.list(names.iter().map(|name| sql::text(name)))
+            params.list(names.iter().copied())
         );
         let longest: Option<String> = match sql::one(self.db(), &sql, params).await? {
             Some(row) => Some(get(&row, "name")?),

@@ -1,9 +1,10 @@
 //! Work that speaks of a hidden model is hidden too, whenever the model was closed and whoever asked for the work.
 
+use domain::{Evidence, Source};
 use serde_json::Value;
 
 use crate::{
-    Result, Store,
+    EdgeRow, Result, Store,
     rows::get,
     sql::{self, Params},
 };
@@ -11,23 +12,48 @@ use crate::{
 impl Store {
     /// The rows whose texts name no model that is hidden from the viewer.
     pub(crate) async fn discreet<T>(&self, rows: Vec<T>, texts: impl Fn(&T) -> String) -> Result<Vec<T>> {
-        let mut params = Params::default();
-        let Some(visible) = self.visible(&mut params).filter(|_| !rows.is_empty()) else { return Ok(rows) };
-        let sql = format!("SELECT key FROM models WHERE private AND NOT {visible}");
-        let hidden: Vec<String> = sql::all(self.db(), &sql, params)
-            .await?
-            .iter()
-            .map(|row| get(row, "key"))
-            .collect::<Result<_>>()?;
+        if rows.is_empty() {
+            return Ok(rows);
+        }
+        let hidden = self.hidden_names().await?;
         if hidden.is_empty() {
             return Ok(rows);
         }
-        let told = |row: &T| {
-            let text = texts(row).to_ascii_lowercase();
-            hidden.iter().any(|name| names(&text, name))
-        };
-        Ok(rows.into_iter().filter(|row| !told(row)).collect())
+        Ok(rows.into_iter().filter(|row| !tells(&texts(row), &hidden)).collect())
     }
+
+    /// What the weights of models say, without the clauses that name a hidden one, such as a parent less likely than the
+    /// one that an edge leads to. What people and files say is theirs, whatever it names.
+    pub(crate) async fn discreetly(&self, edges: &mut [EdgeRow]) -> Result<()> {
+        let mut told: Vec<&mut Evidence> = edges
+            .iter_mut()
+            .flat_map(|edge| &mut edge.evidence)
+            .filter(|evidence| evidence.source == Source::Weights)
+            .collect();
+        if told.is_empty() {
+            return Ok(());
+        }
+        let hidden = self.hidden_names().await?;
+        for evidence in told.iter_mut().filter(|evidence| tells(&evidence.detail, &hidden)) {
+            let clauses = evidence.detail.split("; ").filter(|clause| !tells(clause, &hidden));
+            evidence.detail = clauses.collect::<Vec<_>>().join("; ");
+        }
+        Ok(())
+    }
+
+    /// The names of what is hidden from the viewer, in lower case.
+    async fn hidden_names(&self) -> Result<Vec<String>> {
+        let mut params = Params::default();
+        let Some(visible) = self.visible(&mut params) else { return Ok(Vec::new()) };
+        let sql = format!("SELECT key FROM models WHERE private AND NOT {visible}");
+        sql::all(self.db(), &sql, params).await?.iter().map(|row| get(row, "key")).collect()
+    }
+}
+
+/// Whether a text holds one of these names.
+fn tells(text: &str, hidden: &[String]) -> bool {
+    let text = text.to_ascii_lowercase();
+    hidden.iter().any(|name| names(&text, name))
 }
 
 /// A document and perhaps another as one text.

@@ -115,7 +115,7 @@ impl Store {
         self.unnamed(found).await
     }
 
-    /// The edges without those of hidden children, and without what is said of hidden parents.
+    /// The edges without those of hidden children, and without what is said of hidden parents and what names others.
     pub(crate) async fn unnamed(&self, mut edges: Vec<EdgeRow>) -> Result<Vec<EdgeRow>> {
         let hidden = self.hidden().await?;
         edges.retain(|edge| !hidden.contains(&edge.child));
@@ -123,6 +123,7 @@ impl Store {
             edge.as_written = format!("private model {}", edge.parent);
             edge.evidence.clear();
         }
+        self.discreetly(&mut edges).await?;
         Ok(edges)
     }
 

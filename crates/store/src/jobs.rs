@@ -1,5 +1,6 @@
 //! Jobs as rows: queued once per idempotency key, listed newest first, cancelled.
 
+use domain::{Act, Digest, RepoId};
 use sea_orm::QueryResult;
 use serde::Serialize;
 use serde_json::Value;
@@ -71,6 +72,16 @@ pub struct NewJob {
 
 /// Field of a payload that holds the digests its inputs had when it was queued.
 pub const PINS: &str = "pins";
+
+/// Jobs that made the same bytes and are looked at; as many as that show who may have them.
+const MOST_MAKERS: u32 = 100;
+
+/// Models of the registry that a job was pinned to; of an adapter on a base both.
+pub fn pinned_models(payload: &Value) -> impl Iterator<Item = RepoId> + '_ {
+    let names = payload.get(PINS).and_then(Value::as_object).into_iter().flat_map(|pins| pins.keys());
+    let names = names.flat_map(|name| name.split('+'));
+    names.filter_map(|name| RepoId::parse(name.split(['@', '#']).next().unwrap_or(name)).ok())
+}
 
 /// Columns of a [`JobRow`].
 pub const COLUMNS: &str = "id, kind, state, payload, result, error_code, error_message, step, done, total, \
@@ -216,6 +227,42 @@ impl Store {
         Ok(row.map(|row| get::<Option<String>>(&row, "owner")).transpose()?.flatten())
     }
 
+    /// Whether a job that the viewer sees made this blob: one of their own, or one that read what they may read too. Of a
+    /// model that is gone nobody knows whom it was open to.
+    pub(crate) async fn made_for_viewer(&self, digest: &Digest) -> Result<bool> {
+        let mut params = Params::default();
+        let wanted = params.add(digest.to_string());
+        let visible = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let sql = format!(
+            "SELECT jobs.owner AS owner, payload FROM job_blobs JOIN jobs ON jobs.id = job_blobs.job
+             WHERE digest = {wanted} AND {visible} ORDER BY jobs.id LIMIT {MOST_MAKERS}"
+        );
+        for row in sql::all(self.db(), &sql, params).await? {
+            let asker: Option<String> = get(&row, "owner")?;
+            if asker.is_some() && asker == self.owner() {
+                return Ok(true);
+            }
+            let mut open = true;
+            for model in pinned_models(&json(&row, "payload")?) {
+                open = open && self.may_read(model.as_str()).await?;
+            }
+            if open {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a model is here whose files the viewer may read.
+    async fn may_read(&self, name: &str) -> Result<bool> {
+        let Some(row) = self.model_by_id(name).await?.filter(|row| !row.ghost) else { return Ok(false) };
+        match self.may_with(Act::Read, &row).await {
+            Ok(()) => Ok(true),
+            Err(Error::Hidden(_) | Error::Gated(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// One page of jobs, newest first.
     ///
     /// # Errors
@@ -291,4 +338,21 @@ fn request(payload: &Value) -> Value {
         fields.remove(PINS);
     }
     payload
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::pinned_models;
+
+    #[test]
+    fn what_was_read_is_a_model_whatever_part_of_it_was_named() {
+        let payload =
+            json!({ "pins": { "o/a@sha256:00": "", "o/b#member": "", "o/c+o/d": "", "hub:o/e": "" } });
+
+        let names: Vec<String> = pinned_models(&payload).map(|name| name.to_string()).collect();
+
+        assert_eq!(names, ["o/a", "o/b", "o/c", "o/d"]);
+    }
 }

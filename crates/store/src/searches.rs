@@ -187,6 +187,17 @@ impl Store {
         Ok(self.discreet(found, |row: &SearchRow| text_of(&row.basis, None)).await?.pop())
     }
 
+    /// The user who asked for a search, in lower case; none for the program itself and for whoever has no token.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn search_asker(&self, id: &str) -> Result<Option<String>> {
+        let mut params = Params::default();
+        let sql = format!("SELECT owner FROM searches WHERE id = {}", params.add(sql::text(id)));
+        let row = sql::one(self.db(), &sql, params).await?;
+        Ok(row.map(|row| get::<Option<String>>(&row, "owner")).transpose()?.flatten())
+    }
+
     /// One page of searches, newest first.
     ///
     /// # Errors

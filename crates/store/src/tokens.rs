@@ -3,7 +3,6 @@
 use domain::Digest;
 use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
-use ulid::Ulid;
 
 use crate::{
     Error, Result, Store,
@@ -12,11 +11,13 @@ use crate::{
     sql::{self, Params, wall_clock},
 };
 
-/// What a token lets its bearer do.
+/// What a token lets its bearer do; a greater one lets them do what a lesser one does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     Read,
+    /// Send the bytes of files that a later commit names: nothing else, though it may stand in an address.
+    Upload,
     Write,
 }
 
@@ -25,6 +26,7 @@ impl Scope {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Upload => "upload",
             Self::Write => "write",
         }
     }
@@ -50,27 +52,32 @@ fn token(row: &QueryResult) -> Result<TokenRow> {
         id: get(row, "id")?,
         owner: get(row, "owner")?,
         label: get(row, "label")?,
-        scope: if scope == "write" { Scope::Write } else { Scope::Read },
+        scope: match scope.as_str() {
+            "write" => Scope::Write,
+            "upload" => Scope::Upload,
+            _ => Scope::Read,
+        },
         created_at: get(row, "created_at")?,
         expires_at: get(row, "expires_at")?,
     })
 }
 
-/// The label of an upload's key.
-const UPLOAD: &str = "upload";
 /// What the label of a browser's session begins with, before the number of the token that it stands for. No label that
 /// somebody writes holds such a character.
 const SESSION: &str = "\u{1f}session ";
+/// The same of an upload's key.
+pub(crate) const UPLOAD: &str = "\u{1f}upload ";
+/// The labels of all that stand for a token.
+const DERIVED: &str = "\u{1f}%";
 /// Seconds a session lasts.
 const SESSION_SECONDS: i64 = 30 * 86_400;
 
 /// The condition for a token that a user made.
 fn own(owner: &str, params: &mut Params) -> String {
     format!(
-        "lower(owner) = {} AND label <> {} AND label NOT LIKE {}",
+        "lower(owner) = {} AND label NOT LIKE {}",
         params.add(sql::text(owner).to_ascii_lowercase()),
-        params.add(UPLOAD),
-        params.add(format!("{SESSION}%"))
+        params.add(DERIVED)
     )
 }
 
@@ -104,35 +111,6 @@ impl Store {
         let tx = self.begin_write().await?;
         insert(&tx, secret, new).await?;
         Ok(tx.commit().await?)
-    }
-
-    /// A key that lets one client upload for a day, for addresses that are asked without its token.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn upload_key(&self, owner: &str) -> Result<String> {
-        // 160 random bits.
-        let key = format!("{}{}", Ulid::generate(), Ulid::generate());
-        let end = wall_clock() + 86_400;
-        let new = TokenRow {
-            id: 0,
-            owner: owner.to_owned(),
-            label: UPLOAD.to_owned(),
-            scope: Scope::Write,
-            created_at: 0,
-            expires_at: Some(end),
-        };
-        let tx = self.begin_write().await?;
-        let mut params = Params::default();
-        let sql = format!(
-            "DELETE FROM tokens WHERE label = {} AND expires_at < {}",
-            params.add(UPLOAD),
-            params.add(wall_clock())
-        );
-        sql::run(&tx, &sql, params).await?;
-        tx.commit().await?;
-        self.add_token(&key, &new).await?;
-        Ok(key)
     }
 
     /// Begins a browser's session, which `secret` is of: it is as good as `token` for 30 days, and as long as that one.
@@ -176,7 +154,8 @@ impl Store {
         Ok(ended)
     }
 
-    /// The living token with this secret, also that of a browser's session.
+    /// The living token with this secret; for that of a browser's session, or the key of an upload, the token that it
+    /// stands for, with no more than its own scope.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -185,10 +164,12 @@ impl Store {
         let Some(found) = self.living(|params| format!("hash = {}", params.add(hash))).await? else {
             return Ok(None);
         };
-        let Some(number) = found.label.strip_prefix(SESSION) else { return Ok(Some(found)) };
-        let number: i64 = number.parse().map_err(|error| Error::stored("session", error))?;
+        let number = [SESSION, UPLOAD].iter().find_map(|mark| found.label.strip_prefix(mark));
+        let Some(number) = number else { return Ok(Some(found)) };
+        let number: i64 = number.parse().map_err(|error| Error::stored("token", error))?;
         let own = self.living(|params| format!("id = {}", params.add(number))).await?;
-        Ok(own.filter(|own| own.owner == found.owner))
+        let own = own.filter(|own| own.owner == found.owner);
+        Ok(own.map(|own| TokenRow { scope: own.scope.min(found.scope), ..own }))
     }
 
     async fn living(&self, which: impl FnOnce(&mut Params) -> String) -> Result<Option<TokenRow>> {
@@ -201,7 +182,7 @@ impl Store {
         sql::one(self.db(), &sql, params).await?.as_ref().map(token).transpose()
     }
 
-    /// One page of all tokens, expired ones too, oldest first, without browsers' sessions.
+    /// One page of all tokens, expired ones too, oldest first, without the keys of uploads and browsers' sessions.
     ///
     /// # Errors
     /// [`Error::BadCursor`]; when the database cannot be read.
@@ -209,7 +190,7 @@ impl Store {
         let mut params = Params::default();
         let sql = format!(
             "SELECT {COLUMNS} FROM tokens WHERE label NOT LIKE {} AND id > {} ORDER BY id LIMIT {}",
-            params.add(format!("{SESSION}%")),
+            params.add(DERIVED),
             params.add(cursor.map_or(Ok(0), number)?),
             limit.saturating_add(1)
         );
@@ -244,14 +225,14 @@ impl Store {
         Ok(sql::one(self.db(), &sql, params).await?.is_some())
     }
 
-    /// Ends a token and the sessions that stand for it; `false` when there is none of that number.
+    /// Ends a token with the sessions and keys that stand for it; `false` when there is none of that number.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn revoke_token(&self, id: i64) -> Result<bool> {
         let ended = self.end_tokens(|params| {
-            let (id, sessions) = (params.add(id), params.add(format!("{SESSION}{id}")));
-            format!("id = {id} OR label = {sessions}")
+            let derived = params.list([SESSION, UPLOAD].map(|mark| format!("{mark}{id}")));
+            format!("id = {} OR label IN {derived}", params.add(id))
         });
         Ok(ended.await? > 0)
     }

@@ -127,6 +127,8 @@ pub struct JobPage {
     pub before: Option<u64>,
     /// Whether it can be asked for once more.
     pub again: bool,
+    /// Whether whoever looks may stop it.
+    pub stoppable: bool,
 }
 
 impl JobPage {

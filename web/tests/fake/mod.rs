@@ -423,6 +423,7 @@ impl Source for Fake {
             error_message: (state == JobState::Failed).then(|| format!("The disk is full.{}", self.mark)),
             outputs: vec![JobLink { label: self.mark.clone(), href: "/org/merged".into() }],
             again: state == JobState::Failed,
+            stoppable: id != "others",
             device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
             log: vec![(1_732_400_010, format!("writing tensors{}", self.mark))],

@@ -39,7 +39,8 @@ pub async fn whole(registry: &Registry, job: &store::JobRow) -> Result<JobPage> 
     let page = page(job);
     // A job without a result says in its log what computes it.
     let said = || log.iter().rev().find_map(|(_, line)| line.strip_prefix(COMPUTES_ON).map(str::to_owned));
-    Ok(JobPage { device: page.device.clone().or_else(said), log, before, ..page })
+    let stoppable = jobs::may_cancel(registry, job).await?;
+    Ok(JobPage { device: page.device.clone().or_else(said), log, before, stoppable, ..page })
 }
 
 fn page(job: &store::JobRow) -> JobPage {
@@ -48,6 +49,7 @@ fn page(job: &store::JobRow) -> JobPage {
         before: None,
         row: row(job),
         again: jobs::can_retry(job),
+        stoppable: false,
         started_at: job.started_at,
         attempts: u64::try_from(job.attempts).unwrap_or_default(),
         cancel_requested: job.cancel_requested,

@@ -247,8 +247,11 @@ impl Source for Site {
     }
 
     async fn cancel(&self, id: &str) -> Result<()> {
-        self.registry.store.cancel(id).await?;
-        Ok(())
+        match jobs::cancel(&self.registry, id).await {
+            // Its page says how it ended.
+            Ok(_) | Err(jobs::Error::JobOver { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn contradictions(&self, cursor: Option<&str>) -> Result<(Vec<ContradictionRow>, Option<String>)> {

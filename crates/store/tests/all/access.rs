@@ -29,6 +29,9 @@ db_test!(
     lists_of_people_come_page_by_page,
     access_is_asked_for_and_decided,
     whoever_comes_by_a_removed_name_inherits_nothing,
+    what_weights_say_of_an_open_edge_names_no_hidden_model,
+    what_a_job_made_is_for_its_asker_and_for_those_who_may_read_its_inputs,
+    a_blob_that_nothing_names_is_open_to_whoever_uploaded_it_alone,
 );
 
 async fn account(db: &Db, name: &str, kind: AccountKind) {
@@ -547,4 +550,80 @@ async fn whoever_comes_by_a_removed_name_inherits_nothing(db: Db) {
     for id in [&open.id, &closed.id] {
         assert_eq!(db.store.asker(id).await.unwrap(), None);
     }
+}
+
+async fn a_blob_that_nothing_names_is_open_to_whoever_uploaded_it_alone(db: Db) {
+    let nobody = db.store.seen_by(Viewer::default());
+    let [ann, bob] =
+        ["Ann", "bob"].map(|name| db.store.seen_by(Viewer { name: Some(name.into()), ..Viewer::default() }));
+    let (sent, _) =
+        db.store.put_bytes(&Holder::upload_of(Some("ann")), b"for a private model").await.unwrap();
+    let (kept, size) = db.store.put_bytes(&Holder::new(), b"behind a gate").await.unwrap();
+    let file = FileRow { path: "a.txt".to_owned(), size, digest: kept };
+    db.store.publish(files_only("org/gated", vec![file])).await.unwrap();
+    let open = nobody.may_have(&kept).await.unwrap();
+    let model = close(&db, "org/gated", Openness { private: None, gated: Some(Some(Gating::Manual)) }).await;
+
+    let gated = nobody.may_have(&kept).await.unwrap();
+    db.store.delete_model(model).await.unwrap();
+
+    assert_eq!((open, gated), (true, false));
+    for viewer in [&nobody, &ann, &bob] {
+        assert!(!viewer.may_have(&kept).await.unwrap(), "the model that held it was gated");
+    }
+    assert!(ann.may_have(&sent).await.unwrap());
+    for other in [&nobody, &bob] {
+        assert!(!other.may_have(&sent).await.unwrap(), "it is not committed yet, and hers");
+    }
+    assert!(db.store.may_have(&kept).await.unwrap(), "the house sees all");
+}
+
+async fn what_weights_say_of_an_open_edge_names_no_hidden_model(db: Db) {
+    let mut told = claim("a/parent", Relation::Finetune, Source::Weights, 0.9);
+    let said = "a finetune; told from `a/parent` in 3.5 bits, from `org/rival` in 4.3; one step";
+    told.evidence[0].detail = said.to_owned();
+    let mut card = card_claim("a/parent");
+    card.evidence[0].detail = "trained like org/rival".to_owned();
+    db.store.upsert(&[(named("org/rival"), vec![]), (named("a/parent"), vec![])]).await.unwrap();
+    db.store.upsert(&[(named("a/b"), vec![told, card])]).await.unwrap();
+    let child = db.store.model_by_id("a/b").await.unwrap().unwrap().id;
+    let details = async |viewer| {
+        let edge = db.store.seen_by(viewer).edges_of(child).await.unwrap().remove(0);
+        edge.evidence.into_iter().map(|told| told.detail).collect::<Vec<_>>()
+    };
+
+    let before = details(Viewer::default()).await;
+    hide(&db, "org/rival").await;
+
+    assert_eq!(before, [said, "trained like org/rival"]);
+    assert_eq!(details(Viewer::default()).await, ["a finetune; one step", "trained like org/rival"]);
+    assert_eq!(details(member(Role::Read)).await, before);
+}
+
+async fn what_a_job_made_is_for_its_asker_and_for_those_who_may_read_its_inputs(db: Db) {
+    db.store.upsert(&[(named("org/tuned"), vec![]), (named("a/base"), vec![])]).await.unwrap();
+    let bob = db.store.seen_by(Viewer { name: Some("bob".into()), ..Viewer::default() });
+    let nobody = db.store.seen_by(Viewer::default());
+    let reader = db.store.seen_by(member(Role::Read));
+    let payload = json!({"pins": {"org/tuned@sha256:00": "", "a/base": ""}});
+    let new = NewJob { kind: "diff".into(), payload, idempotency_key: None, output: None };
+    bob.enqueue(new, 9).await.unwrap();
+    let taken = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
+    let (made, _) = db.store.put_bytes(&Holder::new(), b"difference").await.unwrap();
+    db.store.keep_result((&taken.id, taken.fence), &made).await.unwrap();
+    let may = async || {
+        let of = async |store: &Store| store.may_have(&made).await.unwrap();
+        [of(&bob).await, of(&reader).await, of(&nobody).await]
+    };
+
+    let open = may().await;
+    close(&db, "org/tuned", Openness { private: None, gated: Some(Some(Gating::Manual)) }).await;
+    let gated = may().await;
+    let row = hide(&db, "org/tuned").await;
+    let private = may().await;
+    db.store.delete_model(row).await.unwrap();
+
+    assert_eq!(open, [true; 3]);
+    assert_eq!([gated, private], [[true, true, false]; 2]);
+    assert_eq!(may().await, [true, false, false], "it would be open once more");
 }

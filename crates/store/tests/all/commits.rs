@@ -22,6 +22,8 @@ db_test!(
     a_deleted_model_stays_behind_as_a_ghost_only_where_it_is_a_parent,
     a_deleted_model_takes_along_the_ghosts_that_only_it_named_and_its_gate,
     tokens_end_when_they_expire_or_are_revoked,
+    the_key_of_an_upload_is_of_its_token_and_ends_with_it,
+    an_address_with_a_nul_names_no_commit,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -251,6 +253,46 @@ async fn a_deleted_model_takes_along_the_ghosts_that_only_it_named_and_its_gate(
     assert!(db.store.model_by_id("g/kept").await.unwrap().unwrap().ghost);
     let left = db.store.model_by_id("a/parent").await.unwrap().unwrap();
     assert_eq!((left.ghost, left.gated), (true, None));
+}
+
+async fn an_address_with_a_nul_names_no_commit(db: Db) {
+    let oid = publish(&db.store, "a/b", ("1", titled("first"))).await.unwrap();
+    let model = model(&db.store, "a/b").await;
+    let branch = RefRow { kind: RefKind::Branch, name: "x/\u{e9}".to_owned(), oid };
+    db.store.create_ref(model, &branch).await.unwrap();
+
+    let along = async |path: &str| db.store.commit_along(model, path).await.unwrap().map(|(_, rest)| rest);
+
+    assert_eq!(along("x/\u{e9}/f").await.as_deref(), Some("f"));
+    assert_eq!(along("main/a\0b").await.as_deref(), Some("a\0b"));
+    for path in ["\0x/\u{e9}/f", "x/\u{e9}\0/f", "\0\0\0x/\u{e9}", "ma\0in/f", "\0"] {
+        assert_eq!(along(path).await, None, "{path:?}");
+    }
+    assert!(db.store.commit(model, "ma\0in").await.unwrap().is_none());
+}
+
+async fn the_key_of_an_upload_is_of_its_token_and_ends_with_it(db: Db) {
+    let new = TokenRow {
+        id: 0,
+        owner: "alice".to_owned(),
+        label: "upload".to_owned(),
+        scope: Scope::Write,
+        created_at: 0,
+        expires_at: None,
+    };
+    db.store.add_token("secret", &new).await.unwrap();
+    let token = db.store.token("secret").await.unwrap().unwrap();
+
+    let key = db.store.upload_key(&token, "secret").await.unwrap();
+    let again = db.store.upload_key(&token, "secret").await.unwrap();
+
+    assert_eq!(key, again);
+    let known = db.store.token(&key).await.unwrap().unwrap();
+    assert_eq!((known.id, known.owner.as_str(), known.scope), (token.id, "alice", Scope::Upload));
+    assert_eq!(db.store.tokens((None, 9)).await.unwrap().items.len(), 1);
+    assert_eq!(db.store.tokens_of("alice", (None, 9)).await.unwrap().items.len(), 1);
+    assert!(db.store.revoke_token(token.id).await.unwrap());
+    assert!(db.store.token(&key).await.unwrap().is_none());
 }
 
 async fn tokens_end_when_they_expire_or_are_revoked(db: Db) {

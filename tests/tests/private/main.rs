@@ -1,151 +1,15 @@
 //! Private and gated models: who sees what, on every address there is.
 
+mod site;
+mod sweep;
+mod twins;
+
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Client, multipart};
 use serde_json::{Value, json};
-use stemma_tests::{Database, Server, Zoo, answer, client, databases, ended};
+use stemma_tests::{Server, answer, databases, ended};
 
-/// The model that is closed here; the others descend from it or lead to it.
-const CLOSED: &str = "mandoc/scribe-v1-de";
-
-/// A name of the same shape that nothing has.
-const NEVER: &str = "mandoc/scribe-v1-xx";
-
-/// An answer without the number of its occurrence.
-fn plain(text: &str) -> String {
-    match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(mut fields)) => {
-            fields.remove("instance");
-            Value::Object(fields).to_string()
-        }
-        _ => text.to_owned(),
-    }
-}
-
-struct Site {
-    server: Server,
-    client: Client,
-    /// An administrator of the namespace, a reader of it, and somebody else.
-    owner: String,
-    reader: String,
-    other: String,
-}
-
-impl Site {
-    /// A registry with an organisation whose model is closed as `settings` say.
-    async fn with(database: &Database, settings: &[&str]) -> Result<Self> {
-        let server = Server::start(database).await?;
-        let zoo = Zoo::unpack()?;
-        let run = |words: &[&str]| -> Result<Value> {
-            let out = server.stemma().args(words).args(["--json", "--quiet"]).output()?;
-            ensure!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
-            Ok(serde_json::from_slice(&out.stdout).unwrap_or_default())
-        };
-        let token = |words: &[&str]| -> Result<String> {
-            Ok(run(words)?["token"].as_str().context("no token")?.to_owned())
-        };
-        for id in ["mandoc/scribe-v1", CLOSED] {
-            run(&["import", "dir", &zoo.path(id)?.display().to_string(), "--id", id])?;
-        }
-        run(&["org", "create", "mandoc"])?;
-        let owner = token(&["user", "add", "alice"])?;
-        let (reader, other) = (token(&["token", "create", "rita"])?, token(&["token", "create", "bob"])?);
-        run(&["org", "add", "mandoc", "alice", "--role", "admin"])?;
-        run(&["org", "add", "mandoc", "rita"])?;
-        run(&[&["access", "set", CLOSED], settings].concat())?;
-        Ok(Self { server, client: client()?, owner, reader, other })
-    }
-
-    async fn ask(&self, path: &str, token: Option<&str>) -> Result<(u16, String)> {
-        let mut request = self.client.get(self.server.url(path));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        let answer = request.send().await?;
-        Ok((answer.status().as_u16(), answer.text().await?))
-    }
-
-    async fn send(&self, (path, body): (&str, Value), token: Option<&str>) -> Result<(u16, Value)> {
-        let mut request = self.client.post(self.server.url(path)).json(&body);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        answer(request).await
-    }
-
-    /// Every address of the OpenAPI document that answers GET, those of a model with the closed one's name.
-    async fn addresses(&self) -> Result<Vec<(String, bool)>> {
-        let (_, text) = self.ask("/api/v1/openapi.json", None).await?;
-        let document: Value = serde_json::from_str(&text)?;
-        let paths = document["paths"].as_object().context("no paths")?;
-        let named = paths.iter().filter(|(path, item)| {
-            item.get("get").is_some() && !path.contains("{id}") && !path.contains("{digest}")
-        });
-        let filled = named.map(|(path, _)| {
-            let of_a_model = path.contains("{org}");
-            let filled = path.replace("{org}/{name}", CLOSED).replace("{revision}", "main");
-            let filled = filled.replace("{path}", "config.json").replace("{form}", "atom");
-            (filled.replace("{range}", "main...main").replace("{spec}", "main...main"), of_a_model)
-        });
-        Ok(filled.collect())
-    }
-}
-
-#[tokio::test]
-async fn nobody_but_members_hears_of_a_private_model_on_any_address() -> Result<()> {
-    for database in databases() {
-        let site = Site::with(&database, &["--private"]).await?;
-        let pages = ["/", "/models", "/families", "/jobs", "/advisories", "/mandoc/scribe-v1"]
-            .into_iter()
-            .chain(["/mandoc/scribe-v1/lineage", "/api/models", "/api/models/mandoc/scribe-v1"])
-            .chain(["/api/v1/models/mandoc/scribe-v1/lineage", "/api/v1/models/mandoc/scribe-v1/relatives"])
-            .chain(["/api/v1/models/mandoc/scribe-v1/lineage?format=dot", "/api/v1/models/mandoc/scribe-v1"])
-            .chain(["/api/v1/models/mandoc/scribe-v1/merge-suggestions?base=mandoc/scribe-v1"])
-            .chain(["/api/v1/typeahead?q=scribe", "/api/v1/models?facets=true", "/models?search=scribe"])
-            .chain(["/lineage?from=mandoc/scribe-v1&to=community/scribe-de-code"])
-            .chain(["/api/v1/path?from=mandoc/scribe-v1&to=community/scribe-de-code"])
-            .chain(["/api/v1/reports/names", "/api/v1/reports/families", "/api/v1/reports/licences"])
-            .chain(["/api/models?filter=base_model:mandoc/scribe-v1", "/api/models?search=scribe&full=true"])
-            .map(|path| (path.to_owned(), false));
-        let own = [
-            format!("/{CLOSED}"),
-            format!("/{CLOSED}/lineage"),
-            format!("/{CLOSED}/resolve/main/config.json"),
-            format!("/api/models/{CLOSED}"),
-            format!("/api/models/{CLOSED}/tree/main"),
-            format!("/api/models/{CLOSED}/refs"),
-            format!("/api/models/{CLOSED}/resolve/main/config.json"),
-        ];
-        let own = own.into_iter().map(|path| (path, true));
-        let all: Vec<_> = pages.chain(own).chain(site.addresses().await?).collect();
-        ensure!(all.len() > 40, "{all:?}");
-
-        for token in [None, Some(site.other.as_str())] {
-            for (path, of_the_model) in &all {
-                let (status, text) = site.ask(path, token).await?;
-
-                if *of_the_model {
-                    // To the last word what is said of a model that never was.
-                    let (as_unknown, told) = site.ask(&path.replace(CLOSED, NEVER), token).await?;
-                    let text = plain(&text).replace(CLOSED, NEVER);
-                    ensure!((400..500).contains(&status), "{path} for {token:?}: {status} {text}");
-                    ensure!(status == as_unknown && text == plain(&told), "{path}: {text}\n{told}");
-                } else {
-                    ensure!(!text.contains("scribe-v1-de"), "{path} for {token:?}: {text}");
-                }
-            }
-        }
-        for token in [&site.owner, &site.reader] {
-            for path in ["/models", "/api/models", "/api/v1/models", "/mandoc/scribe-v1/lineage"] {
-                let (status, text) = site.ask(path, Some(token)).await?;
-                ensure!(status == 200 && text.contains("scribe-v1-de"), "{path}: {status} {text}");
-            }
-            let (status, _) = site.ask(&format!("/{CLOSED}/resolve/main/config.json"), Some(token)).await?;
-            ensure!(status == 200, "{status}");
-        }
-    }
-    Ok(())
-}
+use site::{BASE, CHILD, CLOSED, Site};
 
 #[tokio::test]
 async fn a_tree_shows_a_private_model_as_a_nameless_ghost() -> Result<()> {
@@ -163,60 +27,6 @@ async fn a_tree_shows_a_private_model_as_a_nameless_ghost() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whoever_names_a_private_parent_hears_what_is_said_of_a_name_that_nobody_has() -> Result<()> {
-    for database in databases() {
-        let site = Site::with(&database, &["--private"]).await?;
-        for (id, parent) in [("bob/named", CLOSED), ("bob/other", NEVER)] {
-            let card = format!("---\nbase_model: {parent}\n---\n# Card\n");
-            let part = multipart::Part::bytes(card.into_bytes()).file_name("README.md");
-            let form = multipart::Form::new().part("file", part);
-            let request = site.client.post(site.server.url(&format!("/api/v1/models/{id}"))).multipart(form);
-            let status = request.bearer_auth(&site.other).send().await?.status();
-            ensure!(status == 201, "{id}: {status}");
-        }
-        let alike = |text: &str| -> String {
-            let text = plain(text).replace("other", "named").replace("scribe-v1-xx", "scribe-v1-de");
-            // Without numbers and digests, which are of the children.
-            text.chars().filter(|c| !c.is_ascii_hexdigit()).collect()
-        };
-        let paths = ["/api/v1/models/{child}/edges", "/api/v1/models/{child}/lineage", "/{child}/lineage"]
-            .into_iter()
-            .chain(["/api/v1/models/{parent}", "/api/v1/models/{parent}/lineage", "/{parent}"])
-            .chain(["/api/v1/models/{parent}/children", "/{parent}/children", "/{parent}/lineage"])
-            .chain(["/api/models/{parent}", "/api/models?filter=base_model:{parent}"])
-            .chain(["/api/v1/models/{parent}/edges", "/{parent}/resolve/main/config.json"])
-            .chain(["/api/v1/models?search={parent}", "/api/v1/typeahead?q={parent}"]);
-        for path in paths {
-            for token in [None, Some(site.other.as_str())] {
-                let of =
-                    |child: &str, parent: &str| path.replace("{child}", child).replace("{parent}", parent);
-
-                let (status, text) = site.ask(&of("bob/named", CLOSED), token).await?;
-                let (as_absent, told) = site.ask(&of("bob/other", NEVER), token).await?;
-
-                let (text, told) = (alike(&text), alike(&told));
-                ensure!(status == as_absent && text == told, "{path}: {status} {text}\n{as_absent} {told}");
-            }
-        }
-        for token in [None, Some(site.other.as_str())] {
-            for (path, body) in
-                [("/api/repos/create", json!({})), ("/api/v1/imports", json!({ "weights": "none" }))]
-            {
-                let mut told = Vec::new();
-                for name in [CLOSED, NEVER] {
-                    let mut body = body.clone();
-                    body[if path.ends_with("imports") { "model" } else { "name" }] = name.into();
-                    let (status, answer) = site.send((path, body), token).await?;
-                    told.push((status, alike(&answer.to_string())));
-                }
-                ensure!(told[0] == told[1], "{path}: {told:?}");
-            }
-        }
-    }
-    Ok(())
-}
-
-#[tokio::test]
 async fn no_calculation_reads_a_model_that_its_asker_may_not_read() -> Result<()> {
     let recipe = |model: &str| {
         let config = format!(
@@ -229,7 +39,7 @@ async fn no_calculation_reads_a_model_that_its_asker_may_not_read() -> Result<()
     for (settings, (no_merge, no_diff)) in cases {
         for database in databases() {
             let site = Site::with(&database, settings).await?;
-            let diff = json!({ "tuned": CLOSED, "base": "mandoc/scribe-v1" });
+            let diff = json!({ "tuned": CLOSED, "base": BASE });
 
             for token in [None, Some(site.other.as_str())] {
                 let (merged, told) = site.send(("/api/v1/merges", recipe(CLOSED)), token).await?;
@@ -309,6 +119,21 @@ async fn a_gated_model_is_described_to_all_and_read_by_those_let_in() -> Result<
         let no = json!({ "user": "bob", "status": "rejected" });
         site.send((&format!("{requests}/handle"), no), Some(&site.owner)).await?;
         ensure!(read().await? == 403);
+        let diff = json!({ "tuned": CLOSED, "base": BASE });
+        let (status, job) = site.send(("/api/v1/diffs", diff), Some(&site.owner)).await?;
+        ensure!(status == 202, "{status} {job}");
+        let id = job["id"].as_str().context("no id")?.to_owned();
+        let job = ended(&site.client, &site.server, &id).await?;
+        let blob = format!("/api/v1/blobs/{}", job["result"]["blob"].as_str().context("no blob")?);
+        for (token, told) in
+            [(None, 404), (Some(&site.other), 404), (Some(&site.owner), 200), (Some(&site.reader), 200)]
+        {
+            let (status, _) = site.ask(&blob, token.map(String::as_str)).await?;
+            ensure!(
+                status == told,
+                "a difference and its base are the model behind the gate: {status} {token:?}"
+            );
+        }
     }
     Ok(())
 }
@@ -406,6 +231,61 @@ async fn a_claim_on_somebody_elses_private_model_attaches_once_that_is_public() 
         ensure!(parent(&claimed)?["id"] == CLOSED && parent(&claimed)?["ghost"] == true, "{claimed}");
         ensure!(open.contains("bob/named"), "{open}");
         ensure!(parent(&attached)?["id"] == CLOSED && parent(&attached)?["ghost"] == false, "{attached}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_and_a_search_are_ended_by_whom_they_concern() -> Result<()> {
+    for database in databases() {
+        let site = Site::on(Server::start_with(&database, &["--no-worker"]).await?, &["--public"])?;
+        let merge =
+            format!("merge_method: linear\nmodels:\n  - model: {BASE}\n    parameters: {{weight: 1}}\n");
+        let merge = json!({ "config": merge, "output": "mandoc/merged" });
+        let asked = json!({ "strategy": "greedy", "method": "slerp", "models": [CLOSED, CHILD], "base": BASE,
+            "k": 2, "output": "mandoc/found" });
+        let (status, job) = site.send(("/api/v1/merges", merge), Some(&site.owner)).await?;
+        ensure!(status == 202, "{status} {job}");
+        let (status, search) = site.send(("/api/v1/searches", asked), Some(&site.owner)).await?;
+        ensure!(status == 201, "{status} {search}");
+        let [job, search] = [&job, &search].map(|made| made["id"].as_str().unwrap_or_default().to_owned());
+        let (of_job, of_search) = (format!("/api/v1/jobs/{job}"), format!("/api/v1/searches/{search}"));
+        let end = async |path: &str, token: Option<&str>| {
+            let request = site.client.delete(site.server.url(path));
+            answer(match token {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            })
+            .await
+        };
+        let button = async |token: &str| -> Result<bool> {
+            Ok(site.ask(&format!("/jobs/{job}"), Some(token)).await?.1.contains("Stop this job"))
+        };
+
+        for token in [None, Some(site.other.as_str()), Some(site.reader.as_str())] {
+            for path in [&of_job, &of_search] {
+                let (status, told) = end(path, token).await?;
+                ensure!(
+                    status == 403 && told["code"] == "not_yours",
+                    "{path} for {token:?}: {status} {told}"
+                );
+            }
+            for path in [format!("{of_search}/finish"), format!("/jobs/{job}/cancel")] {
+                let (status, told) = site.send((&path, json!({})), token).await?;
+                ensure!(status == 403, "{path} for {token:?}: {status} {told}");
+            }
+        }
+        ensure!(!button(&site.other).await? && button(&site.owner).await?);
+        ensure!(site.read(&of_job, None).await?["state"] == "queued");
+        ensure!(site.read(&of_search, None).await?["state"] == "running");
+
+        let (cancelled, told) = end(&of_job, Some(&site.owner)).await?;
+        let (again, over) = end(&of_job, Some(&site.owner)).await?;
+        let (ended, found) = end(&of_search, Some(&site.owner)).await?;
+
+        ensure!(cancelled == 202 && told["state"] == "cancelled", "{cancelled} {told}");
+        ensure!(again == 409 && over["code"] == "job_over", "{again} {over}");
+        ensure!(ended == 200 && found["state"] == "cancelled", "{ended} {found}");
     }
     Ok(())
 }
