@@ -152,7 +152,7 @@ pub async fn create_token(registry: &Registry, new: NewToken) -> Result<(String,
     let end = days.map(|days| (OffsetDateTime::now_utc() + Duration::days(days.into())).unix_timestamp());
     let label = if label.is_empty() { "unnamed" } else { label }.to_owned();
     let secret = secret()?;
-    let row = TokenRow { id: 0, owner, label, scope, created_at: 0, expires_at: end };
+    let row = TokenRow { id: 0, owner, label, scope, created_at: 0, expires_at: end, last_used_on: None };
     registry.store.add_token(&secret, &row).await?;
     Ok((secret, end))
 }

@@ -41,6 +41,8 @@ pub struct TokenRow {
     pub created_at: i64,
     /// Unix seconds; none lasts until it is revoked.
     pub expires_at: Option<i64>,
+    /// When the day began, by UTC, on which it was last used, in Unix seconds; none where no use is known.
+    pub last_used_on: Option<i64>,
 }
 
 fn token(row: &QueryResult) -> Result<TokenRow> {
@@ -52,6 +54,7 @@ fn token(row: &QueryResult) -> Result<TokenRow> {
         scope: if scope == "write" { Scope::Write } else { Scope::Read },
         created_at: get(row, "created_at")?,
         expires_at: get(row, "expires_at")?,
+        last_used_on: get(row, "last_used_on")?,
     })
 }
 
@@ -61,9 +64,11 @@ const UPLOAD: &str = "upload";
 /// somebody writes holds such a character.
 const SESSION: &str = "\u{1f}session ";
 /// Seconds a session lasts.
-const SESSION_SECONDS: i64 = 30 * 86_400;
+const SESSION_SECONDS: i64 = 30 * DAY;
 
-const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at";
+const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at, last_used_on";
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 impl Store {
     /// Keeps a token by the hash of its secret.
@@ -92,7 +97,7 @@ impl Store {
     pub async fn upload_key(&self, owner: &str) -> Result<String> {
         // 160 random bits.
         let key = format!("{}{}", Ulid::generate(), Ulid::generate());
-        let end = wall_clock() + 86_400;
+        let end = wall_clock() + DAY;
         let new = TokenRow {
             id: 0,
             owner: owner.to_owned(),
@@ -100,6 +105,7 @@ impl Store {
             scope: Scope::Write,
             created_at: 0,
             expires_at: Some(end),
+            last_used_on: None,
         };
         let tx = self.begin_write().await?;
         let mut params = Params::default();
@@ -155,7 +161,7 @@ impl Store {
         Ok(ended)
     }
 
-    /// The living token with this secret, also that of a browser's session.
+    /// The living token with this secret, also that of a browser's session; the day is noted as that of its last use.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -164,10 +170,39 @@ impl Store {
         let Some(found) = self.living(|params| format!("hash = {}", params.add(hash))).await? else {
             return Ok(None);
         };
-        let Some(number) = found.label.strip_prefix(SESSION) else { return Ok(Some(found)) };
-        let number: i64 = number.parse().map_err(|error| Error::stored("session", error))?;
-        let own = self.living(|params| format!("id = {}", params.add(number))).await?;
-        Ok(own.filter(|own| own.owner == found.owner))
+        let own = match found.label.strip_prefix(SESSION) {
+            None => Some(found),
+            Some(number) => {
+                let number: i64 = number.parse().map_err(|error| Error::stored("session", error))?;
+                let own = self.living(|params| format!("id = {}", params.add(number))).await?;
+                own.filter(|own| own.owner == found.owner)
+            }
+        };
+        if let Some(used) = own.as_ref().filter(|own| own.label != UPLOAD) {
+            // Who may come in does not depend on whether that can be written down.
+            let _ = self.note_use(used).await.inspect_err(|error| {
+                tracing::warn!(%error, "the use of token {} is not noted: {error}", used.id);
+            });
+        }
+        Ok(own)
+    }
+
+    /// Writes down that a token is used today; nothing where that is written already.
+    async fn note_use(&self, used: &TokenRow) -> Result<()> {
+        let now = wall_clock();
+        let today = now - now.rem_euclid(DAY);
+        if used.last_used_on.is_some_and(|day| day >= today) {
+            return Ok(());
+        }
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE tokens SET last_used_on = {} WHERE id = {}",
+            params.add(today),
+            params.add(used.id)
+        );
+        sql::run(&tx, &sql, params).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn living(&self, which: impl FnOnce(&mut Params) -> String) -> Result<Option<TokenRow>> {

@@ -104,8 +104,14 @@ impl Source for Fake {
         if self.mark == "nobody" {
             return Ok(None);
         }
-        let token =
-            TokenLine { id: 7, label: self.mark.clone(), scope: "read", created_at: 0, expires_at: Some(9) };
+        let token = TokenLine {
+            id: 7,
+            label: self.mark.clone(),
+            scope: "read",
+            created_at: 0,
+            expires_at: Some(9),
+            last_used_on: Some(86_400),
+        };
         Ok(Some(AccountPage {
             name: format!("ann{}", self.mark),
             admin: false,

@@ -83,6 +83,7 @@ async fn a_token_lends_the_roles_of_its_user_and_a_read_only_one_no_more_than_re
         scope,
         created_at: 0,
         expires_at: None,
+        last_used_on: None,
     };
     let of = async |owner: &str, scope| db.store.viewer_of(&token(owner, scope)).await.unwrap();
 
@@ -360,6 +361,7 @@ async fn an_account_has_a_name_of_its_own(db: Db) {
         scope: Scope::Read,
         created_at: 0,
         expires_at: None,
+        last_used_on: None,
     };
     db.store.add_token("secret", &token).await.unwrap();
     let org =
