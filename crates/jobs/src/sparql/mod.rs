@@ -82,7 +82,7 @@ pub async fn sparql(registry: &Registry, text: String, rows: Rows) -> Result<Ans
         let lookup: Lookup = Arc::new(move |name: &str| {
             handle.block_on(store.model_by_id(name)).ok().flatten().map(|row| row.id)
         });
-        let answer = answer(Lineage { forest, lookup }, &text, (rows, &limits, gone));
+        let answer = answer(Lineage::new(forest, lookup), &text, (rows, &limits, gone));
         drop(turn);
         let _ = tell.send(answer);
     })?;
