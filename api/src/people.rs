@@ -113,12 +113,14 @@ pub struct TokenView {
     pub created_at: i64,
     /// Unix seconds.
     pub expires_at: Option<i64>,
+    /// When the day began, by UTC, on which it was last used, in Unix seconds; null where no use is known.
+    pub last_used_on: Option<i64>,
 }
 
 impl From<TokenRow> for TokenView {
     fn from(row: TokenRow) -> Self {
-        let TokenRow { id, label, scope, created_at, expires_at, .. } = row;
-        Self { id, label, scope: scope.word().to_owned(), created_at, expires_at }
+        let TokenRow { id, label, scope, created_at, expires_at, last_used_on, .. } = row;
+        Self { id, label, scope: scope.word().to_owned(), created_at, expires_at, last_used_on }
     }
 }
 

@@ -48,6 +48,7 @@ mod m0022_search_keys;
 mod m0023_lineage_due;
 mod m0024_standing_edges;
 mod m0025_licence_name;
+mod m0026_token_use;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0023_lineage_due::Migration),
             Box::new(m0024_standing_edges::Migration),
             Box::new(m0025_licence_name::Migration),
+            Box::new(m0026_token_use::Migration),
         ]
     }
 }

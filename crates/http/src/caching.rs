@@ -58,6 +58,7 @@ mod tests {
             scope: Scope::Read,
             created_at: 0,
             expires_at: None,
+            last_used_on: None,
         };
 
         let told = [rule("/plain", None).await, rule("/plain", Some(token())).await];

@@ -66,7 +66,7 @@ pub async fn add_user(registry: &Registry, new: &AccountRow) -> Result<(AccountR
     administrator(registry)?;
     account_name(&new.name)?;
     let (owner, label) = (new.name.clone(), FIRST.to_owned());
-    let first = TokenRow { id: 0, owner, label, scope: Scope::Write, created_at: 0, expires_at: None };
+    let first = TokenRow { id: 0, owner, label, scope: Scope::Write, created_at: 0, expires_at: None, last_used_on: None };
     let secret = secret()?;
     registry.store.add_user(new, (&secret, &first)).await?;
     Ok((known(registry, (&new.name, AccountKind::User)).await?, secret))
@@ -174,7 +174,7 @@ pub async fn create_token(registry: &Registry, new: NewToken) -> Result<(String,
     let end = days.map(|days| (OffsetDateTime::now_utc() + Duration::days(days.into())).unix_timestamp());
     let label = if label.is_empty() { "unnamed" } else { label }.to_owned();
     let secret = secret()?;
-    let row = TokenRow { id: 0, owner, label, scope, created_at: 0, expires_at: end };
+    let row = TokenRow { id: 0, owner, label, scope, created_at: 0, expires_at: end, last_used_on: None };
     registry.store.add_token(&secret, &row).await?;
     Ok((secret, end))
 }

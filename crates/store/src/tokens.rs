@@ -44,6 +44,8 @@ pub struct TokenRow {
     pub created_at: i64,
     /// Unix seconds; none lasts until it is revoked.
     pub expires_at: Option<i64>,
+    /// When the day began, by UTC, on which it was last used, in Unix seconds; none where no use is known.
+    pub last_used_on: Option<i64>,
 }
 
 fn token(row: &QueryResult) -> Result<TokenRow> {
@@ -59,6 +61,7 @@ fn token(row: &QueryResult) -> Result<TokenRow> {
         },
         created_at: get(row, "created_at")?,
         expires_at: get(row, "expires_at")?,
+        last_used_on: get(row, "last_used_on")?,
     })
 }
 
@@ -70,7 +73,7 @@ pub(crate) const UPLOAD: &str = "\u{1f}upload ";
 /// The labels of all that stand for a token.
 const DERIVED: &str = "\u{1f}%";
 /// Seconds a session lasts.
-const SESSION_SECONDS: i64 = 30 * 86_400;
+const SESSION_SECONDS: i64 = 30 * DAY;
 
 /// The condition for a token that a user made.
 fn own(owner: &str, params: &mut Params) -> String {
@@ -100,7 +103,9 @@ pub async fn insert(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> R
     Ok(())
 }
 
-const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at";
+const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at, last_used_on";
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 impl Store {
     /// Keeps a token by the hash of its secret.
@@ -155,7 +160,7 @@ impl Store {
     }
 
     /// The living token with this secret; for that of a browser's session, or the key of an upload, the token that it
-    /// stands for, with no more than its own scope.
+    /// stands for, with no more than its own scope. The day is noted as that of its last use.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -165,11 +170,40 @@ impl Store {
             return Ok(None);
         };
         let number = [SESSION, UPLOAD].iter().find_map(|mark| found.label.strip_prefix(mark));
-        let Some(number) = number else { return Ok(Some(found)) };
-        let number: i64 = number.parse().map_err(|error| Error::stored("token", error))?;
-        let own = self.living(|params| format!("id = {}", params.add(number))).await?;
-        let own = own.filter(|own| own.owner == found.owner);
-        Ok(own.map(|own| TokenRow { scope: own.scope.min(found.scope), ..own }))
+        let own = match number {
+            None => Some(found),
+            Some(number) => {
+                let number: i64 = number.parse().map_err(|error| Error::stored("token", error))?;
+                let own = self.living(|params| format!("id = {}", params.add(number))).await?;
+                let own = own.filter(|own| own.owner == found.owner);
+                own.map(|own| TokenRow { scope: own.scope.min(found.scope), ..own })
+            }
+        };
+        if let Some(used) = &own {
+            // Who may come in does not depend on whether that can be written down.
+            let _ = self.note_use(used).await.inspect_err(|error| {
+                tracing::warn!(%error, "the use of token {} is not noted: {error}", used.id);
+            });
+        }
+        Ok(own)
+    }
+
+    /// Writes down that a token is used today; nothing where that is written already.
+    async fn note_use(&self, used: &TokenRow) -> Result<()> {
+        let now = wall_clock();
+        let today = now - now.rem_euclid(DAY);
+        if used.last_used_on.is_some_and(|day| day >= today) {
+            return Ok(());
+        }
+        let tx = self.begin_write().await?;
+        let mut params = Params::default();
+        let sql = format!(
+            "UPDATE tokens SET last_used_on = {} WHERE id = {}",
+            params.add(today),
+            params.add(used.id)
+        );
+        sql::run(&tx, &sql, params).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn living(&self, which: impl FnOnce(&mut Params) -> String) -> Result<Option<TokenRow>> {

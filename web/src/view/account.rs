@@ -28,6 +28,8 @@ pub struct TokenLine {
     pub created_at: i64,
     /// Unix seconds; none lasts until it is revoked.
     pub expires_at: Option<i64>,
+    /// The beginning of the day of its last use, in unix seconds; none where no use is known.
+    pub last_used_on: Option<i64>,
 }
 
 impl TokenLine {

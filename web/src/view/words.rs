@@ -270,6 +270,11 @@ impl When {
         format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
     }
 
+    /// `2024-03-01`, in UTC.
+    pub fn day(&self) -> String {
+        self.machine()[..10].to_owned()
+    }
+
     /// `12:00:00`, in UTC.
     pub fn clock(&self) -> String {
         self.machine()[11..19].to_owned()

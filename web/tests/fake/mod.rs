@@ -105,8 +105,14 @@ impl Source for Fake {
         if self.mark == "nobody" {
             return Ok(None);
         }
-        let token =
-            TokenLine { id: 7, label: self.mark.clone(), scope: "read", created_at: 0, expires_at: Some(9) };
+        let token = TokenLine {
+            id: 7,
+            label: self.mark.clone(),
+            scope: "read",
+            created_at: 0,
+            expires_at: Some(9),
+            last_used_on: Some(86_400),
+        };
         Ok(Some(AccountPage {
             name: format!("ann{}", self.mark),
             admin: false,
@@ -231,7 +237,7 @@ impl Source for Fake {
         };
         Ok((!name.starts_with("no/")).then(|| Family {
             name: Name::from(name),
-            path: vec![self.name("org/root")],
+            path: (0..40).map(|at| self.name(&format!("org/ancestor-{at}"))).collect(),
             size: 9_000,
             held_back: 12,
             slices: vec![slice(0, 0, 9_000), slice(1, 0, 4_000), slice(2, 0, 1_000)],

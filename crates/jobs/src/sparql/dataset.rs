@@ -1,6 +1,12 @@
 //! The forest as linked data: every fact is read from it when it is asked for, none is stored.
 
-use std::{collections::HashSet, convert::Infallible, iter, panic::resume_unwind, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    iter,
+    panic::resume_unwind,
+    sync::{Arc, OnceLock},
+};
 
 use analysis::{
     export::{agent_iri, agent_named, model_iri, model_named},
@@ -21,8 +27,16 @@ pub(super) type Lookup = Arc<dyn Fn(&str) -> Result<Option<i64>, store::Error>>;
 /// The data of one question.
 #[derive(Clone)]
 pub(super) struct Lineage {
-    pub forest: Arc<Forest>,
-    pub lookup: Lookup,
+    forest: Arc<Forest>,
+    lookup: Lookup,
+    /// Read once a question, where it asks for owners at all.
+    owners: Arc<OnceLock<Owners>>,
+}
+
+/// Owners of models, each with the place of its first model; they count until the question is answered.
+struct Owners {
+    places: HashMap<String, u32>,
+    _shares: Vec<Share>,
 }
 
 type Kinds = Box<dyn Iterator<Item = Kind>>;
@@ -55,6 +69,10 @@ fn length(term: &Term) -> usize {
 }
 
 impl Lineage {
+    pub(super) fn new(forest: Arc<Forest>, lookup: Lookup) -> Self {
+        Self { forest, lookup, owners: Arc::default() }
+    }
+
     fn models(&self) -> Kinds {
         let all = 0..u32::try_from(self.forest.len()).unwrap_or(u32::MAX);
         Box::new(all.inspect(|_| purse::tick()).map(Kind::Model))
@@ -73,22 +91,31 @@ impl Lineage {
         Box::new(self.models().filter(fits))
     }
 
-    /// Owners, each once; those met are kept, and count, until the last one is told.
-    fn agents(&self) -> Kinds {
-        let forest = Arc::clone(&self.forest);
-        let mut seen: HashSet<String> = HashSet::new();
-        let mut shares = Vec::new();
-        let fresh = move |kind: Kind| {
-            let Kind::Model(at) = kind else { return None };
-            let org = org(forest.node_at(at)?)?;
-            if seen.contains(org) {
-                return None;
+    fn owners(&self) -> &Owners {
+        self.owners.get_or_init(|| {
+            let (mut places, mut shares) = (HashMap::new(), Vec::new());
+            for at in 0..u32::try_from(self.forest.len()).unwrap_or(u32::MAX) {
+                purse::tick();
+                let Some(org) = self.forest.node_at(at).and_then(org) else { continue };
+                if !places.contains_key(org) {
+                    shares.push(Share::of(64 + org.len() as u64));
+                    places.insert(org.to_owned(), at);
+                }
             }
-            shares.push(Share::of(64 + org.len() as u64));
-            seen.insert(org.to_owned());
-            Some(agent(org))
+            Owners { places, _shares: shares }
+        })
+    }
+
+    /// Owners, each once, in the order of their first models.
+    fn agents(&self) -> Kinds {
+        let mut firsts: Vec<u32> = self.owners().places.values().copied().collect();
+        firsts.sort_unstable();
+        let forest = Arc::clone(&self.forest);
+        let owner = move |at: u32| {
+            purse::tick();
+            Some(agent(org(forest.node_at(at)?)?))
         };
-        Box::new(self.models().filter_map(fresh))
+        Box::new(firsts.into_iter().filter_map(owner))
     }
 
     fn named(&self, name: &str) -> Option<Kind> {
@@ -194,9 +221,7 @@ impl Lineage {
             Kind::Other(held) => {
                 if let Term::NamedNode(node) = &held.term
                     && let Some(name) = agent_named(node.as_str())
-                    && self.models().any(|kind| {
-                        matches!(kind, Kind::Model(at) if self.forest.node_at(at).and_then(org) == Some(&name))
-                    })
+                    && self.owners().places.contains_key(name.as_str())
                 {
                     facts.tell(Word::Type, || Some(Kind::Word(Word::Agent)));
                     facts.tell(Word::Label, || Some(text(&name)));

@@ -82,7 +82,7 @@ pub async fn sparql(registry: &Registry, text: String, rows: Rows) -> Result<Ans
     std::thread::Builder::new().name("sparql".to_owned()).stack_size(STACK).spawn(move || {
         let lookup: Lookup =
             Arc::new(move |name: &str| Ok(handle.block_on(store.model_by_id(name))?.map(|row| row.id)));
-        let answer = answer(Lineage { forest, lookup }, &text, (rows, &limits, gone));
+        let answer = answer(Lineage::new(forest, lookup), &text, (rows, &limits, gone));
         drop(turn);
         let _ = tell.send(answer);
     })?;

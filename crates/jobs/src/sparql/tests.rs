@@ -56,7 +56,7 @@ fn answer_for(forest: &Arc<Forest>, text: &str, limits: &Limits) -> Result<Strin
     let names = Arc::clone(forest);
     let lookup: Lookup =
         Arc::new(move |name: &str| Ok(names.nodes().find(|node| node.name == name).map(|node| node.id)));
-    let data = Lineage { forest: Arc::clone(forest), lookup };
+    let data = Lineage::new(Arc::clone(forest), lookup);
     let answer = answer(data, text, (Rows::Csv, limits, Arc::default()))?;
     Ok(String::from_utf8_lossy(&answer.body).into_owned())
 }
@@ -281,4 +281,21 @@ fn a_malformed_question_is_told_where() {
 
     assert_eq!(code, "sparql_malformed");
     assert!(message.contains("2:"), "{message}");
+}
+
+#[test]
+fn names_of_thousands_of_owners_are_read_once_and_not_once_an_owner() {
+    // Read again for every owner these would be half a thousand million models.
+    let count = 30_000;
+    let nodes = (0..count).map(|id| node(id, &format!("owner{id}/m"), Some("mit")));
+    let edges = (1..count).map(|id| edge(id, id, 0, Relation::Finetune));
+    let forest = Arc::new(Forest::build(nodes, edges));
+
+    let labels = ask(&forest, "SELECT (COUNT(?l) AS ?n) { ?any rdfs:label ?l }");
+    let owners = ask(
+        &forest,
+        "SELECT (COUNT(?owner) AS ?n) { ?c prov:wasDerivedFrom ?m ; prov:wasAttributedTo ?o . ?o rdfs:label ?owner }",
+    );
+
+    assert_eq!((labels, owners), (vec![(2 * count).to_string()], vec![(count - 1).to_string()]));
 }

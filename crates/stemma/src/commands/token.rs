@@ -32,8 +32,12 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
                         Some(end) => format!("until {}", day(end)),
                         None => "lasts".to_owned(),
                     };
+                    let used = token
+                        .last_used_on
+                        .map_or_else(|| "no use known".to_owned(), |on| format!("used {}", day(on)));
                     let TokenRow { id, owner, scope, label, .. } = token;
-                    output::line(format!("{id:<5} {owner:<24} {:<6} {state:<16} {label}", scope.word()));
+                    let scope = scope.word();
+                    output::line(format!("{id:<5} {owner:<24} {scope:<6} {state:<16} {used:<15} {label}"));
                 }
             }
         }

@@ -20,6 +20,7 @@ pub async fn page(registry: &Registry) -> Result<Option<AccountPage>> {
         scope: token.scope.word(),
         created_at: token.created_at,
         expires_at: token.expires_at,
+        last_used_on: token.last_used_on,
     };
     let part = (None, registry.limits.list_rows);
     let (tokens, orgs) =

@@ -53,6 +53,7 @@ async fn a_user_is_added_with_a_token_or_not_at_all(db: Db) {
         scope: Scope::Write,
         created_at: 0,
         expires_at: None,
+        last_used_on: None,
     };
 
     db.store.add_user(&user("ann"), ("secret", &token("ann"))).await.unwrap();
@@ -106,6 +107,7 @@ async fn lists_of_people_come_page_by_page(db: Db) {
                 scope: Scope::Read,
                 created_at: 0,
                 expires_at: None,
+                last_used_on: None,
             };
             db.store.add_token(&format!("{person}{n}"), &token).await.unwrap();
         }
@@ -183,6 +185,7 @@ async fn a_token_lends_the_roles_of_its_user_and_a_read_only_one_no_more_than_re
         scope,
         created_at: 0,
         expires_at: None,
+        last_used_on: None,
     };
     let of = async |owner: &str, scope| db.store.viewer_of(&token(owner, scope)).await.unwrap();
 
@@ -460,6 +463,7 @@ async fn an_account_has_a_name_of_its_own(db: Db) {
         scope: Scope::Read,
         created_at: 0,
         expires_at: None,
+        last_used_on: None,
     };
     db.store.add_token("secret", &token).await.unwrap();
     let org =

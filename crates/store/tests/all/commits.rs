@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Gating, Relation, Source};
+use sea_orm::{ConnectionTrait as _, Database};
 use store::{
     Attach, Decision, Error, FileRow, Holder, NewCommit, NewDecision, Openness, Publish, RefKind, RefRow,
     Scope, Store, TokenRow,
@@ -24,6 +25,7 @@ db_test!(
     tokens_end_when_they_expire_or_are_revoked,
     the_key_of_an_upload_is_of_its_token_and_ends_with_it,
     an_address_with_a_nul_names_no_commit,
+    a_token_tells_the_day_of_its_last_use_also_by_a_session,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -279,6 +281,7 @@ async fn the_key_of_an_upload_is_of_its_token_and_ends_with_it(db: Db) {
         scope: Scope::Write,
         created_at: 0,
         expires_at: None,
+        last_used_on: None,
     };
     db.store.add_token("secret", &new).await.unwrap();
     let token = db.store.token("secret").await.unwrap().unwrap();
@@ -303,6 +306,7 @@ async fn tokens_end_when_they_expire_or_are_revoked(db: Db) {
         scope: Scope::Write,
         created_at: 0,
         expires_at,
+        last_used_on: None,
     };
     db.store.add_token("lasting", &token(None)).await.unwrap();
     db.store.add_token("ended", &token(Some(1))).await.unwrap();
@@ -316,4 +320,41 @@ async fn tokens_end_when_they_expire_or_are_revoked(db: Db) {
     assert!(db.store.revoke_token(known.id).await.unwrap());
     assert!(!db.store.revoke_token(known.id).await.unwrap());
     assert!(db.store.token("lasting").await.unwrap().is_none());
+}
+
+async fn a_token_tells_the_day_of_its_last_use_also_by_a_session(db: Db) {
+    let token = |label: &str| TokenRow {
+        id: 0,
+        owner: "alice".to_owned(),
+        label: label.to_owned(),
+        scope: Scope::Write,
+        created_at: 0,
+        expires_at: None,
+        last_used_on: None,
+    };
+    for label in ["used", "idle", "browser"] {
+        db.store.add_token(label, &token(label)).await.unwrap();
+    }
+    let browser = db.store.tokens().await.unwrap().into_iter().find(|row| row.label == "browser").unwrap();
+    db.store.open_session("session", &browser).await.unwrap();
+
+    for secret in ["used", "used", "session", "none of them"] {
+        db.store.token(secret).await.unwrap();
+    }
+
+    let days = async || -> Vec<(String, Option<i64>)> {
+        let rows = db.store.tokens_of("alice").await.unwrap().into_iter().rev();
+        rows.map(|row| (row.label, row.last_used_on)).collect()
+    };
+    let told = days().await;
+    let today = told[0].1.unwrap();
+    let expected = [("used", Some(today)), ("idle", None), ("browser", Some(today))];
+    assert_eq!(told, expected.map(|(label, day)| (label.to_owned(), day)));
+    assert!(today % 86_400 == 0 && today > browser.created_at - 2 * 86_400);
+
+    let connection = Database::connect(&db.url).await.unwrap();
+    let earlier = format!("UPDATE tokens SET last_used_on = {} WHERE label = 'used'", today - 86_400);
+    connection.execute_unprepared(&earlier).await.unwrap();
+    db.store.token("used").await.unwrap();
+    assert!(days().await[0].1 >= Some(today), "a use on a later day is told");
 }
