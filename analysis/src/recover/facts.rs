@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use domain::Digest;
@@ -138,6 +138,33 @@ impl Facts {
     pub(super) fn levels(&self, bits: u32) -> f64 {
         let at = ROUNDED.iter().position(|rounded| *rounded <= bits).unwrap_or(ROUNDED.len() - 1);
         self.levels[at]
+    }
+
+    /// Its tensors by their places in the network; to be asked for once for many of them.
+    pub(super) fn by_place(&self) -> ByPlace<'_> {
+        let mut found = HashMap::with_capacity(self.tensors.len());
+        for (at, tensor) in self.tensors.iter().enumerate() {
+            found.entry((tensor.role.as_str(), tensor.layer)).or_insert(at);
+        }
+        ByPlace { tensors: &self.tensors, found }
+    }
+}
+
+/// The tensors of a model by role and layer.
+pub(super) struct ByPlace<'f> {
+    tensors: &'f [Tensor],
+    found: HashMap<(&'f str, Option<u64>), usize>,
+}
+
+impl<'f> ByPlace<'f> {
+    /// Which of the model's tensors has this role in this layer.
+    pub(super) fn at(&self, role: &str, layer: Option<u64>) -> Option<usize> {
+        self.found.get(&(role, layer)).copied()
+    }
+
+    /// The tensor in the place of another model's.
+    pub(super) fn twin(&self, tensor: &Tensor) -> Option<&'f Tensor> {
+        self.at(&tensor.role, tensor.layer).map(|at| &self.tensors[at])
     }
 }
 

@@ -120,19 +120,18 @@ pub(super) fn places(
         if theirs.layers == own.layers && laid(member) != laid(reference) {
             continue;
         }
+        let by_place = theirs.by_place();
         let place = own.tensors.iter().map(|tensor| {
             let layer = match tensor.layer {
                 Some(layer) => Some((*relation.layers.get(layer as usize)?)?),
                 None => None,
             };
-            let fits = |other: &&super::facts::Tensor| {
-                other.role == tensor.role
-                    && other.layer == layer
-                    && other.shape.len() == tensor.shape.len()
+            let fits = |other: &super::facts::Tensor| {
+                other.shape.len() == tensor.shape.len()
                     && other.shape.get(1..) == tensor.shape.get(1..)
                     && (other.shape.first() == tensor.shape.first() || Module::is_vocabulary(&tensor.role))
             };
-            theirs.tensors.iter().position(|other| fits(&other))
+            by_place.at(&tensor.role, layer).filter(|&at| fits(&theirs.tensors[at]))
         });
         let place: Vec<usize> = place.map(|at| at.unwrap_or(usize::MAX)).collect();
         let lacking = place

@@ -63,10 +63,9 @@ fn spread((child, own): Side<'_>, (parent, theirs): Side<'_>) -> Result<Option<S
             && tensor.layer.is_some()
             && tensor.shape.iter().all(|&side| side as usize >= LINES)
     };
-    let mut pairs = Vec::new();
+    let (mut pairs, twins) = (Vec::new(), theirs.by_place());
     for tensor in own.tensors.iter().filter(matrix) {
-        let same = |other: &&Tensor| (&other.role, other.layer) == (&tensor.role, tensor.layer);
-        match theirs.tensors.iter().find(same) {
+        match twins.twin(tensor) {
             Some(other) if other.shape == tensor.shape => pairs.push((tensor, other)),
             _ => return Ok(None),
         }

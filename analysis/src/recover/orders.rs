@@ -107,41 +107,49 @@ fn width(facts: &Facts) -> Option<u64> {
     embedding.shape.get(1).copied()
 }
 
-/// The axis that is the residual stream; matrices of a layer are stored `out × in`, or all of them the other way round.
-fn stream(facts: &Facts, tensor: &Tensor) -> Option<Side> {
-    let width = width(facts)?;
-    let turned = facts.tensors.iter().any(|one| {
-        matches!(one.module, Module::Up | Module::Qkv | Module::GateUp)
-            && one.shape.len() == 2
-            && one.shape[0] == width
-            && one.shape[1] != width
-    });
-    let side = match tensor.module {
-        Module::Embed | Module::Position | Module::Head => Side::Columns,
-        Module::Q | Module::K | Module::V | Module::Qkv | Module::Gate | Module::Up | Module::GateUp => {
-            if turned {
-                Side::Rows
-            } else {
-                Side::Columns
+/// Where the residual stream of a model is.
+struct Stream {
+    width: u64,
+    /// The axis of matrices of a layer that read from it, and of those that write to it: they are stored `out × in`, or all
+    /// of them the other way round.
+    read: Side,
+    written: Side,
+}
+
+impl Stream {
+    fn of(facts: &Facts) -> Option<Self> {
+        let width = width(facts)?;
+        let turned = facts.tensors.iter().any(|one| {
+            matches!(one.module, Module::Up | Module::Qkv | Module::GateUp)
+                && one.shape.len() == 2
+                && one.shape[0] == width
+                && one.shape[1] != width
+        });
+        let (read, written) = if turned { (Side::Rows, Side::Columns) } else { (Side::Columns, Side::Rows) };
+        Some(Self { width, read, written })
+    }
+
+    /// The axis of a tensor that it is.
+    fn side(&self, tensor: &Tensor) -> Option<Side> {
+        let side = match tensor.module {
+            Module::Embed | Module::Position | Module::Head => Side::Columns,
+            Module::Q | Module::K | Module::V | Module::Qkv | Module::Gate | Module::Up | Module::GateUp => {
+                self.read
             }
-        }
-        Module::O | Module::Down => {
-            if turned {
-                Side::Columns
-            } else {
-                Side::Rows
-            }
-        }
-        _ => return None,
-    };
-    let axis = if side == Side::Rows { 0 } else { 1 };
-    (tensor.shape.len() == 2 && tensor.shape[axis] == width).then_some(side)
+            Module::O | Module::Down => self.written,
+            _ => return None,
+        };
+        let axis = if side == Side::Rows { 0 } else { 1 };
+        (tensor.shape.len() == 2 && tensor.shape[axis] == self.width).then_some(side)
+    }
 }
 
 /// Whether some rows of the attention are not where the reference has them.
 fn shuffled(suspect: Of<'_>, reference: Of<'_>) -> Result<bool, weights::Error> {
+    let Some(stream) = Stream::of(suspect.1) else { return Ok(false) };
+    let twins = reference.1.by_place();
     for tensor in suspect.1.tensors.iter().filter(|tensor| matches!(tensor.module, Module::V | Module::Qkv)) {
-        let (Some(other), Some(side)) = (twin(reference.1, tensor), stream(suspect.1, tensor)) else {
+        let (Some(other), Some(side)) = (twins.twin(tensor), stream.side(tensor)) else {
             continue;
         };
         let mine = units((suspect.0, tensor), (side, None, LOOKED_AT))?;
@@ -155,10 +163,6 @@ fn shuffled(suspect: Of<'_>, reference: Of<'_>) -> Result<bool, weights::Error> 
     Ok(false)
 }
 
-fn twin<'f>(facts: &'f Facts, tensor: &Tensor) -> Option<&'f Tensor> {
-    facts.tensors.iter().find(|other| other.role == tensor.role && other.layer == tensor.layer)
-}
-
 /// Orders of the axes of the suspect's tensors that make it the reference's copy; none where it is none, or in order.
 fn order(suspect: Of<'_>, reference: Of<'_>) -> Result<Option<BTreeMap<usize, Axes>>, weights::Error> {
     let embedding =
@@ -170,10 +174,12 @@ fn order(suspect: Of<'_>, reference: Of<'_>) -> Result<Option<BTreeMap<usize, Ax
     let mine = units((suspect.0, &first(mine)), (Side::Rows, None, usize::MAX))?;
     let theirs = units((reference.0, &first(theirs)), (Side::Rows, None, usize::MAX))?;
     let Some(stream_order) = matched(&theirs, &mine) else { return Ok(None) };
+    let Some(stream) = Stream::of(suspect.1) else { return Ok(None) };
+    let twins = reference.1.by_place();
     let mut axes: BTreeMap<usize, Axes> = BTreeMap::new();
     let mut outputs: BTreeMap<(&str, Option<u64>), Option<Order>> = BTreeMap::new();
     for tensor in suspect.1.tensors.iter().filter(|tensor| tensor.shape.len() == 2) {
-        let (Some(other), Some(side)) = (twin(reference.1, tensor), stream(suspect.1, tensor)) else {
+        let (Some(other), Some(side)) = (twins.twin(tensor), stream.side(tensor)) else {
             continue;
         };
         let mut own = None;

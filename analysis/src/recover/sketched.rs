@@ -224,10 +224,9 @@ pub(super) fn common<'m>(
     (i, j): (usize, usize),
 ) -> Vec<(&'m StoredTensor, &'m StoredTensor)> {
     let (Some(own), Some(theirs)) = (&facts[i], &facts[j]) else { return Vec::new() };
-    let by_place: BTreeMap<_, _> =
-        theirs.tensors.iter().map(|tensor| ((&tensor.role, tensor.layer), tensor.index)).collect();
+    let twins = theirs.by_place();
     let twin = |tensor: &Tensor| {
-        let other = &models[j].tensors[*by_place.get(&(&tensor.role, tensor.layer))?];
+        let other = &models[j].tensors[twins.twin(tensor)?.index];
         let tensor = &models[i].tensors[tensor.index];
         comparable(&tensor.sketch, &other.sketch).then_some((tensor, other))
     };

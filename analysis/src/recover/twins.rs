@@ -1,6 +1,6 @@
 //! Parents that another model equals, or equals but for rounding: which of them is named.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::cmp::Reverse;
 
 use super::{
     Evidence, Parent, descends,
@@ -61,12 +61,11 @@ fn told(found: &Stored, twin: &Stored, why: &str) -> Evidence {
 /// Whether two models hold the same values in each tensor, or one of them those of the other in fewer bits.
 fn same(models: &[Stored], facts: &[Option<Facts>], (a, b): (usize, usize)) -> bool {
     let (Some(own), Some(theirs)) = (&facts[a], &facts[b]) else { return false };
-    let by_place: BTreeMap<_, _> =
-        theirs.tensors.iter().map(|tensor| ((&tensor.role, tensor.layer), tensor.index)).collect();
+    let twins = theirs.by_place();
     own.tensors.len() == theirs.tensors.len()
         && own.tensors.iter().all(|tensor| {
-            let twin = by_place.get(&(&tensor.role, tensor.layer));
-            twin.is_some_and(|twin| rounded(&models[a].tensors[tensor.index], &models[b].tensors[*twin]))
+            let twin = twins.twin(tensor).map(|twin| &models[b].tensors[twin.index]);
+            twin.is_some_and(|twin| rounded(&models[a].tensors[tensor.index], twin))
         })
 }
 
