@@ -7,7 +7,7 @@ use domain::{Digest, Evidence, Item, Note, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use store::{ModelRow, Page, Part};
+use store::{ModelRow, Page, Slice};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -95,7 +95,7 @@ impl Listed {
     ///
     /// # Errors
     /// 400 for another limit.
-    pub fn part(&self, registry: &Registry) -> Result<Part<'_>> {
+    pub fn part(&self, registry: &Registry) -> Result<Slice<'_>> {
         let most = registry.limits.list_rows;
         Ok((self.cursor.as_deref(), limit_of(self.limit.unwrap_or(most), most)?))
     }

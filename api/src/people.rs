@@ -218,11 +218,7 @@ pub async fn remove_member(registry: Seen, path: web::Path<(String, String)>) ->
 /// The asker's own tokens, without their secrets.
 #[utoipa::path(tag = "people", params(Listed), responses((status = 200, body = Vec<TokenView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/tokens")]
-pub async fn list_tokens(
-    request: HttpRequest,
-    registry: Seen,
-    asked: Query<Listed>,
-) -> Result<HttpResponse> {
+pub async fn list_tokens(request: HttpRequest, registry: Seen, asked: Query<Listed>) -> Result<HttpResponse> {
     let page = jobs::own_tokens(&registry, asked.part(&registry)?).await?;
     Ok(listed::<_, TokenView>(&request, page))
 }

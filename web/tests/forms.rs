@@ -168,7 +168,8 @@ async fn the_form_has_as_many_lines_as_the_method_takes_and_one_more_is_added_wh
 
 #[actix_web::test]
 async fn names_beyond_what_is_compared_at_once_are_told_and_not_dropped_in_silence() {
-    let names = |from: usize, to: usize| (from..to).map(|n| format!("of=o/m{n}")).collect::<Vec<_>>().join("&");
+    let names =
+        |from: usize, to: usize| (from..to).map(|n| format!("of=o/m{n}")).collect::<Vec<_>>().join("&");
 
     let (_, _, fits) = get(&format!("/kinship?{}&base=g/h", names(0, 8))).await;
     let (_, _, over) = get(&format!("/kinship?{}&base=g/h", names(0, 10))).await;

@@ -23,7 +23,10 @@ impl Axes {
             let holds = |order: &Order| info.shape.get(axis) == Some(&(order.len() as u64));
             order.as_ref().is_none_or(holds)
         };
-        info.shape.len() <= 2 && info.dtype.bits() % 8 == 0 && fits(&self.rows, 0) && fits(&self.columns, 1)
+        info.shape.len() <= 2
+            && info.dtype.bits().is_multiple_of(8)
+            && fits(&self.rows, 0)
+            && fits(&self.columns, 1)
     }
 }
 

@@ -102,8 +102,7 @@ pub enum SearchMethod {
 }
 
 impl SearchMethod {
-    pub const ALL: [Self; 5] =
-        [Self::Linear, Self::Slerp, Self::TaskArithmetic, Self::Ties, Self::DareTies];
+    pub const ALL: [Self; 5] = [Self::Linear, Self::Slerp, Self::TaskArithmetic, Self::Ties, Self::DareTies];
 
     /// The id of the merge method.
     pub const fn id(self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use domain::{Act, Class, Fault as _, Gating, RepoId, Role, TOKEN_MARK};
 use store::{
-    AccountKind, AccountRow, GrantRow, GrantState, MemberRow, ModelRow, Page, Part, Scope, TokenRow,
+    AccountKind, AccountRow, GrantRow, GrantState, MemberRow, ModelRow, Page, Scope, Slice, TokenRow,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -38,7 +38,7 @@ pub struct Standing {
 ///
 /// # Errors
 /// [`Error::NotAdmin`] for anybody but an administrator.
-pub async fn users(registry: &Registry, part: Part<'_>) -> Result<Page<AccountRow>, Error> {
+pub async fn users(registry: &Registry, part: Slice<'_>) -> Result<Page<AccountRow>, Error> {
     administrator(registry)?;
     Ok(registry.store.accounts(Some(AccountKind::User), part).await?)
 }
@@ -66,7 +66,15 @@ pub async fn add_user(registry: &Registry, new: &AccountRow) -> Result<(AccountR
     administrator(registry)?;
     account_name(&new.name)?;
     let (owner, label) = (new.name.clone(), FIRST.to_owned());
-    let first = TokenRow { id: 0, owner, label, scope: Scope::Write, created_at: 0, expires_at: None, last_used_on: None };
+    let first = TokenRow {
+        id: 0,
+        owner,
+        label,
+        scope: Scope::Write,
+        created_at: 0,
+        expires_at: None,
+        last_used_on: None,
+    };
     let secret = secret()?;
     registry.store.add_user(new, (&secret, &first)).await?;
     Ok((known(registry, (&new.name, AccountKind::User)).await?, secret))
@@ -87,7 +95,7 @@ pub async fn remove_account(registry: &Registry, named: (&str, AccountKind)) -> 
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn organisations(registry: &Registry, part: Part<'_>) -> Result<Page<(String, Role)>, Error> {
+pub async fn organisations(registry: &Registry, part: Slice<'_>) -> Result<Page<(String, Role)>, Error> {
     let viewer = registry.store.viewer();
     if let Some(role) = viewer.everywhere {
         let all = registry.store.accounts(Some(AccountKind::Org), part).await?;
@@ -103,7 +111,7 @@ pub async fn organisations(registry: &Registry, part: Part<'_>) -> Result<Page<(
 ///
 /// # Errors
 /// [`Error::NotAdmin`] for whoever has no role in it, whether it is there or not; [`Error::UnknownAccount`].
-pub async fn members(registry: &Registry, org: &str, part: Part<'_>) -> Result<Page<MemberRow>, Error> {
+pub async fn members(registry: &Registry, org: &str, part: Slice<'_>) -> Result<Page<MemberRow>, Error> {
     in_org(registry, (org, Role::Read))?;
     known(registry, (org, AccountKind::Org)).await?;
     Ok(registry.store.members_of(org, part).await?)
@@ -149,7 +157,7 @@ pub async fn remove_member(registry: &Registry, (org, person): (&str, &str)) -> 
 ///
 /// # Errors
 /// [`Error::NotAdmin`] for somebody without a name.
-pub async fn own_tokens(registry: &Registry, part: Part<'_>) -> Result<Page<TokenRow>, Error> {
+pub async fn own_tokens(registry: &Registry, part: Slice<'_>) -> Result<Page<TokenRow>, Error> {
     Ok(registry.store.tokens_of(&whoever(registry)?, part).await?)
 }
 

@@ -9,7 +9,7 @@ use crate::{
     connect::bump,
     pins,
     rows::{get, parsed},
-    search::{Page, Part},
+    search::{Page, Slice},
     sql::{self, Params, wall_clock},
     tokens::{self, TokenRow},
 };
@@ -112,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn accounts(&self, only: Option<AccountKind>, part: Part<'_>) -> Result<Page<AccountRow>> {
+    pub async fn accounts(&self, only: Option<AccountKind>, part: Slice<'_>) -> Result<Page<AccountRow>> {
         let mut params = Params::default();
         let mut sql = "SELECT name, kind, admin, created_at FROM accounts WHERE TRUE".to_owned();
         if let Some(kind) = only {
@@ -129,7 +129,7 @@ impl Store {
         &self,
         (mut sql, mut params): (String, Params),
         column: &str,
-        (after, limit): Part<'_>,
+        (after, limit): Slice<'_>,
     ) -> Result<Vec<QueryResult>> {
         if let Some(after) = after {
             sql.push_str(&format!(" AND {column} > {}", params.add(sql::text(after))));
@@ -216,7 +216,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn members_of(&self, org: &str, part: Part<'_>) -> Result<Page<MemberRow>> {
+    pub async fn members_of(&self, org: &str, part: Slice<'_>) -> Result<Page<MemberRow>> {
         let mut params = Params::default();
         let key = params.add(sql::text(org).to_ascii_lowercase());
         let sql = format!("{MEMBERS} WHERE members.org = {key}");
@@ -229,7 +229,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn memberships(&self, person: &str, part: Part<'_>) -> Result<Page<MemberRow>> {
+    pub async fn memberships(&self, person: &str, part: Slice<'_>) -> Result<Page<MemberRow>> {
         let mut params = Params::default();
         let key = params.add(sql::text(person).to_ascii_lowercase());
         let sql = format!("{MEMBERS} WHERE members.person = {key}");

@@ -89,7 +89,7 @@ pub use pins::Holder;
 pub use queue::{Beat, JobProgress};
 pub use reports::{RevisionRow, TraitRow};
 pub use revisions::{Attach, FileRow, Publish, TensorRow};
-pub use search::{Page, Part, SearchQuery, Sort};
+pub use search::{Page, SearchQuery, Slice, Sort};
 pub use searches::{CandidateRow, NewCandidate, NewSearch, SearchRow, Step};
 pub use shapes::ShapeRow;
 pub use signatures::{CurrentRevision, SignatureRow};

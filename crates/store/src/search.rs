@@ -110,7 +110,7 @@ impl<T> Page<T> {
 }
 
 /// Which part of a list: after the cursor of the page before, and how many at most.
-pub type Part<'a> = (Option<&'a str>, u64);
+pub type Slice<'a> = (Option<&'a str>, u64);
 
 impl Store {
     /// One page of models; a row present throughout is listed exactly once over all pages. Cards and

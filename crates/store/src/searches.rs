@@ -241,7 +241,7 @@ impl Store {
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         let items = rows.iter().map(candidate).collect::<Result<Vec<_>>>()?;
-        Ok(page(items, limit, |row| row.number.to_string()))
+        Ok(Page::of(items, limit, |row| row.number.to_string()))
     }
 
     /// The candidates of one generation, in the order of proposal.

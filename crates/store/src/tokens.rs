@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     Error, Result, Store,
     rows::get,
-    search::{Page, Part},
+    search::{Page, Slice},
     sql::{self, Params, wall_clock},
 };
 
@@ -220,7 +220,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::BadCursor`]; when the database cannot be read.
-    pub async fn tokens(&self, (cursor, limit): Part<'_>) -> Result<Page<TokenRow>> {
+    pub async fn tokens(&self, (cursor, limit): Slice<'_>) -> Result<Page<TokenRow>> {
         let mut params = Params::default();
         let sql = format!(
             "SELECT {COLUMNS} FROM tokens WHERE label NOT LIKE {} AND id > {} ORDER BY id LIMIT {}",
@@ -236,7 +236,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::BadCursor`]; when the database cannot be read.
-    pub async fn tokens_of(&self, owner: &str, (cursor, limit): Part<'_>) -> Result<Page<TokenRow>> {
+    pub async fn tokens_of(&self, owner: &str, (cursor, limit): Slice<'_>) -> Result<Page<TokenRow>> {
         let mut params = Params::default();
         let own = own(owner, &mut params);
         let before = params.add(cursor.map_or(Ok(i64::MAX), number)?);

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     Result, Store,
     rows::{get, unsigned},
+    search::{Page, Slice},
     sql::{self, Params, wall_clock},
 };
 
@@ -83,7 +84,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn watches(&self, part: Part<'_>) -> Result<Page<WatchRow>> {
+    pub async fn watches(&self, part: Slice<'_>) -> Result<Page<WatchRow>> {
         let sql = format!("SELECT {COLUMNS} FROM watches WHERE TRUE");
         let rows = self.part_of((sql, Params::default()), "key", part).await?;
         let rows = rows.iter().map(watch).collect::<Result<_>>()?;

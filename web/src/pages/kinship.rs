@@ -129,7 +129,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let measures = source.measures();
     let usual = measures.first().map_or("cosine", |measure| measure.id.as_str());
     let most = source.most_compared();
-    let (query, dropped) = question(&asked, (usual, most));
+    let (query, dropped) = asked_for(&asked, (usual, most));
     let threshold =
         asked.get("threshold").and_then(|text| text.parse().ok()).filter(|value: &f64| value.is_finite());
     if let (Some(count), [first, ..]) =
@@ -173,7 +173,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
 }
 
 /// What is asked, by the measure that is usual where none is named, and the names beyond the most that are compared.
-fn question(asked: &Asked, (usual, most): (&str, usize)) -> (KinshipQuery, Vec<String>) {
+fn asked_for(asked: &Asked, (usual, most): (&str, usize)) -> (KinshipQuery, Vec<String>) {
     let texts: Vec<String> = ["of", "models"].into_iter().flat_map(|key| asked.all(key)).collect();
     let mut names: Vec<String> = texts
         .iter()
@@ -252,8 +252,7 @@ fn fill(page: &mut Page, mut report: KinshipPage, (query, threshold): (&KinshipQ
         return;
     }
     if !report.left_out.is_empty() {
-        let names =
-            query.names.iter().filter(|name| !report.left_out.iter().any(|(out, _)| out.0 == **name));
+        let names = query.names.iter().filter(|name| !report.left_out.iter().any(|(out, _)| out.0 == **name));
         let fit = KinshipQuery { names: names.cloned().collect(), ..query.clone() };
         (page.csv, page.exact) = (csv(&fit), exactly(&fit, threshold));
     }

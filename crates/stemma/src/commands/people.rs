@@ -23,7 +23,8 @@ pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure>
         }
         UserCommand::List => {
             let limit = registry.limits.list_rows;
-            let accounts = all(async |after| Ok(registry.store.accounts(None, (after, limit)).await?)).await?;
+            let accounts =
+                all(async |after| Ok(registry.store.accounts(None, (after, limit)).await?)).await?;
             if context.json {
                 output::json(&accounts);
                 return Ok(());
@@ -48,7 +49,8 @@ pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
         }
         OrgCommand::Members { org } => {
             let limit = registry.limits.list_rows;
-            let members = all(async |after| Ok(jobs::members(&registry, &org, (after, limit)).await?)).await?;
+            let members =
+                all(async |after| Ok(jobs::members(&registry, &org, (after, limit)).await?)).await?;
             if context.json {
                 output::json(&members);
                 return Ok(());

@@ -107,11 +107,7 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
 }
 
 /// The commit that an address names, and the name without what follows it.
-async fn shown<'a>(
-    registry: &Registry,
-    model: i64,
-    wanted: &'a str,
-) -> Result<(Option<CommitRow>, &'a str)> {
+async fn shown<'a>(registry: &Registry, model: i64, wanted: &'a str) -> Result<(Option<CommitRow>, &'a str)> {
     if let Some(commit) = registry.store.commit(model, wanted).await? {
         return Ok((Some(commit), wanted));
     }

@@ -33,5 +33,11 @@ pub async fn page(registry: &Registry, name: &str) -> Result<Option<NamespacePag
         return Ok(None);
     }
     let written = found.items.first().map_or(name, |first| first.name.org().trim_end_matches('/'));
-    Ok(Some(NamespacePage { name: written.to_owned(), items: found.items, total: found.total, members, more_members }))
+    Ok(Some(NamespacePage {
+        name: written.to_owned(),
+        items: found.items,
+        total: found.total,
+        members,
+        more_members,
+    }))
 }

@@ -124,8 +124,14 @@ async fn lists_of_people_come_page_by_page(db: Db) {
 
     assert_eq!(users.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), names);
     assert_eq!(all.len(), 10);
-    assert_eq!(members.iter().map(|row| row.person.as_str()).collect::<Vec<_>>(), ["ann", "bob", "cay", "dan", "eve"]);
-    assert_eq!(own.iter().map(|row| row.org.as_str()).collect::<Vec<_>>(), ["org0", "org1", "org2", "org3", "org4"]);
+    assert_eq!(
+        members.iter().map(|row| row.person.as_str()).collect::<Vec<_>>(),
+        ["ann", "bob", "cay", "dan", "eve"]
+    );
+    assert_eq!(
+        own.iter().map(|row| row.org.as_str()).collect::<Vec<_>>(),
+        ["org0", "org1", "org2", "org3", "org4"]
+    );
     assert_eq!(tokens.len(), 10);
     assert_eq!(anns.iter().map(|row| row.label.as_str()).collect::<Vec<_>>(), ["1", "0"]);
     assert_eq!((older.items.len(), older.items[0].id), (1, anns[1].id));
