@@ -64,7 +64,7 @@ fn answer_for(forest: &Arc<Forest>, text: &str, limits: &Limits) -> Result<Strin
 #[test]
 fn a_name_that_cannot_be_looked_up_is_a_failure_and_no_answer() {
     let lookup: Lookup = Arc::new(|_: &str| Err(store::Error::Silent { part: "the database", seconds: 1 }));
-    let data = Lineage { forest: family(), lookup };
+    let data = Lineage::new(family(), lookup);
     let text = format!("ASK {{ <{}> ?any ?value }}", model_iri("a/base"));
 
     let answer = answer(data, &text, (Rows::Csv, &Limits::default(), Arc::default()));

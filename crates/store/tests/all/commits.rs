@@ -335,7 +335,15 @@ async fn a_token_tells_the_day_of_its_last_use_also_by_a_session(db: Db) {
     for label in ["used", "idle", "browser"] {
         db.store.add_token(label, &token(label)).await.unwrap();
     }
-    let browser = db.store.tokens().await.unwrap().into_iter().find(|row| row.label == "browser").unwrap();
+    let browser = db
+        .store
+        .tokens((None, 9))
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .find(|row| row.label == "browser")
+        .unwrap();
     db.store.open_session("session", &browser).await.unwrap();
 
     for secret in ["used", "used", "session", "none of them"] {
@@ -343,7 +351,7 @@ async fn a_token_tells_the_day_of_its_last_use_also_by_a_session(db: Db) {
     }
 
     let days = async || -> Vec<(String, Option<i64>)> {
-        let rows = db.store.tokens_of("alice").await.unwrap().into_iter().rev();
+        let rows = db.store.tokens_of("alice", (None, 9)).await.unwrap().items.into_iter().rev();
         rows.map(|row| (row.label, row.last_used_on)).collect()
     };
     let told = days().await;
