@@ -46,3 +46,17 @@ pub async fn create_import(
     let job = jobs::submit_mirror(&registry, &Mirror { model, take: weights, parents }, key).await?;
     Ok(accepted(&job))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Take;
+
+    #[test]
+    fn every_word_of_the_document_is_the_one_that_is_read() {
+        for take in Take::ALL {
+            assert_eq!(json!(take), take.as_str());
+        }
+    }
+}

@@ -78,18 +78,6 @@ pub enum Strategy {
     CmaEs,
 }
 
-impl Strategy {
-    pub const ALL: [Self; 2] = [Self::Greedy, Self::CmaEs];
-
-    /// Its word in a search.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Greedy => "greedy",
-            Self::CmaEs => "cma_es",
-        }
-    }
-}
-
 /// How candidates are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,8 +90,6 @@ pub enum SearchMethod {
 }
 
 impl SearchMethod {
-    pub const ALL: [Self; 5] = [Self::Linear, Self::Slerp, Self::TaskArithmetic, Self::Ties, Self::DareTies];
-
     /// The id of the merge method.
     pub const fn id(self) -> &'static str {
         match self {
@@ -131,16 +117,6 @@ pub enum Better {
 }
 
 impl Better {
-    pub const ALL: [Self; 2] = [Self::Higher, Self::Lower];
-
-    /// Its word in a search.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Higher => "higher",
-            Self::Lower => "lower",
-        }
-    }
-
     /// Puts the better of two scores first.
     pub(super) fn first(self, a: f64, b: f64) -> Ordering {
         match self {

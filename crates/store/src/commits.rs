@@ -284,6 +284,9 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn refs_at(&self, model: i64, oids: &[&str], most: u64) -> Result<Vec<RefRow>> {
+        if oids.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut params = Params::default();
         let sql = format!(
             "SELECT kind, name, oid FROM refs WHERE model = {} AND oid IN {}

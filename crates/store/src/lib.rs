@@ -75,7 +75,7 @@ pub use commits::{CommitRow, MAIN, NewCommit, RefKind, RefRow};
 pub use composition::Part;
 pub use connect::Store;
 pub use counts::{Counts, Work};
-pub use decisions::{Decision, DecisionRow, NewDecision};
+pub use decisions::{Decision, DecisionRow, Decisions, NewDecision};
 pub use draft::Draft;
 pub use due::Due;
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};

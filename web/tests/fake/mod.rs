@@ -119,7 +119,7 @@ impl Source for Fake {
             writes: true,
             tokens: vec![token],
             orgs: vec![(format!("acme{}", self.mark), "admin")],
-            cut: vec!["tokens"],
+            cut: vec!["orgs"],
         }))
     }
 
