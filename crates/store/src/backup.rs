@@ -17,7 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::{
     Error, Result, Store,
     blobs::{BLOCK, Blobs, create_private},
-    blobwriter::{send, sync_folder},
+    blobwriter::sync_folder,
+    bucket::send,
     connect::{create_parent, sqlite_path},
     leftovers::named,
     rows::{get, parsed},
@@ -254,10 +255,7 @@ async fn bring_back(target: &Blobs, (folder, digest): (&Path, &Digest), copied: 
                 copied.known += 1;
                 return Ok(());
             }
-            match hashed(file.try_clone().await?).await? == *digest {
-                true => send(&**store, &key, (&mut file, size)).await,
-                false => Err(Error::BlobDamaged(*digest)),
-            }
+            send((&**store, prefix), digest, &mut file).await.map(|_| ())
         }
     };
     match put {

@@ -196,7 +196,8 @@ fn move_away(root: &Path, digest: &Digest) -> io::Result<()> {
     fs_err::rename(Blobs::file(root, digest), target)
 }
 
-fn hash(path: &Path) -> io::Result<Digest> {
+/// The digest of a file.
+pub fn hash(path: &Path) -> io::Result<Digest> {
     let (mut file, mut hasher, mut block) = (fs_err::File::open(path)?, Sha256::new(), vec![0; BLOCK]);
     loop {
         match file.read(&mut block)? {
