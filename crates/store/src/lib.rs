@@ -84,6 +84,7 @@ pub use due::Due;
 pub use edges::{EdgeRow, ForestEdgeRow, ForestNodeRow};
 pub use error::{Error, Result};
 pub use grants::{GrantRow, GrantState, Openness};
+pub use integrity::Look;
 pub use joblog::LogLine;
 pub use jobs::{JOB_STATES, JobRow, NewJob, PINS};
 pub use leftovers::Leftovers;

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -26,6 +26,7 @@ pub struct Trial {
     uploads: AtomicUsize,
     asking: AtomicUsize,
     at_once: AtomicUsize,
+    silent: AtomicBool,
 }
 
 impl Trial {
@@ -44,6 +45,11 @@ impl Trial {
     /// Most objects that were asked for at once.
     pub fn at_once(&self) -> usize {
         self.at_once.load(SeqCst)
+    }
+
+    /// From now on nothing can be read.
+    pub fn fall_silent(&self) {
+        self.silent.store(true, SeqCst);
     }
 
     /// Counts anew.
@@ -79,6 +85,9 @@ impl ObjectStore for Trial {
         // Others ask meanwhile, if they do not wait for this answer.
         tokio::task::yield_now().await;
         self.asking.fetch_sub(1, SeqCst);
+        if self.silent.load(SeqCst) {
+            return Err(object_store::Error::Generic { store: "trial", source: "no answer".into() });
+        }
         self.inner.get_opts(at, how).await
     }
 
