@@ -68,13 +68,13 @@ async fn receive(registry: &Registry, parts: &mut Multipart, gathered: &mut Gath
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(problem) => {
-                    writer.abort().await?;
+                    writer.abort();
                     return Err(problem);
                 }
             };
             length += chunk.len() as u64;
             if length > registry.limits.file_bytes {
-                writer.abort().await?;
+                writer.abort();
                 return Err(too_large(format!("`{path}` is over {} bytes", registry.limits.file_bytes)));
             }
             writer.write(&chunk).await?;

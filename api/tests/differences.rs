@@ -22,7 +22,7 @@ async fn place() -> Place {
     let accepted = place.post("/api/v1/diffs", json!({ "tuned": "o/b", "base": "o/a" })).await;
     let done = place.worked(&accepted).await;
     let digest: Digest = done.body["result"]["blob"].as_str().unwrap().parse().unwrap();
-    let stored = place.registry.store.open_untried(&digest).await.unwrap();
+    let stored = place.registry.store.open_untried(&digest).await.unwrap().0;
     let mut bytes = vec![0; usize::try_from(stored.len()).unwrap()];
     stored.read_at(0, &mut bytes).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -208,7 +208,7 @@ pub async fn put(
         }
     };
     if let Some(problem) = fault {
-        writer.abort().await?;
+        writer.abort();
         return Err(problem);
     }
     let (digest, length) = writer.finish().await?;

@@ -129,6 +129,9 @@ pub struct Limits {
     pub lease_seconds: i64,
     /// Times a job is tried.
     pub attempts: i32,
+    /// Seconds after which a job that has ended is removed, with its log and its idempotency key; one whose result is a stored
+    /// file stays.
+    pub kept_job_seconds: u64,
     /// Seconds an upload may send nothing before it is given up.
     pub upload_idle_seconds: u64,
     /// Seconds in all that a request's body is waited for at any rate.
@@ -223,6 +226,7 @@ impl Default for Limits {
             event_listeners: 256,
             lease_seconds: 60,
             attempts: 4,
+            kept_job_seconds: 180 * 86_400,
             upload_idle_seconds: 30,
             body_grace_seconds: 10,
             body_rate: 10_000,

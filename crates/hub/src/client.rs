@@ -117,14 +117,6 @@ impl HubClient {
         &self.cache
     }
 
-    /// The Hub's record of a model; feed it to [`crate::metadata::from_api_row`].
-    ///
-    /// # Errors
-    /// When the model is unknown or the Hub cannot be reached.
-    pub async fn model_info(&self, id: &RepoId) -> Result<Value> {
-        self.record(&self.url(&format!("api/models/{id}")), (id, "main")).await
-    }
-
     /// The record of a model at a revision.
     pub(crate) async fn record(&self, url: &str, (id, revision): (&RepoId, &str)) -> Result<Value> {
         let answer = self.answer(url).await?;
@@ -147,20 +139,6 @@ impl HubClient {
         url
     }
 
-    /// A model's README.md, `None` when it has none.
-    ///
-    /// # Errors
-    /// When the Hub cannot be reached or the card is over the limit.
-    pub async fn card(&self, id: &RepoId) -> Result<Option<String>> {
-        let url = self.url(&format!("{id}/raw/main/README.md"));
-        let bytes = self.get(&url, self.limits.card_bytes).await?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}/{path}", self.endpoint.as_str().trim_end_matches('/'))
-    }
-
     /// The first answer that is not "later", or the last one there is.
     pub(crate) async fn answer(&self, url: &str) -> Result<Response> {
         let mut tried = 0;
@@ -178,11 +156,6 @@ impl HubClient {
             }
             tokio::time::sleep(wait.map_or_else(|| pause(tried), Duration::from_secs)).await;
         }
-    }
-
-    async fn get(&self, url: &str, max: u64) -> Result<Option<Vec<u8>>> {
-        let answer = self.answer(url).await?;
-        self.read(answer, (url, max)).await
     }
 
     /// The body of an answer; none where there is nothing, or nothing for us.
@@ -243,15 +216,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_and_a_missing_card_are_read() {
-        let hub = hub(&serve(&[
-            "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{\"id\":\"a/b\"}",
-            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        ]))
-        .unwrap();
+    async fn a_record_is_read() {
+        let place =
+            serve(&["HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{\"id\":\"a/b\"}"]);
 
-        assert_eq!(hub.model_info(&id()).await.unwrap()["id"], "a/b");
-        assert_eq!(hub.card(&id()).await.unwrap(), None);
+        let record = hub(&place).unwrap().record(&place, (&id(), "main")).await;
+
+        assert_eq!(record.unwrap()["id"], "a/b");
     }
 
     #[tokio::test]
@@ -276,7 +247,7 @@ mod tests {
         ]))
         .unwrap();
 
-        assert!(matches!(hub.model_info(&id()).await, Err(Error::Status { status: 302, .. })));
+        assert!(matches!(hub.repository(&id(), "main").await, Err(Error::Status { status: 302, .. })));
     }
 
     #[test]

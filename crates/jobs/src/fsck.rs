@@ -2,18 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use domain::Digest;
+use domain::{Class, Digest, Fault as _};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use weights::ReadAt;
+use store::{Look, Store};
+use weights::ReadAt as _;
 
 use crate::{Error, Registry, faults::Faults, refetch::refetch};
 
 /// Places of a damaged file that are named.
 const PLACES: u64 = 20;
 
-/// Bytes read at once.
-const BLOCK: usize = 1 << 20;
 /// Digests asked for at once.
 const AT_ONCE: u64 = 200;
 
@@ -100,48 +98,47 @@ async fn look(registry: &Registry, models: &[String]) -> Result<Fsck, Error> {
 }
 
 async fn compare(registry: &Registry, digest: Digest, report: &mut Fsck) -> Result<(), Error> {
-    let opened = registry.store.open_untried(&digest).await;
-    let read = match opened {
-        Ok(blob) => {
-            let length = blob.len();
-            let hashed = tokio::task::spawn_blocking(move || hash(&blob)).await?;
-            hashed.map(|found| (found, length)).map_err(|error| error.to_string())
-        }
-        Err(store::Error::BlobDamaged(_)) => Err("its bytes are damaged and were set aside".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    let fault = match read {
-        Ok((found, bytes)) => {
-            report.files += 1;
-            report.bytes += bytes;
-            if found == digest {
-                None
-            } else {
-                registry.store.set_aside(&digest, None).await;
-                Some(format!("its bytes have the digest {found}"))
+    let store = &registry.store;
+    let (mut before, mut compared) = (None, None);
+    let read = loop {
+        let (found, length, look) = match read(store, &digest).await {
+            Err(error) if error.class() == Class::Unavailable => return Err(error.into()),
+            Err(store::Error::BlobDamaged(_)) => {
+                break Err("its bytes are damaged and were set aside".to_owned());
             }
+            Err(error) => break Err(error.to_string()),
+            Ok(read) => read,
+        };
+        compared = Some(length);
+        if found == digest {
+            break Ok(());
         }
-        Err(fault) => Some(fault),
+        store.set_aside(&digest, look).await;
+        // Whoever brought the file in again meanwhile put a sound one in its place.
+        if look.is_none() || look == before || !store.has(&digest).await? {
+            break Err(format!("its bytes have the digest {found}"));
+        }
+        before = look;
     };
-    match fault {
-        Some(fault) => {
-            let places = registry.store.places_of(&digest, PLACES).await?;
+    if let Some(bytes) = compared {
+        report.files += 1;
+        report.bytes += bytes;
+    }
+    match read {
+        Ok(()) => store.mark_verified(&digest).await?,
+        Err(fault) => {
+            let places = store.places_of(&digest, PLACES).await?;
             let places = places.into_iter().map(|(model, path)| Place { model, path }).collect();
             report.damaged.push(Damage { digest, fault, places });
         }
-        None => registry.store.mark_verified(&digest).await?,
     }
     Ok(())
 }
 
-fn hash(blob: &dyn ReadAt) -> std::io::Result<Digest> {
-    let (mut hasher, mut block) = (Sha256::new(), vec![0; BLOCK]);
-    let mut done = 0;
-    while done < blob.len() {
-        let some = usize::try_from(blob.len() - done).unwrap_or(BLOCK).min(BLOCK);
-        blob.read_at(done, &mut block[..some])?;
-        hasher.update(&block[..some]);
-        done += some as u64;
-    }
-    Ok(Digest::from_bytes(hasher.finalize().into()))
+/// The digest that the bytes of a blob have, their number, and how the file looked when it was opened.
+async fn read(store: &Store, digest: &Digest) -> store::Result<(Digest, u64, Option<Look>)> {
+    let (blob, look) = store.open_untried(digest).await?;
+    let length = blob.len();
+    let found = tokio::task::spawn_blocking(move || blob.digest()).await??;
+    Ok((found, length, look))
 }

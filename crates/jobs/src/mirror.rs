@@ -378,7 +378,7 @@ async fn one_file(
                 (at, resumed, noted) = (0, false, None);
             }
             Err(error @ hub::Error::Changed { .. }) => {
-                writer.abort().await?;
+                writer.abort();
                 return Err(error.into());
             }
             Err(error) => {

@@ -17,8 +17,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::{
     Error, Result, Store,
     blobs::{BLOCK, Blobs, create_private},
-    blobwriter::{send, sync_folder},
+    blobwriter::sync_folder,
+    bucket::send,
     connect::{create_parent, sqlite_path},
+    integrity::hash,
     leftovers::named,
     rows::{get, parsed},
     sql::{self, MOST_KEYS, Params},
@@ -230,12 +232,13 @@ async fn bring_all_back(
 
 /// Puts a blob of a copy where it belongs, unless it is there and whole; of a bucket's objects the size is compared.
 async fn bring_back(target: &Blobs, (folder, digest): (&Path, &Digest), copied: &mut Copied) -> Result<()> {
-    if let Blobs::Local(root) = target
-        && let Ok(file) = tokio::fs::File::open(Blobs::file(root, digest)).await
-        && hashed(file).await? == *digest
-    {
-        copied.known += 1;
-        return Ok(());
+    if let Blobs::Local(root) = target {
+        let there = Blobs::file(root, digest);
+        let found = tokio::task::spawn_blocking(move || there.exists().then(|| hash(&there)).transpose());
+        if found.await?? == Some(*digest) {
+            copied.known += 1;
+            return Ok(());
+        }
     }
     let mut file = match tokio::fs::File::open(Blobs::file(folder, digest)).await {
         Ok(file) => file,
@@ -254,10 +257,7 @@ async fn bring_back(target: &Blobs, (folder, digest): (&Path, &Digest), copied: 
                 copied.known += 1;
                 return Ok(());
             }
-            match hashed(file.try_clone().await?).await? == *digest {
-                true => send(&**store, &key, (&mut file, size)).await,
-                false => Err(Error::BlobDamaged(*digest)),
-            }
+            send((&**store, prefix), digest, &mut file).await.map(|_| ())
         }
     };
     match put {
@@ -339,13 +339,4 @@ fn blocks(mut file: tokio::fs::File) -> BoxStream<'static, Result<Bytes>> {
         Ok((read > 0).then(|| (Bytes::from(block), file)))
     })
     .boxed()
-}
-
-async fn hashed(file: tokio::fs::File) -> Result<Digest> {
-    let mut hash = Sha256::new();
-    let mut blocks = blocks(file);
-    while let Some(block) = blocks.try_next().await? {
-        hash.update(&block);
-    }
-    Ok(Digest::from_bytes(hash.finalize().into()))
 }

@@ -12,8 +12,13 @@ use domain::Digest;
 use memmap2::{Advice, Mmap};
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Key};
 use tokio::runtime::Handle;
+use weights::ReadAt as _;
 
-use crate::{Result, blobs::Blobs};
+use crate::{
+    Error, Result,
+    blobs::Blobs,
+    integrity::{Look, digest_of},
+};
 
 /// A stored blob. Blobs of a bucket are read over the network: only from threads that may block.
 pub struct BlobFile {
@@ -45,6 +50,34 @@ impl BlobFile {
             }
         };
         Ok(Self { digest: *digest, length, bytes })
+    }
+
+    /// How its file looks; none of a bucket's object.
+    pub(crate) fn look(&self) -> io::Result<Option<Look>> {
+        match &self.bytes {
+            Bytes::Local(file, _) => Ok(Some(Look::of(&file.metadata()?))),
+            Bytes::Remote(..) => Ok(None),
+        }
+    }
+
+    /// Reads all of it: the digest that its bytes have. Only from threads that may block.
+    ///
+    /// # Errors
+    /// [`Error::BlobStore`] where a bucket does not answer, [`Error::BlobMissing`] where it has lost the object; whatever
+    /// stands in the way of reading a file.
+    pub fn digest(&self) -> Result<Digest> {
+        let mut done = 0;
+        let hashed = digest_of(|block| {
+            let some = usize::try_from(self.length - done).unwrap_or(block.len()).min(block.len());
+            self.read_at(done, &mut block[..some])?;
+            done += some as u64;
+            Ok(some)
+        });
+        hashed.map_err(|error| match error.downcast::<object_store::Error>() {
+            Ok(object_store::Error::NotFound { .. }) => Error::BlobMissing(self.digest),
+            Ok(error) => Error::BlobStore(error),
+            Err(error) => Error::Io(error),
+        })
     }
 }
 
@@ -100,5 +133,31 @@ impl BlobFile {
         // Neighbours are read soon; a kernel that does not know the advice reads on demand.
         let _ = mapped.advise(Advice::Sequential);
         Ok(mapped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Holder, trial::Trial};
+
+    #[tokio::test]
+    async fn a_bucket_that_does_not_answer_is_told_from_damage() {
+        let (folder, bucket) = (tempfile::tempdir().unwrap(), Arc::new(Trial::default()));
+        let store = bucket.store(folder.path()).await;
+        let (digest, _) = store.put_bytes(&Holder::new(), b"sound").await.unwrap();
+        let (blob, look) = store.open_untried(&digest).await.unwrap();
+        let blob = Arc::new(blob);
+        let read = async || {
+            let blob = Arc::clone(&blob);
+            tokio::task::spawn_blocking(move || blob.digest()).await.unwrap()
+        };
+
+        let sound = read().await.unwrap();
+        bucket.fall_silent();
+        let silent = read().await;
+
+        assert_eq!((sound, look), (digest, None));
+        assert!(matches!(silent, Err(Error::BlobStore(_))), "{silent:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes by digest, in a folder or a bucket: asked for, read, removed when nothing refers to them.
 
 use std::{
+    collections::HashSet,
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -9,7 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use domain::Digest;
-use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use object_store::{
     ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, memory::InMemory, path::Path as Key,
 };
@@ -24,6 +29,9 @@ use crate::{
 
 /// Bytes read or buffered at once.
 pub const BLOCK: usize = 1 << 20;
+
+/// Questions to the blob store at once, while other writers wait for their answers.
+pub const ASKED_AT_ONCE: usize = 16;
 
 /// Where blobs live.
 #[derive(Debug, Clone)]
@@ -163,6 +171,22 @@ impl Store {
         Ok(self.blob_size(digest).await?.is_some())
     }
 
+    /// One of these blobs that is not stored.
+    pub(crate) async fn lacking(&self, digests: HashSet<Digest>) -> Result<Option<Digest>> {
+        let ask = |digest: Digest| -> BoxFuture<'static, Result<(Digest, bool)>> {
+            let store = self.clone();
+            Box::pin(async move { Ok((digest, store.has(&digest).await?)) })
+        };
+        let asked: Vec<_> = digests.into_iter().map(ask).collect();
+        let mut told = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+        while let Some((digest, stored)) = told.try_next().await? {
+            if !stored {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
+    }
+
     /// Length of a blob, when it is stored.
     ///
     /// # Errors
@@ -192,7 +216,7 @@ impl Store {
         let Sound { size, untried } = self.sound(digest).await?;
         let range = range.start.min(size)..range.end.min(size);
         if range.is_empty() {
-            return Ok(futures::stream::empty().boxed());
+            return Ok(stream::empty().boxed());
         }
         match self.blobs() {
             Blobs::Local(root) => {
@@ -206,7 +230,7 @@ impl Store {
                     look,
                     hash: Sha256::new(),
                 });
-                Ok(futures::stream::try_unfold((rest, trial), |(mut rest, mut trial)| async move {
+                Ok(stream::try_unfold((rest, trial), |(mut rest, mut trial)| async move {
                     let mut block = vec![0; BLOCK.min(usize::try_from(rest.limit()).unwrap_or(BLOCK))];
                     let read = if block.is_empty() { 0 } else { rest.read(&mut block).await? };
                     block.truncate(read);
@@ -241,5 +265,29 @@ impl Store {
         }
         let bytes: Vec<Bytes> = self.stream(digest, 0..size).await?.try_collect().await?;
         String::from_utf8(bytes.concat()).map_err(|_| Error::NotText(*digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Holder, trial::Trial};
+
+    #[tokio::test]
+    async fn whether_files_are_stored_is_asked_of_several_at_once() {
+        let (folder, bucket) = (tempfile::tempdir().unwrap(), Arc::new(Trial::default()));
+        let store = bucket.store(folder.path()).await;
+        let mut digests = HashSet::new();
+        for number in 0..40 {
+            digests.insert(store.put_bytes(&Holder::new(), &[number]).await.unwrap().0);
+        }
+        bucket.forget();
+
+        let none = store.lacking(digests.clone()).await.unwrap();
+        let absent = Digest::of(b"absent");
+        digests.insert(absent);
+
+        assert_eq!((none, store.lacking(digests).await.unwrap()), (None, Some(absent)));
+        assert_eq!(bucket.at_once(), ASKED_AT_ONCE);
     }
 }

@@ -4,46 +4,32 @@ use std::{
     io::{self, SeekFrom},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use domain::Digest;
-use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart, path::Path as Key};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use ulid::Ulid;
 
 use crate::{
-    Holder, Result, Store,
+    Error, Holder, Result, Store,
     blobs::{BLOCK, Blobs, create_private},
-    integrity::{Compared, Look, quarantine},
+    bucket::send,
+    integrity::{Compared, Look, hash, quarantine},
 };
 
 /// Counts the bytes that this process has put into the blob store: imports, uploads, and what jobs make.
 pub const INGESTED_BYTES: &str = "stemma_ingested_bytes_total";
 
-/// A blob being written. Nothing is visible before [`Self::finish`]; dropped unfinished, it leaves nothing, or what the
-/// next writer of the same goes on with.
+/// A blob being written to a file of this machine, also where it goes into a bucket. Nothing is visible before
+/// [`Self::finish`]; dropped unfinished, it leaves nothing, or what the next writer of the same goes on with.
 pub struct BlobWriter {
     owner: Store,
     holder: Holder,
     hash: Sha256,
     length: u64,
-    place: Place,
-}
-
-enum Place {
-    /// A file of this machine, also before it goes into a bucket.
-    Local {
-        staged: Staged,
-        file: tokio::fs::File,
-    },
-    Remote {
-        store: Arc<dyn ObjectStore>,
-        prefix: Key,
-        staged: Key,
-        upload: WriteMultipart,
-    },
+    staged: Staged,
+    file: tokio::fs::File,
 }
 
 /// A staging file.
@@ -89,14 +75,7 @@ impl BlobWriter {
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
         self.length += bytes.len() as u64;
-        match &mut self.place {
-            Place::Local { file, .. } => file.write_all(bytes).await?,
-            Place::Remote { upload, .. } => {
-                upload.wait_for_capacity(4).await?;
-                upload.write(bytes);
-            }
-        }
-        Ok(())
+        Ok(self.file.write_all(bytes).await?)
     }
 
     /// Bytes written so far, those of an earlier writer included.
@@ -106,10 +85,8 @@ impl BlobWriter {
 
     /// What an earlier writer noted of the bytes that are there.
     pub fn noted(&self) -> Option<String> {
-        match &self.place {
-            Place::Local { staged: staged @ Staged::Kept { .. }, .. } if self.length > 0 => {
-                fs_err::read_to_string(note(staged.path())).ok()
-            }
+        match &self.staged {
+            Staged::Kept { path, .. } if self.length > 0 => fs_err::read_to_string(note(path)).ok(),
             _ => None,
         }
     }
@@ -119,8 +96,8 @@ impl BlobWriter {
     /// # Errors
     /// When it cannot be written.
     pub fn note(&self, text: &str) -> Result<()> {
-        if let Place::Local { staged: staged @ Staged::Kept { .. }, .. } = &self.place {
-            fs_err::write(note(staged.path()), text)?;
+        if let Staged::Kept { path, .. } = &self.staged {
+            fs_err::write(note(path), text)?;
         }
         Ok(())
     }
@@ -130,25 +107,19 @@ impl BlobWriter {
     /// # Errors
     /// When the staging file refuses.
     pub async fn restart(&mut self) -> Result<()> {
-        if let Place::Local { file, .. } = &mut self.place {
-            file.flush().await?;
-            file.set_len(0).await?;
-            file.seek(SeekFrom::Start(0)).await?;
-        }
+        self.file.flush().await?;
+        self.file.set_len(0).await?;
+        self.file.seek(SeekFrom::Start(0)).await?;
         (self.hash, self.length) = (Sha256::new(), 0);
         Ok(())
     }
 
-    /// Leaves what was written to the next who writes the same; what was sent to a bucket is dropped.
+    /// Leaves what was written to the next who writes the same.
     ///
     /// # Errors
-    /// When it cannot be written out, or a bucket cannot be told.
+    /// When it cannot be written out.
     pub async fn leave(mut self) -> Result<()> {
-        if let Place::Local { file, .. } = &mut self.place {
-            file.flush().await?;
-            return Ok(());
-        }
-        self.abort().await
+        Ok(self.file.flush().await?)
     }
 
     /// Pins the blob for its holder and puts it under its digest, unless those bytes are there already; gives
@@ -156,44 +127,31 @@ impl BlobWriter {
     ///
     /// # Errors
     /// When it cannot be made durable.
-    pub async fn finish(self) -> Result<(Digest, u64)> {
+    pub async fn finish(mut self) -> Result<(Digest, u64)> {
         let digest = Digest::from_bytes(self.hash.finalize().into());
         self.owner.pin(&self.holder, &digest).await?;
-        match self.place {
-            Place::Local { staged, mut file } => {
-                file.flush().await?;
-                file.sync_all().await?;
-                match self.owner.blobs() {
-                    Blobs::Local(root) => {
-                        drop(file);
-                        let (root, owner) = (root.clone(), self.owner.clone());
-                        let aside = quarantine(&root, &digest).exists();
-                        let settled = move || {
-                            let settled = settle((&root, owner.compared()), staged.path(), &digest);
-                            staged.remove();
-                            settled
-                        };
-                        tokio::task::spawn_blocking(settled).await??;
-                        if aside {
-                            // Other files of the same bytes are whole again with this one.
-                            self.owner.mark_verified(&digest).await?;
-                        }
-                    }
-                    Blobs::Remote(store, prefix) => {
-                        // A bucket that refuses leaves the file to the next attempt.
-                        send(&**store, &Blobs::key(prefix, &digest), (&mut file, self.length)).await?;
-                        staged.remove();
-                    }
+        self.file.flush().await?;
+        match self.owner.blobs() {
+            Blobs::Local(root) => {
+                self.file.sync_all().await?;
+                drop(self.file);
+                let (root, owner, staged) = (root.clone(), self.owner.clone(), self.staged);
+                let aside = quarantine(&root, &digest).exists();
+                let settled = move || {
+                    let settled = settle((&root, owner.compared()), staged.path(), &digest);
+                    staged.remove();
+                    settled
+                };
+                tokio::task::spawn_blocking(settled).await??;
+                if aside {
+                    // Other files of the same bytes are whole again with this one.
+                    self.owner.mark_verified(&digest).await?;
                 }
             }
-            Place::Remote { store, prefix, staged, upload } => {
-                upload.finish().await?;
-                let key = Blobs::key(&prefix, &digest);
-                if !store.head(&key).await.is_ok_and(|held| held.size == self.length) {
-                    // The name is the digest: whoever else writes it writes the same bytes.
-                    store.copy(&staged, &key).await?;
-                }
-                store.delete(&staged).await?;
+            Blobs::Remote(store, prefix) => {
+                // A bucket that refuses leaves what is kept to the next attempt.
+                send((&**store, prefix), &digest, &mut self.file).await?;
+                self.staged.remove();
             }
         }
         metrics::counter!(INGESTED_BYTES).increment(self.length);
@@ -201,15 +159,8 @@ impl BlobWriter {
     }
 
     /// Drops what was written.
-    ///
-    /// # Errors
-    /// When a bucket cannot be told.
-    pub async fn abort(self) -> Result<()> {
-        match self.place {
-            Place::Local { staged, .. } => staged.remove(),
-            Place::Remote { upload, .. } => upload.abort().await?,
-        }
-        Ok(())
+    pub fn abort(self) {
+        self.staged.remove();
     }
 }
 
@@ -239,68 +190,40 @@ fn settle((root, compared): (&Path, &Compared), staged: &Path, digest: &Digest) 
     Ok(())
 }
 
-/// Sends a file to a bucket in parts, unless the bucket has it; there is nothing under the key before it is whole.
-pub async fn send(
-    store: &dyn ObjectStore,
-    key: &Key,
-    (file, length): (&mut tokio::fs::File, u64),
-) -> Result<()> {
-    if store.head(key).await.is_ok_and(|held| held.size == length) {
-        return Ok(());
-    }
-    file.seek(SeekFrom::Start(0)).await?;
-    let mut upload = WriteMultipart::new_with_chunk_size(store.put_multipart(key).await?, 8 * BLOCK);
-    let mut block = vec![0; BLOCK];
-    loop {
-        upload.wait_for_capacity(4).await?;
-        match file.read(&mut block).await? {
-            0 => break,
-            read => upload.write(&block[..read]),
-        }
-    }
-    upload.finish().await?;
-    Ok(())
-}
-
 /// Makes the names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 
 impl Store {
-    /// Starts a blob for `holder`.
+    /// Starts a blob for `holder`. What goes into a bucket is staged on this machine: a bucket copies no object over 5 GB
+    /// within itself, and the name is known at the end.
     ///
     /// # Errors
     /// When nothing can be staged.
     pub async fn blob_writer(&self, holder: &Holder) -> Result<BlobWriter> {
-        let name = Ulid::generate().to_string();
-        let place = match self.blobs() {
-            Blobs::Local(root) => {
-                let path = root.join("staging").join(name);
-                let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(&path).await?;
-                file.set_max_buf_size(BLOCK);
-                Place::Local { staged: Staged::Own(path), file }
-            }
-            Blobs::Remote(store, prefix) => {
-                let staged = prefix.clone().join("staging").join(name);
-                let upload =
-                    WriteMultipart::new_with_chunk_size(store.put_multipart(&staged).await?, 8 * BLOCK);
-                Place::Remote { store: Arc::clone(store), prefix: prefix.clone(), staged, upload }
-            }
-        };
-        let (owner, holder) = (self.clone(), holder.clone());
-        Ok(BlobWriter { owner, holder, hash: Sha256::new(), length: 0, place })
+        let folder = self.staging().unwrap_or_else(std::env::temp_dir);
+        create_private(&folder)?;
+        let path = folder.join(Ulid::generate().to_string());
+        let mut options = tokio::fs::OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        if matches!(self.blobs(), Blobs::Remote(..)) {
+            options.mode(0o600);
+        }
+        let mut file = options.open(&path).await?;
+        file.set_max_buf_size(BLOCK);
+        let (owner, holder, staged) = (self.clone(), holder.clone(), Staged::Own(path));
+        Ok(BlobWriter { owner, holder, hash: Sha256::new(), length: 0, staged, file })
     }
 
     /// Starts the blob that `expected` is the digest of, where the last writer of it on this machine broke off, in this
-    /// process or one that was killed; anew while somebody else writes it. For a bucket it is staged here first, where
-    /// there is a folder for that.
+    /// process or one that was killed; anew while somebody else writes it.
     ///
     /// # Errors
     /// When nothing can be staged.
     pub async fn blob_writer_again(&self, holder: &Holder, expected: &Digest) -> Result<BlobWriter> {
         let Some(staging) = self.staging() else { return self.blob_writer(holder).await };
-        fs_err::create_dir_all(&staging)?;
+        create_private(&staging)?;
         let path = staging.join(format!("{}.part", expected.hex()));
         let lock = fs_err::OpenOptions::new().create(true).read(true).write(true).open(&path)?;
         let held = lock.file().try_lock().is_ok();
@@ -322,17 +245,28 @@ impl Store {
             }
         }
         let staged = Staged::Kept { path, _lock: lock };
-        let place = Place::Local { staged, file };
-        Ok(BlobWriter { owner: self.clone(), holder: holder.clone(), hash, length, place })
+        Ok(BlobWriter { owner: self.clone(), holder: holder.clone(), hash, length, staged, file })
     }
 
-    /// Stores a local file; gives digest and length.
+    /// Stores a local file; gives digest and length. To a bucket it is sent from where it lies.
     ///
     /// # Errors
-    /// When it cannot be read or stored.
+    /// When it cannot be read or stored; when it is changed while it is read.
     pub async fn put_file(&self, holder: &Holder, path: &Path) -> Result<(Digest, u64)> {
         let mut file = tokio::fs::File::open(path).await?;
         file.set_max_buf_size(BLOCK);
+        if let Blobs::Remote(store, prefix) = self.blobs() {
+            let place = path.to_owned();
+            let digest = tokio::task::spawn_blocking(move || hash(&place)).await??;
+            self.pin(holder, &digest).await?;
+            let sent = send((&**store, prefix), &digest, &mut file).await;
+            let length = sent.map_err(|error| match error {
+                Error::BlobDamaged(_) => changed(path),
+                error => error,
+            })?;
+            metrics::counter!(INGESTED_BYTES).increment(length);
+            return Ok((digest, length));
+        }
         let mut writer = self.blob_writer(holder).await?;
         let mut block = vec![0; BLOCK];
         loop {
@@ -352,4 +286,9 @@ impl Store {
         writer.write(bytes).await?;
         writer.finish().await
     }
+}
+
+fn changed(path: &Path) -> Error {
+    let told = format!("{} was changed while it was read; store it again", path.display());
+    Error::Io(io::Error::new(io::ErrorKind::InvalidData, told))
 }

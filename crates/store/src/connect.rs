@@ -131,6 +131,13 @@ impl Store {
         Self { staging: Some(folder.into()), ..self }
     }
 
+    /// The same database with another place for blobs.
+    #[cfg(test)]
+    pub(crate) fn keeping_in(self, blobs: Blobs) -> Self {
+        let inner = Inner::new(self.inner.db.clone(), blobs, self.inner.file.clone());
+        Self { inner: Arc::new(inner), ..self }
+    }
+
     /// The folder for blobs that are not whole yet; a bucket has one only where [`Self::staged_in`] names it.
     pub(crate) fn staging(&self) -> Option<PathBuf> {
         match self.blobs() {

@@ -31,6 +31,12 @@ const TOTALS: &str =
 
 const QUEUED: &str = "SELECT COUNT(*) AS jobs_queued FROM jobs WHERE state = 'queued'";
 
+/// `{open}` is the condition on what a viewer may see; nothing but the index is read where that is everything.
+const STATES: &str = "SELECT state, COUNT(*) AS jobs FROM jobs WHERE {open} GROUP BY state";
+
+/// Jobs that wait are bounded in number.
+const OLDEST: &str = "SELECT {now} - MIN(created_at) AS age FROM jobs WHERE state = 'queued' AND {open}";
+
 /// Of the same, what the models that are hidden from a viewer have; `{hidden}` is the condition on them.
 const HIDDEN: &str = "SELECT COUNT(*) - COUNT(CASE WHEN models.ghost THEN 1 END) AS models,
     COUNT(CASE WHEN models.ghost THEN 1 END) AS ghosts,
@@ -56,19 +62,17 @@ impl Store {
     pub async fn count_work(&self) -> Result<Work> {
         let mut params = Params::default();
         let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
-        let sql = format!(
-            "SELECT state, COUNT(*) AS jobs, {} - MIN(created_at) AS age FROM jobs WHERE {open} GROUP BY state",
-            sql::now(self.backend())
-        );
-        let (mut counted, mut oldest) = (BTreeMap::new(), 0);
+        let mut counted = BTreeMap::new();
+        let sql = STATES.replace("{open}", &open);
         for row in sql::all(self.db(), &sql, params).await? {
-            let state: String = get(&row, "state")?;
-            if state == "queued" {
-                let age: i64 = get(&row, "age")?;
-                oldest = u64::try_from(age).unwrap_or_default();
-            }
-            counted.insert(state, unsigned(&row, "jobs")?);
+            counted.insert(get::<String>(&row, "state")?, unsigned(&row, "jobs")?);
         }
+        let mut params = Params::default();
+        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let sql = OLDEST.replace("{open}", &open).replace("{now}", sql::now(self.backend()));
+        let row = sql::one(self.db(), &sql, params).await?;
+        let age: Option<i64> = row.map(|row| get(&row, "age")).transpose()?.flatten();
+        let oldest = age.and_then(|age| u64::try_from(age).ok()).unwrap_or_default();
         let states =
             JOB_STATES.into_iter().map(|state| (state, counted.get(state).copied().unwrap_or_default()));
         Ok(Work { states: states.collect(), oldest_queued_seconds: oldest })
@@ -185,7 +189,8 @@ mod tests {
     async fn totals_are_read_from_indexes_alone() {
         let (_folder, store) = empty().await;
 
-        for counted in [TOTALS, QUEUED] {
+        let states = STATES.replace("{open}", "TRUE");
+        for counted in [TOTALS, QUEUED, &states] {
             let steps = plan(&store, counted).await;
 
             let reads: Vec<&String> =
@@ -196,7 +201,7 @@ mod tests {
                     .all(|step| step.contains("COVERING INDEX") || step.as_str() == "SCAN CONSTANT ROW"),
                 "{steps:#?}"
             );
-            assert!(reads.len() > 1 || counted == QUEUED, "{steps:#?}");
+            assert!(reads.len() > 1 || counted != TOTALS, "{steps:#?}");
         }
     }
 }

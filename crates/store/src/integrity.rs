@@ -103,13 +103,16 @@ impl Store {
         Ok(Sound { size, untried })
     }
 
-    /// Opens a blob to compare it with its digest: nothing is compared before.
+    /// Opens a blob to compare it with its digest: nothing is compared before. With it comes how its file looks, where it
+    /// is a file: another may take its place while it is read.
     ///
     /// # Errors
     /// [`Error::BlobMissing`]; [`Error::BlobDamaged`] for one that is set aside.
-    pub async fn open_untried(&self, digest: &Digest) -> Result<BlobFile> {
+    pub async fn open_untried(&self, digest: &Digest) -> Result<(BlobFile, Option<Look>)> {
         let size = self.blob_size(digest).await?.ok_or_else(|| self.absent(digest))?;
-        BlobFile::open(self.blobs(), digest, size).await
+        let blob = BlobFile::open(self.blobs(), digest, size).await?;
+        let look = blob.look()?;
+        Ok((blob, look))
     }
 
     /// Blobs of a folder that are set aside, with the times at which they were, unix seconds.
@@ -196,10 +199,17 @@ fn move_away(root: &Path, digest: &Digest) -> io::Result<()> {
     fs_err::rename(Blobs::file(root, digest), target)
 }
 
-fn hash(path: &Path) -> io::Result<Digest> {
-    let (mut file, mut hasher, mut block) = (fs_err::File::open(path)?, Sha256::new(), vec![0; BLOCK]);
+/// The digest of a file.
+pub fn hash(path: &Path) -> io::Result<Digest> {
+    let mut file = fs_err::File::open(path)?;
+    digest_of(|block| file.read(block))
+}
+
+/// The digest of what `read` gives, a block after the other until there is none.
+pub fn digest_of(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Digest> {
+    let (mut hasher, mut block) = (Sha256::new(), vec![0; BLOCK]);
     loop {
-        match file.read(&mut block)? {
+        match read(&mut block)? {
             0 => return Ok(Digest::from_bytes(hasher.finalize().into())),
             read => hasher.update(&block[..read]),
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     Result, Store,
     rows::{get, unsigned},
-    sql::{self, Params},
+    sql::{self, MOST_KEYS, Params},
 };
 
 /// A line of a job's log.
@@ -24,10 +24,12 @@ impl Store {
     /// When the database refuses.
     pub async fn log_job(&self, job: &str, lines: &[String]) -> Result<()> {
         let now = sql::now(self.backend());
-        for line in lines {
+        for lines in lines.chunks(MOST_KEYS) {
             let mut params = Params::default();
-            let (job, line) = (params.add(job), params.add(sql::text(line)));
-            let sql = format!("INSERT INTO job_log (job, at, line) VALUES ({job}, {now}, {line})");
+            let job = params.add(job);
+            let row = |line: &String| format!("({job}, {now}, {})", params.add(sql::text(line)));
+            let rows: Vec<String> = lines.iter().map(row).collect();
+            let sql = format!("INSERT INTO job_log (job, at, line) VALUES {}", rows.join(", "));
             sql::run(self.db(), &sql, params).await?;
         }
         Ok(())

@@ -1,12 +1,16 @@
 //! Blobs in the hands of an unfinished ingest or job: no clean-up takes them away under it.
 
+use std::collections::HashSet;
+
 use domain::Digest;
+use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use sea_orm::DatabaseTransaction;
 use ulid::Ulid;
 
 use crate::{
     Error, Result, Store,
     access::upload_prefix,
+    blobs::ASKED_AT_ONCE,
     leftovers::named,
     queue,
     sql::{self, MOST_KEYS, Params},
@@ -136,14 +140,26 @@ impl Store {
         let mut removed = 0;
         for digests in digests.chunks(MOST_KEYS) {
             let used = named(tx, digests).await?;
-            for digest in digests.iter().filter(|digest| !used.contains(digest)) {
-                if self.has(digest).await? {
-                    self.blobs().remove(digest).await?;
-                    removed += 1;
-                }
+            let unused: HashSet<&Digest> = digests.iter().filter(|digest| !used.contains(digest)).collect();
+            let removals: Vec<_> = unused.into_iter().map(|digest| self.remove(*digest)).collect();
+            let mut gone = stream::iter(removals).buffer_unordered(ASKED_AT_ONCE);
+            while let Some(gone) = gone.try_next().await? {
+                removed += gone;
             }
         }
         Ok(removed)
+    }
+
+    /// Removes a blob; 0 where there was none.
+    fn remove(&self, digest: Digest) -> BoxFuture<'static, Result<u64>> {
+        let store = self.clone();
+        Box::pin(async move {
+            if !store.has(&digest).await? {
+                return Ok(0);
+            }
+            store.blobs().remove(&digest).await?;
+            Ok(1)
+        })
     }
 
     /// Keeps a blob as the result of a job, under the job's fence.

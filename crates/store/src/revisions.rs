@@ -1,6 +1,6 @@
 //! Published revisions: all of one or nothing of it, under the job's fence when a job made it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use domain::{Claim, Digest, Limits, Metadata, Note, RelativePath};
 use sea_orm::{DatabaseTransaction, QueryResult, Value as Sql};
@@ -122,11 +122,8 @@ impl Store {
             queue::hold(&tx, job, *fence).await?;
         }
         // Under the writers' turn, so that no clean-up removes a blob between this look and the commit.
-        let digests: HashSet<Digest> = publish.files.iter().map(|file| file.digest).collect();
-        for digest in digests {
-            if !self.has(&digest).await? {
-                return Err(Error::BlobMissing(digest));
-            }
+        if let Some(digest) = self.lacking(publish.files.iter().map(|file| file.digest).collect()).await? {
+            return Err(Error::BlobMissing(digest));
         }
         let key = publish.metadata.id.key();
         let current = publish.commit.branch == MAIN;

@@ -402,6 +402,24 @@ async fn a_damaged_blob_is_not_given_out_until_it_is_brought_in_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_brought_in_again_while_the_damaged_one_was_read_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = in_memory(folder.path().to_str().unwrap()).await;
+    let (digest, _) = store.put_bytes(&Holder::new(), b"as it was").await.unwrap();
+    spoil(folder.path(), &digest, |bytes| bytes[1] ^= 1);
+    let (damaged, look) = store.open_untried(&digest).await.unwrap();
+    store.put_bytes(&Holder::new(), b"as it was").await.unwrap();
+    let found = tokio::task::spawn_blocking(move || damaged.digest()).await.unwrap().unwrap();
+    assert_ne!(found, digest);
+
+    store.set_aside(&digest, look).await;
+
+    assert_eq!(store.read_text(&digest, 9).await.unwrap(), "as it was");
+    let (_, now) = store.open_untried(&digest).await.unwrap();
+    assert!(now.is_some() && now != look, "{now:?}");
+}
+
+#[tokio::test]
 async fn a_blob_that_was_set_aside_is_told_from_one_that_never_was() {
     let folder = tempfile::tempdir().unwrap();
     let store = in_memory(folder.path().to_str().unwrap()).await;
@@ -425,7 +443,7 @@ async fn an_abandoned_blob_leaves_nothing() {
         let mut writer = store.blob_writer(&Holder::new()).await.unwrap();
         writer.write(b"half").await.unwrap();
         if abort {
-            writer.abort().await.unwrap();
+            writer.abort();
         }
     }
     assert!(store.put_file(&Holder::new(), Path::new("/does/not/exist")).await.is_err());
