@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, get, web};
-use analysis::lineage::{Forest, Kin, KinQuery, Sieve};
+use analysis::lineage::{Forest, Growth, Kin, KinQuery, Month, Sieve};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -63,6 +63,36 @@ pub struct ChildPage {
     /// All children of the model by relation.
     #[schema(value_type = Object)]
     pub relations: BTreeMap<&'static str, usize>,
+    /// All children of the model by the month of their creation.
+    pub growth: GrowthView,
+}
+
+/// Children by the month, by UTC, in which they were created.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct GrowthView {
+    /// From the first month with a child to the last, those without one too; of more than 240 months those with the most
+    /// children.
+    pub months: Vec<MonthView>,
+    /// Children created in other months.
+    pub outside: u64,
+    /// Children of which nobody says when they were created.
+    pub undated: u64,
+}
+
+/// The children of one month.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MonthView {
+    /// `2024-05`.
+    pub month: String,
+    pub children: u64,
+}
+
+impl From<Growth> for GrowthView {
+    fn from(growth: Growth) -> Self {
+        let month = |Month { month, children }| MonthView { month, children };
+        let Growth { months, outside, undated } = growth;
+        Self { months: months.into_iter().map(month).collect(), outside, undated }
+    }
 }
 
 /// A page of siblings, the most downloaded first.
@@ -136,6 +166,7 @@ pub async fn children_of(registry: &Registry, id: &str, query: &ChildrenQuery) -
         next: kin.next.map(jobs::after_kin),
         total: kin.total,
         relations: counts.map(|(relation, count)| (relation.as_str(), count)).collect(),
+        growth: forest.growth(row.id).into(),
     }))
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    children::sieve,
+    children::{GrowthView, sieve},
     models::{ModelPath, find, page_size},
     query::Query,
     seen::Seen,
@@ -134,6 +134,8 @@ pub struct LineageView {
     /// Its children by relation, over all edges.
     #[schema(value_type = Object)]
     pub children: BTreeMap<&'static str, usize>,
+    /// Its children by the month of their creation, over all edges.
+    pub growth: GrowthView,
     /// Children of the model that hang under another primary parent, at most 100.
     pub other_children: Vec<LinkView>,
     pub other_children_hidden: usize,
@@ -147,6 +149,7 @@ impl LineageView {
         self.descendants = forest.family_size(model).saturating_sub(1);
         let counts = forest.child_counts(model).into_iter();
         self.children = counts.map(|(relation, count)| (relation.as_str(), count)).collect();
+        self.growth = forest.growth(model).into();
         self
     }
 }
@@ -181,6 +184,7 @@ impl From<Tree> for LineageView {
             ancestors: 0,
             descendants: 0,
             children: BTreeMap::new(),
+            growth: GrowthView::default(),
             other_children,
             other_children_hidden,
         }

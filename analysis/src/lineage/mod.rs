@@ -4,6 +4,7 @@ mod claims;
 mod cycles;
 mod forest;
 mod graph;
+mod growth;
 mod kin;
 mod neighbourhood;
 mod normalise;
@@ -26,6 +27,7 @@ mod forest_tests;
 
 pub use claims::claims;
 pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, Node, Shown, Standing};
+pub use growth::{Growth, Month};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::{identify, normalise};

@@ -9,7 +9,10 @@ use crate::{
     answer,
     asked::Asked,
     source::Failure,
-    svg::tree::{self, Tree},
+    svg::{
+        months::{self, Columns},
+        tree::{self, Tree},
+    },
     view::{Count, LicenceClass, LineagePage, LineageQuery, Name, encoded, plural},
 };
 
@@ -24,6 +27,8 @@ const OPEN: usize = 20;
 struct Page {
     lineage: LineagePage,
     tree: Tree,
+    /// Children by month; none where no child has a date.
+    months: Option<Columns>,
     legend: Vec<(&'static str, &'static str)>,
     licences: [LicenceClass; 5],
     ups: Vec<(&'static str, &'static str, bool)>,
@@ -142,6 +147,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
             &kept,
         ),
         filter,
+        months: months::columns(&lineage.growth.months),
         lineage,
         tree,
     }))

@@ -7,6 +7,7 @@ mod grid;
 pub mod heat;
 pub mod icicle;
 mod label;
+pub mod months;
 pub mod plot;
 mod shape;
 pub mod strip;

@@ -35,6 +35,32 @@ pub struct Family {
     pub slices: Vec<FamilySlice>,
 }
 
+/// The way from the root to a model, without the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Crumbs<'a> {
+    pub(crate) first: &'a [Name],
+    /// What a long way leaves to be unfolded.
+    pub(crate) folded: &'a [Name],
+    pub(crate) last: &'a [Name],
+}
+
+/// Models of a way that stand before what is folded, and behind it.
+const ENDS: (usize, usize) = (1, 3);
+
+impl Family {
+    /// The way from the root: the first model and the last three of a long one.
+    pub(crate) fn crumbs(&self) -> Crumbs<'_> {
+        let (before, behind) = ENDS;
+        // One model takes no more room than what stands for it.
+        if self.path.len() <= before + behind + 1 {
+            return Crumbs { first: &self.path, folded: &[], last: &[] };
+        }
+        let (first, rest) = self.path.split_at(before);
+        let (folded, last) = rest.split_at(rest.len() - behind);
+        Crumbs { first, folded, last }
+    }
+}
+
 /// Which children to list.
 #[derive(Debug, Clone, Default)]
 pub struct ChildrenQuery {
@@ -118,4 +144,24 @@ pub struct AtlasPage {
     pub tiles: Vec<AtlasTile>,
     /// Families by size: the smallest and the largest size, and how many.
     pub sizes: Vec<(u64, u64, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_way_shows_its_first_and_its_last_three_models_and_folds_none_away_for_good() {
+        for count in [0, 1, 5, 6, 40] {
+            let path: Vec<Name> = (0..count).map(|at| Name(format!("o/m{at}"))).collect();
+            let family = Family { path: path.clone(), ..Family::default() };
+
+            let Crumbs { first, folded, last } = family.crumbs();
+
+            let all: Vec<Name> = [first, folded, last].concat();
+            assert_eq!(all, path);
+            let shown = first.len() + last.len();
+            assert_eq!((shown, folded.is_empty()), if count > 5 { (4, false) } else { (count, true) });
+        }
+    }
 }

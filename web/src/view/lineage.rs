@@ -266,6 +266,40 @@ pub struct LineagePage {
     pub held_back: u64,
     /// The model's children by relation, drawn or not.
     pub groups: Vec<ChildGroup>,
+    /// The model's children by the month of their creation.
+    pub growth: Growth,
+}
+
+/// Children by month.
+#[derive(Debug, Clone, Default)]
+pub struct Growth {
+    /// `2024-05` with the number of children, from the first month with one to the last without a gap.
+    pub months: Vec<(String, u64)>,
+    /// Children created in other months.
+    pub outside: u64,
+    /// Children without a date.
+    pub undated: u64,
+}
+
+impl Growth {
+    /// What the picture shows, in a sentence or two; empty where no child has a date.
+    pub(crate) fn told(&self) -> String {
+        let (Some((first, _)), Some((last, _))) = (self.months.first(), self.months.last()) else {
+            return String::new();
+        };
+        let all = plural(self.months.iter().map(|(_, count)| count).sum(), "child", "children");
+        let best = self.months.iter().rev().max_by_key(|(_, count)| *count);
+        let best = best.filter(|_| first != last);
+        let best = best.map(|(month, count)| format!(", most in {month}: {}", Count(*count)));
+        let span = if first == last { format!("in {first}") } else { format!("from {first} to {last}") };
+        let mut told = format!("{all} {span}{}.", best.unwrap_or_default());
+        for (count, what) in [(self.outside, "created in other months"), (self.undated, "without a date")] {
+            if count > 0 {
+                told.push_str(&format!(" {} more {what}.", Count(count)));
+            }
+        }
+        told
+    }
 }
 
 impl LineagePage {

@@ -43,7 +43,8 @@ pub use job::{JobLink, JobPage, JobRow, JobState};
 pub(crate) use kinship::told;
 pub use kinship::{Cell, Join, KinshipPage, KinshipQuery, MeasureCard, Skipped, Strip, StripCell};
 pub use lineage::{
-    AncestorRow, ChildLink, FurtherParent, Known, LineageNode, LineagePage, LineageQuery, RejectedEdge, Rest,
+    AncestorRow, ChildLink, FurtherParent, Growth, Known, LineageNode, LineagePage, LineageQuery,
+    RejectedEdge, Rest,
 };
 pub use make::{
     MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, TransferCheck, TransferForm,

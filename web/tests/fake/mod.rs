@@ -236,7 +236,7 @@ impl Source for Fake {
         };
         Ok((!name.starts_with("no/")).then(|| Family {
             name: Name::from(name),
-            path: vec![self.name("org/root")],
+            path: (0..40).map(|at| self.name(&format!("org/ancestor-{at}"))).collect(),
             size: 9_000,
             held_back: 12,
             slices: vec![slice(0, 0, 9_000), slice(1, 0, 4_000), slice(2, 0, 1_000)],

@@ -139,6 +139,15 @@ impl Fake {
             ancestors: vec![self.ancestor()],
             ancestors_hidden: 255,
             groups: vec![ChildGroup { relation: Relation::Adapter, count: 412 }],
+            growth: Growth {
+                months: vec![
+                    (format!("2024-05{}", self.mark), 300),
+                    ("2024-06".to_owned(), 0),
+                    ("2024-07".to_owned(), 40),
+                ],
+                outside: 2,
+                undated: 70,
+            },
             held_back: 12,
             rejected: vec![RejectedEdge {
                 child: Name::from(name),

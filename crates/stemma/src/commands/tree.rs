@@ -92,6 +92,9 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
         output::json(&api::LineageView::from(tree).of(&forest, row.id));
     } else {
         output::line(tree.to_text().trim_end());
+        if let Some(growth) = forest.growth(row.id).to_text() {
+            output::line(format!("({growth})"));
+        }
     }
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use ::web::{
     Failure,
     view::{
-        AncestorRow, ChildGroup, ChildLink, FamilyRow, FurtherParent, LineageNode, LineagePage, LineageQuery,
-        Name, Narrowing, RejectedEdge, Rest, days, measured,
+        AncestorRow, ChildGroup, ChildLink, FamilyRow, FurtherParent, Growth, LineageNode, LineagePage,
+        LineageQuery, Name, Narrowing, RejectedEdge, Rest, days, measured,
     },
 };
-use analysis::lineage::{Family, Forest, Groups, Relative, Sieve, SubtreeOptions, Tree, TreeNode};
+use analysis::lineage::{self, Family, Forest, Groups, Relative, Sieve, SubtreeOptions, Tree, TreeNode};
 use domain::{EdgeStatus, Relation, Source};
 use jobs::Registry;
 use store::VerdictWord;
@@ -61,6 +61,15 @@ pub fn row(forest: &Forest, family: &Family) -> Option<FamilyRow> {
 pub fn groups(forest: &Forest, model: i64) -> Vec<ChildGroup> {
     let counts = forest.child_counts(model).into_iter();
     counts.map(|(relation, count)| ChildGroup { relation, count: count as u64 }).collect()
+}
+
+fn growth(forest: &Forest, model: i64) -> Growth {
+    let lineage::Growth { months, outside, undated } = forest.growth(model);
+    Growth {
+        months: months.into_iter().map(|month| (month.month, month.children)).collect(),
+        outside,
+        undated,
+    }
 }
 
 /// What of a tree passes a narrowing.
@@ -173,6 +182,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         rejected,
         held_back,
         groups: groups(&forest, row.id),
+        growth: growth(&forest, row.id),
     }))
 }
 
