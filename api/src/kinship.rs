@@ -23,7 +23,8 @@ use crate::seen::Seen;
 /// `measure` limits the answer to some measures; `format=csv` gives the matrix of one as CSV, with `per_part` one line a part; where the values are estimated
 /// their standard errors stand behind them, and with `per_layer`, `per_module` and `per_tensor` the parts follow the whole.
 /// Models of which less than 90 % of the weights can be compared are refused (`too_little_in_common`, with what is left out),
-/// unless `partial=true`; `coverage.share` says how much was.
+/// unless `partial=true`; `coverage.share` says how much was. Of three or more models those that cannot be compared, as they
+/// have no weights here or another architecture, stand last with `null` in every matrix, and `left_out` says why.
 #[utoipa::path(tag = "kinship",
     params(("of" = Vec<String>, Query, description = "models, two or more"), ("base" = Option<String>, Query),
         ("measure" = Option<String>, Query, description = "cosine (cs), pearson (pcc), euclidean (ed); several with commas, or the parameter repeated"),
@@ -47,8 +48,9 @@ pub async fn get_kinship(request: HttpRequest, registry: Seen) -> Result<HttpRes
         let given = query.models.len();
         return Err(Problem::bad_request(format!("`per_part` takes two models, {given} given")));
     }
-    let report = jobs::kinship(&registry, query).await;
-    let mut report = report.map_err(|error| Problem::from(error).of_parameters())?;
+    let compared = jobs::comparable(&registry, query).await;
+    let (report, left_out) = compared.map_err(|error| Problem::from(error).of_parameters())?;
+    let mut report = report.beside(left_out);
     if csv {
         let word = measures.first().copied().unwrap_or("cosine");
         let text = if by_part { parts_as_csv(&report.parts, word) } else { to_csv(&report, (word, &parts)) };

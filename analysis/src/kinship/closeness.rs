@@ -19,6 +19,9 @@ pub struct Closeness {
     pub distance_error: f64,
     /// Matrices that both have.
     pub matrices: usize,
+    /// Matrices of the first.
+    #[serde(skip)]
+    pub of: usize,
     /// Share of the elements of the matrices of the first that lie in what both have, 0 to 1.
     pub share: f64,
     /// The same over all matrices.
@@ -57,9 +60,10 @@ impl Closeness {
     pub fn speaking((a, b): (&Tensors, &Tensors), tokens: Tokens) -> Option<Self> {
         let told = |name: &str| tokens != Tokens::Moved || !Module::is_vocabulary(name);
         let (mut sums, mut alone) = (Sums::default(), Sums::default());
-        let (mut all, mut shared, mut count) = (0, 0, 0);
+        let (mut all, mut of, mut shared, mut count) = (0, 0, 0, 0);
         for (name, tensor) in matrices(a) {
             all += tensor.elements();
+            of += 1;
             if !told(name) {
                 continue;
             }
@@ -107,6 +111,7 @@ impl Closeness {
             distance,
             distance_error: distance * (scatter / 2.0).sqrt(),
             matrices: count,
+            of,
             share: shared as f64 / f64::max(all as f64, 1.0),
             whole,
         })
@@ -120,8 +125,9 @@ impl Closeness {
             Self { cosine, .. } if *cosine >= DESCENT => "one descends from the other, or both from a third",
             _ => "closer than chance",
         };
+        let of = if self.matrices < self.of { format!(" of {}", self.of) } else { String::new() };
         format!(
-            "{verdict}: cosine {:.4} ± {:.4} over the {:.0}\u{a0}% of the weights that both have, in {} matrices; \
+            "{verdict}: cosine {:.4} ± {:.4} over the {:.0}\u{a0}% of the weights that both have, in {}{of} matrices; \
              {:.2}\u{a0}% of their norm apart",
             self.cosine,
             self.standard_error,

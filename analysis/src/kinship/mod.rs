@@ -49,7 +49,8 @@ pub(crate) use pairing::pair;
 pub use parity::Parity;
 pub use parts::PartReport;
 pub use report::{
-    Coverage, LayerReport, Matrix, ModuleReport, Report, RowRule, Skipped, TensorReport, VocabularyRows,
+    Coverage, LayerReport, LeftOut, Matrix, ModuleReport, Report, RowRule, Skipped, TensorReport,
+    VocabularyRows,
 };
 pub use rows::moved as tokens_moved;
 pub use signature::{SIGNATURE_CELLS, SIGNATURE_SCHEME, Signature};

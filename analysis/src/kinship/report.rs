@@ -23,6 +23,9 @@ pub struct Report {
     /// Elements compared.
     pub elements: u64,
     pub coverage: Coverage,
+    /// Models that cannot be compared with the others: the last of `models`, with no value in any matrix.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// `‖δi‖ / ‖base‖` over the compared tensors, in model order; empty without a base, `null` for one that
     /// is zero.
     pub relative_norms: Vec<Option<f64>>,
@@ -105,6 +108,13 @@ impl Coverage {
     }
 }
 
+/// A model that cannot be compared with the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    pub model: String,
+    pub reason: String,
+}
+
 /// A tensor left out, or the layers that another model does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Skipped {
@@ -169,6 +179,31 @@ pub struct TensorReport {
 const LIGHT: f64 = 0.005;
 
 impl Report {
+    /// The same with models that could not be compared behind the others: their values are `null` in every matrix.
+    #[must_use]
+    pub fn beside(mut self, left_out: Vec<LeftOut>) -> Self {
+        let count = self.models.len() + left_out.len();
+        let widen = |matrix: &mut Matrix| {
+            // One without a base, or of a measure that has no errors, stays empty.
+            if !matrix.is_empty() {
+                matrix.iter_mut().for_each(|row| row.resize(count, None));
+                matrix.resize(count, vec![None; count]);
+            }
+        };
+        let layers = self.layers.iter_mut().map(|layer| &mut layer.matrices);
+        let modules = self.modules.iter_mut().map(|module| &mut module.matrices);
+        let tensors = self.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
+        let whole = [&mut self.matrices, &mut self.standard_errors, &mut self.split];
+        layers.chain(modules).chain(tensors).chain(whole).flat_map(BTreeMap::values_mut).for_each(widen);
+        [&mut self.distances.per_root_element, &mut self.distances.of_base].into_iter().for_each(widen);
+        if !self.relative_norms.is_empty() {
+            self.relative_norms.resize(count, None);
+        }
+        self.models.extend(left_out.iter().map(|out| out.model.clone()));
+        self.left_out = left_out;
+        self
+    }
+
     /// Only these measures.
     #[must_use]
     pub fn only(mut self, ids: &[&str]) -> Self {
@@ -351,6 +386,7 @@ impl Tally {
             exact: true,
             elements: self.gram.elements(),
             coverage,
+            left_out: Vec::new(),
             distances: Distances::of(&euclidean, self.gram.elements(), base_norm),
             warnings: light.collect(),
             relative_norms,

@@ -84,6 +84,15 @@ impl Edge<'_> {
         }
     }
 
+    /// Of how many of the child's tensors the numbers are, where it is not of all.
+    fn covered(&self) -> String {
+        let (child, measured) = (self.models().0, self.measured.parts.len());
+        match self.known.facts[child].as_ref().map_or(measured, |facts| facts.tensors.len()) {
+            all if measured < all => format!(", over {measured} of its {all} tensors"),
+            _ => String::new(),
+        }
+    }
+
     /// The relation of a step of training.
     pub(super) fn kind(&self, progress: Progress<'_>) -> Result<(Kind, Vec<Evidence>), Error> {
         let (child, parent) = self.models();
@@ -92,9 +101,8 @@ impl Edge<'_> {
         let apart: f64 = self.measured.apart(self.child, self.parent);
         let share =
             (apart / parts.iter().map(|part| part.gram.dot(self.parent, self.parent)).sum::<f64>()).sqrt();
-        evidence.push(
-            self.evidence(("distance", share), format!("the step is {:.3} % of the weights", share * 100.0)),
-        );
+        let said = format!("the step is {:.3} % of the weights{}", share * 100.0, self.covered());
+        evidence.push(self.evidence(("distance", share), said));
         let changed = |part: &&super::measured::Part| part.apart(self.child, self.parent) > 0.0;
         let kept = parts.len() - parts.iter().filter(changed).count();
         if kept > 0 {

@@ -24,6 +24,7 @@ mod sketched;
 mod sketched_tests;
 mod stacked;
 mod stored;
+mod strangers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -57,6 +58,7 @@ use facts::Facts;
 pub use report::{Direction, Evidence, Kind, Model, Parent, Report, Unrelated};
 pub use sketched::{Recovered, Stored, StoredTensor, recover_sketched};
 pub use stored::recover_stored;
+pub use strangers::{Strangers, strangers};
 pub use verdict::{Claim, Judgement, Named, Verdict};
 
 /// A model whose origin is asked for.

@@ -68,6 +68,8 @@ pub(super) struct Alike {
     /// Sum of the matrices' scores over its standard deviation, for models without a common origin.
     pub(super) score: f64,
     pub(super) matrices: usize,
+    /// Matrices of the first that tell its origin.
+    pub(super) of: usize,
     /// Share of the elements of the matrices of the first that were compared.
     pub(super) share: f64,
     /// Whether every matrix compared may hold the same values in another order.
@@ -239,7 +241,8 @@ fn telling(facts: &Facts) -> impl Iterator<Item = &Tensor> {
 }
 
 fn alike(models: &[Stored], facts: &[Option<Facts>], (i, j): (usize, usize)) -> Option<Alike> {
-    let all: u64 = telling(facts[i].as_ref()?).map(|tensor| tensor.shape.iter().product::<u64>()).sum();
+    let (of, all) = telling(facts[i].as_ref()?)
+        .fold((0, 0), |(of, all), tensor| (of + 1, all + tensor.shape.iter().product::<u64>()));
     let (mut aa, mut bb, mut ab, mut spread, mut score) = (0.0, 0.0, 0.0, 0.0, 0.0);
     let (mut matrices, mut elements, mut same_values) = (0, 0, true);
     for (own, other) in common(models, facts, (i, j)) {
@@ -264,6 +267,7 @@ fn alike(models: &[Stored], facts: &[Option<Facts>], (i, j): (usize, usize)) -> 
         standard_error: spread.sqrt() / norms,
         score: score / (matrices as f64).sqrt(),
         matrices,
+        of,
         share: elements as f64 / all.max(1) as f64,
         same_values,
     })

@@ -10,7 +10,11 @@ use crate::kinship::SketchedTensor;
 
 /// A model as its sketches, far shorter than its matrices.
 fn sketched(subject: &Subject, claims: &[&str]) -> Stored {
-    let facts = weights::survey(&*subject.source, 512, &|_| Ok(())).unwrap();
+    sketched_by(512, subject, claims)
+}
+
+fn sketched_by(cells: usize, subject: &Subject, claims: &[&str]) -> Stored {
+    let facts = weights::survey(&*subject.source, cells, &|_| Ok(())).unwrap();
     let tensor = |facts: weights::TensorFacts| {
         let (sketch, stats) = facts.sketch.zip(facts.stats)?;
         Some(StoredTensor {
@@ -220,4 +224,51 @@ fn the_answer_has_the_same_bits_on_any_number_of_threads() {
     };
 
     assert_eq!(with(1), with(4));
+}
+
+#[test]
+fn sentences_tell_of_how_many_matrices_and_tensors_they_are_where_it_is_not_of_all() {
+    let (base, stranger) = (Weights::random(1), Weights::random(2));
+    let short = |mut stored: Stored| {
+        let at = stored.tensors.iter().position(|tensor| tensor.sketch.shape.len() == 2).unwrap();
+        // Another shape is none that compares.
+        stored.tensors[at].sketch.shape[0] += 1;
+        stored
+    };
+    let of = |weights: &Weights, id: &str, claims: &[&str]| sketched(&weights.stored(id, Dtype::F32), claims);
+    let tuned = base.trained(10, 0.05);
+    let models = |tuned: Stored| vec![of(&base, "base", &[]), tuned, of(&stranger, "stranger", &["base"])];
+    let whole = recover_sketched(models(of(&tuned, "tuned", &["base"]))).unwrap();
+    let part = recover_sketched(models(short(of(&tuned, "tuned", &["base"])))).unwrap();
+
+    let all = of(&tuned, "tuned", &[]).tensors.iter().filter(|t| t.sketch.shape.len() == 2).count();
+    let said = |found: &Recovered| judged(found, "tuned", "base").unwrap().sentence;
+    assert!(said(&whole).contains(&format!("over {all} matrices")), "{}", said(&whole));
+    assert!(said(&part).contains(&format!("over {} of {all} matrices", all - 1)), "{}", said(&part));
+    let step = |found: &Recovered| {
+        let parent = &found.report.models[found.position("tuned").unwrap()].parents[0];
+        let distance = parent.evidence.iter().find(|evidence| evidence.method == "distance").unwrap();
+        distance.sentence.clone()
+    };
+    assert!(step(&whole).ends_with("% of the weights"), "{}", step(&whole));
+    assert!(
+        step(&part).contains("% of the weights, over ") && step(&part).ends_with(" tensors"),
+        "{}",
+        step(&part)
+    );
+}
+
+#[test]
+fn strangers_are_told_apart_also_where_one_was_read_in_part() {
+    let (base, stranger) = (Weights::random(1), Weights::random(2));
+    let of = |weights: &Weights, id: &str| sketched_by(4_096, &weights.stored(id, Dtype::F32), &[]);
+    let mut sampled = of(&stranger, "stranger");
+    sampled.tensors.retain(|tensor| tensor.sketch.name.contains("self_attn"));
+    let read = sampled.tensors.len();
+    let models = vec![of(&base, "base"), of(&base.trained(10, 0.05), "tuned"), sampled];
+
+    let found = strangers(&models);
+
+    assert_eq!(found.iter().map(|found| found.pair).collect::<Vec<_>>(), [(0, 2), (1, 2)]);
+    assert!(found[0].compared.starts_with(&format!("the cosine over {read} matrices is ")), "{found:?}");
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     Direction, Kind, Parent,
     probe::log10_tail,
-    sketched::{DESCENT, Recovered, StoredTensor, apart, common, comparable},
+    sketched::{Alike, DESCENT, Recovered, StoredTensor, apart, common, comparable},
 };
 
 /// Cosine that the weights of models without a common origin stay below, whatever their tensors have in common.
@@ -101,6 +101,32 @@ impl Changes {
     }
 }
 
+impl Alike {
+    /// log₁₀ of the chance of weights so unlike each other where they have one origin; none where they may have.
+    pub(super) fn strange(&self) -> Option<f64> {
+        let chance = log10_tail((STRANGERS - self.cosine.abs()) / self.standard_error);
+        (chance < SURE && self.share >= SHARE && !self.same_values).then_some(chance)
+    }
+
+    /// How many matrices were compared: of how many, where it is not all.
+    pub(super) fn covered(&self) -> String {
+        match self.of {
+            of if self.matrices < of => format!("{} of {of} matrices", self.matrices),
+            _ => format!("{} matrices", self.matrices),
+        }
+    }
+
+    /// What was compared where the weights have no common origin, and with what outcome.
+    pub(super) fn compared(&self, log10_p: f64) -> String {
+        let Self { cosine, standard_error, .. } = self;
+        let covered = self.covered();
+        format!(
+            "the cosine over {covered} is {cosine:.4} ± {standard_error:.4}, a descendant's is far above \
+             {STRANGERS} (p < 10^{log10_p:.0})"
+        )
+    }
+}
+
 /// Tells of two models whether the first is declared to descend from the second.
 type Declared<'a> = &'a dyn Fn(usize, usize) -> bool;
 
@@ -129,9 +155,8 @@ impl Recovered {
         };
         let open = named == Named::DeltaBase
             || parents.iter().any(|(parent, _)| *parent == base || self.comes_from(*parent, base, descends));
-        let (matrices, cosine, error) = (alike.matrices, alike.cosine, alike.standard_error);
-        let stranger = log10_tail((STRANGERS - cosine.abs()) / error);
-        if stranger < SURE && !alike.same_values {
+        let (covered, cosine) = (alike.covered(), alike.cosine);
+        if let Some(stranger) = alike.strange() {
             if open {
                 return None;
             }
@@ -140,9 +165,9 @@ impl Recovered {
                 None => "; no model here is their parent".to_owned(),
             };
             let said = format!(
-                "the weights have no common origin with `{}`: the cosine over {matrices} matrices is {cosine:.4} \
-                 ± {error:.4}, a descendant's is far above {STRANGERS} (p < 10^{stranger:.0}){really}",
-                self.models[base].id
+                "the weights have no common origin with `{}`: {}{really}",
+                self.models[base].id,
+                alike.compared(stranger)
             );
             return Some(judged(Verdict::Contradicted, stranger, surest.map(|(at, _)| *at), said));
         }
@@ -167,8 +192,7 @@ impl Recovered {
             }
         }
         let stranger = log10_tail(alike.score);
-        let numbers =
-            format!("cosine {cosine:.4} over {matrices} matrices, p = 10^{stranger:.0} for strangers");
+        let numbers = format!("cosine {cosine:.4} over {covered}, p = 10^{stranger:.0} for strangers");
         let joined = |child: usize, parent: usize| {
             self.report.models[child].parents.iter().any(|one| one.id == self.models[parent].id)
         };

@@ -117,7 +117,7 @@ fn stored(row: store::SketchedTensor) -> (String, SketchedTensor) {
     (named(&tensor.name), tensor)
 }
 
-fn surveyed(facts: TensorFacts) -> Option<(String, SketchedTensor)> {
+pub(crate) fn surveyed(facts: TensorFacts) -> Option<(String, SketchedTensor)> {
     let (sketch, stats) = facts.sketch.zip(facts.stats)?;
     let tensor = SketchedTensor {
         name: facts.name,

@@ -20,6 +20,7 @@ use crate::{
     open_operand,
     output::fitted,
     prefix,
+    strangers::{self, Together},
     submit::{Needs, pin},
     vocabulary::{Retokenized, retokenize},
 };
@@ -103,7 +104,11 @@ pub async fn plan_read(
         }
     }
     match (planner.alone, faults.len(), result) {
-        (_, 0, Some(plan)) => Ok(MergePlan { warnings: told.warnings, policies: told.policies, ..plan }),
+        (_, 0, Some(plan)) => {
+            let mut warnings = told.warnings;
+            warnings.extend(strangers::told(registry, told.together).await?);
+            Ok(MergePlan { warnings, policies: told.policies, ..plan })
+        }
         (_, 0, None) => Err(Error::Invalid("the recipe is empty".to_owned())),
         (Some(alone), 1, _) => Err(Error::At { items: faults, error: Box::new(alone) }),
         _ => Err(refused(faults)),
@@ -115,11 +120,14 @@ pub async fn plan_read(
 struct Told {
     warnings: Vec<Item>,
     policies: Vec<Touched>,
+    together: Vec<Together>,
 }
 
 impl Told {
     fn take(&mut self, plan: &mut MergePlan, pointer: &str) {
         self.warnings.extend(std::mem::take(&mut plan.warnings).into_iter().map(|item| at(pointer, item)));
+        let under = |set: &Together| Together { pointer: format!("{pointer}{}", set.pointer), ..set.clone() };
+        self.together.extend(plan.together.iter().map(under));
         let policies = std::mem::take(&mut plan.policies).into_iter();
         self.policies.extend(policies.map(|touched| touched.under(pointer)));
     }
@@ -219,11 +227,15 @@ impl Planner<'_> {
         let contents = inputs.iter().map(|(name, input)| (name.as_str(), input.content.as_str())).collect();
         let content =
             Digest::of(analysis::recipe::called(config.canonical(), &contents).to_string().as_bytes());
+        let sets = config.together().into_iter();
+        let together = sets
+            .map(|(pointer, names)| Together { pointer, models: self.behind(&names, &operands) })
+            .collect();
         let stages: Vec<&MergePlan> = refs.iter().filter_map(|name| self.made.get(name)).collect();
         Ok(MergePlan {
             method: config.merge_method.clone(),
             dtype: config.out_dtype.clone().or_else(|| config.dtype.clone()),
-            operands: self.parents(&config, &operands),
+            operands: self.behind(&config.merged_refs(), &operands),
             behind: stages.iter().map(|stage| stage.needs()).fold(Needs::default(), Needs::add),
             inputs: self.models(operands),
             heir,
@@ -232,6 +244,7 @@ impl Planner<'_> {
             source: Arc::new(source),
             warnings,
             policies,
+            together,
             content,
             config,
         })
@@ -301,13 +314,13 @@ impl Planner<'_> {
         Pinned { recipe, ..pin(operand) }
     }
 
-    /// The models whose weights are in the result, those behind its stages among them.
-    fn parents(&self, config: &MergeConfig, operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
+    /// The models that these names stand for, in the place of a stage those behind it.
+    fn behind(&self, names: &[String], operands: &BTreeMap<String, Operand>) -> Vec<Operand> {
         let mut parents: Vec<Operand> = Vec::new();
-        for name in config.merged_refs() {
-            let behind: Vec<&Operand> = match self.made.get(&name) {
+        for name in names {
+            let behind: Vec<&Operand> = match self.made.get(name) {
                 Some(stage) => stage.operands.iter().collect(),
-                None => operands.get(&name).into_iter().collect(),
+                None => operands.get(name).into_iter().collect(),
             };
             for operand in behind {
                 if parents.iter().all(|known| known.asked != operand.asked) {

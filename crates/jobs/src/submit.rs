@@ -18,6 +18,7 @@ use crate::{
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
     operand::open_all,
     stages::{plan_read, plan_stages},
+    strangers::Together,
     unified::{open_members, together},
 };
 
@@ -55,6 +56,8 @@ pub struct MergePlan {
     pub warnings: Vec<Item>,
     /// What policies decided about tensors that the models do not have alike.
     pub policies: Vec<Touched>,
+    /// Models whose weights are computed together.
+    pub(crate) together: Vec<Together>,
     /// Digest of the recipe over what its models are, whatever they are called.
     pub(crate) content: Digest,
     /// What the merges behind its inputs need besides its own.

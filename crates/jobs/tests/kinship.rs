@@ -6,8 +6,8 @@ mod common;
 
 use std::fmt::Write as _;
 
-use analysis::kinship::{Parity, Partial, Report, RowRule, SIGNATURE_SCHEME};
-use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Relation, RepoId};
+use analysis::kinship::{LeftOut, Parity, Partial, Report, RowRule, SIGNATURE_SCHEME};
+use domain::{Claim, EdgeStatus, Evidence, Fault as _, Limits, Metadata, Relation, RepoId};
 use jobs::{
     Access, Error, KinshipQuery, Reading, Registry, RelativesQuery, SuggestQuery, Suggestion, ingest_folder,
 };
@@ -454,4 +454,39 @@ async fn a_base_is_no_partner_of_its_own_and_every_unknown_name_is_told() {
     assert!(own.to_string().contains("is the base itself"), "{own}");
     let told: Vec<String> = unknown.items().iter().map(|item| item.message.clone()).collect();
     assert!(told.len() == 2 && told[0].contains("x/y") && told[1].contains("z/nope"), "{told:?}");
+}
+
+#[tokio::test]
+async fn models_that_cannot_be_compared_stand_last_without_values_and_with_the_reason() {
+    let place = Place::new().await;
+    for (id, seed, len) in [("t/base", 1, 64), ("t/one", 2, 64), ("t/two", 3, 64), ("t/other", 4, 32)] {
+        place.ingest(id, &Model::of(noise(seed, len))).await;
+    }
+    let named = Metadata::named(RepoId::parse("t/named").unwrap());
+    place.registry.store.upsert(&[(named, Vec::new())]).await.unwrap();
+    let ask = async |models: &[&str]| {
+        let models = models.iter().map(|model| (*model).to_owned()).collect();
+        jobs::comparable(&place.registry, asked(models, Reading::Stored, Partial::Refuse)).await
+    };
+
+    let (report, left_out) = ask(&["t/named", "t/one", "t/other", "t/two"]).await.unwrap();
+    let pair = ask(&["t/one", "t/named"]).await.err().unwrap();
+    let unknown = ask(&["t/one", "t/two", "t/nobody"]).await.err().unwrap();
+
+    let (cosine, reasons) = (report.matrices["cosine"][0][1], left_out.clone());
+    let told = report.beside(left_out);
+    assert_eq!(told.models, ["t/one", "t/two", "t/named", "t/other"]);
+    assert_eq!(told.left_out, reasons);
+    let [LeftOut { reason: bare, .. }, LeftOut { reason: unlike, .. }] = &reasons[..] else {
+        panic!("{reasons:?}")
+    };
+    assert!(bare.contains("known by its metadata only") && !unlike.contains("metadata"), "{reasons:?}");
+    let matrix = &told.matrices["cosine"];
+    assert!(
+        cosine.is_some() && matrix[0][1] == cosine && matrix.iter().all(|row| row.len() == 4),
+        "{matrix:?}"
+    );
+    assert!(matrix[2..].iter().flatten().chain(matrix[0].iter().skip(2)).all(Option::is_none), "{matrix:?}");
+    assert_eq!(told.relative_norms[2..], [None, None]);
+    assert_eq!((pair.code(), unknown.code()), ("no_weights", "unknown_model"));
 }

@@ -7,7 +7,7 @@ mod common;
 use std::{sync::Mutex, time::Duration};
 
 use domain::{EdgeStatus, Fault as _, Limits, RepoId, Source};
-use jobs::{Examined, Registry, ingest_folder};
+use jobs::{Access, Examined, Pin, Registry, ingest_folder};
 use store::{Findings, JobRow, VerdictRow, VerdictWord};
 use tempfile::TempDir;
 
@@ -372,4 +372,77 @@ async fn what_is_made_here_is_no_parent_of_what_was_here_before() {
     place.ingest("t/later", &trained(&mixed, 9), None).await;
     place.work().await;
     assert_eq!(place.proposed("t/later").await, ["t/made"]);
+}
+
+/// A recipe of the mean of these models.
+fn mean(models: &[&str]) -> String {
+    let entry = |model: &&str| format!("  - model: {model}\n    parameters: {{weight: 1}}\n");
+    format!("merge_method: linear\nmodels:\n{}", models.iter().map(entry).collect::<String>())
+}
+
+/// Warnings of a merge, each with its place.
+async fn warned(place: &Place, yaml: &str, access: &Access) -> Vec<(String, String)> {
+    let plan = jobs::plan_merge(&place.registry, yaml, access).await.unwrap();
+    plan.warnings.iter().map(|item| (item.pointer.clone(), item.message.clone())).collect()
+}
+
+#[tokio::test]
+async fn a_merge_of_strangers_warns_of_what_was_compared_and_one_of_relatives_does_not() {
+    let place = Place::new().await;
+    let (base, stranger) = (noise(1), noise(2));
+    place.ingest("t/base", &base, None).await;
+    place.ingest("t/tuned", &trained(&base, 3), None).await;
+    place.ingest("t/stranger", &stranger, None).await;
+    let folders = tempfile::tempdir().unwrap();
+    let named = |name: &str| folders.path().join(name).display().to_string();
+    for (name, weights) in [("base", &base), ("stranger", &stranger)] {
+        fs_err::create_dir(named(name)).unwrap();
+        fs_err::write(format!("{}/model.safetensors", named(name)), bytes(weights)).unwrap();
+    }
+    let (stored, mixed) = (Access::registry(), Access::Folders(Pin::Nothing));
+
+    let strange = warned(&place, &mean(&["t/base", "t/tuned", "t/stranger"]), &stored).await;
+    let related = warned(&place, &mean(&["t/base", "t/tuned"]), &stored).await;
+    let on_disk = warned(&place, &mean(&[&named("base"), &named("stranger")]), &mixed).await;
+    let half = warned(&place, &mean(&[&named("base"), "t/stranger"]), &mixed).await;
+    let same = warned(&place, &mean(&[&named("base"), "t/tuned"]), &mixed).await;
+
+    assert_eq!(strange.len(), 2, "{strange:?}");
+    for (one, (pointer, message)) in ["t/base", "t/tuned"].into_iter().zip(&strange) {
+        assert_eq!(pointer, "/models");
+        let told = format!("`{one}` and `t/stranger` have no common origin: the cosine over 4 matrices is ");
+        assert!(message.starts_with(&told), "{message}");
+    }
+    assert!(related.is_empty() && same.is_empty(), "{related:?} {same:?}");
+    for (told, one, other) in
+        [(on_disk, named("base"), named("stranger")), (half, named("base"), "t/stranger".into())]
+    {
+        let [(_, message)] = told.as_slice() else { panic!("{told:?}") };
+        assert!(message.starts_with(&format!("`{one}` and `{other}` have no common origin")), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn layers_of_strangers_may_be_stacked_and_a_stage_between_hides_none() {
+    let place = Place::new().await;
+    for (id, seed) in [("t/base", 1), ("t/stranger", 2)] {
+        place.ingest(id, &noise(seed), None).await;
+    }
+    let slice = |model: &str| format!("  - sources: [{{model: {model}, layer_range: [0, 2]}}]\n");
+    let stacked = format!("merge_method: passthrough\nslices:\n{}{}", slice("t/base"), slice("t/stranger"));
+    let both = "merge_method: linear\nslices:\n  - sources:\n      - {model: t/base, layer_range: [0, 2], parameters: \
+                {weight: 1}}\n      - {model: t/stranger, layer_range: [0, 2], parameters: {weight: 1}}\n";
+    let copied = "name: copy\nmerge_method: passthrough\nmodels:\n  - model: t/base\n";
+    let staged = format!("{copied}---\n{}", mean(&["copy", "t/stranger"]));
+    let access = Access::registry();
+
+    let stacked = warned(&place, &stacked, &access).await;
+    let both = warned(&place, both, &access).await;
+    let staged = warned(&place, &staged, &access).await;
+
+    assert!(stacked.is_empty(), "{stacked:?}");
+    let [(pointer, _)] = both.as_slice() else { panic!("{both:?}") };
+    assert_eq!(pointer, "/slices/0/sources");
+    let [(_, message)] = staged.as_slice() else { panic!("{staged:?}") };
+    assert!(message.starts_with("`t/base` and `t/stranger` have no common origin"), "{message}");
 }

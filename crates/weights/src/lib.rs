@@ -48,7 +48,7 @@ pub use scaled::Scaled;
 pub use scratch::{Scratch, Sheet, Workspace, room_left};
 pub use sketches::{BLOCK_ROWS, EMBEDDINGS, KeptSketch, SCHEME, bare_name, canonical_name, sketch_of};
 pub use source::{Account, ReadAt, TensorInfo, TensorSource};
-pub use survey::{TensorFacts, survey, tensor_digest, tensor_digests};
+pub use survey::{TensorFacts, survey, survey_some, tensor_digest, tensor_digests};
 pub use tokenizer::Vocabulary;
 pub use tokenizer_json::{CannotGrow, Tokenizer};
 pub use unified::Unified;

@@ -48,7 +48,22 @@ pub fn survey(
     sketch_cells: usize,
     progress: Progress<'_>,
 ) -> Result<Vec<TensorFacts>> {
-    let facts = |(index, info): (usize, &crate::TensorInfo)| {
+    let all: Vec<usize> = (0..source.tensors().len()).collect();
+    survey_some(source, &all, sketch_cells, progress)
+}
+
+/// [`survey`] of the tensors at `indices` alone, in that order.
+///
+/// # Errors
+/// As [`survey`], and for an index that is not one of a tensor.
+pub fn survey_some(
+    source: &dyn TensorSource,
+    indices: &[usize],
+    sketch_cells: usize,
+    progress: Progress<'_>,
+) -> Result<Vec<TensorFacts>> {
+    let facts = |&index: &usize| {
+        let info = slice_of(source.tensors(), index, 0, 0)?;
         let want = if info.dtype.is_float() { Want::Numbers { sketch_cells } } else { Want::Digest };
         let (digest, numbers) = read(source, index, want, progress)?;
         let (stats, sketch) = numbers.unzip();
@@ -61,7 +76,7 @@ pub fn survey(
             sketch,
         })
     };
-    source.tensors().par_iter().enumerate().map(facts).collect()
+    indices.par_iter().map(facts).collect()
 }
 
 /// Bytes of one step; whole groups of a sketch in every dtype.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use analysis::{
-    kinship::Signature,
+    kinship::{Signature, SketchedTensor},
     lineage::Forest,
     recover::{
         Claim, Direction, Kind, Named, Parent, Recovered, Stored, StoredTensor, Verdict, recover_sketched,
@@ -14,12 +14,16 @@ use analysis::{
     },
 };
 use domain::{EdgeStatus, Evidence, Part, Source};
-use store::{EdgeRow, Findings, ModelRow, VerdictRow, VerdictWord, WeightEdge};
+use store::{EdgeRow, Findings, ModelRow, TensorRow, VerdictRow, VerdictWord, WeightEdge};
 use tokio::task::spawn_blocking;
 use weights::{Dtype, TensorSource};
 
 use super::Examined;
-use crate::{Access, Error, Registry, operand::open_stored, sketches::current};
+use crate::{
+    Access, Error, Registry,
+    operand::open_stored,
+    sketches::{Tensors, current},
+};
 
 /// Confidence from which a parent is proposed.
 pub(super) const PROPOSED: f64 = 0.5;
@@ -123,30 +127,32 @@ pub(super) async fn opened(registry: &Registry, row: ModelRow) -> Result<Option<
     let Some(revision) = row.revision else { return Ok(None) };
     let Some(sketches) = current(registry.store.sketches(revision).await?) else { return Ok(None) };
     let Some(signature) = Signature::of(&sketches) else { return Ok(None) };
-    let facts: BTreeMap<String, store::TensorRow> = registry
-        .store
-        .tensors(revision)
-        .await?
-        .into_iter()
-        .map(|tensor| (tensor.name.clone(), tensor))
-        .collect();
-    let bytes = facts.values().map(|facts| facts.offset_end.saturating_sub(facts.offset_begin)).sum();
-    let tensors = sketches.into_values().filter_map(|sketch| {
-        let facts = facts.get(&sketch.name)?;
-        let dtype = Dtype::from_name(&facts.dtype)?;
-        Some(StoredTensor { dtype, digest: facts.digest, std: facts.std, sketch })
-    });
+    let facts = registry.store.tensors(revision).await?;
+    let bytes = facts.iter().map(|facts| facts.offset_end.saturating_sub(facts.offset_begin)).sum();
+    let tensors = stored_tensors(facts, sketches);
     let edges = registry.store.edges_of(row.id).await?;
     let claims = edges.iter().filter(|edge| is_claimed(edge)).map(|edge| edge.as_written.clone());
     let made = is_made(&edges);
     let stored = Stored {
         id: row.name.clone(),
-        tensors: tensors.collect(),
+        tensors,
         claims: claims.collect(),
         created: row.created_at,
         order: row.id,
     };
     Ok(Some(Opened { row, signature, bytes, made, stored }))
+}
+
+/// Tensors of a revision by their sketches.
+pub(crate) fn stored_tensors(facts: Vec<TensorRow>, sketches: Tensors) -> Vec<StoredTensor> {
+    let facts: BTreeMap<String, TensorRow> =
+        facts.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    let known = |sketch: SketchedTensor| {
+        let facts = facts.get(&sketch.name)?;
+        let dtype = Dtype::from_name(&facts.dtype)?;
+        Some(StoredTensor { dtype, digest: facts.digest, std: facts.std, sketch })
+    };
+    sketches.into_values().filter_map(known).collect()
 }
 
 /// What was recovered of one of the models compared, as it is stored.

@@ -12,6 +12,7 @@ use store::{CurrentRevision, EdgeRow, ModelRow, VerdictWord};
 use self::compare::{Opened, compare, is_claimed, is_weighed, opened, record};
 use crate::{Error, Registry};
 
+pub(crate) use compare::stored_tensors;
 pub use families::examine_all;
 pub(crate) use families::{ask_for_due, examine_due};
 

@@ -43,7 +43,8 @@ pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let query =
         KinshipQuery { models, base, access: Access::Folders(Pin::Nothing), reading, partial, parity };
-    let mut report = jobs::kinship(&registry, query).await?;
+    let (report, left_out) = jobs::comparable(&registry, query).await?;
+    let mut report = report.beside(left_out);
     if !measures.is_empty() {
         report = report.only(&measures);
     }
@@ -101,6 +102,9 @@ fn print_report(report: &Report, parts: &[Part]) {
             Part::LayerModule => report.parts.iter().for_each(print_part),
             Part::Tensor => report.tensors.iter().for_each(|of| print(of.tensor.clone(), &of.matrices)),
         }
+    }
+    for out in &report.left_out {
+        output::line(format!("not compared: {}: {}", out.model, out.reason));
     }
     let coverage = &report.coverage;
     if coverage.share < 1.0 {

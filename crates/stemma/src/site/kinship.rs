@@ -5,7 +5,6 @@ use ::web::{
     view::{Cell, Join, KinshipPage, KinshipQuery, Name, Skipped, Strip, StripCell},
 };
 use analysis::kinship::{PartReport, Partial, Report, cluster};
-use domain::Class;
 use jobs::{Access, Registry};
 
 use super::{Result, compare};
@@ -110,41 +109,23 @@ async fn common_ancestor(registry: &Registry, models: &[Name]) -> Result<Option<
 
 /// The kinship of the models that can be compared, and why the others cannot.
 async fn comparable(registry: &Registry, query: &KinshipQuery) -> Result<(Report, Vec<(Name, String)>)> {
-    let failure = match measured(registry, &query.names, query).await {
-        Ok(report) => return Ok((report, Vec::new())),
-        Err(failure) => failure,
-    };
-    let fatal = |failure: &Failure| matches!(failure.class, Class::NotFound | Class::Internal);
-    if query.names.len() < 3 || fatal(&failure) {
-        return Err(failure);
-    }
-    // Deltas are all taken against one model, so each fits by itself or not at all.
-    let quick = KinshipQuery { exact: false, ..query.clone() };
-    let (mut fit, mut left_out) = (Vec::new(), Vec::new());
-    for name in &query.names {
-        let other = if query.base.is_some() { name } else { fit.first().unwrap_or(name) };
-        match measured(registry, &[other.clone(), name.clone()], &quick).await {
-            Ok(_) => fit.push(name.clone()),
-            Err(failure) if fatal(&failure) => return Err(failure),
-            Err(failure) => left_out.push((Name::from(name.as_str()), failure.detail)),
-        }
-    }
-    if fit.len() < 2 || left_out.is_empty() {
-        return Err(failure);
-    }
-    Ok((measured(registry, &fit, query).await?, left_out))
+    let (report, left_out) = jobs::comparable(registry, wanted(&query.names, query)).await?;
+    Ok((report, left_out.into_iter().map(|out| (Name(out.model), out.reason)).collect()))
 }
 
 async fn measured(registry: &Registry, models: &[String], query: &KinshipQuery) -> Result<Report> {
-    let wanted = jobs::KinshipQuery {
+    jobs::kinship(registry, wanted(models, query)).await.map_err(Failure::from)
+}
+
+fn wanted(models: &[String], query: &KinshipQuery) -> jobs::KinshipQuery {
+    jobs::KinshipQuery {
         models: models.to_vec(),
         base: query.base.clone(),
         access: Access::registry(),
         reading: if query.exact { jobs::Reading::Weights } else { jobs::Reading::Stored },
         partial: if query.partial { Partial::Take } else { Partial::Refuse },
         parity: None,
-    };
-    jobs::kinship(registry, wanted).await.map_err(Failure::from)
+    }
 }
 
 /// What stands beside the values: their mean, what each model changed, the distance in proportion, and warnings.
