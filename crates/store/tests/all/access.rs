@@ -99,11 +99,10 @@ async fn lists_of_people_come_page_by_page(db: Db) {
         let org = format!("org{at}");
         db.store.set_member(&MemberRow { org, person: "ann".into(), role: Role::Admin }).await.unwrap();
         for n in 0..2 {
-            let label = format!("{n}");
             let token = TokenRow {
                 id: 0,
                 owner: (*person).to_owned(),
-                label,
+                label: format!("{n}"),
                 scope: Scope::Read,
                 created_at: 0,
                 expires_at: None,
@@ -115,15 +114,13 @@ async fn lists_of_people_come_page_by_page(db: Db) {
     let store = &db.store;
 
     let users = pages(async |after| store.accounts(Some(AccountKind::User), (after, 2)).await).await;
-    let all = pages(async |after| store.accounts(None, (after, 2)).await).await;
     let members = pages(async |after| store.members_of("ORG0", (after, 2)).await).await;
     let own = pages(async |after| store.memberships("Ann", (after, 2)).await).await;
-    let tokens = pages(async |after| store.tokens((after, 2)).await).await;
+    assert_eq!(pages(async |after| store.tokens((after, 2)).await).await.len(), 10);
     let anns = store.tokens_of("Ann", (None, 10)).await.unwrap().items;
     let older = store.tokens_of("Ann", (Some(&anns[0].id.to_string()), 10)).await.unwrap();
 
     assert_eq!(users.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), names);
-    assert_eq!(all.len(), 10);
     assert_eq!(
         members.iter().map(|row| row.person.as_str()).collect::<Vec<_>>(),
         ["ann", "bob", "cay", "dan", "eve"]
@@ -132,7 +129,6 @@ async fn lists_of_people_come_page_by_page(db: Db) {
         own.iter().map(|row| row.org.as_str()).collect::<Vec<_>>(),
         ["org0", "org1", "org2", "org3", "org4"]
     );
-    assert_eq!(tokens.len(), 10);
     assert_eq!(anns.iter().map(|row| row.label.as_str()).collect::<Vec<_>>(), ["1", "0"]);
     assert_eq!((older.items.len(), older.items[0].id), (1, anns[1].id));
     assert!(store.owns_token("ANN", anns[0].id).await.unwrap());
