@@ -84,6 +84,8 @@ pub struct EdgeView {
     pub verdict: Option<VerdictView>,
     /// The latest first.
     pub decisions: Vec<DecisionView>,
+    /// Older ones that are not listed.
+    pub decisions_hidden: u64,
 }
 
 /// All edges to the parents of a model.
@@ -136,8 +138,9 @@ pub async fn edges_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
     let parents: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&parents).await?;
     let mut verdicts = registry.store.verdicts_of(&[row.id]).await?;
-    let mut decisions = registry.store.decisions_of(&[row.id]).await?;
+    let decisions = registry.store.decisions_of(row.id, registry.limits.page_max).await?;
     let items = edges.into_iter().map(|edge| {
+        let decided = decisions.get(&edge.parent).cloned().unwrap_or_default();
         let parent = known.iter().find(|row| row.id == edge.parent);
         EdgeView {
             parent: parent.map_or_else(|| edge.as_written.clone(), |row| row.name.clone()),
@@ -147,10 +150,8 @@ pub async fn edges_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
             status: edge.status.as_str().to_owned(),
             evidence: edge.evidence,
             verdict: verdicts.extract_if(.., |row| row.parent == edge.parent).next().map(VerdictView::from),
-            decisions: decisions
-                .extract_if(.., |row| row.parent == edge.parent)
-                .map(DecisionView::from)
-                .collect(),
+            decisions: decided.latest.into_iter().map(DecisionView::from).collect(),
+            decisions_hidden: decided.older,
         }
     });
     Ok(HttpResponse::Ok().json(EdgeList { items: items.collect(), model: row.name }))

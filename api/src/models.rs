@@ -7,7 +7,7 @@ use domain::{Digest, Evidence, Item, Note, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use store::ModelRow;
+use store::{ModelRow, Page, Slice};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     contents::{files_of, manifest_of, provenance_of, tensors_of},
     descendants::descendants_of,
     edges::{VerdictView, edges_of},
+    hub,
     lineage::lineage_of,
     query,
     relatives::relatives_of,
@@ -76,6 +77,34 @@ pub fn page_size(registry: &Registry, wanted: Option<u64>) -> Result<u64> {
 /// The same of what is counted in memory.
 pub fn page_length(registry: &Registry, wanted: Option<u64>) -> Result<usize> {
     page_size(registry, wanted).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Which part of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Listed {
+    /// 1 to 1,000, default 1,000.
+    limit: Option<u64>,
+    /// As in the `Link` of the page before.
+    cursor: Option<String>,
+}
+
+impl Listed {
+    /// The part within the limits.
+    ///
+    /// # Errors
+    /// 400 for another limit.
+    pub fn part(&self, registry: &Registry) -> Result<Slice<'_>> {
+        let most = registry.limits.list_rows;
+        Ok((self.cursor.as_deref(), limit_of(self.limit.unwrap_or(most), most)?))
+    }
+}
+
+/// A part of a list, with the address of the next in `Link`.
+pub fn listed<T, V: From<T> + Serialize>(request: &HttpRequest, page: Page<T>) -> HttpResponse {
+    let items: Vec<V> = page.items.into_iter().map(V::from).collect();
+    hub::page(request, &items, page.next.as_deref())
 }
 
 /// The parameter `limit`, from 1 to `most`.

@@ -1,14 +1,20 @@
 //! Users, organisations and their members, and the asker's own tokens.
 
-use actix_web::{HttpResponse, delete, get, http::StatusCode, post, put, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::StatusCode, post, put, web};
 use domain::Role;
 use http::{Problem, Result};
-use jobs::{NewToken, Registry};
+use jobs::NewToken;
 use serde::{Deserialize, Serialize};
 use store::{AccountKind, AccountRow, MemberRow, Scope, TokenRow};
 use utoipa::{ToSchema, openapi::schema::Object};
 
-use crate::{body::Body, schema::one_of, seen::Seen};
+use crate::{
+    body::Body,
+    models::{Listed, listed},
+    query::Query,
+    schema::one_of,
+    seen::Seen,
+};
 
 /// A user or an organisation to add.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -57,6 +63,18 @@ pub struct MemberView {
     /// read, write or admin.
     #[schema(value_type = String)]
     pub role: Role,
+}
+
+impl From<(String, Role)> for OrgView {
+    fn from((name, role): (String, Role)) -> Self {
+        Self { name, role }
+    }
+}
+
+impl From<MemberRow> for MemberView {
+    fn from(row: MemberRow) -> Self {
+        Self { user: row.person, role: row.role }
+    }
 }
 
 /// A member's role.
@@ -110,16 +128,12 @@ pub struct SecretView {
     pub token: String,
 }
 
-async fn listed(registry: &Registry, kind: AccountKind) -> Result<HttpResponse> {
-    let rows = jobs::accounts(registry, kind).await?;
-    Ok(HttpResponse::Ok().json(rows.into_iter().map(AccountView::from).collect::<Vec<_>>()))
-}
-
-/// Every user; for administrators.
-#[utoipa::path(tag = "people", responses((status = 200, body = Vec<AccountView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+/// The users, by name; for administrators.
+#[utoipa::path(tag = "people", params(Listed), responses((status = 200, body = Vec<AccountView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/users")]
-pub async fn list_users(registry: Seen) -> Result<HttpResponse> {
-    listed(&registry, AccountKind::User).await
+pub async fn list_users(request: HttpRequest, registry: Seen, asked: Query<Listed>) -> Result<HttpResponse> {
+    let page = jobs::users(&registry, asked.part(&registry)?).await?;
+    Ok(listed::<_, AccountView>(&request, page))
 }
 
 /// Add a user, with a first token; for administrators.
@@ -142,12 +156,11 @@ pub async fn remove_user(registry: Seen, user: web::Path<String>) -> Result<Http
 }
 
 /// The organisations that the asker is a member of; every one for administrators.
-#[utoipa::path(tag = "people", responses((status = 200, body = Vec<OrgView>)))]
+#[utoipa::path(tag = "people", params(Listed), responses((status = 200, body = Vec<OrgView>)))]
 #[get("/api/v1/orgs")]
-pub async fn list_orgs(registry: Seen) -> Result<HttpResponse> {
-    let own = jobs::organisations(&registry).await?;
-    Ok(HttpResponse::Ok()
-        .json(own.into_iter().map(|(name, role)| OrgView { name, role }).collect::<Vec<_>>()))
+pub async fn list_orgs(request: HttpRequest, registry: Seen, asked: Query<Listed>) -> Result<HttpResponse> {
+    let page = jobs::organisations(&registry, asked.part(&registry)?).await?;
+    Ok(listed::<_, OrgView>(&request, page))
 }
 
 /// Create an organisation; for administrators.
@@ -167,12 +180,16 @@ pub async fn remove_org(registry: Seen, org: web::Path<String>) -> Result<HttpRe
 }
 
 /// Members of an organisation; for its members.
-#[utoipa::path(tag = "people", params(("org" = String, Path)), responses((status = 200, body = Vec<MemberView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "people", params(("org" = String, Path), Listed), responses((status = 200, body = Vec<MemberView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/orgs/{org}/members")]
-pub async fn list_members(registry: Seen, org: web::Path<String>) -> Result<HttpResponse> {
-    let rows = jobs::members(&registry, &org).await?;
-    let told = rows.into_iter().map(|row| MemberView { user: row.person, role: row.role });
-    Ok(HttpResponse::Ok().json(told.collect::<Vec<_>>()))
+pub async fn list_members(
+    request: HttpRequest,
+    registry: Seen,
+    org: web::Path<String>,
+    asked: Query<Listed>,
+) -> Result<HttpResponse> {
+    let page = jobs::members(&registry, &org, asked.part(&registry)?).await?;
+    Ok(listed::<_, MemberView>(&request, page))
 }
 
 /// Make a user a member, or give a member another role; for the organisation's administrators.
@@ -197,11 +214,11 @@ pub async fn remove_member(registry: Seen, path: web::Path<(String, String)>) ->
 }
 
 /// The asker's own tokens, without their secrets.
-#[utoipa::path(tag = "people", responses((status = 200, body = Vec<TokenView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "people", params(Listed), responses((status = 200, body = Vec<TokenView>), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/tokens")]
-pub async fn list_tokens(registry: Seen) -> Result<HttpResponse> {
-    let rows = jobs::own_tokens(&registry).await?;
-    Ok(HttpResponse::Ok().json(rows.into_iter().map(TokenView::from).collect::<Vec<_>>()))
+pub async fn list_tokens(request: HttpRequest, registry: Seen, asked: Query<Listed>) -> Result<HttpResponse> {
+    let page = jobs::own_tokens(&registry, asked.part(&registry)?).await?;
+    Ok(listed::<_, TokenView>(&request, page))
 }
 
 /// Make a token of one's own.

@@ -1,13 +1,19 @@
 //! Authors of the configured Hub whose new and changed models are brought in.
 
-use actix_web::{HttpResponse, delete, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use http::{Problem, Result};
 use jobs::Take;
 use serde::{Deserialize, Serialize};
 use store::WatchRow;
 use utoipa::ToSchema;
 
-use crate::{body::Body, imports::takes, seen::Seen};
+use crate::{
+    body::Body,
+    imports::takes,
+    models::{Listed, listed},
+    query::Query,
+    seen::Seen,
+};
 
 /// An author to watch.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -44,12 +50,16 @@ impl From<WatchRow> for WatchView {
     }
 }
 
-/// Everybody who is watched.
-#[utoipa::path(tag = "models", responses((status = 200, body = Vec<WatchView>)))]
+/// Who is watched, by name.
+#[utoipa::path(tag = "models", params(Listed), responses((status = 200, body = Vec<WatchView>)))]
 #[get("/api/v1/watches")]
-pub async fn list_watches(registry: Seen) -> Result<HttpResponse> {
-    let rows = registry.store.watches().await?;
-    Ok(HttpResponse::Ok().json(rows.into_iter().map(WatchView::from).collect::<Vec<_>>()))
+pub async fn list_watches(
+    request: HttpRequest,
+    registry: Seen,
+    asked: Query<Listed>,
+) -> Result<HttpResponse> {
+    let page = registry.store.watches(asked.part(&registry)?).await?;
+    Ok(listed::<_, WatchView>(&request, page))
 }
 
 /// Watch an author: their models are brought in now, and again when they change.

@@ -7,6 +7,7 @@ mod support;
 use actix_web::test::TestRequest;
 use domain::{Claim, EdgeStatus, Evidence, Limits, Relation, RepoId};
 use serde_json::json;
+use store::WatchRow;
 use support::{Answer, Place};
 
 #[actix_web::test]
@@ -338,4 +339,26 @@ async fn the_address_of_the_next_page_asks_the_same_question() {
     let second = place.get(address).await;
     assert_eq!(second.body["items"].as_array().unwrap().len(), 1, "{second:?}");
     assert_ne!(first.body["items"][0]["id"], second.body["items"][0]["id"]);
+}
+
+#[actix_web::test]
+async fn the_next_page_of_a_list_without_a_frame_is_in_its_link() {
+    let place = Place::with(Limits { list_rows: 2, ..Limits::default() }).await;
+    for author in ["ann", "bob", "cay"] {
+        let (author, take) = (author.to_owned(), "full".to_owned());
+        let new = WatchRow { author, take, parents: 0, created_at: 0, checked_at: None };
+        place.registry.store.add_watch(&new).await.unwrap();
+    }
+    let names = |answer: &Answer| -> Vec<String> {
+        let items = answer.body.as_array().unwrap().iter();
+        items.map(|item| item["author"].as_str().unwrap().to_owned()).collect()
+    };
+
+    let first = place.get("/api/v1/watches").await;
+    let link = first.header("link");
+    let rest = place.get(link[link.find("/api/").unwrap()..].split('>').next().unwrap()).await;
+
+    assert_eq!((names(&first), names(&rest)), (vec!["ann".into(), "bob".into()], vec!["cay".into()]));
+    assert_eq!(rest.header("link"), "");
+    assert!(place.get("/api/v1/watches?limit=3").await.is_problem(400, "bad_request"));
 }

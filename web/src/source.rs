@@ -123,6 +123,8 @@ pub trait Source: Send + Sync + 'static {
     async fn report(&self, word: &str) -> Result<Option<ReportAnswer>>;
     /// The measures of kinship.
     fn measures(&self) -> Vec<MeasureCard>;
+    /// Most models that are compared with each other at once.
+    fn most_compared(&self) -> usize;
     /// The kinship of all pairs of the named models.
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>>;
     /// Two models side by side, also against their nearest common ancestor where that is asked for.

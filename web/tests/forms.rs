@@ -165,3 +165,15 @@ async fn the_form_has_as_many_lines_as_the_method_takes_and_one_more_is_added_wh
     assert!(lines(&more) == 3 && more.contains("value=\"a/b\"") && more.contains("value=\"4\""), "{more}");
     assert_eq!(lines(&filled), 3, "what is filled is shown, so that the fault can be seen");
 }
+
+#[actix_web::test]
+async fn names_beyond_what_is_compared_at_once_are_told_and_not_dropped_in_silence() {
+    let names =
+        |from: usize, to: usize| (from..to).map(|n| format!("of=o/m{n}")).collect::<Vec<_>>().join("&");
+
+    let (_, _, fits) = get(&format!("/kinship?{}&base=g/h", names(0, 8))).await;
+    let (_, _, over) = get(&format!("/kinship?{}&base=g/h", names(0, 10))).await;
+
+    assert!(!fits.contains("left out: "), "{fits}");
+    assert!(over.contains("left out: o/m8, o/m9."), "{over}");
+}

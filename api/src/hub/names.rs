@@ -24,7 +24,7 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
         Found::Here(row) => row,
         Found::Elsewhere(answer) => return Ok(answer),
     };
-    let refs = call.registry.store.refs(row.id).await?;
+    let (refs, total) = call.registry.store.refs(row.id, call.registry.limits.list_rows).await?;
     let of = |kind: RefKind, folder: &str| -> Vec<Value> {
         refs.iter()
             .filter(|one| one.kind == kind)
@@ -40,8 +40,13 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
         branches.push(json!({ "name": MAIN, "ref": "refs/heads/main", "targetCommit": target }));
     }
     let tags = of(RefKind::Tag, "tags");
-    Ok(HttpResponse::Ok()
-        .json(json!({ "branches": branches, "converts": [], "tags": tags, "pullRequests": [] })))
+    let mut told = json!({ "branches": branches, "converts": [], "tags": tags, "pullRequests": [] });
+    let hidden = total.saturating_sub(refs.len() as u64);
+    if hidden > 0 {
+        // The Hub lists all of them and has no word for this.
+        told["hidden"] = hidden.into();
+    }
+    Ok(HttpResponse::Ok().json(told))
 }
 
 /// `GET …/commits/REV`.

@@ -17,7 +17,7 @@ pub async fn author(request: &HttpRequest, registry: &Registry) -> Result<Option
 #[get("/api/whoami-v2")]
 pub async fn whoami(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
     let token = http::bearer(&request, &registry.store).await?.ok_or_else(http::bad_token)?;
-    let orgs = registry.store.memberships(&token.owner).await?;
+    let orgs = registry.store.memberships(&token.owner, (None, registry.limits.list_rows)).await?.items;
     let orgs: Vec<_> = orgs
         .iter()
         .map(|one| json!({ "type": "org", "name": one.org, "fullname": one.org, "roleInOrg": one.role }))

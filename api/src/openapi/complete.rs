@@ -35,6 +35,9 @@ const ROWS: &[&str] =
 
 /// Operations to POST that make something without an address of its own.
 const UNADDRESSED: [&str; 3] = ["add_user", "create_org", "create_token"];
+/// Lists whose next page is in a header.
+const PAGED: [&str; 6] =
+    ["list_models", "list_users", "list_orgs", "list_members", "list_tokens", "list_watches"];
 /// The one whose answer is a stream.
 const STREAM: &str = "job_events";
 
@@ -80,7 +83,7 @@ fn complete((path, method): (&str, &str), operation: &mut Operation, examples: &
         if whole && matches!(status.as_str(), "200" | "304") {
             say(response, ("ETag", "A strong tag of the answer, for `If-None-Match`."));
         }
-        if (name.as_str(), status.as_str()) == ("list_models", "200") {
+        if status == "200" && PAGED.contains(&name.as_str()) {
             say(response, ("Link", "The address of the next page, with rel=\"next\"."));
         }
         for (kind, content) in &mut response.content {

@@ -109,9 +109,9 @@ pub use output::{Derived, Extras, persist, workplace_of, write_folder};
 pub use parentage::{Examined, examine, examine_all, examine_import};
 pub use pedigrees::{licence_of, pedigree};
 pub use people::{
-    NewToken, Standing, account_name, accounts, add_user, ask_access, create_organisation, create_token,
-    decide_access, members, open_session, organisations, own_tokens, remove_account, remove_member,
-    revoke_own, set_member, somebody, standing,
+    NewToken, Standing, account_name, add_user, ask_access, create_organisation, create_token, decide_access,
+    members, open_session, organisations, own_tokens, remove_account, remove_member, revoke_own, set_member,
+    somebody, standing, users,
 };
 pub use provenance::provenance_in;
 pub use pull::{Pulled, Pulls, pull};

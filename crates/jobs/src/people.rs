@@ -1,7 +1,9 @@
 //! Users, organisations, tokens and access, as whoever asks may have them: the commands' operator may do all of it.
 
 use domain::{Act, Class, Fault as _, Gating, RepoId, Role, TOKEN_MARK};
-use store::{AccountKind, AccountRow, GrantRow, GrantState, MemberRow, ModelRow, Scope, TokenRow};
+use store::{
+    AccountKind, AccountRow, GrantRow, GrantState, MemberRow, ModelRow, Page, Scope, Slice, TokenRow,
+};
 use time::{Duration, OffsetDateTime};
 
 use crate::{Error, Registry};
@@ -32,13 +34,13 @@ pub struct Standing {
     pub requests: Vec<GrantRow>,
 }
 
-/// Users and organisations, by name.
+/// One page of the users, by name.
 ///
 /// # Errors
 /// [`Error::NotAdmin`] for anybody but an administrator.
-pub async fn accounts(registry: &Registry, kind: AccountKind) -> Result<Vec<AccountRow>, Error> {
+pub async fn users(registry: &Registry, part: Slice<'_>) -> Result<Page<AccountRow>, Error> {
     administrator(registry)?;
-    Ok(registry.store.accounts().await?.into_iter().filter(|row| row.kind == kind).collect())
+    Ok(registry.store.accounts(Some(AccountKind::User), part).await?)
 }
 
 /// Creates an organisation.
@@ -81,31 +83,30 @@ pub async fn remove_account(registry: &Registry, named: (&str, AccountKind)) -> 
     Ok(())
 }
 
-/// Organisations with the viewer's roles in them; an administrator of the registry gets all.
+/// One page of the organisations with the viewer's roles in them; an administrator of the registry gets all.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn organisations(registry: &Registry) -> Result<Vec<(String, Role)>, Error> {
+pub async fn organisations(registry: &Registry, part: Slice<'_>) -> Result<Page<(String, Role)>, Error> {
     let viewer = registry.store.viewer();
-    let own = match &viewer.name {
-        Some(name) => registry.store.memberships(name).await?,
-        None => Vec::new(),
-    };
-    let Some(role) = viewer.everywhere else {
-        return Ok(own.into_iter().map(|one| (one.org, one.role)).collect());
-    };
-    let all = registry.store.accounts().await?.into_iter().filter(|row| row.kind == AccountKind::Org);
-    Ok(all.map(|row| (row.name, role)).collect())
+    if let Some(role) = viewer.everywhere {
+        let all = registry.store.accounts(Some(AccountKind::Org), part).await?;
+        return Ok(all.map(|row| (row.name, role)));
+    }
+    Ok(match &viewer.name {
+        Some(name) => registry.store.memberships(name, part).await?.map(|one| (one.org, one.role)),
+        None => Page { items: Vec::new(), next: None },
+    })
 }
 
-/// Members of an organisation.
+/// One page of the members of an organisation, by name.
 ///
 /// # Errors
 /// [`Error::NotAdmin`] for whoever has no role in it, whether it is there or not; [`Error::UnknownAccount`].
-pub async fn members(registry: &Registry, org: &str) -> Result<Vec<MemberRow>, Error> {
+pub async fn members(registry: &Registry, org: &str, part: Slice<'_>) -> Result<Page<MemberRow>, Error> {
     in_org(registry, (org, Role::Read))?;
     known(registry, (org, AccountKind::Org)).await?;
-    Ok(registry.store.members_of(org).await?)
+    Ok(registry.store.members_of(org, part).await?)
 }
 
 /// Makes a user a member, or gives a member another role.
@@ -126,7 +127,7 @@ pub async fn set_member(registry: &Registry, new: &MemberRow) -> Result<(), Erro
 pub async fn somebody(registry: &Registry, person: &str) -> Result<(), Error> {
     account_name(person)?;
     let user = registry.store.account(person).await?.is_some_and(|account| account.kind == AccountKind::User);
-    match user || !registry.store.tokens_of(person).await?.is_empty() {
+    match user || !registry.store.tokens_of(person, (None, 1)).await?.items.is_empty() {
         true => Ok(()),
         false => Err(Error::UnknownAccount(person.to_owned())),
     }
@@ -144,12 +145,12 @@ pub async fn remove_member(registry: &Registry, (org, person): (&str, &str)) -> 
     }
 }
 
-/// The viewer's tokens, the latest first.
+/// One page of the viewer's tokens, the latest first.
 ///
 /// # Errors
 /// [`Error::NotAdmin`] for somebody without a name.
-pub async fn own_tokens(registry: &Registry) -> Result<Vec<TokenRow>, Error> {
-    Ok(registry.store.tokens_of(&whoever(registry)?).await?)
+pub async fn own_tokens(registry: &Registry, part: Slice<'_>) -> Result<Page<TokenRow>, Error> {
+    Ok(registry.store.tokens_of(&whoever(registry)?, part).await?)
 }
 
 /// Makes a token; gives its secret, which is not kept, and when it ends, in Unix seconds.
@@ -196,8 +197,7 @@ pub async fn open_session(registry: &Registry, token: &str) -> Result<Option<Str
 pub async fn revoke_own(registry: &Registry, id: i64) -> Result<(), Error> {
     let owner = whoever(registry)?;
     in_name_of(registry, &owner)?;
-    let own = registry.store.tokens_of(&owner).await?;
-    match own.iter().any(|token| token.id == id) && registry.store.revoke_token(id).await? {
+    match registry.store.owns_token(&owner, id).await? && registry.store.revoke_token(id).await? {
         true => Ok(()),
         false => Err(Error::UnknownToken(id)),
     }

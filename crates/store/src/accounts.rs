@@ -8,6 +8,7 @@ use crate::{
     Error, Result, Store,
     connect::bump,
     rows::{get, parsed},
+    search::{Page, Slice},
     sql::{self, Params, wall_clock},
     tokens::{self, TokenRow},
 };
@@ -106,13 +107,34 @@ impl Store {
         sql::one(self.db(), &sql, params).await?.as_ref().map(account).transpose()
     }
 
-    /// All users and organisations, by name.
+    /// One page of the users, of the organisations, or of both, by name.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn accounts(&self) -> Result<Vec<AccountRow>> {
-        let sql = "SELECT name, kind, admin, created_at FROM accounts ORDER BY key";
-        sql::all(self.db(), sql, Params::default()).await?.iter().map(account).collect()
+    pub async fn accounts(&self, only: Option<AccountKind>, part: Slice<'_>) -> Result<Page<AccountRow>> {
+        let mut params = Params::default();
+        let mut sql = "SELECT name, kind, admin, created_at FROM accounts WHERE TRUE".to_owned();
+        if let Some(kind) = only {
+            sql.push_str(&format!(" AND kind = {}", params.add(kind.as_str())));
+        }
+        let rows = self.part_of((sql, params), "key", part).await?;
+        let rows = rows.iter().map(account).collect::<Result<_>>()?;
+        Ok(Page::of(rows, part.1, |row: &AccountRow| row.name.to_ascii_lowercase()))
+    }
+
+    /// The rows of a question after a cursor in `column`, by which they are sorted, one beyond the limit where there are
+    /// more.
+    pub(crate) async fn part_of(
+        &self,
+        (mut sql, mut params): (String, Params),
+        column: &str,
+        (after, limit): Slice<'_>,
+    ) -> Result<Vec<QueryResult>> {
+        if let Some(after) = after {
+            sql.push_str(&format!(" AND {column} > {}", params.add(sql::text(after))));
+        }
+        sql.push_str(&format!(" ORDER BY {column} LIMIT {}", limit.saturating_add(1)));
+        sql::all(self.db(), &sql, params).await
     }
 
     /// Removes an account with its memberships and tokens: who comes by the same name later is somebody else. Models
@@ -173,26 +195,30 @@ impl Store {
         Ok(removed > 0)
     }
 
-    /// Members of an organisation, by name.
+    /// One page of the members of an organisation, by name.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn members_of(&self, org: &str) -> Result<Vec<MemberRow>> {
+    pub async fn members_of(&self, org: &str, part: Slice<'_>) -> Result<Page<MemberRow>> {
         let mut params = Params::default();
         let key = params.add(sql::text(org).to_ascii_lowercase());
-        let sql = format!("{MEMBERS} WHERE members.org = {key} ORDER BY members.person");
-        sql::all(self.db(), &sql, params).await?.iter().map(member).collect()
+        let sql = format!("{MEMBERS} WHERE members.org = {key}");
+        let rows = self.part_of((sql, params), "members.person", part).await?;
+        let rows = rows.iter().map(member).collect::<Result<_>>()?;
+        Ok(Page::of(rows, part.1, |row: &MemberRow| row.person.clone()))
     }
 
-    /// A user's memberships, by organisation.
+    /// One page of a user's memberships, by organisation.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn memberships(&self, person: &str) -> Result<Vec<MemberRow>> {
+    pub async fn memberships(&self, person: &str, part: Slice<'_>) -> Result<Page<MemberRow>> {
         let mut params = Params::default();
         let key = params.add(sql::text(person).to_ascii_lowercase());
-        let sql = format!("{MEMBERS} WHERE members.person = {key} ORDER BY members.org");
-        sql::all(self.db(), &sql, params).await?.iter().map(member).collect()
+        let sql = format!("{MEMBERS} WHERE members.person = {key}");
+        let rows = self.part_of((sql, params), "members.org", part).await?;
+        let rows = rows.iter().map(member).collect::<Result<_>>()?;
+        Ok(Page::of(rows, part.1, |row: &MemberRow| row.org.to_ascii_lowercase()))
     }
 }
 

@@ -88,6 +88,12 @@ pub struct RefRow {
     pub oid: String,
 }
 
+fn reference(row: &QueryResult) -> Result<RefRow> {
+    let kind: String = get(row, "kind")?;
+    let kind = if kind == "tag" { RefKind::Tag } else { RefKind::Branch };
+    Ok(RefRow { kind, name: get(row, "name")?, oid: get(row, "oid")? })
+}
+
 /// Parts of a path that may belong to the name of a branch or tag.
 const MOST_PARTS: usize = 64;
 
@@ -250,22 +256,38 @@ impl Store {
         Ok((rows.iter().map(commit).collect::<Result<_>>()?, total))
     }
 
-    /// Branches and tags of a model, branches first, by name.
+    /// The first branches and tags of a model, branches before tags, by name, and how many there are in all.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn refs(&self, model: i64) -> Result<Vec<RefRow>> {
+    pub async fn refs(&self, model: i64, most: u64) -> Result<(Vec<RefRow>, u64)> {
         let mut params = Params::default();
         let sql = format!(
-            "SELECT kind, name, oid FROM refs WHERE model = {} ORDER BY kind, name",
+            "SELECT kind, name, oid, COUNT(*) OVER () AS total FROM refs WHERE model = {}
+             ORDER BY kind, name LIMIT {most}",
             params.add(model)
         );
-        let read = |row: &QueryResult| {
-            let kind: String = get(row, "kind")?;
-            let kind = if kind == "tag" { RefKind::Tag } else { RefKind::Branch };
-            Ok(RefRow { kind, name: get(row, "name")?, oid: get(row, "oid")? })
-        };
-        sql::all(self.db(), &sql, params).await?.iter().map(read).collect()
+        let rows = sql::all(self.db(), &sql, params).await?;
+        let total = rows.first().map_or(Ok(0), |row| unsigned(row, "total"))?;
+        Ok((rows.iter().map(reference).collect::<Result<_>>()?, total))
+    }
+
+    /// The first branches and tags that name some commits of a model, branches before tags, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn refs_at(&self, model: i64, oids: &[&str], most: u64) -> Result<Vec<RefRow>> {
+        if oids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut params = Params::default();
+        let sql = format!(
+            "SELECT kind, name, oid FROM refs WHERE model = {} AND oid IN {}
+             ORDER BY kind, name LIMIT {most}",
+            params.add(model),
+            params.list(oids.iter().map(|oid| (*oid).to_owned()))
+        );
+        sql::all(self.db(), &sql, params).await?.iter().map(reference).collect()
     }
 
     /// Gives a commit a name that is not taken.

@@ -1,6 +1,6 @@
 //! What people decide about edges: it outranks every other evidence, and every decision is kept.
 
-use std::str::FromStr;
+use std::{collections::HashMap, str::FromStr};
 
 use domain::{EdgeStatus, Evidence, Relation, RepoId, Source};
 use sea_orm::QueryResult;
@@ -10,8 +10,8 @@ use crate::{
     Error, Result, Store,
     connect::bump,
     edges::{self, EdgeRow},
-    rows::{get, parsed},
-    sql::{self, MOST_KEYS, Params, text, wall_clock},
+    rows::{get, parsed, unsigned},
+    sql::{self, Params, text, wall_clock},
     standins,
     upsert::ensure_models,
 };
@@ -84,6 +84,15 @@ pub struct DecisionRow {
     pub decided_at: i64,
 }
 
+/// What people decided about one edge.
+#[derive(Debug, Clone, Default)]
+pub struct Decisions {
+    /// The last one first.
+    pub latest: Vec<DecisionRow>,
+    /// How many there are before these.
+    pub older: u64,
+}
+
 impl Store {
     /// Writes a decision down and lets the edge follow it.
     ///
@@ -143,25 +152,31 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Every decision about the parents of some models, the latest first.
+    /// What was decided about each parent of a model: of every edge the latest `most`, the last one first.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn decisions_of(&self, children: &[i64]) -> Result<Vec<DecisionRow>> {
-        let mut found = Vec::new();
-        for keys in children.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT child, parent, decision, person, reason, decided_at FROM decisions WHERE child IN {}
-                 ORDER BY id DESC",
-                params.list(keys.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.push(decision(&row)?);
-            }
+    pub async fn decisions_of(&self, child: i64, most: u64) -> Result<HashMap<i64, Decisions>> {
+        let mut params = Params::default();
+        let mut all = format!(
+            "SELECT id, child, parent, decision, person, reason, decided_at,
+             ROW_NUMBER() OVER (PARTITION BY parent ORDER BY id DESC) AS place,
+             COUNT(*) OVER (PARTITION BY parent) AS total
+             FROM decisions WHERE child = {}",
+            params.add(child)
+        );
+        if let Some(visible) = self.visible(&mut params) {
+            all.push_str(&format!(
+                " AND NOT EXISTS (SELECT 1 FROM models WHERE models.id = decisions.parent AND NOT {visible})"
+            ));
         }
-        let hidden = self.hidden().await?;
-        found.retain(|row| !hidden.contains(&row.parent));
+        let sql = format!("SELECT * FROM ({all}) AS ranked WHERE place <= {most} ORDER BY id DESC");
+        let mut found: HashMap<i64, Decisions> = HashMap::new();
+        for row in &sql::all(self.db(), &sql, params).await? {
+            let of = found.entry(get(row, "parent")?).or_default();
+            of.latest.push(decision(row)?);
+            of.older = unsigned(row, "total")?.saturating_sub(of.latest.len() as u64);
+        }
         Ok(found)
     }
 }

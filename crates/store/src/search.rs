@@ -94,6 +94,24 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// The first `limit` of rows that were read one beyond it.
+    pub(crate) fn of(mut items: Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Self {
+        let more = items.len() as u64 > limit;
+        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = items.last().filter(|_| more).map(cursor);
+        Self { items, next }
+    }
+
+    /// The same with other items.
+    pub fn map<U>(self, to: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(to).collect(), next: self.next }
+    }
+}
+
+/// Which part of a list: after the cursor of the page before, and how many at most.
+pub type Slice<'a> = (Option<&'a str>, u64);
+
 impl Store {
     /// One page of models; a row present throughout is listed exactly once over all pages. Cards and
     /// configs are left out.

@@ -203,7 +203,7 @@ impl Store {
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
         let items = rows.iter().map(search).collect::<Result<Vec<_>>>()?;
-        let Page { items, next } = page(items, limit, |row| row.id.clone());
+        let Page { items, next } = Page::of(items, limit, |row| row.id.clone());
         Ok(Page { items: self.discreet(items, |row| text_of(&row.basis, None)).await?, next })
     }
 
@@ -228,7 +228,7 @@ impl Store {
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         let items = rows.iter().map(candidate).collect::<Result<Vec<_>>>()?;
-        Ok(page(items, limit, |row| row.number.to_string()))
+        Ok(Page::of(items, limit, |row| row.number.to_string()))
     }
 
     /// The candidates of one generation, in the order of proposal.
@@ -373,13 +373,6 @@ impl Store {
 
 fn bad(cursor: &str) -> Error {
     Error::BadCursor(cursor.chars().take(120).collect())
-}
-
-fn page<T>(mut items: Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Page<T> {
-    let more = items.len() as u64 > limit;
-    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = items.last().filter(|_| more).map(cursor);
-    Page { items, next }
 }
 
 async fn write(

@@ -8,6 +8,7 @@ use ulid::Ulid;
 use crate::{
     Error, Result, Store,
     rows::get,
+    search::{Page, Slice},
     sql::{self, Params, wall_clock},
 };
 
@@ -62,6 +63,20 @@ const UPLOAD: &str = "upload";
 const SESSION: &str = "\u{1f}session ";
 /// Seconds a session lasts.
 const SESSION_SECONDS: i64 = 30 * 86_400;
+
+/// The condition for a token that a user made.
+fn own(owner: &str, params: &mut Params) -> String {
+    format!(
+        "lower(owner) = {} AND label <> {} AND label NOT LIKE {}",
+        params.add(sql::text(owner).to_ascii_lowercase()),
+        params.add(UPLOAD),
+        params.add(format!("{SESSION}%"))
+    )
+}
+
+fn number(cursor: &str) -> Result<i64> {
+    cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))
+}
 
 /// Keeps a token by the hash of its secret.
 pub async fn insert(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> Result<()> {
@@ -186,31 +201,47 @@ impl Store {
         sql::one(self.db(), &sql, params).await?.as_ref().map(token).transpose()
     }
 
-    /// Every token, expired ones too, oldest first, without browsers' sessions.
+    /// One page of all tokens, expired ones too, oldest first, without browsers' sessions.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
-        let mut params = Params::default();
-        let session = params.add(format!("{SESSION}%"));
-        let sql = format!("SELECT {COLUMNS} FROM tokens WHERE label NOT LIKE {session} ORDER BY id");
-        sql::all(self.db(), &sql, params).await?.iter().map(token).collect()
-    }
-
-    /// A user's tokens, the latest first, without the keys of their uploads and their browsers' sessions.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn tokens_of(&self, owner: &str) -> Result<Vec<TokenRow>> {
+    /// [`Error::BadCursor`]; when the database cannot be read.
+    pub async fn tokens(&self, (cursor, limit): Slice<'_>) -> Result<Page<TokenRow>> {
         let mut params = Params::default();
         let sql = format!(
-            "SELECT {COLUMNS} FROM tokens WHERE lower(owner) = {} AND label <> {} AND label NOT LIKE {}
-             ORDER BY id DESC",
-            params.add(sql::text(owner).to_ascii_lowercase()),
-            params.add(UPLOAD),
-            params.add(format!("{SESSION}%"))
+            "SELECT {COLUMNS} FROM tokens WHERE label NOT LIKE {} AND id > {} ORDER BY id LIMIT {}",
+            params.add(format!("{SESSION}%")),
+            params.add(cursor.map_or(Ok(0), number)?),
+            limit.saturating_add(1)
         );
-        sql::all(self.db(), &sql, params).await?.iter().map(token).collect()
+        let rows = sql::all(self.db(), &sql, params).await?.iter().map(token).collect::<Result<_>>()?;
+        Ok(Page::of(rows, limit, |row: &TokenRow| row.id.to_string()))
+    }
+
+    /// One page of a user's tokens, the latest first, without the keys of their uploads and their browsers' sessions.
+    ///
+    /// # Errors
+    /// [`Error::BadCursor`]; when the database cannot be read.
+    pub async fn tokens_of(&self, owner: &str, (cursor, limit): Slice<'_>) -> Result<Page<TokenRow>> {
+        let mut params = Params::default();
+        let own = own(owner, &mut params);
+        let before = params.add(cursor.map_or(Ok(i64::MAX), number)?);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tokens WHERE {own} AND id < {before} ORDER BY id DESC LIMIT {}",
+            limit.saturating_add(1)
+        );
+        let rows = sql::all(self.db(), &sql, params).await?.iter().map(token).collect::<Result<_>>()?;
+        Ok(Page::of(rows, limit, |row: &TokenRow| row.id.to_string()))
+    }
+
+    /// Whether one of these tokens of a user has this number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn owns_token(&self, owner: &str, id: i64) -> Result<bool> {
+        let mut params = Params::default();
+        let own = own(owner, &mut params);
+        let sql = format!("SELECT id FROM tokens WHERE {own} AND id = {}", params.add(id));
+        Ok(sql::one(self.db(), &sql, params).await?.is_some())
     }
 
     /// Ends a token and the sessions that stand for it; `false` when there is none of that number.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     Result, Store,
     rows::{get, unsigned},
+    search::{Page, Slice},
     sql::{self, Params, wall_clock},
 };
 
@@ -79,13 +80,15 @@ impl Store {
         sql::one(self.db(), &sql, params).await?.as_ref().map(watch).transpose()
     }
 
-    /// Everybody who is watched, by name.
+    /// One page of those who are watched, by name.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn watches(&self) -> Result<Vec<WatchRow>> {
-        let sql = format!("SELECT {COLUMNS} FROM watches ORDER BY key");
-        sql::all(self.db(), &sql, Params::default()).await?.iter().map(watch).collect()
+    pub async fn watches(&self, part: Slice<'_>) -> Result<Page<WatchRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM watches WHERE TRUE");
+        let rows = self.part_of((sql, Params::default()), "key", part).await?;
+        let rows = rows.iter().map(watch).collect::<Result<_>>()?;
+        Ok(Page::of(rows, part.1, |row: &WatchRow| key(&row.author)))
     }
 
     /// The authors who were not looked at for `every` seconds; they count as looked at from now on, so that of several

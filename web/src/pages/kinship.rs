@@ -23,9 +23,6 @@ use crate::{
 /// The measure that compares weights as they are.
 const NEEDS_NO_BASE: &str = "euclidean";
 
-/// Models that are taken.
-const MOST: usize = 100;
-
 /// Nearest models that one click adds.
 const ADDED: usize = 5;
 
@@ -39,6 +36,8 @@ const LINKED: usize = 40;
 #[template(path = "pages/kinship.html")]
 struct Page {
     names: String,
+    /// Names beyond the most that are compared at once.
+    dropped: Vec<String>,
     base: String,
     measures: Vec<(MeasureCard, bool)>,
     report: Option<KinshipPage>,
@@ -127,69 +126,22 @@ struct Layers {
 /// five of the first model.
 pub async fn show(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
-    let names: Vec<String> = ["of", "models"]
-        .into_iter()
-        .flat_map(|key| asked.all(key))
-        .collect::<Vec<_>>()
-        .iter()
-        .flat_map(|text| text.split([',', '\n', '\r', ' ']))
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .take(MOST)
-        .map(str::to_owned)
-        .collect();
     let measures = source.measures();
-    let first = measures.first().map_or("cosine", |measure| measure.id.as_str());
-    let measure = asked.get("measure").unwrap_or(first).to_owned();
-    let exact = asked.get("exact") == Some("true");
-    let partial = asked.get("partial") == Some("true");
-    let as_given = asked.get("order") == Some("given");
-    let base = asked.get("base").map(str::to_owned);
-    let pair = <[String; 2]>::try_from(asked.all("pair")).ok();
+    let usual = measures.first().map_or("cosine", |measure| measure.id.as_str());
+    let most = source.most_compared();
+    let (query, dropped) = asked_for(&asked, (usual, most));
     let threshold =
         asked.get("threshold").and_then(|text| text.parse().ok()).filter(|value: &f64| value.is_finite());
-    let query = KinshipQuery { names, base, measure, exact, partial, as_given, pair };
-    let again = |query: &KinshipQuery| address(query, threshold);
     if let (Some(count), [first, ..]) =
-        (asked.get("add").and_then(|text| text.parse().ok()), query.names.as_slice())
+        (asked.get("add").and_then(|text| text.parse::<usize>().ok()), query.names.as_slice())
     {
+        let count = count.min(most.saturating_sub(query.names.len()));
         let more = nearest(&source, (first, &query), count).await?;
         let names = query.names.iter().cloned().chain(more).collect();
-        return Ok(answer::see_other(&again(&KinshipQuery { names, ..query.clone() })));
+        return Ok(answer::see_other(&address(&KinshipQuery { names, ..query.clone() }, threshold)));
     }
-    let mut page = Page {
-        names: query.names.join("\n"),
-        base: query.base.clone().unwrap_or_default(),
-        measures: measures
-            .into_iter()
-            .map(|card| (card.id == query.measure, card))
-            .map(|(on, card)| (card, on))
-            .collect(),
-        report: None,
-        rows: Vec::new(),
-        lines: query.names.len().clamp(4, 12),
-        as_given,
-        linked: query.names.len() <= LINKED,
-        turned: again(&KinshipQuery { as_given: !as_given, ..query.clone() }),
-        dendrogram: None,
-        threshold: None,
-        bounds: [-1.0, 1.0],
-        nearest: query
-            .names
-            .first()
-            .filter(|_| query.names.len() < MOST)
-            .map(|first| (Name::from(first.as_str()), format!("{}&add={ADDED}", again(&query)))),
-        based: None,
-        plain: None,
-        partial: None,
-        descent: None,
-        layers: None,
-        csv: csv(&query),
-        exact: exactly(&query, threshold),
-        ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
-        opposed: Vec::new(),
-        faults: Faults::default(),
-    };
+    let mut page = begun((&query, threshold), measures, most);
+    page.dropped = dropped;
     if page.measures.iter().all(|(_, on)| !on) {
         let known: Vec<&str> = page.measures.iter().map(|(card, _)| card.id.as_str()).collect();
         let message = format!("`{}` is no measure; use one of {}.", query.measure, known.join(", "));
@@ -203,57 +155,122 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
         0 | 1 => Ok(answer::ok(&page)),
         _ => match source.kinship(&query).await {
             Ok(view::Answer::Job(id)) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&id)))),
-            Ok(view::Answer::Ready(mut report)) => {
-                page.layers = report.strip.take().map(|strip| layers(strip, &query));
-                page.based = report.common.clone().map(|base| {
-                    let asked = KinshipQuery { base: Some(base.to_string()), ..query.clone() };
-                    (base, again(&asked))
-                });
-                if report.baseless {
-                    let measure = NEEDS_NO_BASE.to_owned();
-                    page.plain = Some(again(&KinshipQuery { measure, pair: None, ..query.clone() }));
-                    if let [first, second, ..] = report.compared() {
-                        page.descent = Some(format!("/lineage?from={}&to={}", first.query(), second.query()));
-                    }
-                    page.report = Some(*report);
-                    return Ok(answer::ok(&page));
-                }
-                if !report.left_out.is_empty() {
-                    let names = query
-                        .names
-                        .iter()
-                        .filter(|name| !report.left_out.iter().any(|(out, _)| out.0 == **name));
-                    let fit = KinshipQuery { names: names.cloned().collect(), ..query.clone() };
-                    (page.csv, page.exact) = (csv(&fit), exactly(&fit, threshold));
-                }
-                let negative =
-                    report.matrix.iter().flatten().filter_map(|cell| cell.value).any(heat::opposed);
-                if negative || page.layers.as_ref().is_some_and(|layers| layers.drawn.opposed) {
-                    page.opposed = (1..=5).rev().map(|step| format!("heat-n{}", 2 * step)).collect();
-                }
-                page.rows = shades(&report, &query, threshold);
-                page.dendrogram = dendrogram::draw(report.compared(), &report.joins);
-                if distance(&report.measure) == Distance::Yes {
-                    page.bounds = [0.0, largest(&report)];
-                }
-                if let Some(value) = threshold {
-                    let near = |join: &Join| near_enough(join.value, (value, distance(&report.measure)));
-                    page.dendrogram = page.dendrogram.map(|tree| tree.with_cut(&report.joins, near));
-                    page.threshold = Some(parted(&report, value));
-                }
-                page.report = Some(*report);
+            Ok(view::Answer::Ready(report)) => {
+                fill(&mut page, *report, (&query, threshold));
                 Ok(answer::ok(&page))
             }
             Err(failure) => {
                 let status = http::status_of(failure.class);
                 if failure.code == "too_little_in_common" {
-                    page.partial = Some(again(&KinshipQuery { partial: true, ..query.clone() }));
+                    let partial = KinshipQuery { partial: true, ..query.clone() };
+                    page.partial = Some(address(&partial, threshold));
                 }
                 page.faults = Faults::of(failure, &FIELDS);
                 Ok(answer::page(status, &page))
             }
         },
     }
+}
+
+/// What is asked, by the measure that is usual where none is named, and the names beyond the most that are compared.
+fn asked_for(asked: &Asked, (usual, most): (&str, usize)) -> (KinshipQuery, Vec<String>) {
+    let texts: Vec<String> = ["of", "models"].into_iter().flat_map(|key| asked.all(key)).collect();
+    let mut names: Vec<String> = texts
+        .iter()
+        .flat_map(|text| text.split([',', '\n', '\r', ' ']))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let dropped = names.split_off(most.min(names.len()));
+    let query = KinshipQuery {
+        names,
+        base: asked.get("base").map(str::to_owned),
+        measure: asked.get("measure").unwrap_or(usual).to_owned(),
+        exact: asked.get("exact") == Some("true"),
+        partial: asked.get("partial") == Some("true"),
+        as_given: asked.get("order") == Some("given"),
+        pair: <[String; 2]>::try_from(asked.all("pair")).ok(),
+    };
+    (query, dropped)
+}
+
+/// The page with the form filled in, before anything is compared.
+fn begun((query, threshold): (&KinshipQuery, Option<f64>), measures: Vec<MeasureCard>, most: usize) -> Page {
+    let here = address(query, threshold);
+    Page {
+        names: query.names.join("\n"),
+        dropped: Vec::new(),
+        base: query.base.clone().unwrap_or_default(),
+        measures: measures
+            .into_iter()
+            .map(|card| (card.id == query.measure, card))
+            .map(|(on, card)| (card, on))
+            .collect(),
+        report: None,
+        rows: Vec::new(),
+        lines: query.names.len().clamp(4, 12),
+        as_given: query.as_given,
+        linked: query.names.len() <= LINKED,
+        turned: address(&KinshipQuery { as_given: !query.as_given, ..query.clone() }, threshold),
+        dendrogram: None,
+        threshold: None,
+        bounds: [-1.0, 1.0],
+        nearest: query
+            .names
+            .first()
+            .filter(|_| query.names.len() < most)
+            .map(|first| (Name::from(first.as_str()), format!("{here}&add={ADDED}"))),
+        based: None,
+        plain: None,
+        partial: None,
+        descent: None,
+        layers: None,
+        csv: csv(query),
+        exact: exactly(query, threshold),
+        ramp: (0..=10).map(|step| format!("heat-{step}")).collect(),
+        opposed: Vec::new(),
+        faults: Faults::default(),
+    }
+}
+
+/// Puts what was measured on the page.
+fn fill(page: &mut Page, mut report: KinshipPage, (query, threshold): (&KinshipQuery, Option<f64>)) {
+    let again = |query: &KinshipQuery| address(query, threshold);
+    page.layers = report.strip.take().map(|strip| layers(strip, query));
+    page.based = report.common.clone().map(|base| {
+        let asked = KinshipQuery { base: Some(base.to_string()), ..query.clone() };
+        (base, again(&asked))
+    });
+    if report.baseless {
+        let measure = NEEDS_NO_BASE.to_owned();
+        page.plain = Some(again(&KinshipQuery { measure, pair: None, ..query.clone() }));
+        if let [first, second, ..] = report.compared() {
+            page.descent = Some(format!("/lineage?from={}&to={}", first.query(), second.query()));
+        }
+        page.report = Some(report);
+        return;
+    }
+    if !report.left_out.is_empty() {
+        let names = query.names.iter().filter(|name| !report.left_out.iter().any(|(out, _)| out.0 == **name));
+        let fit = KinshipQuery { names: names.cloned().collect(), ..query.clone() };
+        (page.csv, page.exact) = (csv(&fit), exactly(&fit, threshold));
+    }
+    let negative = report.matrix.iter().flatten().filter_map(|cell| cell.value).any(heat::opposed);
+    if negative || page.layers.as_ref().is_some_and(|layers| layers.drawn.opposed) {
+        page.opposed = (1..=5).rev().map(|step| format!("heat-n{}", 2 * step)).collect();
+    }
+    page.rows = shades(&report, query, threshold);
+    page.dendrogram = dendrogram::draw(report.compared(), &report.joins);
+    if distance(&report.measure) == Distance::Yes {
+        page.bounds = [0.0, largest(&report)];
+    }
+    if let Some(value) = threshold {
+        let near = |join: &Join| near_enough(join.value, (value, distance(&report.measure)));
+        page.dendrogram = page.dendrogram.take().map(|tree| tree.with_cut(&report.joins, near));
+        page.threshold = Some(parted(&report, value));
+    }
+    page.report = Some(report);
 }
 
 /// Where the kinship of two models is shown, their common ancestor taken away unless it is one of them.
@@ -271,7 +288,6 @@ async fn nearest(
     (name, query): (&str, &KinshipQuery),
     count: usize,
 ) -> source::Result<Vec<String>> {
-    let count = count.min(MOST.saturating_sub(query.names.len()));
     let known =
         |name: &Name| query.names.iter().chain(&query.base).any(|known| known.eq_ignore_ascii_case(&name.0));
     let limit = u32::try_from(count + query.names.len() + 1).unwrap_or(u32::MAX);

@@ -13,6 +13,8 @@ pub struct AccountPage {
     pub tokens: Vec<TokenLine>,
     /// Organisations with the role in each.
     pub orgs: Vec<(String, &'static str)>,
+    /// Addresses under `/api/v1/` of the lists that go on beyond what is shown.
+    pub cut: Vec<&'static str>,
 }
 
 /// A token, without its secret.

@@ -22,6 +22,8 @@ pub struct ParentLink {
     pub verdict: Option<VerdictMark>,
     /// What people decided about it, the latest first.
     pub decisions: Vec<DecisionMark>,
+    /// Decisions before those that are listed.
+    pub older_decisions: u64,
     /// Days from its creation to that of the child.
     pub later: Option<i64>,
 }

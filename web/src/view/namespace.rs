@@ -13,6 +13,8 @@ pub struct NamespacePage {
     pub total: Option<u64>,
     /// Members with their roles; none for whoever may not see them, and where it is no organisation.
     pub members: Option<Vec<(String, &'static str)>>,
+    /// Whether there are more members than are listed.
+    pub more_members: bool,
 }
 
 impl NamespacePage {

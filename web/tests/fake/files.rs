@@ -46,6 +46,7 @@ impl Fake {
         }
         let items = self.search(&SearchQuery::default()).await?.items;
         let members = (name == "acme").then(|| vec![(format!("ann{}", self.mark), "admin")]);
-        Ok(Some(NamespacePage { name: format!("{name}{}", self.mark), items, total: Some(1_234), members }))
+        let name = format!("{name}{}", self.mark);
+        Ok(Some(NamespacePage { name, items, total: Some(1_234), members, more_members: true }))
     }
 }

@@ -56,6 +56,7 @@ impl Fake {
                 reason: format!("I made it{}", self.mark),
                 decided_at: 1_732_400_000,
             }],
+            older_decisions: 40,
         }
     }
 
@@ -112,6 +113,7 @@ impl Source for Fake {
             writes: true,
             tokens: vec![token],
             orgs: vec![(format!("acme{}", self.mark), "admin")],
+            cut: vec!["orgs"],
         }))
     }
 
@@ -278,6 +280,10 @@ impl Source for Fake {
                 Some(ReportAnswer::Ready(Box::new(ReportPage { card, stale: true, sections: vec![section] })))
             }
         })
+    }
+
+    fn most_compared(&self) -> usize {
+        8
     }
 
     fn measures(&self) -> Vec<MeasureCard> {

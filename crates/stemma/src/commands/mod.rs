@@ -46,6 +46,21 @@ impl Context {
     }
 }
 
+/// Every row of a list, a page after the other.
+async fn all<T>(
+    read: impl AsyncFn(Option<&str>) -> Result<store::Page<T>, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let page = read(cursor.as_deref()).await?;
+        rows.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     let (config, figment) = Config::load(&cli.place)?;

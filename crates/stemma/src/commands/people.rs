@@ -5,7 +5,7 @@ use jobs::Registry;
 use serde_json::json;
 use store::{AccountKind, AccountRow, GrantState, MemberRow, ModelRow, Openness, Scope, Store};
 
-use super::{Context, token};
+use super::{Context, all, token};
 use crate::{
     cli::{AccessCommand, OrgCommand, UserCommand},
     exit::Failure,
@@ -22,7 +22,9 @@ pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure>
             token::print(&context, (&secret, &name), (Scope::Write, None));
         }
         UserCommand::List => {
-            let accounts = registry.store.accounts().await?;
+            let limit = registry.limits.list_rows;
+            let accounts =
+                all(async |after| Ok(registry.store.accounts(None, (after, limit)).await?)).await?;
             if context.json {
                 output::json(&accounts);
                 return Ok(());
@@ -46,7 +48,9 @@ pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
             done(&context, json!({ "created": new.name }));
         }
         OrgCommand::Members { org } => {
-            let members = jobs::members(&registry, &org).await?;
+            let limit = registry.limits.list_rows;
+            let members =
+                all(async |after| Ok(jobs::members(&registry, &org, (after, limit)).await?)).await?;
             if context.json {
                 output::json(&members);
                 return Ok(());

@@ -25,7 +25,7 @@ pub async fn serve(mut context: Context, listen: Option<String>, work: serve::Wo
     config.listen = listen.unwrap_or_else(|| config.listen.clone());
     let registry = wiring::open(config).await?;
     let guarded = [config.reads, config.writes].contains(&http::Door::Token);
-    if guarded && registry.store.tokens().await?.is_empty() {
+    if guarded && registry.store.tokens((None, 1)).await?.items.is_empty() {
         eprintln!("nobody has a token yet; `stemma user add NAME --admin` prints one, once");
     }
     serve::run(registry, config, work).await

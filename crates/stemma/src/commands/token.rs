@@ -5,7 +5,7 @@ use jobs::NewToken;
 use serde_json::json;
 use store::{Scope, TokenRow};
 
-use super::Context;
+use super::{Context, all};
 use crate::{cli::TokenCommand, exit::Failure, output, wiring};
 
 /// Runs one of the token commands.
@@ -21,7 +21,8 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure>
             print(&context, (&secret, &user), (scope, end));
         }
         TokenCommand::List => {
-            let tokens = store.tokens().await?;
+            let limit = registry.limits.list_rows;
+            let tokens = all(async |after| Ok(store.tokens((after, limit)).await?)).await?;
             if context.json {
                 output::json(&tokens);
             } else {

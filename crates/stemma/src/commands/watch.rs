@@ -2,7 +2,7 @@
 
 use store::WatchRow;
 
-use super::Context;
+use super::{Context, all};
 use crate::{cli::WatchCommand, exit::Failure, output, wiring};
 
 /// Runs one of the watch commands.
@@ -13,7 +13,11 @@ pub async fn run(context: Context, command: WatchCommand) -> Result<(), Failure>
             let row = jobs::watch(&registry, &author, (weights, parents)).await?;
             show(&context, &[row]);
         }
-        WatchCommand::List => show(&context, &registry.store.watches().await?),
+        WatchCommand::List => {
+            let limit = registry.limits.list_rows;
+            let watches = all(async |after| Ok(registry.store.watches((after, limit)).await?)).await?;
+            show(&context, &watches);
+        }
         WatchCommand::Remove { author } => {
             jobs::unwatch(&registry, &author).await?;
             if context.json {

@@ -21,12 +21,19 @@ pub async fn page(registry: &Registry) -> Result<Option<AccountPage>> {
         created_at: token.created_at,
         expires_at: token.expires_at,
     };
-    let orgs = jobs::organisations(registry).await?;
+    let part = (None, registry.limits.list_rows);
+    let (tokens, orgs) =
+        (jobs::own_tokens(registry, part).await?, jobs::organisations(registry, part).await?);
     Ok(Some(AccountPage {
         admin: viewer.everywhere == Some(Role::Admin),
         writes: viewer.role_in(Some(&name)) >= Some(Role::Admin),
-        tokens: jobs::own_tokens(registry).await?.into_iter().map(line).collect(),
-        orgs: orgs.into_iter().map(|(org, role)| (org, role.as_str())).collect(),
+        cut: [(&tokens.next, "tokens"), (&orgs.next, "orgs")]
+            .into_iter()
+            .filter(|(next, _)| next.is_some())
+            .map(|(_, list)| list)
+            .collect(),
+        tokens: tokens.items.into_iter().map(line).collect(),
+        orgs: orgs.items.into_iter().map(|(org, role)| (org, role.as_str())).collect(),
         name,
     }))
 }

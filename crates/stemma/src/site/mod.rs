@@ -189,6 +189,10 @@ impl Source for Site {
         numbers::measures()
     }
 
+    fn most_compared(&self) -> usize {
+        self.registry.limits.matrix
+    }
+
     async fn kinship(&self, query: &KinshipQuery) -> Result<Answer<KinshipPage>> {
         kinship::page(&self.registry, query).await.map(|page| Answer::Ready(Box::new(page)))
     }

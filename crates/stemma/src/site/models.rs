@@ -24,15 +24,7 @@ const NEAR: usize = 64;
 /// Everything about one model; `None` when there is no such model or revision.
 pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Result<Option<ModelPage>> {
     let Some(row) = registry.store.model_by_id(name).await? else { return Ok(None) };
-    let wanted = revision.unwrap_or(store::MAIN);
-    let (commit, wanted) = match registry.store.commit(row.id, wanted).await? {
-        Some(commit) => (Some(commit), wanted),
-        // A path may follow, as in the Hub's addresses of folders and files.
-        None => match registry.store.commit_along(row.id, wanted).await? {
-            Some((commit, path)) => (Some(commit), wanted[..wanted.len() - path.len()].trim_end_matches('/')),
-            None => (None, wanted),
-        },
-    };
+    let (commit, wanted) = shown(registry, row.id, revision.unwrap_or(store::MAIN)).await?;
     if commit.is_none() && wanted != store::MAIN {
         return Ok(None);
     }
@@ -114,6 +106,18 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     }))
 }
 
+/// The commit that an address names, and the name without what follows it.
+async fn shown<'a>(registry: &Registry, model: i64, wanted: &'a str) -> Result<(Option<CommitRow>, &'a str)> {
+    if let Some(commit) = registry.store.commit(model, wanted).await? {
+        return Ok((Some(commit), wanted));
+    }
+    // A path may follow, as in the Hub's addresses of folders and files.
+    Ok(match registry.store.commit_along(model, wanted).await? {
+        Some((commit, path)) => (Some(commit), wanted[..wanted.len() - path.len()].trim_end_matches('/')),
+        None => (None, wanted),
+    })
+}
+
 /// Models that the front page names.
 const RECENT: u64 = 6;
 
@@ -151,7 +155,8 @@ async fn history(
     shown: &CommitRow,
 ) -> Result<(Vec<CommitView>, u64, Option<WeightChange>)> {
     let (commits, total) = registry.store.history(model, &shown.oid, (0, SHOWN)).await?;
-    let refs = registry.store.refs(model).await?;
+    let oids: Vec<&str> = commits.iter().map(|commit| commit.oid.as_str()).collect();
+    let refs = registry.store.refs_at(model, &oids, registry.limits.list_rows).await?;
     let changed = changes::last(registry, &commits).await?;
     let view = |commit: CommitRow| CommitView {
         names: refs.iter().filter(|name| name.oid == commit.oid).map(|name| name.name.clone()).collect(),
@@ -249,7 +254,7 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
     let verdicts = registry.store.verdicts_of(&[row.id]).await?;
-    let decisions = registry.store.decisions_of(&[row.id]).await?;
+    let decisions = registry.store.decisions_of(row.id, registry.limits.page_max).await?;
     Ok(edges
         .into_iter()
         .map(|edge| {
@@ -265,10 +270,10 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
                 evidence: edge.evidence,
                 verdict: verdicts.iter().find(|row| row.parent == edge.parent).map(trust::mark),
                 decisions: decisions
-                    .iter()
-                    .filter(|row| row.parent == edge.parent)
-                    .map(trust::decided)
-                    .collect(),
+                    .get(&edge.parent)
+                    .map(|of| of.latest.iter().map(trust::decided).collect())
+                    .unwrap_or_default(),
+                older_decisions: decisions.get(&edge.parent).map_or(0, |of| of.older),
             }
         })
         .collect())

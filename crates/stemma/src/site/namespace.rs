@@ -20,8 +20,12 @@ pub async fn page(registry: &Registry, name: &str) -> Result<Option<NamespacePag
     let query = SearchQuery { org: Some(name.to_owned()), limit: LISTED, ..SearchQuery::default() };
     let found = search::page(registry, &query).await?;
     // Whether an organisation without models that one sees is there is for its members to know.
-    let members = match jobs::members(registry, name).await {
-        Ok(rows) => Some(rows.into_iter().map(|row| (row.person, row.role.as_str())).collect()),
+    let mut more_members = false;
+    let members = match jobs::members(registry, name, (None, registry.limits.list_rows)).await {
+        Ok(page) => {
+            more_members = page.next.is_some();
+            Some(page.items.into_iter().map(|row| (row.person, row.role.as_str())).collect())
+        }
         Err(error) if matches!(error.class(), Class::Forbidden | Class::NotFound) => None,
         Err(error) => return Err(Failure::from(error)),
     };
@@ -29,5 +33,11 @@ pub async fn page(registry: &Registry, name: &str) -> Result<Option<NamespacePag
         return Ok(None);
     }
     let written = found.items.first().map_or(name, |first| first.name.org().trim_end_matches('/'));
-    Ok(Some(NamespacePage { name: written.to_owned(), items: found.items, total: found.total, members }))
+    Ok(Some(NamespacePage {
+        name: written.to_owned(),
+        items: found.items,
+        total: found.total,
+        members,
+        more_members,
+    }))
 }

@@ -25,6 +25,7 @@ db_test!(
     a_job_that_met_a_private_model_is_its_askers_alone,
     an_account_has_a_name_of_its_own,
     a_user_is_added_with_a_token_or_not_at_all,
+    lists_of_people_come_page_by_page,
     access_is_asked_for_and_decided,
 );
 
@@ -62,6 +63,70 @@ async fn a_user_is_added_with_a_token_or_not_at_all(db: Db) {
     let taken = db.store.add_user(&user("Ann"), ("other", &token("Ann"))).await;
     assert!(matches!(taken, Err(Error::NameTaken(_))));
     assert!(db.store.token("other").await.unwrap().is_none());
+}
+
+/// Every row of a list read in pages of two.
+async fn pages<T>(read: impl AsyncFn(Option<&str>) -> store::Result<store::Page<T>>) -> Vec<T> {
+    let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let page = read(cursor.as_deref()).await.unwrap();
+        assert!(page.items.len() == 2 || page.next.is_none());
+        rows.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return rows;
+        }
+    }
+}
+
+async fn lists_of_people_come_page_by_page(db: Db) {
+    let names = ["ann", "Bob", "cay", "dan", "eve"];
+    for (at, name) in names.iter().enumerate() {
+        account(&db, name, AccountKind::User).await;
+        account(&db, &format!("org{at}"), AccountKind::Org).await;
+    }
+    for (at, person) in names.iter().enumerate() {
+        for org in ["org0".to_owned(), format!("org{at}")] {
+            let new = MemberRow { org, person: person.to_ascii_lowercase(), role: Role::Write };
+            db.store.set_member(&new).await.unwrap();
+        }
+        let org = format!("org{at}");
+        db.store.set_member(&MemberRow { org, person: "ann".into(), role: Role::Admin }).await.unwrap();
+        for n in 0..2 {
+            let token = TokenRow {
+                id: 0,
+                owner: (*person).to_owned(),
+                label: format!("{n}"),
+                scope: Scope::Read,
+                created_at: 0,
+                expires_at: None,
+            };
+            db.store.add_token(&format!("{person}{n}"), &token).await.unwrap();
+        }
+    }
+    let store = &db.store;
+
+    let users = pages(async |after| store.accounts(Some(AccountKind::User), (after, 2)).await).await;
+    let members = pages(async |after| store.members_of("ORG0", (after, 2)).await).await;
+    let own = pages(async |after| store.memberships("Ann", (after, 2)).await).await;
+    assert_eq!(pages(async |after| store.tokens((after, 2)).await).await.len(), 10);
+    let anns = store.tokens_of("Ann", (None, 10)).await.unwrap().items;
+    let older = store.tokens_of("Ann", (Some(&anns[0].id.to_string()), 10)).await.unwrap();
+
+    assert_eq!(users.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), names);
+    assert_eq!(
+        members.iter().map(|row| row.person.as_str()).collect::<Vec<_>>(),
+        ["ann", "bob", "cay", "dan", "eve"]
+    );
+    assert_eq!(
+        own.iter().map(|row| row.org.as_str()).collect::<Vec<_>>(),
+        ["org0", "org1", "org2", "org3", "org4"]
+    );
+    assert_eq!(anns.iter().map(|row| row.label.as_str()).collect::<Vec<_>>(), ["1", "0"]);
+    assert_eq!((older.items.len(), older.items[0].id), (1, anns[1].id));
+    assert!(store.owns_token("ANN", anns[0].id).await.unwrap());
+    assert!(!store.owns_token("bob", anns[0].id).await.unwrap());
+    assert!(matches!(store.tokens((Some("x"), 2)).await, Err(Error::BadCursor(_))));
 }
 
 async fn close(db: &Db, name: &str, wanted: Openness) -> i64 {
@@ -401,7 +466,7 @@ async fn an_account_has_a_name_of_its_own(db: Db) {
     let bearer = db.store.add_account(&org("carl")).await;
 
     assert!(matches!(again, Err(Error::NameTaken(_))) && matches!(bearer, Err(Error::NameTaken(_))));
-    assert_eq!(db.store.accounts().await.unwrap().len(), 1);
+    assert_eq!(db.store.accounts(None, (None, 10)).await.unwrap().items.len(), 1);
     assert!(db.store.seen_by(Viewer::default()).may(Act::Write, "acme/x").await.is_err());
     let token = store::TokenRow { id: 0, owner: "Acme".to_owned(), ..token };
     db.store.add_token("its own", &token).await.unwrap();

@@ -125,7 +125,12 @@ async fn names_of_commits_are_taken_once_and_given_back(db: Db) {
     db.store.create_ref(id, &tag).await.unwrap();
 
     assert!(matches!(db.store.create_ref(id, &tag).await, Err(Error::RefExists { .. })));
-    assert_eq!(db.store.refs(id).await.unwrap().len(), 2);
+    assert_eq!(db.store.refs(id, 10).await.unwrap().0.len(), 2);
+    let (first, total) = db.store.refs(id, 1).await.unwrap();
+    assert_eq!((first[0].name.as_str(), first.len(), total), ("main", 1, 2));
+    let names = db.store.refs_at(id, &[&oid], 10).await.unwrap();
+    assert_eq!(names.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["main", "v1"]);
+    assert!(db.store.refs_at(id, &["none"], 10).await.unwrap().is_empty());
     assert_eq!(db.store.commit(id, "v1").await.unwrap().unwrap().oid, oid);
     assert!(db.store.delete_ref(id, (RefKind::Tag, "v1")).await.unwrap());
     assert!(!db.store.delete_ref(id, (RefKind::Tag, "v1")).await.unwrap());
@@ -205,7 +210,7 @@ async fn a_deleted_model_stays_behind_as_a_ghost_only_where_it_is_a_parent(db: D
     assert!(db.store.model_by_id("a/alone").await.unwrap().is_none());
     let ghost = db.store.model_by_id("a/parent").await.unwrap().unwrap();
     assert!(ghost.ghost && ghost.revision.is_none() && !ghost.has_weights);
-    assert!(db.store.refs(parent).await.unwrap().is_empty());
+    assert!(db.store.refs(parent, 10).await.unwrap().0.is_empty());
     assert!(db.store.has(&digest[0].digest).await.unwrap(), "held by the upload still");
     publish(&db.store, "a/parent", ("3", titled("again"))).await.unwrap();
     assert!(!db.store.model_by_id("a/parent").await.unwrap().unwrap().ghost);
@@ -228,7 +233,7 @@ async fn tokens_end_when_they_expire_or_are_revoked(db: Db) {
     assert_eq!((known.owner.as_str(), known.scope), ("alice", Scope::Write));
     assert!(db.store.token("ended").await.unwrap().is_none());
     assert!(db.store.token("never made").await.unwrap().is_none());
-    assert_eq!(db.store.tokens().await.unwrap().len(), 2);
+    assert_eq!(db.store.tokens((None, 10)).await.unwrap().items.len(), 2);
     assert!(db.store.revoke_token(known.id).await.unwrap());
     assert!(!db.store.revoke_token(known.id).await.unwrap());
     assert!(db.store.token("lasting").await.unwrap().is_none());

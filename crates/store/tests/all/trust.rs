@@ -157,9 +157,12 @@ async fn a_person_outranks_cards_and_machines_and_every_decision_is_kept(db: Db)
             .iter()
             .any(|e| e.source == Source::Person && e.detail == "confirmed by ann: it is")
     );
-    let history = db.store.decisions_of(&[child]).await.unwrap();
-    let said: Vec<_> = history.iter().map(|row| (row.decision, row.reason.as_str())).collect();
+    let history = db.store.decisions_of(child, 10).await.unwrap().remove(&base).unwrap();
+    let said: Vec<_> = history.latest.iter().map(|row| (row.decision, row.reason.as_str())).collect();
     assert_eq!(said, [(Decision::Confirm, "it is"), (Decision::Reject, "not mine")]);
+    assert_eq!(history.older, 0);
+    let last = db.store.decisions_of(child, 1).await.unwrap().remove(&base).unwrap();
+    assert_eq!((last.latest[0].decision, last.latest.len(), last.older), (Decision::Confirm, 1, 1));
 }
 
 async fn what_outweighs_a_contradicted_claim_is_a_sure_parent_until_a_person_decides(db: Db) {
