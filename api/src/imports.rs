@@ -30,7 +30,7 @@ pub struct NewImport {
 
 /// The schema of what is taken of a model.
 pub fn takes() -> Object {
-    one_of(["none", "headers", "full"])
+    one_of(Take::ALL.map(Take::as_str))
 }
 
 /// Queue the import of a model from the configured Hub.
@@ -45,4 +45,18 @@ pub async fn create_import(
     let key = idempotency_key(&request)?;
     let job = jobs::submit_mirror(&registry, &Mirror { model, take: weights, parents }, key).await?;
     Ok(accepted(&job))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Take;
+
+    #[test]
+    fn every_word_of_the_document_is_the_one_that_is_read() {
+        for take in Take::ALL {
+            assert_eq!(json!(take), take.as_str());
+        }
+    }
 }

@@ -21,42 +21,9 @@ const UNANSWERED: [&str; 3] = ["apps", "inference", "inference_provider"];
 /// clients add new ones.
 #[get("/api/models")]
 pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpResponse> {
-    let asked = answer::query(&request);
-    let one = |name: &str| asked.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let named = |name: &str| one(name).filter(|value| !value.is_empty());
-    let all = |name: &str| -> Vec<String> {
-        let values = asked.iter().filter(|(key, _)| key == name);
-        values.flat_map(|(_, value)| value.split(',')).map(|value| value.trim().to_owned()).collect()
-    };
-    let wanted = fields(&all("expand"))?;
-    if let Some(name) = UNANSWERED.into_iter().find(|name| named(name).is_some()) {
-        let told = format!(
-            "`{name}` asks for what the Hub's own services run, which this registry knows nothing of"
-        );
-        return Err(Problem::bad_request(told));
-    }
-    let gated = named("gated").map(|word| truth("gated", &word)).transpose()?;
-    let max = registry.limits.page_max;
-    let limit = match one("limit").map(|text| text.parse::<u64>()) {
-        None => max,
-        Some(Ok(limit)) if limit > 0 => limit.min(max),
-        Some(_) => return Err(Problem::bad_request("`limit` is a number from 1 on")),
-    };
-    let mut query = FindQuery {
-        text: one("search"),
-        org: named("author"),
-        picks: named("pipeline_tag").map(|task| (Facet::Task, task)).into_iter().collect(),
-        order: order(one("sort").as_deref())?,
-        gated,
-        parameters: named("num_parameters").map_or(Ok((None, None)), |text| sizes(&text))?,
-        cursor: one("cursor"),
-        limit,
-        no_ghosts: true,
-        ..FindQuery::default()
-    };
-    for filter in all("filter").into_iter().filter(|filter| !filter.is_empty()) {
-        narrow(&mut query, filter);
-    }
+    let asked = Asked(answer::query(&request));
+    let wanted = fields(&asked.all("expand"))?;
+    let query = question(&asked, registry.limits.page_max)?;
     let found = jobs::find(&registry, query).await?;
     let ids: Vec<i64> = found.rows.iter().map(|row| row.id).collect();
     let mut heads = registry.store.heads(&ids).await?;
@@ -64,7 +31,7 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
     let mut parents = parents(&registry, &registry.store.edges_of_many(&ids).await?).await?;
     let wants = |field: &str| wanted.iter().any(|name| name == field);
     let asks = |switch: &str, field: &str| {
-        one(switch).is_some_and(|value| value.eq_ignore_ascii_case("true")) || wants(field)
+        asked.one(switch).is_some_and(|value| value.eq_ignore_ascii_case("true")) || wants(field)
     };
     let (files, cards, configs) =
         (asks("full", "siblings"), asks("cardData", "cardData"), asks("config", "config"));
@@ -115,6 +82,58 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
         items.push(only(told, &wanted));
     }
     Ok(page(&request, &items, found.next.as_deref()))
+}
+
+/// The parameters of a search.
+struct Asked(Vec<(String, String)>);
+
+impl Asked {
+    /// The last value of a parameter.
+    fn one(&self, name: &str) -> Option<String> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    /// The same where it is not empty.
+    fn named(&self, name: &str) -> Option<String> {
+        self.one(name).filter(|value| !value.is_empty())
+    }
+
+    /// All values of a parameter, those between commas too.
+    fn all(&self, name: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(key, _)| key == name);
+        values.flat_map(|(_, value)| value.split(',')).map(|value| value.trim().to_owned()).collect()
+    }
+}
+
+/// What is searched for, on pages of at most `max`.
+fn question(asked: &Asked, max: u64) -> Result<FindQuery> {
+    if let Some(name) = UNANSWERED.into_iter().find(|name| asked.named(name).is_some()) {
+        let told = format!(
+            "`{name}` asks for what the Hub's own services run, which this registry knows nothing of"
+        );
+        return Err(Problem::bad_request(told));
+    }
+    let limit = match asked.one("limit").map(|text| text.parse::<u64>()) {
+        None => max,
+        Some(Ok(limit)) if limit > 0 => limit.min(max),
+        Some(_) => return Err(Problem::bad_request("`limit` is a number from 1 on")),
+    };
+    let mut query = FindQuery {
+        text: asked.one("search"),
+        org: asked.named("author"),
+        picks: asked.named("pipeline_tag").map(|task| (Facet::Task, task)).into_iter().collect(),
+        order: order(asked.one("sort").as_deref())?,
+        gated: asked.named("gated").map(|word| truth("gated", &word)).transpose()?,
+        parameters: asked.named("num_parameters").map_or(Ok((None, None)), |text| sizes(&text))?,
+        cursor: asked.one("cursor"),
+        limit,
+        no_ghosts: true,
+        ..FindQuery::default()
+    };
+    for filter in asked.all("filter").into_iter().filter(|filter| !filter.is_empty()) {
+        narrow(&mut query, filter);
+    }
+    Ok(query)
 }
 
 /// Puts one tag of the Hub where this registry keeps what it says.

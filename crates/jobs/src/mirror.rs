@@ -31,13 +31,22 @@ pub enum Take {
     Full,
 }
 
-impl fmt::Display for Take {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Take {
+    pub const ALL: [Self; 3] = [Self::None, Self::Headers, Self::Full];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::None => "none",
             Self::Headers => "headers",
             Self::Full => "full",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Take {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -45,12 +54,9 @@ impl FromStr for Take {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(Self::None),
-            "headers" => Ok(Self::Headers),
-            "full" => Ok(Self::Full),
-            other => Err(format!("`{other}` is not one of none, headers, full")),
-        }
+        let known = Self::ALL.map(Self::as_str).join(", ");
+        let named = Self::ALL.into_iter().find(|take| take.as_str() == text);
+        named.ok_or_else(|| format!("`{text}` is not one of {known}"))
     }
 }
 

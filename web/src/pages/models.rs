@@ -8,7 +8,7 @@ use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    source::Failure,
+    source::{self, Failure},
     view::{Count, FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural, tensor_of},
 };
 
@@ -168,37 +168,10 @@ fn typed(text: &str) -> (String, Vec<(&'static str, String)>) {
 /// `GET /search?search=&author=&relation=&architecture=&size=&dtype=&license=&task=&library=&weights=&kinship=&tag=&sort=&pin=&cursor=`
 pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let asked = Asked::read(request.query_string());
-    if let Some(word) = asked.get("sort").filter(|word| Sort::read(word).is_none()) {
-        let known = Sort::ALL.map(|(_, word, _)| word).join(", ");
-        let told = format!("`{word}` is no order; there are {known}.");
-        return Err(Failure::new(Class::Invalid, "invalid_request", told));
-    }
     let state = State::read(&asked);
-    let picks = FACETS.into_iter().filter_map(|(facet, _)| Some((facet, state.get(facet)?.clone())));
-    let query = SearchQuery {
-        text: state.get("search").cloned(),
-        org: state.get("author").cloned(),
-        tags: state.0.iter().filter(|(key, _)| *key == "tag").map(|(_, tag)| tag.clone()).collect(),
-        picks: picks.collect(),
-        sort: state.get("sort").and_then(|word| Sort::read(word)).unwrap_or_default(),
-        pin: state.get("pin").cloned(),
-        cursor: asked.get("cursor").map(str::to_owned),
-        limit: PAGE,
-    };
+    let query = question(&asked, &state)?;
     let page = source.search(&query).await?;
-    // What is only a name is listed with the rest; of everything the front page tells how many there are of each.
-    let narrowed = state.0.iter().any(|(key, _)| *key != "sort");
-    let counted = match page.total {
-        Some(_) if !narrowed => {
-            let counts = source.counts().await?;
-            let names = match counts.ghosts {
-                0 => String::new(),
-                ghosts => format!(", {} named but not seen", Count(ghosts)),
-            };
-            format!("{}{names}", plural(counts.models, "model", "models"))
-        }
-        total => total.map(|total| plural(total, "model", "models")).unwrap_or_default(),
-    };
+    let counted = counted(&source, &state, page.total).await?;
     let facet = |group: &crate::view::FacetGroup| {
         let picked = state.get(group.facet);
         let value = |(word, count): &(String, u64)| {
@@ -260,6 +233,43 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         facets: page.facets.iter().filter(|group| !group.values.is_empty()).map(facet).collect(),
         page,
     }))
+}
+
+/// What is searched for.
+fn question(asked: &Asked, state: &State) -> source::Result<SearchQuery> {
+    if let Some(word) = asked.get("sort").filter(|word| Sort::read(word).is_none()) {
+        let known = Sort::ALL.map(|(_, word, _)| word).join(", ");
+        let told = format!("`{word}` is no order; there are {known}.");
+        return Err(Failure::new(Class::Invalid, "invalid_request", told));
+    }
+    let picks = FACETS.into_iter().filter_map(|(facet, _)| Some((facet, state.get(facet)?.clone())));
+    Ok(SearchQuery {
+        text: state.get("search").cloned(),
+        org: state.get("author").cloned(),
+        tags: state.0.iter().filter(|(key, _)| *key == "tag").map(|(_, tag)| tag.clone()).collect(),
+        picks: picks.collect(),
+        sort: state.get("sort").and_then(|word| Sort::read(word)).unwrap_or_default(),
+        pin: state.get("pin").cloned(),
+        cursor: asked.get("cursor").map(str::to_owned),
+        limit: PAGE,
+    })
+}
+
+/// How many models were found. What is only a name is listed with the rest; of everything the front page tells how many
+/// there are of each.
+async fn counted(source: &Data, state: &State, total: Option<u64>) -> source::Result<String> {
+    let narrowed = state.0.iter().any(|(key, _)| *key != "sort");
+    Ok(match total {
+        Some(_) if !narrowed => {
+            let counts = source.counts().await?;
+            let names = match counts.ghosts {
+                0 => String::new(),
+                ghosts => format!(", {} named but not seen", Count(ghosts)),
+            };
+            format!("{}{names}", plural(counts.models, "model", "models"))
+        }
+        total => total.map(|total| plural(total, "model", "models")).unwrap_or_default(),
+    })
 }
 
 /// `GET /search/suggest?search=`: what stands below the search box while one types.
