@@ -277,23 +277,6 @@ impl MergeConfig {
         self.groups().iter().filter_map(of).collect()
     }
 
-    /// The models of which weights are computed together, with the place in the recipe: those listed in one place, with the
-    /// base where the method reads it. A place that takes the layers of one model alone has no others.
-    pub fn together(&self) -> Vec<(String, Vec<String>)> {
-        let read = self.base_need() != BaseNeed::Unused;
-        let of = |group: &Group<'_>| {
-            let mut names: Vec<String> = Vec::new();
-            let listed = group.sources.iter().map(|entry| &entry.model);
-            for name in listed.chain(group.base.filter(|_| read)) {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
-            (names.len() > 1).then(|| (group.pointer(), names))
-        };
-        self.groups().iter().filter_map(of).collect()
-    }
-
     /// The models whose tables of tokens the result is made of: those of the first and of the last slice, with the bases
     /// that are read.
     pub(super) fn table_refs(&self) -> Vec<String> {
