@@ -286,6 +286,25 @@ pub struct Stored {
     pub index: usize,
 }
 
+/// Whether tensors that must be equal were found to be: they are compared whole, so once and not with every block.
+#[derive(Default)]
+pub struct Equal(Mutex<bool>);
+
+impl Equal {
+    /// Compares `held`, the same at every call, unless they were found equal before.
+    ///
+    /// # Errors
+    /// When one differs from the first, or cannot be read.
+    pub fn require(&self, held: &[Stored]) -> Result<(), weights::Error> {
+        let mut equal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*equal {
+            must_be_equal(held)?;
+            *equal = true;
+        }
+        Ok(())
+    }
+}
+
 /// Integer tensors are never computed with: they must have the same bytes in every model.
 pub fn must_be_equal(held: &[Stored]) -> Result<(), weights::Error> {
     let (first, others) = held.split_first().ok_or_else(|| refused("a tensor without inputs".into()))?;
@@ -310,6 +329,15 @@ pub fn differing<'a>(first: &Stored, others: &'a [Stored]) -> Result<Option<&'a 
         }
     }
     Ok(None)
+}
+
+/// How many elements of `out` are not finite although all `values` that they were computed from are.
+pub fn made_nonfinite(values: &[&[f64]], out: &[f64]) -> u64 {
+    if kernels::wide::nonfinite(out) == 0 {
+        return 0;
+    }
+    let of_finite = |at: usize| values.iter().all(|of| of[at].is_finite());
+    out.iter().enumerate().filter(|(at, value)| !value.is_finite() && of_finite(*at)).count() as u64
 }
 
 /// Infinity passes when all inputs agree on it, e.g. a mask, and is an error otherwise, as NaN always is.

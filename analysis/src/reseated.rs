@@ -21,8 +21,15 @@ pub(crate) enum Row {
         count: u32,
     },
     Zero,
-    /// The mean of the rows that are no means.
+    /// The mean of the others; [`Zeros`] says of which.
     Mean,
+}
+
+/// Whether rows of zeros count in the mean that stands for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Zeros {
+    Counted,
+    LeftOut,
 }
 
 /// A row of a donor, and how much of it.
@@ -39,6 +46,7 @@ pub(crate) struct Table {
     pub terms: Arc<Vec<Term>>,
     /// Tables that terms are rows of, as wide as this one.
     pub donors: Vec<Stored>,
+    pub zeros: Zeros,
 }
 
 impl Table {
@@ -106,7 +114,11 @@ impl Reseated {
             }
         }
         // Rows of zeros count without being read.
-        let count = rows.iter().filter(|row| **row != Row::Mean).count().max(1) as f64;
+        let zeros = match seated.table.zeros {
+            Zeros::Counted => rows.iter().filter(|row| **row == Row::Zero).count(),
+            Zeros::LeftOut => 0,
+        };
+        let count = (real.len() + zeros).max(1) as f64;
         mean.iter_mut().for_each(|value| *value /= count);
         // Whoever comes second has found the same.
         drop(seated.mean.set(Arc::new(mean)));

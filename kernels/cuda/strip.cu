@@ -122,14 +122,14 @@ extern "C" __global__ void share_out(const double* deltas, const double* weights
     for (u32 model = 0; model < count; model++) factors[model * elements + at] /= total;
 }
 
-// Population variance of several values at every element.
+// Population variance of several values at every element, exactly 0 where they are equal.
 extern "C" __global__ void variances(const double* values, u32 count, double* out, u64 elements) {
     u64 at = own_element();
     if (at >= elements) return;
-    double mean = 0.0, variance = 0.0;
-    for (u32 model = 0; model < count; model++) mean += values[model * elements + at] / (double)count;
+    double mean = 0.0, variance = 0.0, first = count > 0 ? values[at] : 0.0;
+    for (u32 model = 0; model < count; model++) mean += (values[model * elements + at] - first) / (double)count;
     for (u32 model = 0; model < count; model++) {
-        double gap = values[model * elements + at] - mean;
+        double gap = (values[model * elements + at] - first) - mean;
         variance = __dadd_rn(variance, __dmul_rn(gap, gap) / (double)count);
     }
     out[at] = variance;

@@ -135,18 +135,6 @@ impl Threshold {
     pub fn ties_in(&self, values: &[f32]) -> u64 {
         values.iter().map(|&value| u64::from(magnitude(value) == self.value_bits)).sum()
     }
-
-    /// Zeroes every element below the threshold, and those at it once `ties_left` has run out.
-    pub fn keep(&self, values: &mut [f32], ties_left: &mut u64) {
-        for value in values {
-            let bits = magnitude(*value);
-            let tie = bits == self.value_bits && *ties_left > 0;
-            *ties_left -= u64::from(tie);
-            if bits <= self.value_bits && !tie {
-                *value = 0.0;
-            }
-        }
-    }
 }
 
 /// The k-th largest magnitude of values in memory, k from 1.

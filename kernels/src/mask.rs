@@ -7,7 +7,8 @@ use crate::random::splitmix;
 /// Numbers a draw can give.
 const DRAWS: f64 = (1u64 << 53) as f64;
 
-/// What 64 random bits are below where their number `u`, of the upper 53, is below `share`; `None` where every one is.
+/// What 64 random bits are below where their number `u`, of the upper 53, is below `share`; `None` where every one is. `u <
+/// share` is so decided without leaving the integers.
 pub(crate) fn below(share: f64) -> Option<u64> {
     let draws = (share.clamp(0.0, 1.0) * DRAWS).ceil() as u64;
     (draws < 1 << 53).then_some(draws << 11)
@@ -16,18 +17,17 @@ pub(crate) fn below(share: f64) -> Option<u64> {
 /// Zeroes `values[j]` unless the random number at `start + j` of the stream `key` is below `share`.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn keep_random(key: u64, start: u64, share: f64, values: &mut [f64]) {
-    // `u < share` for a draw `u` of 53 bits, without leaving the integers.
-    let below = (share.clamp(0.0, 1.0) * DRAWS).ceil() as u64;
+    let Some(below) = below(share) else { return };
     for (index, value) in (start..).zip(values) {
-        *value = if splitmix(key, index) >> 11 < below { *value } else { 0.0 };
+        *value = if splitmix(key, index) < below { *value } else { 0.0 };
     }
 }
 
 /// How many of the first `len` elements [`keep_random`] keeps.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn count_random(key: u64, share: f64, len: u64) -> u64 {
-    let below = (share.clamp(0.0, 1.0) * DRAWS).ceil() as u64;
-    (0..len).map(|index| u64::from(splitmix(key, index) >> 11 < below)).sum()
+    let Some(below) = below(share) else { return len };
+    (0..len).map(|index| u64::from(splitmix(key, index) < below)).sum()
 }
 
 #[cfg(test)]

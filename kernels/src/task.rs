@@ -321,7 +321,7 @@ pub fn packed(kept: &[bool]) -> Vec<u64> {
     kept.chunks(64).map(word).collect()
 }
 
-/// Population variance of several values at every element; slices of one length.
+/// Population variance of several values at every element, exactly 0 where they are equal; slices of one length.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn variances(values: &[&[f64]], out: &mut [f64]) {
     let count = values.len() as f64;
@@ -352,14 +352,21 @@ fn tile_variances(
     out: &mut [f64],
     share: impl Fn(f64) -> f64,
 ) {
+    out.fill(0.0);
+    let Some(first) = values.first().map(|first| &first[place.clone()]) else { return };
+    // The mean of equal values may be off by a rounding, that of their distances from the first is 0.
     let mut means = [0.0f64; TILE];
     for values in values {
-        means.iter_mut().zip(&values[place.clone()]).for_each(|(mean, value)| *mean += share(*value));
+        for ((mean, value), first) in means.iter_mut().zip(&values[place.clone()]).zip(first) {
+            *mean += share(value - first);
+        }
     }
-    out.fill(0.0);
     for values in values {
-        for ((variance, value), mean) in out.iter_mut().zip(&values[place.clone()]).zip(&means) {
-            *variance += share((value - mean) * (value - mean));
+        for (((variance, value), first), mean) in
+            out.iter_mut().zip(&values[place.clone()]).zip(first).zip(&means)
+        {
+            let apart = (value - first) - mean;
+            *variance += share(apart * apart);
         }
     }
 }
@@ -411,10 +418,23 @@ mod tests {
 
             let share = |value: f64| value / count as f64;
             for (at, got) in got.iter().enumerate() {
-                let mean = models.iter().fold(0.0, |mean, model| mean + share(model[at]));
-                let wanted = models.iter().fold(0.0, |sum, m| sum + share((m[at] - mean) * (m[at] - mean)));
+                let first = models[0][at];
+                let mean = models.iter().fold(0.0, |mean, model| mean + share(model[at] - first));
+                let apart = |model: &&[f64]| (model[at] - first) - mean;
+                let wanted = models.iter().fold(0.0, |sum, model| sum + share(apart(model) * apart(model)));
                 prop_assert!(*got == wanted || got.is_nan() && wanted.is_nan(), "{at}: {got} {wanted}");
             }
+        }
+
+        #[test]
+        fn equal_values_do_not_vary(value in prop_oneof![any::<f32>().prop_map(f64::from), -1.0f64..1.0], count in 1usize..65) {
+            prop_assume!(value.is_finite());
+            let values = [value; 3];
+            let mut got = [1.0; 3];
+
+            variances(&vec![&values[..]; count], &mut got);
+
+            prop_assert_eq!(got, [0.0; 3]);
         }
 
         #[test]

@@ -83,8 +83,8 @@ pub(crate) fn from_bf16(code: [u8; 2]) -> f64 {
 
 /// `Σ c·x` over the terms in their order, written as `dtype`: f64 arithmetic and one rounding. Terms of factor zero
 /// are not added, so that factors of (1, 0) give the first input exactly; without any other the sum is 0. Gives how
-/// many finite values left the range of the dtype, as [`encode_f64`] does; `None` when an input is not finite, and
-/// then what was written means nothing. The caller guarantees float dtypes and matching lengths.
+/// many sums are not finite or left the range of the dtype; `None` when an input is not finite, and then what was written
+/// means nothing. The caller guarantees float dtypes and matching lengths.
 pub fn weighted_sum(terms: &[Term<'_>], common: Common, (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
     if dtype == Dtype::Bf16
         && let Some(beyond) = direct::weighted_sum(terms, common, out)
@@ -113,7 +113,7 @@ pub fn weighted_sum(terms: &[Term<'_>], common: Common, (dtype, out): (Dtype, &m
         if common == Common::Kept && !whole {
             keep_first(&mut tile);
         }
-        beyond += encode_f64(dtype, &tile.sums[..len], out);
+        beyond += nonfinite(&tile.sums[..len]) + encode_f64(dtype, &tile.sums[..len], out);
     }
     Some(beyond)
 }
@@ -272,6 +272,13 @@ pub fn same(a: &[f64], b: &[f64]) -> bool {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
 pub fn positive(values: &[f64]) -> u64 {
     values.iter().map(|value| u64::from(*value > 0.0)).sum()
+}
+
+/// How many values are NaN or infinite.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2", "aarch64+neon"))]
+pub fn nonfinite(values: &[f64]) -> u64 {
+    const EXPONENT: u64 = 0x7FF0_0000_0000_0000;
+    values.iter().map(|value| u64::from(value.to_bits() & EXPONENT == EXPONENT)).sum()
 }
 
 /// Puts 0 where a value is not finite.

@@ -241,6 +241,27 @@ proptest! {
 }
 
 #[test]
+fn sums_of_finite_inputs_that_are_not_finite_are_counted_in_every_format() {
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F64] {
+        // Many for registers, one for what is left over, and an element that is infinite less infinite.
+        let mut values = vec![1.0; 600];
+        values[3] = 0.0;
+        let [(one, _), (two, _)] = [&values, &vec![2.0; 600]].map(|values| stored(dtype, values));
+        let term = |bytes, factor| Term { factor, values: Stored { dtype, bytes } };
+        for (factors, expected) in
+            [([f64::INFINITY, 0.0], 600), ([1e308, 1e308], 600), ([f64::INFINITY, -f64::INFINITY], 600)]
+        {
+            let terms = [term(&one, factors[0]), term(&two, factors[1])];
+            let mut out = vec![0; one.len()];
+
+            let beyond = weighted_sum(&terms, Common::Blended, (dtype, &mut out));
+
+            assert_eq!(beyond, Some(expected), "{dtype} {factors:?}");
+        }
+    }
+}
+
+#[test]
 fn an_input_that_is_not_finite_is_told_and_a_value_out_of_range_counted() {
     let (large, _) = stored(Dtype::Bf16, &[1e5, -1e5, 1.0]);
     let (strange, _) = stored(Dtype::Bf16, &[1.0, f64::NAN, 1.0]);

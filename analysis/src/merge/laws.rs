@@ -4,8 +4,8 @@ use kernels::Dtype;
 use weights::{Scratch, TensorSource};
 
 use super::{
-    BaseNeed, Inputs, Kind, Law, METHODS, MergeSource, MethodSpec,
-    tests::{inputs, merge},
+    BaseNeed, Inputs, Kind, Law, METHODS, MergeSource, MethodSpec, parse,
+    tests::{check, inputs, merge},
 };
 use crate::testing::{Fixture, bytes, noise, same, values};
 
@@ -315,6 +315,50 @@ fn every_method_changes_something_and_answers_with_numbers() {
         let plain = spec.id == "passthrough" && !scales(&settings);
         assert!(plain || !same(&merged, &model(1)) && !same(&merged, &model(2)), "{yaml}");
     }
+}
+
+/// A recipe's parameters that are numbers, alone and together, each with a value as large as a number can be written.
+fn extremes(spec: &MethodSpec) -> Vec<Vec<(&'static str, &'static str)>> {
+    let numbers =
+        || spec.parameters.iter().filter(|param| param.kind == Kind::Number).map(|param| param.name);
+    let of = |value: &'static str| {
+        let each = numbers().map(move |name| vec![(name, value)]);
+        let all = numbers().map(|name| (name, value)).collect();
+        each.chain([all]).collect::<Vec<_>>()
+    };
+    ["1e200", "-1e200", "1.7e308", "1e-320"].into_iter().flat_map(of).collect()
+}
+
+#[test]
+fn no_parameters_make_infinity_or_nan_of_finite_inputs() {
+    let of = |dtype: Dtype, size: f64| {
+        move |seed: u64| {
+            let values: Vec<f64> = noise(seed, 56).into_iter().map(|value| size * value).collect();
+            Fixture::empty().with("w", dtype, &[8, 7], &values).with("v", dtype, &[9], &values[..9])
+        }
+    };
+    let (mut kept, mut refused) = (0, 0);
+    for (dtype, size) in [(Dtype::Bf16, 1.0), (Dtype::F32, 1e34), (Dtype::F16, 1.0), (Dtype::F64, 1e300)] {
+        let inputs = models(of(dtype, size));
+        for (spec, settings) in all() {
+            for extreme in extremes(spec).into_iter().chain([Vec::new()]) {
+                let yaml = recipe(spec, &NAMES[..count(spec)], &[settings.clone(), extreme].concat());
+                let Ok(merged) = parse(&yaml).and_then(|config| check(&config, &inputs)) else { continue };
+                for index in 0..2 {
+                    let mut bytes = vec![0; merged.tensors()[index].bytes() as usize];
+                    let Ok(()) = merged.read_bytes(index, 0, &mut bytes) else {
+                        refused += 1;
+                        continue;
+                    };
+                    kept += 1;
+                    let mut values = vec![0.0; merged.tensors()[index].elements() as usize];
+                    kernels::decode_f64(dtype, &bytes, &mut values);
+                    assert!(values.iter().all(|value| value.is_finite()), "{dtype}: {yaml}: {values:?}");
+                }
+            }
+        }
+    }
+    assert!(kept > 1_000 && refused > 1_000, "{kept} {refused}");
 }
 
 #[test]

@@ -29,6 +29,8 @@ mod reference;
 #[cfg(test)]
 mod references;
 #[cfg(test)]
+mod references_edges;
+#[cfg(test)]
 mod references_files;
 #[cfg(test)]
 mod references_more;

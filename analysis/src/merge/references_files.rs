@@ -36,10 +36,11 @@ fn sizes(seed: u64) -> Vec<f64> {
 }
 
 #[test]
-fn importances_weigh_every_element_and_have_a_floor() {
+fn importances_weigh_every_element_and_have_a_floor_of_a_part_of_their_mean() {
     let case = Case::new();
     let (mut one, two) = (sizes(70), sizes(71));
     one[5] = 0.0;
+    let mean = one.iter().chain(&two).sum::<f64>() / (2 * ROWS * COLUMNS) as f64;
     let held = [&one, &two].map(|values| Fixture::empty().with("w", Dtype::F32, &SHAPE, values));
     let (models, all) = pair(&case, ("importance", held));
 
@@ -50,11 +51,32 @@ fn importances_weigh_every_element_and_have_a_floor() {
 
     let expected: Vec<f64> = (0..ROWS * COLUMNS)
         .map(|j| {
-            let (f, g) = (one[j].max(1e-6), two[j].max(1e-6));
+            let (f, g) = (one[j].max(1e-6 * mean), two[j].max(1e-6 * mean));
             (f * case.models[0][j] + g * case.models[1][j]) / (f + g)
         })
         .collect();
     close(&got, &expected);
+}
+
+#[test]
+fn importances_as_small_as_those_of_real_models_weigh_as_large_ones_do() {
+    let case = Case::new();
+    // A power of two, so that the importances are the same but for their size.
+    let made = |by: f64| {
+        let held = [70, 71].map(|seed| {
+            let values: Vec<f64> = sizes(seed).into_iter().map(|value| by * value).collect();
+            Fixture::empty().with("w", Dtype::F32, &SHAPE, &values)
+        });
+        let (models, all) = pair(&case, ("importance", held));
+        merged(&format!("{{merge_method: importance_weighted, {models}}}"), &all)
+    };
+
+    assert_eq!(made(2f64.powi(-60)), made(1.0));
+    let none = made(0.0);
+    close(
+        &none,
+        &(0..ROWS * COLUMNS).map(|j| (case.models[0][j] + case.models[1][j]) / 2.0).collect::<Vec<_>>(),
+    );
 }
 
 #[test]

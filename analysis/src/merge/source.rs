@@ -18,7 +18,7 @@ use super::{
     strips::Merging,
 };
 use crate::{
-    computed::{self, BLOCK, Computed, Stored, must_be_equal, refused},
+    computed::{self, BLOCK, Computed, Equal, Stored, refused},
     excess::Excess,
 };
 
@@ -34,15 +34,15 @@ pub(super) enum Part {
 pub(super) struct Row {
     info: TensorInfo,
     part: Part,
-    /// Whether the inputs of a copied tensor were found equal.
-    equal: Mutex<bool>,
+    /// What is known of the inputs of a copied tensor.
+    equal: Equal,
     /// What a policy made of the tensor.
     account: Account,
 }
 
 impl Row {
     pub(super) fn new(info: TensorInfo, part: Part) -> Self {
-        Self { info, part, equal: Mutex::new(false), account: Account::new() }
+        Self { info, part, equal: Equal::default(), account: Account::new() }
     }
 
     /// With what the `policy` of the recipe made of it, for the record.
@@ -62,16 +62,6 @@ impl Row {
 
     pub(super) fn name(&self) -> &str {
         &self.info.name
-    }
-
-    /// Compares the inputs of a copied tensor, once.
-    fn found_equal(&self, held: &[Stored]) -> Result<(), weights::Error> {
-        let mut equal = self.equal.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*equal {
-            must_be_equal(held)?;
-            *equal = true;
-        }
-        Ok(())
     }
 }
 
@@ -288,7 +278,10 @@ impl Computed for MergeSource {
     }
 
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
-        self.merging(index)?.fill(start, out)
+        match self.merging(index)?.fill(start, out)? {
+            0 => Ok(()),
+            made => Err(self.excess().refusal(&self.infos[index], made)),
+        }
     }
 
     fn encode(&self, index: usize, start: u64, out: (Dtype, &mut [u8])) -> Result<u64, weights::Error> {
@@ -309,7 +302,7 @@ impl Computed for MergeSource {
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
         let row = &self.rows[index];
         let Part::Copied(held) = &row.part else { return None };
-        Some(row.found_equal(held).and_then(|()| held[0].source.read_bytes(held[0].index, offset, out)))
+        Some(row.equal.require(held).and_then(|()| held[0].source.read_bytes(held[0].index, offset, out)))
     }
 }
 

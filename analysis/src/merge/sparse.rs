@@ -1,7 +1,7 @@
 //! Which elements of a delta are kept: by magnitude, from the middle, at random, or at random by rank.
 
 use kernels::{
-    direct::{Pruning, Room, Tuned},
+    direct::{Pruning, RowRoom, Tuned},
     keep_random,
     prune::{Row, Slope},
     splitmix_unit,
@@ -18,7 +18,7 @@ use super::{
     select::{By, kept, wanted},
     spec::{Found, Refusal},
 };
-use crate::trim::Trim;
+use crate::{room::Room, trim::Trim};
 
 /// How a method chooses what it keeps of a delta. A density of 1 or more keeps all, one of 0 or less nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,10 +129,18 @@ impl Sparsifier {
         };
         let (densities, epsilons) = (params.each("density"), params.each("epsilon"));
         let told = |(at, (density, epsilon)): (usize, (f64, f64))| {
-            let message = format!(
-                "`density` {density} with `epsilon` {epsilon} gives probabilities outside 0 to 1; choose a smaller `epsilon`"
-            );
-            outside(density, epsilon).then(|| Refusal::of_model(at, "epsilon", message))
+            let message = if epsilon < 0.0 {
+                format!(
+                    "`epsilon` is {epsilon}; it must be 0 or more, so that large elements are kept more often"
+                )
+            } else if outside(density, epsilon) {
+                format!(
+                    "`density` {density} with `epsilon` {epsilon} gives probabilities outside 0 to 1; choose a smaller `epsilon`"
+                )
+            } else {
+                return None;
+            };
+            Some(Refusal::of_model(at, "epsilon", message))
         };
         densities.into_iter().zip(epsilons).enumerate().filter_map(told).collect()
     }
@@ -326,7 +334,7 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse
             }
             let words = kernels::task::packed(&kept);
             masks.put(at, (block.start, block.len()), &words);
-            let mut factors = crate::room::Room::filled(delta.len(), 1.0);
+            let mut factors = Room::filled(delta.len(), 1.0);
             kernels::task::keep_listed(&words, 0, &mut factors);
             Left::of(norm, delta, &factors)
         };
@@ -334,7 +342,7 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse
     };
     let prunings: Vec<Pruning> = slopes.iter().map(|slope| Pruning::new(columns, *slope)).collect();
     let direct = |start: u64, tuned: &Tuned<'_>| {
-        let mut room = Room::default();
+        let mut room = RowRoom::default();
         let model = |at: usize| {
             let mut words = vec![0; tuned.words()];
             match edge(densities[at]) {

@@ -221,8 +221,9 @@ pub trait Combine: Send + Sync {
     /// Combines elements `start..` of all models; `base` is empty when the method takes no deltas.
     fn combine(&self, start: u64, models: &[&[f64]], base: &[f64], out: &mut [f64]);
 
-    /// Does the same from elements as they are stored, the base last, and rounds to a dtype; gives how many finite values
-    /// left its range, as [`kernels::encode_f64`] does. `None` where it cannot, and then what was written means nothing.
+    /// Does the same from elements as they are stored, the base last, and rounds to a dtype; gives how many results are not
+    /// finite or left its range. `None` where it cannot, as where an input is not finite, and then what was written means
+    /// nothing.
     fn encode(
         &self,
         _start: u64,

@@ -6,6 +6,7 @@ use kernels::{
     task::{Strip, add_deltas},
     wide::dot,
 };
+use rayon::prelude::*;
 
 use super::{
     Combine,
@@ -14,6 +15,7 @@ use super::{
     spec::Sum,
     strips::STRIP,
 };
+use crate::computed::BLOCK;
 
 /// What one vector of a tensor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,23 +163,56 @@ fn strips(views: &[&[f64]]) -> Products {
     total
 }
 
-/// Columns are summed over blocks in order: they cross all of them.
+/// Inner products of columns, which cross all blocks: sums of a window of blocks at a time, added in the order of the blocks.
 fn columns(operands: &Operands, (stride, length): (u64, u64)) -> Result<Geometry, weights::Error> {
     let count = operands.models.len();
     let mut found = Geometry { products: vec![Products::new(count); stride as usize], same: true };
-    let step = (crate::computed::BLOCK as u64).min(stride * length).max(1);
-    for at in 0..operands.elements.div_ceil(step) {
-        let block = operands.read_finite(at * step, (operands.elements - at * step).min(step) as usize)?;
-        let deltas = block.deltas();
-        for index in 0..block.len() {
-            let column = ((block.start + index as u64) % stride) as usize;
-            let next: Vec<&[f64]> = deltas.iter().map(|delta| &delta[index..=index]).collect();
-            found.products[column].add(&Products::of(&next));
-            let first = block.models[0][index].to_bits();
-            found.same &= block.models.iter().all(|model| model[index].to_bits() == first);
+    let step = (BLOCK as u64).min(stride * length).max(1);
+    let blocks: Vec<u64> = (0..operands.elements.div_ceil(step)).collect();
+    let part = |at: &u64| -> Result<(Vec<f64>, bool), weights::Error> {
+        let start = at * step;
+        let block = operands.read_finite(start, (operands.elements - start).min(step) as usize)?;
+        let same = block.models.iter().all(|model| kernels::wide::same(model, &block.models[0]));
+        Ok((crossed(&block.deltas(), stride as usize), same))
+    };
+    for window in blocks.chunks(rayon::current_num_threads().max(1)) {
+        let parts: Vec<(Vec<f64>, bool)> =
+            window.par_iter().map(part).collect::<Result<_, weights::Error>>()?;
+        for (at, (sums, same)) in window.iter().zip(parts) {
+            let (first, width) = ((at * step % stride) as usize, sums.len() / (count * count).max(1));
+            for (pair, sums) in sums.chunks(width.max(1)).enumerate() {
+                for (place, sum) in sums.iter().enumerate() {
+                    found.products[(first + place) % stride as usize].sums[pair] += sum;
+                }
+            }
+            found.same &= same;
         }
     }
     Ok(found)
+}
+
+/// Inner products over a block of the parts of columns in it, of which a row has `stride`: for every pair of vectors those of
+/// the block's first element, of the next and so on, as many as the block reaches.
+fn crossed(vectors: &[&[f64]], stride: usize) -> Vec<f64> {
+    let (count, len) = (vectors.len(), vectors.first().map_or(0, |vector| vector.len()));
+    let width = len.min(stride);
+    let mut all = vec![0.0; count * count * width];
+    for (i, a) in vectors.iter().enumerate() {
+        for (j, b) in vectors.iter().enumerate().skip(i) {
+            let sums = &mut all[(i * count + j) * width..][..width];
+            // Runs as long as a row begin in the same column.
+            for (a, b) in a.chunks(width.max(1)).zip(b.chunks(width.max(1))) {
+                sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
+            }
+            if j > i {
+                all.copy_within(
+                    (i * count + j) * width..(i * count + j + 1) * width,
+                    (j * count + i) * width,
+                );
+            }
+        }
+    }
+    all
 }
 
 /// `y = Σ c_i·x_i`, or `b + Σ c_i·(x_i − b)` with a base; the factors are those of the vector an element is in.

@@ -23,6 +23,9 @@ use crate::computed::{self, CHUNK, keep_or_refuse_nonfinite};
 /// Elements combined at a time.
 pub const STRIP: usize = 1_024;
 
+/// Factor up to which a sum over numbers in f32 or narrower formats is finite.
+const LARGE: f64 = 1e200;
+
 /// What one thread keeps from one chunk to the next.
 #[derive(Default)]
 struct Buffers {
@@ -48,15 +51,18 @@ pub struct Merging<'a> {
 }
 
 impl Merging<'_> {
-    /// Computes elements `start..start + out.len()`.
-    pub fn fill(&self, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
+    /// Computes elements `start..start + out.len()`; gives how many are not finite although all inputs are.
+    pub fn fill(&self, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
+        let mut made = 0;
         self.chunks(start, out.len(), |wide, chunk| {
             let out = &mut out[chunk.place.clone()];
-            self.strips(chunk, wide, |place, values| out[place].copy_from_slice(values))
-        })
+            made += self.strips(chunk, wide, |place, values| out[place].copy_from_slice(values))?;
+            Ok(())
+        })?;
+        Ok(made)
     }
 
-    /// Computes the elements from `start` as `dtype`; gives how many left its range.
+    /// Computes the elements from `start` as `dtype`; gives how many left its range or are not finite, where all inputs are.
     pub fn encode(&self, start: u64, (dtype, out): (Dtype, &mut [u8])) -> Result<u64, weights::Error> {
         let width = (dtype.bits() / 8) as usize;
         let sum = self.combine.sum();
@@ -80,10 +86,12 @@ impl Merging<'_> {
                 beyond += over;
                 return Ok(());
             }
-            self.strips(chunk, wide, |place, values| {
+            let made = self.strips(chunk, wide, |place, values| {
                 let out = &mut out[place.start * width..place.end * width];
                 beyond += kernels::encode_f64(dtype, values, out);
-            })
+            })?;
+            beyond += made;
+            Ok(())
         })?;
         Ok(beyond)
     }
@@ -115,6 +123,11 @@ impl Merging<'_> {
         let dtypes: Vec<Dtype> =
             order.iter().map(|&at| inputs[at].source.tensors()[inputs[at].index].dtype).collect();
         let (factors, common) = factors(&sum, (inputs.len(), models));
+        // A device counts finite sums that leave the number format, so that no sum may be anything else.
+        if factors.iter().any(|factor| factor.abs().total_cmp(&LARGE).is_gt()) || dtypes.contains(&Dtype::F64)
+        {
+            return None;
+        }
         let elements = (out.len() as u64 * 8) / dtype.bits();
         let failed = Mutex::new(None);
         let read = |input: usize, from: u64, bytes: &mut [u8]| {
@@ -158,13 +171,14 @@ impl Merging<'_> {
         outcome
     }
 
+    /// Hands over strip after strip; gives how many elements are not finite although all inputs are.
     fn strips(
         &self,
         chunk: Chunk<'_>,
         wide: &mut Wide,
         mut take: impl FnMut(Range<usize>, &[f64]),
-    ) -> Result<(), weights::Error> {
-        let len = chunk.place.len();
+    ) -> Result<u64, weights::Error> {
+        let (len, mut made) = (chunk.place.len(), 0);
         wide.inputs.resize_with(chunk.inputs.len(), || vec![0.0; STRIP]);
         wide.out.resize(STRIP, 0.0);
         for from in (0..len).step_by(STRIP) {
@@ -179,12 +193,15 @@ impl Merging<'_> {
             let base = base.first().copied().unwrap_or_default();
             let (start, out) = (chunk.start + from as u64, &mut wide.out[..place.len()]);
             self.combine.combine(start, models, base, out);
-            if !finite {
+            if finite {
+                made += kernels::wide::nonfinite(out);
+            } else {
                 let labels = self.operands.inputs().map(|stored| stored.label.as_str());
                 // What a file beside a model holds is no value of the result.
                 let merged = self.operands.contents.len();
                 let (beside, base) = views.split_at(self.operands.models.len());
                 let values: Vec<&[f64]> = beside.iter().take(merged).chain(base).copied().collect();
+                made += computed::made_nonfinite(&values, out);
                 match self.operands.nonfinite {
                     NonFinite::Passed => nonfinite::pass(&values, out),
                     NonFinite::Refused => {
@@ -194,7 +211,7 @@ impl Merging<'_> {
             }
             take(place, out);
         }
-        Ok(())
+        Ok(made)
     }
 }
 

@@ -97,6 +97,21 @@ fn parameters_that_do_not_go_together_are_told_of_every_model_at_its_place() {
 }
 
 #[test]
+fn an_epsilon_below_zero_would_keep_small_elements_more_often_and_is_refused() {
+    for method in ["della", "della_linear"] {
+        let yaml = format!(
+            "{{merge_method: {method}, base_model: o/base, parameters: {{weight: 1, density: 0.5}}, models: [
+            {{model: o/a, parameters: {{epsilon: 0.1}}}}, {{model: o/b, parameters: {{epsilon: -0.1}}}}]}}"
+        );
+
+        let told = faults(&yaml, &four());
+
+        assert_eq!(pointers(&told), ["/models/1/parameters/epsilon"]);
+        assert!(told[0].message.starts_with("`epsilon` is -0.1; it must be 0 or more"), "{told:?}");
+    }
+}
+
+#[test]
 fn each_parameter_that_a_method_cannot_use_is_told_with_its_value() {
     let one = |method: &str, parameters: &str| {
         let yaml = format!(
@@ -116,6 +131,8 @@ fn each_parameter_that_a_method_cannot_use_is_told_with_its_value() {
             "alpha: -3, epsilon: -1",
             vec!["/parameters/epsilon: `epsilon` is -1", "/parameters/alpha: `alpha` is -3"],
         ),
+        ("multislerp", "weight: 1, eps: 0", vec!["/parameters/eps: `eps` is 0"]),
+        ("multislerp", "weight: 1, eps: -1", vec!["/parameters/eps: `eps` is -1"]),
         ("nearswap", "t: -0.1", vec!["/parameters/t: `t` is -0.1"]),
     ] {
         let told: Vec<String> = one(method, parameters);

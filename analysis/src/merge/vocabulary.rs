@@ -14,7 +14,7 @@ use super::{
 use crate::{
     computed::Stored,
     kinship::Module,
-    reseated::{Reseated, Row, Table, Term},
+    reseated::{Reseated, Row, Table, Term, Zeros},
 };
 
 /// The tokens of the models, by the names that [`MergeConfig::model_refs`] gives.
@@ -265,7 +265,13 @@ impl<'a> Plan<'a> {
             // Donors that are not needed are never read.
             let own = Stored { label: name.to_owned(), source: Arc::clone(&input.source), index };
             let donors = donors.into_iter().map(|donor| donor.unwrap_or_else(|| own.clone())).collect();
-            let table = Table { rows: seats.clone(), terms: Arc::clone(&terms), donors };
+            let table = Table {
+                rows: seats.clone(),
+                terms: Arc::clone(&terms),
+                donors,
+                // As mergekit has it.
+                zeros: Zeros::Counted,
+            };
             if !table.is_identity(own_rows) {
                 tables.insert(index, table);
             }

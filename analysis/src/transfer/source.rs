@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::Item;
+use kernels::Dtype;
 use weights::{HEAD, TensorInfo, TensorSource, is_quantised};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     Error,
-    computed::{self, Computed, Stored, keep_or_refuse_nonfinite, must_be_equal},
+    computed::{self, Computed, Equal, Stored, keep_or_refuse_nonfinite, made_nonfinite},
     excess::Excess,
     kinship::{Module, Named},
     merge::tied,
@@ -32,7 +33,7 @@ enum Part {
     /// The target's, at this position.
     Copied(usize),
     /// No floats: the target's, and the same in the source base and the tuned model.
-    Equal([usize; 3]),
+    Equal { places: [usize; 3], equal: Equal },
     /// In the target, the source base and the tuned model.
     Added { places: [Place; 3], lambda: f64 },
 }
@@ -150,7 +151,8 @@ impl Planned<'_> {
         }
         let [base, tuned] = found[..] else { return copied() };
         if !info.dtype.is_float() {
-            return Ok((info.clone(), Part::Equal([at, base, tuned])));
+            let places = [at, base, tuned];
+            return Ok((info.clone(), Part::Equal { places, equal: Equal::default() }));
         }
         if vocabulary && let Some(rows) = self.rows([at, base, tuned]).map_err(|what| vec![what])? {
             return Ok(self.in_rows(info, ([at, base, tuned], rows), lambda));
@@ -248,10 +250,51 @@ impl Computed for TransferSource {
     }
 
     fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
+        match self.carried(index, start, out)? {
+            0 => Ok(()),
+            made => Err(self.excess().refusal(&self.infos[index], made)),
+        }
+    }
+
+    fn encode(
+        &self,
+        index: usize,
+        start: u64,
+        (dtype, out): (Dtype, &mut [u8]),
+    ) -> Result<u64, weights::Error> {
+        let mut values = vec![0.0; out.len() / (dtype.bits() / 8) as usize];
+        let made = self.carried(index, start, &mut values)?;
+        Ok(made + kernels::encode_f64(dtype, &values, out))
+    }
+
+    fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
+        let target = &self.operands.target_base.source;
+        match &self.parts[index] {
+            Part::Copied(at) => {
+                Some(target.read_bytes(*at, offset, out).and_then(|()| self.numbers(*at, offset, out)))
+            }
+            Part::Equal { places, equal } => {
+                let labels = ["the target base", "the source base", "the tuned model"];
+                let held = labels.iter().zip(self.models()).zip(places).map(|((label, model), &index)| {
+                    Stored { label: (*label).to_owned(), source: Arc::clone(&model.source), index }
+                });
+                let mut held: Vec<Stored> = held.collect();
+                // A difference is reported against the source base, which both others come from.
+                held.rotate_left(1);
+                Some(equal.require(&held).and_then(|()| target.read_bytes(places[0], offset, out)))
+            }
+            Part::Added { .. } => None,
+        }
+    }
+}
+
+impl TransferSource {
+    /// Computes elements of a tensor from `start`; gives how many are not finite although all inputs are.
+    fn carried(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
         let (places, lambda) = match &self.parts[index] {
             Part::Added { places, lambda } => (places, *lambda),
-            Part::Copied(at) | Part::Equal([at, ..]) => {
-                return Place::whole(*at).read(&*self.operands.target_base.source, start, out);
+            Part::Copied(at) | Part::Equal { places: [at, ..], .. } => {
+                return Place::whole(*at).read(&*self.operands.target_base.source, start, out).map(|()| 0);
             }
         };
         let mut read = [vec![0.0; out.len()], vec![0.0; out.len()], vec![0.0; out.len()]];
@@ -264,31 +307,10 @@ impl Computed for TransferSource {
         }
         let labels = ["the target base", "the source base", "the tuned model"];
         let values: [&[f64]; 3] = [target, from, to];
-        keep_or_refuse_nonfinite(&self.infos[index].name, start, (&values, labels.into_iter()), out)
+        keep_or_refuse_nonfinite(&self.infos[index].name, start, (&values, labels.into_iter()), out)?;
+        Ok(made_nonfinite(&values, out))
     }
 
-    fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
-        let target = &self.operands.target_base.source;
-        match &self.parts[index] {
-            Part::Copied(at) => {
-                Some(target.read_bytes(*at, offset, out).and_then(|()| self.numbers(*at, offset, out)))
-            }
-            Part::Equal(places) => {
-                let labels = ["the target base", "the source base", "the tuned model"];
-                let held = labels.iter().zip(self.models()).zip(places).map(|((label, model), &index)| {
-                    Stored { label: (*label).to_owned(), source: Arc::clone(&model.source), index }
-                });
-                let mut held: Vec<Stored> = held.collect();
-                // A difference is reported against the source base, which both others come from.
-                held.rotate_left(1);
-                Some(must_be_equal(&held).and_then(|()| target.read_bytes(places[0], offset, out)))
-            }
-            Part::Added { .. } => None,
-        }
-    }
-}
-
-impl TransferSource {
     /// Refuses NaN among copied bytes of the target's tensor `at` that are whole elements.
     fn numbers(&self, at: usize, offset: u64, bytes: &[u8]) -> Result<(), weights::Error> {
         let info = &self.operands.target_base.source.tensors()[at];

@@ -1,11 +1,14 @@
 //! Transfers and checks of small models.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use domain::Fault;
 use kernels::Dtype;
 use serde_json::json;
-use weights::{TensorSource, Vocabulary};
+use weights::{TensorInfo, TensorSource, Vocabulary};
 
 use super::*;
 use crate::testing::{Fixture, bytes, model, noise, same, values};
@@ -118,14 +121,58 @@ fn chat_vector_takes_half_of_the_diff_or_more() {
 
 #[test]
 fn a_strength_beyond_the_number_format_is_named_as_the_cause() {
-    let source =
-        TransferSource::new(operands([1, 2, 3].map(model)), &options(json!({ "lambda": 1e300 }))).unwrap();
-    let at = source.position(Q).unwrap();
+    // Beyond f32, beyond f64, and beyond f64 before anything is added.
+    for (lambda, dtype) in
+        [(1e300, Dtype::F32), (1e308, Dtype::F32), (1e308, Dtype::Bf16), (1e308, Dtype::F64)]
+    {
+        let of = |value: f64| Fixture::empty().with(Q, dtype, &[2, 2], &[value, 2.0 * value, -value, 1.0]);
+        let models = [of(1.0), of(2.0), of(-40.0)];
+        let source = TransferSource::new(operands(models), &options(json!({ "lambda": lambda }))).unwrap();
 
-    let error = source.read_bytes(at, 0, &mut [0; 8]).unwrap_err();
+        let error = source.read_bytes(0, 0, &mut [0; 8]).unwrap_err();
+        let whole = source.read_f32(0, 0, &mut [0.0; 4]).unwrap_err().to_string();
 
-    assert_eq!(error.code(), "values_too_large");
-    assert!(error.to_string().contains("λ") && !error.to_string().contains("dtype"), "{error}");
+        assert_eq!(error.code(), "values_too_large");
+        assert!(error.to_string().contains("λ") && !error.to_string().contains("`dtype"), "{error}");
+        assert!(whole.starts_with("3 "), "one element was not tuned: {whole}");
+    }
+}
+
+/// A checkpoint that counts the bytes read of it.
+struct Counting(Fixture, AtomicU64);
+
+impl TensorSource for Counting {
+    fn tensors(&self) -> &[TensorInfo] {
+        self.0.tensors()
+    }
+
+    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
+        self.1.fetch_add(out.len() as u64, Ordering::Relaxed);
+        self.0.read_bytes(index, offset, out)
+    }
+
+    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
+        self.0.read_f32(index, start, out)
+    }
+}
+
+#[test]
+fn tensors_that_must_be_equal_are_compared_once_however_they_are_read() {
+    let of = || {
+        let whole = Fixture::empty().with_bytes("w", Dtype::I64, &[1_000], vec![7; 8_000]);
+        whole.with(Q, Dtype::F32, &[1], &[1.0])
+    };
+    let counting = Arc::new(Counting(of(), AtomicU64::new(0)));
+    let mut operands = operands([of(), of(), of()]);
+    operands.source_tuned.source = counting.clone();
+    let source = TransferSource::new(operands, &options(json!({}))).unwrap();
+    let at = source.position("w").unwrap();
+
+    for offset in (0..8_000).step_by(100) {
+        source.read_bytes(at, offset, &mut [0; 100]).unwrap();
+    }
+
+    assert_eq!(counting.1.load(Ordering::Relaxed), 8_000);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
     computed::Stored,
     kinship::Module,
     merge::{is_table, table_rows},
-    reseated::{Reseated, Row, Table, Term},
+    reseated::{Reseated, Row, Table, Term, Zeros},
 };
 
 /// A table of the recipient with the donor's that its new rows are modelled on.
@@ -25,7 +25,7 @@ struct Pair {
     donor: Stored,
     /// Elements of a row of the donor's.
     width: usize,
-    /// One number a token, which no sum of rows stands for: new tokens get 0.
+    /// One number a token, which no sum of rows stands for: new tokens get 0, or the mean where that is asked for.
     vector: bool,
 }
 
@@ -136,7 +136,12 @@ impl Transplant {
         let beyond =
             self.rows.iter().skip(self.donor_rows as usize).filter(|row| **row == Match::New).count();
         if beyond > 0 {
-            warn("/donor", format!("{beyond} tokens of `{}` have no row in it and become zero", donor.label));
+            let made = match self.options.fill {
+                Fill::Mean => "the mean",
+                Fill::Omp | Fill::Zero => "zero",
+            };
+            let message = format!("{beyond} tokens of `{}` have no row in it and become {made}", donor.label);
+            warn("/donor", message);
         }
         if self.options.candidates.is_some() && self.options.fill == Fill::Omp {
             warn(
@@ -228,7 +233,8 @@ impl Transplant {
                     Match::Nothing => Row::Zero,
                 });
             }
-            let table = Table { rows, terms: Arc::new(terms), donors: vec![pair.own.clone()] };
+            let table =
+                Table { rows, terms: Arc::new(terms), donors: vec![pair.own.clone()], zeros: Zeros::LeftOut };
             tables.insert(pair.own.index, table);
         }
         Ok(Arc::new(Reseated::new(Arc::clone(&self.recipient.source), tables)))

@@ -175,6 +175,37 @@ fn new_tokens_can_be_the_mean_of_the_shared_ones() {
 }
 
 #[test]
+fn rows_of_the_donor_without_a_token_do_not_weaken_the_mean() {
+    let recipient = side("o/r", (3, 1, 1), tokenizer("Metaspace", &["a", "b", "c"], &[]));
+    let donor = side("o/d", (9, 1, 2), tokenizer("Metaspace", &["b", "z", "a"], &[]));
+
+    let made = solved(&recipient, &donor, Options { fill: Fill::Mean, ..Options::default() });
+
+    let (own, got) = (values(&*recipient.source, EMBED), values(&*made, EMBED));
+    assert_eq!(got[1], ((f64::from(own[0]) + f64::from(own[1])) / 2.0) as f32);
+    assert_eq!(got[3..], [0.0; 6]);
+}
+
+#[test]
+fn a_warning_of_tokens_beyond_the_donors_rows_says_what_becomes_of_them() {
+    let recipient = side("o/r", (3, 1, 1), tokenizer("Metaspace", &["a", "b", "c"], &[]));
+    let donor = side("o/d", (2, 1, 2), tokenizer("Metaspace", &["b", "a", "z"], &[]));
+    let own = values(&*recipient.source, EMBED);
+    let mean = ((f64::from(own[0]) + f64::from(own[1])) / 2.0) as f32;
+    for (fill, told, expected) in
+        [(Fill::Mean, "the mean", mean), (Fill::Zero, "zero", 0.0), (Fill::Omp, "zero", 0.0)]
+    {
+        let plan = plan(&recipient, &donor, Options { fill, k: 1, candidates: None });
+
+        let warnings = plan.report().warnings;
+
+        let wanted = format!("1 tokens of `o/d` have no row in it and become {told}");
+        assert!(warnings.iter().any(|item| item.message == wanted), "{warnings:?}");
+        assert_eq!(values(&*plan.solve(&|_| Ok(())).unwrap(), EMBED)[2], expected);
+    }
+}
+
+#[test]
 fn a_head_is_solved_in_its_own_space_and_a_tied_one_in_that_of_the_embedding() {
     let (recipient, donor) = pair(24);
     let tied = Fixture::empty().with(EMBED, Dtype::F32, &[300, 24], &noise(20, 300 * 24)).share();

@@ -79,7 +79,7 @@ fn to_odd(values: __m512d) -> __m256 {
     _mm256_castsi256_ps(_mm256_mask_or_epi32(bits, short, bits, _mm256_set1_epi32(1)))
 }
 
-/// f64 to bf16, ties to even, and which finite values left the range.
+/// f64 to bf16, ties to even, and which of the results are not finite: of finite inputs none should be.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma,bmi2")]
 pub fn narrow([low, high]: Wide) -> (__m256i, u16) {
@@ -89,13 +89,13 @@ pub fn narrow([low, high]: Wide) -> (__m256i, u16) {
     let even = _mm512_and_si512(cut, _mm512_set1_epi32(1));
     let half = _mm512_add_epi32(even, _mm512_set1_epi32(0x7FFF));
     let rounded = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half));
-    // Quiet and signalling NaN; infinities.
+    // Quiet and signalling.
     let nan = _mm512_fpclass_ps_mask::<0x81>(values);
-    let infinite = _mm512_fpclass_ps_mask::<0x18>(values);
     let empty = _mm512_testn_epi32_mask(cut, _mm512_set1_epi32(0x7F));
     let quiet = _mm512_mask_or_epi32(cut, empty, cut, _mm512_set1_epi32(0x40));
     let codes = _mm512_mask_mov_epi32(rounded, nan, quiet);
     let magnitude = _mm512_and_si512(codes, _mm512_set1_epi32(0x7FFF));
-    let over = _mm512_cmpeq_epi32_mask(magnitude, _mm512_set1_epi32(0x7F80)) & !(nan | infinite);
+    // A NaN has a greater code than an infinity.
+    let over = _mm512_cmpge_epi32_mask(magnitude, _mm512_set1_epi32(0x7F80));
     (_mm512_cvtepi32_epi16(codes), over)
 }

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::lanes::{Codes, LANES, double, groups, load, narrow};
 
-/// How many elements were held back, and how many finite values left the range of bf16.
+/// How many elements were held back, and how many results bf16 does not hold.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma,bmi2")]
 pub fn limited(inputs: [&[[u8; 2]]; 2], t: f64, out: &mut [[u8; 2]]) -> (u64, u64) {
     let [(bases, last_base), (models, last_model)] = inputs.map(groups);

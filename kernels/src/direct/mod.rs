@@ -181,14 +181,14 @@ impl<'a> Tuned<'a> {
     }
 
     /// Writes what [`crate::task::add_deltas`] gives with the factors of the models that count at each element,
-    /// rounded to bf16; `kept` has a bit an element for each model. Gives how many finite values left the range.
+    /// rounded to bf16; `kept` has a bit an element for each model. Gives how many results are not finite or left the range.
     pub fn blend(&self, kept: &[&[u64]], (shares, vote): (&Shares, Option<Vote<'_>>), out: &mut [u8]) -> u64 {
         let out = out.as_chunks_mut::<2>().0;
         by_count!(self, 0, |models| blend::blend((self.base, models), kept, (shares, vote), out))
     }
 
     /// As [`Self::blend`] with the factors that [`crate::task::limit`] gives the deltas of the first model; gives how
-    /// many deltas are beyond `t`, and how many finite values left the range.
+    /// many deltas are beyond `t`, and how many results are not finite or left the range.
     pub fn limited(&self, t: f64, out: &mut [u8]) -> (u64, u64) {
         compiled!(self, limit::limited([self.base, self.models[0]], t, out.as_chunks_mut::<2>().0))
     }
@@ -282,7 +282,7 @@ pub struct Pruning {
 
 /// Room for one row.
 #[derive(Debug, Clone, Default)]
-pub struct Room {
+pub struct RowRoom {
     #[cfg(target_arch = "x86_64")]
     rows: rows::Rows,
     row: Vec<u64>,
@@ -302,7 +302,7 @@ impl Pruning {
         &self,
         (tuned, at): (&Tuned<'_>, usize),
         (key, start): (u64, u64),
-        (room, words): (&mut Room, &mut [u64]),
+        (room, words): (&mut RowRoom, &mut [u64]),
     ) {
         words.fill(0);
         room.row.resize(self.columns.div_ceil(64), 0);

@@ -23,12 +23,13 @@ fn variances<const M: usize>((base, models): (&Codes, [&Codes; M]), ratio: Ratio
     let mut found = [_mm512_setzero_pd(); 2];
     for (side, found) in found.iter_mut().enumerate() {
         let deltas = values.map(|value: Wide| _mm512_sub_pd(value[side], base[side]));
+        let distances = deltas.map(|delta| _mm512_sub_pd(delta, deltas[0]));
         let mut mean = _mm512_setzero_pd();
-        for delta in deltas {
-            mean = _mm512_add_pd(mean, share(delta));
+        for distance in distances {
+            mean = _mm512_add_pd(mean, share(distance));
         }
-        for delta in deltas {
-            let apart = _mm512_sub_pd(delta, mean);
+        for distance in distances {
+            let apart = _mm512_sub_pd(distance, mean);
             *found = _mm512_add_pd(*found, share(_mm512_mul_pd(apart, apart)));
         }
     }

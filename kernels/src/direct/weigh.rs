@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::lanes::{Codes, LANES, double, groups, load, narrow};
 use crate::wide::Common;
 
-/// Terms of one length with their factors; gives how many finite values left the range of bf16.
+/// Terms of one length with their factors; gives how many results bf16 does not hold.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma,bmi2")]
 pub fn weigh<const M: usize>(
     (terms, factors): ([&[[u8; 2]]; M], [f64; M]),

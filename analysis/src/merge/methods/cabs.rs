@@ -1,10 +1,7 @@
 //! CABS (arXiv 2503.01874): of every m elements each model keeps n, no two models the same ones while there are others.
 
 use super::prelude::*;
-use crate::merge::{
-    bits::{self, Masks},
-    task_vectors::WEIGHT as FACTOR,
-};
+use crate::merge::bits::{self, Masks};
 
 /// Longest group: one is held at a time.
 const LONGEST: f64 = 4_096.0;
@@ -19,7 +16,7 @@ const SPEC: MethodSpec = MethodSpec {
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[
-        FACTOR.or(1.0),
+        WEIGHT.or(1.0),
         ParamSpec::number("n", "Elements kept of every group.").or(64.0).usually(1.0, 256.0),
         ParamSpec::number("m", "Elements of a group.").or(256.0).usually(2.0, 4096.0),
         LAMBDA,

@@ -7,7 +7,8 @@ use crate::{
     merge::blend::keep_common,
 };
 
-/// Importance below which an element still counts, so that what no model needs is averaged.
+/// Share of the mean importance of a tensor below which an element still counts, so that what no model needs is averaged.
+/// Fisher information of real models is far below any fixed floor.
 const FLOOR: f64 = 1e-6;
 
 pub struct ImportanceWeighted;
@@ -56,6 +57,7 @@ impl Method for ImportanceWeighted {
 
     fn prepare(&self, operands: &Operands) -> Result<Arc<dyn Combine>, weights::Error> {
         let weights = operands.params.each("weight");
+        let mut total = 0.0;
         for file in &operands.models[weights.len()..] {
             for (start, len) in blocks(operands.elements) {
                 let mut values = vec![0.0; len];
@@ -69,14 +71,20 @@ impl Method for ImportanceWeighted {
                         start + at as u64
                     )));
                 }
+                total += values.iter().sum::<f64>();
             }
         }
-        Ok(Arc::new(Ready { weights }))
+        let mean = total / (operands.elements.max(1) as f64 * weights.len().max(1) as f64);
+        // Where no element is of importance, all are of the same.
+        let floor = if mean > 0.0 { FLOOR * mean } else { 1.0 };
+        Ok(Arc::new(Ready { weights, floor }))
     }
 }
 
 struct Ready {
     weights: Vec<f64>,
+    /// The least importance of an element.
+    floor: f64,
 }
 
 impl Combine for Ready {
@@ -84,7 +92,10 @@ impl Combine for Ready {
         let (models, importances) = models.split_at(self.weights.len());
         let mut totals = vec![0.0; out.len()];
         for (weight, importance) in self.weights.iter().zip(importances) {
-            totals.iter_mut().zip(*importance).for_each(|(total, own)| *total += weight * own.max(FLOOR));
+            totals
+                .iter_mut()
+                .zip(*importance)
+                .for_each(|(total, own)| *total += weight * own.max(self.floor));
         }
         out.fill(crate::merge::blend::NOTHING);
         let live =
@@ -92,7 +103,7 @@ impl Combine for Ready {
         for (weight, (model, importance)) in live {
             for (((out, value), own), total) in out.iter_mut().zip(*model).zip(*importance).zip(&totals) {
                 // A model that counts alone has a share of exactly one.
-                *out += weight * own.max(FLOOR) / total * value;
+                *out += weight * own.max(self.floor) / total * value;
             }
         }
         if let Some((first, others)) = models.split_first() {

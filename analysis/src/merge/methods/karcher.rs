@@ -1,5 +1,7 @@
 //! Karcher (Fréchet) mean of several models on the sphere, with the mean of their lengths (arXiv 2603.04972).
 
+use std::f64::consts::FRAC_PI_2;
+
 use super::prelude::*;
 
 /// Sine of an angle to the mean below which a far vector is its opposite.
@@ -70,7 +72,7 @@ fn mean(products: &Products, steps: usize, tol: f64) -> Option<Vec<f64>> {
     // The mean stays in the span of the unit vectors: these are its coefficients.
     let mut at = vec![share; live.len()];
     let start = length(&at);
-    if start < tol {
+    if start <= tol {
         at.fill(0.0);
         at.iter_mut().take(1).for_each(|first| *first = 1.0);
     } else {
@@ -81,10 +83,10 @@ fn mean(products: &Products, steps: usize, tol: f64) -> Option<Vec<f64>> {
         for i in 0..live.len() {
             let cosine = (0..live.len()).map(|k| at[k] * unit(k, i)).sum::<f64>().clamp(-1.0, 1.0);
             let angle = cosine.acos();
-            if angle < tol {
+            if angle < tol || angle == 0.0 {
                 continue;
             }
-            if angle.sin() < OPPOSITE {
+            if angle > FRAC_PI_2 && angle.sin() < OPPOSITE {
                 return None;
             }
             let pull = share * angle / angle.sin();
@@ -92,7 +94,7 @@ fn mean(products: &Products, steps: usize, tol: f64) -> Option<Vec<f64>> {
             tangent.iter_mut().zip(&at).for_each(|(tangent, at)| *tangent -= pull * cosine * at);
         }
         let step = length(&tangent);
-        if step < tol {
+        if step <= tol {
             break;
         }
         at.iter_mut().zip(&tangent).for_each(|(at, t)| *at = step.cos() * *at + step.sin() * t / step);

@@ -41,7 +41,9 @@ impl Method for LocalizeStitch {
                 factors.chunks_mut(deltas.len().max(1)).zip(deltas.each()).zip(trims.iter())
             {
                 for (((index, factor), delta), count) in (start..).zip(factors).zip(delta).zip(&mut counts) {
-                    *factor = f64::from(u8::from(trim.keeps(magnitude(*delta), index)));
+                    // Where fewer elements changed than are kept, the mask would count those that did not.
+                    let kept = *delta != 0.0 && trim.keeps(magnitude(*delta), index);
+                    *factor = f64::from(u8::from(kept));
                     *count += *factor;
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-/// Product of norms below which deltas have no angle, and divisor below which there is no share.
+/// Divisor below which there is no share; mergekit's product of norms below which deltas have no angle.
 const NOTHING: f64 = 1e-6;
 
 pub struct ModelStock;
@@ -21,6 +21,7 @@ const SPEC: MethodSpec = MethodSpec {
             "Keep the share between 0 and 1; off as mergekit, which may step backwards.",
         )
         .on(),
+        ParamSpec::flag("legacy_eps", "mergekit's fixed threshold, under which small deltas have no angle."),
     ],
     ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
@@ -40,8 +41,9 @@ impl Method for ModelStock {
         let found = geometry(operands, vectors)?;
         let count = operands.models.len();
         let clamp = operands.params.flag("clamp_t");
+        let least = if operands.params.flag("legacy_eps") { NOTHING } else { f64::MIN_POSITIVE };
         let share = |products: &Products| {
-            let t = share(products);
+            let t = share(products, least);
             if clamp { t.clamp(0.0, 1.0) } else { t }
         };
         let shares: Vec<f64> = found.products.iter().map(share).collect();
@@ -55,12 +57,13 @@ fn vectors(params: &Params) -> Vectors {
     if params.flag("filter_wise") { Vectors::Rows } else { Vectors::Whole }
 }
 
-/// Share of the mean of the fine-tunes: `t = N·c/(1 + (N−1)·c)`, c the mean cosine of their deltas.
-fn share(products: &Products) -> f64 {
+/// Share of the mean of the fine-tunes: `t = N·c/(1 + (N−1)·c)`, c the mean cosine of their deltas, in which a product of two
+/// norms is `least` or more.
+fn share(products: &Products, least: f64) -> f64 {
     let count = products.count();
     let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
     let cosine = |(i, j): (usize, usize)| {
-        (products.at(i, j) / (products.norm(i) * products.norm(j)).max(NOTHING)).clamp(-1.0, 1.0)
+        (products.at(i, j) / (products.norm(i) * products.norm(j)).max(least)).clamp(-1.0, 1.0)
     };
     let mean = pairs.map(cosine).sum::<f64>() / (count * (count - 1) / 2) as f64;
     let divisor = 1.0 + (count as f64 - 1.0) * mean;

@@ -27,7 +27,14 @@ impl Method for Multislerp {
     }
 
     fn faults(&self, params: &Params) -> Vec<Refusal> {
-        if params.models.len() > 1 { no_divisor(params, "normalize_weights") } else { Vec::new() }
+        let eps = params.number("eps");
+        let message = || format!("`eps` is {eps}; it keeps lengths from being 0 and must be more than 0");
+        let mut faults: Vec<Refusal> =
+            (eps <= 0.0).then(|| Refusal::of("eps", message())).into_iter().collect();
+        if params.models.len() > 1 {
+            faults.extend(no_divisor(params, "normalize_weights"));
+        }
+        faults
     }
 
     fn caution(&self, params: &Params) -> Option<Caution> {
@@ -86,6 +93,10 @@ fn barycentre(products: &Products, weights: &[f64], eps: f64) -> Option<Vec<f64>
     let angle = inner(&tangent, &tangent).max(0.0).sqrt() + eps;
     let radius: f64 = weights.iter().zip(&norms).map(|(weight, norm)| weight * norm).sum();
     let factor = |at: usize| {
+        // Whatever its factor, nothing is added; a large one would only take digits from the base's.
+        if norms[at] == 0.0 {
+            return 0.0;
+        }
         let direction = mean[at] * angle.cos() + tangent[at] * angle.sin() / angle;
         direction * radius / (norms[at] + eps)
     };

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub const EPSILON: ParamSpec =
+pub const NO_CHANGE: ParamSpec =
     ParamSpec::number("epsilon", "Magnitude up to which an element of a delta counts as unchanged.").or(1e-5);
 
 pub struct Ram;
@@ -14,7 +14,7 @@ const SPEC: MethodSpec = MethodSpec {
     reference: "https://arxiv.org/abs/2601.13572",
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
-    parameters: &[EPSILON],
+    parameters: &[NO_CHANGE],
     ignored: &["weight", "density", "normalize"],
     laws: &[Law::Identity, Law::Symmetry],
 };

@@ -3,7 +3,7 @@
 
 use super::{
     prelude::*,
-    ram::{EPSILON, active, shared},
+    ram::{NO_CHANGE, active, shared},
 };
 
 pub struct RamPlus;
@@ -16,7 +16,7 @@ const SPEC: MethodSpec = MethodSpec {
     base: BaseNeed::Delta,
     models: ModelCount::from(1),
     parameters: &[
-        EPSILON,
+        NO_CHANGE,
         ParamSpec::number("r", "How much of the ratio of shared to own changes is made up for.")
             .or(0.1)
             .usually(0.0, 1.0),

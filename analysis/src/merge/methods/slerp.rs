@@ -56,8 +56,9 @@ pub fn cosine(products: &Products, zero: f64) -> f64 {
 
 /// Shares of the two ends at `t` along the arc between vectors of this cosine.
 pub fn arc(t: f64, cosine: f64) -> [f64; 2] {
-    // Small angles are lost in the arc cosine, not in the sine of their half.
-    let angle = 2.0 * ((1.0 - cosine) / 2.0).sqrt().min(1.0).asin();
+    // Small angles are lost in the rounding of their cosine. The shares do not miss them: near a line they depend on the
+    // square of the angle, so that they are off by no more than the cosine.
+    let angle = cosine.acos();
     let sine = angle.sin();
     if sine < 1e-8 {
         return [1.0 - t, t];
