@@ -65,6 +65,26 @@ impl Structure<'_> {
             && self.measured.nearer(one, (merge.child, copy.child)) > CLEARLY
     }
 
+    /// Hands children on to copies of their parents that are more like them: to one of the same depth where layers were left out, and
+    /// to one whose units or tokens are in the child's own order, which nothing but descent gives.
+    pub(super) fn hand_over(&self, edges: &mut [Step], (copies, trunks): (&[Copy], &[Step])) {
+        let depth = |one: usize| self.facts(one).map_or(0, |facts| facts.layers);
+        let order = |one: usize| self.known.orders.get(&self.measured.members[one]);
+        for (child, parent, _) in edges.iter_mut().filter(|edge| !trunks.contains(edge)) {
+            let cut = trunks.iter().find(|(part, of, _)| {
+                of == parent && part != child && depth(*part) == depth(*child) && depth(*of) != depth(*child)
+            });
+            *parent = cut.map_or(*parent, |(part, ..)| *part);
+            let like =
+                |copy: &&Copy| order(copy.child) == order(*child) && order(copy.parent) != order(*child);
+            if order(*child).is_some() && order(*child) != order(*parent) {
+                let bits = |copy: &Copy| self.measured.bits(*child, copy.child);
+                let nearest = copies.iter().filter(like).min_by(|a, b| bits(a).total_cmp(&bits(b)));
+                *parent = nearest.map_or(*parent, |copy| copy.child);
+            }
+        }
+    }
+
     /// Takes out of the core what was trained from a merge: a model whose place in the tree costs more bits than its
     /// step from the merge.
     pub(super) fn below_merges(

@@ -1,12 +1,13 @@
 //! Copies: the same values, the same in another number format, rounded to a grid, or with noise.
 
+use kernels::Contrast;
 use rayon::prelude::*;
 
 use super::{
     Subject,
     facts::Facts,
     family::Known,
-    measured::{Measured, Part, spacing, spacings_apart},
+    measured::{self, Measured, Part, spacing, spacings_apart},
     noise,
     report::Kind,
     samples::{Inherited, Samples},
@@ -194,7 +195,8 @@ fn cleared(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) 
 /// Whether one member's matrices are another's to three bits after the leading one, whatever their scales.
 fn in_eighths(measured: &Measured, (child, parent): (usize, usize)) -> bool {
     let (mut near, mut all) = (0_u64, 0_u64);
-    for part in measured.matrices().filter(|part| !part.samples.is_empty()) {
+    let changed = |part: &&Part| !part.samples.is_empty() && part.apart(child, parent) > 0.0;
+    for part in measured.matrices().filter(changed) {
         let pairs = part.samples[child].iter().zip(&part.samples[parent]);
         near += pairs.filter(|(a, b)| (*a - *b).abs() <= EIGHTH * b.abs()).count() as u64;
         all += part.samples[child].len() as u64;
@@ -220,8 +222,16 @@ fn copy(
     let (mine, theirs) =
         (facts[measured.members[child]].as_ref()?, facts[measured.members[parent]].as_ref()?);
     let apart = measured.apart(child, parent);
-    // Shuffled and changed no further than noise does: all others are far away.
-    let shuffled = moved(child) && !moved(parent) && {
+    // Shuffled and changed no further than noise does: all others are far away, but for what was trained from it. What is as near
+    // to another model in its own order was trained from that.
+    let order = |member: usize| orders.get(&measured.members[member]);
+    let from_copy = || {
+        (0..measured.members.len()).any(|other| {
+            let near = measured.apart(child, other);
+            other != child && order(other) == order(child) && near > 0.0 && near <= apart
+        })
+    };
+    let shuffled = moved(child) && !moved(parent) && !from_copy() && {
         let others =
             (0..measured.members.len()).filter(|&other| ![child, parent].contains(&other) && !moved(other));
         others.clone().count() > 0
@@ -267,22 +277,27 @@ fn copy(
     }
     // What the narrower of the two formats takes from both says nothing.
     let bits = mine.precision.min(theirs.precision);
-    let (own, original) = (mine.levels(bits), theirs.levels(bits));
-    let eighth = apart / measured.rounding(parent, 3);
+    let (own, original) = (mine.levels(bits, theirs), theirs.levels(bits, mine));
+    // Tables of embeddings are mostly left as they are.
+    let turned = || measured.matrices().filter(|part| part.apart(child, parent) > 0.0);
+    let squares = turned().map(|part| part.gram.dot(parent, parent)).sum::<f64>();
+    let step = turned().map(|part| part.apart(child, parent)).sum::<f64>();
+    let eighth = step / (squares * measured::rounding(3));
     if own < original && (0.3..ROUNDINGS).contains(&eighth) && in_eighths(measured, (child, parent)) {
         return made(Kind::Quantized, 0.98, eighth);
     }
     if 1.0 - own < FEWER_LEVELS * (1.0 - original).max(0.005) {
         return None;
     }
-    let contrast = measured.contrast(child, parent);
+    let mut contrast = Contrast::default();
+    turned().for_each(|part| contrast.merge(&part.contrast(child, parent)));
     let flatness = contrast.flatness / contrast.chunks.max(1) as f64;
     let equal = contrast.equal as f64 / contrast.n.max(1) as f64;
     // A difference of mostly nothing has no shape of its own.
     if contrast.chunks > 0 && flatness < FLAT && equal < 0.9 {
         return made(Kind::Quantized, 0.98, flatness);
     }
-    let near = apart < 0.1 * measured.dot(parent, parent);
+    let near = step < 0.1 * squares;
     if near && own < FEW_LEVELS * original && (0.3..ROUNDINGS).contains(&eighth) {
         return made(Kind::Quantized, 0.98, eighth);
     }

@@ -50,8 +50,8 @@ pub(super) struct Facts {
     pub(super) precision: u32,
     /// Bits after the leading one that its number format has.
     pub(super) format: u32,
-    /// Distinct values in a piece of a row, as a share, 0 to 1: as they are, and rounded as [`ROUNDED`] says.
-    pub(super) levels: [f64; 3],
+    /// Of each matrix, by index: how many values of a row are distinct.
+    pub(super) levels: BTreeMap<usize, Levels>,
     /// Hidden units of each layer, by the stack that it belongs to: an encoder has layers of the same numbers as its decoder.
     pub(super) units: Vec<BTreeMap<String, Probe>>,
     /// Columns of the embedding.
@@ -79,10 +79,13 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
     }
     untie(&mut tensors);
     let layers = depth(&tensors);
-    let grain =
-        tensors.par_iter().filter(|tensor| tensor.shape.len() == 2).map(|tensor| grain(source, tensor));
+    let grains = tensors
+        .par_iter()
+        .filter(|tensor| tensor.shape.len() == 2)
+        .map(|tensor| Ok((tensor.index, grain(source, tensor)?)));
+    let grains: Vec<(usize, Grain)> = grains.collect::<Result<_, weights::Error>>()?;
     let mut total = Grain::default();
-    grain.collect::<Result<Vec<_>, _>>()?.iter().for_each(|part| total.add(part));
+    grains.iter().for_each(|(_, part)| total.add(part));
     let width = tensors
         .iter()
         .find(|tensor| tensor.module == Module::Embed)
@@ -97,7 +100,7 @@ pub(super) fn gather(subject: &Subject, progress: Progress<'_>) -> Result<Facts,
         elements,
         precision: total.precision().min(format),
         format,
-        levels: total.levels(),
+        levels: grains.into_iter().map(|(index, grain)| (index, grain.levels)).collect(),
         units,
         columns,
         tensors,
@@ -134,10 +137,16 @@ impl Tensor {
 }
 
 impl Facts {
-    /// Distinct values in a piece of a row, as a share, of the values rounded to `bits` after the leading one or fewer.
-    pub(super) fn levels(&self, bits: u32) -> f64 {
+    /// Distinct values in a piece of a row, as a share, 0 to 1, of the values rounded to `bits` after the leading one or fewer;
+    /// of the matrices that `other` does not have, for what a quantiser left as it was is on no grid.
+    pub(super) fn levels(&self, bits: u32, other: &Self) -> f64 {
         let at = ROUNDED.iter().position(|rounded| *rounded <= bits).unwrap_or(ROUNDED.len() - 1);
-        self.levels[at]
+        let theirs: BTreeSet<Digest> = other.tensors.iter().map(|tensor| tensor.digest).collect();
+        let changed = self.tensors.iter().filter(|tensor| !theirs.contains(&tensor.digest));
+        let levels = changed.filter_map(|tensor| self.levels.get(&tensor.index));
+        let (distinct, pieces) =
+            levels.fold((0.0, 0), |sum, levels| (sum.0 + levels.distinct[at], sum.1 + levels.pieces));
+        if pieces == 0 { 1.0 } else { distinct / pieces as f64 }
     }
 
     /// Its tensors by their places in the network; to be asked for once for many of them.
@@ -225,6 +234,12 @@ pub(super) fn role(name: &str) -> (String, Option<u64>) {
 struct Grain {
     /// Elements by the bits after the leading one that they need.
     needed: [u64; 24],
+    levels: Levels,
+}
+
+/// Sums over pieces of rows of the share of their values that are distinct: as they are, and rounded as [`ROUNDED`] says.
+#[derive(Debug, Default)]
+pub(super) struct Levels {
     pieces: u64,
     distinct: [f64; 3],
 }
@@ -232,8 +247,6 @@ struct Grain {
 impl Grain {
     fn add(&mut self, other: &Self) {
         self.needed.iter_mut().zip(other.needed).for_each(|(mine, theirs)| *mine += theirs);
-        self.pieces += other.pieces;
-        self.distinct.iter_mut().zip(other.distinct).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     fn precision(&self) -> u32 {
@@ -244,10 +257,6 @@ impl Grain {
             seen as f64 >= REPRESENTED * all as f64
         });
         enough.unwrap_or(23) as u32
-    }
-
-    fn levels(&self) -> [f64; 3] {
-        self.distinct.map(|distinct| if self.pieces == 0 { 1.0 } else { distinct / self.pieces as f64 })
     }
 }
 
@@ -263,8 +272,8 @@ fn grain(source: &dyn TensorSource, tensor: &Tensor) -> Result<Grain, weights::E
     let row = usize::try_from(tensor.shape[1]).unwrap_or(ROW).clamp(1, ROW);
     for piece in values.chunks_exact_mut(row).filter(|piece| piece.len() >= 16) {
         piece.sort_by(f32::total_cmp);
-        grain.pieces += 1;
-        for (bits, sum) in ROUNDED.into_iter().zip(&mut grain.distinct) {
+        grain.levels.pieces += 1;
+        for (bits, sum) in ROUNDED.into_iter().zip(&mut grain.levels.distinct) {
             // Rounding keeps the order.
             round(piece, bits);
             let distinct = 1 + piece.windows(2).filter(|pair| pair[0] != pair[1]).count();

@@ -128,7 +128,7 @@ pub(super) struct Structure<'a> {
 }
 
 impl Structure<'_> {
-    fn facts(&self, member: usize) -> Option<&Facts> {
+    pub(super) fn facts(&self, member: usize) -> Option<&Facts> {
         self.known.facts[self.measured.members[member]].as_ref()
     }
 
@@ -200,8 +200,9 @@ impl Structure<'_> {
             steps.extend(own);
         }
         edges.extend(below);
-        edges.extend(trunks);
+        edges.extend(&trunks);
         let lifted = self.lift(&mut edges);
+        self.hand_over(&mut edges, (&copies, &trunks));
         let mut found: Found = Vec::new();
         for &(child, parent, direction) in &edges {
             // What the child was handed on from is nearer, and known to be a sibling; so may others be that are. What comes
@@ -340,8 +341,8 @@ impl Structure<'_> {
         origins
     }
 
-    /// Hands a child on to its grandparent where it does not contain its parent's own step, or has fewer tokens: the two
-    /// are siblings. Where units are in another order steps do not compare.
+    /// Hands a child on to its grandparent where it does not contain its parent's own step, or the way to it from an ancestor, or
+    /// has fewer tokens: the two are siblings. Where units are in another order steps do not compare.
     /// Gives the children handed on, and of which they hold the step more than once.
     fn lift(&self, edges: &mut [Step]) -> BTreeMap<usize, Option<Beyond>> {
         let mut lifted = BTreeMap::new();
@@ -349,11 +350,11 @@ impl Structure<'_> {
         for at in 0..edges.len() {
             let (child, mut parent, _) = edges[at];
             for _ in 0..edges.len() {
-                let above = edges.iter().find(|edge| edge.0 == parent).map(|edge| edge.1);
-                let Some(above) = above.or_else(|| self.settled_above(parent)) else { break };
+                let ancestors = || self.ancestors(edges, parent);
+                let Some(above) = ancestors().next() else { break };
                 let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
                 let contained = !self.aligned(child, parent)
-                    || self.measured.holds(child, (parent, above))
+                    || ancestors().all(|above| self.measured.holds(child, (parent, above)))
                         && self.measured.apart(parent, above) >= SLIGHT * self.measured.apart(child, parent);
                 if !fewer && contained {
                     break;
@@ -377,14 +378,16 @@ impl Structure<'_> {
 
     /// Whether a member descends from another by the steps found and settled.
     fn descends(&self, edges: &[Step], (member, above): (usize, usize)) -> bool {
+        self.ancestors(edges, member).any(|one| one == above)
+    }
+
+    /// The parent of a member by the steps found and settled, then the parent of that, and so on.
+    fn ancestors(&self, edges: &[Step], member: usize) -> impl Iterator<Item = usize> {
         let next = |one: &usize| {
             let own = edges.iter().find(|edge| edge.0 == *one).map(|edge| edge.1);
             own.or_else(|| self.settled_above(*one))
         };
-        std::iter::successors(Some(member), next)
-            .take(self.measured.members.len())
-            .skip(1)
-            .any(|one| one == above)
+        std::iter::successors(Some(member), next).take(self.measured.members.len()).skip(1)
     }
 
     pub(super) fn aligned(&self, a: usize, b: usize) -> bool {

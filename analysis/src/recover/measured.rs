@@ -326,13 +326,6 @@ impl Measured {
         self.matrices().map(|part| part.apart(i, j)).sum()
     }
 
-    /// Counts over all matrices.
-    pub(super) fn contrast(&self, i: usize, j: usize) -> Contrast {
-        let mut all = Contrast::default();
-        self.matrices().for_each(|part| all.merge(&part.contrast(i, j)));
-        all
-    }
-
     /// Bits an element that tell one model once the other is known, over all tensors: of models with the same matrices the
     /// norms tell which is nearer.
     pub(super) fn bits(&self, i: usize, j: usize) -> f64 {

@@ -22,8 +22,8 @@ const GAIN: f64 = 0.1;
 /// Weight below which a parent must explain so much of at least half of the matrices: a tensor that it has in common with the
 /// merge by chance, or rounded alike, is explained by it alone.
 const FAINT: f64 = 0.05;
-/// Largest weight of a model in its merge. Where it is one, as in target + tuned − base, each of the models is the sum of
-/// the others, and none can be told to be the merge.
+/// Weight up to which a model is one of several in its merge. Where it is one, as in target + 0.5 · (tuned − base), each of the
+/// models is a sum of the others, and the merge is the one that was rounded.
 const MIDDLE: f64 = 0.95;
 /// Models left out one after another because the child is rather a part of them.
 const LEFT_OUT: usize = 6;
@@ -34,8 +34,9 @@ const FAR: f64 = 0.15;
 const FEWER: f64 = 0.75;
 /// Roundings up to which a sum with a large weight is one seen from inside: that weight multiplies the rounding of its model.
 const NEARLY: f64 = 16.0;
-/// By how much more of its elements the result of a transfer is the rounded sum of the other three than each of them is.
-const ROUNDED: f64 = 0.01;
+/// By how much more of its elements, and by how many standard errors of that, a merge is the rounded sum of its models than each
+/// of them is of the merge and the rest: a number that grew past a power of two is rounded by more than they were.
+const ROUNDED: (f64, f64) = (0.002, 5.0);
 
 /// Weights of the parents of one merge, by member.
 #[derive(Debug, Clone)]
@@ -103,6 +104,11 @@ impl Mixture {
         let sum = |matrix: usize| self.by_matrix[matrix].as_slice();
         (!self.by_matrix.is_empty()).then(|| samples.inherits((other, self.child), sum)).flatten()
     }
+}
+
+/// Squared distance that one rounding leaves.
+fn floor(measured: &Measured, child: usize, precision: u32) -> f64 {
+    measured.rounding(child, precision) + EXACT * measured.dot(child, child)
 }
 
 /// What least squares leaves of `child` over `parents`, matrix by matrix.
@@ -185,7 +191,8 @@ pub(super) fn mixture(
     None
 }
 
-/// The same merge of other models where one of its parents is rather a merge of those: its rounding is in the sum as well.
+/// The same merge of other models where one of its parents is rather a merge of those: its rounding is in the sum as well. It
+/// stands for all of them at once, so that two are tried in its place too.
 fn simpler(
     (measured, samples): (&Measured, &Samples),
     found: Mixture,
@@ -195,7 +202,24 @@ fn simpler(
         let near: Vec<usize> = near.iter().copied().filter(|other| other != parent).take(NEAREST).collect();
         sum((measured, samples), found.child, (&near, precision))?.ok()
     };
-    let others = found.parents.iter().filter_map(without).filter(|other| other.clear(found.roundings()));
+    let instead = |(parent, _): &(usize, f64)| {
+        let kept = || found.parents.iter().map(|(one, _)| *one).filter(|one| one != parent);
+        let open = |other: &usize| found.parents.iter().all(|(one, _)| one != other);
+        let others: Vec<usize> = near.iter().copied().take(NEAREST).filter(open).collect();
+        let pairs =
+            others.iter().enumerate().flat_map(|(at, &a)| others[at + 1..].iter().map(move |&b| [a, b]));
+        let sets = pairs.map(|pair| kept().chain(pair).collect::<Vec<_>>());
+        let fitted = sets.map(|set| (left(measured, found.child, &set), set));
+        let (_, best) = fitted.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        told((measured, samples), found.child, (near, precision), best)?.ok()
+    };
+    // Without a parent the sum is free of that one's rounding, times its weight, and of no more.
+    let weighs = |(_, weight): &&(usize, f64)| {
+        weight * weight * ROUNDINGS >= (1.0 - FEWER) * found.roundings() && found.roundings() > 1.0
+    };
+    let paired = found.parents.iter().filter(weighs).filter_map(instead);
+    let others = found.parents.iter().filter_map(without).chain(paired);
+    let others = others.filter(|other| other.clear(found.roundings()));
     let best = others.min_by(|a, b| a.roundings().total_cmp(&b.roundings()));
     best.filter(|best| best.roundings() <= FEWER * found.roundings()).unwrap_or(found)
 }
@@ -207,7 +231,6 @@ fn sum(
     child: usize,
     (near, precision): (&[usize], u32),
 ) -> Option<Result<Mixture, (usize, f64)>> {
-    let floor = measured.rounding(child, precision) + EXACT * measured.dot(child, child);
     let best = |sets: Vec<Vec<usize>>| {
         sets.into_iter().map(|set| (left(measured, child, &set), set)).min_by(|a, b| a.0.total_cmp(&b.0))
     };
@@ -231,7 +254,18 @@ fn sum(
         }
         found = next;
     }
-    let set = telling(measured, child, found.1);
+    told((measured, samples), child, (near, precision), found.1)
+}
+
+/// What [`sum`] says of a set of models that was found.
+fn told(
+    (measured, samples): (&Measured, &Samples),
+    child: usize,
+    (near, precision): (&[usize], u32),
+    set: Vec<usize>,
+) -> Option<Result<Mixture, (usize, f64)>> {
+    let floor = floor(measured, child, precision);
+    let set = telling(measured, child, set);
     let residual = left(measured, child, &set);
     let (weights, _) = fit(|i, j| measured.dot(i, j), child, &set);
     let largest = set.iter().copied().zip(weights.iter().map(|weight| weight.abs()));
@@ -246,8 +280,7 @@ fn sum(
     let alone = apart(near) <= ROUNDINGS * floor;
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
     // One of the models on a line through others is their mean: the one whose weight in the relation is largest.
-    let middle =
-        weight < MIDDLE || samples.rounded(child, &parents).is_some_and(|(own, best)| own > best + ROUNDED);
+    let middle = weight < MIDDLE || is_result(samples, child, &parents);
     let proof = Proof::Sum { roundings: residual / floor, residual: (residual / nearest).sqrt() };
     if alone || residual >= nearest || chosen(measured, child, &parents) {
         return None;
@@ -260,6 +293,18 @@ fn sum(
     let by_matrix =
         measured.matrices().map(|part| set.iter().copied().zip(weights(part)).collect()).collect();
     Some(Ok(Mixture { child, parents, by_matrix, proof }))
+}
+
+/// Whether it is `child` that was made of the parents and rounded, and none of them of it and the rest.
+fn is_result(samples: &Samples, child: usize, parents: &[(usize, f64)]) -> bool {
+    let told = |terms: &[(usize, f64)]| {
+        let more = samples.rounded(child, terms);
+        more.is_some_and(|(more, error)| more > ROUNDED.0.max(ROUNDED.1 * error))
+    };
+    // Weights near ±1 are rather those of a transfer than estimates; of larger ones the merge is another of the models.
+    let whole: Vec<(usize, f64)> = parents.iter().map(|(model, weight)| (*model, weight.round())).collect();
+    let least = parents.iter().all(|(_, weight)| weight.abs() * MIDDLE <= 1.0);
+    whole.iter().all(|(_, weight)| weight.abs() == 1.0) && told(&whole) || least && told(parents)
 }
 
 /// The parents of a sum without those of next to no weight that hardly any matrix asks for.

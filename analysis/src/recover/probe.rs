@@ -98,6 +98,21 @@ impl Probe {
         self.size == other.size && self.values.len() == other.values.len() && self.features == other.features
     }
 
+    /// Inner product of the values, each unit's own mean taken off: of the columns of an embedding, what tells one token from
+    /// another and not what all have in common. None where the probes do not compare.
+    pub(super) fn beside_means(&self, other: &Self) -> Option<f64> {
+        let product = |(a, b): (&[f32], &[f32])| {
+            let (mut inner, mut first, mut second) = (0.0, 0.0, 0.0);
+            for (a, b) in a.iter().zip(b) {
+                let (a, b) = (f64::from(*a), f64::from(*b));
+                (inner, first, second) = (inner + a * b, first + a, second + b);
+            }
+            inner - first * second / a.len() as f64
+        };
+        let rows = || self.values.chunks_exact(self.features).zip(other.values.chunks_exact(other.features));
+        self.compares(other).then(|| rows().map(product).sum())
+    }
+
     /// Standard deviations by which φ exceeds its mean over random permutations of the units; none where the probes
     /// do not compare or one is constant.
     pub(super) fn score(&self, other: &Self) -> Option<f64> {

@@ -72,22 +72,19 @@ impl Samples {
         Self { values, ends, spacings, tails }
     }
 
-    /// The share of the elements of `child` that are the rounded weighted sum, and the largest share of one of the
-    /// parents that is the rounded sum of the rest. None without elements.
-    pub(super) fn rounded(&self, child: usize, parents: &[(usize, f64)]) -> Option<(f64, f64)> {
+    /// The share of the elements of `child` that are the rounded weighted sum, less the largest share of one of the parents that is
+    /// the rounded sum of the rest; and the standard error of that. None without elements, or where a weight is none.
+    pub(super) fn rounded(&self, child: usize, terms: &[(usize, f64)]) -> Option<(f64, f64)> {
         let share = |of: usize, terms: &[(usize, f64)]| {
             let values = &self.values[of];
             let equal = (0..values.len()).filter(|&at| {
                 let sum: f64 =
                     terms.iter().map(|(model, weight)| weight * f64::from(self.values[*model][at])).sum();
-                (sum - f64::from(values[at])).abs() <= 0.5 * f64::from(self.spacing(of, values[at]))
+                (sum - f64::from(values[at])).abs() <= ROUNDING * f64::from(self.spacing(of, values[at]))
             });
             equal.count() as f64 / values.len() as f64
         };
-        // Weights of ±1 are those of a sum, not estimates.
-        let terms: Vec<(usize, f64)> =
-            parents.iter().map(|(model, weight)| (*model, weight.round())).collect();
-        if self.values[child].is_empty() || terms.iter().any(|(_, weight)| weight.abs() != 1.0) {
+        if self.values[child].is_empty() || terms.iter().any(|(_, weight)| *weight == 0.0) {
             return None;
         }
         let turned = terms.iter().map(|&(model, weight)| {
@@ -96,7 +93,9 @@ impl Samples {
                 others.map(|&(other, theirs)| (other, -theirs / weight)).chain([(child, 1.0 / weight)]);
             share(model, &rest.collect::<Vec<_>>())
         });
-        Some((share(child, &terms), turned.fold(0.0, f64::max)))
+        let (own, best) = (share(child, terms), turned.fold(0.0, f64::max));
+        let spread = own * (1.0 - own) + best * (1.0 - best);
+        Some((own - best, (spread / self.values[child].len() as f64).sqrt()))
     }
 
     /// How much of what `host` has beside the sum of its parents, with weights by matrix, is in `child`, and the standard

@@ -194,7 +194,7 @@ pub(super) fn told(model: &Stored) -> Facts {
         elements: tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum(),
         precision: format,
         format,
-        levels: [1.0; 3],
+        levels: BTreeMap::new(),
         units: (0..layers).map(|_| BTreeMap::new()).collect(),
         columns: None,
         tensors,

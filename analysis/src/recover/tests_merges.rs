@@ -69,6 +69,31 @@ fn the_result_of_a_transfer_is_told_from_its_three_parts_by_its_rounding() {
 }
 
 #[test]
+fn a_model_that_part_of_a_change_was_added_to_is_one_of_two_merged_ones() {
+    let added = |base: &Weights, [a, b, _]: [&Weights; 3]| {
+        vec![("added".to_owned(), Weights::mixed(&[(a, 1.0), (b, 0.5), (base, -0.5)]))]
+    };
+
+    assert_eq!(made("added", added), [("a".to_owned(), Kind::Merge), ("b".to_owned(), Kind::Merge)]);
+    assert_eq!(made("a", added), [("base".to_owned(), Kind::Finetune)]);
+    assert_eq!(made("b", added), [("base".to_owned(), Kind::Finetune)]);
+}
+
+#[test]
+fn a_merge_of_three_models_is_not_one_of_the_mean_of_two_of_them() {
+    let merged = |_: &Weights, [a, b, c]: [&Weights; 3]| {
+        let mean = Weights::mixed(&[(a, 0.5), (b, 0.5)]).rounded();
+        let three = Weights::mixed(&[(a, 0.4), (b, 0.4), (c, 0.2)]);
+        let near = mean.trained(90, 0.008);
+        vec![("near".to_owned(), near), ("mean".to_owned(), mean), ("three".to_owned(), three)]
+    };
+
+    let of = |ids: &[&str]| ids.iter().map(|id| ((*id).to_owned(), Kind::Merge)).collect::<Vec<_>>();
+    assert_eq!(made("three", merged), of(&["a", "b", "c"]));
+    assert_eq!(made("mean", merged), of(&["a", "b"]));
+}
+
+#[test]
 fn what_was_trained_from_a_merge_or_a_copy_holds_their_rounding() {
     let trained = |_: &Weights, [a, b, c]: [&Weights; 3]| {
         let merge = Weights::mixed(&[(a, 0.6), (b, 0.4)]).rounded();
@@ -191,18 +216,45 @@ fn a_copy_with_noise_is_of_its_original_and_no_fine_tune() {
     assert_eq!(made("a", noised), [("base".to_owned(), Kind::Finetune)]);
 }
 
+/// Three bits after the leading one, on a scale that is no power of two.
+fn in_eighths(weights: &Weights) -> Weights {
+    let mut copy = weights.clone();
+    for value in copy.0.iter_mut().flat_map(|(_, _, values)| values) {
+        let scaled = *value / 0.0137;
+        let step = 2f64.powi(scaled.abs().max(1e-9).log2().floor() as i32 - 3);
+        *value = (scaled / step).round() * step * 0.0137;
+    }
+    copy
+}
+
+#[test]
+fn a_copy_of_which_the_embedding_stayed_as_it_was_is_a_quantised_one() {
+    let mut base = Weights::random(1);
+    base.0[0].2.iter_mut().for_each(|value| *value *= 8.0);
+    let base = base.rounded();
+    let tuned = base.trained(10, 0.06).rounded();
+    let kept = |mut copy: Weights| {
+        copy.0[0] = tuned.0[0].clone();
+        copy
+    };
+    let subjects = [
+        base.stored("base", Dtype::Bf16),
+        tuned.stored("tuned", Dtype::Bf16),
+        base.trained(20, 0.06).stored("other", Dtype::Bf16),
+        kept(in_eighths(&tuned)).stored("fp8", Dtype::Bf16),
+        kept(tuned.quantised(7.0)).stored("int4", Dtype::Bf16),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "fp8"), [("tuned", Kind::Quantized)]);
+    assert_eq!(parents(&report, "int4"), [("tuned", Kind::Quantized)]);
+    assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
+}
+
 #[test]
 fn a_copy_in_floats_of_eight_bits_with_a_scale_of_its_own_is_a_quantised_one() {
-    let copied = |_: &Weights, [a, _, _]: [&Weights; 3]| {
-        let mut copy = a.clone();
-        for value in copy.0.iter_mut().flat_map(|(_, _, values)| values) {
-            // Three bits after the leading one, on a scale that is no power of two.
-            let scaled = *value / 0.0137;
-            let step = 2f64.powi(scaled.abs().max(1e-9).log2().floor() as i32 - 3);
-            *value = (scaled / step).round() * step * 0.0137;
-        }
-        vec![("fp8".to_owned(), copy.rounded())]
-    };
+    let copied = |_: &Weights, [a, _, _]: [&Weights; 3]| vec![("fp8".to_owned(), in_eighths(a).rounded())];
 
     assert_eq!(made("fp8", copied), [("a".to_owned(), Kind::Quantized)]);
     assert_eq!(made("a", copied), [("base".to_owned(), Kind::Finetune)]);

@@ -52,13 +52,14 @@ fn a_model_whose_tokens_have_other_numbers_is_compared_token_by_token() {
         base.trained(4, 0.1).stored("other", Dtype::F32),
         tuned.renumbered().stored("renumbered", Dtype::F32),
         tuned.renumbered().trained(6, 0.05).stored("below", Dtype::F32),
+        tuned.renumbered().trained(7, 0.15).stored("further", Dtype::F32),
     ];
 
     let report = asked(&subjects);
 
     assert_eq!(parents(&report, "renumbered"), [("tuned", Kind::Permuted)]);
-    let below = &parents(&report, "below")[..];
-    assert!(matches!(below, [("tuned" | "renumbered", _)]), "{below:?}");
+    assert_eq!(parents(&report, "below"), [("renumbered", Kind::Finetune)]);
+    assert_eq!(parents(&report, "further"), [("renumbered", Kind::Finetune)]);
     assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
 }
 
@@ -87,6 +88,24 @@ fn a_head_of_three_axes_keeps_its_order_where_tokens_have_other_numbers() {
         tuned.stored_with("tuned", deep),
         base.trained(4, 0.1).stored_with("other", deep),
         tuned.renumbered().stored_with("renumbered", deep),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "renumbered"), [("tuned", Kind::Permuted)]);
+}
+
+#[test]
+fn tokens_are_put_in_order_also_where_all_of_them_have_much_in_common() {
+    let mut base = Weights::random(1);
+    let common = gaussian(70, base.0[0].1[1] as usize);
+    base.0[0].2.iter_mut().zip(common.iter().cycle()).for_each(|(value, common)| *value += 2.0 * common);
+    let tuned = base.trained(3, 0.1);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        tuned.stored("tuned", Dtype::F32),
+        base.trained(4, 0.1).stored("other", Dtype::F32),
+        tuned.renumbered().stored("renumbered", Dtype::F32),
     ];
 
     let report = asked(&subjects);
@@ -184,6 +203,26 @@ fn a_base_is_not_below_a_merge_of_its_fine_tunes_though_it_lies_near_it() {
         assert_eq!(parents(&report, "two"), [("base", Kind::Finetune)]);
     }
     assert_eq!(parents(&asked(&subjects), "below"), [("merge", Kind::Finetune)]);
+}
+
+#[test]
+fn one_training_of_a_base_and_of_its_child_makes_neither_result_a_child_of_the_other() {
+    let base = Weights::random(1);
+    let later = base.trained(3, 0.05);
+    let alike = |weights: &Weights, seed| weights.trained(5, 0.1).trained(seed, 0.02);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        base.trained(8, 0.05).stored("other", Dtype::F32),
+        later.stored("later", Dtype::F32),
+        alike(&base, 6).stored("trained", Dtype::F32),
+        alike(&later, 7).stored("later-trained", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "trained"), [("base", Kind::Finetune)]);
+    assert_eq!(parents(&report, "later"), [("base", Kind::Finetune)]);
+    assert_eq!(parents(&report, "later-trained"), [("later", Kind::Finetune)]);
 }
 
 #[test]

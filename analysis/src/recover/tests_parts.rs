@@ -187,6 +187,25 @@ fn models_cut_to_one_depth_at_other_layers_do_not_spoil_each_other() {
 }
 
 #[test]
+fn what_was_trained_after_layers_were_left_out_is_of_the_model_without_them() {
+    let base = Weights::random(1);
+    let tuned = base.trained(3, 0.05);
+    let cut = tuned.layers(&[0, 2]);
+    let subjects = [
+        base.stored("base", Dtype::F32),
+        tuned.stored("tuned", Dtype::F32),
+        base.trained(4, 0.05).stored("other", Dtype::F32),
+        cut.trained_alike(6, 0.03).stored("cut-more", Dtype::F32),
+        cut.stored("cut", Dtype::F32),
+    ];
+
+    let report = asked(&subjects);
+
+    assert_eq!(parents(&report, "cut"), [("tuned", Kind::Pruned)]);
+    assert_eq!(parents(&report, "cut-more"), [("cut", Kind::Finetune)]);
+}
+
+#[test]
 fn one_table_that_another_model_has_in_common_with_a_merge_makes_it_no_parent() {
     let base = Weights::random(1);
     let [a, b, mut c] = [10, 20, 30].map(|seed| base.trained(seed, 0.05));

@@ -9,7 +9,7 @@ use std::{
 use weights::TensorSource;
 
 use super::{
-    cluster::{Relation, Relations, most_common},
+    cluster::{Relations, most_common},
     edges::UNALIGNED,
     facts::{Facts, Tensor, embedding},
     reordered::{Axes, Order},
@@ -18,6 +18,8 @@ use crate::kinship::Module;
 
 /// Share of the rows that must be found in the relative, bit for bit.
 const FOUND: f64 = 0.9;
+/// Cosine of the columns of two embeddings, beside what all tokens have in common, from which on their tokens are in one order.
+const PLACED: f64 = 0.5;
 /// Relatives whose rows are looked at for one model.
 const LOOKED_AT: usize = 16;
 
@@ -29,16 +31,21 @@ pub(super) fn orders(
     relations: &Relations,
 ) -> Result<BTreeMap<usize, BTreeMap<usize, Axes>>, weights::Error> {
     let whole: Vec<usize> = (0..facts.len()).filter(|&at| facts[at].is_some()).collect();
-    let score = |a: usize, b: usize, of: fn(&Relation) -> Option<f64>| {
-        relations.get(a, b).and_then(of).unwrap_or(f64::NEG_INFINITY)
+    let columns = |at: usize| facts[at].as_ref()?.columns.as_ref();
+    let square = |at: usize| columns(at).and_then(|own| own.beside_means(own)).unwrap_or(0.0);
+    let squares: Vec<f64> = (0..facts.len()).map(square).collect();
+    let alike = |a: usize, b: usize| {
+        let inner = columns(a).zip(columns(b)).and_then(|(a, b)| a.beside_means(b));
+        inner.is_some_and(|inner| inner >= PLACED * (squares[a] * squares[b]).sqrt())
     };
-    let columns = |a: usize, b: usize| score(a, b, |relation| relation.columns);
-    let units = |a: usize, b: usize| score(a, b, |relation| relation.units);
+    let units = |a: usize, b: usize| {
+        relations.get(a, b).and_then(|relation| relation.units).unwrap_or(f64::NEG_INFINITY)
+    };
     let table = |at: usize| embedding(&facts[at].as_ref()?.tensors);
     let shape = |at: usize| table(at).map(|tensor| &tensor.shape);
     let mut found: BTreeMap<usize, Order> = BTreeMap::new();
     for family in relations.families(&whole) {
-        let placed = |one: usize, other: usize| one == other || columns(one, other) >= UNALIGNED;
+        let placed = |one: usize, other: usize| one == other || alike(one, other);
         let Some(main) = most_common(&family, placed) else { continue };
         let inside = |one: usize| placed(main, one);
         let moved: Vec<usize> = family
@@ -65,8 +72,7 @@ pub(super) fn orders(
             }
         }
         for &one in &moved {
-            let like =
-                moved.iter().find(|&&other| columns(one, other) >= UNALIGNED && found.contains_key(&other));
+            let like = moved.iter().find(|&&other| alike(one, other) && found.contains_key(&other));
             if let (false, Some(order)) = (found.contains_key(&one), like.map(|like| found[like].clone())) {
                 found.insert(one, order);
             }
