@@ -259,3 +259,43 @@ async fn kinship_leaves_out_a_model_without_weights_and_says_why_over_rest_and_o
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn kinship_leaves_out_a_model_without_weights_and_says_why_over_rest_and_on_the_command_line()
+-> Result<()> {
+    for database in databases() {
+        let (server, client) = (filled(&database).await?, client()?);
+        let [de, fr, bare] = ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr", "evil/card"];
+        let query = format!("of={de}&of={bare}&of={fr}&base=mandoc/scribe-v1");
+
+        let told = get(&client, &server, &format!("/api/v1/kinship?{query}&per_layer=true")).await?;
+        let two =
+            get(&client, &server, &format!("/api/v1/kinship?of={de}&of={fr}&base=mandoc/scribe-v1")).await?;
+        let table = client.get(server.url(&format!("/api/v1/kinship?{query}&format=csv"))).send().await?;
+        let (table, words) = (table.text().await?, ["kinship", de, bare, fr, "--base", "mandoc/scribe-v1"]);
+        let said = server.stemma().args(words).output()?;
+        let document = server.stemma().args(words).arg("--json").output()?;
+        let (status, refused) =
+            answer(client.get(server.url(&format!("/api/v1/kinship?of={de}&of={bare}")))).await?;
+
+        ensure!(told["models"] == json!([de, fr, bare]), "{told}");
+        let cosine = &told["matrices"]["cosine"];
+        ensure!(cosine[0][1] == two["matrices"]["cosine"][0][1] && cosine[0][1].is_f64(), "{told} {two}");
+        ensure!(cosine[2] == json!([null, null, null]) && cosine[0][2].is_null(), "{told}");
+        ensure!(told["layers"][0]["matrices"]["cosine"][2] == json!([null, null, null]), "{told}");
+        let left_out = &told["left_out"];
+        let reason = left_out[0]["reason"].as_str().unwrap_or_default();
+        ensure!(left_out[0]["model"] == bare && reason.contains("known by its metadata only"), "{told}");
+        ensure!(two["left_out"].is_null(), "{two}");
+        ensure!(table.lines().last().is_some_and(|line| line.starts_with("evil/card,,,")), "{table}");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        ensure!(said.contains(&format!("not compared: {bare}: {reason}")), "{said}");
+        let document: Value = serde_json::from_slice(&document.stdout)?;
+        ensure!(document["left_out"] == *left_out && document["models"] == told["models"], "{document}");
+        ensure!(
+            status == 409 && refused["code"] == "no_weights",
+            "with one alone there is no pair: {refused}"
+        );
+    }
+    Ok(())
+}

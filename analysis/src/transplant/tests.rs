@@ -177,13 +177,14 @@ fn new_tokens_can_be_the_mean_of_the_shared_ones() {
 #[test]
 fn rows_of_the_donor_without_a_token_do_not_weaken_the_mean() {
     let recipient = side("o/r", (3, 1, 1), tokenizer("Metaspace", &["a", "b", "c"], &[]));
-    let donor = side("o/d", (9, 1, 2), tokenizer("Metaspace", &["b", "z", "a"], &[]));
+    let donor = side("o/d", (9, 1, 2), tokenizer("Metaspace", &["b", "z", "a"], &[special(8, "<end>")]));
 
     let made = solved(&recipient, &donor, Options { fill: Fill::Mean, ..Options::default() });
 
     let (own, got) = (values(&*recipient.source, EMBED), values(&*made, EMBED));
-    assert_eq!(got[1], ((f64::from(own[0]) + f64::from(own[1])) / 2.0) as f32);
-    assert_eq!(got[3..], [0.0; 6]);
+    let mean = ((f64::from(own[0]) + f64::from(own[1])) / 2.0) as f32;
+    assert_eq!([got[1], got[8]], [mean; 2]);
+    assert_eq!(got[3..8], [0.0; 5]);
 }
 
 #[test]

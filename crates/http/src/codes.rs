@@ -197,12 +197,12 @@ pub const CODES: &[Code] = &[
         "Too little of the weights is sketched alike for an estimate; an exact comparison reads the weights.",
     ),
     code("too_many_files", 413, "A folder holds more files than the limit."),
-    code("too_many_paths", 413, "A request names more files than are answered at once; ask in parts."),
     code(
         "too_many_listeners",
         503,
         "As many connections follow jobs as are allowed; ask for the job itself.",
     ),
+    code("too_many_paths", 413, "A request names more files than are answered at once; ask in parts."),
     code("too_many_shards", 422, "A checkpoint claims more shards than the limit."),
     code("too_many_tensors", 422, "A checkpoint holds more tensors than the limit."),
     code("trailing_data", 422, "A safetensors file goes on after its last tensor."),

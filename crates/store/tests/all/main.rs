@@ -13,6 +13,7 @@ mod holders;
 mod jobs;
 mod models;
 mod names;
+mod people;
 mod revisions;
 mod schema;
 mod searches;
