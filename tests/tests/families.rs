@@ -254,39 +254,3 @@ async fn the_children_of_a_model_are_told_by_the_months_in_which_they_came() -> 
     }
     Ok(())
 }
-
-#[tokio::test]
-async fn the_children_of_a_model_are_told_by_the_months_in_which_they_came() -> Result<()> {
-    for database in databases() {
-        let (server, client) = (Server::start(&database).await?, client()?);
-        let child = |at: usize, day: &str| json!({ "id": format!("young/m{at}"), "createdAt": day, "tags": ["base_model:finetune:old/root"] });
-        let days = ["2024-05-01T00:00:00.000Z", "2024-05-31T23:59:59.000Z", "2024-07-02T00:00:00.000Z"];
-        let mut rows: Vec<Value> = days.iter().enumerate().map(|(at, day)| child(at, day)).collect();
-        rows.push(json!({ "id": "young/undated", "tags": ["base_model:adapter:old/root"] }));
-        let dump = server.data().join("months.jsonl");
-        fs_err::write(&dump, rows.iter().map(|row| format!("{row}\n")).collect::<String>())?;
-        let out = server.stemma().args(["import", "dump"]).arg(&dump).output()?;
-        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-
-        let children = get(&client, &server, "/api/v1/models/old/root/children?limit=1").await?;
-        let tree = get(&client, &server, "/api/v1/models/old/root/lineage").await?;
-        let none = get(&client, &server, "/api/v1/models/young/m0/lineage").await?;
-        let told = server.stemma().args(["tree", "old/root"]).output()?;
-        let page = client.get(server.url("/old/root/lineage")).send().await?.text().await?;
-
-        let months = json!([
-            { "month": "2024-05", "children": 2 },
-            { "month": "2024-06", "children": 0 },
-            { "month": "2024-07", "children": 1 }
-        ]);
-        ensure!(children["growth"] == json!({ "months": months, "outside": 0, "undated": 1 }), "{children}");
-        ensure!(tree["growth"] == children["growth"], "{tree}");
-        ensure!(none["growth"] == json!({ "months": [], "outside": 0, "undated": 0 }), "{none}");
-        let line = "(children by month: 2024-05 2, 2024-07 1; 1 without a date)";
-        let told = String::from_utf8_lossy(&told.stdout).into_owned();
-        ensure!(told.lines().last() == Some(line), "{told}");
-        let sentence = "3 children from 2024-05 to 2024-07, most in 2024-05: 2. 1 more without a date.";
-        ensure!(page.contains(sentence) && page.contains("<title>2024-07: 1</title>"), "{page}");
-    }
-    Ok(())
-}
