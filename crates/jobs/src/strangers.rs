@@ -14,9 +14,9 @@ use crate::{
     sketches::{current, surveyed},
 };
 
-/// Matrices that are read of a model without sketches, and most bytes of them.
+/// Matrices that are read of a model without sketches, and most bytes of them: little beside the merge that follows.
 const SAMPLED: usize = 16;
-const SAMPLED_BYTES: u64 = 64 << 20;
+const SAMPLED_BYTES: u64 = 16 << 20;
 /// Pairs of one recipe that are named.
 const NAMED: usize = 3;
 
@@ -112,7 +112,8 @@ async fn stored(registry: &Registry, operand: &Operand) -> Result<Option<Vec<Sto
     Ok(Some(stored_tensors(registry.store.tensors(revision).await?, sketches)))
 }
 
-/// Names of matrices that all models have in one shape, evenly spread over them.
+/// Names of matrices that all models have in one shape, evenly spread over those that are small enough; the smallest where
+/// none is.
 fn sample(sources: &[&dyn TensorSource]) -> BTreeSet<String> {
     let matrix = |info: &&TensorInfo| info.shape.len() == 2 && info.dtype.is_float() && info.elements() > 0;
     let Some((first, others)) = sources.split_first() else { return BTreeSet::new() };
@@ -125,8 +126,11 @@ fn sample(sources: &[&dyn TensorSource]) -> BTreeSet<String> {
         };
         others.iter().all(same)
     };
-    let shared: Vec<&TensorInfo> = first.tensors().iter().filter(matrix).filter(shared).collect();
-    let (mut left, mut names) = (SAMPLED_BYTES, BTreeSet::new());
+    let mut shared: Vec<&TensorInfo> = first.tensors().iter().filter(matrix).filter(shared).collect();
+    let Some(smallest) = shared.iter().map(|info| info.bytes()).min() else { return BTreeSet::new() };
+    let most = SAMPLED_BYTES.max(smallest);
+    shared.retain(|info| info.bytes() <= most);
+    let (mut left, mut names) = (most, BTreeSet::new());
     for at in 0..SAMPLED.min(shared.len()) {
         let info = shared[at * shared.len() / SAMPLED.min(shared.len())];
         if info.bytes() <= left {
