@@ -29,10 +29,11 @@ pub trait Computed: Sync {
         Ok(())
     }
 
-    /// Computes elements `start..start + out.len()` of tensor `index`.
-    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error>;
+    /// Computes elements `start..start + out.len()` of tensor `index`; gives how many are not finite although all that they
+    /// were computed from are.
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error>;
 
-    /// Computes what [`Self::fill`] does, rounded to the tensor's dtype; gives how many values left its range.
+    /// Computes what [`Self::fill`] does, rounded to the tensor's dtype; gives how many left its range or were made not finite.
     fn encode(
         &self,
         index: usize,
@@ -40,8 +41,8 @@ pub trait Computed: Sync {
         (dtype, out): (Dtype, &mut [u8]),
     ) -> Result<u64, weights::Error> {
         let mut values = vec![0.0; out.len() / (dtype.bits() / 8) as usize];
-        self.fill(index, start, &mut values)?;
-        Ok(kernels::encode_f64(dtype, &values, out))
+        let made = self.fill(index, start, &mut values)?;
+        Ok(made + kernels::encode_f64(dtype, &values, out))
     }
 
     /// Does what [`Self::encode`] does on a device; `None` where none does.

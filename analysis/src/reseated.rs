@@ -195,8 +195,8 @@ impl Computed for Reseated {
         }
     }
 
-    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
-        self.read(index, start, out)
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
+        self.read(index, start, out).map(|()| 0)
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {

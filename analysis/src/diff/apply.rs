@@ -75,9 +75,9 @@ impl Computed for ApplySource {
         Excess::Lambda
     }
 
-    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
         read_f64(&*self.base, index, start, out)?;
-        let Some((twin, lambda)) = self.twins[index] else { return Ok(()) };
+        let Some((twin, lambda)) = self.twins[index] else { return Ok(0) };
         let (base, mut diff) = (out.to_vec(), vec![0.0; out.len()]);
         read_f64(&*self.diff, twin, start, &mut diff)?;
         for (value, diff) in out.iter_mut().zip(&diff) {
@@ -85,7 +85,7 @@ impl Computed for ApplySource {
         }
         let values: [&[f64]; 2] = [&base, &diff];
         let labels = ["the base", "the difference"].into_iter();
-        keep_or_refuse_nonfinite(&self.infos()[index].name, start, (&values, labels), out)
+        keep_or_refuse_nonfinite(&self.infos()[index].name, start, (&values, labels), out).map(|()| 0)
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {

@@ -86,7 +86,7 @@ impl Computed for DiffSource {
         &self.infos
     }
 
-    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
         let (a, b) = self.pairs[index];
         let mut subtrahend = vec![0.0; out.len()];
         read_f64(&*self.a, a, start, out)?;
@@ -94,7 +94,7 @@ impl Computed for DiffSource {
         for (value, b) in out.iter_mut().zip(subtrahend) {
             *value -= b;
         }
-        Ok(())
+        Ok(0)
     }
 
     fn copied(&self, _: usize, _: u64, _: &mut [u8]) -> Option<Result<(), weights::Error>> {

@@ -277,11 +277,8 @@ impl Computed for MergeSource {
         }
     }
 
-    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
-        match self.merging(index)?.fill(start, out)? {
-            0 => Ok(()),
-            made => Err(self.excess().refusal(&self.infos[index], made)),
-        }
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
+        self.merging(index)?.fill(start, out)
     }
 
     fn encode(&self, index: usize, start: u64, out: (Dtype, &mut [u8])) -> Result<u64, weights::Error> {

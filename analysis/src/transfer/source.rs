@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::Item;
-use kernels::Dtype;
 use weights::{HEAD, TensorInfo, TensorSource, is_quantised};
 
 use super::{
@@ -249,22 +248,25 @@ impl Computed for TransferSource {
         Excess::Lambda
     }
 
-    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<(), weights::Error> {
-        match self.carried(index, start, out)? {
-            0 => Ok(()),
-            made => Err(self.excess().refusal(&self.infos[index], made)),
+    fn fill(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
+        let (places, lambda) = match &self.parts[index] {
+            Part::Added { places, lambda } => (places, *lambda),
+            Part::Copied(at) | Part::Equal { places: [at, ..], .. } => {
+                return Place::whole(*at).read(&*self.operands.target_base.source, start, out).map(|()| 0);
+            }
+        };
+        let mut read = [vec![0.0; out.len()], vec![0.0; out.len()], vec![0.0; out.len()]];
+        for ((place, model), values) in places.iter().zip(self.models()).zip(&mut read) {
+            place.read(&*model.source, start, values)?;
         }
-    }
-
-    fn encode(
-        &self,
-        index: usize,
-        start: u64,
-        (dtype, out): (Dtype, &mut [u8]),
-    ) -> Result<u64, weights::Error> {
-        let mut values = vec![0.0; out.len() / (dtype.bits() / 8) as usize];
-        let made = self.carried(index, start, &mut values)?;
-        Ok(made + kernels::encode_f64(dtype, &values, out))
+        let [target, from, to] = &read;
+        for (((out, target), base), tuned) in out.iter_mut().zip(target).zip(from).zip(to) {
+            *out = carry(*target, *base, *tuned, lambda);
+        }
+        let labels = ["the target base", "the source base", "the tuned model"];
+        let values: [&[f64]; 3] = [target, from, to];
+        keep_or_refuse_nonfinite(&self.infos[index].name, start, (&values, labels.into_iter()), out)?;
+        Ok(made_nonfinite(&values, out))
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
@@ -289,28 +291,6 @@ impl Computed for TransferSource {
 }
 
 impl TransferSource {
-    /// Computes elements of a tensor from `start`; gives how many are not finite although all inputs are.
-    fn carried(&self, index: usize, start: u64, out: &mut [f64]) -> Result<u64, weights::Error> {
-        let (places, lambda) = match &self.parts[index] {
-            Part::Added { places, lambda } => (places, *lambda),
-            Part::Copied(at) | Part::Equal { places: [at, ..], .. } => {
-                return Place::whole(*at).read(&*self.operands.target_base.source, start, out).map(|()| 0);
-            }
-        };
-        let mut read = [vec![0.0; out.len()], vec![0.0; out.len()], vec![0.0; out.len()]];
-        for ((place, model), values) in places.iter().zip(self.models()).zip(&mut read) {
-            place.read(&*model.source, start, values)?;
-        }
-        let [target, from, to] = &read;
-        for (((out, target), base), tuned) in out.iter_mut().zip(target).zip(from).zip(to) {
-            *out = carry(*target, *base, *tuned, lambda);
-        }
-        let labels = ["the target base", "the source base", "the tuned model"];
-        let values: [&[f64]; 3] = [target, from, to];
-        keep_or_refuse_nonfinite(&self.infos[index].name, start, (&values, labels.into_iter()), out)?;
-        Ok(made_nonfinite(&values, out))
-    }
-
     /// Refuses NaN among copied bytes of the target's tensor `at` that are whole elements.
     fn numbers(&self, at: usize, offset: u64, bytes: &[u8]) -> Result<(), weights::Error> {
         let info = &self.operands.target_base.source.tensors()[at];
