@@ -152,28 +152,6 @@ fn encode_blocks<C: Computed + ?Sized>(
     })
 }
 
-/// [`TensorSource::read_f32`] of a computed source: what decoding its bytes gives.
-pub fn read_f32<C: Computed + ?Sized>(
-    source: &C,
-    index: usize,
-    start: u64,
-    out: &mut [f32],
-) -> Result<(), weights::Error> {
-    let len = out.len() as u64;
-    let info = in_range(source.infos(), index, |info| Some(start.checked_add(len)? <= info.elements()))?;
-    if !info.dtype.is_float() {
-        return Err(refused(format!("tensor `{}` is {}, not a float tensor", info.name, info.dtype)));
-    }
-    let (dtype, width) = (info.dtype, info.dtype.bits() / 8);
-    let mut bytes = vec![0; BLOCK.min(out.len()) * width as usize];
-    for (at, values) in out.chunks_mut(BLOCK).enumerate() {
-        let bytes = &mut bytes[..values.len() * width as usize];
-        read_bytes(source, index, (start + (at * BLOCK) as u64) * width, bytes)?;
-        kernels::decode(dtype, bytes, values);
-    }
-    Ok(())
-}
-
 thread_local! {
     /// Bytes of one read, kept for the next: memory fresh from the system costs more than what is read into it.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };

@@ -69,19 +69,20 @@ fn spell(items: &[Item]) -> String {
 /// Most faults reported; a wrong pairing of models has one a tensor.
 const REPORTED: usize = 200;
 
+/// The first 200 items, and how many more there are as one more.
+fn first(items: impl ExactSizeIterator<Item = Item>, rest: &str) -> Vec<Item> {
+    let more = items.len().saturating_sub(REPORTED);
+    let last = (more > 0).then(|| Item { pointer: String::new(), message: format!("{more} more {rest}") });
+    items.take(REPORTED).chain(last).collect()
+}
+
 /// The first 200 faults, and how many more there are as one more item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<Item>);
 
 impl From<Vec<Item>> for Faults {
-    fn from(mut items: Vec<Item>) -> Self {
-        let more = items.len().saturating_sub(REPORTED);
-        items.truncate(REPORTED);
-        if more > 0 {
-            let message = format!("{more} more faults are not listed");
-            items.push(Item { pointer: String::new(), message });
-        }
-        Self(items)
+    fn from(items: Vec<Item>) -> Self {
+        Self(first(items.into_iter(), "faults are not listed"))
     }
 }
 
@@ -144,15 +145,7 @@ impl Fault for Error {
                     pointer: String::new(),
                     message: format!("`{}`: {}", skipped.tensor, skipped.reason),
                 };
-                let mut items: Vec<Item> = left_out.iter().take(REPORTED).map(told).collect();
-                let more = left_out.len().saturating_sub(REPORTED);
-                if more > 0 {
-                    items.push(Item {
-                        pointer: String::new(),
-                        message: format!("{more} more tensors are left out"),
-                    });
-                }
-                items
+                first(left_out.iter().map(told), "tensors are left out")
             }
             _ => Vec::new(),
         }

@@ -138,9 +138,9 @@ pub async fn edges_of(registry: &Registry, id: &str) -> Result<HttpResponse> {
     let parents: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&parents).await?;
     let mut verdicts = registry.store.verdicts_of(&[row.id]).await?;
-    let decisions = registry.store.decisions_of(row.id, registry.limits.page_max).await?;
+    let mut decisions = registry.store.decisions_of(row.id, registry.limits.page_max).await?;
     let items = edges.into_iter().map(|edge| {
-        let decided = decisions.get(&edge.parent).cloned().unwrap_or_default();
+        let decided = decisions.remove(&edge.parent).unwrap_or_default();
         let parent = known.iter().find(|row| row.id == edge.parent);
         EdgeView {
             parent: parent.map_or_else(|| edge.as_written.clone(), |row| row.name.clone()),

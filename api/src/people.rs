@@ -142,9 +142,7 @@ pub async fn list_users(request: HttpRequest, registry: Seen, asked: Query<Liste
 #[utoipa::path(tag = "people", request_body = NewAccount, responses((status = 201, body = AccountView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/users")]
 pub async fn add_user(registry: Seen, Body(new): Body<NewAccount>) -> Result<HttpResponse> {
-    let NewAccount { name, admin } = new;
-    let row = AccountRow { name, kind: AccountKind::User, admin, created_at: 0 };
-    let (row, token) = jobs::add_user(&registry, &row).await?;
+    let (row, token) = jobs::add_user(&registry, (&new.name, new.admin)).await?;
     let told = AccountView { token: Some(token), ..row.into() };
     Ok(HttpResponse::build(StatusCode::CREATED).json(told))
 }

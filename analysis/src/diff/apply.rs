@@ -7,7 +7,7 @@ use weights::{TensorInfo, TensorSource, is_quantised};
 
 use crate::{
     Error,
-    computed::{self, Computed, keep_or_refuse_nonfinite, read_f64},
+    computed::{self, Computed, keep_or_refuse_nonfinite, made_nonfinite, read_f64},
     excess::Excess,
     transfer::Options,
 };
@@ -85,7 +85,8 @@ impl Computed for ApplySource {
         }
         let values: [&[f64]; 2] = [&base, &diff];
         let labels = ["the base", "the difference"].into_iter();
-        keep_or_refuse_nonfinite(&self.infos()[index].name, start, (&values, labels), out).map(|()| 0)
+        keep_or_refuse_nonfinite(&self.infos()[index].name, start, (&values, labels), out)?;
+        Ok(made_nonfinite(&values, out))
     }
 
     fn copied(&self, index: usize, offset: u64, out: &mut [u8]) -> Option<Result<(), weights::Error>> {
@@ -104,7 +105,7 @@ impl TensorSource for ApplySource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        computed::read_f32(self, index, start, out)
+        weights::decode_range(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

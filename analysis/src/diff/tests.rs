@@ -52,6 +52,16 @@ fn the_difference_is_a_checkpoint_of_f32_tensors() {
     assert_eq!(diff.left_out(), ["model.steps"]);
 }
 
+#[test]
+fn a_strength_that_leaves_the_range_of_all_numbers_is_refused_and_never_written_as_infinity() {
+    let of = |value: f64| Fixture::empty().with("w", Dtype::F64, &[2], &[value, 0.0]).share();
+    let applied = ApplySource::new(of(1.0), of(10.0), &scaled(1e308)).unwrap();
+
+    let refused = applied.read_bytes(0, 0, &mut [0; 16]).unwrap_err().to_string();
+
+    assert!(refused.contains("λ") && refused.contains("`w`"), "{refused}");
+}
+
 fn planted() -> (Arc<DiffSource>, Fixture) {
     let tuned = |seed| {
         Fixture::empty().with("big.weight", Dtype::F32, &[300, 500], &noise(seed, 150_000)).with(

@@ -179,6 +179,14 @@ pub struct TensorReport {
 const LIGHT: f64 = 0.005;
 
 impl Report {
+    /// The matrices of the whole with their errors, and of all of its parts.
+    fn tables(&mut self) -> impl Iterator<Item = &mut BTreeMap<String, Matrix>> {
+        let layers = self.layers.iter_mut().map(|layer| &mut layer.matrices);
+        let modules = self.modules.iter_mut().map(|module| &mut module.matrices);
+        let tensors = self.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
+        layers.chain(modules).chain(tensors).chain([&mut self.matrices, &mut self.standard_errors])
+    }
+
     /// The same with models that could not be compared behind the others: their values are `null` in every matrix.
     #[must_use]
     pub fn beside(mut self, left_out: Vec<LeftOut>) -> Self {
@@ -190,11 +198,8 @@ impl Report {
                 matrix.resize(count, vec![None; count]);
             }
         };
-        let layers = self.layers.iter_mut().map(|layer| &mut layer.matrices);
-        let modules = self.modules.iter_mut().map(|module| &mut module.matrices);
-        let tensors = self.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
-        let whole = [&mut self.matrices, &mut self.standard_errors, &mut self.split];
-        layers.chain(modules).chain(tensors).chain(whole).flat_map(BTreeMap::values_mut).for_each(widen);
+        self.tables().flat_map(BTreeMap::values_mut).for_each(widen);
+        self.split.values_mut().for_each(widen);
         [&mut self.distances.per_root_element, &mut self.distances.of_base].into_iter().for_each(widen);
         if !self.relative_norms.is_empty() {
             self.relative_norms.resize(count, None);
@@ -210,11 +215,7 @@ impl Report {
         fn keep<T>(held: &mut BTreeMap<String, T>, ids: &[&str]) {
             held.retain(|id, _| ids.contains(&id.as_str()));
         }
-        let layers = self.layers.iter_mut().map(|layer| &mut layer.matrices);
-        let modules = self.modules.iter_mut().map(|module| &mut module.matrices);
-        let tensors = self.tensors.iter_mut().map(|tensor| &mut tensor.matrices);
-        let whole = [&mut self.matrices, &mut self.standard_errors];
-        layers.chain(modules).chain(tensors).chain(whole).for_each(|matrices| keep(matrices, ids));
+        self.tables().for_each(|matrices| keep(matrices, ids));
         keep(&mut self.mean, ids);
         for part in &mut self.parts {
             keep(&mut part.values, ids);

@@ -9,10 +9,7 @@ use domain::{
 use serde::Serialize;
 
 use super::rules::{Judgement, Rule, Verdict, judge};
-use crate::lineage::{Forest, Reach, Shown};
-
-/// Models named at either end of a long way: all ways of a long line together are as long as its square.
-const ENDS: usize = 32;
+use crate::lineage::{Forest, Reach, Shown, ends};
 
 /// A parent's licence beside the model's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -149,9 +146,7 @@ fn carried(licence: &str, way: &[Shown<'_>], own: Option<&str>) -> Carried {
     let Judgement { verdict, rule } = judge(Some(licence), own);
     let drops = |node: &&Shown<'_>| judge(Some(licence), node.license).verdict == Verdict::Conflict;
     let known = lookup(licence);
-    let path_hidden = way.len().saturating_sub(2 * ENDS);
-    let begin = if path_hidden > 0 { ENDS } else { way.len() };
-    let told = way[..begin].iter().chain(&way[begin + path_hidden..]);
+    let (told, path_hidden) = ends(way);
     Carried {
         ancestor: way[0].name.to_owned(),
         family: known.map_or(Family::Undetermined, |licence| licence.family),

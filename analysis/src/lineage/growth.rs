@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use petgraph::Direction;
 use time::OffsetDateTime;
 
 use super::Forest;
@@ -11,7 +11,7 @@ use super::Forest;
 const MONTHS: i32 = 240;
 
 /// The children of one month.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Month {
     /// `2024-05`, by UTC.
     pub month: String,
@@ -19,7 +19,7 @@ pub struct Month {
 }
 
 /// The children of a model by the month in which they were created, over all edges.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Growth {
     /// From the first month with a child to the last, those without one too; of more than 240 months those with the most
     /// children.
@@ -71,7 +71,9 @@ impl Growth {
 impl Forest {
     /// How the children of a model came, by the months of their creation.
     pub fn growth(&self, id: i64) -> Growth {
-        Growth::of(self.children(id).into_iter().map(|link| self.node(link.id)?.created_at))
+        let edges =
+            self.place(id).into_iter().flat_map(|at| self.graph.edges_directed(at, Direction::Outgoing));
+        Growth::of(edges.map(|edge| self.shown(edge.target()).created_at))
     }
 }
 

@@ -31,7 +31,7 @@ pub use growth::{Growth, Month};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
 pub use normalise::{identify, normalise};
-pub use path::{LineagePath, PathEdge, PathStep};
+pub use path::{LineagePath, PathEdge, PathStep, ends};
 pub(crate) use places::Places;
 pub use positions::{Along, Edge};
 pub use preorder::Sifted;

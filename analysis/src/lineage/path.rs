@@ -9,6 +9,16 @@ use super::{
     reach::{Over, Toward, Walk},
 };
 
+/// Models told of each end of a long way: all ways of a long line together are as long as its square.
+const ENDS: usize = 32;
+
+/// What is told of a way, of more than 64 models the first and the last 32, and how many are left out between them.
+pub fn ends<T>(way: &[T]) -> (impl Iterator<Item = &T>, usize) {
+    let hidden = way.len().saturating_sub(2 * ENDS);
+    let begin = if hidden > 0 { ENDS } else { way.len() };
+    (way[..begin].iter().chain(&way[begin + hidden..]), hidden)
+}
+
 /// The path between two models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineagePath {

@@ -265,13 +265,8 @@ impl MergeConfig {
     pub fn together(&self) -> Vec<(String, Vec<String>)> {
         let read = self.base_need() != BaseNeed::Unused;
         let of = |group: &Group<'_>| {
-            let mut names: Vec<String> = Vec::new();
             let listed = group.sources.iter().map(|entry| &entry.model);
-            for name in listed.chain(group.base.filter(|_| read)) {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
+            let names = distinct(listed.chain(group.base.filter(|_| read)));
             (names.len() > 1).then(|| (group.pointer(), names))
         };
         self.groups().iter().filter_map(of).collect()

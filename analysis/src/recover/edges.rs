@@ -401,22 +401,12 @@ impl Edge<'_> {
 
 /// The base of an adapter that is not applied, and what contradicts it. Factors say which shapes they fit, not which of
 /// several models of those shapes they were trained on; that is the configuration's word.
-pub(super) fn adapter(
-    subjects: &[Subject],
-    at: usize,
-    roots: &[usize],
-) -> Result<(Vec<Parent>, Option<String>), Error> {
+pub(super) fn adapter(subjects: &[Subject], at: usize, roots: &[usize]) -> (Vec<Parent>, Option<String>) {
     let subject = &subjects[at];
-    let Some(config) = &subject.adapter else { return Ok((Vec::new(), None)) };
+    let Some(config) = &subject.adapter else { return (Vec::new(), None) };
+    // By the headers alone, so that no failed read is taken for factors that do not fit.
     let fits = |other: &Subject| {
-        if other.adapter.is_some() {
-            return Ok(false);
-        }
-        match weights::Baked::fits(&*other.source, &*subject.source, config) {
-            Ok(()) => Ok(true),
-            Err(weights::Error::Adapter(_)) => Ok(false),
-            Err(other) => Err(Error::from(other)),
-        }
+        other.adapter.is_none() && weights::Baked::fits(&*other.source, &*subject.source, config).is_ok()
     };
     let parent = |other: &Subject, confidence: f64, sentence: String| Parent {
         id: other.id.clone(),
@@ -440,24 +430,20 @@ pub(super) fn adapter(
         else {
             continue;
         };
-        if fits(other)? {
+        if fits(other) {
             let said = "its factors fit; the configuration claims it, the weights cannot tell".to_owned();
-            return Ok((vec![parent(other, 0.6, said)], None));
+            return (vec![parent(other, 0.6, said)], None);
         }
         let fault = format!("`{claim}` is named as base, but the adapter's factors do not fit it");
-        return Ok((Vec::new(), Some(fault)));
+        return (Vec::new(), Some(fault));
     }
-    let mut fitting: Vec<&Subject> = Vec::new();
-    for &root in roots {
-        if fits(&subjects[root])? {
-            fitting.push(&subjects[root]);
-        }
-    }
-    Ok(match fitting[..] {
+    let fitting: Vec<&Subject> =
+        roots.iter().map(|&root| &subjects[root]).filter(|root| fits(root)).collect();
+    match fitting[..] {
         [] => (Vec::new(), None),
         [first, ..] => {
             let said = format!("its factors fit this root; {} roots fit", fitting.len());
             (vec![parent(first, 0.3 / fitting.len() as f64, said)], None)
         }
-    })
+    }
 }

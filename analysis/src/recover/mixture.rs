@@ -106,11 +106,6 @@ impl Mixture {
     }
 }
 
-/// Squared distance that one rounding leaves.
-fn floor(measured: &Measured, child: usize, precision: u32) -> f64 {
-    measured.rounding(child, precision) + EXACT * measured.dot(child, child)
-}
-
 /// What least squares leaves of `child` over `parents`, matrix by matrix.
 pub(super) fn left(measured: &Measured, child: usize, parents: &[usize]) -> f64 {
     measured.matrices().map(|part| fit(|i, j| part.gram.dot(i, j), child, parents).1).sum()
@@ -264,7 +259,8 @@ fn told(
     (near, precision): (&[usize], u32),
     set: Vec<usize>,
 ) -> Option<Result<Mixture, (usize, f64)>> {
-    let floor = floor(measured, child, precision);
+    // Squared distance that one rounding leaves.
+    let floor = measured.rounding(child, precision) + EXACT * measured.dot(child, child);
     let set = telling(measured, child, set);
     let residual = left(measured, child, &set);
     let (weights, _) = fit(|i, j| measured.dot(i, j), child, &set);

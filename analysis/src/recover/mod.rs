@@ -128,7 +128,7 @@ pub fn recover(subjects: &[Subject], progress: Progress<'_>) -> Result<Report, E
     let roots: Vec<usize> = whole.iter().copied().filter(|&at| parents[at].is_empty()).collect();
     let mut adapters = Vec::new();
     for at in (0..subjects.len()).filter(|&at| facts[at].is_none()) {
-        let (found, fault) = edges::adapter(subjects, at, &roots)?;
+        let (found, fault) = edges::adapter(subjects, at, &roots);
         parents[at].extend(found);
         adapters.push((at, fault));
     }

@@ -328,7 +328,7 @@ impl TensorSource for TransferSource {
     }
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        computed::read_f32(self, index, start, out)
+        weights::decode_range(self, index, start, out)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -43,7 +43,8 @@ const STREAM: &str = "job_events";
 
 /// The document with what its operations have in common.
 pub fn completed(mut document: OpenApi) -> OpenApi {
-    let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    let mut examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    examples["limits"] = serde_json::json!({ "200": domain::Limits::default() });
     for (path, item) in &mut document.paths.paths {
         let PathItem { get, put, post, delete, .. } = item;
         let operations = [("get", get), ("put", put), ("post", post), ("delete", delete)];

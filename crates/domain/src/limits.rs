@@ -42,10 +42,9 @@ pub struct Limits {
     pub row_bytes: usize,
     /// Default page length.
     pub page: u64,
-    /// Longest page.
+    /// Longest page, and most decisions about one edge that are listed.
     pub page_max: u64,
-    /// Most users, organisations, members, tokens, watches, branches or tags in one list, and decisions about the parents of
-    /// one model.
+    /// Most users, organisations, members, tokens, watches, branches or tags in one list.
     pub list_rows: u64,
     /// Longest text or filter of one search, bytes.
     pub search_bytes: usize,

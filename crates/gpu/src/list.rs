@@ -91,7 +91,7 @@ pub const KERNELS: &[Kernel] = &[
     bits("delta_encode", "format", "encode_f64").of(FLOATS),
     bits("copy_words", "format", "<[u8]>::copy_from_slice"),
     bits("weighted_sum", "blend", "wide::weighted_sum").of(FLOATS),
-    bits("subtract_f32", "strip", "sub"),
+    bits("subtract_f32", "strip", "<f32>::sub"),
     bits("subtract_f64", "strip", "wide::subtract"),
     bits("add_scaled", "strip", "add_scaled"),
     bits("low_rank_row", "strip", "low_rank_row"),

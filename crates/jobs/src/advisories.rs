@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use analysis::{
     export::Advisory,
-    lineage::{Toward, Walk},
+    lineage::{Toward, Walk, ends},
 };
 use domain::{ANYBODY, Act, Digest, Role};
 use serde::Serialize;
@@ -18,9 +18,6 @@ use crate::{
 
 /// Longest link, bytes.
 const LINK: usize = 2_048;
-
-/// Models told of each end of a way down: one of thousands of generations is not told whole for every model on a page.
-const ENDS: usize = 32;
 
 /// An advisory to be filed, by names.
 #[derive(Debug, Clone)]
@@ -63,10 +60,8 @@ pub struct Descent {
 
 impl Descent {
     fn of(way: &[i64], name: impl Fn(&i64) -> String) -> Self {
-        let hidden = way.len().saturating_sub(2 * ENDS);
-        let begin = if hidden > 0 { ENDS } else { way.len() };
-        let names = way[..begin].iter().chain(&way[begin + hidden..]).map(name).collect();
-        Self { names, hidden }
+        let (told, hidden) = ends(way);
+        Self { names: told.map(name).collect(), hidden }
     }
 }
 

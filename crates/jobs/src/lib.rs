@@ -134,7 +134,7 @@ pub use searches::{
 };
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
-pub use stages::{plan_read, plan_stages};
+pub use stages::plan_read;
 pub use submit::{
     DiffRequest, MergePlan, MergeRequest, Needs, plan_config, plan_merge, submit_diff, submit_merge,
     with_output,

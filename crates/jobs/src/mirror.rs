@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     fmt,
     str::FromStr,
+    time::{Duration, Instant},
 };
 
 use domain::{Act, Digest, Metadata, RelativePath, RepoId};
@@ -292,6 +293,9 @@ fn weights_in(shapes: &[ShapeRow]) -> Option<i64> {
     (!shapes.is_empty()).then(|| i64::try_from(total).unwrap_or(i64::MAX))
 }
 
+/// How often what came so far is pinned anew; pins end after a day.
+const RENEWED: Duration = Duration::from_secs(3_600);
+
 /// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files.
 async fn fetch(
     registry: &Registry,
@@ -301,6 +305,7 @@ async fn fetch(
     let total = repository.files.iter().map(|(_, file)| file.len()).sum();
     let mut gathered = Gathered::new();
     let (mut got, mut counts) = (0, (0, 0));
+    let mut renewed = Instant::now();
     for (path, file) in &repository.files {
         let start = got;
         let taken = one_file(registry, (&gathered, file), &mut |bytes| {
@@ -315,6 +320,10 @@ async fn fetch(
         got = start + file.len();
         advance(got, total)?;
         // The last file may come days after the first.
+        if renewed.elapsed() < RENEWED {
+            continue;
+        }
+        renewed = Instant::now();
         if let Err(error) = registry.store.renew(&gathered.holder).await {
             tracing::warn!("what came of `{id}` so far stays pinned for less than a day: {error}");
         }

@@ -62,9 +62,13 @@ pub async fn create_organisation(registry: &Registry, name: &str) -> Result<Acco
 ///
 /// # Errors
 /// As [`create_organisation`].
-pub async fn add_user(registry: &Registry, new: &AccountRow) -> Result<(AccountRow, String), Error> {
+pub async fn add_user(
+    registry: &Registry,
+    (name, admin): (&str, bool),
+) -> Result<(AccountRow, String), Error> {
     administrator(registry)?;
-    account_name(&new.name)?;
+    account_name(name)?;
+    let new = AccountRow { name: name.to_owned(), kind: AccountKind::User, admin, created_at: 0 };
     let (owner, label) = (new.name.clone(), FIRST.to_owned());
     let first = TokenRow {
         id: 0,
@@ -76,7 +80,7 @@ pub async fn add_user(registry: &Registry, new: &AccountRow) -> Result<(AccountR
         last_used_on: None,
     };
     let secret = secret()?;
-    registry.store.add_user(new, (&secret, &first)).await?;
+    registry.store.add_user(&new, (&secret, &first)).await?;
     Ok((known(registry, (&new.name, AccountKind::User)).await?, secret))
 }
 

@@ -69,9 +69,8 @@ impl Relatives {
                 let signed = self.store.signatures_of_layout(SIGNATURE_SCHEME, &signature.layout).await?;
                 let mut index = SignatureIndex::default();
                 for (of, row) in signed {
-                    if let Some((layout, cells)) = row.signature {
-                        let of = Indexed { model: of.model, revision: of.revision };
-                        index.insert(of, &Signature { layout, cells });
+                    if let Some(signature) = current_signature(row) {
+                        index.insert(Indexed { model: of.model, revision: of.revision }, &signature);
                     }
                 }
                 Arc::new(index)
@@ -123,8 +122,8 @@ impl Relatives {
             let revisions: Vec<i64> = some.iter().map(|of| of.revision).collect();
             for (revision, row) in self.store.signatures(&revisions).await? {
                 let of = some.binary_search_by_key(&revision, |of| of.revision).ok().map(|at| some[at]);
-                if let Some((of, (layout, cells))) = of.zip(row.signature) {
-                    index.insert(of, &Signature { layout, cells });
+                if let Some((of, signature)) = of.zip(current_signature(row)) {
+                    index.insert(of, &signature);
                 }
             }
         }

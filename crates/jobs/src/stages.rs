@@ -26,23 +26,26 @@ use crate::{
 };
 
 /// Checks the stages of a recipe, the result last. No stage is written but the result: what reads an earlier one has
-/// it computed.
+/// it computed. Where the recipe was found to have faults when it was read, those of its models are told with them.
 ///
 /// # Errors
 /// Every fault of every stage at once.
-pub async fn plan_stages(
+pub async fn plan_read(
     registry: &Registry,
-    stages: Vec<Stage>,
+    read: (Vec<Stage>, Vec<Item>),
     access: &Access,
 ) -> Result<MergePlan, Error> {
-    plan_read(registry, (stages, Vec::new()), access).await
+    let mut plan = planned(registry, read, access).await?;
+    let together = std::mem::take(&mut plan.together);
+    plan.warnings.extend(strangers::told(registry, together).await?);
+    Ok(plan)
 }
 
-/// [`plan_stages`] of a recipe that was found to have `faults` when it was read: those of its models are told with them.
+/// [`plan_read`] without the warnings of models that have no common origin, which cost a look at sketches or weights.
 ///
 /// # Errors
-/// As [`plan_stages`].
-pub async fn plan_read(
+/// As [`plan_read`].
+pub(crate) async fn planned(
     registry: &Registry,
     (mut stages, mut faults): (Vec<Stage>, Vec<Item>),
     access: &Access,
@@ -105,9 +108,8 @@ pub async fn plan_read(
     }
     match (planner.alone, faults.len(), result) {
         (_, 0, Some(plan)) => {
-            let mut warnings = told.warnings;
-            warnings.extend(strangers::told(registry, told.together).await?);
-            Ok(MergePlan { warnings, policies: told.policies, ..plan })
+            let Told { warnings, policies, together } = told;
+            Ok(MergePlan { warnings, policies, together, ..plan })
         }
         (_, 0, None) => Err(Error::Invalid("the recipe is empty".to_owned())),
         (Some(alone), 1, _) => Err(Error::At { items: faults, error: Box::new(alone) }),
@@ -126,8 +128,9 @@ struct Told {
 impl Told {
     fn take(&mut self, plan: &mut MergePlan, pointer: &str) {
         self.warnings.extend(std::mem::take(&mut plan.warnings).into_iter().map(|item| at(pointer, item)));
-        let under = |set: &Together| Together { pointer: format!("{pointer}{}", set.pointer), ..set.clone() };
-        self.together.extend(plan.together.iter().map(under));
+        let together = std::mem::take(&mut plan.together).into_iter();
+        self.together
+            .extend(together.map(|set| Together { pointer: format!("{pointer}{}", set.pointer), ..set }));
         let policies = std::mem::take(&mut plan.policies).into_iter();
         self.policies.extend(policies.map(|touched| touched.under(pointer)));
     }

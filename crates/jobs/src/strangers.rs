@@ -1,6 +1,9 @@
 //! A warning where weights are merged that have no common origin. Stored sketches tell; of a folder some matrices are read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::LazyCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use analysis::recover::{Stored, StoredTensor, Strangers, strangers};
 use domain::Item;
@@ -21,7 +24,6 @@ const SAMPLED_BYTES: u64 = 16 << 20;
 const NAMED: usize = 3;
 
 /// Models whose weights are computed together.
-#[derive(Clone)]
 pub(crate) struct Together {
     /// JSON Pointer of the place in the recipe.
     pub(crate) pointer: String,
@@ -51,11 +53,11 @@ pub(crate) async fn told(registry: &Registry, sets: Vec<Together>) -> Result<Vec
     let cells = registry.limits.sketch_cells;
     let (labels, found) = spawn_blocking(move || {
         let sources: Vec<&dyn TensorSource> = models.iter().map(|model| &*origin(model).source).collect();
-        let sample = sample(&sources);
+        let sample = LazyCell::new(|| sample(&sources));
         let surveyed = models.iter().zip(known).filter_map(|(model, known)| {
             let tensors = match known {
                 Some(tensors) => tensors,
-                None => read(&*origin(model).source, (&sample, cells))?,
+                None => read(&*origin(model).source, (&*sample, cells))?,
             };
             Some(Stored { id: model.label.clone(), tensors, claims: Vec::new(), created: None, order: 0 })
         });

@@ -17,7 +17,7 @@ use crate::{
     inherit::{GENERATION, TEMPLATE},
     kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
     operand::open_all,
-    stages::{plan_read, plan_stages},
+    stages::{plan_read, planned},
     strangers::Together,
     unified::{open_members, together},
 };
@@ -126,7 +126,8 @@ pub async fn plan_merge(registry: &Registry, yaml: &str, access: &Access) -> Res
     plan_read(registry, analysis::merge::read_stages(yaml)?, access).await
 }
 
-/// [`plan_merge`] of a recipe of one document that is read already.
+/// [`plan_merge`] of a recipe of one document that is read already, without the warnings of models that have no common
+/// origin.
 ///
 /// # Errors
 /// As [`plan_merge`].
@@ -136,7 +137,7 @@ pub async fn plan_config(
     access: &Access,
 ) -> Result<MergePlan, Error> {
     let stage = Stage { name: None, config, pointer: String::new() };
-    plan_stages(registry, vec![stage], access).await
+    planned(registry, (vec![stage], Vec::new()), access).await
 }
 
 /// A request for a job, before anything about it is checked.
@@ -234,7 +235,7 @@ pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<
     let payload = MergePayload { yaml: asked, output: output.clone(), extras, pins: pins_later };
     let wanted = Wanted { kind: MERGE_MODELS.id, payload: json!(payload), output: Some(output), key };
     submit(registry, wanted, async || {
-        let plan = plan_merge(registry, &yaml, &Access::registry()).await?;
+        let plan = planned(registry, analysis::merge::read_stages(&yaml)?, &Access::registry()).await?;
         plan.fits(&registry.scratch)?;
         Ok(pins(plan.inputs.values()))
     })

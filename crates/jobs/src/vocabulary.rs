@@ -8,7 +8,7 @@ use std::{
 use analysis::merge::{Inputs, MergeConfig, TokenizerChoice, Tokens, Touched, align};
 use domain::Item;
 use serde_json::{Map, Value, json};
-use weights::{CannotGrow, Tokenizer, Vocabulary};
+use weights::{Tokenizer, Vocabulary};
 
 use crate::{
     Error, Operand, Registry,
@@ -154,15 +154,17 @@ impl Reading<'_> {
                 }
             }
         }
-        if documents.len() != 1 + others.len() {
-            return Ok(None);
-        }
+        let whole = documents.len() == 1 + others.len();
+        let mut documents = documents.into_iter();
+        let Some(first) = documents.next().filter(|_| whole) else { return Ok(None) };
+        let rest: Vec<Tokenizer> = documents.collect();
         let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
-        match tokio::task::spawn_blocking(move || grown(&documents, &texts)).await? {
-            Ok(None) => Ok(None),
-            Ok(Some(grown)) => {
-                Ok(Some((Arc::new(grown.vocabulary().clone()), Some(grown), tokens, warnings)))
-            }
+        let grow = move || {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            first.grown(&rest.iter().collect::<Vec<_>>(), &texts)
+        };
+        match tokio::task::spawn_blocking(grow).await? {
+            Ok(grown) => Ok(Some((Arc::new(grown.vocabulary().clone()), Some(grown), tokens, warnings))),
             Err(reason) => {
                 self.fault(format!(
                     "the tokenizer of `{own}` cannot take the tokens of the others: {reason}"
@@ -239,13 +241,6 @@ impl Reading<'_> {
         let parsed = tokio::task::spawn_blocking(move || Tokenizer::parse(text.as_bytes(), &limits)).await?;
         Ok(Some(parsed?))
     }
-}
-
-/// The first of `documents` with the tokens of the others and `texts`; none of no document.
-fn grown(documents: &[Tokenizer], texts: &[String]) -> Result<Option<Tokenizer>, CannotGrow> {
-    let Some((first, rest)) = documents.split_first() else { return Ok(None) };
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    first.grown(&rest.iter().collect::<Vec<_>>(), &texts).map(Some)
 }
 
 /// Whether `other` has a token that `base` has not.

@@ -187,10 +187,10 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
         return;
     };
     tracing::info!(job = %job.id, kind = kind.id, "job {} starts: {}", job.id, kind.title);
-    log(registry, &job, format!("attempt {}", job.attempts)).await;
-    log(registry, &job, format!("{COMPUTES_ON}{}", registry.devices.present())).await;
+    log(registry, &job, &[format!("attempt {}", job.attempts)]).await;
+    log(registry, &job, &[format!("{COMPUTES_ON}{}", registry.devices.present())]).await;
     let (stop, outcome) = supervise(registry, kind, &job, shutdown.clone()).await;
-    log(registry, &job, told(stop, &outcome)).await;
+    log(registry, &job, &[told(stop, &outcome)]).await;
     if matches!(
         (stop, &outcome),
         (Some(Stop::LeaseLost), _) | (_, Err(Error::Store(store::Error::LeaseLost(_))))
@@ -246,9 +246,9 @@ fn told(stop: Option<Stop>, outcome: &Result<serde_json::Value, Error>) -> Strin
 }
 
 /// The log is for people: a job goes on without it.
-async fn log(registry: &Registry, job: &JobRow, line: String) {
-    if let Err(error) = registry.store.log_job(&job.id, &[line]).await {
-        tracing::warn!("the log of job {} is not written: {error}", job.id);
+async fn log(registry: &Registry, job: &JobRow, lines: &[String]) {
+    if let Err(error) = registry.store.log_job(&job.id, lines).await {
+        tracing::warn!("{} lines of the log of job {} are not written: {error}", lines.len(), job.id);
     }
 }
 
@@ -340,7 +340,7 @@ fn ends(stop: Option<Stop>) -> bool {
     matches!(stop, Some(Stop::Cancelled | Stop::LeaseLost))
 }
 
-/// Writes the progress down and renews the lease; the log is for people, and a job goes on without it.
+/// Writes the progress down and renews the lease, and then the log.
 async fn report(
     registry: &Registry,
     job: &JobRow,
@@ -354,10 +354,7 @@ async fn report(
         rate: rate.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX)),
     };
     let beat = registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await?;
-    let untold = pulse.untold();
-    if let Err(error) = registry.store.log_job(&job.id, &untold).await {
-        tracing::warn!("{} lines of the log of job {} are not written: {error}", untold.len(), job.id);
-    }
+    log(registry, job, &pulse.untold()).await;
     Ok(beat)
 }
 

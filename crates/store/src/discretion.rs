@@ -36,6 +36,9 @@ impl Store {
             return Ok(());
         }
         let hidden = self.hidden_names().await?;
+        if hidden.is_empty() {
+            return Ok(());
+        }
         for evidence in told.iter_mut().filter(|evidence| tells(&evidence.detail, &hidden)) {
             let clauses = evidence.detail.split("; ").filter(|clause| !tells(clause, &hidden));
             evidence.detail = clauses.collect::<Vec<_>>().join("; ");

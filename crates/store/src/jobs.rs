@@ -221,8 +221,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn asker(&self, id: &str) -> Result<Option<String>> {
+        self.asker_in("jobs", id).await
+    }
+
+    /// Who asked for a row of a table of work.
+    pub(crate) async fn asker_in(&self, table: &str, id: &str) -> Result<Option<String>> {
         let mut params = Params::default();
-        let sql = format!("SELECT owner FROM jobs WHERE id = {}", params.add(sql::text(id)));
+        let sql = format!("SELECT owner FROM {table} WHERE id = {}", params.add(sql::text(id)));
         let row = sql::one(self.db(), &sql, params).await?;
         Ok(row.map(|row| get::<Option<String>>(&row, "owner")).transpose()?.flatten())
     }

@@ -192,10 +192,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn search_asker(&self, id: &str) -> Result<Option<String>> {
-        let mut params = Params::default();
-        let sql = format!("SELECT owner FROM searches WHERE id = {}", params.add(sql::text(id)));
-        let row = sql::one(self.db(), &sql, params).await?;
-        Ok(row.map(|row| get::<Option<String>>(&row, "owner")).transpose()?.flatten())
+        self.asker_in("searches", id).await
     }
 
     /// One page of searches, newest first.

@@ -88,7 +88,7 @@ fn number(cursor: &str) -> Result<i64> {
     cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))
 }
 
-/// Keeps a token by the hash of its secret.
+/// Keeps a token by the hash of its secret; one that is kept already stays as it is.
 pub async fn insert(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> Result<()> {
     let row = vec![
         sql::text(&new.owner).into(),
@@ -99,13 +99,13 @@ pub async fn insert(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> R
         new.expires_at.into(),
     ];
     let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
-    sql::insert(tx, "tokens", &columns, vec![row], "").await?;
+    sql::insert(tx, "tokens", &columns, vec![row], "ON CONFLICT (hash) DO NOTHING").await?;
     Ok(())
 }
 
 const COLUMNS: &str = "id, owner, label, scope, created_at, expires_at, last_used_on";
 /// Seconds of a day.
-const DAY: i64 = 86_400;
+pub(crate) const DAY: i64 = 86_400;
 
 impl Store {
     /// Keeps a token by the hash of its secret.
@@ -195,15 +195,14 @@ impl Store {
         if used.last_used_on.is_some_and(|day| day >= today) {
             return Ok(());
         }
-        let tx = self.begin_write().await?;
         let mut params = Params::default();
         let sql = format!(
             "UPDATE tokens SET last_used_on = {} WHERE id = {}",
             params.add(today),
             params.add(used.id)
         );
-        sql::run(&tx, &sql, params).await?;
-        Ok(tx.commit().await?)
+        // One statement, which waits for no writer's turn.
+        sql::run(self.db(), &sql, params).await.map(drop)
     }
 
     async fn living(&self, which: impl FnOnce(&mut Params) -> String) -> Result<Option<TokenRow>> {

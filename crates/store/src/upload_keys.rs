@@ -5,10 +5,8 @@ use domain::Digest;
 use crate::{
     Result, Store, TokenRow,
     sql::{self, Params, wall_clock},
-    tokens::{Scope, UPLOAD},
+    tokens::{self, DAY, Scope, UPLOAD},
 };
-
-const DAY: i64 = 86_400;
 
 impl Store {
     /// A key that sends files as the bearer of `token` does, whose secret is `secret`: for one day at least and two at most,
@@ -32,16 +30,10 @@ impl Store {
             params.add(now)
         );
         sql::run(&tx, &sql, params).await?;
-        let row = vec![
-            sql::text(&token.owner).into(),
-            format!("{UPLOAD}{}", token.id).into(),
-            Digest::of(key.as_bytes()).hex().into(),
-            Scope::Upload.word().into(),
-            now.into(),
-            ((day + 2) * DAY).into(),
-        ];
-        let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
-        sql::insert(&tx, "tokens", &columns, vec![row], "ON CONFLICT (hash) DO NOTHING").await?;
+        let expires_at = Some((day + 2) * DAY);
+        let label = format!("{UPLOAD}{}", token.id);
+        let derived = TokenRow { label, scope: Scope::Upload, expires_at, ..token.clone() };
+        tokens::insert(&tx, &key, &derived).await?;
         tx.commit().await?;
         Ok(key)
     }

@@ -17,8 +17,7 @@ pub async fn user(context: Context, command: UserCommand) -> Result<(), Failure>
     let registry = wiring::open(&context.config).await?;
     match command {
         UserCommand::Add { name, admin } => {
-            let new = AccountRow { name: name.clone(), kind: AccountKind::User, admin, created_at: 0 };
-            let (_, secret) = jobs::add_user(&registry, &new).await?;
+            let (_, secret) = jobs::add_user(&registry, (&name, admin)).await?;
             token::print(&context, (&secret, &name), (Scope::Write, None));
         }
         UserCommand::List => {

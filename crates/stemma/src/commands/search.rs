@@ -6,7 +6,7 @@ use api::{CandidateView, SearchView};
 use domain::Class;
 use jobs::{Access, Ending, Pin, Registry, SearchReport, SuggestQuery};
 
-use super::Context;
+use super::{Context, all};
 use crate::{cli::SearchCommand, exit::Failure, output, wiring};
 
 /// Runs the command.
@@ -120,20 +120,13 @@ fn list(context: &Context, page: store::Page<store::SearchRow>) {
 }
 
 async fn show_history(context: &Context, registry: &Registry, id: &str) -> Result<(), Failure> {
-    let mut all: Vec<CandidateView> = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = registry.store.candidates(id, cursor.as_deref(), registry.limits.page_max).await?;
-        all.extend(page.items.into_iter().map(CandidateView::from));
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let limit = registry.limits.page_max;
+    let rows = all(async |after| Ok(registry.store.candidates(id, after, limit).await?)).await?;
+    let candidates: Vec<CandidateView> = rows.into_iter().map(CandidateView::from).collect();
     if context.json {
-        output::json(&all);
+        output::json(&candidates);
     } else {
-        all.iter().for_each(|candidate| output::line(line(candidate)));
+        candidates.iter().for_each(|candidate| output::line(line(candidate)));
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub async fn whole(registry: &Registry, job: &store::JobRow) -> Result<JobPage> 
     let page = page(job);
     // A job without a result says in its log what computes it.
     let said = || log.iter().rev().find_map(|(_, line)| line.strip_prefix(COMPUTES_ON).map(str::to_owned));
-    let stoppable = jobs::may_cancel(registry, job).await?;
+    let stoppable = !page.row.state.over() && jobs::may_cancel(registry, job).await?;
     Ok(JobPage { device: page.device.clone().or_else(said), log, before, stoppable, ..page })
 }
 

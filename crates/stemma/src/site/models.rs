@@ -254,11 +254,12 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
     let verdicts = registry.store.verdicts_of(&[row.id]).await?;
-    let decisions = registry.store.decisions_of(row.id, registry.limits.page_max).await?;
+    let mut decisions = registry.store.decisions_of(row.id, registry.limits.page_max).await?;
     Ok(edges
         .into_iter()
         .map(|edge| {
             let parent = known.iter().find(|row| row.id == edge.parent);
+            let decided = decisions.remove(&edge.parent).unwrap_or_default();
             ParentLink {
                 name: Name(parent.map_or_else(|| edge.as_written.clone(), |row| row.name.clone())),
                 ghost: parent.is_none_or(|row| row.ghost),
@@ -269,11 +270,8 @@ pub async fn parents(registry: &Registry, row: &ModelRow) -> Result<Vec<ParentLi
                 later: parent.and_then(|parent| days(parent.created_at, row.created_at)),
                 evidence: edge.evidence,
                 verdict: verdicts.iter().find(|row| row.parent == edge.parent).map(trust::mark),
-                decisions: decisions
-                    .get(&edge.parent)
-                    .map(|of| of.latest.iter().map(trust::decided).collect())
-                    .unwrap_or_default(),
-                older_decisions: decisions.get(&edge.parent).map_or(0, |of| of.older),
+                decisions: decided.latest.iter().map(trust::decided).collect(),
+                older_decisions: decided.older,
             }
         })
         .collect())
