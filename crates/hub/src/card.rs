@@ -28,10 +28,7 @@ pub fn parse(text: &str, limits: &Limits) -> Card {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let cut = floor(text, max);
     if cut < text.len() {
-        card.notes.push(note(
-            "card_truncated",
-            format!("the card has {} bytes; the first {cut} were read", text.len()),
-        ));
+        card.notes.push(truncated(text.len() as u64, cut));
     }
     let text = text[..cut].replace("\r\n", "\n");
     let Some((yaml, body)) = split(&text, &mut card.notes) else {
@@ -43,6 +40,45 @@ pub fn parse(text: &str, limits: &Limits) -> Card {
     card.front = front;
     card.notes.extend(fault);
     card
+}
+
+/// The beginning of a README.md as it is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readme {
+    /// As many bytes as are read of a card, or all.
+    pub beginning: Vec<u8>,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+impl Readme {
+    /// The card as text and [`parse`]d. Bytes that are no UTF-8 are replaced, and a note says so; one says too where the file
+    /// goes on.
+    pub fn parse(&self, limits: &Limits) -> (String, Card) {
+        let goes_on = self.size > self.beginning.len() as u64;
+        let fault = std::str::from_utf8(&self.beginning).err();
+        // A character that the end of what was read cuts in two is no fault of the card.
+        let cut = fault.filter(|fault| goes_on && fault.error_len().is_none());
+        let whole = cut.map_or(&*self.beginning, |cut| &self.beginning[..cut.valid_up_to()]);
+        let text = String::from_utf8_lossy(whole).into_owned();
+        let mut card = parse(&text, limits);
+        if goes_on && card.notes.iter().all(|note| note.code != TRUNCATED) {
+            card.notes.push(truncated(self.size, whole.len()));
+        }
+        if let (Some(fault), None) = (fault, cut) {
+            let at = fault.valid_up_to();
+            let told =
+                format!("the card is not UTF-8 after byte {at}; what is no character reads as \u{fffd}");
+            card.notes.push(note("card_not_utf8", told));
+        }
+        (text, card)
+    }
+}
+
+const TRUNCATED: &str = "card_truncated";
+
+fn truncated(size: u64, read: usize) -> Note {
+    note(TRUNCATED, format!("the card has {size} bytes; the first {read} were read"))
 }
 
 /// Front matter as a mapping; what is no YAML is read line by line, which the note says.
@@ -253,6 +289,26 @@ mod tests {
         yaml.push_str("---\n");
 
         assert_eq!(read(&yaml).notes[0].code, "card_front_matter");
+    }
+
+    #[test]
+    fn bytes_that_are_no_characters_cost_no_key_of_a_card_and_are_told_of() {
+        let read = |beginning: &[u8], size: usize| {
+            let readme = Readme { beginning: beginning.to_vec(), size: size as u64 };
+            let (text, card) = readme.parse(&Limits::default());
+            let codes: Vec<String> = card.notes.into_iter().map(|note| note.code).collect();
+            (text, card.front, codes)
+        };
+
+        let (text, front, codes) = read(b"---\nbase_model: a/b\n---\nGr\xfc\xdfe", 28);
+        assert_eq!((text.ends_with("Gr\u{fffd}\u{fffd}e"), &front["base_model"]), (true, &"a/b".into()));
+        assert_eq!(codes, ["card_not_utf8"]);
+        let (text, _, codes) = read("Grü".as_bytes(), 4);
+        assert_eq!((&*text, codes), ("Grü", vec![]));
+        let (text, _, codes) = read(&"Grü".as_bytes()[..3], 9);
+        assert_eq!((&*text, codes), ("Gr", vec!["card_truncated".to_owned()]));
+        let (text, _, codes) = read(&"Grü".as_bytes()[..3], 3);
+        assert_eq!((&*text, codes), ("Gr\u{fffd}", vec!["card_not_utf8".to_owned()]));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use self::{
     papers::papers,
 };
 use crate::{
-    card::{self, Card, note},
+    card::{self, Card, Readme, note},
     literal,
 };
 
@@ -165,7 +165,7 @@ fn odd_values(fields: &Fields<'_>) -> Vec<Note> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Folder<'a> {
     /// README.md.
-    pub card: Option<&'a str>,
+    pub card: Option<&'a Readme>,
     /// config.json.
     pub config: Option<&'a Value>,
     /// adapter_config.json.
@@ -180,9 +180,9 @@ pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Meta
     metadata.files = folder.files.to_vec();
     metadata.sources.extend([Source::Card, Source::MergeConfig, Source::AdapterConfig]);
     apply_config(&mut metadata, folder.config);
-    if let Some(text) = folder.card {
-        let card = card::parse(text, limits);
-        let (named, papers) = (other::says(&card.front), papers(text));
+    if let Some(readme) = folder.card {
+        let (text, card) = readme.parse(limits);
+        let (named, papers) = (other::says(&card.front), papers(&text));
         apply_card(&mut metadata, card);
         metadata.notes.extend(named.as_ref().and_then(other::fault));
         // The Hub derives these from the card.

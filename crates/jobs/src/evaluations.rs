@@ -1,12 +1,12 @@
 //! What the stored card of a revision states.
 
-use hub::{Evaluation, card};
+use hub::Evaluation;
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, ingest};
 
-/// The front matter of a revision's README.md; none where it is not stored, too long, no text, or has lost its bytes.
+/// The front matter of a revision's README.md; none where it is not stored, or has lost its bytes.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -14,8 +14,8 @@ pub async fn front_matter(registry: &Registry, revision: i64) -> Result<Option<M
     let files = registry.store.files(revision).await?;
     let Some(file) = files.into_iter().find(|file| file.path == "README.md") else { return Ok(None) };
     let limits = registry.limits;
-    let Ok(text) = registry.store.read_text(&file.digest, limits.card_bytes).await else { return Ok(None) };
-    Ok(Some(spawn_blocking(move || card::parse(&text, &limits).front).await?))
+    let Ok(readme) = ingest::readme(registry, &file.digest).await else { return Ok(None) };
+    Ok(Some(spawn_blocking(move || readme.parse(&limits).1.front).await?))
 }
 
 /// Results that the README.md of a revision states; none where it is not stored.

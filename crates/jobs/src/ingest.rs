@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId};
+use hub::card::Readme;
 use serde_json::Value;
 use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
@@ -213,21 +214,15 @@ pub(crate) async fn describe(
     files: &[Incoming],
 ) -> Result<Described, Error> {
     let limits = registry.limits;
-    let text = |name: &str, max: u64| {
-        let found = files.iter().find(|file| file.path.as_str() == name).cloned();
-        async move {
-            match found {
-                Some(file) => registry.store.read_text(&file.digest, max).await.map(Some),
-                None => Ok(None),
-            }
-        }
+    let card = match files.iter().find(|file| file.path.as_str() == "README.md") {
+        Some(file) => Some(readme(registry, &file.digest).await?),
+        None => None,
     };
-    let card = text("README.md", limits.card_bytes).await?;
-    let config = configuration(registry, files).await?;
-    let adapter = json(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
+    let config = configuration(registry, (files, "config.json")).await?;
+    let adapter = configuration(registry, (files, "adapter_config.json")).await?;
     let names: Vec<String> = files.iter().map(|file| file.path.as_str().to_owned()).collect();
     let folder = hub::metadata::Folder {
-        card: card.as_deref(),
+        card: card.as_ref(),
         config: config.as_ref(),
         adapter_config: adapter.as_ref(),
         files: &names,
@@ -236,12 +231,21 @@ pub(crate) async fn describe(
     Ok(Described { metadata, config })
 }
 
-/// The config.json among stored files.
-pub(crate) async fn configuration(registry: &Registry, files: &[Incoming]) -> Result<Option<Value>, Error> {
-    match files.iter().find(|file| file.path.as_str() == "config.json") {
+/// As much of a stored README.md as is read of cards.
+pub(crate) async fn readme(registry: &Registry, digest: &Digest) -> Result<Readme, store::Error> {
+    let (beginning, size) = registry.store.read_beginning(digest, registry.limits.card_bytes).await?;
+    Ok(Readme { beginning, size })
+}
+
+/// The configuration of this name among stored files.
+pub(crate) async fn configuration(
+    registry: &Registry,
+    (files, name): (&[Incoming], &str),
+) -> Result<Option<Value>, Error> {
+    match files.iter().find(|file| file.path.as_str() == name) {
         Some(file) => {
             let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
-            json(Some(text), "config.json")
+            json(Some(text), name)
         }
         None => Ok(None),
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use domain::{Act, Digest, Metadata, RelativePath, RepoId};
-use hub::{HubClient, RemoteFile, Repository};
+use hub::{HubClient, RemoteFile, Repository, card::Readme};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{JobRow, NewCommit, NewJob, Openness, ShapeRow, Store};
@@ -247,12 +247,18 @@ async fn described(registry: &Registry, id: &RepoId, repository: &Repository) ->
         let read = text.map(|text| weights::config_document(&text)).transpose();
         read.map_err(|error| Error::Invalid(format!("{name} of `{id}`: {error}")))
     };
-    let card = text("README.md", limits.card_bytes).await?;
+    let card = match repository.file("README.md") {
+        Some(file) => {
+            let beginning = file.part(0, limits.card_bytes.min(file.len())).await?;
+            Some(Readme { beginning, size: file.len() })
+        }
+        None => None,
+    };
     let config = document(text("config.json", limits.config_bytes).await?, "config.json")?;
     let adapter = document(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
     let files: Vec<String> = repository.files.iter().map(|(path, _)| path.as_str().to_owned()).collect();
     let folder = hub::metadata::Folder {
-        card: card.as_deref(),
+        card: card.as_ref(),
         config: config.as_ref(),
         adapter_config: adapter.as_ref(),
         files: &files,

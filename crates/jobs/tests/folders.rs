@@ -43,6 +43,25 @@ fn pair() -> [Vec<u8>; 2] {
 }
 
 #[tokio::test]
+async fn a_card_in_another_encoding_or_longer_than_cards_are_read_hinders_no_import() {
+    let limits = Limits { card_bytes: 60, ..Limits::default() };
+    let (place, registry) = common::registry(limits).await;
+    let folder = place.path().join("model");
+    keep(&folder, "config.json", "{}");
+    let mut card = b"---\nbase_model: o/base\n---\nGr\xfc\xdfe ".to_vec();
+    card.extend([b'x'; 100]);
+    keep(&folder, "README.md", card);
+
+    let row =
+        ingest_folder(&registry, &folder, &RepoId::parse("o/tuned").unwrap(), &|_, _| {}).await.unwrap();
+
+    let edges = registry.store.edges_of(row.id).await.unwrap();
+    let notes = registry.store.notes_of(row.id).await.unwrap();
+    let codes: Vec<&str> = notes.iter().map(|note| note.code.as_str()).collect();
+    assert_eq!((edges.len(), codes), (1, vec!["card_truncated", "card_not_utf8"]));
+}
+
+#[tokio::test]
 async fn folders_that_cannot_be_read_are_left_out_by_name_and_reason_where_two_others_can() {
     let (place, registry) = common::registry(Limits::default()).await;
     let zoo = place.path().join("zoo");

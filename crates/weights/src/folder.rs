@@ -47,8 +47,8 @@ pub struct Folder {
     pub files: Vec<FolderFile>,
     /// config.json.
     pub config: Option<Value>,
-    /// README.md, front matter included.
-    pub readme: Option<String>,
+    /// The beginning of README.md, front matter included, as long as cards are read, and the size of the file in bytes.
+    pub readme: Option<(Vec<u8>, u64)>,
     /// adapter_config.json.
     pub adapter_config: Option<Value>,
     /// The tokenizer's files.
@@ -60,7 +60,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::NotPlain`] for links and special files anywhere inside, file names that are no
-    /// [`RelativePath`], exceeded limits, configurations that are no JSON ([`json::config`]), a card that is not UTF-8.
+    /// [`RelativePath`], exceeded limits, configurations that are no JSON ([`json::config`]).
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let files = walk(path, limits)?;
         let document = |name: &str, limit: u64| -> Result<Option<Vec<u8>>> {
@@ -71,11 +71,9 @@ impl Folder {
             let bytes = document(name, limits.config_bytes)?;
             bytes.map(|bytes| json::config(&bytes, name, limits.config_bytes)).transpose()
         };
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| Error::malformed("not_utf8", "README.md", "it is not UTF-8"))
-        };
         let (config, adapter_config) = (object("config.json")?, object("adapter_config.json")?);
-        let readme = document("README.md", limits.card_bytes)?.map(text).transpose()?;
+        let card = files.iter().find(|file| file.path.as_str() == "README.md");
+        let readme = card.map(|file| beginning(file, limits.card_bytes)).transpose()?;
         let is_tokenizer = |file: &&FolderFile| TOKENIZER.contains(&file.path.as_str());
         let tokenizer = files.iter().filter(is_tokenizer).map(|file| file.path.clone()).collect();
         Ok(Self { files, config, readme, adapter_config, tokenizer })
@@ -99,6 +97,15 @@ impl Folder {
             |file: &&FolderFile| file.path.as_str().ends_with(".safetensors") || file.path.as_str() == INDEX;
         self.files.iter().filter(wanted)
     }
+}
+
+/// The first bytes of a file, at most `most`, and its size.
+fn beginning(file: &FolderFile, most: u64) -> Result<(Vec<u8>, u64)> {
+    let opened = LocalFile::open(&file.at)?;
+    let size = opened.len();
+    let mut bytes = vec![0; size.min(most) as usize];
+    opened.read_at(0, &mut bytes)?;
+    Ok((bytes, size))
 }
 
 fn walk(root: &Path, limits: &Limits) -> Result<Vec<FolderFile>> {

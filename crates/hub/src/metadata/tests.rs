@@ -4,13 +4,18 @@ use domain::{Gating, Limits, Relation, RepoId, Source};
 use serde_json::{Value, json};
 
 use super::{Folder, delta_base, from_checkpoint};
+use crate::card::Readme;
+
+fn readme(text: &str) -> Readme {
+    Readme { beginning: text.as_bytes().to_vec(), size: text.len() as u64 }
+}
 
 fn from_api_row(row: &Value) -> Result<domain::Metadata, String> {
     super::from_api_row(row, &Limits::default())
 }
 
 fn from_card(card: &str) -> Vec<(Source, Option<Relation>, String)> {
-    let folder = Folder { card: Some(card), ..Folder::default() };
+    let folder = Folder { card: Some(&readme(card)), ..Folder::default() };
     let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
     metadata.parents.into_iter().map(|parent| (parent.source, parent.relation, parent.raw)).collect()
 }
@@ -102,7 +107,7 @@ fn a_record_without_a_valid_id_is_refused_with_the_reason() {
 fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
     let card = "---\nbase_model: [a/x, b/y]\ntags: [merge]\n---\n```yaml\nmodels:\n  - model: a/x\n    parameters: {weight: 0.5}\n  - model: b/y+c/lora\n  - model: ./local\nmerge_method: linear\n```\n";
     let folder = Folder {
-        card: Some(card),
+        card: Some(&readme(card)),
         config: Some(&json!({"model_type": "llama"})),
         adapter_config: Some(&json!({"base_model_name_or_path": "a/x"})),
         files: &["config.json".to_owned()],
@@ -121,7 +126,7 @@ fn a_checkpoint_names_the_base_of_its_adapter_and_of_its_merge_recipe() {
 #[test]
 fn another_licence_keeps_its_id_as_a_tag_and_is_told_to_have_a_name_and_a_link() {
     let read = |card: &str| {
-        let folder = Folder { card: Some(card), ..Folder::default() };
+        let folder = Folder { card: Some(&readme(card)), ..Folder::default() };
         from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default())
     };
 
@@ -142,7 +147,7 @@ fn another_licence_keeps_its_id_as_a_tag_and_is_told_to_have_a_name_and_a_link()
 fn a_card_of_ten_thousand_parents_is_told_to_be_read_in_part() {
     let list: String = (0..10_000).map(|n| format!("- a/m{n}\n")).collect();
     let card = format!("---\nbase_model:\n{list}---\n");
-    let folder = Folder { card: Some(&card), ..Folder::default() };
+    let folder = Folder { card: Some(&readme(&card)), ..Folder::default() };
 
     let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
 
@@ -178,7 +183,7 @@ fn a_recipe_names_revisions_and_objects() {
 fn a_recipe_tells_the_order_of_its_models_their_weights_and_which_is_the_base() {
     let parts = |recipe: &str| -> Vec<String> {
         let card = format!("```yaml\n{recipe}\n```\n");
-        let folder = Folder { card: Some(&card), ..Folder::default() };
+        let folder = Folder { card: Some(&readme(&card)), ..Folder::default() };
         let metadata = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
         metadata.parents.iter().map(|p| format!("{}: {}", p.raw, p.part.as_deref().unwrap_or("-"))).collect()
     };
@@ -249,8 +254,10 @@ fn a_licence_without_an_id_is_stated_as_other_and_shown_by_its_name() {
     assert_eq!(licence(tagged).as_deref(), Some("research"));
     let named = json!({ "id": "q/b", "cardData": { "license": "mit", "license_name": "research" } });
     assert_eq!(licence(named).as_deref(), Some("mit"));
-    let folder =
-        Folder { card: Some("---\nlicense: other\nlicense_name: research\n---\n"), ..Folder::default() };
+    let folder = Folder {
+        card: Some(&readme("---\nlicense: other\nlicense_name: research\n---\n")),
+        ..Folder::default()
+    };
     let read = from_checkpoint(RepoId::parse("me/m").unwrap(), &folder, &Limits::default());
     assert_eq!((read.license.as_deref(), read.licence()), (Some("other"), Some("research")));
 }
