@@ -88,8 +88,21 @@ fn number(cursor: &str) -> Result<i64> {
     cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))
 }
 
-/// Keeps a token by the hash of its secret; one that is kept already stays as it is.
+/// Keeps a token by the hash of its secret; refuses one that is kept already.
 pub async fn insert(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> Result<()> {
+    write(tx, (secret, new), "").await
+}
+
+/// As [`insert`], but one that is kept already stays as it is.
+pub(crate) async fn ensure(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> Result<()> {
+    write(tx, (secret, new), "ON CONFLICT (hash) DO NOTHING").await
+}
+
+async fn write(
+    tx: &DatabaseTransaction,
+    (secret, new): (&str, &TokenRow),
+    conflict: &'static str,
+) -> Result<()> {
     let row = vec![
         sql::text(&new.owner).into(),
         sql::text(&new.label).into(),
@@ -99,7 +112,7 @@ pub async fn insert(tx: &DatabaseTransaction, secret: &str, new: &TokenRow) -> R
         new.expires_at.into(),
     ];
     let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
-    sql::insert(tx, "tokens", &columns, vec![row], "ON CONFLICT (hash) DO NOTHING").await?;
+    sql::insert(tx, "tokens", &columns, vec![row], conflict).await?;
     Ok(())
 }
 

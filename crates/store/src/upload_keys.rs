@@ -33,7 +33,7 @@ impl Store {
         let expires_at = Some((day + 2) * DAY);
         let label = format!("{UPLOAD}{}", token.id);
         let derived = TokenRow { label, scope: Scope::Upload, expires_at, ..token.clone() };
-        tokens::insert(&tx, &key, &derived).await?;
+        tokens::ensure(&tx, &key, &derived).await?;
         tx.commit().await?;
         Ok(key)
     }
