@@ -23,7 +23,7 @@ pub struct NewImport {
     #[serde(default)]
     #[schema(schema_with = takes, required = false)]
     pub weights: Take,
-    /// Generations of declared parents that come with it; default 0.
+    /// Generations of declared parents that come with it, as far as they are not here, at most 1,000 models; default 0.
     #[serde(default)]
     pub parents: u32,
 }

@@ -25,7 +25,7 @@ pub struct NewWatch {
     #[serde(default)]
     #[schema(schema_with = takes, required = false)]
     pub weights: Take,
-    /// Generations of declared parents that come with each model; default 0.
+    /// Generations of declared parents that come with each model, as far as they are not here; default 0.
     #[serde(default)]
     pub parents: u32,
 }

@@ -1,8 +1,9 @@
-//! House rules: dependencies between rooms go strictly down, frameworks stay in their rooms, files stay small.
+//! House rules: dependencies between rooms go strictly down, frameworks stay in their rooms, files stay small, and the README
+//! leads to every page.
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::Value;
 use stemma_tests::{root, rust_files};
@@ -43,15 +44,18 @@ struct Edge {
     to: String,
 }
 
-fn edges() -> (Vec<String>, Vec<Edge>) {
+fn metadata() -> Value {
     let answer = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(root())
         .output()
         .unwrap();
     assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-    let metadata: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    serde_json::from_slice(&answer.stdout).unwrap()
+}
 
+fn edges() -> (Vec<String>, Vec<Edge>) {
+    let metadata = metadata();
     let mut packages = Vec::new();
     let mut edges = Vec::new();
     for package in metadata["packages"].as_array().unwrap() {
@@ -69,7 +73,7 @@ fn edges() -> (Vec<String>, Vec<Edge>) {
     (packages, edges)
 }
 
-fn relative(path: &std::path::Path) -> String {
+fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
@@ -112,6 +116,46 @@ fn frameworks_stay_in_their_rooms() {
         .collect();
 
     assert!(wrong.is_empty(), "a framework left its room:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dependency_is_used_where_it_is_named() {
+    let house = metadata();
+    let mut unused = Vec::new();
+    let mut manifests = String::new();
+    for package in house["packages"].as_array().unwrap() {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        manifests += &fs_err::read_to_string(manifest).unwrap();
+        let files = rust_files(manifest.parent().unwrap()).unwrap();
+        let code: String = files.iter().map(|path| fs_err::read_to_string(path).unwrap()).collect();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["rename"].as_str().or(dependency["name"].as_str()).unwrap();
+            if !code.contains(&format!("{}::", name.replace('-', "_"))) {
+                unused.push(format!("{} names {name}", package["name"]));
+            }
+        }
+    }
+    let workspace = fs_err::read_to_string(root().join("Cargo.toml")).unwrap();
+    let shared = workspace.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let shared = shared.lines().filter_map(|line| Some(line.split_once(" = ")?.0));
+    let named = |name: &str| {
+        ["\n{}.workspace", "\n{} = {"].iter().any(|form| manifests.contains(&form.replace("{}", name)))
+    };
+    unused.extend(shared.filter(|name| !named(name)).map(|name| format!("the workspace names {name}")));
+
+    assert!(unused.is_empty(), "nothing uses these:\n{}", unused.join("\n"));
+}
+
+#[test]
+fn every_page_of_the_documentation_is_linked_from_the_readme() {
+    let readme = fs_err::read_to_string(root().join("README.md")).unwrap();
+    let pages = fs_err::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let pages = pages.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".md"));
+
+    let index = readme.split_once("\n## Documentation\n").unwrap().1;
+    let missing: Vec<String> = pages.filter(|name| !index.contains(&format!("(docs/{name})"))).collect();
+
+    assert!(missing.is_empty(), "add these to the README's index: {missing:?}");
 }
 
 #[test]
@@ -159,7 +203,7 @@ fn nothing_is_left_to_do_in_the_code() {
 #[test]
 fn handlers_and_pages_get_the_registry_only_as_whoever_asks_may_see_it() {
     let whole = ["Data<Registry>", "Data<dyn Source>", "Data<dyn source::Source>"];
-    let takes = |path: &std::path::Path| {
+    let takes = |path: &Path| {
         let text = fs_err::read_to_string(path).unwrap();
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         code.into_iter().any(|line| whole.iter().any(|word| line.contains(word)))

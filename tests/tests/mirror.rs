@@ -51,6 +51,43 @@ async fn a_mirrored_model_is_the_same_model_with_its_parents() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn parents_known_from_a_dump_come_with_their_files_past_those_that_are_here_and_not_into_names_of_others()
+-> Result<()> {
+    let zoo = Zoo::unpack()?;
+    let (origin, base, _) = origin(&zoo).await?;
+    let grandchild = "community/scribe-de-code";
+    let folder = zoo.path(grandchild)?.display().to_string();
+    run(origin.stemma(), &["import", "dir", &folder, "--id", grandchild])?;
+    for database in databases() {
+        let mirror = Server::start(&database).await?;
+        let here = || {
+            let mut command = mirror.stemma();
+            command.env("STEMMA_HUB", origin.url(""));
+            command
+        };
+        let dump = mirror.data().join("rows.jsonl");
+        fs_err::write(&dump, json!({ "id": BASE, "license": "mit" }).to_string())?;
+        run(mirror.stemma(), &["import", "dump", &dump.display().to_string()])?;
+        run(here(), &["import", "hub", TUNED])?;
+        let ids = |told: &Value| -> Vec<String> {
+            let all = told.as_array().into_iter().flatten();
+            all.filter_map(|one| Some(one["id"].as_str()?.to_owned())).collect()
+        };
+
+        let described = run(here(), &["import", "hub", grandchild, "--parents", "2", "--weights", "none"])?;
+        let added = run(mirror.stemma(), &["user", "add", "mandoc"])?;
+        let of_others = run(here(), &["import", "hub", grandchild, "--parents", "2"])?;
+        run(mirror.stemma(), &["user", "remove", "mandoc"])?;
+        let all = run(here(), &["import", "hub", grandchild, "--parents", "2"])?;
+
+        ensure!(added["token"].is_string() && ids(&described) == [grandchild], "{added} {described}");
+        ensure!(ids(&of_others) == [grandchild], "{of_others}");
+        ensure!(ids(&all) == [grandchild, BASE] && all[1]["digest"] == base["digest"], "{all}");
+    }
+    Ok(())
+}
+
 /// The file of a blob in a registry's folder.
 fn blob(mirror: &Server, hex: &str) -> std::path::PathBuf {
     mirror.data().join("blobs/blobs/sha256").join(&hex[..2]).join(hex)

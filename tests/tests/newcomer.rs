@@ -1,13 +1,18 @@
-//! The way of somebody who is here for the first time, by clicks alone, with scripts and without them.
+//! The way of somebody who is here for the first time: by clicks alone, with scripts and without them, and by the commands
+//! of the README.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use stemma_tests::{
-    Browser, Database, Server, Zoo, answer, client,
+    Browser, Database, Place, Server, Zoo, answer, client, program, root, run,
     steps::{arrived, fill, filled, follow, press, text},
 };
+use tempfile::TempDir;
 use thirtyfour::By;
 
 /// A family of a root with more children than a page of them holds.
@@ -230,4 +235,72 @@ async fn the_path_between_two_models_is_a_form_away() -> Result<()> {
     )
     .await?;
     browser.close().await
+}
+
+/// What stands in the blocks of a language within a part of a page, in order.
+fn blocks(page: &str, heading: &str, language: &str) -> Result<Vec<String>> {
+    let page = fs_err::read_to_string(root().join(page))?;
+    let (_, rest) = page.split_once(&format!("{heading}\n")).with_context(|| format!("no {heading}"))?;
+    let part = rest.split("\n## ").next().unwrap_or_default();
+    let fence = format!("```{language}\n");
+    let blocks = part.split(&fence).skip(1);
+    Ok(blocks.filter_map(|block| Some(block.split_once("```")?.0.to_owned())).collect())
+}
+
+/// What installs is left out, the client of the Hub only asks who it is, and a missing program is as none.
+const STAND_INS: &str = r#"
+command -v curl >/dev/null && command -v jq >/dev/null || { curl() { cat; }; jq() { cat; }; }
+cargo() { :; }
+hf() { curl -H "authorization: Bearer $HF_TOKEN" "$HF_ENDPOINT/api/whoami-v2"; }
+"#;
+
+#[tokio::test]
+async fn the_commands_of_the_readmes_tour_run_one_after_the_other() -> Result<()> {
+    let (server, zoo, place) =
+        (filled(&Database::Sqlite).await?, Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let at = |name: &str| place.path().join(name);
+    fs_err::create_dir_all(at("stemma-data"))?;
+    fs_err::os::unix::fs::symlink(server.data(), at("stemma-data/demo"))?;
+    fs_err::create_dir(at("my-checkpoint"))?;
+    for file in ["config.json", "README.md", "model.safetensors"] {
+        fs_err::copy(zoo.path("mandoc/scribe-v1-fr")?.join(file), at("my-checkpoint").join(file))?;
+    }
+    for file in ["hub-models.jsonl", "more-models.jsonl"] {
+        fs_err::write(at(file), json!({ "id": format!("org/{file}"), "license": "mit" }).to_string())?;
+    }
+    let tour = "## A quick tour";
+    let recipe = blocks("README.md", tour, "yaml")?;
+    fs_err::write(at("german-french.yml"), recipe.first().context("no recipe")?)?;
+    fs_err::write(at(".curlrc"), "fail\nsilent\nshow-error\n")?;
+    let programs = program().parent().context("no folder")?.display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH")?);
+    let (commands, with_the_hubs_client) =
+        (blocks("README.md", tour, "sh")?, blocks("docs/hub.md", "# The Hub's client against Stemma", "sh")?);
+    ensure!(commands.len() > 10 && with_the_hubs_client.len() == 2, "{commands:?} {with_the_hubs_client:?}");
+
+    let script = format!("{STAND_INS}{}{}", commands.concat(), with_the_hubs_client[1])
+        .replace("http://127.0.0.1:8080", &server.url(""))
+        .replace("hub-models.parquet", "hub-models.jsonl");
+    let out = Command::new("bash")
+        .args(["-exo", "pipefail", "-c", &script])
+        .current_dir(place.path())
+        .env_clear()
+        .envs([("PATH", path.as_str()), ("CURL_HOME", &place.path().display().to_string())])
+        .output()?;
+
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
+
+#[test]
+fn help_tells_what_goes_by_the_name_of_a_file_the_form_of_a_difference_and_the_kind_of_a_search() -> Result<()>
+{
+    let place = Place::on(&Database::Sqlite)?;
+
+    let help = |words: &str| run(place.command(words), "--help");
+
+    ensure!(help("import dump")?.contains(".ndjson"));
+    ensure!(help("diff")?.contains("of the form skillpack-rtn a quarter of its smaller side"));
+    ensure!(help("search tell")?.contains("whether more is better says `better` of the search"));
+    Ok(())
 }

@@ -192,7 +192,7 @@ pub const CODES: &[Code] = &[
     code(
         "too_little_in_common",
         422,
-        "Too little of the weights is sketched alike for an estimate; an exact comparison reads the weights.",
+        "Less than 90 % of the weights can be compared; what is left out is listed. `partial` takes what there is.",
     ),
     code("too_many_files", 413, "A folder holds more files than the limit."),
     code(
@@ -243,3 +243,15 @@ pub const CODES: &[Code] = &[
         "The workers of a job vanished too often; look at their memory, then try again.",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::CODES;
+
+    #[test]
+    fn who_has_too_little_in_common_is_told_how_to_get_what_there_is() {
+        let told = CODES.iter().find(|code| code.code == "too_little_in_common").unwrap().meaning;
+
+        assert!(told.contains("`partial`"), "{told}");
+    }
+}

@@ -76,12 +76,34 @@ impl Fault for Error {
             Self::UnknownFormat { .. } => Class::Unsupported,
             Self::Changed { .. } => Class::Conflict,
             Self::Status { .. }
+            | Self::BadAnswer { .. }
             | Self::WebPage { .. }
             | Self::NoRange { .. }
             | Self::BadPart { .. }
             | Self::Redirect { .. }
             | Self::Unreachable(_) => Class::Unavailable,
             _ => Class::Invalid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_worth_another_try_whatever_is_wrong_with_it() {
+        let (url, reason) = (String::from("http://hub.example/x"), String::from("odd"));
+
+        let all = [
+            Error::Status { url: url.clone(), status: 500 },
+            Error::BadAnswer { url: url.clone(), reason: reason.clone() },
+            Error::WebPage { url: url.clone() },
+            Error::BadPart { url, reason },
+        ];
+
+        for error in all {
+            assert_eq!((error.code(), error.class()), ("hub_answer", Class::Unavailable), "{error}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Act, Digest, Metadata, RelativePath, RepoId};
+use domain::{Act, Digest, Metadata, RelativePath, RepoId, Viewer};
 use hub::{HubClient, RemoteFile, Repository, card::Readme};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -67,7 +67,7 @@ pub struct Mirror {
     /// `org/name` or `org/name@revision`.
     pub model: String,
     pub take: Take,
-    /// Generations of declared parents that come with it.
+    /// Generations of declared parents that come with it, as far as they are not here.
     pub parents: u32,
 }
 
@@ -126,7 +126,7 @@ pub async fn submit_mirror(
     Ok(row)
 }
 
-/// Brings a model in, then its declared parents that are known by name only, generation by generation.
+/// Brings a model in, then its declared parents that are not here with what is wanted, generation by generation.
 ///
 /// # Errors
 /// [`Error::NoHub`]; what the Hub answers for the model asked for. Faults of parents are in the report.
@@ -136,37 +136,73 @@ pub async fn mirror(
     advance: Advance<'_>,
 ) -> Result<Vec<Mirrored>, Error> {
     let hub = endpoint(registry, &wanted.model)?;
-    let (id, revision) = named(&wanted.model)?;
-    let mut seen = BTreeSet::from([id.key()]);
-    let mut open = VecDeque::from([(id, revision, 0)]);
+    let (own, revision) = named(&wanted.model)?;
+    let mut seen = BTreeSet::from([own.key()]);
+    let mut open = VecDeque::from([(own.clone(), revision, 0)]);
     let mut done = Vec::new();
     while let Some((id, revision, generation)) = open.pop_front() {
-        let one = bring(registry, hub, (&id, &revision, wanted.take), advance).await;
-        let (mirrored, parents) = match one {
-            Ok(one) => one,
-            Err(error @ Error::Weights(weights::Error::Stopped)) => return Err(error),
-            Err(error) if generation == 0 => return Err(error),
-            Err(error) => {
-                let fault = Some(error.to_string());
-                let id = id.to_string();
-                (
-                    Mirrored { id, commit: String::new(), digest: None, fetched: 0, known: 0, fault },
-                    Vec::new(),
-                )
-            }
+        let stays = if generation == 0 { None } else { stays(registry, &id, (wanted.take, &own)).await? };
+        let parents = match stays {
+            Some(parents) => parents,
+            None => match bring(registry, hub, (&id, &revision, wanted.take), advance).await {
+                Ok((mirrored, parents)) => {
+                    done.push(mirrored);
+                    parents
+                }
+                Err(error @ Error::Weights(weights::Error::Stopped)) => return Err(error),
+                Err(error) if generation == 0 => return Err(error),
+                Err(error) => {
+                    let (id, fault) = (id.to_string(), Some(error.to_string()));
+                    done.push(Mirrored {
+                        id,
+                        commit: String::new(),
+                        digest: None,
+                        fetched: 0,
+                        known: 0,
+                        fault,
+                    });
+                    Vec::new()
+                }
+            },
         };
-        done.push(mirrored);
         if generation == wanted.parents {
             continue;
         }
         for parent in parents {
-            let here = registry.store.model_by_id(parent.as_str()).await?.is_some_and(|row| !row.ghost);
-            if !here && seen.len() < MOST && seen.insert(parent.key()) {
+            if seen.len() < MOST && seen.insert(parent.key()) {
                 open.push_back((parent, MAIN.to_owned(), generation + 1));
             }
         }
     }
     Ok(done)
+}
+
+/// The declared parents of a model that stays as it is: it is here with what is wanted, or it is somebody's and not of
+/// the namespace of the model asked for. None where it is to be brought in.
+async fn stays(
+    registry: &Registry,
+    id: &RepoId,
+    (take, own): (Take, &RepoId),
+) -> Result<Option<Vec<RepoId>>, Error> {
+    let row = registry.store.model_by_id(id.as_str()).await?;
+    let Some(row) = row.filter(|row| !row.ghost) else { return Ok(None) };
+    let here = row.revision.is_some()
+        || match take {
+            Take::None => true,
+            Take::Headers => !registry.store.shapes_of(row.id).await?.is_empty(),
+            Take::Full => false,
+        };
+    // The report names what is brought in: it must tell nothing of models that only their members see.
+    let open = registry.store.seen_by(Viewer::default());
+    let kin = id.org().zip(own.org()).is_some_and(|(theirs, ours)| theirs.eq_ignore_ascii_case(ours));
+    let fills = kin || open.may(Act::Write, id.as_str()).await.is_ok();
+    if !here && fills {
+        return Ok(None);
+    }
+    let edges = open.edges_of(row.id).await?;
+    let parents: Vec<i64> = edges.iter().filter(|edge| edge.declared()).map(|edge| edge.parent).collect();
+    let parents = open.models_by_ids(&parents).await?;
+    Ok(Some(parents.iter().filter_map(|row| RepoId::parse(&row.name).ok()).collect()))
 }
 
 pub(crate) fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a HubClient, Error> {

@@ -155,3 +155,17 @@ fn read(source: &dyn TensorSource, (sample, cells): (&BTreeSet<String>, usize)) 
     }
     Some(by_name.into_values().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_tells_how_much_is_read_of_a_folder() {
+        let told = include_str!("../../../docs/merging.md");
+
+        let most = format!("up to {SAMPLED} matrices of together {} MiB", SAMPLED_BYTES >> 20);
+
+        assert!(told.contains(&most), "{most}");
+    }
+}

@@ -444,13 +444,14 @@ pub enum ImportCommand {
         /// none: what the card and the Hub say; headers: shapes too; full: all files.
         #[arg(long, default_value = "full")]
         weights: jobs::Take,
-        /// Generations of declared parents to bring in too.
+        /// Generations of declared parents to bring in too, as far as they are not here; at most 1,000 models.
         #[arg(long, default_value_t = 0)]
         parents: u32,
     },
     /// Bulk metadata: JSONL, CSV, JSON or Parquet with the Hub's field names.
     Dump {
-        /// Their formats are told by their content, packed by gzip or zstd or not.
+        /// Formats by the end of the name: .jsonl, .ndjson, .json, .csv, .parquet; all but the last may be packed by gzip or zstd,
+        /// which their content tells.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },

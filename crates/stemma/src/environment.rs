@@ -107,7 +107,24 @@ pub fn slips<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, String)>
 
 #[cfg(test)]
 mod tests {
-    use super::slips;
+    use super::{keys, slips};
+
+    /// Set by the image, or left to the folder and the processor of a container.
+    const OF_THE_IMAGE: [&str; 3] = ["data", "listen", "device"];
+
+    #[test]
+    fn what_is_set_for_docker_compose_reaches_the_program() {
+        let compose = include_str!("../../../docker-compose.yml");
+
+        let missing: Vec<String> = keys()
+            .into_iter()
+            .filter(|key| !key.starts_with("limits__") && !OF_THE_IMAGE.contains(&key.as_str()))
+            .map(|key| format!("STEMMA_{}: ", key.to_ascii_uppercase()))
+            .filter(|name| !compose.contains(name.as_str()))
+            .collect();
+
+        assert_eq!(missing, Vec::<String>::new());
+    }
 
     #[test]
     fn slips_of_the_pen_are_told_from_variables_of_others() {

@@ -39,6 +39,8 @@ struct Page {
     filter: String,
     /// The picture as a file.
     svg: String,
+    /// Generations of the page, for the data: its own defaults are others.
+    reach: String,
     /// The same with all that it takes for granted.
     permanent: String,
 }
@@ -130,6 +132,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         "{} hidden by the filter; what leads to a model that is shown stays.",
         plural(lineage.held_back, "model is", "models are")
     );
+    let reach = format!("up={word}&down={down}");
     let ups = [("all", "to the root"), ("0", "none"), ("1", "1"), ("2", "2"), ("5", "5")];
     Ok(answer::ok(&Page {
         legend: tree::legend(),
@@ -140,12 +143,10 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         chips: narrow::Chips::of(&narrowing, told, |query| narrow::with(narrow::with(&own, query), &kept)),
         svg: narrow::with(narrow::with(narrow::with(&own, &filter), &kept), "format=svg"),
         permanent: narrow::with(
-            narrow::with(
-                narrow::with(lineage.name.below("lineage"), &format!("up={word}&down={down}")),
-                &filter,
-            ),
+            narrow::with(narrow::with(lineage.name.below("lineage"), &reach), &filter),
             &kept,
         ),
+        reach,
         filter,
         months: months::columns(&lineage.growth.months),
         lineage,

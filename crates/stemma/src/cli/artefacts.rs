@@ -27,7 +27,7 @@ pub struct DiffForm {
 /// How large low-rank factors get.
 #[derive(Debug, Args)]
 pub struct RankArgs {
-    /// Singular values of each matrix [default: 32].
+    /// Singular values of each matrix [default: 32; of the form skillpack-rtn a quarter of its smaller side].
     #[arg(long, conflicts_with = "energy")]
     pub rank: Option<usize>,
     /// Or as few as hold this share of its squared norm, e.g. 0.9.

@@ -160,7 +160,7 @@ pub enum WatchCommand {
         /// none: what the card and the Hub say; headers: shapes too; full: all files.
         #[arg(long, default_value = "full")]
         weights: jobs::Take,
-        /// Generations of declared parents to bring in too.
+        /// Generations of declared parents to bring in too, as far as they are not here.
         #[arg(long, default_value_t = 0)]
         parents: u32,
     },

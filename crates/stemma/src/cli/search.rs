@@ -40,7 +40,7 @@ pub enum SearchCommand {
     Tell {
         /// The search.
         id: String,
-        /// Candidates by number, with what they scored; more is better.
+        /// Candidates by number, with what they scored; whether more is better says `better` of the search.
         #[arg(required = true, value_name = "CANDIDATE=SCORE", value_parser = score)]
         scores: Vec<(u64, f64)>,
     },

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 #[derive(Debug, Subcommand)]
 pub enum UpkeepCommand {
-    /// Bring the database schema up to date.
+    /// Bring the database schema up to date, as any command does that opens the registry.
     Migrate,
     /// Check database, blob store and device.
     Doctor,

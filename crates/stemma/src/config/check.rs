@@ -181,6 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_readme_has_no_fault() {
+        let readme = include_str!("../../../../README.md");
+
+        let example = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+
+        assert!(example.contains("[limits]"), "{example}");
+        assert_eq!(told(example), Vec::<String>::new());
+    }
+
+    #[test]
     fn the_defaults_have_no_fault() {
         assert_eq!(told(""), Vec::<String>::new());
     }
