@@ -308,6 +308,37 @@ async fn more_paths_than_are_answered_at_once_are_refused() {
 }
 
 #[actix_web::test]
+async fn more_files_than_a_repository_holds_are_refused_in_an_upload_and_in_a_commit() {
+    let place = Place::with(Limits { files: 2, ..Limits::default() }).await;
+    place.ingest("o/a", (1.0, "mit")).await;
+    let upload = async |paths: &[&str]| {
+        let part = |path: &&str| {
+            format!("--cut\r\ncontent-disposition: form-data; name=\"f\"; filename=\"{path}\"\r\n\r\nx\r\n")
+        };
+        let body = format!("{}--cut--\r\n", paths.iter().map(part).collect::<String>());
+        let request = TestRequest::post().uri("/api/v1/models/o/b");
+        let request = request.insert_header(("content-type", "multipart/form-data; boundary=cut"));
+        place.send(request.set_payload(body)).await
+    };
+    let commit = async |times: usize| {
+        let file = json!({ "path": "README.md", "content": "eA==", "encoding": "base64" });
+        let lines = std::iter::once(json!({ "key": "header", "value": { "summary": "x" } }))
+            .chain(std::iter::repeat_n(json!({ "key": "file", "value": file }), times));
+        let body: String = lines.map(|line| format!("{line}\n")).collect();
+        let request = TestRequest::post().uri("/api/models/o/a/commit/main");
+        place.send(request.insert_header(("content-type", "application/x-ndjson")).set_payload(body)).await
+    };
+
+    let too_many = upload(&["README.md", "a", "b"]).await;
+    let too_long = commit(3).await;
+
+    assert!(too_many.is_problem(413, "too_large"), "{too_many:?}");
+    assert!(too_long.is_problem(400, "bad_request"), "{too_long:?}");
+    let (fits, short) = (upload(&["README.md", "a"]).await, commit(2).await);
+    assert_eq!((fits.status.as_u16(), short.status.as_u16()), (201, 200), "{fits:?} {short:?}");
+}
+
+#[actix_web::test]
 async fn an_address_by_a_former_name_leads_to_the_present_one_whatever_the_name_is() {
     let place = Place::new().await;
     for (name, now) in [("model", "o/m"), ("e", "o/x"), ("a", "o/y")] {

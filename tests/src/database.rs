@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::named;
+
 /// One kind of database a server can be started on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
@@ -19,12 +21,8 @@ pub enum Database {
 /// SQLite always; PostgreSQL where `STEMMA_TEST_POSTGRES` names a cluster, as `scripts/test` sees to.
 pub fn databases() -> Vec<Database> {
     let mut all = vec![Database::Sqlite];
-    match std::env::var("STEMMA_TEST_POSTGRES") {
-        Ok(url) if !url.is_empty() => all.push(Database::Postgres(url)),
-        _ => eprintln!(
-            "PostgreSQL is left out: STEMMA_TEST_POSTGRES is not set; scripts/test starts a cluster"
-        ),
-    }
+    let url = named("STEMMA_TEST_POSTGRES", "PostgreSQL");
+    all.extend(url.map(|url| Database::Postgres(url.to_string_lossy().into_owned())));
     all
 }
 

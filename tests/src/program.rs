@@ -3,13 +3,13 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::Database;
@@ -96,6 +96,23 @@ impl Server {
         (more, settings): (&[&str], &[(&str, &str)]),
     ) -> Result<Self> {
         Self::on((TempDir::with_prefix("stemma-test-")?, on.fresh()?), (more, settings)).await
+    }
+
+    /// Asks the server to end, as whoever supervises it does; gives how it ended.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or does not end in time.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        let asked = Command::new("sh").args(["-c", &format!("kill {}", self.child.id())]).status()?;
+        ensure!(asked.success(), "{asked}");
+        let deadline = Instant::now() + START;
+        loop {
+            if let Some(ended) = self.child.try_wait()? {
+                return Ok(ended);
+            }
+            ensure!(Instant::now() < deadline, "it does not end; its log ends:\n{}", self.log_end());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Kills the server and starts another one on the same registry.

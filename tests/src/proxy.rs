@@ -18,7 +18,7 @@ pub struct Answer {
     /// Status line and headers, without the empty line that ends them.
     pub head: String,
     pub body: Vec<u8>,
-    /// The body goes out in pieces with a pause after each.
+    /// The body goes out in pieces with a pause before each.
     pub pause: Duration,
 }
 
@@ -112,8 +112,8 @@ fn pass(mut client: TcpStream, origin: &str, (file, state): (&str, &Mutex<State>
     let answer = spoil(number, Answer { head, body, pause: Duration::ZERO });
     client.write_all(format!("{}\r\n\r\n", answer.head).as_bytes())?;
     for piece in answer.body.chunks(1 << 16) {
-        client.write_all(piece)?;
         thread::sleep(answer.pause);
+        client.write_all(piece)?;
     }
     Ok(())
 }

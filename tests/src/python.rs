@@ -9,13 +9,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::named;
+
 /// The interpreter that `STEMMA_TEST_PYTHON` names; `scripts/test` makes one and sets it.
 pub(crate) fn interpreter() -> Option<PathBuf> {
-    let found = std::env::var_os("STEMMA_TEST_PYTHON").filter(|path| !path.is_empty()).map(PathBuf::from);
-    if found.is_none() {
-        eprintln!("Python is left out: STEMMA_TEST_PYTHON is not set; scripts/test makes an environment");
-    }
-    found
+    named("STEMMA_TEST_PYTHON", "Python").map(PathBuf::from)
 }
 
 /// A program of `tests/python`.
@@ -31,13 +29,9 @@ type Settings = &'static [(&'static str, &'static str)];
 /// Interpreters with versions of the Hub's client, newest first, and the settings to try each with; those that
 /// `STEMMA_TEST_HUB_CLIENTS` lists with `:` between.
 pub fn hub_clients() -> Vec<(PathBuf, Settings)> {
-    let listed = std::env::var("STEMMA_TEST_HUB_CLIENTS").unwrap_or_default();
+    let listed = named("STEMMA_TEST_HUB_CLIENTS", "the Hub's clients").unwrap_or_default();
+    let listed = listed.to_string_lossy();
     let all: Vec<PathBuf> = listed.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
-    if all.is_empty() {
-        eprintln!(
-            "The Hub's clients are left out: STEMMA_TEST_HUB_CLIENTS is not set; scripts/test installs them"
-        );
-    }
     let newest = all.first().map(|path| (path.clone(), &[("HF_HUB_DISABLE_XET", "1")] as Settings));
     let plain = all.into_iter().map(|path| (path, &[] as Settings));
     plain.chain(newest).collect()

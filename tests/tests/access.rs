@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Client, Response, header};
 use serde_json::{Value, json};
-use stemma_tests::{Database, Server, client, databases};
+use stemma_tests::{Database, Server, client, databases, run_json};
 
 fn token(server: &Server, words: &[&str]) -> Result<String> {
     let out = server.stemma().args(["token", "create", "alice", "--json"]).args(words).output()?;
@@ -253,5 +253,64 @@ async fn what_a_token_let_through_is_kept_by_no_cache_for_others() -> Result<()>
     let own = client.get(server.url(&blob)).header(header::COOKIE, &cookie).send().await?;
     let own = own.headers()[header::CACHE_CONTROL].to_str()?.to_owned();
     ensure!(own == "private, max-age=31536000, immutable", "{own}");
+    Ok(())
+}
+
+/// Addresses that the document does not list, with their methods.
+const UNLISTED: &[(&str, &[&str])] = &[
+    (
+        "GET",
+        &[
+            "/",
+            "/models",
+            "/metrics",
+            "/docs",
+            "/x/y",
+            "/x/y/resolve/main/f",
+            "/x/y/resolve/main/static/f",
+            "/static/x/f",
+            "/api/models",
+            "/api/models/x/y",
+        ],
+    ),
+    (
+        "POST",
+        &[
+            "/x/y.git/info/lfs/objects/batch",
+            "/api/repos/create",
+            "/api/lfs/verify",
+            "/merges/new",
+            "/x/y/ask-access",
+        ],
+    ),
+    ("PUT", &["/api/lfs/x"]),
+];
+
+#[tokio::test]
+async fn where_reading_needs_a_token_no_address_does_anything_without_one() -> Result<()> {
+    let server = Server::start_set(&Database::Sqlite, &[("STEMMA_READS", "token")]).await?;
+    let (client, document) = (client()?, run_json(server.stemma(), "openapi")?);
+    let filled = |path: &str| {
+        let part = |part: &str| if part.contains('{') { "x".to_owned() } else { part.to_owned() };
+        path.split('/').map(part).collect::<Vec<_>>().join("/")
+    };
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (path, methods) in document["paths"].as_object().context("no paths")? {
+        let methods = methods.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase());
+        let methods = methods.filter(|method| ["GET", "PUT", "POST", "DELETE", "PATCH"].contains(&&**method));
+        all.extend(methods.map(|method| (method, filled(path))));
+    }
+    let listed = all.len();
+    for (method, paths) in UNLISTED {
+        all.extend(paths.iter().map(|path| ((*method).to_owned(), (*path).to_owned())));
+    }
+    let open = ["/livez", "/readyz", "/healthz"];
+
+    for (method, path) in all.iter().filter(|(_, path)| !open.contains(&path.as_str())) {
+        let request = client.request(reqwest::Method::from_bytes(method.as_bytes())?, server.url(path));
+        let answer = request.json(&json!({})).send().await?;
+        ensure!(answer.status() == 401, "{method} {path}: {}", answer.status());
+    }
+    ensure!(listed > 60, "{listed}");
     Ok(())
 }

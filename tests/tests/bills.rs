@@ -4,16 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, client, databases, root, tool};
+use stemma_tests::{Server, Zoo, client, databases, named, root, tool};
 use tempfile::TempDir;
 
 /// An interpreter with the validators; `scripts/test` makes one and sets it.
 fn interpreter() -> Option<PathBuf> {
-    let found = std::env::var_os("STEMMA_TEST_SCHEMAS").filter(|path| !path.is_empty()).map(PathBuf::from);
-    if found.is_none() {
-        eprintln!("Bills of materials are not held against schemas: STEMMA_TEST_SCHEMAS is not set");
-    }
-    found
+    named("STEMMA_TEST_SCHEMAS", "schemas of bills of materials").map(PathBuf::from)
 }
 
 fn judged(interpreter: &Path, files: &[PathBuf]) -> Result<Value> {

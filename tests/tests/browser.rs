@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use stemma_tests::{
-    Browser, databases,
+    Browser, databases, named,
     steps::{arrived, fill, filled, follow, job_ended, press, settled, text},
 };
 use thirtyfour::{By, Key};
@@ -388,13 +388,7 @@ async fn sound(browser: &Browser, page: &str, (width, scheme, axe): (u32, &str, 
 
 /// The accessibility rules of axe-core, where `STEMMA_TEST_AXE` names its script, as `scripts/test` sees to.
 fn axe() -> Result<Option<String>> {
-    match std::env::var("STEMMA_TEST_AXE") {
-        Ok(path) if !path.is_empty() => Ok(Some(fs_err::read_to_string(path)?)),
-        _ => {
-            eprintln!("axe is left out: STEMMA_TEST_AXE is not set; scripts/test fetches it");
-            Ok(None)
-        }
-    }
+    named("STEMMA_TEST_AXE", "axe").map(|path| Ok(fs_err::read_to_string(path)?)).transpose()
 }
 
 /// What axe finds wrong with the page that is shown: rule and the first element.

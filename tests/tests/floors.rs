@@ -220,3 +220,17 @@ fn handlers_and_pages_get_the_registry_only_as_whoever_asks_may_see_it() {
 
     assert_eq!(doors, ["api/src/seen.rs", "web/src/pages/mod.rs"]);
 }
+
+#[test]
+fn every_test_that_a_promise_names_is_there() {
+    let told = fs_err::read_to_string(root().join("docs/guarantees.md")).unwrap();
+    let all: String =
+        rust_files(&root()).unwrap().iter().map(|path| fs_err::read_to_string(path).unwrap()).collect();
+    let words = told.split('`').skip(1).step_by(2);
+    let names: Vec<&str> = words.filter(|word| word.matches('_').count() > 3).collect();
+
+    let gone: Vec<_> = names.iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
+
+    assert!(names.len() > 20, "{names:?}");
+    assert!(gone.is_empty(), "docs/guarantees.md names tests that are gone: {gone:?}");
+}

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Client, multipart};
 use serde_json::{Value, json};
-use stemma_tests::{Server, Zoo, answer, client, databases, ended};
+use stemma_tests::{Database, Server, Zoo, answer, client, databases, ended, get, run_json};
 
 struct Site {
     server: Server,
@@ -13,7 +13,7 @@ struct Site {
 }
 
 impl Site {
-    async fn on(database: &stemma_tests::Database) -> Result<Self> {
+    async fn on(database: &Database) -> Result<Self> {
         let site = Self { server: Server::start(database).await?, client: client()?, zoo: Zoo::unpack()? };
         for id in ["mandoc/scribe-v1", "mandoc/scribe-v1-de"] {
             let (status, answer) = site.upload(id, id, None).await?;
@@ -284,7 +284,7 @@ async fn two_revisions_are_compared_by_files_and_tensors() -> Result<()> {
 
 #[tokio::test]
 async fn another_site_cannot_make_a_browser_change_the_registry() -> Result<()> {
-    let site = Site::on(&stemma_tests::Database::Sqlite).await?;
+    let site = Site::on(&Database::Sqlite).await?;
     for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://elsewhere.example")] {
         let form = multipart::Form::new()
             .part("file", multipart::Part::bytes(b"# mine".to_vec()).file_name("README.md"));
@@ -296,5 +296,25 @@ async fn another_site_cannot_make_a_browser_change_the_registry() -> Result<()> 
     }
     let (_, model) = site.get("/api/v1/models/mandoc/scribe-v1").await?;
     ensure!(model["has_weights"] == true, "{model}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_limit_in_force_is_told_by_the_service_and_the_command_alike() -> Result<()> {
+    let settings = [("STEMMA_LIMITS__PAGE", "7")];
+    let server = Server::start_set(&Database::Sqlite, &settings).await?;
+    let mut command = server.stemma();
+    command.envs(settings);
+
+    let told = get(&client()?, &server, "/api/v1/limits").await?;
+    let shown = run_json(command, "config show")?;
+
+    ensure!(told["page"] == 7 && shown["limits.page"]["source"] == "STEMMA_LIMITS__PAGE", "{told} {shown}");
+    let limits = told.as_object().context("no limits")?;
+    ensure!(limits.len() > 40, "{limits:?}");
+    for (name, value) in limits {
+        let (shown, value) = (&shown[format!("limits.{name}")]["value"], value.to_string());
+        ensure!(*shown == value, "{name}: {value} {shown}");
+    }
     Ok(())
 }

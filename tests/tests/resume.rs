@@ -12,15 +12,16 @@ use stemma_tests::{Bucket, Database, Server, client, databases, ended, get, stem
 use tempfile::TempDir;
 
 const ENOUGH: Duration = Duration::from_secs(240);
-const TENSORS: u64 = 24;
+/// So many that a process which is looked at now and then does not end unseen.
+const TENSORS: u64 = 48;
 /// Elements of a tensor.
 const ELEMENTS: u64 = 1 << 18;
 
-/// A checkpoint of F32 tensors, each of one value that grows from `first`.
-fn checkpoint(folder: &Path, first: f32) -> Result<()> {
+/// A checkpoint of so many F32 tensors, each of one value that grows from `first`.
+fn checkpoint(folder: &Path, (tensors, first): (u64, f32)) -> Result<()> {
     let mut entries = serde_json::Map::new();
     let mut data = Vec::new();
-    for at in 0..TENSORS {
+    for at in 0..tensors {
         let place = [at * ELEMENTS * 4, (at + 1) * ELEMENTS * 4];
         let entry = json!({"dtype": "F32", "shape": [ELEMENTS / 1024, 1024], "data_offsets": place});
         entries.insert(format!("model.layers.{at:02}.weight"), entry);
@@ -85,8 +86,8 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
 fn a_merge_into_the_same_folder_goes_on_where_it_was_killed() -> Result<()> {
     let place = TempDir::with_prefix("stemma-test-")?;
     let at = place.path();
-    checkpoint(&at.join("a"), 1.0)?;
-    checkpoint(&at.join("b"), 2.0)?;
+    checkpoint(&at.join("a"), (TENSORS, 1.0))?;
+    checkpoint(&at.join("b"), (TENSORS, 2.0))?;
     fs_err::write(at.join("merge.yml"), recipe(["a", "b"]))?;
     let merge = |out: &str| {
         let mut command = stemma(at);
@@ -105,6 +106,16 @@ fn a_merge_into_the_same_folder_goes_on_where_it_was_killed() -> Result<()> {
     ensure!(told["resumed_bytes"].as_u64() >= Some(3 * ELEMENTS * 4), "{told}");
     ensure!(files(&at.join("made/out"))? == files(&at.join("calm/out"))?, "other bytes");
     ensure!(fs_err::read_dir(at.join("made"))?.count() == 1, "scratch is left");
+    Ok(())
+}
+
+/// Imports the models that the recipe names, of so many tensors.
+fn imported(server: &Server, tensors: u64) -> Result<()> {
+    for (id, first) in [("a", 1.0), ("b", 2.0)] {
+        checkpoint(&server.data().join(id), (tensors, first))?;
+        let out = server.stemma().args(["import", "dir", id, "--id", &format!("tests/{id}")]).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
     Ok(())
 }
 
@@ -146,7 +157,7 @@ async fn a_merge_goes_on(database: &Database, settings: &[(&str, &str)]) -> Resu
         command
     };
     for (id, first) in [("a", 1.0), ("b", 2.0)] {
-        checkpoint(&server.data().join(id), first)?;
+        checkpoint(&server.data().join(id), (TENSORS, first))?;
         let out = here().args(["import", "dir", id, "--id", &format!("tests/{id}")]).output()?;
         ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
@@ -177,5 +188,43 @@ async fn a_merge_goes_on(database: &Database, settings: &[(&str, &str)]) -> Resu
         Ok::<_, anyhow::Error>(weights.context("no weights")?["digest"].clone())
     };
     ensure!(weights("made").await? == weights("calm").await?, "other bytes");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_that_is_asked_to_stop_ends_its_streams_and_without_a_failure() -> Result<()> {
+    for database in databases() {
+        let mut server = Server::start_with(&database, &["--no-worker"]).await?;
+        imported(&server, 1)?;
+        let job = queued(&server, "tests/made").await?;
+        let followed = client()?.get(server.url(&format!("/api/v1/jobs/{job}/events"))).send().await?;
+
+        let ended = server.stop().await?;
+
+        ensure!(ended.success(), "{ended}");
+        // A stream that was cut has no end.
+        ensure!(followed.text().await?.contains("queued"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_that_is_asked_to_stop_leaves_no_job_behind_that_looks_as_if_it_ran() -> Result<()> {
+    for database in databases() {
+        let mut server = Server::start(&database).await?;
+        imported(&server, 16)?;
+        let job = queued(&server, "tests/made").await?;
+        let deadline = Instant::now() + ENOUGH;
+        while get(&client()?, &server, &format!("/api/v1/jobs/{job}")).await?["state"] == "queued" {
+            ensure!(Instant::now() < deadline, "no worker takes it");
+        }
+
+        let ended = server.stop().await?;
+
+        ensure!(ended.success(), "{ended}");
+        server.restart().await?;
+        let made = stemma_tests::ended(&client()?, &server, &job).await?;
+        ensure!(made["state"] == "succeeded" && made["attempts"] == 1, "{made}");
+    }
     Ok(())
 }

@@ -4,13 +4,14 @@
 use std::{
     path::Path,
     process::{Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use stemma_tests::{Answer, Bucket, Proxy, Server, Spoil, Zoo, client, databases};
 
+const ENOUGH: Duration = Duration::from_secs(240);
 const MODEL: &str = "mandoc/scribe-v1";
 const WEIGHTS: &str = "/model.safetensors";
 
@@ -150,13 +151,17 @@ fn half_fetched(staging: &Path) -> u64 {
 #[tokio::test]
 async fn a_download_goes_on_where_a_killed_process_left_it() -> Result<()> {
     let (origin, digest) = origin().await?;
-    let slow: Spoil = |_, answer| Answer { pause: Duration::from_millis(20), ..answer };
+    // Six blocks come, the seventh never does.
+    let held: Spoil = |n, answer| match n {
+        0..6 => answer,
+        _ => Answer { pause: 2 * ENOUGH, ..answer },
+    };
     for database in databases() {
         let bucket = Bucket::start()?;
         let in_bucket = bucket.as_ref().map(|bucket| (bucket.settings(), "staging"));
         for (settings, staging) in std::iter::once((Vec::new(), STAGING)).chain(in_bucket) {
             let mirror = Server::start_set(&database, &settings).await?;
-            let proxy = Proxy::start(&origin.url(""), (WEIGHTS, slow))?;
+            let proxy = Proxy::start(&origin.url(""), (WEIGHTS, held))?;
             let staging = mirror.data().join(staging);
             let import = || {
                 let mut command = mirror.stemma();
@@ -166,8 +171,10 @@ async fn a_download_goes_on_where_a_killed_process_left_it() -> Result<()> {
             };
 
             let mut first = import().stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            let deadline = Instant::now() + ENOUGH;
             while half_fetched(&staging) < 300_000 {
                 ensure!(first.try_wait()?.is_none(), "it ended before it was killed");
+                ensure!(Instant::now() < deadline, "nothing comes");
                 std::thread::yield_now();
             }
             first.kill()?;

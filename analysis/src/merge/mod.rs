@@ -68,6 +68,8 @@ mod tests_record;
 #[cfg(test)]
 mod tests_scratch;
 #[cfg(test)]
+mod tests_select;
+#[cfg(test)]
 mod tests_slices;
 #[cfg(test)]
 mod tests_tokenizer;

@@ -173,15 +173,15 @@ fn ties_over_the_whole_model_ranks_all_tensors_together() {
 #[test]
 fn where_votes_cancel_the_majority_of_the_tensor_may_decide() {
     let of = |values: &[f64]| Fixture::empty().with("w", Dtype::F32, &[4], values);
-    let trio = inputs(&[
-        ("o/base", of(&[0.0; 4])),
-        ("o/a", of(&[2.0, -1.0, -3.0, 1.0])),
-        ("o/b", of(&[-2.0, -1.0, -1.0, 2.0])),
-    ]);
+    let trio =
+        |a: [f64; 4], b: [f64; 4]| inputs(&[("o/base", of(&[0.0; 4])), ("o/a", of(&a)), ("o/b", of(&b))]);
+    let minus = trio([2.0, -1.0, -3.0, 1.0], [-2.0, -1.0, -1.0, 2.0]);
+    let plus = trio([2.0, 1.0, 3.0, -1.0], [-2.0, 1.0, 1.0, -2.0]);
     let yaml = "{merge_method: ties, base_model: o/base, models: [{model: o/a}, {model: o/b}], parameters: {weight: 1, zero_sign: WORD}}";
-    let first = |word| crate::testing::values(&merge(&yaml.replace("WORD", word), &trio), "w")[0];
+    let first = |all, word| crate::testing::values(&merge(&yaml.replace("WORD", word), all), "w")[0];
 
-    assert_eq!([first("plus"), first("majority")], [2.0, -2.0]);
+    assert_eq!([first(&minus, "plus"), first(&minus, "majority")], [2.0, -2.0]);
+    assert_eq!([first(&plus, "plus"), first(&plus, "majority")], [2.0, 2.0]);
 }
 
 #[test]

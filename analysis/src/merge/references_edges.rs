@@ -174,3 +174,46 @@ fn columns_over_many_blocks_are_turned_each_by_its_own_angle_on_any_number_of_th
         assert!(turned > 5, "{shape:?}");
     }
 }
+
+#[test]
+fn what_has_no_direction_counts_for_the_length_alone_in_karcher() {
+    assert_eq!(pair("karcher", "max_iter: 10", [&[0.0, 0.0], &[3.0, 4.0]]), [1.5, 2.0]);
+}
+
+#[test]
+fn slerp_is_a_line_between_nearly_opposite_tensors_as_well() {
+    let of = |values: &[f64]| Fixture::empty().with("w", Dtype::F32, &[2], values);
+    let all = inputs(&[("o/a", of(&[1.0, 0.0])), ("o/b", of(&[-1.0, 0.0078125]))]);
+    let yaml =
+        "{merge_method: slerp, base_model: o/a, models: [{model: o/a}, {model: o/b}], parameters: {t: 0.25}}";
+
+    assert_eq!(values(&merge(yaml, &all), "w"), [0.5, 0.001953125]);
+}
+
+#[test]
+fn two_opposite_models_are_averaged_by_multislerp_and_left_at_the_base_by_model_stock() {
+    let opposite: [&[f64]; 2] = [&[3.0, 4.0], &[-3.0, -4.0]];
+    let longer: [&[f64]; 2] = [&[3.0, 4.0], &[-6.0, -8.0]];
+
+    assert_eq!(pair("multislerp", "weight: 1", opposite), [0.0, 0.0]);
+    assert_eq!(pair("multislerp", "weight: 1", longer), [-1.5, -2.0]);
+    assert_eq!(pair("model_stock", "clamp_t: false", longer), [0.0, 0.0]);
+}
+
+#[test]
+fn with_an_epsilon_of_zero_what_did_not_change_at_all_shares_nothing_in_ram() {
+    assert_eq!(pair("ram", "epsilon: 0", [&[1.0, 2.0], &[0.0, 4.0]]), [1.0, 3.0]);
+}
+
+#[test]
+fn emr_elects_minus_where_the_deltas_cancel() {
+    let members: [&[f64]; 2] = [&[1.0, 2.0, -1.0, 0.0], &[3.0, -2.0, -2.0, 0.0]];
+
+    let first = pair("emr", "member: 1", members);
+    let second = pair("emr", "member: 2", members);
+
+    // 4 over 5 of [3, 0, -2, 0].
+    let wanted = [2.4f32, 0.0, -1.6, 0.0];
+    assert!(first.iter().zip(wanted).all(|(got, wanted)| (got - wanted).abs() < 1e-6), "{first:?}");
+    assert_eq!(second, [3.0, -2.0, -2.0, 0.0]);
+}

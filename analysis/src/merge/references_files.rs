@@ -44,18 +44,20 @@ fn importances_weigh_every_element_and_have_a_floor_of_a_part_of_their_mean() {
     let held = [&one, &two].map(|values| Fixture::empty().with("w", Dtype::F32, &SHAPE, values));
     let (models, all) = pair(&case, ("importance", held));
 
-    let got = merged(
-        &format!("{{merge_method: importance_weighted, {models}, parameters: {{weight: 0.5}}}}"),
-        &all,
-    );
+    for [first, second] in [[0.5, 0.5], [0.25, 2.0]] {
+        let models = models.replace("one}", &format!("one, weight: {first}}}"));
+        let models = models.replace("two}", &format!("two, weight: {second}}}"));
 
-    let expected: Vec<f64> = (0..ROWS * COLUMNS)
-        .map(|j| {
-            let (f, g) = (one[j].max(1e-6 * mean), two[j].max(1e-6 * mean));
-            (f * case.models[0][j] + g * case.models[1][j]) / (f + g)
-        })
-        .collect();
-    close(&got, &expected);
+        let got = merged(&format!("{{merge_method: importance_weighted, {models}}}"), &all);
+
+        let expected: Vec<f64> = (0..ROWS * COLUMNS)
+            .map(|j| {
+                let (f, g) = (first * one[j].max(1e-6 * mean), second * two[j].max(1e-6 * mean));
+                (f * case.models[0][j] + g * case.models[1][j]) / (f + g)
+            })
+            .collect();
+        close(&got, &expected);
+    }
 }
 
 #[test]

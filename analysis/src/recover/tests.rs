@@ -119,6 +119,15 @@ impl Weights {
         Self(tensors)
     }
 
+    pub(super) fn noised(&self, share: f64) -> Self {
+        let mut copy = self.clone();
+        for (at, (_, _, values)) in copy.0.iter_mut().enumerate() {
+            let noise = gaussian(7_000 + at as u64, values.len());
+            values.iter_mut().zip(noise).for_each(|(value, noise)| *value += share * noise);
+        }
+        copy
+    }
+
     pub(super) fn quantised(&self, levels: f64) -> Self {
         let mut coarse = self.clone();
         for (_, shape, values) in &mut coarse.0 {
@@ -197,6 +206,11 @@ fn a_chain_a_merge_and_copies_are_told_apart_at_every_size_of_step() {
         let mut merged = parents(&report, "merge");
         merged.sort_by_key(|parent| parent.0);
         assert_eq!(merged, [("b", Kind::Merge), ("c", Kind::Merge)], "{size}");
+        let told = report.models.iter().find(|model| model.id == "merge").unwrap();
+        for (id, weight) in [("b", 0.7), ("c", 0.3)] {
+            let found = told.parents.iter().find(|parent| parent.id == id).unwrap().weight.unwrap();
+            assert!((found - weight).abs() < 0.01, "{size} {id}: {found}");
+        }
         assert_eq!(parents(&report, "b-int4"), [("b", Kind::Quantized)], "{size}");
         assert_eq!(parents(&report, "c-again"), [("c", Kind::Duplicate)], "{size}");
     }
@@ -292,16 +306,42 @@ fn a_shuffled_copy_without_noise_is_the_copy_and_not_the_original() {
     assert_eq!(parents(&report, "tuned"), [("base", Kind::Finetune)]);
 }
 
+/// A family with a chain, a sum, a merge of elements, a coarse copy, a duplicate, a noised copy and a hidden one.
+fn mixed_family() -> Vec<Subject> {
+    let base = Weights::random(1);
+    let [a, b, c] = [10, 20, 30].map(|seed| base.trained(seed, 0.02));
+    let larger = |[one, two]: [f64; 2], _: [f64; 2]| if one.abs() > two.abs() { one } else { two };
+    let all = [
+        (base.clone(), "base"),
+        (a.clone(), "a"),
+        (b.clone(), "b"),
+        (c.clone(), "c"),
+        (a.trained(40, 0.02), "deeper"),
+        (Weights::mixed(&[(&b, 0.7), (&c, 0.3)]), "merge"),
+        (base.joined([&a, &b], larger), "elected"),
+        (b.quantised(7.0), "b-int4"),
+        (c, "c-again"),
+        (a.noised(0.01), "noised"),
+        (a.shuffled().trained(9, 0.004), "hidden"),
+    ];
+    all.iter().map(|(weights, id)| weights.stored(id, Dtype::Bf16)).collect()
+}
+
 #[test]
 fn the_answer_has_the_same_bits_on_any_number_of_threads() {
-    let base = Weights::random(1);
-    let subjects = [base.stored("a", Dtype::Bf16), base.trained(3, 0.05).stored("b", Dtype::Bf16)];
+    let subjects = mixed_family();
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         serde_json::to_string(&pool.install(|| asked(&subjects))).unwrap()
     };
 
-    assert_eq!(with(1), with(4));
+    let one = with(1);
+
+    for relation in ["merge", "noised", "permuted", "quantized", "duplicate"] {
+        let told = format!("\"relation\":\"{relation}\"");
+        assert!(one.contains(&told), "there is something to differ in: {relation} {one}");
+    }
+    assert_eq!(one, with(4));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use kernels::Dtype;
 
 use super::{
     Kind,
-    tests::{Weights, asked, gaussian, parents},
+    tests::{Weights, asked, parents},
 };
 
 /// The parents of one model in a family of a base and three fine-tunes, all bf16.
@@ -200,15 +200,7 @@ fn merges_that_divide_each_element_by_its_own_chance_are_merges_all_the_same() {
 #[test]
 fn a_copy_with_noise_is_of_its_original_and_no_fine_tune() {
     let noised = |base: &Weights, [a, _, _]: [&Weights; 3]| {
-        let with = |of: &Weights, share: f64| {
-            let mut copy = of.clone();
-            for (at, (_, _, values)) in copy.0.iter_mut().enumerate() {
-                let noise = gaussian(7_000 + at as u64, values.len());
-                values.iter_mut().zip(noise).for_each(|(value, noise)| *value += share * noise);
-            }
-            copy
-        };
-        vec![("noised".to_owned(), with(a, 0.01)), ("faint".to_owned(), with(base, 0.004))]
+        vec![("noised".to_owned(), a.noised(0.01)), ("faint".to_owned(), base.noised(0.004))]
     };
 
     assert_eq!(made("noised", noised), [("a".to_owned(), Kind::Noised)]);

@@ -344,12 +344,33 @@ mod tests {
     }
 
     #[test]
-    fn a_new_card_leaves_the_weights_as_they_are_and_a_new_config_does_not() {
-        let before = [file("config.json", "{}"), file("model.safetensors", "w"), file("README.md", "x")];
-        let card = changed(&before, &[Change::Put(file("README.md", "y"))]).unwrap();
-        let config = changed(&before, &[Change::Put(file("config.json", "[]"))]).unwrap();
+    fn a_new_card_leaves_the_weights_as_they_are_and_what_decides_them_does_not() {
+        let paths =
+            ["adapter_config.json", "config.json", "model.safetensors", "model.safetensors.index.json"];
+        let before: Vec<Incoming> =
+            paths.iter().chain(&["README.md"]).map(|path| file(path, "old")).collect();
 
-        assert!(weights(&before) != weights(&config));
-        assert!(weights(&before).iter().all(|one| weights(&card).contains(one)));
+        for path in paths {
+            let after = changed(&before, &[Change::Put(file(path, "new"))]).unwrap();
+            assert!(weights(&before) != weights(&after), "{path}");
+        }
+        let card = changed(&before, &[Change::Put(file("README.md", "new"))]).unwrap();
+        assert_eq!(weights(&before), weights(&card));
+    }
+
+    #[tokio::test]
+    async fn a_repository_does_not_grow_past_its_files_commit_by_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = empty(&folder).await;
+        let registry = Registry { limits: Limits { files: 2, ..Limits::default() }, ..registry };
+        pushed(&registry, &[("a", b"1"), ("b", b"2")]).await;
+        pushed(&registry, &[("b", b"3")]).await;
+
+        let changes = vec![Change::Put(file("c", "4"))];
+        let id = RepoId::parse("o/tuned").unwrap();
+        let push = Push { id, changes, gathered: Gathered::new(), commit: NewCommit::default() };
+        let refused = self::push(&registry, push).await.unwrap_err().to_string();
+
+        assert!(refused.contains("would have 3 files; at most 2"), "{refused}");
     }
 }

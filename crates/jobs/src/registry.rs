@@ -153,22 +153,7 @@ impl Registry {
     pub(crate) fn collect_garbage(&self) {
         let store = self.store.clone();
         tokio::spawn(async move {
-            let removed = async {
-                if !store.leftovers_due(COLLECTION).await? {
-                    return Ok((0, 0));
-                }
-                let found = store.leftovers().await?;
-                let (named, unnamed) = (found.named, found.unnamed.len());
-                if unnamed as u64 > named {
-                    tracing::warn!(
-                        "{unnamed} stored blobs are named by nothing and {named} are named: if this is the right \
-                         database for them, `stemma gc` removes them"
-                    );
-                    return Ok::<_, store::Error>((0, 0));
-                }
-                store.remove_leftovers(&found).await
-            };
-            match removed.await {
+            match collect(&store).await {
                 Ok((0, _)) => {}
                 Ok((blobs, bytes)) => {
                     tracing::info!(blobs, bytes, "removed {blobs} blobs that nothing named")
@@ -198,6 +183,57 @@ impl Registry {
             }
             (Err(error), _) => tracing::warn!("scratch is not cleared: {error}"),
             (_, Err(error)) => tracing::warn!("staging is not cleared: {error}"),
+        }
+    }
+}
+
+/// Removes old blobs that nothing names, where that is due and safe; gives how many, and their bytes.
+async fn collect(store: &Store) -> Result<(u64, u64), store::Error> {
+    if !store.leftovers_due(COLLECTION).await? {
+        return Ok((0, 0));
+    }
+    let found = store.leftovers().await?;
+    let (named, unnamed) = (found.named, found.unnamed.len());
+    if unnamed as u64 > named {
+        tracing::warn!(
+            "{unnamed} stored blobs are named by nothing and {named} are named: if this is the right database for \
+             them, `stemma gc` removes them"
+        );
+        return Ok((0, 0));
+    }
+    store.remove_leftovers(&found).await
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Holder;
+
+    use super::*;
+
+    /// A store of one blob that is held and of so many that nothing names, none of them too young.
+    async fn with_leftovers(folder: &tempfile::TempDir, count: u8) -> Store {
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        store.put_bytes(&Holder::new(), b"held").await.unwrap();
+        let lost = Holder::new();
+        for at in 0..count {
+            store.put_bytes(&lost, &[at]).await.unwrap();
+        }
+        store.release(&lost).await.unwrap();
+        store.limited(Limits { unnamed_blob_seconds: 0, ..Limits::default() })
+    }
+
+    #[tokio::test]
+    async fn where_more_blobs_are_unnamed_than_named_none_is_removed() {
+        for (unnamed, removed) in [(1, (1, 1)), (2, (0, 0))] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = with_leftovers(&folder, unnamed).await;
+
+            assert_eq!(collect(&store).await.unwrap(), removed, "{unnamed}");
+
+            let left = store.leftovers().await.unwrap();
+            assert_eq!((left.named, left.unnamed.len() as u64), (1, u64::from(unnamed) - removed.0));
+            assert_eq!(collect(&store).await.unwrap(), (0, 0), "it is done once a day");
         }
     }
 }

@@ -44,8 +44,11 @@ impl TensorSource for Watched {
     }
 
     fn read_unrounded(&self, index: usize, start: u64, out: &mut [f64]) -> Option<Result<(), Error>> {
-        let read = self.source.read_unrounded(index, start, out)?;
-        Some(self.go_on().and(read))
+        match self.go_on() {
+            Ok(()) => self.source.read_unrounded(index, start, out),
+            // Whether there is anything more exact does not matter any more.
+            Err(stopped) => Some(Err(stopped)),
+        }
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {
@@ -77,6 +80,15 @@ mod tests {
             out.fill(0.0);
             Ok(())
         }
+
+        fn view(&self, _: usize, _: u64, _: usize) -> Option<&[u8]> {
+            Some(&[0; 16])
+        }
+
+        fn read_unrounded(&self, _: usize, _: u64, out: &mut [f64]) -> Option<Result<(), Error>> {
+            out.fill(0.0);
+            Some(Ok(()))
+        }
     }
 
     #[test]
@@ -85,11 +97,17 @@ mod tests {
         let pulse = Pulse::default();
         let watched = Watched { source: Arc::new(Zeros(vec![info])), pulse: pulse.clone() };
         assert!(watched.read_bytes(0, 0, &mut [1; 4]).is_ok());
+        assert!(watched.view(0, 0, 16).is_some());
+        assert!(watched.read_unrounded(0, 0, &mut [1.0]).is_some_and(|read| read.is_ok()));
 
         pulse.stop();
 
         assert!(matches!(watched.read_bytes(0, 0, &mut [1; 4]), Err(Error::Stopped)));
         assert!(matches!(watched.read_f32(0, 0, &mut [1.0]), Err(Error::Stopped)));
         assert!(matches!(watched.ready(0), Err(Error::Stopped)));
+        assert!(watched.view(0, 0, 16).is_none());
+        let mut unread = [1.0];
+        assert!(matches!(watched.read_unrounded(0, 0, &mut unread), Some(Err(Error::Stopped))));
+        assert_eq!(unread, [1.0], "a block was computed");
     }
 }

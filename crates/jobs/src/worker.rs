@@ -360,6 +360,8 @@ async fn report(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use serde_json::json;
     use store::{NewJob, Store};
 
@@ -367,6 +369,22 @@ mod tests {
 
     /// Hears no pulse.
     const DEAF: Kind = Kind { id: "deaf", title: "Deaf", run: |_| Box::pin(std::future::pending()) };
+
+    /// The pulse of the job that was cancelled.
+    static HEARD: OnceLock<Pulse> = OnceLock::new();
+
+    /// Is cancelled once it runs, and looks at no pulse.
+    const CANCELLED: Kind = Kind {
+        id: "deaf",
+        title: "Cancelled",
+        run: |run| {
+            Box::pin(async move {
+                let _ = HEARD.set(run.pulse.clone());
+                run.registry.store.cancel(&run.job.id).await?;
+                std::future::pending().await
+            })
+        },
+    };
 
     /// A registry whose one job was claimed for so many seconds.
     async fn claimed(folder: &tempfile::TempDir, seconds: i64) -> (Registry, JobRow) {
@@ -399,5 +417,24 @@ mod tests {
         let (stop, outcome) = supervise(&registry, &DEAF, &job, stopped).await;
 
         assert!(stop == Some(Stop::Shutdown) && outcome.is_err(), "{stop:?}");
+        record(&registry, &job, (stop, &outcome)).await.unwrap();
+        let row = registry.store.job(&job.id).await.unwrap().unwrap();
+        assert_eq!((row.state.as_str(), row.attempts), ("queued", 0), "as if it had never been taken");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_that_is_cancelled_while_it_runs_is_told_so_and_has_ended_as_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let (registry, job) = claimed(&folder, 60).await;
+        let (_stop, stopped) = watch::channel(false);
+
+        let supervised = supervise(&registry, &CANCELLED, &job, stopped);
+        let (stop, outcome) = time::timeout(Duration::from_secs(60), supervised).await.unwrap();
+
+        assert!(stop == Some(Stop::Cancelled) && outcome.is_err(), "{stop:?}");
+        assert!(HEARD.get().unwrap().cancelled(), "nobody told the work");
+        record(&registry, &job, (stop, &outcome)).await.unwrap();
+        let row = registry.store.job(&job.id).await.unwrap().unwrap();
+        assert_eq!((row.state.as_str(), row.finished_at.is_some()), ("cancelled", true));
     }
 }

@@ -4,13 +4,17 @@
 
 mod common;
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use domain::{EdgeStatus, Fault as _, Limits, RepoId, Source};
 use jobs::{Access, Examined, Pin, Registry, ingest_folder};
 use store::{Findings, JobRow, VerdictRow, VerdictWord};
 use tempfile::TempDir;
 
+const ENOUGH: Duration = Duration::from_secs(240);
 const SIDE: usize = 96;
 const MATRICES: usize = 4;
 
@@ -60,9 +64,12 @@ impl Place {
     async fn work(&self) {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let worker = tokio::spawn(jobs::run_worker(self.registry.clone(), stopped));
+        let begun = Instant::now();
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let jobs = self.registry.store.jobs(None, 100, None).await.unwrap();
+            // A look that failed stays due and is not asked for again.
+            assert!(begun.elapsed() < ENOUGH, "it does not come to an end: {:?}", jobs.items);
             if self.registry.store.due().await.unwrap().looks.is_empty()
                 && jobs.items.iter().all(JobRow::over)
             {

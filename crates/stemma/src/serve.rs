@@ -138,7 +138,8 @@ pub async fn run(registry: Registry, config: &Config, work: Work) -> Result<(), 
         handle.stop(true).await;
         Ok(ended)
     };
-    let ((), ended) = tokio::try_join!(serving, ending)?;
+    // In this order, so that whoever is answered already may ask the process to stop.
+    let (ended, ()) = tokio::try_join!(ending, serving)?;
     ended?;
     match worker {
         Some(worker) => worker.await.map_err(|error| broken(&error)),

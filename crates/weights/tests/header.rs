@@ -90,9 +90,16 @@ fn shapes_and_dtypes_that_cannot_be_are_refused() {
     assert_eq!(with(&[entry("a", "F32", &format!("[{top}]"), "[0,4]")], 4), "bad_shape");
     assert_eq!(with(&[entry("a", "F32", &format!("[{top},0]"), "[0,0]")], 0), "bad_shape");
     assert_eq!(with(&[entry("a", "F32", "[4294967296,4294967296,0]", "[0,0]")], 0), "bad_shape");
+    assert_eq!(
+        with(&[entry("a", "U8", "[4294967297,0]", "[0,0]")], 0),
+        "bad_shape",
+        "though it can be counted"
+    );
+    assert_eq!(with(&[entry("a", "U8", "[0,4294967296]", "[0,0]")], 0), "ok");
     assert_eq!(with(&[entry("a", "F32", "[0,5]", "[0,0]")], 0), "ok");
     assert_eq!(with(&[entry("a", "F32", "[]", "[0,4]")], 4), "ok");
     assert_eq!(with(&[entry("a", "F32", &format!("[{}1]", "1,".repeat(16)), "[0,4]")], 4), "rank_too_high");
+    assert_eq!(with(&[entry("a", "F32", &format!("[{}1]", "1,".repeat(15)), "[0,4]")], 4), "ok");
     assert_eq!(with(&[entry("a", "F4", "[3]", "[0,2]")], 2), "misaligned_dtype");
     assert_eq!(with(&[entry("a", "F4", "[4]", "[0,2]")], 2), "ok");
     assert_eq!(with(&[entry("a", "C64", "[1]", "[0,8]")], 8), "ok", "opaque, yet stored");

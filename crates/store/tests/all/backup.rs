@@ -137,7 +137,7 @@ async fn damaged_blobs_are_named_and_everything_else_is_copied() {
 
 #[tokio::test]
 async fn a_database_of_postgres_is_refused_and_its_blobs_are_copied() {
-    let db = postgres().await;
+    let Some(db) = postgres().await else { return };
     let digests = publish(&db.store, "a/b", &[b"one"]).await;
     let folder = db.folder.path().join("copy");
 
