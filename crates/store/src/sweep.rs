@@ -14,7 +14,7 @@ use crate::{
 /// Age from which an unfinished file has no owner any more.
 const ABANDONED: Duration = Duration::from_hours(24);
 /// Blobs looked at in one turn of the writers: each is a question to the blob store, and everybody else waits.
-const A_TURN: usize = 256;
+pub const A_TURN: usize = 256;
 
 impl Store {
     /// Removes staged files of writers that vanished a day ago or earlier, blobs whose holders did, and results
