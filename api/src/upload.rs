@@ -45,7 +45,7 @@ pub async fn upload_model(
 }
 
 async fn receive(registry: &Registry, parts: &mut Multipart, gathered: &mut Gathered) -> Result<()> {
-    let Gathered { holder, files } = gathered;
+    let Gathered { holder, files, .. } = gathered;
     let idle = Duration::from_secs(registry.limits.upload_idle_seconds);
     while let Some(mut part) = next(parts, idle).await? {
         let named = part.content_disposition().and_then(|d| d.get_filename().map(str::to_owned));

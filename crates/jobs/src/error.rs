@@ -1,5 +1,7 @@
 //! Failures of ingest, measuring and jobs.
 
+use std::io::ErrorKind;
+
 use domain::{Class, Fault, Item};
 
 use crate::member;
@@ -234,6 +236,8 @@ impl Fault for Error {
             | Self::IndexPending
             | Self::ReportPending
             | Self::SparqlBusy => Class::Unavailable,
+            // There may be room again at the next attempt.
+            Self::Io(error) if error.kind() == ErrorKind::StorageFull => Class::Unavailable,
             Self::Io(_) | Self::Task(_) => Class::Internal,
         }
     }
@@ -268,5 +272,20 @@ impl Fault for Error {
 impl From<tokio::task::JoinError> for Error {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::Task(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_waited_for_whoever_noticed_it() {
+        let full = || std::io::Error::from(ErrorKind::StorageFull);
+
+        for error in [Error::from(full()), Error::from(store::Error::from(full()))] {
+            assert_eq!(error.class(), Class::Unavailable, "{error:?}");
+        }
+        assert_eq!(Error::from(std::io::Error::from(ErrorKind::NotFound)).class(), Class::Internal);
     }
 }

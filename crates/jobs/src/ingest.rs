@@ -1,6 +1,10 @@
 //! Ingest of one checkpoint: stored and hashed, checked, surveyed, its parents claimed, published at once.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId};
 use hub::card::Readme;
@@ -18,18 +22,34 @@ pub struct Incoming {
     pub size: u64,
 }
 
+/// How often the pins of what is being put together are made anew; they end after a day.
+const RENEWED: Duration = Duration::from_hours(1);
+
 /// Files on their way to a model: stored, and held until they are published or discarded.
 #[derive(Debug)]
 pub struct Gathered {
     pub holder: Holder,
     pub files: Vec<Incoming>,
+    /// When its pins were new last.
+    renewed: Instant,
 }
 
 impl Gathered {
     /// Nothing yet.
     #[expect(clippy::new_without_default, reason = "every gathering has a holder of its own")]
     pub fn new() -> Self {
-        Self { holder: Holder::new(), files: Vec::new() }
+        Self { holder: Holder::new(), files: Vec::new(), renewed: Instant::now() }
+    }
+
+    /// Makes its pins anew where that is long ago: the last file may come days after the first. A failure is logged.
+    pub(crate) async fn renew(&mut self, registry: &Registry) {
+        if self.renewed.elapsed() < RENEWED {
+            return;
+        }
+        self.renewed = Instant::now();
+        if let Err(error) = registry.store.renew(&self.holder).await {
+            tracing::warn!("what is stored of a checkpoint so far stays pinned for less than a day: {error}");
+        }
     }
 
     /// Removes what was stored, unless somebody else needs it; a failure is logged, the blobs stay then.
@@ -118,6 +138,7 @@ async fn store_folder(
         }
         done += file.size;
         progress(done, total);
+        gathered.renew(registry).await;
     }
     Ok(gathered)
 }

@@ -21,6 +21,7 @@ mod find;
 mod forecast;
 mod forests;
 mod fsck;
+mod glimpse;
 mod holding;
 mod ingest;
 mod inherit;

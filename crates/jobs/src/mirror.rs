@@ -4,19 +4,24 @@ use std::{
     collections::{BTreeSet, VecDeque},
     fmt,
     str::FromStr,
-    time::{Duration, Instant},
 };
 
-use domain::{Act, Digest, Metadata, RelativePath, RepoId, Viewer};
-use hub::{HubClient, RemoteFile, Repository, card::Readme};
+use domain::{Act, Digest, Metadata, Note, RelativePath, RepoId, Viewer};
+use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{JobRow, NewCommit, NewJob, Openness, ShapeRow, Store};
-use weights::{Header, ReadAt as _};
+use store::{Draft, JobRow, ModelRow, NewCommit, NewJob, Openness, Store};
+use weights::ReadAt as _;
 
 use crate::{
-    Error, Gathered, Incoming, Made, Registry, ingest::not_reserved, ingest_files, kinds::IMPORT_MODEL,
-    operand::MAIN, parentage,
+    Error, Gathered, Incoming, Made, Registry,
+    glimpse::{described, headers, weights_in},
+    ingest::not_reserved,
+    ingest_files,
+    kinds::IMPORT_MODEL,
+    operand::MAIN,
+    parentage,
+    rights::asker_of,
 };
 
 /// How much of a model is brought in.
@@ -87,6 +92,14 @@ pub struct Mirrored {
     pub fault: Option<String>,
 }
 
+impl Mirrored {
+    /// A model that could not be brought in.
+    fn failed(id: &RepoId, error: &Error) -> Self {
+        let (id, fault) = (id.to_string(), Some(error.to_string()));
+        Self { id, commit: String::new(), digest: None, fetched: 0, known: 0, fault }
+    }
+}
+
 impl Mirror {
     /// The job that brings it in. Of those with a model as their output only one is queued at a time.
     pub(crate) fn job(&self, output: Option<&RepoId>) -> NewJob {
@@ -101,6 +114,9 @@ impl Mirror {
 
 /// Hears of the bytes fetched of a model and of those there are; an error stops the import.
 pub type Advance<'a> = &'a (dyn Fn(u64, u64) -> Result<(), weights::Error> + Sync);
+
+/// Job and fence of the claim under which a model is brought in; none outside a job.
+type Fence<'a> = Option<&'a (String, i64)>;
 
 /// The title of a commit that is the Hub's own.
 pub(crate) const IMPORTED: &str = "Import from the Hub";
@@ -126,17 +142,28 @@ pub async fn submit_mirror(
     Ok(row)
 }
 
-/// Brings a model in, then its declared parents that are not here with what is wanted, generation by generation.
+/// Brings a model in, then its declared parents that are not here with what is wanted, generation by generation; under the
+/// fence of `job`, where one does it.
 ///
 /// # Errors
-/// [`Error::NoHub`]; what the Hub answers for the model asked for. Faults of parents are in the report.
+/// [`Error::NoHub`]; what the Hub answers for the model asked for; [`store::Error::LeaseLost`] when the job was handed on,
+/// [`store::Error::Cancelled`]. Faults of parents are in the report, and so are those that whoever asked may not write.
 pub async fn mirror(
     registry: &Registry,
     wanted: &Mirror,
+    job: Option<&JobRow>,
     advance: Advance<'_>,
 ) -> Result<Vec<Mirrored>, Error> {
     let hub = endpoint(registry, &wanted.model)?;
     let (own, revision) = named(&wanted.model)?;
+    let fence = job.map(|job| (job.id.clone(), job.fence));
+    // Strangers' cards choose the parents: a job that nobody by name asked for brings none into a namespace with an owner.
+    let theirs = match job {
+        Some(job) => {
+            asker_of(registry, job).await?.unwrap_or_else(|| registry.store.seen_by(Viewer::default()))
+        }
+        None => registry.store.clone(),
+    };
     let mut seen = BTreeSet::from([own.key()]);
     let mut open = VecDeque::from([(own.clone(), revision, 0)]);
     let mut done = Vec::new();
@@ -144,26 +171,21 @@ pub async fn mirror(
         let stays = if generation == 0 { None } else { stays(registry, &id, (wanted.take, &own)).await? };
         let parents = match stays {
             Some(parents) => parents,
-            None => match bring(registry, hub, (&id, &revision, wanted.take), advance).await {
-                Ok((mirrored, parents)) => {
-                    done.push(mirrored);
-                    parents
-                }
-                Err(error @ Error::Weights(weights::Error::Stopped)) => return Err(error),
-                Err(error) if generation == 0 => return Err(error),
-                Err(error) => {
-                    let (id, fault) = (id.to_string(), Some(error.to_string()));
-                    done.push(Mirrored {
-                        id,
-                        commit: String::new(),
-                        digest: None,
-                        fetched: 0,
-                        known: 0,
-                        fault,
-                    });
-                    Vec::new()
-                }
-            },
+            None => {
+                let may = if generation == 0 { Ok(()) } else { theirs.may(Act::Write, id.as_str()).await };
+                let what = (&id, &*revision, wanted.take);
+                let one = match may {
+                    Ok(()) => bring(registry, hub, what, (advance, fence.as_ref())).await,
+                    Err(refused) => Err(refused.into()),
+                };
+                let (mirrored, parents) = match one {
+                    Ok(one) => one,
+                    Err(error) if generation == 0 || ends(&error) => return Err(error),
+                    Err(error) => (Mirrored::failed(&id, &error), Vec::new()),
+                };
+                done.push(mirrored);
+                parents
+            }
         };
         if generation == wanted.parents {
             continue;
@@ -175,6 +197,15 @@ pub async fn mirror(
         }
     }
     Ok(done)
+}
+
+/// Whether nothing more is to be brought in.
+fn ends(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Weights(weights::Error::Stopped)
+            | Error::Store(store::Error::LeaseLost(_) | store::Error::Cancelled(_))
+    )
 }
 
 /// The declared parents of a model that stays as it is: it is here with what is wanted, or it is somebody's and not of
@@ -220,14 +251,14 @@ async fn bring(
     registry: &Registry,
     hub: &HubClient,
     (id, revision, take): (&RepoId, &str, Take),
-    advance: Advance<'_>,
+    (advance, fence): (Advance<'_>, Fence<'_>),
 ) -> Result<(Mirrored, Vec<RepoId>), Error> {
     not_reserved(id)?;
     let repository = hub.repository(id, revision).await?;
     let told = hub::metadata::from_api_row(&repository.record, &registry.limits).map_err(Error::Invalid)?;
     let told = Metadata { id: id.clone(), sha: Some(repository.commit.clone()), ..told };
     keep_closed(&registry.store, id, openness(&told)).await?;
-    let (mut counts, mut shapes) = ((0, 0), Vec::new());
+    let (mut counts, mut shapes, mut notes) = ((0, 0), Vec::new(), Vec::new());
     let mut said = described(registry, id, &repository).await?;
     match take {
         Take::None => {}
@@ -235,22 +266,32 @@ async fn bring(
             shapes = headers(registry, &repository).await?;
             said.parameters = weights_in(&shapes).or(said.parameters);
         }
-        Take::Full => counts = fetch(registry, id, (&repository, advance)).await?,
+        Take::Full => {
+            let (row, files) = fetch(registry, id, (&repository, advance), fence).await?;
+            counts = files;
+            // What the weights themselves made known is in no metadata.
+            notes = registry.store.notes_of(row.id).await?;
+        }
     }
     // Of the files the Hub tells less than is read here.
     let told = Metadata {
         sources: told.sources.iter().copied().filter(|source| !said.sources.contains(source)).collect(),
         ..told
     };
-    let mut parents = Vec::new();
     // What the files say first, then what the Hub knows besides: a field that one leaves out stays as it is.
-    for metadata in [said, told] {
-        let (claims, notes) = analysis::lineage::claims(&metadata, &registry.limits);
-        let mut metadata = metadata;
-        metadata.notes.extend(notes);
-        parents.extend(claims.iter().map(|claim| claim.parent.clone()));
-        registry.store.upsert(&[(metadata, claims)]).await?;
+    let mut records = [said, told].map(|metadata| {
+        let (claims, odd) = analysis::lineage::claims(&metadata, &registry.limits);
+        for note in metadata.notes.iter().cloned().chain(odd) {
+            add_new(&mut notes, note);
+        }
+        (metadata, claims)
+    });
+    for (metadata, _) in &mut records {
+        metadata.notes.clone_from(&notes);
     }
+    let claims = records.iter().flat_map(|(_, claims)| claims);
+    let parents = claims.map(|claim| claim.parent.clone()).collect();
+    registry.store.upsert_under(fence, Draft::of(records)?).await?;
     registry.forests.settle().await?;
     let row = registry.store.model_by_id(id.as_str()).await?;
     if let Some(row) = row.as_ref().filter(|_| !shapes.is_empty()) {
@@ -270,84 +311,22 @@ async fn bring(
     Ok((mirrored, parents))
 }
 
-/// What card and configurations of a repository say.
-async fn described(registry: &Registry, id: &RepoId, repository: &Repository) -> Result<Metadata, Error> {
-    let limits = &registry.limits;
-    let text = async |name: &str, most: u64| -> Result<Option<String>, Error> {
-        match repository.file(name) {
-            Some(file) => Ok(String::from_utf8(file.read_all(most).await?).ok()),
-            None => Ok(None),
-        }
-    };
-    let document = |text: Option<String>, name: &str| {
-        let read = text.map(|text| weights::config_document(&text)).transpose();
-        read.map_err(|error| Error::Invalid(format!("{name} of `{id}`: {error}")))
-    };
-    let card = match repository.file("README.md") {
-        Some(file) => {
-            let beginning = file.part(0, limits.card_bytes.min(file.len())).await?;
-            Some(Readme { beginning, size: file.len() })
-        }
-        None => None,
-    };
-    let config = document(text("config.json", limits.config_bytes).await?, "config.json")?;
-    let adapter = document(text("adapter_config.json", limits.config_bytes).await?, "adapter_config.json")?;
-    let files: Vec<String> = repository.files.iter().map(|(path, _)| path.as_str().to_owned()).collect();
-    let folder = hub::metadata::Folder {
-        card: card.as_ref(),
-        config: config.as_ref(),
-        adapter_config: adapter.as_ref(),
-        files: &files,
-    };
-    Ok(hub::metadata::from_checkpoint(id.clone(), &folder, limits))
-}
-
-/// The tensors, from the headers alone.
-async fn headers(registry: &Registry, repository: &Repository) -> Result<Vec<ShapeRow>, Error> {
-    let mut found = Vec::new();
-    for (path, file) in &repository.files {
-        if !path.as_str().ends_with(".safetensors") {
-            continue;
-        }
-        let (size, limits) = (file.len(), &registry.limits);
-        let end = Header::end(&file.part(0, size.min(8)).await?, (size, path.as_str()), limits)?;
-        let header = Header::parse(&file.part(8, end).await?, (size, path.as_str()), limits)?;
-        found.extend(header.tensors.into_iter().map(|(tensor, place)| ShapeRow {
-            name: tensor.name,
-            dtype: tensor.dtype.name().to_owned(),
-            shape: tensor.shape,
-            bytes: place.end - place.start,
-            file: path.as_str().to_owned(),
-        }));
-        let most = registry.limits.tensors;
-        if found.len() > most {
-            return Err(Error::Invalid(format!("`{path}` has more tensors than are read ({most})")));
-        }
+fn add_new(notes: &mut Vec<Note>, note: Note) {
+    if !notes.contains(&note) {
+        notes.push(note);
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
 }
 
-/// The number of weights; none where there are no tensors.
-fn weights_in(shapes: &[ShapeRow]) -> Option<i64> {
-    let sizes = shapes.iter().map(|one| one.shape.iter().copied().fold(1, u64::saturating_mul));
-    let total = sizes.fold(0, u64::saturating_add);
-    (!shapes.is_empty()).then(|| i64::try_from(total).unwrap_or(i64::MAX))
-}
-
-/// How often what came so far is pinned anew; pins end after a day.
-const RENEWED: Duration = Duration::from_secs(3_600);
-
-/// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files.
+/// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files too.
 async fn fetch(
     registry: &Registry,
     id: &RepoId,
     (repository, advance): (&Repository, Advance<'_>),
-) -> Result<(usize, usize), Error> {
+    fence: Fence<'_>,
+) -> Result<(ModelRow, (usize, usize)), Error> {
     let total = repository.files.iter().map(|(_, file)| file.len()).sum();
     let mut gathered = Gathered::new();
     let (mut got, mut counts) = (0, (0, 0));
-    let mut renewed = Instant::now();
     for (path, file) in &repository.files {
         let start = got;
         let taken = one_file(registry, (&gathered, file), &mut |bytes| {
@@ -361,22 +340,15 @@ async fn fetch(
         gathered.files.push(Incoming { path: path.clone(), digest, size: file.len() });
         got = start + file.len();
         advance(got, total)?;
-        // The last file may come days after the first.
-        if renewed.elapsed() < RENEWED {
-            continue;
-        }
-        renewed = Instant::now();
-        if let Err(error) = registry.store.renew(&gathered.holder).await {
-            tracing::warn!("what came of `{id}` so far stays pinned for less than a day: {error}");
-        }
+        gathered.renew(registry).await;
     }
     check_paths(&gathered)?;
     // The commit is the Hub's own, so that who names it there finds it here.
     let oid = Some(repository.commit.clone()).filter(|oid| domain::is_commit(oid));
     let title = if oid.is_some() { IMPORTED } else { "Publish" }.to_owned();
     let commit = NewCommit { oid, title, ..NewCommit::default() };
-    ingest_files(registry, id, gathered, Made { commit, ..Made::default() }).await?;
-    Ok(counts)
+    let made = Made { fence: fence.cloned(), commit, ..Made::default() };
+    Ok((ingest_files(registry, id, gathered, made).await?, counts))
 }
 
 /// A file's digest, and whether its bytes were here.

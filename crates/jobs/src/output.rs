@@ -345,6 +345,7 @@ async fn gather(
     for name in names {
         let (digest, size) = store.put_file(&gathered.holder, &scratch.join(name)).await?;
         gathered.files.push(Incoming { path: path_of(name)?, digest, size });
+        gathered.renew(&run.registry).await;
         run.pulse.advance(size)?;
     }
     for (name, text) in texts {

@@ -2,22 +2,33 @@
 
 use domain::{Act, RepoId, Role};
 use serde_json::Value;
-use store::{JobRow, pinned_models};
+use store::{JobRow, Store, pinned_models};
 
-use crate::{Error, Registry};
+use crate::{Error, Registry, kinds::IMPORT_MODEL};
+
+/// The storage as whoever asked for a job may see it now; none for the program's own jobs and those of nobody.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(crate) async fn asker_of(registry: &Registry, job: &JobRow) -> Result<Option<Store>, Error> {
+    let Some(asker) = registry.store.asker(&job.id).await? else { return Ok(None) };
+    let viewer = registry.store.viewer_named(&asker, Role::Admin).await?;
+    Ok(Some(registry.store.seen_by(viewer)))
+}
 
 /// Asks again with the roles that the asker has now; the program's own jobs, and those of nobody, need none.
 ///
 /// # Errors
 /// As somebody who asked for the job now would be refused.
 pub(crate) async fn still_may(registry: &Registry, job: &JobRow) -> Result<(), Error> {
-    let Some(asker) = registry.store.asker(&job.id).await? else { return Ok(()) };
-    let viewer = registry.store.viewer_named(&asker, Role::Admin).await?;
-    let theirs = registry.store.seen_by(viewer);
+    let Some(theirs) = asker_of(registry, job).await? else { return Ok(()) };
     for name in pinned_models(&job.payload) {
         theirs.may(Act::Read, name.as_str()).await?;
     }
-    let output = job.payload.get("output").and_then(Value::as_str);
+    let output = match job.kind == IMPORT_MODEL.id {
+        true => job.payload.get("model").and_then(Value::as_str).and_then(|name| name.split('@').next()),
+        false => job.payload.get("output").and_then(Value::as_str),
+    };
     if let Some(output) = output.and_then(|text| RepoId::parse(text).ok()) {
         theirs.may(Act::Write, output.as_str()).await?;
     }
@@ -60,8 +71,17 @@ mod tests {
             output: None,
         };
         let (job, _) = store.seen_by(viewer).enqueue(new, 1).await.unwrap();
+        let import = NewJob {
+            kind: IMPORT_MODEL.id.to_owned(),
+            payload: json!({ "model": "eorg/mirrored@main", "take": "full", "parents": 0 }),
+            idempotency_key: None,
+            output: None,
+        };
+        let erin = store.viewer_named("erin", Role::Admin).await.unwrap();
+        let (import, _) = store.seen_by(erin).enqueue(import, 2).await.unwrap();
         let registry = Registry::new(store.clone(), Limits::default(), folder.path().join("scratch"));
         still_may(&registry, &job).await.unwrap();
+        still_may(&registry, &import).await.unwrap();
 
         store.remove_member("acme", "erin").await.unwrap();
         let left = still_may(&registry, &job).await;
@@ -69,8 +89,13 @@ mod tests {
         store.set_member(&row).await.unwrap();
         store.remove_member("eorg", "erin").await.unwrap();
         let cannot_write = still_may(&registry, &job).await;
+        let cannot_import = still_may(&registry, &import).await;
 
         assert!(matches!(left, Err(Error::Store(store::Error::Hidden(_)))), "{left:?}");
         assert!(matches!(cannot_write, Err(Error::Store(store::Error::NotYours { .. }))), "{cannot_write:?}");
+        assert!(
+            matches!(cannot_import, Err(Error::Store(store::Error::NotYours { .. }))),
+            "{cannot_import:?}"
+        );
     }
 }

@@ -204,7 +204,9 @@ async fn run_one(registry: &Registry, job: JobRow, shutdown: watch::Receiver<boo
             break;
         }
         // What the attempt left may be what fills the disk; the next one begins anew.
-        registry.drop_job(&job.id);
+        if error.is_full() {
+            registry.drop_job(&job.id);
+        }
         time::sleep(Duration::from_secs(pause)).await;
         pause *= 2;
     }

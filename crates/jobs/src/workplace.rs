@@ -8,6 +8,7 @@ use std::{
 };
 
 use fs_err::File;
+use store::{LOCK, lock_folder};
 use tempfile::TempDir;
 use weights::{Checkpointed, Layout, Place, Step, TensorSource};
 
@@ -15,20 +16,16 @@ use crate::{Error, worker::Pulse};
 
 /// Scratch folders of jobs are named after it and the job.
 pub(crate) const JOB: &str = "job-";
-const LOCK: &str = "lock";
 
 /// A folder held by this process, empty or as an earlier attempt left it. The hold ends when it is dropped or its
 /// process dies.
 #[derive(Debug)]
 pub struct Workplace {
     folder: PathBuf,
-    _hold: Hold,
-}
-
-#[derive(Debug)]
-enum Hold {
-    Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File),
-    Own(#[expect(dead_code, reason = "the folder goes when this is dropped")] TempDir),
+    /// The hold lasts as long as the file is open.
+    _lock: File,
+    /// A folder that goes when this is dropped.
+    _own: Option<TempDir>,
 }
 
 impl Workplace {
@@ -46,7 +43,7 @@ impl Workplace {
         if !held || !there.unwrap_or_default() {
             return Self::new_in(folder.parent().unwrap_or(folder));
         }
-        Self { folder: folder.to_owned(), _hold: Hold::Lock(lock) }.prepared()
+        Self { folder: folder.to_owned(), _lock: lock, _own: None }.prepared()
     }
 
     /// A new folder in `parent`, removed when it is dropped.
@@ -56,7 +53,9 @@ impl Workplace {
     pub fn new_in(parent: &Path) -> io::Result<Self> {
         fs_err::create_dir_all(parent)?;
         let own = tempfile::Builder::new().prefix(".stemma-").tempdir_in(parent)?;
-        Self { folder: own.path().to_owned(), _hold: Hold::Own(own) }.prepared()
+        let lock = File::create(own.path().join(LOCK))?;
+        lock.file().try_lock()?;
+        Self { folder: own.path().to_owned(), _lock: lock, _own: Some(own) }.prepared()
     }
 
     fn prepared(self) -> io::Result<Self> {
@@ -103,9 +102,14 @@ impl Workplace {
     }
 }
 
-/// Removes the folder of a job that has ended; another process may hold it no longer.
+/// Removes the folder of a job, unless somebody works in it.
 pub(crate) fn clear(scratch: &Path, job: &str) -> io::Result<()> {
-    match fs_err::remove_dir_all(scratch.join(format!("{JOB}{job}"))) {
+    let folder = scratch.join(format!("{JOB}{job}"));
+    let _lock = match lock_folder(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+        other => other?,
+    };
+    match fs_err::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
@@ -135,5 +139,42 @@ mod tests {
         assert_ne!(places[0], places[1]);
         assert_eq!(third.out(), places[0]);
         assert!(!places[1].exists(), "what nobody finds again is removed");
+    }
+
+    #[test]
+    fn a_folder_that_is_held_is_cleared_by_nobody_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = Workplace::at(&scratch.path().join("job-1")).unwrap();
+
+        clear(scratch.path(), "1").unwrap();
+        let there = place.out().exists();
+        let out = place.out();
+        drop(place);
+        clear(scratch.path(), "1").unwrap();
+        clear(scratch.path(), "1").unwrap();
+
+        assert!(there && !out.exists());
+    }
+
+    #[test]
+    fn a_folder_in_which_somebody_computes_for_days_is_not_swept() {
+        let scratch = tempfile::tempdir().unwrap();
+        let places = [
+            Workplace::at(&scratch.path().join("job-1")).unwrap(),
+            Workplace::new_in(scratch.path()).unwrap(),
+        ];
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
+        for place in &places {
+            for path in [place.folder.join(LOCK), place.out(), place.folder.clone()] {
+                File::open(path).unwrap().file().set_modified(long_ago).unwrap();
+            }
+        }
+
+        let held = store::sweep_folder(scratch.path()).unwrap();
+        let [job, _own] = places;
+        drop(job);
+        let left = store::sweep_folder(scratch.path()).unwrap();
+
+        assert_eq!((held, left), (0, 1));
     }
 }

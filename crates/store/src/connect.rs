@@ -9,13 +9,14 @@ use std::{
 use domain::Limits;
 use migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    QueryResult, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, QueryResult, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sqlx::{
         Connection as _,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     Counts, Error, Result,
@@ -34,6 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 /// Key of the advisory lock that forest writers hold on PostgreSQL.
 const WRITERS: i64 = 0x7374_656d_6d61_0001;
+/// How the writers' lock is taken on PostgreSQL: whoever waits for it hears in time that nobody gives it back, and a process
+/// that was stopped, or lost its network, while it had it has it no longer after a while.
+const TAKE_TURN: &str = "SET LOCAL lock_timeout = '30s'; SELECT pg_advisory_xact_lock(KEY);
+    SET LOCAL lock_timeout TO DEFAULT; SET LOCAL idle_in_transaction_session_timeout = '5min'";
 /// Key of the advisory lock that migrations hold on PostgreSQL.
 const MIGRATIONS: i64 = 0x7374_656d_6d61_0002;
 
@@ -53,6 +58,8 @@ struct Inner {
     counted: Mutex<Option<(i64, Counts)>>,
     /// The address of a SQLite file.
     file: Option<String>,
+    /// Writers that wait with a connection for the lock that they take turns at; the others leave theirs to readers.
+    next: Semaphore,
     health: Health,
     compared: Compared,
 }
@@ -60,7 +67,7 @@ struct Inner {
 impl Inner {
     fn new(db: DatabaseConnection, blobs: Blobs, file: Option<String>) -> Self {
         let (health, compared) = (Health::default(), Compared::default());
-        Self { db, blobs, counted: Mutex::default(), file, health, compared }
+        Self { db, blobs, counted: Mutex::default(), file, next: Semaphore::new(1), health, compared }
     }
 }
 
@@ -234,7 +241,16 @@ impl Store {
         self.begin_alone(WRITERS).await
     }
 
+    /// The place of the writer that comes next.
+    async fn next(&self) -> Result<SemaphorePermit<'_>> {
+        match tokio::time::timeout(PATIENCE, self.inner.next.acquire()).await {
+            Ok(Ok(next)) => Ok(next),
+            Ok(Err(_)) | Err(_) => Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into()),
+        }
+    }
+
     async fn begin_immediate(&self) -> Result<DatabaseTransaction> {
+        let _next = if self.backend() == DbBackend::Sqlite { Some(self.next().await?) } else { None };
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -244,10 +260,17 @@ impl Store {
 
     /// A transaction that holds SQLite's write lock, or PostgreSQL's advisory lock `key`, from its start.
     async fn begin_alone(&self, key: i64) -> Result<DatabaseTransaction> {
-        let tx = self.begin_immediate().await?;
-        if self.backend() == DbBackend::Postgres {
-            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({key})")).await?;
+        if self.backend() != DbBackend::Postgres {
+            return self.begin_immediate().await;
         }
+        let _next = self.next().await?;
+        let tx = self.begin_immediate().await?;
+        let take = match key {
+            WRITERS => TAKE_TURN.replace("KEY", &key.to_string()),
+            // Another process may need long for its migrations.
+            _ => format!("SELECT pg_advisory_xact_lock({key})"),
+        };
+        tx.execute_unprepared(&take).await?;
         Ok(tx)
     }
 }

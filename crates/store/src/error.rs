@@ -156,7 +156,7 @@ impl Fault for Error {
             Self::BlobStore(_) | Self::QueueFull { .. } | Self::ReadOnly | Self::Silent { .. } => {
                 Class::Unavailable
             }
-            Self::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::Unavailable,
+            Self::Io(_) if self.is_full() => Class::Unavailable,
             Self::Weights(error) => error.class(),
             Self::BlobMissing(_)
             | Self::NoCandidate { .. }
@@ -192,6 +192,17 @@ impl Fault for Error {
         match self {
             Self::Weights(error) => error.items(),
             _ => Vec::new(),
+        }
+    }
+}
+
+impl Error {
+    /// Whether a disk has no room left.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Database(error) => Trouble::of(error) == Trouble::Full,
+            Self::Io(error) => error.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
         }
     }
 }

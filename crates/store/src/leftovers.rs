@@ -16,6 +16,7 @@ use crate::{
     blobs::Blobs,
     rows::parsed,
     sql::{self, MOST_KEYS, Params, wall_clock},
+    sweep::A_TURN,
 };
 
 /// A blob as the blob store lists it.
@@ -147,17 +148,17 @@ impl Store {
     /// When database or blob store refuse; what was removed before stays removed.
     pub async fn remove_leftovers(&self, found: &Leftovers) -> Result<(u64, u64)> {
         let (mut blobs, mut bytes) = (0, 0);
-        for chunk in found.unnamed.chunks(MOST_KEYS) {
+        for chunk in found.unnamed.chunks(A_TURN) {
             let digests: Vec<Digest> = chunk.iter().map(|(digest, _)| *digest).collect();
             // In the writers' turn: whoever wants one of them has pinned it before, or stores it anew after.
             let tx = self.begin_write().await?;
             let named = named(&tx, &digests).await?;
-            for (digest, size) in chunk.iter().filter(|(digest, _)| !named.contains(digest)) {
-                self.blobs().remove(digest).await?;
-                blobs += 1;
-                bytes += size;
-            }
+            let unneeded = chunk.iter().filter(|(digest, _)| !named.contains(digest));
+            let (gone, sizes): (Vec<Digest>, Vec<u64>) = unneeded.copied().unzip();
+            self.remove_each(&gone).await?;
             tx.commit().await?;
+            blobs += gone.len() as u64;
+            bytes += sizes.iter().sum::<u64>();
         }
         Ok((blobs, bytes))
     }
@@ -174,4 +175,34 @@ pub async fn named(db: &impl ConnectionTrait, digests: &[Digest]) -> Result<Hash
         sql::now(db.get_database_backend())
     );
     sql::all(db, &sql, params).await?.iter().map(|row| parsed(row, "digest", "digest")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::Limits;
+
+    use super::*;
+    use crate::{Holder, blobs::ASKED_AT_ONCE, trial::Trial};
+
+    #[tokio::test]
+    async fn leftovers_are_removed_several_at_once() {
+        let (folder, bucket) = (tempfile::tempdir().unwrap(), Arc::new(Trial::default()));
+        let limits = Limits { unnamed_blob_seconds: 0, ..Limits::default() };
+        let store = bucket.store(folder.path()).await.limited(limits);
+        let holder = Holder::new();
+        for number in 0..A_TURN + 9 {
+            store.put_bytes(&holder, number.to_string().as_bytes()).await.unwrap();
+        }
+        store.release(&holder).await.unwrap();
+        let found = store.leftovers().await.unwrap();
+        bucket.forget();
+
+        let (blobs, bytes) = store.remove_leftovers(&found).await.unwrap();
+
+        assert_eq!((blobs, bytes), ((A_TURN + 9) as u64, found.bytes()));
+        assert_eq!(bucket.at_once(), ASKED_AT_ONCE);
+        assert_eq!(store.leftovers().await.unwrap(), Leftovers::default());
+    }
 }

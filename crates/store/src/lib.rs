@@ -101,7 +101,7 @@ pub use signatures::{CurrentRevision, SignatureRow};
 pub use sketches::{SketchRow, SketchedTensor};
 pub use standing::Standings;
 pub use standins::told_key;
-pub use sweep::sweep_folder;
+pub use sweep::{LOCK, lock_folder, sweep_folder};
 pub use tokens::{Scope, TokenRow};
 pub use upsert::Upserted;
 pub use verdicts::{Findings, VerdictRow, VerdictWord, WeightEdge};

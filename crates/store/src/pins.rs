@@ -150,6 +150,16 @@ impl Store {
         Ok(removed)
     }
 
+    /// Removes blobs, several at once; one that is gone already is no fault.
+    pub(crate) async fn remove_each(&self, digests: &[Digest]) -> Result<()> {
+        let remove = |digest: &Digest| -> BoxFuture<'static, Result<()>> {
+            let (blobs, digest) = (self.blobs().clone(), *digest);
+            Box::pin(async move { blobs.remove(&digest).await })
+        };
+        let removals: Vec<_> = digests.iter().map(remove).collect();
+        stream::iter(removals).buffer_unordered(ASKED_AT_ONCE).try_collect().await
+    }
+
     /// Removes a blob; 0 where there was none.
     fn remove(&self, digest: Digest) -> BoxFuture<'static, Result<u64>> {
         let store = self.clone();

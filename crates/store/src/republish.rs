@@ -13,7 +13,6 @@ use crate::{
 /// A model that has a published revision.
 pub struct Earlier {
     pub model: i64,
-    pub has_weights: bool,
     pub recipe: Option<Digest>,
 }
 
@@ -21,18 +20,14 @@ pub struct Earlier {
 pub async fn earlier(tx: &DatabaseTransaction, key: &str) -> Result<Option<Earlier>> {
     let mut params = Params::default();
     let sql = format!(
-        "SELECT models.id AS id, models.has_weights AS has_weights, revisions.recipe AS recipe
+        "SELECT models.id AS id, revisions.recipe AS recipe
          FROM models JOIN revisions ON revisions.id = models.revision WHERE models.key = {}",
         params.add(key)
     );
     let Some(row) = sql::one(tx, &sql, params).await? else { return Ok(None) };
     let recipe: Option<String> = get(&row, "recipe")?;
     let recipe = recipe.map(|text| text.parse().map_err(|error| Error::stored("recipe", error)));
-    Ok(Some(Earlier {
-        model: get(&row, "id")?,
-        has_weights: get(&row, "has_weights")?,
-        recipe: recipe.transpose()?,
-    }))
+    Ok(Some(Earlier { model: get(&row, "id")?, recipe: recipe.transpose()? }))
 }
 
 /// Whether something is known of the model of this key besides that others name it.

@@ -105,8 +105,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LeaseLost`] when the job was handed on, [`Error::Cancelled`], [`Error::BlobMissing`] when a
-    /// file's bytes are not stored, [`Error::OutputTaken`] when a job would replace weights that another recipe
-    /// or nobody's recipe made, or the record of a model without files; nothing is published then.
+    /// file's bytes are not stored, [`Error::OutputTaken`] when what a job made by a recipe would replace what another
+    /// recipe or none made, or the record of a model without files; nothing is published then.
     pub async fn publish(&self, publish: Publish) -> Result<ModelRow> {
         self.publish_commit(publish).await.map(|(row, _)| row)
     }
@@ -127,14 +127,15 @@ impl Store {
         }
         let key = publish.metadata.id.key();
         let current = publish.commit.branch == MAIN;
+        // What a job brings in from elsewhere may replace what was there, and is as open as it is there.
+        let made_by = publish.fence.as_ref().filter(|_| publish.recipe.is_some());
         if let Some(earlier) = earlier(&tx, &key).await?.filter(|_| current) {
             let own = publish.recipe.as_ref().map(|(digest, _)| *digest);
-            let made = own.is_some();
-            if publish.fence.is_some() && (made || earlier.has_weights) && earlier.recipe != own {
+            if made_by.is_some() && earlier.recipe != own {
                 return Err(Error::OutputTaken(key));
             }
             forget(&tx, earlier.model).await?;
-        } else if current && publish.fence.is_some() && publish.recipe.is_some() && known(&tx, &key).await? {
+        } else if current && made_by.is_some() && known(&tx, &key).await? {
             return Err(Error::OutputTaken(key));
         }
         let mut touched = Vec::new();
@@ -160,7 +161,7 @@ impl Store {
             sql::insert(&tx, "provenance", &["revision", "body"], vec![row], on).await?;
         }
         let oid = commits::add(&tx, (*model, revision, digest), &publish.commit).await?;
-        found_private(&tx, *model, (publish.fence.as_ref(), &publish.commit)).await?;
+        found_private(&tx, *model, (made_by, &publish.commit)).await?;
         if current {
             let mut params = Params::default();
             let revision = params.add(revision);

@@ -2,6 +2,8 @@
 
 use std::{io, path::Path, time::Duration};
 
+use fs_err::File;
+
 use domain::Digest;
 use sea_orm::DatabaseTransaction;
 
@@ -14,7 +16,7 @@ use crate::{
 /// Age from which an unfinished file has no owner any more.
 const ABANDONED: Duration = Duration::from_hours(24);
 /// Blobs looked at in one turn of the writers: each is a question to the blob store, and everybody else waits.
-const A_TURN: usize = 256;
+pub const A_TURN: usize = 256;
 
 impl Store {
     /// Removes staged files of writers that vanished a day ago or earlier, blobs whose holders did, and results
@@ -77,7 +79,25 @@ async fn orphans(tx: &DatabaseTransaction) -> Result<Vec<Digest>> {
     Ok(digests)
 }
 
-/// Removes the files of `folder` that nobody has written to for a day.
+/// The file in a folder by whose lock a process holds it.
+pub const LOCK: &str = "lock";
+
+/// Takes the lock of a folder, where it has one.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] where another process holds it; when it cannot be opened.
+pub fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
+    let lock = match File::open(folder.join(LOCK)) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        other => other?,
+    };
+    lock.file().try_lock()?;
+    Ok(Some(lock))
+}
+
+/// Removes the files of `folder` that nobody has written to for a day, and the folders there that nobody holds either.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -91,6 +111,8 @@ pub fn sweep_folder(folder: &Path) -> io::Result<usize> {
         if idle(&path, &about) <= ABANDONED {
             continue;
         }
+        // Whoever holds it may compute for days before the next file.
+        let Ok(_lock) = lock_folder(&path) else { continue };
         let gone = if about.is_dir() { fs_err::remove_dir_all(&path) } else { fs_err::remove_file(&path) };
         removed += usize::from(gone.is_ok());
     }

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream::BoxStream};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, memory::InMemory, path::Path as Key,
@@ -24,9 +24,24 @@ type Answer<T> = object_store::Result<T>;
 pub struct Trial {
     inner: InMemory,
     uploads: AtomicUsize,
-    asking: AtomicUsize,
-    at_once: AtomicUsize,
+    asked: Arc<Asked>,
     silent: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    now: AtomicUsize,
+    at_once: AtomicUsize,
+}
+
+impl Asked {
+    /// Others ask meanwhile, if they do not wait for this answer.
+    async fn once(&self) {
+        let now = self.now.fetch_add(1, SeqCst) + 1;
+        self.at_once.fetch_max(now, SeqCst);
+        tokio::task::yield_now().await;
+        self.now.fetch_sub(1, SeqCst);
+    }
 }
 
 impl Trial {
@@ -42,9 +57,9 @@ impl Trial {
         self.uploads.load(SeqCst)
     }
 
-    /// Most objects that were asked for at once.
+    /// Most objects that were asked for, or removed, at once.
     pub fn at_once(&self) -> usize {
-        self.at_once.load(SeqCst)
+        self.asked.at_once.load(SeqCst)
     }
 
     /// From now on nothing can be read.
@@ -54,7 +69,7 @@ impl Trial {
 
     /// Counts anew.
     pub fn forget(&self) {
-        self.at_once.store(0, SeqCst);
+        self.asked.at_once.store(0, SeqCst);
     }
 }
 
@@ -80,11 +95,7 @@ impl ObjectStore for Trial {
     }
 
     async fn get_opts(&self, at: &Key, how: GetOptions) -> Answer<GetResult> {
-        let asking = self.asking.fetch_add(1, SeqCst) + 1;
-        self.at_once.fetch_max(asking, SeqCst);
-        // Others ask meanwhile, if they do not wait for this answer.
-        tokio::task::yield_now().await;
-        self.asking.fetch_sub(1, SeqCst);
+        self.asked.once().await;
         if self.silent.load(SeqCst) {
             return Err(object_store::Error::Generic { store: "trial", source: "no answer".into() });
         }
@@ -92,7 +103,15 @@ impl ObjectStore for Trial {
     }
 
     fn delete_stream(&self, all: BoxStream<'static, Answer<Key>>) -> BoxStream<'static, Answer<Key>> {
-        self.inner.delete_stream(all)
+        let asked = Arc::clone(&self.asked);
+        let noted = all.then(move |key| {
+            let asked = Arc::clone(&asked);
+            async move {
+                asked.once().await;
+                key
+            }
+        });
+        self.inner.delete_stream(noted.boxed())
     }
 
     fn list(&self, under: Option<&Key>) -> BoxStream<'static, Answer<ObjectMeta>> {

@@ -54,7 +54,8 @@ impl Trouble {
     fn of_code(code: &str) -> Self {
         if code.len() == 5 {
             return match code {
-                "40001" | "40P01" => Self::Busy,
+                // Somebody else has a lock, or had this one too long without using it.
+                "40001" | "40P01" | "55P03" | "25P03" => Self::Busy,
                 "53100" => Self::Full,
                 "25006" => Self::ReadOnly,
                 "54000" => Self::TooLong,
@@ -109,8 +110,8 @@ mod tests {
     #[test]
     fn codes_of_both_databases_say_what_to_do() {
         let kinds = [
-            "5", "517", "13", "18", "8", "1032", "11", "26", "10", "1555", "53100", "40001", "57P03",
-            "54000", "23505",
+            "5", "517", "13", "18", "8", "1032", "11", "26", "10", "1555", "53100", "40001", "55P03",
+            "25P03", "57P03", "54000", "23505",
         ];
 
         assert_eq!(
@@ -127,6 +128,8 @@ mod tests {
                 Trouble::Silent,
                 Trouble::Other,
                 Trouble::Full,
+                Trouble::Busy,
+                Trouble::Busy,
                 Trouble::Busy,
                 Trouble::Silent,
                 Trouble::TooLong,

@@ -10,6 +10,7 @@ use crate::{
     connect::bump,
     draft::{Draft, Record},
     models::{changes_of, ids_of, resolve},
+    queue,
     sql::{self, wall_clock},
     stated::{self, Ends, Numbers, Withdrawn, ends},
 };
@@ -45,7 +46,19 @@ impl Store {
     /// # Errors
     /// When the database refuses; nothing of the batch is stored then.
     pub async fn upsert_draft(&self, draft: Draft) -> Result<Upserted> {
+        self.upsert_under(None, draft).await
+    }
+
+    /// As [`Self::upsert_draft`], for a job under its fence.
+    ///
+    /// # Errors
+    /// [`crate::Error::LeaseLost`] when the job was handed on, [`crate::Error::Cancelled`]; when the database refuses. Nothing
+    /// of the batch is stored then.
+    pub async fn upsert_under(&self, fence: Option<&(String, i64)>, draft: Draft) -> Result<Upserted> {
         let tx = self.begin_write().await?;
+        if let Some((job, fence)) = fence {
+            queue::hold(&tx, job, *fence).await?;
+        }
         let (done, touched) = write_models(&tx, draft).await?;
         bump(&tx, &touched).await?;
         tx.commit().await?;

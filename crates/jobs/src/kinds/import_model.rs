@@ -23,7 +23,7 @@ async fn import(run: Run) -> Result<Value, Error> {
         }
         pulse.advance(got.saturating_sub(if known == total { done } else { 0 }))
     };
-    match mirror(&run.registry, &wanted, &advance).await {
+    match mirror(&run.registry, &wanted, Some(&run.job), &advance).await {
         Err(_) if run.pulse.cancelled() => Err(Error::Cancelled),
         Err(error) => Err(error),
         Ok(done) => Ok(json!({ "model": done.first().map(|model| &model.id), "models": done })),

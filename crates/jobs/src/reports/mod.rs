@@ -16,6 +16,7 @@ use analysis::{
     },
     versions::{Naming, NamingSurvey},
 };
+use domain::Digest;
 use serde::Serialize;
 use store::ModelRow;
 use tokio::sync::Mutex;
@@ -30,6 +31,9 @@ const PAGE: u64 = 5_000;
 /// How long somebody waits for a report, and the size of a registry from which nobody does when there is an older one.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LARGE: usize = 100_000;
+
+/// Reports that are kept: those on every subject for some ten circles of readers to whom different models are hidden.
+const MOST: usize = 64;
 
 /// Of samples and resamples: fixed, so that one registry has one report.
 const SEED: u64 = 20_250_812;
@@ -90,24 +94,51 @@ pub enum Report {
     Names(Naming),
 }
 
-/// The state of the registry that a report was made of, and the numbers of the models hidden from it, ascending.
-type Basis = (i64, Vec<i64>);
+/// What a report is about, and of which models: the digest of the numbers of those that are hidden.
+type Scope = (Subject, Digest);
 
-/// Reports by what they are about.
-type Made = HashMap<Subject, (Basis, Arc<Report>)>;
+/// A report with the state of the registry that it was made of.
+struct Made {
+    scope: Scope,
+    at: i64,
+    report: Arc<Report>,
+}
 
-/// The last report on each subject.
+/// The last report of each scope, as far as there is room for them.
 #[derive(Clone, Default)]
 pub struct Reports {
-    made: Arc<RwLock<Made>>,
+    /// Those that were made last come last.
+    made: Arc<RwLock<Vec<Made>>>,
+    /// Each locked by whoever makes the report of this scope while others wait.
+    making: Arc<std::sync::Mutex<HashMap<Scope, Arc<Mutex<()>>>>>,
     /// Held by whoever makes one: a report reads every model.
     turn: Arc<Mutex<()>>,
 }
 
 impl Reports {
-    fn made(&self, subject: Subject, basis: &Basis) -> Option<Arc<Report>> {
+    /// The last report of a scope, and whether the registry has changed since by its state `now`.
+    fn last(&self, scope: &Scope, now: i64) -> Option<(Arc<Report>, bool)> {
         let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
-        made.get(&subject).filter(|(at, _)| at == basis).map(|(_, report)| Arc::clone(report))
+        made.iter().find(|made| made.scope == *scope).map(|made| (Arc::clone(&made.report), made.at < now))
+    }
+
+    fn fresh(&self, scope: &Scope, now: i64) -> Option<Arc<Report>> {
+        self.last(scope, now).filter(|(_, stale)| !stale).map(|(report, _)| report)
+    }
+
+    fn keep(&self, new: Made) {
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|old| old.scope != new.scope);
+        if made.len() >= MOST {
+            made.remove(0);
+        }
+        made.push(new);
+    }
+
+    fn making(&self, scope: Scope) -> Arc<Mutex<()>> {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        making.retain(|_, one| Arc::strong_count(one) > 1);
+        Arc::clone(making.entry(scope).or_default())
     }
 }
 
@@ -118,17 +149,17 @@ impl Reports {
 pub async fn report(registry: &Registry, subject: Subject) -> Result<Arc<Report>, Error> {
     let registry = registry.clone();
     tokio::spawn(async move {
-        if let Some(report) = registry.reports.made(subject, &basis(&registry).await?) {
+        let (now, scope) = basis(&registry, subject).await?;
+        if let Some(report) = registry.reports.fresh(&scope, now) {
             return Ok(report);
         }
         let _turn = registry.reports.turn.lock().await;
-        let basis = basis(&registry).await?;
-        if let Some(report) = registry.reports.made(subject, &basis) {
+        let (at, scope) = basis(&registry, subject).await?;
+        if let Some(report) = registry.reports.fresh(&scope, at) {
             return Ok(report);
         }
         let report = Arc::new(make(&registry, subject).await?);
-        let mut made = registry.reports.made.write().unwrap_or_else(PoisonError::into_inner);
-        made.insert(subject, (basis, Arc::clone(&report)));
+        registry.reports.keep(Made { scope, at, report: Arc::clone(&report) });
         Ok(report)
     })
     .await?
@@ -143,22 +174,28 @@ pub async fn report_at_hand(
     registry: &Registry,
     subject: Subject,
 ) -> Result<Option<(Arc<Report>, bool)>, Error> {
-    let (version, hidden) = basis(registry).await?;
-    let last = {
-        let made = registry.reports.made.read().unwrap_or_else(PoisonError::into_inner);
-        // An older report may count what is hidden now.
-        let last = made.get(&subject).filter(|((_, theirs), _)| *theirs == hidden);
-        last.map(|((at, _), report)| (Arc::clone(report), *at != version))
-    };
+    let (now, scope) = basis(registry, subject).await?;
+    let last = registry.reports.last(&scope, now);
     if last.as_ref().is_some_and(|(_, stale)| !stale) {
         return Ok(last);
     }
+    let making = registry.reports.making(scope);
+    let Ok(first) = Arc::clone(&making).try_lock_owned() else {
+        // Whoever asked first makes the very same.
+        if last.is_none() {
+            let _over = tokio::time::timeout(PATIENCE, making.lock()).await;
+        }
+        return Ok(registry.reports.last(&scope, now));
+    };
     // Another report is being made already: this one would only queue up behind it.
     if last.is_some() && registry.reports.turn.try_lock().is_err() {
         return Ok(last);
     }
-    let (making, large) = (registry.clone(), registry.forests.current().await?.len() > LARGE);
-    let new = tokio::spawn(async move { report(&making, subject).await });
+    let (asking, large) = (registry.clone(), registry.forests.current().await?.len() > LARGE);
+    let new = tokio::spawn(async move {
+        let _first = first;
+        report(&asking, subject).await
+    });
     let patience = if last.is_some() && large { Duration::ZERO } else { PATIENCE };
     match tokio::time::timeout(patience, new).await {
         Ok(report) => Ok(Some((report??, false))),
@@ -166,11 +203,13 @@ pub async fn report_at_hand(
     }
 }
 
-async fn basis(registry: &Registry) -> Result<Basis, Error> {
-    let version = registry.store.change_counter().await?;
+/// The present state of the registry, and what of it a report on `subject` is of.
+async fn basis(registry: &Registry, subject: Subject) -> Result<(i64, Scope), Error> {
+    let now = registry.store.change_counter().await?;
     let mut hidden: Vec<i64> = registry.store.hidden().await?.into_iter().collect();
     hidden.sort_unstable();
-    Ok((version, hidden))
+    let hidden: Vec<u8> = hidden.into_iter().flat_map(i64::to_le_bytes).collect();
+    Ok((now, (subject, Digest::of(&hidden))))
 }
 
 async fn make(registry: &Registry, subject: Subject) -> Result<Report, Error> {
@@ -266,4 +305,57 @@ fn record(row: &ModelRow, most: usize) -> String {
         "tags": row.tags,
     });
     record.to_string().chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Limits, Metadata, RepoId, Viewer};
+    use store::{Openness, Store};
+
+    use super::*;
+
+    async fn upsert(store: &Store, name: &str) {
+        store.upsert(&[(Metadata::named(RepoId::parse(name).unwrap()), vec![])]).await.unwrap();
+    }
+
+    /// A registry with a private model.
+    async fn registry(folder: &tempfile::TempDir) -> Registry {
+        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        upsert(&store, "acme/secret").await;
+        let row = store.model_by_id("acme/secret").await.unwrap().unwrap();
+        store.set_openness(row.id, Openness { private: Some(true), gated: None }).await.unwrap();
+        Registry::new(store, Limits::default(), folder.path().join("scratch"))
+    }
+
+    #[tokio::test]
+    async fn readers_who_see_different_models_leave_each_other_their_reports() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = registry(&folder).await;
+        let stranger = house.seen_by(Viewer::default());
+
+        let first = report(&stranger, Subject::Names).await.unwrap();
+        let whole = report(&house, Subject::Names).await.unwrap();
+        let again = report(&stranger, Subject::Names).await.unwrap();
+
+        assert!(Arc::ptr_eq(&first, &again) && first != whole);
+    }
+
+    #[tokio::test]
+    async fn a_report_that_somebody_waits_for_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(&folder).await;
+        let (_, scope) = basis(&registry, Subject::Names).await.unwrap();
+        let old = report(&registry, Subject::Names).await.unwrap();
+        upsert(&registry.store, "acme/other").await;
+        let place = registry.reports.making(scope);
+        let making = place.lock().await;
+
+        let meanwhile = report_at_hand(&registry, Subject::Names).await.unwrap().unwrap();
+        drop(making);
+        let then = report_at_hand(&registry, Subject::Names).await.unwrap().unwrap();
+
+        assert!(Arc::ptr_eq(&meanwhile.0, &old) && meanwhile.1);
+        assert!(!then.1 && then.0 != old);
+    }
 }

@@ -67,7 +67,7 @@ async fn mirror(
             bar.set_position(got);
             Ok(())
         };
-        let brought = jobs::mirror(&registry, &wanted, &advance).await;
+        let brought = jobs::mirror(&registry, &wanted, None, &advance).await;
         bar.finish_and_clear();
         let mirrored = match brought {
             Ok(mirrored) => mirrored,

@@ -3,8 +3,8 @@
 use domain::{Digest, Metadata, Relation, Source, Viewer};
 use serde_json::json;
 use store::{
-    CurrentRevision, Error, FileRow, Holder, NewJob, Openness, Publish, SignatureRow, SketchRow, Store,
-    TensorRow,
+    CurrentRevision, Draft, Error, FileRow, Holder, NewJob, Openness, Publish, SignatureRow, SketchRow,
+    Store, TensorRow,
 };
 
 use crate::common::{Db, card_claim, claim, db_test, named};
@@ -144,6 +144,9 @@ async fn a_stale_fence_publishes_nothing(db: Db) {
     let before = db.store.change_counter().await.unwrap();
     let stale = Publish { fence: Some((old.id.clone(), old.fence)), ..publish(named("a/b"), files.clone()) };
     assert!(matches!(db.store.publish(stale).await, Err(Error::LeaseLost(_))));
+    let batch = || Draft::of([(named("a/b"), vec![])]).unwrap();
+    let late = db.store.upsert_under(Some(&(old.id, old.fence)), batch()).await;
+    assert!(matches!(late, Err(Error::LeaseLost(_))), "{late:?}");
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
     assert_eq!(db.store.change_counter().await.unwrap(), before);
     let fresh = Publish { fence: Some((new.id.clone(), new.fence)), ..publish(named("a/b"), files) };
@@ -206,7 +209,9 @@ async fn a_job_never_publishes_over_weights_of_another_origin(db: Db) {
 
     let own = Publish { fence, ..publish(named("a/own"), made) };
     db.store.publish(own.clone()).await.unwrap();
-    db.store.publish(own).await.unwrap();
+    db.store.publish(own.clone()).await.unwrap();
+    // What comes from elsewhere was made by no recipe of ours, and replaces on purpose what has its name.
+    db.store.publish(Publish { recipe: None, ..own }).await.unwrap();
 }
 
 async fn what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none(db: Db) {

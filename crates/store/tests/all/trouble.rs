@@ -1,9 +1,50 @@
 //! What the storage does when its disk or its database fails under it.
 
-use sea_orm::{ConnectionTrait as _, Database};
-use store::Store;
+use std::time::Duration;
 
-use crate::common::{card_claim, named, sqlite};
+use domain::Digest;
+use sea_orm::{
+    ConnectionTrait as _, Database, DbBackend, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
+};
+use store::{Holder, Store};
+
+use crate::common::{Db, card_claim, db_test, named, sqlite};
+
+/// Key of the lock that writers take turns at on PostgreSQL.
+const WRITERS: i64 = 0x7374_656d_6d61_0001;
+
+db_test!(readers_are_answered_however_many_writers_wait);
+
+async fn readers_are_answered_however_many_writers_wait(db: Db) {
+    let other = Database::connect(&db.url).await.unwrap();
+    let alone = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let turn = other.begin_with_options(alone).await.unwrap();
+    if turn.get_database_backend() == DbBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({WRITERS})");
+        turn.execute_unprepared(&lock).await.unwrap();
+    }
+    let pin = |number: u8| {
+        let store = db.store.clone();
+        tokio::spawn(async move { store.pin(&Holder::new(), &Digest::of(&[number])).await })
+    };
+    let writers: Vec<_> = (0..40).map(pin).collect();
+    let answered = async || tokio::time::timeout(Duration::from_secs(5), db.store.change_counter()).await;
+
+    for _ in 0..40 {
+        answered().await.unwrap().unwrap();
+        tokio::task::yield_now().await;
+    }
+
+    assert!(!writers.iter().any(|writer| writer.is_finished()));
+    turn.rollback().await.unwrap();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+}
 
 /// SQLite ends a transaction by itself on a full disk, as it does where a trigger says so.
 const REFUSE: &str = "CREATE TRIGGER full BEFORE INSERT ON edges BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
