@@ -174,7 +174,7 @@ async fn basis(registry: &Registry) -> Result<Basis, Error> {
 }
 
 async fn make(registry: &Registry, subject: Subject) -> Result<Report, Error> {
-    let forest = registry.forests.current().await?;
+    let forest = registry.forests.newest().await?;
     let limits = registry.limits;
     match subject {
         Subject::Families => {
