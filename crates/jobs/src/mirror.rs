@@ -69,6 +69,10 @@ pub struct Mirror {
     pub take: Take,
     /// Generations of declared parents that come with it.
     pub parents: u32,
+    /// The commit that its branch must still be at when the files are here; it is published onto any other too where none
+    /// is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onto: Option<String>,
 }
 
 /// A model that was brought in.
@@ -141,7 +145,8 @@ pub async fn mirror(
     let mut open = VecDeque::from([(id, revision, 0)]);
     let mut done = Vec::new();
     while let Some((id, revision, generation)) = open.pop_front() {
-        let one = bring(registry, hub, (&id, &revision, wanted.take), advance).await;
+        let onto = wanted.onto.as_deref().filter(|_| generation == 0);
+        let one = bring(registry, hub, (&id, &revision, wanted.take, onto), advance).await;
         let (mirrored, parents) = match one {
             Ok(one) => one,
             Err(error @ Error::Weights(weights::Error::Stopped)) => return Err(error),
@@ -183,7 +188,7 @@ fn named(model: &str) -> Result<(RepoId, String), Error> {
 async fn bring(
     registry: &Registry,
     hub: &HubClient,
-    (id, revision, take): (&RepoId, &str, Take),
+    (id, revision, take, onto): (&RepoId, &str, Take, Option<&str>),
     advance: Advance<'_>,
 ) -> Result<(Mirrored, Vec<RepoId>), Error> {
     not_reserved(id)?;
@@ -199,7 +204,7 @@ async fn bring(
             shapes = headers(registry, &repository).await?;
             said.parameters = weights_in(&shapes).or(said.parameters);
         }
-        Take::Full => counts = fetch(registry, id, (&repository, advance)).await?,
+        Take::Full => counts = fetch(registry, (id, onto), (&repository, advance)).await?,
     }
     // Of the files the Hub tells less than is read here.
     let told = Metadata {
@@ -215,7 +220,7 @@ async fn bring(
         parents.extend(claims.iter().map(|claim| claim.parent.clone()));
         registry.store.upsert(&[(metadata, claims)]).await?;
     }
-    registry.forests.settle().await?;
+    registry.forests.settle_committed().await;
     let row = registry.store.model_by_id(id.as_str()).await?;
     if let Some(row) = row.as_ref().filter(|_| !shapes.is_empty()) {
         registry.store.set_shapes(row.id, &shapes).await?;
@@ -305,7 +310,7 @@ const RENEWED: Duration = Duration::from_secs(3_600);
 /// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files.
 async fn fetch(
     registry: &Registry,
-    id: &RepoId,
+    (id, onto): (&RepoId, Option<&str>),
     (repository, advance): (&Repository, Advance<'_>),
 ) -> Result<(usize, usize), Error> {
     let total = repository.files.iter().map(|(_, file)| file.len()).sum();
@@ -338,7 +343,7 @@ async fn fetch(
     // The commit is the Hub's own, so that who names it there finds it here.
     let oid = Some(repository.commit.clone()).filter(|oid| domain::is_commit(oid));
     let title = if oid.is_some() { IMPORTED } else { "Publish" }.to_owned();
-    let commit = NewCommit { oid, title, ..NewCommit::default() };
+    let commit = NewCommit { oid, title, parent: onto.map(str::to_owned), ..NewCommit::default() };
     ingest_files(registry, id, gathered, Made { commit, ..Made::default() }).await?;
     Ok(counts)
 }
