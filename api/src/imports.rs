@@ -43,7 +43,8 @@ pub async fn create_import(
 ) -> Result<HttpResponse> {
     let NewImport { model, weights, parents } = wanted;
     let key = idempotency_key(&request)?;
-    let job = jobs::submit_mirror(&registry, &Mirror { model, take: weights, parents }, key).await?;
+    let job =
+        jobs::submit_mirror(&registry, &Mirror { model, take: weights, parents, onto: None }, key).await?;
     Ok(accepted(&job))
 }
 

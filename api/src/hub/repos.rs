@@ -11,7 +11,7 @@ use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{NewCommit, Openness};
+use store::{Founding, NewCommit, Openness};
 
 use super::{
     Call,
@@ -93,8 +93,9 @@ pub async fn create(request: HttpRequest, registry: Seen, named: web::Json<Named
     let id = named.id(&request, &registry).await?;
     let author = who::author(&request, &registry).await?;
     let told = |name: &str| json!({ "url": format!("{}/{name}", http::address(&request)), "name": name, "id": hex_of(&name.to_ascii_lowercase(), 24) });
-    let founds_private = named.openness.read()?.private == Some(true);
-    let first = NewCommit { author, founds_private, ..NewCommit::default() };
+    let private = named.openness.read()?.private == Some(true);
+    let founds = Some(if private { Founding::Private } else { Founding::Open });
+    let first = NewCommit { author, founds, ..NewCommit::default() };
     match jobs::create_repository(&registry, &id, first).await {
         Ok(row) => Ok(HttpResponse::Ok().json(told(&row.name))),
         // The client reads the address of what is there from the refusal.
@@ -116,7 +117,7 @@ pub async fn delete(request: HttpRequest, registry: Seen, named: web::Json<Named
     let row = row.ok_or_else(|| missing_model(id.as_str()))?;
     registry.store.may_with(Act::Govern, &row).await?;
     registry.store.delete_model(row.id).await?;
-    registry.forests.settle().await?;
+    registry.forests.settle_committed().await;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
@@ -145,7 +146,7 @@ pub async fn rename(request: HttpRequest, registry: Seen, asked: web::Json<Move>
     registry.store.may_with(Act::Govern, &row).await?;
     registry.store.may(if row.private { Act::Close } else { Act::Write }, to.as_str()).await?;
     registry.store.rename_model((row.id, &from), &to).await?;
-    registry.forests.settle().await?;
+    registry.forests.settle_committed().await;
     Ok(HttpResponse::Ok().json(json!({ "url": format!("{}/{to}", http::address(&request)) })))
 }
 
@@ -201,6 +202,6 @@ pub async fn settings(call: &Call<'_>, payload: Payload) -> Result<HttpResponse>
     call.registry.store.may_with(act, &row).await?;
     call.registry.store.set_openness(row.id, wanted).await?;
     // Claims on a model attach when it is public: whoever asks next sees them.
-    call.registry.forests.settle().await?;
+    call.registry.forests.settle_committed().await;
     Ok(HttpResponse::Ok().json(json!({})))
 }

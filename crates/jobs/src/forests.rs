@@ -18,6 +18,9 @@ use crate::Error;
 /// Confidence from which weights know which of two models came first: odds of four to one.
 const KNOWN: f64 = 0.8;
 
+/// Forests that are built to settle one change; whoever changes the registry again and again settles that too.
+const TRIES: usize = 3;
+
 /// A forest and the change counter it was built at.
 type Built = (i64, Arc<Forest>);
 
@@ -49,7 +52,19 @@ impl Forests {
     /// # Errors
     /// When the database cannot be read.
     pub async fn current(&self) -> Result<Arc<Forest>, Error> {
-        let forest = self.latest().await?;
+        self.veiled(self.latest().await?).await
+    }
+
+    /// As [`Self::current`], but never the one before: for what is kept as made of everything published so far.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn newest(&self) -> Result<Arc<Forest>, Error> {
+        let (_, forest) = self.fresh().await?;
+        self.veiled(forest).await
+    }
+
+    async fn veiled(&self, forest: Arc<Forest>) -> Result<Arc<Forest>, Error> {
         let hidden = self.eyes.hidden().await?;
         Ok(if hidden.is_empty() { forest } else { Arc::new(forest.veiled(hidden)) })
     }
@@ -58,7 +73,7 @@ impl Forests {
         let version = self.store.change_counter().await?;
         match self.cached() {
             Some((at, forest)) if at == version || self.turn.try_lock().is_err() => Ok(forest),
-            _ => self.fresh().await,
+            _ => Ok(self.fresh().await?.1),
         }
     }
 
@@ -67,11 +82,21 @@ impl Forests {
     /// # Errors
     /// When the database cannot be read or written.
     pub async fn settle(&self) -> Result<(), Error> {
-        let forest = self.fresh().await?;
-        if !forest.restated().is_empty() {
-            self.store.set_edge_status(forest.restated()).await?;
+        for _ in 0..TRIES {
+            let (at, forest) = self.fresh().await?;
+            if forest.restated().is_empty() || self.store.set_edge_status(at, forest.restated()).await? {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// [`Self::settle`] after what is committed and would be told as failed: a failure is logged, and the next change settles
+    /// this one too.
+    pub async fn settle_committed(&self) {
+        if let Err(error) = self.settle().await {
+            tracing::warn!(%error, "the forest is not settled before the next change: {error}");
+        }
     }
 
     fn cached(&self) -> Option<Built> {
@@ -79,20 +104,19 @@ impl Forests {
     }
 
     /// The forest of everything published so far. Built in a task of its own: whoever asked may go away.
-    async fn fresh(&self) -> Result<Arc<Forest>, Error> {
+    async fn fresh(&self) -> Result<Built, Error> {
         let this = self.clone();
         tokio::spawn(async move {
             let _turn = this.turn.lock().await;
             let version = this.store.change_counter().await?;
-            if let Some((at, forest)) = this.cached()
-                && at == version
+            if let Some(built) = this.cached()
+                && built.0 == version
             {
-                return Ok(forest);
+                return Ok(built);
             }
-            let forest = this.build().await?;
-            *this.cached.write().unwrap_or_else(PoisonError::into_inner) =
-                Some((version, Arc::clone(&forest)));
-            Ok(forest)
+            let built = (version, this.build().await?);
+            *this.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(built.clone());
+            Ok(built)
         })
         .await?
     }
@@ -132,5 +156,35 @@ impl Forests {
             });
         }
         Ok(Arc::new(tokio::task::spawn_blocking(move || builder.finish()).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use domain::{Limits, Metadata, RepoId};
+
+    use crate::{Registry, Subject, report};
+
+    #[tokio::test]
+    async fn a_report_waits_for_the_forest_that_is_being_built() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store::Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let registry = Registry::new(store, Limits::default(), folder.path().join("scratch"));
+        let before = report(&registry, Subject::Families).await.unwrap();
+        let building = registry.forests.turn.lock().await;
+        let model = Metadata::named(RepoId::parse("o/new").unwrap());
+        registry.store.upsert(&[(model, Vec::new())]).await.unwrap();
+
+        let mut asked = Box::pin(report(&registry, Subject::Families));
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut asked).await;
+        drop(building);
+        let now = asked.await.unwrap();
+
+        assert!(early.is_err(), "{early:?}");
+        assert_ne!(now, before);
+        assert_eq!(report(&registry, Subject::Families).await.unwrap(), now);
     }
 }

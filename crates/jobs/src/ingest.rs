@@ -161,7 +161,7 @@ pub async fn ingest_files(
     match publish(registry, id, &gathered.files, made).await {
         Ok(row) => {
             gathered.leave(registry).await;
-            registry.forests.settle().await?;
+            registry.forests.settle_committed().await;
             parentage::examine_import(registry, row.id).await;
             Ok(row)
         }
@@ -205,6 +205,7 @@ async fn publish(
         sketches: looked.sketches,
         signature: looked.signature,
         weights_of: None,
+        survey: None,
         recipe: made.recipe,
         provenance: made.provenance,
         fence: made.fence,

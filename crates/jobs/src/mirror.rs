@@ -74,6 +74,10 @@ pub struct Mirror {
     pub take: Take,
     /// Generations of declared parents that come with it, as far as they are not here.
     pub parents: u32,
+    /// The commit that its branch must still be at when the files are here; it is published onto any other too where none
+    /// is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onto: Option<String>,
 }
 
 /// A model that was brought in.
@@ -172,8 +176,9 @@ pub async fn mirror(
         let parents = match stays {
             Some(parents) => parents,
             None => {
+                let onto = wanted.onto.as_deref().filter(|_| generation == 0);
                 let may = if generation == 0 { Ok(()) } else { theirs.may(Act::Write, id.as_str()).await };
-                let what = (&id, &*revision, wanted.take);
+                let what = (&id, &*revision, wanted.take, onto);
                 let one = match may {
                     Ok(()) => bring(registry, hub, what, (advance, fence.as_ref())).await,
                     Err(refused) => Err(refused.into()),
@@ -250,7 +255,7 @@ fn named(model: &str) -> Result<(RepoId, String), Error> {
 async fn bring(
     registry: &Registry,
     hub: &HubClient,
-    (id, revision, take): (&RepoId, &str, Take),
+    (id, revision, take, onto): (&RepoId, &str, Take, Option<&str>),
     (advance, fence): (Advance<'_>, Fence<'_>),
 ) -> Result<(Mirrored, Vec<RepoId>), Error> {
     not_reserved(id)?;
@@ -267,7 +272,7 @@ async fn bring(
             said.parameters = weights_in(&shapes).or(said.parameters);
         }
         Take::Full => {
-            let (row, files) = fetch(registry, id, (&repository, advance), fence).await?;
+            let (row, files) = fetch(registry, (id, onto), (&repository, advance), fence).await?;
             counts = files;
             // What the weights themselves made known is in no metadata.
             notes = registry.store.notes_of(row.id).await?;
@@ -292,7 +297,7 @@ async fn bring(
     let claims = records.iter().flat_map(|(_, claims)| claims);
     let parents = claims.map(|claim| claim.parent.clone()).collect();
     registry.store.upsert_under(fence, Draft::of(records)?).await?;
-    registry.forests.settle().await?;
+    registry.forests.settle_committed().await;
     let row = registry.store.model_by_id(id.as_str()).await?;
     if let Some(row) = row.as_ref().filter(|_| !shapes.is_empty()) {
         registry.store.set_shapes(row.id, &shapes).await?;
@@ -320,7 +325,7 @@ fn add_new(notes: &mut Vec<Note>, note: Note) {
 /// Fetches every file that is not stored yet and publishes them; gives the number of fetched and of known files too.
 async fn fetch(
     registry: &Registry,
-    id: &RepoId,
+    (id, onto): (&RepoId, Option<&str>),
     (repository, advance): (&Repository, Advance<'_>),
     fence: Fence<'_>,
 ) -> Result<(ModelRow, (usize, usize)), Error> {
@@ -346,7 +351,7 @@ async fn fetch(
     // The commit is the Hub's own, so that who names it there finds it here.
     let oid = Some(repository.commit.clone()).filter(|oid| domain::is_commit(oid));
     let title = if oid.is_some() { IMPORTED } else { "Publish" }.to_owned();
-    let commit = NewCommit { oid, title, ..NewCommit::default() };
+    let commit = NewCommit { oid, title, parent: onto.map(str::to_owned), ..NewCommit::default() };
     let made = Made { fence: fence.cloned(), commit, ..Made::default() };
     Ok((ingest_files(registry, id, gathered, made).await?, counts))
 }

@@ -127,7 +127,7 @@ pub async fn pull(registry: &Registry, name: &str, revision: &str) -> Result<Pul
 
 /// Queues the import; another one of the same that waits or runs is as good.
 async fn queue(registry: &Registry, id: &RepoId) -> Result<(), Error> {
-    let wanted = Mirror { model: format!("{id}@{MAIN}"), take: Take::Full, parents: 0 };
+    let wanted = Mirror { model: format!("{id}@{MAIN}"), take: Take::Full, parents: 0, onto: None };
     match registry.store.enqueue(wanted.job(Some(id)), registry.limits.queued_jobs).await {
         Ok(_) | Err(store::Error::OutputQueued(_) | store::Error::QueueFull { .. }) => {}
         Err(error) => return Err(error.into()),

@@ -1,13 +1,12 @@
 //! Pushes: files put into or taken out of a branch, as one commit; the weights are looked at afterwards.
 
 use domain::{Act, Digest, Limits, Note, RelativePath, RepoId};
-use serde_json::json;
-use store::{CommitRow, FileRow, MAIN, ModelRow, NewCommit, NewJob, Openness, Publish};
+use store::{FileRow, Founding, MAIN, ModelRow, NewCommit, Publish};
 
 use crate::{
     Error, Gathered, Incoming, Registry,
     ingest::{Described, describe, file_rows, merge_claims, not_reserved},
-    kinds::{SURVEY_WEIGHTS, SurveyPayload},
+    kinds::SurveyPayload,
     parentage,
 };
 
@@ -45,11 +44,11 @@ pub async fn create_repository(
     first: NewCommit,
 ) -> Result<ModelRow, Error> {
     not_reserved(id)?;
-    let act = if first.founds_private { Act::Close } else { Act::Write };
+    let founds = first.founds.unwrap_or(Founding::Open);
+    let act = if founds == Founding::Private { Act::Close } else { Act::Write };
     registry.store.may(act, id.as_str()).await?;
     // A model that was called so has another name now, and this one is free.
     let named = registry.store.model_by_id(id.as_str()).await?.filter(|row| is_called(row, id));
-    let opens = named.as_ref().is_some_and(|row| row.private) && !first.founds_private;
     if let Some(row) = named.filter(|row| !row.ghost) {
         return Err(Error::OutputExists(row.name));
     }
@@ -58,13 +57,14 @@ pub async fn create_repository(
         id: id.clone(),
         changes: Vec::new(),
         gathered: Gathered::new(),
-        commit: NewCommit { title, ..first },
+        commit: NewCommit { title, founds: Some(founds), ..first },
     };
-    let (row, _) = self::push(registry, push).await?;
-    if opens {
-        registry.store.set_openness(row.id, Openness { private: Some(false), gated: None }).await?;
+    match self::push(registry, push).await {
+        Ok((row, _)) => Ok(row),
+        // Somebody else made it meanwhile.
+        Err(Error::Store(store::Error::OutputTaken(_))) => Err(Error::OutputExists(id.to_string())),
+        Err(error) => Err(error),
     }
-    Ok(ModelRow { private: row.private && !opens, ..row })
 }
 
 /// Applies a push; gives the model and the commit's id. All of it is there at once, or nothing.
@@ -92,7 +92,7 @@ pub async fn push(registry: &Registry, push: Push) -> Result<(ModelRow, String),
             if let Err(error) = registry.store.release(&push.gathered.holder).await {
                 tracing::warn!("pushed blobs stay pinned for a day: {error}");
             }
-            registry.forests.settle().await?;
+            registry.forests.settle_committed().await;
             if done.0.has_weights {
                 parentage::examine_import(registry, done.0.id).await;
             }
@@ -146,41 +146,23 @@ async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), E
         sketches: Vec::new(),
         signature: None,
         weights_of: same.map(|head| head.revision),
+        // The commit before may wait for its survey itself: then there is nothing to take over.
+        survey: Some(SurveyPayload::job),
         recipe: None,
         provenance: None,
         fence: None,
         commit: NewCommit { parent, ..push.commit.clone() },
     };
-    let (row, oid) = registry.store.publish_commit(publish).await?;
-    // The commit before may wait for its survey itself: then there was nothing to take over.
+    let published = registry.store.publish_commit(publish).await?;
     if files.iter().any(is_weights) {
-        let made = registry.store.commit(row.id, &oid).await?;
-        ask_for_survey(registry, &row, made).await?;
+        registry.queued.notify_one();
     }
-    Ok((row, oid))
+    Ok(published)
 }
 
 /// Whether a model has this very name, not only had it once.
 fn is_called(row: &ModelRow, id: &RepoId) -> bool {
     row.name.eq_ignore_ascii_case(id.as_str())
-}
-
-async fn ask_for_survey(registry: &Registry, row: &ModelRow, made: Option<CommitRow>) -> Result<(), Error> {
-    let Some(made) = made else { return Ok(()) };
-    if registry.store.tensor_count(made.revision).await? > 0 {
-        return Ok(());
-    }
-    let payload = SurveyPayload { model: row.name.clone(), revision: made.revision };
-    let job = NewJob {
-        kind: SURVEY_WEIGHTS.id.to_owned(),
-        payload: json!(payload),
-        idempotency_key: None,
-        output: None,
-    };
-    // The files are committed whatever the queue says, and a survey is owed to them: it goes over the limit.
-    registry.store.enqueue(job, u64::MAX >> 1).await?;
-    registry.queued.notify_one();
-    Ok(())
 }
 
 /// Stored files as they come in.
@@ -248,7 +230,10 @@ pub fn card_notes(text: &str, limits: &Limits) -> Vec<Note> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Pulse, kinds::Run};
+    use crate::{
+        Pulse,
+        kinds::{Run, SURVEY_WEIGHTS},
+    };
 
     /// Pushes files to `o/tuned`.
     async fn pushed(registry: &Registry, files: &[(&str, &[u8])]) -> ModelRow {
@@ -278,8 +263,9 @@ mod tests {
         let id = RepoId::parse("o/base").unwrap();
         let card = b"---\nbase_model: o/base\n---\n";
         pushed(&registry, &[("README.md", card)]).await;
-        for (founds_private, expected) in [(true, true), (false, false), (true, true)] {
-            let first = NewCommit { founds_private, ..NewCommit::default() };
+        for founds in [Founding::Private, Founding::Open, Founding::Private] {
+            let expected = founds == Founding::Private;
+            let first = NewCommit { founds: Some(founds), ..NewCommit::default() };
 
             let row = create_repository(&registry, &id, first).await.unwrap();
 
@@ -312,6 +298,37 @@ mod tests {
         assert_eq!(registry.store.tensor_count(now.revision.unwrap()).await.unwrap(), 1);
         pushed(&registry, &[("README.md", b"# Tuned again")]).await;
         assert!(registry.store.claim(&[SURVEY_WEIGHTS.id], "worker", 60).await.unwrap().is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_who_create_a_repository_one_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = empty(&folder).await;
+        let id = RepoId::parse("o/new").unwrap();
+
+        let tries = (0..10).map(|_| create_repository(&registry, &id, NewCommit::default()));
+        let told = futures::future::join_all(tries).await;
+
+        assert_eq!(told.iter().filter(|one| one.is_ok()).count(), 1);
+        let taken = |one: &&Result<ModelRow, Error>| matches!(one, Err(Error::OutputExists(_)));
+        assert_eq!(told.iter().filter(taken).count(), 9, "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_told_as_such_also_where_the_forest_cannot_be_read() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let broken = store::Store::open("sqlite::memory:", elsewhere.path().to_str().unwrap()).await.unwrap();
+        let registry = Registry { forests: crate::Forests::new(broken), ..empty(&folder).await };
+        assert!(registry.forests.settle().await.is_err());
+        fs_err::write(elsewhere.path().join("README.md"), "# Here").unwrap();
+        let id = RepoId::parse("o/folder").unwrap();
+
+        let pushed = pushed(&registry, &[("README.md", b"# Tuned")]).await;
+        let taken = crate::ingest_folder(&registry, elsewhere.path(), &id, &|_, _| {}).await.unwrap();
+
+        for row in [pushed, taken] {
+            assert_eq!(registry.store.model(row.id).await.unwrap(), Some(row));
+        }
     }
 
     fn file(path: &str, content: &str) -> Incoming {

@@ -2,7 +2,7 @@
 //! set aside.
 
 use domain::RepoId;
-use store::NewJob;
+use store::{CommitRow, NewJob};
 
 use crate::{Error, Mirror, Registry, Take, mirror::IMPORTED, operand::MAIN};
 
@@ -10,7 +10,7 @@ use crate::{Error, Mirror, Registry, Take, mirror::IMPORTED, operand::MAIN};
 const PLACES: u64 = 100;
 
 /// Queues the imports of models whose files are set aside, at the commit that is here; gives their names. A model whose
-/// last commit is not of the Hub is left alone.
+/// last commit is not of the Hub is left alone, also where that comes while the import waits or runs.
 ///
 /// # Errors
 /// When the blob folder or the database cannot be read, or the queue is full.
@@ -30,7 +30,12 @@ pub async fn refetch(registry: &Registry) -> Result<Vec<String>, Error> {
                 continue;
             }
             let id = RepoId::parse(&name).map_err(|error| Error::Invalid(error.to_string()))?;
-            let wanted = Mirror { model: format!("{id}@{}", commit.oid), take: Take::Full, parents: 0 };
+            // The Hub knows the commit by which these files first came; the last one may show them again.
+            let (history, _) = registry.store.history(row.id, &commit.oid, (0, PLACES)).await?;
+            let came = |one: &&CommitRow| one.title == IMPORTED && one.revision == commit.revision;
+            let first = history.iter().rfind(came).unwrap_or(&commit);
+            let (model, onto) = (format!("{id}@{}", first.oid), Some(commit.oid.clone()));
+            let wanted = Mirror { model, take: Take::Full, parents: 0, onto };
             let key = Some(format!("damaged {digest} {at} {name}"));
             let job = NewJob { idempotency_key: key, ..wanted.job(Some(&id)) };
             match registry.store.enqueue(job, registry.limits.queued_jobs).await {
@@ -39,7 +44,9 @@ pub async fn refetch(registry: &Registry) -> Result<Vec<String>, Error> {
                     registry.queued.notify_one();
                     names.push(name);
                 }
-                Ok((_, false)) | Err(store::Error::OutputQueued(_)) => {}
+                // Asked for already, perhaps when the branch was at another commit.
+                Ok((_, false))
+                | Err(store::Error::OutputQueued(_) | store::Error::IdempotencyMismatch(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -130,7 +130,7 @@ pub async fn rule(registry: &Registry, ruling: Ruling) -> Result<EdgeStatus, Err
         .store
         .decide(&NewDecision { child, parent, decision, relation, person, reason: reason.trim().to_owned() })
         .await?;
-    registry.forests.settle().await?;
+    registry.forests.settle_committed().await;
     let edges = registry.store.edges_of(child).await?;
     let parents = names(registry, &edges.iter().map(|edge| edge.parent).collect::<Vec<_>>()).await?;
     let named =

@@ -114,7 +114,7 @@ pub(crate) async fn look(registry: &Registry, author: &str) -> Result<Vec<(Strin
         other => other?,
     };
     for id in changed {
-        let wanted = Mirror { model: id.to_string(), take, parents };
+        let wanted = Mirror { model: id.to_string(), take, parents, onto: None };
         match registry.store.enqueue(wanted.job(Some(&id)), registry.limits.queued_jobs).await {
             Ok((job, _)) => queued.push((id.to_string(), job.id)),
             Err(store::Error::OutputQueued(_)) => {}

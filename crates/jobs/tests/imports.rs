@@ -71,7 +71,7 @@ async fn before(files: &'static [File]) -> (TempDir, Registry) {
 }
 
 fn wanted(model: &str, take: Take, parents: u32) -> Mirror {
-    Mirror { model: model.to_owned(), take, parents }
+    Mirror { model: model.to_owned(), take, parents, onto: None }
 }
 
 async fn claimed(registry: &Registry, lease_seconds: i64) -> JobRow {

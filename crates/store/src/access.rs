@@ -12,7 +12,7 @@ use domain::{Act, Digest, Refusal, Role, Thing, Viewer};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
-    Error, ModelRow, NewCommit, Result, Store, TokenRow,
+    Error, Founding, ModelRow, NewCommit, Result, Store, TokenRow,
     models::resolve,
     rows::get,
     sql::{self, Params},
@@ -265,25 +265,36 @@ impl Store {
     }
 }
 
-/// Hides a model that begins with this revision where the commit asks for it, or a private job made it.
-pub async fn found_private(
+/// Hides a model that begins with this revision where the commit asks for it, or a private job made it; opens one that is
+/// to be open where the name was a hidden model's. Gives the models that this touched.
+pub async fn found(
     tx: &DatabaseTransaction,
     model: i64,
     (fence, commit): (Option<&(String, i64)>, &NewCommit),
-) -> Result<()> {
+) -> Result<Vec<i64>> {
+    if commit.founds == Some(Founding::Open) {
+        let mut params = Params::default();
+        let id = params.add(model);
+        let sql =
+            format!("UPDATE models SET private = FALSE WHERE id = {id} AND private AND revision IS NULL");
+        return match sql::run(tx, &sql, params).await? {
+            0 => Ok(Vec::new()),
+            _ => standins::join(tx, model).await,
+        };
+    }
     let mut params = Params::default();
     let job = fence.map(|(job, _)| job.clone());
     let sql = format!(
         "UPDATE models SET private = TRUE WHERE id = {} AND revision IS NULL
          AND ({} OR EXISTS (SELECT 1 FROM jobs WHERE id = {} AND private))",
         params.add(model),
-        params.add(commit.founds_private),
+        params.add(commit.founds == Some(Founding::Private)),
         params.add(job)
     );
-    match sql::run(tx, &sql, params).await? {
-        0 => Ok(()),
-        _ => standins::leave(tx, model).await,
+    if sql::run(tx, &sql, params).await? > 0 {
+        standins::leave(tx, model).await?;
     }
+    Ok(Vec::new())
 }
 
 fn refused(refusal: Refusal, (act, name): (Act, &str)) -> Error {

@@ -26,8 +26,17 @@ pub struct NewCommit {
     pub parent: Option<String>,
     /// Its id, 40 hex digits, where it was made elsewhere.
     pub oid: Option<String>,
-    /// Whether a model that it is the first commit of is private.
-    pub founds_private: bool,
+    /// Set where it must be the first commit of a model of which no more than the name is known.
+    pub founds: Option<Founding>,
+}
+
+/// Who sees a model from its first commit on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Founding {
+    /// Everybody, also where a private model had its name.
+    Open,
+    /// The members of its namespace.
+    Private,
 }
 
 impl Default for NewCommit {
@@ -39,7 +48,7 @@ impl Default for NewCommit {
             author: None,
             parent: None,
             oid: None,
-            founds_private: false,
+            founds: None,
         }
     }
 }
@@ -362,9 +371,14 @@ pub async fn add(
         let head = head.map_or_else(|| "nothing".to_owned(), |(oid, _)| oid);
         return Err(Error::StaleParent { branch: new.branch.clone(), head });
     }
+    // What was committed since stays in the history: a commit that is here already is made once more, on top of that.
+    let wanted = match &new.oid {
+        Some(oid) if is_known(tx, model, oid).await? => None,
+        wanted => wanted.clone(),
+    };
     if let Some((oid, shown)) = &head
         && *shown == revision
-        && new.oid.as_ref().is_none_or(|wanted| wanted == oid)
+        && wanted.is_none()
     {
         return Ok(oid.clone());
     }
@@ -374,7 +388,7 @@ pub async fn add(
     let author = new.author.as_deref().unwrap_or_default();
     let said = format!("{model}\0{digest}\0{parent:?}\0{title}\0{message}\0{author}\0{now}");
     let made = || Digest::of(said.as_bytes()).hex().chars().take(40).collect();
-    let oid: String = new.oid.clone().unwrap_or_else(made);
+    let oid: String = wanted.unwrap_or_else(made);
     let row = vec![
         model.into(),
         oid.as_str().into(),
@@ -391,4 +405,11 @@ pub async fn add(
     let tail = "ON CONFLICT (model, kind, name) DO UPDATE SET oid = excluded.oid";
     sql::insert(tx, "refs", &["model", "kind", "name", "oid"], vec![row], tail).await?;
     Ok(oid)
+}
+
+async fn is_known(tx: &DatabaseTransaction, model: i64, oid: &str) -> Result<bool> {
+    let mut params = Params::default();
+    let (model, oid) = (params.add(model), params.add(oid));
+    let sql = format!("SELECT 1 AS found FROM commits WHERE model = {model} AND oid = {oid}");
+    Ok(sql::one(tx, &sql, params).await?.is_some())
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     Error, Result, Store, TensorRow,
-    revisions::tensor,
     rows::{get, json, unsigned},
     sql::{self, Params},
+    tensors::tensor,
 };
 
 /// The tensors of one format in one file.

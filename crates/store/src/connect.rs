@@ -9,7 +9,7 @@ use std::{
 use domain::Limits;
 use migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnAcquireErr, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
     DbBackend, DbErr, QueryResult, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sqlx::{
         Connection as _,
@@ -180,9 +180,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn change_counter(&self) -> Result<i64> {
-        let row = sql::one(self.db(), "SELECT value FROM counters WHERE name = 'changes'", Params::default())
-            .await?;
-        row.as_ref().map_or(Ok(0), |row| get(row, "value"))
+        counter(self.db()).await
     }
 
     pub(crate) fn db(&self) -> &DatabaseConnection {
@@ -273,6 +271,12 @@ impl Store {
         tx.execute_unprepared(&take).await?;
         Ok(tx)
     }
+}
+
+/// [`Store::change_counter`], also inside a transaction.
+pub async fn counter<C: ConnectionTrait>(db: &C) -> Result<i64> {
+    let row = sql::one(db, "SELECT value FROM counters WHERE name = 'changes'", Params::default()).await?;
+    row.as_ref().map_or(Ok(0), |row| get(row, "value"))
 }
 
 /// Counts a change, inside the transaction that makes it, and notes the models whose rows or edges it touched.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Error, Result, Store,
-    connect::bump,
+    connect::{bump, counter},
     rows::{get, json, parsed, to_json},
     sql::{self, MOST_KEYS, Params},
     whole::{Whole, truth},
@@ -178,20 +178,27 @@ impl Store {
         self.forest_edges().try_concat().await
     }
 
-    /// Writes down which edges take part in the forest.
+    /// Writes down which edges close a cycle and which no longer do, as a forest built at `at` of the change counter found
+    /// them; `false`, and nothing is written, when the registry changed since. Edges that stand otherwise, since a person
+    /// rejected them or only weights speak for them, stay as they are.
     ///
     /// # Errors
     /// When the database refuses; no edge is changed then.
-    pub async fn set_edge_status(&self, changes: &[(i64, EdgeStatus)]) -> Result<()> {
+    pub async fn set_edge_status(&self, at: i64, changes: &[(i64, EdgeStatus)]) -> Result<bool> {
         let tx = self.begin_write().await?;
+        if counter(&tx).await? != at {
+            return Ok(false);
+        }
         let mut touched = Vec::new();
-        for status in EdgeStatus::ALL {
+        let (accepted, rejected) = (EdgeStatus::Accepted, EdgeStatus::RejectedCycle);
+        for (from, status) in [(accepted, rejected), (rejected, accepted)] {
             let ids: Vec<i64> = changes.iter().filter(|(_, to)| *to == status).map(|(id, _)| *id).collect();
             for ids in ids.chunks(MOST_KEYS) {
                 let mut params = Params::default();
                 let sql = format!(
-                    "UPDATE edges SET status = {} WHERE id IN {} RETURNING child",
+                    "UPDATE edges SET status = {} WHERE status = {} AND id IN {} RETURNING child",
                     params.add(status.as_str()),
+                    params.add(from.as_str()),
                     params.list(ids.iter().copied())
                 );
                 for row in sql::all(&tx, &sql, params).await? {
@@ -201,7 +208,7 @@ impl Store {
         }
         bump(&tx, &touched).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 }
 

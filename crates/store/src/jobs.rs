@@ -1,7 +1,7 @@
 //! Jobs as rows: queued once per idempotency key, listed newest first, cancelled.
 
 use domain::{Act, Digest, RepoId};
-use sea_orm::QueryResult;
+use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 use serde_json::Value;
 use ulid::Ulid;
@@ -121,30 +121,7 @@ impl Store {
     /// [`Error::IdempotencyMismatch`] when the key stands for another request, [`Error::OutputQueued`] when
     /// another job that is not done has this output, [`Error::QueueFull`].
     pub async fn enqueue(&self, new: NewJob, most: u64) -> Result<(JobRow, bool)> {
-        let mut params = Params::default();
-        let values = [
-            params.add(Ulid::generate().to_string()),
-            params.add(new.kind.as_str()),
-            params.add(to_json(&new.payload)?),
-            params.add(sql::maybe_text(new.idempotency_key.as_ref())),
-            params.add(new.output.clone()),
-            params.add(self.owner()),
-        ];
-        let private = match self.eyes().met_private() {
-            true => "TRUE".to_owned(),
-            false => concerns_private(&new, &mut params),
-        };
-        // Columns take their types from the table only where a row is given as VALUES.
-        let text = |value: &String| format!("CAST({value} AS TEXT)");
-        let sql = format!(
-            "INSERT INTO jobs (id, kind, payload, idempotency_key, output, owner, private, state, created_at)
-             SELECT {}, {private}, 'queued', {}
-             WHERE (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running')) < {}
-             ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
-            values.iter().map(text).collect::<Vec<_>>().join(", "),
-            sql::now(self.backend()),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
-        );
+        let (sql, params) = self.queued(&new, most)?;
         match self.changed(&sql, params).await {
             Ok(Some(row)) => return Ok((job(&row)?, true)),
             Ok(None) => {}
@@ -161,6 +138,44 @@ impl Store {
             Some(known) => Ok((known, false)),
             None => Err(Error::QueueFull { most }),
         }
+    }
+
+    /// Queues a job with the transaction that makes it necessary: however many wait, for it is owed.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(crate) async fn queue(&self, tx: &DatabaseTransaction, new: NewJob) -> Result<()> {
+        let (sql, params) = self.queued(&new, u64::MAX)?;
+        sql::one(tx, &sql, params).await.map(drop)
+    }
+
+    /// The statement that queues a job where fewer than `most` wait or run.
+    fn queued(&self, new: &NewJob, most: u64) -> Result<(String, Params)> {
+        let mut params = Params::default();
+        let values = [
+            params.add(Ulid::generate().to_string()),
+            params.add(new.kind.as_str()),
+            params.add(to_json(&new.payload)?),
+            params.add(sql::maybe_text(new.idempotency_key.as_ref())),
+            params.add(new.output.clone()),
+            params.add(self.owner()),
+        ];
+        let private = match self.eyes().met_private() {
+            true => "TRUE".to_owned(),
+            false => concerns_private(new, &mut params),
+        };
+        // Columns take their types from the table only where a row is given as VALUES.
+        let text = |value: &String| format!("CAST({value} AS TEXT)");
+        let sql = format!(
+            "INSERT INTO jobs (id, kind, payload, idempotency_key, output, owner, private, state, created_at)
+             SELECT {}, {private}, 'queued', {}
+             WHERE (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running')) < {}
+             ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
+            values.iter().map(text).collect::<Vec<_>>().join(", "),
+            sql::now(self.backend()),
+            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+        );
+        Ok((sql, params))
     }
 
     /// Whether the name of a result is still to be had.

@@ -148,13 +148,18 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn models_by_ids(&self, ids: &[i64]) -> Result<Vec<ModelRow>> {
+        self.models_in(self.db(), ids).await
+    }
+
+    /// [`Self::models_by_ids`], also inside a transaction.
+    pub(crate) async fn models_in<C: ConnectionTrait>(&self, db: &C, ids: &[i64]) -> Result<Vec<ModelRow>> {
         let mut found = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(MOST_KEYS) {
             let mut params = Params::default();
             let list = params.list(ids.iter().copied());
             let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
             let sql = format!("SELECT {LIGHT}, {FULL} FROM models WHERE id IN {list} {visible}");
-            for row in sql::all(self.db(), &sql, params).await? {
+            for row in sql::all(db, &sql, params).await? {
                 let row = model(&row, true)?;
                 self.eyes().meet(&row);
                 found.insert(row.id, row);

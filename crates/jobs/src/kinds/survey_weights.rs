@@ -3,7 +3,7 @@
 use domain::{Fault as _, Note};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::Attach;
+use store::{Attach, NewJob};
 
 use super::{Kind, Run};
 use crate::{
@@ -27,6 +27,18 @@ pub struct SurveyPayload {
     pub model: String,
     /// Row of the pushed revision.
     pub revision: i64,
+}
+
+impl SurveyPayload {
+    /// The job that surveys a revision.
+    pub(crate) fn job(model: String, revision: i64) -> NewJob {
+        NewJob {
+            kind: SURVEY_WEIGHTS.id.to_owned(),
+            payload: json!(Self { model, revision }),
+            idempotency_key: None,
+            output: None,
+        }
+    }
 }
 
 /// A configuration as far as its text can be read: what stops the registry from reading it stops the survey, for codes
@@ -64,7 +76,7 @@ async fn survey(run: Run) -> Result<Value, Error> {
     let Looked { tensors, sketches, signature, parameters, notes } = looked;
     let found = Attach { revision: payload.revision, tensors, sketches, signature, parameters, notes, fence };
     run.registry.store.attach(found).await?;
-    run.registry.forests.settle().await?;
+    run.registry.forests.settle_committed().await;
     if let Some(row) = run.registry.store.model_by_id(&payload.model).await? {
         parentage::examine_import(&run.registry, row.id).await;
     }

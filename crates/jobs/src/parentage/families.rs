@@ -1,11 +1,11 @@
 //! Models looked at together with their families: the weights of a family say more than those of two models.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use analysis::kinship::SIGNATURE_SCHEME;
 use domain::{Digest, Item};
 use serde_json::json;
-use store::{CurrentRevision, Due, ModelRow, NewJob};
+use store::{Due, Mark, ModelRow, NewJob};
 
 use super::{
     Examined, candidates,
@@ -115,12 +115,8 @@ pub(crate) async fn ask_for_due(registry: &Registry) -> Result<bool, Error> {
 
 /// What stands for one look at these models: the same models marked anew are another one.
 fn key_of(due: &Due) -> String {
-    let listed: Vec<String> = due
-        .looks
-        .iter()
-        .zip(&due.marked)
-        .map(|(of, marked)| format!("{} {} {marked}", of.model, of.revision))
-        .collect();
+    let said = |look: &Mark| format!("{} {} {}", look.of.model, look.of.revision, look.marked_at);
+    let listed: Vec<String> = due.looks.iter().map(said).collect();
     format!("lineage of {}", Digest::of(listed.join(", ").as_bytes()))
 }
 
@@ -130,7 +126,7 @@ fn key_of(due: &Due) -> String {
 /// [`Error::Cancelled`]; when the database cannot be read or written.
 pub(crate) async fn examine_due(registry: &Registry, pulse: &Pulse) -> Result<usize, Error> {
     let due = registry.store.due().await?;
-    let ids: Vec<i64> = due.looks.iter().map(|of| of.model).collect();
+    let ids: Vec<i64> = due.looks.iter().map(|look| look.of.model).collect();
     pulse.begin("comparing weights", 0);
     let mut looked = 0;
     go_over(registry, &ids, &mut |_, _| looked += 1).await?;
@@ -143,11 +139,14 @@ async fn go_over(
     ids: &[i64],
     hear: &mut (dyn FnMut(i64, Examined) + Send),
 ) -> Result<(), Error> {
+    // Before anything is read: what is marked from here on may have come too late for it, and stays marked.
+    let marks = registry.store.due().await?.looks;
+    let marks: HashMap<i64, Mark> = marks.into_iter().map(|mark| (mark.of.model, mark)).collect();
     let mut left: BTreeSet<i64> = ids.iter().copied().collect();
     if let Some(members) = whole(registry).await?.map(parents_of_others)
         && members.iter().any(|member| left.contains(&member.row.id))
     {
-        look_at(registry, members, (&mut left, hear)).await?;
+        look_at(registry, (members, &marks), (&mut left, hear)).await?;
     }
     if left.len() > 1 {
         // One look at all signatures serves every family.
@@ -158,17 +157,16 @@ async fn go_over(
             return Err(Error::Cancelled);
         }
         let Some(row) = registry.store.model(id).await? else { continue };
-        let own = row.revision.map(|revision| CurrentRevision { model: id, revision });
         if let Some(first) = opened(registry, row).await? {
             let members = parents_of_others(family(registry, first).await?);
             if members.iter().any(|member| member.row.id == id)
-                && !look_at(registry, members, (&mut left, hear)).await?
+                && !look_at(registry, (members, &marks), (&mut left, hear)).await?
                 && let Some(examined) = examine(registry, id).await?
             {
                 hear(id, examined);
             }
         }
-        registry.store.settle_due(&Vec::from_iter(own)).await?;
+        registry.store.settle_due(&Vec::from_iter(marks.get(&id).copied())).await?;
     }
     Ok(())
 }
@@ -177,7 +175,7 @@ async fn go_over(
 /// `false` where the weights cannot be read.
 async fn look_at(
     registry: &Registry,
-    members: Vec<Opened>,
+    (members, marks): (Vec<Opened>, &HashMap<i64, Mark>),
     (left, hear): (&mut BTreeSet<i64>, &mut (dyn FnMut(i64, Examined) + Send)),
 ) -> Result<bool, Error> {
     let Some(compared) = by_weights(registry, members).await? else { return Ok(false) };
@@ -188,11 +186,8 @@ async fn look_at(
             hear(row.id, examined);
         }
     }
-    let held = compared
-        .models
-        .iter()
-        .filter_map(|row| row.revision.map(|revision| CurrentRevision { model: row.id, revision }));
-    registry.store.settle_due(&held.collect::<Vec<_>>()).await?;
+    let held = compared.models.iter().filter_map(|row| marks.get(&row.id));
+    registry.store.settle_due(&held.copied().collect::<Vec<_>>()).await?;
     Ok(true)
 }
 
@@ -280,11 +275,8 @@ mod tests {
 
     #[test]
     fn the_same_models_marked_anew_are_another_look() {
-        let marked_at = |marked: i64| Due {
-            looks: vec![CurrentRevision { model: 1, revision: 2 }],
-            marked: vec![marked],
-            ..Due::default()
-        };
+        let of = store::CurrentRevision { model: 1, revision: 2 };
+        let marked_at = |marked_at: i64| Due { looks: vec![Mark { of, marked_at }], ..Due::default() };
 
         assert_eq!(key_of(&marked_at(7)), key_of(&Due { oldest: 9, newest: 9, ..marked_at(7) }));
         assert_ne!(key_of(&marked_at(7)), key_of(&marked_at(8)));

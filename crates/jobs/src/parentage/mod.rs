@@ -56,34 +56,40 @@ struct Look {
 
 /// Looks at the lineage of what was just published, and of the models that it may be news for; what their weights say
 /// beside their sketches is left to be read when there is nothing else to do. The model is there whatever comes of this:
-/// a failure is logged.
+/// a failure is logged, and leaves it marked, as its publication did.
 pub async fn examine_import(registry: &Registry, model: i64) {
     let looked = async {
-        let Some(look) = look(registry, model).await? else { return Ok(()) };
-        let affected = affected(registry, &look).await?;
-        let later = affected.len() > AFFECTED;
-        let told = look.made || look.bytes > registry.limits.lineage_bytes;
-        if later || !told {
-            let of =
-                |row: &ModelRow| row.revision.map(|revision| CurrentRevision { model: row.id, revision });
-            let due: Vec<CurrentRevision> = affected.iter().chain([&look.row]).filter_map(of).collect();
-            registry.store.mark_due(&due).await?;
-        }
-        if later {
-            return Ok(());
-        }
-        if affected.len() > 1 {
-            // One look at all signatures serves them all.
-            registry.relatives.current().await?;
-        }
-        for other in affected {
-            examine(registry, other.id).await?;
-        }
+        let owed = registry.store.mark_of(model).await?;
+        tell(registry, model).await?;
+        registry.store.settle_due(&Vec::from_iter(owed)).await?;
         Ok::<_, Error>(())
     };
     if let Err(error) = looked.await {
         tracing::warn!(%error, "the lineage of model {model} is not recovered: {error}");
     }
+}
+
+async fn tell(registry: &Registry, model: i64) -> Result<(), Error> {
+    let Some(look) = look(registry, model).await? else { return Ok(()) };
+    let affected = affected(registry, &look).await?;
+    let later = affected.len() > AFFECTED;
+    let told = look.made || look.bytes > registry.limits.lineage_bytes;
+    if later || !told {
+        let of = |row: &ModelRow| row.revision.map(|revision| CurrentRevision { model: row.id, revision });
+        let due: Vec<CurrentRevision> = affected.iter().chain([&look.row]).filter_map(of).collect();
+        registry.store.mark_due(&due).await?;
+    }
+    if later {
+        return Ok(());
+    }
+    if affected.len() > 1 {
+        // One look at all signatures serves them all.
+        registry.relatives.current().await?;
+    }
+    for other in affected {
+        examine(registry, other.id).await?;
+    }
+    Ok(())
 }
 
 /// Models with weights for which the weights of `model` are news: those that it is compared with and seems to be the

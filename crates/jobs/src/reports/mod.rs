@@ -213,7 +213,7 @@ async fn basis(registry: &Registry, subject: Subject) -> Result<(i64, Scope), Er
 }
 
 async fn make(registry: &Registry, subject: Subject) -> Result<Report, Error> {
-    let forest = registry.forests.current().await?;
+    let forest = registry.forests.newest().await?;
     let limits = registry.limits;
     match subject {
         Subject::Families => {

@@ -60,7 +60,7 @@ async fn mirror(
     }
     let (mut done, mut faults) = (Vec::new(), Vec::new());
     for asked in ids {
-        let wanted = jobs::Mirror { model: asked.clone(), take, parents };
+        let wanted = jobs::Mirror { model: asked.clone(), take, parents, onto: None };
         let bar = output::bar(context.progress, "fetching");
         let advance = |got: u64, total: u64| {
             bar.set_length(total);

@@ -3,8 +3,8 @@
 use domain::{Act, Gating, Relation, Role, Source, Viewer};
 use serde_json::json;
 use store::{
-    AccountKind, AccountRow, Decision, Error, FileRow, Holder, MemberRow, NewCommit, NewDecision, NewJob,
-    Openness, Publish, Scope, SearchQuery, Store, TokenRow,
+    AccountKind, AccountRow, Decision, Error, FileRow, Founding, Holder, MemberRow, NewCommit, NewDecision,
+    NewJob, Openness, Publish, Scope, SearchQuery, Store, TokenRow,
 };
 
 use crate::{
@@ -205,7 +205,7 @@ async fn a_model_that_begins_private_leaves_the_ghost_of_its_name_to_others(db: 
     let outside = db.store.seen_by(Viewer::default());
     let before = outside.model_by_id("org/base").await.unwrap().unwrap();
 
-    let commit = NewCommit { founds_private: true, ..NewCommit::default() };
+    let commit = NewCommit { founds: Some(Founding::Private), ..NewCommit::default() };
     let new = Publish { commit, ..publish(named("org/base"), Vec::new()) };
     db.store.publish(new).await.unwrap();
 

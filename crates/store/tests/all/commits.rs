@@ -5,8 +5,8 @@ use std::sync::Arc;
 use domain::{Gating, Relation, Source};
 use sea_orm::{ConnectionTrait as _, Database};
 use store::{
-    Attach, Decision, Error, FileRow, Holder, NewCommit, NewDecision, Openness, Publish, RefKind, RefRow,
-    Scope, Store, TokenRow,
+    Attach, Decision, Error, FileRow, Founding, Holder, NewCommit, NewDecision, Openness, Publish, RefKind,
+    RefRow, Scope, Store, TokenRow,
 };
 
 use crate::common::{Db, card_claim, claim, db_test, files_only, id, named};
@@ -15,6 +15,8 @@ db_test!(
     every_publish_is_a_commit_and_the_same_content_is_none,
     a_commit_on_a_branch_that_moved_is_refused,
     of_two_commits_on_one_head_one_wins,
+    a_commit_that_is_here_already_takes_nothing_from_the_history,
+    of_many_who_found_a_model_one_does_and_opens_its_name_at_once,
     another_branch_leaves_the_model_as_it_is,
     names_of_commits_are_taken_once_and_given_back,
     weights_are_attached_once_and_taken_over_where_they_are_the_same,
@@ -109,6 +111,58 @@ async fn of_two_commits_on_one_head_one_wins(db: Db) {
     assert_eq!(won, 1);
 }
 
+async fn a_commit_that_is_here_already_takes_nothing_from_the_history(db: Db) {
+    let elsewhere = |title: &str| NewCommit { oid: Some("a".repeat(40)), ..titled(title) };
+    let imported = publish(&db.store, "a/b", ("1", elsewhere("import"))).await.unwrap();
+    let edited = publish(&db.store, "a/b", ("2", titled("edit"))).await.unwrap();
+
+    let again = publish(&db.store, "a/b", ("1", elsewhere("import again"))).await.unwrap();
+    let same = publish(&db.store, "a/b", ("1", elsewhere("once more"))).await.unwrap();
+
+    let id = model(&db.store, "a/b").await;
+    let head = db.store.commit(id, "main").await.unwrap().unwrap();
+    let (history, _) = db.store.history(id, &head.oid, (0, 9)).await.unwrap();
+    let oids: Vec<&String> = history.iter().map(|one| &one.oid).collect();
+    assert_eq!(oids, [&again, &edited, &imported]);
+    assert_eq!((same, head.digest), (again, history[2].digest));
+    let onto = NewCommit { parent: Some(imported), ..elsewhere("late") };
+    let late = publish(&db.store, "a/b", ("1", onto)).await;
+    assert!(matches!(late, Err(Error::StaleParent { .. })), "{late:?}");
+}
+
+async fn of_many_who_found_a_model_one_does_and_opens_its_name_at_once(db: Db) {
+    let founds = |founding| NewCommit { founds: Some(founding), ..NewCommit::default() };
+    publish(&db.store, "a/b", ("1", founds(Founding::Private))).await.unwrap();
+    let child = (named("a/child"), vec![card_claim("a/b")]);
+    db.store.upsert(&[child]).await.unwrap();
+    db.store.delete_model(model(&db.store, "a/b").await).await.unwrap();
+    let ghost = db.store.model_by_id("a/b").await.unwrap().unwrap();
+    assert!(ghost.ghost && ghost.private);
+
+    let tries = (0..6).map(|_| {
+        let store = db.store.clone();
+        tokio::spawn(async move {
+            let publish = Publish { commit: founds(Founding::Open), ..files_only("a/b", Vec::new()) };
+            store.publish(publish).await
+        })
+    });
+    let mut made = Vec::new();
+    for one in futures::future::join_all(tries).await {
+        match one.unwrap() {
+            Ok(row) => made.push(row),
+            Err(Error::OutputTaken(key)) => assert_eq!(key, "a/b"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    assert_eq!(made.len(), 1);
+    let stored = db.store.model(made[0].id).await.unwrap().unwrap();
+    assert_eq!((made[0].private, stored.private, stored.ghost), (false, false, false));
+    let late = Publish { commit: founds(Founding::Private), ..files_only("a/b", Vec::new()) };
+    assert!(matches!(db.store.publish(late).await, Err(Error::OutputTaken(_))));
+    assert!(!db.store.model_by_id("a/b").await.unwrap().unwrap().private);
+}
+
 async fn another_branch_leaves_the_model_as_it_is(db: Db) {
     let main = publish(&db.store, "a/b", ("1", titled("one"))).await.unwrap();
     let id = model(&db.store, "a/b").await;
@@ -161,7 +215,7 @@ async fn weights_are_attached_once_and_taken_over_where_they_are_the_same(db: Db
     };
 
     db.store.attach(found.clone()).await.unwrap();
-    db.store.attach(Attach { notes: Vec::new(), ..found }).await.unwrap();
+    db.store.attach(found).await.unwrap();
 
     let known = db.store.model_by_id("a/b").await.unwrap().unwrap();
     assert!(known.has_weights && known.parameters == Some(6));

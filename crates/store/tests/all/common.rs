@@ -86,6 +86,7 @@ pub fn files_only(name: &str, files: Vec<FileRow>) -> Publish {
         provenance: None,
         fence: None,
         weights_of: None,
+        survey: None,
         commit: NewCommit::default(),
     }
 }

@@ -8,6 +8,7 @@ mod blobs;
 mod bulk;
 mod commits;
 mod common;
+mod due;
 mod ended;
 mod holders;
 mod jobs;

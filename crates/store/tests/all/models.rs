@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use domain::{Class, EdgeStatus, Evidence, Fault as _, Limits, Note, Relation, Source};
 use futures::TryStreamExt as _;
 use serde_json::Value;
-use store::{Draft, Error, NewJob, SearchQuery, Sort};
+use store::{Decision, Draft, Error, NewDecision, NewJob, SearchQuery, Sort};
 
 use crate::common::{Db, card_claim, claim, db_test, id, named};
 
@@ -20,6 +20,7 @@ db_test!(
     a_cursor_of_another_list_is_refused,
     concurrent_batches_of_the_same_models_both_succeed,
     counts_and_forest_rows_follow_every_change,
+    a_forest_does_not_overrule_what_a_person_rejected,
     a_search_over_a_limit_is_refused_by_its_name,
     a_change_is_remembered_by_the_models_it_touched,
     a_nul_in_what_was_asked_for_is_no_fault_of_the_database,
@@ -196,7 +197,9 @@ async fn counts_and_forest_rows_follow_every_change(db: Db) {
     let after = db.store.change_counter().await.unwrap();
     assert!(after > before);
     let edges = db.store.all_forest_edges().await.unwrap();
-    db.store.set_edge_status(&[(edges[0].id, EdgeStatus::RejectedCycle)]).await.unwrap();
+    let stale = db.store.set_edge_status(before, &[(edges[0].id, EdgeStatus::RejectedCycle)]).await.unwrap();
+    assert!(!stale && db.store.all_forest_edges().await.unwrap()[0].status == EdgeStatus::Accepted);
+    assert!(db.store.set_edge_status(after, &[(edges[0].id, EdgeStatus::RejectedCycle)]).await.unwrap());
     assert!(db.store.change_counter().await.unwrap() > after);
     assert_eq!(db.store.all_forest_edges().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
     // Hearing of the edge again does not overrule the forest.
@@ -204,6 +207,25 @@ async fn counts_and_forest_rows_follow_every_change(db: Db) {
     assert_eq!(db.store.all_forest_edges().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
     let counts = db.store.count_models().await.unwrap();
     assert_eq!((counts.models, counts.ghosts, counts.edges, counts.with_weights), (1, 1, 0, 0));
+}
+
+async fn a_forest_does_not_overrule_what_a_person_rejected(db: Db) {
+    db.store.upsert(&[(named("a/b"), vec![card_claim("c/d")])]).await.unwrap();
+    let (edge, child) = {
+        let edges = db.store.all_forest_edges().await.unwrap();
+        (edges[0].id, edges[0].child)
+    };
+    let (person, reason, relation) = ("ann".to_owned(), String::new(), None);
+    let decision = Decision::Reject;
+    let said = NewDecision { child, parent: id("c/d"), decision, relation, person, reason };
+    db.store.decide(&said).await.unwrap();
+
+    for status in [EdgeStatus::Accepted, EdgeStatus::RejectedCycle] {
+        let at = db.store.change_counter().await.unwrap();
+        assert!(db.store.set_edge_status(at, &[(edge, status)]).await.unwrap());
+        let stored = db.store.all_forest_edges().await.unwrap()[0].status;
+        assert_eq!(stored, EdgeStatus::RejectedPerson, "not {status:?}");
+    }
 }
 
 async fn a_search_over_a_limit_is_refused_by_its_name(db: Db) {

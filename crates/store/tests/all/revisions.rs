@@ -3,11 +3,11 @@
 use domain::{Digest, Metadata, Relation, Source, Viewer};
 use serde_json::json;
 use store::{
-    CurrentRevision, Draft, Error, FileRow, Holder, NewJob, Openness, Publish, SignatureRow, SketchRow,
-    Store, TensorRow,
+    Attach, CurrentRevision, Draft, Error, FileRow, Holder, NewJob, Openness, Publish, SignatureRow,
+    SketchRow, Store, TensorRow,
 };
 
-use crate::common::{Db, card_claim, claim, db_test, named};
+use crate::common::{Db, card_claim, claim, db_test, files_only, named};
 
 db_test!(
     a_published_revision_reads_back_whole,
@@ -22,6 +22,7 @@ db_test!(
     a_cancelled_job_publishes_nothing,
     only_current_revisions_are_signed_and_old_ones_can_be_signed_later,
     the_number_format_is_that_of_most_weights_and_not_of_most_bytes,
+    what_is_owed_to_weights_is_written_down_with_them,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -71,6 +72,7 @@ pub fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
         provenance: None,
         fence: None,
         weights_of: None,
+        survey: None,
         commit: store::NewCommit::default(),
     }
 }
@@ -290,4 +292,45 @@ async fn the_number_format_is_that_of_most_weights_and_not_of_most_bytes(db: Db)
 
     let listed = db.store.catalogue_rows_of(&[row.id]).await.unwrap();
     assert_eq!(listed[0].dtype.as_deref(), Some("F8_E4M3"));
+}
+
+async fn what_is_owed_to_weights_is_written_down_with_them(db: Db) {
+    let survey = |model: String, revision: i64| NewJob {
+        kind: "survey".to_owned(),
+        payload: json!({ "model": model, "revision": revision }),
+        idempotency_key: None,
+        output: None,
+    };
+    let file = file(&db.store, "model.safetensors", b"w").await;
+    let pushed = |name: &str, path: &str| {
+        let files = vec![FileRow { path: path.to_owned(), ..file.clone() }];
+        Publish { survey: Some(survey), ..files_only(name, files) }
+    };
+    let known = Publish { survey: Some(survey), ..publish(named("a/known"), vec![file.clone()]) };
+
+    let row = db.store.publish(pushed("a/B", "model.safetensors")).await.unwrap();
+    db.store.publish(pushed("a/text", "notes.txt")).await.unwrap();
+    let known = db.store.publish(known).await.unwrap();
+
+    let job = db.store.claim(&["survey"], "worker", 60).await.unwrap().unwrap();
+    assert_eq!(job.payload, json!({ "model": "a/B", "revision": row.revision.unwrap() }));
+    assert!(db.store.claim(&["survey"], "worker", 60).await.unwrap().is_none());
+    let due = async || {
+        let looks = db.store.due().await.unwrap().looks;
+        looks.into_iter().map(|look| look.of.model).collect::<Vec<_>>()
+    };
+    assert_eq!(due().await, [known.id]);
+    let found = Attach {
+        revision: row.revision.unwrap(),
+        tensors: vec![tensor("w")],
+        sketches: Vec::new(),
+        signature: None,
+        parameters: None,
+        notes: Vec::new(),
+        fence: None,
+    };
+    db.store.attach(found).await.unwrap();
+    let mut both = [row.id, known.id];
+    both.sort_unstable();
+    assert_eq!(due().await, both);
 }

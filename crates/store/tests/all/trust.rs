@@ -31,6 +31,7 @@ async fn published(db: &Db, name: &str, claims: &[&str]) -> (i64, i64) {
         sketches: Vec::new(),
         signature: None,
         weights_of: None,
+        survey: None,
         recipe: None,
         provenance: None,
         fence: None,
