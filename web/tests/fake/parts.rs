@@ -460,8 +460,11 @@ impl Fake {
             layer_rank: at.into(),
         };
         let field = FieldDiff { field: self.mark.clone(), a: Some(self.mark.clone()), b: None };
-        let three =
-            ThreeWayTensor { name: self.mark.clone(), changes: [Some(0.1), None], changed: [true, false] };
+        let three = ThreeWayTensor {
+            name: self.mark.clone(),
+            changes: [Some(0.1), None],
+            changed: [Some(true), None],
+        };
         let three = ThreeWay { base: self.name("org/base"), tensors: vec![three] };
         Ok(Answer::Ready(Box::new(ComparePage {
             a: self.name(a),
