@@ -177,3 +177,33 @@ async fn names_beyond_what_is_compared_at_once_are_told_and_not_dropped_in_silen
     assert!(!fits.contains("left out: "), "{fits}");
     assert!(over.contains("left out: o/m8, o/m9."), "{over}");
 }
+
+#[actix_web::test]
+async fn the_kinship_form_keeps_what_was_asked_beside_its_fields() {
+    let asked = "/kinship?of=a/b&of=c/d&of=e/f&base=g/h";
+    let more = "&partial=true&exact=true&order=given&pair=a/b&pair=c/d&threshold=20";
+    let form = |page: &str| page.split("<form").nth(1).unwrap().split("</form>").next().unwrap().to_owned();
+
+    let (_, _, kept) = get(&format!("{asked}{more}")).await;
+    let (_, _, plain) = get(&format!("{asked}&pair=a/b&pair=no/more")).await;
+
+    let (kept, plain) = (form(&kept), form(&plain));
+    let fields = [
+        "type=\"hidden\" name=\"order\" value=\"given\"",
+        "type=\"hidden\" name=\"pair\" value=\"a/b\"",
+        "type=\"hidden\" name=\"pair\" value=\"c/d\"",
+        "type=\"checkbox\" name=\"exact\" value=\"true\" checked",
+        "type=\"checkbox\" name=\"partial\" value=\"true\" checked",
+    ];
+    in_order(&kept, &fields);
+    assert!(!plain.contains("hidden") && !plain.contains("checkbox"), "{plain}");
+}
+
+#[actix_web::test]
+async fn a_threshold_of_another_measure_keeps_no_form_from_being_sent() {
+    let (_, _, page) = get("/kinship?of=a/b&of=c/d&of=e/f&measure=cosine&threshold=20").await;
+
+    let field = page.split("id=\"field-threshold\"").nth(1).unwrap().split('>').next().unwrap();
+    assert!(field.contains("data-least=\"-1\" data-most=\"1\""), "{field}");
+    assert!(!field.contains(" min=") && !field.contains(" max="), "{field}");
+}
