@@ -207,3 +207,25 @@ async fn a_threshold_of_another_measure_keeps_no_form_from_being_sent() {
     assert!(field.contains("data-least=\"-1\" data-most=\"1\""), "{field}");
     assert!(!field.contains(" min=") && !field.contains(" max="), "{field}");
 }
+
+#[actix_web::test]
+async fn a_form_of_a_models_page_that_is_refused_leads_back_and_keeps_what_was_typed() {
+    let edge = "model=org/name&parent=org/a+b&relation=merge&decision=wrong&reason=I+made+%3Cb%3Eit";
+
+    let (status, _, page) = ask("", post("/edges", edge)).await;
+    let (_, _, nameless) = ask("", post("/edges", "decision=wrong")).await;
+    let (kept_out, _, access) =
+        ask("", post("/settings/access", "model=org/name&person=no-one&decision=accepted")).await;
+    let (closed, _, advisory) = ask("", post("/advisories/STM-2/withdraw", "reason=not+mine")).await;
+
+    assert_eq!(
+        (status, kept_out, closed),
+        (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::NOT_FOUND, StatusCode::FORBIDDEN)
+    );
+    let told = ["<dd>org/a b</dd>", "<dd>merge</dd>", "<dd>I made &#60;b&#62;it</dd>"];
+    in_order(&page, &told);
+    in_order(&page, &["<a href=\"/org/name\">Back to org/name</a>"]);
+    assert!(!nameless.contains("Back to"), "{nameless}");
+    in_order(&access, &["<dd>no-one</dd>", "<a href=\"/org/name#access\">Back to org/name</a>"]);
+    in_order(&advisory, &["<dd>not mine</dd>", "<a href=\"/advisories/STM-2\">Back to STM-2</a>"]);
+}

@@ -1,6 +1,7 @@
 //! Files, namespaces and revisions of the fake.
 
-use web::{Result, Source as _, view::*};
+use domain::Class;
+use web::{Failure, Result, Source as _, view::*};
 
 use super::Fake;
 
@@ -70,5 +71,9 @@ impl Fake {
             config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
             parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
         }))
+    }
+
+    pub fn unless_wrong(&self, (word, wrong): (&str, &str), class: Class) -> Result<()> {
+        if word == wrong { Err(Failure::new(class, "refused", format!("no{}", self.mark))) } else { Ok(()) }
     }
 }
