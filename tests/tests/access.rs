@@ -84,7 +84,7 @@ async fn a_browser_signs_in_with_a_token_where_reading_needs_one() -> Result<()>
     let refused = sign_in("stemma_wrong").await?;
     let let_in = sign_in(&secret).await?;
 
-    ensure!(out.status() == 303 && out.headers()[header::LOCATION] == "/login", "{out:?}");
+    ensure!(out.status() == 303 && out.headers()[header::LOCATION] == "/login?next=/models", "{out:?}");
     ensure!(client.get(server.url("/login")).send().await?.status() == 200);
     ensure!(client.get(server.url("/livez")).send().await?.status() == 200);
     ensure!(client.get(server.url("/api/v1/models")).send().await?.status() == 401);

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use reqwest::{Client, redirect::Policy};
+use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use stemma_tests::{Database, Server, client, databases, get, steps::filled};
 
@@ -11,21 +12,28 @@ async fn page(client: &Client, server: &Server, path: &str) -> Result<(u16, Stri
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
-/// A checkpoint of one small tensor, whose name the tiny models have in another shape.
-fn otherwise_shaped() -> Vec<u8> {
-    let header = r#"{"model.norm.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
-    let length = (header.len() as u64).to_le_bytes();
-    [&length[..], header.as_bytes(), &[0; 8]].concat()
+/// Brings in a checkpoint of small tensors, with a card.
+fn bring_in(server: &Server, id: &str, (card, tensors): (&str, &[(&str, &[f32])])) -> Result<()> {
+    let at = server.data().join(id);
+    fs_err::create_dir_all(&at)?;
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let held: Vec<(&str, Vec<u8>)> = tensors.iter().map(|(name, values)| (*name, bytes(values))).collect();
+    let mut views = Vec::new();
+    for (name, bytes) in &held {
+        views.push((*name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?));
+    }
+    fs_err::write(at.join("model.safetensors"), safetensors::serialize(views, None)?)?;
+    fs_err::write(at.join("README.md"), card)?;
+    let out = server.stemma().args(["import", "dir"]).arg(&at).args(["--id", id]).output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
 }
 
 #[tokio::test]
 async fn models_of_other_shapes_are_compared_by_their_headers() -> Result<()> {
     let (server, client) = (filled(&Database::Sqlite).await?, client()?);
-    let small = server.data().join("small");
-    fs_err::create_dir(&small)?;
-    fs_err::write(small.join("model.safetensors"), otherwise_shaped())?;
-    let out = server.stemma().args(["import", "dir"]).arg(&small).args(["--id", "tests/small"]).output()?;
-    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    // The tiny models have a tensor of this name in another shape.
+    bring_in(&server, "tests/small", ("", &[("model.norm.weight", &[0.0; 2])]))?;
 
     let (status, told) = page(&client, &server, "/compare/tests/small...mandoc/scribe-v1").await?;
 
@@ -34,6 +42,44 @@ async fn models_of_other_shapes_are_compared_by_their_headers() -> Result<()> {
     ensure!(status == 200 && told.contains(counted), "{told}");
     ensure!(told.contains("No weights are compared, since no tensor can be compared"), "{told}");
     ensure!(told.contains("model.norm.weight: [2] against"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_model_has_in_another_shape_than_the_ancestor_is_not_unchanged() -> Result<()> {
+    const NAMES: [&str; 2] = ["model.embed_tokens.weight", "model.norm.weight"];
+    for database in databases() {
+        let (server, client) = (Server::start(&database).await?, client()?);
+        for (id, embed, norm) in [
+            ("t/base", &[1.0, 2.0][..], [1.0, 1.0]),
+            ("t/tuned", &[1.0, 3.0], [1.0, 1.0]),
+            ("t/longer", &[1.0, 2.0, 3.0], [1.0, 2.0]),
+        ] {
+            let card = if id == "t/base" { "" } else { "---\nbase_model: t/base\n---\n" };
+            bring_in(&server, id, (card, &[(NAMES[0], embed), (NAMES[1], &norm)]))?;
+        }
+
+        let (status, told) = page(&client, &server, "/compare/t/tuned...t/longer?view=base").await?;
+        let (_, own) = page(&client, &server, "/compare/t/base...t/longer?view=base").await?;
+
+        let row = |page: &str, name: &str| {
+            let table = page.split("id=\"base\"").nth(1).unwrap_or_default();
+            table
+                .split(&format!("<code>{name}</code></th>"))
+                .nth(1)
+                .and_then(|rest| rest.split("</tr>").next())
+                .map(str::to_owned)
+        };
+        let embed = "<td>not comparable</td><td class=\"num\">0.4472</td><td class=\"num\">–</td>";
+        ensure!(status == 200 && row(&told, NAMES[0]).as_deref() == Some(embed), "{told}");
+        ensure!(row(&told, NAMES[1]).is_some_and(|row| row.starts_with("<td>the second</td>")), "{told}");
+        ensure!(
+            told.contains("neither: 0, the first: 0, the second: 1, both: 0. 1 tensor that one of"),
+            "{told}"
+        );
+        ensure!(row(&own, NAMES[1]).is_some_and(|row| row.starts_with("<td>the second</td>")), "{own}");
+        ensure!(row(&own, NAMES[0]).is_none(), "{own}");
+    }
     Ok(())
 }
 

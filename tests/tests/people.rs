@@ -176,7 +176,7 @@ async fn access_is_asked_for_and_granted_with_forms_alone() -> Result<()> {
         let yes = format!("model={MODEL}&person=bob&decision=accepted");
 
         let (stranger, before) = (page("").await?, page(&bob).await?);
-        let asked = site.page("/settings/access", Some(&ask), &bob).await?.0;
+        let asked = site.page("/settings/ask-access", Some(&ask), &bob).await?.0;
         let (waiting, owner) = (page(&bob).await?, page(&ann).await?);
         let usurped = site.page("/settings/access", Some(&yes), &bob).await?.0;
         let granted = site.page("/settings/access", Some(&yes), &ann).await?.0;
@@ -193,7 +193,7 @@ async fn access_is_asked_for_and_granted_with_forms_alone() -> Result<()> {
         run(&["access", "set", MODEL, "--private"])?;
         let (_, list) = site.page("/models?search=scribe", None, &ann).await?;
         ensure!(list.contains(">private<"), "{list}");
-        ensure!(site.page("/settings/access", Some(&ask), &bob).await?.0 == 404);
+        ensure!(site.page("/settings/ask-access", Some(&ask), &bob).await?.0 == 404);
     }
     Ok(())
 }

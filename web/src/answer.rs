@@ -25,6 +25,16 @@ struct ErrorPage<'a> {
     items: &'a [Item],
     /// What may have been meant.
     near: &'a [Name],
+    /// What the form held that was refused, by the labels of its fields.
+    typed: &'a [(&'a str, &'a str)],
+    /// Where it stands: address and name.
+    back: Option<(String, &'a str)>,
+}
+
+impl<'a> ErrorPage<'a> {
+    fn new(status: StatusCode, (title, detail): (&'a str, &'a str)) -> Self {
+        Self { status: status.as_u16(), title, detail, items: &[], near: &[], typed: &[], back: None }
+    }
 }
 
 /// A rendered template with its headers.
@@ -64,7 +74,7 @@ pub fn picture(of: &Name, template: &impl Template) -> HttpResponse {
 
 /// An error page.
 pub fn error_page(status: StatusCode, title: &str, detail: &str) -> HttpResponse {
-    page(status, &ErrorPage { status: status.as_u16(), title, detail, items: &[], near: &[] })
+    page(status, &ErrorPage::new(status, (title, detail)))
 }
 
 /// The 404 page.
@@ -74,9 +84,19 @@ pub fn not_found(detail: &str) -> HttpResponse {
 
 /// The 404 page of a model, with the names that may have been meant.
 pub fn no_model(name: &str, near: &[Name]) -> HttpResponse {
-    let (status, title) = (StatusCode::NOT_FOUND, "Not found");
+    let status = StatusCode::NOT_FOUND;
     let detail = &format!("No model `{name}` is known here.");
-    page(status, &ErrorPage { status: status.as_u16(), title, detail, items: &[], near })
+    page(status, &ErrorPage { near, ..ErrorPage::new(status, ("Not found", detail)) })
+}
+
+/// The page of a refused form that is part of another page, which `back` names by address and name; it keeps what was
+/// typed.
+pub fn refused(failure: &Failure, back: (String, &str), typed: &[(&str, &str)]) -> HttpResponse {
+    let status = http::status_of(failure.class);
+    let (told, items) = ((title(failure.class), failure.detail.as_str()), failure.items.as_slice());
+    let typed: Vec<_> = typed.iter().copied().filter(|(_, value)| !value.is_empty()).collect();
+    let back = Some(back).filter(|(_, name)| !name.is_empty());
+    page(status, &ErrorPage { items, typed: &typed, back, ..ErrorPage::new(status, told) })
 }
 
 /// The 303 that follows a form.
@@ -117,8 +137,8 @@ pub fn form(body: actix_web::Result<Bytes>) -> Result<Bytes, HttpResponse> {
 impl From<Failure> for HttpResponse {
     fn from(failure: Failure) -> Self {
         let status = http::status_of(failure.class);
-        let (title, detail, items) = (title(failure.class), &failure.detail, &failure.items);
-        page(status, &ErrorPage { status: status.as_u16(), title, detail, items, near: &[] })
+        let told = (title(failure.class), failure.detail.as_str());
+        page(status, &ErrorPage { items: &failure.items, ..ErrorPage::new(status, told) })
     }
 }
 

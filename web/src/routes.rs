@@ -50,6 +50,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/settings", web::get().to(pages::settings::show))
         .route("/settings/tokens", web::post().to(pages::settings::create))
         .route("/settings/tokens/{id}/revoke", web::post().to(pages::settings::revoke))
+        .route("/settings/ask-access", web::post().to(pages::settings::ask))
         .route("/settings/access", web::post().to(pages::settings::access))
         .route("/reports", web::get().to(pages::reports::list))
         .route("/reports/{subject}", web::get().to(pages::reports::show))

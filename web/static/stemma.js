@@ -59,12 +59,13 @@ if (job) {
 const threshold = document.querySelector("[data-threshold]");
 const matrix = document.querySelector("[data-matrix]");
 if (threshold && matrix) {
-  const far = threshold.min === "0";
+  const { least, most } = threshold.dataset;
+  const far = least === "0";
   const label = document.createElement("label");
   const slider = document.createElement("input");
-  const step = (threshold.max - threshold.min) / 200;
-  Object.assign(slider, { type: "range", min: threshold.min, max: threshold.max, step });
-  slider.value = threshold.value || (far ? threshold.max : threshold.min);
+  const step = (most - least) / 200;
+  Object.assign(slider, { type: "range", min: least, max: most, step });
+  slider.value = threshold.value || (far ? most : least);
   const told = document.createElement("span");
   label.className = "slide";
   label.append("Threshold ", told, slider);

@@ -177,3 +177,55 @@ async fn names_beyond_what_is_compared_at_once_are_told_and_not_dropped_in_silen
     assert!(!fits.contains("left out: "), "{fits}");
     assert!(over.contains("left out: o/m8, o/m9."), "{over}");
 }
+
+#[actix_web::test]
+async fn the_kinship_form_keeps_what_was_asked_beside_its_fields() {
+    let asked = "/kinship?of=a/b&of=c/d&of=e/f&base=g/h";
+    let more = "&partial=true&exact=true&order=given&pair=a/b&pair=c/d&threshold=20";
+    let form = |page: &str| page.split("<form").nth(1).unwrap().split("</form>").next().unwrap().to_owned();
+
+    let (_, _, kept) = get(&format!("{asked}{more}")).await;
+    let (_, _, plain) = get(&format!("{asked}&pair=a/b&pair=no/more")).await;
+
+    let (kept, plain) = (form(&kept), form(&plain));
+    let fields = [
+        "type=\"hidden\" name=\"order\" value=\"given\"",
+        "type=\"hidden\" name=\"pair\" value=\"a/b\"",
+        "type=\"hidden\" name=\"pair\" value=\"c/d\"",
+        "type=\"checkbox\" name=\"exact\" value=\"true\" checked",
+        "type=\"checkbox\" name=\"partial\" value=\"true\" checked",
+    ];
+    in_order(&kept, &fields);
+    assert!(!plain.contains("hidden") && !plain.contains("checkbox"), "{plain}");
+}
+
+#[actix_web::test]
+async fn a_threshold_of_another_measure_keeps_no_form_from_being_sent() {
+    let (_, _, page) = get("/kinship?of=a/b&of=c/d&of=e/f&measure=cosine&threshold=20").await;
+
+    let field = page.split("id=\"field-threshold\"").nth(1).unwrap().split('>').next().unwrap();
+    assert!(field.contains("data-least=\"-1\" data-most=\"1\""), "{field}");
+    assert!(!field.contains(" min=") && !field.contains(" max="), "{field}");
+}
+
+#[actix_web::test]
+async fn a_form_of_a_models_page_that_is_refused_leads_back_and_keeps_what_was_typed() {
+    let edge = "model=org/name&parent=org/a+b&relation=merge&decision=wrong&reason=I+made+%3Cb%3Eit";
+
+    let (status, _, page) = ask("", post("/edges", edge)).await;
+    let (_, _, nameless) = ask("", post("/edges", "decision=wrong")).await;
+    let (kept_out, _, access) =
+        ask("", post("/settings/access", "model=org/name&person=no-one&decision=accepted")).await;
+    let (closed, _, advisory) = ask("", post("/advisories/STM-2/withdraw", "reason=not+mine")).await;
+
+    assert_eq!(
+        (status, kept_out, closed),
+        (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::NOT_FOUND, StatusCode::FORBIDDEN)
+    );
+    let told = ["<dd>org/a b</dd>", "<dd>merge</dd>", "<dd>I made &#60;b&#62;it</dd>"];
+    in_order(&page, &told);
+    in_order(&page, &["<a href=\"/org/name\">Back to org/name</a>"]);
+    assert!(!nameless.contains("Back to"), "{nameless}");
+    in_order(&access, &["<dd>no-one</dd>", "<a href=\"/org/name#access\">Back to org/name</a>"]);
+    in_order(&advisory, &["<dd>not mine</dd>", "<a href=\"/advisories/STM-2\">Back to STM-2</a>"]);
+}

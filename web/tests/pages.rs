@@ -11,7 +11,8 @@ use actix_web::{App, http::StatusCode, test, web::Data};
 use asking::{ask, get};
 use fake::{Fake, HOSTILE};
 
-const PAGES: [&str; 60] = [
+const PAGES: [&str; 61] = [
+    "/login?need=write&next=/%22%3E%3Cscript%3E",
     "/compare/un/measured...c/d",
     "/docs/merging",
     "/about",
@@ -301,14 +302,18 @@ async fn a_merge_is_started_by_a_form_of_this_site_only() {
 async fn a_recipe_is_checked_and_read_into_the_form_without_being_started() {
     let post = |path: &str, form: &str| test::TestRequest::post().uri(path).set_payload(form.to_owned());
 
-    let (checked, _, page) = ask(HOSTILE, post("/merges/new", "yaml=bad&do=check")).await;
-    let (live, _, fragment) = ask("", post("/merges/check", "yaml=merge_method")).await;
+    let (checked, _, page) = ask(HOSTILE, post("/merges/check", "yaml=bad")).await;
+    let live = post("/merges/check", "yaml=merge_method").insert_header(("HX-Request", "true"));
+    let (live, _, fragment) = ask("", live).await;
     let (read, location, _) = ask("", post("/merges/new", "yaml=merge_method&do=read")).await;
     let (refused, _, told) = ask(HOSTILE, post("/merges/new", "yaml=slices&do=read")).await;
     let (_, _, form) = get("/merges/new?method=ties&base=o/b&model.0=o/x&p.weight.0=0.5").await;
 
     assert_eq!((checked, live, read), (StatusCode::OK, StatusCode::OK, StatusCode::SEE_OTHER));
-    assert!(page.contains("/models/0") && !page.contains("<script>"), "{page}");
+    assert!(
+        page.contains("/models/0") && page.contains(">bad</textarea>") && !page.contains("<script>"),
+        "{page}"
+    );
     assert!(fragment.contains("can be carried out") && !fragment.contains("<html"), "{fragment}");
     assert!(location.starts_with("/merges/new?method=ties&write=1&base=o%2Fb&model.0=o%2Fx"), "{location}");
     assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY);
@@ -474,7 +479,7 @@ async fn forms_about_tokens_and_access_lead_back_to_their_pages() {
 
     let (made, _, told) = ask("", post("/settings/tokens", "label=x&days=")).await;
     let (refused, _, wrong) = ask(HOSTILE, post("/settings/tokens", "label=%3Cscript%3E&days=never")).await;
-    let (asked, back, _) = ask("", post("/settings/access", "model=org/name")).await;
+    let (asked, back, _) = ask("", post("/settings/ask-access", "model=org/name")).await;
     let (revoked, settings, _) = ask("", post("/settings/tokens/7/revoke", "")).await;
 
     assert!(made == StatusCode::CREATED && told.contains("stemma_secret"));

@@ -90,3 +90,30 @@ async fn a_list_with_work_in_it_asks_again_for_itself_with_and_without_scripts()
     assert!(moving.contains("<noscript><meta http-equiv=\"refresh\""), "{moving}");
     assert!(!older.contains("hx-trigger") && !older.contains("http-equiv=\"refresh\""), "{older}");
 }
+
+#[actix_web::test]
+async fn a_licence_is_told_in_words_that_need_no_mouse() {
+    let (_, found) = get("/search?search=x").await;
+    let (_, families) = get("/families").await;
+
+    let results = found.split("<ol class=\"results\">").nth(1).unwrap();
+    assert!(results.contains("<div class=\"aside\">apache-2.0 · text-generation"), "{results}");
+    for page in [results, &families] {
+        assert!(page.contains("<span class=\"unseen\">permissive licence</span>"), "{page}");
+    }
+}
+
+#[actix_web::test]
+async fn lists_that_are_cut_tell_how_many_are_left_out() {
+    let (_, families) = get("/families").await;
+    let (_, model) = get("/org/name").await;
+    let (_, tree) = get("/org/name/lineage").await;
+    let (_, found) = get("/search?search=x").await;
+
+    assert!(families.contains("The 200 largest of 559 families."), "{families}");
+    let more = "5 more advisories reach it: <a href=\"/api/v1/models/org/name/advisories\">";
+    assert!(model.contains(more) && model.contains("And 7 more."), "{model}");
+    assert!(model.contains("The latest 2; 6 stand before them."), "{model}");
+    assert!(tree.contains("And 9 more."), "{tree}");
+    assert!(found.contains("and 2 more: write <code>license:…</code> in the box"), "{found}");
+}

@@ -24,6 +24,8 @@ pub struct FacetCounts {
     pub facet: Facet,
     /// Value and how many models have it that pass everything else that is asked for.
     pub values: Vec<(String, u64)>,
+    /// Values that are not listed.
+    pub more: usize,
 }
 
 /// A page of a search.
@@ -189,9 +191,10 @@ impl Index {
             if let Some(at) = picked.filter(|at| *at >= most && most > 0) {
                 values.swap(at, most - 1);
             }
+            let more = values.len().saturating_sub(most);
             values.truncate(most);
             let values = values.into_iter().map(|(word, count)| (word.to_owned(), count)).collect();
-            FacetCounts { facet, values }
+            FacetCounts { facet, values, more }
         };
         Facet::ALL.into_iter().enumerate().map(facet).collect()
     }

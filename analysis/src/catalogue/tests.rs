@@ -229,6 +229,8 @@ fn a_facet_lists_what_is_asked_for_even_where_others_are_more_frequent() {
 
     let licence = answer.facets.iter().find(|counts| counts.facet == Facet::Licence).unwrap();
     assert_eq!(licence.values, [("mit".to_owned(), rare as u64)]);
+    let known: BTreeSet<&str> = all.iter().filter_map(|model| model.licence).collect();
+    assert_eq!(licence.more, known.len() - 1, "the others are counted");
 }
 
 #[test]

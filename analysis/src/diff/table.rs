@@ -27,6 +27,9 @@ pub struct DiffReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct TensorDiff {
     pub name: String,
+    /// What `b` calls it.
+    #[serde(skip)]
+    pub name_b: String,
     pub dtype_a: String,
     pub dtype_b: String,
     pub shape: Vec<u64>,
@@ -147,6 +150,7 @@ fn tensor(
     let share = if float { part(sums.equal, sums.n) } else { part(same_bytes, left.bytes()) };
     let diff = TensorDiff {
         name: left.name.clone(),
+        name_b: right.name.clone(),
         dtype_a: left.dtype.name().to_owned(),
         dtype_b: right.dtype.name().to_owned(),
         shape: left.shape.clone(),

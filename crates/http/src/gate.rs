@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use store::{Scope, Store, TokenRow};
 
 use crate::{
-    Problem,
+    Lack, Problem,
+    entrance::{way_in, whence},
     hub_path::{self, Verb},
 };
 
@@ -79,7 +80,7 @@ fn always_open(path: &str) -> bool {
 }
 
 /// The addresses that large files are sent to before their commit.
-const UPLOADS: &str = "/api/lfs/";
+pub(crate) const UPLOADS: &str = "/api/lfs/";
 
 /// A secret as it came with a request.
 enum Carried {
@@ -169,6 +170,20 @@ pub async fn viewer(request: &HttpRequest) -> Result<Viewer, Problem> {
     Ok(viewer)
 }
 
+/// What whoever asks for a page lacks to send its forms; nothing where they are taken.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn lack(request: &HttpRequest) -> Result<Option<Lack>, Problem> {
+    let Some(gate) = request.app_data::<web::Data<Gate>>() else { return Ok(None) };
+    match bearer(request, &gate.store).await {
+        Ok(Some(token)) => Ok((token.scope < Scope::Write).then_some(Lack::Writing)),
+        Ok(None) => Ok((gate.doors.for_writes() == Door::Token).then_some(Lack::Token)),
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => Ok(Some(Lack::Life)),
+        Err(problem) => Err(problem),
+    }
+}
+
 /// 401 for a token that is no good, or for none where one is needed.
 pub fn bad_token() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "bad_token", BAD_TOKEN)
@@ -182,7 +197,7 @@ fn reads_only(request: &HttpRequest) -> bool {
 
 /// Whether a POST to this address only asks something.
 fn only_asks(path: &str) -> bool {
-    if path == "/api/v1/sparql" {
+    if matches!(path, "/api/v1/sparql" | "/merges/check" | "/settings/ask-access") {
         return true;
     }
     if let Some(tail) = path.strip_prefix("/api/models/") {
@@ -259,11 +274,14 @@ pub async fn authorise<B: MessageBody + 'static>(
         Err(problem) => {
             let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
             let browser = accepts.is_some_and(|text| text.contains("text/html"));
-            let unknown = problem.status == StatusCode::UNAUTHORIZED.as_u16();
-            let answer = if browser && unknown {
-                actix_web::HttpResponse::SeeOther().insert_header((header::LOCATION, "/login")).finish()
-            } else {
-                problem.error_response()
+            let see = |lack: Lack| {
+                let address = way_in(lack, whence(request.request()).as_deref());
+                actix_web::HttpResponse::SeeOther().insert_header((header::LOCATION, address)).finish()
+            };
+            let answer = match StatusCode::from_u16(problem.status) {
+                Ok(StatusCode::UNAUTHORIZED) if browser => see(Lack::Token),
+                Ok(StatusCode::FORBIDDEN) if browser => see(Lack::Writing),
+                _ => problem.error_response(),
             };
             Ok(request.into_response(answer).map_into_right_body())
         }
@@ -278,6 +296,8 @@ mod tests {
     fn a_post_that_asks_is_known_by_what_its_whole_address_means() {
         for asks in [
             "/api/v1/sparql",
+            "/merges/check",
+            "/settings/ask-access",
             "/api/models/o/n/paths-info/main",
             "/api/models/n/paths-info/refs%2Fheads%2Fx",
             "/api/models/o/paths-info/paths-info/main",
@@ -297,6 +317,8 @@ mod tests {
             "/api/models/paths-info/commit/main",
             "/api/models/o/n/user-access-request/paths-info/handle",
             "/api/repos/create",
+            "/merges/new",
+            "/settings/access",
         ] {
             assert!(!only_asks(changes), "{changes}");
         }

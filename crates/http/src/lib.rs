@@ -4,6 +4,7 @@ mod address;
 mod caching;
 mod codes;
 mod compress;
+mod entrance;
 mod etag;
 mod gate;
 mod head;
@@ -18,10 +19,11 @@ pub use address::{PublicUrl, address};
 pub use caching::limit_caches;
 pub use codes::{CODES, Code};
 pub use compress::{Effort, compress_pages, gzip, reads_gzip};
+pub use entrance::{Lack, place, way_in, whence};
 pub use etag::{not_modified, strong_etag, tag_answers};
 pub use gate::{
-    Door, Doors, Gate, authorise, bad_token, bearer, cookie_name, is_secure, person, session, upload_key,
-    viewer,
+    Door, Doors, Gate, authorise, bad_token, bearer, cookie_name, is_secure, lack, person, session,
+    upload_key, viewer,
 };
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;

@@ -3,11 +3,14 @@
 use actix_web::{HttpRequest, http::StatusCode, web};
 use askama::Template;
 
-use super::{Answer, Data, edges::person};
+use super::{
+    Answer, Data,
+    edges::{person, sign_in},
+};
 use crate::{
     answer,
     asked::Asked,
-    view::{AdvisoryForm, AdvisoryPage, AdvisoryRow, Faults, Field, KINDS, SEVERITIES, encoded},
+    view::{AdvisoryForm, AdvisoryPage, AdvisoryRow, Faults, Field, KINDS, SEVERITIES, SignIn, encoded},
 };
 
 #[derive(Template)]
@@ -17,6 +20,7 @@ struct List {
     next: Option<String>,
     form: AdvisoryForm,
     faults: Faults,
+    sign_in: Option<SignIn>,
 }
 
 /// The fields in the order of the form.
@@ -35,6 +39,7 @@ const FIELDS: [Field; 7] = [
 struct One {
     page: AdvisoryPage,
     next: Option<String>,
+    sign_in: Option<SignIn>,
 }
 
 /// `GET /advisories?cursor=&model=`
@@ -43,7 +48,8 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let form = AdvisoryForm { model: asked.text("model"), ..AdvisoryForm::default() };
     let (rows, next) = source.advisories(asked.get("cursor")).await?;
     let next = next.map(|cursor| format!("/advisories?cursor={}", encoded(&cursor)));
-    Ok(answer::ok(&List { rows, next, form, faults: Faults::default() }))
+    let sign_in = sign_in(&request).await?;
+    Ok(answer::ok(&List { rows, next, form, faults: Faults::default(), sign_in }))
 }
 
 /// `POST /advisories`
@@ -62,12 +68,14 @@ pub async fn file(source: Data, request: HttpRequest, body: actix_web::Result<we
         details: text("details"),
         link: text("link"),
     };
-    match source.file_advisory(&form, &person(&request).await?).await {
+    // A session that has ended costs nobody what was typed.
+    let filed = async { source.file_advisory(&form, &person(&request).await?).await };
+    match filed.await {
         Ok(id) => Ok(answer::see_other(&format!("/advisories/{}", encoded(&id)))),
         Err(failure) => {
             let status = http::status_of(failure.class);
             let (rows, next, faults) = (Vec::new(), None, Faults::of(failure, &FIELDS));
-            let page = List { rows, next, form, faults };
+            let page = List { rows, next, form, faults, sign_in: sign_in(&request).await? };
             let status =
                 if status == StatusCode::NOT_FOUND { StatusCode::UNPROCESSABLE_ENTITY } else { status };
             Ok(answer::page(status, &page))
@@ -82,7 +90,8 @@ pub async fn show(source: Data, request: HttpRequest, id: web::Path<String>) -> 
         return Ok(answer::not_found(&format!("There is no advisory `{id}`.")));
     };
     let next = page.next.as_ref().map(|cursor| format!("{}?cursor={}", page.row.href(), encoded(cursor)));
-    Ok(answer::ok(&One { page, next }))
+    let sign_in = sign_in(&request).await?;
+    Ok(answer::ok(&One { page, next, sign_in }))
 }
 
 /// `POST /advisories/{id}/withdraw`
@@ -95,6 +104,10 @@ pub async fn withdraw(
         Ok(bytes) => Asked::body(&bytes),
         Err(refusal) => return Ok(refusal),
     };
-    source.withdraw_advisory(&id, (&person(&request).await?, &asked.text("reason"))).await?;
-    Ok(answer::see_other(&format!("/advisories/{}", encoded(&id))))
+    let (page, reason) = (format!("/advisories/{}", encoded(&id)), asked.text("reason"));
+    let withdrawn = async { source.withdraw_advisory(&id, (&person(&request).await?, &reason)).await };
+    Ok(match withdrawn.await {
+        Ok(()) => answer::see_other(&page),
+        Err(failure) => answer::refused(&failure, (page, &id), &[("Reason", &reason)]),
+    })
 }

@@ -3,14 +3,19 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use domain::Class;
+use http::Problem;
 
 use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
     source::Failure,
-    view::{ContradictionRow, EdgeForm, Name, encoded},
+    view::{ContradictionRow, EdgeForm, Name, SignIn, encoded},
 };
+
+/// What is told where a name is needed and the one that the browser brings is no good any more.
+const ENDED: &str =
+    "Your session has ended, or its token has. Sign in again at `/login`, then send this once more.";
 
 #[derive(Template)]
 #[template(path = "pages/contradictions.html")]
@@ -39,11 +44,39 @@ pub async fn decide(source: Data, request: HttpRequest, body: actix_web::Result<
         relation: asked.text("relation"),
         reason: asked.text("reason"),
     };
-    source.decide(&form, &person(&request).await?).await?;
-    Ok(answer::see_other(&Name(form.model).href()))
+    let page = Name::from(form.model.as_str()).href();
+    let decided = async { source.decide(&form, &person(&request).await?).await };
+    Ok(match decided.await {
+        Ok(()) => answer::see_other(&page),
+        Err(failure) => {
+            let typed = [
+                ("Parent", &*form.parent),
+                ("How", &form.relation),
+                ("Decision", &form.decision),
+                ("Reason", &form.reason),
+            ];
+            answer::refused(&failure, (page, &form.model), &typed)
+        }
+    })
+}
+
+/// What is told above the forms of a page that would be refused, or taken for those of a stranger.
+pub(crate) async fn sign_in(request: &HttpRequest) -> Result<Option<SignIn>, Failure> {
+    let lack = http::lack(request).await.map_err(unknown)?;
+    Ok(lack.map(|lack| SignIn::of(lack, http::whence(request).as_deref())))
+}
+
+fn unknown(problem: Problem) -> Failure {
+    Failure::new(Class::Internal, "person", problem.detail)
 }
 
 /// Who sent a form.
+///
+/// # Errors
+/// When the session of the browser has ended.
 pub async fn person(request: &HttpRequest) -> Result<String, Failure> {
-    http::person(request).await.map_err(|problem| Failure::new(Class::Conflict, "bad_token", problem.detail))
+    http::person(request).await.map_err(|problem| match problem.status {
+        401 => Failure::new(Class::Forbidden, "bad_token", ENDED),
+        _ => unknown(problem),
+    })
 }

@@ -42,6 +42,10 @@ struct Page {
     measures: Vec<(MeasureCard, bool)>,
     report: Option<KinshipPage>,
     rows: Vec<(Name, Vec<Shade>)>,
+    /// Whether the weights are to be read, and whether models are compared that have little in common.
+    asked: [bool; 2],
+    /// Fields that the form sends along.
+    kept: Vec<(&'static str, String)>,
     /// Lines of the field of names.
     lines: usize,
     as_given: bool,
@@ -51,7 +55,7 @@ struct Page {
     turned: String,
     dendrogram: Option<Dendrogram>,
     threshold: Option<Threshold>,
-    /// Bounds of a threshold.
+    /// Bounds of the slider above the matrix; a threshold beyond them may be meant for another measure.
     bounds: [f64; 2],
     /// Where the nearest of the first model are added.
     nearest: Option<(Name, String)>,
@@ -183,14 +187,17 @@ fn asked_for(asked: &Asked, (usual, most): (&str, usize)) -> (KinshipQuery, Vec<
         .map(str::to_owned)
         .collect();
     let dropped = names.split_off(most.min(names.len()));
+    // The form sends a pair along, of which one may have been taken out of the list.
+    let named = |one: &String| names.iter().any(|name| name.eq_ignore_ascii_case(one));
+    let pair = <[String; 2]>::try_from(asked.all("pair")).ok().filter(|pair| pair.iter().all(named));
     let query = KinshipQuery {
+        pair,
         names,
         base: asked.get("base").map(str::to_owned),
         measure: asked.get("measure").unwrap_or(usual).to_owned(),
         exact: asked.get("exact") == Some("true"),
         partial: asked.get("partial") == Some("true"),
         as_given: asked.get("order") == Some("given"),
-        pair: <[String; 2]>::try_from(asked.all("pair")).ok(),
     };
     (query, dropped)
 }
@@ -209,6 +216,8 @@ fn begun((query, threshold): (&KinshipQuery, Option<f64>), measures: Vec<Measure
             .collect(),
         report: None,
         rows: Vec::new(),
+        asked: [query.exact, query.partial],
+        kept: kept(query),
         lines: query.names.len().clamp(4, 12),
         as_given: query.as_given,
         linked: query.names.len() <= LINKED,
@@ -232,6 +241,13 @@ fn begun((query, threshold): (&KinshipQuery, Option<f64>), measures: Vec<Measure
         opposed: Vec::new(),
         faults: Faults::default(),
     }
+}
+
+/// What of a question has no field of its own in the form.
+fn kept(query: &KinshipQuery) -> Vec<(&'static str, String)> {
+    let order = query.as_given.then(|| ("order", "given".to_owned()));
+    let pair = query.pair.iter().flatten().map(|name| ("pair", name.clone()));
+    order.into_iter().chain(pair).collect()
 }
 
 /// Puts what was measured on the page.

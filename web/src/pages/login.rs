@@ -9,12 +9,16 @@ use actix_web::{
 use askama::Template;
 
 use super::{Answer, Data};
-use crate::answer;
+use crate::{answer, asked::Asked};
 
 #[derive(Template)]
 #[template(path = "pages/login.html")]
 struct Page {
     refused: bool,
+    /// Whether what was asked needs a token that may write, and the one at hand may not.
+    need_write: bool,
+    /// Where to go on to; empty for the front page.
+    next: String,
     /// Whether somebody is signed in, so that there is something to leave.
     signed_in: bool,
     /// Whether everybody may read here.
@@ -27,10 +31,17 @@ fn is_open(request: &HttpRequest) -> bool {
     gate.is_some_and(|gate| gate.doors.reads == http::Door::Anyone)
 }
 
-/// `GET /login`
+/// Where to go on to: nowhere but here.
+fn next(asked: &Asked) -> String {
+    asked.get("next").and_then(http::place).unwrap_or_default().to_owned()
+}
+
+/// `GET /login?next=&need=write`
 pub async fn form(request: HttpRequest, source: Data) -> Answer {
     let signed_in = source.account().await?.is_some();
-    Ok(answer::ok(&Page { refused: false, signed_in, open: is_open(&request) }))
+    let asked = Asked::read(request.query_string());
+    let (need_write, next) = (asked.get("need") == Some("write"), next(&asked));
+    Ok(answer::ok(&Page { refused: false, need_write, next, signed_in, open: is_open(&request) }))
 }
 
 /// `POST /login`
@@ -39,17 +50,15 @@ pub async fn submit(request: HttpRequest, source: Data, body: actix_web::Result<
         Ok(body) => body,
         Err(page) => return Ok(page),
     };
-    let text = String::from_utf8_lossy(&body);
-    let fields = web::Query::<Vec<(String, String)>>::from_query(&text).map(web::Query::into_inner);
-    let token = fields.unwrap_or_default().into_iter().find(|(name, _)| name == "token");
-    let token = token.map(|(_, value)| value.trim().to_owned()).unwrap_or_default();
-    let Some(session) = source.open_session(&token).await? else {
+    let asked = Asked::body(&body);
+    let next = next(&asked);
+    let Some(session) = source.open_session(&asked.text("token")).await? else {
         return Ok(answer::page(
             StatusCode::UNAUTHORIZED,
-            &Page { refused: true, signed_in: false, open: is_open(&request) },
+            &Page { refused: true, need_write: false, next, signed_in: false, open: is_open(&request) },
         ));
     };
-    let mut answer = answer::see_other("/");
+    let mut answer = answer::see_other(if next.is_empty() { "/" } else { &next });
     let cookie = Cookie::build(http::cookie_name(&request), session)
         .secure(http::is_secure(&request))
         .path("/")

@@ -4,12 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data};
+use super::{Answer, Data, edges::sign_in};
 use crate::{
     answer,
     asked::Asked,
     source::Failure,
-    view::{Faults, Field, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, encoded},
+    view::{
+        Faults, Field, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, SignIn, encoded,
+    },
 };
 
 /// Lines for models in the form of a method that takes any number.
@@ -82,6 +84,7 @@ struct Page {
     partners: Option<Partners>,
     /// Suggested partners with the address of the form that has them too.
     added: Vec<(Partner, String)>,
+    sign_in: Option<SignIn>,
 }
 
 #[derive(Template)]
@@ -188,7 +191,7 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
         let told = format!("`{word}` is no merge method; there are {}.", known.join(", "));
         return Err(Failure::new(Class::Invalid, "invalid_request", told));
     }
-    let mut page = empty(methods, &asked);
+    let mut page = Page { sign_in: sign_in(&request).await?, ..empty(methods, &asked) };
     with_partners(&source, &mut page).await;
     if page.written
         && let Some(method) = &page.chosen
@@ -223,8 +226,8 @@ fn with(page: &Page, method: &MethodCard, partner: &Partner) -> String {
     address(&fields)
 }
 
-/// `POST /merges/check`: what stands below the recipe while one writes it.
-pub async fn check(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+/// `POST /merges/check`: what stands below the recipe while one writes it, or the whole page for a reader without the script.
+pub async fn check(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
     let asked = match answer::form(body) {
         Ok(bytes) => Asked::body(&bytes),
         Err(refusal) => return Ok(refusal),
@@ -233,7 +236,13 @@ pub async fn check(source: Data, body: actix_web::Result<web::Bytes>) -> Answer 
         Some(yaml) => Some(source.check_merge(yaml).await?),
         None => None,
     };
-    Ok(answer::ok(&Checked { check }))
+    if request.headers().contains_key("HX-Request") {
+        return Ok(answer::ok(&Checked { check }));
+    }
+    let mut page = Page { sign_in: sign_in(&request).await?, ..empty(source.merge_methods(), &asked) };
+    with_partners(&source, &mut page).await;
+    page.check = check;
+    Ok(answer::ok(&page))
 }
 
 /// The address of the form that says the same as a recipe.
@@ -253,29 +262,22 @@ fn filled(form: &RecipeForm, output: &str) -> String {
 }
 
 /// `POST /merges/new`
-pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
     let asked = match answer::form(body) {
         Ok(bytes) => Asked::body(&bytes),
         Err(refusal) => return Ok(refusal),
     };
-    let mut page = empty(source.merge_methods(), &asked);
+    let mut page = Page { sign_in: sign_in(&request).await?, ..empty(source.merge_methods(), &asked) };
     with_partners(&source, &mut page).await;
-    match asked.get("do").filter(|_| !page.yaml.is_empty()) {
-        Some("check") => {
-            page.check = Some(source.check_merge(&page.yaml).await?);
-            return Ok(answer::ok(&page));
-        }
-        Some("read") => {
-            return Ok(match source.read_recipe(&page.yaml) {
-                Ok(form) if form.models.len() > MOST => {
-                    let told = format!("The form has no place for more than {MOST} models.");
-                    page.refused(Failure::new(Class::Invalid, "invalid_request", told))
-                }
-                Ok(form) => answer::see_other(&filled(&form, &page.output)),
-                Err(failure) => page.refused(failure),
-            });
-        }
-        _ => {}
+    if !page.yaml.is_empty() && asked.get("do") == Some("read") {
+        return Ok(match source.read_recipe(&page.yaml) {
+            Ok(form) if form.models.len() > MOST => {
+                let told = format!("The form has no place for more than {MOST} models.");
+                page.refused(Failure::new(Class::Invalid, "invalid_request", told))
+            }
+            Ok(form) => answer::see_other(&filled(&form, &page.output)),
+            Err(failure) => page.refused(failure),
+        });
     }
     if page.yaml.is_empty() || page.output.is_empty() {
         let told = "A merge needs a recipe and the name of the new model.";
@@ -328,6 +330,7 @@ fn empty(methods: Vec<MethodCard>, asked: &Asked) -> Page {
         check: None,
         partners: None,
         added: Vec::new(),
+        sign_in: None,
         methods,
         chosen,
     }

@@ -7,13 +7,13 @@ use askama::Template;
 use domain::Class;
 use percent_encoding::percent_decode_str;
 
-use super::{Answer, Data, children, icicle, kin, lineage, namespace};
+use super::{Answer, Data, children, edges::sign_in, icicle, kin, lineage, namespace};
 use crate::{
     answer,
     asked::Asked,
     card,
     source::Failure,
-    view::{ModelPage, Name, When, encoded},
+    view::{ModelPage, Name, SignIn, When, encoded},
 };
 
 #[derive(Template)]
@@ -26,6 +26,7 @@ struct Page {
     formerly: Option<String>,
     /// BibTeX; none for what is only a name.
     citation: Option<String>,
+    sign_in: Option<SignIn>,
 }
 
 /// `GET /{org}/{name}`, `/{org}/{name}/tree/{revision}` and the same for bare names.
@@ -89,7 +90,8 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
     };
     let commands = commands(&model, &request);
     let citation = (!model.ghost).then(|| citation(&model, &request)).flatten();
-    Ok(answer::ok(&Page { model, card, commands, formerly, citation }))
+    let sign_in = sign_in(&request).await?;
+    Ok(answer::ok(&Page { model, card, commands, formerly, citation, sign_in }))
 }
 
 /// The lasting redirect to a name as its owner writes it.

@@ -54,8 +54,12 @@ struct Chip {
 }
 
 struct Facet {
+    /// As it is written in the search box.
+    word: &'static str,
     title: &'static str,
     values: Vec<Value>,
+    /// Values that are not listed.
+    more: u64,
 }
 
 struct Value {
@@ -180,7 +184,8 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
             Value { label: facet_label(group.facet, word), count: *count, on, href }
         };
         let title = FACETS.iter().find(|(facet, _)| *facet == group.facet).map_or("", |(_, title)| *title);
-        Facet { title, values: group.values.iter().map(value).collect() }
+        let values = group.values.iter().map(value).collect();
+        Facet { word: group.facet, title, values, more: group.more }
     };
     let sort = |(sort, word, label): (Sort, &'static str, &'static str)| {
         let word = (sort != Sort::default()).then_some(word);

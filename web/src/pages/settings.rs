@@ -2,12 +2,13 @@
 
 use actix_web::{HttpResponse, http::StatusCode, web};
 use askama::Template;
+use http::Lack;
 
 use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    source::Source,
+    source::{self, Source},
     view::{AccountPage, Name, TokenForm},
 };
 
@@ -27,7 +28,7 @@ async fn page(source: &dyn Source, fill: impl FnOnce(AccountPage) -> (StatusCode
             let (status, page) = fill(account);
             answer::page(status, &page)
         }
-        None => answer::see_other("/login"),
+        None => answer::see_other(&http::way_in(Lack::Token, Some("/settings"))),
     })
 }
 
@@ -65,20 +66,32 @@ pub async fn revoke(source: Data, id: web::Path<i64>) -> Answer {
     Ok(answer::see_other("/settings"))
 }
 
-/// `POST /settings/access`: somebody asks for a gated model's files, or its owner decides about somebody.
+/// `POST /settings/ask-access`: somebody asks for a gated model's files, which a token that may only read can do too.
+pub async fn ask(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+    let asked = match answer::form(body) {
+        Ok(bytes) => Asked::body(&bytes),
+        Err(refusal) => return Ok(refusal),
+    };
+    let model = asked.text("model");
+    Ok(back(&model, &[], source.ask_access(&model).await))
+}
+
+/// `POST /settings/access`: the owner of a gated model decides about somebody.
 pub async fn access(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
     let asked = match answer::form(body) {
         Ok(bytes) => Asked::body(&bytes),
         Err(refusal) => return Ok(refusal),
     };
     let (model, person) = (asked.text("model"), asked.text("person"));
-    match person.trim() {
-        "" => source.ask_access(&model).await?,
-        person => source.decide_access(&model, (person, &asked.text("decision"))).await?,
-    }
-    Ok(back(&model))
+    let decided = source.decide_access(&model, (&person, &asked.text("decision"))).await;
+    Ok(back(&model, &[("User", &person)], decided))
 }
 
-fn back(model: &str) -> HttpResponse {
-    answer::see_other(&format!("{}#access", Name::from(model).href()))
+/// To the part of the model's page about access, or why nothing came of what was sent from there.
+fn back(model: &str, typed: &[(&str, &str)], outcome: source::Result<()>) -> HttpResponse {
+    let page = format!("{}#access", Name::from(model).href());
+    match outcome {
+        Ok(()) => answer::see_other(&page),
+        Err(failure) => answer::refused(&failure, (page, model), typed),
+    }
 }

@@ -4,12 +4,12 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data};
+use super::{Answer, Data, edges::sign_in};
 use crate::{
     answer,
     asked::Asked,
-    source::Failure,
-    view::{Faults, Field, TransferCheck, TransferForm, encoded},
+    source::{self, Failure},
+    view::{Faults, Field, SignIn, TransferCheck, TransferForm, encoded},
 };
 
 #[derive(Template)]
@@ -20,6 +20,7 @@ struct Page {
     check: Option<TransferCheck>,
     faults: Faults,
     asked: Deed,
+    sign_in: Option<SignIn>,
 }
 
 /// What the form was sent for.
@@ -63,8 +64,9 @@ impl Page {
         !self.faults.is_empty() && self.asked == Deed::Check
     }
 
-    fn of(form: TransferForm) -> Self {
-        Self { form, presets: PRESETS, check: None, faults: Faults::default(), asked: Deed::Start }
+    async fn of(form: TransferForm, request: &HttpRequest) -> source::Result<Self> {
+        let (faults, sign_in) = (Faults::default(), sign_in(request).await?);
+        Ok(Self { form, presets: PRESETS, check: None, faults, asked: Deed::Start, sign_in })
     }
 }
 
@@ -75,11 +77,11 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
         let tuned = source.model(&form.source_tuned, None).await?;
         form.source_base = tuned.and_then(|tuned| tuned.path.last().cloned()).unwrap_or_default().0;
     }
-    Ok(answer::ok(&Page::of(form)))
+    Ok(answer::ok(&Page::of(form, &request).await?))
 }
 
 /// `POST /transfers/new`, to look before (`do=check`) or to start.
-pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
+pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
     let asked = match answer::form(body) {
         Ok(bytes) => Asked::body(&bytes),
         Err(refusal) => return Ok(refusal),
@@ -87,7 +89,7 @@ pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer
     let form = read(&asked);
     if asked.get("do") == Some("check") {
         let mut check = source.check_transfer(&form).await?;
-        let page = Page { asked: Deed::Check, ..Page::of(form) };
+        let page = Page { asked: Deed::Check, ..Page::of(form, &request).await? };
         return Ok(match check.fault.take() {
             None => answer::ok(&Page { check: Some(check), ..page }),
             Some(detail) => {
@@ -101,7 +103,7 @@ pub async fn submit(source: Data, body: actix_web::Result<web::Bytes>) -> Answer
         Ok(job) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),
         Err(failure) => {
             let status = http::status_of(failure.class);
-            let page = Page { faults: Faults::of(failure, &FIELDS), ..Page::of(form) };
+            let page = Page { faults: Faults::of(failure, &FIELDS), ..Page::of(form, &request).await? };
             Ok(answer::page(status, &page))
         }
     }

@@ -1,6 +1,6 @@
 //! Two models side by side.
 
-use super::{Count, Fraction, Name, encoded};
+use super::{Count, Fraction, Name, encoded, plural};
 
 /// Rows of a list that are shown; the API has all of them.
 pub const MOST_ROWS: usize = 1000;
@@ -110,24 +110,26 @@ pub struct VocabularyDiff {
     pub only: [(u64, Vec<String>); 2],
 }
 
-/// A tensor of both models beside their common ancestor's.
+/// A tensor of the common ancestor beside those of both models.
 #[derive(Debug, Clone, Default)]
 pub struct ThreeWayTensor {
+    /// As the ancestor calls it.
     pub name: String,
     /// Relative change of the first and of the second; 0 where nothing changed.
     pub changes: [Option<f64>; 2],
-    /// Changed in the first, in the second.
-    pub changed: [bool; 2],
+    /// Changed in the first, in the second; none where that model has no such tensor or has it in another shape.
+    pub changed: [Option<bool>; 2],
 }
 
 impl ThreeWayTensor {
     /// Who changed it.
     pub(crate) fn word(&self) -> &'static str {
         match self.changed {
-            [true, true] => "both",
-            [true, false] => "the first",
-            [false, true] => "the second",
-            [false, false] => "neither",
+            [Some(true), Some(true)] => "both",
+            [Some(true), Some(false)] => "the first",
+            [Some(false), Some(true)] => "the second",
+            [Some(false), Some(false)] => "neither",
+            _ => "not comparable",
         }
     }
 
@@ -148,11 +150,19 @@ impl ThreeWay {
         Cut::of(&self.tensors)
     }
 
+    fn count(&self, word: &str) -> u64 {
+        self.tensors.iter().filter(|tensor| tensor.word() == word).count() as u64
+    }
+
     /// Tensors that neither, the first, the second or both changed.
     pub(crate) fn counts(&self) -> Vec<(&'static str, Count)> {
-        ["neither", "the first", "the second", "both"]
-            .map(|word| (word, Count(self.tensors.iter().filter(|t| t.word() == word).count() as u64)))
-            .to_vec()
+        ["neither", "the first", "the second", "both"].map(|word| (word, Count(self.count(word)))).to_vec()
+    }
+
+    /// How many cannot be compared on one side; none where all can.
+    pub(crate) fn apart(&self) -> Option<String> {
+        let apart = self.count("not comparable");
+        (apart > 0).then(|| plural(apart, "tensor", "tensors"))
     }
 }
 

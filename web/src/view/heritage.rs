@@ -1,6 +1,6 @@
 //! What descent says of a model's licence and version.
 
-use super::{Name, Way, plural};
+use super::{Count, Name, Way, plural};
 
 /// An ancestor whose licence asks what the model's drops, or a model on the way to it.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ pub struct LicenceHeritage {
     pub conflicts: Vec<LicenceConflict>,
     pub conflicts_hidden: u64,
     pub tensions: Vec<LicenceTension>,
+    pub tensions_hidden: u64,
     /// Ancestors whose licence could be judged.
     pub judged: u64,
     /// Ancestors about whose licence no rule decides.
@@ -42,6 +43,12 @@ pub struct LicenceHeritage {
 }
 
 impl LicenceHeritage {
+    /// How many conflicts and tensions are not listed.
+    pub(crate) fn more(&self) -> Option<Count> {
+        let hidden = self.conflicts_hidden + self.tensions_hidden;
+        (hidden > 0).then_some(Count(hidden))
+    }
+
     /// How far the judgement goes, in a sentence.
     pub(crate) fn summary(&self) -> String {
         let ancestors = |count| plural(count, "ancestor", "ancestors");

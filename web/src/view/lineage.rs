@@ -262,6 +262,7 @@ pub struct LineagePage {
     /// Those of them that are not in the list.
     pub ancestors_hidden: u64,
     pub rejected: Vec<RejectedEdge>,
+    pub rejected_hidden: u64,
     /// Models in the generations shown that the narrowing holds back.
     pub held_back: u64,
     /// The model's children by relation, drawn or not.

@@ -21,6 +21,7 @@ mod path;
 mod report;
 mod revisions;
 mod search;
+mod sign_in;
 mod trust;
 mod way;
 mod words;
@@ -62,6 +63,7 @@ pub use report::{Bars, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPa
 pub use revisions::{Differing, NameList, RevisionsPage};
 pub use search::{Counts, FACETS, FacetGroup, Found, SearchPage, SearchQuery, Sort};
 pub(crate) use search::{facet_label, tensor_of};
+pub(crate) use sign_in::SignIn;
 pub use trust::{ContradictionRow, EdgeForm};
 pub use way::Way;
 pub use words::plural;

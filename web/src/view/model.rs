@@ -274,9 +274,13 @@ pub struct ModelPage {
     pub notes: Vec<Note>,
     /// What warns of it, the most severe first.
     pub advisories: Vec<AdvisoryNotice>,
+    /// Those that are not listed.
+    pub advisories_hidden: u64,
     pub heritage: LicenceHeritage,
     /// Along the line of descent, the oldest first.
     pub versions: Vec<VersionRow>,
+    /// Older ones that are not listed.
+    pub versions_hidden: u64,
     /// Whether and how it is closed.
     pub closure: Closure,
 }
@@ -303,6 +307,12 @@ impl ModelPage {
     /// How many parents are not listed.
     pub(crate) fn more_parents(&self) -> Option<String> {
         (self.parents_hidden > 0).then(|| super::plural(self.parents_hidden, "more parent", "more parents"))
+    }
+
+    /// How many advisories are not listed.
+    pub(crate) fn more_advisories(&self) -> Option<String> {
+        let hidden = self.advisories_hidden;
+        (hidden > 0).then(|| super::plural(hidden, "more advisory reaches", "more advisories reach"))
     }
 
     pub(crate) fn descendants(&self) -> u64 {

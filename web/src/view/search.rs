@@ -121,6 +121,8 @@ pub struct FacetGroup {
     pub facet: &'static str,
     /// The most frequent values first.
     pub values: Vec<(String, u64)>,
+    /// Values that are not listed.
+    pub more: u64,
 }
 
 /// One page of results.
@@ -169,10 +171,10 @@ impl Found {
         LicenceClass::of(self.license.as_deref())
     }
 
-    /// Task, library, size and date, joined for one line.
+    /// Licence, task, library, size and date, joined for one line.
     pub(crate) fn aside(&self) -> String {
-        let mut parts: Vec<String> =
-            [&self.pipeline_tag, &self.library].into_iter().flatten().cloned().collect();
+        let mut parts = vec![self.license.clone().unwrap_or_else(|| "licence unknown".to_owned())];
+        parts.extend([&self.pipeline_tag, &self.library].into_iter().flatten().cloned());
         parts.extend(self.parameters.map(|n| format!("{} parameters", Parameters(n))));
         parts.extend(self.created_at.map(|at| format!("created {}", When(at))));
         parts.join(" · ")

@@ -1,6 +1,7 @@
-//! Files and namespaces of the fake.
+//! Files, namespaces and revisions of the fake.
 
-use web::{Result, Source as _, view::*};
+use domain::Class;
+use web::{Failure, Result, Source as _, view::*};
 
 use super::Fake;
 
@@ -48,5 +49,31 @@ impl Fake {
         let members = (name == "acme").then(|| vec![(format!("ann{}", self.mark), "admin")]);
         let name = format!("{name}{}", self.mark);
         Ok(Some(NamespacePage { name, items, total: Some(1_234), members, more_members: true }))
+    }
+
+    pub fn revisions_page(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
+        if name.starts_with("no/") {
+            return Ok(None);
+        }
+        let commit = |oid: &str| CommitView {
+            oid: format!("{oid}{}", self.mark),
+            title: format!("Retrain{}", self.mark),
+            ..CommitView::default()
+        };
+        let marked = |text: &str| format!("{text}{}", self.mark);
+        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
+        Ok(Some(RevisionsPage {
+            name: self.name(name),
+            from: commit(from),
+            to: commit(to),
+            verdict: marked("The change is minor."),
+            changes: vec![(marked("weights"), marked("one tensor"))],
+            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
+            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
+        }))
+    }
+
+    pub fn unless_wrong(&self, (word, wrong): (&str, &str), class: Class) -> Result<()> {
+        if word == wrong { Err(Failure::new(class, "refused", format!("no{}", self.mark))) } else { Ok(()) }
     }
 }

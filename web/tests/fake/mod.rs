@@ -136,8 +136,8 @@ impl Source for Fake {
     async fn ask_access(&self, _model: &str) -> Result<()> {
         Ok(())
     }
-    async fn decide_access(&self, _model: &str, _by: (&str, &str)) -> Result<()> {
-        Ok(())
+    async fn decide_access(&self, _model: &str, (person, _): (&str, &str)) -> Result<()> {
+        self.unless_wrong((person, "no-one"), Class::NotFound)
     }
     async fn open_session(&self, token: &str) -> Result<Option<String>> {
         Ok((token == "right").then(|| "a session".to_owned()))
@@ -194,8 +194,8 @@ impl Source for Fake {
         Ok((!name.starts_with("no/")).then(|| self.lineage_page(name)))
     }
 
-    async fn families(&self) -> Result<Vec<FamilyRow>> {
-        Ok(vec![self.family()])
+    async fn families(&self) -> Result<(Vec<FamilyRow>, u64)> {
+        Ok((vec![self.family(); 200], 559))
     }
 
     async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>> {
@@ -481,8 +481,8 @@ impl Source for Fake {
         self.advise(form)
     }
 
-    async fn withdraw_advisory(&self, _id: &str, _by: (&str, &str)) -> Result<()> {
-        Ok(())
+    async fn withdraw_advisory(&self, _id: &str, (_, reason): (&str, &str)) -> Result<()> {
+        self.unless_wrong((reason, "not mine"), Class::Forbidden)
     }
 
     async fn decide(&self, form: &EdgeForm, _person: &str) -> Result<()> {

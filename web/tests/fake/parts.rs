@@ -31,7 +31,7 @@ impl Fake {
             vec![found("NousResearch/Hermes-3-Llama-3.1-8B", true), found("org/seen-only-by-name", false)]
         };
         let values = vec![(format!("llama{}", self.mark), 31_204), ("qwen2".to_owned(), 17)];
-        let facets = FACETS.map(|(facet, _)| FacetGroup { facet, values: values.clone() }).to_vec();
+        let facets = FACETS.map(|(facet, _)| FacetGroup { facet, values: values.clone(), more: 2 }).to_vec();
         let near = vec![format!("lm_head.weight{}", self.mark)];
         let next = Some(format!("n&{}", self.mark));
         Ok(SearchPage { items, next, total: Some(31_221), near, facets })
@@ -149,6 +149,7 @@ impl Fake {
                 undated: 70,
             },
             held_back: 12,
+            rejected_hidden: 9,
             rejected: vec![RejectedEdge {
                 child: Name::from(name),
                 parent: self.name("a/b"),
@@ -301,6 +302,7 @@ impl Fake {
                 self.mark
             )),
             notes: vec![Note { code: "not_an_id".into(), detail: format!("`my model`{}", self.mark) }],
+            advisories_hidden: 5,
             advisories: vec![AdvisoryNotice {
                 row: self.advisory_row(),
                 path: Way::of(vec![self.name("org/a"), self.name("org/b"), Name::from(name)]),
@@ -316,6 +318,7 @@ impl Fake {
                     dropped_by: Some(self.name("org/middle")),
                 }],
                 conflicts_hidden: 3,
+                tensions_hidden: 4,
                 tensions: vec![LicenceTension {
                     parents: vec![self.name("org/a"), self.name("org/b")],
                     licences: format!("gemma, llama3{}", self.mark),
@@ -326,6 +329,7 @@ impl Fake {
                 unstated: 1,
                 nearest: None,
             },
+            versions_hidden: 6,
             versions: ["1.0.0", "1.1.0"]
                 .map(|version| VersionRow {
                     version: version.into(),
@@ -417,28 +421,6 @@ impl Fake {
         })))
     }
 
-    pub fn revisions_page(&self, name: &str, (from, to): (&str, &str)) -> Result<Option<RevisionsPage>> {
-        if name.starts_with("no/") {
-            return Ok(None);
-        }
-        let commit = |oid: &str| CommitView {
-            oid: format!("{oid}{}", self.mark),
-            title: format!("Retrain{}", self.mark),
-            ..CommitView::default()
-        };
-        let marked = |text: &str| format!("{text}{}", self.mark);
-        let lists = vec![NameList { label: "Changed".into(), names: vec![marked("lm_head.weight")] }];
-        Ok(Some(RevisionsPage {
-            name: self.name(name),
-            from: commit(from),
-            to: commit(to),
-            verdict: marked("The change is minor."),
-            changes: vec![(marked("weights"), marked("one tensor"))],
-            config: vec![FieldDiff { field: marked("rope.factor"), a: Some(marked("2")), b: None }],
-            parts: vec![Differing { what: "Tensors", differing: 3, same: 40, lists }],
-        }))
-    }
-
     pub fn compare_page(&self, (a, b): (&str, &str), sides: Sides) -> Result<Answer<ComparePage>> {
         if a.starts_with("no/") {
             return Err(self.unknown([("a", a), ("b", b)]));
@@ -460,8 +442,11 @@ impl Fake {
             layer_rank: at.into(),
         };
         let field = FieldDiff { field: self.mark.clone(), a: Some(self.mark.clone()), b: None };
-        let three =
-            ThreeWayTensor { name: self.mark.clone(), changes: [Some(0.1), None], changed: [true, false] };
+        let three = ThreeWayTensor {
+            name: self.mark.clone(),
+            changes: [Some(0.1), None],
+            changed: [Some(true), None],
+        };
         let three = ThreeWay { base: self.name("org/base"), tensors: vec![three] };
         Ok(Answer::Ready(Box::new(ComparePage {
             a: self.name(a),

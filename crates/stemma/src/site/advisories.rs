@@ -77,13 +77,50 @@ pub async fn file(registry: &Registry, form: &AdvisoryForm, person: &str) -> Res
     Ok(jobs::file_advisory(registry, filing).await?.id)
 }
 
-/// The first of those that reach a model.
-pub async fn notices(registry: &Registry, model: &ModelRow) -> Result<Vec<AdvisoryNotice>> {
+/// The first of those that reach a model, and how many more there are.
+pub async fn notices(registry: &Registry, model: &ModelRow) -> Result<(Vec<AdvisoryNotice>, u64)> {
     let found = jobs::advisories_of(registry, model).await?;
+    let hidden = found.items.len().saturating_sub(LISTED) + found.hidden;
     let notice = |threat: Threat| AdvisoryNotice {
         row: row(&threat.advisory),
         path: way(threat.path),
         by_weights: threat.by_weights,
     };
-    Ok(found.items.into_iter().take(LISTED).map(notice).collect())
+    Ok((found.items.into_iter().take(LISTED).map(notice).collect(), hidden as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Limits, Metadata, RepoId};
+    use jobs::Registry;
+    use store::Store;
+    use web::view::AdvisoryForm;
+
+    use super::{LISTED, file, notices};
+
+    #[tokio::test]
+    async fn a_model_tells_how_many_advisories_it_does_not_list() {
+        let at = tempfile::tempdir().unwrap();
+        let database = format!("sqlite://{}?mode=rwc", at.path().join("test.sqlite").display());
+        let store = Store::open(&database, at.path().join("blobs").to_str().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        let named = Metadata::named(RepoId::parse("o/a").unwrap());
+        store.upsert(&[(named, Vec::new())]).await.unwrap();
+        let registry = Registry::new(store, Limits::default(), at.path().join("scratch"));
+        let form = AdvisoryForm {
+            model: "o/a".to_owned(),
+            kind: "defect".to_owned(),
+            severity: "low".to_owned(),
+            summary: "Odd".to_owned(),
+            ..AdvisoryForm::default()
+        };
+        for _ in 0..LISTED + 5 {
+            file(&registry, &form, "ann").await.unwrap();
+        }
+
+        let row = registry.store.model_by_id("o/a").await.unwrap().unwrap();
+        let (listed, hidden) = notices(&registry, &row).await.unwrap();
+
+        assert_eq!((listed.len(), hidden), (LISTED, 5));
+    }
 }

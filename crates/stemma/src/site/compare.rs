@@ -173,24 +173,23 @@ pub fn rank(layer: Layer) -> i64 {
 
 /// What each of the two changed since a common ancestor; an ancestor without weights is a failure that says so.
 async fn three_way(registry: &Registry, (a, b): (&str, &str), base: &str) -> Result<ThreeWay> {
-    let mut changes: BTreeMap<String, ThreeWayTensor> = BTreeMap::new();
-    for (side, model) in [a, b].into_iter().enumerate() {
-        // The ancestor may be one of the two: it has changed nothing since itself.
-        if model == base {
-            continue;
-        }
+    let mut rows: BTreeMap<String, ThreeWayTensor> = BTreeMap::new();
+    // The ancestor may be one of the two: it has changed nothing since itself.
+    let own = [a, b].map(|model| model == base);
+    for (side, model) in [a, b].into_iter().enumerate().filter(|(side, _)| !own[*side]) {
         let report: DiffReport = jobs::compare(registry, model, base, &Access::registry()).await?;
         for tensor in report.tensors {
-            let row = changes.entry(tensor.name.clone()).or_insert_with(|| ThreeWayTensor {
-                name: tensor.name.clone(),
-                changes: [Some(0.0); 2],
-                changed: [false; 2],
+            let row = rows.entry(tensor.name_b.clone()).or_insert_with(|| ThreeWayTensor {
+                name: tensor.name_b.clone(),
+                changes: own.map(|own| own.then_some(0.0)),
+                changed: own.map(|own| own.then_some(false)),
             });
-            row.changed[side] = !tensor.identical && tensor.unchanged_share < 1.0;
-            row.changes[side] = if row.changed[side] { tensor.relative_l2 } else { Some(0.0) };
+            let changed = !tensor.identical && tensor.unchanged_share < 1.0;
+            row.changed[side] = Some(changed);
+            row.changes[side] = if changed { tensor.relative_l2 } else { Some(0.0) };
         }
     }
-    Ok(ThreeWay { base: Name::from(base), tensors: changes.into_values().collect() })
+    Ok(ThreeWay { base: Name::from(base), tensors: rows.into_values().collect() })
 }
 
 fn fields(left: &ModelRow, right: &ModelRow) -> Vec<FieldDiff> {

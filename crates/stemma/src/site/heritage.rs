@@ -37,6 +37,7 @@ pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHerit
                 dropped_by: ancestor.dropped_by.clone().map(Name),
             })
             .collect(),
+        tensions_hidden: path.tensions.len().saturating_sub(LISTED) as u64,
         tensions: path
             .tensions
             .iter()
@@ -54,11 +55,11 @@ pub async fn licence(registry: &Registry, row: &ModelRow) -> Result<LicenceHerit
     })
 }
 
-/// The last releases of the model's line.
-pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<Vec<VersionRow>> {
+/// The last releases of the model's line, and how many stand before them.
+pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<(Vec<VersionRow>, u64)> {
     let versions = jobs::versions(registry, row).await?;
     let skip = versions.line.len().saturating_sub(LISTED);
-    Ok(versions
+    let rows = versions
         .line
         .into_iter()
         .skip(skip)
@@ -73,7 +74,8 @@ pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<Vec<Version
                 .collect(),
             silent: release.silent,
         })
-        .collect())
+        .collect();
+    Ok((rows, skip as u64))
 }
 
 #[cfg(test)]

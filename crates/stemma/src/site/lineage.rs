@@ -33,16 +33,11 @@ const ANCESTORS: usize = 1_000;
 /// Ancestors, nearest first, among which those are looked for.
 const MET: usize = 5_000;
 
-/// The largest families.
-pub async fn families(registry: &Registry, most: usize) -> Result<Vec<FamilyRow>> {
+/// The largest families, and how many there are.
+pub async fn families(registry: &Registry, most: usize) -> Result<(Vec<FamilyRow>, u64)> {
     let forest = registry.forests.current().await.map_err(Failure::from)?;
-    Ok(forest
-        .families()
-        .iter()
-        .take(most)
-        .filter(|family| family.size > 1)
-        .filter_map(|family| row(&forest, family))
-        .collect())
+    let all = forest.families();
+    Ok((all.iter().take(most).filter_map(|family| row(&forest, family)).collect(), all.len() as u64))
 }
 
 /// A family as a row.
@@ -139,9 +134,10 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
     let parents = models::parents(registry, &row).await?;
     let primary =
         forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.to_owned());
-    let rejected = parents
-        .iter()
-        .filter(|parent| !parent.status.stands())
+    let rejected: Vec<_> = parents.iter().filter(|parent| !parent.status.stands()).collect();
+    let rejected_hidden = rejected.len().saturating_sub(FURTHER) as u64;
+    let rejected = rejected
+        .into_iter()
         .take(FURTHER)
         .map(|parent| RejectedEdge {
             child: Name(row.name.clone()),
@@ -180,6 +176,7 @@ pub async fn page(registry: &Registry, name: &str, query: LineageQuery) -> Resul
         ancestors,
         ancestors_hidden,
         rejected,
+        rejected_hidden,
         held_back,
         groups: groups(&forest, row.id),
         growth: growth(&forest, row.id),

@@ -115,7 +115,7 @@ impl Source for Site {
     async fn home(&self) -> Result<HomePage> {
         Ok(HomePage {
             counts: self.counts().await?,
-            families: lineage::families(&self.registry, 10).await?,
+            families: lineage::families(&self.registry, 10).await?.0,
             recent: models::recent(&self.registry).await?,
         })
     }
@@ -156,7 +156,7 @@ impl Source for Site {
         path::page(&self.registry, pair).await
     }
 
-    async fn families(&self) -> Result<Vec<FamilyRow>> {
+    async fn families(&self) -> Result<(Vec<FamilyRow>, u64)> {
         lineage::families(&self.registry, 200).await
     }
 

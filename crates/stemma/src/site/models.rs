@@ -62,14 +62,18 @@ pub async fn page(registry: &Registry, name: &str, revision: Option<&str>) -> Re
     let mut parents = parents(registry, &row).await?;
     let parents_hidden = parents.len().saturating_sub(PARENTS) as u64;
     parents.truncate(PARENTS);
+    let (advisories, advisories_hidden) = advisories::notices(registry, &row).await?;
+    let (versions, versions_hidden) = heritage::versions(registry, &row).await?;
     Ok(Some(ModelPage {
         parents,
         parents_hidden,
-        advisories: advisories::notices(registry, &row).await?,
+        advisories,
+        advisories_hidden,
         notes: jobs::notes(registry, &row).await?,
         new_version: jobs::newest_version(registry, &row).await?.map(Name),
         heritage: heritage::licence(registry, &row).await?,
-        versions: heritage::versions(registry, &row).await?,
+        versions,
+        versions_hidden,
         closure: account::closure(registry, &row).await?,
         path,
         outweighed: forest.outweighed_children(row.id) as u64,

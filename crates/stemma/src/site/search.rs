@@ -109,7 +109,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
         .collect();
     let group = |counts: analysis::catalogue::FacetCounts| {
         let known = FACETS.into_iter().find(|(word, _)| *word == counts.facet.as_str())?;
-        Some(FacetGroup { facet: known.0, values: counts.values })
+        Some(FacetGroup { facet: known.0, values: counts.values, more: counts.more as u64 })
     };
     Ok(SearchPage {
         items,
