@@ -215,7 +215,7 @@ async fn a_job_tells_what_happened_to_it_line_by_line() -> Result<()> {
         ensure!(lines.first() == Some(&"attempt 1") && lines.last() == Some(&"done"), "{lines:?}");
         ensure!(lines.contains(&"writing tensors"), "{lines:?}");
         ensure!(lines.get(1).is_some_and(|line| line.starts_with("computes on ")), "{lines:?}");
-        ensure!(page.contains("writing tensors") && page.contains("<h2>Log</h2>"), "{page}");
+        ensure!(page.contains("writing tensors") && page.contains("<h2>Log, UTC</h2>"), "{page}");
     }
     Ok(())
 }
