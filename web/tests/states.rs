@@ -70,6 +70,7 @@ async fn progress_that_is_not_known_is_no_number_and_one_that_is_belongs_to_its_
 
     assert!(begun.contains("<progress max=\"100\" aria-label=") && !begun.contains("0%"), "{begun}");
     assert!(running.contains("value=\"40\"") && running.contains(">40% of this step<"), "{running}");
+    assert!(!page("/jobs/stopped").await.contains("<progress"), "nothing moves any more");
     assert!(running.contains("6.00\u{202f}GiB of 15.0\u{202f}GiB"), "{running}");
 }
 

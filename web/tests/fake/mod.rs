@@ -81,7 +81,7 @@ impl Fake {
             step: Some(format!("writing tensors{}", self.mark)),
             output: Some(format!("org/merged{}", self.mark)),
             done: 6 << 30,
-            total: if state == JobState::Queued { 0 } else { 15 << 30 },
+            total: [15 << 30, 0][usize::from(matches!(state, JobState::Queued | JobState::Cancelled))],
             rate: Some(48 << 20),
             eta: Some(192),
             created_at: 1_732_400_000,
@@ -421,6 +421,7 @@ impl Source for Fake {
             "none" => return Ok(None),
             "failed" => JobState::Failed,
             "begun" => JobState::Queued,
+            "stopped" => JobState::Cancelled,
             _ => JobState::Running,
         };
         Ok(Some(JobPage {
