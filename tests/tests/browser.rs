@@ -400,7 +400,8 @@ async fn faults(browser: &Browser, axe: &str) -> Result<Vec<(String, String)>> {
     Ok(browser.execute_async(run, vec![]).await?.convert()?)
 }
 
-const PAGES: [&str; 52] = [
+const PAGES: [&str; 53] = [
+    "/mandoc/scribe-v1/compare/main...main",
     "/lineage",
     "/lineage?from=community/scribe-de-code&to=mandoc/scribe-v1-fr",
     "/kinship?of=mandoc/scribe-v1-de",

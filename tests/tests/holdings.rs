@@ -83,7 +83,7 @@ async fn results_are_sorted_by_kinship_to_a_pinned_model_and_narrowed_to_those_w
         ensure!(ids(&second).iter().all(|id| !ids(&first).contains(id)), "{second}");
         ensure!(ids(&with).contains(&"mandoc/scribe-v1") && !ids(&with).contains(&"evil/card"), "{with}");
         ensure!(ids(&without).contains(&"evil/card"), "{without}");
-        ensure!(page.contains("Pinned: ") && page.contains("cosine about 0."), "{page}");
+        ensure!(page.contains("Pinned: ") && page.contains("cosine of the weights about 0."), "{page}");
         ensure!(status == 400 && told["detail"].as_str().is_some_and(|told| told.contains("pin")), "{told}");
         ensure!(
             lost == 422 && missing["detail"].as_str().is_some_and(|told| told.contains("no stored sketches")),
@@ -215,7 +215,7 @@ async fn a_job_tells_what_happened_to_it_line_by_line() -> Result<()> {
         ensure!(lines.first() == Some(&"attempt 1") && lines.last() == Some(&"done"), "{lines:?}");
         ensure!(lines.contains(&"writing tensors"), "{lines:?}");
         ensure!(lines.get(1).is_some_and(|line| line.starts_with("computes on ")), "{lines:?}");
-        ensure!(page.contains("writing tensors") && page.contains("<h2>Log</h2>"), "{page}");
+        ensure!(page.contains("writing tensors") && page.contains("<h2>Log, UTC</h2>"), "{page}");
     }
     Ok(())
 }

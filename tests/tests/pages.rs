@@ -119,8 +119,11 @@ async fn an_adapter_has_its_nearest_models_on_its_page_and_in_the_search() -> Re
             page(&client, &server, "/search?pin=community/scribe-es-lora&sort=kinship").await?;
         let (without, told) = page(&client, &server, "/evil/card/kin").await?;
 
-        ensure!(kin == 200 && part.contains(&nearest) && part.contains("cosine about"), "{part}");
-        ensure!(found == 200 && search.contains("cosine about"), "{search}");
+        ensure!(
+            kin == 200 && part.contains(&nearest) && part.contains("cosine of the weights about"),
+            "{part}"
+        );
+        ensure!(found == 200 && search.contains("cosine of the weights about"), "{search}");
         ensure!(without == 200 && told.contains("no stored sketches"), "{told}");
     }
     Ok(())

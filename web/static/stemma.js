@@ -40,10 +40,14 @@ if (job) {
       document.querySelector("[data-log]")?.append(line);
     }
     show("step", step);
+    if (total === 0) {
+      job.querySelector("progress").removeAttribute("value");
+      for (const name of ["percent", "amount", "pace"]) show(name, "");
+    }
     if (total > 0) {
       const percent = Math.min(100, Math.floor((done / total) * 100));
       job.querySelector("progress").value = percent;
-      show("percent", `${percent}%`);
+      show("percent", `${percent}% of this step`);
       show("amount", `${bytes(done)} of ${bytes(total)}`);
       const [h, m, s] = [Math.floor(eta / 3600), Math.floor(eta / 60) % 60, eta % 60];
       const left = h ? `${h} h ${m} min` : m ? `${m} min ${s} s` : `${s} s`;
@@ -161,8 +165,9 @@ const builder = document.querySelector("[data-builder]");
 const output = document.querySelector("main input[name=output]");
 const byHand = () => {
   const recipe = document.getElementById("yaml");
-  return recipe.value !== recipe.defaultValue || "edited" in recipe.dataset;
+  return recipe && (recipe.value !== recipe.defaultValue || "edited" in recipe.dataset);
 };
+const keep = () => byHand() && !confirm("The recipe was changed by hand. Write it anew from the form?");
 if (builder) {
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const { target } = event.detail;
@@ -173,11 +178,14 @@ if (builder) {
     document.querySelector("[data-by-hand]").hidden = false;
   });
   builder.addEventListener("formdata", (event) => event.formData.set("output", output.value));
+  builder.addEventListener("submit", (event) => {
+    if (event.submitter?.name === "rows" && keep()) event.preventDefault();
+  });
 }
 document.querySelector("main").addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='/merges/new?']");
   if (!link) return;
-  if (builder && byHand() && !confirm("The recipe was changed by hand. Write it anew from the form?")) {
+  if (keep()) {
     event.preventDefault();
     return;
   }
@@ -242,7 +250,8 @@ for (const kind of ["mouseover", "focusin"]) {
   });
 }
 
-// A group opens in place, and the address says so; the focus goes to what is new.
+// A group opens in place, and the address and what else holds it say so; the focus goes to what is new.
+const lasting = document.querySelector("a[data-permanent]");
 const family = document.getElementById("tree");
 family?.parentElement.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-opens]");
@@ -252,19 +261,31 @@ family?.parentElement.addEventListener("click", async (event) => {
   const links = () => [...document.querySelectorAll("#tree svg a")];
   const known = new Set(links().map((old) => old.getAttribute("href")));
   const { scrollLeft, scrollTop } = document.querySelector("#tree .scroll");
-  const listed = document.getElementById("tree-list").open;
-  await htmx.ajax("GET", href, { target: "#tree", swap: "outerHTML", select: "#tree", selectOOB: "#tree-list,#tree-told" });
+  let page;
+  try {
+    page = new DOMParser().parseFromString(await (await fetch(href)).text(), "text/html");
+  } catch {
+    // The page itself says what is wrong.
+  }
+  if (!page?.getElementById("tree")) {
+    location.assign(href);
+    return;
+  }
+  for (const old of document.querySelectorAll("[data-redrawn]")) {
+    const fresh = page.getElementById(old.id);
+    if (old.matches("details")) fresh.open = old.open;
+    old.replaceWith(fresh);
+  }
+  if (lasting) lasting.href = page.querySelector("a[data-permanent]").href;
   history.replaceState(null, "", href);
   const frame = document.querySelector("#tree .scroll");
   Object.assign(frame, { scrollLeft, scrollTop });
-  document.getElementById("tree-list").open = listed;
   oneStop(frame.querySelector("svg"));
   const fresh = links().find((one) => !known.has(one.getAttribute("href")));
   (fresh ?? links()[0])?.focus({ preventScroll: fresh === undefined });
 });
 
 // The address that keeps naming the files as they are now goes to the clipboard, where the browser lets it.
-const lasting = document.querySelector("a[data-permanent]");
 if (lasting && navigator.clipboard) {
   const copy = document.createElement("button");
   Object.assign(copy, { type: "button", className: "quiet", textContent: "Copy permanent link" });

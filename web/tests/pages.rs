@@ -93,6 +93,8 @@ async fn every_page_answers_and_no_text_from_outside_becomes_markup() {
         assert_eq!(body.matches("<script").count(), 2, "{address}");
         assert_eq!(body.matches("<h1").count(), 1, "{address}");
         assert!(!body.contains(" style=") && !body.contains("javascript:"), "{address}");
+        assert!(!body.contains("class=\"scroll\">"), "{address}: a frame that no key scrolls");
+        assert!(body.split("</figcaption>").skip(1).all(|rest| rest.starts_with("</figure>")), "{address}");
         for (open, close) in
             [("<ul", "</ul>"), ("<li", "</li>"), ("<table", "</table>"), ("<section", "</section>")]
         {
@@ -119,7 +121,10 @@ async fn the_nearest_models_come_as_a_part_of_a_page() {
         let (status, _, body) = ask(HOSTILE, test::TestRequest::get().uri(address)).await;
 
         assert_eq!(status, StatusCode::OK, "{address}");
-        assert!(body.contains("cosine about 0.988") && !body.contains("<script>"), "{address}: {body}");
+        assert!(
+            body.contains("cosine of the weights about 0.988") && !body.contains("<script>"),
+            "{address}: {body}"
+        );
     }
 }
 

@@ -53,8 +53,12 @@ async fn the_nearest_models_are_a_page_for_a_reader_and_a_part_for_the_script() 
     let (_, part) = ask(HOSTILE, part).await;
 
     assert!(page.starts_with("<!doctype html>") && page.contains("<title>Nearest to org/name"), "{page}");
-    assert!(page.contains("cosine about 0.988"));
-    assert!(!part.contains("<html") && part.contains("cosine about 0.988") && !part.contains("<script>"));
+    assert!(page.contains("cosine of the weights about 0.988"));
+    assert!(
+        !part.contains("<html")
+            && part.contains("cosine of the weights about 0.988")
+            && !part.contains("<script>")
+    );
 }
 
 #[actix_web::test]

@@ -7,7 +7,7 @@ use super::{
     measured::{Measured, rounding},
     mixture::{Mixture, Proof},
     noise,
-    probe::{log10_tail, score},
+    probe::{chance, log10_tail, score},
     samples::Inherited,
 };
 use crate::{
@@ -267,18 +267,15 @@ impl Edge<'_> {
         let (child, parent) = self.models();
         let Some(relation) = self.known.relations.get(child, parent) else { return Vec::new() };
         let score = relation.units.unwrap_or(0.0).max(relation.columns.unwrap_or(0.0));
-        let p = relation.log10_p;
+        let p = chance(relation.log10_p);
         let found = match relation.cosine {
             Some(cosine) => {
-                let said = format!(
-                    "of one origin: the cosine of the weights is {cosine:.4}, p = 10^{p:.0} for strangers"
-                );
+                let said =
+                    format!("of one origin: the cosine of the weights is {cosine:.4}, {p} for strangers");
                 self.evidence(("cosine", cosine), said)
             }
             None => {
-                let said = format!(
-                    "of one origin: permutation test {score:.0} standard deviations out, p = 10^{p:.0}"
-                );
+                let said = format!("of one origin: permutation test {score:.0} standard deviations out, {p}");
                 self.evidence(("permutation_test", score), said)
             }
         };

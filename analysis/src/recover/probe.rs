@@ -147,6 +147,11 @@ pub(super) fn log10_tail(z: f64) -> f64 {
     (-z * z / 2.0 - (z * std::f64::consts::TAU.sqrt()).ln()) / std::f64::consts::LN_10
 }
 
+/// A chance in words, by its log₁₀; of the tail of a normal law nobody knows the digits so far out.
+pub(super) fn chance(log10_p: f64) -> String {
+    if log10_p < -300.0 { "p < 10^-300".to_owned() } else { format!("p = 10^{log10_p:.0}") }
+}
+
 /// The mean of some numbers in standard errors.
 pub(super) fn score(values: &[f64]) -> f64 {
     let n = values.len() as f64;
@@ -198,6 +203,11 @@ mod tests {
         assert!(probe(&original).score(&probe(&copy)).unwrap() > 20.0);
         assert!((log10_tail(3.0) - 0.001_349_9f64.log10()).abs() < 1e-3);
         assert!((log10_tail(6.0) - 9.866e-10f64.log10()).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_chance_too_small_to_be_known_is_told_by_a_bound() {
+        assert_eq!([-27.4, -300.0, -27_369.0].map(chance), ["p = 10^-27", "p = 10^-300", "p < 10^-300"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Direction, Kind, Parent,
-    probe::{self, log10_tail},
+    probe::{self, chance, log10_tail},
     sketched::{Alike, DESCENT, Recovered, StoredTensor, apart, common, comparable},
 };
 
@@ -183,16 +183,16 @@ impl Recovered {
             if log10_tail(lead) < SURE {
                 let said = format!(
                     "the weights descend from `{}`, a relative of `{}`: they are nearer to it by {lead:.0} standard \
-                     errors over the matrices (p = 10^{:.0})",
+                     errors over the matrices ({})",
                     parent.id,
                     self.models[base].id,
-                    log10_tail(lead)
+                    chance(log10_tail(lead))
                 );
                 return Some(judged(Verdict::Contradicted, log10_tail(lead), Some(*other), said));
             }
         }
         let stranger = log10_tail(alike.score);
-        let numbers = format!("cosine {cosine:.4} over {covered}, p = 10^{stranger:.0} for strangers");
+        let numbers = format!("cosine {cosine:.4} over {covered}, {} for strangers", chance(stranger));
         let joined = |child: usize, parent: usize| {
             self.report.models[child].parents.iter().any(|one| one.id == self.models[parent].id)
         };

@@ -6,12 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data, Offer, offers};
+use super::{Answer, Data, Offer, narrow::with, offers};
 use crate::{
     answer,
     asked::Asked,
     source::Failure,
-    svg::changes::{self, Map},
+    svg::{
+        changes::{self, Map},
+        grid,
+    },
     view::{self, ComparePage, Cut, Faults, Field, MOST_ROWS, Name, Sides, TensorDiff, encoded},
 };
 
@@ -29,11 +32,17 @@ const COLUMNS: [(&str, &str); 6] = [
 struct Page {
     page: ComparePage,
     columns: Vec<(&'static str, &'static str, bool)>,
-    address: String,
     /// The address with what stands before `sort=`.
     sorting: String,
-    /// What the table is narrowed to.
-    narrowed: Option<String>,
+    /// What the table is narrowed to, and the page with all of it.
+    narrowed: Option<(String, String)>,
+    /// The page with their common ancestor beside the two.
+    based: String,
+    /// The page with the second before the first.
+    swapped: String,
+    /// The page with the two as they are now.
+    present: String,
+    permanent: Option<String>,
     map: Map,
     data: String,
     /// The layers of the two, their common ancestor taken away.
@@ -114,32 +123,43 @@ pub async fn show(source: Data, request: HttpRequest, spec: web::Path<String>) -
         .get("sort")
         .and_then(|word| COLUMNS.iter().find(|(id, _)| *id == word))
         .map_or("", |(id, _)| id);
-    let address = page.address();
     let [first, second] = page.operands();
     let (module, layer) = (asked.text("module"), asked.text("layer"));
-    let query = if three { format!("{address}?view=base&") } else { format!("{address}?") };
-    let map = changes::layout(&page.tensors, (&module, &layer), &query);
     let narrowed = !module.is_empty() || !layer.is_empty();
-    let fits = |own: &str, wanted: &str| wanted.is_empty() || own == wanted;
-    page.tensors.retain(|tensor| fits(&tensor.module, &module) && fits(&tensor.layer, &layer));
+    let view = if three { "view=base" } else { "" };
     let narrowing = match narrowed {
-        true => format!("module={}&layer={}&", encoded(&module), encoded(&layer)),
+        true => format!("module={}&layer={}", encoded(&module), encoded(&layer)),
         false => String::new(),
     };
+    let sorted = if sort.is_empty() { String::new() } else { format!("sort={sort}") };
+    let address = page.address();
+    let all = with(with(&address, view), &sorted);
+    let map = changes::layout(&page.tensors, (&module, &layer), &open_ended(&all));
+    let as_here = |address: String| with(with(with(address, view), &narrowing), &sorted);
+    let fits = |own: &str, wanted: &str| wanted.is_empty() || own == wanted;
+    page.tensors.retain(|tensor| fits(&tensor.module, &module) && fits(&tensor.layer, &layer));
     order(&mut page.tensors, sort);
     let left = page.tensors.len().saturating_sub(MOST_ROWS) as u64;
     page.tensors.truncate(MOST_ROWS);
     Ok(answer::ok(&Page {
         columns: COLUMNS.map(|(id, label)| (id, label, id == sort)).to_vec(),
-        sorting: format!("{query}{narrowing}"),
-        narrowed: narrowed.then(|| format!("{module}, layer {layer}")),
+        sorting: open_ended(&with(with(&address, view), &narrowing)),
+        narrowed: narrowed.then(|| (grid::told((&module, &layer)), all)),
+        based: with(with(with(address, "view=base"), &narrowing), &sorted),
+        swapped: as_here(page.swapped()),
+        present: as_here(page.a.compare(&page.b)),
+        permanent: page.permanent().map(as_here),
         map,
-        address,
         kinship: super::kinship::of_two([&page.a, &page.b], page.merge_base.as_ref()),
         data: format!("/api/v1/diffs?a={first}&b={second}"),
         left,
         page,
     }))
+}
+
+/// An address to which more of a query is put.
+fn open_ended(address: &str) -> String {
+    format!("{address}{}", if address.contains('?') { '&' } else { '?' })
 }
 
 /// What has changed most comes first; the name decides between equals.

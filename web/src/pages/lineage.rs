@@ -31,8 +31,10 @@ struct Page {
     months: Option<Columns>,
     legend: Vec<(&'static str, &'static str)>,
     licences: [LicenceClass; 5],
-    ups: Vec<(&'static str, &'static str, bool)>,
+    ups: Vec<(String, String, bool)>,
     downs: Vec<(u32, bool)>,
+    /// Groups that are open.
+    open: Vec<(Relation, Name)>,
     summary: String,
     chips: narrow::Chips,
     /// The filter, for pages that know it too.
@@ -133,12 +135,15 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         plural(lineage.held_back, "model is", "models are")
     );
     let reach = format!("up={word}&down={down}");
-    let ups = [("all", "to the root"), ("0", "none"), ("1", "1"), ("2", "2"), ("5", "5")];
+    let told_up = |up: u32| if up == 0 { "none".to_owned() } else { up.to_string() };
+    let ups =
+        offered(&[0, 1, 2, 5], up).into_iter().map(|(depth, on)| (depth.to_string(), told_up(depth), on));
     Ok(answer::ok(&Page {
         legend: tree::legend(),
         licences: LicenceClass::ALL,
-        ups: ups.map(|(value, label)| (value, label, value == word)).to_vec(),
-        downs: [0, 1, 2, 3, 5, 10].map(|depth| (depth, depth == down)).to_vec(),
+        ups: [("all".to_owned(), "to the root".to_owned(), up.is_none())].into_iter().chain(ups).collect(),
+        downs: offered(&[0, 1, 2, 3, 5, 10], Some(down)),
+        open,
         summary,
         chips: narrow::Chips::of(&narrowing, told, |query| narrow::with(narrow::with(&own, query), &kept)),
         svg: narrow::with(narrow::with(narrow::with(&own, &filter), &kept), "format=svg"),
@@ -152,6 +157,14 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         lineage,
         tree,
     }))
+}
+
+/// Numbers of generations that the form offers, the one that is drawn among them.
+fn offered(usual: &[u32], drawn: Option<u32>) -> Vec<(u32, bool)> {
+    let mut depths: Vec<u32> = usual.iter().copied().chain(drawn).collect();
+    depths.sort_unstable();
+    depths.dedup();
+    depths.into_iter().map(|depth| (depth, Some(depth) == drawn)).collect()
 }
 
 /// Reads `open=finetune:org/name`, once for each group; what names no relation opens nothing.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use domain::Class;
+use domain::{Class, Item};
 
 use super::{Answer, Data, edges::sign_in};
 use crate::{
@@ -279,9 +279,15 @@ pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<
             Err(failure) => page.refused(failure),
         });
     }
-    if page.yaml.is_empty() || page.output.is_empty() {
+    let needed = [("/", &page.yaml, "a recipe is needed"), ("/output", &page.output, "a name is needed")];
+    let missing = needed.into_iter().filter(|(_, text, _)| text.is_empty());
+    let items: Vec<Item> = missing
+        .map(|(pointer, _, message)| Item { pointer: pointer.to_owned(), message: message.to_owned() })
+        .collect();
+    if !items.is_empty() {
         let told = "A merge needs a recipe and the name of the new model.";
-        return Ok(page.refused(Failure::new(Class::Invalid, "invalid_request", told)));
+        let failure = Failure::new(Class::Invalid, "invalid_request", told);
+        return Ok(page.refused(Failure { items, ..failure }));
     }
     match source.submit_merge(&page.yaml, &page.output).await {
         Ok(job) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),

@@ -1,7 +1,7 @@
 //! Where two models differ: rows are kinds of modules, columns are layers, dark is much changed.
 
 use super::{
-    grid::{Cell, Grid, Key, Picture, tensors_at},
+    grid::{self, Cell, Grid, Key, Picture, tensors_at},
     heat::{self, Distance},
 };
 use crate::view::{Fraction, TensorDiff, plural};
@@ -21,8 +21,8 @@ pub struct Map {
     pub picture: Picture,
     /// The cells in their order.
     pub lines: Vec<Line>,
-    /// The largest value, which is darkest.
-    pub largest: f64,
+    /// The largest value, which is darkest, in words.
+    pub largest: String,
 }
 
 /// What a cell sums up.
@@ -31,6 +31,24 @@ struct Sum {
     tensors: u64,
     elements: u64,
     weighted: f64,
+}
+
+/// A change as a part of a hundred, as it stands in a cell; empty where there are too many hundreds.
+fn percent(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        value if value < 0.0995 => format!("{:.1}%", 100.0 * value),
+        value if value < 9.995 => format!("{:.0}%", 100.0 * value),
+        _ => String::new(),
+    }
+}
+
+/// The same with the number as tables of tensors write it.
+fn told(value: f64) -> String {
+    match percent(value) {
+        percent if percent.ends_with('%') => format!("{percent} ({})", Fraction(value)),
+        _ => Fraction(value).to_string(),
+    }
 }
 
 /// The map of all tensors with a measured change; `picked` is the module and the layer that the table is narrowed to,
@@ -54,16 +72,9 @@ pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &s
     let (mut cells, mut lines) = (Vec::new(), Vec::new());
     for (at, sum) in sums.iter().enumerate().filter(|(_, sum)| sum.tensors > 0) {
         let (own, place) = grid.names(at);
-        let text = Fraction(value(sum)).to_string();
+        let text = told(value(sum));
         let on = own == module && place == layer;
-        let percent = |value: f64| match value {
-            0.0 => "0".to_owned(),
-            value if value < 0.0995 => format!("{:.1}%", 100.0 * value),
-            value if value < 9.995 => format!("{:.0}%", 100.0 * value),
-            _ => String::new(),
-        };
         let written = if grid.holds_numbers() { percent(value(sum)) } else { String::new() };
-        let told = if written.is_empty() { text.clone() } else { format!("{written} ({text})") };
         let href = match on {
             true => format!("{}#tensors", address.trim_end_matches(['?', '&'])),
             false => tensors_at(address, (own, place)),
@@ -74,7 +85,11 @@ pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &s
                 0.0 => "same".to_owned(),
                 value => heat::class(value / largest, 1.0, Distance::No),
             },
-            title: format!("{own}, layer {place}: {told} in {}", plural(sum.tensors, "tensor", "tensors")),
+            title: format!(
+                "{}: {text} in {}",
+                grid::told((own, place)),
+                plural(sum.tensors, "tensor", "tensors")
+            ),
             href: href.clone(),
             on,
             text: written,
@@ -82,7 +97,7 @@ pub fn layout(tensors: &[TensorDiff], (module, layer): (&str, &str), address: &s
         });
         lines.push(Line { module: own.to_owned(), layer: place.to_owned(), value: text, href });
     }
-    Map { picture: grid.picture(cells), lines, largest }
+    Map { picture: grid.picture(cells), lines, largest: told(largest) }
 }
 
 #[cfg(test)]
@@ -121,6 +136,7 @@ mod tests {
             .collect();
         assert_eq!(classes, [("q", "0", "same"), ("q", "1", "heat-10"), ("up", "1", "heat-5")]);
         assert_eq!(map.picture.cells[1].title, "q, layer 1: 2.0% (0.0200) in 1 tensor");
+        assert_eq!((map.largest.as_str(), map.lines[2].value.as_str()), ("2.0% (0.0200)", "1.0% (0.0100)"));
         assert_eq!(map.picture.cells[2].href, "/compare/a...b?module=up&layer=1#tensors");
         assert_eq!(
             (map.picture.cells[1].on, map.picture.cells[1].href.as_str()),

@@ -47,6 +47,16 @@ pub fn tensors_at(address: &str, (module, layer): (&str, &str)) -> String {
     format!("{address}module={}&layer={}#tensors", encoded(module), encoded(layer))
 }
 
+/// A module and its layer in words: what stands in no numbered layer is told by its module alone.
+pub fn told((module, layer): (&str, &str)) -> String {
+    let numbered = layer.starts_with(|first: char| first.is_ascii_digit());
+    match (module.is_empty(), numbered) {
+        (true, _) => format!("layer {layer}"),
+        (false, true) => format!("{module}, layer {layer}"),
+        (false, false) => module.to_owned(),
+    }
+}
+
 /// The rows and columns that there are.
 pub struct Grid<'a> {
     rows: Vec<(u8, &'a str)>,

@@ -19,6 +19,15 @@ pub const LEVELS: usize = 7;
 const LINE: f64 = 16.0;
 const LOWEST: f64 = 110.0;
 
+/// What tells the relation of a box that has no room for its symbol, for every relation but fine-tunes, which are
+/// plain: word, width of the pattern, and path of its lines, all of which the lowest box shows.
+pub const PATTERNS: [(&str, u8, &str); 4] = [
+    ("adapter", 12, "M6 0V6"),
+    ("quantized", 4, "M2 0V6"),
+    ("merge", 6, "M-1 1L1-1M0 6L6 0M5 7L7 5"),
+    ("transfer", 16, "M6 0V6M9 0V6"),
+];
+
 /// A model with everything below it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
@@ -96,7 +105,7 @@ pub fn layout(family: &Family) -> Icicle {
             y,
             width: column,
             height: high,
-            class: class(slice),
+            class: class(slice, high),
             label: label(slice, (column, high)),
             title: format!("{} ({relation}, {} below)", slice.name, plural(below, "model", "models")),
             href: if high < TARGET { String::new() } else { href.clone() },
@@ -131,9 +140,10 @@ pub fn layout(family: &Family) -> Icicle {
     icicle
 }
 
-fn class(slice: &FamilySlice) -> String {
+fn class(slice: &FamilySlice, height: f64) -> String {
     let relation = slice.relation.map_or("root", |relation| relation.as_str());
-    format!("bar rel-{relation}{}", if slice.ghost { " ghost" } else { "" })
+    let (low, ghost) = (if height < LINE { " low" } else { "" }, if slice.ghost { " ghost" } else { "" });
+    format!("bar rel-{relation}{low}{ghost}")
 }
 
 fn label(slice: &FamilySlice, (width, height): (f64, f64)) -> String {
@@ -165,6 +175,8 @@ fn fitted(text: &str, width: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::Relation;
+
     use super::*;
 
     /// A root with a hundred thousand models below, in two branches and many small ones.
@@ -231,5 +243,21 @@ mod tests {
         assert!(strips.contains(&(true, true)) && strips.contains(&(false, false)), "{strips:?}");
         assert!(strips.iter().all(|(low, bare)| low == bare));
         assert!(icicle.bars.iter().all(|bar| (bar.height < TARGET) == bar.href.is_empty()));
+    }
+
+    #[test]
+    fn the_relation_of_a_box_is_told_by_its_symbol_or_by_a_pattern() {
+        let mut family = family();
+        family.slices[2] =
+            FamilySlice { size: 100, relation: Some(Relation::Merge), ..family.slices[2].clone() };
+
+        let icicle = layout(&family);
+
+        let told: Vec<(&str, bool)> =
+            icicle.bars.iter().map(|bar| (bar.class.as_str(), bar.label.is_empty())).collect();
+        assert_eq!(told, [("bar rel-root", false), ("bar rel-root", false), ("bar rel-merge low", true)]);
+        let patterned: Vec<&str> = PATTERNS.iter().map(|(word, ..)| *word).collect();
+        let relations = Relation::ALL.map(Relation::as_str);
+        assert_eq!(patterned, relations[1..]);
     }
 }

@@ -3,7 +3,7 @@
 pub mod changes;
 mod chosen;
 pub mod dendrogram;
-mod grid;
+pub mod grid;
 pub mod heat;
 pub mod icicle;
 mod label;

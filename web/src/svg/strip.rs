@@ -1,7 +1,7 @@
 //! The kinship of two models in each layer by kind of module: dark is close, hatched has no value.
 
 use super::{
-    grid::{Cell, Grid, Key, Picture, tensors_at},
+    grid::{self, Cell, Grid, Key, Picture, tensors_at},
     heat::{self, Distance},
 };
 use crate::view::{Strip, StripCell, plural};
@@ -50,7 +50,7 @@ pub fn draw(strip: &Strip, distance: Distance) -> Drawn {
 /// A cell in words.
 fn title(cell: &StripCell, written: &str) -> String {
     let value = if written.is_empty() { cell.text() } else { written.to_owned() };
-    let mut title = format!("{}, layer {}: {value}", cell.module, cell.layer);
+    let mut title = format!("{}: {value}", grid::told((&cell.module, &cell.layer)));
     if cell.error.is_some() {
         title = format!("{title} {}", cell.error_text());
     }

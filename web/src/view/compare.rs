@@ -197,21 +197,27 @@ pub struct ComparePage {
 impl ComparePage {
     /// Its own address, with the revisions that were asked for.
     pub(crate) fn address(&self) -> String {
-        self.between([&self.at[0], &self.at[1]])
+        Self::between([(&self.a, &self.at[0]), (&self.b, &self.at[1])])
+    }
+
+    /// The address of the same with the second before the first.
+    pub(crate) fn swapped(&self) -> String {
+        Self::between([(&self.b, &self.at[1]), (&self.a, &self.at[0])])
     }
 
     /// The address that always means the same bytes, where both are stored here.
     pub(crate) fn permanent(&self) -> Option<String> {
         let [Some(_), Some(_)] = &self.digests else { return None };
-        Some(self.between([&self.digests[0], &self.digests[1]]))
+        Some(Self::between([(&self.a, &self.digests[0]), (&self.b, &self.digests[1])]))
     }
 
-    fn between(&self, revisions: [&Option<String>; 2]) -> String {
-        let side = |name: &Name, at: &Option<String>| match at {
+    /// Where two names at their revisions are compared.
+    fn between(sides: [(&Name, &Option<String>); 2]) -> String {
+        let side = |(name, at): (&Name, &Option<String>)| match at {
             Some(at) => format!("{}@{}", name.href(), encoded(at)),
             None => name.href(),
         };
-        let [a, b] = [side(&self.a, revisions[0]), side(&self.b, revisions[1])];
+        let [a, b] = sides.map(side);
         format!("/compare{a}...{}", b.trim_start_matches('/'))
     }
 

@@ -19,6 +19,7 @@ impl Field {
     /// What remains of the place of a fault that lies in this field.
     fn rest<'p>(&self, place: &'p str) -> Option<&'p str> {
         let rest = match self.pointer {
+            "/" if place == "/" => "",
             "/" => return place.starts_with('/').then_some(place),
             pointer => place.strip_prefix(pointer)?,
         };

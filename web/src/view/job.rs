@@ -72,19 +72,28 @@ impl JobRow {
         When(self.created_at)
     }
 
-    /// Whole percent done; full when the job has succeeded.
-    pub(crate) fn percent(&self) -> u64 {
+    /// Whole percent done of the step, where that is known; full when the job has succeeded.
+    pub(crate) fn percent(&self) -> Option<u64> {
         match self.total {
-            _ if self.state == JobState::Succeeded => 100,
-            0 => 0,
-            total => (u128::from(self.done.min(total)) * 100 / u128::from(total)) as u64,
+            _ if self.state == JobState::Succeeded => Some(100),
+            0 => None,
+            total => Some((u128::from(self.done.min(total)) * 100 / u128::from(total)) as u64),
         }
     }
 
-    /// `1.2 GiB of 3.4 GiB`.
+    /// The same in words; empty while it is not known.
+    pub(crate) fn share(&self) -> String {
+        match self.percent() {
+            Some(_) if self.state == JobState::Succeeded => "100%".to_owned(),
+            Some(percent) => format!("{percent}% of this step"),
+            None => String::new(),
+        }
+    }
+
+    /// `1.2 GiB of 3.4 GiB`; empty while it is not known.
     pub(crate) fn amount(&self) -> String {
         match self.total {
-            0 => "not yet known".to_owned(),
+            0 => String::new(),
             total => format!("{} of {}", Bytes(self.done.min(total)), Bytes(total)),
         }
     }
@@ -136,6 +145,18 @@ impl JobPage {
     pub(crate) fn meaning(&self) -> Option<&'static str> {
         let code = self.error_code.as_deref()?;
         http::CODES.iter().find(|known| known.code == code).map(|known| known.meaning)
+    }
+
+    /// Its log with the day before each line that begins one.
+    pub(crate) fn lines(&self) -> Vec<(Option<When>, When, &str)> {
+        let mut last = String::new();
+        let mut lines = Vec::new();
+        for (at, line) in &self.log {
+            let at = When(*at);
+            let before = std::mem::replace(&mut last, at.to_string());
+            lines.push(((before != last).then_some(at), at, line.as_str()));
+        }
+        lines
     }
 
     /// How many wait before it, while it waits itself.

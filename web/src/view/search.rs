@@ -38,7 +38,7 @@ impl Sort {
         (Self::Downloads, "downloads", "most downloads"),
         (Self::Created, "created", "newest"),
         (Self::Likes, "likes", "most likes"),
-        (Self::Parameters, "parameters", "most weights"),
+        (Self::Parameters, "parameters", "most parameters"),
         (Self::Name, "name", "name"),
         (Self::Kinship, "kinship", "nearest to the pinned"),
     ];
@@ -78,7 +78,7 @@ pub(crate) fn facet_label(facet: &str, value: &str) -> String {
         ("size", "over-40b") => "40B and more",
         ("weights", "yes") => "stored here",
         ("weights", "no") => "not here",
-        ("kinship", "yes") => "can be asked",
+        ("kinship", "yes") => "sketched",
         ("kinship", "no") => "no sketches",
         (_, value) => value,
     };

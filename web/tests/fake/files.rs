@@ -5,6 +5,11 @@ use web::{Failure, Result, Source as _, view::*};
 
 use super::Fake;
 
+/// A name of an address and the revision after its `@`.
+pub fn revision(text: &str) -> (&str, Option<String>) {
+    text.split_once('@').map_or((text, None), |(name, at)| (name, Some(at.to_owned())))
+}
+
 impl Fake {
     /// `main` and `dev/x` are revisions; what is asked of them tells what kind of file it is.
     pub fn file_page(&self, name: &str, place: &[String]) -> Option<FilePage> {

@@ -81,7 +81,7 @@ impl Fake {
             step: Some(format!("writing tensors{}", self.mark)),
             output: Some(format!("org/merged{}", self.mark)),
             done: 6 << 30,
-            total: 15 << 30,
+            total: [15 << 30, 0][usize::from(matches!(state, JobState::Queued | JobState::Cancelled))],
             rate: Some(48 << 20),
             eta: Some(192),
             created_at: 1_732_400_000,
@@ -420,6 +420,8 @@ impl Source for Fake {
         let state = match id {
             "none" => return Ok(None),
             "failed" => JobState::Failed,
+            "begun" => JobState::Queued,
+            "stopped" => JobState::Cancelled,
             _ => JobState::Running,
         };
         Ok(Some(JobPage {
@@ -433,7 +435,7 @@ impl Source for Fake {
             stoppable: id != "others",
             device: Some(format!("gpu (card){}", self.mark)),
             request: Some(format!("merge_method: ties{}", self.mark)),
-            log: vec![(1_732_400_010, format!("writing tensors{}", self.mark))],
+            log: [10, 20, 86_410].map(|at| (1_732_400_000 + at, format!("writing{}", self.mark))).to_vec(),
             ..JobPage::default()
         }))
     }

@@ -3,7 +3,7 @@
 use domain::{Class, EdgeStatus, Item, Note, Relation, Source};
 use web::{Failure, Result, view::*};
 
-use super::Fake;
+use super::{Fake, files::revision};
 
 impl Fake {
     pub fn search_page(&self, query: &SearchQuery) -> Result<SearchPage> {
@@ -449,9 +449,9 @@ impl Fake {
         };
         let three = ThreeWay { base: self.name("org/base"), tensors: vec![three] };
         Ok(Answer::Ready(Box::new(ComparePage {
-            a: self.name(a),
-            b: self.name(b),
-            at: [None, None],
+            a: self.name(revision(a).0),
+            b: self.name(revision(b).0),
+            at: [revision(a).1, revision(b).1],
             digests: ["3f9a", "4e0b"].map(|part| Some(format!("sha256:{}", part.repeat(16)))),
             verdict: format!("Same architecture; 4 of 5 tensors differ in value.{}", self.mark),
             unmeasured: a.starts_with("un/").then(|| format!("No weights are compared.{}", self.mark)),

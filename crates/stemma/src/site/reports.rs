@@ -1,6 +1,8 @@
 //! Reports as plots and tables for the pages.
 
-use ::web::view::{Bars, Name, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection};
+use ::web::view::{
+    Bars, Count, Name, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection,
+};
 use analysis::{
     licence::LicenceSurvey,
     traits::{CardDrift, Drift, Families, Interval, Kin, Likeness, MutationRate},
@@ -50,11 +52,37 @@ pub async fn page(registry: &Registry, word: &str) -> Result<Option<ReportAnswer
         Report::Licences(survey) => licences(survey),
         Report::Names(naming) => names(naming),
     };
-    for section in &mut sections {
+    sections.iter_mut().for_each(cut);
+    Ok(Some(ReportAnswer::Ready(Box::new(ReportPage { card: card(subject), stale, sections }))))
+}
+
+/// Cuts what is too long for a page; the text says so, and how long bars are.
+fn cut(section: &mut ReportSection) {
+    if section.scale == Bars::Log && !section.bars.is_empty() {
+        section.text.push_str(" Bars by the logarithm of their number.");
+    }
+    if section.bars.len() > BARS {
+        section
+            .text
+            .push_str(&format!(" Drawn are the first {BARS} of {}.", Count(section.bars.len() as u64)));
         section.bars.truncate(BARS);
+    }
+    if section.rows.len() > ROWS {
+        let all = Count(section.rows.len() as u64);
+        section.text.push_str(&format!(" The table has the first {ROWS} of {all} rows; the CSV has more."));
         section.rows.truncate(ROWS);
     }
-    Ok(Some(ReportAnswer::Ready(Box::new(ReportPage { card: card(subject), stale, sections }))))
+}
+
+/// Bars of counts in the order of what is counted; the last one holds the rest where there are too many.
+fn ranged(counts: Vec<(String, u64)>) -> Vec<ReportBar> {
+    let shown = if counts.len() > BARS { BARS - 1 } else { counts.len() };
+    let rest = counts[shown..].first().map(|(label, _)| {
+        let label = label.split(' ').next().unwrap_or_default();
+        counted(format!("{label} and more"), counts[shown..].iter().map(|(_, count)| count).sum())
+    });
+    let bars = counts[..shown].iter().map(|(label, count)| counted(label, *count));
+    bars.chain(rest).collect()
 }
 
 fn number(value: impl ToString) -> ReportCell {
@@ -70,7 +98,7 @@ fn share(value: f64) -> String {
 }
 
 fn counted(label: impl ToString, count: u64) -> ReportBar {
-    let text = ::web::view::Count(count).to_string();
+    let text = Count(count).to_string();
     ReportBar { label: label.to_string(), value: count as f64, text, interval: None }
 }
 
@@ -101,7 +129,7 @@ fn traits(likeness: &Likeness) -> Vec<ReportSection> {
             title: title.to_owned(),
             text: format!(
                 "How alike the records of relatives are, from 0 to 1, with 95 % bootstrap intervals, over {} records.",
-                ::web::view::Count(likeness.documents)
+                Count(likeness.documents)
             ),
             formula,
             bars,
@@ -160,7 +188,7 @@ fn drift(drift: &Drift) -> ReportSection {
         String::new()
     };
     let bar = |step: &analysis::traits::Transition| ReportBar {
-        text: format!("{}, {} back", ::web::view::Count(step.count), ::web::view::Count(step.back)),
+        text: format!("{}, {} back", Count(step.count), Count(step.back)),
         ..counted(format!("{} → {}", step.from, step.to), step.count)
     };
     let row = |step: &analysis::traits::Transition| {
@@ -235,7 +263,7 @@ fn families(report: &Families) -> Vec<ReportSection> {
     }
     let range = |low: u64| if low == 1 { "1".to_owned() } else { format!("{low} to {}", low * 2 - 1) };
     let plain = |counts: &std::collections::BTreeMap<u64, u64>| {
-        counts.iter().map(|(value, count)| counted(value, *count)).collect::<Vec<_>>()
+        ranged(counts.iter().map(|(value, count)| (value.to_string(), *count)).collect())
     };
     let largest = report.largest.iter().map(|family| {
         vec![ReportCell::Model(Name(family.root.clone())), number(family.models), number(family.depth)]
@@ -245,13 +273,13 @@ fn families(report: &Families) -> Vec<ReportSection> {
         ReportSection {
             title: "Sizes".to_owned(),
             text: format!(
-                "{} and {} that are only names, {} between them. Bars by the logarithm of their number.",
+                "{} and {} that are only names, {} between them.",
                 ::web::view::plural(report.models, "model", "models"),
-                ::web::view::Count(report.ghosts),
+                Count(report.ghosts),
                 ::web::view::plural(report.edges, "edge", "edges")
             ),
             formula: "models in a tree of primary parents, its root among them",
-            bars: sizes.into_iter().map(|(low, count)| counted(range(low), count)).collect(),
+            bars: ranged(sizes.into_iter().map(|(low, count)| (range(low), count)).collect()),
             scale: Bars::Log,
             columns: vec!["Models", "Families"],
             rows: table(&report.sizes),
@@ -342,7 +370,7 @@ fn names(naming: &Naming) -> Vec<ReportSection> {
     let kinds = naming.kinds.iter().map(|(kind, count)| counted(kind, *count));
     let kind_row = |(kind, count): (&&str, &u64)| vec![text(kind), number(count)];
     let of = |(all, with): (u64, u64)| {
-        format!("{} of {}", ::web::view::Count(with), ::web::view::plural(all, "version", "versions"))
+        format!("{} of {}", Count(with), ::web::view::plural(all, "version", "versions"))
     };
     vec![
         ReportSection {
@@ -350,8 +378,8 @@ fn names(naming: &Naming) -> Vec<ReportSection> {
             text: format!(
                 "{} names, {} of which state a version. The whole version before is there for {} N.0 above the first, \
                  the one before for {} N.M.",
-                ::web::view::Count(naming.names),
-                ::web::view::Count(naming.versioned),
+                Count(naming.names),
+                Count(naming.versioned),
                 of(naming.major),
                 of(naming.minor)
             ),
@@ -373,4 +401,52 @@ fn names(naming: &Naming) -> Vec<ReportSection> {
             ..ReportSection::default()
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_and_how_long_bars_are_is_told() {
+        let counts: std::collections::BTreeMap<u64, u64> =
+            (0..=21).map(|depth| (depth, 22 - depth)).collect();
+        let mut deep = families(&Families {
+            models: 253,
+            ghosts: 0,
+            edges: 231,
+            relations: Default::default(),
+            components: Vec::new(),
+            sizes: (0..300).map(|size| (size + 1, 1)).collect(),
+            depths: counts,
+            parents: [(0, 1), (1, 252)].into(),
+            longest_line: 21,
+            largest: Vec::new(),
+            most_children: Vec::new(),
+        });
+
+        deep.iter_mut().for_each(cut);
+
+        let [sizes, depths, parents, _] = &deep[..] else { panic!("four sections") };
+        let last = depths.bars.last().map(|bar| (bar.label.as_str(), bar.text.as_str()));
+        assert_eq!((depths.bars.len(), last), (BARS, Some(("15 and more", "28"))));
+        assert!(
+            sizes.text.ends_with("The table has the first 200 of 300 rows; the CSV has more."),
+            "{}",
+            sizes.text
+        );
+        for section in [sizes, depths, parents] {
+            assert!(section.text.contains("Bars by the logarithm of their number."), "{}", section.text);
+        }
+    }
+
+    #[test]
+    fn bars_that_are_left_out_are_counted() {
+        let mut section =
+            ReportSection { bars: (0..17).map(|at| counted(at, 1)).collect(), ..Default::default() };
+
+        cut(&mut section);
+
+        assert_eq!((section.bars.len(), section.text.trim()), (16, "Drawn are the first 16 of 17."));
+    }
 }
