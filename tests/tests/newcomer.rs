@@ -301,7 +301,11 @@ fn help_tells_what_goes_by_the_name_of_a_file_the_form_of_a_difference_and_the_k
 {
     let place = Place::on(&Database::Sqlite)?;
 
-    let help = |words: &str| run(place.command(words), "--help");
+    // Lines break where the terminal ends.
+    let help = |words: &str| {
+        let told = run(place.command(words), "--help")?;
+        Ok::<_, anyhow::Error>(told.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
 
     ensure!(help("import dump")?.contains(".ndjson"));
     ensure!(help("diff")?.contains("of the form skillpack-rtn a quarter of its smaller side"));

@@ -105,7 +105,7 @@ async fn the_list_of_jobs_keeps_up_without_being_opened_again() -> Result<()> {
     browser.goto(server.url("/jobs")).await?;
     arrived(&browser, "#jobs", "queued").await?;
     browser.execute("window.same = true", vec![]).await?;
-    browser.find(By::Css("#jobs tbody a")).await?.focus().await?;
+    browser.find(By::Css("#jobs a")).await?.focus().await?;
     client.delete(server.url(&format!("/api/v1/jobs/{id}"))).send().await?.error_for_status()?;
     arrived(&browser, "#jobs", "cancelled").await?;
 

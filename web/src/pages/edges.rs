@@ -67,7 +67,8 @@ pub(crate) async fn sign_in(request: &HttpRequest) -> Result<Option<SignIn>, Fai
 }
 
 fn unknown(problem: Problem) -> Failure {
-    Failure::new(Class::Internal, "person", problem.detail)
+    let class = if problem.status == 503 { Class::Unavailable } else { Class::Internal };
+    Failure::new(class, &problem.code, problem.detail)
 }
 
 /// Who sent a form.
