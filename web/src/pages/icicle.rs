@@ -48,7 +48,10 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
             let least = icicle::least(family.size);
             let boxes = plural(drawn, "branch has", "branches have");
             let all = plural(family.size, "model", "models");
-            format!("{all}; {boxes} a box, those of fewer than {} models are hatched.", Count(least.max(2)))
+            format!(
+                "{all}; {boxes} a box, those of fewer than {} models share a grey hatched strip.",
+                Count(least.max(2))
+            )
         }
     };
     let own = family.name.below("icicle");
