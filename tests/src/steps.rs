@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
 use thirtyfour::{By, error::WebDriverResult};
 
-use crate::{Browser, Database, Server, Zoo};
+use crate::{Browser, Database, Server, Zoo, answer, client};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
@@ -24,6 +25,24 @@ pub async fn filled(database: &Database) -> Result<Server> {
     fs_err::write(&dump, format!("{HOSTILE}\n"))?;
     run(server.stemma().args(["import", "dump"]).arg(&dump))?;
     Ok(server)
+}
+
+/// A server without a worker, and the number of a merge that waits there.
+///
+/// # Errors
+/// When the program cannot be started, an import fails or the merge is refused.
+pub async fn waiting_merge() -> Result<(Server, String)> {
+    let (server, zoo) = (Server::start_with(&Database::Sqlite, &["--no-worker"]).await?, Zoo::unpack()?);
+    for id in ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr"] {
+        run(server.stemma().args(["import", "dir"]).arg(zoo.path(id)?).args(["--id", id]))?;
+    }
+    let config = "merge_method: linear\nmodels:\n  - {model: mandoc/scribe-v1-de, parameters: {weight: 1}}\n  \
+                  - {model: mandoc/scribe-v1-fr, parameters: {weight: 1}}\n";
+    let request = client()?.post(server.url("/api/v1/merges"));
+    let (status, job) = answer(request.json(&json!({ "config": config, "output": "me/both" }))).await?;
+    ensure!(status == 202, "{job}");
+    let id = job["id"].as_str().context("no id")?.to_owned();
+    Ok((server, id))
 }
 
 fn run(command: &mut std::process::Command) -> Result<()> {

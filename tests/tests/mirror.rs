@@ -26,17 +26,20 @@ async fn origin(zoo: &Zoo) -> Result<(Server, Value, Value)> {
     Ok((server, base, tuned))
 }
 
+/// A command on the registry of `mirror`, whose Hub is `origin`.
+fn mirroring(mirror: &Server, origin: &Server) -> Command {
+    let mut command = mirror.stemma();
+    command.env("STEMMA_HUB", origin.url(""));
+    command
+}
+
 #[tokio::test]
 async fn a_mirrored_model_is_the_same_model_with_its_parents() -> Result<()> {
     let zoo = Zoo::unpack()?;
     let (origin, base, tuned) = origin(&zoo).await?;
     for database in databases() {
         let mirror = Server::start(&database).await?;
-        let here = || {
-            let mut command = mirror.stemma();
-            command.env("STEMMA_HUB", origin.url(""));
-            command
-        };
+        let here = || mirroring(&mirror, &origin);
 
         let told = run(here(), &["import", "hub", TUNED, "--parents", "1"])?;
         let again = run(here(), &["import", "hub", TUNED])?;
@@ -61,11 +64,7 @@ async fn parents_known_from_a_dump_come_with_their_files_past_those_that_are_her
     run(origin.stemma(), &["import", "dir", &folder, "--id", grandchild])?;
     for database in databases() {
         let mirror = Server::start(&database).await?;
-        let here = || {
-            let mut command = mirror.stemma();
-            command.env("STEMMA_HUB", origin.url(""));
-            command
-        };
+        let here = || mirroring(&mirror, &origin);
         let dump = mirror.data().join("rows.jsonl");
         fs_err::write(&dump, json!({ "id": BASE, "license": "mit" }).to_string())?;
         run(mirror.stemma(), &["import", "dump", &dump.display().to_string()])?;
@@ -144,9 +143,7 @@ async fn metadata_and_headers_come_without_weights() -> Result<()> {
         Ok(client.get(mirror.url(&path)).send().await?.json().await?)
     };
     let import = |id: &str, weights: &str| {
-        let mut command = mirror.stemma();
-        command.env("STEMMA_HUB", origin.url(""));
-        run(command, &["import", "hub", id, "--weights", weights])
+        run(mirroring(&mirror, &origin), &["import", "hub", id, "--weights", weights])
     };
 
     import(TUNED, "none")?;
@@ -311,11 +308,7 @@ async fn an_authors_models_come_at_once_and_only_what_has_changed_comes_again() 
     let zoo = Zoo::unpack()?;
     let (origin, ..) = origin(&zoo).await?;
     let mirror = Server::start(&stemma_tests::Database::Sqlite).await?;
-    let import = || {
-        let mut command = mirror.stemma();
-        command.env("STEMMA_HUB", origin.url(""));
-        run(command, &["import", "hub", "--author", "mandoc"])
-    };
+    let import = || run(mirroring(&mirror, &origin), &["import", "hub", "--author", "mandoc"]);
 
     let (first, second) = (import()?, import()?);
 
@@ -330,8 +323,8 @@ async fn what_the_hub_does_not_have_is_named_one_by_one() -> Result<()> {
     let (origin, ..) = origin(&zoo).await?;
     let mirror = Server::start(&stemma_tests::Database::Sqlite).await?;
     let import = |words: &[&str]| -> Result<(Option<i32>, String)> {
-        let mut command = mirror.stemma();
-        let out = command.env("STEMMA_HUB", origin.url("")).args(["import", "hub"]).args(words).output()?;
+        let mut command = mirroring(&mirror, &origin);
+        let out = command.args(["import", "hub"]).args(words).output()?;
         Ok((out.status.code(), String::from_utf8(out.stderr)?))
     };
 
@@ -356,8 +349,8 @@ async fn a_token_opens_what_is_private_upstream_and_it_stays_private_here() -> R
     for database in databases() {
         let mirror = Server::start(&database).await?;
         let import = |token: Option<&str>| {
-            let mut command = mirror.stemma();
-            command.env("STEMMA_HUB", origin.url("")).args(["import", "hub", TUNED, "--json", "--quiet"]);
+            let mut command = mirroring(&mirror, &origin);
+            command.args(["import", "hub", TUNED, "--json", "--quiet"]);
             command.envs(token.map(|token| ("STEMMA_HUB_TOKEN", token)));
             command.output()
         };

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use stemma_tests::{
-    Browser, Database, Place, Server, Zoo, answer, client, program, root, run,
-    steps::{arrived, fill, filled, follow, press, text},
+    Browser, Database, Place, Server, Zoo, program, root, run,
+    steps::{arrived, fill, filled, follow, press, text, waiting_merge},
 };
 use tempfile::TempDir;
 use thirtyfour::By;
@@ -97,18 +97,8 @@ async fn a_contradiction_is_found_and_a_person_decides_about_it() -> Result<()> 
 
 #[tokio::test]
 async fn a_merge_that_was_stopped_is_asked_for_again_by_a_button() -> Result<()> {
-    let (server, zoo) = (Server::start_with(&Database::Sqlite, &["--no-worker"]).await?, Zoo::unpack()?);
-    for id in ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr"] {
-        let out = server.stemma().args(["import", "dir"]).arg(zoo.path(id)?).args(["--id", id]).output()?;
-        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    }
-    let config = "merge_method: linear\nmodels:\n  - {model: mandoc/scribe-v1-de, parameters: {weight: 1}}\n  \
-                  - {model: mandoc/scribe-v1-fr, parameters: {weight: 1}}\n";
-    let client = client()?;
-    let request = client.post(server.url("/api/v1/merges"));
-    let (status, job) = answer(request.json(&json!({ "config": config, "output": "me/both" }))).await?;
-    ensure!(status == 202, "{job}");
-    let first = format!("/jobs/{}", job["id"].as_str().context("no id")?);
+    let (server, job) = waiting_merge().await?;
+    let first = format!("/jobs/{job}");
     let browser = Browser::open().await?;
     browser.without_scripts().await?;
 

@@ -4,10 +4,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use serde_json::json;
 use stemma_tests::{
-    Browser, Database, Server, Zoo, answer, client,
-    steps::{arrived, fill, filled, press, settled},
+    Browser, Database,
+    steps::{arrived, fill, filled, press, settled, waiting_merge},
 };
 use thirtyfour::By;
 
@@ -47,17 +46,7 @@ const LOOKED: &str =
 
 #[tokio::test]
 async fn a_list_of_jobs_that_is_asked_for_again_stays_where_it_was_scrolled_to() -> Result<()> {
-    let (server, zoo) = (Server::start_with(&Database::Sqlite, &["--no-worker"]).await?, Zoo::unpack()?);
-    for id in ["mandoc/scribe-v1-de", "mandoc/scribe-v1-fr"] {
-        let out = server.stemma().args(["import", "dir"]).arg(zoo.path(id)?).args(["--id", id]).output()?;
-        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    }
-    let config = "merge_method: linear\nmodels:\n  - {model: mandoc/scribe-v1-de, parameters: {weight: 1}}\n  \
-                  - {model: mandoc/scribe-v1-fr, parameters: {weight: 1}}\n";
-    let request = client()?.post(server.url("/api/v1/merges"));
-    let (status, job) = answer(request.json(&json!({ "config": config, "output": "me/both" }))).await?;
-    ensure!(status == 202, "{job}");
-    let browser = Browser::open().await?;
+    let ((server, _), browser) = (waiting_merge().await?, Browser::open().await?);
     browser.resize((390, 800)).await?;
 
     browser.goto(server.url("/jobs")).await?;

@@ -326,14 +326,13 @@ fn way(walk: &Walk, ancestor: i64) -> (Vec<i64>, bool) {
 #[cfg(test)]
 mod tests {
     use domain::{Limits, Metadata, RepoId, Viewer};
-    use store::{AccountKind, AccountRow, Decision, Store};
+    use store::{AccountKind, AccountRow, Decision};
 
     use super::*;
     use crate::trust::{Ruling, rule};
 
     async fn registry(folder: &tempfile::TempDir) -> Registry {
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let store = crate::testing::store(folder).await;
         for name in ["alice", "bob"] {
             let (name, kind) = (name.to_owned(), AccountKind::User);
             store.add_account(&AccountRow { name, kind, admin: false, created_at: 0 }).await.unwrap();

@@ -57,17 +57,15 @@ pub async fn may_stop(registry: &Registry, asker: Option<String>, made: Option<&
 
 #[cfg(test)]
 mod tests {
-    use domain::{Limits, Viewer};
+    use domain::Viewer;
     use serde_json::json;
-    use store::{NewJob, Store};
+    use store::NewJob;
 
     use super::*;
 
     async fn registry() -> (tempfile::TempDir, Registry) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let registry = Registry::new(store, Limits::default(), folder.path().join("scratch"));
+        let registry = crate::testing::registry(&folder).await;
         (folder, registry)
     }
 

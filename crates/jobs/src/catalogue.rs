@@ -222,8 +222,7 @@ mod tests {
     #[tokio::test]
     async fn of_a_small_registry_nobody_gets_an_index_without_what_was_published_before() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let store = crate::testing::store(&folder).await;
         let catalogue = Catalogue::new(store.clone());
         let before = catalogue.current().await.unwrap().unwrap();
         let model = Metadata::named(RepoId::parse("org/name").unwrap());

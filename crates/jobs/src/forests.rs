@@ -163,16 +163,14 @@ impl Forests {
 mod tests {
     use std::time::Duration;
 
-    use domain::{Limits, Metadata, RepoId};
+    use domain::{Metadata, RepoId};
 
-    use crate::{Registry, Subject, report};
+    use crate::{Subject, report};
 
     #[tokio::test]
     async fn a_report_waits_for_the_forest_that_is_being_built() {
         let folder = tempfile::tempdir().unwrap();
-        let store = store::Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let registry = Registry::new(store, Limits::default(), folder.path().join("scratch"));
+        let registry = crate::testing::registry(&folder).await;
         let before = report(&registry, Subject::Families).await.unwrap();
         let building = registry.forests.turn.lock().await;
         let model = Metadata::named(RepoId::parse("o/new").unwrap());

@@ -62,6 +62,8 @@ mod strangers;
 mod submit;
 mod suggest;
 mod taken;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod transfers;
 mod transplants;

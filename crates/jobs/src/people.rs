@@ -331,17 +331,15 @@ fn secret() -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Limits, Metadata};
-    use store::{Openness, Store};
+    use domain::Metadata;
+    use store::Openness;
 
     use super::*;
 
     #[tokio::test]
     async fn only_somebody_who_is_there_is_let_in() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let registry = Registry::new(store, Limits::default(), folder.path().join("scratch"));
+        let registry = crate::testing::registry(&folder).await;
         let id = RepoId::parse("org/gated").unwrap();
         registry.store.upsert(&[(Metadata::named(id), vec![])]).await.unwrap();
         let row = registry.store.model_by_id("org/gated").await.unwrap().unwrap();

@@ -233,6 +233,7 @@ mod tests {
     use crate::{
         Pulse,
         kinds::{Run, SURVEY_WEIGHTS},
+        testing,
     };
 
     /// Pushes files to `o/tuned`.
@@ -250,16 +251,10 @@ mod tests {
         push(registry, Push { id, changes, gathered, commit: NewCommit::default() }).await.unwrap().0
     }
 
-    async fn empty(folder: &tempfile::TempDir) -> Registry {
-        let store = store::Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        Registry::new(store, Limits::default(), folder.path().join("scratch"))
-    }
-
     #[tokio::test]
     async fn a_repository_is_as_open_as_it_is_asked_for_whatever_had_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = empty(&folder).await;
+        let registry = testing::registry(&folder).await;
         let id = RepoId::parse("o/base").unwrap();
         let card = b"---\nbase_model: o/base\n---\n";
         pushed(&registry, &[("README.md", card)]).await;
@@ -280,7 +275,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn weights_are_looked_at_when_a_card_is_pushed_before_their_survey_began() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = empty(&folder).await;
+        let registry = testing::registry(&folder).await;
         let header = br#"{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#;
         let weights = [&(header.len() as u64).to_le_bytes()[..], header, &[1; 16]].concat();
         pushed(&registry, &[("config.json", b"{}"), ("model.safetensors", &weights)]).await;
@@ -303,7 +298,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn of_many_who_create_a_repository_one_does() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = empty(&folder).await;
+        let registry = testing::registry(&folder).await;
         let id = RepoId::parse("o/new").unwrap();
 
         let tries = (0..10).map(|_| create_repository(&registry, &id, NewCommit::default()));
@@ -318,7 +313,7 @@ mod tests {
     async fn what_is_committed_is_told_as_such_also_where_the_forest_cannot_be_read() {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let broken = store::Store::open("sqlite::memory:", elsewhere.path().to_str().unwrap()).await.unwrap();
-        let registry = Registry { forests: crate::Forests::new(broken), ..empty(&folder).await };
+        let registry = Registry { forests: crate::Forests::new(broken), ..testing::registry(&folder).await };
         assert!(registry.forests.settle().await.is_err());
         fs_err::write(elsewhere.path().join("README.md"), "# Here").unwrap();
         let id = RepoId::parse("o/folder").unwrap();
@@ -378,7 +373,7 @@ mod tests {
     #[tokio::test]
     async fn a_repository_does_not_grow_past_its_files_commit_by_commit() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = empty(&folder).await;
+        let registry = testing::registry(&folder).await;
         let registry = Registry { limits: Limits { files: 2, ..Limits::default() }, ..registry };
         pushed(&registry, &[("a", b"1"), ("b", b"2")]).await;
         pushed(&registry, &[("b", b"3")]).await;

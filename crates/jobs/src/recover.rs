@@ -227,8 +227,7 @@ async fn opened(registry: &Registry, place: Place) -> Result<Subject, Error> {
 fn claims(path: &Path, limits: &domain::Limits) -> Result<Vec<String>, Error> {
     let folder = Folder::open(path, limits)?;
     let files: Vec<String> = folder.files.iter().map(|file| file.path.as_str().to_owned()).collect();
-    let card =
-        folder.readme.as_ref().map(|(beginning, size)| Readme { beginning: beginning.clone(), size: *size });
+    let card = folder.readme.map(|(beginning, size)| Readme { beginning, size });
     let told = hub::metadata::Folder {
         card: card.as_ref(),
         config: folder.config.as_ref(),

@@ -212,8 +212,7 @@ mod tests {
 
     /// A store of one blob that is held and of so many that nothing names, none of them too young.
     async fn with_leftovers(folder: &tempfile::TempDir, count: u8) -> Store {
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let store = crate::testing::store(folder).await;
         store.put_bytes(&Holder::new(), b"held").await.unwrap();
         let lost = Holder::new();
         for at in 0..count {

@@ -39,15 +39,14 @@ pub(crate) async fn still_may(registry: &Registry, job: &JobRow) -> Result<(), E
 mod tests {
     use domain::Limits;
     use serde_json::json;
-    use store::{AccountKind, AccountRow, MemberRow, NewJob, Store};
+    use store::{AccountKind, AccountRow, MemberRow, NewJob};
 
     use super::*;
 
     #[tokio::test]
     async fn a_member_who_left_gets_nothing_of_a_job_that_waited() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let store = crate::testing::store(&folder).await;
         let account =
             |name: &str, kind| AccountRow { name: name.to_owned(), kind, admin: false, created_at: 0 };
         for (name, kind) in

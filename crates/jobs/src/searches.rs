@@ -367,15 +367,13 @@ pub async fn merge_candidate(
 #[cfg(test)]
 mod tests {
     use domain::Limits;
-    use store::Store;
 
     use super::*;
 
     #[tokio::test]
     async fn scores_are_checked_all_at_once_and_only_so_many_are_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let store = crate::testing::store(&folder).await;
         let candidate = NewCandidate { recipe: String::new(), model: "s/m".to_owned(), about: json!({}) };
         let new = NewSearch {
             id: Ulid::generate().to_string(),

@@ -270,17 +270,12 @@ pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<Jo
 
 #[cfg(test)]
 mod tests {
-    use domain::Limits;
-    use store::Store;
-
     use super::*;
 
     #[tokio::test]
     async fn a_request_that_was_queued_while_it_was_checked_is_answered_with_its_job() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let registry = Registry::new(store, Limits::default(), folder.path().join("scratch"));
+        let registry = crate::testing::registry(&folder).await;
         let wanted = || Wanted {
             kind: "merge_models",
             payload: json!({ "output": "a/out" }),

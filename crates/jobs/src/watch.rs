@@ -128,7 +128,6 @@ pub(crate) async fn look(registry: &Registry, author: &str) -> Result<Vec<(Strin
 #[cfg(test)]
 mod tests {
     use domain::Limits;
-    use store::Store;
 
     use super::*;
     use crate::Pulling;
@@ -136,8 +135,7 @@ mod tests {
     #[tokio::test]
     async fn an_author_who_finds_no_place_in_the_queue_is_looked_at_once_there_is_one() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let store = crate::testing::store(&folder).await;
         let limits = Limits { queued_jobs: 1, ..Limits::default() };
         let hub = hub::HubClient::new("http://127.0.0.1:9", &limits).unwrap();
         let registry = Registry::new(store, limits, folder.path().join("scratch"));

@@ -365,7 +365,7 @@ mod tests {
     use std::sync::OnceLock;
 
     use serde_json::json;
-    use store::{NewJob, Store};
+    use store::NewJob;
 
     use super::*;
 
@@ -390,8 +390,7 @@ mod tests {
 
     /// A registry whose one job was claimed for so many seconds.
     async fn claimed(folder: &tempfile::TempDir, seconds: i64) -> (Registry, JobRow) {
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
+        let store = crate::testing::store(folder).await;
         let new = NewJob { kind: "deaf".to_owned(), payload: json!({}), idempotency_key: None, output: None };
         store.enqueue(new, 1).await.unwrap();
         let job = store.claim(&["deaf"], "worker", seconds).await.unwrap().unwrap();

@@ -263,8 +263,7 @@ impl Store {
         if size > max {
             return Err(Error::TextTooLong { digest: *digest, size, max });
         }
-        let bytes = self.read_beginning(digest, size).await?.0;
-        String::from_utf8(bytes).map_err(|_| Error::NotText(*digest))
+        String::from_utf8(self.read_first(digest, size).await?).map_err(|_| Error::NotText(*digest))
     }
 
     /// The first bytes of a blob, at most `max`, and the size of all of it.
@@ -273,8 +272,12 @@ impl Store {
     /// [`Error::BlobMissing`], [`Error::BlobDamaged`]; when it cannot be read.
     pub async fn read_beginning(&self, digest: &Digest, max: u64) -> Result<(Vec<u8>, u64)> {
         let size = self.blob_size(digest).await?.ok_or_else(|| self.absent(digest))?;
-        let bytes: Vec<Bytes> = self.stream(digest, 0..size.min(max)).await?.try_collect().await?;
-        Ok((bytes.concat(), size))
+        Ok((self.read_first(digest, size.min(max)).await?, size))
+    }
+
+    async fn read_first(&self, digest: &Digest, count: u64) -> Result<Vec<u8>> {
+        let bytes: Vec<Bytes> = self.stream(digest, 0..count).await?.try_collect().await?;
+        Ok(bytes.concat())
     }
 }
 

@@ -309,7 +309,7 @@ fn record(row: &ModelRow, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Limits, Metadata, RepoId, Viewer};
+    use domain::{Metadata, RepoId, Viewer};
     use store::{Openness, Store};
 
     use super::*;
@@ -320,12 +320,11 @@ mod tests {
 
     /// A registry with a private model.
     async fn registry(folder: &tempfile::TempDir) -> Registry {
-        let store = Store::open("sqlite::memory:", folder.path().to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        upsert(&store, "acme/secret").await;
-        let row = store.model_by_id("acme/secret").await.unwrap().unwrap();
-        store.set_openness(row.id, Openness { private: Some(true), gated: None }).await.unwrap();
-        Registry::new(store, Limits::default(), folder.path().join("scratch"))
+        let registry = crate::testing::registry(folder).await;
+        upsert(&registry.store, "acme/secret").await;
+        let row = registry.store.model_by_id("acme/secret").await.unwrap().unwrap();
+        registry.store.set_openness(row.id, Openness { private: Some(true), gated: None }).await.unwrap();
+        registry
     }
 
     #[tokio::test]

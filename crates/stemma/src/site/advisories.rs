@@ -91,22 +91,14 @@ pub async fn notices(registry: &Registry, model: &ModelRow) -> Result<(Vec<Advis
 
 #[cfg(test)]
 mod tests {
-    use domain::{Limits, Metadata, RepoId};
-    use jobs::Registry;
-    use store::Store;
     use web::view::AdvisoryForm;
 
     use super::{LISTED, file, notices};
+    use crate::site::testing;
 
     #[tokio::test]
     async fn a_model_tells_how_many_advisories_it_does_not_list() {
-        let at = tempfile::tempdir().unwrap();
-        let database = format!("sqlite://{}?mode=rwc", at.path().join("test.sqlite").display());
-        let store = Store::open(&database, at.path().join("blobs").to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let named = Metadata::named(RepoId::parse("o/a").unwrap());
-        store.upsert(&[(named, Vec::new())]).await.unwrap();
-        let registry = Registry::new(store, Limits::default(), at.path().join("scratch"));
+        let (_at, registry, row) = testing::registry().await;
         let form = AdvisoryForm {
             model: "o/a".to_owned(),
             kind: "defect".to_owned(),
@@ -118,7 +110,6 @@ mod tests {
             file(&registry, &form, "ann").await.unwrap();
         }
 
-        let row = registry.store.model_by_id("o/a").await.unwrap().unwrap();
         let (listed, hidden) = notices(&registry, &row).await.unwrap();
 
         assert_eq!((listed.len(), hidden), (LISTED, 5));

@@ -80,22 +80,12 @@ pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<(Vec<Versio
 
 #[cfg(test)]
 mod tests {
-    use domain::{Limits, Metadata, RepoId};
-    use jobs::Registry;
-    use store::Store;
-
     use super::licence;
+    use crate::site::testing;
 
     #[tokio::test]
     async fn a_licence_that_cannot_be_looked_at_is_an_error_and_not_one_without_conflicts() {
-        let at = tempfile::tempdir().unwrap();
-        let database = format!("sqlite://{}?mode=rwc", at.path().join("test.sqlite").display());
-        let store = Store::open(&database, at.path().join("blobs").to_str().unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        let named = Metadata::named(RepoId::parse("o/a").unwrap());
-        store.upsert(&[(named, Vec::new())]).await.unwrap();
-        let registry = Registry::new(store, Limits::default(), at.path().join("scratch"));
-        let row = registry.store.model_by_id("o/a").await.unwrap().unwrap();
+        let (_at, registry, row) = testing::registry().await;
 
         let there = licence(&registry, &row).await;
         let gone = licence(&registry, &store::ModelRow { id: row.id + 1, ..row }).await;

@@ -19,6 +19,8 @@ mod path;
 mod reports;
 mod revisions;
 mod search;
+#[cfg(test)]
+mod testing;
 mod transfers;
 mod trust;
 
