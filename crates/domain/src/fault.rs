@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::{digest::BadDigest, id::BadRepoId, path::BadPath};
+
 /// The broad kind of a failure; HTTP turns it into a status, the CLI into an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -61,3 +63,20 @@ pub fn headline<F: Fault + ?Sized>(fault: &F) -> String {
         count => format!("{} has {count} faults", fault.subject()),
     }
 }
+
+/// Faults of the texts that name things.
+macro_rules! malformed {
+    ($($error:ty => $code:literal),+ $(,)?) => {$(
+        impl Fault for $error {
+            fn code(&self) -> &'static str {
+                $code
+            }
+
+            fn class(&self) -> Class {
+                Class::Invalid
+            }
+        }
+    )+};
+}
+
+malformed!(BadRepoId => "bad_id", BadPath => "bad_path", BadDigest => "bad_digest");

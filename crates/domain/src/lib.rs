@@ -3,10 +3,12 @@
 //! Knows no I/O and no framework.
 
 mod access;
+pub mod address;
 mod device;
 mod digest;
 mod evidence;
 mod fault;
+pub mod files;
 mod id;
 mod inspection;
 pub mod json;

@@ -20,6 +20,7 @@ pub const CODES: &[Code] = &[
     code("backup_busy", 409, "Another backup is being made in the folder."),
     code("bad_cursor", 422, "The cursor is not one of this list; pass `next` of the page before, unchanged."),
     code("bad_difference", 422, "A stored difference contradicts its own description."),
+    code("bad_digest", 422, "The text is not a digest; `sha256:` and 64 hex digits are expected."),
     code(
         "bad_endpoint",
         422,
