@@ -6,8 +6,9 @@ use super::{
     copies::Copy,
     edges::growth,
     family::{Step, Structure},
+    inherited::Inherited,
     mixture::{Mixture, rather},
-    samples::{Inherited, Samples},
+    samples::Samples,
     tree::{self, spanning, total},
 };
 
@@ -15,6 +16,8 @@ use super::{
 const CLEARLY: f64 = 3.0;
 /// Share of one step that another takes back, of two steps that begin at a merge or near it; unlike steps from their common base.
 const OPPOSED: f64 = 0.1;
+/// Bits that count for more than all others: what holds a merge's rounding beyond doubt comes first, the nearest before the rest.
+const PLAIN: f64 = 1e6;
 /// Probability of an edge that an inherited rounding gives: nothing but descent explains it.
 pub(super) const INHERITED: f64 = 0.99;
 
@@ -62,7 +65,7 @@ impl Structure<'_> {
     fn rather_below(&self, one: usize, (merge, copy): (&Mixture, &Copy)) -> bool {
         merge.ingredients().any(|ingredient| ingredient == copy.parent)
             && merge.ingredients().all(|ingredient| ingredient != one)
-            && self.measured.nearer(one, (merge.child, copy.child)) > CLEARLY
+            && self.measured.nearer(one, (merge.child, copy.child)).t > CLEARLY
     }
 
     /// Hands children on to copies of their parents that are more like them: to one of the same depth where layers were left out, and
@@ -145,6 +148,15 @@ impl Structure<'_> {
                     most.share - nearest.share > CLEARLY * most.error.hypot(nearest.error)
                 });
                 let host = if apart || held(&most) == Some(true) { most } else { nearest };
+                // Nothing but descent gives it, however near other models are that learnt the same.
+                if told(&host).is_some_and(Inherited::plainly) {
+                    let heirs = hosts.iter().map(|(heir, _)| *heir).filter(|&heir| {
+                        let parent = |of: &usize| below.iter().find(|edge| edge.0 == *of).map(|edge| edge.1);
+                        std::iter::successors(Some(heir), parent).take(below.len() + 1).any(|up| up == host)
+                    });
+                    let heir = heirs.min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
+                    return (core.len() > 2).then_some((PLAIN - bits(one, host), one, heir));
+                }
                 let rest: Vec<usize> = core.iter().copied().filter(|&other| other != one).collect();
                 let near = |&other: &usize| bits(one, other) >= bits(one, host);
                 if held(&host) == Some(true) && rest.iter().all(near) {

@@ -7,13 +7,17 @@ use super::{
     Subject,
     facts::Facts,
     family::Known,
+    inherited::Inherited,
     measured::{self, Measured, Part, spacing, spacings_apart},
     noise,
     report::Kind,
-    samples::{Inherited, Samples},
+    samples::Samples,
 };
 use crate::Error;
 
+/// Models that are asked whether a copy's noise lies between it and them, and share of it that half of them must see.
+const NEAREST: usize = 5;
+const HALF: f64 = 0.5;
 /// Between the flatness of a uniform difference (1.8, what rounding to a grid leaves) and of a normal one (2.8).
 const FLAT: f64 = 2.3;
 /// A rounding to floats of few bits leaves at most about this many times its expected energy.
@@ -112,7 +116,9 @@ fn noised(measured: &Measured, child: usize, known: &Known<'_>) -> Result<Option
     let others = (0..measured.members.len()).filter(|&other| other != child);
     let apart = |&other: &usize| measured.apart(child, other);
     let nearest = others.filter(|other| apart(other) > 0.0).min_by(|a, b| apart(a).total_cmp(&apart(b)));
-    let Some(parent) = nearest.filter(|&parent| below(measured, (child, parent))) else { return Ok(None) };
+    let between =
+        |parent: &usize| below(measured, (child, *parent)) && lies_between(measured, (child, *parent));
+    let Some(parent) = nearest.filter(between) else { return Ok(None) };
     let spread = noise::noise(known, [child, parent].map(|member| measured.members[member]))?;
     Ok(spread.map(|spread| Copy {
         child,
@@ -174,22 +180,23 @@ fn is_rounded(measured: &Measured, pair: (usize, usize), facts: &Facts) -> bool 
 /// rounded; none where others differ.
 fn cleared(measured: &Measured, (child, parent): (usize, usize), facts: &Facts) -> Option<f64> {
     let unit = 2f32.powi(-(facts.precision as i32));
-    let (mut zeros, mut strays, mut all) = (0_u64, 0_u64, 0_u64);
+    let (mut zeros, mut strays, mut all) = (0.0, 0.0, 0.0);
     for part in measured.matrices().filter(|part| !part.samples.is_empty()) {
+        // Of small matrices all elements are there, of large ones some.
+        let each = part.elements as f64 / part.samples[child].len().max(1) as f64;
         for (own, value) in
             part.samples[child].iter().zip(&part.samples[parent]).filter(|(_, value)| **value != 0.0)
         {
-            all += 1;
+            all += each;
             if *own == 0.0 {
-                zeros += 1;
-            } else {
-                let off = f64::from(spacings_apart(*own, *value, spacing(*own, unit)));
-                strays += u64::from(off > TWICE_ROUNDED);
+                zeros += each;
+            } else if f64::from(spacings_apart(*own, *value, spacing(*own, unit))) > TWICE_ROUNDED {
+                strays += each;
             }
         }
     }
-    let share = zeros as f64 / all.max(1) as f64;
-    ((CLEARED..1.0).contains(&share) && strays as f64 <= STRAY * all as f64).then_some(share)
+    let share = if all > 0.0 { zeros / all } else { 0.0 };
+    ((CLEARED..1.0).contains(&share) && strays <= STRAY * all).then_some(share)
 }
 
 /// Whether one member's matrices are another's to three bits after the leading one, whatever their scales.
@@ -210,6 +217,22 @@ fn below(measured: &Measured, (one, of): (usize, usize)) -> bool {
     let others = (0..measured.members.len()).filter(|other| ![one, of].contains(other));
     let nearer = others.clone().filter(|&other| measured.apart(other, of) < measured.apart(other, one));
     2 * nearer.count() > others.count()
+}
+
+/// Whether what a copy has beside its original lies between it and the others, as noise and rounding do: of the models nearest to
+/// the original it is further away by just that. Of a sibling it is not: both are as far. True where there are no others.
+fn lies_between(measured: &Measured, (copy, original): (usize, usize)) -> bool {
+    let mut others: Vec<usize> =
+        (0..measured.members.len()).filter(|other| ![copy, original].contains(other)).collect();
+    others.sort_by(|&a, &b| measured.apart(original, a).total_cmp(&measured.apart(original, b)));
+    others.truncate(NEAREST);
+    let own = measured.apart(copy, original);
+    let mut shares: Vec<f64> = others
+        .iter()
+        .map(|&other| (measured.apart(copy, other) - measured.apart(original, other)) / own)
+        .collect();
+    shares.sort_by(f64::total_cmp);
+    shares.get(shares.len() / 2).is_none_or(|middle| *middle > HALF)
 }
 
 fn copy(
@@ -301,6 +324,7 @@ fn copy(
     if near && own < FEW_LEVELS * original && (0.3..ROUNDINGS).contains(&eighth) {
         return made(Kind::Quantized, 0.98, eighth);
     }
-    (near && own < FEW_LEVELS * original).then_some(())?;
+    // Coarse numbers so far from another's may be those of a sibling.
+    (near && own < FEW_LEVELS * original && lies_between(measured, (child, parent))).then_some(())?;
     made(Kind::Quantized, 0.95, own / original)
 }

@@ -4,11 +4,12 @@ use super::{
     Direction, Evidence, Kind, Parent, Subject,
     copies::Copy,
     family::Known,
+    inherited::Inherited,
     measured::{Measured, rounding},
     mixture::{Mixture, Proof},
     noise,
-    probe::{chance, log10_tail, score},
-    samples::Inherited,
+    probe::{chance, score},
+    student::Score,
 };
 use crate::{
     Error, Progress,
@@ -283,7 +284,7 @@ impl Edge<'_> {
     }
 
     /// That this is the nearest model by description length, against the next one.
-    pub(super) fn nearest(&self, (rival, z): (usize, f64)) -> Evidence {
+    pub(super) fn nearest(&self, (rival, lead): (usize, Score)) -> Evidence {
         let bits = |other| self.measured.bits(self.child, other);
         let said = format!(
             "told from `{}` in {:.2} bits a weight, from `{}` in {:.2}",
@@ -292,8 +293,8 @@ impl Edge<'_> {
             self.id(rival),
             bits(rival)
         );
-        let found = self.evidence(("description_length", z), said);
-        Evidence { standard_error: Some(1.0), log10_p: Some(log10_tail(z)), ..found }
+        let found = self.evidence(("description_length", lead.t), said);
+        Evidence { standard_error: Some(1.0), log10_p: Some(lead.log10_p()), ..found }
     }
 
     /// That the step from the parent to `sibling` is held more than once.
@@ -375,20 +376,26 @@ impl Edge<'_> {
             .collect();
         match mixture.proof {
             Proof::Sum { roundings, residual } => {
+                let own = if mixture.is_uneven() { ", every matrix with weights of its own," } else { "" };
                 let said = format!(
-                    "equals {} up to {roundings:.2} roundings; {:.1} % of the distance to the nearest is left",
+                    "equals {}{own} up to {roundings:.2} roundings; {:.1} % of the distance to the nearest is left",
                     terms.join(" "),
                     residual * 100.0
                 );
                 self.evidence(("weighted_sum", roundings), said)
             }
-            Proof::Elements { base, explained } => {
+            Proof::Elements { base, explained, ref changes, of_mean } => {
+                let change = |((parent, _), (ratio, taken)): (&(usize, f64), &(f64, f64))| {
+                    format!("{ratio:.2} × `{}` ({:.0} % of them)", self.id(*parent), taken * 100.0)
+                };
+                let changes: Vec<String> = mixture.parents.iter().zip(changes).map(change).collect();
+                let what = if of_mean { "a mean of some" } else { "some" };
                 let said = format!(
-                    "{:.1} % of the elements are those of `{}` or that with some of the changes of {}, within one \
+                    "{:.1} % of the elements are those of `{}` or that with {what} of the changes {}, within one \
                      rounding",
                     explained * 100.0,
                     self.id(base),
-                    terms.join(" ")
+                    changes.join(" and ")
                 );
                 self.evidence(("elected_elements", explained), said)
             }

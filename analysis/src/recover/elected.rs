@@ -42,6 +42,8 @@ const MIXED: std::ops::Range<f64> = 0.03..0.97;
 const MOSTLY: f64 = 0.8;
 /// Share of a change that DELLA's chances move it by at most, as mergekit's own defaults and more do.
 const SPREAD: f32 = 0.25;
+/// Share that must be explained of what the changes of other elements leave: of a model next to its base they explain most.
+const BESIDE_CHANCE: f64 = 0.5;
 /// With such a spread: share of the elements that must be explained, how much of that must be beyond what the changes of
 /// other elements explain, and the share that must be the base's in spite of large changes. A fine-tune has none of those.
 const SPREAD_EXPLAINED: f64 = 0.9;
@@ -134,7 +136,13 @@ fn of((measured, samples): (&Measured, &Samples), child: usize, candidates: &[us
     let (guess, fit) = equal.min_by(|a, b| away(a.0.base).total_cmp(&away(b.0.base)))?;
     let parents = guess.parents.iter().zip(&guess.ratios).zip(&fit.taken);
     let parents = parents.map(|((&parent, ratio), taken)| (parent, f64::from(*ratio) * taken)).collect();
-    let proof = Proof::Elements { base: guess.base, explained: fit.explained };
+    let changes = guess.ratios.iter().map(|ratio| f64::from(*ratio)).zip(fit.taken).collect();
+    let proof = Proof::Elements {
+        base: guess.base,
+        explained: fit.explained,
+        changes,
+        of_mean: guess.mean.is_some(),
+    };
     Some(Mixture { child, parents, by_matrix: Vec::new(), proof })
 }
 
@@ -251,7 +259,10 @@ impl Changes<'_> {
             });
             let (least, at) = without.max_by(|a, b| a.0.total_cmp(&b.0))?;
             if fits.explained - least >= NEEDED {
-                return (fits.explained >= EXPLAINED && fits.mixed).then_some((guess, fits));
+                let told = fits.explained >= EXPLAINED && fits.mixed;
+                let chance = || fit(&guess, 1).explained;
+                let beyond = |chance: f64| fits.explained - chance >= BESIDE_CHANCE * (1.0 - chance);
+                return (told && beyond(chance())).then_some((guess, fits));
             }
             parents.remove(at);
         }

@@ -236,8 +236,7 @@ impl Structure<'_> {
                 those.iter().copied().min_by(|&a, &b| bits(a).total_cmp(&bits(b)))
             };
             let lead = |rival: Option<usize>| {
-                let z = rival.map_or(f64::INFINITY, |rival| measured.nearer(child, (parent, rival)));
-                1.0 - 10f64.powf(super::probe::log10_tail(z))
+                rival.map_or(1.0, |rival| 1.0 - 10f64.powf(measured.nearer(child, (parent, rival)).log10_p()))
             };
             let strangers: Vec<usize> = rivals.iter().copied().filter(|other| !sibling(other)).collect();
             let rival = nearest(&rivals);

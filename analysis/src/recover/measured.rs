@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernels::{Contrast, Dtype, Gram, Stored};
 use rayon::prelude::*;
 
-use super::{Subject, cluster::Relations, facts::Facts, probe::score};
+use super::{Subject, cluster::Relations, facts::Facts, student::Score};
 use crate::{Error, Progress, computed::blocks, kinship::Module};
 
 /// Blocks of a tensor whose elements are told apart; the others only count in the inner products.
@@ -335,7 +335,7 @@ impl Measured {
     }
 
     /// How many standard errors over the tensors `i` is told by fewer bits from `j` than from `k`.
-    pub(super) fn nearer(&self, i: usize, (j, k): (usize, usize)) -> f64 {
+    pub(super) fn nearer(&self, i: usize, (j, k): (usize, usize)) -> Score {
         let gains: Vec<f64> = self
             .matrices()
             .map(|part| {
@@ -343,7 +343,7 @@ impl Measured {
                 b.bits / b.n.max(1) as f64 - a.bits / a.n.max(1) as f64
             })
             .collect();
-        score(&gains)
+        Score::of(&gains)
     }
 
     /// How much of the step from `root` to `parent` is in `child`: the regression of its own step on that one.

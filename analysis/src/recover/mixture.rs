@@ -6,8 +6,9 @@
 use faer::{Mat, linalg::solvers::Solve as _};
 
 use super::{
+    inherited::Inherited,
     measured::{EXACT, Measured, Part},
-    samples::{Inherited, Samples},
+    samples::Samples,
 };
 
 /// Most parents of one merge.
@@ -32,6 +33,8 @@ const CLEAR: f64 = 0.25;
 /// The same where models are subtracted as well, and the share of the roundings refused that it may leave.
 const FAR: f64 = 0.15;
 const FEWER: f64 = 0.75;
+/// Difference of a matrix's weights from those over all that is no rounding.
+const UNEVEN: f64 = 0.05;
 /// Roundings up to which a sum with a large weight is one seen from inside: that weight multiplies the rounding of its model.
 const NEARLY: f64 = 16.0;
 /// By how much more of its elements, and by how many standard errors of that, a merge is the rounded sum of its models than each
@@ -50,20 +53,21 @@ pub(super) struct Mixture {
 }
 
 /// How a merge is known.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Proof {
     /// A weighted sum: `residual² / rounding²`, and the residual as a share of the distance to the nearest parent.
     Sum { roundings: f64, residual: f64 },
-    /// Element by element the base or a sum of changes to it: the share of the elements that are.
-    Elements { base: usize, explained: f64 },
+    /// Element by element the base or a sum of changes to it: the share of the elements that are, and by parent how many times
+    /// its change and the share of its changes that were taken. Of a mean the changes are weighed first.
+    Elements { base: usize, explained: f64, changes: Vec<(f64, f64)>, of_mean: bool },
 }
 
 impl Mixture {
     /// All models it was made of.
     pub(super) fn ingredients(&self) -> impl Iterator<Item = usize> {
-        let base = match self.proof {
+        let base = match &self.proof {
             Proof::Sum { .. } => None,
-            Proof::Elements { base, .. } => Some(base),
+            Proof::Elements { base, .. } => Some(*base),
         };
         self.parents.iter().map(|(parent, _)| *parent).chain(base)
     }
@@ -79,6 +83,17 @@ impl Mixture {
             }
             Proof::Elements { .. } => false,
         }
+    }
+
+    /// Whether the weights of a sum change from matrix to matrix.
+    pub(super) fn is_uneven(&self) -> bool {
+        let off = |(weights, (_, whole)): (Vec<f64>, &(usize, f64))| {
+            weights.into_iter().filter(|weight| (weight - whole).abs() > UNEVEN).count()
+        };
+        let of = |at: usize| self.by_matrix.iter().map(|weights| weights[at].1).collect::<Vec<f64>>();
+        // What a few small matrices say may be their rounding.
+        let by_parent = self.parents.iter().enumerate().map(|(at, whole)| off((of(at), whole)));
+        by_parent.max().is_some_and(|most| 4 * most > self.by_matrix.len())
     }
 
     /// What is left of a sum, in roundings.

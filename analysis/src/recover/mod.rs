@@ -11,6 +11,7 @@ mod edges;
 mod elected;
 mod facts;
 mod family;
+mod inherited;
 mod measured;
 mod mixture;
 mod noise;
@@ -25,6 +26,7 @@ mod sketched_tests;
 mod stacked;
 mod stored;
 mod strangers;
+mod student;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

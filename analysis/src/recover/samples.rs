@@ -1,7 +1,4 @@
 //! Some elements of every model of a family: what sums, squares and bits do not tell.
-//!
-//! A merge or a quantised copy is rounded, and what was trained from it holds that rounding, which no other model does. It
-//! is small beside a step of training, but it is known exactly and there are many elements.
 
 use rayon::prelude::*;
 
@@ -10,26 +7,8 @@ use super::{
     probe::score,
 };
 
-/// Spacings of numbers by which models must be apart where a rounding counts: nearer ones fall on the same few numbers.
-const CLEAR: f32 = 3.0;
 /// Spacings that a rounding moves a number at most, and a little for the weights, which are fitted.
-const ROUNDING: f64 = 0.6;
-/// Neighbours whose step tells how much an element's is worth.
-const CHUNK: usize = 32;
-/// Share of the elements that must be apart so far.
-const MOST: f64 = 0.6;
-/// Standard error from which on 0 and 1 are not told apart.
-const UNCERTAIN: f64 = 0.5;
-/// Groups of chunks whose scatter tells the error.
-const GROUPS: usize = 64;
-/// Standard errors by which a model holds another's rounding, of the many pairs that are asked, or does not; and what
-/// small steps may shift the share.
-const SURE: f64 = 2.5;
-const HELD: f64 = 3.5;
-const SHIFT: f64 = 0.2;
-/// Share below which a rounding is not believed to be held at all.
-const HARDLY: f64 = 0.1;
-
+pub(super) const ROUNDING: f64 = 0.6;
 /// Some elements of every matrix.
 pub(super) struct Samples {
     /// By member.
@@ -40,16 +19,6 @@ pub(super) struct Samples {
     spacings: Vec<f32>,
     /// Logarithm of the kurtosis of each matrix's elements, by member.
     tails: Vec<Vec<f64>>,
-}
-
-/// How much of another's rounding a model holds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Inherited {
-    /// 1 of a descendant, 0 of any other model; less of both where many steps are of a few spacings.
-    pub(super) share: f64,
-    pub(super) error: f64,
-    /// Whether so many are that the share is too small.
-    partial: bool,
 }
 
 impl Samples {
@@ -98,75 +67,6 @@ impl Samples {
         Some((own - best, (spread / self.values[child].len() as f64).sqrt()))
     }
 
-    /// How much of what `host` has beside the sum of its parents, with weights by matrix, is in `child`, and the standard
-    /// error of that. None where a descendant cannot be told from any other model.
-    pub(super) fn inherits<'w>(
-        &self,
-        (child, host): (usize, usize),
-        parents: impl Fn(usize) -> &'w [(usize, f64)],
-    ) -> Option<Inherited> {
-        let mut groups = [(0.0f64, 0.0f64); GROUPS];
-        let (mut seen, mut hardly, mut chunks) = (0, 0, 0);
-        let mut start = 0;
-        for (matrix, &end) in self.ends.iter().enumerate() {
-            let sum = parents(matrix);
-            let mut clear: Vec<(f64, f64)> = Vec::with_capacity(end - start);
-            for at in start..end {
-                let value = self.values[host][at];
-                let spacing = self.spacing(host, value);
-                let step = self.values[child][at] - value;
-                let far = |(one, _): &(usize, f64)| (self.values[*one][at] - value).abs() >= CLEAR * spacing;
-                // A number that hardly moved is on the host's wherever both round one value alike.
-                let grid = self.spacing(child, value);
-                let exact: f64 = sum.iter().map(|(one, w)| w * f64::from(self.values[*one][at])).sum();
-                let own = f64::from(value) - exact;
-                let alike = own.abs() <= ROUNDING * f64::from(grid);
-                if sum.len() == 1 && alike && step.abs() < CLEAR * grid {
-                    hardly += u64::from(step == 0.0);
-                    continue;
-                }
-                // The grid of a copy is far coarser than the numbers its models are stored in.
-                if sum.len() > 1 && !(step.abs() >= CLEAR * spacing && sum.iter().all(far)) {
-                    continue;
-                }
-                // A merge is off by its rounding and no more, or its weights are another's here.
-                if sum.len() == 1 || own.abs() <= ROUNDING * f64::from(spacing) {
-                    clear.push((f64::from(step), own));
-                }
-            }
-            seen += clear.len();
-            let usual = clear.iter().map(|(_, own)| own * own).sum::<f64>() / clear.len().max(1) as f64;
-            for chunk in clear.chunks(CHUNK).filter(|chunk| chunk.len() > 1) {
-                let count = chunk.len() as f64;
-                let squares: f64 = chunk.iter().map(|(step, own)| step * step + own * own).sum();
-                let (common, noise) = &mut groups[chunks % GROUPS];
-                chunks += 1;
-                for (step, own) in chunk {
-                    // An element's own step must not weigh it, or large ones would count against small ones. Where
-                    // nothing else moved its worth is that of a rounding, and no more.
-                    let weight = count / (squares - step * step).max(count * usual);
-                    if weight.is_finite() {
-                        *common += weight * step * own;
-                        *noise += weight * own * own;
-                    }
-                }
-            }
-            start = end;
-        }
-        let (common, noise) = groups.iter().fold((0.0, 0.0), |sum, group| (sum.0 + group.0, sum.1 + group.1));
-        let share = 1.0 + common / noise;
-        // Without each group in turn: steps are no white noise, and an error that takes them for it is too small.
-        let without: f64 = groups
-            .iter()
-            .map(|group| (1.0 + (common - group.0) / (noise - group.1) - share).powi(2))
-            .filter(|square| square.is_finite())
-            .sum();
-        let scatter = (without * (GROUPS - 1) as f64 / GROUPS as f64).sqrt();
-        let error = scatter.max(1.0 / noise.sqrt());
-        let partial = (seen as f64) < MOST * (start as u64 - hardly) as f64;
-        (noise > 0.0 && error < UNCERTAIN).then_some(Inherited { share, error, partial })
-    }
-
     /// How much shorter the tails of `b` are than those of `a`: the change of the logarithms of their matrices' kurtosis, in
     /// standard errors over the matrices; 0 where it cannot be told.
     pub(super) fn shorter(&self, (a, b): (usize, usize)) -> f64 {
@@ -197,29 +97,6 @@ fn tail(values: &[f32]) -> f64 {
     let moment =
         |power| values.iter().map(|value| (f64::from(*value) - mean).powi(power)).sum::<f64>() / count;
     (moment(4) / moment(2).powi(2)).ln()
-}
-
-impl Inherited {
-    /// Whether nothing speaks for its being held.
-    pub(super) fn hardly(self) -> bool {
-        self.share < HARDLY && !self.partial
-    }
-
-    /// Whether it is rather held than not.
-    pub(super) fn likely(self) -> bool {
-        let least = self.share - SURE * self.error;
-        (SHIFT..1.0 + SHIFT).contains(&least) && !self.partial
-    }
-
-    /// Whether the model holds the rounding; none when unsure.
-    pub(super) fn held(self) -> Option<bool> {
-        let Self { share, error, partial } = self;
-        if share + SURE * error < SHIFT {
-            return Some(false);
-        }
-        let held = share - HELD * error > SHIFT && share - HELD * error < 1.0 + SHIFT;
-        (held && !partial).then_some(true)
-    }
 }
 
 #[cfg(test)]

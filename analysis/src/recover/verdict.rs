@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{
     Direction, Kind, Parent,
-    probe::{self, chance, log10_tail},
+    probe::{chance, log10_tail},
     sketched::{Alike, DESCENT, Recovered, StoredTensor, apart, common, comparable},
+    student::Score,
 };
 
 /// Cosine that the weights of models without a common origin stay below, whatever their tensors have in common.
@@ -180,15 +181,16 @@ impl Recovered {
             && self.excluded((child, base), &parents, descends)
         {
             let lead = self.lead(child, (*other, base));
-            if log10_tail(lead) < SURE {
+            if lead.log10_p() < SURE {
                 let said = format!(
-                    "the weights descend from `{}`, a relative of `{}`: they are nearer to it by {lead:.0} standard \
+                    "the weights descend from `{}`, a relative of `{}`: they are nearer to it by {:.0} standard \
                      errors over the matrices ({})",
                     parent.id,
                     self.models[base].id,
-                    chance(log10_tail(lead))
+                    lead.t,
+                    chance(lead.log10_p())
                 );
-                return Some(judged(Verdict::Contradicted, log10_tail(lead), Some(*other), said));
+                return Some(judged(Verdict::Contradicted, lead.log10_p(), Some(*other), said));
             }
         }
         let stranger = log10_tail(alike.score);
@@ -284,7 +286,7 @@ impl Recovered {
     }
 
     /// Standard errors over the matrices by which `child` is nearer to the first of two models than to the second.
-    fn lead(&self, child: usize, (near, far): (usize, usize)) -> f64 {
+    fn lead(&self, child: usize, (near, far): (usize, usize)) -> Score {
         let by_name: BTreeMap<&str, &StoredTensor> = common(&self.models, &self.facts, (child, far))
             .into_iter()
             .map(|(own, far)| (own.sketch.name.as_str(), far))
@@ -297,6 +299,6 @@ impl Recovered {
                 (near > 0.0 && far > 0.0).then(|| (far / near).ln())
             })
             .collect();
-        probe::score(&gains)
+        Score::of(&gains)
     }
 }
