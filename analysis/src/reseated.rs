@@ -8,7 +8,7 @@ use std::{
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
-use crate::computed::{self, BLOCK, Computed, Stored, read_f64, refused};
+use crate::computed::{self, BLOCK, Computed, SourceTensor, read_f64, refused};
 
 /// What one row of a table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) struct Table {
     pub rows: Vec<Row>,
     pub terms: Arc<Vec<Term>>,
     /// Tables that terms are rows of, as wide as this one.
-    pub donors: Vec<Stored>,
+    pub donors: Vec<SourceTensor>,
     pub zeros: Zeros,
 }
 
@@ -146,7 +146,7 @@ impl Reseated {
                 out.fill(0.0);
                 let mut values = vec![0.0; out.len()];
                 for Term { donor, row, weight } in terms {
-                    let Stored { source, index, .. } = &seated.table.donors[*donor as usize];
+                    let SourceTensor { source, index, .. } = &seated.table.donors[*donor as usize];
                     read_f64(&**source, *index, u64::from(*row) * width + within as u64, &mut values)?;
                     out.iter_mut().zip(&values).for_each(|(out, value)| *out += weight * value);
                 }
