@@ -205,6 +205,8 @@ impl Computed for Reseated {
 }
 
 impl TensorSource for Reseated {
+    weights::forward!(source; account, cautions, metadata);
+
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -247,8 +249,15 @@ impl TensorSource for Reseated {
     ) -> Option<Result<(), weights::Error>> {
         if self.tables.contains_key(&index) { None } else { self.source.read_unrounded(index, start, out) }
     }
+}
 
-    fn metadata(&self) -> BTreeMap<String, String> {
-        self.source.metadata()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Telling, hears};
+
+    #[test]
+    fn what_a_model_says_is_heard_under_another_tokenizer() {
+        hears(&Reseated::new(Telling::shared(), BTreeMap::new()));
     }
 }
