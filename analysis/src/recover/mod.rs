@@ -36,6 +36,7 @@ mod tests_orders;
 #[cfg(test)]
 mod tests_parts;
 mod tokens;
+mod told;
 mod tree;
 mod trimmed;
 mod trunks;
