@@ -187,7 +187,7 @@ pub fn stored<'a>(
     index: usize,
     (start, len): (u64, usize),
     buffer: &'a mut Vec<u8>,
-) -> Result<kernels::Stored<'a>, weights::Error> {
+) -> Result<kernels::Encoded<'a>, weights::Error> {
     let info =
         in_range(source.tensors(), index, |info| Some(start.checked_add(len as u64)? <= info.elements()))?;
     let dtype = info.dtype;
@@ -197,7 +197,7 @@ pub fn stored<'a>(
     let width = dtype.bits() / 8;
     let (offset, size) = (start * width, len * width as usize);
     if let Some(bytes) = source.view(index, offset, size) {
-        return Ok(kernels::Stored { dtype, bytes });
+        return Ok(kernels::Encoded { dtype, bytes });
     }
     if is_unrounded(source, index) {
         let mut values = Room::of(len);
@@ -205,12 +205,12 @@ pub fn stored<'a>(
             outcome?;
             buffer.clear();
             values.iter().for_each(|value| buffer.extend(value.to_le_bytes()));
-            return Ok(kernels::Stored { dtype: Dtype::F64, bytes: buffer });
+            return Ok(kernels::Encoded { dtype: Dtype::F64, bytes: buffer });
         }
     }
     buffer.resize(size, 0);
     source.read_bytes(index, offset, buffer)?;
-    Ok(kernels::Stored { dtype, bytes: buffer })
+    Ok(kernels::Encoded { dtype, bytes: buffer })
 }
 
 /// Whether a source computes a tensor, and gives it before it is rounded.
@@ -259,7 +259,7 @@ pub fn is_buffer(name: &str) -> bool {
 
 /// A tensor of an opened checkpoint.
 #[derive(Clone)]
-pub struct Stored {
+pub struct SourceTensor {
     pub label: String,
     pub source: Arc<dyn TensorSource>,
     pub index: usize,
@@ -274,7 +274,7 @@ impl Equal {
     ///
     /// # Errors
     /// When one differs from the first, or cannot be read.
-    pub fn require(&self, held: &[Stored]) -> Result<(), weights::Error> {
+    pub fn require(&self, held: &[SourceTensor]) -> Result<(), weights::Error> {
         let mut equal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !*equal {
             must_be_equal(held)?;
@@ -285,7 +285,7 @@ impl Equal {
 }
 
 /// Integer tensors are never computed with: they must have the same bytes in every model.
-pub fn must_be_equal(held: &[Stored]) -> Result<(), weights::Error> {
+pub fn must_be_equal(held: &[SourceTensor]) -> Result<(), weights::Error> {
     let (first, others) = held.split_first().ok_or_else(|| refused("a tensor without inputs".into()))?;
     let Some(other) = differing(first, others)? else { return Ok(()) };
     let info = &first.source.tensors()[first.index];
@@ -296,7 +296,10 @@ pub fn must_be_equal(held: &[Stored]) -> Result<(), weights::Error> {
 }
 
 /// The first of `others`, which have as many bytes, that holds others.
-pub fn differing<'a>(first: &Stored, others: &'a [Stored]) -> Result<Option<&'a Stored>, weights::Error> {
+pub fn differing<'a>(
+    first: &SourceTensor,
+    others: &'a [SourceTensor],
+) -> Result<Option<&'a SourceTensor>, weights::Error> {
     for (start, len) in blocks(first.source.tensors()[first.index].bytes()) {
         let (mut ours, mut theirs) = (vec![0; len], vec![0; len]);
         first.source.read_bytes(first.index, start, &mut ours)?;

@@ -10,7 +10,7 @@ use std::{
 
 use domain::Limits;
 use kernels::{
-    BLOCK, Dtype, Gram, Stored,
+    BLOCK, Dtype, Encoded, Gram,
     device::{Declined, Device, Streamed},
     wide::{Common, Term, weighted_sum},
 };
@@ -60,8 +60,8 @@ fn read(inputs: &Streamed<'_>) -> Result<Vec<Vec<u8>>, Declined> {
     Ok(all)
 }
 
-fn views<'a>(inputs: &Streamed<'_>, bytes: &'a [Vec<u8>]) -> Vec<Stored<'a>> {
-    inputs.inputs.iter().zip(bytes).map(|(dtype, bytes)| Stored { dtype: *dtype, bytes }).collect()
+fn views<'a>(inputs: &Streamed<'_>, bytes: &'a [Vec<u8>]) -> Vec<Encoded<'a>> {
+    inputs.inputs.iter().zip(bytes).map(|(dtype, bytes)| Encoded { dtype: *dtype, bytes }).collect()
 }
 
 impl Device for Lent {

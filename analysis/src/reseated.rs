@@ -8,7 +8,7 @@ use std::{
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
-use crate::computed::{self, BLOCK, Computed, Stored, read_f64, refused};
+use crate::computed::{self, BLOCK, Computed, SourceTensor, read_f64, refused};
 
 /// What one row of a table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) struct Table {
     pub rows: Vec<Row>,
     pub terms: Arc<Vec<Term>>,
     /// Tables that terms are rows of, as wide as this one.
-    pub donors: Vec<Stored>,
+    pub donors: Vec<SourceTensor>,
     pub zeros: Zeros,
 }
 
@@ -146,7 +146,7 @@ impl Reseated {
                 out.fill(0.0);
                 let mut values = vec![0.0; out.len()];
                 for Term { donor, row, weight } in terms {
-                    let Stored { source, index, .. } = &seated.table.donors[*donor as usize];
+                    let SourceTensor { source, index, .. } = &seated.table.donors[*donor as usize];
                     read_f64(&**source, *index, u64::from(*row) * width + within as u64, &mut values)?;
                     out.iter_mut().zip(&values).for_each(|(out, value)| *out += weight * value);
                 }
@@ -205,6 +205,8 @@ impl Computed for Reseated {
 }
 
 impl TensorSource for Reseated {
+    weights::forward!(source; account, cautions, metadata);
+
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -247,8 +249,15 @@ impl TensorSource for Reseated {
     ) -> Option<Result<(), weights::Error>> {
         if self.tables.contains_key(&index) { None } else { self.source.read_unrounded(index, start, out) }
     }
+}
 
-    fn metadata(&self) -> BTreeMap<String, String> {
-        self.source.metadata()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Telling, hears};
+
+    #[test]
+    fn what_a_model_says_is_heard_under_another_tokenizer() {
+        hears(&Reseated::new(Telling::shared(), BTreeMap::new()));
     }
 }

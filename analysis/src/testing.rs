@@ -57,6 +57,57 @@ impl TensorSource for Fixture {
     }
 }
 
+/// Has something to say to every question, of one table of two rows.
+pub struct Telling(Vec<TensorInfo>);
+
+impl Telling {
+    pub fn shared() -> Arc<dyn TensorSource> {
+        let name = "model.embed_tokens.weight".to_owned();
+        Arc::new(Self(vec![TensorInfo { name, dtype: Dtype::Bf16, shape: vec![2, 1] }]))
+    }
+}
+
+impl TensorSource for Telling {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.0
+    }
+
+    fn read_bytes(&self, _: usize, _: u64, _: &mut [u8]) -> Result<(), weights::Error> {
+        Ok(())
+    }
+
+    fn read_f32(&self, _: usize, _: u64, _: &mut [f32]) -> Result<(), weights::Error> {
+        Ok(())
+    }
+
+    fn ready(&self, _: usize) -> Result<(), weights::Error> {
+        Err(weights::Error::Stopped)
+    }
+
+    fn account(&self, _: usize) -> weights::Account {
+        weights::Account::from_iter([("kept".to_owned(), 1.into())])
+    }
+
+    fn cautions(&self) -> Vec<domain::Item> {
+        vec![domain::Item { pointer: String::new(), message: "careful".to_owned() }]
+    }
+
+    fn metadata(&self) -> std::collections::BTreeMap<String, String> {
+        std::iter::once(("format".to_owned(), "pt".to_owned())).collect()
+    }
+}
+
+/// Whether what [`Telling`] says is heard through a wrapper around it.
+pub fn hears(wrapper: &dyn TensorSource) {
+    let telling = Telling::shared();
+    assert!(matches!(wrapper.ready(0), Err(weights::Error::Stopped)), "ready");
+    assert_eq!(wrapper.account(0), telling.account(0));
+    assert_eq!(wrapper.cautions(), telling.cautions());
+    for (key, told) in telling.metadata() {
+        assert_eq!(wrapper.metadata().get(&key), Some(&told));
+    }
+}
+
 /// Repeatable values of many magnitudes around zero.
 pub fn noise(seed: u64, len: usize) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

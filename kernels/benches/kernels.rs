@@ -3,7 +3,7 @@
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use kernels::{
-    DiffSums, Dtype, Gram, Sketch, Stats, Stored,
+    DiffSums, Dtype, Encoded, Gram, Sketch, Stats,
     bracket::{Bracket, Range},
     kth,
     prune::{Row, Slope},
@@ -30,8 +30,8 @@ fn weights(key: u64, dtype: Dtype) -> Vec<u8> {
     bytes
 }
 
-fn blocks(bytes: &[u8], dtype: Dtype) -> impl Iterator<Item = Stored<'_>> {
-    bytes.chunks(BLOCK * dtype.bits() as usize / 8).map(move |bytes| Stored { dtype, bytes })
+fn blocks(bytes: &[u8], dtype: Dtype) -> impl Iterator<Item = Encoded<'_>> {
+    bytes.chunks(BLOCK * dtype.bits() as usize / 8).map(move |bytes| Encoded { dtype, bytes })
 }
 
 /// The limit of what reads memory: the words of the inputs added up, in the order in which the kernels read them.
@@ -57,7 +57,7 @@ fn gram(bencher: Bencher<'_, '_>, dtype: Dtype, models: usize) {
         let mut gram = Gram::new(models);
         let mut tuned: Vec<_> = tuned.iter().map(|bytes| blocks(bytes, dtype)).collect();
         for base in blocks(&base, dtype) {
-            let models: Vec<Stored<'_>> = tuned.iter_mut().map(|blocks| blocks.next().unwrap()).collect();
+            let models: Vec<Encoded<'_>> = tuned.iter_mut().map(|blocks| blocks.next().unwrap()).collect();
             gram.add_deltas(base, &models);
         }
         black_box(gram)
@@ -152,7 +152,7 @@ fn weighted_sum_of_3(bencher: Bencher<'_, '_>, dtype: Dtype) {
             let end = inputs[0].len().min(at + BLOCK * size);
             let terms = inputs
                 .each_ref()
-                .map(|bytes| Term { factor: 0.3, values: Stored { dtype, bytes: &bytes[at..end] } });
+                .map(|bytes| Term { factor: 0.3, values: Encoded { dtype, bytes: &bytes[at..end] } });
             black_box(weighted_sum(&terms, Common::Blended, (dtype, &mut out[..end - at])));
         }
     });

@@ -5,7 +5,7 @@
 
 use multiversion::{multiversion, target::target_cfg_f};
 
-use crate::{Dtype, decode, decode_f64, deltas::Stored};
+use crate::{Dtype, decode, decode_f64, deltas::Encoded};
 
 /// Where a squared distance is a smaller share of both squared norms, the inner products do not tell it. At this share the
 /// f32 in which deltas are taken still leaves ten digits of it.
@@ -38,8 +38,8 @@ pub(crate) fn from_dots(dots: &[f64], models: usize) -> (Vec<f64>, Vec<(usize, u
 }
 
 /// Adds ‖xᵢ − xⱼ‖² of the pairs listed to `apart`, row-major `m × m`. Sequential, in the order of the elements.
-pub(crate) fn add(models: &[Stored<'_>], near: &[(usize, usize)], apart: &mut [f64]) {
-    let elements = models.iter().map(Stored::elements).min().unwrap_or_default();
+pub(crate) fn add(models: &[Encoded<'_>], near: &[(usize, usize)], apart: &mut [f64]) {
+    let elements = models.iter().map(Encoded::elements).min().unwrap_or_default();
     let mut needed = vec![false; models.len()];
     near.iter().for_each(|(i, j)| (needed[*i], needed[*j]) = (true, true));
     let mut values = vec![Strip([0.0; STRIP]); models.len()];
@@ -59,7 +59,7 @@ pub(crate) fn add(models: &[Stored<'_>], near: &[(usize, usize)], apart: &mut [f
     }
 }
 
-fn read(stored: Stored<'_>, values: &mut [f64]) {
+fn read(stored: Encoded<'_>, values: &mut [f64]) {
     if stored.dtype == Dtype::F64 {
         return decode_f64(stored.dtype, stored.bytes, values);
     }

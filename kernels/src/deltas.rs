@@ -10,14 +10,14 @@ use crate::{Dtype, decode, decode_f64, halves};
 
 /// Stored elements of one vector.
 #[derive(Debug, Clone, Copy)]
-pub struct Stored<'a> {
+pub struct Encoded<'a> {
     /// A float dtype.
     pub dtype: Dtype,
     /// Little-endian, a whole number of elements.
     pub bytes: &'a [u8],
 }
 
-impl Stored<'_> {
+impl Encoded<'_> {
     pub(crate) fn elements(&self) -> usize {
         (self.bytes.len() as u64 * 8 / self.dtype.bits()) as usize
     }
@@ -86,9 +86,9 @@ pub(crate) const LANES: usize = 16;
 const GROUP: usize = 4;
 
 /// The sums over `models` minus `base`; all of one length (the shortest decides).
-pub(crate) fn delta_sums(base: Stored<'_>, models: &[Stored<'_>]) -> Sums {
-    let elements = models.iter().map(Stored::elements).fold(base.elements(), usize::min);
-    let wide = |stored: &Stored<'_>| stored.dtype == Dtype::F64;
+pub(crate) fn delta_sums(base: Encoded<'_>, models: &[Encoded<'_>]) -> Sums {
+    let elements = models.iter().map(Encoded::elements).fold(base.elements(), usize::min);
+    let wide = |stored: &Encoded<'_>| stored.dtype == Dtype::F64;
     if elements < SHORT || wide(&base) || models.iter().any(wide) {
         return in_f64(base, models, 0..elements);
     }
@@ -105,7 +105,7 @@ pub(crate) fn delta_sums(base: Stored<'_>, models: &[Stored<'_>]) -> Sums {
 struct Strip<T>([T; STRIP]);
 
 /// As exact as f64 is, at whatever speed.
-fn in_f64(base: Stored<'_>, models: &[Stored<'_>], range: std::ops::Range<usize>) -> Sums {
+fn in_f64(base: Encoded<'_>, models: &[Encoded<'_>], range: std::ops::Range<usize>) -> Sums {
     let mut total = Sums::new(models.len());
     let mut buffers = vec![Strip([0.0f64; STRIP]); models.len() + 1];
     let mut products = Tiles::new(models.len());
@@ -130,7 +130,7 @@ fn in_f64(base: Stored<'_>, models: &[Stored<'_>], range: std::ops::Range<usize>
 }
 
 /// Two models: everything in registers, words straight from the inputs.
-fn pair(base: Stored<'_>, a: Stored<'_>, b: Stored<'_>, elements: usize) -> Sums {
+fn pair(base: Encoded<'_>, a: Encoded<'_>, b: Encoded<'_>, elements: usize) -> Sums {
     let mut lanes = PairLanes::default();
     let same = base.dtype == a.dtype && a.dtype == b.dtype;
     let done = match base.dtype {
@@ -147,7 +147,7 @@ fn pair(base: Stored<'_>, a: Stored<'_>, b: Stored<'_>, elements: usize) -> Sums
 }
 
 /// Dtypes that no word can be split into, or that differ: by way of f32 strips. Gives the elements done.
-fn pair_decoded(inputs: [Stored<'_>; 3], elements: usize, lanes: &mut PairLanes) -> usize {
+fn pair_decoded(inputs: [Encoded<'_>; 3], elements: usize, lanes: &mut PairLanes) -> usize {
     const LONG: usize = 1_024;
     let mut buffers = [[0.0f32; LONG]; 3];
     let whole = elements / LONG * LONG;
@@ -250,7 +250,7 @@ fn fold(lanes: Lanes) -> f64 {
 }
 
 /// Three models or more: deltas of one strip as f64, then all pairs of them.
-fn strips(base: Stored<'_>, models: &[Stored<'_>], elements: usize) -> Sums {
+fn strips(base: Encoded<'_>, models: &[Encoded<'_>], elements: usize) -> Sums {
     let mut deltas = vec![Strip([0.0f64; STRIP]); models.len()];
     let mut sums = vec![[0.0; LANES]; models.len()];
     let mut square = [0.0; LANES];

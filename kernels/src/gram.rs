@@ -2,7 +2,7 @@
 
 use crate::{
     apart,
-    deltas::{Stored, delta_sums, enough},
+    deltas::{Encoded, delta_sums, enough},
     pair::PairSums,
 };
 
@@ -47,7 +47,7 @@ impl Gram {
 
     /// Adds the next elements of the deltas `models − base`, one input a model, all of one length. Sequential: blocks
     /// may be gathered by several threads and merged in index order, which gives the same bits on any number.
-    pub fn add_deltas(&mut self, base: Stored<'_>, models: &[Stored<'_>]) {
+    pub fn add_deltas(&mut self, base: Encoded<'_>, models: &[Encoded<'_>]) {
         debug_assert_eq!(models.len(), self.models, "one input per model");
         debug_assert!(models.iter().all(|model| model.elements() == base.elements()), "inputs of one length");
         if models.len() != self.models || models.is_empty() {
@@ -59,7 +59,7 @@ impl Gram {
 
     fn add_block(
         &mut self,
-        models: &[Stored<'_>],
+        models: &[Encoded<'_>],
         (dots, sums): (&[f64], &[f64]),
         (elements, base_square): (u64, f64),
     ) {
@@ -81,11 +81,11 @@ impl Gram {
     /// sufficed or the sums do not fit; [`Self::add_deltas`] then says what they are.
     pub fn add_summed(
         &mut self,
-        models: &[Stored<'_>],
+        models: &[Encoded<'_>],
         (dots, sums): (&[f64], &[f64]),
         base_square: f64,
     ) -> bool {
-        let Some(elements) = models.first().map(Stored::elements) else { return false };
+        let Some(elements) = models.first().map(Encoded::elements) else { return false };
         let fits = models.len() == self.models && models.iter().all(|model| model.elements() == elements);
         if !fits || dots.len() != self.dots.len() || sums.len() != self.sums.len() {
             return false;

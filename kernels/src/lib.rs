@@ -29,7 +29,7 @@ pub mod task;
 pub mod wide;
 
 pub use contrast::Contrast;
-pub use deltas::Stored;
+pub use deltas::Encoded;
 pub use diff::DiffSums;
 pub use dtype::{Dtype, Opaque};
 pub use elementwise::{add_scaled, low_rank_row};

@@ -2,10 +2,10 @@
 
 use multiversion::multiversion;
 
-use crate::{Dtype, Stored};
+use crate::{Dtype, Encoded};
 
 /// Whether one of the elements of a float format is NaN; false for other formats.
-pub fn holds_nan(Stored { dtype, bytes }: Stored<'_>) -> bool {
+pub fn holds_nan(Encoded { dtype, bytes }: Encoded<'_>) -> bool {
     match dtype {
         Dtype::Bf16 => above_16(bytes, 0x7F80),
         Dtype::F16 => above_16(bytes, 0x7C00),
@@ -57,13 +57,13 @@ mod tests {
                 // The narrowest format has no infinity.
                 values[0] = if dtype == Dtype::F8E4M3 { 448.0 } else { f64::NEG_INFINITY };
                 crate::encode_f64(dtype, &values, &mut bytes);
-                assert!(!holds_nan(Stored { dtype, bytes: &bytes }), "{dtype}");
+                assert!(!holds_nan(Encoded { dtype, bytes: &bytes }), "{dtype}");
 
                 values[at] = f64::NAN;
                 crate::encode_f64(dtype, &values, &mut bytes);
-                assert!(holds_nan(Stored { dtype, bytes: &bytes }), "{dtype} at {at}");
+                assert!(holds_nan(Encoded { dtype, bytes: &bytes }), "{dtype} at {at}");
             }
         }
-        assert!(!holds_nan(Stored { dtype: Dtype::I32, bytes: &[0xFF; 64] }));
+        assert!(!holds_nan(Encoded { dtype: Dtype::I32, bytes: &[0xFF; 64] }));
     }
 }

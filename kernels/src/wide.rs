@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use crate::{Dtype, decode_f64, deltas::Stored, direct, encode_f64};
+use crate::{Dtype, decode_f64, deltas::Encoded, direct, encode_f64};
 
 /// Elements of a tile: its arrays stay in the first-level cache.
 const TILE: usize = 512;
@@ -14,7 +14,7 @@ const LANES: usize = 32;
 #[derive(Debug, Clone, Copy)]
 pub struct Term<'a> {
     pub factor: f64,
-    pub values: Stored<'a>,
+    pub values: Encoded<'a>,
 }
 
 /// What a weighted sum gives where all its inputs have the same bits.
@@ -28,7 +28,7 @@ pub enum Common {
 
 /// Reads `out.len()` elements without rounding; tells whether all are finite. The caller guarantees a float dtype and
 /// matching lengths.
-pub fn widen(values: Stored<'_>, out: &mut [f64]) -> bool {
+pub fn widen(values: Encoded<'_>, out: &mut [f64]) -> bool {
     match values.dtype {
         Dtype::Bf16 => widen_bf16(values.bytes, out),
         Dtype::F32 => widen_f32(values.bytes, out),
@@ -292,7 +292,7 @@ pub fn zero_nonfinite(values: &mut [f64]) {
 /// Magnitudes of `a − b` as [`magnitudes`] gives them of the difference in f64, straight from stored bf16: the
 /// difference of two of them rounds to the same f32 either way. Tells whether all values are finite; what was written
 /// means nothing otherwise. `None` for other dtypes. Inputs and `out` of one length.
-pub fn magnitudes_apart(a: Stored<'_>, b: Stored<'_>, out: &mut [f32]) -> Option<bool> {
+pub fn magnitudes_apart(a: Encoded<'_>, b: Encoded<'_>, out: &mut [f32]) -> Option<bool> {
     (a.dtype == Dtype::Bf16 && b.dtype == Dtype::Bf16).then(|| apart_bf16(a.bytes, b.bytes, out))
 }
 

@@ -1,7 +1,7 @@
 //! Reductions and selections against the plain loops they stand for.
 #![allow(clippy::unwrap_used)]
 
-use kernels::{DiffSums, Dtype, Gram, PairSums, Sketch, Stats, Stored, encode, kth, splitmix_unit};
+use kernels::{DiffSums, Dtype, Encoded, Gram, PairSums, Sketch, Stats, encode, kth, splitmix_unit};
 use proptest::prelude::*;
 
 fn noise(key: u64, n: usize) -> Vec<f32> {
@@ -32,7 +32,7 @@ fn bytes_of(dtype: Dtype, values: &[f32]) -> Vec<u8> {
 fn gram(vectors: &[&[f32]]) -> Gram {
     let base = vec![0; vectors[0].len() * 4];
     let bytes: Vec<Vec<u8>> = vectors.iter().map(|values| bytes_of(Dtype::F32, values)).collect();
-    let stored = |bytes| Stored { dtype: Dtype::F32, bytes };
+    let stored = |bytes| Encoded { dtype: Dtype::F32, bytes };
     let mut gram = Gram::new(vectors.len());
     gram.add_deltas(stored(&base), &bytes.iter().map(|bytes| stored(bytes)).collect::<Vec<_>>());
     gram
@@ -160,10 +160,10 @@ fn sums_of_deltas_in_any_dtypes_are_the_naive_ones() {
                 })
                 .collect();
             for models in [2, 3] {
-                let stored: Vec<Stored<'_>> = formats
+                let stored: Vec<Encoded<'_>> = formats
                     .iter()
                     .zip(&bytes)
-                    .map(|(dtype, bytes)| Stored { dtype: *dtype, bytes })
+                    .map(|(dtype, bytes)| Encoded { dtype: *dtype, bytes })
                     .collect();
                 let mut gram = Gram::new(models);
                 gram.add_deltas(stored[0], &stored[1..=models]);
@@ -226,7 +226,7 @@ fn the_distance_of_near_copies_is_that_of_the_models_to_nine_digits() {
             };
             let values: Vec<Vec<f32>> = [base.clone()].into_iter().chain((0..copies).map(copy)).collect();
             let bytes: Vec<Vec<u8>> = values.iter().map(|values| bytes_of(dtype, values)).collect();
-            let views: Vec<Stored<'_>> = bytes.iter().map(|bytes| Stored { dtype, bytes }).collect();
+            let views: Vec<Encoded<'_>> = bytes.iter().map(|bytes| Encoded { dtype, bytes }).collect();
             let mut gram = Gram::new(copies);
 
             gram.add_deltas(views[0], &views[1..]);
@@ -251,7 +251,7 @@ fn numbers_at_the_ends_of_the_f32_range_are_summed_all_the_same() {
         let values = |key| -> Vec<f32> { noise(key, kernels::BLOCK).iter().map(|x| x * scale).collect() };
         let (base, a, b) = (values(1), values(2), values(3));
         let bytes = [&base, &a, &b].map(|values| bytes_of(Dtype::F32, values));
-        let stored = |at: usize| Stored { dtype: Dtype::F32, bytes: &bytes[at] };
+        let stored = |at: usize| Encoded { dtype: Dtype::F32, bytes: &bytes[at] };
         let mut gram = Gram::new(2);
 
         gram.add_deltas(stored(0), &[stored(1), stored(2)]);
@@ -270,7 +270,7 @@ fn numbers_at_the_ends_of_the_f32_range_are_summed_all_the_same() {
 fn an_unchanged_model_has_a_delta_of_exactly_zero() {
     let values = noise(1, kernels::BLOCK);
     let bytes = [bytes_of(Dtype::Bf16, &values), bytes_of(Dtype::Bf16, &noise(2, kernels::BLOCK))];
-    let stored = |at: usize| Stored { dtype: Dtype::Bf16, bytes: &bytes[at] };
+    let stored = |at: usize| Encoded { dtype: Dtype::Bf16, bytes: &bytes[at] };
     let mut gram = Gram::new(2);
 
     gram.add_deltas(stored(0), &[stored(0), stored(1)]);
@@ -285,7 +285,7 @@ fn a_value_that_is_not_finite_is_not_summed_away() {
     values[7] = f32::NAN;
     for (base, a) in [(noise(2, kernels::BLOCK), values.clone()), (values, noise(2, kernels::BLOCK))] {
         let bytes = [bytes_of(Dtype::Bf16, &base), bytes_of(Dtype::Bf16, &a)];
-        let stored = |at: usize| Stored { dtype: Dtype::Bf16, bytes: &bytes[at] };
+        let stored = |at: usize| Encoded { dtype: Dtype::Bf16, bytes: &bytes[at] };
         let mut gram = Gram::new(2);
 
         gram.add_deltas(stored(0), &[stored(1), stored(1)]);

@@ -1,7 +1,7 @@
 //! The kernels of merging against plain loops.
 
 use kernels::{
-    Dtype, Stored, encode_f64,
+    Dtype, Encoded, encode_f64,
     task::{self, By, Divisor, Election, Strip, ZeroSign},
     wide::{Common, Term, dot, magnitudes, magnitudes_apart, weighted_sum},
 };
@@ -77,7 +77,7 @@ proptest! {
         let held: Vec<_> = made.iter().zip(&factors).map(term).collect();
         let terms: Vec<_> = held
             .iter()
-            .map(|(bytes, factor)| Term { factor: *factor, values: Stored { dtype, bytes } })
+            .map(|(bytes, factor)| Term { factor: *factor, values: Encoded { dtype, bytes } })
             .collect();
         let mut got = vec![0; LEN * (out.bits() / 8) as usize];
 
@@ -218,7 +218,7 @@ proptest! {
     ) {
         let bytes = |of: fn(&(u16, u16)) -> u16| codes.iter().flat_map(|pair| of(pair).to_le_bytes()).collect::<Vec<u8>>();
         let (a, b) = (bytes(|pair| pair.0), bytes(|pair| pair.1));
-        let [left, right] = [&a, &b].map(|bytes| Stored { dtype: Dtype::Bf16, bytes });
+        let [left, right] = [&a, &b].map(|bytes| Encoded { dtype: Dtype::Bf16, bytes });
         let wide = |bytes: &[u8]| {
             let mut values = vec![0.0; codes.len()];
             kernels::decode_f64(Dtype::Bf16, bytes, &mut values);
@@ -236,7 +236,7 @@ proptest! {
             magnitudes(&delta, &mut expected);
             prop_assert_eq!(found, expected);
         }
-        prop_assert_eq!(magnitudes_apart(Stored { dtype: Dtype::F16, ..left }, right, &mut [0.0]), None);
+        prop_assert_eq!(magnitudes_apart(Encoded { dtype: Dtype::F16, ..left }, right, &mut [0.0]), None);
     }
 }
 
@@ -247,7 +247,7 @@ fn sums_of_finite_inputs_that_are_not_finite_are_counted_in_every_format() {
         let mut values = vec![1.0; 600];
         values[3] = 0.0;
         let [(one, _), (two, _)] = [&values, &vec![2.0; 600]].map(|values| stored(dtype, values));
-        let term = |bytes, factor| Term { factor, values: Stored { dtype, bytes } };
+        let term = |bytes, factor| Term { factor, values: Encoded { dtype, bytes } };
         for (factors, expected) in
             [([f64::INFINITY, 0.0], 600), ([1e308, 1e308], 600), ([f64::INFINITY, -f64::INFINITY], 600)]
         {
@@ -265,7 +265,7 @@ fn sums_of_finite_inputs_that_are_not_finite_are_counted_in_every_format() {
 fn an_input_that_is_not_finite_is_told_and_a_value_out_of_range_counted() {
     let (large, _) = stored(Dtype::Bf16, &[1e5, -1e5, 1.0]);
     let (strange, _) = stored(Dtype::Bf16, &[1.0, f64::NAN, 1.0]);
-    let term = |bytes| Term { factor: 2.0, values: Stored { dtype: Dtype::Bf16, bytes } };
+    let term = |bytes| Term { factor: 2.0, values: Encoded { dtype: Dtype::Bf16, bytes } };
     let mut out = [0; 6];
 
     let beyond = weighted_sum(&[term(&large)], Common::Blended, (Dtype::F16, &mut out));

@@ -91,7 +91,7 @@ async fn main() -> Result<()> {
     let (demo, client) = (Demo::start()?, client()?);
     let token = demo.run(&["user", "add", "ann"])?["token"].as_str().context("no token")?.to_owned();
     demo.run(&["org", "create", "mandoc"])?;
-    demo.run(&["org", "add", "mandoc", "ann", "--role", "admin"])?;
+    demo.run(&["org", "member", "add", "mandoc", "ann", "--role", "admin"])?;
     demo.run(&["user", "add", "carol"])?;
     demo.run(&["access", "set", "mandoc/scribe-v1-fr", "--gate", "manual"])?;
     demo.run(&["access", "grant", "mandoc/scribe-v1-fr", "carol"])?;

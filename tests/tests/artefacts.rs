@@ -123,6 +123,35 @@ fn an_adapter_of_full_rank_is_the_fine_tune_and_baking_is_what_reading_an_adapte
 }
 
 #[test]
+fn a_dry_run_tells_what_would_be_made_and_writes_nothing() -> Result<()> {
+    let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
+    let on = || stemma(place.path());
+    let (base, tuned, lora) = (zoo.path(BASE)?, zoo.path(TUNED)?, zoo.path(LORA)?);
+    let (base, tuned, lora) = (base.display(), tuned.display(), lora.display());
+    run(on(), &format!("diff {tuned} {base} --out delta.safetensors"))?;
+
+    for words in [
+        format!("diff apply {base} delta.safetensors out"),
+        format!("transfer --diff delta.safetensors --to-base {base} out"),
+        format!("adapter bake {base} {lora} out"),
+        format!("adapter extract --base {base} --tuned {tuned} out"),
+        format!("transfer --from-base {base} --from-tuned {tuned} --to-base {base} out"),
+    ] {
+        let told = run_json(on(), &format!("{words} --dry-run"))?;
+        let about = if words.contains("--from-tuned") { "verdict" } else { "recipe_digest" };
+        ensure!(told[about].is_string(), "{words}: {told}");
+        run(on(), &format!("{words} --dry-run --register tests/later"))?;
+        ensure!(!place.path().join("out").exists(), "{words}");
+    }
+    let wrong = on().args(["adapter", "bake", "no/where", "no/what", "--dry-run"]).output()?;
+    ensure!(!wrong.status.success(), "models that are nowhere");
+
+    run(on(), &format!("diff apply {base} delta.safetensors cut --max-shard-size 500KB"))?;
+    ensure!(place.path().join("cut/model.safetensors.index.json").exists());
+    Ok(())
+}
+
+#[test]
 fn an_adapter_that_cannot_be_applied_is_named_with_its_place_in_the_recipe() -> Result<()> {
     let (zoo, place) = (Zoo::unpack()?, TempDir::with_prefix("stemma-test-")?);
     let (base, lora, dora) = (zoo.path(BASE)?, zoo.path(LORA)?, place.path().join("dora"));

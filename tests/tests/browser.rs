@@ -340,7 +340,7 @@ async fn pages_for_whoever_signed_in_are_as_sound_as_the_others() -> Result<()> 
     };
     let token = run(&["user", "add", "ann"])?["token"].as_str().unwrap_or_default().to_owned();
     run(&["org", "create", "mandoc"])?;
-    run(&["org", "add", "mandoc", "ann", "--role", "admin"])?;
+    run(&["org", "member", "add", "mandoc", "ann", "--role", "admin"])?;
     run(&["access", "set", CLOSED, "--private", "--gate", "manual"])?;
     run(&["user", "add", "bob"])?;
     run(&["access", "grant", CLOSED, "bob"])?;

@@ -105,7 +105,7 @@ async fn private_and_gated_models_are_those_of_the_official_clients() -> Result<
             run(server.stemma(), &["org", "create", "acme"])?;
             let alice = run(server.stemma(), &["user", "add", "alice"])?;
             let bob = run(server.stemma(), &["token", "create", "bob"])?;
-            run(server.stemma(), &["org", "add", "acme", "alice", "--role", "admin"])?;
+            run(server.stemma(), &["org", "member", "add", "acme", "alice", "--role", "admin"])?;
             let mut client = tool(&interpreter, "hub_access.py");
             client.env("HF_ENDPOINT", server.url("")).env("HF_TOKEN", alice.trim());
             client.env("HF_HOME", home.path()).env("OTHER_TOKEN", bob.trim()).env("TMPDIR", home.path());

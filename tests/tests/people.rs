@@ -168,7 +168,7 @@ async fn access_is_asked_for_and_granted_with_forms_alone() -> Result<()> {
         };
         run(&["import", "dir", &zoo.path("mandoc/scribe-v1")?.display().to_string(), "--id", MODEL])?;
         run(&["org", "create", "acme"])?;
-        run(&["org", "add", "acme", "ann", "--role", "admin"])?;
+        run(&["org", "member", "add", "acme", "ann", "--role", "admin"])?;
         run(&["access", "set", MODEL, "--gate", "manual"])?;
         let page = async |token: &str| anyhow::Ok(site.page(&format!("/{MODEL}"), None, token).await?.1);
         let file = format!("/{MODEL}/resolve/main/config.json");

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{Digest, Item};
+use domain::Digest;
 use serde::{Deserialize, Serialize};
-use weights::{Account, TensorInfo, TensorSource};
+use weights::TensorSource;
 
 /// A model as the file of a difference names it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -71,42 +71,9 @@ pub struct Recorded {
 }
 
 impl TensorSource for Recorded {
-    fn tensors(&self) -> &[TensorInfo] {
-        self.source.tensors()
-    }
-
-    fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), weights::Error> {
-        self.source.read_bytes(index, offset, out)
-    }
-
-    fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), weights::Error> {
-        self.source.read_f32(index, start, out)
-    }
-
-    fn ready(&self, index: usize) -> Result<(), weights::Error> {
-        self.source.ready(index)
-    }
-
-    fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
-        self.source.view(index, offset, len)
-    }
-
-    fn read_unrounded(
-        &self,
-        index: usize,
-        start: u64,
-        out: &mut [f64],
-    ) -> Option<Result<(), weights::Error>> {
-        self.source.read_unrounded(index, start, out)
-    }
-
-    fn account(&self, index: usize) -> Account {
-        self.source.account(index)
-    }
-
-    fn cautions(&self) -> Vec<Item> {
-        self.source.cautions()
-    }
+    weights::forward!(
+        source; tensors, read_bytes, read_f32, ready, view, read_unrounded, account, cautions, position
+    );
 
     fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = self.source.metadata();
@@ -116,15 +83,12 @@ impl TensorSource for Recorded {
         }
         metadata
     }
-
-    fn position(&self, name: &str) -> Option<usize> {
-        self.source.position(name)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Telling, hears};
 
     fn told(name: &str) -> Told {
         Told { name: name.to_owned(), ..Told::default() }
@@ -170,5 +134,15 @@ mod tests {
         assert_eq!(content("x").is(&content("y")), Some(false));
         assert_eq!(digest("x").is(&Told { content: "c".to_owned(), ..digest("x") }), Some(true));
         assert_eq!(digest("x").is(&content("x")), None);
+    }
+
+    #[test]
+    fn what_a_difference_says_is_heard_beside_its_record() {
+        let taken = Taken { tuned: told("a/b"), base: told("a/c") };
+
+        let recorded = Recorded { source: Telling::shared(), taken };
+
+        hears(&recorded);
+        assert!(recorded.metadata()["tuned"].contains("a/b"));
     }
 }

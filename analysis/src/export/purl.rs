@@ -1,6 +1,6 @@
 //! Package URLs of models: `pkg:huggingface/org/name@commit`. They name a model whatever machine serves it.
 
-use std::fmt::Write as _;
+use domain::address;
 
 use super::pedigree::Model;
 
@@ -9,8 +9,7 @@ const AGENT: &str = "urn:stemma:org:";
 
 /// The package URL of a model without a version: its IRI in linked data.
 pub fn model_iri(name: &str) -> String {
-    let parts: Vec<String> = name.split('/').map(encoded).collect();
-    format!("{MODEL}{}", parts.join("/"))
+    format!("{MODEL}{}", address::path(name))
 }
 
 /// The name in the IRI of a model.
@@ -20,7 +19,7 @@ pub fn model_named(iri: &str) -> Option<String> {
 
 /// The IRI of an owner of models.
 pub fn agent_iri(org: &str) -> String {
-    format!("{AGENT}{}", encoded(org))
+    format!("{AGENT}{}", address::segment(org))
 }
 
 /// The owner in an IRI.
@@ -39,19 +38,6 @@ pub(super) fn versioned(model: &Model) -> String {
         Some(commit) => format!("{}@{}", bare(model), commit.to_ascii_lowercase()),
         None => bare(model),
     }
-}
-
-/// Percent-encoding of everything but a package URL's plain characters.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_') {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 /// The text behind a percent-encoding; none where it is not one.

@@ -125,14 +125,13 @@ impl Closeness {
             Self { cosine, .. } if *cosine >= DESCENT => "one descends from the other, or both from a third",
             _ => "closer than chance",
         };
-        let of = if self.matrices < self.of { format!(" of {}", self.of) } else { String::new() };
         format!(
-            "{verdict}: cosine {:.4} ± {:.4} over the {:.0}\u{a0}% of the weights that both have, in {}{of} matrices; \
+            "{verdict}: cosine {:.4} ± {:.4} over the {:.0}\u{a0}% of the weights that both have, in {}; \
              {:.2}\u{a0}% of their norm apart",
             self.cosine,
             self.standard_error,
             self.share * 100.0,
-            self.matrices,
+            covered(self.matrices, self.of),
             self.distance * 100.0
         )
     }
@@ -144,6 +143,14 @@ type Tensors = BTreeMap<String, SketchedTensor>;
 fn alike(name: &str, [a, b]: [&SketchedTensor; 2]) -> Option<Overlap> {
     let rows = a.shape == b.shape || Module::is_vocabulary(name);
     (rows && a.nonfinite == 0 && b.nonfinite == 0).then(|| Overlap::of(&[a, b]))?
+}
+
+/// How many matrices were compared: of how many, where it is not all.
+pub(crate) fn covered(compared: usize, of: usize) -> String {
+    match of {
+        of if compared < of => format!("{compared} of {of} matrices"),
+        _ => format!("{compared} matrices"),
+    }
 }
 
 /// Sums over matrices; spreads are Σ (‖aₜ‖‖bₜ‖)² / kₜ and Σ ‖aₜ − bₜ‖⁴ / kₜ over those not kept whole.

@@ -38,6 +38,7 @@ use report::{Tally, TensorSums};
 use sums::{Operands, each_tensor};
 use ties::Ties;
 
+pub(crate) use closeness::covered;
 pub use closeness::{Closeness, Whole};
 pub use cluster::{Clustering, Join, cluster};
 pub use layers::{Layer, number as layer_number};

@@ -162,6 +162,8 @@ impl Rows {
 }
 
 impl TensorSource for Reordered {
+    weights::forward!(source; ready, account, cautions, metadata);
+
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -186,5 +188,18 @@ impl TensorSource for Reordered {
             None => offset,
         };
         self.source.view(index, offset, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Telling, hears};
+
+    #[test]
+    fn what_a_model_says_is_heard_where_its_rows_are_matched() {
+        let model = Named { label: "a".to_owned(), source: Telling::shared(), tokens: None };
+
+        hears(&*reordered(&model, &BTreeMap::from([(0, vec![1])])).source);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use kernels::{
-    Dtype, Gram, Stored,
+    Dtype, Encoded, Gram,
     device::{Declined, Device, Streamed},
 };
 use rayon::prelude::*;
@@ -172,7 +172,7 @@ fn piece_sums(
             .iter()
             .zip(&mut buffers.0)
             .map(|(input, buffer)| input.block(block, buffer))
-            .collect::<Result<Vec<Stored<'_>>, _>>()?;
+            .collect::<Result<Vec<Encoded<'_>>, _>>()?;
         bytes += stored.iter().map(|stored| stored.bytes.len() as u64).sum::<u64>();
         if let [base, models @ ..] = &stored[..] {
             sums.add_deltas(*base, models);
@@ -204,7 +204,7 @@ impl<'a> Input<'a> {
         &'b self,
         (start, len): (u64, usize),
         buffer: &'b mut Vec<u8>,
-    ) -> Result<Stored<'b>, weights::Error> {
+    ) -> Result<Encoded<'b>, weights::Error> {
         let width = self.dtype.bits() / 8;
         let (from, len) = (start * width, len * width as usize);
         let bytes = match self.view.and_then(|view| view.get(from as usize..from as usize + len)) {
@@ -215,6 +215,6 @@ impl<'a> Input<'a> {
                 buffer
             }
         };
-        Ok(Stored { dtype: self.dtype, bytes })
+        Ok(Encoded { dtype: self.dtype, bytes })
     }
 }

@@ -312,11 +312,6 @@ impl Forest {
         Self { veiled, ..self.clone() }
     }
 
-    /// Whether nothing but its place is told of a model.
-    pub fn is_veiled(&self, id: i64) -> bool {
-        self.veiled.contains_key(&id)
-    }
-
     /// Models of which nothing but their place is told.
     pub(super) fn veiled_ids(&self) -> impl Iterator<Item = i64> {
         self.veiled.keys().copied()

@@ -47,6 +47,7 @@ impl Forest {
     }
 
     /// The topmost model along primary parents; the model itself when it has none.
+    #[cfg(test)]
     pub fn root_of(&self, id: i64) -> Option<i64> {
         let at = self.place(id)?;
         self.preorder.root(at).map(|root| self.graph.id(root))

@@ -11,7 +11,7 @@ use kernels::Dtype;
 use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use weights::{HEAD, TIED_TABLES, TensorInfo, TensorSource, is_quantised};
+use weights::{ADAPTER_PREFIX, HEAD, TIED_TABLES, TensorInfo, TensorSource, is_quantised};
 
 use super::{Plan, Rank, Spool, share, truncate};
 use crate::{
@@ -20,8 +20,6 @@ use crate::{
     diff::DiffSource,
 };
 
-/// The prefix PEFT puts before every module name.
-const PREFIX: &str = "base_model.model.";
 /// Most modules of another rank than the rest, which the configuration names one by one.
 const PATTERNS: usize = 1_000;
 /// Largest compiled pattern, bytes.
@@ -207,7 +205,7 @@ impl Extraction {
             {
                 let factors = if transposed { factors.transposed() } else { factors };
                 let module = module_of(&info.name).to_owned();
-                let names = ["A", "B"].map(|side| format!("{PREFIX}{module}.lora_{side}.weight"));
+                let names = ["A", "B"].map(|side| format!("{ADAPTER_PREFIX}{module}.lora_{side}.weight"));
                 spool.factors(names, &factors, self.options.dtype)?;
                 (captured, norm_sq) = (captured + factors.captured(), norm_sq + factors.norm_sq);
                 modules.push(ModuleReport { module, rank: factors.rank, energy: factors.energy() });
@@ -247,7 +245,7 @@ impl Extraction {
     fn check_buffers(&self) -> Result<(), Error> {
         for &(at, twin) in &self.buffers {
             let [base, tuned] = [(&self.base, at, "the base"), (&self.tuned, twin, "the tuned model")].map(
-                |(source, index, label)| computed::Stored {
+                |(source, index, label)| computed::SourceTensor {
                     label: label.to_owned(),
                     source: Arc::clone(source),
                     index,
@@ -261,7 +259,7 @@ impl Extraction {
     /// A base that ties its head cannot take one that differs from the table.
     fn check_head(&self) -> Result<(), Error> {
         let Some((head, table)) = self.tied else { return Ok(()) };
-        let [head, table] = [head, table].map(|index| computed::Stored {
+        let [head, table] = [head, table].map(|index| computed::SourceTensor {
             label: format!("{} of the tuned model", self.tuned.tensors()[index].name),
             source: Arc::clone(&self.tuned),
             index,
@@ -306,12 +304,12 @@ impl Extraction {
             if factored.contains(module) {
                 if changed.contains(name) {
                     let parameter = &name[module.len()..];
-                    let stored = format!("{PREFIX}{module}.base_layer{parameter}");
+                    let stored = format!("{ADAPTER_PREFIX}{module}.base_layer{parameter}");
                     spool.whole(stored, Arc::clone(&self.tuned), twin);
                     biases = true;
                 }
             } else if changed_modules.contains(module) {
-                spool.whole(format!("{PREFIX}{name}"), Arc::clone(&self.tuned), twin);
+                spool.whole(format!("{ADAPTER_PREFIX}{name}"), Arc::clone(&self.tuned), twin);
             }
         }
         let whole = changed_modules.into_iter().filter(|module| !factored.contains(module));

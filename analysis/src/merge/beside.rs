@@ -6,15 +6,15 @@ use super::{
     check::{Job, Scope, tied},
     spec::Beside,
 };
-use crate::computed::Stored;
+use crate::computed::SourceTensor;
 
 /// Of each model what its file holds for one tensor.
 #[derive(Default)]
 pub(super) struct Held {
     /// Read along with the models.
-    pub along: Vec<Stored>,
+    pub along: Vec<SourceTensor>,
     /// Gram matrices, read whole.
-    pub grams: Vec<Stored>,
+    pub grams: Vec<SourceTensor>,
 }
 
 impl Job<'_> {
@@ -54,7 +54,7 @@ impl Job<'_> {
                             format!("{about} holds {dtype} {shape:?}; a float of {wanted:?} is needed"),
                         );
                     }
-                    found.push(Stored { label: file.to_owned(), source: input.source.clone(), index });
+                    found.push(SourceTensor { label: file.to_owned(), source: input.source.clone(), index });
                 }
             }
         }

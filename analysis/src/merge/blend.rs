@@ -1,7 +1,7 @@
 //! Weighted sums of a strip of elements, exact where the answer is an input.
 
 use kernels::{
-    Dtype, Stored,
+    Dtype, Encoded,
     task::{Strip, add_deltas},
 };
 
@@ -81,7 +81,7 @@ impl<C: Combine> Combine for Told<C> {
         self.combine.combine(start, models, base, out);
     }
 
-    fn encode(&self, start: u64, inputs: &[Stored<'_>], out: (Dtype, &mut [u8])) -> Option<u64> {
+    fn encode(&self, start: u64, inputs: &[Encoded<'_>], out: (Dtype, &mut [u8])) -> Option<u64> {
         self.combine.encode(start, inputs, out)
     }
 

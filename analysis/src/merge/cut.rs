@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::Item;
-use weights::{Account, TensorInfo, TensorSource, Vocabulary};
+use weights::{TensorInfo, TensorSource, Vocabulary};
 
 use super::{Inputs, MergeConfig, Tokens, is_table, table_rows};
 use crate::computed::refused;
@@ -132,6 +131,8 @@ fn beyond() -> weights::Error {
 }
 
 impl TensorSource for Cut {
+    weights::forward!(source; ready, account, cautions, metadata);
+
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -150,10 +151,6 @@ impl TensorSource for Cut {
         }
     }
 
-    fn ready(&self, index: usize) -> Result<(), weights::Error> {
-        self.source.ready(index)
-    }
-
     fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
         let left = self.holds(index, offset.checked_add(len as u64), TensorInfo::bytes);
         self.source.view(index, offset, len).filter(|_| left)
@@ -170,16 +167,15 @@ impl TensorSource for Cut {
             false => Some(Err(beyond())),
         }
     }
+}
 
-    fn account(&self, index: usize) -> Account {
-        self.source.account(index)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Telling, hears};
 
-    fn cautions(&self) -> Vec<Item> {
-        self.source.cautions()
-    }
-
-    fn metadata(&self) -> BTreeMap<String, String> {
-        self.source.metadata()
+    #[test]
+    fn what_a_model_says_is_heard_of_its_cut() {
+        hears(&Cut::new(Telling::shared(), (2, 1)));
     }
 }

@@ -96,7 +96,7 @@ impl Operands {
     /// As [`Self::each_block`], by `stored` where it has an answer for the inputs as they are stored, by `of` elsewhere.
     pub fn each_stored<T: Send>(
         &self,
-        stored: impl Fn(&[kernels::Stored<'_>]) -> Option<T> + Sync,
+        stored: impl Fn(&[kernels::Encoded<'_>]) -> Option<T> + Sync,
         of: impl Fn(&Block) -> T + Sync,
     ) -> Result<Vec<T>, weights::Error> {
         let run = |range: (u64, usize)| match self.stored(range, &stored)? {
@@ -122,9 +122,9 @@ impl Operands {
     pub fn stored<T>(
         &self,
         range: (u64, usize),
-        of: impl FnOnce(&[kernels::Stored<'_>]) -> Option<T>,
+        of: impl FnOnce(&[kernels::Encoded<'_>]) -> Option<T>,
     ) -> Result<Option<T>, weights::Error> {
-        let bf16 = |input: &computed::Stored| {
+        let bf16 = |input: &computed::SourceTensor| {
             input.source.tensors().get(input.index).is_some_and(|info| info.dtype == Dtype::Bf16)
         };
         if self.models.len() > MOST || !self.inputs().all(bf16) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernels::{Dtype, Stored};
+use kernels::{Dtype, Encoded};
 use rayon::prelude::*;
 use serde_json::json;
 use weights::Account;
@@ -72,7 +72,7 @@ impl Combine for Counted {
         self.combine.combine(start, models, base, out);
     }
 
-    fn encode(&self, start: u64, inputs: &[Stored<'_>], out: (Dtype, &mut [u8])) -> Option<u64> {
+    fn encode(&self, start: u64, inputs: &[Encoded<'_>], out: (Dtype, &mut [u8])) -> Option<u64> {
         self.combine.encode(start, inputs, out)
     }
 

@@ -8,7 +8,7 @@ use weights::Scratch;
 
 use super::{nonfinite::NonFinite, param::ParamSpec, spec::Found};
 use crate::{
-    computed::{CHUNK, Stored, read_checked},
+    computed::{CHUNK, SourceTensor, read_checked},
     room::Room,
 };
 
@@ -50,11 +50,11 @@ pub struct Operands {
     pub name: String,
     pub shape: Vec<u64>,
     /// The models, and after them what is read along with each of them, such as its importances.
-    pub models: Vec<Stored>,
+    pub models: Vec<SourceTensor>,
     /// What each model's content is, the same wherever it is stored.
     pub contents: Vec<String>,
     /// Present when the method takes deltas.
-    pub base: Option<Stored>,
+    pub base: Option<SourceTensor>,
     pub elements: u64,
     pub params: Params,
     pub seed: u64,
@@ -62,7 +62,7 @@ pub struct Operands {
     /// This tensor's part of the method's survey.
     pub survey: Option<Found>,
     /// Of each model the Gram matrix that a file holds beside this tensor; empty without.
-    pub grams: Vec<Stored>,
+    pub grams: Vec<SourceTensor>,
     /// Where matrices that must be held whole are.
     pub scratch: Scratch,
 }
@@ -107,7 +107,7 @@ impl Block {
 
 impl Operands {
     /// The inputs: the models, then the base.
-    pub fn inputs(&self) -> impl Iterator<Item = &Stored> {
+    pub fn inputs(&self) -> impl Iterator<Item = &SourceTensor> {
         self.models.iter().chain(&self.base)
     }
 
@@ -140,7 +140,7 @@ impl Operands {
     /// Reads elements `start..start + len` of every input, 0 for what is not finite: such an element is kept or
     /// refused as it is, and must not spoil what is computed from the others.
     pub fn read_finite(&self, start: u64, len: usize) -> Result<Block, weights::Error> {
-        let read = |stored: &Stored| -> Result<(Room, bool), weights::Error> {
+        let read = |stored: &SourceTensor| -> Result<(Room, bool), weights::Error> {
             let mut values = Room::of(len);
             let finite = read_checked((&*stored.source, stored.index), start, &mut values)?;
             Ok((values, finite))

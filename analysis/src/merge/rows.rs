@@ -16,14 +16,14 @@ use super::{
     source::{Part, Row},
     spec::{Operands, Params},
 };
-use crate::computed::{Stored, is_buffer, other_vocabulary};
+use crate::computed::{SourceTensor, is_buffer, other_vocabulary};
 
 /// The end of a fault of tables of tokens with several numbers of rows: what would be right.
 pub const OTHER_VOCABULARY: &str =
     "; the vocabularies differ: `tokenizer_source: base` or `union` matches rows by token";
 
 /// The tensors of one name, each with the place of its model.
-type Seated<'s> = [(&'s Seat, Stored)];
+type Seated<'s> = [(&'s Seat, SourceTensor)];
 
 /// How a tensor of the result comes about.
 enum Fate<'g> {
@@ -32,9 +32,9 @@ enum Fate<'g> {
     /// Merged among some of them.
     Among(Members<'g>),
     /// Copied from a model, as a policy says.
-    Copied(Stored, Policy),
+    Copied(SourceTensor, Policy),
     /// A buffer that only some models have.
-    Kept(Stored),
+    Kept(SourceTensor),
     LeftOut(Policy),
     /// Its faults are told.
     Refused,
@@ -64,7 +64,7 @@ impl Job<'_> {
         }
         let mut rows = Vec::new();
         for name in &union {
-            let held: Vec<(&Seat, Stored)> = sources
+            let held: Vec<(&Seat, SourceTensor)> = sources
                 .iter()
                 .filter_map(|(seat, _)| Some((*seat, self.stored(seat, name, section)?)))
                 .collect();
@@ -104,10 +104,10 @@ impl Job<'_> {
     }
 
     /// The tensor of a model that goes into `name`.
-    fn stored(&self, seat: &Seat, name: &str, section: Section) -> Option<Stored> {
+    fn stored(&self, seat: &Seat, name: &str, section: Section) -> Option<SourceTensor> {
         let source = &self.inputs.get(&seat.label)?.source;
         let index = source.position(&section.input(seat, name)).or_else(|| tied(name, &**source))?;
-        Some(Stored { label: seat.label.clone(), source: Arc::clone(source), index })
+        Some(SourceTensor { label: seat.label.clone(), source: Arc::clone(source), index })
     }
 
     /// One tensor; none where a policy leaves it out or a fault forbids it.
@@ -235,7 +235,7 @@ impl Job<'_> {
     fn is_common(&self, name: &str, seated: &Seated<'_>, scope: &Scope<'_>) -> bool {
         let heir = scope.members.heir.as_ref().and_then(|seat| self.stored(seat, name, scope.section));
         let (Some(((_, first), _)), Some(heir)) = (seated.split_first(), &heir) else { return false };
-        let alike = |other: &Stored| {
+        let alike = |other: &SourceTensor| {
             let (ours, theirs) = (info(first), info(other));
             let kind = ours.dtype == theirs.dtype || ours.dtype.is_float() && theirs.dtype.is_float();
             ours.shape == theirs.shape && kind
@@ -292,13 +292,13 @@ impl Job<'_> {
     }
 
     /// The tensor that a policy copies from one model.
-    fn copied(&mut self, name: &str, from: Stored, policy: Policy) -> Row {
+    fn copied(&mut self, name: &str, from: SourceTensor, policy: Policy) -> Row {
         let label = from.label.clone();
         self.single(name, from).told(policy.key(), ("copied_from", label.into()))
     }
 
     /// The tensor of one model, in the number format of the result.
-    pub fn single(&mut self, name: &str, from: Stored) -> Row {
+    pub fn single(&mut self, name: &str, from: SourceTensor) -> Row {
         let stored = TensorInfo { name: name.to_owned(), ..info(&from).clone() };
         let part = if stored.dtype.is_float() {
             Part::Single(Box::new(Operands {
@@ -360,6 +360,6 @@ fn listed(seated: &Seated<'_>) -> String {
     labels.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn info(stored: &Stored) -> &TensorInfo {
+fn info(stored: &SourceTensor) -> &TensorInfo {
     &stored.source.tensors()[stored.index]
 }

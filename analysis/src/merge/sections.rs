@@ -14,7 +14,7 @@ use super::{
     modules::modules,
     source::Row,
 };
-use crate::computed::Stored;
+use crate::computed::SourceTensor;
 
 /// Most tensors that a warning names.
 const NAMED: usize = 3;
@@ -189,9 +189,9 @@ impl<'a> Job<'a> {
             self.outline.warnings.push(Item { pointer: "/modules".to_owned(), message });
         }
         let copied = |(index, info): (usize, &TensorInfo)| {
-            (info.name.clone(), Stored { label: label.clone(), source: input.source.clone(), index })
+            (info.name.clone(), SourceTensor { label: label.clone(), source: input.source.clone(), index })
         };
-        let copied: Vec<(String, Stored)> = left.into_iter().map(copied).collect();
+        let copied: Vec<(String, SourceTensor)> = left.into_iter().map(copied).collect();
         copied.into_iter().map(|(name, stored)| self.single(&name, stored)).collect()
     }
 

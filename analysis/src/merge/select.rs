@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::operands::{Block, Operands};
 use crate::{
-    computed::{self, CHUNK, Stored},
+    computed::{self, CHUNK, SourceTensor},
     room::Room,
     trim::Trim,
 };
@@ -84,7 +84,7 @@ fn straight(
     range: (u64, usize),
     (streams, asked): (&mut Streams, ops::Range<usize>),
 ) -> Result<bool, weights::Error> {
-    let bf16 = |stored: &Stored| {
+    let bf16 = |stored: &SourceTensor| {
         stored.source.tensors().get(stored.index).is_some_and(|info| info.dtype == Dtype::Bf16)
     };
     let Some(base) = operands.base.as_ref().filter(|_| operands.inputs().all(bf16)) else { return Ok(false) };

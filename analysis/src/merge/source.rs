@@ -18,7 +18,7 @@ use super::{
     strips::Merging,
 };
 use crate::{
-    computed::{self, BLOCK, Computed, Equal, Stored, refused},
+    computed::{self, BLOCK, Computed, Equal, SourceTensor, refused},
     excess::Excess,
 };
 
@@ -28,7 +28,7 @@ pub(super) enum Part {
     /// A tensor of one model as it is, in the number format of the result.
     Single(Box<Operands>),
     /// Equal in all inputs that hold it.
-    Copied(Vec<Stored>),
+    Copied(Vec<SourceTensor>),
 }
 
 pub(super) struct Row {

@@ -227,7 +227,7 @@ pub trait Combine: Send + Sync {
     fn encode(
         &self,
         _start: u64,
-        _inputs: &[kernels::Stored<'_>],
+        _inputs: &[kernels::Encoded<'_>],
         _out: (kernels::Dtype, &mut [u8]),
     ) -> Option<u64> {
         None

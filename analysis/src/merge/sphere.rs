@@ -2,7 +2,7 @@
 
 pub use kernels::wide::Common;
 use kernels::{
-    Stored,
+    Encoded,
     task::{Strip, add_deltas},
     wide::dot,
 };
@@ -129,7 +129,7 @@ pub fn geometry(operands: &Operands, vectors: Vectors) -> Result<Geometry, weigh
         };
         Part { products, same }
     };
-    let stored = |inputs: &[Stored<'_>]| {
+    let stored = |inputs: &[Encoded<'_>]| {
         let (models, base) = inputs.split_at(count);
         let sums = kernels::direct::products(models, base.first().copied(), STRIP)?;
         let same = models.iter().all(|model| model.bytes == models[0].bytes);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kernels::{
-    Dtype, Stored,
+    Dtype, Encoded,
     device::{Declined, Device, Streamed},
     wide::{Common, Term, weighted_sum, widen},
 };
@@ -69,7 +69,7 @@ impl Merging<'_> {
         if let Some(alone) = self.alone(sum.as_ref(), dtype) {
             alone.source.read_bytes(alone.index, start * width as u64, out)?;
             // What is wrong is told on the way that computes.
-            if !kernels::holds_nan(Stored { dtype, bytes: out }) {
+            if !kernels::holds_nan(Encoded { dtype, bytes: out }) {
                 return Ok(0);
             }
         }
@@ -97,7 +97,7 @@ impl Merging<'_> {
     }
 
     /// The only input, where the result is that as it is stored.
-    fn alone(&self, sum: Option<&Sum>, dtype: Dtype) -> Option<&computed::Stored> {
+    fn alone(&self, sum: Option<&Sum>, dtype: Dtype) -> Option<&computed::SourceTensor> {
         let mut inputs = self.operands.inputs();
         let (only, None) = (inputs.next()?, inputs.next()) else { return None };
         let stored = only.source.tensors().get(only.index)?.dtype;
@@ -221,12 +221,12 @@ struct Chunk<'a> {
     start: u64,
     /// Where they go in what was asked for.
     place: Range<usize>,
-    inputs: Vec<Stored<'a>>,
+    inputs: Vec<Encoded<'a>>,
 }
 
-fn part(stored: Stored<'_>, place: Range<usize>) -> Stored<'_> {
+fn part(stored: Encoded<'_>, place: Range<usize>) -> Encoded<'_> {
     let width = (stored.dtype.bits() / 8) as usize;
-    Stored { bytes: &stored.bytes[place.start * width..place.end * width], ..stored }
+    Encoded { bytes: &stored.bytes[place.start * width..place.end * width], ..stored }
 }
 
 /// Factors of `Σ c·x`, or of `b + Σ c·(x − b)` written as one sum, where the base comes first: it is what there is of
@@ -240,9 +240,9 @@ fn factors(sum: &Sum, (inputs, models): (usize, usize)) -> (Vec<f64>, Common) {
 }
 
 /// The terms of such a sum.
-fn terms<'a>(sum: &Sum, inputs: &[Stored<'a>], models: usize) -> (Vec<Term<'a>>, Common) {
+fn terms<'a>(sum: &Sum, inputs: &[Encoded<'a>], models: usize) -> (Vec<Term<'a>>, Common) {
     let (factors, common) = factors(sum, (inputs.len(), models));
     let (models, base) = inputs.split_at(models);
-    let term = |(factor, values): (f64, &Stored<'a>)| Term { factor, values: *values };
+    let term = |(factor, values): (f64, &Encoded<'a>)| Term { factor, values: *values };
     (factors.into_iter().zip(base.iter().chain(models)).map(term).collect(), common)
 }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use kernels::{
-    Dtype, Stored,
+    Dtype, Encoded,
     direct::{Shares, Tuned, Vote, Voters},
     task::{By, Divisor, Election, Strip, ZeroSign, add_deltas, elect, votes},
 };
@@ -368,7 +368,7 @@ impl Combine for Ready {
         add_deltas(strip, &factors, out);
     }
 
-    fn encode(&self, start: u64, inputs: &[Stored<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+    fn encode(&self, start: u64, inputs: &[Encoded<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
         let shares = self.direct.as_ref().filter(|_| dtype == Dtype::Bf16)?;
         let tuned = Tuned::of(inputs)?;
         let masks = Masks::of(&self.kept, start, &tuned)?;

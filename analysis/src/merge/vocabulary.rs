@@ -12,7 +12,7 @@ use super::{
     Input, Inputs, MergeConfig, TokenRule, TokenSource, TokenizerChoice, check::tied, tokenizer::Spelled,
 };
 use crate::{
-    computed::Stored,
+    computed::SourceTensor,
     kinship::Module,
     reseated::{Reseated, Row, Table, Term, Zeros},
 };
@@ -263,7 +263,7 @@ impl<'a> Plan<'a> {
                 continue;
             }
             // Donors that are not needed are never read.
-            let own = Stored { label: name.to_owned(), source: Arc::clone(&input.source), index };
+            let own = SourceTensor { label: name.to_owned(), source: Arc::clone(&input.source), index };
             let donors = donors.into_iter().map(|donor| donor.unwrap_or_else(|| own.clone())).collect();
             let table = Table {
                 rows: seats.clone(),
@@ -287,10 +287,10 @@ impl<'a> Plan<'a> {
     }
 
     /// The table called `name` in every model; the embedding for a head that is tied to it.
-    fn donors(&self, name: &str) -> Vec<Option<Stored>> {
+    fn donors(&self, name: &str) -> Vec<Option<SourceTensor>> {
         let donor = |(label, input, ..): &(&str, &Input, Option<&Vocabulary>, u64)| {
             let index = input.source.position(name).or_else(|| tied(name, &*input.source))?;
-            Some(Stored { label: (*label).to_owned(), source: Arc::clone(&input.source), index })
+            Some(SourceTensor { label: (*label).to_owned(), source: Arc::clone(&input.source), index })
         };
         self.models.iter().map(donor).collect()
     }

@@ -307,6 +307,22 @@ impl Edge<'_> {
         self.evidence(("containment", times), said)
     }
 
+    /// That parent and child name one base, which is not among the models.
+    pub(super) fn named(&self, base: &str) -> Evidence {
+        let said = format!("both name `{base}` as their base, which is not here: they may be siblings");
+        self.evidence(("named_base", 1.0), said)
+    }
+
+    /// That the steps from the parent to all its children have much in common.
+    pub(super) fn common(&self, least: f64) -> Evidence {
+        let said = format!(
+            "the steps from `{}` to its children have cosines of {least:.2} or more, as those from a sibling have: their \
+             base may not be here",
+            self.id(self.parent)
+        );
+        self.evidence(("common_step", least), said)
+    }
+
     /// Whether norms grew, which training does.
     pub(super) fn growth(&self) -> Option<Evidence> {
         let t = growth(self.measured, (self.parent, self.child));

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::{
-    Direction, Kind, Parent, Subject,
-    below::INHERITED,
+    Parent, Subject,
     cluster::Relations,
     copies::{Copy, copies},
     edges,
@@ -17,6 +16,7 @@ use super::{
     reordered::Axes,
     samples::Samples,
     sketched::{self, Stored},
+    told::Hung,
     tree::{self, rooted, spanning},
 };
 use crate::{Error, Progress, kinship::Module};
@@ -25,7 +25,7 @@ use crate::{Error, Progress, kinship::Module};
 pub(super) type Step = (usize, usize, f64);
 
 /// Odds of four to one, below which a direction is a guess.
-const KNOWN: f64 = 0.8;
+pub(super) const KNOWN: f64 = 0.8;
 /// Log-odds of a direction that a larger vocabulary gives: rows are added, hardly ever taken away.
 const VOCABULARY: f64 = 2.0;
 /// Largest log-odds that the growth of norms gives: training adds steps that are nearly orthogonal to the weights, but
@@ -39,14 +39,8 @@ const AGE: f64 = 2.0;
 /// Log-odds that a card's claim gives, after everything else.
 const CLAIM: f64 = 0.7;
 
-/// How sure it is that the parent is not one of its other children which is as near, but whose step the child does not hold.
-const BESIDE: f64 = 0.85;
-
 /// A model whose step from its parent another holds more than once, and how many times.
-type Beyond = (usize, f64);
-
-/// How sure it is at most that such another is a sibling.
-const DOUBTED: f64 = 0.6;
+pub(super) type Beyond = (usize, f64);
 
 /// Squared length of a step, as a share of that of the step after it, below which it is rather that of a sibling that was
 /// hardly trained: every step begins like it.
@@ -120,6 +114,16 @@ fn reference(known: &Known<'_>, family: &[usize], settled: &[usize]) -> Option<u
     })
 }
 
+/// The members of a family by what they are.
+struct Split {
+    copies: Vec<Copy>,
+    originals: Vec<usize>,
+    /// Steps to models whose values another one has.
+    trunks: Vec<Step>,
+    /// Originals that are settled in another layout.
+    fixed: Vec<usize>,
+}
+
 pub(super) struct Structure<'a> {
     pub(super) known: &'a Known<'a>,
     pub(super) measured: &'a Measured,
@@ -132,48 +136,74 @@ impl Structure<'_> {
         self.known.facts[self.measured.members[member]].as_ref()
     }
 
-    fn subject(&self, member: usize) -> &Subject {
+    pub(super) fn subject(&self, member: usize) -> &Subject {
         &self.known.subjects[self.measured.members[member]]
     }
 
     /// Parents of the members that have not been settled in another layout.
     fn parents(&self, settled: &[usize], progress: Progress<'_>) -> Result<Found, Error> {
+        let members = &self.measured.members;
+        let split = self.split(settled)?;
+        let precision = (0..members.len()).map(|one| self.facts(one).map_or(23, |facts| facts.precision));
+        let samples = &Samples::of(self.measured, precision.collect());
+        let mixtures = self.made(&split, samples);
+        let hung = self.hung(split, mixtures, samples);
+        let mut found: Found = Vec::new();
+        for &edge in &hung.edges {
+            found.push((members[edge.0], vec![self.told_edge(&hung, edge, progress)?]));
+        }
+        for copy in &hung.copies {
+            found.push((members[copy.child], vec![self.told_copy(copy)]));
+        }
+        let is_root = |&one: &usize| found.iter().all(|(child, _)| *child != members[one]);
+        let roots: Vec<usize> = hung.core.iter().copied().filter(is_root).collect();
+        for mixture in &hung.mixtures {
+            found.push((members[mixture.child], self.told_mixture(mixture, &roots)));
+        }
+        Ok(found)
+    }
+
+    /// Takes out copies, and models whose values another one has.
+    fn split(&self, settled: &[usize]) -> Result<Split, Error> {
         let measured = self.measured;
         let all = measured.members.len();
-        let fixed: Vec<usize> =
-            (0..all).filter(|&member| settled.contains(&measured.members[member])).collect();
         let is_fixed = |member: usize| settled.contains(&measured.members[member]);
+        let mut fixed: Vec<usize> = (0..all).filter(|&member| is_fixed(member)).collect();
         let mut copies: Vec<Copy> = copies(measured, self.known)?;
         let mut originals: Vec<usize> =
             (0..all).filter(|&one| !copies.iter().any(|copy| copy.child == one)).collect();
         let trunks = self.trunks(&originals, &fixed);
         originals.retain(|one| trunks.iter().all(|(child, ..)| child != one));
         copies.retain(|copy| !is_fixed(copy.child));
-        let fixed: Vec<usize> = fixed.into_iter().filter(|one| originals.contains(one)).collect();
+        fixed.retain(|one| originals.contains(one));
+        Ok(Split { copies, originals, trunks, fixed })
+    }
+
+    /// The merges among the originals.
+    fn made(&self, split: &Split, samples: &Samples) -> Vec<Mixture> {
+        let measured = self.measured;
         let depth = |one: usize| self.facts(one).map_or(0, |facts| facts.layers);
-        let precision = (0..all).map(|one| self.facts(one).map_or(23, |facts| facts.precision)).collect();
-        let samples = &Samples::of(measured, precision);
         let alike = |one: usize| -> Vec<usize> {
-            originals.iter().copied().filter(|&other| depth(other) == depth(one)).collect()
+            split.originals.iter().copied().filter(|&other| depth(other) == depth(one)).collect()
         };
-        let mut mixtures: Vec<Mixture> = originals
-            .iter()
-            .filter(|&&one| !is_fixed(one))
-            .filter_map(|&one| mixture((measured, samples), one, (&alike(one), self.facts(one)?.precision)))
+        let open = || split.originals.iter().copied().filter(|one| !split.fixed.contains(one));
+        let mut mixtures: Vec<Mixture> = open()
+            .filter_map(|one| mixture((measured, samples), one, (&alike(one), self.facts(one)?.precision)))
             .collect();
-        let open: Vec<usize> = originals
-            .iter()
-            .copied()
-            .filter(|&one| !is_fixed(one) && !mixtures.iter().any(|mixture| mixture.child == one))
-            .collect();
+        let unmade = |&one: &usize| !mixtures.iter().any(|mixture| mixture.child == one);
+        let left: Vec<usize> = open().filter(unmade).collect();
         let elected = |&one: &usize| elected((measured, samples), one, (&alike(one), &mixtures));
-        let elected: Vec<Mixture> = open.par_iter().filter_map(elected).collect();
+        let elected: Vec<Mixture> = left.par_iter().filter_map(elected).collect();
         add(&mut mixtures, elected);
-        let mut core: Vec<usize> = originals
-            .iter()
-            .copied()
-            .filter(|&one| !mixtures.iter().any(|mixture| mixture.child == one))
-            .collect();
+        mixtures
+    }
+
+    /// Hangs what is neither copy nor merge under each other, and what descends from copies and merges under those.
+    fn hung<'s>(&self, split: Split, mixtures: Vec<Mixture>, samples: &'s Samples) -> Hung<'s> {
+        let measured = self.measured;
+        let Split { copies, originals, trunks, fixed } = split;
+        let is_made = |one: &usize| mixtures.iter().any(|mixture| mixture.child == *one);
+        let mut core: Vec<usize> = originals.into_iter().filter(|one| !is_made(one)).collect();
         let mut below = self.below_copies(&mut core, (&mixtures, &copies, &fixed), samples);
         self.below_merges((&mut core, &mut below), (&mixtures, &copies, &fixed), samples);
         let burden = |node: usize| {
@@ -203,117 +233,7 @@ impl Structure<'_> {
         edges.extend(&trunks);
         let lifted = self.lift(&mut edges);
         self.hand_over(&mut edges, (&copies, &trunks));
-        let mut found: Found = Vec::new();
-        for &(child, parent, direction) in &edges {
-            // What the child was handed on from is nearer, and known to be a sibling; so may others be that are. What comes
-            // from the child is none, nor what comes from its parent and repeats its values.
-            let is_lifted = lifted.contains_key(&child);
-            let own = measured.bits(child, parent);
-            let joined = |other: usize| {
-                steps.iter().any(|step| step.ends == (child, other) || step.ends == (other, child))
-            };
-            let repeats = |other: usize| {
-                measured.same(other, parent)
-                    && (!core.contains(&parent) || self.descends(&edges, (other, parent)))
-            };
-            let excluded = |other: usize| {
-                [child, parent].contains(&other)
-                    || joined(other)
-                    || self.descends(&edges, (other, child))
-                    || is_lifted && measured.bits(child, other) < own
-                    || repeats(other)
-            };
-            let rivals = core.iter().copied().filter(|&other| !excluded(other));
-            let rivals: Vec<usize> = rivals.collect();
-            // However near a sibling is, the child does not hold its step.
-            let sibling = |&other: &usize| {
-                edges.iter().any(|edge| (edge.0, edge.1) == (other, parent))
-                    && samples.any()
-                    && !measured.holds(child, (other, parent))
-            };
-            let nearest = |those: &[usize]| {
-                let bits = |other: usize| measured.bits(child, other);
-                those.iter().copied().min_by(|&a, &b| bits(a).total_cmp(&bits(b)))
-            };
-            let lead = |rival: Option<usize>| {
-                rival.map_or(1.0, |rival| 1.0 - 10f64.powf(measured.nearer(child, (parent, rival)).log10_p()))
-            };
-            let strangers: Vec<usize> = rivals.iter().copied().filter(|other| !sibling(other)).collect();
-            let rival = nearest(&rivals);
-            let lead = lead(rival).max(BESIDE.min(lead(nearest(&strangers))));
-            let edge = edges::Edge { known: self.known, measured, child, parent };
-            let (kind, mut evidence) = edge.kind(progress)?;
-            let mut confidence = direction * lead;
-            if let Some(beyond) = lifted.get(&child).copied().flatten() {
-                confidence = confidence.min(DOUBTED);
-                evidence.push(edge.beyond(beyond));
-            }
-            if let Some(rival) = rival {
-                evidence.insert(0, edge.nearest((rival, measured.nearer(child, (parent, rival)))));
-            }
-            evidence.extend(edge.growth());
-            evidence.extend(edge.tails(samples.shorter((parent, child))));
-            let told = match mixtures.iter().find(|mixture| mixture.child == parent) {
-                Some(merge) => merge.inherited(samples, child),
-                None => copies
-                    .iter()
-                    .find(|copy| copy.child == parent)
-                    .and_then(|copy| copy.inherited(samples, child)),
-            };
-            if let Some(told) = told.filter(|told| told.held() == Some(true)) {
-                evidence.insert(0, edge.inherited(told));
-                confidence = INHERITED;
-            }
-            found.push((
-                measured.members[child],
-                vec![Parent {
-                    id: self.subject(parent).id.clone(),
-                    relation: kind,
-                    weight: None,
-                    confidence: round(confidence),
-                    direction: if direction >= KNOWN { Direction::Known } else { Direction::Guessed },
-                    evidence,
-                }],
-            ));
-        }
-        for copy in &copies {
-            let edge = edges::Edge { known: self.known, measured, child: copy.child, parent: copy.parent };
-            found.push((
-                measured.members[copy.child],
-                vec![Parent {
-                    id: self.subject(copy.parent).id.clone(),
-                    relation: if edge.reordered().is_some() { Kind::Permuted } else { copy.kind },
-                    weight: None,
-                    confidence: copy.direction,
-                    direction: if copy.direction >= KNOWN { Direction::Known } else { Direction::Guessed },
-                    evidence: edge.reordered().into_iter().chain([edge.copied(copy)]).collect(),
-                }],
-            ));
-        }
-        let roots: Vec<usize> = core
-            .iter()
-            .copied()
-            .filter(|&one| found.iter().all(|(child, _)| *child != measured.members[one]))
-            .collect();
-        for mixture in &mixtures {
-            // Task arithmetic subtracts the base as often as it adds fine-tunes of it.
-            let is_base = |&(parent, weight): &(usize, f64)| {
-                weight < 0.0 && (roots.contains(&parent) || mixture.parents.len() > 2)
-            };
-            let parents = mixture.parents.iter().filter(|parent| !is_base(parent));
-            let parents = parents.map(|&(parent, weight)| Parent {
-                id: self.subject(parent).id.clone(),
-                relation: Kind::Merge,
-                weight: Some(round(weight)),
-                confidence: 0.98,
-                direction: Direction::Known,
-                evidence: vec![
-                    edges::Edge { known: self.known, measured, child: mixture.child, parent }.mixed(mixture),
-                ],
-            });
-            found.push((measured.members[mixture.child], parents.collect()));
-        }
-        Ok(found)
+        Hung { samples, copies, mixtures, core, steps, edges, lifted }
     }
 
     /// The members of a core that are of one origin, each sorted: a merge of strangers joins their families, but makes
@@ -376,7 +296,7 @@ impl Structure<'_> {
     }
 
     /// Whether a member descends from another by the steps found and settled.
-    fn descends(&self, edges: &[Step], (member, above): (usize, usize)) -> bool {
+    pub(super) fn descends(&self, edges: &[Step], (member, above): (usize, usize)) -> bool {
         self.ancestors(edges, member).any(|one| one == above)
     }
 
@@ -480,6 +400,6 @@ fn outward_of(fixed: &[usize], steps: &[tree::Step]) -> Vec<Step> {
     edges
 }
 
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernels::{Contrast, Dtype, Gram, Stored};
+use kernels::{Contrast, Dtype, Encoded, Gram};
 use rayon::prelude::*;
 
 use super::{Subject, cluster::Relations, facts::Facts, student::Score};
@@ -199,12 +199,12 @@ pub(super) fn measure(
                 progress(bytes.len() as u64)?;
             }
             let zeros = vec![0; len * 4];
-            let stored: Vec<Stored<'_>> = raw
+            let stored: Vec<Encoded<'_>> = raw
                 .iter()
                 .zip(&tensors)
-                .map(|(bytes, tensor)| Stored { dtype: tensor.dtype, bytes })
+                .map(|(bytes, tensor)| Encoded { dtype: tensor.dtype, bytes })
                 .collect();
-            gram.add_deltas(Stored { dtype: Dtype::F32, bytes: &zeros }, &stored);
+            gram.add_deltas(Encoded { dtype: Dtype::F32, bytes: &zeros }, &stored);
             if !(number as u64).is_multiple_of(stride) {
                 continue;
             }

@@ -30,6 +30,8 @@ mod student;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_absent;
+#[cfg(test)]
 mod tests_formats;
 #[cfg(test)]
 mod tests_merges;
@@ -38,6 +40,7 @@ mod tests_orders;
 #[cfg(test)]
 mod tests_parts;
 mod tokens;
+mod told;
 mod tree;
 mod trimmed;
 mod trunks;

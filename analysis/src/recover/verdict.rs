@@ -111,10 +111,7 @@ impl Alike {
 
     /// How many matrices were compared: of how many, where it is not all.
     pub(super) fn covered(&self) -> String {
-        match self.of {
-            of if self.matrices < of => format!("{} of {of} matrices", self.matrices),
-            _ => format!("{} matrices", self.matrices),
-        }
+        crate::kinship::covered(self.matrices, self.of)
     }
 
     /// What was compared where the weights have no common origin, and with what outcome.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error,
-    computed::{self, Computed, Equal, Stored, keep_or_refuse_nonfinite, made_nonfinite},
+    computed::{self, Computed, Equal, SourceTensor, keep_or_refuse_nonfinite, made_nonfinite},
     excess::Excess,
     kinship::{Module, Named},
     merge::tied,
@@ -278,9 +278,9 @@ impl Computed for TransferSource {
             Part::Equal { places, equal } => {
                 let labels = ["the target base", "the source base", "the tuned model"];
                 let held = labels.iter().zip(self.models()).zip(places).map(|((label, model), &index)| {
-                    Stored { label: (*label).to_owned(), source: Arc::clone(&model.source), index }
+                    SourceTensor { label: (*label).to_owned(), source: Arc::clone(&model.source), index }
                 });
-                let mut held: Vec<Stored> = held.collect();
+                let mut held: Vec<SourceTensor> = held.collect();
                 // A difference is reported against the source base, which both others come from.
                 held.rotate_left(1);
                 Some(equal.require(&held).and_then(|()| target.read_bytes(places[0], offset, out)))
@@ -296,7 +296,7 @@ impl TransferSource {
         let info = &self.operands.target_base.source.tensors()[at];
         let width = (info.dtype.bits() / 8).max(1);
         let whole = offset.is_multiple_of(width) && (bytes.len() as u64).is_multiple_of(width);
-        if whole && kernels::holds_nan(kernels::Stored { dtype: info.dtype, bytes }) {
+        if whole && kernels::holds_nan(kernels::Encoded { dtype: info.dtype, bytes }) {
             let first = offset / width;
             return Err(computed::refused(format!(
                 "the target base holds NaN in tensor `{}` at or after element {first}",

@@ -1,6 +1,6 @@
 //! Sums over the version gap `g = target_base − source_base` and the diff `Δ = source_tuned − source_base`, streamed.
 
-use kernels::{BLOCK, Dtype, Gram, Stored};
+use kernels::{BLOCK, Dtype, Encoded, Gram};
 use rayon::prelude::*;
 use weights::TensorSource;
 
@@ -141,8 +141,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn stored(&self) -> Stored<'_> {
-        Stored { dtype: self.dtype, bytes: &self.bytes }
+    fn stored(&self) -> Encoded<'_> {
+        Encoded { dtype: self.dtype, bytes: &self.bytes }
     }
 }
 

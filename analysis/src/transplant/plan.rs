@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Progress,
-    computed::Stored,
+    computed::SourceTensor,
     kinship::Module,
     merge::{is_table, table_rows},
     reseated::{Reseated, Row, Table, Term, Zeros},
@@ -21,8 +21,8 @@ use crate::{
 /// A table of the recipient with the donor's that its new rows are modelled on.
 struct Pair {
     name: String,
-    own: Stored,
-    donor: Stored,
+    own: SourceTensor,
+    donor: SourceTensor,
     /// Elements of a row of the donor's.
     width: usize,
     /// One number a token, which no sum of rows stands for: new tokens get 0, or the mean where that is asked for.
@@ -243,23 +243,24 @@ impl Transplant {
 
 /// Every table of the recipient with the donor's of the same use; the donor's embedding for a head that it ties to it.
 fn pairs(recipient: &Side, donor: &Side, rows: (u64, u64)) -> Vec<Pair> {
-    let tables = |side: &Side, rows: u64| -> Vec<(Module, Stored)> {
+    let tables = |side: &Side, rows: u64| -> Vec<(Module, SourceTensor)> {
         let infos = side.source.tensors().iter().enumerate();
         infos
             .filter(|(_, info)| {
                 is_table(&info.name) && info.dtype.is_float() && info.shape.first() == Some(&rows)
             })
             .map(|(index, info)| {
-                let stored = Stored { label: side.label.clone(), source: Arc::clone(&side.source), index };
+                let stored =
+                    SourceTensor { label: side.label.clone(), source: Arc::clone(&side.source), index };
                 (Module::of(&info.name), stored)
             })
             .collect()
     };
-    let info = |stored: &Stored| stored.source.tensors()[stored.index].clone();
+    let info = |stored: &SourceTensor| stored.source.tensors()[stored.index].clone();
     let theirs = tables(donor, rows.1);
     let with =
         |kind: Module| theirs.iter().find(|(known, stored)| *known == kind && info(stored).shape.len() == 2);
-    let pair = |(kind, own): (Module, Stored)| {
+    let pair = |(kind, own): (Module, SourceTensor)| {
         let here = info(&own);
         let (_, found) = with(kind).or_else(|| with(Module::Embed))?;
         let width = info(found).shape.get(1).copied().unwrap_or_default() as usize;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::pursuit::Pursuit;
-use crate::{Error, Progress, computed::Stored};
+use crate::{Error, Progress, computed::SourceTensor};
 
 /// Most tokens that are solved together.
 const BATCH: usize = 256;
@@ -14,7 +14,7 @@ const TILE: usize = 8;
 
 /// The donor's table: its rows of shared tokens are atoms, those of new ones targets.
 pub(super) struct Problem<'a> {
-    pub table: &'a Stored,
+    pub table: &'a SourceTensor,
     /// Rows of shared tokens, in their order.
     pub atoms: &'a [u32],
     pub width: usize,

@@ -1,15 +1,19 @@
 //! Which stored files something here reads, and why the others are never opened.
 
-/// Files at the top of a repository that are read; of weights every `.safetensors` is.
+use crate::files::{
+    ADAPTER_CONFIG, CONFIG, GENERATION_CONFIG, README, TOKENIZER, TOKENIZER_CONFIG, is_weights,
+};
+
+/// Files at the top of a repository that are read; beside them all weights and their index are.
 const READ: [&str; 9] = [
-    "README.md",
-    "adapter_config.json",
+    README,
+    ADAPTER_CONFIG,
     "added_tokens.json",
-    "config.json",
-    "generation_config.json",
+    CONFIG,
+    GENERATION_CONFIG,
     "stemma_provenance.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER,
+    TOKENIZER_CONFIG,
     "vocab.json",
 ];
 
@@ -18,7 +22,7 @@ const PICKLED: [&str; 11] =
 const CODE: [&str; 12] = ["bat", "dll", "dylib", "exe", "ipynb", "jar", "js", "ps1", "py", "pyc", "sh", "so"];
 const PACKED: [&str; 14] =
     ["7z", "bz2", "egg", "gz", "lz4", "nemo", "rar", "tar", "tgz", "whl", "xz", "zip", "zst", "keras"];
-const OTHER_WEIGHTS: [&str; 13] = [
+const OTHER_WEIGHTS: [&str; 14] = [
     "engine",
     "ggml",
     "gguf",
@@ -31,14 +35,15 @@ const OTHER_WEIGHTS: [&str; 13] = [
     "ot",
     "pb",
     "pdparams",
+    // Written so, it is no ending of what is read.
+    "safetensors",
     "tflite",
 ];
 
 /// Whether a file of this path can be shown to a reader, who will see if it is text.
 pub fn may_be_text(path: &str) -> bool {
     let opaque = [Uninspected::Pickled, Uninspected::Packed, Uninspected::OtherWeights];
-    let weights = path.to_ascii_lowercase().ends_with(".safetensors");
-    !weights && Uninspected::of(path).is_none_or(|kind| !opaque.contains(&kind))
+    !is_weights(path) && Uninspected::of(path).is_none_or(|kind| !opaque.contains(&kind))
 }
 
 /// Why a stored file is hashed and listed, and no more.
@@ -54,13 +59,10 @@ pub enum Uninspected {
 impl Uninspected {
     /// Why nothing here looks into the file of this path inside its repository; none for one that is read.
     pub fn of(path: &str) -> Option<Self> {
-        let lower = path.to_ascii_lowercase();
-        if READ.contains(&path)
-            || lower.ends_with(".safetensors")
-            || lower.ends_with(".safetensors.index.json")
-        {
+        if READ.contains(&path) || is_weights(path) || path.ends_with(".safetensors.index.json") {
             return None;
         }
+        let lower = path.to_ascii_lowercase();
         let ending =
             lower.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, end)| end);
         let kinds = [
@@ -94,7 +96,7 @@ impl Uninspected {
             Self::Code => "Code is stored and hashed, never run here.",
             Self::Packed => "Archives are stored and hashed, never unpacked here.",
             Self::OtherWeights => {
-                "Weights of this format are stored and hashed; only safetensors are read here."
+                "Weights of this format are stored and hashed; only those in `.safetensors` are read here."
             }
             Self::Other => "Nothing here reads this file; it is stored and hashed.",
         }
@@ -112,6 +114,7 @@ mod tests {
             ("modeling_x.PY", Some(Uninspected::Code)),
             ("data/all.tar.gz", Some(Uninspected::Packed)),
             ("model-Q4_K_M.gguf", Some(Uninspected::OtherWeights)),
+            ("model.SAFETENSORS", Some(Uninspected::OtherWeights)),
             ("merges.txt", Some(Uninspected::Other)),
             ("LICENSE", Some(Uninspected::Other)),
             ("unet/config.json", Some(Uninspected::Other)),
@@ -122,7 +125,11 @@ mod tests {
         ] {
             assert_eq!(Uninspected::of(path), why, "{path}");
         }
-        let shown = ["config.json", "a/LICENSE", "x.py", "pytorch_model.bin", "model.safetensors", "x.zip"];
-        assert_eq!(shown.map(may_be_text), [true, true, true, false, false, false]);
+        for path in ["config.json", "a/LICENSE", "x.py"] {
+            assert!(may_be_text(path), "{path}");
+        }
+        for path in ["pytorch_model.bin", "model.safetensors", "model.SAFETENSORS", "x.zip"] {
+            assert!(!may_be_text(path), "{path}");
+        }
     }
 }

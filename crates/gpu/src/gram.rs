@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use kernels::{BLOCK, Dtype, Gram, Stored, device::Streamed};
+use kernels::{BLOCK, Dtype, Encoded, Gram, device::Streamed};
 use rayon::prelude::*;
 
 use crate::{
@@ -131,9 +131,9 @@ impl<'a> Plan<'a> {
             let sums = self.block(&spans, first..first + len.div_ceil(SPAN));
             let stored = |(place, dtype): (&Range<usize>, &Dtype)| {
                 let start = place.start + from * width(dtype);
-                Stored { dtype: *dtype, bytes: &host[start..start + len * width(dtype)] }
+                Encoded { dtype: *dtype, bytes: &host[start..start + len * width(dtype)] }
             };
-            let inputs: Vec<Stored<'_>> = self.places.iter().zip(self.inputs.inputs).map(stored).collect();
+            let inputs: Vec<Encoded<'_>> = self.places.iter().zip(self.inputs.inputs).map(stored).collect();
             if let [base, models @ ..] = &inputs[..]
                 && !total.add_summed(models, (&sums.dots, &sums.sums), sums.base)
             {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use kernels::{BLOCK, Dtype, Gram, Stored};
+use kernels::{BLOCK, Dtype, Encoded, Gram};
 use rayon::prelude::*;
 
 use crate::{Fault, Lane};
@@ -60,7 +60,7 @@ impl Race {
 }
 
 fn processor(block: &[u8], models: usize) -> f64 {
-    let inputs: Vec<Stored<'_>> = vec![Stored { dtype: Dtype::Bf16, bytes: block }; models];
+    let inputs: Vec<Encoded<'_>> = vec![Encoded { dtype: Dtype::Bf16, bytes: block }; models];
     let tasks = 4 * rayon::current_num_threads();
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {

@@ -10,7 +10,7 @@ use std::{ops::ControlFlow, process::Command, time::Duration};
 use domain::Limits;
 use gpu::{Choice, Cuda, Fault, Platform as _, find};
 use kernels::{
-    BLOCK, Dtype, Gram, Stored,
+    BLOCK, Dtype, Encoded, Gram,
     device::{Declined, Device as _, Streamed},
 };
 
@@ -52,7 +52,7 @@ fn right(got: &Gram, stored: &[Vec<u8>]) -> bool {
     let mut expected = Gram::new(2);
     for at in (0..2 * ELEMENTS).step_by(2 * BLOCK) {
         let end = (at + 2 * BLOCK).min(2 * ELEMENTS);
-        let of = |input: usize| Stored { dtype: Dtype::Bf16, bytes: &stored[input][at..end] };
+        let of = |input: usize| Encoded { dtype: Dtype::Bf16, bytes: &stored[input][at..end] };
         expected.add_deltas(of(0), &[of(1), of(2)]);
     }
     let size = expected.dot(0, 0);

@@ -12,7 +12,7 @@ use emulator::{
 };
 use gpu::{Choice, Cuda, Fault, Gpu, Platform, find};
 use kernels::{
-    BLOCK, Dtype, Gram, Stored,
+    BLOCK, Dtype, Encoded, Gram,
     device::{Declined, Device, Streamed},
     wide::{Common, Term, weighted_sum},
 };
@@ -51,9 +51,9 @@ impl Family {
         Self { stored: dtypes.iter().enumerate().map(stored).collect(), dtypes: dtypes.to_vec(), elements }
     }
 
-    fn part(&self, input: usize, from: usize, len: usize) -> Stored<'_> {
+    fn part(&self, input: usize, from: usize, len: usize) -> Encoded<'_> {
         let width = (self.dtypes[input].bits() / 8) as usize;
-        Stored { dtype: self.dtypes[input], bytes: &self.stored[input][from * width..(from + len) * width] }
+        Encoded { dtype: self.dtypes[input], bytes: &self.stored[input][from * width..(from + len) * width] }
     }
 
     fn read(&self, input: usize, from: u64, out: &mut [u8]) -> ControlFlow<()> {
@@ -71,7 +71,7 @@ impl Family {
         let mut sums = Gram::new(self.dtypes.len() - 1);
         for from in (0..self.elements).step_by(BLOCK) {
             let len = BLOCK.min(self.elements - from);
-            let inputs: Vec<Stored<'_>> =
+            let inputs: Vec<Encoded<'_>> =
                 (0..self.dtypes.len()).map(|input| self.part(input, from, len)).collect();
             sums.add_deltas(inputs[0], &inputs[1..]);
         }

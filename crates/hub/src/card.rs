@@ -2,7 +2,7 @@
 
 mod scan;
 
-use domain::{Limits, Note};
+use domain::{Limits, Note, files::Beginning};
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
@@ -42,37 +42,25 @@ pub fn parse(text: &str, limits: &Limits) -> Card {
     card
 }
 
-/// The beginning of a README.md as it is stored.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Readme {
-    /// As many bytes as are read of a card, or all.
-    pub beginning: Vec<u8>,
-    /// Bytes of the file.
-    pub size: u64,
-}
-
-impl Readme {
-    /// The card as text and [`parse`]d. Bytes that are no UTF-8 are replaced, and a note says so; one says too where the file
-    /// goes on.
-    pub fn parse(&self, limits: &Limits) -> (String, Card) {
-        let goes_on = self.size > self.beginning.len() as u64;
-        let fault = std::str::from_utf8(&self.beginning).err();
-        // A character that the end of what was read cuts in two is no fault of the card.
-        let cut = fault.filter(|fault| goes_on && fault.error_len().is_none());
-        let whole = cut.map_or(&*self.beginning, |cut| &self.beginning[..cut.valid_up_to()]);
-        let text = String::from_utf8_lossy(whole).into_owned();
-        let mut card = parse(&text, limits);
-        if goes_on && card.notes.iter().all(|note| note.code != TRUNCATED) {
-            card.notes.push(truncated(self.size, whole.len()));
-        }
-        if let (Some(fault), None) = (fault, cut) {
-            let at = fault.valid_up_to();
-            let told =
-                format!("the card is not UTF-8 after byte {at}; what is no character reads as \u{fffd}");
-            card.notes.push(note("card_not_utf8", told));
-        }
-        (text, card)
+/// A README.md, as far as it was read, as text and [`parse`]d. Bytes that are no UTF-8 are replaced, and a note says so; one says
+/// too where the file goes on.
+pub fn read(Beginning { bytes, size }: &Beginning, limits: &Limits) -> (String, Card) {
+    let goes_on = *size > bytes.len() as u64;
+    let fault = std::str::from_utf8(bytes).err();
+    // A character that the end of what was read cuts in two is no fault of the card.
+    let cut = fault.filter(|fault| goes_on && fault.error_len().is_none());
+    let whole = cut.map_or(&**bytes, |cut| &bytes[..cut.valid_up_to()]);
+    let text = String::from_utf8_lossy(whole).into_owned();
+    let mut card = parse(&text, limits);
+    if goes_on && card.notes.iter().all(|note| note.code != TRUNCATED) {
+        card.notes.push(truncated(*size, whole.len()));
     }
+    if let (Some(fault), None) = (fault, cut) {
+        let at = fault.valid_up_to();
+        let told = format!("the card is not UTF-8 after byte {at}; what is no character reads as \u{fffd}");
+        card.notes.push(note("card_not_utf8", told));
+    }
+    (text, card)
 }
 
 const TRUNCATED: &str = "card_truncated";
@@ -294,8 +282,8 @@ mod tests {
     #[test]
     fn bytes_that_are_no_characters_cost_no_key_of_a_card_and_are_told_of() {
         let read = |beginning: &[u8], size: usize| {
-            let readme = Readme { beginning: beginning.to_vec(), size: size as u64 };
-            let (text, card) = readme.parse(&Limits::default());
+            let readme = Beginning { bytes: beginning.to_vec(), size: size as u64 };
+            let (text, card) = super::read(&readme, &Limits::default());
             let codes: Vec<String> = card.notes.into_iter().map(|note| note.code).collect();
             (text, card.front, codes)
         };

@@ -9,7 +9,7 @@ mod parents;
 
 use std::collections::HashSet;
 
-use domain::{Gating, Limits, Metadata, Note, RepoId, Source};
+use domain::{Gating, Limits, Metadata, Note, RepoId, Source, files::Beginning};
 use serde_json::{Map, Value};
 
 pub use self::parents::delta_base;
@@ -20,7 +20,7 @@ use self::{
     papers::papers,
 };
 use crate::{
-    card::{self, Card, Readme, note},
+    card::{self, Card, note},
     literal,
 };
 
@@ -165,7 +165,7 @@ fn odd_values(fields: &Fields<'_>) -> Vec<Note> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Folder<'a> {
     /// README.md.
-    pub card: Option<&'a Readme>,
+    pub card: Option<&'a Beginning>,
     /// config.json.
     pub config: Option<&'a Value>,
     /// adapter_config.json.
@@ -181,7 +181,7 @@ pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Meta
     metadata.sources.extend([Source::Card, Source::MergeConfig, Source::AdapterConfig]);
     apply_config(&mut metadata, folder.config);
     if let Some(readme) = folder.card {
-        let (text, card) = readme.parse(limits);
+        let (text, card) = card::read(readme, limits);
         let (named, papers) = (other::says(&card.front), papers(&text));
         apply_card(&mut metadata, card);
         metadata.notes.extend(named.as_ref().and_then(other::fault));

@@ -15,7 +15,7 @@ pub async fn front_matter(registry: &Registry, revision: i64) -> Result<Option<M
     let Some(file) = files.into_iter().find(|file| file.path == "README.md") else { return Ok(None) };
     let limits = registry.limits;
     let Ok(readme) = ingest::readme(registry, &file.digest).await else { return Ok(None) };
-    Ok(Some(spawn_blocking(move || readme.parse(&limits).1.front).await?))
+    Ok(Some(spawn_blocking(move || hub::card::read(&readme, &limits).1.front).await?))
 }
 
 /// Results that the README.md of a revision states; none where it is not stored.

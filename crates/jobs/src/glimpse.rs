@@ -1,7 +1,7 @@
 //! What is read of a model on the Hub while its files stay there: card, configurations, headers.
 
-use domain::{Metadata, RepoId};
-use hub::{Repository, card::Readme};
+use domain::{Metadata, RepoId, files::Beginning};
+use hub::Repository;
 use store::ShapeRow;
 use weights::{Header, ReadAt as _};
 
@@ -26,8 +26,8 @@ pub(crate) async fn described(
     };
     let card = match repository.file("README.md") {
         Some(file) => {
-            let beginning = file.part(0, limits.card_bytes.min(file.len())).await?;
-            Some(Readme { beginning, size: file.len() })
+            let bytes = file.part(0, limits.card_bytes.min(file.len())).await?;
+            Some(Beginning { bytes, size: file.len() })
         }
         None => None,
     };

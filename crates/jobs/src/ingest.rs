@@ -6,8 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId};
-use hub::card::Readme;
+use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId, files::Beginning};
 use serde_json::Value;
 use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
@@ -254,9 +253,9 @@ pub(crate) async fn describe(
 }
 
 /// As much of a stored README.md as is read of cards.
-pub(crate) async fn readme(registry: &Registry, digest: &Digest) -> Result<Readme, store::Error> {
-    let (beginning, size) = registry.store.read_beginning(digest, registry.limits.card_bytes).await?;
-    Ok(Readme { beginning, size })
+pub(crate) async fn readme(registry: &Registry, digest: &Digest) -> Result<Beginning, store::Error> {
+    let (bytes, size) = registry.store.read_beginning(digest, registry.limits.card_bytes).await?;
+    Ok(Beginning { bytes, size })
 }
 
 /// The configuration of this name among stored files.

@@ -78,7 +78,8 @@ mod worker;
 mod workplace;
 
 pub use adapters::{
-    Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract, submit_bake, submit_extract,
+    Adapter, BakePlan, ExtractForecast, ExtractPlan, extract, plan_bake, plan_extract, submit_bake,
+    submit_extract,
 };
 pub use advisories::{
     Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,

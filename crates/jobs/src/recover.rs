@@ -7,7 +7,6 @@ use std::{
 
 use analysis::recover::{Report, Subject};
 use domain::{Fault as _, RepoId};
-use hub::card::Readme;
 use serde::Serialize;
 use weights::Folder;
 
@@ -227,9 +226,8 @@ async fn opened(registry: &Registry, place: Place) -> Result<Subject, Error> {
 fn claims(path: &Path, limits: &domain::Limits) -> Result<Vec<String>, Error> {
     let folder = Folder::open(path, limits)?;
     let files: Vec<String> = folder.files.iter().map(|file| file.path.as_str().to_owned()).collect();
-    let card = folder.readme.map(|(beginning, size)| Readme { beginning, size });
     let told = hub::metadata::Folder {
-        card: card.as_ref(),
+        card: folder.readme.as_ref(),
         config: folder.config.as_ref(),
         adapter_config: folder.adapter_config.as_ref(),
         files: &files,

@@ -1,8 +1,8 @@
 //! A source that stops being read once its job is stopped, whatever it is read for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use weights::{Error, TensorInfo, TensorSource};
+use weights::{Error, TensorSource};
 
 use crate::worker::Pulse;
 
@@ -19,9 +19,7 @@ impl Watched {
 }
 
 impl TensorSource for Watched {
-    fn tensors(&self) -> &[TensorInfo] {
-        self.source.tensors()
-    }
+    weights::forward!(source; tensors, account, cautions, metadata, position);
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), Error> {
         self.go_on()?;
@@ -50,18 +48,12 @@ impl TensorSource for Watched {
             Err(stopped) => Some(Err(stopped)),
         }
     }
-
-    fn metadata(&self) -> BTreeMap<String, String> {
-        self.source.metadata()
-    }
-
-    fn position(&self, name: &str) -> Option<usize> {
-        self.source.position(name)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use weights::TensorInfo;
+
     use super::*;
 
     struct Zeros(Vec<TensorInfo>);

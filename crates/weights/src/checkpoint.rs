@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use domain::{Limits, RelativePath};
+use domain::{Limits, RelativePath, files::is_weights};
 
 use crate::{
     Error, Header, ReadAt, Result, TensorInfo, TensorSource,
@@ -178,7 +178,7 @@ pub fn assemble(names: &[(RelativePath, Arc<dyn ReadAt>)], limits: &Limits) -> R
     let top: Vec<&str> = names
         .iter()
         .map(|(name, _)| name.as_str())
-        .filter(|name| name.ends_with(".safetensors") && !name.contains('/'))
+        .filter(|name| is_weights(name) && !name.contains('/'))
         .collect();
     let series = top.iter().find_map(|name| series_length(name));
     let chosen = match (series, top.as_slice()) {

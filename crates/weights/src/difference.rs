@@ -24,7 +24,7 @@ pub fn is_difference(source: &dyn TensorSource) -> bool {
 }
 
 /// How one tensor is stored.
-enum Stored {
+enum StoredAs {
     Whole(usize),
     /// Positions of the indices, ascending, and of the values.
     Sparse {
@@ -44,7 +44,7 @@ enum Stored {
 pub struct Difference {
     file: Arc<dyn TensorSource>,
     infos: Vec<TensorInfo>,
-    stored: Vec<Stored>,
+    stored: Vec<StoredAs>,
 }
 
 impl Difference {
@@ -75,7 +75,7 @@ impl Difference {
         let described = metadata.get("tensors").map_or("{}", String::as_str);
         let described = json::config(described.as_bytes(), LABEL, limits.header_bytes)?;
         let described = described.as_object().ok_or_else(|| refused("`tensors` must be a JSON object"))?;
-        let mut found: BTreeMap<String, (TensorInfo, Stored)> = BTreeMap::new();
+        let mut found: BTreeMap<String, (TensorInfo, StoredAs)> = BTreeMap::new();
         let mut used = vec![false; file.tensors().len()];
         let mut held = Held::new("the factors of the stored difference as F32", limits);
         for (name, about) in described {
@@ -87,19 +87,19 @@ impl Difference {
             let none = [None; 2];
             let (stored, places) = match parts {
                 [[Some(indices), Some(values)], ..] if parts[1..] == [none; 3] => {
-                    (Stored::Sparse { indices, values }, [indices, values])
+                    (StoredAs::Sparse { indices, values }, [indices, values])
                 }
                 [_, [Some(down), Some(up)], ..] if [parts[0], parts[2], parts[3]] == [none; 3] => {
-                    (Stored::LowRank(factors((&*file, &mut held), &shape, (down, up))?), [down, up])
+                    (StoredAs::LowRank(factors((&*file, &mut held), &shape, (down, up))?), [down, up])
                 }
                 [.., [Some(signs), Some(scale)], _] if [parts[0], parts[1], parts[3]] == [none; 3] => {
                     check_signs(&*file, &shape, [signs, scale])?;
-                    (Stored::Signs { signs, scale }, [signs, scale])
+                    (StoredAs::Signs { signs, scale }, [signs, scale])
                 }
                 [.., [Some(codes), Some(scales)]] if parts[..3] == [none; 3] => {
                     let rank = about.get("rank").and_then(Value::as_u64);
                     let packed = packed((&*file, &mut held), (&shape, rank), [codes, scales])?;
-                    (Stored::LowRank(packed), [codes, scales])
+                    (StoredAs::LowRank(packed), [codes, scales])
                 }
                 _ => {
                     let message = format!(
@@ -111,7 +111,7 @@ impl Difference {
             places.into_iter().for_each(|place| used[place] = true);
             let dtype = file.tensors()[places[1]].dtype;
             let info = TensorInfo { name: name.clone(), dtype, shape };
-            if let Stored::Sparse { .. } = stored {
+            if let StoredAs::Sparse { .. } = stored {
                 check(&*file, &info, places)?;
             }
             found.insert(name.clone(), (info, stored));
@@ -123,7 +123,7 @@ impl Difference {
                     info.name, info.dtype
                 )));
             }
-            if found.insert(info.name.clone(), (info.clone(), Stored::Whole(index))).is_some() {
+            if found.insert(info.name.clone(), (info.clone(), StoredAs::Whole(index))).is_some() {
                 return Err(refused(format!("`{}` is stored twice", info.name)));
             }
         }
@@ -138,13 +138,13 @@ impl Difference {
 
     fn values(&self, index: usize, start: u64, out: &mut [f64]) -> Result<()> {
         match &self.stored[index] {
-            Stored::Whole(theirs) => read_f64(&*self.file, *theirs, start, out),
-            Stored::LowRank(delta) => {
+            StoredAs::Whole(theirs) => read_f64(&*self.file, *theirs, start, out),
+            StoredAs::LowRank(delta) => {
                 out.fill(0.0);
                 delta.add((start as usize, 1.0), out);
                 Ok(())
             }
-            Stored::Signs { signs, scale } => {
+            StoredAs::Signs { signs, scale } => {
                 let mut size = [0.0];
                 read_f64(&*self.file, *scale, 0, &mut size)?;
                 let end = (start + out.len() as u64).div_ceil(8);
@@ -156,7 +156,7 @@ impl Difference {
                 }
                 Ok(())
             }
-            Stored::Sparse { indices, values } => {
+            StoredAs::Sparse { indices, values } => {
                 out.fill(0.0);
                 let end = start + out.len() as u64;
                 let from = self.lower_bound(*indices, start)?;
@@ -325,7 +325,7 @@ impl TensorSource for Difference {
 
     fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<()> {
         let info = slice_of(&self.infos, index, offset, out.len())?;
-        if let Stored::Whole(theirs) = self.stored[index] {
+        if let StoredAs::Whole(theirs) = self.stored[index] {
             return self.file.read_bytes(theirs, offset, out);
         }
         encode_range(info, offset, out, |first, values| self.values(index, first, values)).map(drop)

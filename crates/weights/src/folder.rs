@@ -5,13 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use domain::{Limits, RelativePath, printable};
+use domain::{
+    Limits, RelativePath,
+    files::{ADAPTER_CONFIG, Beginning, CONFIG, INDEX, README, TOKENIZER, TOKENIZER_CONFIG, is_weights},
+    printable,
+};
 use serde_json::Value;
 
 use crate::{
     Checkpoint, Error, LocalFile, ReadAt, Result, assemble,
     files::{plain, read_all},
-    index::INDEX,
     json,
 };
 
@@ -19,14 +22,14 @@ use crate::{
 const SKIPPED: [&str; 2] = [".git", ".cache"];
 
 /// Files a tokenizer is made of.
-const TOKENIZER: [&str; 9] = [
+const TOKENIZER_FILES: [&str; 9] = [
     "added_tokens.json",
     "chat_template.jinja",
     "merges.txt",
     "special_tokens_map.json",
-    "tokenizer.json",
+    TOKENIZER,
     "tokenizer.model",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG,
     "vocab.json",
     "vocab.txt",
 ];
@@ -47,8 +50,8 @@ pub struct Folder {
     pub files: Vec<FolderFile>,
     /// config.json.
     pub config: Option<Value>,
-    /// The beginning of README.md, front matter included, as long as cards are read, and the size of the file in bytes.
-    pub readme: Option<(Vec<u8>, u64)>,
+    /// README.md, front matter included, as far as cards are read.
+    pub readme: Option<Beginning>,
     /// adapter_config.json.
     pub adapter_config: Option<Value>,
     /// The tokenizer's files.
@@ -71,10 +74,10 @@ impl Folder {
             let bytes = document(name, limits.config_bytes)?;
             bytes.map(|bytes| json::config(&bytes, name, limits.config_bytes)).transpose()
         };
-        let (config, adapter_config) = (object("config.json")?, object("adapter_config.json")?);
-        let card = files.iter().find(|file| file.path.as_str() == "README.md");
+        let (config, adapter_config) = (object(CONFIG)?, object(ADAPTER_CONFIG)?);
+        let card = files.iter().find(|file| file.path.as_str() == README);
         let readme = card.map(|file| beginning(file, limits.card_bytes)).transpose()?;
-        let is_tokenizer = |file: &&FolderFile| TOKENIZER.contains(&file.path.as_str());
+        let is_tokenizer = |file: &&FolderFile| TOKENIZER_FILES.contains(&file.path.as_str());
         let tokenizer = files.iter().filter(is_tokenizer).map(|file| file.path.clone()).collect();
         Ok(Self { files, config, readme, adapter_config, tokenizer })
     }
@@ -93,19 +96,18 @@ impl Folder {
 
     /// The files that a checkpoint is read from.
     pub fn of_weights(&self) -> impl Iterator<Item = &FolderFile> {
-        let wanted =
-            |file: &&FolderFile| file.path.as_str().ends_with(".safetensors") || file.path.as_str() == INDEX;
+        let wanted = |file: &&FolderFile| is_weights(file.path.as_str()) || file.path.as_str() == INDEX;
         self.files.iter().filter(wanted)
     }
 }
 
-/// The first bytes of a file, at most `most`, and its size.
-fn beginning(file: &FolderFile, most: u64) -> Result<(Vec<u8>, u64)> {
+/// The first bytes of a file, at most `most`.
+fn beginning(file: &FolderFile, most: u64) -> Result<Beginning> {
     let opened = LocalFile::open(&file.at)?;
     let size = opened.len();
     let mut bytes = vec![0; size.min(most) as usize];
     opened.read_at(0, &mut bytes)?;
-    Ok((bytes, size))
+    Ok(Beginning { bytes, size })
 }
 
 fn walk(root: &Path, limits: &Limits) -> Result<Vec<FolderFile>> {

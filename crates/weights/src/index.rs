@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The name of an index, and of the file in its errors.
-pub(crate) const INDEX: &str = "model.safetensors.index.json";
+pub(crate) use domain::files::INDEX;
 
 /// Tensor name to shard; every shard name is a path inside the repository.
 pub(crate) struct Index(pub(crate) BTreeMap<String, RelativePath>);

@@ -12,7 +12,7 @@ const PATTERNS: usize = 1_000;
 const PATTERN_BYTES: usize = 64 << 10;
 
 /// The prefix PEFT puts before every module name.
-const PREFIX: &str = "base_model.model.";
+pub const ADAPTER_PREFIX: &str = "base_model.model.";
 
 /// What one adapter tensor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) enum Part {
 
 /// Reads an adapter tensor's name.
 pub(crate) fn part(name: &str) -> Part {
-    let name = name.strip_prefix(PREFIX).unwrap_or(name);
+    let name = name.strip_prefix(ADAPTER_PREFIX).unwrap_or(name);
     let cut = |word: &str| {
         let (module, rest) = name.split_once(word)?;
         // `.weight`, `.default.weight`, or nothing after an embedding's factor.

@@ -1,12 +1,11 @@
 //! A checkpoint read in another number format: each element rounded to it once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use domain::Item;
 use kernels::Dtype;
 
 use crate::{
-    Account, Error, Result, TensorInfo, TensorSource,
+    Error, Result, TensorInfo, TensorSource,
     range::{decode_range, decoded, encode_range, slice_of},
 };
 
@@ -36,6 +35,8 @@ impl Rounded {
 }
 
 impl TensorSource for Rounded {
+    crate::forward!(source; ready, account, cautions, metadata);
+
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -56,21 +57,5 @@ impl TensorSource for Rounded {
 
     fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<()> {
         decode_range(self, index, start, out)
-    }
-
-    fn ready(&self, index: usize) -> Result<()> {
-        self.source.ready(index)
-    }
-
-    fn account(&self, index: usize) -> Account {
-        self.source.account(index)
-    }
-
-    fn cautions(&self) -> Vec<Item> {
-        self.source.cautions()
-    }
-
-    fn metadata(&self) -> BTreeMap<String, String> {
-        self.source.metadata()
     }
 }

@@ -3,7 +3,7 @@
 use domain::Digest;
 use kernels::Sketch;
 
-use crate::TensorInfo;
+use crate::{ADAPTER_PREFIX, TensorInfo};
 
 /// The way sketches are made; those of different schemes do not compare.
 pub const SCHEME: i32 = 2;
@@ -70,7 +70,7 @@ fn is_vocabulary(name: &str, [rows, columns]: [u64; 2]) -> bool {
 
 /// The name all spellings of one tensor share.
 pub fn canonical_name(name: &str) -> &str {
-    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
+    let name = name.strip_prefix(ADAPTER_PREFIX).unwrap_or(name);
     name.strip_prefix("module.").unwrap_or(name)
 }
 

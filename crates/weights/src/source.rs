@@ -94,6 +94,70 @@ pub trait TensorSource: Send + Sync {
     }
 }
 
+/// The methods of [`TensorSource`] that a wrapper passes on to the source in a field of it:
+/// `weights::forward!(source; ready, account, cautions, metadata);`. One that is neither named nor written is lost.
+#[macro_export]
+macro_rules! forward {
+    ($field:ident; $($method:ident),+) => {
+        $($crate::forward!(@$method $field);)+
+    };
+    (@tensors $field:ident) => {
+        fn tensors(&self) -> &[$crate::TensorInfo] {
+            self.$field.tensors()
+        }
+    };
+    (@read_bytes $field:ident) => {
+        fn read_bytes(&self, index: usize, offset: u64, out: &mut [u8]) -> Result<(), $crate::Error> {
+            self.$field.read_bytes(index, offset, out)
+        }
+    };
+    (@read_f32 $field:ident) => {
+        fn read_f32(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), $crate::Error> {
+            self.$field.read_f32(index, start, out)
+        }
+    };
+    (@ready $field:ident) => {
+        fn ready(&self, index: usize) -> Result<(), $crate::Error> {
+            self.$field.ready(index)
+        }
+    };
+    (@view $field:ident) => {
+        fn view(&self, index: usize, offset: u64, len: usize) -> Option<&[u8]> {
+            self.$field.view(index, offset, len)
+        }
+    };
+    (@read_unrounded $field:ident) => {
+        fn read_unrounded(
+            &self,
+            index: usize,
+            start: u64,
+            out: &mut [f64],
+        ) -> Option<Result<(), $crate::Error>> {
+            self.$field.read_unrounded(index, start, out)
+        }
+    };
+    (@account $field:ident) => {
+        fn account(&self, index: usize) -> $crate::Account {
+            self.$field.account(index)
+        }
+    };
+    (@cautions $field:ident) => {
+        fn cautions(&self) -> Vec<domain::Item> {
+            self.$field.cautions()
+        }
+    };
+    (@metadata $field:ident) => {
+        fn metadata(&self) -> std::collections::BTreeMap<String, String> {
+            self.$field.metadata()
+        }
+    };
+    (@position $field:ident) => {
+        fn position(&self, name: &str) -> Option<usize> {
+            self.$field.position(name)
+        }
+    };
+}
+
 /// Random access to the bytes of one stored file: a local file, a blob, a remote range reader.
 #[allow(clippy::len_without_is_empty)]
 pub trait ReadAt: Send + Sync {
@@ -109,5 +173,86 @@ pub trait ReadAt: Send + Sync {
     /// `len` bytes from `offset` in place, for a file in memory or mapped; `None` where they must be read.
     fn view(&self, _offset: u64, _len: usize) -> Option<&[u8]> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Rounded, Untied};
+
+    /// Has something to say to every question.
+    struct Telling(Vec<TensorInfo>);
+
+    impl TensorSource for Telling {
+        fn tensors(&self) -> &[TensorInfo] {
+            &self.0
+        }
+
+        fn read_bytes(&self, _: usize, _: u64, _: &mut [u8]) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn read_f32(&self, _: usize, _: u64, _: &mut [f32]) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn ready(&self, _: usize) -> Result<(), Error> {
+            Err(Error::Stopped)
+        }
+
+        fn view(&self, _: usize, _: u64, _: usize) -> Option<&[u8]> {
+            Some(&[1])
+        }
+
+        fn read_unrounded(&self, _: usize, _: u64, _: &mut [f64]) -> Option<Result<(), Error>> {
+            Some(Ok(()))
+        }
+
+        fn account(&self, _: usize) -> Account {
+            Account::from_iter([("kept".to_owned(), 1.into())])
+        }
+
+        fn cautions(&self) -> Vec<Item> {
+            vec![Item { pointer: String::new(), message: "careful".to_owned() }]
+        }
+
+        fn metadata(&self) -> BTreeMap<String, String> {
+            BTreeMap::from([("format".to_owned(), "pt".to_owned())])
+        }
+    }
+
+    struct Wrapper {
+        inner: Arc<dyn TensorSource>,
+    }
+
+    impl TensorSource for Wrapper {
+        forward!(inner; tensors, read_bytes, read_f32, ready, view, read_unrounded);
+        forward!(inner; account, cautions, metadata, position);
+    }
+
+    #[test]
+    fn what_a_source_says_is_heard_through_every_wrapper() {
+        let info =
+            TensorInfo { name: "model.embed_tokens.weight".into(), dtype: Dtype::Bf16, shape: vec![1] };
+        let telling: Arc<dyn TensorSource> = Arc::new(Telling(vec![info]));
+        let wrapper = Wrapper { inner: Arc::clone(&telling) };
+        let untied = Untied::of(&telling).unwrap();
+        let rounded = Rounded::new(Arc::clone(&telling), Dtype::F32);
+
+        for heard in [&wrapper as &dyn TensorSource, &untied, &rounded] {
+            assert!(matches!(heard.ready(0), Err(Error::Stopped)));
+            assert_eq!(heard.account(0), telling.account(0));
+            assert_eq!((heard.cautions(), heard.metadata()), (telling.cautions(), telling.metadata()));
+        }
+        for heard in [&wrapper as &dyn TensorSource, &untied] {
+            assert_eq!(
+                (heard.view(0, 0, 1), heard.read_unrounded(0, 0, &mut []).is_some()),
+                (Some(&[1][..]), true)
+            );
+        }
+        assert_eq!(wrapper.position("model.embed_tokens.weight"), Some(0));
     }
 }

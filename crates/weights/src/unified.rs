@@ -24,13 +24,13 @@ const SCALES: &str = "scales";
 pub struct Unified {
     file: Arc<dyn TensorSource>,
     infos: Vec<TensorInfo>,
-    stored: Vec<Stored>,
+    stored: Vec<Columns>,
     member: u64,
     scale: f64,
 }
 
 /// Positions of the shared difference and of the bits of all members.
-struct Stored {
+struct Columns {
     shared: usize,
     masks: usize,
 }
@@ -90,7 +90,7 @@ impl Unified {
                 _ => Dtype::F32,
             };
             let info = TensorInfo { name: name.clone(), dtype, shape };
-            found.insert(name.clone(), (info, Stored { shared, masks }));
+            found.insert(name.clone(), (info, Columns { shared, masks }));
         }
         if file.tensors().len() != 2 * found.len() + 1 {
             return Err(refused("it holds tensors that are not described"));
@@ -103,7 +103,7 @@ impl Unified {
         if out.is_empty() {
             return Ok(());
         }
-        let Stored { shared, masks } = self.stored[index];
+        let Columns { shared, masks } = self.stored[index];
         read_f64(&*self.file, shared, start, out)?;
         let row = self.infos[index].elements().div_ceil(8);
         let end = (start + out.len() as u64).div_ceil(8);

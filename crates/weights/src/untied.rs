@@ -1,8 +1,7 @@
 //! A model that ties its head to its embedding, read as one that stores both: adapters can change one of them alone.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use domain::Item;
 use serde_json::Value;
 
 use crate::{
@@ -74,6 +73,8 @@ impl Untied {
 }
 
 impl TensorSource for Untied {
+    crate::forward!(base; cautions, metadata);
+
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -100,13 +101,5 @@ impl TensorSource for Untied {
 
     fn account(&self, index: usize) -> Account {
         self.base.account(self.own(index))
-    }
-
-    fn cautions(&self) -> Vec<Item> {
-        self.base.cautions()
-    }
-
-    fn metadata(&self) -> BTreeMap<String, String> {
-        self.base.metadata()
     }
 }

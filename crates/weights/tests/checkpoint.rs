@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use domain::{Fault, Limits, RelativePath};
+use domain::{Fault, Limits, RelativePath, files::Beginning};
 use safetensors::SafeTensors;
 use support::{file, held, one, tensors};
 use weights::{
@@ -182,9 +182,12 @@ fn a_folder_gives_its_documents_and_its_weights() {
     let paths: Vec<_> = folder.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["README.md", "config.json", "model.safetensors", "onnx/model.onnx", "tokenizer.json"]);
     assert_eq!(folder.config.as_ref().unwrap()["model_type"], "llama");
-    assert_eq!((folder.readme, folder.tokenizer.len()), (Some((b"# hello".to_vec(), 7)), 1));
+    assert_eq!(
+        (folder.readme, folder.tokenizer.len()),
+        (Some(Beginning { bytes: b"# hello".to_vec(), size: 7 }), 1)
+    );
     let short = Folder::open(home.path(), &Limits { card_bytes: 3, ..limits }).unwrap();
-    assert_eq!(short.readme, Some((b"# h".to_vec(), 7)));
+    assert_eq!(short.readme, Some(Beginning { bytes: b"# h".to_vec(), size: 7 }));
     put("config.json", br#"{"a":1,"a":2}"#);
     assert_eq!(Folder::open(home.path(), &limits).unwrap_err().code(), "duplicate_key");
     let few = Limits { files: 3, ..limits };

@@ -32,7 +32,7 @@ mod weigh;
 pub use shares::{Shares, Vote, Voters};
 
 use crate::{
-    Dtype, Stored,
+    Dtype, Encoded,
     bracket::{LANES, Range},
     mask::below,
     prune::Slope,
@@ -107,14 +107,14 @@ pub struct Sizes {
 impl<'a> Tuned<'a> {
     /// Of `inputs`, the base last; `None` unless there are 1 to [`MOST`] models, all inputs are bf16, of one length and
     /// finite, and the processor has AVX-512.
-    pub fn of(inputs: &[Stored<'a>]) -> Option<Self> {
+    pub fn of(inputs: &[Encoded<'a>]) -> Option<Self> {
         let (base, models) = inputs.split_last()?;
         let fits = (1..=MOST).contains(&models.len())
             && inputs.iter().all(|input| input.dtype == Dtype::Bf16 && input.bytes.len() == base.bytes.len());
         if !fits || !available() {
             return None;
         }
-        let codes = |input: &Stored<'a>| input.bytes.as_chunks::<2>().0;
+        let codes = |input: &Encoded<'a>| input.bytes.as_chunks::<2>().0;
         let mut tuned = Self::new(codes(base))?;
         for (codes, model) in tuned.models.iter_mut().zip(models) {
             *codes = model.bytes.as_chunks::<2>().0;
@@ -216,9 +216,9 @@ impl<'a> Tuned<'a> {
 /// elements after the other, added up. `None` unless there are 1 to [`MOST`] models, all inputs are bf16, of one length
 /// and finite, and the processor has AVX-512.
 #[allow(unsafe_code)]
-pub fn products(models: &[Stored<'_>], base: Option<Stored<'_>>, strip: usize) -> Option<Vec<f64>> {
+pub fn products(models: &[Encoded<'_>], base: Option<Encoded<'_>>, strip: usize) -> Option<Vec<f64>> {
     let (last, _) = models.split_last()?;
-    let inputs: Vec<Stored<'_>> = models.iter().copied().chain([base.unwrap_or(*last)]).collect();
+    let inputs: Vec<Encoded<'_>> = models.iter().copied().chain([base.unwrap_or(*last)]).collect();
     let tuned = Tuned::of(&inputs)?;
     let mut sums = vec![0.0; models.len() * models.len()];
     for from in (0..tuned.len()).step_by(strip.max(1)) {
@@ -243,7 +243,7 @@ pub(crate) fn weighted_sum(terms: &[Term<'_>], common: Common, out: &mut [u8]) -
         let tuned = Tuned::of(&[first.values; 2])?;
         return Some(compiled!(tuned, weigh::weigh(([tuned.base], [first.factor]), common, out)));
     }
-    let inputs: Vec<Stored<'_>> = others.iter().chain([first]).map(|term| term.values).collect();
+    let inputs: Vec<Encoded<'_>> = others.iter().chain([first]).map(|term| term.values).collect();
     let tuned = Tuned::of(&inputs)?;
     let base = tuned.base;
     Some(match *tuned.models() {

@@ -30,18 +30,18 @@ impl Case {
         let bytes: Vec<Vec<u8>> = values.iter().map(bytes).collect();
         let wide = bytes.iter().map(|bytes| {
             let mut wide = vec![0.0; bytes.len() / 2];
-            widen(Stored { dtype: Dtype::Bf16, bytes }, &mut wide);
+            widen(Encoded { dtype: Dtype::Bf16, bytes }, &mut wide);
             wide
         });
         Self { wide: wide.collect(), bytes }
     }
 
-    pub fn stored(&self) -> Vec<Stored<'_>> {
-        self.bytes.iter().map(|bytes| Stored { dtype: Dtype::Bf16, bytes }).collect()
+    pub fn stored(&self) -> Vec<Encoded<'_>> {
+        self.bytes.iter().map(|bytes| Encoded { dtype: Dtype::Bf16, bytes }).collect()
     }
 
     /// `None` only where the processor cannot.
-    pub fn tuned<'a>(&self, stored: &[Stored<'a>]) -> Option<Tuned<'a>> {
+    pub fn tuned<'a>(&self, stored: &[Encoded<'a>]) -> Option<Tuned<'a>> {
         let tuned = Tuned::of(stored);
         assert_eq!(tuned.is_some(), available());
         tuned
@@ -346,7 +346,7 @@ fn check_rows(case: &Case, columns: usize, slope: Slope, key: u64) -> Result<(),
     let stored = case.stored();
     let Some(tuned) = case.tuned(&stored) else { return Ok(()) };
     let whole = tuned.len() / columns * columns;
-    let stored: Vec<Stored<'_>> = stored.iter().map(|stored| stored.part(0, whole)).collect();
+    let stored: Vec<Encoded<'_>> = stored.iter().map(|stored| stored.part(0, whole)).collect();
     let Some(tuned) = case.tuned(&stored) else { return Ok(()) };
     let (mut room, mut row) = (RowRoom::default(), Row::default());
     let mut words = vec![7; tuned.words()];

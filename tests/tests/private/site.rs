@@ -52,8 +52,8 @@ impl Site {
         run(&["org", "create", "mandoc"])?;
         let owner = token(&["user", "add", "alice"])?;
         let (reader, other) = (token(&["token", "create", "rita"])?, token(&["token", "create", "bob"])?);
-        run(&["org", "add", "mandoc", "alice", "--role", "admin"])?;
-        run(&["org", "add", "mandoc", "rita"])?;
+        run(&["org", "member", "add", "mandoc", "alice", "--role", "admin"])?;
+        run(&["org", "member", "add", "mandoc", "rita"])?;
         run(&[&["access", "set", CLOSED], settings].concat())?;
         Ok(Self { server, client: client()?, owner, reader, other })
     }

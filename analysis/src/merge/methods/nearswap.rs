@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kernels::{Dtype, Stored, direct::Tuned};
+use kernels::{Dtype, Encoded, direct::Tuned};
 
 use super::prelude::*;
 
@@ -65,7 +65,7 @@ impl<C: Combine> Combine for Swap<C> {
         self.combine.combine(start, models, base, out);
     }
 
-    fn encode(&self, _: u64, inputs: &[Stored<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+    fn encode(&self, _: u64, inputs: &[Encoded<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
         let tuned = Tuned::of(inputs).filter(|_| dtype == Dtype::Bf16)?;
         let (beyond, over) = tuned.limited(self.t, out);
         self.limited.add(beyond, tuned.len());

@@ -1,7 +1,7 @@
 //! SCE (arXiv 2408.07990): select the elements that vary most, calculate a weight a model, erase minority signs.
 
 use kernels::{
-    Dtype, Stored,
+    Dtype, Encoded,
     direct::{MOST, Shares, Tuned, Vote, Voters},
     task::{By as Votes, Strip, ZeroSign, add_deltas, share_out},
 };
@@ -114,7 +114,7 @@ impl Combine for Erased {
         add_deltas(Strip { base, models }, &factors, out);
     }
 
-    fn encode(&self, start: u64, inputs: &[Stored<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
+    fn encode(&self, start: u64, inputs: &[Encoded<'_>], (dtype, out): (Dtype, &mut [u8])) -> Option<u64> {
         let shares = self.shares.as_ref().filter(|_| dtype == Dtype::Bf16)?;
         let tuned = Tuned::of(inputs)?;
         let masks = Masks::varying(self.selected, start, &tuned)?;

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, time::Instant};
 use domain::Limits;
 use gpu::{Choice, Cuda, Fault, Gpu, Lane};
 use kernels::{
-    BLOCK, Dtype, Gram, Stored,
+    BLOCK, Dtype, Encoded, Gram,
     device::{Device as _, Streamed},
     wide::{Common, Term, weighted_sum},
 };
@@ -69,8 +69,8 @@ impl Family {
         self.0.iter().map(Vec::len).sum::<usize>() as f64
     }
 
-    fn part(&self, input: usize, range: std::ops::Range<usize>) -> Stored<'_> {
-        Stored { dtype: Dtype::Bf16, bytes: &self.0[input][range] }
+    fn part(&self, input: usize, range: std::ops::Range<usize>) -> Encoded<'_> {
+        Encoded { dtype: Dtype::Bf16, bytes: &self.0[input][range] }
     }
 
     fn read(&self, input: usize, from: usize, out: &mut [u8]) -> ControlFlow<()> {

@@ -1,7 +1,7 @@
 //! Sums, statistics, sketches and selection.
 
 use gpu::{Argument, Call};
-use kernels::{BLOCK, Dtype, Gram, Sketch, Stats, Stored, kth};
+use kernels::{BLOCK, Dtype, Encoded, Gram, Sketch, Stats, kth};
 
 use super::{Case, LEN, bytes_of_f32, codes, count, numbers, same, stored, strip, weights, width};
 
@@ -50,10 +50,10 @@ fn deltas(case: &mut Case<'_>, models: usize, scale: f64) -> Result<(), String> 
             bytes[from * width..LEN.min(from + BLOCK) * width].to_vec()
         };
         let blocks: Vec<Vec<u8>> = inputs.iter().enumerate().map(block).collect();
-        let views: Vec<Stored<'_>> = blocks
+        let views: Vec<Encoded<'_>> = blocks
             .iter()
             .enumerate()
-            .map(|(at, bytes)| Stored { dtype: dtype_of(at), bytes: bytes.as_slice() })
+            .map(|(at, bytes)| Encoded { dtype: dtype_of(at), bytes: bytes.as_slice() })
             .collect();
         expected.add_deltas(views[0], &views[1..]);
     }

@@ -2,7 +2,7 @@
 
 use gpu::{Argument, Call};
 use kernels::{
-    Dtype, Stored,
+    Dtype, Encoded,
     prune::{Row, Slope},
     task::{self, By, Divisor, Election, Strip, ZeroSign},
     wide::{self, Common, Term},
@@ -303,7 +303,7 @@ fn weighted(mut case: Case<'_>) -> Result<(), String> {
             .zip(factors)
             .map(|((bytes, dtype), factor)| Term {
                 factor: factor * scale,
-                values: Stored { dtype: *dtype, bytes },
+                values: Encoded { dtype: *dtype, bytes },
             })
             .collect();
         let mut expected = vec![0; LEN * width(out)];

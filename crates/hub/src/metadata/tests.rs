@@ -1,13 +1,12 @@
 //! Tests of metadata reading.
 
-use domain::{Gating, Limits, Relation, RepoId, Source};
+use domain::{Gating, Limits, Relation, RepoId, Source, files::Beginning};
 use serde_json::{Value, json};
 
 use super::{Folder, delta_base, from_checkpoint};
-use crate::card::Readme;
 
-fn readme(text: &str) -> Readme {
-    Readme { beginning: text.as_bytes().to_vec(), size: text.len() as u64 }
+fn readme(text: &str) -> Beginning {
+    Beginning { bytes: text.as_bytes().to_vec(), size: text.len() as u64 }
 }
 
 fn from_api_row(row: &Value) -> Result<domain::Metadata, String> {

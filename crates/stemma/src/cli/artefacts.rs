@@ -4,6 +4,26 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::{Target, Writing};
+
+/// A comparison.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The model that is compared: an id or a checkpoint folder.
+    #[arg(required = true)]
+    pub a: Option<String>,
+    /// What it is compared with.
+    #[arg(required = true)]
+    pub b: Option<String>,
+    /// Write the diff vector A − B as safetensors.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub form: DiffForm,
+    #[command(subcommand)]
+    pub command: Option<DiffCommand>,
+}
+
 /// How `--out` stores the diff vector.
 #[derive(Debug, Args)]
 pub struct DiffForm {
@@ -43,57 +63,56 @@ pub enum DiffCommand {
         base: String,
         /// The difference.
         diff: String,
-        /// Folder to write.
-        out: PathBuf,
         /// How much of it is added.
         #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
         scale: f64,
-        /// Also publish the result in the registry under this id.
-        #[arg(long)]
-        register: Option<String>,
+        #[command(flatten)]
+        writing: Writing,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum AdapterCommand {
     /// Make a LoRA adapter that turns the base into the tuned model as far as its rank allows.
-    Extract {
-        /// What was tuned: an id or a checkpoint folder.
-        #[arg(long)]
-        base: String,
-        /// What it became.
-        #[arg(long)]
-        tuned: String,
-        #[command(flatten)]
-        rank: RankArgs,
-        /// Only modules whose name this regular expression finds itself in.
-        #[arg(long)]
-        include: Option<String>,
-        /// No module whose name this regular expression finds itself in.
-        #[arg(long)]
-        exclude: Option<String>,
-        /// float32, float16, bfloat16 or float64 [default: float32].
-        #[arg(long)]
-        dtype: Option<String>,
-        /// Folder to write.
-        out: PathBuf,
-        /// Also publish the result in the registry under this id.
-        #[arg(long)]
-        register: Option<String>,
-    },
+    Extract(ExtractArgs),
     /// BASE + scale · ADAPTER as a whole model.
-    Bake {
-        /// What it is applied to: an id or a checkpoint folder.
-        base: String,
-        /// The adapter.
-        adapter: String,
-        /// Folder to write.
-        out: PathBuf,
-        /// How much of it is added.
-        #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-        scale: f64,
-        /// Also publish the result in the registry under this id.
-        #[arg(long)]
-        register: Option<String>,
-    },
+    Bake(BakeArgs),
+}
+
+/// An extraction; an adapter is always one file.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// What was tuned: an id or a checkpoint folder.
+    #[arg(long)]
+    pub base: String,
+    /// What it became.
+    #[arg(long)]
+    pub tuned: String,
+    #[command(flatten)]
+    pub rank: RankArgs,
+    /// Only modules whose name this regular expression finds itself in.
+    #[arg(long)]
+    pub include: Option<String>,
+    /// No module whose name this regular expression finds itself in.
+    #[arg(long)]
+    pub exclude: Option<String>,
+    /// float32, float16, bfloat16 or float64 [default: float32].
+    #[arg(long)]
+    pub dtype: Option<String>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// An adapter applied for good.
+#[derive(Debug, Args)]
+pub struct BakeArgs {
+    /// What it is applied to: an id or a checkpoint folder.
+    pub base: String,
+    /// The adapter.
+    pub adapter: String,
+    /// How much of it is added.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub scale: f64,
+    #[command(flatten)]
+    pub writing: Writing,
 }

@@ -243,7 +243,7 @@ mod tests {
     fn parsed(words: &str) -> Result<MergekitOptions, clap::Error> {
         let words = format!("stemma merge recipe.yml out {words}");
         match Cli::try_parse_from(words.split_whitespace())?.command {
-            Command::Merge { mergekit, .. } => Ok(mergekit),
+            Command::Merge(args) => Ok(args.mergekit),
             other => panic!("{other:?}"),
         }
     }

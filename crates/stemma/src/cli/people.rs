@@ -1,6 +1,6 @@
 //! Arguments of what concerns people: tokens, users, organisations, and who may do what with a model.
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use domain::{Gating, Role};
 use store::GrantState;
 
@@ -58,33 +58,60 @@ pub enum OrgCommand {
         /// What it is called, which is its namespace too.
         name: String,
     },
-    /// Members and their roles.
+    /// Its members.
+    Member {
+        #[command(subcommand)]
+        command: MemberCommand,
+    },
+    /// Take the organisation away; its models stay.
+    #[command(alias = "delete")]
+    Remove {
+        /// The organisation.
+        name: String,
+        /// Who is taken out instead, as `org member remove` does.
+        #[arg(hide = true)]
+        member: Option<String>,
+    },
+    /// As `org member list`.
+    #[command(hide = true)]
     Members {
         /// The organisation.
         org: String,
     },
-    /// Add a member, or give one another role.
-    Add {
+    /// As `org member add`.
+    #[command(hide = true)]
+    Add(MemberArgs),
+}
+
+/// What to do with an organisation's members.
+#[derive(Debug, Subcommand)]
+pub enum MemberCommand {
+    /// Add one, or give one another role.
+    Add(MemberArgs),
+    /// All of them and their roles.
+    List {
         /// The organisation.
         org: String,
-        /// Who becomes a member, added by `stemma user add` or known by a token.
-        user: String,
-        /// read: see private models and read gated ones; write: publish too; admin: delete, hide and gate too.
-        #[arg(long, default_value_t = Role::Read)]
-        role: Role,
     },
-    /// Take a member out.
+    /// Take one out.
     Remove {
         /// The organisation.
         org: String,
         /// The member.
         user: String,
     },
-    /// Take the organisation away; its models stay.
-    Delete {
-        /// The organisation.
-        name: String,
-    },
+}
+
+/// Who becomes a member.
+#[derive(Debug, Args)]
+pub struct MemberArgs {
+    /// The organisation.
+    pub org: String,
+    /// Who becomes a member, added by `stemma user add` or known by a token.
+    pub user: String,
+    /// read: see private models and read gated ones; write: publish too; admin: delete, hide and gate too.
+    #[arg(long, default_value_t = Role::Read)]
+    pub role: Role,
 }
 
 /// How a model lets people at its files.

@@ -1,24 +1,17 @@
 //! `stemma merge`, and what it shares with other makers of models: a folder on disk, and a registered model when asked.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use domain::{Class, Fault as _, Item, RepoId};
 use indicatif::BinaryBytes;
-use jobs::{Access, Derived, Forecast, Pin, Pulse, Registry};
+use jobs::{Access, AppliedForecast, Derived, Forecast, Pin, Pulse, Registry};
 
 use super::Context;
-use crate::{cli::MergekitOptions, exit::Failure, output, wiring};
-
-/// Where a merge goes.
-pub struct Target {
-    pub out: Option<PathBuf>,
-    pub register: Option<String>,
-    pub dry_run: bool,
-    pub mergekit: MergekitOptions,
-}
+use crate::{
+    cli::{MergeArgs, Target, Writing},
+    exit::Failure,
+    output, wiring,
+};
 
 const REGISTER: &str = "--register";
 
@@ -39,11 +32,11 @@ pub fn id_for(register: Option<&str>, out: &Path) -> Result<RepoId, Failure> {
 
 /// The id a result is registered under, with the plan for it; where it is none, what else is wrong is told beside that.
 pub async fn id_beside<T>(
-    register: Option<&str>,
-    out: &Path,
+    target: &Target,
     plan: impl AsyncFnOnce(&RepoId) -> Result<T, jobs::Error>,
 ) -> Result<(RepoId, T), Failure> {
-    let bad = match id_for(register, out) {
+    let out = target.out.as_deref().unwrap_or(Path::new("model"));
+    let bad = match id_for(target.register.as_deref(), out) {
         Ok(id) => {
             let plan = plan(&id).await?;
             return Ok((id, plan));
@@ -57,68 +50,81 @@ pub async fn id_beside<T>(
 }
 
 /// Merges as the YAML file says.
-pub async fn merge(context: Context, config: &Path, target: Target) -> Result<(), Failure> {
+pub async fn merge(context: Context, args: MergeArgs) -> Result<(), Failure> {
+    let MergeArgs { recipe, writing: Writing { target, max_shard_size }, mergekit } = args;
+    let context = context.sharded(max_shard_size.or(mergekit.out_shard_size));
     let yaml =
-        fs_err::read_to_string(config).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
-    if let Some(note) = target.mergekit.idle.told() {
-        context.progress.tell(note);
-    }
-    if let Some(note) = target.mergekit.told() {
-        context.progress.tell(note);
-    }
+        fs_err::read_to_string(recipe).map_err(|e| Failure::new("io", Class::NotFound, e.to_string()))?;
+    let notes = mergekit.idle.told().into_iter().chain(mergekit.told().map(str::to_owned));
+    notes.for_each(|note| context.progress.tell(note));
     let mut registry = wiring::open(&context.config).await?;
     if let Some(out) = &target.out {
         registry = registry.beside(out);
     }
     let (mut stages, faults) = analysis::merge::read_stages(&yaml).map_err(jobs::Error::from)?;
-    target.mergekit.settle(&mut stages);
-    let yaml = format!("{}{yaml}", target.mergekit.comments());
+    mergekit.settle(&mut stages);
+    let yaml = format!("{}{yaml}", mergekit.comments());
     let plan =
         async |_: &RepoId| jobs::plan_read(&registry, (stages, faults), &Access::Folders(Pin::Content)).await;
-    let stand_in = target.out.as_deref().unwrap_or(Path::new("model"));
-    let (id, plan) = id_beside(target.register.as_deref(), stand_in, plan).await?;
-    if target.dry_run {
+    let (id, plan) = id_beside(&target, plan).await?;
+    let Some(out) = target.folder() else {
         plan.fits(&registry.scratch)?;
         let forecast = plan.forecast(1 + u64::from(target.register.is_some()), &registry.scratch);
-        if context.json {
-            output::json(&forecast);
-        } else {
-            told(&forecast);
-        }
+        foretell(&context, &forecast, lines);
         return Ok(());
-    }
-    let Some(out) = target.out else {
-        return Err(Failure::new(
-            "usage",
-            Class::Invalid,
-            "name the folder to write: stemma merge CONFIG.yml OUT",
-        ));
     };
     // What an attempt that was killed left is part of the result.
-    if !jobs::workplace_of(&out).exists() {
+    if !jobs::workplace_of(out).exists() {
         plan.fits(&registry.scratch)?;
     }
-    let derived = plan.derived(id, yaml, target.mergekit.extras());
-    write(
-        &context,
-        &registry,
-        Job { derived, source: plan.source, out: &out, register: target.register.is_some() },
-    )
-    .await
+    let derived = plan.derived(id, yaml, mergekit.extras());
+    let job = Job { derived, source: plan.source, out, register: target.register.is_some() };
+    write(&context, &registry, job).await
 }
 
-fn told(forecast: &Forecast) {
+/// Prints what a dry run found.
+pub fn foretell<T: serde::Serialize>(context: &Context, found: &T, lines: impl FnOnce(&T) -> Vec<String>) {
+    match context.json {
+        true => output::json(found),
+        false => lines(found).into_iter().for_each(output::line),
+    }
+}
+
+/// A base with something added to it, which comes true unless the run is a dry one.
+pub async fn applied(
+    (context, registry): (&Context, &Registry),
+    target: &Target,
+    (derived, source, forecast): (Derived, Arc<dyn analysis::TensorSource>, AppliedForecast),
+) -> Result<(), Failure> {
+    let Some(out) = target.folder() else {
+        foretell(
+            context,
+            &forecast,
+            |AppliedForecast { recipe_digest, parents, tensors, bytes, warnings }| {
+                let told = [
+                    format!("{tensors} tensors, {}, {recipe_digest}", BinaryBytes(*bytes)),
+                    format!("descends from {}", parents.join(", ")),
+                ];
+                told.into_iter().chain(warnings.iter().map(caution)).collect()
+            },
+        );
+        return Ok(());
+    };
+    write(context, registry, Job { derived, source, out, register: target.register.is_some() }).await
+}
+
+fn lines(forecast: &Forecast) -> Vec<String> {
     let Forecast { method, recipe_address, tensors, bytes, memory_bytes, disk_bytes, vocabulary, .. } =
         forecast;
     let free_disk_bytes = forecast.free_disk_bytes;
     let [bytes, memory, disk] = [bytes, memory_bytes, disk_bytes].map(|bytes| BinaryBytes(*bytes));
-    output::line(format!("{method}: {tensors} tensors, {bytes}, {recipe_address}"));
     let free = free_disk_bytes.map(|free| format!(", {} are left", BinaryBytes(free))).unwrap_or_default();
-    output::line(format!("needs {memory} of memory and {disk} of disk at most{free}"));
-    if let Some(rows) = vocabulary {
-        output::line(format!("a vocabulary of {rows} rows"));
-    }
-    forecast.warnings.iter().map(caution).for_each(output::line);
+    let told = [
+        format!("{method}: {tensors} tensors, {bytes}, {recipe_address}"),
+        format!("needs {memory} of memory and {disk} of disk at most{free}"),
+    ];
+    let rows = vocabulary.as_ref().map(|rows| format!("a vocabulary of {rows} rows"));
+    told.into_iter().chain(rows).chain(forecast.warnings.iter().map(caution)).collect()
 }
 
 /// A warning as a line; one without a place has no pointer.

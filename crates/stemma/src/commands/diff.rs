@@ -11,24 +11,21 @@ use jobs::{Access, ApplyPayload, DiffFile, DiffForm, DiffPayload, Form, Pin, Pul
 
 use super::{
     Context,
-    derive::{self, Job, id_beside},
+    derive::{self, applied, id_beside},
 };
 use crate::{
-    cli::{self, DiffCommand},
+    cli::{self, DiffArgs, DiffCommand, Writing},
     exit::Failure,
     output, wiring,
 };
 
-/// What to compare, and where the difference goes.
-pub struct Asked {
-    pub models: [String; 2],
-    pub out: Option<PathBuf>,
-    pub form: cli::DiffForm,
-}
-
-/// Per-tensor comparison, and the diff itself with `--out`.
-pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { models: [a, b], out, form } = asked;
+/// Per-tensor comparison, and the diff itself with `--out`; or the command below it.
+pub async fn run(context: Context, args: DiffArgs) -> Result<(), Failure> {
+    let DiffArgs { a, b, out, form, command } = args;
+    if let Some(command) = command {
+        return apply(context, command).await;
+    }
+    let [a, b] = [a, b].map(Option::unwrap_or_default);
     if let Some(out) = out.as_ref().filter(|out| out.exists()) {
         let told = format!("{} exists already; name a new file", out.display());
         return Err(Failure::new("output_exists", Class::Conflict, told));
@@ -130,14 +127,15 @@ fn print(context: &Context, report: &DiffReport, written: Option<&DiffFile>) {
 }
 
 /// Adds a stored difference to a base.
-pub async fn apply(context: Context, command: DiffCommand) -> Result<(), Failure> {
-    let DiffCommand::Apply { base, diff, out, scale, register } = command;
+async fn apply(context: Context, command: DiffCommand) -> Result<(), Failure> {
+    let DiffCommand::Apply { base, diff, scale, writing: Writing { target, max_shard_size } } = command;
+    let context = context.sharded(max_shard_size);
     let registry = wiring::open(&context.config).await?;
     let plan = async |output: &RepoId| {
         let payload = ApplyPayload { base, diff, scale, output: output.clone(), pins: BTreeMap::new() };
         jobs::plan_apply(&registry, &payload, &Access::Folders(Pin::Content)).await
     };
-    let (_, plan) = id_beside(register.as_deref(), &out, plan).await?;
-    let job = Job { derived: plan.derived, source: plan.source, out: &out, register: register.is_some() };
-    derive::write(&context, &registry, job).await
+    let (_, plan) = id_beside(&target, plan).await?;
+    let forecast = plan.forecast();
+    applied((&context, &registry), &target, (plan.derived, plan.source, forecast)).await
 }

@@ -4,38 +4,31 @@ use std::collections::BTreeMap;
 
 use analysis::recover::{Direction, Model, Parent, Report};
 
-use super::Context;
-use crate::{cli::LineageFormat, exit::Failure, output, wiring};
+use super::{Context, trust};
+use crate::{
+    cli::{LineageArgs, LineageFormat},
+    exit::Failure,
+    output, wiring,
+};
 
-/// What to recover, and how to write it.
-pub struct Asked {
-    pub models: Vec<String>,
-    pub format: LineageFormat,
-    /// Whether pairs without a common origin are listed.
-    pub listing: Listing,
-}
-
-/// Pairs that are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
-    Related,
-    All,
-}
-
-/// Recovers lineage from weights and prints it.
-pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
+/// Recovers lineage from weights and prints it, or has that of stored models looked at again.
+pub async fn run(context: Context, args: LineageArgs) -> Result<(), Failure> {
+    let LineageArgs { models, refresh, format, unrelated } = args;
+    if refresh {
+        return trust::refresh(context, models).await;
+    }
     let registry = wiring::open(&context.config).await?;
-    let mut found = jobs::recover(&registry, &asked.models).await?;
+    let mut found = jobs::recover(&registry, &models).await?;
     for gone in &found.left_out {
         eprintln!("left out: {}: {}", gone.model, gone.reason);
     }
-    if asked.listing == Listing::Related {
+    if !unrelated {
         found.report.unrelated.clear();
     }
     let report = &found.report;
     if context.json {
         output::json(&found);
-    } else if asked.format == LineageFormat::Dot {
+    } else if format == LineageFormat::Dot {
         output::line(dot(report));
     } else {
         output::line(text(report).trim_end());

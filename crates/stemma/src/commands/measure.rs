@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use analysis::kinship::{Matrix, Parity, PartReport, Partial, Report, measures_of};
+use analysis::kinship::{Matrix, PartReport, Partial, Report, measures_of};
 use domain::Class;
 use jobs::{Access, KinshipQuery, Pin, Reading, RelativesQuery};
 
 use super::Context;
-use crate::{exit::Failure, output, wiring};
+use crate::{cli::KinshipArgs, exit::Failure, output, wiring};
 
 /// Parts of the models that get matrices of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,23 +19,25 @@ pub enum Part {
     Tensor,
 }
 
-/// What to measure.
-pub struct Asked {
-    pub models: Vec<String>,
-    pub base: Option<String>,
-    pub parts: Vec<Part>,
-    /// Words with commas between; all where there are none.
-    pub measures: String,
-    pub reading: Reading,
-    pub partial: Partial,
-    pub parity: Option<Parity>,
+/// The parts that are asked for.
+fn parts(args: &KinshipArgs) -> Vec<Part> {
+    let flags = [
+        (args.per_layer, Part::Layer),
+        (args.per_module, Part::Module),
+        (args.per_part, Part::LayerModule),
+        (args.per_tensor, Part::Tensor),
+    ];
+    flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part).collect()
 }
 
 /// Kinship matrix of ids or folders.
-pub async fn kinship(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { models, base, parts, measures, reading, partial, parity } = asked;
-    let measures =
-        measures_of(&measures).map_err(|message| Failure::new("invalid_request", Class::Invalid, message))?;
+pub async fn kinship(context: Context, args: KinshipArgs) -> Result<(), Failure> {
+    let parts = parts(&args);
+    let KinshipArgs { models, base, estimate, measure, partial, parity, .. } = args;
+    let reading = if estimate { Reading::Sketches } else { Reading::Weights };
+    let partial = if partial { Partial::Take } else { Partial::Refuse };
+    let measures = measures_of(&measure.join(","))
+        .map_err(|message| Failure::new("invalid_request", Class::Invalid, message))?;
     if parts.contains(&Part::LayerModule) && models.len() != 2 {
         let message = format!("--per-part takes two models, {} given", models.len());
         return Err(Failure::new("invalid_request", Class::Invalid, message));

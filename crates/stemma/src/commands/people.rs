@@ -7,7 +7,7 @@ use store::{AccountKind, AccountRow, GrantState, MemberRow, ModelRow, Openness, 
 
 use super::{Context, all, token};
 use crate::{
-    cli::{AccessCommand, OrgCommand, UserCommand},
+    cli::{AccessCommand, MemberArgs, MemberCommand, OrgCommand, UserCommand},
     exit::Failure,
     output, wiring,
 };
@@ -46,25 +46,38 @@ pub async fn org(context: Context, command: OrgCommand) -> Result<(), Failure> {
             let new = jobs::create_organisation(&registry, &name).await?;
             done(&context, json!({ "created": new.name }));
         }
-        OrgCommand::Members { org } => {
+        OrgCommand::Remove { name, member: None } => {
+            remove(&context, &registry, (&name, AccountKind::Org)).await?;
+        }
+        OrgCommand::Member { command } => member(&context, &registry, command).await?,
+        OrgCommand::Remove { name: org, member: Some(user) } => {
+            member(&context, &registry, MemberCommand::Remove { org, user }).await?;
+        }
+        OrgCommand::Members { org } => member(&context, &registry, MemberCommand::List { org }).await?,
+        OrgCommand::Add(args) => member(&context, &registry, MemberCommand::Add(args)).await?,
+    }
+    Ok(())
+}
+
+async fn member(context: &Context, registry: &Registry, command: MemberCommand) -> Result<(), Failure> {
+    match command {
+        MemberCommand::Add(MemberArgs { org, user, role }) => {
+            jobs::set_member(registry, &MemberRow { org, person: user.clone(), role }).await?;
+            done(context, json!({ "member": user, "role": role }));
+        }
+        MemberCommand::List { org } => {
             let limit = registry.limits.list_rows;
-            let members =
-                all(async |after| Ok(jobs::members(&registry, &org, (after, limit)).await?)).await?;
+            let members = all(async |after| Ok(jobs::members(registry, &org, (after, limit)).await?)).await?;
             if context.json {
                 output::json(&members);
                 return Ok(());
             }
             members.iter().for_each(|one| output::line(format!("{:<5} {}", one.role, one.person)));
         }
-        OrgCommand::Add { org, user, role } => {
-            jobs::set_member(&registry, &MemberRow { org, person: user.clone(), role }).await?;
-            done(&context, json!({ "member": user, "role": role }));
+        MemberCommand::Remove { org, user } => {
+            jobs::remove_member(registry, (&org, &user)).await?;
+            done(context, json!({ "removed": user }));
         }
-        OrgCommand::Remove { org, user } => {
-            jobs::remove_member(&registry, (&org, &user)).await?;
-            done(&context, json!({ "removed": user }));
-        }
-        OrgCommand::Delete { name } => remove(&context, &registry, (&name, AccountKind::Org)).await?,
     }
     Ok(())
 }

@@ -8,21 +8,41 @@ use jobs::{Access, Derived, Extras, Pin, Registry, StoredPayload, TransferPayloa
 
 use super::{
     Context,
-    derive::{Job, id_beside, id_for, write},
+    derive::{Job, applied, foretell, id_beside, write},
 };
-use crate::{cli::TransferOptions, exit::Failure, output, wiring};
+use crate::{
+    cli::{Target, TransferArgs, TransferOptions},
+    exit::Failure,
+    wiring,
+};
 
-/// The operands of a transfer, and what of the diff is carried over.
-pub struct Transfer {
-    /// None for what the lineage of the fine-tune says.
-    pub from_base: Option<String>,
-    pub from_tuned: String,
-    pub to_base: String,
-    pub options: TransferOptions,
+/// Transfers a fine-tune or a stored difference, or says whether that is likely to work.
+pub async fn run(context: Context, args: TransferArgs) -> Result<(), Failure> {
+    let TransferArgs { from_base, from_tuned, diff, to_base, options, writing } = args;
+    let (context, target) = (context.sharded(writing.max_shard_size), writing.target);
+    let registry = wiring::open(&context.config).await?;
+    let at = (&context, &registry);
+    if let Some(diff) = diff {
+        return stored(at, [to_base, diff], options, &target).await;
+    }
+    let wanted = Wanted { from_base, from_tuned: from_tuned.unwrap_or_default(), to_base, options };
+    match target.folder() {
+        Some(out) => write_folder(at, wanted, (&target, out)).await,
+        None => check(at, wanted, &target).await,
+    }
 }
 
-impl Transfer {
-    async fn payload(self, registry: &Registry, output: RepoId) -> Result<TransferPayload, jobs::Error> {
+/// The operands of a transfer, and what of the diff is carried over.
+struct Wanted {
+    /// None for what the lineage of the fine-tune says.
+    from_base: Option<String>,
+    from_tuned: String,
+    to_base: String,
+    options: TransferOptions,
+}
+
+impl Wanted {
+    async fn payload(self, registry: &Registry, output: &RepoId) -> Result<TransferPayload, jobs::Error> {
         let source_base = match self.from_base {
             Some(base) => base,
             None => jobs::tuned_from(registry, &self.from_tuned).await?,
@@ -32,7 +52,7 @@ impl Transfer {
             source_base,
             source_tuned: self.from_tuned,
             options: options(self.options),
-            output,
+            output: output.clone(),
             pins: BTreeMap::new(),
         })
     }
@@ -44,36 +64,32 @@ fn options(asked: TransferOptions) -> Options {
 }
 
 /// Adds a stored difference to another base.
-pub async fn stored(
-    context: Context,
+async fn stored(
+    (context, registry): (&Context, &Registry),
     [target_base, diff]: [String; 2],
     asked: TransferOptions,
-    (out, register): (&Path, Option<String>),
+    target: &Target,
 ) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
     let plan = async |output: &RepoId| {
         let (options, output, pins) = (options(asked), output.clone(), BTreeMap::new());
         let payload = StoredPayload { target_base, diff, options, output, pins };
-        jobs::plan_stored_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await
+        jobs::plan_stored_transfer(registry, &payload, &Access::Folders(Pin::Content)).await
     };
-    let (_, plan) = id_beside(register.as_deref(), out, plan).await?;
-    let job = Job { derived: plan.derived, source: plan.source, out, register: register.is_some() };
-    write(&context, &registry, job).await
+    let (_, plan) = id_beside(target, plan).await?;
+    let forecast = plan.forecast();
+    applied((context, registry), target, (plan.derived, plan.source, forecast)).await
 }
 
-/// Transfers a fine-tune.
-pub async fn run(
-    context: Context,
-    wanted: Transfer,
-    out: &Path,
-    register: Option<String>,
+async fn write_folder(
+    (context, registry): (&Context, &Registry),
+    wanted: Wanted,
+    (target, out): (&Target, &Path),
 ) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
     let plan = async |id: &RepoId| {
-        let payload = wanted.payload(&registry, id.clone()).await?;
-        jobs::plan_transfer(&registry, &payload, &Access::Folders(Pin::Content)).await
+        let payload = wanted.payload(registry, id).await?;
+        jobs::plan_transfer(registry, &payload, &Access::Folders(Pin::Content)).await
     };
-    let (id, plan) = id_beside(register.as_deref(), out, plan).await?;
+    let (id, plan) = id_beside(target, plan).await?;
     let derived = Derived {
         id,
         relation: Relation::Transfer,
@@ -92,19 +108,21 @@ pub async fn run(
         warnings: Vec::new(),
         policies: Vec::new(),
     };
-    write(&context, &registry, Job { derived, source: plan.source, out, register: register.is_some() }).await
+    let job = Job { derived, source: plan.source, out, register: target.register.is_some() };
+    write(context, registry, job).await
 }
 
-/// Says whether a transfer is likely to work.
-pub async fn check(context: Context, wanted: Transfer) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
-    let payload = wanted.payload(&registry, id_for(None, Path::new("model"))?).await?;
-    let report = jobs::check_transfer(&registry, &payload, &Access::Folders(Pin::Nothing)).await?;
-    if context.json {
-        output::json(&report);
-    } else {
-        lines(&report).into_iter().for_each(output::line);
-    }
+async fn check(
+    (context, registry): (&Context, &Registry),
+    wanted: Wanted,
+    target: &Target,
+) -> Result<(), Failure> {
+    let look = async |id: &RepoId| {
+        let payload = wanted.payload(registry, id).await?;
+        jobs::check_transfer(registry, &payload, &Access::Folders(Pin::Nothing)).await
+    };
+    let (_, report) = id_beside(target, look).await?;
+    foretell(context, &report, lines);
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! `stemma transplant`: a model with another model's tokenizer.
 
-use std::path::{Path, PathBuf};
-
 use analysis::transplant::{Options, Report};
 use domain::RepoId;
 use jobs::{Access, Pin, TransplantPayload};
@@ -9,23 +7,18 @@ use serde_json::{Map, json};
 
 use super::{
     Context,
-    derive::{Job, caution, id_beside, shown, write_reported},
+    derive::{Job, caution, foretell, id_beside, shown, write_reported},
 };
-use crate::{cli::TransplantOptions, exit::Failure, output, wiring};
-
-/// The two models and how rows are made.
-pub struct Asked {
-    pub recipient: String,
-    pub donor: String,
-    pub options: TransplantOptions,
-    /// None for a look beforehand.
-    pub out: Option<PathBuf>,
-    pub register: Option<String>,
-}
+use crate::{
+    cli::{TransplantArgs, TransplantOptions, Writing},
+    exit::Failure,
+    wiring,
+};
 
 /// Transplants a tokenizer, or says what that would give.
-pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { recipient, donor, options, out, register } = asked;
+pub async fn run(context: Context, args: TransplantArgs) -> Result<(), Failure> {
+    let TransplantArgs { recipient, donor, options, writing: Writing { target, max_shard_size } } = args;
+    let context = context.sharded(max_shard_size);
     let registry = wiring::open(&context.config).await?;
     let TransplantOptions { fill, k, candidates } = options;
     let plan = async |output: &RepoId| {
@@ -38,14 +31,10 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
         };
         jobs::plan_transplant(&registry, &payload, &Access::Folders(Pin::Content)).await
     };
-    let place = out.as_deref().unwrap_or(Path::new("model"));
-    let (_, plan) = id_beside(register.as_deref(), place, plan).await?;
+    let (_, plan) = id_beside(&target, plan).await?;
     let report = plan.report();
-    let Some(out) = out else {
-        match context.json {
-            true => output::json(&report),
-            false => lines(&report).into_iter().for_each(output::line),
-        }
+    let Some(out) = target.folder() else {
+        foretell(&context, &report, lines);
         return Ok(());
     };
     let (derived, source) =
@@ -53,7 +42,7 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
             .await?;
     let told = [("rows", json!(report.rows)), ("shared", json!(report.shared)), ("new", json!(report.new))];
     let told: Map<_, _> = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let job = Job { derived, source, out: &out, register: register.is_some() };
+    let job = Job { derived, source, out, register: target.register.is_some() };
     write_reported(&context, &registry, job, told).await
 }
 

@@ -7,22 +7,11 @@ use domain::{Class, Limits};
 
 use super::Context;
 use crate::{
-    cli::{TreeFilter, TreeFormat},
+    cli::{TreeArgs, TreeFormat},
     exit::Failure,
     output::{self, Progress},
     wiring,
 };
-
-/// Which model, how many generations around it (all unless given), and how to write it.
-pub struct Asked {
-    pub id: String,
-    /// Most models.
-    pub limit: Option<usize>,
-    pub up: Option<usize>,
-    pub down: Option<usize>,
-    pub filter: TreeFilter,
-    pub format: TreeFormat,
-}
 
 /// Prints how a model was made: one of the registry, or one in a folder that this program wrote.
 pub async fn provenance(context: Context, id: &str) -> Result<(), Failure> {
@@ -62,8 +51,8 @@ fn still_due(models: usize) -> String {
 }
 
 /// Prints the tree around a model.
-pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
-    let Asked { id, limit, up, down, filter, format } = asked;
+pub async fn run(context: Context, args: TreeArgs) -> Result<(), Failure> {
+    let TreeArgs { id, down, up, limit, filter, format } = args;
     let sieve = Sieve::read([&filter.relation, &filter.licence, &filter.size]).map_err(jobs::refused)?;
     let registry = wiring::open(&context.config).await?;
     let Some(row) = registry.store.model_by_id(&id).await? else {

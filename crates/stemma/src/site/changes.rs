@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ::web::view::WeightChange;
-use domain::Digest;
+use domain::{Digest, files};
 use jobs::Registry;
 use store::CommitRow;
 
@@ -40,8 +40,8 @@ pub async fn last(registry: &Registry, commits: &[CommitRow]) -> Result<Option<W
 }
 
 async fn weight_files(registry: &Registry, commit: &CommitRow) -> Result<BTreeSet<Digest>> {
-    let files = registry.store.files(commit.revision).await?;
-    let weights = files.into_iter().filter(|file| file.path.ends_with(".safetensors"));
+    let all = registry.store.files(commit.revision).await?;
+    let weights = all.into_iter().filter(|file| files::is_weights(&file.path));
     Ok(weights.map(|file| file.digest).collect())
 }
 

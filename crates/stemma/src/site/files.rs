@@ -65,7 +65,7 @@ async fn body(
         }
         allowed => allowed?,
     }
-    if file.path.to_ascii_lowercase().ends_with(".safetensors") {
+    if domain::files::is_weights(&file.path) {
         let mut rows: Vec<TensorRow> = registry.store.tensors(revision).await?;
         rows.retain(|tensor| tensor.file == file.path);
         rows.sort_by_key(|tensor| tensor.offset_begin);
