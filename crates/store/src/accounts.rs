@@ -1,5 +1,7 @@
 //! Users, organisations and their members.
 
+use std::str::FromStr;
+
 use domain::Role;
 use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
@@ -32,6 +34,15 @@ impl AccountKind {
     }
 }
 
+impl FromStr for AccountKind {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = [Self::User, Self::Org].into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| format!("`{word}` is no kind of account"))
+    }
+}
+
 /// A user or an organisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AccountRow {
@@ -53,8 +64,7 @@ pub struct MemberRow {
 }
 
 fn kind(row: &QueryResult) -> Result<AccountKind> {
-    let word: String = get(row, "kind")?;
-    Ok(if word == AccountKind::Org.as_str() { AccountKind::Org } else { AccountKind::User })
+    parsed(row, "kind", "kind of account")
 }
 
 fn account(row: &QueryResult) -> Result<AccountRow> {

@@ -1,6 +1,6 @@
 //! Commits of a repository, and the branches and tags that name them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, str::FromStr};
 
 use domain::Digest;
 use sea_orm::{DatabaseTransaction, QueryResult};
@@ -88,6 +88,15 @@ impl RefKind {
     }
 }
 
+impl FromStr for RefKind {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = [Self::Branch, Self::Tag].into_iter().find(|kind| kind.word() == word);
+        known.ok_or_else(|| format!("`{word}` is neither branch nor tag"))
+    }
+}
+
 /// A branch or tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RefRow {
@@ -98,9 +107,7 @@ pub struct RefRow {
 }
 
 fn reference(row: &QueryResult) -> Result<RefRow> {
-    let kind: String = get(row, "kind")?;
-    let kind = if kind == "tag" { RefKind::Tag } else { RefKind::Branch };
-    Ok(RefRow { kind, name: get(row, "name")?, oid: get(row, "oid")? })
+    Ok(RefRow { kind: parsed(row, "kind", "kind of ref")?, name: get(row, "name")?, oid: get(row, "oid")? })
 }
 
 /// Parts of a path that may belong to the name of a branch or tag.

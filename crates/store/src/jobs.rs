@@ -93,7 +93,7 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
     Ok(JobRow {
         id: get(row, "id")?,
         kind: get(row, "kind")?,
-        state: get(row, "state")?,
+        state: state(row)?,
         payload: json(row, "payload")?,
         result: maybe_json(row, "result")?,
         error_code: get(row, "error_code")?,
@@ -111,6 +111,16 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
         cancel_requested: get(row, "cancel_requested")?,
         lease_until: get(row, "lease_until")?,
     })
+}
+
+fn state(row: &QueryResult) -> Result<String> {
+    let word: String = get(row, "state")?;
+    match JOB_STATES.contains(&word.as_str()) {
+        true => Ok(word),
+        false => {
+            Err(Error::stored("state of a job", format!("`{word}` is none of {}", JOB_STATES.join(", "))))
+        }
+    }
 }
 
 impl Store {

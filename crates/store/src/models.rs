@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Result, Store,
-    rows::{get, json, maybe_digest, maybe_json},
+    rows::{get, json, maybe_digest, maybe_json, maybe_parsed},
     sql::{self, MOST_KEYS, Params},
     standins,
 };
@@ -107,10 +107,7 @@ pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
         digest: maybe_digest(row, "digest")?,
         ingested_at: get(row, "ingested_at")?,
         private: get(row, "private")?,
-        gated: get::<Option<String>>(row, "gated")?.map(|word| match word.as_str() {
-            "auto" => Gating::Auto,
-            _ => Gating::Manual,
-        }),
+        gated: maybe_parsed(row, "gated", "gate")?,
     })
 }
 

@@ -1,12 +1,14 @@
 //! Personal access tokens: only their hashes are kept.
 
+use std::str::FromStr;
+
 use domain::Digest;
 use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 
 use crate::{
     Error, Result, Store,
-    rows::get,
+    rows::{get, parsed},
     search::{Page, Slice},
     sql::{self, Params, wall_clock},
 };
@@ -32,6 +34,15 @@ impl Scope {
     }
 }
 
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = [Self::Read, Self::Upload, Self::Write];
+        known.into_iter().find(|scope| scope.word() == word).ok_or_else(|| format!("`{word}` is no scope"))
+    }
+}
+
 /// A token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TokenRow {
@@ -49,16 +60,11 @@ pub struct TokenRow {
 }
 
 fn token(row: &QueryResult) -> Result<TokenRow> {
-    let scope: String = get(row, "scope")?;
     Ok(TokenRow {
         id: get(row, "id")?,
         owner: get(row, "owner")?,
         label: get(row, "label")?,
-        scope: match scope.as_str() {
-            "write" => Scope::Write,
-            "upload" => Scope::Upload,
-            _ => Scope::Read,
-        },
+        scope: parsed(row, "scope", "scope")?,
         created_at: get(row, "created_at")?,
         expires_at: get(row, "expires_at")?,
         last_used_on: get(row, "last_used_on")?,
