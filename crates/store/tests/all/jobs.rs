@@ -138,10 +138,10 @@ async fn a_waiting_job_is_cancelled_at_once(db: Db) {
 async fn a_failed_job_waits_before_it_is_tried_again(db: Db) {
     queue(&db.store).await;
     let row = take(&db.store, 60).await.unwrap();
-    db.store.fail(&row.id, row.fence, "upstream", "the hub is down", Some(1)).await.unwrap();
+    db.store.fail(&row.id, row.fence, "upstream", "the hub is down", Some(60)).await.unwrap();
     assert!(take(&db.store, 60).await.is_none());
     let elsewhere = Database::connect(&db.url).await.unwrap();
-    elsewhere.execute_unprepared("UPDATE jobs SET run_after = run_after - 2").await.unwrap();
+    elsewhere.execute_unprepared("UPDATE jobs SET run_after = run_after - 61").await.unwrap();
     let again = take(&db.store, 60).await.unwrap();
     assert_eq!((again.attempts, again.error_code.as_deref()), (2, Some("upstream")));
     db.store.fail(&again.id, again.fence, "bad", "no", None).await.unwrap();
