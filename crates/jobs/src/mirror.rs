@@ -247,7 +247,7 @@ pub(crate) fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a Hu
 
 fn named(model: &str) -> Result<(RepoId, String), Error> {
     let (id, revision) = model.split_once('@').unwrap_or((model, MAIN));
-    let id = RepoId::parse(id).map_err(|error| Error::Invalid(error.to_string()))?;
+    let id = RepoId::parse(id)?;
     Ok((id, revision.to_owned()))
 }
 

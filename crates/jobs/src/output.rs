@@ -455,5 +455,5 @@ fn durable(path: &Path, write: impl FnOnce(&mut fs_err::File) -> std::io::Result
 }
 
 fn path_of(name: &str) -> Result<RelativePath, Error> {
-    RelativePath::parse(name).map_err(|error| Error::Invalid(error.to_string()))
+    Ok(RelativePath::parse(name)?)
 }
