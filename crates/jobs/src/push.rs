@@ -1,6 +1,6 @@
 //! Pushes: files put into or taken out of a branch, as one commit; the weights are looked at afterwards.
 
-use domain::{Act, Digest, Limits, Note, RelativePath, RepoId};
+use domain::{Act, Digest, Limits, Note, RelativePath, RepoId, files};
 use store::{FileRow, Founding, MAIN, ModelRow, NewCommit, Publish};
 
 use crate::{
@@ -129,8 +129,7 @@ async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), E
             files.len()
         )));
     }
-    let id = row.as_ref().map_or_else(|| Ok(push.id.clone()), |row| RepoId::parse(&row.name));
-    let id = id.map_err(|error| Error::Invalid(error.to_string()))?;
+    let id = row.as_ref().map_or_else(|| Ok(push.id.clone()), |row| RepoId::parse(&row.name))?;
     let Described { mut metadata, .. } = describe(registry, &id, &files).await?;
     let claims = merge_claims(&mut metadata, Vec::new(), &registry.limits);
     let same = head.as_ref().filter(|_| weights(&before) == weights(&files));
@@ -168,14 +167,14 @@ fn is_called(row: &ModelRow, id: &RepoId) -> bool {
 /// Stored files as they come in.
 pub(crate) fn incoming(files: &[FileRow]) -> Result<Vec<Incoming>, Error> {
     let one = |file: &FileRow| {
-        let path = RelativePath::parse(&file.path).map_err(|error| Error::Invalid(error.to_string()))?;
+        let path = RelativePath::parse(&file.path)?;
         Ok(Incoming { path, digest: file.digest, size: file.size })
     };
     files.iter().map(one).collect()
 }
 
 fn is_weights(file: &Incoming) -> bool {
-    file.path.as_str().ends_with(".safetensors")
+    files::is_weights(file.path.as_str())
 }
 
 /// Bytes of all weight files.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{RelativePath, RepoId};
+use domain::{RelativePath, RepoId, files};
 use hub::Repository;
 use serde_json::Value;
 use weights::ReadAt;
@@ -37,9 +37,9 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
     let metadata = hub::metadata::from_api_row(&repository.record, &registry.limits).ok();
     let files: Vec<(RelativePath, Arc<hub::RemoteFile>)> =
         repository.files.into_iter().map(|(path, file)| (path, Arc::new(file))).collect();
-    let weights = files.iter().filter(|(path, _)| {
-        path.as_str().ends_with(".safetensors") || path.as_str().ends_with(".index.json")
-    });
+    let weights = files
+        .iter()
+        .filter(|(path, _)| files::is_weights(path.as_str()) || path.as_str().ends_with(".index.json"));
     let named: Vec<(RelativePath, Arc<dyn ReadAt>)> =
         weights.map(|(path, file)| (path.clone(), Arc::clone(file) as Arc<dyn ReadAt>)).collect();
     let limits = registry.limits;

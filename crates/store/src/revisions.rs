@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Claim, Digest, Limits, Metadata, Note, RelativePath};
+use domain::{Claim, Digest, Limits, Metadata, Note, RelativePath, files};
 use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub struct FileRow {
 
 impl FileRow {
     fn holds_weights(&self) -> bool {
-        self.path.ends_with(".safetensors")
+        files::is_weights(&self.path)
     }
 }
 
