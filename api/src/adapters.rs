@@ -65,7 +65,7 @@ pub async fn extract_adapter(
     let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output: id, pins };
     let plan = async || jobs::plan_extract(&registry, &payload, &Access::registry()).await;
     named::checked(Some(&output), plan).await?;
-    Ok(accepted(&jobs::submit_extract(&registry, payload, idempotency_key(&request)?).await?))
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }
 
 /// Queue a bake; the adapter's fit is checked first.
@@ -81,5 +81,5 @@ pub async fn bake_adapter(
     let payload = BakePayload { base, adapter, scale, output: id, pins };
     let plan = async || jobs::plan_bake(&registry, &payload, &Access::registry()).await;
     named::checked(Some(&output), plan).await?;
-    Ok(accepted(&jobs::submit_bake(&registry, payload, idempotency_key(&request)?).await?))
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use http::{Problem, Result};
-use jobs::{Access, ApplyPayload, DiffForm, DiffPayload, DiffRequest};
+use jobs::{Access, ApplyPayload, DiffForm, DiffPayload};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -67,11 +67,8 @@ pub async fn create_diff(
 ) -> Result<HttpResponse> {
     let NewDiff { tuned, with, base, form, density, rank, energy, dtype } = wanted;
     let form = DiffForm { form, density, rank, energy, dtype };
-    let wanted = DiffRequest {
-        payload: DiffPayload { tuned, with, base, form, pins: BTreeMap::new() },
-        key: idempotency_key(&request)?,
-    };
-    Ok(accepted(&jobs::submit_diff(&registry, wanted).await?))
+    let payload = DiffPayload { tuned, with, base, form, pins: BTreeMap::new() };
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }
 
 /// `base + scale · diff` as a whole model.
@@ -119,5 +116,5 @@ pub async fn apply_diff(
         return Ok(HttpResponse::Ok().json(plan.forecast()));
     }
     named::needed(output)?;
-    Ok(accepted(&jobs::submit_apply(&registry, payload, idempotency_key(&request)?).await?))
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }

@@ -1,11 +1,11 @@
 //! Merge methods and merges.
 
-use std::num::NonZeroU64;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use analysis::merge::Touched;
 use http::{Problem, ProblemItem, Result};
-use jobs::{Access, Extras, Forecast, MergeRequest};
+use jobs::{Access, Extras, Forecast, MergePayload};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -155,7 +155,7 @@ pub async fn create_merge(
         return Ok(HttpResponse::Ok().json(ForecastView::from(plan.forecast(2, &registry.scratch))));
     }
     let output = named::needed(output)?;
-    let wanted = MergeRequest { yaml: config, output, extras, key: idempotency_key(&request)? };
-    let job = jobs::submit_merge(&registry, wanted).await?;
+    let payload = MergePayload { yaml: config, output, extras, pins: BTreeMap::new() };
+    let job = jobs::submit(&registry, payload, idempotency_key(&request)?).await?;
     Ok(accepted(&job))
 }

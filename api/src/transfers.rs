@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use analysis::transfer::{Options, Preset};
 use domain::Item;
 use http::{Problem, Result};
-use jobs::{Access, Registry, StoredPayload, TransferPayload, TransferRequest};
+use jobs::{Access, Registry, StoredPayload, TransferPayload};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{
@@ -160,7 +160,7 @@ async fn of_stored(registry: &Registry, diff: String, asked: Asked) -> Result<Ht
         return Ok(HttpResponse::Ok().json(plan.forecast()));
     }
     named::needed(output)?;
-    Ok(accepted(&jobs::submit_stored_transfer(registry, payload, key).await?))
+    Ok(accepted(&jobs::submit(registry, payload, key).await?))
 }
 
 async fn of_models(
@@ -185,5 +185,5 @@ async fn of_models(
         return Ok(HttpResponse::Ok().json(report));
     }
     named::needed(output)?;
-    Ok(accepted(&jobs::submit_transfer(registry, TransferRequest { payload, key }).await?))
+    Ok(accepted(&jobs::submit(registry, payload, key).await?))
 }

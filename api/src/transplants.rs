@@ -79,6 +79,6 @@ pub async fn create_transplant(
         return Ok(HttpResponse::Ok().json(plan.report()));
     }
     named::needed(output)?;
-    let job = jobs::submit_transplant(&registry, payload, idempotency_key(&request)?).await?;
+    let job = jobs::submit(&registry, payload, idempotency_key(&request)?).await?;
     Ok(accepted(&job))
 }

@@ -8,7 +8,6 @@ use analysis::{
 };
 use domain::{Relation, RepoId};
 use serde_json::{Map, Value, json};
-use store::JobRow;
 use tempfile::NamedTempFile;
 use weights::{LocalFile, TensorInfo, TensorSource};
 
@@ -16,10 +15,10 @@ use crate::{
     Access, Derived, Error, Extras, Operand, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
     faults::{Faults, placed},
-    kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
+    kinds::{BakePayload, ExtractPayload},
     open_operand,
     operand::{all_missing, open_stored, open_whole},
-    submit::{Wanted, pin, pins, submit},
+    submit::pin,
     worker::Pulse,
 };
 
@@ -48,7 +47,7 @@ pub struct BakePlan {
     pub derived: Derived,
     pub source: Arc<dyn TensorSource>,
     /// What was read, to be pinned.
-    inputs: [Operand; 2],
+    pub(crate) inputs: [Operand; 2],
 }
 
 /// Checks an extraction against the headers of both models.
@@ -182,40 +181,4 @@ pub async fn plan_bake(
         policies: Vec::new(),
     };
     Ok(BakePlan { derived, source, inputs: [base, adapter] })
-}
-
-/// Checks and queues an extraction.
-///
-/// # Errors
-/// As [`plan_extract`], and [`Error::OutputExists`].
-pub async fn submit_extract(
-    registry: &Registry,
-    payload: ExtractPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (EXTRACT_ADAPTER.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        let plan = plan_extract(registry, &payload, &Access::registry()).await?;
-        Ok(pins([&plan.base, &plan.tuned]))
-    })
-    .await
-}
-
-/// Checks and queues a bake.
-///
-/// # Errors
-/// As [`plan_bake`], and [`Error::OutputExists`].
-pub async fn submit_bake(
-    registry: &Registry,
-    payload: BakePayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (BAKE_ADAPTER.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        let plan = plan_bake(registry, &payload, &Access::registry()).await?;
-        Ok(pins(&plan.inputs))
-    })
-    .await
 }

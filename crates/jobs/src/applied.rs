@@ -6,15 +6,14 @@ use analysis::{diff::ApplySource, recipe::Recipe, transfer::Options};
 use domain::{Item, Relation, RepoId};
 use serde::Serialize;
 use serde_json::json;
-use store::JobRow;
 use weights::{TensorInfo, TensorSource};
 
 use crate::{
     Access, Derived, Error, Extras, Operand, Registry,
     faults::{Faults, placed},
-    kinds::{APPLY_DIFF, ApplyPayload, StoredPayload, TRANSFER_DIFF},
+    kinds::{ApplyPayload, StoredPayload},
     operand::open_all,
-    submit::{Wanted, pin, pins, submit},
+    submit::pin,
     taken::Origins,
 };
 
@@ -23,7 +22,7 @@ pub struct AppliedPlan {
     pub derived: Derived,
     pub source: Arc<dyn TensorSource>,
     /// What was read, to be pinned.
-    inputs: [Operand; 2],
+    pub(crate) inputs: [Operand; 2],
     /// What the difference was taken of.
     origins: Option<Origins>,
 }
@@ -151,38 +150,4 @@ fn distinct(mut models: Vec<Operand>) -> Vec<Operand> {
     let mut seen = BTreeSet::new();
     models.retain(|model| model.id.as_ref().is_none_or(|id| seen.insert(id.key())));
     models
-}
-
-/// Checks and queues the application of a difference.
-///
-/// # Errors
-/// As [`plan_apply`], and [`Error::OutputExists`].
-pub async fn submit_apply(
-    registry: &Registry,
-    payload: ApplyPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (APPLY_DIFF.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        Ok(pins(&plan_apply(registry, &payload, &Access::registry()).await?.inputs))
-    })
-    .await
-}
-
-/// Checks and queues a transfer of a stored difference.
-///
-/// # Errors
-/// As [`plan_stored_transfer`], and [`Error::OutputExists`].
-pub async fn submit_stored_transfer(
-    registry: &Registry,
-    payload: StoredPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (TRANSFER_DIFF.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        Ok(pins(&plan_stored_transfer(registry, &payload, &Access::registry()).await?.inputs))
-    })
-    .await
 }

@@ -77,16 +77,12 @@ mod wording;
 mod worker;
 mod workplace;
 
-pub use adapters::{
-    Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract, submit_bake, submit_extract,
-};
+pub use adapters::{Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract};
 pub use advisories::{
     Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
     file_advisory, withdraw_advisory,
 };
-pub use applied::{
-    AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer, submit_apply, submit_stored_transfer,
-};
+pub use applied::{AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer};
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use cancel::{cancel, may_cancel};
 pub use catalogue::Catalogue;
@@ -104,7 +100,7 @@ pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{
-    ApplyPayload, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
+    ApplyPayload, Asked, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
     TransferPayload, TransplantPayload,
 };
 pub use manifest::{Manifest, manifest};
@@ -138,14 +134,11 @@ pub use searches::{
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::plan_read;
-pub use submit::{
-    DiffRequest, MergePlan, MergeRequest, Needs, plan_config, plan_merge, submit_diff, submit_merge,
-    with_output,
-};
+pub use submit::{MergePlan, Needs, plan_config, plan_merge, submit, with_output};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;
-pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
-pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
+pub use transfers::{TransferPlan, check_transfer, plan_transfer};
+pub use transplants::{TransplantPlan, plan_transplant, solve_transplant};
 pub use trust::{Contradiction, Ruling, contradicted, contradictions, mark_contradicted, rule};
 pub use unified::{Members, open_members, write_unified};
 pub use versions::{Versions, version_step, versions};

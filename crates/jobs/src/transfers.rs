@@ -8,25 +8,12 @@ use analysis::{
     transfer::{self, AlignedRows, Configs, Operands, Options, Report, TransferSource},
 };
 use serde_json::{Value, json};
-use store::JobRow;
 use weights::TensorSource;
 
 use crate::{
-    Access, Error, Operand, Registry,
-    faults::Faults,
-    kinds::{TRANSFER_DIFF, TransferPayload},
-    measure::Turn,
-    submit::{Wanted, pin, pins, submit},
-    taken::open_models,
-    tokens::Tokenizers,
+    Access, Error, Operand, Registry, faults::Faults, kinds::TransferPayload, measure::Turn, submit::pin,
+    taken::open_models, tokens::Tokenizers,
 };
-
-/// Ask for a transfer.
-#[derive(Debug, Clone)]
-pub struct TransferRequest {
-    pub payload: TransferPayload,
-    pub key: Option<String>,
-}
 
 /// A checked transfer, ready to stream.
 pub struct TransferPlan {
@@ -138,21 +125,6 @@ pub async fn check_transfer(
             source_tuned: plan.tuned.config.as_ref(),
         };
         transfer::check(&plan.operands, &plan.options, configs, go_on)
-    })
-    .await
-}
-
-/// Checks and queues a transfer.
-///
-/// # Errors
-/// As [`plan_transfer`], and [`Error::OutputExists`].
-pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> Result<JobRow, Error> {
-    let TransferRequest { payload, key } = request;
-    let wanted =
-        Wanted { kind: TRANSFER_DIFF.id, payload: json!(payload), output: Some(payload.output.clone()), key };
-    submit(registry, wanted, async || {
-        let plan = plan_transfer(registry, &payload, &Access::registry()).await?;
-        Ok(pins([&plan.target, &plan.base, &plan.tuned]))
     })
     .await
 }

@@ -8,15 +8,14 @@ use analysis::{
     transplant::{Report, Roles, Side, Transplant},
 };
 use domain::Relation;
-use serde_json::{Map, Value, json};
-use store::JobRow;
+use serde_json::{Map, Value};
 use weights::{Tokenizer, Vocabulary};
 
 use crate::{
     Access, Derived, Error, Extras, Operand, Registry,
-    kinds::{TRANSPLANT_TOKENIZER, TransplantPayload},
+    kinds::TransplantPayload,
     operand::{Companion, CompanionFrom},
-    submit::{Wanted, pin, pins, submit},
+    submit::pin,
     taken::open_models,
     tokens::TOKENIZER,
     vocabulary::{SPECIAL, set_rows},
@@ -27,7 +26,7 @@ use crate::{
 pub struct TransplantPlan {
     derived: Derived,
     transplant: Transplant,
-    inputs: [Operand; 2],
+    pub(crate) inputs: [Operand; 2],
 }
 
 impl TransplantPlan {
@@ -97,24 +96,6 @@ pub async fn solve_transplant(
     let pulse = pulse.clone();
     let solving = tokio::task::spawn_blocking(move || transplant.solve(&|tokens| Ok(pulse.advance(tokens)?)));
     Ok((derived, solving.await??))
-}
-
-/// Checks and queues a transplant.
-///
-/// # Errors
-/// As [`plan_transplant`], and [`Error::OutputExists`].
-pub async fn submit_transplant(
-    registry: &Registry,
-    payload: TransplantPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (TRANSPLANT_TOKENIZER.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        let plan = plan_transplant(registry, &payload, &Access::registry()).await?;
-        Ok(pins(&plan.inputs))
-    })
-    .await
 }
 
 async fn side(registry: &Registry, operand: &Operand) -> Result<Side, Error> {

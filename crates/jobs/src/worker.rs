@@ -368,9 +368,11 @@ mod tests {
     use store::NewJob;
 
     use super::*;
+    use crate::retry::plain;
 
     /// Hears no pulse.
-    const DEAF: Kind = Kind { id: "deaf", title: "Deaf", run: |_| Box::pin(std::future::pending()) };
+    const DEAF: Kind =
+        Kind { id: "deaf", title: "Deaf", run: |_| Box::pin(std::future::pending()), again: plain };
 
     /// The pulse of the job that was cancelled.
     static HEARD: OnceLock<Pulse> = OnceLock::new();
@@ -386,6 +388,7 @@ mod tests {
                 std::future::pending().await
             })
         },
+        again: plain,
     };
 
     /// A registry whose one job was claimed for so many seconds.

@@ -11,6 +11,7 @@ use crate::{
     ingest::{Looked, look},
     parentage,
     push::{incoming, weight_bytes},
+    retry::plain,
 };
 
 /// The kind.
@@ -18,6 +19,7 @@ pub const SURVEY_WEIGHTS: Kind = Kind {
     id: "survey_weights",
     title: "Weights survey",
     run: |run| Box::pin(async move { survey(run).await }),
+    again: plain,
 };
 
 /// What a queued survey needs.
