@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     Error, Result, Store,
     connect::bump,
+    jobs::cancelling,
     pins,
     rows::{get, parsed},
     search::{Page, Slice},
@@ -163,12 +164,7 @@ impl Store {
             "DELETE FROM grants WHERE person = $1",
             "DELETE FROM tokens WHERE lower(owner) = $1",
             // The rights of a job are its owner's: one without an owner must not run with those of the program.
-            &format!(
-                "UPDATE jobs SET cancel_requested = TRUE,
-                     finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
-                     state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
-                 WHERE owner = $1 AND state IN ('queued', 'running')"
-            ),
+            &format!("{} AND owner = $1", cancelling(self.backend())),
             "UPDATE jobs SET owner = NULL WHERE owner = $1",
             &format!(
                 "UPDATE searches SET state = 'cancelled', finished_at = {now}, reason = 'the account was removed'

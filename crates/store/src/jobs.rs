@@ -1,7 +1,7 @@
 //! Jobs as rows: queued once per idempotency key, listed newest first, cancelled.
 
 use domain::{Act, Digest, RepoId};
-use sea_orm::{DatabaseTransaction, QueryResult};
+use sea_orm::{DatabaseTransaction, DbBackend, QueryResult};
 use serde::Serialize;
 use serde_json::Value;
 use ulid::Ulid;
@@ -328,16 +328,20 @@ impl Store {
     /// When the database refuses.
     pub async fn cancel(&self, id: &str) -> Result<bool> {
         let mut params = Params::default();
-        let sql = format!(
-            "UPDATE jobs SET cancel_requested = TRUE,
-                 finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
-                 state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
-             WHERE id = {} AND state IN ('queued', 'running')",
-            params.add(sql::text(id)),
-            now = sql::now(self.backend())
-        );
+        let sql = format!("{} AND id = {}", cancelling(self.backend()), params.add(sql::text(id)));
         Ok(sql::run(self.db(), &sql, params).await? > 0)
     }
+}
+
+/// The statement that cancels jobs which have not ended: those that wait at once, those that run at their next heartbeat.
+pub fn cancelling(backend: DbBackend) -> String {
+    let now = sql::now(backend);
+    format!(
+        "UPDATE jobs SET cancel_requested = TRUE,
+             finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
+             state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+         WHERE state IN ('queued', 'running')"
+    )
 }
 
 /// Everything that a job says in words.

@@ -15,6 +15,7 @@ use crate::{
     edges::{self, EdgeRow},
     rows::{get, json, parsed},
     sql::{self, MOST_KEYS, Params, text, wall_clock},
+    stated::speaks,
 };
 
 /// Whether the weights agree with a claim.
@@ -292,17 +293,11 @@ async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<Vec
         let (detail, confidence) = (text(&new.sentence), new.confidence);
         edge.evidence.push(Evidence { source: Source::Weights, detail, confidence });
     }
-    let settled = |edge: &EdgeRow| edge.status == EdgeStatus::RejectedPerson;
-    let (kept, gone): (Vec<EdgeRow>, Vec<EdgeRow>) =
-        after.into_values().partition(|edge| !edge.evidence.is_empty() || settled(edge));
+    let (kept, gone): (Vec<EdgeRow>, Vec<EdgeRow>) = after.into_values().partition(speaks);
     let changed: Vec<EdgeRow> =
         kept.into_iter().filter(|edge| before.get(&edge.parent) != Some(edge)).collect();
     let touched = changed.iter().chain(&gone).map(|edge| edge.child).collect();
-    for gone in gone {
-        let mut params = Params::default();
-        let sql = format!("DELETE FROM edges WHERE id = {}", params.add(gone.id));
-        sql::run(tx, &sql, params).await?;
-    }
+    edges::delete(tx, &gone.iter().map(|edge| edge.id).collect::<Vec<_>>()).await?;
     edges::write(tx, changed.into_iter()).await?;
     Ok(touched)
 }
