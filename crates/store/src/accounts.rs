@@ -7,12 +7,11 @@ use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 
 use crate::{
-    Error, Result, Store,
+    Error, Page, Result, Slice, Store,
     connect::bump,
     jobs::cancelling,
     pins,
     rows::{get, parsed},
-    search::{Page, Slice},
     sql::{self, Params, wall_clock},
     tokens::{self, TokenRow},
 };
@@ -132,21 +131,6 @@ impl Store {
         let rows = self.part_of((sql, params), "key", part).await?;
         let rows = rows.iter().map(account).collect::<Result<_>>()?;
         Ok(Page::of(rows, part.1, |row: &AccountRow| row.name.to_ascii_lowercase()))
-    }
-
-    /// The rows of a question after a cursor in `column`, by which they are sorted, one beyond the limit where there are
-    /// more.
-    pub(crate) async fn part_of(
-        &self,
-        (mut sql, mut params): (String, Params),
-        column: &str,
-        (after, limit): Slice<'_>,
-    ) -> Result<Vec<QueryResult>> {
-        if let Some(after) = after {
-            sql.push_str(&format!(" AND {column} > {}", params.add(sql::text(after))));
-        }
-        sql.push_str(&format!(" ORDER BY {column} LIMIT {}", limit.saturating_add(1)));
-        sql::all(self.db(), &sql, params).await
     }
 
     /// Removes an account with its memberships, tokens and grants: who comes by the same name later is somebody else.

@@ -255,7 +255,6 @@ impl Store {
         oid: &str,
         (skip, limit): (u64, u64),
     ) -> Result<(Vec<CommitRow>, u64)> {
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let mut params = Params::default();
         let (model, oid) = (params.add(model), params.add(oid));
         let line = format!(
@@ -267,7 +266,7 @@ impl Store {
                  WHERE line.depth < 1000000
              )"
         );
-        let (skip, limit) = (params.add(signed(skip)), params.add(signed(limit)));
+        let (skip, limit) = (params.add(sql::capped(skip)), params.add(sql::capped(limit)));
         let sql = format!(
             "{line} SELECT {COLUMNS}, (SELECT COUNT(*) FROM line) AS total
              FROM line JOIN commits ON commits.model = {model} AND commits.oid = line.oid

@@ -82,7 +82,7 @@ impl Store {
             "SELECT * FROM tensors WHERE revision = {} AND position > {} ORDER BY position LIMIT {}",
             params.add(revision),
             params.add(last),
-            params.add(i64::try_from(limit).unwrap_or(i64::MAX))
+            params.add(sql::capped(limit))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(tensor).collect()
     }
@@ -95,7 +95,7 @@ impl Store {
             params.add(sql::text(name))
         );
         let row = sql::one(self.db(), &sql, params).await?;
-        let row = row.ok_or_else(|| Error::BadCursor(name.chars().take(120).collect()))?;
+        let row = row.ok_or_else(|| Error::bad_cursor(name))?;
         get(&row, "position")
     }
 }

@@ -202,7 +202,7 @@ impl Store {
              WHERE model = {} AND state = {} ORDER BY asked_at DESC, person LIMIT {}",
             params.add(model),
             params.add(state.as_str()),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(grant).collect()
     }

@@ -70,14 +70,13 @@ impl Store {
     /// # Errors
     /// [`Error::BadCursor`]; when the database cannot be read.
     pub async fn holders(&self, tensor: &str, cursor: Option<&str>, limit: u64) -> Result<Page<ModelRow>> {
-        let bad = |cursor: &str| Error::BadCursor(cursor.chars().take(120).collect());
         let (begin, mut after) = match cursor {
             None => (Part::Stored, i64::MAX),
             Some(cursor) => {
-                let (word, place) = cursor.split_once('.').ok_or_else(|| bad(cursor))?;
-                let part =
-                    Part::ALL.into_iter().find(|part| part.word() == word).ok_or_else(|| bad(cursor))?;
-                (part, place.parse().map_err(|_| bad(cursor))?)
+                let bad = || Error::bad_cursor(cursor);
+                let (word, place) = cursor.split_once('.').ok_or_else(bad)?;
+                let part = Part::ALL.into_iter().find(|part| part.word() == word).ok_or_else(bad)?;
+                (part, place.parse().map_err(|_| bad())?)
             }
         };
         let room = usize::try_from(limit.clamp(1, 10_000)).unwrap_or(1);
@@ -104,10 +103,8 @@ impl Store {
             }
             after = i64::MAX;
         }
-        let more = found.len() > room;
-        found.truncate(room);
-        let next = found.last().filter(|_| more).map(|(part, place, _)| format!("{}.{place}", part.word()));
-        Ok(Page { items: found.into_iter().map(|(.., row)| row).collect(), next })
+        let page = Page::of(found, room as u64, |(part, place, _)| format!("{}.{place}", part.word()));
+        Ok(page.map(|(.., row)| row))
     }
 
     /// Names of tensors that stand next to `name` in the order of bytes, whoever holds them.

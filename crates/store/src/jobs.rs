@@ -183,7 +183,7 @@ impl Store {
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
             values.iter().map(text).collect::<Vec<_>>().join(", "),
             sql::now(self.backend()),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         Ok((sql, params))
     }
@@ -302,8 +302,7 @@ impl Store {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE TRUE");
         if let Some(cursor) = cursor {
-            let last: Ulid =
-                cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
+            let last: Ulid = cursor.parse().map_err(|_| Error::bad_cursor(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
         }
         if let Some(only) = self.visible_work(&mut params) {
@@ -314,10 +313,8 @@ impl Store {
         }
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
-        let mut items = rows.iter().map(job).collect::<Result<Vec<_>>>()?;
-        let more = items.len() as u64 > limit;
-        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = items.last().filter(|_| more).map(|last| last.id.clone());
+        let items = rows.iter().map(job).collect::<Result<_>>()?;
+        let Page { items, next } = Page::of(items, limit, |row: &JobRow| row.id.clone());
         Ok(Page { items: self.discreet(items, said).await?, next })
     }
 

@@ -20,7 +20,7 @@ impl Store {
             "SELECT {LIGHT}, revisions.created_at AS published_at FROM revisions \
              JOIN models ON models.id = revisions.model AND models.revision = revisions.id \
              {visible}ORDER BY revisions.id DESC LIMIT {}",
-            params.add(i64::try_from(count).unwrap_or(i64::MAX))
+            params.add(sql::capped(count))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         rows.iter().map(|row| Ok((model(row, false)?, get(row, "published_at")?))).collect()

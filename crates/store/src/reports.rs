@@ -79,7 +79,7 @@ impl Store {
                      OR LOWER(card) LIKE '%generated automatically%', FALSE) AS generated
              FROM models WHERE NOT ghost {visible} AND id > {} ORDER BY id LIMIT {}",
             params.add(after),
-            params.add(i64::try_from(limit).unwrap_or(i64::MAX))
+            params.add(sql::capped(limit))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         rows.iter()
@@ -109,7 +109,7 @@ impl Store {
         let sql = format!(
             "SELECT id, digest, created_at FROM revisions WHERE model = {} ORDER BY created_at DESC, id DESC LIMIT {}",
             params.add(model),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         let mut rows: Vec<RevisionRow> = rows

@@ -87,7 +87,7 @@ impl Store {
                    WHERE signatures.revision = models.revision AND signatures.scheme = {})
              ORDER BY models.revision LIMIT {}",
             params.add(scheme),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(|row| get(row, "revision")).collect()
     }

@@ -140,6 +140,11 @@ pub fn now(backend: DbBackend) -> &'static str {
     }
 }
 
+/// A count or a span as a parameter; one beyond what a column holds counts as the most that it does.
+pub fn capped(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 /// This machine's clock in unix seconds, for times that are only shown.
 pub fn wall_clock() -> i64 {
     time::OffsetDateTime::now_utc().unix_timestamp()

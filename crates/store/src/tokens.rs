@@ -7,9 +7,8 @@ use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 
 use crate::{
-    Error, Result, Store,
+    Error, Page, Result, Slice, Store,
     rows::{get, parsed},
-    search::{Page, Slice},
     sql::{self, Params, wall_clock},
 };
 
@@ -91,7 +90,7 @@ fn own(owner: &str, params: &mut Params) -> String {
 }
 
 fn number(cursor: &str) -> Result<i64> {
-    cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))
+    cursor.parse().map_err(|_| Error::bad_cursor(cursor))
 }
 
 /// Keeps a token by the hash of its secret; refuses one that is kept already.

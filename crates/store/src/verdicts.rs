@@ -229,19 +229,16 @@ impl Store {
             params.add(VerdictWord::Contradicted.as_str())
         );
         if let Some(cursor) = cursor {
-            let last: i64 =
-                cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
+            let last: i64 = cursor.parse().map_err(|_| Error::bad_cursor(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last)));
         }
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
-        let mut items = rows.iter().map(verdict).collect::<Result<Vec<_>>>()?;
-        let more = items.len() as u64 > limit;
-        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+        let items = rows.iter().map(verdict).collect::<Result<_>>()?;
+        let mut page = Page::of(items, limit, |row: &VerdictRow| row.id.to_string());
         let hidden = self.hidden().await?;
-        items.retain(|row| !concerns(row, &hidden));
-        Ok(Page { items, next })
+        page.items.retain(|row| !concerns(row, &hidden));
+        Ok(page)
     }
 }
 
