@@ -82,6 +82,14 @@ impl Store {
         self.unnamed(of_children(self.db(), &[model]).await?).await
     }
 
+    /// Edges to the parents of many models, by number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn edges_of_many(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
+        self.unnamed(of_children(self.db(), models).await?).await
+    }
+
     /// Edges from the children of `model`.
     ///
     /// # Errors

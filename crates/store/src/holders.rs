@@ -4,7 +4,7 @@ use sea_orm::{DatabaseTransaction, DbBackend};
 
 use crate::{
     Error, Page, Result, Store,
-    models::{LIGHT, ModelRow, model},
+    models::{LIGHT, ModelRow, light},
     rows::get,
     sql::{self, Params},
 };
@@ -94,7 +94,7 @@ impl Store {
             );
             for row in sql::all(self.db(), &sql, params).await? {
                 let place = get(&row, "place")?;
-                let row = model(&row, false)?;
+                let row = light(&row)?;
                 self.eyes().meet(&row);
                 found.push((part, place, row));
             }

@@ -76,8 +76,20 @@ pub const LIGHT: &str = "models.id, models.name, models.org, models.ghost, model
 /// All columns.
 const FULL: &str = "models.card, models.config";
 
-/// Reads a row of [`LIGHT`], and of [`FULL`] when `full`.
-pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
+/// Which columns of a model are read.
+#[derive(Debug, Clone, Copy)]
+enum Columns {
+    Light,
+    Whole,
+}
+
+/// Reads a row of [`LIGHT`] and [`FULL`].
+fn whole(row: &QueryResult) -> Result<ModelRow> {
+    Ok(ModelRow { card: get(row, "card")?, config: maybe_json(row, "config")?, ..light(row)? })
+}
+
+/// Reads a row of [`LIGHT`].
+pub fn light(row: &QueryResult) -> Result<ModelRow> {
     Ok(ModelRow {
         id: get(row, "id")?,
         name: get(row, "name")?,
@@ -99,8 +111,8 @@ pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
         tags: json(row, "tags")?,
         languages: json(row, "languages")?,
         datasets: json(row, "datasets")?,
-        card: if full { get(row, "card")? } else { None },
-        config: if full { maybe_json(row, "config")? } else { None },
+        card: None,
+        config: None,
         new_version: get(row, "new_version")?,
         has_weights: get(row, "has_weights")?,
         revision: get(row, "revision")?,
@@ -148,16 +160,37 @@ impl Store {
         self.models_in(self.db(), ids).await
     }
 
+    /// Models by number without card and configuration, in the order asked for; unknown numbers are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn light_models(&self, ids: &[i64]) -> Result<Vec<ModelRow>> {
+        self.rows_in(self.db(), ids, Columns::Light).await
+    }
+
     /// [`Self::models_by_ids`], also inside a transaction.
     pub(crate) async fn models_in<C: ConnectionTrait>(&self, db: &C, ids: &[i64]) -> Result<Vec<ModelRow>> {
+        self.rows_in(db, ids, Columns::Whole).await
+    }
+
+    async fn rows_in<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        ids: &[i64],
+        columns: Columns,
+    ) -> Result<Vec<ModelRow>> {
         let mut found = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(MOST_KEYS) {
             let mut params = Params::default();
             let list = params.list(ids.iter().copied());
             let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
-            let sql = format!("SELECT {LIGHT}, {FULL} FROM models WHERE id IN {list} {visible}");
+            let (names, read): (_, fn(&QueryResult) -> Result<ModelRow>) = match columns {
+                Columns::Light => (LIGHT.to_owned(), light),
+                Columns::Whole => (format!("{LIGHT}, {FULL}"), whole),
+            };
+            let sql = format!("SELECT {names} FROM models WHERE id IN {list} {visible}");
             for row in sql::all(db, &sql, params).await? {
-                let row = model(&row, true)?;
+                let row = read(&row)?;
                 self.eyes().meet(&row);
                 found.insert(row.id, row);
             }

@@ -2,7 +2,7 @@
 
 use crate::{
     ModelRow, Result, Store,
-    models::{LIGHT, model},
+    models::{LIGHT, light},
     rows::get,
     sql::{self, Params},
 };
@@ -23,6 +23,6 @@ impl Store {
             params.add(sql::capped(count))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
-        rows.iter().map(|row| Ok((model(row, false)?, get(row, "published_at")?))).collect()
+        rows.iter().map(|row| Ok((light(row)?, get(row, "published_at")?))).collect()
     }
 }

@@ -1,13 +1,11 @@
-//! Queries behind exports, reports and versions: light rows of many models, page by page.
+//! Queries behind exports, reports and versions: what they read of many models, page by page.
 
 use domain::Digest;
 
 use crate::{
-    EdgeRow, ModelRow, Result, Store,
-    edges::of_children,
-    models::{LIGHT, model},
+    Result, Store,
     rows::{get, json, parsed, unsigned},
-    sql::{self, MOST_KEYS, Params},
+    sql::{self, Params},
 };
 
 /// What reports read of a model.
@@ -37,34 +35,6 @@ pub struct RevisionRow {
 }
 
 impl Store {
-    /// Models by number without card and configuration, in the order asked for; unknown numbers are left out.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn light_models(&self, ids: &[i64]) -> Result<Vec<ModelRow>> {
-        let mut found = std::collections::HashMap::with_capacity(ids.len());
-        for ids in ids.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let list = params.list(ids.iter().copied());
-            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
-            let sql = format!("SELECT {LIGHT} FROM models WHERE id IN {list} {visible}");
-            for row in sql::all(self.db(), &sql, params).await? {
-                let row = model(&row, false)?;
-                self.eyes().meet(&row);
-                found.insert(row.id, row);
-            }
-        }
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
-    }
-
-    /// Edges to the parents of many models, by number.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn edges_of_many(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
-        self.unnamed(of_children(self.db(), models).await?).await
-    }
-
     /// The next models that are here themselves, by number, after the one numbered `after`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use sea_orm::{QueryResult, Value};
 
 use crate::{
     Error, Page, Result, Store,
-    models::{LIGHT, ModelRow, model},
+    models::{LIGHT, ModelRow, light},
     rows::get,
     sql::{self, Params, contains_pattern},
     standins,
@@ -111,7 +111,7 @@ impl Store {
             limit + 1
         );
         let rows = sql::all(self.db(), &sql, params).await?;
-        let placed = |row: &QueryResult| Ok((model(row, false)?, place(query.sort, row)?));
+        let placed = |row: &QueryResult| Ok((light(row)?, place(query.sort, row)?));
         let items = rows.iter().map(placed).collect::<Result<_>>()?;
         Ok(Page::of(items, limit, |(_, place): &(ModelRow, String)| place.clone()).map(|(row, _)| row))
     }
