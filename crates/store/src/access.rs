@@ -197,16 +197,19 @@ impl Store {
         })
     }
 
-    /// The condition on rows with an owner, such as jobs, that leaves out private ones of others.
-    pub(crate) fn visible_work(&self, params: &mut Params) -> Option<String> {
+    /// [`Self::visible`] as one more condition of a statement.
+    pub(crate) fn and_visible(&self, params: &mut Params) -> String {
+        self.visible(params).map_or_else(String::new, |only| format!("AND {only}"))
+    }
+
+    /// The condition on rows with an owner, such as jobs, that leaves out private ones of others; `TRUE` where nothing is.
+    pub(crate) fn visible_work(&self, params: &mut Params) -> String {
         let viewer = self.viewer();
-        if viewer.sees_everything() {
-            return None;
-        }
-        Some(match &viewer.name {
+        match &viewer.name {
+            _ if viewer.sees_everything() => "TRUE".to_owned(),
             None => "NOT private".to_owned(),
             Some(name) => format!("(NOT private OR owner = {})", params.add(name.to_ascii_lowercase())),
-        })
+        }
     }
 
     /// Whose work it is that this viewer asks for, in lower case.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     Error, Result, Store,
     rows::{get, parsed, unsigned},
-    sql::{self, MOST_KEYS, Params, wall_clock},
+    sql::{self, Params, wall_clock},
 };
 
 /// The branch that says what a model is.
@@ -210,19 +210,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn heads(&self, models: &[i64]) -> Result<HashMap<i64, String>> {
-        let mut found = HashMap::with_capacity(models.len());
-        for models in models.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT model, oid FROM refs WHERE kind = 'branch' AND name = {} AND model IN {}",
-                params.add(MAIN),
-                params.list(models.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.insert(get(&row, "model")?, get(&row, "oid")?);
-            }
-        }
-        Ok(found)
+        let sql = |models: &str| {
+            format!(
+                "SELECT model, oid FROM refs WHERE kind = 'branch' AND name = '{MAIN}' AND model IN {models}"
+            )
+        };
+        let read = |row: &QueryResult| Ok((get(row, "model")?, get(row, "oid")?));
+        Ok(sql::by_keys(self.db(), models, sql, read).await?.into_iter().collect())
     }
 
     /// When the first commit of some models was made, Unix seconds, by model.
@@ -230,18 +224,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn founded(&self, models: &[i64]) -> Result<HashMap<i64, i64>> {
-        let mut found = HashMap::with_capacity(models.len());
-        for models in models.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT model, MIN(created_at) AS first FROM commits WHERE parent IS NULL AND model IN {} GROUP BY model",
-                params.list(models.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.insert(get(&row, "model")?, get(&row, "first")?);
-            }
-        }
-        Ok(found)
+        let sql = |models: &str| {
+            format!(
+                "SELECT model, MIN(created_at) AS first FROM commits
+                 WHERE parent IS NULL AND model IN {models} GROUP BY model"
+            )
+        };
+        let read = |row: &QueryResult| Ok((get(row, "model")?, get(row, "first")?));
+        Ok(sql::by_keys(self.db(), models, sql, read).await?.into_iter().collect())
     }
 
     /// The history that ends in `oid`, newest first: `limit` commits after the first `skip`, and how many there

@@ -106,18 +106,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn sure_edges_to(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
-        let mut found = Vec::new();
-        for parents in models.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                r#"SELECT {COLUMNS} FROM edges WHERE parent IN {} AND (evidence LIKE '%"source":"recipe"%'
-                   OR evidence LIKE '%"source":"person"%') ORDER BY id"#,
-                params.in_order(self.db(), parents.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.push(edge(&row)?);
-            }
-        }
+        let sql = |parents: &str| {
+            format!(
+                r#"SELECT {COLUMNS} FROM edges WHERE parent IN {parents} AND (evidence LIKE '%"source":"recipe"%'
+                   OR evidence LIKE '%"source":"person"%') ORDER BY id"#
+            )
+        };
+        let mut found = sql::by_keys(self.db(), models, sql, edge).await?;
         let sure = |told: &Evidence| matches!(told.source, Source::Recipe | Source::Person);
         found.retain(|edge| edge.evidence.iter().any(sure));
         self.unnamed(found).await
@@ -234,18 +229,8 @@ fn edge(row: &QueryResult) -> Result<EdgeRow> {
 
 /// The edges of many children, by id.
 pub async fn of_children<C: ConnectionTrait>(db: &C, children: &[i64]) -> Result<Vec<EdgeRow>> {
-    let mut found = Vec::new();
-    for children in children.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql = format!(
-            "SELECT {COLUMNS} FROM edges WHERE child IN {} ORDER BY id",
-            params.in_order(db, children.iter().copied())
-        );
-        for row in sql::all(db, &sql, params).await? {
-            found.push(edge(&row)?);
-        }
-    }
-    Ok(found)
+    let sql = |children: &str| format!("SELECT {COLUMNS} FROM edges WHERE child IN {children} ORDER BY id");
+    sql::by_keys(db, children, sql, edge).await
 }
 
 /// Every edge with `model` at either end.

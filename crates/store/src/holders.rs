@@ -86,7 +86,7 @@ impl Store {
             let mut params = Params::default();
             let name = format!("{} = {}", part.name(self.backend()), params.add(sql::text(tensor)));
             let below = params.add(after);
-            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+            let visible = self.and_visible(&mut params);
             let sql = format!(
                 "SELECT {place} AS place, {LIGHT} FROM {rows} WHERE {name} AND {place} < {below} {visible}
                  ORDER BY {place} DESC LIMIT {}",

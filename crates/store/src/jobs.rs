@@ -212,7 +212,7 @@ impl Store {
         let Some(key) = &new.idempotency_key else { return Ok(None) };
         let mut params = Params::default();
         let key_is = params.add(sql::text(key));
-        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let open = self.visible_work(&mut params);
         let sql = format!("SELECT {COLUMNS}, {open} AS open FROM jobs WHERE idempotency_key = {key_is}");
         let row = sql::one(self.db(), &sql, params).await?;
         let open = row.as_ref().map_or(Ok(true), |row| get(row, "open"))?;
@@ -234,9 +234,7 @@ impl Store {
     pub async fn job(&self, id: &str) -> Result<Option<JobRow>> {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = {}", params.add(sql::text(id)));
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         let found = sql::all(self.db(), &sql, params).await?.iter().map(job).collect::<Result<_>>()?;
         Ok(self.discreet(found, said).await?.pop())
     }
@@ -262,7 +260,7 @@ impl Store {
     pub(crate) async fn made_for_viewer(&self, digest: &Digest) -> Result<bool> {
         let mut params = Params::default();
         let wanted = params.add(digest.to_string());
-        let visible = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let visible = self.visible_work(&mut params);
         let sql = format!(
             "SELECT jobs.owner AS owner, payload FROM job_blobs JOIN jobs ON jobs.id = job_blobs.job
              WHERE digest = {wanted} AND {visible} ORDER BY jobs.id LIMIT {MOST_MAKERS}"
@@ -305,9 +303,7 @@ impl Store {
             let last: Ulid = cursor.parse().map_err(|_| Error::bad_cursor(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
         }
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         if let Some(state) = state {
             sql.push_str(&format!(" AND state = {}", params.add(sql::text(state))));
         }

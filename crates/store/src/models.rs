@@ -183,7 +183,7 @@ impl Store {
         for ids in ids.chunks(MOST_KEYS) {
             let mut params = Params::default();
             let list = params.list(ids.iter().copied());
-            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+            let visible = self.and_visible(&mut params);
             let (names, read): (_, fn(&QueryResult) -> Result<ModelRow>) = match columns {
                 Columns::Light => (LIGHT.to_owned(), light),
                 Columns::Whole => (format!("{LIGHT}, {FULL}"), whole),
@@ -205,7 +205,7 @@ impl Store {
     pub async fn notes_of(&self, model: i64) -> Result<Vec<Note>> {
         let mut params = Params::default();
         let id = params.add(model);
-        let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+        let visible = self.and_visible(&mut params);
         let sql = format!("SELECT notes FROM models WHERE id = {id} {visible}");
         let row = sql::one(self.db(), &sql, params).await?;
         row.as_ref().map_or_else(|| Ok(Vec::new()), |row| json(row, "notes"))
@@ -265,43 +265,22 @@ pub async fn resolve<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<Hash
 
 /// Number and ghost mark of each key that has a row.
 pub async fn ids_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, (i64, bool)>> {
-    let mut found = HashMap::with_capacity(keys.len());
-    for keys in keys.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql =
-            format!("SELECT id, key, ghost FROM models WHERE key IN {}", params.in_order(db, keys.to_vec()));
-        for row in sql::all(db, &sql, params).await? {
-            found.insert(get(&row, "key")?, (get(&row, "id")?, get(&row, "ghost")?));
-        }
-    }
-    Ok(found)
+    let sql = |keys: &str| format!("SELECT id, key, ghost FROM models WHERE key IN {keys}");
+    let read = |row: &QueryResult| Ok((get(row, "key")?, (get(row, "id")?, get(row, "ghost")?)));
+    Ok(sql::by_keys(db, keys, sql, read).await?.into_iter().collect())
 }
 
 /// When the models of these keys were changed, unix seconds, by key; those of which nobody says so are left out.
 pub async fn changes_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, i64>> {
-    let mut found = HashMap::new();
-    for keys in keys.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql = format!(
-            "SELECT key, last_modified FROM models WHERE last_modified IS NOT NULL AND key IN {}",
-            params.in_order(db, keys.to_vec())
-        );
-        for row in sql::all(db, &sql, params).await? {
-            found.insert(get(&row, "key")?, get(&row, "last_modified")?);
-        }
-    }
-    Ok(found)
+    let sql = |keys: &str| {
+        format!("SELECT key, last_modified FROM models WHERE last_modified IS NOT NULL AND key IN {keys}")
+    };
+    let read = |row: &QueryResult| Ok((get(row, "key")?, get(row, "last_modified")?));
+    Ok(sql::by_keys(db, keys, sql, read).await?.into_iter().collect())
 }
 
 async fn targets_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, String>> {
-    let mut found = HashMap::new();
-    for keys in keys.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql =
-            format!("SELECT key, target FROM aliases WHERE key IN {}", params.in_order(db, keys.to_vec()));
-        for row in sql::all(db, &sql, params).await? {
-            found.insert(get(&row, "key")?, get(&row, "target")?);
-        }
-    }
-    Ok(found)
+    let sql = |keys: &str| format!("SELECT key, target FROM aliases WHERE key IN {keys}");
+    let read = |row: &QueryResult| Ok((get(row, "key")?, get(row, "target")?));
+    Ok(sql::by_keys(db, keys, sql, read).await?.into_iter().collect())
 }

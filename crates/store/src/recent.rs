@@ -14,12 +14,11 @@ impl Store {
     /// When the database cannot be read.
     pub async fn published_last(&self, count: u64) -> Result<Vec<(ModelRow, i64)>> {
         let mut params = Params::default();
-        let visible =
-            self.visible(&mut params).map_or_else(String::new, |visible| format!("WHERE {visible} "));
+        let visible = self.and_visible(&mut params);
         let sql = format!(
             "SELECT {LIGHT}, revisions.created_at AS published_at FROM revisions \
-             JOIN models ON models.id = revisions.model AND models.revision = revisions.id \
-             {visible}ORDER BY revisions.id DESC LIMIT {}",
+             JOIN models ON models.id = revisions.model AND models.revision = revisions.id {visible} \
+             ORDER BY revisions.id DESC LIMIT {}",
             params.add(sql::capped(count))
         );
         let rows = sql::all(self.db(), &sql, params).await?;

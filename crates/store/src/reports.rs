@@ -41,7 +41,7 @@ impl Store {
     /// When the database cannot be read.
     pub async fn trait_rows(&self, after: i64, limit: u64) -> Result<Vec<TraitRow>> {
         let mut params = Params::default();
-        let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+        let visible = self.and_visible(&mut params);
         let sql = format!(
             "SELECT id, name, license, pipeline_tag, library, model_type, languages, datasets,
                  CAST(COALESCE(LENGTH(card), 0) AS BIGINT) AS characters,

@@ -159,7 +159,7 @@ impl Store {
     pub async fn known_search(&self, key: &str, request: &Value) -> Result<Option<String>> {
         let mut params = Params::default();
         let key_is = params.add(sql::text(key));
-        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let open = self.visible_work(&mut params);
         let sql =
             format!("SELECT id, request, {open} AS open FROM searches WHERE idempotency_key = {key_is}");
         let Some(row) = sql::one(self.db(), &sql, params).await? else { return Ok(None) };
@@ -176,9 +176,7 @@ impl Store {
     pub async fn recipe_search(&self, id: &str) -> Result<Option<SearchRow>> {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM searches WHERE id = {}", params.add(sql::text(id)));
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         let found = sql::all(self.db(), &sql, params).await?.iter().map(search).collect::<Result<_>>()?;
         Ok(self.discreet(found, |row: &SearchRow| text_of(&row.basis, None)).await?.pop())
     }
@@ -203,9 +201,7 @@ impl Store {
             let last: Ulid = cursor.parse().map_err(|_| Error::bad_cursor(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
         }
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
         let items = rows.iter().map(search).collect::<Result<Vec<_>>>()?;

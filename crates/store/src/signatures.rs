@@ -8,7 +8,7 @@ use crate::{
     connect::bump,
     rows::{get, parsed},
     sketches::{bytes_of, cells_of},
-    sql::{self, MOST_KEYS, Params},
+    sql::{self, Params},
 };
 
 /// The signature of a revision.
@@ -97,18 +97,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn signatures(&self, revisions: &[i64]) -> Result<Vec<(i64, SignatureRow)>> {
-        let mut found = Vec::with_capacity(revisions.len());
-        for keys in revisions.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT revision, scheme, layout, cells FROM signatures WHERE revision IN {} ORDER BY revision",
-                params.list(keys.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.push((get(&row, "revision")?, signature(&row)?));
-            }
-        }
-        Ok(found)
+        let sql = |list: &str| {
+            format!(
+                "SELECT revision, scheme, layout, cells FROM signatures WHERE revision IN {list} ORDER BY revision"
+            )
+        };
+        let read = |row: &QueryResult| Ok((get(row, "revision")?, signature(row)?));
+        sql::by_keys(self.db(), revisions, sql, read).await
     }
 
     /// Writes signatures of revisions published without them.

@@ -14,7 +14,7 @@ use crate::{
     connect::bump,
     edges::{self, EdgeRow},
     rows::{get, json, parsed},
-    sql::{self, MOST_KEYS, Params, text, wall_clock},
+    sql::{self, Params, text, wall_clock},
     stated::speaks,
 };
 
@@ -157,17 +157,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn verdicts_of(&self, children: &[i64]) -> Result<Vec<VerdictRow>> {
-        let mut found = Vec::new();
-        for keys in children.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT {COLUMNS} FROM verdicts WHERE child IN {} ORDER BY child, parent",
-                params.list(keys.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.push(verdict(&row)?);
-            }
-        }
+        let sql = |list: &str| {
+            format!("SELECT {COLUMNS} FROM verdicts WHERE child IN {list} ORDER BY child, parent")
+        };
+        let mut found = sql::by_keys(self.db(), children, sql, verdict).await?;
         let hidden = self.hidden().await?;
         found.retain(|row| !concerns(row, &hidden));
         Ok(found)
