@@ -9,7 +9,7 @@ use std::{
 use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId};
 use hub::card::Readme;
 use serde_json::Value;
-use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
+use store::{FileRow, Hold, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 
 use crate::{Error, Registry, asking::Asking, parentage, relatives};
@@ -68,13 +68,13 @@ impl Gathered {
     }
 }
 
-/// Lineage and fence of a model made here by a job.
+/// Lineage of a model made here, and the claim of the job that made it.
 #[derive(Debug, Clone, Default)]
 pub struct Made {
     pub claims: Vec<Claim>,
     pub recipe: Option<(Digest, Value)>,
     pub provenance: Option<Value>,
-    pub fence: Option<(String, i64)>,
+    pub fence: Option<Hold>,
     pub commit: NewCommit,
 }
 

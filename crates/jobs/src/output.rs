@@ -323,7 +323,7 @@ pub async fn publish_derived(
         gathered.discard(registry).await;
         return Err(error);
     }
-    let fence = Some((run.job.id.clone(), run.job.fence));
+    let fence = Some(run.job.hold());
     let made = Made { fence, provenance: Some(record), ..derived.made() };
     let row = ingest_files(registry, &derived.id, gathered, made).await?;
     Ok(Map::from_iter([
@@ -380,8 +380,7 @@ async fn gather(
 pub async fn write_folder(
     registry: &Registry,
     out: &Path,
-    derived: Derived,
-    source: Arc<dyn TensorSource>,
+    (derived, source): (Derived, Arc<dyn TensorSource>),
     pulse: &Pulse,
 ) -> Result<Value, Error> {
     if out.exists() && (!out.is_dir() || fs_err::read_dir(out)?.next().is_some()) {

@@ -283,7 +283,7 @@ mod tests {
         while let Some(job) = registry.store.claim(&[SURVEY_WEIGHTS.id], "worker", 60).await.unwrap() {
             let run = Run { registry: registry.clone(), job: job.clone(), pulse: Pulse::default() };
             let result = (SURVEY_WEIGHTS.run)(run).await.unwrap();
-            registry.store.finish(&job.id, job.fence, result).await.unwrap();
+            registry.store.finish(&job.hold(), result).await.unwrap();
         }
 
         let now = registry.store.model(row.id).await.unwrap().unwrap();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{Class, Fault};
-use store::{Beat, JobProgress, JobRow};
+use store::{Beat, Failed, JobProgress, JobRow};
 use tokio::{
     sync::watch,
     time::{self, Instant},
@@ -221,17 +221,18 @@ async fn record(
 ) -> Result<(), store::Error> {
     let store = &registry.store;
     match (stop, outcome) {
-        (_, Ok(result)) => store.finish(&job.id, job.fence, result.clone()).await,
+        (_, Ok(result)) => store.finish(&job.hold(), result.clone()).await,
         (Some(Stop::Cancelled), Err(_)) | (_, Err(Error::Store(store::Error::Cancelled(_)))) => {
-            store.set_cancelled(&job.id, job.fence).await
+            store.set_cancelled(&job.hold()).await
         }
-        (Some(Stop::Shutdown), Err(_)) => store.give_back(&job.id, job.fence).await,
+        (Some(Stop::Shutdown), Err(_)) => store.give_back(&job.hold()).await,
         (_, Err(error)) => {
             tracing::warn!(job = %job.id, code = error.code(), "job {} failed: {error}", job.id);
             let temporary = matches!(error.class(), Class::Unavailable);
             let retry = (temporary && job.attempts < registry.limits.attempts)
                 .then(|| 1_i64 << job.attempts.clamp(0, 10));
-            store.fail(&job.id, job.fence, error.code(), &error.to_string(), retry).await
+            let failed = Failed { code: error.code(), message: &error.to_string(), retry_after: retry };
+            store.fail(&job.hold(), failed).await
         }
     }
 }
@@ -355,7 +356,7 @@ async fn report(
         total: i64::try_from(total).unwrap_or(i64::MAX),
         rate: rate.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX)),
     };
-    let beat = registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await?;
+    let beat = registry.store.heartbeat(&job.hold(), progress, registry.limits.lease_seconds).await?;
     log(registry, job, &pulse.untold()).await;
     Ok(beat)
 }

@@ -12,7 +12,7 @@ use domain::{Act, Digest, Refusal, Role, Thing, Viewer};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
-    Error, Founding, ModelRow, NewCommit, Result, Store, TokenRow,
+    Error, Founding, Hold, ModelRow, NewCommit, Result, Store, TokenRow,
     models::resolve,
     rows::get,
     sql::{self, Params},
@@ -273,7 +273,7 @@ impl Store {
 pub async fn found(
     tx: &DatabaseTransaction,
     model: i64,
-    (fence, commit): (Option<&(String, i64)>, &NewCommit),
+    (fence, commit): (Option<&Hold>, &NewCommit),
 ) -> Result<Vec<i64>> {
     if commit.founds == Some(Founding::Open) {
         let mut params = Params::default();
@@ -286,7 +286,7 @@ pub async fn found(
         };
     }
     let mut params = Params::default();
-    let job = fence.map(|(job, _)| job.clone());
+    let job = fence.map(|hold| hold.job.clone());
     let sql = format!(
         "UPDATE models SET private = TRUE WHERE id = {} AND revision IS NULL
          AND ({} OR EXISTS (SELECT 1 FROM jobs WHERE id = {} AND private))",

@@ -179,7 +179,7 @@ impl Store {
         }
         let row = vec![org.into(), new.person.to_ascii_lowercase().into(), new.role.as_str().into()];
         let tail = "ON CONFLICT (org, person) DO UPDATE SET role = excluded.role";
-        sql::insert(&tx, "members", &["org", "person", "role"], vec![row], tail).await?;
+        sql::insert(&tx, ("members", &["org", "person", "role"]), vec![row], tail).await?;
         bump(&tx, &[]).await?;
         Ok(tx.commit().await?)
     }
@@ -241,7 +241,7 @@ async fn insert(tx: &DatabaseTransaction, new: &AccountRow) -> Result<()> {
         new.admin.into(),
         wall_clock().into(),
     ];
-    sql::insert(tx, "accounts", &["key", "name", "kind", "admin", "created_at"], vec![row], "").await?;
+    sql::insert(tx, ("accounts", &["key", "name", "kind", "admin", "created_at"]), vec![row], "").await?;
     Ok(())
 }
 

@@ -146,7 +146,7 @@ impl Store {
             text(&new.person).into(),
             wall_clock().into(),
         ];
-        sql::insert(&tx, "advisories", &columns, vec![row], "").await?;
+        sql::insert(&tx, ("advisories", &columns), vec![row], "").await?;
         tx.commit().await?;
         Ok(id)
     }

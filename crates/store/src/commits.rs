@@ -396,10 +396,10 @@ pub async fn add(
         now.into(),
     ];
     let columns = ["model", "oid", "revision", "parent", "title", "message", "author", "created_at"];
-    sql::insert(tx, "commits", &columns, vec![row], "ON CONFLICT (model, oid) DO NOTHING").await?;
+    sql::insert(tx, ("commits", &columns), vec![row], "ON CONFLICT (model, oid) DO NOTHING").await?;
     let row = vec![model.into(), "branch".into(), new.branch.as_str().into(), oid.as_str().into()];
     let tail = "ON CONFLICT (model, kind, name) DO UPDATE SET oid = excluded.oid";
-    sql::insert(tx, "refs", &["model", "kind", "name", "oid"], vec![row], tail).await?;
+    sql::insert(tx, ("refs", &["model", "kind", "name", "oid"]), vec![row], tail).await?;
     Ok(oid)
 }
 

@@ -147,7 +147,7 @@ impl Store {
             reason.into(),
             wall_clock().into(),
         ];
-        sql::insert(&tx, "decisions", &columns, vec![row], "").await?;
+        sql::insert(&tx, ("decisions", &columns), vec![row], "").await?;
         bump(&tx, &[new.child, parent]).await?;
         Ok(tx.commit().await?)
     }

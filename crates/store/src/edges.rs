@@ -268,5 +268,5 @@ pub async fn write(tx: &DatabaseTransaction, edges: impl Iterator<Item = EdgeRow
     let columns = ["child", "parent", "as_written", "relation", "status", "evidence"];
     let tail = "ON CONFLICT (child, parent) DO UPDATE SET relation = excluded.relation, \
                 status = excluded.status, evidence = excluded.evidence";
-    sql::insert(tx, "edges", &columns, rows, tail).await
+    sql::insert(tx, ("edges", &columns), rows, tail).await
 }

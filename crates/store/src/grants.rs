@@ -138,7 +138,7 @@ impl Store {
             }
             Gating::Manual => "ON CONFLICT (model, person) DO NOTHING",
         };
-        sql::insert(&tx, "grants", &columns, vec![row], again).await?;
+        sql::insert(&tx, ("grants", &columns), vec![row], again).await?;
         let mut params = Params::default();
         let sql = format!(
             "SELECT state FROM grants WHERE model = {} AND person = {}",
@@ -173,7 +173,7 @@ impl Store {
         let columns = ["model", "person", "state", "asked_at", "decided_at", "decided_by"];
         let tail = "ON CONFLICT (model, person) DO UPDATE SET state = excluded.state,
                     decided_at = excluded.decided_at, decided_by = excluded.decided_by";
-        sql::insert(&tx, "grants", &columns, vec![row], tail).await?;
+        sql::insert(&tx, ("grants", &columns), vec![row], tail).await?;
         Ok(tx.commit().await?)
     }
 

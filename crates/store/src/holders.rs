@@ -146,5 +146,5 @@ pub async fn name_shapes(
     let sql = format!("DELETE FROM shape_names WHERE model = {}", params.add(model));
     sql::run(tx, &sql, params).await?;
     let rows = names.map(|name| vec![sql::text(name).into(), model.into()]).collect();
-    sql::insert(tx, "shape_names", &["name", "model"], rows, "ON CONFLICT DO NOTHING").await
+    sql::insert(tx, ("shape_names", &["name", "model"]), rows, "ON CONFLICT DO NOTHING").await
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use crate::{
-    Error, Page, Result, Store,
+    Error, Hold, Page, Result, Store,
     discretion::text_of,
     rows::{get, json, maybe_json, to_json},
     sql::{self, Params},
@@ -47,6 +47,11 @@ pub struct JobRow {
 }
 
 impl JobRow {
+    /// That whoever claimed it holds it.
+    pub fn hold(&self) -> Hold {
+        Hold { job: self.id.clone(), fence: self.fence }
+    }
+
     /// Whether nothing more will happen.
     pub fn over(&self) -> bool {
         !matches!(self.state.as_str(), "queued" | "running")

@@ -94,7 +94,7 @@ pub use leftovers::Leftovers;
 pub use models::ModelRow;
 pub use page::{Page, Slice};
 pub use pins::Holder;
-pub use queue::{Beat, JobProgress};
+pub use queue::{Beat, Failed, Hold, JobProgress};
 pub use reports::{RevisionRow, TraitRow};
 pub use revisions::{Attach, FileRow, Publish};
 pub use search::{SearchQuery, Sort};

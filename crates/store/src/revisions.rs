@@ -9,7 +9,7 @@ use serde_json::Value;
 use weights::{Checkpoint, ReadAt};
 
 use crate::{
-    Error, ModelRow, NewCommit, NewJob, Result, Store,
+    Error, Hold, ModelRow, NewCommit, NewJob, Result, Store,
     access::found,
     aliases,
     commits::{self, MAIN},
@@ -62,8 +62,8 @@ pub struct Publish {
     pub recipe: Option<(Digest, Value)>,
     /// How a model made here was made.
     pub provenance: Option<Value>,
-    /// Job and fence of the worker that publishes.
-    pub fence: Option<(String, i64)>,
+    /// The claim of the worker that publishes.
+    pub fence: Option<Hold>,
     pub commit: NewCommit,
 }
 
@@ -78,7 +78,7 @@ pub struct Attach {
     pub parameters: Option<i64>,
     /// What a reader should know, added to the model's notes.
     pub notes: Vec<Note>,
-    pub fence: Option<(String, i64)>,
+    pub fence: Option<Hold>,
 }
 
 impl Store {
@@ -101,8 +101,8 @@ impl Store {
     /// As [`Self::publish`]; [`Error::StaleParent`].
     pub async fn publish_commit(&self, publish: Publish) -> Result<(ModelRow, String)> {
         let tx = self.begin_write().await?;
-        if let Some((job, fence)) = &publish.fence {
-            queue::hold(&tx, job, *fence).await?;
+        if let Some(hold) = &publish.fence {
+            queue::hold(&tx, hold).await?;
         }
         // Under the writers' turn, so that no clean-up removes a blob between this look and the commit.
         if let Some(digest) = self.lacking(publish.files.iter().map(|file| file.digest).collect()).await? {
@@ -144,7 +144,7 @@ impl Store {
         if let Some(body) = &publish.provenance {
             let row = vec![revision.into(), to_json(body)?.into()];
             let on = "ON CONFLICT (revision) DO UPDATE SET body = excluded.body";
-            sql::insert(&tx, "provenance", &["revision", "body"], vec![row], on).await?;
+            sql::insert(&tx, ("provenance", &["revision", "body"]), vec![row], on).await?;
         }
         let oid = commits::add(&tx, (*model, revision, digest), &publish.commit).await?;
         touched.append(&mut found(&tx, *model, (made_by, &publish.commit)).await?);
@@ -185,8 +185,8 @@ impl Store {
     /// [`Error::LeaseLost`] when the job was handed on, [`Error::Cancelled`]; when the database refuses.
     pub async fn attach(&self, found: Attach) -> Result<()> {
         let tx = self.begin_write().await?;
-        if let Some((job, fence)) = &found.fence {
-            queue::hold(&tx, job, *fence).await?;
+        if let Some(hold) = &found.fence {
+            queue::hold(&tx, hold).await?;
         }
         let mut params = Params::default();
         let sql = format!(
@@ -308,7 +308,8 @@ async fn ensure_revision(
 ) -> Result<(i64, bool)> {
     if let Some((digest, body)) = recipe {
         let row = vec![digest.to_string().into(), to_json(body)?.into()];
-        sql::insert(tx, "recipes", &["digest", "body"], vec![row], "ON CONFLICT (digest) DO NOTHING").await?;
+        sql::insert(tx, ("recipes", &["digest", "body"]), vec![row], "ON CONFLICT (digest) DO NOTHING")
+            .await?;
     }
     let mut params = Params::default();
     let sql = format!(
@@ -340,6 +341,6 @@ async fn write_files(tx: &DatabaseTransaction, revision: i64, files: &[FileRow])
             Ok(vec![revision.into(), file.path.as_str().into(), signed(file.size)?.into(), digest.into()])
         })
         .collect::<Result<Vec<_>>>()?;
-    sql::insert(tx, "files", &["revision", "path", "size", "digest"], rows, "").await?;
+    sql::insert(tx, ("files", &["revision", "path", "size", "digest"]), rows, "").await?;
     date_files(tx, revision).await
 }

@@ -411,6 +411,6 @@ async fn write(
         ])
     };
     let rows = (first..).zip(candidates).map(row).collect::<Result<_>>()?;
-    sql::insert(tx, "candidates", &["search", "number", "generation", "recipe", "model", "about"], rows, "")
+    sql::insert(tx, ("candidates", &["search", "number", "generation", "recipe", "model", "about"]), rows, "")
         .await
 }

@@ -151,5 +151,5 @@ pub async fn write(tx: &DatabaseTransaction, revision: i64, row: &SignatureRow) 
     let rows = vec![vec![revision.into(), row.scheme.into(), layout.into(), cells.into()]];
     let tail = "ON CONFLICT (revision) DO UPDATE
         SET scheme = excluded.scheme, layout = excluded.layout, cells = excluded.cells";
-    sql::insert(tx, "signatures", &COLUMNS, rows, tail).await
+    sql::insert(tx, ("signatures", &COLUMNS), rows, tail).await
 }

@@ -92,8 +92,7 @@ where
 /// Inserts `rows` with as few statements as the parameter limit allows. `tail` is the conflict clause.
 pub async fn insert(
     tx: &DatabaseTransaction,
-    table: &str,
-    columns: &[&str],
+    (table, columns): (&str, &[&str]),
     rows: Vec<Vec<Value>>,
     tail: &str,
 ) -> Result<()> {

@@ -117,7 +117,7 @@ async fn write(
         new.expires_at.into(),
     ];
     let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
-    sql::insert(tx, "tokens", &columns, vec![row], conflict).await?;
+    sql::insert(tx, ("tokens", &columns), vec![row], conflict).await?;
     Ok(())
 }
 

@@ -147,7 +147,7 @@ impl Store {
             ]
         };
         let rows: Vec<_> = found.verdicts.iter().map(row).collect();
-        sql::insert(&tx, "verdicts", &columns, rows, "ON CONFLICT (child, parent) DO NOTHING").await?;
+        sql::insert(&tx, ("verdicts", &columns), rows, "ON CONFLICT (child, parent) DO NOTHING").await?;
         tx.commit().await?;
         Ok(true)
     }

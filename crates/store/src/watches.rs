@@ -52,7 +52,7 @@ impl Store {
         let tail = "ON CONFLICT (key) DO UPDATE SET take = excluded.take, parents = excluded.parents,
                     checked_at = NULL";
         let columns = ["key", "author", "take", "parents", "created_at"];
-        sql::insert(&tx, "watches", &columns, vec![row], tail).await?;
+        sql::insert(&tx, ("watches", &columns), vec![row], tail).await?;
         Ok(tx.commit().await?)
     }
 

@@ -113,7 +113,7 @@ async fn diff(run: Run) -> Result<Value, Error> {
     run.told_kept(kept);
     let (store, holder) = (&run.registry.store, Holder::new());
     let (digest, _) = store.put_file(&holder, &file).await?;
-    match store.keep_result((&run.job.id, run.job.fence), &digest).await {
+    match store.keep_result(&run.job.hold(), &digest).await {
         Ok(()) => store.release(&holder).await?,
         Err(error) => {
             store.discard(&holder, &[digest]).await?;

@@ -74,7 +74,7 @@ async fn survey(run: Run) -> Result<Value, Error> {
         "tensors": looked.tensors.len(),
         "notes": looked.notes.clone(),
     });
-    let fence = Some((run.job.id.clone(), run.job.fence));
+    let fence = Some(run.job.hold());
     let Looked { tensors, sketches, signature, parameters, notes } = looked;
     let found = Attach { revision: payload.revision, tensors, sketches, signature, parameters, notes, fence };
     run.registry.store.attach(found).await?;

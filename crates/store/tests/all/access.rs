@@ -411,7 +411,7 @@ async fn what_a_job_made_is_for_its_asker_and_for_those_who_may_read_its_inputs(
     bob.enqueue(new, 9).await.unwrap();
     let taken = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
     let (made, _) = db.store.put_bytes(&Holder::new(), b"difference").await.unwrap();
-    db.store.keep_result((&taken.id, taken.fence), &made).await.unwrap();
+    db.store.keep_result(&taken.hold(), &made).await.unwrap();
     let may = async || {
         let of = async |store: &Store| store.may_have(&made).await.unwrap();
         [of(&bob).await, of(&reader).await, of(&nobody).await]

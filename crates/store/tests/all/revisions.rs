@@ -3,7 +3,7 @@
 use domain::{Digest, Metadata, Relation, Source, Viewer};
 use serde_json::json;
 use store::{
-    Attach, CurrentRevision, Draft, Error, FileRow, Holder, NewJob, Openness, Publish, SignatureRow,
+    Attach, CurrentRevision, Draft, Error, FileRow, Hold, Holder, NewJob, Openness, Publish, SignatureRow,
     SketchRow, Store, TensorRow,
 };
 
@@ -144,14 +144,14 @@ async fn a_stale_fence_publishes_nothing(db: Db) {
     let new = db.store.claim(&["merge"], "fast", 60).await.unwrap().unwrap();
     let files = vec![file(&db.store, "a", b"a").await];
     let before = db.store.change_counter().await.unwrap();
-    let stale = Publish { fence: Some((old.id.clone(), old.fence)), ..publish(named("a/b"), files.clone()) };
+    let stale = Publish { fence: Some(old.hold()), ..publish(named("a/b"), files.clone()) };
     assert!(matches!(db.store.publish(stale).await, Err(Error::LeaseLost(_))));
     let batch = || Draft::of([(named("a/b"), vec![])]).unwrap();
-    let late = db.store.upsert_under(Some(&(old.id, old.fence)), batch()).await;
+    let late = db.store.upsert_under(Some(&old.hold()), batch()).await;
     assert!(matches!(late, Err(Error::LeaseLost(_))), "{late:?}");
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
     assert_eq!(db.store.change_counter().await.unwrap(), before);
-    let fresh = Publish { fence: Some((new.id.clone(), new.fence)), ..publish(named("a/b"), files) };
+    let fresh = Publish { fence: Some(new.hold()), ..publish(named("a/b"), files) };
     assert!(db.store.publish(fresh).await.unwrap().has_weights);
 }
 
@@ -192,11 +192,10 @@ async fn a_corrected_card_leaves_nothing_of_the_old_one_behind(db: Db) {
     assert_eq!(parents, ["b/other", "c/tagged"]);
 }
 
-async fn running(store: &Store) -> (String, i64) {
+async fn running(store: &Store) -> Hold {
     let new = NewJob { kind: "merge".to_owned(), payload: json!({}), idempotency_key: None, output: None };
     store.enqueue(new, 10).await.unwrap();
-    let job = store.claim(&["merge"], "worker", 60).await.unwrap().unwrap();
-    (job.id, job.fence)
+    store.claim(&["merge"], "worker", 60).await.unwrap().unwrap().hold()
 }
 
 async fn a_job_never_publishes_over_weights_of_another_origin(db: Db) {
@@ -234,12 +233,11 @@ async fn what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none(db: 
 }
 
 async fn a_cancelled_job_publishes_nothing(db: Db) {
-    let (job, fence) = running(&db.store).await;
-    db.store.cancel(&job).await.unwrap();
+    let hold = running(&db.store).await;
+    db.store.cancel(&hold.job).await.unwrap();
     let files = vec![file(&db.store, "a", b"a").await];
 
-    let refused =
-        db.store.publish(Publish { fence: Some((job, fence)), ..publish(named("a/b"), files) }).await;
+    let refused = db.store.publish(Publish { fence: Some(hold), ..publish(named("a/b"), files) }).await;
 
     assert!(matches!(refused, Err(Error::Cancelled(_))));
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
