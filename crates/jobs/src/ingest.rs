@@ -12,7 +12,7 @@ use serde_json::Value;
 use store::{FileRow, Hold, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 
-use crate::{Error, Registry, asking::Asking, parentage, relatives};
+use crate::{Error, Registry, asking::Asking, documents::parsed, parentage, relatives};
 
 /// A file that is already a blob but not yet part of a model.
 #[derive(Debug, Clone)]
@@ -415,8 +415,5 @@ fn tensor_row(facts: TensorFacts, (file, range): Shard) -> TensorRow {
 }
 
 fn json(text: Option<String>, file: &str) -> Result<Option<Value>, Error> {
-    text.map(|text| {
-        weights::config_document(&text).map_err(|error| Error::Invalid(format!("{file}: {error}")))
-    })
-    .transpose()
+    text.map(|text| parsed(&text, file)).transpose()
 }

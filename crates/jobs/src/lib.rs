@@ -13,6 +13,7 @@ mod catalogue;
 mod comparable;
 mod contents;
 mod devices;
+mod documents;
 mod dump;
 mod error;
 mod evaluations;

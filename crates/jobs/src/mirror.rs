@@ -10,7 +10,7 @@ use domain::{Act, Digest, Metadata, Note, RelativePath, RepoId, Viewer};
 use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Draft, Hold, JobRow, ModelRow, NewCommit, NewJob, Openness, Store};
+use store::{Draft, Hold, JobRow, MAIN, ModelRow, NewCommit, NewJob, Openness, Store};
 use weights::ReadAt as _;
 
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
     ingest::not_reserved,
     ingest_files,
     kinds::IMPORT_MODEL,
-    operand::MAIN,
     parentage,
     rights::asker_of,
 };

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId};
+use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId, files};
 use serde_json::Value;
-use store::{FileRow, ModelRow};
+use store::{FileRow, MAIN, ModelRow};
 use weights::{Checkpoint, Dtype, Folder, LocalFile, Rounded, Scaled, TensorSource};
 
 use crate::{
     Error, Registry, adapter,
     contents::Contents,
+    documents::parsed,
     faults::placed,
     member::{Choice, Named, is_file, labelled, on_disk},
     remote,
@@ -100,24 +101,21 @@ pub enum CompanionFrom {
 }
 
 const COMPANIONS: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
+    files::TOKENIZER,
+    files::TOKENIZER_CONFIG,
     "tokenizer.model",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
     "chat_template.jinja",
-    "generation_config.json",
+    files::GENERATION_CONFIG,
 ];
 
 /// Whether a file of this name goes with every model derived from its model.
 pub(crate) fn is_companion(path: &str) -> bool {
     COMPANIONS.contains(&path)
 }
-
-/// The name of the current revision.
-pub(crate) const MAIN: &str = "main";
 
 /// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, one of the configured Hub,
 /// `hub:org/name` or `hub:org/name@revision`, or a folder or a safetensors file where `access` allows one. A stored
@@ -223,7 +221,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
     let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&row.name, paths))?;
     let mut config = match row.revision == Some(revision) {
         true => row.config.clone(),
-        false => read_config(registry, &files, "config.json").await?,
+        false => read_config(registry, &files, files::CONFIG).await?,
     };
     let adapter = read_config(registry, &files, adapter::CONFIG).await?;
     let companions = files
@@ -379,7 +377,7 @@ async fn revision_named(registry: &Registry, row: &ModelRow, wanted: &str) -> Re
 async fn read_config(registry: &Registry, files: &[FileRow], name: &str) -> Result<Option<Value>, Error> {
     let Some(file) = files.iter().find(|file| file.path == name) else { return Ok(None) };
     let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
-    weights::config_document(&text).map(Some).map_err(|error| Error::Invalid(format!("{name}: {error}")))
+    parsed(&text, name).map(Some)
 }
 
 /// Whether the digest of a checkpoint on this machine is needed, which costs a read of all of it.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use analysis::{merge::Touched, recipe::Recipe};
-use domain::{Claim, EdgeStatus, Evidence, Item, Part, Relation, RelativePath, RepoId, Source};
+use domain::{Claim, EdgeStatus, Evidence, Item, Part, Relation, RelativePath, RepoId, Source, files};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -202,11 +202,11 @@ impl Derived {
     fn texts(&self, source: &dyn TensorSource, record: &Value) -> Vec<(String, String)> {
         let mut texts = Vec::new();
         if self.extras.write_model_card {
-            texts.push(("README.md".to_owned(), self.told(record)));
+            texts.push((files::README.to_owned(), self.told(record)));
         }
         let config = match &self.adapter {
             Some(adapter) => Some((adapter::CONFIG, adapter.clone())),
-            None => self.config(source).map(|config| ("config.json", config)),
+            None => self.config(source).map(|config| (files::CONFIG, config)),
         };
         texts.extend(config.map(|(name, config)| (name.to_owned(), format!("{config:#}\n"))));
         texts.push(("stemma_recipe.json".to_owned(), format!("{:#}\n", self.recipe.canonical())));

@@ -186,7 +186,7 @@ pub(crate) fn weight_bytes(files: &[Incoming]) -> u64 {
 fn weights(files: &[Incoming]) -> Vec<(&str, Digest)> {
     let decides = |file: &&Incoming| {
         is_weights(file)
-            || matches!(file.path.file_name(), "config.json" | "adapter_config.json")
+            || matches!(file.path.file_name(), files::CONFIG | files::ADAPTER_CONFIG)
             || file.path.as_str().ends_with(".safetensors.index.json")
     };
     let mut found: Vec<_> =

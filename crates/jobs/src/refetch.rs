@@ -2,9 +2,9 @@
 //! set aside.
 
 use domain::RepoId;
-use store::{CommitRow, NewJob};
+use store::{CommitRow, MAIN, NewJob};
 
-use crate::{Error, Mirror, Registry, Take, mirror::IMPORTED, operand::MAIN};
+use crate::{Error, Mirror, Registry, Take, mirror::IMPORTED};
 
 /// Files of one damaged blob that are looked at.
 const PLACES: u64 = 100;

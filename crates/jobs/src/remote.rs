@@ -5,12 +5,14 @@ use std::sync::Arc;
 use domain::{RelativePath, RepoId, files};
 use hub::Repository;
 use serde_json::Value;
+use store::MAIN;
 use weights::ReadAt;
 
 use crate::{
     Access, Error, Operand, Registry, adapter,
+    documents::parsed,
     member::{Choice, Named, labelled},
-    operand::{Companion, CompanionFrom, MAIN, as_numbers, is_companion, no_checkpoint},
+    operand::{Companion, CompanionFrom, as_numbers, is_companion, no_checkpoint},
 };
 
 /// What a name of a model on the Hub begins with.
@@ -32,7 +34,7 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
     {
         return Err(Error::HubMoved(name.to_owned()));
     }
-    let mut config = document(registry, &repository, "config.json").await?;
+    let mut config = document(registry, &repository, files::CONFIG).await?;
     let adapter = document(registry, &repository, adapter::CONFIG).await?;
     let metadata = hub::metadata::from_api_row(&repository.record, &registry.limits).ok();
     let files: Vec<(RelativePath, Arc<hub::RemoteFile>)> =
@@ -79,7 +81,6 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
 async fn document(registry: &Registry, repository: &Repository, name: &str) -> Result<Option<Value>, Error> {
     let Some(file) = repository.file(name) else { return Ok(None) };
     let bytes = file.read_all(registry.limits.config_bytes).await?;
-    let bad = |error: &dyn std::fmt::Display| Error::Invalid(format!("{name}: {error}"));
-    let text = String::from_utf8(bytes).map_err(|error| bad(&error))?;
-    weights::config_document(&text).map(Some).map_err(|error| bad(&error))
+    let text = String::from_utf8(bytes).map_err(|error| Error::Invalid(format!("{name}: {error}")))?;
+    parsed(&text, name).map(Some)
 }

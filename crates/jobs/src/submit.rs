@@ -6,7 +6,7 @@ use analysis::{
     merge::{MergeConfig, MergeSource, Stage, Touched},
     recipe::{Pinned, Recipe},
 };
-use domain::{Act, Digest, Item, Relation, RepoId};
+use domain::{Act, Digest, Item, Relation, RepoId, files::GENERATION_CONFIG};
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
@@ -14,7 +14,7 @@ use crate::{
     Access, Derived, Error, Extras, Operand, Registry,
     faults::Faults,
     ingest::not_reserved,
-    inherit::{GENERATION, TEMPLATE},
+    inherit::TEMPLATE,
     kinds::Asked,
     stages::{plan_read, planned},
     strangers::Together,
@@ -69,8 +69,10 @@ impl MergePlan {
         let mut heir = self.heir.clone();
         if !extras.copy_tokenizer {
             let asked = self.config.chat_template.is_some();
-            heir.companions
-                .retain(|companion| companion.path == GENERATION || asked && companion.path == TEMPLATE);
+            // All other companions are parts of a tokenizer.
+            heir.companions.retain(|companion| {
+                companion.path == GENERATION_CONFIG || asked && companion.path == TEMPLATE
+            });
         }
         Derived {
             id,

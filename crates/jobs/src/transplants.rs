@@ -7,7 +7,10 @@ use analysis::{
     recipe::Recipe,
     transplant::{Report, Roles, Side, Transplant},
 };
-use domain::Relation;
+use domain::{
+    Relation,
+    files::{GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG},
+};
 use serde_json::{Map, Value};
 use weights::{Tokenizer, Vocabulary};
 
@@ -17,7 +20,6 @@ use crate::{
     operand::{Companion, CompanionFrom},
     submit::pin,
     taken::open_models,
-    tokens::TOKENIZER,
     vocabulary::{SPECIAL, set_rows},
     worker::Pulse,
 };
@@ -35,8 +37,6 @@ impl TransplantPlan {
         Report { warnings: self.derived.beside(Vec::new()), ..self.transplant.report() }
     }
 }
-
-const GENERATION: &str = "generation_config.json";
 
 /// Checks a transplant against the tables and tokenizers of both models.
 ///
@@ -109,7 +109,7 @@ async fn side(registry: &Registry, operand: &Operand) -> Result<Side, Error> {
     let parsed = tokio::task::spawn_blocking(move || Tokenizer::parse(text.as_bytes(), &limits)).await?;
     let tokenizer = parsed?;
     let mut named = Vec::new();
-    for file in ["tokenizer_config.json", "special_tokens_map.json"] {
+    for file in [TOKENIZER_CONFIG, "special_tokens_map.json"] {
         let text = text_of(registry, operand, (file, limits.tokenizer_bytes)).await?;
         named.extend(text.and_then(|text| weights::config_document(&text).ok()));
     }
@@ -156,15 +156,15 @@ async fn companions(
     (recipient, donor): (&Operand, &Operand),
 ) -> Result<Vec<Companion>, Error> {
     let mut files: Vec<Companion> =
-        donor.companions.iter().filter(|companion| companion.path != GENERATION).cloned().collect();
-    let text = text_of(registry, recipient, (GENERATION, registry.limits.config_bytes)).await?;
+        donor.companions.iter().filter(|companion| companion.path != GENERATION_CONFIG).cloned().collect();
+    let text = text_of(registry, recipient, (GENERATION_CONFIG, registry.limits.config_bytes)).await?;
     let mut config = text.and_then(|text| weights::config_document(&text).ok());
     if config.is_some() {
-        let theirs = text_of(registry, donor, (GENERATION, registry.limits.config_bytes)).await?;
+        let theirs = text_of(registry, donor, (GENERATION_CONFIG, registry.limits.config_bytes)).await?;
         let theirs = theirs.and_then(|text| weights::config_document(&text).ok());
         replace_special(config.as_mut(), theirs.as_ref().or(donor.config.as_ref()));
         let text = format!("{:#}\n", config.unwrap_or_default());
-        files.push(Companion { path: GENERATION.to_owned(), from: CompanionFrom::Text(text) });
+        files.push(Companion { path: GENERATION_CONFIG.to_owned(), from: CompanionFrom::Text(text) });
     }
     Ok(files)
 }

@@ -6,19 +6,21 @@ use std::{
 };
 
 use analysis::merge::{Inputs, MergeConfig, TokenizerChoice, Tokens, Touched, align};
-use domain::Item;
+use domain::{
+    Item,
+    files::{TOKENIZER, TOKENIZER_CONFIG},
+};
 use serde_json::{Map, Value, json};
 use weights::{Tokenizer, Vocabulary};
 
 use crate::{
     Error, Operand, Registry,
     operand::{Companion, CompanionFrom},
-    tokens::{self, TOKENIZER, Tokenizers},
+    tokens::{self, Tokenizers},
 };
 
 /// Fields of config.json that name rows of a vocabulary.
 pub(crate) const SPECIAL: [&str; 4] = ["bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"];
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// Tokens without a row that a warning spells out.
 const SPELLED: usize = 5;
 /// Files that say in another form what tokenizer.json says.

@@ -59,7 +59,7 @@ async fn survey(run: Run) -> Result<Value, Error> {
     let files = incoming(&run.registry.store.files(payload.revision).await?)?;
     run.pulse.begin("reading weights", weight_bytes(&files));
     let pulse = run.pulse.clone();
-    let config = legible(crate::ingest::configuration(&run.registry, (&files, "config.json")).await)?;
+    let config = legible(crate::ingest::configuration(&run.registry, (&files, domain::files::CONFIG)).await)?;
     let looked = match look(&run.registry, (&files, config), move |bytes| pulse.advance(bytes)).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         // A push may be half of a checkpoint, or a broken one: the files are there, and the page says what is wrong.
