@@ -28,6 +28,7 @@ mod ingest;
 mod inherit;
 mod kinds;
 mod licences;
+mod live;
 mod manifest;
 mod measure;
 mod member;
