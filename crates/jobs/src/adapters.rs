@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use weights::{LocalFile, TensorInfo, TensorSource};
 
 use crate::{
-    Access, Derived, Error, Extras, Operand, Registry, adapter,
+    Access, Derived, Error, Operand, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
     faults::{Faults, placed},
     kinds::{BakePayload, ExtractPayload},
@@ -117,20 +117,10 @@ pub async fn extract(
         made.energy * 100.0
     );
     let heir = Operand { license: tuned.license.clone().or_else(|| base.license.clone()), ..tuned.clone() };
+    let of = vec![base, tuned];
     let derived = Derived {
-        id,
-        relation: Relation::Adapter,
-        parents: vec![base.clone(), tuned.clone()],
-        inputs: vec![base, tuned],
-        heir,
-        recipe,
-        extras: Extras::default(),
-        recipe_file: None,
-        summary,
-        dtype: None,
         adapter: Some(Value::Object(config)),
-        warnings: Vec::new(),
-        policies: Vec::new(),
+        ..Derived::new((id, Relation::Adapter), (of.clone(), of), (heir, recipe), summary)
     };
     let source = opened(made.plan, &scratch)?;
     Ok(Adapter { derived, source, report, _scratch: scratch })
@@ -165,20 +155,9 @@ pub async fn plan_bake(
     let baked = adapter::bake_scaled((adapter.clone(), wanted.scale), base.clone(), registry.limits).await;
     let baked = baked.map_err(|error| placed(error, "/adapter"))?;
     let source = Arc::clone(&baked.source);
-    let derived = Derived {
-        id: wanted.output.clone(),
-        relation: Relation::Finetune,
-        parents: vec![base.clone(), adapter.clone()],
-        inputs: vec![base.clone(), adapter.clone()],
-        heir: baked,
-        recipe,
-        extras: Extras::default(),
-        recipe_file: None,
-        summary: format!("`{} + {} × {}`, the adapter baked in.", base.label, wanted.scale, adapter.label),
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
-    Ok(BakePlan { derived, source, inputs: [base, adapter] })
+    let summary = format!("`{} + {} × {}`, the adapter baked in.", base.label, wanted.scale, adapter.label);
+    let (of, inputs) = (vec![base.clone(), adapter.clone()], [base, adapter]);
+    let made = (wanted.output.clone(), Relation::Finetune);
+    let derived = Derived::new(made, (of.clone(), of), (baked, recipe), summary);
+    Ok(BakePlan { derived, source, inputs })
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use weights::{TensorInfo, TensorSource};
 
 use crate::{
-    Access, Derived, Error, Extras, Operand, Registry,
+    Access, Derived, Error, Operand, Registry,
     faults::{Faults, placed},
     kinds::{ApplyPayload, StoredPayload},
     operand::open_all,
@@ -127,21 +127,10 @@ async fn plan_sum(registry: &Registry, sum: Sum<'_>, access: &Access) -> Result<
     let tuned = origins.iter().flat_map(|of| &of.tuned);
     let parents: Vec<Operand> = [&base].into_iter().chain(tuned).chain(stored).cloned().collect();
     let taken = origins.iter().flat_map(|of| of.tuned.iter().chain(&of.base));
-    let derived = Derived {
-        id: sum.output.clone(),
-        relation: Relation::Transfer,
-        parents: distinct(parents),
-        inputs: [&base, &diff].into_iter().chain(taken).cloned().collect(),
-        heir: base.clone(),
-        recipe: Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options },
-        extras: Extras::default(),
-        recipe_file: None,
-        summary,
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
+    let inputs = [&base, &diff].into_iter().chain(taken).cloned().collect();
+    let recipe = Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options };
+    let made = (sum.output.clone(), Relation::Transfer);
+    let derived = Derived::new(made, (distinct(parents), inputs), (base.clone(), recipe), summary);
     Ok(AppliedPlan { derived, source: Arc::new(source), inputs: [base, diff], origins })
 }
 

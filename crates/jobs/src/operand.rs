@@ -47,6 +47,25 @@ pub struct Operand {
 }
 
 impl Operand {
+    /// What `source` holds, under a name, with nothing to inherit.
+    pub(crate) fn of(asked: String, label: String, source: Arc<dyn TensorSource>) -> Self {
+        Self {
+            asked,
+            label,
+            id: None,
+            digest: None,
+            revision: None,
+            weights: None,
+            source,
+            adapter: None,
+            member: None,
+            base: None,
+            config: None,
+            license: None,
+            companions: Vec::new(),
+        }
+    }
+
     /// The same with the digests of the tensors that the registry holds, of what an adapter is applied to as well.
     pub(crate) async fn with_weights(mut self, registry: &Registry) -> Result<Self, Error> {
         let mut part = Some(&mut self);
@@ -236,20 +255,17 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         Ok::<_, Error>((read, config))
     });
     let ((source, member), config) = source.await?.map_err(about)?;
+    let label = labelled(&row.name, member.as_deref());
     Ok(Operand {
-        asked: name.to_owned(),
-        label: labelled(&row.name, member.as_deref()),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
         revision: Some(revision),
-        weights: None,
         adapter,
         member,
-        base: None,
-        source,
         config,
         license: row.licence().map(str::to_owned),
         companions,
+        ..Operand::of(name.to_owned(), label, source)
     })
 }
 
@@ -418,19 +434,13 @@ async fn open_folder(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<
         let weights: Vec<&Path> = folder.of_weights().map(|file| file.at.as_path()).collect();
         let digest = content(&checkpoint, pin, (&contents, &weights))?;
         let (source, member) = as_numbers(checkpoint, &mut config, (&choice, &limits))?;
+        let label = labelled(&path, member.as_deref());
         Ok(Operand {
-            asked,
-            label: labelled(&path, member.as_deref()),
-            id: None,
             adapter,
             member,
-            base: None,
             digest,
-            revision: None,
             weights: digest,
-            source,
             config,
-            license: None,
             companions: folder
                 .files
                 .iter()
@@ -440,6 +450,7 @@ async fn open_folder(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<
                     from: CompanionFrom::File(file.at.clone()),
                 })
                 .collect(),
+            ..Operand::of(asked, label, source)
         })
     })
     .await?
@@ -454,21 +465,8 @@ async fn open_file(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<Op
         let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
         let digest = content(&checkpoint, pin, (&contents, &[Path::new(&path)]))?;
         let (source, member) = choice.read(Arc::new(checkpoint), &limits)?;
-        Ok(Operand {
-            asked,
-            label: labelled(&path, member.as_deref()),
-            id: None,
-            adapter: None,
-            member,
-            base: None,
-            digest,
-            revision: None,
-            weights: digest,
-            source,
-            config: None,
-            license: None,
-            companions: Vec::new(),
-        })
+        let label = labelled(&path, member.as_deref());
+        Ok(Operand { member, digest, weights: digest, ..Operand::of(asked, label, source) })
     })
     .await?
 }

@@ -92,6 +92,30 @@ pub(crate) fn shown(id: &str) -> String {
 }
 
 impl Derived {
+    /// A model that `recipe` makes and of which nothing more is to be said than this.
+    pub(crate) fn new(
+        (id, relation): (RepoId, Relation),
+        (parents, inputs): (Vec<Operand>, Vec<Operand>),
+        (heir, recipe): (Operand, Recipe),
+        summary: String,
+    ) -> Self {
+        Self {
+            id,
+            relation,
+            parents,
+            inputs,
+            heir,
+            recipe,
+            recipe_file: None,
+            extras: Extras::default(),
+            summary,
+            dtype: None,
+            adapter: None,
+            warnings: Vec::new(),
+            policies: Vec::new(),
+        }
+    }
+
     /// The ids that the card names: without folders of this machine, an adapter and its base as two.
     fn named(&self) -> Vec<&str> {
         // An adapter names what it is applied to, and nothing else.

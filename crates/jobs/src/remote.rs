@@ -57,17 +57,12 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
     };
     // A stored difference is described by its tensors, which come over the network.
     let ((source, member), config) = tokio::task::spawn_blocking(numbers).await??;
+    let label = labelled(&label, member.as_deref());
     Ok(Operand {
-        asked: name.to_owned(),
-        label: labelled(&label, member.as_deref()),
         id: Some(id),
         digest: Some(repository.digest),
-        revision: None,
-        weights: None,
         adapter,
         member,
-        base: None,
-        source,
         config,
         license: metadata.and_then(|metadata| metadata.licence().map(str::to_owned)),
         companions: files
@@ -75,6 +70,7 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
             .filter(|(path, _)| is_companion(path.as_str()))
             .map(|(path, file)| Companion { path: path.as_str().to_owned(), from: CompanionFrom::Hub(file) })
             .collect(),
+        ..Operand::of(name.to_owned(), label, source)
     })
 }
 

@@ -74,20 +74,15 @@ impl MergePlan {
                 companion.path == GENERATION_CONFIG || asked && companion.path == TEMPLATE
             });
         }
+        let of = (self.operands.clone(), self.inputs.values().cloned().collect());
+        let summary = format!("Merged by `{}`.", self.method);
         Derived {
-            id,
-            relation: Relation::Merge,
-            parents: self.operands.clone(),
-            inputs: self.inputs.values().cloned().collect(),
-            heir,
-            recipe: self.recipe.clone(),
             extras,
             recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
-            summary: format!("Merged by `{}`.", self.method),
             dtype: self.dtype.clone(),
-            adapter: None,
             warnings: self.cautions(),
             policies: self.policies.clone(),
+            ..Derived::new((id, Relation::Merge), of, (heir, self.recipe.clone()), summary)
         }
     }
 }

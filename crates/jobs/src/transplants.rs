@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use weights::{Tokenizer, Vocabulary};
 
 use crate::{
-    Access, Derived, Error, Extras, Operand, Registry,
+    Access, Derived, Error, Operand, Registry,
     kinds::TransplantPayload,
     operand::{Companion, CompanionFrom},
     submit::pin,
@@ -65,22 +65,14 @@ pub async fn plan_transplant(
         "`{}` with the tokenizer of `{}`: {} tokens kept their rows, {} got one by `{}`, without training.",
         recipient.label, donor.label, report.shared, report.new, options.fill
     );
+    let recipe = Recipe::TransplantTokenizer { recipient: pin(&recipient), donor: pin(&donor), options };
+    let (of, inputs) = (vec![recipient.clone(), donor.clone()], [recipient, donor]);
+    let made = (wanted.output.clone(), Relation::Transfer);
     let derived = Derived {
-        id: wanted.output.clone(),
-        relation: Relation::Transfer,
-        parents: vec![recipient.clone(), donor.clone()],
-        inputs: vec![recipient.clone(), donor.clone()],
-        heir,
-        recipe: Recipe::TransplantTokenizer { recipient: pin(&recipient), donor: pin(&donor), options },
-        extras: Extras::default(),
-        recipe_file: None,
-        summary,
-        dtype: None,
-        adapter: None,
         warnings: report.warnings,
-        policies: Vec::new(),
+        ..Derived::new(made, (of.clone(), of), (heir, recipe), summary)
     };
-    Ok(TransplantPlan { derived, transplant, inputs: [recipient, donor] })
+    Ok(TransplantPlan { derived, transplant, inputs })
 }
 
 /// Puts the new rows together; progress counts tokens.

@@ -116,14 +116,9 @@ impl Store {
         if known.is_none() && new.decision != Decision::Add {
             return Err(Error::NoEdge(new.parent.to_string()));
         }
-        let mut edge = known.unwrap_or_else(|| EdgeRow {
-            id: 0,
-            child: new.child,
-            parent,
-            as_written: new.parent.to_string(),
-            relation: Relation::Finetune,
-            status: EdgeStatus::Accepted,
-            evidence: Vec::new(),
+        let mut edge = known.unwrap_or_else(|| {
+            let (ends, name) = ((new.child, parent), new.parent.to_string());
+            EdgeRow::new(ends, name, Relation::Finetune, EdgeStatus::Accepted)
         });
         edge.evidence.retain(|evidence| evidence.source != Source::Person);
         edge.relation = new.relation.unwrap_or(edge.relation);

@@ -57,6 +57,16 @@ fn status<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<EdgeStatus,
 const COLUMNS: &str = "id, child, parent, as_written, relation, status, evidence";
 
 impl EdgeRow {
+    /// An edge that nobody speaks for yet and that is not stored.
+    pub(crate) fn new(
+        (child, parent): (i64, i64),
+        as_written: String,
+        relation: Relation,
+        status: EdgeStatus,
+    ) -> Self {
+        Self { id: 0, child, parent, as_written, relation, status, evidence: Vec::new() }
+    }
+
     /// Whether somebody besides the weights speaks for it.
     pub fn declared(&self) -> bool {
         self.evidence.iter().any(|evidence| evidence.source != Source::Weights)

@@ -132,15 +132,8 @@ impl Known {
 
     fn state(&mut self, pair: (i64, i64), claim: &Claim) {
         let status = if pair.0 == pair.1 { EdgeStatus::RejectedSelf } else { claim.status };
-        let edge = self.known.entry(pair).or_insert_with(|| EdgeRow {
-            id: 0,
-            child: pair.0,
-            parent: pair.1,
-            as_written: text(&claim.as_written),
-            relation: claim.relation,
-            status,
-            evidence: Vec::new(),
-        });
+        let new = || EdgeRow::new(pair, text(&claim.as_written), claim.relation, status);
+        let edge = self.known.entry(pair).or_insert_with(new);
         join(edge, claim.relation, status, claim.evidence.clone());
         self.changed.insert(pair);
     }

@@ -268,14 +268,9 @@ async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<Vec
         edge.evidence.retain(|evidence| evidence.source != Source::Weights);
     }
     for new in &found.edges {
-        let edge = after.entry(new.parent).or_insert_with(|| EdgeRow {
-            id: 0,
-            child: found.model,
-            parent: new.parent,
-            as_written: text(&new.name),
-            relation: new.relation,
-            status: EdgeStatus::Proposed,
-            evidence: Vec::new(),
+        let edge = after.entry(new.parent).or_insert_with(|| {
+            let ends = (found.model, new.parent);
+            EdgeRow::new(ends, text(&new.name), new.relation, EdgeStatus::Proposed)
         });
         if edge.status == EdgeStatus::Proposed && !edge.declared() {
             edge.relation = new.relation;

@@ -1,6 +1,6 @@
 //! Adds a fine-tune's diff vector to another base model and publishes the result (arXiv 2503.20110).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use analysis::transfer::Options;
 use domain::{Digest, Relation, RepoId};
@@ -100,27 +100,18 @@ async fn transfer(run: Run) -> Result<Value, Error> {
     let payload: TransferPayload = run.payload()?;
     run.pulse.begin("opening the models", 0);
     let plan = plan_transfer(&run.registry, &payload, &Access::Registry(payload.pins.clone())).await?;
-    let made = output::Derived {
-        id: payload.output.clone(),
-        relation: Relation::Transfer,
-        parents: vec![plan.target.clone(), plan.tuned.clone()],
-        inputs: vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()],
-        heir: plan.heir(),
-        recipe: plan.recipe.clone(),
-        extras: output::Extras::default(),
-        recipe_file: None,
-        summary: format!(
-            "`{} + {} × ({} − {})` by `{}`, computed here without training.",
-            payload.target_base,
-            plan.options.lambda,
-            payload.source_tuned,
-            payload.source_base,
-            plan.options.preset
-        ),
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
-    Ok(Value::Object(output::publish_derived(&run, made, Arc::clone(&plan.source)).await?))
+    let summary = format!(
+        "`{} + {} × ({} − {})` by `{}`, computed here without training.",
+        payload.target_base,
+        plan.options.lambda,
+        payload.source_tuned,
+        payload.source_base,
+        plan.options.preset
+    );
+    let parents = vec![plan.target.clone(), plan.tuned.clone()];
+    let inputs = vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()];
+    let heir = plan.heir();
+    let made = (payload.output, Relation::Transfer);
+    let made = output::Derived::new(made, (parents, inputs), (heir, plan.recipe), summary);
+    Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
 }
