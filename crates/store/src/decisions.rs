@@ -75,8 +75,6 @@ pub struct NewDecision {
 /// A decision that was made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DecisionRow {
-    pub child: i64,
-    pub parent: i64,
     pub decision: Decision,
     pub person: String,
     pub reason: String,
@@ -154,7 +152,7 @@ impl Store {
     pub async fn decisions_of(&self, child: i64, most: u64) -> Result<HashMap<i64, Decisions>> {
         let mut params = Params::default();
         let mut all = format!(
-            "SELECT id, child, parent, decision, person, reason, decided_at,
+            "SELECT id, parent, decision, person, reason, decided_at,
              ROW_NUMBER() OVER (PARTITION BY parent ORDER BY id DESC) AS place,
              COUNT(*) OVER (PARTITION BY parent) AS total
              FROM decisions WHERE child = {}",
@@ -178,8 +176,6 @@ impl Store {
 
 fn decision(row: &QueryResult) -> Result<DecisionRow> {
     Ok(DecisionRow {
-        child: get(row, "child")?,
-        parent: get(row, "parent")?,
         decision: parsed(row, "decision", "decision")?,
         person: get(row, "person")?,
         reason: get(row, "reason")?,

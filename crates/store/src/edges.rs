@@ -1,7 +1,7 @@
 //! Edges between models, with their evidence; and the light rows the forest is built from.
 
 use domain::{EdgeStatus, Evidence, Relation, Source};
-use futures::{Stream, TryFutureExt as _, TryStreamExt as _};
+use futures::{Stream, TryFutureExt as _};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -173,22 +173,6 @@ impl Store {
             }))
         };
         parts.try_flatten_stream()
-    }
-
-    /// Every model, as the forest needs it.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn all_forest_nodes(&self) -> Result<Vec<ForestNodeRow>> {
-        self.forest_nodes().try_concat().await
-    }
-
-    /// Every edge, rejected ones included.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn all_forest_edges(&self) -> Result<Vec<ForestEdgeRow>> {
-        self.forest_edges().try_concat().await
     }
 
     /// Writes down which edges close a cycle and which no longer do, as a forest built at `at` of the change counter found

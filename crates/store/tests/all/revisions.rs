@@ -1,6 +1,7 @@
 //! Publishing: all or nothing, under the newest fence.
 
 use domain::{Digest, Metadata, Relation, Source, Viewer};
+use futures::TryStreamExt as _;
 use serde_json::json;
 use store::{
     Attach, CurrentRevision, Draft, Error, FileRow, Hold, Holder, NewJob, Openness, Publish, SignatureRow,
@@ -167,7 +168,7 @@ async fn a_refused_row_takes_the_whole_revision_with_it(db: Db) {
     let refused = db.store.publish(publish(named("a/b"), vec![twice.clone(), twice])).await;
     assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
-    assert!(db.store.all_forest_edges().await.unwrap().is_empty());
+    assert!(db.store.forest_edges().try_concat().await.unwrap().is_empty());
     assert_eq!(db.store.recipe(&Digest::of(b"recipe")).await.unwrap(), None);
     // The turn was given back: the next writer is not kept waiting.
     db.store.upsert(&[(named("c/d"), vec![])]).await.unwrap();
