@@ -16,7 +16,7 @@ use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
     models::page_size,
-    query::Query,
+    query::{Nothing, Query},
     seen::Seen,
 };
 use views::{CandidatePage, NewScores, NewSearch, PageOf, SearchPage};
@@ -53,6 +53,7 @@ pub async fn list_searches(registry: Seen, asked: Query<PageOf>) -> Result<HttpR
 pub async fn create_search(
     request: HttpRequest,
     registry: Seen,
+    _: Query<Nothing>,
     wanted: web::Json<Value>,
 ) -> Result<HttpResponse> {
     let key = idempotency_key(&request)?;
@@ -125,6 +126,7 @@ pub async fn merge_candidate(
     request: HttpRequest,
     registry: Seen,
     path: web::Path<(String, u64)>,
+    _: Query<Nothing>,
 ) -> Result<HttpResponse> {
     let (id, number) = path.into_inner();
     let job = jobs::merge_candidate(&registry, (&id, number), idempotency_key(&request)?).await?;

@@ -78,7 +78,8 @@ mod worker;
 mod workplace;
 
 pub use adapters::{
-    Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract, submit_bake, submit_extract,
+    Adapter, BakePlan, ExtractForecast, ExtractPlan, extract, plan_bake, plan_extract, submit_bake,
+    submit_extract,
 };
 pub use advisories::{
     Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
@@ -139,8 +140,8 @@ pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::plan_read;
 pub use submit::{
-    DiffRequest, MergePlan, MergeRequest, Needs, plan_config, plan_merge, submit_diff, submit_merge,
-    with_output,
+    DiffForecast, DiffRequest, MergePlan, MergeRequest, Needs, plan_config, plan_diff, plan_merge,
+    submit_diff, submit_merge, with_output,
 };
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;

@@ -7,6 +7,7 @@ use analysis::{
     recipe::{Pinned, Recipe},
 };
 use domain::{Act, Digest, Item, Relation, RepoId};
+use serde::Serialize;
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
@@ -242,30 +243,44 @@ pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<
     .await
 }
 
-/// Checks and queues a diff artefact.
+/// What a checked difference is taken of.
+#[derive(Debug, Serialize)]
+pub struct DiffForecast {
+    /// How it will be stored.
+    pub form: String,
+    /// The models as they are now.
+    pub inputs: BTreeMap<String, Digest>,
+}
+
+/// Checks a diff artefact against the headers of its models.
 ///
 /// # Errors
 /// Unknown models, layouts without a common tensor, or a form that contradicts itself.
+pub async fn plan_diff(registry: &Registry, wanted: &DiffPayload) -> Result<DiffForecast, Error> {
+    let mut faults = Faults::default();
+    faults.take(wanted.check(&registry.limits));
+    let (access, form) = (Access::registry(), wanted.form.word().to_owned());
+    if !wanted.with.is_empty() {
+        let models = faults.take(open_members(registry, wanted, &access).await);
+        let models = faults.done(models)?;
+        together(&models, &wanted.form, &registry.limits)?;
+        return Ok(DiffForecast { form, inputs: pins(&models) });
+    }
+    let named = [("/tuned", wanted.tuned.as_str()), ("/base", &wanted.base)];
+    let opened = faults.take(open_all(registry, named, &access).await);
+    let [tuned, base] = faults.done(opened)?;
+    analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
+    Ok(DiffForecast { form, inputs: pins([&tuned, &base]) })
+}
+
+/// Checks and queues a diff artefact.
+///
+/// # Errors
+/// As [`plan_diff`].
 pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<JobRow, Error> {
     let DiffRequest { payload, key } = request;
     let wanted = Wanted { kind: DIFF_MODELS.id, payload: json!(payload), output: None, key };
-    submit(registry, wanted, async || {
-        let mut faults = Faults::default();
-        faults.take(payload.check(&registry.limits));
-        let access = Access::registry();
-        if !payload.with.is_empty() {
-            let models = faults.take(open_members(registry, &payload, &access).await);
-            let models = faults.done(models)?;
-            together(&models, &payload.form, &registry.limits)?;
-            return Ok(pins(&models));
-        }
-        let named = [("/tuned", payload.tuned.as_str()), ("/base", &payload.base)];
-        let opened = faults.take(open_all(registry, named, &access).await);
-        let [tuned, base] = faults.done(opened)?;
-        analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
-        Ok(pins([&tuned, &base]))
-    })
-    .await
+    submit(registry, wanted, async || Ok(plan_diff(registry, &payload).await?.inputs)).await
 }
 
 #[cfg(test)]
