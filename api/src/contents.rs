@@ -1,7 +1,7 @@
 //! What a model's current revision holds: its files and its tensors, page by page.
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use domain::Digest;
+use domain::{Digest, address};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
     let items = files
         .into_iter()
         .map(|file| FileView {
-            url: format!("/{}/resolve/main/{}", row.name, file.path),
+            url: format!("/{}/resolve/main/{}", address::path(&row.name), address::path(&file.path)),
             path: file.path,
             size: file.size,
             digest: file.digest,

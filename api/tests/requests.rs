@@ -393,3 +393,25 @@ async fn the_next_page_of_a_list_without_a_frame_is_in_its_link() {
     assert_eq!(rest.header("link"), "");
     assert!(place.get("/api/v1/watches?limit=3").await.is_problem(400, "bad_request"));
 }
+
+#[actix_web::test]
+async fn the_address_of_a_listed_file_leads_to_it_whatever_it_is_called() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["README.md", "a#b ?.txt", "50%.txt", "d/é.txt"] {
+        let path = folder.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "# A model\n").unwrap();
+    }
+    let id = RepoId::parse("o/odd").unwrap();
+    jobs::ingest_folder(&place.registry, folder.path(), &id, &|_, _| {}).await.unwrap();
+
+    let files = place.get("/api/v1/models/o/odd/files").await;
+
+    let items = files.body["items"].as_array().unwrap();
+    assert_eq!(items.len(), 4, "{files:?}");
+    for item in items {
+        let answer = place.get(item["url"].as_str().unwrap()).await;
+        assert_eq!(answer.status, 200, "{item}: {answer:?}");
+    }
+}
