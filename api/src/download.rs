@@ -27,8 +27,7 @@ pub async fn get_blob(
     registry: Seen,
     digest: web::Path<String>,
 ) -> Result<HttpResponse> {
-    let digest: Digest =
-        digest.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    let digest: Digest = digest.parse()?;
     if !registry.store.may_have(&digest).await? {
         return Err(Problem::not_found(digest));
     }

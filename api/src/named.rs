@@ -66,7 +66,7 @@ where
 /// None: the word is an id.
 pub fn or_unnamed(output: Option<&str>) -> Result<RepoId> {
     let id = output.and_then(|text| RepoId::parse(text).ok());
-    id.map_or_else(|| RepoId::parse(UNNAMED), Ok).map_err(|error| Problem::bad_request(error.to_string()))
+    Ok(id.map_or_else(|| RepoId::parse(UNNAMED), Ok)?)
 }
 
 /// The id of a result that is to be made.

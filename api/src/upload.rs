@@ -31,7 +31,7 @@ pub async fn upload_model(
     path: web::Path<ModelPath>,
     mut parts: Multipart,
 ) -> Result<HttpResponse> {
-    let id = RepoId::parse(&path.id()).map_err(|e| Problem::bad_request(e.to_string()))?;
+    let id = RepoId::parse(&path.id())?;
     registry.store.may(Act::Write, id.as_str()).await?;
     let mut gathered = Gathered::new();
     if let Err(problem) = receive(&registry, &mut parts, &mut gathered).await {
@@ -54,7 +54,7 @@ async fn receive(registry: &Registry, parts: &mut Multipart, gathered: &mut Gath
                 "a part has no file name; each part is one file of the repository",
             ));
         };
-        let path = RelativePath::parse(&file_name).map_err(|e| Problem::bad_request(e.to_string()))?;
+        let path = RelativePath::parse(&file_name)?;
         if files.iter().any(|known: &Incoming| known.path == path) {
             return Err(Problem::bad_request(format!("`{path}` was sent twice")));
         }

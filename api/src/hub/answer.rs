@@ -5,6 +5,7 @@ use actix_web::{
     http::{Method, StatusCode, header},
     web::Payload,
 };
+use domain::Fault;
 use futures::StreamExt as _;
 use http::{Problem, Result, hub_path::Verb};
 use jobs::Registry;
@@ -30,6 +31,11 @@ pub fn missing_revision(id: &str, revision: &str) -> Problem {
 /// 404 that the client raises as `EntryNotFoundError`, and remembers for that commit.
 pub fn missing_entry(id: &str, path: &str, commit: &str) -> Problem {
     Problem::not_found(format!("file `{path}` in `{id}`")).for_hub("EntryNotFound", Some(commit))
+}
+
+/// 400 for the name of something that is none.
+pub fn misread<F: Fault>(fault: F) -> Problem {
+    Problem::from(fault).as_misread()
 }
 
 /// 405.

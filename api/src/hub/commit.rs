@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use actix_web::{HttpResponse, http::StatusCode, http::header, web::Payload};
-use domain::{Act, Digest, RelativePath, RepoId};
+use domain::{Act, BadDigest, Digest, RelativePath, RepoId};
 use futures::StreamExt as _;
 use http::{Problem, Result};
 use jobs::{Change, Gathered, Incoming, Push, Registry};
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     Call,
-    answer::{self, Found, missing_model},
+    answer::{self, Found, misread, missing_model},
     entries::{self, Kept},
     ignored::Ignored,
     ndjson::{Event, Reader},
@@ -66,7 +66,7 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
     let inline = inline_bytes(call);
     let mut files = Vec::with_capacity(asked.files.len());
     for File { path, size } in asked.files {
-        RelativePath::parse(&path).map_err(|error| Problem::bad_request(error.to_string()))?;
+        RelativePath::parse(&path).map_err(misread)?;
         let lfs = entries::is_large(&path, size) == Kept::Lfs && size > inline;
         let held = known.get(&path);
         // What the client compares with depends on the way it will send the file.
@@ -129,7 +129,7 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
         if stale {
             problem.status = StatusCode::PRECONDITION_FAILED.as_u16();
         } else if problem.status == StatusCode::UNPROCESSABLE_ENTITY.as_u16() {
-            problem.status = StatusCode::BAD_REQUEST.as_u16();
+            return problem.as_misread();
         }
         problem
     })?;
@@ -250,7 +250,7 @@ impl<'a> Body<'a> {
                 self.registry.limits.files
             )));
         }
-        let path = |text: &str| RelativePath::parse(text).map_err(|e| Problem::bad_request(e.to_string()));
+        let path = |text: &str| RelativePath::parse(text).map_err(misread);
         match serde_json::from_value(document).map_err(bad)? {
             Line::Header { summary, description, parent_commit } => {
                 self.commit.title = summary.chars().take(1_000).collect();
@@ -270,8 +270,7 @@ impl<'a> Body<'a> {
                 self.changes.push(Change::Put(file));
             }
             Line::LfsFile { path: name, oid, size } => {
-                let digest: Digest =
-                    oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+                let digest: Digest = oid.parse().map_err(misread::<BadDigest>)?;
                 let stored = match self.registry.store.may_have(&digest).await? {
                     true => self.registry.store.blob_size(&digest).await?,
                     false => None,

@@ -1,7 +1,7 @@
 //! Large files before their commit: git LFS with its basic transfer.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, post, put, routes, web};
-use domain::{Act, Digest};
+use domain::{Act, BadDigest, Digest};
 use futures::StreamExt as _;
 use http::{Problem, Result};
 use jobs::Registry;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     Call,
-    answer::{self, Found, missing_model},
+    answer::{self, Found, misread, missing_model},
 };
 use crate::{models::ModelPath, seen::Seen};
 
@@ -177,7 +177,7 @@ pub async fn put(
     mut payload: web::Payload,
 ) -> Result<HttpResponse> {
     let (oid, size) = place.into_inner();
-    let wanted: Digest = oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    let wanted: Digest = oid.parse().map_err(misread::<BadDigest>)?;
     if size > registry.limits.file_bytes {
         let detail = format!("at most {} bytes are taken", registry.limits.file_bytes);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail));
@@ -226,8 +226,7 @@ pub async fn verify(registry: Seen, object: actix_web::Result<web::Bytes>) -> Re
     let object = object.map_err(|error| http::body_problem(&error, registry.limits.body_bytes))?;
     let object: Object = serde_json::from_slice(&object)
         .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
-    let digest: Digest =
-        object.oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    let digest: Digest = object.oid.parse().map_err(misread::<BadDigest>)?;
     let unknown = || Problem::not_found(format!("object {}", object.oid));
     if !registry.store.may_have(&digest).await? {
         return Err(unknown());

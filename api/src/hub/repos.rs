@@ -15,7 +15,7 @@ use store::{Founding, NewCommit, Openness};
 
 use super::{
     Call,
-    answer::{self, Found, hex_of, missing_model},
+    answer::{self, Found, hex_of, misread, missing_model},
     who,
 };
 use crate::seen::Seen;
@@ -74,7 +74,7 @@ impl Named {
             None => who::author(request, registry).await?,
         };
         let id = org.map_or_else(|| self.name.clone(), |org| format!("{org}/{}", self.name));
-        RepoId::parse(&id).map_err(|error| Problem::bad_request(error.to_string()))
+        RepoId::parse(&id).map_err(misread)
     }
 }
 
@@ -135,7 +135,7 @@ pub struct Move {
 #[post("/api/repos/move")]
 pub async fn rename(request: HttpRequest, registry: Seen, asked: web::Json<Move>) -> Result<HttpResponse> {
     models_only(asked.kind.as_deref())?;
-    let parse = |id: &str| RepoId::parse(id).map_err(|error| Problem::bad_request(error.to_string()));
+    let parse = |id: &str| RepoId::parse(id).map_err(misread);
     let (from, to) = (parse(&asked.from_repo)?, parse(&asked.to_repo)?);
     if to.is_reserved() {
         return Err(jobs::Error::ReservedName(to.to_string()).into());

@@ -160,6 +160,15 @@ impl Problem {
         self
     }
 
+    /// The same with 400, which the Hub's clients expect of a request that cannot be read.
+    #[must_use]
+    pub fn as_misread(mut self) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        self.status = status.as_u16();
+        self.title = status.canonical_reason().unwrap_or("Error").to_owned();
+        self
+    }
+
     /// 422 listing every fault.
     pub fn faults(code: &str, detail: impl Into<String>, items: Vec<Item>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).listing(items)
