@@ -271,10 +271,7 @@ impl<'a> Body<'a> {
             }
             Line::LfsFile { path: name, oid, size } => {
                 let digest: Digest = oid.parse().map_err(misread::<BadDigest>)?;
-                let stored = match self.registry.store.may_have(&digest).await? {
-                    true => self.registry.store.blob_size(&digest).await?,
-                    false => None,
-                };
+                let stored = self.registry.store.open_size(&digest).await?;
                 let held = stored
                     .ok_or_else(|| Problem::bad_request(format!("`{name}`: {oid} was not uploaded")))?;
                 if size.is_some_and(|size| size != held) {

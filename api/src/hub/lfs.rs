@@ -79,11 +79,8 @@ async fn object(
     key: &str,
 ) -> Result<Value> {
     let (host, oid) = (http::address(request), digest.hex());
-    let stored = match registry.store.blob_size(&digest).await? {
-        // To somebody who may not have it, it is as if it were not here: their own copy has to come.
-        Some(size) if registry.store.may_have(&digest).await? => Some(size),
-        _ => None,
-    };
+    // To somebody who may not have it, it is as if it were not here: their own copy has to come.
+    let stored = registry.store.open_size(&digest).await?;
     let link = |href: String| json!({ "href": href, "header": {} });
     Ok(match (operation, stored) {
         ("upload", Some(held)) if held == size => json!({ "oid": oid, "size": size }),
@@ -159,7 +156,7 @@ pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Result<HttpRes
     for Copied { sha256 } in asked.files {
         let here = match sha256.parse::<Digest>() {
             Ok(digest) if held.contains(&digest) => true,
-            Ok(digest) => store.may_have(&digest).await? && store.blob_size(&digest).await?.is_some(),
+            Ok(digest) => store.open_size(&digest).await?.is_some(),
             Err(_) => false,
         };
         if !here {
@@ -227,12 +224,8 @@ pub async fn verify(registry: Seen, object: actix_web::Result<web::Bytes>) -> Re
     let object: Object = serde_json::from_slice(&object)
         .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
     let digest: Digest = object.oid.parse().map_err(misread::<BadDigest>)?;
-    let unknown = || Problem::not_found(format!("object {}", object.oid));
-    if !registry.store.may_have(&digest).await? {
-        return Err(unknown());
-    }
-    match registry.store.blob_size(&digest).await? {
+    match registry.store.open_size(&digest).await? {
         Some(held) if held == object.size => Ok(HttpResponse::Ok().content_type(MEDIA).body("{}")),
-        _ => Err(unknown()),
+        _ => Err(Problem::not_found(format!("object {}", object.oid))),
     }
 }

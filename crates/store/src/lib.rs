@@ -36,6 +36,7 @@ mod joblog;
 mod jobs;
 mod leftovers;
 mod models;
+mod open;
 mod pins;
 mod queue;
 mod recent;
