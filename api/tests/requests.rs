@@ -415,3 +415,30 @@ async fn the_address_of_a_listed_file_leads_to_it_whatever_it_is_called() {
         assert_eq!(answer.status, 200, "{item}: {answer:?}");
     }
 }
+
+#[actix_web::test]
+async fn a_list_tells_of_each_model_what_its_own_record_tells() {
+    let place = Place::new().await;
+    for (id, licence) in [("o/a", "mit"), ("o/b", "apache-2.0")] {
+        place.ingest(id, (1.0, licence)).await;
+    }
+    place.know("o/c", "llama3").await;
+
+    let list = place.get("/api/models?full=true&cardData=true").await;
+    let weights = place.get("/api/models?expand=safetensors").await;
+
+    let of = |list: &Answer, id: &str| {
+        let items = list.body.as_array().unwrap().clone();
+        items.into_iter().find(|item| item["id"] == id).unwrap()
+    };
+    for id in ["o/a", "o/b"] {
+        let own = place.get(&format!("/api/models/{id}")).await.body;
+        for field in ["siblings", "cardData", "tags"] {
+            assert_eq!(of(&list, id)[field], own[field], "{id} {field}");
+        }
+        assert_eq!(of(&weights, id)["safetensors"], own["safetensors"]);
+        assert!(own["safetensors"]["total"].is_number() && own["cardData"]["license"].is_string(), "{own}");
+    }
+    assert_eq!(of(&list, "o/c")["siblings"], json!([]));
+    assert!(of(&weights, "o/c").get("safetensors").is_none());
+}

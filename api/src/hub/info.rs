@@ -175,8 +175,9 @@ async fn details(
     set("siblings", siblings(registry, (commit, &files), blobs).await?.into());
     set("spaces", json!([]));
     set("usedStorage", files.iter().map(|file| file.size).sum::<u64>().into());
-    if let Some(safetensors) = safetensors(registry, commit.map(|commit| commit.revision)).await? {
-        set("safetensors", safetensors);
+    if let Some(commit) = commit {
+        let weights = safetensors(&registry.store.composition(commit.revision).await?);
+        weights.into_iter().for_each(|told| set("safetensors", told));
     }
     gguf(row).into_iter().for_each(|told| set("gguf", told));
     base_models(&parents).into_iter().for_each(|told| set("baseModels", told));
@@ -294,7 +295,7 @@ async fn siblings(
     blobs: Answer,
 ) -> Result<Vec<Value>> {
     let Some(commit) = commit.filter(|_| blobs.holds()) else {
-        return Ok(files.iter().map(|file| json!({ "rfilename": file.path })).collect());
+        return Ok(names_of(files));
     };
     let oids = entries::oids(registry, commit.revision, files).await?;
     let sibling = |file: &FileRow| {
@@ -309,9 +310,13 @@ async fn siblings(
 }
 
 /// Weights by dtype; none for a repository without, since half an answer breaks the client's parser.
-pub async fn safetensors(registry: &Registry, revision: Option<i64>) -> Result<Option<Value>> {
-    let Some(revision) = revision else { return Ok(None) };
-    let parameters = Part::parameters(&registry.store.composition(revision).await?);
+pub fn safetensors(parts: &[Part]) -> Option<Value> {
+    let parameters = Part::parameters(parts);
     let total = parameters.values().copied().fold(0, u64::saturating_add);
-    Ok((!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total })))
+    (!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total }))
+}
+
+/// The files of a repository, by name alone.
+pub fn names_of(files: &[FileRow]) -> Vec<Value> {
+    files.iter().map(|file| json!({ "rfilename": file.path })).collect()
 }

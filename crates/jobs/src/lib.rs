@@ -95,7 +95,7 @@ pub use comparable::comparable;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
-pub use evaluations::{evaluations, front_matter};
+pub use evaluations::{evaluations, front_matter, front_matters};
 pub use faults::{beside, refused};
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;

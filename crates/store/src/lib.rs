@@ -48,6 +48,7 @@ mod revisions;
 mod rows;
 mod search;
 mod searches;
+mod several;
 mod shapes;
 mod signatures;
 mod sketches;
