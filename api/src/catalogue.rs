@@ -10,7 +10,8 @@ use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
 
 use crate::{
     hub,
-    models::{ModelSummary, page_length, page_size},
+    models::ModelSummary,
+    paging::{page_length, page_size},
     query::Query,
     schema::one_of,
     seen::Seen,

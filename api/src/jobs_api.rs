@@ -8,7 +8,7 @@ use store::{JOB_STATES, JobRow, LogLine};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    models::page_size,
+    paging::page_size,
     query::{Nothing, Query},
     seen::Seen,
 };

@@ -15,7 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     children::{GrowthView, sieve},
-    models::{ModelPath, find, limit_of, page_length},
+    models::{ModelPath, find},
+    paging::{limit_of, page_length},
     query::Query,
     seen::Seen,
 };

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::{
     body::Body,
     imports::takes,
-    models::{Listed, listed},
+    paging::{Listed, listed},
     query::{Nothing, Query},
     seen::Seen,
 };

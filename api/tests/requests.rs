@@ -90,10 +90,14 @@ async fn every_parameter_that_cannot_be_read_is_told() {
 #[actix_web::test]
 async fn a_cursor_that_is_none_is_told_by_its_parameter() {
     let place = Place::new().await;
-    place.know("o/a", "mit").await;
-    let below = ["children", "descendants"].map(|list| format!("/api/v1/models/o/a/{list}"));
-    for list in below.into_iter().chain(["/api/v1/models".to_owned()]) {
-        let answer = place.get(&format!("{list}?cursor=")).await;
+    place.ingest("o/a", (1.0, "mit")).await;
+    let below = ["children", "descendants", "siblings", "files", "tensors"];
+    let below = below.map(|list| format!("/api/v1/models/o/a/{list}"));
+    let of_hub = ["", "/o/a/tree/main", "/o/a/commits/main"].map(|list| format!("/api/models{list}"));
+    let own = ["models", "jobs", "searches", "advisories", "contradictions"];
+    let own = own.map(|list| format!("/api/v1/{list}"));
+    for list in below.into_iter().chain(of_hub).chain(own) {
+        let answer = place.get(&format!("{list}?cursor=zz")).await;
 
         assert!(answer.is_problem(422, "bad_cursor"), "{list}: {answer:?}");
         assert_eq!(answer.body["errors"][0]["parameter"], "cursor", "{list}: {answer:?}");

@@ -11,6 +11,7 @@ use super::{
     Call,
     answer::{self, Found, date, missing_revision},
 };
+use crate::paging::place;
 
 /// Commits on one page.
 const PAGE: u64 = 50;
@@ -62,12 +63,7 @@ pub async fn commits(call: &Call<'_>) -> Result<HttpResponse> {
     let Some(head) = answer::commit_of(call.registry, &row, &revision).await? else {
         return Ok(answer::page(call.request, &[] as &[Value], None));
     };
-    let skip = match call.asked("cursor").last() {
-        None => 0,
-        Some(text) => {
-            text.parse::<u64>().map_err(|_| Problem::bad_request("`cursor` is not one of this list"))?
-        }
-    };
+    let skip = place(call.asked("cursor").last().map(String::as_str))? as u64;
     let (found, total) = call.registry.store.history(row.id, &head.oid, (skip, PAGE)).await?;
     let one = |commit: &CommitRow| {
         let author = commit.author.as_deref().unwrap_or("stemma");

@@ -17,6 +17,7 @@ use super::{
     entries,
     listing::Listing,
 };
+use crate::paging::place;
 
 /// Commits that are looked through for the last one that touched a file.
 const LOOK_BACK: u64 = 200;
@@ -58,12 +59,7 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
     };
     let below = below.trim_matches('/');
     let expand = call.says("expand");
-    let start = match call.asked("cursor").last() {
-        None => 0,
-        Some(text) => {
-            text.parse::<usize>().map_err(|_| Problem::bad_request("`cursor` is not one of this list"))?
-        }
-    };
+    let start = place(call.asked("cursor").last().map(String::as_str))?;
     let end = start.saturating_add(most(call.registry, expand));
     let (shown, count) = walk(&files, (below, call.says("recursive")), start..end);
     if count == 0 && !below.is_empty() {
