@@ -10,7 +10,6 @@ use jobs::{Change, Gathered, Incoming, Push, Registry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{BlobWriter, FileRow, NewCommit};
-use tokio::time::timeout;
 
 use super::{
     Call,
@@ -192,11 +191,8 @@ impl<'a> Body<'a> {
     }
 
     async fn receive(&mut self, mut payload: Payload) -> Result<()> {
-        let idle = std::time::Duration::from_secs(self.registry.limits.upload_idle_seconds);
         let (mut reader, mut events) = (Reader::new(self.registry.limits.body_bytes), Vec::new());
-        let late =
-            || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", "the commit stopped coming in");
-        while let Some(part) = timeout(idle, payload.next()).await.map_err(|_| late())? {
+        while let Some(part) = payload.next().await {
             let part =
                 part.map_err(|error| Problem::bad_request(format!("the commit ended early: {error}")))?;
             reader.feed(&part, &mut events).map_err(|bad| Problem::bad_request(bad.0))?;

@@ -8,7 +8,6 @@ use jobs::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Holder;
-use tokio::time::timeout;
 
 use super::{
     Call,
@@ -181,12 +180,11 @@ pub async fn put(
     }
     let holder = Holder::upload_of(registry.store.viewer().name.as_deref());
     let mut writer = registry.store.blob_writer(&holder).await?;
-    let idle = std::time::Duration::from_secs(registry.limits.upload_idle_seconds);
     let mut length = 0_u64;
     let fault = loop {
-        match timeout(idle, payload.next()).await {
-            Ok(None) => break None,
-            Ok(Some(Ok(part))) => {
+        match payload.next().await {
+            None => break None,
+            Some(Ok(part)) => {
                 length += part.len() as u64;
                 if length > size {
                     break Some(Problem::bad_request(format!(
@@ -195,12 +193,8 @@ pub async fn put(
                 }
                 writer.write(&part).await?;
             }
-            Ok(Some(Err(error))) => {
+            Some(Err(error)) => {
                 break Some(Problem::bad_request(format!("the upload ended early: {error}")));
-            }
-            Err(_) => {
-                let detail = format!("no byte for {} seconds", idle.as_secs());
-                break Some(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", detail));
             }
         }
     };
