@@ -13,10 +13,11 @@ use store::{BlobWriter, FileRow, NewCommit};
 
 use super::{
     Call,
-    answer::{self, Found, misread, missing_model},
+    answer::{self, misread, missing_model},
     entries::{self, Kept},
     ignored::Ignored,
     ndjson::{Event, Reader},
+    stop::Outcome,
     who,
 };
 
@@ -24,7 +25,7 @@ use super::{
 ///
 /// # Errors
 /// 404; 400 for a path that cannot be stored, 413 for too many.
-pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Asked {
@@ -37,10 +38,7 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
         path: String,
         size: u64,
     }
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+    let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Write, &row).await?;
     let asked: Asked = answer::body(call, payload).await?;
     answer::within_paths(asked.files.len(), call.registry.limits.hub_paths)?;
@@ -97,19 +95,16 @@ fn inline_bytes(call: &Call<'_>) -> u64 {
 ///
 /// # Errors
 /// 404, 412 when the branch has moved, 400 for what cannot be applied.
-pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+pub async fn commit(call: &Call<'_>, payload: Payload) -> Outcome {
     let coding = call.request.headers().get(header::CONTENT_ENCODING);
     if coding.is_some_and(|coding| coding != "identity") {
         let told = "send the commit as it is, without Content-Encoding";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told).into());
     }
     if call.says("create_pr").holds() {
-        return Err(Problem::bad_request("this registry has no pull requests; commit to a branch"));
+        return Err(Problem::bad_request("this registry has no pull requests; commit to a branch").into());
     }
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+    let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Write, &row).await?;
     let id = RepoId::parse(&row.name).map_err(|_| missing_model(&call.id))?;
     let branch = call.rest.join("/");
@@ -118,7 +113,7 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
     let mut body = Body::new(call.registry, NewCommit { branch, author, ..NewCommit::default() });
     if let Err(problem) = body.receive(payload).await {
         body.gathered.discard(call.registry).await;
-        return Err(problem);
+        return Err(problem.into());
     }
     let Body { changes, gathered, commit, .. } = body;
     let push = Push { id, changes, gathered, commit };

@@ -11,8 +11,9 @@ use store::{CommitRow, EdgeRow, FileRow, MAIN, ModelRow, Part};
 
 use super::{
     Answer, Call,
-    answer::{self, Found, date, hex_of, sha},
+    answer::{self, date, hex_of, sha},
     card, entries,
+    stop::Outcome,
 };
 
 /// Fields that `expand` may ask for.
@@ -62,7 +63,7 @@ const NEVER: [&str; 3] = ["transformersInfo", "trendingScore", "xetEnabled"];
 ///
 /// # Errors
 /// 404; 400 for a field that does not exist.
-pub async fn model_info(call: &Call<'_>) -> Result<HttpResponse> {
+pub async fn model_info(call: &Call<'_>) -> Outcome {
     describe(call, MAIN).await
 }
 
@@ -70,16 +71,13 @@ pub async fn model_info(call: &Call<'_>) -> Result<HttpResponse> {
 ///
 /// # Errors
 /// 404; 400 for a field that does not exist.
-pub async fn at_revision(call: &Call<'_>) -> Result<HttpResponse> {
+pub async fn at_revision(call: &Call<'_>) -> Outcome {
     let revision = call.revision().ok_or_else(|| Problem::bad_request("name a revision"))?;
     describe(call, &revision).await
 }
 
-async fn describe(call: &Call<'_>, revision: &str) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+async fn describe(call: &Call<'_>, revision: &str) -> Outcome {
+    let row = answer::find(call).await?;
     let wanted = fields(&call.asked("expand"))?;
     let commit = answer::commit_of(call.registry, &row, revision).await?;
     let founded = call.registry.store.founded(&[row.id]).await?.remove(&row.id);

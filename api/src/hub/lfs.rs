@@ -11,7 +11,9 @@ use store::Holder;
 
 use super::{
     Call,
-    answer::{self, Found, misread, missing_model},
+    answer::{self, misread, present_row},
+    repos::models_only,
+    stop::Outcome,
 };
 use crate::{models::ModelPath, seen::Seen};
 
@@ -49,8 +51,7 @@ pub async fn batch(
     let body = body.map_err(|error| http::body_problem(&error, registry.limits.body_bytes))?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the batch cannot be read: {error}")))?;
-    let row = registry.store.model_by_id(&path.id()).await?.filter(|row| !row.ghost);
-    let row = row.ok_or_else(|| missing_model(&path.id()))?;
+    let row = present_row(&registry, &path.id()).await?;
     let act = if batch.operation == "upload" { Act::Write } else { Act::Read };
     registry.store.may_with(act, &row).await?;
     // The client sends objects without its token.
@@ -129,23 +130,16 @@ struct Copied {
 /// # Errors
 /// 404 for either repository; 400 for a target that is no model; where the caller may not read the one or write the
 /// other.
-pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Result<HttpResponse> {
+pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Outcome {
     if call.part(0) != Some("duplicate") || call.rest.len() > 1 {
-        return Err(Problem::not_found(format!("the address `{}`", call.request.path())));
+        return Err(Problem::not_found(format!("the address `{}`", call.request.path())).into());
     }
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+    let row = answer::find(call).await?;
     let store = &call.registry.store;
     store.may_with(Act::Read, &row).await?;
     let asked: Duplicate = answer::body(call, payload).await?;
-    if let Some(kind) = asked.target.kind.filter(|kind| kind != "model") {
-        let told = format!("this registry holds models, no repository of type `{kind}`");
-        return Err(Problem::bad_request(told));
-    }
-    let target = store.model_by_id(&asked.target.name).await?.filter(|row| !row.ghost);
-    let target = target.ok_or_else(|| missing_model(&asked.target.name))?;
+    models_only(asked.target.kind.as_deref())?;
+    let target = present_row(call.registry, &asked.target.name).await?;
     store.may_with(Act::Write, &target).await?;
     let mut held = std::collections::HashSet::new();
     if let Some(revision) = row.revision {
