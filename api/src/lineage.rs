@@ -143,21 +143,10 @@ pub struct LineageView {
 }
 
 impl LineageView {
-    /// The same with how many models are above and below the one asked for.
-    #[must_use]
-    pub fn of(mut self, forest: &Forest, model: i64) -> Self {
-        self.ancestors = forest.ancestors(model, usize::MAX).len() as u64;
-        self.descendants = forest.family_size(model).saturating_sub(1);
+    /// The tree around a model as it is answered: names in the place of this database's numbers, and how many models are
+    /// above and below it.
+    pub fn of(tree: Tree, forest: &Forest, model: i64) -> Self {
         let counts = forest.child_counts(model).into_iter();
-        self.children = counts.map(|(relation, count)| (relation.as_str(), count)).collect();
-        self.growth = forest.growth(model).into();
-        self
-    }
-}
-
-impl From<Tree> for LineageView {
-    /// A tree as it is answered, with names instead of this database's numbers.
-    fn from(tree: Tree) -> Self {
         let (other_children, other_children_hidden) = links(tree.other_children);
         let nodes = tree.nodes.into_iter().map(|node| {
             let (other_parents, other_parents_hidden) = links(node.other_parents);
@@ -182,10 +171,10 @@ impl From<Tree> for LineageView {
             focus: tree.focus,
             truncated: tree.truncated,
             hidden_by_filter: tree.sifted,
-            ancestors: 0,
-            descendants: 0,
-            children: BTreeMap::new(),
-            growth: GrowthView::default(),
+            ancestors: forest.ancestors(model, usize::MAX).len() as u64,
+            descendants: forest.family_size(model).saturating_sub(1),
+            children: counts.map(|(relation, count)| (relation.as_str(), count)).collect(),
+            growth: forest.growth(model).into(),
             other_children,
             other_children_hidden,
         }
@@ -229,7 +218,7 @@ pub async fn lineage_of(
         SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve, groups: None };
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(registry, &forest, &mut tree).await?;
-    let view = LineageView::from(tree).of(&forest, row.id);
+    let view = LineageView::of(tree, &forest, row.id);
     Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(view))
 }
 
@@ -244,9 +233,7 @@ async fn export(
     };
     let reach = (query.above()?, query.down.unwrap_or(1));
     let pedigree = jobs::pedigree(registry, row, reach).await?;
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
-    let name: String = row.name.chars().map(plain).collect();
-    let name = format!("attachment; filename=\"{name}.{}\"", format.extension());
+    let name = http::attachment(&row.name, format.extension());
     Ok(HttpResponse::Ok()
         .content_type(format.media_type())
         .insert_header((header::CONTENT_DISPOSITION, name))

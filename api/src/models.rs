@@ -1,6 +1,6 @@
 //! One model, and how it is shown in lists.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, routes, web};
+use actix_web::{HttpRequest, HttpResponse, routes, web};
 use domain::{Digest, Evidence, Note, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
@@ -143,7 +143,7 @@ pub async fn get_model(
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
     if let Some(row) = registry.store.model_by_id(&path.id()).await? {
-        return detail(&request, &registry, row).await;
+        return detail(&registry, row).await;
     }
     // `/models/gpt2/files` has the shape of `/models/{org}/{name}`; a model of that very name goes first.
     match (path.org.as_deref(), path.name.as_str()) {
@@ -171,7 +171,7 @@ fn asked<T: DeserializeOwned + IntoParams>(request: &HttpRequest) -> Result<T> {
     query::read(request.query_string())
 }
 
-async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
+async fn detail(registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
     let edges = registry.store.edges_of(row.id).await?;
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
@@ -222,10 +222,5 @@ async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Re
         card: row.card,
         config: row.config,
     };
-    let body = serde_json::to_vec(&detail).map_err(|e| Problem::bad_request(e.to_string()))?;
-    let etag = http::strong_etag(Digest::of(&body).hex());
-    if http::not_modified(request, &etag) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
-    }
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).content_type("application/json").body(body))
+    Ok(HttpResponse::Ok().json(detail))
 }

@@ -55,12 +55,10 @@ pub fn ok(template: &impl Template) -> HttpResponse {
 
 /// A picture of a model as a file of its own.
 pub fn picture(of: &Name, template: &impl Template) -> HttpResponse {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
-    let name: String = of.0.chars().map(plain).collect();
     match template.render() {
         Ok(svg) => HttpResponse::Ok()
             .content_type("image/svg+xml")
-            .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.svg\"")))
+            .insert_header((header::CONTENT_DISPOSITION, http::attachment(&of.0, "svg")))
             .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(svg),

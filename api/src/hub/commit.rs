@@ -64,14 +64,12 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
     let mut files = Vec::with_capacity(asked.files.len());
     for File { path, size } in asked.files {
         RelativePath::parse(&path).map_err(misread)?;
-        let lfs = entries::is_large(&path, size) == Kept::Lfs && size > inline;
+        let lfs = entries::kept(&path, size) == Kept::Lfs && size > inline;
         let held = known.get(&path);
         // What the client compares with depends on the way it will send the file.
         let oid = match (held, lfs) {
             (Some(file), true) => Some(file.digest.hex()),
-            (Some(file), false) if entries::is_large(&path, file.size) == Kept::Git => {
-                oids.get(&path).cloned()
-            }
+            (Some(file), false) if entries::kept(&path, file.size) == Kept::Git => oids.get(&path).cloned(),
             _ => None,
         };
         let ignore = ignored.names(&path);

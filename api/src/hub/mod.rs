@@ -31,7 +31,7 @@ use jobs::Registry;
 
 pub use self::{
     answer::{commit_and_path, missing_entry, missing_model, moved, page, sha},
-    entries::{content_name, git_oid, is_small},
+    entries::{Kept, content_name, git_oid, kept},
 };
 
 use self::stop::settled;
