@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use analysis::{
     export::Format,
-    lineage::{Forest, Relative, SubtreeOptions, Tree},
+    lineage::{Family, Forest, Relative, SubtreeOptions, Tree},
 };
 use domain::{Item, Relation};
 use http::{Problem, Result};
@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     children::{GrowthView, sieve},
     models::{ModelPath, find},
-    paging::{limit_of, page_length},
+    paging::{PageQuery, limit_of, page_length, place},
     query::Query,
     seen::Seen,
 };
@@ -250,29 +250,30 @@ pub struct FamilyView {
     pub depth: usize,
 }
 
-/// How many families to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FamilyQuery {
-    /// 1 to 100, default 20.
-    pub limit: Option<u64>,
+/// A page of families, the largest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FamilyPage {
+    pub items: Vec<FamilyView>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+    /// Families on all pages.
+    pub total: usize,
 }
 
-/// The largest families.
-#[utoipa::path(tag = "lineage", params(FamilyQuery), responses((status = 200, body = Vec<FamilyView>)))]
+/// Families, the largest first.
+#[utoipa::path(tag = "lineage", params(PageQuery), responses((status = 200, body = FamilyPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/families")]
-pub async fn list_families(registry: Seen, query: Query<FamilyQuery>) -> Result<HttpResponse> {
-    let limit = page_length(&registry, query.limit)?;
+pub async fn list_families(registry: Seen, query: Query<PageQuery>) -> Result<HttpResponse> {
+    let (limit, begin) = (page_length(&registry, query.limit)?, place(query.cursor.as_deref())?);
     let forest = registry.forests.current().await?;
-    let families: Vec<FamilyView> = forest
-        .families()
-        .iter()
-        .take(limit)
-        .filter_map(|family| {
-            let root = forest.node(family.root)?.name.to_owned();
-            Some(FamilyView { root, models: family.size, depth: family.depth })
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(families))
+    let (families, end) = (forest.families(), begin.saturating_add(limit));
+    let view = |family: &Family| {
+        let root = forest.node(family.root)?.name.to_owned();
+        Some(FamilyView { root, models: family.size, depth: family.depth })
+    };
+    Ok(HttpResponse::Ok().json(FamilyPage {
+        items: families.iter().skip(begin).take(limit).filter_map(view).collect(),
+        next: (end < families.len()).then(|| end.to_string()),
+        total: families.len(),
+    }))
 }

@@ -94,7 +94,7 @@ async fn a_cursor_that_is_none_is_told_by_its_parameter() {
     let below = ["children", "descendants", "siblings", "files", "tensors"];
     let below = below.map(|list| format!("/api/v1/models/o/a/{list}"));
     let of_hub = ["", "/o/a/tree/main", "/o/a/commits/main"].map(|list| format!("/api/models{list}"));
-    let own = ["models", "jobs", "searches", "advisories", "contradictions"];
+    let own = ["models", "jobs", "searches", "advisories", "contradictions", "families"];
     let own = own.map(|list| format!("/api/v1/{list}"));
     for list in below.into_iter().chain(of_hub).chain(own) {
         let answer = place.get(&format!("{list}?cursor=zz")).await;
