@@ -7,6 +7,7 @@ use domain::Class;
 use super::{Answer, Data};
 use crate::{
     answer,
+    caller::wants_part,
     view::{Found, Name, SearchQuery, Sort},
 };
 
@@ -46,7 +47,7 @@ pub async fn page(source: &Data, request: &HttpRequest, name: &str) -> Answer {
         Err(failure) if matches!(failure.class, Class::Internal | Class::NotFound) => return Err(failure),
         Err(failure) => (Vec::new(), Some(failure.detail)),
     };
-    let mut answer = match request.headers().contains_key("HX-Request") {
+    let mut answer = match wants_part(request) {
         true => answer::ok(&Part { name, nearest, reason }),
         false => answer::ok(&Page { name, nearest, reason }),
     };

@@ -7,10 +7,11 @@ use askama::Template;
 use domain::Class;
 use percent_encoding::percent_decode_str;
 
-use super::{Answer, Data, children, edges::sign_in, icicle, kin, lineage, namespace};
+use super::{Answer, Data, children, icicle, kin, lineage, namespace};
 use crate::{
     answer,
     asked::Asked,
+    caller::sign_in,
     card,
     source::Failure,
     view::{ModelPage, Name, SignIn, When, encoded},
