@@ -1,10 +1,10 @@
 //! The nearest models by their weights: a part of a model's page that is fetched once that is shown, or a page of their own.
 
-use actix_web::{HttpRequest, http::header, web};
+use actix_web::{HttpRequest, http::header};
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data};
+use super::{Answer, Data, named::ModelName};
 use crate::{
     answer,
     caller::wants_part,
@@ -32,9 +32,8 @@ struct Page {
 }
 
 /// `GET /{org}/{name}/kin`
-pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
-    let (org, name) = path.into_inner();
-    page(&source, &request, &format!("{org}/{name}")).await
+pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer {
+    page(&source, &request, &name).await
 }
 
 /// The nearest of a name, whatever its shape: a part for the script that asks for one, else a page.
