@@ -6,17 +6,18 @@ use analysis::{
     lowrank::{ExtractOptions, Extraction, Plan},
     recipe::Recipe,
 };
-use domain::{Relation, RepoId};
+use domain::{Item, Relation, RepoId};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 use weights::{LocalFile, TensorInfo, TensorSource};
 
 use crate::{
-    Access, Derived, Error, Operand, Registry, adapter,
+    Access, AppliedForecast, Derived, Error, Operand, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
     faults::{Faults, placed},
     kinds::{BakePayload, ExtractPayload},
-    open_operand,
+    licences, open_operand,
     operand::{all_missing, open_stored, open_whole},
     submit::pin,
     worker::Pulse,
@@ -48,6 +49,35 @@ pub struct BakePlan {
     pub source: Arc<dyn TensorSource>,
     /// What was read, to be pinned.
     pub(crate) inputs: [Operand; 2],
+}
+
+impl BakePlan {
+    /// What the result will be, from headers alone.
+    pub fn forecast(&self) -> AppliedForecast {
+        AppliedForecast::of(&self.derived, &*self.source)
+    }
+}
+
+/// What is known of an extraction before anything is decomposed.
+#[derive(Debug, Serialize)]
+pub struct ExtractForecast {
+    /// Digest of the recipe.
+    pub recipe_digest: String,
+    /// The models that the adapter descends from.
+    pub parents: Vec<String>,
+    /// What the job will warn of.
+    pub warnings: Vec<Item>,
+}
+
+impl ExtractPlan {
+    /// What the adapter will be, as far as headers tell.
+    pub fn forecast(&self) -> ExtractForecast {
+        ExtractForecast {
+            recipe_digest: self.recipe.digest().to_string(),
+            parents: [&self.base, &self.tuned].map(|parent| parent.label.clone()).to_vec(),
+            warnings: licences::caution([&self.base, &self.tuned]).into_iter().collect(),
+        }
+    }
 }
 
 /// Checks an extraction against the headers of both models.

@@ -27,7 +27,7 @@ pub struct AppliedPlan {
     origins: Option<Origins>,
 }
 
-/// What the application of a difference gives.
+/// What the application of a difference or of an adapter gives.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AppliedForecast {
     /// Digest of the recipe.
@@ -42,17 +42,24 @@ pub struct AppliedForecast {
     pub warnings: Vec<Item>,
 }
 
+impl AppliedForecast {
+    /// Of what `source` will give.
+    pub(crate) fn of(derived: &Derived, source: &dyn TensorSource) -> Self {
+        let tensors = source.tensors();
+        Self {
+            recipe_digest: derived.recipe.digest().to_string(),
+            parents: derived.parents.iter().map(|parent| parent.label.clone()).collect(),
+            tensors: tensors.len(),
+            bytes: tensors.iter().map(TensorInfo::bytes).sum(),
+            warnings: derived.cautions(source),
+        }
+    }
+}
+
 impl AppliedPlan {
     /// What the result will be, from headers alone.
     pub fn forecast(&self) -> AppliedForecast {
-        let tensors = self.source.tensors();
-        AppliedForecast {
-            recipe_digest: self.derived.recipe.digest().to_string(),
-            parents: self.derived.parents.iter().map(|parent| parent.label.clone()).collect(),
-            tensors: tensors.len(),
-            bytes: tensors.iter().map(TensorInfo::bytes).sum(),
-            warnings: self.derived.cautions(&*self.source),
-        }
+        AppliedForecast::of(&self.derived, &*self.source)
     }
 }
 

@@ -79,7 +79,7 @@ mod wording;
 mod worker;
 mod workplace;
 
-pub use adapters::{Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract};
+pub use adapters::{Adapter, BakePlan, ExtractForecast, ExtractPlan, extract, plan_bake, plan_extract};
 pub use advisories::{
     Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
     file_advisory, withdraw_advisory,
@@ -92,7 +92,7 @@ pub use comparable::comparable;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
-pub use evaluations::{evaluations, front_matter};
+pub use evaluations::{evaluations, front_matter, front_matters};
 pub use faults::{beside, refused};
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
@@ -136,7 +136,7 @@ pub use searches::{
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::plan_read;
-pub use submit::{MergePlan, Needs, plan_config, plan_merge, submit, with_output};
+pub use submit::{DiffForecast, MergePlan, Needs, plan_config, plan_diff, plan_merge, submit, with_output};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;
 pub use transfers::{TransferPlan, check_transfer, plan_transfer};

@@ -7,6 +7,7 @@ use analysis::{
     recipe::{Pinned, Recipe},
 };
 use domain::{Act, Digest, Item, Relation, RepoId, files::GENERATION_CONFIG};
+use serde::Serialize;
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
@@ -15,7 +16,7 @@ use crate::{
     faults::Faults,
     ingest::not_reserved,
     inherit::TEMPLATE,
-    kinds::Asked,
+    kinds::{Asked, DiffPayload},
     stages::{plan_read, planned},
     strangers::Together,
 };
@@ -212,6 +213,23 @@ pub(crate) fn pins<'o>(operands: impl IntoIterator<Item = &'o Operand>) -> BTree
         }
     }
     pins
+}
+
+/// What a checked difference is taken of.
+#[derive(Debug, Serialize)]
+pub struct DiffForecast {
+    /// How it will be stored.
+    pub form: String,
+    /// The models as they are now.
+    pub inputs: BTreeMap<String, Digest>,
+}
+
+/// Checks a diff artefact against the headers of its models.
+///
+/// # Errors
+/// Unknown models, layouts without a common tensor, or a form that contradicts itself.
+pub async fn plan_diff(registry: &Registry, wanted: &DiffPayload) -> Result<DiffForecast, Error> {
+    Ok(DiffForecast { form: wanted.form.word().to_owned(), inputs: wanted.inputs(registry).await? })
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ db_test!(
     only_current_revisions_are_signed_and_old_ones_can_be_signed_later,
     the_number_format_is_that_of_most_weights_and_not_of_most_bytes,
     what_is_owed_to_weights_is_written_down_with_them,
+    what_is_asked_of_many_revisions_is_what_each_of_them_says,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -76,6 +77,29 @@ pub fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
         survey: None,
         commit: store::NewCommit::default(),
     }
+}
+
+async fn what_is_asked_of_many_revisions_is_what_each_of_them_says(db: Db) {
+    let mut revisions = Vec::new();
+    for (id, files) in [("a/b", vec!["z.txt", "README.md"]), ("a/c", vec!["README.md"]), ("a/d", vec!["x"])] {
+        let mut rows = Vec::new();
+        for path in files {
+            rows.push(file(&db.store, path, id.as_bytes()).await);
+        }
+        revisions.push(db.store.publish(publish(named(id), rows)).await.unwrap().revision.unwrap());
+    }
+
+    let files = db.store.files_of_many(&revisions).await.unwrap();
+    let parts = db.store.compositions(&revisions).await.unwrap();
+    let cards = db.store.digests_of("README.md", &revisions).await.unwrap();
+
+    for revision in &revisions {
+        assert_eq!(files[revision], db.store.files(*revision).await.unwrap());
+        assert_eq!(parts[revision], db.store.composition(*revision).await.unwrap());
+    }
+    let expected = revisions[..2].iter().zip(["a/b", "a/c"]);
+    assert_eq!(cards, expected.map(|(revision, id)| (*revision, Digest::of(id.as_bytes()))).collect());
+    assert!(db.store.files_of_many(&[]).await.unwrap().is_empty());
 }
 
 async fn a_published_revision_reads_back_whole(db: Db) {
