@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, post};
 use http::{Problem, Result};
-use jobs::{Access, BakePayload, ExtractPayload};
+use jobs::{Access, BakePayload, BakePlan, ExtractPayload, ExtractPlan};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
-    named,
+    named::{self, DryRun},
+    query::Query,
     seen::Seen,
 };
 
@@ -31,8 +32,8 @@ pub struct NewExtraction {
     pub exclude: Option<String>,
     /// Number format of the factors: float32 (default), float16, bfloat16 or float64.
     pub dtype: Option<String>,
-    /// Id of the resulting adapter.
-    pub output: String,
+    /// Id of the resulting adapter; only a dry run may leave it out.
+    pub output: Option<String>,
 }
 
 /// `base + scale · adapter` as a whole model.
@@ -44,8 +45,8 @@ pub struct NewBake {
     /// Strength of the adapter, default 1.
     #[serde(default = "one")]
     pub scale: f64,
-    /// Id of the resulting model.
-    pub output: String,
+    /// Id of the resulting model; only a dry run may leave it out.
+    pub output: Option<String>,
 }
 
 pub(crate) const fn one() -> f64 {
@@ -53,33 +54,43 @@ pub(crate) const fn one() -> f64 {
 }
 
 /// Queue the extraction of an adapter; the job's result tells the captured energy of each module.
-#[utoipa::path(tag = "adapters", params(JobHeaders), request_body = NewExtraction, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "adapters", params(DryRun, JobHeaders), request_body = NewExtraction, responses((status = 202, body = JobView), (status = 200, description = "dry run: the recipe's digest, parents and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/adapters/extract")]
 pub async fn extract_adapter(
     request: HttpRequest,
     registry: Seen,
+    options: Query<DryRun>,
     Body(wanted): Body<NewExtraction>,
 ) -> Result<HttpResponse> {
     let NewExtraction { base, tuned, rank, energy, include, exclude, dtype, output } = wanted;
-    let (id, pins) = (named::or_unnamed(Some(&output))?, BTreeMap::new());
+    let (id, pins) = (named::or_unnamed(output.as_deref())?, BTreeMap::new());
     let payload = ExtractPayload { base, tuned, rank, energy, include, exclude, dtype, output: id, pins };
-    let plan = async || jobs::plan_extract(&registry, &payload, &Access::registry()).await;
-    named::checked(Some(&output), plan).await?;
-    Ok(accepted(&jobs::submit_extract(&registry, payload, idempotency_key(&request)?).await?))
+    let access = Access::registry();
+    let plan = async || jobs::plan_extract(&registry, &payload, &access).await;
+    let show = async |plan: ExtractPlan| Ok(plan.forecast());
+    if let Some(told) = named::looked((&registry, *options), output.as_deref(), plan, show).await? {
+        return Ok(told);
+    }
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }
 
 /// Queue a bake; the adapter's fit is checked first.
-#[utoipa::path(tag = "adapters", params(JobHeaders), request_body = NewBake, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "adapters", params(DryRun, JobHeaders), request_body = NewBake, responses((status = 202, body = JobView), (status = 200, description = "dry run: the recipe's digest, parents, tensors, bytes and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/adapters/bake")]
 pub async fn bake_adapter(
     request: HttpRequest,
     registry: Seen,
+    options: Query<DryRun>,
     Body(wanted): Body<NewBake>,
 ) -> Result<HttpResponse> {
     let NewBake { base, adapter, scale, output } = wanted;
-    let (id, pins) = (named::or_unnamed(Some(&output))?, BTreeMap::new());
+    let (id, pins) = (named::or_unnamed(output.as_deref())?, BTreeMap::new());
     let payload = BakePayload { base, adapter, scale, output: id, pins };
-    let plan = async || jobs::plan_bake(&registry, &payload, &Access::registry()).await;
-    named::checked(Some(&output), plan).await?;
-    Ok(accepted(&jobs::submit_bake(&registry, payload, idempotency_key(&request)?).await?))
+    let access = Access::registry();
+    let plan = async || jobs::plan_bake(&registry, &payload, &access).await;
+    let show = async |plan: BakePlan| Ok(plan.forecast());
+    if let Some(told) = named::looked((&registry, *options), output.as_deref(), plan, show).await? {
+        return Ok(told);
+    }
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }

@@ -12,8 +12,8 @@ use utoipa::{ToSchema, openapi::schema::Object};
 
 use crate::{
     body::Body,
-    edges::PageQuery,
-    models::{ModelPath, find, page_size},
+    models::{ModelPath, find},
+    paging::{PageQuery, page_size},
     query::Query,
     schema::one_of,
     seen::Seen,

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use analysis::catalogue::{Facet, Order, SIZES};
-use domain::Relation;
+use domain::{Item, Relation};
 use http::{Problem, Result};
 use jobs::{FindQuery, Registry};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,8 @@ use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
 
 use crate::{
     hub,
-    models::{ModelSummary, page_length, page_size},
+    models::ModelSummary,
+    paging::{page_length, page_size},
     query::Query,
     schema::one_of,
     seen::Seen,
@@ -246,8 +247,10 @@ async fn holders(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Typed {
-    /// The beginning or a part of a name.
-    pub q: String,
+    /// The beginning or a part of a name; needed, by this name or as `q`.
+    pub search: Option<String>,
+    /// The same by another name.
+    pub q: Option<String>,
     /// 1 to 100, default 10.
     pub limit: Option<u64>,
 }
@@ -257,7 +260,11 @@ pub struct Typed {
 #[get("/api/v1/typeahead")]
 pub async fn typeahead(registry: Seen, typed: Query<Typed>) -> Result<HttpResponse> {
     let most = page_length(&registry, typed.limit.or(Some(10)))?;
-    let rows = jobs::typeahead(&registry, &typed.q, most).await?;
+    let Some(text) = typed.search.as_deref().or(typed.q.as_deref()) else {
+        let message = "`search` is missing".to_owned();
+        return Err(Problem::misasked(vec![Item { pointer: "search".to_owned(), message }]));
+    };
+    let rows = jobs::typeahead(&registry, text, most).await?;
     let found: Vec<ModelSummary> = rows.iter().map(ModelSummary::from).collect();
     Ok(HttpResponse::Ok().json(found))
 }

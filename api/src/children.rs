@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    models::{ModelPath, find, page_length},
+    models::{ModelPath, find},
+    paging::page_length,
     query::Query,
     seen::Seen,
 };

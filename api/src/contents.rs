@@ -1,7 +1,7 @@
 //! What a model's current revision holds: its files and its tensors, page by page.
 
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use domain::Digest;
+use domain::{Digest, address};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize};
@@ -9,38 +9,11 @@ use store::{ShapeRow, TensorRow};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    models::{ModelPath, find, limit_of},
+    models::{ModelPath, find},
+    paging::{Window, cut, limit_of},
     query::Query,
     seen::Seen,
 };
-
-/// Which part of a list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Window {
-    /// 1 to 100, default 100.
-    pub limit: Option<u64>,
-    /// `next` of the page before.
-    pub cursor: Option<String>,
-}
-
-/// The rows after the cursor, and the cursor of the rows after those.
-fn cut<T>(rows: Vec<T>, window: &Window, max: u64, key: fn(&T) -> &str) -> Result<(Vec<T>, Option<String>)> {
-    let limit = limit_of(window.limit.unwrap_or(max), max)?;
-    let start = match &window.cursor {
-        None => 0,
-        Some(cursor) => match rows.iter().position(|row| key(row) == cursor) {
-            Some(last) => last + 1,
-            None => return Err(store::Error::BadCursor(cursor.chars().take(120).collect()).into()),
-        },
-    };
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() - start > limit;
-    let page: Vec<T> = rows.into_iter().skip(start).take(limit).collect();
-    let next = page.last().filter(|_| more).map(|last| key(last).to_owned());
-    Ok((page, next))
-}
 
 /// A file of a revision.
 #[derive(Debug, Serialize, ToSchema)]
@@ -83,7 +56,7 @@ pub async fn files_of(registry: &Registry, id: &str, window: &Window) -> Result<
     let items = files
         .into_iter()
         .map(|file| FileView {
-            url: format!("/{}/resolve/main/{}", row.name, file.path),
+            url: format!("/{}/resolve/main/{}", address::path(&row.name), address::path(&file.path)),
             path: file.path,
             size: file.size,
             digest: file.digest,
@@ -245,38 +218,4 @@ pub async fn tensors_of(registry: &Registry, id: &str, window: &Window) -> Resul
         }
     };
     Ok(HttpResponse::Ok().json(TensorPage { items, next }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Window, cut};
-
-    #[test]
-    fn every_row_stands_on_exactly_one_page() {
-        let all: Vec<String> = ["b", "a", "d", "c", "e"].map(str::to_owned).to_vec();
-        let mut seen = Vec::new();
-        let mut cursor = None;
-        loop {
-            let window = Window { limit: Some(2), cursor: cursor.clone() };
-            let (page, next) = cut(all.clone(), &window, 100, |row| row).unwrap();
-            seen.extend(page);
-            cursor = next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-
-        assert_eq!(seen, all);
-    }
-
-    #[test]
-    fn a_cursor_or_limit_of_nowhere_is_refused() {
-        for window in [
-            Window { limit: Some(0), cursor: None },
-            Window { limit: Some(101), cursor: None },
-            Window { limit: None, cursor: Some("x".to_owned()) },
-        ] {
-            assert!(cut(vec!["a".to_owned()], &window, 100, |row| row).is_err(), "{window:?}");
-        }
-    }
 }

@@ -10,7 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     children::sieve,
-    models::{ModelPath, find, page_length},
+    models::{ModelPath, find},
+    paging::{page_length, place},
     query::Query,
     seen::Seen,
 };
@@ -78,12 +79,7 @@ pub async fn descendants_of(registry: &Registry, id: &str, query: &DescendantsQu
     let row = find(registry, id).await?;
     let limit = page_length(registry, query.limit)?;
     let sieve = sieve([&query.relation, &query.license, &query.size])?;
-    let begin = match query.cursor.as_deref() {
-        None => 0,
-        Some(text) => text
-            .parse::<usize>()
-            .map_err(|_| jobs::Error::from(store::Error::BadCursor(text.chars().take(120).collect())))?,
-    };
+    let begin = place(query.cursor.as_deref())?;
     let forest = registry.forests.current().await?;
     let walk = forest.walk(&[row.id], Toward::Descendants);
     let mut generations: Vec<usize> = Vec::with_capacity(walk.models.len());

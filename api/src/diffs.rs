@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use http::{Problem, Result};
-use jobs::{Access, ApplyPayload, DiffForm, DiffPayload, DiffRequest};
+use jobs::{Access, AppliedPlan, ApplyPayload, DiffForm, DiffPayload};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
-    named,
+    named::{self, DryRun},
     query::Query,
     seen::Seen,
 };
@@ -58,20 +58,21 @@ pub struct NewDiff {
 
 /// Queue a diff artefact; the job's result names the blob and the captured energy, or how near each member of a shared
 /// difference comes.
-#[utoipa::path(tag = "diffs", params(JobHeaders), request_body = NewDiff, responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "diffs", params(DryRun, JobHeaders), request_body = NewDiff, responses((status = 202, body = JobView), (status = 200, description = "dry run: the form, and the digests of the models as they are now", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/diffs")]
 pub async fn create_diff(
     request: HttpRequest,
     registry: Seen,
+    options: Query<DryRun>,
     Body(wanted): Body<NewDiff>,
 ) -> Result<HttpResponse> {
     let NewDiff { tuned, with, base, form, density, rank, energy, dtype } = wanted;
     let form = DiffForm { form, density, rank, energy, dtype };
-    let wanted = DiffRequest {
-        payload: DiffPayload { tuned, with, base, form, pins: BTreeMap::new() },
-        key: idempotency_key(&request)?,
-    };
-    Ok(accepted(&jobs::submit_diff(&registry, wanted).await?))
+    let payload = DiffPayload { tuned, with, base, form, pins: BTreeMap::new() };
+    if options.dry_run {
+        return Ok(HttpResponse::Ok().json(jobs::plan_diff(&registry, &payload).await?));
+    }
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }
 
 /// `base + scale · diff` as a whole model.
@@ -88,24 +89,14 @@ pub struct NewApplication {
     pub output: Option<String>,
 }
 
-/// Options of a request to apply a difference.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ApplyQuery {
-    /// Only check: every fault, or what the result will be.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
 /// Queue the application of a stored difference; that it fits is checked first. With a dense one the base it was taken of
 /// becomes the fine-tune again.
-#[utoipa::path(tag = "diffs", params(ApplyQuery, JobHeaders), request_body = NewApplication, responses((status = 202, body = JobView), (status = 200, description = "dry run: the recipe's digest, parents, tensors, bytes and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "diffs", params(DryRun, JobHeaders), request_body = NewApplication, responses((status = 202, body = JobView), (status = 200, description = "dry run: the recipe's digest, parents, tensors, bytes and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/diffs/apply")]
 pub async fn apply_diff(
     request: HttpRequest,
     registry: Seen,
-    options: Query<ApplyQuery>,
+    options: Query<DryRun>,
     Body(wanted): Body<NewApplication>,
 ) -> Result<HttpResponse> {
     let NewApplication { base, diff, scale, output } = wanted;
@@ -113,11 +104,9 @@ pub async fn apply_diff(
     let payload = ApplyPayload { base, diff, scale, output: id, pins: BTreeMap::new() };
     let access = Access::registry();
     let plan = async || jobs::plan_apply(&registry, &payload, &access).await;
-    let output = named::checked(output.as_deref(), plan).await?;
-    if options.dry_run {
-        let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
-        return Ok(HttpResponse::Ok().json(plan.forecast()));
+    let show = async |plan: AppliedPlan| Ok(plan.forecast());
+    if let Some(told) = named::looked((&registry, *options), output.as_deref(), plan, show).await? {
+        return Ok(told);
     }
-    named::needed(output)?;
-    Ok(accepted(&jobs::submit_apply(&registry, payload, idempotency_key(&request)?).await?))
+    Ok(accepted(&jobs::submit(&registry, payload, idempotency_key(&request)?).await?))
 }

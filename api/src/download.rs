@@ -27,17 +27,11 @@ pub async fn get_blob(
     registry: Seen,
     digest: web::Path<String>,
 ) -> Result<HttpResponse> {
-    let digest: Digest =
-        digest.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
-    if !registry.store.may_have(&digest).await? {
-        return Err(Problem::not_found(digest));
-    }
-    let Some(size) = registry.store.blob_size(&digest).await? else {
-        return Err(match registry.store.absent(&digest) {
-            store::Error::BlobMissing(_) => Problem::not_found(digest),
-            damaged => damaged.into(),
-        });
-    };
+    let digest: Digest = digest.parse()?;
+    let size = registry.store.size_for_viewer(&digest).await.map_err(|error| match error {
+        store::Error::BlobMissing(_) => Problem::not_found(digest),
+        other => other.into(),
+    })?;
     let mut response = HttpResponse::Ok();
     // What somebody with a name was given, a cache must not give to others.
     let whose = if registry.store.viewer().name.is_some() { "private" } else { "public" };

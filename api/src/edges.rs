@@ -7,13 +7,14 @@ use jobs::{Contradiction, Registry, Ruling};
 use serde::{Deserialize, Serialize};
 use store::{Decision, DecisionRow, VerdictRow};
 use utoipa::{
-    IntoParams, ToSchema,
+    ToSchema,
     openapi::schema::{Object, SchemaType, Type},
 };
 
 use crate::{
     body::Body,
-    models::{ModelPath, find, page_size},
+    models::{ModelPath, find},
+    paging::{PageQuery, page_size},
     query::Query,
     schema::one_of,
     seen::Seen,
@@ -218,17 +219,6 @@ pub struct ContradictionPage {
     pub items: Vec<ContradictionView>,
     /// Pass as `cursor` for the next page.
     pub next: Option<String>,
-}
-
-/// Which page to answer.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PageQuery {
-    /// 1 to 100, default 20.
-    pub limit: Option<u64>,
-    /// `next` of the page before.
-    pub cursor: Option<String>,
 }
 
 /// Claims of descent that the weights contradict, the latest first; those about which a person decided are left out.

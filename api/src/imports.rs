@@ -9,6 +9,7 @@ use utoipa::{ToSchema, openapi::schema::Object};
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
+    query::{Nothing, Query},
     schema::one_of,
     seen::Seen,
 };
@@ -39,6 +40,7 @@ pub fn takes() -> Object {
 pub async fn create_import(
     request: HttpRequest,
     registry: Seen,
+    _: Query<Nothing>,
     Body(wanted): Body<NewImport>,
 ) -> Result<HttpResponse> {
     let NewImport { model, weights, parents } = wanted;

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use store::{JOB_STATES, JobRow, LogLine};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{models::page_size, query::Query, seen::Seen};
+use crate::{
+    paging::page_size,
+    query::{Nothing, Query},
+    seen::Seen,
+};
 
 /// Lines of a log that are answered.
 const LINES: u64 = 200;
@@ -162,7 +166,12 @@ pub async fn get_job(registry: Seen, id: web::Path<String>) -> Result<HttpRespon
 /// Ask for the same once more, as a new job, after a job of any kind failed or was cancelled.
 #[utoipa::path(tag = "jobs", params(("id" = String, Path), JobHeaders), responses((status = 202, body = JobView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/jobs/{id}/retry")]
-pub async fn retry_job(request: HttpRequest, registry: Seen, id: web::Path<String>) -> Result<HttpResponse> {
+pub async fn retry_job(
+    request: HttpRequest,
+    registry: Seen,
+    id: web::Path<String>,
+    _: Query<Nothing>,
+) -> Result<HttpResponse> {
     match jobs::retry(&registry, &id, idempotency_key(&request)?).await? {
         Some(again) => Ok(accepted(&again)),
         None => Err(Problem::not_found(format!("job `{id}`"))),

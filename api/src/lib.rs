@@ -22,6 +22,7 @@ mod models;
 mod named;
 mod nowhere;
 mod openapi;
+mod paging;
 mod path;
 mod people;
 mod query;

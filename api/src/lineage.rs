@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, get, http::header, web};
 use analysis::{
     export::Format,
-    lineage::{Forest, Relative, SubtreeOptions, Tree},
+    lineage::{Family, Forest, Relative, SubtreeOptions, Tree},
 };
 use domain::{Item, Relation};
 use http::{Problem, Result};
@@ -15,7 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     children::{GrowthView, sieve},
-    models::{ModelPath, find, limit_of, page_length},
+    models::{ModelPath, find},
+    paging::{PageQuery, limit_of, page_length, place},
     query::Query,
     seen::Seen,
 };
@@ -142,21 +143,10 @@ pub struct LineageView {
 }
 
 impl LineageView {
-    /// The same with how many models are above and below the one asked for.
-    #[must_use]
-    pub fn of(mut self, forest: &Forest, model: i64) -> Self {
-        self.ancestors = forest.ancestors(model, usize::MAX).len() as u64;
-        self.descendants = forest.family_size(model).saturating_sub(1);
+    /// The tree around a model as it is answered: names in the place of this database's numbers, and how many models are
+    /// above and below it.
+    pub fn of(tree: Tree, forest: &Forest, model: i64) -> Self {
         let counts = forest.child_counts(model).into_iter();
-        self.children = counts.map(|(relation, count)| (relation.as_str(), count)).collect();
-        self.growth = forest.growth(model).into();
-        self
-    }
-}
-
-impl From<Tree> for LineageView {
-    /// A tree as it is answered, with names instead of this database's numbers.
-    fn from(tree: Tree) -> Self {
         let (other_children, other_children_hidden) = links(tree.other_children);
         let nodes = tree.nodes.into_iter().map(|node| {
             let (other_parents, other_parents_hidden) = links(node.other_parents);
@@ -181,10 +171,10 @@ impl From<Tree> for LineageView {
             focus: tree.focus,
             truncated: tree.truncated,
             hidden_by_filter: tree.sifted,
-            ancestors: 0,
-            descendants: 0,
-            children: BTreeMap::new(),
-            growth: GrowthView::default(),
+            ancestors: forest.ancestors(model, usize::MAX).len() as u64,
+            descendants: forest.family_size(model).saturating_sub(1),
+            children: counts.map(|(relation, count)| (relation.as_str(), count)).collect(),
+            growth: forest.growth(model).into(),
             other_children,
             other_children_hidden,
         }
@@ -228,7 +218,7 @@ pub async fn lineage_of(
         SubtreeOptions { up: query.above()?, down: query.down.unwrap_or(1), cap, sieve, groups: None };
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(registry, &forest, &mut tree).await?;
-    let view = LineageView::from(tree).of(&forest, row.id);
+    let view = LineageView::of(tree, &forest, row.id);
     Ok(HttpResponse::Ok().insert_header((header::VARY, "Accept")).json(view))
 }
 
@@ -243,9 +233,7 @@ async fn export(
     };
     let reach = (query.above()?, query.down.unwrap_or(1));
     let pedigree = jobs::pedigree(registry, row, reach).await?;
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
-    let name: String = row.name.chars().map(plain).collect();
-    let name = format!("attachment; filename=\"{name}.{}\"", format.extension());
+    let name = http::attachment(&row.name, format.extension());
     Ok(HttpResponse::Ok()
         .content_type(format.media_type())
         .insert_header((header::CONTENT_DISPOSITION, name))
@@ -262,29 +250,30 @@ pub struct FamilyView {
     pub depth: usize,
 }
 
-/// How many families to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FamilyQuery {
-    /// 1 to 100, default 20.
-    pub limit: Option<u64>,
+/// A page of families, the largest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FamilyPage {
+    pub items: Vec<FamilyView>,
+    /// Pass as `cursor` for the next page.
+    pub next: Option<String>,
+    /// Families on all pages.
+    pub total: usize,
 }
 
-/// The largest families.
-#[utoipa::path(tag = "lineage", params(FamilyQuery), responses((status = 200, body = Vec<FamilyView>)))]
+/// Families, the largest first.
+#[utoipa::path(tag = "lineage", params(PageQuery), responses((status = 200, body = FamilyPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/families")]
-pub async fn list_families(registry: Seen, query: Query<FamilyQuery>) -> Result<HttpResponse> {
-    let limit = page_length(&registry, query.limit)?;
+pub async fn list_families(registry: Seen, query: Query<PageQuery>) -> Result<HttpResponse> {
+    let (limit, begin) = (page_length(&registry, query.limit)?, place(query.cursor.as_deref())?);
     let forest = registry.forests.current().await?;
-    let families: Vec<FamilyView> = forest
-        .families()
-        .iter()
-        .take(limit)
-        .filter_map(|family| {
-            let root = forest.node(family.root)?.name.to_owned();
-            Some(FamilyView { root, models: family.size, depth: family.depth })
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(families))
+    let (families, end) = (forest.families(), begin.saturating_add(limit));
+    let view = |family: &Family| {
+        let root = forest.node(family.root)?.name.to_owned();
+        Some(FamilyView { root, models: family.size, depth: family.depth })
+    };
+    Ok(HttpResponse::Ok().json(FamilyPage {
+        items: families.iter().skip(begin).take(limit).filter_map(view).collect(),
+        next: (end < families.len()).then(|| end.to_string()),
+        total: families.len(),
+    }))
 }

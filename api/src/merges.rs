@@ -1,18 +1,18 @@
 //! Merge methods and merges.
 
-use std::num::NonZeroU64;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use analysis::merge::Touched;
 use http::{Problem, ProblemItem, Result};
-use jobs::{Access, Extras, Forecast, MergeRequest};
+use jobs::{Access, Extras, Forecast, MergePayload, MergePlan};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
-    named,
+    named::{self, DryRun},
     query::Query,
     seen::Seen,
 };
@@ -52,16 +52,6 @@ pub struct NewMerge {
 
 const fn yes() -> bool {
     true
-}
-
-/// Options of a merge.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct MergeOptions {
-    /// Only check: every fault, or what the merge needs and gives.
-    #[serde(default)]
-    pub dry_run: bool,
 }
 
 /// What a sound recipe needs and gives.
@@ -135,27 +125,28 @@ impl From<Forecast> for ForecastView {
 }
 
 /// Queue a merge; everything knowable from headers is checked first.
-#[utoipa::path(tag = "merges", params(MergeOptions, JobHeaders), request_body = NewMerge, responses((status = 202, body = JobView), (status = 200, description = "dry run of a sound recipe: tensors, bytes, memory, disk and warnings", body = ForecastView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "merges", params(DryRun, JobHeaders), request_body = NewMerge, responses((status = 202, body = JobView), (status = 200, description = "dry run of a sound recipe: tensors, bytes, memory, disk and warnings", body = ForecastView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/merges")]
 pub async fn create_merge(
     request: HttpRequest,
     registry: Seen,
-    options: Query<MergeOptions>,
+    options: Query<DryRun>,
     Body(wanted): Body<NewMerge>,
 ) -> Result<HttpResponse> {
     let NewMerge { config, output, write_model_card, copy_tokenizer, out_shard_size } = wanted;
     let extras = Extras { write_model_card, copy_tokenizer, out_shard_size };
     let access = Access::registry();
     let plan = async || jobs::plan_merge(&registry, &config, &access).await;
-    let output = named::checked(output.as_deref(), plan).await?;
-    if options.dry_run {
-        let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
+    let show = async |plan: MergePlan| {
         plan.fits(&registry.scratch)?;
         // Once in scratch and once as blobs.
-        return Ok(HttpResponse::Ok().json(ForecastView::from(plan.forecast(2, &registry.scratch))));
+        Ok(ForecastView::from(plan.forecast(2, &registry.scratch)))
+    };
+    if let Some(told) = named::looked((&registry, *options), output.as_deref(), plan, show).await? {
+        return Ok(told);
     }
-    let output = named::needed(output)?;
-    let wanted = MergeRequest { yaml: config, output, extras, key: idempotency_key(&request)? };
-    let job = jobs::submit_merge(&registry, wanted).await?;
+    let output = named::or_unnamed(output.as_deref())?;
+    let payload = MergePayload { yaml: config, output, extras, pins: BTreeMap::new() };
+    let job = jobs::submit(&registry, payload, idempotency_key(&request)?).await?;
     Ok(accepted(&job))
 }

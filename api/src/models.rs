@@ -1,13 +1,11 @@
 //! One model, and how it is shown in lists.
 
-use std::fmt;
-
-use actix_web::{HttpRequest, HttpResponse, http::header, routes, web};
-use domain::{Digest, Evidence, Item, Note, Relation};
+use actix_web::{HttpRequest, HttpResponse, routes, web};
+use domain::{Digest, Evidence, Note, Relation};
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use store::{ModelRow, Page, Slice};
+use store::ModelRow;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -16,7 +14,6 @@ use crate::{
     contents::{files_of, manifest_of, provenance_of, tensors_of},
     descendants::descendants_of,
     edges::{VerdictView, edges_of},
-    hub,
     lineage::lineage_of,
     query,
     relatives::relatives_of,
@@ -67,56 +64,6 @@ impl From<&ModelRow> for ModelSummary {
             digest: row.digest,
         }
     }
-}
-
-/// A page length within the limits.
-pub fn page_size(registry: &Registry, wanted: Option<u64>) -> Result<u64> {
-    limit_of(wanted.unwrap_or(registry.limits.page), registry.limits.page_max)
-}
-
-/// The same of what is counted in memory.
-pub fn page_length(registry: &Registry, wanted: Option<u64>) -> Result<usize> {
-    page_size(registry, wanted).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
-/// Which part of a list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Listed {
-    /// 1 to 1,000, default 1,000.
-    limit: Option<u64>,
-    /// As in the `Link` of the page before.
-    cursor: Option<String>,
-}
-
-impl Listed {
-    /// The part within the limits.
-    ///
-    /// # Errors
-    /// 400 for another limit.
-    pub fn part(&self, registry: &Registry) -> Result<Slice<'_>> {
-        let most = registry.limits.list_rows;
-        Ok((self.cursor.as_deref(), limit_of(self.limit.unwrap_or(most), most)?))
-    }
-}
-
-/// A part of a list, with the address of the next in `Link`.
-pub fn listed<T, V: From<T> + Serialize>(request: &HttpRequest, page: Page<T>) -> HttpResponse {
-    let items: Vec<V> = page.items.into_iter().map(V::from).collect();
-    hub::page(request, &items, page.next.as_deref())
-}
-
-/// The parameter `limit`, from 1 to `most`.
-///
-/// # Errors
-/// 400 naming the parameter.
-pub fn limit_of<T: PartialOrd + From<u8> + fmt::Display>(limit: T, most: T) -> Result<T> {
-    if limit >= T::from(1) && limit <= most {
-        return Ok(limit);
-    }
-    let message = format!("limit is 1 to {most}, not {limit}");
-    Err(Problem::misasked(vec![Item { pointer: "limit".to_owned(), message }]))
 }
 
 /// A parent and why it is believed.
@@ -196,7 +143,7 @@ pub async fn get_model(
     path: web::Path<ModelPath>,
 ) -> Result<HttpResponse> {
     if let Some(row) = registry.store.model_by_id(&path.id()).await? {
-        return detail(&request, &registry, row).await;
+        return detail(&registry, row).await;
     }
     // `/models/gpt2/files` has the shape of `/models/{org}/{name}`; a model of that very name goes first.
     match (path.org.as_deref(), path.name.as_str()) {
@@ -224,7 +171,7 @@ fn asked<T: DeserializeOwned + IntoParams>(request: &HttpRequest) -> Result<T> {
     query::read(request.query_string())
 }
 
-async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
+async fn detail(registry: &Registry, row: ModelRow) -> Result<HttpResponse> {
     let edges = registry.store.edges_of(row.id).await?;
     let ids: Vec<i64> = edges.iter().map(|edge| edge.parent).collect();
     let known = registry.store.models_by_ids(&ids).await?;
@@ -275,10 +222,5 @@ async fn detail(request: &HttpRequest, registry: &Registry, row: ModelRow) -> Re
         card: row.card,
         config: row.config,
     };
-    let body = serde_json::to_vec(&detail).map_err(|e| Problem::bad_request(e.to_string()))?;
-    let etag = http::strong_etag(Digest::of(&body).hex());
-    if http::not_modified(request, &etag) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
-    }
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).content_type("application/json").body(body))
+    Ok(HttpResponse::Ok().json(detail))
 }

@@ -10,7 +10,7 @@ use utoipa::{ToSchema, openapi::schema::Object};
 
 use crate::{
     body::Body,
-    models::{Listed, listed},
+    paging::{Listed, listed},
     query::Query,
     schema::one_of,
     seen::Seen,

@@ -9,17 +9,31 @@ use std::{
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use domain::Item;
 use http::{Problem, Result};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use utoipa::{
     IntoParams,
-    openapi::{Required, path::ParameterIn},
+    openapi::{
+        Required,
+        path::{Parameter, ParameterIn},
+    },
 };
 
 use crate::schema;
 
 /// Characters of a name or a value in a fault.
 const SHOWN: usize = 80;
+
+/// No parameter: one that is given would ask for something else than what is done.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+impl IntoParams for Nothing {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        Vec::new()
+    }
+}
 
 /// The parameters of an address.
 pub struct Query<T>(T);

@@ -7,11 +7,7 @@ use jobs::{Access, Registry, RelativesQuery, RelativesReport};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    models::{ModelPath, page_length},
-    query::Query,
-    seen::Seen,
-};
+use crate::{models::ModelPath, paging::page_length, query::Query, seen::Seen};
 
 /// How many relatives to list.
 #[derive(Debug, Deserialize, IntoParams)]

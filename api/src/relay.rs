@@ -2,11 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{StatusCode, header},
-    web::Bytes,
-};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, http::StatusCode, web::Bytes};
 use domain::Digest;
 use futures::{Stream, stream};
 use http::{Problem, Result};
@@ -46,13 +42,8 @@ pub async fn bring(registry: &Registry, id: &str, revision: &str) -> Result<Brou
 
 /// 503 until the model is here.
 pub fn not_yet(id: &str) -> HttpResponse {
-    use actix_web::ResponseError as _;
-
     let detail = format!("`{id}` is being brought in from the Hub; ask again in a moment");
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "on_its_way", detail);
-    let mut answer = problem.error_response();
-    answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
-    answer
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "on_its_way", detail).error_response()
 }
 
 /// A file of a model on its way, with the headers that it will have here.
@@ -68,7 +59,7 @@ pub async fn file(
     let Some((size, stated)) = coming.file(path).map(|file| (file.size(), file.stated())) else {
         return Err(hub::missing_entry(id, path, &commit));
     };
-    let small = hub::is_small(path, size);
+    let small = hub::kept(path, size) == hub::Kept::Git;
     let content = match stated {
         Some(_) if !small => Vec::new(),
         _ => whole(registry, &coming, path).await?,

@@ -6,11 +6,7 @@ use jobs::{Access, Registry, SuggestQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{
-    models::{ModelPath, page_length},
-    query::Query,
-    seen::Seen,
-};
+use crate::{models::ModelPath, paging::page_length, query::Query, seen::Seen};
 
 /// Which base deltas are taken against, and how many partners to list.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -6,18 +6,18 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use analysis::transfer::{Options, Preset};
 use domain::Item;
 use http::{Problem, Result};
-use jobs::{Access, Registry, StoredPayload, TransferPayload, TransferRequest};
+use jobs::{Access, AppliedPlan, Registry, StoredPayload, TransferPayload};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{
-    IntoParams, ToSchema,
+    ToSchema,
     openapi::schema::{Array, Object, OneOf, Schema, Type},
 };
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
-    named,
+    named::{self, DryRun},
     query::Query,
     schema::one_of,
     seen::Seen,
@@ -84,23 +84,13 @@ fn one() -> Value {
     json!(1.0)
 }
 
-/// Options of a request for a transfer.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct TransferQuery {
-    /// Only look at the weights: is it likely to work? Of a stored difference: only check that it fits.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
 /// Queue a transfer; shapes are checked first.
-#[utoipa::path(tag = "transfers", params(TransferQuery, JobHeaders), request_body = NewTransfer, responses((status = 202, body = JobView), (status = 200, description = "dry run: numbers over the weights with a heuristic verdict and its reasons; of a stored difference the recipe's digest, parents, tensors, bytes and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "transfers", params(DryRun, JobHeaders), request_body = NewTransfer, responses((status = 202, body = JobView), (status = 200, description = "dry run: numbers over the weights with a heuristic verdict and its reasons; of a stored difference the recipe's digest, parents, tensors, bytes and warnings of the result", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/transfers")]
 pub async fn create_transfer(
     request: HttpRequest,
     registry: Seen,
-    options: Query<TransferQuery>,
+    options: Query<DryRun>,
     Body(wanted): Body<NewTransfer>,
 ) -> Result<HttpResponse> {
     let NewTransfer {
@@ -119,7 +109,7 @@ pub async fn create_transfer(
         options: Options { preset, lambda, include, exclude },
         output,
         key: idempotency_key(&request)?,
-        dry_run: options.dry_run,
+        dry: *options,
     };
     match (diff, source_tuned) {
         (None, Some(tuned)) => of_models(&registry, (source_base, tuned), asked).await,
@@ -145,22 +135,20 @@ struct Asked {
     options: Options,
     output: Option<String>,
     key: Option<String>,
-    dry_run: bool,
+    dry: DryRun,
 }
 
 async fn of_stored(registry: &Registry, diff: String, asked: Asked) -> Result<HttpResponse> {
-    let Asked { target_base, options, output, key, dry_run } = asked;
+    let Asked { target_base, options, output, key, dry } = asked;
     let id = named::or_unnamed(output.as_deref())?;
     let payload = StoredPayload { target_base, diff, options, output: id, pins: BTreeMap::new() };
     let access = Access::registry();
     let plan = async || jobs::plan_stored_transfer(registry, &payload, &access).await;
-    let output = named::checked(output.as_deref(), plan).await?;
-    if dry_run {
-        let plan = jobs::with_output(registry, output.as_ref(), plan).await?;
-        return Ok(HttpResponse::Ok().json(plan.forecast()));
+    let show = async |plan: AppliedPlan| Ok(plan.forecast());
+    if let Some(told) = named::looked((registry, dry), output.as_deref(), plan, show).await? {
+        return Ok(told);
     }
-    named::needed(output)?;
-    Ok(accepted(&jobs::submit_stored_transfer(registry, payload, key).await?))
+    Ok(accepted(&jobs::submit(registry, payload, key).await?))
 }
 
 async fn of_models(
@@ -168,7 +156,7 @@ async fn of_models(
     (source_base, source_tuned): (Option<String>, String),
     asked: Asked,
 ) -> Result<HttpResponse> {
-    let Asked { target_base, options, output, key, dry_run } = asked;
+    let Asked { target_base, options, output, key, dry } = asked;
     let source_base = match source_base {
         Some(base) => base,
         None => jobs::tuned_from(registry, &source_tuned).await?,
@@ -178,12 +166,9 @@ async fn of_models(
     let payload = TransferPayload { target_base, source_base, source_tuned, options, output: id, pins };
     let access = Access::registry();
     let plan = async || jobs::plan_transfer(registry, &payload, &access).await;
-    let output = named::checked(output.as_deref(), plan).await?;
-    if dry_run {
-        let look = async || jobs::check_transfer(registry, &payload, &access).await;
-        let report = jobs::with_output(registry, output.as_ref(), look).await?;
-        return Ok(HttpResponse::Ok().json(report));
+    let show = async |_| jobs::check_transfer(registry, &payload, &access).await;
+    if let Some(told) = named::looked((registry, dry), output.as_deref(), plan, show).await? {
+        return Ok(told);
     }
-    named::needed(output)?;
-    Ok(accepted(&jobs::submit_transfer(registry, TransferRequest { payload, key }).await?))
+    Ok(accepted(&jobs::submit(registry, payload, key).await?))
 }

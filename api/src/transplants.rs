@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, post};
 use analysis::transplant::{Fill, Options, TERMS};
 use http::{Problem, Result};
-use jobs::{Access, TransplantPayload};
+use jobs::{Access, TransplantPayload, TransplantPlan};
 use serde::Deserialize;
 use serde_json::json;
-use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
+use utoipa::{ToSchema, openapi::schema::Object};
 
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
-    named,
+    named::{self, DryRun},
     query::Query,
     schema::one_of,
     seen::Seen,
@@ -44,23 +44,13 @@ fn fills() -> Object {
     words
 }
 
-/// Options of a request for a transplant.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct TransplantQuery {
-    /// Only check: every fault, or how many tokens are shared and new.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
 /// Queue a tokenizer transplant; tables and tokenizers are checked first.
-#[utoipa::path(tag = "transplants", params(TransplantQuery, JobHeaders), request_body = NewTransplant, responses((status = 202, body = JobView), (status = 200, description = "dry run: rows, shared and new tokens, and warnings", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "transplants", params(DryRun, JobHeaders), request_body = NewTransplant, responses((status = 202, body = JobView), (status = 200, description = "dry run: rows, shared and new tokens, and warnings", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/transplants")]
 pub async fn create_transplant(
     request: HttpRequest,
     registry: Seen,
-    options: Query<TransplantQuery>,
+    options: Query<DryRun>,
     Body(wanted): Body<NewTransplant>,
 ) -> Result<HttpResponse> {
     let NewTransplant { recipient, donor, fill, k, candidates, output } = wanted;
@@ -73,12 +63,10 @@ pub async fn create_transplant(
     };
     let access = Access::registry();
     let plan = async || jobs::plan_transplant(&registry, &payload, &access).await;
-    let output = named::checked(output.as_deref(), plan).await?;
-    if options.dry_run {
-        let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
-        return Ok(HttpResponse::Ok().json(plan.report()));
+    let show = async |plan: TransplantPlan| Ok(plan.report());
+    if let Some(told) = named::looked((&registry, *options), output.as_deref(), plan, show).await? {
+        return Ok(told);
     }
-    named::needed(output)?;
-    let job = jobs::submit_transplant(&registry, payload, idempotency_key(&request)?).await?;
+    let job = jobs::submit(&registry, payload, idempotency_key(&request)?).await?;
     Ok(accepted(&job))
 }

@@ -1,14 +1,11 @@
 //! `POST /api/v1/models/{org}/{name}`: upload a checkpoint folder as multipart parts, published at once or not at all.
 
-use std::time::Duration;
-
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::{HttpResponse, http::StatusCode, http::header, routes, web};
 use domain::{Act, RelativePath, RepoId};
 use futures::{Stream, TryStreamExt as _};
 use http::{Problem, Result};
 use jobs::{Gathered, Incoming, Made, Registry, ingest_files};
-use tokio::time::timeout;
 
 use crate::{
     models::{ModelPath, ModelSummary},
@@ -31,7 +28,7 @@ pub async fn upload_model(
     path: web::Path<ModelPath>,
     mut parts: Multipart,
 ) -> Result<HttpResponse> {
-    let id = RepoId::parse(&path.id()).map_err(|e| Problem::bad_request(e.to_string()))?;
+    let id = RepoId::parse(&path.id())?;
     registry.store.may(Act::Write, id.as_str()).await?;
     let mut gathered = Gathered::new();
     if let Err(problem) = receive(&registry, &mut parts, &mut gathered).await {
@@ -46,15 +43,14 @@ pub async fn upload_model(
 
 async fn receive(registry: &Registry, parts: &mut Multipart, gathered: &mut Gathered) -> Result<()> {
     let Gathered { holder, files, .. } = gathered;
-    let idle = Duration::from_secs(registry.limits.upload_idle_seconds);
-    while let Some(mut part) = next(parts, idle).await? {
+    while let Some(mut part) = next(parts).await? {
         let named = part.content_disposition().and_then(|d| d.get_filename().map(str::to_owned));
         let Some(file_name) = named else {
             return Err(Problem::bad_request(
                 "a part has no file name; each part is one file of the repository",
             ));
         };
-        let path = RelativePath::parse(&file_name).map_err(|e| Problem::bad_request(e.to_string()))?;
+        let path = RelativePath::parse(&file_name)?;
         if files.iter().any(|known: &Incoming| known.path == path) {
             return Err(Problem::bad_request(format!("`{path}` was sent twice")));
         }
@@ -64,7 +60,7 @@ async fn receive(registry: &Registry, parts: &mut Multipart, gathered: &mut Gath
         let mut writer = registry.store.blob_writer(holder).await?;
         let mut length = 0_u64;
         loop {
-            let chunk = match next(&mut part, idle).await {
+            let chunk = match next(&mut part).await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(problem) => {
@@ -88,25 +84,14 @@ async fn receive(registry: &Registry, parts: &mut Multipart, gathered: &mut Gath
     Ok(())
 }
 
-/// The next part or chunk; a client that sends nothing for `idle` is given up.
-async fn next<T, S>(stream: &mut S, idle: Duration) -> Result<Option<T>>
+/// The next part or chunk.
+async fn next<T, S>(stream: &mut S) -> Result<Option<T>>
 where
     S: Stream<Item = std::result::Result<T, MultipartError>> + Unpin,
 {
-    match timeout(idle, stream.try_next()).await {
-        Ok(Ok(item)) => Ok(item),
-        Ok(Err(error)) => {
-            Err(Problem::bad_request(format!("the upload cannot be read: {error}; send multipart/form-data")))
-        }
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_stalled",
-            format!(
-                "nothing arrived for {} seconds; nothing of the upload was kept, send it again",
-                idle.as_secs()
-            ),
-        )),
-    }
+    stream.try_next().await.map_err(|error| {
+        Problem::bad_request(format!("the upload cannot be read: {error}; send multipart/form-data"))
+    })
 }
 
 fn too_large(detail: String) -> Problem {

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use crate::{
     body::Body,
     imports::takes,
-    models::{Listed, listed},
-    query::Query,
+    paging::{Listed, listed},
+    query::{Nothing, Query},
     seen::Seen,
 };
 
@@ -65,7 +65,11 @@ pub async fn list_watches(
 /// Watch an author: their models are brought in now, and again when they change.
 #[utoipa::path(tag = "models", request_body = NewWatch, responses((status = 200, body = WatchView), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/api/v1/watches")]
-pub async fn create_watch(registry: Seen, Body(wanted): Body<NewWatch>) -> Result<HttpResponse> {
+pub async fn create_watch(
+    registry: Seen,
+    _: Query<Nothing>,
+    Body(wanted): Body<NewWatch>,
+) -> Result<HttpResponse> {
     let NewWatch { author, weights, parents } = wanted;
     let row = jobs::watch(&registry, &author, (weights, parents)).await?;
     Ok(HttpResponse::Ok().json(WatchView::from(row)))

@@ -36,9 +36,12 @@ async fn service(
     leaving: watch::Receiver<bool>,
 ) -> impl Service<actix_http::Request, Response = ServiceResponse<impl MessageBody>, Error = Error> {
     let limits = registry.limits;
+    let idle = Duration::from_secs(limits.upload_idle_seconds);
     init_service(
         App::new()
             .app_data(Data::new(registry.clone()))
+            .app_data(Data::new(http::Pace { idle, grace: idle, rate: 10_000 }))
+            .wrap(from_fn(http::keep_pace))
             .app_data(Data::new(api::Leaving(leaving)))
             .wrap(from_fn(http::answer_head))
             .configure(|config| api::configure(config, &limits, http::Doors::default())),

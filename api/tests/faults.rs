@@ -314,3 +314,29 @@ async fn a_model_known_by_its_metadata_has_a_revision_and_no_files() {
     assert!(revision.body["detail"].as_str().unwrap().contains("`v9`"), "{revision:?}");
     assert!(wrong.body["detail"] == "`/api/models/o/known` does not answer PUT", "{wrong:?}");
 }
+
+#[actix_web::test]
+async fn one_malformed_name_has_one_code_wherever_it_is_sent() {
+    let place = Place::new().await;
+    place.know("o/a", "mit").await;
+    let upload = async |address: &str, file: &str| {
+        let part =
+            format!("--cut\r\ncontent-disposition: form-data; name=\"f\"; filename=\"{file}\"\r\n\r\nx\r\n");
+        let request = TestRequest::post().uri(address);
+        let request = request.insert_header(("content-type", "multipart/form-data; boundary=cut"));
+        place.send(request.set_payload(format!("{part}--cut--\r\n"))).await
+    };
+    let files = json!({ "files": [{ "path": "../a", "size": 1, "sample": "" }] });
+
+    for (answer, status, code) in [
+        (upload("/api/v1/models/o/a%20b", "README.md").await, 422, "bad_id"),
+        (place.post("/api/repos/create", json!({ "name": "o/a b" })).await, 400, "bad_id"),
+        (place.post("/api/repos/move", json!({ "fromRepo": "o/a", "toRepo": "o/a b" })).await, 400, "bad_id"),
+        (upload("/api/v1/models/o/b", "../a").await, 422, "bad_path"),
+        (place.post("/api/models/o/a/preupload/main", files).await, 400, "bad_path"),
+        (place.get("/api/v1/blobs/sha256:12").await, 422, "bad_digest"),
+        (place.post("/api/lfs/verify", json!({ "oid": "12", "size": 1 })).await, 400, "bad_digest"),
+    ] {
+        assert!(answer.is_problem(status, code), "{code}: {answer:?}");
+    }
+}

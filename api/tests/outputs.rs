@@ -158,3 +158,44 @@ async fn one_key_is_one_search_and_one_job_that_is_asked_for_again() {
     let (once, twice) = (keyed(&retry, Value::Null).await, keyed(&retry, Value::Null).await);
     assert_eq!((once.status.as_u16(), &once.body["id"]), (202, &twice.body["id"]), "{twice:?}");
 }
+
+#[actix_web::test]
+async fn a_dry_run_of_whatever_makes_a_job_checks_and_queues_nothing() {
+    let place = place().await;
+    let made = json!({ "base": "o/a", "tuned": "o/b", "output": "o/lora" });
+    let made = place.post("/api/v1/adapters/extract", made).await;
+    assert_eq!(place.worked(&made).await.body["state"], "succeeded");
+    let two = json!({ "base": "o/a", "tuned": "o/b" });
+    let transfer = json!({ "source_base": "o/a", "source_tuned": "o/b", "target_base": "o/a" });
+    let transplant = json!({ "recipient": "o/a", "donor": "o/b" });
+    let bodies = [
+        ("/api/v1/adapters/bake", json!({ "base": "o/a", "adapter": "o/lora" }), 200),
+        ("/api/v1/adapters/extract", two.clone(), 200),
+        ("/api/v1/diffs", two, 200),
+        ("/api/v1/diffs/apply", json!({ "base": "o/a", "diff": "o/b" }), 422),
+        ("/api/v1/merges", json!({ "config": SOUP }), 200),
+        ("/api/v1/transfers", transfer, 200),
+        ("/api/v1/transplants", transplant, 422),
+    ];
+    let document = serde_json::to_value(api::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let queueing = paths.filter(|(_, item)| item["post"]["responses"]["202"].is_object());
+
+    for (path, item) in queueing {
+        let known = bodies.iter().find(|(address, ..)| address == path);
+        let path = path.replace("{number}", "1");
+        let (body, status) = known.map_or((json!({}), 400), |(_, body, status)| (body.clone(), *status));
+        let answer = place.post(&format!("{path}?dry_run=true"), body).await;
+
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        let parameters = item["post"]["parameters"].as_array().into_iter().flatten();
+        let told = parameters.filter(|parameter| parameter["name"] == "dry_run").count();
+        assert_eq!(told, known.iter().count(), "{path}");
+        if known.is_none() {
+            assert_eq!(answer.body["errors"][0]["parameter"], "dry_run", "{path}: {answer:?}");
+        }
+    }
+
+    let jobs = place.get("/api/v1/jobs").await;
+    assert_eq!(jobs.body["items"].as_array().unwrap().len(), 1, "{jobs:?}");
+}

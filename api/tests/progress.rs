@@ -18,7 +18,7 @@ async fn a_job_whose_worker_gives_no_sign_of_life_has_no_rate_and_no_end() {
     let heard = async |ago: i64| {
         let progress = JobProgress { step: "writing".into(), done: 40, total: 100, rate: Some(20) };
         // A lease that ends this much earlier is that of a sign of life as long ago.
-        store.heartbeat(&job.id, job.fence, progress, lease - ago).await.unwrap();
+        store.heartbeat(&job.hold(), progress, lease - ago).await.unwrap();
     };
 
     heard(0).await;

@@ -89,3 +89,42 @@ async fn a_path_is_found_however_long_it_is_and_tells_what_of_it_is_not_listed()
     assert_eq!((&short["length"], &short["hidden"]), (&4.into(), &0.into()));
     assert_eq!(lineage["ancestors"], 50);
 }
+
+#[actix_web::test]
+async fn every_family_stands_on_one_page_of_the_list() {
+    let place = Place::new().await;
+    let edge = |family: &str| (format!("{family}/child"), format!("{family}/root"), Relation::Finetune);
+    knows(&place, &["a", "b", "c"].map(edge)).await;
+    let (mut roots, mut next) = (Vec::new(), Some("0".to_owned()));
+
+    while let Some(cursor) = next {
+        let page = place.get(&format!("/api/v1/families?limit=2&cursor={cursor}")).await;
+        assert_eq!(page.body["total"], 3, "{page:?}");
+        let items = page.body["items"].as_array().unwrap();
+        roots.extend(items.iter().map(|item| item["root"].as_str().unwrap().to_owned()));
+        next = page.body["next"].as_str().map(str::to_owned);
+    }
+
+    roots.sort_unstable();
+    assert_eq!(roots, ["a/root", "b/root", "c/root"]);
+    let beyond = place.get("/api/v1/families?cursor=9").await;
+    assert_eq!(
+        (&beyond.body["items"], &beyond.body["next"]),
+        (&serde_json::json!([]), &serde_json::Value::Null)
+    );
+}
+
+#[actix_web::test]
+async fn what_is_typed_is_told_by_either_name() {
+    let place = Place::new().await;
+    place.know("o/model", "mit").await;
+
+    let (search, q) =
+        (place.get("/api/v1/typeahead?search=mod").await, place.get("/api/v1/typeahead?q=mod").await);
+
+    assert_eq!(search.body[0]["id"], "o/model", "{search:?}");
+    assert_eq!(search.body, q.body);
+    let neither = place.get("/api/v1/typeahead").await;
+    assert!(neither.is_problem(400, "bad_request"), "{neither:?}");
+    assert_eq!(neither.body["errors"][0]["parameter"], "search");
+}

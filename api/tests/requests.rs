@@ -90,10 +90,14 @@ async fn every_parameter_that_cannot_be_read_is_told() {
 #[actix_web::test]
 async fn a_cursor_that_is_none_is_told_by_its_parameter() {
     let place = Place::new().await;
-    place.know("o/a", "mit").await;
-    let below = ["children", "descendants"].map(|list| format!("/api/v1/models/o/a/{list}"));
-    for list in below.into_iter().chain(["/api/v1/models".to_owned()]) {
-        let answer = place.get(&format!("{list}?cursor=")).await;
+    place.ingest("o/a", (1.0, "mit")).await;
+    let below = ["children", "descendants", "siblings", "files", "tensors"];
+    let below = below.map(|list| format!("/api/v1/models/o/a/{list}"));
+    let of_hub = ["", "/o/a/tree/main", "/o/a/commits/main"].map(|list| format!("/api/models{list}"));
+    let own = ["models", "jobs", "searches", "advisories", "contradictions", "families"];
+    let own = own.map(|list| format!("/api/v1/{list}"));
+    for list in below.into_iter().chain(of_hub).chain(own) {
+        let answer = place.get(&format!("{list}?cursor=zz")).await;
 
         assert!(answer.is_problem(422, "bad_cursor"), "{list}: {answer:?}");
         assert_eq!(answer.body["errors"][0]["parameter"], "cursor", "{list}: {answer:?}");
@@ -392,4 +396,53 @@ async fn the_next_page_of_a_list_without_a_frame_is_in_its_link() {
     assert_eq!((names(&first), names(&rest)), (vec!["ann".into(), "bob".into()], vec!["cay".into()]));
     assert_eq!(rest.header("link"), "");
     assert!(place.get("/api/v1/watches?limit=3").await.is_problem(400, "bad_request"));
+}
+
+#[actix_web::test]
+async fn the_address_of_a_listed_file_leads_to_it_whatever_it_is_called() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["README.md", "a#b ?.txt", "50%.txt", "d/é.txt"] {
+        let path = folder.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "# A model\n").unwrap();
+    }
+    let id = RepoId::parse("o/odd").unwrap();
+    jobs::ingest_folder(&place.registry, folder.path(), &id, &|_, _| {}).await.unwrap();
+
+    let files = place.get("/api/v1/models/o/odd/files").await;
+
+    let items = files.body["items"].as_array().unwrap();
+    assert_eq!(items.len(), 4, "{files:?}");
+    for item in items {
+        let answer = place.get(item["url"].as_str().unwrap()).await;
+        assert_eq!(answer.status, 200, "{item}: {answer:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_list_tells_of_each_model_what_its_own_record_tells() {
+    let place = Place::new().await;
+    for (id, licence) in [("o/a", "mit"), ("o/b", "apache-2.0")] {
+        place.ingest(id, (1.0, licence)).await;
+    }
+    place.know("o/c", "llama3").await;
+
+    let list = place.get("/api/models?full=true&cardData=true").await;
+    let weights = place.get("/api/models?expand=safetensors").await;
+
+    let of = |list: &Answer, id: &str| {
+        let items = list.body.as_array().unwrap().clone();
+        items.into_iter().find(|item| item["id"] == id).unwrap()
+    };
+    for id in ["o/a", "o/b"] {
+        let own = place.get(&format!("/api/models/{id}")).await.body;
+        for field in ["siblings", "cardData", "tags"] {
+            assert_eq!(of(&list, id)[field], own[field], "{id} {field}");
+        }
+        assert_eq!(of(&weights, id)["safetensors"], own["safetensors"]);
+        assert!(own["safetensors"]["total"].is_number() && own["cardData"]["license"].is_string(), "{own}");
+    }
+    assert_eq!(of(&list, "o/c")["siblings"], json!([]));
+    assert!(of(&weights, "o/c").get("safetensors").is_none());
 }

@@ -222,6 +222,20 @@ fn handlers_and_pages_get_the_registry_only_as_whoever_asks_may_see_it() {
 }
 
 #[test]
+fn handlers_ask_for_the_size_of_a_blob_only_as_whoever_asks_may_have_it() {
+    let asks = |path: &Path| fs_err::read_to_string(path).unwrap().contains("blob_size");
+
+    let asking: Vec<String> = rust_files(&root().join("api/src"))
+        .unwrap()
+        .iter()
+        .filter(|path| asks(path))
+        .map(|path| relative(path))
+        .collect();
+
+    assert!(asking.is_empty(), "`open_size` tells it where it is not hidden: {asking:?}");
+}
+
+#[test]
 fn every_test_that_a_promise_names_is_there() {
     let told = fs_err::read_to_string(root().join("docs/guarantees.md")).unwrap();
     let all: String =

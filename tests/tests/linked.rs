@@ -16,7 +16,7 @@ async fn demo(database: &stemma_tests::Database, settings: &[(&str, &str)]) -> R
     let out = server.stemma().args(["import", "dump", "--quiet"]).arg(&dump).output()?;
     ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let families = get(&client()?, &server, "/api/v1/families").await?;
-    let root = families[0]["root"].as_str().with_context(|| families.to_string())?.to_owned();
+    let root = families["items"][0]["root"].as_str().with_context(|| families.to_string())?.to_owned();
     Ok((server, root))
 }
 

@@ -5,7 +5,6 @@ use std::fmt;
 use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
-    web::Bytes,
 };
 use askama::Template;
 use domain::{Class, Item};
@@ -55,12 +54,10 @@ pub fn ok(template: &impl Template) -> HttpResponse {
 
 /// A picture of a model as a file of its own.
 pub fn picture(of: &Name, template: &impl Template) -> HttpResponse {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
-    let name: String = of.0.chars().map(plain).collect();
     match template.render() {
         Ok(svg) => HttpResponse::Ok()
             .content_type("image/svg+xml")
-            .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.svg\"")))
+            .insert_header((header::CONTENT_DISPOSITION, http::attachment(&of.0, "svg")))
             .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(svg),
@@ -116,22 +113,6 @@ const fn title(class: Class) -> &'static str {
         Class::Damaged => "Damaged here",
         Class::Internal => "Something broke here",
     }
-}
-
-/// The body of a form, or the page that says why it cannot be read.
-pub fn form(body: actix_web::Result<Bytes>) -> Result<Bytes, HttpResponse> {
-    body.map_err(|error| match error.as_response_error().status_code() {
-        StatusCode::PAYLOAD_TOO_LARGE => error_page(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            title(Class::TooLarge),
-            "The form is longer than is accepted here. Shorten it and send it again.",
-        ),
-        _ => error_page(
-            StatusCode::BAD_REQUEST,
-            "The form cannot be read",
-            "Something went wrong while it was sent. Go back and send it again.",
-        ),
-    })
 }
 
 impl From<Failure> for HttpResponse {

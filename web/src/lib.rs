@@ -5,7 +5,9 @@
 mod answer;
 mod asked;
 mod assets;
+mod caller;
 mod card;
+mod form;
 mod pages;
 mod routes;
 mod shallow;

@@ -108,8 +108,8 @@ pub trait Source: Send + Sync + 'static {
     async fn lineage(&self, name: &str, query: LineageQuery) -> Result<Option<LineagePage>>;
     /// How two models are related.
     async fn path(&self, pair: (&str, &str)) -> Result<PathPage>;
-    /// Families, largest first, and how many there are.
-    async fn families(&self) -> Result<(Vec<FamilyRow>, u64)>;
+    /// Families, largest first, without the first `from` of them; and how many there are.
+    async fn families(&self, from: usize) -> Result<(Vec<FamilyRow>, u64)>;
     /// The children of one model.
     async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>>;
     /// A model with what is below it and passes a narrowing: so many generations, and branches of at least one in so many models.

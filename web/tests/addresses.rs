@@ -38,6 +38,17 @@ async fn a_file_is_shown_as_text_by_its_tensors_or_by_why_it_is_not() {
 }
 
 #[actix_web::test]
+async fn every_page_of_a_name_that_nobody_has_offers_what_may_have_been_meant() {
+    for below in ["", "/lineage", "/children", "/icicle", "/compare/a...b", "/blob/main/x.txt"] {
+        let (status, _, page) = get(&format!("/no/model{below}")).await;
+
+        assert_eq!(status, StatusCode::NOT_FOUND, "{below}");
+        assert!(page.contains("No model <code>no/model</code> is known here."), "{below}: {page}");
+        assert!(page.contains("href=\"/org/model-7b\""), "{below}: {page}");
+    }
+}
+
+#[actix_web::test]
 async fn a_namespace_shows_its_models_and_an_organisation_its_members() {
     let (status, _, org) = get("/acme").await;
     let (_, _, model) = get("/gpt2").await;

@@ -115,6 +115,10 @@ async fn lists_that_are_cut_tell_how_many_are_left_out() {
     let (_, found) = get("/search?search=x").await;
 
     assert!(families.contains("The 200 largest of 559 families."), "{families}");
+    assert!(families.contains("href=\"/families?cursor=200\""), "{families}");
+    let (_, last) = get("/families?cursor=400").await;
+    assert!(last.contains("Numbers 401 to 559 of 559 families, by size.") && !last.contains("rel=\"next\""));
+    assert_eq!(get("/families?cursor=zz").await.0, 422);
     let more = "5 more advisories reach it: <a href=\"/api/v1/models/org/name/advisories\">";
     assert!(model.contains(more) && model.contains("And 7 more."), "{model}");
     assert!(model.contains("The latest 2; 6 stand before them."), "{model}");

@@ -9,7 +9,8 @@ use store::{GrantState, ModelRow};
 
 use super::{
     Call,
-    answer::{self, Found, date, hex_of, missing_model},
+    answer::{self, date, hex_of, missing_model},
+    stop::{Outcome, settled},
 };
 use crate::{models::ModelPath, seen::Seen};
 
@@ -27,18 +28,15 @@ pub async fn ask_at_the_page(
         verb: Verb::AskAccess,
         rest: Vec::new(),
     };
-    ask(&call).await
+    settled(ask(&call).await)
 }
 
 /// `POST …/ask-access`: at once where the gate is automatic, else somebody decides.
 ///
 /// # Errors
 /// 404; 400 for a model without a gate; 401 without a token.
-pub async fn ask(call: &Call<'_>) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn ask(call: &Call<'_>) -> Outcome {
+    let row = answer::find(call).await?;
     let gate = row.gated.ok_or_else(|| no_gate(&row))?;
     let token = http::bearer(call.request, &call.registry.store).await?.ok_or_else(http::bad_token)?;
     let state = call.registry.store.ask_access((row.id, &token.owner), gate).await?;
@@ -63,11 +61,8 @@ struct Decision {
 /// # Errors
 /// 404, also for a user to let in who is not there; 403 for whoever is no administrator of the namespace; 400 for a
 /// decision that cannot be read.
-pub async fn requests(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn requests(call: &Call<'_>, payload: Payload) -> Outcome {
+    let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Close, &row).await?;
     let word = call.part(0).unwrap_or_default();
     match (call.request.method().as_str(), GrantState::of(word), word) {
@@ -76,11 +71,11 @@ pub async fn requests(call: &Call<'_>, payload: Payload) -> Result<HttpResponse>
             row.gated.ok_or_else(|| no_gate(&row))?;
             decide(call, (&row, word), answer::body(call, payload).await?).await
         }
-        _ => Err(missing_model(&call.id)),
+        _ => Err(missing_model(&call.id).into()),
     }
 }
 
-async fn list(call: &Call<'_>, row: &ModelRow, state: GrantState) -> Result<HttpResponse> {
+async fn list(call: &Call<'_>, row: &ModelRow, state: GrantState) -> Outcome {
     let most = call.registry.limits.report_rows as u64;
     let rows = call.registry.store.access_of(row.id, state, most).await?;
     let told = rows.iter().map(|one| {
@@ -92,7 +87,7 @@ async fn list(call: &Call<'_>, row: &ModelRow, state: GrantState) -> Result<Http
     Ok(HttpResponse::Ok().json(told.collect::<Vec<_>>()))
 }
 
-async fn decide(call: &Call<'_>, (row, word): (&ModelRow, &str), asked: Decision) -> Result<HttpResponse> {
+async fn decide(call: &Call<'_>, (row, word): (&ModelRow, &str), asked: Decision) -> Outcome {
     let store = &call.registry.store;
     let state = match asked.status.as_deref() {
         _ if word == "grant" => Some(GrantState::Accepted),

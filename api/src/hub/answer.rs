@@ -5,13 +5,17 @@ use actix_web::{
     http::{Method, StatusCode, header},
     web::Payload,
 };
+use domain::Fault;
 use futures::StreamExt as _;
 use http::{Problem, Result, hub_path::Verb};
 use jobs::Registry;
 use serde::{Serialize, de::DeserializeOwned};
 use store::{CommitRow, ModelRow};
 
-use super::{Answer, Call};
+use super::{
+    Answer, Call,
+    stop::{Outcome, Stop},
+};
 use crate::relay::{self, Brought};
 
 /// What the Hub's addresses about one model begin with; those of its files begin with its id.
@@ -30,6 +34,11 @@ pub fn missing_revision(id: &str, revision: &str) -> Problem {
 /// 404 that the client raises as `EntryNotFoundError`, and remembers for that commit.
 pub fn missing_entry(id: &str, path: &str, commit: &str) -> Problem {
     Problem::not_found(format!("file `{path}` in `{id}`")).for_hub("EntryNotFound", Some(commit))
+}
+
+/// 400 for the name of something that is none.
+pub fn misread<F: Fault>(fault: F) -> Problem {
+    Problem::from(fault).as_misread()
 }
 
 /// 405.
@@ -54,34 +63,33 @@ pub fn moved(request: &HttpRequest, asked: &str, row: &ModelRow) -> Option<HttpR
     Some(HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, to)).finish())
 }
 
-/// A repository that is there, or the answer to give instead.
-pub enum Found {
-    Here(Box<ModelRow>),
-    Elsewhere(HttpResponse),
+/// A repository that is here, by more than others' word.
+///
+/// # Errors
+/// 404 `RepoNotFound`.
+pub async fn present_row(registry: &Registry, id: &str) -> Result<ModelRow> {
+    let row = registry.store.model_by_id(id).await?.filter(|row| !row.ghost);
+    row.ok_or_else(|| missing_model(id))
 }
 
 /// The repository a call is about.
 ///
 /// # Errors
-/// 404 `RepoNotFound`.
-pub async fn find(call: &Call<'_>) -> Result<Found> {
-    let row = match present(call).await? {
-        Found::Here(row) => row,
-        elsewhere => return Ok(elsewhere),
-    };
-    Ok(match moved(call.request, &call.id, &row) {
-        Some(answer) => Found::Elsewhere(answer),
-        None => Found::Here(row),
-    })
+/// 404 `RepoNotFound`; the way to its present name.
+pub async fn find(call: &Call<'_>) -> Outcome<Box<ModelRow>> {
+    let row = present(call).await?;
+    match moved(call.request, &call.id, &row) {
+        Some(answer) => Err(Stop::Answer(answer)),
+        None => Ok(row),
+    }
 }
 
 /// A repository; for readers, one that is not here is brought in where that is wanted, and described by the Hub
 /// meanwhile.
-async fn present(call: &Call<'_>) -> Result<Found> {
+async fn present(call: &Call<'_>) -> Outcome<Box<ModelRow>> {
     let reads = call.request.method() == Method::GET || call.verb == Verb::PathsInfo;
     if !reads {
-        let row = call.registry.store.model_by_id(&call.id).await?.filter(|row| !row.ghost);
-        return row.map(|row| Found::Here(Box::new(row))).ok_or_else(|| missing_model(&call.id));
+        return Ok(Box::new(present_row(call.registry, &call.id).await?));
     }
     let revision = match call.verb {
         Verb::Tree => call.part(0).map(str::to_owned),
@@ -89,13 +97,13 @@ async fn present(call: &Call<'_>) -> Result<Found> {
         _ => None,
     };
     let revision = revision.unwrap_or_else(|| store::MAIN.to_owned());
-    Ok(match (relay::bring(call.registry, &call.id, &revision).await?, call.verb) {
-        (Brought::Here(row), _) => Found::Here(row),
+    match (relay::bring(call.registry, &call.id, &revision).await?, call.verb) {
+        (Brought::Here(row), _) => Ok(row),
         (Brought::Coming(coming), Verb::Info | Verb::Revision) => {
-            Found::Elsewhere(HttpResponse::Ok().json(&coming.record))
+            Err(Stop::Answer(HttpResponse::Ok().json(&coming.record)))
         }
-        (Brought::Coming(_), _) => Found::Elsewhere(relay::not_yet(&call.id)),
-    })
+        (Brought::Coming(_), _) => Err(Stop::Answer(relay::not_yet(&call.id))),
+    }
 }
 
 /// The commit called `name` of a repository; none for `main` of one that is known by its metadata only.

@@ -3,21 +3,21 @@
 use std::collections::{HashMap, HashSet};
 
 use actix_web::{HttpResponse, http::StatusCode, http::header, web::Payload};
-use domain::{Act, Digest, RelativePath, RepoId};
+use domain::{Act, BadDigest, Digest, RelativePath, RepoId};
 use futures::StreamExt as _;
 use http::{Problem, Result};
 use jobs::{Change, Gathered, Incoming, Push, Registry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{BlobWriter, FileRow, NewCommit};
-use tokio::time::timeout;
 
 use super::{
     Call,
-    answer::{self, Found, missing_model},
+    answer::{self, misread, missing_model},
     entries::{self, Kept},
     ignored::Ignored,
     ndjson::{Event, Reader},
+    stop::Outcome,
     who,
 };
 
@@ -25,7 +25,7 @@ use super::{
 ///
 /// # Errors
 /// 404; 400 for a path that cannot be stored, 413 for too many.
-pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+pub async fn preupload(call: &Call<'_>, payload: Payload) -> Outcome {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Asked {
@@ -38,10 +38,7 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
         path: String,
         size: u64,
     }
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+    let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Write, &row).await?;
     let asked: Asked = answer::body(call, payload).await?;
     answer::within_paths(asked.files.len(), call.registry.limits.hub_paths)?;
@@ -66,15 +63,13 @@ pub async fn preupload(call: &Call<'_>, payload: Payload) -> Result<HttpResponse
     let inline = inline_bytes(call);
     let mut files = Vec::with_capacity(asked.files.len());
     for File { path, size } in asked.files {
-        RelativePath::parse(&path).map_err(|error| Problem::bad_request(error.to_string()))?;
-        let lfs = entries::is_large(&path, size) == Kept::Lfs && size > inline;
+        RelativePath::parse(&path).map_err(misread)?;
+        let lfs = entries::kept(&path, size) == Kept::Lfs && size > inline;
         let held = known.get(&path);
         // What the client compares with depends on the way it will send the file.
         let oid = match (held, lfs) {
             (Some(file), true) => Some(file.digest.hex()),
-            (Some(file), false) if entries::is_large(&path, file.size) == Kept::Git => {
-                oids.get(&path).cloned()
-            }
+            (Some(file), false) if entries::kept(&path, file.size) == Kept::Git => oids.get(&path).cloned(),
             _ => None,
         };
         let ignore = ignored.names(&path);
@@ -98,19 +93,16 @@ fn inline_bytes(call: &Call<'_>) -> u64 {
 ///
 /// # Errors
 /// 404, 412 when the branch has moved, 400 for what cannot be applied.
-pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+pub async fn commit(call: &Call<'_>, payload: Payload) -> Outcome {
     let coding = call.request.headers().get(header::CONTENT_ENCODING);
     if coding.is_some_and(|coding| coding != "identity") {
         let told = "send the commit as it is, without Content-Encoding";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told).into());
     }
     if call.says("create_pr").holds() {
-        return Err(Problem::bad_request("this registry has no pull requests; commit to a branch"));
+        return Err(Problem::bad_request("this registry has no pull requests; commit to a branch").into());
     }
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+    let row = answer::find(call).await?;
     call.registry.store.may_with(Act::Write, &row).await?;
     let id = RepoId::parse(&row.name).map_err(|_| missing_model(&call.id))?;
     let branch = call.rest.join("/");
@@ -119,7 +111,7 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
     let mut body = Body::new(call.registry, NewCommit { branch, author, ..NewCommit::default() });
     if let Err(problem) = body.receive(payload).await {
         body.gathered.discard(call.registry).await;
-        return Err(problem);
+        return Err(problem.into());
     }
     let Body { changes, gathered, commit, .. } = body;
     let push = Push { id, changes, gathered, commit };
@@ -129,7 +121,7 @@ pub async fn commit(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
         if stale {
             problem.status = StatusCode::PRECONDITION_FAILED.as_u16();
         } else if problem.status == StatusCode::UNPROCESSABLE_ENTITY.as_u16() {
-            problem.status = StatusCode::BAD_REQUEST.as_u16();
+            return problem.as_misread();
         }
         problem
     })?;
@@ -192,11 +184,8 @@ impl<'a> Body<'a> {
     }
 
     async fn receive(&mut self, mut payload: Payload) -> Result<()> {
-        let idle = std::time::Duration::from_secs(self.registry.limits.upload_idle_seconds);
         let (mut reader, mut events) = (Reader::new(self.registry.limits.body_bytes), Vec::new());
-        let late =
-            || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", "the commit stopped coming in");
-        while let Some(part) = timeout(idle, payload.next()).await.map_err(|_| late())? {
+        while let Some(part) = payload.next().await {
             let part =
                 part.map_err(|error| Problem::bad_request(format!("the commit ended early: {error}")))?;
             reader.feed(&part, &mut events).map_err(|bad| Problem::bad_request(bad.0))?;
@@ -250,7 +239,7 @@ impl<'a> Body<'a> {
                 self.registry.limits.files
             )));
         }
-        let path = |text: &str| RelativePath::parse(text).map_err(|e| Problem::bad_request(e.to_string()));
+        let path = |text: &str| RelativePath::parse(text).map_err(misread);
         match serde_json::from_value(document).map_err(bad)? {
             Line::Header { summary, description, parent_commit } => {
                 self.commit.title = summary.chars().take(1_000).collect();
@@ -270,12 +259,8 @@ impl<'a> Body<'a> {
                 self.changes.push(Change::Put(file));
             }
             Line::LfsFile { path: name, oid, size } => {
-                let digest: Digest =
-                    oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
-                let stored = match self.registry.store.may_have(&digest).await? {
-                    true => self.registry.store.blob_size(&digest).await?,
-                    false => None,
-                };
+                let digest: Digest = oid.parse().map_err(misread::<BadDigest>)?;
+                let stored = self.registry.store.open_size(&digest).await?;
                 let held = stored
                     .ok_or_else(|| Problem::bad_request(format!("`{name}`: {oid} was not uploaded")))?;
                 if size.is_some_and(|size| size != held) {

@@ -1,13 +1,14 @@
 //! File contents by way of the API's addresses, and the headers of sharded weights.
 
 use actix_web::HttpResponse;
-use http::{Problem, Result};
+use http::Problem;
 use serde_json::{Map, Value, json};
 use store::MAIN;
 
 use super::{
     Call,
-    answer::{self, Found, missing_entry},
+    answer::{self, missing_entry},
+    stop::Outcome,
 };
 use crate::download::send_file;
 
@@ -15,20 +16,17 @@ use crate::download::send_file;
 ///
 /// # Errors
 /// 404.
-pub async fn resolve(call: &Call<'_>) -> Result<HttpResponse> {
+pub async fn resolve(call: &Call<'_>) -> Outcome {
     let (revision, path) = call.rest.split_first().ok_or_else(|| missing_entry(&call.id, "", ""))?;
-    send_file((call.request, call.registry), &call.id, (revision, &path.join("/"))).await
+    Ok(send_file((call.request, call.registry), &call.id, (revision, &path.join("/"))).await?)
 }
 
 /// `GET …/safetensors-metadata/INDEX`: the headers of all shards that an index names.
 ///
 /// # Errors
 /// 404; 422 for an index that cannot be read.
-pub async fn safetensors_metadata(call: &Call<'_>) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn safetensors_metadata(call: &Call<'_>) -> Outcome {
+    let row = answer::find(call).await?;
     let path = call.rest.join("/");
     let commit = answer::commit_of(call.registry, &row, MAIN).await?;
     let commit = commit.ok_or_else(|| missing_entry(&row.name, &path, ""))?;

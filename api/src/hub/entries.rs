@@ -44,15 +44,15 @@ const BINARY: [&str; 27] = [
     "zst",
 ];
 
-/// Whether the Hub would keep this file in LFS.
-pub fn is_large(path: &str, size: u64) -> Kept {
+/// Where the Hub would keep this file.
+pub fn kept(path: &str, size: u64) -> Kept {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     let binary = extension.is_some_and(|extension| BINARY.contains(&extension.as_str()));
     if size > 0 && (size >= LARGE || binary) { Kept::Lfs } else { Kept::Git }
 }
 
-/// Where the Hub would keep a file.
+/// Where the Hub keeps a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     Git,
@@ -81,18 +81,12 @@ pub fn git_oid(content: &[u8]) -> String {
 /// # Errors
 /// When a blob or the database cannot be read.
 pub async fn oids(registry: &Registry, revision: i64, files: &[FileRow]) -> Result<HashMap<String, String>> {
-    let small: Vec<&FileRow> =
-        files.iter().filter(|file| is_large(&file.path, file.size) == Kept::Git).collect();
+    let small: Vec<&FileRow> = files.iter().filter(|file| kept(&file.path, file.size) == Kept::Git).collect();
     let mut oids = registry.store.git_oids(revision, &small).await?;
-    for file in files.iter().filter(|file| is_large(&file.path, file.size) == Kept::Lfs) {
+    for file in files.iter().filter(|file| kept(&file.path, file.size) == Kept::Lfs) {
         oids.insert(file.path.clone(), git_oid(pointer(file).as_bytes()));
     }
     Ok(oids)
-}
-
-/// Whether git would keep a file itself.
-pub fn is_small(path: &str, size: u64) -> bool {
-    is_large(path, size) == Kept::Git
 }
 
 /// What the entity tag of a file of a revision is made of, as on the Hub: the id that its tree lists for a small file,
@@ -101,7 +95,7 @@ pub fn is_small(path: &str, size: u64) -> bool {
 /// # Errors
 /// When a blob or the database cannot be read.
 pub async fn content_name(registry: &Registry, revision: i64, file: &FileRow) -> Result<Name> {
-    if !is_small(&file.path, file.size) {
+    if kept(&file.path, file.size) == Kept::Lfs {
         return Ok(Name::Lfs);
     }
     let oid = registry.store.git_oids(revision, &[file]).await?.remove(&file.path);
@@ -110,7 +104,7 @@ pub async fn content_name(registry: &Registry, revision: i64, file: &FileRow) ->
 
 /// `lfs` of a large file, with the name its digest has in this kind of answer.
 pub fn lfs(file: &FileRow, digest_name: &str) -> Option<Value> {
-    (is_large(&file.path, file.size) == Kept::Lfs).then(
+    (kept(&file.path, file.size) == Kept::Lfs).then(
         || json!({ digest_name: file.digest.hex(), "size": file.size, "pointerSize": pointer(file).len() }),
     )
 }
@@ -130,7 +124,7 @@ mod tests {
 
     #[test]
     fn weights_and_large_files_are_kept_in_lfs_and_empty_ones_never() {
-        for (path, size, kept) in [
+        for (path, size, place) in [
             ("model.safetensors", 8, Kept::Lfs),
             ("a/PYTORCH_MODEL.BIN", 8, Kept::Lfs),
             ("vocab.json", LARGE, Kept::Lfs),
@@ -138,7 +132,7 @@ mod tests {
             ("safetensors", 900, Kept::Git),
             ("empty.bin", 0, Kept::Git),
         ] {
-            assert_eq!(is_large(path, size), kept, "{path} of {size} bytes");
+            assert_eq!(kept(path, size), place, "{path} of {size} bytes");
         }
     }
 

@@ -11,8 +11,9 @@ use store::{CommitRow, EdgeRow, FileRow, MAIN, ModelRow, Part};
 
 use super::{
     Answer, Call,
-    answer::{self, Found, date, hex_of, sha},
+    answer::{self, date, hex_of, sha},
     card, entries,
+    stop::Outcome,
 };
 
 /// Fields that `expand` may ask for.
@@ -62,7 +63,7 @@ const NEVER: [&str; 3] = ["transformersInfo", "trendingScore", "xetEnabled"];
 ///
 /// # Errors
 /// 404; 400 for a field that does not exist.
-pub async fn model_info(call: &Call<'_>) -> Result<HttpResponse> {
+pub async fn model_info(call: &Call<'_>) -> Outcome {
     describe(call, MAIN).await
 }
 
@@ -70,16 +71,13 @@ pub async fn model_info(call: &Call<'_>) -> Result<HttpResponse> {
 ///
 /// # Errors
 /// 404; 400 for a field that does not exist.
-pub async fn at_revision(call: &Call<'_>) -> Result<HttpResponse> {
+pub async fn at_revision(call: &Call<'_>) -> Outcome {
     let revision = call.revision().ok_or_else(|| Problem::bad_request("name a revision"))?;
     describe(call, &revision).await
 }
 
-async fn describe(call: &Call<'_>, revision: &str) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+async fn describe(call: &Call<'_>, revision: &str) -> Outcome {
+    let row = answer::find(call).await?;
     let wanted = fields(&call.asked("expand"))?;
     let commit = answer::commit_of(call.registry, &row, revision).await?;
     let founded = call.registry.store.founded(&[row.id]).await?.remove(&row.id);
@@ -175,8 +173,9 @@ async fn details(
     set("siblings", siblings(registry, (commit, &files), blobs).await?.into());
     set("spaces", json!([]));
     set("usedStorage", files.iter().map(|file| file.size).sum::<u64>().into());
-    if let Some(safetensors) = safetensors(registry, commit.map(|commit| commit.revision)).await? {
-        set("safetensors", safetensors);
+    if let Some(commit) = commit {
+        let weights = safetensors(&registry.store.composition(commit.revision).await?);
+        weights.into_iter().for_each(|told| set("safetensors", told));
     }
     gguf(row).into_iter().for_each(|told| set("gguf", told));
     base_models(&parents).into_iter().for_each(|told| set("baseModels", told));
@@ -294,7 +293,7 @@ async fn siblings(
     blobs: Answer,
 ) -> Result<Vec<Value>> {
     let Some(commit) = commit.filter(|_| blobs.holds()) else {
-        return Ok(files.iter().map(|file| json!({ "rfilename": file.path })).collect());
+        return Ok(names_of(files));
     };
     let oids = entries::oids(registry, commit.revision, files).await?;
     let sibling = |file: &FileRow| {
@@ -309,9 +308,13 @@ async fn siblings(
 }
 
 /// Weights by dtype; none for a repository without, since half an answer breaks the client's parser.
-pub async fn safetensors(registry: &Registry, revision: Option<i64>) -> Result<Option<Value>> {
-    let Some(revision) = revision else { return Ok(None) };
-    let parameters = Part::parameters(&registry.store.composition(revision).await?);
+pub fn safetensors(parts: &[Part]) -> Option<Value> {
+    let parameters = Part::parameters(parts);
     let total = parameters.values().copied().fold(0, u64::saturating_add);
-    Ok((!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total })))
+    (!parameters.is_empty()).then(|| json!({ "parameters": parameters, "total": total }))
+}
+
+/// The files of a repository, by name alone.
+pub fn names_of(files: &[FileRow]) -> Vec<Value> {
+    files.iter().map(|file| json!({ "rfilename": file.path })).collect()
 }

@@ -1,18 +1,19 @@
 //! Large files before their commit: git LFS with its basic transfer.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, post, put, routes, web};
-use domain::{Act, Digest};
+use domain::{Act, BadDigest, Digest};
 use futures::StreamExt as _;
 use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Holder;
-use tokio::time::timeout;
 
 use super::{
     Call,
-    answer::{self, Found, missing_model},
+    answer::{self, misread, present_row},
+    repos::models_only,
+    stop::Outcome,
 };
 use crate::{models::ModelPath, seen::Seen};
 
@@ -50,8 +51,7 @@ pub async fn batch(
     let body = body.map_err(|error| http::body_problem(&error, registry.limits.body_bytes))?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the batch cannot be read: {error}")))?;
-    let row = registry.store.model_by_id(&path.id()).await?.filter(|row| !row.ghost);
-    let row = row.ok_or_else(|| missing_model(&path.id()))?;
+    let row = present_row(&registry, &path.id()).await?;
     let act = if batch.operation == "upload" { Act::Write } else { Act::Read };
     registry.store.may_with(act, &row).await?;
     // The client sends objects without its token.
@@ -79,11 +79,8 @@ async fn object(
     key: &str,
 ) -> Result<Value> {
     let (host, oid) = (http::address(request), digest.hex());
-    let stored = match registry.store.blob_size(&digest).await? {
-        // To somebody who may not have it, it is as if it were not here: their own copy has to come.
-        Some(size) if registry.store.may_have(&digest).await? => Some(size),
-        _ => None,
-    };
+    // To somebody who may not have it, it is as if it were not here: their own copy has to come.
+    let stored = registry.store.open_size(&digest).await?;
     let link = |href: String| json!({ "href": href, "header": {} });
     Ok(match (operation, stored) {
         ("upload", Some(held)) if held == size => json!({ "oid": oid, "size": size }),
@@ -133,23 +130,16 @@ struct Copied {
 /// # Errors
 /// 404 for either repository; 400 for a target that is no model; where the caller may not read the one or write the
 /// other.
-pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Result<HttpResponse> {
+pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Outcome {
     if call.part(0) != Some("duplicate") || call.rest.len() > 1 {
-        return Err(Problem::not_found(format!("the address `{}`", call.request.path())));
+        return Err(Problem::not_found(format!("the address `{}`", call.request.path())).into());
     }
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+    let row = answer::find(call).await?;
     let store = &call.registry.store;
     store.may_with(Act::Read, &row).await?;
     let asked: Duplicate = answer::body(call, payload).await?;
-    if let Some(kind) = asked.target.kind.filter(|kind| kind != "model") {
-        let told = format!("this registry holds models, no repository of type `{kind}`");
-        return Err(Problem::bad_request(told));
-    }
-    let target = store.model_by_id(&asked.target.name).await?.filter(|row| !row.ghost);
-    let target = target.ok_or_else(|| missing_model(&asked.target.name))?;
+    models_only(asked.target.kind.as_deref())?;
+    let target = present_row(call.registry, &asked.target.name).await?;
     store.may_with(Act::Write, &target).await?;
     let mut held = std::collections::HashSet::new();
     if let Some(revision) = row.revision {
@@ -159,7 +149,7 @@ pub async fn duplicate(call: &Call<'_>, payload: web::Payload) -> Result<HttpRes
     for Copied { sha256 } in asked.files {
         let here = match sha256.parse::<Digest>() {
             Ok(digest) if held.contains(&digest) => true,
-            Ok(digest) => store.may_have(&digest).await? && store.blob_size(&digest).await?.is_some(),
+            Ok(digest) => store.open_size(&digest).await?.is_some(),
             Err(_) => false,
         };
         if !here {
@@ -177,19 +167,18 @@ pub async fn put(
     mut payload: web::Payload,
 ) -> Result<HttpResponse> {
     let (oid, size) = place.into_inner();
-    let wanted: Digest = oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
+    let wanted: Digest = oid.parse().map_err(misread::<BadDigest>)?;
     if size > registry.limits.file_bytes {
         let detail = format!("at most {} bytes are taken", registry.limits.file_bytes);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", detail));
     }
     let holder = Holder::upload_of(registry.store.viewer().name.as_deref());
     let mut writer = registry.store.blob_writer(&holder).await?;
-    let idle = std::time::Duration::from_secs(registry.limits.upload_idle_seconds);
     let mut length = 0_u64;
     let fault = loop {
-        match timeout(idle, payload.next()).await {
-            Ok(None) => break None,
-            Ok(Some(Ok(part))) => {
+        match payload.next().await {
+            None => break None,
+            Some(Ok(part)) => {
                 length += part.len() as u64;
                 if length > size {
                     break Some(Problem::bad_request(format!(
@@ -198,12 +187,8 @@ pub async fn put(
                 }
                 writer.write(&part).await?;
             }
-            Ok(Some(Err(error))) => {
+            Some(Err(error)) => {
                 break Some(Problem::bad_request(format!("the upload ended early: {error}")));
-            }
-            Err(_) => {
-                let detail = format!("no byte for {} seconds", idle.as_secs());
-                break Some(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", detail));
             }
         }
     };
@@ -226,14 +211,9 @@ pub async fn verify(registry: Seen, object: actix_web::Result<web::Bytes>) -> Re
     let object = object.map_err(|error| http::body_problem(&error, registry.limits.body_bytes))?;
     let object: Object = serde_json::from_slice(&object)
         .map_err(|error| Problem::bad_request(format!("the object cannot be read: {error}")))?;
-    let digest: Digest =
-        object.oid.parse().map_err(|e: domain::BadDigest| Problem::bad_request(e.to_string()))?;
-    let unknown = || Problem::not_found(format!("object {}", object.oid));
-    if !registry.store.may_have(&digest).await? {
-        return Err(unknown());
-    }
-    match registry.store.blob_size(&digest).await? {
+    let digest: Digest = object.oid.parse().map_err(misread::<BadDigest>)?;
+    match registry.store.open_size(&digest).await? {
         Some(held) if held == object.size => Ok(HttpResponse::Ok().content_type(MEDIA).body("{}")),
-        _ => Err(unknown()),
+        _ => Err(Problem::not_found(format!("object {}", object.oid))),
     }
 }

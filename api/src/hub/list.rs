@@ -5,12 +5,14 @@ use analysis::catalogue::{Facet, Order};
 use domain::Relation;
 use http::{Problem, Result};
 use jobs::FindQuery;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     answer::{self, page},
     card,
-    info::{FROM_CARD, base_models, config_of, fields, gguf, only, parents, safetensors, summary, tags},
+    info::{
+        FROM_CARD, base_models, config_of, fields, gguf, names_of, only, parents, safetensors, summary, tags,
+    },
 };
 use crate::seen::Seen;
 
@@ -38,33 +40,32 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
     let indexes = FROM_CARD.iter().any(|(field, _)| wants(field));
     // A search leaves configurations where they are.
     let rows = if configs { registry.store.models_by_ids(&ids).await? } else { found.rows };
+    let revisions: Vec<i64> = rows.iter().filter_map(|row| row.revision).collect();
+    let of = |asked| if asked { revisions.as_slice() } else { &[] };
+    let files_of = registry.store.files_of_many(of(files)).await?;
+    let weights = registry.store.compositions(of(wants("safetensors"))).await?;
+    let fronts = jobs::front_matters(&registry, of(cards || indexes)).await?;
     let mut items = Vec::new();
     for row in &rows {
         let parents = parents.remove(&row.id).unwrap_or_default();
         let mut told = summary(row, founded.remove(&row.id));
         let mut set = |name: &str, value: Value| drop(told.insert(name.to_owned(), value));
         // Told by name only, as on the Hub.
-        if wants("safetensors")
-            && let Some(weights) = safetensors(&registry, row.revision).await?
-        {
-            set("safetensors", weights);
-        }
+        let weights = row.revision.and_then(|revision| safetensors(weights.get(&revision)?));
+        weights.into_iter().for_each(|told| set("safetensors", told));
         gguf(row).filter(|_| wants("gguf")).into_iter().for_each(|told| set("gguf", told));
         let bases = base_models(&parents).filter(|_| wants("baseModels"));
         bases.into_iter().for_each(|told| set("baseModels", told));
         if let Some(head) = heads.remove(&row.id) {
             set("sha", head.into());
         }
-        let front = match row.revision.filter(|_| cards || indexes) {
-            Some(revision) => jobs::front_matter(&registry, revision).await?,
-            None => None,
-        };
-        set("tags", tags(row, &parents, front.as_ref()).into());
+        let front = row.revision.and_then(|revision| fronts.get(&revision));
+        set("tags", tags(row, &parents, front).into());
         if cards {
-            set("cardData", card::data(row, &parents, front.as_ref()).into());
+            set("cardData", card::data(row, &parents, front).into());
         }
         for (field, name) in FROM_CARD {
-            if let Some(value) = front.as_ref().and_then(|front| front.get(name)).filter(|_| indexes) {
+            if let Some(value) = front.and_then(|front| front.get(name)).filter(|_| indexes) {
                 set(field, value.clone());
             }
         }
@@ -72,12 +73,8 @@ pub async fn list_models(request: HttpRequest, registry: Seen) -> Result<HttpRes
             set("config", config_of(config));
         }
         if files {
-            let files = match row.revision {
-                Some(revision) => registry.store.files(revision).await?,
-                None => Vec::new(),
-            };
-            let names = files.iter().map(|file| json!({ "rfilename": file.path }));
-            set("siblings", names.collect());
+            let files = row.revision.and_then(|revision| files_of.get(&revision));
+            set("siblings", files.map(|files| names_of(files)).unwrap_or_default().into());
         }
         items.push(only(told, &wanted));
     }

@@ -15,6 +15,7 @@ mod listing;
 mod names;
 mod ndjson;
 mod repos;
+mod stop;
 mod tree;
 mod who;
 
@@ -30,9 +31,10 @@ use jobs::Registry;
 
 pub use self::{
     answer::{commit_and_path, missing_entry, missing_model, moved, page, sha},
-    entries::{content_name, git_oid, is_small},
+    entries::{Kept, content_name, git_oid, kept},
 };
 
+use self::stop::settled;
 use crate::seen::Seen;
 
 /// Registers the Hub's addresses under `/api` and the git LFS ones.
@@ -58,7 +60,7 @@ async fn of_a_model(request: HttpRequest, registry: Seen, payload: Payload) -> R
     let tail = request.match_info().query("tail");
     let Place { id, verb, rest } = address::split(registry, tail).await?;
     let call = Call { request: &request, registry, id, verb, rest };
-    match (request.method().as_str(), verb) {
+    let answered = match (request.method().as_str(), verb) {
         ("GET", Verb::Info) => info::model_info(&call).await,
         ("GET", Verb::Revision) => info::at_revision(&call).await,
         ("GET", Verb::Tree) => tree::list(&call).await,
@@ -78,9 +80,10 @@ async fn of_a_model(request: HttpRequest, registry: Seen, payload: Payload) -> R
         ("POST", Verb::LfsFiles) => lfs::duplicate(&call, payload).await,
         ("GET", Verb::Resolve) => content::resolve(&call).await,
         ("GET", Verb::SafetensorsMetadata) => content::safetensors_metadata(&call).await,
-        ("GET", Verb::XetWriteToken | Verb::XetReadToken) => Err(lfs::no_xet()),
-        _ => Err(answer::wrong_method(call.request)),
-    }
+        ("GET", Verb::XetWriteToken | Verb::XetReadToken) => Err(lfs::no_xet().into()),
+        _ => Err(answer::wrong_method(call.request).into()),
+    };
+    settled(answered)
 }
 
 /// A request about one repository.

@@ -9,8 +9,10 @@ use store::{CommitRow, MAIN, ModelRow, RefKind, RefRow};
 
 use super::{
     Call,
-    answer::{self, Found, date, missing_revision},
+    answer::{self, date, missing_revision},
+    stop::{Outcome, Stop},
 };
+use crate::paging::place;
 
 /// Commits on one page.
 const PAGE: u64 = 50;
@@ -19,11 +21,8 @@ const PAGE: u64 = 50;
 ///
 /// # Errors
 /// 404.
-pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn list(call: &Call<'_>) -> Outcome {
+    let row = answer::find(call).await?;
     let (refs, total) = call.registry.store.refs(row.id, call.registry.limits.list_rows).await?;
     let of = |kind: RefKind, folder: &str| -> Vec<Value> {
         refs.iter()
@@ -53,21 +52,13 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
 ///
 /// # Errors
 /// 404.
-pub async fn commits(call: &Call<'_>) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn commits(call: &Call<'_>) -> Outcome {
+    let row = answer::find(call).await?;
     let revision = call.rest.join("/");
     let Some(head) = answer::commit_of(call.registry, &row, &revision).await? else {
         return Ok(answer::page(call.request, &[] as &[Value], None));
     };
-    let skip = match call.asked("cursor").last() {
-        None => 0,
-        Some(text) => {
-            text.parse::<u64>().map_err(|_| Problem::bad_request("`cursor` is not one of this list"))?
-        }
-    };
+    let skip = place(call.asked("cursor").last().map(String::as_str))? as u64;
     let (found, total) = call.registry.store.history(row.id, &head.oid, (skip, PAGE)).await?;
     let one = |commit: &CommitRow| {
         let author = commit.author.as_deref().unwrap_or("stemma");
@@ -84,11 +75,12 @@ pub async fn commits(call: &Call<'_>) -> Result<HttpResponse> {
 }
 
 /// A repository that may be written to, and the name the address ends in.
-async fn target(call: &Call<'_>) -> Result<(Box<ModelRow>, String)> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(_) => return Err(answer::missing_model(&call.id)),
-    };
+async fn target(call: &Call<'_>) -> Outcome<(Box<ModelRow>, String)> {
+    // Branches and tags are made and taken away under the present name only.
+    let row = answer::find(call).await.map_err(|stop| match stop {
+        Stop::Answer(_) => answer::missing_model(&call.id).into(),
+        problem => problem,
+    })?;
     call.registry.store.may_with(Act::Write, &row).await?;
     Ok((row, call.rest.join("/")))
 }
@@ -117,7 +109,7 @@ async fn start(call: &Call<'_>, row: &ModelRow, from: &str) -> Result<CommitRow>
 ///
 /// # Errors
 /// 404 for a start that does not exist, 409 when the branch does.
-pub async fn create_branch(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+pub async fn create_branch(call: &Call<'_>, payload: Payload) -> Outcome {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Asked {
@@ -137,11 +129,11 @@ pub async fn create_branch(call: &Call<'_>, payload: Payload) -> Result<HttpResp
 ///
 /// # Errors
 /// 404 when there is none, 403 for `main`.
-pub async fn delete_branch(call: &Call<'_>) -> Result<HttpResponse> {
+pub async fn delete_branch(call: &Call<'_>) -> Outcome {
     let (row, name) = target(call).await?;
     if name == MAIN {
         let detail = "the branch `main` cannot be deleted";
-        return Err(Problem::new(actix_web::http::StatusCode::FORBIDDEN, "forbidden", detail));
+        return Err(Problem::new(actix_web::http::StatusCode::FORBIDDEN, "forbidden", detail).into());
     }
     delete(call, &row, (RefKind::Branch, &name)).await
 }
@@ -150,7 +142,7 @@ pub async fn delete_branch(call: &Call<'_>) -> Result<HttpResponse> {
 ///
 /// # Errors
 /// 404 for a revision that does not exist, 409 when the tag does.
-pub async fn create_tag(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+pub async fn create_tag(call: &Call<'_>, payload: Payload) -> Outcome {
     #[derive(Deserialize)]
     struct Asked {
         tag: String,
@@ -167,16 +159,16 @@ pub async fn create_tag(call: &Call<'_>, payload: Payload) -> Result<HttpRespons
 ///
 /// # Errors
 /// 404 when there is none.
-pub async fn delete_tag(call: &Call<'_>) -> Result<HttpResponse> {
+pub async fn delete_tag(call: &Call<'_>) -> Outcome {
     let (row, name) = target(call).await?;
     delete(call, &row, (RefKind::Tag, &name)).await
 }
 
-async fn delete(call: &Call<'_>, row: &ModelRow, what: (RefKind, &str)) -> Result<HttpResponse> {
+async fn delete(call: &Call<'_>, row: &ModelRow, what: (RefKind, &str)) -> Outcome {
     if call.registry.store.delete_ref(row.id, what).await? {
         return Ok(HttpResponse::Ok().json(json!({})));
     }
-    Err(missing_revision(&row.name, what.1))
+    Err(missing_revision(&row.name, what.1).into())
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use http::{Problem, Result};
 use jobs::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{Founding, NewCommit, Openness};
+use store::{Founding, ModelRow, NewCommit, Openness};
 
 use super::{
     Call,
-    answer::{self, Found, hex_of, missing_model},
+    answer::{self, hex_of, misread, missing_model, present_row},
+    stop::Outcome,
     who,
 };
 use crate::seen::Seen;
@@ -74,11 +75,15 @@ impl Named {
             None => who::author(request, registry).await?,
         };
         let id = org.map_or_else(|| self.name.clone(), |org| format!("{org}/{}", self.name));
-        RepoId::parse(&id).map_err(|error| Problem::bad_request(error.to_string()))
+        RepoId::parse(&id).map_err(misread)
     }
 }
 
-fn models_only(kind: Option<&str>) -> Result<()> {
+/// Refuses repositories of another kind than models.
+///
+/// # Errors
+/// 400.
+pub fn models_only(kind: Option<&str>) -> Result<()> {
     match kind {
         None | Some("model") => Ok(()),
         Some(other) => {
@@ -108,13 +113,20 @@ pub async fn create(request: HttpRequest, registry: Seen, named: web::Json<Named
     }
 }
 
+/// The repository of this name; an older one does not stand for it.
+async fn called(registry: &Registry, id: &RepoId) -> Result<ModelRow> {
+    let row = present_row(registry, id.as_str()).await?;
+    match row.name.eq_ignore_ascii_case(id.as_str()) {
+        true => Ok(row),
+        false => Err(missing_model(id.as_str())),
+    }
+}
+
 /// Takes a repository away.
 #[delete("/api/repos/delete")]
 pub async fn delete(request: HttpRequest, registry: Seen, named: web::Json<Named>) -> Result<HttpResponse> {
     let id = named.id(&request, &registry).await?;
-    let row = registry.store.model_by_id(id.as_str()).await?.filter(|row| !row.ghost);
-    let row = row.filter(|row| row.name.eq_ignore_ascii_case(id.as_str()));
-    let row = row.ok_or_else(|| missing_model(id.as_str()))?;
+    let row = called(&registry, &id).await?;
     registry.store.may_with(Act::Govern, &row).await?;
     registry.store.delete_model(row.id).await?;
     registry.forests.settle_committed().await;
@@ -135,14 +147,12 @@ pub struct Move {
 #[post("/api/repos/move")]
 pub async fn rename(request: HttpRequest, registry: Seen, asked: web::Json<Move>) -> Result<HttpResponse> {
     models_only(asked.kind.as_deref())?;
-    let parse = |id: &str| RepoId::parse(id).map_err(|error| Problem::bad_request(error.to_string()));
+    let parse = |id: &str| RepoId::parse(id).map_err(misread);
     let (from, to) = (parse(&asked.from_repo)?, parse(&asked.to_repo)?);
     if to.is_reserved() {
         return Err(jobs::Error::ReservedName(to.to_string()).into());
     }
-    let row = registry.store.model_by_id(from.as_str()).await?.filter(|row| !row.ghost);
-    let row = row.filter(|row| row.name.eq_ignore_ascii_case(from.as_str()));
-    let row = row.ok_or_else(|| missing_model(from.as_str()))?;
+    let row = called(&registry, &from).await?;
     registry.store.may_with(Act::Govern, &row).await?;
     registry.store.may(if row.private { Act::Close } else { Act::Write }, to.as_str()).await?;
     registry.store.rename_model((row.id, &from), &to).await?;
@@ -177,11 +187,8 @@ pub async fn validate_yaml(
 ///
 /// # Errors
 /// 404; 403 `GatedRepo` for files that one has to be let in to; 401 or 403 for whoever may not write.
-pub async fn auth_check(call: &Call<'_>) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn auth_check(call: &Call<'_>) -> Outcome {
+    let row = answer::find(call).await?;
     let act = if call.part(0) == Some("write") { Act::Write } else { Act::Read };
     call.registry.store.may_with(act, &row).await?;
     Ok(HttpResponse::Ok().json(json!({})))
@@ -191,11 +198,8 @@ pub async fn auth_check(call: &Call<'_>) -> Result<HttpResponse> {
 ///
 /// # Errors
 /// 404; 403 for whoever is no administrator of its namespace; 400 for settings that are none.
-pub async fn settings(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn settings(call: &Call<'_>, payload: Payload) -> Outcome {
+    let row = answer::find(call).await?;
     let wanted = answer::body::<Asked>(call, payload).await?.read()?;
     let closes = wanted.private == Some(true) || wanted.gated.flatten().is_some();
     let act = if closes { Act::Close } else { Act::Govern };

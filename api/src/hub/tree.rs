@@ -13,25 +13,26 @@ use store::{CommitRow, FileRow, ModelRow};
 
 use super::{
     Answer, Call,
-    answer::{self, Found, date, missing_entry, missing_revision},
+    answer::{self, date, missing_entry, missing_revision},
     entries,
     listing::Listing,
+    stop::Outcome,
 };
+use crate::paging::place;
 
 /// Commits that are looked through for the last one that touched a file.
 const LOOK_BACK: u64 = 200;
 
-/// A commit, its files and the path that was asked for, or the answer to give instead.
-enum Opened {
-    Here { row: Box<ModelRow>, commit: Option<CommitRow>, files: Listing, below: String },
-    Elsewhere(HttpResponse),
+/// A commit, its files and the path that was asked for.
+struct Opened {
+    row: Box<ModelRow>,
+    commit: Option<CommitRow>,
+    files: Listing,
+    below: String,
 }
 
-async fn open(call: &Call<'_>) -> Result<Opened> {
-    let row = match answer::find(call).await? {
-        Found::Here(row) => row,
-        Found::Elsewhere(answer) => return Ok(Opened::Elsewhere(answer)),
-    };
+async fn open(call: &Call<'_>) -> Outcome<Opened> {
+    let row = answer::find(call).await?;
     let (first, rest) = call.rest.split_first().ok_or_else(|| missing_revision(&call.id, ""))?;
     let place = (first.as_str(), &*rest.join("/"));
     let (commit, below) = answer::commit_and_path(call.registry, &row, place).await?;
@@ -39,7 +40,7 @@ async fn open(call: &Call<'_>) -> Result<Opened> {
         Some(commit) => call.registry.store.files(commit.revision).await?,
         None => Vec::new(),
     };
-    Ok(Opened::Here { row, commit, files: Listing::of(files), below })
+    Ok(Opened { row, commit, files: Listing::of(files), below })
 }
 
 /// Most entries of one answer; each with its last commit costs far more.
@@ -51,24 +52,16 @@ fn most(registry: &Registry, expand: Answer) -> usize {
 ///
 /// # Errors
 /// 404 for a path that holds nothing.
-pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
-    let (row, commit, files, below) = match open(call).await? {
-        Opened::Here { row, commit, files, below } => (row, commit, files, below),
-        Opened::Elsewhere(answer) => return Ok(answer),
-    };
+pub async fn list(call: &Call<'_>) -> Outcome {
+    let Opened { row, commit, files, below } = open(call).await?;
     let below = below.trim_matches('/');
     let expand = call.says("expand");
-    let start = match call.asked("cursor").last() {
-        None => 0,
-        Some(text) => {
-            text.parse::<usize>().map_err(|_| Problem::bad_request("`cursor` is not one of this list"))?
-        }
-    };
+    let start = place(call.asked("cursor").last().map(String::as_str))?;
     let end = start.saturating_add(most(call.registry, expand));
     let (shown, count) = walk(&files, (below, call.says("recursive")), start..end);
     if count == 0 && !below.is_empty() {
         let oid = commit.map(|commit| commit.oid).unwrap_or_default();
-        return Err(missing_entry(&row.name, below, &oid));
+        return Err(missing_entry(&row.name, below, &oid).into());
     }
     let next = (count > end).then(|| end.to_string());
     let mut items = described(call.registry, commit.as_ref(), &shown).await?;
@@ -83,15 +76,14 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse> {
 ///
 /// # Errors
 /// 400 for a body that names no paths, 413 for too many.
-pub async fn paths_info(call: &Call<'_>, payload: Payload) -> Result<HttpResponse> {
+pub async fn paths_info(call: &Call<'_>, payload: Payload) -> Outcome {
     let bytes = answer::bytes(call, payload).await?;
     let (paths, expand) = asked_paths(&bytes)?;
     answer::within_paths(paths.len(), most(call.registry, expand))?;
-    let (row, commit, files) = match open(call).await? {
-        Opened::Here { row, commit, files, below } if below.is_empty() => (row, commit, files),
-        Opened::Here { row, .. } => return Err(missing_revision(&row.name, &call.rest.join("/"))),
-        Opened::Elsewhere(answer) => return Ok(answer),
-    };
+    let Opened { row, commit, files, below } = open(call).await?;
+    if !below.is_empty() {
+        return Err(missing_revision(&row.name, &call.rest.join("/")).into());
+    }
     let found = named(&files, &paths);
     let mut items = described(call.registry, commit.as_ref(), &found).await?;
     if let Some(commit) = commit.as_ref().filter(|_| expand.holds()) {

@@ -15,11 +15,11 @@ use serde_json::Value;
 use crate::{
     body::Body,
     jobs_api::{JobHeaders, JobView, accepted, idempotency_key},
-    models::page_size,
-    query::Query,
+    paging::{PageQuery, page_size},
+    query::{Nothing, Query},
     seen::Seen,
 };
-use views::{CandidatePage, NewScores, NewSearch, PageOf, SearchPage};
+use views::{CandidatePage, NewScores, NewSearch, SearchPage};
 pub use views::{CandidateView, SearchView};
 
 /// Registers every route of searches.
@@ -35,9 +35,9 @@ pub fn configure(cfg: &mut ServiceConfig) {
 }
 
 /// Searches, newest first.
-#[utoipa::path(tag = "searches", params(PageOf), responses((status = 200, body = SearchPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "searches", params(PageQuery), responses((status = 200, body = SearchPage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/searches")]
-pub async fn list_searches(registry: Seen, asked: Query<PageOf>) -> Result<HttpResponse> {
+pub async fn list_searches(registry: Seen, asked: Query<PageQuery>) -> Result<HttpResponse> {
     let limit = page_size(&registry, asked.limit)?;
     let page = registry.store.searches(asked.cursor.as_deref(), limit).await?;
     let items = page.items.into_iter().map(SearchView::from).collect();
@@ -53,6 +53,7 @@ pub async fn list_searches(registry: Seen, asked: Query<PageOf>) -> Result<HttpR
 pub async fn create_search(
     request: HttpRequest,
     registry: Seen,
+    _: Query<Nothing>,
     wanted: web::Json<Value>,
 ) -> Result<HttpResponse> {
     let key = idempotency_key(&request)?;
@@ -90,12 +91,12 @@ pub async fn finish_search(registry: Seen, id: web::Path<String>) -> Result<Http
 }
 
 /// Every candidate that a search proposed, in order.
-#[utoipa::path(tag = "searches", params(("id" = String, Path), PageOf), responses((status = 200, body = CandidatePage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(tag = "searches", params(("id" = String, Path), PageQuery), responses((status = 200, body = CandidatePage), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/api/v1/searches/{id}/candidates")]
 pub async fn list_candidates(
     registry: Seen,
     id: web::Path<String>,
-    asked: Query<PageOf>,
+    asked: Query<PageQuery>,
 ) -> Result<HttpResponse> {
     let limit = page_size(&registry, asked.limit)?;
     if registry.store.recipe_search(&id).await?.is_none() {
@@ -125,6 +126,7 @@ pub async fn merge_candidate(
     request: HttpRequest,
     registry: Seen,
     path: web::Path<(String, u64)>,
+    _: Query<Nothing>,
 ) -> Result<HttpResponse> {
     let (id, number) = path.into_inner();
     let job = jobs::merge_candidate(&registry, (&id, number), idempotency_key(&request)?).await?;

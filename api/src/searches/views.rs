@@ -4,18 +4,9 @@ use jobs::{Pending, SearchReport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{CandidateRow, SearchRow};
-use utoipa::{IntoParams, ToSchema, openapi::schema::Object};
+use utoipa::{ToSchema, openapi::schema::Object};
 
 use crate::schema::one_of;
-
-/// A page of a list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PageOf {
-    pub limit: Option<u64>,
-    pub cursor: Option<String>,
-}
 
 /// A search for a merge recipe.
 #[derive(Debug, Serialize, ToSchema)]

@@ -69,6 +69,18 @@ impl Gating {
     }
 }
 
+impl FromStr for Gating {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "manual" => Ok(Self::Manual),
+            other => Err(format!("`{other}` is not one of auto, manual")),
+        }
+    }
+}
+
 /// How whoever came without a token is written down.
 pub const ANYBODY: &str = "anybody";
 

@@ -3,15 +3,12 @@
 use std::borrow::Cow;
 
 use actix_web::{HttpRequest, http::header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 use crate::{address, gate::UPLOADS};
 
 /// Bytes of an address up to which it is remembered.
 const LONGEST: usize = 2_000;
-
-/// What stands in a query string as it is.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What somebody lacks for what they ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +24,7 @@ pub enum Lack {
 /// The address of the sign-in page that leads on to `next`, where that is a [`place`].
 pub fn way_in(lack: Lack, next: Option<&str>) -> String {
     let need = (lack == Lack::Writing).then(|| "need=write".to_owned());
-    let next = next.and_then(place).map(|next| format!("next={}", utf8_percent_encode(next, PLAIN)));
+    let next = next.and_then(place).map(|next| format!("next={}", domain::address::path(next)));
     let asked: Vec<String> = need.into_iter().chain(next).collect();
     if asked.is_empty() { "/login".to_owned() } else { format!("/login?{}", asked.join("&")) }
 }

@@ -1,6 +1,7 @@
 //! What the API and the pages share at the HTTP edge: problem details, statuses, tags, origins.
 
 mod address;
+mod attachment;
 mod caching;
 mod codes;
 mod compress;
@@ -16,6 +17,7 @@ mod problem;
 mod request_id;
 
 pub use address::{PublicUrl, address};
+pub use attachment::attachment;
 pub use caching::limit_caches;
 pub use codes::{CODES, Code};
 pub use compress::{Effort, compress_pages, gzip, reads_gzip};

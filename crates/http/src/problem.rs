@@ -136,10 +136,7 @@ impl Problem {
             [Item { pointer, message }] => format!("the body cannot be read: {pointer}: {message}"),
             several => format!("the body has {}", number(several)),
         };
-        let mut problem = Self::faults("bad_request", detail, told(items));
-        problem.title = "Bad Request".to_owned();
-        problem.status = StatusCode::BAD_REQUEST.as_u16();
-        problem
+        Self::bad_request(detail).listing(told(items))
     }
 
     /// 400 listing every fault of the parameters of an address; each item's pointer is the name of one.
@@ -157,6 +154,15 @@ impl Problem {
         for item in &mut self.errors {
             item.parameter = item.pointer.take();
         }
+        self
+    }
+
+    /// The same with 400, which the Hub's clients expect of a request that cannot be read.
+    #[must_use]
+    pub fn as_misread(mut self) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        self.status = status.as_u16();
+        self.title = status.canonical_reason().unwrap_or("Error").to_owned();
         self
     }
 
@@ -190,10 +196,8 @@ fn told(mut items: Vec<Item>) -> Vec<Item> {
 
 impl<F: Fault> From<F> for Problem {
     fn from(fault: F) -> Self {
-        let mut problem = Self::faults(fault.code(), fault.headline(), fault.items());
         let status = status_of(fault.class());
-        problem.status = status.as_u16();
-        problem.title = status.canonical_reason().unwrap_or("Error").to_owned();
+        let mut problem = Self::new(status, fault.code(), fault.headline()).listing(fault.items());
         if fault.code() == GATED {
             problem = problem.for_hub("GatedRepo", None);
         }

@@ -10,7 +10,7 @@ use weights::{Baked, TensorSource, Untied, Unties};
 use crate::{Error, Operand};
 
 /// The file that makes a folder an adapter.
-pub const CONFIG: &str = "adapter_config.json";
+pub use domain::files::ADAPTER_CONFIG as CONFIG;
 
 /// What the tensors of adapters are called that are no low-rank change: (IA)³, VeRA, LoHa, LoKr.
 const OTHERS: [&str; 4] = [".ia3_l", ".vera_lambda_", ".hada_w", ".lokr_w"];

@@ -9,18 +9,17 @@ use analysis::{
 use domain::{Item, Relation, RepoId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use store::JobRow;
 use tempfile::NamedTempFile;
 use weights::{LocalFile, TensorInfo, TensorSource};
 
 use crate::{
-    Access, AppliedForecast, Derived, Error, Extras, Operand, Registry, adapter,
+    Access, AppliedForecast, Derived, Error, Operand, Registry, adapter,
     artefact::{dtype_of, rank_of, spool},
     faults::{Faults, placed},
-    kinds::{BAKE_ADAPTER, BakePayload, EXTRACT_ADAPTER, ExtractPayload},
+    kinds::{BakePayload, ExtractPayload},
     licences, open_operand,
     operand::{all_missing, open_stored, open_whole},
-    submit::{Wanted, pin, pins, submit},
+    submit::pin,
     worker::Pulse,
 };
 
@@ -49,7 +48,7 @@ pub struct BakePlan {
     pub derived: Derived,
     pub source: Arc<dyn TensorSource>,
     /// What was read, to be pinned.
-    inputs: [Operand; 2],
+    pub(crate) inputs: [Operand; 2],
 }
 
 impl BakePlan {
@@ -148,20 +147,10 @@ pub async fn extract(
         made.energy * 100.0
     );
     let heir = Operand { license: tuned.license.clone().or_else(|| base.license.clone()), ..tuned.clone() };
+    let of = vec![base, tuned];
     let derived = Derived {
-        id,
-        relation: Relation::Adapter,
-        parents: vec![base.clone(), tuned.clone()],
-        inputs: vec![base, tuned],
-        heir,
-        recipe,
-        extras: Extras::default(),
-        recipe_file: None,
-        summary,
-        dtype: None,
         adapter: Some(Value::Object(config)),
-        warnings: Vec::new(),
-        policies: Vec::new(),
+        ..Derived::new((id, Relation::Adapter), (of.clone(), of), (heir, recipe), summary)
     };
     let source = opened(made.plan, &scratch)?;
     Ok(Adapter { derived, source, report, _scratch: scratch })
@@ -196,56 +185,9 @@ pub async fn plan_bake(
     let baked = adapter::bake_scaled((adapter.clone(), wanted.scale), base.clone(), registry.limits).await;
     let baked = baked.map_err(|error| placed(error, "/adapter"))?;
     let source = Arc::clone(&baked.source);
-    let derived = Derived {
-        id: wanted.output.clone(),
-        relation: Relation::Finetune,
-        parents: vec![base.clone(), adapter.clone()],
-        inputs: vec![base.clone(), adapter.clone()],
-        heir: baked,
-        recipe,
-        extras: Extras::default(),
-        recipe_file: None,
-        summary: format!("`{} + {} × {}`, the adapter baked in.", base.label, wanted.scale, adapter.label),
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
-    Ok(BakePlan { derived, source, inputs: [base, adapter] })
-}
-
-/// Checks and queues an extraction.
-///
-/// # Errors
-/// As [`plan_extract`], and [`Error::OutputExists`].
-pub async fn submit_extract(
-    registry: &Registry,
-    payload: ExtractPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (EXTRACT_ADAPTER.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        let plan = plan_extract(registry, &payload, &Access::registry()).await?;
-        Ok(pins([&plan.base, &plan.tuned]))
-    })
-    .await
-}
-
-/// Checks and queues a bake.
-///
-/// # Errors
-/// As [`plan_bake`], and [`Error::OutputExists`].
-pub async fn submit_bake(
-    registry: &Registry,
-    payload: BakePayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (BAKE_ADAPTER.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        let plan = plan_bake(registry, &payload, &Access::registry()).await?;
-        Ok(pins(&plan.inputs))
-    })
-    .await
+    let summary = format!("`{} + {} × {}`, the adapter baked in.", base.label, wanted.scale, adapter.label);
+    let (of, inputs) = (vec![base.clone(), adapter.clone()], [base, adapter]);
+    let made = (wanted.output.clone(), Relation::Finetune);
+    let derived = Derived::new(made, (of.clone(), of), (baked, recipe), summary);
+    Ok(BakePlan { derived, source, inputs })
 }

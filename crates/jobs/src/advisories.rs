@@ -120,10 +120,7 @@ async fn checked(registry: &Registry, filing: Filing) -> Result<NewAdvisory, Err
             faults.at("/model", row.ok_or(Error::UnknownModel(name))).map(|row| row.id)
         }
     };
-    let digest = digest.and_then(|text| {
-        let read = text.parse::<Digest>().map_err(|error| Error::Invalid(format!("{error}")));
-        faults.at("/digest", read)
-    });
+    let digest = digest.and_then(|text| faults.at("/digest", text.parse::<Digest>().map_err(Error::from)));
     let summary = filing.summary.split_whitespace().collect::<Vec<_>>().join(" ");
     if summary.is_empty() {
         faults.say("/summary", "an advisory needs a summary of one line");

@@ -6,15 +6,14 @@ use analysis::{diff::ApplySource, recipe::Recipe, transfer::Options};
 use domain::{Item, Relation, RepoId};
 use serde::Serialize;
 use serde_json::json;
-use store::JobRow;
 use weights::{TensorInfo, TensorSource};
 
 use crate::{
-    Access, Derived, Error, Extras, Operand, Registry,
+    Access, Derived, Error, Operand, Registry,
     faults::{Faults, placed},
-    kinds::{APPLY_DIFF, ApplyPayload, StoredPayload, TRANSFER_DIFF},
+    kinds::{ApplyPayload, StoredPayload},
     operand::open_all,
-    submit::{Wanted, pin, pins, submit},
+    submit::pin,
     taken::Origins,
 };
 
@@ -23,7 +22,7 @@ pub struct AppliedPlan {
     pub derived: Derived,
     pub source: Arc<dyn TensorSource>,
     /// What was read, to be pinned.
-    inputs: [Operand; 2],
+    pub(crate) inputs: [Operand; 2],
     /// What the difference was taken of.
     origins: Option<Origins>,
 }
@@ -135,21 +134,10 @@ async fn plan_sum(registry: &Registry, sum: Sum<'_>, access: &Access) -> Result<
     let tuned = origins.iter().flat_map(|of| &of.tuned);
     let parents: Vec<Operand> = [&base].into_iter().chain(tuned).chain(stored).cloned().collect();
     let taken = origins.iter().flat_map(|of| of.tuned.iter().chain(&of.base));
-    let derived = Derived {
-        id: sum.output.clone(),
-        relation: Relation::Transfer,
-        parents: distinct(parents),
-        inputs: [&base, &diff].into_iter().chain(taken).cloned().collect(),
-        heir: base.clone(),
-        recipe: Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options },
-        extras: Extras::default(),
-        recipe_file: None,
-        summary,
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
+    let inputs = [&base, &diff].into_iter().chain(taken).cloned().collect();
+    let recipe = Recipe::TransferDiff { target_base: pin(&base), diff: pin(&diff), options };
+    let made = (sum.output.clone(), Relation::Transfer);
+    let derived = Derived::new(made, (distinct(parents), inputs), (base.clone(), recipe), summary);
     Ok(AppliedPlan { derived, source: Arc::new(source), inputs: [base, diff], origins })
 }
 
@@ -158,38 +146,4 @@ fn distinct(mut models: Vec<Operand>) -> Vec<Operand> {
     let mut seen = BTreeSet::new();
     models.retain(|model| model.id.as_ref().is_none_or(|id| seen.insert(id.key())));
     models
-}
-
-/// Checks and queues the application of a difference.
-///
-/// # Errors
-/// As [`plan_apply`], and [`Error::OutputExists`].
-pub async fn submit_apply(
-    registry: &Registry,
-    payload: ApplyPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (APPLY_DIFF.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        Ok(pins(&plan_apply(registry, &payload, &Access::registry()).await?.inputs))
-    })
-    .await
-}
-
-/// Checks and queues a transfer of a stored difference.
-///
-/// # Errors
-/// As [`plan_stored_transfer`], and [`Error::OutputExists`].
-pub async fn submit_stored_transfer(
-    registry: &Registry,
-    payload: StoredPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (TRANSFER_DIFF.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        Ok(pins(&plan_stored_transfer(registry, &payload, &Access::registry()).await?.inputs))
-    })
-    .await
 }

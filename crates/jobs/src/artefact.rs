@@ -70,6 +70,11 @@ pub enum Form {
 }
 
 impl DiffForm {
+    /// The word of the form, the one that is meant where none was given.
+    pub fn word(&self) -> &str {
+        self.form.as_deref().unwrap_or("dense")
+    }
+
     /// The form and the number format.
     ///
     /// # Errors
@@ -82,7 +87,7 @@ impl DiffForm {
             faults
                 .say("/density", format!("density is {density}; it must be above 0 and at most 1, e.g. 0.1"));
         }
-        let form = match self.form.as_deref().unwrap_or("dense") {
+        let form = match self.word() {
             "dense" => Form::Dense,
             "sparse" => Form::Sparse(density),
             "low-rank" => {

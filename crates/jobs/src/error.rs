@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use domain::{Class, Fault, Item};
+use domain::{BadDigest, BadPath, BadRepoId, Class, Fault, Item};
 
 use crate::member;
 
@@ -19,6 +19,12 @@ pub enum Error {
     Hub(#[from] hub::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Name(#[from] BadRepoId),
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    #[error(transparent)]
+    Digest(#[from] BadDigest),
     /// What is wrong with the stored files of a model.
     #[error("`{model}`: {error}")]
     Operand { model: String, error: Box<Error> },
@@ -153,6 +159,9 @@ impl Fault for Error {
             Self::Weights(error) => error.code(),
             Self::Analysis(error) => error.code(),
             Self::Hub(error) => error.code(),
+            Self::Name(error) => error.code(),
+            Self::Path(error) => error.code(),
+            Self::Digest(error) => error.code(),
             Self::Operand { error, .. } | Self::At { error, .. } => error.code(),
             Self::Io(_) => "io",
             Self::DumpBroken { .. } => "dump_broken",
@@ -200,6 +209,9 @@ impl Fault for Error {
             Self::Weights(error) => error.class(),
             Self::Analysis(error) => error.class(),
             Self::Hub(error) => error.class(),
+            Self::Name(error) => error.class(),
+            Self::Path(error) => error.class(),
+            Self::Digest(error) => error.class(),
             Self::Operand { error, .. } | Self::At { error, .. } => error.class(),
             Self::UnknownModel(_)
             | Self::UnknownOperand(_)
@@ -277,7 +289,22 @@ impl From<tokio::task::JoinError> for Error {
 
 #[cfg(test)]
 mod tests {
+    use domain::{Digest, RelativePath, RepoId};
+
     use super::*;
+
+    #[test]
+    fn a_malformed_name_has_one_code_whoever_reads_it() {
+        let bad = [
+            (Error::from(RepoId::parse("no id").unwrap_err()), "bad_id"),
+            (Error::from(RelativePath::parse("../up").unwrap_err()), "bad_path"),
+            (Error::from("no digest".parse::<Digest>().unwrap_err()), "bad_digest"),
+        ];
+
+        for (error, code) in bad {
+            assert_eq!((error.code(), error.class()), (code, Class::Invalid), "{error}");
+        }
+    }
 
     #[test]
     fn a_full_disk_is_waited_for_whoever_noticed_it() {

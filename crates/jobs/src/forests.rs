@@ -1,9 +1,6 @@
 //! The live family forest of this process, rebuilt when the registry changed.
 
-use std::{
-    pin::pin,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{pin::pin, sync::Arc};
 
 use analysis::{
     catalogue::size_class,
@@ -11,9 +8,11 @@ use analysis::{
 };
 use futures::TryStreamExt as _;
 use store::{Standings, Store};
-use tokio::sync::Mutex;
 
-use crate::Error;
+use crate::{
+    Error,
+    live::{Kept, Live},
+};
 
 /// Confidence from which weights know which of two models came first: odds of four to one.
 const KNOWN: f64 = 0.8;
@@ -21,24 +20,19 @@ const KNOWN: f64 = 0.8;
 /// Forests that are built to settle one change; whoever changes the registry again and again settles that too.
 const TRIES: usize = 3;
 
-/// A forest and the change counter it was built at.
-type Built = (i64, Arc<Forest>);
-
 /// Hands out the current forest; rebuilds it at most once per change of the registry.
 #[derive(Clone)]
 pub struct Forests {
     store: Store,
     /// Decides which models are shown.
     eyes: Store,
-    cached: Arc<RwLock<Option<Built>>>,
-    /// Held by whoever rebuilds.
-    turn: Arc<Mutex<()>>,
+    live: Live<Forest>,
 }
 
 impl Forests {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        Self { eyes: store.clone(), store, cached: Arc::default(), turn: Arc::default() }
+        Self { eyes: store.clone(), store, live: Live::default() }
     }
 
     /// The same forests, with what is hidden through `eyes` as nameless ghosts.
@@ -52,7 +46,9 @@ impl Forests {
     /// # Errors
     /// When the database cannot be read.
     pub async fn current(&self) -> Result<Arc<Forest>, Error> {
-        self.veiled(self.latest().await?).await
+        let this = self.clone();
+        let forest = self.live.current(&self.store, |_| async move { this.build().await }).await?;
+        self.veiled(forest).await
     }
 
     /// As [`Self::current`], but never the one before: for what is kept as made of everything published so far.
@@ -67,14 +63,6 @@ impl Forests {
     async fn veiled(&self, forest: Arc<Forest>) -> Result<Arc<Forest>, Error> {
         let hidden = self.eyes.hidden().await?;
         Ok(if hidden.is_empty() { forest } else { Arc::new(forest.veiled(hidden)) })
-    }
-
-    async fn latest(&self) -> Result<Arc<Forest>, Error> {
-        let version = self.store.change_counter().await?;
-        match self.cached() {
-            Some((at, forest)) if at == version || self.turn.try_lock().is_err() => Ok(forest),
-            _ => Ok(self.fresh().await?.1),
-        }
     }
 
     /// Writes down which edges close a cycle and which no longer do; readers see what was published before.
@@ -99,29 +87,12 @@ impl Forests {
         }
     }
 
-    fn cached(&self) -> Option<Built> {
-        self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The forest of everything published so far. Built in a task of its own: whoever asked may go away.
-    async fn fresh(&self) -> Result<Built, Error> {
+    async fn fresh(&self) -> Result<Kept<Forest>, Error> {
         let this = self.clone();
-        tokio::spawn(async move {
-            let _turn = this.turn.lock().await;
-            let version = this.store.change_counter().await?;
-            if let Some(built) = this.cached()
-                && built.0 == version
-            {
-                return Ok(built);
-            }
-            let built = (version, this.build().await?);
-            *this.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(built.clone());
-            Ok(built)
-        })
-        .await?
+        self.live.fresh(&self.store, |_| async move { this.build().await }).await
     }
 
-    async fn build(&self) -> Result<Arc<Forest>, Error> {
+    async fn build(&self) -> Result<Forest, Error> {
         let mut builder = ForestBuilder::default();
         builder.outweigh(self.store.outweighed_edges(KNOWN).await?);
         builder.contradict(self.store.contradicted_edges().await?);
@@ -155,7 +126,7 @@ impl Forests {
                 });
             });
         }
-        Ok(Arc::new(tokio::task::spawn_blocking(move || builder.finish()).await?))
+        Ok(tokio::task::spawn_blocking(move || builder.finish()).await?)
     }
 }
 
@@ -172,7 +143,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let registry = crate::testing::registry(&folder).await;
         let before = report(&registry, Subject::Families).await.unwrap();
-        let building = registry.forests.turn.lock().await;
+        let building = registry.forests.live.stalled().await;
         let model = Metadata::named(RepoId::parse("o/new").unwrap());
         registry.store.upsert(&[(model, Vec::new())]).await.unwrap();
 

@@ -1,6 +1,9 @@
 //! What is read of a model on the Hub while its files stay there: card, configurations, headers.
 
-use domain::{Metadata, RepoId, files::Beginning};
+use domain::{
+    Metadata, RepoId,
+    files::{self, Beginning},
+};
 use hub::Repository;
 use store::ShapeRow;
 use weights::{Header, ReadAt as _};
@@ -47,7 +50,7 @@ pub(crate) async fn described(
 pub(crate) async fn headers(registry: &Registry, repository: &Repository) -> Result<Vec<ShapeRow>, Error> {
     let mut found = Vec::new();
     for (path, file) in &repository.files {
-        if !path.as_str().ends_with(".safetensors") {
+        if !files::is_weights(path.as_str()) {
             continue;
         }
         let (size, limits) = (file.len(), &registry.limits);

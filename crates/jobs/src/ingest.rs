@@ -8,10 +8,10 @@ use std::{
 
 use domain::{Act, Claim, Digest, Metadata, Note, RelativePath, RepoId, files::Beginning};
 use serde_json::Value;
-use store::{FileRow, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
+use store::{FileRow, Hold, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 
-use crate::{Error, Registry, asking::Asking, parentage, relatives};
+use crate::{Error, Registry, asking::Asking, documents::parsed, parentage, relatives};
 
 /// A file that is already a blob but not yet part of a model.
 #[derive(Debug, Clone)]
@@ -67,13 +67,13 @@ impl Gathered {
     }
 }
 
-/// Lineage and fence of a model made here by a job.
+/// Lineage of a model made here, and the claim of the job that made it.
 #[derive(Debug, Clone, Default)]
 pub struct Made {
     pub claims: Vec<Claim>,
     pub recipe: Option<(Digest, Value)>,
     pub provenance: Option<Value>,
-    pub fence: Option<(String, i64)>,
+    pub fence: Option<Hold>,
     pub commit: NewCommit,
 }
 
@@ -414,8 +414,5 @@ fn tensor_row(facts: TensorFacts, (file, range): Shard) -> TensorRow {
 }
 
 fn json(text: Option<String>, file: &str) -> Result<Option<Value>, Error> {
-    text.map(|text| {
-        weights::config_document(&text).map_err(|error| Error::Invalid(format!("{file}: {error}")))
-    })
-    .transpose()
+    text.map(|text| parsed(&text, file)).transpose()
 }

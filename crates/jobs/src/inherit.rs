@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use analysis::merge::{AUTO_TEMPLATE, MergeModule, MergeSource, Stacked};
+use domain::files::TOKENIZER_CONFIG;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -14,9 +15,6 @@ use crate::{
 const LISTS: [&str; 3] = ["layer_types", "mlp_layer_types", "no_rope_layers"];
 /// The file of a chat template.
 pub const TEMPLATE: &str = "chat_template.jinja";
-/// The one companion that is no part of a tokenizer.
-pub const GENERATION: &str = "generation_config.json";
-const TOKENIZER: &str = "tokenizer_config.json";
 
 /// What configurations call the number of layers of a module, and the part of the configuration that tells of it, if
 /// it has one.
@@ -96,7 +94,7 @@ async fn template_of(registry: &Registry, model: &Operand) -> Result<Option<Stri
     if let Some(own) = file(TEMPLATE) {
         return own.text(registry, most).await.map(Some);
     }
-    let Some(config) = file(TOKENIZER) else { return Ok(None) };
+    let Some(config) = file(TOKENIZER_CONFIG) else { return Ok(None) };
     let text = config.text(registry, most).await?;
     let config: Value = serde_json::from_str(&text).unwrap_or_default();
     let held = match &config["chat_template"] {
@@ -110,14 +108,14 @@ async fn template_of(registry: &Registry, model: &Operand) -> Result<Option<Stri
 }
 
 async fn write_template(registry: &Registry, heir: &mut Operand, template: &str) -> Result<(), Error> {
-    let known = heir.companions.iter().find(|companion| companion.path == TOKENIZER);
+    let known = heir.companions.iter().find(|companion| companion.path == TOKENIZER_CONFIG);
     let mut written = vec![(TEMPLATE, template.to_owned())];
     if let Some(known) = known {
         let text = known.text(registry, registry.limits.config_bytes).await?;
-        let mut fields: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|error| Error::Invalid(format!("{TOKENIZER}: {error}")))?;
+        let mut fields: Map<String, Value> = serde_json::from_str(&text)
+            .map_err(|error| Error::Invalid(format!("{TOKENIZER_CONFIG}: {error}")))?;
         fields.insert("chat_template".to_owned(), json!(template));
-        written.push((TOKENIZER, format!("{:#}\n", Value::Object(fields))));
+        written.push((TOKENIZER_CONFIG, format!("{:#}\n", Value::Object(fields))));
     }
     heir.companions.retain(|companion| written.iter().all(|(path, _)| companion.path != *path));
     heir.companions.extend(

@@ -13,6 +13,7 @@ mod catalogue;
 mod comparable;
 mod contents;
 mod devices;
+mod documents;
 mod dump;
 mod error;
 mod evaluations;
@@ -27,6 +28,7 @@ mod ingest;
 mod inherit;
 mod kinds;
 mod licences;
+mod live;
 mod manifest;
 mod measure;
 mod member;
@@ -77,17 +79,12 @@ mod wording;
 mod worker;
 mod workplace;
 
-pub use adapters::{
-    Adapter, BakePlan, ExtractForecast, ExtractPlan, extract, plan_bake, plan_extract, submit_bake,
-    submit_extract,
-};
+pub use adapters::{Adapter, BakePlan, ExtractForecast, ExtractPlan, extract, plan_bake, plan_extract};
 pub use advisories::{
     Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
     file_advisory, withdraw_advisory,
 };
-pub use applied::{
-    AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer, submit_apply, submit_stored_transfer,
-};
+pub use applied::{AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer};
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};
 pub use cancel::{cancel, may_cancel};
 pub use catalogue::Catalogue;
@@ -95,7 +92,7 @@ pub use comparable::comparable;
 pub use devices::{Devices, Found};
 pub use dump::{DumpReport, SkippedRow, import_dump};
 pub use error::Error;
-pub use evaluations::{evaluations, front_matter};
+pub use evaluations::{evaluations, front_matter, front_matters};
 pub use faults::{beside, refused};
 pub use find::{FindQuery, Finds, after_kin, find, kin_cursor, typeahead};
 pub use forecast::Forecast;
@@ -105,7 +102,7 @@ pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
 pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{
-    ApplyPayload, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
+    ApplyPayload, Asked, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
     TransferPayload, TransplantPayload,
 };
 pub use manifest::{Manifest, manifest};
@@ -139,14 +136,11 @@ pub use searches::{
 pub use shapes::stored_header;
 pub use sparql::{Answer, AnswerForm, Rows, sparql};
 pub use stages::plan_read;
-pub use submit::{
-    DiffRequest, MergePlan, MergeRequest, Needs, plan_config, plan_merge, submit_diff, submit_merge,
-    with_output,
-};
+pub use submit::{DiffForecast, MergePlan, Needs, plan_config, plan_diff, plan_merge, submit, with_output};
 pub use suggest::{CAVEAT, SuggestQuery, Suggestion, Suggestions, mates, suggest};
 pub use tokens::MovedTokens;
-pub use transfers::{TransferPlan, TransferRequest, check_transfer, plan_transfer, submit_transfer};
-pub use transplants::{TransplantPlan, plan_transplant, solve_transplant, submit_transplant};
+pub use transfers::{TransferPlan, check_transfer, plan_transfer};
+pub use transplants::{TransplantPlan, plan_transplant, solve_transplant};
 pub use trust::{Contradiction, Ruling, contradicted, contradictions, mark_contradicted, rule};
 pub use unified::{Members, open_members, write_unified};
 pub use versions::{Versions, version_step, versions};

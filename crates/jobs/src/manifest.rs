@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::Digest;
+use domain::{Digest, address};
 use serde::Serialize;
 use store::{MAIN, Part};
 
@@ -70,11 +70,6 @@ pub async fn manifest(
     for part in parts {
         *within.entry(part.file).or_default() += part.tensors;
     }
-    let encoded = |text: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-        let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-        text.bytes().map(part).collect::<String>()
-    };
     let files: Vec<ManifestFile> = registry
         .store
         .checked_files(commit.revision)
@@ -83,9 +78,9 @@ pub async fn manifest(
         .map(|checked| ManifestFile {
             url: format!(
                 "{origin}/{}/resolve/{}/{}",
-                encoded(&row.name),
+                address::path(&row.name),
                 commit.oid,
-                encoded(&checked.file.path)
+                address::path(&checked.file.path)
             ),
             tensors: within.get(&checked.file.path).copied().unwrap_or_default(),
             path: checked.file.path,

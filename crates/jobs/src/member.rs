@@ -93,7 +93,7 @@ pub(crate) fn on_disk(name: &str) -> bool {
 
 /// Whether `name` is a safetensors file of this machine, such as a stored difference.
 pub(crate) fn is_file(name: &str) -> bool {
-    name.ends_with(".safetensors") && Path::new(name).is_file()
+    domain::files::is_weights(name) && Path::new(name).is_file()
 }
 
 /// The member of this name, or of this number.

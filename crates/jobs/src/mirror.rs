@@ -10,7 +10,7 @@ use domain::{Act, Digest, Metadata, Note, RelativePath, RepoId, Viewer};
 use hub::{HubClient, RemoteFile, Repository};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Draft, JobRow, ModelRow, NewCommit, NewJob, Openness, Store};
+use store::{Draft, Hold, JobRow, MAIN, ModelRow, NewCommit, NewJob, Openness, Store};
 use weights::ReadAt as _;
 
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
     ingest::not_reserved,
     ingest_files,
     kinds::IMPORT_MODEL,
-    operand::MAIN,
     parentage,
     rights::asker_of,
 };
@@ -119,8 +118,8 @@ impl Mirror {
 /// Hears of the bytes fetched of a model and of those there are; an error stops the import.
 pub type Advance<'a> = &'a (dyn Fn(u64, u64) -> Result<(), weights::Error> + Sync);
 
-/// Job and fence of the claim under which a model is brought in; none outside a job.
-type Fence<'a> = Option<&'a (String, i64)>;
+/// The claim under which a model is brought in; none outside a job.
+type Fence<'a> = Option<&'a Hold>;
 
 /// The title of a commit that is the Hub's own.
 pub(crate) const IMPORTED: &str = "Import from the Hub";
@@ -160,7 +159,7 @@ pub async fn mirror(
 ) -> Result<Vec<Mirrored>, Error> {
     let hub = endpoint(registry, &wanted.model)?;
     let (own, revision) = named(&wanted.model)?;
-    let fence = job.map(|job| (job.id.clone(), job.fence));
+    let fence = job.map(JobRow::hold);
     // Strangers' cards choose the parents: a job that nobody by name asked for brings none into a namespace with an owner.
     let theirs = match job {
         Some(job) => {
@@ -247,7 +246,7 @@ pub(crate) fn endpoint<'a>(registry: &'a Registry, model: &str) -> Result<&'a Hu
 
 fn named(model: &str) -> Result<(RepoId, String), Error> {
     let (id, revision) = model.split_once('@').unwrap_or((model, MAIN));
-    let id = RepoId::parse(id).map_err(|error| Error::Invalid(error.to_string()))?;
+    let id = RepoId::parse(id)?;
     Ok((id, revision.to_owned()))
 }
 

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId};
+use domain::{Act, Class, Digest, Fault as _, Item, Limits, RepoId, files};
 use serde_json::Value;
-use store::{FileRow, ModelRow};
+use store::{FileRow, MAIN, ModelRow};
 use weights::{Checkpoint, Dtype, Folder, LocalFile, Rounded, Scaled, TensorSource};
 
 use crate::{
     Error, Registry, adapter,
     contents::Contents,
+    documents::parsed,
     faults::placed,
     member::{Choice, Named, is_file, labelled, on_disk},
     remote,
@@ -46,6 +47,25 @@ pub struct Operand {
 }
 
 impl Operand {
+    /// What `source` holds, under a name, with nothing to inherit.
+    pub(crate) fn of(asked: String, label: String, source: Arc<dyn TensorSource>) -> Self {
+        Self {
+            asked,
+            label,
+            id: None,
+            digest: None,
+            revision: None,
+            weights: None,
+            source,
+            adapter: None,
+            member: None,
+            base: None,
+            config: None,
+            license: None,
+            companions: Vec::new(),
+        }
+    }
+
     /// The same with the digests of the tensors that the registry holds, of what an adapter is applied to as well.
     pub(crate) async fn with_weights(mut self, registry: &Registry) -> Result<Self, Error> {
         let mut part = Some(&mut self);
@@ -100,24 +120,21 @@ pub enum CompanionFrom {
 }
 
 const COMPANIONS: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
+    files::TOKENIZER,
+    files::TOKENIZER_CONFIG,
     "tokenizer.model",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
     "chat_template.jinja",
-    "generation_config.json",
+    files::GENERATION_CONFIG,
 ];
 
 /// Whether a file of this name goes with every model derived from its model.
 pub(crate) fn is_companion(path: &str) -> bool {
     COMPANIONS.contains(&path)
 }
-
-/// The name of the current revision.
-pub(crate) const MAIN: &str = "main";
 
 /// Opens `name`: a model of the registry, `org/name` or `org/name@sha256:…`, one of the configured Hub,
 /// `hub:org/name` or `hub:org/name@revision`, or a folder or a safetensors file where `access` allows one. A stored
@@ -223,7 +240,7 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
     let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&row.name, paths))?;
     let mut config = match row.revision == Some(revision) {
         true => row.config.clone(),
-        false => read_config(registry, &files, "config.json").await?,
+        false => read_config(registry, &files, files::CONFIG).await?,
     };
     let adapter = read_config(registry, &files, adapter::CONFIG).await?;
     let companions = files
@@ -238,20 +255,17 @@ async fn open_unwatched(registry: &Registry, name: &str, access: &Access) -> Res
         Ok::<_, Error>((read, config))
     });
     let ((source, member), config) = source.await?.map_err(about)?;
+    let label = labelled(&row.name, member.as_deref());
     Ok(Operand {
-        asked: name.to_owned(),
-        label: labelled(&row.name, member.as_deref()),
         id: RepoId::parse(&row.name).ok(),
         digest: Some(digest),
         revision: Some(revision),
-        weights: None,
         adapter,
         member,
-        base: None,
-        source,
         config,
         license: row.licence().map(str::to_owned),
         companions,
+        ..Operand::of(name.to_owned(), label, source)
     })
 }
 
@@ -379,7 +393,7 @@ async fn revision_named(registry: &Registry, row: &ModelRow, wanted: &str) -> Re
 async fn read_config(registry: &Registry, files: &[FileRow], name: &str) -> Result<Option<Value>, Error> {
     let Some(file) = files.iter().find(|file| file.path == name) else { return Ok(None) };
     let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
-    weights::config_document(&text).map(Some).map_err(|error| Error::Invalid(format!("{name}: {error}")))
+    parsed(&text, name).map(Some)
 }
 
 /// Whether the digest of a checkpoint on this machine is needed, which costs a read of all of it.
@@ -420,19 +434,13 @@ async fn open_folder(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<
         let weights: Vec<&Path> = folder.of_weights().map(|file| file.at.as_path()).collect();
         let digest = content(&checkpoint, pin, (&contents, &weights))?;
         let (source, member) = as_numbers(checkpoint, &mut config, (&choice, &limits))?;
+        let label = labelled(&path, member.as_deref());
         Ok(Operand {
-            asked,
-            label: labelled(&path, member.as_deref()),
-            id: None,
             adapter,
             member,
-            base: None,
             digest,
-            revision: None,
             weights: digest,
-            source,
             config,
-            license: None,
             companions: folder
                 .files
                 .iter()
@@ -442,6 +450,7 @@ async fn open_folder(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<
                     from: CompanionFrom::File(file.at.clone()),
                 })
                 .collect(),
+            ..Operand::of(asked, label, source)
         })
     })
     .await?
@@ -456,21 +465,8 @@ async fn open_file(registry: &Registry, named: Named<'_>, pin: Pin) -> Result<Op
         let checkpoint = Checkpoint::open_files(vec![(path.clone(), Arc::new(file))], None, &limits)?;
         let digest = content(&checkpoint, pin, (&contents, &[Path::new(&path)]))?;
         let (source, member) = choice.read(Arc::new(checkpoint), &limits)?;
-        Ok(Operand {
-            asked,
-            label: labelled(&path, member.as_deref()),
-            id: None,
-            adapter: None,
-            member,
-            base: None,
-            digest,
-            revision: None,
-            weights: digest,
-            source,
-            config: None,
-            license: None,
-            companions: Vec::new(),
-        })
+        let label = labelled(&path, member.as_deref());
+        Ok(Operand { member, digest, weights: digest, ..Operand::of(asked, label, source) })
     })
     .await?
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use analysis::{merge::Touched, recipe::Recipe};
-use domain::{Claim, EdgeStatus, Evidence, Item, Part, Relation, RelativePath, RepoId, Source};
+use domain::{Claim, EdgeStatus, Evidence, Item, Part, Relation, RelativePath, RepoId, Source, files};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -92,6 +92,30 @@ pub(crate) fn shown(id: &str) -> String {
 }
 
 impl Derived {
+    /// A model that `recipe` makes and of which nothing more is to be said than this.
+    pub(crate) fn new(
+        (id, relation): (RepoId, Relation),
+        (parents, inputs): (Vec<Operand>, Vec<Operand>),
+        (heir, recipe): (Operand, Recipe),
+        summary: String,
+    ) -> Self {
+        Self {
+            id,
+            relation,
+            parents,
+            inputs,
+            heir,
+            recipe,
+            recipe_file: None,
+            extras: Extras::default(),
+            summary,
+            dtype: None,
+            adapter: None,
+            warnings: Vec::new(),
+            policies: Vec::new(),
+        }
+    }
+
     /// The ids that the card names: without folders of this machine, an adapter and its base as two.
     fn named(&self) -> Vec<&str> {
         // An adapter names what it is applied to, and nothing else.
@@ -202,11 +226,11 @@ impl Derived {
     fn texts(&self, source: &dyn TensorSource, record: &Value) -> Vec<(String, String)> {
         let mut texts = Vec::new();
         if self.extras.write_model_card {
-            texts.push(("README.md".to_owned(), self.told(record)));
+            texts.push((files::README.to_owned(), self.told(record)));
         }
         let config = match &self.adapter {
             Some(adapter) => Some((adapter::CONFIG, adapter.clone())),
-            None => self.config(source).map(|config| ("config.json", config)),
+            None => self.config(source).map(|config| (files::CONFIG, config)),
         };
         texts.extend(config.map(|(name, config)| (name.to_owned(), format!("{config:#}\n"))));
         texts.push(("stemma_recipe.json".to_owned(), format!("{:#}\n", self.recipe.canonical())));
@@ -323,7 +347,7 @@ pub async fn publish_derived(
         gathered.discard(registry).await;
         return Err(error);
     }
-    let fence = Some((run.job.id.clone(), run.job.fence));
+    let fence = Some(run.job.hold());
     let made = Made { fence, provenance: Some(record), ..derived.made() };
     let row = ingest_files(registry, &derived.id, gathered, made).await?;
     Ok(Map::from_iter([
@@ -380,8 +404,7 @@ async fn gather(
 pub async fn write_folder(
     registry: &Registry,
     out: &Path,
-    derived: Derived,
-    source: Arc<dyn TensorSource>,
+    (derived, source): (Derived, Arc<dyn TensorSource>),
     pulse: &Pulse,
 ) -> Result<Value, Error> {
     if out.exists() && (!out.is_dir() || fs_err::read_dir(out)?.next().is_some()) {
@@ -455,5 +478,5 @@ fn durable(path: &Path, write: impl FnOnce(&mut fs_err::File) -> std::io::Result
 }
 
 fn path_of(name: &str) -> Result<RelativePath, Error> {
-    RelativePath::parse(name).map_err(|error| Error::Invalid(error.to_string()))
+    Ok(RelativePath::parse(name)?)
 }

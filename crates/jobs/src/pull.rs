@@ -8,13 +8,13 @@ use std::{
 
 use domain::{Act, RepoId};
 use hub::{HubClient, Repository};
-use store::ModelRow;
+use store::{MAIN, ModelRow};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
 };
 
-use crate::{Error, Mirror, Pulling, Registry, Take, mirror::openness, operand::MAIN};
+use crate::{Error, Mirror, Pulling, Registry, Take, mirror::openness};
 
 /// How long what the Hub said of a model holds, and how soon its import is asked for again.
 const HOLDS: Duration = Duration::from_secs(60);

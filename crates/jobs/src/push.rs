@@ -1,6 +1,6 @@
 //! Pushes: files put into or taken out of a branch, as one commit; the weights are looked at afterwards.
 
-use domain::{Act, Digest, Limits, Note, RelativePath, RepoId};
+use domain::{Act, Digest, Limits, Note, RelativePath, RepoId, files};
 use store::{FileRow, Founding, MAIN, ModelRow, NewCommit, Publish};
 
 use crate::{
@@ -129,8 +129,7 @@ async fn apply(registry: &Registry, push: &Push) -> Result<(ModelRow, String), E
             files.len()
         )));
     }
-    let id = row.as_ref().map_or_else(|| Ok(push.id.clone()), |row| RepoId::parse(&row.name));
-    let id = id.map_err(|error| Error::Invalid(error.to_string()))?;
+    let id = row.as_ref().map_or_else(|| Ok(push.id.clone()), |row| RepoId::parse(&row.name))?;
     let Described { mut metadata, .. } = describe(registry, &id, &files).await?;
     let claims = merge_claims(&mut metadata, Vec::new(), &registry.limits);
     let same = head.as_ref().filter(|_| weights(&before) == weights(&files));
@@ -168,14 +167,14 @@ fn is_called(row: &ModelRow, id: &RepoId) -> bool {
 /// Stored files as they come in.
 pub(crate) fn incoming(files: &[FileRow]) -> Result<Vec<Incoming>, Error> {
     let one = |file: &FileRow| {
-        let path = RelativePath::parse(&file.path).map_err(|error| Error::Invalid(error.to_string()))?;
+        let path = RelativePath::parse(&file.path)?;
         Ok(Incoming { path, digest: file.digest, size: file.size })
     };
     files.iter().map(one).collect()
 }
 
 fn is_weights(file: &Incoming) -> bool {
-    file.path.as_str().ends_with(".safetensors")
+    files::is_weights(file.path.as_str())
 }
 
 /// Bytes of all weight files.
@@ -187,7 +186,7 @@ pub(crate) fn weight_bytes(files: &[Incoming]) -> u64 {
 fn weights(files: &[Incoming]) -> Vec<(&str, Digest)> {
     let decides = |file: &&Incoming| {
         is_weights(file)
-            || matches!(file.path.file_name(), "config.json" | "adapter_config.json")
+            || matches!(file.path.file_name(), files::CONFIG | files::ADAPTER_CONFIG)
             || file.path.as_str().ends_with(".safetensors.index.json")
     };
     let mut found: Vec<_> =
@@ -284,7 +283,7 @@ mod tests {
         while let Some(job) = registry.store.claim(&[SURVEY_WEIGHTS.id], "worker", 60).await.unwrap() {
             let run = Run { registry: registry.clone(), job: job.clone(), pulse: Pulse::default() };
             let result = (SURVEY_WEIGHTS.run)(run).await.unwrap();
-            registry.store.finish(&job.id, job.fence, result).await.unwrap();
+            registry.store.finish(&job.hold(), result).await.unwrap();
         }
 
         let now = registry.store.model(row.id).await.unwrap().unwrap();

@@ -195,7 +195,7 @@ fn holds(folder: &Path) -> Result<Holds, Error> {
         }
     }
     let described = |file: &String| matches!(file.as_str(), "config.json" | "adapter_config.json");
-    Ok(if files.iter().any(|file| file.ends_with(".safetensors")) {
+    Ok(if files.iter().any(|file| domain::files::is_weights(file)) {
         Holds::Weights
     } else if files.iter().any(described)
         || weights::foreign_weights(files.iter().map(String::as_str)).is_some()

@@ -2,9 +2,9 @@
 //! set aside.
 
 use domain::RepoId;
-use store::{CommitRow, NewJob};
+use store::{CommitRow, MAIN, NewJob};
 
-use crate::{Error, Mirror, Registry, Take, mirror::IMPORTED, operand::MAIN};
+use crate::{Error, Mirror, Registry, Take, mirror::IMPORTED};
 
 /// Files of one damaged blob that are looked at.
 const PLACES: u64 = 100;
@@ -29,7 +29,7 @@ pub async fn refetch(registry: &Registry) -> Result<Vec<String>, Error> {
             if commit.title != IMPORTED || !files.iter().any(|file| file.digest == digest) {
                 continue;
             }
-            let id = RepoId::parse(&name).map_err(|error| Error::Invalid(error.to_string()))?;
+            let id = RepoId::parse(&name)?;
             // The Hub knows the commit by which these files first came; the last one may show them again.
             let (history, _) = registry.store.history(row.id, &commit.oid, (0, PLACES)).await?;
             let came = |one: &&CommitRow| one.title == IMPORTED && one.revision == commit.revision;

@@ -1,18 +1,16 @@
 //! The nearest relatives of a model by its weights: short signatures of all models in memory, then sketches.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use analysis::kinship::{Closeness, Indexed, Near, SIGNATURE_SCHEME, Signature, SignatureIndex, Tokens};
 use domain::Digest;
 use serde::Serialize;
 use store::{SignatureRow, SketchRow, SketchedTensor, Store, TensorRow};
-use tokio::{sync::Mutex, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use crate::{
     Access, Error, Registry,
+    live::Live,
     measure::Turn,
     operand,
     sketches::{Tensors, current, open_sketched},
@@ -24,23 +22,18 @@ const AT_ONCE: usize = 500;
 /// Revisions signed in one transaction.
 const SIGNED_AT_ONCE: u64 = 16;
 
-/// An index and the change counter it was built at.
-type Built = (i64, Arc<SignatureIndex>);
-
 /// Keeps the signatures of all current revisions in memory; brought up to date at most once per change of the
 /// registry, by whichever process made it.
 #[derive(Clone)]
 pub struct Relatives {
     store: Store,
-    cached: Arc<RwLock<Option<Built>>>,
-    /// Held by whoever brings it up to date.
-    turn: Arc<Mutex<()>>,
+    live: Live<SignatureIndex>,
 }
 
 impl Relatives {
     /// An empty cache over `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, cached: Arc::default(), turn: Arc::default() }
+        Self { store, live: Live::default() }
     }
 
     /// The signatures of everything published so far, or while they are being read those before.
@@ -48,11 +41,17 @@ impl Relatives {
     /// # Errors
     /// When the database cannot be read.
     pub async fn current(&self) -> Result<Arc<SignatureIndex>, Error> {
-        let version = self.store.change_counter().await?;
-        match self.cached() {
-            Some((at, index)) if at == version || self.turn.try_lock().is_err() => Ok(index),
-            _ => self.fresh().await,
-        }
+        let this = self.clone();
+        let make = |before: Option<Arc<SignatureIndex>>| async move {
+            match before {
+                Some(index) => this.updated(SignatureIndex::clone(&index)).await,
+                None => {
+                    this.sign_older().await?;
+                    this.updated(SignatureIndex::default()).await
+                }
+            }
+        };
+        self.live.current(&self.store, make).await
     }
 
     /// The revisions of one layout that are nearest to a signature: from memory where this process holds all signatures,
@@ -63,7 +62,7 @@ impl Relatives {
         most: usize,
         except: i64,
     ) -> Result<Vec<Near>, Error> {
-        let index = match self.cached() {
+        let index = match self.live.kept() {
             Some(_) => self.current().await?,
             None => {
                 let signed = self.store.signatures_of_layout(SIGNATURE_SCHEME, &signature.layout).await?;
@@ -78,33 +77,6 @@ impl Relatives {
         };
         let found = spawn_blocking(move || index.nearest(&signature, most, Some(except))).await?;
         Ok(found.near.into_iter().filter(|near| near.same_layout).collect())
-    }
-
-    fn cached(&self) -> Option<Built> {
-        self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// In a task of its own: whoever asked may go away.
-    async fn fresh(&self) -> Result<Arc<SignatureIndex>, Error> {
-        let this = self.clone();
-        tokio::spawn(async move {
-            let _turn = this.turn.lock().await;
-            let held = this.cached();
-            if held.is_none() {
-                this.sign_older().await?;
-            }
-            let version = this.store.change_counter().await?;
-            let index = match held {
-                Some((at, index)) if at == version => return Ok(index),
-                Some((_, index)) => SignatureIndex::clone(&index),
-                None => SignatureIndex::default(),
-            };
-            let index = Arc::new(this.updated(index).await?);
-            *this.cached.write().unwrap_or_else(PoisonError::into_inner) =
-                Some((version, Arc::clone(&index)));
-            Ok(index)
-        })
-        .await?
     }
 
     /// `index` without revisions that are not current any more and with those that became so.

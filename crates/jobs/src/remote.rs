@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use domain::{RelativePath, RepoId};
+use domain::{RelativePath, RepoId, files};
 use hub::Repository;
 use serde_json::Value;
+use store::MAIN;
 use weights::ReadAt;
 
 use crate::{
     Access, Error, Operand, Registry, adapter,
+    documents::parsed,
     member::{Choice, Named, labelled},
-    operand::{Companion, CompanionFrom, MAIN, as_numbers, is_companion, no_checkpoint},
+    operand::{Companion, CompanionFrom, as_numbers, is_companion, no_checkpoint},
 };
 
 /// What a name of a model on the Hub begins with.
@@ -32,14 +34,14 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
     {
         return Err(Error::HubMoved(name.to_owned()));
     }
-    let mut config = document(registry, &repository, "config.json").await?;
+    let mut config = document(registry, &repository, files::CONFIG).await?;
     let adapter = document(registry, &repository, adapter::CONFIG).await?;
     let metadata = hub::metadata::from_api_row(&repository.record, &registry.limits).ok();
     let files: Vec<(RelativePath, Arc<hub::RemoteFile>)> =
         repository.files.into_iter().map(|(path, file)| (path, Arc::new(file))).collect();
-    let weights = files.iter().filter(|(path, _)| {
-        path.as_str().ends_with(".safetensors") || path.as_str().ends_with(".index.json")
-    });
+    let weights = files
+        .iter()
+        .filter(|(path, _)| files::is_weights(path.as_str()) || path.as_str().ends_with(".index.json"));
     let named: Vec<(RelativePath, Arc<dyn ReadAt>)> =
         weights.map(|(path, file)| (path.clone(), Arc::clone(file) as Arc<dyn ReadAt>)).collect();
     let limits = registry.limits;
@@ -55,17 +57,12 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
     };
     // A stored difference is described by its tensors, which come over the network.
     let ((source, member), config) = tokio::task::spawn_blocking(numbers).await??;
+    let label = labelled(&label, member.as_deref());
     Ok(Operand {
-        asked: name.to_owned(),
-        label: labelled(&label, member.as_deref()),
         id: Some(id),
         digest: Some(repository.digest),
-        revision: None,
-        weights: None,
         adapter,
         member,
-        base: None,
-        source,
         config,
         license: metadata.and_then(|metadata| metadata.licence().map(str::to_owned)),
         companions: files
@@ -73,13 +70,13 @@ pub(crate) async fn open(registry: &Registry, named: Named<'_>, access: &Access)
             .filter(|(path, _)| is_companion(path.as_str()))
             .map(|(path, file)| Companion { path: path.as_str().to_owned(), from: CompanionFrom::Hub(file) })
             .collect(),
+        ..Operand::of(name.to_owned(), label, source)
     })
 }
 
 async fn document(registry: &Registry, repository: &Repository, name: &str) -> Result<Option<Value>, Error> {
     let Some(file) = repository.file(name) else { return Ok(None) };
     let bytes = file.read_all(registry.limits.config_bytes).await?;
-    let bad = |error: &dyn std::fmt::Display| Error::Invalid(format!("{name}: {error}"));
-    let text = String::from_utf8(bytes).map_err(|error| bad(&error))?;
-    weights::config_document(&text).map(Some).map_err(|error| bad(&error))
+    let text = String::from_utf8(bytes).map_err(|error| Error::Invalid(format!("{name}: {error}")))?;
+    parsed(&text, name).map(Some)
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use analysis::versions::{Differences, KeyChange, Release, differences, key_changes};
-use domain::Digest;
+use domain::{Digest, files};
 use serde::Serialize;
 use serde_json::Value;
 use store::{CommitRow, FileRow, ModelRow};
 
-use crate::{Error, Registry, version_step};
+use crate::{Error, Registry, documents::parsed, version_step};
 
 /// What differs between two revisions.
 #[derive(Debug, Serialize)]
@@ -91,9 +91,9 @@ fn by_path(files: Vec<FileRow>) -> BTreeMap<String, Digest> {
 
 /// The configuration among these files; none where it is not JSON.
 async fn config(registry: &Registry, files: &[FileRow]) -> Result<Option<Value>, Error> {
-    let Some(file) = files.iter().find(|file| file.path == "config.json") else { return Ok(None) };
+    let Some(file) = files.iter().find(|file| file.path == files::CONFIG) else { return Ok(None) };
     let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
-    Ok(serde_json::from_str(&text).ok())
+    Ok(parsed(&text, files::CONFIG).ok())
 }
 
 type Content = (String, Vec<u64>, Digest);

@@ -16,8 +16,8 @@ use store::{CandidateRow, JobRow, NewCandidate, NewSearch, SearchRow, Step};
 use ulid::Ulid;
 
 use crate::{
-    Access, Error, Extras, KinshipQuery, MergeRequest, Reading, Registry, cancel::may_stop, kinship,
-    open_operand, plan_config, submit_merge,
+    Access, Error, Extras, KinshipQuery, MergePayload, Reading, Registry, cancel::may_stop, kinship,
+    open_operand, plan_config, submit,
 };
 
 /// Where a search stands.
@@ -345,7 +345,7 @@ pub async fn end_search(registry: &Registry, id: &str, ending: Ending) -> Result
 /// Queues the merge of a candidate under the name that the search gave it.
 ///
 /// # Errors
-/// Unknown searches and candidates, a candidate that is a model already, and as [`submit_merge`].
+/// Unknown searches and candidates, a candidate that is a model already, and as [`submit`].
 pub async fn merge_candidate(
     registry: &Registry,
     (id, number): (&str, u64),
@@ -359,9 +359,9 @@ pub async fn merge_candidate(
     if basis.config.models.contains(&candidate.model) {
         return Err(Error::OutputExists(candidate.model));
     }
-    let output = RepoId::parse(&candidate.model).map_err(|error| Error::Invalid(error.to_string()))?;
-    submit_merge(registry, MergeRequest { yaml: candidate.recipe, output, extras: Extras::default(), key })
-        .await
+    let output = RepoId::parse(&candidate.model)?;
+    let (yaml, extras, pins) = (candidate.recipe, Extras::default(), BTreeMap::new());
+    submit(registry, MergePayload { yaml, output, extras, pins }, key).await
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use analysis::{
     merge::{MergeConfig, MergeSource, Stage, Touched},
     recipe::{Pinned, Recipe},
 };
-use domain::{Act, Digest, Item, Relation, RepoId};
+use domain::{Act, Digest, Item, Relation, RepoId, files::GENERATION_CONFIG};
+use serde::Serialize;
 use serde_json::{Value, json};
 use store::{JobRow, NewJob, PINS};
 
@@ -14,29 +15,11 @@ use crate::{
     Access, Derived, Error, Extras, Operand, Registry,
     faults::Faults,
     ingest::not_reserved,
-    inherit::{GENERATION, TEMPLATE},
-    kinds::{DIFF_MODELS, DiffPayload, MERGE_MODELS, MergePayload},
-    operand::open_all,
+    inherit::TEMPLATE,
+    kinds::{Asked, DiffPayload},
     stages::{plan_read, planned},
     strangers::Together,
-    unified::{open_members, together},
 };
-
-/// Ask for a merge.
-#[derive(Debug, Clone)]
-pub struct MergeRequest {
-    pub yaml: String,
-    pub output: RepoId,
-    pub extras: Extras,
-    pub key: Option<String>,
-}
-
-/// Ask for a diff artefact.
-#[derive(Debug, Clone)]
-pub struct DiffRequest {
-    pub payload: DiffPayload,
-    pub key: Option<String>,
-}
 
 /// A checked merge, ready to stream.
 pub struct MergePlan {
@@ -87,23 +70,20 @@ impl MergePlan {
         let mut heir = self.heir.clone();
         if !extras.copy_tokenizer {
             let asked = self.config.chat_template.is_some();
-            heir.companions
-                .retain(|companion| companion.path == GENERATION || asked && companion.path == TEMPLATE);
+            // All other companions are parts of a tokenizer.
+            heir.companions.retain(|companion| {
+                companion.path == GENERATION_CONFIG || asked && companion.path == TEMPLATE
+            });
         }
+        let of = (self.operands.clone(), self.inputs.values().cloned().collect());
+        let summary = format!("Merged by `{}`.", self.method);
         Derived {
-            id,
-            relation: Relation::Merge,
-            parents: self.operands.clone(),
-            inputs: self.inputs.values().cloned().collect(),
-            heir,
-            recipe: self.recipe.clone(),
             extras,
             recipe_file: Some(("mergekit_config.yml".to_owned(), yaml)),
-            summary: format!("Merged by `{}`.", self.method),
             dtype: self.dtype.clone(),
-            adapter: None,
             warnings: self.cautions(),
             policies: self.policies.clone(),
+            ..Derived::new((id, Relation::Merge), of, (heir, self.recipe.clone()), summary)
         }
     }
 }
@@ -140,17 +120,27 @@ pub async fn plan_config(
     planned(registry, (vec![stage], Vec::new()), access).await
 }
 
+/// Checks what is asked for and queues a job for it; the same job for the same idempotency key.
+///
+/// # Errors
+/// Everything that is wrong with the request; [`Error::OutputExists`] and its like, see [`with_output`].
+pub async fn submit<A: Asked>(registry: &Registry, asked: A, key: Option<String>) -> Result<JobRow, Error> {
+    let (kind, output) = (A::KIND, asked.output().cloned());
+    let wanted = Wanted { kind, payload: json!(asked), output, key };
+    queue(registry, wanted, async || asked.inputs(registry).await).await
+}
+
 /// A request for a job, before anything about it is checked.
-pub(crate) struct Wanted {
-    pub(crate) kind: &'static str,
-    pub(crate) payload: Value,
-    pub(crate) output: Option<RepoId>,
-    pub(crate) key: Option<String>,
+struct Wanted {
+    kind: &'static str,
+    payload: Value,
+    output: Option<RepoId>,
+    key: Option<String>,
 }
 
 /// Queues what `plan` finds possible. A request that is known by its key is answered with its job, whatever
 /// has become of its inputs and its output since.
-pub(crate) async fn submit<P>(registry: &Registry, wanted: Wanted, plan: P) -> Result<JobRow, Error>
+async fn queue<P>(registry: &Registry, wanted: Wanted, plan: P) -> Result<JobRow, Error>
 where
     P: AsyncFnOnce() -> Result<BTreeMap<String, Digest>, Error>,
 {
@@ -225,47 +215,21 @@ pub(crate) fn pins<'o>(operands: impl IntoIterator<Item = &'o Operand>) -> BTree
     pins
 }
 
-/// Checks and queues a merge.
-///
-/// # Errors
-/// As [`plan_merge`], and [`Error::OutputExists`].
-pub async fn submit_merge(registry: &Registry, request: MergeRequest) -> Result<JobRow, Error> {
-    let MergeRequest { yaml, output, extras, key } = request;
-    let (pins_later, asked) = (BTreeMap::new(), yaml.clone());
-    let payload = MergePayload { yaml: asked, output: output.clone(), extras, pins: pins_later };
-    let wanted = Wanted { kind: MERGE_MODELS.id, payload: json!(payload), output: Some(output), key };
-    submit(registry, wanted, async || {
-        let plan = planned(registry, analysis::merge::read_stages(&yaml)?, &Access::registry()).await?;
-        plan.fits(&registry.scratch)?;
-        Ok(pins(plan.inputs.values()))
-    })
-    .await
+/// What a checked difference is taken of.
+#[derive(Debug, Serialize)]
+pub struct DiffForecast {
+    /// How it will be stored.
+    pub form: String,
+    /// The models as they are now.
+    pub inputs: BTreeMap<String, Digest>,
 }
 
-/// Checks and queues a diff artefact.
+/// Checks a diff artefact against the headers of its models.
 ///
 /// # Errors
 /// Unknown models, layouts without a common tensor, or a form that contradicts itself.
-pub async fn submit_diff(registry: &Registry, request: DiffRequest) -> Result<JobRow, Error> {
-    let DiffRequest { payload, key } = request;
-    let wanted = Wanted { kind: DIFF_MODELS.id, payload: json!(payload), output: None, key };
-    submit(registry, wanted, async || {
-        let mut faults = Faults::default();
-        faults.take(payload.check(&registry.limits));
-        let access = Access::registry();
-        if !payload.with.is_empty() {
-            let models = faults.take(open_members(registry, &payload, &access).await);
-            let models = faults.done(models)?;
-            together(&models, &payload.form, &registry.limits)?;
-            return Ok(pins(&models));
-        }
-        let named = [("/tuned", payload.tuned.as_str()), ("/base", &payload.base)];
-        let opened = faults.take(open_all(registry, named, &access).await);
-        let [tuned, base] = faults.done(opened)?;
-        analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
-        Ok(pins([&tuned, &base]))
-    })
-    .await
+pub async fn plan_diff(registry: &Registry, wanted: &DiffPayload) -> Result<DiffForecast, Error> {
+    Ok(DiffForecast { form: wanted.form.word().to_owned(), inputs: wanted.inputs(registry).await? })
 }
 
 #[cfg(test)]
@@ -283,8 +247,8 @@ mod tests {
             key: Some("key".to_owned()),
         };
 
-        let answered = submit(&registry, wanted(), async || {
-            submit(&registry, wanted(), async || Ok(BTreeMap::new())).await?;
+        let answered = queue(&registry, wanted(), async || {
+            queue(&registry, wanted(), async || Ok(BTreeMap::new())).await?;
             Ok(BTreeMap::new())
         })
         .await
@@ -293,7 +257,7 @@ mod tests {
         let page = registry.store.jobs(None, 10, None).await.unwrap();
         assert_eq!(page.items.iter().map(|job| &job.id).collect::<Vec<_>>(), [&answered.id]);
         let keyless = Wanted { key: None, ..wanted() };
-        let refused = submit(&registry, keyless, async || Ok(BTreeMap::new())).await;
+        let refused = queue(&registry, keyless, async || Ok(BTreeMap::new())).await;
         assert!(refused.is_err(), "{refused:?}");
     }
 }

@@ -111,20 +111,10 @@ impl Origins {
 /// The models of one side. Licences come from the file, else from the registry; a folder has its licence only, if any.
 async fn stand_ins(registry: &Registry, told: &Told, diff: &Operand) -> Result<Vec<Operand>, Error> {
     let stated = told.license.as_ref().map(|license| license.chars().take(LICENSE).collect::<String>());
-    let stand_in = |id: Option<RepoId>, license: Option<String>| Operand {
-        asked: told.name.clone(),
-        label: id.as_ref().map_or_else(|| told.name.clone(), |id| id.as_str().to_owned()),
-        id,
-        digest: told.digest,
-        revision: None,
-        weights: None,
-        source: Arc::clone(&diff.source),
-        adapter: None,
-        member: None,
-        base: None,
-        config: None,
-        license,
-        companions: Vec::new(),
+    let stand_in = |id: Option<RepoId>, license: Option<String>| {
+        let label = id.as_ref().map_or_else(|| told.name.clone(), |id| id.as_str().to_owned());
+        let source = Arc::clone(&diff.source);
+        Operand { id, digest: told.digest, license, ..Operand::of(told.name.clone(), label, source) }
     };
     let mut models = Vec::new();
     for id in told.ids().into_iter().take(MODELS).filter_map(|id| RepoId::parse(id).ok()) {

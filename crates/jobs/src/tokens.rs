@@ -6,6 +6,7 @@ use std::{
 };
 
 use analysis::kinship::{Tokens, tokens_moved};
+use domain::files::TOKENIZER;
 use store::FileRow;
 use weights::Vocabulary;
 
@@ -14,7 +15,6 @@ use crate::{
     operand::{Companion, CompanionFrom},
 };
 
-pub(crate) const TOKENIZER: &str = "tokenizer.json";
 const VOCAB: &str = "vocab.json";
 const ADDED: &str = "added_tokens.json";
 

@@ -7,26 +7,18 @@ use analysis::{
     recipe::Recipe,
     transfer::{self, AlignedRows, Configs, Operands, Options, Report, TransferSource},
 };
-use serde_json::{Value, json};
-use store::JobRow;
 use weights::TensorSource;
 
 use crate::{
     Access, Error, Operand, Registry,
     faults::Faults,
-    kinds::{TRANSFER_DIFF, TransferPayload},
+    kinds::TransferPayload,
     measure::Turn,
-    submit::{Wanted, pin, pins, submit},
+    submit::pin,
     taken::open_models,
     tokens::Tokenizers,
+    vocabulary::{set_rows, take_special},
 };
-
-/// Ask for a transfer.
-#[derive(Debug, Clone)]
-pub struct TransferRequest {
-    pub payload: TransferPayload,
-    pub key: Option<String>,
-}
 
 /// A checked transfer, ready to stream.
 pub struct TransferPlan {
@@ -41,9 +33,6 @@ pub struct TransferPlan {
     rows: Vec<AlignedRows>,
 }
 
-/// Fields of config.json that name rows of a vocabulary.
-const SPECIAL: [&str; 3] = ["bos_token_id", "eos_token_id", "pad_token_id"];
-
 impl TransferPlan {
     /// The target, with the fine-tune's tokenizer where the preset takes it and what of the configuration goes with
     /// other rows.
@@ -51,27 +40,12 @@ impl TransferPlan {
         if !self.options.preset.takes_tokenizer() {
             return self.target.clone();
         }
-        let config = self.target.config.clone().map(|config| self.for_rows(config));
-        Operand { companions: self.tuned.companions.clone(), config, ..self.target.clone() }
-    }
-
-    fn for_rows(&self, mut config: Value) -> Value {
-        let Some(rows) = self.rows.first() else { return config };
-        let tuned = self.tuned.config.as_ref();
-        let special = SPECIAL.map(|key| (key, tuned.and_then(|tuned| tuned.get(key)).cloned()));
-        if let Some(inner) = config.get_mut("text_config").and_then(Value::as_object_mut)
-            && inner.contains_key("vocab_size")
-        {
-            inner.insert("vocab_size".to_owned(), json!(rows.rows));
+        let mut heir = Operand { companions: self.tuned.companions.clone(), ..self.target.clone() };
+        if let Some(rows) = self.rows.first() {
+            set_rows(&mut heir.config, Some(rows.rows));
+            take_special(&mut heir.config, self.tuned.config.as_ref());
         }
-        if let Some(fields) = config.as_object_mut() {
-            if fields.contains_key("vocab_size") {
-                fields.insert("vocab_size".to_owned(), json!(rows.rows));
-            }
-            let given = special.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-            fields.extend(given);
-        }
-        config
+        heir
     }
 }
 
@@ -138,21 +112,6 @@ pub async fn check_transfer(
             source_tuned: plan.tuned.config.as_ref(),
         };
         transfer::check(&plan.operands, &plan.options, configs, go_on)
-    })
-    .await
-}
-
-/// Checks and queues a transfer.
-///
-/// # Errors
-/// As [`plan_transfer`], and [`Error::OutputExists`].
-pub async fn submit_transfer(registry: &Registry, request: TransferRequest) -> Result<JobRow, Error> {
-    let TransferRequest { payload, key } = request;
-    let wanted =
-        Wanted { kind: TRANSFER_DIFF.id, payload: json!(payload), output: Some(payload.output.clone()), key };
-    submit(registry, wanted, async || {
-        let plan = plan_transfer(registry, &payload, &Access::registry()).await?;
-        Ok(pins([&plan.target, &plan.base, &plan.tuned]))
     })
     .await
 }

@@ -7,18 +7,19 @@ use analysis::{
     recipe::Recipe,
     transplant::{Report, Roles, Side, Transplant},
 };
-use domain::Relation;
-use serde_json::{Map, Value, json};
-use store::JobRow;
+use domain::{
+    Relation,
+    files::{GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG},
+};
+use serde_json::{Map, Value};
 use weights::{Tokenizer, Vocabulary};
 
 use crate::{
-    Access, Derived, Error, Extras, Operand, Registry,
-    kinds::{TRANSPLANT_TOKENIZER, TransplantPayload},
+    Access, Derived, Error, Operand, Registry,
+    kinds::TransplantPayload,
     operand::{Companion, CompanionFrom},
-    submit::{Wanted, pin, pins, submit},
+    submit::pin,
     taken::open_models,
-    tokens::TOKENIZER,
     vocabulary::{SPECIAL, set_rows},
     worker::Pulse,
 };
@@ -27,7 +28,7 @@ use crate::{
 pub struct TransplantPlan {
     derived: Derived,
     transplant: Transplant,
-    inputs: [Operand; 2],
+    pub(crate) inputs: [Operand; 2],
 }
 
 impl TransplantPlan {
@@ -36,8 +37,6 @@ impl TransplantPlan {
         Report { warnings: self.derived.beside(Vec::new()), ..self.transplant.report() }
     }
 }
-
-const GENERATION: &str = "generation_config.json";
 
 /// Checks a transplant against the tables and tokenizers of both models.
 ///
@@ -66,22 +65,14 @@ pub async fn plan_transplant(
         "`{}` with the tokenizer of `{}`: {} tokens kept their rows, {} got one by `{}`, without training.",
         recipient.label, donor.label, report.shared, report.new, options.fill
     );
+    let recipe = Recipe::TransplantTokenizer { recipient: pin(&recipient), donor: pin(&donor), options };
+    let (of, inputs) = (vec![recipient.clone(), donor.clone()], [recipient, donor]);
+    let made = (wanted.output.clone(), Relation::Transfer);
     let derived = Derived {
-        id: wanted.output.clone(),
-        relation: Relation::Transfer,
-        parents: vec![recipient.clone(), donor.clone()],
-        inputs: vec![recipient.clone(), donor.clone()],
-        heir,
-        recipe: Recipe::TransplantTokenizer { recipient: pin(&recipient), donor: pin(&donor), options },
-        extras: Extras::default(),
-        recipe_file: None,
-        summary,
-        dtype: None,
-        adapter: None,
         warnings: report.warnings,
-        policies: Vec::new(),
+        ..Derived::new(made, (of.clone(), of), (heir, recipe), summary)
     };
-    Ok(TransplantPlan { derived, transplant, inputs: [recipient, donor] })
+    Ok(TransplantPlan { derived, transplant, inputs })
 }
 
 /// Puts the new rows together; progress counts tokens.
@@ -99,24 +90,6 @@ pub async fn solve_transplant(
     Ok((derived, solving.await??))
 }
 
-/// Checks and queues a transplant.
-///
-/// # Errors
-/// As [`plan_transplant`], and [`Error::OutputExists`].
-pub async fn submit_transplant(
-    registry: &Registry,
-    payload: TransplantPayload,
-    key: Option<String>,
-) -> Result<JobRow, Error> {
-    let (kind, output) = (TRANSPLANT_TOKENIZER.id, Some(payload.output.clone()));
-    let wanted = Wanted { kind, payload: json!(payload), output, key };
-    submit(registry, wanted, async || {
-        let plan = plan_transplant(registry, &payload, &Access::registry()).await?;
-        Ok(pins(&plan.inputs))
-    })
-    .await
-}
-
 async fn side(registry: &Registry, operand: &Operand) -> Result<Side, Error> {
     let limits = registry.limits;
     let Some(text) = text_of(registry, operand, (TOKENIZER, limits.tokenizer_bytes)).await? else {
@@ -128,7 +101,7 @@ async fn side(registry: &Registry, operand: &Operand) -> Result<Side, Error> {
     let parsed = tokio::task::spawn_blocking(move || Tokenizer::parse(text.as_bytes(), &limits)).await?;
     let tokenizer = parsed?;
     let mut named = Vec::new();
-    for file in ["tokenizer_config.json", "special_tokens_map.json"] {
+    for file in [TOKENIZER_CONFIG, "special_tokens_map.json"] {
         let text = text_of(registry, operand, (file, limits.tokenizer_bytes)).await?;
         named.extend(text.and_then(|text| weights::config_document(&text).ok()));
     }
@@ -175,15 +148,15 @@ async fn companions(
     (recipient, donor): (&Operand, &Operand),
 ) -> Result<Vec<Companion>, Error> {
     let mut files: Vec<Companion> =
-        donor.companions.iter().filter(|companion| companion.path != GENERATION).cloned().collect();
-    let text = text_of(registry, recipient, (GENERATION, registry.limits.config_bytes)).await?;
+        donor.companions.iter().filter(|companion| companion.path != GENERATION_CONFIG).cloned().collect();
+    let text = text_of(registry, recipient, (GENERATION_CONFIG, registry.limits.config_bytes)).await?;
     let mut config = text.and_then(|text| weights::config_document(&text).ok());
     if config.is_some() {
-        let theirs = text_of(registry, donor, (GENERATION, registry.limits.config_bytes)).await?;
+        let theirs = text_of(registry, donor, (GENERATION_CONFIG, registry.limits.config_bytes)).await?;
         let theirs = theirs.and_then(|text| weights::config_document(&text).ok());
         replace_special(config.as_mut(), theirs.as_ref().or(donor.config.as_ref()));
         let text = format!("{:#}\n", config.unwrap_or_default());
-        files.push(Companion { path: GENERATION.to_owned(), from: CompanionFrom::Text(text) });
+        files.push(Companion { path: GENERATION_CONFIG.to_owned(), from: CompanionFrom::Text(text) });
     }
     Ok(files)
 }

@@ -120,7 +120,7 @@ pub async fn rule(registry: &Registry, ruling: Ruling) -> Result<EdgeStatus, Err
     let row = row.ok_or_else(|| Error::UnknownModel(ruling.child.clone()))?;
     registry.store.may_with(Act::Write, &row).await?;
     let child = row.id;
-    let parent = RepoId::parse(ruling.parent.trim()).map_err(|error| Error::Invalid(error.to_string()))?;
+    let parent = RepoId::parse(ruling.parent.trim())?;
     let Ruling { decision, relation, person, reason, .. } = ruling;
     if decision != Decision::Reject {
         closes_no_cycle(registry, child, &parent).await?;

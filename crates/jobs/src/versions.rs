@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use analysis::versions::{Named, Release, State, Tensor, release};
-use domain::{Digest, Relation};
+use domain::{Digest, Relation, files};
 use serde::Serialize;
 use store::{CommitRow, ModelRow};
 use tokio::sync::Semaphore;
 use weights::{canonical_name, changed_tensor};
 
-use crate::{Error, Registry, adapter};
+use crate::{Error, Registry, adapter, documents::parsed};
 
 /// Models of more tensors are looked at one after another: their rows take hundreds of megabytes.
 const MANY: u64 = 10_000;
@@ -118,8 +118,8 @@ async fn state_of(registry: &Registry, row: &ModelRow, revision: Option<i64>) ->
     let config = registry.store.files(revision).await?.into_iter().find(|file| file.path == adapter::CONFIG);
     let Some(config) = config else { return Ok(own) };
     let config = registry.store.read_text(&config.digest, registry.limits.config_bytes).await?;
-    let config: serde_json::Value = serde_json::from_str(&config).unwrap_or_default();
-    let Some(base) = adapter::base_of(&config) else { return Ok(own) };
+    let config = parsed(&config, adapter::CONFIG).ok();
+    let Some(base) = config.as_ref().and_then(adapter::base_of) else { return Ok(own) };
     let base = registry.store.model_by_id(&base).await?.filter(|base| base.has_weights);
     let Some(base) = base else { return Ok(own) };
     Ok(applied(own, stored_state(registry, &base, base.revision).await?))
@@ -167,11 +167,11 @@ async fn stored_state(registry: &Registry, row: &ModelRow, revision: Option<i64>
     };
     for file in registry.store.files(revision).await? {
         match file.path.as_str() {
-            "README.md" => state.card = Some(file.digest),
-            "generation_config.json" => state.generation = Some(file.digest),
-            "config.json" => {
+            files::README => state.card = Some(file.digest),
+            files::GENERATION_CONFIG => state.generation = Some(file.digest),
+            files::CONFIG => {
                 let text = registry.store.read_text(&file.digest, registry.limits.config_bytes).await?;
-                state.config = serde_json::from_str(&text).ok();
+                state.config = parsed(&text, files::CONFIG).ok();
             }
             path if is_tokenizer(path) => {
                 state.tokenizer.insert(file.path, file.digest);
@@ -191,7 +191,7 @@ async fn stored_state(registry: &Registry, row: &ModelRow, revision: Option<i64>
 
 /// Files that decide which numbers a text becomes.
 fn is_tokenizer(path: &str) -> bool {
-    let named = ["tokenizer.json", "tokenizer.model", "merges.txt", "spiece.model", "added_tokens.json"];
+    let named = [files::TOKENIZER, "tokenizer.model", "merges.txt", "spiece.model", "added_tokens.json"];
     named.contains(&path) || path.starts_with("vocab.") || path.ends_with(".tiktoken")
 }
 

@@ -6,19 +6,21 @@ use std::{
 };
 
 use analysis::merge::{Inputs, MergeConfig, TokenizerChoice, Tokens, Touched, align};
-use domain::Item;
+use domain::{
+    Item,
+    files::{TOKENIZER, TOKENIZER_CONFIG},
+};
 use serde_json::{Map, Value, json};
 use weights::{Tokenizer, Vocabulary};
 
 use crate::{
     Error, Operand, Registry,
     operand::{Companion, CompanionFrom},
-    tokens::{self, TOKENIZER, Tokenizers},
+    tokens::{self, Tokenizers},
 };
 
 /// Fields of config.json that name rows of a vocabulary.
 pub(crate) const SPECIAL: [&str; 4] = ["bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"];
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// Tokens without a row that a warning spells out.
 const SPELLED: usize = 5;
 /// Files that say in another form what tokenizer.json says.
@@ -53,9 +55,8 @@ pub(crate) async fn retokenize(
         return Ok(Retokenized::of(inputs));
     };
     let Some(source) = operands.get(&own) else { return Ok(Retokenized::of(inputs)) };
-    let rows = |operand: &Operand| analysis::merge::table_rows(&*operand.source);
     let alike = |other: &Operand| {
-        tokens::key(&other.companions) == tokens::key(&source.companions) && rows(other) == rows(source)
+        tokens::key(&other.companions) == tokens::key(&source.companions) && rows_of(other) == rows_of(source)
     };
     let plain = choice.tokens.is_empty() && choice.pad_to_multiple_of.is_none();
     let mut reading = Reading { registry, tokenizers: Tokenizers::new(registry), faults: Vec::new() };
@@ -96,13 +97,41 @@ impl Reading<'_> {
         (choice, own): (&TokenizerChoice, &str),
         operands: &BTreeMap<String, Operand>,
     ) -> Result<Option<Output>, Error> {
-        let rows = |operand: &Operand| analysis::merge::table_rows(&*operand.source);
+        let Some((base, tokens, warnings)) = self.known_tokens(own, operands).await? else {
+            return Ok(None);
+        };
+        let others = match choice.source.as_str() {
+            "union" => with_more(config, own, (&base, &tokens)),
+            _ => Vec::new(),
+        };
+        let texts: Vec<&str> =
+            choice.tokens.keys().map(String::as_str).filter(|text| base.row(text).is_none()).collect();
+        if others.is_empty() && texts.is_empty() {
+            if choice.pad_to_multiple_of.is_none()
+                && let Some(count) = operands.get(own).and_then(rows_of)
+                && count < u64::from(base.next_row())
+            {
+                return self.within((own, count as u32), operands, (base, tokens, warnings)).await.map(Some);
+            }
+            return Ok(Some((base, None, tokens, warnings)));
+        }
+        let grown = self.grown((own, &others), &texts, operands).await?;
+        Ok(grown.map(|grown| (Arc::new(grown.vocabulary().clone()), Some(grown), tokens, warnings)))
+    }
+
+    /// The tokens of `own` and of every model; one whose tokenizer is not known, and that has as many rows, is taken to have
+    /// those of `own`. None, and a fault, where the tokenizer of `own` itself is not known.
+    async fn known_tokens(
+        &mut self,
+        own: &str,
+        operands: &BTreeMap<String, Operand>,
+    ) -> Result<Option<(Arc<Vocabulary>, Tokens, Vec<Item>)>, Error> {
         let mut tokens = Tokens::new();
         let (mut unknown, mut warnings) = (Vec::new(), Vec::new());
         for (name, operand) in operands {
             match self.tokenizers.of(&operand.companions).await {
                 Some(known) => drop(tokens.insert(name.clone(), known)),
-                None => unknown.push((name, rows(operand))),
+                None => unknown.push((name, rows_of(operand))),
             }
         }
         let Some(base) = tokens.get(own).cloned() else {
@@ -112,7 +141,7 @@ impl Reading<'_> {
             return Ok(None);
         };
         for (name, count) in unknown {
-            if count == operands.get(own).and_then(rows) {
+            if count == operands.get(own).and_then(rows_of) {
                 let message = format!(
                     "the tokenizer of `{name}` is not known; its rows are taken for those of `{own}`"
                 );
@@ -124,25 +153,16 @@ impl Reading<'_> {
                 ));
             }
         }
-        let others: Vec<String> = match choice.source.as_str() {
-            "union" => config
-                .model_refs()
-                .into_iter()
-                .filter(|name| name != own && tokens.get(name).is_some_and(|other| lacks(&base, other)))
-                .collect(),
-            _ => Vec::new(),
-        };
-        let texts: Vec<&str> =
-            choice.tokens.keys().map(String::as_str).filter(|text| base.row(text).is_none()).collect();
-        if others.is_empty() && texts.is_empty() {
-            if choice.pad_to_multiple_of.is_none()
-                && let Some(count) = operands.get(own).and_then(rows)
-                && count < u64::from(base.next_row())
-            {
-                return self.within((own, count as u32), operands, (base, tokens, warnings)).await.map(Some);
-            }
-            return Ok(Some((base, None, tokens, warnings)));
-        }
+        Ok(Some((base, tokens, warnings)))
+    }
+
+    /// The tokenizer of `own` with the tokens of the others, and with these texts as tokens.
+    async fn grown(
+        &mut self,
+        (own, others): (&str, &[String]),
+        texts: &[&str],
+        operands: &BTreeMap<String, Operand>,
+    ) -> Result<Option<Tokenizer>, Error> {
         let mut documents = Vec::new();
         for name in std::iter::once(own).chain(others.iter().map(String::as_str)) {
             match self.document(name, operands).await? {
@@ -158,13 +178,13 @@ impl Reading<'_> {
         let mut documents = documents.into_iter();
         let Some(first) = documents.next().filter(|_| whole) else { return Ok(None) };
         let rest: Vec<Tokenizer> = documents.collect();
-        let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let grow = move || {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             first.grown(&rest.iter().collect::<Vec<_>>(), &texts)
         };
         match tokio::task::spawn_blocking(grow).await? {
-            Ok(grown) => Ok(Some((Arc::new(grown.vocabulary().clone()), Some(grown), tokens, warnings))),
+            Ok(grown) => Ok(Some(grown)),
             Err(reason) => {
                 self.fault(format!(
                     "the tokenizer of `{own}` cannot take the tokens of the others: {reason}"
@@ -177,7 +197,7 @@ impl Reading<'_> {
     /// Whether a model's tokenizer has tokens that its tables have no row for.
     async fn overflows(&mut self, operand: &Operand) -> bool {
         let known = self.tokenizers.of(&operand.companions).await;
-        let rows = analysis::merge::table_rows(&*operand.source);
+        let rows = rows_of(operand);
         known.is_some_and(|known| rows.is_some_and(|rows| rows < u64::from(known.next_row())))
     }
 
@@ -241,6 +261,17 @@ impl Reading<'_> {
         let parsed = tokio::task::spawn_blocking(move || Tokenizer::parse(text.as_bytes(), &limits)).await?;
         Ok(Some(parsed?))
     }
+}
+
+/// Rows of a model's tables of tokens.
+fn rows_of(operand: &Operand) -> Option<u64> {
+    analysis::merge::table_rows(&*operand.source)
+}
+
+/// The models of a recipe that have a token which `own` has not.
+fn with_more(config: &MergeConfig, own: &str, (base, tokens): (&Vocabulary, &Tokens)) -> Vec<String> {
+    let more = |name: &String| name != own && tokens.get(name).is_some_and(|other| lacks(base, other));
+    config.model_refs().into_iter().filter(more).collect()
 }
 
 /// Whether `other` has a token that `base` has not.

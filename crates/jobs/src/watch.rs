@@ -151,7 +151,7 @@ mod tests {
             let Some(job) = registry.store.claim(&[WATCH_AUTHOR.id], "w", 60).await.unwrap() else {
                 continue;
             };
-            registry.store.finish(&job.id, job.fence, json!({})).await.unwrap();
+            registry.store.finish(&job.hold(), json!({})).await.unwrap();
             looked.push(job.payload["author"].clone());
         }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{Class, Fault};
-use store::{Beat, JobProgress, JobRow};
+use store::{Beat, Failed, JobProgress, JobRow};
 use tokio::{
     sync::watch,
     time::{self, Instant},
@@ -221,17 +221,18 @@ async fn record(
 ) -> Result<(), store::Error> {
     let store = &registry.store;
     match (stop, outcome) {
-        (_, Ok(result)) => store.finish(&job.id, job.fence, result.clone()).await,
+        (_, Ok(result)) => store.finish(&job.hold(), result.clone()).await,
         (Some(Stop::Cancelled), Err(_)) | (_, Err(Error::Store(store::Error::Cancelled(_)))) => {
-            store.set_cancelled(&job.id, job.fence).await
+            store.set_cancelled(&job.hold()).await
         }
-        (Some(Stop::Shutdown), Err(_)) => store.give_back(&job.id, job.fence).await,
+        (Some(Stop::Shutdown), Err(_)) => store.give_back(&job.hold()).await,
         (_, Err(error)) => {
             tracing::warn!(job = %job.id, code = error.code(), "job {} failed: {error}", job.id);
             let temporary = matches!(error.class(), Class::Unavailable);
             let retry = (temporary && job.attempts < registry.limits.attempts)
                 .then(|| 1_i64 << job.attempts.clamp(0, 10));
-            store.fail(&job.id, job.fence, error.code(), &error.to_string(), retry).await
+            let failed = Failed { code: error.code(), message: &error.to_string(), retry_after: retry };
+            store.fail(&job.hold(), failed).await
         }
     }
 }
@@ -271,10 +272,7 @@ async fn supervise(
         go(run).await
     });
     let mut beat = time::interval(Duration::from_millis(250));
-    let mut stop = None;
-    let mut told = (String::new(), u64::MAX, 0);
-    let mut unchanged = 0;
-    let (begun, mut meter) = (Instant::now(), Meter::default());
+    let mut watch = Watch::new(pulse);
     let mut leaving = shutdown.clone();
     let mut grace = std::pin::pin!(async {
         let _ = shutdown.wait_for(|over| *over).await;
@@ -284,62 +282,98 @@ async fn supervise(
         let _ = leaving.wait_for(|over| *over).await;
         time::sleep(2 * GRACE).await;
     });
-    let mut dropped = false;
-    let mut patience = begun + 2 * GRACE;
     loop {
         tokio::select! {
             outcome = &mut work => {
                 // The last word on progress, so that a finished job does not look half done.
-                if let Err(error) = report(registry, job, (&pulse, None)).await {
+                if let Err(error) = report(registry, job, (&watch.pulse, None)).await {
                     tracing::warn!("the progress of job {} is not written: {error}", job.id);
                 }
-                return (stop, outcome.unwrap_or_else(|panic| Err(panic.into())));
+                return (watch.stop, outcome.unwrap_or_else(|panic| Err(panic.into())));
             }
-            () = &mut grace, if stop.is_none() => {
-                stop = Some(Stop::Shutdown);
-                pulse.stop();
+            () = &mut grace, if watch.stop.is_none() => {
+                watch.stop = Some(Stop::Shutdown);
+                watch.pulse.stop();
             }
             // Storing and surveying hear no pulse. What they pinned is swept if nobody comes to need it.
-            () = &mut end, if !dropped => {
-                dropped = true;
+            () = &mut end, if !watch.dropped => {
+                watch.dropped = true;
                 work.abort();
             }
             // Of a lost job another worker makes the same; its blocks must not keep this one.
-            () = time::sleep_until(patience), if ends(stop) && !dropped => {
-                dropped = true;
+            () = time::sleep_until(watch.patience), if watch.ends() && !watch.dropped => {
+                watch.dropped = true;
                 work.abort();
             }
-            _ = beat.tick() => {
-                let now = pulse.snapshot();
-                let rate = meter.rate(begun.elapsed(), &now.0, now.1.saturating_sub(pulse.kept()));
-                unchanged = if now == told { unchanged + 1 } else { 0 };
-                told = now;
-                // An unchanged job is written down only often enough to hear of a cancel.
-                if unchanged % 4 != 0 {
-                    continue;
-                }
-                match report(registry, job, (&pulse, rate)).await {
-                    Ok(Beat::Go) => {}
-                    Ok(heard) => {
-                        let heard = if heard == Beat::Lost { Stop::LeaseLost } else { Stop::Cancelled };
-                        if !ends(stop) {
-                            patience = Instant::now() + GRACE;
-                        }
-                        if stop.is_none() || heard == Stop::LeaseLost {
-                            stop = Some(heard);
-                        }
-                        pulse.stop();
-                    }
-                    Err(error) => tracing::warn!("heartbeat of job {} failed: {error}", job.id),
-                }
-            }
+            _ = beat.tick() => watch.beat(registry, job).await,
         }
     }
 }
 
-/// Whether a job that was told to stop for this is dropped where it does not hear of it.
-fn ends(stop: Option<Stop>) -> bool {
-    matches!(stop, Some(Stop::Cancelled | Stop::LeaseLost))
+/// What is known of a job while it runs.
+struct Watch {
+    pulse: Pulse,
+    begun: Instant,
+    meter: Meter,
+    /// Why it is to stop.
+    stop: Option<Stop>,
+    /// What the pulse said at the last beat, and at how many beats since it changed.
+    said: (String, u64, u64),
+    unchanged: u32,
+    /// Until when it may go on after it was told to stop.
+    patience: Instant,
+    /// Whether it was given up before it ended.
+    dropped: bool,
+}
+
+impl Watch {
+    fn new(pulse: Pulse) -> Self {
+        let begun = Instant::now();
+        Self {
+            pulse,
+            begun,
+            meter: Meter::default(),
+            stop: None,
+            said: (String::new(), u64::MAX, 0),
+            unchanged: 0,
+            patience: begun + 2 * GRACE,
+            dropped: false,
+        }
+    }
+
+    /// Writes down how far the job is, and hears what is asked of it.
+    async fn beat(&mut self, registry: &Registry, job: &JobRow) {
+        let now = self.pulse.snapshot();
+        let done = now.1.saturating_sub(self.pulse.kept());
+        let rate = self.meter.rate(self.begun.elapsed(), &now.0, done);
+        self.unchanged = if now == self.said { self.unchanged + 1 } else { 0 };
+        self.said = now;
+        // An unchanged job is written down only often enough to hear of a cancel.
+        if !self.unchanged.is_multiple_of(4) {
+            return;
+        }
+        match report(registry, job, (&self.pulse, rate)).await {
+            Ok(Beat::Go) => {}
+            Ok(Beat::Cancel) => self.told(Stop::Cancelled),
+            Ok(Beat::Lost) => self.told(Stop::LeaseLost),
+            Err(error) => tracing::warn!("heartbeat of job {} failed: {error}", job.id),
+        }
+    }
+
+    fn told(&mut self, heard: Stop) {
+        if !self.ends() {
+            self.patience = Instant::now() + GRACE;
+        }
+        if self.stop.is_none() || heard == Stop::LeaseLost {
+            self.stop = Some(heard);
+        }
+        self.pulse.stop();
+    }
+
+    /// Whether a job that was told to stop for this is dropped where it does not hear of it.
+    fn ends(&self) -> bool {
+        matches!(self.stop, Some(Stop::Cancelled | Stop::LeaseLost))
+    }
 }
 
 /// Writes the progress down and renews the lease, and then the log.
@@ -355,7 +389,7 @@ async fn report(
         total: i64::try_from(total).unwrap_or(i64::MAX),
         rate: rate.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX)),
     };
-    let beat = registry.store.heartbeat(&job.id, job.fence, progress, registry.limits.lease_seconds).await?;
+    let beat = registry.store.heartbeat(&job.hold(), progress, registry.limits.lease_seconds).await?;
     log(registry, job, &pulse.untold()).await;
     Ok(beat)
 }
@@ -368,9 +402,11 @@ mod tests {
     use store::NewJob;
 
     use super::*;
+    use crate::retry::plain;
 
     /// Hears no pulse.
-    const DEAF: Kind = Kind { id: "deaf", title: "Deaf", run: |_| Box::pin(std::future::pending()) };
+    const DEAF: Kind =
+        Kind { id: "deaf", title: "Deaf", run: |_| Box::pin(std::future::pending()), again: plain };
 
     /// The pulse of the job that was cancelled.
     static HEARD: OnceLock<Pulse> = OnceLock::new();
@@ -386,6 +422,7 @@ mod tests {
                 std::future::pending().await
             })
         },
+        again: plain,
     };
 
     /// A registry whose one job was claimed for so many seconds.

@@ -11,6 +11,7 @@ use jobs::{
     Access, AppliedPlan, ApplyPayload, DiffForm, DiffPayload, Pin, Pulse, Registry, StoredPayload,
     TransferPayload, Workplace, ingest_folder,
 };
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const SIDE: usize = 64;
@@ -230,4 +231,38 @@ async fn a_difference_is_no_model_of_a_merge_or_a_transfer_and_has_no_relatives(
     let row = registry.store.model_by_id("o/delta").await.unwrap().unwrap();
     assert!(registry.store.sketches(row.revision.unwrap()).await.unwrap().is_empty());
     assert_eq!(parents(&place.applied("o/base", "o/delta").await), ["o/base", "o/french", "o/delta"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_takes_every_special_token_with_the_tokenizer() {
+    let (_folder, registry) = common::registry(Limits::default()).await;
+    for (name, words, unknown) in [("o/target", "abcd", 0), ("o/base", "abcd", 0), ("o/tuned", "dcbae", 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs_err::write(folder.path().join(name), bytes).unwrap();
+        let rows = words.len();
+        let vocabulary: serde_json::Map<String, Value> =
+            (0..).zip(words.chars()).map(|(row, word)| (word.to_string(), json!(row))).collect();
+        let tokenizer = json!({ "model": { "type": "BPE", "vocab": vocabulary, "merges": [] } });
+        write("tokenizer.json", tokenizer.to_string().as_bytes());
+        write("config.json", json!({ "vocab_size": rows, "unk_token_id": unknown }).to_string().as_bytes());
+        let header = json!({ "model.embed_tokens.weight": {
+            "dtype": "F32", "shape": [rows, 2], "data_offsets": [0, rows * 8],
+        }})
+        .to_string();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.into_bytes());
+        file.extend(vec![0; rows * 8]);
+        write("model.safetensors", &file);
+        let id = RepoId::parse(name).unwrap();
+        ingest_folder(&registry, folder.path(), &id, &|_, _| {}).await.unwrap();
+    }
+    let asked = json!({
+        "target_base": "o/target", "source_base": "o/base", "source_tuned": "o/tuned", "output": "o/new",
+    });
+    let asked: TransferPayload = serde_json::from_value(asked).unwrap();
+
+    let heir = jobs::plan_transfer(&registry, &asked, &Access::registry()).await.unwrap().heir();
+
+    let config = heir.config.unwrap();
+    assert_eq!((&config["vocab_size"], &config["unk_token_id"]), (&json!(5), &json!(3)));
 }

@@ -99,7 +99,7 @@ async fn an_import_that_another_worker_took_over_publishes_nothing() {
             "{take}: {stopped:?}"
         );
         assert!(registry.store.model_by_id("bob/x").await.unwrap().is_none(), "{take}");
-        registry.store.set_cancelled(&fast.id, fast.fence).await.unwrap();
+        registry.store.set_cancelled(&fast.hold()).await.unwrap();
     }
 }
 
@@ -127,7 +127,7 @@ async fn parents_come_only_where_whoever_asked_may_write() {
         assert!(faults.contains(&("acme/y", true)), "{faults:?}");
         assert!(registry.store.model_by_id("acme/y").await.unwrap().unwrap().ghost);
         assert!(!registry.store.model_by_id("free/z").await.unwrap().unwrap().ghost);
-        registry.store.finish(&job.id, job.fence, serde_json::json!({})).await.unwrap();
+        registry.store.finish(&job.hold(), serde_json::json!({})).await.unwrap();
     }
 }
 

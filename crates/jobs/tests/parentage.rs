@@ -5,6 +5,7 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -356,13 +357,13 @@ async fn what_is_made_here_is_no_parent_of_what_was_here_before() {
     place.work().await;
     let yaml = "merge_method: linear\nmodels:\n  - model: t/base\n    parameters: {weight: 0.3}\n  \
                 - model: t/child\n    parameters: {weight: 0.7}\n";
-    let request = jobs::MergeRequest {
+    let payload = jobs::MergePayload {
         yaml: yaml.to_owned(),
         output: RepoId::parse("t/made").unwrap(),
         extras: jobs::Extras::default(),
-        key: None,
+        pins: BTreeMap::new(),
     };
-    jobs::submit_merge(&place.registry, request).await.unwrap();
+    jobs::submit(&place.registry, payload, None).await.unwrap();
 
     place.work().await;
 

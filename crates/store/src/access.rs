@@ -12,7 +12,7 @@ use domain::{Act, Digest, Refusal, Role, Thing, Viewer};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
-    Error, Founding, ModelRow, NewCommit, Result, Store, TokenRow,
+    Error, Founding, Hold, ModelRow, NewCommit, Result, Store, TokenRow,
     models::resolve,
     rows::get,
     sql::{self, Params},
@@ -197,16 +197,19 @@ impl Store {
         })
     }
 
-    /// The condition on rows with an owner, such as jobs, that leaves out private ones of others.
-    pub(crate) fn visible_work(&self, params: &mut Params) -> Option<String> {
+    /// [`Self::visible`] as one more condition of a statement.
+    pub(crate) fn and_visible(&self, params: &mut Params) -> String {
+        self.visible(params).map_or_else(String::new, |only| format!("AND {only}"))
+    }
+
+    /// The condition on rows with an owner, such as jobs, that leaves out private ones of others; `TRUE` where nothing is.
+    pub(crate) fn visible_work(&self, params: &mut Params) -> String {
         let viewer = self.viewer();
-        if viewer.sees_everything() {
-            return None;
-        }
-        Some(match &viewer.name {
+        match &viewer.name {
+            _ if viewer.sees_everything() => "TRUE".to_owned(),
             None => "NOT private".to_owned(),
             Some(name) => format!("(NOT private OR owner = {})", params.add(name.to_ascii_lowercase())),
-        })
+        }
     }
 
     /// Whose work it is that this viewer asks for, in lower case.
@@ -270,7 +273,7 @@ impl Store {
 pub async fn found(
     tx: &DatabaseTransaction,
     model: i64,
-    (fence, commit): (Option<&(String, i64)>, &NewCommit),
+    (fence, commit): (Option<&Hold>, &NewCommit),
 ) -> Result<Vec<i64>> {
     if commit.founds == Some(Founding::Open) {
         let mut params = Params::default();
@@ -283,7 +286,7 @@ pub async fn found(
         };
     }
     let mut params = Params::default();
-    let job = fence.map(|(job, _)| job.clone());
+    let job = fence.map(|hold| hold.job.clone());
     let sql = format!(
         "UPDATE models SET private = TRUE WHERE id = {} AND revision IS NULL
          AND ({} OR EXISTS (SELECT 1 FROM jobs WHERE id = {} AND private))",

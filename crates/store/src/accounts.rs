@@ -1,15 +1,17 @@
 //! Users, organisations and their members.
 
+use std::str::FromStr;
+
 use domain::Role;
 use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 
 use crate::{
-    Error, Result, Store,
+    Error, Page, Result, Slice, Store,
     connect::bump,
+    jobs::cancelling,
     pins,
     rows::{get, parsed},
-    search::{Page, Slice},
     sql::{self, Params, wall_clock},
     tokens::{self, TokenRow},
 };
@@ -29,6 +31,15 @@ impl AccountKind {
             Self::User => "user",
             Self::Org => "org",
         }
+    }
+}
+
+impl FromStr for AccountKind {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = [Self::User, Self::Org].into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| format!("`{word}` is no kind of account"))
     }
 }
 
@@ -53,8 +64,7 @@ pub struct MemberRow {
 }
 
 fn kind(row: &QueryResult) -> Result<AccountKind> {
-    let word: String = get(row, "kind")?;
-    Ok(if word == AccountKind::Org.as_str() { AccountKind::Org } else { AccountKind::User })
+    parsed(row, "kind", "kind of account")
 }
 
 fn account(row: &QueryResult) -> Result<AccountRow> {
@@ -123,21 +133,6 @@ impl Store {
         Ok(Page::of(rows, part.1, |row: &AccountRow| row.name.to_ascii_lowercase()))
     }
 
-    /// The rows of a question after a cursor in `column`, by which they are sorted, one beyond the limit where there are
-    /// more.
-    pub(crate) async fn part_of(
-        &self,
-        (mut sql, mut params): (String, Params),
-        column: &str,
-        (after, limit): Slice<'_>,
-    ) -> Result<Vec<QueryResult>> {
-        if let Some(after) = after {
-            sql.push_str(&format!(" AND {column} > {}", params.add(sql::text(after))));
-        }
-        sql.push_str(&format!(" ORDER BY {column} LIMIT {}", limit.saturating_add(1)));
-        sql::all(self.db(), &sql, params).await
-    }
-
     /// Removes an account with its memberships, tokens and grants: who comes by the same name later is somebody else.
     /// Models stay, and jobs and searches as nobody's; those that have not ended are cancelled. `false` when there is none.
     ///
@@ -153,12 +148,7 @@ impl Store {
             "DELETE FROM grants WHERE person = $1",
             "DELETE FROM tokens WHERE lower(owner) = $1",
             // The rights of a job are its owner's: one without an owner must not run with those of the program.
-            &format!(
-                "UPDATE jobs SET cancel_requested = TRUE,
-                     finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
-                     state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
-                 WHERE owner = $1 AND state IN ('queued', 'running')"
-            ),
+            &format!("{} AND owner = $1", cancelling(self.backend())),
             "UPDATE jobs SET owner = NULL WHERE owner = $1",
             &format!(
                 "UPDATE searches SET state = 'cancelled', finished_at = {now}, reason = 'the account was removed'
@@ -189,7 +179,7 @@ impl Store {
         }
         let row = vec![org.into(), new.person.to_ascii_lowercase().into(), new.role.as_str().into()];
         let tail = "ON CONFLICT (org, person) DO UPDATE SET role = excluded.role";
-        sql::insert(&tx, "members", &["org", "person", "role"], vec![row], tail).await?;
+        sql::insert(&tx, ("members", &["org", "person", "role"]), vec![row], tail).await?;
         bump(&tx, &[]).await?;
         Ok(tx.commit().await?)
     }
@@ -251,7 +241,7 @@ async fn insert(tx: &DatabaseTransaction, new: &AccountRow) -> Result<()> {
         new.admin.into(),
         wall_clock().into(),
     ];
-    sql::insert(tx, "accounts", &["key", "name", "kind", "admin", "created_at"], vec![row], "").await?;
+    sql::insert(tx, ("accounts", &["key", "name", "kind", "admin", "created_at"]), vec![row], "").await?;
     Ok(())
 }
 

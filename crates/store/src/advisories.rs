@@ -146,7 +146,7 @@ impl Store {
             text(&new.person).into(),
             wall_clock().into(),
         ];
-        sql::insert(&tx, "advisories", &columns, vec![row], "").await?;
+        sql::insert(&tx, ("advisories", &columns), vec![row], "").await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -190,19 +190,17 @@ impl Store {
         let mut sql = format!("SELECT {COLUMNS} FROM advisories WHERE TRUE");
         if let Some(cursor) = cursor {
             if !cursor.starts_with(PREFIX) {
-                return Err(Error::BadCursor(cursor.chars().take(120).collect()));
+                return Err(Error::bad_cursor(cursor));
             }
             sql.push_str(&format!(" AND id < {}", params.add(text(cursor))));
         }
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
-        let mut items = rows.iter().map(advisory).collect::<Result<Vec<_>>>()?;
-        let more = items.len() as u64 > limit;
-        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = items.last().filter(|_| more).map(|last| last.id.clone());
+        let items = rows.iter().map(advisory).collect::<Result<_>>()?;
+        let mut page = Page::of(items, limit, |row: &AdvisoryRow| row.id.clone());
         let hidden = self.hidden().await?;
-        items.retain(|row| row.model.is_none_or(|model| !hidden.contains(&model)));
-        Ok(Page { items, next })
+        page.items.retain(|row| row.model.is_none_or(|model| !hidden.contains(&model)));
+        Ok(page)
     }
 
     /// Advisories in force about some models themselves, each with the model it is about: named, or by the digest of a

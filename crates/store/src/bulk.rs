@@ -29,7 +29,7 @@ impl Store {
                     let (name, text): (String, String) = (get(&index, "name")?, get(&index, "definition")?);
                     tx.execute_unprepared(&format!("DROP INDEX {name}")).await?;
                     let row = vec![name.into(), text.into()];
-                    sql::insert(&tx, "late_indexes", &["name", "definition"], vec![row], "").await?;
+                    sql::insert(&tx, ("late_indexes", &["name", "definition"]), vec![row], "").await?;
                 }
             }
             tx.commit().await?;

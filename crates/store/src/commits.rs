@@ -1,6 +1,6 @@
 //! Commits of a repository, and the branches and tags that name them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, str::FromStr};
 
 use domain::Digest;
 use sea_orm::{DatabaseTransaction, QueryResult};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     Error, Result, Store,
     rows::{get, parsed, unsigned},
-    sql::{self, MOST_KEYS, Params, wall_clock},
+    sql::{self, Params, wall_clock},
 };
 
 /// The branch that says what a model is.
@@ -88,6 +88,15 @@ impl RefKind {
     }
 }
 
+impl FromStr for RefKind {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = [Self::Branch, Self::Tag].into_iter().find(|kind| kind.word() == word);
+        known.ok_or_else(|| format!("`{word}` is neither branch nor tag"))
+    }
+}
+
 /// A branch or tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RefRow {
@@ -98,9 +107,7 @@ pub struct RefRow {
 }
 
 fn reference(row: &QueryResult) -> Result<RefRow> {
-    let kind: String = get(row, "kind")?;
-    let kind = if kind == "tag" { RefKind::Tag } else { RefKind::Branch };
-    Ok(RefRow { kind, name: get(row, "name")?, oid: get(row, "oid")? })
+    Ok(RefRow { kind: parsed(row, "kind", "kind of ref")?, name: get(row, "name")?, oid: get(row, "oid")? })
 }
 
 /// Parts of a path that may belong to the name of a branch or tag.
@@ -203,19 +210,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn heads(&self, models: &[i64]) -> Result<HashMap<i64, String>> {
-        let mut found = HashMap::with_capacity(models.len());
-        for models in models.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT model, oid FROM refs WHERE kind = 'branch' AND name = {} AND model IN {}",
-                params.add(MAIN),
-                params.list(models.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.insert(get(&row, "model")?, get(&row, "oid")?);
-            }
-        }
-        Ok(found)
+        let sql = |models: &str| {
+            format!(
+                "SELECT model, oid FROM refs WHERE kind = 'branch' AND name = '{MAIN}' AND model IN {models}"
+            )
+        };
+        let read = |row: &QueryResult| Ok((get(row, "model")?, get(row, "oid")?));
+        Ok(sql::by_keys(self.db(), models, sql, read).await?.into_iter().collect())
     }
 
     /// When the first commit of some models was made, Unix seconds, by model.
@@ -223,18 +224,14 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn founded(&self, models: &[i64]) -> Result<HashMap<i64, i64>> {
-        let mut found = HashMap::with_capacity(models.len());
-        for models in models.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT model, MIN(created_at) AS first FROM commits WHERE parent IS NULL AND model IN {} GROUP BY model",
-                params.list(models.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.insert(get(&row, "model")?, get(&row, "first")?);
-            }
-        }
-        Ok(found)
+        let sql = |models: &str| {
+            format!(
+                "SELECT model, MIN(created_at) AS first FROM commits
+                 WHERE parent IS NULL AND model IN {models} GROUP BY model"
+            )
+        };
+        let read = |row: &QueryResult| Ok((get(row, "model")?, get(row, "first")?));
+        Ok(sql::by_keys(self.db(), models, sql, read).await?.into_iter().collect())
     }
 
     /// The history that ends in `oid`, newest first: `limit` commits after the first `skip`, and how many there
@@ -248,7 +245,6 @@ impl Store {
         oid: &str,
         (skip, limit): (u64, u64),
     ) -> Result<(Vec<CommitRow>, u64)> {
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let mut params = Params::default();
         let (model, oid) = (params.add(model), params.add(oid));
         let line = format!(
@@ -260,7 +256,7 @@ impl Store {
                  WHERE line.depth < 1000000
              )"
         );
-        let (skip, limit) = (params.add(signed(skip)), params.add(signed(limit)));
+        let (skip, limit) = (params.add(sql::capped(skip)), params.add(sql::capped(limit)));
         let sql = format!(
             "{line} SELECT {COLUMNS}, (SELECT COUNT(*) FROM line) AS total
              FROM line JOIN commits ON commits.model = {model} AND commits.oid = line.oid
@@ -400,10 +396,10 @@ pub async fn add(
         now.into(),
     ];
     let columns = ["model", "oid", "revision", "parent", "title", "message", "author", "created_at"];
-    sql::insert(tx, "commits", &columns, vec![row], "ON CONFLICT (model, oid) DO NOTHING").await?;
+    sql::insert(tx, ("commits", &columns), vec![row], "ON CONFLICT (model, oid) DO NOTHING").await?;
     let row = vec![model.into(), "branch".into(), new.branch.as_str().into(), oid.as_str().into()];
     let tail = "ON CONFLICT (model, kind, name) DO UPDATE SET oid = excluded.oid";
-    sql::insert(tx, "refs", &["model", "kind", "name", "oid"], vec![row], tail).await?;
+    sql::insert(tx, ("refs", &["model", "kind", "name", "oid"]), vec![row], tail).await?;
     Ok(oid)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Error, Result, Store, TensorRow,
-    rows::{get, json, unsigned},
+    rows::get,
     sql::{self, Params},
     tensors::tensor,
 };
@@ -37,30 +37,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn composition(&self, revision: i64) -> Result<Vec<Part>> {
-        let mut params = Params::default();
-        // Layers repeat: a model has far fewer shapes than tensors.
-        let sql = format!(
-            "SELECT file, dtype, shape, COUNT(*) AS n, CAST(SUM(offset_end - offset_begin) AS BIGINT) AS bytes
-             FROM tensors WHERE revision = {} GROUP BY file, dtype, shape",
-            params.add(revision)
-        );
-        let mut parts: BTreeMap<(String, String), Part> = BTreeMap::new();
-        for row in &sql::all(self.db(), &sql, params).await? {
-            let (file, dtype): (String, String) = (get(row, "file")?, get(row, "dtype")?);
-            let (shape, tensors): (Vec<u64>, u64) = (json(row, "shape")?, unsigned(row, "n")?);
-            let each = shape.iter().copied().fold(1, u64::saturating_mul);
-            let part = parts.entry((file.clone(), dtype.clone())).or_insert_with(|| Part {
-                file,
-                dtype,
-                tensors: 0,
-                elements: 0,
-                bytes: 0,
-            });
-            part.tensors += tensors;
-            part.elements = part.elements.saturating_add(each.saturating_mul(tensors));
-            part.bytes = part.bytes.saturating_add(unsigned(row, "bytes")?);
-        }
-        Ok(parts.into_values().collect())
+        Ok(self.compositions(&[revision]).await?.remove(&revision).unwrap_or_default())
     }
 
     /// At most `limit` tensors of a revision, in the order they were published, after the one of a name.
@@ -82,7 +59,7 @@ impl Store {
             "SELECT * FROM tensors WHERE revision = {} AND position > {} ORDER BY position LIMIT {}",
             params.add(revision),
             params.add(last),
-            params.add(i64::try_from(limit).unwrap_or(i64::MAX))
+            params.add(sql::capped(limit))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(tensor).collect()
     }
@@ -95,7 +72,7 @@ impl Store {
             params.add(sql::text(name))
         );
         let row = sql::one(self.db(), &sql, params).await?;
-        let row = row.ok_or_else(|| Error::BadCursor(name.chars().take(120).collect()))?;
+        let row = row.ok_or_else(|| Error::bad_cursor(name))?;
         get(&row, "position")
     }
 }

@@ -61,14 +61,14 @@ impl Store {
     /// When the database cannot be read.
     pub async fn count_work(&self) -> Result<Work> {
         let mut params = Params::default();
-        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let open = self.visible_work(&mut params);
         let mut counted = BTreeMap::new();
         let sql = STATES.replace("{open}", &open);
         for row in sql::all(self.db(), &sql, params).await? {
             counted.insert(get::<String>(&row, "state")?, unsigned(&row, "jobs")?);
         }
         let mut params = Params::default();
-        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let open = self.visible_work(&mut params);
         let sql = OLDEST.replace("{open}", &open).replace("{now}", sql::now(self.backend()));
         let row = sql::one(self.db(), &sql, params).await?;
         let age: Option<i64> = row.map(|row| get(&row, "age")).transpose()?.flatten();
@@ -96,8 +96,8 @@ impl Store {
         };
         // Jobs come and go without a change of the registry.
         let mut params = Params::default();
-        let open = self.visible_work(&mut params).map_or_else(String::new, |only| format!(" AND {only}"));
-        let row = sql::one(self.db(), &format!("{QUEUED}{open}"), params).await?;
+        let sql = format!("{QUEUED} AND {}", self.visible_work(&mut params));
+        let row = sql::one(self.db(), &sql, params).await?;
         let jobs_queued = row.as_ref().map_or(Ok(0), |row| unsigned(row, "jobs_queued"))?;
         let mut params = Params::default();
         let hidden = match self.visible(&mut params) {

@@ -75,8 +75,6 @@ pub struct NewDecision {
 /// A decision that was made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DecisionRow {
-    pub child: i64,
-    pub parent: i64,
     pub decision: Decision,
     pub person: String,
     pub reason: String,
@@ -116,14 +114,9 @@ impl Store {
         if known.is_none() && new.decision != Decision::Add {
             return Err(Error::NoEdge(new.parent.to_string()));
         }
-        let mut edge = known.unwrap_or_else(|| EdgeRow {
-            id: 0,
-            child: new.child,
-            parent,
-            as_written: new.parent.to_string(),
-            relation: Relation::Finetune,
-            status: EdgeStatus::Accepted,
-            evidence: Vec::new(),
+        let mut edge = known.unwrap_or_else(|| {
+            let (ends, name) = ((new.child, parent), new.parent.to_string());
+            EdgeRow::new(ends, name, Relation::Finetune, EdgeStatus::Accepted)
         });
         edge.evidence.retain(|evidence| evidence.source != Source::Person);
         edge.relation = new.relation.unwrap_or(edge.relation);
@@ -147,7 +140,7 @@ impl Store {
             reason.into(),
             wall_clock().into(),
         ];
-        sql::insert(&tx, "decisions", &columns, vec![row], "").await?;
+        sql::insert(&tx, ("decisions", &columns), vec![row], "").await?;
         bump(&tx, &[new.child, parent]).await?;
         Ok(tx.commit().await?)
     }
@@ -159,7 +152,7 @@ impl Store {
     pub async fn decisions_of(&self, child: i64, most: u64) -> Result<HashMap<i64, Decisions>> {
         let mut params = Params::default();
         let mut all = format!(
-            "SELECT id, child, parent, decision, person, reason, decided_at,
+            "SELECT id, parent, decision, person, reason, decided_at,
              ROW_NUMBER() OVER (PARTITION BY parent ORDER BY id DESC) AS place,
              COUNT(*) OVER (PARTITION BY parent) AS total
              FROM decisions WHERE child = {}",
@@ -183,8 +176,6 @@ impl Store {
 
 fn decision(row: &QueryResult) -> Result<DecisionRow> {
     Ok(DecisionRow {
-        child: get(row, "child")?,
-        parent: get(row, "parent")?,
         decision: parsed(row, "decision", "decision")?,
         person: get(row, "person")?,
         reason: get(row, "reason")?,

@@ -41,7 +41,7 @@ impl Store {
         let tx = self.begin_write().await?;
         let now = wall_clock();
         let rows = looks.iter().map(|of| vec![of.model.into(), of.revision.into(), now.into()]).collect();
-        sql::insert(&tx, "lineage_due", &["model", "revision", "marked_at"], rows, AGAIN).await?;
+        sql::insert(&tx, ("lineage_due", &["model", "revision", "marked_at"]), rows, AGAIN).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Edges between models, with their evidence; and the light rows the forest is built from.
 
 use domain::{EdgeStatus, Evidence, Relation, Source};
-use futures::{Stream, TryFutureExt as _, TryStreamExt as _};
+use futures::{Stream, TryFutureExt as _};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -57,6 +57,16 @@ fn status<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<EdgeStatus,
 const COLUMNS: &str = "id, child, parent, as_written, relation, status, evidence";
 
 impl EdgeRow {
+    /// An edge that nobody speaks for yet and that is not stored.
+    pub(crate) fn new(
+        (child, parent): (i64, i64),
+        as_written: String,
+        relation: Relation,
+        status: EdgeStatus,
+    ) -> Self {
+        Self { id: 0, child, parent, as_written, relation, status, evidence: Vec::new() }
+    }
+
     /// Whether somebody besides the weights speaks for it.
     pub fn declared(&self) -> bool {
         self.evidence.iter().any(|evidence| evidence.source != Source::Weights)
@@ -82,6 +92,14 @@ impl Store {
         self.unnamed(of_children(self.db(), &[model]).await?).await
     }
 
+    /// Edges to the parents of many models, by number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn edges_of_many(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
+        self.unnamed(of_children(self.db(), models).await?).await
+    }
+
     /// Edges from the children of `model`.
     ///
     /// # Errors
@@ -98,18 +116,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn sure_edges_to(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
-        let mut found = Vec::new();
-        for parents in models.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                r#"SELECT {COLUMNS} FROM edges WHERE parent IN {} AND (evidence LIKE '%"source":"recipe"%'
-                   OR evidence LIKE '%"source":"person"%') ORDER BY id"#,
-                params.in_order(self.db(), parents.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.push(edge(&row)?);
-            }
-        }
+        let sql = |parents: &str| {
+            format!(
+                r#"SELECT {COLUMNS} FROM edges WHERE parent IN {parents} AND (evidence LIKE '%"source":"recipe"%'
+                   OR evidence LIKE '%"source":"person"%') ORDER BY id"#
+            )
+        };
+        let mut found = sql::by_keys(self.db(), models, sql, edge).await?;
         let sure = |told: &Evidence| matches!(told.source, Source::Recipe | Source::Person);
         found.retain(|edge| edge.evidence.iter().any(sure));
         self.unnamed(found).await
@@ -162,22 +175,6 @@ impl Store {
         parts.try_flatten_stream()
     }
 
-    /// Every model, as the forest needs it.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn all_forest_nodes(&self) -> Result<Vec<ForestNodeRow>> {
-        self.forest_nodes().try_concat().await
-    }
-
-    /// Every edge, rejected ones included.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn all_forest_edges(&self) -> Result<Vec<ForestEdgeRow>> {
-        self.forest_edges().try_concat().await
-    }
-
     /// Writes down which edges close a cycle and which no longer do, as a forest built at `at` of the change counter found
     /// them; `false`, and nothing is written, when the registry changed since. Edges that stand otherwise, since a person
     /// rejected them or only weights speak for them, stay as they are.
@@ -226,18 +223,8 @@ fn edge(row: &QueryResult) -> Result<EdgeRow> {
 
 /// The edges of many children, by id.
 pub async fn of_children<C: ConnectionTrait>(db: &C, children: &[i64]) -> Result<Vec<EdgeRow>> {
-    let mut found = Vec::new();
-    for children in children.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql = format!(
-            "SELECT {COLUMNS} FROM edges WHERE child IN {} ORDER BY id",
-            params.in_order(db, children.iter().copied())
-        );
-        for row in sql::all(db, &sql, params).await? {
-            found.push(edge(&row)?);
-        }
-    }
-    Ok(found)
+    let sql = |children: &str| format!("SELECT {COLUMNS} FROM edges WHERE child IN {children} ORDER BY id");
+    sql::by_keys(db, children, sql, edge).await
 }
 
 /// Every edge with `model` at either end.
@@ -275,5 +262,5 @@ pub async fn write(tx: &DatabaseTransaction, edges: impl Iterator<Item = EdgeRow
     let columns = ["child", "parent", "as_written", "relation", "status", "evidence"];
     let tail = "ON CONFLICT (child, parent) DO UPDATE SET relation = excluded.relation, \
                 status = excluded.status, evidence = excluded.evidence";
-    sql::insert(tx, "edges", &columns, rows, tail).await
+    sql::insert(tx, ("edges", &columns), rows, tail).await
 }

@@ -42,7 +42,7 @@ impl Store {
 /// Some of the jobs that ended this many seconds ago or earlier and have no results of their own.
 async fn ended(tx: &DatabaseTransaction, seconds: u64) -> Result<Vec<String>> {
     use sea_orm::ConnectionTrait as _;
-    let age = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let age = sql::capped(seconds);
     let mut params = Params::default();
     // What ended by then was queued before: ids sort by time, so that the younger jobs are not read.
     let queued =

@@ -102,6 +102,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A cursor that is none of a list; as much of it as can be told.
+    pub(crate) fn bad_cursor(cursor: &str) -> Self {
+        Self::BadCursor(cursor.chars().take(120).collect())
+    }
+
     /// A stored value that does not parse.
     pub(crate) fn stored(what: &'static str, detail: impl std::fmt::Display) -> Self {
         Self::Stored { what, detail: detail.to_string() }

@@ -8,7 +8,7 @@ use sea_orm::DatabaseTransaction;
 use crate::{
     Result,
     rows::get,
-    sql::{self, MOST_KEYS, Params},
+    sql,
     stated::{Ends, Stated, ends},
 };
 
@@ -24,17 +24,10 @@ pub async fn preferred(
     let bare: BTreeMap<usize, RepoId> =
         stated.iter().enumerate().filter_map(|(at, (_, claim))| Some((at, written(claim)?))).collect();
     let keys: BTreeSet<String> = bare.values().map(RepoId::key).collect();
-    let mut here = BTreeSet::new();
-    for keys in Vec::from_iter(keys).chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql = format!(
-            "SELECT key FROM models WHERE NOT ghost AND NOT private AND key IN {}",
-            params.in_order(tx, keys.iter().cloned())
-        );
-        for row in sql::all(tx, &sql, params).await? {
-            here.insert(get::<String>(&row, "key")?);
-        }
-    }
+    let sql =
+        |keys: &str| format!("SELECT key FROM models WHERE NOT ghost AND NOT private AND key IN {keys}");
+    let here = sql::by_keys(tx, &Vec::from_iter(keys), sql, |row| get::<String>(row, "key")).await?;
+    let here = BTreeSet::from_iter(here);
     if here.is_empty() {
         return Ok(None);
     }

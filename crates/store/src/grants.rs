@@ -1,5 +1,7 @@
 //! Who asked for the files of a gated model, and who was let in; and the two settings that close a model.
 
+use std::str::FromStr;
+
 use domain::Gating;
 use sea_orm::QueryResult;
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use crate::{
     Result, Store,
     connect::bump,
-    rows::get,
+    rows::{get, parsed},
     sql::{self, Params, wall_clock},
     standins,
 };
@@ -40,6 +42,14 @@ impl GrantState {
     }
 }
 
+impl FromStr for GrantState {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        Self::of(word).ok_or_else(|| format!("`{word}` is no state of a request"))
+    }
+}
+
 /// A user's request for the files of a gated model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GrantRow {
@@ -53,14 +63,17 @@ pub struct GrantRow {
 }
 
 fn grant(row: &QueryResult) -> Result<GrantRow> {
-    let state: String = get(row, "state")?;
     Ok(GrantRow {
         person: get(row, "person")?,
-        state: GrantState::of(&state).unwrap_or(GrantState::Pending),
+        state: state(row)?,
         asked_at: get(row, "asked_at")?,
         decided_at: get(row, "decided_at")?,
         decided_by: get(row, "decided_by")?,
     })
+}
+
+fn state(row: &QueryResult) -> Result<GrantState> {
+    parsed(row, "state", "state of a request")
 }
 
 /// What of a model's openness is to change.
@@ -106,12 +119,12 @@ impl Store {
     pub async fn ask_access(&self, (model, person): (i64, &str), gate: Gating) -> Result<GrantState> {
         let tx = self.begin_write().await?;
         let (now, key) = (wall_clock(), sql::text(person).to_ascii_lowercase());
-        let state = if gate == Gating::Auto { GrantState::Accepted } else { GrantState::Pending };
+        let new = if gate == Gating::Auto { GrantState::Accepted } else { GrantState::Pending };
         let decided = (gate == Gating::Auto).then_some(now);
         let row = vec![
             model.into(),
             key.as_str().into(),
-            state.as_str().into(),
+            new.as_str().into(),
             now.into(),
             decided.into(),
             None::<String>.into(),
@@ -125,17 +138,16 @@ impl Store {
             }
             Gating::Manual => "ON CONFLICT (model, person) DO NOTHING",
         };
-        sql::insert(&tx, "grants", &columns, vec![row], again).await?;
+        sql::insert(&tx, ("grants", &columns), vec![row], again).await?;
         let mut params = Params::default();
         let sql = format!(
             "SELECT state FROM grants WHERE model = {} AND person = {}",
             params.add(model),
             params.add(key)
         );
-        let known: Option<String> =
-            sql::one(&tx, &sql, params).await?.map(|row| get(&row, "state")).transpose()?;
+        let known = sql::one(&tx, &sql, params).await?.as_ref().map(state).transpose()?;
         tx.commit().await?;
-        Ok(known.and_then(|word| GrantState::of(&word)).unwrap_or(state))
+        Ok(known.unwrap_or(new))
     }
 
     /// Decides about a user's access to a model, asked for or not.
@@ -161,7 +173,7 @@ impl Store {
         let columns = ["model", "person", "state", "asked_at", "decided_at", "decided_by"];
         let tail = "ON CONFLICT (model, person) DO UPDATE SET state = excluded.state,
                     decided_at = excluded.decided_at, decided_by = excluded.decided_by";
-        sql::insert(&tx, "grants", &columns, vec![row], tail).await?;
+        sql::insert(&tx, ("grants", &columns), vec![row], tail).await?;
         Ok(tx.commit().await?)
     }
 
@@ -176,9 +188,7 @@ impl Store {
             params.add(model),
             params.add(sql::text(person).to_ascii_lowercase())
         );
-        let word: Option<String> =
-            sql::one(self.db(), &sql, params).await?.map(|row| get(&row, "state")).transpose()?;
-        Ok(word.and_then(|word| GrantState::of(&word)))
+        sql::one(self.db(), &sql, params).await?.as_ref().map(state).transpose()
     }
 
     /// Requests for a model's files in one state, the latest first, at most `most`.
@@ -192,7 +202,7 @@ impl Store {
              WHERE model = {} AND state = {} ORDER BY asked_at DESC, person LIMIT {}",
             params.add(model),
             params.add(state.as_str()),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(grant).collect()
     }

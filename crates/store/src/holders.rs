@@ -4,7 +4,7 @@ use sea_orm::{DatabaseTransaction, DbBackend};
 
 use crate::{
     Error, Page, Result, Store,
-    models::{LIGHT, ModelRow, model},
+    models::{LIGHT, ModelRow, light},
     rows::get,
     sql::{self, Params},
 };
@@ -70,14 +70,13 @@ impl Store {
     /// # Errors
     /// [`Error::BadCursor`]; when the database cannot be read.
     pub async fn holders(&self, tensor: &str, cursor: Option<&str>, limit: u64) -> Result<Page<ModelRow>> {
-        let bad = |cursor: &str| Error::BadCursor(cursor.chars().take(120).collect());
         let (begin, mut after) = match cursor {
             None => (Part::Stored, i64::MAX),
             Some(cursor) => {
-                let (word, place) = cursor.split_once('.').ok_or_else(|| bad(cursor))?;
-                let part =
-                    Part::ALL.into_iter().find(|part| part.word() == word).ok_or_else(|| bad(cursor))?;
-                (part, place.parse().map_err(|_| bad(cursor))?)
+                let bad = || Error::bad_cursor(cursor);
+                let (word, place) = cursor.split_once('.').ok_or_else(bad)?;
+                let part = Part::ALL.into_iter().find(|part| part.word() == word).ok_or_else(bad)?;
+                (part, place.parse().map_err(|_| bad())?)
             }
         };
         let room = usize::try_from(limit.clamp(1, 10_000)).unwrap_or(1);
@@ -87,7 +86,7 @@ impl Store {
             let mut params = Params::default();
             let name = format!("{} = {}", part.name(self.backend()), params.add(sql::text(tensor)));
             let below = params.add(after);
-            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+            let visible = self.and_visible(&mut params);
             let sql = format!(
                 "SELECT {place} AS place, {LIGHT} FROM {rows} WHERE {name} AND {place} < {below} {visible}
                  ORDER BY {place} DESC LIMIT {}",
@@ -95,7 +94,7 @@ impl Store {
             );
             for row in sql::all(self.db(), &sql, params).await? {
                 let place = get(&row, "place")?;
-                let row = model(&row, false)?;
+                let row = light(&row)?;
                 self.eyes().meet(&row);
                 found.push((part, place, row));
             }
@@ -104,10 +103,8 @@ impl Store {
             }
             after = i64::MAX;
         }
-        let more = found.len() > room;
-        found.truncate(room);
-        let next = found.last().filter(|_| more).map(|(part, place, _)| format!("{}.{place}", part.word()));
-        Ok(Page { items: found.into_iter().map(|(.., row)| row).collect(), next })
+        let page = Page::of(found, room as u64, |(part, place, _)| format!("{}.{place}", part.word()));
+        Ok(page.map(|(.., row)| row))
     }
 
     /// Names of tensors that stand next to `name` in the order of bytes, whoever holds them.
@@ -149,5 +146,5 @@ pub async fn name_shapes(
     let sql = format!("DELETE FROM shape_names WHERE model = {}", params.add(model));
     sql::run(tx, &sql, params).await?;
     let rows = names.map(|name| vec![sql::text(name).into(), model.into()]).collect();
-    sql::insert(tx, "shape_names", &["name", "model"], rows, "ON CONFLICT DO NOTHING").await
+    sql::insert(tx, ("shape_names", &["name", "model"]), rows, "ON CONFLICT DO NOTHING").await
 }

@@ -171,7 +171,7 @@ impl Store {
              JOIN revisions ON revisions.id = files.revision JOIN models ON models.id = revisions.model
              WHERE files.digest = {} ORDER BY 1, 2 LIMIT {}",
             params.add(digest.to_string()),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         rows.iter().map(|row| Ok((get(row, "name")?, get(row, "path")?))).collect()

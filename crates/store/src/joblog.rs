@@ -44,7 +44,7 @@ impl Store {
         let sql = format!(
             "SELECT at, line FROM job_log WHERE job = {} ORDER BY id DESC LIMIT {}",
             params.add(sql::text(job)),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         let read = |row: &QueryResult| Ok(LogLine { at: get(row, "at")?, line: get(row, "line")? });
         let mut lines: Vec<LogLine> =

@@ -1,13 +1,13 @@
 //! Jobs as rows: queued once per idempotency key, listed newest first, cancelled.
 
 use domain::{Act, Digest, RepoId};
-use sea_orm::{DatabaseTransaction, QueryResult};
+use sea_orm::{DatabaseTransaction, DbBackend, QueryResult};
 use serde::Serialize;
 use serde_json::Value;
 use ulid::Ulid;
 
 use crate::{
-    Error, Page, Result, Store,
+    Error, Hold, Page, Result, Store,
     discretion::text_of,
     rows::{get, json, maybe_json, to_json},
     sql::{self, Params},
@@ -47,6 +47,11 @@ pub struct JobRow {
 }
 
 impl JobRow {
+    /// That whoever claimed it holds it.
+    pub fn hold(&self) -> Hold {
+        Hold { job: self.id.clone(), fence: self.fence }
+    }
+
     /// Whether nothing more will happen.
     pub fn over(&self) -> bool {
         !matches!(self.state.as_str(), "queued" | "running")
@@ -93,7 +98,7 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
     Ok(JobRow {
         id: get(row, "id")?,
         kind: get(row, "kind")?,
-        state: get(row, "state")?,
+        state: state(row)?,
         payload: json(row, "payload")?,
         result: maybe_json(row, "result")?,
         error_code: get(row, "error_code")?,
@@ -111,6 +116,16 @@ pub fn job(row: &QueryResult) -> Result<JobRow> {
         cancel_requested: get(row, "cancel_requested")?,
         lease_until: get(row, "lease_until")?,
     })
+}
+
+fn state(row: &QueryResult) -> Result<String> {
+    let word: String = get(row, "state")?;
+    match JOB_STATES.contains(&word.as_str()) {
+        true => Ok(word),
+        false => {
+            Err(Error::stored("state of a job", format!("`{word}` is none of {}", JOB_STATES.join(", "))))
+        }
+    }
 }
 
 impl Store {
@@ -173,7 +188,7 @@ impl Store {
              ON CONFLICT (idempotency_key) DO NOTHING RETURNING {COLUMNS}",
             values.iter().map(text).collect::<Vec<_>>().join(", "),
             sql::now(self.backend()),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         Ok((sql, params))
     }
@@ -202,7 +217,7 @@ impl Store {
         let Some(key) = &new.idempotency_key else { return Ok(None) };
         let mut params = Params::default();
         let key_is = params.add(sql::text(key));
-        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let open = self.visible_work(&mut params);
         let sql = format!("SELECT {COLUMNS}, {open} AS open FROM jobs WHERE idempotency_key = {key_is}");
         let row = sql::one(self.db(), &sql, params).await?;
         let open = row.as_ref().map_or(Ok(true), |row| get(row, "open"))?;
@@ -224,9 +239,7 @@ impl Store {
     pub async fn job(&self, id: &str) -> Result<Option<JobRow>> {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = {}", params.add(sql::text(id)));
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         let found = sql::all(self.db(), &sql, params).await?.iter().map(job).collect::<Result<_>>()?;
         Ok(self.discreet(found, said).await?.pop())
     }
@@ -252,7 +265,7 @@ impl Store {
     pub(crate) async fn made_for_viewer(&self, digest: &Digest) -> Result<bool> {
         let mut params = Params::default();
         let wanted = params.add(digest.to_string());
-        let visible = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let visible = self.visible_work(&mut params);
         let sql = format!(
             "SELECT jobs.owner AS owner, payload FROM job_blobs JOIN jobs ON jobs.id = job_blobs.job
              WHERE digest = {wanted} AND {visible} ORDER BY jobs.id LIMIT {MOST_MAKERS}"
@@ -292,22 +305,17 @@ impl Store {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE TRUE");
         if let Some(cursor) = cursor {
-            let last: Ulid =
-                cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
+            let last: Ulid = cursor.parse().map_err(|_| Error::bad_cursor(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
         }
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         if let Some(state) = state {
             sql.push_str(&format!(" AND state = {}", params.add(sql::text(state))));
         }
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
-        let mut items = rows.iter().map(job).collect::<Result<Vec<_>>>()?;
-        let more = items.len() as u64 > limit;
-        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = items.last().filter(|_| more).map(|last| last.id.clone());
+        let items = rows.iter().map(job).collect::<Result<_>>()?;
+        let Page { items, next } = Page::of(items, limit, |row: &JobRow| row.id.clone());
         Ok(Page { items: self.discreet(items, said).await?, next })
     }
 
@@ -318,16 +326,20 @@ impl Store {
     /// When the database refuses.
     pub async fn cancel(&self, id: &str) -> Result<bool> {
         let mut params = Params::default();
-        let sql = format!(
-            "UPDATE jobs SET cancel_requested = TRUE,
-                 finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
-                 state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
-             WHERE id = {} AND state IN ('queued', 'running')",
-            params.add(sql::text(id)),
-            now = sql::now(self.backend())
-        );
+        let sql = format!("{} AND id = {}", cancelling(self.backend()), params.add(sql::text(id)));
         Ok(sql::run(self.db(), &sql, params).await? > 0)
     }
+}
+
+/// The statement that cancels jobs which have not ended: those that wait at once, those that run at their next heartbeat.
+pub fn cancelling(backend: DbBackend) -> String {
+    let now = sql::now(backend);
+    format!(
+        "UPDATE jobs SET cancel_requested = TRUE,
+             finished_at = CASE WHEN state = 'queued' THEN {now} ELSE finished_at END,
+             state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+         WHERE state IN ('queued', 'running')"
+    )
 }
 
 /// Everything that a job says in words.

@@ -110,7 +110,7 @@ impl Store {
     /// # Errors
     /// When the blob store cannot be listed, or the database read.
     pub async fn leftovers(&self) -> Result<Leftovers> {
-        let age = i64::try_from(self.limits().unnamed_blob_seconds).unwrap_or(i64::MAX);
+        let age = sql::capped(self.limits().unnamed_blob_seconds);
         let latest = wall_clock().saturating_sub(age);
         let mut found = Leftovers::default();
         let mut chunks = self.blobs().listed().try_chunks(MOST_KEYS);

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Result, Store,
-    rows::{get, json, maybe_digest, maybe_json},
+    rows::{get, json, maybe_digest, maybe_json, maybe_parsed},
     sql::{self, MOST_KEYS, Params},
     standins,
 };
@@ -76,8 +76,20 @@ pub const LIGHT: &str = "models.id, models.name, models.org, models.ghost, model
 /// All columns.
 const FULL: &str = "models.card, models.config";
 
-/// Reads a row of [`LIGHT`], and of [`FULL`] when `full`.
-pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
+/// Which columns of a model are read.
+#[derive(Debug, Clone, Copy)]
+enum Columns {
+    Light,
+    Whole,
+}
+
+/// Reads a row of [`LIGHT`] and [`FULL`].
+fn whole(row: &QueryResult) -> Result<ModelRow> {
+    Ok(ModelRow { card: get(row, "card")?, config: maybe_json(row, "config")?, ..light(row)? })
+}
+
+/// Reads a row of [`LIGHT`].
+pub fn light(row: &QueryResult) -> Result<ModelRow> {
     Ok(ModelRow {
         id: get(row, "id")?,
         name: get(row, "name")?,
@@ -99,18 +111,15 @@ pub fn model(row: &QueryResult, full: bool) -> Result<ModelRow> {
         tags: json(row, "tags")?,
         languages: json(row, "languages")?,
         datasets: json(row, "datasets")?,
-        card: if full { get(row, "card")? } else { None },
-        config: if full { maybe_json(row, "config")? } else { None },
+        card: None,
+        config: None,
         new_version: get(row, "new_version")?,
         has_weights: get(row, "has_weights")?,
         revision: get(row, "revision")?,
         digest: maybe_digest(row, "digest")?,
         ingested_at: get(row, "ingested_at")?,
         private: get(row, "private")?,
-        gated: get::<Option<String>>(row, "gated")?.map(|word| match word.as_str() {
-            "auto" => Gating::Auto,
-            _ => Gating::Manual,
-        }),
+        gated: maybe_parsed(row, "gated", "gate")?,
     })
 }
 
@@ -151,16 +160,37 @@ impl Store {
         self.models_in(self.db(), ids).await
     }
 
+    /// Models by number without card and configuration, in the order asked for; unknown numbers are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn light_models(&self, ids: &[i64]) -> Result<Vec<ModelRow>> {
+        self.rows_in(self.db(), ids, Columns::Light).await
+    }
+
     /// [`Self::models_by_ids`], also inside a transaction.
     pub(crate) async fn models_in<C: ConnectionTrait>(&self, db: &C, ids: &[i64]) -> Result<Vec<ModelRow>> {
+        self.rows_in(db, ids, Columns::Whole).await
+    }
+
+    async fn rows_in<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        ids: &[i64],
+        columns: Columns,
+    ) -> Result<Vec<ModelRow>> {
         let mut found = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(MOST_KEYS) {
             let mut params = Params::default();
             let list = params.list(ids.iter().copied());
-            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
-            let sql = format!("SELECT {LIGHT}, {FULL} FROM models WHERE id IN {list} {visible}");
+            let visible = self.and_visible(&mut params);
+            let (names, read): (_, fn(&QueryResult) -> Result<ModelRow>) = match columns {
+                Columns::Light => (LIGHT.to_owned(), light),
+                Columns::Whole => (format!("{LIGHT}, {FULL}"), whole),
+            };
+            let sql = format!("SELECT {names} FROM models WHERE id IN {list} {visible}");
             for row in sql::all(db, &sql, params).await? {
-                let row = model(&row, true)?;
+                let row = read(&row)?;
                 self.eyes().meet(&row);
                 found.insert(row.id, row);
             }
@@ -175,7 +205,7 @@ impl Store {
     pub async fn notes_of(&self, model: i64) -> Result<Vec<Note>> {
         let mut params = Params::default();
         let id = params.add(model);
-        let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+        let visible = self.and_visible(&mut params);
         let sql = format!("SELECT notes FROM models WHERE id = {id} {visible}");
         let row = sql::one(self.db(), &sql, params).await?;
         row.as_ref().map_or_else(|| Ok(Vec::new()), |row| json(row, "notes"))
@@ -235,43 +265,22 @@ pub async fn resolve<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<Hash
 
 /// Number and ghost mark of each key that has a row.
 pub async fn ids_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, (i64, bool)>> {
-    let mut found = HashMap::with_capacity(keys.len());
-    for keys in keys.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql =
-            format!("SELECT id, key, ghost FROM models WHERE key IN {}", params.in_order(db, keys.to_vec()));
-        for row in sql::all(db, &sql, params).await? {
-            found.insert(get(&row, "key")?, (get(&row, "id")?, get(&row, "ghost")?));
-        }
-    }
-    Ok(found)
+    let sql = |keys: &str| format!("SELECT id, key, ghost FROM models WHERE key IN {keys}");
+    let read = |row: &QueryResult| Ok((get(row, "key")?, (get(row, "id")?, get(row, "ghost")?)));
+    Ok(sql::by_keys(db, keys, sql, read).await?.into_iter().collect())
 }
 
 /// When the models of these keys were changed, unix seconds, by key; those of which nobody says so are left out.
 pub async fn changes_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, i64>> {
-    let mut found = HashMap::new();
-    for keys in keys.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql = format!(
-            "SELECT key, last_modified FROM models WHERE last_modified IS NOT NULL AND key IN {}",
-            params.in_order(db, keys.to_vec())
-        );
-        for row in sql::all(db, &sql, params).await? {
-            found.insert(get(&row, "key")?, get(&row, "last_modified")?);
-        }
-    }
-    Ok(found)
+    let sql = |keys: &str| {
+        format!("SELECT key, last_modified FROM models WHERE last_modified IS NOT NULL AND key IN {keys}")
+    };
+    let read = |row: &QueryResult| Ok((get(row, "key")?, get(row, "last_modified")?));
+    Ok(sql::by_keys(db, keys, sql, read).await?.into_iter().collect())
 }
 
 async fn targets_of<C: ConnectionTrait>(db: &C, keys: &[String]) -> Result<HashMap<String, String>> {
-    let mut found = HashMap::new();
-    for keys in keys.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql =
-            format!("SELECT key, target FROM aliases WHERE key IN {}", params.in_order(db, keys.to_vec()));
-        for row in sql::all(db, &sql, params).await? {
-            found.insert(get(&row, "key")?, get(&row, "target")?);
-        }
-    }
-    Ok(found)
+    let sql = |keys: &str| format!("SELECT key, target FROM aliases WHERE key IN {keys}");
+    let read = |row: &QueryResult| Ok((get(row, "key")?, get(row, "target")?));
+    Ok(sql::by_keys(db, keys, sql, read).await?.into_iter().collect())
 }

@@ -8,7 +8,7 @@ use sea_orm::DatabaseTransaction;
 use ulid::Ulid;
 
 use crate::{
-    Error, Result, Store,
+    Error, Hold, Result, Store,
     access::upload_prefix,
     blobs::ASKED_AT_ONCE,
     leftovers::named,
@@ -176,16 +176,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LeaseLost`] when the job was handed on, [`Error::BlobMissing`].
-    pub async fn keep_result(&self, (job, fence): (&str, i64), digest: &Digest) -> Result<()> {
+    pub async fn keep_result(&self, hold: &Hold, digest: &Digest) -> Result<()> {
         let tx = self.begin_write().await?;
-        queue::hold(&tx, job, fence).await?;
+        queue::hold(&tx, hold).await?;
         if !self.has(digest).await? {
             return Err(Error::BlobMissing(*digest));
         }
         let mut params = Params::default();
         let sql = format!(
             "INSERT INTO job_blobs (job, digest) VALUES ({}, {}) ON CONFLICT DO NOTHING",
-            params.add(job),
+            params.add(hold.job.as_str()),
             params.add(digest.to_string())
         );
         sql::run(&tx, &sql, params).await?;

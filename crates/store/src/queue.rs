@@ -34,6 +34,22 @@ pub enum Beat {
     Lost,
 }
 
+/// That a worker holds a job: nobody else may write of it while its fence is the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    pub job: String,
+    pub fence: i64,
+}
+
+/// How a job failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed<'a> {
+    pub code: &'a str,
+    pub message: &'a str,
+    /// Seconds after which it is tried again; none where it is not.
+    pub retry_after: Option<i64>,
+}
+
 impl Store {
     /// Takes the oldest waiting job of these kinds, or one whose worker's lease ran out. Leases are
     /// measured by the database's clock.
@@ -83,13 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn heartbeat(
-        &self,
-        id: &str,
-        fence: i64,
-        progress: JobProgress,
-        lease_seconds: i64,
-    ) -> Result<Beat> {
+    pub async fn heartbeat(&self, hold: &Hold, progress: JobProgress, lease_seconds: i64) -> Result<Beat> {
         let mut params = Params::default();
         let sql = format!(
             "UPDATE jobs SET step = {}, done = {}, total = {}, rate = {}, lease_until = {} + {}
@@ -100,8 +110,8 @@ impl Store {
             params.add(progress.rate),
             sql::now(self.backend()),
             params.add(lease_seconds),
-            params.add(id),
-            params.add(fence)
+            params.add(hold.job.as_str()),
+            params.add(hold.fence)
         );
         Ok(match self.changed(&sql, params).await? {
             None => Beat::Lost,
@@ -114,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LeaseLost`] for a stale fence.
-    pub async fn finish(&self, id: &str, fence: i64, result: Value) -> Result<()> {
+    pub async fn finish(&self, hold: &Hold, result: Value) -> Result<()> {
         let mut params = Params::default();
         let set = format!(
             "state = 'succeeded', result = {}, error_code = NULL, error_message = NULL,
@@ -122,25 +132,18 @@ impl Store {
             params.add(to_json(&result)?),
             sql::now(self.backend())
         );
-        self.end(id, fence, &set, params).await
+        self.end(hold, &set, params).await
     }
 
-    /// Records failure; with `retry_after` the job waits that many seconds and is tried again.
+    /// Records failure; a job that is tried again waits until then.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] for a stale fence.
-    pub async fn fail(
-        &self,
-        id: &str,
-        fence: i64,
-        code: &str,
-        message: &str,
-        retry_after: Option<i64>,
-    ) -> Result<()> {
+    pub async fn fail(&self, hold: &Hold, failed: Failed<'_>) -> Result<()> {
         let now = sql::now(self.backend());
         let mut params = Params::default();
-        let (code, message) = (params.add(text(code)), params.add(text(message)));
-        let state = match retry_after {
+        let (code, message) = (params.add(text(failed.code)), params.add(text(failed.message)));
+        let state = match failed.retry_after {
             // A job somebody cancelled meanwhile is not tried again.
             Some(seconds) => format!(
                 "state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
@@ -151,17 +154,17 @@ impl Store {
             None => format!("state = 'failed', finished_at = {now}"),
         };
         let set = format!("{state}, error_code = {code}, error_message = {message}, lease_until = NULL");
-        self.end(id, fence, &set, params).await
+        self.end(hold, &set, params).await
     }
 
     /// Records that a running job stopped because somebody cancelled it.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] for a stale fence.
-    pub async fn set_cancelled(&self, id: &str, fence: i64) -> Result<()> {
+    pub async fn set_cancelled(&self, hold: &Hold) -> Result<()> {
         let set =
             format!("state = 'cancelled', finished_at = {}, lease_until = NULL", sql::now(self.backend()));
-        self.end(id, fence, &set, Params::default()).await
+        self.end(hold, &set, Params::default()).await
     }
 
     /// Gives a running job back unharmed, for a worker that has to stop: it waits again at once and the try
@@ -169,7 +172,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LeaseLost`] for a stale fence.
-    pub async fn give_back(&self, id: &str, fence: i64) -> Result<()> {
+    pub async fn give_back(&self, hold: &Hold) -> Result<()> {
         // No worker claims a cancelled job, so that a queued one would wait, and block its output, for ever.
         let set = format!(
             "state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END,
@@ -177,17 +180,17 @@ impl Store {
              attempts = attempts - 1, lease_until = NULL, worker = NULL",
             sql::now(self.backend())
         );
-        self.end(id, fence, &set, Params::default()).await
+        self.end(hold, &set, Params::default()).await
     }
 
-    async fn end(&self, id: &str, fence: i64, set: &str, mut params: Params) -> Result<()> {
+    async fn end(&self, hold: &Hold, set: &str, mut params: Params) -> Result<()> {
         let sql = format!(
             "UPDATE jobs SET {set} WHERE id = {} AND fence = {} AND state = 'running'",
-            params.add(id),
-            params.add(fence)
+            params.add(hold.job.as_str()),
+            params.add(hold.fence)
         );
         match sql::run(self.db(), &sql, params).await? {
-            0 => Err(Error::LeaseLost(id.to_owned())),
+            0 => Err(Error::LeaseLost(hold.job.clone())),
             _ => Ok(()),
         }
     }
@@ -195,17 +198,17 @@ impl Store {
 
 /// Holds the job's row until the transaction ends, provided the fence is still the newest and nobody asked
 /// to cancel.
-pub async fn hold(tx: &DatabaseTransaction, id: &str, fence: i64) -> Result<()> {
+pub async fn hold(tx: &DatabaseTransaction, hold: &Hold) -> Result<()> {
     let mut params = Params::default();
     let sql = format!(
         "UPDATE jobs SET fence = fence WHERE id = {} AND fence = {} AND state = 'running'
          RETURNING cancel_requested",
-        params.add(id),
-        params.add(fence)
+        params.add(hold.job.as_str()),
+        params.add(hold.fence)
     );
     match sql::one(tx, &sql, params).await? {
-        None => Err(Error::LeaseLost(id.to_owned())),
-        Some(row) if get(&row, "cancel_requested")? => Err(Error::Cancelled(id.to_owned())),
+        None => Err(Error::LeaseLost(hold.job.clone())),
+        Some(row) if get(&row, "cancel_requested")? => Err(Error::Cancelled(hold.job.clone())),
         Some(_) => Ok(()),
     }
 }

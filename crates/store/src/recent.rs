@@ -2,7 +2,7 @@
 
 use crate::{
     ModelRow, Result, Store,
-    models::{LIGHT, model},
+    models::{LIGHT, light},
     rows::get,
     sql::{self, Params},
 };
@@ -14,15 +14,14 @@ impl Store {
     /// When the database cannot be read.
     pub async fn published_last(&self, count: u64) -> Result<Vec<(ModelRow, i64)>> {
         let mut params = Params::default();
-        let visible =
-            self.visible(&mut params).map_or_else(String::new, |visible| format!("WHERE {visible} "));
+        let visible = self.and_visible(&mut params);
         let sql = format!(
             "SELECT {LIGHT}, revisions.created_at AS published_at FROM revisions \
-             JOIN models ON models.id = revisions.model AND models.revision = revisions.id \
-             {visible}ORDER BY revisions.id DESC LIMIT {}",
-            params.add(i64::try_from(count).unwrap_or(i64::MAX))
+             JOIN models ON models.id = revisions.model AND models.revision = revisions.id {visible} \
+             ORDER BY revisions.id DESC LIMIT {}",
+            params.add(sql::capped(count))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
-        rows.iter().map(|row| Ok((model(row, false)?, get(row, "published_at")?))).collect()
+        rows.iter().map(|row| Ok((light(row)?, get(row, "published_at")?))).collect()
     }
 }

@@ -1,13 +1,11 @@
-//! Queries behind exports, reports and versions: light rows of many models, page by page.
+//! Queries behind exports, reports and versions: what they read of many models, page by page.
 
 use domain::Digest;
 
 use crate::{
-    EdgeRow, ModelRow, Result, Store,
-    edges::of_children,
-    models::{LIGHT, model},
+    Result, Store,
     rows::{get, json, parsed, unsigned},
-    sql::{self, MOST_KEYS, Params},
+    sql::{self, Params},
 };
 
 /// What reports read of a model.
@@ -37,41 +35,13 @@ pub struct RevisionRow {
 }
 
 impl Store {
-    /// Models by number without card and configuration, in the order asked for; unknown numbers are left out.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn light_models(&self, ids: &[i64]) -> Result<Vec<ModelRow>> {
-        let mut found = std::collections::HashMap::with_capacity(ids.len());
-        for ids in ids.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let list = params.list(ids.iter().copied());
-            let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
-            let sql = format!("SELECT {LIGHT} FROM models WHERE id IN {list} {visible}");
-            for row in sql::all(self.db(), &sql, params).await? {
-                let row = model(&row, false)?;
-                self.eyes().meet(&row);
-                found.insert(row.id, row);
-            }
-        }
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
-    }
-
-    /// Edges to the parents of many models, by number.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn edges_of_many(&self, models: &[i64]) -> Result<Vec<EdgeRow>> {
-        self.unnamed(of_children(self.db(), models).await?).await
-    }
-
     /// The next models that are here themselves, by number, after the one numbered `after`.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn trait_rows(&self, after: i64, limit: u64) -> Result<Vec<TraitRow>> {
         let mut params = Params::default();
-        let visible = self.visible(&mut params).map_or_else(String::new, |only| format!("AND {only}"));
+        let visible = self.and_visible(&mut params);
         let sql = format!(
             "SELECT id, name, license, pipeline_tag, library, model_type, languages, datasets,
                  CAST(COALESCE(LENGTH(card), 0) AS BIGINT) AS characters,
@@ -79,7 +49,7 @@ impl Store {
                      OR LOWER(card) LIKE '%generated automatically%', FALSE) AS generated
              FROM models WHERE NOT ghost {visible} AND id > {} ORDER BY id LIMIT {}",
             params.add(after),
-            params.add(i64::try_from(limit).unwrap_or(i64::MAX))
+            params.add(sql::capped(limit))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         rows.iter()
@@ -109,7 +79,7 @@ impl Store {
         let sql = format!(
             "SELECT id, digest, created_at FROM revisions WHERE model = {} ORDER BY created_at DESC, id DESC LIMIT {}",
             params.add(model),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         let rows = sql::all(self.db(), &sql, params).await?;
         let mut rows: Vec<RevisionRow> = rows

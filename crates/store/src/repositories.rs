@@ -53,7 +53,7 @@ impl Store {
         if from.key() != key {
             let row = vec![from.key().into(), key.into()];
             let tail = "ON CONFLICT (key) DO UPDATE SET target = excluded.target";
-            sql::insert(&tx, "aliases", &["key", "target"], vec![row], tail).await?;
+            sql::insert(&tx, ("aliases", &["key", "target"]), vec![row], tail).await?;
         }
         bump(&tx, &touched).await?;
         Ok(tx.commit().await?)

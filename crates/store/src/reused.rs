@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use domain::RepoId;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, QueryResult};
 
 use crate::{
     Result,
     rows::get,
-    sql::{self, MOST_KEYS, Params},
+    sql::{self, Params},
     stated::{Ends, Stated, ends},
 };
 
@@ -35,16 +35,12 @@ pub async fn meant(
     }
     let named = |(_, parent): &&Ends| reused.contains_key(parent);
     let children: BTreeSet<&String> = keys.iter().filter(named).map(|(child, _)| child).collect();
-    let mut made: HashMap<String, i64> = HashMap::new();
-    for children in Vec::from_iter(children).chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let list = params.in_order(tx, children.iter().map(|key| (*key).clone()));
-        let sql =
-            format!("SELECT key, created_at FROM models WHERE created_at IS NOT NULL AND key IN {list}");
-        for row in sql::all(tx, &sql, params).await? {
-            made.insert(get(&row, "key")?, get(&row, "created_at")?);
-        }
-    }
+    let children: Vec<String> = children.into_iter().cloned().collect();
+    let sql = |list: &str| {
+        format!("SELECT key, created_at FROM models WHERE created_at IS NOT NULL AND key IN {list}")
+    };
+    let read = |row: &QueryResult| Ok((get(row, "key")?, get(row, "created_at")?));
+    let made: HashMap<String, i64> = sql::by_keys(tx, &children, sql, read).await?.into_iter().collect();
     let mut stated = stated.to_vec();
     for ((_, claim), (child, parent)) in stated.iter_mut().zip(keys) {
         let Some(name) = reused.get(parent) else { continue };
@@ -58,24 +54,21 @@ pub async fn meant(
 
 /// Those of the parents' keys that were another model's before, and whose model of today has a date.
 async fn reused(tx: &DatabaseTransaction, keys: &[Ends]) -> Result<HashMap<String, Reused>> {
-    let mut found = HashMap::new();
     if sql::all(tx, "SELECT 1 FROM aliases LIMIT 1", Params::default()).await?.is_empty() {
-        return Ok(found);
+        return Ok(HashMap::new());
     }
     let parents: BTreeSet<&String> = keys.iter().map(|(_, parent)| parent).collect();
-    for parents in Vec::from_iter(parents).chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let list = params.in_order(tx, parents.iter().map(|key| (*key).clone()));
-        let sql = format!(
+    let parents: Vec<String> = parents.into_iter().cloned().collect();
+    let sql = |list: &str| {
+        format!(
             "SELECT aliases.key AS key, aliases.target AS target, models.created_at AS since
              FROM aliases JOIN models ON models.key = aliases.key
              WHERE NOT models.ghost AND models.created_at IS NOT NULL AND aliases.key IN {list}"
-        );
-        for row in sql::all(tx, &sql, params).await? {
-            let target: String = get(&row, "target")?;
-            let Ok(before) = RepoId::parse(&target) else { continue };
-            found.insert(get(&row, "key")?, Reused { before, since: get(&row, "since")? });
-        }
-    }
-    Ok(found)
+        )
+    };
+    let read = |row: &QueryResult| {
+        let Ok(before) = RepoId::parse(&get::<String>(row, "target")?) else { return Ok(None) };
+        Ok(Some((get(row, "key")?, Reused { before, since: get(row, "since")? })))
+    };
+    Ok(sql::by_keys(tx, &parents, sql, read).await?.into_iter().flatten().collect())
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use domain::{Claim, Digest, Limits, Metadata, Note, RelativePath};
+use domain::{Claim, Digest, Limits, Metadata, Note, RelativePath, files};
 use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use serde_json::Value;
 use weights::{Checkpoint, ReadAt};
 
 use crate::{
-    Error, ModelRow, NewCommit, NewJob, Result, Store,
+    Error, Hold, ModelRow, NewCommit, NewJob, Result, Store,
     access::found,
     aliases,
     commits::{self, MAIN},
@@ -38,7 +38,7 @@ pub struct FileRow {
 
 impl FileRow {
     fn holds_weights(&self) -> bool {
-        self.path.ends_with(".safetensors")
+        files::is_weights(&self.path)
     }
 }
 
@@ -62,8 +62,8 @@ pub struct Publish {
     pub recipe: Option<(Digest, Value)>,
     /// How a model made here was made.
     pub provenance: Option<Value>,
-    /// Job and fence of the worker that publishes.
-    pub fence: Option<(String, i64)>,
+    /// The claim of the worker that publishes.
+    pub fence: Option<Hold>,
     pub commit: NewCommit,
 }
 
@@ -78,7 +78,7 @@ pub struct Attach {
     pub parameters: Option<i64>,
     /// What a reader should know, added to the model's notes.
     pub notes: Vec<Note>,
-    pub fence: Option<(String, i64)>,
+    pub fence: Option<Hold>,
 }
 
 impl Store {
@@ -101,8 +101,8 @@ impl Store {
     /// As [`Self::publish`]; [`Error::StaleParent`].
     pub async fn publish_commit(&self, publish: Publish) -> Result<(ModelRow, String)> {
         let tx = self.begin_write().await?;
-        if let Some((job, fence)) = &publish.fence {
-            queue::hold(&tx, job, *fence).await?;
+        if let Some(hold) = &publish.fence {
+            queue::hold(&tx, hold).await?;
         }
         // Under the writers' turn, so that no clean-up removes a blob between this look and the commit.
         if let Some(digest) = self.lacking(publish.files.iter().map(|file| file.digest).collect()).await? {
@@ -113,57 +113,23 @@ impl Store {
             return Err(Error::OutputTaken(key));
         }
         let current = publish.commit.branch == MAIN;
-        // What a job brings in from elsewhere may replace what was there, and is as open as it is there.
-        let made_by = publish.fence.as_ref().filter(|_| publish.recipe.is_some());
-        if let Some(earlier) = earlier(&tx, &key).await?.filter(|_| current) {
-            let own = publish.recipe.as_ref().map(|(digest, _)| *digest);
-            if made_by.is_some() && earlier.recipe != own {
-                return Err(Error::OutputTaken(key));
-            }
-            forget(&tx, earlier.model).await?;
-        } else if current && made_by.is_some() && known(&tx, &key).await? {
-            return Err(Error::OutputTaken(key));
-        }
         let mut touched = Vec::new();
         if current {
-            touched = write_models(&tx, Draft::of([(publish.metadata, publish.claims)])?).await?.1;
+            make_room(&tx, &key, &publish).await?;
+            let record = (publish.metadata.clone(), publish.claims.clone());
+            touched = write_models(&tx, Draft::of([record])?).await?.1;
             aliases::free(&tx, &key).await?;
         }
         let ids = ids_of(&tx, std::slice::from_ref(&key)).await?;
         let (model, _) = ids.get(&key).ok_or_else(|| Error::stored("model", format!("`{key}` vanished")))?;
         let digest = revision_digest(publish.files.iter().map(|file| (file.path.as_str(), file.digest)));
-        let (revision, new) = ensure_revision(&tx, *model, digest, publish.recipe.as_ref()).await?;
-        if new {
-            write_files(&tx, revision, &publish.files).await?;
-            let weights = (&*publish.tensors, &*publish.sketches, publish.signature.as_ref());
-            match publish.weights_of {
-                Some(known) => tensors::copy(&tx, known, revision).await?,
-                None => tensors::write(&tx, revision, weights).await?,
-            }
-        }
-        if let Some(body) = &publish.provenance {
-            let row = vec![revision.into(), to_json(body)?.into()];
-            let on = "ON CONFLICT (revision) DO UPDATE SET body = excluded.body";
-            sql::insert(&tx, "provenance", &["revision", "body"], vec![row], on).await?;
-        }
+        let revision = write_revision(&tx, (*model, digest), &publish).await?;
         let oid = commits::add(&tx, (*model, revision, digest), &publish.commit).await?;
-        touched.append(&mut found(&tx, *model, (made_by, &publish.commit)).await?);
+        touched.append(&mut found(&tx, *model, (made_by(&publish), &publish.commit)).await?);
         if current {
-            let mut params = Params::default();
-            let revision = params.add(revision);
             // Of what is made here it is known when; a folder says nothing of it.
             let made = publish.recipe.is_some() || publish.provenance.is_some();
-            let sql = format!(
-                "UPDATE models SET revision = {revision}, digest = {}, created_at = COALESCE(created_at, {}),
-                     {}
-                 WHERE id = {}",
-                params.add(digest.to_string()),
-                params.add(made.then(wall_clock)),
-                tensors::set_of(&revision),
-                params.add(*model)
-            );
-            sql::run(&tx, &sql, params).await?;
-            due::owe(&tx, *model).await?;
+            make_current(&tx, (*model, revision, digest), made.then(wall_clock)).await?;
         }
         if let Some(survey) = publish.survey.filter(|_| publish.files.iter().any(FileRow::holds_weights))
             && !tensors::any(&tx, revision).await?
@@ -185,8 +151,8 @@ impl Store {
     /// [`Error::LeaseLost`] when the job was handed on, [`Error::Cancelled`]; when the database refuses.
     pub async fn attach(&self, found: Attach) -> Result<()> {
         let tx = self.begin_write().await?;
-        if let Some((job, fence)) = &found.fence {
-            queue::hold(&tx, job, *fence).await?;
+        if let Some(hold) = &found.fence {
+            queue::hold(&tx, hold).await?;
         }
         let mut params = Params::default();
         let sql = format!(
@@ -299,6 +265,76 @@ impl Store {
     }
 }
 
+/// The claim of a job that publishes what it made by a recipe. What one brings in from elsewhere may replace what was there,
+/// and is as open as it is there.
+fn made_by(publish: &Publish) -> Option<&Hold> {
+    publish.fence.as_ref().filter(|_| publish.recipe.is_some())
+}
+
+/// Takes the place of what the model held without a revision of its own.
+///
+/// # Errors
+/// [`Error::OutputTaken`] where what a job made would replace what another recipe or none made.
+async fn make_room(tx: &DatabaseTransaction, key: &str, publish: &Publish) -> Result<()> {
+    let made = made_by(publish).is_some();
+    let taken = || Err(Error::OutputTaken(key.to_owned()));
+    match earlier(tx, key).await? {
+        Some(earlier) => {
+            let own = publish.recipe.as_ref().map(|(digest, _)| *digest);
+            if made && earlier.recipe != own {
+                return taken();
+            }
+            forget(tx, earlier.model).await
+        }
+        None if made && known(tx, key).await? => taken(),
+        None => Ok(()),
+    }
+}
+
+/// The row of the revision that is published, with its files, tensors and provenance.
+async fn write_revision(
+    tx: &DatabaseTransaction,
+    (model, digest): (i64, Digest),
+    publish: &Publish,
+) -> Result<i64> {
+    let (revision, new) = ensure_revision(tx, model, digest, publish.recipe.as_ref()).await?;
+    if new {
+        write_files(tx, revision, &publish.files).await?;
+        let weights = (&*publish.tensors, &*publish.sketches, publish.signature.as_ref());
+        match publish.weights_of {
+            Some(known) => tensors::copy(tx, known, revision).await?,
+            None => tensors::write(tx, revision, weights).await?,
+        }
+    }
+    if let Some(body) = &publish.provenance {
+        let row = vec![revision.into(), to_json(body)?.into()];
+        let on = "ON CONFLICT (revision) DO UPDATE SET body = excluded.body";
+        sql::insert(tx, ("provenance", &["revision", "body"]), vec![row], on).await?;
+    }
+    Ok(revision)
+}
+
+/// Makes a revision the one that its model shows, and notes when it was made where that is known and was not before.
+async fn make_current(
+    tx: &DatabaseTransaction,
+    (model, revision, digest): (i64, i64, Digest),
+    made_at: Option<i64>,
+) -> Result<()> {
+    let mut params = Params::default();
+    let revision = params.add(revision);
+    let sql = format!(
+        "UPDATE models SET revision = {revision}, digest = {}, created_at = COALESCE(created_at, {}),
+             {}
+         WHERE id = {}",
+        params.add(digest.to_string()),
+        params.add(made_at),
+        tensors::set_of(&revision),
+        params.add(model)
+    );
+    sql::run(tx, &sql, params).await?;
+    due::owe(tx, model).await
+}
+
 /// The row of this revision; `true` when it is new.
 async fn ensure_revision(
     tx: &DatabaseTransaction,
@@ -308,7 +344,8 @@ async fn ensure_revision(
 ) -> Result<(i64, bool)> {
     if let Some((digest, body)) = recipe {
         let row = vec![digest.to_string().into(), to_json(body)?.into()];
-        sql::insert(tx, "recipes", &["digest", "body"], vec![row], "ON CONFLICT (digest) DO NOTHING").await?;
+        sql::insert(tx, ("recipes", &["digest", "body"]), vec![row], "ON CONFLICT (digest) DO NOTHING")
+            .await?;
     }
     let mut params = Params::default();
     let sql = format!(
@@ -340,6 +377,6 @@ async fn write_files(tx: &DatabaseTransaction, revision: i64, files: &[FileRow])
             Ok(vec![revision.into(), file.path.as_str().into(), signed(file.size)?.into(), digest.into()])
         })
         .collect::<Result<Vec<_>>>()?;
-    sql::insert(tx, "files", &["revision", "path", "size", "digest"], rows, "").await?;
+    sql::insert(tx, ("files", &["revision", "path", "size", "digest"]), rows, "").await?;
     date_files(tx, revision).await
 }

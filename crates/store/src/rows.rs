@@ -26,10 +26,18 @@ where
     get::<String>(row, column)?.parse().map_err(|error| Error::stored(what, error))
 }
 
+/// A word with a parser, of a column that may be empty.
+pub fn maybe_parsed<T: FromStr>(row: &QueryResult, column: &str, what: &'static str) -> Result<Option<T>>
+where
+    T::Err: std::fmt::Display,
+{
+    let text: Option<String> = get(row, column)?;
+    text.map(|text| text.parse().map_err(|error| Error::stored(what, error))).transpose()
+}
+
 /// An optional digest.
 pub fn maybe_digest(row: &QueryResult, column: &str) -> Result<Option<Digest>> {
-    let text: Option<String> = get(row, column)?;
-    text.map(|text| text.parse().map_err(|error| Error::stored("digest", error))).transpose()
+    maybe_parsed(row, column, "digest")
 }
 
 /// A JSON column.

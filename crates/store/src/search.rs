@@ -1,12 +1,12 @@
 //! Finding models: filters and keyset pages.
 
 use domain::{Limits, Relation};
-use sea_orm::Value;
-use serde::Serialize;
+use sea_orm::{QueryResult, Value};
 
 use crate::{
-    Error, Result, Store,
-    models::{LIGHT, ModelRow, model},
+    Error, Page, Result, Store,
+    models::{LIGHT, ModelRow, light},
+    rows::get,
     sql::{self, Params, contains_pattern},
     standins,
 };
@@ -86,32 +86,6 @@ pub struct SearchQuery {
     pub limit: u64,
 }
 
-/// Part of a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Page<T> {
-    pub items: Vec<T>,
-    /// Cursor of the next page; none on the last.
-    pub next: Option<String>,
-}
-
-impl<T> Page<T> {
-    /// The first `limit` of rows that were read one beyond it.
-    pub(crate) fn of(mut items: Vec<T>, limit: u64, cursor: impl Fn(&T) -> String) -> Self {
-        let more = items.len() as u64 > limit;
-        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = items.last().filter(|_| more).map(cursor);
-        Self { items, next }
-    }
-
-    /// The same with other items.
-    pub fn map<U>(self, to: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(to).collect(), next: self.next }
-    }
-}
-
-/// Which part of a list: after the cursor of the page before, and how many at most.
-pub type Slice<'a> = (Option<&'a str>, u64);
-
 impl Store {
     /// One page of models; a row present throughout is listed exactly once over all pages. Cards and
     /// configs are left out.
@@ -136,23 +110,10 @@ impl Store {
              ORDER BY {order} {direction}, id {direction} LIMIT {}",
             limit + 1
         );
-        let mut rows = sql::all(self.db(), &sql, params).await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = match rows.last().filter(|_| more) {
-            None => None,
-            Some(last) if query.sort == Sort::Name => {
-                Some(format!("name.{}", standins::told_key(&last.try_get::<String>("", "key")?)))
-            }
-            Some(last) => Some(format!(
-                "{}.{}.{}",
-                query.sort.word(),
-                last.try_get::<i64>("", "sort_value")?,
-                last.try_get::<i64>("", "id")?
-            )),
-        };
-        let items = rows.iter().map(|row| model(row, false)).collect::<Result<_>>()?;
-        Ok(Page { items, next })
+        let rows = sql::all(self.db(), &sql, params).await?;
+        let placed = |row: &QueryResult| Ok((light(row)?, place(query.sort, row)?));
+        let items = rows.iter().map(placed).collect::<Result<_>>()?;
+        Ok(Page::of(items, limit, |(_, place): &(ModelRow, String)| place.clone()).map(|(row, _)| row))
     }
 }
 
@@ -250,9 +211,17 @@ fn item_pattern(item: &str) -> String {
     contains_pattern(&serde_json::Value::from(sql::text(item)).to_string())
 }
 
+/// The cursor of a row.
+fn place(sort: Sort, row: &QueryResult) -> Result<String> {
+    if sort == Sort::Name {
+        return Ok(format!("name.{}", standins::told_key(&get::<String>(row, "key")?)));
+    }
+    Ok(format!("{}.{}.{}", sort.word(), get::<i64>(row, "sort_value")?, get::<i64>(row, "id")?))
+}
+
 /// The condition "after this cursor".
 fn after(sort: Sort, cursor: &str, params: &mut Params) -> Result<String> {
-    let bad = || Error::BadCursor(cursor.chars().take(120).collect());
+    let bad = || Error::bad_cursor(cursor);
     let position =
         cursor.strip_prefix(sort.word()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(bad)?;
     if sort == Sort::Name {

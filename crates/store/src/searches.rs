@@ -119,10 +119,6 @@ fn candidate(row: &QueryResult) -> Result<CandidateRow> {
     })
 }
 
-fn wide(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 impl Store {
     /// Writes a search with its first candidates; gives its id, or that of the search that its key stands for already.
     ///
@@ -163,7 +159,7 @@ impl Store {
     pub async fn known_search(&self, key: &str, request: &Value) -> Result<Option<String>> {
         let mut params = Params::default();
         let key_is = params.add(sql::text(key));
-        let open = self.visible_work(&mut params).unwrap_or_else(|| "TRUE".to_owned());
+        let open = self.visible_work(&mut params);
         let sql =
             format!("SELECT id, request, {open} AS open FROM searches WHERE idempotency_key = {key_is}");
         let Some(row) = sql::one(self.db(), &sql, params).await? else { return Ok(None) };
@@ -180,9 +176,7 @@ impl Store {
     pub async fn recipe_search(&self, id: &str) -> Result<Option<SearchRow>> {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM searches WHERE id = {}", params.add(sql::text(id)));
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         let found = sql::all(self.db(), &sql, params).await?.iter().map(search).collect::<Result<_>>()?;
         Ok(self.discreet(found, |row: &SearchRow| text_of(&row.basis, None)).await?.pop())
     }
@@ -204,12 +198,10 @@ impl Store {
         let mut params = Params::default();
         let mut sql = format!("SELECT {COLUMNS} FROM searches WHERE TRUE");
         if let Some(cursor) = cursor {
-            let last: Ulid = cursor.parse().map_err(|_| bad(cursor))?;
+            let last: Ulid = cursor.parse().map_err(|_| Error::bad_cursor(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last.to_string())));
         }
-        if let Some(only) = self.visible_work(&mut params) {
-            sql.push_str(&format!(" AND {only}"));
-        }
+        sql.push_str(&format!(" AND {}", self.visible_work(&mut params)));
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
         let items = rows.iter().map(search).collect::<Result<Vec<_>>>()?;
@@ -228,7 +220,8 @@ impl Store {
         limit: u64,
     ) -> Result<Page<CandidateRow>> {
         let limit = limit.clamp(1, 10_000);
-        let after: i64 = cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(|_| bad(cursor)))?;
+        let after: i64 =
+            cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(|_| Error::bad_cursor(cursor)))?;
         let mut params = Params::default();
         let sql = format!(
             "SELECT {CANDIDATE} FROM candidates WHERE search = {} AND number > {} ORDER BY number LIMIT {}",
@@ -250,7 +243,7 @@ impl Store {
         let sql = format!(
             "SELECT {CANDIDATE} FROM candidates WHERE search = {} AND generation = {} ORDER BY number",
             params.add(sql::text(search)),
-            params.add(wide(generation))
+            params.add(sql::capped(generation))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(candidate).collect()
     }
@@ -264,7 +257,7 @@ impl Store {
         let sql = format!(
             "SELECT {CANDIDATE} FROM candidates WHERE search = {} AND number = {}",
             params.add(sql::text(search)),
-            params.add(wide(number))
+            params.add(sql::capped(number))
         );
         sql::one(self.db(), &sql, params).await?.as_ref().map(candidate).transpose()
     }
@@ -280,7 +273,7 @@ impl Store {
             let sql = format!(
                 "SELECT number, score FROM candidates WHERE search = {} AND number IN {}",
                 params.add(sql::text(search)),
-                params.list(numbers.iter().map(|number| wide(*number)))
+                params.list(numbers.iter().map(|number| sql::capped(*number)))
             );
             for row in sql::all(self.db(), &sql, params).await? {
                 found.insert(unsigned(&row, "number")?, get(&row, "score")?);
@@ -321,7 +314,7 @@ impl Store {
             let place = format!(
                 "search = {} AND number = {}",
                 params.add(sql::text(search)),
-                params.add(wide(*number))
+                params.add(sql::capped(*number))
             );
             let known = sql::one(&tx, &format!("SELECT score FROM candidates WHERE {place}"), params).await?;
             let known: Option<Option<f64>> = known.as_ref().map(|row| get(row, "score")).transpose()?;
@@ -342,7 +335,7 @@ impl Store {
                 "UPDATE candidates SET score = {}, scored_at = {now} WHERE search = {} AND number = {}",
                 params.add(*score),
                 params.add(sql::text(search)),
-                params.add(wide(*number))
+                params.add(sql::capped(*number))
             );
             sql::run(&tx, &sql, params).await?;
         }
@@ -371,7 +364,7 @@ impl Store {
             "UPDATE searches SET progress = {progress}, {set}
              WHERE id = {} AND generation = {} AND state = 'running'",
             params.add(row.id.as_str()),
-            params.add(wide(row.generation))
+            params.add(sql::capped(row.generation))
         );
         if sql::run(&tx, &sql, params).await? == 0 {
             return Ok(false);
@@ -401,10 +394,6 @@ impl Store {
     }
 }
 
-fn bad(cursor: &str) -> Error {
-    Error::BadCursor(cursor.chars().take(120).collect())
-}
-
 async fn write(
     tx: &DatabaseTransaction,
     (search, generation): (&str, u64),
@@ -414,14 +403,14 @@ async fn write(
     let row = |(number, candidate): (u64, &NewCandidate)| {
         Ok(vec![
             search.into(),
-            wide(number).into(),
-            wide(generation).into(),
+            sql::capped(number).into(),
+            sql::capped(generation).into(),
             sql::text(&candidate.recipe).into(),
             sql::text(&candidate.model).into(),
             to_json(&candidate.about)?.into(),
         ])
     };
     let rows = (first..).zip(candidates).map(row).collect::<Result<_>>()?;
-    sql::insert(tx, "candidates", &["search", "number", "generation", "recipe", "model", "about"], rows, "")
+    sql::insert(tx, ("candidates", &["search", "number", "generation", "recipe", "model", "about"]), rows, "")
         .await
 }

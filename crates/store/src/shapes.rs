@@ -30,7 +30,7 @@ impl Store {
         let tx = self.begin_write().await?;
         let row = vec![model.into(), sql::text(&to_json(shapes)?).into()];
         let tail = "ON CONFLICT (model) DO UPDATE SET body = excluded.body";
-        sql::insert(&tx, "shapes", &["model", "body"], vec![row], tail).await?;
+        sql::insert(&tx, ("shapes", &["model", "body"]), vec![row], tail).await?;
         name_shapes(&tx, model, shapes.iter().map(|shape| shape.name.as_str())).await?;
         Ok(tx.commit().await?)
     }

@@ -8,7 +8,7 @@ use crate::{
     connect::bump,
     rows::{get, parsed},
     sketches::{bytes_of, cells_of},
-    sql::{self, MOST_KEYS, Params},
+    sql::{self, Params},
 };
 
 /// The signature of a revision.
@@ -87,7 +87,7 @@ impl Store {
                    WHERE signatures.revision = models.revision AND signatures.scheme = {})
              ORDER BY models.revision LIMIT {}",
             params.add(scheme),
-            params.add(i64::try_from(most).unwrap_or(i64::MAX))
+            params.add(sql::capped(most))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(|row| get(row, "revision")).collect()
     }
@@ -97,18 +97,13 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn signatures(&self, revisions: &[i64]) -> Result<Vec<(i64, SignatureRow)>> {
-        let mut found = Vec::with_capacity(revisions.len());
-        for keys in revisions.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT revision, scheme, layout, cells FROM signatures WHERE revision IN {} ORDER BY revision",
-                params.list(keys.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.push((get(&row, "revision")?, signature(&row)?));
-            }
-        }
-        Ok(found)
+        let sql = |list: &str| {
+            format!(
+                "SELECT revision, scheme, layout, cells FROM signatures WHERE revision IN {list} ORDER BY revision"
+            )
+        };
+        let read = |row: &QueryResult| Ok((get(row, "revision")?, signature(row)?));
+        sql::by_keys(self.db(), revisions, sql, read).await
     }
 
     /// Writes signatures of revisions published without them.
@@ -156,5 +151,5 @@ pub async fn write(tx: &DatabaseTransaction, revision: i64, row: &SignatureRow) 
     let rows = vec![vec![revision.into(), row.scheme.into(), layout.into(), cells.into()]];
     let tail = "ON CONFLICT (revision) DO UPDATE
         SET scheme = excluded.scheme, layout = excluded.layout, cells = excluded.cells";
-    sql::insert(tx, "signatures", &COLUMNS, rows, tail).await
+    sql::insert(tx, ("signatures", &COLUMNS), rows, tail).await
 }

@@ -120,7 +120,7 @@ pub async fn write(tx: &DatabaseTransaction, revision: i64, sketches: &[SketchRo
                 bytes_of(&sketch.cells).into(),
             ]
         };
-        sql::insert(tx, "sketches", &COLUMNS, sketches.iter().map(row).collect(), "").await?;
+        sql::insert(tx, ("sketches", &COLUMNS), sketches.iter().map(row).collect(), "").await?;
     }
     Ok(())
 }

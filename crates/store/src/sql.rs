@@ -66,11 +66,33 @@ const MOST_PARAMETERS: usize = 16_000;
 /// Keys one `IN (…)` may list.
 pub const MOST_KEYS: usize = 1_000;
 
+/// What `read` makes of the rows that `sql` finds by keys, however many these are; `sql` is given the list of some of them and has
+/// no other parameters.
+pub async fn by_keys<C, K, T>(
+    db: &C,
+    keys: &[K],
+    sql: impl Fn(&str) -> String,
+    mut read: impl FnMut(&QueryResult) -> Result<T>,
+) -> Result<Vec<T>>
+where
+    C: ConnectionTrait,
+    K: Clone + Into<Value>,
+{
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(MOST_KEYS) {
+        let mut params = Params::default();
+        let sql = sql(&params.in_order(db, keys.iter().cloned()));
+        for row in all(db, &sql, params).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
 /// Inserts `rows` with as few statements as the parameter limit allows. `tail` is the conflict clause.
 pub async fn insert(
     tx: &DatabaseTransaction,
-    table: &str,
-    columns: &[&str],
+    (table, columns): (&str, &[&str]),
     rows: Vec<Vec<Value>>,
     tail: &str,
 ) -> Result<()> {
@@ -138,6 +160,11 @@ pub fn now(backend: DbBackend) -> &'static str {
         DbBackend::Postgres => "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp())) AS BIGINT)",
         _ => "CAST(strftime('%s', 'now') AS INTEGER)",
     }
+}
+
+/// A count or a span as a parameter; one beyond what a column holds counts as the most that it does.
+pub fn capped(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// This machine's clock in unix seconds, for times that are only shown.

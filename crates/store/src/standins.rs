@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::{RepoId, Source};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, QueryResult};
 
 use crate::{
     Error, Result,
     aliases::move_ghost,
     models::{ids_of, resolve},
     rows::get,
-    sql::{self, MOST_KEYS, Params},
+    sql::{self, Params},
     stated::{Ends, Stated},
     upsert::insert_ghosts,
 };
@@ -32,18 +32,11 @@ pub fn told_key(key: &str) -> &str {
 
 /// Namespaces, in lower case, of the private ones among some models, by number.
 async fn private_among(tx: &DatabaseTransaction, models: &[i64]) -> Result<HashMap<i64, String>> {
-    let mut found = HashMap::new();
-    for ids in models.chunks(MOST_KEYS) {
-        let mut params = Params::default();
-        let sql = format!(
-            "SELECT id, lower(COALESCE(org, '')) AS org FROM models WHERE private AND id IN {}",
-            params.in_order(tx, ids.iter().copied())
-        );
-        for row in sql::all(tx, &sql, params).await? {
-            found.insert(get(&row, "id")?, get(&row, "org")?);
-        }
-    }
-    Ok(found)
+    let sql = |ids: &str| {
+        format!("SELECT id, lower(COALESCE(org, '')) AS org FROM models WHERE private AND id IN {ids}")
+    };
+    let read = |row: &QueryResult| Ok((get(row, "id")?, get(row, "org")?));
+    Ok(sql::by_keys(tx, models, sql, read).await?.into_iter().collect())
 }
 
 /// The stand-in of a name, made where there is none yet.

@@ -45,13 +45,17 @@ pub fn take_back(edge: &mut EdgeRow, gone: impl Fn(&Evidence) -> bool) {
     }
 }
 
+/// Whether an edge is kept: somebody speaks for it, or a person rejected it.
+pub fn speaks(edge: &EdgeRow) -> bool {
+    !edge.evidence.is_empty() || edge.status == EdgeStatus::RejectedPerson
+}
+
 /// Writes changed edges; those that nobody speaks for any more are deleted, but for what a person rejected, and with them
 /// the ghosts that only they named.
 pub async fn write_changed(
     tx: &DatabaseTransaction,
     changed: impl IntoIterator<Item = EdgeRow>,
 ) -> Result<()> {
-    let speaks = |edge: &EdgeRow| !edge.evidence.is_empty() || edge.status == EdgeStatus::RejectedPerson;
     let (kept, gone): (Vec<_>, Vec<_>) = changed.into_iter().partition(speaks);
     edges::delete(tx, &gone.iter().map(|edge| edge.id).collect::<Vec<_>>()).await?;
     edges::write(tx, kept.into_iter()).await?;
@@ -128,15 +132,8 @@ impl Known {
 
     fn state(&mut self, pair: (i64, i64), claim: &Claim) {
         let status = if pair.0 == pair.1 { EdgeStatus::RejectedSelf } else { claim.status };
-        let edge = self.known.entry(pair).or_insert_with(|| EdgeRow {
-            id: 0,
-            child: pair.0,
-            parent: pair.1,
-            as_written: text(&claim.as_written),
-            relation: claim.relation,
-            status,
-            evidence: Vec::new(),
-        });
+        let new = || EdgeRow::new(pair, text(&claim.as_written), claim.relation, status);
+        let edge = self.known.entry(pair).or_insert_with(new);
         join(edge, claim.relation, status, claim.evidence.clone());
         self.changed.insert(pair);
     }

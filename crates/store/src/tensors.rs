@@ -152,7 +152,7 @@ async fn write_rows(tx: &DatabaseTransaction, revision: i64, tensors: &[TensorRo
             ])
         })
         .collect::<Result<Vec<_>>>()?;
-    sql::insert(tx, "tensors", &COLUMNS, rows, "").await
+    sql::insert(tx, ("tensors", &COLUMNS), rows, "").await
 }
 
 /// Reads a whole row.

@@ -1,13 +1,14 @@
 //! Personal access tokens: only their hashes are kept.
 
+use std::str::FromStr;
+
 use domain::Digest;
 use sea_orm::{DatabaseTransaction, QueryResult};
 use serde::Serialize;
 
 use crate::{
-    Error, Result, Store,
-    rows::get,
-    search::{Page, Slice},
+    Error, Page, Result, Slice, Store,
+    rows::{get, parsed},
     sql::{self, Params, wall_clock},
 };
 
@@ -32,6 +33,15 @@ impl Scope {
     }
 }
 
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = [Self::Read, Self::Upload, Self::Write];
+        known.into_iter().find(|scope| scope.word() == word).ok_or_else(|| format!("`{word}` is no scope"))
+    }
+}
+
 /// A token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TokenRow {
@@ -49,16 +59,11 @@ pub struct TokenRow {
 }
 
 fn token(row: &QueryResult) -> Result<TokenRow> {
-    let scope: String = get(row, "scope")?;
     Ok(TokenRow {
         id: get(row, "id")?,
         owner: get(row, "owner")?,
         label: get(row, "label")?,
-        scope: match scope.as_str() {
-            "write" => Scope::Write,
-            "upload" => Scope::Upload,
-            _ => Scope::Read,
-        },
+        scope: parsed(row, "scope", "scope")?,
         created_at: get(row, "created_at")?,
         expires_at: get(row, "expires_at")?,
         last_used_on: get(row, "last_used_on")?,
@@ -85,7 +90,7 @@ fn own(owner: &str, params: &mut Params) -> String {
 }
 
 fn number(cursor: &str) -> Result<i64> {
-    cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))
+    cursor.parse().map_err(|_| Error::bad_cursor(cursor))
 }
 
 /// Keeps a token by the hash of its secret; refuses one that is kept already.
@@ -112,7 +117,7 @@ async fn write(
         new.expires_at.into(),
     ];
     let columns = ["owner", "label", "hash", "scope", "created_at", "expires_at"];
-    sql::insert(tx, "tokens", &columns, vec![row], conflict).await?;
+    sql::insert(tx, ("tokens", &columns), vec![row], conflict).await?;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub async fn note(tx: &DatabaseTransaction, at: i64, models: &[i64]) -> Result<(
     } else {
         ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
     };
-    sql::insert(tx, "touched", &["at", "models"], vec![vec![at.into(), text.into()]], "").await?;
+    sql::insert(tx, ("touched", &["at", "models"]), vec![vec![at.into(), text.into()]], "").await?;
     let mut params = Params::default();
     let old = format!("DELETE FROM touched WHERE at <= {}", params.add(at - KEPT));
     sql::run(tx, &old, params).await?;

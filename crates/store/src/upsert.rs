@@ -6,7 +6,7 @@ use domain::{Claim, Digest, Metadata, RepoId};
 use sea_orm::{DatabaseTransaction, Value};
 
 use crate::{
-    Result, Store,
+    Hold, Result, Store,
     connect::bump,
     draft::{Draft, Record},
     models::{changes_of, ids_of, resolve},
@@ -54,10 +54,10 @@ impl Store {
     /// # Errors
     /// [`crate::Error::LeaseLost`] when the job was handed on, [`crate::Error::Cancelled`]; when the database refuses. Nothing
     /// of the batch is stored then.
-    pub async fn upsert_under(&self, fence: Option<&(String, i64)>, draft: Draft) -> Result<Upserted> {
+    pub async fn upsert_under(&self, fence: Option<&Hold>, draft: Draft) -> Result<Upserted> {
         let tx = self.begin_write().await?;
-        if let Some((job, fence)) = fence {
-            queue::hold(&tx, job, *fence).await?;
+        if let Some(hold) = fence {
+            queue::hold(&tx, hold).await?;
         }
         let (done, touched) = write_models(&tx, draft).await?;
         bump(&tx, &touched).await?;
@@ -135,13 +135,13 @@ pub async fn write_models(tx: &DatabaseTransaction, mut draft: Draft) -> Result<
         numbers.insert(key.clone(), id);
     }
     let rows = new.into_iter().map(|(_, row)| row).collect();
-    sql::insert(tx, "models", &[&columns[..], &["id"]].concat(), rows, "").await?;
+    sql::insert(tx, ("models", &[&columns[..], &["id"]].concat()), rows, "").await?;
     while !rest.is_empty() {
         // One statement may not touch a row twice; later rows of one model wait for the next round.
         let mut seen = HashSet::new();
         let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, _)| seen.insert(key.clone()));
         let rows = now.into_iter().map(|(_, row)| row).collect();
-        sql::insert(tx, "models", &columns, rows, &updates(&columns)).await?;
+        sql::insert(tx, ("models", &columns), rows, &updates(&columns)).await?;
         rest = later;
     }
 
@@ -186,7 +186,7 @@ pub async fn insert_ghosts(
         vec![key.clone().into(), (*name).into(), org.clone().into(), true.into(), org.into(), now.into()]
     });
     let columns = ["key", "name", "org", "ghost", "author", "ingested_at"];
-    sql::insert(tx, "models", &columns, rows.collect(), "ON CONFLICT (key) DO NOTHING").await?;
+    sql::insert(tx, ("models", &columns), rows.collect(), "ON CONFLICT (key) DO NOTHING").await?;
     let keys: Vec<String> = ghosts.keys().cloned().collect();
     Ok(ids_of(tx, &keys).await?.into_iter().map(|(key, (id, _))| (key, id)).collect())
 }

@@ -14,7 +14,8 @@ use crate::{
     connect::bump,
     edges::{self, EdgeRow},
     rows::{get, json, parsed},
-    sql::{self, MOST_KEYS, Params, text, wall_clock},
+    sql::{self, Params, text, wall_clock},
+    stated::speaks,
 };
 
 /// Whether the weights agree with a claim.
@@ -146,7 +147,7 @@ impl Store {
             ]
         };
         let rows: Vec<_> = found.verdicts.iter().map(row).collect();
-        sql::insert(&tx, "verdicts", &columns, rows, "ON CONFLICT (child, parent) DO NOTHING").await?;
+        sql::insert(&tx, ("verdicts", &columns), rows, "ON CONFLICT (child, parent) DO NOTHING").await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -156,17 +157,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn verdicts_of(&self, children: &[i64]) -> Result<Vec<VerdictRow>> {
-        let mut found = Vec::new();
-        for keys in children.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT {COLUMNS} FROM verdicts WHERE child IN {} ORDER BY child, parent",
-                params.list(keys.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                found.push(verdict(&row)?);
-            }
-        }
+        let sql = |list: &str| {
+            format!("SELECT {COLUMNS} FROM verdicts WHERE child IN {list} ORDER BY child, parent")
+        };
+        let mut found = sql::by_keys(self.db(), children, sql, verdict).await?;
         let hidden = self.hidden().await?;
         found.retain(|row| !concerns(row, &hidden));
         Ok(found)
@@ -228,19 +222,16 @@ impl Store {
             params.add(VerdictWord::Contradicted.as_str())
         );
         if let Some(cursor) = cursor {
-            let last: i64 =
-                cursor.parse().map_err(|_| Error::BadCursor(cursor.chars().take(120).collect()))?;
+            let last: i64 = cursor.parse().map_err(|_| Error::bad_cursor(cursor))?;
             sql.push_str(&format!(" AND id < {}", params.add(last)));
         }
         sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
         let rows = sql::all(self.db(), &sql, params).await?;
-        let mut items = rows.iter().map(verdict).collect::<Result<Vec<_>>>()?;
-        let more = items.len() as u64 > limit;
-        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+        let items = rows.iter().map(verdict).collect::<Result<_>>()?;
+        let mut page = Page::of(items, limit, |row: &VerdictRow| row.id.to_string());
         let hidden = self.hidden().await?;
-        items.retain(|row| !concerns(row, &hidden));
-        Ok(Page { items, next })
+        page.items.retain(|row| !concerns(row, &hidden));
+        Ok(page)
     }
 }
 
@@ -277,14 +268,9 @@ async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<Vec
         edge.evidence.retain(|evidence| evidence.source != Source::Weights);
     }
     for new in &found.edges {
-        let edge = after.entry(new.parent).or_insert_with(|| EdgeRow {
-            id: 0,
-            child: found.model,
-            parent: new.parent,
-            as_written: text(&new.name),
-            relation: new.relation,
-            status: EdgeStatus::Proposed,
-            evidence: Vec::new(),
+        let edge = after.entry(new.parent).or_insert_with(|| {
+            let ends = (found.model, new.parent);
+            EdgeRow::new(ends, text(&new.name), new.relation, EdgeStatus::Proposed)
         });
         if edge.status == EdgeStatus::Proposed && !edge.declared() {
             edge.relation = new.relation;
@@ -292,17 +278,11 @@ async fn replace_edges(tx: &DatabaseTransaction, found: &Findings) -> Result<Vec
         let (detail, confidence) = (text(&new.sentence), new.confidence);
         edge.evidence.push(Evidence { source: Source::Weights, detail, confidence });
     }
-    let settled = |edge: &EdgeRow| edge.status == EdgeStatus::RejectedPerson;
-    let (kept, gone): (Vec<EdgeRow>, Vec<EdgeRow>) =
-        after.into_values().partition(|edge| !edge.evidence.is_empty() || settled(edge));
+    let (kept, gone): (Vec<EdgeRow>, Vec<EdgeRow>) = after.into_values().partition(speaks);
     let changed: Vec<EdgeRow> =
         kept.into_iter().filter(|edge| before.get(&edge.parent) != Some(edge)).collect();
     let touched = changed.iter().chain(&gone).map(|edge| edge.child).collect();
-    for gone in gone {
-        let mut params = Params::default();
-        let sql = format!("DELETE FROM edges WHERE id = {}", params.add(gone.id));
-        sql::run(tx, &sql, params).await?;
-    }
+    edges::delete(tx, &gone.iter().map(|edge| edge.id).collect::<Vec<_>>()).await?;
     edges::write(tx, changed.into_iter()).await?;
     Ok(touched)
 }

@@ -72,7 +72,7 @@ impl Store {
         let sql = format!(
             "SELECT DISTINCT digest FROM files WHERE digest > {} ORDER BY digest LIMIT {}",
             params.add(after.map_or_else(String::new, ToString::to_string)),
-            params.add(i64::try_from(limit).unwrap_or(i64::MAX))
+            params.add(sql::capped(limit))
         );
         sql::all(self.db(), &sql, params).await?.iter().map(|row| parsed(row, "digest", "digest")).collect()
     }

@@ -4,9 +4,8 @@ use sea_orm::QueryResult;
 use serde::Serialize;
 
 use crate::{
-    Result, Store,
+    Page, Result, Slice, Store,
     rows::{get, unsigned},
-    search::{Page, Slice},
     sql::{self, Params, wall_clock},
 };
 
@@ -47,13 +46,13 @@ impl Store {
             sql::text(&new.author).to_ascii_lowercase().into(),
             sql::text(&new.author).into(),
             new.take.as_str().into(),
-            i64::try_from(new.parents).unwrap_or(i64::MAX).into(),
+            sql::capped(new.parents).into(),
             wall_clock().into(),
         ];
         let tail = "ON CONFLICT (key) DO UPDATE SET take = excluded.take, parents = excluded.parents,
                     checked_at = NULL";
         let columns = ["key", "author", "take", "parents", "created_at"];
-        sql::insert(&tx, "watches", &columns, vec![row], tail).await?;
+        sql::insert(&tx, ("watches", &columns), vec![row], tail).await?;
         Ok(tx.commit().await?)
     }
 

@@ -3,13 +3,12 @@
 use actix_web::{HttpRequest, http::StatusCode, web};
 use askama::Template;
 
-use super::{
-    Answer, Data,
-    edges::{person, sign_in},
-};
+use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
+    caller::{person, sign_in},
+    form::Form,
     view::{AdvisoryForm, AdvisoryPage, AdvisoryRow, Faults, Field, KINDS, SEVERITIES, SignIn, encoded},
 };
 
@@ -53,11 +52,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
 }
 
 /// `POST /advisories`
-pub async fn file(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn file(source: Data, request: HttpRequest, Form(asked): Form) -> Answer {
     let text = |key: &str| asked.text(key);
     let form = AdvisoryForm {
         model: text("model"),
@@ -98,12 +93,9 @@ pub async fn show(source: Data, request: HttpRequest, id: web::Path<String>) -> 
 pub async fn withdraw(
     source: Data,
     request: HttpRequest,
-    (id, body): (web::Path<String>, actix_web::Result<web::Bytes>),
+    id: web::Path<String>,
+    Form(asked): Form,
 ) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
     let (page, reason) = (format!("/advisories/{}", encoded(&id)), asked.text("reason"));
     let withdrawn = async { source.withdraw_advisory(&id, (&person(&request).await?, &reason)).await };
     Ok(match withdrawn.await {

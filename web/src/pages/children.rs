@@ -1,9 +1,13 @@
 //! The children of a model: grouped by relation with counts, searched by name, page by page.
 
-use actix_web::{HttpRequest, web};
+use actix_web::HttpRequest;
 use askama::Template;
 
-use super::{Answer, Data, model, narrow};
+use super::{
+    Answer, Data, model,
+    named::{ModelName, unknown},
+    narrow,
+};
 use crate::{
     answer,
     asked::Asked,
@@ -26,13 +30,13 @@ struct Page {
 }
 
 /// `GET /{org}/{name}/children?relation=&license=&size=&search=&cursor=`
-pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
-    let (org, name) = path.into_inner();
-    page(&source, &format!("{org}/{name}"), request.query_string()).await
+pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer {
+    page(&source, &request, &name).await
 }
 
 /// The page of a name, whatever its shape.
-pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
+pub async fn page(source: &Data, request: &HttpRequest, name: &str) -> Answer {
+    let query = request.query_string();
     let asked = Asked::read(query);
     let wanted = ChildrenQuery {
         narrowing: narrow::read(&asked),
@@ -41,7 +45,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         limit: PAGE,
     };
     let Some(page) = source.children(name, &wanted).await? else {
-        return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
+        return Ok(unknown(source, name).await);
     };
     if page.name.0 != name {
         let tail = if query.is_empty() { "children".to_owned() } else { format!("children?{query}") };

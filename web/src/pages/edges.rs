@@ -1,21 +1,16 @@
 //! Claims that the weights contradict, and the form by which people decide about edges.
 
-use actix_web::{HttpRequest, web};
+use actix_web::HttpRequest;
 use askama::Template;
-use domain::Class;
-use http::Problem;
 
 use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
-    source::Failure,
-    view::{ContradictionRow, EdgeForm, Name, SignIn, encoded},
+    caller::person,
+    form::Form,
+    view::{ContradictionRow, EdgeForm, Name, encoded},
 };
-
-/// What is told where a name is needed and the one that the browser brings is no good any more.
-const ENDED: &str =
-    "Your session has ended, or its token has. Sign in again at `/login`, then send this once more.";
 
 #[derive(Template)]
 #[template(path = "pages/contradictions.html")]
@@ -32,11 +27,7 @@ pub async fn contradictions(source: Data, request: HttpRequest) -> Answer {
 }
 
 /// `POST /edges`
-pub async fn decide(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn decide(source: Data, request: HttpRequest, Form(asked): Form) -> Answer {
     let form = EdgeForm {
         model: asked.text("model"),
         parent: asked.text("parent"),
@@ -57,27 +48,5 @@ pub async fn decide(source: Data, request: HttpRequest, body: actix_web::Result<
             ];
             answer::refused(&failure, (page, &form.model), &typed)
         }
-    })
-}
-
-/// What is told above the forms of a page that would be refused, or taken for those of a stranger.
-pub(crate) async fn sign_in(request: &HttpRequest) -> Result<Option<SignIn>, Failure> {
-    let lack = http::lack(request).await.map_err(unknown)?;
-    Ok(lack.map(|lack| SignIn::of(lack, http::whence(request).as_deref())))
-}
-
-fn unknown(problem: Problem) -> Failure {
-    let class = if problem.status == 503 { Class::Unavailable } else { Class::Internal };
-    Failure::new(class, &problem.code, problem.detail)
-}
-
-/// Who sent a form.
-///
-/// # Errors
-/// When the session of the browser has ended.
-pub async fn person(request: &HttpRequest) -> Result<String, Failure> {
-    http::person(request).await.map_err(|problem| match problem.status {
-        401 => Failure::new(Class::Forbidden, "bad_token", ENDED),
-        _ => unknown(problem),
     })
 }

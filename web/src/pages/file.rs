@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use askama::Template;
 use percent_encoding::percent_decode_str;
 
-use super::{Answer, Data, model};
+use super::{Answer, Data, model, named::unknown};
 use crate::{
     answer,
     view::{FileBody, FilePage, encoded},
@@ -35,6 +35,6 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             Ok(model::moved(&page.name.below(&format!("blob/{}", place.join("/")))))
         }
         Some(page) => Ok(answer::ok(&Page { page })),
-        None => Ok(answer::no_model(&name, &[])),
+        None => Ok(unknown(&source, &name).await),
     }
 }

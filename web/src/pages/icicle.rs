@@ -1,9 +1,13 @@
 //! A whole family on one screen; a click comes nearer, and every step has an address.
 
-use actix_web::{HttpRequest, web};
+use actix_web::HttpRequest;
 use askama::Template;
 
-use super::{Answer, Data, model, narrow};
+use super::{
+    Answer, Data, model,
+    named::{ModelName, unknown},
+    narrow,
+};
 use crate::{
     answer,
     asked::Asked,
@@ -23,17 +27,17 @@ struct Page {
 }
 
 /// `GET /{org}/{name}/icicle?relation=&license=&size=`
-pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
-    let (org, name) = path.into_inner();
-    page(&source, &format!("{org}/{name}"), request.query_string()).await
+pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer {
+    page(&source, &request, &name).await
 }
 
 /// The page of a name, whatever its shape.
-pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
+pub async fn page(source: &Data, request: &HttpRequest, name: &str) -> Answer {
+    let query = request.query_string();
     let narrowing = narrow::read(&Asked::read(query));
     let detail = (LEVELS, icicle::BOXES);
     let Some(family) = source.family(name, detail, &narrowing).await? else {
-        return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
+        return Ok(unknown(source, name).await);
     };
     if family.name.0 != name {
         return Ok(model::moved(&narrow::with(family.name.below("icicle"), query)));
@@ -55,10 +59,7 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         }
     };
     let own = family.name.below("icicle");
-    let told = format!(
-        "{} hidden by the filter; what leads to a model that is shown stays.",
-        plural(family.held_back, "model is", "models are")
-    );
+    let told = narrow::held_back(family.held_back);
     let chips = narrow::Chips::of(&narrowing, told, |query| narrow::with(&own, query));
     Ok(answer::ok(&Page { icicle, width: WIDTH, summary, chips, filter, family }))
 }

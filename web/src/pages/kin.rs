@@ -1,12 +1,13 @@
 //! The nearest models by their weights: a part of a model's page that is fetched once that is shown, or a page of their own.
 
-use actix_web::{HttpRequest, http::header, web};
+use actix_web::{HttpRequest, http::header};
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data};
+use super::{Answer, Data, named::ModelName};
 use crate::{
     answer,
+    caller::wants_part,
     view::{Found, Name, SearchQuery, Sort},
 };
 
@@ -31,9 +32,8 @@ struct Page {
 }
 
 /// `GET /{org}/{name}/kin`
-pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
-    let (org, name) = path.into_inner();
-    page(&source, &request, &format!("{org}/{name}")).await
+pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer {
+    page(&source, &request, &name).await
 }
 
 /// The nearest of a name, whatever its shape: a part for the script that asks for one, else a page.
@@ -46,7 +46,7 @@ pub async fn page(source: &Data, request: &HttpRequest, name: &str) -> Answer {
         Err(failure) if matches!(failure.class, Class::Internal | Class::NotFound) => return Err(failure),
         Err(failure) => (Vec::new(), Some(failure.detail)),
     };
-    let mut answer = match request.headers().contains_key("HX-Request") {
+    let mut answer = match wants_part(request) {
         true => answer::ok(&Part { name, nearest, reason }),
         false => answer::ok(&Page { name, nearest, reason }),
     };

@@ -1,10 +1,14 @@
 //! The family tree around one model, as a picture and as a list.
 
-use actix_web::{HttpRequest, web};
+use actix_web::HttpRequest;
 use askama::Template;
 use domain::{Class, Relation};
 
-use super::{Answer, Data, model, narrow};
+use super::{
+    Answer, Data, model,
+    named::{ModelName, unknown},
+    narrow,
+};
 use crate::{
     answer,
     asked::Asked,
@@ -13,7 +17,7 @@ use crate::{
         months::{self, Columns},
         tree::{self, Tree},
     },
-    view::{Count, LicenceClass, LineagePage, LineageQuery, Name, encoded, plural},
+    view::{Count, LicenceClass, LineagePage, LineageQuery, Name, Narrowing, encoded, plural},
 };
 
 /// Generations below that can be asked for.
@@ -57,33 +61,23 @@ struct Picture<'a> {
 }
 
 /// `GET /{org}/{name}/lineage?up=&down=&relation=&license=&size=&format=`
-pub async fn show(source: Data, request: HttpRequest, path: web::Path<(String, String)>) -> Answer {
-    let (org, name) = path.into_inner();
-    page(&source, &format!("{org}/{name}"), request.query_string()).await
+pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer {
+    page(&source, &request, &name).await
 }
 
 /// The page of a name, whatever its shape.
-pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
+pub async fn page(source: &Data, request: &HttpRequest, name: &str) -> Answer {
+    let query = request.query_string();
     let asked = Asked::read(query);
-    let up = asked.generations("up")?;
-    let down = match asked.get("down") {
-        Some(_) => asked.generations("down")?.unwrap_or(DEEPEST).min(DEEPEST),
-        None => LineageQuery::default().down,
-    };
-    if let Some(word) = asked.get("format").filter(|word| *word != "svg") {
-        let told = format!("The page writes `svg`, not `{word}`; other formats are those of the data.");
-        return Err(Failure::new(Class::Invalid, "invalid_request", told));
-    }
-    let narrowing = narrow::read(&asked);
-    let open = opened(&asked);
-    let query_of = LineageQuery { up, down, narrowing: narrowing.clone(), open: open.clone() };
-    let Some(lineage) = source.lineage(name, query_of).await? else {
-        return Ok(answer::not_found(&format!("No model `{name}` is known here.")));
+    let wanted = wanted(&asked)?;
+    let Some(lineage) = source.lineage(name, wanted.clone()).await? else {
+        return Ok(unknown(source, name).await);
     };
     if lineage.name.0 != name {
         let tail = if query.is_empty() { "lineage".to_owned() } else { format!("lineage?{query}") };
         return Ok(model::moved(&lineage.name.below(&tail)));
     }
+    let LineageQuery { up, down, narrowing, open } = wanted;
     let filter = narrowing.query();
     let word = up.map_or_else(|| "all".to_owned(), |up: u32| up.to_string());
     let depth = [
@@ -94,46 +88,15 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
     let own = narrow::with(lineage.name.below("lineage"), &depth);
     let kept = open_query(&open);
     let mut tree = tree::layout(&lineage.nodes, lineage.focus);
-    for more in &mut tree.more {
-        let group = more.relation.map(|relation| (relation, more.of.clone()));
-        match group.filter(|group| !open.contains(group) && open.len() < OPEN) {
-            Some(group) => {
-                let all: Vec<_> = open.iter().cloned().chain([group]).collect();
-                more.href = narrow::with(narrow::with(&own, &filter), &open_query(&all));
-                more.opens = true;
-            }
-            None => {
-                let relation = more.relation.filter(|_| narrowing.relation.is_empty());
-                let relation = relation.map(|relation| format!("relation={relation}")).unwrap_or_default();
-                more.href = narrow::with(narrow::with(&more.href, &filter), &relation);
-            }
-        }
-    }
-    let beside = lineage.nodes.iter().filter(|node| node.beside.is_some()).count();
-    let in_tree = tree.nodes.len().saturating_sub(beside) as u64;
-    let hidden = lineage.below.saturating_sub(in_tree).max(tree.counted());
-    let drawn = plural(tree.nodes.len() as u64, "model", "models");
-    let summary = match hidden {
-        0 => format!("{drawn} drawn.{}", lineage.elsewhere()),
-        more => format!("{drawn} drawn, {} more below them.{}", Count(more), lineage.elsewhere()),
-    };
-    let summary = match lineage.off_the_line() {
-        0 => summary,
-        more => {
-            let told = plural(more, "more ancestor stands", "more ancestors stand");
-            format!("{summary} {told} above it by further parents; they are listed, not drawn.")
-        }
-    };
+    lead_on(&mut tree, (&narrowing, &open), &own);
+    let summary = summary(&lineage, &tree);
     if asked.get("format").is_some() {
         return Ok(answer::picture(
             &lineage.name,
             &Picture { name: &lineage.name, summary: &summary, tree: &tree },
         ));
     }
-    let told = format!(
-        "{} hidden by the filter; what leads to a model that is shown stays.",
-        plural(lineage.held_back, "model is", "models are")
-    );
+    let told = narrow::held_back(lineage.held_back);
     let reach = format!("up={word}&down={down}");
     let told_up = |up: u32| if up == 0 { "none".to_owned() } else { up.to_string() };
     let ups =
@@ -157,6 +120,59 @@ pub async fn page(source: &Data, name: &str, query: &str) -> Answer {
         lineage,
         tree,
     }))
+}
+
+/// What an address asks for.
+fn wanted(asked: &Asked) -> Result<LineageQuery, Failure> {
+    let up = asked.generations("up")?;
+    let down = match asked.get("down") {
+        Some(_) => asked.generations("down")?.unwrap_or(DEEPEST).min(DEEPEST),
+        None => LineageQuery::default().down,
+    };
+    if let Some(word) = asked.get("format").filter(|word| *word != "svg") {
+        let told = format!("The page writes `svg`, not `{word}`; other formats are those of the data.");
+        return Err(Failure::new(Class::Invalid, "invalid_request", told));
+    }
+    Ok(LineageQuery { up, down, narrowing: narrow::read(asked), open: opened(asked) })
+}
+
+/// Gives each group of children an address: the page `own` with the group opened, or the list of them where no more can be.
+fn lead_on(tree: &mut Tree, (narrowing, open): (&Narrowing, &[(Relation, Name)]), own: &str) {
+    let filter = narrowing.query();
+    for more in &mut tree.more {
+        let group = more.relation.map(|relation| (relation, more.of.clone()));
+        match group.filter(|group| !open.contains(group) && open.len() < OPEN) {
+            Some(group) => {
+                let all: Vec<_> = open.iter().cloned().chain([group]).collect();
+                more.href = narrow::with(narrow::with(own, &filter), &open_query(&all));
+                more.opens = true;
+            }
+            None => {
+                let relation = more.relation.filter(|_| narrowing.relation.is_empty());
+                let relation = relation.map(|relation| format!("relation={relation}")).unwrap_or_default();
+                more.href = narrow::with(narrow::with(&more.href, &filter), &relation);
+            }
+        }
+    }
+}
+
+/// What is drawn and what is not, in words.
+fn summary(lineage: &LineagePage, tree: &Tree) -> String {
+    let beside = lineage.nodes.iter().filter(|node| node.beside.is_some()).count();
+    let in_tree = tree.nodes.len().saturating_sub(beside) as u64;
+    let hidden = lineage.below.saturating_sub(in_tree).max(tree.counted());
+    let drawn = plural(tree.nodes.len() as u64, "model", "models");
+    let summary = match hidden {
+        0 => format!("{drawn} drawn.{}", lineage.elsewhere()),
+        more => format!("{drawn} drawn, {} more below them.{}", Count(more), lineage.elsewhere()),
+    };
+    match lineage.off_the_line() {
+        0 => summary,
+        more => {
+            let told = plural(more, "more ancestor stands", "more ancestors stand");
+            format!("{summary} {told} above it by further parents; they are listed, not drawn.")
+        }
+    }
 }
 
 /// Numbers of generations that the form offers, the one that is drawn among them.

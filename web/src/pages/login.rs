@@ -4,12 +4,12 @@ use actix_web::{
     HttpRequest,
     cookie::{Cookie, SameSite, time::Duration},
     http::StatusCode,
-    web::{self, Bytes},
+    web,
 };
 use askama::Template;
 
 use super::{Answer, Data};
-use crate::{answer, asked::Asked};
+use crate::{answer, asked::Asked, form::Form};
 
 #[derive(Template)]
 #[template(path = "pages/login.html")]
@@ -45,12 +45,7 @@ pub async fn form(request: HttpRequest, source: Data) -> Answer {
 }
 
 /// `POST /login`
-pub async fn submit(request: HttpRequest, source: Data, body: actix_web::Result<Bytes>) -> Answer {
-    let body = match answer::form(body) {
-        Ok(body) => body,
-        Err(page) => return Ok(page),
-    };
-    let asked = Asked::body(&body);
+pub async fn submit(request: HttpRequest, source: Data, Form(asked): Form) -> Answer {
     let next = next(&asked);
     let Some(session) = source.open_session(&asked.text("token")).await? else {
         return Ok(answer::page(

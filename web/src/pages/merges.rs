@@ -1,13 +1,15 @@
 //! The merge builder: a form that writes a mergekit recipe, and a recipe that starts a job.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use domain::{Class, Item};
 
-use super::{Answer, Data, edges::sign_in};
+use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
+    caller::{sign_in, wants_part},
+    form::Form,
     source::Failure,
     view::{
         Faults, Field, MergeCheck, MethodCard, ParamField, Partner, Partners, RecipeForm, SignIn, encoded,
@@ -227,16 +229,12 @@ fn with(page: &Page, method: &MethodCard, partner: &Partner) -> String {
 }
 
 /// `POST /merges/check`: what stands below the recipe while one writes it, or the whole page for a reader without the script.
-pub async fn check(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn check(source: Data, request: HttpRequest, Form(asked): Form) -> Answer {
     let check = match asked.get("yaml") {
         Some(yaml) => Some(source.check_merge(yaml).await?),
         None => None,
     };
-    if request.headers().contains_key("HX-Request") {
+    if wants_part(&request) {
         return Ok(answer::ok(&Checked { check }));
     }
     let mut page = Page { sign_in: sign_in(&request).await?, ..empty(source.merge_methods(), &asked) };
@@ -262,11 +260,7 @@ fn filled(form: &RecipeForm, output: &str) -> String {
 }
 
 /// `POST /merges/new`
-pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn submit(source: Data, request: HttpRequest, Form(asked): Form) -> Answer {
     let mut page = Page { sign_in: sign_in(&request).await?, ..empty(source.merge_methods(), &asked) };
     with_partners(&source, &mut page).await;
     if !page.yaml.is_empty() && asked.get("do") == Some("read") {

@@ -21,6 +21,7 @@ pub mod merges;
 pub mod methods;
 pub mod model;
 pub mod models;
+pub mod named;
 pub mod namespace;
 pub mod narrow;
 pub mod path;

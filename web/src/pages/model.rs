@@ -1,19 +1,22 @@
 //! One model: what it is, where it comes from, what came of it, its files and its card.
 
-use std::collections::BTreeSet;
-
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use askama::Template;
 use domain::Class;
 use percent_encoding::percent_decode_str;
 
-use super::{Answer, Data, children, edges::sign_in, icicle, kin, lineage, namespace};
+use super::{
+    Answer, Data, children, icicle, kin, lineage,
+    named::{ModelName, unknown},
+    namespace,
+};
 use crate::{
     answer,
     asked::Asked,
+    caller::sign_in,
     card,
     source::Failure,
-    view::{ModelPage, Name, SignIn, When, encoded},
+    view::{ModelPage, SignIn, When, encoded},
 };
 
 #[derive(Template)]
@@ -30,26 +33,21 @@ struct Page {
 }
 
 /// `GET /{org}/{name}`, `/{org}/{name}/tree/{revision}` and the same for bare names.
-pub async fn show(source: Data, request: HttpRequest) -> Answer {
-    let part = |key: &str| request.match_info().get(key).unwrap_or_default();
+pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer {
     let revision =
         request.match_info().get("revision").map(|text| percent_decode_str(text).decode_utf8_lossy());
     let revision = revision.as_deref();
-    let name = match part("org") {
-        "" => part("name").to_owned(),
-        org => format!("{org}/{}", part("name")),
-    };
+    let ModelName(name) = name;
     let Some(model) = source.model(&name, revision).await? else {
         // `/gpt2/lineage` has the shape of `/{org}/{name}`.
-        let (bare, query) = (part("org"), request.query_string());
-        match part("name") {
-            "lineage" if !bare.is_empty() => return lineage::page(&source, bare, query).await,
-            "children" if !bare.is_empty() => return children::page(&source, bare, query).await,
-            "kin" if !bare.is_empty() => return kin::page(&source, &request, bare).await,
-            "icicle" if !bare.is_empty() => return icicle::page(&source, bare, query).await,
+        match name.split_once('/') {
+            Some((bare, "lineage")) => return lineage::page(&source, &request, bare).await,
+            Some((bare, "children")) => return children::page(&source, &request, bare).await,
+            Some((bare, "kin")) => return kin::page(&source, &request, bare).await,
+            Some((bare, "icicle")) => return icicle::page(&source, &request, bare).await,
             _ => {}
         }
-        if part("org").is_empty()
+        if !name.contains('/')
             && revision.is_none()
             && let Some(answer) = namespace::page(&source, &name).await?
         {
@@ -61,10 +59,7 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
             let told = format!("`{name}` has no revision `{revision}`; name one by its digest, or `main`.");
             return Ok(answer::not_found(&told));
         }
-        // A part that is too long for a search has no neighbours.
-        let mut near = source.suggest(part("name")).await.unwrap_or_default();
-        near.retain(|near| alike(part("name"), near));
-        return Ok(answer::no_model(&name, &near));
+        return Ok(unknown(&source, &name).await);
     };
     let renamed = !model.name.0.eq_ignore_ascii_case(&name);
     if model.name.0 != name && revision.is_none() {
@@ -159,30 +154,4 @@ pub(crate) fn shown(model: &ModelPage, path: &str) -> String {
 fn shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '%');
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-/// Whether a name may have been meant by a word: most of what is written in either is in both. Three letters in a long
-/// name are no likeness.
-fn alike(word: &str, name: &Name) -> bool {
-    let threes = |text: &str| -> BTreeSet<Vec<char>> {
-        let letters: Vec<char> = text.to_lowercase().chars().collect();
-        letters.windows(3.min(letters.len().max(1))).map(<[char]>::to_vec).collect()
-    };
-    let (word, name) = (threes(word), threes(name.short()));
-    let both = word.intersection(&name).count();
-    both > 0 && 2 * both >= word.len().min(name.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_misspelt_name_is_offered_and_a_stranger_with_three_letters_of_it_is_not() {
-        let meant = Name::from("mandoc/scribe-v1");
-
-        assert!(alike("scribe", &meant) && alike("scribe-v2", &meant) && alike("Scrible-v1", &meant));
-        assert!(!alike("described-image", &Name::from("o/ribbon-classifier")));
-        assert!(!alike("no-such-model", &Name::from("o/modest-net-of-all")));
-    }
 }

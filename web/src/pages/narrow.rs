@@ -3,7 +3,7 @@
 
 use crate::{
     asked::Asked,
-    view::{LicenceClass, Narrowing, side_label},
+    view::{LicenceClass, Narrowing, plural, side_label},
 };
 
 /// The chips of a page.
@@ -72,6 +72,12 @@ impl Chips {
             kept: narrowing.fields(),
         }
     }
+}
+
+/// How many models a filter hides in what is drawn, in words.
+pub fn held_back(models: u64) -> String {
+    let told = plural(models, "model is", "models are");
+    format!("{told} hidden by the filter; what leads to a model that is shown stays.")
 }
 
 /// An address with one more part of its query.

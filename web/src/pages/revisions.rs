@@ -3,7 +3,10 @@
 use actix_web::HttpRequest;
 use askama::Template;
 
-use super::{Answer, Data};
+use super::{
+    Answer, Data,
+    named::{ModelName, unknown},
+};
 use crate::{answer, view::RevisionsPage};
 
 #[derive(Template)]
@@ -13,17 +16,13 @@ struct Page {
 }
 
 /// `GET /{org}/{name}/compare/{from}...{to}`, each a branch, a tag, a commit or a digest.
-pub async fn show(source: Data, request: HttpRequest) -> Answer {
-    let part = |key: &str| request.match_info().get(key).unwrap_or_default();
-    let name = match part("org") {
-        "" => part("name").to_owned(),
-        org => format!("{org}/{}", part("name")),
-    };
-    let Some(range) = part("range").split_once("...").filter(|(a, b)| !a.is_empty() && !b.is_empty()) else {
+pub async fn show(source: Data, request: HttpRequest, name: ModelName) -> Answer {
+    let range = request.match_info().get("range").unwrap_or_default();
+    let Some(range) = range.split_once("...").filter(|(a, b)| !a.is_empty() && !b.is_empty()) else {
         return Ok(answer::not_found("A comparison has the address `/org/name/compare/FROM...TO`."));
     };
     match source.revisions(&name, range).await? {
         Some(page) => Ok(answer::ok(&Page { page })),
-        None => Ok(answer::not_found(&format!("No model `{name}` is known here."))),
+        None => Ok(unknown(&source, &name).await),
     }
 }

@@ -7,7 +7,7 @@ use http::Lack;
 use super::{Answer, Data};
 use crate::{
     answer,
-    asked::Asked,
+    form::Form,
     source::{self, Source},
     view::{AccountPage, Name, TokenForm},
 };
@@ -39,11 +39,7 @@ pub async fn show(source: Data) -> Answer {
 }
 
 /// `POST /settings/tokens`
-pub async fn create(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn create(source: Data, Form(asked): Form) -> Answer {
     let text = |key: &str| asked.text(key);
     let form = TokenForm { label: text("label"), read_only: text("read_only"), days: text("days") };
     let made = source.create_token(&form).await;
@@ -67,21 +63,13 @@ pub async fn revoke(source: Data, id: web::Path<i64>) -> Answer {
 }
 
 /// `POST /settings/ask-access`: somebody asks for a gated model's files, which a token that may only read can do too.
-pub async fn ask(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn ask(source: Data, Form(asked): Form) -> Answer {
     let model = asked.text("model");
     Ok(back(&model, &[], source.ask_access(&model).await))
 }
 
 /// `POST /settings/access`: the owner of a gated model decides about somebody.
-pub async fn access(source: Data, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn access(source: Data, Form(asked): Form) -> Answer {
     let (model, person) = (asked.text("model"), asked.text("person"));
     let decided = source.decide_access(&model, (&person, &asked.text("decision"))).await;
     Ok(back(&model, &[("User", &person)], decided))

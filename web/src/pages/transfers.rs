@@ -1,13 +1,15 @@
 //! The form for a transfer: target base + λ · (source tuned − source base).
 
-use actix_web::{HttpRequest, web};
+use actix_web::HttpRequest;
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data, edges::sign_in};
+use super::{Answer, Data};
 use crate::{
     answer,
     asked::Asked,
+    caller::sign_in,
+    form::Form,
     source::{self, Failure},
     view::{Faults, Field, SignIn, TransferCheck, TransferForm, encoded},
 };
@@ -81,11 +83,7 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
 }
 
 /// `POST /transfers/new`, to look before (`do=check`) or to start.
-pub async fn submit(source: Data, request: HttpRequest, body: actix_web::Result<web::Bytes>) -> Answer {
-    let asked = match answer::form(body) {
-        Ok(bytes) => Asked::body(&bytes),
-        Err(refusal) => return Ok(refusal),
-    };
+pub async fn submit(source: Data, request: HttpRequest, Form(asked): Form) -> Answer {
     let form = read(&asked);
     if asked.get("do") == Some("check") {
         let mut check = source.check_transfer(&form).await?;

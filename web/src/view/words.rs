@@ -3,13 +3,10 @@
 use std::fmt;
 
 use domain::Item;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Percent-encodes one path segment or query value.
 pub fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
+    domain::address::segment(text)
 }
 
 /// `noun` with an `s` unless there is exactly one.

@@ -194,8 +194,8 @@ impl Source for Fake {
         Ok((!name.starts_with("no/")).then(|| self.lineage_page(name)))
     }
 
-    async fn families(&self) -> Result<(Vec<FamilyRow>, u64)> {
-        Ok((vec![self.family(); 200], 559))
+    async fn families(&self, from: usize) -> Result<(Vec<FamilyRow>, u64)> {
+        Ok((vec![self.family(); 559_usize.saturating_sub(from).min(200)], 559))
     }
 
     async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>> {

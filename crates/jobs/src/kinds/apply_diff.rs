@@ -6,12 +6,16 @@ use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Kind, Run};
-use crate::{Access, Error, applied, output};
+use super::{Asked, Kind, Run};
+use crate::{Access, Error, Registry, applied, output, retry::again, submit::pins};
 
 /// The kind.
-pub const APPLY_DIFF: Kind =
-    Kind { id: "apply_diff", title: "Diff applied", run: |run| Box::pin(async move { apply(run).await }) };
+pub const APPLY_DIFF: Kind = Kind {
+    id: "apply_diff",
+    title: "Diff applied",
+    run: |run| Box::pin(async move { apply(run).await }),
+    again: again::<ApplyPayload>,
+};
 
 /// What a queued application needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +29,18 @@ pub struct ApplyPayload {
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Digest>,
+}
+
+impl Asked for ApplyPayload {
+    const KIND: &'static str = APPLY_DIFF.id;
+
+    fn output(&self) -> Option<&RepoId> {
+        Some(&self.output)
+    }
+
+    async fn inputs(&self, registry: &Registry) -> Result<BTreeMap<String, Digest>, Error> {
+        Ok(pins(&applied::plan_apply(registry, self, &Access::registry()).await?.inputs))
+    }
 }
 
 async fn apply(run: Run) -> Result<Value, Error> {

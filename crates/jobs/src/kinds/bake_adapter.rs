@@ -6,12 +6,16 @@ use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Kind, Run};
-use crate::{Access, Error, adapters, output};
+use super::{Asked, Kind, Run};
+use crate::{Access, Error, Registry, adapters, output, retry::again, submit::pins};
 
 /// The kind.
-pub const BAKE_ADAPTER: Kind =
-    Kind { id: "bake_adapter", title: "Adapter bake", run: |run| Box::pin(async move { bake(run).await }) };
+pub const BAKE_ADAPTER: Kind = Kind {
+    id: "bake_adapter",
+    title: "Adapter bake",
+    run: |run| Box::pin(async move { bake(run).await }),
+    again: again::<BakePayload>,
+};
 
 /// What a queued bake needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +28,18 @@ pub struct BakePayload {
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Digest>,
+}
+
+impl Asked for BakePayload {
+    const KIND: &'static str = BAKE_ADAPTER.id;
+
+    fn output(&self) -> Option<&RepoId> {
+        Some(&self.output)
+    }
+
+    async fn inputs(&self, registry: &Registry) -> Result<BTreeMap<String, Digest>, Error> {
+        Ok(pins(&adapters::plan_bake(registry, self, &Access::registry()).await?.inputs))
+    }
 }
 
 async fn bake(run: Run) -> Result<Value, Error> {

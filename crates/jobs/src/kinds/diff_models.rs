@@ -1,23 +1,31 @@
 //! Stores the difference of two models as a safetensors artefact.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{Digest, Limits};
+use domain::{Digest, Limits, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::Holder;
 
-use super::{Kind, Run};
+use super::{Asked, Kind, Run};
 use crate::{
-    Access, Error,
+    Access, Error, Registry,
     artefact::{ALONE, DiffFile, DiffForm, Form, write_diff},
+    faults::Faults,
     open_operand,
-    unified::{open_members, write_unified},
+    operand::open_all,
+    retry::again,
+    submit::pins,
+    unified::{open_members, together, write_unified},
 };
 
 /// The kind.
-pub const DIFF_MODELS: Kind =
-    Kind { id: "diff_models", title: "Diff", run: |run| Box::pin(async move { diff(run).await }) };
+pub const DIFF_MODELS: Kind = Kind {
+    id: "diff_models",
+    title: "Diff",
+    run: |run| Box::pin(async move { diff(run).await }),
+    again: again::<DiffPayload>,
+};
 
 /// What a queued diff needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,6 +66,31 @@ impl DiffPayload {
     }
 }
 
+impl Asked for DiffPayload {
+    const KIND: &'static str = DIFF_MODELS.id;
+
+    fn output(&self) -> Option<&RepoId> {
+        None
+    }
+
+    async fn inputs(&self, registry: &Registry) -> Result<BTreeMap<String, Digest>, Error> {
+        let mut faults = Faults::default();
+        faults.take(self.check(&registry.limits));
+        let access = Access::registry();
+        if !self.with.is_empty() {
+            let models = faults.take(open_members(registry, self, &access).await);
+            let models = faults.done(models)?;
+            together(&models, &self.form, &registry.limits)?;
+            return Ok(pins(&models));
+        }
+        let named = [("/tuned", self.tuned.as_str()), ("/base", &self.base)];
+        let opened = faults.take(open_all(registry, named, &access).await);
+        let [tuned, base] = faults.done(opened)?;
+        analysis::diff::DiffSource::new(Arc::clone(&tuned.source), Arc::clone(&base.source))?;
+        Ok(pins([&tuned, &base]))
+    }
+}
+
 async fn diff(run: Run) -> Result<Value, Error> {
     let payload: DiffPayload = run.payload()?;
     run.pulse.begin("opening the models", 0);
@@ -80,7 +113,7 @@ async fn diff(run: Run) -> Result<Value, Error> {
     run.told_kept(kept);
     let (store, holder) = (&run.registry.store, Holder::new());
     let (digest, _) = store.put_file(&holder, &file).await?;
-    match store.keep_result((&run.job.id, run.job.fence), &digest).await {
+    match store.keep_result(&run.job.hold(), &digest).await {
         Ok(()) => store.release(&holder).await?,
         Err(error) => {
             store.discard(&holder, &[digest]).await?;

@@ -6,14 +6,15 @@ use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Kind, Run};
-use crate::{Access, Error, adapters, output};
+use super::{Asked, Kind, Run};
+use crate::{Access, Error, Registry, adapters, output, retry::again, submit::pins};
 
 /// The kind.
 pub const EXTRACT_ADAPTER: Kind = Kind {
     id: "extract_adapter",
     title: "Adapter extraction",
     run: |run| Box::pin(async move { extract(run).await }),
+    again: again::<ExtractPayload>,
 };
 
 /// What a queued extraction needs.
@@ -34,6 +35,19 @@ pub struct ExtractPayload {
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Digest>,
+}
+
+impl Asked for ExtractPayload {
+    const KIND: &'static str = EXTRACT_ADAPTER.id;
+
+    fn output(&self) -> Option<&RepoId> {
+        Some(&self.output)
+    }
+
+    async fn inputs(&self, registry: &Registry) -> Result<BTreeMap<String, Digest>, Error> {
+        let plan = adapters::plan_extract(registry, self, &Access::registry()).await?;
+        Ok(pins([&plan.base, &plan.tuned]))
+    }
 }
 
 async fn extract(run: Run) -> Result<Value, Error> {

@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{Kind, Run};
-use crate::{Error, Mirror, mirror};
+use crate::{Error, Mirror, mirror, retry::asked, submit_mirror};
 
 /// The kind.
 pub const IMPORT_MODEL: Kind = Kind {
     id: "import_model",
     title: "Import from the Hub",
     run: |run| Box::pin(async move { import(run).await }),
+    again: |registry, job, key| {
+        Box::pin(async move { submit_mirror(&registry, &asked::<Mirror>(&job)?, key).await })
+    },
 };
 
 async fn import(run: Run) -> Result<Value, Error> {

@@ -12,8 +12,10 @@ mod transfer_diff;
 mod transplant_tokenizer;
 mod watch_author;
 
-use std::{future::Future, pin::Pin};
+use std::{collections::BTreeMap, future::Future, pin::Pin};
 
+use domain::{Digest, RepoId};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use store::JobRow;
 
@@ -38,7 +40,8 @@ pub struct Run {
     pub pulse: Pulse,
 }
 
-type Outcome = Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>;
+/// What is still to come.
+pub(crate) type Later<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 /// One kind of job.
 pub struct Kind {
@@ -46,7 +49,33 @@ pub struct Kind {
     pub id: &'static str,
     /// What people read.
     pub title: &'static str,
-    pub run: fn(Run) -> Outcome,
+    pub run: fn(Run) -> Later<Value>,
+    /// Queues what an earlier job asked for once more, under an idempotency key: [`again`] of what is asked for and
+    /// checked, [`plain`] of what the registry asks itself for.
+    ///
+    /// [`again`]: crate::retry::again
+    /// [`plain`]: crate::retry::plain
+    pub(crate) again: Again,
+}
+
+pub(crate) type Again = fn(Registry, JobRow, Option<String>) -> Later<JobRow>;
+
+/// What a job is asked for with: its payload, checked against the headers of the models that it names.
+pub trait Asked: Serialize + DeserializeOwned + Send + Sync {
+    /// [`Kind::id`] of its kind.
+    const KIND: &'static str;
+
+    /// The model that the job makes; no two jobs that are not done make one.
+    fn output(&self) -> Option<&RepoId>;
+
+    /// Digests of the inputs as they are now, to which the job is pinned.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what is asked for.
+    fn inputs(
+        &self,
+        registry: &Registry,
+    ) -> impl Future<Output = Result<BTreeMap<String, Digest>, Error>> + Send;
 }
 
 /// Every kind of job.
@@ -80,7 +109,7 @@ impl Run {
     }
 
     /// The payload this kind stored when it was queued.
-    fn payload<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+    fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_value(self.job.payload.clone()).map_err(|error| {
             Error::Invalid(format!("job {} holds a payload of another version: {error}", self.job.id))
         })

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Kind, Run};
-use crate::{Error, parentage};
+use crate::{Error, parentage, retry::plain};
 
 /// The kind.
 pub const RECOVER_LINEAGE: Kind = Kind {
     id: "recover_lineage",
     title: "Lineage from weights",
     run: |run| Box::pin(async move { recover(run).await }),
+    again: plain,
 };
 
 /// What a queued look says: the models that are due are written down elsewhere.

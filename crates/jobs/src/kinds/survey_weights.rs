@@ -11,6 +11,7 @@ use crate::{
     ingest::{Looked, look},
     parentage,
     push::{incoming, weight_bytes},
+    retry::plain,
 };
 
 /// The kind.
@@ -18,6 +19,7 @@ pub const SURVEY_WEIGHTS: Kind = Kind {
     id: "survey_weights",
     title: "Weights survey",
     run: |run| Box::pin(async move { survey(run).await }),
+    again: plain,
 };
 
 /// What a queued survey needs.
@@ -57,7 +59,7 @@ async fn survey(run: Run) -> Result<Value, Error> {
     let files = incoming(&run.registry.store.files(payload.revision).await?)?;
     run.pulse.begin("reading weights", weight_bytes(&files));
     let pulse = run.pulse.clone();
-    let config = legible(crate::ingest::configuration(&run.registry, (&files, "config.json")).await)?;
+    let config = legible(crate::ingest::configuration(&run.registry, (&files, domain::files::CONFIG)).await)?;
     let looked = match look(&run.registry, (&files, config), move |bytes| pulse.advance(bytes)).await {
         Err(_) if run.pulse.cancelled() => return Err(Error::Cancelled),
         // A push may be half of a checkpoint, or a broken one: the files are there, and the page says what is wrong.
@@ -72,7 +74,7 @@ async fn survey(run: Run) -> Result<Value, Error> {
         "tensors": looked.tensors.len(),
         "notes": looked.notes.clone(),
     });
-    let fence = Some((run.job.id.clone(), run.job.fence));
+    let fence = Some(run.job.hold());
     let Looked { tensors, sketches, signature, parameters, notes } = looked;
     let found = Attach { revision: payload.revision, tensors, sketches, signature, parameters, notes, fence };
     run.registry.store.attach(found).await?;

@@ -1,18 +1,27 @@
 //! Adds a fine-tune's diff vector to another base model and publishes the result (arXiv 2503.20110).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use analysis::transfer::Options;
 use domain::{Digest, Relation, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Kind, Run};
-use crate::{Error, output, plan_stored_transfer, plan_transfer};
+use super::{Asked, Kind, Run};
+use crate::{
+    Access, Error, Registry, output, plan_stored_transfer, plan_transfer, retry::again, submit::pins,
+};
 
 /// The kind.
-pub const TRANSFER_DIFF: Kind =
-    Kind { id: "transfer_diff", title: "Transfer", run: |run| Box::pin(async move { transfer(run).await }) };
+pub const TRANSFER_DIFF: Kind = Kind {
+    id: "transfer_diff",
+    title: "Transfer",
+    run: |run| Box::pin(async move { transfer(run).await }),
+    again: |registry, job, key| match StoredPayload::is(&job.payload) {
+        true => again::<StoredPayload>(registry, job, key),
+        false => again::<TransferPayload>(registry, job, key),
+    },
+};
 
 /// What a queued transfer needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,10 +60,35 @@ impl StoredPayload {
     }
 }
 
+impl Asked for TransferPayload {
+    const KIND: &'static str = TRANSFER_DIFF.id;
+
+    fn output(&self) -> Option<&RepoId> {
+        Some(&self.output)
+    }
+
+    async fn inputs(&self, registry: &Registry) -> Result<BTreeMap<String, Digest>, Error> {
+        let plan = plan_transfer(registry, self, &Access::registry()).await?;
+        Ok(pins([&plan.target, &plan.base, &plan.tuned]))
+    }
+}
+
+impl Asked for StoredPayload {
+    const KIND: &'static str = TRANSFER_DIFF.id;
+
+    fn output(&self) -> Option<&RepoId> {
+        Some(&self.output)
+    }
+
+    async fn inputs(&self, registry: &Registry) -> Result<BTreeMap<String, Digest>, Error> {
+        Ok(pins(&plan_stored_transfer(registry, self, &Access::registry()).await?.inputs))
+    }
+}
+
 async fn carry(run: Run) -> Result<Value, Error> {
     let payload: StoredPayload = run.payload()?;
     run.pulse.begin("opening the models", 0);
-    let access = crate::Access::Registry(payload.pins.clone());
+    let access = Access::Registry(payload.pins.clone());
     let plan = plan_stored_transfer(&run.registry, &payload, &access).await?;
     Ok(Value::Object(output::publish_derived(&run, plan.derived, plan.source).await?))
 }
@@ -65,28 +99,19 @@ async fn transfer(run: Run) -> Result<Value, Error> {
     }
     let payload: TransferPayload = run.payload()?;
     run.pulse.begin("opening the models", 0);
-    let plan = plan_transfer(&run.registry, &payload, &crate::Access::Registry(payload.pins.clone())).await?;
-    let made = output::Derived {
-        id: payload.output.clone(),
-        relation: Relation::Transfer,
-        parents: vec![plan.target.clone(), plan.tuned.clone()],
-        inputs: vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()],
-        heir: plan.heir(),
-        recipe: plan.recipe.clone(),
-        extras: output::Extras::default(),
-        recipe_file: None,
-        summary: format!(
-            "`{} + {} × ({} − {})` by `{}`, computed here without training.",
-            payload.target_base,
-            plan.options.lambda,
-            payload.source_tuned,
-            payload.source_base,
-            plan.options.preset
-        ),
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
-    Ok(Value::Object(output::publish_derived(&run, made, Arc::clone(&plan.source)).await?))
+    let plan = plan_transfer(&run.registry, &payload, &Access::Registry(payload.pins.clone())).await?;
+    let summary = format!(
+        "`{} + {} × ({} − {})` by `{}`, computed here without training.",
+        payload.target_base,
+        plan.options.lambda,
+        payload.source_tuned,
+        payload.source_base,
+        plan.options.preset
+    );
+    let parents = vec![plan.target.clone(), plan.tuned.clone()];
+    let inputs = vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()];
+    let heir = plan.heir();
+    let made = (payload.output, Relation::Transfer);
+    let made = output::Derived::new(made, (parents, inputs), (heir, plan.recipe), summary);
+    Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
 }

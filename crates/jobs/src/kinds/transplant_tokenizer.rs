@@ -7,14 +7,15 @@ use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Kind, Run};
-use crate::{Access, Error, output, plan_transplant, solve_transplant};
+use super::{Asked, Kind, Run};
+use crate::{Access, Error, Registry, output, plan_transplant, retry::again, solve_transplant, submit::pins};
 
 /// The kind.
 pub const TRANSPLANT_TOKENIZER: Kind = Kind {
     id: "transplant_tokenizer",
     title: "Tokenizer transplant",
     run: |run| Box::pin(async move { transplant(run).await }),
+    again: again::<TransplantPayload>,
 };
 
 /// What a queued transplant needs.
@@ -31,6 +32,18 @@ pub struct TransplantPayload {
     /// Digests of the inputs when the job was queued.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Digest>,
+}
+
+impl Asked for TransplantPayload {
+    const KIND: &'static str = TRANSPLANT_TOKENIZER.id;
+
+    fn output(&self) -> Option<&RepoId> {
+        Some(&self.output)
+    }
+
+    async fn inputs(&self, registry: &Registry) -> Result<BTreeMap<String, Digest>, Error> {
+        Ok(pins(&plan_transplant(registry, self, &Access::registry()).await?.inputs))
+    }
 }
 
 async fn transplant(run: Run) -> Result<Value, Error> {

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{Kind, Run};
-use crate::{Error, watch, watch::WatchPayload};
+use crate::{Error, retry::plain, watch, watch::WatchPayload};
 
 /// The kind.
 pub const WATCH_AUTHOR: Kind = Kind {
     id: "watch_author",
     title: "Look at a watched author",
     run: |run| Box::pin(async move { look(run).await }),
+    again: plain,
 };
 
 async fn look(run: Run) -> Result<Value, Error> {

@@ -186,7 +186,7 @@ pub async fn write_reported(
         derived.cautions(&*source).iter().for_each(|warning| eprintln!("{}", caution(warning)));
     }
     let record = shown(context, "writing", async |pulse: &Pulse| {
-        jobs::write_folder(registry, out, derived, source, pulse).await
+        jobs::write_folder(registry, out, (derived, source), pulse).await
     })
     .await?;
     report.insert("warnings".to_owned(), record["warnings"].clone());

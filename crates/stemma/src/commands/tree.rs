@@ -78,7 +78,7 @@ pub async fn run(context: Context, args: TreeArgs) -> Result<(), Failure> {
     let mut tree = forest.subtree(row.id, &options);
     jobs::mark_contradicted(&registry, &forest, &mut tree).await?;
     if context.json || format == TreeFormat::Json {
-        output::json(&api::LineageView::from(tree).of(&forest, row.id));
+        output::json(&api::LineageView::of(tree, &forest, row.id));
     } else {
         output::line(tree.to_text().trim_end());
         if let Some(growth) = forest.growth(row.id).to_text() {

@@ -1,6 +1,9 @@
 //! Family trees as the pages show them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    ops::Range,
+};
 
 use ::web::{
     Failure,
@@ -33,11 +36,12 @@ const ANCESTORS: usize = 1_000;
 /// Ancestors, nearest first, among which those are looked for.
 const MET: usize = 5_000;
 
-/// The largest families, and how many there are.
-pub async fn families(registry: &Registry, most: usize) -> Result<(Vec<FamilyRow>, u64)> {
+/// Families by their place among the largest, and how many there are.
+pub async fn families(registry: &Registry, places: Range<usize>) -> Result<(Vec<FamilyRow>, u64)> {
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let all = forest.families();
-    Ok((all.iter().take(most).filter_map(|family| row(&forest, family)).collect(), all.len() as u64))
+    let listed = all.iter().take(places.end).skip(places.start);
+    Ok((listed.filter_map(|family| row(&forest, family)).collect(), all.len() as u64))
 }
 
 /// A family as a row.

@@ -1,12 +1,14 @@
 //! The merge builder's questions: a recipe as a form, its check, and partners.
 
+use std::collections::BTreeMap;
+
 use ::web::{
     Failure,
     view::{Bytes, Count, MergeCheck, Name, Partner, Partners, RecipeForm},
 };
 use analysis::merge::{MergeConfig, TokenizerChoice};
 use domain::{Class, Item, RepoId};
-use jobs::{Access, Extras, MergeRequest, Registry, SuggestQuery};
+use jobs::{Access, Extras, MergePayload, Registry, SuggestQuery};
 use serde_json::{Map, Value};
 
 use super::Result;
@@ -19,9 +21,8 @@ const OFFERED: usize = 50;
 pub async fn submit(registry: &Registry, yaml: &str, output: &str) -> Result<String> {
     match RepoId::parse(output.trim()) {
         Ok(output) => {
-            let request =
-                MergeRequest { yaml: yaml.to_owned(), output, extras: Extras::default(), key: None };
-            Ok(jobs::submit_merge(registry, request).await?.id)
+            let (yaml, extras, pins) = (yaml.to_owned(), Extras::default(), BTreeMap::new());
+            Ok(jobs::submit(registry, MergePayload { yaml, output, extras, pins }, None).await?.id)
         }
         Err(error) => {
             let fault = Item { pointer: "/output".to_owned(), message: error.to_string() };

@@ -117,7 +117,7 @@ impl Source for Site {
     async fn home(&self) -> Result<HomePage> {
         Ok(HomePage {
             counts: self.counts().await?,
-            families: lineage::families(&self.registry, 10).await?.0,
+            families: lineage::families(&self.registry, 0..10).await?.0,
             recent: models::recent(&self.registry).await?,
         })
     }
@@ -158,8 +158,8 @@ impl Source for Site {
         path::page(&self.registry, pair).await
     }
 
-    async fn families(&self) -> Result<(Vec<FamilyRow>, u64)> {
-        lineage::families(&self.registry, 200).await
+    async fn families(&self, from: usize) -> Result<(Vec<FamilyRow>, u64)> {
+        lineage::families(&self.registry, from..from.saturating_add(200)).await
     }
 
     async fn children(&self, name: &str, query: &ChildrenQuery) -> Result<Option<ChildrenPage>> {

@@ -6,7 +6,7 @@ use ::web::{
 };
 use analysis::transfer::{Options, Preset};
 use domain::{Class, Item, RepoId};
-use jobs::{Access, Registry, TransferPayload, TransferRequest};
+use jobs::{Access, Registry, TransferPayload};
 use serde_json::Value;
 
 use super::Result;
@@ -73,7 +73,7 @@ pub async fn submit(registry: &Registry, form: &TransferForm) -> Result<String> 
         let plan = async || jobs::plan_transfer(registry, &payload, &Access::registry()).await;
         return Err(jobs::beside(faults, plan).await.into());
     }
-    Ok(jobs::submit_transfer(registry, TransferRequest { payload, key: None }).await?.id)
+    Ok(jobs::submit(registry, payload, None).await?.id)
 }
 
 /// What a look at the weights finds; what is wrong with the request is part of that.

@@ -1,6 +1,7 @@
 //! What is hidden from whom: conditions in SQL and the one decision agree.
 
 use domain::{Act, Gating, Relation, Role, Source, Viewer};
+use futures::TryStreamExt as _;
 use serde_json::json;
 use store::{
     AccountKind, AccountRow, Decision, Error, FileRow, Founding, Holder, MemberRow, NewCommit, NewDecision,
@@ -144,7 +145,7 @@ async fn told(store: &Store, parent: &str) -> String {
     let found = store.search(found).await.unwrap().items;
     let below = SearchQuery { child_of: vec![(None, parent.into())], limit: 9, ..SearchQuery::default() };
     let below = store.search(below).await.unwrap().items;
-    let nodes = store.all_forest_nodes().await.unwrap();
+    let nodes = store.forest_nodes().try_concat().await.unwrap();
     let node = nodes.iter().find(|node| node.id == row.id).unwrap();
     format!(
         "{} {} {:?} {} {} {} {}",
@@ -411,7 +412,7 @@ async fn what_a_job_made_is_for_its_asker_and_for_those_who_may_read_its_inputs(
     bob.enqueue(new, 9).await.unwrap();
     let taken = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
     let (made, _) = db.store.put_bytes(&Holder::new(), b"difference").await.unwrap();
-    db.store.keep_result((&taken.id, taken.fence), &made).await.unwrap();
+    db.store.keep_result(&taken.hold(), &made).await.unwrap();
     let may = async || {
         let of = async |store: &Store| store.may_have(&made).await.unwrap();
         [of(&bob).await, of(&reader).await, of(&nobody).await]

@@ -6,7 +6,7 @@ use domain::{Digest, Limits};
 use futures::TryStreamExt as _;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
-use store::{Error, FileRow, Holder, NewJob, Store};
+use store::{Error, Failed, FileRow, Hold, Holder, NewJob, Store};
 use weights::ReadAt as _;
 
 use crate::common::{Db, db_test, files_only};
@@ -65,12 +65,13 @@ async fn the_result_of_a_job_stays(db: Db) {
     let (holder, other) = (Holder::new(), Holder::new());
     let (digest, _) = db.store.put_bytes(&holder, b"diff").await.unwrap();
 
-    db.store.keep_result((&job.id, job.fence), &digest).await.unwrap();
+    db.store.keep_result(&job.hold(), &digest).await.unwrap();
     db.store.release(&holder).await.unwrap();
 
     assert_eq!(db.store.put_bytes(&other, b"diff").await.unwrap().0, digest);
     assert_eq!(db.store.discard(&other, &[digest]).await.unwrap(), 0);
-    let stale = db.store.keep_result((&job.id, job.fence - 1), &digest).await;
+    let yesterday = Hold { fence: job.fence - 1, ..job.hold() };
+    let stale = db.store.keep_result(&yesterday, &digest).await;
     assert!(matches!(stale, Err(Error::LeaseLost(_))));
 }
 
@@ -147,7 +148,7 @@ async fn old_blobs_that_nothing_names_are_removed_and_no_others(db: Db) {
     db.store.enqueue(new, 10).await.unwrap();
     let job = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
     let (result, _) = db.store.put_bytes(&holder, b"of a job").await.unwrap();
-    db.store.keep_result((&job.id, job.fence), &result).await.unwrap();
+    db.store.keep_result(&job.hold(), &result).await.unwrap();
     db.store.release(&holder).await.unwrap();
     let (held, _) = db.store.put_bytes(&Holder::new(), b"on its way in").await.unwrap();
     let (young, old) = (plant(&db, b"young").await, plant(&db, b"left over").await);
@@ -229,14 +230,14 @@ async fn a_sweep_keeps_the_results_of_jobs_that_succeeded_and_no_others(db: Db) 
         db.store.enqueue(new, 10).await.unwrap();
         let job = db.store.claim(&["diff"], "worker", 60).await.unwrap().unwrap();
         let (digest, _) = db.store.put_bytes(&holder, bytes).await.unwrap();
-        db.store.keep_result((&job.id, job.fence), &digest).await.unwrap();
+        db.store.keep_result(&job.hold(), &digest).await.unwrap();
         kept.push((job, digest));
     }
     db.store.release(&holder).await.unwrap();
     let [(good, result), (bad, orphan)] = kept.try_into().unwrap();
-    db.store.finish(&good.id, good.fence, json!({})).await.unwrap();
+    db.store.finish(&good.hold(), json!({})).await.unwrap();
     assert_eq!(db.store.sweep().await.unwrap(), 0, "a running job keeps what it made");
-    db.store.fail(&bad.id, bad.fence, "x", "y", None).await.unwrap();
+    db.store.fail(&bad.hold(), Failed { code: "x", message: "y", retry_after: None }).await.unwrap();
 
     assert_eq!(db.store.sweep().await.unwrap(), 1);
 

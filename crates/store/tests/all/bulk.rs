@@ -64,7 +64,7 @@ async fn rows_with_gaps_in_their_numbers_are_all_read_in_order(db: Db) {
     let connection = Database::connect(&db.url).await.unwrap();
     connection.execute_unprepared("DELETE FROM models WHERE id > 3000 AND id < 8995").await.unwrap();
 
-    let nodes = db.store.all_forest_nodes().await.unwrap();
+    let nodes = db.store.forest_nodes().try_concat().await.unwrap();
     let rows = db.store.catalogue_parts().try_concat().await.unwrap();
 
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();

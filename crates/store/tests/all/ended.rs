@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use domain::Limits;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
-use store::{Holder, JobRow, NewJob, Store};
+use store::{Failed, Holder, JobRow, NewJob, Store};
 use ulid::Ulid;
 
 use crate::common::{Db, db_test};
@@ -40,14 +40,14 @@ async fn what_ended_is_forgotten_with_its_log_and_key_and_what_is_needed_stays(d
         (taken(&store, "done").await, taken(&store, "failed").await, taken(&store, "kept").await);
     let running = taken(&store, "running").await;
     let (waiting, _) = store.enqueue(job("waiting"), 100).await.unwrap();
-    store.finish(&done.id, done.fence, json!({})).await.unwrap();
+    store.finish(&done.hold(), json!({})).await.unwrap();
     for row in [&failed, &kept] {
         let (digest, _) = store.put_bytes(&holder, row.id.as_bytes()).await.unwrap();
-        store.keep_result((&row.id, row.fence), &digest).await.unwrap();
+        store.keep_result(&row.hold(), &digest).await.unwrap();
     }
     store.release(&holder).await.unwrap();
-    store.fail(&failed.id, failed.fence, "x", "y", None).await.unwrap();
-    store.finish(&kept.id, kept.fence, json!({})).await.unwrap();
+    store.fail(&failed.hold(), Failed { code: "x", message: "y", retry_after: None }).await.unwrap();
+    store.finish(&kept.hold(), json!({})).await.unwrap();
     let lines = store.job_log(&done.id, 10).await.unwrap();
 
     let swept = store.sweep().await.unwrap();
@@ -67,7 +67,7 @@ async fn a_job_is_kept_for_as_long_as_the_limit_says(db: Db) {
     let elsewhere = Database::connect(&db.url).await.unwrap();
     let mut ids = Vec::new();
     for (row, days) in rows.into_iter().zip([179, 181]) {
-        db.store.finish(&row.id, row.fence, json!({})).await.unwrap();
+        db.store.finish(&row.hold(), json!({})).await.unwrap();
         let then = SystemTime::now() - Duration::from_secs(days * DAY);
         let at = then.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let id = Ulid::from_parts(at * 1_000, 7).to_string();

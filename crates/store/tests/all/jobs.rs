@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
-use store::{Beat, Error, JobProgress, JobRow, NewJob, Store};
+use store::{Beat, Error, Failed, JobProgress, JobRow, NewJob, Store};
 
 use crate::common::{Db, db_test};
 
@@ -76,7 +76,7 @@ async fn eight_workers_never_hold_one_job_twice(db: Db) {
                 let mut held = Vec::new();
                 while let Some(row) = store.claim(&["merge"], &format!("w{n}"), 60).await.unwrap() {
                     assert_eq!((row.fence, row.attempts, row.state.as_str()), (1, 1, "running"));
-                    store.finish(&row.id, row.fence, json!({"by": n})).await.unwrap();
+                    store.finish(&row.hold(), json!({"by": n})).await.unwrap();
                     held.push(row.id);
                 }
                 held
@@ -97,13 +97,14 @@ async fn an_expired_lease_hands_the_job_on_and_the_old_fence_is_worthless(db: Db
     let new = take(&db.store, 60).await.unwrap();
     assert_eq!((new.id.as_str(), new.fence, new.attempts), (old.id.as_str(), old.fence + 1, 2));
     assert!(take(&db.store, 60).await.is_none());
-    let (store, id, stale) = (&db.store, old.id.as_str(), old.fence);
-    assert!(matches!(store.finish(id, stale, json!(1)).await, Err(Error::LeaseLost(_))));
-    assert!(matches!(store.fail(id, stale, "x", "y", None).await, Err(Error::LeaseLost(_))));
-    assert!(matches!(store.set_cancelled(id, stale).await, Err(Error::LeaseLost(_))));
-    assert_eq!(store.heartbeat(id, stale, JobProgress::default(), 60).await.unwrap(), Beat::Lost);
-    store.finish(id, new.fence, json!({"ok": true})).await.unwrap();
-    let row = store.job(id).await.unwrap().unwrap();
+    let (store, stale) = (&db.store, &old.hold());
+    let failed = Failed { code: "x", message: "y", retry_after: None };
+    assert!(matches!(store.finish(stale, json!(1)).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(store.fail(stale, failed).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(store.set_cancelled(stale).await, Err(Error::LeaseLost(_))));
+    assert_eq!(store.heartbeat(stale, JobProgress::default(), 60).await.unwrap(), Beat::Lost);
+    store.finish(&new.hold(), json!({"ok": true})).await.unwrap();
+    let row = store.job(&old.id).await.unwrap().unwrap();
     assert_eq!((row.state.as_str(), row.result), ("succeeded", Some(json!({"ok": true}))));
     assert!(row.finished_at.is_some() && take(store, 60).await.is_none());
 }
@@ -112,16 +113,16 @@ async fn a_heartbeat_keeps_the_lease_and_carries_the_cancel(db: Db) {
     queue(&db.store).await;
     let row = take(&db.store, -1).await.unwrap();
     let progress = JobProgress { step: "writing tensors".to_owned(), done: 3, total: 9, rate: Some(2) };
-    assert_eq!(db.store.heartbeat(&row.id, row.fence, progress.clone(), 60).await.unwrap(), Beat::Go);
+    assert_eq!(db.store.heartbeat(&row.hold(), progress.clone(), 60).await.unwrap(), Beat::Go);
     assert!(take(&db.store, 60).await.is_none(), "the lease was renewed");
     assert!(db.store.cancel(&row.id).await.unwrap());
-    assert_eq!(db.store.heartbeat(&row.id, row.fence, progress, 60).await.unwrap(), Beat::Cancel);
+    assert_eq!(db.store.heartbeat(&row.hold(), progress, 60).await.unwrap(), Beat::Cancel);
     let seen = db.store.job(&row.id).await.unwrap().unwrap();
     assert_eq!(
         (seen.step.as_deref(), seen.done, seen.total, seen.cancel_requested),
         (Some("writing tensors"), 3, 9, true)
     );
-    db.store.set_cancelled(&row.id, row.fence).await.unwrap();
+    db.store.set_cancelled(&row.hold()).await.unwrap();
     assert_eq!(db.store.job(&row.id).await.unwrap().unwrap().state, "cancelled");
     assert!(!db.store.cancel(&row.id).await.unwrap());
 }
@@ -138,13 +139,16 @@ async fn a_waiting_job_is_cancelled_at_once(db: Db) {
 async fn a_failed_job_waits_before_it_is_tried_again(db: Db) {
     queue(&db.store).await;
     let row = take(&db.store, 60).await.unwrap();
-    db.store.fail(&row.id, row.fence, "upstream", "the hub is down", Some(1)).await.unwrap();
+    db.store
+        .fail(&row.hold(), Failed { code: "upstream", message: "the hub is down", retry_after: Some(60) })
+        .await
+        .unwrap();
     assert!(take(&db.store, 60).await.is_none());
     let elsewhere = Database::connect(&db.url).await.unwrap();
-    elsewhere.execute_unprepared("UPDATE jobs SET run_after = run_after - 2").await.unwrap();
+    elsewhere.execute_unprepared("UPDATE jobs SET run_after = run_after - 61").await.unwrap();
     let again = take(&db.store, 60).await.unwrap();
     assert_eq!((again.attempts, again.error_code.as_deref()), (2, Some("upstream")));
-    db.store.fail(&again.id, again.fence, "bad", "no", None).await.unwrap();
+    db.store.fail(&again.hold(), Failed { code: "bad", message: "no", retry_after: None }).await.unwrap();
     assert_eq!(db.store.job(&row.id).await.unwrap().unwrap().state, "failed");
 }
 
@@ -191,7 +195,7 @@ async fn two_jobs_that_are_not_done_never_share_an_output(db: Db) {
     let taken = take(&db.store, 60).await.unwrap();
     assert!(db.store.enqueue(output("a/b"), MOST).await.is_err());
 
-    db.store.finish(&taken.id, taken.fence, json!({})).await.unwrap();
+    db.store.finish(&taken.hold(), json!({})).await.unwrap();
 
     assert_eq!(taken.id, first.id);
     db.store.enqueue(output("a/b"), MOST).await.unwrap();
@@ -206,10 +210,10 @@ async fn a_full_queue_takes_no_more(db: Db) {
 async fn a_job_given_back_waits_as_if_it_had_never_been_taken(db: Db) {
     queue(&db.store).await;
     let taken = take(&db.store, 60).await.unwrap();
-    db.store.give_back(&taken.id, taken.fence).await.unwrap();
+    db.store.give_back(&taken.hold()).await.unwrap();
     let again = take(&db.store, 60).await.unwrap();
     assert_eq!((&again.id, again.attempts), (&taken.id, 1));
-    assert!(matches!(db.store.give_back(&again.id, taken.fence).await, Err(Error::LeaseLost(_))));
+    assert!(matches!(db.store.give_back(&taken.hold()).await, Err(Error::LeaseLost(_))));
 }
 
 async fn a_cancelled_job_given_back_has_ended_and_frees_its_output(db: Db) {
@@ -217,7 +221,7 @@ async fn a_cancelled_job_given_back_has_ended_and_frees_its_output(db: Db) {
     let taken = take(&db.store, 60).await.unwrap();
     db.store.cancel(&taken.id).await.unwrap();
 
-    db.store.give_back(&taken.id, taken.fence).await.unwrap();
+    db.store.give_back(&taken.hold()).await.unwrap();
 
     let row = db.store.job(&taken.id).await.unwrap().unwrap();
     assert_eq!((row.state.as_str(), row.finished_at.is_some()), ("cancelled", true));

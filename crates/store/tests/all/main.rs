@@ -21,3 +21,4 @@ mod searches;
 mod standing;
 mod trouble;
 mod trust;
+mod words;

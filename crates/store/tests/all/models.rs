@@ -95,7 +95,8 @@ async fn one_batch_may_hold_a_model_twice_and_many_rows(db: Db) {
     let row = db.store.model_by_id("org/m7").await.unwrap().unwrap();
     assert_eq!((row.name.as_str(), row.likes), ("ORG/m7", Some(9)));
     assert_eq!(db.store.edges_of(row.id).await.unwrap().len(), 2);
-    let ids: Vec<i64> = db.store.all_forest_nodes().await.unwrap().iter().rev().map(|node| node.id).collect();
+    let ids: Vec<i64> =
+        db.store.forest_nodes().try_concat().await.unwrap().iter().rev().map(|node| node.id).collect();
     let found: Vec<i64> = db.store.models_by_ids(&ids).await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(found, ids);
 }
@@ -116,7 +117,8 @@ async fn pages_follow_each_other_without_gap_or_repeat_while_rows_arrive(db: Db)
         })
         .collect();
     db.store.upsert(&batch).await.unwrap();
-    let first: HashSet<i64> = db.store.all_forest_nodes().await.unwrap().iter().map(|node| node.id).collect();
+    let first: HashSet<i64> =
+        db.store.forest_nodes().try_concat().await.unwrap().iter().map(|node| node.id).collect();
     for (round, sort) in [Sort::Downloads, Sort::Created, Sort::Likes, Sort::Name].into_iter().enumerate() {
         let mut seen = Vec::new();
         let mut cursor = None;
@@ -196,15 +198,15 @@ async fn counts_and_forest_rows_follow_every_change(db: Db) {
     db.store.upsert(&[(named("a/b"), vec![card_claim("c/d")])]).await.unwrap();
     let after = db.store.change_counter().await.unwrap();
     assert!(after > before);
-    let edges = db.store.all_forest_edges().await.unwrap();
+    let edges = db.store.forest_edges().try_concat().await.unwrap();
     let stale = db.store.set_edge_status(before, &[(edges[0].id, EdgeStatus::RejectedCycle)]).await.unwrap();
-    assert!(!stale && db.store.all_forest_edges().await.unwrap()[0].status == EdgeStatus::Accepted);
+    assert!(!stale && db.store.forest_edges().try_concat().await.unwrap()[0].status == EdgeStatus::Accepted);
     assert!(db.store.set_edge_status(after, &[(edges[0].id, EdgeStatus::RejectedCycle)]).await.unwrap());
     assert!(db.store.change_counter().await.unwrap() > after);
-    assert_eq!(db.store.all_forest_edges().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
+    assert_eq!(db.store.forest_edges().try_concat().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
     // Hearing of the edge again does not overrule the forest.
     db.store.upsert(&[(named("a/b"), vec![card_claim("c/d")])]).await.unwrap();
-    assert_eq!(db.store.all_forest_edges().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
+    assert_eq!(db.store.forest_edges().try_concat().await.unwrap()[0].status, EdgeStatus::RejectedCycle);
     let counts = db.store.count_models().await.unwrap();
     assert_eq!((counts.models, counts.ghosts, counts.edges, counts.with_weights), (1, 1, 0, 0));
 }
@@ -212,7 +214,7 @@ async fn counts_and_forest_rows_follow_every_change(db: Db) {
 async fn a_forest_does_not_overrule_what_a_person_rejected(db: Db) {
     db.store.upsert(&[(named("a/b"), vec![card_claim("c/d")])]).await.unwrap();
     let (edge, child) = {
-        let edges = db.store.all_forest_edges().await.unwrap();
+        let edges = db.store.forest_edges().try_concat().await.unwrap();
         (edges[0].id, edges[0].child)
     };
     let (person, reason, relation) = ("ann".to_owned(), String::new(), None);
@@ -223,7 +225,7 @@ async fn a_forest_does_not_overrule_what_a_person_rejected(db: Db) {
     for status in [EdgeStatus::Accepted, EdgeStatus::RejectedCycle] {
         let at = db.store.change_counter().await.unwrap();
         assert!(db.store.set_edge_status(at, &[(edge, status)]).await.unwrap());
-        let stored = db.store.all_forest_edges().await.unwrap()[0].status;
+        let stored = db.store.forest_edges().try_concat().await.unwrap()[0].status;
         assert_eq!(stored, EdgeStatus::RejectedPerson, "not {status:?}");
     }
 }

@@ -186,7 +186,7 @@ async fn whoever_comes_by_a_removed_name_inherits_nothing(db: Db) {
     let job = || NewJob { kind: "k".into(), payload: json!({}), idempotency_key: None, output: None };
     let (open, _) = carl().await.enqueue(job(), 9).await.unwrap();
     let first = db.store.claim(&["k"], "w", 60).await.unwrap().unwrap();
-    db.store.finish(&first.id, first.fence, json!({})).await.unwrap();
+    db.store.finish(&first.hold(), json!({})).await.unwrap();
     let before = carl().await;
     before.model_by_id("carl_x/own").await.unwrap().unwrap();
     let (closed, _) = before.enqueue(job(), 9).await.unwrap();

@@ -1,9 +1,10 @@
 //! Publishing: all or nothing, under the newest fence.
 
 use domain::{Digest, Metadata, Relation, Source, Viewer};
+use futures::TryStreamExt as _;
 use serde_json::json;
 use store::{
-    Attach, CurrentRevision, Draft, Error, FileRow, Holder, NewJob, Openness, Publish, SignatureRow,
+    Attach, CurrentRevision, Draft, Error, FileRow, Hold, Holder, NewJob, Openness, Publish, SignatureRow,
     SketchRow, Store, TensorRow,
 };
 
@@ -23,6 +24,7 @@ db_test!(
     only_current_revisions_are_signed_and_old_ones_can_be_signed_later,
     the_number_format_is_that_of_most_weights_and_not_of_most_bytes,
     what_is_owed_to_weights_is_written_down_with_them,
+    what_is_asked_of_many_revisions_is_what_each_of_them_says,
 );
 
 async fn file(store: &Store, path: &str, bytes: &[u8]) -> FileRow {
@@ -75,6 +77,29 @@ pub fn publish(metadata: Metadata, files: Vec<FileRow>) -> Publish {
         survey: None,
         commit: store::NewCommit::default(),
     }
+}
+
+async fn what_is_asked_of_many_revisions_is_what_each_of_them_says(db: Db) {
+    let mut revisions = Vec::new();
+    for (id, files) in [("a/b", vec!["z.txt", "README.md"]), ("a/c", vec!["README.md"]), ("a/d", vec!["x"])] {
+        let mut rows = Vec::new();
+        for path in files {
+            rows.push(file(&db.store, path, id.as_bytes()).await);
+        }
+        revisions.push(db.store.publish(publish(named(id), rows)).await.unwrap().revision.unwrap());
+    }
+
+    let files = db.store.files_of_many(&revisions).await.unwrap();
+    let parts = db.store.compositions(&revisions).await.unwrap();
+    let cards = db.store.digests_of("README.md", &revisions).await.unwrap();
+
+    for revision in &revisions {
+        assert_eq!(files[revision], db.store.files(*revision).await.unwrap());
+        assert_eq!(parts[revision], db.store.composition(*revision).await.unwrap());
+    }
+    let expected = revisions[..2].iter().zip(["a/b", "a/c"]);
+    assert_eq!(cards, expected.map(|(revision, id)| (*revision, Digest::of(id.as_bytes()))).collect());
+    assert!(db.store.files_of_many(&[]).await.unwrap().is_empty());
 }
 
 async fn a_published_revision_reads_back_whole(db: Db) {
@@ -144,14 +169,14 @@ async fn a_stale_fence_publishes_nothing(db: Db) {
     let new = db.store.claim(&["merge"], "fast", 60).await.unwrap().unwrap();
     let files = vec![file(&db.store, "a", b"a").await];
     let before = db.store.change_counter().await.unwrap();
-    let stale = Publish { fence: Some((old.id.clone(), old.fence)), ..publish(named("a/b"), files.clone()) };
+    let stale = Publish { fence: Some(old.hold()), ..publish(named("a/b"), files.clone()) };
     assert!(matches!(db.store.publish(stale).await, Err(Error::LeaseLost(_))));
     let batch = || Draft::of([(named("a/b"), vec![])]).unwrap();
-    let late = db.store.upsert_under(Some(&(old.id, old.fence)), batch()).await;
+    let late = db.store.upsert_under(Some(&old.hold()), batch()).await;
     assert!(matches!(late, Err(Error::LeaseLost(_))), "{late:?}");
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
     assert_eq!(db.store.change_counter().await.unwrap(), before);
-    let fresh = Publish { fence: Some((new.id.clone(), new.fence)), ..publish(named("a/b"), files) };
+    let fresh = Publish { fence: Some(new.hold()), ..publish(named("a/b"), files) };
     assert!(db.store.publish(fresh).await.unwrap().has_weights);
 }
 
@@ -167,7 +192,7 @@ async fn a_refused_row_takes_the_whole_revision_with_it(db: Db) {
     let refused = db.store.publish(publish(named("a/b"), vec![twice.clone(), twice])).await;
     assert!(matches!(refused, Err(Error::Database(_))), "{refused:?}");
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
-    assert!(db.store.all_forest_edges().await.unwrap().is_empty());
+    assert!(db.store.forest_edges().try_concat().await.unwrap().is_empty());
     assert_eq!(db.store.recipe(&Digest::of(b"recipe")).await.unwrap(), None);
     // The turn was given back: the next writer is not kept waiting.
     db.store.upsert(&[(named("c/d"), vec![])]).await.unwrap();
@@ -192,11 +217,10 @@ async fn a_corrected_card_leaves_nothing_of_the_old_one_behind(db: Db) {
     assert_eq!(parents, ["b/other", "c/tagged"]);
 }
 
-async fn running(store: &Store) -> (String, i64) {
+async fn running(store: &Store) -> Hold {
     let new = NewJob { kind: "merge".to_owned(), payload: json!({}), idempotency_key: None, output: None };
     store.enqueue(new, 10).await.unwrap();
-    let job = store.claim(&["merge"], "worker", 60).await.unwrap().unwrap();
-    (job.id, job.fence)
+    store.claim(&["merge"], "worker", 60).await.unwrap().unwrap().hold()
 }
 
 async fn a_job_never_publishes_over_weights_of_another_origin(db: Db) {
@@ -234,12 +258,11 @@ async fn what_is_made_here_has_the_time_of_its_making_and_a_folder_has_none(db: 
 }
 
 async fn a_cancelled_job_publishes_nothing(db: Db) {
-    let (job, fence) = running(&db.store).await;
-    db.store.cancel(&job).await.unwrap();
+    let hold = running(&db.store).await;
+    db.store.cancel(&hold.job).await.unwrap();
     let files = vec![file(&db.store, "a", b"a").await];
 
-    let refused =
-        db.store.publish(Publish { fence: Some((job, fence)), ..publish(named("a/b"), files) }).await;
+    let refused = db.store.publish(Publish { fence: Some(hold), ..publish(named("a/b"), files) }).await;
 
     assert!(matches!(refused, Err(Error::Cancelled(_))));
     assert!(db.store.model_by_id("a/b").await.unwrap().is_none());
