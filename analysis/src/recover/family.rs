@@ -232,6 +232,7 @@ impl Structure<'_> {
         edges.extend(below);
         edges.extend(&trunks);
         let lifted = self.lift(&mut edges);
+        self.reclaim(&mut edges, &core);
         self.hand_over(&mut edges, (&copies, &trunks));
         Hung { samples, copies, mixtures, core, steps, edges, lifted }
     }
@@ -269,13 +270,8 @@ impl Structure<'_> {
         for at in 0..edges.len() {
             let (child, mut parent, _) = edges[at];
             for _ in 0..edges.len() {
-                let ancestors = || self.ancestors(edges, parent);
-                let Some(above) = ancestors().next() else { break };
-                let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
-                let contained = !self.aligned(child, parent)
-                    || ancestors().all(|above| self.measured.holds(child, (parent, above)))
-                        && self.measured.apart(parent, above) >= SLIGHT * self.measured.apart(child, parent);
-                if !fewer && contained {
+                let Some(above) = self.ancestors(edges, parent).next() else { break };
+                if self.within(edges, (child, parent)) {
                     break;
                 }
                 let times = self.measured.middle(child, (parent, above));
@@ -287,6 +283,43 @@ impl Structure<'_> {
             edges[at].1 = parent;
         }
         lifted
+    }
+
+    /// Whether a child contains its parent's own step, and the way to it from every ancestor, and has no fewer tokens.
+    fn within(&self, edges: &[Step], (child, parent): (usize, usize)) -> bool {
+        let fewer = self.facts(child).zip(self.facts(parent)).is_some_and(|(a, b)| rows(a) < rows(b));
+        let mut ancestors = self.ancestors(edges, parent);
+        let Some(above) = ancestors.next() else { return true };
+        let mut all = std::iter::once(above).chain(ancestors);
+        let contained = !self.aligned(child, parent)
+            || all.all(|above| self.measured.holds(child, (parent, above)))
+                && self.measured.apart(parent, above) >= SLIGHT * self.measured.apart(child, parent);
+        contained && !fewer
+    }
+
+    /// Gives members of the core to the nearest whose step they contain, where that lies beside them by now: a line that hung on the
+    /// tree by its far end was directed from there until its near end was handed on.
+    fn reclaim(&self, edges: &mut [Step], core: &[usize]) {
+        let bits = |one: usize, other: usize| self.measured.bits(one, other);
+        for _ in 0..core.len() * core.len() {
+            let nearer = |&(at, &(child, parent, _)): &(usize, &Step)| {
+                let open = |&other: &usize| {
+                    ![child, parent].contains(&other)
+                        && bits(child, other) < bits(child, parent)
+                        && edges.iter().any(|edge| edge.0 == other)
+                        && !self.descends(edges, (other, child))
+                        && self.aligned(child, other)
+                        && self.within(edges, (child, other))
+                };
+                let found = core.iter().copied().filter(open);
+                let found = found.min_by(|&a, &b| bits(child, a).total_cmp(&bits(child, b)))?;
+                Some((bits(child, parent) - bits(child, found), at, found))
+            };
+            let own = edges.iter().enumerate().filter(|(_, edge)| core.contains(&edge.0));
+            let best = own.filter_map(|edge| nearer(&edge)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((_, at, parent)) = best else { return };
+            edges[at].1 = parent;
+        }
     }
 
     /// The parent that a member got in another layout, where that is a member too.

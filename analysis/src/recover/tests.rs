@@ -365,3 +365,27 @@ fn a_sibling_that_was_hardly_trained_leaves_little_doubt_about_the_parent() {
         assert!(told.confidence > 0.8, "{child}: {}", told.confidence);
     }
 }
+
+#[test]
+fn a_line_that_hangs_by_its_far_end_is_directed_from_its_near_end() {
+    let base = Weights::random(1).rounded();
+    let a = base.trained(10, 0.1).rounded();
+    // It learnt half of what the other did and more beside, and its child the other half.
+    let near = Weights::mixed(&[(&base, 0.5), (&a, 0.5)]).trained(20, 0.15).rounded();
+    let far = Weights::mixed(&[(&near, 1.0), (&a, 0.5), (&base, -0.5)]).trained(30, 0.03).rounded();
+    let beside = near.trained(40, 0.03).rounded();
+    let line = [("a", &a), ("near", &near), ("far", &far), ("beside", &beside)];
+    let mut subjects: Vec<_> = line.map(|(id, weights)| weights.stored(id, Dtype::Bf16)).to_vec();
+    let others = ["b", "c", "d", "e", "f"].into_iter().zip([50, 60, 70, 80, 90]);
+    subjects.extend(others.map(|(id, seed)| base.trained(seed, 0.1).rounded().stored(id, Dtype::Bf16)));
+    for subject in subjects.iter_mut().filter(|subject| subject.id.len() == 1) {
+        subject.claims.push("base".to_owned());
+    }
+    subjects.push(base.stored("base", Dtype::Bf16));
+
+    let report = asked(&subjects);
+
+    for (child, parent) in [("a", "base"), ("near", "base"), ("far", "near"), ("beside", "near")] {
+        assert_eq!(parents(&report, child), [(parent, Kind::Finetune)], "{child}");
+    }
+}
