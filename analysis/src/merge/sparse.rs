@@ -223,7 +223,7 @@ impl Sparsifier {
         found.resize_with(densities.len(), || Kept::All);
         for (found, density) in found.iter_mut().zip(densities) {
             match edge(density) {
-                Some(true) if operands.survey.is_none() => *found = Kept::All,
+                Some(true) => *found = Kept::All,
                 Some(false) => *found = Kept::Nothing,
                 _ => {}
             }
@@ -359,8 +359,8 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse
     Ok(Sparse { kept, left: Some(Left::total(left, norm)) })
 }
 
-/// Whether everything or nothing is kept, whatever is drawn.
-fn edge(density: f64) -> Option<bool> {
+/// Whether everything or nothing is kept, whatever is ranked or drawn.
+pub fn edge(density: f64) -> Option<bool> {
     if density >= 1.0 { Some(true) } else { (density <= 0.0).then_some(false) }
 }
 
