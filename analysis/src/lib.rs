@@ -30,7 +30,7 @@ pub use error::Error;
 pub use weights::{TensorInfo, TensorSource};
 
 /// Raised when the numbers that a method gives for the same recipe change.
-pub const METHODS_VERSION: u32 = 5;
+pub const METHODS_VERSION: u32 = 6;
 
 /// Hears of progress: called with the bytes read since the last call. An error stops the work.
 pub type Progress<'a> = &'a (dyn Fn(u64) -> Result<(), Error> + Sync);

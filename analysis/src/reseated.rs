@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use kernels::Dtype;
 use rayon::prelude::*;
 use weights::{TensorInfo, TensorSource};
 
@@ -54,12 +55,29 @@ impl Table {
     pub fn is_identity(&self, stored: u64) -> bool {
         self.rows.len() as u64 == stored && self.rows.iter().zip(0..).all(|(row, at)| *row == Row::Own(at))
     }
+
+    /// Whether a row is one that some table stores in this number format.
+    fn is_stored(&self, row: Row, dtype: Dtype) -> bool {
+        match row {
+            Row::Own(_) | Row::Zero => true,
+            Row::Mean => false,
+            Row::Sum { first, count } => match &self.terms[first as usize..(first + count) as usize] {
+                [Term { donor, weight, .. }] if *weight == 1.0 => {
+                    let Stored { source, index, .. } = &self.donors[*donor as usize];
+                    source.tensors()[*index].dtype == dtype && !computed::is_unrounded(&**source, *index)
+                }
+                _ => false,
+            },
+        }
+    }
 }
 
 struct Seated {
     table: Table,
     /// Elements of a row.
     width: usize,
+    /// Whether rows hold numbers that the table's number format may not have.
+    unrounded: bool,
     mean: OnceLock<Arc<Vec<f64>>>,
 }
 
@@ -82,7 +100,10 @@ impl Reseated {
             if let Some(axis) = info.shape.first_mut() {
                 *axis = table.rows.len() as u64;
             }
-            seated.insert(index, Seated { table, width: width.max(1), mean: OnceLock::new() });
+            let (dtype, rows) = (info.dtype, &table.rows);
+            let unrounded = computed::is_unrounded(&*source, index)
+                || !rows.iter().all(|row| table.is_stored(*row, dtype));
+            seated.insert(index, Seated { table, width: width.max(1), unrounded, mean: OnceLock::new() });
         }
         Self { source, infos, tables: seated }
     }
@@ -247,7 +268,10 @@ impl TensorSource for Reseated {
         start: u64,
         out: &mut [f64],
     ) -> Option<Result<(), weights::Error>> {
-        if self.tables.contains_key(&index) { None } else { self.source.read_unrounded(index, start, out) }
+        match self.tables.get(&index) {
+            Some(seated) => seated.unrounded.then(|| self.read(index, start, out)),
+            None => self.source.read_unrounded(index, start, out),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub use nan::holds_nan;
 pub use pair::PairSums;
 pub use random::{splitmix, splitmix_unit};
 pub use reduce::dot_f32;
-pub use sketch::Sketch;
+pub use sketch::{LANES as SKETCH_LANES, Sketch};
 pub use stats::Stats;
 
 /// Elements in one reduction block.

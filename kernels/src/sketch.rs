@@ -6,7 +6,7 @@ use multiversion::multiversion;
 use crate::random::splitmix;
 
 /// Neighbours that share one hash: they go to one row, each with a sign of its own.
-const LANES: usize = 32;
+pub const LANES: usize = 32;
 
 /// A sketch of one vector, gathered in index order.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Module, SketchedTensor, Tokens, overlap::Overlap, signature::matrices};
+use super::{
+    Module, SketchedTensor, Tokens,
+    overlap::Overlap,
+    signature::matrices,
+    spread::{Lanes, Spread, lanes},
+};
 
 /// Closeness of two models over the parts of their matrices that both have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -104,12 +109,11 @@ impl Closeness {
         };
         let cosine = (sums.ab / norms).clamp(-1.0, 1.0);
         let distance = (sums.dd / sums.aa).sqrt();
-        let scatter = if sums.dd > 0.0 { sums.distance_spread / (sums.dd * sums.dd) } else { 0.0 };
         Some(Self {
             cosine,
-            standard_error: (1.0 - cosine * cosine).max(0.0) * (sums.spread / (norms * norms)).sqrt(),
+            standard_error: sums.spread.of_cosine((sums.aa, sums.bb), cosine),
             distance,
-            distance_error: distance * (scatter / 2.0).sqrt(),
+            distance_error: sums.spread.of_relative_distance(sums.aa, distance),
             matrices: count,
             of,
             share: shared as f64 / f64::max(all as f64, 1.0),
@@ -153,32 +157,26 @@ pub(crate) fn covered(compared: usize, of: usize) -> String {
     }
 }
 
-/// Sums over matrices; spreads are Σ (‖aₜ‖‖bₜ‖)² / kₜ and Σ ‖aₜ − bₜ‖⁴ / kₜ over those not kept whole.
+/// Sums over matrices; the spread is of those not kept whole.
 #[derive(Default)]
 struct Sums {
     aa: f64,
     bb: f64,
     ab: f64,
     dd: f64,
-    spread: f64,
-    distance_spread: f64,
+    spread: Spread,
 }
 
 impl Sums {
     fn add(&mut self, overlap: &Overlap) {
         overlap.each((0, 1), |a, b| {
-            let (mut aa, mut bb, mut ab, mut dd) = (0.0, 0.0, 0.0, 0.0);
-            for (a, b) in a.iter().zip(b) {
-                aa += a * a;
-                bb += b * b;
-                ab += a * b;
-                dd += (a - b) * (a - b);
-            }
-            self.ab += ab;
-            self.add_squares((aa, bb, dd));
+            let apart: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+            let [aa, bb, ab, dd] = [lanes(a, a), lanes(b, b), lanes(a, b), lanes(&apart, &apart)];
+            let sum = |lanes: &Lanes| lanes.iter().sum::<f64>();
+            self.ab += sum(&ab);
+            self.add_squares((sum(&aa), sum(&bb), sum(&dd)));
             if !overlap.exact {
-                self.spread += aa * bb / a.len() as f64;
-                self.distance_spread += dd * dd / a.len() as f64;
+                self.spread.add([&aa, &bb, &ab, &dd], a.len());
             }
         });
     }

@@ -21,11 +21,14 @@ mod report;
 mod rows;
 mod signature;
 mod sketched;
+mod spread;
 mod sums;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_coverage;
+#[cfg(test)]
+mod tests_errors;
 mod ties;
 
 use std::sync::Arc;

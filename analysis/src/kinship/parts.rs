@@ -9,6 +9,7 @@ use super::{
     Layer, MEASURES, Module, Skipped,
     report::{TensorSums, matrices, relative},
     sketched::errors,
+    spread::Spread,
 };
 use crate::computed::is_buffer;
 
@@ -46,7 +47,7 @@ struct Part {
     gram: Gram,
     base: f64,
     /// Empty when exact.
-    spread: Vec<f64>,
+    spread: Vec<Spread>,
     tensors: usize,
     left_out: usize,
     reason: Option<String>,
@@ -78,7 +79,7 @@ impl Parts {
         part.tensors += 1;
         part.gram.merge(sums.gram);
         part.base += sums.base;
-        part.spread.resize(sums.spread.len(), 0.0);
+        part.spread.resize(sums.spread.len(), Spread::default());
         part.spread.iter_mut().zip(sums.spread).for_each(|(mine, theirs)| *mine += theirs);
     }
 

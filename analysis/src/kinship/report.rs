@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     LISTED, Layer, MEASURES, Measure, Module, Parity,
     parts::{PartReport, Parts},
+    spread::Spread,
 };
 
 /// A symmetric matrix in model order; `null` where a measure is undefined.
@@ -266,8 +267,8 @@ pub(super) struct TensorSums<'a> {
     pub(super) gram: &'a Gram,
     /// Squared norm of the base's.
     pub(super) base: f64,
-    /// Σ (‖aₜ‖‖bₜ‖)² / kₜ of each pair over its sketches, row-major; empty when exact.
-    pub(super) spread: &'a [f64],
+    /// Of each pair i < j, row-major; empty when exact.
+    pub(super) spread: &'a [Spread],
 }
 
 /// What is gathered of the compared tensors: inner products in total and by part. Tensor names decide how many
@@ -278,7 +279,7 @@ pub(super) struct Tally {
     /// Squared norm of the base.
     pub(super) base: f64,
     /// Of an estimate, as [`TensorSums`] has it.
-    pub(super) spread: Vec<f64>,
+    pub(super) spread: Vec<Spread>,
     pub(super) compared: usize,
     has_base: bool,
     layers: BTreeMap<Layer, Gram>,
@@ -313,7 +314,7 @@ impl Tally {
         self.compared += 1;
         self.gram.merge(gram);
         self.base += base;
-        self.spread.resize(spread.len(), 0.0);
+        self.spread.resize(spread.len(), Spread::default());
         self.spread.iter_mut().zip(*spread).for_each(|(mine, theirs)| *mine += theirs);
         if let Some(parts) = &mut self.parts {
             parts.add(tensor, sums);

@@ -13,6 +13,7 @@ use super::{
     pairing::only,
     report::{Tally, TensorSums},
     rows::unknown_tokens,
+    spread::{Spread, lanes},
     ties,
 };
 use crate::{Error, computed::is_buffer};
@@ -146,7 +147,7 @@ pub fn estimate(models: &[Sketched], base: Option<&Sketched>, partial: Partial) 
                 skipped.push(left_out);
             }
             Ok(Common { overlap, square, beyond, names, rule }) => {
-                let mut spread = vec![0.0; count * count];
+                let mut spread = vec![Spread::default(); count * count];
                 let gram = deltas(&overlap, &mut spread);
                 tally.add(&tensor.name, &TensorSums { gram: &gram, base: square, spread: &spread });
                 skipped.extend(beyond.map(|reason| Skipped { tensor: tensor.name.clone(), reason }));
@@ -300,7 +301,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Inner products of the deltas of one tensor.
-fn deltas(overlap: &Overlap, spread: &mut [f64]) -> Gram {
+fn deltas(overlap: &Overlap, spread: &mut [Spread]) -> Gram {
     let (Some((base, cells)), Some((base_sum, sums))) =
         (overlap.cells.split_first(), overlap.sums.split_first())
     else {
@@ -315,40 +316,38 @@ fn deltas(overlap: &Overlap, spread: &mut [f64]) -> Gram {
             let cells: &[f64] = &deltas[delta];
             &cells[from..cells.len().min(from + overlap.share)]
         };
-        let squares: Vec<f64> = (0..count).map(|at| dot(part(at), part(at))).collect();
+        let squares: Vec<_> = (0..count).map(|at| lanes(part(at), part(at))).collect();
         for i in 0..count {
             for j in i..count {
-                dots[i * count + j] += if i == j { squares[i] } else { dot(part(i), part(j)) };
-            }
-            for j in (0..count).filter(|_| !overlap.exact) {
-                spread[i * count + j] += squares[i] * squares[j] / overlap.share as f64;
+                let product = if i == j { squares[i] } else { lanes(part(i), part(j)) };
+                dots[i * count + j] += product.iter().sum::<f64>();
+                if j > i && !overlap.exact {
+                    let apart = |lane: usize| squares[i][lane] + squares[j][lane] - 2.0 * product[lane];
+                    let sums = [&squares[i], &squares[j], &product, &std::array::from_fn(apart)];
+                    spread[i * count + j].add(sums, overlap.share);
+                }
             }
         }
     }
     Gram::from_sums(overlap.elements, dots, sums.iter().map(|sum| sum - base_sum).collect())
 }
 
-/// Standard errors: `(1 − ρ²)/√k` of the angles, `d/√(2k)` of a distance, where `k` is the number of cells that
-/// one sketch of the whole model with the same scatter would have.
+/// Standard errors of `matrices`.
 pub(super) fn errors(
     gram: &Gram,
-    spread: &[f64],
+    spread: &[Spread],
     matrices: &BTreeMap<String, Matrix>,
 ) -> BTreeMap<String, Matrix> {
     let count = gram.models();
-    let one_over_k = |i: usize, j: usize| {
-        let energy = gram.dot(i, i) * gram.dot(j, j);
-        if energy > 0.0 { spread[i * count + j] / energy } else { 0.0 }
-    };
     let error = |id: &str, i: usize, j: usize, value: f64| {
-        let scatter = match id {
-            "euclidean" => one_over_k(i, i).max(one_over_k(j, j)),
-            _ => one_over_k(i, j),
-        };
+        let (i, j) = (i.min(j), i.max(j));
+        let (sums, spread) = (gram.pair(i, j), &spread[i * count + j]);
+        let centred = |squares: f64, total: f64| squares - total * total / sums.n as f64;
         match id {
             _ if i == j => 0.0,
-            "euclidean" => value * (scatter / 2.0).sqrt(),
-            _ => (1.0 - value * value).max(0.0) * scatter.sqrt(),
+            "euclidean" => spread.of_distance(value),
+            "pearson" => spread.of_cosine((centred(sums.aa, sums.sa), centred(sums.bb, sums.sb)), value),
+            _ => spread.of_cosine((sums.aa, sums.bb), value),
         }
     };
     let of = |(id, matrix): (&String, &Matrix)| {

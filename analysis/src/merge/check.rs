@@ -256,7 +256,8 @@ impl<'a> Job<'a> {
         let complete =
             !nameless && missing.is_empty() && self.method.spec().models.allows(members.merged.len());
         for (pointer, name, whom) in missing {
-            if self.seen.insert(pointer.clone()) {
+            // Its own key: a setting may be unusual for one tensor and missing for another.
+            if self.seen.insert(format!("missing{pointer}")) {
                 self.fault(pointer, format!("`{name}` is missing{whom}, first needed by tensor `{tensor}`"));
             }
         }
@@ -280,7 +281,7 @@ impl<'a> Job<'a> {
         }
         for (pointer, spec, value) in unusual {
             if let Some((from, to)) = spec.range.filter(|(from, to)| value < *from || value > *to)
-                && self.seen.insert(pointer.clone())
+                && self.seen.insert(format!("unusual{pointer}"))
             {
                 let value = figure(value);
                 let message =

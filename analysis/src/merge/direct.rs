@@ -48,7 +48,7 @@ impl Masks {
                 }
                 Kept::Random { key, share } => tuned.random(*key, start, *share, words),
                 Kept::Listed(bits) => bits.copy(start, words),
-                Kept::Scaled(_) => return None,
+                Kept::Scaled { .. } => return None,
             }
         }
         Some(masks)

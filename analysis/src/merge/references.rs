@@ -234,7 +234,7 @@ fn della_keeps_large_elements_of_a_row_more_often() {
 
     let names = ["o/a", "o/b", "o/c"];
     let deltas = case.deltas();
-    close_f32(
+    close(
         &got,
         &case.around(|j| {
             let model = |at: usize| {
@@ -244,13 +244,6 @@ fn della_keeps_large_elements_of_a_row_more_often() {
             0.7 * (model(0) + model(1) + model(2))
         }),
     );
-}
-
-/// Probabilities are kept as f32.
-fn close_f32(got: &[f64], expected: &[f64]) {
-    for (got, expected) in got.iter().zip(expected) {
-        assert!((got - expected).abs() <= 1e-6 * (1.0 + expected.abs()), "{got} {expected}");
-    }
 }
 
 #[test]

@@ -86,8 +86,11 @@ pub enum Kept {
         share: f64,
     },
     Listed(Bits),
-    /// A factor an element, 0 for those dropped.
-    Scaled(Sheet<f32>),
+    /// The place of an element's factor among `factors`; the first is 0, for those dropped.
+    Scaled {
+        places: Sheet<u32>,
+        factors: Vec<f64>,
+    },
 }
 
 /// What is kept of every model's delta, and how much that leaves where it was measured on the way.
@@ -110,9 +113,9 @@ impl Kept {
             }
             Self::Random { key, share } => keep_random(*key, start, *share, factors),
             Self::Listed(bits) => bits.mask(start, factors),
-            Self::Scaled(scales) => {
-                let scales = &scales[start as usize..];
-                factors.iter_mut().zip(scales).for_each(|(factor, scale)| *factor *= f64::from(*scale));
+            Self::Scaled { places, factors: scales } => {
+                let places = &places[start as usize..];
+                factors.iter_mut().zip(places).for_each(|(factor, at)| *factor *= scales[*at as usize]);
             }
         }
     }
@@ -150,13 +153,15 @@ impl Sparsifier {
         self == Self::MagPrune || self == Self::Middle && operands.params.chose(&SCOPE, "row")
     }
 
-    /// Numbers held in memory at once: a row that is sorted.
+    /// Numbers held in memory at once: a row that is sorted, and the factors of its ranks.
     pub fn held(self, operands: &Operands) -> u64 {
         let models = operands.models.len() as u64;
-        if self.goes_by_rows(operands) { (2 * models + 1) * operands.columns() } else { 0 }
+        let divided = self == Self::MagPrune && inverse(&operands.params);
+        let factors = if divided { models * (operands.columns() + 1) } else { 0 };
+        if self.goes_by_rows(operands) { (2 * models + 1) * operands.columns() + factors } else { 0 }
     }
 
-    /// Numbers of 8 bytes held in scratch: a bit an element and model, or a factor of 4 bytes.
+    /// Numbers of 8 bytes held in scratch: a bit an element and model, or a rank of 4 bytes.
     pub fn scratch(self, operands: &Operands) -> u64 {
         if self == Self::MagPrune && inverse(&operands.params) {
             return (operands.models.len() as u64 * operands.elements).div_ceil(2);
@@ -180,7 +185,7 @@ impl Sparsifier {
             }
             Kept::Random { key, share } => Some(kernels::count_random(*key, *share, operands.elements)),
             Kept::Listed(bits) => Some(bits.count()),
-            Kept::Scaled(scales) => Some(scales.iter().filter(|scale| **scale != 0.0).count() as u64),
+            Kept::Scaled { places, .. } => Some(places.iter().filter(|place| **place != 0).count() as u64),
         }
     }
 
@@ -223,7 +228,7 @@ impl Sparsifier {
         found.resize_with(densities.len(), || Kept::All);
         for (found, density) in found.iter_mut().zip(densities) {
             match edge(density) {
-                Some(true) if operands.survey.is_none() => *found = Kept::All,
+                Some(true) => *found = Kept::All,
                 Some(false) => *found = Kept::Nothing,
                 _ => {}
             }
@@ -294,10 +299,10 @@ fn divided(
     let (columns, slopes) = (operands.columns() as usize, slopes(operands, densities));
     let keys: Vec<u64> = (0..densities.len()).map(|at| operands.key(method, at)).collect();
     let sheet = |_: &f64| scratch.sheet(operands.elements as usize);
-    let mut sheets: Vec<Sheet<f32>> = densities.iter().map(sheet).collect::<Result<_, _>>()?;
+    let mut sheets: Vec<Sheet<u32>> = densities.iter().map(sheet).collect::<Result<_, _>>()?;
     // The places of every run in the sheets of all models.
     let step = operands.whole_rows();
-    let mut places: Vec<Vec<&mut [f32]>> = Vec::new();
+    let mut places: Vec<Vec<&mut [u32]>> = Vec::new();
     for sheet in &mut sheets {
         places.resize_with(operands.elements.div_ceil(step) as usize, Vec::new);
         places.iter_mut().zip(sheet.chunks_mut(step as usize)).for_each(|(run, place)| run.push(place));
@@ -307,11 +312,17 @@ fn divided(
         let block = operands.read_finite(start, places.first().map_or(0, |place| place.len()))?;
         for (at, place) in places.into_iter().enumerate() {
             let rows = block.delta(at).chunks(columns);
-            place.copy_from_slice(&scales(rows, slopes[at], (keys[at], start)));
+            place.copy_from_slice(&drawn(rows, slopes[at], (keys[at], start)));
         }
         Ok::<(), weights::Error>(())
     })?;
-    Ok(sheets.into_iter().map(Kept::Scaled).collect())
+    // One over the probability of each rank.
+    let factors = |slope: &Slope| {
+        let kept = (0..columns).map(|rank| 1.0 / slope.probability(rank, columns));
+        [0.0].into_iter().chain(kept).collect()
+    };
+    let scaled = |(places, slope): (Sheet<u32>, &Slope)| Kept::Scaled { places, factors: factors(slope) };
+    Ok(sheets.into_iter().zip(&slopes).map(scaled).collect())
 }
 
 fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse, weights::Error> {
@@ -359,26 +370,25 @@ fn pruned(operands: &Operands, densities: &[f64], method: &str) -> Result<Sparse
     Ok(Sparse { kept, left: Some(Left::total(left, norm)) })
 }
 
-/// Whether everything or nothing is kept, whatever is drawn.
-fn edge(density: f64) -> Option<bool> {
+/// Whether everything or nothing is kept, whatever is ranked or drawn.
+pub fn edge(density: f64) -> Option<bool> {
     if density >= 1.0 { Some(true) } else { (density <= 0.0).then_some(false) }
 }
 
-/// One over the probability of each element that is kept, 0 for the others.
-fn scales<'r>(rows: impl Iterator<Item = &'r [f64]>, slope: Slope, (key, start): (u64, u64)) -> Vec<f32> {
-    let mut scales = Vec::new();
+/// One more than the rank of each element that is kept, 0 for the others.
+fn drawn<'r>(rows: impl Iterator<Item = &'r [f64]>, slope: Slope, (key, start): (u64, u64)) -> Vec<u32> {
+    let mut drawn = Vec::new();
     for row in rows {
-        let first = start + scales.len() as u64;
-        let mut scale = vec![0.0; row.len()];
+        let first = start + drawn.len() as u64;
+        let mut kept = vec![0; row.len()];
         for (rank, place) in ascending(row).into_iter().enumerate() {
-            let p = slope.probability(rank, row.len());
-            if splitmix_unit(key, first + place as u64) < p {
-                scale[place] = (1.0 / p) as f32;
+            if splitmix_unit(key, first + place as u64) < slope.probability(rank, row.len()) {
+                kept[place] = rank as u32 + 1;
             }
         }
-        scales.extend(scale);
+        drawn.extend(kept);
     }
-    scales
+    drawn
 }
 
 /// Indices of a row from the smallest magnitude, equal ones by index.

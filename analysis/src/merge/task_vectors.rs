@@ -20,12 +20,12 @@ use super::{
     direct::Masks,
     left::{Left, Norm},
     operands::Block,
-    select::{self, Ranked, wanted},
-    sparse::{Kept, Sparse, Sparsifier, TRIM_SCOPE, inverse},
+    select::{self, Ranked, Wanted},
+    sparse::{Kept, Sparse, Sparsifier, TRIM_SCOPE, edge, inverse},
     spec::{Caution, Found, Refusal, Sum, Survey},
     sphere::Common,
 };
-use crate::{computed::CHUNK, room::Room};
+use crate::{computed::CHUNK, room::Room, trim::Trim};
 
 /// Sum of weights below which it is not divided by, as share of what they are without their signs.
 pub const NO_DIVISOR: f64 = 1e-8;
@@ -187,28 +187,46 @@ fn least_sum(weights: &[f64]) -> f64 {
 }
 
 /// The largest elements of each model over all its tensors, for each tensor: as many as its density keeps of all of them
-/// together, or what each density does where tensors have their own.
+/// together, or what each density does where tensors have their own. Tensors of which a model keeps all or nothing are not
+/// ranked with its others, from which they would take the places or get some.
 pub fn model_wide(tensors: &[&Operands]) -> Result<Survey, weights::Error> {
+    let densities: Vec<Vec<f64>> = tensors.iter().map(|tensor| tensor.params.each("density")).collect();
+    let whole = |density: &f64| if *density >= 1.0 { Trim::KEEP_ALL } else { Trim::KEEP_NONE };
+    let mut trims: Vec<Vec<Trim>> =
+        densities.iter().map(|densities| densities.iter().map(whole).collect()).collect();
     let models = tensors.first().map_or(0, |first| first.models.len());
-    let mut shared = vec![BTreeMap::new(); models];
-    let mut placed = Vec::new();
-    let mut offset = 0;
-    for tensor in tensors {
-        for (shared, density) in shared.iter_mut().zip(tensor.params.each("density")) {
-            *shared.entry(density.clamp(0.0, 1.0).to_bits()).or_insert(0u64) += tensor.elements;
+    let ranked = |model: usize| -> Vec<usize> {
+        (0..tensors.len()).filter(|at| edge(densities[*at][model]).is_none()).collect()
+    };
+    // Models by the tensors that are ranked together, which most have in common.
+    let mut alike: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+    (0..models).for_each(|model| alike.entry(ranked(model)).or_default().push(model));
+    for (ranked, models) in alike {
+        let (mut placed, mut offset) = (Vec::with_capacity(ranked.len()), 0);
+        for at in &ranked {
+            placed.push((offset, tensors[*at]));
+            offset += tensors[*at].elements;
         }
-        placed.push((offset, *tensor));
-        offset += tensor.elements;
+        let keep = |model: usize| {
+            let mut shared = BTreeMap::new();
+            for at in &ranked {
+                *shared.entry(densities[*at][model].to_bits()).or_insert(0u64) += tensors[*at].elements;
+            }
+            let parts =
+                shared.into_iter().map(|(density, elements)| f64::from_bits(density) * elements as f64);
+            let sum = parts.sum::<f64>();
+            if sum <= 0.0 { 0 } else { (sum.floor() as u64).clamp(1, offset) }
+        };
+        let wanted: Vec<Wanted> =
+            models.iter().map(|model| Wanted { stream: *model, keep: keep(*model) }).collect();
+        let found = Ranked { tensors: &placed, by: select::By::Deltas }.largest(&wanted)?;
+        for (model, trim) in models.into_iter().zip(found) {
+            for ((offset, _), at) in placed.iter().zip(&ranked) {
+                trims[*at][model] = trim.from(*offset);
+            }
+        }
     }
-    let keeps = shared.into_iter().map(|shared| {
-        let parts = shared.into_iter().map(|(density, elements)| f64::from_bits(density) * elements as f64);
-        let sum = parts.sum::<f64>();
-        if sum <= 0.0 { 0 } else { (sum.floor() as u64).clamp(1, offset) }
-    });
-    let trims = Ranked { tensors: &placed, by: select::By::Deltas }.largest(&wanted(keeps))?;
-    let own =
-        |(offset, _): &(u64, &Operands)| Found::Trims(trims.iter().map(|trim| trim.from(*offset)).collect());
-    Ok(placed.iter().map(own).collect())
+    Ok(trims.into_iter().map(|trims| Found::Trims(trims.into())).collect())
 }
 
 struct Ready {

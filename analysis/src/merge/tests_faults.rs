@@ -75,6 +75,20 @@ fn no_method_panics_at_a_number_of_models_that_it_does_not_merge() {
 }
 
 #[test]
+fn a_missing_setting_is_a_fault_also_where_the_same_one_is_unusual_elsewhere() {
+    for elsewhere in ["embed", "norm"] {
+        let yaml = format!(
+            "{{merge_method: linear, models: [{{model: o/a, parameters: {{weight: 1}}}}, {{model: o/b, parameters: {{weight: [{{filter: {elsewhere}, value: 1.2}}]}}}}]}}"
+        );
+
+        let faults = faults(&yaml, &four());
+
+        assert_eq!(pointers(&faults), ["/models/1/parameters/weight"], "{elsewhere}");
+        assert!(faults[0].message.starts_with("`weight` is missing for `o/b`"), "{}", faults[0].message);
+    }
+}
+
+#[test]
 fn nuslerp_of_one_model_is_refused_for_the_number_alone() {
     let yaml = "{merge_method: nuslerp, models: [{model: o/a, parameters: {weight: 0.5}}]}";
 

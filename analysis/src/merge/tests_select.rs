@@ -2,7 +2,10 @@
 
 use kernels::Dtype;
 
-use super::tests::{inputs, merge};
+use super::{
+    Inputs,
+    tests::{inputs, merge},
+};
 use crate::{
     computed::CHUNK,
     testing::{Fixture, noise, values},
@@ -73,4 +76,68 @@ fn what_is_largest_of_many_chunks_is_what_sorting_finds_though_many_are_equal_an
             assert!(by_variance == largest(varying), "{dtype} {sampled:?} {density} by variance");
         }
     }
+}
+
+#[test]
+fn tensors_of_which_all_or_nothing_is_kept_are_not_ranked_with_the_others_of_the_model() {
+    let (embed, up) = ("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight");
+    let q = "model.layers.0.self_attn.q_proj.weight";
+    // The table of tokens has the largest changes.
+    let of = |seed: u64| -> Vec<f64> {
+        let size = |at: usize| if at < 1_000 { 1_000.0 } else { 1.0 };
+        noise(seed, 3_000).into_iter().enumerate().map(|(at, value)| value * size(at)).collect()
+    };
+    let named = |all: &[f64]| {
+        [embed, up, q].iter().zip(all.chunks(1_000)).fold(Fixture::empty(), |fixture, (name, values)| {
+            fixture.with(name, Dtype::F32, &[100, 10], values)
+        })
+    };
+    let half = |all: Vec<f64>, own: usize| -> Vec<f64> {
+        all.into_iter().enumerate().map(|(at, value)| if at % 2 == own { value } else { 0.0 }).collect()
+    };
+    let all = inputs(&[
+        ("o/base", named(&[0.0; 3_000])),
+        ("o/a", named(&of(5))),
+        ("o/even", named(&half(of(6), 0))),
+        ("o/odd", named(&half(of(7), 1))),
+    ]);
+    let recipe = |method: &str, models: &str| {
+        let scope = if method == "ties" { "{weight: 1, trim_scope: model}" } else { "{}" };
+        format!("{{merge_method: {method}, base_model: o/base, parameters: {scope}, models: [{models}]}}")
+    };
+    let model = |name: &str, embed: &str| {
+        format!(
+            "{{model: {name}, parameters: {{density: [{{filter: embed, value: {embed}}}, {{value: 0.2}}]}}}}"
+        )
+    };
+    let run = |method: &str, models: &str| {
+        let merged = merge(&recipe(method, models), &all);
+        [embed, up, q].map(|name| values(&merged, name)).concat()
+    };
+
+    for method in ["ties", "localize_stitch"] {
+        for embed in ["0", "1"] {
+            let stored =
+                [embed_of(&all, embed), values(&*all["o/a"].source, up), values(&*all["o/a"].source, q)]
+                    .concat();
+            let mut order: Vec<usize> = (1_000..3_000).collect();
+            order.sort_by(|a, b| stored[*b].abs().total_cmp(&stored[*a].abs()));
+            let mut expected = only(&stored, &order, 400);
+            expected[..1_000].copy_from_slice(&stored[..1_000]);
+
+            assert!(run(method, &model("o/a", embed)) == expected, "{method} {embed}");
+        }
+        // Models that rank other tensors do so beside each other.
+        let [even, odd] = [model("o/even", "0"), model("o/odd", "0.5")];
+        let both = run(method, &format!("{even}, {odd}"));
+
+        let sum = run(method, &even).into_iter().zip(run(method, &odd)).map(|(even, odd)| even + odd);
+        assert!(both == sum.collect::<Vec<_>>(), "{method}");
+    }
+}
+
+/// What is kept of the table of tokens at a density of 0 or 1.
+fn embed_of(all: &Inputs, density: &str) -> Vec<f32> {
+    let stored = values(&*all["o/a"].source, "model.embed_tokens.weight");
+    if density == "1" { stored } else { vec![0.0; stored.len()] }
 }

@@ -9,7 +9,7 @@ use weights::Vocabulary;
 use super::{Aligned, Inputs, Tokens, align, parse, tests::inputs};
 use crate::{
     Error,
-    testing::{Fixture, same, values},
+    testing::{Fixture, noise, same, values},
 };
 
 const EMBED: &str = "model.embed_tokens.weight";
@@ -92,6 +92,26 @@ fn the_merge_of_aligned_models_has_the_rows_of_the_tokenizer() {
     assert_eq!(super::table_rows(&merged), Some(5));
     let rows: Vec<f32> = values(&merged, EMBED).chunks(2).map(|row| row[0]).collect();
     assert_eq!(rows, [16.5, 5.5, 17.5, 20.0, 0.0]);
+}
+
+#[test]
+fn rows_put_together_for_a_model_are_rounded_once_with_the_result() {
+    let of = |seed| Fixture::empty().with(EMBED, Dtype::Bf16, &[2, 8], &noise(seed, 16));
+    let models = inputs(&[("o/a", of(1)), ("o/b", of(2)), ("o/c", of(3))]);
+    let both: &[(&str, u32)] = &[("x", 0), ("y", 1)];
+    let all = tokens(&[("o/a", both), ("o/b", both), ("o/c", &[("x", 0), ("z", 1)])]);
+    let [a, b] = ["o/a", "o/b"].map(|name| values(&*models[name].source, EMBED));
+    let yaml = "{merge_method: linear, dtype: float32, tokenizer_source: o/a, parameters: {weight: 1}, models: [{model: o/a}, {model: o/b}, {model: o/c}]}";
+
+    let found = aligned(yaml, &models, (both, &all));
+    let merged = super::check(&parse(yaml).unwrap(), &found.inputs, &Limits::default()).unwrap();
+
+    let row = &values(&merged, EMBED)[8..];
+    for (at, got) in (8..16).zip(row) {
+        let (a, b) = (f64::from(a[at]), f64::from(b[at]));
+        let expected = (a + b + (a + b) / 2.0) / 3.0;
+        assert!((f64::from(*got) - expected).abs() <= expected.abs() * 1.2e-7, "{got} {expected}");
+    }
 }
 
 #[test]
