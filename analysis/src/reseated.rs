@@ -63,7 +63,7 @@ impl Table {
             Row::Mean => false,
             Row::Sum { first, count } => match &self.terms[first as usize..(first + count) as usize] {
                 [Term { donor, weight, .. }] if *weight == 1.0 => {
-                    let Stored { source, index, .. } = &self.donors[*donor as usize];
+                    let SourceTensor { source, index, .. } = &self.donors[*donor as usize];
                     source.tensors()[*index].dtype == dtype && !computed::is_unrounded(&**source, *index)
                 }
                 _ => false,
