@@ -27,7 +27,7 @@ pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let mut found = jobs::recover(&registry, &asked.models).await?;
     for gone in &found.left_out {
-        eprintln!("left out: {}: {}", gone.model, gone.reason);
+        eprintln!("{}", output::harmless(&format!("left out: {}: {}", gone.model, gone.reason)));
     }
     if asked.listing == Listing::Related {
         found.report.unrelated.clear();
