@@ -92,7 +92,7 @@ pub use cancel::{cancel, may_cancel};
 pub use catalogue::Catalogue;
 pub use comparable::comparable;
 pub use devices::{Devices, Found};
-pub use dump::{DumpReport, SkippedRow, import_dump};
+pub use dump::{DumpReport, Noted, SkippedRow, import_dump};
 pub use error::Error;
 pub use evaluations::{evaluations, front_matter};
 pub use faults::{beside, refused};
@@ -102,7 +102,7 @@ pub use forests::Forests;
 pub use fsck::{Damage, Fsck, LeftOver, Place, fsck};
 pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
-pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
+pub use ingest::{Gathered, Incoming, Made, UNREAD, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{
     ApplyPayload, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
     TransferPayload, TransplantPayload,
