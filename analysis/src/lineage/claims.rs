@@ -7,7 +7,7 @@ use domain::{Claim, DeclaredParent, EdgeStatus, Evidence, Limits, Metadata, Note
 use super::{
     normalise::{from_local_path, modernise, normalise},
     relation::infer,
-    rename::{Resolved, former},
+    rename::{Resolved, Unknown, former},
 };
 
 /// Reads every parent a model's metadata names.
@@ -82,20 +82,24 @@ impl Draft {
             .map(|found| Resolved { id: &found.parent, confirmed: !found.evidence.iter().all(hub) })
             .collect();
         let mut positions: HashMap<String, Vec<usize>> = HashMap::new();
-        let mut unknown: Vec<&RepoId> = Vec::new();
-        for (position, (id, ..)) in ids.iter().enumerate() {
+        let mut unknown: Vec<Unknown<'_>> = Vec::new();
+        for (position, (id, _, parent)) in ids.iter().enumerate() {
             let key = id.key();
             if key == self.own || self.by_key.contains_key(&key) {
                 continue;
             }
             let same = positions.entry(key).or_default();
+            let carded = parent.source == Source::Card;
             if same.is_empty() {
-                unknown.push(id);
+                unknown.push(Unknown { id, carded });
+            } else if let Some(known) = unknown.iter_mut().find(|known| carded && known.id.key() == id.key())
+            {
+                known.carded = true;
             }
             same.push(position);
         }
         let old = former(&unknown, &unnamed);
-        old.into_iter().filter_map(|at| positions.remove(&unknown[at].key())).flatten().collect()
+        old.into_iter().filter_map(|at| positions.remove(&unknown[at].id.key())).flatten().collect()
     }
 
     fn identify(&mut self, parent: &DeclaredParent) -> Option<(RepoId, f64)> {
@@ -396,5 +400,17 @@ mod tests {
 
         assert_eq!(claims.len(), 7);
         assert_eq!(notes[0].code, "too_many_parents");
+    }
+
+    #[test]
+    fn a_base_that_only_a_file_names_stays_beside_one_that_it_resembles_in_nothing() {
+        let hub = ("meta/Llama-3-8B", Source::Tag, Some(Relation::Adapter));
+        let file = |raw| (raw, Source::AdapterConfig, Some(Relation::Adapter));
+
+        let (both, notes) = claims(&model(&[hub, file("qwen/Qwen2.5-7B")]));
+        let (one, told) = claims(&model(&[hub, file("meta-llama/Meta-Llama-3-8B")]));
+
+        assert_eq!((names(&both), notes.len()), (vec!["meta/Llama-3-8B", "qwen/Qwen2.5-7B"], 0));
+        assert_eq!((names(&one), told[0].code.as_str()), (vec!["meta/Llama-3-8B"], "unresolved_parent"));
     }
 }

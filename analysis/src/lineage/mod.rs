@@ -30,7 +30,8 @@ pub use forest::{Family, Forest, ForestBuilder, ForestEdge, Link, NamedEdges, No
 pub use growth::{Growth, Month};
 pub use kin::{Kin, KinQuery};
 pub use neighbourhood::{Neighbourhood, Reach, Step};
-pub use normalise::{identify, normalise};
+pub(crate) use normalise::cached;
+pub use normalise::{identify, located, normalise};
 pub use path::{LineagePath, PathEdge, PathStep, ends};
 pub(crate) use places::Places;
 pub use positions::{Along, Edge};

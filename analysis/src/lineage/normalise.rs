@@ -82,6 +82,8 @@ pub fn normalise(raw: &str) -> Result<RepoId, String> {
     }
     let (path, is_url) = strip_host(text)?;
     let path = path.split(['?', '#']).next().unwrap_or(path);
+    // Tools write `org/name@revision`.
+    let path = path.split_once('@').map_or(path, |(id, _)| if id.contains('/') { id } else { path });
     let path = cut_at_any(path, &["/tree/", "/blob/", "/resolve/", "/raw/", "/discussions", "/commit/"]);
     let path =
         path.strip_prefix("models/").filter(|_| is_url || path.matches('/').count() > 1).unwrap_or(path);
@@ -103,6 +105,11 @@ pub fn identify(raw: &str) -> Result<RepoId, String> {
     normalise(raw).map(modernise)
 }
 
+/// The model that a file of a checkpoint names: as of [`identify`], else the end of a local path.
+pub fn located(raw: &str) -> Option<RepoId> {
+    identify(raw).ok().or_else(|| from_local_path(raw))
+}
+
 /// The present id of a legacy id without organisation; others come back unchanged.
 pub(super) fn modernise(id: RepoId) -> RepoId {
     if id.org().is_some() {
@@ -118,12 +125,17 @@ pub(super) fn from_local_path(raw: &str) -> Option<RepoId> {
     let text = raw.trim().trim_end_matches(['/', '\\']);
     let parts: Vec<&str> =
         text.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | ".." | "~")).collect();
-    // The Hub's cache spells ids `models--org--name`.
-    if let Some(cached) = parts.iter().find_map(|part| part.strip_prefix("models--")) {
-        return RepoId::parse(&cached.replacen("--", "/", 1)).ok();
+    if parts.iter().any(|part| part.starts_with("models--")) {
+        return cached(text);
     }
     let [.., org, name] = parts.as_slice() else { return None };
     RepoId::parse(&format!("{org}/{name}")).ok()
+}
+
+/// The id in a path of the Hub's cache, which spells it `models--org--name`.
+pub(crate) fn cached(path: &str) -> Option<RepoId> {
+    let name = path.split(['/', '\\']).find_map(|part| part.strip_prefix("models--"))?;
+    RepoId::parse(&name.replacen("--", "/", 1)).ok()
 }
 
 fn strip_host(text: &str) -> Result<(&str, bool), String> {
@@ -160,6 +172,7 @@ mod tests {
             ("https://huggingface.co/org/name/tree/main?x=1#top", "org/name"),
             ("HTTP://www.HuggingFace.co/Org/Name/", "Org/Name"),
             ("hf.co/org/name/blob/main/README.md", "org/name"),
+            ("org/name@refs/pr/1", "org/name"),
             ("https://huggingface.co/models/org/name", "org/name"),
             ("gpt2", "gpt2"),
         ] {

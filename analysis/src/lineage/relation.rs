@@ -2,8 +2,8 @@
 
 use domain::{Metadata, Relation, Source};
 
-const QUANTISED_TAGS: [&str; 9] =
-    ["4-bit", "8-bit", "gptq", "awq", "bitsandbytes", "fp8", "compressed-tensors", "gguf", "exl2"];
+const QUANTISED_TAGS: [&str; 10] =
+    ["4-bit", "8-bit", "gptq", "awq", "bitsandbytes", "fp8", "compressed-tensors", "gguf", "exl2", "onnx"];
 
 /// What files, tags and config say, with the reason in words; the Hub's rules as far as they are known.
 pub(super) fn infer(metadata: &Metadata, parents: usize) -> (Relation, String) {
@@ -30,6 +30,9 @@ fn quantised(metadata: &Metadata, tag: impl Fn(&str) -> bool) -> Option<String> 
     let config = metadata.config.as_ref();
     if config.and_then(|config| config.get("quantization_config")).is_some_and(|value| !value.is_null()) {
         return Some("its config has a quantization_config".to_owned());
+    }
+    if let Some(note) = metadata.notes.iter().find(|note| note.code == "quantised") {
+        return Some(note.detail.clone());
     }
     // MLX writes `quantization: {bits, group_size}`.
     if let Some(bits) = config.and_then(|config| config.get("quantization")?.get("bits")?.as_u64()) {

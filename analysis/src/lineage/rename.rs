@@ -8,6 +8,13 @@ const COMPARED: usize = 64;
 /// Likeness, in thousandths, below which a name is none of a parent that goes by its present name elsewhere.
 const ALIKE: usize = 600;
 
+/// A name that the Hub resolved no parent under.
+pub(super) struct Unknown<'a> {
+    pub id: &'a RepoId,
+    /// A card has it, which the Hub reads: whatever it names, the Hub resolved.
+    pub carded: bool,
+}
+
 /// A parent the Hub resolved and the source being read does not name.
 pub(super) struct Resolved<'a> {
     pub id: &'a RepoId,
@@ -16,12 +23,12 @@ pub(super) struct Resolved<'a> {
 }
 
 /// The positions in `unknown` of the names most like `resolved` parents, at most one for each.
-pub(super) fn former(unknown: &[&RepoId], resolved: &[Resolved<'_>]) -> Vec<usize> {
+pub(super) fn former(unknown: &[Unknown<'_>], resolved: &[Resolved<'_>]) -> Vec<usize> {
     let mut pairs = Vec::new();
-    for (name, id) in unknown.iter().take(COMPARED).enumerate() {
+    for (name, Unknown { id, carded }) in unknown.iter().take(COMPARED).enumerate() {
         for (parent, known) in resolved.iter().take(COMPARED).enumerate() {
             let likeness = likeness(id, known.id);
-            if !known.confirmed || likeness >= ALIKE {
+            if (*carded && !known.confirmed) || likeness >= ALIKE {
                 pairs.push((likeness, name, parent));
             }
         }
@@ -54,7 +61,8 @@ mod tests {
         let resolved: Vec<(RepoId, bool)> = resolved.iter().map(|&(name, sure)| (id(name), sure)).collect();
         let resolved: Vec<Resolved<'_>> =
             resolved.iter().map(|(id, confirmed)| Resolved { id, confirmed: *confirmed }).collect();
-        let mut positions = former(&unknown.iter().collect::<Vec<_>>(), &resolved);
+        let unknown: Vec<Unknown<'_>> = unknown.iter().map(|id| Unknown { id, carded: true }).collect();
+        let mut positions = former(&unknown, &resolved);
         positions.sort_unstable();
         positions
     }

@@ -428,6 +428,8 @@ pub(super) fn adapter(subjects: &[Subject], at: usize, roots: &[usize]) -> (Vec<
     let fits = |other: &Subject| {
         other.adapter.is_none() && weights::Baked::fits(&*other.source, &*subject.source, config).is_ok()
     };
+    let names = subject.source.tensors().iter().map(|info| info.name.as_str());
+    let unread = weights::unread_adapter(config, names);
     let parent = |other: &Subject, confidence: f64, sentence: String| Parent {
         id: other.id.clone(),
         relation: Kind::Adapter,
@@ -450,6 +452,10 @@ pub(super) fn adapter(subjects: &[Subject], at: usize, roots: &[usize]) -> (Vec<
         else {
             continue;
         };
+        // What is not read excludes no base.
+        if let Some(why) = unread.as_ref().filter(|_| other.adapter.is_none()) {
+            return (vec![parent(other, 0.5, format!("its configuration names it; {why}"))], None);
+        }
         if fits(other) {
             let said = "its factors fit; the configuration claims it, the weights cannot tell".to_owned();
             return (vec![parent(other, 0.6, said)], None);

@@ -56,7 +56,10 @@ use std::{
 use serde_json::Value;
 use weights::TensorSource;
 
-use crate::{Error, Progress};
+use crate::{
+    Error, Progress,
+    lineage::{cached, normalise},
+};
 use cluster::Relations;
 use facts::Facts;
 
@@ -213,11 +216,17 @@ fn structured(known: &family::Known<'_>, progress: Progress<'_>) -> Result<Struc
     Ok((parents, families))
 }
 
-/// Whether a card's `claim` means the model called `id`, which may be a path.
+/// Whether a card's `claim` means the model called `id`; both may be paths, and ids have no case.
 pub(crate) fn names(id: &str, claim: &str) -> bool {
-    let claim = claim.trim_matches('/');
+    let (id, claim) = (&*spelling(id), &*spelling(claim));
     let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
     !claim.is_empty() && (id == claim || ends(id, claim) || ends(claim, id))
+}
+
+/// What all ways to write a model's name have in common: without address, revision, case and the names of a cache's folders.
+fn spelling(name: &str) -> String {
+    let id = cached(name).or_else(|| normalise(name).ok());
+    id.map_or_else(|| name.trim_matches('/').to_ascii_lowercase(), |id| id.key())
 }
 
 /// What a model's card says that its weights exclude.

@@ -113,6 +113,23 @@ fn an_encoder_saved_without_the_name_of_its_model_and_with_a_pooler_has_relative
 }
 
 #[test]
+fn a_model_in_the_shells_of_a_trainer_is_a_duplicate_of_the_one_without() {
+    let base = Weights::random(1);
+    let tuned = base.trained(3, 0.05);
+    for shell in ["_orig_mod.", "module._orig_mod.", "net.", "model."] {
+        let subjects = [
+            base.stored("base", Dtype::F32),
+            tuned.stored("a", Dtype::F32),
+            tuned.named(|name| format!("{shell}{name}")).stored("b", Dtype::F32),
+        ];
+
+        let report = asked(&subjects);
+
+        assert_eq!(parents(&report, "b"), [("a", Kind::Duplicate)], "{shell}");
+    }
+}
+
+#[test]
 fn an_encoder_taken_out_of_an_encoder_and_decoder_is_a_part_of_it_in_order() {
     let stack = |stack: &'static str, seed: u64| {
         Weights::random(seed).named(move |name| name.replace("model.layers", &format!("{stack}.layers")))

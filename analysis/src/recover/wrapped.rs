@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use weights::bare_name;
+
 use super::facts::{Facts, Tensor};
 
 /// What every layer of a stack holds, by the part of its names before the number of the layer.
@@ -28,9 +30,7 @@ pub(super) fn unwrap(facts: &mut [Option<Facts>]) {
     };
     for (facts, wrappers) in facts.iter_mut().zip(told) {
         let Some(facts) = facts else { continue };
-        let bare = |name: &str| {
-            wrappers.iter().find_map(|wrapper| name.strip_prefix(wrapper.as_str())).map(str::to_owned)
-        };
+        let bare = |name: &str| wrappers.iter().find_map(|wrapper| inner(name, wrapper)).map(str::to_owned);
         for tensor in &mut facts.tensors {
             tensor.role = bare(&tensor.role).unwrap_or_else(|| std::mem::take(&mut tensor.role));
         }
@@ -45,8 +45,8 @@ pub(super) fn unwrap(facts: &mut [Option<Facts>]) {
 fn wrapper<'f>(own: &Stacks<'f>, peer: &Stacks<'_>) -> Option<&'f str> {
     own.iter().find_map(|(stack, held)| {
         let dot = stack.find('.')? + 1;
-        let bare = peer.get(&stack[dot..])?;
-        (!stack[dot..].is_empty() && bare == held).then_some(&stack[..dot])
+        let bare = inner(stack, &stack[..dot])?;
+        (!bare.is_empty() && peer.get(bare)? == held).then_some(&stack[..dot])
     })
 }
 
@@ -54,7 +54,12 @@ fn wrapper<'f>(own: &Stacks<'f>, peer: &Stacks<'_>) -> Option<&'f str> {
 fn separate(tensors: &[Tensor], wrapper: &str) -> bool {
     let outside: BTreeSet<&str> =
         tensors.iter().map(|one| one.role.as_str()).filter(|role| !role.starts_with(wrapper)).collect();
-    tensors.iter().filter_map(|one| one.role.strip_prefix(wrapper)).all(|role| !outside.contains(role))
+    tensors.iter().filter_map(|one| inner(&one.role, wrapper)).all(|role| !outside.contains(role))
+}
+
+/// What a name is without a wrapper, and without those that files of one architecture may lack.
+fn inner<'n>(name: &'n str, wrapper: &str) -> Option<&'n str> {
+    name.strip_prefix(wrapper).map(bare_name)
 }
 
 fn stacks(tensors: &[Tensor]) -> Stacks<'_> {

@@ -93,7 +93,7 @@ fn is_part(part: &str) -> bool {
 }
 
 fn clip(text: &str) -> String {
-    text.chars().take(120).collect()
+    crate::printable(&text.chars().take(120).collect::<String>())
 }
 
 impl fmt::Display for RepoId {

@@ -19,7 +19,7 @@ pub struct Card {
 
 /// Reads a card. Never fails: what cannot be read becomes a note.
 ///
-/// Tolerates a byte order mark, CRLF, blanks after the fences, tabs, repeated keys (the last one counts) and
+/// Tolerates a byte order mark, CRLF, blank lines before the first fence, blanks after both, tabs, repeated keys (the last one counts) and
 /// a missing closing fence; aliases and depth are bounded; `no`, `yes`, dates stay strings; a number that is
 /// not finite is null. Front matter that is not YAML is read line by line for the keys that matter most.
 pub fn parse(text: &str, limits: &Limits) -> Card {
@@ -160,7 +160,8 @@ fn brief(error: &serde_saphyr::Error) -> String {
 
 /// The text between the fences and the text after them.
 fn split<'a>(text: &'a str, notes: &mut Vec<Note>) -> Option<(&'a str, &'a str)> {
-    let (first, rest) = text.split_once('\n')?;
+    // The Hub passes over blank lines before the fence; training scripts write one.
+    let (first, rest) = text.trim_start().split_once('\n')?;
     if first.trim_end() != "---" {
         return None;
     }
@@ -183,7 +184,12 @@ fn floor(text: &str, max: usize) -> usize {
 }
 
 pub(crate) fn note(code: &str, detail: String) -> Note {
-    Note { code: code.to_owned(), detail }
+    Note { code: code.to_owned(), detail: plain(&detail) }
+}
+
+/// A text with blanks for its control characters: what is taken from a model's metadata is printed on terminals.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -213,6 +219,15 @@ mod tests {
         assert_eq!(card.front["base_model"], "a/b");
         assert_eq!(card.body, "# Title\n");
         assert!(card.notes.is_empty());
+    }
+
+    #[test]
+    fn blank_lines_before_the_fence_do_not_hide_the_front_matter() {
+        let card = read("\n \r\n---\nlicense: mit\n---\n# Title\n");
+
+        assert_eq!((&card.front["license"], &*card.body), (&"mit".into(), "# Title\n"));
+        assert!(card.notes.is_empty());
+        assert_eq!(read("\n# Plain\n").body, "\n# Plain\n");
     }
 
     #[test]

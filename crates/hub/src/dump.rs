@@ -7,6 +7,7 @@ mod json_rows;
 mod parquet_cost;
 mod parquet_rows;
 mod shape;
+mod unread;
 
 use std::{
     path::Path,
@@ -18,6 +19,7 @@ use std::{
 
 use domain::{Limits, Metadata, Relation, RepoId};
 
+use self::unread::Unread;
 use crate::{Error, Result};
 
 /// What one record says.
@@ -59,20 +61,13 @@ type Rows = Box<dyn Iterator<Item = std::result::Result<Raw, Broken>> + Send>;
 /// What a format gives of a file.
 struct Opened {
     rows: Rows,
-    /// Columns of a table that nothing reads.
-    unread: Vec<String>,
-}
-
-impl Opened {
-    fn of(rows: impl Iterator<Item = std::result::Result<Raw, Broken>> + Send + 'static) -> Self {
-        Self { rows: Box::new(rows), unread: Vec::new() }
-    }
+    unread: Unread,
 }
 
 /// An open dump.
 pub struct Dump {
     rows: Rows,
-    unread: Vec<String>,
+    unread: Unread,
     broken: Option<Broken>,
     total: u64,
     read: Arc<AtomicU64>,
@@ -117,9 +112,9 @@ impl Dump {
         self.read.load(Ordering::Relaxed).min(self.total)
     }
 
-    /// Columns of a table that nothing reads, in its order; none of JSON.
-    pub fn unread_columns(&self) -> &[String] {
-        &self.unread
+    /// Columns that nothing reads: of a table in its order, of JSON the first [`unread::MOST`] of the records read so far.
+    pub fn unread_columns(&self) -> Vec<String> {
+        self.unread.names()
     }
 
     /// Why there are no more rows, where the file broke off.

@@ -3,20 +3,22 @@
 pub(crate) mod columns;
 mod dates;
 mod fields;
+pub(crate) mod identity;
 mod other;
 mod papers;
 mod parents;
 
 use std::collections::HashSet;
 
-use domain::{Gating, Limits, Metadata, Note, RepoId, Source, files::Beginning};
+use domain::{Gating, Limits, Metadata, Note, Relation, RepoId, Source, files::Beginning};
 use serde_json::{Map, Value};
 
+pub(crate) use self::fields::scalar;
 pub use self::parents::delta_base;
 
 use self::{
     dates::timestamp,
-    fields::{Fields, number, strings},
+    fields::{Fields, listed, number, strings},
     papers::papers,
 };
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
 /// Most tags, files, languages or datasets kept of one model.
 const MOST: usize = 4_000;
 
-/// Most bytes of a tag, a language or a dataset.
+/// Most bytes of a tag, a language, a dataset, a licence or an author.
 const LONGEST: usize = 300;
 
 /// Most bytes of a licence's own name.
@@ -43,8 +45,7 @@ const LICENCE_NAME: usize = 100;
 pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     let object = row.as_object().ok_or_else(|| format!("expected an object, got {}", kind(row)))?;
     let fields = Fields(object);
-    let id = fields.text(columns::ID).ok_or("the record has no id; expected `id` or `modelId`")?;
-    let mut metadata = Metadata::named(RepoId::parse(id.trim()).map_err(|error| error.to_string())?);
+    let mut metadata = Metadata::named(identity::of(&fields)?);
 
     let text = fields.text(columns::CARD).map(|text| card::parse(text, limits));
     if text.is_some() {
@@ -56,7 +57,7 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
         metadata.sources.push(Source::Card);
     }
     if let Some(author) = fields.text(columns::AUTHOR) {
-        metadata.author = Some(author.to_owned());
+        metadata.author = Some(card::plain(author));
     }
     metadata.sha = fields.owned(columns::SHA);
     metadata.created_at = fields.get(columns::CREATED).and_then(timestamp);
@@ -66,19 +67,23 @@ pub fn from_api_row(row: &Value, limits: &Limits) -> Result<Metadata, String> {
     metadata.private = fields.get(columns::PRIVATE).is_some_and(closed);
     metadata.gated = gate(&fields);
     metadata.notes.extend(odd_values(&fields));
-    metadata.tags = fields.strings(columns::TAGS);
-    metadata.license = fields.strings(columns::LICENSE).into_iter().next();
+    metadata.tags = fields.listed(columns::TAGS);
+    metadata.license = first_licence(&mut metadata.notes, fields.strings(columns::LICENSE), "row");
     metadata.pipeline_tag = fields.owned(columns::TASK);
     metadata.library = fields.owned(columns::LIBRARY);
     metadata.new_version = fields.owned(columns::NEW_VERSION);
-    metadata.languages = languages(fields.get(columns::LANGUAGES));
-    metadata.datasets = fields.strings(columns::DATASETS);
+    metadata.languages = match fields.get(columns::LANGUAGES) {
+        Some(text @ Value::String(_)) => listed(text),
+        other => languages(other),
+    };
+    metadata.datasets = fields.listed(columns::DATASETS);
     metadata.parameters = parameters(&fields);
     metadata.dtype = dtype(&fields);
     metadata.files = files(&fields);
     let config = fields.json(columns::CONFIG).filter(Value::is_object);
     apply_config(&mut metadata, config.as_ref());
 
+    metadata.declared_relation = declared_relation(&mut metadata.notes, fields.text(columns::RELATION));
     parents::from_row(&mut metadata, &fields);
     metadata.sources.extend(parents::sources(&fields));
     apply_card(&mut metadata, card);
@@ -209,21 +214,13 @@ pub fn from_checkpoint(id: RepoId, folder: &Folder<'_>, limits: &Limits) -> Meta
 /// Fills what is still unknown from the card.
 fn apply_card(metadata: &mut Metadata, card: Card) {
     let fields = Fields(&card.front);
-    let licenses = fields.strings(&["license"]);
-    if licenses.len() > 1 {
-        let detail = format!(
-            "the card names {} licences; the first is shown: {}",
-            licenses.len(),
-            licenses.join(", ")
-        );
-        metadata.notes.push(note("several_licenses", detail.chars().take(300).collect()));
-    }
+    let license = first_licence(&mut metadata.notes, fields.strings(&["license"]), "card");
     let fill = |slot: &mut Option<String>, value: Option<String>| {
         if slot.is_none() {
             *slot = value;
         }
     };
-    fill(&mut metadata.license, licenses.into_iter().next());
+    fill(&mut metadata.license, license);
     let tagged = metadata.tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned);
     fill(&mut metadata.license, tagged);
     name_licence(metadata, &fields);
@@ -238,12 +235,8 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
     }
     let mut known: HashSet<String> = metadata.tags.iter().cloned().collect();
     metadata.tags.extend(fields.strings(&["tags"]).into_iter().filter(|tag| known.insert(tag.clone())));
-    if let Some(text) = fields.text(&["base_model_relation"]) {
-        match text.parse() {
-            Ok(relation) => metadata.declared_relation = Some(relation),
-            Err(reason) => metadata.notes.push(note("bad_relation", reason.chars().take(300).collect())),
-        }
-    }
+    let declared = declared_relation(&mut metadata.notes, fields.text(&["base_model_relation"]));
+    metadata.declared_relation = declared.or(metadata.declared_relation);
     parents::from_front_matter(metadata, &fields);
     parents::from_recipe(metadata, &card.body);
     metadata.notes.extend(card.notes);
@@ -251,6 +244,23 @@ fn apply_card(metadata: &mut Metadata, card: Card) {
     if !body.trim().is_empty() {
         metadata.card = Some(body.to_owned());
     }
+}
+
+/// The first of several licences, with a note on the others.
+fn first_licence(notes: &mut Vec<Note>, licences: Vec<String>, whose: &str) -> Option<String> {
+    if licences.len() > 1 {
+        let (count, all) = (licences.len(), licences.join(", "));
+        let detail = format!("the {whose} names {count} licences; the first is shown: {all}");
+        notes.push(note("several_licenses", detail.chars().take(300).collect()));
+    }
+    licences.into_iter().next()
+}
+
+fn declared_relation(notes: &mut Vec<Note>, word: Option<&str>) -> Option<Relation> {
+    let read = word?.parse();
+    let fault = |reason: &String| note("bad_relation", reason.chars().take(300).collect());
+    notes.extend(read.as_ref().err().map(fault));
+    read.ok()
 }
 
 /// A licence that the Hub has no id for has a name beside `license: other`.
@@ -269,8 +279,9 @@ fn apply_config(metadata: &mut Metadata, config: Option<&Value>) {
         let told = "config.json is no object of keys and values; nothing was read from it".to_owned();
         metadata.notes.push(note("config_unread", told));
     }
-    let text =
-        |value: Option<&Value>| value.and_then(Value::as_str).map(|text| text.chars().take(200).collect());
+    let text = |value: Option<&Value>| {
+        value.and_then(Value::as_str).map(|text| card::plain(text).chars().take(200).collect())
+    };
     metadata.model_type = text(config.get("model_type"));
     metadata.architecture = text(config.get("architectures").and_then(|list| list.get(0)));
     let word = config.get("dtype").or_else(|| config.get("torch_dtype")).and_then(Value::as_str);
@@ -380,7 +391,7 @@ fn files(fields: &Fields<'_>) -> Vec<String> {
             other => other.get("rfilename").and_then(Value::as_str).map(str::to_owned),
         }
     };
-    list.iter().filter_map(name).take(MOST).collect()
+    list.iter().filter_map(name).map(|name| card::plain(&name)).take(MOST).collect()
 }
 
 /// Languages as strings; YAML 1.1 readers turn Norwegian `no` into false.
@@ -395,6 +406,13 @@ fn languages(value: Option<&Value>) -> Vec<String> {
 
 /// Leaves out what is said twice, and what is too long or too much, with a note.
 fn cap(metadata: &mut Metadata) {
+    for (what, text) in [("licence", &mut metadata.license), ("author", &mut metadata.author)] {
+        if let Some(long) = text.take_if(|text| text.len() > LONGEST) {
+            let detail = format!("the {what} has {} bytes; at most {LONGEST} are kept", long.len());
+            metadata.notes.push(note("text_too_long", detail));
+        }
+    }
+    metadata.author = metadata.author.take().or_else(|| metadata.id.org().map(str::to_owned));
     let lists = [
         ("tags", &mut metadata.tags),
         ("languages", &mut metadata.languages),

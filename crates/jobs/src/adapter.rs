@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use analysis::licence::covering;
+use analysis::{licence::covering, lineage::located};
 use domain::Limits;
 use serde_json::Value;
 use weights::{Baked, TensorSource, Untied, Unties};
 
-use crate::{Error, Operand};
+use crate::{Access, Error, Operand, Registry, operand::open_whole};
 
 /// The file that makes a folder an adapter.
 pub use domain::files::ADAPTER_CONFIG as CONFIG;
@@ -29,6 +29,17 @@ pub fn is_factor(name: &str) -> bool {
 /// The base that an adapter's configuration names.
 pub fn base_of(config: &Value) -> Option<String> {
     config.get("base_model_name_or_path").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The model that an adapter's configuration names, perhaps by its address or by its place in a cache, as trees know it.
+pub(crate) async fn open_base(registry: &Registry, named: &str, access: &Access) -> Result<Operand, Error> {
+    match open_whole(registry, named, access).await {
+        Err(error) if error.is_unknown() => match located(named) {
+            Some(id) => open_whole(registry, id.as_str(), access).await,
+            None => Err(error),
+        },
+        opened => opened,
+    }
 }
 
 /// The base with a head of its own, where it ties its head to its embedding and the adapter changes one of the two.

@@ -1,5 +1,7 @@
 //! Bulk import of a metadata dump: read and written side by side in batches, resumable, bad rows reported and skipped.
 
+mod earlier;
+
 use std::{
     collections::{BTreeMap, HashSet},
     hash::{BuildHasher as _, RandomState},
@@ -8,12 +10,13 @@ use std::{
 };
 
 use analysis::lineage::{claims, identify};
-use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Limits, Metadata, RepoId};
+use domain::{Claim, Digest, EdgeStatus, Evidence, Fault as _, Limits, Metadata, Note, RepoId};
 use hub::dump::{Broken, Dump, Entry, Row};
 use serde::Serialize;
 use store::{Draft, Openness, Store};
 use tokio::sync::mpsc;
 
+use self::earlier::Earlier;
 use crate::{Error, Registry, mirror::keep_closed};
 
 /// Rows of one transaction, fewer where their cards are long: the more, the fewer pages of the index of names, whose
@@ -53,12 +56,37 @@ pub struct DumpReport {
     pub older: u64,
     pub skipped: u64,
     pub skipped_rows: Vec<SkippedRow>,
-    /// Columns of a table that nothing reads.
+    /// Columns that nothing reads.
     pub unread_columns: Vec<String>,
+    /// What is odd about models, by the code of the note that they carry.
+    pub notes: BTreeMap<String, Noted>,
     /// Words for relations that are none of ours, with the number of edges taken as fine-tunes for them.
     pub unknown_relations: BTreeMap<String, u64>,
     /// Row an interrupted import was resumed from.
     pub resumed_from: u64,
+    /// The row that cannot be read, where the file breaks off before its end; those before it are kept.
+    pub broken: Option<SkippedRow>,
+}
+
+impl DumpReport {
+    /// The error of a file that breaks off.
+    pub fn fault(&self) -> Option<Error> {
+        let SkippedRow { line, reason } = self.broken.clone()?;
+        let (file, rows, skipped) = (self.file.clone(), self.rows, self.skipped);
+        Some(Error::DumpBroken { file, rows, skipped, position: line, reason })
+    }
+}
+
+/// Models with notes of one code.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Noted {
+    pub models: u64,
+    /// Of the first: its line or row, and what its note says.
+    pub line: u64,
+    pub detail: String,
+    /// The row counted last: a model with several such notes is one.
+    #[serde(skip)]
+    counted: u64,
 }
 
 #[derive(Default)]
@@ -70,6 +98,7 @@ struct Batch {
     aliases: Vec<(RepoId, RepoId)>,
     /// Words for relations, of the edges that have one which is none of ours.
     unknown: Vec<String>,
+    notes: BTreeMap<String, Noted>,
     /// Keys of those of the models that an earlier batch has.
     earlier: HashSet<String>,
     /// Rows that were read for it, the skipped among them.
@@ -88,7 +117,7 @@ impl Batch {
         self.rows >= BATCH as u64 || self.bytes >= BATCH_BYTES
     }
 
-    fn add(&mut self, Row { position, outcome }: Row, limits: &Limits) {
+    fn add(&mut self, Row { position, outcome }: Row, (limits, earlier): (&Limits, &mut Earlier)) {
         self.rows += 1;
         self.last = position;
         match outcome {
@@ -96,11 +125,23 @@ impl Batch {
                 self.skip(position, Error::ReservedName(metadata.id.to_string()).to_string());
             }
             Ok(entry) => {
-                if let Err(reason) = collect(self, entry, limits) {
+                if let Err(reason) = collect(self, entry, (limits, earlier)) {
                     self.skip(position, reason);
                 }
             }
             Err(reason) => self.skip(position, reason),
+        }
+    }
+
+    /// Counts what is odd about the model of the row read last.
+    fn note(&mut self, notes: &[Note]) {
+        let line = self.last;
+        for Note { code, detail } in notes {
+            let detail = || detail.chars().take(300).collect();
+            let first = || Noted { line, detail: detail(), ..Noted::default() };
+            let noted = self.notes.entry(code.clone()).or_insert_with(first);
+            noted.models += u64::from(noted.counted != line);
+            noted.counted = line;
         }
     }
 
@@ -115,7 +156,8 @@ impl Batch {
 /// Imports a dump; an interrupted import of the same file goes on where its last batch ended.
 ///
 /// # Errors
-/// When the file is no dump of model metadata or breaks off, or the database fails; rows never stop it.
+/// When the file is no dump of model metadata, or the database fails; rows never stop it, and that the file breaks off
+/// stands in the report.
 pub async fn import_dump(
     registry: &Registry,
     path: &Path,
@@ -123,8 +165,7 @@ pub async fn import_dump(
 ) -> Result<DumpReport, Error> {
     let mut dump = hub::dump::open(path, &registry.limits)?;
     let key = resume_key(path)?;
-    let unread_columns = dump.unread_columns().to_vec();
-    let mut report = DumpReport { file: path.display().to_string(), unread_columns, ..DumpReport::default() };
+    let mut report = DumpReport { file: path.display().to_string(), ..DumpReport::default() };
     report.resumed_from = registry.store.import_position(&key).await?;
     if report.resumed_from > 0 {
         dump.skip_to(report.resumed_from);
@@ -149,24 +190,25 @@ pub async fn import_dump(
     let (ended, forest) = tokio::join!(bulk.end_bulk(), registry.forests.current());
     ended?;
     written?;
-    let broken = read?;
+    let (broken, unread_columns) = read?;
     forest?;
     registry.store.set_import_position(&key, 0).await?;
     registry.forests.settle().await?;
-    if let Some(Broken { position, reason }) = broken {
-        let DumpReport { file, rows, skipped, .. } = report;
-        return Err(Error::DumpBroken { file, rows, skipped, position, reason });
+    report.unread_columns = unread_columns;
+    report.broken = broken.map(|Broken { position, reason }| SkippedRow { line: position, reason });
+    if report.broken.is_none() {
+        progress(report.rows, total, total);
     }
-    progress(report.rows, total, total);
     Ok(report)
 }
 
 /// A batch whose models are ready for the database.
 type Ready = (Batch, store::Result<Draft>);
 
-/// Reads the dump to its end, or until nobody takes its batches any more; tells where it broke off.
-fn read(mut dump: Dump, limits: &Limits, full: &mpsc::Sender<Ready>) -> Option<Broken> {
-    let mut batch = Batch::default();
+/// Reads the dump to its end, or until nobody takes its batches any more; tells where it broke off, and the columns that
+/// nothing read.
+fn read(mut dump: Dump, limits: &Limits, full: &mpsc::Sender<Ready>) -> (Option<Broken>, Vec<String>) {
+    let (mut batch, mut earlier) = (Batch::default(), Earlier::default());
     // Hashes of the keys of all batches before: a dump of the whole Hub has millions.
     let (state, mut seen) = (RandomState::new(), HashSet::new());
     let mut ready = |mut batch: Batch| {
@@ -177,28 +219,33 @@ fn read(mut dump: Dump, limits: &Limits, full: &mpsc::Sender<Ready>) -> Option<B
         (batch, draft.map(|draft| draft.after(earlier)))
     };
     while let Some(row) = dump.next() {
-        batch.add(row, limits);
+        batch.add(row, (limits, &mut earlier));
         if batch.is_full() {
             batch.read = dump.bytes_read();
             if full.blocking_send(ready(std::mem::take(&mut batch))).is_err() {
-                return None;
+                return (None, Vec::new());
             }
         }
     }
     batch.read = dump.bytes_read();
     let _ = full.blocking_send(ready(batch));
-    dump.broken().cloned()
+    (dump.broken().cloned(), dump.unread_columns())
 }
 
 /// Adds what a row says to its batch.
 ///
 /// # Errors
-/// Why an end of an edge is no model.
-fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) -> Result<(), String> {
+/// Why an end of an edge is no model, or how it contradicts earlier rows.
+fn collect(
+    batch: &mut Batch,
+    entry: Entry,
+    (limits, earlier): (&Limits, &mut Earlier),
+) -> Result<(), String> {
     match entry {
         Entry::Model(mut metadata) => {
             let (claims, notes) = claims(&metadata, limits);
             metadata.notes.extend(notes);
+            batch.note(&metadata.notes);
             batch.bytes += metadata.card.as_ref().map_or(0, String::len);
             if metadata.private {
                 batch.private.push(metadata.id.clone());
@@ -207,6 +254,7 @@ fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) -> Result<(), Strin
         }
         Entry::Edge { parent: as_written, child, relation, unknown } => {
             let (parent, child) = (identify(&as_written)?, identify(&child)?);
+            earlier.edge((&child, &parent), limits.parents)?;
             let status =
                 if parent.key() == child.key() { EdgeStatus::RejectedSelf } else { EdgeStatus::Accepted };
             let evidence = vec![Evidence::listed()];
@@ -214,7 +262,10 @@ fn collect(batch: &mut Batch, entry: Entry, limits: &Limits) -> Result<(), Strin
             batch.edges.push((child, Claim { as_written, parent, relation, status, evidence }));
             batch.unknown.extend(unknown);
         }
-        Entry::Alias { from, to } => batch.aliases.push((from, to)),
+        Entry::Alias { from, to } => {
+            earlier.alias(&from, &to)?;
+            batch.aliases.push((from, to));
+        }
     }
     Ok(())
 }
@@ -262,6 +313,10 @@ async fn flush(
         if words.len() < WORDS || words.contains_key(&word) {
             *words.entry(word).or_default() += 1;
         }
+    }
+    for (code, Noted { models, line, detail, .. }) in batch.notes {
+        let first = || Noted { line, detail, ..Noted::default() };
+        report.notes.entry(code).or_insert_with(first).models += models;
     }
     report.rows += batch.rows;
     report.skipped += batch.skipped;

@@ -21,6 +21,9 @@ pub struct Incoming {
     pub size: u64,
 }
 
+/// The note of a model whose safetensors make no checkpoint.
+pub const UNREAD: &str = "weights_unread";
+
 /// How often the pins of what is being put together are made anew; they end after a day.
 const RENEWED: Duration = Duration::from_hours(1);
 
@@ -115,7 +118,8 @@ async fn store_folder(
     let folder = tokio::task::spawn_blocking(move || -> Result<Folder, Error> {
         let folder = Folder::open(&at, &limits)?;
         let has_weights = folder.checkpoint(&limits)?.is_some();
-        if !has_weights && folder.config.is_none() && folder.readme.is_none() {
+        let told = folder.config.is_some() || folder.adapter_config.is_some() || folder.readme.is_some();
+        if !has_weights && !told {
             let foreign = weights::foreign_weights(folder.files.iter().map(|file| file.path.as_str()));
             return Err(foreign.map_or_else(|| Error::EmptyFolder(at.display().to_string()), Error::from));
         }
@@ -347,7 +351,13 @@ fn survey(
     limits: &domain::Limits,
     go_on: &(dyn Fn(u64) -> Result<(), weights::Error> + Sync),
 ) -> Result<Surveyed, Error> {
-    let Some(checkpoint) = weights::assemble(files, limits)? else { return Ok(Surveyed::default()) };
+    let Some(checkpoint) = weights::assemble(files, limits)? else {
+        let names =
+            files.iter().map(|(path, _)| path.as_str()).filter(|path| domain::files::is_weights(path));
+        let note = weights::foreign_weights(names)
+            .map(|told| Note { code: UNREAD.to_owned(), detail: told.to_string() });
+        return Ok(Surveyed { note, ..Surveyed::default() });
+    };
     let look =
         |source: &dyn TensorSource| weights::survey(source, limits.sketch_cells, go_on).map_err(Error::from);
     let facts = look(&checkpoint)?;

@@ -90,7 +90,7 @@ pub use cancel::{cancel, may_cancel};
 pub use catalogue::Catalogue;
 pub use comparable::comparable;
 pub use devices::{Devices, Found};
-pub use dump::{DumpReport, SkippedRow, import_dump};
+pub use dump::{DumpReport, Noted, SkippedRow, import_dump};
 pub use error::Error;
 pub use evaluations::{evaluations, front_matter, front_matters};
 pub use faults::{beside, refused};
@@ -100,7 +100,7 @@ pub use forests::Forests;
 pub use fsck::{Damage, Fsck, LeftOver, Place, fsck};
 pub use holding::{Holders, holders};
 pub use hub::{Evaluation, Repository as Coming};
-pub use ingest::{Gathered, Incoming, Made, ingest_files, ingest_folder, ingest_made};
+pub use ingest::{Gathered, Incoming, Made, UNREAD, ingest_files, ingest_folder, ingest_made};
 pub use kinds::{
     ApplyPayload, Asked, BakePayload, DiffPayload, ExtractPayload, KINDS, Kind, MergePayload, StoredPayload,
     TransferPayload, TransplantPayload,

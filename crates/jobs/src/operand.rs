@@ -183,7 +183,7 @@ async fn with_base(registry: &Registry, operand: Operand, access: &Access) -> Re
     let Some(named) = operand.adapter.as_ref().map(adapter::base_of) else { return Ok(operand) };
     let no_base = |base: &str| Error::NoBase { adapter: operand.label.clone(), base: base.to_owned() };
     let named = named.ok_or_else(|| no_base("(none named)"))?;
-    match open_whole(registry, &named, access).await {
+    match adapter::open_base(registry, &named, access).await {
         Ok(base) => adapter::bake(operand, base, registry.limits).await,
         Err(error) if error.is_unknown() || matches!(error, Error::NoWeights(_)) => Err(no_base(&named)),
         Err(error) => Err(error),

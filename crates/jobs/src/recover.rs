@@ -8,6 +8,7 @@ use std::{
 use analysis::recover::{Report, Subject};
 use domain::{Fault as _, RepoId};
 use serde::Serialize;
+use serde_json::Value;
 use weights::Folder;
 
 use crate::{
@@ -50,15 +51,20 @@ struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
     Weights,
-    /// A configuration, or weights in another format.
+    /// A configuration, weights in another format, or links.
     Other,
+    /// Nothing: it is a link to a folder.
+    Link,
     Nothing,
 }
 
 impl Place {
     fn folder(id: String, path: PathBuf, holds: Holds) -> Result<Self, Error> {
-        let real = fs_err::canonicalize(&path)?;
-        Ok(Self { id, path: Some(path), real: Some(real), holds })
+        let real = match holds {
+            Holds::Link => None,
+            _ => Some(fs_err::canonicalize(&path)?),
+        };
+        Ok(Self { id, path: Some(path), real, holds })
     }
 }
 
@@ -90,7 +96,7 @@ pub async fn recover(registry: &Registry, names: &[String]) -> Result<Recovered,
     let given = places.iter().filter(|place| place.holds == Holds::Weights).count();
     let most = registry.limits.matrix;
     if given > most {
-        return Err(Error::Invalid(format!("lineage takes up to {most} models, {given} given")));
+        return Err(Error::Invalid(format!("lineage takes up to {most} models (`matrix`), {given} given")));
     }
     let named: Vec<(String, &str)> =
         names.iter().enumerate().map(|(at, name)| (format!("/models/{at}"), name.as_str())).collect();
@@ -153,23 +159,34 @@ fn tell_apart(places: &mut [Place]) {
 
 /// The checkpoints at and below `root`, called by their path from it, and what looks like one.
 fn found(root: &Path) -> Result<Vec<Place>, Error> {
+    let apart = models_apart(root)?;
+    if !apart.is_empty() {
+        return apart.into_iter().map(|(id, path)| Place::folder(id, path, Holds::Weights)).collect();
+    }
     if holds(root)? == Holds::Weights {
         let id = root.file_name().map_or_else(|| root.to_string_lossy(), |name| name.to_string_lossy());
         return Ok(vec![Place::folder(id.into_owned(), root.to_owned(), Holds::Weights)?]);
     }
-    let (mut found, mut level) = (Vec::new(), vec![root.to_owned()]);
+    let (mut found, mut level) = (Vec::new(), vec![(root.to_owned(), Holds::Nothing)]);
     for _ in 0..DEPTH {
         let mut below = Vec::new();
-        for folder in level {
+        for (folder, outer) in level {
             for entry in fs_err::read_dir(&folder)? {
                 let entry = entry?;
-                let path = entry.path();
-                if !entry.file_type()?.is_dir() {
+                // A trainer leaves its checkpoints inside the folder of the model; what else is there is part of it.
+                if outer == Holds::Weights && !entry.file_name().to_string_lossy().starts_with("checkpoint-")
+                {
                     continue;
                 }
-                let holds = holds(&path)?;
-                if holds != Holds::Weights {
-                    below.push(path.clone());
+                let path = entry.path();
+                let kind = entry.file_type()?;
+                let holds = match kind.is_symlink() && path.is_dir() {
+                    true => Holds::Link,
+                    false if kind.is_dir() => holds(&path)?,
+                    false => continue,
+                };
+                if holds != Holds::Link {
+                    below.push((path.clone(), holds));
                 }
                 if holds != Holds::Nothing {
                     let id = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
@@ -186,18 +203,41 @@ fn found(root: &Path) -> Result<Vec<Place>, Error> {
     Ok(found)
 }
 
-fn holds(folder: &Path) -> Result<Holds, Error> {
+/// The files of a folder of models that are a file each, by their names: several safetensors that make no checkpoint, and
+/// no configuration.
+fn models_apart(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
     let mut files = Vec::new();
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
-            files.push(entry.file_name().to_string_lossy().into_owned());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let part =
+            name.contains("-of-") || name == "model.safetensors" || name == "adapter_model.safetensors";
+        if name.ends_with(".json") || (part && name.ends_with(".safetensors")) {
+            return Ok(Vec::new());
+        }
+        if let Some(stem) = name.strip_suffix(".safetensors").filter(|_| entry.path().is_file()) {
+            files.push((stem.to_owned(), entry.path()));
+        }
+    }
+    Ok(if files.len() > 1 { files } else { Vec::new() })
+}
+
+fn holds(folder: &Path) -> Result<Holds, Error> {
+    let (mut files, mut links) = (Vec::new(), Vec::new());
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let (kind, name) = (entry.file_type()?, entry.file_name().to_string_lossy().into_owned());
+        if kind.is_file() {
+            files.push(name);
+        } else if kind.is_symlink() {
+            links.push(name);
         }
     }
     let described = |file: &String| matches!(file.as_str(), "config.json" | "adapter_config.json");
     Ok(if files.iter().any(|file| domain::files::is_weights(file)) {
         Holds::Weights
     } else if files.iter().any(described)
+        || links.iter().any(|link| described(link) || link.ends_with(".safetensors"))
         || weights::foreign_weights(files.iter().map(String::as_str)).is_some()
     {
         Holds::Other
@@ -209,22 +249,36 @@ fn holds(folder: &Path) -> Result<Holds, Error> {
 async fn opened(registry: &Registry, place: Place) -> Result<Subject, Error> {
     let name =
         place.path.as_ref().map_or_else(|| place.id.clone(), |path| path.to_string_lossy().into_owned());
+    if let Some(path) = place.path.as_ref().filter(|_| place.holds == Holds::Link) {
+        return Err(weights::Error::NotPlain { path: path.clone(), kind: "a symbolic link" }.into());
+    }
     let operand = operand::open_stored(registry, &name, &Access::Folders(Pin::Nothing)).await?.whole()?;
-    let claims = match &place.path {
-        Some(path) => {
+    let Told { claims, adapter } = match &place.path {
+        Some(path) if path.is_dir() => {
             let (path, limits) = (path.clone(), registry.limits);
-            tokio::task::spawn_blocking(move || claims(&path, &limits)).await??
+            tokio::task::spawn_blocking(move || told(&path, &limits)).await??
         }
-        None => stored_claims(registry, &operand).await?,
+        Some(_) => Told::default(),
+        None => Told { claims: stored_claims(registry, &operand).await?, adapter: None },
     };
     let path = place.path.map(|path| path.to_string_lossy().into_owned());
-    let (source, adapter) = (operand.source, operand.adapter);
+    let (source, adapter) = (operand.source, operand.adapter.or(adapter));
     Ok(Subject { id: place.id, path, source, adapter, claims, created: None, order: 0 })
 }
 
-/// The bases that a folder's card and configuration name.
-fn claims(path: &Path, limits: &domain::Limits) -> Result<Vec<String>, Error> {
+/// What a folder says of its model.
+#[derive(Default)]
+struct Told {
+    /// The bases that its card and configuration name.
+    claims: Vec<String>,
+    /// The configuration of an adapter of any kind.
+    adapter: Option<Value>,
+}
+
+fn told(path: &Path, limits: &domain::Limits) -> Result<Told, Error> {
     let folder = Folder::open(path, limits)?;
+    // A whole model that was trained with an adapter may keep its configuration.
+    let alone = folder.of_weights().all(|file| file.path.as_str() == "adapter_model.safetensors");
     let files: Vec<String> = folder.files.iter().map(|file| file.path.as_str().to_owned()).collect();
     let told = hub::metadata::Folder {
         card: folder.readme.as_ref(),
@@ -232,14 +286,14 @@ fn claims(path: &Path, limits: &domain::Limits) -> Result<Vec<String>, Error> {
         adapter_config: folder.adapter_config.as_ref(),
         files: &files,
     };
-    let Ok(id) = RepoId::parse("local/model") else { return Ok(Vec::new()) };
+    let Ok(id) = RepoId::parse("local/model") else { return Ok(Told::default()) };
     let mut claims: Vec<String> = Vec::new();
     for parent in hub::metadata::from_checkpoint(id, &told, limits).parents {
         if !claims.contains(&parent.raw) {
             claims.push(parent.raw);
         }
     }
-    Ok(claims)
+    Ok(Told { claims, adapter: folder.adapter_config.filter(|_| alone) })
 }
 
 /// The parents that the registry holds for a model, and the base that an adapter's configuration names.

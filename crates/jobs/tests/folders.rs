@@ -160,3 +160,123 @@ async fn an_edge_that_only_the_weights_know_has_a_length() {
     assert!((0.99..1.0).contains(&cosine), "{cosine}");
     assert_eq!(newick.trim(), format!("('o/tuned':{:.6})'o/base';", 1.0 - cosine));
 }
+
+#[tokio::test]
+async fn safetensors_that_make_no_checkpoint_are_noted() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let folder = place.path().join("model");
+    let [base, tuned] = pair();
+    keep(&folder, "config.json", "{}");
+    keep(&folder, "a.safetensors", &base);
+    keep(&folder, "b.safetensors", &tuned);
+
+    let row = ingest_folder(&registry, &folder, &RepoId::parse("o/two").unwrap(), &|_, _| {}).await.unwrap();
+
+    let notes = registry.store.notes_of(row.id).await.unwrap();
+    assert_eq!((row.has_weights, notes[0].code.as_str()), (false, jobs::UNREAD));
+    assert!(notes[0].detail.contains("one of several safetensors files without an index"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn files_that_are_a_model_each_are_told_apart_by_their_names() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let flat = place.path().join("flat");
+    let [base, tuned] = pair();
+    keep(&flat, "base.safetensors", base);
+    keep(&flat, "tuned.safetensors", tuned);
+
+    let found = jobs::recover(&registry, &[flat.display().to_string()]).await.unwrap();
+
+    let models: Vec<&str> = found.report.models.iter().map(|model| model.id.as_str()).collect();
+    assert_eq!((models, found.report.families.len()), (vec!["base", "tuned"], 1));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_are_left_out_by_name_and_reason() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let zoo = place.path().join("zoo");
+    let [base, tuned] = pair();
+    keep(&zoo.join("base"), "model.safetensors", &base);
+    keep(&zoo.join("tuned"), "model.safetensors", &tuned);
+    keep(&zoo.join("cached"), "notes.txt", "");
+    std::os::unix::fs::symlink(zoo.join("base"), zoo.join("linked")).unwrap();
+    let file = zoo.join("base").join("model.safetensors");
+    std::os::unix::fs::symlink(file, zoo.join("cached").join("model.safetensors")).unwrap();
+
+    let found = jobs::recover(&registry, &[zoo.display().to_string()]).await.unwrap();
+
+    assert_eq!(found.report.models.len(), 2);
+    let left: Vec<(&str, &str)> =
+        found.left_out.iter().map(|gone| (gone.model.as_str(), gone.code)).collect();
+    assert_eq!(left, [("cached", "not_a_plain_file"), ("linked", "not_a_plain_file")]);
+    assert!(found.left_out[1].reason.contains("cp -rL"), "{}", found.left_out[1].reason);
+}
+
+/// A file of one factor pair of an adapter of [`file`].
+fn factors(names: [&str; 2]) -> Vec<u8> {
+    let bytes = SIDE * 4;
+    let [down, up] = names;
+    let header = format!(
+        r#"{{"{down}":{{"dtype":"F32","shape":[1,{SIDE}],"data_offsets":[0,{bytes}]}},"{up}":{{"dtype":"F32","shape":[{SIDE},1],"data_offsets":[{bytes},{}]}}}}"#,
+        2 * bytes
+    );
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.into_bytes());
+    file.extend(values(3, 1.0)[..2 * SIDE].iter().flat_map(|value| value.to_le_bytes()));
+    file
+}
+
+#[tokio::test]
+async fn an_adapter_finds_its_base_however_its_configuration_names_it_and_whatever_its_kind() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let zoo = place.path().join("zoo");
+    let [base, other] = pair();
+    keep(&zoo.join("models--o--base/snapshots/abc"), "model.safetensors", base);
+    keep(&zoo.join("o/tuned"), "model.safetensors", other);
+    let lora =
+        ["lora_A", "lora_B"].map(|part| format!("base_model.model.model.layers.0.mlp.up_proj.{part}.weight"));
+    let lora = lora.each_ref().map(String::as_str);
+    let cases = [
+        ("case", "O/Base", r#""r":1"#, lora),
+        ("address", "https://huggingface.co/o/base", r#""r":1"#, lora),
+        ("dora", "o/base", r#""r":1,"use_dora":true"#, lora),
+        ("prompt", "o/base", r#""peft_type":"PROMPT_TUNING""#, ["prompt_embeddings", "prompt_more"]),
+    ];
+    for (name, base, fields, names) in cases {
+        let folder = zoo.join("a").join(name);
+        let config = format!(r#"{{"base_model_name_or_path":"{base}",{fields}}}"#);
+        keep(&folder, "adapter_config.json", config);
+        keep(&folder, "adapter_model.safetensors", factors(names));
+    }
+
+    let found = jobs::recover(&registry, &[zoo.display().to_string()]).await.unwrap();
+
+    assert_eq!(found.report.models.len(), 6, "{:?}", found.left_out);
+    for model in found.report.models.iter().filter(|model| model.id.starts_with("a/")) {
+        let parents: Vec<&str> = model.parents.iter().map(|parent| parent.id.as_str()).collect();
+        assert_eq!(parents, ["models--o--base/snapshots/abc"], "{}: {:?}", model.id, model.contradiction);
+        assert_eq!(model.contradiction, None, "{}", model.id);
+    }
+}
+
+#[tokio::test]
+async fn an_adapter_that_names_its_base_by_its_address_is_applied_to_the_base_that_is_here() {
+    let (place, registry) = common::registry(Limits::default()).await;
+    let lora =
+        ["lora_A", "lora_B"].map(|part| format!("base_model.model.model.layers.0.mlp.up_proj.{part}.weight"));
+    let [base, _] = pair();
+    let at = |name: &str| place.path().join("in").join(name);
+    keep(&at("base"), "model.safetensors", base);
+    let named = "/root/.cache/huggingface/hub/models--o--base/snapshots/abc";
+    keep(&at("lora"), "adapter_config.json", format!(r#"{{"base_model_name_or_path":"{named}","r":1}}"#));
+    keep(&at("lora"), "adapter_model.safetensors", factors(lora.each_ref().map(String::as_str)));
+    for name in ["base", "lora"] {
+        let id = RepoId::parse(&format!("o/{name}")).unwrap();
+        ingest_folder(&registry, &at(name), &id, &|_, _| {}).await.unwrap();
+    }
+
+    let opened = jobs::open_operand(&registry, "o/lora", &Access::registry()).await.unwrap();
+
+    assert_eq!(opened.base.unwrap().label, "o/base");
+}

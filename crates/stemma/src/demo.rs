@@ -75,6 +75,9 @@ pub async fn fill(registry: &Registry, data: &Path, progress: Progress) -> Resul
         })
         .await?;
         bar.finish_and_clear();
+        if let Some(fault) = report.fault() {
+            return Err(fault.into());
+        }
         registry.store.set_import_position(&mark, 1).await?;
         fs_err::remove_file(&dump).map_err(io)?;
         progress.tell(format_args!("{} real models, {} edges", report.models_inserted, report.edges));

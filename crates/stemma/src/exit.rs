@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use domain::{Class, Fault};
 use serde_json::json;
 
-use crate::output::Form;
+use crate::output::{Form, harmless};
 
 /// Any failure of a command that carries a code.
 #[derive(Debug)]
@@ -32,11 +32,6 @@ impl Failure {
     pub fn new(code: &str, class: Class, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), class, message: message.into(), items: Vec::new() }
     }
-}
-
-/// A message with its lines: names of files and what a server said may hold what acts on a terminal.
-fn harmless(message: &str) -> String {
-    message.split('\n').map(domain::printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints the failure and gives its exit code.

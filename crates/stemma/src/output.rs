@@ -38,7 +38,18 @@ static LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints one line of data.
 pub fn line(text: impl std::fmt::Display) {
-    raw(&format!("{text}\n"));
+    raw(&format!("{}\n", harmless(&text.to_string())));
+}
+
+/// A text with its lines and columns: names of files, what models say of themselves and what a server said may hold what
+/// acts on a terminal.
+pub fn harmless(text: &str) -> String {
+    let parts = text.split_inclusive(['\n', '\t']);
+    let shown = parts.map(|part| match part.strip_suffix(['\n', '\t']) {
+        Some(inner) => domain::printable(inner) + &part[inner.len()..],
+        None => domain::printable(part),
+    });
+    shown.collect()
 }
 
 /// Prints a document that ends its own last line.
@@ -69,7 +80,7 @@ pub fn written() -> Result<(), Failure> {
 
 /// Prints one JSON document.
 pub fn json(value: &impl serde::Serialize) {
-    line(serde_json::to_string_pretty(value).unwrap_or_default());
+    raw(&(serde_json::to_string_pretty(value).unwrap_or_default() + "\n"));
 }
 
 /// A byte progress bar, hidden unless stderr is a terminal.

@@ -159,7 +159,7 @@ impl TensorSource for Checkpoint {
 
 /// Finds the checkpoint among the files of a repository: the index's shards, else `model.safetensors`,
 /// else a complete `model-00001-of-…` series, else `adapter_model.safetensors`, else the only
-/// safetensors file. Files in sub-folders count only when an index names them.
+/// series of another name or the only safetensors file. Files in sub-folders count only when an index names them.
 ///
 /// # Errors
 /// As [`Checkpoint::open_files`]; `missing_shard` when a shard is not among `names`.
@@ -180,16 +180,15 @@ pub fn assemble(names: &[(RelativePath, Arc<dyn ReadAt>)], limits: &Limits) -> R
         .map(|(name, _)| name.as_str())
         .filter(|name| is_weights(name) && !name.contains('/'))
         .collect();
-    let series = top.iter().find_map(|name| series_length(name));
-    let chosen = match (series, top.as_slice()) {
+    let chosen = match (chosen_series(&top), top.as_slice()) {
         _ if top.contains(&"model.safetensors") => vec!["model.safetensors".to_owned()],
-        (Some(count), _) if count as usize > limits.files => {
+        (Some((stem, count)), _) if count as usize > limits.files => {
             let message =
                 format!("a series of {count} shards is longer than the {} files allowed", limits.files);
-            return Err(Error::malformed("too_many_shards", "model-*.safetensors", message));
+            return Err(Error::malformed("too_many_shards", &format!("{stem}-*.safetensors"), message));
         }
-        (Some(count), _) => {
-            (1..=count).map(|shard| format!("model-{shard:05}-of-{count:05}.safetensors")).collect()
+        (Some((stem, count)), _) => {
+            (1..=count).map(|shard| format!("{stem}-{shard:05}-of-{count:05}.safetensors")).collect()
         }
         _ if top.contains(&"adapter_model.safetensors") => vec!["adapter_model.safetensors".to_owned()],
         (None, [only]) => vec![(*only).to_owned()],
@@ -199,10 +198,21 @@ pub fn assemble(names: &[(RelativePath, Arc<dyn ReadAt>)], limits: &Limits) -> R
     Checkpoint::open(files, None, limits).map(Some)
 }
 
-/// The number of shards that a name of the form `model-00001-of-00003.safetensors` promises.
-fn series_length(name: &str) -> Option<u32> {
-    let (shard, count) = name.strip_prefix("model-")?.strip_suffix(".safetensors")?.split_once("-of-")?;
+/// The series called `model`, else the only one, unless an adapter stands beside it; with the number of its shards.
+fn chosen_series<'n>(top: &[&'n str]) -> Option<(&'n str, u32)> {
+    let series = || top.iter().filter_map(|name| series(name));
+    if let Some(model) = series().find(|(stem, _)| *stem == "model") {
+        return Some(model);
+    }
+    let first = series().next().filter(|_| !top.contains(&"adapter_model.safetensors"))?;
+    series().all(|other| other == first).then_some(first)
+}
+
+/// The stem and the number of shards that a name of the form `model-00001-of-00003.safetensors` promises.
+fn series(name: &str) -> Option<(&str, u32)> {
+    let (rest, count) = name.strip_suffix(".safetensors")?.rsplit_once("-of-")?;
+    let (stem, shard) = rest.rsplit_once('-')?;
     let number = |text: &str| (text.len() == 5).then(|| text.parse::<u32>().ok()).flatten();
     let (shard, count) = (number(shard)?, number(count)?);
-    (1..=count).contains(&shard).then_some(count)
+    (1..=count).contains(&shard).then_some((stem, count))
 }

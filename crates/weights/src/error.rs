@@ -25,7 +25,7 @@ pub enum Error {
     #[error("{folder} holds more than {limit} files")]
     TooManyFiles { folder: PathBuf, limit: usize },
     /// A symbolic link or a special file where a plain one must be.
-    #[error("{path} is {kind}; only plain files and folders are read")]
+    #[error("{path} is {kind}; only plain files and folders are read (`cp -rL` copies what links lead to)")]
     NotPlain { path: PathBuf, kind: &'static str },
     /// Numbers were asked of a format the kernels do not read.
     #[error(

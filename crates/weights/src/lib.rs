@@ -41,7 +41,7 @@ pub use folder::{Folder, FolderFile};
 pub use header::Header;
 pub use json::config_document;
 pub use kernels::{Dtype, Stats};
-pub use lora::{ADAPTER_PREFIX, changed_tensor};
+pub use lora::{ADAPTER_PREFIX, changed_tensor, unread_adapter};
 pub use packed::Packing;
 pub use quantised::{Quantisation, foreign_weights, is_quantised, quantisation};
 pub use range::{decode_range, slice_of};

@@ -73,6 +73,15 @@ pub fn changed_tensor(name: &str) -> Option<String> {
     }
 }
 
+/// Why an adapter is none that can be applied, whatever its base; none where it can be, or where only its base decides.
+pub fn unread_adapter<'n>(config: &Value, mut names: impl Iterator<Item = &'n str>) -> Option<String> {
+    if let Err(faults) = Config::read(config) {
+        return Some(faults.join("; "));
+    }
+    let unknown = names.find(|name| part(name) == Part::Unknown)?;
+    Some(format!("its tensor `{}` is of a kind that is not read", shown(unknown)))
+}
+
 /// The part of adapter_config.json that decides the numbers.
 #[derive(Debug)]
 pub(crate) struct Config {

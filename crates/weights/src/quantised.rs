@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use domain::files::is_weights;
 use kernels::Dtype;
 use serde_json::Value;
 
@@ -155,8 +156,8 @@ fn number(section: Option<&Value>, keys: &[&str]) -> Option<u64> {
     })
 }
 
-/// A file that holds weights in a form that is not read, and what to do about it; for a repository without
-/// safetensors.
+/// A file that holds weights in a form that is not read, and what to do about it; for a repository whose safetensors, if
+/// it has any, make no checkpoint.
 pub fn foreign_weights<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<Error> {
     const FORMS: [(&[&str], &str, &str); 4] = [
         (&[".gguf"], "GGUF", "name the model it was converted from"),
@@ -169,6 +170,16 @@ pub fn foreign_weights<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<E
         (&[".h5", ".msgpack"], "TensorFlow or Flax", "convert it to safetensors and import that"),
     ];
     let names: Vec<&str> = names.into_iter().collect();
+    if let Some(file) = names.iter().find(|name| is_weights(name)) {
+        let (form, advice) = match file.contains('/') {
+            true => ("a part in a folder of its own", "import that folder as a model"),
+            false => (
+                "one of several safetensors files without an index",
+                "give each a folder of its own, or write shards as model-0000n-of-0000m.safetensors",
+            ),
+        };
+        return Some(Error::Foreign { file: (*file).to_owned(), form, advice });
+    }
     FORMS.into_iter().find_map(|(ends, form, advice)| {
         let file = names.iter().find(|name| {
             let pickle = ends.contains(&".bin");

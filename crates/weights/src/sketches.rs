@@ -68,10 +68,16 @@ fn is_vocabulary(name: &str, [rows, columns]: [u64; 2]) -> bool {
     rows >= columns.saturating_mul(6) || rows >= MANY_ROWS || named()
 }
 
+/// What PEFT, data parallelism, compilation and sharding put before the names of a module's tensors.
+const SHELLS: [&str; 4] = [ADAPTER_PREFIX, "module.", "_orig_mod.", "_fsdp_wrapped_module."];
+
 /// The name all spellings of one tensor share.
 pub fn canonical_name(name: &str) -> &str {
-    let name = name.strip_prefix(ADAPTER_PREFIX).unwrap_or(name);
-    name.strip_prefix("module.").unwrap_or(name)
+    let mut name = name;
+    while let Some(inner) = SHELLS.iter().find_map(|shell| name.strip_prefix(shell)) {
+        name = inner;
+    }
+    name
 }
 
 /// Wrappers that some files of an architecture put around the names of their tensors and others do not.
@@ -245,6 +251,7 @@ mod tests {
             ("language_model.model.layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight"),
             ("base_model.model.model.layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight"),
             ("language_model.lm_head.weight", "lm_head.weight"),
+            ("module._orig_mod.model.layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight"),
             ("model.visual.blocks.0.weight", "visual.blocks.0.weight"),
         ] {
             assert_eq!(bare_name(name), bare, "{name}");

@@ -101,6 +101,12 @@ fn the_weights_of_a_repository_are_found_by_name() {
     );
     assert_eq!(found(&[("sub/model.safetensors", a()), ("README.md", vec![])]), Ok(None));
     assert_eq!(found(&[("weights.safetensors", a())]), Ok(Some("weights.safetensors".into())));
+    let [one, two] = [1, 2].map(|shard| format!("diffusion-model-0000{shard}-of-00002.safetensors"));
+    let (one, two) = (one.as_str(), two.as_str());
+    assert_eq!(found(&[(one, a()), (two, b())]), Ok(Some(format!("{one} {two}"))));
+    assert_eq!(found(&[(one, a()), (first, a()), (second, b())]), Ok(Some(format!("{first} {second}"))));
+    let other = "text-00001-of-00001.safetensors";
+    assert_eq!(found(&[(one, a()), (two, b()), (other, a())]), Ok(None), "which of the two is meant?");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Broken, Opened, Raw, input::Source, shape::Shape};
+use super::{Broken, Opened, Raw, input::Source, shape::Shape, unread::Unread};
 use crate::Error;
 
 /// Records that are read again line by line before a file is taken as it is.
@@ -28,7 +28,7 @@ pub(super) fn rows(source: &Source<'_>) -> crate::Result<Opened> {
     let Some(shape) = Shape::of(header.iter().map(String::as_str)) else {
         return Err(source.not_a_dump(format!("the columns {}", header.join(", "))));
     };
-    let unread = header.iter().filter(|column| !column.is_empty() && !shape.reads(column)).cloned().collect();
+    let unread = Unread::of(header.iter().filter(|column| !column.is_empty() && !shape.reads(column)));
     let header = Arc::new(header);
     let (mut failed, mut read_again, mut cut_off) = (false, 0, None);
     let rows = std::iter::from_fn(move || {
@@ -42,8 +42,10 @@ pub(super) fn rows(source: &Source<'_>) -> crate::Result<Opened> {
         let fault = |position, reason| Raw { position, read: Box::new(|| Err(reason)) };
         match cutter.next() {
             Ok(None) => None,
-            Ok(Some(Cut { line, text: Some(text), end, .. }))
-                if read_again < READ_AGAIN && runs_on(&text, header.len()) =>
+            // A quote that is open at the end of the file ran over lines that may be rows.
+            Ok(Some(Cut { line, text: Some(text), end, open }))
+                if read_again < READ_AGAIN
+                    && (runs_on(&text, header.len()) || open && text.contains(&b'\n')) =>
             {
                 read_again += 1;
                 let taken = cutter.take_back(line, &text, end);

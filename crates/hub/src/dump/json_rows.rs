@@ -10,6 +10,7 @@ use super::{
     input::{Line, Source, next_line},
     json_parts::{Fault, Part, Parts},
     shape::{Shape, entry_of},
+    unread::Unread,
 };
 use crate::{Error, Result};
 
@@ -44,6 +45,8 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Opened> {
     if position == 0 {
         return Err(source.not_a_dump("an empty file"));
     }
+    let unread = Unread::default();
+    let gathered = unread.clone();
     let mut broken = None;
     let mut ended = false;
     let rows = std::iter::from_fn(move || {
@@ -65,13 +68,13 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Opened> {
             return match line {
                 Ok(None) => None,
                 Ok(Some(Line::Text(bytes) | Line::Last(bytes))) if blank(&bytes) => continue,
-                Ok(Some(Line::Text(bytes))) => Some(Ok(line_row(position, bytes, limits))),
+                Ok(Some(Line::Text(bytes))) => Some(Ok(line_row(position, bytes, (limits, &gathered)))),
                 Ok(Some(Line::Last(bytes))) => {
                     if value(&bytes).is_err_and(|error| error.is_eof()) {
                         let reason = "the file ends in the middle of a record".to_owned();
                         broken = Some(Broken { position, reason });
                     }
-                    Some(Ok(line_row(position, bytes, limits)))
+                    Some(Ok(line_row(position, bytes, (limits, &gathered))))
                 }
                 Ok(Some(Line::TooLong)) => Some(Ok(too_long(position, max))),
                 Err(error) => {
@@ -82,7 +85,7 @@ pub(super) fn lines(source: &Source<'_>) -> Result<Opened> {
             };
         }
     });
-    Ok(Opened::of(rows))
+    Ok(Opened { rows: Box::new(rows), unread })
 }
 
 /// What a document is, found on a first walk over it.
@@ -123,14 +126,21 @@ pub(super) fn document(source: &Source<'_>) -> Result<Opened> {
     Ok(rows(records, first, *source.limits))
 }
 
-/// Walks over a whole document once, which also finds what is cut off or badly nested.
+/// Walks over a whole document once, which also finds what is cut off or badly nested; of a list the rows before that
+/// are read all the same.
 fn form(parts: &mut Parts<Box<dyn BufRead + Send>>) -> std::result::Result<Form, Fault> {
     let (mut resolutions, mut models, mut id) = (false, false, false);
     let found = match parts.peek()? {
         None => return Ok(Form::Records),
         Some(b'[') => {
             parts.mark(b'[')?;
-            while parts.item()?.is_some() {}
+            loop {
+                match parts.item() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(_) => return Ok(Form::List),
+                }
+            }
             Form::List
         }
         Some(b'{') => {
@@ -160,7 +170,10 @@ fn form(parts: &mut Parts<Box<dyn BufRead + Send>>) -> std::result::Result<Form,
     let mut alone = true;
     while parts.peek()?.is_some() {
         alone = false;
-        parts.pass()?;
+        match (parts.pass(), &found) {
+            (Err(_), Form::List | Form::Records) => break,
+            (passed, _) => passed?,
+        }
     }
     Ok(if alone { found } else { Form::Records })
 }
@@ -246,19 +259,25 @@ fn rows(mut records: Records, first: Option<Record>, limits: Limits) -> Opened {
             Some(Err(fault))
         }
     });
-    Opened::of(records.zip(1..).map(move |(record, position)| match record {
-        Ok(record) => Ok(Raw { position, read: Box::new(move || record_entry(record, &limits)) }),
+    let unread = Unread::default();
+    let gathered = unread.clone();
+    let rows = records.zip(1..).map(move |(record, position)| match record {
+        Ok(record) => {
+            let unread = gathered.clone();
+            Ok(Raw { position, read: Box::new(move || record_entry(record, &limits, &unread)) })
+        }
         Err(fault) => Err(Broken { position, reason: fault.into() }),
-    }))
+    });
+    Opened { rows: Box::new(rows), unread }
 }
 
-fn record_entry(record: Record, limits: &Limits) -> std::result::Result<Entry, String> {
+fn record_entry(record: Record, limits: &Limits, unread: &Unread) -> std::result::Result<Entry, String> {
     let Part::Text(text) = record.value else {
         return Err(format!("the record is longer than {} bytes", limits.row_bytes));
     };
     let value = value(&text).map_err(|error| format!("the record is not JSON: {error}"))?;
     match record.key {
-        None => entry_of(value, limits),
+        None => entry_of(value, limits, unread),
         Some(key) => resolved(&key.string().ok_or("the id is not JSON")?, &value),
     }
 }
@@ -294,10 +313,11 @@ fn value(text: &[u8]) -> serde_json::Result<Value> {
     })
 }
 
-fn line_row(position: u64, bytes: Vec<u8>, limits: Limits) -> Raw {
+fn line_row(position: u64, bytes: Vec<u8>, (limits, unread): (Limits, &Unread)) -> Raw {
+    let unread = unread.clone();
     let read = move || {
         let value = value(&bytes).map_err(|error| format!("the line is not JSON: {error}"))?;
-        entry_of(value, &limits)
+        entry_of(value, &limits, &unread)
     };
     Raw { position, read: Box::new(read) }
 }

@@ -18,11 +18,14 @@ use parquet::{
 };
 use serde_json::{Map, Value};
 
-use super::{Broken, Opened, Raw, input::Source, parquet_cost, shape::Shape};
-use crate::{Error, Result};
+use super::{Broken, Opened, Raw, input::Source, parquet_cost, shape::Shape, unread::Unread};
+use crate::{Error, Result, card::plain};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
+
+/// Most characters of the decoder's reason.
+const REASON: usize = 300;
 
 /// Rows decoded at a time; of a list column each may hold the most items allowed.
 const BATCH: usize = 16;
@@ -52,7 +55,7 @@ pub(super) fn rows(source: &Source<'_>, total: u64) -> Result<Opened> {
     guarded(|| groups.advance()).map_err(damaged)?;
 
     let (read, mut position, mut failed) = (Arc::clone(source.read), 0, false);
-    let unread = columns.into_iter().filter(|column| !shape.reads(column)).collect();
+    let unread = Unread::of(columns.iter().filter(|column| !shape.reads(column)));
     let rows = std::iter::from_fn(move || {
         if failed {
             return None;
@@ -109,7 +112,8 @@ impl Groups {
 
 fn guarded<T>(work: impl FnOnce() -> parquet::errors::Result<T>) -> std::result::Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        // The decoder puts a text that it cannot read into its error, however long it is.
+        Ok(outcome) => outcome.map_err(|error| plain(&error.to_string()).chars().take(REASON).collect()),
         Err(_) => Err("its pages contradict its schema".to_owned()),
     }
 }

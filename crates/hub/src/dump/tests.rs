@@ -13,6 +13,7 @@ use super::{Dump, Entry, Row, open};
 use crate::Error;
 
 mod broken;
+mod columns;
 mod parquet_types;
 mod tables;
 
@@ -124,7 +125,15 @@ fn a_bad_record_of_a_document_is_reported_and_the_rest_read() {
         ids(&place.rows("b.json", "{\"id\":\"a/b\"} {\"id\":\"c/d\"}\n3")),
         pairs(&[(1, "a/b"), (2, "c/d"), (3, "-")])
     );
-    for text in ["[{\"id\":\"a/b\"}", "[{\"id\":\"a/b\"}]]", "{\"models\":[1]", "[1 2]"] {
+    for text in ["[{\"id\":\"a/b\"},{", "[{\"id\":\"a/b\"}]]"] {
+        let mut dump = place.open("c.json", text).unwrap();
+        assert_eq!(
+            (dump.by_ref().count(), dump.broken().map(|broken| broken.position)),
+            (1, Some(2)),
+            "{text}"
+        );
+    }
+    for text in ["[{\"id\":\"a/b\"}", "{\"models\":[1]", "[1 2]"] {
         assert!(matches!(place.open("c.json", text).err(), Some(Error::Damaged { .. })), "{text}");
     }
 }
@@ -190,7 +199,8 @@ fn an_overlong_record_of_a_table_is_passed_over() {
     assert_eq!(ids(&rows), pairs(&[(3, "a/b"), (5, "-"), (106, "c/d"), (107, "g/h")]));
     assert!(rows[1].outcome.as_ref().unwrap_err().contains("longer than 64"));
     let Ok(Entry::Model(metadata)) = &rows[0].outcome else { panic!("a model was expected") };
-    assert_eq!(metadata.parents[0].raw, "c\"/\nd");
+    let parents: Vec<&str> = metadata.parents.iter().map(|parent| parent.raw.as_str()).collect();
+    assert_eq!(parents, ["c\"/", "d"]);
 }
 
 #[test]

@@ -36,7 +36,9 @@ columns! {
     CONFIG = ["config"];
     RESOLVED = ["baseModels", "base_models"];
     NAMED = ["base_model", "baseModel"];
-    PARENT = ["parent_model"];
+    PARENT = ["parent_model", "parents", "parent"];
+    PARENT_RELATION = ["relation"];
+    RELATION = ["base_model_relation", "baseModelRelation"];
     FINETUNED = ["finetune_parent"];
     QUANTIZED = ["quantized_parent"];
     ADAPTED = ["adapter_parent"];

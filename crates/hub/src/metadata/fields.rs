@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::literal::{self, is_missing};
+use crate::{
+    card::plain,
+    literal::{self, is_missing},
+};
 
 /// Lookup by any of several names.
 pub(crate) struct Fields<'a>(pub &'a Map<String, Value>);
@@ -52,6 +55,11 @@ impl<'a> Fields<'a> {
         self.get(names).map(strings).unwrap_or_default()
     }
 
+    /// As [`Self::strings`], of a text without brackets the parts that a table puts into one cell.
+    pub fn listed(&self, names: &[&str]) -> Vec<String> {
+        self.get(names).map(listed).unwrap_or_default()
+    }
+
     /// A value, or the one that a text holds as JSON or as Python prints it.
     pub fn json(&self, names: &[&str]) -> Option<Value> {
         match self.get(names)? {
@@ -97,9 +105,18 @@ pub(crate) fn strings(value: &Value) -> Vec<String> {
     }
 }
 
-fn scalar(value: &Value) -> Option<String> {
+/// As [`strings`]; a text that is no list is split where tables join one.
+pub(crate) fn listed(value: &Value) -> Vec<String> {
+    let joined = |text: &&str| !text.trim_start().starts_with(['[', '(', '{']);
+    match value.as_str().filter(joined) {
+        Some(text) => text.split([',', ';', '|']).flat_map(|part| strings(&part.into())).collect(),
+        None => strings(value),
+    }
+}
+
+pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(plain(text)),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,

@@ -1,13 +1,17 @@
 //! Parents as each source names them, before normalisation.
 
-use domain::{DeclaredParent, Metadata, Part, Relation, Source};
+use domain::{DeclaredParent, Metadata, Note, Part, Relation, Source};
 use serde_json::Value;
 
 use super::{
     columns,
     fields::{Fields, strings},
+    identity::is_number,
 };
-use crate::{card, literal::read};
+use crate::{
+    card,
+    literal::{is_missing, read},
+};
 
 /// Raw parents kept per model; the lineage rules cut further.
 const MOST: usize = 500;
@@ -15,8 +19,8 @@ const MOST: usize = 500;
 /// Most characters of a weight or a density of a recipe.
 const SETTING: usize = 60;
 
-/// The note of a model that names more.
-const TOO_MANY: &str = "parents_unread";
+/// The note of a model that names more, or names them where nothing is read.
+const UNREAD: &str = "parents_unread";
 
 /// Columns in which a table names parents, with the relation that the column stands for. Of several of one parent the first
 /// holds, as in the study they come from (arXiv 2508.06811).
@@ -31,16 +35,20 @@ const NAMED: [(&[&str], Option<Relation>); 6] = [
 
 /// `baseModels` and `base_model:` tags of an API row, and a flat `base_model` column.
 pub(super) fn from_row(metadata: &mut Metadata, fields: &Fields<'_>) {
-    let plain = || fields.text(columns::RESOLVED).map(Value::from);
-    match fields.json(columns::RESOLVED).or_else(plain) {
-        Some(Value::Array(groups)) => groups.iter().for_each(|group| from_base_models(metadata, group)),
-        Some(group) => from_base_models(metadata, &group),
-        None => {}
+    if let Some(value) = fields.get(columns::RESOLVED) {
+        named(metadata, value, (None, Source::Api));
     }
     from_tags(metadata, Source::Tag);
     for (column, relation) in NAMED {
-        for raw in fields.get(column).map(names).unwrap_or_default() {
-            push(metadata, &raw, relation, Source::Table);
+        let Some(value) = fields.get(column) else { continue };
+        let before = metadata.parents.len();
+        named(metadata, value, (relation, Source::Table));
+        // Elsewhere a column of that name may mean anything.
+        if column == columns::PARENT && metadata.parents.len() > before {
+            let beside = fields.text(columns::PARENT_RELATION).and_then(|word| relation_of(metadata, word));
+            metadata.parents[before..]
+                .iter_mut()
+                .for_each(|parent| parent.relation = parent.relation.or(beside));
         }
     }
 }
@@ -79,40 +87,75 @@ pub(super) fn from_tags(metadata: &mut Metadata, source: Source) {
     }
 }
 
-/// A relation with its parents, or a plain id.
-fn from_base_models(metadata: &mut Metadata, group: &Value) {
-    if let Some(id) = group.as_str() {
-        return push(metadata, id, None, Source::Api);
-    }
-    let relation = group.get("relation").and_then(Value::as_str).and_then(|word| word.parse().ok());
-    let models = group.get("models").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    for id in models.iter().filter_map(|model| model.get("id").unwrap_or(model).as_str()) {
-        push(metadata, id, relation, Source::Api);
-    }
-}
-
-/// `base_model` of a card: text, a list, a map with a name, or a list with nulls and maps.
+/// `base_model` of a card.
 pub(super) fn from_front_matter(metadata: &mut Metadata, fields: &Fields<'_>) {
-    for raw in fields.get(&["base_model", "base_models"]).map(names).unwrap_or_default() {
-        push(metadata, &raw, None, Source::Card);
+    if let Some(value) = fields.get(&["base_model", "base_models"]) {
+        named(metadata, value, (None, Source::Card));
     }
 }
 
-/// The names a value holds; no id has a comma, so a text may hold several.
-fn names(value: &Value) -> Vec<String> {
+/// Adds the parents that a value names: text, lists, `{id}`, `{relation, models}` or `{finetune: …, adapter: …}`, in each
+/// other and as a table prints them. `relation` is what the places around it say.
+fn named(metadata: &mut Metadata, value: &Value, (relation, source): (Option<Relation>, Source)) {
     match value {
-        Value::Array(list) => list.iter().flat_map(names).collect(),
+        Value::Array(list) => list.iter().for_each(|item| named(metadata, item, (relation, source))),
         Value::Object(map) => {
-            ["id", "name", "model"].iter().find_map(|key| map.get(*key)).map(strings).unwrap_or_default()
+            let stated = map.get("relation").and_then(Value::as_str);
+            let relation = stated.and_then(|word| relation_of(metadata, word)).or(relation);
+            let of = |key: &&str| map.get(*key).filter(|value| !value.is_null());
+            if let Some(models) = ["models", "id", "name", "model"].iter().find_map(of) {
+                return named(metadata, models, (relation, source));
+            }
+            let groups = map.iter().filter_map(|(key, value)| Some((key.parse::<Relation>().ok()?, value)));
+            let groups: Vec<(Relation, &Value)> = groups.collect();
+            if groups.is_empty() && !map.is_empty() {
+                let keys = map.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let told =
+                    format!("parents stand in an object of {keys}; `id`, `models` or relations are read");
+                tell(metadata, card::note(UNREAD, clip(&told)));
+            }
+            groups.iter().for_each(|(relation, value)| named(metadata, value, (Some(*relation), source)));
         }
-        Value::String(text) if text.trim_start().starts_with(['[', '{']) && read(text).is_some() => {
-            read(text).as_ref().map(names).unwrap_or_default()
+        Value::String(text)
+            if text.trim_start().starts_with(['[', '(', '{']) || text.starts_with("array(") =>
+        {
+            match read(text).filter(|value| value.is_array() || value.is_object()) {
+                Some(value) => named(metadata, &value, (relation, source)),
+                None => push_all(metadata, strings(value), (relation, source)),
+            }
         }
-        other => {
-            let texts = strings(other);
-            let parts = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
-            parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        // No id holds what people and tables put between several.
+        Value::String(text) => {
+            let parts = text.split([',', ';', '|', '\n', '\r']);
+            push_all(metadata, parts.flat_map(|part| strings(&part.into())), (relation, source));
         }
+        other => push_all(metadata, strings(other), (relation, source)),
+    }
+}
+
+fn push_all(
+    metadata: &mut Metadata,
+    raws: impl IntoIterator<Item = String>,
+    (relation, source): (Option<Relation>, Source),
+) {
+    raws.into_iter().for_each(|raw| push(metadata, &raw, relation, source));
+}
+
+/// The relation that a word stands for; one that is none of ours gives a note.
+fn relation_of(metadata: &mut Metadata, word: &str) -> Option<Relation> {
+    if word.trim().is_empty() || is_missing(word) {
+        return None;
+    }
+    let read = word.parse::<Relation>();
+    if let Err(reason) = &read {
+        tell(metadata, card::note("bad_relation", format!("{}; the parents are kept", clip(reason))));
+    }
+    read.ok()
+}
+
+fn tell(metadata: &mut Metadata, note: Note) {
+    if metadata.notes.len() < MOST && !metadata.notes.contains(&note) {
+        metadata.notes.push(note);
     }
 }
 
@@ -234,11 +277,15 @@ fn push_part(
     if raw.trim().is_empty() {
         return;
     }
+    if source == Source::Table && is_number(raw.trim()) {
+        let told = format!("the parent is {}, the number of a row; `org/name` is expected", raw.trim());
+        return tell(metadata, card::note("not_an_id", told));
+    }
     if metadata.parents.len() < MOST {
-        let raw = raw.chars().take(500).collect();
+        let raw = card::plain(raw).chars().take(500).collect();
         metadata.parents.push(DeclaredParent { raw, relation, source, part });
-    } else if !metadata.notes.iter().any(|note| note.code == TOO_MANY) {
+    } else {
         let told = format!("more than {MOST} parents are named; the first {MOST} are read");
-        metadata.notes.push(card::note(TOO_MANY, told));
+        tell(metadata, card::note(UNREAD, told));
     }
 }

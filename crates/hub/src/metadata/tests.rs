@@ -332,3 +332,67 @@ fn tags_and_data_sets_that_are_left_out_are_noted() {
         ]
     );
 }
+
+#[test]
+fn parents_are_read_in_every_shape_in_which_tables_hold_them() {
+    let read = |row: Value| -> Vec<(Option<Relation>, String)> {
+        let read = from_api_row(&row).unwrap();
+        read.parents.into_iter().map(|parent| (parent.relation, parent.raw)).collect()
+    };
+    let parent = || "o/p".to_owned();
+    let tuned = [(Some(Relation::Finetune), parent())];
+
+    for value in [
+        json!({ "relation": "finetune", "models": [{ "_id": "1", "id": "o/p" }] }),
+        json!([{ "id": "o/p", "relation": "finetune" }]),
+        json!({ "finetune": ["o/p"] }),
+        json!({ "finetune": "o/p", "adapter": [] }),
+        json!("{'relation': 'finetune', 'models': ['o/p']}"),
+    ] {
+        assert_eq!(read(json!({ "id": "o/c", "baseModels": value })), tuned, "{value}");
+        assert_eq!(read(json!({ "id": "o/c", "base_model": value })), tuned, "{value}");
+        assert_eq!(read(json!({ "id": "o/c", "cardData": { "base_model": value } })), tuned, "{value}");
+    }
+    for text in ["o/p;o/q", "o/p | o/q", "o/p\no/q", "['o/p', 'o/q']"] {
+        let both = [(None, parent()), (None, "o/q".to_owned())];
+        assert_eq!(read(json!({ "id": "o/c", "base_model": text })), both, "{text}");
+    }
+    let odd = from_api_row(&json!({ "id": "o/c", "baseModels": [{ "key": "o/p" }] })).unwrap();
+    assert_eq!((odd.parents.len(), odd.notes[0].code.as_str()), (0, "parents_unread"));
+    let odd =
+        from_api_row(&json!({ "id": "o/c", "baseModels": { "relation": "x", "models": ["o/p"] } })).unwrap();
+    assert_eq!((odd.parents.len(), odd.notes[0].code.as_str()), (1, "bad_relation"));
+}
+
+#[test]
+fn a_relation_beside_a_flat_parent_is_read() {
+    let row = json!({ "id": "a/b", "base_model": "c/d", "base_model_relation": "adapter" });
+
+    assert_eq!(from_api_row(&row).unwrap().declared_relation, Some(Relation::Adapter));
+}
+
+#[test]
+fn lists_in_one_cell_are_split_where_tables_join_them() {
+    let read = from_api_row(&json!({
+        "id": "a/b", "tags": "transformers, license:mit, base_model:adapter:c/d", "language": "en;de",
+        "datasets": "x/y|x/z",
+    }))
+    .unwrap();
+
+    assert_eq!(read.license.as_deref(), Some("mit"));
+    assert_eq!(read.parents[0].relation, Some(Relation::Adapter));
+    assert_eq!(
+        (read.languages, read.datasets),
+        (vec!["en".into(), "de".into()], vec!["x/y".into(), "x/z".into()])
+    );
+}
+
+#[test]
+fn a_licence_and_an_author_that_are_no_names_are_left_out_with_a_note() {
+    let row = json!({ "id": "big/lic", "license": "D".repeat(8_000), "author": "A".repeat(7_000) });
+
+    let read = from_api_row(&row).unwrap();
+
+    assert_eq!((read.license, read.author.as_deref()), (None, Some("big")));
+    assert_eq!(read.notes.iter().filter(|note| note.code == "text_too_long").count(), 2);
+}

@@ -41,6 +41,10 @@ async fn dir(context: Context, path: PathBuf, id: &str) -> Result<(), Failure> {
     } else {
         let digest = row.digest.map(|d| d.to_string()).unwrap_or_default();
         output::line(format!("{} {digest}", row.name));
+        let notes = registry.store.notes_of(row.id).await.map_err(jobs::Error::from)?;
+        for note in notes.iter().filter(|note| note.code == jobs::UNREAD) {
+            output::line(format!("  {}: {}", note.code, note.detail));
+        }
     }
     Ok(())
 }
@@ -109,17 +113,21 @@ async fn dumps(context: Context, files: Vec<PathBuf>) -> Result<(), Failure> {
                 continue;
             }
         };
-        if report.rows > 0 && report.skipped == report.rows {
+        if let Some(fault) = report.fault() {
+            faults.push((file.display().to_string(), Failure::from(fault)));
+        } else if report.rows > 0 && report.skipped == report.rows {
             let first = report.skipped_rows.first().map_or("", |row| row.reason.as_str());
             let told = format!("{} holds no row that can be read; of the first: {first}", report.file);
             faults.push((file.display().to_string(), Failure::new("not_a_dump", Class::Invalid, told)));
         }
         if context.progress == Progress::Shown {
             for row in report.skipped_rows.iter().take(20) {
-                eprintln!("{}:{}: skipped: {}", report.file, row.line, row.reason);
+                let told = format!("{}:{}: skipped: {}", report.file, row.line, row.reason);
+                context.progress.tell(output::harmless(&told));
             }
             if report.skipped > 20 {
-                eprintln!("{}: {} more rows skipped; --json lists them", report.file, report.skipped - 20);
+                let (more, listed) = (report.skipped - 20, report.skipped_rows.len());
+                eprintln!("{}: {more} more rows skipped; --json lists the first {listed}", report.file);
             }
         }
         if !context.json {
@@ -157,6 +165,13 @@ fn remarks(report: &DumpReport) {
     }
     if !report.unread_columns.is_empty() {
         output::line(format!("  columns that nothing reads: {}", report.unread_columns.join(", ")));
+    }
+    for (code, noted) in &report.notes {
+        let models = if noted.models == 1 { "model" } else { "models" };
+        output::line(format!(
+            "  {code}: {} {models}, the first in row {}: {}",
+            noted.models, noted.line, noted.detail
+        ));
     }
     for (word, edges) in &report.unknown_relations {
         output::line(format!("  relation `{word}` is not known: {edges} edges taken as finetune"));

@@ -20,7 +20,7 @@ pub async fn run(context: Context, args: LineageArgs) -> Result<(), Failure> {
     let registry = wiring::open(&context.config).await?;
     let mut found = jobs::recover(&registry, &models).await?;
     for gone in &found.left_out {
-        eprintln!("left out: {}: {}", gone.model, gone.reason);
+        eprintln!("{}", output::harmless(&format!("left out: {}: {}", gone.model, gone.reason)));
     }
     if !unrelated {
         found.report.unrelated.clear();

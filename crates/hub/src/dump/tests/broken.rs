@@ -60,15 +60,28 @@ fn a_record_that_is_cut_off_at_the_end_of_a_file_ends_it_as_broken() {
 }
 
 #[test]
-fn a_document_that_is_cut_off_is_refused_before_its_first_row() {
+fn a_list_that_is_cut_off_says_where_after_the_rows_before() {
     let whole = format!("[{}]", lines(2_000).trim_end().replace('\n', ","));
     let packed = gzip(whole.as_bytes());
+    let (cut, packed) = (&whole.as_bytes()[..whole.len() / 2], &packed[..packed.len() / 2]);
 
-    let cut = Place::new().open("x.json", &whole[..whole.len() / 2]).err().unwrap();
-    let packed = Place::new().open("x.json.gz", &packed[..packed.len() / 2]).err().unwrap();
+    for (name, bytes) in [("x.json", cut), ("x.json.gz", packed)] {
+        let mut dump = Place::new().open(name, bytes).unwrap();
 
-    assert!(matches!(cut, Error::Damaged { .. }), "{cut}");
-    assert!(matches!(packed, Error::Io { .. }), "{packed}");
+        let rows = dump.by_ref().count() as u64;
+
+        assert!(rows > 100, "{name}: {rows}");
+        assert_eq!(dump.broken().map(|broken| broken.position), Some(rows + 1), "{name}");
+    }
+    let map = Place::new().open("x.json", "{\"models\":[{\"id\":\"a/b\"},{\"id\"").err().unwrap();
+    assert!(matches!(map, Error::Damaged { .. }), "{map}");
+}
+
+#[test]
+fn a_quote_that_is_open_to_the_end_of_the_file_costs_its_own_row() {
+    let rows = Place::new().rows("x.csv", "id,tags\na/f,x\na/g,\"c/d\na/h,y\na/i,z\n");
+
+    assert_eq!(ids(&rows), pairs(&[(2, "a/f"), (3, "-"), (4, "a/h"), (5, "a/i")]));
 }
 
 #[test]
