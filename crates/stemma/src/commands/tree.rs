@@ -65,7 +65,7 @@ fn still_due(models: usize) -> String {
 pub async fn run(context: Context, asked: Asked) -> Result<(), Failure> {
     let Asked { id, limit, up, down, filter, format } = asked;
     let sieve = Sieve::read([&filter.relation, &filter.licence, &filter.size]).map_err(jobs::refused)?;
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let Some(row) = registry.store.model_by_id(&id).await? else {
         return Err(Failure::new(
             "unknown_model",
