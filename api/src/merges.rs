@@ -152,7 +152,9 @@ pub async fn create_merge(
         let plan = jobs::with_output(&registry, output.as_ref(), plan).await?;
         plan.fits(&registry.scratch)?;
         // Once in scratch and once as blobs.
-        return Ok(HttpResponse::Ok().json(ForecastView::from(plan.forecast(2, &registry.scratch))));
+        let mut forecast = plan.forecast(2, &registry.scratch);
+        forecast.warnings.extend(jobs::warned(&registry, &plan.models()).await?);
+        return Ok(HttpResponse::Ok().json(ForecastView::from(forecast)));
     }
     let output = named::needed(output)?;
     let wanted = MergeRequest { yaml: config, output, extras, key: idempotency_key(&request)? };

@@ -157,7 +157,10 @@ async fn of_stored(registry: &Registry, diff: String, asked: Asked) -> Result<Ht
     let output = named::checked(output.as_deref(), plan).await?;
     if dry_run {
         let plan = jobs::with_output(registry, output.as_ref(), plan).await?;
-        return Ok(HttpResponse::Ok().json(plan.forecast()));
+        let mut forecast = plan.forecast();
+        let warned = jobs::warned(registry, &forecast.parents).await?;
+        forecast.warnings.extend(warned);
+        return Ok(HttpResponse::Ok().json(forecast));
     }
     named::needed(output)?;
     Ok(accepted(&jobs::submit_stored_transfer(registry, payload, key).await?))

@@ -81,8 +81,8 @@ pub use adapters::{
     Adapter, BakePlan, ExtractPlan, extract, plan_bake, plan_extract, submit_bake, submit_extract,
 };
 pub use advisories::{
-    Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
-    file_advisory, withdraw_advisory,
+    Affected, AffectedModel, Descent, Filing, Threat, Threats, advised, advisories, advisories_of, advisory,
+    affected, file_advisory, warned, withdraw_advisory,
 };
 pub use applied::{
     AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer, submit_apply, submit_stored_transfer,
