@@ -159,7 +159,8 @@ fn branches() -> String {
         dump.push_str(&line(&parent, &["many/root"], "finetune"));
         (0..12).for_each(|at| dump.push_str(&line(&name(branch, at), &[&parent], "finetune")));
     }
-    dump + &line("many/merged", &[&name(0, 0), &name(3, 11)], "merge")
+    dump.push_str(&line("many/merged", &[&name(0, 0), &name(3, 11)], "merge"));
+    dump
 }
 
 #[tokio::test]
