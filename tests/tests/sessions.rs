@@ -104,7 +104,8 @@ async fn a_session_that_has_ended_is_forgotten_with_the_first_form_that_is_refus
 
     let decision = "model=o/a&parent=o/b&decision=confirm";
     let leaving = reader.get("/login").await?.2;
-    let refused = reader.form("/edges", decision).send().await?;
+    let sent = reader.form("/edges", decision).header(header::COOKIE, &reader.cookie);
+    let refused = sent.send().await?;
     let forgotten = refused.headers()[header::SET_COOKIE].to_str()?.to_owned();
     reader.cookie.clear();
     let (taken, ..) = reader.post("/edges", decision).await?;
