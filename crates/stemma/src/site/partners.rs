@@ -119,12 +119,10 @@ mod tests {
             // A model without weights has no partners, and its refusal is not kept.
             assert!(partners.of(&registry, &row.name, None).await.is_err());
         }
-        let asked = || async {
-            let version = registry.store.change_counter().await.unwrap();
-            Asked { model: row.name.clone(), base: None, version, hidden: Vec::new() }
-        };
+        let version = registry.store.change_counter().await.unwrap();
+        let asked = Asked { model: row.name.clone(), base: None, version, hidden: Vec::new() };
         let kept = Partners { note: Some("kept".to_owned()), ..Partners::default() };
-        partners.kept.lock().unwrap().push_back((asked().await, Instant::now(), kept));
+        partners.kept.lock().unwrap().push_back((asked, Instant::now(), kept));
         let again = partners.of(&registry, &row.name, None).await.unwrap();
         let other = partners.of(&registry, &row.name, Some("o/base")).await;
 
