@@ -140,7 +140,9 @@ pub async fn create_merge(
     let show = async |plan: MergePlan| {
         plan.fits(&registry.scratch)?;
         // Once in scratch and once as blobs.
-        Ok(ForecastView::from(plan.forecast(2, &registry.scratch)))
+        let mut forecast = plan.forecast(2, &registry.scratch);
+        forecast.warnings.extend(jobs::warned(&registry, &plan.models()).await?);
+        Ok(ForecastView::from(forecast))
     };
     if let Some(told) = named::looked((&registry, *options), output.as_deref(), plan, show).await? {
         return Ok(told);

@@ -144,7 +144,12 @@ async fn of_stored(registry: &Registry, diff: String, asked: Asked) -> Result<Ht
     let payload = StoredPayload { target_base, diff, options, output: id, pins: BTreeMap::new() };
     let access = Access::registry();
     let plan = async || jobs::plan_stored_transfer(registry, &payload, &access).await;
-    let show = async |plan: AppliedPlan| Ok(plan.forecast());
+    let show = async |plan: AppliedPlan| {
+        let mut forecast = plan.forecast();
+        let warned = jobs::warned(registry, &forecast.parents).await?;
+        forecast.warnings.extend(warned);
+        Ok(forecast)
+    };
     if let Some(told) = named::looked((registry, dry), output.as_deref(), plan, show).await? {
         return Ok(told);
     }

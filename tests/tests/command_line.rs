@@ -465,6 +465,7 @@ fn a_transfer_takes_an_added_token_along_or_keeps_the_target_as_it_is() -> Resul
 #[test]
 fn every_name_that_is_none_or_nobodys_is_told() -> Result<()> {
     let place = Place::on(&Database::Sqlite)?;
+    place.json("migrate")?;
     let folder = place.data.path().join("out");
     for (words, told) in [
         ("fsck no/1 no/2 no/3".to_owned(), vec!["`no/1`", "`no/2`", "`no/3`"]),

@@ -201,7 +201,7 @@ async fn children_are_drawn_twenty_to_a_group_and_the_first_view_is_light() -> R
             .await?;
 
         ensure!(page.contains("41 models drawn, 1\u{202f}560 more below them"), "{page}");
-        ensure!(page.contains("+630 more fine-tunes") && page.contains("+630 more quantised"), "{page}");
+        ensure!(page.contains("+630 more finetunes") && page.contains("+630 more quantized"), "{page}");
         ensure!(page.contains("id=\"many/child-7\""), "who has children comes first: {page}");
         ensure!(opened.contains("141 models drawn, 1\u{202f}460 more below them"), "{opened}");
         for path in ["/big/root/lineage", "/big/root/icicle", "/big/root"] {

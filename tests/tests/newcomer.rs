@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use stemma_tests::{
-    Browser, Database, Place, Server, Zoo, program, root, run,
+    Browser, Database, Place, Server, Zoo, program, root, run, stemma,
     steps::{arrived, fill, filled, follow, press, text, waiting_merge},
 };
 use tempfile::TempDir;
@@ -300,5 +300,20 @@ fn help_tells_what_goes_by_the_name_of_a_file_the_form_of_a_difference_and_the_k
     ensure!(help("import dump")?.contains(".ndjson"));
     ensure!(help("diff")?.contains("of the form skillpack-rtn a quarter of its smaller side"));
     ensure!(help("search tell")?.contains("whether more is better says `better` of the search"));
+    Ok(())
+}
+
+#[test]
+fn a_mistyped_folder_is_told_and_no_registry_is_made_in_it() -> Result<()> {
+    let empty = TempDir::new()?;
+    for words in
+        ["tree a/b", "report licences", "contradictions", "token list", "doctor", "relatives a/b", "fsck"]
+    {
+        let out = stemma(empty.path()).args(words.split(' ')).output()?;
+
+        let told = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(3) && told.contains("no_registry"), "{words}: {told}");
+        ensure!(fs_err::read_dir(empty.path())?.next().is_none(), "{words}");
+    }
     Ok(())
 }

@@ -136,3 +136,56 @@ async fn paper_gets_the_list_beside_the_picture_and_no_forms() -> Result<()> {
     }
     browser.close().await
 }
+
+/// Presses every arrow on every link that arrows lead to, from the first on; how many there are, and how many in all.
+const ARROWS: &str = "const links = [...document.querySelectorAll('figure svg a')]; \
+    const [seen, open] = [new Set([links[0]]), [links[0]]]; \
+    while (open.length) { const at = open.pop(); \
+      for (const key of ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown']) { at.focus(); \
+        at.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); \
+        const now = document.activeElement; if (!seen.has(now)) { seen.add(now); open.push(now); } } } \
+    return [seen.size, links.length]";
+
+/// A family of four branches of twelve models with names of very different length, and a merge of two of them.
+fn branches() -> String {
+    let line = |name: &str, parents: &[&str], how: &str| {
+        let tags: Vec<String> = parents.iter().map(|of| format!("base_model:{how}:{of}")).collect();
+        format!("{}\n", json!({ "id": name, "tags": tags }))
+    };
+    let name = |branch: usize, at: usize| format!("many/{branch}-{at}{}", "-with-a-long-name".repeat(at % 3));
+    let mut dump = String::new();
+    for branch in 0..4 {
+        let parent = format!("many/{branch}");
+        dump.push_str(&line(&parent, &["many/root"], "finetune"));
+        (0..12).for_each(|at| dump.push_str(&line(&name(branch, at), &[&parent], "finetune")));
+    }
+    dump.push_str(&line("many/merged", &[&name(0, 0), &name(3, 11)], "merge"));
+    dump
+}
+
+#[tokio::test]
+async fn arrows_reach_every_model_and_the_curves_of_a_large_tree_show_when_they_do() -> Result<()> {
+    let (server, browser) = (filled(&Database::Sqlite).await?, Browser::open().await?);
+    let dump = server.data().join("star.jsonl");
+    fs_err::write(&dump, branches())?;
+    ensure!(server.stemma().args(["import", "dump"]).arg(&dump).output()?.status.success());
+    let curve =
+        "return [...document.querySelectorAll('.tree .further')].map(e => getComputedStyle(e).strokeOpacity)";
+    let focus = "document.getElementById('many/merged').closest('a').focus()";
+
+    browser.goto(server.url("/many/root/lineage?down=3")).await?;
+    let (reached, all): (usize, usize) = browser.execute(ARROWS, vec![]).await?.convert()?;
+    let top: f64 = browser
+        .execute("return document.getElementById('tree').getBoundingClientRect().top + scrollY", vec![])
+        .await?
+        .convert()?;
+    browser.execute("document.activeElement.blur(); document.querySelector('h1 a').focus()", vec![]).await?;
+    let hidden: Vec<String> = browser.execute(curve, vec![]).await?.convert()?;
+    browser.execute(focus, vec![]).await?;
+    let shown: Vec<String> = browser.execute(curve, vec![]).await?.convert()?;
+
+    ensure!(reached == all && all > 40, "{reached} of {all}");
+    ensure!(top < 420.0, "the tree begins at {top}");
+    ensure!((hidden, shown) == (vec!["0".to_owned()], vec!["1".to_owned()]));
+    browser.close().await
+}

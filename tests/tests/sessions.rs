@@ -94,6 +94,29 @@ async fn an_advisory_sent_after_the_session_has_ended_is_not_lost() -> Result<()
 }
 
 #[tokio::test]
+async fn a_session_that_has_ended_is_forgotten_with_the_first_form_that_is_refused_for_it() -> Result<()> {
+    let mut reader = Reader::with(&Database::Sqlite, &[]).await?;
+    let dump = reader.server.data().join("one.jsonl");
+    fs_err::write(&dump, "{\"id\":\"o/a\",\"tags\":[\"base_model:o/b\"]}\n")?;
+    reader.run(&["import", "dump", dump.to_str().context("no path")?])?;
+    reader.sign_in(&[]).await?;
+    reader.revoke()?;
+
+    let decision = "model=o/a&parent=o/b&decision=confirm";
+    let leaving = reader.get("/login").await?.2;
+    let sent = reader.form("/edges", decision).header(header::COOKIE, &reader.cookie);
+    let refused = sent.send().await?;
+    let forgotten = refused.headers()[header::SET_COOKIE].to_str()?.to_owned();
+    reader.cookie.clear();
+    let (taken, ..) = reader.post("/edges", decision).await?;
+
+    ensure!(leaving.contains("Sign out"), "{leaving}");
+    ensure!(refused.status() == 403 && forgotten.contains("Max-Age=0"), "{forgotten}");
+    ensure!(taken == 303, "{taken}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_token_that_may_only_read_asks_for_access_and_is_told_where_it_does_not_do() -> Result<()> {
     for database in databases() {
         let mut reader = Reader::with(&database, &[]).await?;

@@ -21,7 +21,8 @@ if (job) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   const bytes = (n) => {
     const unit = n > 0 ? Math.min(Math.floor(Math.log2(n) / 10), 4) : 0;
-    return `${(n / 1024 ** unit).toFixed(unit && 1)}\u202f${units[unit]}`;
+    const shown = n / 1024 ** unit;
+    return `${shown.toFixed(unit === 0 || shown >= 100 ? 0 : shown < 10 ? 2 : 1)}\u202f${units[unit]}`;
   };
   const events = new EventSource(job.dataset.events);
   const read = (event) => {
@@ -52,7 +53,9 @@ if (job) {
       const [h, m, s] = [Math.floor(eta / 3600), Math.floor(eta / 60) % 60, eta % 60];
       const left = h ? `${h} h ${m} min` : m ? `${m} min ${s} s` : `${s} s`;
       const known = eta !== null && eta !== undefined;
-      if (rate !== null && rate !== undefined) show("pace", `${bytes(rate)} a second${known ? `, ${left} left` : ""}`);
+      // A step whose bytes are all done is being finished; how fast that goes nobody knows.
+      const told = done < total && rate !== null && rate !== undefined;
+      show("pace", told ? `${bytes(rate)} a second${known ? `, ${left} left` : ""}` : "");
     }
   };
   events.onmessage = read;
@@ -201,13 +204,19 @@ const oneStop = (picture) => {
   const links = [...picture.querySelectorAll("a")];
   if (links.length < 12) return;
   const stop = (chosen) => links.forEach((link) => link.setAttribute("tabindex", link === chosen ? 0 : -1));
-  const middle = (link) => {
-    const { x, y, width, height } = link.getBoundingClientRect();
-    return [x + width / 2, y + height / 2];
+  // A model stands where its mark or box is, and a text where it is lined up: the middles of names of different length are in no
+  // column.
+  const place = (link) => {
+    const part = link.querySelector(".mark, rect") ?? link;
+    const { x, y, width, height } = part.getBoundingClientRect();
+    const [begins, ends] = [link.querySelector(".more"), link.querySelector("[text-anchor=end]")];
+    return [begins ? x + 9 : ends ? x + width - 9 : x + width / 2, y + height / 2];
   };
   stop(links[0]);
   // Chromium makes an SVG element that listens for focus a stop of its own, so its frame listens.
   const frame = picture.parentElement;
+  if (frame.ariaLabel) frame.ariaLabel += "; arrow keys go from one to the next";
+  picture.closest("figure")?.setAttribute("data-arrows", "");
   frame.addEventListener("focusin", (event) => {
     const link = event.target.closest("a");
     if (links.includes(link)) stop(link);
@@ -217,15 +226,17 @@ const oneStop = (picture) => {
     const here = event.target.closest("a");
     if (!way || !links.includes(here) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const [x, y] = middle(here);
+    const [x, y] = place(here);
     let [nearest, least] = [null, Infinity];
     for (const link of links) {
-      const [right, down] = [middle(link)[0] - x, middle(link)[1] - y];
+      const [toX, toY] = place(link);
+      const [right, down] = [toX - x, toY - y];
       const along = right * way[0] + down * way[1];
       const far = along + 3 * Math.abs(right * way[1] + down * way[0]);
       if (along > 1 && far < least) [nearest, least] = [link, far];
     }
-    nearest?.focus();
+    // Where nothing lies that way the next in the order of the list has its turn, so that none is out of reach.
+    (nearest ?? links[links.indexOf(here) + way[0] + way[1]])?.focus();
   });
 };
 document.querySelectorAll("svg[role=group]").forEach(oneStop);

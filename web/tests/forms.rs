@@ -45,6 +45,8 @@ async fn a_refused_transfer_names_every_fault_by_its_label_in_the_order_of_the_f
     assert_eq!(page.matches("aria-invalid").count(), 3, "{page}");
     assert!(page.contains("value=\"abc\"") && page.contains("value=\"bad name!!\""), "{page}");
     assert!(!hostile.contains("<script>alert"), "{hostile}");
+    let meant = "source_base=o%2Fa&source_tuned=o%2Fb&target_base=org%2Fnone-7b&lambda=abc";
+    assert!(page.replace("&#38;", "&").contains(meant), "{page}");
 }
 
 #[actix_web::test]
@@ -228,4 +230,19 @@ async fn a_form_of_a_models_page_that_is_refused_leads_back_and_keeps_what_was_t
     assert!(!nameless.contains("Back to"), "{nameless}");
     in_order(&access, &["<dd>no-one</dd>", "<a href=\"/org/name#access\">Back to org/name</a>"]);
     in_order(&advisory, &["<dd>not mine</dd>", "<a href=\"/advisories/STM-2\">Back to STM-2</a>"]);
+}
+
+#[actix_web::test]
+async fn two_models_are_enough_for_the_form_to_write_a_recipe_that_says_what_is_missing() {
+    let form = "method=ties&base=o/b&model.0=o/x&model.1=o/y";
+
+    let (_, _, one) = get("/merges/new?method=ties&base=o/b&model.0=o/x").await;
+    let (_, _, two) = get(&format!("/merges/new?{form}")).await;
+    let (_, _, checked) = ask("", post("/merges/check", &format!("{form}&yaml="))).await;
+    let (_, _, started) = ask("", post("/merges/new", &format!("{form}&yaml=&output="))).await;
+
+    assert!(!one.contains("merge_method: ties"), "{one}");
+    in_order(&two, &["merge_method: ties", "model: o/x", "model: o/y", "The recipe can be carried out"]);
+    in_order(&checked, &["merge_method: ties", "The recipe can be carried out"]);
+    in_order(&started, &["a name is needed", "merge_method: ties"]);
 }

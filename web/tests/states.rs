@@ -112,3 +112,12 @@ async fn every_relation_of_an_icicle_but_the_plain_one_has_a_pattern_in_the_pict
         );
     }
 }
+
+#[actix_web::test]
+async fn the_numbers_of_the_front_page_lead_to_what_they_count() {
+    let (_, _, page) = get("/").await;
+
+    for href in ["/search", "/search?weights=yes", "/jobs", "/reports/families"] {
+        assert!(page.contains(&format!("<dd><a href=\"{href}\">")), "{href}: {page}");
+    }
+}

@@ -238,7 +238,9 @@ fn weights(before: &State, after: &State, relation: Option<Relation>) -> Option<
     let (old, new) = (&before.tensors, &after.tensors);
     if old.is_empty() || new.is_empty() {
         let relation = relation?;
-        let detail = format!("claimed by the relation {relation}; the weights are not here on both sides");
+        let detail = format!(
+            "claimed by the relation {relation}; not measured, since the weights of the two are not both here"
+        );
         return Some(Change { part: Part::Weights, level: Level::Minor, detail, measured: false });
     }
     let shared: Vec<(&String, (&Tensor, &Tensor))> =

@@ -130,6 +130,7 @@ pub const CODES: &[Code] = &[
     code("no_backup", 404, "The folder holds no backup."),
     code("no_base", 409, "The base of an adapter is not here with weights; import it, or name another."),
     code("no_hub", 409, "A model of the Hub was named, and no Hub is configured here."),
+    code("no_registry", 404, "The folder holds no registry; name another with --data or STEMMA_DATA."),
     code("no_room", 503, "The disk has no room for what a job would write."),
     code("no_weights", 409, "The model is known by its metadata only; import its weights first."),
     code("not_a_dump", 422, "A file holds no model metadata."),

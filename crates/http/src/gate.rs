@@ -3,6 +3,7 @@
 use actix_web::{
     HttpMessage as _, HttpRequest, ResponseError as _,
     body::{EitherBody, MessageBody},
+    cookie::{Cookie, SameSite},
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, StatusCode, header},
     middleware::Next,
@@ -24,13 +25,23 @@ const COOKIE: &str = "stemma_token";
 const SECURE_COOKIE: &str = "__Host-stemma_token";
 
 /// Whether the browser reached the service by TLS, which may end at a proxy.
-pub fn is_secure(request: &HttpRequest) -> bool {
+fn is_secure(request: &HttpRequest) -> bool {
     crate::address(request).starts_with("https://")
 }
 
 /// The name of the cookie that holds the secret of a browser's session.
-pub fn cookie_name(request: &HttpRequest) -> &'static str {
+fn cookie_name(request: &HttpRequest) -> &'static str {
     if is_secure(request) { SECURE_COOKIE } else { COOKIE }
+}
+
+/// The cookie with the secret of a browser's session.
+pub fn session_cookie(request: &HttpRequest, secret: String) -> Cookie<'static> {
+    Cookie::build(cookie_name(request), secret)
+        .secure(is_secure(request))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .finish()
 }
 
 /// The secret of a browser's session.
@@ -242,6 +253,21 @@ async fn admit(request: &HttpRequest, gate: &Gate) -> Result<(), Problem> {
     }
 }
 
+/// The cookie of a session that is no good any more, where a browser sends a form with it. It is told so once: what it sends
+/// after that comes from somebody who is not signed in, instead of being refused as long as the cookie lasts.
+async fn has_ended(request: &HttpRequest, store: &Store) -> Result<Option<Cookie<'static>>, Problem> {
+    let known = request.extensions().get::<TokenRow>().is_some();
+    let asks = request.headers().contains_key(header::AUTHORIZATION) || request.method().is_safe();
+    if known || asks || always_open(request.path()) {
+        return Ok(None);
+    }
+    let Some(secret) = session(request) else { return Ok(None) };
+    Ok(match store.token(&secret).await? {
+        Some(_) => None,
+        None => Some(session_cookie(request, String::new())),
+    })
+}
+
 /// Refuses a token that lends too little.
 fn reaches(token: &TokenRow, needed: Scope) -> Result<(), Problem> {
     if token.scope >= needed {
@@ -270,7 +296,15 @@ pub async fn authorise<B: MessageBody + 'static>(
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     match admit(request.request(), &gate).await {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Ok(()) => {
+            let ended = has_ended(request.request(), &gate.store).await?;
+            let mut answer = next.call(request).await?;
+            if let Some(session) = ended {
+                // Its name and its path are plain text, which every header can hold.
+                let _ = answer.response_mut().add_removal_cookie(&session);
+            }
+            Ok(answer.map_into_left_body())
+        }
         Err(problem) => {
             let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
             let browser = accepts.is_some_and(|text| text.contains("text/html"));

@@ -24,8 +24,8 @@ pub use compress::{Effort, compress_pages, gzip, reads_gzip};
 pub use entrance::{Lack, place, way_in, whence};
 pub use etag::{not_modified, strong_etag, tag_answers};
 pub use gate::{
-    Door, Doors, Gate, authorise, bad_token, bearer, cookie_name, is_secure, lack, person, session,
-    upload_key, viewer,
+    Door, Doors, Gate, authorise, bad_token, bearer, lack, person, session, session_cookie, upload_key,
+    viewer,
 };
 pub use head::{answer_head, asked_by_head};
 pub use names::may_be_a_model;

@@ -1,12 +1,12 @@
 //! Advisories with names: filed, withdrawn, and carried down the tree to whoever descends from what they are about.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use analysis::{
     export::Advisory,
     lineage::{Toward, Walk, ends},
 };
-use domain::{ANYBODY, Act, Digest, Role};
+use domain::{ANYBODY, Act, Digest, Item, Role};
 use serde::Serialize;
 use store::{AdvisoryKind, AdvisoryRow, ModelRow, NewAdvisory, Page, Severity};
 
@@ -310,6 +310,45 @@ pub async fn advisories_of(registry: &Registry, row: &ModelRow) -> Result<Threat
     Ok(Threats { items: threats.collect(), hidden })
 }
 
+/// Those of some models that an advisory in force reaches.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn advised(registry: &Registry, models: &[i64]) -> Result<HashSet<i64>, Error> {
+    let forest = registry.forests.current().await?;
+    let above = |id: i64| {
+        let walk = forest.walk(&[id], Toward::Ancestors);
+        walk.models.iter().map(|reached| reached.id).chain([id]).collect::<HashSet<i64>>()
+    };
+    let lines: Vec<(i64, HashSet<i64>)> = models.iter().map(|id| (*id, above(*id))).collect();
+    let all: BTreeSet<i64> = lines.iter().flat_map(|(_, line)| line).copied().collect();
+    let found = registry.store.advisories_about(&Vec::from_iter(all)).await?;
+    let reached = |line: &HashSet<i64>| found.iter().any(|(about, _)| line.contains(about));
+    Ok(lines.iter().filter(|(_, line)| reached(line)).map(|(id, _)| *id).collect())
+}
+
+/// What to mind of the models that something is to be made from: the most severe advisory that reaches each.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn warned(registry: &Registry, models: &[String]) -> Result<Vec<Item>, Error> {
+    let mut told = Vec::new();
+    for name in BTreeSet::from_iter(models) {
+        let Some(row) = registry.store.model_by_id(name).await? else { continue };
+        let Some(Threat { advisory, through, .. }) =
+            advisories_of(registry, &row).await?.items.into_iter().next()
+        else {
+            continue;
+        };
+        let whence = if through == row.name { String::new() } else { format!(", through `{through}`") };
+        let (kind, severity) = (advisory.kind.replace('_', " "), advisory.severity);
+        let message =
+            format!("`{}` is under an advisory: {kind}, {severity}: {}{whence}", row.name, advisory.summary);
+        told.push(Item { pointer: "/models".to_owned(), message });
+    }
+    Ok(told)
+}
+
 /// The way from an ancestor down to where a walk began, and whether it rests on the weights alone.
 fn way(walk: &Walk, ancestor: i64) -> (Vec<i64>, bool) {
     let Some(at) = walk.models.iter().position(|reached| reached.id == ancestor) else {
@@ -404,5 +443,32 @@ mod tests {
 
         assert!(matches!(strangers, Err(Error::Store(store::Error::NotYours { .. }))), "{strangers:?}");
         assert!(own.is_ok() && free.is_ok(), "{own:?} {free:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_made_from_a_model_under_an_advisory_is_warned_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = registry(&folder).await;
+        let add = Ruling {
+            child: "free/open".to_owned(),
+            parent: "alice/open".to_owned(),
+            decision: Decision::Add,
+            relation: None,
+            person: "anybody".to_owned(),
+            reason: String::new(),
+        };
+        rule(&house, add).await.unwrap();
+        file_advisory(&house, filing("alice/open", "alice (laptop)")).await.unwrap();
+        let ids = ["alice/open", "free/open"];
+        let [own, below] = ids.map(|name| house.store.model_by_id(name));
+        let [own, below] = [own.await.unwrap().unwrap().id, below.await.unwrap().unwrap().id];
+
+        let reached = advised(&house, &[own, below]).await.unwrap();
+        let told = warned(&house, &["free/open".to_owned(), "/no/model".to_owned()]).await.unwrap();
+
+        assert_eq!(reached, HashSet::from([own, below]));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].message.starts_with("`free/open` is under an advisory: "), "{told:?}");
+        assert!(told[0].message.ends_with(", through `alice/open`"), "{told:?}");
     }
 }

@@ -72,6 +72,11 @@ impl MergePlan {
         }
     }
 
+    /// The models that it is made from, by their names.
+    pub fn models(&self) -> Vec<String> {
+        self.inputs.values().map(|input| input.of_file().to_owned()).collect()
+    }
+
     /// What the recipe probably does not mean, and what its models ask to be minded.
     pub fn cautions(&self) -> Vec<Item> {
         self.warnings.iter().cloned().chain(licences::caution(self.inputs.values())).collect()

@@ -165,6 +165,9 @@ pub async fn ingest_files(
         Ok(row) => {
             gathered.leave(registry).await;
             registry.forests.settle_committed().await;
+            if let Some(pulse) = &registry.pulse {
+                pulse.begin("comparing it with its relatives", 0);
+            }
             parentage::examine_import(registry, row.id).await;
             Ok(row)
         }
@@ -195,7 +198,17 @@ async fn publish(
     let Described { mut metadata, config } = describe(registry, id, files).await?;
     let asking = Asking::default();
     let listener = asking.listener();
-    let looked = look(registry, (files, config), move |_| listener.go_on()).await?;
+    let pulse = registry.pulse.clone();
+    if let Some(pulse) = &pulse {
+        let weights = files.iter().filter(|file| file.path.as_str().ends_with(".safetensors"));
+        pulse.begin("reading its weights", weights.map(|file| file.size).sum());
+    }
+    let go_on = move |bytes| {
+        // What is stored already is published, also where the job is asked to stop.
+        let _ = pulse.as_ref().map(|pulse| pulse.advance(bytes));
+        listener.go_on()
+    };
+    let looked = look(registry, (files, config), go_on).await?;
     drop(asking);
     metadata.notes.extend(looked.notes);
     metadata.parameters = metadata.parameters.or(looked.parameters);

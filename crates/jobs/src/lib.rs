@@ -81,8 +81,8 @@ mod workplace;
 
 pub use adapters::{Adapter, BakePlan, ExtractForecast, ExtractPlan, extract, plan_bake, plan_extract};
 pub use advisories::{
-    Affected, AffectedModel, Descent, Filing, Threat, Threats, advisories, advisories_of, advisory, affected,
-    file_advisory, withdraw_advisory,
+    Affected, AffectedModel, Descent, Filing, Threat, Threats, advised, advisories, advisories_of, advisory,
+    affected, file_advisory, warned, withdraw_advisory,
 };
 pub use applied::{AppliedForecast, AppliedPlan, plan_apply, plan_stored_transfer};
 pub use artefact::{DiffFile, DiffForm, Form, write_diff};

@@ -30,6 +30,20 @@ pub async fn open(config: &Config) -> Result<Registry, Failure> {
     Ok(registry.with_devices(devices(config)?))
 }
 
+/// Opens the registry that is there, for commands that only make sense with one: a mistyped folder shall not become an empty
+/// registry.
+///
+/// # Errors
+/// `no_registry`; otherwise as [`open`].
+pub async fn existing(config: &Config) -> Result<Registry, Failure> {
+    if config.database.is_none() && !config.data.join("stemma.sqlite").exists() {
+        let folder = config.data.display();
+        let told = format!("there is no registry in `{folder}`; name its folder with --data or STEMMA_DATA");
+        return Err(Failure::new("no_registry", Class::NotFound, told));
+    }
+    open(config).await
+}
+
 /// The devices that the configuration asks for; a card is looked for when it is first wanted, or now where it must be there.
 fn devices(config: &Config) -> Result<Devices, Failure> {
     let choice = config.device.parse().unwrap_or_default();

@@ -9,6 +9,7 @@ use crate::{
     answer,
     asked::Asked,
     svg::{
+        label::{shorten, wrapped},
         plot::{self, Plot, Scale},
         treemap::{self, Tile},
     },
@@ -17,6 +18,9 @@ use crate::{
 
 const WIDTH: f64 = 1080.0;
 const HEIGHT: f64 = 560.0;
+/// The width of a letter, erring to the wide side, and lines that a name takes.
+const LETTER: f64 = 8.2;
+const NAME: usize = 2;
 
 #[derive(Template)]
 #[template(path = "pages/atlas.html")]
@@ -96,19 +100,11 @@ pub async fn show(source: Data, request: HttpRequest) -> Answer {
 }
 
 fn of(what: &AtlasTile, tile: Tile) -> Placed {
-    let fit = |text: &str| {
-        let room = ((tile.width - 8.0) / 7.0).max(0.0) as usize;
-        let count = text.chars().count();
-        match count <= room {
-            true => text.to_owned(),
-            false if room < 4 => String::new(),
-            false => text.chars().take(room - 1).chain(['…']).collect(),
-        }
-    };
-    let lines = |all: &[String]| -> Vec<String> {
-        let room = ((tile.height - 4.0) / 14.0).max(0.0) as usize;
-        let fitted = all.iter().take(room).map(|line| fit(line));
-        fitted.take_while(|line| !line.is_empty()).collect()
+    let room = ((tile.width - 8.0) / LETTER).max(0.0) as usize;
+    let rows = ((tile.height - 4.0) / 14.0).max(0.0) as usize;
+    let lines = |name: Vec<String>, all: &[String]| -> Vec<String> {
+        let fitted = name.into_iter().chain(all.iter().map(|line| shorten(line, room)));
+        fitted.take(if room < 4 { 0 } else { rows }).collect()
     };
     match what {
         AtlasTile::Family(family) => {
@@ -117,11 +113,13 @@ fn of(what: &AtlasTile, tile: Tile) -> Placed {
             Placed {
                 tile,
                 class: format!("tile {}{}", class.class, if family.ghost { " ghost" } else { "" }),
-                lines: lines(&[
-                    family.root.short().to_owned(),
-                    if tile.width > 110.0 { models.clone() } else { Count(family.size).to_string() },
-                    format!("{} {}", class.letter, family.root.org().trim_end_matches('/')),
-                ]),
+                lines: lines(
+                    wrapped(family.root.short(), (room, NAME.min(rows.saturating_sub(1)))),
+                    &[
+                        if tile.width > 110.0 { models.clone() } else { Count(family.size).to_string() },
+                        format!("{} {}", class.letter, family.root.org().trim_end_matches('/')),
+                    ],
+                ),
                 letter: class.letter,
                 title: format!("{}: {models}, {}", family.root, class.meaning),
                 href: family.root.below("icicle"),
@@ -139,7 +137,13 @@ fn of(what: &AtlasTile, tile: Tile) -> Placed {
             Placed {
                 tile,
                 class: "tile range".to_owned(),
-                lines: lines(&[families.clone(), format!("{sizes} models"), "come nearer".to_owned()]),
+                lines: lines(
+                    [families.clone(), format!("{sizes} models")]
+                        .iter()
+                        .flat_map(|text| wrapped(text, (room, NAME)))
+                        .collect(),
+                    &["open".to_owned()],
+                ),
                 letter: "",
                 title: format!(
                     "{families} {sizes} models each, {} in all",

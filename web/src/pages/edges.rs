@@ -17,13 +17,16 @@ use crate::{
 struct Page {
     rows: Vec<ContradictionRow>,
     next: Option<String>,
+    /// Whether there are weights of two models, without which no claim is checked.
+    checkable: bool,
 }
 
 /// `GET /contradictions?cursor=`
 pub async fn contradictions(source: Data, request: HttpRequest) -> Answer {
     let (rows, next) = source.contradictions(Asked::read(request.query_string()).get("cursor")).await?;
     let next = next.map(|cursor| format!("/contradictions?cursor={}", encoded(&cursor)));
-    Ok(answer::ok(&Page { rows, next }))
+    let checkable = source.counts().await?.with_weights > 1;
+    Ok(answer::ok(&Page { rows, next, checkable }))
 }
 
 /// `POST /edges`

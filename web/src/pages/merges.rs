@@ -130,6 +130,18 @@ impl Page {
         words.iter().map(|word| (*word, *word == value)).collect()
     }
 
+    /// Models that are named.
+    fn named(&self) -> usize {
+        self.rows.iter().filter(|row| !row.model.is_empty()).count()
+    }
+
+    /// Writes the recipe of what is typed into the form where there is none.
+    fn write(&mut self) {
+        if let Some(method) = self.chosen.clone().filter(|_| self.yaml.is_empty() && self.named() > 0) {
+            self.yaml = recipe(&method, self);
+        }
+    }
+
     fn says_more(&self) -> bool {
         self.more.iter().any(|(_, value)| !value.is_empty())
     }
@@ -195,7 +207,8 @@ pub async fn form(source: Data, request: HttpRequest) -> Answer {
     }
     let mut page = Page { sign_in: sign_in(&request).await?, ..empty(methods, &asked) };
     with_partners(&source, &mut page).await;
-    if page.written
+    // Two models are what the form is for: from then on the recipe says what is still missing.
+    if (page.written || page.named() > 1)
         && let Some(method) = &page.chosen
     {
         page.yaml = recipe(method, &page);
@@ -239,7 +252,11 @@ pub async fn check(source: Data, request: HttpRequest, Form(asked): Form) -> Ans
     }
     let mut page = Page { sign_in: sign_in(&request).await?, ..empty(source.merge_methods(), &asked) };
     with_partners(&source, &mut page).await;
-    page.check = check;
+    page.write();
+    page.check = match check {
+        None if !page.yaml.is_empty() => Some(source.check_merge(&page.yaml).await?),
+        check => check,
+    };
     Ok(answer::ok(&page))
 }
 
@@ -273,6 +290,7 @@ pub async fn submit(source: Data, request: HttpRequest, Form(asked): Form) -> An
             Err(failure) => page.refused(failure),
         });
     }
+    page.write();
     let needed = [("/", &page.yaml, "a recipe is needed"), ("/output", &page.output, "a name is needed")];
     let missing = needed.into_iter().filter(|(_, text, _)| text.is_empty());
     let items: Vec<Item> = missing

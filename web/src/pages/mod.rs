@@ -67,6 +67,9 @@ impl FromRequest for Data {
     }
 }
 
+/// Names offered for a field.
+const OFFERED: usize = 4;
+
 /// Names that may have been meant in a field.
 pub(crate) struct Offer {
     pub label: &'static str,
@@ -84,8 +87,11 @@ pub(crate) async fn offers(
     for (name, label) in faults.told.iter().filter_map(|told| told.field) {
         let Some((_, text)) = typed.iter().find(|(known, _)| *known == name) else { continue };
         // A text that is too long for a search has no neighbours.
-        let near = source.suggest(Name::from(*text).short()).await.unwrap_or_default();
-        let names: Vec<_> = near.into_iter().map(|near| (near.clone(), address(name, &near))).collect();
+        let mut near = source.suggest(Name::from(*text).short()).await.unwrap_or_default();
+        // All of them hold what was typed; the nearest has the least beside it.
+        near.sort_by_key(|name| name.0.chars().count().abs_diff(text.chars().count()));
+        let names: Vec<_> =
+            near.into_iter().take(OFFERED).map(|near| (near.clone(), address(name, &near))).collect();
         if !names.is_empty() {
             offers.push(Offer { label, names });
         }

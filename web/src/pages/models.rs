@@ -9,7 +9,10 @@ use crate::{
     answer,
     asked::Asked,
     source::{self, Failure},
-    view::{Count, FACETS, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural, tensor_of},
+    view::{
+        Count, FACETS, FacetGroup, Name, SearchPage, SearchQuery, Sort, encoded, facet_label, plural,
+        tensor_of,
+    },
 };
 
 const PAGE: u32 = 30;
@@ -176,7 +179,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
     let query = question(&asked, &state)?;
     let page = source.search(&query).await?;
     let counted = counted(&source, &state, page.total).await?;
-    let facet = |group: &crate::view::FacetGroup| {
+    let facet = |group: &FacetGroup| {
         let picked = state.get(group.facet);
         let value = |(word, count): &(String, u64)| {
             let on = picked.is_some_and(|picked| picked.eq_ignore_ascii_case(word));
@@ -196,6 +199,12 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         // A help; the page stands without it.
         Some(text) => source.suggest(text).await.unwrap_or_default(),
         None => Vec::new(),
+    };
+    // A value that all results have narrows nothing.
+    let narrows = |group: &&FacetGroup| match &group.values[..] {
+        [] => false,
+        [(_, count)] => group.more > 0 || Some(*count) != page.total || state.get(group.facet).is_some(),
+        _ => true,
     };
     let bare =
         State(state.0.iter().filter(|(key, _)| matches!(*key, "search" | "sort" | "pin")).cloned().collect());
@@ -235,7 +244,7 @@ pub async fn list(source: Data, request: HttpRequest) -> Answer {
         }),
         first: query.cursor.is_some().then(|| state.address()),
         next: page.next.as_deref().map(|cursor| state.with("cursor", Some(cursor))),
-        facets: page.facets.iter().filter(|group| !group.values.is_empty()).map(facet).collect(),
+        facets: page.facets.iter().filter(narrows).map(facet).collect(),
         page,
     }))
 }

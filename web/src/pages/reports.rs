@@ -26,6 +26,13 @@ struct Page {
     cards: Vec<ReportCard>,
 }
 
+impl Page {
+    /// All rows, as a file.
+    fn csv(&self) -> String {
+        format!("/api/v1/reports/{}?format=csv", self.card.id)
+    }
+}
+
 /// `GET /reports`
 pub async fn list(source: Data) -> Answer {
     Ok(answer::ok(&List { cards: source.reports() }))

@@ -4,14 +4,14 @@ use actix_web::HttpRequest;
 use askama::Template;
 use domain::Class;
 
-use super::{Answer, Data};
+use super::{Answer, Data, Offer, offers};
 use crate::{
     answer,
     asked::Asked,
     caller::sign_in,
     form::Form,
     source::{self, Failure},
-    view::{Faults, Field, SignIn, TransferCheck, TransferForm, encoded},
+    view::{Faults, Field, Name, SignIn, TransferCheck, TransferForm, encoded},
 };
 
 #[derive(Template)]
@@ -21,6 +21,8 @@ struct Page {
     presets: [(&'static str, &'static str); 3],
     check: Option<TransferCheck>,
     faults: Faults,
+    /// What may have been meant.
+    offers: Vec<Offer>,
     asked: Deed,
     sign_in: Option<SignIn>,
 }
@@ -66,9 +68,22 @@ impl Page {
         !self.faults.is_empty() && self.asked == Deed::Check
     }
 
+    /// With all that is wrong with what was asked, and the names that may have been meant.
+    async fn faulty(self, source: &Data, failure: Failure) -> Self {
+        let (faults, form) = (Faults::of(failure, &FIELDS), &self.form);
+        let typed = [
+            ("source_base", form.source_base.as_str()),
+            ("source_tuned", &form.source_tuned),
+            ("target_base", &form.target_base),
+        ];
+        let offers = offers(source, (&faults, &typed), |field, near| address(form, (field, near))).await;
+        Self { faults, offers, ..self }
+    }
+
     async fn of(form: TransferForm, request: &HttpRequest) -> source::Result<Self> {
         let (faults, sign_in) = (Faults::default(), sign_in(request).await?);
-        Ok(Self { form, presets: PRESETS, check: None, faults, asked: Deed::Start, sign_in })
+        let (presets, offers) = (PRESETS, Vec::new());
+        Ok(Self { form, presets, check: None, faults, offers, asked: Deed::Start, sign_in })
     }
 }
 
@@ -93,7 +108,7 @@ pub async fn submit(source: Data, request: HttpRequest, Form(asked): Form) -> An
             Some(detail) => {
                 let failure =
                     Failure { items: check.items, ..Failure::new(Class::Invalid, "invalid_request", detail) };
-                answer::ok(&Page { faults: Faults::of(failure, &FIELDS), ..page })
+                answer::ok(&page.faulty(&source, failure).await)
             }
         });
     }
@@ -101,10 +116,27 @@ pub async fn submit(source: Data, request: HttpRequest, Form(asked): Form) -> An
         Ok(job) => Ok(answer::see_other(&format!("/jobs/{}", encoded(&job)))),
         Err(failure) => {
             let status = http::status_of(failure.class);
-            let page = Page { faults: Faults::of(failure, &FIELDS), ..Page::of(form, &request).await? };
+            let page = Page::of(form, &request).await?.faulty(&source, failure).await;
             Ok(answer::page(status, &page))
         }
     }
+}
+
+/// The address of the form with another name in one of its fields.
+fn address(form: &TransferForm, (field, near): (&str, &Name)) -> String {
+    let fields = [
+        ("source_base", &form.source_base),
+        ("source_tuned", &form.source_tuned),
+        ("target_base", &form.target_base),
+        ("lambda", &form.lambda),
+        ("preset", &form.preset),
+        ("include", &form.include),
+        ("exclude", &form.exclude),
+        ("output", &form.output),
+    ];
+    let value = |key: &str, typed: &str| if key == field { near.query() } else { encoded(typed) };
+    let pairs: Vec<String> = fields.map(|(key, typed)| format!("{key}={}", value(key, typed))).to_vec();
+    format!("/transfers/new?{}", pairs.join("&"))
 }
 
 fn read(asked: &Asked) -> TransferForm {

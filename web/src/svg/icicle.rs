@@ -1,7 +1,9 @@
 //! A family as an icicle: generations from left to right, the height of a box is the number of models in it. What is
 //! too low to be seen is a hatched strip with its count; what can be seen and not be hit is no link, and the table has it.
 
-use super::shape;
+use std::collections::BTreeMap;
+
+use super::{label::shorten, shape};
 use crate::view::{Count, Family, FamilySlice, Name, plural};
 
 pub const WIDTH: f64 = 1080.0;
@@ -17,6 +19,8 @@ pub const BOXES: u64 = (HEIGHT / SEEN) as u64;
 pub const LEVELS: usize = 7;
 /// A box needs this height for a label.
 const LINE: f64 = 16.0;
+/// And this width.
+const NARROW: f64 = 90.0;
 const LOWEST: f64 = 110.0;
 
 /// What tells the relation of a box that has no room for its symbol, for every relation but fine-tunes, which are
@@ -81,6 +85,33 @@ pub fn least(size: u64) -> u64 {
     size.div_ceil(BOXES).max(1)
 }
 
+/// Where the models without children of one parent stand that would be too low to be hit as boxes: they share their strip
+/// as tiles over the free width to its right. By place in the list: left edge, upper edge, width and height.
+fn tiles(slices: &[FamilySlice], (column, scale): (f64, f64)) -> BTreeMap<usize, [f64; 4]> {
+    let mut placed = BTreeMap::new();
+    let mut from = 0;
+    while from < slices.len() {
+        let first = &slices[from];
+        let beside = |(at, slice): &(usize, &FamilySlice)| {
+            slice.size == 1 && slice.depth == first.depth && slice.start == first.start + *at as u64
+        };
+        let count = slices[from..].iter().enumerate().take_while(beside).count();
+        let (left, high) = (first.depth as f64 * column, count as f64 * scale);
+        let rows = (high / TARGET).floor();
+        let across = (count as f64 / rows).ceil();
+        let (wide, low) = ((WIDTH - left) / across, high / rows);
+        if count > 1 && scale < TARGET && rows >= 1.0 && wide >= TARGET {
+            for at in 0..count {
+                let (row, place) = ((at as f64 / across).floor(), at as f64 % across);
+                let y = first.start as f64 * scale + row * low;
+                placed.insert(from + at, [left + place * wide, y, wide, low]);
+            }
+        }
+        from += count.max(1);
+    }
+    placed
+}
+
 /// Lays a family out; the first slice is its root.
 pub fn layout(family: &Family) -> Icicle {
     let size = family.size.max(1) as f64;
@@ -89,11 +120,14 @@ pub fn layout(family: &Family) -> Icicle {
     let deepest = family.slices.iter().map(|slice| slice.depth + usize::from(slice.small.1 > 0)).max();
     let column = WIDTH / (deepest.unwrap_or(0).min(LEVELS + 1) + 1) as f64;
     let mut icicle = Icicle { height, ..Icicle::default() };
+    let tiles = tiles(&family.slices, (column, scale));
     for (at, slice) in family.slices.iter().enumerate() {
         let place = |depth: usize, start: u64, models: u64| {
             (depth as f64 * column, start as f64 * scale, models as f64 * scale)
         };
         let (x, y, high) = place(slice.depth, slice.start, slice.size);
+        let [x, y, wide, high] = tiles.get(&at).copied().unwrap_or([x, y, column, high]);
+        let label = label(slice, (wide, high));
         let relation = slice.relation.map_or("root", |relation| relation.as_str());
         let below = slice.size - 1;
         let href = match (at, below) {
@@ -103,10 +137,10 @@ pub fn layout(family: &Family) -> Icicle {
         icicle.bars.push(Bar {
             x,
             y,
-            width: column,
+            width: wide,
             height: high,
-            class: class(slice, high),
-            label: label(slice, (column, high)),
+            class: class(slice, &label),
+            label,
             title: format!("{} ({relation}, {} below)", slice.name, plural(below, "model", "models")),
             href: if high < TARGET { String::new() } else { href.clone() },
         });
@@ -140,14 +174,14 @@ pub fn layout(family: &Family) -> Icicle {
     icicle
 }
 
-fn class(slice: &FamilySlice, height: f64) -> String {
+fn class(slice: &FamilySlice, label: &str) -> String {
     let relation = slice.relation.map_or("root", |relation| relation.as_str());
-    let (low, ghost) = (if height < LINE { " low" } else { "" }, if slice.ghost { " ghost" } else { "" });
+    let (low, ghost) = (if label.is_empty() { " low" } else { "" }, if slice.ghost { " ghost" } else { "" });
     format!("bar rel-{relation}{low}{ghost}")
 }
 
 fn label(slice: &FamilySlice, (width, height): (f64, f64)) -> String {
-    if height < LINE {
+    if height < LINE || width < NARROW {
         return String::new();
     }
     let name = format!("{} {}", shape::symbol(slice.relation), slice.name.short());
@@ -169,7 +203,7 @@ fn fitted(text: &str, width: f64) -> String {
     match text.chars().count() {
         count if count <= room => text.to_owned(),
         _ if room < 4 => String::new(),
-        _ => text.chars().take(room - 1).chain(['…']).collect(),
+        _ => shorten(text, room),
     }
 }
 
@@ -243,6 +277,45 @@ mod tests {
         assert!(strips.contains(&(true, true)) && strips.contains(&(false, false)), "{strips:?}");
         assert!(strips.iter().all(|(low, bare)| low == bare));
         assert!(icicle.bars.iter().all(|bar| (bar.height < TARGET) == bar.href.is_empty()));
+    }
+
+    #[test]
+    fn the_models_below_a_wide_star_are_tiles_that_can_be_hit() {
+        for leaves in [50_u64, 430, 479] {
+            let slice = |(depth, start, size): (usize, u64, u64)| FamilySlice {
+                name: Name(format!("o/m-{depth}-{start}")),
+                relation: Some(Relation::Quantized).filter(|_| depth > 0),
+                depth,
+                start,
+                size,
+                ..FamilySlice::default()
+            };
+            let slices = std::iter::once(slice((0, 0, leaves + 1)))
+                .chain((0..leaves).map(|at| slice((1, at, 1))))
+                .collect();
+            let family = Family { size: leaves + 1, slices, ..Family::default() };
+
+            let icicle = layout(&family);
+
+            let tiles = &icicle.bars[1..];
+            assert!(
+                tiles.iter().all(|bar| bar.width >= TARGET && bar.height >= TARGET && !bar.href.is_empty())
+            );
+            let inside =
+                |bar: &Bar| bar.x + bar.width <= WIDTH + 1e-6 && bar.y + bar.height <= icicle.height + 1e-6;
+            assert!(tiles.iter().all(inside));
+            let apart = |a: &Bar, b: &Bar| {
+                a.x + a.width <= b.x + 1e-6
+                    || b.x + b.width <= a.x + 1e-6
+                    || a.y + a.height <= b.y + 1e-6
+                    || b.y + b.height <= a.y + 1e-6
+            };
+            assert!(
+                tiles.iter().enumerate().all(|(at, a)| tiles[..at].iter().all(|b| apart(a, b))),
+                "{leaves}"
+            );
+            assert!(tiles.iter().all(|bar| bar.label.is_empty() == bar.class.ends_with(" low")));
+        }
     }
 
     #[test]

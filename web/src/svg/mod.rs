@@ -6,7 +6,7 @@ pub mod dendrogram;
 pub mod grid;
 pub mod heat;
 pub mod icicle;
-mod label;
+pub mod label;
 pub mod months;
 pub mod plot;
 mod shape;

@@ -31,9 +31,18 @@ const BELOW: f64 = 20.0;
 /// The widest place of a column; one month alone would fill the picture else.
 const PLACE: f64 = 24.0;
 
-/// Lays columns out; the largest count fills the height. None without a count.
+/// Fewer months or children than these are told sooner than drawn.
+const FEW: (usize, u64) = (3, 20);
+/// What the names of the ends take.
+const ENDS: f64 = 130.0;
+
+/// Lays columns out; the largest count fills the height. None for a few.
 pub fn columns(months: &[(String, u64)]) -> Option<Columns> {
-    let most = months.iter().map(|(_, count)| *count).max().filter(|most| *most > 0)?;
+    let most = months.iter().map(|(_, count)| *count).max()?;
+    let all = months.iter().fold(0_u64, |all, (_, count)| all.saturating_add(*count));
+    if months.len() < FEW.0 || all < FEW.1 {
+        return None;
+    }
     let place = (WIDTH / months.len() as f64).min(PLACE);
     let column = |(at, (month, count)): (usize, &(String, u64))| {
         let height = *count as f64 / most as f64 * FULL;
@@ -45,7 +54,7 @@ pub fn columns(months: &[(String, u64)]) -> Option<Columns> {
         months.first().into_iter().chain(months.last()).map(|end| end.0.as_str()).collect();
     ends.dedup();
     Some(Columns {
-        width: WIDTH,
+        width: (place * months.len() as f64).clamp(ENDS, WIDTH),
         height: FULL + BELOW,
         floor: FULL,
         column: if place > 4.0 { place - 1.0 } else { place },
@@ -60,21 +69,20 @@ mod tests {
 
     #[test]
     fn columns_stay_within_the_picture_and_the_largest_fills_it() {
-        for count in [1_u64, 7, 240] {
+        for count in [3_u64, 7, 240] {
             let months: Vec<(String, u64)> =
                 (0..count).map(|at| (format!("m{at}"), (count - 1 - at) * 100_000)).collect();
-            let months = if count == 1 { vec![("m0".to_owned(), 3)] } else { months };
 
             let drawn = columns(&months).unwrap();
 
             assert_eq!(drawn.columns[0].height, FULL);
             let inside = |column: &Column| {
-                column.x + drawn.column <= WIDTH
+                column.x + drawn.column <= drawn.width
                     && column.y >= 0.0
                     && column.y + column.height <= drawn.floor + 1e-9
             };
             assert!(drawn.columns.iter().all(inside), "{drawn:?}");
-            assert_eq!(drawn.span.contains('–'), count > 1);
+            assert!(drawn.width <= WIDTH && drawn.span.contains('–'));
         }
     }
 
@@ -89,6 +97,18 @@ mod tests {
             ["a: 1", "c: 30000"]
         );
         assert!(drawn.columns[0].height >= 1.0);
-        assert_eq!(columns(&[("a".to_owned(), 0)]), None);
+    }
+
+    #[test]
+    fn a_few_children_or_months_are_not_drawn() {
+        let months = |counts: &[u64]| -> Vec<(String, u64)> {
+            counts.iter().enumerate().map(|(at, count)| (format!("m{at}"), *count)).collect()
+        };
+
+        assert_eq!(columns(&months(&[])), None);
+        assert_eq!(columns(&months(&[0, 0, 0])), None);
+        assert_eq!(columns(&months(&[30, 9])), None);
+        assert_eq!(columns(&months(&[9, 9, 1])), None);
+        assert!(columns(&months(&[9, 9, 2])).is_some());
     }
 }

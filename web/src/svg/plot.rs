@@ -1,5 +1,7 @@
 //! Bars and intervals: plots small enough to be read as text beside their table.
 
+use super::label::shorten;
+
 /// A bar along the horizontal, in shares of the plot's width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
@@ -48,8 +50,9 @@ const LEAST: f64 = 120.0;
 /// The height of a bar with its label before it, and what a label above it takes.
 const ROW: f64 = 26.0;
 const LINE: f64 = 18.0;
-/// Letters of a label, and their width.
+/// Letters of a label before its bar and of one above it, and their width.
 const LABEL: usize = 32;
+const LABEL_ABOVE: usize = 90;
 const LETTER: f64 = 7.6;
 
 /// How values become lengths.
@@ -75,11 +78,9 @@ pub fn bars(values: &[Value], scale: Scale) -> Plot {
     let (left, row, top) = if above { (0.0, ROW + LINE, LINE) } else { (labels, ROW, 0.0) };
     let longest = (WIDTH - left - texts).max(LEAST);
     let across = |value: f64| length(value) / most * longest;
+    let label = |value: &Value| shorten(&value.label, if above { LABEL_ABOVE } else { LABEL });
     let bar = |(at, value): (usize, &Value)| Bar {
-        label: match value.label.chars().count() {
-            count if count <= LABEL => value.label.clone(),
-            _ => value.label.chars().take(LABEL - 1).chain(['…']).collect(),
-        },
+        label: label(value),
         text: value.text.clone(),
         y: at as f64 * row + top,
         width: across(value.value).max(if value.value > 0.0 { 1.0 } else { 0.0 }),
@@ -87,7 +88,9 @@ pub fn bars(values: &[Value], scale: Scale) -> Plot {
         title: format!("{}: {}", value.label, value.text),
     };
     let bars: Vec<Bar> = values.iter().enumerate().map(bar).collect();
-    Plot { width: left + longest + texts, height: values.len() as f64 * row + 4.0, left, above, bars }
+    let longer = bars.iter().map(|bar| bar.label.chars().count()).max().filter(|_| above);
+    let width = (left + longest + texts).max(longer.unwrap_or_default() as f64 * LETTER);
+    Plot { width, height: values.len() as f64 * row + 4.0, left, above, bars }
 }
 
 #[cfg(test)]
@@ -106,9 +109,11 @@ mod tests {
 
             let widths: Vec<f64> = plot.bars.iter().map(|bar| bar.width).collect();
             assert!(widths[2] > 200.0 && widths[0] == 0.0 && widths[3] == 0.0, "{widths:?}");
-            assert!(plot.bars[2].end() + 5.0 * LETTER <= plot.width && plot.width <= WIDTH);
+            assert!(plot.bars[2].end() + 5.0 * LETTER <= WIDTH && WIDTH <= plot.width);
             assert!(widths[1] >= 1.0 && plot.bars[1].whisker.unwrap().1 >= plot.bars[1].whisker.unwrap().0);
-            assert!(plot.bars.iter().all(|bar| bar.y < plot.height && bar.label.chars().count() <= LABEL));
+            assert!(
+                plot.bars.iter().all(|bar| bar.y < plot.height && bar.label.chars().count() <= LABEL_ABOVE)
+            );
         }
     }
 

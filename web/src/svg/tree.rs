@@ -7,14 +7,14 @@ use domain::Relation;
 
 use super::{
     chosen::{Item, Shape},
-    label::{Label, id, more_text, scale, title, width},
+    label::{Label, id, label_x, more_text, scale, title, width},
     shape,
 };
 use crate::view::{LineageNode, Name};
 
 const ROW: f64 = 40.0;
-/// From a node to its label, and from a label to the line behind it.
-const MARGIN: [f64; 2] = [17.0, 12.0];
+/// From a label to the line behind it.
+const MARGIN: f64 = 12.0;
 /// What the bend of a line takes, and the room between the end of a line and the middle of a mark.
 const BEND: [f64; 2] = [28.0, 13.0];
 const LEFT: f64 = 18.0;
@@ -25,6 +25,8 @@ const LABELS: [usize; 3] = [64, 40, 26];
 const FRAME: f64 = 1110.0;
 /// Trees of so many nodes have the relation written on their edges.
 const SMALL: usize = 40;
+/// Curves that a small tree shows at once.
+const CURVES: usize = 12;
 /// Rows a node may lie below the top of its family: the root of a wide one stays in sight.
 const DROP: f64 = 4.0;
 
@@ -40,6 +42,8 @@ pub struct Placed {
     pub mark: &'static str,
     /// How much larger the mark is drawn: by the logarithm of the downloads.
     pub scale: f64,
+    /// Where its label begins, from the middle of its mark.
+    pub label_x: f64,
     /// Organisation with its slash.
     pub org: String,
     /// The name, shortened to fit the column.
@@ -130,6 +134,16 @@ impl Tree {
     /// Models that are counted below those drawn and are children of theirs.
     pub fn counted(&self) -> u64 {
         self.more.iter().map(|more| more.count).fold(0, u64::saturating_add)
+    }
+
+    /// Whether all of a model's children are drawn.
+    pub fn shows_all_of(&self, name: &Name) -> bool {
+        self.more.iter().all(|more| more.of != *name)
+    }
+
+    /// Whether the curves of all models at once would hide names.
+    pub fn many(&self) -> bool {
+        self.nodes.len() > SMALL || self.curves.len() > CURVES
     }
 }
 
@@ -316,7 +330,7 @@ impl<'a> Plan<'a> {
             columns.resize(columns.len().max(depth + 1), Column { worded, ..Column::default() });
             let column = &mut columns[depth];
             let label = Label::of(&nodes[at], most, (at == focus).then_some(at));
-            column.room = column.room.max(MARGIN[0] + label.width + MARGIN[1]);
+            column.room = column.room.max(label_x(&nodes[at]) + label.width + MARGIN);
             if shape.parent[at].is_some() {
                 column.tag = column.tag.max(tag_width(&nodes[at], worded));
             }
@@ -364,7 +378,7 @@ impl<'a> Plan<'a> {
         // Only nodes with something below them have a column after their own.
         let next = self.columns.get(depth + 1).copied().unwrap_or_default();
         let bend = next.bend();
-        let start = x + MARGIN[0] + label.width + 3.0;
+        let start = x + label_x(node) + label.width + 3.0;
         let line_from = |start: f64, to: f64| {
             let (start, end) = (start.min(bend), next.x - BEND[1]);
             format!(
@@ -413,6 +427,7 @@ impl<'a> Plan<'a> {
             y,
             mark: shape::mark(node.relation),
             scale: scale(node.downloads),
+            label_x: label_x(node),
             org: label.org,
             label: label.name,
             class,
@@ -435,7 +450,8 @@ impl<'a> Plan<'a> {
             // From a parent further left a curve leaves behind its label, from any other before its mark.
             let path = match self.places[further.node].depth < self.places[at].depth {
                 true => {
-                    let start = from_x + MARGIN[0] + self.label(further.node).width + 3.0;
+                    let parent = &self.nodes[further.node];
+                    let start = from_x + label_x(parent) + self.label(further.node).width + 3.0;
                     let middle = (start + end) / 2.0;
                     format!(
                         "M{start:.0} {from_y:.1}C{middle:.0} {from_y:.1} {middle:.0} {y:.1} {end:.0} {y:.1}"

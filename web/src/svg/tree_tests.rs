@@ -184,6 +184,7 @@ fn a_further_parent_is_joined_by_a_curve_and_stands_in_the_column_of_the_first()
     assert_eq!(curves.len(), 2, "{curves:?}");
     assert!(curves.contains(&("org/second", "org/merged", "further contradicted on")), "{curves:?}");
     assert!(curves.contains(&("org/root", "org/grandchild", "further")), "{curves:?}");
+    assert!(!tree.many());
     assert_eq!(tree.lines.len(), 3, "curves are no lines of the tree");
 }
 
@@ -200,6 +201,22 @@ fn what_is_downloaded_more_is_larger_and_an_opened_group_is_drawn_before_others(
     let scale = |at: usize| tree.nodes.iter().find(|node| node.node == at).unwrap().scale;
     assert!(scale(4) < scale(1) && scale(1) < scale(2) && scale(2) < scale(3));
     assert!(tree.nodes.iter().any(|node| node.node == 990));
+}
+
+#[test]
+fn of_a_large_tree_the_curves_are_told_apart_from_those_of_a_small_one() {
+    assert!(!layout(&family(SMALL, |_| 0), 0).many());
+    assert!(layout(&family(SMALL + 1, |_| 0), 0).many());
+}
+
+#[test]
+fn a_label_stands_behind_a_mark_that_is_drawn_larger() {
+    let mut nodes = family(2, |_| 0);
+    nodes[0].downloads = Some(1_000_000);
+    let tree = layout(&nodes, 0);
+
+    let place = |at: usize| tree.nodes.iter().find(|node| node.node == at).unwrap().label_x;
+    assert!(place(0) >= 1.4 * 11.0 + 6.0 && place(0) > place(1));
 }
 
 #[test]

@@ -66,6 +66,15 @@ pub struct AdvisoryPage {
 }
 
 impl AdvisoryPage {
+    /// Who filed it, as part of a sentence.
+    pub(crate) fn by(&self) -> String {
+        if self.person == domain::ANYBODY {
+            ", without sign-in".to_owned()
+        } else {
+            format!(" by {}", self.person)
+        }
+    }
+
     pub(crate) fn reached(&self) -> String {
         super::plural(self.total, "model", "models")
     }

@@ -83,6 +83,8 @@ pub struct ChildRow {
     pub contradicted: bool,
     /// Another parent is the one it hangs under in trees.
     pub elsewhere: bool,
+    /// An advisory in force reaches it.
+    pub advised: bool,
     pub license: Option<String>,
     /// None where nobody counts.
     pub downloads: Option<u64>,

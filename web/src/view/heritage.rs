@@ -61,7 +61,8 @@ impl LicenceHeritage {
             said.push(format!("undetermined for {of}, since no rule is known for one of the two licences"));
         }
         if self.unheld > 0 {
-            said.push(format!("the model states no licence, {} do", ancestors(self.unheld)));
+            let verb = if self.unheld == 1 { "does" } else { "do" };
+            said.push(format!("the model states no licence, {} {verb}", ancestors(self.unheld)));
         }
         if self.unstated > 0 {
             said.push(format!("no licence is stated by {}", ancestors(self.unstated)));
@@ -87,6 +88,8 @@ pub struct VersionRow {
     pub changes: Vec<(String, String)>,
     /// The weights are others and the name is the same.
     pub silent: bool,
+    /// Nothing of it was measured or compared: the relation alone makes it a version.
+    pub claimed: bool,
 }
 
 #[cfg(test)]
@@ -106,6 +109,9 @@ mod tests {
         );
         assert!(undetermined.summary().starts_with("Undetermined for 2 ancestors"));
         assert_eq!(LicenceHeritage::default().summary(), "");
+        let unheld = |unheld| LicenceHeritage { unheld, ..LicenceHeritage::default() }.summary();
+        assert_eq!(unheld(1), "The model states no licence, 1 ancestor does.");
+        assert_eq!(unheld(2), "The model states no licence, 2 ancestors do.");
         let nearest = LicenceHeritage { unstated: 999, nearest: Some(999), ..LicenceHeritage::default() };
         assert!(nearest.summary().ends_with("this is of the nearest 999 ancestors only, there are more."));
     }

@@ -81,6 +81,17 @@ impl JobRow {
         }
     }
 
+    /// Its step; of a job that is over when that was, or where it failed.
+    pub(crate) fn told(&self) -> String {
+        let step = self.step.clone().unwrap_or_default();
+        match (self.state, self.finished_at) {
+            (JobState::Failed, _) if !step.is_empty() => format!("failed while {step}"),
+            (state, Some(at)) if state.over() => format!("ended at {}", When(at).clock()),
+            (state, _) if state.over() => String::new(),
+            _ => step,
+        }
+    }
+
     /// The same in words; empty while it is not known.
     pub(crate) fn share(&self) -> String {
         match self.percent() {
@@ -141,6 +152,17 @@ pub struct JobPage {
 }
 
 impl JobPage {
+    /// How long its last attempt took, once it is over.
+    pub(crate) fn took(&self) -> Option<String> {
+        let seconds = u64::try_from(self.row.finished_at? - self.started_at?).ok()?;
+        Some(match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+            (0, 0, 0) => "less than a second".to_owned(),
+            (0, 0, seconds) => format!("{seconds} s"),
+            (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+            (hours, minutes, _) => format!("{hours} h {minutes} min"),
+        })
+    }
+
     /// What its error code means.
     pub(crate) fn meaning(&self) -> Option<&'static str> {
         let code = self.error_code.as_deref()?;
@@ -165,5 +187,27 @@ impl JobPage {
             0 => "It is the next one.".to_owned(),
             before => format!("{} before it.", super::plural(before, "job waits", "jobs wait")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_over_tells_how_it_ended_and_how_long_it_took() {
+        let row = |state| JobRow {
+            state,
+            step: Some("merging".to_owned()),
+            finished_at: Some(1_732_400_125),
+            ..JobRow::default()
+        };
+        let job = |row| JobPage { row, started_at: Some(1_732_400_000), ..JobPage::default() };
+
+        assert_eq!(row(JobState::Running).told(), "merging");
+        assert_eq!(row(JobState::Failed).told(), "failed while merging");
+        assert_eq!(row(JobState::Succeeded).told(), "ended at 22:15:25");
+        assert_eq!(job(row(JobState::Succeeded)).took().as_deref(), Some("2 min 5 s"));
+        assert_eq!(JobPage::default().took(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Everything the page of one model shows.
 
-use domain::{EdgeStatus, Evidence, Note, Relation, Uninspected};
+use domain::{EdgeStatus, Evidence, Note, Part, Relation, Uninspected};
 
 use super::{
     AdvisoryNotice, Bytes, Closure, Count, LicenceClass, LicenceHeritage, Name, Parameters, VersionRow, Way,
@@ -82,16 +82,24 @@ impl ParentLink {
         self.verdict.as_ref().is_some_and(|verdict| verdict.contradicted)
     }
 
+    /// Whether the weights contradict the claim and nobody has decided about it.
+    pub(crate) fn disputed(&self) -> bool {
+        self.contradicted() && self.accepted() && self.decisions.is_empty()
+    }
+
     /// One sentence: how we know, with the numbers that are known.
     pub(crate) fn sentence(&self) -> String {
+        let base = self.evidence.iter().any(|evidence| evidence.part() == Some(Part::Base));
         let verb = match self.relation {
             _ if self.contradicted() => "Claimed as a parent",
             _ if evidence::kind(&self.evidence) == Some("duplicate") => "A copy of this model",
             Relation::Finetune => "Fine-tuned from this model",
             Relation::Adapter => "An adapter for this model",
             Relation::Quantized => "Quantised from this model",
+            Relation::Merge if base => "The base of the merge",
             Relation::Merge => "Merged from this model",
-            Relation::Transfer => "Carries a change transferred from this model",
+            Relation::Transfer if base => "The change was made to this model",
+            Relation::Transfer => "The change was taken from this model",
         };
         let mut clauses = vec![self.sources()];
         clauses.extend(evidence::measured(&self.evidence));
@@ -224,6 +232,13 @@ pub struct EvaluationRow {
     pub url: Option<String>,
 }
 
+/// A model, where the line begins with one, and what follows.
+type MadeLine<'a> = (Option<Name>, &'a str);
+
+/// What of its making is listed line by line.
+const INPUTS: &str = "Inputs";
+const LISTED: [&str; 2] = [INPUTS, "Warnings"];
+
 /// One model.
 #[derive(Debug, Clone, Default)]
 pub struct ModelPage {
@@ -267,7 +282,7 @@ pub struct ModelPage {
     pub evaluations: Vec<EvaluationRow>,
     /// The recipe this revision was made from, as text.
     pub recipe: Option<String>,
-    /// How it was made, as label and text in reading order; empty for what was not made here.
+    /// How it was made, as label and text in reading order, lists line by line; empty for what was not made here.
     pub made: Vec<(&'static str, String)>,
     /// Card body, Markdown.
     pub card: Option<String>,
@@ -315,6 +330,27 @@ impl ModelPage {
         (hidden > 0).then(|| super::plural(hidden, "more advisory reaches", "more advisories reach"))
     }
 
+    /// How it was made, without what is listed line by line.
+    pub(crate) fn made_facts(&self) -> impl Iterator<Item = &(&'static str, String)> {
+        self.made.iter().filter(|(label, _)| !LISTED.contains(label))
+    }
+
+    /// What is listed line by line: inputs as a model and its digest, warnings as sentences.
+    pub(crate) fn made_lists(&self) -> Vec<(&'static str, Vec<MadeLine<'_>>)> {
+        let line = |label: &str, line| match (label, str::split_once(line, ' ')) {
+            (INPUTS, Some((model, digest))) => (Some(Name::from(model)), digest),
+            _ => (None, line),
+        };
+        let listed = self.made.iter().filter(|(label, _)| LISTED.contains(label));
+        listed.map(|(label, text)| (*label, text.lines().map(|text| line(label, text)).collect())).collect()
+    }
+
+    /// The latest version, where relations alone make all of them.
+    pub(crate) fn claimed_version(&self) -> Option<&str> {
+        let claimed = self.versions.iter().all(|row| row.claimed);
+        self.versions.last().filter(|_| claimed).map(|row| row.version.as_str())
+    }
+
     pub(crate) fn descendants(&self) -> u64 {
         self.children.iter().map(|group| group.count).sum()
     }
@@ -334,7 +370,7 @@ impl ModelPage {
         };
         [
             ("Task", self.pipeline_tag.clone()),
-            ("Licence", self.license.clone()),
+            ("Licence", self.license.clone().or_else(|| (!self.ghost).then(|| "unknown".to_owned()))),
             ("Parameters", self.parameters.map(|n| Parameters(n).to_string())),
             ("Architecture", self.architecture.clone().or_else(|| self.model_type.clone())),
             ("Training data", list(&self.datasets)),
@@ -348,5 +384,68 @@ impl ModelPage {
         .into_iter()
         .filter_map(|(label, value)| value.map(|value| (label, value)))
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Source;
+
+    use super::*;
+
+    fn parent(relation: Relation, part: &str) -> ParentLink {
+        ParentLink {
+            name: Name::from("o/parent"),
+            ghost: false,
+            relation,
+            status: EdgeStatus::Accepted,
+            as_written: String::new(),
+            license: None,
+            evidence: vec![Evidence {
+                source: Source::Recipe,
+                detail: Evidence::detail_of("sha256:00", part),
+                confidence: 1.0,
+            }],
+            verdict: None,
+            decisions: Vec::new(),
+            older_decisions: 0,
+            later: None,
+        }
+    }
+
+    #[test]
+    fn what_a_change_was_made_to_is_told_apart_from_what_it_was_taken_from() {
+        let told = |relation, part| parent(relation, part).sentence().split(':').next().unwrap().to_owned();
+
+        assert_eq!(told(Relation::Transfer, "base"), "The change was made to this model");
+        assert_eq!(told(Relation::Transfer, "model 1 · weight 1"), "The change was taken from this model");
+        assert_eq!(told(Relation::Merge, "base"), "The base of the merge");
+        assert_eq!(told(Relation::Merge, "model 2"), "Merged from this model");
+    }
+
+    #[test]
+    fn inputs_and_warnings_of_a_making_are_listed_line_by_line() {
+        let made =
+            vec![("Method", "ties"), ("Inputs", "o/a sha256:00…\no/b sha256:11…"), ("Warnings", "a; b")];
+        let made = made.into_iter().map(|(label, text)| (label, text.to_owned())).collect();
+        let page = ModelPage { made, ..ModelPage::default() };
+
+        let facts: Vec<&str> = page.made_facts().map(|(label, _)| *label).collect();
+        let lists = page.made_lists();
+
+        assert_eq!(facts, ["Method"]);
+        assert_eq!(lists[0].1[1], (Some(Name::from("o/b")), "sha256:11…"));
+        assert_eq!(lists[1], ("Warnings", vec![(None, "a; b")]));
+    }
+
+    #[test]
+    fn a_model_without_a_licence_says_so_and_one_that_is_only_a_name_says_nothing() {
+        let licence = |ghost| {
+            let page = ModelPage { ghost, ..ModelPage::default() };
+            page.facts().into_iter().find(|(label, _)| *label == "Licence").map(|(_, text)| text)
+        };
+
+        assert_eq!(licence(false).as_deref(), Some("unknown"));
+        assert_eq!(licence(true), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Reports over the whole registry as plots with their tables.
 
-use super::Name;
+use super::{Name, plural};
 
 /// A report on the list of them.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +54,25 @@ pub struct ReportSection {
     pub rows: Vec<Vec<ReportCell>>,
 }
 
+/// Rows of a table that are seen at once; those of a longer one unfold.
+const ROWS: (usize, usize) = (20, 30);
+
+impl ReportSection {
+    /// The rows in one table, or in two whose second unfolds.
+    pub(crate) fn tables(&self) -> Vec<(String, &[Vec<ReportCell>])> {
+        let (first, most) = ROWS;
+        let whole = "Table".to_owned();
+        match self.rows.len() {
+            0 => Vec::new(),
+            count if count <= most => vec![(whole, &self.rows)],
+            count => {
+                let more = plural((count - first) as u64, "more row", "more rows");
+                vec![(whole, &self.rows[..first]), (more, &self.rows[first..])]
+            }
+        }
+    }
+}
+
 /// A finished report.
 #[derive(Debug, Clone, Default)]
 pub struct ReportPage {
@@ -69,4 +88,21 @@ pub enum ReportAnswer {
     Ready(Box<ReportPage>),
     /// The first one is being made.
     Pending(ReportCard),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_table_shows_its_first_rows_and_folds_the_others() {
+        let lengths = |count: usize| -> Vec<usize> {
+            let section = ReportSection { rows: vec![Vec::new(); count], ..ReportSection::default() };
+            section.tables().iter().map(|(_, rows)| rows.len()).collect()
+        };
+
+        assert!(lengths(0).is_empty());
+        assert_eq!(lengths(30), [30]);
+        assert_eq!(lengths(31), [20, 11]);
+    }
 }

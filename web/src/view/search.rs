@@ -2,7 +2,7 @@
 
 use domain::Relation;
 
-use super::{LicenceClass, Name, Parameters, When};
+use super::{LicenceClass, Name, Parameters, When, plural};
 
 /// The size of the catalogue.
 #[derive(Debug, Clone, Copy, Default)]
@@ -158,6 +158,8 @@ pub struct Found {
     pub has_weights: bool,
     /// Whether the weights bear a claimed parent out, or contradict one; none says nothing.
     pub verified: Option<bool>,
+    /// An advisory in force reaches it.
+    pub advised: bool,
     /// Only members of its namespace see it.
     pub private: bool,
     /// Its files are only for those who were let in.
@@ -169,6 +171,12 @@ pub struct Found {
 impl Found {
     pub(crate) fn licence_class(&self) -> LicenceClass {
         LicenceClass::of(self.license.as_deref())
+    }
+
+    /// How often it is downloaded and liked, where somebody counts.
+    pub(crate) fn counted(&self) -> Vec<String> {
+        let downloads = self.downloads.map(|count| plural(count, "download", "downloads"));
+        downloads.into_iter().chain(self.likes.map(|count| plural(count, "like", "likes"))).collect()
     }
 
     /// Licence, task, library, size and date, joined for one line.

@@ -230,10 +230,15 @@ fn scaled(f: &mut fmt::Formatter<'_>, value: u64, scale: &Scale) -> fmt::Result 
         rest /= step;
         unit += 1;
     }
+    // What rounds up to the next unit, or to one more digit, is told as that.
+    if rest >= step - 0.5 && unit + 1 < units.len() {
+        rest /= step;
+        unit += 1;
+    }
     let digits = match rest {
         _ if unit == 0 => 0,
-        small if small < 10.0 => 2,
-        middle if middle < 100.0 => 1,
+        small if small < 9.995 => 2,
+        middle if middle < 99.95 => 1,
         _ => 0,
     };
     write!(f, "{rest:.digits$}{gap}{}", units[unit])
@@ -339,6 +344,14 @@ mod tests {
         assert_eq!(Count(1_234_567).to_string(), "1\u{202f}234\u{202f}567");
         assert_eq!(Bytes(16_060_522_240).to_string(), "15.0\u{202f}GiB");
         assert_eq!(Parameters(8_030_261_248).to_string(), "8.03B");
+        assert_eq!(
+            Parameters(999_885_952).to_string(),
+            "1.00B",
+            "what rounds to the next unit is told in it"
+        );
+        assert_eq!(Parameters(9_996_000).to_string(), "10.0M");
+        assert_eq!(Parameters(999).to_string(), "999");
+        assert_eq!(Bytes(1_048_575).to_string(), "1.00\u{202f}MiB");
         assert_eq!(When(0).machine(), "1970-01-01T00:00:00Z");
         assert_eq!(When(1_709_251_199).to_string(), "29\u{a0}Feb\u{a0}2024");
         assert_eq!(When(-1).machine(), "1969-12-31T23:59:59Z");

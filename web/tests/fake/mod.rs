@@ -206,6 +206,7 @@ impl Source for Fake {
             inferred: true,
             contradicted: true,
             elsewhere: true,
+            advised: true,
             license: Some(self.mark.clone()),
             downloads: Some(77),
             below: 12,

@@ -20,6 +20,7 @@ impl Fake {
             created_at: Some(1_720_000_000),
             has_weights: weights,
             verified: Some(weights),
+            advised: weights,
             private: weights,
             gated: true,
             ghost: !weights,
@@ -332,6 +333,7 @@ impl Fake {
             versions_hidden: 6,
             versions: ["1.0.0", "1.1.0"]
                 .map(|version| VersionRow {
+                    claimed: false,
                     version: version.into(),
                     name: self.name("org/root"),
                     stated: Some(format!("v7{}", self.mark)),

@@ -36,7 +36,7 @@ impl Obligation {
     /// For people.
     pub const fn phrase(self) -> &'static str {
         match self {
-            Self::Attribution => "names its authors",
+            Self::Attribution => "the authors are named",
             Self::ShareAlike => "what is derived carries the same licence",
             Self::NonCommercial => "no commercial use",
             Self::NoDerivatives => "nothing derived may be passed on",

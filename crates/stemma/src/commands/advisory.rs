@@ -10,7 +10,7 @@ use crate::{cli::AdvisoryCommand, exit::Failure, output, wiring};
 
 /// Runs one of the advisory commands.
 pub async fn run(context: Context, command: AdvisoryCommand) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     match command {
         AdvisoryCommand::File { model, digest, kind, severity, summary, details, link, person } => {
             let filing = Filing { model, digest, kind, severity, summary, details, link, person };

@@ -180,7 +180,7 @@ fn cells_with(row: &[Option<f64>], errors: &[Option<f64>]) -> String {
 
 /// The models whose weights are nearest to those of `model`.
 pub async fn relatives(context: Context, model: String, limit: u64) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let report =
         jobs::relatives(&registry, RelativesQuery { model, limit, access: Access::Folders(Pin::Nothing) })

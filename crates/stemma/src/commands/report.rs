@@ -16,7 +16,7 @@ async fn find(registry: &Registry, id: &str) -> Result<ModelRow, Failure> {
 
 /// Prints a report over the whole registry.
 pub async fn report(context: Context, subject: Subject, format: ReportFormat) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let report = jobs::report(&registry, subject).await?;
     match format {
         _ if context.json => output::json(&*report),
@@ -29,7 +29,7 @@ pub async fn report(context: Context, subject: Subject, format: ReportFormat) ->
 
 /// Prints a model's licence against those of its ancestors.
 pub async fn licence(context: Context, id: &str) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let path = jobs::licence_of(&registry, &find(&registry, id).await?).await?;
     if context.json {
         output::json(&api::LicenceView::from(path));
@@ -79,7 +79,7 @@ pub async fn licence(context: Context, id: &str) -> Result<(), Failure> {
 
 /// Prints the versions along a model's line.
 pub async fn versions(context: Context, id: &str) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let versions = jobs::versions(&registry, &find(&registry, id).await?).await?;
     if context.json {
         output::json(&versions);

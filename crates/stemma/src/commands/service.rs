@@ -46,7 +46,7 @@ pub async fn worker(context: Context) -> Result<(), Failure> {
 
 /// Says what works and what does not.
 pub async fn doctor(context: Context) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     registry.store.check().await?;
     let counts = registry.store.count_models().await?;
     let device = registry.devices.present();

@@ -10,7 +10,10 @@ use crate::{cli::TokenCommand, exit::Failure, output, wiring};
 
 /// Runs one of the token commands.
 pub async fn run(context: Context, command: TokenCommand) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = match command {
+        TokenCommand::Create { .. } => wiring::open(&context.config).await?,
+        _ => wiring::existing(&context.config).await?,
+    };
     let store = &registry.store;
     match command {
         TokenCommand::Create { user, label, read_only, days } => {

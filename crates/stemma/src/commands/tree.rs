@@ -54,7 +54,7 @@ fn still_due(models: usize) -> String {
 pub async fn run(context: Context, args: TreeArgs) -> Result<(), Failure> {
     let TreeArgs { id, down, up, limit, filter, format } = args;
     let sieve = Sieve::read([&filter.relation, &filter.licence, &filter.size]).map_err(jobs::refused)?;
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let Some(row) = registry.store.model_by_id(&id).await? else {
         return Err(Failure::new(
             "unknown_model",

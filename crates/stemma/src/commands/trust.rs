@@ -15,7 +15,7 @@ use crate::{
 
 /// Compares stored models with their relatives again.
 pub async fn refresh(context: Context, models: Vec<String>) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let done: Mutex<Vec<Examined>> = Mutex::default();
     let tell = |examined: &Examined| {
         if context.json {
@@ -45,7 +45,7 @@ fn line(examined: &Examined) -> String {
 
 /// Prints one page of contradicted claims.
 pub async fn contradictions(context: Context, limit: u64, cursor: Option<String>) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let page = jobs::contradictions(&registry, cursor.as_deref(), limit).await?;
     if context.json {
         let items: Vec<_> = page.items.into_iter().map(api::ContradictionView::from).collect();
@@ -63,7 +63,7 @@ pub async fn contradictions(context: Context, limit: u64, cursor: Option<String>
 
 /// Writes down what a person says of an edge.
 pub async fn edge(context: Context, command: EdgeCommand) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let (decision, stated) = match command {
         EdgeCommand::Confirm(stated) => (Decision::Confirm, stated),
         EdgeCommand::Reject(stated) => (Decision::Reject, stated),

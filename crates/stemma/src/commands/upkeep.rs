@@ -31,7 +31,7 @@ pub async fn run(context: Context, command: UpkeepCommand) -> Result<(), Failure
         UpkeepCommand::Gc { dry_run: false } => remove_leftovers(context).await,
         UpkeepCommand::Backup { folder, blobs_only } => {
             let extent = if blobs_only { Extent::Blobs } else { Extent::Whole };
-            let registry = wiring::open(&context.config).await?;
+            let registry = wiring::existing(&context.config).await?;
             let copied = registry.store.back_up(&folder, extent).await?;
             told(&context, &copied, "copied")
         }
@@ -82,7 +82,7 @@ fn told(context: &Context, copied: &Copied, verb: &str) -> Result<(), Failure> {
 
 /// Says which blobs nothing names.
 async fn look_for_leftovers(context: Context) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let found = registry.store.leftovers().await?;
     let (blobs, bytes) = (found.unnamed.len(), found.bytes());
     if context.json {
@@ -100,7 +100,7 @@ async fn look_for_leftovers(context: Context) -> Result<(), Failure> {
 
 /// Removes the blobs that nothing names.
 async fn remove_leftovers(context: Context) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let found = registry.store.leftovers().await?;
     let (blobs, bytes) = registry.store.remove_leftovers(&found).await?;
     if context.json {
@@ -113,7 +113,7 @@ async fn remove_leftovers(context: Context) -> Result<(), Failure> {
 
 /// Compares stored files with their digests and prints those that are damaged.
 async fn fsck(context: Context, models: &[String]) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     let report = jobs::fsck(&registry, models).await?;
     if context.json {
         output::json(&report);

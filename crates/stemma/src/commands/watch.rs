@@ -7,7 +7,7 @@ use crate::{cli::WatchCommand, exit::Failure, output, wiring};
 
 /// Runs one of the watch commands.
 pub async fn run(context: Context, command: WatchCommand) -> Result<(), Failure> {
-    let registry = wiring::open(&context.config).await?;
+    let registry = wiring::existing(&context.config).await?;
     match command {
         WatchCommand::Add { author, weights, parents } => {
             let row = jobs::watch(&registry, &author, (weights, parents)).await?;

@@ -34,6 +34,7 @@ pub async fn children(
     let kin = forest.kin(row.id, &wanted);
     let listed: Vec<i64> = kin.links.iter().map(|link| link.id).collect();
     let contradicted = jobs::contradicted(registry, &listed).await?;
+    let advised = jobs::advised(registry, &listed).await?;
     let child = |link: &Link| {
         let node = forest.node(link.id)?;
         Some(ChildRow {
@@ -43,6 +44,7 @@ pub async fn children(
             inferred: link.proposed,
             contradicted: contradicted.contains(&(link.id, row.id)),
             elsewhere: !link.primary,
+            advised: advised.contains(&link.id),
             license: node.license.map(str::to_owned),
             downloads: node.downloads.map(count),
             below: forest.family_size(link.id).saturating_sub(1),

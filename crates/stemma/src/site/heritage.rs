@@ -67,6 +67,7 @@ pub async fn versions(registry: &Registry, row: &ModelRow) -> Result<(Vec<Versio
             version: release.version.to_string(),
             name: Name(release.named.model),
             stated: release.stated,
+            claimed: release.changes.iter().all(|change| !change.measured),
             changes: release
                 .changes
                 .into_iter()

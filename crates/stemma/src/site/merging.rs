@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 
 use ::web::{
     Failure,
-    view::{Bytes, Count, MergeCheck, Name, Partner, Partners, RecipeForm},
+    view::{Bytes, Count, MergeCheck, RecipeForm},
 };
 use analysis::merge::{MergeConfig, TokenizerChoice};
 use domain::{Class, Item, RepoId};
-use jobs::{Access, Extras, MergePayload, Registry, SuggestQuery};
+use jobs::{Access, Extras, MergePayload, Registry};
 use serde_json::{Map, Value};
 
 use super::Result;
-
-/// Partners suggested, and models that the fields offer.
-const SUGGESTED: usize = 6;
-const OFFERED: usize = 50;
 
 /// Starts a merge; the id of its job, or all that is wrong with the recipe and the name.
 pub async fn submit(registry: &Registry, yaml: &str, output: &str) -> Result<String> {
@@ -177,7 +173,8 @@ pub async fn check(registry: &Registry, yaml: &str) -> Result<MergeCheck> {
         }
     };
     // Once in scratch and once as blobs.
-    let forecast = plan.forecast(2, &registry.scratch);
+    let mut forecast = plan.forecast(2, &registry.scratch);
+    forecast.warnings.extend(jobs::warned(registry, &plan.models()).await?);
     let mut facts = vec![
         ("Method", forecast.method),
         ("Tensors", Count(forecast.tensors as u64).to_string()),
@@ -188,49 +185,6 @@ pub async fn check(registry: &Registry, yaml: &str) -> Result<MergeCheck> {
     facts.extend(forecast.free_disk_bytes.map(|free| ("Disk that is left", Bytes(free).to_string())));
     facts.extend(forecast.vocabulary.map(|rows| ("Rows of tokens", Count(rows).to_string())));
     Ok(MergeCheck { facts, warnings: forecast.warnings, ..MergeCheck::default() })
-}
-
-/// With whom a model can be merged, against a base or its own parent.
-pub async fn partners(registry: &Registry, model: &str, base: Option<&str>) -> Result<Partners> {
-    let Some(row) = registry.store.model_by_id(model).await? else {
-        return Err(Failure::unknown_model(model));
-    };
-    let compatible = jobs::mates(registry, &row.name, OFFERED).await?;
-    let mut partners = Partners {
-        model: Name(row.name.clone()),
-        caveat: jobs::CAVEAT,
-        compatible: compatible.into_iter().map(Name).collect(),
-        ..Partners::default()
-    };
-    let forest = registry.forests.current().await.map_err(Failure::from)?;
-    let parent =
-        || forest.primary_parent(row.id).and_then(|id| forest.node(id)).map(|node| node.name.to_owned());
-    let Some(base) = base.map(str::to_owned).or_else(parent) else {
-        partners.note = Some("Name the base that it was made from to have partners suggested.".to_owned());
-        return Ok(partners);
-    };
-    let query =
-        SuggestQuery { model: row.name, base: base.clone(), limit: SUGGESTED, access: Access::registry() };
-    partners.base = Name(base);
-    match jobs::suggest(registry, query).await {
-        Ok(found) if found.suggestions.is_empty() => {
-            partners.note =
-                Some("No other model here was made from the same base with the same tensors.".to_owned());
-        }
-        Ok(found) => {
-            partners.suggested = found
-                .suggestions
-                .into_iter()
-                .map(|partner| Partner {
-                    name: Name(partner.model),
-                    kinship: format!("{:.3} ± {:.3}", partner.kinship, partner.standard_error),
-                    reason: partner.reason,
-                })
-                .collect();
-        }
-        Err(error) => partners.note = Some(format!("No partners are suggested: {error}.")),
-    }
-    Ok(partners)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod merging;
 mod models;
 mod namespace;
 mod numbers;
+mod partners;
 mod path;
 mod reports;
 mod revisions;
@@ -41,17 +42,20 @@ use async_trait::async_trait;
 use domain::{Class, RepoId, Viewer};
 use jobs::Registry;
 
+use self::partners::Measured;
+
 type Result<T> = std::result::Result<T, Failure>;
 
 /// Pages over a registry.
 pub struct Site {
     registry: Registry,
+    partners: Measured,
 }
 
 impl Site {
     /// The site as the pages hold it.
     pub fn shared(registry: Registry) -> Arc<dyn Source> {
-        Arc::new(Self { registry })
+        Arc::new(Self { registry, partners: Measured::default() })
     }
 }
 
@@ -67,7 +71,7 @@ fn count(value: i64) -> u64 {
 #[async_trait]
 impl Source for Site {
     fn seen_by(&self, viewer: Viewer) -> Arc<dyn Source> {
-        Self::shared(self.registry.seen_by(viewer))
+        Arc::new(Self { registry: self.registry.seen_by(viewer), partners: self.partners.clone() })
     }
 
     async fn open_session(&self, token: &str) -> Result<Option<String>> {
@@ -216,7 +220,7 @@ impl Source for Site {
     }
 
     async fn partners(&self, model: &str, base: Option<&str>) -> Result<Partners> {
-        merging::partners(&self.registry, model, base).await
+        self.partners.of(&self.registry, model, base).await
     }
 
     async fn submit_merge(&self, yaml: &str, output: &str) -> Result<String> {

@@ -184,7 +184,7 @@ fn told(record: &Value) -> Vec<(&'static str, String)> {
     };
     let listed = |key: &str, of: &dyn Fn(&Value) -> String| -> Option<String> {
         let items: Vec<String> = record[key].as_array()?.iter().map(of).collect();
-        (!items.is_empty()).then(|| items.join("; "))
+        (!items.is_empty()).then(|| items.join("\n"))
     };
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     // The record itself has them whole.

@@ -4,7 +4,7 @@ use ::web::view::{
     Bars, Count, Name, ReportAnswer, ReportBar, ReportCard, ReportCell, ReportPage, ReportSection,
 };
 use analysis::{
-    licence::LicenceSurvey,
+    licence::{LicenceSurvey, Rule},
     traits::{CardDrift, Drift, Families, Interval, Kin, Likeness, MutationRate},
     versions::Naming,
 };
@@ -313,6 +313,13 @@ fn families(report: &Families) -> Vec<ReportSection> {
     ]
 }
 
+/// A rule in a word or two; the sentence stands above the tables once.
+fn told(rule: Rule) -> String {
+    let words = rule.as_str().replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| format!("{}{}", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}
+
 fn licences(survey: &LicenceSurvey) -> Vec<ReportSection> {
     let verdicts = survey.verdicts.iter().map(|count| counted(count.verdict.as_str(), count.edges));
     let verdict_row =
@@ -321,7 +328,7 @@ fn licences(survey: &LicenceSurvey) -> Vec<ReportSection> {
         counted(format!("{} → {}", pair.parent, pair.child), pair.edges)
     };
     let pair_row = |pair: &analysis::licence::PairCount| {
-        vec![text(&pair.parent), text(&pair.child), number(pair.edges), text(pair.rule.sentence())]
+        vec![text(&pair.parent), text(&pair.child), number(pair.edges), text(&told(pair.rule))]
     };
     let conflict_row = |conflict: &analysis::licence::Conflict| {
         vec![
@@ -330,9 +337,13 @@ fn licences(survey: &LicenceSurvey) -> Vec<ReportSection> {
             text(conflict.relation.as_str()),
             ReportCell::Model(Name(conflict.parent.clone())),
             text(&conflict.parent_licence),
-            text(conflict.rule.sentence()),
+            text(&told(conflict.rule)),
         ]
     };
+    let mut rules: Vec<Rule> = survey.pairs.iter().map(|pair| pair.rule).collect();
+    rules.sort_by_key(|rule| rule.as_str());
+    rules.dedup();
+    let why = rules.iter().map(|rule| format!(" {}: {}", told(*rule), rule.sentence())).collect::<String>();
     let tensions = ::web::view::plural(survey.tensions, "model has two parents", "models have two parents");
     vec![
         ReportSection {
@@ -350,7 +361,7 @@ fn licences(survey: &LicenceSurvey) -> Vec<ReportSection> {
         },
         ReportSection {
             title: "Pairs in conflict".to_owned(),
-            text: "From the parent's licence to the child's.".to_owned(),
+            text: format!("From the parent's licence to the child's.{why}"),
             bars: survey.pairs.iter().map(pair).collect(),
             columns: vec!["Parent's licence", "Child's licence", "Edges", "Why"],
             rows: survey.pairs.iter().map(pair_row).collect(),
@@ -358,7 +369,7 @@ fn licences(survey: &LicenceSurvey) -> Vec<ReportSection> {
         },
         ReportSection {
             title: "Edges in conflict".to_owned(),
-            text: "The first of them by the child's name; the CSV has more.".to_owned(),
+            text: "By the child's name.".to_owned(),
             columns: vec!["Child", "Its licence", "How", "Parent", "Its licence", "Why"],
             rows: survey.conflicts.iter().map(conflict_row).collect(),
             ..ReportSection::default()

@@ -81,6 +81,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
     let verified = |id: i64| {
         verdicts.iter().filter(|one| one.child == id).map(|one| one.verdict == VerdictWord::Verified).min()
     };
+    let advised = jobs::advised(registry, &ids).await?;
     let forest = registry.forests.current().await.map_err(Failure::from)?;
     let items = found
         .rows
@@ -102,6 +103,7 @@ pub async fn page(registry: &Registry, query: &SearchQuery) -> Result<SearchPage
             created_at: row.created_at,
             has_weights: row.has_weights,
             verified: verified(row.id),
+            advised: advised.contains(&row.id),
             private: row.private,
             gated: row.gated.is_some(),
             kinship: found.kinship.get(&row.id).copied(),

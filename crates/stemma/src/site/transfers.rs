@@ -87,9 +87,9 @@ pub async fn check(registry: &Registry, form: &TransferForm) -> Result<TransferC
         }
         let plan = jobs::with_output(registry, output.as_ref(), plan).await.map_err(Failure::from)?;
         let report = jobs::check_transfer(registry, &payload, &access).await.map_err(Failure::from)?;
-        Ok::<_, Failure>((plan, report))
+        Ok::<_, Failure>((plan, report, payload))
     };
-    let (plan, report) = match looked.await {
+    let (plan, report, payload) = match looked.await {
         Ok(looked) => looked,
         Err(failure) if failure.class == Class::Internal => return Err(failure),
         Err(failure) => {
@@ -121,9 +121,12 @@ pub async fn check(registry: &Registry, form: &TransferForm) -> Result<TransferC
         );
         ("Rows matched by token", told)
     }));
+    let models = [payload.source_base, payload.source_tuned, payload.target_base];
+    let warned = jobs::warned(registry, &models).await?;
+    let reasons = report.reasons.into_iter().map(|reason| (reason.verdict.label(), reason.message));
     Ok(TransferCheck {
         verdict: report.verdict.label(),
-        reasons: report.reasons.into_iter().map(|reason| (reason.verdict.label(), reason.message)).collect(),
+        reasons: reasons.chain(warned.into_iter().map(|item| ("warning", item.message))).collect(),
         facts,
         ..TransferCheck::default()
     })
