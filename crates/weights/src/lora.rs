@@ -78,7 +78,8 @@ pub fn unread_adapter<'n>(config: &Value, mut names: impl Iterator<Item = &'n st
     if let Err(faults) = Config::read(config) {
         return Some(faults.join("; "));
     }
-    let unknown = names.find(|name| part(name) == Part::Unknown)?;
+    // kohya's tools write `lora_unet_…` and the like before the names of modules, which no base has.
+    let unknown = names.find(|name| name.starts_with("lora_") || part(name) == Part::Unknown)?;
     Some(format!("its tensor `{}` is of a kind that is not read", shown(unknown)))
 }
 

@@ -250,3 +250,18 @@ fn head_and_embedding_of_a_base_that_ties_them_are_changed_one_by_one() {
     assert_eq!(Unties::of(&*adapter(&[A, B]), &config), None);
     assert!(Untied::of(&(Arc::new(one(tensors(&[head, saved]))) as Arc<dyn TensorSource>)).is_none());
 }
+
+#[test]
+fn an_adapter_of_another_kind_is_told_whatever_its_base() {
+    let unread = |config: serde_json::Value, name: &str| weights::unread_adapter(&config, [name].into_iter());
+
+    assert_eq!(unread(serde_json::json!({}), "base_model.model.q.lora_A.weight"), None);
+    for (config, name, told) in [
+        (serde_json::json!({"use_dora": true}), "q.lora_A.weight", "use_dora is set"),
+        (serde_json::json!({"peft_type": "IA3"}), "q.ia3_l", "peft_type is IA3"),
+        (serde_json::json!({}), "q.lora_magnitude_vector", "`q.lora_magnitude_vector`"),
+        (serde_json::json!({}), "lora_unet_q.lora_A.weight", "`lora_unet_q.lora_A.weight`"),
+    ] {
+        assert!(unread(config, name).unwrap().contains(told), "{name}");
+    }
+}
