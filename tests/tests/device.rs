@@ -11,6 +11,8 @@ const RECIPE: &str = "{merge_method: linear, models: [{model: mandoc/scribe-v1-d
 /// What the doctor says with this device configured.
 fn doctor(device: &str) -> Result<(Option<i32>, Value)> {
     let place = TempDir::with_prefix("stemma-test-")?;
+    let made = stemma(place.path()).args(["user", "add", "ada"]).output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let out = stemma(place.path()).env("STEMMA_DEVICE", device).args(["doctor", "--json"]).output()?;
     let text = if out.status.success() { &out.stdout } else { &out.stderr };
     let told = serde_json::from_slice(text).with_context(|| String::from_utf8_lossy(text).into_owned())?;

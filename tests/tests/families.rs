@@ -250,7 +250,7 @@ async fn the_children_of_a_model_are_told_by_the_months_in_which_they_came() -> 
         let told = String::from_utf8_lossy(&told.stdout).into_owned();
         ensure!(told.lines().last() == Some(line), "{told}");
         let sentence = "3 children from 2024-05 to 2024-07, most in 2024-05: 2. 1 more without a date.";
-        ensure!(page.contains(sentence) && page.contains("<title>2024-07: 1</title>"), "{page}");
+        ensure!(page.contains(sentence), "{page}");
     }
     Ok(())
 }

@@ -226,7 +226,7 @@ async fn totals_on_the_front_page_and_in_the_metrics_are_of_what_the_asker_sees(
             (site.page("/", None, "").await?.1, site.page("/", None, &site.root).await?.1);
 
         let total = |page: &str| {
-            page.split("<dt>models</dt><dd>")
+            page.split("<dt>models</dt><dd><a href=\"/search\">")
                 .nth(1)
                 .and_then(|rest| rest.split('<').next())
                 .map(str::to_owned)

@@ -313,16 +313,6 @@ impl Edge<'_> {
         self.evidence(("named_base", 1.0), said)
     }
 
-    /// That the steps from the parent to all its children have much in common.
-    pub(super) fn common(&self, least: f64) -> Evidence {
-        let said = format!(
-            "the steps from `{}` to its children have cosines of {least:.2} or more, as those from a sibling have: their \
-             base may not be here",
-            self.id(self.parent)
-        );
-        self.evidence(("common_step", least), said)
-    }
-
     /// Whether norms grew, which training does.
     pub(super) fn growth(&self) -> Option<Evidence> {
         let t = growth(self.measured, (self.parent, self.child));

@@ -231,8 +231,9 @@ impl Structure<'_> {
         }
         edges.extend(below);
         edges.extend(&trunks);
+        let before = edges.clone();
         let lifted = self.lift(&mut edges);
-        self.reclaim(&mut edges, &core);
+        self.reclaim(&mut edges, (&before, &core));
         self.hand_over(&mut edges, (&copies, &trunks));
         Hung { samples, copies, mixtures, core, steps, edges, lifted }
     }
@@ -297,9 +298,9 @@ impl Structure<'_> {
         contained && !fewer
     }
 
-    /// Gives members of the core to the nearest whose step they contain, where that lies beside them by now: a line that hung on the
-    /// tree by its far end was directed from there until its near end was handed on.
-    fn reclaim(&self, edges: &mut [Step], core: &[usize]) {
+    /// Gives members of the core to the nearest whose step they contain, where that was below them and lies beside them by now: a line
+    /// that hung on the tree by its far end was directed from there until its near end was handed on.
+    fn reclaim(&self, edges: &mut [Step], (before, core): (&[Step], &[usize])) {
         let bits = |one: usize, other: usize| self.measured.bits(one, other);
         for _ in 0..core.len() * core.len() {
             let nearer = |&(at, &(child, parent, _)): &(usize, &Step)| {
@@ -307,6 +308,7 @@ impl Structure<'_> {
                     ![child, parent].contains(&other)
                         && bits(child, other) < bits(child, parent)
                         && edges.iter().any(|edge| edge.0 == other)
+                        && self.descends(before, (other, child))
                         && !self.descends(edges, (other, child))
                         && self.aligned(child, other)
                         && self.within(edges, (child, other))

@@ -21,10 +21,6 @@ const BESIDE: f64 = 0.85;
 /// How sure it is at most that a model whose step from its parent another holds more than once is a sibling of it.
 const DOUBTED: f64 = 0.6;
 
-/// Least cosine of the steps from a root to its children from which it may be one of them: the steps from one child to the
-/// others all take back its own.
-const COMMON: f64 = 0.3;
-
 /// How sure it is at most that a root is the parent of a model where both name one base which is not here.
 const NAMED: f64 = 0.45;
 
@@ -107,7 +103,7 @@ impl Structure<'_> {
         let (mut confidence, mut odds) = (odds * lead, odds);
         if let Some((most, said)) = self.siblings(hung, (child, parent)) {
             (confidence, odds) = (confidence.min(most), odds.min(most));
-            evidence.extend(said);
+            evidence.push(said);
         }
         if let Some(beyond) = hung.lifted.get(&child).copied().flatten() {
             confidence = confidence.min(DOUBTED);
@@ -139,7 +135,7 @@ impl Structure<'_> {
 
     /// How sure it is at most that a root is the parent, and not the child of a base that is not here as well; none where nothing
     /// says that.
-    fn siblings(&self, hung: &Hung<'_>, (child, parent): (usize, usize)) -> Option<(f64, Option<Evidence>)> {
+    fn siblings(&self, hung: &Hung<'_>, (child, parent): (usize, usize)) -> Option<(f64, Evidence)> {
         let (own, theirs) = (self.subject(child), self.subject(parent));
         let is_root = hung.core.contains(&parent)
             && hung.edges.iter().all(|edge| edge.0 != parent)
@@ -150,29 +146,8 @@ impl Structure<'_> {
             return None;
         }
         let here = |claim: &String| self.known.subjects.iter().any(|one| super::names(&one.id, claim));
-        if let Some(base) = own.claims.iter().find(|claim| theirs.claims.contains(claim) && !here(claim)) {
-            return Some((NAMED, Some(self.edge(child, parent).named(base))));
-        }
-        let children: Vec<usize> = hung
-            .edges
-            .iter()
-            .filter(|edge| edge.1 == parent && hung.core.contains(&edge.0))
-            .map(|edge| edge.0)
-            .collect();
-        let apart = |a: usize, b: usize| self.measured.apart_in_matrices(a, b);
-        let cosine = |a: usize, b: usize| {
-            let (one, other) = (apart(parent, a), apart(parent, b));
-            (one + other - apart(a, b)) / 2.0 / (one * other).sqrt()
-        };
-        let pairs =
-            children.iter().enumerate().flat_map(|(at, &a)| children[at + 1..].iter().map(move |&b| (a, b)));
-        match pairs.map(|(a, b)| cosine(a, b)).min_by(f64::total_cmp) {
-            Some(least) if least > COMMON => Some((DOUBTED, Some(self.edge(child, parent).common(least)))),
-            Some(_) => None,
-            // Of two models alone nothing tells which was first, nor whether a third was.
-            None if hung.core.len() == 2 => Some((DOUBTED, None)),
-            None => None,
-        }
+        let base = own.claims.iter().find(|claim| theirs.claims.contains(claim) && !here(claim))?;
+        Some((NAMED, self.edge(child, parent).named(base)))
     }
 
     /// What a copy is one of.

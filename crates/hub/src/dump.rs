@@ -112,7 +112,7 @@ impl Dump {
         self.read.load(Ordering::Relaxed).min(self.total)
     }
 
-    /// Columns that nothing reads: of a table in its order, of JSON the first [`unread::MOST`] of the records read so far.
+    /// Columns that nothing reads: of a table in its order, of JSON the first 100 of the records read so far.
     pub fn unread_columns(&self) -> Vec<String> {
         self.unread.names()
     }
