@@ -118,7 +118,7 @@ pub fn place(cursor: Option<&str>) -> Result<usize> {
 }
 
 fn no_place(cursor: &str) -> Problem {
-    store::Error::BadCursor(cursor.chars().take(120).collect()).into()
+    store::Error::bad_cursor(cursor).into()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use analysis::transfer::{Options, Preset};
 use domain::Item;
 use http::{Problem, Result};
-use jobs::{Access, AppliedPlan, Registry, StoredPayload, TransferPayload};
+use jobs::{Access, AppliedPlan, Registry, StoredPayload, TransferPayload, TransferPlan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{
@@ -171,7 +171,7 @@ async fn of_models(
     let payload = TransferPayload { target_base, source_base, source_tuned, options, output: id, pins };
     let access = Access::registry();
     let plan = async || jobs::plan_transfer(registry, &payload, &access).await;
-    let show = async |_| jobs::check_transfer(registry, &payload, &access).await;
+    let show = async |plan: TransferPlan| jobs::check_transfer(registry, &plan).await;
     if let Some(told) = named::looked((registry, dry), output.as_deref(), plan, show).await? {
         return Ok(told);
     }

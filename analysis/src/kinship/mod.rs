@@ -24,6 +24,8 @@ mod sketched;
 mod spread;
 mod sums;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_coverage;

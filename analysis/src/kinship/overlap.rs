@@ -110,12 +110,8 @@ fn sum_of_start(tensor: &SketchedTensor, (elements, block): (u64, u64)) -> Optio
 mod tests {
     use std::collections::BTreeMap;
 
-    use kernels::Dtype;
-    use weights::{TensorInfo, sketch_of};
-
-    use super::*;
     use crate::{
-        kinship::{Closeness, Partial, Sketched, Tokens, estimate},
+        kinship::{Closeness, Partial, Sketched, Tokens, estimate, testing::sketched},
         testing,
     };
 
@@ -128,22 +124,10 @@ mod tests {
 
     /// An embedding of these values, of `cells` cells asked for.
     fn model(label: &str, values: &[f32], cells: usize) -> Sketched {
-        let shape = vec![values.len() as u64 / COLUMNS, COLUMNS];
-        let info = TensorInfo { name: EMBED.into(), dtype: Dtype::F32, shape: shape.clone() };
-        let mut sketch = sketch_of(&info, cells);
-        sketch.add_block(0, values);
-        let tensor = SketchedTensor {
-            name: EMBED.into(),
-            shape,
-            sum: values.iter().map(|value| f64::from(*value)).sum(),
-            nonfinite: 0,
-            exact: sketch.is_exact(),
-            block_sums: sketch.block_sums().to_vec(),
-            cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
-        };
+        let shape = [values.len() as u64 / COLUMNS, COLUMNS];
         Sketched {
             label: label.into(),
-            tensors: BTreeMap::from([(EMBED.into(), tensor)]),
+            tensors: BTreeMap::from([sketched(EMBED, &shape, (values, cells))]),
             tokens: Tokens::Same,
             ..Sketched::default()
         }

@@ -150,11 +150,10 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use kernels::Dtype;
-    use weights::{TensorInfo, sketch_of};
 
     use super::*;
     use crate::{
-        kinship::{Named, Parity, Partial, Sketched, SketchedTensor, estimate, kinship},
+        kinship::{Named, Parity, Partial, Sketched, SketchedTensor, estimate, kinship, testing::sketched},
         testing::{Fixture, noise},
     };
 
@@ -244,22 +243,10 @@ mod tests {
     #[test]
     fn an_estimate_of_a_part_is_as_far_off_as_it_says() {
         let names = ["layers.0.mlp.up_proj.weight", "layers.1.mlp.up_proj.weight"];
-        let sketched = |label: &str, values: [&[f32]; 2]| {
+        let model = |label: &str, values: [&[f32]; 2]| {
             let tensor = |(name, values): (&str, &[f32])| {
-                let shape = vec![values.len() as u64];
-                let info = TensorInfo { name: name.into(), dtype: Dtype::F32, shape: shape.clone() };
-                let mut sketch = sketch_of(&info, 1_024);
-                sketch.add_block(0, values);
-                let tensor = SketchedTensor {
-                    name: name.into(),
-                    shape,
-                    sum: values.iter().map(|value| f64::from(*value)).sum(),
-                    nonfinite: 0,
-                    exact: sketch.is_exact(),
-                    block_sums: Vec::new(),
-                    cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
-                };
-                (name.to_owned(), tensor)
+                let (name, tensor) = sketched(name, &[values.len() as u64], (values, 1_024));
+                (name, SketchedTensor { block_sums: Vec::new(), ..tensor })
             };
             let tensors = names.into_iter().zip(values).map(tensor).collect();
             Sketched { label: label.into(), tensors, ..Sketched::default() }
@@ -280,8 +267,8 @@ mod tests {
             dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
         };
 
-        let models = [sketched("a", [&a[0], &a[1]]), sketched("b", [&b[0], &b[1]])];
-        let report = estimate(&models, Some(&sketched("base", [&base, &base])), Partial::Refuse).unwrap();
+        let models = [model("a", [&a[0], &a[1]]), model("b", [&b[0], &b[1]])];
+        let report = estimate(&models, Some(&model("base", [&base, &base])), Partial::Refuse).unwrap();
 
         let layers: Vec<_> = report.parts.iter().map(|part| part.layer.label()).collect();
         assert_eq!(layers, ["0", "1"]);

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernels::Dtype;
-use weights::{TensorInfo, sketch_of};
-
-use super::{Closeness, Partial, Report, Sketched, SketchedTensor, estimate};
+use super::{Closeness, Partial, Report, Sketched, estimate, testing};
 
 const ROWS: usize = 96;
 const COLUMNS: usize = 64;
@@ -63,20 +60,7 @@ fn sketched(label: &str, seed: u64, model: &Model) -> Sketched {
     let tensor = |(at, values): (usize, &Vec<f32>)| {
         // Another name is another hash.
         let name = format!("layers.{at}.of_{seed}.weight");
-        let shape = vec![ROWS as u64, COLUMNS as u64];
-        let info = TensorInfo { name: name.clone(), dtype: Dtype::F32, shape: shape.clone() };
-        let mut sketch = sketch_of(&info, 512);
-        sketch.add_block(0, values);
-        let tensor = SketchedTensor {
-            name: name.clone(),
-            shape,
-            sum: values.iter().map(|value| f64::from(*value)).sum(),
-            nonfinite: 0,
-            exact: sketch.is_exact(),
-            block_sums: sketch.block_sums().to_vec(),
-            cells: sketch.cells().iter().map(|cell| *cell as f32).collect(),
-        };
-        (name, tensor)
+        testing::sketched(&name, &[ROWS as u64, COLUMNS as u64], (values, 512))
     };
     let tensors: BTreeMap<_, _> = model.iter().enumerate().map(tensor).collect();
     Sketched { label: label.into(), tensors, ..Sketched::default() }

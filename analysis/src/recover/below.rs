@@ -120,6 +120,8 @@ impl Structure<'_> {
             };
             let hosts = mixtures.iter().map(|mixture| mixture.child).chain(below.iter().map(|edge| edge.0));
             let hosts: Vec<(usize, BTreeSet<usize>)> = hosts.map(|host| (host, above(host))).collect();
+            let parent = |of: &usize| below.iter().find(|edge| edge.0 == *of).map(|edge| edge.1);
+            let upwards = |from| std::iter::successors(Some(from), parent).take(below.len() + 1);
             let tree = spanning(core, fixed, bits);
             let whole = total(&tree);
             let gain = |&one: &usize| {
@@ -150,10 +152,8 @@ impl Structure<'_> {
                 let host = if apart || held(&most) == Some(true) { most } else { nearest };
                 // Nothing but descent gives it, however near other models are that learnt the same.
                 if told(&host).is_some_and(Inherited::plainly) {
-                    let heirs = hosts.iter().map(|(heir, _)| *heir).filter(|&heir| {
-                        let parent = |of: &usize| below.iter().find(|edge| edge.0 == *of).map(|edge| edge.1);
-                        std::iter::successors(Some(heir), parent).take(below.len() + 1).any(|up| up == host)
-                    });
+                    let heirs = hosts.iter().map(|(heir, _)| *heir);
+                    let heirs = heirs.filter(|&heir| upwards(heir).any(|up| up == host));
                     let heir = heirs.min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
                     return (core.len() > 2).then_some((PLAIN - bits(one, host), one, heir));
                 }
@@ -165,9 +165,8 @@ impl Structure<'_> {
                 let rival = rest.iter().copied().min_by(|&a, &b| bits(one, a).total_cmp(&bits(one, b)))?;
                 let merge = mixtures.iter().find(|merge| merge.child == host && !merge.by_matrix.is_empty());
                 // What holds the host's step from its own parent, and from what the merged models came from.
-                let parent = |of: &usize| below.iter().find(|edge| edge.0 == *of).map(|edge| edge.1);
                 let root = || {
-                    let top = std::iter::successors(Some(host), parent).take(below.len() + 1).last();
+                    let top = upwards(host).last();
                     let made = mixtures.iter().find(|merge| Some(merge.child) == top)?;
                     let is_root = |root: usize| {
                         root != one && between(&tree, root, &made.parents) && self.above_all(root, made)

@@ -305,11 +305,9 @@ impl Structure<'_> {
         for _ in 0..core.len() * core.len() {
             let nearer = |&(at, &(child, parent, _)): &(usize, &Step)| {
                 let open = |&other: &usize| {
-                    ![child, parent].contains(&other)
-                        && bits(child, other) < bits(child, parent)
-                        && edges.iter().any(|edge| edge.0 == other)
-                        && self.descends(before, (other, child))
+                    self.descends(before, (other, child))
                         && !self.descends(edges, (other, child))
+                        && bits(child, other) < bits(child, parent)
                         && self.aligned(child, other)
                         && self.within(edges, (child, other))
                 };

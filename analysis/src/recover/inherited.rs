@@ -30,7 +30,7 @@ const RIDGE: f64 = 1e-9;
 /// How much of another's rounding a model holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Inherited {
-    /// 1 of a descendant, 0 of any other model; less of both where many steps are of a few spacings.
+    /// 1 of a descendant, 0 of any other model; of a copy less of both where many steps are of a few spacings.
     pub(super) share: f64,
     pub(super) error: f64,
     /// Whether so many are that the share is too small.

@@ -87,13 +87,11 @@ impl Mixture {
 
     /// Whether the weights of a sum change from matrix to matrix.
     pub(super) fn is_uneven(&self) -> bool {
-        let off = |(weights, (_, whole)): (Vec<f64>, &(usize, f64))| {
-            weights.into_iter().filter(|weight| (weight - whole).abs() > UNEVEN).count()
+        let off = |(at, (_, whole)): (usize, &(usize, f64))| {
+            self.by_matrix.iter().filter(|weights| (weights[at].1 - whole).abs() > UNEVEN).count()
         };
-        let of = |at: usize| self.by_matrix.iter().map(|weights| weights[at].1).collect::<Vec<f64>>();
         // What a few small matrices say may be their rounding.
-        let by_parent = self.parents.iter().enumerate().map(|(at, whole)| off((of(at), whole)));
-        by_parent.max().is_some_and(|most| 4 * most > self.by_matrix.len())
+        self.parents.iter().enumerate().map(off).any(|off| 4 * off > self.by_matrix.len())
     }
 
     /// What is left of a sum, in roundings.

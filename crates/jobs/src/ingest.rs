@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::{FileRow, Hold, Holder, ModelRow, NewCommit, Publish, SignatureRow, SketchRow, TensorRow};
 use weights::{Folder, ReadAt, Scaled, TensorFacts, TensorSource};
 
-use crate::{Error, Registry, asking::Asking, documents::parsed, parentage, relatives};
+use crate::{Error, Registry, asking::Asking, documents::parsed, parentage, push::weight_bytes, relatives};
 
 /// A file that is already a blob but not yet part of a model.
 #[derive(Debug, Clone)]
@@ -200,8 +200,7 @@ async fn publish(
     let listener = asking.listener();
     let pulse = registry.pulse.clone();
     if let Some(pulse) = &pulse {
-        let weights = files.iter().filter(|file| file.path.as_str().ends_with(".safetensors"));
-        pulse.begin("reading its weights", weights.map(|file| file.size).sum());
+        pulse.begin("reading its weights", weight_bytes(files));
     }
     let go_on = move |bytes| {
         // What is stored already is published, also where the job is asked to stop.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use analysis::recover::{Report, Subject};
-use domain::{Fault as _, RepoId};
+use domain::{Fault as _, RepoId, files::is_weights};
 use serde::Serialize;
 use serde_json::Value;
 use weights::Folder;
@@ -212,7 +212,7 @@ fn models_apart(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let part =
             name.contains("-of-") || name == "model.safetensors" || name == "adapter_model.safetensors";
-        if name.ends_with(".json") || (part && name.ends_with(".safetensors")) {
+        if name.ends_with(".json") || (part && is_weights(&name)) {
             return Ok(Vec::new());
         }
         if let Some(stem) = name.strip_suffix(".safetensors").filter(|_| entry.path().is_file()) {
@@ -234,10 +234,10 @@ fn holds(folder: &Path) -> Result<Holds, Error> {
         }
     }
     let described = |file: &String| matches!(file.as_str(), "config.json" | "adapter_config.json");
-    Ok(if files.iter().any(|file| domain::files::is_weights(file)) {
+    Ok(if files.iter().any(|file| is_weights(file)) {
         Holds::Weights
     } else if files.iter().any(described)
-        || links.iter().any(|link| described(link) || link.ends_with(".safetensors"))
+        || links.iter().any(|link| described(link) || is_weights(link))
         || weights::foreign_weights(files.iter().map(String::as_str)).is_some()
     {
         Holds::Other

@@ -7,10 +7,11 @@ use analysis::{
     recipe::Recipe,
     transfer::{self, AlignedRows, Configs, Operands, Options, Report, TransferSource},
 };
+use domain::{Relation, RepoId};
 use weights::TensorSource;
 
 use crate::{
-    Access, Error, Operand, Registry,
+    Access, Derived, Error, Operand, Registry,
     faults::Faults,
     kinds::TransferPayload,
     measure::Turn,
@@ -21,6 +22,7 @@ use crate::{
 };
 
 /// A checked transfer, ready to stream.
+#[derive(Clone)]
 pub struct TransferPlan {
     pub target: Operand,
     pub tuned: Operand,
@@ -34,6 +36,13 @@ pub struct TransferPlan {
 }
 
 impl TransferPlan {
+    /// What the transfer makes, under this id.
+    pub fn derived(&self, id: RepoId, summary: String) -> Derived {
+        let Self { target, tuned, base, recipe, .. } = self;
+        let of = (vec![target.clone(), tuned.clone()], vec![target.clone(), tuned.clone(), base.clone()]);
+        Derived::new((id, Relation::Transfer), of, (self.heir(), recipe.clone()), summary)
+    }
+
     /// The target, with the fine-tune's tokenizer where the preset takes it and what of the configuration goes with
     /// other rows.
     pub fn heir(&self) -> Operand {
@@ -97,14 +106,10 @@ pub async fn plan_transfer(
 /// Looks at the weights of a transfer's operands before it is made: whether it is likely to work.
 ///
 /// # Errors
-/// As [`plan_transfer`], and when the weights cannot be read.
-pub async fn check_transfer(
-    registry: &Registry,
-    wanted: &TransferPayload,
-    access: &Access,
-) -> Result<Report, Error> {
+/// When the weights cannot be read.
+pub async fn check_transfer(registry: &Registry, plan: &TransferPlan) -> Result<Report, Error> {
     let turn = Turn::take(registry).await?;
-    let plan = plan_transfer(registry, wanted, access).await?;
+    let plan = plan.clone();
     turn.run(move |go_on| {
         let configs = Configs {
             target_base: plan.target.config.as_ref(),

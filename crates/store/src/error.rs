@@ -103,7 +103,7 @@ pub enum Error {
 
 impl Error {
     /// A cursor that is none of a list; as much of it as can be told.
-    pub(crate) fn bad_cursor(cursor: &str) -> Self {
+    pub fn bad_cursor(cursor: &str) -> Self {
         Self::BadCursor(cursor.chars().take(120).collect())
     }
 

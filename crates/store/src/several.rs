@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::Digest;
 
+use sea_orm::QueryResult;
+
 use crate::{
     FileRow, Part, Result, Store,
     rows::{get, json, parsed, unsigned},
     sql::{self, MOST_KEYS, Params},
+    verified::file,
 };
 
 impl Store {
@@ -17,17 +20,14 @@ impl Store {
     /// When the database cannot be read.
     pub async fn files_of_many(&self, revisions: &[i64]) -> Result<HashMap<i64, Vec<FileRow>>> {
         let mut found: HashMap<i64, Vec<FileRow>> = HashMap::with_capacity(revisions.len());
-        for revisions in revisions.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            let sql = format!(
-                "SELECT revision, path, size, digest FROM files WHERE revision IN {} ORDER BY path",
-                params.list(revisions.iter().copied())
-            );
-            for row in sql::all(self.db(), &sql, params).await? {
-                let (path, size) = (get(&row, "path")?, unsigned(&row, "size")?);
-                let file = FileRow { path, size, digest: parsed(&row, "digest", "digest")? };
-                found.entry(get(&row, "revision")?).or_default().push(file);
-            }
+        let sql = |revisions: &str| {
+            format!(
+                "SELECT revision, path, size, digest FROM files WHERE revision IN {revisions} ORDER BY path"
+            )
+        };
+        let read = |row: &QueryResult| Ok((get(row, "revision")?, file(row)?));
+        for (revision, file) in sql::by_keys(self.db(), revisions, sql, read).await? {
+            found.entry(revision).or_default().push(file);
         }
         Ok(found)
     }
@@ -59,28 +59,27 @@ impl Store {
     pub async fn compositions(&self, revisions: &[i64]) -> Result<HashMap<i64, Vec<Part>>> {
         let mut found: HashMap<i64, BTreeMap<(String, String), Part>> =
             HashMap::with_capacity(revisions.len());
-        for revisions in revisions.chunks(MOST_KEYS) {
-            let mut params = Params::default();
-            // Layers repeat: a model has far fewer shapes than tensors.
-            let sql = format!(
+        // Layers repeat: a model has far fewer shapes than tensors.
+        let sql = |revisions: &str| {
+            format!(
                 "SELECT revision, file, dtype, shape, COUNT(*) AS n,
                      CAST(SUM(offset_end - offset_begin) AS BIGINT) AS bytes
-                 FROM tensors WHERE revision IN {} GROUP BY revision, file, dtype, shape",
-                params.list(revisions.iter().copied())
-            );
-            for row in &sql::all(self.db(), &sql, params).await? {
-                let (file, dtype): (String, String) = (get(row, "file")?, get(row, "dtype")?);
-                let (shape, tensors): (Vec<u64>, u64) = (json(row, "shape")?, unsigned(row, "n")?);
-                let each = shape.iter().copied().fold(1, u64::saturating_mul);
-                let parts = found.entry(get(row, "revision")?).or_default();
-                let none =
-                    Part { file: file.clone(), dtype: dtype.clone(), tensors: 0, elements: 0, bytes: 0 };
-                let part = parts.entry((file, dtype)).or_insert(none);
-                part.tensors += tensors;
-                part.elements = part.elements.saturating_add(each.saturating_mul(tensors));
-                part.bytes = part.bytes.saturating_add(unsigned(row, "bytes")?);
-            }
-        }
+                 FROM tensors WHERE revision IN {revisions} GROUP BY revision, file, dtype, shape"
+            )
+        };
+        let add = |row: &QueryResult| {
+            let (file, dtype): (String, String) = (get(row, "file")?, get(row, "dtype")?);
+            let (shape, tensors): (Vec<u64>, u64) = (json(row, "shape")?, unsigned(row, "n")?);
+            let each = shape.iter().copied().fold(1, u64::saturating_mul);
+            let parts = found.entry(get(row, "revision")?).or_default();
+            let none = Part { file: file.clone(), dtype: dtype.clone(), tensors: 0, elements: 0, bytes: 0 };
+            let part = parts.entry((file, dtype)).or_insert(none);
+            part.tensors += tensors;
+            part.elements = part.elements.saturating_add(each.saturating_mul(tensors));
+            part.bytes = part.bytes.saturating_add(unsigned(row, "bytes")?);
+            Ok(())
+        };
+        sql::by_keys(self.db(), revisions, sql, add).await?;
         Ok(found.into_iter().map(|(revision, parts)| (revision, parts.into_values().collect())).collect())
     }
 }

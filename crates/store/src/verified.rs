@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use domain::Digest;
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, QueryResult};
 
 use crate::{
     FileRow, Result, Store,
@@ -21,6 +21,15 @@ pub struct CheckedFile {
     pub damaged: bool,
 }
 
+/// Reads a row of `path, size, digest`.
+pub fn file(row: &QueryResult) -> Result<FileRow> {
+    Ok(FileRow {
+        path: get(row, "path")?,
+        size: unsigned(row, "size")?,
+        digest: parsed(row, "digest", "digest")?,
+    })
+}
+
 impl Store {
     /// Files of a revision, by path, with the times of their last checks.
     ///
@@ -34,12 +43,8 @@ impl Store {
         );
         let mut files = Vec::new();
         for row in sql::all(self.db(), &sql, params).await? {
-            let file = FileRow {
-                path: get(&row, "path")?,
-                size: unsigned(&row, "size")?,
-                digest: parsed(&row, "digest", "digest")?,
-            };
-            files.push(CheckedFile { file, verified_at: get(&row, "verified_at")?, damaged: false });
+            let verified_at = get(&row, "verified_at")?;
+            files.push(CheckedFile { file: file(&row)?, verified_at, damaged: false });
         }
         // Where a blob is set aside, it counts no longer as verified.
         if files.iter().any(|checked| checked.verified_at.is_none()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analysis::transfer::Options;
-use domain::{Digest, Relation, RepoId};
+use domain::{Digest, RepoId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -108,10 +108,6 @@ async fn transfer(run: Run) -> Result<Value, Error> {
         payload.source_base,
         plan.options.preset
     );
-    let parents = vec![plan.target.clone(), plan.tuned.clone()];
-    let inputs = vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()];
-    let heir = plan.heir();
-    let made = (payload.output, Relation::Transfer);
-    let made = output::Derived::new(made, (parents, inputs), (heir, plan.recipe), summary);
+    let made = plan.derived(payload.output, summary);
     Ok(Value::Object(output::publish_derived(&run, made, plan.source).await?))
 }

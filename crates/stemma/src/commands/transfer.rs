@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use analysis::transfer::{Options, Report};
-use domain::{Relation, RepoId};
-use jobs::{Access, Derived, Extras, Pin, Registry, StoredPayload, TransferPayload};
+use domain::RepoId;
+use jobs::{Access, Pin, Registry, StoredPayload, TransferPayload};
 
 use super::{
     Context,
@@ -90,24 +90,11 @@ async fn write_folder(
         jobs::plan_transfer(registry, &payload, &Access::Folders(Pin::Content)).await
     };
     let (id, plan) = id_beside(target, plan).await?;
-    let derived = Derived {
-        id,
-        relation: Relation::Transfer,
-        parents: vec![plan.target.clone(), plan.tuned.clone()],
-        inputs: vec![plan.target.clone(), plan.tuned.clone(), plan.base.clone()],
-        heir: plan.heir(),
-        recipe: plan.recipe.clone(),
-        extras: Extras::default(),
-        recipe_file: None,
-        summary: format!(
-            "`{} + {} × ({} − {})` by `{}`, computed without training.",
-            plan.target.label, plan.options.lambda, plan.tuned.label, plan.base.label, plan.options.preset
-        ),
-        dtype: None,
-        adapter: None,
-        warnings: Vec::new(),
-        policies: Vec::new(),
-    };
+    let summary = format!(
+        "`{} + {} × ({} − {})` by `{}`, computed without training.",
+        plan.target.label, plan.options.lambda, plan.tuned.label, plan.base.label, plan.options.preset
+    );
+    let derived = plan.derived(id, summary);
     let job = Job { derived, source: plan.source, out, register: target.register.is_some() };
     write(context, registry, job).await
 }
@@ -119,7 +106,8 @@ async fn check(
 ) -> Result<(), Failure> {
     let look = async |id: &RepoId| {
         let payload = wanted.payload(registry, id).await?;
-        jobs::check_transfer(registry, &payload, &Access::Folders(Pin::Nothing)).await
+        let plan = jobs::plan_transfer(registry, &payload, &Access::Folders(Pin::Nothing)).await?;
+        jobs::check_transfer(registry, &plan).await
     };
     let (_, report) = id_beside(target, look).await?;
     foretell(context, &report, lines);

@@ -86,7 +86,7 @@ pub async fn check(registry: &Registry, form: &TransferForm) -> Result<TransferC
             return Err(jobs::beside(faults, plan).await.into());
         }
         let plan = jobs::with_output(registry, output.as_ref(), plan).await.map_err(Failure::from)?;
-        let report = jobs::check_transfer(registry, &payload, &access).await.map_err(Failure::from)?;
+        let report = jobs::check_transfer(registry, &plan).await.map_err(Failure::from)?;
         Ok::<_, Failure>((plan, report, payload))
     };
     let (plan, report, payload) = match looked.await {
