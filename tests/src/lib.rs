@@ -6,6 +6,7 @@ mod browser;
 mod bucket;
 mod database;
 mod files;
+mod filled;
 mod left_out;
 mod place;
 mod program;

@@ -71,6 +71,14 @@ impl Server {
         Self::start_with(on, &[]).await
     }
 
+    /// The same with SQLite, on a registry that lies in the folder already.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_on(data: TempDir) -> Result<Self> {
+        Self::on((data, None), (&[], &[])).await
+    }
+
     /// The same with more arguments to `serve`.
     ///
     /// # Errors

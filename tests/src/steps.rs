@@ -6,26 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use thirtyfour::{By, error::WebDriverResult};
 
+pub use crate::filled::filled;
 use crate::{Browser, Database, Server, Zoo, answer, client};
 
 const ENOUGH: Duration = Duration::from_secs(30);
-
-const HOSTILE: &str = r#"{"id":"evil/card","tags":["base_model:finetune:mandoc/scribe-v1","<script>window.caught=1</script>"],"cardData":{"license":"<img src=x onerror=window.caught=2>"},"card":"---\nlicense: mit\n---\n# Hi\n<script>window.caught=3</script><img src=x onerror=\"window.caught=4\"><a href=\"javascript:window.caught=5\">x</a>"}"#;
-
-/// A server with the tiny models and one hostile neighbour.
-///
-/// # Errors
-/// When the program cannot be started or an import fails.
-pub async fn filled(database: &Database) -> Result<Server> {
-    let (server, zoo) = (Server::start(database).await?, Zoo::unpack()?);
-    for id in zoo.ids()? {
-        run(server.stemma().args(["import", "dir"]).arg(zoo.path(&id)?).args(["--id", &id]))?;
-    }
-    let dump = server.data().join("hostile.jsonl");
-    fs_err::write(&dump, format!("{HOSTILE}\n"))?;
-    run(server.stemma().args(["import", "dump"]).arg(&dump))?;
-    Ok(server)
-}
 
 /// A server without a worker, and the number of a merge that waits there.
 ///

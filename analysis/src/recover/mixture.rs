@@ -41,6 +41,10 @@ const NEARLY: f64 = 16.0;
 /// of them is of the merge and the rest: a number that grew past a power of two is rounded by more than they were.
 const ROUNDED: (f64, f64) = (0.002, 5.0);
 
+/// Share of the numbers clearly apart from the nearest model's that must be the sum's: what hardly moved is within a rounding or two of
+/// any sum near that model.
+const FOLLOWED: f64 = 0.75;
+
 /// Weights of the parents of one merge, by member.
 #[derive(Debug, Clone)]
 pub(super) struct Mixture {
@@ -282,16 +286,18 @@ fn told(
     if residual > ROUNDINGS * floor {
         return (residual <= NEARLY * floor && weight >= MIDDLE).then_some(Err((most, residual / floor)));
     }
-    let apart =
-        |set: &[usize]| set.iter().map(|&other| measured.apart(child, other)).fold(f64::INFINITY, f64::min);
-    let nearest = apart(&set);
+    let nearest = |set: &[usize]| {
+        let apart = set.iter().map(|&other| (measured.apart(child, other), other));
+        apart.min_by(|a, b| a.0.total_cmp(&b.0))
+    };
+    let (distance, next) = nearest(&set)?;
     // What is hardly more than a rounding away from a model is that model, whatever else adds up to it.
-    let alone = apart(near) <= ROUNDINGS * floor;
+    let alone = nearest(near).is_some_and(|(distance, _)| distance <= ROUNDINGS * floor);
     let parents: Vec<(usize, f64)> = set.into_iter().zip(weights).collect();
     // One of the models on a line through others is their mean: the one whose weight in the relation is largest.
     let middle = weight < MIDDLE || is_result(samples, child, &parents);
-    let proof = Proof::Sum { roundings: residual / floor, residual: (residual / nearest).sqrt() };
-    if alone || residual >= nearest || chosen(measured, child, &parents) {
+    let proof = Proof::Sum { roundings: residual / floor, residual: (residual / distance).sqrt() };
+    if alone || residual >= distance || chosen(measured, child, &parents) {
         return None;
     }
     if !middle {
@@ -299,8 +305,11 @@ fn told(
     }
     let set: Vec<usize> = parents.iter().map(|(parent, _)| *parent).collect();
     let weights = |part: &Part| fit(|i, j| part.gram.dot(i, j), child, &set).0;
-    let by_matrix =
+    let by_matrix: Vec<Vec<(usize, f64)>> =
         measured.matrices().map(|part| set.iter().copied().zip(weights(part)).collect()).collect();
+    if samples.follows((child, next), &by_matrix).is_some_and(|share| share < FOLLOWED) {
+        return None;
+    }
     Some(Ok(Mixture { child, parents, by_matrix, proof }))
 }
 

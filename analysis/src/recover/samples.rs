@@ -9,6 +9,11 @@ use super::{
 
 /// Spacings that a rounding moves a number at most, and a little for the weights, which are fitted.
 pub(super) const ROUNDING: f64 = 0.6;
+/// Spacings by which numbers are clearly apart, and those that two roundings on the way and fitted weights leave.
+const CLEARLY: f32 = 2.0;
+const TWICE: f64 = 1.6;
+/// Fewest numbers that a share is taken of.
+const ENOUGH: usize = 200;
 /// Some elements of every matrix.
 pub(super) struct Samples {
     /// By member.
@@ -65,6 +70,26 @@ impl Samples {
         let (own, best) = (share(child, terms), turned.fold(0.0, f64::max));
         let spread = own * (1.0 - own) + best * (1.0 - best);
         Some((own - best, (spread / self.values[child].len() as f64).sqrt()))
+    }
+
+    /// The share of those elements of `child` that are clearly not `near`'s which are the weighted sum, with weights by matrix. None
+    /// where hardly any are.
+    pub(super) fn follows(&self, (child, near): (usize, usize), sum: &[Vec<(usize, f64)>]) -> Option<f64> {
+        let (mut apart, mut summed, mut start) = (0usize, 0usize, 0);
+        for (terms, &end) in sum.iter().zip(&self.ends) {
+            for at in start..end {
+                let (own, beside) = (self.values[child][at], self.values[near][at]);
+                let spacing = self.spacing(child, own);
+                if measured::spacings_apart(own, beside, spacing) >= CLEARLY {
+                    let exact: f64 =
+                        terms.iter().map(|(model, weight)| weight * f64::from(self.values[*model][at])).sum();
+                    apart += 1;
+                    summed += usize::from((exact - f64::from(own)).abs() <= TWICE * f64::from(spacing));
+                }
+            }
+            start = end;
+        }
+        (apart >= ENOUGH).then(|| summed as f64 / apart as f64)
     }
 
     /// How much shorter the tails of `b` are than those of `a`: the change of the logarithms of their matrices' kurtosis, in
