@@ -324,25 +324,27 @@ def a_large_file_is_copied_from_another_repository():
     [source] = api.get_paths_info("mandoc/scribe-v1", ["model.safetensors"])
     [copy] = api.get_paths_info(REPO, ["copied.safetensors"])
     assert copy.lfs.sha256 == source.lfs.sha256
-    bytes = pathlib.Path(hf_hub_download("mandoc/scribe-v1", "model.safetensors")).read_bytes()
+    content = pathlib.Path(hf_hub_download("mandoc/scribe-v1", "model.safetensors")).read_bytes()
     for expand in [False, True]:
         files = HfFileSystem(skip_instance_cache=True, expand_info=expand)
         files.info(f"{REPO}/copied.safetensors", refresh=True)
         with tempfile.TemporaryDirectory() as place:
             files.get_file(f"{REPO}/copied.safetensors", f"{place}/copy")
-            assert pathlib.Path(place, "copy").read_bytes() == bytes
+            assert pathlib.Path(place, "copy").read_bytes() == content
     api.delete_file("copied.safetensors", REPO)
 
 
 @check
 def a_parent_may_be_named_by_its_first_digits():
     head = api.model_info(REPO).sha
-    add = [CommitOperationAdd("short.txt", b"short")]
-    done = api.create_commit(REPO, add, commit_message="short", parent_commit=head[:7])
+
+    def push(content):
+        add = [CommitOperationAdd("short.txt", content)]
+        return api.create_commit(REPO, add, commit_message="short", parent_commit=head[:7])
+
+    done = push(b"short")
     assert api.list_repo_commits(REPO)[0].commit_id == done.oid
-    error = refused(
-        HfHubHTTPError, lambda: api.create_commit(REPO, add, commit_message="late", parent_commit=head[:7])
-    )
+    error = refused(HfHubHTTPError, lambda: push(b"late"))
     assert error.response.status_code == 412, error
 
 
